@@ -1,0 +1,16 @@
+/** Labels and annotations that Skerry writes, and the field manager it writes with. */
+export const fieldManager = 'skerry-agent'
+export const managedBy = { 'app.kubernetes.io/managed-by': 'skerry' }
+
+export const label = {
+  project: 'skerry.dev/project',
+  database: 'skerry.dev/database',
+  operation: 'skerry.dev/operation',
+} as const
+
+export const annotation = {
+  /** On a CrateDB: what the API's database holds and the CrateDB has no field for, as JSON. */
+  database: 'skerry.dev/database',
+  /** On a CrateDB: the node count to which a suspended database comes back. */
+  nodesWhenResumed: 'skerry.dev/nodes-when-resumed',
+} as const
