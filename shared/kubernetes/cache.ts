@@ -1,0 +1,210 @@
+import { backoff, type Clock } from '../clock.ts'
+import { isProblem } from '../errors.ts'
+import type { Part } from '../lifecycle.ts'
+import type { Log } from '../log.ts'
+import type { Cluster } from './connection.ts'
+import { type Kind, type KubernetesObject, keyOf, type ObjectMeta, pathOf } from './objects.ts'
+
+/** What a cache keeps of an object: at least what names and orders it. */
+export type Cached = { metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion'> }
+
+export type Change<T> =
+  | { type: 'added'; key: string; object: T; previous?: undefined }
+  | { type: 'changed'; key: string; object: T; previous: T }
+  | { type: 'removed'; key: string; object: T; previous?: undefined }
+
+export type CacheConfig<T> = {
+  kind: Kind
+  /** Only this namespace; all when left out. */
+  namespace?: string | undefined
+  labelSelector?: string | undefined
+  /** What is kept of each object; all but `managedFields` when left out. */
+  view?: (object: KubernetesObject) => T
+}
+
+/** A copy of a collection that follows the cluster by a watch. */
+export type Cache<T> = Part & {
+  get(key: string): T | undefined
+  values(): IterableIterator<T>
+  readonly size: number
+  /** Goes up with every change of what the cache holds: what was made from it is current while this stays the same. */
+  readonly version: number
+  /** Whether the collection was seen whole, and is followed since. It stays true while a broken watch is mended. */
+  readonly synced: boolean
+  /** The monotonic moment, in milliseconds, at which the API server last proved that the watch lives; undefined before. */
+  readonly heardAt: number | undefined
+  /** Why the collection cannot be followed at the moment. */
+  readonly trouble: string | undefined
+  /** Calls the listener after each change, in order. Returns what ends that. */
+  subscribe(listener: (change: Change<T>) => void): () => void
+  /** Takes the answer of a write into the copy, so that its writer reads it back at once. An older one is ignored. */
+  put(object: KubernetesObject): void
+}
+
+/** Between two attempts to list or watch again. */
+const pauses = { baseMs: 250, capMs: 30_000 }
+/** Objects in one page of a list: bounds what is parsed at once. */
+const pageSize = 500
+
+/**
+ * A watch cache of one collection. Its `start` resolves when the collection was seen whole.
+ *
+ * A watch that ends is resumed from where it was; one that the API server has forgotten (410) begins with a new list, and
+ * only what differs is told. It never gives up: failures are spread by full jitter and logged once each time they begin.
+ */
+export function createCache<T extends Cached = KubernetesObject>(
+  { kind, namespace, labelSelector, view = withoutManagedFields as unknown as (object: KubernetesObject) => T }: CacheConfig<T>,
+  { cluster, clock, log }: { cluster: Cluster; clock: Clock; log: Log },
+): Cache<T> {
+  const path = pathOf(kind, namespace)
+  const objects = new Map<string, T>()
+  const listeners = new Set<(change: Change<T>) => void>()
+  let seen = '' // the resourceVersion up to which the watch has told everything
+  let version = 0
+  let synced = false
+  let heardAt: number | undefined
+  let trouble: string | undefined
+  let running: Promise<void> | undefined
+  const ending = new AbortController()
+
+  function tell(change: Change<T>): void {
+    version++
+    for (const listener of listeners) listener(change)
+  }
+
+  function store(object: T): void {
+    const key = keyOf(object.metadata)
+    const previous = objects.get(key)
+    if (previous && !isNewer(object.metadata.resourceVersion, previous.metadata.resourceVersion)) return
+    objects.set(key, object)
+    tell(previous ? { type: 'changed', key, object, previous } : { type: 'added', key, object })
+  }
+
+  function remove(key: string, resourceVersion?: string): void {
+    const object = objects.get(key)
+    if (!object || (resourceVersion !== undefined && isNewer(object.metadata.resourceVersion, resourceVersion))) return
+    objects.delete(key)
+    tell({ type: 'removed', key, object })
+  }
+
+  /** Reads the whole collection, page by page, and tells what differs from what was held. */
+  async function list(signal: AbortSignal): Promise<void> {
+    const gone = new Set(objects.keys())
+    let token: string | undefined
+    do {
+      const page = await cluster.request<{ metadata: { resourceVersion: string; continue?: string }; items?: KubernetesObject[] }>({
+        method: 'GET',
+        path,
+        query: { limit: pageSize, continue: token, labelSelector },
+        timeoutMs: 60_000,
+        signal,
+      })
+      for (const item of page.items ?? []) {
+        gone.delete(keyOf(item.metadata))
+        // Items of a list do not say their own kind.
+        store(view({ ...item, apiVersion: kind.apiVersion, kind: kind.kind }))
+      }
+      token = page.metadata.continue || undefined
+      seen = page.metadata.resourceVersion
+    } while (token)
+    for (const key of gone) remove(key, seen)
+    heard()
+  }
+
+  async function follow(signal: AbortSignal): Promise<void> {
+    for await (const { type, object } of cluster.watch(path, { resourceVersion: seen, labelSelector }, signal)) {
+      heard()
+      seen = object.metadata.resourceVersion ?? seen
+      if (type === 'ADDED' || type === 'MODIFIED') store(view(object))
+      else if (type === 'DELETED') remove(keyOf(object.metadata))
+    }
+  }
+
+  function heard(): void {
+    heardAt = clock.monotonic()
+    if (trouble !== undefined) log.info({ kind: kind.kind }, 'watch works again')
+    trouble = undefined
+  }
+
+  async function run(signal: AbortSignal, whole: () => void): Promise<void> {
+    let failures = 0
+    while (!signal.aborted) {
+      try {
+        if (seen === '') {
+          await list(signal)
+          synced = true
+          whole()
+        }
+        await follow(signal)
+        failures = 0
+      } catch (error) {
+        if (signal.aborted) return
+        if (isProblem(error, 'gone')) {
+          seen = ''
+          continue
+        }
+        if (trouble === undefined) log.warn({ kind: kind.kind, err: error }, 'watch broken, trying again')
+        if (heardSince(failures)) failures = 0
+        trouble = error instanceof Error ? error.message : String(error)
+        await clock.sleep(backoff(pauses, failures++, Math.random()), signal).catch(() => {})
+      }
+    }
+  }
+
+  /** A watch that lived for a while before it broke owes nothing to the failures before it. */
+  function heardSince(failures: number): boolean {
+    return failures > 0 && trouble === undefined
+  }
+
+  return {
+    name: `cache of ${kind.plural}`,
+    get: (key) => objects.get(key),
+    values: () => objects.values(),
+    get size() {
+      return objects.size
+    },
+    get version() {
+      return version
+    },
+    get synced() {
+      return synced
+    },
+    get heardAt() {
+      return heardAt
+    },
+    get trouble() {
+      return trouble
+    },
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    put(object) {
+      if (!isNewer(object.metadata.resourceVersion, seen)) return
+      store(view(object))
+    },
+    start: (signal) =>
+      new Promise((resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+        running = run(ending.signal, resolve)
+      }),
+    async stop() {
+      ending.abort()
+      await running
+    },
+  }
+}
+
+/**
+ * Whether one resourceVersion is later than another of the same collection. They are etcd revisions, compared as numbers;
+ * KEP-5504 makes that a promise of the API.
+ */
+export function isNewer(version: string | undefined, than: string | undefined): boolean {
+  if (version === undefined || than === undefined || than === '') return true
+  return version.length === than.length ? version > than : version.length > than.length
+}
+
+function withoutManagedFields(object: KubernetesObject): KubernetesObject {
+  delete (object.metadata as { managedFields?: unknown }).managedFields
+  return object
+}

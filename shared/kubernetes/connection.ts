@@ -1,0 +1,183 @@
+import type { IncomingMessage } from 'node:http'
+import { Agent, type RequestOptions as HttpsOptions, request as httpsRequest } from 'node:https'
+import type { Clock } from '../clock.ts'
+import { Problem } from '../errors.ts'
+import { type Credentials, kubeconfigCredentials, serviceAccountCredentials } from './credentials.ts'
+import { problemOfAnswer } from './failures.ts'
+import type { KubernetesObject } from './objects.ts'
+
+/** One request to the API server. */
+export type ClusterRequest = {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** From `/api` or `/apis` on, without a query. */
+  path: string
+  query?: Record<string, string | number | boolean | undefined>
+  body?: unknown
+  /** `application/json` when left out. */
+  contentType?: string
+  /** An abort ends the request and rejects with the signal's reason. */
+  signal?: AbortSignal | undefined
+  /** Until the whole answer is there; 10 s when left out. */
+  timeoutMs?: number
+}
+
+/** What a watch delivers. BOOKMARK carries a resourceVersion and nothing else. */
+export type WatchEvent<T = KubernetesObject> = { type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; object: T }
+
+/** A connection to one Kubernetes API server. Connections are kept and shared; nothing is retried here. */
+export type Cluster = {
+  server: URL
+  /**
+   * The parsed JSON body of a success.
+   * @throws Problem `cluster-unreachable` without an answer, else what `problemOfAnswer` makes of it
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: the caller knows what the path serves
+  request<T = any>(request: ClusterRequest): Promise<T>
+  /**
+   * Events of a collection as they come, until the server ends the watch, which it does every few minutes.
+   * @throws Problem `gone` when the resourceVersion is too old, and as `request` does
+   */
+  watch(path: string, query: Record<string, string | number | boolean | undefined>, signal: AbortSignal): AsyncGenerator<WatchEvent>
+  close(): void
+}
+
+/** How to reach the cluster: by a kubeconfig, or as the pod that this is. */
+export type ClusterConfig = {
+  kubeconfig?: string | undefined
+  /** Where the kubelet projects the service account's token and authority. */
+  serviceAccountDir: string
+  /** Host and port of the API server for a pod, as Kubernetes puts them into its environment. */
+  serviceHost?: string | undefined
+  servicePort?: number | undefined
+}
+
+/** Counts requests by method and status, 0 for no answer, and how long they took. */
+export type RequestObserver = (method: string, status: number, seconds: number) => void
+
+/**
+ * Connects to a cluster. Nothing is sent yet.
+ * @throws Error that says which file or variable is missing
+ */
+export async function connectCluster(
+  config: ClusterConfig,
+  { clock, observe = () => {} }: { clock: Clock; observe?: RequestObserver },
+): Promise<Cluster> {
+  return clusterAt(await credentialsOf(config, clock), clock, observe)
+}
+
+async function credentialsOf(config: ClusterConfig, clock: Clock): Promise<Credentials> {
+  if (config.kubeconfig !== undefined) return kubeconfigCredentials(config.kubeconfig)
+  if (config.serviceHost === undefined)
+    throw new Error('not in a cluster (KUBERNETES_SERVICE_HOST is not set): name a kubeconfig with cluster.kubeconfig')
+  const host = config.serviceHost.includes(':') ? `[${config.serviceHost}]` : config.serviceHost
+  const server = new URL(`https://${host}:${config.servicePort ?? 443}`)
+  return serviceAccountCredentials(config.serviceAccountDir, server, clock)
+}
+
+function clusterAt(credentials: Credentials, clock: Clock, observe: RequestObserver): Cluster {
+  // Watches hold one connection each for minutes, so there must be room for the others beside them.
+  const agent = new Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 16, scheduling: 'lifo' })
+  const { server } = credentials
+
+  /** Sends the request and resolves with the head of the answer. */
+  async function send(request: ClusterRequest, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+    const { headers, ...tls } = await credentials.options()
+    const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body))
+    const options: HttpsOptions = {
+      ...tls,
+      agent,
+      method: request.method,
+      host: server.hostname.replace(/^\[|\]$/g, ''),
+      port: server.port || 443,
+      path: request.path + queryString(request.query),
+      headers: {
+        ...(headers as Record<string, string>),
+        accept: 'application/json',
+        'user-agent': 'skerry',
+        ...(body && { 'content-type': request.contentType ?? 'application/json', 'content-length': body.length }),
+      },
+      ...(signal && { signal }),
+    }
+    return new Promise((resolve, reject) => {
+      const outgoing = httpsRequest(options, resolve)
+      outgoing.on('socket', (socket) => socket.setKeepAlive(true, 15_000))
+      outgoing.on('error', reject)
+      outgoing.end(body)
+    })
+  }
+
+  async function request<T>(request: ClusterRequest): Promise<T> {
+    const started = clock.monotonic()
+    const timeout = AbortSignal.timeout(request.timeoutMs ?? 10_000)
+    const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout
+    const what = `${request.method} ${request.path}`
+    let status = 0
+    try {
+      const answer = await send(request, signal)
+      const text = await readText(answer)
+      status = answer.statusCode ?? 0
+      if (status >= 200 && status < 300) return JSON.parse(text) as T
+      throw problemOfAnswer(what, status, text, answer.headers['retry-after'])
+    } catch (error) {
+      request.signal?.throwIfAborted()
+      throw unreachableUnlessAnswered(what, error)
+    } finally {
+      observe(request.method, status, (clock.monotonic() - started) / 1000)
+    }
+  }
+
+  async function* watch(path: string, query: ClusterRequest['query'], signal: AbortSignal): AsyncGenerator<WatchEvent> {
+    // The server ends the watch after this time; a connection that lives on longer is dead without knowing it.
+    const seconds = 240 + Math.floor(Math.random() * 240)
+    const whole = AbortSignal.any([signal, AbortSignal.timeout((seconds + 30) * 1000)])
+    const what = `watch ${path}`
+    try {
+      const all = { ...query, watch: true, allowWatchBookmarks: true, timeoutSeconds: seconds }
+      const answer = await send({ method: 'GET', path, query: all }, whole)
+      if (answer.statusCode !== 200) throw problemOfAnswer(what, answer.statusCode ?? 0, await readText(answer))
+      for await (const line of lines(answer)) {
+        const event = JSON.parse(line) as WatchEvent | { type: 'ERROR'; object: { code?: number } }
+        if (event.type === 'ERROR') throw problemOfAnswer(what, event.object.code ?? 500, JSON.stringify(event.object))
+        yield event
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      throw unreachableUnlessAnswered(what, error)
+    }
+  }
+
+  return { server, request, watch, close: () => agent.destroy() }
+}
+
+function unreachableUnlessAnswered(what: string, error: unknown): unknown {
+  if (error instanceof Problem) return error
+  const reason = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.name) : 'unknown'
+  return new Problem('cluster-unreachable', `${what}: no answer (${reason})`, { cause: error })
+}
+
+function queryString(query: ClusterRequest['query'] = {}): string {
+  const given = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) given.set(name, String(value))
+  return given.size === 0 ? '' : `?${given}`
+}
+
+async function readText(answer: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of answer) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** The lines of a stream that end with a newline; a last line without one was cut off and is not given out. */
+async function* lines(answer: IncomingMessage): AsyncGenerator<string> {
+  let rest: Buffer[] = []
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    let from = 0
+    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, from)) {
+      const piece = chunk.subarray(from, end)
+      yield (rest.length === 0 ? piece : Buffer.concat([...rest, piece])).toString('utf8')
+      rest = []
+      from = end + 1
+    }
+    if (from < chunk.length) rest.push(chunk.subarray(from))
+  }
+}

@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs'
+import type { RequestOptions } from 'node:https'
+import path from 'node:path'
+import type { Clock } from '../clock.ts'
+
+/** Where the API server is and how to prove who asks. */
+export type Credentials = {
+  /** `https://host:port`, without a path. */
+  server: URL
+  /** TLS material and headers for one request. Called for each, since tokens rotate. */
+  options(): Promise<Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'headers' | 'servername' | 'rejectUnauthorized'>>
+}
+
+/** The kubelet rewrites a projected token long before it expires; this is how long a read one is used, in milliseconds. */
+const tokenAgeMs = 60_000
+
+/**
+ * The credentials of the pod's own service account, from the files that the kubelet projects.
+ *
+ * Read here rather than by @kubernetes/client-node, whose configuration module brings its whole generated API with it:
+ * 40 MiB that an edge box has better uses for (docs/decisions/0002).
+ *
+ * @param directory holds `token` and `ca.crt`
+ * @throws the file system's error when a file is missing
+ */
+export function serviceAccountCredentials(directory: string, server: URL, clock: Clock): Credentials {
+  const ca = readFileSync(path.join(directory, 'ca.crt'))
+  let token = ''
+  let readAt = Number.NEGATIVE_INFINITY
+  return {
+    server,
+    options: async () => {
+      if (clock.monotonic() - readAt >= tokenAgeMs) {
+        token = readFileSync(path.join(directory, 'token'), 'utf8').trim()
+        readAt = clock.monotonic()
+      }
+      return { ca, headers: { authorization: `Bearer ${token}` } }
+    },
+  }
+}
+
+/**
+ * The credentials of a kubeconfig's current context, with everything @kubernetes/client-node knows about them: client
+ * certificates, exec plugins, OpenID Connect, tokens in files.
+ *
+ * @throws Error when the file cannot be read or names no cluster
+ */
+export async function kubeconfigCredentials(file: string): Promise<Credentials> {
+  const { KubeConfig } = await import('@kubernetes/client-node')
+  const kubeconfig = new KubeConfig()
+  kubeconfig.loadFromFile(file)
+  const server = kubeconfig.getCurrentCluster()?.server
+  if (server === undefined) throw new Error(`${file}: the current context names no cluster`)
+  return {
+    server: new URL(server),
+    options: async () => {
+      const options: RequestOptions = {}
+      await kubeconfig.applyToHTTPSOptions(options)
+      // It brings an agent of its own, which would open a connection for every request.
+      const { ca, cert, key, headers, servername, rejectUnauthorized } = options
+      return Object.fromEntries(
+        Object.entries({ ca, cert, key, headers, servername, rejectUnauthorized }).filter(([, value]) => value !== undefined),
+      )
+    },
+  }
+}

@@ -1,0 +1,58 @@
+import { type Fault, Problem, type ProblemType } from '../errors.ts'
+
+/** The part of a Kubernetes `Status` that says why. */
+type Status = {
+  message?: string
+  reason?: string
+  code?: number
+  details?: { retryAfterSeconds?: number; causes?: { reason?: string; message?: string; field?: string }[] }
+}
+
+/**
+ * What an answer that is not a success means to Skerry.
+ *
+ * @param what the request in words, such as `PATCH /api/v1/…`, for the detail
+ */
+export function problemOfAnswer(what: string, code: number, body: string, retryAfter?: string): Problem {
+  const status = parseStatus(body)
+  const type = typeOf(code, status)
+  const faults: Fault[] =
+    type === 'rejected-by-cluster'
+      ? (status.details?.causes ?? []).map(({ field, message }) => ({ path: pointerOf(field ?? ''), message: message ?? '' }))
+      : []
+  const seconds = Number(retryAfter ?? status.details?.retryAfterSeconds)
+  return new Problem(type, `${what}: ${status.message ?? `status ${code}`}`, {
+    faults,
+    ...(seconds > 0 ? { retryAfterSeconds: seconds } : {}),
+  })
+}
+
+function typeOf(code: number, { reason, message = '', details }: Status): ProblemType {
+  const causes = details?.causes?.map((cause) => cause.reason) ?? []
+  if (code === 403 && message.includes('exceeded quota')) return 'quota-exceeded'
+  if (causes.includes('NamespaceTerminating')) return 'conflict'
+  if (code === 401 || code === 403) return 'cluster-forbidden'
+  if (code === 404) return 'not-found'
+  if (code === 409 && reason === 'AlreadyExists') return 'already-exists'
+  if (code === 409 && causes.includes('FieldManagerConflict')) return 'field-conflict'
+  if (code === 409) return 'conflict'
+  if (code === 410) return 'gone'
+  if (code === 429) return 'cluster-error'
+  if (code >= 500) return code === 503 || code === 504 ? 'cluster-unreachable' : 'cluster-error'
+  return 'rejected-by-cluster'
+}
+
+function parseStatus(body: string): Status {
+  try {
+    const parsed: unknown = JSON.parse(body)
+    return parsed !== null && typeof parsed === 'object' ? (parsed as Status) : {}
+  } catch {
+    return {}
+  }
+}
+
+/** `spec.nodes[0].name` as the JSON pointer `/spec/nodes/0/name`. */
+function pointerOf(field: string): string {
+  const steps = field.replace(/^\./, '').match(/[^.[\]]+/g) ?? []
+  return steps.map((step) => `/${step.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+}
