@@ -1,22 +1,94 @@
-import type { Clock } from './clock.ts'
+import { type Clock, systemClock } from './clock.ts'
 import type { Log } from './log.ts'
 
 /** Something that runs for as long as the process does. Creating it starts nothing. */
 export type Part = {
   name: string
-  /** Resolves when the part is ready. `signal` aborts when the process is told to stop: a start in progress gives up then. */
+  /**
+   * Resolves when the part is ready. `signal` aborts when the process is told to stop: a start in progress gives up then.
+   * A start that rejects has cleaned up after itself: `stop` is not called.
+   */
   start(signal: AbortSignal): Promise<void>
   /** Finishes what is in hand and resolves; what is not finished at `deadline` (of `clock.monotonic()`) is cut off. */
   stop(deadline: number): Promise<void>
 }
 
-/** What `runParts` needs. */
+/** What `runParts` needs. All parts together are stopped within `graceMs` of being told. */
 export type RunOptions = { stopping: AbortSignal; graceMs: number; log: Log; clock?: Clock }
 
 /**
- * Starts the parts from left to right, waits until `stopping` aborts, and stops them from right to left.
- * A part that fails to start stops those already started, and its error is thrown.
+ * Starts the parts from left to right, waits until `stopping` aborts, stops them from right to left, and resolves.
+ * Errors of a stop are logged and the next part is stopped all the same.
+ * @throws what the start of a part threw, after those already started have been stopped
  */
-export async function runParts(parts: readonly Part[], { stopping, graceMs, log, clock }: RunOptions): Promise<void> {
-  throw new Error(`not yet: ${parts.length} ${stopping.aborted} ${graceMs} ${typeof log} ${typeof clock}`)
+export async function runParts(parts: readonly Part[], { stopping, graceMs, log, clock = systemClock }: RunOptions): Promise<void> {
+  const started: Part[] = []
+  const told = whenAborted(stopping)
+  let failure: { error: unknown } | undefined
+  for (const part of parts) {
+    if (stopping.aborted) break
+    const startedAt = clock.monotonic()
+    const starting = (async () => part.start(stopping))().then(
+      () => ({ ready: true as const }),
+      (error: unknown) => ({ ready: false as const, error }),
+    )
+    // A start that ignores its signal must not hold up the stop for ever, so it gets the first half of the grace.
+    const outcome = await Promise.race([starting, told.then(() => within(starting, graceMs / 2, clock))])
+    if (outcome?.ready) {
+      started.push(part)
+      log.debug({ part: part.name, ms: Math.round(clock.monotonic() - startedAt) }, 'part started')
+    } else if (outcome === undefined) log.error({ part: part.name }, 'part ignored the stop while it started')
+    else if (stopping.aborted) log.info({ part: part.name }, 'part gave up starting')
+    else {
+      failure = outcome
+      break
+    }
+  }
+  if (failure === undefined) {
+    if (started.length === parts.length) log.info({ parts: parts.map((part) => part.name) }, 'started')
+    await told
+  }
+  await stopParts(started, { graceMs, log, clock })
+  if (failure !== undefined) throw failure.error
+}
+
+/**
+ * Half of the grace belongs to whoever needs it first. The other half is kept in equal slices for the parts still to come: a
+ * client that never lets go of the API must not take the time in which the Lease is given back.
+ */
+async function stopParts(started: readonly Part[], { graceMs, log, clock }: { graceMs: number; log: Log; clock: Clock }): Promise<void> {
+  const end = clock.monotonic() + graceMs
+  const slice = graceMs / 2 / Math.max(1, started.length)
+  for (const [after, part] of [...started.entries()].reverse()) {
+    const began = clock.monotonic()
+    const limit = end - after * slice
+    try {
+      // The part hears a deadline a little before the limit, so that one that cuts off on time is not called late.
+      const stopped = part.stop(limit - slice / 5).then(() => true)
+      const inTime = await within(stopped, limit - began, clock)
+      if (inTime) log.debug({ part: part.name, ms: Math.round(clock.monotonic() - began) }, 'part stopped')
+      else log.error({ part: part.name, ms: Math.round(clock.monotonic() - began) }, 'part did not stop in time')
+    } catch (error) {
+      log.error({ part: part.name, err: error }, 'part failed to stop')
+    }
+  }
+  log.info('stopped')
+}
+
+/** The value, or undefined when it takes longer. A rejection after that is nobody's any more. */
+async function within<T>(promise: Promise<T>, ms: number, clock: Clock): Promise<T | undefined> {
+  const done = new AbortController()
+  promise.catch(() => {})
+  try {
+    return await Promise.race([promise, clock.sleep(Math.max(0, ms), done.signal).then(() => undefined)])
+  } finally {
+    done.abort()
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }

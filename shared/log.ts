@@ -1,4 +1,5 @@
 import pino from 'pino'
+import { Problem } from './errors.ts'
 
 /** A logger. Passed in, and made narrower with `log.child({ project })`; never imported. */
 export type Log = pino.Logger
@@ -9,16 +10,121 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' |
 /**
  * A logger that writes one JSON object per line: `level` as a word, `time` in ISO 8601, `name`, the fields, `msg`.
  * It writes synchronously to standard output (or to `destination`), so that the last line before a crash is not lost.
+ *
+ * Fields whose name says secret are masked at any depth, so write `secretName` for the name of a Secret. Errors, under any
+ * field, keep their chain of causes and lose what may quote a body. The constant message is not searched: put what varies into fields.
  */
 export function createLog({ level, name, destination }: { level: LogLevel; name: string; destination?: pino.DestinationStream }): Log {
-  return pino(
+  const log = pino(
     {
       level,
-      name,
       base: { name },
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
+      formatters: { level: (label) => ({ level: label }), log: printableFields },
+      // `printableFields` has seen to errors already; pino's own serializer would add every enumerable property of one.
+      serializers: { err: (value: unknown) => value },
+      hooks: {
+        logMethod(args, method) {
+          // Without a message pino repeats that of the error, uncut, as the message of the line.
+          const [first, ...rest] = args as unknown as [unknown, ...unknown[]]
+          const isError = first instanceof Error || (isPlain(first) && first.err instanceof Error)
+          method.apply(this, (isError && rest.length === 0 ? [first, 'failed'] : args) as Parameters<typeof method>)
+        },
+      },
     },
     destination ?? pino.destination({ fd: 1, sync: true }),
   )
+  // Children inherit this from the root. pino has a formatter for bindings, but it does not pass it on to children.
+  const child = log.child
+  log.child = function (this: Log, bindings: pino.Bindings, options?: pino.ChildLoggerOptions) {
+    return child.call(this, printableFields(bindings), options)
+  } as typeof log.child
+  return log
+}
+
+/** What stands in a log line instead of a secret. */
+export const masked = '[masked]'
+
+/** By the end of the name: `accessToken`, `set-cookie` and `mqtt_password` too. `data` and `stringData` are how a Secret holds it. */
+const secretName = /(authorization|token|password|passwd|passphrase|secret|cookie|credential|api[-_]?key|private[-_]?key)s?$/i
+const bodyName = /^(data|stringData|binaryData|body|rawBody|headers)$/i
+
+/** Deeper than this is not for a log line; it also ends cycles. */
+const maxDepth = 6
+const maxItems = 50
+const maxText = 2000
+
+function printableFields(fields: Record<string, unknown>): Record<string, unknown> {
+  return printable(fields, 0) as Record<string, unknown>
+}
+
+function printable(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return printableText(value)
+  if (typeof value === 'bigint') return value.toString()
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof Error) return printableError(value, 0)
+  if (depth === maxDepth) return '[deeper]'
+  if (Array.isArray(value)) {
+    const items = value.slice(0, maxItems).map((item) => printable(item, depth + 1))
+    return value.length > maxItems ? [...items, `[${value.length - maxItems} more]`] : items
+  }
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString()
+  if (value instanceof URL) return printableText(value.href)
+  // A socket, a request, a Map: what it would print is not known here.
+  if (!isPlain(value)) return `[${value.constructor?.name || 'object'}]`
+  const fields: Record<string, unknown> = {}
+  for (const [name, field] of Object.entries(value)) {
+    const says = secretName.test(name) || bodyName.test(name)
+    fields[name] = says && field !== null && field !== undefined && typeof field !== 'boolean' ? masked : printable(field, depth + 1)
+  }
+  return fields
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+/** Credentials inside an address or an Authorization header, wherever a text quotes them. Query strings may hold tokens too. */
+function printableText(text: string): string {
+  const cut = text.length > maxText ? `${text.slice(0, maxText)}…` : text
+  return cut
+    .replace(/\b(Bearer|Basic)\s+[\w~+/.=-]{6,}/gi, `$1 ${masked}`)
+    .replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, `$1${masked}@`)
+    .replace(/\b([a-z][a-z0-9+.-]*:\/\/[^\s?#"']*)\?[^\s"']*/gi, '$1?…')
+}
+
+/**
+ * The parts of an error that say what happened, and its causes. Only known fields: many libraries hang the whole request or the
+ * answer's body on the error, and some write it into the message.
+ */
+function printableError(error: unknown, depth: number): unknown {
+  if (!(error instanceof Error)) return printable(error, maxDepth - 1)
+  const message = printableMessage(error)
+  const { code, syscall, statusCode } = error as { code?: unknown; syscall?: unknown; statusCode?: unknown }
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
+  return {
+    type: error.name,
+    message,
+    ...(error instanceof Problem ? { problem: error.type, ...(error.faults.length > 0 && { faults: error.faults }) } : {}),
+    ...(isScalar(code) && { code }),
+    ...(isScalar(syscall) && { syscall }),
+    ...(isScalar(statusCode) && { statusCode }),
+    stack: [`${error.name}: ${message}`, ...frames.slice(0, 12)].join('\n'),
+    ...(error instanceof AggregateError &&
+      depth < 5 && { errors: error.errors.slice(0, 5).map((each) => printableError(each, depth + 1)) }),
+    ...(error.cause !== undefined && { cause: depth < 5 ? printableError(error.cause, depth + 1) : '[deeper]' }),
+  }
+}
+
+function isScalar(value: unknown): boolean {
+  return typeof value === 'string' || typeof value === 'number'
+}
+
+function printableMessage(error: Error): string {
+  // V8 quotes the text that is not JSON; the Kubernetes client writes the body and the headers of the answer on lines of their own.
+  const text =
+    error instanceof SyntaxError ? error.message.replace(/(\.\.\.)?"[\s\S]*"(\.\.\.)?(?= is not valid JSON)/, 'the text') : error.message
+  return printableText(text.replace(/\n(Body|Headers):[\s\S]*$/, ''))
 }

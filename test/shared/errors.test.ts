@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { asProblem, isProblem, Problem, type ProblemType, problemDocument, problemLevel, problems } from '../../shared/errors.ts'
+
+test('every kind of problem has an HTTP error status and tells what to do in a sentence', () => {
+  for (const [type, { status, title, action }] of Object.entries(problems)) {
+    assert.match(type, /^[a-z]+(-[a-z]+)*$/)
+    assert.ok(status >= 400 && status <= 599, `${type}: ${status}`)
+    assert.match(title, /^[A-Z].*[^.]$/, type)
+    assert.match(action, /^[A-Z][\s\S]*\.$/, type)
+  }
+})
+
+test('a problem document has the members of RFC 9457 and those of Skerry', () => {
+  const problem = new Problem('invalid-fields', '2 fields are wrong', {
+    faults: [
+      { path: '/nodes', message: 'must be at least 1' },
+      { path: 'header:If-Match', message: 'is required' },
+    ],
+    extensions: { limit: 3 },
+  })
+  assert.deepEqual(problemDocument(problem, '/v1/requests/7'), {
+    type: 'https://skerry.dev/problems/invalid-fields',
+    title: 'Some fields are not as they must be',
+    status: 422,
+    detail: '2 fields are wrong',
+    instance: '/v1/requests/7',
+    action: 'Correct every field listed under "faults" and send the request again.',
+    retry: 'never',
+    faults: [
+      { path: '/nodes', message: 'must be at least 1' },
+      { path: 'header:If-Match', message: 'is required' },
+    ],
+    limit: 3,
+  })
+})
+
+test('an extension does not replace a standard member, and no cause or stack goes out', () => {
+  const cause = new Error('hunter2')
+  const document = problemDocument(
+    new Problem('conflict', 'changed meanwhile', { cause, extensions: { status: 200, type: 'x', detail: 'y' } }),
+  )
+  assert.equal(document.status, 409)
+  assert.equal(document.type, 'https://skerry.dev/problems/conflict')
+  assert.equal(document.detail, 'changed meanwhile')
+  assert.ok(!JSON.stringify(document).includes('hunter2'))
+  assert.ok(!('instance' in document) && !('faults' in document) && !('stack' in document))
+})
+
+test('an error nobody designed goes out as internal with fixed text and keeps its cause inside', () => {
+  const cause = new TypeError('cannot read password of undefined')
+  const problem = asProblem(cause)
+  assert.equal(problem.type, 'internal')
+  assert.equal(problem.cause, cause)
+  assert.ok(!JSON.stringify(problemDocument(problem)).includes('password'))
+  assert.equal(problemDocument(new Problem('internal', 'the password is hunter2')).detail, 'The cause is in the log of the agent.')
+})
+
+test('a designed problem stays itself and is told apart by type', () => {
+  const problem = new Problem('gone', 'too old')
+  assert.equal(asProblem(problem), problem)
+  assert.ok(isProblem(problem))
+  assert.ok(isProblem(problem, 'conflict', 'gone'))
+  assert.ok(!isProblem(problem, 'conflict'))
+  assert.ok(!isProblem(new Error('gone')))
+})
+
+test('only what we must repair is logged as an error', () => {
+  const levels: [ProblemType, string][] = [
+    ['internal', 'error'],
+    ['cluster-unreachable', 'warn'],
+    ['not-found', 'info'],
+  ]
+  for (const [type, level] of levels) assert.equal(problemLevel(type), level)
+})
