@@ -64,6 +64,7 @@ export function createCache<T extends Cached = KubernetesObject>(
   let synced = false
   let heardAt: number | undefined
   let trouble: string | undefined
+  let failures = 0
   let running: Promise<void> | undefined
   const ending = new AbortController()
 
@@ -122,13 +123,14 @@ export function createCache<T extends Cached = KubernetesObject>(
 
   function heard(): void {
     heardAt = clock.monotonic()
+    failures = 0
     if (trouble !== undefined) log.info({ kind: kind.kind }, 'watch works again')
     trouble = undefined
   }
 
   async function run(signal: AbortSignal, whole: () => void): Promise<void> {
-    let failures = 0
     while (!signal.aborted) {
+      const began = clock.monotonic()
       try {
         if (seen === '') {
           await list(signal)
@@ -136,24 +138,20 @@ export function createCache<T extends Cached = KubernetesObject>(
           whole()
         }
         await follow(signal)
-        failures = 0
+        // An end in good order is resumed at once, unless the server does nothing but end watches.
+        if (clock.monotonic() - began < 1_000) await pause(signal)
       } catch (error) {
         if (signal.aborted) return
-        if (isProblem(error, 'gone')) {
-          seen = ''
-          continue
-        }
-        if (trouble === undefined) log.warn({ kind: kind.kind, err: error }, 'watch broken, trying again')
-        if (heardSince(failures)) failures = 0
+        if (isProblem(error, 'gone')) seen = ''
+        else if (trouble === undefined) log.warn({ kind: kind.kind, err: error }, 'watch broken, trying again')
         trouble = error instanceof Error ? error.message : String(error)
-        await clock.sleep(backoff(pauses, failures++, Math.random()), signal).catch(() => {})
+        await pause(signal)
       }
     }
   }
 
-  /** A watch that lived for a while before it broke owes nothing to the failures before it. */
-  function heardSince(failures: number): boolean {
-    return failures > 0 && trouble === undefined
+  function pause(signal: AbortSignal): Promise<void> {
+    return clock.sleep(backoff(pauses, failures++, Math.random()), signal).catch(() => {})
   }
 
   return {

@@ -1,0 +1,119 @@
+import type { Clock } from '../../shared/clock.ts'
+import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
+import type { Log } from '../../shared/log.ts'
+import type { Operation } from '../operations/operation.ts'
+
+/** The few fields of a pod that a region of a thousand databases can afford to keep. */
+export type PodView = {
+  metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion' | 'uid' | 'deletionTimestamp'>
+  /** Name of the CrateDB it belongs to. */
+  database: string | undefined
+  node: string | undefined
+  phase: string
+  ready: boolean
+  /** Of the container `crate`. */
+  image: string | undefined
+}
+
+export type StatefulSetView = {
+  metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion'>
+  database: string | undefined
+  /** `master` or the name of the data group. */
+  group: string | undefined
+  replicas: number
+  readyReplicas: number
+  image: string | undefined
+}
+
+export type ServiceView = {
+  metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion'>
+  database: string | undefined
+  type: string
+  sourceRanges: string[]
+  /** Addresses or host names that the load balancer was given. */
+  addresses: string[]
+  ports: { name: string; port: number }[]
+}
+
+/** Everything the agent follows in the cluster: reads are answered from here, and nothing polls. */
+export type Caches = {
+  projects: Cache<KubernetesObject>
+  operations: Cache<Operation>
+  databases: Cache<KubernetesObject>
+  nodes: Cache<KubernetesObject>
+  storageClasses: Cache<KubernetesObject>
+  pods: Cache<PodView>
+  statefulSets: Cache<StatefulSetView>
+  services: Cache<ServiceView>
+}
+
+/** @param namespace the agent's own, where the operations are */
+export function createCaches({ namespace }: { namespace: string }, tools: { cluster: Cluster; clock: Clock; log: Log }): Caches {
+  const labelSelector = 'app.kubernetes.io/part-of=cratedb'
+  return {
+    projects: createCache({ kind: kinds.Project }, tools),
+    operations: createCache<Operation>({ kind: kinds.Operation, namespace, view: operationOf }, tools),
+    databases: createCache({ kind: kinds.CrateDB }, tools),
+    nodes: createCache({ kind: kinds.Node }, tools),
+    storageClasses: createCache({ kind: kinds.StorageClass }, tools),
+    pods: createCache<PodView>({ kind: kinds.Pod, labelSelector, view: podView }, tools),
+    statefulSets: createCache<StatefulSetView>({ kind: kinds.StatefulSet, labelSelector, view: statefulSetView }, tools),
+    services: createCache<ServiceView>({ kind: kinds.Service, labelSelector, view: serviceView }, tools),
+  }
+}
+
+function operationOf(object: KubernetesObject): Operation {
+  delete (object.metadata as { managedFields?: unknown }).managedFields
+  return object as Operation
+}
+
+function identity({ metadata }: KubernetesObject) {
+  const { name, namespace, resourceVersion } = metadata
+  return { name, ...(namespace !== undefined && { namespace }), ...(resourceVersion !== undefined && { resourceVersion }) }
+}
+
+function databaseOf({ metadata }: KubernetesObject): string | undefined {
+  return metadata.labels?.['app.kubernetes.io/name']
+}
+
+function crateImage(podSpec: { containers?: { name: string; image?: string }[] } | undefined): string | undefined {
+  return podSpec?.containers?.find((container) => container.name === 'crate')?.image
+}
+
+function podView(pod: KubernetesObject): PodView {
+  const { uid, deletionTimestamp } = pod.metadata
+  const conditions: { type: string; status: string }[] = pod.status?.conditions ?? []
+  return {
+    metadata: { ...identity(pod), ...(uid !== undefined && { uid }), ...(deletionTimestamp !== undefined && { deletionTimestamp }) },
+    database: databaseOf(pod),
+    node: pod.spec?.nodeName,
+    phase: pod.status?.phase ?? 'Pending',
+    ready: conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
+    image: crateImage(pod.spec),
+  }
+}
+
+function statefulSetView(set: KubernetesObject): StatefulSetView {
+  return {
+    metadata: identity(set),
+    database: databaseOf(set),
+    group: set.metadata.labels?.['cloud.crate.io/node-name'],
+    replicas: set.spec?.replicas ?? 0,
+    readyReplicas: set.status?.readyReplicas ?? 0,
+    image: crateImage(set.spec?.template?.spec),
+  }
+}
+
+function serviceView(service: KubernetesObject): ServiceView {
+  const ingress: { ip?: string; hostname?: string }[] = service.status?.loadBalancer?.ingress ?? []
+  return {
+    metadata: identity(service),
+    database: databaseOf(service),
+    type: service.spec?.type ?? 'ClusterIP',
+    sourceRanges: service.spec?.loadBalancerSourceRanges ?? [],
+    addresses: ingress.map(({ ip, hostname }) => ip ?? hostname ?? '').filter((address) => address !== ''),
+    ports: (service.spec?.ports ?? []).map(({ name, port }: { name: string; port: number }) => ({ name, port })),
+  }
+}
