@@ -1,0 +1,180 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { Agent, request as httpsRequest, type RequestOptions } from 'node:https'
+
+/** A decoded JSON body. Tests look at it field by field and assert what they find, so it isn't typed further. */
+// biome-ignore lint/suspicious/noExplicitAny: an assertion on a missing field fails the test, which is what it's for
+export type Body = any
+
+export type Answer = { status: number; headers: IncomingHttpHeaders; text: string; body: Body }
+export type WatchEvent = { type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'; object: Body }
+
+export type SendOptions = {
+  /** `null` sends no credentials at all. */
+  token?: string | null
+  contentType?: string
+  headers?: Record<string, string>
+}
+
+export type Watch = AsyncDisposable & {
+  status: number
+  /** The next event that fits; those before it are dropped. Rejects, and says what came instead, after `withinMs` or at the end of the stream. */
+  next(fits?: (event: WatchEvent) => boolean, withinMs?: number): Promise<WatchEvent>
+  /** Every event up to the end of the stream. */
+  rest(withinMs?: number): Promise<WatchEvent[]>
+  close(): void
+}
+
+/** Speaks to an API server over one kept TLS connection per request in flight, with nothing between the test and the wire. */
+export type Http = {
+  send(method: string, path: string, body?: unknown, options?: SendOptions): Promise<Answer>
+  get(path: string, options?: SendOptions): Promise<Answer>
+  post(path: string, body: unknown, options?: SendOptions): Promise<Answer>
+  put(path: string, body: unknown, options?: SendOptions): Promise<Answer>
+  /** A JSON Merge Patch, a strategic one or a list of JSON Patch operations: `kind` says which. */
+  patch(kind: PatchKind, path: string, body: unknown, options?: SendOptions): Promise<Answer>
+  delete(path: string, body?: unknown, options?: SendOptions): Promise<Answer>
+  /** Resolves with the first byte of the answer; the stream then runs until closed. */
+  watch(path: string, options?: SendOptions): Promise<Watch>
+  close(): void
+}
+
+const patchTypes = {
+  json: 'application/json-patch+json',
+  merge: 'application/merge-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+  apply: 'application/apply-patch+yaml',
+}
+export type PatchKind = keyof typeof patchTypes
+
+/** @param target `token` is used unless a request names another one */
+export function createHttp(target: { url: string; ca: string; token: string }): Http {
+  const agent = new Agent({ keepAlive: true, ca: target.ca })
+
+  function open(method: string, path: string, body: unknown, { token, contentType, headers }: SendOptions) {
+    const bearer = token === undefined ? target.token : token
+    const options: RequestOptions = {
+      method,
+      agent,
+      headers: {
+        accept: 'application/json',
+        ...(body === undefined ? {} : { 'content-type': contentType ?? 'application/json' }),
+        ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
+        ...headers,
+      },
+    }
+    const request = httpsRequest(new URL(path, target.url), options)
+    request.end(body === undefined || typeof body === 'string' ? body : JSON.stringify(body))
+    return request
+  }
+
+  function send(method: string, path: string, body?: unknown, options: SendOptions = {}): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const request = open(method, path, body, options)
+      request.on('error', (cause) => reject(new Error(`${method} ${path}: ${cause.message}`, { cause })))
+      request.on('response', (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk) => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString()
+          const isJson = response.headers['content-type']?.includes('json') ?? false
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined })
+        })
+      })
+    })
+  }
+
+  function watch(path: string, options: SendOptions = {}): Promise<Watch> {
+    return new Promise((resolve, reject) => {
+      const request = open('GET', path, undefined, options)
+      const lines = createLines(path)
+      request.on('error', (cause) => {
+        lines.end()
+        reject(new Error(`watch ${path}: ${cause.message}`, { cause }))
+      })
+      request.on('response', (response) => {
+        response.on('data', (chunk) => lines.push(chunk))
+        response.on('error', () => lines.end()) // a cut stream has ended, as a watch may at any time
+        response.on('end', () => lines.end())
+        const close = () => void request.destroy()
+        resolve({
+          status: response.statusCode ?? 0,
+          next: lines.next,
+          rest: lines.rest,
+          close,
+          [Symbol.asyncDispose]: async () => close(),
+        })
+      })
+    })
+  }
+
+  return {
+    send,
+    get: (path, options) => send('GET', path, undefined, options),
+    post: (path, body, options) => send('POST', path, body, options),
+    put: (path, body, options) => send('PUT', path, body, options),
+    patch: (kind, path, body, options) => send('PATCH', path, body, { contentType: patchTypes[kind], ...options }),
+    delete: (path, body, options) => send('DELETE', path, body, options),
+    watch,
+    close: () => agent.destroy(),
+  }
+}
+
+/** Cuts a watch stream into its events and hands them out in order. */
+function createLines(path: string) {
+  const waiting: WatchEvent[] = []
+  let partial = ''
+  let ended = false
+  let wake = () => {}
+
+  async function take(deadline: number): Promise<WatchEvent | 'ended' | 'late'> {
+    for (;;) {
+      const event = waiting.shift()
+      if (event) return event
+      if (ended) return 'ended'
+      const leftMs = deadline - performance.now()
+      if (leftMs <= 0) return 'late'
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const timer = setTimeout(resolve, leftMs)
+      wake = resolve
+      await promise
+      clearTimeout(timer)
+    }
+  }
+
+  return {
+    push(chunk: Buffer) {
+      const parts = (partial + chunk.toString()).split('\n')
+      partial = parts.pop() ?? ''
+      waiting.push(...parts.filter((part) => part !== '').map((part) => JSON.parse(part) as WatchEvent))
+      wake()
+    },
+    end() {
+      ended = true
+      wake()
+    },
+    async next(fits: (event: WatchEvent) => boolean = () => true, withinMs = 10_000): Promise<WatchEvent> {
+      const deadline = performance.now() + withinMs
+      const seen: string[] = []
+      for (;;) {
+        const event = await take(deadline)
+        if (event === 'ended' || event === 'late') {
+          const why = event === 'ended' ? 'the stream ended' : `nothing fitting within ${withinMs} ms`
+          throw new Error(`watch ${path}: ${why}; saw ${seen.join(', ') || 'no event'}`)
+        }
+        if (fits(event)) return event
+        seen.push(`${event.type} ${event.object?.metadata?.name ?? event.object?.message ?? ''}`)
+      }
+    },
+    async rest(withinMs = 30_000): Promise<WatchEvent[]> {
+      const deadline = performance.now() + withinMs
+      const events: WatchEvent[] = []
+      for (;;) {
+        const event = await take(deadline)
+        if (event === 'ended') return events
+        if (event === 'late') throw new Error(`watch ${path}: still open after ${withinMs} ms`)
+        events.push(event)
+      }
+    },
+  }
+}

@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { rootCertificates } from 'node:tls'
+import { CoreV1Api, KubeConfig, RbacAuthorizationV1Api } from '@kubernetes/client-node'
+import type { TestCluster } from '../index.ts'
+import { clusterAccess } from './access.ts'
+
+const namespace = 'kube-system'
+
+/**
+ * A cluster that is there already, by the current context of a kubeconfig whose user administers it. Tests get an account
+ * of their own, bound to `cluster-admin` (the group `system:masters` is nobody's to give away); `stop()` removes it.
+ */
+export async function useGivenCluster(kubeconfigPath: string): Promise<TestCluster> {
+  const config = new KubeConfig()
+  config.loadFromFile(kubeconfigPath)
+  const cluster = config.getCurrentCluster()
+  if (!cluster) throw new Error(`${kubeconfigPath}: no current context with a cluster`)
+
+  const core = config.makeApiClient(CoreV1Api)
+  const rbac = config.makeApiClient(RbacAuthorizationV1Api)
+  const name = `skerry-test-${randomBytes(4).toString('hex')}`
+  await core.createNamespacedServiceAccount({ namespace, body: { metadata: { name } } })
+  await rbac.createClusterRoleBinding({
+    body: {
+      metadata: { name },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
+      subjects: [{ kind: 'ServiceAccount', namespace, name }],
+    },
+  })
+  const request = await core.createNamespacedServiceAccountToken({
+    namespace,
+    name,
+    body: { spec: { audiences: [], expirationSeconds: 24 * 3600 } },
+  })
+  const adminToken = request.status?.token
+  if (!adminToken) throw new Error(`${cluster.server} gave no token for ${name}`)
+
+  const notOurs = async () => {
+    throw new Error(`${cluster.server} is not a cluster of the test's own: it can't be taken away`)
+  }
+  return {
+    kind: 'real',
+    ...clusterAccess({ url: cluster.server, ca: authorityOf(cluster), adminToken }),
+    faults: undefined,
+    suspend: notOurs,
+    resume: notOurs,
+    async stop() {
+      await rbac.deleteClusterRoleBinding({ name })
+      await core.deleteNamespacedServiceAccount({ namespace, name })
+    },
+  }
+}
+
+function authorityOf({ caData, caFile }: { caData?: string; caFile?: string }): string {
+  if (caData) return Buffer.from(caData, 'base64').toString()
+  return caFile ? readFileSync(caFile, 'utf8') : rootCertificates.join('\n')
+}

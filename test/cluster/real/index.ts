@@ -1,0 +1,165 @@
+import { randomBytes, randomInt } from 'node:crypto'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createHttp } from '../http.ts'
+import type { TestCluster } from '../index.ts'
+import { type Access, clusterAccess } from './access.ts'
+import { type Binaries, findBinaries } from './binaries.ts'
+import { createServingCertificate, createSigningKey, type ServingCertificate } from './certificates.ts'
+import { useGivenCluster } from './given.ts'
+import { createDaemons, type Daemon, type Daemons } from './processes.ts'
+
+const startWithinMs = 60_000
+
+/**
+ * A control plane of real programs: etcd, kube-apiserver with RBAC, kube-controller-manager, no node and no scheduler.
+ * They end with `stop()` and with the test process, however it ends.
+ *
+ * `SKERRY_KUBECONFIG` names a cluster to use instead: it's only written to, never suspended or stopped.
+ */
+export async function startRealCluster(): Promise<TestCluster> {
+  if (process.env.SKERRY_KUBECONFIG) return useGivenCluster(process.env.SKERRY_KUBECONFIG)
+  const binaries = findBinaries()
+  const certificate = await createServingCertificate()
+  for (let attempt = 1; ; attempt++) {
+    const daemons = createDaemons()
+    try {
+      return await startControlPlane(daemons, binaries, certificate)
+    } catch (error) {
+      await daemons.stop()
+      // Between finding a free port and listening on it, another process may take it.
+      if (attempt === 3 || !String(error).includes('address already in use')) throw error
+    }
+  }
+}
+
+async function startControlPlane(daemons: Daemons, binaries: Binaries, certificate: ServingCertificate): Promise<TestCluster> {
+  const [etcdPort, apiPort] = [await freePort(), await freePort()]
+  const access: Access = { url: `https://127.0.0.1:${apiPort}`, ca: certificate.ca, adminToken: randomBytes(24).toString('hex') }
+  await writeFiles(daemons.folder, certificate, access)
+
+  const etcd = daemons.start('etcd', binaries.etcd, etcdArgs(daemons.folder, etcdPort))
+  const startApiServer = () => daemons.start('kube-apiserver', binaries['kube-apiserver'], apiServerArgs(daemons.folder, apiPort, etcdPort))
+  let apiServer = startApiServer()
+  const manager = daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerArgs(daemons.folder))
+  await untilReady(access, [etcd, apiServer, manager])
+
+  return {
+    kind: 'real',
+    ...clusterAccess(access),
+    faults: undefined,
+    // Not SIGTERM: it would serve open watches for up to a minute more.
+    suspend: () => apiServer.kill('SIGKILL'),
+    async resume() {
+      apiServer = startApiServer()
+      await untilReady(access, [etcd, apiServer, manager])
+    },
+    stop: () => daemons.stop(),
+  }
+}
+
+async function writeFiles(folder: string, certificate: ServingCertificate, access: Access): Promise<void> {
+  const signing = createSigningKey()
+  const files = {
+    'server.crt': certificate.cert,
+    'server.key': certificate.key,
+    'sa.pub': signing.publicKey,
+    'sa.key': signing.privateKey,
+    'tokens.csv': `${access.adminToken},admin,admin,system:masters\n`,
+    kubeconfig: clusterAccess(access).kubeconfig(),
+  }
+  await Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(folder, name), text, { mode: 0o600 })))
+}
+
+function etcdArgs(folder: string, port: number): string[] {
+  return [
+    `--data-dir=${folder}/etcd`,
+    `--listen-client-urls=http://127.0.0.1:${port}`,
+    `--advertise-client-urls=http://127.0.0.1:${port}`,
+    '--listen-peer-urls=http://127.0.0.1:0', // no peer ever comes
+    '--unsafe-no-fsync', // outlives a killed process, not a power cut: enough for a test
+    // It elects itself; with the default it would wait a second before it does.
+    '--heartbeat-interval=20',
+    '--election-timeout=100',
+  ]
+}
+
+function apiServerArgs(folder: string, port: number, etcdPort: number): string[] {
+  return [
+    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+    '--bind-address=127.0.0.1',
+    '--advertise-address=127.0.0.1',
+    `--secure-port=${port}`,
+    `--tls-cert-file=${folder}/server.crt`,
+    `--tls-private-key-file=${folder}/server.key`,
+    `--cert-dir=${folder}`,
+    `--token-auth-file=${folder}/tokens.csv`,
+    '--authorization-mode=RBAC',
+    `--service-account-key-file=${folder}/sa.pub`,
+    `--service-account-signing-key-file=${folder}/sa.key`,
+    '--service-account-issuer=https://kubernetes.default.svc',
+    '--service-cluster-ip-range=10.0.0.0/24',
+    '--disable-admission-plugins=ServiceAccount', // pods may be created before their account is
+    '--endpoint-reconciler-type=none', // "kubernetes" needs no endpoints: nothing reaches it from a pod network
+    '--allow-privileged=true', // CrateDB's init container is
+  ]
+}
+
+function managerArgs(folder: string): string[] {
+  return [
+    `--kubeconfig=${folder}/kubeconfig`,
+    `--service-account-private-key-file=${folder}/sa.key`,
+    `--cert-dir=${folder}`,
+    '--port=0',
+    '--secure-port=0',
+    '--leader-elect=false',
+    '--controllers=*,-nodeipam,-cloud-node-lifecycle',
+    '--concurrent-namespace-syncs=4',
+    '--namespace-sync-period=10s',
+  ]
+}
+
+/**
+ * Resolves when the API server says it's ready and has made the namespace `default`, which it does a little later.
+ * Rejects with the log of whichever daemon ended first.
+ */
+async function untilReady(access: Access, daemons: Daemon[]): Promise<void> {
+  const http = createHttp({ url: access.url, ca: access.ca, token: access.adminToken })
+  const deadline = performance.now() + startWithinMs
+  let last = 'no answer'
+  try {
+    for (;;) {
+      const dead = daemons.find((daemon) => daemon.exit)
+      if (dead) throw new Error(`${dead.name} ended with ${dead.exit?.signal ?? dead.exit?.code}:\n${dead.logTail()}`)
+      const waitsFor = await Promise.all(['/readyz', '/api/v1/namespaces/default'].map((path) => http.get(path))).then(
+        (answers) => answers.find((answer) => answer.status !== 200)?.text,
+        (error: Error) => error.message,
+      )
+      if (waitsFor === undefined) return
+      last = waitsFor
+      if (performance.now() > deadline) {
+        const logs = daemons.map((daemon) => `${daemon.name}:\n${daemon.logTail()}`).join('\n')
+        throw new Error(`no readiness within ${startWithinMs} ms (${last})\n${logs}`)
+      }
+      await sleep(50)
+    }
+  } finally {
+    http.close()
+  }
+}
+
+/** Below the range from which the kernel takes ports for outgoing connections, so that it's still free after a `suspend()`. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(12_000, 32_000)
+    const server = createServer()
+    const outcome = Promise.race([once(server, 'listening').then(() => true), once(server, 'error').then(() => false)])
+    server.listen(port, '127.0.0.1')
+    const free = await outcome
+    server.close()
+    if (free) return port
+  }
+}

@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export type Daemon = {
+  name: string
+  /** Undefined when it could not be started at all. */
+  pid: number | undefined
+  /** Ends the process and resolves when it's gone. */
+  kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
+  /** Set once the process is gone. */
+  exit: { code: number | null; signal: NodeJS.Signals | null } | undefined
+  /** The last lines it wrote. */
+  logTail(): string
+}
+
+export type Daemons = {
+  /** A folder of their own, gone after `stop()`. */
+  folder: string
+  start(name: string, path: string, args: string[]): Daemon
+  /** Ends all of them, the last started first, and removes the folder. */
+  stop(): Promise<void>
+}
+
+/**
+ * Waits for the end of its standard input, which comes with `stop()` and with any death of the test process, SIGKILL
+ * included. Then it ends what is still running and removes the folder. It's a session of its own, so that Ctrl-C doesn't
+ * take it away before it has done that.
+ */
+const guard = `
+running=
+while read -r verb pid; do
+  case $verb in
+    started) running="$running $pid " ;;
+    ended) running=$(printf %s "$running" | sed "s/ $pid / /") ;;
+  esac
+done
+for pid in $running; do kill -9 "$pid"; done
+rm -rf "$1"
+`
+
+/** A folder and a guard; starts no daemon yet. */
+export function createDaemons(): Daemons {
+  const folder = mkdtempSync(join(tmpdir(), 'skerry-cluster-'))
+  const watcher = spawn('/bin/sh', ['-c', guard, 'guard', folder], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
+  const told = watcher.stdin
+  const started: Daemon[] = []
+  watcher.unref()
+
+  return {
+    folder,
+    start(name, path, args) {
+      const log = join(folder, `${name}.log`)
+      const fd = openSync(log, 'a')
+      const child = spawn(path, args, { stdio: ['ignore', fd, fd], cwd: folder })
+      closeSync(fd)
+      if (child.pid !== undefined) told.write(`started ${child.pid}\n`)
+      const daemon = asDaemon(name, child, log, () => told.write(`ended ${child.pid}\n`))
+      started.push(daemon)
+      return daemon
+    },
+    async stop() {
+      for (const daemon of started.toReversed()) await daemon.kill('SIGKILL')
+      watcher.ref()
+      const guardEnded = once(watcher, 'exit')
+      told.end()
+      await guardEnded
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function asDaemon(name: string, child: ChildProcess, log: string, onExit: () => void): Daemon {
+  const { promise: gone, resolve } = Promise.withResolvers<void>()
+  const daemon: Daemon = {
+    name,
+    pid: child.pid,
+    exit: undefined,
+    async kill(signal) {
+      if (!daemon.exit) child.kill(signal)
+      await gone
+    },
+    logTail: () => readFileSync(log, 'utf8').trimEnd().split('\n').slice(-12).join('\n'),
+  }
+  const ended = (code: number | null, signal: NodeJS.Signals | null) => {
+    if (daemon.exit) return
+    daemon.exit = { code, signal }
+    onExit()
+    resolve()
+  }
+  child.on('exit', ended)
+  child.on('error', () => ended(null, null))
+  return daemon
+}
