@@ -35,10 +35,12 @@ export function createLog({ level, name, destination }: { level: LogLevel; name:
     destination ?? pino.destination({ fd: 1, sync: true }),
   )
   // Children inherit this from the root. pino has a formatter for bindings, but it does not pass it on to children.
-  const child = log.child
-  log.child = function (this: Log, bindings: pino.Bindings, options?: pino.ChildLoggerOptions) {
+  type Child = (this: Log, bindings: pino.Bindings, options?: pino.ChildLoggerOptions) => Log
+  const child = log.child as unknown as Child
+  const maskedChild: Child = function (bindings, options) {
     return child.call(this, printableFields(bindings), options)
-  } as typeof log.child
+  }
+  log.child = maskedChild as unknown as typeof log.child
   return log
 }
 

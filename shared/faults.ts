@@ -1,0 +1,148 @@
+import type * as z from 'zod'
+import type { Fault } from './errors.ts'
+import { fieldNames, fieldSchemas, nearest, type Schema } from './schema.ts'
+
+/** A fault with its path in pieces, for those who look the place up in a document. `isKey`: the fault is the name, not the value. */
+export type FaultAt = { path: (string | number)[]; message: string; isKey: boolean }
+
+/**
+ * Parses with a schema, and on failure names every fault at once, in words and without quoting what was given (it may be secret).
+ * A field nobody knows comes with the one that was probably meant.
+ */
+export function parseWith<S extends z.ZodType>(
+  schema: S,
+  input: unknown,
+): { ok: true; value: z.output<S> } | { ok: false; faults: FaultAt[] } {
+  const parsed = schema.safeParse(input, { error: sayIssue })
+  return parsed.success
+    ? { ok: true, value: parsed.data }
+    : { ok: false, faults: parsed.error.issues.flatMap((issue) => faultsOf(issue, schema, input)) }
+}
+
+/** A fault as it goes into a Problem, below `base`, which is a JSON pointer. */
+export function asFault({ path, message }: FaultAt, base = ''): Fault {
+  return { path: base + path.map((piece) => `/${String(piece).replaceAll('~', '~0').replaceAll('/', '~1')}`).join(''), message }
+}
+
+function faultsOf(issue: z.core.$ZodIssue, schema: Schema, input: unknown): FaultAt[] {
+  const path = issue.path.map((piece) => (typeof piece === 'number' ? piece : String(piece)))
+  if (issue.code === 'unrecognized_keys') {
+    const known = schemasAt(schema, path, input).flatMap(fieldNames)
+    return issue.keys.map((key) => ({ path: [...path, key], message: unknownField(key, known), isKey: true }))
+  }
+  if (issue.code === 'invalid_key') {
+    return [{ path, message: `is not a name allowed here: it ${issue.issues[0]?.message ?? 'is invalid'}`, isKey: true }]
+  }
+  if (issue.code === 'invalid_union' && issue.errors.length > 0 && issue.message === unsaid) {
+    // The alternative that was meant is the one whose faults lie inside: the others already refuse the value as a whole.
+    const [meant, ...others] = issue.errors.filter((faults) =>
+      faults.every((fault) => fault.path.length > 0 || fault.code === 'unrecognized_keys'),
+    )
+    if (meant !== undefined && others.length === 0)
+      return meant.flatMap((inner) => faultsOf({ ...inner, path: [...issue.path, ...inner.path] }, schema, input))
+    const words = new Set(issue.errors.flatMap((faults) => faults.slice(0, 1).map((fault) => fault.message)))
+    return [{ path, message: [...words].join(', or '), isKey: false }]
+  }
+  return [{ path, message: issue.message, isKey: false }]
+}
+
+/** What zod says of a union when neither the schema nor `sayIssue` has words for it. */
+const unsaid = 'Invalid input'
+
+/** How a field that nobody knows is reported. */
+export function unknownField(name: string, known: readonly string[]): string {
+  const meant = nearest(name, known)
+  if (meant !== undefined) return `is not known here; did you mean ${JSON.stringify(meant)}?`
+  return known.length > 0 && known.length <= 12 ? `is not known here; there are ${known.join(', ')}` : 'is not known here'
+}
+
+function schemasAt(schema: Schema, path: readonly (string | number)[], input: unknown): Schema[] {
+  let here = [schema]
+  let given = input
+  for (const piece of path) {
+    here = here.flatMap((each) => fieldSchemas(each, String(piece), given))
+    given = typeof given === 'object' && given !== null ? (given as Record<string, unknown>)[piece] : undefined
+  }
+  return here
+}
+
+const typeWords: Record<string, string> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  tuple: 'a list',
+  object: 'an object',
+  record: 'an object',
+  null: 'null',
+}
+
+const formatWords: Record<string, string> = {
+  url: 'an absolute address (URL)',
+  email: 'an e-mail address',
+  ipv4: 'an IPv4 address',
+  ipv6: 'an IPv6 address',
+  cidrv4: 'an IPv4 range such as 10.0.0.0/8',
+  cidrv6: 'an IPv6 range such as fd00::/8',
+  uuid: 'a UUID',
+  datetime: 'a date and time such as 2026-01-31T12:00:00Z',
+  base64: 'base64',
+  hostname: 'a host name',
+}
+
+/** Says an issue in words that follow the path of the field. A message given in the schema itself goes before this one. */
+function sayIssue(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      if (issue.input === undefined) return 'is required'
+      return `must be ${expectedWords(issue)}, not ${nameOf(issue.input)}`
+    case 'invalid_value':
+      return issue.input === undefined ? 'is required' : `must be ${oneOf(issue.values)}`
+    case 'invalid_union':
+      if (issue.input === undefined) return 'is required'
+      if (issue.discriminator === undefined) return undefined
+      if (typeof issue.input !== 'object' || issue.input === null) return `must be an object, not ${nameOf(issue.input)}`
+      return Object.hasOwn(issue.input, String(issue.discriminator))
+        ? `must be ${oneOf((issue.options as unknown[]) ?? [])}`
+        : 'is required'
+    case 'too_small':
+      return `must ${bound('at least', issue.origin, issue.minimum, issue.inclusive !== false)}`
+    case 'too_big':
+      return `must ${bound('at most', issue.origin, issue.maximum, issue.inclusive !== false)}`
+    case 'not_multiple_of':
+      return `must be a multiple of ${issue.divisor}`
+    case 'invalid_format':
+      if (issue.format === 'regex') return `must match ${issue.pattern}`
+      if (issue.format === 'starts_with') return `must begin with ${JSON.stringify(issue.prefix)}`
+      if (issue.format === 'ends_with') return `must end with ${JSON.stringify(issue.suffix)}`
+      return `must be ${formatWords[issue.format] ?? `a valid ${issue.format}`}`
+    default:
+      return undefined
+  }
+}
+
+function expectedWords(issue: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidType>): string {
+  // zod asks for any number first, even where only whole ones will do.
+  const { format } = (issue.inst?._zod.def ?? {}) as { format?: string }
+  return typeWords[format === 'safeint' ? 'int' : issue.expected] ?? issue.expected
+}
+
+function bound(word: 'at least' | 'at most', origin: string, limit: number | bigint, inclusive: boolean): string {
+  const units = { string: 'characters', array: 'items', set: 'items', record: 'fields', object: 'fields' }[origin]
+  if (units !== undefined) return `have ${word} ${limit} ${Number(limit) === 1 ? units.slice(0, -1) : units}`
+  if (!inclusive) return `be ${word === 'at least' ? 'more' : 'less'} than ${limit}`
+  return `be ${word} ${limit}`
+}
+
+function oneOf(values: readonly unknown[]): string {
+  const words = values.map((value) => JSON.stringify(value))
+  return words.length === 1 ? String(words[0]) : `one of ${words.join(', ')}`
+}
+
+function nameOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'number' && !Number.isFinite(value)) return String(value)
+  return typeWords[typeof value] ?? typeof value
+}

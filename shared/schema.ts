@@ -1,0 +1,108 @@
+import type * as z from 'zod'
+
+/** A zod schema, as far as it is walked here. */
+export type Schema = z.core.$ZodType
+
+/** What is read of a schema's definition; which members are there depends on `type`. */
+type Def = {
+  type: string
+  innerType?: Schema
+  in?: Schema
+  out?: Schema
+  getter?: () => Schema
+  shape?: Record<string, Schema>
+  catchall?: Schema
+  element?: Schema
+  keyType?: Schema
+  valueType?: Schema
+  options?: Schema[]
+  items?: Schema[]
+  discriminator?: string
+  values?: unknown[]
+  entries?: Record<string, unknown>
+  defaultValue?: unknown
+}
+
+/** The definition of a schema: `type` says which. */
+export function defOf(schema: Schema): Def {
+  return schema._zod.def as unknown as Def
+}
+
+/** The schema and everything it wraps, from outside in: defaults, optional, transforms. The last one says what is accepted. */
+export function layers(schema: Schema): Schema[] {
+  const found = [schema]
+  for (;;) {
+    const def = defOf(found.at(-1) as Schema)
+    // A preprocess step is a pipe that begins with a transform; what it accepts is said by its end.
+    const pipeInput = def.in && defOf(def.in).type === 'transform' ? def.out : def.in
+    const next = def.innerType ?? (def.type === 'pipe' ? pipeInput : def.type === 'lazy' ? def.getter?.() : undefined)
+    if (next === undefined) return found
+    found.push(next)
+  }
+}
+
+/** What a schema accepts, without defaults and transforms around it. */
+export function core(schema: Schema): Schema {
+  return layers(schema).at(-1) as Schema
+}
+
+/** The names of fields at this place, of all alternatives of a union. Empty where any name or none is allowed. */
+export function fieldNames(schema: Schema): string[] {
+  const def = defOf(core(schema))
+  if (def.options) return [...new Set(def.options.flatMap(fieldNames))]
+  return Object.keys(def.shape ?? {})
+}
+
+/**
+ * The schemas of a field: none if there is no such field, several in a union. `given` is the value that holds the field, if known:
+ * its discriminator then leaves one alternative.
+ */
+export function fieldSchemas(schema: Schema, name: string, given?: unknown): Schema[] {
+  const def = defOf(core(schema))
+  if (def.options) return alternatives(schema, given).flatMap((option) => fieldSchemas(option, name, given))
+  if (def.shape) return Object.hasOwn(def.shape, name) ? [def.shape[name] as Schema] : []
+  const each = /^\d+$/.test(name) ? (def.items?.[Number(name)] ?? def.element ?? def.valueType) : def.valueType
+  return each ? [each] : []
+}
+
+/** The alternatives of a union that fit the discriminator of `given`, all of them when that does not decide. */
+export function alternatives(schema: Schema, given: unknown): Schema[] {
+  const { options = [], discriminator } = defOf(core(schema))
+  if (discriminator === undefined || typeof given !== 'object' || given === null) return options
+  const kind = (given as Record<string, unknown>)[discriminator]
+  const fitting = options.filter((option) => fieldSchemas(option, discriminator).some((field) => literals(field).includes(kind)))
+  return fitting.length > 0 ? fitting : options
+}
+
+/** The values of a literal or an enum, empty for all else. */
+export function literals(schema: Schema): unknown[] {
+  const def = defOf(core(schema))
+  return def.values ?? Object.values(def.entries ?? {})
+}
+
+/** The name among `names` that was probably meant, if one is near enough. */
+export function nearest(wrong: string, names: readonly string[]): string | undefined {
+  const plain = (name: string) => name.toLowerCase().replace(/[-_]/g, '')
+  const same = names.find((name) => plain(name) === plain(wrong))
+  if (same !== undefined || wrong.length > 100) return same
+  const ranked = names.map((name) => ({ name, distance: editDistance(plain(name), plain(wrong)) })).sort((a, b) => a.distance - b.distance)
+  const [best] = ranked
+  return best !== undefined && best.distance <= Math.max(1, Math.floor(wrong.length / 3)) ? best.name : undefined
+}
+
+/** How many letters to insert, delete, change or swap with the next one, to make one word of the other (optimal string alignment). */
+function editDistance(a: string, b: string): number {
+  let beforeLast: number[] = []
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const changed = (last[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? (beforeLast[j - 2] as number) + 1 : Infinity
+      row.push(Math.min((last[j] as number) + 1, (row[j - 1] as number) + 1, changed, swapped))
+    }
+    beforeLast = last
+    last = row
+  }
+  return last[b.length] as number
+}
