@@ -83,6 +83,12 @@ export const problems = {
     title: 'It still contains something',
     action: 'Delete what the detail names, wait until that is done, then repeat the request.',
   },
+  ended: {
+    status: 409,
+    retry: 'never',
+    title: 'It has ended already',
+    action: 'Nothing can be changed about it any more. Ask for what you want now in a new request.',
+  },
   gone: {
     status: 410,
     retry: 'never',

@@ -1,6 +1,10 @@
-import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import type { ProjectSpec } from '../resources/project.ts'
+import { type KubernetesObject, keyOf } from '../../shared/kubernetes/objects.ts'
+import type { Caches } from '../region/caches.ts'
+import { readDatabase } from '../resources/cratedb.ts'
 import type { StoredDatabaseSpec } from '../resources/database.ts'
+import { namespaceOf, type Target } from '../resources/kind.ts'
+import { type ProjectSpec, readProject } from '../resources/project.ts'
+import type { Journal } from './journal.ts'
 import type { Operation } from './operation.ts'
 
 /**
@@ -22,4 +26,46 @@ export type AcceptedState = {
   projects(): AcceptedResource<ProjectSpec>[]
   database(project: string, id: string): AcceptedResource<StoredDatabaseSpec> | undefined
   databases(project: string): AcceptedResource<StoredDatabaseSpec>[]
+}
+
+/** @returns a view over the journal and the caches; nothing is copied, every call reads what is known at that moment */
+export function createAcceptedState({ journal, caches }: { journal: Pick<Journal, 'unended' | 'unendedTargets'>; caches: Caches }): AcceptedState {
+  function see<Spec>(target: Target, object: KubernetesObject | undefined, read: (object: KubernetesObject) => Spec) {
+    const unended = journal.unended(target)
+    const wanting = unended.findLast(({ spec }) => spec.wanted !== undefined)
+    if (!object && !wanting) return undefined
+    return {
+      spec: wanting ? (wanting.spec.wanted as Spec) : read(object as KubernetesObject),
+      object,
+      operation: unended.at(-1),
+      leaving: object?.metadata.deletionTimestamp !== undefined || unended.some(({ spec }) => spec.action === 'delete'),
+    }
+  }
+
+  const state: AcceptedState = {
+    project: (id) => see({ kind: 'project', project: id }, caches.projects.get(id), readProject),
+    projects: () => projectIds().map((id) => state.project(id)).filter((project) => project !== undefined),
+    database: (project, id) => {
+      const object = caches.databases.get(keyOf({ namespace: namespaceOf(project), name: id }))
+      return see({ kind: 'database', project, database: id }, object, readDatabase)
+    },
+    databases: (project) => databaseIds(project).map((id) => state.database(project, id)).filter((database) => database !== undefined),
+  }
+
+  function projectIds(): string[] {
+    const asked = journal.unendedTargets().filter(({ kind }) => kind === 'project')
+    return sorted([...[...caches.projects.values()].map(({ metadata }) => metadata.name), ...asked.map(({ project }) => project)])
+  }
+
+  function databaseIds(project: string): string[] {
+    const asked = journal.unendedTargets().flatMap((target) => (target.kind === 'database' && target.project === project ? [target.database] : []))
+    const standing = caches.databases.in(namespaceOf(project)).map(({ metadata }) => metadata.name)
+    return sorted([...standing, ...asked])
+  }
+
+  return state
+}
+
+function sorted(names: string[]): string[] {
+  return [...new Set(names)].sort()
 }

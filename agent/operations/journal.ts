@@ -1,6 +1,17 @@
-import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import { createHmac, randomBytes, randomUUID } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import { backoff, type Clock } from '../../shared/clock.ts'
+import { isProblem, Problem } from '../../shared/errors.ts'
+import { applyObject } from '../../shared/kubernetes/apply.ts'
+import type { Cache } from '../../shared/kubernetes/cache.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import type { Part } from '../../shared/lifecycle.ts'
 import type { Secrets, Target } from '../resources/kind.ts'
-import type { Action, Operation } from './operation.ts'
+import { fieldManager, label, managedBy } from '../resources/labels.ts'
+import { chainEntry } from './ledger.ts'
+import { type Action, hasEnded, type Operation, type OperationSpec, operationName, targetKey } from './operation.ts'
+import { createRegister } from './register.ts'
 
 /** What is to be accepted, after everything was checked that can be checked without asking the API server. */
 export type Proposal = {
@@ -38,8 +49,8 @@ export type Accepted =
   | { outcome: 'repeated'; operation: Operation }
   | { outcome: 'unchanged' }
 
-/** The durable, ordered record of what was accepted. */
-export type Journal = {
+/** The durable, ordered record of what was accepted. Ready once it has its key and has seen every operation. */
+export type Journal = Part & {
   /**
    * Writes one operation. When this resolves the operation stands in etcd.
    * @throws Problem what `decide` throws; `rejected-by-cluster` and others from the dry run; `idempotency-key-reused`;
@@ -55,4 +66,237 @@ export type Journal = {
   all(): Operation[]
   /** Those of a target that have not ended, by sequence. */
   unended(target: Target): Operation[]
+  /** The targets that have operations that have not ended. */
+  unendedTargets(): Target[]
+}
+
+/** How long the outcome of a write that got no answer is looked for, in milliseconds. */
+const unknownOutcomeMs = 15_000
+const pauses = { baseMs: 100, capMs: 2_000 }
+/** Requests that may wait for their turn to be written; the next one is told to come back. */
+const maxWaiting = 500
+
+/**
+ * A journal whose entries are `Operation` objects named by their place in the ledger.
+ *
+ * Accepting is a compare-and-swap on the ledger's head: the entry is created under the next name, and of two that try the
+ * same name, in whatever replica, the API server lets one through. The other reads what came first, decides again and takes
+ * the next place. So every decision was made with all earlier entries known, and numbers have no gaps.
+ */
+export function createJournal(
+  { namespace }: { namespace: string },
+  { cluster, operations, clock }: { cluster: Cluster; operations: Cache<Operation>; clock: Clock },
+): Journal {
+  const register = createRegister(operations)
+  let key: Buffer | undefined
+  let turn: Promise<unknown> = Promise.resolve()
+  let waiting = 0
+
+  /** Runs one writer at a time. */
+  async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (waiting >= maxWaiting) throw new Problem('busy', `${waiting} requests wait to be accepted`, { retryAfterSeconds: 2 })
+    waiting++
+    const mine = turn.then(work, work)
+    turn = mine
+    try {
+      return await mine
+    } finally {
+      waiting--
+    }
+  }
+
+  function fingerprintOf(canonical: string): string {
+    if (!key) throw new Problem('not-ready', 'The journal has not read its key yet.')
+    return `hmac-sha256:${createHmac('sha256', key).update(canonical).digest('hex')}`
+  }
+
+  async function accept(request: AcceptRequest): Promise<Accepted> {
+    const fingerprint = fingerprintOf(request.canonical)
+    let tried: KubernetesObject[] | undefined
+    let secretName: string | undefined
+    try {
+      for (;;) {
+        const repeated = register.repeatOf(request, fingerprint)
+        if (repeated) return { outcome: 'repeated', operation: repeated }
+        const decidedAt = register.head()
+        const proposal = request.decide()
+        if (!proposal) return { outcome: 'unchanged' }
+        if (!tried || !isDeepStrictEqual(tried, proposal.tryOut)) await tryOut(proposal.tryOut)
+        tried = proposal.tryOut
+        if (proposal.secrets && secretName === undefined) secretName = await keepSecrets(proposal.secrets)
+        const entry = entryOf(request, proposal, fingerprint, secretName)
+        const operation = await inTurn(async () => {
+          const unmoved = register.head() === decidedAt
+          const stillSo = unmoved || (!register.repeatOf(request, fingerprint) && isDeepStrictEqual(request.decide(), proposal))
+          return stillSo ? write(entry) : undefined
+        })
+        if (!operation) continue
+        secretName = undefined // it is the operation's now
+        return { outcome: 'accepted', operation }
+      }
+    } finally {
+      if (secretName !== undefined) await dropSecret(secretName)
+    }
+  }
+
+  function entryOf(request: AcceptRequest, proposal: Proposal, fingerprint: string, secretName: string | undefined) {
+    const { action, target, wanted, parameters, timeoutSeconds } = proposal
+    return {
+      acceptedAt: new Date(clock.now()).toISOString(),
+      requestedBy: request.requestedBy,
+      requestId: request.requestId,
+      fingerprint,
+      action,
+      target,
+      timeoutSeconds,
+      ...(request.idempotencyKey !== undefined && { idempotencyKey: request.idempotencyKey }),
+      ...(wanted !== undefined && { wanted }),
+      ...(parameters && { parameters }),
+      ...(secretName !== undefined && { secretName }),
+    }
+  }
+
+  /** What the API server would refuse later is refused now, with its own field paths. */
+  async function tryOut(objects: KubernetesObject[]): Promise<void> {
+    await Promise.all(objects.map((object) => applyObject(cluster, object, { fieldManager, force: true, dryRun: true })))
+  }
+
+  /** Creates the entry at the ledger's head; undefined when another one took that place. */
+  async function write(entry: Omit<OperationSpec, 'sequence' | 'previousHash' | 'hash'>): Promise<Operation | undefined> {
+    const spec = chainEntry(register.head(), entry)
+    const operation = operationOf(spec)
+    const until = clock.monotonic() + unknownOutcomeMs
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const written = await cluster.request<Operation>({ method: 'POST', path: pathOf(kinds.Operation, namespace), body: operation })
+        operations.put(written)
+        return written
+      } catch (error) {
+        if (isProblem(error, 'already-exists')) return await takenBy(operation)
+        // Without an answer the entry may stand or not. The same name is tried again until that is known.
+        if (!isProblem(error, 'cluster-unreachable', 'cluster-error')) throw error
+        if (clock.monotonic() >= until) throw unknownOutcome(error)
+        await clock.sleep(backoff(pauses, attempt, Math.random()))
+      }
+    }
+  }
+
+  /** Reads what stands in the place that was tried: this very entry, written by an attempt whose answer was lost, or another. */
+  async function takenBy(mine: Operation): Promise<Operation | undefined> {
+    const there = await cluster.request<Operation>({ method: 'GET', path: pathOf(kinds.Operation, namespace, mine.metadata.name) })
+    operations.put(there)
+    return there.spec.hash === mine.spec.hash ? there : undefined
+  }
+
+  function operationOf(spec: OperationSpec): Operation {
+    const { target } = spec
+    const database = target.kind === 'database' ? { [label.database]: target.database } : {}
+    return {
+      apiVersion: kinds.Operation.apiVersion,
+      kind: 'Operation',
+      metadata: {
+        name: operationName(spec.sequence),
+        namespace,
+        labels: { ...managedBy, [label.project]: target.project, ...database },
+      },
+      spec,
+    }
+  }
+
+  async function keepSecrets(secrets: Secrets): Promise<string> {
+    const name = `operation-${randomUUID()}`
+    const metadata = { name, namespace, labels: { ...managedBy, [label.operationSecret]: 'true' } }
+    const secret = { apiVersion: 'v1', kind: 'Secret', metadata, immutable: true, stringData: secrets }
+    await cluster.request({ method: 'POST', path: pathOf(kinds.Secret, namespace), body: secret })
+    return name
+  }
+
+  async function dropSecret(name: string): Promise<void> {
+    // One that stays behind is taken away by the collector.
+    await cluster.request({ method: 'DELETE', path: pathOf(kinds.Secret, namespace, name) }).catch(() => {})
+  }
+
+  async function cancel(name: string, by: string): Promise<Operation> {
+    const operation = operations.get(keyOf({ namespace, name }))
+    if (!operation) throw new Problem('not-found', `There is no operation ${name}.`)
+    if (hasEnded(operation)) throw new Problem('ended', `Operation ${name} has ended: ${operation.status?.phase}.`)
+    if (operation.status?.cancelRequested) return operation
+    const status = { phase: operation.status?.phase ?? 'Accepted', cancelRequested: { by, at: new Date(clock.now()).toISOString() } }
+    const cancelled = await cluster.request<Operation>({
+      method: 'PATCH',
+      path: `${pathOf(kinds.Operation, namespace, name)}/status`,
+      contentType: 'application/merge-patch+json',
+      body: { metadata: { resourceVersion: operation.metadata.resourceVersion }, status },
+    })
+    operations.put(cancelled)
+    return cancelled
+  }
+
+  function whenEnded(name: string, ms: number, signal: AbortSignal): Promise<Operation> {
+    const wanted = keyOf({ namespace, name })
+    const now = operations.get(wanted)
+    if (!now) throw new Problem('not-found', `There is no operation ${name}.`)
+    if (hasEnded(now) || ms <= 0) return Promise.resolve(now)
+    return new Promise((resolve) => {
+      const over = AbortSignal.any([signal, AbortSignal.timeout(ms)])
+      const finish = () => {
+        unsubscribe()
+        over.removeEventListener('abort', finish)
+        resolve(operations.get(wanted) ?? now)
+      }
+      const unsubscribe = operations.subscribe(({ key, object }) => {
+        if (key === wanted && hasEnded(object)) finish()
+      })
+      if (over.aborted) finish()
+      else over.addEventListener('abort', finish, { once: true })
+    })
+  }
+
+  return {
+    name: 'journal',
+    async start() {
+      key = await keyOfRegion(cluster, namespace)
+    },
+    async stop() {},
+    accept,
+    cancel,
+    whenEnded,
+    get: (name) => operations.get(keyOf({ namespace, name })),
+    all: register.all,
+    unended: (target) => register.unended(targetKey(target)),
+    unendedTargets: register.unendedTargets,
+  }
+}
+
+/** The key of the region's fingerprints: made once by whichever replica comes first. */
+async function keyOfRegion(cluster: Cluster, namespace: string): Promise<Buffer> {
+  const name = 'skerry-fingerprint-key'
+  const path = pathOf(kinds.Secret, namespace)
+  const read = async () => {
+    const secret = await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.Secret, namespace, name) })
+    return Buffer.from(secret.data?.key ?? '', 'base64')
+  }
+  try {
+    return await read()
+  } catch (error) {
+    if (!isProblem(error, 'not-found')) throw error
+  }
+  const fresh = randomBytes(32)
+  const metadata = { name, namespace, labels: managedBy }
+  const body = { apiVersion: 'v1', kind: 'Secret', metadata, immutable: true, data: { key: fresh.toString('base64') } }
+  try {
+    await cluster.request({ method: 'POST', path, body })
+    return fresh
+  } catch (error) {
+    if (isProblem(error, 'already-exists')) return read()
+    throw error
+  }
+}
+
+function unknownOutcome(cause: unknown): Problem {
+  return new Problem(
+    'cluster-unreachable',
+    'The API server gave no answer, so it is not known whether the request was accepted. Repeat it with the same Idempotency-Key.',
+    { cause },
+  )
 }

@@ -5,7 +5,8 @@ export const managedBy = { 'app.kubernetes.io/managed-by': 'skerry' }
 export const label = {
   project: 'skerry.dev/project',
   database: 'skerry.dev/database',
-  operation: 'skerry.dev/operation',
+  /** On the Secrets that keep what must not stand in an Operation. */
+  operationSecret: 'skerry.dev/operation-secret',
 } as const
 
 export const annotation = {

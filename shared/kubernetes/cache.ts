@@ -26,6 +26,8 @@ export type CacheConfig<T> = {
 export type Cache<T> = Part & {
   get(key: string): T | undefined
   values(): IterableIterator<T>
+  /** Those in one namespace, in no order. */
+  in(namespace: string): T[]
   readonly size: number
   /** Goes up with every change of what the cache holds: what was made from it is current while this stays the same. */
   readonly version: number
@@ -58,6 +60,7 @@ export function createCache<T extends Cached = KubernetesObject>(
 ): Cache<T> {
   const path = pathOf(kind, namespace)
   const objects = new Map<string, T>()
+  const byNamespace = new Map<string, Map<string, T>>()
   const listeners = new Set<(change: Change<T>) => void>()
   let seen = '' // the resourceVersion up to which the watch has told everything
   let version = 0
@@ -78,6 +81,7 @@ export function createCache<T extends Cached = KubernetesObject>(
     const previous = objects.get(key)
     if (previous && !isNewer(object.metadata.resourceVersion, previous.metadata.resourceVersion)) return
     objects.set(key, object)
+    index(key, object)
     tell(previous ? { type: 'changed', key, object, previous } : { type: 'added', key, object })
   }
 
@@ -85,7 +89,15 @@ export function createCache<T extends Cached = KubernetesObject>(
     const object = objects.get(key)
     if (!object || (resourceVersion !== undefined && isNewer(object.metadata.resourceVersion, resourceVersion))) return
     objects.delete(key)
+    byNamespace.get(object.metadata.namespace ?? '')?.delete(key)
     tell({ type: 'removed', key, object })
+  }
+
+  function index(key: string, object: T): void {
+    const namespace = object.metadata.namespace ?? ''
+    const there = byNamespace.get(namespace)
+    if (there) there.set(key, object)
+    else byNamespace.set(namespace, new Map([[key, object]]))
   }
 
   /** Reads the whole collection, page by page, and tells what differs from what was held. */
@@ -158,6 +170,7 @@ export function createCache<T extends Cached = KubernetesObject>(
     name: `cache of ${kind.plural}`,
     get: (key) => objects.get(key),
     values: () => objects.values(),
+    in: (namespace) => [...(byNamespace.get(namespace)?.values() ?? [])],
     get size() {
       return objects.size
     },

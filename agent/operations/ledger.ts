@@ -1,0 +1,37 @@
+import { createHash } from 'node:crypto'
+import canonicalize from 'canonicalize'
+import type { Operation, OperationSpec } from './operation.ts'
+
+/** The last entry of the ledger: what the next one is chained to. */
+export type LedgerHead = { sequence: number; hash: string }
+
+/** The head of a ledger without entries. */
+export const emptyLedger: LedgerHead = { sequence: 0, hash: '' }
+
+/** The entry after `head`, with its place in the chain and its hash. */
+export function chainEntry(head: LedgerHead, entry: Omit<OperationSpec, 'sequence' | 'previousHash' | 'hash'>): OperationSpec {
+  const chained = { ...entry, sequence: head.sequence + 1, previousHash: head.hash }
+  return { ...chained, hash: hashOfEntry(chained) }
+}
+
+/** `sha256:` and the hash of the canonical JSON (RFC 8785) of an entry without its own hash. */
+export function hashOfEntry(entry: Omit<OperationSpec, 'hash'> & { hash?: string }): string {
+  const { hash: _, ...covered } = entry
+  return `sha256:${createHash('sha256')
+    .update(canonicalize(covered) ?? '')
+    .digest('hex')}`
+}
+
+/**
+ * What is wrong with a run of consecutive entries, in words; undefined when the chain holds.
+ * @param operations sorted by sequence; the first one's predecessor may have been collected
+ */
+export function faultOfChain(operations: Operation[]): string | undefined {
+  for (const [index, { spec }] of operations.entries()) {
+    if (hashOfEntry(spec) !== spec.hash) return `entry ${spec.sequence} is not what was hashed`
+    const before = operations[index - 1]?.spec
+    if (before && spec.sequence !== before.sequence + 1) return `entry ${before.sequence + 1} is missing`
+    if (before && spec.previousHash !== before.hash) return `entry ${spec.sequence} does not follow entry ${before.sequence}`
+  }
+  return undefined
+}
