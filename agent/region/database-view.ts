@@ -1,0 +1,127 @@
+import { type KubernetesObject, keyOf } from '../../shared/kubernetes/objects.ts'
+import type { Operation } from '../operations/operation.ts'
+import { namespaceOf } from '../resources/kind.ts'
+import type { Caches, PodView, ServiceView, StatefulSetView } from './caches.ts'
+
+/** All that the caches hold of one database. The arrays are replaced, never changed, when something in them changes. */
+export type DatabaseView = {
+  readonly namespace: string
+  readonly name: string
+  /** The CrateDB; undefined before its creation was applied and after its end. */
+  readonly object: KubernetesObject | undefined
+  readonly statefulSets: readonly StatefulSetView[]
+  readonly pods: readonly PodView[]
+  readonly services: readonly ServiceView[]
+  /** Those that are kept, by sequence. */
+  readonly operations: readonly Operation[]
+  /** Goes up with every change of any of them: what was made from the view is current while this stays the same. */
+  readonly revision: number
+}
+
+export type DatabaseViews = {
+  get(namespace: string, name: string): DatabaseView | undefined
+  /** Of one namespace, by name. The array is replaced, never changed. */
+  within(namespace: string): readonly DatabaseView[]
+  /** Goes up with every change of any view in the namespace. */
+  revisionOf(namespace: string): number
+  /** Goes up with every change of any view. */
+  readonly revision: number
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+type Room = { views: Map<string, Mutable<DatabaseView>>; sorted: readonly DatabaseView[] | undefined; revision: number }
+
+/**
+ * Gathers by database what the caches hold by kind, so that reading one database or a thousand never searches the pods of all.
+ * It follows the caches from its creation on.
+ */
+export function createDatabaseViews(
+  caches: Pick<Caches, 'databases' | 'statefulSets' | 'pods' | 'services' | 'operations'>,
+): DatabaseViews {
+  const rooms = new Map<string, Room>()
+  let revision = 0
+
+  /** The view that a change is about, made if need be, with its revision and its room's raised. */
+  function touch(namespace: string, name: string): Mutable<DatabaseView> {
+    let room = rooms.get(namespace)
+    if (!room) {
+      room = { views: new Map(), sorted: undefined, revision: 0 }
+      rooms.set(namespace, room)
+    }
+    let view = room.views.get(name)
+    if (!view) {
+      view = { namespace, name, object: undefined, statefulSets: [], pods: [], services: [], operations: [], revision: 0 }
+      room.views.set(name, view)
+      room.sorted = undefined
+    }
+    // One counter for all, so that a view that ends and begins anew never has a revision that it had before.
+    view.revision = room.revision = ++revision
+    return view
+  }
+
+  function forgetEmpty({ namespace, name, object, statefulSets, pods, services, operations }: DatabaseView): void {
+    const room = rooms.get(namespace)
+    if (!room || object || statefulSets.length + pods.length + services.length + operations.length > 0) return
+    room.views.delete(name)
+    room.sorted = undefined
+    if (room.views.size === 0) rooms.delete(namespace)
+  }
+
+  follow(caches.databases, ({ metadata }, object) => {
+    const view = touch(metadata.namespace ?? '', metadata.name)
+    view.object = object
+    forgetEmpty(view)
+  })
+  for (const part of ['statefulSets', 'pods', 'services'] as const) {
+    follow<PodView | StatefulSetView | ServiceView>(caches[part], (changed, present) => {
+      if (changed.database === undefined) return
+      const view = touch(changed.metadata.namespace ?? '', changed.database)
+      const others = (view[part] as readonly PodView[]).filter(({ metadata }) => metadata.name !== changed.metadata.name)
+      const all = present ? [...others, present] : others
+      view[part] = all.toSorted((a, b) => compare(a.metadata.name, b.metadata.name)) as never
+      forgetEmpty(view)
+    })
+  }
+  follow(caches.operations, (changed, present) => {
+    const { target } = changed.spec
+    if (target.kind !== 'database') return
+    const view = touch(namespaceOf(target.project), target.database)
+    const others = view.operations.filter(({ metadata }) => metadata.name !== changed.metadata.name)
+    view.operations = (present ? [...others, present] : others).toSorted((a, b) => a.spec.sequence - b.spec.sequence)
+    forgetEmpty(view)
+  })
+
+  return {
+    get: (namespace, name) => rooms.get(namespace)?.views.get(name),
+    within(namespace) {
+      const room = rooms.get(namespace)
+      if (!room) return []
+      room.sorted ??= [...room.views.values()].sort((a, b) => compare(a.name, b.name))
+      return room.sorted
+    },
+    revisionOf: (namespace) => rooms.get(namespace)?.revision ?? 0,
+    get revision() {
+      return revision
+    },
+  }
+}
+
+type Followed<T> = {
+  values(): Iterable<T>
+  subscribe(listener: (change: { type: 'added' | 'changed' | 'removed'; object: T }) => void): unknown
+}
+
+/** Tells of everything that is there, then of every change; `present` is undefined for what was removed. */
+function follow<T>(cache: Followed<T>, tell: (changed: T, present: T | undefined) => void): void {
+  for (const object of cache.values()) tell(object, object)
+  cache.subscribe(({ type, object }) => tell(object, type === 'removed' ? undefined : object))
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+/** The key by which caches and views know a database. */
+export function databaseKey(project: string, database: string): string {
+  return keyOf({ namespace: namespaceOf(project), name: database })
+}
