@@ -1,0 +1,109 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+
+/** What the Crate Operator's traces on an object say about the run of its latest change. */
+export type OperatorRun = {
+  /** `unseen`: the operator has not begun. `working`: it is at it. `ended`: it is through, well or not. */
+  state: 'unseen' | 'working' | 'ended'
+  /** What it said last; only while it works. */
+  message?: string
+  /** What it gave up with. It stands only while other parts of the run still work: keep it when seen. */
+  failure?: string
+}
+
+const prefix = 'operator.cloud.crate.io/'
+const bookkeeping = new Set([`${prefix}last`, `${prefix}kopf-managed`, `${prefix}rollback-upgrade`])
+
+/** A progress record as Kopf 1.37 keeps it in an annotation. */
+type Progress = { started?: string; delayed?: string | null; success?: boolean; failure?: boolean; message?: string | null }
+
+/**
+ * Reads the traces. Neither conditions nor `observedGeneration` exist: the operator is through when no progress annotation
+ * is left and its record of what it handled equals the spec.
+ */
+export function readOperatorRun(object: KubernetesObject): OperatorRun {
+  const progress = progressOf(object)
+  if (progress.length > 0) {
+    const failure = progress.find(({ failure }) => failure)?.message
+    const message = progress.filter(({ success, failure }) => !success && !failure).sort(newestFirst)[0]?.message
+    return { state: 'working', ...(message && { message }), ...(failure && { failure }) }
+  }
+  const handled = handledState(object)
+  return { state: handled !== undefined && isDeepStrictEqual(handled.spec, object.spec) ? 'ended' : 'unseen' }
+}
+
+function progressOf({ metadata }: KubernetesObject): Progress[] {
+  return Object.entries(metadata.annotations ?? {})
+    .filter(([name]) => name.startsWith(prefix) && !bookkeeping.has(name))
+    .map(([, value]) => parse<Progress>(value))
+    .filter((progress) => progress !== undefined && typeof progress === 'object')
+    .filter((progress) => progress !== null) as Progress[]
+}
+
+/** What the operator noted as handled: `{spec, metadata}` of a CrateDB, `{data, …}` of a Secret. */
+export function handledState(object: KubernetesObject): { spec?: unknown; data?: Record<string, string> } | undefined {
+  const last = object.metadata.annotations?.[`${prefix}last`]
+  return last === undefined ? undefined : parse(last)
+}
+
+function parse<T>(text: string): T | undefined {
+  try {
+    return JSON.parse(text) as T
+  } catch {
+    return undefined // somebody else's annotation under the operator's prefix
+  }
+}
+
+function newestFirst(a: Progress, b: Progress): number {
+  return (b.delayed ?? b.started ?? '').localeCompare(a.delayed ?? a.started ?? '')
+}
+
+/** The status entry whose success decides on a step; steps that are not here are judged by what they leave elsewhere. */
+const decidingEntry: Record<string, string> = {
+  create: 'cluster_create/bootstrap',
+  scale: 'cluster_update/scale',
+  suspend: 'cluster_update/scale',
+  resume: 'cluster_update/scale',
+  upgrade: 'cluster_update/after_upgrade',
+  compute: 'cluster_update/after_change_compute',
+  disk: 'cluster_update/expand_volume',
+  exposure: 'cluster_update/change_exposure',
+  restore: 'cluster_restore/spec.cluster.restoreSnapshot/send_success_notification',
+}
+
+/** Where the `ref` of the latest run of a step's kind stands; a creation has none to compare with. */
+const runEntry: Record<string, string | undefined> = {
+  create: undefined,
+  restore: 'cluster_restore/spec.cluster.restoreSnapshot',
+}
+
+/** The `ref` of the latest run of this kind of step, to be noted before the change is written. */
+export function runRef(object: KubernetesObject | undefined, step: string): string | undefined {
+  const entry = step in runEntry ? runEntry[step] : 'cluster_update'
+  return entry === undefined ? undefined : object?.status?.[entry]?.ref
+}
+
+export type StepOutcome = { state: 'waiting'; message?: string } | { state: 'succeeded' } | { state: 'failed'; reason: string; message: string }
+
+/**
+ * How a step stands whose change has been written.
+ *
+ * @param refBefore the run's `ref` before the change was written: results with that `ref` are those of the run before
+ * @param failureSeen what the operator gave up with earlier in this run, since it is gone at the end
+ */
+export function outcomeOfStep(object: KubernetesObject, step: string, refBefore: string | undefined, failureSeen: string | undefined): StepOutcome {
+  const run = readOperatorRun(object)
+  if (run.state === 'unseen') return { state: 'waiting', message: 'The Crate Operator has not begun yet.' }
+  if (run.state === 'working') return { state: 'waiting', ...(run.message && { message: run.message }) }
+  const entry = decidingEntry[step]
+  if (entry === undefined) return { state: 'succeeded' }
+  const result = object.status?.[entry] as { success?: boolean; ref?: string } | undefined
+  const ref = runRef(object, step)
+  const isOfThisRun = step === 'create' || (ref !== undefined && ref !== refBefore && result?.ref === ref)
+  if (isOfThisRun && result?.success) return { state: 'succeeded' }
+  return {
+    state: 'failed',
+    reason: 'OperatorFailed',
+    message: failureSeen ?? `The Crate Operator ended the step "${step}" without success and left no reason; see its log and the events of the object.`,
+  }
+}
