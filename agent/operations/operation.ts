@@ -110,3 +110,9 @@ export function operationName(sequence: number): string {
 export function targetKey(target: Target): string {
   return target.kind === 'project' ? `project/${target.project}` : `database/${target.project}/${target.database}`
 }
+
+/** The target that a key stands for. */
+export function targetOf(key: string): Target {
+  const [kind, project = '', database] = key.split('/')
+  return kind === 'database' && database !== undefined ? { kind, project, database } : { kind: 'project', project }
+}

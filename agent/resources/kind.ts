@@ -31,3 +31,8 @@ export type Secrets = Record<string, string>
 
 /** A storage class as rules need it. */
 export type StorageClassFacts = { name: string; provisioner: string; expandable: boolean; reclaims: boolean; isDefault: boolean }
+
+/** The project whose namespace this is; undefined for a namespace that is not a project's. */
+export function projectOf(namespace: string): string | undefined {
+  return namespace.startsWith('project-') ? namespace.slice('project-'.length) : undefined
+}

@@ -1,0 +1,65 @@
+import { keyOf } from '../../shared/kubernetes/objects.ts'
+import type { Caches } from '../region/caches.ts'
+import { namespaceOf } from '../resources/kind.ts'
+import type { Operation, OperationStatus } from './operation.ts'
+
+/** What is to happen with the first open operation of a target. */
+export type Turn =
+  /** It is worked on. */
+  | { kind: 'go' }
+  /** It waits for an earlier one of its project. */
+  | { kind: 'hold' }
+  /** It ends without more being done for it. */
+  | { kind: 'end'; status: Partial<OperationStatus> }
+
+/**
+ * Whose turn it is. Rules in the order in which they are asked:
+ *
+ * | rule                                                            | turn        |
+ * |-----------------------------------------------------------------|-------------|
+ * | its deletion, or its project's, was accepted later              | Superseded  |
+ * | its end was asked for                                           | Cancelled   |
+ * | a later one says the desired state anew, it stands between two steps, and its target exists | Superseded |
+ * | it ran out of time                                              | Failed      |
+ * | an earlier operation of its project has not ended               | hold        |
+ *
+ * A target that does not exist yet is created before its operation yields: only that operation has its passwords.
+ *
+ * @param later the other open operations of the same target, by sequence
+ * @param ofProject the open operations of the database's project
+ * @param now Unix time in milliseconds
+ */
+export function turnOf(operation: Operation, later: Operation[], ofProject: Operation[], caches: Pick<Caches, 'databases' | 'projects'>, now: number): Turn {
+  const { spec, status } = operation
+  const deletion = [...later, ...ofProject.filter((other) => other.spec.sequence > spec.sequence)].find((other) => other.spec.action === 'delete')
+  if (deletion && spec.action !== 'delete') return superseded(deletion, 'the deletion')
+  if (status?.cancelRequested) return cancelled(operation)
+  const newer = spec.wanted === undefined || status?.step || !exists(operation, caches) ? undefined : later.find((other) => other.spec.wanted !== undefined)
+  if (newer) return superseded(newer, 'a newer desired state')
+  if (status?.deadline !== undefined && Date.parse(status.deadline) <= now) return outOfTime(operation)
+  if (ofProject.some((other) => other.spec.sequence < spec.sequence)) return { kind: 'hold' }
+  return { kind: 'go' }
+}
+
+function exists({ spec: { target } }: Operation, caches: Pick<Caches, 'databases' | 'projects'>): boolean {
+  if (target.kind === 'project') return caches.projects.get(target.project) !== undefined
+  return caches.databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) !== undefined
+}
+
+function superseded(by: Operation, what: string): Turn {
+  return { kind: 'end', status: { phase: 'Superseded', reason: 'Superseded', message: `Operation ${by.metadata.name} is ${what} of the same resource.` } }
+}
+
+function cancelled({ status }: Operation): Turn {
+  const by = status?.cancelRequested?.by
+  const rest = status?.step ? ` What the step "${status.step.name}" began goes on in the cluster; nothing more is begun.` : ' Nothing was begun.'
+  return { kind: 'end', status: { phase: 'Cancelled', reason: 'Cancelled', message: `Cancelled by ${by}.${status?.done?.length && !status.step ? ' The steps done so far stay.' : rest}` } }
+}
+
+function outOfTime({ spec, status }: Operation): Turn {
+  const [blocker] = status?.blockers ?? []
+  const why = blocker?.message ?? status?.message ?? 'nothing was heard of it'
+  const message = `Not done within ${spec.timeoutSeconds} s${status?.step ? `, in the step "${status.step.name}"` : ''}: ${why}`
+  const action = blocker?.cure ?? 'See what stands in the way in the status of the resource; repeat the request when it is gone.'
+  return { kind: 'end', status: { phase: 'Failed', reason: 'DeadlineExceeded', message, action, blockers: status?.blockers ?? [] } }
+}
