@@ -197,6 +197,18 @@ export const problems = {
     title: 'The Kubernetes API does not let the agent do this',
     action: "Grant the agent's service account what the detail names: compare its ClusterRole and bindings (RBAC) with those of the chart.",
   },
+  'database-unreachable': {
+    status: 503,
+    retry: 'backoff',
+    title: 'The database does not answer',
+    action: 'None if it passes. Else see what stands in its way, and whether the network policy lets the agent reach port 4200.',
+  },
+  'database-refused': {
+    status: 502,
+    retry: 'backoff',
+    title: 'The database answered with an error',
+    action: "The detail is CrateDB's own message. None if it passes; else see the health of the database.",
+  },
   'deadline-exceeded': {
     status: 504,
     retry: 'backoff',
@@ -313,4 +325,11 @@ export function problemDocument(problem: Problem, instance?: string): ProblemDoc
     retry,
     ...(problem.faults.length === 0 ? {} : { faults: problem.faults }),
   }
+}
+
+/** The HTTP answer of a problem. It is never cached, and says when to come back if the problem does. */
+export function problemResponse(problem: Problem, instance?: string): Response {
+  const headers: Record<string, string> = { 'content-type': problemMediaType, 'cache-control': 'no-store' }
+  if (problem.retryAfterSeconds !== undefined) headers['retry-after'] = String(Math.max(0, Math.ceil(problem.retryAfterSeconds)))
+  return new Response(JSON.stringify(problemDocument(problem, instance)), { status: problem.status, headers })
 }

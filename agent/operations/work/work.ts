@@ -1,16 +1,15 @@
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { Clock } from '../../../shared/clock.ts'
-import type { Secrets } from '../../resources/kind.ts'
 import type { DatabaseSql } from '../../region/sql.ts'
+import type { Secrets } from '../../resources/kind.ts'
 import type { Operation, OperationStatus, StepRecord } from '../operation.ts'
+import type { WorkCluster } from './cluster.ts'
 
 /** What one look at an operation came to. */
 export type Progress =
   /** Something ended; look again at once. */
   | { next: 'again' }
-  /** Look again when the target changes, or after a while. */
-  | { next: 'wait'; message?: string | undefined }
+  /** Look again when the target changes, or after a while; `recheckMs` where no watch tells of what is waited for. */
+  | { next: 'wait'; message?: string | undefined; recheckMs?: number }
   | { next: 'done'; message?: string; result?: Record<string, unknown> }
   | { next: 'failed'; reason: string; message: string; action?: string }
 
@@ -19,12 +18,10 @@ export type Progress =
  * again and again until it says that all is done, and it may be cut off at any instruction: whoever calls it next, in
  * whatever process, must come to the same end. What it needs to remember it records before it acts.
  */
-export type Work = {
-  advance(context: WorkContext): Promise<Progress>
-}
+export type Work = { advance(context: WorkContext): Promise<Progress> }
 
 export type WorkContext = {
-  operation: Operation
+  readonly operation: Operation
   cluster: WorkCluster
   sql: DatabaseSql
   clock: Clock
@@ -39,17 +36,7 @@ export type WorkContext = {
   finish(message?: string): Promise<void>
 }
 
-/** The cluster as work may touch it: every write is refused once the Lease is no longer held. */
-export type WorkCluster = {
-  /** As the API server has it now, not a cache; undefined when it does not exist. */
-  read(object: { kind: 'CrateDB' | 'Project' | 'Secret' | 'Service' | 'CronJob' | 'Pod' | 'PersistentVolume'; namespace?: string; name: string }): Promise<KubernetesObject | undefined>
-  list(what: { kind: 'CrateDB' | 'Pod' | 'PersistentVolumeClaim' | 'Secret'; namespace: string; labelSelector?: string }): Promise<KubernetesObject[]>
-  /** Server-side apply, taking over fields of others: only with what was read just before. */
-  apply(object: KubernetesObject): Promise<KubernetesObject>
-  /** Merge patch. */
-  patch(object: { kind: 'Secret' | 'PersistentVolume'; namespace?: string; name: string }, patch: unknown): Promise<KubernetesObject>
-  /** Deletes that very object; one that is gone is fine. */
-  remove(object: KubernetesObject): Promise<void>
+/** Whether a step of that name has ended in this operation. */
+export function isDone({ status }: Operation, step: string): boolean {
+  return status?.done?.some(({ name }) => name === step) ?? false
 }
-
-export type { Cluster }

@@ -1,0 +1,70 @@
+import { isProblem } from '../../../shared/errors.ts'
+import { applyObject } from '../../../shared/kubernetes/apply.ts'
+import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { type KindName, type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
+import type { Caches } from '../../region/caches.ts'
+import { fieldManager } from '../../resources/labels.ts'
+
+/** Names one object. */
+export type ObjectRef = { kind: KindName; namespace?: string; name: string }
+
+/** The cluster as work may touch it: read as it is now, and written only while the Lease is held. */
+export type WorkCluster = {
+  /** As the API server has it at this moment, not a cache; undefined when it does not exist. */
+  read(ref: ObjectRef): Promise<KubernetesObject | undefined>
+  list(kind: KindName, namespace: string, labelSelector?: string): Promise<KubernetesObject[]>
+  /** Server-side apply that takes over fields of others: only of objects that were read just before. */
+  apply(object: KubernetesObject): Promise<KubernetesObject>
+  /** Merge patch. */
+  patch(ref: ObjectRef, change: unknown): Promise<KubernetesObject>
+  /** Deletes that very object, not another that came to bear its name; one that is gone already is fine. */
+  remove(object: KubernetesObject): Promise<void>
+}
+
+/** @param mustLead throws when the Lease is no longer held; called right before each write */
+export function createWorkCluster(cluster: Cluster, { mustLead, caches }: { mustLead: () => void; caches: Caches }): WorkCluster {
+  /** So that the reader of the cache sees what was written at once. */
+  function remember(object: KubernetesObject): KubernetesObject {
+    if (object.kind === 'CrateDB') caches.databases.put(object)
+    if (object.kind === 'Project') caches.projects.put(object)
+    return object
+  }
+
+  return {
+    async read({ kind, namespace, name }) {
+      try {
+        return await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds[kind], namespace, name) })
+      } catch (error) {
+        if (isProblem(error, 'not-found')) return undefined
+        throw error
+      }
+    },
+    async list(kind, namespace, labelSelector) {
+      const { items } = await cluster.request<{ items: KubernetesObject[] }>({
+        method: 'GET',
+        path: pathOf(kinds[kind], namespace),
+        query: { labelSelector },
+      })
+      return items.map((item) => ({ ...item, apiVersion: kinds[kind].apiVersion, kind }))
+    },
+    async apply(object) {
+      mustLead()
+      return remember(await applyObject(cluster, object, { fieldManager, force: true }))
+    },
+    async patch({ kind, namespace, name }, change) {
+      mustLead()
+      const path = pathOf(kinds[kind], namespace, name)
+      const contentType = 'application/merge-patch+json'
+      return cluster.request<KubernetesObject>({ method: 'PATCH', path, query: { fieldManager }, contentType, body: change })
+    },
+    async remove(object) {
+      mustLead()
+      const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', preconditions: { uid: object.metadata.uid } }
+      try {
+        await cluster.request({ method: 'DELETE', path: pathOfObject(object), body })
+      } catch (error) {
+        if (!isProblem(error, 'not-found', 'conflict')) throw error // a conflict: another object bears the name now
+      }
+    },
+  }
+}

@@ -1,0 +1,110 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { outcomeOfStep, readOperatorRun, runRef } from '../../resources/cratedb-run.ts'
+import { namespaceOf, type Step, type Target } from '../../resources/kind.ts'
+import type { StepRecord } from '../operation.ts'
+import type { Progress, WorkContext } from './work.ts'
+
+export type DatabaseTarget = Extract<Target, { kind: 'database' }>
+
+/** The target of an operation on a database. */
+export function databaseOf({ operation }: WorkContext): DatabaseTarget {
+  const { target } = operation.spec
+  if (target.kind !== 'database') throw new TypeError(`operation ${operation.metadata.name} is not about a database`)
+  return target
+}
+
+/** The CrateDB of an operation's target, as it is at this moment. */
+export function readCrateDB(context: WorkContext): Promise<KubernetesObject | undefined> {
+  const { project, database } = databaseOf(context)
+  return context.cluster.read({ kind: 'CrateDB', namespace: namespaceOf(project), name: database })
+}
+
+/** What is noted of a step before its change is written. */
+type StepNote = {
+  /** The operator's `ref` of the run before: results that bear it are not this step's. */
+  refBefore?: string
+  /** The change was written. */
+  written?: boolean
+  /** What the operator gave up with; it is gone at the end of its run. */
+  failure?: string
+}
+
+/**
+ * Brings one step of a plan further: begins it, writes its change, or judges how the operator came along.
+ *
+ * @param current the CrateDB as it was read just now
+ * @param next the first step of the plan from `current`; undefined when nothing is left to do
+ */
+export async function advanceStep(context: WorkContext, current: KubernetesObject | undefined, next: Step | undefined): Promise<Progress> {
+  const { step } = context.operation.status ?? {}
+  if (!step) return next ? begin(context, current, next) : { next: 'done' }
+  if (next?.name === step.name && !wasWritten(step, current)) return write(context, current, next)
+  return judge(context, current, step)
+}
+
+async function begin(context: WorkContext, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
+  // An edit during a run is lost or stuck (crate-operator.md, 7): the next one only after the last one ended.
+  if (current && readOperatorRun(current).state !== 'ended') return { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
+  const refBefore = runRef(current, next.name)
+  await context.begin(next.name, refBefore === undefined ? {} : { refBefore })
+  return write(context, current, next)
+}
+
+/**
+ * Whether the change of the step in hand reached the cluster. It is noted after the write, so a crash between the two leaves
+ * it open: then a run of the operator that is new or under way proves it.
+ */
+function wasWritten(step: StepRecord, current: KubernetesObject | undefined): boolean {
+  const { written = false, refBefore } = (step.note ?? {}) as StepNote
+  if (written || !current) return written
+  return step.name !== 'create' && (runRef(current, step.name) !== refBefore || readOperatorRun(current).state === 'working')
+}
+
+async function write(context: WorkContext, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
+  const { step } = context.operation.status ?? {}
+  for (const object of next.objects) await context.cluster.apply(meeting(current, object))
+  const written = { ...(step as StepRecord), note: { ...step?.note, written: true } }
+  await context.record({ phase: 'Waiting', step: written, message: `Step ${next.name} is with the Crate Operator.` })
+  return next.name === 'annotate' ? ended(context) : { next: 'wait' }
+}
+
+/** The object with the version that it must still have, so that nothing the operator wrote meanwhile is undone. */
+function meeting(current: KubernetesObject | undefined, object: KubernetesObject): KubernetesObject {
+  if (!current || object.kind !== 'CrateDB') return object
+  return { ...object, metadata: { ...object.metadata, resourceVersion: current.metadata.resourceVersion as string } }
+}
+
+async function judge(context: WorkContext, current: KubernetesObject | undefined, step: StepRecord): Promise<Progress> {
+  if (!current) return { next: 'failed', reason: 'Disappeared', message: 'The CrateDB was deleted by somebody else while the operation ran.' }
+  const note = (step.note ?? {}) as StepNote
+  const { failure = note.failure, message } = readOperatorRun(current)
+  const outcome = outcomeOfStep(current, step.name, note.refBefore, failure)
+  if (outcome.state === 'failed') return { next: 'failed', reason: outcome.reason, message: outcome.message }
+  if (outcome.state === 'succeeded') return (await isEffective(context, current, step.name)) ? ended(context) : { next: 'wait', recheckMs: 500 }
+  if (failure !== note.failure || (message !== undefined && message !== step.message)) {
+    const said = { ...step, note: { ...note, ...(failure !== undefined && { failure }) }, ...(message !== undefined && { message }) }
+    await context.record({ step: said })
+  }
+  return { next: 'wait', message: outcome.message }
+}
+
+async function ended(context: WorkContext): Promise<Progress> {
+  await context.finish()
+  return { next: 'again' }
+}
+
+/** Two kinds of change leave no result in the status: what they were for is looked at instead. */
+async function isEffective({ cluster }: WorkContext, { metadata, spec }: KubernetesObject, step: string): Promise<boolean> {
+  const namespace = metadata.namespace as string
+  if (step === 'allow-list') {
+    const service = await cluster.read({ kind: 'Service', namespace, name: `crate-${metadata.name}` })
+    if (service?.spec.type !== 'LoadBalancer') return true // Traefik's allow list is not visible to us; suspended: no Service
+    return isDeepStrictEqual([...(service.spec.loadBalancerSourceRanges ?? [])].sort(), [...(spec.cluster.allowedCIDRs ?? [])].sort())
+  }
+  if (step === 'backup-time') {
+    const job = await cluster.read({ kind: 'CronJob', namespace, name: `create-snapshot-${metadata.name}` })
+    return job === undefined || job.spec.schedule === spec.backups?.aws?.cron
+  }
+  return true
+}

@@ -1,0 +1,59 @@
+import { isProblem, Problem } from '../../shared/errors.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { namespaceOf } from '../resources/kind.ts'
+
+/** What a statement returned: one array of values a row. */
+export type SqlResult = { cols: string[]; rows: unknown[][] }
+
+/** Asks databases of the region over CrateDB's HTTP endpoint, as the operator's user `system`. */
+export type DatabaseSql = {
+  /** @throws Problem `database-unreachable` without an answer or the password, `database-refused` with CrateDB's message */
+  query(database: { project: string; database: string }, statement: string, args?: unknown[]): Promise<SqlResult>
+}
+
+/** A statement that takes longer than this has failed, in milliseconds. */
+const timeoutMs = 10_000
+
+/**
+ * @param sqlUrl where a database answers; `{namespace}` and `{database}` are put in
+ */
+export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: { cluster: Cluster }): DatabaseSql {
+  async function passwordOf(namespace: string, database: string): Promise<string> {
+    try {
+      const secret = await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.Secret, namespace, `user-system-${database}`) })
+      return Buffer.from(secret.data?.password ?? '', 'base64').toString('utf8')
+    } catch (error) {
+      if (!isProblem(error, 'not-found')) throw error
+      throw new Problem('database-unreachable', `The Crate Operator has not made the Secret ${namespace}/user-system-${database} yet.`)
+    }
+  }
+
+  return {
+    async query({ project, database }, stmt, args = []) {
+      const namespace = namespaceOf(project)
+      const password = await passwordOf(namespace, database)
+      const url = sqlUrl.replaceAll('{namespace}', namespace).replaceAll('{database}', database)
+      const what = `database ${project}/${database}`
+      let answer: Response
+      let body: SqlResult & { error?: { message?: string } }
+      try {
+        answer = await fetch(url, {
+          method: 'POST',
+          headers: {
+            'content-type': 'application/json',
+            authorization: `Basic ${Buffer.from(`system:${password}`).toString('base64')}`,
+          },
+          body: JSON.stringify({ stmt, args }),
+          redirect: 'error',
+          signal: AbortSignal.timeout(timeoutMs),
+        })
+        body = (await answer.json()) as typeof body
+      } catch (error) {
+        throw new Problem('database-unreachable', `${what} does not answer.`, { cause: error })
+      }
+      if (!answer.ok) throw new Problem('database-refused', `${what}: ${body.error?.message ?? `status ${answer.status}`}`)
+      return { cols: body.cols ?? [], rows: body.rows ?? [] }
+    },
+  }
+}
