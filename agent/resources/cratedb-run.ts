@@ -83,7 +83,10 @@ export function runRef(object: KubernetesObject | undefined, step: string): stri
   return entry === undefined ? undefined : object?.status?.[entry]?.ref
 }
 
-export type StepOutcome = { state: 'waiting'; message?: string } | { state: 'succeeded' } | { state: 'failed'; reason: string; message: string }
+export type StepOutcome =
+  | { state: 'waiting'; message?: string }
+  | { state: 'succeeded' }
+  | { state: 'failed'; reason: string; message: string }
 
 /**
  * How a step stands whose change has been written.
@@ -91,7 +94,12 @@ export type StepOutcome = { state: 'waiting'; message?: string } | { state: 'suc
  * @param refBefore the run's `ref` before the change was written: results with that `ref` are those of the run before
  * @param failureSeen what the operator gave up with earlier in this run, since it is gone at the end
  */
-export function outcomeOfStep(object: KubernetesObject, step: string, refBefore: string | undefined, failureSeen: string | undefined): StepOutcome {
+export function outcomeOfStep(
+  object: KubernetesObject,
+  step: string,
+  refBefore: string | undefined,
+  failureSeen: string | undefined,
+): StepOutcome {
   const run = readOperatorRun(object)
   if (run.state === 'unseen') return { state: 'waiting', message: 'The Crate Operator has not begun yet.' }
   if (run.state === 'working') return { state: 'waiting', ...(run.message && { message: run.message }) }
@@ -104,6 +112,8 @@ export function outcomeOfStep(object: KubernetesObject, step: string, refBefore:
   return {
     state: 'failed',
     reason: 'OperatorFailed',
-    message: failureSeen ?? `The Crate Operator ended the step "${step}" without success and left no reason; see its log and the events of the object.`,
+    message:
+      failureSeen ??
+      `The Crate Operator ended the step "${step}" without success and left no reason; see its log and the events of the object.`,
   }
 }

@@ -1,0 +1,79 @@
+import { isIPv4, isIPv6 } from 'node:net'
+import { z } from 'zod'
+
+/** An IP network: the address as a number of 32 or 128 bits, and how many of them count. */
+type Network = { address: bigint; bits: 32 | 128; prefix: number }
+
+function parseIPv4(text: string): bigint {
+  return text.split('.').reduce((address, octet) => (address << 8n) | BigInt(octet), 0n)
+}
+
+function parseIPv6(text: string): bigint {
+  // The URL parser (WHATWG, "IPv6 serializer") writes every address the same way, and an embedded IPv4 address as two groups.
+  const canonical = new URL(`http://[${text}]`).hostname.slice(1, -1)
+  const [head = '', tail] = canonical.split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = Array.from({ length: tail === undefined ? 0 : 8 - left.length - right.length }, () => '0')
+  return [...left, ...zeros, ...right].reduce((address, group) => (address << 16n) | BigInt(`0x${group}`), 0n)
+}
+
+function parseNetwork(text: string): Network | undefined {
+  const [address = '', prefix = '', more] = text.split('/')
+  if (more !== undefined || !/^(0|[1-9]\d{0,2})$/.test(prefix)) return undefined
+  const length = Number(prefix)
+  if (isIPv4(address)) return length <= 32 ? { address: parseIPv4(address), bits: 32, prefix: length } : undefined
+  if (isIPv6(address) && !address.includes('%')) {
+    return length <= 128 ? { address: parseIPv6(address), bits: 128, prefix: length } : undefined
+  }
+  return undefined
+}
+
+function formatNetwork({ address, bits, prefix }: Network): string {
+  if (bits === 32) return `${[24n, 16n, 8n, 0n].map((shift) => (address >> shift) & 255n).join('.')}/${prefix}`
+  const groups = Array.from({ length: 8 }, (_, index) => ((address >> BigInt(112 - 16 * index)) & 0xffffn).toString(16))
+  return `${new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1)}/${prefix}`
+}
+
+function withoutHostBits(network: Network): Network {
+  const shift = BigInt(network.bits - network.prefix)
+  return { ...network, address: (network.address >> shift) << shift }
+}
+
+/** A network as it is written by everyone alike (`2001:db8::/32`); `undefined` if the text is none or has bits set beyond its prefix. */
+export function canonicalCidr(text: string): string | undefined {
+  const network = parseNetwork(text)
+  if (!network || withoutHostBits(network).address !== network.address) return undefined
+  return formatNetwork(network)
+}
+
+/** True for a network within 127.0.0.0/8 or ::1/128, from which no packet ever arrives at another machine (RFC 1122, section 3.2.1.3). */
+export function isLoopback(text: string): boolean {
+  const network = parseNetwork(text)
+  if (!network) return false
+  if (network.bits === 32) return network.prefix >= 8 && network.address >> 24n === 127n
+  return network.prefix === 128 && network.address === 1n
+}
+
+/** One network. IPv6 is respelled; bits beyond the prefix are refused, since they are more often a slip than a wish. */
+export const cidr = z
+  .string({ error: 'must be a network such as "10.20.0.0/16"' })
+  .max(49, 'must be a network such as "10.20.0.0/16" or "2001:db8::/32"')
+  .superRefine((text, context) => {
+    const network = parseNetwork(text)
+    if (!network) {
+      const single = isIPv4(text)
+        ? `; for this one address write "${text}/32"`
+        : isIPv6(text)
+          ? `; for this one address write "${text}/128"`
+          : ''
+      context.addIssue(`must be a network such as "10.20.0.0/16" or "2001:db8::/32"${single}`)
+    } else if (withoutHostBits(network).address !== network.address) {
+      context.addIssue(`has bits set beyond its prefix; write "${formatNetwork(withoutHostBits(network))}"`)
+    } else if (network.bits === 128 && network.address >> 32n === 0xffffn) {
+      context.addIssue('is an IPv4 address inside an IPv6 address; write it as IPv4')
+    } else if (isLoopback(text)) {
+      context.addIssue('is the loopback network, from which nobody can call; leave the list empty to let in nobody')
+    }
+  })
+  .overwrite((text) => canonicalCidr(text) ?? text)

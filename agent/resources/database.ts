@@ -1,0 +1,287 @@
+import { z } from 'zod'
+import { cidr } from './cidr.ts'
+import { annotations, credential, cron, databaseId, hostname, labels, objectName, password, userName, version } from './identifiers.ts'
+import type { Secrets } from './kind.ts'
+import { cpuQuantity, memoryQuantity, storageQuantity } from './quantity.ts'
+import { settings } from './settings.ts'
+
+const flag = z.boolean({ error: 'must be true or false' })
+
+const disk = z.strictObject({
+  count: z
+    .int({ error: 'must be a whole number' })
+    .min(1, 'must be at least 1')
+    .max(16, 'must be at most 16')
+    .default(1)
+    .describe('Data volumes of each node; fixed at creation')
+    .meta({ example: 1 }),
+  size: storageQuantity.describe('Size of each volume; it can grow, never shrink').meta({ example: '64Gi' }),
+  storageClass: objectName.describe('StorageClass of the volumes; fixed at creation').meta({ example: 'crate-premium' }),
+})
+
+const sizing = {
+  cpu: cpuQuantity.describe('Cores of each node, requested and limited').meta({ example: 2 }),
+  memory: memoryQuantity.describe('Memory of each node, requested and limited').meta({ example: '4Gi' }),
+  heapRatio: z
+    .number({ error: 'must be a number' })
+    .min(0.1, 'must be at least 0.1: CrateDB needs a heap')
+    .max(0.75, 'must be at most 0.75: the rest is for the page cache and for what the JVM keeps outside its heap')
+    .default(0.25)
+    .describe("Share of the memory that is the JVM's heap; it takes effect together with a change of cpu or memory only")
+    .meta({ example: 0.25 }),
+  disk: disk.describe('Volumes of each node').meta({ example: { count: 1, size: '64Gi', storageClass: 'crate-premium' } }),
+}
+
+const nodes = z.strictObject({
+  count: z
+    .int({ error: 'must be a whole number' })
+    .min(1, 'must be at least 1; to stop a database use actions/suspend')
+    .max(100, 'must be at most 100')
+    .describe('How many data nodes; each runs on a host of its own')
+    .meta({ example: 3 }),
+  ...sizing,
+})
+
+const master = z.strictObject({
+  count: z
+    .int({ error: 'must be a whole number' })
+    .min(3, 'must be at least 3')
+    .max(9, 'must be at most 9')
+    .refine((count) => count % 2 === 1, 'must be odd, so that a majority is possible')
+    .describe('How many dedicated master nodes: 3, 5, 7 or 9')
+    .meta({ example: 3 }),
+  ...sizing,
+})
+
+// The operator grants everything and has no field for less. Taking anything else would be a promise that nobody keeps.
+const privileges = z
+  .array(
+    z.enum(['ALL'], { error: 'must be "ALL": the Crate Operator grants nothing less; take privileges away with SQL: REVOKE … FROM …' }),
+  )
+  .length(1, 'must be ["ALL"]')
+  .default(['ALL'])
+  .describe('What the user may do after creation')
+  .meta({ example: ['ALL'] })
+
+const user = z
+  .strictObject({
+    name: userName.describe('Name of the user').meta({ example: 'harbourmaster' }),
+    privileges,
+    password: password
+      .optional()
+      .describe(
+        'At creation: the password. Left out, one is generated. Later: may be left out; another one is refused in favour of actions/rotate-password',
+      )
+      .meta({ example: 'correct horse battery staple', writeOnly: true }),
+    generate: z
+      .literal(true, { error: 'must be true, or left out' })
+      .optional()
+      .describe('Says in so many words that the password is to be generated')
+      .meta({ example: true, writeOnly: true }),
+  })
+  .refine(({ password, generate }) => password === undefined || generate === undefined, {
+    path: ['generate'],
+    message: 'must be left out where a password is given',
+  })
+
+// `[A-Za-z0-9]` first: such a value is an argument or a variable of the backup image, and must not look like an option there.
+const plainName = (what: string) =>
+  z.string({ error: 'must be text' }).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, `must be ${what}: letters, digits, "." "_" and "-"`)
+
+/** A folder in a bucket. */
+export const basePath = z
+  .string({ error: 'must be text' })
+  .max(512, 'must have at most 512 characters')
+  .regex(
+    /^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/,
+    'must be a path such as "harbour/tidal-gauge", of letters, digits, "." "_" and "-"',
+  )
+
+const writeOnly = (what: string, example: string) =>
+  credential.optional().describe(`${what}; needed at creation, never given back`).meta({ example, writeOnly: true })
+
+/** Where snapshots are kept on S3 or what speaks like it. */
+const aws = z.strictObject({
+  bucket: plainName('the name of a bucket').describe('Bucket').meta({ example: 'harbour-snapshots' }),
+  region: plainName('the name of a region').describe('Region of the bucket').meta({ example: 'eu-north-1' }),
+  endpointUrl: z
+    .string({ error: 'must be text' })
+    .max(512, 'must have at most 512 characters')
+    .regex(/^https?:\/\/[A-Za-z0-9.-]+(:\d{1,5})?(\/[A-Za-z0-9._/-]*)?$/, 'must be a URL such as "https://s3.harbour.example"')
+    .optional()
+    .describe("Address of the store, where it is not Amazon's")
+    .meta({ example: 'https://s3.harbour.example' }),
+  basePath: basePath
+    .optional()
+    .describe("Folder of the snapshots in the bucket; the database's id if left out")
+    .meta({ example: 'tidal-gauge' }),
+  cron: cron.describe('When snapshots are taken, in UTC: five fields').meta({ example: '17 * * * *' }),
+  accessKeyId: writeOnly('Access key', 'AKIAEXAMPLE'),
+  secretAccessKey: writeOnly('Secret access key', 'example'),
+})
+
+/** Where snapshots are kept on Azure. */
+const azureBlob = z.strictObject({
+  accountName: plainName('the name of a storage account').describe('Storage account').meta({ example: 'harbour' }),
+  container: plainName('the name of a container').describe('Container').meta({ example: 'snapshots' }),
+  region: plainName('the name of a region').describe('Region of the account').meta({ example: 'northeurope' }),
+  cron: cron.describe('When snapshots are taken, in UTC: five fields; fixed at creation').meta({ example: '17 * * * *' }),
+  accountKey: writeOnly('Key of the storage account', 'example'),
+})
+
+const backups = z
+  .strictObject({
+    aws: aws
+      .optional()
+      .describe('Snapshots on S3')
+      .meta({ example: { bucket: 'harbour-snapshots', region: 'eu-north-1', cron: '17 * * * *' } }),
+    azureBlob: azureBlob
+      .optional()
+      .describe('Snapshots on Azure')
+      .meta({ example: { accountName: 'harbour', container: 'snapshots', region: 'northeurope', cron: '17 * * * *' } }),
+  })
+  // Both would use one CronJob name.
+  .refine(({ aws, azureBlob }) => (aws === undefined) !== (azureBlob === undefined), 'must have one of aws and azureBlob')
+
+const base64 = z
+  .string({ error: 'must be text' })
+  .min(4, 'must not be empty')
+  .max(512 * 1024, 'must have at most 512 KiB')
+  .regex(/^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, 'must be base64 on one line')
+
+const ssl = z.strictObject({
+  keystore: base64
+    .optional()
+    .describe('Java keystore with the certificate, as base64; needed at creation')
+    .meta({ example: '/u3+7QAAAAIAAAAB', writeOnly: true }),
+  keystorePassword: writeOnly("The keystore's password", 'example'),
+  keystoreKeyPassword: writeOnly("The key's password", 'example'),
+})
+
+const exposure = z.strictObject({
+  type: z
+    .enum(['loadbalancer', 'traefik'], { error: 'must be "loadbalancer" or "traefik"' })
+    .describe('By a load balancer of its own, or by the Traefik that the cluster has')
+    .meta({ example: 'loadbalancer' }),
+  hostname: hostname
+    .optional()
+    .describe('Name under which clients find it; needed for traefik')
+    .meta({ example: 'tidal-gauge.example.org' }),
+})
+
+/**
+ * A database as the API takes it. Parsing what the API gave (a StoredDatabaseSpec) gives the same again.
+ *
+ * `allowedCIDRs`: the operator takes an absent or empty list for "open to everyone" (exposure.py). A database that is open because
+ * somebody forgot a line is not what anybody wants, so here the list says who may come in, and empty or absent means nobody does.
+ */
+export const databaseSpec = z
+  .strictObject({
+    id: databaseId.describe("The database's id; the name of its CrateDB object and of its cluster").meta({ example: 'tidal-gauge' }),
+    version: version.describe('CrateDB release; it can be raised by at most one major release at a time').meta({ example: '5.10.1' }),
+    nodes: nodes.describe('The nodes that hold data').meta({
+      example: { count: 3, cpu: 2, memory: '4Gi', heapRatio: 0.25, disk: { count: 1, size: '64Gi', storageClass: 'crate-premium' } },
+    }),
+    master: master
+      .optional()
+      .describe('Dedicated master nodes; having them or not is fixed at creation')
+      .meta({
+        example: { count: 3, cpu: 1, memory: '2Gi', heapRatio: 0.25, disk: { count: 1, size: '16Gi', storageClass: 'crate-premium' } },
+      }),
+    users: z
+      .array(user)
+      .max(32, 'must have at most 32 entries')
+      .refine((users) => new Set(users.map(({ name }) => name)).size === users.length, 'must not name a user twice')
+      .default([])
+      .describe('Users made at creation; later ones are made with SQL: CREATE USER')
+      .meta({ example: [{ name: 'harbourmaster' }] }),
+    allowedCIDRs: z
+      .array(cidr)
+      .max(128, 'must have at most 128 entries')
+      .refine((networks) => new Set(networks).size === networks.length, 'must not name a network twice')
+      .default([])
+      .describe('Networks from which clients may connect from outside the cluster. Empty: none. For everyone say "0.0.0.0/0"')
+      .meta({ example: ['10.20.0.0/16'] }),
+    settings: settings
+      .default({})
+      .describe("CrateDB's settings, from a list of harmless ones; fixed at creation")
+      .meta({ example: { 'stats.jobs_log_size': '5000' } }),
+    labels: labels
+      .default({})
+      .describe('Labels of the CrateDB and of all that is made for it; fixed at creation')
+      .meta({ example: { 'cost-centre': '4711' } }),
+    annotations: annotations
+      .default({})
+      .describe("Annotations of the nodes' pods; fixed at creation")
+      .meta({ example: { 'example.org/team': 'tides' } }),
+    ssl: ssl
+      .optional()
+      .describe('TLS for HTTP and PostgreSQL. What is given back is empty: the parts are in a Secret')
+      .meta({ example: {} }),
+    backups: backups
+      .optional()
+      .describe('Regular snapshots; having them or not is fixed at creation')
+      .meta({ example: { aws: { bucket: 'harbour-snapshots', region: 'eu-north-1', cron: '17 * * * *' } } }),
+    exposure: exposure
+      .default({ type: 'loadbalancer' })
+      .describe('How clients outside the cluster reach it')
+      .meta({ example: { type: 'loadbalancer' } }),
+    suspended: flag.default(false).describe('True: no node runs; volumes and secrets stay').meta({ example: false }),
+    deletionProtection: flag.default(false).describe('While true the database cannot be deleted').meta({ example: true }),
+    retainVolumes: flag.default(true).describe('Whether its volumes are kept when it is deleted').meta({ example: true }),
+  })
+  .describe('A CrateDB cluster')
+
+/** A database as a request gives it, values of secrets included. */
+export type GivenDatabaseSpec = z.output<typeof databaseSpec>
+export type NodeGroup = GivenDatabaseSpec['nodes']
+export type StoredBackups = {
+  aws?: Omit<z.output<typeof aws>, 'accessKeyId' | 'secretAccessKey'> | undefined
+  azureBlob?: Omit<z.output<typeof azureBlob>, 'accountKey'> | undefined
+}
+
+/** A database without the values of its secrets: what an Operation may hold, a GET gives and `readDatabase` reads. */
+export type StoredDatabaseSpec = Omit<GivenDatabaseSpec, 'users' | 'ssl' | 'backups'> & {
+  users: { name: string; privileges: 'ALL'[] }[]
+  /** Empty: that it is there says that there is a keystore. */
+  ssl?: Record<string, never> | undefined
+  backups?: StoredBackups | undefined
+}
+
+/** Parts a request's database into what may be shown and what may not, the latter by its place: `users.0.password`. */
+export function splitSecrets(given: GivenDatabaseSpec): { spec: StoredDatabaseSpec; secrets: Secrets } {
+  const { users, ssl, backups, ...rest } = given
+  const values: [string, string | undefined][] = users.map(({ password }, index) => [`users.${index}.password`, password])
+  const spec: StoredDatabaseSpec = { ...rest, users: users.map(({ name, privileges }) => ({ name, privileges })) }
+  if (backups?.aws) {
+    const { accessKeyId, secretAccessKey, ...aws } = backups.aws
+    values.push(['backups.aws.accessKeyId', accessKeyId], ['backups.aws.secretAccessKey', secretAccessKey])
+    // The default, said aloud: kept as if it had been left out, so that both read back alike.
+    if (aws.basePath === given.id) delete aws.basePath
+    spec.backups = { aws }
+  }
+  if (backups?.azureBlob) {
+    const { accountKey, ...azureBlob } = backups.azureBlob
+    values.push(['backups.azureBlob.accountKey', accountKey])
+    spec.backups = { azureBlob }
+  }
+  if (ssl) {
+    const { keystore, keystorePassword, keystoreKeyPassword } = ssl
+    values.push(['ssl.keystore', keystore], ['ssl.keystorePassword', keystorePassword], ['ssl.keystoreKeyPassword', keystoreKeyPassword])
+    spec.ssl = {}
+  }
+  return { spec, secrets: Object.fromEntries(values.filter((entry): entry is [string, string] => entry[1] !== undefined)) }
+}
+
+/** What a database needs to be created besides its spec, by place: passwords can be generated, the rest only its owner has. */
+export function secretsNeeded(spec: StoredDatabaseSpec, given: Secrets = {}): { generate: string[]; missing: string[] } {
+  const absent = (place: string) => !Object.hasOwn(given, place)
+  return {
+    generate: spec.users.map((_, index) => `users.${index}.password`).filter(absent),
+    missing: [
+      ...(spec.backups?.aws ? ['backups.aws.accessKeyId', 'backups.aws.secretAccessKey'] : []),
+      ...(spec.backups?.azureBlob ? ['backups.azureBlob.accountKey'] : []),
+      ...(spec.ssl ? ['ssl.keystore', 'ssl.keystorePassword', 'ssl.keystoreKeyPassword'] : []),
+    ].filter(absent),
+  }
+}

@@ -1,0 +1,82 @@
+import { z } from 'zod'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import { labels, objectName, projectId } from './identifiers.ts'
+import { label, managedBy } from './labels.ts'
+import { cpuQuantity, memorySum, storageQuantity } from './quantity.ts'
+
+/** A line of text for people. */
+const line = z
+  .string({ error: 'must be text' })
+  .min(1, 'must not be empty')
+  .max(120, 'must have at most 120 characters')
+  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must be one line of text without control characters')
+
+const quota = z
+  .strictObject({
+    cpu: cpuQuantity.optional().describe('Cores of all running CrateDB nodes together').meta({ example: 24 }),
+    memory: memorySum.optional().describe('Memory of all running CrateDB nodes together').meta({ example: '96Gi' }),
+    storage: storageQuantity
+      .optional()
+      .describe('Size of all volumes together, the heap-dump volume that the operator gives each node included')
+      .meta({ example: '2Ti' }),
+    databases: z
+      .int({ error: 'must be a whole number' })
+      .min(0, 'must be at least 0')
+      .max(1000, 'must be at most 1000')
+      .optional()
+      .describe('How many databases there may be, suspended ones included')
+      .meta({ example: 8 }),
+  })
+  .describe('Limits of everything in the project; what is not named is not limited')
+  .meta({ example: { cpu: 24, memory: '96Gi', storage: '2Ti', databases: 8 } })
+
+/** A project as the API takes, keeps and gives it. Parsing what it gave gives the same again. */
+export const projectSpec = z
+  .strictObject({
+    id: projectId.describe("The project's id; its namespace is project-<id>").meta({ example: 'harbour' }),
+    displayName: line.optional().describe('What people call it').meta({ example: 'Harbour authority' }),
+    organization: line.optional().describe('To whom it belongs').meta({ example: 'Port of Eider' }),
+    quota: quota.optional(),
+    imagePullSecrets: z
+      .array(objectName)
+      .max(16, 'must have at most 16 entries')
+      .refine((names) => new Set(names).size === names.length, 'must not name a Secret twice')
+      .default([])
+      .describe("Names of Secrets in the agent's namespace with which the project's pods pull images; they are copied into its namespace")
+      .meta({ example: ['registry-mirror'] }),
+    labels: labels
+      .default({})
+      .describe("Labels of the project and of its namespace; prefixes of Kubernetes', the operator's and Skerry's own are reserved")
+      .meta({ example: { 'cost-centre': '4711' } }),
+    deletionProtection: z
+      .boolean({ error: 'must be true or false' })
+      .default(false)
+      .describe('While true the project cannot be deleted')
+      .meta({ example: true }),
+  })
+  .describe('A tenant: a namespace with limits, isolation and pull secrets')
+
+/** What `projectSpec` gives: every default filled in, quantities in Skerry's spelling. */
+export type ProjectSpec = z.output<typeof projectSpec>
+
+/** The `Project` object of a project. Pure, as everything in this folder: no client, no clock, no chance. */
+export function desiredProject(spec: ProjectSpec): KubernetesObject {
+  const { id, ...rest } = spec
+  return {
+    apiVersion: 'skerry.dev/v1',
+    kind: 'Project',
+    metadata: { name: id, labels: { ...spec.labels, ...managedBy, [label.project]: id } },
+    spec: rest,
+  }
+}
+
+/** The project that a `Project` object describes, whoever wrote it: what is missing or unreadable there takes its default. */
+export function readProject({ metadata, spec = {} }: KubernetesObject): ProjectSpec {
+  const { id: _id, ...fields } = projectSpec.shape
+  const given: Record<string, unknown> = {}
+  for (const [field, schema] of Object.entries(fields)) {
+    const parsed = schema.safeParse(spec[field])
+    if (parsed.success && parsed.data !== undefined) given[field] = parsed.data
+  }
+  return { id: metadata.name, imagePullSecrets: [], labels: {}, deletionProtection: false, ...given }
+}
