@@ -51,19 +51,23 @@ export function createHttp(target: { url: string; ca: string; token: string }): 
   const agent = new Agent({ keepAlive: true, ca: target.ca })
 
   function open(method: string, path: string, body: unknown, { token, contentType, headers }: SendOptions) {
+    const payload = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
     const bearer = token === undefined ? target.token : token
     const options: RequestOptions = {
       method,
       agent,
       headers: {
         accept: 'application/json',
-        ...(body === undefined ? {} : { 'content-type': contentType ?? 'application/json' }),
+        // With a length, since node would send the body of a DELETE unframed.
+        ...(payload === undefined
+          ? {}
+          : { 'content-type': contentType ?? 'application/json', 'content-length': Buffer.byteLength(payload) }),
         ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
         ...headers,
       },
     }
     const request = httpsRequest(new URL(path, target.url), options)
-    request.end(body === undefined || typeof body === 'string' ? body : JSON.stringify(body))
+    request.end(payload)
     return request
   }
 

@@ -9,7 +9,6 @@ import type { TestCluster } from '../index.ts'
 import { type Access, clusterAccess } from './access.ts'
 import { type Binaries, findBinaries } from './binaries.ts'
 import { createServingCertificate, createSigningKey, type ServingCertificate } from './certificates.ts'
-import { useGivenCluster } from './given.ts'
 import { createDaemons, type Daemon, type Daemons } from './processes.ts'
 
 const startWithinMs = 60_000
@@ -21,7 +20,10 @@ const startWithinMs = 60_000
  * `SKERRY_KUBECONFIG` names a cluster to use instead: it's only written to, never suspended or stopped.
  */
 export async function startRealCluster(): Promise<TestCluster> {
-  if (process.env.SKERRY_KUBECONFIG) return useGivenCluster(process.env.SKERRY_KUBECONFIG)
+  if (process.env.SKERRY_KUBECONFIG) {
+    const { useGivenCluster } = await import('./given.ts') // on demand, for the half second that its client takes to load
+    return useGivenCluster(process.env.SKERRY_KUBECONFIG)
+  }
   const binaries = findBinaries()
   const certificate = await createServingCertificate()
   for (let attempt = 1; ; attempt++) {

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { after } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parse } from 'yaml'
+import { type Answer, type Body, createHttp, type Http } from './http.ts'
+import { startCluster, type TestCluster } from './index.ts'
+
+/**
+ * What the contract tests of one file share. Every test works in namespaces and under names of its own, so that the suite
+ * also runs on a cluster that somebody else uses.
+ */
+export type Contract = {
+  cluster: TestCluster
+  /** Speaks as the administrator. */
+  http: Http
+  /** A new namespace; resolves with its name. */
+  namespace(): Promise<string>
+  /** Creates a definition and waits until its objects are served; resolves with the definition as it stands then. */
+  define(definition: Body): Promise<Body>
+}
+
+/** Starts the cluster that `SKERRY_CLUSTER` names, and stops it after the last test of the calling file. */
+export async function startContract(): Promise<Contract> {
+  const cluster = await startCluster()
+  const http = createHttp({ url: cluster.url, ca: cluster.ca, token: cluster.adminToken })
+  const made: string[] = []
+
+  after(async () => {
+    if (process.env.SKERRY_KUBECONFIG) for (const path of made) await http.delete(path)
+    http.close()
+    await cluster.stop()
+  })
+
+  return {
+    cluster,
+    http,
+    async namespace() {
+      const name = uniqueName('contract')
+      expectCode(await http.post('/api/v1/namespaces', { metadata: { name } }), 201)
+      made.push(`/api/v1/namespaces/${name}`)
+      return name
+    },
+    async define(definition) {
+      const { name } = expectCode(await http.post(crds, definition), 201).metadata
+      made.push(`${crds}/${name}`)
+      const { group, versions, names } = definition.spec
+      await until(`${name} is served`, async () => (await http.get(`/apis/${group}/${versions[0].name}/${names.plural}`)).status === 200)
+      return (await http.get(`${crds}/${name}`)).body
+    },
+  }
+}
+
+export const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
+
+export function uniqueName(prefix: string): string {
+  return `${prefix}-${randomBytes(4).toString('hex')}`
+}
+
+/** A YAML file beside the tests, parsed. */
+export function readYaml(path: string): Body {
+  return parse(readFileSync(new URL(path, import.meta.url), 'utf8'))
+}
+
+/** Returns the body when the answer has the status code given, and fails with the whole answer when not. */
+export function expectCode(answer: Answer, code: number): Body {
+  assert.equal(answer.status, code, answer.text)
+  return answer.body
+}
+
+/** Asserts a failure in the form of a `Status` object: HTTP code, the same code in the body, the reason, and a message that fits. */
+export function expectFailure(answer: Answer, code: number, reason: string, message?: string | RegExp): Body {
+  assert.equal(answer.status, code, answer.text)
+  const { kind, apiVersion, status, reason: given, code: bodyCode } = answer.body
+  assert.deepEqual(
+    { kind, apiVersion, status, reason: given, code: bodyCode },
+    { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason, code },
+    answer.text,
+  )
+  if (typeof message === 'string') assert.equal(answer.body.message, message)
+  else if (message) assert.match(answer.body.message, message)
+  return answer.body
+}
+
+/** The causes of a 422, as `field: reason`, sorted. */
+export function causesOf(status: Body): string[] {
+  const causes: Body[] = status.details?.causes ?? []
+  return causes.map(({ field, reason }) => `${field}: ${reason}`).sort()
+}
+
+/** Resolves once `holds` does, with what it returned; asks again every 50 ms and fails after `withinMs`. */
+export async function until<T>(what: string, holds: () => Promise<T | false | undefined>, withinMs = 30_000): Promise<T> {
+  const deadline = performance.now() + withinMs
+  for (;;) {
+    const value = await holds()
+    if (value) return value
+    assert.ok(performance.now() < deadline, `not within ${withinMs} ms: ${what}`)
+    await sleep(50)
+  }
+}
