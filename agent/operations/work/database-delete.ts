@@ -1,0 +1,50 @@
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { namespaceOf } from '../../resources/kind.ts'
+import { label } from '../../resources/labels.ts'
+import { databaseOf, readCrateDB } from './database-steps.ts'
+import { retainVolumes } from './volumes.ts'
+import { isDone, type Progress, type Work, type WorkContext } from './work.ts'
+
+/** Deletes a database: its volumes are kept first, unless they are to go; its Secrets go last, since pods need them to stop. */
+export const deleteDatabase: Work = {
+  async advance(context) {
+    const { operation } = context
+    const current = await readCrateDB(context)
+    const keeps = operation.spec.parameters?.retainVolumes !== false
+    if (current && keeps && !isDone(operation, 'retain-volumes')) return keepVolumes(context, current)
+    if (current) return remove(context, current)
+    if (!isDone(operation, 'delete-secrets')) return removeSecrets(context)
+    return { next: 'done', message: keptMessage(operation.status?.result) }
+  },
+}
+
+async function keepVolumes(context: WorkContext, current: KubernetesObject): Promise<Progress> {
+  if (!context.operation.status?.step) await context.begin('retain-volumes')
+  const retainedVolumes = await retainVolumes(context.cluster, current)
+  // Noted before anything is deleted: afterwards the claims are gone.
+  await context.record({ result: { retainedVolumes } })
+  await context.finish(`${retainedVolumes.length} volumes will stay.`)
+  return { next: 'again' }
+}
+
+async function remove(context: WorkContext, current: KubernetesObject): Promise<Progress> {
+  if (context.operation.status?.step?.name !== 'delete') await context.begin('delete')
+  if (!current.metadata.deletionTimestamp) await context.cluster.remove(current)
+  return { next: 'wait', message: 'The Crate Operator and the API server are taking the database down.' }
+}
+
+/** The operator owns what it made, and leaves the Secrets that came with the request. */
+async function removeSecrets(context: WorkContext): Promise<Progress> {
+  const { project, database } = databaseOf(context)
+  if (context.operation.status?.step?.name === 'delete') await context.finish()
+  if (!context.operation.status?.step) await context.begin('delete-secrets')
+  const labels = `app.kubernetes.io/managed-by=skerry,${label.project}=${project},${label.database}=${database}`
+  for (const secret of await context.cluster.list('Secret', namespaceOf(project), labels)) await context.cluster.remove(secret)
+  await context.finish()
+  return { next: 'again' }
+}
+
+function keptMessage(result: Record<string, unknown> | undefined): string {
+  const kept = (result?.retainedVolumes as unknown[] | undefined)?.length ?? 0
+  return kept === 0 ? 'Deleted; no volume was kept.' : `Deleted; ${kept} volumes were kept, see the result.`
+}

@@ -1,0 +1,102 @@
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { readOperatorRun } from '../../resources/cratedb-run.ts'
+import { namespaceOf } from '../../resources/kind.ts'
+import { databaseOf, readCrateDB } from './database-steps.ts'
+import type { Progress, Work, WorkContext } from './work.ts'
+
+/** The pods that were there at the beginning, masters first: each is restarted once, told apart by its uid. */
+type RestartNote = {
+  pods: { name: string; uid: string }[]
+  /** Shard allocation is held, or is about to be. */
+  holding?: boolean
+  /** The pod that is being replaced. */
+  current?: string
+}
+
+const hold = "SET GLOBAL PERSISTENT cluster.routing.allocation.enable = 'primaries'"
+const release = 'RESET GLOBAL cluster.routing.allocation.enable'
+
+/**
+ * Restarts a database node by node, as the Crate Operator does inside an upgrade, since it has no restart of its own
+ * (crate-operator.md, 6.1): allocation held to primaries, one pod deleted, another one of its name awaited, allocation
+ * released, and on to the next only when all nodes are back and the health is GREEN.
+ */
+export const restartDatabase: Work = {
+  async advance(context) {
+    const current = await readCrateDB(context)
+    if (!current) return { next: 'failed', reason: 'Disappeared', message: 'The database was deleted while it was to be restarted.' }
+    const { step } = context.operation.status ?? {}
+    const pods = await context.cluster.list('Pod', current.metadata.namespace as string, `app.kubernetes.io/name=${current.metadata.name},app.kubernetes.io/part-of=cratedb`)
+    if (!step) return begin(context, current, pods)
+    const note = step.note as RestartNote
+    const left = note.pods.filter(({ name, uid }) => pods.some(({ metadata }) => metadata.name === name && metadata.uid === uid))
+    const replaced = note.pods.length - left.length
+    if (note.holding) return replaceHeld(context, pods, left, replaced)
+    const unhealthy = await whyNotHealthy(context, current)
+    if (unhealthy) return { next: 'wait', message: `${replaced} of ${note.pods.length} nodes restarted. ${unhealthy}`, recheckMs: 1_000 }
+    if (left.length > 0) return holdAllocation(context, note)
+    await context.finish(`${note.pods.length} nodes restarted.`)
+    return { next: 'done', message: `All ${note.pods.length} nodes were restarted, one at a time.` }
+  },
+}
+
+async function begin(context: WorkContext, current: KubernetesObject, pods: KubernetesObject[]): Promise<Progress> {
+  // Never with another change running: its own restarts would get in the way of these.
+  if (readOperatorRun(current).state !== 'ended') return { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
+  const masterFirst = (pod: KubernetesObject) => (pod.metadata.labels?.['cloud.crate.io/node-name'] === 'master' ? 0 : 1)
+  const ordered = pods.toSorted((a, b) => masterFirst(a) - masterFirst(b) || a.metadata.name.localeCompare(b.metadata.name))
+  await context.begin('restart', { pods: ordered.map(({ metadata }) => ({ name: metadata.name, uid: metadata.uid })) })
+  return { next: 'again' }
+}
+
+async function holdAllocation(context: WorkContext, note: RestartNote): Promise<Progress> {
+  // Noted first: whatever happens now, the hold is released.
+  await noteHolding(context, { ...note, holding: true })
+  await context.sql.query(databaseOf(context), hold)
+  return { next: 'again' }
+}
+
+/** While allocation is held: deletes the next pod, waits for the one that replaces it, and releases the hold. */
+async function replaceHeld(context: WorkContext, pods: KubernetesObject[], left: RestartNote['pods'], replaced: number): Promise<Progress> {
+  const { note } = context.operation.status?.step as { note: RestartNote }
+  const pod = note.current === undefined ? left[0] : note.pods.find(({ name }) => name === note.current)
+  if (!pod) return releaseAllocation(context, note)
+  if (note.current === undefined) {
+    await noteHolding(context, { ...note, current: pod.name })
+    return { next: 'again' }
+  }
+  const there = pods.find(({ metadata }) => metadata.name === pod.name)
+  if (there?.metadata.uid === pod.uid) {
+    if (!there.metadata.deletionTimestamp) {
+      await context.sql.query(databaseOf(context), hold) // said again: a crash may have come between the note and the statement
+      await context.cluster.remove(there)
+    }
+    return { next: 'wait', message: `Node ${replaced + 1} of ${note.pods.length}, ${pod.name}, is stopping.` }
+  }
+  const ready = there?.status?.conditions?.some(({ type, status }: { type: string; status: string }) => type === 'Ready' && status === 'True')
+  if (!ready) return { next: 'wait', message: `Node ${replaced} of ${note.pods.length}, ${pod.name}, is starting.` }
+  return releaseAllocation(context, note)
+}
+
+async function releaseAllocation(context: WorkContext, { pods }: RestartNote): Promise<Progress> {
+  await context.sql.query(databaseOf(context), release)
+  await noteHolding(context, { pods })
+  return { next: 'again' }
+}
+
+async function noteHolding(context: WorkContext, note: RestartNote): Promise<void> {
+  const step = context.operation.status?.step
+  if (step) await context.record({ phase: 'Waiting', step: { ...step, note } })
+}
+
+/** Why the next node must not be taken down yet. */
+async function whyNotHealthy(context: WorkContext, { spec }: KubernetesObject): Promise<string | undefined> {
+  const target = databaseOf(context)
+  const groups: { replicas: number }[] = [...spec.nodes.data, ...(spec.nodes.master ? [spec.nodes.master] : [])]
+  const expected = groups.reduce((sum, { replicas }) => sum + replicas, 0)
+  const nodes = await context.sql.query(target, 'SELECT count(*) FROM sys.nodes')
+  if (nodes.rows[0]?.[0] !== expected) return `${nodes.rows[0]?.[0]} of ${expected} nodes are in the cluster.`
+  const health = await context.sql.query(target, 'SELECT health FROM sys.health ORDER BY severity DESC LIMIT 1')
+  const worst = health.rows[0]?.[0]
+  return worst === undefined || worst === 'GREEN' ? undefined : `The health of ${namespaceOf(target.project)}/${target.database} is ${worst}.`
+}

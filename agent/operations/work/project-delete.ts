@@ -1,0 +1,46 @@
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { namespaceOf } from '../../resources/kind.ts'
+import { type RetainedVolume, retainVolumes } from './volumes.ts'
+import { isDone, type Progress, type Work, type WorkContext } from './work.ts'
+
+/**
+ * Deletes a project: its databases first, each with its volumes kept unless they are to go, then the Project, whose
+ * controller takes the namespace down. Never the namespace first: the operator gives up in one that terminates.
+ */
+export const deleteProject: Work = {
+  async advance(context) {
+    const { project } = context.operation.spec.target
+    const databases = await context.cluster.list('CrateDB', namespaceOf(project))
+    if (databases.length > 0) return removeDatabases(context, databases)
+    if (context.operation.status?.step?.name === 'databases') await context.finish()
+    const current = await context.cluster.read({ kind: 'Project', name: project })
+    if (!current) return finish(context)
+    if (context.operation.status?.step?.name !== 'delete') await context.begin('delete')
+    if (!current.metadata.deletionTimestamp) await context.cluster.remove(current)
+    return { next: 'wait', message: 'The namespace of the project is being taken down.' }
+  },
+}
+
+async function removeDatabases(context: WorkContext, databases: KubernetesObject[]): Promise<Progress> {
+  const { parameters } = context.operation.spec
+  if (parameters?.cascade !== true) {
+    const names = databases.map(({ metadata }) => metadata.name).join(', ')
+    return { next: 'failed', reason: 'NotEmpty', message: `Databases stand in the project: ${names}.`, action: 'Delete them first, or ask with cascade=true.' }
+  }
+  if (context.operation.status?.step?.name !== 'databases') await context.begin('databases')
+  const retained = (context.operation.status?.result?.retainedVolumes ?? []) as RetainedVolume[]
+  for (const database of databases.filter(({ metadata }) => !metadata.deletionTimestamp)) {
+    if (parameters.retainVolumes !== false) {
+      const claimed = new Set(retained.map(({ claim }) => claim))
+      retained.push(...(await retainVolumes(context.cluster, database)).filter(({ claim }) => !claimed.has(claim)))
+      await context.record({ result: { retainedVolumes: retained } })
+    }
+    await context.cluster.remove(database)
+  }
+  return { next: 'wait', message: `${databases.length} databases are being deleted.` }
+}
+
+async function finish(context: WorkContext): Promise<Progress> {
+  if (context.operation.status?.step) await context.finish()
+  return { next: 'done', message: isDone(context.operation, 'databases') ? 'Deleted with its databases.' : 'Deleted.' }
+}
