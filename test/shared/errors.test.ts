@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { asProblem, isProblem, Problem, type ProblemType, problemDocument, problemLevel, problems } from '../../shared/errors.ts'
+import {
+  asProblem,
+  isProblem,
+  Problem,
+  type ProblemType,
+  problemDocument,
+  problemLevel,
+  problemResponse,
+  problems,
+} from '../../shared/errors.ts'
 
 test('every kind of problem has an HTTP error status and tells what to do in a sentence', () => {
   for (const [type, { status, title, action }] of Object.entries(problems)) {
@@ -72,4 +81,13 @@ test('only what we must repair is logged as an error', () => {
     ['not-found', 'info'],
   ]
   for (const [type, level] of levels) assert.equal(problemLevel(type), level)
+})
+
+test('the answer of a problem is never cached and says in whole seconds when to come back', async () => {
+  const response = problemResponse(new Problem('rate-limited', 'at most 10 requests per second', { retryAfterSeconds: 1.2 }))
+  assert.equal(response.status, 429)
+  assert.equal(response.headers.get('retry-after'), '2')
+  assert.equal(response.headers.get('content-type'), 'application/problem+json')
+  assert.equal(response.headers.get('cache-control'), 'no-store')
+  assert.equal(((await response.json()) as { detail: string }).detail, 'at most 10 requests per second')
 })
