@@ -18,6 +18,8 @@ export type CacheConfig<T> = {
   /** Only this namespace; all when left out. */
   namespace?: string | undefined
   labelSelector?: string | undefined
+  /** By one of the fields that the API server selects this kind by; every kind has `metadata.name`. */
+  fieldSelector?: string | undefined
   /** What is kept of each object; all but `managedFields` when left out. */
   view?: (object: KubernetesObject) => T
 }
@@ -55,7 +57,13 @@ const pageSize = 500
  * only what differs is told. It never gives up: failures are spread by full jitter and logged once each time they begin.
  */
 export function createCache<T extends Cached = KubernetesObject>(
-  { kind, namespace, labelSelector, view = withoutManagedFields as unknown as (object: KubernetesObject) => T }: CacheConfig<T>,
+  {
+    kind,
+    namespace,
+    labelSelector,
+    fieldSelector,
+    view = withoutManagedFields as unknown as (object: KubernetesObject) => T,
+  }: CacheConfig<T>,
   { cluster, clock, log }: { cluster: Cluster; clock: Clock; log: Log },
 ): Cache<T> {
   const path = pathOf(kind, namespace)
@@ -108,7 +116,7 @@ export function createCache<T extends Cached = KubernetesObject>(
       const page = await cluster.request<{ metadata: { resourceVersion: string; continue?: string }; items?: KubernetesObject[] }>({
         method: 'GET',
         path,
-        query: { limit: pageSize, continue: token, labelSelector },
+        query: { limit: pageSize, continue: token, labelSelector, fieldSelector },
         timeoutMs: 60_000,
         signal,
       })
@@ -125,7 +133,7 @@ export function createCache<T extends Cached = KubernetesObject>(
   }
 
   async function follow(signal: AbortSignal): Promise<void> {
-    for await (const { type, object } of cluster.watch(path, { resourceVersion: seen, labelSelector }, signal)) {
+    for await (const { type, object } of cluster.watch(path, { resourceVersion: seen, labelSelector, fieldSelector }, signal)) {
       heard()
       seen = object.metadata.resourceVersion ?? seen
       if (type === 'ADDED' || type === 'MODIFIED') store(view(object))
