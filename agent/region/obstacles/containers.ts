@@ -1,0 +1,136 @@
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { Obstacle } from '../../operations/operation.ts'
+import { type Evidence, type Finding, gather } from './evidence.ts'
+
+type Terminated = { exitCode: number; reason?: string; message?: string }
+type ContainerStatus = {
+  name: string
+  image?: string
+  ready?: boolean
+  restartCount?: number
+  state?: { waiting?: { reason?: string; message?: string }; terminated?: Terminated; running?: object }
+  lastState?: { terminated?: Terminated }
+}
+
+const pullFailures = [
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'InvalidImageName',
+  'ErrImageNeverPull',
+  'RegistryUnavailable',
+  'ImageInspectError',
+]
+const configFailures = ['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError']
+
+export function imageNotPulled({ pods }: Evidence): Obstacle[] {
+  return gather(
+    'ImageNotPulled',
+    pods.flatMap((pod) =>
+      containers(pod).flatMap(({ name, image, state }): Finding[] => {
+        const { reason = '' } = state?.waiting ?? {}
+        if (!pullFailures.includes(reason)) return []
+        // The kubelet alternates between two reasons, of which only one brings the registry's words: told alike, or the text would flicker.
+        return [
+          {
+            object: pod,
+            message: `The image ${image || specifiedImage(pod, name)} cannot be pulled (${reason.replace('ImagePullBackOff', 'ErrImagePull')}).`,
+            cure: `Check the version, the registry and the project's imagePullSecrets: kubectl --namespace ${pod.metadata.namespace} describe pod ${pod.metadata.name}`,
+          },
+        ]
+      }),
+    ),
+  )
+}
+
+/** The kubelet cannot put a container together. A missing Secret is told by its own rule. */
+export function containerConfigError({ pods, missingSecrets }: Evidence): Obstacle[] {
+  return gather(
+    'ContainerConfigError',
+    pods.flatMap((pod) =>
+      containers(pod).flatMap(({ name, state }): Finding[] => {
+        const { reason = '', message } = state?.waiting ?? {}
+        if (!configFailures.includes(reason)) return []
+        if (missingSecrets.some((secret) => message?.includes(`secret "${secret.name}" not found`))) return []
+        return [
+          {
+            object: pod,
+            message: `Container ${name} cannot be created: ${message ?? reason}`,
+            cure: `Create what it names, or correct it: kubectl --namespace ${pod.metadata.namespace} describe pod ${pod.metadata.name}`,
+          },
+        ]
+      }),
+    ),
+  )
+}
+
+/** An init container that fails keeps its pod from starting. */
+export function initContainerFailing({ pods }: Evidence): Obstacle[] {
+  return gather(
+    'InitContainerFailing',
+    pods.flatMap((pod) =>
+      (pod.status?.initContainerStatuses ?? []).flatMap((status: ContainerStatus): Finding[] => {
+        const failure = failureOf(status)
+        if (!failure) return []
+        const { namespace, name } = pod.metadata
+        const logs = `kubectl --namespace ${namespace} logs ${name} --container ${status.name}`
+        const fetchesFromInternet = status.name === 'fetch-jmx-exporter'
+        return [
+          {
+            object: pod,
+            message: `Init container ${status.name} fails: ${failure}.${fetchesFromInternet ? ' It downloads the JMX exporter from Maven Central (repo1.maven.org) at each start.' : ''}`,
+            cure: fetchesFromInternet
+              ? `Let the pods reach repo1.maven.org, or put a mirror in front of that host: ${logs}`
+              : `Its log says why: ${logs}`,
+          },
+        ]
+      }),
+    ),
+  )
+}
+
+export function podCrashLooping({ pods }: Evidence): Obstacle[] {
+  return gather(
+    'PodCrashLooping',
+    pods.flatMap((pod) =>
+      (pod.status?.containerStatuses ?? []).flatMap((status: ContainerStatus): Finding[] => {
+        const failure = failureOf(status)
+        if (!failure) return []
+        const { namespace, name } = pod.metadata
+        return [
+          {
+            object: pod,
+            message: `Container ${status.name} does not stay up: ${failure}.`,
+            cure: failure.startsWith('out of memory')
+              ? `Give it more memory, or a smaller heapRatio: kubectl --namespace ${namespace} describe pod ${name}`
+              : `Its last log says why: kubectl --namespace ${namespace} logs ${name} --container ${status.name} --previous`,
+          },
+        ]
+      }),
+    ),
+  )
+}
+
+/** Restarts from which on a container that is not ready is called failing, though it happens to run at the moment. */
+const restartsThatTell = 3
+
+function failureOf({ state, lastState, restartCount = 0, ready }: ContainerStatus): string | undefined {
+  const failing =
+    state?.waiting?.reason === 'CrashLoopBackOff' ||
+    (state?.terminated !== undefined && state.terminated.exitCode !== 0) ||
+    (state?.running !== undefined && !ready && restartCount >= restartsThatTell)
+  if (!failing) return undefined
+  const terminated = state?.terminated ?? lastState?.terminated
+  if (!terminated) return 'it ends again and again'
+  if (terminated.reason === 'OOMKilled') return 'out of memory (OOMKilled)'
+  const message = terminated.message?.trim().split('\n').at(-1)
+  return `exit code ${terminated.exitCode}${message ? `, ${message.slice(0, 200)}` : ''}`
+}
+
+function containers({ status }: KubernetesObject): ContainerStatus[] {
+  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
+}
+
+function specifiedImage({ spec }: KubernetesObject, name: string): string {
+  const all: { name: string; image: string }[] = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])]
+  return all.find((container) => container.name === name)?.image ?? 'of the pod'
+}

@@ -1,0 +1,54 @@
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { Obstacle } from '../../operations/operation.ts'
+import { conditionOf, describeObject, type Evidence, gather, isPast, listed } from './evidence.ts'
+
+/** A pod's deletionTimestamp is the end of its grace period. How long after that it may still be there, in milliseconds. */
+const endingPatienceMs = 60_000
+
+/** A node that does not answer keeps its pods in Terminating: a StatefulSet starts no other one of that name meanwhile. */
+export function nodeNotReady({ nodes, pods }: Evidence): Obstacle[] {
+  if (!nodes) return []
+  const placed = Map.groupBy(
+    pods.filter((pod) => pod.spec?.nodeName !== undefined && !isReady(pod)),
+    (pod) => pod.spec.nodeName as string,
+  )
+  return [...placed].flatMap(([name, onIt]) => {
+    const node = nodes.find(({ metadata }) => metadata.name === name)
+    if (node && isReady(node)) return []
+    const hanging = onIt.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
+    const names = listed((hanging.length > 0 ? hanging : onIt).map(({ metadata }) => metadata.name))
+    const ready = node && conditionOf(node, 'Ready')
+    const state = node
+      ? `is not ready${ready?.lastTransitionTime ? ` since ${ready.lastTransitionTime}` : ''}${ready?.message ? ` (${ready.message})` : ''}`
+      : 'does not exist any more'
+    return {
+      code: 'NodeNotReady',
+      message: `Node ${name} ${state}; ${hanging.length > 0 ? `${names} hang in Terminating on it` : `${names} should run on it`}.`,
+      evidence: node ? describeObject(node) : describeObject(onIt[0] as KubernetesObject),
+      cure: node
+        ? `Bring it back: kubectl describe node ${name}. If the machine is off for good: kubectl delete node ${name}`
+        : `Its pods go by themselves within a minute; else: kubectl --namespace ${onIt[0]?.metadata.namespace} delete pod ${onIt.map(({ metadata }) => metadata.name).join(' ')} --force`,
+    }
+  })
+}
+
+/** A pod whose grace period is over and that its node, which is ready, does not get rid of. */
+export function podNotEnding({ nodes, pods, now }: Evidence): Obstacle[] {
+  const stuck = pods.filter(({ metadata, spec }) => {
+    const node = nodes?.find((candidate) => candidate.metadata.name === spec?.nodeName)
+    return node && isReady(node) && !metadata.finalizers?.length && isPast(metadata.deletionTimestamp, endingPatienceMs, now)
+  })
+  return gather(
+    'PodNotEnding',
+    stuck.map((pod) => ({
+      object: pod,
+      message: `Its grace period is over, and node ${pod.spec.nodeName} has not ended it.`,
+      cure: `See what the kubelet says: kubectl --namespace ${pod.metadata.namespace} describe pod ${pod.metadata.name}`,
+    })),
+  )
+}
+
+/** Whether a node's, or a pod's, own condition says that it is ready. */
+export function isReady(object: KubernetesObject): boolean {
+  return conditionOf(object, 'Ready')?.status === 'True'
+}

@@ -1,0 +1,186 @@
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { Obstacle } from '../../operations/operation.ts'
+import { describeBytes, parseBytes, parseMillicores } from '../../resources/quantity.ts'
+import { conditionOf, type Evidence, type Finding, gather, isPast, listed } from './evidence.ts'
+
+/** How long a scheduler may leave a pod unlooked at before that is worth telling, in milliseconds. */
+const schedulerPatienceMs = 30_000
+
+type Taint = { key: string; value?: string; effect: string }
+type Scene = { pod: KubernetesObject; nodes: KubernetesObject[]; count: number; words: string }
+type Reason = { words: RegExp; message: (scene: Scene) => string; cure: (scene: Scene) => string }
+
+/** What kube-scheduler says of nodes that do not fit, from 1.20 to today, and what that means for CrateDB. */
+const reasons: Reason[] = [
+  {
+    words: /anti-affinity|pod affinity/,
+    message: ({ count }) =>
+      `${counted(count)} already a pod of this database, and CrateDB's nodes must not share one (anti-affinity by hostname)`,
+    cure: () => 'Add as many nodes as there are to be CrateDB nodes, or ask for fewer.',
+  },
+  { words: /^Insufficient /, message: insufficient, cure: () => 'Ask for less per node, free some, or add larger nodes.' },
+  {
+    words: /taint/,
+    message: ({ count, words, nodes }) => `${counted(count)} a taint that the pod does not tolerate${taints(words, nodes)}`,
+    cure: ({ nodes }) =>
+      `Take the taint away where CrateDB may run: kubectl taint nodes ${tainted(nodes)[0]?.metadata.name ?? 'NODE'} KEY-; a node that is under pressure or not ready bears one by itself: kubectl describe nodes`,
+  },
+  {
+    words: /node selector|node affinity\/selector|node\(s\) didn't match Pod's node affinity/,
+    message: ({ count, pod }) => `${counted(count, 'does', 'do')} not match the pod's node selector${selector(pod)}`,
+    cure: ({ pod }) =>
+      `Label the nodes that CrateDB may use: kubectl label node NODE ${
+        Object.entries(pod.spec?.nodeSelector ?? {})
+          .map((pair) => pair.join('='))
+          .join(' ') || 'cratedb=shared'
+      }`,
+  },
+  {
+    words: /unschedulable/,
+    message: ({ count, nodes }) => `${counted(count, 'is', 'are')} cordoned${names(nodes.filter(({ spec }) => spec?.unschedulable))}`,
+    cure: ({ nodes }) =>
+      `kubectl uncordon ${
+        nodes
+          .filter(({ spec }) => spec?.unschedulable)
+          .map(({ metadata }) => metadata.name)
+          .join(' ') || 'NODE'
+      }`,
+  },
+  {
+    words: /volume node affinity/,
+    message: ({ count }) => `${counted(count, 'is', 'are')} not where the pod's volume is`,
+    cure: ({ pod }) =>
+      `The volume is tied to a node or zone: bring that back, see kubectl --namespace ${pod.metadata.namespace} get pvc,pv --output wide`,
+  },
+  {
+    words: /topology spread/,
+    message: ({ count }) => `${counted(count)} too many of its pods in the same zone (topology spread)`,
+    cure: () => 'Add nodes in the other zones; the operator spreads over three.',
+  },
+  {
+    words: /PersistentVolumeClaim|persistent volumes to bind|persistentvolumeclaim/,
+    message: () => 'a volume of the pod is not bound',
+    cure: ({ pod }) => `kubectl --namespace ${pod.metadata.namespace} describe pvc`,
+  },
+  {
+    words: /Too many pods/,
+    message: ({ count }) => `${counted(count)} as many pods as the kubelet allows`,
+    cure: () => "Add nodes, or raise the kubelet's maxPods.",
+  },
+]
+
+/** A pod that no node takes, with each of the reasons the scheduler found and on how many nodes. */
+export function podUnschedulable({ pods, nodes, now }: Evidence): Obstacle[] {
+  const waiting = pods.filter(({ spec, metadata }) => spec?.nodeName === undefined && metadata.deletionTimestamp === undefined)
+  return gather(
+    'PodUnschedulable',
+    waiting.flatMap((pod) => judge(pod, nodes, now)),
+  )
+}
+
+function judge(pod: KubernetesObject, nodes: KubernetesObject[] | undefined, now: number): Finding[] {
+  const { namespace, name } = pod.metadata
+  const look = `kubectl --namespace ${namespace} describe pod ${name}`
+  const condition = conditionOf(pod, 'PodScheduled')
+  if (condition?.status !== 'False') {
+    if (!isPast(pod.metadata.creationTimestamp, schedulerPatienceMs, now)) return []
+    const message = nodes?.length === 0 ? 'There is no node in the cluster.' : 'No scheduler has looked at it since it was created.'
+    const cure =
+      nodes?.length === 0
+        ? 'Add nodes: kubectl get nodes'
+        : `See that kube-scheduler runs: kubectl --namespace kube-system get pods; ${look}`
+    return [{ object: pod, message, cure }]
+  }
+  const said = condition.message ?? condition.reason ?? ''
+  if (nodes?.length === 0 || /^0\/0 |no nodes available/.test(said))
+    return [{ object: pod, message: 'There is no node in the cluster.', cure: 'Add nodes: kubectl get nodes' }]
+  const found = parseScheduler(said).map(({ count, words }) => {
+    const scene: Scene = { pod, nodes: nodes ?? [], count, words }
+    const reason = reasons.find((candidate) => candidate.words.test(words))
+    return { message: reason?.message(scene) ?? (count > 0 ? `${count}: ${words}` : words), cure: reason?.cure(scene) }
+  })
+  const cures = [...new Set(found.flatMap(({ cure }) => cure ?? []))]
+  const total = /^\d+\/(\d+) nodes/.exec(said)?.[1]
+  const message = `None of ${total === undefined ? 'the' : total} nodes takes it: ${found.map((each) => each.message).join('; ')}.`
+  return [{ object: pod, message, cure: cures.length > 0 ? `${cures.join(' ')} ${look}` : look }]
+}
+
+/**
+ * The parts of a scheduler's message: `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't match … rules. preemption: …`
+ * Text that is not of this form comes back whole.
+ */
+function parseScheduler(message: string): { count: number; words: string }[] {
+  const [, list = message] = /nodes are available: (.*)$/s.exec(message) ?? []
+  const own = list.replace(/\.?\s+preemption: .*$/s, '').replace(/\.\s*$/, '')
+  return own.split(/,\s+(?=\d+ )/).map((part) => {
+    const [, count = '0', words = part] = /^(\d+) (?:node\(s\) )?(.*)$/s.exec(part) ?? []
+    return { count: Number(count), words: words.trim() }
+  })
+}
+
+function counted(count: number, one = 'has', many = 'have'): string {
+  return count === 1 ? `1 node ${one}` : `${count} nodes ${many}`
+}
+
+function insufficient({ pod, nodes, count, words }: Scene): string {
+  const resource = words.replace('Insufficient ', '')
+  const asked = requested(pod, resource)
+  const most = largest(nodes.map(({ status }) => amount(resource, status?.allocatable?.[resource])))
+  if (asked === undefined || most === undefined) return `${counted(count)} not enough ${resource}`
+  const size = `the pod asks for ${describe(resource, asked)}, the largest node has ${describe(resource, most)} in all`
+  return asked > most ? `no node is large enough in ${resource}: ${size}` : `${counted(count)} not enough ${resource} left: ${size}`
+}
+
+/** What a pod asks for of a resource: the sum over its containers, or the largest init container if that is more. */
+function requested({ spec }: KubernetesObject, resource: string): bigint | undefined {
+  type Containers = { resources?: { requests?: Record<string, string> } }[]
+  const of = (containers: Containers | undefined) =>
+    (containers ?? []).map(({ resources }) => amount(resource, resources?.requests?.[resource]))
+  const sum = of(spec?.containers).reduce((total, each) => total + each, 0n)
+  const asked = largest([sum, ...of(spec?.initContainers)])
+  return asked === 0n ? undefined : asked
+}
+
+function largest(amounts: bigint[]): bigint | undefined {
+  return amounts.toSorted((a, b) => (a < b ? 1 : a > b ? -1 : 0))[0]
+}
+
+/** Millicores of cpu, bytes or pieces of anything else. */
+function amount(resource: string, quantity: string | undefined): bigint {
+  if (quantity === undefined) return 0n
+  return resource === 'cpu' ? BigInt(parseMillicores(quantity) ?? 0) : (parseBytes(quantity) ?? 0n)
+}
+
+function describe(resource: string, value: bigint): string {
+  if (resource === 'cpu') return `${Number(value) / 1000} ${value === 1000n ? 'core' : 'cores'}`
+  return resource === 'memory' || resource.includes('storage') ? describeBytes(value) : String(value)
+}
+
+function tainted(nodes: KubernetesObject[]): KubernetesObject[] {
+  return nodes.filter(({ spec }) => spec?.taints?.some(({ effect }: Taint) => effect !== 'PreferNoSchedule'))
+}
+
+/** The taint in the scheduler's words (`untolerated taint {key: value}`), else those that nodes bear. */
+function taints(words: string, nodes: KubernetesObject[]): string {
+  const named = /\{([^:}]+): ?([^}]*)\}/.exec(words)
+  if (named) return ` (${named[2] ? `${named[1]}=${named[2]}` : named[1]})`
+  const borne: Taint[] = tainted(nodes).flatMap(({ spec }) => spec.taints)
+  return borne.length === 0 ? '' : ` (${listed([...new Set(borne.map(({ key, value }) => (value ? `${key}=${value}` : key)))])})`
+}
+
+function selector({ spec }: KubernetesObject): string {
+  const pairs = Object.entries((spec?.nodeSelector ?? {}) as Record<string, string>).map(([key, value]) => `${key}=${value}`)
+  const affinity: { nodeSelectorTerms?: { matchExpressions?: { key: string; operator: string; values?: string[] }[] }[] } =
+    spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? {}
+  const terms = (affinity.nodeSelectorTerms ?? []).flatMap(({ matchExpressions = [] }) =>
+    matchExpressions.map(({ key, operator, values = [] }) =>
+      operator === 'In' ? `${key}=${values.join('|')}` : `${key} ${operator} ${values.join('|')}`.trim(),
+    ),
+  )
+  const all = [...pairs, ...terms]
+  return all.length === 0 ? '' : ` (${listed(all)})`
+}
+
+function names(nodes: KubernetesObject[]): string {
+  return nodes.length === 0 ? '' : ` (${listed(nodes.map(({ metadata }) => metadata.name))})`
+}

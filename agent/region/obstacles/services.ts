@@ -1,0 +1,30 @@
+import type { Obstacle } from '../../operations/operation.ts'
+import { type Evidence, gather, isPast, latestEvent } from './evidence.ts'
+
+/** How long a load balancer may take for an address before that is worth telling, in milliseconds. */
+const addressPatienceMs = 30_000
+
+/** A Service of type LoadBalancer that got no address. The operator's resume waits for one without an end. */
+export function loadBalancerWithoutAddress({ services, events, now }: Evidence): Obstacle[] {
+  const waiting = services.filter(
+    ({ spec, status, metadata }) =>
+      spec?.type === 'LoadBalancer' &&
+      metadata.deletionTimestamp === undefined &&
+      !status?.loadBalancer?.ingress?.length &&
+      isPast(metadata.creationTimestamp, addressPatienceMs, now),
+  )
+  return gather(
+    'LoadBalancerWithoutAddress',
+    waiting.map((service) => {
+      const { namespace, name } = service.metadata
+      const event = latestEvent(events, service, ({ type }) => type === 'Warning')
+      return {
+        object: service,
+        message: event
+          ? `The load balancer has no address: ${event.message}`
+          : 'The load balancer has no address, and nobody says why: perhaps nothing in the cluster hands out addresses.',
+        cure: `Install a load balancer controller (on bare metal, for instance, MetalLB) or mend it: kubectl --namespace ${namespace} describe service ${name}`,
+      }
+    }),
+  )
+}

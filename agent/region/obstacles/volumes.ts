@@ -1,0 +1,148 @@
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { Obstacle } from '../../operations/operation.ts'
+import { compareBytes } from '../../resources/quantity.ts'
+import { describeObject, type Evidence, type Finding, gather, latestEvent, listed } from './evidence.ts'
+import { claimsOf } from './finalizers.ts'
+import { isReady } from './nodes.ts'
+
+const noClass = 'kubectl get storageclasses'
+
+/** A claim that got no volume, with why: its class is not there, the provisioner failed or is silent. */
+export function volumeNotBound(evidence: Evidence): Obstacle[] {
+  const waiting = evidence.claims.filter(({ status, metadata }) => status?.phase !== 'Bound' && metadata.deletionTimestamp === undefined)
+  return gather(
+    'VolumeNotBound',
+    waiting.flatMap((claim) => unbound(claim, evidence)),
+  )
+}
+
+function unbound(claim: KubernetesObject, { storageClasses, events, pods }: Evidence): Finding[] {
+  const { namespace, name } = claim.metadata
+  const look = `kubectl --namespace ${namespace} describe pvc ${name}`
+  const finding = (message: string, cure: string): Finding[] => [{ object: claim, message, cure }]
+  if (claim.status?.phase === 'Lost')
+    return finding(
+      `Its volume ${claim.spec?.volumeName} does not exist any more, and the data with it.`,
+      `Restore it from a snapshot of the storage or of the database: ${look}`,
+    )
+  const className: string | undefined = claim.spec?.storageClassName || undefined
+  const found = storageClasses?.find(({ metadata }) => metadata.name === className)
+  const known = storageClasses && listed(storageClasses.map(({ metadata }) => metadata.name))
+  if (className !== undefined && storageClasses && !found)
+    return finding(
+      `There is no storage class ${className}; there ${storageClasses.length === 0 ? 'is none at all' : `are: ${known}`}.`,
+      claim.metadata.name.startsWith('debug-')
+        ? `Create it, or set the operator's DEBUG_VOLUME_STORAGE_CLASS to one that exists: ${noClass}`
+        : `Create it, or create the database anew with one that exists: ${noClass}`,
+    )
+  if (className === undefined && !claim.spec?.volumeName)
+    return finding('It names no storage class, and the cluster has no default one.', `Mark one as default: ${noClass}`)
+  const failed = latestEvent(events, claim, ({ type, reason }) => type === 'Warning' || reason === 'FailedBinding')
+  if (failed) return finding(`Storage class ${className} gives no volume: ${failed.message}`, `Mend what the message names: ${look}`)
+  // With this mode a claim waits for its pod by design: that the pod is not placed is told by itself.
+  const isUsed = pods.some((pod) => pod.spec?.nodeName !== undefined && claimsOf(pod).includes(name))
+  if (found?.volumeBindingMode === 'WaitForFirstConsumer' && !isUsed && !claim.metadata.annotations?.['volume.kubernetes.io/selected-node'])
+    return []
+  const provisioner = found?.provisioner as string | undefined
+  return finding(
+    provisioner === 'kubernetes.io/no-provisioner'
+      ? `No free volume of storage class ${className} fits, and nothing makes new ones (no-provisioner).`
+      : `Storage class ${className} has given no volume yet${provisioner ? `; that is for ${provisioner}` : ''}.`,
+    provisioner === 'kubernetes.io/no-provisioner'
+      ? 'Provide a PersistentVolume of that class and size: kubectl get pv'
+      : `See that the pods of the storage driver run: ${look}`,
+  )
+}
+
+/** A disk that is to grow and whose class does not let volumes grow. */
+export function classCannotGrow({ databases, claims, storageClasses, target }: Evidence): Obstacle[] {
+  const [database] = databases
+  if (target.kind !== 'database' || !database || !storageClasses) return []
+  type Group = { name?: string; resources?: { disk?: { size?: string } } }
+  const groups: Group[] = [
+    ...(database.spec?.nodes?.data ?? []),
+    ...(database.spec?.nodes?.master ? [{ ...database.spec.nodes.master, name: 'master' }] : []),
+  ]
+  return gather(
+    'ClassCannotGrow',
+    claims.flatMap((claim): Finding[] => {
+      const group = groups.find(({ name }) => name === claim.metadata.labels?.['cloud.crate.io/node-name'])
+      const size = group?.resources?.disk?.size
+      const has: string = claim.spec?.resources?.requests?.storage ?? ''
+      const found = storageClasses.find(({ metadata }) => metadata.name === claim.spec?.storageClassName)
+      if (!claim.metadata.name.startsWith('data') || size === undefined || !found || found.allowVolumeExpansion) return []
+      if ((compareBytes(size, has) ?? 0) <= 0) return []
+      return [
+        {
+          object: claim,
+          message: `The disk is to grow from ${has} to ${size}, and storage class ${found.metadata.name} does not let volumes grow.`,
+          cure: `If its driver can do it: kubectl patch storageclass ${found.metadata.name} --patch '{"allowVolumeExpansion":true}'. Else go back to ${has}.`,
+        },
+      ]
+    }),
+  )
+}
+
+/** The storage driver takes a volume that is to grow, and fails. */
+export function volumeNotResized({ claims, events }: Evidence): Obstacle[] {
+  return gather(
+    'VolumeNotResized',
+    claims.flatMap((claim): Finding[] => {
+      const { requests } = claim.spec?.resources ?? {}
+      if ((compareBytes(requests?.storage ?? '', claim.status?.capacity?.storage ?? '') ?? 0) <= 0) return []
+      const failed = latestEvent(events, claim, ({ reason }) => reason === 'VolumeResizeFailed' || reason === 'FileSystemResizeFailed')
+      if (!failed) return []
+      return [
+        {
+          object: claim,
+          message: `The volume does not grow to ${requests.storage}: ${failed.message}`,
+          cure: `Mend what the message names: kubectl --namespace ${claim.metadata.namespace} describe pvc ${claim.metadata.name}`,
+        },
+      ]
+    }),
+  )
+}
+
+/** A volume that is still attached to a node that is gone or silent, while its pod is to start elsewhere. */
+export function volumeAttachmentOnDeadNode({ attachments, claims, pods, nodes }: Evidence): Obstacle[] {
+  if (!nodes) return []
+  return attachments.flatMap((attachment): Obstacle[] => {
+    const nodeName: string = attachment.spec?.nodeName
+    const node = nodes.find(({ metadata }) => metadata.name === nodeName)
+    const claim = claims.find(({ spec }) => spec?.volumeName === attachment.spec?.source?.persistentVolumeName)
+    const waiting = claim && pods.find((pod) => claimsOf(pod).includes(claim.metadata.name) && pod.spec?.nodeName !== nodeName)
+    if ((node && isReady(node)) || !waiting) return []
+    const { name } = attachment.metadata
+    return [
+      {
+        code: 'VolumeAttachmentOnDeadNode',
+        message: `Volume ${claim.spec.volumeName} is still attached to node ${nodeName}, which ${node ? 'is not ready' : 'does not exist any more'}; ${waiting.metadata.name} cannot have it elsewhere.`,
+        evidence: describeObject(attachment),
+        cure: `Only once the machine is off for certain: kubectl delete volumeattachment ${name}${node ? `; kubectl delete node ${nodeName}` : ''}`,
+      },
+    ]
+  })
+}
+
+/** A pod that has a node but not its volumes there, in the kubelet's or the attach controller's words. */
+export function volumeNotAttached(evidence: Evidence): Obstacle[] {
+  const { pods, events } = evidence
+  if (volumeAttachmentOnDeadNode(evidence).length > 0) return []
+  return gather(
+    'VolumeNotAttached',
+    pods.flatMap((pod): Finding[] => {
+      if (pod.spec?.nodeName === undefined || pod.status?.phase !== 'Pending' || pod.metadata.deletionTimestamp !== undefined) return []
+      const failed = latestEvent(events, pod, ({ reason }) => reason === 'FailedAttachVolume' || reason === 'FailedMount')
+      // A Secret that is mounted and missing is told by its own rule.
+      if (!failed || /secret "[^"]+" not found/.test(failed.message)) return []
+      const { namespace, name } = pod.metadata
+      return [
+        {
+          object: pod,
+          message: `Its volumes are not ready on node ${pod.spec.nodeName}: ${failed.message}`,
+          cure: `kubectl --namespace ${namespace} describe pod ${name}`,
+        },
+      ]
+    }),
+  )
+}
