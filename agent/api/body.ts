@@ -1,0 +1,177 @@
+import type * as z from 'zod'
+import { type Fault, Problem } from '../../shared/errors.ts'
+import { asFault, parseWith } from '../../shared/faults.ts'
+import { header } from './header.ts'
+import type { ApiContext } from './http.ts'
+import { JsonSyntaxError, parseJson } from './json-text.ts'
+
+/** The largest body that is read, in bytes. A database with 100 users and its settings has 30 KB. */
+export const maxBodyBytes = 256 * 1024
+
+export const mediaTypes = { json: 'application/json', patch: 'application/merge-patch+json' } as const
+
+/** A JSON merge patch (RFC 7386) of an object: null takes a member away, objects are merged, all else replaces. */
+export type MergePatch = { [name: string]: unknown }
+
+/** What was read, with the faults found on the way; those of a schema are not in yet. */
+export type ReadBody = { given: unknown; faults: Fault[] }
+
+/**
+ * The body, validated; undefined is validated in place of an empty one.
+ * @throws Problem `unsupported-media-type`, `body-too-large`, `invalid-request` when it is not JSON, `invalid-fields` with all faults
+ */
+export async function readJson<S extends z.ZodType>(c: ApiContext, schema: S): Promise<z.output<S>> {
+  const body = await readBody(c, mediaTypes.json)
+  const faults: Fault[] = []
+  const value = validateBody(body, schema, faults)
+  if (faults.length > 0) throw invalidFields(faults)
+  return value as z.output<S>
+}
+
+/** The body as a merge patch. What it leads to is for the caller to validate. @throws as `readJson` does */
+export async function readMergePatch(c: ApiContext): Promise<MergePatch> {
+  const body = await readBody(c, mediaTypes.patch)
+  const faults: Fault[] = []
+  const value = validatePatch(body, faults)
+  if (faults.length > 0) throw invalidFields(faults)
+  return value
+}
+
+/** The body against the schema: its value, and every fault added to `faults`. */
+export function validateBody(body: ReadBody, schema: z.ZodType, faults: Fault[]): unknown {
+  const parsed = parseWith(schema, body.given)
+  faults.push(...body.faults)
+  if (parsed.ok) return parsed.value
+  // A value that was taken out because it is not even JSON of ours must not be called missing as well.
+  const known = new Set(body.faults.map(({ path }) => path))
+  for (const each of parsed.faults) {
+    const fault = asFault(each)
+    if (!known.has(fault.path)) faults.push(fault)
+  }
+  return undefined
+}
+
+/** The body as a merge patch, and every fault added to `faults`. */
+export function validatePatch(body: ReadBody, faults: Fault[]): MergePatch {
+  faults.push(...body.faults)
+  if (typeof body.given === 'object' && body.given !== null && !Array.isArray(body.given)) return body.given as MergePatch
+  faults.push({ path: '', message: body.given === undefined ? 'is required' : 'must be an object' })
+  return {}
+}
+
+/** What comes of a value when the patch is applied (RFC 7386, section 2). Neither is changed. */
+export function applyMergePatch(target: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) return patch
+  const result: MergePatch = isObject(target) ? { ...target } : {}
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) delete result[name]
+    else result[name] = applyMergePatch(result[name], value)
+  }
+  return result
+}
+
+function isObject(value: unknown): value is MergePatch {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** One problem for all that is wrong with the fields of a request. */
+export function invalidFields(faults: Fault[]): Problem {
+  // A hostile body can have a fault in each of its bytes; nobody reads a hundred of them.
+  const told = faults.slice(0, maxFaults).map(({ path, message }) => ({ path: cut(path, 500), message: cut(message, 1000) }))
+  const more = faults.length - told.length
+  const count = faults.length === 1 ? '1 field is' : `${faults.length} fields are`
+  return new Problem('invalid-fields', `${count} not as they must be${more > 0 ? `; the first ${told.length} are listed` : ''}.`, {
+    faults: told,
+  })
+}
+
+const maxFaults = 100
+
+function cut(text: string, length: number): string {
+  const wellFormed = text.toWellFormed()
+  return wellFormed.length > length ? `${wellFormed.slice(0, length)}…` : wellFormed
+}
+
+/** The JSON of the body; `given` is undefined when there is no body. @throws Problem as `readJson` does, for all but fields */
+export async function readBody(c: ApiContext, mediaType: string): Promise<ReadBody> {
+  if (!hasBody(c)) return { given: undefined, faults: [] }
+  const encoding = header(c, 'content-encoding')
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
+    throw new Problem('unsupported-media-type', 'The body has a Content-Encoding. Send it as it is.')
+  checkMediaType(header(c, 'content-type'), mediaType)
+  const bytes = await readBytes(c)
+  if (bytes.byteLength === 0) return { given: undefined, faults: [] }
+  return parse(bytes)
+}
+
+/** Whether the request has a body: one of length 0 is none. */
+export function hasBody(c: ApiContext): boolean {
+  if (c.env?.incoming === undefined) return c.req.raw.body !== null
+  const length = header(c, 'content-length')
+  return length === undefined ? header(c, 'transfer-encoding') !== undefined : length !== '0'
+}
+
+function checkMediaType(given: string | undefined, wanted: string): void {
+  const [type = '', ...parameters] = (given ?? '').split(';').map((piece) => piece.trim().toLowerCase())
+  const isUtf8 = parameters.every((parameter) => !parameter.startsWith('charset=') || /^charset="?utf-?8"?$/.test(parameter))
+  if (type === wanted && isUtf8) return
+  const said = given === undefined ? 'The body has no Content-Type' : `The body has the Content-Type ${cut(JSON.stringify(given), 100)}`
+  throw new Problem('unsupported-media-type', `${said}; this route takes ${wanted} in UTF-8.`, { extensions: { accepted: [wanted] } })
+}
+
+async function readBytes(c: ApiContext): Promise<Uint8Array> {
+  const length = header(c, 'content-length')
+  if (length !== undefined) {
+    // Node takes no more than what the header says, so that the fast way of reading is bounded too.
+    if (Number(length) > maxBodyBytes) throw tooLarge()
+    const bytes = new Uint8Array(await broken(c.req.raw.arrayBuffer()))
+    if (bytes.byteLength > maxBodyBytes) throw tooLarge()
+    return bytes
+  }
+  const reader = c.req.raw.body?.getReader()
+  if (reader === undefined) return new Uint8Array()
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for (;;) {
+    const { done, value } = await broken(reader.read() as Promise<{ done: boolean; value?: Uint8Array }>)
+    if (done || value === undefined) return Buffer.concat(chunks)
+    size += value.byteLength
+    if (size > maxBodyBytes) {
+      // Not awaited: the rest of a body that never ends would never come.
+      reader.cancel().catch(() => {})
+      throw tooLarge()
+    }
+    chunks.push(value)
+  }
+}
+
+function tooLarge(): Problem {
+  return new Problem('body-too-large', `A body may have ${maxBodyBytes} bytes.`, { extensions: { maxBytes: maxBodyBytes } })
+}
+
+/** A body that breaks off is the caller's fault, not ours. */
+function broken<T>(read: Promise<T>): Promise<T> {
+  return read.catch((cause) => {
+    throw new Problem('invalid-request', 'The body broke off before its end.', { cause })
+  })
+}
+
+function parse(bytes: Uint8Array): ReadBody {
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (cause) {
+    throw syntaxProblem('it is not UTF-8', cause)
+  }
+  try {
+    const { value, faults } = parseJson(text)
+    return { given: value, faults }
+  } catch (cause) {
+    if (cause instanceof JsonSyntaxError) throw syntaxProblem(cause.message, cause)
+    throw cause
+  }
+}
+
+function syntaxProblem(what: string, cause: unknown): Problem {
+  return new Problem('invalid-request', `The body is not JSON: ${what}.`, { cause, faults: [{ path: '', message: what }] })
+}

@@ -1,0 +1,82 @@
+import { Problem } from '../../shared/errors.ts'
+import { header } from './header.ts'
+import type { ApiContext } from './http.ts'
+
+/**
+ * An entity tag: `what` stands for all that a client can change, `when` for everything else that a read shows.
+ * If-Match looks at the first part only, so that a status that moved on never breaks an edit.
+ */
+export function etag(what: string, when: string): string {
+  return `"${what}-${when}"`
+}
+
+/**
+ * Judges If-Match and If-None-Match of a request that changes something. `current` is the entity tag of what stands now,
+ * undefined when nothing does.
+ * @throws Problem `precondition-failed` (`etag` says what stands now), `invalid-request` when a header cannot be read
+ */
+export function checkPreconditions(c: ApiContext, current: string | undefined): void {
+  const ifMatch = tagsOf(c, 'if-match', 'If-Match')
+  if (ifMatch !== undefined) {
+    const wanted = current === undefined ? undefined : changeable(current)
+    const matches = wanted !== undefined && (ifMatch === '*' || ifMatch.some((tag) => changeable(tag) === wanted))
+    if (!matches) throw failed(current === undefined ? 'If-Match is given, and there is nothing here yet.' : stale, current)
+  }
+  const ifNoneMatch = tagsOf(c, 'if-none-match', 'If-None-Match')
+  if (ifNoneMatch === undefined || current === undefined) return
+  if (ifNoneMatch === '*') throw failed('If-None-Match: * is given, and there is something here already.', current)
+  if (ifNoneMatch.some((tag) => weak(tag) === current)) throw failed('It is the version that If-None-Match excludes.', current)
+}
+
+const stale = 'It was changed since the version that If-Match names.'
+
+function failed(detail: string, current: string | undefined): Problem {
+  return new Problem('precondition-failed', detail, current === undefined ? {} : { extensions: { etag: current } })
+}
+
+/** Whether the caller of a GET has this version already, by If-None-Match (weak comparison, RFC 9110, section 13.1.2). */
+export function isNotModified(c: ApiContext, current: string): boolean {
+  const given = header(c, 'if-none-match')
+  if (given === undefined) return false
+  if (given === current) return true
+  const tags = parseTags(given)
+  return tags === '*' || (tags?.some((tag) => weak(tag) === weak(current)) ?? false)
+}
+
+function tagsOf(c: ApiContext, lowerName: string, name: string): string[] | '*' | undefined {
+  const given = header(c, lowerName)
+  if (given === undefined) return undefined
+  const tags = parseTags(given)
+  if (tags !== undefined) return tags
+  const message = 'must be "*" or entity tags in double quotes, separated by commas'
+  throw new Problem('invalid-request', `The header ${name} ${message}.`, { faults: [{ path: `header:${name}`, message }] })
+}
+
+/** The entity tags of a header, `*`, or undefined when it holds neither. */
+function parseTags(given: string): string[] | '*' | undefined {
+  const text = given.trim()
+  if (text === '*') return '*'
+  if (text.length > 4096) return undefined
+  const tags: string[] = []
+  const syntax = /\s*((?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")\s*(,|$)/y
+  while (syntax.lastIndex < text.length) {
+    const [, tag, end] = syntax.exec(text) ?? []
+    if (tag === undefined) return undefined
+    tags.push(tag)
+    if (end === '') break
+    if (syntax.lastIndex === text.length) return undefined
+  }
+  return tags.length > 0 ? tags : undefined
+}
+
+/** The part of a strong tag that If-Match looks at. A weak tag promises too little, so that it matches nothing. */
+function changeable(tag: string): string | undefined {
+  if (tag.startsWith('W/')) return undefined
+  const end = tag.indexOf('-')
+  return tag.slice(1, end < 0 ? -1 : end)
+}
+
+function weak(tag: string): string {
+  // What compresses on the way (Cloudflare does) makes a strong tag weak.
+  return tag.startsWith('W/') ? tag.slice(2) : tag
+}

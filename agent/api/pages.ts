@@ -1,0 +1,79 @@
+import * as z from 'zod'
+import { Problem } from '../../shared/errors.ts'
+import type { ApiContext } from './http.ts'
+
+export const pageLimits = { least: 1, most: 1000, usual: 500 } as const
+
+/** The parameters of every list, to be spread into its query's schema: `z.strictObject({ ...pageQuery, phase: … })`. */
+export const pageQuery = {
+  limit: z
+    .string()
+    .regex(/^\d{1,6}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(pageLimits.least).max(pageLimits.most))
+    .default(pageLimits.usual)
+    .describe('How many to return at most.')
+    .meta({ override: { type: 'integer', minimum: pageLimits.least, maximum: pageLimits.most, default: pageLimits.usual } }),
+  cursor: z
+    .string()
+    .max(1024)
+    .optional()
+    .describe('Where to go on: the cursor of the page before. It means nothing to anyone but the agent.'),
+}
+
+/** One page of a list that is sorted by key, and the cursor of the next one if there is more. */
+export type Page<T> = { items: T[]; next: string | undefined }
+
+/**
+ * Cuts one page out of a list sorted by key, in the order of UTF-16 code units. It begins after the key in the cursor, so that
+ * what comes and goes between two pages neither repeats nor hides anything else.
+ * @param list names the list: a cursor of another one is refused
+ * @throws Problem `invalid-fields` when the cursor is not one of this list
+ */
+export function pageOf<T>(
+  sorted: readonly T[],
+  keyOf: (item: T) => string,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+  list: string,
+): Page<T> {
+  const start = cursor === undefined ? 0 : firstAfter(sorted, keyOf, keyOfCursor(cursor, list))
+  const items = sorted.slice(start, start + limit)
+  const last = items.at(-1)
+  const isMore = last !== undefined && start + items.length < sorted.length
+  return { items, next: isMore ? cursorOf(list, keyOf(last)) : undefined }
+}
+
+function firstAfter<T>(sorted: readonly T[], keyOf: (item: T) => string, key: string): number {
+  let [low, high] = [0, sorted.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (keyOf(sorted[middle] as T) <= key) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** The cursor that stands behind this key. */
+export function cursorOf(list: string, key: string): string {
+  return Buffer.from(JSON.stringify([list, key])).toString('base64url')
+}
+
+/** The key that a cursor stands behind. @throws Problem `invalid-fields` when it is not a cursor of this list */
+export function keyOfCursor(cursor: string, list: string): string {
+  try {
+    const [of, key, ...rest] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[]
+    if (of === list && typeof key === 'string' && rest.length === 0) return key
+  } catch {
+    // Whatever it is, it is none of ours.
+  }
+  throw new Problem('invalid-fields', '1 field is not as it must be.', {
+    faults: [{ path: 'query:cursor', message: 'is not a cursor of this list; take it from the page before' }],
+  })
+}
+
+/** The value of `Link` for the next page: the present request with the cursor in it. */
+export function nextLink(c: ApiContext, next: string): string {
+  const url = new URL(c.req.raw.url)
+  url.searchParams.set('cursor', next)
+  return `<${url.pathname}${url.search}>; rel="next"`
+}

@@ -1,0 +1,79 @@
+import type * as z from 'zod'
+import type { Fault } from '../../shared/errors.ts'
+import { parseWith, unknownField } from '../../shared/faults.ts'
+import { invalidFields } from './body.ts'
+import type { ApiContext } from './http.ts'
+
+/**
+ * The query, validated. Parameters the schema does not know are refused, and so is one that stands there twice.
+ * Values arrive as texts: the schema turns them into what they mean (`z.stringbool()`, `z.coerce.number()`).
+ * @throws Problem `invalid-fields` with faults at `query:name`
+ */
+export function readQuery<S extends z.ZodObject>(c: ApiContext, schema: S): z.output<S> {
+  const faults: Fault[] = []
+  const value = validateQuery(c, schema, faults)
+  if (faults.length > 0) throw invalidFields(faults)
+  return value as z.output<S>
+}
+
+/** The parameters in the path, validated. @throws Problem `invalid-fields` with faults at `path:name` */
+export function readParams<S extends z.ZodObject>(c: ApiContext, schema: S): z.output<S> {
+  const faults: Fault[] = []
+  const value = validateParams(c, schema, faults)
+  if (faults.length > 0) throw invalidFields(faults)
+  return value as z.output<S>
+}
+
+/** The query against the schema: its value, and every fault added to `faults`. */
+export function validateQuery(c: ApiContext, schema: z.ZodObject, faults: Fault[]): unknown {
+  const given: Record<string, string> = {}
+  const names = new Set<string>()
+  const before = faults.length
+  for (const piece of queryOf(c.req.raw.url).split('&')) {
+    if (piece === '') continue
+    const split = piece.indexOf('=')
+    const name = decode(split < 0 ? piece : piece.slice(0, split))
+    const value = decode(split < 0 ? '' : piece.slice(split + 1))
+    if (name === undefined || value === undefined) faults.push({ path: `query:${name ?? ''}`, message: 'is not percent-encoded UTF-8' })
+    else if (names.has(name)) faults.push({ path: `query:${name}`, message: 'stands there more than once' })
+    else {
+      names.add(name)
+      if (Object.hasOwn(schema.shape, name)) given[name] = value
+    }
+    if (faults.length - before > 100) break
+  }
+  const unknown = [...names].filter((name) => !Object.hasOwn(schema.shape, name))
+  for (const name of unknown.slice(0, 100)) faults.push({ path: `query:${name}`, message: unknownField(name, Object.keys(schema.shape)) })
+  return check(schema, given, 'query', faults)
+}
+
+/** The path's parameters against the schema: their values, and every fault added to `faults`. */
+export function validateParams(c: ApiContext, schema: z.ZodObject, faults: Fault[]): unknown {
+  return check(schema, c.req.param(), 'path', faults)
+}
+
+function check(schema: z.ZodObject, given: unknown, where: 'query' | 'path', faults: Fault[]): unknown {
+  const parsed = parseWith(schema, given)
+  if (parsed.ok) return parsed.value
+  const known = new Set(faults.map(({ path }) => path))
+  for (const { path, message } of parsed.faults) {
+    const at = `${where}:${path.join('.')}`
+    if (!known.has(at)) faults.push({ path: at, message })
+  }
+  return undefined
+}
+
+function queryOf(url: string): string {
+  const start = url.indexOf('?')
+  if (start < 0) return ''
+  const end = url.indexOf('#', start)
+  return url.slice(start + 1, end < 0 ? undefined : end)
+}
+
+function decode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,121 @@
+import * as z from 'zod'
+import { type Fault, Problem } from '../../shared/errors.ts'
+import { hasBody, invalidFields, type MergePatch, mediaTypes, type ReadBody, readBody, validateBody, validatePatch } from './body.ts'
+import type { ApiContext, Scope } from './http.ts'
+import { validateParams, validateQuery } from './parameters.ts'
+import { preferredWait, validateIdempotencyKey } from './preferences.ts'
+
+/** One answer of a route, for the document that describes the API. Problems are described once for all routes. */
+export type ResponseDoc = {
+  description: string
+  schema?: z.ZodType
+  /** `application/json` when left out. */
+  contentType?: string
+  /** Header → what it says. */
+  headers?: Record<string, string>
+  example?: unknown
+}
+
+/** What a route is: the answers to it are made from this, and so is the document that describes the API. */
+export type RouteDoc = {
+  method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE'
+  /** Below `/v1`, with its parameters in braces: `/projects/{project}`. */
+  path: string
+  /** One word for programs, unique: `putProject`. */
+  operationId: string
+  /** The part of the API it belongs to: `Projects`. */
+  tag: string
+  summary: string
+  description?: string
+  /** Checked before anything else of the request is read. */
+  scope: Scope
+  params?: z.ZodObject
+  query?: z.ZodObject
+  /** A JSON body. One that may be missing has a schema that takes undefined. */
+  body?: z.ZodType
+  /** A merge patch; the schema is of what it leads to and serves the document only. */
+  patch?: z.ZodType
+  /** An example of the body. */
+  example?: unknown
+  /** By status. A function, because nobody needs the schemas before somebody asks for the document. */
+  responses: () => Record<number, ResponseDoc>
+}
+
+/** What was read of a request, all of it valid. The last two are undefined for GET. */
+export type Input<P = unknown, Q = unknown, B = unknown> = {
+  params: P
+  query: Q
+  body: B
+  idempotencyKey: string | undefined
+  waitSeconds: number | undefined
+}
+
+/** A route with what answers it. */
+export type Route = RouteDoc & { handle(c: ApiContext, input: Input): Response | Promise<Response> }
+
+type Nothing = z.ZodObject<Record<never, never>, z.core.$strict>
+
+/**
+ * Types a route: what `handle` gets is what its schemas give.
+ *
+ *     route({ method: 'PUT', path: '/projects/{project}', params, body: projectSpec, …, handle: async (c, { params, body }) => … })
+ */
+export function route<
+  P extends z.ZodObject = Nothing,
+  Q extends z.ZodObject = Nothing,
+  B extends z.ZodType = z.ZodUndefined,
+  M extends z.ZodType | undefined = undefined,
+>(
+  definition: Omit<RouteDoc, 'params' | 'query' | 'body' | 'patch'> & {
+    params?: P
+    query?: Q
+    body?: B
+    patch?: M
+    handle(
+      c: ApiContext,
+      input: Input<z.output<P>, z.output<Q>, M extends z.ZodType ? MergePatch : z.output<B>>,
+    ): Response | Promise<Response>
+  },
+): Route {
+  return definition as unknown as Route
+}
+
+const noParameters = z.strictObject({})
+
+/**
+ * Reads what a route takes, and names all that is wrong in path, query, headers and body at once.
+ * @throws Problem `invalid-fields` with all faults; for a body that cannot be read at all as `readJson` does
+ */
+export function readInput(c: ApiContext, doc: RouteDoc): Input | Promise<Input> {
+  const faults: Fault[] = []
+  const params = doc.params === undefined ? undefined : validateParams(c, doc.params, faults)
+  const query = doc.query === undefined && !c.req.raw.url.includes('?') ? {} : validateQuery(c, doc.query ?? noParameters, faults)
+  const isWrite = doc.method !== 'GET'
+  const input: Input = {
+    params,
+    query,
+    body: undefined,
+    idempotencyKey: isWrite ? validateIdempotencyKey(c, faults) : undefined,
+    waitSeconds: isWrite ? preferredWait(c) : undefined,
+  }
+  if (doc.body !== undefined || doc.patch !== undefined) return readWithBody(c, doc, input, faults)
+  if (hasBody(c)) faults.push({ path: '', message: 'is not taken: this route has no body' })
+  if (faults.length > 0) throw invalidFields(faults)
+  return input
+}
+
+async function readWithBody(c: ApiContext, doc: RouteDoc, input: Input, faults: Fault[]): Promise<Input> {
+  let body: ReadBody
+  try {
+    body = await readBody(c, doc.patch === undefined ? mediaTypes.json : mediaTypes.patch)
+  } catch (error) {
+    // The body cannot be read; what is wrong besides is told all the same.
+    if (!(error instanceof Problem) || faults.length === 0) throw error
+    const { type, detail, cause, extensions } = error
+    throw new Problem(type, detail, { cause, extensions, faults: [...error.faults, ...faults] })
+  }
+  if (doc.patch !== undefined) input.body = validatePatch(body, faults)
+  else if (doc.body !== undefined) input.body = validateBody(body, doc.body, faults)
+  if (faults.length > 0) throw invalidFields(faults)
+  return input
+}
