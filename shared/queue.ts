@@ -40,7 +40,11 @@ export function createQueue(
 
   function add(key: string, delayMs = 0): void {
     if (ending.signal.aborted) return
-    if (delayMs > 0) return addLater(key, delayMs)
+    if (delayMs > 0) addLater(key, delayMs)
+    else addNow(key)
+  }
+
+  function addNow(key: string): void {
     timers.get(key)?.cancel.abort()
     timers.delete(key)
     if (handled.has(key)) again.add(key)

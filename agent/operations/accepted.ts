@@ -29,7 +29,13 @@ export type AcceptedState = {
 }
 
 /** @returns a view over the journal and the caches; nothing is copied, every call reads what is known at that moment */
-export function createAcceptedState({ journal, caches }: { journal: Pick<Journal, 'unended' | 'unendedTargets'>; caches: Caches }): AcceptedState {
+export function createAcceptedState({
+  journal,
+  caches,
+}: {
+  journal: Pick<Journal, 'unended' | 'unendedTargets'>
+  caches: Caches
+}): AcceptedState {
   function see<Spec>(target: Target, object: KubernetesObject | undefined, read: (object: KubernetesObject) => Spec) {
     const unended = journal.unended(target)
     const wanting = unended.findLast(({ spec }) => spec.wanted !== undefined)
@@ -44,12 +50,18 @@ export function createAcceptedState({ journal, caches }: { journal: Pick<Journal
 
   const state: AcceptedState = {
     project: (id) => see({ kind: 'project', project: id }, caches.projects.get(id), readProject),
-    projects: () => projectIds().map((id) => state.project(id)).filter((project) => project !== undefined),
+    projects: () =>
+      projectIds()
+        .map((id) => state.project(id))
+        .filter((project) => project !== undefined),
     database: (project, id) => {
       const object = caches.databases.get(keyOf({ namespace: namespaceOf(project), name: id }))
       return see({ kind: 'database', project, database: id }, object, readDatabase)
     },
-    databases: (project) => databaseIds(project).map((id) => state.database(project, id)).filter((database) => database !== undefined),
+    databases: (project) =>
+      databaseIds(project)
+        .map((id) => state.database(project, id))
+        .filter((database) => database !== undefined),
   }
 
   function projectIds(): string[] {
@@ -58,7 +70,9 @@ export function createAcceptedState({ journal, caches }: { journal: Pick<Journal
   }
 
   function databaseIds(project: string): string[] {
-    const asked = journal.unendedTargets().flatMap((target) => (target.kind === 'database' && target.project === project ? [target.database] : []))
+    const asked = journal
+      .unendedTargets()
+      .flatMap((target) => (target.kind === 'database' && target.project === project ? [target.database] : []))
     const standing = caches.databases.in(namespaceOf(project)).map(({ metadata }) => metadata.name)
     return sorted([...standing, ...asked])
   }

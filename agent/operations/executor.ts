@@ -248,4 +248,3 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts, given: Op
 function reasonOf(problem: Problem): string {
   return problem.type.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }
-

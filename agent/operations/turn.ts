@@ -29,12 +29,23 @@ export type Turn =
  * @param ofProject the open operations of the database's project
  * @param now Unix time in milliseconds
  */
-export function turnOf(operation: Operation, later: Operation[], ofProject: Operation[], caches: Pick<Caches, 'databases' | 'projects'>, now: number): Turn {
+export function turnOf(
+  operation: Operation,
+  later: Operation[],
+  ofProject: Operation[],
+  caches: Pick<Caches, 'databases' | 'projects'>,
+  now: number,
+): Turn {
   const { spec, status } = operation
-  const deletion = [...later, ...ofProject.filter((other) => other.spec.sequence > spec.sequence)].find((other) => other.spec.action === 'delete')
+  const deletion = [...later, ...ofProject.filter((other) => other.spec.sequence > spec.sequence)].find(
+    (other) => other.spec.action === 'delete',
+  )
   if (deletion && spec.action !== 'delete') return superseded(deletion, 'the deletion')
   if (status?.cancelRequested) return cancelled(operation)
-  const newer = spec.wanted === undefined || status?.step || !exists(operation, caches) ? undefined : later.find((other) => other.spec.wanted !== undefined)
+  const newer =
+    spec.wanted === undefined || status?.step || !exists(operation, caches)
+      ? undefined
+      : later.find((other) => other.spec.wanted !== undefined)
   if (newer) return superseded(newer, 'a newer desired state')
   if (status?.deadline !== undefined && Date.parse(status.deadline) <= now) return outOfTime(operation)
   if (ofProject.some((other) => other.spec.sequence < spec.sequence)) return { kind: 'hold' }
@@ -47,13 +58,25 @@ function exists({ spec: { target } }: Operation, caches: Pick<Caches, 'databases
 }
 
 function superseded(by: Operation, what: string): Turn {
-  return { kind: 'end', status: { phase: 'Superseded', reason: 'Superseded', message: `Operation ${by.metadata.name} is ${what} of the same resource.` } }
+  return {
+    kind: 'end',
+    status: { phase: 'Superseded', reason: 'Superseded', message: `Operation ${by.metadata.name} is ${what} of the same resource.` },
+  }
 }
 
 function cancelled({ status }: Operation): Turn {
   const by = status?.cancelRequested?.by
-  const rest = status?.step ? ` What the step "${status.step.name}" began goes on in the cluster; nothing more is begun.` : ' Nothing was begun.'
-  return { kind: 'end', status: { phase: 'Cancelled', reason: 'Cancelled', message: `Cancelled by ${by}.${status?.done?.length && !status.step ? ' The steps done so far stay.' : rest}` } }
+  const rest = status?.step
+    ? ` What the step "${status.step.name}" began goes on in the cluster; nothing more is begun.`
+    : ' Nothing was begun.'
+  return {
+    kind: 'end',
+    status: {
+      phase: 'Cancelled',
+      reason: 'Cancelled',
+      message: `Cancelled by ${by}.${status?.done?.length && !status.step ? ' The steps done so far stay.' : rest}`,
+    },
+  }
 }
 
 function outOfTime({ spec, status }: Operation): Turn {

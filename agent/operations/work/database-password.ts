@@ -15,7 +15,12 @@ export const rotatePassword: Work = {
     const current = await readCrateDB(context)
     const users: { name: string }[] = current?.spec.users ?? []
     const index = users.findIndex(({ name }) => name === operation.spec.parameters?.user)
-    if (index === -1) return { next: 'failed', reason: 'NoSuchUser', message: `Database ${project}/${database} has no user "${operation.spec.parameters?.user}".` }
+    if (index === -1)
+      return {
+        next: 'failed',
+        reason: 'NoSuchUser',
+        message: `Database ${project}/${database} has no user "${operation.spec.parameters?.user}".`,
+      }
     const ref = { kind: 'Secret' as const, namespace: namespaceOf(project), name: userSecretName(database, index) }
     const secret = await context.cluster.read(ref)
     if (!secret) return { next: 'failed', reason: 'SecretMissing', message: `The Secret ${ref.namespace}/${ref.name} is gone.` }

@@ -1,8 +1,12 @@
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { readOperatorRun } from '../../resources/cratedb-run.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { planDatabase } from '../../resources/database-plan.ts'
+import { changedSecrets, readSecrets } from '../../resources/database-secrets.ts'
+import { namespaceOf } from '../../resources/kind.ts'
+import { label } from '../../resources/labels.ts'
 import { advanceStep, databaseOf, readCrateDB } from './database-steps.ts'
-import type { Work } from './work.ts'
+import { isDone, type Work, type WorkContext } from './work.ts'
 
 /** Brings a database to the state that was asked for, one kind of change at a time. Also what `suspend` and `resume` do. */
 export const putDatabase: Work = {
@@ -13,16 +17,39 @@ export const putDatabase: Work = {
     if (current && wasRolledBack(current, wanted, context.operation.status?.step?.name)) {
       const { version } = current.spec.cluster
       const message = `The upgrade to ${wanted.version} failed and the Crate Operator wrote version ${version} back.`
-      return { next: 'failed', reason: 'UpgradeRolledBack', message, action: "See the operator's log for why; the database may run either version until a pod restarts." }
+      return {
+        next: 'failed',
+        reason: 'UpgradeRolledBack',
+        message,
+        action: "See the operator's log for why; the database may run either version until a pod restarts.",
+      }
     }
-    const secrets = current ? {} : await context.secrets()
-    const [next] = planDatabase(databaseOf(context), current, wanted, secrets, context.options)
+    const secrets = await secretsToApply(context, current, wanted)
+    const [next] = planDatabase(databaseOf(context), current, wanted, secrets.values, {
+      ...context.options,
+      changedSecrets: secrets.changed,
+    })
     return advanceStep(context, current, next)
   },
 }
 
+/** For a creation all that came with the request; later those that are not what stands in the cluster. */
+async function secretsToApply(context: WorkContext, current: KubernetesObject | undefined, wanted: StoredDatabaseSpec) {
+  const { operation } = context
+  const isCreation = operation.status?.step?.name === 'create' || isDone(operation, 'create')
+  if (current && (isCreation || operation.spec.secretName === undefined)) return { values: {}, changed: [] }
+  const given = await context.secrets()
+  if (!current) return { values: given, changed: [] }
+  const target = databaseOf(context)
+  const objects = await context.cluster.list('Secret', namespaceOf(target.project), `${label.database}=${target.database}`)
+  const changed = changedSecrets(given, readSecrets(target, wanted, objects))
+  return { values: given, changed }
+}
+
 /** The operator reverts the version in the spec when a step of an upgrade fails, and marks that it did. */
-function wasRolledBack(current: Parameters<typeof readOperatorRun>[0], wanted: StoredDatabaseSpec, step: string | undefined): boolean {
+function wasRolledBack(current: KubernetesObject, wanted: StoredDatabaseSpec, step: string | undefined): boolean {
   if (step !== 'upgrade' || current.spec.cluster.version === wanted.version) return false
-  return current.metadata.annotations?.['operator.cloud.crate.io/rollback-upgrade'] !== undefined && readOperatorRun(current).state !== 'working'
+  return (
+    current.metadata.annotations?.['operator.cloud.crate.io/rollback-upgrade'] !== undefined && readOperatorRun(current).state !== 'working'
+  )
 }

@@ -26,7 +26,11 @@ export const restartDatabase: Work = {
     const current = await readCrateDB(context)
     if (!current) return { next: 'failed', reason: 'Disappeared', message: 'The database was deleted while it was to be restarted.' }
     const { step } = context.operation.status ?? {}
-    const pods = await context.cluster.list('Pod', current.metadata.namespace as string, `app.kubernetes.io/name=${current.metadata.name},app.kubernetes.io/part-of=cratedb`)
+    const pods = await context.cluster.list(
+      'Pod',
+      current.metadata.namespace as string,
+      `app.kubernetes.io/name=${current.metadata.name},app.kubernetes.io/part-of=cratedb`,
+    )
     if (!step) return begin(context, current, pods)
     const note = step.note as RestartNote
     const left = note.pods.filter(({ name, uid }) => pods.some(({ metadata }) => metadata.name === name && metadata.uid === uid))
@@ -42,7 +46,8 @@ export const restartDatabase: Work = {
 
 async function begin(context: WorkContext, current: KubernetesObject, pods: KubernetesObject[]): Promise<Progress> {
   // Never with another change running: its own restarts would get in the way of these.
-  if (readOperatorRun(current).state !== 'ended') return { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
+  if (readOperatorRun(current).state !== 'ended')
+    return { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
   const masterFirst = (pod: KubernetesObject) => (pod.metadata.labels?.['cloud.crate.io/node-name'] === 'master' ? 0 : 1)
   const ordered = pods.toSorted((a, b) => masterFirst(a) - masterFirst(b) || a.metadata.name.localeCompare(b.metadata.name))
   await context.begin('restart', { pods: ordered.map(({ metadata }) => ({ name: metadata.name, uid: metadata.uid })) })
@@ -58,7 +63,7 @@ async function holdAllocation(context: WorkContext, note: RestartNote): Promise<
 
 /** While allocation is held: deletes the next pod, waits for the one that replaces it, and releases the hold. */
 async function replaceHeld(context: WorkContext, pods: KubernetesObject[], left: RestartNote['pods'], replaced: number): Promise<Progress> {
-  const { note } = context.operation.status?.step as { note: RestartNote }
+  const note = context.operation.status?.step?.note as RestartNote
   const pod = note.current === undefined ? left[0] : note.pods.find(({ name }) => name === note.current)
   if (!pod) return releaseAllocation(context, note)
   if (note.current === undefined) {
@@ -73,7 +78,9 @@ async function replaceHeld(context: WorkContext, pods: KubernetesObject[], left:
     }
     return { next: 'wait', message: `Node ${replaced + 1} of ${note.pods.length}, ${pod.name}, is stopping.` }
   }
-  const ready = there?.status?.conditions?.some(({ type, status }: { type: string; status: string }) => type === 'Ready' && status === 'True')
+  const ready = there?.status?.conditions?.some(
+    ({ type, status }: { type: string; status: string }) => type === 'Ready' && status === 'True',
+  )
   if (!ready) return { next: 'wait', message: `Node ${replaced} of ${note.pods.length}, ${pod.name}, is starting.` }
   return releaseAllocation(context, note)
 }
@@ -98,5 +105,7 @@ async function whyNotHealthy(context: WorkContext, { spec }: KubernetesObject): 
   if (nodes.rows[0]?.[0] !== expected) return `${nodes.rows[0]?.[0]} of ${expected} nodes are in the cluster.`
   const health = await context.sql.query(target, 'SELECT health FROM sys.health ORDER BY severity DESC LIMIT 1')
   const worst = health.rows[0]?.[0]
-  return worst === undefined || worst === 'GREEN' ? undefined : `The health of ${namespaceOf(target.project)}/${target.database} is ${worst}.`
+  return worst === undefined || worst === 'GREEN'
+    ? undefined
+    : `The health of ${namespaceOf(target.project)}/${target.database} is ${worst}.`
 }

@@ -45,7 +45,8 @@ export async function advanceStep(context: WorkContext, current: KubernetesObjec
 
 async function begin(context: WorkContext, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
   // An edit during a run is lost or stuck (crate-operator.md, 7): the next one only after the last one ended.
-  if (current && readOperatorRun(current).state !== 'ended') return { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
+  if (current && readOperatorRun(current).state !== 'ended')
+    return { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
   const refBefore = runRef(current, next.name)
   await context.begin(next.name, refBefore === undefined ? {} : { refBefore })
   return write(context, current, next)
@@ -76,12 +77,14 @@ function meeting(current: KubernetesObject | undefined, object: KubernetesObject
 }
 
 async function judge(context: WorkContext, current: KubernetesObject | undefined, step: StepRecord): Promise<Progress> {
-  if (!current) return { next: 'failed', reason: 'Disappeared', message: 'The CrateDB was deleted by somebody else while the operation ran.' }
+  if (!current)
+    return { next: 'failed', reason: 'Disappeared', message: 'The CrateDB was deleted by somebody else while the operation ran.' }
   const note = (step.note ?? {}) as StepNote
   const { failure = note.failure, message } = readOperatorRun(current)
   const outcome = outcomeOfStep(current, step.name, note.refBefore, failure)
   if (outcome.state === 'failed') return { next: 'failed', reason: outcome.reason, message: outcome.message }
-  if (outcome.state === 'succeeded') return (await isEffective(context, current, step.name)) ? ended(context) : { next: 'wait', recheckMs: 500 }
+  if (outcome.state === 'succeeded')
+    return (await isEffective(context, current, step.name)) ? ended(context) : { next: 'wait', recheckMs: 500 }
   if (failure !== note.failure || (message !== undefined && message !== step.message)) {
     const said = { ...step, note: { ...note, ...(failure !== undefined && { failure }) }, ...(message !== undefined && { message }) }
     await context.record({ step: said })

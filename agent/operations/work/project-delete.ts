@@ -25,7 +25,12 @@ async function removeDatabases(context: WorkContext, databases: KubernetesObject
   const { parameters } = context.operation.spec
   if (parameters?.cascade !== true) {
     const names = databases.map(({ metadata }) => metadata.name).join(', ')
-    return { next: 'failed', reason: 'NotEmpty', message: `Databases stand in the project: ${names}.`, action: 'Delete them first, or ask with cascade=true.' }
+    return {
+      next: 'failed',
+      reason: 'NotEmpty',
+      message: `Databases stand in the project: ${names}.`,
+      action: 'Delete them first, or ask with cascade=true.',
+    }
   }
   if (context.operation.status?.step?.name !== 'databases') await context.begin('databases')
   const retained = (context.operation.status?.result?.retainedVolumes ?? []) as RetainedVolume[]

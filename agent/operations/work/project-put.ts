@@ -16,13 +16,17 @@ export const putProject: Work = {
       await context.record({ phase: 'Waiting', ...(record && { step: { ...record, note: { generation: applied.metadata.generation } } }) })
       return { next: 'again' }
     }
-    const conditions: { type: string; status: string; reason?: string; message?: string; observedGeneration?: number }[] = current.status?.conditions ?? []
+    const conditions: { type: string; status: string; reason?: string; message?: string; observedGeneration?: number }[] =
+      current.status?.conditions ?? []
     const ready = conditions.find(({ type }) => type === 'Ready')
     const seen = (ready?.observedGeneration ?? current.status?.observedGeneration ?? 0) >= (step.note.generation as number)
     if (seen && ready?.status === 'True') {
       await context.finish()
       return { next: 'done' }
     }
-    return { next: 'wait', message: seen ? (ready?.message ?? 'The project is not ready.') : 'The project controller has not seen the change yet.' }
+    return {
+      next: 'wait',
+      message: seen ? (ready?.message ?? 'The project is not ready.') : 'The project controller has not seen the change yet.',
+    }
   },
 }

@@ -23,7 +23,11 @@ export async function retainVolumes(cluster: WorkCluster, { metadata }: Kubernet
   return Promise.all(bound.map((claim) => retainVolume(cluster, claim, metadata)))
 }
 
-async function retainVolume(cluster: WorkCluster, claim: KubernetesObject, database: KubernetesObject['metadata']): Promise<RetainedVolume> {
+async function retainVolume(
+  cluster: WorkCluster,
+  claim: KubernetesObject,
+  database: KubernetesObject['metadata'],
+): Promise<RetainedVolume> {
   const volume = await cluster.patch(
     { kind: 'PersistentVolume', name: claim.spec.volumeName },
     {
