@@ -1,0 +1,40 @@
+import type { KubeObject } from './object.ts'
+import type { Lookup, Registry, ResourceType } from './resources.ts'
+import type { Store } from './store.ts'
+
+/** Who asks. */
+export type User = { name: string; groups: string[]; uid?: string }
+
+/** A write on its way in; `old` is left out on creation, `object` on deletion. */
+export type Attempt = {
+  operation: 'create' | 'update' | 'delete'
+  type: ResourceType
+  subresource: string
+  namespace: string | undefined
+  object: KubeObject | undefined
+  old: KubeObject | undefined
+  user: User
+}
+
+/** What every part of the server works on. */
+export type Core = {
+  store: Store
+  registry: Registry
+  lookup: Lookup
+  /** Asked before each write, also a dry one; each may throw to refuse it. */
+  admissions: ((attempt: Attempt) => void)[]
+}
+
+/** The server itself and its stand-in controllers. */
+export const systemUser: User = { name: 'system:apiserver', groups: ['system:masters'] }
+
+export function createLookup(store: Store): Lookup {
+  return {
+    get: (resource, namespace, name) => store.bucket(resource).get(namespace, name)?.object,
+    list: (resource, namespace) =>
+      store
+        .bucket(resource)
+        .list(namespace)
+        .map((entry) => entry.object),
+  }
+}

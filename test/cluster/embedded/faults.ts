@@ -1,0 +1,72 @@
+import type { Faults } from '../index.ts'
+import { ApiError } from './status.ts'
+
+type Settings = Required<Parameters<Faults['set']>[0]>
+
+const none: Settings = { latencyMs: 0, errorRate: 0, lostAnswerRate: 0, conflictRate: 0 }
+
+/** A generator of numbers in [0, 1) that gives the same ones for the same seed (mulberry32). */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+const serverErrors = [
+  () => new ApiError(500, 'InternalError', 'Internal error occurred: injected fault'),
+  () =>
+    new ApiError(503, 'ServiceUnavailable', 'the server is currently unable to handle the request: injected fault', {
+      retryAfterSeconds: 1,
+    }),
+  () => new ApiError(429, 'TooManyRequests', 'too many requests, please try again later: injected fault', { retryAfterSeconds: 1 }),
+]
+
+/** How the server misbehaves just now. */
+export class FaultPlan {
+  #settings = none
+  #random: () => number
+  readonly #seed: number
+
+  constructor(seed = 1) {
+    this.#seed = seed
+    this.#random = seeded(seed)
+  }
+
+  set(settings: Partial<Settings>): void {
+    this.#settings = { ...none, ...settings }
+    this.#random = seeded(this.#seed)
+  }
+
+  clear(): void {
+    this.#settings = none
+  }
+
+  get latencyMs(): number {
+    return this.#settings.latencyMs
+  }
+
+  /** The error that this request is answered with, before anything is done. */
+  refusal(method: string): ApiError | undefined {
+    const { errorRate, conflictRate } = this.#settings
+    if (this.#draw(errorRate)) return serverErrors[Math.floor(this.#random() * serverErrors.length)]?.()
+    if ((method === 'PUT' || method === 'PATCH') && this.#draw(conflictRate)) {
+      const message =
+        'Operation cannot be fulfilled: the object has been modified; please apply your changes to the latest version and try again'
+      return new ApiError(409, 'Conflict', message, {})
+    }
+    return undefined
+  }
+
+  /** Whether the answer to this write, which is done, gets lost. */
+  losesAnswer(method: string): boolean {
+    return method !== 'GET' && this.#draw(this.#settings.lostAnswerRate)
+  }
+
+  #draw(rate: number): boolean {
+    return rate > 0 && this.#random() < rate
+  }
+}

@@ -1,0 +1,94 @@
+import { parseAllDocuments, stringify } from 'yaml'
+import type { TestCluster } from '../index.ts'
+import { furnishCluster } from './bootstrap.ts'
+import { createCertificates } from './certificates.ts'
+import { runDefinitionController, standIn } from './controllers.ts'
+import { type Core, createLookup } from './core.ts'
+import { establishDefinitions } from './crd.ts'
+import { FaultPlan } from './faults.ts'
+import { runGarbageCollector } from './garbage.ts'
+import { tokenFor } from './handlers.ts'
+import { builtInTypes } from './kinds.ts'
+import { namespaceAdmission, runNamespaceController } from './namespaces.ts'
+import { Rbac } from './rbac.ts'
+import { Registry } from './resources.ts'
+import { ApiServer } from './server.ts'
+import { Store } from './store.ts'
+import { Tokens } from './tokens.ts'
+import { Watches } from './watches.ts'
+import { WorkQueue } from './work-queue.ts'
+import { createObject } from './writes.ts'
+
+export type EmbeddedOptions = {
+  /** YAML, each of one or more documents, created at start: definitions first of all, but any cluster-wide object will do. */
+  crds?: string[]
+  /** 0, or left out, for any free one. */
+  port?: number
+  /** How often watches that asked for bookmarks get one, in milliseconds. */
+  bookmarkMs?: number
+}
+
+/** Starts a Kubernetes API server in this process, with stand-ins for the controllers that the API itself depends on. */
+export async function startEmbeddedCluster({ crds = [], port = 0, bookmarkMs = 1000 }: EmbeddedOptions = {}): Promise<TestCluster> {
+  const certificates = await createCertificates()
+  const store = new Store()
+  const core: Core = { store, registry: new Registry(), lookup: createLookup(store), admissions: [] }
+  core.registry.add(builtInTypes())
+  const rbac = new Rbac(core)
+  core.admissions.push(namespaceAdmission(core), rbac.admission)
+
+  const queue = new WorkQueue()
+  const watches = new Watches(core, bookmarkMs)
+  establishDefinitions(core, (bucket) => watches.endAll((type) => type.bucket === bucket))
+  runDefinitionController(core, queue)
+  runNamespaceController(core, queue, certificates.ca)
+  runGarbageCollector(core, queue)
+  furnishCluster(core)
+  for (const document of crds.flatMap((text) => parseAllDocuments(text))) createFirst(core, document.toJS())
+
+  const tokens = new Tokens(core)
+  const faults = new FaultPlan()
+  const services = { core, rbac, tokens }
+  const server = new ApiServer(services, watches, faults, certificates)
+  const url = `https://127.0.0.1:${await server.listen(port)}`
+
+  return {
+    kind: 'embedded',
+    url,
+    ca: certificates.ca,
+    adminToken: tokens.admin,
+    kubeconfig: (token = tokens.admin) => kubeconfig(url, certificates.ca, token),
+    serviceAccountToken: async (namespace, name) => tokenFor(services, namespace, name),
+    faults: {
+      set: (settings) => faults.set(settings),
+      clear: () => faults.clear(),
+      dropWatches: () => watches.cutAll(),
+      compact: () => store.compact(),
+    },
+    suspend: () => server.close(),
+    resume: async () => void (await server.listen(port)),
+    stop: async () => {
+      queue.stop()
+      watches.stop()
+      await server.close()
+    },
+  }
+}
+
+function createFirst(core: Core, document: { apiVersion?: string; kind?: string } | null): void {
+  if (!document) return
+  const type = core.registry.findKind(document.apiVersion ?? '', document.kind ?? '')
+  if (!type) throw new Error(`no kind ${document.kind} in ${document.apiVersion} to start the cluster with`)
+  createObject(core, type, undefined, document, standIn('kube-apiserver'))
+}
+
+function kubeconfig(server: string, ca: string, token: string): string {
+  return stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'embedded', cluster: { server, 'certificate-authority-data': Buffer.from(ca).toString('base64') } }],
+    users: [{ name: 'user', user: { token } }],
+    contexts: [{ name: 'embedded', context: { cluster: 'embedded', user: 'user' } }],
+    'current-context': 'embedded',
+  })
+}

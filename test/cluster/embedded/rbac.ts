@@ -1,0 +1,153 @@
+import type { Attempt, Core, User } from './core.ts'
+import type { Json, KubeObject } from './object.ts'
+import { forbidden } from './status.ts'
+
+const group = 'rbac.authorization.k8s.io'
+const buckets = ['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'].map((plural) => `${group}/${plural}`)
+
+/** What somebody wants to do: with a resource, or at a path that is none. */
+export type Attributes = {
+  verb: string
+  group: string
+  resource: string
+  subresource: string
+  name: string
+  namespace: string
+  /** Set for what is not a resource. */
+  path?: string
+}
+
+export type PolicyRule = {
+  verbs: string[]
+  apiGroups?: string[]
+  resources?: string[]
+  resourceNames?: string[]
+  nonResourceURLs?: string[]
+}
+
+/** Role-based access control, evaluated from the objects in the cluster. */
+export class Rbac {
+  readonly #core: Core
+  /** Rules by user and namespace, as of a revision of the RBAC objects. */
+  readonly #cache = new Map<string, PolicyRule[]>()
+  #cachedAt = -1
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  allows(user: User, attributes: Attributes): boolean {
+    if (user.groups.includes('system:masters')) return true
+    return this.rulesFor(user, attributes.namespace).some((rule) => grants(rule, attributes))
+  }
+
+  /** Every rule that holds for a user in a namespace, or cluster-wide with an empty one. */
+  rulesFor(user: User, namespace: string): PolicyRule[] {
+    const { store } = this.#core
+    const revision = Math.max(...buckets.map((bucket) => store.bucket(bucket).revision))
+    if (revision !== this.#cachedAt) {
+      this.#cache.clear()
+      this.#cachedAt = revision
+    }
+    const key = `${user.name} ${user.groups.join()} ${namespace}`
+    let rules = this.#cache.get(key)
+    if (!rules) {
+      rules = this.#resolve(user, namespace)
+      this.#cache.set(key, rules)
+    }
+    return rules
+  }
+
+  #resolve(user: User, namespace: string): PolicyRule[] {
+    const { lookup } = this.#core
+    const bound = lookup.list(`${group}/clusterrolebindings`).filter((binding) => names(binding, user))
+    if (namespace) bound.push(...lookup.list(`${group}/rolebindings`, namespace).filter((binding) => names(binding, user)))
+    return bound.flatMap((binding) => this.#rulesOf(binding.roleRef, binding.metadata.namespace))
+  }
+
+  #rulesOf(reference: Json, namespace: string | undefined): PolicyRule[] {
+    const { lookup } = this.#core
+    const role =
+      reference?.kind === 'ClusterRole'
+        ? lookup.get(`${group}/clusterroles`, undefined, reference.name)
+        : lookup.get(`${group}/roles`, namespace, reference?.name)
+    const selectors: Json[] = role?.aggregationRule?.clusterRoleSelectors ?? []
+    const aggregated = selectors.flatMap(({ matchLabels = {} }) =>
+      lookup
+        .list(`${group}/clusterroles`)
+        .filter(({ metadata }) => Object.entries(matchLabels).every(([key, value]) => metadata.labels?.[key] === value))
+        .flatMap((each) => each.rules ?? []),
+    )
+    return [...(role?.rules ?? []), ...aggregated]
+  }
+
+  /** Refuses to let somebody grant more than he has, as the real server does: nobody makes himself administrator by a Role. */
+  readonly admission = ({ operation, type, object, namespace, user }: Attempt): void => {
+    if (operation === 'delete' || type.group !== group || !object || user.groups.includes('system:masters')) return
+    const isRole = type.kind === 'Role' || type.kind === 'ClusterRole'
+    const own = isRole ? type.plural : object.roleRef?.kind === 'ClusterRole' ? 'clusterroles' : 'roles'
+    const name = isRole ? object.metadata.name : (object.roleRef?.name ?? '')
+    const attributes = { group, resource: own, subresource: '', name, namespace: namespace ?? '' }
+    if (this.allows(user, { ...attributes, verb: isRole ? 'escalate' : 'bind' })) return
+    const wanted: PolicyRule[] = isRole ? (object.rules ?? []) : this.#rulesOf(object.roleRef, namespace)
+    const missing = wanted.filter((rule) => !this.#holds(user, namespace ?? '', rule))
+    if (missing.length === 0) return
+    const list = missing.map((rule) => JSON.stringify(rule)).join('\n')
+    const message = `user "${user.name}" (groups=[${user.groups.map((each) => `"${each}"`).join(' ')}]) is attempting to grant RBAC permissions not currently held:\n${list}`
+    throw forbidden(type, object.metadata.name, message)
+  }
+
+  #holds(user: User, namespace: string, rule: PolicyRule): boolean {
+    const held = this.rulesFor(user, namespace)
+    const every = (test: Partial<Attributes>): boolean => {
+      const attributes = { verb: '', group: '', resource: '', subresource: '', name: '', namespace, ...test }
+      return held.some((each) => grants(each, attributes))
+    }
+    return rule.verbs.every(
+      (verb) =>
+        (rule.nonResourceURLs ?? []).every((path) => every({ verb, path })) &&
+        (rule.apiGroups ?? []).every((apiGroup) =>
+          (rule.resources ?? []).every((each) => {
+            const [resource = '', subresource = ''] = each.split('/')
+            const names = rule.resourceNames?.length ? rule.resourceNames : ['']
+            return names.every((name) => every({ verb, group: apiGroup, resource, subresource, name }))
+          }),
+        ),
+    )
+  }
+}
+
+function names(binding: KubeObject, user: User): boolean {
+  return (binding.subjects ?? []).some((subject: Json) => {
+    if (subject.kind === 'User') return subject.name === user.name
+    if (subject.kind === 'Group') return user.groups.includes(subject.name)
+    const namespace = subject.namespace ?? binding.metadata.namespace
+    return subject.kind === 'ServiceAccount' && user.name === `system:serviceaccount:${namespace}:${subject.name}`
+  })
+}
+
+const has = (list: string[] | undefined, value: string): boolean => list !== undefined && (list.includes(value) || list.includes('*'))
+
+function grants(rule: PolicyRule, wanted: Attributes): boolean {
+  if (!has(rule.verbs, wanted.verb)) return false
+  if (wanted.path !== undefined) {
+    const { path } = wanted
+    return (rule.nonResourceURLs ?? []).some(
+      (each) => each === path || each === '*' || (each.endsWith('*') && path.startsWith(each.slice(0, -1))),
+    )
+  }
+  const resource = wanted.subresource ? `${wanted.resource}/${wanted.subresource}` : wanted.resource
+  const anyOwner = wanted.subresource && rule.resources?.includes(`*/${wanted.subresource}`)
+  if (!has(rule.apiGroups, wanted.group) || !(has(rule.resources, resource) || anyOwner)) return false
+  return !rule.resourceNames?.length || rule.resourceNames.includes(wanted.name)
+}
+
+/** The text of a refusal, as the real server words it. */
+export function refusal(user: User, { verb, group: apiGroup, resource, subresource, name, namespace, path }: Attributes): string {
+  if (path !== undefined) return `forbidden: User "${user.name}" cannot ${verb} path "${path}"`
+  const what = subresource ? `${resource}/${subresource}` : resource
+  const where = namespace ? `in the namespace "${namespace}"` : 'at the cluster scope'
+  const qualified = apiGroup ? `${resource}.${apiGroup}` : resource
+  const named = name ? ` "${name}"` : ''
+  return `${qualified}${named} is forbidden: User "${user.name}" cannot ${verb} resource "${what}" in API group "${apiGroup}" ${where}`
+}
