@@ -14,4 +14,9 @@ export const annotation = {
   database: 'skerry.dev/database',
   /** On a CrateDB: the node count to which a suspended database comes back. */
   nodesWhenResumed: 'skerry.dev/nodes-when-resumed',
+  /** On what the project controller makes: a hash of what it wanted when it applied the object last. */
+  applied: 'skerry.dev/applied',
 } as const
+
+/** On a Project, until its namespace is gone. */
+export const finalizer = 'skerry.dev/project'
