@@ -1,0 +1,214 @@
+import { createHash } from 'node:crypto'
+import type { Clock } from '../../shared/clock.ts'
+import { isProblem } from '../../shared/errors.ts'
+import { applyObject } from '../../shared/kubernetes/apply.ts'
+import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { type Kind, type KubernetesObject, keyOf, kinds, type ObjectMeta, pathOf, pathOfObject } from '../../shared/kubernetes/objects.ts'
+import type { Part } from '../../shared/lifecycle.ts'
+import type { Log } from '../../shared/log.ts'
+import { projectOf } from '../resources/kind.ts'
+import { annotation, fieldManager, label } from '../resources/labels.ts'
+import { covers } from './covers.ts'
+
+/** What is kept of an object that Skerry made: enough to see that it changed. */
+export type ManagedView = {
+  kind: string
+  metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion' | 'uid' | 'deletionTimestamp'>
+  /** By its label. */
+  project: string | undefined
+  /** Changes with everything but the status and the bookkeeping of the API server. */
+  digest: string
+  /** Of a ResourceQuota alone. */
+  used: Record<string, string> | undefined
+}
+
+const followed = ['Namespace', 'ResourceQuota', 'LimitRange', 'NetworkPolicy', 'ServiceAccount'] as const
+
+/** Secrets have no watch: to follow them in all namespaces the agent would have to be allowed to read all of the cluster's. */
+export const secretsFreshMs = 5 * 60_000
+
+/** The objects that the project controller makes, and how they stand in the cluster. */
+export type ManagedObjects = Part & {
+  namespace(name: string): ManagedView | undefined
+  /** The quota that Skerry made in a namespace. */
+  quota(namespace: string): ManagedView | undefined
+  /** Everything of a project in its namespace that is followed. */
+  within(namespace: string): ManagedView[]
+  /**
+   * Makes the cluster have the object as given, unless it has it already. That is asked of the API server only where the
+   * cache shows anything else than what was last found to be right.
+   * @throws Problem as `applyObject` does
+   */
+  ensure(wanted: KubernetesObject): Promise<void>
+  /** Deletes that very object; one that is gone is fine. */
+  remove(view: Pick<ManagedView, 'kind' | 'metadata'>): Promise<void>
+  /** Calls the listener with the id of each project of which something changed. */
+  subscribe(listener: (project: string) => void): () => void
+}
+
+/** @param mustLead throws when the Lease is no longer held; called right before each write */
+export function createManagedObjects({
+  cluster,
+  clock,
+  log,
+  mustLead,
+}: {
+  cluster: Cluster
+  clock: Clock
+  log: Log
+  mustLead: () => void
+}): ManagedObjects {
+  const labelSelector = 'app.kubernetes.io/managed-by=skerry'
+  const caches = Object.fromEntries(
+    followed.map((kind) => [
+      kind,
+      createCache<ManagedView>({ kind: kinds[kind], labelSelector, view: managedView }, { cluster, clock, log }),
+    ]),
+  ) as Record<(typeof followed)[number], Cache<ManagedView>>
+  const all = Object.values(caches)
+  /** By path: what was wanted, and the digest of what then stood there; for Secrets the moment instead. */
+  const settled = new Map<string, { wanted: string; found: string | number }>()
+
+  function cacheOf(kind: string): Cache<ManagedView> | undefined {
+    return caches[kind as (typeof followed)[number]]
+  }
+
+  function isSettled(path: string, object: KubernetesObject, wanted: string): boolean {
+    const known = settled.get(path)
+    if (known?.wanted !== wanted) return false
+    if (typeof known.found === 'number') return clock.monotonic() - known.found < secretsFreshMs
+    return cacheOf(object.kind)?.get(keyOf(object.metadata))?.digest === known.found
+  }
+
+  async function ensure(given: KubernetesObject): Promise<void> {
+    const path = pathOfObject(given)
+    const hash = hashOf(given)
+    if (isSettled(path, given, hash)) return
+    const object = given.kind === 'Secret' ? given : withAppliedHash(given, hash)
+    const there = await read(path)
+    if (there && covers(there, object)) return settle(path, hash, there)
+    mustLead()
+    const applied = await applyObject(cluster, object, { fieldManager, force: true })
+    log.info({ kind: object.kind, namespace: object.metadata.namespace, object: object.metadata.name, isNew: !there }, 'object applied')
+    settle(path, hash, applied)
+  }
+
+  function settle(path: string, wanted: string, object: KubernetesObject): void {
+    const cache = cacheOf(object.kind)
+    if (!cache) return void settled.set(path, { wanted, found: clock.monotonic() })
+    const { digest } = managedView(object)
+    settled.set(path, { wanted, found: digest })
+    cache.put(object)
+  }
+
+  async function read(path: string): Promise<KubernetesObject | undefined> {
+    try {
+      return await cluster.request<KubernetesObject>({ method: 'GET', path })
+    } catch (error) {
+      if (isProblem(error, 'not-found')) return undefined
+      throw error
+    }
+  }
+
+  async function remove({ kind, metadata }: Pick<ManagedView, 'kind' | 'metadata'>): Promise<void> {
+    const path = pathOf(kinds[kind as keyof typeof kinds] as Kind, metadata.namespace, metadata.name)
+    settled.delete(path)
+    mustLead()
+    try {
+      const body = { apiVersion: 'v1', kind: 'DeleteOptions', ...(metadata.uid !== undefined && { preconditions: { uid: metadata.uid } }) }
+      await cluster.request({ method: 'DELETE', path, body })
+      log.info({ kind, namespace: metadata.namespace, object: metadata.name }, 'object deleted')
+    } catch (error) {
+      // A conflict: another object bears the name now. It is looked at when its event comes.
+      if (!isProblem(error, 'not-found', 'conflict')) throw error
+    }
+  }
+
+  return {
+    name: 'objects of projects',
+    namespace: (name) => caches.Namespace.get(name),
+    quota: (namespace) => caches.ResourceQuota.in(namespace)[0],
+    within: (namespace) => all.flatMap((cache) => cache.in(namespace)),
+    ensure,
+    remove,
+    subscribe(listener) {
+      const ends = all.map((cache) =>
+        cache.subscribe(({ type, object, key }) => {
+          if (type === 'removed') settled.delete(pathOf(kinds[object.kind as keyof typeof kinds] as Kind, ...splitKey(key)))
+          const project = object.project ?? projectOf(object.metadata.namespace ?? object.metadata.name)
+          if (project !== undefined) listener(project)
+        }),
+      )
+      return () => {
+        for (const end of ends) end()
+      }
+    },
+    async start(signal) {
+      await Promise.all(all.map((cache) => cache.start(signal)))
+    },
+    async stop(deadline) {
+      await Promise.all(all.map((cache) => cache.stop(deadline)))
+    },
+  }
+}
+
+function splitKey(key: string): [namespace: string | undefined, name: string] {
+  const [first = '', second] = key.split('/')
+  return second === undefined ? [undefined, first] : [first, second]
+}
+
+function managedView(object: KubernetesObject): ManagedView {
+  const { kind, metadata } = object
+  const { name, namespace, resourceVersion, uid, deletionTimestamp } = metadata
+  return {
+    kind,
+    metadata: {
+      name,
+      ...(namespace !== undefined && { namespace }),
+      ...(resourceVersion !== undefined && { resourceVersion }),
+      ...(uid !== undefined && { uid }),
+      ...(deletionTimestamp !== undefined && { deletionTimestamp }),
+    },
+    project: metadata.labels?.[label.project],
+    digest: hashOf(object),
+    used: kind === 'ResourceQuota' ? object.status?.used : undefined,
+  }
+}
+
+/** Over what people and controllers can change, in an order of keys that does not matter. */
+function hashOf({ metadata, status: _, ...rest }: KubernetesObject): string {
+  const { labels, annotations, ownerReferences } = metadata
+  return createHash('sha256')
+    .update(JSON.stringify(sorted({ ...rest, labels, annotations, ownerReferences })))
+    .digest('base64url')
+    .slice(0, 22)
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, field]) => [key, sorted(field)]),
+  )
+}
+
+/**
+ * Server-side apply takes away what was applied before and is no longer named, but only where something is applied: with the
+ * hash on the object it shows that something else was wanted before. Not on Secrets, of which nothing may tell the content.
+ */
+function withAppliedHash(object: KubernetesObject, hash: string): KubernetesObject {
+  const { metadata } = object
+  return { ...object, metadata: { ...metadata, annotations: { ...metadata.annotations, [annotation.applied]: hash } } }
+}
+
+/** Whether an object bears what only Skerry writes: its labels, or fields that it applied where somebody took the labels off. */
+export function isSkerrysNamespace(namespace: KubernetesObject, project: string): boolean {
+  const { labels = {}, managedFields = [] } = namespace.metadata as ObjectMeta & {
+    managedFields?: { manager: string; operation: string }[]
+  }
+  if (labels['app.kubernetes.io/managed-by'] === 'skerry' && labels[label.project] === project) return true
+  return managedFields.some(({ manager, operation }) => manager === fieldManager && operation === 'Apply')
+}
