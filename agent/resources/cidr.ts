@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { z } from 'zod'
+import { wrongType } from './wording.ts'
 
 /** An IP network: the address as a number of 32 or 128 bits, and how many of them count. */
 type Network = { address: bigint; bits: 32 | 128; prefix: number }
@@ -57,7 +58,7 @@ export function isLoopback(text: string): boolean {
 
 /** One network. IPv6 is respelled; bits beyond the prefix are refused, since they are more often a slip than a wish. */
 export const cidr = z
-  .string({ error: 'must be a network such as "10.20.0.0/16"' })
+  .string(wrongType('must be a network such as "10.20.0.0/16"'))
   .max(49, 'must be a network such as "10.20.0.0/16" or "2001:db8::/32"')
   .superRefine((text, context) => {
     const network = parseNetwork(text)

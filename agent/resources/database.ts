@@ -4,17 +4,12 @@ import { annotations, credential, cron, databaseId, hostname, labels, objectName
 import type { Secrets } from './kind.ts'
 import { cpuQuantity, memoryQuantity, storageQuantity } from './quantity.ts'
 import { settings } from './settings.ts'
+import { wrongType } from './wording.ts'
 
-const flag = z.boolean({ error: 'must be true or false' })
+const flag = z.boolean()
 
 const disk = z.strictObject({
-  count: z
-    .int({ error: 'must be a whole number' })
-    .min(1, 'must be at least 1')
-    .max(16, 'must be at most 16')
-    .default(1)
-    .describe('Data volumes of each node; fixed at creation')
-    .meta({ example: 1 }),
+  count: z.int().min(1).max(16).default(1).describe('Data volumes of each node; fixed at creation').meta({ example: 1 }),
   size: storageQuantity.describe('Size of each volume; it can grow, never shrink').meta({ example: '64Gi' }),
   storageClass: objectName.describe('StorageClass of the volumes; fixed at creation').meta({ example: 'crate-premium' }),
 })
@@ -23,7 +18,7 @@ const sizing = {
   cpu: cpuQuantity.describe('Cores of each node, requested and limited').meta({ example: 2 }),
   memory: memoryQuantity.describe('Memory of each node, requested and limited').meta({ example: '4Gi' }),
   heapRatio: z
-    .number({ error: 'must be a number' })
+    .number()
     .min(0.1, 'must be at least 0.1: CrateDB needs a heap')
     .max(0.75, 'must be at most 0.75: the rest is for the page cache and for what the JVM keeps outside its heap')
     .default(0.25)
@@ -34,9 +29,9 @@ const sizing = {
 
 const nodes = z.strictObject({
   count: z
-    .int({ error: 'must be a whole number' })
+    .int()
     .min(1, 'must be at least 1; to stop a database use actions/suspend')
-    .max(100, 'must be at most 100')
+    .max(100)
     .describe('How many data nodes; each runs on a host of its own')
     .meta({ example: 3 }),
   ...sizing,
@@ -44,9 +39,9 @@ const nodes = z.strictObject({
 
 const master = z.strictObject({
   count: z
-    .int({ error: 'must be a whole number' })
-    .min(3, 'must be at least 3')
-    .max(9, 'must be at most 9')
+    .int()
+    .min(3)
+    .max(9)
     .refine((count) => count % 2 === 1, 'must be odd, so that a majority is possible')
     .describe('How many dedicated master nodes: 3, 5, 7 or 9')
     .meta({ example: 3 }),
@@ -56,7 +51,7 @@ const master = z.strictObject({
 // The operator grants everything and has no field for less. Taking anything else would be a promise that nobody keeps.
 const privileges = z
   .array(
-    z.enum(['ALL'], { error: 'must be "ALL": the Crate Operator grants nothing less; take privileges away with SQL: REVOKE … FROM …' }),
+    z.enum(['ALL'], wrongType('must be "ALL": the Crate Operator grants nothing less; take privileges away with SQL: REVOKE … FROM …')),
   )
   .length(1, 'must be ["ALL"]')
   .default(['ALL'])
@@ -74,7 +69,7 @@ const user = z
       )
       .meta({ example: 'correct horse battery staple', writeOnly: true }),
     generate: z
-      .literal(true, { error: 'must be true, or left out' })
+      .literal(true, wrongType('must be true, or left out'))
       .optional()
       .describe('Says in so many words that the password is to be generated')
       .meta({ example: true, writeOnly: true }),
@@ -86,12 +81,12 @@ const user = z
 
 // `[A-Za-z0-9]` first: such a value is an argument or a variable of the backup image, and must not look like an option there.
 const plainName = (what: string) =>
-  z.string({ error: 'must be text' }).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, `must be ${what}: letters, digits, "." "_" and "-"`)
+  z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, `must be ${what}: letters, digits, "." "_" and "-"`)
 
 /** A folder in a bucket. */
 export const basePath = z
-  .string({ error: 'must be text' })
-  .max(512, 'must have at most 512 characters')
+  .string()
+  .max(512)
   .regex(
     /^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/,
     'must be a path such as "harbour/tidal-gauge", of letters, digits, "." "_" and "-"',
@@ -105,8 +100,8 @@ const aws = z.strictObject({
   bucket: plainName('the name of a bucket').describe('Bucket').meta({ example: 'harbour-snapshots' }),
   region: plainName('the name of a region').describe('Region of the bucket').meta({ example: 'eu-north-1' }),
   endpointUrl: z
-    .string({ error: 'must be text' })
-    .max(512, 'must have at most 512 characters')
+    .string()
+    .max(512)
     .regex(/^https?:\/\/[A-Za-z0-9.-]+(:\d{1,5})?(\/[A-Za-z0-9._/-]*)?$/, 'must be a URL such as "https://s3.harbour.example"')
     .optional()
     .describe("Address of the store, where it is not Amazon's")
@@ -144,9 +139,9 @@ const backups = z
   .refine(({ aws, azureBlob }) => (aws === undefined) !== (azureBlob === undefined), 'must have one of aws and azureBlob')
 
 const base64 = z
-  .string({ error: 'must be text' })
+  .string()
   .min(4, 'must not be empty')
-  .max(512 * 1024, 'must have at most 512 KiB')
+  .max(512 * 1024)
   .regex(/^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, 'must be base64 on one line')
 
 const ssl = z.strictObject({
@@ -160,7 +155,7 @@ const ssl = z.strictObject({
 
 const exposure = z.strictObject({
   type: z
-    .enum(['loadbalancer', 'traefik'], { error: 'must be "loadbalancer" or "traefik"' })
+    .enum(['loadbalancer', 'traefik'], wrongType('must be "loadbalancer" or "traefik"'))
     .describe('By a load balancer of its own, or by the Traefik that the cluster has')
     .meta({ example: 'loadbalancer' }),
   hostname: hostname
@@ -190,14 +185,14 @@ export const databaseSpec = z
       }),
     users: z
       .array(user)
-      .max(32, 'must have at most 32 entries')
+      .max(32)
       .refine((users) => new Set(users.map(({ name }) => name)).size === users.length, 'must not name a user twice')
       .default([])
       .describe('Users made at creation; later ones are made with SQL: CREATE USER')
       .meta({ example: [{ name: 'harbourmaster' }] }),
     allowedCIDRs: z
       .array(cidr)
-      .max(128, 'must have at most 128 entries')
+      .max(128)
       .refine((networks) => new Set(networks).size === networks.length, 'must not name a network twice')
       .default([])
       .describe('Networks from which clients may connect from outside the cluster. Empty: none. For everyone say "0.0.0.0/0"')

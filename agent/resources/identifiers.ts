@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { wrongType } from './wording.ts'
 
 const dnsLabelForm = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
 const dnsLabelWords = 'must consist of lower-case letters, digits and "-", and begin and end with a letter or digit'
@@ -6,7 +7,7 @@ const dnsLabelWords = 'must consist of lower-case letters, digits and "-", and b
 /** A DNS label of limited length (RFC 1123), with a reason for the limit. */
 function dnsLabel(longest: number, because: string) {
   return z
-    .string({ error: 'must be text' })
+    .string()
     .min(1, 'must not be empty')
     .max(longest, `must have at most ${longest} characters: ${because}`)
     .regex(dnsLabelForm, dnsLabelWords)
@@ -23,14 +24,14 @@ export const databaseId = dnsLabel(37, 'its StatefulSet is called crate-data-hot
 
 /** The name of a Secret, StorageClass or the like: DNS labels joined by dots (RFC 1123). */
 export const objectName = z
-  .string({ error: 'must be text' })
-  .max(253, 'must have at most 253 characters')
+  .string()
+  .max(253)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, `${dnsLabelWords}; "." may join such parts`)
 
 /** A host name with at least two parts. */
 export const hostname = z
-  .string({ error: 'must be text' })
-  .max(253, 'must have at most 253 characters')
+  .string()
+  .max(253)
   .regex(
     /^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
     'must be a full host name in lower case such as "tidal-gauge.example.org"',
@@ -38,7 +39,7 @@ export const hostname = z
 
 /** A user that the operator may create. It pastes the name into SQL, so nothing that needs quoting is let through. */
 export const userName = z
-  .string({ error: 'must be text' })
+  .string()
   .regex(
     /^[a-z_][a-z0-9_]{0,62}$/,
     'must begin with a lower-case letter or "_", continue with those and digits, and have at most 63 characters',
@@ -47,22 +48,22 @@ export const userName = z
 
 /** A password. Control characters and broken surrogates would not survive the way through a terminal, SQL and UTF-8 alike. */
 export const password = z
-  .string({ error: 'must be text' })
+  .string()
   .min(12, 'must have at least 12 characters')
-  .max(256, 'must have at most 256 characters')
+  .max(256)
   .refine((text) => !/\p{Cc}/u.test(text), 'must not contain control characters')
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
 
 /** A value that becomes an environment variable of a container, such as an access key: printable ASCII without spaces. */
 export const credential = z
-  .string({ error: 'must be text' })
+  .string()
   .min(1, 'must not be empty')
-  .max(1024, 'must have at most 1024 characters')
+  .max(1024)
   .regex(/^[!-~]+$/, 'must consist of printable ASCII characters without spaces')
 
 /** A CrateDB release. Nothing older than 4.5.0, the first that the operator runs. */
 export const version = z
-  .string({ error: 'must be text such as "5.10.1"' })
+  .string(wrongType('must be text such as "5.10.1"'))
   .regex(/^(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})$/, 'must be a full release such as "5.10.1"')
   .refine((text) => {
     const [major = 0, minor = 0] = text.split('.').map(Number)
@@ -81,8 +82,8 @@ const cronField = /^(\d{1,2}(,\d{1,2})+|\d{1,2}[/-]\d{1,2}|\d{1,2}|\*)$/
 
 /** When snapshots are taken: five fields as the operator accepts them, in UTC. */
 export const cron = z
-  .string({ error: 'must be text such as "17 * * * *"' })
-  .max(200, 'must have at most 200 characters')
+  .string(wrongType('must be text such as "17 * * * *"'))
+  .max(200)
   .superRefine((text, context) => {
     const fields = text.split(' ')
     if (fields.length !== 5 || !fields.every((field) => cronField.test(field))) {
@@ -128,7 +129,7 @@ function keyFault(key: string): string | undefined {
 
 /** A map of labels or annotations whose every key and value `faultOf` agrees to. */
 function keyedTexts(most: number, faultOf: (key: string, value: string) => string | undefined) {
-  return z.record(z.string(), z.string({ error: 'must be text' })).superRefine((texts, context) => {
+  return z.record(z.string(), z.string()).superRefine((texts, context) => {
     if (Object.keys(texts).length > most) context.addIssue(`must have at most ${most} entries`)
     for (const [key, value] of Object.entries(texts)) {
       const message = keyFault(key) ?? faultOf(key, value)

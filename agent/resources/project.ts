@@ -6,9 +6,9 @@ import { cpuQuantity, memorySum, storageQuantity } from './quantity.ts'
 
 /** A line of text for people. */
 const line = z
-  .string({ error: 'must be text' })
+  .string()
   .min(1, 'must not be empty')
-  .max(120, 'must have at most 120 characters')
+  .max(120)
   .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must be one line of text without control characters')
 
 const quota = z
@@ -20,9 +20,9 @@ const quota = z
       .describe('Size of all volumes together, the heap-dump volume that the operator gives each node included')
       .meta({ example: '2Ti' }),
     databases: z
-      .int({ error: 'must be a whole number' })
-      .min(0, 'must be at least 0')
-      .max(1000, 'must be at most 1000')
+      .int()
+      .min(0)
+      .max(1000)
       .optional()
       .describe('How many databases there may be, suspended ones included')
       .meta({ example: 8 }),
@@ -39,7 +39,7 @@ export const projectSpec = z
     quota: quota.optional(),
     imagePullSecrets: z
       .array(objectName)
-      .max(16, 'must have at most 16 entries')
+      .max(16)
       .refine((names) => new Set(names).size === names.length, 'must not name a Secret twice')
       .default([])
       .describe("Names of Secrets in the agent's namespace with which the project's pods pull images; they are copied into its namespace")
@@ -48,11 +48,7 @@ export const projectSpec = z
       .default({})
       .describe("Labels of the project and of its namespace; prefixes of Kubernetes', the operator's and Skerry's own are reserved")
       .meta({ example: { 'cost-centre': '4711' } }),
-    deletionProtection: z
-      .boolean({ error: 'must be true or false' })
-      .default(false)
-      .describe('While true the project cannot be deleted')
-      .meta({ example: true }),
+    deletionProtection: z.boolean().default(false).describe('While true the project cannot be deleted').meta({ example: true }),
   })
   .describe('A tenant: a namespace with limits, isolation and pull secrets')
 

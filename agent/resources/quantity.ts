@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { wrongType } from './wording.ts'
 
 // Kubernetes' own suffixes (k8s.io/apimachinery, resource.Quantity), and the spelling with a final B that the Crate Operator takes too.
 const decimal = { n: -9, u: -6, m: -3, '': 0, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 } as const
@@ -75,7 +76,7 @@ function byteQuantity(least: string, why: string) {
   const leastBytes = parseBytes(least) ?? 0n
   const greatest = 1n << 60n
   return z
-    .string({ error: 'must be a quantity of bytes as text, such as "4Gi"' })
+    .string(wrongType('must be a quantity of bytes as text, such as "4Gi"'))
     .superRefine((text, context) => {
       const bytes = parseBytes(text)
       if (bytes === undefined) context.addIssue('must be a quantity of bytes such as "4Gi", "64GiB" or "500M"')
@@ -103,7 +104,7 @@ export const memorySum = byteQuantity('256Mi', 'one node needs that much. Is the
  * `0.5`, never `500m`.
  */
 export const cpuQuantity = z
-  .union([z.number(), z.string()], { error: 'must be a number of cores such as 2 or 0.5, or text such as "500m"' })
+  .union([z.number(), z.string()], wrongType('must be a number of cores such as 2 or 0.5, or text such as "500m"'))
   .transform((given, context) => {
     const millicores = parseMillicores(given)
     if (millicores === undefined) context.addIssue('must be a number of cores such as 2 or 0.5, or text such as "500m"')

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { wrongType } from './wording.ts'
 
 /**
  * Settings of CrateDB that a database may have, by the beginning of their names.
@@ -50,7 +51,7 @@ function keyFault(key: string): string | undefined {
 
 /** CrateDB's settings from the allow-list, with values of letters, digits and a few signs; numbers and booleans become text. */
 export const settings = z
-  .record(z.string(), z.union([z.string(), z.number(), z.boolean()], { error: 'must be text, a number, true or false' }))
+  .record(z.string(), z.union([z.string(), z.number(), z.boolean()], wrongType('must be text, a number, true or false')))
   .superRefine((given, context) => {
     if (Object.keys(given).length > 64) context.addIssue('must have at most 64 entries')
     for (const [key, value] of Object.entries(given)) {
