@@ -1,0 +1,297 @@
+import { z } from 'zod'
+import type { Fault } from '../../shared/errors.ts'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import { secretKeyRef } from './cratedb.ts'
+import { basePath, type StoredDatabaseSpec } from './database.ts'
+import { applied } from './database-plan.ts'
+import { type DatabaseTarget, secretObject, toBase64 } from './database-secrets.ts'
+import { credential, password, userName } from './identifiers.ts'
+import type { Secrets, Step } from './kind.ts'
+import { wrongType } from './wording.ts'
+
+const nothing = (what: string) => z.strictObject({}).describe(what).meta({ example: {} })
+
+/** Body of `actions/suspend`. */
+export const suspendBody = nothing('Nothing to say: the database is suspended as it is')
+/** Body of `actions/resume`. */
+export const resumeBody = nothing('Nothing to say: the database comes back with the nodes that it had')
+/** Body of `actions/restart`. */
+export const restartBody = nothing('Nothing to say: every node is restarted, one after the other')
+
+/** Body of `actions/rotate-password`. */
+export const rotatePasswordBody = z
+  .strictObject({
+    user: userName.describe('Which user; one of those that the database was created with').meta({ example: 'harbourmaster' }),
+    password: password
+      .optional()
+      .describe('The new password; left out, one is generated and given back once')
+      .meta({ example: 'correct horse battery staple', writeOnly: true }),
+  })
+  .describe('A new password for a user')
+
+// Every one of these is pasted into SQL by the operator (restore_backup.py), so nothing that would need quoting is let through.
+const identifier = /^[a-z_][a-z0-9_]{0,254}$/
+const column = z.string().regex(identifier, 'must be a column in lower case, of letters, digits and "_"')
+const table = z
+  .string()
+  .max(255)
+  .regex(/^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$/, 'must be schema and table in lower case, such as "doc.readings"')
+const columnValue = z
+  .union([z.string(), z.number(), z.boolean()], wrongType('must be text, a number, true or false'))
+  .refine((value) => typeof value !== 'number' || Number.isSafeInteger(value), 'must be a whole number')
+  .refine(
+    (value) => typeof value !== 'string' || /^[A-Za-z0-9_][A-Za-z0-9_.: +-]{0,254}$/.test(value),
+    'must be at most 255 letters, digits, spaces and _ . : + -, and begin with a letter, a digit or _',
+  )
+
+const partition = z.strictObject({
+  table: table.describe('The table').meta({ example: 'doc.readings' }),
+  columns: z
+    .array(
+      z.strictObject({
+        name: column.describe('A column by which the table is partitioned').meta({ example: 'month' }),
+        value: columnValue.describe('Its value in the partition').meta({ example: 1767225600000 }),
+      }),
+    )
+    .min(1)
+    .max(16)
+    .describe('Which partition')
+    .meta({ example: [{ name: 'month', value: 1767225600000 }] }),
+})
+
+// By its fields: the operator knows neither an endpoint nor a region here, so only Amazon's own S3 can be restored from.
+const source = z
+  .strictObject({
+    basePath: basePath.describe('Folder of the snapshots in the bucket').meta({ example: 'tidal-gauge' }),
+    aws: z
+      .strictObject({
+        bucket: credential.describe('Bucket').meta({ example: 'harbour-snapshots' }),
+        accessKeyId: credential.describe('Access key').meta({ example: 'AKIAEXAMPLE', writeOnly: true }),
+        secretAccessKey: credential.describe('Secret access key').meta({ example: 'example', writeOnly: true }),
+      })
+      .optional()
+      .describe('A bucket on S3')
+      .meta({ example: { bucket: 'harbour-snapshots', accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'example' } }),
+    azureBlob: z
+      .strictObject({
+        container: credential.describe('Container').meta({ example: 'snapshots' }),
+        accountName: credential.describe('Storage account').meta({ example: 'harbour' }),
+        accountKey: credential.describe('Key of the storage account').meta({ example: 'example', writeOnly: true }),
+      })
+      .optional()
+      .describe('A container on Azure')
+      .meta({ example: { container: 'snapshots', accountName: 'harbour', accountKey: 'example' } }),
+  })
+  .refine(({ aws, azureBlob }) => (aws === undefined) !== (azureBlob === undefined), 'must have one of aws and azureBlob')
+
+const needs = { tables: 'tables', sections: 'sections', partitions: 'partitions' } as const
+
+/** Body of `actions/restore`. */
+export const restoreBody = z
+  .strictObject({
+    snapshot: z
+      .string()
+      .regex(/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}$/, 'must be the name of a snapshot: letters, digits and _ . : -')
+      .describe('Name of the snapshot in its repository')
+      .meta({ example: '20260131120000' }),
+    type: z
+      .enum(['all', 'tables', 'metadata', 'sections', 'partitions'])
+      .default('all')
+      .describe('What of it to restore')
+      .meta({ example: 'tables' }),
+    tables: z
+      .array(table)
+      .max(256)
+      .default([])
+      .describe('For type tables: which')
+      .meta({ example: ['doc.readings'] }),
+    sections: z
+      .array(z.enum(['tables', 'views', 'users', 'privileges', 'analyzers', 'udfs']))
+      .max(6)
+      .default([])
+      .describe('For type sections: which')
+      .meta({ example: ['views'] }),
+    partitions: z
+      .array(partition)
+      .max(256)
+      .default([])
+      .describe('For type partitions: which')
+      .meta({ example: [{ table: 'doc.readings', columns: [{ name: 'month', value: 1767225600000 }] }] }),
+    source: source
+      .optional()
+      .describe("Where the snapshot is; the database's own backups if left out")
+      .meta({
+        example: { basePath: 'tidal-gauge', aws: { bucket: 'harbour-snapshots', accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'example' } },
+      }),
+  })
+  .superRefine((body, context) => {
+    for (const [type, field] of Object.entries(needs)) {
+      const given = body[field].length > 0
+      // The operator takes an empty list of tables for all of them.
+      if (body.type === type && !given)
+        context.addIssue({ code: 'custom', path: [field], message: `must name at least one for type ${type}` })
+      if (body.type !== type && given)
+        context.addIssue({ code: 'custom', path: [field], message: `must be left out for type ${body.type}` })
+    }
+  })
+  .describe('A snapshot to restore into the database')
+
+/** What `restoreBody` gives. */
+export type Restore = z.output<typeof restoreBody>
+
+/** A restore without the values of its secrets. */
+export type StoredRestore = Omit<Restore, 'source'> & {
+  source?:
+    | { basePath: string; aws?: { bucket: string } | undefined; azureBlob?: { container: string; accountName: string } | undefined }
+    | undefined
+}
+
+/** Parts a restore into what may be shown and what may not, the latter by its place: `source.aws.secretAccessKey`. */
+export function splitRestoreSecrets({ source, ...rest }: Restore): { restore: StoredRestore; secrets: Secrets } {
+  if (source?.aws) {
+    const { accessKeyId, secretAccessKey, ...aws } = source.aws
+    const secrets = { 'source.aws.accessKeyId': accessKeyId, 'source.aws.secretAccessKey': secretAccessKey }
+    return { restore: { ...rest, source: { basePath: source.basePath, aws } }, secrets }
+  }
+  if (source?.azureBlob) {
+    const { accountKey, ...azureBlob } = source.azureBlob
+    return {
+      restore: { ...rest, source: { basePath: source.basePath, azureBlob } },
+      secrets: { 'source.azureBlob.accountKey': accountKey },
+    }
+  }
+  return { restore: rest, secrets: {} }
+}
+
+/** Why a restore cannot be done to this database; empty when it can. */
+export function restoreRefusals(spec: StoredDatabaseSpec, restore: StoredRestore): Fault[] {
+  if (spec.suspended) return [{ path: '', message: 'the database is suspended; use actions/resume first' }]
+  // The operator pauses the exporter of backup metrics without looking whether there is one, and waits for it for a day.
+  if (!spec.backups) {
+    return [
+      { path: '', message: 'the Crate Operator restores only into databases with backups; create one with backups and restore into it' },
+    ]
+  }
+  // The fields that the operator reads have no room for a container's path, and Azure backups of its own have none.
+  if (!restore.source && spec.backups.azureBlob) return [{ path: '/source', message: 'is required for a database with backups on Azure' }]
+  if (!restore.source && spec.backups.aws?.endpointUrl !== undefined) {
+    return [
+      {
+        path: '/source',
+        message:
+          "the Crate Operator restores only from Amazon's own S3, and the backups of this database are elsewhere; copy the snapshot there and name it here",
+      },
+    ]
+  }
+  return []
+}
+
+/** Why a password cannot be rotated; empty when it can. */
+export function rotatePasswordRefusals(spec: StoredDatabaseSpec, user: string): Fault[] {
+  if (!spec.users.some(({ name }) => name === user)) {
+    const known = spec.users.map(({ name }) => name).join(', ') || 'none'
+    return [
+      {
+        path: '/user',
+        message: `is not a user that the database was created with (${known}); change others with SQL: ALTER USER "${user}" SET (password = …)`,
+      },
+    ]
+  }
+  if (spec.suspended) return [{ path: '', message: 'the database is suspended; use actions/resume first' }]
+  return []
+}
+
+/** The Secret for a restore. The operator deletes one of this name when the restore has ended; others it would leave. */
+export function restoreSecretName(database: string): string {
+  return `restore-from-backup-${database}`
+}
+
+/**
+ * The one step of a restore: a Secret with where the snapshot is, and the CrateDB that names it.
+ *
+ * @param current the CrateDB as it stands; all else in its spec stays
+ * @throws TypeError when a value is missing in `secrets`: splitRestoreSecrets gives them all
+ */
+export function restoreStep(target: DatabaseTarget, current: KubernetesObject, restore: StoredRestore, secrets: Secrets): Step {
+  const { snapshot, type, tables, sections, partitions } = restore
+  const { data, fields } = repository(target, current, restore, secrets)
+  const cratedb = applied(target, current)
+  cratedb.spec.cluster.restoreSnapshot = {
+    snapshot,
+    type,
+    ...(tables.length === 0 ? {} : { tables }),
+    ...(sections.length === 0 ? {} : { sections }),
+    ...(partitions.length === 0 ? {} : { partitions: partitions.map(sqlPartition) }),
+    ...fields,
+  }
+  return {
+    name: 'restore',
+    objects: [secretObject(target, restoreSecretName(target.database), data), cratedb],
+    consequences: [
+      'Tables of the same name must not exist: the restore fails at them.',
+      ...(type === 'all' || type === 'metadata' || sections.includes('users')
+        ? ['Users and privileges of the snapshot come with it; the admin user may be another one afterwards.']
+        : []),
+      'Waits for a running snapshot to end; no snapshots are taken meanwhile.',
+    ],
+  }
+}
+
+function sqlPartition({ table, columns }: Restore['partitions'][number]) {
+  // Strings become SQL literals here: their alphabet has no quote.
+  return {
+    table_ident: table,
+    columns: columns.map(({ name, value }) => ({ name, value: typeof value === 'string' ? `'${value}'` : String(value) })),
+  }
+}
+
+/** The restore's Secret and the fields that refer to it. Without a source they are those of the database's own backups. */
+function repository(target: DatabaseTarget, current: KubernetesObject, { source }: StoredRestore, secrets: Secrets) {
+  const own = (key: string) => secretKeyRef(restoreSecretName(target.database), key)
+  const secret = (place: string) => {
+    const value = secrets[place]
+    if (value === undefined) throw new TypeError(`the secret ${place} is missing`)
+    return toBase64(value)
+  }
+  if (!source) {
+    const { basePath, accessKeyId, secretAccessKey, bucket } = current.spec.backups.aws
+    return {
+      data: { 'base-path': toBase64(basePath ?? target.database) },
+      fields: { backupProvider: 'aws', basePath: own('base-path'), accessKeyId, secretAccessKey, bucket },
+    }
+  }
+  const path = { 'base-path': toBase64(source.basePath) }
+  if (source.azureBlob) {
+    const { container, accountName } = source.azureBlob
+    return {
+      data: {
+        ...path,
+        container: toBase64(container),
+        'account-name': toBase64(accountName),
+        'account-key': secret('source.azureBlob.accountKey'),
+      },
+      fields: {
+        backupProvider: 'azure_blob',
+        basePath: own('base-path'),
+        container: own('container'),
+        accountName: own('account-name'),
+        accountKey: own('account-key'),
+      },
+    }
+  }
+  return {
+    data: {
+      ...path,
+      bucket: toBase64(source.aws?.bucket ?? ''),
+      'access-key-id': secret('source.aws.accessKeyId'),
+      'secret-access-key': secret('source.aws.secretAccessKey'),
+    },
+    fields: {
+      backupProvider: 'aws',
+      basePath: own('base-path'),
+      bucket: own('bucket'),
+      accessKeyId: own('access-key-id'),
+      secretAccessKey: own('secret-access-key'),
+    },
+  }
+}

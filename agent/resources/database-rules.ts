@@ -1,0 +1,324 @@
+import type { Fault } from '../../shared/errors.ts'
+import type { NodeGroup, StoredDatabaseSpec } from './database.ts'
+import type { DatabaseTarget } from './database-secrets.ts'
+import { quotaExceeded } from './database-usage.ts'
+import type { StorageClassFacts } from './kind.ts'
+import type { ProjectSpec } from './project.ts'
+import { compareBytes } from './quantity.ts'
+
+/** All that a decision about a database depends on. */
+export type DatabaseFacts = {
+  target: DatabaseTarget
+  wanted: StoredDatabaseSpec
+  /** As it stands or was last accepted; undefined for a creation. */
+  current: StoredDatabaseSpec | undefined
+  storageClasses: StorageClassFacts[]
+  /** Undefined where its quota is not known, as in a trial: then nothing is said about it. */
+  project: ProjectSpec | undefined
+  /** The other databases of the project, accepted ones included. */
+  siblings: StoredDatabaseSpec[]
+  /** Hosts on which pods may run; undefined where more come by themselves (an autoscaler). */
+  schedulableNodes: number | undefined
+  /**
+   * Places of secrets with another value than stands in the cluster (`changedSecrets`); for a creation those that are missing
+   * (`secretsNeeded`) are given in `missingSecrets`.
+   */
+  changedSecrets?: string[]
+  missingSecrets?: string[]
+  /** Size of the heap-dump volume that the operator gives each pod (its DEBUG_VOLUME_SIZE). */
+  debugVolume?: string
+}
+
+/** What is wrong with a request, by type of problem. */
+export type Refusal = { type: 'invalid-fields' | 'unsupported-edit' | 'quota-exceeded'; faults: Fault[] }
+
+type Rule = (facts: DatabaseFacts) => Fault[]
+/** A rule about an edit: it is asked only where there is something to edit. */
+type EditRule = (current: StoredDatabaseSpec, wanted: StoredDatabaseSpec, facts: DatabaseFacts) => Fault[]
+
+const anew = 'to have another one, create a new database and restore a snapshot into it'
+
+/** Every reason to refuse a database before anything is written; empty when there is none. */
+export function refusals(facts: DatabaseFacts): Refusal[] {
+  const { current, wanted } = facts
+  const invalid = [unknownStorageClass, traefikWithoutHostname, suspendedFromTheStart, missingSecret, tooFewHosts]
+  const edits = current ? Object.values(unsupportedEdits).flatMap((rule) => rule(current, wanted, facts)) : []
+  return [
+    { type: 'invalid-fields' as const, faults: invalid.flatMap((rule) => rule(facts)) },
+    { type: 'unsupported-edit' as const, faults: edits },
+    { type: 'quota-exceeded' as const, faults: quotaExceeded(facts) },
+  ].filter(({ faults }) => faults.length > 0)
+}
+
+const unknownStorageClass: Rule = ({ wanted, current, storageClasses }) =>
+  groups(wanted)
+    // A class that has gone since is no fault of a request that does not choose one.
+    .filter(({ group, of }) => group.disk.storageClass !== (current && of(current)?.disk.storageClass))
+    .filter(({ group }) => !storageClasses.some(({ name }) => name === group.disk.storageClass))
+    .map(({ path }) => {
+      const names = storageClasses.map(({ name, isDefault }) => (isDefault ? `${name} (default)` : name)).sort()
+      const known = names.length === 0 ? 'the cluster has none' : `there are ${names.join(', ')}`
+      return { path: `${path}/disk/storageClass`, message: `is not a storage class of this cluster: ${known}` }
+    })
+
+// The operator refuses it with a PermanentError, after the object was accepted.
+const traefikWithoutHostname: Rule = ({ wanted: { exposure } }) =>
+  exposure.type === 'traefik' && exposure.hostname === undefined
+    ? [{ path: '/exposure/hostname', message: 'is needed for traefik, which tells databases apart by their host names' }]
+    : []
+
+// Bootstrap runs SQL in a node, so without nodes a creation never ends.
+const suspendedFromTheStart: Rule = ({ wanted, current }) =>
+  current === undefined && wanted.suspended
+    ? [{ path: '/suspended', message: 'must be false for a new database: create it running, then use actions/suspend' }]
+    : []
+
+const missingSecret: Rule = ({ missingSecrets = [] }) =>
+  missingSecrets.map((place) => ({ path: pointer(...place.split('.')), message: 'is required when the database is created' }))
+
+/** Required anti-affinity: each pod of a database needs a host of its own, masters included. */
+const tooFewHosts: Rule = ({ wanted, current, schedulableNodes }) => {
+  const pods = podsOf(wanted)
+  const present = current ? podsOf(current) : 0
+  if (schedulableNodes === undefined || pods <= schedulableNodes || pods <= present) return []
+  const which = wanted.master ? `${wanted.nodes.count} data and ${wanted.master.count} master nodes need` : `${pods} nodes need`
+  return [{ path: '/nodes/count', message: `${which} ${pods} hosts, one for each; the cluster has ${schedulableNodes} that take pods` }]
+}
+
+function podsOf(spec: StoredDatabaseSpec): number {
+  return spec.suspended ? 0 : groups(spec).reduce((sum, { group }) => sum + group.count, 0)
+}
+
+/** Edits that the Crate Operator accepts and then ignores or does by halves (crate-operator.md, sections 3 and 7). */
+export const unsupportedEdits: Record<string, EditRule> = {
+  renamed: (current, wanted) =>
+    current.id === wanted.id ? [] : [{ path: '/id', message: `must stay "${current.id}": a database cannot be renamed` }],
+
+  shrunkDisk: (current, wanted) =>
+    groups(wanted).flatMap(({ path, group, of }) => {
+      const is = of(current)
+      if (!is || (compareBytes(group.disk.size, is.disk.size) ?? 0) >= 0) return []
+      return [{ path: `${path}/disk/size`, message: `must be at least ${is.disk.size}: volumes cannot shrink; ${anew}` }]
+    }),
+
+  unexpandableDisk: (current, wanted, { storageClasses }) =>
+    groups(wanted).flatMap(({ path, group, of }) => {
+      const is = of(current)
+      const known = storageClasses.find(({ name }) => name === is?.disk.storageClass)
+      if (!is || !known || known.expandable || (compareBytes(group.disk.size, is.disk.size) ?? 0) <= 0) return []
+      const message = `must stay ${is.disk.size}: the storage class ${known.name} does not allow volumes to grow; have allowVolumeExpansion set on it, if its provisioner can, or ${anew.slice('to have another one, '.length)}`
+      return [{ path: `${path}/disk/size`, message }]
+    }),
+
+  fixedDisk: (current, wanted) =>
+    groups(wanted).flatMap(({ path, group, of }) => {
+      const is = of(current)
+      if (!is) return []
+      return [
+        ...fixed(`${path}/disk/count`, is.disk.count, group.disk.count, anew),
+        ...fixed(`${path}/disk/storageClass`, is.disk.storageClass, group.disk.storageClass, anew),
+      ]
+    }),
+
+  heapRatioAlone: (current, wanted) =>
+    groups(wanted).flatMap(({ path, group, of }) => {
+      const is = of(current)
+      if (!is || is.heapRatio === group.heapRatio || is.cpu !== group.cpu || compareBytes(is.memory, group.memory) !== 0) return []
+      return [
+        {
+          path: `${path}/heapRatio`,
+          message: `takes effect only together with a change of cpu or memory; keep ${is.heapRatio} until then`,
+        },
+      ]
+    }),
+
+  masterAddedOrRemoved: (current, wanted) => {
+    if (Boolean(current.master) === Boolean(wanted.master)) return []
+    const now = current.master
+      ? 'has dedicated master nodes, and they cannot be taken away'
+      : 'has no dedicated master nodes, and they cannot be added'
+    return [{ path: '/master', message: `the database ${now}; create a new database and restore a snapshot into it` }]
+  },
+
+  downgraded: ({ version: is }, { version: wants }) => {
+    const [from, to] = [releaseOf(is), releaseOf(wants)]
+    if (compareReleases(to, from) < 0) {
+      return [
+        {
+          path: '/version',
+          message: `must be at least ${is}: CrateDB cannot read the data of a newer release; ${anew.replace('one', 'release')}`,
+        },
+      ]
+    }
+    if ((to[0] ?? 0) > (from[0] ?? 0) + 1) {
+      return [
+        {
+          path: '/version',
+          message: `cannot go from ${is} to ${wants}: CrateDB reads the data of one major release before its own; upgrade to ${(from[0] ?? 0) + 1}.x first`,
+        },
+      ]
+    }
+    return []
+  },
+
+  otherUsers: (current, wanted) => {
+    const [is, wants] = [current.users.map(({ name }) => name), wanted.users.map(({ name }) => name)]
+    const added = wants.filter((name) => !is.includes(name))
+    const removed = is.filter((name) => !wants.includes(name))
+    const order = added.length === 0 && removed.length === 0 && is.some((name, index) => name !== wants[index])
+    return [
+      ...added.map((name) => ({
+        path: pointer('users', wants.indexOf(name)),
+        message: `the user "${name}" cannot be added here; do it with SQL: CREATE USER "${name}" WITH (password = …)`,
+      })),
+      ...removed.map((name) => ({
+        path: '/users',
+        message: `the user "${name}" must stay in the list; to take it away use SQL: DROP USER "${name}", and keep it here`,
+      })),
+      ...(order ? [{ path: '/users', message: `must keep its order: ${is.join(', ')}` }] : []),
+    ]
+  },
+
+  otherPassword: (_current, wanted, { changedSecrets = [] }) =>
+    wanted.users.flatMap(({ name }, index) =>
+      changedSecrets.includes(`users.${index}.password`)
+        ? [
+            {
+              path: pointer('users', index, 'password'),
+              message: `cannot be changed here; use actions/rotate-password for the user "${name}"`,
+            },
+          ]
+        : [],
+    ),
+
+  // The passwords are environment variables of pods that nothing would restart.
+  otherKeystorePassword: (_current, _wanted, { changedSecrets = [] }) =>
+    ['keystorePassword', 'keystoreKeyPassword']
+      .filter((field) => changedSecrets.includes(`ssl.${field}`))
+      .map((field) => ({ path: pointer('ssl', field), message: 'cannot be changed; give the new keystore the passwords of the old one' })),
+
+  otherSettings: (current, wanted) =>
+    otherEntries(
+      'settings',
+      current.settings,
+      wanted.settings,
+      (name) => `set it with SQL, if CrateDB allows it at run time: SET GLOBAL PERSISTENT "${name}" = …`,
+    ),
+
+  otherLabels: (current, wanted) =>
+    otherEntries('labels', current.labels, wanted.labels, () => 'the Crate Operator copies labels at creation only'),
+
+  otherAnnotations: (current, wanted) =>
+    otherEntries('annotations', current.annotations, wanted.annotations, () => 'the Crate Operator copies annotations at creation only'),
+
+  sslAddedOrRemoved: (current, wanted) => {
+    if (Boolean(current.ssl) === Boolean(wanted.ssl)) return []
+    return [
+      {
+        path: '/ssl',
+        message: `cannot be ${current.ssl ? 'taken away' : 'added'} after creation; create a new database and restore a snapshot into it`,
+      },
+    ]
+  },
+
+  otherBackups,
+
+  // Changed together with the type it counts: then the operator makes the Service or the route anew.
+  otherHostname: (current, wanted) => {
+    if (current.exposure.type !== wanted.exposure.type || current.exposure.hostname === wanted.exposure.hostname) return []
+    const { type, hostname } = current.exposure
+    const message = `must ${hostname === undefined ? 'stay unset' : `stay "${hostname}"`} while the type stays ${type}: the Crate Operator looks at it only when the type changes; point another name to the address in your DNS`
+    return [{ path: '/exposure/hostname', message }]
+  },
+
+  changedWhileSuspended,
+}
+
+/** Only the time of snapshots on S3 is watched by the operator; for Azure not even that. New credentials go into their Secret. */
+function otherBackups(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): Fault[] {
+  const [is, wants] = [current.backups, wanted.backups]
+  if (!is && !wants) return []
+  if (!is || !wants) {
+    const how = is ? 'cannot be taken away' : 'cannot be added'
+    return [{ path: '/backups', message: `${how} after creation; create a new database and restore a snapshot into it` }]
+  }
+  if (Boolean(is.aws) !== Boolean(wants.aws)) {
+    return [
+      { path: '/backups', message: `must stay on ${is.aws ? 'aws' : 'azureBlob'}; create a new database and restore a snapshot into it` },
+    ]
+  }
+  const [kind, before, after] = is.aws ? ['aws', is.aws, wants.aws] : ['azureBlob', is.azureBlob, wants.azureBlob]
+  const fields = new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])
+  return [...fields].flatMap((field) => {
+    if (kind === 'aws' && field === 'cron') return []
+    const [old, now] = [(before as Record<string, unknown>)[field], (after as Record<string, unknown>)[field]]
+    return fixed(
+      pointer('backups', kind, field),
+      old,
+      now,
+      'the Crate Operator reads it at creation only; to have another one, create a new database and restore a snapshot into it',
+    )
+  })
+}
+
+/** Each of these waits for a database that answers, for up to a day, or is forgotten. */
+function changedWhileSuspended(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): Fault[] {
+  if (!current.suspended || !wanted.suspended) return []
+  const paths = groups(wanted).flatMap(({ path, group, of }) => {
+    const is = of(current)
+    if (!is) return []
+    return [
+      ...(is.count === group.count ? [] : [`${path}/count`]),
+      ...(is.cpu === group.cpu ? [] : [`${path}/cpu`]),
+      ...(compareBytes(is.memory, group.memory) === 0 ? [] : [`${path}/memory`]),
+      ...(compareBytes(is.disk.size, group.disk.size) === 0 ? [] : [`${path}/disk/size`]),
+    ]
+  })
+  if (current.version !== wanted.version) paths.push('/version')
+  if (current.exposure.type !== wanted.exposure.type) paths.push('/exposure/type')
+  return paths.map((path) => ({
+    path,
+    message: 'cannot be changed while the database is suspended; set suspended to false in the same request, or use actions/resume first',
+  }))
+}
+
+/** A group of nodes, where it is in the request, and the same group in another spec. */
+function groups(spec: StoredDatabaseSpec): { path: string; group: NodeGroup; of: (other: StoredDatabaseSpec) => NodeGroup | undefined }[] {
+  return [
+    { path: '/nodes', group: spec.nodes, of: (other) => other.nodes },
+    ...(spec.master ? [{ path: '/master', group: spec.master, of: (other: StoredDatabaseSpec) => other.master }] : []),
+  ]
+}
+
+function fixed(path: string, is: unknown, wants: unknown, instead: string): Fault[] {
+  if (is === wants) return []
+  const stay = is === undefined ? 'stay unset' : `stay ${JSON.stringify(is)}`
+  return [{ path, message: `must ${stay}; ${instead}` }]
+}
+
+function otherEntries(
+  field: string,
+  is: Record<string, string>,
+  wants: Record<string, string>,
+  instead: (name: string) => string,
+): Fault[] {
+  const names = [...new Set([...Object.keys(is), ...Object.keys(wants)])]
+  return names.flatMap((name) => fixed(pointer(field, name), ownText(is, name), ownText(wants, name), instead(name)))
+}
+
+function ownText(map: Record<string, string>, name: string): string | undefined {
+  return Object.hasOwn(map, name) ? map[name] : undefined
+}
+
+/** A JSON pointer (RFC 6901). */
+function pointer(...pieces: (string | number)[]): string {
+  return pieces.map((piece) => `/${String(piece).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+}
+
+function releaseOf(version: string): number[] {
+  return version.split('.').map(Number)
+}
+
+function compareReleases(some: number[], others: number[]): number {
+  return some.map((part, index) => part - (others[index] ?? 0)).find((difference) => difference !== 0) ?? 0
+}
