@@ -168,16 +168,24 @@ export function createJournal(
     const until = clock.monotonic() + unknownOutcomeMs
     for (let attempt = 0; ; attempt++) {
       try {
-        const written = await cluster.request<Operation>({ method: 'POST', path: pathOf(kinds.Operation, namespace), body: operation })
-        operations.put(written)
-        return written
+        return await create(operation)
       } catch (error) {
-        if (isProblem(error, 'already-exists')) return await takenBy(operation)
         // Without an answer the entry may stand or not. The same name is tried again until that is known.
         if (!isProblem(error, 'cluster-unreachable', 'cluster-error')) throw error
         if (clock.monotonic() >= until) throw unknownOutcome(error)
         await clock.sleep(backoff(pauses, attempt, Math.random()))
       }
+    }
+  }
+
+  async function create(operation: Operation): Promise<Operation | undefined> {
+    try {
+      const written = await cluster.request<Operation>({ method: 'POST', path: pathOf(kinds.Operation, namespace), body: operation })
+      operations.put(written)
+      return written
+    } catch (error) {
+      if (isProblem(error, 'already-exists')) return takenBy(operation)
+      throw error
     }
   }
 

@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { type AcceptRequest, createJournal, type Journal, type Proposal } from '../../../agent/operations/journal.ts'
+import { faultOfChain } from '../../../agent/operations/ledger.ts'
+import type { Operation } from '../../../agent/operations/operation.ts'
+import { systemClock } from '../../../shared/clock.ts'
+import { type Cache, createCache } from '../../../shared/kubernetes/cache.ts'
+import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { createLog } from '../../../shared/log.ts'
+import { connectTo, definitions, install, installObject } from '../../cluster/connected.ts'
+import { startCluster, type TestCluster } from '../../cluster/index.ts'
+
+const log = createLog({ level: 'error', name: 'test' })
+let cluster: TestCluster
+let admin: Cluster
+let namespaces = 0
+
+before(async () => {
+  cluster = await startCluster()
+  admin = await connectTo(cluster)
+  await install(admin, definitions.skerry)
+})
+after(async () => {
+  admin?.close()
+  await cluster?.stop()
+})
+
+/** A namespace of its own, and as many journals over it as there are replicas. */
+async function journals(t: { after(fn: () => Promise<void>): void }, replicas = 1) {
+  const namespace = `journal-${namespaces++}`
+  await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  const made: { journal: Journal; operations: Cache<Operation> }[] = []
+  for (let replica = 0; replica < replicas; replica++) {
+    const operations = createCache<Operation>({ kind: kinds.Operation, namespace }, { cluster: admin, clock: systemClock, log })
+    const journal = createJournal({ namespace }, { cluster: admin, operations, clock: systemClock })
+    await operations.start(AbortSignal.timeout(10_000))
+    await journal.start(AbortSignal.timeout(10_000))
+    t.after(() => operations.stop(0))
+    made.push({ journal, operations })
+  }
+  return { namespace, journals: made.map(({ journal }) => journal) }
+}
+
+let requests = 0
+function request(proposal: Partial<Proposal> | (() => Proposal | undefined), rest: Partial<AcceptRequest> = {}): AcceptRequest {
+  const requestId = `request-${requests++}`
+  const whole: Proposal = {
+    action: 'put',
+    target: { kind: 'project', project: 'harbour' },
+    wanted: { id: 'harbour' },
+    timeoutSeconds: 60,
+    tryOut: [],
+    ...(typeof proposal === 'function' ? {} : proposal),
+  }
+  return { requestedBy: 'cloud', requestId, canonical: requestId, decide: typeof proposal === 'function' ? proposal : () => whole, ...rest }
+}
+
+async function stored(namespace: string): Promise<Operation[]> {
+  const { items } = await admin.request<{ items: Operation[] }>({ method: 'GET', path: pathOf(kinds.Operation, namespace) })
+  return items
+}
+
+describe('journal', () => {
+  test('an accepted request stands in the cluster when accept resolves', async (t) => {
+    const {
+      namespace,
+      journals: [journal],
+    } = await journals(t)
+    const accepted = await (journal as Journal).accept(request({}))
+    assert.equal(accepted.outcome, 'accepted')
+    const [operation] = await stored(namespace)
+    assert.equal(operation?.metadata.name, 'op-0000000001')
+    assert.deepEqual(operation?.spec.wanted, { id: 'harbour' })
+  })
+
+  test('concurrent requests at three replicas make one chain without gaps', async (t) => {
+    const { namespace, journals: all } = await journals(t, 3)
+    const many = Array.from({ length: 90 }, (_, index) =>
+      (all[index % 3] as Journal).accept(request({ target: { kind: 'project', project: `p${index}` } })),
+    )
+    const outcomes = await Promise.all(many)
+    assert.ok(outcomes.every(({ outcome }) => outcome === 'accepted'))
+    const operations = await stored(namespace)
+    assert.deepEqual(
+      operations.map(({ spec }) => spec.sequence),
+      Array.from({ length: 90 }, (_, index) => index + 1),
+    )
+    assert.equal(faultOfChain(operations), undefined)
+  })
+
+  test('a decision is made again when another request came first', async (t) => {
+    const {
+      journals: [first, second],
+    } = await journals(t, 2)
+    // A quota of five: each replica sees its own acceptances only after the fact.
+    const accepted = new Set<number>()
+    const attempts = Array.from({ length: 20 }, (_, index) => {
+      const journal = (index % 2 ? first : second) as Journal
+      const decide = (): Proposal | undefined => {
+        if (journal.all().length >= 5) return undefined
+        return { action: 'put', target: { kind: 'project', project: `q${index}` }, wanted: {}, timeoutSeconds: 1, tryOut: [] }
+      }
+      return journal.accept(request(decide)).then(({ outcome }) => outcome === 'accepted' && accepted.add(index))
+    })
+    await Promise.all(attempts)
+    assert.equal(accepted.size, 5)
+  })
+
+  test('the same key and request returns the same operation, the same key and another request is refused', async (t) => {
+    const {
+      namespace,
+      journals: [journal, other],
+    } = await journals(t, 2)
+    const first = await (journal as Journal).accept(request({}, { idempotencyKey: 'k1', canonical: 'PUT a' }))
+    assert.equal(first.outcome, 'accepted')
+    const again = await (journal as Journal).accept(request({}, { idempotencyKey: 'k1', canonical: 'PUT a' }))
+    assert.equal(again.outcome, 'repeated')
+    await assert.rejects((journal as Journal).accept(request({}, { idempotencyKey: 'k1', canonical: 'PUT b' })), {
+      type: 'idempotency-key-reused',
+    })
+    const sameEverywhere = await Promise.all(
+      [journal, other, journal, other].map((one) =>
+        (one as Journal).accept(request({ target: { kind: 'project', project: 'x' } }, { idempotencyKey: 'k2', canonical: 'PUT x' })),
+      ),
+    )
+    assert.equal(sameEverywhere.filter(({ outcome }) => outcome === 'accepted').length, 1)
+    assert.equal((await stored(namespace)).length, 2)
+  })
+
+  test('the same request again while the first has not ended is the same operation, also without a key', async (t) => {
+    const {
+      namespace,
+      journals: [journal],
+    } = await journals(t)
+    await (journal as Journal).accept(request({}, { canonical: 'PUT same' }))
+    assert.equal((await (journal as Journal).accept(request({}, { canonical: 'PUT same' }))).outcome, 'repeated')
+    assert.equal((await stored(namespace)).length, 1)
+  })
+
+  test('secrets of a request stand in a Secret and nowhere in the operation; a refused request leaves none behind', async (t) => {
+    const {
+      namespace,
+      journals: [journal],
+    } = await journals(t)
+    const secrets = { 'users.0.password': 'correct horse battery' }
+    const accepted = await (journal as Journal).accept(request({ secrets }))
+    assert.ok(accepted.outcome === 'accepted')
+    assert.ok(!JSON.stringify(accepted.operation).includes('correct horse'))
+    const secret = await admin.request({ method: 'GET', path: pathOf(kinds.Secret, namespace, accepted.operation.spec.secretName) })
+    assert.equal(Buffer.from(secret.data['users.0.password'], 'base64').toString(), 'correct horse battery')
+    const tryOut = [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'UPPER', namespace } }]
+    await assert.rejects((journal as Journal).accept(request({ secrets, tryOut })), { type: 'rejected-by-cluster' })
+    const kept = await admin.request({
+      method: 'GET',
+      path: pathOf(kinds.Secret, namespace),
+      query: { labelSelector: 'skerry.dev/operation-secret' },
+    })
+    assert.equal(kept.items.length, 1)
+  })
+
+  test('a write whose answer is lost is found again and not done twice', {
+    skip: process.env.SKERRY_CLUSTER === 'real' && 'only the embedded one can lose answers',
+  }, async (t) => {
+    const {
+      namespace,
+      journals: [journal],
+    } = await journals(t)
+    cluster.faults?.set({ lostAnswerRate: 0.3, errorRate: 0.1 })
+    try {
+      for (let index = 0; index < 30; index++)
+        await (journal as Journal).accept(request({ target: { kind: 'project', project: `l${index}` } }))
+    } finally {
+      cluster.faults?.clear()
+    }
+    const operations = await stored(namespace)
+    assert.equal(operations.length, 30)
+    assert.equal(new Set(operations.map(({ spec }) => spec.target.project)).size, 30)
+    assert.equal(faultOfChain(operations), undefined)
+  })
+
+  test('waiting for the end returns the operation as it is when time is up, and ended when it ends', async (t) => {
+    const {
+      namespace,
+      journals: [journal],
+    } = await journals(t)
+    const accepted = await (journal as Journal).accept(request({}))
+    assert.ok(accepted.outcome === 'accepted')
+    const { name } = accepted.operation.metadata
+    const signal = AbortSignal.timeout(10_000)
+    assert.equal((await (journal as Journal).whenEnded(name, 20, signal)).status?.phase, undefined)
+    const waiting = (journal as Journal).whenEnded(name, 10_000, signal)
+    await admin.request({
+      method: 'PATCH',
+      path: `${pathOf(kinds.Operation, namespace, name)}/status`,
+      contentType: 'application/merge-patch+json',
+      body: { status: { phase: 'Succeeded' } },
+    })
+    assert.equal((await waiting).status?.phase, 'Succeeded')
+    await assert.rejects((journal as Journal).cancel(name, 'cloud'), { type: 'ended' })
+  })
+})

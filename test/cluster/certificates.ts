@@ -1,0 +1,36 @@
+import { generate } from 'selfsigned'
+
+/** PEM texts: a serving certificate, its key, and the authority that signed it. */
+export type ServingCertificate = { ca: string; cert: string; key: string }
+
+/** A certificate for a server on loopback, good for a week, from an authority made for it alone. */
+export async function createServingCertificate(commonName = 'kube-apiserver'): Promise<ServingCertificate> {
+  const notBeforeDate = new Date(Date.now() - 60_000)
+  const notAfterDate = new Date(Date.now() + 7 * 24 * 3600_000)
+  const common = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256', notBeforeDate, notAfterDate } as const
+  const authority = await generate([{ name: 'commonName', value: 'skerry test authority' }], {
+    ...common,
+    extensions: [
+      { name: 'basicConstraints', cA: true, critical: true },
+      { name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true },
+    ],
+  })
+  const server = await generate([{ name: 'commonName', value: commonName }], {
+    ...common,
+    ca: { key: authority.private, cert: authority.cert },
+    extensions: [
+      { name: 'basicConstraints', cA: false, critical: true },
+      { name: 'keyUsage', digitalSignature: true, critical: true },
+      { name: 'extKeyUsage', serverAuth: true },
+      {
+        name: 'subjectAltName',
+        altNames: [
+          { type: 7, ip: '127.0.0.1' },
+          { type: 2, value: 'localhost' },
+          { type: 2, value: 'kubernetes.default.svc' },
+        ],
+      },
+    ],
+  })
+  return { ca: authority.cert, cert: server.cert, key: server.private }
+}

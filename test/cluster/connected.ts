@@ -1,0 +1,76 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { parseAllDocuments } from 'yaml'
+import { systemClock } from '../../shared/clock.ts'
+import { type Cluster, connectCluster } from '../../shared/kubernetes/connection.ts'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import type { TestCluster } from './index.ts'
+
+/** What Skerry's own definitions and the Crate Operator's are read from, relative to the root of the checkout. */
+export const definitions = {
+  skerry: ['deploy/crds/projects.yaml', 'deploy/crds/operations.yaml'],
+  crateDB: ['test/cluster/crds/cratedbs.yaml'],
+}
+
+/** A connection with the rights of a token's bearer, the administrator when left out. Close it when done. */
+export async function connectTo(cluster: TestCluster, token?: string): Promise<Cluster> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'skerry-kubeconfig-'))
+  const kubeconfig = path.join(directory, 'kubeconfig')
+  await writeFile(kubeconfig, cluster.kubeconfig(token), { mode: 0o600 })
+  try {
+    return await connectCluster({ kubeconfig, serviceAccountDir: '' }, { clock: systemClock })
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+}
+
+/** Where the API server serves the kinds of an installation; the programs themselves touch none of them. */
+const plurals: Record<string, string> = {
+  CustomResourceDefinition: 'customresourcedefinitions',
+  ClusterRole: 'clusterroles',
+  ClusterRoleBinding: 'clusterrolebindings',
+  Role: 'roles',
+  RoleBinding: 'rolebindings',
+  ServiceAccount: 'serviceaccounts',
+  Namespace: 'namespaces',
+}
+
+/** Applies every document of the files, and waits until the API server serves the kinds that they define. */
+export async function install(admin: Cluster, files: string[]): Promise<void> {
+  for (const file of files)
+    for (const document of parseAllDocuments(await readFile(file, 'utf8'))) {
+      const object = document.toJS() as KubernetesObject
+      await installObject(admin, object)
+      if (object.kind === 'CustomResourceDefinition') await whenServed(admin, object)
+    }
+}
+
+/** Applies one object of an installation. */
+export async function installObject(admin: Cluster, object: KubernetesObject): Promise<void> {
+  const { apiVersion, kind, metadata } = object
+  const plural = plurals[kind]
+  if (plural === undefined) throw new TypeError(`${kind} is not a kind of an installation`)
+  const group = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`
+  const scope = metadata.namespace === undefined ? '' : `/namespaces/${metadata.namespace}`
+  await admin.request({
+    method: 'PATCH',
+    path: `${group}${scope}/${plural}/${metadata.name}`,
+    query: { fieldManager: 'skerry-install', force: true },
+    contentType: 'application/apply-patch+yaml',
+    body: object,
+  })
+}
+
+async function whenServed(admin: Cluster, { spec }: KubernetesObject): Promise<void> {
+  const path = `/apis/${spec.group}/${spec.versions[0].name}/${spec.names.plural}`
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await admin.request({ method: 'GET', path, query: { limit: 1 } })
+      return
+    } catch (error) {
+      if (attempt === 100) throw error
+      await systemClock.sleep(50)
+    }
+  }
+}
