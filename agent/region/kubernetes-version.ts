@@ -1,0 +1,49 @@
+import { backoff, type Clock } from '../../shared/clock.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import type { Part } from '../../shared/lifecycle.ts'
+import type { Log } from '../../shared/log.ts'
+
+/** The version of the control plane, `v1.35.2`; undefined until it was first read. */
+export type KubernetesVersion = Part & { readonly current: string | undefined }
+
+/** No watch tells of an upgrade of the control plane. It takes longer than this, in milliseconds. */
+const refreshMs = 10 * 60_000
+const pauses = { baseMs: 1_000, capMs: 60_000 }
+
+/** Asks for the version at start and again now and then. It is ready at once: nothing depends on it. */
+export function createKubernetesVersion({ cluster, clock, log }: { cluster: Cluster; clock: Clock; log: Log }): KubernetesVersion {
+  const ending = new AbortController()
+  let current: string | undefined
+  let running: Promise<void> | undefined
+
+  async function run(signal: AbortSignal): Promise<void> {
+    let failures = 0
+    while (!signal.aborted) {
+      try {
+        const { gitVersion } = await cluster.request<{ gitVersion: string }>({ method: 'GET', path: '/version', signal })
+        if (gitVersion !== current) log.info({ from: current, to: gitVersion }, 'version of the control plane')
+        current = gitVersion
+        failures = 0
+      } catch (error) {
+        if (!signal.aborted) log.debug({ err: error }, 'version of the control plane not read')
+        failures++
+      }
+      const pause = failures === 0 ? refreshMs : Math.max(1, backoff(pauses, failures, Math.random()))
+      await clock.sleep(pause, signal).catch(() => {})
+    }
+  }
+
+  return {
+    name: 'version of the control plane',
+    get current() {
+      return current
+    },
+    async start() {
+      running = run(ending.signal)
+    },
+    async stop() {
+      ending.abort()
+      await running
+    },
+  }
+}

@@ -1,0 +1,31 @@
+import type { Clock } from '../../shared/clock.ts'
+import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
+import type { Log } from '../../shared/log.ts'
+
+/** What is kept of the Deployment of the Crate Operator. */
+export type OperatorView = {
+  metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion'>
+  replicas: number
+  readyReplicas: number
+  image: string | undefined
+}
+
+/** Follows the Deployment of the Crate Operator, and no other. */
+export function createOperatorCache(
+  { namespace, name }: { namespace: string; name: string },
+  tools: { cluster: Cluster; clock: Clock; log: Log },
+): Cache<OperatorView> {
+  return createCache<OperatorView>({ kind: kinds.Deployment, namespace, fieldSelector: `metadata.name=${name}`, view: operatorView }, tools)
+}
+
+function operatorView({ metadata, spec, status }: KubernetesObject): OperatorView {
+  const { name, namespace, resourceVersion } = metadata
+  return {
+    metadata: { name, ...(namespace !== undefined && { namespace }), ...(resourceVersion !== undefined && { resourceVersion }) },
+    replicas: spec?.replicas ?? 1,
+    readyReplicas: status?.readyReplicas ?? 0,
+    image: spec?.template?.spec?.containers?.[0]?.image,
+  }
+}

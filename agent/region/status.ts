@@ -1,0 +1,170 @@
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import { readDatabase } from '../resources/cratedb.ts'
+import type { StorageClassFacts } from '../resources/kind.ts'
+import { readProject } from '../resources/project.ts'
+import { formatBytes, parseBytes, parseMillicores } from '../resources/quantity.ts'
+import type { OperatorView } from './operator.ts'
+
+/** A node of the cluster, in the words in which clouds ask for hosts. */
+export type Host = {
+  hostname: string
+  control_plane: boolean
+  /** The kubelet's: `v1.35.2`. */
+  k8s_version: string
+  arch: string
+  os: string
+  ready: boolean
+  /** New pods may be placed on it: it is neither cordoned nor about to go. */
+  schedulable: boolean
+  /** The taint that keeps it for pods of one kind, such as `cratedb=shared:NoSchedule`; null on an ordinary node. */
+  specialised: { key: string; value: string; effect: string } | null
+}
+
+type Taint = { key: string; value?: string; effect: string }
+type NodeCondition = { type: string; status: string }
+
+const controlPlaneLabels = [
+  'node-role.kubernetes.io/control-plane',
+  'node-role.kubernetes.io/master',
+  'node-role.kubernetes.io/controlplane',
+]
+
+/** The nodes, by name. Pure, as everything here: from what the caches hold. */
+export function hostsOf(nodes: Iterable<KubernetesObject>): Host[] {
+  return [...nodes].map(hostOf).sort((a, b) => (a.hostname < b.hostname ? -1 : 1))
+}
+
+function hostOf({ metadata, spec = {}, status = {} }: KubernetesObject): Host {
+  const { kubeletVersion = '', architecture = '', operatingSystem = '' } = status.nodeInfo ?? {}
+  const addresses: { type: string; address: string }[] = status.addresses ?? []
+  const taint = specialisedTaint(spec.taints ?? [])
+  return {
+    hostname: metadata.labels?.['kubernetes.io/hostname'] ?? addresses.find(({ type }) => type === 'Hostname')?.address ?? metadata.name,
+    control_plane: controlPlaneLabels.some((label) => metadata.labels?.[label] !== undefined),
+    k8s_version: kubeletVersion,
+    arch: architecture || (metadata.labels?.['kubernetes.io/arch'] ?? ''),
+    os: operatingSystem || (metadata.labels?.['kubernetes.io/os'] ?? ''),
+    ready: isReady(status.conditions),
+    schedulable: spec.unschedulable !== true && metadata.deletionTimestamp === undefined,
+    specialised: taint ? { key: taint.key, value: taint.value ?? '', effect: taint.effect } : null,
+  }
+}
+
+function isReady(conditions: NodeCondition[] = []): boolean {
+  return conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
+}
+
+/** The first taint that somebody chose. Kubernetes' own say how a node is, and that it carries the control plane. */
+function specialisedTaint(taints: Taint[]): Taint | undefined {
+  return taints.find(
+    ({ key, effect }) => effect !== 'PreferNoSchedule' && !/^(node(-role)?|node\.cloudprovider)\.kubernetes\.io\//.test(key),
+  )
+}
+
+/** The storage classes, by name. `reclaims` is whether a volume goes with its claim. */
+export function storageClassesOf(classes: Iterable<KubernetesObject>): StorageClassFacts[] {
+  const facts = [...classes].map(({ metadata, provisioner, allowVolumeExpansion, reclaimPolicy }) => ({
+    name: metadata.name,
+    provisioner: String(provisioner ?? ''),
+    expandable: allowVolumeExpansion === true,
+    reclaims: (reclaimPolicy ?? 'Delete') === 'Delete',
+    isDefault: metadata.annotations?.['storageclass.kubernetes.io/is-default-class'] === 'true',
+  }))
+  return facts.sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** Cores as a number, bytes as a quantity. */
+export type Amounts = { cpu: number; memory: string }
+
+export type Capacity = {
+  /** What pods may request in all on the hosts that are ready, schedulable and not kept for something else. */
+  allocatable: Amounts & { hosts: number }
+  /** What the databases ask for by their specs, suspended ones nothing but their storage. Heap-dump volumes are not in it. */
+  requested: Amounts & { storage: string; nodes: number; databases: number }
+  /** The sum of the projects' quotas. A quota that leaves a resource open counts for nothing there: `open` counts such projects. */
+  promised: Amounts & { storage: string; databases: number; open: { cpu: number; memory: number; storage: number; databases: number } }
+}
+
+/** What the cluster has, what of it the databases ask for, and what the quotas allow them to. */
+export function capacityOf({
+  nodes,
+  databases,
+  projects,
+}: {
+  nodes: Iterable<KubernetesObject>
+  databases: Iterable<KubernetesObject>
+  projects: Iterable<KubernetesObject>
+}): Capacity {
+  return { allocatable: allocatableOf(nodes), requested: requestedOf(databases), promised: promisedOf(projects) }
+}
+
+function allocatableOf(nodes: Iterable<KubernetesObject>): Capacity['allocatable'] {
+  const usable = [...nodes].filter((node) => {
+    const { ready, schedulable, specialised } = hostOf(node)
+    const taints: Taint[] = node.spec?.taints ?? []
+    return ready && schedulable && specialised === null && taints.every(({ effect }) => effect === 'PreferNoSchedule')
+  })
+  const has = usable.map(({ status }) => status?.allocatable ?? {})
+  return { cpu: cores(has.map(({ cpu }) => cpu)), memory: bytes(has.map(({ memory }) => ({ size: memory }))), hosts: usable.length }
+}
+
+function requestedOf(databases: Iterable<KubernetesObject>): Capacity['requested'] {
+  const specs = [...databases].map(readDatabase)
+  const groups = specs.flatMap(({ nodes, master, suspended }) =>
+    [nodes, ...(master ? [master] : [])].map((group) => ({ ...group, suspended })),
+  )
+  const running = groups.filter(({ suspended }) => !suspended)
+  return {
+    cpu: cores(running.map(({ cpu, count }) => cpu * count)),
+    memory: bytes(running.map(({ memory, count }) => ({ size: memory, times: count }))),
+    storage: bytes(groups.map(({ disk, count }) => ({ size: disk.size, times: count * disk.count }))),
+    nodes: running.reduce((sum, { count }) => sum + count, 0),
+    databases: specs.length,
+  }
+}
+
+function promisedOf(projects: Iterable<KubernetesObject>): Capacity['promised'] {
+  const quotas = [...projects].map((project) => readProject(project).quota ?? {})
+  const open = (field: 'cpu' | 'memory' | 'storage' | 'databases') => quotas.filter((quota) => quota[field] === undefined).length
+  return {
+    cpu: cores(quotas.map(({ cpu }) => cpu)),
+    memory: bytes(quotas.map(({ memory }) => ({ size: memory }))),
+    storage: bytes(quotas.map(({ storage }) => ({ size: storage }))),
+    databases: quotas.reduce((sum, { databases = 0 }) => sum + databases, 0),
+    open: { cpu: open('cpu'), memory: open('memory'), storage: open('storage'), databases: open('databases') },
+  }
+}
+
+/** The sum, rounded to what Kubernetes counts in: thousandths of a core. */
+function cores(amounts: (number | string | undefined)[]): number {
+  return amounts.reduce<number>((sum, amount) => sum + (amount === undefined ? 0 : (parseMillicores(amount) ?? 0)), 0) / 1000
+}
+
+function bytes(amounts: { size: string | undefined; times?: number }[]): string {
+  return formatBytes(amounts.reduce((sum, { size, times = 1 }) => sum + (parseBytes(size ?? '') ?? 0n) * BigInt(times), 0n))
+}
+
+/** How the Crate Operator is. `unknown` until its Deployment was looked for. */
+export type OperatorState = {
+  state: 'running' | 'not-ready' | 'scaled-down' | 'missing' | 'unknown'
+  version: string | null
+  namespace: string
+  deployment: string
+}
+
+/** @param cache what `createOperatorCache` made for the same name */
+export function operatorStateOf(
+  cache: { readonly synced: boolean; get(key: string): OperatorView | undefined },
+  { namespace, name }: { namespace: string; name: string },
+): OperatorState {
+  const view = cache.get(`${namespace}/${name}`)
+  const where = { namespace, deployment: name }
+  if (!view) return { state: cache.synced ? 'missing' : 'unknown', version: null, ...where }
+  const state = view.readyReplicas > 0 ? 'running' : view.replicas === 0 ? 'scaled-down' : 'not-ready'
+  return { state, version: tagOf(view.image), ...where }
+}
+
+/** The tag of an image; a digest, or none, says no version. */
+function tagOf(image: string | undefined): string | null {
+  return /:([^:/@]+)(@.*)?$/.exec(image ?? '')?.[1] ?? null
+}
