@@ -25,7 +25,7 @@ export type ResourceRequest = ApiRequest & {
   user: User
   userAgent: string
   mediaType: string
-  text: string
+  body: Buffer
 }
 
 export type Services = { core: Core; rbac: Rbac; tokens: Tokens }
@@ -69,14 +69,14 @@ function list({ core }: Services, { type, target, query, form }: ResourceRequest
 
 async function create({ core, rbac }: Services, request: ResourceRequest): Promise<Answer> {
   const { type, target, user } = request
-  const document = (await parseDocument(request.text, request.mediaType)) as Json
+  const document = (await parseDocument(request.body, request.mediaType)) as Json
   if (!type.verbs.includes('get')) return json(201, answerReview(rbac, user, type.kind, document))
   checkStrictly(request, document)
   return one(201, createObject(core, type, target.namespace, document, writeOptions(request, 'CreateOptions')), request)
 }
 
 async function update({ core }: Services, request: ResourceRequest): Promise<Answer> {
-  const document = (await parseDocument(request.text, request.mediaType)) as Json
+  const document = (await parseDocument(request.body, request.mediaType)) as Json
   checkStrictly(request, document)
   return one(
     200,
@@ -98,9 +98,11 @@ async function patch({ core }: Services, request: ResourceRequest): Promise<Answ
   if (!accepted.includes(mediaType)) throw unsupportedMediaType(accepted)
   const force = query.get('force') === 'true'
   checkPatchOptions(mediaType, query.get('fieldManager'), force)
-  const document = (await parseDocument(request.text, mediaType, accepted)) as Json
+  const document = (await parseDocument(request.body, mediaType, accepted)) as Json
   const options = writeOptions(request, 'PatchOptions')
   if (mediaType === 'application/apply-patch+yaml') {
+    if (!isMap(document) || !document.kind || !document.apiVersion)
+      throw badRequest("Object 'Kind' is missing in the configuration to apply")
     checkStrictly(request, document)
     const { entry, created } = applyObject(core, target, document, force, options)
     return one(created ? 201 : 200, entry, request)
@@ -122,7 +124,7 @@ function patched(mediaType: string, current: KubeObject, document: Json, type: R
 
 async function remove({ core }: Services, request: ResourceRequest): Promise<Answer> {
   const { type, target } = request
-  const { dryRun, ...options } = deleteOptions(await parseDocument(request.text, request.mediaType), request.query)
+  const { dryRun, ...options } = deleteOptions(await parseDocument(request.body, request.mediaType), request.query)
   const { removed, entry } = deleteObject(core, target, options, { ...writeOptions(request, 'DeleteOptions'), dryRun })
   if (!removed || type.bucket === '/pods') return one(200, entry, request)
   const { name, uid } = entry.object.metadata
@@ -132,7 +134,7 @@ async function remove({ core }: Services, request: ResourceRequest): Promise<Ans
 
 async function removeAll({ core }: Services, request: ResourceRequest): Promise<Answer> {
   const { type, target, query, form } = request
-  const { dryRun, ...options } = deleteOptions(await parseDocument(request.text, request.mediaType), query)
+  const { dryRun, ...options } = deleteOptions(await parseDocument(request.body, request.mediaType), query)
   const { namespace } = target
   const selector = selectorOf(type, query)
   const chosen = core.store
@@ -161,7 +163,7 @@ async function createToken({ core, tokens }: Services, request: ResourceRequest)
   const { type, namespace, name } = request.target
   const account = core.lookup.get('/serviceaccounts', namespace, name)
   if (!account) throw notFound(type, name)
-  const document = ((await parseDocument(request.text, request.mediaType)) ?? {}) as Json
+  const document = ((await parseDocument(request.body, request.mediaType)) ?? {}) as Json
   const seconds = document.spec?.expirationSeconds ?? 3600
   const { token, expires } = tokens.issue(account, seconds, document.spec?.audiences?.length ? document.spec.audiences : undefined)
   const status = { token, expirationTimestamp: `${expires.toISOString().slice(0, 19)}Z` }
@@ -171,7 +173,7 @@ async function createToken({ core, tokens }: Services, request: ResourceRequest)
 
 /** `POST pods/<name>/eviction` */
 async function evict({ core }: Services, request: ResourceRequest): Promise<Answer> {
-  const document = ((await parseDocument(request.text, request.mediaType)) ?? {}) as Json
+  const document = ((await parseDocument(request.body, request.mediaType)) ?? {}) as Json
   const options = deleteOptions(document.deleteOptions, request.query)
   deleteObject(core, { ...request.target, subresource: '' }, options, { ...writeOptions(request, 'DeleteOptions'), dryRun: options.dryRun })
   return json(201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 })
@@ -179,7 +181,7 @@ async function evict({ core }: Services, request: ResourceRequest): Promise<Answ
 
 /** `POST pods/<name>/binding`: what a scheduler does. */
 async function bind({ core }: Services, request: ResourceRequest): Promise<Answer> {
-  const document = ((await parseDocument(request.text, request.mediaType)) ?? {}) as Json
+  const document = ((await parseDocument(request.body, request.mediaType)) ?? {}) as Json
   const { type, namespace, name } = request.target
   const bucket = core.store.bucket(type.bucket)
   const existing = bucket.get(namespace, name)

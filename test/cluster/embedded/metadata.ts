@@ -1,6 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto'
 import { equal, isMap, type Json, type KubeObject, type ObjectMeta, timestamp } from './object.ts'
 import { apiVersionOf, type ResourceType } from './resources.ts'
+import { checkShapes, dropNulls } from './shapes.ts'
 import { badRequest, type Cause, cause, conflict, invalid } from './status.ts'
 
 const label = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
@@ -87,7 +88,18 @@ export function checkMetadata(type: ResourceType, object: KubeObject, old: KubeO
     ...checkAnnotations(metadata.annotations),
     ...checkOwners(metadata.ownerReferences),
   ]
-  for (const finalizer of metadata.finalizers ?? []) faults.push(...checkQualified(finalizer, 'metadata.finalizers'))
+  for (const finalizer of metadata.finalizers ?? []) {
+    faults.push(...checkQualified(finalizer, 'metadata.finalizers'))
+    // the real server asks this of its own kinds only
+    if (
+      !type.custom &&
+      type.kind !== 'CustomResourceDefinition' &&
+      !finalizer.includes('/') &&
+      !['orphan', 'foregroundDeletion', 'kubernetes'].includes(finalizer)
+    ) {
+      faults.push(cause.invalid('metadata.finalizers', finalizer, 'name is neither a standard finalizer name nor is it fully qualified'))
+    }
+  }
   if (!old?.metadata.deletionTimestamp) return faults
   const added = (metadata.finalizers ?? []).filter((each) => !old.metadata.finalizers?.includes(each))
   if (added.length > 0) {
@@ -149,7 +161,12 @@ export function incoming(type: ResourceType, namespace: string | undefined, docu
       throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`)
     }
   }
-  return { ...document, apiVersion: type.storageApiVersion, kind: type.kind, metadata }
+  const object = { ...document, apiVersion: type.storageApiVersion, kind: type.kind, metadata }
+  if (!type.custom) {
+    dropNulls(object)
+    checkShapes(type.kind, type.version, object)
+  }
+  return object
 }
 
 /** Gives a new object what the server gives it: name, uid, time of creation, generation. */

@@ -8,9 +8,14 @@ import { createObject } from './writes.ts'
 
 const namespacesBucket = '/namespaces'
 
-/** Refuses to create in a namespace that does not exist (404) or goes (403). */
+const lasting = ['default', 'kube-system', 'kube-public']
+
+/** Refuses to create in a namespace that does not exist (404) or goes (403), and to delete those that a cluster needs (403). */
 export function namespaceAdmission(core: Core): (attempt: Attempt) => void {
-  return ({ operation, type, namespace, object }) => {
+  return ({ operation, type, namespace, object, old }) => {
+    if (operation === 'delete' && type.bucket === namespacesBucket && lasting.includes(old?.metadata.name ?? '')) {
+      throw forbidden(type, old?.metadata.name ?? '', 'this namespace may not be deleted')
+    }
     if (operation !== 'create' || namespace === undefined) return
     const found = core.store.bucket(namespacesBucket).get(undefined, namespace)?.object
     if (!found) throw notFound({ group: '', plural: 'namespaces', kind: 'Namespace' }, namespace)
@@ -77,7 +82,7 @@ function drain(core: Core, namespace: string): void {
     const left = bucket.list(namespace)
     if (left.length > 0)
       remaining.set(
-        type.group ? `${type.plural}.${type.group}` : type.plural,
+        `${type.plural}.${type.group}`,
         left.map(({ object }) => object),
       )
   }

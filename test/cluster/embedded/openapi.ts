@@ -53,7 +53,7 @@ function pathsOf(type: ResourceType): [string, Json][] {
     'x-kubernetes-group-version-kind': kind,
   })
   const patchTypes = ['application/apply-patch+yaml', 'application/json-patch+json', 'application/merge-patch+json']
-  if (!type.custom) patchTypes.push('application/strategic-merge-patch+json')
+  // strategic merge patches are left out for built-in kinds: kubectl would look for merge keys in schemas that name no fields
   const content = Object.fromEntries(patchTypes.map((mediaType) => [mediaType, { schema: { type: 'object' } }]))
   const collection = { get: does('list'), ...(type.verbs.includes('create') ? { post: does('post', writing) } : {}) }
   if (!type.verbs.includes('get')) return [[base, collection]]

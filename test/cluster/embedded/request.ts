@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { decodeProtobuf, protobufType } from './protobuf.ts'
 import type { Attributes } from './rbac.ts'
 import { ApiError, badRequest, cause, invalid, unsupportedMediaType } from './status.ts'
 
@@ -82,8 +83,8 @@ export function isDryRun(query: URLSearchParams, kind: string): boolean {
 
 const bodyLimit = 3 * 1024 * 1024
 
-/** The body of a request as text. Throws 413 beyond 3 MiB, as the real server does. */
-export async function readBody(request: IncomingMessage): Promise<string> {
+/** The body of a request. Throws 413 beyond 3 MiB, as the real server does. */
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request) {
@@ -91,17 +92,22 @@ export async function readBody(request: IncomingMessage): Promise<string> {
     if (size > bodyLimit) throw new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${bodyLimit}`)
     chunks.push(chunk)
   }
-  return (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString('utf8')
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
 }
 
 export const mediaTypeOf = (request: IncomingMessage): string => (request.headers['content-type'] ?? '').split(';')[0]?.trim() ?? ''
 
 const documentTypes = ['application/json', 'application/yaml']
 
-/** The document in a body: JSON, or YAML where the type allows it. Throws 400 when it does not parse, 415 for other types. */
-export async function parseDocument(text: string, mediaType: string, accepted = documentTypes): Promise<unknown> {
+/** The document in a body: JSON, YAML, or protobuf of the kinds that kubectl sends so. Throws 400 when it does not parse, 415 for other types. */
+export async function parseDocument(body: Buffer, mediaType: string, accepted = documentTypes): Promise<unknown> {
+  if (mediaType === protobufType && accepted === documentTypes) {
+    const document = decodeProtobuf(body)
+    if (document !== undefined) return document
+  }
   if (mediaType && !accepted.includes(mediaType)) throw unsupportedMediaType(accepted)
-  if (!text) return undefined
+  if (body.length === 0) return undefined
+  const text = body.toString('utf8')
   try {
     return JSON.parse(text)
   } catch (error) {

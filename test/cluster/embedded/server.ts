@@ -30,6 +30,8 @@ const version = {
 /** A watcher that reads so slowly that this much waits for it is cut off, as the real server does. In bytes. */
 const watchBacklog = 64 * 1024 * 1024
 
+const noBody = Buffer.alloc(0)
+
 /** The HTTP front: TLS, authentication, access, routing, injected faults. */
 export class ApiServer {
   readonly #services: Services
@@ -113,7 +115,7 @@ export class ApiServer {
       user,
       userAgent: request.headers['user-agent'] ?? '',
       mediaType: mediaTypeOf(request),
-      text: parsed.method === 'GET' ? '' : await readBody(request),
+      body: parsed.method === 'GET' ? noBody : await readBody(request),
     }
     if (parsed.verb === 'watch') return this.#watch(response, full)
     return answer(this.#services, full)
