@@ -1,9 +1,9 @@
 import { age, nameColumn } from './columns.ts'
 import type { Core } from './core.ts'
 import { compileJsonPath } from './json-path.ts'
-import { isMap, type Json, type KubeObject, timestamp } from './object.ts'
+import { clone, isMap, type Json, type KubeObject, timestamp } from './object.ts'
 import { allVerbs, type Column, type KindRules, type ResourceType } from './resources.ts'
-import { fieldTypeOf, type Schema } from './schema.ts'
+import { applyDefaults, fieldTypeOf, prune, type Schema } from './schema.ts'
 import { type Cause, cause } from './status.ts'
 
 export const crdBucket = 'apiextensions.k8s.io/customresourcedefinitions'
@@ -145,7 +145,7 @@ function printerColumns(given: Json[] | undefined): Column[] {
     const read = compileJsonPath(jsonPath) ?? (() => [])
     const value = (object: KubeObject): unknown => {
       const values = read(object)
-      if (values.length === 0) return type === 'date' ? undefined : type === 'string' ? '' : null
+      if (values.length === 0) return null
       if (type === 'date') return age(values[0])
       return type === 'string' ? values.map((each) => (typeof each === 'string' ? each : JSON.stringify(each))).join(' ') : values[0]
     }
@@ -172,7 +172,17 @@ export function establishDefinitions(core: Core, unserved: (bucket: string) => v
     if (crd.metadata.deletionTimestamp) return
     registry.removeBucket(served)
     registry.add(typesOf(crd))
+    const schema = registry.stored(served)?.custom?.schema
+    if (previous && schema) store.bucket(served).rewrite((object) => decoded(object, schema))
   })
+}
+
+/** An object as the real server reads it back under a schema that changed since it was written: pruned, with defaults. */
+function decoded(object: KubeObject, schema: Schema): KubeObject {
+  const copy = clone(object)
+  prune(copy, schema, true)
+  applyDefaults(copy, schema, true)
+  return copy
 }
 
 /** The status of an established definition. */

@@ -1,5 +1,5 @@
 import type { Json, KubeObject } from './object.ts'
-import { apiVersionOf, type ResourceType } from './resources.ts'
+import { apiVersionOf, type Column, type ResourceType } from './resources.ts'
 import { notAcceptable } from './status.ts'
 import type { Entry } from './store.ts'
 
@@ -27,10 +27,15 @@ export function representationOf(accept: string | undefined, query: URLSearchPar
 
 const partial = ({ metadata }: KubeObject): Json => ({ kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata })
 
+function cellOf(column: Column, object: KubeObject): unknown {
+  const value = column.value(object)
+  return value === undefined ? '' : value
+}
+
 function rowOf(entry: Entry, type: ResourceType, rows: 'Object' | 'Metadata' | 'None'): Json {
   const { object } = entry
   return {
-    cells: type.columns.map((column) => column.value(object) ?? (column.type === 'string' ? '' : null)),
+    cells: type.columns.map((column) => cellOf(column, object)),
     ...(rows === 'None' ? {} : { object: rows === 'Object' ? JSON.parse(entry.json(apiVersionOf(type))) : partial(object) }),
   }
 }

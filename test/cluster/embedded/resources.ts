@@ -10,6 +10,7 @@ export type Column = {
   format?: string
   description?: string
   priority: number
+  /** Undefined prints as nothing, null is said to be missing. */
   value(object: KubeObject): unknown
 }
 

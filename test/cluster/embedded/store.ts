@@ -138,6 +138,13 @@ export class Bucket {
     for (const watcher of this.watchers) watcher(change)
   }
 
+  /** Replaces what every object reads as, without a change of revision and without an event. */
+  rewrite(read: (object: KubeObject) => KubeObject): void {
+    for (const entries of this.#namespaces.values()) {
+      for (const [name, entry] of entries) entries.set(name, new Entry(read(entry.object), entry.revision))
+    }
+  }
+
   /** Forgets all history up to a revision. */
   compact(revision: number): void {
     this.changes = this.since(revision)
