@@ -5,8 +5,8 @@ import type { Operation, OperationSpec } from './operation.ts'
 /** The last entry of the ledger: what the next one is chained to. */
 export type LedgerHead = { sequence: number; hash: string }
 
-/** The head of a ledger without entries. */
-export const emptyLedger: LedgerHead = { sequence: 0, hash: '' }
+/** The head of a ledger without entries: what the first entry is chained to. */
+export const emptyLedger: LedgerHead = { sequence: 0, hash: `sha256:${'0'.repeat(64)}` }
 
 /** The entry after `head`, with its place in the chain and its hash. */
 export function chainEntry(head: LedgerHead, entry: Omit<OperationSpec, 'sequence' | 'previousHash' | 'hash'>): OperationSpec {

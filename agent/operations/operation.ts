@@ -21,7 +21,7 @@ export type Operation = KubernetesObject & {
 export type OperationSpec = {
   /** From 1 on, without gaps. */
   sequence: number
-  /** Hash of the entry before; empty in the first. */
+  /** Hash of the entry before; all zeros in the first. */
   previousHash: string
   /** `sha256:` and 64 hex digits, over the canonical JSON (RFC 8785) of the spec without this field. */
   hash: string
