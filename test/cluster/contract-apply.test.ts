@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { expectCode, expectFailure, startContract, uniqueName } from './contract.ts'
+import { definitionOf, expectCode, expectFailure, startContract, uniqueName } from './contract.ts'
 import type { Answer, Body } from './http.ts'
 
 const contract = await startContract()
@@ -246,31 +246,13 @@ test('containers and their variables merge by name at every depth', async () => 
 })
 
 test('custom objects follow the list types of their definition; without one a list is atomic', async () => {
-  const group = `${uniqueName('apply')}.example`
   const item = { type: 'object', required: ['name'], properties: { name: { type: 'string' }, depth: { type: 'integer' } } }
   const properties = {
     buoys: { type: 'array', 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'], items: item },
     marks: { type: 'array', 'x-kubernetes-list-type': 'set', items: { type: 'string' } },
     plain: { type: 'array', items: item },
   }
-  await contract.define({
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: `channels.${group}` },
-    spec: {
-      group,
-      scope: 'Namespaced',
-      names: { kind: 'Channel', plural: 'channels' },
-      versions: [
-        {
-          name: 'v1',
-          served: true,
-          storage: true,
-          schema: { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties } } } },
-        },
-      ],
-    },
-  })
+  const { group } = (await contract.define(definitionOf('Channel', { spec: { type: 'object', properties } }))).spec
   const channel = (spec: Body) => ({ apiVersion: `${group}/v1`, kind: 'Channel', metadata: { name: 'north' }, spec })
   expectCode(await apply('one', channel({ buoys: [{ name: 'a', depth: 1 }], marks: ['x'], plain: [{ name: 'p' }] })), 201)
   const both = expectCode(await apply('two', channel({ buoys: [{ name: 'b', depth: 2 }], marks: ['y'] })), 200)

@@ -19,6 +19,8 @@ export type Contract = {
   namespace(): Promise<string>
   /** Creates a definition and waits until its objects are served; resolves with the definition as it stands then. */
   define(definition: Body): Promise<Body>
+  /** Where the objects of a definition are served in a new namespace. */
+  pathOf(definition: Body): Promise<string>
 }
 
 /** Starts the cluster that `SKERRY_CLUSTER` names, and stops it after the last test of the calling file. */
@@ -33,15 +35,18 @@ export async function startContract(): Promise<Contract> {
     await cluster.stop()
   })
 
+  async function namespace(): Promise<string> {
+    const name = uniqueName('contract')
+    expectCode(await http.post('/api/v1/namespaces', { metadata: { name } }), 201)
+    made.push(`/api/v1/namespaces/${name}`)
+    return name
+  }
+
   return {
     cluster,
     http,
-    async namespace() {
-      const name = uniqueName('contract')
-      expectCode(await http.post('/api/v1/namespaces', { metadata: { name } }), 201)
-      made.push(`/api/v1/namespaces/${name}`)
-      return name
-    },
+    namespace,
+    pathOf: async ({ spec }) => `/apis/${spec.group}/v1/namespaces/${await namespace()}/${spec.names.plural}`,
     async define(definition) {
       const { name } = expectCode(await http.post(crds, definition), 201).metadata
       made.push(`${crds}/${name}`)
@@ -56,6 +61,25 @@ export const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 
 export function uniqueName(prefix: string): string {
   return `${prefix}-${randomBytes(4).toString('hex')}`
+}
+
+/**
+ * A definition of one kind with one version `v1`, in a group that no other test uses.
+ *
+ * @param kind `Boat` is served as `boats`
+ * @param properties of the schema, beside apiVersion, kind and metadata; left out, any field is pruned
+ * @param more of the version: `subresources`, `additionalPrinterColumns`
+ */
+export function definitionOf(kind: string, properties: Body = {}, more: Body = {}): Body {
+  const plural = `${kind.toLowerCase()}s`
+  const group = `${uniqueName(plural)}.example`
+  const schema = { openAPIV3Schema: { type: 'object', properties } }
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.${group}` },
+    spec: { group, scope: 'Namespaced', names: { kind, plural }, versions: [{ name: 'v1', served: true, storage: true, schema, ...more }] },
+  }
 }
 
 /** A YAML file beside the tests, parsed. */
@@ -83,10 +107,21 @@ export function expectFailure(answer: Answer, code: number, reason: string, mess
   return answer.body
 }
 
-/** The causes of a 422, as `field: reason`, sorted. */
+/** The causes of a 422, as `field: reason`, sorted, each once: the real API server tells some of them twice. */
 export function causesOf(status: Body): string[] {
   const causes: Body[] = status.details?.causes ?? []
-  return causes.map(({ field, reason }) => `${field}: ${reason}`).sort()
+  return [...new Set(causes.map(({ field, reason }) => `${field}: ${reason}`))].sort()
+}
+
+/** The fields that a 422 names, without the places of list items: up to Kubernetes 1.22 they are left out for custom objects. */
+export function fieldsOf(status: Body): string[] {
+  const causes: Body[] = status.details?.causes ?? []
+  return [...new Set(causes.map(({ field }) => withoutPlaces(field)))].sort()
+}
+
+/** `spec.crew.role` for `spec.crew[1].role`. */
+export function withoutPlaces(text: string): string {
+  return text.replace(/\[\d+\]/g, '')
 }
 
 /** Resolves once `holds` does, with what it returned; asks again every 50 ms and fails after `withinMs`. */

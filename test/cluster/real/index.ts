@@ -46,8 +46,10 @@ async function startControlPlane(daemons: Daemons, binaries: Binaries, certifica
   const etcd = daemons.start('etcd', binaries.etcd, etcdArgs(daemons.folder, etcdPort))
   const startApiServer = () => daemons.start('kube-apiserver', binaries['kube-apiserver'], apiServerArgs(daemons.folder, apiPort, etcdPort))
   let apiServer = startApiServer()
-  const manager = daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerArgs(daemons.folder))
+  const startManager = () => daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerArgs(daemons.folder))
+  const manager = startManager()
   await untilReady(access, [etcd, apiServer, manager])
+  const keeper = keepRunning(manager, startManager)
 
   return {
     kind: 'real',
@@ -57,10 +59,27 @@ async function startControlPlane(daemons: Daemons, binaries: Binaries, certifica
     suspend: () => apiServer.kill('SIGKILL'),
     async resume() {
       apiServer = startApiServer()
-      await untilReady(access, [etcd, apiServer, manager])
+      await untilReady(access, [etcd, apiServer])
     },
-    stop: () => daemons.stop(),
+    async stop() {
+      keeper.release()
+      await daemons.stop()
+      await keeper.released
+    },
   }
+}
+
+/** Starts a daemon again whenever it ends, as a kubelet would: the controller manager gives up when the API server is away while it starts. */
+function keepRunning(first: Daemon, start: () => Daemon): { release(): void; released: Promise<void> } {
+  const stopping = new AbortController()
+  async function keep(): Promise<void> {
+    for (let daemon = first; ; daemon = start()) {
+      await daemon.ended
+      await sleep(200, undefined, { signal: stopping.signal }).catch(() => {})
+      if (stopping.signal.aborted) return
+    }
+  }
+  return { release: () => stopping.abort(), released: keep() }
 }
 
 async function writeFiles(folder: string, certificate: ServingCertificate, access: Access): Promise<void> {

@@ -11,6 +11,8 @@ export type Daemon = {
   pid: number | undefined
   /** Ends the process and resolves when it's gone. */
   kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
+  /** Resolves when the process is gone. */
+  ended: Promise<void>
   /** Set once the process is gone. */
   exit: { code: number | null; signal: NodeJS.Signals | null } | undefined
   /** The last lines it wrote. */
@@ -78,6 +80,7 @@ function asDaemon(name: string, child: ChildProcess, log: string, onExit: () => 
   const daemon: Daemon = {
     name,
     pid: child.pid,
+    ended: gone,
     exit: undefined,
     async kill(signal) {
       if (!daemon.exit) child.kill(signal)
