@@ -100,6 +100,9 @@ const databasesSection = z.strictObject({
     .string()
     .default('http://crate-discovery-{database}.{namespace}.svc.cluster.local:4200/_sql')
     .describe('Where a database answers SQL over HTTP'),
+  scrapeNamespaces: z.array(z.string()).default(['monitoring', 'skerry']).describe('Namespaces from which metrics may be scraped'),
+  egressPorts: z.array(z.int().min(1).max(65_535)).default([]).describe('Ports besides 443 to which backups may go'),
+  cloudMetadata: z.boolean().default(false).describe("Let nodes ask the cloud's metadata service for their zone"),
 })
 
 const crateOperatorSection = z.strictObject({
