@@ -15,7 +15,10 @@ export type FakeClock = Clock & {
   process(): PausableClock
 }
 
-/** The clock of a process that can be stopped like SIGSTOP does: time goes on, but nothing wakes until it is resumed. */
+/**
+ * The clock of a process that can be stopped like SIGSTOP does: time goes on, but nothing wakes until it is resumed, and then one
+ * after the other in the order in which it was due, with the next `advance` (of 0 too).
+ */
 export type PausableClock = Clock & { pause(): void; resume(): void; paused(): boolean }
 
 /** A fake clock that shows `at` (Unix milliseconds) at first; `monotonic` begins at an arbitrary other value. */
@@ -80,7 +83,7 @@ export function createFakeClock(at = Date.UTC(2026, 0, 1)): FakeClock {
         resume: () => {
           const late = held ?? []
           held = undefined
-          for (const wake of late) wake()
+          for (const wake of late) waiting.add({ due: elapsed, order: order++, wake: () => wakeable(wake) })
         },
         paused: () => held !== undefined,
       }

@@ -1,0 +1,71 @@
+import type { KubernetesObject } from './objects.ts'
+
+/** The spec of a Lease (coordination.k8s.io/v1), as far as an election uses it. Times are MicroTime: six decimals. */
+export type LeaseSpec = {
+  holderIdentity?: string | null
+  leaseDurationSeconds?: number | null
+  acquireTime?: string | null
+  renewTime?: string | null
+  leaseTransitions?: number | null
+}
+
+/** A Lease. */
+export type LeaseObject = KubernetesObject & { spec: LeaseSpec }
+
+/** A Lease as last seen, and when it was seen to change: milliseconds of the monotonic clock. */
+export type Observation = { object: LeaseObject; at: number }
+
+/**
+ * Whether `identity` may take the Lease: nobody holds it, it is ours, or its holder let the time pass that it promised.
+ * The promise counts, not our own setting: in a rolling update the two may differ.
+ */
+export function isFree(
+  observation: Observation | undefined,
+  identity: string,
+  { durationMs, now }: { durationMs: number; now: number },
+): boolean {
+  if (observation === undefined) return true
+  const { holderIdentity, leaseDurationSeconds } = observation.object.spec
+  if (!holderIdentity || holderIdentity === identity) return true
+  const promisedMs = leaseDurationSeconds ? leaseDurationSeconds * 1000 : durationMs
+  return now - observation.at >= promisedMs
+}
+
+/** The spec with `identity` as its holder, renewed now. `now` is Unix ms. */
+export function takenBy(
+  identity: string,
+  from: LeaseObject | undefined,
+  { durationMs, now }: { durationMs: number; now: number },
+): LeaseSpec {
+  const before = from?.spec
+  const isOurs = before?.holderIdentity === identity
+  const time = microTime(now)
+  return {
+    ...before,
+    holderIdentity: identity,
+    leaseDurationSeconds: durationMs / 1000,
+    acquireTime: isOurs ? (before.acquireTime ?? time) : time,
+    renewTime: time,
+    leaseTransitions: isOurs || before === undefined ? (before?.leaseTransitions ?? 0) : (before.leaseTransitions ?? 0) + 1,
+  }
+}
+
+/** The spec without a holder, as client-go leaves it behind: with one second, for those who look at the duration alone. */
+export function releasedBy(from: LeaseObject, now: number): LeaseSpec {
+  return { ...from.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime(now) }
+}
+
+/** A Lease that is not there yet. */
+export function leaseObject({ namespace, name }: { namespace: string; name: string }, spec: LeaseSpec): LeaseObject {
+  return {
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: { namespace, name, labels: { 'app.kubernetes.io/managed-by': 'skerry' } },
+    spec,
+  }
+}
+
+/** MicroTime is read with exactly six decimals (metav1.RFC3339Micro). */
+function microTime(now: number): string {
+  return new Date(now).toISOString().replace('Z', '000Z')
+}
