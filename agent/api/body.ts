@@ -5,8 +5,8 @@ import { header } from './header.ts'
 import type { ApiContext } from './http.ts'
 import { JsonSyntaxError, parseJson } from './json-text.ts'
 
-/** The largest body that is read, in bytes. A database with 100 users and its settings has 30 KB. */
-export const maxBodyBytes = 256 * 1024
+/** The largest body that is read, in bytes. A keystore in it may have 512 KiB as base64, all else has some 30. */
+export const maxBodyBytes = 1024 * 1024
 
 export const mediaTypes = { json: 'application/json', patch: 'application/merge-patch+json' } as const
 

@@ -11,12 +11,7 @@ export function header(c: ApiContext, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value
 }
 
-/** The method as it was sent. Hono answers HEAD by the handler of GET. */
-export function isHead(c: ApiContext): boolean {
-  return c.req.method === 'HEAD'
-}
-
 /** The address the connection comes from, which is cloudflared's for all that comes through the tunnel. */
 export function remoteAddress(c: ApiContext): string {
-  return c.env?.incoming?.socket.remoteAddress ?? 'unknown'
+  return c.env?.peer?.address ?? 'unknown'
 }

@@ -1,8 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context } from 'hono'
 import { Problem } from '../../shared/errors.ts'
+import type { ServerBindings } from '../../shared/server.ts'
 
-export { empty, json } from './answer.ts'
+export { empty, json, send } from './answer.ts'
 export * from './body.ts'
 export * from './conditions.ts'
 export { header, remoteAddress } from './header.ts'
@@ -22,8 +22,8 @@ export type Identity = { name: string; scopes: ReadonlySet<Scope> }
 /** What a handler finds in its context. `operation` is for it to set: the audit record and the log name it. */
 export type ApiEnv = {
   Variables: { identity: Identity; requestId: string; operation: string | undefined }
-  /** As the listener gives them; both are missing under `app.request()`. */
-  Bindings: { incoming?: IncomingMessage; outgoing?: ServerResponse }
+  /** As the listener gives them; all are missing under `app.request()`. */
+  Bindings: Partial<ServerBindings>
 }
 
 export type ApiContext = Context<ApiEnv>

@@ -1,0 +1,50 @@
+import type { X509Certificate } from 'node:crypto'
+import type { Clock } from '../../../shared/clock.ts'
+import { Problem } from '../../../shared/errors.ts'
+import type { Identity } from '../http.ts'
+import type { CertificateEntry } from './config.ts'
+
+/** Who a certificate belongs to. It was verified at the handshake: signed by an authority of the listener, and valid then. */
+export type ClientCertificates = {
+  /** undefined when no entry fits. @throws Problem `unauthenticated` when it has expired since the handshake */
+  find(certificate: X509Certificate): Identity | undefined
+}
+
+export function createClientCertificates(entries: readonly CertificateEntry[], clock: Clock): ClientCertificates {
+  const known = entries.map((entry) => ({ ...entry, identity: { name: entry.name, scopes: new Set(entry.scopes) } }))
+  return {
+    find(certificate) {
+      if (known.length === 0) return undefined
+      if (certificate.validToDate.getTime() <= clock.now()) throw new Problem('unauthenticated', 'The client certificate has expired.')
+      const commonName = commonNameOf(certificate)
+      const uris = urisOf(certificate)
+      const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase()
+      return known.find(
+        (entry) =>
+          (entry.commonName === undefined || entry.commonName === commonName) &&
+          (entry.uri === undefined || uris.includes(entry.uri)) &&
+          (entry.fingerprint === undefined || entry.fingerprint === fingerprint),
+      )?.identity
+    },
+  }
+}
+
+/** The one CN of the subject. With several, nobody could say which is meant. */
+function commonNameOf(certificate: X509Certificate): string | undefined {
+  const { CN } = certificate.toLegacyObject().subject as { CN?: string | string[] }
+  return typeof CN === 'string' ? CN : undefined
+}
+
+/** The URIs among the alternative names. Node writes a name that contains a comma or a quote as a JSON string. */
+function urisOf(certificate: X509Certificate): string[] {
+  const found: string[] = []
+  for (const [, name, value] of (certificate.subjectAltName ?? '').matchAll(/(?:^|, )([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,"]*)/g)) {
+    if (name !== 'URI' || value === undefined) continue
+    try {
+      found.push(value.startsWith('"') ? (JSON.parse(value) as string) : value)
+    } catch {
+      // A name that cannot be read fits nothing.
+    }
+  }
+  return found
+}

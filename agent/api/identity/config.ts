@@ -1,0 +1,99 @@
+import * as z from 'zod'
+import { scopes } from '../http.ts'
+
+const scopeList = z.array(z.enum(scopes)).nonempty()
+const name = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,99}$/, 'must be 1 to 100 letters, digits and . _ @ : / -, beginning with a letter or digit')
+
+/** A static token. Several of the same name are one identity, so that a token can be replaced without a gap. */
+export const tokenEntry = z.strictObject({
+  name: name.describe('Who it is; stands in audit records and operations.'),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits: printf %s "$TOKEN" | sha256sum')
+    .describe('SHA-256 of the token.'),
+  scopes: scopeList,
+  expires: z.iso.datetime({ offset: true }).optional().describe('When it ends, such as 2027-01-31T00:00:00Z.'),
+})
+
+/** What stands in a file of tokens. */
+export const tokenList = z.array(tokenEntry).max(1000)
+
+/** Signed tokens of an identity provider. */
+export const jwtConfig = z
+  .strictObject({
+    issuer: z.string().min(1).describe('The `iss` that every token must bear; for Cloudflare Access https://TEAM.cloudflareaccess.com.'),
+    audience: z
+      .union([
+        z
+          .string()
+          .min(1)
+          .transform((one) => [one]),
+        z.array(z.string().min(1)).nonempty(),
+      ])
+      .describe('What `aud` must name; for Cloudflare Access the AUD tag of the application.'),
+    jwksUrl: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('Where the keys are; for Cloudflare Access <issuer>/cdn-cgi/access/certs.'),
+    jwksFile: z.string().min(1).optional().describe('The keys in a file, for sites that cannot reach the provider.'),
+    algorithms: z
+      .array(z.enum(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']))
+      .nonempty()
+      .default(['RS256', 'ES256', 'EdDSA'])
+      .describe('The signatures that are accepted. Shared secrets never are.'),
+    header: z
+      .string()
+      .regex(/^[A-Za-z0-9-]+$/)
+      .transform((given) => given.toLowerCase())
+      .default('authorization')
+      .describe('Where the token stands: Authorization (as "Bearer …") or Cf-Access-Jwt-Assertion.'),
+    nameClaims: z
+      .array(z.string().min(1))
+      .nonempty()
+      .default(['common_name', 'email', 'sub'])
+      .describe('The first of these that says something is the name. Cloudflare puts the name of a service token into common_name.'),
+    scopesClaim: z.string().min(1).default('scope').describe('Where the scopes stand: a list, or a text with spaces. Dots go deeper.'),
+    grants: z
+      .array(z.strictObject({ claim: z.string().min(1), value: z.string().min(1), scopes: scopeList }))
+      .default([])
+      .describe('Scopes for tokens in which a claim has this value, or has it among others: for providers that know no scopes.'),
+  })
+  .refine(({ jwksUrl, jwksFile }) => (jwksUrl === undefined) !== (jwksFile === undefined), 'needs either jwksUrl or jwksFile')
+
+/** Who a client certificate belongs to. All that is given must fit. */
+export const certificateEntry = z
+  .strictObject({
+    name,
+    commonName: z.string().min(1).optional().describe('The CN of the subject.'),
+    uri: z.string().min(1).optional().describe('A URI among the subject alternative names, such as spiffe://….'),
+    fingerprint: z
+      .string()
+      .transform((text) => text.replaceAll(':', '').toLowerCase())
+      .pipe(z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 fingerprint, as openssl x509 -fingerprint -sha256 prints it'))
+      .optional(),
+    scopes: scopeList,
+  })
+  .refine(
+    ({ commonName, uri, fingerprint }) => commonName !== undefined || uri !== undefined || fingerprint !== undefined,
+    'needs commonName, uri or fingerprint',
+  )
+
+/** Who is recognised, and by what. */
+export const identityConfig = z.strictObject({
+  tokensFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Static tokens, as YAML or JSON: [{name, sha256, scopes, expires?}]. Read again when it changes.'),
+  jwt: jwtConfig.optional(),
+  certificates: z
+    .array(certificateEntry)
+    .default([])
+    .describe('Client certificates, which the authorities of the API listener have signed.'),
+})
+
+export type IdentityConfig = z.output<typeof identityConfig>
+export type JwtConfig = z.output<typeof jwtConfig>
+export type CertificateEntry = z.output<typeof certificateEntry>

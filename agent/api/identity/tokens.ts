@@ -1,0 +1,61 @@
+import { timingSafeEqual } from 'node:crypto'
+import * as YAML from 'yaml'
+import type { Clock } from '../../../shared/clock.ts'
+import { Problem } from '../../../shared/errors.ts'
+import { asFault, parseWith } from '../../../shared/faults.ts'
+import type { Part } from '../../../shared/lifecycle.ts'
+import type { Log } from '../../../shared/log.ts'
+import type { Identity } from '../http.ts'
+import { tokenList } from './config.ts'
+import { createFileValue } from './file.ts'
+
+/** The static tokens. */
+export type Tokens = Part & {
+  /**
+   * Who the token belongs to, by its SHA-256 in hexadecimal; undefined when it is not one of these.
+   * @throws Problem `unauthenticated` when it has expired
+   */
+  find(sha256: string): Identity | undefined
+}
+
+type Entry = { digest: Buffer; identity: Identity; expiresAt: number }
+
+/** Static tokens in a file, which is read again when it changes. @param file YAML or JSON, as `tokenList` has it */
+export function createTokens(file: string, { clock, log }: { clock: Clock; log: Log }): Tokens {
+  const entries = createFileValue(file, parseTokens, { name: 'tokens', clock, log })
+  return {
+    name: entries.name,
+    start: (signal) => entries.start(signal),
+    stop: (deadline) => entries.stop(deadline),
+    find(sha256) {
+      const given = Buffer.from(sha256, 'latin1')
+      let found: Entry | undefined
+      // All of them are compared, whole, so that the time tells nothing about which one was nearly right.
+      for (const entry of entries.value()) if (timingSafeEqual(entry.digest, given)) found = entry
+      if (found !== undefined && found.expiresAt <= clock.now()) throw new Problem('unauthenticated', 'The token has expired.')
+      return found?.identity
+    },
+  }
+}
+
+/** @throws Error that names every fault and quotes nothing */
+function parseTokens(text: string): Entry[] {
+  const document = YAML.parseDocument(text, { uniqueKeys: true })
+  const [broken] = document.errors
+  if (broken !== undefined) throw new Error(`it is not YAML (line ${broken.linePos?.[0].line ?? 1}, ${broken.code})`)
+  const parsed = parseWith(tokenList, document.toJS({ maxAliasCount: 0 }))
+  if (!parsed.ok)
+    throw new Error(
+      parsed.faults
+        .map((fault) => asFault(fault))
+        .map(({ path, message }) => `${path || '/'} ${message}`)
+        .join('; '),
+    )
+  const twice = parsed.value.findIndex(({ sha256 }, index) => parsed.value.findIndex((other) => other.sha256 === sha256) < index)
+  if (twice >= 0) throw new Error(`/${twice}/sha256 stands there more than once`)
+  return parsed.value.map(({ name, sha256, scopes, expires }) => ({
+    digest: Buffer.from(sha256, 'latin1'),
+    identity: { name, scopes: new Set(scopes) },
+    expiresAt: expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(expires),
+  }))
+}

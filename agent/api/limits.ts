@@ -1,0 +1,77 @@
+import * as z from 'zod'
+import type { Clock } from '../../shared/clock.ts'
+import { Problem } from '../../shared/errors.ts'
+
+/** How much one caller may ask for. */
+export const limitsConfig = z.strictObject({
+  requestsPerSecond: z.number().positive().default(200).describe('Requests of one identity in a second, on average.'),
+  burst: z.int().min(1).default(400).describe('Requests of one identity at once, after a pause.'),
+  failuresPerMinute: z.number().positive().default(30).describe('Failed authentications from one address in a minute, on average.'),
+  failuresBurst: z.int().min(1).default(20).describe('Failed authentications from one address at once, after a pause.'),
+  clientAddressHeader: z
+    .string()
+    .regex(/^[A-Za-z0-9-]+$/)
+    .transform((name) => name.toLowerCase())
+    .optional()
+    .describe(
+      'The header in which a proxy in front tells the address of the client, such as CF-Connecting-IP. ' +
+        'Only where nothing but that proxy reaches the port: anyone else could write what they like in it.',
+    ),
+})
+
+export type LimitsConfig = z.output<typeof limitsConfig>
+
+/** Token buckets by key: each holds `burst` tokens at most and regains `perSecond` in a second. */
+export type Buckets = {
+  /** Takes a token. 0 when there was one, else the seconds until there is. */
+  take(key: string): number
+  /** The seconds until there is a token, 0 when there is one now. Takes none. */
+  wait(key: string): number
+}
+
+/** More keys than this are not held: the ones touched first go first, as if they had been quiet. */
+const mostKeys = 10_000
+
+export function createBuckets({ perSecond, burst }: { perSecond: number; burst: number }, clock: Clock): Buckets {
+  const buckets = new Map<string, { tokens: number; at: number }>()
+
+  function refill(key: string): { tokens: number; at: number } {
+    const now = clock.monotonic()
+    const bucket = buckets.get(key)
+    if (bucket !== undefined) {
+      bucket.tokens = Math.min(burst, bucket.tokens + ((now - bucket.at) / 1000) * perSecond)
+      bucket.at = now
+      return bucket
+    }
+    if (buckets.size >= mostKeys) forget(now)
+    const full = { tokens: burst, at: now }
+    buckets.set(key, full)
+    return full
+  }
+
+  /** Full buckets are as good as none; if there are not enough of those, the oldest tenth goes. */
+  function forget(now: number): void {
+    for (const [key, { tokens, at }] of buckets) if (tokens + ((now - at) / 1000) * perSecond >= burst) buckets.delete(key)
+    if (buckets.size < mostKeys) return
+    for (const key of [...buckets.keys()].slice(0, mostKeys / 10)) buckets.delete(key)
+  }
+
+  const secondsTo1 = (tokens: number) => (tokens >= 1 ? 0 : (1 - tokens) / perSecond)
+  return {
+    take(key) {
+      const bucket = refill(key)
+      const wait = secondsTo1(bucket.tokens)
+      if (wait === 0) bucket.tokens--
+      return wait
+    },
+    wait: (key) => (buckets.has(key) ? secondsTo1(refill(key).tokens) : 0),
+  }
+}
+
+/** The problem of a caller that has to wait. `who` begins the sentence. */
+export function rateLimited(who: string, waitSeconds: number): Problem {
+  const retryAfterSeconds = Math.max(1, Math.ceil(waitSeconds))
+  return new Problem('rate-limited', `${who} sent more requests than are allowed. Come back in ${retryAfterSeconds} s.`, {
+    retryAfterSeconds,
+  })
+}

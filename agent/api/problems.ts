@@ -1,0 +1,53 @@
+import { asProblem, type Problem, problemDocument, problemLevel, problemMediaType } from '../../shared/errors.ts'
+import type { Log } from '../../shared/log.ts'
+import { send } from './answer.ts'
+import { header } from './header.ts'
+import type { ApiContext, ResponseHeaders } from './http.ts'
+
+/**
+ * The one place where what was thrown becomes an answer: an RFC 9457 document, with the headers that its kind of problem owes the
+ * caller. What nobody designed goes out as `internal` with fixed text; it is in the log, under the same request id.
+ */
+export function problemAnswer(c: ApiContext, problem: Problem): Response {
+  const document = problemDocument(problem, `/v1/requests/${c.get('requestId')}`)
+  return send(c, problem.status, JSON.stringify(document), {
+    'content-type': problemMediaType,
+    'cache-control': 'no-store',
+    ...headersOf(c, problem),
+  })
+}
+
+/** What was thrown, as a Problem, logged if someone other than the caller should see it. */
+export function decide(c: ApiContext, error: unknown, log: Log): Problem {
+  const problem = asProblem(error)
+  const level = problemLevel(problem.type)
+  if (level !== 'info') log[level]({ requestId: c.get('requestId'), method: c.req.method, err: causeOf(problem) }, 'request failed')
+  return problem
+}
+
+/** The wrapper around an undesigned error says nothing that the error does not. */
+function causeOf(problem: Problem): unknown {
+  return problem.type === 'internal' && problem.cause !== undefined ? problem.cause : problem
+}
+
+/** Seconds after which to come back to what is not there for a moment, where nobody knows better. */
+const usualRetrySeconds = 5
+
+function headersOf(c: ApiContext, problem: Problem): ResponseHeaders {
+  const { type, status, retryAfterSeconds, extensions } = problem
+  const headers: ResponseHeaders = {}
+  const retryAfter = retryAfterSeconds ?? (status === 503 || status === 429 ? usualRetrySeconds : undefined)
+  if (retryAfter !== undefined) headers['retry-after'] = String(Math.max(0, Math.ceil(retryAfter)))
+  if (type === 'unauthenticated') headers['www-authenticate'] = challenge(c)
+  if (type === 'forbidden' && typeof extensions.scope === 'string')
+    headers['www-authenticate'] = `Bearer realm="skerry", error="insufficient_scope", scope="${extensions.scope}"`
+  if (type === 'method-not-allowed' && Array.isArray(extensions.allow)) headers.allow = extensions.allow.join(', ')
+  if (type === 'unsupported-media-type' && Array.isArray(extensions.accepted))
+    headers[c.req.method === 'PATCH' ? 'accept-patch' : 'accept'] = extensions.accepted.join(', ')
+  return headers
+}
+
+/** RFC 6750, section 3.1: without a credential in the request, no error is named. */
+function challenge(c: ApiContext): string {
+  return header(c, 'authorization') === undefined ? 'Bearer realm="skerry"' : 'Bearer realm="skerry", error="invalid_token"'
+}
