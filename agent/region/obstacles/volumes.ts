@@ -27,7 +27,7 @@ function unbound(claim: KubernetesObject, { storageClasses, events, pods }: Evid
     )
   const className: string | undefined = claim.spec?.storageClassName || undefined
   const found = storageClasses?.find(({ metadata }) => metadata.name === className)
-  const known = storageClasses && listed(storageClasses.map(({ metadata }) => metadata.name))
+  const known = storageClasses && listed(storageClasses.map(({ metadata }) => metadata.name).sort())
   if (className !== undefined && storageClasses && !found)
     return finding(
       `There is no storage class ${className}; there ${storageClasses.length === 0 ? 'is none at all' : `are: ${known}`}.`,

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createObstacles } from '../../../agent/region/obstacles/index.ts'
+import { systemClock } from '../../../shared/clock.ts'
+import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { connectWithToken } from './connect.ts'
+import { crateDB, only, operatorName, startScene } from './scene.ts'
+
+const scene = await startScene()
+const { make, obstacles } = scene
+
+const projectNamed = (name: string): KubernetesObject => ({ apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name }, spec: {} })
+const namespaceNamed = (name: string): KubernetesObject => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+
+/** Deletes what a finalizer holds, so that it stays on its way out. */
+async function removeHeld(object: KubernetesObject, finalizer: string): Promise<void> {
+  await scene.remove(await make({ ...object, metadata: { ...object.metadata, finalizers: [finalizer] } }))
+}
+
+test('a database in a project that does not exist waits for the project', async () => {
+  const { message } = only(await obstacles({ kind: 'database', project: 'nowhere', database: 'tide' }), 'ProjectNotReady')
+  assert.equal(message, 'Project nowhere does not exist.')
+})
+
+test('a project that is not ready is told with the words of its condition, to its databases too', async () => {
+  const { project } = await scene.project()
+  const ready = {
+    type: 'Ready',
+    status: 'False',
+    reason: 'PullSecretMissing',
+    message: 'Pull secret quay does not exist.',
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  }
+  await make({ ...projectNamed(project), status: { conditions: [ready] } })
+  for (const target of [{ kind: 'project', project } as const, { kind: 'database', project, database: 'tide' } as const]) {
+    const { message, evidence } = only(await obstacles(target), 'ProjectNotReady')
+    assert.equal(message, `Project ${project} is not ready: Pull secret quay does not exist.`)
+    assert.equal(evidence, `Project ${project}`)
+  }
+})
+
+test('a project whose pull secret does not exist is told its name', async () => {
+  const { project } = await scene.project()
+  await make({ ...projectNamed(project), spec: { imagePullSecrets: ['quay'] } })
+  assert.equal(only(await obstacles({ kind: 'project', project }), 'SecretMissing').evidence, 'Secret skerry/quay')
+})
+
+test('a project without its namespace is told', async () => {
+  const { project, namespace } = await scene.project()
+  await scene.remove(namespaceNamed(namespace))
+  for (let left = true; left; ) left = (await scene.read(namespaceNamed(namespace))) !== undefined
+  assert.equal(only(await obstacles({ kind: 'project', project }), 'NamespaceMissing').evidence, `Namespace ${namespace}`)
+})
+
+test('a namespace that is held in termination is told with what holds it', async () => {
+  const { project, namespace } = await scene.project()
+  const held: KubernetesObject = {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'anchor', namespace, finalizers: ['example.com/hold'] },
+  }
+  await make(held)
+  await scene.remove(namespaceNamed(namespace))
+  const target = { kind: 'database', project, database: 'tide' } as const
+  let found = await obstacles(target)
+  for (const until = Date.now() + 20_000; !found[0]?.message.includes('finalizers remaining') && Date.now() < until; )
+    found = await obstacles(target)
+  const { message, cure } = only(found, 'NamespaceTerminating')
+  assert.match(message, /is being deleted\. .*finalizers remaining: example\.com\/hold in 1 resource instances/)
+  assert.match(cure, new RegExp(`kubectl --namespace ${namespace} get configmaps`))
+  await make({ ...held, metadata: { ...held.metadata, finalizers: [] } })
+})
+
+test('a namespace on its way out is no obstacle to the deletion of its project until it lasts', async () => {
+  const { project, namespace } = await scene.project()
+  await removeHeld(projectNamed(project), 'skerry.dev/project')
+  await removeHeld(namespaceNamed(namespace), 'example.com/hold')
+  const target = { kind: 'project', project } as const
+  only(await obstacles(target), 'FinalizerHeld')
+  only(await obstacles(target, { laterMs: 30_000 }), 'NamespaceTerminating', 'FinalizerHeld')
+})
+
+test('databases that nobody deleted stand in the way of the deletion of their project', async () => {
+  const { project, namespace } = await scene.project()
+  await make(crateDB(namespace, 'tide'))
+  await make(crateDB(namespace, 'surge'))
+  only(await obstacles({ kind: 'project', project }))
+  await removeHeld(projectNamed(project), 'skerry.dev/project')
+  const { message, cure } = only(await obstacles({ kind: 'project', project }), 'DatabasesRemain')
+  assert.equal(message, `Project ${project} is to be deleted and still holds databases surge and tide.`)
+  assert.match(cure, new RegExp(`kubectl --namespace ${namespace} delete cratedb surge tide`))
+})
+
+test("a database's project that is being deleted stands in its way", async () => {
+  const { project } = await scene.project()
+  await removeHeld(projectNamed(project), 'skerry.dev/project')
+  assert.equal(
+    only(await obstacles({ kind: 'database', project, database: 'tide' }), 'ProjectNotReady').message,
+    `Project ${project} is being deleted.`,
+  )
+})
+
+test('a foreign finalizer on a project is told at once, with the command that takes it off', async () => {
+  const { project } = await scene.project()
+  await removeHeld(projectNamed(project), 'example.com/audit')
+  const { message, cure } = only(await obstacles({ kind: 'project', project }), 'FinalizerHeld')
+  assert.match(message, new RegExp(`^Project ${project} is being deleted since .* held by the finalizer example\\.com/audit`))
+  assert.match(cure, new RegExp(`kubectl patch project ${project} --type merge --patch '{"metadata":{"finalizers":null}}'`))
+})
+
+test('what the agent may not look at is an obstacle of its own, and nothing is concluded from it', async () => {
+  const { project } = await scene.project()
+  const token = await scene.testCluster.serviceAccountToken('default', 'stranger')
+  const stranger = await connectWithToken(scene.testCluster, token)
+  try {
+    const { message, cure } = only(
+      await obstacles({ kind: 'database', project, database: 'tide' }, { cluster: stranger }),
+      'EvidenceUnread',
+    )
+    assert.match(message, /could not look at .*forbidden/)
+    assert.match(cure, /ClusterRole/)
+  } finally {
+    stranger.close()
+  }
+})
+
+test('the same question within two seconds is answered from one look', async () => {
+  const { project } = await scene.project()
+  let requests = 0
+  const counted: Cluster = {
+    ...scene.admin,
+    request: (request) => {
+      requests++
+      return scene.admin.request(request)
+    },
+  }
+  let monotonic = 0
+  const clock = { ...systemClock, monotonic: () => monotonic }
+  const asked = createObstacles({ cluster: counted, caches: scene.caches, clock, config: { namespace: 'skerry', operator: operatorName } })
+  const target = { kind: 'project', project } as const
+  await Promise.all([asked.of(target), asked.of(target)])
+  const once = requests
+  monotonic = 1_900
+  await asked.of(target)
+  assert.equal(requests, once)
+  monotonic = 2_100
+  await asked.of(target)
+  assert.equal(requests, 2 * once)
+})
+
+test('no more than four targets are looked at at the same time', async () => {
+  let inHand = 0
+  let most = 0
+  const slow: Cluster = {
+    ...scene.admin,
+    async request(request) {
+      if (!request.path.startsWith('/apis/skerry.dev')) return scene.admin.request(request)
+      most = Math.max(most, ++inHand) // one such request for each target
+      try {
+        return await scene.admin.request(request)
+      } finally {
+        inHand--
+      }
+    },
+  }
+  const asked = createObstacles({
+    cluster: slow,
+    caches: scene.caches,
+    clock: systemClock,
+    config: { namespace: 'skerry', operator: operatorName },
+  })
+  const projects = Array.from({ length: 12 }, (_, index) => ({ kind: 'project', project: `none-${index}` }) as const)
+  await Promise.all(projects.map((target) => asked.of(target)))
+  assert.ok(most > 1 && most <= 4, `${most} at the same time`)
+})

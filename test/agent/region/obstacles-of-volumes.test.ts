@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict'
+import { before, test } from 'node:test'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { crateDB, nodeNamed, ofDatabase, only, podOf, startScene } from './scene.ts'
+
+const scene = await startScene()
+const { make, obstacles } = scene
+
+before(async () => {
+  for (const name of ['quay-1', 'quay-2']) await make(nodeNamed(name))
+  const fixed = { apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass', provisioner: 'volumes.example.com', allowVolumeExpansion: false }
+  await make({ ...fixed, metadata: { name: 'crate-premium' }, volumeBindingMode: 'Immediate' })
+  await make({ ...fixed, metadata: { name: 'crate-late' }, volumeBindingMode: 'WaitForFirstConsumer' })
+  await make({
+    ...fixed,
+    metadata: { name: 'crate-handmade' },
+    provisioner: 'kubernetes.io/no-provisioner',
+    volumeBindingMode: 'Immediate',
+  })
+})
+
+async function database(given: Parameters<typeof crateDB>[2] = {}) {
+  const { project, namespace } = await scene.project()
+  const name = 'tide'
+  const object = await make(crateDB(namespace, name, given))
+  await make({ apiVersion: 'v1', kind: 'Secret', metadata: { name: `user-password-${name}-0`, namespace }, stringData: { password: 'x' } })
+  return { project, namespace, name, object, target: { kind: 'database', project, database: name } as const }
+}
+
+/** A claim as the StatefulSet makes it. */
+function claim(namespace: string, volume: string, spec: object, status: object = { phase: 'Pending' }): KubernetesObject {
+  const labels = ofDatabase('tide', { 'cloud.crate.io/node-name': 'hot' })
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name: `${volume}-crate-data-hot-tide-0`, namespace, labels },
+    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '64Gi' } }, storageClassName: 'crate-premium', ...spec },
+    status,
+  }
+}
+
+/** A claim that has its volume, and that volume. */
+async function bound(namespace: string, size = '64Gi'): Promise<{ claim: KubernetesObject; volume: string }> {
+  const volume = `pv-${namespace}`
+  const wanted = claim(
+    namespace,
+    'data0',
+    { volumeName: volume },
+    { phase: 'Bound', capacity: { storage: size }, accessModes: ['ReadWriteOnce'] },
+  )
+  await make({
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name: volume },
+    spec: {
+      capacity: { storage: size },
+      accessModes: ['ReadWriteOnce'],
+      storageClassName: 'crate-premium',
+      persistentVolumeReclaimPolicy: 'Retain',
+      claimRef: { kind: 'PersistentVolumeClaim', namespace, name: wanted.metadata.name },
+      csi: { driver: 'volumes.example.com', volumeHandle: volume },
+    },
+  })
+  return { claim: await make(wanted), volume }
+}
+
+test('a claim whose storage class does not exist is told with those that do', async () => {
+  const { namespace, target } = await database()
+  await make(claim(namespace, 'data0', { storageClassName: 'fast' }))
+  const { message, cure, evidence } = only(await obstacles(target), 'VolumeNotBound')
+  assert.equal(message, 'There is no storage class fast; there are: crate-handmade, crate-late and crate-premium.')
+  assert.equal(evidence, `PersistentVolumeClaim ${namespace}/data0-crate-data-hot-tide-0`)
+  assert.match(cure, /kubectl get storageclasses/)
+})
+
+test("a heap-dump volume without its class is told with the operator's setting", async () => {
+  const { namespace, target } = await database()
+  await make(claim(namespace, 'debug', { storageClassName: 'crate-standard' }))
+  assert.match(only(await obstacles(target), 'VolumeNotBound').cure, /DEBUG_VOLUME_STORAGE_CLASS/)
+})
+
+test('a claim that its provisioner fails to serve is told in its words', async () => {
+  const { namespace, target } = await database()
+  const object = await make(claim(namespace, 'data0', {}))
+  await scene.event(object, { type: 'Warning', reason: 'ProvisioningFailed', message: 'pool "tank" has 12 GiB left' })
+  const { message } = only(await obstacles(target), 'VolumeNotBound')
+  assert.equal(message, 'Storage class crate-premium gives no volume: pool "tank" has 12 GiB left')
+})
+
+test('a claim that nobody serves is told with who should', async () => {
+  const { namespace, target } = await database()
+  await make(claim(namespace, 'data0', {}))
+  assert.match(
+    only(await obstacles(target), 'VolumeNotBound').message,
+    /crate-premium has given no volume yet; that is for volumes\.example\.com/,
+  )
+})
+
+test('a claim of a class that makes no volumes by itself is told so', async () => {
+  const { namespace, target } = await database()
+  await make(claim(namespace, 'data0', { storageClassName: 'crate-handmade' }))
+  const { message, cure } = only(await obstacles(target), 'VolumeNotBound')
+  assert.match(message, /No free volume of storage class crate-handmade fits|crate-handmade gives no volume/)
+  assert.match(cure, /kubectl/)
+})
+
+test('a claim that waits for its pod to be placed is no obstacle of its own', async () => {
+  const { namespace, target } = await database()
+  await make(claim(namespace, 'data0', { storageClassName: 'crate-late' }))
+  only(await obstacles(target))
+})
+
+test('a claim whose volume is lost is told', async () => {
+  const { namespace, target } = await database()
+  await make(claim(namespace, 'data0', { volumeName: 'sunk' }, { phase: 'Lost' }))
+  assert.match(only(await obstacles(target), 'VolumeNotBound').message, /Its volume sunk does not exist any more/)
+})
+
+test('a disk that is to grow in a class that cannot is told before anybody tries', async () => {
+  const { namespace, target } = await database({ disk: '128Gi' })
+  await bound(namespace)
+  const { message, cure } = only(await obstacles(target), 'ClassCannotGrow')
+  assert.equal(message, 'The disk is to grow from 64Gi to 128Gi, and storage class crate-premium does not let volumes grow.')
+  assert.match(cure, /kubectl patch storageclass crate-premium/)
+})
+
+test('a disk of the size that its volumes have is no obstacle', async () => {
+  const { namespace, target } = await database({ disk: '64GiB' })
+  await bound(namespace)
+  only(await obstacles(target))
+})
+
+test('a volume that its driver fails to grow is told in its words', async () => {
+  const { namespace, target } = await database({ disk: '64Gi' })
+  const { claim: object } = await bound(namespace, '32Gi')
+  await scene.event(object, { type: 'Warning', reason: 'VolumeResizeFailed', message: 'no space in pool "tank"' })
+  assert.match(only(await obstacles(target), 'VolumeNotResized').message, /does not grow to 64Gi: no space in pool "tank"/)
+})
+
+const starting = { phase: 'Pending', conditions: [{ type: 'PodScheduled', status: 'True' }] }
+const using = (nodeName: string) => ({
+  nodeName,
+  volumes: [{ name: 'data0', persistentVolumeClaim: { claimName: 'data0-crate-data-hot-tide-0' } }],
+})
+
+test('a volume that hangs on a dead node is told with the attachment', async () => {
+  await make(nodeNamed('wreck', { ready: false }))
+  const { namespace, name, target } = await database()
+  const { volume } = await bound(namespace)
+  const attachment = {
+    metadata: { name: `csi-${namespace}` },
+    spec: { attacher: 'volumes.example.com', nodeName: 'wreck', source: { persistentVolumeName: volume } },
+  }
+  await make({ apiVersion: 'storage.k8s.io/v1', kind: 'VolumeAttachment', ...attachment })
+  const pod = await make({ ...podOf(namespace, name, 0, using('quay-2')), status: starting })
+  await scene.event(pod, { type: 'Warning', reason: 'FailedAttachVolume', message: `Multi-Attach error for volume "${volume}"` })
+  const { message, evidence, cure } = only(await obstacles(target), 'VolumeAttachmentOnDeadNode')
+  assert.equal(
+    message,
+    `Volume ${volume} is still attached to node wreck, which is not ready; crate-data-hot-tide-0 cannot have it elsewhere.`,
+  )
+  assert.equal(evidence, `VolumeAttachment csi-${namespace}`)
+  assert.match(cure, new RegExp(`kubectl delete volumeattachment csi-${namespace}; kubectl delete node wreck`))
+})
+
+test('a volume that is attached where its pod is to start is no obstacle', async () => {
+  const { namespace, name, target } = await database()
+  const { volume } = await bound(namespace)
+  const attachment = {
+    metadata: { name: `csi-${namespace}` },
+    spec: { attacher: 'volumes.example.com', nodeName: 'quay-2', source: { persistentVolumeName: volume } },
+  }
+  await make({ apiVersion: 'storage.k8s.io/v1', kind: 'VolumeAttachment', ...attachment })
+  await make({ ...podOf(namespace, name, 0, using('quay-2')), status: starting })
+  only(await obstacles(target))
+})
+
+test('a volume that cannot be attached for another reason is told in the words of whoever tried', async () => {
+  const { namespace, name, target } = await database()
+  await bound(namespace)
+  const pod = await make({ ...podOf(namespace, name, 0, using('quay-2')), status: starting })
+  await scene.event(pod, { type: 'Warning', reason: 'FailedAttachVolume', message: 'rpc error: target not found' })
+  assert.equal(
+    only(await obstacles(target), 'VolumeNotAttached').message,
+    'Its volumes are not ready on node quay-2: rpc error: target not found',
+  )
+})
+
+test('a claim that is deleted while a pod uses it is told with the pod', async () => {
+  const { namespace, name, target } = await database()
+  const object = claim(namespace, 'data0', { storageClassName: 'crate-late' })
+  await make({ ...object, metadata: { ...object.metadata, finalizers: ['kubernetes.io/pvc-protection'] } })
+  await make({ ...podOf(namespace, name, 0, using('quay-2')), status: starting })
+  await scene.remove(object)
+  only(await obstacles(target)) // its protection is given a moment
+  const { message } = only(await obstacles(target, { laterMs: 20_000 }), 'FinalizerHeld')
+  assert.match(message, /kubernetes\.io\/pvc-protection.*kube-controller-manager.*it is used by crate-data-hot-tide-0/)
+})
+
+/** The Service through which clients come. */
+function service(namespace: string, status: object): KubernetesObject {
+  const ports = [
+    { name: 'http', port: 4200 },
+    { name: 'psql', port: 5432 },
+  ]
+  const metadata = { name: 'crate-tide', namespace, labels: ofDatabase('tide') }
+  return { apiVersion: 'v1', kind: 'Service', metadata, spec: { type: 'LoadBalancer', ports }, status }
+}
+
+test('a load balancer without an address is told after a while', async () => {
+  const { namespace, target } = await database()
+  const object = await make(service(namespace, { loadBalancer: {} }))
+  only(await obstacles(target))
+  const later = { laterMs: 60_000 }
+  assert.match(only(await obstacles(target, later), 'LoadBalancerWithoutAddress').message, /nobody says why/)
+  await scene.event(object, { type: 'Warning', reason: 'AllocationFailed', message: 'no available IPs in pool "quay"' })
+  const { message, cure } = only(await obstacles(target, later), 'LoadBalancerWithoutAddress')
+  assert.equal(message, 'The load balancer has no address: no available IPs in pool "quay"')
+  assert.match(cure, /describe service crate-tide/)
+})
+
+test('a load balancer with an address is no obstacle', async () => {
+  const { namespace, target } = await database()
+  await make(service(namespace, { loadBalancer: { ingress: [{ ip: '203.0.113.7' }] } }))
+  only(await obstacles(target, { laterMs: 60_000 }))
+})
