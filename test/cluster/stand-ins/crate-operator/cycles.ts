@@ -1,0 +1,123 @@
+import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { StandInKind } from '../kinds.ts'
+import type { Queue } from '../queue.ts'
+import { type Diff, diffOf } from './diff.ts'
+import { postEvent } from './events.ts'
+import { FailedDependency, Frozen, type Handler, type Memory, Refusal, Retry, runPass, wake } from './handling.ts'
+import { keyOfDatabase, type Operator } from './operator.ts'
+import { type Essence, essenceOf, lastHandled, type Purpose } from './traces.ts'
+import type { Action } from './webhooks.ts'
+
+/** What there is to do about a kind of object. */
+export type Handlers = {
+  kind: StandInKind
+  /** Ids of all handlers. */
+  owned: string[]
+  /** Those that a difference concerns; undefined stands for an object that was never handled. */
+  select(object: KubernetesObject, old: Essence | undefined, next: Essence, diff: Diff): Handler[]
+  /** For the webhook on a failure; none is sent for undefined. */
+  actionOf?(purpose: Purpose, diff: Diff): Action
+}
+
+/** Drives objects of one kind through their cycles, a pass at a time. */
+export type Cycles = {
+  /** Goes on with an object as far as it can go now. */
+  advance(object: KubernetesObject, signal: AbortSignal): Promise<void>
+  /** Something that belongs to the object has changed. */
+  wake(key: string): void
+  forget(key: string): void
+}
+
+type Remembered = Memory & { uid: string | undefined; notBefore: number; wakeAt: number | undefined }
+
+/** Between two attempts at what nothing in the cluster will announce, in milliseconds. */
+const laterMs = 200
+
+export function createCycles(operator: Operator, handlers: Handlers, queue: () => Queue): Cycles {
+  const { world, options, faults } = operator
+  const memories = new Map<string, Remembered>()
+
+  function memoryOf(key: string, { metadata }: KubernetesObject): Remembered {
+    let memory = memories.get(key)
+    if (!memory || memory.uid !== metadata.uid) {
+      memory = { asleep: new Map(), fingerprint: '', uid: metadata.uid, notBefore: 0, wakeAt: undefined }
+      memories.set(key, memory)
+    }
+    return memory
+  }
+
+  async function advance(object: KubernetesObject, signal: AbortSignal): Promise<void> {
+    const key = keyOfDatabase(object)
+    const old = lastHandled(object)
+    const next = essenceOf(object)
+    const diff = diffOf(old, next)
+    if (old !== undefined && diff.length === 0) return
+    const memory = memoryOf(key, object)
+    const now = world.clock.monotonic()
+    if (memory.wakeAt !== undefined && memory.wakeAt <= now) {
+      memory.wakeAt = undefined
+      wake(memory, 'later')
+    }
+    if (now < memory.notBefore) return queue().addAfter(key, memory.notBefore - now)
+    try {
+      await pass(key, object, memory, { old, next, diff, signal })
+    } catch (error) {
+      if (!(error instanceof Frozen)) throw error
+    }
+  }
+
+  async function pass(
+    key: string,
+    object: KubernetesObject,
+    memory: Remembered,
+    { old, next, diff, signal }: { old: Essence | undefined; next: Essence; diff: Diff; signal: AbortSignal },
+  ): Promise<void> {
+    const purpose: Purpose = old === undefined ? 'create' : 'update'
+    const { patch, done } = await runPass({
+      object,
+      purpose,
+      old,
+      next,
+      diff,
+      handlers: handlers.select(object, old, next, diff),
+      owned: handlers.owned,
+      memory,
+      clock: world.clock,
+      signal,
+      before(id, { retries }) {
+        if (faults.stopsAt(key, id)) throw new Frozen()
+        const failure = faults.failureOf(key, id)
+        if (failure && retries < failure.retries) throw new Retry(failure.message, 'again')
+        if (failure) throw new Refusal(failure.message)
+      },
+      failed(id, error) {
+        postEvent(operator, object, 'Error', `Handler '${id}' failed permanently: ${error.message}`)
+        const action = handlers.actionOf?.(purpose, diff)
+        if (error instanceof FailedDependency || action === undefined) return
+        operator.webhooks.feedback(key, 'failure', purpose === 'create' ? 'create' : 'update', action, error.message)
+      },
+      retried(id, error) {
+        if (typeof error.until === 'string') postEvent(operator, object, 'Error', `Handler '${id}' failed temporarily: ${error.message}`)
+      },
+    })
+    if ([...memory.asleep.values()].includes('later')) {
+      memory.wakeAt ??= world.clock.monotonic() + laterMs
+      queue().addAfter(key, laterMs)
+    }
+    if (!patch) return
+    memory.notBefore = done ? 0 : world.clock.monotonic() + options.stepMs
+    const body = { ...patch, status: Object.keys(patch.status).length > 0 ? patch.status : undefined }
+    await operator.patch(handlers.kind, object, body, signal)
+    // The answer may be what the copy has already: then nothing else would announce the next pass.
+    queue().addAfter(key, options.stepMs)
+  }
+
+  return {
+    advance,
+    wake(key) {
+      const memory = memories.get(key)
+      if (memory) wake(memory, 'change')
+    },
+    forget: (key) => memories.delete(key),
+  }
+}

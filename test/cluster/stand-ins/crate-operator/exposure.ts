@@ -1,0 +1,27 @@
+import { Refusal } from './handling.ts'
+import { dataService } from './objects.ts'
+import type { Operator } from './operator.ts'
+import { type SubHandler, schedule } from './sub-handlers.ts'
+
+/** Turns the data Service from a load balancer's into one inside the cluster, or back. Traefik's own objects are not made here. */
+export function changeExposure(operator: Operator): SubHandler {
+  return {
+    id: 'change_exposure',
+    className: 'ChangeExposureSubHandler',
+    async work({ object, signal }, run) {
+      const { exposure, externalDNS } = object.spec.cluster
+      if (exposure === 'traefik' && !externalDNS) throw new Refusal('externalDNS is required when exposure=traefik')
+      const { metadata, spec } = dataService(object)
+      const service = operator.get('Service', object.metadata.namespace ?? '', metadata.name)
+      if (service) {
+        const cleared = { externalTrafficPolicy: null, loadBalancerSourceRanges: null, healthCheckNodePort: null }
+        await operator.patch('Service', service, { metadata: { annotations: metadata.annotations }, spec: { ...cleared, ...spec } }, signal)
+      } else await operator.ensure('Service', { metadata, spec }, signal)
+      schedule(run, {
+        event: 'feedback',
+        status: 'success',
+        payload: { message: 'The exposure has been changed successfully.', operation: 'update', action: 'unknown' },
+      })
+    },
+  }
+}

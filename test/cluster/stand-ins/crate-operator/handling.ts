@@ -1,0 +1,236 @@
+import type { Clock } from '../../../../shared/clock.ts'
+import { isProblem } from '../../../../shared/errors.ts'
+import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { Diff } from './diff.ts'
+import {
+  type Essence,
+  encodeEssence,
+  isFinished,
+  lastKey,
+  managedKey,
+  type Progress,
+  type Purpose,
+  progressKey,
+  progressOf,
+  timestamp,
+} from './traces.ts'
+
+/** A merge patch as it grows while handlers run. One goes out at the end of a pass, if anything changed. */
+export type Patch = {
+  metadata: { annotations: Record<string, string | null> }
+  status: Record<string, unknown>
+  spec?: Record<string, unknown>
+}
+
+/** What a handler is called with. */
+export type Call = {
+  id: string
+  /** The object at the start of this pass. */
+  object: KubernetesObject
+  old: Essence | undefined
+  diff: Diff
+  /** When this handler was first called in this cycle. */
+  started: string
+  patch: Patch
+  signal: AbortSignal
+  /** Has another handler run below this one, which is done when all of them are. */
+  register(handler: Handler): void
+}
+
+export type Handler = {
+  id: string
+  /** What it resolves with is kept in the status under its id. */
+  run(call: Call): Promise<Record<string, unknown> | undefined>
+}
+
+/** Not yet: `message` says what it waits for, and `until` what makes it worth another try. */
+export class Retry extends Error {
+  readonly until: 'change' | 'again' | 'later' | { results: string[] }
+
+  /** @param until a change of what belongs to the object, the next pass, some time, or results (or failures) of other handlers */
+  constructor(message: string | undefined, until: Retry['until'] = 'change') {
+    super(message ?? 'None') // Python's str() of an exception without a message
+    this.until = until
+  }
+}
+
+/** Never: the handler has failed for good. */
+export class Refusal extends Error {}
+
+/** A handler that another one stopped from running. Nobody is notified of it a second time. */
+export class FailedDependency extends Refusal {}
+
+/** Thrown to leave the whole object as it is. */
+export class Frozen extends Error {}
+
+/** What the operator remembers of a cycle between two passes. Nothing is lost with it but patience. */
+export type Memory = { asleep: Map<string, Retry['until']>; fingerprint: string }
+
+export type Cycle = {
+  object: KubernetesObject
+  purpose: Purpose
+  old: Essence | undefined
+  next: Essence
+  diff: Diff
+  handlers: Handler[]
+  /** Ids of all handlers of this kind of object, also of those that have no part in this cycle: their progress goes at its end. */
+  owned: string[]
+  memory: Memory
+  clock: Clock
+  signal: AbortSignal
+  /** Called before a handler runs; it may throw in its place. */
+  before(id: string, progress: Progress): void
+  failed(id: string, error: Refusal, call: Call): void
+  retried(id: string, error: Retry): void
+}
+
+/** Seconds that the real operator waits before it tries again; they only show in `delayed`. */
+const retrySeconds = 30
+
+/**
+ * One pass over the handlers of a cycle, as Kopf makes it: those not finished and not asleep are called in order, their
+ * outcomes become one patch. When the last one is finished, all progress goes and `last` becomes what was handled.
+ *
+ * @returns the patch, unless nothing worth writing happened, and whether the cycle is over
+ */
+export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined; done: boolean }> {
+  const { object, purpose, memory, clock, diff } = cycle
+  const fingerprint = JSON.stringify(diff)
+  if (memory.fingerprint !== fingerprint) {
+    memory.asleep.clear()
+    memory.fingerprint = fingerprint
+  } else if (memory.asleep.size > 0 && [...memory.asleep].every(([, until]) => !isAwake(until, object))) {
+    return { patch: undefined, done: false }
+  }
+
+  const patch: Patch = { metadata: { annotations: {} }, status: {} }
+  const touched = new Map<string, Progress>()
+  const subrefs = new Set<string>()
+  const sleeping = new Map<string, Retry['until']>()
+  let worthWriting = false
+
+  async function run(handlers: Handler[]): Promise<boolean> {
+    let allFinished = true
+    for (const handler of handlers) {
+      const known = progressOf(object, handler.id)
+      if (isFinished(known)) continue
+      const until = memory.asleep.get(handler.id)
+      if (until !== undefined && !isAwake(until, object)) {
+        sleeping.set(handler.id, until)
+        allFinished = false
+        continue
+      }
+      if (!(await call(handler, known))) allFinished = false
+    }
+    return allFinished
+  }
+
+  /** Returns whether the handler is finished now. */
+  async function call(handler: Handler, known: Progress | undefined): Promise<boolean> {
+    const fresh: Progress = { started: timestamp(clock.now()), purpose, retries: 0, success: false, failure: false }
+    const { delayed: _, message: __, ...before } = known ?? fresh
+    const children: Handler[] = []
+    const the: Call = {
+      id: handler.id,
+      object,
+      old: cycle.old,
+      diff,
+      started: before.started,
+      patch,
+      signal: cycle.signal,
+      register: (child) => children.push({ ...child, id: `${handler.id}/${child.id}` }),
+    }
+    const below = () => {
+      for (const child of children) subrefs.add(child.id)
+      const all = [...new Set([...(known?.subrefs ?? []), ...children.map(({ id }) => id)])].sort()
+      return all.length > 0 ? { subrefs: all } : {}
+    }
+    try {
+      cycle.before(handler.id, before)
+      const result = await handler.run(the)
+      if (!(await run(children))) throw new Retry(undefined, 'again')
+      if (result) patch.status[handler.id] = { ...(patch.status[handler.id] as object | undefined), ...result }
+      finish({ success: true })
+      return true
+    } catch (error) {
+      if (error instanceof Refusal) {
+        cycle.failed(handler.id, error, the)
+        finish({ failure: true, message: error.message })
+        return true
+      }
+      const retry = asRetry(error, cycle.signal)
+      if (children.length === 0) {
+        sleeping.set(handler.id, retry.until)
+        if (known?.message !== retry.message) cycle.retried(handler.id, retry)
+      }
+      const delayed = timestamp(clock.now() + retrySeconds * 1000)
+      touched.set(handler.id, { ...before, delayed, retries: before.retries + 1, message: retry.message, ...below() })
+      if (known?.message !== retry.message || retry.until === 'again') worthWriting ||= children.length === 0 || !known
+      return false
+    }
+
+    function finish(outcome: Partial<Progress>): void {
+      touched.set(handler.id, { ...before, stopped: timestamp(clock.now()), retries: before.retries + 1, ...outcome, ...below() })
+      worthWriting = true
+    }
+  }
+
+  const done = await run(cycle.handlers)
+  memory.asleep = sleeping
+  if (done) {
+    for (const key of progressKeysOf(object, [...cycle.owned, ...subrefs])) patch.metadata.annotations[key] = null
+    patch.metadata.annotations[lastKey] = encodeEssence(cycle.next)
+    memory.asleep = new Map()
+    memory.fingerprint = ''
+  } else {
+    for (const [id, progress] of touched) patch.metadata.annotations[progressKey(id)] = JSON.stringify(ordered(progress))
+    worthWriting ||= patch.spec !== undefined || Object.keys(patch.status).some((key) => key !== 'subhandlerStartedAt' && !isStanding(key))
+  }
+  if (object.metadata.annotations?.[managedKey] === undefined) patch.metadata.annotations[managedKey] = 'yes'
+  return { patch: worthWriting || done ? patch : undefined, done }
+
+  /** Whether the object says already what the patch would write there. */
+  function isStanding(key: string): boolean {
+    return JSON.stringify(object.status?.[key]) === JSON.stringify(patch.status[key])
+  }
+}
+
+/** Wakes what waits for a change of the object's surroundings, or for time to pass. */
+export function wake(memory: Memory, what: 'change' | 'later'): void {
+  for (const [id, until] of memory.asleep) if (until === what) memory.asleep.set(id, 'again')
+}
+
+/** An answer of the API server that repeating at once would not mend is one more reason to wait, as any exception is to Kopf. */
+function asRetry(error: unknown, signal: AbortSignal): Retry {
+  if (error instanceof Retry) return error
+  if (isProblem(error) && !signal.aborted) return new Retry(error.detail, 'later')
+  throw error
+}
+
+function isAwake(until: Retry['until'], object: KubernetesObject): boolean {
+  if (typeof until === 'string') return until === 'again'
+  return until.results.some((id) => isFinished(progressOf(object, id)))
+}
+
+/** The annotations of these handlers and of all below them. */
+function progressKeysOf(object: KubernetesObject, ids: string[]): string[] {
+  const all = new Set(ids)
+  for (const id of all) for (const below of progressOf(object, id)?.subrefs ?? []) all.add(below)
+  return [...all].map(progressKey).filter((key) => object.metadata.annotations?.[key] !== undefined)
+}
+
+/** In the order in which Kopf writes the fields. */
+function ordered(progress: Progress): Progress {
+  const { started, stopped, delayed, purpose, retries, success, failure, message, subrefs } = progress
+  return {
+    started,
+    ...(stopped !== undefined && { stopped }),
+    ...(delayed !== undefined && { delayed }),
+    purpose,
+    retries,
+    success,
+    failure,
+    ...(message !== undefined && { message }),
+    ...(subrefs !== undefined && { subrefs }),
+  }
+}

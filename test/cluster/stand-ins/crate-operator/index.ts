@@ -1,0 +1,247 @@
+import type { Cache } from '../../../../shared/kubernetes/cache.ts'
+import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { TestCluster } from '../../index.ts'
+import { createDatabases, type Databases } from '../databases.ts'
+import { databaseKey, indexBy } from '../index-by.ts'
+import type { StandInKind } from '../kinds.ts'
+import { createQueue } from '../queue.ts'
+import { openWorld, type World, type WorldOptions } from '../world.ts'
+import { clusterCreate } from './create.ts'
+import { createCycles, type Handlers } from './cycles.ts'
+import { createOperatorDeployment } from './deployment.ts'
+import { createFaults, type Faults } from './faults.ts'
+import { backupSchedule, cidrChanges, isConcerned } from './fields.ts'
+import { pingDatabase } from './health.ts'
+import { defaultOptions, fieldManager, type Operator, type OperatorOptions } from './operator.ts'
+import { enableCronJob } from './pauses.ts'
+import { clusterRestore } from './restore.ts'
+import { isUserPassword, secretHandlers } from './secrets.ts'
+import { finalizer } from './traces.ts'
+import { actionOf, clusterUpdate } from './update.ts'
+import { createWebhooks } from './webhooks.ts'
+
+export type { DatabaseFaults, Faults, WebhookFaults } from './faults.ts'
+export type { OperatorOptions } from './operator.ts'
+
+/** A stand-in for the Crate Operator 2.63.0 that leaves the traces of the real one. It runs no database. */
+export type CrateOperatorStandIn = {
+  faults: Faults
+  /** The process is gone: what it had in hand stays as it is, and its Deployment is not ready. */
+  pause(): Promise<void>
+  /** It comes back and goes on from what it finds. */
+  resume(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Starts the stand-in on a connection of its own. */
+export async function startCrateOperatorStandIn(
+  cluster: TestCluster,
+  { clock, log, ...options }: Partial<OperatorOptions> & WorldOptions = {},
+): Promise<CrateOperatorStandIn> {
+  const world = await openWorld(cluster, { ...(clock && { clock }), ...(log && { log }) })
+  const databases = await createDatabases(world)
+  const standIn = await runCrateOperator(world, databases, options)
+  return {
+    ...standIn,
+    async stop() {
+      await standIn.stop()
+      databases.stop()
+      await world.close()
+    },
+  }
+}
+
+const followed: StandInKind[] = [
+  ...(['CrateDB', 'Namespace', 'Secret', 'Service', 'StatefulSet', 'Pod', 'PersistentVolumeClaim', 'CronJob', 'Job'] as const),
+]
+
+/** Starts the stand-in among others that share a connection. */
+export async function runCrateOperator(world: World, databases: Databases, given: Partial<OperatorOptions>): Promise<CrateOperatorStandIn> {
+  const options = { ...defaultOptions, ...(given.stepMs !== undefined && { healthMs: Math.max(25, given.stepMs * 3) }), ...given }
+  const caches = new Map<StandInKind, Cache<KubernetesObject>>()
+  for (const [kind, cache] of await Promise.all(followed.map(async (kind) => [kind, await world.follow(kind)] as const)))
+    caches.set(kind, cache)
+  const cacheOf = (kind: StandInKind) => caches.get(kind) as Cache<KubernetesObject>
+  let running: Running | undefined
+  const faults = createFaults((database) => running?.faultsChanged(database))
+  const webhooks = createWebhooks(options.webhook, { faults, clock: world.clock, log: world.log })
+  const by = (kind: StandInKind) => indexBy(cacheOf(kind), databaseKey)
+  const children = {
+    pods: by('Pod'),
+    statefulSets: by('StatefulSet'),
+    claims: by('PersistentVolumeClaim'),
+    cronJobs: by('CronJob'),
+    jobs: by('Job'),
+  }
+  const operator: Operator = {
+    world,
+    options,
+    databases,
+    faults,
+    webhooks,
+    children,
+    get: (kind, namespace, name) => caches.get(kind)?.get(namespace === '' ? name : `${namespace}/${name}`),
+    async ensure(kind, draft, signal) {
+      await world.create(kind, draft, { fieldManager, signal })
+    },
+    patch: (kind, { metadata }, body, signal) => world.patch(kind, metadata, body, { fieldManager, signal }),
+    remove: (kind, namespace, name, signal) => world.remove(kind, { namespace, name }, { signal }),
+  }
+  const deployment = await createOperatorDeployment(world)
+
+  async function resume(): Promise<void> {
+    running ??= run(operator, cacheOf)
+    await deployment.setReady(true)
+  }
+  async function halt(): Promise<void> {
+    const ended = running
+    running = undefined
+    await ended?.stop()
+  }
+
+  await resume()
+  return {
+    faults,
+    resume,
+    async pause() {
+      await halt()
+      await deployment.setReady(false)
+    },
+    async stop() {
+      await halt()
+      await webhooks.stop()
+      deployment.stop()
+      for (const index of Object.values(children)) index.stop()
+    },
+  }
+}
+
+type Running = { stop(): Promise<void>; faultsChanged(database: string | undefined): void }
+
+/** The process of the operator, from its start to its end. */
+function run(operator: Operator, cacheOf: (kind: StandInKind) => Cache<KubernetesObject>): Running {
+  const { world, options, faults, webhooks } = operator
+  const databases = cacheOf('CrateDB')
+  const secrets = cacheOf('Secret')
+  const common = { clock: world.clock, log: world.log }
+  const queue = createQueue(
+    async (key, signal) => {
+      const object = databases.get(key)
+      if (object) await advanceDatabase(object, signal)
+    },
+    { name: 'databases', ...common },
+  )
+  const secretQueue = createQueue(
+    async (key, signal) => {
+      const object = secrets.get(key)
+      if (object && isUserPassword(object) && object.metadata.deletionTimestamp === undefined) await secretCycles.advance(object, signal)
+    },
+    { name: 'secrets', ...common },
+  )
+  const healthQueue = createQueue(
+    async (key, signal) => {
+      const object = databases.get(key)
+      if (object) await pingDatabase(operator, object, signal)
+    },
+    { name: 'health', ...common },
+  )
+  const cycles = createCycles(operator, databaseHandlers(operator), () => queue)
+  const secretCycles = createCycles(operator, secretHandlers(operator, databases), () => secretQueue)
+
+  async function advanceDatabase(object: KubernetesObject, signal: AbortSignal): Promise<void> {
+    const { metadata } = object
+    const { neverStart, holdFinalizer } = faults.of(`${metadata.namespace}/${metadata.name}`)
+    if (neverStart) return
+    const { finalizers = [], resourceVersion } = metadata
+    const isHeld = finalizers.includes(finalizer)
+    if (metadata.deletionTimestamp !== undefined) {
+      if (!isHeld || holdFinalizer) return
+      const without = finalizers.filter((each) => each !== finalizer)
+      await operator.patch('CrateDB', object, { metadata: { finalizers: without, resourceVersion } }, signal)
+    } else if (!isHeld) {
+      await operator.patch('CrateDB', object, { metadata: { finalizers: [...finalizers, finalizer], resourceVersion } }, signal)
+    } else {
+      await reenableCronJob(object, signal)
+      await cycles.advance(object, signal)
+    }
+  }
+
+  /** The timer by which backups come back a while after an upgrade or a resume. */
+  async function reenableCronJob(object: KubernetesObject, signal: AbortSignal): Promise<void> {
+    if (object.status?.delay_cronjob !== true) return
+    const leftMs = object.status.delay_cronjob_start * 1000 + options.cronJobDelayMs - world.clock.now()
+    if (leftMs > 0) return queue.addAfter(`${object.metadata.namespace}/${object.metadata.name}`, leftMs)
+    await enableCronJob(operator, object, signal)
+    await operator.patch('CrateDB', object, { status: { delay_cronjob: false } }, signal)
+  }
+
+  function poke(key: string): void {
+    if (!databases.get(key)) return
+    cycles.wake(key)
+    queue.add(key)
+    healthQueue.addAfter(key, options.healthMs)
+  }
+
+  const endings = [
+    databases.subscribe(({ type, key }) => {
+      if (type === 'removed') return cycles.forget(key)
+      queue.add(key)
+      healthQueue.addAfter(key, options.healthMs)
+    }),
+    ...(['Pod', 'StatefulSet', 'PersistentVolumeClaim', 'CronJob', 'Job', 'Service'] as const).map((kind) =>
+      cacheOf(kind).subscribe(({ object }) => {
+        const key = databaseKey(object)
+        if (key !== undefined) poke(key)
+      }),
+    ),
+    cacheOf('Service').subscribe((change) => {
+      if (change.type === 'changed') noteAddress(change.object, change.previous)
+    }),
+    secrets.subscribe(({ key, object }) => {
+      if (isUserPassword(object)) secretQueue.add(key)
+      const owner = /^user-password-(.+)-\d+$/.exec(object.metadata.name)?.[1]
+      if (owner !== undefined) poke(`${object.metadata.namespace}/${owner}`)
+    }),
+    operator.databases.onHealth(poke),
+  ]
+
+  function noteAddress(service: KubernetesObject, previous: KubernetesObject): void {
+    const addressOf = ({ status }: KubernetesObject) =>
+      status?.loadBalancer?.ingress?.[0]?.ip ?? status?.loadBalancer?.ingress?.[0]?.hostname
+    const address = addressOf(service)
+    const key = databaseKey(service)
+    if (key === undefined || address === undefined || address === addressOf(previous)) return
+    webhooks.send(key, { event: 'info_changed', status: 'success', payload: { external_ip: address } })
+  }
+
+  function faultsChanged(database: string | undefined): void {
+    for (const { metadata } of databases.values()) {
+      const key = `${metadata.namespace}/${metadata.name}`
+      if (database === undefined || database === key || database === metadata.name) poke(key)
+    }
+    for (const object of secrets.values())
+      if (isUserPassword(object)) secretQueue.add(`${object.metadata.namespace}/${object.metadata.name}`)
+  }
+
+  faultsChanged(undefined)
+  return {
+    faultsChanged,
+    async stop() {
+      for (const end of endings) end()
+      await Promise.all([queue.stop(), secretQueue.stop(), healthQueue.stop()])
+    },
+  }
+}
+
+/** What the operator does about a CrateDB, in the order in which the real one declares it. */
+function databaseHandlers(operator: Operator): Handlers {
+  const create = clusterCreate(operator)
+  const update = clusterUpdate(operator)
+  const fields = [clusterRestore(operator), cidrChanges(operator), backupSchedule(operator)]
+  return {
+    kind: 'CrateDB',
+    owned: [create, update, ...fields].map(({ id }) => id),
+    select: (_object, old, next) => [old === undefined ? create : update, ...fields.filter((field) => isConcerned(field, old, next))],
+    actionOf: (purpose, diff) => (purpose === 'create' ? 'create' : actionOf(diff)),
+  }
+}

@@ -1,0 +1,70 @@
+import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { Databases } from '../databases.ts'
+import type { Index } from '../index-by.ts'
+import type { StandInKind } from '../kinds.ts'
+import type { World } from '../world.ts'
+import type { Faults } from './faults.ts'
+import type { Draft } from './objects.ts'
+import type { Webhooks } from './webhooks.ts'
+
+/** How the stand-in is set up, in the words of the real operator's configuration where it has them. */
+export type OperatorOptions = {
+  /** Pause between two passes over one object. The real operator's are 15 to 60 seconds. */
+  stepMs: number
+  /** How long after a change an object's health is looked at. */
+  healthMs: number
+  /** Sub-handlers that wait longer fail with a time-out. */
+  limitMs: number | undefined
+  /** Between the end of an upgrade or resume and the CronJob's return; an hour in reality. */
+  cronJobDelayMs: number
+  /** CLUSTER_BACKUP_IMAGE: without it no backups are set up. */
+  backupImage: string | undefined
+  /** DEBUG_VOLUME_STORAGE_CLASS and DEBUG_VOLUME_SIZE. */
+  debugVolume: { storageClass: string; size: string }
+  /** NO_DOWNTIME_STORAGE_EXPANSION */
+  noDowntimeStorageExpansion: boolean
+  webhook: { url: string; username: string; password: string } | undefined
+  /** Take a database for bootstrapped without looking at its pods: for tests that need many of them and no more. */
+  withoutPods: boolean
+  /** Kubernetes Events on the CrateDB for what the operator logs about its handlers. */
+  events: boolean
+}
+
+export const defaultOptions: OperatorOptions = {
+  stepMs: 5,
+  healthMs: 25,
+  limitMs: undefined,
+  cronJobDelayMs: 3_600_000,
+  backupImage: 'crate/cluster-backup:1.0.0',
+  debugVolume: { storageClass: 'crate-standard', size: '64Gi' },
+  noDowntimeStorageExpansion: false,
+  webhook: undefined,
+  withoutPods: false,
+  events: true,
+}
+
+export const fieldManager = 'crate-operator'
+
+/** What the operator's handlers work with. */
+export type Operator = {
+  world: World
+  options: OperatorOptions
+  databases: Databases
+  faults: Faults
+  webhooks: Webhooks
+  /** Children by `namespace/name` of their CrateDB. */
+  children: { pods: Index; statefulSets: Index; claims: Index; cronJobs: Index; jobs: Index }
+  /** An object from the operator's copy of the cluster. */
+  get(kind: StandInKind, namespace: string, name: string): KubernetesObject | undefined
+  /** Creates what is not there yet, and leaves what is. */
+  ensure(kind: StandInKind, draft: Draft, signal: AbortSignal): Promise<void>
+  patch(
+    kind: StandInKind,
+    object: { metadata: { namespace?: string; name: string } },
+    body: unknown,
+    signal: AbortSignal,
+  ): Promise<KubernetesObject | undefined>
+  remove(kind: StandInKind, namespace: string, name: string, signal: AbortSignal): Promise<void>
+}
+
+export const keyOfDatabase = ({ metadata }: KubernetesObject): string => `${metadata.namespace}/${metadata.name}`

@@ -1,0 +1,129 @@
+import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import { refuseTerminatingNamespace } from './create.ts'
+import type { FieldHandler } from './fields.ts'
+import { type Call, type Handler, Refusal, Retry } from './handling.ts'
+import { keyOfDatabase, type Operator } from './operator.ts'
+import { afterClusterUpdate, beforeClusterUpdate, reach } from './pauses.ts'
+import { flush, type Run, registerChain, type SubHandler, schedule } from './sub-handlers.ts'
+import { md5 } from './traces.ts'
+
+const field = ['spec', 'cluster', 'restoreSnapshot']
+const id = `cluster_restore/${field.join('.')}`
+
+/** What a repository needs, by provider. */
+const credentials = {
+  aws: ['accessKeyId', 'secretAccessKey', 'bucket', 'basePath'],
+  azure_blob: ['accountName', 'accountKey', 'container', 'basePath'],
+}
+
+/** Restores a snapshot when one is named. */
+export function clusterRestore(operator: Operator): FieldHandler {
+  return {
+    id,
+    field,
+    when: (value) => Boolean((value as { snapshot?: string } | undefined)?.snapshot),
+    async run(call) {
+      const { object, patch, diff, started } = call
+      refuseTerminatingNamespace(operator, object)
+      const run: Run = { ref: md5(JSON.stringify(diff) + started), context: { ...object.status?.[id] } }
+      run.context.ref = run.ref
+      const [before, prepare, ...others] = links(operator, run) as [SubHandler, SubHandler, ...SubHandler[]]
+      registerChain(operator, call, run, [before, { ...prepare, dependsOn: [] }, ...others])
+      patch.status[id] = run.context
+      return undefined
+    },
+  }
+}
+
+function links(operator: Operator, run: Run): SubHandler[] {
+  return [
+    beforeClusterUpdate(operator),
+    { id: 'before_restore_backup', className: 'BeforeRestoreBackupSubHandler', work: async (call) => prepare(operator, call) },
+    { id: 'restore_backup_data', className: 'RestoreBackupSubHandler', work: async ({ object }) => restoreData(operator, object) },
+    { id: 'restore_system_user_password', className: 'RestoreInternalUsersPasswordSubHandler', always: true, work: async () => {} },
+    { id: 'restore_user_jwt_auth', className: 'RestoreUserJWTAuthSubHandler', work: async () => {} },
+    { id: 'validate_restore_complete', className: 'ValidateRestoreCompleteSubHandler', work: async () => {} },
+    { id: 'restore_internal_tables', className: 'RestoreInternalTablesSubHandler', always: true, work: async () => {} },
+    { id: 'after_restore_backup', className: 'AfterRestoreBackupSubHandler', always: true, work: async (call) => cleanUp(operator, call) },
+    afterClusterUpdate(operator),
+    {
+      id: 'send_success_notification',
+      className: 'SendSuccessNotificationSubHandler',
+      async work() {
+        const message = 'The snapshot has been restored successfully.'
+        schedule(run, { event: 'feedback', status: 'success', payload: { message, operation: 'update', action: 'restore_snapshot' } })
+      },
+    },
+    {
+      id: 'flush_notifications',
+      className: 'FlushNotificationsSubHandler',
+      always: true,
+      work: async (call) => flush(operator, call, run),
+    },
+    { id: 'reset_snapshot', className: 'ResetSnapshotSubHandler', always: true, work: (call) => resetSnapshot(operator, call) },
+  ]
+}
+
+async function prepare(operator: Operator, call: Call): Promise<void> {
+  const key = keyOfDatabase(call.object)
+  operator.webhooks.feedback(key, 'in_progress', 'update', 'restore_snapshot', 'Preparing to restore data from snapshot.')
+  call.register({
+    id: 'prepare_cluster_settings',
+    async run({ object, patch }) {
+      reach(operator, object)
+      Object.assign(patch.status, { maxBytesPerSec: '40mb', clusterConcurrentRebalance: 2 })
+      return undefined
+    },
+  })
+  call.register(scaleBackupMetrics(operator, 'suspend_backup_metrics', 0))
+}
+
+/** Unlike suspending, restoring takes the Deployment for granted: without backups it waits here for ever. */
+function scaleBackupMetrics(operator: Operator, partId: string, replicas: number): Handler {
+  return {
+    id: partId,
+    async run({ object, signal }) {
+      const { namespace = '', name } = object.metadata
+      const metadata = { namespace, name: `backup-metrics-${name}` }
+      const patched = await operator.patch('Deployment', { metadata }, { spec: { replicas } }, signal)
+      if (!patched) throw new Retry(`(404)\nReason: Not Found\ndeployments.apps "${metadata.name}" not found`, 'later')
+      return undefined
+    },
+  }
+}
+
+function restoreData(operator: Operator, object: KubernetesObject): void {
+  const { restoreSnapshot } = object.spec.cluster
+  const wanted = credentials[(restoreSnapshot.backupProvider ?? 'aws') as keyof typeof credentials]
+  for (const each of wanted) {
+    const { name = '', key = '' } = restoreSnapshot[each]?.secretKeyRef ?? {}
+    if (name === '') throw new Refusal(`Key ${each} not found in secret.`)
+    const secret = operator.get('Secret', object.metadata.namespace ?? '', name)
+    if (!secret) throw new Refusal(`Secret ${name} could not be found.`)
+    if (!secret.data?.[key]) throw new Refusal(`Key ${each} not found in secret.`)
+  }
+  const { snapshots } = operator.databases.state(keyOfDatabase(object))
+  if (snapshots && !snapshots.has(restoreSnapshot.snapshot)) {
+    const repository = `restore_backup_${Math.floor(operator.world.clock.now() / 1000)}`
+    throw new Refusal(`Snapshot ${restoreSnapshot.snapshot} does not exist in repository ${repository}.`)
+  }
+}
+
+async function cleanUp(operator: Operator, call: Call): Promise<void> {
+  call.register({ id: 'reset_cluster_settings', run: async () => undefined })
+  call.register({ id: 'drop_backup_repository', run: async () => undefined })
+  call.register({
+    id: 'delete_secret',
+    async run({ object, signal }) {
+      await operator.remove('Secret', object.metadata.namespace ?? '', `restore-from-backup-${object.metadata.name}`, signal)
+      return undefined
+    },
+  })
+  call.register(scaleBackupMetrics(operator, 'restart_backup_metrics', 1))
+}
+
+/** Empties the name and takes the choice away, by a patch of its own, so that the same snapshot can be asked for again. */
+async function resetSnapshot(operator: Operator, { object, signal }: Call): Promise<void> {
+  const restoreSnapshot = { snapshot: '', type: null, tables: null, sections: null, partitions: null }
+  await operator.patch('CrateDB', object, { spec: { cluster: { restoreSnapshot } } }, signal)
+}

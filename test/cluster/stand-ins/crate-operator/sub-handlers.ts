@@ -1,0 +1,81 @@
+import { type Call, FailedDependency, type Handler, Refusal, Retry } from './handling.ts'
+import { keyOfDatabase, type Operator } from './operator.ts'
+import { progressOf } from './traces.ts'
+import type { Notification } from './webhooks.ts'
+
+/** One run of a chain: its `ref` tells its results from those of the runs before. */
+export type Run = { ref: string; context: { ref?: string; notifications?: Notification[] } }
+
+/** One link of a chain. */
+export type SubHandler = {
+  id: string
+  /** The name of the operator's class, under which its start is kept in the status. */
+  className: string
+  /** Full ids of those it waits for; all before it in the chain when left out. */
+  dependsOn?: string[]
+  /** Runs although those it waits for have failed: it cleans up. */
+  always?: boolean
+  work(call: Call, run: Run): Promise<void>
+}
+
+/** Registers the links of a chain below the handler of this call. Returns their ids, for what comes after the chain. */
+export function registerChain(operator: Operator, call: Call, run: Run, links: SubHandler[]): string[] {
+  const before: string[] = []
+  for (const link of links) {
+    const dependsOn = link.dependsOn ?? [...before]
+    call.register(stateBased(operator, run, { ...link, dependsOn }))
+    before.push(`${call.id}/${link.id}`)
+  }
+  return before
+}
+
+/** A sub-handler that finds out from status and progress of the object whether its turn has come. */
+function stateBased(operator: Operator, run: Run, link: SubHandler & { dependsOn: string[] }): Handler {
+  const { options, world } = operator
+  return {
+    id: link.id,
+    async run(call) {
+      const seconds = Math.floor(world.clock.now() / 1000)
+      const start = call.object.status?.subhandlerStartedAt?.[link.className] as { started: number; ref: string } | undefined
+      const noteStart = () => {
+        call.patch.status.subhandlerStartedAt = {
+          ...(call.patch.status.subhandlerStartedAt as object | undefined),
+          [link.className]: { started: seconds, ref: run.ref },
+        }
+      }
+      if (start?.ref !== run.ref) noteStart()
+      const waitingFor = link.dependsOn.filter((id) => isOpen(call, run, id, link))
+      if (waitingFor.length > 0) {
+        noteStart()
+        throw new Retry(`Waiting for '${waitingFor.join(',')}'.`, { results: waitingFor })
+      }
+      const runtimeMs = start?.ref === run.ref ? world.clock.now() - start.started * 1000 : 0
+      if (options.limitMs !== undefined && runtimeMs >= options.limitMs) {
+        throw new Refusal(`${link.className}.handle has timed out after ${Math.floor(runtimeMs / 1000)} s.`)
+      }
+      await link.work(call, run)
+      return { success: true, ref: run.ref }
+    },
+  }
+}
+
+/** Whether another handler has still to finish. Throws when it has failed and this one cannot go on without it. */
+function isOpen({ object }: Call, { ref }: Run, id: string, { always }: SubHandler): boolean {
+  const result = object.status?.[id] as { ref?: string } | undefined
+  if (result && result.ref === ref) return false
+  const progress = progressOf(object, id)
+  if (!progress?.failure) return true
+  if (always) return false
+  throw new FailedDependency(`A dependency (${id}) has failed. Giving up.`)
+}
+
+/** Keeps a notification in the status until the end of the run. */
+export function schedule(run: Run, notification: Notification): void {
+  run.context.notifications = [...(run.context.notifications ?? []), notification]
+}
+
+/** Sends what was scheduled in this run. */
+export function flush(operator: Operator, { object }: Call, run: Run): void {
+  for (const notification of run.context.notifications ?? []) operator.webhooks.send(keyOfDatabase(object), notification)
+  if (run.context.notifications) run.context.notifications = []
+}

@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto'
+import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+
+/** Under this prefix the operator keeps what it knows in the annotations of an object. */
+export const prefix = 'operator.cloud.crate.io'
+export const finalizer = `${prefix}/finalizer`
+export const lastKey = `${prefix}/last`
+export const managedKey = `${prefix}/kopf-managed`
+export const rollbackKey = `${prefix}/rollback-upgrade`
+
+export type Purpose = 'create' | 'update' | 'delete'
+
+/** How far one handler has come, in Kopf's shape: what is null there is left out. Times are ISO 8601 with microseconds. */
+export type Progress = {
+  started: string
+  stopped?: string
+  delayed?: string
+  purpose: Purpose
+  retries: number
+  success: boolean
+  failure: boolean
+  message?: string
+  subrefs?: string[]
+}
+
+/** What the operator compares: an object without what systems write into it. */
+export type Essence = {
+  metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> }
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the kind holds
+  [field: string]: any
+}
+
+/**
+ * The annotation in which a handler's progress stands: its id with "/" as ".", at most 63 characters behind the prefix.
+ *
+ * A longer id is cut and ends in six characters of a hash. Kopf takes BLAKE2b with a digest of four bytes, which Node's
+ * crypto doesn't offer; this is another hash of the same length and alphabet, and nobody can tell from a key alone.
+ */
+export function progressKey(handlerId: string): string {
+  const safe = handlerId.replaceAll('/', '.')
+  if (handlerId.length <= 63) return `${prefix}/${safe}`
+  const digest = createHash('blake2b512').update(handlerId).digest().subarray(0, 4)
+  const suffix = `-${digest.toString('base64').replaceAll('+', '-').replaceAll('/', '.')}`.replace(/[=.-]+$/, '')
+  return `${prefix}/${safe.slice(0, 63 - suffix.length)}${suffix}`
+}
+
+export function progressOf(object: KubernetesObject, handlerId: string): Progress | undefined {
+  const text = object.metadata.annotations?.[progressKey(handlerId)]
+  return text === undefined ? undefined : (JSON.parse(text) as Progress)
+}
+
+export const isFinished = (progress: Progress | undefined): boolean => progress?.stopped !== undefined
+
+/** The state that was last handled, whether well or not; undefined for an object that no cycle has ended on. */
+export function lastHandled(object: KubernetesObject): Essence | undefined {
+  const text = object.metadata.annotations?.[lastKey]
+  return text === undefined ? undefined : (JSON.parse(text) as Essence)
+}
+
+/** Spec (or data) with labels and annotations, without the operator's own annotations and those of kubectl apply. */
+export function essenceOf({ apiVersion: _, kind: __, metadata, status: ___, ...rest }: KubernetesObject): Essence {
+  const annotations = Object.fromEntries(
+    Object.entries(metadata.annotations ?? {}).filter(
+      ([key]) => !key.startsWith(`${prefix}/`) && key !== 'kubectl.kubernetes.io/last-applied-configuration',
+    ),
+  )
+  const kept = {
+    ...(metadata.labels && Object.keys(metadata.labels).length > 0 && { labels: metadata.labels }),
+    ...(Object.keys(annotations).length > 0 && { annotations }),
+  }
+  return { ...rest, ...(Object.keys(kept).length > 0 && { metadata: kept }) }
+}
+
+/** As it stands in the annotation: JSON without spaces, and a newline for kubectl's sake. */
+export const encodeEssence = (essence: Essence): string => `${JSON.stringify(essence)}\n`
+
+/** Unix milliseconds as Python's isoformat writes them. */
+export const timestamp = (ms: number): string => new Date(ms).toISOString().replace('Z', '000+00:00')
+
+export const md5 = (text: string): string => createHash('md5').update(text).digest('hex')

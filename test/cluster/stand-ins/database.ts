@@ -1,0 +1,105 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { DatabaseState, Databases, Health } from './databases.ts'
+import { runStatement, SqlError } from './sql.ts'
+
+/** The HTTP endpoints of all databases of a cluster, behind one address. */
+export type DatabaseStandIn = {
+  /** `http://127.0.0.1:PORT` */
+  url: string
+  /** Where one database takes statements. */
+  urlOf(namespace: string, name: string): string
+  /** What a database remembers, to ask what was set and to bring things about. */
+  state(namespace: string, name: string): DatabaseState
+  /** Makes tables of a database unhealthy, or lets its nodes decide again. */
+  setHealth(namespace: string, name: string, health: Health | undefined): void
+  stop(): Promise<void>
+}
+
+/**
+ * Serves `POST /<namespace>/<name>/_sql` as CrateDB does: HTTP Basic as `system` or a user made since, JSON in and out, its
+ * error codes. A database without a ready node hangs up, as nobody would answer there.
+ */
+export async function serveDatabases(databases: Databases): Promise<DatabaseStandIn> {
+  const server = createServer((request, response) => {
+    answer(databases, request, response).catch(() => response.destroy())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    url,
+    urlOf: (namespace, name) => `${url}/${namespace}/${name}/_sql`,
+    state: (namespace, name) => databases.state(`${namespace}/${name}`),
+    setHealth: (namespace, name, health) => databases.setHealth(`${namespace}/${name}`, health),
+    async stop() {
+      server.close()
+      server.closeAllConnections()
+      if (server.listening) await once(server, 'close')
+    },
+  }
+}
+
+async function answer(databases: Databases, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { pathname } = new URL(request.url ?? '/', 'http://database')
+  const [, namespace, name, endpoint] = pathname.split('/')
+  const key = `${namespace}/${name}`
+  const text = await readBody(request)
+  if (endpoint === undefined || databases.nodes(key).length === 0) return void request.socket.destroy()
+  if (endpoint !== '_sql' || request.method !== 'POST') return void response.writeHead(404).end('404 Not Found')
+  const user = authenticate(databases, key, request.headers.authorization)
+  if (user instanceof Refused) {
+    response.writeHead(401, { 'www-authenticate': 'Basic realm="CrateDB Authenticator"', 'content-type': 'text/plain; charset=UTF-8' })
+    return void response.end(user.message)
+  }
+  const { status, body } = execute(databases, key, user, text)
+  response.writeHead(status, { 'content-type': 'application/json; charset=UTF-8' }).end(JSON.stringify(body))
+}
+
+function execute(databases: Databases, key: string, user: string, text: string): { status: number; body: unknown } {
+  const started = performance.now()
+  try {
+    const { stmt, args = [] } = parseRequest(text)
+    databases.state(key).statements.push({ stmt, args, user })
+    const { cols, rows, rowcount } = runStatement({ databases, key, user }, stmt, args)
+    return { status: 200, body: { cols, rows, rowcount, duration: performance.now() - started } }
+  } catch (error) {
+    if (!(error instanceof SqlError)) throw error
+    return { status: statusOf(error.code), body: { error: { message: error.message, code: error.code } } }
+  }
+}
+
+function parseRequest(text: string): { stmt: string; args?: unknown[] } {
+  try {
+    const body: unknown = JSON.parse(text)
+    if (body !== null && typeof body === 'object' && 'stmt' in body && typeof body.stmt === 'string') return body as { stmt: string }
+  } catch {
+    // told below, as for any other body that is not a request
+  }
+  throw new SqlError(4000, 'SQLParseException[Invalid SQL request body]')
+}
+
+/** 4041 is a 404, 40410 too. */
+const statusOf = (code: number): number => Number(String(code).slice(0, 3))
+
+class Refused extends Error {}
+
+function authenticate(databases: Databases, key: string, header: string | undefined): string | Refused {
+  const [user = '', ...rest] = Buffer.from(header?.replace(/^Basic /i, '') ?? '', 'base64')
+    .toString()
+    .split(':')
+  const { users } = databases.state(key)
+  const expected = user === 'system' ? databases.systemPassword(key) : users.get(user)?.password
+  // The superuser is let in from inside the pods only.
+  if (user === '' || user === 'crate') return new Refused('trust authentication failed for user "crate"')
+  return users.has(user) && expected !== undefined && expected === rest.join(':')
+    ? user
+    : new Refused(`password authentication failed for user "${user}"`)
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString()
+}

@@ -1,0 +1,156 @@
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { databaseKey, indexBy } from './index-by.ts'
+import type { World } from './world.ts'
+
+export type Health = 'GREEN' | 'YELLOW' | 'RED'
+
+/** What one database remembers as long as its CrateDB object exists, restarts of its nodes included. */
+export type DatabaseState = {
+  settings: { persistent: Map<string, unknown>; transient: Map<string, unknown> }
+  /** Passwords by user name. `crate` is the superuser that only local connections may use. */
+  users: Map<string, { password?: string; jwt?: unknown }>
+  privileges: { state: 'GRANT' | 'DENY'; type: string; class: string; ident: string | null; grantee: string; grantor: string }[]
+  /** A running `CREATE SNAPSHOT`; it makes the operator wait before any update. */
+  snapshotStatement: string | undefined
+  /** Names of snapshots that a restore finds; any name when left undefined. */
+  snapshots: Set<string> | undefined
+  /** Health as told by `sys.health`, whatever the nodes say. Set by `setHealth`. */
+  health: Health | undefined
+  /** Every statement that came over HTTP, with its arguments, in order. */
+  statements: { stmt: string; args: unknown[]; user: string }[]
+}
+
+/** One node that has joined its cluster. */
+export type DatabaseNode = { name: string; version: string; hostname: string; isMaster: boolean; pod: KubernetesObject }
+
+/** The databases behind the pods of a cluster: who looks inside asks here. */
+export type Databases = {
+  /** @param key `namespace/name` of the CrateDB */
+  state(key: string): DatabaseState
+  /** Nodes whose pods are ready, by name. */
+  nodes(key: string): DatabaseNode[]
+  /** What an operator's ping finds: unreachable without a data node, yellow while nodes are missing. */
+  health(key: string): Health | 'UNREACHABLE'
+  /** Nodes that the StatefulSets ask for. */
+  expectedNodes(key: string): number
+  /** The password of the user `system`, from its Secret; undefined before there is one. */
+  systemPassword(key: string): string | undefined
+  /** Makes tables of a database unhealthy, or lets its nodes decide again. */
+  setHealth(key: string, health: Health | undefined): void
+  /** Calls the listener after `setHealth`. Returns what ends that. */
+  onHealth(listener: (key: string) => void): () => void
+  stop(): void
+}
+
+/** Follows the pods, StatefulSets and Secrets of the cluster. */
+export async function createDatabases(world: World): Promise<Databases> {
+  const pods = indexBy(await world.follow('Pod'), databaseKey)
+  const sets = indexBy(await world.follow('StatefulSet'), databaseKey)
+  const secrets = await world.follow('Secret')
+  const databases = await world.follow('CrateDB')
+  const states = new Map<string, DatabaseState>()
+  const listeners = new Set<(key: string) => void>()
+  const forget = databases.subscribe(({ type, key }) => {
+    if (type === 'removed') states.delete(key)
+  })
+
+  function state(key: string): DatabaseState {
+    let found = states.get(key)
+    if (!found) {
+      found = freshState()
+      states.set(key, found)
+    }
+    return found
+  }
+
+  function nodes(key: string): DatabaseNode[] {
+    const name = key.slice(key.indexOf('/') + 1)
+    return pods
+      .of(key)
+      .filter((pod) => pod.metadata.labels?.['app.kubernetes.io/component'] === 'cratedb' && isReady(pod))
+      .map((pod) => ({
+        // crate-data-hot-<name>-0 runs the node data-hot-0
+        name: pod.metadata.name.slice('crate-'.length).replace(`-${name}-`, '-'),
+        version: versionOf(pod),
+        hostname: pod.spec.nodeName ?? '',
+        isMaster: pod.metadata.labels?.['cloud.crate.io/node-name'] === 'master',
+        pod,
+      }))
+      .sort((a, b) => a.name.localeCompare(b.name))
+  }
+
+  function expectedNodes(key: string): number {
+    return sets.of(key).reduce((sum, { spec }) => sum + (spec.replicas ?? 0), 0)
+  }
+
+  return {
+    state,
+    nodes,
+    expectedNodes,
+    health(key) {
+      const present = nodes(key)
+      if (!present.some(({ isMaster }) => !isMaster)) return 'UNREACHABLE'
+      return states.get(key)?.health ?? (present.length < expectedNodes(key) ? 'YELLOW' : 'GREEN')
+    },
+    systemPassword(key) {
+      const [namespace, name] = key.split('/')
+      const data = secrets.get(`${namespace}/user-system-${name}`)?.data?.password
+      return data === undefined ? undefined : Buffer.from(data, 'base64').toString()
+    },
+    setHealth(key, health) {
+      state(key).health = health
+      for (const listener of listeners) listener(key)
+    },
+    onHealth(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    stop() {
+      forget()
+      pods.stop()
+      sets.stop()
+    },
+  }
+}
+
+function freshState(): DatabaseState {
+  return {
+    settings: { persistent: new Map(), transient: new Map() },
+    users: new Map([['crate', {}]]),
+    privileges: [],
+    snapshotStatement: undefined,
+    snapshots: undefined,
+    health: undefined,
+    statements: [],
+  }
+}
+
+/** Whether a pod is ready and not on its way out. */
+export function isReady(pod: KubernetesObject): boolean {
+  if (pod.metadata.deletionTimestamp !== undefined) return false
+  return (pod.status?.conditions ?? []).some(({ type, status }: { type: string; status: string }) => type === 'Ready' && status === 'True')
+}
+
+/** The version that a pod runs, by the tag of its image. */
+function versionOf(pod: KubernetesObject): string {
+  const crate = pod.spec.containers.find(({ name }: { name: string }) => name === 'crate')
+  return (
+    String(crate?.image ?? '')
+      .split(':')
+      .at(-1) ?? ''
+  )
+}
+
+/** Every kind of privilege on the whole cluster: what GRANT ALL PRIVILEGES comes to. */
+export function grantAll(state: DatabaseState, grantee: string, grantor: string): void {
+  for (const type of ['DQL', 'DML', 'DDL', 'AL']) grant(state, { state: 'GRANT', type, class: 'CLUSTER', ident: null, grantee, grantor })
+}
+
+/** Records a privilege in place of an earlier one on the same thing. */
+export function grant(state: DatabaseState, privilege: DatabaseState['privileges'][number]): void {
+  const { type, class: level, ident, grantee } = privilege
+  state.privileges = state.privileges.filter(
+    (each) => !(each.type === type && each.class === level && each.ident === ident && each.grantee === grantee),
+  )
+  state.privileges.push(privilege)
+}

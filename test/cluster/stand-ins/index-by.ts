@@ -1,0 +1,41 @@
+import type { Cache } from '../../../shared/kubernetes/cache.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+
+/** The objects of a collection by something that many of them share, kept current: no walk over all of them. */
+export type Index = { of(value: string): KubernetesObject[]; stop(): void }
+
+/** @param groupOf what an object is found by; undefined leaves it out */
+export function indexBy(cache: Cache<KubernetesObject>, groupOf: (object: KubernetesObject) => string | undefined): Index {
+  const groups = new Map<string, Map<string, KubernetesObject>>()
+  const values = new Map<string, string>()
+
+  function drop(key: string): void {
+    const value = values.get(key)
+    if (value === undefined) return
+    values.delete(key)
+    const group = groups.get(value)
+    group?.delete(key)
+    if (group?.size === 0) groups.delete(value)
+  }
+
+  function add(key: string, object: KubernetesObject): void {
+    const value = groupOf(object)
+    if (values.get(key) !== value) drop(key)
+    if (value === undefined) return
+    values.set(key, value)
+    const group = groups.get(value)
+    if (group) group.set(key, object)
+    else groups.set(value, new Map([[key, object]]))
+  }
+
+  const stop = cache.subscribe(({ type, key, object }) => (type === 'removed' ? drop(key) : add(key, object)))
+  for (const object of cache.values())
+    add(`${object.metadata.namespace ? `${object.metadata.namespace}/` : ''}${object.metadata.name}`, object)
+  return { of: (value) => [...(groups.get(value)?.values() ?? [])], stop }
+}
+
+/** `namespace/name` of the database that an object belongs to, by the label that the Crate Operator puts on its children. */
+export function databaseKey({ metadata: { namespace, labels } }: KubernetesObject): string | undefined {
+  const name = labels?.['app.kubernetes.io/name']
+  return name === undefined || labels?.['app.kubernetes.io/component'] === undefined ? undefined : `${namespace}/${name}`
+}

@@ -1,0 +1,79 @@
+import type { TestCluster } from '../index.ts'
+import { type CrateOperatorStandIn, type OperatorOptions, runCrateOperator } from './crate-operator/index.ts'
+import { type DatabaseStandIn, serveDatabases } from './database.ts'
+import { createDatabases } from './databases.ts'
+import { installDefinition } from './definition.ts'
+import { type KubeletOptions, type KubeletStandIn, runKubelet } from './kubelet.ts'
+import { type LoadBalancerStandIn, runLoadBalancer } from './load-balancer.ts'
+import { createNodes, createStorageClasses, type NodeShape, nodeShapes } from './nodes.ts'
+import { runStatefulSets } from './statefulsets.ts'
+import { runVolumes, type VolumeStandIn } from './volumes.ts'
+import { openWorld, type World, type WorldOptions } from './world.ts'
+
+export type { CrateOperatorStandIn, DatabaseFaults, Faults, OperatorOptions, WebhookFaults } from './crate-operator/index.ts'
+export { startCrateOperatorStandIn } from './crate-operator/index.ts'
+export type { DatabaseStandIn } from './database.ts'
+export type { DatabaseState, Health } from './databases.ts'
+export type { KubeletStandIn, PodFaults } from './kubelet.ts'
+export type { LoadBalancerStandIn } from './load-balancer.ts'
+export type { NodeShape } from './nodes.ts'
+export type { VolumeStandIn } from './volumes.ts'
+
+export type StandInOptions = WorldOptions & {
+  /** How many nodes, or which; three small servers when left out, none for 0. */
+  nodes?: number | NodeShape[]
+  /** What becomes of volumes whose claim goes. */
+  reclaimPolicy?: 'Delete' | 'Retain'
+  operator?: Partial<OperatorOptions>
+  kubelet?: KubeletOptions
+  loadBalancer?: { never?: boolean }
+}
+
+/** Everything that makes a test cluster behave like one with nodes, storage, a load balancer and a Crate Operator. */
+export type StandIns = {
+  operator: CrateOperatorStandIn
+  kubelet: KubeletStandIn
+  volumes: VolumeStandIn
+  loadBalancer: LoadBalancerStandIn
+  database: DatabaseStandIn
+  /** The connection and the watches that all of them share. */
+  world: World
+  stop(): Promise<void>
+}
+
+/** Starts all stand-ins, and brings the CrateDB definition along where it's missing. A real control plane has its own StatefulSet controller. */
+export async function startStandIns(cluster: TestCluster, options: StandInOptions = {}): Promise<StandIns> {
+  const {
+    nodes = 3,
+    reclaimPolicy = 'Delete',
+    operator: operatorOptions = {},
+    kubelet: kubeletOptions,
+    loadBalancer: balancerOptions,
+    ...given
+  } = options
+  const world = await openWorld(cluster, given)
+  await installDefinition(world)
+  await Promise.all([createNodes(world, typeof nodes === 'number' ? nodeShapes(nodes) : nodes), createStorageClasses(world, reclaimPolicy)])
+  const statefulSets = world.plane === 'embedded' ? await runStatefulSets(world) : undefined
+  const volumes = await runVolumes(world)
+  const kubelet = await runKubelet(world, kubeletOptions)
+  const loadBalancer = await runLoadBalancer(world, balancerOptions)
+  const databases = await createDatabases(world)
+  const database = await serveDatabases(databases)
+  const operator = await runCrateOperator(world, databases, operatorOptions)
+  return {
+    operator,
+    kubelet,
+    volumes,
+    loadBalancer,
+    database,
+    world,
+    async stop() {
+      await operator.stop()
+      await database.stop()
+      databases.stop()
+      await Promise.all([loadBalancer.stop(), kubelet.stop(), volumes.stop(), statefulSets?.stop()])
+      await world.close()
+    },
+  }
+}

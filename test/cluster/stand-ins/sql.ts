@@ -1,0 +1,331 @@
+import type { DatabaseState, Databases } from './databases.ts'
+import { grant, grantAll } from './databases.ts'
+
+/** The result of a statement, as `/_sql` answers it but for the duration. */
+export type SqlResult = { cols: string[]; rows: unknown[][]; rowcount: number }
+
+/** A statement that fails, with CrateDB's own code: its first three digits are the HTTP status. */
+export class SqlError extends Error {
+  readonly code: number
+
+  constructor(code: number, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+export type Session = { databases: Databases; key: string; user: string }
+
+const done = (rowcount = 1): SqlResult => ({ cols: [], rows: [], rowcount })
+const identifier = '("(?:[^"]|"")+"|[a-zA-Z_][\\w]*)'
+const unquoted = (text = ''): string => (text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text.toLowerCase())
+
+type Statement = { pattern: RegExp; run(match: string[], args: unknown[], session: Session, state: DatabaseState): SqlResult }
+
+/** The statements that are understood besides SELECT. */
+const statements: Statement[] = [
+  {
+    pattern: /^set\s+global\s+(?:(transient|persistent)\s+)?(.+)$/is,
+    run([, mode = 'transient', assignments = ''], args, _session, { settings }) {
+      const target = settings[mode.toLowerCase() as 'transient' | 'persistent']
+      const values = [...args]
+      for (const each of splitList(assignments)) {
+        const [, name, value] = /^("?[\w.]+(?:"?\['[^']+'\])*"?)\s*(?:=|\sto\s)\s*(.+)$/is.exec(each) ?? fail(each)
+        target.set(settingName(name), literal(value as string, values))
+      }
+      return done()
+    },
+  },
+  {
+    pattern: /^reset\s+global\s+(.+)$/is,
+    run([, names = ''], _args, _session, { settings }) {
+      for (const name of splitList(names).map(settingName)) {
+        for (const each of [settings.transient, settings.persistent]) {
+          for (const key of [...each.keys()]) if (key === name || key.startsWith(`${name}.`)) each.delete(key)
+        }
+      }
+      return done()
+    },
+  },
+  {
+    pattern: new RegExp(`^create\\s+user\\s+${identifier}(?:\\s+with\\s*\\((.*)\\))?$`, 'is'),
+    run([, name, properties], args, _session, { users }) {
+      const user = unquoted(name)
+      if (users.has(user)) throw new SqlError(4099, `RoleAlreadyExistsException[Role '${user}' already exists]`)
+      users.set(user, userProperties(properties, args))
+      return done()
+    },
+  },
+  {
+    pattern: new RegExp(`^alter\\s+user\\s+${identifier}\\s+set\\s*\\((.*)\\)$`, 'is'),
+    run([, name, properties], args, _session, { users }) {
+      const user = unquoted(name)
+      if (user === 'crate') throw new SqlError(4000, "UnsupportedFeatureException[A password cannot be set for the superuser 'crate']")
+      users.set(user, { ...known(users, user), ...userProperties(properties, args) })
+      return done()
+    },
+  },
+  {
+    pattern: new RegExp(`^drop\\s+user\\s+(if\\s+exists\\s+)?${identifier}$`, 'is'),
+    run([, ifExists, name], _args, _session, state) {
+      const user = unquoted(name)
+      if (!ifExists) known(state.users, user)
+      state.users.delete(user)
+      state.privileges = state.privileges.filter(({ grantee }) => grantee !== user)
+      return done()
+    },
+  },
+  {
+    pattern: /^(grant|deny|revoke)\s+(.+?)(?:\s+on\s+(schema|table|view)\s+(.+?))?\s+(?:to|from)\s+(.+)$/is,
+    run: ([, verb = '', types = '', level, targets, grantees = ''], _args, session, state) =>
+      changePrivileges(verb, types, level, targets, grantees, session, state),
+  },
+  {
+    pattern: /^(?:update\s+sys\.node_checks|refresh|optimize|analyze|create\s+table|insert|delete|begin|commit|set\s+session)\b.*$/is,
+    run: () => done(),
+  },
+]
+
+/**
+ * Runs one statement against what a database remembers. Understood is what this repository's programs say to CrateDB:
+ * SELECT on some system tables, global settings, users and privileges.
+ *
+ * @throws SqlError as CrateDB would, in code and shape of the message
+ */
+export function runStatement(session: Session, stmt: string, args: unknown[]): SqlResult {
+  const text = stmt.trim().replace(/;\s*$/, '')
+  const select =
+    /^select\s+(.+?)(?:\s+from\s+([\w.]+)(?:\s+as\s+\w+|\s+(?!where|order|limit)\w+)?)?(?:\s+where\s+(.+?))?(?:\s+order\s+by\s+[\w\s.,]+)?(?:\s+limit\s+(\d+))?$/is.exec(
+      text,
+    )
+  if (select) return runSelect(session, select, args)
+  for (const { pattern, run } of statements) {
+    const match = pattern.exec(text)
+    if (match) return run(match, args, session, session.databases.state(session.key))
+  }
+  throw fail(text)
+}
+
+function fail(text: string): never {
+  throw new SqlError(4000, `SQLParseException[line 1:1: mismatched input '${text.split(/\s/)[0] ?? ''}' expecting a statement]`)
+}
+
+function known(users: DatabaseState['users'], name: string) {
+  const user = users.get(name)
+  if (!user) throw new SqlError(40410, `RoleUnknownException[Role '${name}' does not exist]`)
+  return user
+}
+
+function userProperties(properties: string | undefined, args: unknown[]): { password?: string; jwt?: unknown } {
+  const values = [...args]
+  const found: { password?: string; jwt?: unknown } = {}
+  for (const each of splitList(properties ?? '')) {
+    const [, name = '', value = ''] = /^"?(\w+)"?\s*=\s*(.+)$/s.exec(each) ?? fail(each)
+    if (name.toLowerCase() === 'password') {
+      const password = literal(value, values)
+      if (password !== null) found.password = String(password)
+    } else if (name.toLowerCase() === 'jwt') found.jwt = value
+    else throw new SqlError(4000, `IllegalArgumentException[Invalid user property '${name}']`)
+  }
+  return found
+}
+
+const privilegeTypes = ['DQL', 'DML', 'DDL', 'AL']
+
+function changePrivileges(
+  verb: string,
+  types: string,
+  level: string | undefined,
+  targets: string | undefined,
+  grantees: string,
+  session: Session,
+  state: DatabaseState,
+): SqlResult {
+  const wanted = /^all(\s+privileges)?$/i.test(types.trim()) ? privilegeTypes : splitList(types).map((type) => type.toUpperCase())
+  const unknown = wanted.find((type) => !privilegeTypes.includes(type))
+  if (unknown !== undefined) throw new SqlError(4000, `SQLParseException[Unknown permission '${unknown.toLowerCase()}']`)
+  const names = splitList(grantees).map(unquoted)
+  for (const name of names) known(state.users, name)
+  const idents = targets === undefined ? [null] : splitList(targets).map((each) => each.split('.').map(unquoted).join('.'))
+  const kind = level?.toUpperCase() ?? 'CLUSTER'
+  for (const grantee of names) {
+    if (verb.toLowerCase() === 'grant' && level === undefined && wanted === privilegeTypes) grantAll(state, grantee, session.user)
+    else
+      for (const type of wanted)
+        for (const ident of idents) changeOne(verb, { type, class: kind, ident, grantee, grantor: session.user }, state)
+  }
+  return done(names.length)
+}
+
+function changeOne(verb: string, privilege: Omit<DatabaseState['privileges'][number], 'state'>, state: DatabaseState): void {
+  if (verb.toLowerCase() !== 'revoke') {
+    grant(state, { state: verb.toUpperCase() as 'GRANT' | 'DENY', ...privilege })
+    return
+  }
+  const { type, class: level, ident, grantee } = privilege
+  state.privileges = state.privileges.filter(
+    (each) => !(each.type === type && each.class === level && each.ident === ident && each.grantee === grantee),
+  )
+}
+
+type Row = Record<string, unknown>
+
+/** The system tables, by name, as rows of their columns. */
+const tables: Record<string, (session: Session) => Row[]> = {
+  'sys.nodes': ({ databases, key }) =>
+    databases.nodes(key).map(({ name, version, hostname, isMaster, pod }) => ({
+      id: pod.metadata.uid,
+      name,
+      hostname,
+      version: { number: version, build_hash: '0000000', build_snapshot: false },
+      attributes: {},
+      attributes_master: isMaster,
+      heap: { max: 1_073_741_824, used: 268_435_456, free: 805_306_368 },
+    })),
+  'sys.health': ({ databases, key }) => {
+    const severity = { GREEN: 1, YELLOW: 2, RED: 3, UNREACHABLE: 3 }[databases.health(key)]
+    const health = databases.health(key)
+    return [
+      { health, severity, table_schema: 'doc', table_name: 'readings', missing_shards: 0, underreplicated_shards: severity === 2 ? 1 : 0 },
+    ]
+  },
+  'sys.cluster': ({ databases, key }) => {
+    const nodes = databases.nodes(key)
+    const master = nodes.find(({ isMaster }) => isMaster) ?? nodes[0]
+    return [{ id: key, name: key.split('/')[1], master_node: master?.pod.metadata.uid ?? null, settings: nested(databases.state(key)) }]
+  },
+  'sys.users': ({ databases, key }) =>
+    [...databases.state(key).users].map(([name, { password, jwt }]) => ({
+      name,
+      superuser: name === 'crate',
+      password: password === undefined ? null : '********',
+      jwt: jwt ?? null,
+    })),
+  'sys.privileges': ({ databases, key }) => databases.state(key).privileges,
+  'sys.jobs': ({ databases, key }) => {
+    const { snapshotStatement } = databases.state(key)
+    return snapshotStatement === undefined ? [] : [{ id: 'snapshot', stmt: snapshotStatement, username: 'system' }]
+  },
+  'sys.snapshots': ({ databases, key }) =>
+    [...(databases.state(key).snapshots ?? [])].map((name) => ({ name, repository: 'system_backup', state: 'SUCCESS' })),
+  'sys.summits': () => [{ mountain: 'Mont Blanc', height: 4808 }],
+  'sys.shards': () => [],
+  'sys.node_checks': () => [],
+}
+
+/** Settings as the object that `sys.cluster.settings` is: what is set persistently, then for the time being, over the defaults. */
+function nested({ settings }: DatabaseState): Row {
+  const root: Row = { cluster: { routing: { allocation: { enable: 'all' } } } }
+  for (const [name, value] of [...settings.persistent, ...settings.transient]) {
+    const path = name.split('.')
+    let at = root
+    for (const step of path.slice(0, -1)) {
+      at[step] ??= {}
+      at = at[step] as Row
+    }
+    at[path.at(-1) as string] = value
+  }
+  return root
+}
+
+function runSelect(session: Session, [, columns = '', table, where, limit]: string[], args: unknown[]): SqlResult {
+  const rowsOf = table === undefined ? () => [{}] : tables[table.toLowerCase()]
+  if (!rowsOf) throw new SqlError(4041, `RelationUnknown[Relation '${table}' unknown]`)
+  const values = [...args]
+  const outputs = splitList(columns).map((text) => output(text, values))
+  const filter = where === undefined ? () => true : condition(where, values)
+  const rows = rowsOf(session).filter(filter)
+  const isAggregate = outputs.length > 0 && outputs.every(({ aggregate }) => aggregate !== undefined)
+  const all = isAggregate ? [outputs.map(({ aggregate }) => aggregate?.(rows))] : rows.map((row) => outputs.map(({ of }) => of(row)))
+  const cut = limit === undefined ? all : all.slice(0, Number(limit))
+  return { cols: outputs.map(({ name }) => name), rows: cut, rowcount: cut.length }
+}
+
+type Output = { name: string; of(row: Row): unknown; aggregate?: (rows: Row[]) => unknown }
+
+function output(text: string, args: unknown[]): Output {
+  const [, expression = text, alias] = /^(.+?)\s+as\s+"?(\w+)"?$/is.exec(text) ?? []
+  const name = alias ?? expression.trim()
+  const [, fn, inner = ''] = /^(count|max|min)\s*\((.+)\)$/is.exec(expression.trim()) ?? []
+  if (fn) {
+    const of = inner.trim() === '*' ? undefined : column(inner)
+    const aggregates = {
+      count: (rows: Row[]) => rows.filter((row) => of === undefined || (of(row) ?? null) !== null).length,
+      max: (rows: Row[]) => (rows.length === 0 || !of ? null : Math.max(...rows.map((row) => Number(of(row))))),
+      min: (rows: Row[]) => (rows.length === 0 || !of ? null : Math.min(...rows.map((row) => Number(of(row))))),
+    }
+    return { name, of: () => null, aggregate: aggregates[fn.toLowerCase() as keyof typeof aggregates] }
+  }
+  if (/^(-?\d|'|\$\d|\?|null$|true$|false$)/i.test(expression.trim())) {
+    const value = literal(expression, args)
+    return { name, of: () => value }
+  }
+  return { name, of: column(expression) }
+}
+
+/** A column, perhaps one inside an object: `version['number']`. */
+function column(text: string): (row: Row) => unknown {
+  const [, path = '', subscripts = ''] = /^([\w."]+)((?:\['[^']+'\])*)$/.exec(text.trim().replace(/::\w+$/, '')) ?? fail(text)
+  const first = path.replaceAll('"', '').split('.').at(-1) as string
+  const steps = [first, ...[...subscripts.matchAll(/\['([^']+)'\]/g)].flatMap(([, step = '']) => step.split('.'))]
+  return (row) => {
+    if (!(first in row)) throw new SqlError(4043, `ColumnUnknownException[Column ${first} unknown]`)
+    return steps.reduce<unknown>((at, step) => (at as Row | null | undefined)?.[step] ?? null, row)
+  }
+}
+
+/** Comparisons joined by AND; anything else lets no statement through unread. */
+function condition(text: string, args: unknown[]): (row: Row) => boolean {
+  const tests = text.split(/\s+and\s+/i).map((each) => {
+    const [, left = '', operator = '', right = ''] =
+      /^(.+?)\s*(=|!=|<>|\sis\s+not\s|\sis\s|\snot\s+like\s|\slike\s|\sin\s)\s*(.+)$/is.exec(each.trim()) ?? fail(each)
+    return comparison(column(left), operator.trim().toLowerCase().replace(/\s+/g, ' '), right.trim(), args)
+  })
+  return (row) => tests.every((test) => test(row))
+}
+
+function comparison(of: (row: Row) => unknown, operator: string, right: string, args: unknown[]): (row: Row) => boolean {
+  const any = /^any\s*\((.+)\)$/is.exec(right)?.[1] ?? (operator === 'in' ? right.replace(/^\(|\)$/g, '') : undefined)
+  if (any !== undefined) {
+    const values = splitList(any.replace(/^\[|\]$/g, '')).flatMap((each) => literal(each, args))
+    return (row) => values.includes(of(row))
+  }
+  const value = literal(right, args)
+  if (operator.endsWith('like')) {
+    const pattern = new RegExp(
+      `^${String(value)
+        .replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+        .replaceAll('%', '.*')
+        .replaceAll('_', '.')}$`,
+      's',
+    )
+    return (row) => pattern.test(String(of(row))) === (operator === 'like')
+  }
+  return (row) => (of(row) === value) === (operator === '=' || operator === 'is')
+}
+
+/** A literal or a parameter: `?` takes the next argument, `$2` the second. */
+function literal(text: string, args: unknown[]): unknown {
+  const trimmed = text.trim().replace(/::\w+$/, '')
+  const numbered = /^\$(\d+)$/.exec(trimmed)?.[1]
+  if (trimmed === '?') return args.shift()
+  if (numbered !== undefined) return args[Number(numbered) - 1]
+  if (/^'(?:[^']|'')*'$/s.test(trimmed)) return trimmed.slice(1, -1).replaceAll("''", "'")
+  if (/^-?\d+(\.\d+)?$/.test(trimmed)) return Number(trimmed)
+  if (/^(true|false)$/i.test(trimmed)) return trimmed.toLowerCase() === 'true'
+  return /^null$/i.test(trimmed) ? null : fail(trimmed)
+}
+
+/** `"cluster.routing"` and `cluster['routing']` name the same setting as `cluster.routing`. */
+const settingName = (text = ''): string =>
+  text
+    .trim()
+    .replaceAll('"', '')
+    .replace(/\['([^']+)'\]/g, '.$1')
+
+/** Cuts at commas outside quotes and brackets. */
+function splitList(text: string): string[] {
+  return text.trim() === ''
+    ? []
+    : [...text.matchAll(/(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|\([^()]*\)|\{[^{}]*\}|\[[^\]]*\]|[^,])+/gs)].map(([part]) => part.trim())
+}

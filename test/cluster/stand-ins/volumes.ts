@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { provisioner } from './nodes.ts'
+import { parseQuantity } from './quantity.ts'
+import { createQueue } from './queue.ts'
+import type { World } from './world.ts'
+
+const fieldManager = 'volume-stand-in'
+
+export type VolumeStandIn = {
+  /** Claims whose name begins so (all, for an empty text) stay Pending, with an Event; with false they are bound after all. */
+  withhold(withheld: boolean, claimPrefix?: string): void
+  /** Whether claims that may grow are let grow, or wait for ever. */
+  holdGrowth(held: boolean): void
+  isWithheld(claim: KubernetesObject): boolean
+  stop(): Promise<void>
+}
+
+/**
+ * A stand-in for a storage provisioner and, on a control plane that has none, for the controller that binds claims: makes
+ * up a volume for each claim, lets those of an expandable class grow, and deletes or keeps volumes as their policy says.
+ */
+export async function runVolumes(world: World): Promise<VolumeStandIn> {
+  const [claims, volumes, classes] = await Promise.all([
+    world.follow('PersistentVolumeClaim'),
+    world.follow('PersistentVolume'),
+    world.follow('StorageClass'),
+  ])
+  const withheld = new Set<string>()
+  let growthHeld = false
+  const binds = world.plane === 'embedded'
+  const isWithheld = ({ metadata }: KubernetesObject) => [...withheld].some((prefix) => metadata.name.startsWith(prefix))
+  const announced = new Set<string>()
+
+  const queue = createQueue(
+    async (key, signal) => {
+      const claim = claims.get(key)
+      if (!claim || claim.metadata.deletionTimestamp !== undefined) return
+      const storageClass = classes.get(claim.spec.storageClassName ?? '')
+      if (storageClass?.provisioner !== provisioner) return
+      if (claim.status?.phase === 'Bound') return grow(claim, storageClass, signal)
+      if (isWithheld(claim)) return announce(claim)
+      await provide(claim, storageClass, signal)
+    },
+    { name: 'volumes', clock: world.clock, log: world.log },
+  )
+
+  async function provide(claim: KubernetesObject, storageClass: KubernetesObject, signal: AbortSignal): Promise<void> {
+    const { namespace, name, uid } = claim.metadata
+    const volume = `pvc-${uid}`
+    const capacity = { storage: claim.spec.resources.requests.storage }
+    if (!volumes.get(volume)) {
+      await world.create(
+        'PersistentVolume',
+        {
+          metadata: { name: volume, annotations: { 'pv.kubernetes.io/provisioned-by': provisioner } },
+          spec: {
+            capacity,
+            accessModes: claim.spec.accessModes,
+            volumeMode: 'Filesystem',
+            persistentVolumeReclaimPolicy: storageClass.reclaimPolicy ?? 'Delete',
+            storageClassName: storageClass.metadata.name,
+            claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid },
+            csi: { driver: provisioner, volumeHandle: randomUUID() },
+          },
+        },
+        { fieldManager, signal },
+      )
+    }
+    if (!binds) return // the real controller does, by claimRef
+    await world.patch('PersistentVolume', { name: volume }, { status: { phase: 'Bound' } }, { fieldManager, subresource: 'status', signal })
+    await world.patch('PersistentVolumeClaim', claim.metadata, { spec: { volumeName: volume } }, { fieldManager, signal })
+    const status = { phase: 'Bound', capacity, accessModes: claim.spec.accessModes }
+    await world.patch('PersistentVolumeClaim', claim.metadata, { status }, { fieldManager, subresource: 'status', signal })
+  }
+
+  async function grow(claim: KubernetesObject, storageClass: KubernetesObject, signal: AbortSignal): Promise<void> {
+    const capacity = { storage: claim.spec.resources.requests.storage as string }
+    if (growthHeld || !storageClass.allowVolumeExpansion) return
+    if (parseQuantity(capacity.storage) <= parseQuantity(claim.status.capacity?.storage ?? 0)) return
+    await world.patch('PersistentVolume', { name: claim.spec.volumeName }, { spec: { capacity } }, { fieldManager, signal })
+    await world.patch('PersistentVolumeClaim', claim.metadata, { status: { capacity } }, { fieldManager, subresource: 'status', signal })
+  }
+
+  /** As the real controller says it while it waits for a provisioner. */
+  async function announce({ apiVersion, kind, metadata }: KubernetesObject): Promise<void> {
+    if (world.plane === 'real' || announced.has(metadata.uid ?? '')) return
+    announced.add(metadata.uid ?? '')
+    const now = new Date(world.clock.now()).toISOString().replace(/\.\d+/, '')
+    const event = {
+      metadata: { generateName: `${metadata.name}.`, namespace: metadata.namespace } as unknown as KubernetesObject['metadata'],
+      type: 'Normal',
+      reason: 'ExternalProvisioning',
+      message: `waiting for a volume to be created, either by external provisioner "${provisioner}" or manually created by system administrator`,
+      source: { component: 'persistentvolume-controller' },
+      involvedObject: { apiVersion, kind, name: metadata.name, namespace: metadata.namespace, uid: metadata.uid },
+      firstTimestamp: now,
+      lastTimestamp: now,
+      count: 1,
+    }
+    await world.create('Event', event, { fieldManager })
+  }
+
+  /** The claim is gone: so is the volume, unless its policy keeps it. */
+  async function release(claim: KubernetesObject): Promise<void> {
+    const volume = volumes.get(claim.spec.volumeName ?? '')
+    if (volume?.spec.csi?.driver !== provisioner || volume.spec.claimRef?.uid !== claim.metadata.uid) return
+    if (volume.spec.persistentVolumeReclaimPolicy === 'Delete') await world.remove('PersistentVolume', volume.metadata)
+    else if (binds)
+      await world.patch('PersistentVolume', volume.metadata, { status: { phase: 'Released' } }, { fieldManager, subresource: 'status' })
+  }
+
+  const lookAtAll = () => {
+    for (const { metadata } of claims.values()) queue.add(`${metadata.namespace}/${metadata.name}`)
+  }
+  const endings = [
+    claims.subscribe(({ type, key, object }) => {
+      if (type !== 'removed') return queue.add(key)
+      release(object).catch((error: unknown) => world.log.debug({ err: error }, 'volume not released'))
+    }),
+    classes.subscribe(lookAtAll),
+  ]
+  lookAtAll()
+  return {
+    withhold(held, claimPrefix = '') {
+      if (held) withheld.add(claimPrefix)
+      else withheld.delete(claimPrefix)
+      lookAtAll()
+    },
+    holdGrowth(held) {
+      growthHeld = held
+      lookAtAll()
+    },
+    isWithheld,
+    async stop() {
+      for (const end of endings) end()
+      await queue.stop()
+    },
+  }
+}

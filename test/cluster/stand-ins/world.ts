@@ -1,0 +1,180 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { backoff, type Clock, systemClock } from '../../../shared/clock.ts'
+import { isProblem } from '../../../shared/errors.ts'
+import { type Cache, createCache } from '../../../shared/kubernetes/cache.ts'
+import { type Cluster, connectCluster } from '../../../shared/kubernetes/connection.ts'
+import { type KubernetesObject, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { createLog, type Log } from '../../../shared/log.ts'
+import type { TestCluster } from '../index.ts'
+import { discoverKinds, type StandInKind, type StandInKinds } from './kinds.ts'
+
+/** Names an object for a write. */
+export type Named = { namespace?: string | undefined; name: string }
+
+export type WriteOptions = {
+  fieldManager: string
+  subresource?: 'status' | 'binding'
+  signal?: AbortSignal
+}
+
+/** What all stand-ins of one cluster share: a connection like any controller's, and one watch for each kind. */
+export type World = {
+  /** Which control plane it is: the embedded one lacks controllers that the real one brings along. */
+  plane: TestCluster['kind']
+  cluster: Cluster
+  clock: Clock
+  log: Log
+  kinds: StandInKinds
+  /** The followed collection of a kind, seen whole. The same one for all who ask. */
+  follow(kind: StandInKind): Promise<Cache<KubernetesObject>>
+  /** Creates it and returns it; undefined when it exists already. */
+  create(
+    kind: StandInKind,
+    object: Omit<KubernetesObject, 'apiVersion' | 'kind'>,
+    options: WriteOptions,
+  ): Promise<KubernetesObject | undefined>
+  /** A JSON merge patch. Undefined when the object is gone. */
+  patch(kind: StandInKind, named: Named, body: unknown, options: WriteOptions): Promise<KubernetesObject | undefined>
+  /** Deletes it; nothing happens when it is gone or has another uid by now. */
+  remove(
+    kind: StandInKind,
+    named: Named,
+    options?: { uid?: string | undefined; graceSeconds?: number; signal?: AbortSignal },
+  ): Promise<void>
+  close(): Promise<void>
+}
+
+export type WorldOptions = { clock?: Clock; log?: Log }
+
+/** Connects to the test cluster as its administrator. */
+export async function openWorld(testCluster: TestCluster, { clock = systemClock, log = silent() }: WorldOptions = {}): Promise<World> {
+  const { cluster, forget } = await connect(testCluster, clock)
+  const kinds = await discoverKinds(cluster)
+  const followed = new Map<StandInKind, { cache: Cache<KubernetesObject>; whole: Promise<void> }>()
+  const ending = new AbortController()
+
+  async function request(what: Parameters<Cluster['request']>[0], signal?: AbortSignal): Promise<KubernetesObject> {
+    const either = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await cluster.request<KubernetesObject>({ ...what, signal: either })
+      } catch (error) {
+        // The API server may be made to fail on purpose; a stand-in goes on as the controller that it plays would.
+        if (either.aborted || !isTransient(error, what.body)) throw error
+        await clock.sleep(backoff({ baseMs: 20, capMs: 1_000 }, attempt, Math.random()), either)
+      }
+    }
+  }
+
+  function keep(kind: StandInKind, object: KubernetesObject): KubernetesObject {
+    followed.get(kind)?.cache.put(object)
+    return object
+  }
+
+  const pathTo = (kind: StandInKind, { namespace, name }: Named, subresource?: string) =>
+    pathOf(kinds[kind], namespace, name) + (subresource === undefined ? '' : `/${subresource}`)
+
+  return {
+    plane: testCluster.kind,
+    cluster,
+    clock,
+    log,
+    kinds,
+    async follow(kind) {
+      let entry = followed.get(kind)
+      if (!entry) {
+        const cache = createCache({ kind: kinds[kind] }, { cluster, clock, log })
+        entry = { cache, whole: cache.start(ending.signal) }
+        followed.set(kind, entry)
+      }
+      await entry.whole
+      return entry.cache
+    },
+    async create(kind, object, { fieldManager, signal }) {
+      const { apiVersion, kind: kindName } = kinds[kind]
+      try {
+        const made = await request(
+          {
+            method: 'POST',
+            path: pathOf(kinds[kind], object.metadata.namespace),
+            query: { fieldManager },
+            body: { apiVersion, kind: kindName, ...object },
+          },
+          signal,
+        )
+        return keep(kind, made)
+      } catch (error) {
+        if (isProblem(error, 'already-exists')) return undefined
+        throw error
+      }
+    },
+    async patch(kind, named, body, { fieldManager, subresource, signal }) {
+      try {
+        const patched = await request(
+          {
+            method: 'PATCH',
+            path: pathTo(kind, named, subresource),
+            query: { fieldManager },
+            contentType: 'application/merge-patch+json',
+            body,
+          },
+          signal,
+        )
+        return keep(kind, patched)
+      } catch (error) {
+        if (isProblem(error, 'not-found')) return undefined
+        throw error
+      }
+    },
+    async remove(kind, named, { uid, graceSeconds, signal } = {}) {
+      const body = {
+        apiVersion: 'v1',
+        kind: 'DeleteOptions',
+        ...(uid !== undefined && { preconditions: { uid } }),
+        ...(graceSeconds !== undefined && { gracePeriodSeconds: graceSeconds }),
+        propagationPolicy: 'Background',
+      }
+      try {
+        await request({ method: 'DELETE', path: pathTo(kind, named), body }, signal)
+      } catch (error) {
+        if (!isProblem(error, 'not-found', 'conflict')) throw error
+      }
+    },
+    async close() {
+      ending.abort(new Error('the stand-ins were stopped'))
+      await Promise.all([...followed.values()].map(({ cache }) => cache.stop(0)))
+      cluster.close()
+      await forget()
+    },
+  }
+}
+
+/** Whether the same request may be sent again: nothing in it depends on what the object was when it was made. */
+function isTransient(error: unknown, body: unknown): boolean {
+  if (isProblem(error, 'cluster-unreachable', 'cluster-error')) return true
+  const { resourceVersion } = (body as { metadata?: { resourceVersion?: string } } | undefined)?.metadata ?? {}
+  const preconditions = (body as { preconditions?: unknown } | undefined)?.preconditions
+  // A merge patch without a version cannot conflict, so this is an injected one, or a race inside the API server.
+  return isProblem(error, 'conflict') && resourceVersion === undefined && preconditions === undefined && !terminates(error)
+}
+
+const terminates = (error: unknown) => error instanceof Error && error.message.includes('terminating')
+
+/** With a token and an authority in files, as a pod has them. */
+async function connect(testCluster: TestCluster, clock: Clock): Promise<{ cluster: Cluster; forget(): Promise<void> }> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'skerry-stand-ins-'))
+  await writeFile(path.join(directory, 'token'), testCluster.adminToken, { mode: 0o600 })
+  await writeFile(path.join(directory, 'ca.crt'), testCluster.ca)
+  const url = new URL(testCluster.url)
+  const cluster = await connectCluster(
+    { serviceAccountDir: directory, serviceHost: url.hostname, servicePort: Number(url.port || 443) },
+    { clock },
+  )
+  return { cluster, forget: () => rm(directory, { recursive: true, force: true }) }
+}
+
+function silent(): Log {
+  return createLog({ level: 'silent', name: 'stand-ins' })
+}
