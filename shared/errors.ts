@@ -83,6 +83,12 @@ export const problems = {
     title: 'It still contains something',
     action: 'Delete what the detail names, wait until that is done, then repeat the request.',
   },
+  'wrong-state': {
+    status: 409,
+    retry: 'later',
+    title: 'This cannot be done in the state it is in',
+    action: 'Bring it into the state that the detail names, or wait for that, then repeat the request.',
+  },
   ended: {
     status: 409,
     retry: 'never',
