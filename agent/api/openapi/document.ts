@@ -1,0 +1,189 @@
+import * as z from 'zod'
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi'
+import { type ProblemType, problemMediaType, problems, problemTypeBase } from '../../../shared/errors.ts'
+import { mediaTypes } from '../body.ts'
+import { type Scope, scopes } from '../http.ts'
+import type { ResponseDoc, RouteDoc } from '../route.ts'
+
+/** An OpenAPI 3.1 document, as zod-openapi makes it. */
+export type ApiDocument = ReturnType<typeof createDocument>
+
+/** The document that describes the API: everything in it comes from the routes and the table of problems. */
+export function createApiDocument(routes: readonly RouteDoc[], version: string): ApiDocument {
+  const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
+  for (const doc of routes) {
+    const path = `/v1${doc.path}`
+    paths[path] ??= {}
+    paths[path][doc.method.toLowerCase()] = operationOf(doc)
+  }
+  return createDocument(
+    {
+      openapi: '3.1.0',
+      info: {
+        title: 'Skerry agent',
+        version,
+        description: introduction,
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/' }],
+      security: [{ token: [] }, { accessAssertion: [] }, { clientCertificate: [] }],
+      tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
+      paths: paths as ZodOpenApiPathsObject,
+      components: {
+        securitySchemes: {
+          token: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'A static token of the agent, or a signed token (JWT) of its identity provider.',
+          },
+          accessAssertion: {
+            type: 'apiKey',
+            in: 'header',
+            name: 'Cf-Access-Jwt-Assertion',
+            description: 'A signed token that Cloudflare Access puts in front.',
+          },
+          clientCertificate: { type: 'mutualTLS' as 'http', description: 'A client certificate that the agent knows.' },
+        },
+      },
+    },
+    // What a schema cannot say in JSON Schema (a refinement, a transform) is left open there; its description says it.
+    { allowEmptySchema: { custom: true, transform: true, pipe: true } },
+  )
+}
+
+const introduction = `Takes projects and databases for one region and makes them real in its Kubernetes cluster.
+
+A request that changes something is answered \`202\` once it is durable, with an operation that tells how it goes on; \`200\` if there
+was nothing to do. \`Prefer: wait=N\` waits up to N seconds for the end. With an \`Idempotency-Key\` the same request can be sent again
+without being done again. \`?dryRun=true\` tells what would happen and changes nothing.
+
+Everything that is refused is a problem document (RFC 9457) that says what to do; \`faults\` names all fields at once.
+
+The scope that a route needs is named with it: ${scopes.map((scope) => `\`${scope}\``).join(', ')}.`
+
+const problemSchema = z
+  .looseObject({
+    type: z.enum(Object.keys(problems).map((type) => problemTypeBase + type) as [string, ...string[]]),
+    title: z.string(),
+    status: z.int().min(400).max(599),
+    detail: z.string(),
+    instance: z.string().optional().describe('Names this occurrence; the id in it stands in the log of the agent.'),
+    action: z.string().describe('What to do about it.'),
+    retry: z
+      .enum(['never', 'backoff', 'later'])
+      .describe('Whether the same request may succeed: never, after a growing pause, or once something has happened.'),
+    faults: z
+      .array(
+        z.object({
+          path: z.string().describe('A JSON pointer into the body, or `path:name`, `query:name`, `header:Name`.'),
+          message: z.string(),
+        }),
+      )
+      .optional(),
+  })
+  .meta({ id: 'Problem', description: 'A problem document (RFC 9457).' })
+
+/** Problems that any route may answer with, besides those that its method adds. */
+const everywhere: ProblemType[] = [
+  'unauthenticated',
+  'forbidden',
+  'invalid-fields',
+  'rate-limited',
+  'uri-too-long',
+  'internal',
+  'not-ready',
+]
+const withBody: ProblemType[] = ['invalid-request', 'body-too-large', 'unsupported-media-type']
+const onWrite: ProblemType[] = [
+  'invalid-request',
+  'conflict',
+  'precondition-failed',
+  'idempotency-key-reused',
+  'rejected-by-cluster',
+  'quota-exceeded',
+  'unsupported-edit',
+  'protected',
+  'not-empty',
+  'cluster-error',
+  'cluster-unreachable',
+  'deadline-exceeded',
+]
+
+function operationOf(doc: RouteDoc): ZodOpenApiOperationObject {
+  const isWrite = doc.method !== 'GET'
+  const body = doc.body ?? doc.patch
+  const mediaType = doc.patch === undefined ? mediaTypes.json : mediaTypes.patch
+  return {
+    operationId: doc.operationId,
+    tags: [doc.tag],
+    summary: doc.summary,
+    description: [doc.description, `Needs the scope \`${doc.scope}\`.`].filter(Boolean).join('\n\n'),
+    'x-skerry-scope': doc.scope satisfies Scope,
+    requestParams: {
+      ...(doc.params && { path: doc.params }),
+      ...(doc.query && { query: doc.query }),
+      ...(isWrite && { header: writeHeaders }),
+    },
+    ...(body && {
+      requestBody: {
+        required: !body.safeParse(undefined).success,
+        content: {
+          [mediaType]: { schema: doc.patch === undefined ? body : patchSchema, ...(doc.example !== undefined && { example: doc.example }) },
+        },
+        ...(doc.patch !== undefined && { description: 'Only what is to change; null takes a field away (RFC 7386).' }),
+      },
+    }),
+    responses: {
+      ...Object.fromEntries(Object.entries(doc.responses()).map(([status, response]) => [status, responseOf(response)])),
+      ...problemResponses(doc),
+    },
+  } as ZodOpenApiOperationObject
+}
+
+const patchSchema = z
+  .record(z.string(), z.unknown())
+  .meta({ id: 'MergePatch', description: 'A JSON merge patch (RFC 7386) of the resource.' })
+
+const writeHeaders = z.object({
+  Prefer: z.string().optional().describe('`wait=N`: wait up to N seconds for the end of the operation.').meta({ example: 'wait=30' }),
+  'Idempotency-Key': z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/)
+    .optional()
+    .describe('The same key and the same request: the same operation. Chosen by the caller, new for each new request.'),
+  'If-Match': z
+    .string()
+    .optional()
+    .describe('Only if the resource is still the version with this ETag. A status that moved on does not count.'),
+  'If-None-Match': z.string().optional().describe('`*`: only if there is nothing of that name yet.'),
+})
+
+function responseOf({ description, schema, contentType = mediaTypes.json, headers, example }: ResponseDoc) {
+  return {
+    description,
+    headers: {
+      'X-Request-Id': { description: 'The id of the request, which the log of the agent bears too.', schema: { type: 'string' } },
+      ...Object.fromEntries(Object.entries(headers ?? {}).map(([name, says]) => [name, { description: says, schema: { type: 'string' } }])),
+    },
+    ...(schema && { content: { [contentType]: { schema, ...(example !== undefined && { example }) } } }),
+  }
+}
+
+/** One response for each status, that names all the problems it may stand for. */
+function problemResponses(doc: RouteDoc): Record<string, unknown> {
+  const types = [
+    ...everywhere,
+    ...(doc.body || doc.patch ? withBody : []),
+    ...(doc.method === 'GET' ? [] : onWrite),
+    ...(doc.params ? (['not-found'] as const) : []),
+  ]
+  const described: Record<string, unknown> = {}
+  for (const status of new Set(types.map((type) => problems[type].status)).values()) {
+    const ofStatus = [...new Set(types)].filter((type) => problems[type].status === status)
+    described[status] = {
+      description: ofStatus.map((type) => `\`${type}\`: ${problems[type].title}.`).join(' '),
+      content: { [problemMediaType]: { schema: problemSchema } },
+    }
+  }
+  return described
+}
