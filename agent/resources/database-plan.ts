@@ -85,7 +85,8 @@ const changes: Change[] = [
     isWanted: (current, wanted) => !current.suspended && current.exposure.type !== wanted.exposure.type,
     edit(cratedb, { exposure }) {
       cratedb.spec.cluster.exposure = exposure.type
-      if (exposure.hostname !== undefined) cratedb.spec.cluster.externalDNS = exposure.hostname
+      if (exposure.hostname === undefined) delete cratedb.spec.cluster.externalDNS
+      else cratedb.spec.cluster.externalDNS = exposure.hostname
     },
     consequences: (current, wanted) => [
       'The external address changes.',
@@ -259,7 +260,9 @@ export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: S
   const fate = spec.retainVolumes
     ? [`${volumes} will be kept; the agent notes which they are.`]
     : reclaims
-      ? [`${volumes} will be deleted: the storage class reclaims them. Only snapshots are left.`]
+      ? [
+          `${volumes} will be deleted: the storage class reclaims them. ${spec.backups ? 'Only snapshots are left.' : 'Nothing of the data is left.'}`,
+        ]
       : [`${volumes} will be released: the storage class retains them until somebody deletes them by hand.`]
   return [
     'Nobody can connect any more, and the external address is given up.',

@@ -51,7 +51,7 @@ type Dimension = {
   note?: string
 }
 
-const cores = (millicores: bigint) => `${Number(millicores) / 1000} cores`
+const cores = (millicores: bigint) => `${Number(millicores) / 1000} ${millicores === 1000n ? 'core' : 'cores'}`
 const bytesOf = (text: string | undefined) => (text === undefined ? undefined : parseBytes(text))
 
 const dimensions: Dimension[] = [

@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
+import {
+  restartBody,
+  restoreBody,
+  restoreRefusals,
+  restoreStep,
+  resumeBody,
+  rotatePasswordBody,
+  rotatePasswordRefusals,
+  splitRestoreSecrets,
+  suspendBody,
+} from '../../../agent/resources/index.ts'
+import { asFault, parseWith } from '../../../shared/faults.ts'
+import { options, stored, target } from './samples.ts'
+
+const aws = { bucket: 'harbour-snapshots', accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'example' }
+const source = { basePath: 'other/gauge', aws }
+const backups = { aws: { bucket: 'b', region: 'r', cron: '0 * * * *' } }
+
+function faultsOf(schema: Parameters<typeof parseWith>[0], given: unknown): string[] {
+  const parsed = parseWith(schema, given)
+  return parsed.ok ? [] : parsed.faults.map((fault) => asFault(fault)).map(({ path, message }) => `${path} ${message}`)
+}
+
+const refused: { name: string; body: unknown; faults: string[] }[] = [
+  { name: 'no snapshot', body: {}, faults: ['/snapshot is required'] },
+  {
+    name: 'a snapshot whose name would end a text in SQL',
+    body: { snapshot: "x' OR '1'='1" },
+    faults: ['/snapshot must be the name of a snapshot: letters, digits and _ . : -'],
+  },
+  { name: 'tables without any', body: { snapshot: 'x', type: 'tables' }, faults: ['/tables must name at least one for type tables'] },
+  {
+    name: 'tables where all is restored',
+    body: { snapshot: 'x', tables: ['doc.a'] },
+    faults: ['/tables must be left out for type all'],
+  },
+  {
+    name: 'a table without its schema, and one that is SQL',
+    body: { snapshot: 'x', type: 'tables', tables: ['readings', 'doc.a; DROP TABLE doc.b'] },
+    faults: [0, 1].map((index) => `/tables/${index} must be schema and table in lower case, such as "doc.readings"`),
+  },
+  {
+    name: 'a partition that is SQL',
+    body: { snapshot: 'x', type: 'partitions', partitions: [{ table: 'doc.a', columns: [{ name: 'a=1)--', value: "' OR 1" }] }] },
+    faults: [
+      '/partitions/0/columns/0/name must be a column in lower case, of letters, digits and "_"',
+      '/partitions/0/columns/0/value must be at most 255 letters, digits, spaces and _ . : + -, and begin with a letter, a digit or _',
+    ],
+  },
+  {
+    name: 'a source of no kind',
+    body: { snapshot: 'x', source: { basePath: 'a' } },
+    faults: ['/source must have one of aws and azureBlob'],
+  },
+  {
+    name: 'a source without keys',
+    body: { snapshot: 'x', source: { basePath: 'a', aws: { bucket: 'b' } } },
+    faults: ['/source/aws/accessKeyId is required', '/source/aws/secretAccessKey is required'],
+  },
+]
+for (const { name, body, faults } of refused) {
+  test(`a restore with ${name} is refused in words`, () => assert.deepEqual(faultsOf(restoreBody, body), faults))
+}
+
+test('actions that need nothing take nothing', () => {
+  for (const schema of [suspendBody, resumeBody, restartBody]) {
+    assert.deepEqual(faultsOf(schema, {}), [])
+    assert.deepEqual(faultsOf(schema, { force: true }), ['/force is not known here'])
+  }
+})
+
+test('a rotation takes a password or leaves it to be generated', () => {
+  assert.deepEqual(faultsOf(rotatePasswordBody, { user: 'harbourmaster' }), [])
+  assert.deepEqual(faultsOf(rotatePasswordBody, { user: 'crate', password: 'short' }), [
+    '/user is a user that CrateDB or the operator makes itself',
+    '/password must have at least 12 characters',
+  ])
+})
+
+test('a rotation is refused for a user that the database was not created with, and while it is suspended', () => {
+  assert.deepEqual(rotatePasswordRefusals(stored(), 'harbourmaster'), [])
+  assert.deepEqual(rotatePasswordRefusals(stored(), 'other'), [
+    {
+      path: '/user',
+      message:
+        'is not a user that the database was created with (harbourmaster); change others with SQL: ALTER USER "other" SET (password = …)',
+    },
+  ])
+  assert.deepEqual(rotatePasswordRefusals(stored({ suspended: true }), 'harbourmaster'), [
+    { path: '', message: 'the database is suspended; use actions/resume first' },
+  ])
+})
+
+const impossible: { name: string; fields: Record<string, unknown>; body: Record<string, unknown>; says: string | undefined }[] = [
+  { name: 'into a database with backups', fields: { backups }, body: {}, says: undefined },
+  {
+    name: 'into one without',
+    fields: {},
+    body: { source },
+    says: 'the Crate Operator restores only into databases with backups; create one with backups and restore into it',
+  },
+  {
+    name: 'into one that is suspended',
+    fields: { backups, suspended: true },
+    body: { source },
+    says: 'the database is suspended; use actions/resume first',
+  },
+  {
+    name: 'from its own backups on Azure',
+    fields: { backups: { azureBlob: { accountName: 'a', container: 'c', region: 'r', cron: '0 0 * * *' } } },
+    body: {},
+    says: 'is required for a database with backups on Azure',
+  },
+  {
+    name: "from its own backups on a store that is not Amazon's",
+    fields: { backups: { aws: { ...backups.aws, endpointUrl: 'https://s3.harbour.example' } } },
+    body: {},
+    says: "the Crate Operator restores only from Amazon's own S3, and the backups of this database are elsewhere; copy the snapshot there and name it here",
+  },
+]
+for (const { name, fields, body, says } of impossible) {
+  test(`a restore ${name} is ${says === undefined ? 'possible' : 'refused'}`, () => {
+    const { restore } = splitRestoreSecrets(restoreBody.parse({ snapshot: 'x', ...body }))
+    assert.equal(restoreRefusals(stored(fields), restore)[0]?.message, says)
+  })
+}
+
+test('a restore writes a Secret that the operator deletes afterwards, and the CrateDB with all else as it is', () => {
+  const current = desiredCrateDB(target, stored({ backups }), options)
+  current.spec.cluster.restoreSnapshot = { snapshot: '', basePath: { secretKeyRef: { name: 'old', key: 'old' } } }
+  const { restore, secrets } = splitRestoreSecrets(
+    restoreBody.parse({
+      snapshot: '20260131',
+      type: 'partitions',
+      partitions: [
+        {
+          table: 'doc.a',
+          columns: [
+            { name: 'month', value: 1 },
+            { name: 'place', value: 'Eider' },
+          ],
+        },
+      ],
+      source,
+    }),
+  )
+  assert.ok(!JSON.stringify(restore).includes('AKIAEXAMPLE'))
+  const { name, objects } = restoreStep(target, current, restore, secrets)
+  assert.equal(name, 'restore')
+  const [secret, cratedb] = objects
+  assert.equal(secret?.metadata.name, 'restore-from-backup-tidal-gauge')
+  const ref = (key: string) => ({ secretKeyRef: { name: 'restore-from-backup-tidal-gauge', key } })
+  const { restoreSnapshot, ...cluster } = cratedb?.spec.cluster ?? {}
+  assert.deepEqual(restoreSnapshot, {
+    snapshot: '20260131',
+    type: 'partitions',
+    partitions: [
+      {
+        table_ident: 'doc.a',
+        columns: [
+          { name: 'month', value: '1' },
+          { name: 'place', value: "'Eider'" },
+        ],
+      },
+    ],
+    backupProvider: 'aws',
+    basePath: ref('base-path'),
+    bucket: ref('bucket'),
+    accessKeyId: ref('access-key-id'),
+    secretAccessKey: ref('secret-access-key'),
+  })
+  const { restoreSnapshot: _, ...before } = current.spec.cluster
+  assert.deepEqual({ ...cratedb?.spec, cluster }, { ...current.spec, cluster: before })
+  for (const reference of ['base-path', 'bucket', 'access-key-id', 'secret-access-key']) assert.ok(secret?.data[reference], reference)
+})
+
+test("a restore from the database's own backups uses their keys", () => {
+  const current = desiredCrateDB(target, stored({ backups }), options)
+  const { restore } = splitRestoreSecrets(restoreBody.parse({ snapshot: 'x' }))
+  const [secret, cratedb] = restoreStep(target, current, restore, {}).objects
+  assert.deepEqual(secret?.data, { 'base-path': Buffer.from('tidal-gauge').toString('base64') })
+  assert.deepEqual(cratedb?.spec.cluster.restoreSnapshot.accessKeyId, {
+    secretKeyRef: { name: 'backup-tidal-gauge', key: 'access-key-id' },
+  })
+})
+
+test('whatever a restore names, no text leaves its place in SQL', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom("a'b", 'a"b', 'a;b', 'a--', 'a b', '1)', 'doc.a')), (text) => {
+      const parsed = restoreBody.safeParse({
+        snapshot: text,
+        type: 'partitions',
+        partitions: [{ table: 'doc.a', columns: [{ name: 'a', value: text }] }],
+      })
+      if (parsed.success) assert.match(text, /^[A-Za-z0-9_.:-]+$/)
+      const table = restoreBody.safeParse({ snapshot: 'x', type: 'tables', tables: [text] })
+      if (table.success) assert.match(text, /^[a-z0-9_]+\.[a-z0-9_]+$/)
+    }),
+    { numRuns: 1000 },
+  )
+})
