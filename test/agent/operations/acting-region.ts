@@ -1,0 +1,152 @@
+import { createProjectController } from '../../../agent/controllers/projects.ts'
+import { createExecutor } from '../../../agent/operations/executor.ts'
+import { createJournal, type Journal, type Proposal } from '../../../agent/operations/journal.ts'
+import { hasEnded, type Operation } from '../../../agent/operations/operation.ts'
+import { type Caches, createCaches } from '../../../agent/region/caches.ts'
+import { createObstacles } from '../../../agent/region/obstacles/index.ts'
+import { createDatabaseSql } from '../../../agent/region/sql.ts'
+import { databaseSpec, type GivenDatabaseSpec, splitSecrets, type StoredDatabaseSpec } from '../../../agent/resources/database.ts'
+import { projectSpec } from '../../../agent/resources/project.ts'
+import { systemClock } from '../../../shared/clock.ts'
+import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { createLog } from '../../../shared/log.ts'
+import { connectTo, definitions, install, installObject } from '../../cluster/connected.ts'
+import { startCluster, type TestCluster } from '../../cluster/index.ts'
+import { type StandIns, startStandIns } from '../../cluster/stand-ins/index.ts'
+
+const namespace = 'skerry'
+const log = createLog({ level: process.env.TEST_LOG === undefined ? 'fatal' : 'debug', name: 'test' })
+
+/** The acting half of the agent, in this process: journal, executor and project controller over a cluster with stand-ins. */
+export type ActingRegion = {
+  cluster: TestCluster
+  admin: Cluster
+  standIns: StandIns
+  caches: Caches
+  journal: Journal
+  accept(proposal: Omit<Proposal, 'tryOut' | 'timeoutSeconds'> & { timeoutSeconds?: number }): Promise<Operation>
+  putProject(id: string): Promise<Operation>
+  putDatabase(project: string, given: Partial<GivenDatabaseSpec> & { id: string }): Promise<Operation>
+  /** The operation once it has ended. @throws Error with its status when it does not */
+  ended(operation: Operation, withinMs?: number): Promise<Operation>
+  /** The operation once that holds of it. */
+  whenOperation(operation: Operation, holds: (operation: Operation) => boolean, withinMs?: number): Promise<Operation>
+  cratedb(project: string, id: string): Promise<KubernetesObject>
+  /** Ends the executor and everything it holds in memory, and starts another one. */
+  restart(): Promise<void>
+  close(): Promise<void>
+}
+
+export async function startActingRegion(): Promise<ActingRegion> {
+  const cluster = await startCluster()
+  const admin = await connectTo(cluster)
+  await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  await install(admin, [...definitions.skerry, ...definitions.crateDB])
+  const standIns = await startStandIns(cluster, { operator: { stepMs: 2 } })
+  let half = await startHalf(admin, standIns)
+  let requests = 0
+
+  async function accept(proposal: Parameters<ActingRegion['accept']>[0]): Promise<Operation> {
+    const requestId = `request-${requests++}`
+    const whole = { timeoutSeconds: 60, tryOut: [], ...proposal }
+    const accepted = await half.journal.accept({ requestedBy: 'test', requestId, canonical: requestId, decide: () => whole })
+    if (accepted.outcome !== 'accepted') throw new Error(`not accepted: ${accepted.outcome}`)
+    return accepted.operation
+  }
+
+  async function whenOperation(operation: Operation, holds: (operation: Operation) => boolean, withinMs = 15_000): Promise<Operation> {
+    const { operations } = half.caches
+    const key = `${namespace}/${operation.metadata.name}`
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        const now = operations.get(key)
+        if (!now || !holds(now)) return
+        clearTimeout(timer)
+        unsubscribe()
+        resolve(now)
+      }
+      const unsubscribe = operations.subscribe(look)
+      const timer = setTimeout(() => {
+        unsubscribe()
+        reject(new Error(`not within ${withinMs} ms: ${JSON.stringify(operations.get(key)?.status, null, 1)}`))
+      }, withinMs)
+      look()
+    })
+  }
+
+  return {
+    cluster,
+    admin,
+    standIns,
+    get caches() {
+      return half.caches
+    },
+    get journal() {
+      return half.journal
+    },
+    accept,
+    whenOperation,
+    putProject: (id) => accept({ action: 'put', target: { kind: 'project', project: id }, wanted: projectSpec.parse({ id }) }),
+    putDatabase(project, given) {
+      const { spec, secrets } = splitSecrets(databaseSpec.parse(smallDatabase(given)))
+      return accept({ action: 'put', target: { kind: 'database', project, database: given.id }, wanted: spec, secrets })
+    },
+    ended: (operation, withinMs) => whenOperation(operation, hasEnded, withinMs),
+    cratedb: (project, id) => admin.request({ method: 'GET', path: pathOf(kinds.CrateDB, `project-${project}`, id) }),
+    async restart() {
+      await half.stop()
+      half = await startHalf(admin, standIns)
+    },
+    async close() {
+      await half.stop()
+      await standIns.stop()
+      admin.close()
+      await cluster.stop()
+    },
+  }
+}
+
+/** A valid request for a small database. */
+export function smallDatabase(given: Partial<GivenDatabaseSpec> & { id: string }): Record<string, unknown> {
+  return {
+    version: '5.10.1',
+    nodes: { count: 1, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass: 'crate-premium' } },
+    users: [{ name: 'harbourmaster', password: 'a long enough password' }],
+    allowedCIDRs: ['10.20.0.0/16'],
+    ...given,
+  }
+}
+
+/** The spec that an accepted change of a database asks for. */
+export function changed(operation: Operation, change: Partial<StoredDatabaseSpec>): StoredDatabaseSpec {
+  return { ...(operation.spec.wanted as StoredDatabaseSpec), ...change }
+}
+
+async function startHalf(admin: Cluster, standIns: StandIns) {
+  const tools = { cluster: admin, clock: systemClock, log }
+  const caches = createCaches({ namespace }, tools)
+  const journal = createJournal({ namespace }, { cluster: admin, operations: caches.operations, clock: systemClock })
+  const lease = { isLeader: () => true, onChange: () => () => {} }
+  const obstacles = createObstacles({ ...tools, caches, config: { namespace, operator: { namespace: 'crate-operator', name: 'crate-operator' } } })
+  const sql = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster: admin })
+  const projects = createProjectController(
+    { namespace, network: { operatorNamespace: 'crate-operator', scrapeNamespaces: [] }, parallelism: 4, recheckMs: 1_000 },
+    { ...tools, caches, lease, obstacles },
+  )
+  const executor = createExecutor(
+    { namespace, parallelism: 8, recheckMs: 500, imageRegistry: 'crate' },
+    { ...tools, journal, caches, lease, obstacles, sql },
+  )
+  const parts = [...Object.values(caches), journal, projects, executor]
+  const signal = new AbortController().signal
+  for (const part of parts) await part.start(signal)
+  return {
+    caches,
+    journal,
+    async stop() {
+      for (const part of parts.toReversed()) await part.stop(performance.now() + 5_000)
+    },
+  }
+}
+
