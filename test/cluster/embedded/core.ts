@@ -21,8 +21,10 @@ export type Core = {
   store: Store
   registry: Registry
   lookup: Lookup
-  /** Asked before each write, also a dry one; each may throw to refuse it. */
-  admissions: ((attempt: Attempt) => void)[]
+  /** Asked before each write, also a dry one, while the object is still as the client sent it. May change it, or throw to refuse it. */
+  mutating: ((attempt: Attempt) => void)[]
+  /** Asked before each write, also a dry one, once the object is complete and valid. May throw to refuse it. */
+  validating: ((attempt: Attempt) => void)[]
 }
 
 /** The server itself and its stand-in controllers. */

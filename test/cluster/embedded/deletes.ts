@@ -43,7 +43,7 @@ export function deleteObject(core: Core, target: Target, given: DeleteOptions, o
   if (!existing) throw notFound(type, name)
   const old = existing.object
   checkPreconditions(type, old, given)
-  for (const admission of core.admissions) {
+  for (const admission of core.mutating) {
     admission({ operation: 'delete', type, subresource: '', namespace, object: undefined, old, user: options.user })
   }
   const marked = mark(type, old, given)

@@ -4,12 +4,14 @@ import { apiVersionOf, type Registry, type ResourceType } from './resources.ts'
 const subresourceVerbs: Record<string, string[]> = {
   status: ['get', 'patch', 'update'],
   finalize: ['update'],
+  scale: ['get', 'patch', 'update'],
   token: ['create'],
   eviction: ['create'],
   binding: ['create'],
 }
 
 const subresourceKinds: Record<string, { group: string; version: string; kind: string }> = {
+  scale: { group: 'autoscaling', version: 'v1', kind: 'Scale' },
   token: { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' },
   eviction: { group: 'policy', version: 'v1', kind: 'Eviction' },
   binding: { group: '', version: 'v1', kind: 'Binding' },

@@ -3,11 +3,12 @@ import { deleteObject, deleteOptions } from './deletes.ts'
 import { listObjects, selectorOf } from './lists.ts'
 import { isMap, type Json, type KubeObject } from './object.ts'
 import { jsonPatch, mergePatch, strategicMergePatch } from './patch.ts'
-import type { Rbac } from './rbac.ts'
+import { denied, type Rbac } from './rbac.ts'
 import { type Representation, renderList, renderObject } from './representation.ts'
 import { type ApiRequest, isDryRun, parseDocument } from './request.ts'
 import { apiVersionOf, type ResourceType } from './resources.ts'
 import { answerReview } from './reviews.ts'
+import { scaled, scaleOf } from './scale.ts'
 import { unknownFields } from './schema.ts'
 import { badRequest, methodNotAllowed, notFound, unsupportedMediaType } from './status.ts'
 import type { Entry } from './store.ts'
@@ -85,6 +86,14 @@ async function update({ core }: Services, request: ResourceRequest): Promise<Ans
   )
 }
 
+/** Applying what is not there yet takes the right to create as well. */
+function mayCreate({ core, rbac }: Services, { type, target, user }: ResourceRequest): void {
+  const { namespace, name } = target
+  if (core.store.bucket(type.bucket).get(namespace, name)) return
+  const wanted = { verb: 'create', group: type.group, resource: type.plural, subresource: '', name, namespace: namespace ?? '' }
+  if (!rbac.allows(user, wanted)) throw denied(user, wanted)
+}
+
 const patchTypes = [
   'application/json-patch+json',
   'application/merge-patch+json',
@@ -92,7 +101,8 @@ const patchTypes = [
   'application/strategic-merge-patch+json',
 ]
 
-async function patch({ core }: Services, request: ResourceRequest): Promise<Answer> {
+async function patch(services: Services, request: ResourceRequest): Promise<Answer> {
+  const { core } = services
   const { type, target, query, mediaType } = request
   const accepted = type.custom ? patchTypes.slice(0, 3) : patchTypes
   if (!accepted.includes(mediaType)) throw unsupportedMediaType(accepted)
@@ -104,6 +114,7 @@ async function patch({ core }: Services, request: ResourceRequest): Promise<Answ
     if (!isMap(document) || !document.kind || !document.apiVersion)
       throw badRequest("Object 'Kind' is missing in the configuration to apply")
     checkStrictly(request, document)
+    mayCreate(services, request)
     const { entry, created } = applyObject(core, target, document, force, options)
     return one(created ? 201 : 200, entry, request)
   }
@@ -196,10 +207,26 @@ async function bind({ core }: Services, request: ResourceRequest): Promise<Answe
   return json(201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 })
 }
 
+/** `deployments/<name>/scale` and its like: read, replaced or patched as a Scale, written as the workload. */
+async function scale({ core }: Services, request: ResourceRequest): Promise<Answer> {
+  const { target, verb, mediaType } = request
+  const { type, namespace, name } = target
+  const current = core.lookup.get(type.bucket, namespace, name)
+  if (!current) throw notFound(type, name)
+  if (verb === 'get') return json(200, scaleOf(current))
+  if (verb !== 'update' && verb !== 'patch') throw methodNotAllowed()
+  const accepted = verb === 'patch' ? patchTypes.filter((each) => each !== 'application/apply-patch+yaml') : undefined
+  const document = (await parseDocument(request.body, mediaType, accepted)) as Json
+  const change = (workload: KubeObject): Json =>
+    scaled(workload, verb === 'patch' ? patched(mediaType, scaleOf(workload), document, type) : document)
+  return json(200, scaleOf(updateObject(core, target, change, writeOptions(request, 'UpdateOptions')).object))
+}
+
 const subresources: Record<string, (services: Services, request: ResourceRequest) => Promise<Answer>> = {
   token: createToken,
   eviction: evict,
   binding: bind,
+  scale,
 }
 
 /** Answers every request for a resource but watches. Throws ApiError. */
@@ -207,7 +234,7 @@ export function answer(services: Services, request: ResourceRequest): Answer | P
   const { type, verb, target, method } = request
   const own = subresources[target.subresource]
   if (own) {
-    if (method !== 'POST') throw methodNotAllowed()
+    if (method !== 'POST' && own !== scale) throw methodNotAllowed()
     return own(services, request)
   }
   const handler = verbs[verb]

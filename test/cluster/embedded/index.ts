@@ -9,7 +9,9 @@ import { FaultPlan } from './faults.ts'
 import { runGarbageCollector } from './garbage.ts'
 import { tokenFor } from './handlers.ts'
 import { builtInTypes } from './kinds.ts'
+import { limitRangeAdmission } from './limit-ranges.ts'
 import { namespaceAdmission, runNamespaceController } from './namespaces.ts'
+import { runQuotas } from './quotas.ts'
 import { Rbac } from './rbac.ts'
 import { Registry } from './resources.ts'
 import { ApiServer } from './server.ts'
@@ -32,10 +34,11 @@ export type EmbeddedOptions = {
 export async function startEmbeddedCluster({ crds = [], port = 0, bookmarkMs = 1000 }: EmbeddedOptions = {}): Promise<TestCluster> {
   const certificates = await createCertificates()
   const store = new Store()
-  const core: Core = { store, registry: new Registry(), lookup: createLookup(store), admissions: [] }
+  const core: Core = { store, registry: new Registry(), lookup: createLookup(store), mutating: [], validating: [] }
   core.registry.add(builtInTypes())
   const rbac = new Rbac(core)
-  core.admissions.push(namespaceAdmission(core), rbac.admission)
+  core.mutating.push(namespaceAdmission(core), limitRangeAdmission(core))
+  core.validating.push(rbac.admission)
 
   const queue = new WorkQueue()
   const watches = new Watches(core, bookmarkMs)
@@ -43,6 +46,7 @@ export async function startEmbeddedCluster({ crds = [], port = 0, bookmarkMs = 1
   runDefinitionController(core, queue)
   runNamespaceController(core, queue, certificates.ca)
   runGarbageCollector(core, queue)
+  runQuotas(core, queue)
   furnishCluster(core)
   for (const document of crds.flatMap((text) => parseAllDocuments(text))) createFirst(core, document.toJS())
 

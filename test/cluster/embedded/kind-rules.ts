@@ -1,4 +1,5 @@
 import { crdRules } from './crd.ts'
+import { completeLimitRange } from './limit-ranges.ts'
 import { equal, isMap, type Json, type KubeObject } from './object.ts'
 import { parseQuantity } from './quantity.ts'
 import type { KindRules, Lookup } from './resources.ts'
@@ -261,8 +262,8 @@ const lease: KindRules = {
 const quota: KindRules = {
   check: ({ spec }) =>
     Object.entries(spec?.hard ?? {})
-      .filter(([, value]) => parseQuantity(value as Json) === undefined)
-      .map(([name, value]) => cause.invalid(`spec.hard[${name}]`, value, 'quantities must match the regular expression')),
+      .filter(([, value]) => !((parseQuantity(value) ?? -1) >= 0))
+      .map(([name, value]) => cause.invalid(`spec.hard[${name}]`, value, 'must be a quantity greater than or equal to 0')),
 }
 
 /** What each built-in kind does beyond storing JSON, by `group/Kind`. */
@@ -274,6 +275,7 @@ export const kindRules: Record<string, KindRules> = {
   '/Pod': pod,
   '/PersistentVolume': { prepare: (object) => fill(object, { status: { phase: 'Pending' } }) },
   '/PersistentVolumeClaim': claim,
+  '/LimitRange': { prepare: completeLimitRange },
   '/ResourceQuota': quota,
   'apiextensions.k8s.io/CustomResourceDefinition': crdRules,
   'apps/Deployment': workload,

@@ -28,10 +28,18 @@ const podFields = [
   ...['status.phase', 'status.podIP', 'status.nominatedNodeName'],
 ]
 const workload: Row = { status: true, generation: true, categories: all }
+const scalable: Row = { ...workload, subresources: ['scale'] }
+
+/** A namespace takes what is in it along, so nobody deletes all of them in one request. */
+const namespaceVerbs = allVerbs.filter((verb) => verb !== 'deletecollection')
 
 /** Every built-in resource: `group/version`, kind, and what differs from a plain namespaced one. */
 const table: [groupVersion: string, kind: string, row: Row][] = [
-  ['v1', 'Namespace', { cluster: true, short: ['ns'], status: true, subresources: ['finalize'], fieldSelectors: ['status.phase'] }],
+  [
+    'v1',
+    'Namespace',
+    { cluster: true, short: ['ns'], status: true, verbs: namespaceVerbs, subresources: ['finalize'], fieldSelectors: ['status.phase'] },
+  ],
   ['v1', 'ConfigMap', { short: ['cm'] }],
   ['v1', 'Secret', { fieldSelectors: ['type'] }],
   ['v1', 'Service', { short: ['svc'], categories: all, status: true, fieldSelectors: ['spec.clusterIP', 'spec.type'] }],
@@ -44,9 +52,9 @@ const table: [groupVersion: string, kind: string, row: Row][] = [
   ['v1', 'ResourceQuota', { short: ['quota'], status: true }],
   ['v1', 'LimitRange', { short: ['limits'] }],
   ['v1', 'Endpoints', { plural: 'endpoints', short: ['ep'] }],
-  ['apps/v1', 'Deployment', { ...workload, short: ['deploy'] }],
-  ['apps/v1', 'StatefulSet', { ...workload, short: ['sts'] }],
-  ['apps/v1', 'ReplicaSet', { ...workload, short: ['rs'], fieldSelectors: ['status.replicas'] }],
+  ['apps/v1', 'Deployment', { ...scalable, short: ['deploy'] }],
+  ['apps/v1', 'StatefulSet', { ...scalable, short: ['sts'] }],
+  ['apps/v1', 'ReplicaSet', { ...scalable, short: ['rs'], fieldSelectors: ['status.replicas'] }],
   ['apps/v1', 'DaemonSet', { ...workload, short: ['ds'] }],
   ['apps/v1', 'ControllerRevision', {}],
   ['batch/v1', 'Job', { ...workload, fieldSelectors: ['status.successful'] }],

@@ -35,5 +35,11 @@ export function formatQuantity(value: number, like: string): string {
       if (value !== 0 && Number.isInteger(value / unit)) return `${value / unit}${suffix}`
     }
   }
+  if (/[kMGTPE]$/.test(like)) {
+    for (const suffix of ['E', 'P', 'T', 'G', 'M', 'k']) {
+      const unit = suffixes[suffix] ?? 1
+      if (value !== 0 && Number.isInteger(value / unit)) return `${value / unit}${suffix}`
+    }
+  }
   return Number.isInteger(value) ? String(value) : `${Math.round(value * 1000)}m`
 }

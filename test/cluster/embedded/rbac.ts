@@ -1,6 +1,6 @@
 import type { Attempt, Core, User } from './core.ts'
 import type { Json, KubeObject } from './object.ts'
-import { forbidden } from './status.ts'
+import { ApiError, forbidden } from './status.ts'
 
 const group = 'rbac.authorization.k8s.io'
 const buckets = ['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'].map((plural) => `${group}/${plural}`)
@@ -142,8 +142,15 @@ function grants(rule: PolicyRule, wanted: Attributes): boolean {
   return !rule.resourceNames?.length || rule.resourceNames.includes(wanted.name)
 }
 
+/** The refusal of what somebody may not do. */
+export function denied(user: User, wanted: Attributes): ApiError {
+  const { group: apiGroup, resource, name, path } = wanted
+  const details = path === undefined ? { ...(name ? { name } : {}), ...(apiGroup ? { group: apiGroup } : {}), kind: resource } : {}
+  return new ApiError(403, 'Forbidden', refusal(user, wanted), details)
+}
+
 /** The text of a refusal, as the real server words it. */
-export function refusal(user: User, { verb, group: apiGroup, resource, subresource, name, namespace, path }: Attributes): string {
+function refusal(user: User, { verb, group: apiGroup, resource, subresource, name, namespace, path }: Attributes): string {
   if (path !== undefined) return `forbidden: User "${user.name}" cannot ${verb} path "${path}"`
   const what = subresource ? `${resource}/${subresource}` : resource
   const where = namespace ? `in the namespace "${namespace}"` : 'at the cluster scope'

@@ -1,4 +1,4 @@
-import type { KubeObject } from './object.ts'
+import type { Json, KubeObject } from './object.ts'
 import { badRequest } from './status.ts'
 
 /** Whether an object is selected. */
@@ -86,4 +86,14 @@ function fieldText(object: KubeObject, path: string[]): string {
   let value: unknown = object
   for (const step of path) value = (value as Record<string, unknown> | undefined)?.[step]
   return value === undefined || value === null ? '' : String(value)
+}
+
+/** A LabelSelector object in the text form of a query. */
+export function labelSelectorText(selector: Json): string {
+  const equalities = Object.entries(selector?.matchLabels ?? {}).map(([name, value]) => `${name}=${value}`)
+  const expressions = (selector?.matchExpressions ?? []).map(({ key: name, operator, values }: Json) => {
+    if (operator === 'Exists') return name
+    return operator === 'DoesNotExist' ? `!${name}` : `${name} ${operator.toLowerCase()} (${values.join(',')})`
+  })
+  return [...equalities, ...expressions].join(',')
 }

@@ -8,7 +8,7 @@ import { aggregatedList, aggregatedType, coreVersions, groupList, groupOf, resou
 import type { FaultPlan } from './faults.ts'
 import { type Answer, answer, type ResourceRequest, type Services } from './handlers.ts'
 import { openApiIndex, openApiOf, openApiV2, openApiV2Bytes, openApiV2Protobuf } from './openapi.ts'
-import { refusal } from './rbac.ts'
+import { denied } from './rbac.ts'
 import { representationOf } from './representation.ts'
 import { type ApiRequest, attributesOf, mediaTypeOf, parseRequest, readBody } from './request.ts'
 import { ApiError, badRequest, noSuchPath, unauthorized } from './status.ts'
@@ -71,6 +71,8 @@ export class ApiServer {
     const closed = new Promise((resolve) => this.#server.close(resolve))
     this.#server.closeAllConnections()
     await closed
+    // a client in this process must hear of it before the port opens again, or it would use a connection that is dead
+    await sleep(20)
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -93,10 +95,7 @@ export class ApiServer {
 
   #authorize(user: User, request: ApiRequest): void {
     const attributes = attributesOf(request)
-    if (this.#services.rbac.allows(user, attributes)) return
-    const { group, resource, name } = attributes
-    const details = request.resource ? { ...(name ? { name } : {}), ...(group ? { group } : {}), kind: resource } : {}
-    throw new ApiError(403, 'Forbidden', refusal(user, attributes), details)
+    if (!this.#services.rbac.allows(user, attributes)) throw denied(user, attributes)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, parsed: ApiRequest, user: User): Promise<Answer | undefined> {

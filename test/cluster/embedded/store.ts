@@ -70,6 +70,11 @@ export class Bucket {
     return this.#namespaces.get(namespace ?? '')?.get(name)
   }
 
+  /** Whether there is anything in a namespace. */
+  has(namespace: string): boolean {
+    return this.#namespaces.has(namespace)
+  }
+
   /** The entries of one namespace, or of all when left out, ordered by key. Not to be changed by the caller. */
   list(namespace?: string): Entry[] {
     if (namespace !== undefined) return this.#sortedEntries(namespace)

@@ -68,10 +68,12 @@ function insert(core: Core, target: Target, object: KubeObject, options: WriteOp
   const bucket = store.bucket(type.bucket)
   stampNew(type, object)
   if (hasStatus(type)) delete object.status
-  for (const admission of core.admissions) admission(attempt(target, 'create', object, undefined, options.user))
+  const creation = attempt(target, 'create', object, undefined, options.user)
+  for (const admission of core.mutating) admission(creation)
   complete(core, type, object, undefined)
   if (bucket.get(namespace, object.metadata.name)) throw alreadyExists(type, object.metadata.name)
   type.rules.admit?.(object, undefined, core.lookup)
+  for (const admission of core.validating) admission(creation)
   own(object)
   return options.dryRun ? new Entry(object, 0) : store.put(bucket, object, undefined)
 }
@@ -127,10 +129,12 @@ function replace(
   const { store } = core
   const bucket = store.bucket(type.bucket)
   const old = existing.object
-  for (const admission of core.admissions) admission(attempt(target, 'update', object, old, options.user))
+  const change = attempt(target, 'update', object, old, options.user)
+  for (const admission of core.mutating) admission(change)
   if (subresource !== 'finalize') {
     complete(core, type, object, old)
     type.rules.admit?.(object, old, core.lookup)
+    for (const admission of core.validating) admission(change)
   }
   raiseGeneration(type, object, old)
   own(object)
