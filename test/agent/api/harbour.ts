@@ -19,11 +19,30 @@ import { type Clock, systemClock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
 import { createLog, type Log } from '../../../shared/log.ts'
 
-/** A log whose lines are kept, parsed. */
-export function createKeptLog(): { log: Log; lines: Record<string, unknown>[] } {
-  const lines: Record<string, unknown>[] = []
-  const log = createLog({ level: 'debug', name: 'test', destination: { write: (line) => void lines.push(JSON.parse(line)) } })
-  return { log, lines }
+type Line = Record<string, unknown>
+
+/** A log whose lines are kept, parsed, and can be awaited by their message. */
+export function createKeptLog(): { log: Log; lines: Line[]; seen(message: string, count?: number): Promise<void> } {
+  const lines: Line[] = []
+  const waiting = new Set<() => void>()
+  const write = (line: string) => {
+    lines.push(JSON.parse(line))
+    for (const check of waiting) check()
+  }
+  return {
+    lines,
+    log: createLog({ level: 'debug', name: 'test', destination: { write } }),
+    seen: (message, count = 1) =>
+      new Promise((resolve) => {
+        const check = () => {
+          if (lines.filter(({ msg }) => msg === message).length < count) return
+          waiting.delete(check)
+          resolve()
+        }
+        waiting.add(check)
+        check()
+      }),
+  }
 }
 
 const boat = z.strictObject({

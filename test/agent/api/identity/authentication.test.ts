@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { request } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { createApi } from '../../../../agent/api/app.ts'
+import { createAuthentication } from '../../../../agent/api/identity/authentication.ts'
+import { identityConfig } from '../../../../agent/api/identity/config.ts'
+import { limitsConfig } from '../../../../agent/api/limits.ts'
+import { systemClock } from '../../../../shared/clock.ts'
+import { createTlsServer } from '../../../../shared/server.ts'
+import { createAuthority, mountSecret } from '../../../shared/certificates.ts'
+import { createFakeClock, type FakeClock } from '../../../shared/fake-clock.ts'
+import { createHarbour, createKeptLog } from '../harbour.ts'
+
+const limit = { timeout: 20_000 }
+const tern = '/v1/harbours/leith/boats/tern'
+const issuer = 'https://team.example'
+const audience = 'skerry'
+const rsa = await generateKeyPair('RS256')
+const other = await generateKeyPair('RS256')
+const jwks = { keys: [{ ...(await exportJWK(rsa.publicKey)), kid: 'one', alg: 'RS256' }] }
+
+const sign = (claims: Record<string, unknown>, { key = rsa.privateKey, at = Date.now(), expires = '10m' } = {}) =>
+  new SignJWT({ sub: 'ferry', scope: 'region:read projects:write other:thing', ...claims })
+    .setProtectedHeader({ alg: 'RS256', kid: 'one' })
+    .setIssuer((claims.iss as string) ?? issuer)
+    .setAudience((claims.aud as string) ?? audience)
+    .setIssuedAt(Math.floor(at / 1000))
+    .setExpirationTime(expires === '10m' ? Math.floor(at / 1000) + 600 : Math.floor(at / 1000) - 600)
+    .sign(key)
+
+type Given = { identity: Record<string, unknown>; limits?: Record<string, unknown>; clock?: FakeClock }
+
+/** The API behind the given ways to be recognised. */
+async function start(t: TestContext, { identity, limits = {}, clock }: Given) {
+  const time = clock ?? systemClock
+  const { log, lines } = createKeptLog()
+  const limitsGiven = limitsConfig.parse(limits)
+  const authentication = createAuthentication(identityConfig.parse(identity), limitsGiven, { clock: time, log })
+  await authentication.start(AbortSignal.timeout(10_000))
+  t.after(() => authentication.stop(0))
+  const { routes } = createHarbour()
+  const names: (string | undefined)[] = []
+  const audit = { record: ({ identity: name }: { identity: string | undefined }) => void names.push(name) }
+  const app = createApi(limitsGiven, { routes, authentication, audit, observe: () => {}, version: '0', clock: time, log })
+  const get = (headers: Record<string, string> = {}) => app.request(tern, { headers })
+  return { app, get, lines, names }
+}
+
+async function tokensFile(t: TestContext): Promise<string> {
+  const sha256 = createHash('sha256').update('right-token').digest('hex')
+  const mounted = await mountSecret(t, { tokens: JSON.stringify([{ name: 'cloud', sha256, scopes: ['region:read'] }]) })
+  return mounted.file('tokens')
+}
+
+async function serveKeys(t: TestContext, answer: () => { status: number; body: unknown }) {
+  let asked = 0
+  const server = createServer((_request, response) => {
+    asked++
+    const { status, body } = answer()
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/certs`, asked: () => asked }
+}
+
+const detailOf = async (response: Response) => ((await response.json()) as { detail: string }).detail
+
+test('a static token is recognised; what is none is challenged', limit, async (t) => {
+  const { get } = await start(t, { identity: { tokensFile: await tokensFile(t) } })
+  assert.equal((await get({ authorization: 'Bearer right-token' })).status, 200)
+  for (const authorization of ['Bearer wrong', 'Basic cmlnaHQ6dG9rZW4=', 'Bearer', 'right-token', 'Bearer right-token x']) {
+    const response = await get({ authorization })
+    assert.equal(response.status, 401, authorization)
+    assert.match(response.headers.get('www-authenticate') ?? '', /^Bearer realm="skerry", error="invalid_token"$/)
+  }
+  assert.equal((await get()).headers.get('www-authenticate'), 'Bearer realm="skerry"')
+})
+
+const signed = [
+  { name: 'is recognised', status: 200 },
+  { name: 'of another issuer is refused', claims: { iss: 'https://evil.example' }, status: 401, says: /"iss"/ },
+  { name: 'for another audience is refused', claims: { aud: 'other' }, status: 401, says: /"aud"/ },
+  { name: 'that has expired is refused', options: { expires: 'past' }, status: 401, says: /expired/ },
+  { name: 'of another key is refused', options: { key: other.privateKey }, status: 401, says: /signature/ },
+  { name: 'without a scope here is known, and may not', claims: { scope: 'other:thing' }, status: 403, says: /region:read/ },
+]
+for (const { name, claims = {}, options = {}, status, says = /./ } of signed) {
+  test(`a signed token ${name}`, limit, async (t) => {
+    const keys = await serveKeys(t, () => ({ status: 200, body: jwks }))
+    const { get } = await start(t, { identity: { jwt: { issuer, audience, jwksUrl: keys.url } } })
+    const response = await get({ authorization: `Bearer ${await sign(claims, options)}` })
+    assert.equal(response.status, status)
+    if (status !== 200) assert.match(await detailOf(response), says)
+  })
+}
+
+test('a token that claims to need no signature, or one by the public key as a shared secret, is refused', limit, async (t) => {
+  const keys = await serveKeys(t, () => ({ status: 200, body: jwks }))
+  const { get } = await start(t, { identity: { jwt: { issuer, audience, jwksUrl: keys.url } } })
+  const payload = Buffer.from(
+    JSON.stringify({ iss: issuer, aud: audience, sub: 'ferry', scope: 'region:read', exp: Math.floor(Date.now() / 1000) + 600 }),
+  ).toString('base64url')
+  for (const alg of ['none', 'HS256']) {
+    const head = Buffer.from(JSON.stringify({ alg, kid: 'one' })).toString('base64url')
+    assert.equal((await get({ authorization: `Bearer ${head}.${payload}.${Buffer.from('x').toString('base64url')}` })).status, 401)
+  }
+})
+
+test('Cloudflare Access: the token stands in its header, its name in common_name, its scopes in a grant', limit, async (t) => {
+  const keys = await serveKeys(t, () => ({ status: 200, body: jwks }))
+  const grants = [{ claim: 'common_name', value: 'cloud.access', scopes: ['region:read', 'projects:write'] }]
+  const { get, app, names } = await start(t, {
+    identity: { jwt: { issuer, audience, jwksUrl: keys.url, header: 'Cf-Access-Jwt-Assertion', grants } },
+  })
+  const token = await sign({ sub: '', common_name: 'cloud.access', scope: undefined })
+  assert.equal((await get({ 'cf-access-jwt-assertion': token })).status, 200)
+  assert.equal((await get({ authorization: `Bearer ${token}` })).status, 401)
+  await app.request(tern, { method: 'DELETE', headers: { 'cf-access-jwt-assertion': token } })
+  await app.request('/v1/harbours/leith', { method: 'DELETE', headers: { 'cf-access-jwt-assertion': token } })
+  assert.equal(names.at(-1), 'cloud.access')
+})
+
+test('scopes are found deeper down, as a list', limit, async (t) => {
+  const keys = await serveKeys(t, () => ({ status: 200, body: jwks }))
+  const { get } = await start(t, { identity: { jwt: { issuer, audience, jwksUrl: keys.url, scopesClaim: 'custom.roles' } } })
+  assert.equal((await get({ authorization: `Bearer ${await sign({ custom: { roles: ['region:read'] } })}` })).status, 200)
+  assert.equal((await get({ authorization: `Bearer ${await sign({ custom: 'region:read' })}` })).status, 403)
+})
+
+test('the keys are fetched once, and without them the answer is 503, not 401', limit, async (t) => {
+  let up = false
+  const keys = await serveKeys(t, () => (up ? { status: 200, body: jwks } : { status: 500, body: {} }))
+  const { get } = await start(t, { identity: { jwt: { issuer, audience, jwksUrl: keys.url } } })
+  const token = await sign({})
+  const response = await get({ authorization: `Bearer ${token}` })
+  assert.equal(response.status, 503)
+  assert.ok(response.headers.get('retry-after'))
+  up = true
+  const asked = keys.asked()
+  for (let i = 0; i < 3; i++) assert.equal((await get({ authorization: `Bearer ${await sign({ i })}` })).status, 200)
+  assert.equal(keys.asked(), asked + 1)
+})
+
+test('a verified token is remembered for a minute at most, and never beyond its end', limit, async (t) => {
+  const clock = createFakeClock()
+  const mounted = await mountSecret(t, { jwks: JSON.stringify(jwks) })
+  const { get } = await start(t, { clock, identity: { jwt: { issuer, audience, jwksFile: mounted.file('jwks') } } })
+  const token = await sign({}, { at: clock.now() - 595_000 })
+  assert.equal((await get({ authorization: `Bearer ${token}` })).status, 200)
+  clock.jump(4_000)
+  assert.equal((await get({ authorization: `Bearer ${token}` })).status, 200)
+  // 30 s of tolerance for clocks that differ
+  clock.jump(32_000)
+  assert.equal((await get({ authorization: `Bearer ${token}` })).status, 401)
+})
+
+test('wrong tokens are slowed down by address; who was right before, from there, is not locked out', limit, async (t) => {
+  const clock = createFakeClock()
+  const limits = { failuresPerMinute: 60, failuresBurst: 3, clientAddressHeader: 'CF-Connecting-IP' }
+  const { get } = await start(t, { clock, limits, identity: { tokensFile: await tokensFile(t) } })
+  const from = (address: string, token: string) => get({ 'cf-connecting-ip': address, authorization: `Bearer ${token}` })
+  assert.equal((await from('192.0.2.1', 'right-token')).status, 200)
+  for (let i = 0; i < 3; i++) assert.equal((await from('192.0.2.1', `guess-${i}`)).status, 401)
+  const limited = await from('192.0.2.1', 'guess-4')
+  assert.equal(limited.status, 429)
+  assert.equal(limited.headers.get('retry-after'), '1')
+  assert.equal((await from('192.0.2.1', 'right-token')).status, 200)
+  assert.equal((await from('192.0.2.2', 'right-token')).status, 200)
+  await clock.advance(1_000)
+  assert.equal((await from('192.0.2.1', 'guess-5')).status, 401)
+})
+
+test('a client certificate is recognised by its name or its fingerprint, one of a strange authority is none', limit, async (t) => {
+  const authority = await createAuthority()
+  const stranger = await createAuthority('stranger')
+  const [server, ferry, pilot, fake] = await Promise.all([
+    authority.server(),
+    authority.client('ferry'),
+    authority.client('pilot'),
+    stranger.client('ferry'),
+  ])
+  const files = await mountSecret(t, { 'tls.crt': server.cert, 'tls.key': server.key, 'ca.crt': authority.cert })
+  const { X509Certificate } = await import('node:crypto')
+  const certificates = [
+    { name: 'ferry', commonName: 'ferry', scopes: ['region:read'] },
+    { name: 'pilot', fingerprint: new X509Certificate(pilot.cert).fingerprint256, scopes: ['region:read'] },
+  ]
+  const { app } = await start(t, { identity: { certificates, tokensFile: await tokensFile(t) } })
+  const listener = createTlsServer(
+    {
+      host: '127.0.0.1',
+      port: 0,
+      tls: { certFile: files.file('tls.crt'), keyFile: files.file('tls.key'), clientCaFile: files.file('ca.crt') },
+    },
+    { fetch: app.fetch, log: createKeptLog().log },
+  )
+  await listener.start(AbortSignal.timeout(10_000))
+  t.after(() => listener.stop(0))
+  const status = (pair: { cert: string; key: string } | undefined, headers = {}) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const options = { host: '127.0.0.1', port: listener.port(), path: tern, ca: authority.cert, agent: false as const, headers, ...pair }
+      request(options, (response) => {
+        response.resume()
+        resolve(response.statusCode)
+      })
+        .on('error', reject)
+        .end()
+    })
+  assert.equal(await status(ferry), 200)
+  assert.equal(await status(pilot), 200)
+  assert.equal(await status(fake), 401)
+  assert.equal(await status(undefined), 401)
+  assert.equal(await status(ferry, { authorization: 'Bearer wrong' }), 401)
+  assert.equal(await status(undefined, { authorization: 'Bearer right-token' }), 200)
+})
+
+test('the keys in a file are read again when it changes', limit, async (t) => {
+  const mounted = await mountSecret(t, { jwks: JSON.stringify(jwks) })
+  const next = await generateKeyPair('ES256')
+  const clock = createFakeClock()
+  const { log, seen } = createKeptLog()
+  const config = identityConfig.parse({ jwt: { issuer, audience, jwksFile: mounted.file('jwks') } })
+  const authentication = createAuthentication(config, limitsConfig.parse({}), { clock: systemClock, log })
+  await authentication.start(AbortSignal.timeout(10_000))
+  t.after(() => authentication.stop(0))
+  const { routes } = createHarbour()
+  const app = createApi(limitsConfig.parse({}), {
+    routes,
+    authentication,
+    audit: { record: () => {} },
+    observe: () => {},
+    version: '0',
+    clock,
+    log,
+  })
+  await mounted.replace({ jwks: JSON.stringify({ keys: [{ ...(await exportJWK(next.publicKey)), alg: 'ES256' }] }) })
+  await seen('file read again')
+  const token = await new SignJWT({ sub: 'ferry', scope: 'region:read' })
+    .setProtectedHeader({ alg: 'ES256' })
+    .setIssuer(issuer)
+    .setAudience(audience)
+    .setExpirationTime('5m')
+    .sign(next.privateKey)
+  assert.equal((await app.request(tern, { headers: { authorization: `Bearer ${token}` } })).status, 200)
+  assert.equal((await app.request(tern, { headers: { authorization: `Bearer ${await sign({})}` } })).status, 401)
+})
+
+test('jose is not loaded by an agent without signed tokens', limit, async (t) => {
+  const file = await tokensFile(t)
+  const root = new URL('../../../../', import.meta.url)
+  const script = `
+    import { registerHooks } from 'node:module'
+    registerHooks({ resolve(name, context, next) { if (name === 'jose') process.exit(9); return next(name, context) } })
+    const { createAuthentication } = await import('${root}agent/api/identity/authentication.ts')
+    const { identityConfig } = await import('${root}agent/api/identity/config.ts')
+    const { limitsConfig } = await import('${root}agent/api/limits.ts')
+    const { systemClock } = await import('${root}shared/clock.ts')
+    const { createLog } = await import('${root}shared/log.ts')
+    const tools = { clock: systemClock, log: createLog({ level: 'silent', name: 'x' }) }
+    const part = createAuthentication(identityConfig.parse({ tokensFile: ${JSON.stringify(file)} }), limitsConfig.parse({}), tools)
+    await part.start(AbortSignal.timeout(5000))
+    await part.stop(0)`
+  const path = `${file}.mts`
+  await writeFile(path, script)
+  const { spawn } = await import('node:child_process')
+  const code = await new Promise((resolve) => spawn(process.execPath, [path], { stdio: 'inherit' }).on('exit', resolve))
+  assert.equal(code, 0)
+})
