@@ -7,6 +7,7 @@ import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { createQueue } from '../../shared/queue.ts'
 import type { Caches } from '../region/caches.ts'
+import { createOperatorFailures, type OperatorFailures } from '../region/operator-failures.ts'
 import type { DatabaseSql } from '../region/sql.ts'
 import { describeTarget, projectOf, type Secrets, type Target } from '../resources/kind.ts'
 import type { Journal } from './journal.ts'
@@ -51,6 +52,7 @@ const retry = { baseMs: 500, capMs: 30_000 }
  */
 export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Executor {
   const { journal, caches, lease, clock, log } = parts
+  const failures = createOperatorFailures(parts)
   const queue = createQueue({ name: 'executor', parallelism: config.parallelism, retry }, handle, { clock, log })
   const subscriptions: (() => void)[] = []
 
@@ -60,7 +62,7 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Ex
     if (!operation || !lease.isLeader()) return undefined
     const ofProject = target.kind === 'database' ? journal.unended({ kind: 'project', project: target.project }) : []
     const turn = turnOf(operation, later, ofProject, caches, clock.now())
-    const delay = await createExecution(config, parts, operation).run(turn)
+    const delay = await createExecution(config, { ...parts, failures }, operation).run(turn)
     // An operation that ended makes way for the next one of its target, which the cache tells of.
     return delay
   }
@@ -113,7 +115,7 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Ex
 }
 
 /** One look at one operation: what it comes to is written into its status. */
-function createExecution(config: ExecutorConfig, parts: ExecutorParts, given: Operation) {
+function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failures: OperatorFailures }, given: Operation) {
   const { caches, cluster, lease, clock } = parts
   const log = parts.log.child({ operation: given.metadata.name, target: describeTarget(given.spec.target) })
   const path = pathOf(kinds.Operation, config.namespace, given.metadata.name)
@@ -217,6 +219,7 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts, given: Op
     },
     cluster: createWorkCluster(cluster, { mustLead, caches }),
     sql: parts.sql,
+    failures: parts.failures,
     clock,
     options: config,
     async secrets() {

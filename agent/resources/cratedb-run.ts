@@ -33,11 +33,13 @@ export function readOperatorRun(object: KubernetesObject): OperatorRun {
 }
 
 function progressOf({ metadata }: KubernetesObject): Progress[] {
-  return Object.entries(metadata.annotations ?? {})
-    .filter(([name]) => name.startsWith(prefix) && !bookkeeping.has(name))
-    .map(([, value]) => parse<Progress>(value))
-    .filter((progress) => progress !== undefined && typeof progress === 'object')
-    .filter((progress) => progress !== null) as Progress[]
+  return (
+    Object.entries(metadata.annotations ?? {})
+      .filter(([name]) => name.startsWith(prefix) && !bookkeeping.has(name))
+      .map(([, value]) => parse<Progress>(value))
+      // The rollback of an upgrade leaves a record of its own for ever; it says nothing of when it was started.
+      .filter((progress) => progress?.started !== undefined) as Progress[]
+  )
 }
 
 /** What the operator noted as handled: `{spec, metadata}` of a CrateDB, `{data, …}` of a Secret. */
@@ -48,7 +50,7 @@ export function handledState(object: KubernetesObject): { spec?: unknown; data?:
 
 function parse<T>(text: string): T | undefined {
   try {
-    return JSON.parse(text) as T
+    return (JSON.parse(text) as T | null) ?? undefined
   } catch {
     return undefined // somebody else's annotation under the operator's prefix
   }
@@ -92,14 +94,8 @@ export type StepOutcome =
  * How a step stands whose change has been written.
  *
  * @param refBefore the run's `ref` before the change was written: results with that `ref` are those of the run before
- * @param failureSeen what the operator gave up with earlier in this run, since it is gone at the end
  */
-export function outcomeOfStep(
-  object: KubernetesObject,
-  step: string,
-  refBefore: string | undefined,
-  failureSeen: string | undefined,
-): StepOutcome {
+export function outcomeOfStep(object: KubernetesObject, step: string, refBefore: string | undefined): StepOutcome {
   const run = readOperatorRun(object)
   if (run.state === 'unseen') return { state: 'waiting', message: 'The Crate Operator has not begun yet.' }
   if (run.state === 'working') return { state: 'waiting', ...(run.message && { message: run.message }) }
@@ -112,8 +108,6 @@ export function outcomeOfStep(
   return {
     state: 'failed',
     reason: 'OperatorFailed',
-    message:
-      failureSeen ??
-      `The Crate Operator ended the step "${step}" without success and left no reason; see its log and the events of the object.`,
+    message: `The Crate Operator ended the step "${step}" without success and left no reason; see its log and the events of the object.`,
   }
 }

@@ -81,8 +81,9 @@ async function judge(context: WorkContext, current: KubernetesObject | undefined
     return { next: 'failed', reason: 'Disappeared', message: 'The CrateDB was deleted by somebody else while the operation ran.' }
   const note = (step.note ?? {}) as StepNote
   const { failure = note.failure, message } = readOperatorRun(current)
-  const outcome = outcomeOfStep(current, step.name, note.refBefore, failure)
-  if (outcome.state === 'failed') return { next: 'failed', reason: outcome.reason, message: outcome.message }
+  const outcome = outcomeOfStep(current, step.name, note.refBefore)
+  if (outcome.state === 'failed')
+    return { next: 'failed', reason: outcome.reason, message: failure ?? (await context.failures.of(current)) ?? outcome.message }
   if (outcome.state === 'succeeded')
     return (await isEffective(context, current, step.name)) ? ended(context) : { next: 'wait', recheckMs: 500 }
   if (failure !== note.failure || (message !== undefined && message !== step.message)) {

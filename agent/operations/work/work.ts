@@ -1,4 +1,5 @@
 import type { Clock } from '../../../shared/clock.ts'
+import type { OperatorFailures } from '../../region/operator-failures.ts'
 import type { DatabaseSql } from '../../region/sql.ts'
 import type { Secrets } from '../../resources/kind.ts'
 import type { Operation, OperationStatus, StepRecord } from '../operation.ts'
@@ -24,6 +25,7 @@ export type WorkContext = {
   readonly operation: Operation
   cluster: WorkCluster
   sql: DatabaseSql
+  failures: OperatorFailures
   clock: Clock
   options: { imageRegistry: string; namespace: string }
   /** The secrets that came with the request. @throws Problem `not-found` when they are gone */

@@ -5,7 +5,7 @@ import { hasEnded, type Operation } from '../../../agent/operations/operation.ts
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
 import { createObstacles } from '../../../agent/region/obstacles/index.ts'
 import { createDatabaseSql } from '../../../agent/region/sql.ts'
-import { databaseSpec, type GivenDatabaseSpec, splitSecrets, type StoredDatabaseSpec } from '../../../agent/resources/database.ts'
+import { databaseSpec, type GivenDatabaseSpec, type StoredDatabaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import { projectSpec } from '../../../agent/resources/project.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
@@ -128,7 +128,11 @@ async function startHalf(admin: Cluster, standIns: StandIns) {
   const caches = createCaches({ namespace }, tools)
   const journal = createJournal({ namespace }, { cluster: admin, operations: caches.operations, clock: systemClock })
   const lease = { isLeader: () => true, onChange: () => () => {} }
-  const obstacles = createObstacles({ ...tools, caches, config: { namespace, operator: { namespace: 'crate-operator', name: 'crate-operator' } } })
+  const obstacles = createObstacles({
+    ...tools,
+    caches,
+    config: { namespace, operator: { namespace: 'crate-operator', name: 'crate-operator' } },
+  })
   const sql = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster: admin })
   const projects = createProjectController(
     { namespace, network: { operatorNamespace: 'crate-operator', scrapeNamespaces: [] }, parallelism: 4, recheckMs: 1_000 },
@@ -149,4 +153,3 @@ async function startHalf(admin: Cluster, standIns: StandIns) {
     },
   }
 }
-

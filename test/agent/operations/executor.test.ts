@@ -29,7 +29,9 @@ describe('executor', { concurrency: true }, () => {
     assert.deepEqual(steps(operation), ['create'])
     const object = await region.cratedb('harbour', 'create-one')
     assert.equal(object.status['cluster_create/bootstrap'].success, true)
-    await assert.rejects(region.admin.request({ method: 'GET', path: pathOf(kinds.Secret, 'skerry', operation.spec.secretName) }), { type: 'not-found' })
+    await assert.rejects(region.admin.request({ method: 'GET', path: pathOf(kinds.Secret, 'skerry', operation.spec.secretName) }), {
+      type: 'not-found',
+    })
   })
 
   test('makes several kinds of change one after the other, each after the last has ended', async () => {
@@ -52,7 +54,9 @@ describe('executor', { concurrency: true }, () => {
     const before = await created('rolled-back')
     region.standIns.operator.faults.set('harbour/rolled-back', {})
     region.standIns.operator.faults.set('rolled-back', { rollBackUpgrade: 'node data-hot-0 did not come back' })
-    const operation = await region.ended(await region.accept({ action: 'put', target: database('rolled-back'), wanted: changed(before, { version: '5.10.2' }) }))
+    const operation = await region.ended(
+      await region.accept({ action: 'put', target: database('rolled-back'), wanted: changed(before, { version: '5.10.2' }) }),
+    )
     assert.equal(phase(operation), 'Failed')
     assert.equal((await region.cratedb('harbour', 'rolled-back')).spec.cluster.version, '5.10.1')
   })
@@ -69,16 +73,27 @@ describe('executor', { concurrency: true }, () => {
 
   test('suspends and resumes', async () => {
     const before = await created('sleeper')
-    const asleep = await region.ended(await region.accept({ action: 'suspend', target: database('sleeper'), wanted: changed(before, { suspended: true }) }))
+    const asleep = await region.ended(
+      await region.accept({ action: 'suspend', target: database('sleeper'), wanted: changed(before, { suspended: true }) }),
+    )
     assert.deepEqual([phase(asleep), steps(asleep)], ['Succeeded', ['suspend']])
-    const awake = await region.ended(await region.accept({ action: 'resume', target: database('sleeper'), wanted: changed(before, { suspended: false }) }))
+    const awake = await region.ended(
+      await region.accept({ action: 'resume', target: database('sleeper'), wanted: changed(before, { suspended: false }) }),
+    )
     assert.deepEqual([phase(awake), steps(awake)], ['Succeeded', ['resume']])
     assert.equal((await region.cratedb('harbour', 'sleeper')).spec.nodes.data[0].replicas, 1)
   })
 
   test('restarts node by node, holding allocation while each is away', async () => {
     await created('restarted', 3)
-    const pods = async () => (await region.admin.request({ method: 'GET', path: pathOf(kinds.Pod, 'project-harbour'), query: { labelSelector: 'app.kubernetes.io/name=restarted' } })).items
+    const pods = async () =>
+      (
+        await region.admin.request({
+          method: 'GET',
+          path: pathOf(kinds.Pod, 'project-harbour'),
+          query: { labelSelector: 'app.kubernetes.io/name=restarted' },
+        })
+      ).items
     const uids = (await pods()).map((pod: { metadata: { uid: string } }) => pod.metadata.uid)
     const operation = await region.ended(await region.accept({ action: 'restart', target: database('restarted') }))
     assert.equal(phase(operation), 'Succeeded', JSON.stringify(operation.status))
@@ -90,7 +105,12 @@ describe('executor', { concurrency: true }, () => {
   test('rotates a password and waits until the database was told', async () => {
     await created('rotated')
     const operation = await region.ended(
-      await region.accept({ action: 'rotate-password', target: database('rotated'), parameters: { user: 'harbourmaster' }, secrets: { password: 'another long password' } }),
+      await region.accept({
+        action: 'rotate-password',
+        target: database('rotated'),
+        parameters: { user: 'harbourmaster' },
+        secrets: { password: 'another long password' },
+      }),
     )
     assert.equal(phase(operation), 'Succeeded', JSON.stringify(operation.status))
     const secret = await region.admin.request({ method: 'GET', path: pathOf(kinds.Secret, 'project-harbour', 'user-password-rotated-0') })
@@ -106,7 +126,11 @@ describe('executor', { concurrency: true }, () => {
     const volume = await region.admin.request({ method: 'GET', path: pathOf(kinds.PersistentVolume, undefined, kept?.volume) })
     assert.equal(volume.spec.persistentVolumeReclaimPolicy, 'Retain')
     await assert.rejects(region.cratedb('harbour', 'deleted'), { type: 'not-found' })
-    const secrets = await region.admin.request({ method: 'GET', path: pathOf(kinds.Secret, 'project-harbour'), query: { labelSelector: 'skerry.dev/database=deleted' } })
+    const secrets = await region.admin.request({
+      method: 'GET',
+      path: pathOf(kinds.Secret, 'project-harbour'),
+      query: { labelSelector: 'skerry.dev/database=deleted' },
+    })
     assert.deepEqual(secrets.items, [])
   })
 
@@ -114,7 +138,8 @@ describe('executor', { concurrency: true }, () => {
     const before = await created('hanging')
     region.standIns.operator.faults.set('hanging', { stopAt: 'cluster_update/scale' })
     const { nodes } = changed(before, {})
-    const scale = (count: number) => region.accept({ action: 'put', target: database('hanging'), wanted: changed(before, { nodes: { ...nodes, count } }) })
+    const scale = (count: number) =>
+      region.accept({ action: 'put', target: database('hanging'), wanted: changed(before, { nodes: { ...nodes, count } }) })
     const stuck = await scale(2)
     await region.whenOperation(stuck, (operation) => phase(operation) === 'Waiting')
     const second = await scale(3)
@@ -131,7 +156,11 @@ describe('executor', { concurrency: true }, () => {
     const before = await created('cancelled')
     region.standIns.operator.faults.set('cancelled', { stopAt: 'cluster_update/scale' })
     const { nodes } = changed(before, {})
-    const operation = await region.accept({ action: 'put', target: database('cancelled'), wanted: changed(before, { nodes: { ...nodes, count: 2 } }) })
+    const operation = await region.accept({
+      action: 'put',
+      target: database('cancelled'),
+      wanted: changed(before, { nodes: { ...nodes, count: 2 } }),
+    })
     await region.whenOperation(operation, (now) => phase(now) === 'Waiting')
     await region.journal.cancel(operation.metadata.name, 'somebody')
     const ended = await region.ended(operation)

@@ -1,0 +1,80 @@
+import { randomBytes } from 'node:crypto'
+import { type Fault, Problem } from '../../../shared/errors.ts'
+import type { Caches } from '../../region/caches.ts'
+import type { AcceptedResource, AcceptedState } from '../accepted.ts'
+import type { Proposal } from '../journal.ts'
+
+/** How long operations may take from their start, in milliseconds. */
+export type Timeouts = { create: number; change: number; delete: number; restore: number; password: number }
+
+/** What a decision looks at. Everything in it is in memory: deciding waits for nothing. */
+export type AdmissionParts = {
+  accepted: AcceptedState
+  caches: Pick<Caches, 'storageClasses' | 'databases'>
+  config: { imageRegistry: string; timeouts: Timeouts }
+}
+
+/** A password that was generated. It is given back once, in the answer to the request that had it made. */
+export type Credential = { user: string; password: string }
+
+/** A request, ready to be decided on; as often as the journal wants, against what is accepted at that moment. */
+export type Admission = {
+  /** @throws Problem when the request is refused; all reasons in one */
+  decide(): Proposal | undefined
+  /** What was generated for the proposal that `decide` gave last. */
+  credentials(): Credential[]
+}
+
+/** Looks at the resource as it was last accepted, and throws if the request was meant for another version of it. */
+export type Guard<Spec> = (present: AcceptedResource<Spec> | undefined) => void
+
+/**
+ * Passwords for one request, by their place in it: the same place has the same one however often the request is decided on.
+ * 32 characters of the URL-safe alphabet, which are 192 bits.
+ */
+export function createPasswordMint(): (place: string) => string {
+  const made = new Map<string, string>()
+  return (place) => {
+    const known = made.get(place)
+    if (known !== undefined) return known
+    const password = randomBytes(24).toString('base64url')
+    made.set(place, password)
+    return password
+  }
+}
+
+/** Milliseconds as the whole seconds that an operation is given, at least one. */
+export function seconds(ms: number): number {
+  return Math.max(1, Math.ceil(ms / 1000))
+}
+
+/** One problem of several faults. Its detail tells a single one in full, since many read no further. */
+export function refusal(type: 'invalid-fields' | 'unsupported-edit' | 'quota-exceeded' | 'wrong-state', faults: Fault[]): Problem {
+  const [first, ...others] = faults
+  const said = first ? `${first.path === '' ? 'The request' : first.path}: ${first.message}.` : ''
+  return new Problem(type, others.length === 0 ? said : `${said} And ${others.length} more, listed under "faults".`, { faults })
+}
+
+/** The resource goes: nothing but waiting for that is left to do. */
+export function leavingProblem(what: string, { operation }: AcceptedResource<unknown>): Problem {
+  const by = operation?.spec.action === 'delete' ? ` by operation ${operation.metadata.name}` : ''
+  return new Problem('wrong-state', `The ${what} is being deleted${by}. Repeat the request when it is gone.`, {
+    ...(operation && { extensions: { operation: operation.metadata.name } }),
+  })
+}
+
+/** Equal as JSON: neither the order of keys nor a member that is undefined makes a difference. */
+export function sameJson(one: unknown, other: unknown): boolean {
+  if (one === other) return true
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
+  if (Array.isArray(one) || Array.isArray(other)) {
+    if (!Array.isArray(one) || !Array.isArray(other) || one.length !== other.length) return false
+    return one.every((item, index) => sameJson(item, other[index]))
+  }
+  const [a, b] = [present(one), present(other)]
+  return a.size === b.size && [...a].every(([name, value]) => b.has(name) && sameJson(value, b.get(name)))
+}
+
+function present(object: object): Map<string, unknown> {
+  return new Map(Object.entries(object).filter(([, value]) => value !== undefined))
+}

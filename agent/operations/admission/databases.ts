@@ -1,0 +1,238 @@
+import type { Fault } from '../../../shared/errors.ts'
+import { asFault, parseWith } from '../../../shared/faults.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { storageClassesOf } from '../../region/status.ts'
+import { desiredCrateDB } from '../../resources/cratedb.ts'
+import { databaseSpec, type GivenDatabaseSpec, type StoredDatabaseSpec, secretsNeeded, splitSecrets } from '../../resources/database.ts'
+import { planDatabase } from '../../resources/database-plan.ts'
+import { refusals } from '../../resources/database-rules.ts'
+import type { DatabaseTarget } from '../../resources/database-secrets.ts'
+import type { Secrets, Step } from '../../resources/kind.ts'
+import type { ProjectSpec } from '../../resources/project.ts'
+import type { AcceptedResource } from '../accepted.ts'
+import type { Proposal } from '../journal.ts'
+import {
+  type Admission,
+  type AdmissionParts,
+  type Credential,
+  createPasswordMint,
+  type Guard,
+  leavingProblem,
+  refusal,
+  sameJson,
+  seconds,
+} from './admission.ts'
+import { noSuchDatabase } from './database-actions.ts'
+import { mergePatch } from './merge-patch.ts'
+import { differingSecrets } from './present-secrets.ts'
+import { projectFor } from './projects.ts'
+
+type Present = AcceptedResource<StoredDatabaseSpec>
+type Intent = { spec: StoredDatabaseSpec; secrets: Secrets }
+
+/** What every request about a database has. */
+export type DatabaseRequest = { target: DatabaseTarget; guard: Guard<StoredDatabaseSpec> }
+/** What a request that may bring secrets has besides: those that the database has now (`readPresentSecrets`). */
+export type WithPresentSecrets = { presentSecrets: Secrets }
+
+/** A database as it is to be. Passwords that a creation lacks are generated. */
+export function admitPutDatabase(
+  parts: AdmissionParts,
+  { given, ...request }: DatabaseRequest & WithPresentSecrets & { given: GivenDatabaseSpec },
+): Admission {
+  return admission(parts, { ...request, action: 'put' }, () => splitSecrets(given))
+}
+
+/** A change of a database: a merge patch of what was last accepted, then judged as a whole. */
+export function admitPatchDatabase(
+  parts: AdmissionParts,
+  { patch, ...request }: DatabaseRequest & WithPresentSecrets & { patch: unknown },
+): Admission {
+  return admission(parts, { ...request, action: 'put' }, (present) => {
+    if (!present) throw noSuchDatabase(request.target)
+    const parsed = parseWith(databaseSpec, mergePatch(present.spec, patch))
+    if (parsed.ok) return splitSecrets(parsed.value)
+    throw refusal(
+      'invalid-fields',
+      parsed.faults.map((fault) => asFault(fault)),
+    )
+  })
+}
+
+/** Stops a database's nodes, or starts them again; one that is so already is left as it is. */
+export function admitSuspension(parts: AdmissionParts, { suspended, ...request }: DatabaseRequest & { suspended: boolean }): Admission {
+  return admission(parts, { ...request, presentSecrets: {}, action: suspended ? 'suspend' : 'resume' }, (present) => {
+    if (!present) throw noSuchDatabase(request.target)
+    if (!present.object) {
+      const message = `the database is still to be created, by operation ${present.operation?.metadata.name}; repeat the request when that has ended`
+      throw refusal('wrong-state', [{ path: '', message }])
+    }
+    return { spec: { ...present.spec, suspended }, secrets: {} }
+  })
+}
+
+type DesiredStateRequest = DatabaseRequest & WithPresentSecrets & { action: 'put' | 'suspend' | 'resume' }
+
+function admission(parts: AdmissionParts, request: DesiredStateRequest, intent: (present: Present | undefined) => Intent): Admission {
+  const passwordAt = createPasswordMint()
+  let credentials: Credential[] = []
+  return {
+    decide() {
+      credentials = []
+      const { target, guard } = request
+      const present = parts.accepted.database(target.project, target.database)
+      guard(present)
+      const project = projectFor(parts, target.project)
+      if (present?.leaving) throw leavingProblem(`database ${target.project}/${target.database}`, present)
+      const given = intent(present)
+      const wanted = { ...given.spec, id: target.database }
+      const ownFaults = ownRules(given.spec, target, present)
+      const secrets = secretsOf(wanted, given.secrets, present, request.presentSecrets, passwordAt)
+      refuse(parts, target, wanted, present, project.spec, secrets, ownFaults)
+      const decided = { target, wanted, present, project, secrets, options: parts.config }
+      const steps = present && !present.object ? [] : plan(decided)
+      if (isUnchanged(decided, steps)) return undefined
+      credentials = secrets.generated.map((place) => ({ user: userAt(wanted, place), password: passwordAt(place) }))
+      return proposalOf(parts, request.action, decided, steps)
+    },
+    credentials: () => credentials,
+  }
+}
+
+/** What the rules about databases cannot know: the path of the request, and that a creation is still to come. */
+function ownRules(given: StoredDatabaseSpec, { database }: DatabaseTarget, present: Present | undefined): Fault[] {
+  return [
+    ...(given.id === database ? [] : [{ path: '/id', message: `must be "${database}", as in the path` }]),
+    ...(present && !present.object && given.suspended
+      ? [
+          {
+            path: '/suspended',
+            message: `must be false until the database has been created (operation ${present.operation?.metadata.name})`,
+          },
+        ]
+      : []),
+  ]
+}
+
+type Decided = {
+  target: DatabaseTarget
+  wanted: StoredDatabaseSpec
+  present: Present | undefined
+  project: AcceptedResource<ProjectSpec>
+  secrets: SecretsToKeep
+  options: { imageRegistry: string }
+}
+
+type SecretsToKeep = {
+  /** What the operation takes along. */
+  values: Secrets
+  /** Places with another value than is present. */
+  changed: string[]
+  /** Places of passwords that were generated. */
+  generated: string[]
+  /** Places without a value. */
+  missing: string[]
+}
+
+/** Which secrets go with the operation: for a creation all, later the whole of each part in which one is new. */
+function secretsOf(
+  wanted: StoredDatabaseSpec,
+  given: Secrets,
+  present: Present | undefined,
+  presentSecrets: Secrets,
+  passwordAt: (place: string) => string,
+): SecretsToKeep {
+  if (!present) {
+    const { generate, missing } = secretsNeeded(wanted, given)
+    return { values: { ...given, ...passwords(generate, passwordAt) }, changed: [], generated: generate, missing }
+  }
+  const changed = differingSecrets(given, presentSecrets)
+  const all = { ...presentSecrets, ...given }
+  // Should the creation end before it made anything, this operation makes the database, and needs all of them.
+  if (!present.object) return { values: all, changed, generated: [], missing: [] }
+  // A Secret is applied whole: of backups and keystores what is not new goes along with what is.
+  const parts = ['backups.', 'ssl.'].filter((part) => changed.some((place) => place.startsWith(part)))
+  const values = Object.fromEntries(Object.entries(all).filter(([place]) => parts.some((part) => place.startsWith(part))))
+  const missing = secretsNeeded(wanted, all).missing.filter((place) => parts.some((part) => place.startsWith(part)))
+  return { values, changed, generated: [], missing }
+}
+
+function passwords(places: string[], passwordAt: (place: string) => string): Secrets {
+  return Object.fromEntries(places.map((place) => [place, passwordAt(place)]))
+}
+
+/** The user of `users.<index>.password`. */
+function userAt({ users }: StoredDatabaseSpec, place: string): string {
+  return users[Number(place.split('.')[1])]?.name ?? ''
+}
+
+/** @throws Problem of the gravest type, with the faults of all types */
+function refuse(
+  { accepted, caches }: AdmissionParts,
+  target: DatabaseTarget,
+  wanted: StoredDatabaseSpec,
+  present: Present | undefined,
+  project: ProjectSpec,
+  secrets: SecretsToKeep,
+  ownFaults: Fault[],
+): void {
+  // Reading a thousand databases takes milliseconds: only where their sum matters.
+  const siblings = project.quota === undefined ? [] : accepted.databases(target.project).map(({ spec }) => spec)
+  const found = refusals({
+    target,
+    wanted,
+    current: present?.spec,
+    storageClasses: storageClassesOf(caches.storageClasses.values()),
+    project,
+    siblings: siblings.filter(({ id }) => id !== target.database),
+    // Not asked: hosts may come by themselves, or be away for a moment. What waits for a host says so.
+    schedulableNodes: undefined,
+    changedSecrets: secrets.changed,
+    missingSecrets: secrets.missing,
+  })
+  const all = [...(ownFaults.length > 0 ? [{ type: 'invalid-fields' as const, faults: ownFaults }] : []), ...found]
+  const [gravest] = all
+  if (gravest)
+    throw refusal(
+      gravest.type,
+      all.flatMap(({ faults }) => faults),
+    )
+}
+
+function plan({ target, wanted, present, secrets, options }: Decided): Step[] {
+  const { values, changed } = secrets
+  return planDatabase(target, present?.object, wanted, values, { imageRegistry: options.imageRegistry, changedSecrets: changed })
+}
+
+/** Nothing is to do: it was accepted so before, or what stands in the cluster is so and nothing else is under way. */
+function isUnchanged({ wanted, present, secrets }: Decided, steps: Step[]): boolean {
+  if (!present || secrets.changed.length > 0) return false
+  return sameJson(wanted, present.spec) || (present.object !== undefined && !present.operation && steps.length === 0)
+}
+
+function proposalOf({ config }: AdmissionParts, action: Proposal['action'], decided: Decided, steps: Step[]): Proposal {
+  const { target, wanted, present, secrets } = decided
+  return {
+    action,
+    target,
+    wanted,
+    ...(Object.keys(secrets.values).length > 0 && { secrets: secrets.values }),
+    timeoutSeconds: seconds(config.timeouts[present ? 'change' : 'create']),
+    tryOut: tryOut(decided, steps),
+  }
+}
+
+/**
+ * The CrateDB of the first step: of it the API server has a schema and perhaps a policy. Nothing while the project's namespace is
+ * still to be made, since all that could be learned is that it is missing.
+ */
+function tryOut({ target, wanted, present, project, options }: Decided, steps: Step[]): KubernetesObject[] {
+  if (present && !present.object) return []
+  if (present) return (steps[0]?.objects ?? []).filter(({ kind }) => kind === 'CrateDB')
+  return hasNamespace(project) ? [desiredCrateDB(target, wanted, options)] : []
+}
+
+function hasNamespace({ object }: AcceptedResource<ProjectSpec>): boolean {
+  const conditions: { type: string; status: string }[] = object?.status?.conditions ?? []
+  return conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
+}

@@ -1,0 +1,49 @@
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { readOperatorRun } from '../resources/cratedb-run.ts'
+import type { Caches } from './caches.ts'
+
+/**
+ * The reasons with which the Crate Operator gave up. They stand on an object only while other parts of its run still work, so
+ * every change is looked at as it comes, and the last reason is kept until the next run begins.
+ */
+export type OperatorFailures = {
+  /** Why the latest run of this CrateDB failed, as far as anything was heard of it. */
+  of(object: KubernetesObject): Promise<string | undefined>
+}
+
+export function createOperatorFailures({ caches, cluster }: { caches: Pick<Caches, 'databases'>; cluster: Cluster }): OperatorFailures {
+  const seen = new Map<string, string>()
+  const working = new Set<string>()
+
+  caches.databases.subscribe(({ type, key, object }) => {
+    if (type === 'removed') {
+      seen.delete(key)
+      working.delete(key)
+      return
+    }
+    const { state, failure } = readOperatorRun(object)
+    if (state === 'working' && !working.has(key)) seen.delete(key)
+    if (state === 'working') working.add(key)
+    else working.delete(key)
+    if (failure !== undefined) seen.set(key, failure)
+  })
+
+  /** Kopf posts what the operator logs as events: what is left where nobody watched, as after a restart of the agent. */
+  async function fromEvents({ metadata }: KubernetesObject): Promise<string | undefined> {
+    const fieldSelector = `involvedObject.uid=${metadata.uid},reason=Logging`
+    const { items } = await cluster.request<{ items: KubernetesObject[] }>({
+      method: 'GET',
+      path: pathOf(kinds.Event, metadata.namespace),
+      query: { fieldSelector, limit: 200 },
+    })
+    const bad = items.filter(({ type }) => type === 'Error').sort((a, b) => String(a.lastTimestamp).localeCompare(String(b.lastTimestamp)))
+    return bad.at(-1)?.message
+  }
+
+  return {
+    async of(object) {
+      return seen.get(keyOf(object.metadata)) ?? (await fromEvents(object).catch(() => undefined))
+    },
+  }
+}
