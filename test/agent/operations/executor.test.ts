@@ -121,7 +121,7 @@ describe('executor', { concurrency: true }, () => {
     await created('deleted')
     const operation = await region.ended(await region.accept({ action: 'delete', target: database('deleted') }))
     assert.equal(phase(operation), 'Succeeded', JSON.stringify(operation.status))
-    const [kept] = operation.status?.result?.retainedVolumes as { volume: string; claim: string }[]
+    const [kept] = (operation.status?.result?.retainedVolumes ?? []) as { volume: string; claim: string }[]
     assert.equal(kept?.claim, 'project-harbour/data0-crate-data-hot-deleted-0')
     const volume = await region.admin.request({ method: 'GET', path: pathOf(kinds.PersistentVolume, undefined, kept?.volume) })
     assert.equal(volume.spec.persistentVolumeReclaimPolicy, 'Retain')
