@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { until } from '../../cluster/contract.ts'
 import { crateDB, nodeNamed, ofDatabase, only, podOf, startScene } from './scene.ts'
 
 const scene = await startScene()
@@ -112,8 +113,15 @@ test('a claim that waits for its pod to be placed is no obstacle of its own', as
 
 test('a claim whose volume is lost is told', async () => {
   const { namespace, target } = await database()
-  await make(claim(namespace, 'data0', { volumeName: 'sunk' }, { phase: 'Lost' }))
-  assert.match(only(await obstacles(target), 'VolumeNotBound').message, /Its volume sunk does not exist any more/)
+  const { metadata, ...lost } = claim(namespace, 'data0', { volumeName: 'sunk' }, { phase: 'Lost' })
+  // It was bound once: so it is what Kubernetes itself calls lost.
+  const annotations = { 'pv.kubernetes.io/bind-completed': 'yes' }
+  await make({ ...lost, metadata: { ...metadata, annotations } } as KubernetesObject)
+  const [found] = await until('the loss is told', async () => {
+    const all = await obstacles(target)
+    return all[0]?.message.includes('sunk') && all
+  })
+  assert.match(found?.message ?? '', /^Its volume sunk does not exist any more/)
 })
 
 test('a disk that is to grow in a class that cannot is told before anybody tries', async () => {
@@ -200,8 +208,8 @@ test('a claim that is deleted while a pod uses it is told with the pod', async (
 /** The Service through which clients come. */
 function service(namespace: string, status: object): KubernetesObject {
   const ports = [
-    { name: 'http', port: 4200 },
-    { name: 'psql', port: 5432 },
+    { name: 'http', protocol: 'TCP', port: 4200 },
+    { name: 'psql', protocol: 'TCP', port: 5432 },
   ]
   const metadata = { name: 'crate-tide', namespace, labels: ofDatabase('tide') }
   return { apiVersion: 'v1', kind: 'Service', metadata, spec: { type: 'LoadBalancer', ports }, status }

@@ -8,8 +8,9 @@ import type { Target } from '../../../agent/resources/kind.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
-import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
+import { until } from '../../cluster/contract.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
 import { createOperatorDeployment, type OperatorDeployment } from '../../cluster/stand-ins/crate-operator/deployment.ts'
 import { openWorld, type World } from '../../cluster/stand-ins/world.ts'
@@ -47,6 +48,14 @@ export async function startScene(): Promise<Scene> {
   const world = await openWorld(testCluster)
   const operator = await createOperatorDeployment(world)
   await operator.setReady(true)
+  // On a real control plane the Deployment's controller counts the pod a moment later.
+  await until('the operator is ready', async () => {
+    const deployment = await admin.request<KubernetesObject>({
+      method: 'GET',
+      path: pathOf(kinds.Deployment, operatorName.namespace, operatorName.name),
+    })
+    return deployment.status?.readyReplicas === 1
+  })
   const caches = createCaches({ namespace: region.namespace }, { cluster: admin, clock: systemClock, log })
   const followed = [caches.nodes, caches.storageClasses]
   await Promise.all(followed.map((cache) => cache.start(new AbortController().signal)))
