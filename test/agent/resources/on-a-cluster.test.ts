@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import {
+  databaseSpec,
+  desiredDatabase,
+  desiredProject,
+  planDatabase,
+  projectObjects,
+  projectSpec,
+  readDatabase,
+  readProject,
+  splitSecrets,
+} from '../../../agent/resources/index.ts'
+import { fieldManager } from '../../../agent/resources/labels.ts'
+import { applyObject } from '../../../shared/kubernetes/apply.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { connectTo, definitions, install } from '../../cluster/connected.ts'
+import { startCluster } from '../../cluster/index.ts'
+import { everything, options, target } from './samples.ts'
+
+const control = await startCluster()
+const cluster = await connectTo(control)
+await install(cluster, [...definitions.skerry, ...definitions.crateDB])
+after(async () => {
+  cluster.close()
+  await control.stop()
+})
+
+function apply(object: KubernetesObject): Promise<KubernetesObject> {
+  return applyObject(cluster, object, { fieldManager, force: true })
+}
+
+test('a control plane takes the objects of a project and of a database, and prunes nothing of them', { timeout: 60_000 }, async () => {
+  const wanted = projectSpec.parse({
+    id: 'harbour',
+    displayName: 'Harbour',
+    quota: { cpu: 100, memory: '500Gi', storage: '10Ti', databases: 2 },
+    labels: { a: 'b' },
+  })
+  const project = await apply(desiredProject(wanted))
+  assert.deepEqual(readProject(project), wanted)
+  const surroundings = {
+    agentNamespace: 'skerry',
+    operatorNamespace: 'crate-operator',
+    scrapeNamespaces: ['monitoring'],
+    pullSecrets: [],
+    cloudMetadata: true,
+  }
+  for (const object of projectObjects(project, surroundings)) {
+    const { spec } = await apply(object)
+    if (object.kind === 'NetworkPolicy') assert.deepEqual(spec.policyTypes, object.spec.policyTypes)
+  }
+
+  const { spec, secrets } = splitSecrets(databaseSpec.parse(everything))
+  let cratedb: KubernetesObject | undefined
+  for (const object of desiredDatabase(target, spec, secrets, options)) {
+    cratedb = await apply(object)
+    assert.deepEqual(cratedb.spec, object.spec)
+  }
+  assert.ok(cratedb)
+  assert.deepEqual(readDatabase(cratedb), spec)
+
+  // Step by step to another state: each applied to what the one before has left.
+  const changed = { ...spec, version: '5.10.2', allowedCIDRs: [], deletionProtection: false, exposure: { type: 'loadbalancer' as const } }
+  const done: string[] = []
+  for (
+    let [step] = planDatabase(target, cratedb, changed, {}, options);
+    step;
+    [step] = planDatabase(target, cratedb, changed, {}, options)
+  ) {
+    done.push(step.name)
+    assert.ok(done.length < 10, done.join(', '))
+    for (const object of step.objects) cratedb = await apply(object)
+  }
+  assert.deepEqual(done, ['annotate', 'allow-list', 'exposure', 'upgrade'])
+  assert.deepEqual(readDatabase(cratedb), changed)
+})
