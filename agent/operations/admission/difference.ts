@@ -27,11 +27,11 @@ function shown({ kind, metadata, status: _status, apiVersion: _apiVersion, ...re
 
 function compare(path: string, from: unknown, to: unknown, found: Difference[]): void {
   if (from === to) return
-  if (isBranch(from) && isBranch(to) && Array.isArray(from) === Array.isArray(to)) return compareMembers(path, from, to, found)
+  const alike = isBranch(from) && isBranch(to) && Array.isArray(from) === Array.isArray(to)
   // A branch that comes or goes is told leaf by leaf, so that every path names one value.
-  if (from === undefined && isBranch(to)) return compareMembers(path, Array.isArray(to) ? [] : {}, to, found)
-  if (to === undefined && isBranch(from)) return compareMembers(path, from, Array.isArray(from) ? [] : {}, found)
-  found.push({ path, ...(from !== undefined && { from }), ...(to !== undefined && { to }) })
+  const comesOrGoes = (from === undefined && isBranch(to)) || (to === undefined && isBranch(from))
+  if (alike || comesOrGoes) compareMembers(path, (from ?? {}) as object, (to ?? {}) as object, found)
+  else found.push({ path, ...(from !== undefined && { from }), ...(to !== undefined && { to }) })
 }
 
 function compareMembers(path: string, from: object, to: object, found: Difference[]): void {

@@ -3,10 +3,10 @@ import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { storageClassesOf } from '../../region/status.ts'
-import type { StoredDatabaseSpec } from '../../resources/database.ts'
+import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import { restoreStep, type StoredRestore } from '../../resources/database-actions.ts'
 import { deletionConsequences, planDatabase } from '../../resources/database-plan.ts'
-import { type DatabaseTarget, secretObject, toBase64, userSecretName } from '../../resources/database-secrets.ts'
+import { type DatabaseTarget, desiredSecrets, secretObject, toBase64, userSecretName } from '../../resources/database-secrets.ts'
 import { namespaceOf, type Step } from '../../resources/kind.ts'
 import { fieldManager } from '../../resources/labels.ts'
 import { desiredProject, type ProjectSpec } from '../../resources/project.ts'
@@ -88,26 +88,19 @@ function projectDeletion({ accepted, caches }: AdmissionParts, { target, paramet
   const databases = accepted.databases(target.project)
   const retainVolumes = parameters?.retainVolumes !== false
   const classes = storageClassesOf(caches.storageClasses.values())
-  const ends = databases.map<Draft>(({ spec, object }) => ({
-    name: 'databases',
-    consequences: deletionConsequences({ ...spec, retainVolumes }, classes).map((sentence) => `${spec.id}: ${sentence}`),
-    objects: [],
-    ...(object && { removed: [object] }),
-  }))
-  const together: Draft[] =
-    ends.length === 0
-      ? []
-      : [
-          {
-            name: 'databases',
-            consequences: ends.flatMap((end) => end.consequences),
-            objects: [],
-            removed: ends.flatMap((end) => end.removed ?? []),
-          },
-        ]
+  const consequences = databases.flatMap(({ spec }) =>
+    deletionConsequences({ ...spec, retainVolumes }, classes).map((sentence) => `${spec.id}: ${sentence}`),
+  )
+  const standing = databases.map(({ object }) => object).filter((object) => object !== undefined)
+  const first: Draft[] = databases.length === 0 ? [] : [{ name: 'databases', consequences, objects: [], removed: standing }]
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespaceOf(target.project) } }
-  const consequences = [`The namespace ${namespace.metadata.name} and everything in it is deleted.`]
-  return [...together, { name: 'delete', consequences, objects: [], removed: [...(project?.object ? [project.object] : []), namespace] }]
+  const last = {
+    name: 'delete',
+    consequences: [`The namespace ${namespace.metadata.name} and everything in it is deleted.`],
+    objects: [],
+    removed: [...(project?.object ? [project.object] : []), namespace],
+  }
+  return [...first, last]
 }
 
 function databaseDeletion(
@@ -118,7 +111,8 @@ function databaseDeletion(
 ): Draft[] {
   if (!present) return []
   const spec = { ...present.spec, retainVolumes: parameters?.retainVolumes !== false }
-  const secrets = spec.users.map((_, index) => secretObject(target, userSecretName(target.database, index), {}))
+  const { generate, missing } = secretsNeeded(spec)
+  const secrets = desiredSecrets(target, spec, Object.fromEntries([...generate, ...missing].map((place) => [place, ''])))
   const removed = [...(present.object ? [present.object] : []), ...secrets]
   return [
     { name: 'delete', consequences: deletionConsequences(spec, storageClassesOf(caches.storageClasses.values())), objects: [], removed },
