@@ -17,7 +17,7 @@ const quota = async (path: string): Promise<Body> => expectCode(await http.get(`
 const used = (path: string, expected: Record<string, string>) =>
   until(`used is ${JSON.stringify(expected)}`, async () => {
     const { status } = await quota(path)
-    return Object.entries(expected).every(([name, amount]) => status.used?.[name] === amount)
+    return Object.entries(expected).every(([name, amount]) => status?.used?.[name] === amount)
   })
 const claim = (name: string, storage: string, storageClassName = 'crate') => ({
   metadata: { name },

@@ -1,5 +1,6 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https'
+import { text as readText } from 'node:stream/consumers'
 
 /** A decoded JSON body. Tests look at it field by field and assert what they find, so it isn't typed further. */
 // biome-ignore lint/suspicious/noExplicitAny: an assertion on a missing field fails the test, which is what it's for
@@ -50,7 +51,8 @@ export type PatchKind = keyof typeof patchTypes
 export function createHttp(target: { url: string; ca: string; token: string }): Http {
   const agent = new Agent({ keepAlive: true, ca: target.ca })
 
-  function open(method: string, path: string, body: unknown, { token, contentType, headers }: SendOptions) {
+  /** Resolves with the head of the answer. */
+  function open(method: string, path: string, body: unknown, { token, contentType, headers }: SendOptions): Promise<IncomingMessage> {
     const payload = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
     const bearer = token === undefined ? target.token : token
     const options: RequestOptions = {
@@ -66,50 +68,37 @@ export function createHttp(target: { url: string; ca: string; token: string }): 
         ...headers,
       },
     }
-    const request = httpsRequest(new URL(path, target.url), options)
-    request.end(payload)
-    return request
-  }
-
-  function send(method: string, path: string, body?: unknown, options: SendOptions = {}): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const request = open(method, path, body, options)
-      request.on('error', (cause) => reject(new Error(`${method} ${path}: ${cause.message}`, { cause })))
-      request.on('response', (response) => {
-        const chunks: Buffer[] = []
-        response.on('data', (chunk) => chunks.push(chunk))
-        response.on('error', reject)
-        response.on('end', () => {
-          const text = Buffer.concat(chunks).toString()
-          const isJson = response.headers['content-type']?.includes('json') ?? false
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined })
+      const attempt = () => {
+        const request = httpsRequest(new URL(path, target.url), options)
+        request.on('response', resolve)
+        request.on('error', (cause) => {
+          // A kept connection may have been cut meanwhile, as by suspend(). Reading is safe to do again.
+          if (method === 'GET' && request.reusedSocket && 'code' in cause && cause.code === 'ECONNRESET') attempt()
+          else reject(new Error(`${method} ${path}: ${cause.message}`, { cause }))
         })
-      })
+        request.end(payload)
+      }
+      attempt()
     })
   }
 
-  function watch(path: string, options: SendOptions = {}): Promise<Watch> {
-    return new Promise((resolve, reject) => {
-      const request = open('GET', path, undefined, options)
-      const lines = createLines(path)
-      request.on('error', (cause) => {
-        lines.end()
-        reject(new Error(`watch ${path}: ${cause.message}`, { cause }))
-      })
-      request.on('response', (response) => {
-        response.on('data', (chunk) => lines.push(chunk))
-        response.on('error', () => lines.end()) // a cut stream has ended, as a watch may at any time
-        response.on('end', () => lines.end())
-        const close = () => void request.destroy()
-        resolve({
-          status: response.statusCode ?? 0,
-          next: lines.next,
-          rest: lines.rest,
-          close,
-          [Symbol.asyncDispose]: async () => close(),
-        })
-      })
-    })
+  async function send(method: string, path: string, body?: unknown, options: SendOptions = {}): Promise<Answer> {
+    const response = await open(method, path, body, options)
+    const text = await readText(response)
+    const isJson = response.headers['content-type']?.includes('json') ?? false
+    return { status: response.statusCode ?? 0, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined }
+  }
+
+  async function watch(path: string, options: SendOptions = {}): Promise<Watch> {
+    const response = await open('GET', path, undefined, options)
+    const lines = createLines(path)
+    response.on('data', (chunk) => lines.push(chunk))
+    response.on('error', () => lines.end()) // a cut stream has ended, as a watch may at any time
+    response.on('end', () => lines.end())
+    const close = () => void response.destroy()
+    const { next, rest } = lines
+    return { status: response.statusCode ?? 0, next, rest, close, [Symbol.asyncDispose]: async () => close() }
   }
 
   return {
