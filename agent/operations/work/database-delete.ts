@@ -13,6 +13,8 @@ export const deleteDatabase: Work = {
     const keeps = operation.spec.parameters?.retainVolumes !== false
     if (current && keeps && !isDone(operation, 'retain-volumes')) return keepVolumes(context, current)
     if (current) return remove(context, current)
+    const left = await whatIsLeft(context)
+    if (left > 0) return { next: 'wait', message: `${left} objects of the database are still being taken down.`, recheckMs: 500 }
     if (!isDone(operation, 'delete-secrets')) return removeSecrets(context)
     return { next: 'done', message: keptMessage(operation.status?.result) }
   },
@@ -31,6 +33,18 @@ async function remove(context: WorkContext, current: KubernetesObject): Promise<
   if (context.operation.status?.step?.name !== 'delete') await context.begin('delete')
   if (!current.metadata.deletionTimestamp) await context.cluster.remove(current)
   return { next: 'wait', message: 'The Crate Operator and the API server are taking the database down.' }
+}
+
+/**
+ * What the operator made is collected once the CrateDB is gone. Only then is the name free: a new database must not meet the
+ * claims of the old one.
+ */
+async function whatIsLeft(context: WorkContext): Promise<number> {
+  const { project, database } = databaseOf(context)
+  const selector = `app.kubernetes.io/name=${database},app.kubernetes.io/component=cratedb`
+  const kindsOfChildren = ['StatefulSet', 'Pod', 'PersistentVolumeClaim'] as const
+  const left = await Promise.all(kindsOfChildren.map((kind) => context.cluster.list(kind, namespaceOf(project), selector)))
+  return left.flat().length
 }
 
 /** The operator owns what it made, and leaves the Secrets that came with the request. */

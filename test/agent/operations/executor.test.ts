@@ -126,12 +126,8 @@ describe('executor', { concurrency: true }, () => {
     const volume = await region.admin.request({ method: 'GET', path: pathOf(kinds.PersistentVolume, undefined, kept?.volume) })
     assert.equal(volume.spec.persistentVolumeReclaimPolicy, 'Retain')
     await assert.rejects(region.cratedb('harbour', 'deleted'), { type: 'not-found' })
-    const secrets = await region.admin.request({
-      method: 'GET',
-      path: pathOf(kinds.Secret, 'project-harbour'),
-      query: { labelSelector: 'skerry.dev/database=deleted' },
-    })
-    assert.deepEqual(secrets.items, [])
+    const password = pathOf(kinds.Secret, 'project-harbour', 'user-password-deleted-0')
+    await assert.rejects(region.admin.request({ method: 'GET', path: password }), { type: 'not-found' })
   })
 
   test('a deletion supersedes a change that hangs, and a newer desired state one that has not begun', async () => {
