@@ -1,5 +1,7 @@
 import * as z from 'zod'
-import { byteSize, duration } from '../shared/fields.ts'
+import { duration } from '../shared/fields.ts'
+import { identityConfig } from './api/identity/config.ts'
+import { limitsConfig } from './api/limits.ts'
 
 const port = (usual: number) => z.int().min(0).max(65_535).default(usual)
 
@@ -21,10 +23,7 @@ const apiSection = z.strictObject({
       clientCaFile: z.string().optional().describe('PEM authorities whose client certificates are accepted as credentials'),
     })
     .describe('Certificate of the API'),
-  maxBody: byteSize({ min: '1KiB', max: '16MiB' }).prefault('256KiB').describe('Largest body taken'),
-  ratePerSecond: z.number().min(1).max(100_000).default(200).describe('Requests a second that one identity may make for long'),
-  rateBurst: z.int().min(1).max(1_000_000).default(1_000).describe('Requests that one identity may make at once'),
-  maxSubscribers: z.int().min(1).max(10_000).default(100).describe('Event streams at a time'),
+  limits: limitsConfig.prefault({}).describe('How much one caller may ask for'),
 })
 
 const adminSection = z.strictObject({
@@ -39,40 +38,6 @@ const clusterSection = z.strictObject({
     .string()
     .default('/var/run/secrets/kubernetes.io/serviceaccount')
     .describe('Where the token and the authority of the service account are'),
-})
-
-const scope = z.enum(['region:read', 'projects:write', 'databases:write', 'deployments:write', 'tunnel:write'])
-
-const jwtIssuer = z.strictObject({
-  issuer: z.string().describe('Required value of the claim iss'),
-  audience: z.string().describe('Required value in the claim aud'),
-  jwksUrl: z
-    .url({ protocol: /^https?$/ })
-    .optional()
-    .describe('Where the keys are; this or jwksFile'),
-  jwksFile: z.string().optional().describe('File with the keys'),
-  algorithms: z
-    .array(z.enum(['RS256', 'ES256', 'EdDSA', 'PS256']))
-    .nonempty()
-    .default(['RS256', 'ES256'])
-    .describe('Signatures accepted'),
-  header: z.string().default('authorization').describe('Header with the token; Cf-Access-Jwt-Assertion behind Cloudflare Access'),
-  scopesClaim: z.string().default('scope').describe('Claim with the scopes, as a list or separated by spaces'),
-  scopes: z.array(scope).optional().describe('Scopes of everybody this issuer names, where its tokens carry none'),
-})
-
-const clientCertificate = z.strictObject({
-  name: z.string().describe('Name of the identity'),
-  subject: z.string().optional().describe('Common name of the certificate'),
-  uri: z.string().optional().describe('URI in its subject alternative name'),
-  fingerprint: z.string().optional().describe('Its SHA-256 fingerprint in hex'),
-  scopes: z.array(scope).describe('What it may do'),
-})
-
-const identitySection = z.strictObject({
-  tokensFile: z.string().optional().describe('YAML or JSON list of {name, sha256, scopes, expires}; taken up when it changes'),
-  jwt: z.array(jwtIssuer).default([]).describe('Issuers of JSON Web Tokens'),
-  clientCertificates: z.array(clientCertificate).default([]).describe('Client certificates accepted'),
 })
 
 const operationsSection = z.strictObject({
@@ -123,7 +88,7 @@ export const agentConfig = z.strictObject({
   api: apiSection.describe('The HTTPS API that the tunnel leads to'),
   admin: adminSection.prefault({}).describe('Health and metrics'),
   cluster: clusterSection.prefault({}).describe('The Kubernetes cluster'),
-  identity: identitySection.prefault({}).describe('Who may call the API'),
+  identity: identityConfig.prefault({}).describe('Who may call the API'),
   operations: operationsSection.prefault({}).describe('How requests are carried out'),
   databases: databasesSection.prefault({}).describe('What all databases have in common'),
   crateOperator: crateOperatorSection.prefault({}).describe('Where the Crate Operator runs'),

@@ -1,9 +1,9 @@
 import { loadConfig } from '../shared/config.ts'
 import { createLog } from '../shared/log.ts'
 import { runProcess } from '../shared/process.ts'
+import { version } from '../shared/version.ts'
 import { agentConfig } from './config.ts'
 import { serve } from './serve.ts'
-import { version } from '../shared/version.ts'
 
 const loaded = loadConfig(agentConfig, { program: 'skerry-agent', version, argv: process.argv.slice(2), env: process.env })
 if (loaded.kind === 'exit') {

@@ -21,7 +21,10 @@ const timeoutMs = 10_000
 export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: { cluster: Cluster }): DatabaseSql {
   async function passwordOf(namespace: string, database: string): Promise<string> {
     try {
-      const secret = await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.Secret, namespace, `user-system-${database}`) })
+      const secret = await cluster.request<KubernetesObject>({
+        method: 'GET',
+        path: pathOf(kinds.Secret, namespace, `user-system-${database}`),
+      })
       return Buffer.from(secret.data?.password ?? '', 'base64').toString('utf8')
     } catch (error) {
       if (!isProblem(error, 'not-found')) throw error
