@@ -1,0 +1,90 @@
+import type { Answer, Client } from './client.ts'
+import type { Display } from './display.ts'
+
+export const project = { id: 'harbour', displayName: 'Harbour authority', quota: { cpu: '16', memory: '64Gi', storage: '2Ti', databases: 5 } }
+
+/** A database of two nodes: small enough for any cluster of two. */
+export function database(storageClass: string) {
+  return {
+    id: 'tidal-gauge',
+    version: '5.10.1',
+    nodes: { count: 2, cpu: '500m', memory: '2Gi', disk: { size: '16Gi', storageClass } },
+    users: [{ name: 'harbourmaster', generate: true }],
+    allowedCIDRs: ['10.20.0.0/16'],
+  }
+}
+
+/** The main job as a cloud asks for it: a project, a database in it, one change, one refusal. @throws Error when a step goes wrong */
+export async function runScenario(client: Client, display: Display): Promise<void> {
+  const region = await expectStatus(client.call('GET', '/v1/region'), 200)
+  display.line(`Region ${region.body.id}: Kubernetes ${region.body.kubernetes?.version}, ${region.body.hosts.length} hosts`)
+
+  await carryOut(client, display, 'a project is put', 'PUT', `/v1/projects/${project.id}`, project)
+  const path = `/v1/projects/${project.id}/databases/tidal-gauge`
+  const wanted = database(storageClassOf(region))
+  const plan = await expectStatus(client.call('PUT', `${path}?dryRun=true`, { body: wanted }), 200)
+  display.line(`A dry run shows the plan first: ${plan.body.steps.map((step: { name: string }) => step.name).join(', ')}`)
+  await carryOut(client, display, 'a database is put', 'PUT', path, wanted)
+  await carryOut(client, display, 'it is scaled to 3 nodes', 'PATCH', path, { nodes: { count: 3 } })
+  const refused = await expectStatus(client.call('PATCH', path, { body: { nodes: { disk: { size: '8Gi' } } } }), 422)
+  display.line(`A disk that shrinks is refused: ${refused.body.faults?.[0]?.message ?? refused.body.detail}`)
+
+  const { body } = await expectStatus(client.call('GET', path), 200)
+  display.line(`Database ${body.id}: ${body.status.phase}, version ${body.version}, ${body.nodes.count} nodes`)
+}
+
+/** Sends a request that is accepted, and shows each step of its operation until it has ended. */
+async function carryOut(client: Client, display: Display, what: string, method: string, path: string, body: unknown): Promise<void> {
+  const started = performance.now()
+  const watching = new AbortController()
+  const events = client.events('/v1/events?kinds=operation', watching.signal)
+  const first = events.next() // the stream is open before the request is sent, so that no step is missed
+  const accepted = await expectStatus(client.call(method, path, { body, headers: { 'idempotency-key': `${method} ${path} ${started}` } }), 202)
+  const operation = accepted.body.operation ?? accepted.body
+  display.line(`→ ${what}: ${method} ${path} … 202, ${operation.id}`)
+  try {
+    const ended = await follow(client, operation.id, events, first, (step) => display.live(`  ${operation.id} ${step}`))
+    const seconds = ((performance.now() - started) / 1000).toFixed(1)
+    if (ended.phase !== 'Succeeded') throw new Error(`${operation.id} ${ended.phase}: ${ended.message}\n  ${ended.action ?? ''}`)
+    display.line(`✔ ${operation.id} Succeeded in ${seconds} s${accepted.body.credentials ? ', passwords were generated and given back once' : ''}`)
+  } finally {
+    watching.abort()
+  }
+}
+
+type OperationNow = { id: string; phase: string; message?: string; action?: string; step?: { name: string; message?: string }; blockers?: { message: string }[] }
+
+async function follow(
+  client: Client,
+  id: string,
+  events: ReturnType<Client['events']>,
+  first: ReturnType<ReturnType<Client['events']>['next']>,
+  show: (step: string) => void,
+): Promise<OperationNow> {
+  const hasEnded = ({ phase }: OperationNow) => !['Accepted', 'Applying', 'Waiting'].includes(phase)
+  let next = first
+  for (;;) {
+    const { value, done } = await next
+    next = done ? next : events.next()
+    next.catch(() => {}) // the stream is cut when the operation has ended
+    const told = done || value?.event === 'relist' ? (await client.call('GET', `/v1/operations/${id}`)).body : JSON.parse(value.data)
+    const now = (told?.operation ?? told) as OperationNow
+    if (now?.id !== id) continue
+    show([now.phase, now.step?.name, now.blockers?.[0]?.message ?? now.step?.message ?? now.message].filter(Boolean).join(' · '))
+    if (hasEnded(now)) return now
+    if (done) throw new Error(`the event stream ended while ${id} was ${now.phase}`)
+  }
+}
+
+function storageClassOf({ body }: Answer): string {
+  const classes: { name: string; expandable: boolean; isDefault: boolean }[] = body.storageClasses
+  const chosen = classes.find(({ name }) => name === 'crate-premium') ?? classes.find(({ isDefault }) => isDefault) ?? classes[0]
+  if (!chosen) throw new Error('The cluster has no storage class; databases need one.')
+  return chosen.name
+}
+
+async function expectStatus(answer: Promise<Answer>, status: number): Promise<Answer> {
+  const given = await answer
+  if (given.status === status) return given
+  throw new Error(`expected status ${status}, got ${given.status}: ${given.text}`)
+}
