@@ -1,3 +1,4 @@
+import type { Clock } from '../../shared/clock.ts'
 import { type KubernetesObject, keyOf } from '../../shared/kubernetes/objects.ts'
 import type { Operation } from '../operations/operation.ts'
 import { namespaceOf } from '../resources/kind.ts'
@@ -14,6 +15,11 @@ export type DatabaseView = {
   readonly services: readonly ServiceView[]
   /** Those that are kept, by sequence. */
   readonly operations: readonly Operation[]
+  /**
+   * Unix milliseconds at which this process saw the health change; undefined while it has been the same since the process began.
+   * The operator writes neither a time nor an equal value again (crate-operator.md, 6.2).
+   */
+  readonly healthChangedAt: number | undefined
   /** Goes up with every change of any of them: what was made from the view is current while this stays the same. */
   readonly revision: number
 }
@@ -29,6 +35,16 @@ export type DatabaseViews = {
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+const blank = {
+  object: undefined,
+  statefulSets: [],
+  pods: [],
+  services: [],
+  operations: [],
+  healthChangedAt: undefined,
+  revision: 0,
+}
+
 type Room = { views: Map<string, Mutable<DatabaseView>>; sorted: readonly DatabaseView[] | undefined; revision: number }
 
 /**
@@ -37,6 +53,7 @@ type Room = { views: Map<string, Mutable<DatabaseView>>; sorted: readonly Databa
  */
 export function createDatabaseViews(
   caches: Pick<Caches, 'databases' | 'statefulSets' | 'pods' | 'services' | 'operations'>,
+  { clock }: { clock: Clock },
 ): DatabaseViews {
   const rooms = new Map<string, Room>()
   let revision = 0
@@ -50,7 +67,7 @@ export function createDatabaseViews(
     }
     let view = room.views.get(name)
     if (!view) {
-      view = { namespace, name, object: undefined, statefulSets: [], pods: [], services: [], operations: [], revision: 0 }
+      view = { ...blank, namespace, name }
       room.views.set(name, view)
       room.sorted = undefined
     }
@@ -69,6 +86,8 @@ export function createDatabaseViews(
 
   follow(caches.databases, ({ metadata }, object) => {
     const view = touch(metadata.namespace ?? '', metadata.name)
+    if (object && view.object && healthOf(object) !== healthOf(view.object)) view.healthChangedAt = clock.now()
+    if (object?.metadata.uid !== view.object?.metadata.uid) view.healthChangedAt = undefined
     view.object = object
     forgetEmpty(view)
   })
@@ -106,13 +125,18 @@ export function createDatabaseViews(
   }
 }
 
+/** What the operator's last ping said; undefined before the first. */
+export function healthOf({ status }: KubernetesObject): string | undefined {
+  return status?.crateDBStatus?.health
+}
+
 type Followed<T> = {
   values(): Iterable<T>
   subscribe(listener: (change: { type: 'added' | 'changed' | 'removed'; object: T }) => void): unknown
 }
 
 /** Tells of everything that is there, then of every change; `present` is undefined for what was removed. */
-function follow<T>(cache: Followed<T>, tell: (changed: T, present: T | undefined) => void): void {
+export function follow<T>(cache: Followed<T>, tell: (changed: T, present: T | undefined) => void): void {
   for (const object of cache.values()) tell(object, object)
   cache.subscribe(({ type, object }) => tell(object, type === 'removed' ? undefined : object))
 }

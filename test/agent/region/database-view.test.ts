@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createDatabaseViews } from '../../../agent/region/database-view.ts'
+import { systemClock } from '../../../shared/clock.ts'
 import { cachesInHand } from '../caches-in-hand.ts'
 
 const namespace = 'project-harbour'
@@ -17,7 +18,7 @@ const operation = (sequence: number) => ({
 test('a database view holds the object with its pods and operations in order, and of no other database', async (t) => {
   const { caches, set, stop } = await cachesInHand()
   t.after(stop)
-  const views = createDatabaseViews(caches)
+  const views = createDatabaseViews(caches, { clock: systemClock })
   await set(pod('b'))
   await set(database())
   await set(database('other'))
@@ -45,7 +46,7 @@ test('a database view holds the object with its pods and operations in order, an
 test('a change raises the revision of its own database and its namespace, and of no other', async (t) => {
   const { caches, set, stop } = await cachesInHand()
   t.after(stop)
-  const views = createDatabaseViews(caches)
+  const views = createDatabaseViews(caches, { clock: systemClock })
   await set(database())
   await set(database('other'))
   const before = {
@@ -63,7 +64,7 @@ test('a change raises the revision of its own database and its namespace, and of
 test('a database of which nothing is left has no view, and one that comes back never repeats a revision', async (t) => {
   const { caches, set, remove, stop } = await cachesInHand()
   t.after(stop)
-  const views = createDatabaseViews(caches)
+  const views = createDatabaseViews(caches, { clock: systemClock })
   const object = await set(database())
   const left = await set(pod('a'))
   const revision = views.get(namespace, 'tidal-gauge')?.revision ?? 0
@@ -81,5 +82,20 @@ test('a view made late knows what the caches held before', async (t) => {
   t.after(stop)
   await set(database())
   await set(pod('a'))
-  assert.equal(createDatabaseViews(caches).get(namespace, 'tidal-gauge')?.pods.length, 1)
+  assert.equal(createDatabaseViews(caches, { clock: systemClock }).get(namespace, 'tidal-gauge')?.pods.length, 1)
+})
+
+test('a database view knows when the health changed, and does not claim to know when it did not see it', async (t) => {
+  const { caches, set, stop } = await cachesInHand()
+  t.after(stop)
+  let now = 1_000
+  const views = createDatabaseViews(caches, { clock: { ...systemClock, now: () => now } })
+  const withHealth = (health: string) => ({ ...database(), status: { crateDBStatus: { health } } })
+  await set(withHealth('GREEN'))
+  assert.equal(views.get(namespace, 'tidal-gauge')?.healthChangedAt, undefined)
+  now = 2_000
+  await set(withHealth('YELLOW'))
+  now = 3_000
+  await set(withHealth('YELLOW'))
+  assert.equal(views.get(namespace, 'tidal-gauge')?.healthChangedAt, 2_000)
 })

@@ -1,0 +1,69 @@
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import type { Operation } from '../operations/operation.ts'
+import type { Caches } from './caches.ts'
+import { follow } from './database-view.ts'
+
+/** All that the caches hold of one project. */
+export type ProjectView = {
+  readonly id: string
+  readonly object: KubernetesObject | undefined
+  /** Those that are kept and are about the project itself, by sequence. */
+  readonly operations: readonly Operation[]
+  /** Goes up with every change of any of them. */
+  readonly revision: number
+}
+
+export type ProjectViews = {
+  get(id: string): ProjectView | undefined
+  /** By id. The array is replaced, never changed. */
+  all(): readonly ProjectView[]
+  /** Goes up with every change of any view. */
+  readonly revision: number
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** Gathers by project what the caches hold by kind. It follows the caches from its creation on. */
+export function createProjectViews(caches: Pick<Caches, 'projects' | 'operations'>): ProjectViews {
+  const views = new Map<string, Mutable<ProjectView>>()
+  let sorted: readonly ProjectView[] | undefined
+  let revision = 0
+
+  function change(id: string, edit: (view: Mutable<ProjectView>) => void): void {
+    let view = views.get(id)
+    if (!view) {
+      view = { id, object: undefined, operations: [], revision: 0 }
+      views.set(id, view)
+      sorted = undefined
+    }
+    edit(view)
+    view.revision = ++revision
+    if (view.object || view.operations.length > 0) return
+    views.delete(id)
+    sorted = undefined
+  }
+
+  follow(caches.projects, ({ metadata }, object) => {
+    change(metadata.name, (view) => {
+      view.object = object
+    })
+  })
+  follow(caches.operations, ({ metadata, spec }, present) => {
+    if (spec.target.kind !== 'project') return
+    change(spec.target.project, (view) => {
+      const others = view.operations.filter((operation) => operation.metadata.name !== metadata.name)
+      view.operations = (present ? [...others, present] : others).toSorted((a, b) => a.spec.sequence - b.spec.sequence)
+    })
+  })
+
+  return {
+    get: (id) => views.get(id),
+    all() {
+      sorted ??= [...views.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+      return sorted
+    },
+    get revision() {
+      return revision
+    },
+  }
+}
