@@ -25,7 +25,10 @@ export function readOperatorRun(object: KubernetesObject): OperatorRun {
   const progress = progressOf(object)
   if (progress.length > 0) {
     const failure = progress.find(({ failure }) => failure)?.message
-    const message = progress.filter(({ success, failure }) => !success && !failure).sort(newestFirst)[0]?.message
+    // A handler that only waits for those below it says "None", which is Python for nothing.
+    const message = progress
+      .filter(({ success, failure, message }) => !success && !failure && message !== 'None')
+      .sort(newestFirst)[0]?.message
     return { state: 'working', ...(message && { message }), ...(failure && { failure }) }
   }
   const handled = handledState(object)

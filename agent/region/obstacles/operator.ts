@@ -50,7 +50,7 @@ export function operatorStepFailed({ databases, target, operatorName, events }: 
         cure: `Its log tells more: ${logs}`,
       },
     ]
-  if (message !== undefined && message !== 'None')
+  if (message !== undefined)
     return [
       {
         code: 'OperatorStepDelayed',
