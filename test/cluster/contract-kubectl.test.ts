@@ -82,7 +82,16 @@ test('kubectl applies by itself, and removes what the file no longer has', optio
 })
 
 test('kubectl creates, labels, annotates, patches in each way and deletes', options, async () => {
-  await run('create', 'deployment', 'pier', '--image=pier:1', '--replicas=0')
+  const labels = { app: 'pier' }
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'pier', image: 'pier:1' }] } }
+  const spec = { replicas: 0, selector: { matchLabels: labels }, template }
+  // Not `kubectl create deployment`: that one writes protobuf, which the embedded API server reads of simpler kinds only.
+  await run(
+    'create',
+    '--validate=false',
+    '-f',
+    await manifest({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'pier' }, spec }),
+  )
   await run('label', 'deployment/pier', 'side=sea')
   await run('annotate', 'deployment/pier', 'note=wet')
   await run(
