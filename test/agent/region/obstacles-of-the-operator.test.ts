@@ -3,13 +3,14 @@ import { after, test } from 'node:test'
 import type { Obstacle } from '../../../agent/operations/operation.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/contract.ts'
-import { type CrateOperatorStandIn, startCrateOperatorStandIn } from '../../cluster/stand-ins/crate-operator/index.ts'
+import { startStandIns } from '../../cluster/stand-ins/index.ts'
 import { crateDB, ofDatabase, only, startScene } from './scene.ts'
 
 const scene = await startScene()
 const { make, obstacles } = scene
-const standIn: CrateOperatorStandIn = await startCrateOperatorStandIn(scene.testCluster, { withoutPods: true })
-after(() => standIn.stop())
+const standIns = await startStandIns(scene.testCluster)
+const standIn = standIns.operator
+after(() => standIns.stop())
 
 /** A database that the operator has not seen yet, in a project of its own, with its password. */
 async function fresh(name: string) {
@@ -33,20 +34,13 @@ function told(
   )
 }
 
-/** Waits until the operator is through with the creation, and gives the load balancer its address. */
-async function created(database: KubernetesObject): Promise<KubernetesObject> {
-  const { name, namespace } = database.metadata
-  const object = await until('the operator has set up the database', async () => {
-    const now = await scene.read(database)
-    return now?.status?.['cluster_create/bootstrap']?.success === true && now
+/** Waits until the database stands and nothing is left to be done. */
+async function created(database: KubernetesObject, target: Target): Promise<KubernetesObject> {
+  await until('nothing stands in the way', async () => {
+    const isSetUp = (await scene.read(database))?.status?.['cluster_create/bootstrap']?.success === true
+    return isSetUp && (await obstacles(target)).length === 0
   })
-  await scene.admin.request({
-    method: 'PATCH',
-    path: `/api/v1/namespaces/${namespace}/services/crate-${name}/status`,
-    contentType: 'application/merge-patch+json',
-    body: { status: { loadBalancer: { ingress: [{ ip: '203.0.113.7' }] } } },
-  })
-  return object
+  return (await scene.read(database)) as KubernetesObject
 }
 
 test('an operator that gave up a step is quoted while the step stands', async () => {
@@ -103,8 +97,7 @@ test('an operator that runs and does not see a database is told after a minute',
 test('an operator that does not see a change is told after a minute from that change', async () => {
   const { database, target } = await fresh('swell')
   await make(database)
-  const settled = await created(database)
-  await until('the operator is through', async () => (await obstacles(target)).length === 0)
+  const settled = await created(database, target)
   standIn.faults.set('swell', { neverStart: true })
   const spec = structuredClone(database.spec)
   spec.nodes.data[0].replicas = 5
@@ -118,8 +111,7 @@ test('an operator that does not see a change is told after a minute from that ch
 test('an upgrade that was rolled back is told, with what it left half done', async () => {
   const { namespace, database, target } = await fresh('bore')
   await make(database)
-  await created(database)
-  await until('nothing stands in the way', async () => (await obstacles(target)).length === 0)
+  await created(database, target)
   const labels = ofDatabase('bore')
   const image = (version: string): KubernetesObject => ({
     apiVersion: 'apps/v1',
@@ -140,7 +132,7 @@ test('an upgrade that was rolled back is told, with what it left half done', asy
 test('a finalizer that the operator keeps is told after a moment, with what to do', async () => {
   const { database, target } = await fresh('wake')
   await make(database)
-  await created(database)
+  await created(database, target)
   standIn.faults.set('wake', { holdFinalizer: true })
   await scene.remove(database)
   only(await obstacles(target))
@@ -152,8 +144,7 @@ test('a finalizer that the operator keeps is told after a moment, with what to d
 test('an operator that is not there is told by what is wrong with its Deployment', async () => {
   const { database, target } = await fresh('tide')
   await make(database)
-  await created(database)
-  await until('nothing stands in the way', async () => (await obstacles(target)).length === 0)
+  await created(database, target)
 
   const elsewhere = { namespace: 'crate-operator', name: 'crate-operator-2' }
   const missing = only(await obstacles(target, { operator: elsewhere }), 'OperatorNotRunning')
