@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseAllDocuments, stringify } from 'yaml'
 import type { TestCluster } from '../index.ts'
 import { furnishCluster } from './bootstrap.ts'
@@ -17,6 +18,7 @@ import { Registry } from './resources.ts'
 import { ApiServer } from './server.ts'
 import { Store } from './store.ts'
 import { Tokens } from './tokens.ts'
+import { runVolumeProtection, volumeProtection } from './volume-protection.ts'
 import { Watches } from './watches.ts'
 import { WorkQueue } from './work-queue.ts'
 import { createObject } from './writes.ts'
@@ -28,16 +30,23 @@ export type EmbeddedOptions = {
   port?: number
   /** How often watches that asked for bookmarks get one, in milliseconds. */
   bookmarkMs?: number
+  /** Changes of each resource that watches and paged lists can still go back to. */
+  history?: number
 }
 
 /** Starts a Kubernetes API server in this process, with stand-ins for the controllers that the API itself depends on. */
-export async function startEmbeddedCluster({ crds = [], port = 0, bookmarkMs = 1000 }: EmbeddedOptions = {}): Promise<TestCluster> {
+export async function startEmbeddedCluster({
+  crds = [],
+  port = 0,
+  bookmarkMs = 1000,
+  history = 4096,
+}: EmbeddedOptions = {}): Promise<TestCluster> {
   const certificates = await createCertificates()
-  const store = new Store()
+  const store = new Store(history)
   const core: Core = { store, registry: new Registry(), lookup: createLookup(store), mutating: [], validating: [] }
   core.registry.add(builtInTypes())
   const rbac = new Rbac(core)
-  core.mutating.push(namespaceAdmission(core), limitRangeAdmission(core))
+  core.mutating.push(namespaceAdmission(core), limitRangeAdmission(core), volumeProtection)
   core.validating.push(rbac.admission)
 
   const queue = new WorkQueue()
@@ -47,6 +56,7 @@ export async function startEmbeddedCluster({ crds = [], port = 0, bookmarkMs = 1
   runNamespaceController(core, queue, certificates.ca)
   runGarbageCollector(core, queue)
   runQuotas(core, queue)
+  runVolumeProtection(core, queue)
   furnishCluster(core)
   for (const document of crds.flatMap((text) => parseAllDocuments(text))) createFirst(core, document.toJS())
 
@@ -69,7 +79,11 @@ export async function startEmbeddedCluster({ crds = [], port = 0, bookmarkMs = 1
       dropWatches: () => watches.cutAll(),
       compact: () => store.compact(),
     },
-    suspend: () => server.close(),
+    suspend: async () => {
+      await server.close()
+      // a client in this process must hear of it before the port opens again, or it would use a connection that is dead
+      await sleep(20)
+    },
     resume: async () => void (await server.listen(port)),
     stop: async () => {
       queue.stop()

@@ -1,8 +1,10 @@
 import { isMap, type Json, setKey, timestamp } from './object.ts'
+import { ApiError, badRequest } from './status.ts'
 
 /**
  * kubectl's typed commands (`auth can-i`, `create namespace`, `create token` …) send protobuf and cannot be told otherwise.
- * The kinds they send are decoded here, from the field numbers of Kubernetes' generated.proto files. Answers are always JSON.
+ * The kinds they send are decoded here, from the field numbers of Kubernetes' generated.proto files, and a field that is not in
+ * these tables is refused instead of dropped. Answers are always JSON.
  */
 type Kind = 'string' | 'strings' | 'int' | 'bool' | 'strings map' | 'bytes map' | 'quantities map' | 'time' | Message | { list: Message }
 type Message = { [number: number]: [name: string, kind: Kind] }
@@ -61,7 +63,22 @@ const deleteOptions: Message = {
   5: ['dryRun', 'strings'],
 }
 
+const container: Message = {
+  1: ['name', 'string'],
+  2: ['image', 'string'],
+  3: ['command', 'strings'],
+  4: ['args', 'strings'],
+  6: ['ports', { list: { 1: ['name', 'string'], 3: ['containerPort', 'int'], 4: ['protocol', 'string'] } }],
+  7: ['env', { list: { 1: ['name', 'string'], 2: ['value', 'string'] } }],
+  8: ['resources', { 1: ['limits', 'quantities map'], 2: ['requests', 'quantities map'] }],
+}
+const podTemplate: Message = { 1: ['metadata', metadata], 2: ['spec', { 2: ['containers', { list: container }] }] }
+
 const messages: Record<string, Message> = {
+  Deployment: {
+    1: ['metadata', metadata],
+    2: ['spec', { 1: ['replicas', 'int'], 2: ['selector', { 1: ['matchLabels', 'strings map'] }], 3: ['template', podTemplate] }],
+  },
   Namespace: { 1: ['metadata', metadata], 2: ['spec', { 1: ['finalizers', 'strings'] }] },
   ConfigMap: { 1: ['metadata', metadata], 2: ['data', 'strings map'], 3: ['binaryData', 'bytes map'], 4: ['immutable', 'bool'] },
   Secret: {
@@ -141,7 +158,8 @@ function* fields(bytes: Buffer): Generator<{ number: number; value: number | Buf
     const tag = varint()
     const wire = tag & 7
     const length = wire === 2 ? varint() : wire === 1 ? 8 : wire === 5 ? 4 : 0
-    if (length === 0 && wire === 0) yield { number: tag >> 3, value: varint() }
+    if (at + length > bytes.length || wire > 5 || wire === 3 || wire === 4) throw badRequest('unexpected EOF in protobuf')
+    if (wire === 0) yield { number: tag >> 3, value: varint() }
     else {
       yield { number: tag >> 3, value: bytes.subarray(at, at + length) }
       at += length
@@ -153,12 +171,29 @@ function decode(bytes: Buffer, message: Message): Json {
   const result: Record<string, Json> = {}
   for (const { number, value } of fields(bytes)) {
     const [name, kind] = message[number] ?? []
-    if (name === undefined || kind === undefined) continue
+    if (name === undefined || kind === undefined) {
+      if (isBlank(value)) continue
+      throw new ApiError(
+        415,
+        'UnsupportedMediaType',
+        `protobuf field ${number} is not known here; send the object as JSON, as kubectl create -f does`,
+      )
+    }
     if (kind === 'int') result[name] = Number(value)
     else if (kind === 'bool') result[name] = value === 1
     else if (Buffer.isBuffer(value)) take(result, name, kind, value)
   }
   return result
+}
+
+/** Go writes its zero values too: nothing but zeros and empty strings, however deep. */
+function isBlank(value: number | Buffer): boolean {
+  if (!Buffer.isBuffer(value)) return value === 0
+  try {
+    return [...fields(value)].every((field) => field.number > 0 && isBlank(field.value))
+  } catch {
+    return false // not a message, so text that says something
+  }
 }
 
 function take(result: Record<string, Json>, name: string, kind: Exclude<Kind, 'int' | 'bool'>, bytes: Buffer): void {

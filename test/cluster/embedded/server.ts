@@ -71,15 +71,14 @@ export class ApiServer {
     const closed = new Promise((resolve) => this.#server.close(resolve))
     this.#server.closeAllConnections()
     await closed
-    // a client in this process must hear of it before the port opens again, or it would use a connection that is dead
-    await sleep(20)
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const parsed = parseRequest(request)
-      const user = this.#services.tokens.authenticate(request.headers.authorization)
-      if (!user) throw unauthorized()
+      const bearer = this.#services.tokens.authenticate(request.headers.authorization)
+      if (!bearer) throw unauthorized()
+      const user = this.#impersonated(bearer, request)
       if (this.#faults.latencyMs > 0) await sleep(this.#faults.latencyMs)
       const refused = this.#faults.refusal(parsed.method)
       if (refused) throw refused
@@ -91,6 +90,23 @@ export class ApiServer {
     } catch (error) {
       if (!response.destroyed) sendError(response, error)
     }
+  }
+
+  /** Who the bearer wants to be (`kubectl --as`), which takes the right to impersonate. */
+  #impersonated(bearer: User, { headers }: IncomingMessage): User {
+    const name = headers['impersonate-user']
+    if (typeof name !== 'string') return bearer
+    const groups = String(headers['impersonate-group'] ?? '')
+      .split(/, */)
+      .filter(Boolean)
+    const asked = [['users', name] as const, ...groups.map((group) => ['groups', group] as const)]
+    for (const [resource, each] of asked) {
+      const wanted = { verb: 'impersonate', group: '', resource, subresource: '', name: each, namespace: '' }
+      if (!this.#services.rbac.allows(bearer, wanted)) throw denied(bearer, wanted)
+    }
+    const account = /^system:serviceaccount:([^:]+):[^:]+$/.exec(name)
+    const own = account && groups.length === 0 ? ['system:serviceaccounts', `system:serviceaccounts:${account[1]}`] : groups
+    return { name, groups: [...own, 'system:authenticated'] }
   }
 
   #authorize(user: User, request: ApiRequest): void {
@@ -196,7 +212,9 @@ function sendError(response: ServerResponse, error: unknown): void {
   const known =
     error instanceof ApiError
       ? error
-      : new ApiError(500, 'InternalError', `Internal error occurred: ${error instanceof Error ? error.stack : String(error)}`)
+      : error instanceof RangeError
+        ? badRequest('json: the document is nested too deep') // a walk over it ran out of stack, before anything was written
+        : new ApiError(500, 'InternalError', `Internal error occurred: ${error instanceof Error ? error.stack : String(error)}`)
   if (response.headersSent) {
     response.destroy()
     return

@@ -44,9 +44,6 @@ export type Change = {
 /** The key that orders objects in a list, as in etcd: `namespace/name`, or `name` for what has no namespace. */
 export const storeKey = (namespace: string | undefined, name: string): string => (namespace ? `${namespace}/${name}` : name)
 
-/** Changes kept per resource. Older ones are forgotten, and who still needs them gets 410 Gone. */
-const historyLimit = 4096
-
 /** The objects of one resource, found by namespace and name without a walk over the others. */
 export class Bucket {
   readonly resource: string
@@ -57,13 +54,15 @@ export class Bucket {
   forgotten = 0
   changes: Change[] = []
   size = 0
+  readonly #historyLimit: number
   readonly #namespaces = new Map<string, Map<string, Entry>>()
   /** Names in order, per namespace; an update leaves them as they are, so only creations and deletions cost a sort. */
   readonly #sortedNames = new Map<string, string[]>()
   #sortedNamespaces: string[] | undefined
 
-  constructor(resource: string) {
+  constructor(resource: string, historyLimit: number) {
     this.resource = resource
+    this.#historyLimit = historyLimit
   }
 
   get(namespace: string | undefined, name: string): Entry | undefined {
@@ -139,7 +138,8 @@ export class Bucket {
     }
     this.revision = change.revision
     this.changes.push(change)
-    if (this.changes.length > historyLimit * 1.5) this.#forget(this.changes.length - historyLimit)
+    // by half as much again and then in one go, since each cut copies what is kept
+    if (this.changes.length > this.#historyLimit * 1.5) this.#forget(this.changes.length - this.#historyLimit)
     for (const watcher of this.watchers) watcher(change)
   }
 
@@ -177,14 +177,20 @@ export class Bucket {
 export class Store {
   revision = 1
   #compacted = 0
+  readonly #historyLimit: number
   readonly buckets = new Map<string, Bucket>()
   /** Told of every change after the watchers; a listener puts off what it wants to write. */
   readonly listeners: ((change: Change) => void)[] = []
 
+  /** @param historyLimit changes kept per resource; older ones are forgotten, and who still needs them gets 410 Gone */
+  constructor(historyLimit: number) {
+    this.#historyLimit = historyLimit
+  }
+
   bucket(resource: string): Bucket {
     let bucket = this.buckets.get(resource)
     if (!bucket) {
-      bucket = new Bucket(resource)
+      bucket = new Bucket(resource, this.#historyLimit)
       this.buckets.set(resource, bucket)
     }
     return bucket
