@@ -1,0 +1,85 @@
+import { connect as netConnect, type Socket, type TcpSocketConnectOpts } from 'node:net'
+import { CheckFailure } from './reasons.ts'
+
+/** Where to connect: a host and a port, or the path of a Unix socket. */
+export type Endpoint = { host: string; port: number } | { path: string }
+
+/** Most that is read from a peer in one check unless a kind says otherwise. */
+export const defaultMaxBytes = 1024 * 1024
+
+/**
+ * Opens a connection of its own. An abort closes it at any time, also after this has resolved, with the signal's reason as its error.
+ * Whoever opens it destroys it.
+ * @throws the connection's error, or the signal's reason
+ */
+export function openSocket(endpoint: Endpoint, signal: AbortSignal, options: Partial<TcpSocketConnectOpts> = {}): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    const socket = netConnect({ ...endpoint, ...options } as TcpSocketConnectOpts)
+    const onAbort = () => {
+      socket.destroy(asError(signal.reason))
+      reject(signal.reason)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    socket.once('connect', () => resolve(socket))
+    socket.on('error', reject) // stays: an error after the connect must not end the process
+    socket.once('close', () => signal.removeEventListener('abort', onAbort))
+  })
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason))
+}
+
+/**
+ * What the peer sends until `enough` says so, at most `maxBytes`; or until it closes, if `enough` is left out.
+ * `enough` gets everything read so far.
+ * @throws CheckFailure `too_large`; `connection_lost` if it closes before there is enough; and the socket's own error
+ */
+export function readSocket(
+  socket: Socket,
+  { enough, maxBytes = defaultMaxBytes }: { enough?: (read: Buffer) => boolean; maxBytes?: number } = {},
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    // One buffer that doubles: a peer that drips single bytes costs no list of tiny chunks.
+    let held = Buffer.allocUnsafe(0)
+    let size = 0
+    const end = (finish: () => void) => {
+      socket.off('data', onData).off('end', onEnd).off('error', onError).off('close', onEnd)
+      socket.pause()
+      finish()
+    }
+    const onData = (chunk: Buffer) => {
+      if (size + chunk.length > maxBytes) return end(() => reject(new CheckFailure('too_large', `It sent more than ${maxBytes} bytes.`)))
+      if (size + chunk.length > held.length) {
+        const grown = Buffer.allocUnsafe(Math.max(size + chunk.length, Math.min(maxBytes, held.length * 2)))
+        held.copy(grown, 0, 0, size)
+        held = grown
+      }
+      chunk.copy(held, size)
+      size += chunk.length
+      try {
+        if (enough?.(held.subarray(0, size))) end(() => resolve(held.subarray(0, size)))
+      } catch (error) {
+        end(() => reject(error))
+      }
+    }
+    const onEnd = () =>
+      end(() => {
+        if (enough === undefined) resolve(held.subarray(0, size))
+        else
+          reject(
+            socket.errored ??
+              new CheckFailure(
+                'connection_lost',
+                `It closed the connection after ${size} bytes, before the answer was complete. See its log.`,
+              ),
+          )
+      })
+    const onError = (error: Error) => end(() => reject(error))
+    if (socket.errored || socket.destroyed)
+      return reject(socket.errored ?? new CheckFailure('connection_lost', 'The connection is closed.'))
+    socket.on('data', onData).on('end', onEnd).on('error', onError).on('close', onEnd)
+    socket.resume()
+  })
+}

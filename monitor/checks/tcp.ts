@@ -1,0 +1,43 @@
+import * as z from 'zod'
+import { host, hostAndPort, port } from './fields.ts'
+import { checkKind } from './kind.ts'
+import { shorten } from './reasons.ts'
+import { openSocket, readSocket } from './socket.ts'
+
+const options = z.strictObject({
+  host: host.describe('Host name or IP address.'),
+  port: port.describe('TCP port.'),
+  send: z.string().max(4096).optional().describe('Text to send once connected; \\r and \\n as the YAML gives them.'),
+  expect: z.string().min(1).max(1000).optional().describe('Text that must come back. Without it a connection is enough.'),
+  maxBytes: z
+    .int()
+    .min(1)
+    .max(1024 * 1024)
+    .default(16 * 1024)
+    .describe('How much of the answer is searched for `expect`.'),
+})
+
+/** Up when a new connection opens and, if asked, what comes back holds the expected text. */
+export const tcp = checkKind({
+  about:
+    'Opens a new TCP connection; optionally sends a text and waits for another. Down when it does not open, or the text does not come.',
+  example: { host: 'mail.example.com', port: 25, expect: '220 ' },
+  options,
+  measures: {
+    skerry_tcp_connect_seconds: { type: 'gauge', help: 'Time to resolve the name and open the connection.' },
+  },
+  target: hostAndPort,
+  async check({ host, port, send, expect, maxBytes }, { signal }) {
+    const started = performance.now()
+    const socket = await openSocket({ host, port }, signal)
+    const measurements = [{ name: 'skerry_tcp_connect_seconds', value: (performance.now() - started) / 1000 }]
+    try {
+      if (send !== undefined) socket.write(send)
+      if (expect === undefined) return { state: 'up', detail: 'The connection opened.', measurements }
+      const read = await readSocket(socket, { maxBytes, enough: (read) => read.includes(expect) })
+      return { state: 'up', detail: `It answered: ${shorten(read.toString('latin1'), 100)}`, measurements }
+    } finally {
+      socket.destroy()
+    }
+  },
+})
