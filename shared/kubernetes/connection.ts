@@ -15,6 +15,8 @@ export type ClusterRequest = {
   body?: unknown
   /** `application/json` when left out. */
   contentType?: string
+  /** What the answer should be, such as a Table; `application/json` when left out. */
+  accept?: string
   /** An abort ends the request and rejects with the signal's reason. */
   signal?: AbortSignal | undefined
   /** Until the whole answer is there; 10 s when left out. */
@@ -92,7 +94,7 @@ function clusterAt(credentials: Credentials, clock: Clock, observe: RequestObser
       path: request.path + queryString(request.query),
       headers: {
         ...(headers as Record<string, string>),
-        accept: 'application/json',
+        accept: request.accept ?? 'application/json',
         'user-agent': 'skerry',
         ...(body && { 'content-type': request.contentType ?? 'application/json', 'content-length': body.length }),
       },

@@ -53,7 +53,12 @@ export function createClient({ url, ca, token }: { url: string | (() => string);
             incoming.on('end', () => {
               const text = Buffer.concat(chunks).toString('utf8')
               const isJson = String(incoming.headers['content-type']).includes('json')
-              resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text, body: isJson && text !== '' ? JSON.parse(text) : undefined })
+              resolve({
+                status: incoming.statusCode ?? 0,
+                headers: incoming.headers,
+                text,
+                body: isJson && text !== '' ? JSON.parse(text) : undefined,
+              })
             })
           },
         )
@@ -64,7 +69,11 @@ export function createClient({ url, ca, token }: { url: string | (() => string);
 
     async *events(path, signal, headers = {}) {
       const incoming = await new Promise<NodeJS.ReadableStream & { statusCode?: number }>((resolve, reject) => {
-        const outgoing = httpsRequest(new URL(path, at()), { agent, signal, headers: { authorization, accept: 'text/event-stream', ...headers } }, resolve)
+        const outgoing = httpsRequest(
+          new URL(path, at()),
+          { agent, signal, headers: { authorization, accept: 'text/event-stream', ...headers } },
+          resolve,
+        )
         outgoing.on('error', reject)
         outgoing.end()
       })

@@ -1,7 +1,11 @@
 import type { Answer, Client } from './client.ts'
 import type { Display } from './display.ts'
 
-export const project = { id: 'harbour', displayName: 'Harbour authority', quota: { cpu: '16', memory: '64Gi', storage: '2Ti', databases: 5 } }
+export const project = {
+  id: 'harbour',
+  displayName: 'Harbour authority',
+  quota: { cpu: '16', memory: '64Gi', storage: '2Ti', databases: 5 },
+}
 
 /** A database of two nodes: small enough for any cluster of two. */
 export function database(storageClass: string) {
@@ -39,20 +43,30 @@ async function carryOut(client: Client, display: Display, what: string, method: 
   const watching = new AbortController()
   const events = client.events('/v1/events?kinds=operation', watching.signal)
   const first = events.next() // the stream is open before the request is sent, so that no step is missed
-  const accepted = await expectStatus(client.call(method, path, { body, headers: { 'idempotency-key': `${method} ${path} ${started}` } }), 202)
-  const operation = accepted.body.operation ?? accepted.body
+  const accepted = await expectStatus(
+    client.call(method, path, { body, headers: { 'idempotency-key': `${method} ${path} ${started}` } }),
+    202,
+  )
+  const operation = accepted.body
   display.line(`→ ${what}: ${method} ${path} … 202, ${operation.id}`)
   try {
     const ended = await follow(client, operation.id, events, first, (step) => display.live(`  ${operation.id} ${step}`))
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
-    if (ended.phase !== 'Succeeded') throw new Error(`${operation.id} ${ended.phase}: ${ended.message}\n  ${ended.action ?? ''}`)
-    display.line(`✔ ${operation.id} Succeeded in ${seconds} s${accepted.body.credentials ? ', passwords were generated and given back once' : ''}`)
+    const { phase, message, action = '' } = ended.status
+    if (phase !== 'Succeeded') throw new Error(`${operation.id} ${phase}: ${message}\n  ${action}`)
+    display.line(
+      `✔ ${operation.id} Succeeded in ${seconds} s${accepted.body.credentials ? ', passwords were generated and given back once' : ''}`,
+    )
   } finally {
     watching.abort()
   }
 }
 
-type OperationNow = { id: string; phase: string; message?: string; action?: string; step?: { name: string; message?: string }; blockers?: { message: string }[] }
+/** An operation as the API and its events give it. */
+type OperationNow = {
+  id: string
+  status: { phase: string; message?: string; action?: string; step?: { name: string; message?: string }; blockers?: { message: string }[] }
+}
 
 async function follow(
   client: Client,
@@ -61,18 +75,19 @@ async function follow(
   first: ReturnType<ReturnType<Client['events']>['next']>,
   show: (step: string) => void,
 ): Promise<OperationNow> {
-  const hasEnded = ({ phase }: OperationNow) => !['Accepted', 'Applying', 'Waiting'].includes(phase)
+  const hasEnded = ({ status }: OperationNow) => !['Accepted', 'Applying', 'Waiting'].includes(status.phase)
   let next = first
   for (;;) {
     const { value, done } = await next
     next = done ? next : events.next()
     next.catch(() => {}) // the stream is cut when the operation has ended
     const told = done || value?.event === 'relist' ? (await client.call('GET', `/v1/operations/${id}`)).body : JSON.parse(value.data)
-    const now = (told?.operation ?? told) as OperationNow
+    const now = told as OperationNow
     if (now?.id !== id) continue
-    show([now.phase, now.step?.name, now.blockers?.[0]?.message ?? now.step?.message ?? now.message].filter(Boolean).join(' · '))
+    const { phase, step, blockers, message } = now.status
+    show([phase, step?.name, blockers?.[0]?.message ?? step?.message ?? message].filter(Boolean).join(' · '))
     if (hasEnded(now)) return now
-    if (done) throw new Error(`the event stream ended while ${id} was ${now.phase}`)
+    if (done) throw new Error(`the event stream ended while ${id} was ${phase}`)
   }
 }
 
