@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { rootCertificates } from 'node:tls'
 import { CoreV1Api, KubeConfig, RbacAuthorizationV1Api } from '@kubernetes/client-node'
+import { createHttp } from '../http.ts'
 import type { TestCluster } from '../index.ts'
-import { clusterAccess } from './access.ts'
+import { type Access, clusterAccess } from './access.ts'
 
 const namespace = 'kube-system'
 
@@ -35,13 +37,15 @@ export async function useGivenCluster(kubeconfigPath: string): Promise<TestClust
   })
   const adminToken = request.status?.token
   if (!adminToken) throw new Error(`${cluster.server} gave no token for ${name}`)
+  const access: Access = { url: cluster.server, ca: authorityOf(cluster), adminToken }
+  await untilAdministrator(access)
 
   const notOurs = async () => {
     throw new Error(`${cluster.server} is not a cluster of the test's own: it can't be taken away`)
   }
   return {
     kind: 'real',
-    ...clusterAccess({ url: cluster.server, ca: authorityOf(cluster), adminToken }),
+    ...clusterAccess(access),
     faults: undefined,
     suspend: notOurs,
     resume: notOurs,
@@ -49,6 +53,21 @@ export async function useGivenCluster(kubeconfigPath: string): Promise<TestClust
       await rbac.deleteClusterRoleBinding({ name })
       await core.deleteNamespacedServiceAccount({ namespace, name })
     },
+  }
+}
+
+/** An API server authorises by a new binding only once its own watch has told it. */
+async function untilAdministrator(access: Access): Promise<void> {
+  const http = createHttp({ url: access.url, ca: access.ca, token: access.adminToken })
+  const review = { spec: { resourceAttributes: { verb: '*', group: '*', resource: '*' } } }
+  try {
+    for (const deadline = performance.now() + 10_000; ; await sleep(50)) {
+      const answer = await http.post('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review)
+      if (answer.body?.status?.allowed) return
+      if (performance.now() > deadline) throw new Error(`${access.url} doesn't let a cluster-admin do everything: ${answer.text}`)
+    }
+  } finally {
+    http.close()
   }
 }
 

@@ -138,8 +138,9 @@ function managerArgs(folder: string): string[] {
     '--secure-port=0',
     '--leader-elect=false',
     '--controllers=*,-nodeipam,-cloud-node-lifecycle',
-    '--concurrent-namespace-syncs=4',
-    '--namespace-sync-period=10s',
+    // Its default of 20 requests a second would make a test wait for the collector.
+    '--kube-api-qps=500',
+    '--kube-api-burst=1000',
   ]
 }
 
