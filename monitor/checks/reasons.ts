@@ -112,10 +112,9 @@ const longestDetail = 400
 
 /** Text from elsewhere for one line of a detail: without control characters, and cut. */
 export function shorten(text: string, longest: number = longestDetail): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
   const plain = text
     .slice(0, longest * 4)
-    .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
+    .replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
     .trim()
   return plain.length <= longest ? plain : `${plain.slice(0, longest - 1)}…`
 }
