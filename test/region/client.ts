@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 
 export type Answer = {
@@ -68,7 +69,7 @@ export function createClient({ url, ca, token }: { url: string | (() => string);
     },
 
     async *events(path, signal, headers = {}) {
-      const incoming = await new Promise<NodeJS.ReadableStream & { statusCode?: number }>((resolve, reject) => {
+      const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
         const outgoing = httpsRequest(
           new URL(path, at()),
           { agent, signal, headers: { authorization, accept: 'text/event-stream', ...headers } },
