@@ -25,6 +25,8 @@ export type StandInOptions = WorldOptions & {
   /** What becomes of volumes whose claim goes. */
   reclaimPolicy?: 'Delete' | 'Retain'
   operator?: Partial<OperatorOptions>
+  /** False for databases without pods: many of them cost little then, and the operator takes each for running. */
+  pods?: boolean
   kubelet?: KubeletOptions
   loadBalancer?: { never?: boolean }
 }
@@ -46,6 +48,7 @@ export async function startStandIns(cluster: TestCluster, options: StandInOption
   const {
     nodes = 3,
     reclaimPolicy = 'Delete',
+    pods = true,
     operator: operatorOptions = {},
     kubelet: kubeletOptions,
     loadBalancer: balancerOptions,
@@ -54,13 +57,13 @@ export async function startStandIns(cluster: TestCluster, options: StandInOption
   const world = await openWorld(cluster, given)
   await installDefinition(world)
   await Promise.all([createNodes(world, typeof nodes === 'number' ? nodeShapes(nodes) : nodes), createStorageClasses(world, reclaimPolicy)])
-  const statefulSets = world.plane === 'embedded' ? await runStatefulSets(world) : undefined
+  const statefulSets = world.plane === 'embedded' && pods ? await runStatefulSets(world) : undefined
   const volumes = await runVolumes(world)
   const kubelet = await runKubelet(world, kubeletOptions)
   const loadBalancer = await runLoadBalancer(world, balancerOptions)
   const databases = await createDatabases(world)
   const database = await serveDatabases(databases)
-  const operator = await runCrateOperator(world, databases, operatorOptions)
+  const operator = await runCrateOperator(world, databases, { withoutPods: !pods, ...operatorOptions })
   return {
     operator,
     kubelet,

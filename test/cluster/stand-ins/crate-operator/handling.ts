@@ -33,12 +33,16 @@ export type Call = {
   started: string
   patch: Patch
   signal: AbortSignal
+  /** To be called by a handler that `waits`, once its turn has come. */
+  begin(): void
   /** Has another handler run below this one, which is done when all of them are. */
   register(handler: Handler): void
 }
 
 export type Handler = {
   id: string
+  /** It finds out by itself whether its turn has come, and says so by `begin`. */
+  waits?: true
   /** What it resolves with is kept in the status under its id. */
   run(call: Call): Promise<Record<string, unknown> | undefined>
 }
@@ -78,7 +82,7 @@ export type Cycle = {
   memory: Memory
   clock: Clock
   signal: AbortSignal
-  /** Called before a handler runs; it may throw in its place. */
+  /** Called when a handler's turn has come; it may throw in its place. */
   before(id: string, progress: Progress): void
   failed(id: string, error: Refusal, call: Call): void
   retried(id: string, error: Retry): void
@@ -138,6 +142,7 @@ export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined;
       started: before.started,
       patch,
       signal: cycle.signal,
+      begin: () => cycle.before(handler.id, before),
       register: (child) => children.push({ ...child, id: `${handler.id}/${child.id}` }),
     }
     const below = () => {
@@ -146,7 +151,7 @@ export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined;
       return all.length > 0 ? { subrefs: all } : {}
     }
     try {
-      cycle.before(handler.id, before)
+      if (!handler.waits) the.begin()
       const result = await handler.run(the)
       if (!(await run(children))) throw new Retry(undefined, 'again')
       if (result) patch.status[handler.id] = { ...(patch.status[handler.id] as object | undefined), ...result }

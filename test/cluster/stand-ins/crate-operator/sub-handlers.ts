@@ -34,6 +34,7 @@ function stateBased(operator: Operator, run: Run, link: SubHandler & { dependsOn
   const { options, world } = operator
   return {
     id: link.id,
+    waits: true,
     async run(call) {
       const seconds = Math.floor(world.clock.now() / 1000)
       const start = call.object.status?.subhandlerStartedAt?.[link.className] as { started: number; ref: string } | undefined
@@ -53,6 +54,7 @@ function stateBased(operator: Operator, run: Run, link: SubHandler & { dependsOn
       if (options.limitMs !== undefined && runtimeMs >= options.limitMs) {
         throw new Refusal(`${link.className}.handle has timed out after ${Math.floor(runtimeMs / 1000)} s.`)
       }
+      call.begin()
       await link.work(call, run)
       return { success: true, ref: run.ref }
     },
