@@ -32,7 +32,24 @@ const stepSchema = z.object({
 
 const actionSchema = z.enum(['put', 'delete', 'suspend', 'resume', 'restart', 'restore', 'rotate-password'])
 
-/** An operation as the API gives it. All but `id` and `status` is the entry of the ledger, which `hash` covers. */
+/** The members of an operation that are the entry of the ledger: what `hash` covers. */
+export const ledgerMembers = [
+  'sequence',
+  'previousHash',
+  'acceptedAt',
+  'requestedBy',
+  'requestId',
+  'idempotencyKey',
+  'fingerprint',
+  'action',
+  'target',
+  'wanted',
+  'parameters',
+  'secretName',
+  'timeoutSeconds',
+] as const
+
+/** An operation as the API gives it: the entry of the ledger, which never changes, and then how far it has come. */
 export const operationSchema = z
   .object({
     id: z.string().meta({ example: 'op-0000000042' }),
@@ -41,7 +58,7 @@ export const operationSchema = z
     hash: z
       .string()
       .describe(
-        '`sha256:` and the SHA-256 of the canonical JSON (RFC 8785) of all members but `id`, `status`, `hash`, `note`, `credentials`',
+        `\`sha256:\` and the SHA-256 of the canonical JSON (RFC 8785) of those of these members that are there: ${ledgerMembers.join(', ')}`,
       ),
     acceptedAt: moment,
     requestedBy: z.string().describe('Who asked'),
@@ -54,24 +71,22 @@ export const operationSchema = z
     parameters: z.record(z.string(), z.unknown()).optional().describe('What the action needs besides'),
     secretName: z.string().optional().describe('The Secret that keeps what must not stand here until it is applied'),
     timeoutSeconds: z.int().describe('How long it may take from its start'),
-    status: z.object({
-      phase: z.enum(phases),
-      reason: z.string().optional().describe('One word for programs'),
-      message: z.string().optional().describe('A sentence for people'),
-      action: z.string().optional().describe('What to do about it'),
-      startedAt: moment.optional(),
-      endedAt: moment.optional(),
-      deadline: moment.optional().describe('Until when it must have ended'),
-      attempts: z.int().optional().describe('Attempts of the present step that failed in a way that may pass'),
-      step: stepSchema.optional().describe('The step in hand'),
-      done: z
-        .array(z.object({ name: z.string(), startedAt: moment, endedAt: moment, message: z.string().optional() }))
-        .optional()
-        .describe('The steps that were done'),
-      blockers: z.array(obstacleSchema).optional().describe('What stands in the way at the moment'),
-      cancelRequested: z.object({ by: z.string(), at: moment }).optional(),
-      result: z.record(z.string(), z.unknown()).optional().describe('What came of it, such as the volumes that a deletion left'),
-    }),
+    phase: z.enum(phases).describe('The last four are the end of it'),
+    reason: z.string().optional().describe('One word for programs'),
+    message: z.string().optional().describe('A sentence for people'),
+    cure: z.string().optional().describe('What to do about it, where it failed or waits'),
+    startedAt: moment.optional(),
+    endedAt: moment.optional(),
+    deadline: moment.optional().describe('Until when it must have ended'),
+    attempts: z.int().optional().describe('Attempts of the present step that failed in a way that may pass'),
+    step: stepSchema.optional().describe('The step in hand'),
+    done: z
+      .array(z.object({ name: z.string(), startedAt: moment, endedAt: moment, message: z.string().optional() }))
+      .optional()
+      .describe('The steps that were done'),
+    blockers: z.array(obstacleSchema).optional().describe('What stands in the way at the moment'),
+    cancelRequested: z.object({ by: z.string(), at: moment }).optional(),
+    result: z.record(z.string(), z.unknown()).optional().describe('What came of it, such as the volumes that a deletion left'),
   })
   .meta({ id: 'Operation', description: 'One accepted request and how far it has come.' })
 
@@ -83,25 +98,46 @@ export const operationSummarySchema = z
     phase: z.enum(phases),
     reason: z.string().optional(),
     message: z.string().optional(),
+    cure: z.string().optional(),
     step: stepSchema.optional(),
     acceptedAt: moment,
     deadline: moment.optional(),
   })
   .meta({ id: 'OperationSummary', description: 'The operation that is under way, in short.' })
 
+/** Why the last operation of a resource failed. */
+export const failureSchema = z
+  .object({ operation: z.string(), reason: z.string().optional(), message: z.string().optional(), cure: z.string().optional() })
+  .meta({ id: 'Failure', description: 'Why the last operation failed, if it did.' })
+
+export function failureStatus({ metadata, status }: Operation): z.input<typeof failureSchema> {
+  const { reason, message, action: cure } = status ?? {}
+  return {
+    operation: metadata.name,
+    ...(reason !== undefined && { reason }),
+    ...(message !== undefined && { message }),
+    ...(cure !== undefined && { cure }),
+  }
+}
+
 /** @param object the CrateDB of the operation's target, if there is one */
 export function representOperation(operation: Operation, object?: KubernetesObject): z.input<typeof operationSchema> {
   const { spec, metadata, status } = operation
-  const { step: _step, phase: _phase, ...rest } = status ?? { phase: 'Accepted' }
+  const { step: _step, phase: _phase, action: cure, ...rest } = status ?? { phase: 'Accepted' }
   const step = stepOf(operation, object)
-  return { id: metadata.name, ...spec, status: { phase: phaseOf(operation), ...rest, ...(step && { step }) } } as z.input<
-    typeof operationSchema
-  >
+  return {
+    id: metadata.name,
+    ...spec,
+    phase: phaseOf(operation),
+    ...rest,
+    ...(cure !== undefined && { cure }),
+    ...(step && { step }),
+  } as z.input<typeof operationSchema>
 }
 
 export function summarizeOperation(operation: Operation, object?: KubernetesObject): z.input<typeof operationSummarySchema> {
   const { metadata, spec, status } = operation
-  const { reason, message, deadline } = status ?? {}
+  const { reason, message, action: cure, deadline } = status ?? {}
   const step = stepOf(operation, object)
   return {
     id: metadata.name,
@@ -109,6 +145,7 @@ export function summarizeOperation(operation: Operation, object?: KubernetesObje
     phase: phaseOf(operation),
     ...(reason !== undefined && { reason }),
     ...(message !== undefined && { message }),
+    ...(cure !== undefined && { cure }),
     ...(step && { step }),
     acceptedAt: spec.acceptedAt,
     ...(deadline !== undefined && { deadline }),

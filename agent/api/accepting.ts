@@ -1,0 +1,168 @@
+import canonicalize from 'canonicalize'
+import * as z from 'zod'
+import { Problem } from '../../shared/errors.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import type { Admission, AdmissionParts } from '../operations/admission/admission.ts'
+import { planOf } from '../operations/admission/plan.ts'
+import type { Journal } from '../operations/journal.ts'
+import { hasEnded, type Operation, phaseOf } from '../operations/operation.ts'
+import { type ApiContext, type Input, json, type ResponseDoc, type ResponseHeaders } from './http.ts'
+import { operationSchema, representOperation } from './representations/operation.ts'
+import type { Prepared } from './representations/prepared.ts'
+
+export type AcceptingParts = AdmissionParts & { journal: Journal; cluster: Cluster }
+
+/** A parameter of the query that is `true` or `false`. */
+export function flag(description: string, usual: boolean) {
+  return z
+    .enum(['true', 'false'])
+    .transform((text) => text === 'true')
+    .default(usual)
+    .describe(description)
+    .meta({ override: { type: 'boolean', enum: undefined, default: usual } })
+}
+
+/** The parameter of every request that changes something. */
+export const dryRunQuery = { dryRun: flag('Tells what would be done, with the API server asked about it, and changes nothing', false) }
+
+const plannedObject = z.object({
+  kind: z.string().meta({ example: 'CrateDB' }),
+  namespace: z.string().optional(),
+  name: z.string(),
+  change: z.enum(['create', 'change', 'none', 'delete']),
+  diff: z
+    .array(
+      z.object({
+        path: z.string().describe('A JSON pointer into the object').meta({ example: '/spec/nodes/data/0/replicas' }),
+        from: z.unknown().optional().describe('What is; missing where nothing is'),
+        to: z.unknown().optional().describe('What will be; missing where nothing will be'),
+      }),
+    )
+    .describe('What differs from the step before; secrets are masked'),
+})
+
+/** The answer to `dryRun=true`. */
+export const planSchema = z
+  .object({
+    dryRun: z.literal(true),
+    steps: z
+      .array(
+        z.object({
+          name: z.string().meta({ example: 'scale' }),
+          consequences: z.array(z.string()).describe('What it means for whoever uses the resource'),
+          objects: z.array(plannedObject),
+        }),
+      )
+      .describe('Done one after the other; none when nothing is to do'),
+  })
+  .meta({ id: 'Plan', description: 'What a request would do.' })
+
+/** The operation that a request became, with what is told once. */
+const acceptedSchema = operationSchema
+  .extend({
+    credentials: z
+      .array(z.object({ user: z.string(), password: z.string() }))
+      .optional()
+      .describe('Passwords that were generated. They are given back here and never again'),
+    note: z.string().optional().describe('What is special about this answer'),
+  })
+  .meta({ id: 'AcceptedOperation', description: 'The operation that a request became.' })
+
+/** What every request that becomes an operation is answered with. @param unchanged the resource, where there may be nothing to do */
+export function acceptingResponses(unchanged?: z.ZodType): Record<number, ResponseDoc> {
+  const done = 'With `Prefer: wait`: the operation, which has succeeded. With `dryRun=true`: the plan.'
+  return {
+    200: {
+      description: unchanged ? `Nothing was to do: the resource as it is. ${done}` : done,
+      schema: z.union([...(unchanged ? [unchanged] : []), planSchema, acceptedSchema]),
+    },
+    202: {
+      description:
+        'Durably accepted: the operation as it is at the moment. With `Prefer: wait` it may have ended by now, but not well: see its phase.',
+      schema: acceptedSchema,
+      headers: {
+        Location: 'Where the operation is.',
+        'Retry-After': 'When to ask for it again, in seconds; missing when it has ended.',
+        'Preference-Applied': 'That the answer was held back for the end.',
+      },
+    },
+  }
+}
+
+/** How soon asking again is worth the while, in seconds. */
+const retryAfterSeconds = 2
+
+/**
+ * Lets the journal decide on a request, and answers with what came of it: 202 and the operation; 200 and the resource where nothing
+ * was to do; 200 and the plan for a dry run. With `Prefer: wait` the answer is held back for the end, and is 200 only if that is
+ * success: so 200 always means that it is so now.
+ *
+ * @param resource the resource as it is, for when there is nothing to do
+ * @param object the CrateDB of an operation's target, from which its steps are counted
+ * @throws Problem whatever refuses the request
+ */
+export async function carryOut(
+  c: ApiContext,
+  { query, body, idempotencyKey, waitSeconds }: Input<unknown, { dryRun: boolean }>,
+  parts: AcceptingParts,
+  {
+    admission,
+    resource,
+    object,
+  }: { admission: Admission; resource?: () => Prepared | undefined; object?: () => KubernetesObject | undefined },
+): Promise<Response> {
+  if (query.dryRun) {
+    const proposal = admission.decide()
+    return json(c, 200, { dryRun: true, steps: proposal ? await planOf(parts, proposal) : [] })
+  }
+  const accepted = await parts.journal.accept({
+    requestedBy: c.get('identity').name,
+    requestId: c.get('requestId'),
+    idempotencyKey,
+    canonical: canonicalize({ method: c.req.method, path: c.req.path, query, body: body ?? null }) ?? '',
+    decide: admission.decide,
+  })
+  if (accepted.outcome === 'unchanged') return unchanged(c, resource?.())
+  const { operation, outcome } = accepted
+  c.set('operation', operation.metadata.name)
+  const now = waitSeconds === undefined ? operation : await whenEnded(c, parts.journal, operation, waitSeconds)
+  const credentials = outcome === 'accepted' ? admission.credentials() : []
+  const told = {
+    ...representOperation(now, object?.()),
+    ...(credentials.length > 0 && { credentials }),
+    ...(outcome === 'repeated' && { note: repeatedNote }),
+  }
+  return json(c, isDone(now) ? 200 : 202, told, headersOf(now, waitSeconds))
+}
+
+const repeatedNote =
+  'This request was accepted before, as this operation; it is not done again. Passwords that were generated then are not given back a second time: actions/rotate-password makes new ones.'
+
+/** The answer about an operation that somebody waits for or asks to end. */
+export function operationAnswer(c: ApiContext, operation: Operation, waitSeconds: number | undefined, body: unknown): Response {
+  return json(c, hasEnded(operation) ? 200 : 202, body, headersOf(operation, waitSeconds))
+}
+
+/** The operation once it has ended, or as it is when the time is up or the caller is gone. */
+export function whenEnded(c: ApiContext, journal: Journal, { metadata }: Operation, waitSeconds: number): Promise<Operation> {
+  return journal.whenEnded(metadata.name, waitSeconds * 1000, c.req.raw.signal)
+}
+
+function headersOf(operation: Operation, waitSeconds: number | undefined): ResponseHeaders {
+  return {
+    location: `/v1/operations/${operation.metadata.name}`,
+    'cache-control': 'no-store',
+    ...(!hasEnded(operation) && { 'retry-after': String(retryAfterSeconds) }),
+    ...(waitSeconds !== undefined && { 'preference-applied': `wait=${waitSeconds}` }),
+  }
+}
+
+function isDone(operation: Operation): boolean {
+  return phaseOf(operation) === 'Succeeded'
+}
+
+function unchanged(c: ApiContext, resource: Prepared | undefined): Response {
+  if (!resource) throw new Problem('conflict', 'It went while the request was decided on.')
+  return json(c, 200, resource.bytes, { etag: resource.etag })
+}

@@ -1,0 +1,64 @@
+/** Who listens to events: one open answer. */
+export type Subscriber = {
+  readonly stream: ReadableStream<Uint8Array>
+  /** Sends it, or lets it fall when the client does not keep up: it is then told to list again as soon as it reads on. */
+  send(frame: Uint8Array): void
+  /** Since when nothing could be sent, by the clock; undefined while the client keeps up. */
+  readonly laggingSince: number | undefined
+  close(): void
+}
+
+/**
+ * At most `queueBytes` wait for a client. One that falls further behind loses what does not fit, and is told so with the frame
+ * that `relist` makes, once half of the queue is free: nothing it could miss comes between.
+ * @param ended called once, when the stream has ended for whatever reason
+ */
+export function createSubscriber(
+  { queueBytes }: { queueBytes: number },
+  { relist, ended, monotonic }: { relist: () => Uint8Array; ended: () => void; monotonic: () => number },
+): Subscriber {
+  let laggingSince: number | undefined
+  let isOpen = true
+  let controller!: ReadableStreamDefaultController<Uint8Array>
+
+  function end(): void {
+    if (!isOpen) return
+    isOpen = false
+    ended()
+  }
+
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      start(given) {
+        controller = given
+      },
+      // Called whenever there is room.
+      pull() {
+        if (laggingSince === undefined || (controller.desiredSize ?? 0) < queueBytes / 2) return
+        laggingSince = undefined
+        controller.enqueue(relist())
+      },
+      cancel: end,
+    },
+    { highWaterMark: queueBytes, size: (chunk) => chunk?.byteLength ?? 0 },
+  )
+
+  return {
+    stream,
+    get laggingSince() {
+      return laggingSince
+    },
+    send(frame) {
+      if (!isOpen || laggingSince !== undefined) return
+      const room = controller.desiredSize ?? 0
+      // A frame larger than the queue is sent to a client that has taken everything before it.
+      if (room >= frame.byteLength || room === queueBytes) controller.enqueue(frame)
+      else laggingSince = monotonic()
+    },
+    close() {
+      if (!isOpen) return
+      controller.close()
+      end()
+    },
+  }
+}

@@ -1,0 +1,208 @@
+import * as z from 'zod'
+import type { AcceptedResource } from '../../operations/accepted.ts'
+import { hasEnded, type Operation, phaseOf } from '../../operations/operation.ts'
+import { type DatabaseView, healthOf } from '../../region/database-view.ts'
+import type { OperatorState } from '../../region/status.ts'
+import { dataGroup } from '../../resources/cratedb.ts'
+import { databaseSpec, type StoredDatabaseSpec } from '../../resources/database.ts'
+import { failureSchema, failureStatus, obstacleSchema, operationSummarySchema, summarizeOperation } from './operation.ts'
+
+const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })
+
+const phases = [
+  'Pending',
+  'Creating',
+  'Running',
+  'Degraded',
+  'Updating',
+  'Suspending',
+  'Suspended',
+  'Resuming',
+  'Restarting',
+  'Restoring',
+  'Deleting',
+  'Failed',
+] as const
+
+const nodesSchema = z.object({
+  ready: z.int().describe('Nodes that take queries'),
+  desired: z.int().describe('Nodes that there should be at the moment'),
+  groups: z.array(z.object({ name: z.string().meta({ example: 'hot' }), ready: z.int(), desired: z.int() })),
+})
+
+const addressesSchema = z.object({
+  http: z.string().meta({ example: 'http://192.0.2.17:4200' }),
+  psql: z.string().meta({ example: 'postgresql://192.0.2.17:5432' }),
+})
+
+export const databaseStatusSchema = z.object({
+  phase: z.enum(phases),
+  health: z
+    .object({
+      value: z
+        .string()
+        .nullable()
+        .describe('What CrateDB said of itself: GREEN, YELLOW, RED, UNREACHABLE or SUSPENDED; null before the first time'),
+      changedAt: moment.optional().describe('Since when it says that, as far as this agent saw it'),
+      stale: z
+        .string()
+        .optional()
+        .describe('Why it may no longer be so. The last value stands for ever when the Crate Operator does not run'),
+    })
+    .describe('Asked for once a minute by the Crate Operator'),
+  nodes: nodesSchema,
+  version: z.object({
+    specified: z.string().meta({ example: '5.10.1' }),
+    running: z
+      .array(z.string())
+      .describe('Of the nodes that there are; more than one during an upgrade')
+      .meta({ example: ['5.10.1'] }),
+  }),
+  endpoints: z.object({
+    external: z.array(addressesSchema).describe('From outside the cluster, for the networks in allowedCIDRs'),
+    inCluster: addressesSchema.describe('From within the cluster'),
+  }),
+  blockers: z
+    .array(obstacleSchema)
+    .describe('What stands in the way; of a single database always, in a list only while an operation is under way'),
+  operation: operationSummarySchema.nullable().describe('What is under way'),
+  failure: failureSchema.optional(),
+  createdAt: moment,
+  etag: z.string().describe('For If-Match'),
+})
+
+/** A database as the API gives it. */
+export const databaseSchema = databaseSpec
+  .extend({ status: databaseStatusSchema })
+  .meta({ id: 'Database', description: 'A CrateDB cluster.' })
+
+export type DatabaseStatus = Omit<z.input<typeof databaseStatusSchema>, 'etag'>
+
+/** What the status of a database depends on besides the database. */
+export type DatabaseSurroundings = {
+  operator: Pick<OperatorState, 'state'>
+  /** Why databases cannot be followed at the moment. */
+  trouble: string | undefined
+}
+
+/** What is told of a database beside its spec. Pure. */
+export function databaseStatus(
+  view: DatabaseView,
+  accepted: AcceptedResource<StoredDatabaseSpec>,
+  surroundings: DatabaseSurroundings,
+): DatabaseStatus {
+  const { object } = view
+  const { operation, spec } = accepted
+  const nodes = nodesOf(view, spec)
+  const last = view.operations.findLast(hasEnded)
+  const failed = last && phaseOf(last) === 'Failed' ? last : undefined
+  return {
+    phase: phaseOfDatabase(view, accepted, nodes, failed),
+    health: healthStatus(view, surroundings),
+    nodes,
+    version: { specified: object?.spec?.cluster?.version ?? spec.version, running: runningVersions(view) },
+    endpoints: { external: externalEndpoints(view, spec), inCluster: inClusterEndpoints(view, spec) },
+    blockers: operation?.status?.blockers ?? [],
+    operation: operation ? summarizeOperation(operation, object) : null,
+    ...(failed && { failure: failureStatus(failed) }),
+    createdAt: object?.metadata.creationTimestamp ?? operation?.spec.acceptedAt ?? new Date(0).toISOString(),
+  }
+}
+
+/** Neither fine nor being worked on: then what stands in the way is asked for. */
+export function isUnwell({ phase, operation }: DatabaseStatus): boolean {
+  return operation === null && (phase === 'Degraded' || phase === 'Failed' || phase === 'Creating' || phase === 'Deleting')
+}
+
+type Phase = (typeof phases)[number]
+
+const phaseOfAction: Partial<Record<Operation['spec']['action'], Phase>> = {
+  put: 'Updating',
+  suspend: 'Suspending',
+  resume: 'Resuming',
+  restart: 'Restarting',
+  restore: 'Restoring',
+  'rotate-password': 'Updating',
+}
+
+function phaseOfDatabase(
+  { object }: DatabaseView,
+  { operation, leaving }: AcceptedResource<StoredDatabaseSpec>,
+  nodes: DatabaseStatus['nodes'],
+  failed: Operation | undefined,
+): Phase {
+  if (leaving) return 'Deleting'
+  if (!object) return operation && phaseOf(operation) !== 'Accepted' ? 'Creating' : 'Pending'
+  if (object.status?.['cluster_create/bootstrap']?.success !== true) return failed && !operation ? 'Failed' : 'Creating'
+  const working = operation && phaseOfAction[operation.spec.action]
+  if (working) return working
+  if (isSuspended(object)) return 'Suspended'
+  const isFine = nodes.ready >= nodes.desired && !['RED', 'UNREACHABLE'].includes(healthOf(object) ?? '')
+  return isFine ? 'Running' : 'Degraded'
+}
+
+function isSuspended({ spec }: NonNullable<DatabaseView['object']>): boolean {
+  const groups: { replicas?: number }[] = spec?.nodes?.data ?? []
+  return groups.length > 0 && groups.every(({ replicas }) => replicas === 0)
+}
+
+function healthStatus({ object, healthChangedAt }: DatabaseView, { operator, trouble }: DatabaseSurroundings): DatabaseStatus['health'] {
+  const value = (object && healthOf(object)) ?? null
+  const stale = value === null ? undefined : staleness(operator, trouble)
+  return {
+    value,
+    ...(healthChangedAt !== undefined && { changedAt: new Date(healthChangedAt).toISOString() }),
+    ...(stale !== undefined && { stale }),
+  }
+}
+
+function staleness({ state }: DatabaseSurroundings['operator'], trouble: string | undefined): string | undefined {
+  if (trouble !== undefined) return `The agent cannot follow the cluster at the moment: ${trouble}`
+  if (state === 'running') return undefined
+  const how = {
+    'not-ready': 'is not ready',
+    'scaled-down': 'is scaled down to 0',
+    missing: 'is not installed where the agent looks for it',
+    unknown: 'was not seen yet',
+  }[state]
+  return `The Crate Operator ${how}, so this is the last that it said, and nobody asks the database any more.`
+}
+
+function nodesOf({ statefulSets, object }: DatabaseView, spec: StoredDatabaseSpec): DatabaseStatus['nodes'] {
+  const groups = statefulSets.map(({ group, replicas, readyReplicas }) => ({
+    name: group ?? dataGroup,
+    ready: readyReplicas,
+    desired: replicas,
+  }))
+  if (groups.length === 0 && !spec.suspended) {
+    groups.push({ name: dataGroup, ready: 0, desired: object?.spec?.nodes?.data?.[0]?.replicas ?? spec.nodes.count })
+    if (spec.master) groups.push({ name: 'master', ready: 0, desired: spec.master.count })
+  }
+  const sum = (count: (group: (typeof groups)[number]) => number) => groups.reduce((total, group) => total + count(group), 0)
+  return { ready: sum(({ ready }) => ready), desired: sum(({ desired }) => desired), groups }
+}
+
+function runningVersions({ pods }: DatabaseView): string[] {
+  const tags = pods.map(({ image }) => /:([^:/@]+)(@.*)?$/.exec(image ?? '')?.[1])
+  return [...new Set(tags.filter((tag) => tag !== undefined))].sort()
+}
+
+// The ports of the operator's Services and of Traefik's entry points (crate-operator.md, section 5).
+const ports = { http: 4200, psql: 5432 }
+
+function externalEndpoints({ services, name }: DatabaseView, spec: StoredDatabaseSpec): DatabaseStatus['endpoints']['external'] {
+  const service = services.find(({ metadata }) => metadata.name === `crate-${name}`)
+  if (!service) return []
+  const hosts = spec.exposure.type === 'traefik' ? [spec.exposure.hostname ?? ''].filter(Boolean) : service.addresses
+  const portOf = (name: 'http' | 'psql') => service.ports.find((port) => port.name === name)?.port ?? ports[name]
+  return hosts.map((host) => addresses(host, portOf('http'), portOf('psql'), spec))
+}
+
+function inClusterEndpoints({ name, namespace }: DatabaseView, spec: StoredDatabaseSpec): DatabaseStatus['endpoints']['inCluster'] {
+  return addresses(`crate-discovery-${name}.${namespace}.svc.cluster.local`, ports.http, ports.psql, spec)
+}
+
+function addresses(host: string, http: number, psql: number, { ssl }: StoredDatabaseSpec) {
+  const name = host.includes(':') ? `[${host}]` : host
+  return { http: `${ssl ? 'https' : 'http'}://${name}:${http}`, psql: `postgresql://${name}:${psql}` }
+}

@@ -1,0 +1,82 @@
+import type { AcceptedState } from '../../operations/accepted.ts'
+import type { DatabaseView, DatabaseViews } from '../../region/database-view.ts'
+import type { StoredDatabaseSpec } from '../../resources/database.ts'
+import { namespaceOf } from '../../resources/kind.ts'
+import { type Page, pageOf } from '../pages.ts'
+import { type DatabaseStatus, type DatabaseSurroundings, databaseStatus, isUnwell } from './database.ts'
+import { composePage, createMemo, type Prepared, prepare } from './prepared.ts'
+
+/** One database, ready to be sent, with what it was made from. */
+export type PreparedDatabase = Prepared & { spec: StoredDatabaseSpec; status: DatabaseStatus; unwell: boolean }
+
+/** Databases as the API gives them. Each is made when it is first asked for after a change, and then sent as it is. */
+export type DatabaseRepresentations = {
+  get(project: string, id: string): PreparedDatabase | undefined
+  /** One page of a project's databases, by id. @throws Problem `invalid-fields` for a cursor of another list */
+  page(project: string, query: { limit: number; cursor?: string | undefined }): { bytes: Buffer; next: string | undefined }
+  /** How many databases a project has. */
+  count(project: string): number
+}
+
+export type DatabaseRepresentationParts = {
+  accepted: Pick<AcceptedState, 'database'>
+  views: DatabaseViews
+  surroundings: () => DatabaseSurroundings
+}
+
+export function createDatabaseRepresentations({ accepted, views, surroundings }: DatabaseRepresentationParts): DatabaseRepresentations {
+  type Made = { revision: number; context: string; prepared: PreparedDatabase | undefined }
+  // By view, so that what is made goes with it.
+  const made = new WeakMap<DatabaseView, Made>()
+  const memo = createMemo<PreparedDatabase[]>()
+  const pages = createMemo<{ bytes: Buffer; next: string | undefined }>()
+
+  function of(project: string, view: DatabaseView, around: DatabaseSurroundings, context: string): PreparedDatabase | undefined {
+    const known = made.get(view)
+    if (known && known.revision === view.revision && known.context === context) return known.prepared
+    const prepared = make(project, view, around)
+    made.set(view, { revision: view.revision, context, prepared })
+    return prepared
+  }
+
+  /** Undefined where only traces are left: ended operations, pods that still stop. */
+  function make(project: string, view: DatabaseView, around: DatabaseSurroundings): PreparedDatabase | undefined {
+    const resource = accepted.database(project, view.name)
+    if (!resource) return undefined
+    const status = databaseStatus(view, resource, around)
+    return { ...prepare(resource.spec, status), spec: resource.spec, status, unwell: isUnwell(status) }
+  }
+
+  function all(project: string): PreparedDatabase[] {
+    const namespace = namespaceOf(project)
+    const around = surroundings()
+    const context = contextOf(around)
+    return memo(project, `${views.revisionOf(namespace)} ${context}`, () =>
+      views
+        .within(namespace)
+        .map((view) => of(project, view, around, context))
+        .filter((prepared) => prepared !== undefined),
+    )
+  }
+
+  return {
+    get(project, id) {
+      const view = views.get(namespaceOf(project), id)
+      if (!view) return undefined
+      const around = surroundings()
+      return of(project, view, around, contextOf(around))
+    },
+    page(project, { limit, cursor }) {
+      const items = all(project)
+      return pages(`${project} ${limit} ${cursor ?? ''}`, items, () => {
+        const page: Page<PreparedDatabase> = pageOf(items, ({ id }) => id, { limit, cursor }, `databases/${project}`)
+        return { bytes: composePage(page), next: page.next }
+      })
+    },
+    count: (project) => all(project).length,
+  }
+}
+
+function contextOf({ operator, trouble }: DatabaseSurroundings): string {
+  return trouble === undefined ? operator.state : `${operator.state} ${trouble}`
+}

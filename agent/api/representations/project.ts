@@ -1,0 +1,124 @@
+import * as z from 'zod'
+import type { AcceptedResource, AcceptedState } from '../../operations/accepted.ts'
+import { hasEnded, phaseOf } from '../../operations/operation.ts'
+import type { ProjectView, ProjectViews } from '../../region/project-view.ts'
+import { namespaceOf } from '../../resources/kind.ts'
+import { type ProjectSpec, projectSpec } from '../../resources/project.ts'
+import { type Page, pageOf } from '../pages.ts'
+import { failureSchema, failureStatus, obstacleSchema, operationSummarySchema, summarizeOperation } from './operation.ts'
+import { composePage, type Prepared, prepare } from './prepared.ts'
+
+const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })
+const phases = ['Pending', 'Creating', 'Ready', 'NotReady', 'Updating', 'Deleting', 'Failed'] as const
+
+export const projectStatusSchema = z.object({
+  phase: z.enum(phases),
+  reason: z.string().optional().describe('One word for programs'),
+  message: z.string().optional().describe('A sentence for people'),
+  namespace: z.string().describe("Where the project's databases are").meta({ example: 'project-harbour' }),
+  usage: z
+    .object({ cpu: z.string().optional(), memory: z.string().optional(), storage: z.string().optional(), databases: z.int() })
+    .describe('What Kubernetes counts against the quota; volumes for heap dumps are among the storage'),
+  blockers: z.array(obstacleSchema).describe('What stands in the way'),
+  operation: operationSummarySchema.nullable().describe('What is under way'),
+  failure: failureSchema.optional(),
+  createdAt: moment,
+  etag: z.string().describe('For If-Match'),
+})
+
+/** A project as the API gives it. */
+export const projectSchema = projectSpec
+  .extend({ status: projectStatusSchema })
+  .meta({ id: 'Project', description: 'A tenant: a namespace with limits, isolation and pull secrets.' })
+
+type ProjectStatus = Omit<z.input<typeof projectStatusSchema>, 'etag'>
+type Condition = { type: string; status: string; reason?: string; message?: string; observedGeneration?: number }
+
+/** What is told of a project beside its spec. Pure. @param databases how many it has */
+export function projectStatus(
+  { object, operations }: ProjectView,
+  accepted: AcceptedResource<ProjectSpec>,
+  databases: number,
+): ProjectStatus {
+  const { operation, spec } = accepted
+  const conditions: Condition[] = object?.status?.conditions ?? []
+  const ready = conditions.find(({ type }) => type === 'Ready')
+  const { cpu, memory, storage } = object?.status?.usage ?? {}
+  const last = operations.findLast(hasEnded)
+  const failed = last && phaseOf(last) === 'Failed' ? last : undefined
+  const phase = phaseOfProject(accepted, ready, failed !== undefined)
+  const isWell = phase === 'Ready'
+  return {
+    phase,
+    ...(!isWell && ready?.reason !== undefined && { reason: ready.reason }),
+    ...(!isWell && ready?.message !== undefined && { message: ready.message }),
+    namespace: namespaceOf(spec.id),
+    usage: {
+      ...(cpu !== undefined && { cpu: String(cpu) }),
+      ...(memory !== undefined && { memory: String(memory) }),
+      ...(storage !== undefined && { storage: String(storage) }),
+      databases,
+    },
+    blockers: operation?.status?.blockers ?? object?.status?.blockers ?? [],
+    operation: operation ? summarizeOperation(operation) : null,
+    ...(failed && { failure: failureStatus(failed) }),
+    createdAt: object?.metadata.creationTimestamp ?? operation?.spec.acceptedAt ?? new Date(0).toISOString(),
+  }
+}
+
+function phaseOfProject(
+  { object, operation, leaving }: AcceptedResource<ProjectSpec>,
+  ready: Condition | undefined,
+  failed: boolean,
+): ProjectStatus['phase'] {
+  if (leaving) return 'Deleting'
+  if (!object) return operation && phaseOf(operation) !== 'Accepted' ? 'Creating' : 'Pending'
+  if (!ready) return failed && !operation ? 'Failed' : 'Creating'
+  if (operation) return 'Updating'
+  return ready.status === 'True' ? 'Ready' : 'NotReady'
+}
+
+/** Projects as the API gives them. Each is made when it is first asked for after a change, and then sent as it is. */
+export type ProjectRepresentations = {
+  get(id: string): Prepared | undefined
+  /** One page, by id. @throws Problem `invalid-fields` for a cursor of another list */
+  page(query: { limit: number; cursor?: string | undefined }): { bytes: Buffer; next: string | undefined }
+}
+
+export function createProjectRepresentations({
+  accepted,
+  views,
+  databases,
+}: {
+  accepted: Pick<AcceptedState, 'project'>
+  views: ProjectViews
+  /** How many databases a project has. */
+  databases: (project: string) => number
+}): ProjectRepresentations {
+  const made = new WeakMap<ProjectView, { revision: number; databases: number; prepared: Prepared | undefined }>()
+
+  function of(view: ProjectView): Prepared | undefined {
+    const count = databases(view.id)
+    const known = made.get(view)
+    if (known && known.revision === view.revision && known.databases === count) return known.prepared
+    const resource = accepted.project(view.id)
+    const prepared = resource && prepare(resource.spec, projectStatus(view, resource, count))
+    made.set(view, { revision: view.revision, databases: count, prepared })
+    return prepared
+  }
+
+  return {
+    get(id) {
+      const view = views.get(id)
+      return view && of(view)
+    },
+    page(query) {
+      const items = views
+        .all()
+        .map(of)
+        .filter((prepared) => prepared !== undefined)
+      const page: Page<Prepared> = pageOf(items, ({ id }) => id, query, 'projects')
+      return { bytes: composePage(page), next: page.next }
+    },
+  }
+}
