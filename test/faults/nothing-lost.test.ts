@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict'
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { startCluster, type TestCluster } from '../cluster/index.ts'
+import { type StandIns, startStandIns } from '../cluster/stand-ins/index.ts'
+import type { AgentProcess } from '../region/agent-process.ts'
+import { type Client, createClient } from '../region/client.ts'
+import { prepareRegion, type Region } from '../region/region.ts'
+import { judge, whenAllEnded } from './verdict.ts'
+import { seeded, sendMixed } from './workload.ts'
+
+/** Short terms, so that a killed leader is followed within two seconds rather than fifteen. */
+const config = {
+  lease: { duration: '2s', renewDeadline: '1500ms', retryPeriod: '300ms' },
+  operations: { recheck: '1s', parallelism: 8 },
+  api: { limits: { requestsPerSecond: 10_000, burst: 10_000 } },
+}
+const seed = Number(process.env.SKERRY_SEED ?? Date.now() % 1_000_000)
+const total = 200
+
+let cluster: TestCluster
+let standIns: StandIns
+let region: Region
+let client: Client
+let agents: AgentProcess[] = []
+
+/** The agent that a request goes to, as a Service would choose. */
+let turn = 0
+const anyAgent = () => agents[turn++ % Math.max(1, agents.length)]?.url ?? 'https://127.0.0.1:1'
+
+before(async () => {
+  cluster = await startCluster()
+})
+after(() => cluster?.stop())
+beforeEach(async () => {
+  region = await prepareRegion(cluster)
+  standIns = await startStandIns(cluster, { nodes: 12, operator: { stepMs: 1, events: false } })
+  client = createClient({ url: anyAgent, ca: region.ca, token: region.token })
+})
+afterEach(async () => {
+  agents = []
+  client.close()
+  await forgetEverything()
+  await standIns.stop()
+  await region.close()
+})
+
+function startAgent(): Promise<AgentProcess> {
+  return region.startAgent({
+    config: { ...config, databases: { sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` } } as never,
+    ...(process.env.TEST_LOG && { onLog: (line: string) => process.stderr.write(`${line}\n`) }),
+  })
+}
+
+/** Takes the projects away with all that is in them, and the ledger, for the next test. */
+async function forgetEverything(): Promise<void> {
+  const agent = await startAgent()
+  agents = [agent]
+  const { body } = await client.call('GET', '/v1/projects')
+  for (const { id } of body.items) await client.call('DELETE', `/v1/projects/${id}?cascade=true&retainVolumes=false`)
+  await whenAllEnded(region.admin, 120_000)
+  await agent.stop()
+  agents = []
+  await region.admin.request({ method: 'DELETE', path: pathOf(kinds.Operation, 'skerry') })
+}
+
+describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
+  test('when the agent is killed at random moments', async () => {
+    const random = seeded(seed)
+    agents = [await startAgent()]
+    const over = new AbortController()
+    let kills = 0
+    const killing = (async () => {
+      while (!over.signal.aborted) {
+        await sleep(300 + random() * 2_500, undefined, { signal: over.signal }).catch(() => {})
+        if (over.signal.aborted) return
+        await agents[0]?.kill()
+        kills++
+        agents = [await startAgent()]
+      }
+    })()
+    const workload = await sendMixed(client, { total, workers: 6, random })
+    over.abort()
+    await killing
+    assert.ok(kills >= 3, `the agent was killed ${kills} times`)
+    await judge(region.admin, workload, await whenAllEnded(region.admin, 120_000))
+  })
+
+  test('when two replicas serve and the leader is killed', async () => {
+    const random = seeded(seed + 1)
+    agents = await Promise.all([startAgent(), startAgent()])
+    const working = sendMixed(client, { total, workers: 6, random })
+    for (let kill = 0; kill < 3; kill++) {
+      await sleep(1_500 + random() * 1_500)
+      const leader = await leaderOf(agents)
+      await leader.kill()
+      agents = [...agents.filter((agent) => agent !== leader), await startAgent()]
+    }
+    const workload = await working
+    await judge(region.admin, workload, await whenAllEnded(region.admin, 120_000))
+  })
+
+  test('when the API server is cut off for 20 seconds', async () => {
+    agents = [await startAgent()]
+    const working = sendMixed(client, { total, workers: 6, random: seeded(seed + 2) })
+    await sleep(2_000)
+    await cluster.suspend()
+    await sleep(20_000)
+    await cluster.resume()
+    const workload = await working
+    await judge(region.admin, workload, await whenAllEnded(region.admin, 120_000))
+  })
+
+  const onlyEmbedded = process.env.SKERRY_CLUSTER === 'real' && 'a real API server cannot be told to misbehave'
+  test('when watches are dropped, answers get lost and writes conflict', { skip: onlyEmbedded }, async () => {
+    agents = [await startAgent()]
+    cluster.faults?.set({ latencyMs: 5, errorRate: 0.03, lostAnswerRate: 0.03, conflictRate: 0.05 })
+    const dropping = setInterval(() => {
+      cluster.faults?.dropWatches()
+      if (Math.random() < 0.3) cluster.faults?.compact()
+    }, 400)
+    try {
+      const workload = await sendMixed(client, { total, workers: 6, random: seeded(seed + 3) })
+      clearInterval(dropping)
+      cluster.faults?.clear()
+      await judge(region.admin, workload, await whenAllEnded(region.admin, 120_000))
+    } finally {
+      clearInterval(dropping)
+      cluster.faults?.clear()
+    }
+  })
+})
+
+/** The replica whose metrics say that it leads. */
+async function leaderOf(replicas: AgentProcess[]): Promise<AgentProcess> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    for (const agent of replicas) {
+      const metrics = await fetch(`${agent.adminUrl}/metrics`).then((answer) => answer.text())
+      if (/^skerry_agent_leader 1$/m.test(metrics)) return agent
+    }
+    await sleep(100)
+  }
+  throw new Error('nobody leads')
+}
