@@ -22,6 +22,12 @@ export function prepare<Spec extends { id: string }>(spec: Spec, status: object)
   return { id: spec.id, bytes: Buffer.from(`${text.slice(0, -2)},"etag":${JSON.stringify(tag)}}}`), etag: tag }
 }
 
+/** A document that nobody can change. */
+export function prepareDocument(id: string, document: object): Prepared {
+  const text = JSON.stringify(document)
+  return { id, bytes: Buffer.from(text), etag: `"${digest(text)}"` }
+}
+
 /** The first part of an entity tag: changes when what a client can change does, and only then. */
 export function specHash(spec: object): string {
   return digest(canonicalize(spec) ?? '')

@@ -1,0 +1,174 @@
+import * as z from 'zod'
+import type { Clock } from '../../shared/clock.ts'
+import { isProblem, Problem } from '../../shared/errors.ts'
+import type { Journal } from '../operations/journal.ts'
+import { type Operation, phaseOf, phases } from '../operations/operation.ts'
+import { databaseId, projectId } from '../resources/identifiers.ts'
+import { operationAnswer, whenEnded } from './accepting.ts'
+import { json, nextLink, pageOf, pageQuery, type Route, requireScope, route } from './http.ts'
+import { linkHeader } from './projects.ts'
+import { operationSchema } from './representations/operation.ts'
+import type { OperationRepresentations } from './representations/operations.ts'
+import { composePage } from './representations/prepared.ts'
+
+const params = z.strictObject({
+  operation: z
+    .string()
+    .regex(/^op-\d{10,16}$/, 'must be the id of an operation, such as "op-0000000042"')
+    .describe('Id of the operation')
+    .meta({ example: 'op-0000000042' }),
+})
+
+const query = z.strictObject({
+  ...pageQuery,
+  phase: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.enum(phases)))
+    .optional()
+    .describe('Only those in one of these phases, separated by commas')
+    .meta({ override: { type: 'string' }, example: 'Accepted,Applying,Waiting' }),
+  project: projectId.optional().describe('Only those about this project or a database in it'),
+  database: databaseId.optional().describe('Only those about databases of this id'),
+  since: z
+    .string()
+    .regex(/^\d{1,16}$/, 'must be a whole number')
+    .transform(Number)
+    .optional()
+    .describe('Only those after this place in the ledger, and in its order')
+    .meta({ override: { type: 'integer', minimum: 0 } }),
+})
+
+const listSchema = z.object({
+  items: z.array(operationSchema),
+  ledger: z
+    .object({
+      oldest: z.int().nullable().describe('Place of the oldest entry that is kept'),
+      newest: z.int().nullable().describe('Place of the newest entry'),
+      hash: z.string().nullable().describe('Its hash'),
+    })
+    .describe('What there is of the ledger'),
+  next: z.string().optional().describe('The cursor of the next page; missing on the last one'),
+})
+
+export type OperationRouteParts = { journal: Journal; operations: OperationRepresentations; clock: Clock }
+
+/** The routes of operations: they translate HTTP, and nothing else. */
+export function operationRoutes(parts: OperationRouteParts): Route[] {
+  const { journal, operations } = parts
+  return [
+    route({
+      method: 'GET',
+      path: '/operations',
+      operationId: 'listOperations',
+      tag: 'Operations',
+      summary: 'Lists operations, the newest first',
+      description:
+        'With `since=N` it is the ledger: what came after N, in order, without gaps, each entry chained to the one before by its hash. After an outage nothing is missed; entries that are no longer kept are answered with 410, which names the oldest one.',
+      scope: 'region:read',
+      query,
+      responses: () => ({ 200: { description: 'A page of operations.', schema: listSchema, headers: linkHeader } }),
+      handle(c, { query }) {
+        const all = journal.all()
+        const ledger = ledgerOf(all)
+        const chosen = all.filter(filterOf(query))
+        const page =
+          query.since === undefined
+            ? pageOf(chosen.reverse(), backwards, query, 'operations')
+            : pageOf(since(chosen, query.since, ledger.oldest), ({ metadata }) => metadata.name, query, 'ledger')
+        const bytes = composePage({ items: page.items.map(operations.of), next: page.next }, { ledger })
+        return json(c, 200, bytes, page.next === undefined ? {} : { link: nextLink(c, page.next) })
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/operations/{operation}',
+      operationId: 'getOperation',
+      tag: 'Operations',
+      summary: 'An operation and how far it has come',
+      scope: 'region:read',
+      params,
+      responses: () => ({ 200: { description: 'The operation.', schema: operationSchema } }),
+      handle: (c, { params }) => json(c, 200, operations.of(operationOf(journal, params.operation)).bytes),
+    }),
+    route({
+      method: 'DELETE',
+      path: '/operations/{operation}',
+      operationId: 'cancelOperation',
+      tag: 'Operations',
+      summary: 'Asks for the end of an operation',
+      description:
+        'What was begun goes on in the cluster; nothing more is begun. Needs `projects:write` for one about a project and `databases:write` for one about a database.',
+      scope: 'region:read',
+      params,
+      responses: () => ({
+        200: { description: 'With `Prefer: wait`: it has ended.', schema: operationSchema },
+        202: { description: 'Its end was asked for.', schema: operationSchema },
+      }),
+      async handle(c, { params, waitSeconds }) {
+        const { spec, metadata } = operationOf(journal, params.operation)
+        requireScope(c, spec.target.kind === 'project' ? 'projects:write' : 'databases:write')
+        c.set('operation', metadata.name)
+        const cancelled = await cancel(parts, metadata.name, c.get('identity').name)
+        const now = waitSeconds === undefined ? cancelled : await whenEnded(c, journal, cancelled, waitSeconds)
+        return operationAnswer(c, now, waitSeconds, operations.of(now).bytes)
+      },
+    }),
+  ]
+}
+
+function operationOf(journal: Journal, id: string): Operation {
+  const operation = journal.get(id)
+  if (operation) return operation
+  const oldest = ledgerOf(journal.all()).oldest
+  const sequence = Number(id.slice('op-'.length))
+  if (oldest !== null && sequence > 0 && sequence < oldest) throw noLongerKept(oldest)
+  throw new Problem('not-found', `There is no operation ${id}.`)
+}
+
+function ledgerOf(all: Operation[]): z.input<typeof listSchema>['ledger'] {
+  const newest = all.at(-1)?.spec
+  return { oldest: all[0]?.spec.sequence ?? null, newest: newest?.sequence ?? null, hash: newest?.hash ?? null }
+}
+
+/** Newest first: a key that grows from the newest to the oldest. */
+function backwards({ spec }: Operation): string {
+  return String(1e15 - spec.sequence).padStart(16, '0')
+}
+
+function since(operations: Operation[], sequence: number, oldest: number | null): Operation[] {
+  if (oldest !== null && sequence + 1 < oldest) throw noLongerKept(oldest)
+  return operations.filter(({ spec }) => spec.sequence > sequence)
+}
+
+function noLongerKept(oldest: number): Problem {
+  return new Problem('gone', `Operations are kept from ${oldest} on. What was done before shows in the resources: list them anew.`, {
+    extensions: { oldest },
+  })
+}
+
+function filterOf({ phase, project, database }: z.output<typeof query>): (operation: Operation) => boolean {
+  return (operation) => {
+    const { target } = operation.spec
+    return (
+      (phase === undefined || phase.includes(phaseOf(operation))) &&
+      (project === undefined || target.project === project) &&
+      (database === undefined || (target.kind === 'database' && target.database === database))
+    )
+  }
+}
+
+/** How often the executor may come in between. */
+const attempts = 10
+
+/** The executor writes the same object; whose write came second tries again on what it is by then. */
+async function cancel({ journal, clock }: OperationRouteParts, name: string, by: string): Promise<Operation> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await journal.cancel(name, by)
+    } catch (error) {
+      if (!isProblem(error, 'conflict') || attempt === attempts) throw error
+      await clock.sleep(20 * attempt)
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { Cache } from '../../shared/kubernetes/cache.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { keyOf } from '../../shared/kubernetes/objects.ts'
+import type { AcceptedState } from '../operations/accepted.ts'
+import type { Timeouts } from '../operations/admission/admission.ts'
+import type { Journal } from '../operations/journal.ts'
+import { hasEnded } from '../operations/operation.ts'
+import type { Caches } from '../region/caches.ts'
+import { createDatabaseViews } from '../region/database-view.ts'
+import type { Obstacles } from '../region/obstacles/index.ts'
+import type { OperatorView } from '../region/operator.ts'
+import { createProjectViews } from '../region/project-view.ts'
+import { operatorStateOf } from '../region/status.ts'
+import { namespaceOf } from '../resources/kind.ts'
+import { databaseRoutes } from './databases.ts'
+import type { Route } from './http.ts'
+import { operationRoutes } from './operations.ts'
+import { projectRoutes } from './projects.ts'
+import { type RegionRouteConfig, regionRoutes } from './region.ts'
+import { createDatabaseRepresentations } from './representations/databases.ts'
+import { createOperationRepresentations } from './representations/operations.ts'
+import { createProjectRepresentations } from './representations/project.ts'
+
+export type RoutesConfig = RegionRouteConfig & {
+  /** The agent's own namespace. */
+  namespace: string
+  imageRegistry: string
+  timeouts: Timeouts
+}
+
+export type RoutesParts = {
+  journal: Journal
+  accepted: AcceptedState
+  caches: Caches
+  operator: Cache<OperatorView>
+  kubernetes: { readonly current: string | undefined }
+  obstacles: Pick<Obstacles, 'of'>
+  cluster: Cluster
+  clock: Clock
+}
+
+/** The routes of projects, databases, operations and the region. */
+export function createRoutes(config: RoutesConfig, parts: RoutesParts): Route[] {
+  const { caches, accepted, operator, clock } = parts
+  const { namespace: operatorNamespace, deployment: name } = config.crateOperator
+  const views = createDatabaseViews(caches, { clock })
+  const databases = createDatabaseRepresentations({
+    accepted,
+    views,
+    surroundings: () => ({
+      operator: operatorStateOf(operator, { namespace: operatorNamespace, name }),
+      trouble: caches.databases.trouble,
+    }),
+  })
+  const projects = createProjectRepresentations({
+    accepted,
+    views: createProjectViews(caches),
+    // Not those of which only traces are left. Counting makes nothing ready to be sent.
+    databases: (project) =>
+      views.within(namespaceOf(project)).filter(({ object, operations }) => object || operations.some((operation) => !hasEnded(operation)))
+        .length,
+  })
+  const operations = createOperationRepresentations(({ spec: { target } }) =>
+    target.kind === 'database' ? caches.databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) : undefined,
+  )
+  const accepting = { ...parts, config: { imageRegistry: config.imageRegistry, timeouts: config.timeouts } }
+  return [
+    ...projectRoutes({ ...accepting, projects }),
+    ...databaseRoutes({ ...accepting, databases, namespace: config.namespace }),
+    ...operationRoutes({ ...parts, operations }),
+    ...regionRoutes(config, parts),
+  ]
+}
