@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseAllDocuments, stringify } from 'yaml'
+import { createServingCertificate } from '../certificates.ts'
 import type { TestCluster } from '../index.ts'
 import { furnishCluster } from './bootstrap.ts'
-import { createCertificates } from './certificates.ts'
 import { runDefinitionController, standIn } from './controllers.ts'
 import { type Core, createLookup } from './core.ts'
 import { establishDefinitions } from './crd.ts'
@@ -41,7 +41,7 @@ export async function startEmbeddedCluster({
   bookmarkMs = 1000,
   history = 4096,
 }: EmbeddedOptions = {}): Promise<TestCluster> {
-  const certificates = await createCertificates()
+  const certificates = await createServingCertificate()
   const store = new Store(history)
   const core: Core = { store, registry: new Registry(), lookup: createLookup(store), mutating: [], validating: [] }
   core.registry.add(builtInTypes())

@@ -230,6 +230,19 @@ const pod: KindRules = {
   },
 }
 
+const ruleFields = ['verbs', 'apiGroups', 'resources', 'resourceNames', 'nonResourceURLs']
+const isTexts = (value: Json): boolean => Array.isArray(value) && value.every((each) => typeof each === 'string')
+
+const role: KindRules = {
+  name: 'path',
+  check: ({ rules = [] }) =>
+    rules.flatMap((rule: Json, index: number) => {
+      const wrong = ruleFields.filter((field) => rule[field] !== undefined && !isTexts(rule[field]))
+      const faults = wrong.map((field) => cause.invalid(`rules[${index}].${field}`, rule[field], 'must be a list of strings'))
+      return rule.verbs?.length ? faults : [...faults, cause.required(`rules[${index}].verbs`, 'verbs must contain at least one value')]
+    }),
+}
+
 const binding: KindRules = {
   name: 'path',
   prepare: (object) => {
@@ -284,8 +297,8 @@ export const kindRules: Record<string, KindRules> = {
   'apps/DaemonSet': { check: workload.check as NonNullable<KindRules['check']> },
   'batch/CronJob': { check: ({ spec }) => (spec?.schedule ? [] : [cause.required('spec.schedule')]) },
   'coordination.k8s.io/Lease': lease,
-  'rbac.authorization.k8s.io/Role': { name: 'path' },
-  'rbac.authorization.k8s.io/ClusterRole': { name: 'path' },
+  'rbac.authorization.k8s.io/Role': role,
+  'rbac.authorization.k8s.io/ClusterRole': role,
   'rbac.authorization.k8s.io/RoleBinding': binding,
   'rbac.authorization.k8s.io/ClusterRoleBinding': binding,
   'storage.k8s.io/StorageClass': storageClass,

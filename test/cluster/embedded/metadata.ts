@@ -128,7 +128,9 @@ function checkShape(metadata: Json): void {
   }
   for (const field of ['finalizers', 'ownerReferences', 'managedFields']) {
     const value = metadata[field]
-    if (value !== undefined && value !== null && !Array.isArray(value)) wrong(field, '[]')
+    if (value === undefined || value === null) continue
+    const fits = field === 'finalizers' ? (item: Json) => typeof item === 'string' : isMap
+    if (!Array.isArray(value) || !value.every(fits)) wrong(field, field === 'finalizers' ? '[]string' : '[]struct')
   }
 }
 

@@ -28,8 +28,12 @@ export function representationOf(accept: string | undefined, query: URLSearchPar
 const partial = ({ metadata }: KubeObject): Json => ({ kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata })
 
 function cellOf(column: Column, object: KubeObject): unknown {
-  const value = column.value(object)
-  return value === undefined ? '' : value
+  try {
+    const value = column.value(object)
+    return value === undefined ? '' : value
+  } catch {
+    return '' // built-in kinds are checked lightly, so what a column looks at may have any shape
+  }
 }
 
 function rowOf(entry: Entry, type: ResourceType, rows: 'Object' | 'Metadata' | 'None'): Json {

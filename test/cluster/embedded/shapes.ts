@@ -5,7 +5,7 @@ import { badRequest } from './status.ts'
  * The types of fields of built-in kinds without which the server itself would stumble. The real one decodes into Go structs
  * and so knows all of them; here it is those that are acted on.
  */
-type Shape = 'object' | 'strings' | 'bytes' | 'list' | 'string' | 'integer' | 'boolean'
+type Shape = 'object' | 'strings' | 'bytes' | 'list' | 'texts' | 'string' | 'integer' | 'boolean'
 
 const common: Record<string, Shape> = { spec: 'object', status: 'object' }
 const template: Record<string, Shape> = {
@@ -29,8 +29,9 @@ const shapes: Record<string, Record<string, Shape>> = {
   Service: { 'spec.type': 'string', 'spec.ports': 'list', 'spec.selector': 'strings', 'spec.clusterIP': 'string' },
   ServiceAccount: { secrets: 'list', imagePullSecrets: 'list' },
   Pod: { 'spec.containers': 'list', 'spec.nodeName': 'string' },
-  PersistentVolumeClaim: { ...resources, 'spec.accessModes': 'list', 'spec.storageClassName': 'string' },
+  PersistentVolumeClaim: { ...resources, 'spec.accessModes': 'texts', 'spec.storageClassName': 'string' },
   ResourceQuota: { 'spec.hard': 'object' },
+  LimitRange: { 'spec.limits': 'list' },
   Deployment: selected,
   StatefulSet: { ...selected, 'spec.volumeClaimTemplates': 'list' },
   ReplicaSet: selected,
@@ -50,7 +51,8 @@ const goType: Record<Shape, string> = {
   object: 'object',
   strings: 'map[string]string',
   bytes: 'map[string][]uint8',
-  list: '[]',
+  list: '[]struct',
+  texts: '[]string',
   string: 'string',
   integer: 'int32',
   boolean: 'bool',
@@ -59,7 +61,8 @@ const goType: Record<Shape, string> = {
 function fits(value: Json, shape: Shape): boolean {
   if (shape === 'object') return isMap(value)
   if (shape === 'strings' || shape === 'bytes') return isMap(value) && Object.values(value).every((each) => typeof each === 'string')
-  if (shape === 'list') return Array.isArray(value) && value.every((item) => item !== null)
+  if (shape === 'list') return Array.isArray(value) && value.every(isMap)
+  if (shape === 'texts') return Array.isArray(value) && value.every((item) => typeof item === 'string')
   return shape === 'integer' ? Number.isInteger(value) : typeof value === shape
 }
 
