@@ -30,8 +30,10 @@ export type DatabaseViews = {
   within(namespace: string): readonly DatabaseView[]
   /** Goes up with every change of any view in the namespace. */
   revisionOf(namespace: string): number
-  /** Goes up with every change of any view. */
-  readonly revision: number
+  /** All of them, in no order. */
+  values(): Iterable<DatabaseView>
+  /** Calls the listener after each change of a view, when the view has it. Returns what ends that. */
+  subscribe(listener: (view: DatabaseView) => void): () => void
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -56,6 +58,7 @@ export function createDatabaseViews(
   { clock }: { clock: Clock },
 ): DatabaseViews {
   const rooms = new Map<string, Room>()
+  const listeners = new Set<(view: DatabaseView) => void>()
   let revision = 0
 
   /** The view that a change is about, made if need be, with its revision and its room's raised. */
@@ -76,6 +79,12 @@ export function createDatabaseViews(
     return view
   }
 
+  /** Ends a change: a view of which nothing is left goes, and those who listen are told. */
+  function settle(view: DatabaseView): void {
+    forgetEmpty(view)
+    for (const listener of listeners) listener(view)
+  }
+
   function forgetEmpty({ namespace, name, object, statefulSets, pods, services, operations }: DatabaseView): void {
     const room = rooms.get(namespace)
     if (!room || object || statefulSets.length + pods.length + services.length + operations.length > 0) return
@@ -89,7 +98,7 @@ export function createDatabaseViews(
     if (object && view.object && healthOf(object) !== healthOf(view.object)) view.healthChangedAt = clock.now()
     if (object?.metadata.uid !== view.object?.metadata.uid) view.healthChangedAt = undefined
     view.object = object
-    forgetEmpty(view)
+    settle(view)
   })
   for (const part of ['statefulSets', 'pods', 'services'] as const) {
     follow<PodView | StatefulSetView | ServiceView>(caches[part], (changed, present) => {
@@ -98,7 +107,7 @@ export function createDatabaseViews(
       const others = (view[part] as readonly PodView[]).filter(({ metadata }) => metadata.name !== changed.metadata.name)
       const all = present ? [...others, present] : others
       view[part] = all.toSorted((a, b) => compare(a.metadata.name, b.metadata.name)) as never
-      forgetEmpty(view)
+      settle(view)
     })
   }
   follow(caches.operations, (changed, present) => {
@@ -107,7 +116,7 @@ export function createDatabaseViews(
     const view = touch(namespaceOf(target.project), target.database)
     const others = view.operations.filter(({ metadata }) => metadata.name !== changed.metadata.name)
     view.operations = (present ? [...others, present] : others).toSorted((a, b) => a.spec.sequence - b.spec.sequence)
-    forgetEmpty(view)
+    settle(view)
   })
 
   return {
@@ -119,8 +128,12 @@ export function createDatabaseViews(
       return room.sorted
     },
     revisionOf: (namespace) => rooms.get(namespace)?.revision ?? 0,
-    get revision() {
-      return revision
+    *values() {
+      for (const { views } of rooms.values()) yield* views.values()
+    },
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
     },
   }
 }

@@ -17,8 +17,8 @@ export type ProjectViews = {
   get(id: string): ProjectView | undefined
   /** By id. The array is replaced, never changed. */
   all(): readonly ProjectView[]
-  /** Goes up with every change of any view. */
-  readonly revision: number
+  /** Calls the listener after each change of a view, when the view has it. Returns what ends that. */
+  subscribe(listener: (view: ProjectView) => void): () => void
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -26,6 +26,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 /** Gathers by project what the caches hold by kind. It follows the caches from its creation on. */
 export function createProjectViews(caches: Pick<Caches, 'projects' | 'operations'>): ProjectViews {
   const views = new Map<string, Mutable<ProjectView>>()
+  const listeners = new Set<(view: ProjectView) => void>()
   let sorted: readonly ProjectView[] | undefined
   let revision = 0
 
@@ -38,9 +39,11 @@ export function createProjectViews(caches: Pick<Caches, 'projects' | 'operations
     }
     edit(view)
     view.revision = ++revision
-    if (view.object || view.operations.length > 0) return
-    views.delete(id)
-    sorted = undefined
+    if (!view.object && view.operations.length === 0) {
+      views.delete(id)
+      sorted = undefined
+    }
+    for (const listener of listeners) listener(view)
   }
 
   follow(caches.projects, ({ metadata }, object) => {
@@ -62,8 +65,9 @@ export function createProjectViews(caches: Pick<Caches, 'projects' | 'operations
       sorted ??= [...views.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
       return sorted
     },
-    get revision() {
-      return revision
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
     },
   }
 }

@@ -50,7 +50,7 @@ export type ClusterConfig = {
   serviceAccountDir: string
   /** Host and port of the API server for a pod, as Kubernetes puts them into its environment. */
   serviceHost?: string | undefined
-  servicePort?: number | undefined
+  servicePort?: string | undefined
 }
 
 /** Counts requests by method and status, 0 for no answer, and how long they took. */

@@ -81,7 +81,7 @@ async function follow(
     const { value, done } = await next
     next = done ? next : events.next()
     next.catch(() => {}) // the stream is cut when the operation has ended
-    const told = done || value?.event === 'relist' ? (await client.call('GET', `/v1/operations/${id}`)).body : JSON.parse(value.data)
+    const told = done || value?.event === 'relist' ? (await client.call('GET', `/v1/operations/${id}`)).body : JSON.parse(value.data).object
     const now = told as OperationNow
     if (now?.id !== id) continue
     const { phase, step, blockers, message } = now.status

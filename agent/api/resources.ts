@@ -18,9 +18,9 @@ import type { Route } from './http.ts'
 import { operationRoutes } from './operations.ts'
 import { projectRoutes } from './projects.ts'
 import { type RegionRouteConfig, regionRoutes } from './region.ts'
-import { createDatabaseRepresentations } from './representations/databases.ts'
-import { createOperationRepresentations } from './representations/operations.ts'
-import { createProjectRepresentations } from './representations/project.ts'
+import { createDatabaseRepresentations, type DatabaseRepresentations } from './representations/databases.ts'
+import { createOperationRepresentations, type OperationRepresentations } from './representations/operations.ts'
+import { createProjectRepresentations, type ProjectRepresentations } from './representations/project.ts'
 
 export type RoutesConfig = RegionRouteConfig & {
   /** The agent's own namespace. */
@@ -40,8 +40,16 @@ export type RoutesParts = {
   clock: Clock
 }
 
-/** The routes of projects, databases, operations and the region. */
-export function createRoutes(config: RoutesConfig, parts: RoutesParts): Route[] {
+/** The routes of the resources, and what makes the answers of their reads, for those who tell of changes. */
+export type Resources = {
+  routes: Route[]
+  projects: ProjectRepresentations
+  databases: DatabaseRepresentations
+  operations: OperationRepresentations
+}
+
+/** Projects, databases, operations and the region, as the API has them. */
+export function createResources(config: RoutesConfig, parts: RoutesParts): Resources {
   const { caches, accepted, operator, clock } = parts
   const { namespace: operatorNamespace, deployment: name } = config.crateOperator
   const views = createDatabaseViews(caches, { clock })
@@ -65,10 +73,11 @@ export function createRoutes(config: RoutesConfig, parts: RoutesParts): Route[] 
     target.kind === 'database' ? caches.databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) : undefined,
   )
   const accepting = { ...parts, config: { imageRegistry: config.imageRegistry, timeouts: config.timeouts } }
-  return [
+  const routes = [
     ...projectRoutes({ ...accepting, projects }),
     ...databaseRoutes({ ...accepting, databases, namespace: config.namespace }),
     ...operationRoutes({ ...parts, operations }),
     ...regionRoutes(config, parts),
   ]
+  return { routes, projects, databases, operations }
 }

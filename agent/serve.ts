@@ -1,0 +1,147 @@
+import { systemClock } from '../shared/clock.ts'
+import { connectCluster } from '../shared/kubernetes/connection.ts'
+import { createLease } from '../shared/kubernetes/lease.ts'
+import { type Part, runParts } from '../shared/lifecycle.ts'
+import type { Log } from '../shared/log.ts'
+import { createPlainServer, createTlsServer } from '../shared/server.ts'
+import { version } from '../shared/version.ts'
+import { cacheReadiness, createAdmin } from './admin/app.ts'
+import { createMetrics } from './admin/metrics.ts'
+import { createApi } from './api/app.ts'
+import { createAudit } from './api/audit.ts'
+import { createEvents, usualEvents } from './api/events.ts'
+import { createAuthentication } from './api/identity/authentication.ts'
+import { createResources } from './api/resources.ts'
+import { eventSources } from './api/sources.ts'
+import type { AgentConfig } from './config.ts'
+import { createCollector } from './controllers/collector.ts'
+import { createProjectController } from './controllers/projects.ts'
+import { createAcceptedState } from './operations/accepted.ts'
+import { createExecutor } from './operations/executor.ts'
+import { createJournal } from './operations/journal.ts'
+import { createCaches } from './region/caches.ts'
+import { createKubernetesVersion } from './region/kubernetes-version.ts'
+import { createObstacles } from './region/obstacles/index.ts'
+import { createOperatorCache } from './region/operator.ts'
+import { createDatabaseSql } from './region/sql.ts'
+
+/** What the process knows of itself from its environment. */
+export type Pod = { name: string; serviceHost: string | undefined; servicePort: string | undefined }
+
+/**
+ * The agent: built here from its parts, each from its slice of the configuration, then run until `stopping` aborts.
+ * @throws what the start of a part throws
+ */
+export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { log: Log; stopping: AbortSignal }): Promise<void> {
+  const clock = systemClock
+  const { namespace } = config.cluster
+  const metrics = createMetrics({ version, clock })
+  const cluster = await connectCluster({ ...config.cluster, ...pod }, { clock, observe: metrics.observeCluster })
+  const tools = { cluster, clock, log }
+
+  // What is: the cluster, followed by watches.
+  const caches = createCaches({ namespace }, tools)
+  const operatorAt = { namespace: config.crateOperator.namespace, name: config.crateOperator.deployment }
+  const operator = createOperatorCache(operatorAt, tools)
+  const kubernetes = createKubernetesVersion(tools)
+  const obstacles = createObstacles({ ...tools, caches, config: { namespace, operator: operatorAt } })
+
+  // What is asked for, and who makes it real: every replica accepts, the holder of the Lease acts.
+  const journal = createJournal({ namespace }, { cluster, clock, operations: caches.operations })
+  const accepted = createAcceptedState({ journal, caches })
+  const lease = createLease({ ...leaseOf(config), namespace, holder: pod.name }, tools)
+  const sql = createDatabaseSql(config.databases, tools)
+  const executor = createExecutor(executorOf(config), { ...tools, journal, caches, lease, obstacles, sql, ended: metrics.observeEnded })
+  const projects = createProjectController(projectsOf(config), { ...tools, caches, lease, obstacles })
+  const collector = createCollector(collectorOf(config), { ...tools, journal, lease })
+
+  // What the cloud sees.
+  const authentication = createAuthentication(config.identity, config.api.limits, { clock, log })
+  const resources = createResources(resourcesOf(config), { ...tools, journal, accepted, caches, operator, kubernetes, obstacles })
+  const events = createEvents(usualEvents, { sources: eventSources(caches, resources), observe: metrics.observeEvents, clock, log })
+  const app = createApi(config.api.limits, {
+    routes: [...resources.routes, events.route],
+    authentication,
+    audit: createAudit({ log, clock }),
+    observe: metrics.observeRequest,
+    version,
+    clock,
+    log,
+  })
+  const api = createTlsServer(config.api, { fetch: app.fetch, log })
+
+  // What the site sees.
+  const all = { ...caches, operator }
+  const admin = createPlainServer(config.admin, {
+    fetch: createAdmin({
+      metrics,
+      readiness: [...cacheReadiness(all), { name: 'API', trouble: () => (announced ? undefined : 'not listening yet') }],
+      facts: () => ({ leader: lease.isLeader(), leaseHolder: lease.holder(), version, kubernetes: kubernetes.current }),
+    }).fetch,
+    log,
+  })
+  metrics.read({
+    operations: () => caches.operations.values(),
+    queueDepth: () => executor.depth,
+    caches: all,
+    isLeader: lease.isLeader,
+    subscribers: () => events.subscribers,
+  })
+  let announced = false
+  const announce: Part = {
+    name: 'readiness',
+    async start() {
+      announced = true
+      log.info({ region: config.region.id, version, apiPort: api.port(), adminPort: admin.port() }, 'region is ready')
+    },
+    async stop() {
+      announced = false
+    },
+  }
+
+  // Started left to right, stopped right to left: callers drain first, the Lease is released after the last write.
+  const following = together('caches', Object.values(all))
+  const parts = [admin, following, kubernetes, journal, authentication, lease, projects, executor, collector, events, api, announce]
+  try {
+    await runParts(parts, { stopping, graceMs: config.grace, log })
+  } finally {
+    cluster.close()
+  }
+}
+
+/** Parts that need nothing of each other, started and stopped side by side. */
+function together(name: string, parts: Part[]): Part {
+  return {
+    name,
+    async start(signal) {
+      await Promise.all(parts.map((part) => part.start(signal)))
+    },
+    async stop(deadline) {
+      await Promise.all(parts.map((part) => part.stop(deadline)))
+    },
+  }
+}
+
+function leaseOf({ lease }: AgentConfig) {
+  return { name: lease.name, durationMs: lease.duration, renewDeadlineMs: lease.renewDeadline, retryMs: lease.retryPeriod }
+}
+
+function executorOf({ cluster, operations, databases }: AgentConfig) {
+  const { parallelism, recheck } = operations
+  return { namespace: cluster.namespace, parallelism, recheckMs: recheck, imageRegistry: databases.imageRegistry }
+}
+
+function projectsOf({ cluster, databases, crateOperator, operations }: AgentConfig) {
+  const { scrapeNamespaces, egressPorts, cloudMetadata } = databases
+  const network = { operatorNamespace: crateOperator.namespace, scrapeNamespaces, egressPorts, cloudMetadata }
+  return { namespace: cluster.namespace, network, parallelism: operations.parallelism, recheckMs: operations.recheck }
+}
+
+function collectorOf({ cluster, operations }: AgentConfig) {
+  return { namespace: cluster.namespace, keepMs: operations.retention, keepCount: operations.keep, intervalMs: 60_000 }
+}
+
+function resourcesOf({ region, cluster, crateOperator, databases, operations }: AgentConfig) {
+  const { imageRegistry } = databases
+  return { region, version, crateOperator, namespace: cluster.namespace, imageRegistry, timeouts: operations.timeouts }
+}
