@@ -7,10 +7,10 @@ import type { Timeouts } from '../operations/admission/admission.ts'
 import type { Journal } from '../operations/journal.ts'
 import { hasEnded } from '../operations/operation.ts'
 import type { Caches } from '../region/caches.ts'
-import { createDatabaseViews } from '../region/database-view.ts'
+import { createDatabaseViews, type DatabaseView, type DatabaseViews } from '../region/database-view.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
 import type { OperatorView } from '../region/operator.ts'
-import { createProjectViews } from '../region/project-view.ts'
+import { createProjectViews, type ProjectViews } from '../region/project-view.ts'
 import { operatorStateOf } from '../region/status.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import { databaseRoutes } from './databases.ts'
@@ -46,28 +46,28 @@ export type Resources = {
   projects: ProjectRepresentations
   databases: DatabaseRepresentations
   operations: OperationRepresentations
+  views: { projects: ProjectViews; databases: DatabaseViews }
+  /** How the Crate Operator is: while it does not run, the health of all databases is stale. */
+  operatorState: () => string
+  operator: Cache<OperatorView>
 }
 
 /** Projects, databases, operations and the region, as the API has them. */
 export function createResources(config: RoutesConfig, parts: RoutesParts): Resources {
   const { caches, accepted, operator, clock } = parts
   const { namespace: operatorNamespace, deployment: name } = config.crateOperator
-  const views = createDatabaseViews(caches, { clock })
+  const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
+  const operatorNow = () => operatorStateOf(operator, { namespace: operatorNamespace, name })
   const databases = createDatabaseRepresentations({
     accepted,
-    views,
-    surroundings: () => ({
-      operator: operatorStateOf(operator, { namespace: operatorNamespace, name }),
-      trouble: caches.databases.trouble,
-    }),
+    views: views.databases,
+    surroundings: () => ({ operator: operatorNow(), trouble: caches.databases.trouble }),
   })
   const projects = createProjectRepresentations({
     accepted,
-    views: createProjectViews(caches),
+    views: views.projects,
     // Not those of which only traces are left. Counting makes nothing ready to be sent.
-    databases: (project) =>
-      views.within(namespaceOf(project)).filter(({ object, operations }) => object || operations.some((operation) => !hasEnded(operation)))
-        .length,
+    databases: (project) => views.databases.within(namespaceOf(project)).filter(isThere).length,
   })
   const operations = createOperationRepresentations(({ spec: { target } }) =>
     target.kind === 'database' ? caches.databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) : undefined,
@@ -79,5 +79,9 @@ export function createResources(config: RoutesConfig, parts: RoutesParts): Resou
     ...operationRoutes({ ...parts, operations }),
     ...regionRoutes(config, parts),
   ]
-  return { routes, projects, databases, operations }
+  return { routes, projects, databases, operations, views, operator, operatorState: () => operatorNow().state }
+}
+
+function isThere({ object, operations }: DatabaseView): boolean {
+  return object !== undefined || operations.some((operation) => !hasEnded(operation))
 }

@@ -5,12 +5,15 @@ import type { Prepared } from './prepared.ts'
 /** A resource of the API in an event: what a read would answer now. */
 export type Shown = { metadata: { name: string; namespace?: string }; ref: { project: string; id: string }; bytes: Buffer }
 
+/** What a read would answer of a resource now; undefined when it is gone. */
+export type Present = { ref: Shown['ref']; prepared: Prepared | undefined }
+
 export type ChangesOf = {
   kind: EventSource['kind']
-  /** What there is, and what a read would answer of it. */
-  all(): Iterable<{ ref: Shown['ref']; prepared: Prepared | undefined }>
-  /** Tells of everything that may have changed, and what a read would answer now; undefined for what is gone. */
-  follow(tell: (ref: Shown['ref'], prepared: Prepared | undefined) => void): () => void
+  /** What there is. */
+  all(): Iterable<Present>
+  /** Tells of everything that may have changed. Returns what ends that. */
+  follow(tell: (present: Present) => void): () => void
 }
 
 /**
@@ -26,7 +29,7 @@ export function changesOf({ kind, all, follow }: ChangesOf): EventSource<Shown> 
       subscribe(listener: (change: Change<Shown>) => void) {
         const tags = new Map<string, string>()
         for (const { ref, prepared } of all()) if (prepared) tags.set(keyOf(ref), prepared.etag)
-        return follow((ref, prepared) => {
+        return follow(({ ref, prepared }) => {
           const key = keyOf(ref)
           const before = tags.get(key)
           if (before === prepared?.etag) return
