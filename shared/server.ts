@@ -240,18 +240,24 @@ function createListener(
 function guardStream(response: Response, log: Log): Response {
   if (response.body === null || !response.headers.get('content-type')?.startsWith('text/event-stream')) return response
   const reader = response.body.getReader()
+  let hungUp = false
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
         const { done, value } = await reader.read()
+        if (hungUp) return // the client went while this waited, and its stream is closed already
         if (done) controller.close()
         else controller.enqueue(value)
       } catch (error) {
+        if (hungUp) return
         log.error({ err: error }, 'event stream failed')
         controller.close()
       }
     },
-    cancel: (reason) => reader.cancel(reason),
+    cancel(reason) {
+      hungUp = true
+      return reader.cancel(reason)
+    },
   })
   return new Response(body, { status: response.status, headers: response.headers })
 }

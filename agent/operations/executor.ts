@@ -240,7 +240,13 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
       const { step, done = [] } = operation.status ?? {}
       if (!step) return
       const ended = { name: step.name, startedAt: step.startedAt, endedAt: now(), ...(message !== undefined && { message }) }
-      await record({ step: undefined, done: [...done, ended], attempts: undefined })
+      await record({
+        step: undefined,
+        done: [...done, ended],
+        attempts: undefined,
+        reason: undefined,
+        message: `Step ${step.name} has ended.`,
+      })
     },
   }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Answer, Client } from './client.ts'
 import type { Display } from './display.ts'
 
@@ -43,17 +44,15 @@ async function carryOut(client: Client, display: Display, what: string, method: 
   const watching = new AbortController()
   const events = client.events('/v1/events?kinds=operation', watching.signal)
   const first = events.next() // the stream is open before the request is sent, so that no step is missed
-  const accepted = await expectStatus(
-    client.call(method, path, { body, headers: { 'idempotency-key': `${method} ${path} ${started}` } }),
-    202,
-  )
+  first.catch(() => {}) // it is waited for below, unless the request is refused
+  const accepted = await expectStatus(client.call(method, path, { body, headers: { 'idempotency-key': randomUUID() } }), 202)
   const operation = accepted.body
   display.line(`→ ${what}: ${method} ${path} … 202, ${operation.id}`)
   try {
     const ended = await follow(client, operation.id, events, first, (step) => display.live(`  ${operation.id} ${step}`))
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
-    const { phase, message, action = '' } = ended.status
-    if (phase !== 'Succeeded') throw new Error(`${operation.id} ${phase}: ${message}\n  ${action}`)
+    const { phase, message, cure = '' } = ended
+    if (phase !== 'Succeeded') throw new Error(`${operation.id} ${phase}: ${message}\n  ${cure}`)
     display.line(
       `✔ ${operation.id} Succeeded in ${seconds} s${accepted.body.credentials ? ', passwords were generated and given back once' : ''}`,
     )
@@ -65,7 +64,11 @@ async function carryOut(client: Client, display: Display, what: string, method: 
 /** An operation as the API and its events give it. */
 type OperationNow = {
   id: string
-  status: { phase: string; message?: string; action?: string; step?: { name: string; message?: string }; blockers?: { message: string }[] }
+  phase: string
+  message?: string
+  cure?: string
+  step?: { name: string; message?: string }
+  blockers?: { message: string }[]
 }
 
 async function follow(
@@ -75,7 +78,7 @@ async function follow(
   first: ReturnType<ReturnType<Client['events']>['next']>,
   show: (step: string) => void,
 ): Promise<OperationNow> {
-  const hasEnded = ({ status }: OperationNow) => !['Accepted', 'Applying', 'Waiting'].includes(status.phase)
+  const hasEnded = ({ phase }: OperationNow) => !['Accepted', 'Applying', 'Waiting'].includes(phase)
   let next = first
   for (;;) {
     const { value, done } = await next
@@ -84,7 +87,7 @@ async function follow(
     const told = done || value?.event === 'relist' ? (await client.call('GET', `/v1/operations/${id}`)).body : JSON.parse(value.data).object
     const now = told as OperationNow
     if (now?.id !== id) continue
-    const { phase, step, blockers, message } = now.status
+    const { phase, step, blockers, message } = now
     show([phase, step?.name, blockers?.[0]?.message ?? step?.message ?? message].filter(Boolean).join(' · '))
     if (hasEnded(now)) return now
     if (done) throw new Error(`the event stream ended while ${id} was ${phase}`)
