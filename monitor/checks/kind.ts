@@ -1,5 +1,5 @@
 import type * as z from 'zod'
-import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import type { ApiServer } from './api-server.ts'
 import type { Reason } from './reasons.ts'
 
 /**
@@ -45,8 +45,8 @@ export type SparkplugNodeState = {
 export type CheckContext = {
   /** Aborts at the check's timeout, and when the monitor stops. What is open then is closed, and the check rejects. */
   signal: AbortSignal
-  /** The cluster that the monitor runs in, or whose kubeconfig it was given. */
-  cluster?: Cluster
+  /** The API server of the cluster that the monitor runs in, or whose kubeconfig it was given: `apiServerOf(credentials)`. */
+  apiServer?: ApiServer
   /** The watched edge nodes by `group/node`, or by the name of their resource. Undefined: no such node is watched. */
   sparkplugNode?: (name: string) => SparkplugNodeState | undefined
   /** Unix time in milliseconds; the time of this machine when left out. */

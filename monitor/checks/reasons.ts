@@ -1,4 +1,5 @@
 import type { CheckResult, Measurement } from './kind.ts'
+import { shorten } from './wording.ts'
 
 /** Why a check is not up. A new one is one new row; each becomes a value of a label, so there are few. */
 export const reasons = {
@@ -65,10 +66,15 @@ const codes: Record<string, Reason> = {
   EHOSTDOWN: 'unreachable',
   ENETDOWN: 'unreachable',
   ETIMEDOUT: 'timeout',
+  ETIMEOUT: 'timeout', // how c-ares spells it
   ABORT_ERR: 'timeout',
   ENOTFOUND: 'dns',
   EAI_AGAIN: 'dns',
   ENODATA: 'dns',
+  ESERVFAIL: 'dns',
+  EREFUSED: 'dns',
+  EFORMERR: 'dns',
+  EBADRESP: 'dns',
   EACCES: 'unauthorized', // a Unix socket that this user may not open
   EPERM: 'unauthorized',
   EPROTO: 'tls',
@@ -106,15 +112,4 @@ function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error.name === 'TimeoutError' || error.name === 'AbortError') return 'No answer in time'
   return error.message.replace(/\.$/, '') || ((error as NodeJS.ErrnoException).code ?? error.name)
-}
-
-const longestDetail = 400
-
-/** Text from elsewhere for one line of a detail: without control characters, and cut. */
-export function shorten(text: string, longest: number = longestDetail): string {
-  const plain = text
-    .slice(0, longest * 4)
-    .replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
-    .trim()
-  return plain.length <= longest ? plain : `${plain.slice(0, longest - 1)}…`
 }

@@ -1,4 +1,5 @@
 import { connect as netConnect, type Socket, type TcpSocketConnectOpts } from 'node:net'
+import { createGrowingBuffer } from './growing-buffer.ts'
 import { CheckFailure } from './reasons.ts'
 
 /** Where to connect: a host and a port, or the path of a Unix socket. */
@@ -27,7 +28,8 @@ export function openSocket(endpoint: Endpoint, signal: AbortSignal, options: Par
   })
 }
 
-function asError(reason: unknown): Error {
+/** An abort's reason as the Error that a socket can be destroyed with. */
+export function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason))
 }
 
@@ -41,38 +43,31 @@ export function readSocket(
   { enough, maxBytes = defaultMaxBytes }: { enough?: (read: Buffer) => boolean; maxBytes?: number } = {},
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    // One buffer that doubles: a peer that drips single bytes costs no list of tiny chunks.
-    let held = Buffer.allocUnsafe(0)
-    let size = 0
+    const read = createGrowingBuffer()
     const end = (finish: () => void) => {
       socket.off('data', onData).off('end', onEnd).off('error', onError).off('close', onEnd)
       socket.pause()
       finish()
     }
     const onData = (chunk: Buffer) => {
-      if (size + chunk.length > maxBytes) return end(() => reject(new CheckFailure('too_large', `It sent more than ${maxBytes} bytes.`)))
-      if (size + chunk.length > held.length) {
-        const grown = Buffer.allocUnsafe(Math.max(size + chunk.length, Math.min(maxBytes, held.length * 2)))
-        held.copy(grown, 0, 0, size)
-        held = grown
-      }
-      chunk.copy(held, size)
-      size += chunk.length
+      if (read.size + chunk.length > maxBytes)
+        return end(() => reject(new CheckFailure('too_large', `It sent more than ${maxBytes} bytes. Is this the right service?`)))
+      read.append(chunk)
       try {
-        if (enough?.(held.subarray(0, size))) end(() => resolve(held.subarray(0, size)))
+        if (enough?.(read.view())) end(() => resolve(read.view()))
       } catch (error) {
         end(() => reject(error))
       }
     }
     const onEnd = () =>
       end(() => {
-        if (enough === undefined) resolve(held.subarray(0, size))
+        if (enough === undefined) resolve(read.view())
         else
           reject(
             socket.errored ??
               new CheckFailure(
                 'connection_lost',
-                `It closed the connection after ${size} bytes, before the answer was complete. See its log.`,
+                `It closed the connection after ${read.size} bytes, before the answer was complete. See its log.`,
               ),
           )
       })

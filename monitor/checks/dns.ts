@@ -1,0 +1,79 @@
+import { Resolver } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import * as z from 'zod'
+import { port } from './fields.ts'
+import { checkKind } from './kind.ts'
+import { count, shorten, someOf } from './wording.ts'
+
+const options = z.strictObject({
+  name: z.string().min(1).max(253).describe('Name to resolve.'),
+  type: z.enum(['A', 'AAAA', 'CAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT']).default('A').describe('Type of the records.'),
+  server: z
+    .string()
+    .refine((text) => isIP(text) !== 0, { error: 'must be an IP address' })
+    .optional()
+    .describe('IP address of the name server to ask; without it those of this machine.'),
+  port: port.default(53).describe("The name server's port."),
+  expect: z.array(z.string().min(1)).default([]).describe('Values that must be among the answers.'),
+  minAnswers: z.int().min(1).default(1).describe('Down when there are fewer answers.'),
+})
+
+/** Up when the name server answers with the expected records. The hosts file plays no part. */
+export const dns = checkKind({
+  about: 'Asks a name server for records. Down when there is no answer, the name does not exist, or an expected value is missing.',
+  example: { name: 'shop.example.com', type: 'A', server: '10.96.0.10', expect: ['192.0.2.10'] },
+  options,
+  measures: {
+    skerry_dns_answers: { type: 'gauge', help: 'Records in the answer.' },
+    skerry_dns_query_seconds: { type: 'gauge', help: 'Time until the answer.' },
+  },
+  target: ({ name, server }) => (server === undefined ? name : `${name}@${server}`),
+  async check({ name, type, server, port, expect, minAnswers }, { signal }) {
+    signal.throwIfAborted()
+    const resolver = new Resolver({ timeout: 2000, tries: 3 })
+    if (server !== undefined) resolver.setServers([`${isIP(server) === 6 ? `[${server}]` : server}:${port}`])
+    const onAbort = () => resolver.cancel()
+    signal.addEventListener('abort', onAbort, { once: true })
+    const started = performance.now()
+    try {
+      const values = (await records(resolver, name, type)).map(textOf)
+      const measurements = [
+        { name: 'skerry_dns_answers', value: values.length },
+        { name: 'skerry_dns_query_seconds', value: (performance.now() - started) / 1000 },
+      ]
+      const lacking = expect.filter((wanted) => !values.includes(wanted))
+      if (lacking.length > 0)
+        return {
+          state: 'down',
+          reason: 'unexpected_answer',
+          detail: `${someOf(lacking)} is not among the answers (${someOf(values)}). See the zone, or correct expect.`,
+          measurements,
+        }
+      if (values.length < minAnswers)
+        return {
+          state: 'down',
+          reason: 'unexpected_answer',
+          detail: `${count(values.length, 'answer')}, at least ${minAnswers} are expected. See the zone.`,
+          measurements,
+        }
+      return { state: 'up', detail: `${count(values.length, 'answer')}: ${someOf(values)}.`, measurements }
+    } catch (error) {
+      signal.throwIfAborted()
+      throw error
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
+  },
+})
+
+async function records(resolver: Resolver, name: string, type: string): Promise<unknown[]> {
+  const found: unknown = await resolver.resolve(name, type as 'A')
+  return Array.isArray(found) ? found : [found] // SOA is one record
+}
+
+/** A record as one text, its fields in the order of a zone file. */
+function textOf(record: unknown): string {
+  if (typeof record === 'string') return record
+  if (Array.isArray(record)) return shorten(record.join(''), 1000) // TXT comes in pieces
+  return shorten(Object.values(record as object).join(' '), 1000)
+}

@@ -1,0 +1,127 @@
+import * as z from 'zod'
+import { needApiServer } from './api-server.ts'
+import { parseHealthParts } from './health-parts.ts'
+import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl } from './http-access.ts'
+import type { Answer } from './http-exchange.ts'
+import { type CheckContext, type CheckResult, checkKind, type Measurement } from './kind.ts'
+import { CheckFailure } from './reasons.ts'
+import { count, shorten, someOf } from './wording.ts'
+
+const options = z.strictObject({
+  url: httpUrl
+    .optional()
+    .describe("The API server. Without it, the cluster that the monitor is connected to, with the monitor's own credentials."),
+  hosts: z.boolean().default(true).describe('Whether the hosts (nodes) are looked at; needs the right to list nodes.'),
+  minHostsReady: z.int().min(0).default(1).describe('Down when fewer hosts are ready.'),
+  ...httpFields,
+})
+
+type KubernetesOptions = z.output<typeof options>
+type Get = (path: string, accept?: string) => Promise<Answer>
+
+const version = z.object({ gitVersion: z.string().max(100) })
+const table = z.object({
+  columnDefinitions: z.array(z.object({ name: z.string() })),
+  rows: z.array(z.object({ cells: z.array(z.unknown()) })).default([]),
+})
+
+/** Up when the API server is live and ready and its hosts are. */
+export const kubernetes = checkKind({
+  about:
+    'Asks the API server for `/livez`, `/readyz` and `/version`, and lists the hosts. Down when it is not live or not ready, with the failing parts named, or when fewer than `minHostsReady` hosts are ready. Degraded when some host is not ready.',
+  example: { url: 'https://10.0.0.1:6443', tokenFile: '/etc/skerry/token', caFile: '/etc/skerry/ca.crt' },
+  options,
+  measures: {
+    skerry_kubernetes_info: { type: 'gauge', help: 'Always 1; the version of the API server is its label.', labels: ['version'] },
+    skerry_kubernetes_failing_parts: { type: 'gauge', help: 'Parts that fail, by endpoint.', labels: ['endpoint'] },
+    skerry_kubernetes_hosts: {
+      type: 'gauge',
+      help: 'Hosts by condition: ready, not_ready, and cordoned (counted in the others too).',
+      labels: ['condition'],
+    },
+  },
+  target: ({ url }) => (url === undefined ? 'cluster' : targetOfUrl(url)),
+  async check(options, context) {
+    const get = getter(options, context)
+    const measurements: Measurement[] = []
+    for (const endpoint of ['livez', 'readyz'] as const) {
+      const answer = await get(`/${endpoint}?verbose`)
+      refuseUnauthorized(answer, `/${endpoint}`)
+      const { failed } = parseHealthParts(answer.body.toString('utf8'))
+      measurements.push({ name: 'skerry_kubernetes_failing_parts', labels: { endpoint }, value: failed.length })
+      if (answer.status === 200) continue
+      const what = endpoint === 'livez' ? 'not live' : 'not ready'
+      const parts =
+        failed.length > 0
+          ? `these parts fail: ${someOf(failed)}`
+          : `status ${answer.status}: ${shorten(answer.body.toString('utf8', 0, 300), 100)}`
+      return {
+        state: 'down',
+        reason: endpoint === 'livez' ? 'failing' : 'unavailable',
+        detail: `The API server is ${what}; ${parts}. See its log; where etcd is named, see etcd first.`,
+        measurements,
+      }
+    }
+    const { gitVersion } = jsonOf(await get('/version'), version, { what: '/version' })
+    measurements.push({ name: 'skerry_kubernetes_info', labels: { version: gitVersion }, value: 1 })
+    return options.hosts
+      ? judgeHosts(options, get, gitVersion, measurements)
+      : { state: 'up', detail: `${gitVersion} is live and ready.`, measurements }
+  },
+})
+
+function getter(options: KubernetesOptions, { signal, apiServer }: CheckContext): Get {
+  const { url } = options
+  const maxBytes = 8 * 1024 * 1024
+  if (url === undefined) {
+    const server = needApiServer(apiServer)
+    return (path, accept = '*/*') => server.get(path, { signal, accept, maxBytes })
+  }
+  return async (path, accept = '*/*') => {
+    return ask(options, { url: below(url, path), headers: { Accept: accept }, maxBytes, signal }, { refused: 'returned' })
+  }
+}
+
+function refuseUnauthorized({ status }: Answer, path: string): void {
+  if (status === 401 || status === 403)
+    throw new CheckFailure(
+      'unauthorized',
+      `The API server answered ${status} to ${path}. See whether the token is current; the right to read it comes with the ClusterRole system:public-info-viewer.`,
+    )
+}
+
+async function judgeHosts(
+  { minHostsReady }: KubernetesOptions,
+  get: Get,
+  gitVersion: string,
+  measurements: Measurement[],
+): Promise<CheckResult> {
+  // A table without the objects: some hundred bytes for each host, where the object has ten thousand.
+  const answer = await get('/api/v1/nodes?includeObject=None', 'application/json;as=Table;v=v1;g=meta.k8s.io')
+  if (answer.status === 401 || answer.status === 403)
+    return {
+      state: 'degraded',
+      reason: 'unauthorized',
+      detail: `${gitVersion} is live and ready, but the hosts cannot be seen. Allow "list nodes", or set hosts: false.`,
+      measurements,
+    }
+  const { columnDefinitions, rows } = jsonOf(answer, table, { what: 'the list of nodes' })
+  const [name, status] = ['Name', 'Status'].map((column) => columnDefinitions.findIndex((each) => each.name === column)) as [number, number]
+  if (name === -1 || status === -1)
+    throw new CheckFailure('protocol', 'The list of nodes has no columns Name and Status. Is this a Kubernetes API server?')
+  const hosts = rows.map(({ cells }) => ({ name: String(cells[name]), status: String(cells[status]).split(',') }))
+  const notReady = hosts.filter((host) => !host.status.includes('Ready'))
+  const ready = hosts.length - notReady.length
+  const cordoned = hosts.filter((host) => host.status.includes('SchedulingDisabled')).length
+  for (const [condition, value] of Object.entries({ ready, not_ready: notReady.length, cordoned }))
+    measurements.push({ name: 'skerry_kubernetes_hosts', labels: { condition }, value })
+  const sick =
+    notReady.length === 0
+      ? ''
+      : ` Not ready: ${someOf(notReady.map((host) => host.name))}; see kubectl describe node, and the kubelet there.`
+  const detail = `${gitVersion}, ${ready} of ${count(hosts.length, 'host')} ready.${sick}`
+  if (ready < minHostsReady)
+    return { state: 'down', reason: 'unavailable', detail: `${detail} At least ${minHostsReady} must be.`, measurements }
+  if (notReady.length > 0) return { state: 'degraded', reason: 'partly_unavailable', detail, measurements }
+  return { state: 'up', detail, measurements }
+}

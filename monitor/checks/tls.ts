@@ -1,0 +1,134 @@
+import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import { checkServerIdentity, type PeerCertificate, type TLSSocket, connect as tlsConnect } from 'node:tls'
+import * as z from 'zod'
+import { host, hostAndPort, port } from './fields.ts'
+import { tlsFields, tlsOf } from './http-access.ts'
+import { type CheckResult, checkKind } from './kind.ts'
+import { CheckFailure, reasonOf } from './reasons.ts'
+import { openSocket } from './socket.ts'
+import { count, shorten } from './wording.ts'
+
+const { verify, ...trust } = tlsFields
+
+const options = z.strictObject({
+  host: host.describe('Host name or IP address.'),
+  port: port.default(443).describe('TCP port.'),
+  warnDays: z.number().min(0).default(14).describe('Degraded when a certificate of the chain expires within so many days.'),
+  downDays: z.number().min(0).default(0).describe('Down when a certificate of the chain expires within so many days.'),
+  verify: verify.describe('Whether the chain and the names must be trusted too. false looks at the dates only.'),
+  ...trust,
+})
+
+type TlsCheckOptions = z.output<typeof options>
+type ChainPart = { name: string; from: number; until: number }
+
+/** Up when the handshake succeeds, the chain is trusted for the name, and no certificate in it expires soon. */
+export const tls = checkKind({
+  about:
+    'Makes a TLS handshake and looks at the chain. Down when it is not trusted, not for this name, not valid yet or expired. Degraded when a certificate of it expires within `warnDays`.',
+  example: { host: 'shop.example.com', warnDays: 21 },
+  options,
+  measures: {
+    skerry_tls_certificate_expiry_timestamp_seconds: { type: 'gauge', help: "When the first certificate of the server's chain expires." },
+    skerry_tls_certificate_start_timestamp_seconds: { type: 'gauge', help: "When the server's own certificate becomes valid." },
+    skerry_tls_chain_certificates: { type: 'gauge', help: 'Certificates in the chain, as far as it is known.' },
+    skerry_tls_handshake_seconds: { type: 'gauge', help: 'Time for connection and handshake.' },
+    skerry_tls_info: {
+      type: 'gauge',
+      help: 'Always 1; version and cipher of the connection are its labels.',
+      labels: ['version', 'cipher'],
+    },
+  },
+  target: hostAndPort,
+  async check(options, { signal, now = Date.now }) {
+    const started = performance.now()
+    const tcp = await openSocket(options, signal)
+    try {
+      const socket = await handshake(options, tcp)
+      const seconds = (performance.now() - started) / 1000
+      const chain = chainOf(socket)
+      const [own] = chain
+      if (own === undefined) throw new CheckFailure('tls', 'The server showed no certificate. See its configuration.')
+      const measurements = [
+        { name: 'skerry_tls_certificate_expiry_timestamp_seconds', value: Math.min(...chain.map((part) => part.until)) / 1000 },
+        { name: 'skerry_tls_certificate_start_timestamp_seconds', value: own.from / 1000 },
+        { name: 'skerry_tls_chain_certificates', value: chain.length },
+        { name: 'skerry_tls_handshake_seconds', value: seconds },
+        { name: 'skerry_tls_info', labels: { version: socket.getProtocol() ?? '', cipher: socket.getCipher().name }, value: 1 },
+      ]
+      return { ...judge(options, socket, chain, now()), measurements }
+    } finally {
+      tcp.destroy()
+    }
+  },
+})
+
+function handshake(options: TlsCheckOptions, tcp: import('node:net').Socket): Promise<TLSSocket> {
+  const { secureContext, servername = options.host } = tlsOf(options)
+  return new Promise((resolve, reject) => {
+    // Connected first and judged after: what is wrong with a chain is measured and named, not only refused.
+    const socket = tlsConnect({ socket: tcp, secureContext, rejectUnauthorized: false, ...(isIP(servername) === 0 && { servername }) })
+    socket.on('error', reject)
+    socket.once('secureConnect', () => resolve(socket))
+    // An abort destroys the connection below with its reason; that is the reason here as well.
+    tcp.once('close', () =>
+      reject(tcp.errored ?? new CheckFailure('connection_lost', 'It closed the connection during the handshake. Is this a TLS port?')),
+    )
+  })
+}
+
+function chainOf(socket: TLSSocket): ChainPart[] {
+  const chain: ChainPart[] = []
+  const seen = new Set<string>()
+  let certificate = socket.getPeerCertificate(true)
+  while (certificate?.raw !== undefined && !seen.has(certificate.fingerprint256)) {
+    seen.add(certificate.fingerprint256)
+    const { validFromDate, validToDate } = new X509Certificate(certificate.raw)
+    chain.push({ name: nameOf(certificate), from: validFromDate.getTime(), until: validToDate.getTime() })
+    certificate = certificate.issuerCertificate
+  }
+  return chain
+}
+
+function nameOf({ subject, subjectaltname }: PeerCertificate): string {
+  return shorten(String(subject?.CN ?? subjectaltname?.split(',')[0]?.replace(/^\w+:/, '') ?? 'without a name'), 80)
+}
+
+function judge(
+  options: TlsCheckOptions,
+  socket: TLSSocket,
+  chain: ChainPart[],
+  now: number,
+): Pick<CheckResult, 'state' | 'reason' | 'detail'> {
+  const [first] = [...chain].sort((a, b) => a.until - b.until) as [ChainPart, ...ChainPart[]]
+  const days = Math.floor((first.until - now) / 86_400_000)
+  if (first.until <= now)
+    return { state: 'down', reason: 'tls', detail: `The certificate ${first.name} expired ${count(Math.abs(days), 'day')} ago. Renew it.` }
+  const early = chain.find((part) => part.from > now)
+  if (early)
+    return {
+      state: 'down',
+      reason: 'tls',
+      detail: `The certificate ${early.name} is not valid before ${new Date(early.from).toISOString()}. See the clocks of both machines.`,
+    }
+  if (options.verify) {
+    const fault = distrust(options, socket)
+    if (fault !== undefined) return { state: 'down', reason: 'tls', detail: fault }
+  }
+  const detail = `The certificate ${first.name} expires in ${count(days, 'day')}.`
+  if (days < options.downDays) return { state: 'down', reason: 'expiring', detail: `${detail} Renew it.` }
+  if (days < options.warnDays) return { state: 'degraded', reason: 'expiring', detail: `${detail} Renew it.` }
+  return { state: 'up', detail }
+}
+
+function distrust(options: TlsCheckOptions, socket: TLSSocket): string | undefined {
+  const unnamed = checkServerIdentity(options.serverName ?? options.host, socket.getPeerCertificate())
+  if (unnamed)
+    return `The certificate is not for ${options.serverName ?? options.host}: ${shorten(unnamed.message, 200)}. Issue it for this name, or give serverName.`
+  const fault = socket.authorizationError as Error | string | null
+  // The identity was judged above; with rejectUnauthorized off Node reports it here as well.
+  if (!fault || String(fault).includes('ALTNAME')) return undefined
+  const code = typeof fault === 'string' ? fault : ((fault as NodeJS.ErrnoException).code ?? reasonOf(fault))
+  return `The chain is not trusted (${shorten(code, 80)}). Let the server send the whole chain, or name its authority in caFile.`
+}
