@@ -4,12 +4,13 @@ import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createServingCertificate, type ServingCertificate } from '../certificates.ts'
 import { createHttp } from '../http.ts'
 import type { TestCluster } from '../index.ts'
 import { type Access, clusterAccess } from './access.ts'
 import { type Binaries, findBinaries } from './binaries.ts'
-import { createServingCertificate, createSigningKey, type ServingCertificate } from './certificates.ts'
 import { createDaemons, type Daemon, type Daemons } from './processes.ts'
+import { createSigningKey } from './signing-key.ts'
 
 const startWithinMs = 60_000
 
