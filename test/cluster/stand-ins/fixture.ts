@@ -27,6 +27,8 @@ export type Fixture = {
   /** Resolves once there is no such object. */
   untilGone(kind: StandInKind, key: string): Promise<void>
   list(kind: StandInKind, namespace: string): Promise<KubernetesObject[]>
+  /** The pods of databases in a namespace, without those of backup tools that a real control plane makes. */
+  pods(namespace: string): Promise<KubernetesObject[]>
   /** Resolves with an Event of a namespace once there is one whose message fits. */
   event(namespace: string, message: RegExp): Promise<KubernetesObject>
   stop(): Promise<void>
@@ -146,6 +148,10 @@ export async function startFixture(options: StandInOptions = {}): Promise<Fixtur
         () => cache.get(key) === undefined,
         () => `${kind} ${key} is still there`,
       )
+    },
+    async pods(namespace) {
+      const all = [...(await observer.follow('Pod')).values()].filter(({ metadata }) => metadata.namespace === namespace)
+      return all.filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'cratedb')
     },
     async event(namespace, message) {
       const cache = await observer.follow('Event')

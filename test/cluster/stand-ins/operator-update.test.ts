@@ -25,7 +25,7 @@ describe('the operator stand-in updates a database', () => {
   }
 
   const imagesOf = async (subject: Subject): Promise<string[]> =>
-    (await fixture.list('Pod', subject.namespace)).map(({ spec }) => spec.containers[0].image as string)
+    (await fixture.pods(subject.namespace)).map(({ spec }) => spec.containers[0].image as string)
 
   test('scales up: the steps wait for each other, the nodes come, the result bears the ref of the run', async () => {
     const subject = await fixture.created(await fixture.project(), 'gauge')
@@ -33,7 +33,7 @@ describe('the operator stand-in updates a database', () => {
     assertSucceeded(subject, 'scale')
     assertSucceeded(subject, 'before_cluster_update')
     assertSucceeded(subject, 'after_cluster_update')
-    assert.equal((await fixture.list('Pod', subject.namespace)).length, 3)
+    assert.equal((await fixture.pods(subject.namespace)).length, 3)
     const messages = messagesOf(seen, 'cluster_update.scale')
     assert.equal(messages[0], "Waiting for 'cluster_update/before_cluster_update'.")
     assert.ok(messages.includes('Waiting for nodes data-hot-2 to be present.'), messages.join('\n'))
@@ -46,7 +46,7 @@ describe('the operator stand-in updates a database', () => {
     const subject = await fixture.created(await fixture.project(), 'gauge')
     await subject.run(() => subject.editGroup((group) => Object.assign(group, { replicas: 1 })))
     assertSucceeded(subject, 'scale')
-    assert.equal((await fixture.list('Pod', subject.namespace)).length, 1)
+    assert.equal((await fixture.pods(subject.namespace)).length, 1)
     await fixture.until('PersistentVolumeClaim', `${subject.namespace}/data0-crate-data-hot-gauge-1`, () => true)
   })
 
@@ -99,7 +99,7 @@ describe('the operator stand-in updates a database', () => {
     const subject = await fixture.created(await fixture.project(), 'gauge')
     await subject.run(() => subject.editGroup((group) => Object.assign(group.resources.limits, { cpu: 3, memory: '8Gi' })))
     assertSucceeded(subject, 'after_change_compute')
-    for (const { spec } of await fixture.list('Pod', subject.namespace)) {
+    for (const { spec } of await fixture.pods(subject.namespace)) {
       assert.deepEqual(spec.containers[0].resources.limits, { cpu: '3', memory: '8Gi' })
       assert.ok(spec.containers[0].command.includes('-Cprocessors=3'))
     }
@@ -126,7 +126,7 @@ describe('the operator stand-in updates a database', () => {
     const stuck = await subject.until((object) =>
       (progressIn(object)['cluster_update.expand_volume']?.message ?? '').includes('must support resize'),
     )
-    assert.deepEqual(await fixture.list('Pod', subject.namespace), [])
+    assert.deepEqual(await fixture.pods(subject.namespace), [])
     assert.equal(progressIn(stuck)['cluster_update.expand_volume']?.failure, false)
   })
 
@@ -256,7 +256,7 @@ describe('the operator stand-in updates a database', () => {
       (object) => progressIn(object)['cluster_update.scale']?.message === "Waiting for 'cluster_update/before_cluster_update'.",
     )
     assert.equal(hasEnded(stuck), false)
-    assert.equal((await fixture.list('Pod', subject.namespace)).length, 3)
+    assert.equal((await fixture.pods(subject.namespace)).length, 3)
   })
 
   test('is stuck after a mere label changes during a run', async () => {

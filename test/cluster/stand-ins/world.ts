@@ -13,6 +13,8 @@ import { discoverKinds, type StandInKind, type StandInKinds } from './kinds.ts'
 /** Names an object for a write. */
 export type Named = { namespace?: string | undefined; name: string }
 
+export type JsonPatchOperation = { op: 'replace' | 'remove'; path: string; value?: unknown }
+
 export type WriteOptions = {
   fieldManager: string
   subresource?: 'status' | 'binding'
@@ -37,6 +39,8 @@ export type World = {
   ): Promise<KubernetesObject | undefined>
   /** A JSON merge patch. Undefined when the object is gone. */
   patch(kind: StandInKind, named: Named, body: unknown, options: WriteOptions): Promise<KubernetesObject | undefined>
+  /** The same as a list of JSON patch operations, for what a merge patch cannot say. */
+  patchJson(kind: StandInKind, named: Named, operations: JsonPatchOperation[], options: WriteOptions): Promise<KubernetesObject | undefined>
   /** Deletes it; nothing happens when it is gone or has another uid by now. */
   remove(
     kind: StandInKind,
@@ -71,6 +75,25 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
   function keep(kind: StandInKind, object: KubernetesObject): KubernetesObject {
     followed.get(kind)?.cache.put(object)
     return object
+  }
+
+  async function patchAs(
+    contentType: string,
+    kind: StandInKind,
+    named: Named,
+    body: unknown,
+    { fieldManager, subresource, signal }: WriteOptions,
+  ): Promise<KubernetesObject | undefined> {
+    try {
+      const patched = await request(
+        { method: 'PATCH', path: pathTo(kind, named, subresource), query: { fieldManager }, contentType, body },
+        signal,
+      )
+      return keep(kind, patched)
+    } catch (error) {
+      if (isProblem(error, 'not-found')) return undefined
+      throw error
+    }
   }
 
   const pathTo = (kind: StandInKind, { namespace, name }: Named, subresource?: string) =>
@@ -110,24 +133,8 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
         throw error
       }
     },
-    async patch(kind, named, body, { fieldManager, subresource, signal }) {
-      try {
-        const patched = await request(
-          {
-            method: 'PATCH',
-            path: pathTo(kind, named, subresource),
-            query: { fieldManager },
-            contentType: 'application/merge-patch+json',
-            body,
-          },
-          signal,
-        )
-        return keep(kind, patched)
-      } catch (error) {
-        if (isProblem(error, 'not-found')) return undefined
-        throw error
-      }
-    },
+    patch: (kind, named, body, options) => patchAs('application/merge-patch+json', kind, named, body, options),
+    patchJson: (kind, named, operations, options) => patchAs('application/json-patch+json', kind, named, operations, options),
     async remove(kind, named, { uid, graceSeconds, signal } = {}) {
       const body = {
         apiVersion: 'v1',
@@ -169,7 +176,7 @@ async function connect(testCluster: TestCluster, clock: Clock): Promise<{ cluste
   await writeFile(path.join(directory, 'ca.crt'), testCluster.ca)
   const url = new URL(testCluster.url)
   const cluster = await connectCluster(
-    { serviceAccountDir: directory, serviceHost: url.hostname, servicePort: Number(url.port || 443) },
+    { serviceAccountDir: directory, serviceHost: url.hostname, servicePort: url.port || '443' },
     { clock },
   )
   return { cluster, forget: () => rm(directory, { recursive: true, force: true }) }

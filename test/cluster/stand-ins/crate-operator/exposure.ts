@@ -14,7 +14,8 @@ export function changeExposure(operator: Operator): SubHandler {
       const { metadata, spec } = dataService(object)
       const service = operator.get('Service', object.metadata.namespace ?? '', metadata.name)
       if (service) {
-        const cleared = { externalTrafficPolicy: null, loadBalancerSourceRanges: null, healthCheckNodePort: null }
+        const cleared =
+          exposure === 'traefik' ? { externalTrafficPolicy: null, loadBalancerSourceRanges: null, healthCheckNodePort: null } : {}
         await operator.patch('Service', service, { metadata: { annotations: metadata.annotations }, spec: { ...cleared, ...spec } }, signal)
       } else await operator.ensure('Service', { metadata, spec }, signal)
       schedule(run, {

@@ -2,7 +2,7 @@ import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
 import { refuseTerminatingNamespace } from './create.ts'
 import type { FieldHandler } from './fields.ts'
 import { type Call, type Handler, Refusal, Retry } from './handling.ts'
-import { keyOfDatabase, type Operator } from './operator.ts'
+import { fieldManager, keyOfDatabase, type Operator } from './operator.ts'
 import { afterClusterUpdate, beforeClusterUpdate, reach } from './pauses.ts'
 import { flush, type Run, registerChain, type SubHandler, schedule } from './sub-handlers.ts'
 import { md5 } from './traces.ts'
@@ -122,8 +122,11 @@ async function cleanUp(operator: Operator, call: Call): Promise<void> {
   call.register(scaleBackupMetrics(operator, 'restart_backup_metrics', 1))
 }
 
-/** Empties the name and takes the choice away, by a patch of its own, so that the same snapshot can be asked for again. */
+/** Empties the name and takes the choice away, by a JSON patch of its own, so that the same snapshot can be asked for again. */
 async function resetSnapshot(operator: Operator, { object, signal }: Call): Promise<void> {
-  const restoreSnapshot = { snapshot: '', type: null, tables: null, sections: null, partitions: null }
-  await operator.patch('CrateDB', object, { spec: { cluster: { restoreSnapshot } } }, signal)
+  const path = '/spec/cluster/restoreSnapshot'
+  const present = ['type', 'tables', 'sections', 'partitions'].filter((key) => key in object.spec.cluster.restoreSnapshot)
+  const removals = present.map((key) => ({ op: 'remove' as const, path: `${path}/${key}` }))
+  const reset = { op: 'replace' as const, path: `${path}/snapshot`, value: '' }
+  await operator.world.patchJson('CrateDB', object.metadata, [reset, ...removals], { fieldManager, signal })
 }
