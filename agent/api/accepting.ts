@@ -76,18 +76,22 @@ export function acceptingResponses(unchanged?: z.ZodType): Record<number, Respon
     200: {
       description: unchanged ? `Nothing was to do: the resource as it is. ${done}` : done,
       schema: z.union([...(unchanged ? [unchanged] : []), planSchema, acceptedSchema]),
+      headers: operationHeaders,
     },
     202: {
       description:
         'Durably accepted: the operation as it is at the moment. With `Prefer: wait` it may have ended by now, but not well: see its phase.',
       schema: acceptedSchema,
-      headers: {
-        Location: 'Where the operation is.',
-        'Retry-After': 'When to ask for it again, in seconds; missing when it has ended.',
-        'Preference-Applied': 'That the answer was held back for the end.',
-      },
+      headers: operationHeaders,
     },
   }
+}
+
+/** Headers of the answers about an operation. */
+export const operationHeaders = {
+  Location: 'Where the operation is.',
+  'Retry-After': 'When to ask for it again, in seconds; missing when it has ended.',
+  'Preference-Applied': 'That the answer was held back for the end of the operation.',
 }
 
 /** How soon asking again is worth the while, in seconds. */

@@ -18,7 +18,7 @@ import { databaseId, projectId } from '../resources/identifiers.ts'
 import type { Secrets, Target } from '../resources/kind.ts'
 import { type AcceptingParts, acceptingResponses, carryOut, dryRunQuery } from './accepting.ts'
 import { type ApiContext, checkPreconditions, type Input, json, nextLink, pageQuery, type Route, route } from './http.ts'
-import { etagHeader, linkHeader, listOf } from './projects.ts'
+import { linkHeader, listOf, readResponses } from './projects.ts'
 import { databaseSchema } from './representations/database.ts'
 import type { DatabaseRepresentations, PreparedDatabase } from './representations/databases.ts'
 import { prepare } from './representations/prepared.ts'
@@ -86,7 +86,7 @@ function readRoutes(parts: DatabaseRouteParts): Route[] {
       operationId: 'getDatabase',
       summary: 'A database and how it is',
       scope: 'region:read',
-      responses: () => ({ 200: { description: 'The database.', schema: databaseSchema, headers: etagHeader } }),
+      responses: () => readResponses({ description: 'The database.', schema: databaseSchema }),
       handle(c, { params: { project, database } }) {
         const found = databases.get(project, database)
         if (!found) throw accepted.project(project) ? noSuchDatabase(targetOf({ project, database })) : noSuchProject(project)

@@ -4,7 +4,7 @@ import { isProblem, Problem } from '../../shared/errors.ts'
 import type { Journal } from '../operations/journal.ts'
 import { type Operation, phaseOf, phases } from '../operations/operation.ts'
 import { databaseId, projectId } from '../resources/identifiers.ts'
-import { operationAnswer, whenEnded } from './accepting.ts'
+import { operationAnswer, operationHeaders, whenEnded } from './accepting.ts'
 import { json, nextLink, pageOf, pageQuery, type Route, requireScope, route } from './http.ts'
 import { linkHeader } from './projects.ts'
 import { operationSchema } from './representations/operation.ts'
@@ -102,8 +102,8 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
       scope: 'region:read',
       params,
       responses: () => ({
-        200: { description: 'With `Prefer: wait`: it has ended.', schema: operationSchema },
-        202: { description: 'Its end was asked for.', schema: operationSchema },
+        200: { description: 'With `Prefer: wait`: it has ended.', schema: operationSchema, headers: operationHeaders },
+        202: { description: 'Its end was asked for.', schema: operationSchema, headers: operationHeaders },
       }),
       async handle(c, { params, waitSeconds }) {
         const { spec, metadata } = operationOf(journal, params.operation)

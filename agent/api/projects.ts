@@ -3,7 +3,7 @@ import { admitDeleteProject, admitPatchProject, admitPutProject, noSuchProject }
 import { projectId } from '../resources/identifiers.ts'
 import { type ProjectSpec, projectSpec } from '../resources/project.ts'
 import { type AcceptingParts, acceptingResponses, carryOut, dryRunQuery, flag } from './accepting.ts'
-import { type ApiContext, checkPreconditions, json, nextLink, pageQuery, type Route, route } from './http.ts'
+import { type ApiContext, checkPreconditions, json, nextLink, pageQuery, type ResponseDoc, type Route, route } from './http.ts'
 import { type ProjectRepresentations, projectSchema } from './representations/project.ts'
 
 const params = z.strictObject({ project: projectId.describe('Id of the project').meta({ example: 'harbour' }) })
@@ -52,7 +52,7 @@ export function projectRoutes(parts: ProjectRouteParts): Route[] {
       operationId: 'getProject',
       summary: 'A project and how it is',
       scope: 'region:read',
-      responses: () => ({ 200: { description: 'The project.', schema: projectSchema, headers: etagHeader } }),
+      responses: () => readResponses({ description: 'The project.', schema: projectSchema }),
       handle(c, { params: { project } }) {
         const found = projects.get(project)
         if (!found) throw noSuchProject(project)
@@ -126,6 +126,13 @@ export function listOf(item: z.ZodType) {
   return z.object({ items: z.array(item), next: z.string().optional().describe('The cursor of the next page; missing on the last one') })
 }
 
-/** Headers of lists and of single resources. */
+/** Headers of lists. */
 export const linkHeader = { Link: 'The next page (`rel="next"`), if there is one.' }
-export const etagHeader = { ETag: 'For If-Match and If-None-Match.' }
+
+/** What the read of a single resource is answered with. */
+export function readResponses(found: ResponseDoc): Record<number, ResponseDoc> {
+  return {
+    200: { ...found, headers: { ETag: 'For If-Match and If-None-Match.' } },
+    304: { description: 'It is still the version that If-None-Match names.', headers: { ETag: 'Of that version.' } },
+  }
+}

@@ -4,7 +4,7 @@ import type { Caches } from '../region/caches.ts'
 import type { OperatorView } from '../region/operator.ts'
 import { capacityOf, hostsOf, operatorStateOf, storageClassesOf } from '../region/status.ts'
 import { json, type Route, route } from './http.ts'
-import { etagHeader } from './projects.ts'
+import { readResponses } from './projects.ts'
 import { createMemo, type Prepared, prepareDocument } from './representations/prepared.ts'
 
 const amounts = { cpu: z.number().describe('Cores'), memory: z.string().meta({ example: '96Gi' }) }
@@ -112,7 +112,7 @@ export function regionRoutes(
       tag: 'Region',
       summary: 'What the region is, and what of it is taken',
       scope: 'region:read',
-      responses: () => ({ 200: { description: 'The region.', schema: regionSchema, headers: etagHeader } }),
+      responses: () => readResponses({ description: 'The region.', schema: regionSchema }),
       handle(c) {
         const { nodes, storageClasses, databases, projects } = caches
         const versions = [nodes, storageClasses, databases, projects, operator].map((cache) => cache.version)

@@ -27,7 +27,7 @@ function shown({ kind, metadata, status: _status, apiVersion: _apiVersion, ...re
 
 function compare(path: string, from: unknown, to: unknown, found: Difference[]): void {
   if (from === to) return
-  const alike = isBranch(from) && isBranch(to) && Array.isArray(from) === Array.isArray(to)
+  const alike = isObject(from) && isObject(to) && Array.isArray(from) === Array.isArray(to)
   // A branch that comes or goes is told leaf by leaf, so that every path names one value.
   const comesOrGoes = (from === undefined && isBranch(to)) || (to === undefined && isBranch(from))
   if (alike || comesOrGoes) compareMembers(path, (from ?? {}) as object, (to ?? {}) as object, found)
@@ -41,9 +41,13 @@ function compareMembers(path: string, from: object, to: object, found: Differenc
   }
 }
 
-/** An object or list with something in it; an empty one is a value like any other. */
-function isBranch(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && Object.keys(value).length > 0
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+/** An object or list with something in it; that an empty one comes or goes is told like any other value. */
+function isBranch(value: unknown): boolean {
+  return isObject(value) && Object.keys(value).length > 0
 }
 
 function mask(difference: Difference): Difference {

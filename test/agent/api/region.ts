@@ -1,0 +1,199 @@
+import { createApi } from '../../../agent/api/app.ts'
+import type { AuditRecord } from '../../../agent/api/audit.ts'
+import { type Scope, scopes } from '../../../agent/api/http.ts'
+import { limitsConfig } from '../../../agent/api/limits.ts'
+import { createResources, type Resources } from '../../../agent/api/resources.ts'
+import { createAcceptedState } from '../../../agent/operations/accepted.ts'
+import { createJournal, type Journal } from '../../../agent/operations/journal.ts'
+import { type Caches, createCaches } from '../../../agent/region/caches.ts'
+import type { Obstacles } from '../../../agent/region/obstacles/index.ts'
+import { createOperatorCache } from '../../../agent/region/operator.ts'
+import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
+import { databaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
+import { desiredSecrets } from '../../../agent/resources/database-secrets.ts'
+import { desiredProject, projectSpec } from '../../../agent/resources/project.ts'
+import { systemClock } from '../../../shared/clock.ts'
+import { applyObject } from '../../../shared/kubernetes/apply.ts'
+import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
+import { createLog } from '../../../shared/log.ts'
+import { connectTo, definitions, install, installObject } from '../../cluster/connected.ts'
+import { startCluster } from '../../cluster/index.ts'
+import { type Conformance, createConformance } from './conforms.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: a test looks into what it got
+export type Answered = { status: number; headers: Headers; body: any; text: string }
+export type Call = (method: string, path: string, given?: { body?: unknown; headers?: Record<string, string> }) => Promise<Answered>
+
+export const namespace = 'skerry'
+export const operatorAt = { namespace: 'crate-operator', deployment: 'crate-operator' }
+const log = createLog({ level: process.env.TEST_LOG === undefined ? 'fatal' : 'debug', name: 'test' })
+
+/** The API over a cluster, called without a network. Every answer is held against the OpenAPI document. */
+export type Api = {
+  call: Call
+  resources: Resources
+  records: AuditRecord[]
+  conformance: Conformance
+  as(granted: readonly Scope[]): Call
+}
+
+export function createApiOver(
+  parts: { cluster: Cluster; caches: Caches; journal: Journal; obstacles: Pick<Obstacles, 'of'> },
+  operator: ReturnType<typeof createOperatorCache>,
+): Api {
+  const minutes = (count: number) => count * 60_000
+  const resources = createResources(
+    {
+      region: { id: 'harbour-1', name: 'Harbour' },
+      version: '0.0.0',
+      namespace,
+      crateOperator: operatorAt,
+      imageRegistry: 'crate',
+      timeouts: { create: minutes(45), change: minutes(360), delete: minutes(60), restore: minutes(1440), password: minutes(30) },
+    },
+    { ...parts, accepted: createAcceptedState(parts), operator, kubernetes: { current: 'v1.35.0' }, clock: systemClock },
+  )
+  const conformance = createConformance(resources.routes)
+  const records: AuditRecord[] = []
+
+  function as(granted: readonly Scope[]): Call {
+    const app = createApi(limitsConfig.parse({ requestsPerSecond: 1e6, burst: 1e6 }), {
+      routes: resources.routes,
+      authentication: { identify: () => ({ name: 'cloud', scopes: new Set(granted) }) },
+      audit: { record: (record) => void records.push(record) },
+      observe: () => {},
+      version: '0.0.0',
+      clock: systemClock,
+      log,
+    })
+    return async (method, path, { body, headers = {} } = {}) => {
+      const contentType = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
+      const response = await app.request(path, {
+        method,
+        headers: { ...(body !== undefined && { 'content-type': contentType }), ...headers },
+        ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      })
+      const text = await response.text()
+      conformance.check(method, path, response, text)
+      return { status: response.status, headers: response.headers, text, body: text === '' ? undefined : JSON.parse(text) }
+    }
+  }
+
+  return { call: as(scopes), resources, records, conformance, as }
+}
+
+/** A region in which nobody acts: what is accepted stays as it is, and what stands was put there by the test. */
+export type QuietRegion = Api & {
+  admin: Cluster
+  caches: Caches
+  journal: Journal
+  obstacles: { of: Obstacles['of'] }
+  /** A project that is ready, with its namespace. */
+  standProject(given: Record<string, unknown> & { id: string }): Promise<KubernetesObject>
+  /** A database that the Crate Operator made and that is fine, with its Secrets. */
+  standDatabase(project: string, given: Record<string, unknown> & { id: string }): Promise<KubernetesObject>
+  /** Merges a change into a CrateDB, as the operator does. */
+  operatorWrites(project: string, id: string, change: object): Promise<KubernetesObject>
+  /** Applies an object, its status too, and waits until the caches have it. */
+  stand(object: KubernetesObject): Promise<KubernetesObject>
+  /** Ends everything that is accepted, as somebody else would. */
+  end(operation: string, status: Record<string, unknown>): Promise<void>
+  close(): Promise<void>
+}
+
+export async function startQuietRegion(): Promise<QuietRegion> {
+  const cluster = await startCluster()
+  const admin = await connectTo(cluster)
+  await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  await install(admin, [...definitions.skerry, ...definitions.crateDB])
+  const tools = { cluster: admin, clock: systemClock, log }
+  const caches = createCaches({ namespace }, tools)
+  const operator = createOperatorCache({ namespace: operatorAt.namespace, name: operatorAt.deployment }, tools)
+  const journal = createJournal({ namespace }, { cluster: admin, operations: caches.operations, clock: systemClock })
+  const obstacles: { of: Obstacles['of'] } = { of: async () => [] }
+  const api = createApiOver({ cluster: admin, caches, journal, obstacles: { of: (target) => obstacles.of(target) } }, operator)
+  const parts = [...Object.values(caches), operator]
+  await Promise.all(parts.map((part) => part.start(new AbortController().signal)))
+  await journal.start(new AbortController().signal)
+
+  async function stand({ status, ...object }: KubernetesObject): Promise<KubernetesObject> {
+    const given = object as KubernetesObject
+    let applied = await applyObject(admin, given, { fieldManager: 'skerry-agent', force: true })
+    if (status !== undefined) {
+      const path = `${pathOfObject(given)}/status`
+      applied = await admin.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body: { status } })
+    }
+    if (given.kind === 'CrateDB') caches.databases.put(applied)
+    if (given.kind === 'Project') caches.projects.put(applied)
+    return applied
+  }
+
+  async function operatorWrites(project: string, id: string, body: object): Promise<KubernetesObject> {
+    const path = pathOf(kinds.CrateDB, `project-${project}`, id)
+    const written = await admin.request<KubernetesObject>({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body })
+    caches.databases.put(written)
+    return written
+  }
+
+  return {
+    ...api,
+    admin,
+    caches,
+    journal,
+    obstacles,
+    stand,
+    async standProject(given) {
+      const conditions = [{ type: 'Ready', status: 'True', reason: 'Ready', message: 'Ready.', lastTransitionTime: '2026-01-31T12:00:00Z' }]
+      await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: `project-${given.id}` } })
+      return stand({
+        ...desiredProject(projectSpec.parse(given)),
+        status: { conditions, namespace: `project-${given.id}`, usage: { databases: 0 } },
+      })
+    },
+    async standDatabase(project, given) {
+      const target = { kind: 'database' as const, project, database: given.id }
+      const { spec, secrets } = splitSecrets(databaseSpec.parse({ ...usualDatabase, ...given }))
+      for (const secret of desiredSecrets(target, spec, secrets)) await stand(secret)
+      const made = await stand(desiredCrateDB(target, spec, { imageRegistry: 'crate' }))
+      const annotations = { 'operator.cloud.crate.io/last': JSON.stringify({ spec: made.spec }) }
+      const status = { 'cluster_create/bootstrap': { success: true, ref: 'a' }, crateDBStatus: { health: 'GREEN' } }
+      return operatorWrites(project, given.id, { metadata: { annotations }, status })
+    },
+    operatorWrites,
+    async end(operation, status) {
+      const present = journal.get(operation)
+      if (!present) throw new Error(`no operation ${operation}`)
+      const path = `${pathOfObject(present)}/status`
+      const ended = { startedAt: '2026-01-31T12:00:00.000Z', endedAt: '2026-01-31T12:00:01.000Z', ...status }
+      caches.operations.put(
+        await admin.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body: { status: ended } }),
+      )
+    },
+    async close() {
+      await Promise.all(parts.map((part) => part.stop(0)))
+      admin.close()
+      await cluster.stop()
+    },
+  }
+}
+
+export const usualNodes = { count: 3, cpu: 2, memory: '4Gi', disk: { count: 1, size: '64Gi', storageClass: 'crate-premium' } }
+
+/** A database that nothing is wrong with. */
+export const usualDatabase = {
+  version: '5.10.1',
+  nodes: usualNodes,
+  users: [{ name: 'harbourmaster', password: 'correct horse battery' }],
+  allowedCIDRs: ['10.20.0.0/16'],
+}
+
+/** Two classes: volumes of the first can grow. */
+export const storageClasses: KubernetesObject[] = ['crate-premium', 'crate-rigid'].map((name) => ({
+  apiVersion: 'storage.k8s.io/v1',
+  kind: 'StorageClass',
+  metadata: { name },
+  provisioner: 'example.org/disks',
+  allowVolumeExpansion: name === 'crate-premium',
+  reclaimPolicy: 'Delete',
+}))
