@@ -66,6 +66,7 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
       description:
         'With `since=N` it is the ledger: what came after N, in order, without gaps, each entry chained to the one before by its hash. After an outage nothing is missed; entries that are no longer kept are answered with 410, which names the oldest one.',
       scope: 'region:read',
+      problems: ['gone'],
       query,
       responses: () => ({ 200: { description: 'A page of operations.', schema: listSchema, headers: linkHeader } }),
       handle(c, { query }) {
@@ -87,6 +88,7 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
       tag: 'Operations',
       summary: 'An operation and how far it has come',
       scope: 'region:read',
+      problems: ['gone'],
       params,
       responses: () => ({ 200: { description: 'The operation.', schema: operationSchema } }),
       handle: (c, { params }) => json(c, 200, operations.of(operationOf(journal, params.operation)).bytes),
@@ -100,6 +102,7 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
       description:
         'What was begun goes on in the cluster; nothing more is begun. Needs `projects:write` for one about a project and `databases:write` for one about a database.',
       scope: 'region:read',
+      problems: ['ended', 'gone'],
       params,
       responses: () => ({
         200: { description: 'With `Prefer: wait`: it has ended.', schema: operationSchema, headers: operationHeaders },

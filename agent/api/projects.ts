@@ -105,6 +105,7 @@ export function projectRoutes(parts: ProjectRouteParts): Route[] {
       description:
         'Refused while it is protected, and while it has databases unless `cascade=true`; protected databases are never taken along.',
       scope: 'projects:write',
+      problems: ['not-empty'],
       query: z.strictObject({
         ...dryRunQuery,
         cascade: flag('Deletes its databases first', false),

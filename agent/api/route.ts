@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { type Fault, Problem } from '../../shared/errors.ts'
+import { type Fault, Problem, type ProblemType } from '../../shared/errors.ts'
 import { hasBody, invalidFields, type MergePatch, mediaTypes, type ReadBody, readBody, validateBody, validatePatch } from './body.ts'
 import type { ApiContext, Scope } from './http.ts'
 import { validateParams, validateQuery } from './parameters.ts'
@@ -37,6 +37,8 @@ export type RouteDoc = {
   patch?: z.ZodType
   /** An example of the body. */
   example?: unknown
+  /** Problems that it may answer with besides those that every route of its kind may. */
+  problems?: readonly ProblemType[]
   /** By status. A function, because nobody needs the schemas before somebody asks for the document. */
   responses: () => Record<number, ResponseDoc>
 }

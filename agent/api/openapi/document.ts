@@ -103,7 +103,7 @@ const onWrite: ProblemType[] = [
   'quota-exceeded',
   'unsupported-edit',
   'protected',
-  'not-empty',
+  'wrong-state',
   'cluster-error',
   'cluster-unreachable',
   'deadline-exceeded',
@@ -176,6 +176,7 @@ function problemResponses(doc: RouteDoc): Record<string, unknown> {
     ...(doc.body || doc.patch ? withBody : []),
     ...(doc.method === 'GET' ? [] : onWrite),
     ...(doc.params ? (['not-found'] as const) : []),
+    ...(doc.problems ?? []),
   ]
   const described: Record<string, unknown> = {}
   for (const status of new Set(types.map((type) => problems[type].status)).values()) {
