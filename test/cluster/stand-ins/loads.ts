@@ -8,6 +8,8 @@ export type Loads = {
   nodeOf(pod: KubernetesObject): string | undefined
   /** Takes a pod as being on a node from now on. */
   assume(pod: KubernetesObject, node: string): void
+  /** Takes that back: it could not be bound. */
+  release(pod: KubernetesObject): void
   /** The keys of the pods on a node. */
   podsOn(node: string): string[]
   stop(): void
@@ -58,6 +60,7 @@ export function trackLoads(pods: Cache<KubernetesObject>): Loads {
     of: (node) => totals.get(node) ?? { cpu: 0, memory: 0, pods: 0 },
     nodeOf: (pod) => places.get(keyOf(pod.metadata))?.node,
     assume: (pod, node) => put(keyOf(pod.metadata), pod, node),
+    release: (pod) => take(keyOf(pod.metadata)),
     podsOn: (node) => [...(nodes.get(node)?.keys() ?? [])],
     stop,
   }

@@ -30,7 +30,10 @@ describe('the operator stand-in goes wrong', () => {
     receiver.listen(0, '127.0.0.1')
     await once(receiver, 'listening')
     const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/operator`
-    fixture = await startFixture({ nodes: 3, operator: { webhook: { url, username: 'operator', password: 'webhook-password' } } })
+    fixture = await startFixture({
+      nodes: 3,
+      operator: { webhook: { url, username: 'operator', password: 'webhook-password' }, cronJobDelayMs: 300 },
+    })
   })
   after(async () => {
     await fixture.stop()
@@ -245,4 +248,53 @@ describe('the operator stand-in goes wrong', () => {
     )
     faults().webhooks({})
   })
+
+  test('sends webhooks late: the operation is over by then', async () => {
+    const subject = await fixture.created(await fixture.project(), 'gauge')
+    faults().webhooks({ delayMs: 250 })
+    await subject.run(() => subject.editGroup(grow))
+    assert.deepEqual(
+      posted.filter(({ namespace, event }) => namespace === subject.namespace && event === 'scale'),
+      [],
+    )
+    await webhooks(subject, 1, ({ event }) => event === 'scale')
+    faults().webhooks({})
+  })
+
+  test('brings the CronJob back a while after an upgrade, not with its end', async () => {
+    const subject = await fixture.created(await fixture.project(), 'gauge')
+    await subject.run(() => subject.edit({ spec: { cluster: { version: '5.10.2' } } }))
+    const cronJob = `${subject.namespace}/create-snapshot-gauge`
+    await fixture.until('CronJob', cronJob, ({ spec }) => spec.suspend === false)
+    await subject.until(({ status }) => status.delay_cronjob === false)
+  })
+})
+
+test('the operator stand-in fails a step that takes longer than its limit', async (t) => {
+  const fixture = await startFixture({ operator: { limitMs: 1_500 } })
+  t.after(() => fixture.stop())
+  const subject = await fixture.created(await fixture.project(), 'gauge')
+  fixture.standIns.kubelet.setFaults('crate-data-hot-gauge-2', { neverReady: true })
+  const seen = await subject.run(async () => {
+    await subject.editGroup((group) => Object.assign(group, { replicas: 3 }))
+  })
+  const failed = seen.map((object) => progressIn(object)['cluster_update.scale']).find((progress) => progress?.failure)
+  assert.match(failed?.message ?? '', /^ScaleSubHandler\.handle has timed out after \d+ s\.$/)
+  assert.equal(subject.now().status['cluster_update/scale'], undefined)
+})
+
+test('the stand-ins go on while the API server fails now and then', async (t) => {
+  const fixture = await startFixture()
+  t.after(() => fixture.stop())
+  if (!fixture.cluster.faults) return t.skip('only the embedded API server can be made to fail')
+  const namespace = await fixture.project()
+  const subject = await fixture.create(namespace, 'gauge', () => {
+    fixture.cluster.faults?.set({ errorRate: 0.1, lostAnswerRate: 0.1, conflictRate: 0.1 })
+  })
+  t.after(() => fixture.cluster.faults?.clear())
+  await subject.until((object) => hasEnded(object) && object.status?.crateDBStatus?.health === 'GREEN')
+  fixture.cluster.faults.dropWatches()
+  fixture.cluster.faults.clear()
+  await subject.run(() => subject.editGroup((group) => Object.assign(group, { replicas: 3 })))
+  assert.equal(subject.now().status['cluster_update/scale'].success, true)
 })

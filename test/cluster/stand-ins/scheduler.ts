@@ -38,7 +38,13 @@ export async function runScheduler(
         return refuse(pod, decision.message, signal)
       }
       loads.assume(pod, decision.node)
-      await bind(pod, decision.node, signal)
+      try {
+        await bind(pod, decision.node, signal)
+      } catch (error) {
+        // If it was bound all the same, the watch tells.
+        if (!pods.get(key)?.spec.nodeName) loads.release(pod)
+        throw error
+      }
     },
     { name: 'scheduler', clock: world.clock, log: world.log, concurrency: 1 },
   )

@@ -57,6 +57,7 @@ export function createCycles(operator: Operator, handlers: Handlers, queue: () =
     if (memory.wakeAt !== undefined && memory.wakeAt <= now) {
       memory.wakeAt = undefined
       wake(memory, 'later')
+      if (options.limitMs !== undefined) wake(memory, 'change')
     }
     if (now < memory.notBefore) return queue().addAfter(key, memory.notBefore - now)
     try {
@@ -100,7 +101,9 @@ export function createCycles(operator: Operator, handlers: Handlers, queue: () =
         if (typeof error.until === 'string') postEvent(operator, object, 'Error', `Handler '${id}' failed temporarily: ${error.message}`)
       },
     })
-    if ([...memory.asleep.values()].includes('later')) {
+    // With a limit set, what waits for a change is looked at now and then as well: the limit must not wait for one.
+    const waits = [...memory.asleep.values()]
+    if (waits.includes('later') || (options.limitMs !== undefined && waits.includes('change'))) {
       memory.wakeAt ??= world.clock.monotonic() + laterMs
       queue().addAfter(key, laterMs)
     }

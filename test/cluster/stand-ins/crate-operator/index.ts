@@ -188,7 +188,7 @@ function run(operator: Operator, cacheOf: (kind: StandInKind) => Cache<Kubernete
       queue.add(key)
       healthQueue.addAfter(key, options.healthMs)
     }),
-    ...(['Pod', 'StatefulSet', 'PersistentVolumeClaim', 'CronJob', 'Job', 'Service'] as const).map((kind) =>
+    ...(['Pod', 'StatefulSet', 'PersistentVolumeClaim', 'CronJob', 'Job', 'Service', 'Secret'] as const).map((kind) =>
       cacheOf(kind).subscribe(({ object }) => {
         const key = databaseKey(object)
         if (key !== undefined) poke(key)
