@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
-import { Problem } from '../../shared/errors.ts'
+import { isProblem, Problem } from '../../shared/errors.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds } from '../../shared/kubernetes/objects.ts'
@@ -69,6 +69,8 @@ export function createProjectController(config: ProjectControllerConfig, parts: 
       return await reconcile(id, signal)
     } catch (error) {
       if (!lease.isLeader()) return undefined // it is for the next leader to try again
+      // Somebody else wrote what was to be written, and the cache will soon have it.
+      if (isProblem(error, 'conflict')) return Math.ceil(50 + Math.random() * 200)
       throw error
     }
   }
