@@ -45,7 +45,7 @@ export type AcceptRequest = {
 export type Accepted =
   /** Written by this call. */
   | { outcome: 'accepted'; operation: Operation }
-  /** The same request was accepted before: by its idempotency key, or it is the newest one of its target and has not ended. */
+  /** The same request was accepted before: by its idempotency key, or without one it is the newest of its target and has not ended. */
   | { outcome: 'repeated'; operation: Operation }
   | { outcome: 'unchanged' }
 

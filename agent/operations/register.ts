@@ -13,8 +13,8 @@ export type Register = {
   unended(key: string): Operation[]
   unendedTargets(): Target[]
   /**
-   * The operation that a request repeats: the one with its idempotency key, or the newest of its target that has not ended
-   * if that is the very same request.
+   * The operation that a request repeats: the one with its idempotency key, or, for a request without one, the newest of its
+   * target that has not ended if that is the very same request.
    * @throws Problem `idempotency-key-reused` when the key belongs to another request
    */
   repeatOf(request: { requestedBy: string; idempotencyKey?: string | undefined }, fingerprint: string): Operation | undefined
@@ -73,7 +73,8 @@ export function createRegister(operations: Cache<Operation>): Register {
           'idempotency-key-reused',
           `The key was used for operation ${keyed.metadata.name}, which asked for something else.`,
         )
-      if (keyed) return keyed
+      // Whoever gives keys says with them what is the same request and what is another one.
+      if (keyed || idempotencyKey !== undefined) return keyed
       const same = byFingerprint.get(fingerprint)
       const newest = same && unended(targetKey(same.spec.target)).at(-1)
       return newest?.spec.fingerprint === fingerprint ? newest : undefined

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { User } from './core.ts'
 import { aggregatedList, aggregatedType, coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
@@ -38,6 +38,7 @@ export class ApiServer {
   readonly #watches: Watches
   readonly #faults: FaultPlan
   readonly #server: Server
+  readonly #sockets = new Set<Socket>()
   #address: AddressInfo | undefined
 
   constructor(services: Services, watches: Watches, faults: FaultPlan, tls: { key: string; cert: string }) {
@@ -49,6 +50,10 @@ export class ApiServer {
     this.#server.keepAliveTimeout = 0
     this.#server.requestTimeout = 0
     this.#server.on('tlsClientError', () => {})
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
   }
 
   /** Listens on loopback; on the port it had before when it listened once. Returns the port. */
@@ -69,7 +74,8 @@ export class ApiServer {
   async close(): Promise<void> {
     if (!this.#server.listening) return
     const closed = new Promise((resolve) => this.#server.close(resolve))
-    this.#server.closeAllConnections()
+    // Not `closeAllConnections`: it does not know those whose TLS handshake is under way, and they would be waited for.
+    for (const socket of this.#sockets) socket.destroy()
     await closed
   }
 
