@@ -22,7 +22,7 @@ export function differenceOf(before: KubernetesObject | undefined, after: Kubern
 function shown({ kind, metadata, status: _status, apiVersion: _apiVersion, ...rest }: KubernetesObject): Record<string, unknown> {
   const hidden = kind === 'Secret' ? [...bookkeeping, 'annotations'] : bookkeeping
   const kept = Object.entries(metadata).filter(([name]) => !hidden.includes(name) && name !== 'name' && name !== 'namespace')
-  return { metadata: Object.fromEntries(kept), ...rest }
+  return { ...(kept.length > 0 && { metadata: Object.fromEntries(kept) }), ...rest }
 }
 
 function compare(path: string, from: unknown, to: unknown, found: Difference[]): void {
