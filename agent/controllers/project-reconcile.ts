@@ -26,7 +26,7 @@ export type ReconcilerParts = {
 }
 
 /** Looks at one project and does what there is to do. Resolves with when to look again, in milliseconds. */
-export type Reconcile = (id: string, signal: AbortSignal) => Promise<number | undefined>
+export type Reconcile = (id: string) => Promise<number | undefined>
 
 export function createReconciler(config: ProjectControllerConfig, parts: ReconcilerParts): Reconcile {
   const { cluster, caches, managed, pullSecrets, obstacles, mustLead, clock, log } = parts

@@ -50,8 +50,11 @@ const retry = { baseMs: 500, capMs: 60_000 }
 export function createProjectController(config: ProjectControllerConfig, parts: ProjectControllerParts): ProjectController {
   const { caches, cluster, clock, lease, log: parentLog } = parts
   const log = parentLog.child({ controller: 'projects' })
+  let stopping = false
+  const acts = () => lease.isLeader() && !stopping
+  /** Called before each write, so that a stop, or the loss of the Lease, takes effect between two of them. */
   const mustLead = () => {
-    if (!lease.isLeader()) throw new Problem('not-ready', 'The Lease is no longer held.')
+    if (!acts()) throw new Problem('not-ready', 'The Lease is no longer held.')
   }
   const managed = createManagedObjects({ cluster, clock, log, mustLead })
   const pullSecrets: Cache<KubernetesObject> = createCache(
@@ -63,12 +66,12 @@ export function createProjectController(config: ProjectControllerConfig, parts: 
   const queue = createQueue({ name: 'projects', parallelism: config.parallelism, retry }, handle, { clock, log })
   const subscriptions: (() => void)[] = []
 
-  async function handle(id: string, signal: AbortSignal): Promise<number | undefined> {
-    if (!lease.isLeader()) return undefined
+  async function handle(id: string): Promise<number | undefined> {
+    if (!acts()) return undefined
     try {
-      return await reconcile(id, signal)
+      return await reconcile(id)
     } catch (error) {
-      if (!lease.isLeader()) return undefined // it is for the next leader to try again
+      if (!acts()) return undefined // it is for the next leader to try again
       // Somebody else wrote what was to be written, and the cache will soon have it.
       if (isProblem(error, 'conflict')) return Math.ceil(50 + Math.random() * 200)
       throw error
@@ -107,6 +110,7 @@ export function createProjectController(config: ProjectControllerConfig, parts: 
       addAll()
     },
     async stop(deadline) {
+      stopping = true
       for (const unsubscribe of subscriptions) unsubscribe()
       await queue.stop(deadline)
       await Promise.all([managed.stop(deadline), pullSecrets.stop(deadline)])

@@ -141,7 +141,12 @@ function cores(amounts: (number | string | undefined)[]): number {
 }
 
 function bytes(amounts: { size: string | undefined; times?: number }[]): string {
-  return formatBytes(amounts.reduce((sum, { size, times = 1 }) => sum + (parseBytes(size ?? '') ?? 0n) * BigInt(times), 0n))
+  return formatBytes(amounts.reduce((sum, { size, times = 1 }) => sum + (parseBytes(size ?? '') ?? 0n) * whole(times), 0n))
+}
+
+/** The CrateDB's schema lets any number through where only a whole one makes sense. */
+function whole(times: number): bigint {
+  return BigInt(Number.isFinite(times) ? Math.max(0, Math.ceil(times)) : 0)
 }
 
 /** How the Crate Operator is. `unknown` until its Deployment was looked for. */

@@ -12,7 +12,7 @@ export async function connectWithToken(testCluster: TestCluster, token: string):
   await writeFile(path.join(directory, 'ca.crt'), testCluster.ca)
   const { hostname, port } = new URL(testCluster.url)
   const cluster = await connectCluster(
-    { serviceAccountDir: directory, serviceHost: hostname, servicePort: Number(port || 443) },
+    { serviceAccountDir: directory, serviceHost: hostname, servicePort: port },
     { clock: systemClock },
   )
   return {
