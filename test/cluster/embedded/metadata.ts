@@ -1,5 +1,6 @@
 import { randomInt, randomUUID } from 'node:crypto'
 import { equal, isMap, type Json, type KubeObject, type ObjectMeta, timestamp } from './object.ts'
+import { canonicalQuantities } from './quantity.ts'
 import { apiVersionOf, type ResourceType } from './resources.ts'
 import { checkShapes, dropNulls } from './shapes.ts'
 import { badRequest, type Cause, cause, conflict, invalid } from './status.ts'
@@ -167,6 +168,7 @@ export function incoming(type: ResourceType, namespace: string | undefined, docu
   if (!type.custom) {
     dropNulls(object)
     checkShapes(type.kind, type.version, object)
+    canonicalQuantities(type.kind, object)
   }
   return object
 }
