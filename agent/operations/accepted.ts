@@ -1,3 +1,4 @@
+import { type Cache, isNewer } from '../../shared/kubernetes/cache.ts'
 import { type KubernetesObject, keyOf } from '../../shared/kubernetes/objects.ts'
 import type { Caches } from '../region/caches.ts'
 import { readDatabase } from '../resources/cratedb.ts'
@@ -48,15 +49,16 @@ export function createAcceptedState({
   journal,
   caches,
 }: {
-  journal: Pick<Journal, 'unended' | 'unendedTargets'>
-  caches: Caches
+  journal: Pick<Journal, 'unended' | 'unendedTargets' | 'lastSucceeded'>
+  caches: Pick<Caches, 'projects' | 'databases'>
 }): AcceptedState {
-  function see<Spec>(target: Target, object: KubernetesObject | undefined, read: (object: KubernetesObject) => Spec) {
+  function see<Spec>(target: Target, cache: Cache<KubernetesObject>, key: string, read: (object: KubernetesObject) => Spec) {
     const unended = journal.unended(target)
     const wanting = unended.findLast(({ spec }) => spec.wanted !== undefined)
-    if (!object && !wanting) return undefined
+    const { object, ahead } = reconcileCaches(journal.lastSucceeded(target), cache, key)
+    if (!object && !wanting && !ahead) return undefined
     return {
-      spec: wanting ? (wanting.spec.wanted as Spec) : read(object as KubernetesObject),
+      spec: wanting || ahead ? ((wanting ?? ahead)?.spec.wanted as Spec) : read(object as KubernetesObject),
       object,
       operation: unended.at(-1),
       leaving: object?.metadata.deletionTimestamp !== undefined || unended.some(({ spec }) => spec.action === 'delete'),
@@ -64,14 +66,14 @@ export function createAcceptedState({
   }
 
   const state: AcceptedState = {
-    project: (id) => see({ kind: 'project', project: id }, caches.projects.get(id), readProject),
+    project: (id) => see({ kind: 'project', project: id }, caches.projects, id, readProject),
     projects: () =>
       projectIds()
         .map((id) => state.project(id))
         .filter((project) => project !== undefined),
     database: (project, id) => {
-      const object = caches.databases.get(keyOf({ namespace: namespaceOf(project), name: id }))
-      return see({ kind: 'database', project, database: id }, object, readOnce)
+      const key = keyOf({ namespace: namespaceOf(project), name: id })
+      return see({ kind: 'database', project, database: id }, caches.databases, key, readOnce)
     },
     databases: (project) =>
       databaseIds(project)
@@ -93,6 +95,30 @@ export function createAcceptedState({
   }
 
   return state
+}
+
+/**
+ * Operations and their targets are followed by two watches, and either may be behind the other. The operation that succeeded
+ * last says which version of its target it saw:
+ *
+ * | it      | the cache of targets                       | what holds                     |
+ * |---------|--------------------------------------------|--------------------------------|
+ * | deleted | still has that very object                 | the object is gone             |
+ * | changed | has not heard of that version yet          | what the operation asked for   |
+ * | either  | anything else                              | what the cache has             |
+ */
+function reconcileCaches(
+  last: Operation | undefined,
+  cache: Cache<KubernetesObject>,
+  key: string,
+): { object: KubernetesObject | undefined; ahead?: Operation } {
+  const object = cache.get(key)
+  const observed = last?.status?.observed
+  if (!last || !observed) return { object }
+  if (last.spec.action === 'delete') return { object: object?.metadata.uid === observed.uid ? undefined : object }
+  const known = object ? object.metadata.resourceVersion : cache.seen
+  const isBehind = last.spec.wanted !== undefined && isNewer(observed.resourceVersion, known)
+  return isBehind ? { object, ahead: last } : { object }
 }
 
 function sorted(names: string[]): string[] {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { backoff, type Clock } from '../../shared/clock.ts'
 import { asProblem, isProblem, Problem } from '../../shared/errors.ts'
+import type { Change } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
@@ -11,7 +12,7 @@ import { createOperatorFailures, type OperatorFailures } from '../region/operato
 import type { DatabaseSql } from '../region/sql.ts'
 import { describeTarget, projectOf, type Secrets, type Target } from '../resources/kind.ts'
 import type { Journal } from './journal.ts'
-import { type Obstacle, type Operation, type OperationStatus, phaseOf, targetKey, targetOf } from './operation.ts'
+import { hasEnded, type Obstacle, type Operation, type OperationStatus, phaseOf, targetKey, targetOf } from './operation.ts'
 import { type Turn, turnOf } from './turn.ts'
 import { createWorkCluster } from './work/cluster.ts'
 import { workOf } from './work/index.ts'
@@ -76,7 +77,10 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Ex
     for (const target of journal.unendedTargets()) queue.add(targetKey(target))
   }
 
-  function wakeAfterOperation(operation: Operation): void {
+  /** A new operation, one that ended and one that is to be cancelled are news; how the others come along was written here. */
+  function wakeAfterOperation({ type, object: operation, previous }: Change<Operation>): void {
+    const isNews = type !== 'changed' || hasEnded(operation) || (operation.status?.cancelRequested && !previous.status?.cancelRequested)
+    if (!isNews) return
     wake(operation.spec.target)
     if (operation.spec.target.kind !== 'project') return
     // Databases wait for their project's operations, and yield to its deletion.
@@ -97,7 +101,7 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Ex
     },
     async start(signal) {
       subscriptions.push(
-        caches.operations.subscribe(({ object }) => wakeAfterOperation(object)),
+        caches.operations.subscribe(wakeAfterOperation),
         caches.projects.subscribe(({ object }) => wake({ kind: 'project', project: object.metadata.name })),
         caches.databases.subscribe(({ object: { metadata } }) => wakeDatabase(metadata.namespace, metadata.name)),
         caches.pods.subscribe(({ object: { metadata, database } }) => wakeDatabase(metadata.namespace, database)),
@@ -137,8 +141,8 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
   async function after(progress: Progress): Promise<number | undefined> {
     if (progress.next === 'again') return 0
     if (progress.next === 'done') {
-      const { message = 'Done.', result } = progress
-      return end({ phase: 'Succeeded', reason: 'Done', message, ...(result && { result: { ...operation.status?.result, ...result } }) })
+      const { message = 'Done.', observed = operation.status?.observed } = progress
+      return end({ phase: 'Succeeded', reason: 'Done', message, ...(observed && { observed }) })
     }
     if (progress.next === 'failed') {
       const { reason, message, action } = progress

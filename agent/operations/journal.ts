@@ -66,6 +66,8 @@ export type Journal = Part & {
   all(): Operation[]
   /** Those of a target that have not ended, by sequence. */
   unended(target: Target): Operation[]
+  /** The newest operation of a target that succeeded, as long as it is kept. */
+  lastSucceeded(target: Target): Operation | undefined
   /** The targets that have operations that have not ended. */
   unendedTargets(): Target[]
 }
@@ -272,6 +274,7 @@ export function createJournal(
     get: (name) => operations.get(keyOf({ namespace, name })),
     all: register.all,
     unended: (target) => register.unended(targetKey(target)),
+    lastSucceeded: (target) => register.lastSucceeded(targetKey(target)),
     unendedTargets: register.unendedTargets,
   }
 }

@@ -67,6 +67,8 @@ export type OperationStatus = {
   /** What stands in the way at the moment. */
   blockers?: Obstacle[]
   cancelRequested?: { by: string; at: string }
+  /** The target's object as the executor saw it last: who knows a later one, by its own watch, knows what this brought about. */
+  observed?: { uid: string; resourceVersion: string }
   /** What came of it and cannot be read anywhere else, such as the volumes that a deletion left. */
   result?: Record<string, unknown>
 }

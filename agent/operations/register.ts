@@ -2,7 +2,7 @@ import { Problem } from '../../shared/errors.ts'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Target } from '../resources/kind.ts'
 import { emptyLedger, type LedgerHead } from './ledger.ts'
-import { hasEnded, type Operation, targetKey } from './operation.ts'
+import { hasEnded, type Operation, phaseOf, targetKey } from './operation.ts'
 
 /** What the journal asks of the operations it knows. Kept up to date by the cache, looked up without a search. */
 export type Register = {
@@ -12,6 +12,8 @@ export type Register = {
   /** Those of a target that have not ended, by sequence. */
   unended(key: string): Operation[]
   unendedTargets(): Target[]
+  /** The newest operation of a target that succeeded. */
+  lastSucceeded(key: string): Operation | undefined
   /**
    * The operation that a request repeats: the one with its idempotency key, or, for a request without one, the newest of its
    * target that has not ended if that is the very same request.
@@ -25,6 +27,7 @@ export function createRegister(operations: Cache<Operation>): Register {
   const bySequence = new Map<number, Operation>()
   const byKey = new Map<string, Operation>()
   const byFingerprint = new Map<string, Operation>()
+  const succeeded = new Map<string, Operation>()
   const unendedByTarget = new Map<string, Map<number, Operation>>()
   let head = emptyLedger
 
@@ -38,9 +41,10 @@ export function createRegister(operations: Cache<Operation>): Register {
     bySequence.set(spec.sequence, operation)
     if (spec.sequence > head.sequence) head = { sequence: spec.sequence, hash: spec.hash }
     if (spec.idempotencyKey !== undefined) byKey.set(keyOfRequest(spec.requestedBy, spec.idempotencyKey), operation)
+    const key = targetKey(spec.target)
+    if (phaseOf(operation) === 'Succeeded' && spec.sequence >= (succeeded.get(key)?.spec.sequence ?? 0)) succeeded.set(key, operation)
     if (hasEnded(operation)) return
     byFingerprint.set(spec.fingerprint, operation)
-    const key = targetKey(spec.target)
     const others = unendedByTarget.get(key)
     if (others) others.set(spec.sequence, operation)
     else unendedByTarget.set(key, new Map([[spec.sequence, operation]]))
@@ -51,6 +55,7 @@ export function createRegister(operations: Cache<Operation>): Register {
     if (spec.idempotencyKey !== undefined) byKey.delete(keyOfRequest(spec.requestedBy, spec.idempotencyKey))
     if (byFingerprint.get(spec.fingerprint)?.spec.sequence === spec.sequence) byFingerprint.delete(spec.fingerprint)
     const key = targetKey(spec.target)
+    if (succeeded.get(key)?.spec.sequence === spec.sequence) succeeded.delete(key)
     const others = unendedByTarget.get(key)
     others?.delete(spec.sequence)
     if (others?.size === 0) unendedByTarget.delete(key)
@@ -64,6 +69,7 @@ export function createRegister(operations: Cache<Operation>): Register {
     head: () => head,
     all: () => [...bySequence.values()].sort(bySequenceOrder),
     unended,
+    lastSucceeded: (key) => succeeded.get(key),
     unendedTargets: () =>
       [...unendedByTarget.values()].flatMap((operations) => [...operations.values()].slice(0, 1)).map(({ spec }) => spec.target),
     repeatOf({ requestedBy, idempotencyKey }, fingerprint) {

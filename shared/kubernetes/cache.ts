@@ -33,6 +33,8 @@ export type Cache<T> = Part & {
   readonly size: number
   /** Goes up with every change of what the cache holds: what was made from it is current while this stays the same. */
   readonly version: number
+  /** The resourceVersion up to which the watch has told everything; empty before. Of one cluster, all kinds' can be compared. */
+  readonly seen: string
   /** Whether the collection was seen whole, and is followed since. It stays true while a broken watch is mended. */
   readonly synced: boolean
   /** The monotonic moment, in milliseconds, at which the API server last proved that the watch lives; undefined before. */
@@ -46,7 +48,8 @@ export type Cache<T> = Part & {
 }
 
 /** Between two attempts to list or watch again. */
-const pauses = { baseMs: 250, capMs: 30_000 }
+// The longest one is short for a watch: the API server is next door, and what is decided here must not be decided on old news.
+const pauses = { baseMs: 250, capMs: 5_000 }
 /** Objects in one page of a list: bounds what is parsed at once. */
 const pageSize = 500
 
@@ -184,6 +187,9 @@ export function createCache<T extends Cached = KubernetesObject>(
     },
     get version() {
       return version
+    },
+    get seen() {
+      return seen
     },
     get synced() {
       return synced

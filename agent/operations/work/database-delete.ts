@@ -3,7 +3,7 @@ import { namespaceOf } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import { databaseOf, readCrateDB } from './database-steps.ts'
 import { retainVolumes } from './volumes.ts'
-import { isDone, type Progress, type Work, type WorkContext } from './work.ts'
+import { isDone, noteObserved, type Progress, type Work, type WorkContext } from './work.ts'
 
 /** Deletes a database: its volumes are kept first, unless they are to go; its Secrets go last, since pods need them to stop. */
 export const deleteDatabase: Work = {
@@ -31,6 +31,7 @@ async function keepVolumes(context: WorkContext, current: KubernetesObject): Pro
 
 async function remove(context: WorkContext, current: KubernetesObject): Promise<Progress> {
   if (context.operation.status?.step?.name !== 'delete') await context.begin('delete')
+  await noteObserved(context, current)
   if (!current.metadata.deletionTimestamp) await context.cluster.remove(current)
   return { next: 'wait', message: 'The Crate Operator and the API server are taking the database down.' }
 }

@@ -1,9 +1,9 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { readOperatorRun } from '../../resources/cratedb-run.ts'
-import type { StoredDatabaseSpec } from '../../resources/database.ts'
+import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import { planDatabase } from '../../resources/database-plan.ts'
 import { changedSecrets, readSecrets } from '../../resources/database-secrets.ts'
-import { namespaceOf } from '../../resources/kind.ts'
+import { namespaceOf, type Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import { advanceStep, databaseOf, readCrateDB } from './database-steps.ts'
 import { isDone, type Work, type WorkContext } from './work.ts'
@@ -25,12 +25,26 @@ export const putDatabase: Work = {
       }
     }
     const secrets = await secretsToApply(context, current, wanted)
+    if (!current && lacksSecrets(wanted, secrets.values)) return gone
     const [next] = planDatabase(databaseOf(context), current, wanted, secrets.values, {
       ...context.options,
       changedSecrets: secrets.changed,
     })
     return advanceStep(context, current, next)
   },
+}
+
+/** A change was accepted, and somebody else deleted the database before its turn came. */
+const gone = {
+  next: 'failed' as const,
+  reason: 'Disappeared',
+  message: 'The database no longer exists, and its passwords went with it.',
+  action: 'Put it anew, with passwords or with "generate".',
+}
+
+function lacksSecrets(wanted: StoredDatabaseSpec, given: Secrets): boolean {
+  const { generate, missing } = secretsNeeded(wanted, given)
+  return generate.length > 0 || missing.length > 0
 }
 
 /** For a creation all that came with the request; later those that are not what stands in the cluster. */

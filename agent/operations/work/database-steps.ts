@@ -3,7 +3,7 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { outcomeOfStep, readOperatorRun, runRef } from '../../resources/cratedb-run.ts'
 import { namespaceOf, type Step, type Target } from '../../resources/kind.ts'
 import type { StepRecord } from '../operation.ts'
-import type { Progress, WorkContext } from './work.ts'
+import { observedOf, type Progress, type WorkContext } from './work.ts'
 
 export type DatabaseTarget = Extract<Target, { kind: 'database' }>
 
@@ -38,7 +38,7 @@ type StepNote = {
  */
 export async function advanceStep(context: WorkContext, current: KubernetesObject | undefined, next: Step | undefined): Promise<Progress> {
   const { step } = context.operation.status ?? {}
-  if (!step) return next ? begin(context, current, next) : { next: 'done' }
+  if (!step) return next ? begin(context, current, next) : { next: 'done', ...(current && { observed: observedOf(current) }) }
   if (next?.name === step.name && !wasWritten(step, current)) return write(context, current, next)
   return judge(context, current, step)
 }

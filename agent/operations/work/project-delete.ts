@@ -1,7 +1,7 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { namespaceOf } from '../../resources/kind.ts'
 import { type RetainedVolume, retainVolumes } from './volumes.ts'
-import { isDone, type Progress, type Work, type WorkContext } from './work.ts'
+import { isDone, noteObserved, type Progress, type Work, type WorkContext } from './work.ts'
 
 /**
  * Deletes a project: its databases first, each with its volumes kept unless they are to go, then the Project, whose
@@ -16,6 +16,7 @@ export const deleteProject: Work = {
     const current = await context.cluster.read({ kind: 'Project', name: project })
     if (!current) return finish(context)
     if (context.operation.status?.step?.name !== 'delete') await context.begin('delete')
+    await noteObserved(context, current)
     if (!current.metadata.deletionTimestamp) await context.cluster.remove(current)
     return { next: 'wait', message: 'The namespace of the project is being taken down.' }
   },

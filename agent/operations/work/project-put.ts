@@ -1,5 +1,5 @@
 import { desiredProject, type ProjectSpec } from '../../resources/project.ts'
-import type { Work } from './work.ts'
+import { observedOf, type Work } from './work.ts'
 
 /** Applies the Project and waits until its controller has made the namespace and all that belongs into it. */
 export const putProject: Work = {
@@ -22,7 +22,7 @@ export const putProject: Work = {
     const seen = (ready?.observedGeneration ?? current.status?.observedGeneration ?? 0) >= (step.note.generation as number)
     if (seen && ready?.status === 'True') {
       await context.finish()
-      return { next: 'done' }
+      return { next: 'done', observed: observedOf(current) }
     }
     return {
       next: 'wait',

@@ -1,4 +1,5 @@
 import type { Clock } from '../../../shared/clock.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { OperatorFailures } from '../../region/operator-failures.ts'
 import type { DatabaseSql } from '../../region/sql.ts'
 import type { Secrets } from '../../resources/kind.ts'
@@ -11,7 +12,8 @@ export type Progress =
   | { next: 'again' }
   /** Look again when the target changes, or after a while; `recheckMs` where no watch tells of what is waited for. */
   | { next: 'wait'; message?: string | undefined; recheckMs?: number }
-  | { next: 'done'; message?: string; result?: Record<string, unknown> }
+  /** `observed`: the target's object at which nothing was left to do. */
+  | { next: 'done'; message?: string; observed?: OperationStatus['observed'] }
   | { next: 'failed'; reason: string; message: string; action?: string }
 
 /**
@@ -38,7 +40,17 @@ export type WorkContext = {
   finish(message?: string): Promise<void>
 }
 
+/** What is recorded of an object that was seen. */
+export function observedOf({ metadata }: KubernetesObject): NonNullable<OperationStatus['observed']> {
+  return { uid: metadata.uid as string, resourceVersion: metadata.resourceVersion as string }
+}
+
 /** Whether a step of that name has ended in this operation. */
 export function isDone({ status }: Operation, step: string): boolean {
   return status?.done?.some(({ name }) => name === step) ?? false
+}
+
+/** Records which object is about to be deleted: a cache that still has it afterwards is behind. */
+export async function noteObserved(context: WorkContext, object: KubernetesObject): Promise<void> {
+  if (context.operation.status?.observed?.uid !== object.metadata.uid) await context.record({ observed: observedOf(object) })
 }
