@@ -1,0 +1,44 @@
+import * as z from 'zod'
+import { ask, below, httpUrl, jsonOf, targetOfUrl, tlsFields } from './http-access.ts'
+import { checkKind, type Measurement } from './kind.ts'
+import { count } from './wording.ts'
+
+const options = z.strictObject({
+  url: httpUrl.describe("cloudflared's metrics address, such as http://cloudflared:2000."),
+  minConnections: z.int().min(1).max(64).default(2).describe('Degraded when fewer connections to the edge stand. cloudflared keeps four.'),
+  ...tlsFields,
+})
+
+const ready = z.object({ readyConnections: z.int().min(0) })
+
+/** Up when the tunnel has enough connections to the edge. */
+export const cloudflared = checkKind({
+  about:
+    'Asks cloudflared for `/ready`. Down without any connection to the edge: nobody reaches the region. Degraded with fewer than `minConnections`.',
+  example: { url: 'http://cloudflared.skerry.svc:2000' },
+  options,
+  measures: { skerry_cloudflared_ready_connections: { type: 'gauge', help: "Connections of the tunnel to Cloudflare's edge." } },
+  target: ({ url }) => targetOfUrl(url),
+  async check(options, { signal }) {
+    const answer = await ask(options, { url: below(options.url, '/ready'), signal })
+    const { readyConnections } = jsonOf(answer, ready, { statuses: [200, 503], what: '/ready' })
+    const measurements: Measurement[] = [{ name: 'skerry_cloudflared_ready_connections', value: readyConnections }]
+    if (answer.status !== 200 || readyConnections === 0)
+      return {
+        state: 'down',
+        reason: 'unavailable',
+        detail:
+          'The tunnel has no connection to the edge. See that port 7844 is open outwards, by UDP or TCP, that the token is current, and the log of cloudflared.',
+        measurements,
+      }
+    const connections = count(readyConnections, 'connection')
+    if (readyConnections < options.minConnections)
+      return {
+        state: 'degraded',
+        reason: 'partly_unavailable',
+        detail: `${connections} to the edge, at least ${options.minConnections} are wanted. See the log of cloudflared.`,
+        measurements,
+      }
+    return { state: 'up', detail: `${connections} to the edge.`, measurements }
+  },
+})

@@ -1,0 +1,169 @@
+import * as z from 'zod'
+import { type CrateSql, crateDisks, crateRows, type NodeDisk } from './crate-sql.ts'
+import { httpFields, httpUrl, targetOfUrl } from './http-access.ts'
+import { type CheckResult, type CheckState, checkKind, type Measurement } from './kind.ts'
+import type { Reason } from './reasons.ts'
+import { count, percent, shorten, someOf } from './wording.ts'
+
+const options = z.strictObject({
+  url: httpUrl.describe("CrateDB's HTTP address, such as http://crate.example.com:4200."),
+  expectNodes: z.int().min(1).optional().describe('Degraded when fewer nodes belong to the cluster.'),
+  ...httpFields,
+})
+
+type Finding = { state: CheckState; reason: Reason; text: string }
+
+const watermarks = ['low', 'high', 'flood_stage'] as const
+
+/** Up when every table is GREEN, all nodes are there, and no disk is beyond the low watermark. */
+export const cratedb = checkKind({
+  about:
+    'Asks by SQL over HTTP for `sys.health`, `sys.nodes`, the disk watermarks and the failed `sys.checks`. Down when a table is RED (data is missing) or a disk is beyond the flood stage (tables become read-only). Degraded when a table is YELLOW, nodes are missing, a disk is beyond the low or the high watermark, or a check of CrateDB itself with high severity has failed.',
+  example: { url: 'http://crate.example.com:4200', username: 'monitor', passwordFile: '/etc/skerry/crate-password', expectNodes: 3 },
+  options,
+  measures: {
+    skerry_cratedb_tables: { type: 'gauge', help: 'Tables and partitions by health: green, yellow, red.', labels: ['health'] },
+    skerry_cratedb_missing_shards: { type: 'gauge', help: 'Primary shards that are not there: their data cannot be read.' },
+    skerry_cratedb_underreplicated_shards: { type: 'gauge', help: 'Shards with fewer copies than asked for.' },
+    skerry_cratedb_nodes: { type: 'gauge', help: 'Nodes that belong to the cluster.' },
+    skerry_cratedb_disk_used_bytes: { type: 'gauge', help: "Used bytes of a node's disks.", labels: ['node'] },
+    skerry_cratedb_disk_size_bytes: { type: 'gauge', help: "Size of a node's disks.", labels: ['node'] },
+    skerry_cratedb_failed_checks: {
+      type: 'gauge',
+      help: 'Failed rows of sys.checks by severity: 1 low, 2 medium, 3 high.',
+      labels: ['severity'],
+    },
+  },
+  target: ({ url }) => targetOfUrl(url),
+  async check(options, { signal }) {
+    const measurements: Measurement[] = []
+    const disks = await crateDisks(options, signal)
+    const nodes = Number((await crateRows(options, 'SELECT count(*) FROM sys.nodes', signal))[0]?.[0] ?? 0)
+    measurements.push({ name: 'skerry_cratedb_nodes', value: nodes })
+    for (const { node, used, size } of disks) {
+      measurements.push({ name: 'skerry_cratedb_disk_used_bytes', labels: { node }, value: used })
+      measurements.push({ name: 'skerry_cratedb_disk_size_bytes', labels: { node }, value: size })
+    }
+    const findings = [
+      ...(await tables(options, signal, measurements)),
+      ...judgeDisks(disks, await marks(options, signal)),
+      ...(await ownChecks(options, signal, measurements)),
+    ]
+    if (options.expectNodes !== undefined && nodes < options.expectNodes)
+      findings.push({
+        state: 'degraded',
+        reason: 'partly_unavailable',
+        text: `${nodes} of ${options.expectNodes} nodes are there; see the pods that are not ready`,
+      })
+    return summary(findings, `${count(nodes, 'node')}, all tables GREEN.`, measurements)
+  },
+})
+
+async function tables(options: CrateSql, signal: AbortSignal, measurements: Measurement[]): Promise<Finding[]> {
+  const rows = await crateRows(
+    options,
+    'SELECT health, count(*), sum(missing_shards), sum(underreplicated_shards) FROM sys.health GROUP BY health',
+    signal,
+  )
+  const of = (health: string) => Number(rows.find(([name]) => name === health)?.[1] ?? 0)
+  const sum = (column: number) => rows.reduce((total, row) => total + Number(row[column] ?? 0), 0)
+  const [green, yellow, red, missing, under] = [of('GREEN'), of('YELLOW'), of('RED'), sum(2), sum(3)]
+  for (const [health, value] of Object.entries({ green, yellow, red }))
+    measurements.push({ name: 'skerry_cratedb_tables', labels: { health }, value })
+  measurements.push(
+    { name: 'skerry_cratedb_missing_shards', value: missing },
+    { name: 'skerry_cratedb_underreplicated_shards', value: under },
+  )
+  if (yellow + red === 0) return []
+  const sick = await crateRows(
+    options,
+    "SELECT table_schema || '.' || table_name, health FROM sys.health WHERE health != 'GREEN' ORDER BY severity DESC LIMIT 6",
+    signal,
+  )
+  const names = someOf(sick.map(([name, health]) => `${name} ${health}`))
+  if (red > 0)
+    return [
+      {
+        state: 'down',
+        reason: 'failing',
+        text: `${count(missing, 'primary shard')} missing (${names}); bring back the nodes that hold them, or restore a snapshot`,
+      },
+    ]
+  return [
+    {
+      state: 'degraded',
+      reason: 'partly_unavailable',
+      text: `${count(under, 'shard')} with too few copies (${names}); see whether a node is missing or a disk is full`,
+    },
+  ]
+}
+
+type Marks = Partial<Record<(typeof watermarks)[number], (disk: NodeDisk) => boolean>>
+
+/** The watermarks as tests of a disk. They are set as shares of it (`85%`, `0.85`), or as what must stay free (`500gb`). */
+async function marks(options: CrateSql, signal: AbortSignal): Promise<Marks> {
+  const path = "settings['cluster']['routing']['allocation']['disk']['watermark']"
+  const [row = []] = await crateRows(
+    options,
+    `SELECT ${watermarks.map((mark) => `${path}['${mark}']`).join(', ')} FROM sys.cluster`,
+    signal,
+  )
+  const found: Marks = {}
+  for (const [index, mark] of watermarks.entries()) {
+    const test = parseWatermark(String(row[index] ?? ''))
+    if (test !== undefined) found[mark] = test
+  }
+  return found
+}
+
+/** A watermark as CrateDB writes it, as a test whether a disk is beyond it; undefined if it is none. */
+export function parseWatermark(text: string): ((disk: NodeDisk) => boolean) | undefined {
+  const match = /^(\d+(?:\.\d+)?)(%|b|k|kb|m|mb|g|gb|t|tb|p|pb)?$/.exec(text.trim().toLowerCase())
+  if (match === null) return undefined
+  const number = Number(match[1])
+  const unit = match[2]
+  if (unit === undefined || unit === '%') {
+    const share = unit === '%' ? number / 100 : number
+    return ({ used, size }) => used / size >= share
+  }
+  const free = number * 1024 ** 'bkmgtp'.indexOf(unit.charAt(0))
+  return ({ used, size }) => size - used <= free
+}
+
+function judgeDisks(disks: NodeDisk[], marks: Marks): Finding[] {
+  const beyond = (mark: keyof Marks) =>
+    disks.filter((disk) => marks[mark]?.(disk)).map(({ node, used, size }) => `${node} ${percent(used / size)}`)
+  const [flooded, high, low] = [beyond('flood_stage'), beyond('high'), beyond('low')]
+  const room = 'enlarge the disks or delete data'
+  if (flooded.length > 0)
+    return [
+      { state: 'down', reason: 'limit', text: `Disks beyond the flood stage, tables there are read-only (${someOf(flooded)}); ${room}` },
+    ]
+  if (high.length > 0)
+    return [{ state: 'degraded', reason: 'limit', text: `Disks beyond the high watermark, shards move away (${someOf(high)}); ${room}` }]
+  if (low.length > 0)
+    return [{ state: 'degraded', reason: 'limit', text: `Disks beyond the low watermark, no new shards there (${someOf(low)}); ${room}` }]
+  return []
+}
+
+async function ownChecks(options: CrateSql, signal: AbortSignal, measurements: Measurement[]): Promise<Finding[]> {
+  const rows = await crateRows(options, 'SELECT severity, description FROM sys.checks WHERE passed = FALSE LIMIT 100', signal)
+  for (const severity of [1, 2, 3])
+    measurements.push({
+      name: 'skerry_cratedb_failed_checks',
+      labels: { severity: String(severity) },
+      value: rows.filter(([given]) => given === severity).length,
+    })
+  return rows
+    .filter(([severity]) => severity === 3)
+    .slice(0, 2)
+    .map(([, description]) => ({ state: 'degraded', reason: 'failing', text: shorten(String(description), 160) }))
+}
+
+/** The worst finding gives state and reason; all are told. */
+function summary(findings: Finding[], fine: string, measurements: Measurement[]): CheckResult {
+  const worst = findings.find(({ state }) => state === 'down') ?? findings[0]
+  if (worst === undefined) return { state: 'up', detail: fine, measurements }
+  const text = [worst, ...findings.filter((finding) => finding !== worst)].map((finding) => finding.text).join('. ')
+  return { state: worst.state, reason: worst.reason, detail: shorten(`${text}.`), measurements }
+}

@@ -1,0 +1,149 @@
+import * as z from 'zod'
+import { type ApiServer, needApiServer } from './api-server.ts'
+import { crateDisks } from './crate-sql.ts'
+import { httpFields, httpUrl, jsonOf } from './http-access.ts'
+import { type CheckContext, type CheckResult, checkKind, type Measurement } from './kind.ts'
+import { CheckFailure } from './reasons.ts'
+import { percent, someOf } from './wording.ts'
+
+const name = z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'must be a name in Kubernetes')
+
+const options = z
+  .strictObject({
+    namespace: name.describe("The database's namespace."),
+    database: name.describe('Name of the database (the CrateDB object).'),
+    warnAt: z.number().gt(0).max(1).default(0.8).describe('Degraded when a volume is used to this share.'),
+    downAt: z.number().gt(0).max(1).default(0.95).describe('Down when a volume is used to this share.'),
+    url: httpUrl
+      .optional()
+      .describe('The HTTP address of the database, asked when no kubelet knows the volumes, as with hostpath volumes.'),
+    ...httpFields,
+  })
+  .refine(({ warnAt, downAt }) => warnAt <= downAt, { error: 'must not be above downAt', path: ['warnAt'] })
+
+type VolumeOptions = z.output<typeof options>
+/** Bytes of one volume; `source` says who reported them. */
+type Volume = { name: string; used: number; size: number; inodes?: { used: number; total: number }; source: 'kubelet' | 'database' }
+
+const named = z.object({ metadata: z.object({ name: z.string() }) })
+const claims = z.object({ items: z.array(named) })
+const pods = z.object({ items: z.array(z.object({ spec: z.object({ nodeName: z.string().optional() }) })) })
+const bytes = z.number().min(0).optional()
+const summary = z.object({
+  pods: z
+    .array(
+      z.object({
+        volume: z
+          .array(
+            z.object({
+              usedBytes: bytes,
+              capacityBytes: bytes,
+              inodes: bytes,
+              inodesUsed: bytes,
+              pvcRef: z.object({ name: z.string(), namespace: z.string() }).optional(),
+            }),
+          )
+          .default([]),
+      }),
+    )
+    .default([]),
+})
+
+/** Up while the volumes of a database have room. */
+export const volume = checkKind({
+  about:
+    "Reads the used bytes of a database's volumes from the kubelets' stats summary (needs the rights to list pods and persistentvolumeclaims and to get nodes/proxy). Where a kubelet gives none, as with hostpath volumes, it asks the database at `url` instead. Degraded and down from the shares `warnAt` and `downAt` on.",
+  example: {
+    namespace: 'project-harbour',
+    database: 'cranes',
+    url: 'http://crate-discovery-cranes.project-harbour.svc.cluster.local:4200',
+  },
+  options,
+  measures: {
+    skerry_volume_used_bytes: { type: 'gauge', help: 'Used bytes of a volume.', labels: ['volume', 'source'] },
+    skerry_volume_size_bytes: { type: 'gauge', help: 'Size of a volume.', labels: ['volume', 'source'] },
+    skerry_volume_used_inodes: {
+      type: 'gauge',
+      help: 'Used inodes of a volume, where the kubelet reports them.',
+      labels: ['volume', 'source'],
+    },
+    skerry_volume_inodes: { type: 'gauge', help: 'Inodes of a volume, where the kubelet reports them.', labels: ['volume', 'source'] },
+  },
+  target: ({ namespace, database }) => `${namespace}/${database}`,
+  async check(options, context) {
+    const [fromKubelets, silent] = await kubeletVolumes(options, needApiServer(context.apiServer), context)
+    const volumes = silent.length === 0 ? fromKubelets : await databaseVolumes(options, silent, context)
+    return judge(options, volumes)
+  },
+})
+
+/** What the kubelets report, and the claims that they say nothing of. */
+async function kubeletVolumes(
+  { namespace, database }: VolumeOptions,
+  server: ApiServer,
+  { signal }: CheckContext,
+): Promise<[Volume[], string[]]> {
+  const selector = `labelSelector=${encodeURIComponent(`app.kubernetes.io/component=cratedb,app.kubernetes.io/name=${database}`)}`
+  const list = async <S extends z.ZodType>(what: string, schema: S, allowed: string) => {
+    const answer = await server.get(`/api/v1/namespaces/${namespace}/${what}?${selector}`, { signal, maxBytes: 8 * 1024 * 1024 })
+    if (answer.status === 401 || answer.status === 403)
+      throw new CheckFailure('unauthorized', `Allow "${allowed}" in ${namespace} to the monitor.`)
+    return jsonOf(answer, schema, { what: `the list of ${what}` })
+  }
+  const wanted = (await list('persistentvolumeclaims', claims, 'list persistentvolumeclaims')).items.map(({ metadata }) => metadata.name)
+  if (wanted.length === 0)
+    throw new CheckFailure('missing', `There are no volumes of a database ${database} in ${namespace}. See whether it exists.`)
+  const hosts = new Set((await list('pods', pods, 'list pods')).items.flatMap(({ spec }) => spec.nodeName ?? []))
+  const found = new Map<string, Volume>()
+  for (const host of hosts) {
+    const answer = await server.get(`/api/v1/nodes/${encodeURIComponent(host)}/proxy/stats/summary`, { signal, maxBytes: 16 * 1024 * 1024 })
+    if (answer.status !== 200) continue // the kubelet is down, or the right is missing: its volumes count as silent
+    for (const pod of jsonOf(answer, summary, { what: 'the stats summary' }).pods)
+      for (const { pvcRef, usedBytes, capacityBytes, inodes, inodesUsed } of pod.volume) {
+        if (pvcRef?.namespace !== namespace || !wanted.includes(pvcRef.name) || usedBytes === undefined || !capacityBytes) continue
+        const counted = inodes !== undefined && inodesUsed !== undefined && { inodes: { used: inodesUsed, total: inodes } }
+        found.set(pvcRef.name, { name: pvcRef.name, used: usedBytes, size: capacityBytes, source: 'kubelet', ...counted })
+      }
+  }
+  return [[...found.values()], wanted.filter((claim) => !found.has(claim))]
+}
+
+async function databaseVolumes({ url, ...options }: VolumeOptions, silent: string[], { signal }: CheckContext): Promise<Volume[]> {
+  if (url === undefined)
+    throw new CheckFailure(
+      'unavailable',
+      `No kubelet reports these volumes: ${someOf(silent)}. Allow "get nodes/proxy", see whether the database runs, or give url so that it is asked itself.`,
+    )
+  const disks = await crateDisks({ url, ...options }, signal)
+  if (disks.length === 0)
+    throw new CheckFailure(
+      'unavailable',
+      'Neither the kubelets nor the database say how full the volumes are. See whether its nodes have started.',
+    )
+  return disks.map(({ node, used, size }) => ({ name: node, used, size, source: 'database' }))
+}
+
+function judge({ warnAt, downAt }: VolumeOptions, volumes: Volume[]): CheckResult {
+  const measurements: Measurement[] = volumes.flatMap(({ name, used, size, inodes, source }) => {
+    const labels = { volume: name, source }
+    return [
+      { name: 'skerry_volume_used_bytes', labels, value: used },
+      { name: 'skerry_volume_size_bytes', labels, value: size },
+      ...(inodes
+        ? [
+            { name: 'skerry_volume_used_inodes', labels, value: inodes.used },
+            { name: 'skerry_volume_inodes', labels, value: inodes.total },
+          ]
+        : []),
+    ]
+  })
+  const share = ({ used, size, inodes }: Volume) => Math.max(used / size, inodes && inodes.total > 0 ? inodes.used / inodes.total : 0)
+  const sorted = [...volumes].sort((a, b) => share(b) - share(a))
+  const said = someOf(sorted.map((each) => `${each.name} ${percent(share(each))}`))
+  const fullest = share(sorted[0] as Volume)
+  if (fullest >= downAt)
+    return { state: 'down', reason: 'limit', detail: `Volumes are full: ${said}. Enlarge them, or delete data.`, measurements }
+  if (fullest >= warnAt)
+    return { state: 'degraded', reason: 'limit', detail: `Volumes fill up: ${said}. Enlarge them, or delete data.`, measurements }
+  return { state: 'up', detail: `Used: ${said}.`, measurements }
+}
