@@ -1,0 +1,98 @@
+import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import path from 'node:path'
+import type { Clock } from '../../shared/clock.ts'
+import { isProblem } from '../../shared/errors.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import type { Log } from '../../shared/log.ts'
+import { bdSeqAfter } from './sequence.ts'
+
+/** Where the number of the last CONNECT is kept, so that no life of the node has that of another one whose will may still come. */
+export type BdSeqStore = {
+  /**
+   * The number for the coming CONNECT. It stands where it survives before this resolves.
+   * @throws what stands in the way of that; try again later
+   */
+  next(signal: AbortSignal): Promise<number>
+}
+
+/** In a file, written beside its place, flushed and renamed. A disk that cannot be written is warned of, and must not silence the node. */
+export function createFileBdSeq(file: string, { log }: { log: Log }): BdSeqStore {
+  let last: number | undefined
+  let isRead = false
+
+  async function read(): Promise<number | undefined> {
+    try {
+      const text = (await readFile(file, 'utf8')).trim()
+      if (/^\d{1,3}$/.test(text) && Number(text) < 256) return Number(text)
+      log.warn({ file }, 'the file of bdSeq holds none, counting begins anew')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') log.warn({ err: error, file }, 'bdSeq cannot be read, counting begins anew')
+    }
+    return undefined
+  }
+
+  return {
+    async next() {
+      if (!isRead) last = await read()
+      isRead = true
+      last = bdSeqAfter(last)
+      try {
+        await mkdir(path.dirname(file), { recursive: true })
+        const beside = await open(`${file}.new`, 'w', 0o600)
+        try {
+          await beside.writeFile(`${last}\n`)
+          await beside.sync()
+        } finally {
+          await beside.close()
+        }
+        await rename(`${file}.new`, file)
+      } catch (error) {
+        log.warn({ err: error, file }, 'bdSeq cannot be kept: after a restart hosts may miss a death')
+      }
+      return last
+    },
+  }
+}
+
+/** The ConfigMap of the sessions of a monitor's replicas. */
+export const sessionConfigMap = 'skerry-monitor-session'
+
+/** In a ConfigMap of the cluster, by compare-and-swap on its resourceVersion: two replicas never get the same number. */
+export function createClusterBdSeq(
+  { namespace, key = 'bdSeq' }: { namespace: string; key?: string },
+  { cluster, clock }: { cluster: Pick<Cluster, 'request'>; clock: Clock },
+): BdSeqStore {
+  const path = pathOf(kinds.ConfigMap, namespace, sessionConfigMap)
+  const collection = pathOf(kinds.ConfigMap, namespace)
+
+  async function attempt(signal: AbortSignal): Promise<number> {
+    const found = await cluster.request<KubernetesObject>({ method: 'GET', path, signal }).catch((error: unknown) => {
+      if (isProblem(error, 'not-found')) return undefined
+      throw error
+    })
+    const kept = Number(found?.data?.[key] ?? Number.NaN)
+    const next = bdSeqAfter(Number.isInteger(kept) && kept >= 0 && kept < 256 ? kept : undefined)
+    const data = { ...found?.data, [key]: String(next) }
+    const labels = { 'app.kubernetes.io/managed-by': 'skerry', 'app.kubernetes.io/component': 'monitor' }
+    const body = found
+      ? { ...found, data }
+      : { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: sessionConfigMap, namespace, labels }, data }
+    await cluster.request({ method: found ? 'PUT' : 'POST', path: found ? path : collection, body, signal })
+    return next
+  }
+
+  return {
+    async next(signal) {
+      for (let tries = 0; ; tries++) {
+        try {
+          return await attempt(signal)
+        } catch (error) {
+          // Somebody else was faster: read again. An answer that was lost costs a number, which is no harm.
+          if (!isProblem(error, 'conflict', 'already-exists') || tries >= 9) throw error
+          await clock.sleep(20 * (tries + 1), signal)
+        }
+      }
+    },
+  }
+}

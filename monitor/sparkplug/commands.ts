@@ -1,0 +1,90 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { DropReason } from './counters.ts'
+import { decodeMetrics, type ReceivedMetric, UndecodableError } from './payload.ts'
+
+/** Names of the controls, as the specification spells them. */
+export const controls = {
+  rebirth: 'Node Control/Rebirth',
+  nextServer: 'Node Control/Next Server',
+  reboot: 'Node Control/Reboot',
+  deviceRebirth: 'Device Control/Rebirth',
+} as const
+
+/** What a command asks for, and what of it was dropped. */
+export type CommandReading<Action extends string> = { actions: Action[]; dropped: { reason: DropReason; metric?: string | undefined }[] }
+
+/** A command has a handful of metrics. */
+const limits = { maxBytes: 64 * 1024, maxMetrics: 1_000 }
+
+/**
+ * What an NCMD asks the node for. Nothing that a host writes can do more than this: unknown names and aliases, wrong types and bytes
+ * that are no payload are dropped, each with its reason.
+ */
+export function readNodeCommand(
+  payload: Uint8Array,
+  { hasNextServer }: { hasNextServer: boolean },
+): CommandReading<'rebirth' | 'next-server'> {
+  return read<'rebirth' | 'next-server'>(payload, (name) => {
+    if (name === controls.rebirth) return 'rebirth'
+    if (name === controls.nextServer && hasNextServer) return 'next-server'
+    // Skerry's monitor has no right to restart the machine it runs on, so the control is not offered either.
+    return name === controls.reboot ? { reason: 'refused' } : { reason: 'unknown-metric' }
+  })
+}
+
+/** What a DCMD asks a device for. No device of this node has outputs. */
+export function readDeviceCommand(payload: Uint8Array): CommandReading<'rebirth'> {
+  return read<'rebirth'>(payload, (name) => (name === controls.deviceRebirth ? 'rebirth' : { reason: 'unknown-metric' }))
+}
+
+function read<Action extends string>(
+  payload: Uint8Array,
+  meaning: (name: string | undefined) => Action | { reason: DropReason },
+): CommandReading<Action> {
+  let metrics: ReceivedMetric[]
+  try {
+    metrics = decodeMetrics(payload, limits)
+  } catch (error) {
+    if (!(error instanceof UndecodableError)) throw error
+    return { actions: [], dropped: [{ reason: error.reason }] }
+  }
+  const actions = new Set<Action>()
+  const dropped: CommandReading<Action>['dropped'] = []
+  for (const { name, value } of metrics) {
+    const found = meaning(name)
+    if (typeof found !== 'string') dropped.push({ ...found, metric: name?.slice(0, 100) })
+    else if (typeof value !== 'boolean') dropped.push({ reason: 'wrong-type', metric: name })
+    // False is no request [tck-id-operational-behavior-data-commands-ncmd-rebirth-value].
+    else if (value) actions.add(found)
+  }
+  return { actions: [...actions], dropped }
+}
+
+/**
+ * Makes a storm of requests harmless: the first one is served at once, all that come within `intervalMs` of it lead to one more.
+ * Ends with the signal.
+ */
+export function createCoalescer(
+  serve: () => void,
+  { intervalMs, clock, signal }: { intervalMs: number; clock: Clock; signal: AbortSignal },
+): () => void {
+  let servedAt: number | undefined
+  let isWaiting = false
+  const run = () => {
+    servedAt = clock.monotonic()
+    serve()
+  }
+  return () => {
+    if (isWaiting || signal.aborted) return
+    const left = servedAt === undefined ? 0 : servedAt + intervalMs - clock.monotonic()
+    if (left <= 0) return run()
+    isWaiting = true
+    clock.sleep(left, signal).then(
+      () => {
+        isWaiting = false
+        run()
+      },
+      () => {},
+    )
+  }
+}

@@ -1,0 +1,97 @@
+import * as z from 'zod'
+import { byteSize, duration } from '../../shared/fields.ts'
+import type { EdgeNodeConfig } from './edge-node.ts'
+import { idFault } from './topics.ts'
+
+const id = (isGroup = false) =>
+  z.string().superRefine((text, context) => {
+    const fault = idFault(text, { isGroup })
+    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault })
+  })
+
+const server = z
+  .strictObject({
+    url: z.url({ protocol: /^(mqtts?|wss?)$/ }).describe('mqtt://, mqtts://, ws:// or wss://, with host and port'),
+    username: z.string().optional().describe('Name to log in with'),
+    passwordFile: z.string().optional().describe('File with the password'),
+    caFile: z
+      .string()
+      .optional()
+      .describe("PEM authorities that may have signed the server's certificate; those of the system when left out"),
+    certFile: z.string().optional().describe('PEM client certificate'),
+    keyFile: z.string().optional().describe('PEM key of the client certificate'),
+  })
+  .refine(({ url }) => !URL.canParse(url) || new URL(url).username === '', {
+    message: 'credentials do not belong into the url',
+    path: ['url'],
+  })
+  .refine(({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined), {
+    message: 'certFile and keyFile belong together',
+  })
+
+/** The section of the monitor's configuration that is about Sparkplug. Its output goes through `edgeNodeConfig`. */
+export const sparkplugConfig = z.strictObject({
+  group: id(true).describe('Sparkplug group id, as the region is called'),
+  node: id().describe('Sparkplug edge node id, as the cluster is called'),
+  servers: z.array(server).min(1).describe('MQTT servers, in the order in which they are tried'),
+  protocol: z.enum(['3.1.1', '5']).default('5').describe('Version of MQTT'),
+  clientId: z.string().min(1).max(200).optional().describe('MQTT client id; skerry-<group>-<node> when left out'),
+  keepAlive: duration({ min: '1s', max: '18h' })
+    .prefault('30s')
+    .describe('A silent loss of the link is noticed after one and a half of this'),
+  primaryHost: z
+    .strictObject({
+      id: id().describe('Its host id'),
+      giveUp: duration({ min: '1s', max: '1h' }).prefault('30s').describe('How long to look for it on one server if there are others'),
+    })
+    .optional()
+    .describe('Host application without which nothing is published'),
+  aliases: z.boolean().default(false).describe('Send numbers instead of names in data'),
+  maxSilence: duration({ min: '1s', max: '7d' })
+    .prefault('10m')
+    .describe('A value that is measured and does not change is sent again after this'),
+  coalesce: duration({ min: '0s', max: '10s' }).prefault('100ms').describe('Changes are gathered for so long'),
+  reconnect: z
+    .strictObject({
+      first: duration({ min: '100ms', max: '10m' }).prefault('10s').describe('Window of the first pause, of which a random part is waited'),
+      longest: duration({ min: '1s', max: '1h' }).prefault('2m').describe('Largest window, which doubles with each failure'),
+    })
+    .prefault({})
+    .describe('Pauses before a new connection'),
+  buffer: z
+    .strictObject({
+      values: z.int().min(100).max(10_000_000).default(50_000).describe('Values kept in memory at most'),
+      directory: z.string().optional().describe('Folder in which more of them are kept, and survive a restart'),
+      maxSize: byteSize({ min: '64KiB' }).prefault('64MiB').describe('Size of that folder at most'),
+      flushPerSecond: z.int().min(1).max(1_000_000).default(5_000).describe('Historical values sent per second'),
+    })
+    .prefault({})
+    .describe('What is kept while nothing can be sent; the oldest goes first'),
+})
+
+/** The checked section as the edge node takes it, with the limits that nobody needs to set. */
+export function edgeNodeConfig(section: z.output<typeof sparkplugConfig>): EdgeNodeConfig {
+  const { group, node, servers, primaryHost } = section
+  return {
+    group,
+    node,
+    servers,
+    primaryHost: primaryHost && { id: primaryHost.id, giveUpMs: primaryHost.giveUp },
+    hasAliases: section.aliases,
+    maxSilenceMs: section.maxSilence,
+    reconnect: { baseMs: section.reconnect.first, capMs: section.reconnect.longest },
+    protocolVersion: section.protocol === '5' ? 5 : 4,
+    clientId: section.clientId ?? `skerry-${group}-${node}`,
+    keepAliveSeconds: Math.round(section.keepAlive / 1000),
+    connectTimeoutMs: 15_000,
+    subscribeTimeoutMs: 10_000,
+    deathTimeoutMs: 2_000,
+    coalesceMs: section.coalesce,
+    proofMs: 1_000,
+    rebirthIntervalMs: 5_000,
+    maxPacketBytes: 4 * 1024 * 1024,
+    maxMetricsPerMessage: 500,
+    flushPerSecond: section.buffer.flushPerSecond,
+    maxUnproven: 2_000,
+  }
+}

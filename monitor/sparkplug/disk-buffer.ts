@@ -1,0 +1,217 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import type { Log } from '../../shared/log.ts'
+import { type Change, type ChangeBuffer, createMemoryBuffer } from './buffer.ts'
+import type { MetricValue } from './datatypes.ts'
+import { type Quality, quality } from './payload.ts'
+
+/** Where and how much. */
+export type DiskBufferConfig = {
+  directory: string
+  /** All segments together, in bytes. The oldest one goes when a new one would exceed it. */
+  maxBytes: number
+  /** Changes in memory before the older ones are written; 20,000. Also the most that a crash can lose while nothing is connected. */
+  memoryLimit?: number
+}
+
+type Segment = { file: string; first: number; count: number; bytes: number }
+
+/**
+ * A buffer whose older part is in files. While the node is connected nothing is written: what is sent is proven within seconds.
+ * What piles up goes to disk in segments of lines of JSON, each written beside its place and renamed, so that none is ever half there.
+ *
+ * How far the oldest segment was proven stands in a file of its own, so that a restart in the middle of a flush repeats nothing.
+ * A disk that cannot be written is said once; the buffer then keeps what fits into memory.
+ */
+export function createDiskBuffer({ directory, maxBytes, memoryLimit = 20_000 }: DiskBufferConfig, { log }: { log: Log }): ChangeBuffer {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const positionFile = path.join(directory, 'position')
+  const segments: Segment[] = []
+  /** Released changes of the oldest segment. */
+  let released = 0
+  let end = 0
+  let dropped = 0
+  let nextNumber = 1
+  let isFailing = false
+  /** Appends before a disk that failed is tried again. */
+  let pause = 0
+  let loaded: { segment: Segment; changes: Change[] } | undefined
+  // Twice the limit: if the disk fails, this bound drops the oldest instead.
+  const memory = createMemoryBuffer({ limit: memoryLimit * 2 })
+
+  open()
+  /** What the index of the first change in memory is, seen from outside. */
+  const base = end
+  let memoryDropped = 0
+
+  function open(): void {
+    const files = readdirSync(directory)
+      .filter((name) => /^\d{12}\.jsonl$/.test(name))
+      .sort()
+    for (const name of files) {
+      const file = path.join(directory, name)
+      nextNumber = Number(name.slice(0, 12)) + 1
+      const count = readSegment(file).length
+      if (count === 0) rmSync(file, { force: true })
+      else segments.push({ file, first: end, count, bytes: statSync(file).size })
+      end += count
+    }
+    const oldest = segments[0]
+    if (oldest === undefined) return
+    try {
+      const [name, count] = readFileSync(positionFile, 'utf8').split(' ')
+      if (name === path.basename(oldest.file)) released = Math.min(Number(count) || 0, oldest.count)
+    } catch {
+      // None was written: nothing of the oldest segment was sent.
+    }
+    log.info({ changes: end - released, segments: segments.length }, 'kept changes found')
+  }
+
+  function start(): number {
+    const oldest = segments[0]
+    return oldest === undefined ? base + memory.start : oldest.first + released
+  }
+
+  function changesOf(segment: Segment): Change[] {
+    if (loaded?.segment !== segment) loaded = { segment, changes: readSegment(segment.file) }
+    return loaded.changes
+  }
+
+  function forgetOldest(): void {
+    const oldest = segments.shift()
+    if (oldest === undefined) return
+    released = 0
+    if (loaded?.segment === oldest) loaded = undefined
+    rmSync(oldest.file, { force: true })
+  }
+
+  /** Writes up to `count` changes from the head of the memory as a new segment. */
+  function spill(count: number): void {
+    const first = base + memory.start
+    const entries = memory.read(memory.start, count)
+    if (entries.length === 0) return
+    const text = `${entries.map(({ change }) => writeChange(change)).join('\n')}\n`
+    const file = path.join(directory, `${String(nextNumber).padStart(12, '0')}.jsonl`)
+    try {
+      writeFileSync(`${file}.new`, text, { mode: 0o600 })
+      renameSync(`${file}.new`, file)
+    } catch (error) {
+      if (!isFailing) log.error({ err: error, directory }, 'kept changes cannot be written: make room or correct the rights of the folder')
+      isFailing = true
+      pause = memoryLimit / 4
+      return
+    }
+    isFailing = false
+    nextNumber++
+    segments.push({ file, first, count: entries.length, bytes: Buffer.byteLength(text) })
+    memory.release(memory.start + entries.length)
+    while (segments.length > 1 && segments.reduce((sum, { bytes }) => sum + bytes, 0) > maxBytes) {
+      dropped += (segments[0] as Segment).count - released
+      forgetOldest()
+    }
+  }
+
+  return {
+    append(change) {
+      if (pause > 0) pause--
+      else if (memory.end - memory.start >= memoryLimit) spill(memoryLimit / 2)
+      const index = base + memory.append(change)
+      memoryDropped = memory.dropped
+      return index
+    },
+    get start() {
+      return start()
+    },
+    get end() {
+      return base + memory.end
+    },
+    get dropped() {
+      return dropped + memoryDropped
+    },
+    read(from, count) {
+      const first = Math.max(from, start())
+      // What the memory dropped while the disk failed leaves a gap between the last segment and the memory: it is stepped over.
+      const segment = segments.find((each) => first < each.first + each.count)
+      if (segment === undefined) return memory.read(first - base, count).map(({ index, change }) => ({ index: base + index, change }))
+      const offset = Math.max(0, first - segment.first)
+      return changesOf(segment)
+        .slice(offset, offset + count)
+        .map((change, place) => ({ index: segment.first + offset + place, change }))
+    },
+    release(upTo) {
+      let moved = false
+      for (let oldest = segments[0]; oldest !== undefined && upTo > oldest.first + released; oldest = segments[0]) {
+        moved = true
+        if (upTo < oldest.first + oldest.count) {
+          released = upTo - oldest.first
+          break
+        }
+        forgetOldest()
+      }
+      const oldest = segments[0]
+      if (moved && oldest !== undefined) writePosition(positionFile, `${path.basename(oldest.file)} ${released}`, log)
+      memory.release(upTo - base)
+    },
+    save() {
+      spill(memory.end - memory.start)
+    },
+  }
+}
+
+function writePosition(file: string, text: string, log: Log): void {
+  try {
+    writeFileSync(`${file}.new`, text, { mode: 0o600 })
+    renameSync(`${file}.new`, file)
+  } catch (error) {
+    log.debug({ err: error }, 'position in kept changes not written')
+  }
+}
+
+function readSegment(file: string): Change[] {
+  const changes: Change[] = []
+  for (const line of readFileSync(file, 'utf8').split('\n')) {
+    const change = line === '' ? undefined : readChange(line)
+    if (change !== undefined) changes.push(change)
+  }
+  return changes
+}
+
+function writeChange({ device, name, value, timestamp, quality: code, isLate }: Change): string {
+  return JSON.stringify([device ?? null, name, toJson(value), timestamp, code, isLate ? 1 : 0])
+}
+
+/** A line as a change; undefined if it is none, as a damaged disk may have it. */
+function readChange(line: string): Change | undefined {
+  try {
+    const [device, name, value, timestamp, code, isLate] = JSON.parse(line) as unknown[]
+    const isOne = (device === null || typeof device === 'string') && typeof name === 'string' && Number.isSafeInteger(timestamp)
+    if (!isOne || !Object.values(quality).includes(code as Quality)) return undefined
+    return {
+      device: device ?? undefined,
+      name,
+      value: fromJson(value),
+      timestamp: timestamp as number,
+      quality: code as Quality,
+      ...(isLate === 1 ? { isLate: true } : {}),
+    }
+  } catch {
+    return undefined
+  }
+}
+
+/** JSON has no bigint, no bytes, no NaN: they are objects with one member. */
+function toJson(value: MetricValue | null): unknown {
+  if (typeof value === 'bigint') return { n: value.toString() }
+  if (typeof value === 'number' && !Number.isFinite(value)) return { f: String(value) }
+  if (value instanceof Uint8Array) return { b: Buffer.from(value).toString('base64') }
+  if (Array.isArray(value)) return value.map((each) => toJson(each as MetricValue))
+  return value
+}
+
+function fromJson(value: unknown): MetricValue | null {
+  if (Array.isArray(value)) return value.map(fromJson) as unknown as MetricValue
+  if (typeof value !== 'object' || value === null) return value as MetricValue | null
+  const { n, f, b } = value as { n?: string; f?: string; b?: string }
+  if (n !== undefined) return BigInt(n)
+  return f !== undefined ? Number(f) : Buffer.from(b ?? '', 'base64')
+}

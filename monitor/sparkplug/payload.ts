@@ -1,0 +1,243 @@
+// The only file that knows sparkplug-payload. Of that library the generated protobuf code is used, not its wrapper: the wrapper of
+// 1.0.3 puts UInt32 into long_value, writes `datatype` into all data, has no arrays, and hands 64-bit values through numbers.
+import proto from 'sparkplug-payload/lib/sparkplugPayloadProto.js'
+import { type BirthMetric, BirthWriter } from './birth-writer.ts'
+import { type Datatype, datatypes, type MetricValue } from './datatypes.ts'
+
+const { Payload } = proto.org.eclipse.tahu.protobuf
+const { Metric, PropertySet } = Payload
+type WireMetric = InstanceType<typeof Metric>
+type WireFields = { -readonly [Key in keyof WireMetric]?: unknown }
+
+/** 192 good, 500 stale (it was good, and cannot be read now), 0 bad [tck-id-payloads-propertyset-quality-value-value]. */
+export const quality = { good: 192, stale: 500, bad: 0 } as const
+export type Quality = (typeof quality)[keyof typeof quality]
+
+/** A property of a metric: a unit, a limit, a description, or the quality. */
+export type Property = { type: 'String' | 'Double' | 'Int32' | 'Boolean'; value: string | number | boolean | null }
+
+/** What of a metric does not change between two births. Encode it once with `encodeDefinition`. */
+export type Definition = {
+  name: string
+  alias?: number | undefined
+  datatype: Datatype
+  isTransient?: boolean | undefined
+  properties?: Record<string, Property> | undefined
+}
+
+/** One metric of a data message: by alias or by name, never both [tck-id-payloads-alias-data-cmd-requirement]. */
+export type DataMetric = {
+  name?: string | undefined
+  alias?: number | undefined
+  datatype: Datatype
+  value: MetricValue | null
+  timestamp: number
+  /** Left out where it is good and was good [tck-id-payloads-propertyset-quality-value-type]. */
+  quality?: Quality | undefined
+  isHistorical?: boolean | undefined
+  isTransient?: boolean | undefined
+}
+
+/** The bytes of a value of any type, as a part of a metric. */
+function encodeValue(datatype: Datatype, value: MetricValue | null): Uint8Array {
+  const fields: WireFields = {}
+  setValue(fields, datatype, value)
+  return Metric.encode(fields as never).finish()
+}
+
+/** 64 bits as protobufjs takes them without passing through a floating number; negative ones in two's complement. */
+function longOf(value: number | bigint): number | { low: number; high: number; unsigned: boolean } {
+  if (typeof value === 'number' && value >= 0) return value
+  const bits = BigInt.asUintN(64, BigInt(value))
+  return { low: Number(bits & 0xffff_ffffn), high: Number(bits >> 32n), unsigned: true }
+}
+
+/** Puts a value into the field that its type asks for, or sets is_null: never both, never neither. */
+function setValue(fields: WireFields, datatype: Datatype, value: MetricValue | null): void {
+  if (value === null) {
+    fields.isNull = true
+    return
+  }
+  switch (datatype) {
+    case 'Int8':
+    case 'Int16':
+    case 'Int32':
+    case 'UInt8':
+    case 'UInt16':
+    case 'UInt32':
+      fields.intValue = Number(value) >>> 0 // 32-bit two's complement
+      break
+    case 'Int64':
+    case 'UInt64':
+    case 'DateTime':
+      fields.longValue = longOf(value as number | bigint)
+      break
+    case 'Float':
+      fields.floatValue = value
+      break
+    case 'Double':
+      fields.doubleValue = value
+      break
+    case 'Boolean':
+      fields.booleanValue = value
+      break
+    case 'String':
+    case 'Text':
+    case 'UUID':
+      fields.stringValue = value
+      break
+    case 'Bytes':
+      fields.bytesValue = value
+      break
+    default:
+      fields.bytesValue = packArray(datatype, value as readonly never[])
+  }
+}
+
+type Writer = { bytes: number; write: (view: DataView, at: number, value: never) => void }
+const elements: Partial<Record<Datatype, Writer>> = {
+  Int8Array: { bytes: 1, write: (view, at, value) => view.setInt8(at, Number(value)) },
+  Int16Array: { bytes: 2, write: (view, at, value) => view.setInt16(at, Number(value), true) },
+  Int32Array: { bytes: 4, write: (view, at, value) => view.setInt32(at, Number(value), true) },
+  Int64Array: { bytes: 8, write: (view, at, value) => view.setBigInt64(at, BigInt(value), true) },
+  UInt8Array: { bytes: 1, write: (view, at, value) => view.setUint8(at, Number(value)) },
+  UInt16Array: { bytes: 2, write: (view, at, value) => view.setUint16(at, Number(value), true) },
+  UInt32Array: { bytes: 4, write: (view, at, value) => view.setUint32(at, Number(value), true) },
+  UInt64Array: { bytes: 8, write: (view, at, value) => view.setBigUint64(at, BigInt(value), true) },
+  FloatArray: { bytes: 4, write: (view, at, value) => view.setFloat32(at, value, true) },
+  DoubleArray: { bytes: 8, write: (view, at, value) => view.setFloat64(at, value, true) },
+  DateTimeArray: { bytes: 8, write: (view, at, value) => view.setBigUint64(at, BigInt(value), true) },
+}
+
+/** Arrays are packed little-endian into bytes_value; the specification's float examples are not, its rule is. */
+function packArray(datatype: Datatype, values: readonly never[]): Uint8Array {
+  if (datatype === 'StringArray') return Buffer.from(values.map((each) => `${each}\0`).join(''), 'utf8')
+  if (datatype === 'BooleanArray') {
+    const packed = Buffer.alloc(4 + Math.ceil(values.length / 8))
+    packed.writeUInt32LE(values.length, 0)
+    for (const [index, each] of values.entries())
+      if (each) packed[4 + (index >> 3)] = (packed[4 + (index >> 3)] as number) | (0x80 >> (index & 7))
+    return packed
+  }
+  const { bytes, write } = elements[datatype] as Writer
+  const packed = new Uint8Array(values.length * bytes)
+  const view = new DataView(packed.buffer)
+  for (const [index, each] of values.entries()) write(view, index * bytes, each)
+  return packed
+}
+
+function propertySet(properties: Record<string, Property>): InstanceType<typeof PropertySet> {
+  const keys = Object.keys(properties)
+  const values = keys.map((key) => {
+    const { type, value } = properties[key] as Property
+    const fields: WireFields & { type: number } = { type: datatypes[type] }
+    setValue(fields, type, value)
+    return fields
+  })
+  // keys and values are of equal length [tck-id-payloads-propertyset-keys-array-size] [tck-id-payloads-propertyset-values-array-size]
+  return { keys, values } as never
+}
+
+/** The bytes of the part of a birth's metric that stays. Births copy them, so that 10,000 metrics cost no more than their values. */
+export function encodeDefinition({ name, alias, datatype, isTransient, properties }: Definition): Uint8Array {
+  const fields: WireFields = { name, datatype: datatypes[datatype] }
+  if (alias !== undefined) fields.alias = alias
+  if (isTransient) fields.isTransient = true
+  if (properties !== undefined && Object.keys(properties).length > 0) fields.properties = propertySet(properties)
+  return Metric.encode(fields as never).finish()
+}
+
+/**
+ * A birth: NBIRTH, DBIRTH, or with `seq` left out the payload of an NDEATH.
+ * The metrics are written in the order given.
+ */
+export function encodeBirth(metrics: readonly BirthMetric[], { timestamp, seq }: { timestamp: number; seq?: number }): Buffer {
+  const tail = Payload.encode({ timestamp, ...(seq === undefined ? {} : { seq }) }).finish()
+  const writer = new BirthWriter(
+    metrics.length * 24 + metrics.reduce((sum, { definition }) => sum + definition.length, 0) + tail.length,
+    encodeValue,
+  )
+  for (const metric of metrics) writer.metric(metric)
+  writer.bytes(tail)
+  return writer.finish()
+}
+
+/** An NDATA or DDATA, or a command for another node when `seq` is left out. No datatype: the birth has said it. */
+export function encodeData(metrics: readonly DataMetric[], { timestamp, seq }: { timestamp: number; seq?: number }): Buffer {
+  const wire = metrics.map(({ name, alias, datatype, value, timestamp, quality: code, isHistorical, isTransient }) => {
+    const fields: WireFields = { timestamp }
+    if (alias !== undefined) fields.alias = alias
+    else fields.name = name
+    if (isHistorical) fields.isHistorical = true
+    if (isTransient) fields.isTransient = true
+    if (code !== undefined) fields.properties = propertySet({ Quality: { type: 'Int32', value: code } })
+    setValue(fields, datatype, value)
+    return fields
+  })
+  const bytes = Payload.encode({ timestamp, ...(seq === undefined ? {} : { seq }), metrics: wire as never }).finish()
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** What a foreign message says of one metric. A value is undefined where none of the simple kinds is given. */
+export type ReceivedMetric = {
+  name?: string
+  alias?: bigint
+  value: number | bigint | boolean | string | null | undefined
+}
+
+/** Limits of what is taken apart. A command has a handful of metrics; a birth of a watched node may have thousands. */
+export type DecodeLimits = { maxBytes: number; maxMetrics: number }
+
+/** A message that is not decoded, and why: `too-large`, `malformed` or `too-many`. */
+export class UndecodableError extends Error {
+  override readonly name = 'UndecodableError'
+  readonly reason: 'too-large' | 'malformed' | 'too-many'
+
+  constructor(reason: 'too-large' | 'malformed' | 'too-many', options?: ErrorOptions) {
+    super(`undecodable payload: ${reason}`, options)
+    this.reason = reason
+  }
+}
+
+/**
+ * Takes the payload of a message from outside apart. Whatever the bytes are, it costs memory in proportion to `maxBytes` only.
+ * @throws UndecodableError
+ */
+export function decodeMetrics(bytes: Uint8Array, { maxBytes, maxMetrics }: DecodeLimits): ReceivedMetric[] {
+  if (bytes.length > maxBytes) throw new UndecodableError('too-large')
+  let metrics: readonly InstanceType<typeof Metric>[]
+  try {
+    // Nesting without end becomes a RangeError of the stack, a length beyond the end one of the reader: both are caught here.
+    metrics = Payload.decode(bytes).metrics as never
+  } catch (error) {
+    throw new UndecodableError('malformed', { cause: error })
+  }
+  if (metrics.length > maxMetrics) throw new UndecodableError('too-many')
+  return metrics.map((metric) => ({
+    ...(has(metric, 'name') ? { name: String(metric.name) } : {}),
+    ...(has(metric, 'alias') ? { alias: bigintOf(metric.alias) } : {}),
+    value: receivedValue(metric),
+  }))
+}
+
+function receivedValue(metric: InstanceType<typeof Metric>): ReceivedMetric['value'] {
+  if (metric.isNull === true) return null
+  if (has(metric, 'booleanValue')) return metric.booleanValue as boolean
+  if (has(metric, 'intValue')) return metric.intValue as number
+  if (has(metric, 'longValue')) return bigintOf(metric.longValue)
+  if (has(metric, 'floatValue')) return metric.floatValue as number
+  if (has(metric, 'doubleValue')) return metric.doubleValue as number
+  if (has(metric, 'stringValue')) return metric.stringValue as string
+  return undefined
+}
+
+function has(metric: object, field: string): boolean {
+  return Object.hasOwn(metric, field)
+}
+
+/** The library gives 64 bits as a number or as two halves, depending on whether it found another library. */
+function bigintOf(value: unknown): bigint {
+  if (typeof value === 'number') return BigInt(Math.trunc(value))
+  const { low, high } = value as { low: number; high: number }
+  return BigInt.asUintN(64, (BigInt(high) << 32n) | BigInt(low >>> 0))
+}

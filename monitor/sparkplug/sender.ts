@@ -1,0 +1,138 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { ChangeBuffer } from './buffer.ts'
+import type { SparkplugCounters } from './counters.ts'
+import { fits } from './datatypes.ts'
+import type { Owner, TrackedMetric, TrackedModel } from './model.ts'
+import { type DataMetric, encodeData, quality } from './payload.ts'
+
+/** How much is sent at once. */
+export type SenderLimits = {
+  /** Metrics of one message; a burst becomes several, with room for others between them. */
+  maxMetricsPerMessage: number
+  /** Historical values per second, so that a flush leaves the link and the historian room. */
+  flushPerSecond: number
+  /** Historical values on their way without proof that they were read: the most that a flush which breaks can repeat. */
+  maxUnproven: number
+}
+
+/** What a step came to. `throttled`: time must pass. `unproven`: proof must come. `over`: nothing can be sent any more. */
+export type StepResult = 'idle' | 'sent' | 'throttled' | 'unproven' | 'congested' | 'over'
+
+/**
+ * Turns the buffer into data messages, in order.
+ *
+ * What was there before its owner was born on this connection is history: it goes first, rate limited, with `is_historical` and its own
+ * times. What came after the birth is live and waits behind it, so that no metric is ever told backwards; the present values were in
+ * the birth. The change that the birth itself carried is not sent again.
+ */
+export type Sender = {
+  /** Up to where the buffer was handed over. Proven, it can be released up to here. */
+  readonly cursor: number
+  /** Sends one batch at most. */
+  step(): StepResult
+}
+
+type Group = { owner: Owner; isHistorical: boolean; metrics: DataMetric[] }
+
+/**
+ * A sender of one connection, which begins at the first change that no connection has proven.
+ *
+ * @param send hands one NDATA or DDATA over; false when that is no longer possible
+ */
+export function createSender(
+  limits: SenderLimits,
+  {
+    model,
+    buffer,
+    counters,
+    clock,
+    send,
+    isCongested,
+  }: {
+    model: TrackedModel
+    buffer: ChangeBuffer
+    counters: SparkplugCounters
+    clock: Clock
+    send: (owner: Owner, encode: (head: { timestamp: number; seq: number }) => Buffer) => boolean
+    isCongested: () => boolean
+  },
+): Sender {
+  let cursor = buffer.start
+  // At most a tenth of a second's worth at once.
+  const burst = Math.max(1, limits.flushPerSecond / 10)
+  let tokens = burst
+  let refilledAt = clock.monotonic()
+
+  function refill(): void {
+    const now = clock.monotonic()
+    tokens = Math.min(burst, tokens + ((now - refilledAt) / 1000) * limits.flushPerSecond)
+    refilledAt = now
+  }
+
+  function step(): StepResult {
+    if (isCongested()) return 'congested'
+    cursor = Math.max(cursor, buffer.start)
+    const entries = buffer.read(cursor, limits.maxMetricsPerMessage)
+    if (entries.length === 0) return 'idle'
+    refill()
+    const groups = new Map<string, Group>()
+    let next = cursor
+    let why: StepResult | undefined
+    for (const { index, change } of entries) {
+      const owner = change.device === undefined ? model.node : model.devices.get(change.device)
+      const metric = owner?.metrics.get(change.name)
+      const isBorn = owner?.bornAt !== undefined && metric !== undefined && (change.value === null || fits(metric.datatype, change.value))
+      // Only born metrics can be sent [tck-id-operational-behavior-data-publish-nbirth]; history of one that is gone is lost.
+      if (!isBorn) counters.buffer.unborn++
+      else if (index !== metric.carriedIndex) {
+        const isHistorical = change.isLate === true || index < (owner.bornAt as number)
+        if (isHistorical) {
+          why = tokens < 1 ? 'throttled' : index - buffer.start >= limits.maxUnproven ? 'unproven' : undefined
+          if (why !== undefined) break
+          tokens--
+        }
+        add(groups, owner, isHistorical, dataOf(metric, change, isHistorical))
+      }
+      next = index + 1
+    }
+    for (const { owner, isHistorical, metrics } of groups.values()) {
+      // Live values stand in order of time [tck-id-operational-behavior-data-publish-dbirth-order]; history keeps the order it came in.
+      if (!isHistorical) metrics.sort((a, b) => a.timestamp - b.timestamp)
+      if (!send(owner, (head) => encodeData(metrics, head))) return 'over'
+      if (isHistorical) counters.buffer.historical += metrics.length
+    }
+    const hasMoved = next > cursor
+    cursor = next
+    return hasMoved ? 'sent' : (why ?? 'sent')
+  }
+
+  return {
+    get cursor() {
+      return cursor
+    },
+    step,
+  }
+}
+
+function add(groups: Map<string, Group>, owner: Owner, isHistorical: boolean, metric: DataMetric): void {
+  const key = `${isHistorical ? 'h' : 'l'}${owner.id === undefined ? '' : `/${owner.id}`}`
+  const group = groups.get(key)
+  if (group === undefined) groups.set(key, { owner, isHistorical, metrics: [metric] })
+  else group.metrics.push(metric)
+}
+
+function dataOf(
+  { name, alias, datatype, isTransient }: TrackedMetric,
+  { value, timestamp, quality: code }: { value: DataMetric['value']; timestamp: number; quality: (typeof quality)[keyof typeof quality] },
+  isHistorical: boolean,
+): DataMetric {
+  return {
+    ...(alias === undefined ? { name } : { alias }),
+    datatype,
+    value,
+    timestamp,
+    quality: code === quality.good ? undefined : code,
+    isHistorical,
+    isTransient,
+  }
+}

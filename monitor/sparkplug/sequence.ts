@@ -1,0 +1,26 @@
+/** The numbers of one connection's messages: 0 for each NBIRTH, then one more for each message, 0 again after 255. */
+export type Sequence = {
+  /**
+   * Hands `send` the number that is due, and uses it up only if the message could be handed to the socket, so that none is ever
+   * missing [tck-id-payloads-sequence-num-incrementing].
+   */
+  next(send: (seq: number) => boolean): boolean
+  /** The same for an NBIRTH, which begins anew with 0 [tck-id-payloads-sequence-num-req-nbirth]. */
+  restart(send: (seq: number) => boolean): boolean
+}
+
+/** A counter that has seen no NBIRTH yet. */
+export function createSequence(): Sequence {
+  let due = 0
+  const take = (seq: number, send: (seq: number) => boolean): boolean => {
+    if (!send(seq)) return false
+    due = (seq + 1) % 256
+    return true
+  }
+  return { next: (send) => take(due, send), restart: (send) => take(0, send) }
+}
+
+/** The bdSeq after this one; the first ever is 0 [tck-id-topics-nbirth-bdseq-increment]. */
+export function bdSeqAfter(last: number | undefined): number {
+  return last === undefined ? 0 : (last + 1) % 256
+}

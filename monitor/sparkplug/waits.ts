@@ -1,0 +1,36 @@
+import type { Clock } from '../../shared/clock.ts'
+
+/** The value, or a rejection after `ms` or with the signal, whichever is first. It leaves no timer and no listener behind. */
+export async function within<T>(promise: Promise<T>, ms: number, what: string, clock: Clock, signal?: AbortSignal): Promise<T> {
+  const done = new AbortController()
+  const either = signal === undefined ? done.signal : AbortSignal.any([done.signal, signal])
+  const late = clock.sleep(ms, either).then((): never => {
+    throw new Error(`${what} within ${ms} ms`)
+  })
+  late.catch(() => {})
+  promise.catch(() => {})
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    done.abort()
+  }
+}
+
+/** The value, or a rejection with the signal's reason. */
+export async function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  aborted.promise.catch(() => {})
+  try {
+    return await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/** What an error says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,121 @@
+import { createServer, type Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import type { TestContext } from 'node:test'
+import { Aedes, type AedesPublishPacket, type Client } from 'aedes'
+import { type DecodedPayload, decode } from './schema.ts'
+
+/** One message as it came to the broker, or as the broker sent it for somebody who vanished. */
+export type Heard = { topic: string; verb: string; device: string | undefined; qos: number; retain: boolean; client: string | undefined; raw: Buffer; payload: DecodedPayload }
+
+/** What a CONNECT said. */
+export type HeardConnect = { clientId: string; clean: boolean; version: number; keepalive: number; will: { topic: string; payload: Buffer; qos: number; retain: boolean } | undefined }
+
+/** An MQTT broker in this process, which writes down everything it hears. */
+export type TestBroker = {
+  url: string
+  messages: Heard[]
+  connects: HeardConnect[]
+  subscriptions: { topic: string; qos: number; at: number }[]
+  /** Resolves with the first message, heard already or yet to come, that is as asked for, from place `from` of `messages` on. */
+  heard(is: (message: Heard) => boolean, from?: number): Promise<Heard>
+  /** Resolves when the condition holds, looked at after each message and each change of connections. */
+  until(is: () => boolean, what?: string): Promise<void>
+  publish(topic: string, payload: Buffer | string, options?: { qos?: 0 | 1; retain?: boolean }): Promise<void>
+  clients(): Client[]
+  /** Cuts every connection without a word. */
+  cut(): void
+  /** From now on nothing that comes is read, as if the link were dead. */
+  freeze(): void
+  close(): Promise<void>
+}
+
+/** Starts a broker on a free loopback port; it is closed with the test. */
+export async function startBroker(t: TestContext): Promise<TestBroker> {
+  const aedes = await Aedes.createBroker({ concurrency: 1000 })
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket)).on('error', () => {})
+    aedes.handle(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const messages: Heard[] = []
+  const connects: HeardConnect[] = []
+  const subscriptions: TestBroker['subscriptions'] = []
+  const watchers = new Set<() => void>()
+  const look = () => {
+    for (const watcher of watchers) watcher()
+  }
+  aedes.on('publish', (packet: AedesPublishPacket, client: Client | null) => {
+    if (packet.topic.startsWith('spBv1.0/') && !packet.topic.startsWith('spBv1.0/STATE/')) messages.push(heardOf(packet, client))
+    look()
+  })
+  aedes.on('client', look).on('clientDisconnect', look)
+  aedes.preConnect = (_client, packet, done) => {
+    const { clientId, clean = false, protocolVersion = 0, keepalive = 0, will } = packet
+    connects.push({
+      clientId,
+      clean,
+      version: protocolVersion,
+      keepalive,
+      will: will && { topic: will.topic, payload: Buffer.from(will.payload as Buffer), qos: will.qos ?? 0, retain: will.retain ?? false },
+    })
+    done(null, true)
+  }
+  aedes.on('subscribe', (topics) => {
+    for (const { topic, qos } of topics) subscriptions.push({ topic, qos, at: messages.length })
+    look()
+  })
+  const until = (is: () => boolean, what = 'what was waited for'): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const watcher = () => {
+        if (!is()) return
+        clearTimeout(timer)
+        watchers.delete(watcher)
+        resolve()
+      }
+      const timer = setTimeout(() => {
+        watchers.delete(watcher)
+        reject(new Error(`${what} did not happen; heard ${messages.map(({ topic }) => topic).slice(-20).join(' ')}`))
+      }, 10_000)
+      watchers.add(watcher)
+      watcher()
+    })
+  const broker: TestBroker = {
+    url: `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    messages,
+    connects,
+    subscriptions,
+    until,
+    async heard(is, from = 0) {
+      await until(() => messages.slice(from).some(is), is.toString())
+      return messages.slice(from).find(is) as Heard
+    },
+    publish: (topic, payload, { qos = 0, retain = false } = {}) =>
+      new Promise((resolve, reject) =>
+        aedes.publish({ cmd: 'publish', dup: false, topic, payload, qos, retain }, (error) => (error ? reject(error) : resolve())),
+      ),
+    clients: () => Object.values((aedes as unknown as { clients: Record<string, Client> }).clients),
+    cut() {
+      for (const socket of sockets) socket.destroy()
+    },
+    freeze() {
+      for (const socket of sockets) {
+        socket.removeAllListeners('readable').removeAllListeners('data')
+        socket.pause()
+      }
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise<void>((resolve) => aedes.close(() => server.close(() => resolve())))
+    },
+  }
+  t.after(() => broker.close())
+  return broker
+}
+
+function heardOf({ topic, payload, qos, retain }: AedesPublishPacket, client: Client | null): Heard {
+  const [, , verb = '', , device] = topic.split('/')
+  const raw = Buffer.from(payload as Buffer)
+  return { topic, verb, device, qos, retain, client: client?.id, raw, payload: verb.endsWith('CMD') ? { metrics: [] } : decode(raw) }
+}
