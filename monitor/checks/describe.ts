@@ -1,0 +1,55 @@
+import { stringify } from 'yaml'
+import type * as z from 'zod'
+import { fieldKind } from '../../shared/fields.ts'
+import { core, defOf, layers, type Schema } from '../../shared/schema.ts'
+import { checkKinds } from './index.ts'
+import type { CheckKind, Measure } from './kind.ts'
+import { reasons } from './reasons.ts'
+
+/** The page docs/checks.md, from the table of kinds: what each asks, its options with their defaults, an example, what it measures. */
+export function describeChecks(): string {
+  const kinds = Object.entries(checkKinds) as unknown as [string, CheckKind][]
+  return [
+    '# Health checks\n\nGenerated from `monitor/checks/`: change it there.\n',
+    kinds.map(([name]) => `- [${name}](#${name})`).join('\n'),
+    '\n## Reasons\n\nWhy a check is not up. It is the label `reason`.\n',
+    table(
+      ['reason', 'meaning'],
+      Object.entries(reasons).map(([reason, text]) => [`\`${reason}\``, text]),
+    ),
+    ...kinds.map(([name, kind]) => describeKind(name, kind)),
+  ].join('\n')
+}
+
+function describeKind(name: string, kind: CheckKind): string {
+  const example = stringify([{ name: `my-${name}`, kind: name, ...(kind.example as object) }], { lineWidth: 0 })
+  const measures = Object.entries(kind.measures)
+  return [
+    `\n## ${name}\n\n${kind.about}\n`,
+    table(['option', 'meaning', 'default'], optionsOf(kind.options).map(describeOption)),
+    `\n\`\`\`yaml\nchecks:\n${example.replace(/^(?=.)/gm, '  ')}\`\`\`\n`,
+    measures.length === 0 ? '' : table(['measures', 'type', 'labels', 'meaning'], measures.map(describeMeasure)),
+  ].join('\n')
+}
+
+function optionsOf(schema: z.ZodType): [string, Schema][] {
+  return Object.entries(defOf(core(schema)).shape ?? {})
+}
+
+function describeOption([name, schema]: [string, Schema]): string[] {
+  const all = layers(schema)
+  const description = all.map((layer) => (layer as z.ZodType).description).find((text) => text !== undefined) ?? ''
+  const secret = fieldKind(schema) === 'secret' ? ' (path of a file)' : ''
+  const given = all.map(defOf).find(({ type }) => type === 'default' || type === 'prefault')
+  const isOptional = all.some((layer) => defOf(layer).type === 'optional')
+  return [`\`${name}\``, description + secret, given ? `\`${JSON.stringify(given.defaultValue)}\`` : isOptional ? '' : 'required']
+}
+
+function describeMeasure([name, { type, help, labels = [] }]: [string, Measure]): string[] {
+  return [`\`${name}\``, type, labels.map((label) => `\`${label}\``).join(', '), help]
+}
+
+function table(head: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`
+  return `${[line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')}\n`
+}

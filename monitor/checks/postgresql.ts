@@ -1,0 +1,229 @@
+import { Socket } from 'node:net'
+import type { Client as PgClient } from 'pg'
+import * as z from 'zod'
+import { secretFile } from '../../shared/fields.ts'
+import { orAbort } from './abort.ts'
+import { host, hostAndPort, port } from './fields.ts'
+import { tlsFields, tlsOf } from './http-access.ts'
+import { type CheckResult, checkKind, type Measurement } from './kind.ts'
+import { CheckFailure, type Reason } from './reasons.ts'
+import { defaultMaxBytes } from './socket.ts'
+import { count, percent, shorten } from './wording.ts'
+
+const options = z.strictObject({
+  host: host.describe('Host name or IP address.'),
+  port: port.default(5432).describe('TCP port.'),
+  database: z.string().min(1).max(63).default('postgres').describe('Database to connect to.'),
+  username: z.string().min(1).max(63).describe('Role to log in as. One with pg_monitor sees everything that is measured.'),
+  passwordFile: secretFile().optional().describe("File that holds the role's password."),
+  tls: z.boolean().default(false).describe('Whether to ask for TLS, and to refuse a server without.'),
+  query: z.string().min(1).max(10_000).default('SELECT 1').describe('Statement that must succeed, run in a read-only transaction.'),
+  maxConnectionsUsed: z.number().gt(0).max(1).default(0.9).describe('Degraded when this share of max_connections is used.'),
+  maxLagSeconds: z.number().min(0).default(60).describe('Degraded when a replica is further behind.'),
+  minReplicas: z.int().min(0).default(0).describe('Degraded when fewer replicas stream from this primary.'),
+  ...tlsFields,
+})
+
+type PostgresqlOptions = z.output<typeof options>
+
+// numbackends of pg_stat_database is visible to every role; most of pg_stat_activity is not.
+const stateQuery = `
+  SELECT pg_is_in_recovery() AS replica,
+         current_setting('server_version') AS version,
+         current_setting('max_connections')::int AS max_connections,
+         (SELECT sum(numbackends)::int FROM pg_stat_database) AS connections,
+         CASE WHEN NOT pg_is_in_recovery() THEN NULL
+              WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+              ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())::float8 END AS lag,
+         (SELECT count(*)::int FROM pg_stat_wal_receiver WHERE pg_is_in_recovery()) AS receivers`
+
+const replicaQuery = `
+  SELECT coalesce(nullif(application_name, ''), 'unnamed') AS name, coalesce(state, 'unknown') AS state,
+         coalesce(extract(epoch FROM replay_lag), 0)::float8 AS lag,
+         coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::float8 AS bytes
+    FROM pg_stat_replication LIMIT 100`
+
+const stateRow = z.object({
+  replica: z.boolean(),
+  version: z.string(),
+  max_connections: z.number(),
+  connections: z.number().nullable(),
+  lag: z.number().nullable(),
+  receivers: z.number(),
+})
+const replicaRow = z.object({ name: z.string(), state: z.string(), lag: z.number(), bytes: z.number() })
+
+/** Up when one can log in, the query succeeds, connections are left and replication keeps up. */
+export const postgresql = checkKind({
+  about:
+    'Logs in on a new connection and runs the query in a read-only transaction. Down when that fails. Degraded when too few connections are left, a replica is too far behind or does not stream, or fewer than `minReplicas` replicas stream from a primary.',
+  example: { host: 'db.example.com', username: 'monitor', passwordFile: '/etc/skerry/postgres-password', tls: true, minReplicas: 1 },
+  options,
+  measures: {
+    skerry_postgresql_info: {
+      type: 'gauge',
+      help: 'Always 1; version and role (primary, replica) are its labels.',
+      labels: ['version', 'role'],
+    },
+    skerry_postgresql_connections: { type: 'gauge', help: 'Connections in use.' },
+    skerry_postgresql_max_connections: { type: 'gauge', help: 'Connections that the server allows.' },
+    skerry_postgresql_query_seconds: { type: 'gauge', help: 'Time of the query alone.' },
+    skerry_postgresql_replication_lag_seconds: {
+      type: 'gauge',
+      help: 'How far a replica is behind: on a replica itself (replica is empty), on a primary for each that streams from it.',
+      labels: ['replica'],
+    },
+    skerry_postgresql_replication_lag_bytes: {
+      type: 'gauge',
+      help: 'How much log a replica has yet to replay, seen by the primary.',
+      labels: ['replica'],
+    },
+    skerry_postgresql_replicas: { type: 'gauge', help: 'Replicas that stream from this primary.' },
+  },
+  target: (options) => `${hostAndPort(options)}/${options.database}`,
+  async check(options, { signal }) {
+    signal.throwIfAborted()
+    const { Client } = (await import('pg')).default
+    const { client, close } = clientFor(Client, options)
+    try {
+      return await orAbort(examine(client, options), signal, close)
+    } catch (error) {
+      throw failureOf(error, options)
+    } finally {
+      close()
+    }
+  },
+})
+
+/** A client on a socket that we hold: closed at once when we are done, and cut when more comes than any answer here has. */
+function clientFor(Client: typeof PgClient, options: PostgresqlOptions): { client: PgClient; close: () => void } {
+  const socket = new Socket()
+  const client = new Client({
+    host: options.host,
+    port: options.port,
+    database: options.database,
+    user: options.username,
+    // Given as a function so that neither PGPASSWORD nor a .pgpass of whoever runs the monitor takes its place.
+    password: () => options.passwordFile?.reveal() ?? '',
+    application_name: 'skerry-monitor',
+    ssl: options.tls && secureOptions(options),
+    stream: () => socket,
+  })
+  client.on('error', () => {}) // also rejects what is awaited; without a listener it would end the process
+  const bound = (stream: Socket) => {
+    let bytes = 0
+    stream.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes > defaultMaxBytes)
+        socket.destroy(new CheckFailure('too_large', `It sent more than ${defaultMaxBytes} bytes. Is this a PostgreSQL server?`))
+    })
+  }
+  const { connection } = client as unknown as { connection: { stream: Socket; once(event: string, listener: () => void): void } }
+  bound(socket)
+  connection.once('sslconnect', () => bound(connection.stream))
+  return { client, close: () => socket.destroy() }
+}
+
+function secureOptions(options: PostgresqlOptions) {
+  const { secureContext, servername, verify } = tlsOf(options)
+  return { secureContext, ...(servername !== undefined && { servername }), rejectUnauthorized: verify !== false }
+}
+
+async function examine(client: PgClient, options: PostgresqlOptions): Promise<CheckResult> {
+  await client.connect()
+  await client.query("BEGIN READ ONLY; SET LOCAL statement_timeout = '60s'")
+  const started = performance.now()
+  await client.query(options.query)
+  const seconds = (performance.now() - started) / 1000
+  const state = rowOf(stateRow, (await client.query(stateQuery)).rows[0])
+  const measurements: Measurement[] = [
+    { name: 'skerry_postgresql_query_seconds', value: seconds },
+    {
+      name: 'skerry_postgresql_info',
+      labels: { version: shorten(state.version, 60), role: state.replica ? 'replica' : 'primary' },
+      value: 1,
+    },
+    { name: 'skerry_postgresql_max_connections', value: state.max_connections },
+    { name: 'skerry_postgresql_connections', value: state.connections ?? 0 },
+  ]
+  const faults = state.replica
+    ? judgeReplica(state, options, measurements)
+    : judgePrimary((await client.query(replicaQuery)).rows, options, measurements)
+  const used = (state.connections ?? 0) / state.max_connections
+  if (used >= options.maxConnectionsUsed)
+    faults.push({
+      reason: 'limit',
+      text: `${percent(used)} of the connections are used (${state.connections} of ${state.max_connections}); close idle ones, use a pool, or raise max_connections`,
+    })
+  const [first] = faults
+  if (first !== undefined)
+    return { state: 'degraded', reason: first.reason, detail: shorten(`${faults.map(({ text }) => text).join('. ')}.`), measurements }
+  return {
+    state: 'up',
+    detail: `${state.replica ? 'Replica' : 'Primary'}, ${state.connections ?? 0} of ${state.max_connections} connections used.`,
+    measurements,
+  }
+}
+
+type Found = { reason: Reason; text: string }
+
+function judgeReplica(
+  { lag, receivers }: z.output<typeof stateRow>,
+  { maxLagSeconds }: PostgresqlOptions,
+  measurements: Measurement[],
+): Found[] {
+  if (lag !== null) measurements.push({ name: 'skerry_postgresql_replication_lag_seconds', labels: { replica: '' }, value: lag })
+  if (receivers === 0)
+    return [{ reason: 'partly_unavailable', text: 'This replica does not stream from its primary; see primary_conninfo and the log' }]
+  if (lag !== null && lag > maxLagSeconds)
+    return [{ reason: 'limit', text: `This replica is ${Math.round(lag)} s behind; see its load and the network to the primary` }]
+  return []
+}
+
+function judgePrimary(rows: unknown[], { maxLagSeconds, minReplicas }: PostgresqlOptions, measurements: Measurement[]): Found[] {
+  const replicas = rows.map((row) => rowOf(replicaRow, row))
+  const streaming = replicas.filter(({ state }) => state === 'streaming')
+  measurements.push({ name: 'skerry_postgresql_replicas', value: streaming.length })
+  for (const { name, lag, bytes } of new Map(replicas.map((replica) => [replica.name, replica])).values()) {
+    measurements.push({ name: 'skerry_postgresql_replication_lag_seconds', labels: { replica: name }, value: lag })
+    measurements.push({ name: 'skerry_postgresql_replication_lag_bytes', labels: { replica: name }, value: bytes })
+  }
+  const found: Found[] = []
+  if (streaming.length < minReplicas)
+    found.push({
+      reason: 'partly_unavailable',
+      text: `${count(streaming.length, 'replica')} of ${minReplicas} stream; see the log of the one that is missing`,
+    })
+  const late = replicas.filter(({ lag }) => lag > maxLagSeconds)
+  if (late.length > 0)
+    found.push({ reason: 'limit', text: `Replicas behind: ${late.map(({ name, lag }) => `${name} ${Math.round(lag)} s`).join(', ')}` })
+  return found
+}
+
+function rowOf<S extends z.ZodType>(schema: S, row: unknown): z.output<S> {
+  const parsed = schema.safeParse(row)
+  if (parsed.success) return parsed.data
+  throw new CheckFailure('protocol', 'Its system views have another shape than documented. Is this PostgreSQL 10 or later?')
+}
+
+/** What the server's SQLSTATE means (PostgreSQL documentation, appendix A); other errors as they are. */
+function failureOf(error: unknown, { username, database }: PostgresqlOptions): unknown {
+  if (!(error instanceof Error) || error instanceof CheckFailure) return error
+  const { code } = error as { code?: string }
+  const said = shorten(error.message, 200)
+  const fail = (reason: Reason, next: string) => new CheckFailure(reason, `The server says: ${said}. ${next}`, { cause: error })
+  if (code === '28P01' || code === '28000') return fail('unauthorized', `See the password of role ${username}, and pg_hba.conf.`)
+  if (code === '42501') return fail('unauthorized', `Grant role ${username} what the query needs, such as pg_monitor.`)
+  if (code === '3D000') return fail('missing', `See whether ${database} is the right name.`)
+  if (code === '53300') return fail('limit', 'Close idle connections, use a pool, or raise max_connections.')
+  if (code === '57P03') return fail('unavailable', 'It is starting, stopping or recovering; see its log.')
+  if (code === '57014') return fail('timeout', 'The query took too long; see pg_stat_activity for what blocks it.')
+  if (code !== undefined && /^[0-9A-Z]{5}$/.test(code) && 'severity' in error) return fail('failing', 'See the log of the server.')
+  if (/does not support SSL/.test(said))
+    return new CheckFailure('tls', 'The server offers no TLS. Set ssl = on there, or tls: false here.', { cause: error })
+  if (/SSL connection|unexpected|Unknown|invalid/i.test(said) && code === undefined)
+    return new CheckFailure('protocol', `It does not answer as PostgreSQL does: ${said}. Is this the right port?`, { cause: error })
+  if (/Connection terminated/.test(said))
+    return new CheckFailure('connection_lost', 'It closed the connection before the answer was complete. See its log.', { cause: error })
+  return error
+}

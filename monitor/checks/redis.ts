@@ -1,0 +1,125 @@
+import { isIP } from 'node:net'
+import { connect as tlsConnect } from 'node:tls'
+import * as z from 'zod'
+import { secretFile } from '../../shared/fields.ts'
+import { host, hostAndPort, port } from './fields.ts'
+import { tlsFields, tlsOf } from './http-access.ts'
+import { type CheckResult, checkKind, type Measurement } from './kind.ts'
+import { CheckFailure, type Reason } from './reasons.ts'
+import { parseReplies, type Reply } from './resp.ts'
+import { openSocket, readSocket } from './socket.ts'
+import { percent, shorten } from './wording.ts'
+
+const options = z.strictObject({
+  host: host.describe('Host name or IP address.'),
+  port: port.default(6379).describe('TCP port.'),
+  username: z.string().min(1).max(256).optional().describe('User of the access list; the default user when left out.'),
+  passwordFile: secretFile().optional().describe("File that holds the user's password."),
+  tls: z.boolean().default(false).describe('Whether to use TLS.'),
+  maxMemoryUsed: z.number().gt(0).max(1).default(0.9).describe('Degraded when this share of maxmemory is used, if there is a limit.'),
+  minReplicas: z.int().min(0).default(0).describe('Degraded when fewer replicas are connected to this primary.'),
+  ...tlsFields,
+})
+
+type RedisOptions = z.output<typeof options>
+
+/**
+ * Up when the server answers PING and its INFO shows nothing to worry about.
+ *
+ * Three commands on a bare socket: the client libraries bring pools, pipelines and reconnects that a probe must not have, and none
+ * bounds what a server may send.
+ */
+export const redis = checkKind({
+  about:
+    'Sends `AUTH` if there is a password, `PING` and `INFO` on a new connection. Down when one of them fails or the data set is still loading. Degraded when memory is nearly used up, a replica has lost its primary, too few replicas are connected, or the last save to disk failed.',
+  example: { host: 'redis.example.com', passwordFile: '/etc/skerry/redis-password' },
+  options,
+  measures: {
+    skerry_redis_info: { type: 'gauge', help: 'Always 1; version and role are its labels.', labels: ['version', 'role'] },
+    skerry_redis_memory_used_bytes: { type: 'gauge', help: 'Memory that the data set and its overhead take.' },
+    skerry_redis_memory_max_bytes: { type: 'gauge', help: 'maxmemory; 0 for no limit.' },
+    skerry_redis_clients: { type: 'gauge', help: 'Connected clients.' },
+    skerry_redis_replicas: { type: 'gauge', help: 'Connected replicas.' },
+    skerry_redis_uptime_seconds: { type: 'gauge', help: 'Time since the server started.' },
+    skerry_redis_commands_total: { type: 'counter', help: 'Commands that were processed.' },
+    skerry_redis_evicted_keys_total: { type: 'counter', help: 'Keys that were dropped to stay below maxmemory.' },
+  },
+  target: hostAndPort,
+  async check(options, { signal }) {
+    const tcp = await openSocket(options, signal)
+    try {
+      const socket = options.tls ? secure(options, tcp) : tcp
+      const { username, passwordFile } = options
+      const login = passwordFile ? ['AUTH', ...(username === undefined ? [] : [username]), passwordFile.reveal()] : undefined
+      const commands = [...(login ? [login] : []), ['PING'], ['INFO']]
+      socket.write(commands.map(encode).join(''))
+      const read = await readSocket(socket, { enough: (read) => parseReplies(read).length >= commands.length })
+      const replies = parseReplies(read)
+      for (const reply of replies) if (reply.type === 'error') throw refusal(reply.text, login !== undefined)
+      return judge(options, replies)
+    } finally {
+      tcp.destroy()
+    }
+  },
+})
+
+function secure(options: RedisOptions, socket: import('node:net').Socket) {
+  const { secureContext, servername = options.host, verify } = tlsOf(options)
+  return tlsConnect({
+    socket,
+    host: options.host,
+    secureContext,
+    rejectUnauthorized: verify !== false,
+    ...(isIP(servername) === 0 && { servername }),
+  })
+}
+
+function encode(command: string[]): string {
+  return `*${command.length}\r\n${command.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`
+}
+
+function refusal(text: string, loggedIn: boolean): CheckFailure {
+  const said = `The server says: ${shorten(text, 120)}.`
+  if (/^(NOAUTH|WRONGPASS|NOPERM)|invalid (username|password)|AUTH.*without any password/i.test(text))
+    return new CheckFailure('unauthorized', loggedIn ? `${said} See user and password.` : `${said} Give the check a passwordFile.`)
+  if (/^LOADING/.test(text)) return new CheckFailure('unavailable', `${said} It passes when the data set is in memory.`)
+  if (/^(MASTERDOWN|BUSY|MISCONF)/.test(text)) return new CheckFailure('failing', `${said} See its log.`)
+  if (/^ERR max number of clients/.test(text)) return new CheckFailure('limit', `${said} Close idle clients, or raise maxclients.`)
+  return new CheckFailure('unexpected_answer', `${said} See its log.`)
+}
+
+function judge(options: RedisOptions, replies: Reply[]): CheckResult {
+  const [pong, bulk] = replies.slice(-2).map(({ text }) => text) as [string, string]
+  if (pong !== 'PONG') throw new CheckFailure('protocol', `It answers ${shorten(pong, 40)} to PING. Is this a Redis server?`)
+  const info = new Map([...bulk.matchAll(/^(\w{1,60}):(.*?)\r?$/gm)].map(([, name, value]) => [name as string, value as string]))
+  const number = (name: string) => Number(info.get(name) ?? Number.NaN)
+  const text = (name: string) => shorten(info.get(name) ?? 'unknown', 40)
+  const role = text('role')
+  const replicas = number('connected_slaves')
+  const [used, max] = [number('used_memory'), number('maxmemory')]
+  const measurements: Measurement[] = [
+    { name: 'skerry_redis_info', labels: { version: text('redis_version'), role }, value: 1 },
+    { name: 'skerry_redis_memory_used_bytes', value: used },
+    { name: 'skerry_redis_memory_max_bytes', value: max },
+    { name: 'skerry_redis_clients', value: number('connected_clients') },
+    { name: 'skerry_redis_replicas', value: replicas },
+    { name: 'skerry_redis_uptime_seconds', value: number('uptime_in_seconds') },
+    { name: 'skerry_redis_commands_total', value: number('total_commands_processed') },
+    { name: 'skerry_redis_evicted_keys_total', value: number('evicted_keys') },
+  ].filter(({ value }) => !Number.isNaN(value))
+  const found: { reason: Reason; text: string }[] = []
+  if (info.get('master_link_status') === 'down')
+    found.push({
+      reason: 'partly_unavailable',
+      text: 'This replica has lost its primary; its data grow old. See the primary and the network to it',
+    })
+  if (role === 'master' && replicas < options.minReplicas)
+    found.push({ reason: 'partly_unavailable', text: `${replicas} of ${options.minReplicas} replicas are connected. See their logs` })
+  if (max > 0 && used / max >= options.maxMemoryUsed)
+    found.push({ reason: 'limit', text: `${percent(used / max)} of maxmemory is used. Raise it, or store less` })
+  if (info.get('rdb_last_bgsave_status') === 'err' || info.get('aof_last_write_status') === 'err')
+    found.push({ reason: 'failing', text: 'The last save to disk failed. See its log and the free space of its disk' })
+  const [first] = found
+  if (first) return { state: 'degraded', reason: first.reason, detail: `${found.map(({ text }) => text).join('. ')}.`, measurements }
+  return { state: 'up', detail: `Version ${text('redis_version')}, ${role}.`, measurements }
+}

@@ -1,0 +1,42 @@
+import { CheckFailure } from './reasons.ts'
+import { shorten } from './wording.ts'
+
+/** One reply of a Redis server, as far as PING, AUTH and INFO have them. */
+export type Reply = { type: 'text' | 'error'; text: string }
+
+/**
+ * The complete replies at the start of what was read (RESP 2: simple strings, errors, integers and bulk strings).
+ * @throws CheckFailure `protocol` for anything else
+ */
+export function parseReplies(read: Buffer): Reply[] {
+  const replies: Reply[] = []
+  let from = 0
+  while (from < read.length) {
+    const sign = String.fromCharCode(read[from] as number)
+    if (!'+-:$'.includes(sign)) throw violation(read, from)
+    const end = read.indexOf('\r\n', from)
+    if (end === -1) {
+      if (read.length - from > 8192) throw violation(read, from)
+      break
+    }
+    const line = read.toString('utf8', from + 1, end)
+    from = end + 2
+    if (sign !== '$') {
+      replies.push({ type: sign === '-' ? 'error' : 'text', text: line })
+      continue
+    }
+    const length = Number(line)
+    if (!/^\d{1,9}$/.test(line)) throw violation(read, 0)
+    if (read.length < from + length + 2) break
+    replies.push({ type: 'text', text: read.toString('utf8', from, from + length) })
+    from += length + 2
+  }
+  return replies
+}
+
+function violation(read: Buffer, from: number): CheckFailure {
+  return new CheckFailure(
+    'protocol',
+    `It does not answer as Redis does: ${shorten(JSON.stringify(read.toString('latin1', from, from + 24)), 60)}. Is this the right port, with or without TLS as configured?`,
+  )
+}

@@ -1,0 +1,145 @@
+import * as z from 'zod'
+import { host, hostAndPort, port } from './fields.ts'
+import { ask, below, credentialFields, httpUrl, jsonOf, targetOfUrl, tlsFields } from './http-access.ts'
+import { type CheckResult, checkKind, type Measurement } from './kind.ts'
+import { CheckFailure, type Reason } from './reasons.ts'
+import { openSocket, readSocket } from './socket.ts'
+import { shorten } from './wording.ts'
+
+const options = z
+  .strictObject({
+    host: host
+      .optional()
+      .describe('Host that takes four-letter words. mntr tells most, srvr is allowed by default: see 4lw.commands.whitelist.'),
+    port: port.default(2181).describe("The clients' port."),
+    url: httpUrl.optional().describe('Or the AdminServer, such as http://zookeeper:8080.'),
+    maxOutstanding: z.int().min(0).default(100).describe('Degraded when more requests are outstanding.'),
+    maxLatencyMs: z.number().min(0).default(1000).describe('Degraded when the average latency is higher, in milliseconds.'),
+    ...credentialFields,
+    ...tlsFields,
+  })
+  .refine(({ host, url }) => (host === undefined) !== (url === undefined), { error: 'needs host or url, and not both', path: ['host'] })
+
+type ZookeeperOptions = z.output<typeof options>
+
+/** What it says of itself, by the names of mntr; times in milliseconds. */
+type Facts = Map<string, string>
+
+/** Up when the server serves and answers quickly. */
+export const zookeeper = checkKind({
+  about:
+    'Asks by the four-letter words `mntr` or, where that is not allowed, `srvr`; or asks the AdminServer. Down when it does not serve requests (no quorum); degraded when requests pile up, latency is high, or a leader has followers that are not in sync.',
+  example: { host: 'zookeeper.example.com' },
+  options,
+  measures: {
+    skerry_zookeeper_info: {
+      type: 'gauge',
+      help: 'Always 1; version and role (leader, follower, observer, standalone) are its labels.',
+      labels: ['version', 'role'],
+    },
+    skerry_zookeeper_latency_seconds: { type: 'gauge', help: 'Average latency of requests since the server started.' },
+    skerry_zookeeper_outstanding_requests: { type: 'gauge', help: 'Requests that wait.' },
+    skerry_zookeeper_connections: { type: 'gauge', help: 'Connections of clients.' },
+    skerry_zookeeper_znodes: { type: 'gauge', help: 'Nodes of the tree.' },
+    skerry_zookeeper_followers: { type: 'gauge', help: "A leader's followers by state: synced, behind.", labels: ['state'] },
+  },
+  target: ({ host, port, url }) => (url === undefined ? hostAndPort({ host: host ?? '', port }) : targetOfUrl(url)),
+  async check(options, { signal }) {
+    const facts = options.url === undefined ? await byWords(options, signal) : await byAdminServer(options, options.url, signal)
+    return judge(options, facts)
+  },
+})
+
+async function byWords({ host, port }: ZookeeperOptions, signal: AbortSignal): Promise<Facts> {
+  const word = async (word: string) => {
+    const socket = await openSocket({ host: host as string, port }, signal)
+    try {
+      socket.write(word)
+      return (await readSocket(socket, { maxBytes: 256 * 1024 })).toString('utf8')
+    } finally {
+      socket.destroy()
+    }
+  }
+  const monitored = await word('mntr')
+  refuseIdle(monitored)
+  if (monitored.startsWith('zk_')) return new Map(monitored.split('\n').map((line) => line.split('\t', 2) as [string, string]))
+  const answer = await word('srvr')
+  refuseIdle(answer)
+  if (answer.startsWith('Zookeeper version:')) return factsOfSrvr(answer)
+  if (/not in the whitelist/.test(answer))
+    throw new CheckFailure(
+      'unauthorized',
+      'It takes neither mntr nor srvr. Add them to 4lw.commands.whitelist, or give the url of the AdminServer.',
+    )
+  throw new CheckFailure(
+    'protocol',
+    `It does not answer as ZooKeeper does: ${shorten(answer, 60) || 'it closed the connection'}. Is this the right port?`,
+  )
+}
+
+function refuseIdle(answer: string): void {
+  if (/not currently serving requests/.test(answer))
+    throw new CheckFailure(
+      'unavailable',
+      'It runs but does not serve requests: there is no quorum. See the other servers of the ensemble, and the network between them.',
+    )
+}
+
+/** srvr in the names of mntr: `Latency min/avg/max: 0/0.5/3`, `Mode: standalone`, … */
+function factsOfSrvr(answer: string): Facts {
+  const after = (name: string) => new RegExp(`^${name}: *(.*)$`, 'm').exec(answer)?.[1]?.trim()
+  const facts: Facts = new Map()
+  const put = (name: string, value: string | undefined) => value !== undefined && facts.set(name, value)
+  put('zk_version', after('Zookeeper version'))
+  put('zk_server_state', after('Mode'))
+  put('zk_avg_latency', after('Latency min/avg/max')?.split('/')[1])
+  put('zk_outstanding_requests', after('Outstanding'))
+  put('zk_num_alive_connections', after('Connections'))
+  put('zk_znode_count', after('Node count'))
+  return facts
+}
+
+async function byAdminServer(options: ZookeeperOptions, url: string, signal: AbortSignal): Promise<Facts> {
+  const answer = await ask(options, { url: below(url, '/commands/monitor'), signal })
+  const found = jsonOf(answer, z.record(z.string(), z.unknown()), { what: '/commands/monitor' })
+  if (typeof found.error === 'string') {
+    refuseIdle(found.error)
+    throw new CheckFailure('failing', `The AdminServer says: ${shorten(found.error, 150)}. See the log of ZooKeeper.`)
+  }
+  return new Map(Object.entries(found).map(([name, value]) => [`zk_${name}`, String(value)]))
+}
+
+function judge(options: ZookeeperOptions, facts: Facts): CheckResult {
+  const role = facts.get('zk_server_state')
+  if (role === undefined) throw new CheckFailure('protocol', 'It says nothing of its role. Is this ZooKeeper 3.4 or later?')
+  const number = (name: string) => Number(facts.get(name) ?? Number.NaN)
+  const [latency, outstanding] = [number('zk_avg_latency'), number('zk_outstanding_requests')]
+  // 3.4 and 3.5 call them followers, later ones learners.
+  const synced = number('zk_synced_followers')
+  const all = Number.isNaN(number('zk_followers')) ? number('zk_learners') : number('zk_followers')
+  const behind = Math.max(0, all - synced)
+  const version = shorten(/^[^,\s]+/.exec(facts.get('zk_version') ?? '')?.[0] ?? 'unknown', 40)
+  const measurements: Measurement[] = [
+    { name: 'skerry_zookeeper_info', labels: { version, role: shorten(role, 20) }, value: 1 },
+    { name: 'skerry_zookeeper_latency_seconds', value: latency / 1000 },
+    { name: 'skerry_zookeeper_outstanding_requests', value: outstanding },
+    { name: 'skerry_zookeeper_connections', value: number('zk_num_alive_connections') },
+    { name: 'skerry_zookeeper_znodes', value: number('zk_znode_count') },
+    ...(role === 'leader'
+      ? [
+          { name: 'skerry_zookeeper_followers', labels: { state: 'synced' }, value: synced },
+          { name: 'skerry_zookeeper_followers', labels: { state: 'behind' }, value: behind },
+        ]
+      : []),
+  ].filter(({ value }) => !Number.isNaN(value))
+  const found: { reason: Reason; text: string }[] = []
+  if (outstanding > options.maxOutstanding)
+    found.push({ reason: 'limit', text: `${outstanding} requests are outstanding. See its disk: it waits for the log to be written` })
+  if (latency > options.maxLatencyMs)
+    found.push({ reason: 'limit', text: `The average latency is ${Math.round(latency)} ms. See its disk and its heap` })
+  if (role === 'leader' && behind > 0)
+    found.push({ reason: 'partly_unavailable', text: `${behind} of ${all} followers are not in sync. See their logs` })
+  const [first] = found
+  if (first) return { state: 'degraded', reason: first.reason, detail: `${found.map(({ text }) => text).join('. ')}.`, measurements }
+  return { state: 'up', detail: `Version ${version}, ${shorten(role, 20)}.`, measurements }
+}
