@@ -34,7 +34,7 @@ export function empty(c: ApiContext, status: 204 | 304, headers: ResponseHeaders
  */
 export function send(c: ApiContext, status: number, body: string | Uint8Array | null, headers: ResponseHeaders): Response {
   const outgoing = c.env?.outgoing
-  const all: ResponseHeaders = { ...headers, 'x-request-id': c.get('requestId'), 'x-content-type-options': 'nosniff' }
+  const all: ResponseHeaders = { ...headers, 'x-request-id': c.get('requestId') }
   if (outgoing === undefined) return new Response(body as string | null, { status, headers: all })
   if (outgoing.headersSent) return RESPONSE_ALREADY_SENT
   if (body !== null) all['content-length'] = String(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength)

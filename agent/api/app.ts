@@ -78,12 +78,14 @@ export function createApi(config: LimitsConfig, parts: ApiParts): Hono<ApiEnv> {
     const template = `/v1${route.path}`
     app.on(route.method, honoPath(template), (c) =>
       serve(c, template, async (progress) => {
-        const identity = await authentication.identify(c)
+        const found = authentication.identify(c)
+        const identity = found instanceof Promise ? await found : found
         c.set('identity', identity)
         const wait = buckets.take(identity.name)
         if (wait > 0) throw rateLimited(identity.name, wait)
         requireScope(c, route.scope)
-        const input = await readInput(c, route)
+        const read = readInput(c, route)
+        const input = read instanceof Promise ? await read : read
         progress.dryRun = (input.query as { dryRun?: boolean } | undefined)?.dryRun === true
         return route.handle(c, input as Input)
       }),

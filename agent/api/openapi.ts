@@ -22,5 +22,8 @@ export function publish(routes: readonly RouteDoc[], version: string): Published
 
 function file(text: string, contentType: string, headers: ResponseHeaders): Published['/docs'] {
   const etag = `"${hash('sha256', text, 'hex').slice(0, 32)}"`
-  return { body: Buffer.from(text), headers: { 'content-type': contentType, 'cache-control': 'no-cache', etag, ...headers } }
+  return {
+    body: Buffer.from(text),
+    headers: { 'content-type': contentType, 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff', etag, ...headers },
+  }
 }

@@ -20,6 +20,8 @@ export type Authentication = Part & {
 /** Longer ones are none of ours. A token of Cloudflare Access has about 1 KB. */
 const maxCredentialLength = 8192
 const mostFamiliar = 10_000
+/** How long a connection that proved a credential is not asked to prove the same one again. A revoked one lives that long. */
+const provenMs = 1_000
 
 /**
  * Recognises static tokens, signed tokens and client certificates, in this order. A token that is presented and is wrong is
@@ -39,6 +41,7 @@ export function createAuthentication(
   const certificates = createClientCertificates(config.certificates, clock)
   const failures = createBuckets({ perSecond: limits.failuresPerMinute / 60, burst: limits.failuresBurst }, clock)
   const familiar = new Set<string>()
+  const proven = new WeakMap<object, { text: string; identity: Identity; until: number }>()
   const parts: Part[] = [tokens, jwt].filter((part) => part !== undefined)
 
   function recognise({ token, isJwt }: Presented, sha256: string): Identity | Promise<Identity> {
@@ -58,8 +61,14 @@ export function createAuthentication(
   }
 
   function identify(c: ApiContext): Identity | Promise<Identity> {
-    const presented = presentedBy(c, config.jwt?.header)
-    if (presented === undefined) return identifyByCertificate(c)
+    const credential = credentialIn(c, config.jwt?.header)
+    if (credential === undefined) return identifyByCertificate(c)
+    // What a connection compares with is only what it has shown itself, so that this tells nobody anything.
+    const connection = c.env?.incoming?.socket
+    const last = connection && proven.get(connection)
+    if (last !== undefined && last.text === credential.text && clock.monotonic() < last.until) return last.identity
+
+    const presented = presentedBy(credential)
     const address = clientAddress(c, limits.clientAddressHeader)
     const sha256 = hash('sha256', presented.token, 'hex')
     const key = `${address} ${sha256}`
@@ -74,6 +83,7 @@ export function createAuthentication(
       throw error
     }
     const known = (identity: Identity): Identity => {
+      if (connection) proven.set(connection, { text: credential.text, identity, until: clock.monotonic() + provenMs })
       if (familiar.has(key)) return identity
       if (familiar.size >= mostFamiliar) familiar.clear()
       familiar.add(key)
@@ -114,22 +124,28 @@ function tooManyFailures(wait: number): Problem {
   return new Problem('rate-limited', detail, { retryAfterSeconds })
 }
 
+/** A header that holds a credential, as it stands. */
+type Credential = { text: string; isAssertion: boolean }
+
+function credentialIn(c: ApiContext, jwtHeader: string | undefined): Credential | undefined {
+  const authorization = header(c, 'authorization')
+  if (authorization !== undefined) return { text: authorization, isAssertion: false }
+  const assertion = jwtHeader === undefined || jwtHeader === 'authorization' ? undefined : header(c, jwtHeader)
+  return assertion === undefined ? undefined : { text: assertion, isAssertion: true }
+}
+
+/** `isJwt`: it stands in a header of its own, where only signed tokens are. */
 type Presented = { token: string; isJwt: boolean }
 
-/** The token in the request. `isJwt`: it stands in a header of its own, where only signed tokens are. */
-function presentedBy(c: ApiContext, jwtHeader: string | undefined): Presented | undefined {
-  const authorization = header(c, 'authorization')
-  if (authorization !== undefined) {
-    const token = /^Bearer +([\w~+/.=-]+)$/i.exec(authorization)?.[1]
-    if (token === undefined || token.length > maxCredentialLength)
-      throw new Problem('unauthenticated', 'The header Authorization is not "Bearer" and a token.')
-    return { token, isJwt: false }
+function presentedBy({ text, isAssertion }: Credential): Presented {
+  if (text.length > maxCredentialLength) throw new Problem('unauthenticated', 'The credential is too long to be one of ours.')
+  if (isAssertion) {
+    if (!looksSigned(text)) throw new Problem('unauthenticated', 'The signed token cannot be read.')
+    return { token: text, isJwt: true }
   }
-  const assertion = jwtHeader === undefined || jwtHeader === 'authorization' ? undefined : header(c, jwtHeader)
-  if (assertion === undefined) return undefined
-  if (!looksSigned(assertion) || assertion.length > maxCredentialLength)
-    throw new Problem('unauthenticated', 'The signed token cannot be read.')
-  return { token: assertion, isJwt: true }
+  const token = /^Bearer +([\w~+/.=-]+)$/i.exec(text)?.[1]
+  if (token === undefined) throw new Problem('unauthenticated', 'The header Authorization is not "Bearer" and a token.')
+  return { token, isJwt: false }
 }
 
 function looksSigned(token: string): boolean {
