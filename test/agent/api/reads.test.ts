@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { type Answered, operatorAt, type QuietRegion, startQuietRegion, storageClasses, usualDatabase } from './region.ts'
+import { operatorAt, type QuietRegion, startQuietRegion, storageClasses, usualDatabase } from './region.ts'
 
 let region: QuietRegion
 
@@ -11,18 +11,6 @@ before(async () => {
   for (const storageClass of storageClasses) await region.stand(storageClass)
 })
 after(() => region?.close())
-
-/** Applies an object and waits until a read of the path is as it must be. */
-async function standUntil(object: KubernetesObject, path: string, isSo: (body: Answered['body']) => boolean): Promise<void> {
-  await region.stand(object)
-  const deadline = AbortSignal.timeout(10_000)
-  for (;;) {
-    const { body } = await region.call('GET', path)
-    if (isSo(body)) return
-    deadline.throwIfAborted()
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-}
 
 const labels = (database: string) => ({ 'app.kubernetes.io/part-of': 'cratedb', 'app.kubernetes.io/name': database })
 const statefulSet = (project: string, database: string, replicas: number, ready: number): KubernetesObject => ({
@@ -63,13 +51,12 @@ const operatorWith = (readyReplicas: number): KubernetesObject => ({
 })
 
 test('a database shows its nodes, versions, addresses and health', async () => {
-  await region.stand({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: operatorAt.namespace } })
   await region.standProject({ id: 'shown' })
   await region.standDatabase('shown', { id: 'gauge' })
   const path = '/v1/projects/shown/databases/gauge'
-  await standUntil(operatorWith(1), path, ({ status }) => status.health.stale === undefined)
-  await region.stand(pod('shown', 'gauge', 0, '5.10.1'))
-  await region.stand(pod('shown', 'gauge', 1, '5.10.2'))
+  region.seen(operatorWith(1))
+  region.seen(pod('shown', 'gauge', 0, '5.10.1'))
+  region.seen(pod('shown', 'gauge', 1, '5.10.2'))
   const service = {
     apiVersion: 'v1',
     kind: 'Service',
@@ -83,8 +70,8 @@ test('a database shows its nodes, versions, addresses and health', async () => {
     },
     status: { loadBalancer: { ingress: [{ ip: '192.0.2.17' }] } },
   }
-  await region.stand(service)
-  await standUntil(statefulSet('shown', 'gauge', 3, 2), path, ({ status }) => status.nodes.ready === 2)
+  region.seen(service)
+  region.seen(statefulSet('shown', 'gauge', 3, 2))
   const { body } = await region.call('GET', path)
   const { phase, health, nodes, version, endpoints, operation, blockers } = body.status
   assert.deepEqual([phase, health.value, health.stale, operation, blockers], ['Degraded', 'GREEN', undefined, null, []])
@@ -99,10 +86,10 @@ test('a database shows its nodes, versions, addresses and health', async () => {
     },
   })
 
-  await standUntil(statefulSet('shown', 'gauge', 3, 3), path, ({ status }) => status.phase === 'Running')
-  await standUntil(operatorWith(0), path, ({ status }) => status.health.stale !== undefined)
+  region.seen(statefulSet('shown', 'gauge', 3, 3))
+  region.seen(operatorWith(0))
   const { status } = (await region.call('GET', path)).body
-  assert.equal(status.health.value, 'GREEN')
+  assert.deepEqual([status.phase, status.health.value], ['Running', 'GREEN'])
   assert.equal(
     status.health.stale,
     'The Crate Operator is not ready, so this is the last that it said, and nobody asks the database any more.',

@@ -87,6 +87,8 @@ export function createApiOver(
 export type QuietRegion = Api & {
   admin: Cluster
   caches: Caches
+  /** What a controller of Kubernetes would write comes into the caches alone: on a real control plane that controller would write back. */
+  seen(object: KubernetesObject): void
   journal: Journal
   obstacles: { of: Obstacles['of'] }
   /** A project that is ready, with its namespace. */
@@ -129,6 +131,13 @@ export async function startQuietRegion(): Promise<QuietRegion> {
     return applied
   }
 
+  let version = 1_000_000_000
+  function seen(object: KubernetesObject): void {
+    const kinds = { Pod: caches.pods, Service: caches.services, StatefulSet: caches.statefulSets, Deployment: operator }
+    const newest = { ...object, metadata: { ...object.metadata, resourceVersion: String(version++) } }
+    kinds[object.kind as keyof typeof kinds].put(newest)
+  }
+
   async function operatorWrites(project: string, id: string, body: object): Promise<KubernetesObject> {
     const path = pathOf(kinds.CrateDB, `project-${project}`, id)
     const written = await admin.request<KubernetesObject>({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body })
@@ -140,6 +149,7 @@ export async function startQuietRegion(): Promise<QuietRegion> {
     ...api,
     admin,
     caches,
+    seen,
     journal,
     obstacles,
     stand,
