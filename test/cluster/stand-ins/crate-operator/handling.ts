@@ -68,7 +68,12 @@ export class FailedDependency extends Refusal {}
 export class Frozen extends Error {}
 
 /** What the operator remembers of a cycle between two passes. Nothing is lost with it but patience. */
-export type Memory = { asleep: Map<string, Retry['until']>; fingerprint: string }
+export type Memory = {
+  asleep: Map<string, Retry['until']>
+  fingerprint: string
+  /** How often something has changed: a pass that was overtaken by a change has to look again. */
+  changes: number
+}
 
 export type Cycle = {
   object: KubernetesObject
@@ -180,8 +185,10 @@ export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined;
     }
   }
 
+  const changesBefore = memory.changes
   const done = await run(cycle.handlers)
   memory.asleep = sleeping
+  if (memory.changes !== changesBefore) wake(memory, 'change')
   if (done) {
     for (const key of progressKeysOf(object, [...cycle.owned, ...subrefs])) patch.metadata.annotations[key] = null
     patch.metadata.annotations[lastKey] = encodeEssence(cycle.next)
@@ -202,6 +209,7 @@ export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined;
 
 /** Wakes what waits for a change of the object's surroundings, or for time to pass. */
 export function wake(memory: Memory, what: 'change' | 'later'): void {
+  if (what === 'change') memory.changes++
   for (const [id, until] of memory.asleep) if (until === what) memory.asleep.set(id, 'again')
 }
 
