@@ -8,7 +8,7 @@ import type { AgentProcess } from '../region/agent-process.ts'
 import { type Client, createClient } from '../region/client.ts'
 import { prepareRegion, type Region } from '../region/region.ts'
 import { judge, whenAllEnded } from './verdict.ts'
-import { seeded, sendMixed } from './workload.ts'
+import { emptyWorkload, seeded, sendMixed, type Workload } from './workload.ts'
 
 /** Short terms, so that a killed leader is followed within two seconds rather than fifteen. */
 const config = {
@@ -69,21 +69,13 @@ describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
   test('when the agent is killed at random moments', async () => {
     const random = seeded(seed)
     agents = [await startAgent()]
+    const workload = emptyWorkload()
     const over = new AbortController()
-    let kills = 0
-    const killing = (async () => {
-      while (!over.signal.aborted) {
-        await sleep(300 + random() * 2_500, undefined, { signal: over.signal }).catch(() => {})
-        if (over.signal.aborted) return
-        await agents[0]?.kill()
-        kills++
-        agents = [await startAgent()]
-      }
-    })()
-    const workload = await sendMixed(client, { total, workers: 6, random })
+    const killing = killAgain(random, workload, over.signal)
+    await sendMixed(client, { total, workers: 6, random }, workload)
     over.abort()
-    await killing
-    assert.ok(kills >= 3, `the agent was killed ${kills} times`)
+    const kills = await killing
+    assert.ok(kills >= 5, `the agent was killed ${kills} times`)
     await judge(region.admin, workload, await whenAllEnded(region.admin, 120_000))
   })
 
@@ -131,6 +123,18 @@ describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
     }
   })
 })
+
+/** Kills the one agent and starts another, each time some requests and a moment after the last one came up. Returns how often. */
+async function killAgain(random: () => number, workload: Workload, over: AbortSignal): Promise<number> {
+  for (let kills = 0; ; kills++) {
+    const due = workload.acknowledged.length + 3 + Math.floor(random() * 20)
+    while (workload.acknowledged.length < due && !over.aborted) await sleep(5)
+    if (over.aborted) return kills
+    await sleep(random() * 300)
+    await agents[0]?.kill()
+    agents = [await startAgent()]
+  }
+}
 
 /** The replica whose metrics say that it leads. */
 async function leaderOf(replicas: AgentProcess[]): Promise<AgentProcess> {

@@ -12,6 +12,10 @@ export type Workload = {
   retried: number
 }
 
+export function emptyWorkload(): Workload {
+  return { acknowledged: [], refused: [], retried: 0 }
+}
+
 /** Numbers in [0, 1) that a seed fixes: mulberry32. */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0
@@ -35,8 +39,8 @@ type Request = { method: string; path: string; body?: unknown }
 export async function sendMixed(
   client: Client,
   { total, workers, random }: { total: number; workers: number; random: () => number },
+  workload: Workload = emptyWorkload(),
 ): Promise<Workload> {
-  const workload: Workload = { acknowledged: [], refused: [], retried: 0 }
   let left = total
   await Promise.all(
     Array.from({ length: workers }, async (_, worker) => {
