@@ -37,6 +37,8 @@ export function createCollector(
   const log = parentLog.child({ controller: 'collector' })
   const ending = new AbortController()
   let running: Promise<void> | undefined
+  let wake = new AbortController()
+  let unsubscribe = () => {}
   const secrets = pathOf(kinds.Secret, config.namespace)
 
   async function run(signal: AbortSignal): Promise<void> {
@@ -47,7 +49,8 @@ export function createCollector(
         })
       }
       // Spread, so that regions set up together do not collect together.
-      await clock.sleep(config.intervalMs * (0.75 + Math.random() / 2), signal).catch(() => {})
+      wake = new AbortController()
+      await clock.sleep(config.intervalMs * (0.75 + Math.random() / 2), AbortSignal.any([signal, wake.signal])).catch(() => {})
     }
   }
 
@@ -99,9 +102,11 @@ export function createCollector(
   return {
     name: 'collector',
     async start() {
+      unsubscribe = lease.onChange((leads) => leads && wake.abort())
       running = run(ending.signal)
     },
     async stop() {
+      unsubscribe()
       ending.abort()
       await running
     },

@@ -112,8 +112,9 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
     const id = project.metadata.name
     const namespace = namespaceOf(id)
     for (const view of managed.within(namespace)) {
-      const isWanted = wanted.some(({ kind, metadata }) => kind === view.kind && metadata.name === view.metadata.name)
-      if (!isWanted && view.project === id && view.kind !== 'ServiceAccount') await managed.remove(view)
+      // Which policies there are depends on the configuration; the others are always the same.
+      if (view.kind !== 'NetworkPolicy' || view.project !== id) continue
+      if (!wanted.some(({ kind, metadata }) => kind === view.kind && metadata.name === view.metadata.name)) await managed.remove(view)
     }
     const copies: string[] = project.status?.pullSecrets ?? []
     for (const name of copies) {

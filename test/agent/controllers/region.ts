@@ -7,10 +7,10 @@ import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster, ClusterRequest } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
+import { connectTo } from '../../cluster/connected.ts'
 import { until } from '../../cluster/contract.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
 import { prepareRegion } from '../../region/region.ts'
-import { connectWithToken } from '../region/connect.ts'
 
 /** A lease that a test gives and takes. */
 export type LeaseInHand = Leadership & { set(leads: boolean): void }
@@ -61,7 +61,7 @@ export async function startControlledRegion(): Promise<ControlledRegion> {
   const testCluster = await startCluster()
   const installed = await prepareRegion(testCluster)
   const { admin, namespace } = installed
-  const account = await connectWithToken(testCluster, await testCluster.serviceAccountToken(namespace, 'skerry-agent'))
+  const account = await connectTo(testCluster, await testCluster.serviceAccountToken(namespace, 'skerry-agent'))
   const stops: (() => Promise<void>)[] = []
   const clock = systemClock
 

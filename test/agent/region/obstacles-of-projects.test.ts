@@ -4,7 +4,7 @@ import { createObstacles } from '../../../agent/region/obstacles/index.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { connectWithToken } from './connect.ts'
+import { connectTo } from '../../cluster/connected.ts'
 import { crateDB, only, operatorName, startScene } from './scene.ts'
 
 const scene = await startScene()
@@ -112,7 +112,7 @@ test('a foreign finalizer on a project is told at once, with the command that ta
 test('what the agent may not look at is an obstacle of its own, and nothing is concluded from it', async () => {
   const { project } = await scene.project()
   const token = await scene.testCluster.serviceAccountToken('default', 'stranger')
-  const stranger = await connectWithToken(scene.testCluster, token)
+  const stranger = await connectTo(scene.testCluster, token)
   try {
     const { message, cure } = only(
       await obstacles({ kind: 'database', project, database: 'tide' }, { cluster: stranger }),

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { after, before, test } from 'node:test'
+import { parseAllDocuments } from 'yaml'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { until } from '../../cluster/contract.ts'
+import { startCluster } from '../../cluster/index.ts'
+import { startStandIns } from '../../cluster/stand-ins/index.ts'
+import type { AgentProcess } from '../../region/agent-process.ts'
+import { type Client, createClient } from '../../region/client.ts'
+import { prepareRegion } from '../../region/region.ts'
+import { deedsOf, recordCluster } from './recording-proxy.ts'
+
+type Rule = { apiGroups: string[]; resources: string[]; resourceNames?: string[]; verbs: string[] }
+
+const documents = parseAllDocuments(await readFile('deploy/rbac/agent.yaml', 'utf8')).map((document) => document.toJS() as KubernetesObject)
+const rulesOf = (kind: string): Rule[] => documents.find((document) => document.kind === kind)?.rules ?? []
+const everywhere = rulesOf('ClusterRole')
+const atHome = rulesOf('Role')
+
+/** `patch deployments.apps` for each verb on each resource. */
+const rights = (rules: Rule[]) =>
+  rules.flatMap(({ apiGroups, resources, verbs }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((resource) => verbs.map((verb) => `${verb} ${resource}${group === '' ? '' : `.${group}`}`)),
+    ),
+  )
+
+test('the manifest names every right by itself, and each once', () => {
+  for (const rules of [everywhere, atHome]) {
+    assert.equal(JSON.stringify(rules).includes('*'), false)
+    assert.deepEqual(rights(rules).toSorted(), [...new Set(rights(rules))].toSorted())
+  }
+  assert.deepEqual(
+    rights(atHome).filter((right) => rights(everywhere).includes(right)),
+    [],
+    'what may be done everywhere need not be allowed at home',
+  )
+})
+
+test('nothing in it lets the agent run code, become somebody else, or follow the secrets of the cluster', () => {
+  const all = rights([...everywhere, ...atHome])
+  for (const forbidden of [
+    /pods\/(exec|attach|portforward|ephemeralcontainers)/,
+    /^(create|patch|update) pods/,
+    /^(escalate|bind|impersonate) /,
+    /rbac\./,
+    /serviceaccounts\/token/,
+    /^(create|patch|update|delete) nodes/,
+    /^(create|patch|update|delete) (deployments|statefulsets|daemonsets|jobs|cronjobs)/,
+  ]) {
+    assert.deepEqual(
+      all.filter((right) => forbidden.test(right)),
+      [],
+    )
+  }
+  assert.equal(rights(everywhere).includes('watch secrets'), false)
+})
+
+const cases: [method: string, url: string, status: number, deeds: string[]][] = [
+  ['GET', '/api/v1/namespaces', 200, ['list namespaces']],
+  ['GET', '/api/v1/namespaces/a', 200, ['get namespaces']],
+  ['GET', '/api/v1/namespaces/a/pods?watch=true', 200, ['watch pods']],
+  ['DELETE', '/api/v1/namespaces/a/pods/b', 200, ['delete pods']],
+  [
+    'PATCH',
+    '/apis/networking.k8s.io/v1/namespaces/a/networkpolicies/b?force=true',
+    201,
+    ['patch networkpolicies.networking.k8s.io', 'create networkpolicies.networking.k8s.io'],
+  ],
+  ['PUT', '/apis/skerry.dev/v1/projects/a/status', 200, ['update projects/status.skerry.dev']],
+  ['GET', '/version', 200, []],
+]
+for (const [method, url, status, deeds] of cases) {
+  test(`the recording calls ${method} ${url} what RBAC calls it`, () => {
+    assert.deepEqual(
+      deedsOf(method, url, status).map(({ verb, resource }) => `${verb} ${resource}`),
+      deeds,
+    )
+  })
+}
+
+const cluster = await recordCluster(await startCluster())
+const standIns = await startStandIns(cluster, { nodes: 4 })
+const region = await prepareRegion(cluster)
+const config = {
+  databases: { sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` },
+  operations: { recheck: '500ms', keep: 1 },
+}
+let agent: AgentProcess
+let client: Client
+
+before(async () => {
+  agent = await region.startAgent({ config })
+  client = createClient({ url: agent.url, ca: region.ca, token: region.token })
+})
+after(async () => {
+  client.close()
+  await region.close()
+  await standIns.stop()
+  await cluster.stop()
+})
+
+/** Sends a request and waits until its operation has succeeded. */
+async function done(method: string, path: string, body?: unknown): Promise<void> {
+  const answer = await client.call(method, path, { body })
+  assert.equal(answer.status, 202, answer.text)
+  const operation = await until(`${method} ${path} has ended`, async () => {
+    const { body } = await client.call('GET', `/v1/operations/${answer.body.id}`)
+    return body.endedAt !== undefined && body
+  })
+  assert.equal(operation.phase, 'Succeeded', JSON.stringify(operation))
+}
+
+/** Rights that the agent needs only when something goes another way than here, each with the test that has it so. */
+const elsewhere = [
+  'list volumeattachments.storage.k8s.io', // obstacles-of-volumes.test.ts: a volume that hangs on a dead node
+  'list events', // obstacles-of-volumes.test.ts: a provisioner that fails
+  'get operations.skerry.dev', // journal.test.ts: two replicas accept at the same time
+  'create serviceaccounts', // a project that is quicker than the controller that makes "default"
+]
+
+test('the agent does its whole job with these rights, and uses each of them', async () => {
+  const metadata = { name: 'mirror', namespace: region.namespace }
+  const data = { '.dockerconfigjson': Buffer.from('{"auths":{}}').toString('base64') }
+  await region.admin.request({
+    method: 'POST',
+    path: `/api/v1/namespaces/${region.namespace}/secrets`,
+    body: { apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/dockerconfigjson', metadata, data },
+  })
+  const project = { id: 'harbour', quota: { databases: 5 }, imagePullSecrets: ['mirror'] }
+  await done('PUT', '/v1/projects/harbour', project)
+
+  const path = '/v1/projects/harbour/databases/tide'
+  const aws = { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'example', region: 'eu-north-1', bucket: 'snapshots', cron: '17 * * * *' }
+  await done('PUT', path, {
+    id: 'tide',
+    version: '5.10.1',
+    nodes: { count: 2, cpu: 1, memory: '1Gi', disk: { size: '8Gi', storageClass: 'crate-premium' } },
+    users: [{ name: 'harbourmaster', generate: true }],
+    allowedCIDRs: ['10.20.0.0/16'],
+    backups: { aws },
+  })
+  await done('PATCH', path, { allowedCIDRs: ['10.30.0.0/16'] })
+  await done('PATCH', path, { backups: { aws: { cron: '27 * * * *' } } })
+  await done('POST', `${path}/actions/rotate-password`, { user: 'harbourmaster' })
+  await done('POST', `${path}/actions/restart`, {})
+
+  // A node that cannot be placed makes it look for what stands in the way, and its end is asked for.
+  const answer = await client.call('PATCH', path, { body: { nodes: { count: 6 } } })
+  assert.equal(answer.status, 202, answer.text)
+  await until('it is told what stands in the way', async () => {
+    const { body } = await client.call('GET', `/v1/operations/${answer.body.id}`)
+    return body.blockers?.some(({ code }: { code: string }) => code === 'PodUnschedulable')
+  })
+  assert.equal((await client.call('DELETE', `/v1/operations/${answer.body.id}`)).status, 202)
+  const policies = '/apis/networking.k8s.io/v1/namespaces/project-harbour/networkpolicies'
+  // As an agent of another configuration would have left it.
+  const labels = { 'app.kubernetes.io/managed-by': 'skerry', 'skerry.dev/project': 'harbour' }
+  const outdated = {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: 'skerry-outdated', labels },
+    spec: { podSelector: {} },
+  }
+  await region.admin.request({ method: 'POST', path: policies, body: outdated })
+  await until('the outdated policy is gone', async () => {
+    const { items } = await region.admin.request<{ items: KubernetesObject[] }>({ method: 'GET', path: policies })
+    return items.length > 0 && items.every(({ metadata }) => metadata.name !== 'skerry-outdated')
+  })
+  await done('PUT', '/v1/projects/harbour', { ...project, imagePullSecrets: [] })
+  await done('DELETE', '/v1/projects/harbour?cascade=true')
+
+  // Another leader collects what has ended, as soon as it is one.
+  await agent.stop()
+  await region.startAgent({ config })
+
+  const used = () => new Set(cluster.deeds.filter(({ status }) => status !== 403).map(({ verb, resource }) => `${verb} ${resource}`))
+  const unused = () => rights([...everywhere, ...atHome]).filter((right) => !used().has(right) && !elsewhere.includes(right))
+  await until('every right was used', async () => unused().length === 0, 10_000).catch(() =>
+    assert.deepEqual(unused(), [], 'rights that nothing used'),
+  )
+  assert.deepEqual(
+    cluster.deeds.filter(({ status }) => status === 403 || status === 401),
+    [],
+    'what was refused',
+  )
+})
