@@ -1,14 +1,29 @@
-import { createServer, type Socket } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { Aedes, type AedesPublishPacket, type Client } from 'aedes'
 import { type DecodedPayload, decode } from './schema.ts'
 
 /** One message as it came to the broker, or as the broker sent it for somebody who vanished. */
-export type Heard = { topic: string; verb: string; device: string | undefined; qos: number; retain: boolean; client: string | undefined; raw: Buffer; payload: DecodedPayload }
+export type Heard = {
+  topic: string
+  verb: string
+  device: string | undefined
+  qos: number
+  retain: boolean
+  client: string | undefined
+  raw: Buffer
+  payload: DecodedPayload
+}
 
 /** What a CONNECT said. */
-export type HeardConnect = { clientId: string; clean: boolean; version: number; keepalive: number; will: { topic: string; payload: Buffer; qos: number; retain: boolean } | undefined }
+export type HeardConnect = {
+  clientId: string
+  clean: boolean
+  version: number
+  keepalive: number
+  will: { topic: string; payload: Buffer; qos: number; retain: boolean } | undefined
+}
 
 /** An MQTT broker in this process, which writes down everything it hears. */
 export type TestBroker = {
@@ -76,7 +91,14 @@ export async function startBroker(t: TestContext): Promise<TestBroker> {
       }
       const timer = setTimeout(() => {
         watchers.delete(watcher)
-        reject(new Error(`${what} did not happen; heard ${messages.map(({ topic }) => topic).slice(-20).join(' ')}`))
+        reject(
+          new Error(
+            `${what} did not happen; heard ${messages
+              .map(({ topic }) => topic)
+              .slice(-20)
+              .join(' ')}`,
+          ),
+        )
       }, 10_000)
       watchers.add(watcher)
       watcher()

@@ -1,12 +1,12 @@
 import type { TestContext } from 'node:test'
 import pino from 'pino'
-import { systemClock } from '../../../shared/clock.ts'
-import type { Log } from '../../../shared/log.ts'
 import type { BdSeqStore } from '../../../monitor/sparkplug/bd-seq.ts'
 import { createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
 import { edgeNodeConfig, sparkplugConfig } from '../../../monitor/sparkplug/config.ts'
 import { createEdgeNode, type EdgeNode, type EdgeNodeConfig, type EdgeNodeParts } from '../../../monitor/sparkplug/edge-node.ts'
 import type { SparkplugMetric } from '../../../monitor/sparkplug/model.ts'
+import { systemClock } from '../../../shared/clock.ts'
+import type { Log } from '../../../shared/log.ts'
 
 /** A node with everything short, so that a test need not wait. */
 export type InHand = { node: EdgeNode; config: EdgeNodeConfig; lines: Record<string, unknown>[]; stop: () => Promise<void> }
@@ -31,7 +31,12 @@ export function logInHand(): { log: Log; lines: Record<string, unknown>[] } {
 }
 
 /** An edge node `shore/skerry` that is not started yet; it is stopped with the test. */
-export function nodeInHand(t: TestContext, servers: string[], given: Partial<EdgeNodeConfig> = {}, parts: Partial<EdgeNodeParts> = {}): InHand {
+export function nodeInHand(
+  t: TestContext,
+  servers: string[],
+  given: Partial<EdgeNodeConfig> = {},
+  parts: Partial<EdgeNodeParts> = {},
+): InHand {
   const { log, lines } = logInHand()
   const section = sparkplugConfig.parse({ group: 'shore', node: 'skerry', servers: servers.map((url) => ({ url })) })
   const config: EdgeNodeConfig = {

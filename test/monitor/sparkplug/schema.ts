@@ -6,27 +6,78 @@ import protobuf from 'protobufjs/light.js'
  */
 const types = protobuf.Root.fromJSON({
   nested: {
-    PropertyValue: message({ type: [1, 'uint32'], isNull: [2, 'bool'], intValue: [3, 'uint32'], longValue: [4, 'uint64'], floatValue: [5, 'float'], doubleValue: [6, 'double'], booleanValue: [7, 'bool'], stringValue: [8, 'string'] }),
+    PropertyValue: message({
+      type: [1, 'uint32'],
+      isNull: [2, 'bool'],
+      intValue: [3, 'uint32'],
+      longValue: [4, 'uint64'],
+      floatValue: [5, 'float'],
+      doubleValue: [6, 'double'],
+      booleanValue: [7, 'bool'],
+      stringValue: [8, 'string'],
+    }),
     PropertySet: message({ keys: [1, 'string', 'repeated'], values: [2, 'PropertyValue', 'repeated'] }),
     Metric: message({
-      name: [1, 'string'], alias: [2, 'uint64'], timestamp: [3, 'uint64'], datatype: [4, 'uint32'], isHistorical: [5, 'bool'], isTransient: [6, 'bool'], isNull: [7, 'bool'],
-      metadata: [8, 'bytes'], properties: [9, 'PropertySet'], intValue: [10, 'uint32'], longValue: [11, 'uint64'], floatValue: [12, 'float'], doubleValue: [13, 'double'],
-      booleanValue: [14, 'bool'], stringValue: [15, 'string'], bytesValue: [16, 'bytes'], datasetValue: [17, 'bytes'], templateValue: [18, 'bytes'], extensionValue: [19, 'bytes'],
+      name: [1, 'string'],
+      alias: [2, 'uint64'],
+      timestamp: [3, 'uint64'],
+      datatype: [4, 'uint32'],
+      isHistorical: [5, 'bool'],
+      isTransient: [6, 'bool'],
+      isNull: [7, 'bool'],
+      metadata: [8, 'bytes'],
+      properties: [9, 'PropertySet'],
+      intValue: [10, 'uint32'],
+      longValue: [11, 'uint64'],
+      floatValue: [12, 'float'],
+      doubleValue: [13, 'double'],
+      booleanValue: [14, 'bool'],
+      stringValue: [15, 'string'],
+      bytesValue: [16, 'bytes'],
+      datasetValue: [17, 'bytes'],
+      templateValue: [18, 'bytes'],
+      extensionValue: [19, 'bytes'],
     }),
-    Payload: message({ timestamp: [1, 'uint64'], metrics: [2, 'Metric', 'repeated'], seq: [3, 'uint64'], uuid: [4, 'string'], body: [5, 'bytes'] }),
+    Payload: message({
+      timestamp: [1, 'uint64'],
+      metrics: [2, 'Metric', 'repeated'],
+      seq: [3, 'uint64'],
+      uuid: [4, 'string'],
+      body: [5, 'bytes'],
+    }),
   },
 })
 
 function message(fields: Record<string, [id: number, type: string, rule?: string]>): protobuf.IType {
-  return { fields: Object.fromEntries(Object.entries(fields).map(([name, [id, type, rule]]) => [name, { id, type, ...(rule ? { rule } : {}) }])) }
+  return {
+    fields: Object.fromEntries(Object.entries(fields).map(([name, [id, type, rule]]) => [name, { id, type, ...(rule ? { rule } : {}) }])),
+  }
 }
 
 const PayloadType = types.lookupType('Payload')
 
 /** The fields of a metric that carry a value. */
-export const valueFields = ['intValue', 'longValue', 'floatValue', 'doubleValue', 'booleanValue', 'stringValue', 'bytesValue', 'datasetValue', 'templateValue', 'extensionValue'] as const
+export const valueFields = [
+  'intValue',
+  'longValue',
+  'floatValue',
+  'doubleValue',
+  'booleanValue',
+  'stringValue',
+  'bytesValue',
+  'datasetValue',
+  'templateValue',
+  'extensionValue',
+] as const
 
-export type DecodedProperty = { type?: number; isNull?: boolean; intValue?: number; doubleValue?: number; stringValue?: string; booleanValue?: boolean }
+export type DecodedProperty = {
+  type?: number
+  isNull?: boolean
+  intValue?: number
+  doubleValue?: number
+  stringValue?: string
+  booleanValue?: boolean
+}
 export type DecodedMetric = {
   name?: string
   alias?: bigint
@@ -68,7 +119,7 @@ export function encode(payload: { timestamp?: number; seq?: number; metrics?: Re
 }
 
 /** The value of a metric, whatever its type; null if it says so. */
-export function valueOf(metric: DecodedMetric): unknown {
+export function carriedValue(metric: DecodedMetric): unknown {
   if (metric.isNull) return null
   const field = valueFields.find((name) => name in metric)
   return field === undefined ? undefined : (metric as Record<string, unknown>)[field]
