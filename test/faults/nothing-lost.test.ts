@@ -127,7 +127,7 @@ describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
 /** Kills the one agent and starts another, each time some requests and a moment after the last one came up. Returns how often. */
 async function killAgain(random: () => number, workload: Workload, over: AbortSignal): Promise<number> {
   for (let kills = 0; ; kills++) {
-    const due = workload.acknowledged.length + 3 + Math.floor(random() * 20)
+    const due = workload.acknowledged.length + 2 + Math.floor(random() * 12)
     while (workload.acknowledged.length < due && !over.aborted) await sleep(5)
     if (over.aborted) return kills
     await sleep(random() * 300)
