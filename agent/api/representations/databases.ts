@@ -43,7 +43,8 @@ export function createDatabaseRepresentations({ accepted, views, surroundings }:
   function make(project: string, view: DatabaseView, around: DatabaseSurroundings): PreparedDatabase | undefined {
     const resource = accepted.database(project, view.name)
     if (!resource) return undefined
-    const status = databaseStatus(view, resource, around)
+    // What is accepted knows of a deletion before the cache of databases may.
+    const status = databaseStatus({ ...view, object: resource.object }, resource, around)
     return { ...prepare(resource.spec, status), spec: resource.spec, status, unwell: isUnwell(status) }
   }
 

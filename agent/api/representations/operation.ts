@@ -123,17 +123,31 @@ export function failureStatus({ metadata, status }: Operation): z.input<typeof f
 /** @param object the CrateDB of the operation's target, if there is one */
 export function representOperation(operation: Operation, object?: KubernetesObject): z.input<typeof operationSchema> {
   const { spec, metadata, status } = operation
-  const { step: _step, phase: _phase, action: cure, ...rest } = status ?? { phase: 'Accepted' }
+  const told = statusMembers.flatMap((name) => (status?.[name] === undefined ? [] : [[name, status[name]] as const]))
   const step = stepOf(operation, object)
   return {
     id: metadata.name,
     ...spec,
     phase: phaseOf(operation),
-    ...rest,
-    ...(cure !== undefined && { cure }),
+    ...Object.fromEntries(told),
+    ...(status?.action !== undefined && { cure: status.action }),
     ...(step && { step }),
   } as z.input<typeof operationSchema>
 }
+
+/** Members of a status that are told as they are. What the executor notes for itself is not among them. */
+const statusMembers = [
+  'reason',
+  'message',
+  'startedAt',
+  'endedAt',
+  'deadline',
+  'attempts',
+  'done',
+  'blockers',
+  'cancelRequested',
+  'result',
+] as const
 
 export function summarizeOperation(operation: Operation, object?: KubernetesObject): z.input<typeof operationSummarySchema> {
   const { metadata, spec, status } = operation

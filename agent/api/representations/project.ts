@@ -102,7 +102,7 @@ export function createProjectRepresentations({
     const known = made.get(view)
     if (known && known.revision === view.revision && known.databases === count) return known.prepared
     const resource = accepted.project(view.id)
-    const prepared = resource && prepare(resource.spec, projectStatus(view, resource, count))
+    const prepared = resource && prepare(resource.spec, projectStatus({ ...view, object: resource.object }, resource, count))
     made.set(view, { revision: view.revision, databases: count, prepared })
     return prepared
   }

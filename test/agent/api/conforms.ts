@@ -32,7 +32,12 @@ export function createConformance(routes: readonly RouteDoc[]): Conformance {
       assert.equal(response.status, 404, `${what} for a path that the document does not know`)
       return
     }
-    const answer = verbs?.[method.toLowerCase()]?.responses[response.status]
+    const verb = verbs?.[method.toLowerCase()]
+    if (verb === undefined) {
+      assert.equal(response.status, 405, `${what} for a method that the document does not know`)
+      return
+    }
+    const answer = verb.responses[response.status]
     assert.ok(answer, `${what} is not in the document: ${text.slice(0, 500)}`)
     const known = Object.keys(answer.headers ?? {}).map((name) => name.toLowerCase())
     const others = [...response.headers.keys()].filter((name) => !usualHeaders.includes(name) && !known.includes(name))
@@ -49,7 +54,8 @@ export function createConformance(routes: readonly RouteDoc[]): Conformance {
     const pointer = ['paths', template, method.toLowerCase(), 'responses', String(response.status), 'content', mediaType, 'schema']
     const schema = `openapi#/${pointer.map((piece) => encodeURIComponent(piece.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`
     const isValid = ajv.validate(schema, JSON.parse(text))
-    assert.ok(isValid, `${what} is not as the document says: ${ajv.errorsText(ajv.errors, { separator: '\n' })}\n${text.slice(0, 2000)}`)
+    const faults = (ajv.errors ?? []).map(({ instancePath, message, params }) => `${instancePath} ${message} ${JSON.stringify(params)}`)
+    assert.ok(isValid, `${what} is not as the document says:\n${faults.join('\n')}\n${text.slice(0, 2000)}`)
   }
 
   return { check, document }
