@@ -6,7 +6,7 @@ import type { Log } from '../../shared/log.ts'
 import { empty, send, statusOf } from './answer.ts'
 import { type Audit, isAudited } from './audit.ts'
 import { header } from './header.ts'
-import { type ApiContext, type ApiEnv, requireScope } from './http.ts'
+import { type ApiContext, type ApiEnv, type Identity, requireScope } from './http.ts'
 import { type Authentication, clientAddress } from './identity/authentication.ts'
 import { createBuckets, type LimitsConfig, rateLimited } from './limits.ts'
 import { decide, problemAnswer } from './problems.ts'
@@ -39,62 +39,74 @@ export function createApi(config: LimitsConfig, parts: ApiParts): Hono<ApiEnv> {
   const buckets = createBuckets({ perSecond: config.requestsPerSecond, burst: config.burst }, clock)
   const app = new Hono<ApiEnv>()
 
-  /** Answers by `answer`, whatever that throws, and counts and records what came of it. */
-  async function serve(c: ApiContext, template: string | undefined, answer: (progress: Progress) => Response | Promise<Response>) {
+  /**
+   * Answers by `answer`, whatever that throws, and counts and records what came of it. What is answered without waiting stays
+   * without a promise: small reads are most of what there is.
+   */
+  function serve(c: ApiContext, template: string | undefined, answer: (progress: Progress) => Answer): Answer {
     const started = clock.monotonic()
-    const requestId = requestIdOf(c)
-    c.set('requestId', requestId)
+    c.set('requestId', requestIdOf(c))
     const progress: Progress = { dryRun: false }
-    let response: Response
-    let problem: Problem | undefined
+    const done = (response: Response, problem?: Problem) => {
+      account(c, { template, response, problem, dryRun: progress.dryRun, seconds: (clock.monotonic() - started) / 1000 })
+      return response
+    }
+    const failed = (error: unknown) => {
+      const problem = decide(c, error, log)
+      return done(problemAnswer(c, problem), problem)
+    }
     try {
       if (c.req.raw.url.length > maxUrlLength) throw new Problem('uri-too-long', `An address may have ${maxUrlLength} characters.`)
-      response = await answer(progress)
+      const response = answer(progress)
+      return response instanceof Promise ? response.then((settled) => done(settled)).catch(failed) : done(response)
     } catch (error) {
-      problem = decide(c, error, log)
-      response = problemAnswer(c, problem)
+      return failed(error)
     }
+  }
+
+  function account(c: ApiContext, { template, response, problem, dryRun, seconds }: Outcome): void {
     const { method } = c.req
     const status = statusOf(c, response)
-    const seconds = (clock.monotonic() - started) / 1000
     observe({ method, route: template ?? 'none', status, seconds, ...(problem && { problem: problem.type }) })
-    if (isAudited(method, status))
-      audit.record({
-        requestId,
-        identity: c.get('identity')?.name,
-        remote: clientAddress(c, config.clientAddressHeader),
-        method,
-        route: template,
-        target: template === undefined ? {} : c.req.param(),
-        status,
-        problem: problem?.type,
-        operation: c.get('operation'),
-        dryRun: progress.dryRun,
-      })
-    return response
+    if (!isAudited(method, status)) return
+    audit.record({
+      requestId: c.get('requestId'),
+      identity: c.get('identity')?.name,
+      remote: clientAddress(c, config.clientAddressHeader),
+      method,
+      route: template,
+      target: template === undefined ? {} : c.req.param(),
+      status,
+      problem: problem?.type,
+      operation: c.get('operation'),
+      dryRun,
+    })
+  }
+
+  function admit(c: ApiContext, route: Route, identity: Identity, progress: Progress): Answer {
+    c.set('identity', identity)
+    const wait = buckets.take(identity.name)
+    if (wait > 0) throw rateLimited(identity.name, wait)
+    requireScope(c, route.scope)
+    const input = readInput(c, route)
+    return input instanceof Promise ? input.then((read) => handle(c, route, read, progress)) : handle(c, route, input, progress)
   }
 
   for (const route of routes) {
     const template = `/v1${route.path}`
     app.on(route.method, honoPath(template), (c) =>
-      serve(c, template, async (progress) => {
-        const found = authentication.identify(c)
-        const identity = found instanceof Promise ? await found : found
-        c.set('identity', identity)
-        const wait = buckets.take(identity.name)
-        if (wait > 0) throw rateLimited(identity.name, wait)
-        requireScope(c, route.scope)
-        const read = readInput(c, route)
-        const input = read instanceof Promise ? await read : read
-        progress.dryRun = (input.query as { dryRun?: boolean } | undefined)?.dryRun === true
-        return route.handle(c, input as Input)
+      serve(c, template, (progress) => {
+        const identity = authentication.identify(c)
+        return identity instanceof Promise
+          ? identity.then((found) => admit(c, route, found, progress))
+          : admit(c, route, identity, progress)
       }),
     )
   }
 
   const published = createPublished(routes, version)
   for (const path of ['/openapi.json', '/docs'] as const) {
-    app.get(path, (c) => serve(c, path, async () => published(c, path)))
+    app.get(path, (c) => serve(c, path, () => published(c, path)))
   }
 
   // What the API is stands in a public document, so that nobody has to say who they are to learn that a path is none.
@@ -114,8 +126,17 @@ export function createApi(config: LimitsConfig, parts: ApiParts): Hono<ApiEnv> {
   return app
 }
 
+type Answer = Response | Promise<Response>
+
 /** What the audit learns on the way. */
 type Progress = { dryRun: boolean }
+
+type Outcome = { template: string | undefined; response: Response; problem: Problem | undefined; dryRun: boolean; seconds: number }
+
+function handle(c: ApiContext, route: Route, input: Input, progress: Progress): Answer {
+  progress.dryRun = (input.query as { dryRun?: boolean } | undefined)?.dryRun === true
+  return route.handle(c, input)
+}
 
 /** An id that came with the request is taken over if it is one, so that a request can be followed through several systems. */
 function requestIdOf(c: ApiContext): string {
