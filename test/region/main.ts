@@ -1,4 +1,5 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
 import type { TestCluster } from '../cluster/index.ts'
@@ -23,7 +24,7 @@ const help = `npm start -- [options]: a whole region on this machine
 It writes .skerry/region.json, so that other programs can find the region.
 `
 
-const file = '.skerry/region.json'
+const files = { region: '.skerry/region.json', ca: '.skerry/ca.pem', token: '.skerry/token', kubeconfig: '.skerry/kubeconfig' }
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -91,21 +92,22 @@ async function startRegion(
     `The agent answers at ${agent.url}, ready ${agent.readyMs.toFixed(0)} ms after its start; health and metrics at ${agent.adminUrl}`,
   )
   await describe(region, agent)
-  undo.push(() => rm(file, { force: true }))
+  // All of it is worthless once the region has ended.
+  undo.push(() => Promise.all(Object.values(files).map((path) => rm(path, { force: true }))))
   return { region, agent }
 }
 
 /** Writes where everything is, for other programs. It holds a token, so nobody else may read it. */
 async function describe(region: Region, agent: AgentProcess): Promise<void> {
-  await writeFile('.skerry/ca.pem', region.ca)
-  await writeFile('.skerry/kubeconfig', region.cluster.kubeconfig(), { mode: 0o600 })
+  await writeFile(files.ca, region.ca)
+  await writeFile(files.kubeconfig, region.cluster.kubeconfig(), { mode: 0o600 })
+  await writeFile(files.token, region.token, { mode: 0o600 })
   const found = {
     agent: { url: agent.url, ca: region.ca, token: region.token },
     admin: { url: agent.adminUrl },
-    kubeconfig: `${process.cwd()}/.skerry/kubeconfig`,
+    kubeconfig: path.resolve(files.kubeconfig),
   }
-  await writeFile('.skerry/token', region.token, { mode: 0o600 })
-  await writeFile(file, `${JSON.stringify(found, null, 2)}\n`, { mode: 0o600 })
+  await writeFile(files.region, `${JSON.stringify(found, null, 2)}\n`, { mode: 0o600 })
 }
 
 function waysToGoOn({ url, adminUrl }: AgentProcess): string {
