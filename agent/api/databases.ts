@@ -251,9 +251,9 @@ function targetOf({ project, database }: Params): DatabaseTarget {
 }
 
 /** Read only where it matters: to compare with those that came, or to hand on those of a creation that has not happened yet. */
-async function presentSecretsFor(parts: DatabaseRouteParts, target: DatabaseTarget, brings: boolean): Promise<Secrets> {
+async function presentSecretsFor(parts: DatabaseRouteParts, target: DatabaseTarget, brings: boolean): Promise<Secrets | undefined> {
   const present = parts.accepted.database(target.project, target.database)
-  if (!present || (present.object && !brings)) return {}
+  if (!present || (present.object && !brings)) return undefined
   return readPresentSecrets(parts, target)
 }
 

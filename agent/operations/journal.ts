@@ -72,6 +72,9 @@ export type Journal = Part & {
   unendedTargets(): Target[]
 }
 
+/** Secrets of a request that stand in a Secret already, before its operation does. */
+type KeptSecrets = { name: string; secrets: Secrets }
+
 /** How long the outcome of a write that got no answer is looked for, in milliseconds. */
 const unknownOutcomeMs = 15_000
 const pauses = { baseMs: 100, capMs: 2_000 }
@@ -115,7 +118,7 @@ export function createJournal(
   async function accept(request: AcceptRequest): Promise<Accepted> {
     const fingerprint = fingerprintOf(request.canonical)
     let tried: KubernetesObject[] | undefined
-    let secretName: string | undefined
+    let kept: KeptSecrets | undefined
     try {
       for (;;) {
         const repeated = register.repeatOf(request, fingerprint)
@@ -123,21 +126,26 @@ export function createJournal(
         const decidedAt = register.head()
         const proposal = request.decide()
         if (!proposal) return { outcome: 'unchanged' }
-        if (!tried || !isDeepStrictEqual(tried, proposal.tryOut)) await tryOut(proposal.tryOut)
+        // Side by side, since each of them costs as much as the entry itself. What is refused takes its Secret away again.
+        const [trying, keeping] = await Promise.allSettled([
+          isDeepStrictEqual(tried, proposal.tryOut) ? undefined : tryOut(proposal.tryOut),
+          keepSecrets(proposal.secrets, kept),
+        ])
+        if (keeping.status === 'fulfilled') kept = keeping.value
+        for (const part of [trying, keeping]) if (part.status === 'rejected') throw part.reason
         tried = proposal.tryOut
-        if (proposal.secrets && secretName === undefined) secretName = await keepSecrets(proposal.secrets)
-        const entry = entryOf(request, proposal, fingerprint, secretName)
+        const entry = entryOf(request, proposal, fingerprint, kept?.name)
         const operation = await inTurn(async () => {
           const unmoved = register.head() === decidedAt
           const stillSo = unmoved || (!register.repeatOf(request, fingerprint) && isDeepStrictEqual(request.decide(), proposal))
           return stillSo ? write(entry) : undefined
         })
         if (!operation) continue
-        secretName = undefined // it is the operation's now
+        kept = undefined // it is the operation's now
         return { outcome: 'accepted', operation }
       }
     } finally {
-      if (secretName !== undefined) await dropSecret(secretName)
+      if (kept) await dropSecret(kept.name)
     }
   }
 
@@ -213,12 +221,16 @@ export function createJournal(
     }
   }
 
-  async function keepSecrets(secrets: Secrets): Promise<string> {
+  /** @param kept what an earlier decision on the same request had kept; another decision may need other secrets, or none */
+  async function keepSecrets(secrets: Secrets | undefined, kept: KeptSecrets | undefined): Promise<KeptSecrets | undefined> {
+    if (kept && isDeepStrictEqual(kept.secrets, secrets)) return kept
+    if (kept) await dropSecret(kept.name)
+    if (!secrets) return undefined
     const name = `operation-${randomUUID()}`
     const metadata = { name, namespace, labels: { ...managedBy, [label.operationSecret]: 'true' } }
     const secret = { apiVersion: 'v1', kind: 'Secret', metadata, immutable: true, stringData: secrets }
     await cluster.request({ method: 'POST', path: pathOf(kinds.Secret, namespace), body: secret })
-    return name
+    return { name, secrets }
   }
 
   async function dropSecret(name: string): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Fault } from '../../../shared/errors.ts'
+import { type Fault, Problem } from '../../../shared/errors.ts'
 import { asFault, parseWith } from '../../../shared/faults.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { storageClassesOf } from '../../region/status.ts'
@@ -32,8 +32,11 @@ type Intent = { spec: StoredDatabaseSpec; secrets: Secrets }
 
 /** What every request about a database has. */
 export type DatabaseRequest = { target: DatabaseTarget; guard: Guard<StoredDatabaseSpec> }
-/** What a request that may bring secrets has besides: those that the database has now (`readPresentSecrets`). */
-export type WithPresentSecrets = { presentSecrets: Secrets }
+/**
+ * What a request that may bring secrets has besides: those that the database has now (`readPresentSecrets`); undefined if they
+ * were not read, because there was no such database or the request brings none.
+ */
+export type WithPresentSecrets = { presentSecrets: Secrets | undefined }
 
 /** A database as it is to be. Passwords that a creation lacks are generated. */
 export function admitPutDatabase(
@@ -61,7 +64,7 @@ export function admitPatchDatabase(
 
 /** Stops a database's nodes, or starts them again; one that is so already is left as it is. */
 export function admitSuspension(parts: AdmissionParts, { suspended, ...request }: DatabaseRequest & { suspended: boolean }): Admission {
-  return admission(parts, { ...request, presentSecrets: {}, action: suspended ? 'suspend' : 'resume' }, (present) => {
+  return admission(parts, { ...request, presentSecrets: undefined, action: suspended ? 'suspend' : 'resume' }, (present) => {
     if (!present) throw noSuchDatabase(request.target)
     if (!present.object) {
       const message = `the database is still to be created, by operation ${present.operation?.metadata.name}; repeat the request when that has ended`
@@ -139,13 +142,15 @@ function secretsOf(
   wanted: StoredDatabaseSpec,
   given: Secrets,
   present: Present | undefined,
-  presentSecrets: Secrets,
+  presentSecrets: Secrets | undefined,
   passwordAt: (place: string) => string,
 ): SecretsToKeep {
   if (!present) {
     const { generate, missing } = secretsNeeded(wanted, given)
     return { values: { ...given, ...passwords(generate, passwordAt) }, changed: [], generated: generate, missing }
   }
+  if (!presentSecrets && Object.keys(given).length === 0 && present.object) return { values: {}, changed: [], generated: [], missing: [] }
+  if (!presentSecrets) throw new Problem('conflict', `Database ${wanted.id} was asked for by another request at the same moment.`)
   const changed = differingSecrets(given, presentSecrets)
   const all = { ...presentSecrets, ...given }
   // Should the creation end before it made anything, this operation makes the database, and needs all of them.

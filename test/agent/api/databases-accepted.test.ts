@@ -64,6 +64,19 @@ test('a change of a database that is still to be made takes its passwords along'
   assert.deepEqual(await secretOf(second.body.secretName), { 'users.0.password': first.body.credentials[0].password })
 })
 
+test('of two that make the same database at the same moment one is told to try again, and nothing of it is left', async () => {
+  const secrets = async () => {
+    const { items } = await region.admin.request<{ items: KubernetesObject[] }>({ method: 'GET', path: pathOf(kinds.Secret, namespace) })
+    return items.length
+  }
+  const before = await secrets()
+  const bodies = [usualDatabase, { ...usualDatabase, deletionProtection: true }]
+  const answers = await Promise.all(bodies.map((body) => region.call('PUT', `${databases}/raced`, { body })))
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [202, 409], answers.map(({ text }) => text).join('\n'))
+  assert.equal(answers.find(({ status }) => status === 409)?.body.retry, 'backoff')
+  assert.equal(await secrets(), before + 1)
+})
+
 test('a put that changes nothing is 200 with the database, and no operation', async () => {
   const count = region.journal.all().length
   const same = await region.call('PUT', path, { body: usualDatabase })
