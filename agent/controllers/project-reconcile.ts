@@ -78,6 +78,7 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
     await removeOthers(project, objects)
     const missing = pullSecretsOf(project).filter((name) => !secrets.some(({ metadata }) => metadata.name === name))
     if (missing.length > 0) return pullSecretMissing(missing)
+    if (!isCounted(objects, managed.quota(namespaceOf(id))?.used)) return quotaNotCounted
     return { ready: true, reason: 'Ready', message: `Namespace ${namespaceOf(id)} is set up.` }
   }
 
@@ -197,6 +198,20 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
   }
 
   return reconcile
+}
+
+/** Until a quota is counted the API server refuses to create whatever it limits: "status unknown for quota". */
+const quotaNotCounted: ProjectOutcome = {
+  ready: false,
+  reason: 'QuotaNotCounted',
+  message:
+    'Kubernetes has not counted yet what the quota limits. If that takes more than a minute, see that kube-controller-manager runs: ' +
+    'kubectl describe resourcequota --all-namespaces',
+}
+
+function isCounted(wanted: KubernetesObject[], used: Record<string, string> = {}): boolean {
+  const hard: Record<string, string> = wanted.find(({ kind }) => kind === 'ResourceQuota')?.spec.hard ?? {}
+  return Object.keys(hard).every((resource) => used[resource] !== undefined)
 }
 
 function holdsOn({ metadata }: KubernetesObject): boolean {

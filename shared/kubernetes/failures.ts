@@ -30,6 +30,8 @@ export function problemOfAnswer(what: string, code: number, body: string, retryA
 function typeOf(code: number, { reason, message = '', details }: Status): ProblemType {
   const causes = details?.causes?.map((cause) => cause.reason) ?? []
   if (code === 403 && message.includes('exceeded quota')) return 'quota-exceeded'
+  // Nobody has counted yet what the quota limits. It passes, and has nothing to do with permissions.
+  if (code === 403 && message.includes('status unknown for quota')) return 'cluster-error'
   if (causes.includes('NamespaceTerminating')) return 'conflict'
   if (code === 401 || code === 403) return 'cluster-forbidden'
   if (code === 404) return 'not-found'

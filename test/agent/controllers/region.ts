@@ -120,10 +120,15 @@ export async function startControlledRegion(): Promise<ControlledRegion> {
       return { ...controller, stop, caches }
     },
     whenReason: (name, reason) =>
-      until(`project ${name} is ${reason}`, async () => {
-        const project = await read(projectNamed(name))
-        return readyOf(project)?.reason === reason && project
-      }),
+      until(
+        `project ${name} is ${reason}`,
+        async () => {
+          const project = await read(projectNamed(name))
+          return readyOf(project)?.reason === reason && project
+          // A real control plane looks for new kinds to count every 30 seconds, and a quota is not counted before.
+        },
+        60_000,
+      ),
   }
   return region
 }

@@ -105,10 +105,14 @@ after(async () => {
 async function done(method: string, path: string, body?: unknown): Promise<void> {
   const answer = await client.call(method, path, { body })
   assert.equal(answer.status, 202, answer.text)
-  const operation = await until(`${method} ${path} has ended`, async () => {
-    const { body } = await client.call('GET', `/v1/operations/${answer.body.id}`)
-    return body.endedAt !== undefined && body
-  })
+  const operation = await until(
+    `${method} ${path} has ended`,
+    async () => {
+      const { body } = await client.call('GET', `/v1/operations/${answer.body.id}`)
+      return body.endedAt !== undefined && body
+    },
+    60_000,
+  )
   assert.equal(operation.phase, 'Succeeded', JSON.stringify(operation))
 }
 
