@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { cacheReadiness, createAdmin } from '../../../agent/admin/app.ts'
+import { createMetrics, type MetricSources } from '../../../agent/admin/metrics.ts'
+import type { Operation } from '../../../agent/operations/operation.ts'
+import { createFakeClock } from '../../shared/fake-clock.ts'
+
+function operation(phase: string, acceptedAt: number, endedAt?: number): Operation {
+  return {
+    apiVersion: 'skerry.dev/v1',
+    kind: 'Operation',
+    metadata: { name: 'op' },
+    spec: { action: 'put', acceptedAt: new Date(acceptedAt).toISOString() },
+    status: { phase, ...(endedAt !== undefined && { endedAt: new Date(endedAt).toISOString() }) },
+  } as unknown as Operation
+}
+
+function start() {
+  const clock = createFakeClock()
+  const metrics = createMetrics({ version: '1.2.3', clock })
+  const caches = {
+    projects: { synced: true, heardAt: clock.monotonic() - 3_000, trouble: undefined as string | undefined, size: 7 },
+    databases: { synced: false, heardAt: undefined, trouble: 'the API server does not answer' as string | undefined, size: 0 },
+  }
+  const sources: MetricSources = {
+    operations: () => [operation('Waiting', clock.now() - 90_000), operation('Accepted', clock.now() - 10_000), operation('Failed', 0)],
+    queueDepth: () => 4,
+    caches,
+    isLeader: () => true,
+    subscribers: () => 2,
+  }
+  const admin = createAdmin({
+    metrics,
+    readiness: [...cacheReadiness(caches), { name: 'journal', trouble: () => undefined }],
+    facts: () => ({ leader: true, holder: 'agent-0_1a2b' }),
+  })
+  const page = async (accept?: string) => {
+    const response = await admin.request('/metrics', accept === undefined ? {} : { headers: { accept } })
+    return { type: response.headers.get('content-type'), text: await response.text() }
+  }
+  return { clock, metrics, caches, sources, admin, page }
+}
+
+test('it is alive as soon as it answers', async () => {
+  const response = await start().admin.request('/healthz')
+  assert.equal(response.status, 200)
+})
+
+test('it is not ready while a cache is not whole, and says which and why', async () => {
+  const { admin, caches } = start()
+  const response = await admin.request('/readyz')
+  assert.equal(response.status, 503)
+  assert.deepEqual(await response.json(), {
+    ready: false,
+    parts: [
+      { name: 'cache of projects', ready: true },
+      { name: 'cache of databases', ready: false, reason: 'not seen whole yet: the API server does not answer' },
+      { name: 'journal', ready: true },
+    ],
+    facts: { leader: true, holder: 'agent-0_1a2b' },
+  })
+  caches.databases.synced = true
+  assert.equal((await admin.request('/readyz')).status, 200)
+})
+
+test('what happened and what is can be scraped', async () => {
+  const { metrics, sources, page, clock } = start()
+  metrics.read(sources)
+  metrics.observeRequest({ method: 'GET', route: '/v1/projects/{project}', status: 200, seconds: 0.002 })
+  metrics.observeRequest({ method: 'PUT', route: '/v1/projects/{project}', status: 422, seconds: 0.002, problem: 'invalid-fields' })
+  metrics.observeRequest({ method: 'MKACTIVITY', route: 'none', status: 405, seconds: 0, problem: 'method-not-allowed' })
+  metrics.observeCluster('PATCH', 409, 0.01)
+  metrics.observeEnded(operation('Succeeded', clock.now() - 42_000, clock.now()))
+  metrics.observeEvents('relist')
+  const { type, text } = await page()
+  assert.match(type ?? '', /^text\/plain; version=0\.0\.4/)
+  const lines = [
+    'skerry_agent_http_request_duration_seconds_count{method="GET",route="/v1/projects/{project}",status="2xx"} 1',
+    'skerry_agent_http_request_duration_seconds_count{method="PUT",route="/v1/projects/{project}",status="4xx"} 1',
+    'skerry_agent_http_request_duration_seconds_count{method="other",route="none",status="4xx"} 1',
+    'skerry_agent_http_problems_total{type="invalid-fields"} 1',
+    'skerry_agent_kubernetes_request_duration_seconds_count{method="PATCH",status="409"} 1',
+    'skerry_agent_operation_duration_seconds_sum{action="put",outcome="Succeeded"} 42',
+    'skerry_agent_operations{phase="Waiting"} 1',
+    'skerry_agent_operations{phase="Succeeded"} 0',
+    'skerry_agent_operation_oldest_age_seconds 90',
+    'skerry_agent_queue_depth 4',
+    'skerry_agent_leader 1',
+    'skerry_agent_event_subscribers 2',
+    'skerry_agent_events_total{what="relist"} 1',
+    'skerry_agent_cache_synced{cache="databases"} 0',
+    'skerry_agent_cache_objects{cache="projects"} 7',
+    'skerry_agent_cache_heard_age_seconds{cache="projects"} 3',
+    'skerry_agent_cache_troubled{cache="databases"} 1',
+    `skerry_agent_build_info{version="1.2.3",node="${process.version}"} 1`,
+  ]
+  for (const line of lines) assert.ok(text.split('\n').includes(line), line)
+  assert.match(text, /^process_resident_memory_bytes \d+$/m)
+  assert.doesNotMatch(text, /heard_age_seconds\{cache="databases"/)
+})
+
+test('OpenMetrics is written for those who prefer it, and the other format stays as it is', async () => {
+  const { metrics, page } = start()
+  metrics.observeEvents('made')
+  const prometheus =
+    'application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1'
+  for (let round = 0; round < 2; round++) {
+    const open = await page(prometheus)
+    assert.match(open.type ?? '', /^application\/openmetrics-text; version=1\.0\.0/)
+    assert.ok(open.text.endsWith('\n# EOF\n'))
+    assert.match(open.text, /^# TYPE skerry_agent_events counter$/m)
+    assert.match(open.text, /^skerry_agent_events_total\{what="made"\} 1$/m)
+    assert.doesNotMatch(open.text, /\n\n/)
+    const plain = await page('text/plain;version=0.0.4')
+    assert.match(plain.text, /^# TYPE skerry_agent_events_total counter$/m)
+    assert.match(plain.text, /^skerry_agent_events_total\{what="made"\} 1$/m)
+  }
+})
