@@ -121,10 +121,10 @@ function amqpFailure(error: unknown, username: string, vhost: string): unknown {
     return new CheckFailure('unauthorized', `RabbitMQ refuses user ${username}: ${said}. See its password and its rights on ${vhost}.`, {
       cause: error,
     })
-  if (/NOT.ALLOWED|\b530\b/.test(said))
+  if (/NOT.ALLOWED|\b530\b|OpenOk; got <ConnectionClose/.test(said))
     return new CheckFailure(
       'missing',
-      `RabbitMQ refuses the virtual host ${vhost}: ${said}. See whether it exists and user ${username} may use it.`,
+      `RabbitMQ refuses the virtual host ${vhost}. See whether it exists and user ${username} may use it.`,
       { cause: error },
     )
   if (/closed|ended|ECONNRESET/i.test(said))

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { postgresql } from '../../../monitor/checks/postgresql.ts'
+import { postgresqlPassword, postgresqlSession, startPostgresql } from '../../peers/postgresql.ts'
+import { assertResult, measured, run, secret } from './run.ts'
+
+test('postgresql check of a real PostgreSQL', async (t) => {
+  const peer = await startPostgresql(t, { settings: ['max_connections=10', 'superuser_reserved_connections=3'] })
+  const given = { host: '127.0.0.1', port: peer.port, username: 'postgres', passwordFile: secret(postgresqlPassword) }
+
+  await t.test('is up, and measures connections', async () => {
+    const result = await run(postgresql, given)
+    assertResult(result, 'up', undefined, /^Primary, 1 of 10 connections used/)
+    assert.equal(measured(result, 'skerry_postgresql_max_connections'), 10)
+    assert.equal(measured(result, 'skerry_postgresql_info', { role: 'primary' }), 1)
+  })
+  await t.test('leaves no connection open', async () => {
+    const result = await run(postgresql, given)
+    assert.ok((measured(result, 'skerry_postgresql_connections') as number) <= 2)
+  })
+  await t.test('is down with a wrong password, and does not tell it', async () => {
+    const result = await run(postgresql, { ...given, passwordFile: secret('storm tide') })
+    assertResult(result, 'down', 'unauthorized', /password authentication failed.*See the password of role postgres/)
+    assert.doesNotMatch(result.detail, /storm tide/)
+  })
+  await t.test('is down when the database does not exist', async () => {
+    assertResult(await run(postgresql, { ...given, database: 'atlantis' }), 'down', 'missing', /atlantis/)
+  })
+  await t.test('is down when the query fails', async () => {
+    assertResult(await run(postgresql, { ...given, query: 'SELECT * FROM cargo' }), 'down', 'failing', /cargo/)
+  })
+  await t.test('is down when the query would write', async () => {
+    assertResult(await run(postgresql, { ...given, query: 'CREATE TABLE cargo (id int)' }), 'down', 'failing', /read-only/)
+  })
+  await t.test('is down when TLS is wanted and not offered', async () => {
+    assertResult(await run(postgresql, { ...given, tls: true }), 'down', 'tls', /offers no TLS/)
+  })
+  await t.test('is degraded without the replicas that it should have', async () => {
+    const result = await run(postgresql, { ...given, minReplicas: 1 })
+    assertResult(result, 'degraded', 'partly_unavailable', /0 replicas of 1 stream/)
+    assert.equal(measured(result, 'skerry_postgresql_replicas'), 0)
+  })
+  await t.test('is degraded when connections run out, and down when there are none left', async () => {
+    const sessions = await Promise.all(Array.from({ length: 8 }, () => postgresqlSession(peer.port)))
+    const degraded = await run(postgresql, given)
+    assertResult(degraded, 'degraded', 'limit', /90 % of the connections are used \(9 of 10\)/)
+    sessions.push(await postgresqlSession(peer.port), await postgresqlSession(peer.port))
+    assertResult(await run(postgresql, given), 'down', 'limit', /too many clients/)
+    await Promise.all(sessions.map((session) => session.end()))
+  })
+  await t.test('is down when the server hangs', async () => {
+    peer.hang()
+    assertResult(await run(postgresql, given, { timeoutMs: 300 }), 'down', 'timeout', /hangs/)
+    peer.wake()
+  })
+  await t.test('is down when the server is stopped', async () => {
+    await peer.stop()
+    assertResult(await run(postgresql, given), 'down', 'connection_refused', /Nothing listens there/)
+  })
+})

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { redis } from '../../../monitor/checks/redis.ts'
+import { startRedis } from '../../peers/redis.ts'
+import { assertResult, measured, run, runUntil, secret } from './run.ts'
+
+test('redis check of a real Redis', async (t) => {
+  const peer = await startRedis(t, ['--requirepass', 'anchor', '--maxmemory', '100mb'])
+  const given = { host: '127.0.0.1', port: peer.port, passwordFile: secret('anchor') }
+
+  await t.test('is up, and measures memory', async () => {
+    const result = await run(redis, given)
+    assertResult(result, 'up', undefined, /^Version 7.*, master\.$/)
+    assert.equal(measured(result, 'skerry_redis_memory_max_bytes'), 100 * 2 ** 20)
+    assert.ok((measured(result, 'skerry_redis_memory_used_bytes') as number) > 100_000)
+  })
+  await t.test('is down with a wrong password, and does not tell it', async () => {
+    const result = await run(redis, { ...given, passwordFile: secret('driftwood') })
+    assertResult(result, 'down', 'unauthorized', /WRONGPASS/)
+    assert.doesNotMatch(result.detail, /driftwood/)
+  })
+  await t.test('is down without a password where one is needed', async () => {
+    assertResult(await run(redis, { host: '127.0.0.1', port: peer.port }), 'down', 'unauthorized', /Give the check a passwordFile/)
+  })
+  await t.test('is degraded when memory is nearly used up', async () => {
+    assertResult(await run(redis, { ...given, maxMemoryUsed: 0.001 }), 'degraded', 'limit', /maxmemory is used/)
+  })
+  await t.test('is degraded without the replicas that it should have', async () => {
+    assertResult(await run(redis, { ...given, minReplicas: 1 }), 'degraded', 'partly_unavailable', /0 of 1 replicas/)
+  })
+  await t.test('sees a replica that lost its primary', async (t) => {
+    const replica = await startRedis(t, ['--replicaof', `127.0.0.1 ${peer.port}`, '--masterauth', 'wrong'])
+    const result = await runUntil('degraded', () => run(redis, { host: '127.0.0.1', port: replica.port }))
+    assertResult(result, 'degraded', 'partly_unavailable', /lost its primary/)
+    assert.equal(measured(result, 'skerry_redis_info', { role: 'slave' }), 1)
+  })
+  await t.test('is down when the server hangs', async () => {
+    peer.hang()
+    assertResult(await run(redis, given, { timeoutMs: 300 }), 'down', 'timeout', /hangs/)
+    peer.wake()
+  })
+  await t.test('is down when the server is stopped', async () => {
+    await peer.stop()
+    assertResult(await run(redis, given), 'down', 'connection_refused')
+  })
+})
