@@ -34,7 +34,7 @@ export const sparkplugConfig = z.strictObject({
   group: id(true).describe('Sparkplug group id, as the region is called'),
   node: id().describe('Sparkplug edge node id, as the cluster is called'),
   servers: z.array(server).min(1).describe('MQTT servers, in the order in which they are tried'),
-  protocol: z.enum(['3.1.1', '5']).default('5').describe('Version of MQTT'),
+  protocol: z.enum(['3.1.1', '5']).default('3.1.1').describe('Version of MQTT; every server speaks 3.1.1'),
   clientId: z.string().min(1).max(200).optional().describe('MQTT client id; skerry-<group>-<node> when left out'),
   keepAlive: duration({ min: '1s', max: '18h' })
     .prefault('30s')
