@@ -180,5 +180,5 @@ export function createTestApi({ clock = systemClock, limits = {}, scopes: grante
     clock,
     log,
   })
-  return { app, ...harbourOfTest, records, observed, lines }
+  return { app, ...harbourOfTest, records, observed, lines, log }
 }
