@@ -3,15 +3,18 @@ import { rm } from 'node:fs/promises'
 import { build } from 'esbuild'
 
 /**
- * Bundles each program into `dist/<program>.mjs`. What a program loads only when it is needed (a kubeconfig, JSON Web Tokens,
- * the API's description) becomes a chunk of its own beside it, so that it costs neither memory nor start-up time before.
+ * Bundles each program into `dist/<program>.mjs`, or into the folder that is given. What a program loads only when it is needed
+ * (a kubeconfig, JSON Web Tokens, the API's description) becomes a chunk of its own beside it, so that it costs neither memory nor
+ * start-up time before.
  */
 const programs = ['agent', 'monitor'].filter((program) => existsSync(`${program}/main.ts`))
+const [, , outdir = 'dist'] = process.argv
 
-await rm('dist', { recursive: true, force: true })
+// A folder of somebody else's is never emptied.
+if (outdir === 'dist') await rm(outdir, { recursive: true, force: true })
 await build({
   entryPoints: Object.fromEntries(programs.map((program) => [program, `${program}/main.ts`])),
-  outdir: 'dist',
+  outdir,
   outExtension: { '.js': '.mjs' },
   chunkNames: 'chunks/[name]-[hash]',
   bundle: true,

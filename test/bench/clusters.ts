@@ -1,0 +1,51 @@
+import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
+import type { TestCluster } from '../cluster/index.ts'
+import { findBinaries } from '../cluster/real/binaries.ts'
+import { startRealCluster } from '../cluster/real/index.ts'
+import type { AgentProcess } from '../region/agent-process.ts'
+import { type Client, createClient } from '../region/client.ts'
+import { prepareRegion, type Region, type StartAgentOptions } from '../region/region.ts'
+import type { Bench } from './measurement.ts'
+
+/** The real control plane; the embedded one, said so, where its programs were not built. */
+export async function startBenchCluster({ tell, note }: Pick<Bench, 'tell' | 'note'>): Promise<TestCluster> {
+  try {
+    findBinaries()
+  } catch (error) {
+    note(`On the embedded control plane, which is no measure for a real one. ${(error as Error).message}`)
+    return startEmbeddedCluster()
+  }
+  tell('starting etcd, kube-apiserver and kube-controller-manager')
+  return startRealCluster()
+}
+
+/** A region with an agent in it, and a client of each. */
+export type BenchRegion = { region: Region; agent: AgentProcess; client: Client }
+
+/** All checks are on, but nobody is slowed down by them: one client here asks more often than a hundred of them do. */
+const limits = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
+
+/** Runs `work` in a region on that cluster, and ends all of it afterwards. */
+export async function withRegion<T>(
+  cluster: TestCluster,
+  { prepare, ...options }: { prepare?: (region: Region) => Promise<void> } & StartAgentOptions,
+  work: (region: BenchRegion) => Promise<T>,
+): Promise<T> {
+  try {
+    const region = await prepareRegion(cluster, { config: { api: { limits } } })
+    try {
+      await prepare?.(region)
+      const agent = await region.startAgent(options)
+      const client = createClient({ url: agent.url, ca: region.ca, token: region.token })
+      try {
+        return await work({ region, agent, client })
+      } finally {
+        client.close()
+      }
+    } finally {
+      await region.close()
+    }
+  } finally {
+    await cluster.stop()
+  }
+}

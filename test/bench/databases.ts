@@ -1,0 +1,123 @@
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
+import { startStandIns } from '../cluster/stand-ins/index.ts'
+import { withRegion } from './clusters.ts'
+import type { Bench } from './measurement.ts'
+
+/** The project that all databases of the measurements are in. */
+export const project = 'harbour'
+const namespace = `project-${project}`
+const original = 'tidal-gauge'
+
+/** A database as people ask for one. @param id in the path and in the body */
+export function databaseBody(id: string) {
+  return {
+    id,
+    version: '5.10.1',
+    nodes: { count: 3, cpu: '500m', memory: '2Gi', disk: { size: '16Gi', storageClass: 'crate-premium' } },
+    users: [{ name: 'harbourmaster', generate: true }],
+    allowedCIDRs: ['10.20.0.0/16'],
+  }
+}
+
+/** The objects of one database and its project, as the agent and the stand-ins leave them behind when it runs. */
+export type Original = { project: KubernetesObject; database: KubernetesObject; around: KubernetesObject[] }
+
+/** Makes one database through the API, with nodes, volumes and a Crate Operator, and copies what it has become. */
+export async function makeOriginal({ tell, bundle }: Bench): Promise<Original> {
+  const cluster = await startEmbeddedCluster()
+  tell('making one database to copy')
+  let standIns: Awaited<ReturnType<typeof startStandIns>> | undefined
+  const prepare = async () => {
+    standIns = await startStandIns(cluster, { operator: { stepMs: 5 } })
+  }
+  const done = async () => standIns?.stop()
+  return withRegion(cluster, { prepare, program: bundle }, async ({ region, client }) => {
+    try {
+      for (const [path, body] of [
+        [`/v1/projects/${project}`, { quota: { databases: 1_000 } }],
+        [`/v1/projects/${project}/databases/${original}`, databaseBody(original)],
+      ] as const) {
+        const { status, text } = await client.call('PUT', path, { body, headers: { prefer: 'wait=30' } })
+        if (status !== 200) throw new Error(`PUT ${path}: ${status} ${text}`)
+      }
+      // Its first look at the new database tells the operator that it is well.
+      await until(async () => {
+        const { body } = await client.call('GET', `/v1/projects/${project}/databases/${original}`)
+        return body.status.health.value === 'GREEN' && body.status.phase === 'Running'
+      })
+      const list = async (kind: (typeof kinds)[keyof typeof kinds]) => {
+        const { items } = await region.admin.request<{ items: KubernetesObject[] }>({ method: 'GET', path: pathOf(kind, namespace) })
+        return items.map((item) => ({ ...item, apiVersion: kind.apiVersion, kind: kind.kind }))
+      }
+      const [database] = await list(kinds.CrateDB)
+      if (!database) throw new Error('the database is gone')
+      const around = [...(await list(kinds.StatefulSet)), ...(await list(kinds.Pod)), ...(await list(kinds.Service))]
+      const path = pathOf(kinds.Project, undefined, project)
+      return { project: await region.admin.request<KubernetesObject>({ method: 'GET', path }), database, around }
+    } finally {
+      await done()
+    }
+  })
+}
+
+/** The project's own objects, so that the agent finds it as it left it. */
+export async function createProject(admin: Cluster, original: Original): Promise<void> {
+  await create(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  await create(admin, fresh(original.project))
+}
+
+/** Creates copies of a database under other names, alone or with its StatefulSets, pods and Services. */
+export async function createDatabases(
+  admin: Cluster,
+  { database, around }: Original,
+  { count, alone = false }: { count: number; alone?: boolean },
+): Promise<void> {
+  const objects = (alone ? [database] : [database, ...around]).map((object) => JSON.stringify(fresh(object)))
+  let next = 0
+  const lane = async () => {
+    while (next < count) {
+      const name = databaseName(next++)
+      for (const object of objects) await create(admin, JSON.parse(object.replaceAll(original, name)))
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, lane))
+}
+
+export function databaseName(index: number): string {
+  return `tidal-gauge-${String(index).padStart(4, '0')}`
+}
+
+/** An object without what an API server gave it. Owners go too: they would be other objects, and the collector would take these. */
+function fresh({ metadata, ...rest }: KubernetesObject): KubernetesObject {
+  const { uid, resourceVersion, creationTimestamp, generation, ownerReferences, finalizers, ...kept } = metadata
+  delete (kept as { managedFields?: unknown }).managedFields
+  if (rest.kind === 'Service') {
+    delete rest.spec.clusterIP
+    delete rest.spec.clusterIPs
+  }
+  return { ...rest, metadata: kept } as KubernetesObject
+}
+
+/** Creates an object, and its status where that is written apart. */
+async function create(admin: Cluster, object: KubernetesObject): Promise<void> {
+  const kind = Object.values(kinds).find((each) => each.kind === object.kind) as (typeof kinds)[keyof typeof kinds]
+  const { name, namespace } = object.metadata
+  await admin.request({ method: 'POST', path: pathOf(kind, namespace), body: object })
+  if (object.status === undefined || object.kind === 'CrateDB') return
+  await admin.request({
+    method: 'PATCH',
+    path: `${pathOf(kind, namespace, name)}/status`,
+    contentType: 'application/merge-patch+json',
+    body: { status: object.status },
+  })
+}
+
+export async function until(holds: () => Promise<boolean>, withinMs = 30_000): Promise<void> {
+  const deadline = performance.now() + withinMs
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`not so within ${withinMs} ms: ${holds}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
