@@ -162,7 +162,14 @@ test('the definition of projects has every field of the schema, and its own stat
   const { properties } = version.schema.openAPIV3Schema
   const fields = Object.keys(projectSpec.shape).filter((field) => field !== 'id')
   assert.deepEqual(Object.keys(properties.spec.properties).sort(), fields.sort())
-  assert.deepEqual(Object.keys(properties.status.properties).sort(), ['blockers', 'conditions', 'namespace', 'observedGeneration', 'usage'])
+  assert.deepEqual(Object.keys(properties.status.properties).sort(), [
+    'blockers',
+    'conditions',
+    'namespace',
+    'observedGeneration',
+    'pullSecrets',
+    'usage',
+  ])
   assert.deepEqual(version.subresources, { status: {} })
   for (const { jsonPath } of version.additionalPrinterColumns) {
     const [first, second] = jsonPath.replace(/\[.*/, '').split('.').slice(1)
