@@ -118,7 +118,7 @@ function judge(options: ZookeeperOptions, facts: Facts): CheckResult {
   const synced = number('zk_synced_followers')
   const all = Number.isNaN(number('zk_followers')) ? number('zk_learners') : number('zk_followers')
   const behind = Math.max(0, all - synced)
-  const version = shorten(/^[^,\s]+/.exec(facts.get('zk_version') ?? '')?.[0] ?? 'unknown', 40)
+  const version = shorten(/^\d+(\.\d+)*/.exec(facts.get('zk_version') ?? '')?.[0] ?? 'unknown', 40)
   const measurements: Measurement[] = [
     { name: 'skerry_zookeeper_info', labels: { version, role: shorten(role, 20) }, value: 1 },
     { name: 'skerry_zookeeper_latency_seconds', value: latency / 1000 },

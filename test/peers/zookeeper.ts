@@ -35,15 +35,16 @@ export async function startZookeeper(
         '/usr/bin/java',
         '-Xmx64m',
         '-XX:TieredStopAtLevel=1',
+        // Debian's jar names neither a logger nor the servlet API, without which the AdminServer does not start.
         '-cp',
-        jar,
+        [jar, '/usr/share/java/slf4j-simple.jar', '/usr/share/java/servlet-api.jar'].join(':'),
         'org.apache.zookeeper.server.quorum.QuorumPeerMain',
         join(folder, 'zoo.cfg'),
       ]
     },
     ready: async () => {
       const answer = await says(port as number, 'srvr')
-      if (!/Mode:|not currently serving|whitelist/.test(answer)) throw new Error(answer)
+      if (!(lonely ? /not currently serving/ : /Mode:|not in the whitelist/).test(answer)) throw new Error(answer)
     },
   })
   return { ...peer, adminUrl: `http://127.0.0.1:${adminPort}` }

@@ -12,7 +12,7 @@ test('zookeeper check of a real ZooKeeper', async (t) => {
   for (const [name, given] of Object.entries({ 'four-letter words': byWords, AdminServer: byAdminServer }))
     await t.test(`is up by its ${name}`, async () => {
       const result = await runUntil('up', () => run(zookeeper, given))
-      assertResult(result, 'up', undefined, /^Version 3\.8.*standalone/)
+      assertResult(result, 'up', undefined, /^Version 3\.8\.0, standalone/)
       assert.equal(measured(result, 'skerry_zookeeper_info', { role: 'standalone' }), 1)
       assert.equal(measured(result, 'skerry_zookeeper_outstanding_requests'), 0)
       assert.ok((measured(result, 'skerry_zookeeper_znodes') as number) > 0)
@@ -31,18 +31,12 @@ test('zookeeper check of a real ZooKeeper', async (t) => {
 
 test('zookeeper check of a real ZooKeeper that allows srvr alone is up by that', async (t) => {
   const peer = await startZookeeper(t, { words: 'srvr' })
-  const result = await run(zookeeper, { host: '127.0.0.1', port: peer.port })
-  assertResult(result, 'up', undefined, /^Version 3\.8.*standalone/)
+  const result = await runUntil('up', () => run(zookeeper, { host: '127.0.0.1', port: peer.port }))
+  assertResult(result, 'up', undefined, /^Version 3\.8\.0, standalone/)
   assert.ok((measured(result, 'skerry_zookeeper_connections') as number) >= 1)
-})
-
-test('zookeeper check of a real ZooKeeper that allows no such word is down and says which to allow', async (t) => {
-  const peer = await startZookeeper(t, { words: 'ruok' })
-  assertResult(await run(zookeeper, { host: '127.0.0.1', port: peer.port }), 'down', 'unauthorized', /4lw\.commands\.whitelist/)
 })
 
 test('zookeeper check of a real ZooKeeper without its quorum is down', async (t) => {
   const peer = await startZookeeper(t, { lonely: true })
   assertResult(await run(zookeeper, { host: '127.0.0.1', port: peer.port }), 'down', 'unavailable', /no quorum/)
-  assertResult(await run(zookeeper, { url: peer.adminUrl }), 'down', 'unavailable', /no quorum/)
 })

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { kubernetes } from '../../../monitor/checks/kubernetes.ts'
+import { startCluster } from '../../cluster/index.ts'
+import { assertResult, measured, run, secret } from './run.ts'
+
+test('kubernetes check', async (t) => {
+  const cluster = await startCluster()
+  t.after(() => cluster.stop())
+  const given = { url: cluster.url, tokenFile: secret(cluster.adminToken), caFile: secret(cluster.ca) }
+  const write = async (method: string, path: string, body: object, contentType = 'application/json') => {
+    const { ask } = await import('../../../monitor/checks/http-access.ts')
+    const answer = await ask(kubernetes.options.parse(given), {
+      url: new URL(path, cluster.url),
+      method,
+      headers: { 'Content-Type': contentType },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(5000),
+    })
+    assert.ok(answer.status < 300, answer.body.toString())
+  }
+  const host = async (name: string, ready: boolean) => {
+    await write('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name } })
+    const condition = {
+      type: 'Ready',
+      status: ready ? 'True' : 'False',
+      reason: 'Test',
+      message: '',
+      lastTransitionTime: new Date().toISOString(),
+    }
+    await write('PATCH', `/api/v1/nodes/${name}/status`, { status: { conditions: [condition] } }, 'application/merge-patch+json')
+  }
+
+  await t.test('is down without any host ready, though the API server is well', async () => {
+    const result = await run(kubernetes, given)
+    assertResult(result, 'down', 'unavailable', /^v1\..* 0 of 0 hosts ready/)
+    assert.equal(measured(result, 'skerry_kubernetes_failing_parts', { endpoint: 'livez' }), 0)
+  })
+  await t.test('is up when its hosts are ready', async () => {
+    await host('crane-1', true)
+    const result = await run(kubernetes, given)
+    assertResult(result, 'up', undefined, /1 of 1 host ready/)
+    assert.equal(measured(result, 'skerry_kubernetes_hosts', { condition: 'ready' }), 1)
+  })
+  await t.test('is degraded when a host is not ready, and names it', async () => {
+    await host('crane-2', false)
+    const result = await run(kubernetes, given)
+    assertResult(result, 'degraded', 'partly_unavailable', /1 of 2 hosts ready\. Not ready: crane-2; see kubectl describe node/)
+    assert.equal(measured(result, 'skerry_kubernetes_hosts', { condition: 'not_ready' }), 1)
+  })
+  await t.test('is down with a wrong token, and does not tell it', async () => {
+    const result = await run(kubernetes, { ...given, tokenFile: secret('driftwood') })
+    assertResult(result, 'down', 'unauthorized', /401/)
+    assert.doesNotMatch(result.detail, /driftwood/)
+  })
+  await t.test('is degraded for an account that may not list nodes', async () => {
+    const token = await cluster.serviceAccountToken('default', 'onlooker')
+    assertResult(await run(kubernetes, { ...given, tokenFile: secret(token) }), 'degraded', 'unauthorized', /Allow "list nodes"/)
+    assertResult(await run(kubernetes, { ...given, tokenFile: secret(token), hosts: false }), 'up')
+  })
+  await t.test('is down when the authority is not known', async () => {
+    assertResult(await run(kubernetes, { url: given.url, tokenFile: given.tokenFile }), 'down', 'tls')
+  })
+  await t.test('is down when the API server is gone', async () => {
+    await cluster.suspend()
+    const result = await run(kubernetes, given)
+    assert.equal(result.state, 'down')
+    assert.ok(['connection_refused', 'connection_lost'].includes(result.reason ?? ''), result.reason)
+    await cluster.resume()
+  })
+})
