@@ -6,7 +6,7 @@ import { until } from '../../cluster/contract.ts'
 import { startStandIns } from '../../cluster/stand-ins/index.ts'
 import { crateDB, ofDatabase, only, startScene } from './scene.ts'
 
-const scene = await startScene()
+const scene = await startScene({ withOperator: false })
 const { make, obstacles } = scene
 const standIns = await startStandIns(scene.testCluster)
 const standIn = standIns.operator

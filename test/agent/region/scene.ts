@@ -26,7 +26,8 @@ export type Scene = {
   admin: Cluster
   world: World
   caches: Caches
-  operator: OperatorDeployment
+  /** The operator's Deployment and nothing behind it; undefined where the test brings a whole stand-in. */
+  operator: OperatorDeployment | undefined
   /** Creates or changes an object, and its status where it says one; resolves with how it stands then. */
   make(object: KubernetesObject): Promise<KubernetesObject>
   remove(object: KubernetesObject): Promise<void>
@@ -40,29 +41,22 @@ export type Scene = {
 }
 
 /** Starts the cluster that `SKERRY_CLUSTER` names, and stops it after the last test of the calling file. */
-export async function startScene(): Promise<Scene> {
+export async function startScene({ withOperator = true } = {}): Promise<Scene> {
   const testCluster = await startCluster()
   const region = await prepareRegion(testCluster)
   const { admin } = region
   const log = createLog({ level: 'silent', name: 'test' })
   const world = await openWorld(testCluster)
-  const operator = await createOperatorDeployment(world)
-  await operator.setReady(true)
-  // On a real control plane the Deployment's controller counts the pod a moment later.
-  await until('the operator is ready', async () => {
-    const deployment = await admin.request<KubernetesObject>({
-      method: 'GET',
-      path: pathOf(kinds.Deployment, operatorName.namespace, operatorName.name),
-    })
-    return deployment.status?.readyReplicas === 1
-  })
+  const operator = withOperator ? await createOperatorDeployment(world) : undefined
+  await operator?.setReady(true)
+  if (operator) await whenOperatorIsReady(admin)
   const caches = createCaches({ namespace: region.namespace }, { cluster: admin, clock: systemClock, log })
   const followed = [caches.nodes, caches.storageClasses]
   await Promise.all(followed.map((cache) => cache.start(new AbortController().signal)))
 
   after(async () => {
     await Promise.all(followed.map((cache) => cache.stop(0)))
-    operator.stop()
+    operator?.stop()
     await world.close()
     await region.close()
     await testCluster.stop()
@@ -122,6 +116,15 @@ export async function startScene(): Promise<Scene> {
       return createObstacles({ cluster, caches, clock, config: { namespace: region.namespace, operator } }).of(target)
     },
   }
+}
+
+/** On a real control plane the Deployment's controller counts the operator's pod a moment after it is ready. */
+async function whenOperatorIsReady(admin: Cluster): Promise<void> {
+  const path = pathOf(kinds.Deployment, operatorName.namespace, operatorName.name)
+  await until(
+    'the operator is ready',
+    async () => (await admin.request<KubernetesObject>({ method: 'GET', path })).status?.readyReplicas === 1,
+  )
 }
 
 /** Nodes and storage classes are looked at in the caches, which hear of a write a moment later. */

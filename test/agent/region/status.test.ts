@@ -129,7 +129,7 @@ test('the Crate Operator is followed by its Deployment, and no other one is', as
   }
   await scene.make(other)
 
-  await scene.operator.setReady(false)
+  await scene.operator?.setReady(false)
   await until('it is not ready', async () => operatorStateOf(cache, operatorName).state === 'not-ready')
   const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: operatorName }
   await scene.make({ ...deployment, spec: { replicas: 0 } })
