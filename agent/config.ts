@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { duration } from '../shared/fields.ts'
 import { identityConfig } from './api/identity/config.ts'
 import { limitsConfig } from './api/limits.ts'
+import { storageQuantity } from './resources/quantity.ts'
 
 const port = (usual: number) => z.int().min(0).max(65_535).default(usual)
 
@@ -65,6 +66,9 @@ const databasesSection = z.strictObject({
     .string()
     .default('http://crate-discovery-{database}.{namespace}.svc.cluster.local:4200/_sql')
     .describe('Where a database answers SQL over HTTP'),
+  heapDumpVolume: storageQuantity
+    .default('64Gi')
+    .describe("Size of each node's heap-dump volume, which counts against quotas: the operator's DEBUG_VOLUME_SIZE; its chart sets 128Gi"),
   scrapeNamespaces: z.array(z.string()).default(['monitoring', 'skerry']).describe('Namespaces from which metrics may be scraped'),
   egressPorts: z.array(z.int().min(1).max(65_535)).default([]).describe('Ports besides 443 to which backups may go'),
   cloudMetadata: z.boolean().default(false).describe("Let nodes ask the cloud's metadata service for their zone"),

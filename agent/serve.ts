@@ -142,6 +142,6 @@ function collectorOf({ cluster, operations }: AgentConfig) {
 }
 
 function resourcesOf({ region, cluster, crateOperator, databases, operations }: AgentConfig) {
-  const { imageRegistry } = databases
-  return { region, version, crateOperator, namespace: cluster.namespace, imageRegistry, timeouts: operations.timeouts }
+  const { imageRegistry, heapDumpVolume } = databases
+  return { region, version, crateOperator, namespace: cluster.namespace, imageRegistry, heapDumpVolume, timeouts: operations.timeouts }
 }

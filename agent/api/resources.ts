@@ -26,6 +26,7 @@ export type RoutesConfig = RegionRouteConfig & {
   /** The agent's own namespace. */
   namespace: string
   imageRegistry: string
+  heapDumpVolume: string
   timeouts: Timeouts
 }
 
@@ -72,7 +73,10 @@ export function createResources(config: RoutesConfig, parts: RoutesParts): Resou
   const operations = createOperationRepresentations(({ spec: { target } }) =>
     target.kind === 'database' ? caches.databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) : undefined,
   )
-  const accepting = { ...parts, config: { imageRegistry: config.imageRegistry, timeouts: config.timeouts } }
+  const accepting = {
+    ...parts,
+    config: { imageRegistry: config.imageRegistry, heapDumpVolume: config.heapDumpVolume, timeouts: config.timeouts },
+  }
   const routes = [
     ...projectRoutes({ ...accepting, projects }),
     ...databaseRoutes({ ...accepting, databases, namespace: config.namespace }),

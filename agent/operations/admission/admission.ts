@@ -11,7 +11,7 @@ export type Timeouts = { create: number; change: number; delete: number; restore
 export type AdmissionParts = {
   accepted: AcceptedState
   caches: Pick<Caches, 'storageClasses' | 'databases'>
-  config: { imageRegistry: string; timeouts: Timeouts }
+  config: { imageRegistry: string; heapDumpVolume?: string; timeouts: Timeouts }
 }
 
 /** A password that was generated. It is given back once, in the answer to the request that had it made. */

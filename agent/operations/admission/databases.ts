@@ -173,7 +173,7 @@ function userAt({ users }: StoredDatabaseSpec, place: string): string {
 
 /** @throws Problem of the gravest type, with the faults of all types */
 function refuse(
-  { accepted, caches }: AdmissionParts,
+  { accepted, caches, config }: AdmissionParts,
   target: DatabaseTarget,
   wanted: StoredDatabaseSpec,
   present: Present | undefined,
@@ -194,6 +194,7 @@ function refuse(
     schedulableNodes: undefined,
     changedSecrets: secrets.changed,
     missingSecrets: secrets.missing,
+    ...(config.heapDumpVolume !== undefined && { debugVolume: config.heapDumpVolume }),
   })
   const all = [...(ownFaults.length > 0 ? [{ type: 'invalid-fields' as const, faults: ownFaults }] : []), ...found]
   const [gravest] = all

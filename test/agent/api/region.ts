@@ -50,6 +50,7 @@ export function createApiOver(
       namespace,
       crateOperator: operatorAt,
       imageRegistry: 'crate',
+      heapDumpVolume: '64Gi',
       timeouts: { create: minutes(45), change: minutes(360), delete: minutes(60), restore: minutes(1440), password: minutes(30) },
     },
     { ...parts, accepted: createAcceptedState(parts), operator, kubernetes: { current: 'v1.35.0' }, clock: systemClock },
