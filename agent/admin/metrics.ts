@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Clock } from '../../shared/clock.ts'
 import type { RequestObserver as ClusterObserver } from '../../shared/kubernetes/connection.ts'
 import type { RequestObserver } from '../api/app.ts'
-import { hasEnded, type Operation, phaseOf, phases } from '../operations/operation.ts'
+import { hasEnded, type Operation, phaseOf, phases } from '../resources/operation.ts'
 
 /** What is looked at when somebody scrapes. All of it is in memory. */
 export type MetricSources = {

@@ -5,8 +5,8 @@ import { type KubernetesObject, kinds, type ObjectMeta, pathOf } from '../../sha
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Journal } from '../operations/journal.ts'
-import { hasEnded, type Operation } from '../operations/operation.ts'
 import { label } from '../resources/labels.ts'
+import { hasEnded, type Operation } from '../resources/operation.ts'
 import type { Leadership } from './projects.ts'
 
 export type CollectorConfig = {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import type { Obstacle } from '../operations/operation.ts'
+import type { Obstacle } from '../resources/operation.ts'
 
 /** What became of one look at a project. */
 export type ProjectOutcome = {

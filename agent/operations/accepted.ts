@@ -4,9 +4,9 @@ import type { Caches } from '../region/caches.ts'
 import { readDatabase } from '../resources/cratedb.ts'
 import type { StoredDatabaseSpec } from '../resources/database.ts'
 import { namespaceOf, type Target } from '../resources/kind.ts'
+import type { Operation } from '../resources/operation.ts'
 import { type ProjectSpec, readProject } from '../resources/project.ts'
 import type { Journal } from './journal.ts'
-import type { Operation } from './operation.ts'
 
 /**
  * A resource as it was last asked for: what a request is checked against, and what a patch is merged into. The operation

@@ -9,8 +9,8 @@ import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubern
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Secrets, Target } from '../resources/kind.ts'
 import { fieldManager, label, managedBy } from '../resources/labels.ts'
+import { type Action, hasEnded, type Operation, type OperationSpec, operationName, targetKey } from '../resources/operation.ts'
 import { chainEntry } from './ledger.ts'
-import { type Action, hasEnded, type Operation, type OperationSpec, operationName, targetKey } from './operation.ts'
 import { createRegister } from './register.ts'
 
 /** What is to be accepted, after everything was checked that can be checked without asking the API server. */

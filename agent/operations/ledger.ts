@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
-import type { Operation, OperationSpec } from './operation.ts'
+import type { Operation, OperationSpec } from '../resources/operation.ts'
 
 /** The last entry of the ledger: what the next one is chained to. */
 export type LedgerHead = { sequence: number; hash: string }

@@ -1,8 +1,8 @@
 import { Problem } from '../../shared/errors.ts'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Target } from '../resources/kind.ts'
+import { hasEnded, type Operation, phaseOf, targetKey } from '../resources/operation.ts'
 import { emptyLedger, type LedgerHead } from './ledger.ts'
-import { hasEnded, type Operation, phaseOf, targetKey } from './operation.ts'
 
 /** What the journal asks of the operations it knows. Kept up to date by the cache, looked up without a search. */
 export type Register = {

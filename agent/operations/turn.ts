@@ -1,7 +1,7 @@
 import { keyOf } from '../../shared/kubernetes/objects.ts'
 import type { Caches } from '../region/caches.ts'
 import { namespaceOf } from '../resources/kind.ts'
-import type { Operation, OperationStatus } from './operation.ts'
+import type { Operation, OperationStatus } from '../resources/operation.ts'
 
 /** What is to happen with the first open operation of a target. */
 export type Turn =

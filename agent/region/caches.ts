@@ -3,7 +3,7 @@ import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
-import type { Operation } from '../operations/operation.ts'
+import type { Operation } from '../resources/operation.ts'
 
 /** The few fields of a pod that a region of a thousand databases can afford to keep. */
 export type PodView = {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts'
 import { type KubernetesObject, keyOf } from '../../shared/kubernetes/objects.ts'
-import type { Operation } from '../operations/operation.ts'
 import { namespaceOf } from '../resources/kind.ts'
+import type { Operation } from '../resources/operation.ts'
 import type { Caches, PodView, ServiceView, StatefulSetView } from './caches.ts'
 
 /** All that the caches hold of one database. The arrays are replaced, never changed, when something in them changes. */

@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import type { Operation } from '../operations/operation.ts'
+import type { Operation } from '../resources/operation.ts'
 import type { Caches } from './caches.ts'
 import { follow } from './database-view.ts'
 

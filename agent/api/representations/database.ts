@@ -1,10 +1,10 @@
 import * as z from 'zod'
 import type { AcceptedResource } from '../../operations/accepted.ts'
-import { hasEnded, type Operation, phaseOf } from '../../operations/operation.ts'
 import { type DatabaseView, healthOf } from '../../region/database-view.ts'
 import type { OperatorState } from '../../region/status.ts'
 import { dataGroup } from '../../resources/cratedb.ts'
 import { databaseSpec, type StoredDatabaseSpec } from '../../resources/database.ts'
+import { hasEnded, type Operation, phaseOf } from '../../resources/operation.ts'
 import { failureSchema, failureStatus, obstacleSchema, operationSummarySchema, summarizeOperation } from './operation.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })

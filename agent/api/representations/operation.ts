@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { hasEnded, type Operation, phaseOf, phases } from '../../operations/operation.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { planDatabase } from '../../resources/database-plan.ts'
+import { hasEnded, type Operation, phaseOf, phases } from '../../resources/operation.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' })
 

@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { hasEnded, type Operation } from '../../operations/operation.ts'
+import { hasEnded, type Operation } from '../../resources/operation.ts'
 import { representOperation } from './operation.ts'
 import type { Prepared } from './prepared.ts'
 

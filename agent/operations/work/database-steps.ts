@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { outcomeOfStep, readOperatorRun, runRef } from '../../resources/cratedb-run.ts'
 import { namespaceOf, type Step, type Target } from '../../resources/kind.ts'
-import type { StepRecord } from '../operation.ts'
+import type { StepRecord } from '../../resources/operation.ts'
 import { observedOf, type Progress, type WorkContext } from './work.ts'
 
 export type DatabaseTarget = Extract<Target, { kind: 'database' }>

@@ -1,4 +1,4 @@
-import type { Operation } from '../operation.ts'
+import type { Operation } from '../../resources/operation.ts'
 import { deleteDatabase } from './database-delete.ts'
 import { rotatePassword } from './database-password.ts'
 import { putDatabase } from './database-put.ts'

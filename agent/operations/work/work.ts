@@ -3,7 +3,7 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { OperatorFailures } from '../../region/operator-failures.ts'
 import type { DatabaseSql } from '../../region/sql.ts'
 import type { Secrets } from '../../resources/kind.ts'
-import type { Operation, OperationStatus, StepRecord } from '../operation.ts'
+import type { Operation, OperationStatus, StepRecord } from '../../resources/operation.ts'
 import type { WorkCluster } from './cluster.ts'
 
 /** What one look at an operation came to. */

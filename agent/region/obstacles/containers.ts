@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import type { Obstacle } from '../../operations/operation.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 import { type Evidence, type Finding, gather } from './evidence.ts'
 
 type Terminated = { exitCode: number; reason?: string; message?: string }

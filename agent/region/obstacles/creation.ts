@@ -1,4 +1,4 @@
-import type { Obstacle } from '../../operations/operation.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 import { type Evidence, type Finding, gather, latestEvent } from './evidence.ts'
 
 /** StatefulSets that lack pods, each with what the API server said to the last attempt to create one (or its volumes). */

@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import type { Obstacle } from '../../operations/operation.ts'
 import type { Target } from '../../resources/kind.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 
 /**
  * What was seen of a target and of what it stands on, at one moment. Lists hold what belongs to the target only.

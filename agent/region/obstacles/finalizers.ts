@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import type { Obstacle } from '../../operations/operation.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 import { describeObject, type Evidence, isPast, listed } from './evidence.ts'
 
 /** How long whoever is known to take a finalizer off may take for it before that is worth telling, in milliseconds. */

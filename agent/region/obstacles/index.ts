@@ -1,7 +1,7 @@
 import type { Clock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
-import { type Obstacle, targetKey } from '../../operations/operation.ts'
 import type { Target } from '../../resources/kind.ts'
+import { type Obstacle, targetKey } from '../../resources/operation.ts'
 import type { Caches } from '../caches.ts'
 import { containerConfigError, imageNotPulled, initContainerFailing, podCrashLooping } from './containers.ts'
 import { podRefused, quotaExceeded } from './creation.ts'

@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import type { Obstacle } from '../../operations/operation.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 import { conditionOf, describeObject, type Evidence, gather, isPast, listed } from './evidence.ts'
 
 /** A pod's deletionTimestamp is the end of its grace period. How long after that it may still be there, in milliseconds. */

@@ -1,7 +1,7 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import type { Obstacle } from '../../operations/operation.ts'
 import { handledState, readOperatorRun } from '../../resources/cratedb-run.ts'
 import { fieldManager } from '../../resources/labels.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 import { conditionOf, describeObject, type Evidence, isPast, latestEvent } from './evidence.ts'
 
 /** The operator retries after 15 to 60 seconds: without a sign of life for longer than that after its last mark it is not at it. */

@@ -1,4 +1,4 @@
-import type { Obstacle } from '../../operations/operation.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 import { conditionOf, describeObject, type Evidence, isPast, listed } from './evidence.ts'
 
 /** How long the namespace controller may say nothing about a deletion before that is worth telling, in milliseconds. */

@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import type { Obstacle } from '../../operations/operation.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 import { describeBytes, parseBytes, parseMillicores } from '../../resources/quantity.ts'
 import { conditionOf, type Evidence, type Finding, gather, isPast, listed } from './evidence.ts'
 

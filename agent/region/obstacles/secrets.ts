@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import type { Obstacle } from '../../operations/operation.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 import type { Evidence } from './evidence.ts'
 
 /** A Secret that the database or the project refers to and that is not there. */

@@ -1,4 +1,4 @@
-import type { Obstacle } from '../../operations/operation.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 import { type Evidence, gather, isPast, latestEvent } from './evidence.ts'
 
 /** How long a load balancer may take for an address before that is worth telling, in milliseconds. */

@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import type { Obstacle } from '../../operations/operation.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 import { compareBytes } from '../../resources/quantity.ts'
 import { describeObject, type Evidence, type Finding, gather, latestEvent, listed } from './evidence.ts'
 import { claimsOf } from './finalizers.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cacheReadiness, createAdmin } from '../../../agent/admin/app.ts'
 import { createMetrics, type MetricSources } from '../../../agent/admin/metrics.ts'
-import type { Operation } from '../../../agent/operations/operation.ts'
+import type { Operation } from '../../../agent/resources/operation.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
 
 function operation(phase: string, acceptedAt: number, endedAt?: number): Operation {

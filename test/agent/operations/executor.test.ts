@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { Operation } from '../../../agent/operations/operation.ts'
+import type { Operation } from '../../../agent/resources/operation.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { type ActingRegion, changed, startActingRegion } from './acting-region.ts'
 

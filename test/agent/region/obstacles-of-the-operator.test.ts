@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import type { Obstacle } from '../../../agent/operations/operation.ts'
+import type { Obstacle } from '../../../agent/resources/operation.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/contract.ts'
 import { startStandIns } from '../../cluster/stand-ins/index.ts'
