@@ -124,8 +124,8 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
       const end = await live(at, signal)
       counters.server = undefined
       if (signal.aborted) return
-      // Not to act is no failure: the next time it leads it connects at once.
-      if (!isLeader()) continue
+      // To be deposed is no failure: the next time it leads, which may be now, it connects at once.
+      if (end.reason === 'stopped' || end.reason === 'not-leader') continue
       tellEnd(end, at)
       at = (at + 1) % config.servers.length
       failures = end.onlineMs > 0 ? 0 : failures + 1

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { type Change, type ChangeBuffer, createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
+import { createDiskBuffer } from '../../../monitor/sparkplug/disk-buffer.ts'
+import { logInHand } from './node-in-hand.ts'
+
+const change = (value: Change['value']): Change => ({ device: 'd', name: 'm', value, timestamp: 5, quality: 192 })
+const values = (buffer: ChangeBuffer, from = 0) => {
+  const found: unknown[] = []
+  for (let at = Math.max(from, buffer.start); at < buffer.end; ) {
+    const entries = buffer.read(at, 7)
+    for (const { index, change } of entries) {
+      found.push(change.value)
+      at = index + 1
+    }
+  }
+  return found
+}
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index)
+
+function directoryFor(t: TestContext): string {
+  const directory = mkdtempSync(path.join(tmpdir(), 'skerry-buffer-'))
+  t.after(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+const kinds: [string, (t: TestContext, limit: number) => ChangeBuffer][] = [
+  ['memory', (_t, limit) => createMemoryBuffer({ limit })],
+  ['disk', (t) => createDiskBuffer({ directory: directoryFor(t), maxBytes: 2 ** 20, memoryLimit: 10 }, { log: logInHand().log })],
+]
+for (const [kind, create] of kinds) {
+  test(`a ${kind} buffer gives back what it got, in order, from any index on, until it is released`, (t) => {
+    const buffer = create(t, 10_000)
+    for (const value of range(0, 100)) assert.equal(buffer.append(change(value)), value)
+    assert.deepEqual(values(buffer), range(0, 100))
+    assert.deepEqual(values(buffer, 42), range(42, 100))
+    buffer.release(33)
+    assert.deepEqual([buffer.start, buffer.end], [33, 100])
+    assert.deepEqual(values(buffer), range(33, 100))
+    buffer.release(20)
+    assert.equal(buffer.start, 33)
+    for (const value of range(100, 3_000)) {
+      buffer.append(change(value))
+      buffer.release(value)
+    }
+    assert.deepEqual(values(buffer), [2999])
+    buffer.release(buffer.end)
+    assert.deepEqual([values(buffer), buffer.dropped], [[], 0])
+  })
+}
+
+test('a full memory buffer drops the oldest and counts them', () => {
+  const buffer = createMemoryBuffer({ limit: 50 })
+  for (const value of range(0, 120)) buffer.append(change(value))
+  assert.deepEqual([values(buffer), buffer.dropped, buffer.start], [range(70, 120), 70, 70])
+})
+
+test('a disk buffer keeps to its size, dropping the oldest and counting them', (t) => {
+  const directory = directoryFor(t)
+  const buffer = createDiskBuffer({ directory, maxBytes: 4_000, memoryLimit: 100 }, { log: logInHand().log })
+  for (const value of range(0, 2_000)) buffer.append(change(value))
+  const kept = values(buffer)
+  assert.deepEqual(kept, range(2_000 - kept.length, 2_000))
+  assert.equal(buffer.dropped, 2_000 - kept.length)
+  assert.ok(kept.length >= 100 && kept.length < 400, `${kept.length}`)
+})
+
+test('a disk buffer survives its process, values of all kinds and the place of a flush included', (t) => {
+  const directory = directoryFor(t)
+  const { log } = logInHand()
+  const all = [
+    1,
+    -0.5,
+    2n ** 63n,
+    'text',
+    true,
+    null,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    Buffer.from([1, 2]),
+    [1n, 2n],
+    ['a'],
+    [Number.NaN],
+  ]
+  const first = createDiskBuffer({ directory, maxBytes: 2 ** 20, memoryLimit: 4 }, { log })
+  for (const value of all) first.append(change(value))
+  first.save()
+  const second = createDiskBuffer({ directory, maxBytes: 2 ** 20, memoryLimit: 4 }, { log })
+  assert.deepEqual(values(second), all)
+  second.release(3)
+  const third = createDiskBuffer({ directory, maxBytes: 2 ** 20, memoryLimit: 4 }, { log })
+  assert.deepEqual(values(third), all.slice(3))
+  third.append(change('new'))
+  assert.deepEqual(values(third), [...all.slice(3), 'new'])
+  third.release(third.end)
+  assert.deepEqual(
+    readdirSync(directory).filter((name) => name.endsWith('.jsonl')),
+    [],
+  )
+})
+
+test('lines that a damaged disk gives back are left out', (t) => {
+  const directory = directoryFor(t)
+  writeFileSync(
+    path.join(directory, '000000000001.jsonl'),
+    '["d","m",1,5,192,0]\nnot json\n["d","m",2,5,7,0]\n[1]\n["d","m",3,5,192,0]\n{"half',
+  )
+  assert.deepEqual(values(createDiskBuffer({ directory, maxBytes: 2 ** 20 }, { log: logInHand().log })), [1, 3])
+})
+
+test('a disk that cannot be written is said once, and memory keeps what fits', (t) => {
+  const directory = directoryFor(t)
+  const { log, lines } = logInHand()
+  const buffer = createDiskBuffer({ directory, maxBytes: 2 ** 20, memoryLimit: 100 }, { log })
+  rmSync(directory, { recursive: true })
+  for (const value of range(0, 1_000)) buffer.append(change(value))
+  assert.deepEqual(values(buffer), range(800, 1_000))
+  assert.equal(buffer.dropped, 800)
+  assert.equal(lines.filter(({ level }) => level === 50).length, 1)
+})

@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Connect, Connection, ConnectOptions } from '../../../monitor/sparkplug/connection.ts'
+import { createFakeClock, type FakeClock } from '../../shared/fake-clock.ts'
+import { metric, nodeInHand } from './node-in-hand.ts'
+import { carriedValue, decode } from './schema.ts'
+
+/** A server in the test's hand: it does what it is told, at the time of a clock that stands still. */
+function serverInHand() {
+  const sent: { life: number; verb: string; metrics: ReturnType<typeof decode>['metrics'] }[] = []
+  const lives: ConnectOptions[] = []
+  const server = {
+    sent,
+    lives,
+    /** Of each life in turn: what the server does not answer. */
+    silent: new Set<'connect' | 'subscribe' | 'ping' | 'publish'>(),
+    connect: (async (options, signal) => {
+      lives.push(options)
+      const life = lives.length
+      if (server.silent.has('connect')) {
+        // As a real connection does, it gives up by the clock or by the signal.
+        await new Promise((_resolve, reject) => {
+          clock.sleep(options.timeoutMs, signal).then(() => reject(new Error('timeout')), reject)
+        })
+      }
+      const closed = Promise.withResolvers<string>()
+      let isOpen = true
+      const never = new Promise<never>(() => {})
+      const take = (topic: string, payload: Buffer) => {
+        sent.push({ life, verb: topic.split('/')[2] as string, metrics: decode(payload).metrics })
+      }
+      const connection: Connection = {
+        closed: closed.promise,
+        isOpen: () => isOpen,
+        isCongested: () => false,
+        send(topic, payload) {
+          if (isOpen) take(topic, payload)
+          return isOpen
+        },
+        async sendAcknowledged(topic, payload) {
+          take(topic, payload)
+          if (server.silent.has('publish')) await never
+        },
+        subscribe: async (filters) => (server.silent.has('subscribe') ? never : filters.map(() => 1)),
+        unsubscribe() {},
+        ping: async () => (server.silent.has('ping') ? never : undefined),
+        disconnect: () => connection.destroy('left'),
+        destroy(reason) {
+          isOpen = false
+          closed.resolve(reason)
+        },
+      }
+      return connection
+    }) satisfies Connect as Connect,
+  }
+  const clock: FakeClock = createFakeClock()
+  return { server, clock }
+}
+
+const settings = {
+  keepAliveSeconds: 30,
+  coalesceMs: 100,
+  proofMs: 1_000,
+  reconnect: { baseMs: 10_000, capMs: 60_000 },
+  connectTimeoutMs: 15_000,
+  subscribeTimeoutMs: 10_000,
+  deathTimeoutMs: 2_000,
+}
+const loads = (sent: ReturnType<typeof serverInHand>['server']['sent'], life: number) =>
+  sent
+    .filter((each) => each.life === life)
+    .flatMap(({ metrics }) => metrics.filter(({ name }) => name === 'Load').map((each) => [each.isHistorical ?? false, carriedValue(each)]))
+
+test('a dead link is noticed within 1.5 of the keep-alive, and all that went into it is sent again as history', async (t) => {
+  const { server, clock } = serverInHand()
+  const { node } = nodeInHand(t, ['mqtt://stand-in'], settings, { connect: server.connect, clock, random: () => 0.5 })
+  node.setDevice('host:a', [metric('Load', 0)])
+  await node.start(new AbortController().signal)
+  await clock.advance(5_000)
+  node.update('host:a', [{ name: 'Load', value: 1 }])
+  await clock.advance(5_000) // proven
+  server.silent.add('ping')
+  for (let value = 2; value <= 20; value++) {
+    node.update('host:a', [{ name: 'Load', value }])
+    await clock.advance(1_000)
+  }
+  assert.equal(node.observe().isConnected, true)
+  const before = clock.monotonic()
+  while (node.observe().isConnected && clock.monotonic() - before < 45_000) await clock.advance(500)
+  assert.equal(node.observe().isConnected, false)
+  server.silent.clear()
+  await clock.advance(30_000)
+  assert.equal(server.lives.length, 2)
+  const live = Array.from({ length: 20 }, (_, index) => [false, index + 1])
+  assert.deepEqual(loads(server.sent, 1), [[false, 0], ...live])
+  // 1 was proven; 20 is in the birth.
+  assert.deepEqual(loads(server.sent, 2), [[false, 20], ...Array.from({ length: 18 }, (_, index) => [true, index + 2])])
+})
+
+test('an idle link is pinged within the keep-alive', async (t) => {
+  const { server, clock } = serverInHand()
+  let pings = 0
+  const connect: Connect = async (options, signal) => {
+    const connection = await server.connect(options, signal)
+    return { ...connection, ping: () => connection.ping().then(() => void pings++) }
+  }
+  const { node } = nodeInHand(t, ['mqtt://stand-in'], settings, { connect, clock })
+  await node.start(new AbortController().signal)
+  await clock.advance(300_000)
+  assert.ok(pings >= 10, `${pings} pings in ten keep-alives`)
+  assert.equal(server.lives.length, 1)
+})
+
+for (const [what, limitMs] of [
+  ['connect', 15_000],
+  ['subscribe', 10_000],
+] as const) {
+  test(`a server that does not answer ${what} is left after ${limitMs} ms, and the node is born when it answers again`, async (t) => {
+    const { server, clock } = serverInHand()
+    server.silent.add(what)
+    const { node } = nodeInHand(t, ['mqtt://stand-in'], settings, { connect: server.connect, clock, random: () => 0.999 })
+    await node.start(new AbortController().signal)
+    await clock.advance(limitMs - 1)
+    assert.equal(server.lives.length, 1)
+    await clock.advance(20_000)
+    assert.equal(server.lives.length, 2)
+    server.silent.clear()
+    await clock.advance(120_000)
+    assert.equal(node.observe().isOnline, true)
+  })
+}
+
+test('a PUBACK of the NDEATH that does not come holds the stop up for two seconds, no more', async (t) => {
+  const { server, clock } = serverInHand()
+  const { node, stop } = nodeInHand(t, ['mqtt://stand-in'], settings, { connect: server.connect, clock })
+  await node.start(new AbortController().signal)
+  await clock.advance(1_000)
+  server.silent.add('publish')
+  let isStopped = false
+  const stopping = stop().then(() => {
+    isStopped = true
+  })
+  await clock.advance(1_999)
+  assert.equal(isStopped, false)
+  await clock.advance(10)
+  await stopping
+  assert.equal(server.sent.at(-1)?.verb, 'NDEATH')
+  assert.equal(clock.sleepers(), 0)
+})
+
+test('nodes that lose one server together come back spread over the window', async (t) => {
+  const { server, clock } = serverInHand()
+  const connections: Connection[] = []
+  const times: number[] = []
+  const connect: Connect = async (options, signal) => {
+    times.push(clock.monotonic())
+    const connection = await server.connect(options, signal)
+    connections.push(connection)
+    return connection
+  }
+  for (let index = 0; index < 50; index++) {
+    const { node } = nodeInHand(
+      t,
+      ['mqtt://stand-in'],
+      { ...settings, node: `n${index}` },
+      { connect, clock, random: () => (index + 0.5) / 50 },
+    )
+    await node.start(new AbortController().signal)
+  }
+  await clock.advance(60_000)
+  const lostAt = clock.monotonic()
+  for (const connection of connections) connection.destroy('ECONNRESET')
+  await clock.advance(10_000)
+  const later = times.slice(50).map((time) => time - lostAt)
+  assert.equal(later.length, 50)
+  for (let second = 0; second < 10; second++) {
+    const within = later.filter((time) => time >= second * 1_000 && time < (second + 1) * 1_000).length
+    assert.ok(within >= 4 && within <= 6, `${within} in second ${second}`)
+  }
+})
+
+test('a change of the clock to an earlier time makes no history of what is measured now', async (t) => {
+  const { server, clock } = serverInHand()
+  const { node } = nodeInHand(t, ['mqtt://stand-in'], settings, { connect: server.connect, clock })
+  node.setDevice('host:a', [metric('Load', 0)])
+  await node.start(new AbortController().signal)
+  await clock.advance(1_000)
+  clock.jump(-3_600_000)
+  node.update('host:a', [{ name: 'Load', value: 1 }])
+  await clock.advance(1_000)
+  assert.deepEqual(loads(server.sent, 1), [
+    [false, 0],
+    [false, 1],
+  ])
+})
