@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { type CrateSql, crateDisks, crateRows, type NodeDisk } from './crate-sql.ts'
 import { httpFields, httpUrl, targetOfUrl } from './http-access.ts'
 import { type CheckResult, type CheckState, checkKind, type Measurement } from './kind.ts'
-import type { Reason } from './reasons.ts'
+import { CheckFailure, type Reason } from './reasons.ts'
 import { count, percent, shorten, someOf } from './wording.ts'
 
 const options = z.strictObject({
@@ -39,6 +39,7 @@ export const cratedb = checkKind({
     const measurements: Measurement[] = []
     const disks = await crateDisks(options, signal)
     const nodes = Number((await crateRows(options, 'SELECT count(*) FROM sys.nodes', signal))[0]?.[0] ?? 0)
+    if (!(nodes >= 1)) throw new CheckFailure('protocol', 'It counts no nodes, not even itself. Is this CrateDB?')
     measurements.push({ name: 'skerry_cratedb_nodes', value: nodes })
     for (const { node, used, size } of disks) {
       measurements.push({ name: 'skerry_cratedb_disk_used_bytes', labels: { node }, value: used })

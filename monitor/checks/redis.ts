@@ -37,7 +37,7 @@ export const redis = checkKind({
   measures: {
     skerry_redis_info: { type: 'gauge', help: 'Always 1; version and role are its labels.', labels: ['version', 'role'] },
     skerry_redis_memory_used_bytes: { type: 'gauge', help: 'Memory that the data set and its overhead take.' },
-    skerry_redis_memory_max_bytes: { type: 'gauge', help: 'maxmemory; 0 for no limit.' },
+    skerry_redis_memory_max_bytes: { type: 'gauge', help: 'The limit maxmemory; 0 for none.' },
     skerry_redis_clients: { type: 'gauge', help: 'Connected clients.' },
     skerry_redis_replicas: { type: 'gauge', help: 'Connected replicas.' },
     skerry_redis_uptime_seconds: { type: 'gauge', help: 'Time since the server started.' },

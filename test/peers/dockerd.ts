@@ -18,6 +18,10 @@ export async function startDockerd(t: TestContext): Promise<Peer & { socketPath:
     async prepare(folder, _daemons, program) {
       socketPath = join(folder, 'docker.sock')
       return [
+        // Its mounts, its data folder among them, go with it.
+        '/usr/bin/unshare',
+        '--mount',
+        '--propagation=private',
         program,
         '--storage-driver=vfs',
         `--data-root=${join(folder, 'data')}`,

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import type { Socket } from 'node:net'
+import { test } from 'node:test'
+import { checkKinds } from '../../../monitor/checks/index.ts'
+import type { CheckKind } from '../../../monitor/checks/kind.ts'
+import { run, secret } from './run.ts'
+import { listen } from './servers.ts'
+
+/** The options of each kind that opens a connection, for a server on this port. */
+const given: Record<string, (port: number) => object> = {
+  kubernetes: (port) => ({ url: `http://127.0.0.1:${port}` }),
+  kubelet: (port) => ({ url: `http://127.0.0.1:${port}` }),
+  agent: (port) => ({ url: `http://127.0.0.1:${port}` }),
+  cratedb: (port) => ({ url: `http://127.0.0.1:${port}` }),
+  cloudflared: (port) => ({ url: `http://127.0.0.1:${port}` }),
+  prometheus: (port) => ({ url: `http://127.0.0.1:${port}` }),
+  docker: (port) => ({ url: `http://127.0.0.1:${port}` }),
+  elasticsearch: (port) => ({ url: `http://127.0.0.1:${port}` }),
+  http: (port) => ({ url: `http://127.0.0.1:${port}`, expectBody: 'never' }),
+  tcp: (port) => ({ host: '127.0.0.1', port, expect: 'never' }),
+  tls: (port) => ({ host: '127.0.0.1', port }),
+  mqtt: (port) => ({ url: `mqtt://127.0.0.1:${port}`, topic: 'skerry/check' }),
+  postgresql: (port) => ({ host: '127.0.0.1', port, username: 'monitor', passwordFile: secret('x') }),
+  redis: (port) => ({ host: '127.0.0.1', port, passwordFile: secret('x') }),
+  rabbitmq: (port) => ({ host: '127.0.0.1', port }),
+  kafka: (port) => ({ brokers: [`127.0.0.1:${port}`] }),
+  zookeeper: (port) => ({ host: '127.0.0.1', port }),
+  haproxy: (port) => ({ host: '127.0.0.1', port }),
+}
+
+const mebibyte = Buffer.alloc(2 ** 20, 'a')
+
+/** Sends a chunk again and again, as fast as it is taken, 100 MiB in all. */
+function flood(socket: Socket, chunk: Buffer): void {
+  let left = 100
+  const more = () => {
+    while (left-- > 0) if (!socket.write(chunk)) return void socket.once('drain', more)
+    socket.end()
+  }
+  more()
+}
+
+const sicknesses: Record<string, (socket: Socket) => void> = {
+  'says nothing': () => {},
+  'hangs up at once': (socket) => socket.destroy(),
+  'closes politely without a word': (socket) => socket.end(),
+  'drips one byte after the other': (socket) => {
+    const timer = setInterval(() => socket.write('H'), 20)
+    socket.on('close', () => clearInterval(timer))
+  },
+  'drips an HTTP body': (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n')
+    const timer = setInterval(() => socket.write('{'), 20)
+    socket.on('close', () => clearInterval(timer))
+  },
+  'sends garbage': (socket) => socket.end(randomBytes(4096)),
+  echoes: (socket) => socket.on('data', (chunk) => socket.write(chunk)),
+  'sends 100 MiB of one letter': (socket) => flood(socket, mebibyte),
+  'sends 100 MiB of HTTP body without a length': (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\n\r\n')
+    flood(socket, mebibyte)
+  },
+  'sends an HTTP head without an end': (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\nX: ')
+    flood(socket, mebibyte)
+  },
+  'answers JSON of another shape': (socket) => {
+    socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"rows":[[null]],"data":7,"parts":{}}'))
+  },
+  'announces the longest message its protocol has': (socket) => {
+    // A length of about 4 GiB for PostgreSQL and Kafka, 256 MiB for MQTT, a large bulk for Redis would begin with another byte.
+    socket.write(Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff]))
+    flood(socket, mebibyte)
+  },
+}
+
+test('every kind that opens a connection is tried against hostile servers', () => {
+  const local = ['volume', 'sparkplug-node', 'dns'] // asks what others here stand for; opens none; speaks UDP through the system's resolver
+  assert.deepEqual(
+    Object.keys(checkKinds)
+      .filter((name) => !(name in given))
+      .sort(),
+    local.sort(),
+  )
+})
+
+for (const [name, optionsFor] of Object.entries(given))
+  for (const [sickness, onConnection] of Object.entries(sicknesses))
+    test(`${name} check of a server that ${sickness} is down in time, with bounded memory`, async (t) => {
+      const port = await listen(t, onConnection)
+      const kind = checkKinds[name as keyof typeof checkKinds] as unknown as CheckKind
+      globalThis.gc?.()
+      const before = process.memoryUsage()
+      const started = performance.now()
+      const result = await run(kind, optionsFor(port), { timeoutMs: 150 })
+      const seconds = (performance.now() - started) / 1000
+      const after = process.memoryUsage()
+      assert.equal(result.state, 'down', result.detail)
+      assert.ok(seconds < 2, `took ${seconds} s`)
+      const grown = after.arrayBuffers + after.external - before.arrayBuffers - before.external
+      assert.ok(grown < 80 * 2 ** 20, `holds ${grown >> 20} MiB more`)
+    })
