@@ -136,9 +136,15 @@ export function createModel(
     const before = owner.metrics
     const after = new Map<string, TrackedMetric>()
     let isReshaped = before.size !== given.length
+    const lowerCaseNames = new Set<string>()
     for (const metric of given) {
       const fault = metricFault(metric) ?? (after.has(metric.name) ? 'is there twice' : undefined)
       if (fault !== undefined) throw new TypeError(`metric ${metric.name} of ${owner.id ?? 'the node'} ${fault}`)
+      const lower = metric.name.toLowerCase()
+      // [tck-id-case-sensitivity-metric-names]
+      if (lowerCaseNames.has(lower))
+        warn('case-metric', { device: owner.id, metric: metric.name }, 'two metrics differ only by letter case')
+      lowerCaseNames.add(lower)
       const known = before.get(metric.name)
       if (known !== undefined && isSameDefinition(known, metric)) after.set(metric.name, known)
       else {
@@ -220,7 +226,7 @@ export function createModel(
       const lower = id.toLowerCase()
       const twin = lowerCaseIds.get(lower)
       // [tck-id-case-sensitivity-sparkplug-ids]
-      if (twin !== undefined && twin !== id) warn('case', { device: id, other: twin }, 'two devices differ only by letter case')
+      if (twin !== undefined && twin !== id) warn('case-device', { device: id, other: twin }, 'two devices differ only by letter case')
       const owner = devices.get(id) ?? { id, metrics: new Map(), bornAt: undefined }
       const isNew = !devices.has(id)
       const { isReshaped } = set(owner, metrics)

@@ -37,6 +37,8 @@ export type TestBroker = {
   until(is: () => boolean, what?: string): Promise<void>
   publish(topic: string, payload: Buffer | string, options?: { qos?: 0 | 1; retain?: boolean }): Promise<void>
   clients(): Client[]
+  /** Hears of every packet that a client publishes. */
+  onPacket(listener: (packet: AedesPublishPacket) => void): void
   /** Cuts every connection without a word. */
   cut(): void
   /** From now on nothing that comes is read, as if the link were dead. */
@@ -122,6 +124,9 @@ export async function startBroker(t: TestContext): Promise<TestBroker> {
         aedes.publish({ cmd: 'publish', dup: false, topic, payload, qos, retain }, (error) => (error ? reject(error) : resolve())),
       ),
     clients: () => Object.values((aedes as unknown as { clients: Record<string, Client> }).clients),
+    onPacket(listener) {
+      aedes.on('publish', (packet, client) => client && listener(packet))
+    },
     cut() {
       for (const socket of sockets) socket.destroy()
     },

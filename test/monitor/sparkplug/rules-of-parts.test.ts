@@ -97,7 +97,7 @@ const ids: [id: string, fault: RegExp | undefined][] = [
   ['\ud800', /Unicode/],
 ]
 for (const [id, fault] of ids) {
-  test(`the id ${JSON.stringify(id.slice(0, 20))} is ${fault ? 'refused' : 'taken'} [tck-id-topic-structure-namespace-valid-group-id] [tck-id-topic-structure-namespace-valid-edge-node-id] [tck-id-topic-structure-namespace-valid-device-id] [tck-id-intro-group-id-chars] [tck-id-intro-edge-node-id-chars] [tck-id-intro-device-id-chars]`, () => {
+  test(`the id ${JSON.stringify(id.slice(0, 20))} is ${fault ? 'refused' : 'taken'} [tck-id-topic-structure-namespace-valid-group-id] [tck-id-topic-structure-namespace-valid-edge-node-id] [tck-id-topic-structure-namespace-valid-device-id] [tck-id-intro-group-id-chars] [tck-id-intro-edge-node-id-chars] [tck-id-intro-device-id-chars] [tck-id-intro-group-id-string] [tck-id-intro-edge-node-id-string] [tck-id-intro-device-id-string]`, () => {
     if (fault === undefined) assert.equal(idFault(id), undefined)
     else assert.match(idFault(id) ?? '', fault)
   })

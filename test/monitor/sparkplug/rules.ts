@@ -27,7 +27,7 @@ const isTime = (time: number | undefined) => time !== undefined && Math.abs(time
 /** What holds of every trace of a node. */
 export const rules: Rule[] = [
   {
-    ids: 'topic-structure topic-structure-namespace-a topics-nbirth-topic topics-ndata-topic topics-dbirth-topic topics-ddata-topic topics-ddeath-topic topics-ndeath-topic message-flow-edge-node-birth-publish-nbirth-topic message-flow-device-birth-publish-dbirth-topic message-flow-edge-node-birth-publish-will-message-topic topic-structure-namespace-device-id-associated-message-types topic-structure-namespace-device-id-non-associated-message-types message-flow-device-birth-publish-dbirth-match-edge-node-topic',
+    ids: 'topic-structure topic-structure-namespace-a topics-nbirth-topic topics-ndata-topic topics-dbirth-topic topics-ddata-topic topics-ddeath-topic topics-ndeath-topic message-flow-edge-node-birth-publish-nbirth-topic message-flow-device-birth-publish-dbirth-topic message-flow-edge-node-birth-publish-will-message-topic topic-structure-namespace-device-id-associated-message-types topic-structure-namespace-device-id-non-associated-message-types message-flow-device-birth-publish-dbirth-match-edge-node-topic topic-structure-namespace-unique-edge-node-descriptor payloads-nbirth-edge-node-descriptor intro-edge-node-id-uniqueness',
     says: 'publishes on spBv1.0/group/verb/node, with the device exactly where the verb is one of a device',
     check({ group, node, messages }) {
       for (const { topic, verb, device } of some(messages, 'messages')) {
@@ -196,7 +196,7 @@ export const rules: Rule[] = [
     },
   },
   {
-    ids: 'payloads-template-definition-nbirth-only payloads-dataset-column-size',
+    ids: 'payloads-dataset-column-size payloads-dataset-column-num-headers payloads-dataset-parameter-type-req payloads-dataset-types-def payloads-dataset-types-num payloads-dataset-types-type payloads-dataset-types-value payloads-template-dataset-value payloads-template-definition-is-definition payloads-template-definition-members payloads-template-definition-nbirth payloads-template-definition-nbirth-only payloads-template-definition-parameters payloads-template-definition-parameters-default payloads-template-definition-ref payloads-template-instance-is-definition payloads-template-instance-members payloads-template-instance-members-birth payloads-template-instance-members-data payloads-template-instance-parameters payloads-template-instance-ref payloads-template-is-definition payloads-template-is-definition-definition payloads-template-is-definition-instance payloads-template-parameter-name-required payloads-template-parameter-name-type payloads-template-parameter-type-req payloads-template-parameter-type-value payloads-template-parameter-value payloads-template-parameter-value-type payloads-template-ref-definition payloads-template-ref-instance payloads-template-version topics-nbirth-templates',
     says: 'uses neither templates nor data sets, so that their rules cannot be broken',
     check(trace) {
       for (const { payload } of trace.messages)

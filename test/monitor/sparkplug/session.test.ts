@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
+import type { GuestSession } from '../../../monitor/sparkplug/session.ts'
 import { type Heard, startBroker } from './broker.ts'
 import { metric, nodeInHand } from './node-in-hand.ts'
 import { carriedValue, encode } from './schema.ts'
@@ -276,4 +277,41 @@ test('samples that do not fit are refused and counted, and the others of the sam
   assert.throws(() => node.setDevice('a/b', []), /"\/"/)
   assert.throws(() => node.setNode([metric('bdSeq', 1)]), /keeps for itself/)
   assert.throws(() => node.setDevice('host:a', [metric('A', 1), metric('A', 1)]), /twice/)
+})
+
+test('two nodes may have a device of the same id [tck-id-topic-structure-namespace-duplicate-device-id-across-edge-node]', async (t) => {
+  const broker = await startBroker(t)
+  for (const name of ['one', 'two']) {
+    const { node } = nodeInHand(t, [broker.url], { node: name, clientId: name })
+    node.setDevice('host:a', [metric('Load', 1)])
+    await node.start(signal)
+    await broker.heard(({ topic }) => topic === `spBv1.0/shore/DBIRTH/${name}/host:a`)
+  }
+})
+
+test('ids and names that differ by letter case only are published and warned of [tck-id-case-sensitivity-sparkplug-ids] [tck-id-case-sensitivity-metric-names]', async (t) => {
+  const broker = await startBroker(t)
+  const { node, lines } = nodeInHand(t, [broker.url])
+  node.setDevice('host:a', [metric('Load', 1), metric('LOAD', 2)])
+  node.setDevice('host:A', [metric('Load', 1)])
+  await node.start(signal)
+  await broker.heard(({ device }) => device === 'host:A')
+  const said = lines.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  assert.deepEqual(said, ['two metrics differ only by letter case', 'two devices differ only by letter case'])
+})
+
+test('what the node sends to others are node commands alone, so that the rules of DCMD are kept by sending none [tck-id-topics-dcmd-mqtt] [tck-id-topics-dcmd-timestamp] [tck-id-payloads-dcmd-timestamp] [tck-id-payloads-dcmd-seq] [tck-id-payloads-dcmd-qos] [tck-id-payloads-dcmd-retain]', async (t) => {
+  const broker = await startBroker(t)
+  const { node } = nodeInHand(t, [broker.url])
+  const online = Promise.withResolvers<GuestSession>()
+  node.attach({ online: online.resolve, offline() {}, message() {} })
+  await node.start(signal)
+  const guest = await online.promise
+  assert.deepEqual(Object.keys(guest).sort(), ['sendCommand', 'subscribe', 'unsubscribe'])
+  await broker.heard(isBirth)
+  const sent: string[] = []
+  broker.onPacket((packet) => sent.push(`${packet.topic} ${packet.qos} ${packet.retain}`))
+  guest.sendCommand({ group: 'Mill', node: 'PLC' }, Buffer.alloc(0))
+  await broker.until(() => sent.length > 0, 'the command')
+  assert.deepEqual(sent, ['spBv1.0/Mill/NCMD/PLC 0 false'])
 })
