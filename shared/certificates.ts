@@ -1,10 +1,10 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
-import { type FSWatcher, watch } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import type { Clock } from './clock.ts'
 import type { Log } from './log.ts'
+import { watchFolder } from './watch-folder.ts'
 
 /** Where a server's certificate chain, its key and the authorities of its clients stand, in PEM. */
 export type CertificateFiles = { certFile: string; keyFile: string; clientCaFile?: string | undefined }
@@ -116,16 +116,5 @@ export async function watchCertificates(
     if (!signal.aborted) throw error
   } finally {
     for (const watcher of watchers) watcher.close()
-  }
-}
-
-function watchFolder(folder: string, onChange: () => void, log: Log): FSWatcher | undefined {
-  try {
-    const watcher = watch(folder, { persistent: false }, onChange)
-    watcher.on('error', (error) => log.warn({ err: error, folder }, 'cannot watch the folder, looking every half minute instead'))
-    return watcher
-  } catch (error) {
-    log.warn({ err: error, folder }, 'cannot watch the folder, looking every half minute instead')
-    return undefined
   }
 }

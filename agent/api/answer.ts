@@ -1,6 +1,6 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { isNotModified } from './conditions.ts'
-import type { ApiContext, ResponseHeaders } from './http.ts'
+import type { ApiContext, ResponseHeaders } from './context.ts'
 
 /**
  * An answer of JSON. A Buffer or a string is sent as it is, all else is serialised. With an `etag` among the headers, a caller that

@@ -1,8 +1,8 @@
 import type * as z from 'zod'
 import { type Fault, Problem } from '../../shared/errors.ts'
 import { asFault, parseWith } from '../../shared/faults.ts'
+import type { ApiContext } from './context.ts'
 import { header } from './header.ts'
-import type { ApiContext } from './http.ts'
 import { JsonSyntaxError, parseJson } from './json-text.ts'
 
 /** The largest body that is read, in bytes. A keystore in it may have 512 KiB as base64, all else has some 30. */
@@ -57,21 +57,6 @@ export function validatePatch(body: ReadBody, faults: Fault[]): MergePatch {
   if (typeof body.given === 'object' && body.given !== null && !Array.isArray(body.given)) return body.given as MergePatch
   faults.push({ path: '', message: body.given === undefined ? 'is required' : 'must be an object' })
   return {}
-}
-
-/** What comes of a value when the patch is applied (RFC 7386, section 2). Neither is changed. */
-export function applyMergePatch(target: unknown, patch: unknown): unknown {
-  if (!isObject(patch)) return patch
-  const result: MergePatch = isObject(target) ? { ...target } : {}
-  for (const [name, value] of Object.entries(patch)) {
-    if (value === null) delete result[name]
-    else result[name] = applyMergePatch(result[name], value)
-  }
-  return result
-}
-
-function isObject(value: unknown): value is MergePatch {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** One problem for all that is wrong with the fields of a request. */

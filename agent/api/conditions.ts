@@ -1,6 +1,6 @@
 import { Problem } from '../../shared/errors.ts'
+import type { ApiContext } from './context.ts'
 import { header } from './header.ts'
-import type { ApiContext } from './http.ts'
 
 /**
  * An entity tag: `what` stands for all that a client can change, `when` for everything else that a read shows.

@@ -1,4 +1,4 @@
-import type { ApiContext } from './http.ts'
+import type { ApiContext } from './context.ts'
 
 /**
  * A header of the request, by its name in lower case; undefined when it is missing.

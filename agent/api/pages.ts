@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { Problem } from '../../shared/errors.ts'
-import type { ApiContext } from './http.ts'
+import type { ApiContext } from './context.ts'
 
 export const pageLimits = { least: 1, most: 1000, usual: 500 } as const
 

@@ -2,7 +2,7 @@ import type * as z from 'zod'
 import type { Fault } from '../../shared/errors.ts'
 import { parseWith, unknownField } from '../../shared/faults.ts'
 import { invalidFields } from './body.ts'
-import type { ApiContext } from './http.ts'
+import type { ApiContext } from './context.ts'
 
 /**
  * The query, validated. Parameters the schema does not know are refused, and so is one that stands there twice.

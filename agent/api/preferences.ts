@@ -1,6 +1,6 @@
 import { type Fault, Problem } from '../../shared/errors.ts'
+import type { ApiContext } from './context.ts'
 import { header } from './header.ts'
-import type { ApiContext } from './http.ts'
 
 /** The longest that a request is held for `Prefer: wait`, in seconds. Cloudflare's edge gives up on an origin after 100. */
 export const longestWaitSeconds = 90

@@ -1,8 +1,8 @@
 import { asProblem, type Problem, problemDocument, problemLevel, problemMediaType } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { send } from './answer.ts'
+import type { ApiContext, ResponseHeaders } from './context.ts'
 import { header } from './header.ts'
-import type { ApiContext, ResponseHeaders } from './http.ts'
 
 /**
  * The one place where what was thrown becomes an answer: an RFC 9457 document, with the headers that its kind of problem owes the

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { type Fault, Problem, type ProblemType } from '../../shared/errors.ts'
 import { hasBody, invalidFields, type MergePatch, mediaTypes, type ReadBody, readBody, validateBody, validatePatch } from './body.ts'
-import type { ApiContext, Scope } from './http.ts'
+import type { ApiContext, Scope } from './context.ts'
 import { validateParams, validateQuery } from './parameters.ts'
 import { preferredWait, validateIdempotencyKey } from './preferences.ts'
 

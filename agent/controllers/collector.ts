@@ -1,13 +1,13 @@
 import type { Clock } from '../../shared/clock.ts'
 import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, kinds, type ObjectMeta, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Journal } from '../operations/journal.ts'
 import { label } from '../resources/labels.ts'
 import { hasEnded, type Operation } from '../resources/operation.ts'
-import type { Leadership } from './projects.ts'
 
 export type CollectorConfig = {
   /** The agent's own, where the operations are. */

@@ -9,10 +9,21 @@ import { listed } from '../region/obstacles/evidence.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import { fieldManager, finalizer } from '../resources/labels.ts'
+import type { NetworkSurroundings } from '../resources/network-policies.ts'
 import { projectObjects, pullSecretCopyName } from '../resources/project-objects.ts'
 import { isSkerrysNamespace, type ManagedObjects, secretsFreshMs } from './managed-objects.ts'
 import { type ProjectOutcome, projectStatus } from './project-status.ts'
-import type { ProjectControllerConfig } from './projects.ts'
+
+export type ProjectControllerConfig = {
+  /** The agent's own namespace, where the pull secrets come from. */
+  namespace: string
+  /** Who may reach the databases, and what they may reach. */
+  network: Omit<NetworkSurroundings, 'agentNamespace'>
+  /** Projects worked on at once. */
+  parallelism: number
+  /** How often a project that is not as it should be is looked at although nothing was heard of it, in milliseconds. */
+  recheckMs: number
+}
 
 export type ReconcilerParts = {
   cluster: Cluster

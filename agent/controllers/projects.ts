@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts'
 import { isProblem, Problem } from '../../shared/errors.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, kinds } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
@@ -9,23 +10,8 @@ import { createQueue } from '../../shared/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
 import { projectOf } from '../resources/kind.ts'
-import type { NetworkSurroundings } from '../resources/network-policies.ts'
 import { createManagedObjects } from './managed-objects.ts'
-import { createReconciler } from './project-reconcile.ts'
-
-/** The Lease, as those who act under it see it. */
-export type Leadership = { isLeader(): boolean; onChange(listener: (leads: boolean) => void): () => void }
-
-export type ProjectControllerConfig = {
-  /** The agent's own namespace, where the pull secrets come from. */
-  namespace: string
-  /** Who may reach the databases, and what they may reach. */
-  network: Omit<NetworkSurroundings, 'agentNamespace'>
-  /** Projects worked on at once. */
-  parallelism: number
-  /** How often a project that is not as it should be is looked at although nothing was heard of it, in milliseconds. */
-  recheckMs: number
-}
+import { createReconciler, type ProjectControllerConfig } from './project-reconcile.ts'
 
 export type ProjectControllerParts = {
   cluster: Cluster

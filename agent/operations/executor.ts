@@ -3,6 +3,7 @@ import { backoff, type Clock } from '../../shared/clock.ts'
 import { asProblem, isProblem, Problem } from '../../shared/errors.ts'
 import type { Change } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
@@ -31,7 +32,7 @@ export type ExecutorParts = {
   journal: Journal
   caches: Caches
   cluster: Cluster
-  lease: { isLeader(): boolean; onChange(listener: (leads: boolean) => void): () => void }
+  lease: Leadership
   obstacles: { of(target: Target): Promise<Obstacle[]> }
   sql: DatabaseSql
   clock: Clock

@@ -36,6 +36,9 @@ export type Lease = Part & {
   onChange(listener: (leads: boolean) => void): () => void
 }
 
+/** A Lease as those who act under it see it. */
+export type Leadership = Pick<Lease, 'isLeader' | 'onChange'>
+
 /**
  * Competes for a Lease, as client-go's leader election does: whoever sees no renewal for as long as the holder promised takes it,
  * and the API server lets one of them through (resourceVersion). Times written in the Lease are for people, and never compared:

@@ -1,9 +1,10 @@
-import { type FSWatcher, watch } from 'node:fs'
+import type { FSWatcher } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Clock } from '../../../shared/clock.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
 import type { Log } from '../../../shared/log.ts'
+import { watchFolder } from '../../../shared/watch-folder.ts'
 
 /** A value that stands in a file and follows it. */
 export type FileValue<T> = Part & {
@@ -80,16 +81,5 @@ export function createFileValue<T>(
       watcher?.close()
       await following
     },
-  }
-}
-
-function watchFolder(folder: string, onChange: () => void, log: Log): FSWatcher | undefined {
-  try {
-    const watcher = watch(folder, { persistent: false }, onChange)
-    watcher.on('error', (error) => log.warn({ err: error, folder }, 'cannot watch the folder, looking every half minute instead'))
-    return watcher
-  } catch (error) {
-    log.warn({ err: error, folder }, 'cannot watch the folder, looking every half minute instead')
-    return undefined
   }
 }
