@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import { createServer, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { Aedes, type AedesPublishPacket, type Client } from 'aedes'
 import { type DecodedPayload, decode } from './schema.ts'
@@ -37,12 +38,12 @@ export type TestBroker = {
   until(is: () => boolean, what?: string): Promise<void>
   publish(topic: string, payload: Buffer | string, options?: { qos?: 0 | 1; retain?: boolean }): Promise<void>
   clients(): Client[]
+  /** Serves one more connection, over whatever stream it comes. */
+  handle(stream: Duplex): void
   /** Hears of every packet that a client publishes. */
   onPacket(listener: (packet: AedesPublishPacket) => void): void
   /** Cuts every connection without a word. */
   cut(): void
-  /** From now on nothing that comes is read, as if the link were dead. */
-  freeze(): void
   close(): Promise<void>
 }
 
@@ -124,17 +125,12 @@ export async function startBroker(t: TestContext): Promise<TestBroker> {
         aedes.publish({ cmd: 'publish', dup: false, topic, payload, qos, retain }, (error) => (error ? reject(error) : resolve())),
       ),
     clients: () => Object.values((aedes as unknown as { clients: Record<string, Client> }).clients),
+    handle: (stream) => void aedes.handle(stream),
     onPacket(listener) {
       aedes.on('publish', (packet, client) => client && listener(packet))
     },
     cut() {
       for (const socket of sockets) socket.destroy()
-    },
-    freeze() {
-      for (const socket of sockets) {
-        socket.removeAllListeners('readable').removeAllListeners('data')
-        socket.pause()
-      }
     },
     async close() {
       for (const socket of sockets) socket.destroy()

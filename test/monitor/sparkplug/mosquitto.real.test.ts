@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -6,6 +7,7 @@ import { test } from 'node:test'
 import { generate } from 'selfsigned'
 import { createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
 import { createDiskBuffer } from '../../../monitor/sparkplug/disk-buffer.ts'
+import type { EdgeNode } from '../../../monitor/sparkplug/edge-node.ts'
 import type { Heard } from './broker.ts'
 import { noMosquitto, startHost, startMosquitto } from './mosquitto.ts'
 import { logInHand, metric, nodeInHand } from './node-in-hand.ts'
@@ -108,6 +110,51 @@ test('fails over to the other server and back on Next Server, never connected to
   await hostB.publish('spBv1.0/shore/NCMD/skerry', command('Node Control/Next Server'))
   await hostB.until(() => hostB.messages.some(({ verb }) => verb === 'NDEATH'), 'the death on the second')
   await hostA.until(() => hostA.messages.slice(from).some(({ verb }) => verb === 'NBIRTH'), 'the birth on the first')
+})
+
+test('is let in by user and password, and not by a wrong one', { skip }, async (t) => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'skerry-password-'))
+  t.after(() => rm(directory, { recursive: true }))
+  const passwords = path.join(directory, 'passwords')
+  execFileSync('mosquitto_passwd', ['-c', '-b', passwords, 'monitor', 'right'])
+  await chmod(passwords, 0o644)
+  const broker = await startMosquitto(t, [`password_file ${passwords}`])
+  const nodes: EdgeNode[] = []
+  for (const word of ['wrong', 'right']) {
+    const passwordFile = path.join(directory, word)
+    await writeFile(passwordFile, `${word}\n`)
+    const { node } = nodeInHand(t, [broker.url], {
+      clientId: word,
+      servers: [{ url: broker.url, username: 'monitor', passwordFile }],
+    })
+    await node.start(new AbortController().signal)
+    nodes.push(node)
+  }
+  for (let tries = 0; !(nodes[1]?.observe().isOnline && (nodes[0]?.observe().reconnects ?? 0) > 0) && tries < 500; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  assert.deepEqual(
+    nodes.map((node) => node.observe().isOnline),
+    [false, true],
+  )
+})
+
+test('a server that hangs is left within 1.5 keep-alives, and what was sent into it arrives when it works again', { skip }, async (t) => {
+  const broker = await startMosquitto(t)
+  const host = await startHost(t, broker.url)
+  const { node } = nodeInHand(t, [broker.url], { primaryHost, keepAliveSeconds: 2 })
+  node.setDevice('host:a', [metric('Load', 0)])
+  await node.start(new AbortController().signal)
+  await host.until(() => host.messages.some(({ verb }) => verb === 'DBIRTH') && node.observe().buffer.length === 0, 'the birth')
+  broker.pause()
+  const began = performance.now()
+  for (let value = 1; value <= 50; value++) node.update('host:a', [{ name: 'Load', value }])
+  await host.until(() => !node.observe().isConnected, 'the loss')
+  assert.ok(performance.now() - began < 3_500, `${performance.now() - began} ms`)
+  broker.resume()
+  await host.until(() => node.observe().isOnline && node.observe().buffer.length === 0, 'the next life')
+  const values = () =>
+    new Set(host.messages.flatMap(({ payload }) => payload.metrics.filter(({ name }) => name === 'Load').map(carriedValue)))
+  await host.until(() => values().size === 51, 'every value')
 })
 
 for (const kind of ['memory', 'disk'] as const) {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { createWebSocketStream, WebSocketServer } from 'ws'
 import { createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
 import type { GuestSession } from '../../../monitor/sparkplug/session.ts'
 import { type Heard, startBroker } from './broker.ts'
@@ -314,4 +317,17 @@ test('what the node sends to others are node commands alone, so that the rules o
   guest.sendCommand({ group: 'Mill', node: 'PLC' }, Buffer.alloc(0))
   await broker.until(() => sent.length > 0, 'the command')
   assert.deepEqual(sent, ['spBv1.0/Mill/NCMD/PLC 0 false'])
+})
+
+test('goes over WebSocket', async (t) => {
+  const broker = await startBroker(t)
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', path: '/mqtt' })
+  t.after(() => server.close())
+  server.on('connection', (socket) => broker.handle(createWebSocketStream(socket)))
+  await once(server, 'listening')
+  const { node } = nodeInHand(t, [`ws://127.0.0.1:${(server.address() as AddressInfo).port}/mqtt`])
+  node.setDevice('host:a', [metric('Load', 1)])
+  await node.start(signal)
+  await broker.heard(({ verb }) => verb === 'DBIRTH')
+  await broker.until(() => node.observe().buffer.length === 0, 'proof')
 })
