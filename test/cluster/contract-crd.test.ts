@@ -143,6 +143,20 @@ test('fields that the schema does not know are pruned, those below preserve-unkn
   })
 })
 
+test('an empty text, a zero and a false are values and not nulls', async () => {
+  const { spec } = await create('empty', {
+    name: 'ab',
+    berth: '',
+    draught: 0,
+    flags: { '': '' },
+    notes: { text: '', number: 0, truth: false, list: [], map: {} },
+  })
+  assert.deepEqual([spec.berth, spec.draught, spec.flags], ['', 0, { '': '' }])
+  assert.deepEqual(spec.notes, { text: '', number: 0, truth: false, list: [], map: {} })
+  const patched = expectCode(await http.patch('merge', `${path}/empty`, { spec: { engine: { spare: '' } } }), 200)
+  assert.deepEqual(patched.spec.engine, { fuel: 'diesel', spare: '' })
+})
+
 test('numbers and texts pass where both are allowed, and numbers keep their form', async () => {
   const one = await create('int', { name: 'ab', port: 4200, draught: 2 })
   const two = await create('string', { name: 'ab', port: '4200', draught: 2.25 })

@@ -2,8 +2,8 @@ import { accessSync, constants } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-/** What `build.sh` builds. */
-const version = '1.20.2'
+/** What `build.sh` builds: the version, and the revision of the build. */
+const version = '1.20.2-2'
 const needed = ['etcd', 'kube-apiserver', 'kube-controller-manager'] as const
 
 export type Binaries = Record<(typeof needed)[number], string>
