@@ -15,7 +15,9 @@ const options = z
       .max(253)
       .optional()
       .describe('Name of the host (node): its kubelet is asked through the API server; needs the right to get nodes/proxy.'),
-    url: httpUrl.optional().describe('The kubelet itself, such as http://127.0.0.1:10248 on the host or https://HOST:10250 with a token.'),
+    url: httpUrl
+      .optional()
+      .describe('The kubelet itself, such as http://127.0.0.1:10248 on the host or, with more parts, https://HOST:10250 with a token.'),
     ...httpFields,
   })
   .refine(({ host, url }) => (host === undefined) !== (url === undefined), { error: 'needs host or url, and not both', path: ['host'] })
