@@ -1,4 +1,4 @@
-import { existsSync, globSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { chmod } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { TestContext } from 'node:test'
@@ -12,7 +12,7 @@ export type Peer = {
   /** Ends it at once; its port then refuses connections. */
   stop(): Promise<void>
   /** Stops its processes from running: connections are taken by the kernel, and nothing answers. */
-  hang(): void
+  hang(): Promise<void>
   /** Lets it run again. */
   wake(): void
   logTail(): string
@@ -58,7 +58,11 @@ export async function startPeer(t: TestContext, program: PeerProgram): Promise<P
       // Children may hold the listening socket a moment longer.
       while (program.port !== 0 && (await isOpen(program.port))) await sleep(10)
     },
-    hang: () => signal('SIGSTOP'),
+    hang: async () => {
+      signal('SIGSTOP')
+      // Threads stop one after the other; until then, one of them may still answer.
+      while (!areStopped(started.pid as number)) await sleep(1)
+    },
     wake: () => signal('SIGCONT'),
     logTail: () => started.logTail(),
   }
@@ -86,6 +90,11 @@ async function untilReady(program: PeerProgram, peer: Peer, daemon: Daemon): Pro
       await sleep(50)
     }
   }
+}
+
+/** Whether every thread of a process is stopped: the letter after its name in brackets (proc(5)). */
+function areStopped(pid: number): boolean {
+  return globSync(`/proc/${pid}/task/*/stat`).every((file) => /\) T[^)]*$/.test(readFileSync(file, 'utf8')))
 }
 
 async function isOpen(port: number): Promise<boolean> {

@@ -29,7 +29,7 @@ test('docker check of a real dockerd', async (t) => {
     assert.equal(measured(result, 'skerry_docker_images'), 1)
   })
   await t.test('is down when it hangs', async () => {
-    peer.hang()
+    await peer.hang()
     assertResult(await run(docker, { socketPath }, { timeoutMs: 300 }), 'down', 'timeout')
     peer.wake()
   })

@@ -43,7 +43,7 @@ test('haproxy check of a real HAProxy', async (t) => {
     assert.equal(measured(result, 'skerry_haproxy_backend_up', { backend: 'shop' }), 0)
   })
   await t.test('is down when HAProxy hangs', async () => {
-    peer.hang()
+    await peer.hang()
     assertResult(await run(haproxy, bySocket, { timeoutMs: 300 }), 'down', 'timeout')
     assertResult(await run(haproxy, byPage, { timeoutMs: 300 }), 'down', 'timeout')
     peer.wake()

@@ -46,7 +46,7 @@ test('http check of a real nginx', async (t) => {
     assertResult(await run(http, { url: `${url}/cut` }), 'down', 'connection_lost', /without an answer/)
   })
   await t.test('is down when it hangs, as is the tcp check that expects an answer', async () => {
-    peer.hang()
+    await peer.hang()
     assertResult(await run(http, { url }, { timeoutMs: 300 }), 'down', 'timeout', /hangs/)
     const asked = { host: '127.0.0.1', port: peer.port, send: 'HEAD / HTTP/1.0\r\n\r\n', expect: '200 OK' }
     assertResult(await run(tcp, asked, { timeoutMs: 300 }), 'down', 'timeout')
@@ -104,7 +104,7 @@ test('http and tls checks of a real nginx over TLS', async (t) => {
     assertResult(await run(tls, { ...given, port: plain.port }), 'down', 'tls')
   })
   await t.test('are down when it hangs', async () => {
-    peer.hang()
+    await peer.hang()
     assertResult(await run(tls, given, { timeoutMs: 300 }), 'down', 'timeout')
     assertResult(await run(http, { url, caFile }, { timeoutMs: 300 }), 'down', 'timeout')
     peer.wake()
@@ -118,7 +118,7 @@ test('http check of a real etcd', async (t) => {
     assertResult(await run(http, given), 'up')
   })
   await t.test('is down when it hangs, and when it is stopped', async () => {
-    peer.hang()
+    await peer.hang()
     assertResult(await run(http, given, { timeoutMs: 300 }), 'down', 'timeout')
     peer.wake()
     await peer.stop()

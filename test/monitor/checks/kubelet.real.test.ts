@@ -23,7 +23,7 @@ test('kubelet check of a real kubelet', async (t) => {
     assertResult(await run(kubelet, { url: peer.secureUrl }), 'down', 'tls')
   })
   await t.test('is down when it hangs', async () => {
-    peer.hang()
+    await peer.hang()
     assertResult(await run(kubelet, given, { timeoutMs: 300 }), 'down', 'timeout', /hangs/)
     peer.wake()
   })

@@ -29,7 +29,7 @@ for (const protocolVersion of [4, 5] as const)
       assertResult(result, 'down', protocolVersion === 5 ? 'unauthorized' : 'timeout')
     })
     await t.test('is down when the broker hangs', async () => {
-      peer.hang()
+      await peer.hang()
       assertResult(await run(mqtt, given, { timeoutMs: 300 }), 'down', 'timeout', /hangs/)
       peer.wake()
     })

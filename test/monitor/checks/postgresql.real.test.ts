@@ -49,7 +49,7 @@ test('postgresql check of a real PostgreSQL', async (t) => {
     await Promise.all(sessions.map((session) => session.end()))
   })
   await t.test('is down when the server hangs', async () => {
-    peer.hang()
+    await peer.hang()
     assertResult(await run(postgresql, given, { timeoutMs: 300 }), 'down', 'timeout', /hangs/)
     peer.wake()
   })

@@ -20,7 +20,7 @@ test('prometheus check of a real Prometheus', async (t) => {
     assertResult(await run(prometheus, { url: `${peer.url}/elsewhere` }), 'down', 'unexpected_answer', /404/)
   })
   await t.test('is down when it hangs', async () => {
-    peer.hang()
+    await peer.hang()
     assertResult(await run(prometheus, given, { timeoutMs: 300 }), 'down', 'timeout', /hangs/)
     peer.wake()
   })

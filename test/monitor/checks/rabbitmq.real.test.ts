@@ -41,7 +41,7 @@ test('rabbitmq check of a real RabbitMQ', async (t) => {
     assert.equal(measured(result, 'skerry_rabbitmq_alarms', { alarm: 'memory' }), 1)
   })
   await t.test('is down when it hangs', async () => {
-    peer.hang()
+    await peer.hang()
     assertResult(await run(rabbitmq, amqp, { timeoutMs: 300 }), 'down', 'timeout', /hangs/)
     assertResult(await run(rabbitmq, management, { timeoutMs: 300 }), 'down', 'timeout')
     peer.wake()

@@ -35,7 +35,7 @@ test('redis check of a real Redis', async (t) => {
     assert.equal(measured(result, 'skerry_redis_info', { role: 'slave' }), 1)
   })
   await t.test('is down when the server hangs', async () => {
-    peer.hang()
+    await peer.hang()
     assertResult(await run(redis, given, { timeoutMs: 300 }), 'down', 'timeout', /hangs/)
     peer.wake()
   })

@@ -18,7 +18,7 @@ test('zookeeper check of a real ZooKeeper', async (t) => {
       assert.ok((measured(result, 'skerry_zookeeper_znodes') as number) > 0)
     })
   await t.test('is down when it hangs', async () => {
-    peer.hang()
+    await peer.hang()
     assertResult(await run(zookeeper, byWords, { timeoutMs: 300 }), 'down', 'timeout', /hangs/)
     assertResult(await run(zookeeper, byAdminServer, { timeoutMs: 300 }), 'down', 'timeout')
     peer.wake()
