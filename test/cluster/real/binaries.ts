@@ -13,13 +13,18 @@ export function cacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'skerry')
 }
 
+/** The folder that `build.sh` fills; kube-scheduler, kubelet and kube-proxy are there too. */
+export function builtFolder(): string {
+  return join(cacheFolder(), `kubernetes-${version}`)
+}
+
 /**
  * Where the binaries of a control plane are: in `KUBEBUILDER_ASSETS` when set, else in the cache.
  * Throws with the command that builds them when one is missing.
  */
 export function findBinaries(): Binaries {
   const given = process.env.KUBEBUILDER_ASSETS
-  const folder = given || join(cacheFolder(), `kubernetes-${version}`)
+  const folder = given || builtFolder()
   const missing = needed.filter((name) => !isExecutable(join(folder, name)))
   if (missing.length > 0) {
     // An envtest folder brings no controller manager, without which namespaces never end and nothing is collected.
