@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { cacheFolder } from '../cluster/real/binaries.ts'
+import { builtFolder } from '../cluster/real/binaries.ts'
 import { createCertificate, writeCertificate } from './certificates.ts'
 import { startDockerd } from './dockerd.ts'
 import { answers, freePort, type Peer, startPeer } from './peer.ts'
@@ -15,7 +15,7 @@ export async function startKubelet(t: TestContext): Promise<Peer & { url: string
   const peer = await startPeer(t, {
     name: 'kubelet',
     package: 'nothing: test/cluster/real/build.sh builds it',
-    program: join(cacheFolder(), 'kubernetes-1.20.2/kubelet'),
+    program: join(builtFolder(), 'kubelet'),
     port,
     async prepare(folder, _daemons, program) {
       const { ca, cert, key } = await writeCertificate(folder, certificate)
