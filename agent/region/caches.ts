@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
-import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
+import { type Cache, createCache, createTurns } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
@@ -50,7 +50,8 @@ export type Caches = {
 }
 
 /** @param namespace the agent's own, where the operations are */
-export function createCaches({ namespace }: { namespace: string }, tools: { cluster: Cluster; clock: Clock; log: Log }): Caches {
+export function createCaches({ namespace }: { namespace: string }, given: { cluster: Cluster; clock: Clock; log: Log }): Caches {
+  const tools = { ...given, inTurn: createTurns() }
   const labelSelector = 'app.kubernetes.io/part-of=cratedb'
   return {
     projects: createCache({ kind: kinds.Project }, tools),
@@ -58,8 +59,8 @@ export function createCaches({ namespace }: { namespace: string }, tools: { clus
     databases: createCache({ kind: kinds.CrateDB }, tools),
     nodes: createCache({ kind: kinds.Node }, tools),
     storageClasses: createCache({ kind: kinds.StorageClass }, tools),
-    pods: createCache<PodView>({ kind: kinds.Pod, labelSelector, view: podView }, tools),
-    statefulSets: createCache<StatefulSetView>({ kind: kinds.StatefulSet, labelSelector, view: statefulSetView }, tools),
+    pods: createCache<PodView>({ kind: kinds.Pod, labelSelector, pageSize: 50, view: podView }, tools),
+    statefulSets: createCache<StatefulSetView>({ kind: kinds.StatefulSet, labelSelector, pageSize: 50, view: statefulSetView }, tools),
     services: createCache<ServiceView>({ kind: kinds.Service, labelSelector, view: serviceView }, tools),
   }
 }

@@ -1,5 +1,5 @@
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { type Kind, type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
 import { startStandIns } from '../cluster/stand-ins/index.ts'
 import { withRegion } from './clusters.ts'
@@ -22,7 +22,7 @@ export function databaseBody(id: string) {
 }
 
 /** The objects of one database and its project, as the agent and the stand-ins leave them behind when it runs. */
-export type Original = { project: KubernetesObject; database: KubernetesObject; around: KubernetesObject[] }
+export type Original = { project: KubernetesObject; namespace: KubernetesObject; database: KubernetesObject; around: KubernetesObject[] }
 
 /** Makes one database through the API, with nodes, volumes and a Crate Operator, and copies what it has become. */
 export async function makeOriginal({ tell, bundle }: Bench): Promise<Original> {
@@ -47,24 +47,25 @@ export async function makeOriginal({ tell, bundle }: Bench): Promise<Original> {
         const { body } = await client.call('GET', `/v1/projects/${project}/databases/${original}`)
         return body.status.health.value === 'GREEN' && body.status.phase === 'Running'
       })
-      const list = async (kind: (typeof kinds)[keyof typeof kinds]) => {
+      const list = async (kind: Kind) => {
         const { items } = await region.admin.request<{ items: KubernetesObject[] }>({ method: 'GET', path: pathOf(kind, namespace) })
         return items.map((item) => ({ ...item, apiVersion: kind.apiVersion, kind: kind.kind }))
       }
       const [database] = await list(kinds.CrateDB)
       if (!database) throw new Error('the database is gone')
       const around = [...(await list(kinds.StatefulSet)), ...(await list(kinds.Pod)), ...(await list(kinds.Service))]
-      const path = pathOf(kinds.Project, undefined, project)
-      return { project: await region.admin.request<KubernetesObject>({ method: 'GET', path }), database, around }
+      const get = (kind: Kind, name: string) =>
+        region.admin.request<KubernetesObject>({ method: 'GET', path: pathOf(kind, undefined, name) })
+      return { project: await get(kinds.Project, project), namespace: await get(kinds.Namespace, namespace), database, around }
     } finally {
       await done()
     }
   })
 }
 
-/** The project's own objects, so that the agent finds it as it left it. */
+/** The project and its namespace, in which the agent finds nothing to complain of. */
 export async function createProject(admin: Cluster, original: Original): Promise<void> {
-  await create(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  await create(admin, fresh(original.namespace))
   await create(admin, fresh(original.project))
 }
 
@@ -102,7 +103,7 @@ function fresh({ metadata, ...rest }: KubernetesObject): KubernetesObject {
 
 /** Creates an object, and its status where that is written apart. */
 async function create(admin: Cluster, object: KubernetesObject): Promise<void> {
-  const kind = Object.values(kinds).find((each) => each.kind === object.kind) as (typeof kinds)[keyof typeof kinds]
+  const kind = Object.values(kinds).find((each) => each.kind === object.kind) as Kind
   const { name, namespace } = object.metadata
   await admin.request({ method: 'POST', path: pathOf(kind, namespace), body: object })
   if (object.status === undefined || object.kind === 'CrateDB') return
