@@ -64,8 +64,8 @@ export function invalidFields(faults: Fault[]): Problem {
   // A hostile body can have a fault in each of its bytes; nobody reads a hundred of them.
   const told = faults.slice(0, maxFaults).map(({ path, message }) => ({ path: cut(path, 500), message: cut(message, 1000) }))
   const more = faults.length - told.length
-  const count = faults.length === 1 ? '1 field is' : `${faults.length} fields are`
-  return new Problem('invalid-fields', `${count} not as they must be${more > 0 ? `; the first ${told.length} are listed` : ''}.`, {
+  const count = faults.length === 1 ? '1 field is not as it must be' : `${faults.length} fields are not as they must be`
+  return new Problem('invalid-fields', `${count}${more > 0 ? `; the first ${told.length} are listed` : ''}.`, {
     faults: told,
   })
 }

@@ -36,7 +36,7 @@ export type Evidence = {
 }
 
 /** A Secret that something refers to and that does not exist. */
-export type MissingSecret = { namespace: string; name: string; usedFor: string }
+export type MissingSecret = { namespace: string; name: string; usedFor: string; isPullSecret?: boolean }
 
 /** A part of the evidence that could not be read, and why. */
 export type Unread = { what: string; path: string; reason: 'forbidden' | 'unreachable'; detail: string }

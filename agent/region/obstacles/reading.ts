@@ -123,6 +123,7 @@ function secretsToLookFor({ target, namespaceName, databases, project, pods }: E
       namespace: agentNamespace,
       name,
       usedFor: `pulling images (imagePullSecrets of project ${target.project})`,
+      isPullSecret: true,
     }))
   }
   const [database] = databases

@@ -4,11 +4,13 @@ import type { Evidence } from './evidence.ts'
 
 /** A Secret that the database or the project refers to and that is not there. */
 export function secretMissing({ missingSecrets }: Evidence): Obstacle[] {
-  return missingSecrets.map(({ namespace, name, usedFor }) => ({
+  return missingSecrets.map(({ namespace, name, usedFor, isPullSecret }) => ({
     code: 'SecretMissing',
     message: `Secret ${namespace}/${name} does not exist; it is needed for ${usedFor}.`,
     evidence: `Secret ${namespace}/${name}`,
-    cure: `Create it again, by repeating the request that held it or with: kubectl --namespace ${namespace} create secret generic ${name} --from-file=KEY=FILE`,
+    cure: isPullSecret
+      ? `Create it: kubectl --namespace ${namespace} create secret docker-registry ${name} --docker-server=… --docker-username=… --docker-password=…`
+      : `Create it again, by repeating the request that held it or with: kubectl --namespace ${namespace} create secret generic ${name} --from-file=KEY=FILE`,
   }))
 }
 

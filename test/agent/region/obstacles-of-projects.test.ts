@@ -40,10 +40,12 @@ test('a project that is not ready is told with the words of its condition, to it
   }
 })
 
-test('a project whose pull secret does not exist is told its name', async () => {
+test('a project whose pull secret does not exist is told its name, and how to make one of the right type', async () => {
   const { project } = await scene.project()
   await make({ ...projectNamed(project), spec: { imagePullSecrets: ['quay'] } })
-  assert.equal(only(await obstacles({ kind: 'project', project }), 'SecretMissing').evidence, 'Secret skerry/quay')
+  const { evidence, cure } = only(await obstacles({ kind: 'project', project }), 'SecretMissing')
+  assert.equal(evidence, 'Secret skerry/quay')
+  assert.match(cure, /--namespace skerry create secret docker-registry quay /)
 })
 
 test('a project without its namespace is told', async () => {
