@@ -85,7 +85,7 @@ async function judge(context: WorkContext, current: KubernetesObject | undefined
   if (outcome.state === 'failed')
     return { next: 'failed', reason: outcome.reason, message: failure ?? (await context.failures.of(current)) ?? outcome.message }
   if (outcome.state === 'succeeded')
-    return (await isEffective(context, current, step.name)) ? ended(context) : { next: 'wait', recheckMs: 500 }
+    return (await waitForEffect(context, current, step.name)) ?? ended(context)
   if (failure !== note.failure || (message !== undefined && message !== step.message)) {
     const said = { ...step, note: { ...note, ...(failure !== undefined && { failure }) }, ...(message !== undefined && { message }) }
     await context.record({ step: said })
@@ -96,6 +96,24 @@ async function judge(context: WorkContext, current: KubernetesObject | undefined
 async function ended(context: WorkContext): Promise<Progress> {
   await context.finish()
   return { next: 'again' }
+}
+
+/** What is still to come of a change that the operator is through with; undefined when all of it is there. */
+async function waitForEffect(context: WorkContext, current: KubernetesObject, step: string): Promise<Progress | undefined> {
+  if (step === 'create') return waitForNodes(context, current)
+  return (await isEffective(context, current, step)) ? undefined : { next: 'wait', recheckMs: 500 }
+}
+
+/** The operator ends a creation when one node answers, whatever becomes of the others. */
+async function waitForNodes({ cluster }: WorkContext, { metadata }: KubernetesObject): Promise<Progress | undefined> {
+  const own = `app.kubernetes.io/name=${metadata.name},app.kubernetes.io/part-of=cratedb`
+  const sets = await cluster.list('StatefulSet', metadata.namespace as string, own)
+  const sum = (count: (set: KubernetesObject) => number) => sets.reduce((total, set) => total + count(set), 0)
+  const ready = sum(({ status }) => status?.readyReplicas ?? 0)
+  const wanted = sum(({ spec }) => spec.replicas ?? 1)
+  if (ready >= wanted) return undefined
+  // A pod that is ready wakes the operation a moment before its StatefulSet has counted it.
+  return { next: 'wait', message: `${ready} of ${wanted} nodes are ready.`, recheckMs: 1_000 }
 }
 
 /** Two kinds of change leave no result in the status: what they were for is looked at instead. */
