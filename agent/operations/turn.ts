@@ -1,5 +1,6 @@
 import { keyOf } from '../../shared/kubernetes/objects.ts'
 import type { Caches } from '../region/caches.ts'
+import { outcomeOfStep } from '../resources/cratedb-run.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import type { Operation, OperationStatus } from '../resources/operation.ts'
 
@@ -43,7 +44,7 @@ export function turnOf(
   if (deletion && spec.action !== 'delete') return superseded(deletion, 'the deletion')
   if (status?.cancelRequested) return cancelled(operation)
   const newer =
-    spec.wanted === undefined || status?.step || !exists(operation, caches)
+    spec.wanted === undefined || (status?.step && !lacksNodesOnly(operation, caches)) || !exists(operation, caches)
       ? undefined
       : later.find((other) => other.spec.wanted !== undefined)
   if (newer) return superseded(newer, 'a newer desired state')
@@ -55,6 +56,13 @@ export function turnOf(
 function exists({ spec: { target } }: Operation, caches: Pick<Caches, 'databases' | 'projects'>): boolean {
   if (target.kind === 'project') return caches.projects.get(target.project) !== undefined
   return caches.databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) !== undefined
+}
+
+/** A creation of which only nodes without a host are missing can be told something else, such as to do with fewer. */
+function lacksNodesOnly({ spec: { target }, status }: Operation, { databases }: Pick<Caches, 'databases'>): boolean {
+  if (status?.step?.name !== 'create' || target.kind !== 'database') return false
+  const database = databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database }))
+  return database !== undefined && outcomeOfStep(database, 'create', undefined).state === 'succeeded'
 }
 
 function superseded(by: Operation, what: string): Turn {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import type { Operation } from '../../../agent/resources/operation.ts'
 import { createNodes } from '../../cluster/stand-ins/nodes.ts'
-import { type ActingRegion, startActingRegion } from './acting-region.ts'
+import { type ActingRegion, changed, startActingRegion } from './acting-region.ts'
 
 let region: ActingRegion
 before(async () => {
@@ -10,14 +11,21 @@ before(async () => {
 })
 after(() => region?.close())
 
+const hasNoHost = ({ status }: Operation) => status?.blockers?.some(({ code }) => code === 'PodUnschedulable') ?? false
 const four = { count: 4, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass: 'crate-premium' } }
+
+test('a creation that waits for a host yields to one that asks for less', async () => {
+  const operation = await region.putDatabase('harbour', { id: 'narrower', nodes: four as never })
+  await region.whenOperation(operation, hasNoHost)
+  const wanted = changed(operation, { nodes: { ...changed(operation, {}).nodes, count: 3 } })
+  const later = await region.accept({ action: 'put', target: operation.spec.target, wanted })
+  assert.equal((await region.ended(operation)).status?.phase, 'Superseded')
+  await region.whenOperation(later, ({ status }) => status?.step?.name === 'scale')
+})
 
 test('a creation has not succeeded while a node of it has no host, says which, and goes on when there is one', async () => {
   const operation = await region.putDatabase('harbour', { id: 'wide', nodes: four as never })
-  const stuck = await region.whenOperation(
-    operation,
-    ({ status }) => status?.blockers?.some(({ code }) => code === 'PodUnschedulable') ?? false,
-  )
+  const stuck = await region.whenOperation(operation, hasNoHost)
   assert.equal(stuck.status?.phase, 'Waiting')
   // What an operator that ends its part with the first node leaves open.
   const cratedb = await region.cratedb('harbour', 'wide')
