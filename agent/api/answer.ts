@@ -41,19 +41,8 @@ export function send(c: ApiContext, status: number, body: string | Uint8Array | 
   outgoing.writeHead(status, all)
   // Node leaves the body of a HEAD out by itself.
   if (body === null) outgoing.end()
-  else if (typeof body !== 'string' && body.byteLength <= smallBytes) outgoing.end(latin1(body), 'latin1')
   else outgoing.end(body)
   return RESPONSE_ALREADY_SENT
-}
-
-/**
- * Up to this size head and body go out as one text, byte for byte: a Buffer behind a head is a second TLS record, which costs both
- * sides more than copying it.
- */
-const smallBytes = 8 * 1024
-
-function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
 }
 
 /** The status of an answer, also of one that was written already. */
