@@ -138,10 +138,15 @@ export function createJournal(
         const operation = await inTurn(async () => {
           const unmoved = register.head() === decidedAt
           const stillSo = unmoved || (!register.repeatOf(request, fingerprint) && isDeepStrictEqual(request.decide(), proposal))
-          return stillSo ? write(entry) : undefined
+          if (!stillSo) return undefined
+          // From here on its Secret may be the operation's, also where no answer comes: only another one in its place says that it is not.
+          const mine = kept
+          kept = undefined
+          const written = await write(entry)
+          if (!written) kept = mine
+          return written
         })
         if (!operation) continue
-        kept = undefined // it is the operation's now
         return { outcome: 'accepted', operation }
       }
     } finally {

@@ -4,6 +4,7 @@ import { type AcceptRequest, createJournal, type Journal, type Proposal } from '
 import { faultOfChain } from '../../../agent/operations/ledger.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { systemClock } from '../../../shared/clock.ts'
+import { Problem } from '../../../shared/errors.ts'
 import { type Cache, createCache } from '../../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
@@ -198,5 +199,29 @@ describe('journal', () => {
     })
     assert.equal((await waiting).status?.phase, 'Succeeded')
     await assert.rejects((journal as Journal).cancel(name, 'cloud'), { type: 'ended' })
+  })
+
+  test('keeps the secrets of a request of which nobody knows whether it was accepted', async (t) => {
+    const namespace = `journal-${namespaces++}`
+    await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+    const operations = createCache<Operation>({ kind: kinds.Operation, namespace }, { cluster: admin, clock: systemClock, log })
+    let moment = 0
+    const clock = { ...systemClock, monotonic: () => (moment += 60_000) } // the time for asking again is over at once
+    const deaf: Cluster = {
+      ...admin,
+      async request(given) {
+        const answer = await admin.request(given)
+        if (given.method === 'POST' && given.path.endsWith('/operations')) throw new Problem('cluster-unreachable', 'no answer')
+        return answer
+      },
+    }
+    const journal = createJournal({ namespace }, { cluster: deaf, operations, clock })
+    await operations.start(AbortSignal.timeout(10_000))
+    t.after(() => operations.stop(0))
+    await journal.start(AbortSignal.timeout(10_000))
+    await assert.rejects(journal.accept(request({ secrets: { password: 'a long password' } })), { type: 'cluster-unreachable' })
+    const [operation] = await stored(namespace)
+    const path = pathOf(kinds.Secret, namespace, operation?.spec.secretName)
+    assert.equal(Buffer.from((await admin.request({ method: 'GET', path })).data.password, 'base64').toString(), 'a long password')
   })
 })
