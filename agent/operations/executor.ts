@@ -172,7 +172,7 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
   }
 
   async function failed(error: unknown): Promise<number | undefined> {
-    if (isProblem(error, 'conflict')) return refresh()
+    if (isProblem(error, 'conflict')) return conflicted(error)
     const problem = asProblem(error)
     if (problem.type === 'internal') log.error({ err: error }, 'operation failed in a way nobody designed')
     const attempts = (operation.status?.attempts ?? 0) + 1
@@ -185,10 +185,17 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
     return Math.max(1, delay)
   }
 
-  /** Somebody else wrote the object that was to be changed, most often the operator: look again at what it is now. */
-  async function refresh(): Promise<number> {
-    caches.operations.put(await cluster.request<Operation>({ method: 'GET', path }))
-    return Math.ceil(backoff({ baseMs: 20, capMs: 1_000 }, operation.status?.attempts ?? 0, Math.random()))
+  /**
+   * Somebody else wrote what was to be changed, most often the operator: look again at what it is now. A conflict that stays, as in
+   * a namespace that is being deleted, is looked at ever less often.
+   */
+  async function conflicted({ detail, action }: Problem): Promise<number> {
+    const there = await cluster.request<Operation>({ method: 'GET', path })
+    caches.operations.put(there)
+    const attempts = (operation.status?.attempts ?? 0) + 1
+    if (there.metadata.resourceVersion === operation.metadata.resourceVersion)
+      await record({ attempts, ...(attempts > 3 && { reason: 'Conflict', message: detail, action }) })
+    return Math.ceil(backoff({ baseMs: 20, capMs: retry.capMs }, attempts, Math.random()))
   }
 
   async function record(change: { [Field in keyof OperationStatus]?: OperationStatus[Field] | undefined }): Promise<void> {
@@ -206,7 +213,10 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
   }
 
   async function end(status: Partial<OperationStatus>): Promise<undefined> {
-    await record({ attempts: undefined, blockers: [], action: undefined, ...status, endedAt: now() })
+    const isLeft = operation.status?.step !== undefined && (status.phase === 'Failed' || status.phase === 'Cancelled')
+    const left = isLeft ? await workOf(operation).leave?.(context) : undefined
+    const action = left === undefined ? status.action : [left, status.action].filter(Boolean).join(' ')
+    await record({ attempts: undefined, blockers: [], ...status, action, endedAt: now() })
     parts.ended?.(operation)
     const { secretName } = operation.spec
     if (secretName === undefined) return
@@ -223,7 +233,12 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
       return operation
     },
     cluster: createWorkCluster(cluster, { mustLead, caches }),
-    sql: parts.sql,
+    sql: {
+      async query(...statement) {
+        mustLead()
+        return parts.sql.query(...statement)
+      },
+    },
     failures: parts.failures,
     clock,
     options: config,
@@ -238,7 +253,10 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
     record,
     async begin(name, note = {}) {
       const step = { name, startedAt: now(), note }
-      await record({ phase: 'Applying', step, attempts: undefined, reason: undefined, action: undefined, message: `Step ${name} begins.` })
+      // Begun anew because its change could not be written: what was counted and told of that stands.
+      const isAgain = operation.status?.step?.name === name
+      const fresh = { attempts: undefined, reason: undefined, action: undefined, message: `Step ${name} begins.` }
+      await record({ phase: 'Applying', step, ...(isAgain ? {} : fresh) })
       return step
     },
     async finish(message) {

@@ -5,7 +5,8 @@ import { planDatabase } from '../../resources/database-plan.ts'
 import { changedSecrets, readSecrets } from '../../resources/database-secrets.ts'
 import { namespaceOf, type Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
-import { advanceStep, databaseOf, readCrateDB } from './database-steps.ts'
+import type { StepRecord } from '../../resources/operation.ts'
+import { advanceSteps, databaseOf, readCrateDB, wasWritten } from './database-steps.ts'
 import { isDone, type Work, type WorkContext } from './work.ts'
 
 /** Brings a database to the state that was asked for, one kind of change at a time. Also what `suspend` and `resume` do. */
@@ -14,7 +15,7 @@ export const putDatabase: Work = {
     const wanted = context.operation.spec.wanted as StoredDatabaseSpec
     const current = await readCrateDB(context)
     if (current?.metadata.deletionTimestamp) return { next: 'wait', message: 'The database of this name is still being deleted.' }
-    if (current && wasRolledBack(current, wanted, context.operation.status?.step?.name)) {
+    if (current && wasRolledBack(current, wanted, context.operation.status?.step)) {
       const { version } = current.spec.cluster
       const message = `The upgrade to ${wanted.version} failed and the Crate Operator wrote version ${version} back.`
       return {
@@ -26,11 +27,11 @@ export const putDatabase: Work = {
     }
     const secrets = await secretsToApply(context, current, wanted)
     if (!current && lacksSecrets(wanted, secrets.values)) return gone
-    const [next] = planDatabase(databaseOf(context), current, wanted, secrets.values, {
+    const plan = planDatabase(databaseOf(context), current, wanted, secrets.values, {
       ...context.options,
       changedSecrets: secrets.changed,
     })
-    return advanceStep(context, current, next)
+    return advanceSteps(context, current, plan)
   },
 }
 
@@ -60,9 +61,12 @@ async function secretsToApply(context: WorkContext, current: KubernetesObject | 
   return { values: given, changed }
 }
 
-/** The operator reverts the version in the spec when a step of an upgrade fails, and marks that it did. */
-function wasRolledBack(current: KubernetesObject, wanted: StoredDatabaseSpec, step: string | undefined): boolean {
-  if (step !== 'upgrade' || current.spec.cluster.version === wanted.version) return false
+/**
+ * The operator reverts the version in the spec when a step of an upgrade fails, and marks that it did. The mark stays for ever, so
+ * it says something only of an upgrade that was written.
+ */
+function wasRolledBack(current: KubernetesObject, wanted: StoredDatabaseSpec, step: StepRecord | undefined): boolean {
+  if (step?.name !== 'upgrade' || current.spec.cluster.version === wanted.version || !wasWritten(step, current)) return false
   return (
     current.metadata.annotations?.['operator.cloud.crate.io/rollback-upgrade'] !== undefined && readOperatorRun(current).state !== 'working'
   )

@@ -1,7 +1,7 @@
+import { isProblem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { readOperatorRun } from '../../resources/cratedb-run.ts'
 import { namespaceOf } from '../../resources/kind.ts'
-import { databaseOf, readCrateDB } from './database-steps.ts'
+import { busy, databaseOf, isBusy, readCrateDB } from './database-steps.ts'
 import type { Progress, Work, WorkContext } from './work.ts'
 
 /** The pods that were there at the beginning, masters first: each is restarted once, told apart by its uid. */
@@ -42,12 +42,23 @@ export const restartDatabase: Work = {
     await context.finish(`${note.pods.length} nodes restarted.`)
     return { next: 'done', message: `All ${note.pods.length} nodes were restarted, one at a time.` }
   },
+  /** The hold outlives everything: as long as it stands, no replica comes back. */
+  async leave(context) {
+    const note = context.operation.status?.step?.note as RestartNote | undefined
+    if (!note?.holding) return undefined
+    try {
+      await context.sql.query(databaseOf(context), release)
+      return undefined
+    } catch (error) {
+      if (!isProblem(error, 'database-unreachable', 'database-refused')) throw error
+      return `Shard allocation is still held to primaries, and the database could not be told: run "${release}" when it answers, or its replicas stay away.`
+    }
+  },
 }
 
 async function begin(context: WorkContext, current: KubernetesObject, pods: KubernetesObject[]): Promise<Progress> {
   // Never with another change running: its own restarts would get in the way of these.
-  if (readOperatorRun(current).state !== 'ended')
-    return { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
+  if (isBusy(current)) return busy
   const masterFirst = (pod: KubernetesObject) => (pod.metadata.labels?.['cloud.crate.io/node-name'] === 'master' ? 0 : 1)
   const ordered = pods.toSorted((a, b) => masterFirst(a) - masterFirst(b) || a.metadata.name.localeCompare(b.metadata.name))
   await context.begin('restart', { pods: ordered.map(({ metadata }) => ({ name: metadata.name, uid: metadata.uid })) })

@@ -31,35 +31,45 @@ type StepNote = {
 }
 
 /**
- * Brings one step of a plan further: begins it, writes its change, or judges how the operator came along.
+ * Brings a plan further: begins its first step, writes it, or judges how the operator came along with the step in hand.
  *
  * @param current the CrateDB as it was read just now
- * @param next the first step of the plan from `current`; undefined when nothing is left to do
+ * @param plan the steps from `current`; none when nothing is left to do
  */
-export async function advanceStep(context: WorkContext, current: KubernetesObject | undefined, next: Step | undefined): Promise<Progress> {
+export async function advanceSteps(context: WorkContext, current: KubernetesObject | undefined, plan: Step[]): Promise<Progress> {
   const { step } = context.operation.status ?? {}
-  if (!step) return next ? begin(context, current, next) : { next: 'done', ...(current && { observed: observedOf(current) }) }
-  if (next?.name === step.name && !wasWritten(step, current)) return write(context, current, next)
-  return judge(context, current, step)
+  const [next] = plan
+  if (!step && !next) return { next: 'done', ...(current && { observed: observedOf(current) }) }
+  const isToBegin = !step || (plan.some(({ name }) => name === step.name) && !wasWritten(step, current))
+  return isToBegin && next ? begin(context, current, next) : judge(context, current, step as StepRecord)
 }
 
 async function begin(context: WorkContext, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
-  // An edit during a run is lost or stuck (crate-operator.md, 7): the next one only after the last one ended.
-  if (current && readOperatorRun(current).state !== 'ended')
-    return { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
+  if (isBusy(current)) return busy
   const refBefore = runRef(current, next.name)
   await context.begin(next.name, refBefore === undefined ? {} : { refBefore })
   return write(context, current, next)
 }
 
+/** An edit during a run is lost or stuck (crate-operator.md, 7): the next one only after the last one ended. */
+export function isBusy(current: KubernetesObject | undefined): boolean {
+  return current !== undefined && readOperatorRun(current).state !== 'ended'
+}
+
+/** What is said meanwhile. */
+export const busy: Progress = { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
+
+/** Changes that the operator takes back itself, so that they are to be done again by the plan although they were written. */
+const takenBack = ['upgrade', 'restore']
+
 /**
- * Whether the change of the step in hand reached the cluster. It is noted after the write, so a crash between the two leaves
- * it open: then a run of the operator that is new or under way proves it.
+ * Whether the change of the step in hand reached the cluster. It is noted after the write, so a crash between the two leaves it
+ * open. That the plan still has it says no; where the operator itself may have taken it back, a run that is new or under way says yes.
  */
-function wasWritten(step: StepRecord, current: KubernetesObject | undefined): boolean {
+export function wasWritten(step: StepRecord, current: KubernetesObject | undefined): boolean {
   const { written = false, refBefore } = (step.note ?? {}) as StepNote
   if (written || !current) return written
-  return step.name !== 'create' && (runRef(current, step.name) !== refBefore || readOperatorRun(current).state === 'working')
+  return takenBack.includes(step.name) && (runRef(current, step.name) !== refBefore || readOperatorRun(current).state === 'working')
 }
 
 async function write(context: WorkContext, current: KubernetesObject | undefined, next: Step): Promise<Progress> {

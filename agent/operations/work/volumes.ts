@@ -1,3 +1,4 @@
+import { isProblem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { label } from '../../resources/labels.ts'
 import type { WorkCluster } from './cluster.ts'
@@ -20,24 +21,26 @@ export async function retainVolumes(cluster: WorkCluster, { metadata }: Kubernet
   const namespace = metadata.namespace as string
   const claims = await cluster.list('PersistentVolumeClaim', namespace, `app.kubernetes.io/name=${metadata.name}`)
   const bound = claims.filter((claim) => claim.metadata.name.startsWith('data') && claim.spec?.volumeName)
-  return Promise.all(bound.map((claim) => retainVolume(cluster, claim, metadata)))
+  const retained = await Promise.all(bound.map((claim) => retainVolume(cluster, claim, metadata)))
+  return retained.filter((volume) => volume !== undefined)
 }
+
+/** @returns undefined for a volume that is gone already: there is nothing to keep, and the database must be able to go all the same */
 
 async function retainVolume(
   cluster: WorkCluster,
   claim: KubernetesObject,
   database: KubernetesObject['metadata'],
-): Promise<RetainedVolume> {
-  const volume = await cluster.patch(
-    { kind: 'PersistentVolume', name: claim.spec.volumeName },
-    {
-      metadata: {
-        labels: { [label.project]: database.labels?.[label.project] ?? null, [label.database]: database.name },
-        annotations: { 'skerry.dev/retained-from': `${claim.metadata.namespace}/${claim.metadata.name}` },
-      },
-      spec: { persistentVolumeReclaimPolicy: 'Retain' },
+): Promise<RetainedVolume | undefined> {
+  const change = {
+    metadata: {
+      labels: { [label.project]: database.labels?.[label.project] ?? null, [label.database]: database.name },
+      annotations: { 'skerry.dev/retained-from': `${claim.metadata.namespace}/${claim.metadata.name}` },
     },
-  )
+    spec: { persistentVolumeReclaimPolicy: 'Retain' },
+  }
+  const volume = await unlessGone(cluster.patch({ kind: 'PersistentVolume', name: claim.spec.volumeName }, change))
+  if (!volume) return undefined
   const { capacity, storageClassName, csi, hostPath, local } = volume.spec
   const handle = csi?.volumeHandle ?? hostPath?.path ?? local?.path
   return {
@@ -46,5 +49,14 @@ async function retainVolume(
     ...(capacity?.storage && { capacity: capacity.storage }),
     ...(storageClassName && { storageClass: storageClassName }),
     ...(handle && { handle }),
+  }
+}
+
+async function unlessGone<T>(write: Promise<T>): Promise<T | undefined> {
+  try {
+    return await write
+  } catch (error) {
+    if (isProblem(error, 'not-found')) return undefined
+    throw error
   }
 }

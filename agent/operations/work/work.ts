@@ -21,7 +21,14 @@ export type Progress =
  * again and again until it says that all is done, and it may be cut off at any instruction: whoever calls it next, in
  * whatever process, must come to the same end. What it needs to remember it records before it acts.
  */
-export type Work = { advance(context: WorkContext): Promise<Progress> }
+export type Work = {
+  advance(context: WorkContext): Promise<Progress>
+  /**
+   * Takes back what must not outlive an operation that ends before it is through. It too may be cut off and called again.
+   * Resolves with what is left for people to do, if it could not.
+   */
+  leave?(context: WorkContext): Promise<string | undefined>
+}
 
 export type WorkContext = {
   readonly operation: Operation

@@ -8,15 +8,19 @@ import { databaseSpec, type GivenDatabaseSpec, type StoredDatabaseSpec, splitSec
 import { hasEnded, type Operation } from '../../../agent/resources/operation.ts'
 import { projectSpec } from '../../../agent/resources/project.ts'
 import { systemClock } from '../../../shared/clock.ts'
-import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import type { Cluster, ClusterRequest } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
 import { connectTo, definitions, install, installObject } from '../../cluster/connected.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
 import { type StandIns, startStandIns } from '../../cluster/stand-ins/index.ts'
+import { leaseInHand } from '../controllers/region.ts'
 
 const namespace = 'skerry'
 const log = createLog({ level: process.env.TEST_LOG === undefined ? 'fatal' : 'debug', name: 'test' })
+
+/** Sends a request, or does not; what it throws is the answer. */
+export type Around = (request: ClusterRequest, send: () => Promise<unknown>) => Promise<unknown>
 
 /** The acting half of the agent, in this process: journal, executor and project controller over a cluster with stand-ins. */
 export type ActingRegion = {
@@ -33,6 +37,10 @@ export type ActingRegion = {
   /** The operation once that holds of it. */
   whenOperation(operation: Operation, holds: (operation: Operation) => boolean, withinMs?: number): Promise<Operation>
   cratedb(project: string, id: string): Promise<KubernetesObject>
+  /** Has every request of the acting half go through `around` from now on; as they are without one. A restart forgets it. */
+  intercept(around?: Around): void
+  /** Gives the Lease to the acting half, or takes it away. */
+  lead(leads: boolean): void
   /** Ends the executor and everything it holds in memory, and starts another one. */
   restart(): Promise<void>
   close(): Promise<void>
@@ -94,6 +102,8 @@ export async function startActingRegion(): Promise<ActingRegion> {
     },
     ended: (operation, withinMs) => whenOperation(operation, hasEnded, withinMs),
     cratedb: (project, id) => admin.request({ method: 'GET', path: pathOf(kinds.CrateDB, `project-${project}`, id) }),
+    intercept: (around) => half.intercept(around),
+    lead: (leads) => half.lead(leads),
     async restart() {
       await half.stop()
       half = await startHalf(admin, standIns)
@@ -124,16 +134,22 @@ export function changed(operation: Operation, change: Partial<StoredDatabaseSpec
 }
 
 async function startHalf(admin: Cluster, standIns: StandIns) {
-  const tools = { cluster: admin, clock: systemClock, log }
+  let around: Around | undefined
+  const cluster: Cluster = {
+    ...admin,
+    // biome-ignore lint/suspicious/noExplicitAny: as the interface has it
+    request: (request): Promise<any> => (around ? around(request, () => admin.request(request)) : admin.request(request)),
+  }
+  const tools = { cluster, clock: systemClock, log }
   const caches = createCaches({ namespace }, tools)
-  const journal = createJournal({ namespace }, { cluster: admin, operations: caches.operations, clock: systemClock })
-  const lease = { isLeader: () => true, onChange: () => () => {} }
+  const journal = createJournal({ namespace }, { cluster, operations: caches.operations, clock: systemClock })
+  const lease = leaseInHand()
   const obstacles = createObstacles({
     ...tools,
     caches,
     config: { namespace, operator: { namespace: 'crate-operator', name: 'crate-operator' } },
   })
-  const sql = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster: admin })
+  const sql = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster })
   const projects = createProjectController(
     { namespace, network: { operatorNamespace: 'crate-operator', scrapeNamespaces: [] }, parallelism: 4, recheckMs: 1_000 },
     { ...tools, caches, lease, obstacles },
@@ -148,6 +164,10 @@ async function startHalf(admin: Cluster, standIns: StandIns) {
   return {
     caches,
     journal,
+    lead: lease.set,
+    intercept(given: Around | undefined) {
+      around = given
+    },
     async stop() {
       for (const part of parts.toReversed()) await part.stop(performance.now() + 5_000)
     },
