@@ -1,7 +1,7 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { createHttp } from '../cluster/http.ts'
 import { startStandIns } from '../cluster/stand-ins/index.ts'
-import { startBenchCluster, withRegion } from './clusters.ts'
+import { bundled, startBenchCluster, withRegion } from './clusters.ts'
 import { databaseBody, project, until } from './databases.ts'
 import { type Measurement, median, ms, quantile, sideBySide, timed } from './measurement.ts'
 
@@ -18,7 +18,7 @@ export const accepting: Measurement = {
       const standIns = await startStandIns(cluster, { pods: false })
       await standIns.stop()
     }
-    return withRegion(cluster, { prepare, program: bench.bundle }, async ({ region, client }) => {
+    return withRegion(cluster, { prepare, ...bundled(bench) }, async ({ region, client }) => {
       const http = createHttp({ url: cluster.url, ca: cluster.ca, token: cluster.adminToken })
       const at = '/apis/cloud.crate.io/v1/namespaces/default/cratedbs'
       const put = async (id: string) => {

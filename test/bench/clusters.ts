@@ -1,3 +1,4 @@
+import { nodeArguments } from '../../deploy/node-arguments.ts'
 import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
 import type { TestCluster } from '../cluster/index.ts'
 import { findBinaries } from '../cluster/real/binaries.ts'
@@ -24,6 +25,11 @@ export type BenchRegion = { region: Region; agent: AgentProcess; client: Client 
 
 /** All checks are on, but nobody is slowed down by them: one client here asks more often than a hundred of them do. */
 const limits = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
+
+/** The bundle, run as an image runs it. */
+export function bundled({ bundle }: Pick<Bench, 'bundle'>): StartAgentOptions {
+  return { program: bundle, nodeArguments }
+}
 
 /** Runs `work` in a region on that cluster, and ends all of it afterwards. */
 export async function withRegion<T>(

@@ -2,7 +2,7 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type Kind, type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
 import { startStandIns } from '../cluster/stand-ins/index.ts'
-import { withRegion } from './clusters.ts'
+import { bundled, withRegion } from './clusters.ts'
 import type { Bench } from './measurement.ts'
 
 /** The project that all databases of the measurements are in. */
@@ -33,7 +33,7 @@ export async function makeOriginal({ tell, bundle }: Bench): Promise<Original> {
     standIns = await startStandIns(cluster, { operator: { stepMs: 5 } })
   }
   const done = async () => standIns?.stop()
-  return withRegion(cluster, { prepare, program: bundle }, async ({ region, client }) => {
+  return withRegion(cluster, { prepare, ...bundled({ bundle }) }, async ({ region, client }) => {
     try {
       for (const [path, body] of [
         [`/v1/projects/${project}`, { quota: { databases: 1_000 } }],

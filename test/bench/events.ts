@@ -1,5 +1,5 @@
 import { createHttp } from '../cluster/http.ts'
-import { startBenchCluster, withRegion } from './clusters.ts'
+import { bundled, startBenchCluster, withRegion } from './clusters.ts'
 import { createDatabases, createProject, databaseName, makeOriginal, project } from './databases.ts'
 import { type Measurement, median, ms, quantile } from './measurement.ts'
 
@@ -14,7 +14,7 @@ export const events: Measurement = {
   async measure(bench) {
     const original = await makeOriginal(bench)
     const cluster = await startBenchCluster(bench)
-    return withRegion(cluster, { program: bench.bundle }, async ({ region, client }) => {
+    return withRegion(cluster, bundled(bench), async ({ region, client }) => {
       await createProject(region.admin, original)
       await createDatabases(region.admin, original, { count: 1, alone: true })
       const http = createHttp({ url: cluster.url, ca: cluster.ca, token: cluster.adminToken })

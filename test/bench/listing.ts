@@ -1,5 +1,5 @@
 import { createHttp } from '../cluster/http.ts'
-import { startBenchCluster, withRegion } from './clusters.ts'
+import { bundled, startBenchCluster, withRegion } from './clusters.ts'
 import { createDatabases, createProject, databaseName, makeOriginal, project } from './databases.ts'
 import { fetchBytes } from './fetch-bytes.ts'
 import { type Measurement, median, ms, sideBySide } from './measurement.ts'
@@ -14,7 +14,7 @@ export const listing: Measurement = {
   async measure(bench) {
     const original = await makeOriginal(bench)
     const cluster = await startBenchCluster(bench)
-    return withRegion(cluster, { program: bench.bundle }, async ({ region, agent }) => {
+    return withRegion(cluster, bundled(bench), async ({ region, agent }) => {
       bench.tell(`creating ${many} databases`)
       await createProject(region.admin, original)
       await createDatabases(region.admin, original, { count: many, alone: true })

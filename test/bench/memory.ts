@@ -1,5 +1,5 @@
 import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
-import { withRegion } from './clusters.ts'
+import { bundled, withRegion } from './clusters.ts'
 import { createDatabases, createProject, makeOriginal } from './databases.ts'
 import { type Bench, type Finding, type Measurement, median, mib } from './measurement.ts'
 import { processFacts } from './proc.ts'
@@ -7,7 +7,7 @@ import { processFacts } from './proc.ts'
 const many = 1000
 const rounds = 3
 /** After this an agent that has nothing to do has long settled. */
-const settleMs = 4_000
+const settleMs = 5_000
 
 /** What the bundled agent holds in memory once it has seen everything. */
 export const memory: Measurement = {
@@ -15,13 +15,13 @@ export const memory: Measurement = {
   title: `resident, synced: ≤ 90 MiB with no databases, ≤ 120 MiB with ${many.toLocaleString('en')}`,
   async measure(bench) {
     const original = await makeOriginal(bench)
-    return withRegion(await startEmbeddedCluster(), { program: bench.bundle }, async ({ region, agent, client }) => {
+    return withRegion(await startEmbeddedCluster(), bundled(bench), async ({ region, agent, client }) => {
       await agent.stop()
-      const empty = await resident(bench, () => region.startAgent({ program: bench.bundle }))
+      const empty = await resident(bench, () => region.startAgent(bundled(bench)))
       bench.tell(`creating ${many} databases`)
       await createProject(region.admin, original)
       await createDatabases(region.admin, original, { count: many })
-      const full = await resident(bench, () => region.startAgent({ program: bench.bundle }))
+      const full = await resident(bench, () => region.startAgent(bundled(bench)))
       client.close()
       bench.note(`each of the databases has ${countByKind(original.around.map(({ kind }) => kind))}`)
       return [finding('without databases', empty, 90), finding(`with ${many.toLocaleString('en')} databases`, full, 120)]

@@ -1,7 +1,7 @@
 import { createServingCertificate } from '../cluster/certificates.ts'
 import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
 import { startBareHono } from './bare-hono.ts'
-import { withRegion } from './clusters.ts'
+import { bundled, withRegion } from './clusters.ts'
 import { createDatabases, createProject, databaseName, makeOriginal, project } from './databases.ts'
 import { fetchBytes } from './fetch-bytes.ts'
 import { startLoad } from './load.ts'
@@ -18,7 +18,7 @@ export const reading: Measurement = {
   title: `reading one database ≥ ${budget} × the rate of a bare hono handler that sends the same bytes over TLS`,
   async measure(bench) {
     const original = await makeOriginal(bench)
-    return withRegion(await startEmbeddedCluster(), { program: bench.bundle }, async ({ region, agent }) => {
+    return withRegion(await startEmbeddedCluster(), bundled(bench), async ({ region, agent }) => {
       await createProject(region.admin, original)
       await createDatabases(region.admin, original, { count: 1 })
       const path = `/v1/projects/${project}/databases/${databaseName(0)}`

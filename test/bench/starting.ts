@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
-import { withRegion } from './clusters.ts'
+import { bundled, withRegion } from './clusters.ts'
 import { type Measurement, median, ms, sideBySide, timed } from './measurement.ts'
 import { processFacts } from './proc.ts'
 
@@ -13,13 +13,13 @@ export const starting: Measurement = {
   name: 'start',
   title: 'exec to ready ≤ 0.4 s on the embedded cluster',
   async measure({ bundle, tell }) {
-    return withRegion(await startEmbeddedCluster(), { program: bundle }, async ({ region, agent }) => {
+    return withRegion(await startEmbeddedCluster(), bundled({ bundle }), async ({ region, agent }) => {
       await agent.stop() // with the first one, the region is made: its key, its Lease
       const { one, other } = await sideBySide(
         { rounds: 9, warmUp: 1 },
         async (round) => {
           tell(`start ${round}`)
-          const started = await region.startAgent({ program: bundle })
+          const started = await region.startAgent(bundled({ bundle }))
           const { cpuMs } = processFacts(started.pid)
           await started.stop()
           return { readyMs: started.readyMs, cpuMs }
