@@ -98,12 +98,17 @@ export function capacityOf({
   return { allocatable: allocatableOf(nodes), requested: requestedOf(databases), promised: promisedOf(projects) }
 }
 
-function allocatableOf(nodes: Iterable<KubernetesObject>): Capacity['allocatable'] {
-  const usable = [...nodes].filter((node) => {
+/** The hosts that are ready, schedulable and not kept for something else. */
+export function usableHosts(nodes: Iterable<KubernetesObject>): KubernetesObject[] {
+  return [...nodes].filter((node) => {
     const { ready, schedulable, specialised } = hostOf(node)
     const taints: Taint[] = node.spec?.taints ?? []
     return ready && schedulable && specialised === null && taints.every(({ effect }) => effect === 'PreferNoSchedule')
   })
+}
+
+function allocatableOf(nodes: Iterable<KubernetesObject>): Capacity['allocatable'] {
+  const usable = usableHosts(nodes)
   const has = usable.map(({ status }) => status?.allocatable ?? {})
   return { cpu: cores(has.map(({ cpu }) => cpu)), memory: bytes(has.map(({ memory }) => ({ size: memory }))), hosts: usable.length }
 }

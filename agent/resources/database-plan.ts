@@ -136,9 +136,12 @@ const changes: Change[] = [
     },
     consequences: (current, wanted) => {
       const removed = current.nodes.count - wanted.nodes.count
-      if (removed <= 0) return []
+      const added = Math.max(0, -removed) + Math.max(0, (wanted.master?.count ?? 0) - (current.master?.count ?? 0))
+      const starts = added > 0 ? [`Starts ${plural(added, 'more node')}, each on a host of its own, with volumes of its own.`] : []
+      if (removed <= 0) return starts
       return [
-        `Moves the data of ${plural(removed, 'node')} to those that stay, which can take hours; it needs a GREEN database and tables with at most ${wanted.nodes.count - 1} replicas.`,
+        ...starts,
+        `Moves the data of ${plural(removed, 'node')} to those that stay, which can take hours; it needs a GREEN database and tables with at most ${plural(wanted.nodes.count - 1, 'replica')}.`,
         'The volumes of the removed nodes stay and still count against the quota.',
       ]
     },

@@ -10,7 +10,7 @@ export type Timeouts = { create: number; change: number; delete: number; restore
 /** What a decision looks at. Everything in it is in memory: deciding waits for nothing. */
 export type AdmissionParts = {
   accepted: AcceptedState
-  caches: Pick<Caches, 'storageClasses' | 'databases'>
+  caches: Pick<Caches, 'storageClasses' | 'databases' | 'nodes'>
   config: { imageRegistry: string; heapDumpVolume?: string; timeouts: Timeouts }
 }
 

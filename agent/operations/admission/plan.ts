@@ -2,7 +2,7 @@ import { isProblem } from '../../../shared/errors.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/objects.ts'
-import { storageClassesOf } from '../../region/status.ts'
+import { storageClassesOf, usableHosts } from '../../region/status.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import { restoreStep, type StoredRestore } from '../../resources/database-actions.ts'
 import { deletionConsequences, planDatabase } from '../../resources/database-plan.ts'
@@ -135,7 +135,7 @@ function passwordStep(target: DatabaseTarget, spec: StoredDatabaseSpec | undefin
 }
 
 function desiredState(
-  { config }: AdmissionParts,
+  { config, caches }: AdmissionParts,
   target: DatabaseTarget,
   proposal: Proposal,
   object: KubernetesObject | undefined,
@@ -146,7 +146,17 @@ function desiredState(
     imageRegistry: config.imageRegistry,
     changedSecrets: places,
   })
-  return steps
+  const scarce = scarcity(wanted as StoredDatabaseSpec, usableHosts(caches.nodes.values()).length)
+  return steps.map((step) => (startsNodes.has(step.name) ? { ...step, consequences: [...step.consequences, ...scarce] } : step))
+}
+
+const startsNodes = new Set(['create', 'scale', 'resume'])
+
+/** No host takes two nodes of a database. It is not refused: hosts can be added at any time, and the operation waits for them. */
+function scarcity({ nodes, master }: StoredDatabaseSpec, hosts: number): string[] {
+  const count = nodes.count + (master?.count ?? 0)
+  if (count <= hosts) return []
+  return [`Its ${count} nodes need a host each, and ${hosts} can take one at the moment: the others start when there are more.`]
 }
 
 /**

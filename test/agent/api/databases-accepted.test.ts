@@ -206,7 +206,10 @@ test('a dry run tells each step with its consequences and what the API server wo
       ['upgrade', ['/spec/cluster/version: 5.10.1 → 5.10.2']],
     ],
   )
-  assert.ok(plan.body.steps.every(({ consequences }: { consequences: string[] }) => Array.isArray(consequences)))
+  assert.deepEqual(plan.body.steps[1].consequences, [
+    'Starts 2 more nodes, each on a host of its own, with volumes of its own.',
+    'Its 5 nodes need a host each, and 0 can take one at the moment: the others start when there are more.',
+  ])
   assert.equal(region.journal.all().length, count)
   const now = await region.admin.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.CrateDB, 'project-harbour', 'tidal-gauge') })
   assert.equal(now.spec.cluster.version, '5.10.1')

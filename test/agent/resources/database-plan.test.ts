@@ -158,7 +158,7 @@ test('says what each step means', () => {
     ],
     compute: ['Restarts every node, one after the other; queries on the node that restarts fail.'],
     scale: [
-      'Moves the data of 1 node to those that stay, which can take hours; it needs a GREEN database and tables with at most 1 replicas.',
+      'Moves the data of 1 node to those that stay, which can take hours; it needs a GREEN database and tables with at most 1 replica.',
       'The volumes of the removed nodes stay and still count against the quota.',
     ],
     upgrade: [
@@ -171,6 +171,8 @@ test('says what each step means', () => {
       'Waits for a running snapshot to end, up to 24 hours.',
     ],
   })
+  const [scale] = planDatabase(target, standing(stored()), stored({ nodes: nodes({ count: 5 }) }), {}, options)
+  assert.deepEqual(scale?.consequences, ['Starts 2 more nodes, each on a host of its own, with volumes of its own.'])
   const [resume] = planDatabase(target, standing(stored({ suspended: true })), stored(), {}, options)
   assert.deepEqual(resume?.consequences, ['Starts 3 nodes.', 'The external address may change.', 'Snapshots start again an hour after.'])
 })
