@@ -48,7 +48,11 @@ export function serviceAccountCredentials(directory: string, server: URL, clock:
 export async function kubeconfigCredentials(file: string): Promise<Credentials> {
   const { KubeConfig } = await import('@kubernetes/client-node')
   const kubeconfig = new KubeConfig()
-  kubeconfig.loadFromFile(file)
+  try {
+    kubeconfig.loadFromFile(file)
+  } catch (error) {
+    throw new Error(`the kubeconfig ${file} cannot be used: ${error instanceof Error ? error.message : error}`, { cause: error })
+  }
   const server = kubeconfig.getCurrentCluster()?.server
   if (server === undefined) throw new Error(`${file}: the current context names no cluster`)
   return {
