@@ -135,7 +135,12 @@ export function createManagedObjects({
     subscribe(listener) {
       const ends = all.map((cache) =>
         cache.subscribe(({ type, object, key }) => {
-          if (type === 'removed') settled.delete(pathOf(kinds[object.kind as keyof typeof kinds] as Kind, ...splitKey(key)))
+          if (type === 'removed') {
+            const path = pathOf(kinds[object.kind as keyof typeof kinds] as Kind, ...splitKey(key))
+            settled.delete(path)
+            // With a namespace its Secrets go, of which no watch tells.
+            if (object.kind === 'Namespace') for (const other of settled.keys()) if (other.includes(`${path}/`)) settled.delete(other)
+          }
           const project = object.project ?? projectOf(object.metadata.namespace ?? object.metadata.name)
           if (project !== undefined) listener(project)
         }),

@@ -199,7 +199,8 @@ test('a project goes without touching a namespace that was never its own', async
 })
 
 test('a namespace that somebody deleted is made anew', async () => {
-  await make(projectNamed('phoenix'))
+  await make(pullSecret('ashes', 'only'))
+  await make(projectNamed('phoenix', { imagePullSecrets: ['ashes'] }))
   await whenReason('phoenix', 'Ready')
   const before = (await read(namespaceNamed('project-phoenix')))?.metadata.uid
   await remove(namespaceNamed('project-phoenix'))
@@ -209,6 +210,7 @@ test('a namespace that somebody deleted is made anew', async () => {
   )
   await whenReason('phoenix', 'Ready')
   await until('its policies are back', async () => (await read(policyOf('phoenix'))) !== undefined)
+  await until('its pull secret is back', async () => (await read(copyOf('phoenix', 'ashes'))) !== undefined)
 })
 
 test('a project is dismantled in order: its databases, its namespace, then itself', async () => {
