@@ -20,11 +20,12 @@ export type Turn =
  * |-----------------------------------------------------------------|-------------|
  * | its deletion, or its project's, was accepted later              | Superseded  |
  * | its end was asked for                                           | Cancelled   |
- * | a later one says the desired state anew, it stands between two steps, and its target exists | Superseded |
+ * | a later one says the desired state anew, and it can yield       | Superseded  |
  * | it ran out of time                                              | Failed      |
  * | an earlier operation of its project has not ended               | hold        |
  *
- * A target that does not exist yet is created before its operation yields: only that operation has its passwords.
+ * An operation on a database yields between two steps, or while all it waits for are hosts for nodes. One that does not exist yet is
+ * created first: only that operation has its passwords. A project is made by its controller, which can be told something else at any time.
  *
  * @param later the other open operations of the same target, by sequence
  * @param ofProject the open operations of the database's project
@@ -34,7 +35,7 @@ export function turnOf(
   operation: Operation,
   later: Operation[],
   ofProject: Operation[],
-  caches: Pick<Caches, 'databases' | 'projects'>,
+  caches: Pick<Caches, 'databases'>,
   now: number,
 ): Turn {
   const { spec, status } = operation
@@ -43,19 +44,20 @@ export function turnOf(
   )
   if (deletion && spec.action !== 'delete') return superseded(deletion, 'the deletion')
   if (status?.cancelRequested) return cancelled(operation)
-  const newer =
-    spec.wanted === undefined || (status?.step && !lacksNodesOnly(operation, caches)) || !exists(operation, caches)
-      ? undefined
-      : later.find((other) => other.spec.wanted !== undefined)
+  const newer = spec.wanted !== undefined && canYield(operation, caches) && later.find((other) => other.spec.wanted !== undefined)
   if (newer) return superseded(newer, 'a newer desired state')
   if (status?.deadline !== undefined && Date.parse(status.deadline) <= now) return outOfTime(operation)
   if (ofProject.some((other) => other.spec.sequence < spec.sequence)) return { kind: 'hold' }
   return { kind: 'go' }
 }
 
-function exists({ spec: { target } }: Operation, caches: Pick<Caches, 'databases' | 'projects'>): boolean {
-  if (target.kind === 'project') return caches.projects.get(target.project) !== undefined
-  return caches.databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) !== undefined
+function canYield(operation: Operation, caches: Pick<Caches, 'databases'>): boolean {
+  const { target } = operation.spec
+  if (target.kind === 'project' || lacksNodesOnly(operation, caches)) return true
+  return (
+    operation.status?.step === undefined &&
+    caches.databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) !== undefined
+  )
 }
 
 /** A creation of which only nodes without a host are missing can be told something else, such as to do with fewer. */
