@@ -94,8 +94,7 @@ async function judge(context: WorkContext, current: KubernetesObject | undefined
   const outcome = outcomeOfStep(current, step.name, note.refBefore)
   if (outcome.state === 'failed')
     return { next: 'failed', reason: outcome.reason, message: failure ?? (await context.failures.of(current)) ?? outcome.message }
-  if (outcome.state === 'succeeded')
-    return (await waitForEffect(context, current, step.name)) ?? ended(context)
+  if (outcome.state === 'succeeded') return (await waitForEffect(context, current, step.name)) ?? ended(context)
   if (failure !== note.failure || (message !== undefined && message !== step.message)) {
     const said = { ...step, note: { ...note, ...(failure !== undefined && { failure }) }, ...(message !== undefined && { message }) }
     await context.record({ step: said })
