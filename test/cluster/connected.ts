@@ -7,12 +7,6 @@ import { type Cluster, connectCluster } from '../../shared/kubernetes/connection
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import type { TestCluster } from './index.ts'
 
-/** What Skerry's own definitions and the Crate Operator's are read from, relative to the root of the checkout. */
-export const definitions = {
-  skerry: ['deploy/crds/projects.yaml', 'deploy/crds/operations.yaml'],
-  crateDB: ['test/cluster/crds/cratedbs.yaml'],
-}
-
 /** A connection with the rights of a token's bearer, the administrator when left out. Close it when done. */
 export async function connectTo(cluster: TestCluster, token?: string): Promise<Cluster> {
   const directory = await mkdtemp(path.join(tmpdir(), 'skerry-kubeconfig-'))

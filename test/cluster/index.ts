@@ -41,7 +41,12 @@ export type Faults = {
   compact(): void
 }
 
-/** Starts the control plane named by `SKERRY_CLUSTER` (`embedded` when unset, or `real`). */
-export function startCluster(): Promise<TestCluster> {
-  return process.env.SKERRY_CLUSTER === 'real' ? startRealCluster() : startEmbeddedCluster()
+/**
+ * Starts the control plane named by `SKERRY_CLUSTER` (`embedded` when unset, or `real`).
+ *
+ * @param options `crds`: YAML of definitions that are there from the start. The collector and the quotas of a real controller manager
+ *   count a kind that comes later only half a minute after it came.
+ */
+export function startCluster(options: { crds?: string[] } = {}): Promise<TestCluster> {
+  return process.env.SKERRY_CLUSTER === 'real' ? startRealCluster(options) : startEmbeddedCluster(options)
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { regionDefinitions } from '../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../cluster/index.ts'
 import { type StandIns, startStandIns } from '../cluster/stand-ins/index.ts'
 import type { AgentProcess } from '../region/agent-process.ts'
@@ -30,7 +31,7 @@ let turn = 0
 const anyAgent = () => agents[turn++ % Math.max(1, agents.length)]?.url ?? 'https://127.0.0.1:1'
 
 before(async () => {
-  cluster = await startCluster()
+  cluster = await startCluster({ crds: regionDefinitions() })
 })
 after(() => cluster?.stop())
 beforeEach(async () => {

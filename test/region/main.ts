@@ -1,6 +1,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import { regionDefinitions } from '../cluster/definitions.ts'
 import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
 import type { TestCluster } from '../cluster/index.ts'
 import { useGivenCluster } from '../cluster/real/given.ts'
@@ -67,7 +68,8 @@ function startPlane({ kubeconfig, real }: { kubeconfig?: string | undefined; rea
     return useGivenCluster(kubeconfig)
   }
   display.live(real ? '  starting etcd, kube-apiserver and kube-controller-manager' : '  starting the embedded cluster')
-  return real ? startRealCluster() : startEmbeddedCluster()
+  const crds = regionDefinitions()
+  return real ? startRealCluster({ crds }) : startEmbeddedCluster({ crds })
 }
 
 async function startRegion(

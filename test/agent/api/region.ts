@@ -17,7 +17,8 @@ import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
-import { connectTo, definitions, install, installObject } from '../../cluster/connected.ts'
+import { connectTo, install, installObject } from '../../cluster/connected.ts'
+import { definitions, regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster } from '../../cluster/index.ts'
 import { type Conformance, createConformance } from './conforms.ts'
 
@@ -106,7 +107,7 @@ export type QuietRegion = Api & {
 }
 
 export async function startQuietRegion(): Promise<QuietRegion> {
-  const cluster = await startCluster()
+  const cluster = await startCluster({ crds: regionDefinitions() })
   const admin = await connectTo(cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
   await install(admin, [...definitions.skerry, ...definitions.crateDB])

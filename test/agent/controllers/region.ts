@@ -10,6 +10,7 @@ import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/
 import { createLog } from '../../../shared/log.ts'
 import { connectTo } from '../../cluster/connected.ts'
 import { until } from '../../cluster/contract.ts'
+import { regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
 import { prepareRegion } from '../../region/region.ts'
 
@@ -59,7 +60,7 @@ export const log = createLog({ level: 'silent', name: 'test' })
 
 /** Starts the cluster that `SKERRY_CLUSTER` names, and stops it after the last test of the calling file. */
 export async function startControlledRegion(): Promise<ControlledRegion> {
-  const testCluster = await startCluster()
+  const testCluster = await startCluster({ crds: regionDefinitions() })
   const installed = await prepareRegion(testCluster)
   const { admin, namespace } = installed
   const account = await connectTo(testCluster, await testCluster.serviceAccountToken(namespace, 'skerry-agent'))

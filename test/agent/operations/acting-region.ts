@@ -11,7 +11,8 @@ import { systemClock } from '../../../shared/clock.ts'
 import type { Cluster, ClusterRequest } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
-import { connectTo, definitions, install, installObject } from '../../cluster/connected.ts'
+import { connectTo, install, installObject } from '../../cluster/connected.ts'
+import { definitions, regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
 import { type StandIns, startStandIns } from '../../cluster/stand-ins/index.ts'
 import { leaseInHand } from '../controllers/region.ts'
@@ -47,7 +48,7 @@ export type ActingRegion = {
 }
 
 export async function startActingRegion(): Promise<ActingRegion> {
-  const cluster = await startCluster()
+  const cluster = await startCluster({ crds: regionDefinitions() })
   const admin = await connectTo(cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
   await install(admin, [...definitions.skerry, ...definitions.crateDB])

@@ -9,7 +9,8 @@ import { type Cache, createCache } from '../../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
-import { connectTo, definitions, install, installObject } from '../../cluster/connected.ts'
+import { connectTo, install, installObject } from '../../cluster/connected.ts'
+import { definitions, regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
 
 const log = createLog({ level: 'error', name: 'test' })
@@ -18,7 +19,7 @@ let admin: Cluster
 let namespaces = 0
 
 before(async () => {
-  cluster = await startCluster()
+  cluster = await startCluster({ crds: regionDefinitions() })
   admin = await connectTo(cluster)
   await install(admin, definitions.skerry)
 })

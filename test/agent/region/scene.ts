@@ -11,6 +11,7 @@ import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
 import { until } from '../../cluster/contract.ts'
+import { regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
 import { createOperatorDeployment, type OperatorDeployment } from '../../cluster/stand-ins/crate-operator/deployment.ts'
 import { openWorld, type World } from '../../cluster/stand-ins/world.ts'
@@ -42,7 +43,7 @@ export type Scene = {
 
 /** Starts the cluster that `SKERRY_CLUSTER` names, and stops it after the last test of the calling file. */
 export async function startScene({ withOperator = true } = {}): Promise<Scene> {
-  const testCluster = await startCluster()
+  const testCluster = await startCluster({ crds: regionDefinitions() })
   const region = await prepareRegion(testCluster)
   const { admin } = region
   const log = createLog({ level: 'silent', name: 'test' })

@@ -14,11 +14,12 @@ import {
 import { fieldManager } from '../../../agent/resources/labels.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { connectTo, definitions, install } from '../../cluster/connected.ts'
+import { connectTo, install } from '../../cluster/connected.ts'
+import { definitions, regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster } from '../../cluster/index.ts'
 import { everything, options, target } from './samples.ts'
 
-const control = await startCluster()
+const control = await startCluster({ crds: regionDefinitions() })
 const cluster = await connectTo(control)
 await install(cluster, [...definitions.skerry, ...definitions.crateDB])
 after(async () => {

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parseAllDocuments } from 'yaml'
 import { createServingCertificate, type ServingCertificate } from '../certificates.ts'
 import { createHttp } from '../http.ts'
 import type { TestCluster } from '../index.ts'
@@ -19,8 +20,10 @@ const startWithinMs = 60_000
  * They end with `stop()` and with the test process, however it ends.
  *
  * `SKERRY_KUBECONFIG` names a cluster to use instead: it's only written to, never suspended or stopped.
+ *
+ * @param options `crds`: YAML of definitions that are there before the controller manager is
  */
-export async function startRealCluster(): Promise<TestCluster> {
+export async function startRealCluster({ crds = [] }: { crds?: string[] } = {}): Promise<TestCluster> {
   if (process.env.SKERRY_KUBECONFIG) {
     const { useGivenCluster } = await import('./given.ts') // on demand, for the half second that its client takes to load
     return useGivenCluster(process.env.SKERRY_KUBECONFIG)
@@ -30,7 +33,7 @@ export async function startRealCluster(): Promise<TestCluster> {
   for (let attempt = 1; ; attempt++) {
     const daemons = createDaemons()
     try {
-      return await startControlPlane(daemons, binaries, certificate)
+      return await startControlPlane(daemons, binaries, certificate, crds)
     } catch (error) {
       await daemons.stop()
       // Between finding a free port and listening on it, another process may take it.
@@ -39,7 +42,12 @@ export async function startRealCluster(): Promise<TestCluster> {
   }
 }
 
-async function startControlPlane(daemons: Daemons, binaries: Binaries, certificate: ServingCertificate): Promise<TestCluster> {
+async function startControlPlane(
+  daemons: Daemons,
+  binaries: Binaries,
+  certificate: ServingCertificate,
+  crds: string[],
+): Promise<TestCluster> {
   const [etcdPort, apiPort] = [await freePort(), await freePort()]
   const access: Access = { url: `https://127.0.0.1:${apiPort}`, ca: certificate.ca, adminToken: randomBytes(24).toString('hex') }
   await writeFiles(daemons.folder, certificate, access)
@@ -48,8 +56,9 @@ async function startControlPlane(daemons: Daemons, binaries: Binaries, certifica
   const startApiServer = () => daemons.start('kube-apiserver', binaries['kube-apiserver'], apiServerArgs(daemons.folder, apiPort, etcdPort))
   let apiServer = startApiServer()
   const startManager = () => daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerArgs(daemons.folder))
+  await untilReady(access, [etcd, apiServer])
+  await define(access, crds)
   const manager = startManager()
-  await untilReady(access, [etcd, apiServer, manager])
   const keeper = keepRunning(manager, startManager)
 
   return {
@@ -67,6 +76,27 @@ async function startControlPlane(daemons: Daemons, binaries: Binaries, certifica
       await daemons.stop()
       await keeper.released
     },
+  }
+}
+
+/** Creates the definitions and waits until what they define is served. */
+async function define(access: Access, crds: string[]): Promise<void> {
+  const http = createHttp({ url: access.url, ca: access.ca, token: access.adminToken })
+  const definitions = crds.flatMap((text) => parseAllDocuments(text)).map((document) => document.toJS())
+  try {
+    for (const definition of definitions) {
+      const { status, text } = await http.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definition)
+      if (status !== 201) throw new Error(`a definition was not accepted: ${text}`)
+    }
+    for (const { spec } of definitions) {
+      const path = `/apis/${spec.group}/${spec.versions[0].name}/${spec.names.plural}`
+      for (let attempt = 0; (await http.get(path)).status !== 200; attempt++) {
+        if (attempt === 200) throw new Error(`${path} is not served`)
+        await sleep(50)
+      }
+    }
+  } finally {
+    http.close()
   }
 }
 

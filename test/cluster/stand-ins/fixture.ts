@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Cache, isNewer } from '../../../shared/kubernetes/cache.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { regionDefinitions } from '../definitions.ts'
 import { startCluster, type TestCluster } from '../index.ts'
 import { lastHandled, lastKey, managedKey, type Progress, prefix, rollbackKey } from './crate-operator/traces.ts'
 import { type StandInOptions, type StandIns, startStandIns } from './index.ts'
@@ -56,7 +57,7 @@ type Json = any
 
 /** Starts the cluster that `SKERRY_CLUSTER` names, with all stand-ins. */
 export async function startFixture(options: StandInOptions = {}): Promise<Fixture> {
-  const cluster = await startCluster()
+  const cluster = await startCluster({ crds: regionDefinitions() })
   const standIns = await startStandIns(cluster, options)
   const observer = await openWorld(cluster)
   let projects = 0

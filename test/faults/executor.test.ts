@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Operation } from '../../../agent/resources/operation.ts'
-import { projectSpec } from '../../../agent/resources/project.ts'
-import { Problem } from '../../../shared/errors.ts'
-import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { type ActingRegion, changed, startActingRegion } from './acting-region.ts'
+import type { Operation } from '../../agent/resources/operation.ts'
+import { projectSpec } from '../../agent/resources/project.ts'
+import { Problem } from '../../shared/errors.ts'
+import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { type ActingRegion, changed, startActingRegion } from '../agent/operations/acting-region.ts'
 
 let region: ActingRegion
 before(async () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { Proposal } from '../../../agent/operations/journal.ts'
-import type { Operation } from '../../../agent/resources/operation.ts'
-import { Problem } from '../../../shared/errors.ts'
-import { type ActingRegion, changed, startActingRegion } from './acting-region.ts'
+import type { Proposal } from '../../agent/operations/journal.ts'
+import type { Operation } from '../../agent/resources/operation.ts'
+import { Problem } from '../../shared/errors.ts'
+import { type ActingRegion, changed, startActingRegion } from '../agent/operations/acting-region.ts'
 
 let region: ActingRegion
 before(async () => {

@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test'
 import { parseAllDocuments } from 'yaml'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/contract.ts'
+import { regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster } from '../../cluster/index.ts'
 import { startStandIns } from '../../cluster/stand-ins/index.ts'
 import type { AgentProcess } from '../../region/agent-process.ts'
@@ -80,7 +81,7 @@ for (const [method, url, status, deeds] of cases) {
   })
 }
 
-const cluster = await recordCluster(await startCluster())
+const cluster = await recordCluster(await startCluster({ crds: regionDefinitions() }))
 const standIns = await startStandIns(cluster, { nodes: 4 })
 const region = await prepareRegion(cluster)
 const config = {
