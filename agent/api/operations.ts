@@ -1,6 +1,5 @@
 import * as z from 'zod'
-import type { Clock } from '../../shared/clock.ts'
-import { isProblem, Problem } from '../../shared/errors.ts'
+import { Problem } from '../../shared/errors.ts'
 import type { Journal } from '../operations/journal.ts'
 import { databaseId, projectId } from '../resources/identifiers.ts'
 import { type Operation, phaseOf, phases } from '../resources/operation.ts'
@@ -51,7 +50,7 @@ const listSchema = z.object({
   next: z.string().optional().describe('The cursor of the next page; missing on the last one'),
 })
 
-export type OperationRouteParts = { journal: Journal; operations: OperationRepresentations; clock: Clock }
+export type OperationRouteParts = { journal: Journal; operations: OperationRepresentations }
 
 /** The routes of operations: they translate HTTP, and nothing else. */
 export function operationRoutes(parts: OperationRouteParts): Route[] {
@@ -112,7 +111,7 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
         const { spec, metadata } = operationOf(journal, params.operation)
         requireScope(c, spec.target.kind === 'project' ? 'projects:write' : 'databases:write')
         c.set('operation', metadata.name)
-        const cancelled = await cancel(parts, metadata.name, c.get('identity').name)
+        const cancelled = await journal.cancel(metadata.name, c.get('identity').name)
         const now = waitSeconds === undefined ? cancelled : await whenEnded(c, journal, cancelled, waitSeconds)
         return operationAnswer(c, now, waitSeconds, operations.of(now).bytes)
       },
@@ -158,20 +157,5 @@ function filterOf({ phase, project, database }: z.output<typeof query>): (operat
       (project === undefined || target.project === project) &&
       (database === undefined || (target.kind === 'database' && target.database === database))
     )
-  }
-}
-
-/** How often the executor may come in between. */
-const attempts = 10
-
-/** The executor writes the same object; whose write came second tries again on what it is by then. */
-async function cancel({ journal, clock }: OperationRouteParts, name: string, by: string): Promise<Operation> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await journal.cancel(name, by)
-    } catch (error) {
-      if (!isProblem(error, 'conflict') || attempt === attempts) throw error
-      await clock.sleep(20 * attempt)
-    }
   }
 }

@@ -13,6 +13,9 @@ import { type Action, hasEnded, type Operation, type OperationSpec, operationNam
 import { chainEntry } from './ledger.ts'
 import { createRegister } from './register.ts'
 
+/** How often the executor may come in between a cancellation and its write. */
+const cancelAttempts = 10
+
 /** What is to be accepted, after everything was checked that can be checked without asking the API server. */
 export type Proposal = {
   action: Action
@@ -243,7 +246,19 @@ export function createJournal(
     await cluster.request({ method: 'DELETE', path: pathOf(kinds.Secret, namespace, name) }).catch(() => {})
   }
 
+  /** The executor writes the same object; whose write came second tries again on what it is by then. */
   async function cancel(name: string, by: string): Promise<Operation> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await tryToCancel(name, by)
+      } catch (error) {
+        if (!isProblem(error, 'conflict') || attempt === cancelAttempts) throw error
+        await clock.sleep(20 * attempt)
+      }
+    }
+  }
+
+  async function tryToCancel(name: string, by: string): Promise<Operation> {
     const operation = operations.get(keyOf({ namespace, name }))
     if (!operation) throw new Problem('not-found', `There is no operation ${name}.`)
     if (hasEnded(operation)) throw new Problem('ended', `Operation ${name} has ended: ${operation.status?.phase}.`)

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { Operation } from '../../../agent/resources/operation.ts'
+import { isProblem } from '../../../shared/errors.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { until } from '../../cluster/contract.ts'
 import { type ActingRegion, changed, startActingRegion } from './acting-region.ts'
 
 let region: ActingRegion
@@ -29,9 +31,13 @@ describe('executor', { concurrency: true }, () => {
     assert.deepEqual(steps(operation), ['create'])
     const object = await region.cratedb('harbour', 'create-one')
     assert.equal(object.status['cluster_create/bootstrap'].success, true)
-    await assert.rejects(region.admin.request({ method: 'GET', path: pathOf(kinds.Secret, 'skerry', operation.spec.secretName) }), {
-      type: 'not-found',
-    })
+    const secret = pathOf(kinds.Secret, 'skerry', operation.spec.secretName)
+    await until("the request's Secret is gone", () =>
+      region.admin.request({ method: 'GET', path: secret }).then(
+        () => false,
+        (error) => isProblem(error, 'not-found'),
+      ),
+    )
   })
 
   test('makes several kinds of change one after the other, each after the last has ended', async () => {

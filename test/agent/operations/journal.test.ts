@@ -161,25 +161,25 @@ describe('journal', () => {
     assert.equal(kept.items.length, 1)
   })
 
-  test('a write whose answer is lost is found again and not done twice', {
-    skip: process.env.SKERRY_CLUSTER === 'real' && 'only the embedded one can lose answers',
-  }, async (t) => {
-    const {
-      namespace,
-      journals: [journal],
-    } = await journals(t)
-    cluster.faults?.set({ lostAnswerRate: 0.3, errorRate: 0.1 })
-    try {
-      for (let index = 0; index < 30; index++)
-        await (journal as Journal).accept(request({ target: { kind: 'project', project: `l${index}` } }))
-    } finally {
-      cluster.faults?.clear()
-    }
-    const operations = await stored(namespace)
-    assert.equal(operations.length, 30)
-    assert.equal(new Set(operations.map(({ spec }) => spec.target.project)).size, 30)
-    assert.equal(faultOfChain(operations), undefined)
-  })
+  // Only the embedded API server can be made to lose answers.
+  if (process.env.SKERRY_CLUSTER !== 'real')
+    test('a write whose answer is lost is found again and not done twice', async (t) => {
+      const {
+        namespace,
+        journals: [journal],
+      } = await journals(t)
+      cluster.faults?.set({ lostAnswerRate: 0.3, errorRate: 0.1 })
+      try {
+        for (let index = 0; index < 30; index++)
+          await (journal as Journal).accept(request({ target: { kind: 'project', project: `l${index}` } }))
+      } finally {
+        cluster.faults?.clear()
+      }
+      const operations = await stored(namespace)
+      assert.equal(operations.length, 30)
+      assert.equal(new Set(operations.map(({ spec }) => spec.target.project)).size, 30)
+      assert.equal(faultOfChain(operations), undefined)
+    })
 
   test('waiting for the end returns the operation as it is when time is up, and ended when it ends', async (t) => {
     const {

@@ -7,6 +7,7 @@ import type { Target } from '../../../agent/resources/kind.ts'
 import type { Obstacle } from '../../../agent/resources/operation.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
+import { isNewer } from '../../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
@@ -133,7 +134,10 @@ async function whenCached(caches: Caches, { kind, metadata }: KubernetesObject):
   const cache = kind === 'Node' ? caches.nodes : kind === 'StorageClass' ? caches.storageClasses : undefined
   if (!cache) return
   await new Promise<void>((resolve, reject) => {
-    const isThere = () => cache.get(metadata.name)?.metadata.resourceVersion === metadata.resourceVersion
+    const isThere = () => {
+      const version = cache.get(metadata.name)?.metadata.resourceVersion
+      return version === metadata.resourceVersion || isNewer(version, metadata.resourceVersion)
+    }
     const timer = setTimeout(() => reject(new Error(`${kind} ${metadata.name} does not reach the cache`)), 10_000)
     const check = () => {
       if (!isThere()) return

@@ -6,10 +6,7 @@ import { test } from 'node:test'
 import { createHttp } from '../http.ts'
 import { startRealCluster } from './index.ts'
 
-const skip =
-  process.env.SKERRY_CLUSTER === 'real' && !process.env.SKERRY_KUBECONFIG ? false : 'needs a real control plane that may be given away'
-
-test('a cluster named by SKERRY_KUBECONFIG is used by an account of its own, and left as it was', { skip }, async (t) => {
+test('a cluster named by SKERRY_KUBECONFIG is used by an account of its own, and left as it was', async (t) => {
   const own = await startRealCluster()
   const folder = await mkdtemp(join(tmpdir(), 'skerry-given-'))
   const http = createHttp({ url: own.url, ca: own.ca, token: own.adminToken })
