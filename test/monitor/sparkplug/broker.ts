@@ -1,8 +1,7 @@
-import type { AddressInfo } from 'node:net'
-import { createServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TestContext } from 'node:test'
-import { Aedes, type AedesPublishPacket, type Client } from 'aedes'
+import type { AedesPublishPacket, Client } from 'aedes'
+import { startEmbeddedBroker } from '../../peers/embedded-broker.ts'
 import { type DecodedPayload, decode } from './schema.ts'
 
 /** One message as it came to the broker, or as the broker sent it for somebody who vanished. */
@@ -49,14 +48,7 @@ export type TestBroker = {
 
 /** Starts a broker on a free loopback port; it is closed with the test. */
 export async function startBroker(t: TestContext): Promise<TestBroker> {
-  const aedes = await Aedes.createBroker({ concurrency: 1000 })
-  const sockets = new Set<Socket>()
-  const server = createServer((socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket)).on('error', () => {})
-    aedes.handle(socket)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { aedes, url, cut, close } = await startEmbeddedBroker()
   const messages: Heard[] = []
   const connects: HeardConnect[] = []
   const subscriptions: TestBroker['subscriptions'] = []
@@ -111,7 +103,7 @@ export async function startBroker(t: TestContext): Promise<TestBroker> {
       watcher()
     })
   const broker: TestBroker = {
-    url: `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     messages,
     connects,
     subscriptions,
@@ -129,13 +121,8 @@ export async function startBroker(t: TestContext): Promise<TestBroker> {
     onPacket(listener) {
       aedes.on('publish', (packet, client) => client && listener(packet))
     },
-    cut() {
-      for (const socket of sockets) socket.destroy()
-    },
-    async close() {
-      for (const socket of sockets) socket.destroy()
-      await new Promise<void>((resolve) => aedes.close(() => server.close(() => resolve())))
-    },
+    cut,
+    close,
   }
   t.after(() => broker.close())
   return broker
