@@ -1,7 +1,7 @@
 import { keyOf } from '../../shared/kubernetes/objects.ts'
 import type { Caches } from '../region/caches.ts'
 import { outcomeOfStep } from '../resources/cratedb-run.ts'
-import { namespaceOf } from '../resources/kind.ts'
+import { namespaceOf, type Target } from '../resources/kind.ts'
 import type { Operation, OperationStatus } from '../resources/operation.ts'
 
 /** What is to happen with the first open operation of a target. */
@@ -22,7 +22,7 @@ export type Turn =
  * | its end was asked for                                           | Cancelled   |
  * | a later one says the desired state anew, and it can yield       | Superseded  |
  * | it ran out of time                                              | Failed      |
- * | an earlier operation of its project has not ended               | hold        |
+ * | an earlier operation of its project has not ended; any, if new  | hold        |
  *
  * An operation on a database yields between two steps, or while all it waits for are hosts for nodes. One that does not exist yet is
  * created first: only that operation has its passwords. A project is made by its controller, which can be told something else at any time.
@@ -47,17 +47,19 @@ export function turnOf(
   const newer = spec.wanted !== undefined && canYield(operation, caches) && later.find((other) => other.spec.wanted !== undefined)
   if (newer) return superseded(newer, 'a newer desired state')
   if (status?.deadline !== undefined && Date.parse(status.deadline) <= now) return outOfTime(operation)
-  if (ofProject.some((other) => other.spec.sequence < spec.sequence)) return { kind: 'hold' }
+  // A later one may have taken over from that which makes the namespace.
+  if (ofProject.some((other) => other.spec.sequence < spec.sequence || !exists(spec.target, caches))) return { kind: 'hold' }
   return { kind: 'go' }
 }
 
 function canYield(operation: Operation, caches: Pick<Caches, 'databases'>): boolean {
   const { target } = operation.spec
   if (target.kind === 'project' || lacksNodesOnly(operation, caches)) return true
-  return (
-    operation.status?.step === undefined &&
-    caches.databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) !== undefined
-  )
+  return operation.status?.step === undefined && exists(target, caches)
+}
+
+function exists(target: Target, { databases }: Pick<Caches, 'databases'>): boolean {
+  return target.kind === 'database' && databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) !== undefined
 }
 
 /** A creation of which only nodes without a host are missing can be told something else, such as to do with fewer. */

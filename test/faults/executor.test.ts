@@ -149,6 +149,23 @@ describe('executor, when something comes in between', () => {
     assert.equal(phase(await region.ended(mending)), 'Succeeded')
   })
 
+  test('a database waits for its project though another operation has taken over the making of that', async () => {
+    const target = { kind: 'project' as const, project: 'slow' }
+    region.intercept(async ({ method, path }, send) => {
+      if (method === 'PATCH' && path === '/api/v1/namespaces/project-slow') throw new Problem('cluster-unreachable', 'not yet')
+      return send()
+    })
+    const first = await region.putProject('slow')
+    await region.whenOperation(first, ({ status }) => status?.step !== undefined)
+    const made = await region.putDatabase('slow', { id: 'patient' })
+    const second = await region.accept({ action: 'put', target, wanted: projectSpec.parse({ id: 'slow', displayName: 'Slow' }) })
+    assert.equal(phase(await region.ended(first)), 'Superseded')
+    await region.whenOperation(second, ({ status }) => status?.phase === 'Waiting')
+    region.intercept()
+    const { status } = await region.ended(made)
+    assert.equal(status?.phase, 'Succeeded', JSON.stringify(status))
+  })
+
   test('deletes a database whose volume is gone already', async () => {
     await created('volumeless')
     region.intercept(async ({ method, path }, send) => {
