@@ -77,7 +77,8 @@ function accepts(port: number): Promise<boolean> {
   })
 }
 
-/** A host application: it listens to all there is, and says that it is online only once it does. It comes back by itself. */
+/** A host application: it listens to all there is, and says that it is online only once it does. It comes back by itself.
+ * Hosts on several servers may share `messages`. */
 export type Host = {
   messages: Heard[]
   client: MqttClient
@@ -85,8 +86,7 @@ export type Host = {
   until(is: () => boolean, what: string): Promise<void>
 }
 
-export async function startHost(t: TestContext, url: string, options: mqtt.IClientOptions = {}): Promise<Host> {
-  const messages: Heard[] = []
+export async function startHost(t: TestContext, url: string, options: mqtt.IClientOptions = {}, messages: Heard[] = []): Promise<Host> {
   const client = mqtt.connect(url, { reconnectPeriod: 20, clientId: 'host', resubscribe: false, queueQoSZero: false, ...options })
   t.after(() => client.endAsync(true))
   client.on('error', () => {})
