@@ -60,7 +60,9 @@ for (const [protocolVersion, version] of [
       const dead = host.messages.length
       for (let value = 2; value <= 30; value++) node.update('host:a', [{ name: 'Load', value }])
       await bounce(host)
-      assert.equal(host.messages.length, dead, 'nothing while it is away')
+      // Over MQTT 5 the will repeats the death [tck-id-payloads-ndeath-will-message-publisher-disconnect-mqtt50].
+      const since = host.messages.slice(dead).filter(({ verb }) => verb !== 'NDEATH')
+      assert.equal(since.length, 0, 'nothing while it is away')
 
       await state(true)
       await host.until(() => node.observe().isOnline && node.observe().buffer.length === 0, 'the second birth')
@@ -151,7 +153,7 @@ test('fails over to the other server and back on Next Server, never connected to
   const { node } = nodeInHand(t, [a.url, b.url], { primaryHost })
   node.setDevice('host:a', [metric('Load', 0)])
   await node.start(new AbortController().signal)
-  await hostA.until(() => node.observe().isOnline, 'the birth on the first')
+  await hostA.until(() => lifecycle().length === 1, 'the birth on the first') // heard, since the server is killed next
   assert.equal(node.observe().server, a.url)
   await a.kill()
   node.update('host:a', [{ name: 'Load', value: 1 }])
