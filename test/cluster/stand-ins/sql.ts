@@ -95,7 +95,7 @@ const statements: Statement[] = [
 export function runStatement(session: Session, stmt: string, args: unknown[]): SqlResult {
   const text = stmt.trim().replace(/;\s*$/, '')
   const select =
-    /^select\s+(.+?)(?:\s+from\s+([\w.]+)(?:\s+as\s+\w+|\s+(?!where|order|limit)\w+)?)?(?:\s+where\s+(.+?))?(?:\s+order\s+by\s+[\w\s.,]+)?(?:\s+limit\s+(\d+))?$/is.exec(
+    /^select\s+(.+?)(?:\s+from\s+([\w.]+)(?:\s+as\s+\w+|\s+(?!where|group|order|limit)\w+)?)?(?:\s+where\s+(.+?))?(?:\s+group\s+by\s+([\w.]+))?(?:\s+order\s+by\s+[\w\s.,]+)?(?:\s+limit\s+(\d+))?$/is.exec(
       text,
     )
   if (select) return runSelect(session, select, args)
@@ -181,6 +181,7 @@ const tables: Record<string, (session: Session) => Row[]> = {
       attributes: {},
       attributes_master: isMaster,
       heap: { max: 1_073_741_824, used: 268_435_456, free: 805_306_368 },
+      fs: { total: { size: 17_179_869_184, used: 2_147_483_648, available: 15_032_385_536 } },
     })),
   'sys.health': ({ databases, key }) => {
     const severity = { GREEN: 1, YELLOW: 2, RED: 3, UNREACHABLE: 3 }[databases.health(key)]
@@ -210,12 +211,14 @@ const tables: Record<string, (session: Session) => Row[]> = {
     [...(databases.state(key).snapshots ?? [])].map((name) => ({ name, repository: 'system_backup', state: 'SUCCESS' })),
   'sys.summits': () => [{ mountain: 'Mont Blanc', height: 4808 }],
   'sys.shards': () => [],
+  'sys.checks': () => [],
   'sys.node_checks': () => [],
 }
 
 /** Settings as the object that `sys.cluster.settings` is: what is set persistently, then for the time being, over the defaults. */
 function nested({ settings }: DatabaseState): Row {
-  const root: Row = { cluster: { routing: { allocation: { enable: 'all' } } } }
+  const watermark = { low: '85%', high: '90%', flood_stage: '95%' }
+  const root: Row = { cluster: { routing: { allocation: { enable: 'all', disk: { watermark } } } } }
   for (const [name, value] of [...settings.persistent, ...settings.transient]) {
     const path = name.split('.')
     let at = root
@@ -228,17 +231,25 @@ function nested({ settings }: DatabaseState): Row {
   return root
 }
 
-function runSelect(session: Session, [, columns = '', table, where, limit]: string[], args: unknown[]): SqlResult {
+function runSelect(session: Session, [, columns = '', table, where, groupBy, limit]: string[], args: unknown[]): SqlResult {
   const rowsOf = table === undefined ? () => [{}] : tables[table.toLowerCase()]
   if (!rowsOf) throw new SqlError(4041, `RelationUnknown[Relation '${table}' unknown]`)
   const values = [...args]
   const outputs = splitList(columns).map((text) => output(text, values))
   const filter = where === undefined ? () => true : condition(where, values)
   const rows = rowsOf(session).filter(filter)
-  const isAggregate = outputs.length > 0 && outputs.every(({ aggregate }) => aggregate !== undefined)
-  const all = isAggregate ? [outputs.map(({ aggregate }) => aggregate?.(rows))] : rows.map((row) => outputs.map(({ of }) => of(row)))
+  const all = grouped(rows, outputs, groupBy).map((group) =>
+    outputs.map(({ of, aggregate }) => (aggregate ? aggregate(group) : of(group[0] as Row))),
+  )
   const cut = limit === undefined ? all : all.slice(0, Number(limit))
   return { cols: outputs.map(({ name }) => name), rows: cut, rowcount: cut.length }
+}
+
+/** The rows of each row of the result: one each, all of them if all is aggregated, or those with the same value. */
+function grouped(rows: Row[], outputs: Output[], groupBy: string | undefined): Row[][] {
+  if (groupBy !== undefined) return [...Map.groupBy(rows, column(groupBy)).values()]
+  const isAggregate = outputs.length > 0 && outputs.every(({ aggregate }) => aggregate !== undefined)
+  return isAggregate ? [rows] : rows.map((row) => [row])
 }
 
 type Output = { name: string; of(row: Row): unknown; aggregate?: (rows: Row[]) => unknown }
@@ -246,15 +257,21 @@ type Output = { name: string; of(row: Row): unknown; aggregate?: (rows: Row[]) =
 function output(text: string, args: unknown[]): Output {
   const [, expression = text, alias] = /^(.+?)\s+as\s+"?(\w+)"?$/is.exec(text) ?? []
   const name = alias ?? expression.trim()
-  const [, fn, inner = ''] = /^(count|max|min)\s*\((.+)\)$/is.exec(expression.trim()) ?? []
+  const [, fn, inner = ''] = /^(count|sum|max|min)\s*\((.+)\)$/is.exec(expression.trim()) ?? []
   if (fn) {
     const of = inner.trim() === '*' ? undefined : column(inner)
     const aggregates = {
       count: (rows: Row[]) => rows.filter((row) => of === undefined || (of(row) ?? null) !== null).length,
+      sum: (rows: Row[]) => (rows.length === 0 || !of ? null : rows.reduce((sum, row) => sum + Number(of(row)), 0)),
       max: (rows: Row[]) => (rows.length === 0 || !of ? null : Math.max(...rows.map((row) => Number(of(row))))),
       min: (rows: Row[]) => (rows.length === 0 || !of ? null : Math.min(...rows.map((row) => Number(of(row))))),
     }
     return { name, of: () => null, aggregate: aggregates[fn.toLowerCase() as keyof typeof aggregates] }
+  }
+  const parts = expression.split('||')
+  if (parts.length > 1) {
+    const each = parts.map((part) => output(part, args))
+    return { name, of: (row) => each.map(({ of }) => String(of(row))).join('') }
   }
   if (/^(-?\d|'|\$\d|\?|null$|true$|false$)/i.test(expression.trim())) {
     const value = literal(expression, args)
