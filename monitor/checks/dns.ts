@@ -6,7 +6,7 @@ import { checkKind } from './kind.ts'
 import { count, shorten, someOf } from './wording.ts'
 
 const options = z.strictObject({
-  name: z.string().min(1).max(253).describe('Name to resolve.'),
+  query: z.string().min(1).max(253).describe('Name to resolve.'),
   type: z.enum(['A', 'AAAA', 'CAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT']).default('A').describe('Type of the records.'),
   server: z
     .string()
@@ -21,14 +21,14 @@ const options = z.strictObject({
 /** Up when the name server answers with the expected records. The hosts file plays no part. */
 export const dns = checkKind({
   about: 'Asks a name server for records. Down when there is no answer, the name does not exist, or an expected value is missing.',
-  example: { name: 'shop.example.com', type: 'A', server: '10.96.0.10', expect: ['192.0.2.10'] },
+  example: { query: 'shop.example.com', type: 'A', server: '10.96.0.10', expect: ['192.0.2.10'] },
   options,
   measures: {
     skerry_dns_answers: { type: 'gauge', help: 'Records in the answer.' },
     skerry_dns_query_seconds: { type: 'gauge', help: 'Time until the answer.' },
   },
-  target: ({ name, server }) => (server === undefined ? name : `${name}@${server}`),
-  async check({ name, type, server, port, expect, minAnswers }, { signal }) {
+  target: ({ query, server }) => (server === undefined ? query : `${query}@${server}`),
+  async check({ query, type, server, port, expect, minAnswers }, { signal }) {
     signal.throwIfAborted()
     const resolver = new Resolver({ timeout: 2000, tries: 3 })
     if (server !== undefined) resolver.setServers([`${isIP(server) === 6 ? `[${server}]` : server}:${port}`])
@@ -36,7 +36,7 @@ export const dns = checkKind({
     signal.addEventListener('abort', onAbort, { once: true })
     const started = performance.now()
     try {
-      const values = (await records(resolver, name, type)).map(textOf)
+      const values = (await records(resolver, query, type)).map(textOf)
       const measurements = [
         { name: 'skerry_dns_answers', value: values.length },
         { name: 'skerry_dns_query_seconds', value: (performance.now() - started) / 1000 },

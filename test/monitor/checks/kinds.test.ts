@@ -161,22 +161,22 @@ test('dns check', async (t) => {
   const port = await nameServer(t)
   const ask = { server: '127.0.0.1', port }
   await t.test('is up when the name resolves to what is expected', async () => {
-    const result = await run(dns, { ...ask, name: 'quay.test', expect: ['192.0.2.10'] })
+    const result = await run(dns, { ...ask, query: 'quay.test', expect: ['192.0.2.10'] })
     assertResult(result, 'up', undefined, /2 answers: 192\.0\.2\.10, 192\.0\.2\.11/)
     assert.equal(measured(result, 'skerry_dns_answers'), 2)
   })
   await t.test('is down when an expected answer is missing', async () => {
     assertResult(
-      await run(dns, { ...ask, name: 'quay.test', expect: ['192.0.2.99'] }),
+      await run(dns, { ...ask, query: 'quay.test', expect: ['192.0.2.99'] }),
       'down',
       'unexpected_answer',
       /192\.0\.2\.99 is not among/,
     )
   })
   await t.test('is down when the name does not exist', async () => {
-    assertResult(await run(dns, { ...ask, name: 'reef.test' }), 'down', 'dns', /ENOTFOUND/)
+    assertResult(await run(dns, { ...ask, query: 'reef.test' }), 'down', 'dns', /ENOTFOUND/)
   })
   await t.test('is down when the name server is silent, as soon as the time is up', async () => {
-    assertResult(await run(dns, { ...ask, name: 'mute.test' }, { timeoutMs: 200 }), 'down', 'timeout')
+    assertResult(await run(dns, { ...ask, query: 'mute.test' }, { timeoutMs: 200 }), 'down', 'timeout')
   })
 })
