@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { type CrateSql, crateDisks, crateRows, type NodeDisk } from './crate-sql.ts'
 import { httpFields, httpUrl, targetOfUrl } from './http-access.ts'
 import { type CheckResult, type CheckState, checkKind, type Measurement } from './kind.ts'
+import { passwordSecretFields, withPassword } from './password-secret.ts'
 import { CheckFailure, type Reason } from './reasons.ts'
 import { count, percent, shorten, someOf } from './wording.ts'
 
@@ -9,6 +10,7 @@ const options = z.strictObject({
   url: httpUrl.describe("CrateDB's HTTP address, such as http://crate.example.com:4200."),
   expectNodes: z.int().min(1).optional().describe('Degraded when fewer nodes belong to the cluster.'),
   ...httpFields,
+  ...passwordSecretFields,
 })
 
 type Finding = { state: CheckState; reason: Reason; text: string }
@@ -35,7 +37,9 @@ export const cratedb = checkKind({
     },
   },
   target: ({ url }) => targetOfUrl(url),
-  async check(options, { signal }) {
+  async check(given, context) {
+    const options = await withPassword(given, context)
+    const { signal } = context
     const measurements: Measurement[] = []
     const disks = await crateDisks(options, signal)
     const nodes = Number((await crateRows(options, 'SELECT count(*) FROM sys.nodes', signal))[0]?.[0] ?? 0)

@@ -3,6 +3,7 @@ import { type ApiServer, needApiServer } from './api-server.ts'
 import { crateDisks } from './crate-sql.ts'
 import { httpFields, httpUrl, jsonOf } from './http-access.ts'
 import { type CheckContext, type CheckResult, checkKind, type Measurement } from './kind.ts'
+import { passwordSecretFields, withPassword } from './password-secret.ts'
 import { CheckFailure } from './reasons.ts'
 import { percent, someOf } from './wording.ts'
 
@@ -18,6 +19,7 @@ const options = z
       .optional()
       .describe('The HTTP address of the database, asked when no kubelet knows the volumes, as with hostpath volumes.'),
     ...httpFields,
+    ...passwordSecretFields,
   })
   .refine(({ warnAt, downAt }) => warnAt <= downAt, { error: 'must not be above downAt', path: ['warnAt'] })
 
@@ -108,13 +110,13 @@ async function kubeletVolumes(
   return [[...found.values()], wanted.filter((claim) => !found.has(claim))]
 }
 
-async function databaseVolumes({ url, ...options }: VolumeOptions, silent: string[], { signal }: CheckContext): Promise<Volume[]> {
+async function databaseVolumes({ url, ...options }: VolumeOptions, silent: string[], context: CheckContext): Promise<Volume[]> {
   if (url === undefined)
     throw new CheckFailure(
       'unavailable',
       `No kubelet reports these volumes: ${someOf(silent)}. Allow "get nodes/proxy", see whether the database runs, or give url so that it is asked itself.`,
     )
-  const disks = await crateDisks({ url, ...options }, signal)
+  const disks = await crateDisks(await withPassword({ url, ...options }, context), context.signal)
   if (disks.length === 0)
     throw new CheckFailure(
       'unavailable',

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 
 /** What Skerry's own definitions and the Crate Operator's are read from, relative to the root of the checkout. */
 export const definitions = {
-  skerry: ['deploy/crds/projects.yaml', 'deploy/crds/operations.yaml'],
+  skerry: ['deploy/crds/projects.yaml', 'deploy/crds/operations.yaml', 'deploy/crds/sparkplugnodes.yaml'],
   crateDB: ['test/cluster/crds/cratedbs.yaml'],
 }
 

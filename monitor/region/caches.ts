@@ -1,0 +1,114 @@
+import { type Cache, type CacheTools, createCache, createTurns } from '../../shared/kubernetes/cache.ts'
+import { kinds } from '../../shared/kubernetes/objects.ts'
+import type { Part } from '../../shared/lifecycle.ts'
+import { type SparkplugNode, sparkplugNodeKind, sparkplugNodeView } from '../sparkplug/sparkplug-node.ts'
+import type { ComponentConfig } from './config.ts'
+import { createKubernetesVersion, type KubernetesVersion } from './kubernetes-version.ts'
+import { createOptionalCache, type OptionalCache } from './optional-cache.ts'
+import { createWatchedSecrets, type WatchedSecrets } from './secrets.ts'
+import {
+  componentLabel,
+  type DatabaseView,
+  type DeploymentView,
+  databaseView,
+  deploymentView,
+  type HostView,
+  hostView,
+  type PodView,
+  type ProjectView,
+  podView,
+  projectView,
+  type ServiceView,
+  serviceView,
+} from './views.ts'
+
+/** Everything that the monitor follows in the cluster, each with the few fields that it needs. */
+export type MonitorCaches = {
+  hosts: Cache<HostView>
+  projects: OptionalCache<ProjectView>
+  databases: OptionalCache<DatabaseView>
+  pods: Cache<PodView>
+  deployments: Cache<DeploymentView>
+  services: Cache<ServiceView>
+  sparkplugNodes: OptionalCache<SparkplugNode>
+  secrets: WatchedSecrets
+  version: KubernetesVersion
+}
+
+/** The caches that hold a collection, without those that only tell of it. */
+export type Collection = Exclude<keyof MonitorCaches, 'secrets' | 'version'>
+
+/** Names of the collections, in the order in which they are read. */
+export const collections: readonly Collection[] = ['hosts', 'projects', 'databases', 'pods', 'deployments', 'services', 'sparkplugNodes']
+
+/** @param components those whose Deployments and Services are followed, found by their label in all namespaces */
+export function createMonitorCaches({ components }: { components: readonly ComponentConfig[] }, given: CacheTools): MonitorCaches {
+  const tools = { ...given, inTurn: createTurns() }
+  const labels = components.map(({ name, label = name }) => label)
+  // A database may be called as a component is; its Services bear its name in the same label.
+  const labelSelector = `${componentLabel} in (${labels.length === 0 ? 'none' : labels.join(',')}),app.kubernetes.io/part-of!=cratedb`
+  const sparkplugNodes = createOptionalCache<SparkplugNode>({ kind: sparkplugNodeKind, view: sparkplugNodeView }, tools)
+  return {
+    hosts: createCache<HostView>({ kind: kinds.Node, pageSize: 50, view: hostView }, tools),
+    projects: createOptionalCache<ProjectView>({ kind: kinds.Project, view: projectView }, tools),
+    databases: createOptionalCache<DatabaseView>({ kind: kinds.CrateDB, pageSize: 50, view: databaseView }, tools),
+    pods: createCache<PodView>({ kind: kinds.Pod, pageSize: 50, view: podView }, tools),
+    deployments: createCache<DeploymentView>({ kind: kinds.Deployment, labelSelector, pageSize: 50, view: deploymentView }, tools),
+    services: createCache<ServiceView>({ kind: kinds.Service, labelSelector, view: serviceView }, tools),
+    sparkplugNodes,
+    secrets: createWatchedSecrets({ ...tools, nodes: sparkplugNodes }),
+    version: createKubernetesVersion(tools),
+  }
+}
+
+/**
+ * All of them as one part. Its `start` resolves when all were seen whole, or after `patienceMs` at the latest: a monitor has to run when
+ * the API server does not, and to say so. What is not seen yet comes later by itself.
+ */
+export function followRegion(caches: MonitorCaches, { clock, log, patienceMs = 5_000 }: CacheTools & { patienceMs?: number }): Part {
+  const parts: Part[] = Object.values(caches)
+  const ending = new AbortController()
+  return {
+    name: 'caches of the region',
+    async start(signal) {
+      const waited = new AbortController()
+      const all = Promise.all(parts.map((part) => part.start(ending.signal)))
+      all.catch(() => {}) // rejects at the end of those that were never seen whole
+      const limit = clock.sleep(patienceMs, AbortSignal.any([signal, waited.signal])).catch(() => {})
+      const isWhole = await Promise.race([all.then(() => true), limit.then(() => false)])
+      waited.abort()
+      if (signal.aborted) {
+        await stop(0)
+        throw signal.reason
+      }
+      if (isWhole) return
+      const missing = collections.filter((name) => !isKnown(caches[name]))
+      log.warn({ missing }, 'the region was not seen whole yet, going on without')
+    },
+    stop,
+  }
+
+  async function stop(deadline: number): Promise<void> {
+    ending.abort(new Error('told to stop'))
+    await Promise.all(parts.map((part) => part.stop(deadline)))
+  }
+}
+
+type Readable = Pick<Cache<unknown>, 'synced' | 'heardAt'> & { absent?: boolean }
+
+/** Whether what a cache holds was once the whole truth. */
+export function isKnown({ synced, absent = false }: Readable): boolean {
+  return absent || synced
+}
+
+/**
+ * How long nothing may be heard from a watch before what it told is called stale, in milliseconds. The API server sends a bookmark about
+ * every minute; a watch that was merely cut is mended before its next.
+ */
+export const staleAfterMs = 90_000
+
+/** Whether what a cache holds is the truth now, as far as can be known. */
+export function isCurrent(cache: Readable, monotonicNow: number): boolean {
+  if (cache.absent) return true
+  return cache.synced && cache.heardAt !== undefined && monotonicNow - cache.heardAt < staleAfterMs
+}

@@ -1,0 +1,81 @@
+import * as z from 'zod'
+import { duration } from '../../shared/fields.ts'
+import { checkKinds } from '../checks/index.ts'
+
+/** A part of the region that Skerry did not make, or did: found by its label, wherever it was installed. */
+const component = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and dashes, at most 63')
+    .describe('What it is called in checks and devices'),
+  label: z
+    .string()
+    .regex(/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/, 'must be a value of a label in Kubernetes')
+    .optional()
+    .describe('The label app.kubernetes.io/name of its Deployments and Services; its name when left out'),
+  check: z
+    .strictObject({
+      kind: z.enum(['agent', 'cloudflared', 'prometheus', 'http']).describe('Kind of the check'),
+      ports: z
+        .array(z.union([z.int().min(1).max(65_535), z.string().min(1).max(63)]))
+        .min(1)
+        .describe('Numbers or names of ports: the first that the Service has is asked'),
+      path: z.string().regex(/^\//, 'must begin with /').default('/').describe('What an http check asks for, or the prefix of the others'),
+    })
+    .optional()
+    .describe('How its Services are checked; not at all when left out'),
+})
+
+/** What is looked for in every region. One that is not there costs nothing. */
+export const usualComponents: z.input<typeof component>[] = [
+  { name: 'agent', label: 'skerry-agent', check: { kind: 'agent', ports: ['admin', 9808] } },
+  { name: 'monitor', label: 'skerry-monitor' },
+  { name: 'cloudflared', check: { kind: 'cloudflared', ports: ['metrics', 2000] } },
+  { name: 'crate-operator' },
+  { name: 'cert-manager' },
+  { name: 'ingress-nginx' },
+  { name: 'traefik' },
+  { name: 'prometheus', check: { kind: 'prometheus', ports: ['http', 'http-web', 9090] } },
+  { name: 'grafana', check: { kind: 'http', ports: ['service', 'http-web', 3000], path: '/api/health' } },
+]
+
+/** The section of the monitor's configuration that says what the region consists of. */
+export const componentsConfig = z
+  .array(component)
+  .max(100)
+  .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'must not hold two of the same name')
+  .prefault(usualComponents)
+
+/** A component as it was configured. */
+export type ComponentConfig = z.output<typeof component>
+
+const databaseUrl = z
+  .string()
+  .refine((text) => text.includes('{database}') && text.includes('{namespace}'), 'must hold {namespace} and {database}')
+  .refine(
+    (text) => checkKinds.cratedb.options.shape.url.safeParse(text.replaceAll(/\{(namespace|database)\}/g, 'x')).success,
+    'must be an http or https URL without a user',
+  )
+
+/** The section of the monitor's configuration that says which checks are found in the cluster. */
+export const discoveryConfig = z.strictObject({
+  kubernetes: z.boolean().default(true).describe('Check the API server and its hosts'),
+  kubelets: z
+    .boolean()
+    .default(false)
+    .describe('Check the kubelet of each host through the API server; needs the right to get nodes/proxy'),
+  databases: z.boolean().default(true).describe('Ask each database how it is, as its user system'),
+  volumes: z.boolean().default(true).describe('See how full the volumes of each database are'),
+  components: z.boolean().default(true).describe('Check the Services of the components that have something to ask'),
+  sparkplugNodes: z.boolean().default(true).describe('Check what is heard of each watched edge node'),
+  databaseUrl: databaseUrl
+    .default('http://crate-discovery-{database}.{namespace}.svc.cluster.local:4200/_sql')
+    .describe('Where a database answers SQL over HTTP; https where it has a certificate'),
+  clusterDomain: z.string().min(1).default('cluster.local').describe('DNS domain of the cluster'),
+  interval: duration({ min: '1s', max: '1d' }).prefault('30s').describe('From the start of a check to its next start'),
+  volumeInterval: duration({ min: '1s', max: '1d' }).prefault('5m').describe('The same for volumes'),
+  timeout: duration({ min: '100ms', max: '10m' }).prefault('10s').describe('How long one run may take'),
+})
+
+/** The checked section. */
+export type DiscoveryConfig = z.output<typeof discoveryConfig>

@@ -1,0 +1,54 @@
+import { backoff, type Clock } from '../../shared/clock.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import type { Part } from '../../shared/lifecycle.ts'
+import type { Log } from '../../shared/log.ts'
+
+/** The version of the control plane, `v1.35.2`; undefined until it was first read. */
+export type KubernetesVersion = Part & { readonly current: string | undefined }
+
+/** No watch tells of an upgrade of the control plane, in milliseconds. */
+const refreshMs = 10 * 60_000
+const pauses = { baseMs: 1_000, capMs: 60_000 }
+
+/** Asks for the version at start and again now and then. It is ready at once: nothing depends on it. */
+export function createKubernetesVersion({
+  cluster,
+  clock,
+  log,
+}: {
+  cluster: Pick<Cluster, 'request'>
+  clock: Clock
+  log: Log
+}): KubernetesVersion {
+  const ending = new AbortController()
+  let current: string | undefined
+  let running: Promise<void> | undefined
+
+  async function run(signal: AbortSignal): Promise<void> {
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        const { gitVersion } = await cluster.request<{ gitVersion: string }>({ method: 'GET', path: '/version', signal })
+        current = String(gitVersion)
+        failures = 0
+      } catch (error) {
+        if (!signal.aborted) log.debug({ err: error }, 'version of the control plane not read')
+        failures++
+      }
+      await clock.sleep(failures === 0 ? refreshMs : 1 + backoff(pauses, failures, Math.random()), signal).catch(() => {})
+    }
+  }
+
+  return {
+    name: 'version of the control plane',
+    get current() {
+      return current
+    },
+    async start() {
+      running = run(ending.signal)
+    },
+    async stop() {
+      ending.abort(new Error('told to stop'))
+      await running
+    },
+  }
+}

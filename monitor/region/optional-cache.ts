@@ -1,0 +1,79 @@
+import { backoff } from '../../shared/clock.ts'
+import { isProblem } from '../../shared/errors.ts'
+import { type Cache, type CacheConfig, type Cached, type CacheTools, createCache } from '../../shared/kubernetes/cache.ts'
+import { pathOf } from '../../shared/kubernetes/objects.ts'
+
+/** A cache of a kind that may not be installed. */
+export type OptionalCache<T> = Cache<T> & {
+  /** The API server does not serve the kind. Until it does the cache holds nothing, and that is the truth. */
+  readonly absent: boolean
+}
+
+/** How often it is looked whether the kind has come, and whether one whose watch is broken has gone, in milliseconds. */
+const lookMs = 10_000
+const pauses = { baseMs: 500, capMs: lookMs }
+
+/**
+ * A watch cache that begins when its kind is served. Its `start` resolves when the collection was seen whole or the kind is known to be
+ * absent. A definition that is installed later is noticed within ten seconds.
+ */
+export function createOptionalCache<T extends Cached>(config: CacheConfig<T>, tools: CacheTools): OptionalCache<T> {
+  const { cluster, clock, log } = tools
+  const { kind } = config
+  const cache = createCache<T>(config, tools)
+  const ending = new AbortController()
+  let absent = false
+  let following: Promise<void> | undefined
+  let running: Promise<void> | undefined
+
+  /** @throws Problem when it cannot be told */
+  async function isServed(signal: AbortSignal): Promise<boolean> {
+    try {
+      await cluster.request({ method: 'GET', path: pathOf(kind, config.namespace), query: { limit: 1 }, signal })
+      return true
+    } catch (error) {
+      if (isProblem(error, 'not-found')) return false
+      throw error
+    }
+  }
+
+  function set(isAbsent: boolean): void {
+    if (absent !== isAbsent) log.info({ kind: kind.kind }, isAbsent ? 'kind is not installed' : 'kind is installed')
+    absent = isAbsent
+  }
+
+  /** Looks until the kind is there, follows it, and goes on looking whether it went whenever the watch is broken. */
+  async function run(signal: AbortSignal, known: () => void): Promise<void> {
+    let failures = 0
+    while (!signal.aborted) {
+      try {
+        if (following === undefined || cache.trouble !== undefined) set(!(await isServed(signal)))
+        failures = 0
+        if (absent) known()
+        else if (following === undefined) following = cache.start(signal).then(known, () => {})
+      } catch (error) {
+        if (signal.aborted) return
+        if (failures++ === 0) log.warn({ kind: kind.kind, err: error }, 'kind cannot be looked for, trying again')
+      }
+      await clock.sleep(failures === 0 ? lookMs : 1 + backoff(pauses, failures, Math.random()), signal).catch(() => {})
+    }
+  }
+
+  return Object.create(cache, {
+    absent: { get: () => absent, enumerable: true },
+    start: {
+      value: (signal: AbortSignal) =>
+        new Promise<void>((resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+          running = run(ending.signal, resolve)
+        }),
+    },
+    stop: {
+      async value(deadline: number) {
+        ending.abort(new Error('told to stop'))
+        await running
+        if (following !== undefined) await cache.stop(deadline)
+      },
+    },
+  }) as OptionalCache<T>
+}
