@@ -10,7 +10,7 @@ export type KubernetesVersion = Part & { readonly current: string | undefined }
 const refreshMs = 10 * 60_000
 const pauses = { baseMs: 1_000, capMs: 60_000 }
 
-/** Asks for the version at start and again now and then. It is ready at once: nothing depends on it. */
+/** Asks for the version at start and again now and then. It is ready after the first attempt, whatever came of it. */
 export function createKubernetesVersion({
   cluster,
   clock,
@@ -24,7 +24,7 @@ export function createKubernetesVersion({
   let current: string | undefined
   let running: Promise<void> | undefined
 
-  async function run(signal: AbortSignal): Promise<void> {
+  async function run(signal: AbortSignal, asked: () => void): Promise<void> {
     for (let failures = 0; !signal.aborted; ) {
       try {
         const { gitVersion } = await cluster.request<{ gitVersion: string }>({ method: 'GET', path: '/version', signal })
@@ -34,6 +34,7 @@ export function createKubernetesVersion({
         if (!signal.aborted) log.debug({ err: error }, 'version of the control plane not read')
         failures++
       }
+      asked()
       await clock.sleep(failures === 0 ? refreshMs : 1 + backoff(pauses, failures, Math.random()), signal).catch(() => {})
     }
   }
@@ -43,9 +44,10 @@ export function createKubernetesVersion({
     get current() {
       return current
     },
-    async start() {
-      running = run(ending.signal)
-    },
+    start: () =>
+      new Promise((resolve) => {
+        running = run(ending.signal, resolve)
+      }),
     async stop() {
       ending.abort(new Error('told to stop'))
       await running

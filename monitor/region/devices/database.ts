@@ -1,0 +1,118 @@
+import { keyOf } from '../../../shared/kubernetes/objects.ts'
+import type { Prober } from '../../prober/check.ts'
+import type { SparkplugMetric } from '../../sparkplug/model.ts'
+import type { MonitorCaches } from '../caches.ts'
+import { checkNames } from '../discovery.ts'
+import type { PodTotals } from '../pod-totals.ts'
+import { type DatabaseView, placeOf } from '../views.ts'
+import type { DeviceFamily } from './family.ts'
+import { bytes, cores, count, flag, text } from './metrics.ts'
+
+/** The metrics of one database. `used`: bytes of its disks, as far as a check has seen them. */
+export function databaseMetrics(database: DatabaseView, { ready, used }: { ready: number; used: number | undefined }): SparkplugMetric[] {
+  const { metadata, requested, disks } = database
+  const { name, namespace = '' } = metadata
+  const total = disks?.bytes
+  return [
+    text('Health', database.health, "What the operator's last ping said: GREEN, YELLOW, RED, UNREACHABLE or SUSPENDED"),
+    count('Nodes/Desired', database.nodes, 'Nodes that it should have, masters among them; none while it is suspended'),
+    count('Nodes/Ready', ready, 'Nodes that are ready'),
+    text('Version', database.version, 'Version of CrateDB as specified'),
+    flag('Suspended', database.suspended, 'It has no nodes, its data stays'),
+    flag('Changing', database.changing, 'The operator is at work on it'),
+    flag('Deleting', database.deleting, 'It is being deleted'),
+    cores('Requested/CPU', requested.millicores, 'Processor that its nodes ask for together'),
+    bytes('Requested/Memory', requested.memory, 'Memory that its nodes ask for together'),
+    count('Disks/Count', disks?.count ?? null, 'Data volumes of all its nodes'),
+    bytes('Disks/Size', total ?? null, 'Size of all its data volumes together, as specified'),
+    {
+      ...bytes('Disks/Used', used ?? null, 'Used bytes of its disks, as its checks saw them last', total),
+      // A percent: else each run of the check would be a change.
+      ...(total !== undefined && total > 0 && { deadband: Math.round(total / 100) }),
+    },
+    text('Properties/Storage Class', database.storageClass, 'Storage class of its data volumes'),
+    text('Properties/Project', placeOf(namespace), 'Its project, or namespace.NAME where the namespace is not a project’s'),
+    text('Properties/Namespace', namespace, 'Its namespace'),
+    text('Properties/Name', name, 'Its id in its project'),
+  ]
+}
+
+/** The measurements that say how full a database is, best first: by volume, or by what the database itself knows. */
+const measures = ['skerry_volume_used_bytes', 'skerry_cratedb_disk_used_bytes']
+
+/** Used bytes of a database's disks by the newest results of its checks; undefined as long as none measured any. */
+function usedBytes(prober: Pick<Prober, 'status'>, namespace: string, name: string): number | undefined {
+  const checks = [checkNames.volume(namespace, name), checkNames.database(namespace, name)]
+  for (const [index, measure] of measures.entries()) {
+    const found = prober.status(checks[index] as string)?.measurements.filter((each) => each.name === measure) ?? []
+    if (found.length > 0) return Math.round(found.reduce((sum, { value }) => sum + value, 0))
+  }
+  return undefined
+}
+
+/** The key of a database's device: `<project>.<id>`. Neither holds a dot. */
+function deviceKey(key: string): string {
+  const [namespace = '', name = ''] = key.split('/')
+  return `${placeOf(namespace)}.${name}`
+}
+
+/** One device for each database. */
+export function databaseDevices(
+  { databases }: Pick<MonitorCaches, 'databases'>,
+  totals: PodTotals,
+  prober: Pick<Prober, 'status' | 'subscribe'>,
+): DeviceFamily {
+  /** Which object a device is of, and which its checks are. */
+  const objects = new Map<string, string>()
+  const byCheck = new Map<string, string>()
+
+  function learn({ metadata }: DatabaseView): string {
+    const key = keyOf(metadata)
+    const device = deviceKey(key)
+    objects.set(device, key)
+    const { namespace = '', name } = metadata
+    byCheck.set(checkNames.database(namespace, name), device)
+    byCheck.set(checkNames.volume(namespace, name), device)
+    return device
+  }
+
+  function forgetObject(device: string, { metadata }: DatabaseView): void {
+    const { namespace = '', name } = metadata
+    objects.delete(device)
+    byCheck.delete(checkNames.database(namespace, name))
+    byCheck.delete(checkNames.volume(namespace, name))
+  }
+
+  return {
+    kind: 'database',
+    sources: ['databases', 'pods'],
+    *keys() {
+      for (const database of databases.values()) yield learn(database)
+    },
+    metrics(device) {
+      const database = databases.get(objects.get(device) ?? '')
+      if (database === undefined) return undefined
+      const { namespace = '', name } = database.metadata
+      return databaseMetrics(database, { ready: totals.ready(namespace, name), used: usedBytes(prober, namespace, name) })
+    },
+    follow(touch) {
+      const forget = [
+        databases.subscribe(({ type, object }) => {
+          const device = learn(object)
+          if (type === 'removed') forgetObject(device, object)
+          touch(device)
+        }),
+        totals.subscribe((change) => {
+          for (const key of change.databases) touch(deviceKey(key))
+        }),
+        prober.subscribe(({ status }) => {
+          const device = byCheck.get(status.check.name)
+          if (device !== undefined) touch(device)
+        }),
+      ]
+      return () => {
+        for (const end of forget) end()
+      }
+    },
+  }
+}
