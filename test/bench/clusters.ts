@@ -1,11 +1,12 @@
 import { nodeArguments } from '../../deploy/node-arguments.ts'
+import { regionDefinitions } from '../cluster/definitions.ts'
 import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
 import type { TestCluster } from '../cluster/index.ts'
 import { findBinaries } from '../cluster/real/binaries.ts'
 import { startRealCluster } from '../cluster/real/index.ts'
 import type { AgentProcess } from '../region/agent-process.ts'
 import { type Client, createClient } from '../region/client.ts'
-import { prepareRegion, type Region, type StartAgentOptions } from '../region/region.ts'
+import { prepareRegion, type Region, type StartOptions } from '../region/region.ts'
 import type { Bench } from './measurement.ts'
 
 /** The real control plane; the embedded one, said so, where its programs were not built. */
@@ -17,7 +18,7 @@ export async function startBenchCluster({ tell, note }: Pick<Bench, 'tell' | 'no
     return startEmbeddedCluster()
   }
   tell('starting etcd, kube-apiserver and kube-controller-manager')
-  return startRealCluster()
+  return startRealCluster({ crds: regionDefinitions() })
 }
 
 /** A region with an agent in it, and a client of each. */
@@ -27,14 +28,14 @@ export type BenchRegion = { region: Region; agent: AgentProcess; client: Client 
 const limits = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
 
 /** The bundle, run as an image runs it. */
-export function bundled({ bundle }: Pick<Bench, 'bundle'>): StartAgentOptions {
+export function bundled({ bundle }: Pick<Bench, 'bundle'>): StartOptions {
   return { program: bundle, nodeArguments }
 }
 
 /** Runs `work` in a region on that cluster, and ends all of it afterwards. */
 export async function withRegion<T>(
   cluster: TestCluster,
-  { prepare, ...options }: { prepare?: (region: Region) => Promise<void> } & StartAgentOptions,
+  { prepare, ...options }: { prepare?: (region: Region) => Promise<void> } & StartOptions,
   work: (region: BenchRegion) => Promise<T>,
 ): Promise<T> {
   try {

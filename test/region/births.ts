@@ -1,12 +1,13 @@
 import mqtt from 'mqtt'
-import { carriedValue, type DecodedMetric, type DecodedPayload, decode, encode } from '../monitor/sparkplug/schema.ts'
+import type { Heard } from '../monitor/sparkplug/broker.ts'
+import { carriedValue, type DecodedMetric, decode, encode } from '../monitor/sparkplug/schema.ts'
 import type { Display } from './display.ts'
 
 /** Where an edge node is heard: as `.skerry/region.json` has it. */
 export type EdgeNodeAddress = { url: string; group: string; node: string }
 
 /** One message of the edge node, decoded by the published schema alone. */
-export type Message = { verb: string; device: string | undefined; payload: DecodedPayload }
+export type Message = Heard
 
 /** A consumer of an edge node: it hears all that the node and its devices say. */
 export type Births = {
@@ -39,10 +40,10 @@ export async function followBirths({ url, group, node }: EdgeNodeAddress, onMess
       throw new Error(`The broker ${withoutCredentials(url)} does not let us in: ${error.message || error.code}`)
     })
   client.on('error', () => {}) // it connects anew by itself
-  client.on('message', (topic, bytes) => {
+  client.on('message', (topic, raw, { qos, retain }) => {
     const [, , verb = '', , device] = topic.split('/')
     if (!/^[ND](BIRTH|DATA|DEATH)$/.test(verb)) return
-    const message = { verb, device, payload: decode(bytes) }
+    const message = { topic, verb, device, qos, retain, client: undefined, raw, payload: decode(raw) }
     messages.push(message)
     onMessage?.(message)
     for (const watcher of watchers) watcher(message)
@@ -133,6 +134,15 @@ export function countsOf(messages: readonly Message[]): string {
   const counts = new Map<string, number>()
   for (const { verb } of messages) counts.set(verb, (counts.get(verb) ?? 0) + 1)
   return [...counts].map(([verb, count]) => `${count} ${verb}`).join(', ')
+}
+
+/** What is wrong with the address of a broker, in words; undefined when it can be used. */
+export function brokerFault(url: string): string | undefined {
+  if (!URL.canParse(url)) return `${JSON.stringify(url)} is no URL, such as mqtt://broker.example.com:1883`
+  const { protocol, hostname } = new URL(url)
+  if (!['mqtt:', 'mqtts:', 'ws:', 'wss:'].includes(protocol))
+    return `${withoutCredentials(url)} is none of mqtt://, mqtts://, ws:// and wss://`
+  return hostname === '' ? 'names no host' : undefined
 }
 
 /** A broker's address as it may be shown. */

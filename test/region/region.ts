@@ -9,8 +9,10 @@ import { connectTo, install, installObject } from '../cluster/connected.ts'
 import { definitions } from '../cluster/definitions.ts'
 import type { TestCluster } from '../cluster/index.ts'
 import { type AgentProcess, startAgentProcess } from './agent-process.ts'
+import { type MonitorProcess, startMonitorProcess } from './monitor-process.ts'
+import type { ProgramOptions, RunningProgram } from './program.ts'
 
-/** Everything an agent needs to run against a cluster, as an installation would have left it. */
+/** Everything that the agent and the monitor need to run against a cluster, as an installation would have left it. */
 export type Region = {
   cluster: TestCluster
   /** The administrator's connection. */
@@ -22,26 +24,37 @@ export type Region = {
   ca: string
   namespace: string
   /** Starts one more agent, by its own service account and with the permissions that the product ships. */
-  startAgent(options?: StartAgentOptions): Promise<AgentProcess>
-  /** Ends the agents that still run, and takes the files away. The cluster is whoever's it was. */
+  startAgent(options?: StartOptions): Promise<AgentProcess>
+  /** Starts a monitor that tells of the region at this broker, in the same way, with these checks besides those it finds. */
+  startMonitor(broker: BrokerAccess, options?: StartOptions & { checks?: object[] }): Promise<MonitorProcess>
+  /** The edge node that the monitor is. */
+  edgeNode: { group: string; node: string }
+  /** Ends the programs that still run, and takes the files away. The cluster is whoever's it was. */
   close(): Promise<void>
 }
 
-export type StartAgentOptions = {
+export type StartOptions = {
   program?: string
   nodeArguments?: string[]
   onLog?: (line: string) => void
   /** Merged into the configuration, section by section. */
-  config?: Record<string, Record<string, unknown>>
+  config?: Sections
 }
+
+/** A configuration, section by section. */
+type Sections = Record<string, Record<string, unknown>>
+
+/** Where a broker is. Credentials may stand in the URL, as `mqtt://USER:PASSWORD@HOST`. */
+export type BrokerAccess = { url: string }
 
 export type RegionOptions = {
   /** Where databases answer SQL: a template as in the agent's configuration. */
   sqlUrl?: string
-  config?: Record<string, Record<string, unknown>>
+  config?: Sections
 }
 
 const namespace = 'skerry'
+const regionId = 'harbour-1'
 
 /** Installs into the cluster what the chart would: definitions, namespace, service account, permissions. Starts nothing. */
 export async function prepareRegion(cluster: TestCluster, options: RegionOptions = {}): Promise<Region> {
@@ -52,39 +65,55 @@ export async function prepareRegion(cluster: TestCluster, options: RegionOptions
   const token = randomBytes(24).toString('base64url')
   const readerToken = randomBytes(24).toString('base64url')
   const { ca, cert, key } = await createServingCertificate()
-  const account = await cluster.serviceAccountToken(namespace, 'skerry-agent')
-  const files = {
-    'account/token': account,
-    'account/ca.crt': cluster.ca,
-    'tls/tls.crt': cert,
-    'tls/tls.key': key,
-    'tokens.yaml': stringify([
-      {
-        name: 'cloud',
-        sha256: sha256(token),
-        scopes: ['region:read', 'projects:write', 'databases:write', 'deployments:write', 'tunnel:write'],
-      },
-      { name: 'reader', sha256: sha256(readerToken), scopes: ['region:read'] },
-    ]),
+  const keep = async (name: string, content: string) => {
+    const file = path.join(directory, name)
+    await mkdir(path.dirname(file), { recursive: true })
+    await writeFile(file, content, { mode: 0o600 })
+    return file
   }
-  for (const [name, content] of Object.entries(files)) {
-    await mkdir(path.dirname(path.join(directory, name)), { recursive: true })
-    await writeFile(path.join(directory, name), content, { mode: 0o600 })
+  /** The folder that a pod of this service account finds. */
+  const account = async (name: string) => {
+    await keep(`${name}/ca.crt`, cluster.ca)
+    return path.dirname(await keep(`${name}/token`, await cluster.serviceAccountToken(namespace, name)))
+  }
+  const agentConfig = {
+    region: { id: regionId, name: 'Harbour' },
+    api: {
+      host: '127.0.0.1',
+      port: 0,
+      tls: { certFile: await keep('tls/tls.crt', cert), keyFile: await keep('tls/tls.key', key) },
+    },
+    admin: { host: '127.0.0.1', port: 0 },
+    cluster: { namespace, serviceAccountDir: await account('skerry-agent') },
+    identity: { tokensFile: await keep('tokens.yaml', stringify(tokens({ cloud: token, reader: readerToken }))) },
+    ...(options.sqlUrl !== undefined && { databases: { sqlUrl: options.sqlUrl } }),
   }
   const { hostname, port } = new URL(cluster.url)
-  const agents = new Set<AgentProcess>()
+  const env = { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port }
+  const running = new Set<RunningProgram>()
   let count = 0
 
-  async function startAgent({ program = 'agent/main.ts', config = {}, ...rest }: StartAgentOptions = {}): Promise<AgentProcess> {
-    const configFile = path.join(directory, `agent-${count++}.yaml`)
-    await writeFile(configFile, stringify(merged(configOf(directory, options), options.config ?? {}, config)))
-    const env = { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port }
-    const agent = await startAgentProcess({ program, configFile, env, ...rest })
-    agents.add(agent)
-    void agent.exited.then(() => agents.delete(agent))
-    return agent
+  async function start<P extends RunningProgram>(
+    startProcess: (options: ProgramOptions) => Promise<P>,
+    program: string,
+    { config = {}, ...rest }: StartOptions,
+    usual: Sections,
+  ): Promise<P> {
+    const configFile = await keep(`config-${count++}.yaml`, stringify(merged(usual, config)))
+    const process = await startProcess({ program, configFile, env, ...rest })
+    running.add(process)
+    void process.exited.then(() => running.delete(process))
+    return process
   }
 
+  let monitorAccount: Promise<string> | undefined
+  /** What the chart makes for the monitor; many a region has none. */
+  async function installMonitor(): Promise<string> {
+    await install(admin, ['deploy/rbac/monitor.yaml'])
+    return account('skerry-monitor')
+  }
+
+  const edgeNode = { group: 'skerry', node: regionId }
   return {
     cluster,
     admin,
@@ -92,32 +121,54 @@ export async function prepareRegion(cluster: TestCluster, options: RegionOptions
     readerToken,
     ca,
     namespace,
-    startAgent,
+    edgeNode,
+    startAgent: (given = {}) => start(startAgentProcess, 'agent/main.ts', given, merged(agentConfig, options.config ?? {})),
+    async startMonitor(broker, { checks = [], ...given } = {}) {
+      monitorAccount ??= installMonitor()
+      const { username, password, ...server } = partsOf(broker.url)
+      return start(startMonitorProcess, 'monitor/main.ts', given, {
+        region: { id: regionId, name: 'Harbour' },
+        cluster: { namespace, serviceAccountDir: await monitorAccount },
+        sparkplug: {
+          ...edgeNode,
+          servers: [{ ...server, ...(username !== undefined && { username, passwordFile: await keep('mqtt-password', password ?? '') }) }],
+        },
+        metrics: { host: '127.0.0.1', port: 0 },
+        checks: { file: await keep(`checks-${count}.yaml`, stringify({ checks })) },
+        ...(options.sqlUrl !== undefined && { discovery: { databaseUrl: options.sqlUrl } }),
+      })
+    },
     async close() {
-      await Promise.all([...agents].map((agent) => agent.stop()))
+      await Promise.all([...running].map((process) => process.stop()))
       admin.close()
       await rm(directory, { recursive: true, force: true })
     },
   }
 }
 
-function configOf(directory: string, { sqlUrl }: RegionOptions): Record<string, Record<string, unknown>> {
-  return {
-    region: { id: 'harbour-1', name: 'Harbour' },
-    api: {
-      host: '127.0.0.1',
-      port: 0,
-      tls: { certFile: path.join(directory, 'tls/tls.crt'), keyFile: path.join(directory, 'tls/tls.key') },
+function tokens({ cloud, reader }: { cloud: string; reader: string }) {
+  return [
+    {
+      name: 'cloud',
+      sha256: sha256(cloud),
+      scopes: ['region:read', 'projects:write', 'databases:write', 'deployments:write', 'tunnel:write'],
     },
-    admin: { host: '127.0.0.1', port: 0 },
-    cluster: { namespace, serviceAccountDir: path.join(directory, 'account') },
-    identity: { tokensFile: path.join(directory, 'tokens.yaml') },
-    ...(sqlUrl !== undefined && { databases: { sqlUrl } }),
-  }
+    { name: 'reader', sha256: sha256(reader), scopes: ['region:read'] },
+  ]
 }
 
-function merged(...layers: Record<string, Record<string, unknown>>[]): Record<string, Record<string, unknown>> {
-  const result: Record<string, Record<string, unknown>> = {}
+/** The monitor takes credentials beside the URL, not in it. */
+function partsOf(given: string): { url: string; username?: string; password?: string } {
+  const url = new URL(given)
+  const { username, password } = url
+  if (username === '') return { url: given }
+  url.username = ''
+  url.password = ''
+  return { url: url.href, username: decodeURIComponent(username), password: decodeURIComponent(password) }
+}
+
+function merged(...layers: Sections[]): Sections {
+  const result: Sections = {}
   for (const layer of layers) for (const [section, fields] of Object.entries(layer)) result[section] = { ...result[section], ...fields }
   return result
 }
