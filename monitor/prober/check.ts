@@ -68,6 +68,25 @@ export type CheckStatus = {
 /** What happened to a check. `finished`: a run ended, and its state may be the same. */
 export type ProbeEvent = { type: 'added' | 'finished' | 'changed' | 'removed'; status: CheckStatus }
 
+/** Counters of a prober, live. */
+export type ProberNumbers = {
+  /** Runs that ended. */
+  runs: number
+  /** Runs under way, and checks that are due and wait for a slot. */
+  running: number
+  waiting: number
+  /** How late the last run began, in seconds. */
+  startDelay: number
+  /** What became of the actions, by outcome: see `ActionOutcome`. */
+  actions: Record<string, number>
+  /** Ended runs by what they saw. */
+  byState?: Record<CheckState, number>
+  /** Starts that fell out, since the run before took until then or the monitor itself stood still. */
+  skipped?: number
+  /** Runs that did not end though they were told to. Each holds its check back until it has ended. */
+  abandoned?: number
+}
+
 /** Runs checks, each at its interval, and keeps what they saw. */
 export type Prober = Part & {
   /**
@@ -82,6 +101,5 @@ export type Prober = Part & {
   subscribe(listener: (event: ProbeEvent) => void): () => void
   /** Why the results are not to be believed: the scheduler is late, or checks don't come to an end. Undefined: all is well. */
   stall(): string | undefined
-  /** Counters, live: runs by state, runs under way, and the latest start delay in seconds. */
-  readonly numbers: { runs: number; running: number; waiting: number; startDelay: number; actions: Record<string, number> }
+  readonly numbers: ProberNumbers
 }

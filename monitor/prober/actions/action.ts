@@ -2,6 +2,16 @@ import type { Secret } from '../../../shared/fields.ts'
 
 /** What may be done when a check goes down. Off unless a check names it; never more often than once in `everyMs`. */
 export type Action =
-  | { type: 'webhook'; url: string; headers?: Readonly<Record<string, Secret>>; everyMs: number }
+  /** POSTs what is known of the check as JSON. The address is a Secret where it holds a key, as many chat services have it. */
+  | { type: 'webhook'; url: string | Secret; headers?: Readonly<Record<string, Secret>>; everyMs: number }
+  /** Deletes the pods that the selector finds, so that what owns them makes new ones. */
   | { type: 'restart-pod'; namespace: string; selector: string; everyMs: number }
+  /** Has systemd restart a unit of this machine. */
   | { type: 'restart-unit'; unit: string; everyMs: number }
+
+/** Where an action goes, without what may be secret in it. */
+export function targetOfAction(action: Action): string {
+  if (action.type === 'restart-unit') return action.unit
+  if (action.type === 'restart-pod') return `${action.namespace}/${action.selector}`
+  return typeof action.url === 'string' ? new URL(action.url).origin : '(secret address)'
+}

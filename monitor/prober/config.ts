@@ -1,0 +1,245 @@
+import type * as z from 'zod'
+import { type ConfigFile, type Files, type Position, parseConfigFile } from '../../shared/config/file.ts'
+import { type FaultAt, parseWith, unknownField } from '../../shared/faults.ts'
+import { formatDuration } from '../../shared/fields.ts'
+import { fieldNames, nearest } from '../../shared/schema.ts'
+import { type CheckKindName, checkKindNamed, checkKinds } from '../checks/index.ts'
+import { actionOf } from './actions/config.ts'
+import type { Check } from './check.ts'
+import { checkFields, defaultFields, fileFields } from './check-fields.ts'
+import { cyclesOf } from './dependencies.ts'
+import { loadSecrets, referencesOf, resolveReferences, type SecretReference, type SecretValues, secretFilesOf } from './secrets.ts'
+
+/** What the checks file says. */
+export type ChecksFile<P = unknown> = {
+  checks: Check[]
+  /** Whether actions may be taken; where not, no check has any. */
+  allowActions: boolean
+  /** The section `probe`, as its schema gives it out; undefined if there is no schema for it. */
+  probe: P | undefined
+  /** Files from which secrets were read: whoever follows the checks file follows them too. */
+  secretFiles: string[]
+}
+
+/** Something wrong in the checks file. */
+export type ChecksFault = {
+  /** Such as `checks[3].timeout`; empty for the file as a whole. */
+  path: string
+  /** Continues the path: `must be at least 1s`. It quotes nothing that may be secret. */
+  message: string
+  position?: Position | undefined
+}
+
+/** What the checks file is read with. */
+export type ParseOptions<S extends z.ZodType = z.ZodType> = {
+  /** Where secrets are read. */
+  files: Files
+  /** The schema of the section `probe`, which is refused if there is none. */
+  probe?: S | undefined
+  /** Whether a name that is not in the file may be depended on all the same: that of a check that is found in the cluster. */
+  isDiscovered?: ((name: string) => boolean) | undefined
+  /** What the Secrets hold that the file refers to: see `secretReferences`. */
+  secrets?: SecretValues | undefined
+}
+
+/**
+ * Reads the checks file. All faults are found at once; then there are no checks.
+ * YAML that multiplies, is nested too deep or too large is refused.
+ */
+export function parseChecks<S extends z.ZodType>(
+  text: string,
+  options: ParseOptions<S>,
+): ChecksFile<z.output<S>> | { faults: ChecksFault[] } {
+  const file = parseConfigFile(text)
+  if (Array.isArray(file)) return { faults: file.map((fault) => ({ path: '', ...fault })) }
+  const faults: FaultAt[] = []
+  const resolved = resolveReferences(file.value ?? {}, options.secrets ?? new Map())
+  faults.push(...resolved.faults.map(asValueFault))
+  const { checks: listed = [], probe, ...rest } = asRecord(resolved.value, faults)
+  const whole = take(fileFields, { ...rest, defaults: {}, checks: listed }, faults, options.probe === undefined ? [] : ['probe'])
+  // Where the defaults are faulty, nothing is held against them: that would only name faults that there are not.
+  const defaults = take(defaultFields, rest.defaults ?? {}, faults, [], ['defaults']) ?? { ...defaultFields.parse({}), interval: Infinity }
+  if (probe !== undefined && options.probe === undefined) faults.push({ path: ['probe'], message: unknownField('probe', []), isKey: true })
+  const section = options.probe === undefined ? undefined : take(options.probe, probe ?? {}, faults, [], ['probe'])
+  faults.push(...loadSecrets(section, options.files, ['probe']).map(asValueFault))
+
+  judgeDefaults(asRecord(rest.defaults), defaults, faults)
+  const entries = Array.isArray(listed) ? listed.map((each, index) => readCheck(each, index, defaults, options.files, faults)) : []
+  judgeTogether(entries, options, faults)
+  judgeActions(entries, whole?.allowActions, faults)
+  const checks = entries.flatMap(({ check }) => check ?? [])
+  if (faults.length > 0 || whole === undefined) return { faults: faults.map((fault) => saidOf(fault, file)).sort(byPosition) }
+  const allowActions = whole.allowActions === true
+  return {
+    checks: allowActions ? checks : checks.map((check) => ({ ...check, actions: [] })),
+    allowActions,
+    probe: section,
+    secretFiles: secretFilesOf([section, checks]),
+  }
+}
+
+/** The Secrets of the cluster that the file refers to, to be read before it is parsed; none if it is not even YAML. */
+export function secretReferences(text: string): SecretReference[] {
+  const file = parseConfigFile(text)
+  return Array.isArray(file) ? [] : referencesOf(file.value)
+}
+
+/** A fault on one line, as compilers write it: `checks.yaml:12:5: checks[3].timeout must be at least 10ms`. */
+export function sayFault({ path, message, position }: ChecksFault, name: string): string {
+  const place = position === undefined ? name : `${name}:${position.line}:${position.column}`
+  return `${place}: ${path === '' ? message : `${path} ${message}`}`
+}
+
+type Defaults = z.output<typeof defaultFields>
+type Fields = z.output<typeof checkFields>
+/** A check as far as it could be read. The name is there even if the rest is not, so that others may depend on it. */
+type Entry = { index: number; name: string | undefined; dependsOn: readonly string[]; fields: Fields | undefined; check: Check | undefined }
+
+function readCheck(given: unknown, index: number, defaults: Defaults, files: Files, faults: FaultAt[]): Entry {
+  const at = ['checks', index]
+  const before = faults.length
+  const entry: Entry = { index, name: undefined, dependsOn: [], fields: undefined, check: undefined }
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    take(checkFields, given, faults, [], at)
+    return entry
+  }
+  const own = fieldNames(checkFields)
+  const common = Object.fromEntries(Object.entries(given).filter(([name]) => own.includes(name)))
+  const others = Object.fromEntries(Object.entries(given).filter(([name]) => !own.includes(name)))
+  const { name, kind: kindName, dependsOn } = common
+  if (typeof name === 'string') entry.name = name
+  if (Array.isArray(dependsOn)) entry.dependsOn = dependsOn.filter((each) => typeof each === 'string')
+  const fields = take(checkFields, common, faults, [], at)
+  const kind = typeof kindName === 'string' ? checkKindNamed(kindName) : undefined
+  if (kind === undefined) {
+    if (typeof kindName === 'string') faults.push({ path: [...at, 'kind'], message: unknownKind(kindName), isKey: false })
+    return entry
+  }
+  const options = take(kind.options, others, faults, own, at)
+  faults.push(...loadSecrets({ ...(options as object | undefined), actions: fields?.actions }, files, at).map(asValueFault))
+  if (fields === undefined || options === undefined) return entry
+  const times = timesOf(fields, defaults, at, faults)
+  if (faults.length > before) return { ...entry, fields }
+  const check: Check = {
+    name: fields.name,
+    kind: fields.kind as CheckKindName,
+    target: kind.target(options),
+    options,
+    group: fields.group ?? defaults.group,
+    severity: fields.severity ?? defaults.severity,
+    labels: { ...defaults.labels, ...fields.labels },
+    ...times,
+    dependsOn: fields.dependsOn,
+    actions: fields.actions.map(actionOf),
+  }
+  return { ...entry, fields, check }
+}
+
+type Times = Pick<Check, 'intervalMs' | 'timeoutMs' | 'retries' | 'retryDelayMs' | 'recoveryDelayMs'>
+
+/** A timeout that the check did not ask for itself is cut to its interval; one that it did must fit. */
+function timesOf(fields: Fields, defaults: Defaults, at: (string | number)[], faults: FaultAt[]): Times {
+  const intervalMs = fields.interval ?? defaults.interval
+  if (fields.timeout !== undefined && fields.timeout > intervalMs)
+    faults.push({ path: [...at, 'timeout'], message: longerThan(intervalMs), isKey: false })
+  return {
+    intervalMs,
+    timeoutMs: fields.timeout ?? Math.min(defaults.timeout, intervalMs),
+    retries: fields.retries ?? defaults.retries,
+    retryDelayMs: fields.retryDelay ?? defaults.retryDelay,
+    recoveryDelayMs: fields.recoveryDelay ?? defaults.recoveryDelay,
+  }
+}
+
+function judgeDefaults(given: Record<string, unknown>, { interval, timeout }: Defaults, faults: FaultAt[]): void {
+  if (given.timeout !== undefined && timeout > interval)
+    faults.push({ path: ['defaults', 'timeout'], message: longerThan(interval), isKey: false })
+}
+
+function longerThan(intervalMs: number): string {
+  return `must not be longer than the interval, which is ${formatDuration(intervalMs)}`
+}
+
+function unknownKind(given: string): string {
+  const meant = nearest(given, Object.keys(checkKinds))
+  if (meant !== undefined) return `is no kind of check; did you mean ${JSON.stringify(meant)}?`
+  return `is no kind of check; there are ${Object.keys(checkKinds).join(', ')}`
+}
+
+/** Names that are there twice, and dependencies that lead nowhere or in a circle. */
+function judgeTogether(entries: readonly Entry[], { isDiscovered = () => false }: ParseOptions, faults: FaultAt[]): void {
+  const named = new Map<string, Entry>()
+  for (const entry of entries) {
+    if (entry.name === undefined) continue
+    const first = named.get(entry.name)
+    if (first === undefined) named.set(entry.name, entry)
+    else faults.push({ path: ['checks', entry.index, 'name'], message: `is that of checks[${first.index}] already`, isKey: false })
+  }
+  for (const { index, dependsOn } of entries) {
+    for (const [place, name] of dependsOn.entries()) {
+      if (named.has(name) || isDiscovered(name)) continue
+      const meant = nearest(name, [...named.keys()])
+      const hint = meant === undefined ? '' : `; did you mean ${JSON.stringify(meant)}?`
+      faults.push({ path: ['checks', index, 'dependsOn', place], message: `names no check${hint}`, isKey: false })
+    }
+  }
+  const dependents = [...named].map(([name, { dependsOn }]) => ({ name, dependsOn }))
+  for (const cycle of cyclesOf(dependents)) {
+    const index = named.get(cycle[0] as string)?.index as number
+    const message = cycle.length === 2 ? 'names the check itself' : `goes in a circle: ${cycle.join(' → ')}`
+    faults.push({ path: ['checks', index, 'dependsOn'], message, isKey: false })
+  }
+}
+
+/** Actions change things elsewhere, so that they may be taken must be said once more, in the open. */
+function judgeActions(entries: readonly Entry[], allowActions: boolean | undefined, faults: FaultAt[]): void {
+  if (allowActions !== undefined) return
+  for (const { index, fields } of entries)
+    if (fields !== undefined && fields.actions.length > 0)
+      faults.push({
+        path: ['checks', index, 'actions'],
+        message: 'needs allowActions: true at the top of the file; false there keeps all actions off',
+        isKey: true,
+      })
+}
+
+/**
+ * What the schema makes of a value; undefined with faults added if it is not valid. A name that the schema does not know may be meant
+ * for one of `beside`, so these are offered too.
+ */
+function take<S extends z.ZodType>(
+  schema: S,
+  given: unknown,
+  faults: FaultAt[],
+  beside: readonly string[],
+  at: readonly (string | number)[] = [],
+): z.output<S> | undefined {
+  const parsed = parseWith(schema, given)
+  if (parsed.ok) return parsed.value
+  const known = [...fieldNames(schema), ...beside]
+  for (const fault of parsed.faults) {
+    const isName = fault.isKey && fault.path.length === 1 && fault.message.startsWith('is not known here')
+    const message = isName ? unknownField(String(fault.path[0]), known) : fault.message
+    faults.push({ ...fault, message, path: [...at, ...fault.path] })
+  }
+  return undefined
+}
+
+function asRecord(value: unknown, faults?: FaultAt[]): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  faults?.push({ path: [], message: 'must be an object with the field checks', isKey: false })
+  return {}
+}
+
+function asValueFault(fault: { path: (string | number)[]; message: string }): FaultAt {
+  return { ...fault, isKey: false }
+}
+
+function saidOf({ path, message, isKey }: FaultAt, file: ConfigFile): ChecksFault {
+  const name = path.map((piece) => (typeof piece === 'number' ? `[${piece}]` : `.${piece}`)).join('')
+  return { path: name.replace(/^\./, ''), message, position: file.position(path, isKey) }
+}
+
+function byPosition({ position: a }: ChecksFault, { position: b }: ChecksFault): number {
+  return (a?.line ?? 0) - (b?.line ?? 0) || (a?.column ?? 0) - (b?.column ?? 0)
+}
