@@ -1,0 +1,98 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { Log } from '../../shared/log.ts'
+import { type Family, family } from './exposition.ts'
+import { hostSources } from './host-sources.ts'
+
+/** One thing that is read of the host. */
+export type HostSource = {
+  name: string
+  /** How many intervals lie between two readings: what costs more is read less often. */
+  every: number
+  /** The families of what it reads; undefined if this host has nothing of the kind, and it need not be asked again. */
+  read(): Promise<Family[] | undefined>
+}
+
+/** What is known of the host. */
+export type HostMetrics = {
+  /** From memory; reads nothing. Empty until something was read. */
+  families(): Family[]
+  /** Begins to read in the background. */
+  start(): void
+  stop(): Promise<void>
+}
+
+/** A reading that takes longer counts as failed, and its series are gone until it has ended well again. */
+const patienceMs = 5_000
+
+/**
+ * Reads the sources one after the other, again and again. A source that fails or hangs loses its own series and nothing else; while it
+ * hangs it is not started anew.
+ */
+export function createHostMetrics(
+  { enabled, interval }: { enabled: boolean; interval: number },
+  { clock, log, sources = hostSources }: { clock: Clock; log: Log; sources?: readonly HostSource[] },
+): HostMetrics {
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const known = new Map<string, Family[]>()
+  const failing = new Set<string>()
+  const absent = new Set<string>()
+  const hanging = new Set<string>()
+  let running: Promise<void> | undefined
+
+  async function read({ name, read }: HostSource): Promise<void> {
+    const patience = new AbortController()
+    const reading = (async () => read())()
+    try {
+      const late = clock.sleep(patienceMs, AbortSignal.any([patience.signal, signal])).then(() => {
+        throw new Error(`not read within ${patienceMs} ms`)
+      })
+      const found = await Promise.race([reading, late])
+      if (found === undefined) absent.add(name)
+      else known.set(name, found)
+      if (failing.delete(name)) log.info({ source: name }, 'host metrics are read again')
+    } catch (error) {
+      known.delete(name)
+      if (signal.aborted) return
+      if (!failing.has(name)) log.warn({ source: name, err: error }, 'host metrics cannot be read')
+      failing.add(name)
+      hanging.add(name)
+      void reading.catch(() => {}).finally(() => hanging.delete(name))
+    } finally {
+      patience.abort()
+    }
+  }
+
+  async function run(): Promise<void> {
+    for (let turn = 0; !signal.aborted; turn++) {
+      for (const source of sources) {
+        if (signal.aborted) return
+        if (turn % source.every === 0 && !absent.has(source.name) && !hanging.has(source.name)) await read(source)
+      }
+      await clock.sleep(interval, signal).catch(() => {})
+    }
+  }
+
+  return {
+    families() {
+      if (running === undefined) return []
+      const states = sources.filter(({ name }) => !absent.has(name) && (known.has(name) || failing.has(name)))
+      return [
+        ...[...known.values()].flat(),
+        family(
+          'gauge',
+          'skerry_host_source_up',
+          '1 if what is read of the host was read the last time, 0 if that failed and its series are missing.',
+          states.map(({ name }) => [{ source: name }, known.has(name) ? 1 : 0]),
+        ),
+      ]
+    },
+    start() {
+      if (enabled) running ??= run()
+    },
+    async stop() {
+      stopping.abort(new Error('the monitor stops'))
+      await running
+    },
+  }
+}

@@ -1,0 +1,79 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { Log } from '../../shared/log.ts'
+import { createPlainServer, createTlsServer, type ServerBindings, type ServerPart } from '../../shared/server.ts'
+import type { Prober } from '../prober/check.ts'
+import type { SparkplugCounters } from '../sparkplug/counters.ts'
+import { createMonitorApp, type Readiness } from './app.ts'
+import { createBasicAuth } from './basic-auth.ts'
+import { createCheckSeries } from './checks.ts'
+import type { MetricsConfig } from './config.ts'
+import { createHostMetrics } from './host.ts'
+import { createMonitorFamilies, type Reload } from './monitor.ts'
+import { createPages } from './pages.ts'
+import { createProbes } from './probe/probes.ts'
+import { sparkplugFamilies } from './sparkplug.ts'
+
+export type { Readiness } from './app.ts'
+export { type MetricsConfig, metricsConfig } from './config.ts'
+export type { Reload } from './monitor.ts'
+
+/** What the endpoint tells of. All of it is looked at when somebody asks, and is in memory. */
+export type MonitorEndpointNeeds = {
+  prober: Pick<Prober, 'statuses' | 'stall' | 'numbers'>
+  /** Left out, or undefined when asked: this monitor publishes nothing. */
+  sparkplug?: () => SparkplugCounters | undefined
+  isLeader: () => boolean
+  /** How the last reload went; undefined as long as there was none. */
+  reload?: () => Reload | undefined
+  /** All of these must be in order for `/readyz` to say so. The prober's own stall is among them without being named here. */
+  readiness: readonly Readiness[]
+  /** Told with them, and never a reason for not being ready. */
+  facts?: () => Record<string, string | number | boolean | undefined>
+  version: string
+  clock: Clock
+  log: Log
+}
+
+/** The endpoint as a part: it answers from the end of `start` to the beginning of `stop`. `port()` is the one it listens on. */
+export type MonitorEndpoint = ServerPart
+
+/**
+ * The monitor's port: `/metrics`, `/probe`, `/healthz`, `/readyz` and an index, over HTTP or, with `tls`, over HTTPS.
+ * Its start throws what is wrong with the address or with the files of the certificate.
+ */
+export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpointNeeds): MonitorEndpoint {
+  const { prober, sparkplug, isLeader, readiness, facts, version, clock, log } = needs
+  const checkSeries = createCheckSeries()
+  const host = createHostMetrics(config.hostMetrics, { clock, log })
+  const probes = createProbes(config.probe, { clock })
+  const app = createMonitorApp({
+    pages: createPages([
+      () => checkSeries(prober.statuses()),
+      createMonitorFamilies({ version, prober, isLeader, reload: needs.reload }),
+      () => sparkplugFamilies(sparkplug?.()),
+      host.families,
+      probes.families,
+    ]),
+    probe: probes.run,
+    authorized: config.basicAuth && createBasicAuth(config.basicAuth),
+    readiness: [...readiness, { name: 'prober', trouble: () => prober.stall() }],
+    facts: () => ({ version, leader: isLeader(), ...facts?.() }),
+    log,
+  })
+  const { tls } = config
+  const listen = { host: config.host, port: config.port }
+  const serverNeeds = { name: 'metrics', fetch: (request: Request, bindings: ServerBindings) => app.fetch(request, bindings), log, clock }
+  const server = tls === undefined ? createPlainServer(listen, serverNeeds) : createTlsServer({ ...listen, tls }, serverNeeds)
+
+  return {
+    name: 'metrics',
+    port: () => server.port(),
+    async start(signal) {
+      await server.start(signal)
+      host.start()
+    },
+    async stop(deadline) {
+      await Promise.all([host.stop(), server.stop(deadline)])
+    },
+  }
+}

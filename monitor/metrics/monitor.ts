@@ -1,0 +1,64 @@
+import { collectDefaultMetrics, Registry } from 'prom-client'
+import type { Prober } from '../prober/check.ts'
+import { type Family, familiesOf, family } from './exposition.ts'
+
+/** How the last reload of the configuration of checks went; `at` is a Unix time in milliseconds. */
+export type Reload = { ok: boolean; at: number }
+
+/** What the monitor tells of itself. */
+export type MonitorSources = {
+  version: string
+  prober: Pick<Prober, 'numbers' | 'stall'>
+  isLeader: () => boolean
+  /** Undefined as long as nothing was reloaded. */
+  reload?: (() => Reload | undefined) | undefined
+}
+
+/** Gauges whose names end in `_total`, which promtool and OpenMetrics keep for counters; the same is told by type under other names. */
+const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
+
+/** The process, as prom-client knows it, and the monitor's own numbers. */
+export function createMonitorFamilies({ version, prober, isLeader, reload }: MonitorSources): () => Promise<Family[]> {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  for (const name of misnamed) registry.removeSingleMetric(name)
+
+  return async () => {
+    const { runs, running, waiting, startDelay, actions } = prober.numbers
+    const reloaded = reload?.()
+    const actionSamples = Object.entries(actions).map(([outcome, count]) => [{ outcome }, count] as const)
+    return [
+      ...familiesOf(await registry.metrics()),
+      family('gauge', 'skerry_monitor_build_info', 'Always 1; the version that runs.', [[{ version, node: process.version }, 1]]),
+      family('gauge', 'skerry_monitor_leader', '1 while this replica is the one that publishes and acts.', isLeader() ? 1 : 0),
+      family('counter', 'skerry_monitor_check_runs_total', 'Runs of checks that ended.', runs),
+      family('gauge', 'skerry_monitor_checks_running', 'Runs of checks under way.', running),
+      family('gauge', 'skerry_monitor_checks_waiting', 'Checks that are due and wait for a place to run.', waiting),
+      family('gauge', 'skerry_monitor_check_start_delay_seconds', 'How late the last run began.', startDelay),
+      family(
+        'gauge',
+        'skerry_monitor_stalled',
+        '1 while the results of checks are not to be believed: they are late, or do not end.',
+        prober.stall() === undefined ? 0 : 1,
+      ),
+      family(
+        'counter',
+        'skerry_monitor_actions_total',
+        'What became of the actions of checks.',
+        actionSamples.map(([labels, value]) => [labels, value]),
+      ),
+      family(
+        'gauge',
+        'skerry_monitor_reload_successful',
+        '1 if the configuration of checks was valid when it was last read again.',
+        reloaded && (reloaded.ok ? 1 : 0),
+      ),
+      family(
+        'gauge',
+        'skerry_monitor_reload_timestamp_seconds',
+        'When the configuration of checks was last read again.',
+        reloaded && reloaded.at / 1000,
+      ),
+    ]
+  }
+}

@@ -1,0 +1,141 @@
+import { randomInt } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { CheckFailure } from '../../checks/reasons.ts'
+import { openSocket, readSocket } from '../../checks/socket.ts'
+import { type DnsProbe, dnsCodes, dnsTypes } from './config.ts'
+import type { Resolved } from './resolve.ts'
+import { close, type ProbeSeries } from './series.ts'
+
+const series = {
+  probe_dns_query_succeeded: '1 if an answer came.',
+  probe_dns_answer_rrs: 'Records in the answer section.',
+  probe_dns_authority_rrs: 'Records in the authority section.',
+  probe_dns_additional_rrs: 'Records in the additional section.',
+}
+
+/** Puts the series of a DNS probe into place: they are there however it ends. */
+export function beginDns(told: ProbeSeries): void {
+  for (const [name, help] of Object.entries(series)) told.set(name, help, 0)
+  for (const phase of ['resolve', 'connect', 'request']) tellPhase(told, phase, 0)
+}
+
+function tellPhase(told: ProbeSeries, phase: string, seconds: number): void {
+  told.setWith('probe_dns_duration_seconds', 'How long each phase took.', { phase }, seconds)
+}
+
+/** Asks the target, a name server, for a name. True if it answers with a code that is expected. */
+export async function probeDns(config: DnsProbe, target: Resolved, signal: AbortSignal, told: ProbeSeries): Promise<boolean> {
+  const id = randomInt(65_536)
+  const query = queryOf(id, config)
+  tellPhase(told, 'resolve', target.ms / 1000)
+  const ask = config.transport_protocol === 'udp' ? askUdp : askTcp
+  const { answer, connectMs, requestMs } = await ask(query, target, signal)
+  tellPhase(told, 'connect', connectMs / 1000)
+  tellPhase(told, 'request', requestMs / 1000)
+  told.set('probe_dns_query_succeeded', series.probe_dns_query_succeeded, 1)
+  told.set('probe_dns_answer_rrs', series.probe_dns_answer_rrs, answer.readUInt16BE(6))
+  told.set('probe_dns_authority_rrs', series.probe_dns_authority_rrs, answer.readUInt16BE(8))
+  told.set('probe_dns_additional_rrs', series.probe_dns_additional_rrs, answer.readUInt16BE(10))
+  if (config.query_type === 'SOA') {
+    const serial = serialOf(answer)
+    if (serial !== undefined) told.set('probe_dns_serial', 'Serial number of the zone.', serial)
+  }
+  const code = dnsCodes[(answer[3] ?? 0) & 15]
+  return code !== undefined && config.valid_rcodes.includes(code)
+}
+
+/** A query (RFC 1035, section 4.1) of one question, class IN. */
+export function queryOf(id: number, { query_name, query_type, recursion_desired }: DnsProbe): Buffer {
+  const head = Buffer.alloc(12)
+  head.writeUInt16BE(id, 0)
+  head.writeUInt16BE(recursion_desired ? 0x0100 : 0, 2)
+  head.writeUInt16BE(1, 4)
+  const labels = query_name.split('.').filter((label) => label !== '')
+  const name = labels.flatMap((label) => [Buffer.from([Buffer.byteLength(label)]), Buffer.from(label)])
+  const tail = Buffer.alloc(5)
+  tail.writeUInt16BE(dnsTypes[query_type], 1)
+  tail.writeUInt16BE(1, 3)
+  return Buffer.concat([head, ...name, tail])
+}
+
+type Asked = { answer: Buffer; connectMs: number; requestMs: number }
+
+function isAnswerTo(query: Buffer, message: Buffer): boolean {
+  return message.length >= 12 && message.readUInt16BE(0) === query.readUInt16BE(0) && ((message[2] ?? 0) & 0x80) !== 0
+}
+
+/** The connected socket takes datagrams of this address and port only; those with another id are passed over. */
+function askUdp(query: Buffer, { address, port, family }: Resolved, signal: AbortSignal): Promise<Asked> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    const socket = createSocket(family === 4 ? 'udp4' : 'udp6')
+    const started = performance.now()
+    let connected = started
+    const finish = (settle: () => void) => {
+      signal.removeEventListener('abort', onAbort)
+      socket.removeAllListeners().on('error', () => {})
+      socket.close()
+      settle()
+    }
+    const onAbort = () => finish(() => reject(signal.reason))
+    signal.addEventListener('abort', onAbort, { once: true })
+    socket.on('error', (error) => finish(() => reject(error)))
+    socket.on('message', (answer) => {
+      if (isAnswerTo(query, answer))
+        finish(() => resolve({ answer, connectMs: connected - started, requestMs: performance.now() - connected }))
+    })
+    socket.connect(port, address, () => {
+      connected = performance.now()
+      socket.send(query)
+    })
+  })
+}
+
+/** Over TCP a message comes after its length (RFC 1035, section 4.2.2). */
+async function askTcp(query: Buffer, { address, port }: Resolved, signal: AbortSignal): Promise<Asked> {
+  const started = performance.now()
+  const socket = await openSocket({ host: address, port }, signal)
+  try {
+    const connected = performance.now()
+    const length = Buffer.alloc(2)
+    length.writeUInt16BE(query.length)
+    socket.write(Buffer.concat([length, query]))
+    const read = await readSocket(socket, {
+      maxBytes: 65_537,
+      enough: (bytes) => bytes.length >= 2 && bytes.length >= 2 + bytes.readUInt16BE(0),
+    })
+    const answer = read.subarray(2)
+    if (!isAnswerTo(query, answer)) throw new CheckFailure('protocol', 'The answer is not one to the query.')
+    return { answer, connectMs: connected - started, requestMs: performance.now() - connected }
+  } finally {
+    close(socket)
+  }
+}
+
+/** The serial number of the first SOA record among the answers; undefined if there is none, or the message is broken. */
+function serialOf(message: Buffer): number | undefined {
+  try {
+    let at = 12
+    for (let question = message.readUInt16BE(4); question > 0; question--) at = afterName(message, at) + 4
+    for (let record = message.readUInt16BE(6); record > 0; record--) {
+      const fields = afterName(message, at)
+      const data = fields + 10
+      if (message.readUInt16BE(fields) === dnsTypes.SOA) return message.readUInt32BE(afterName(message, afterName(message, data)))
+      at = data + message.readUInt16BE(fields + 8)
+    }
+  } catch {
+    // A length leads outside of the message: there is no serial number in it.
+  }
+  return undefined
+}
+
+/** Where a name ends: at its empty label, or after a pointer. @throws RangeError outside of the message */
+function afterName(message: Buffer, start: number): number {
+  let at = start
+  for (;;) {
+    const length = message.readUInt8(at)
+    if (length === 0) return at + 1
+    if (length >= 0xc0) return at + 2
+    at += 1 + length
+  }
+}

@@ -1,0 +1,146 @@
+import { phasesOf } from '../../checks/http.ts'
+import { authorizationOf, tlsOf } from '../../checks/http-access.ts'
+import { type Answer, exchange, hostOf } from '../../checks/http-exchange.ts'
+import { CheckFailure } from '../../checks/reasons.ts'
+import { EndpointProblem } from '../problems.ts'
+import { expressionOf, type HttpProbe } from './config.ts'
+import { lookupOf, type Resolved, type Resolver } from './resolve.ts'
+import { type ProbeSeries, tellTls } from './series.ts'
+import { trustOf } from './tls.ts'
+
+/** What a probe goes to, and what it needs for that. */
+export type HttpTarget = { url: URL; first: Resolved; hostname: string | undefined; resolver: Resolver; signal: AbortSignal }
+
+const maxRedirects = 10
+
+const series = {
+  probe_http_status_code: 'Status of the last answer.',
+  probe_http_content_length: 'Length that the last answer said it has; -1 if it did not.',
+  probe_http_uncompressed_body_length: 'Bytes of the body that were read.',
+  probe_http_redirects: 'Redirects that were followed.',
+  probe_http_ssl: '1 if the last answer came over TLS.',
+  probe_http_version: 'Version of HTTP of the last answer.',
+  probe_failed_due_to_regex: '1 if the probe failed because of a regular expression.',
+}
+
+/** Puts the series of an HTTP probe into place, all at zero: they are there however it ends. */
+export function beginHttp(told: ProbeSeries): void {
+  for (const [name, help] of Object.entries(series)) told.set(name, help, 0)
+  for (const phase of ['resolve', 'connect', 'tls', 'processing', 'transfer']) tellPhase(told, phase, 0)
+}
+
+/** Sends the request of a module and says whether the answer is as it should be. */
+export async function probeHttp(config: HttpProbe, target: HttpTarget, told: ProbeSeries): Promise<boolean> {
+  const tell = (name: keyof typeof series, value: number) => told.set(name, series[name], value)
+  const { answer, url, redirects, phases } = await follow(config, target, (count) => tell('probe_http_redirects', count))
+  const length = answer.headers['content-length']
+  tell('probe_http_redirects', redirects)
+  tell('probe_http_status_code', answer.status)
+  tell('probe_http_version', Number(answer.httpVersion))
+  tell('probe_http_content_length', length === undefined ? -1 : Number(length.split(',')[0]))
+  tell('probe_http_uncompressed_body_length', answer.body.length)
+  tell('probe_http_ssl', url.protocol === 'https:' ? 1 : 0)
+  for (const [phase, ms] of Object.entries(phases)) tellPhase(told, phase, ms / 1000)
+  const modified = Date.parse(answer.headers['last-modified'] ?? '')
+  if (!Number.isNaN(modified))
+    told.set('probe_http_last_modified_timestamp_seconds', 'When what was answered was last changed.', modified / 1000)
+  if (answer.tls !== undefined) tellTls(told, { ...answer.tls, trusted: !config.tls_config.insecure_skip_verify })
+
+  const failsByText = isRefusedByText(config, answer)
+  if (failsByText) tell('probe_failed_due_to_regex', 1)
+  return !failsByText && isExpected(config, answer, url)
+}
+
+function tellPhase(told: ProbeSeries, phase: string, seconds: number): void {
+  told.setWith('probe_http_duration_seconds', 'How long each phase took, over all redirects.', { phase }, seconds)
+}
+
+/** Follows redirects. Each of them is held against the rules, and connects to the address that was held against them. */
+async function follow(config: HttpProbe, target: HttpTarget, redirected: (count: number) => void) {
+  const { first, hostname, resolver, signal } = target
+  const phases: Record<string, number> = { resolve: 0 }
+  let { url } = target
+  let resolved = first
+  let method: string = config.method
+  for (let redirects = 0; ; redirects++) {
+    const isFirst = url.origin === target.url.origin
+    const tls = tlsOf(trustOf(config.tls_config))
+    const answer = await exchange({
+      url,
+      method,
+      headers: {
+        ...(isFirst &&
+          config.basic_auth &&
+          authorizationOf({ username: config.basic_auth.username, passwordFile: config.basic_auth.password_file })),
+        ...(isFirst && hostname !== undefined && { host: hostname }),
+        ...config.headers,
+      },
+      body: method === config.method ? config.body : undefined,
+      maxBytes: config.body_size_limit,
+      cut: true,
+      lookup: lookupOf(resolved),
+      signal,
+      ...(url.protocol === 'https:' && { tls: { ...tls, servername: tls.servername ?? (isFirst ? hostname : undefined) } }),
+    })
+    for (const [phase, ms] of Object.entries(phasesOf(answer.moments))) phases[phase] = (phases[phase] ?? 0) + ms
+    phases.resolve = (phases.resolve ?? 0) + resolved.ms
+    const next = config.follow_redirects ? locationOf(answer, url) : undefined
+    if (next === undefined) return { answer, url, redirects, phases }
+    if (redirects >= maxRedirects) throw new CheckFailure('unexpected_answer', `It redirects more than ${maxRedirects} times.`)
+    if (answer.status !== 307 && answer.status !== 308 && method !== 'HEAD') method = 'GET'
+    url = next
+    redirected(redirects + 1)
+    resolved = await resolveRedirect(config, url, resolver, signal)
+  }
+}
+
+async function resolveRedirect(config: HttpProbe, url: URL, resolver: Resolver, signal: AbortSignal): Promise<Resolved> {
+  try {
+    return await resolver.resolve(hostOf(url), portOf(url), config, signal)
+  } catch (error) {
+    // The target was allowed, and what it answers is the probe's result: not the fault of whoever asked.
+    if (error instanceof EndpointProblem)
+      throw new CheckFailure('unexpected_answer', `It redirects to where no rule allows to go.`, { cause: error })
+    throw error
+  }
+}
+
+/** Where an answer redirects to; undefined if it does not. */
+function locationOf({ status, headers: { location } }: Answer, from: URL): URL | undefined {
+  if (![301, 302, 303, 307, 308].includes(status) || location === undefined) return undefined
+  const url = URL.parse(location, from.href)
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new CheckFailure('protocol', 'It redirects to what is no HTTP address.')
+  return url
+}
+
+/** The port of an HTTP URL. */
+export function portOf({ port, protocol }: URL): number {
+  return Number(port) || (protocol === 'https:' ? 443 : 80)
+}
+
+function isRefusedByText(config: HttpProbe, { body, headers }: Answer): boolean {
+  const { fail_if_body_matches_regexp: refused, fail_if_body_not_matches_regexp: wanted } = config
+  if (refused.length + wanted.length > 0) {
+    const text = body.toString('utf8')
+    if (refused.some((source) => expressionOf(source)?.test(text)) || !wanted.every((source) => expressionOf(source)?.test(text)))
+      return true
+  }
+  // As blackbox_exporter has it: a field that is missing fails both kinds of rules, unless it may be.
+  return [
+    ...config.fail_if_header_matches.map((rule) => ({ ...rule, fails: true })),
+    ...config.fail_if_header_not_matches.map((rule) => ({ ...rule, fails: false })),
+  ].some(({ header, regexp, allow_missing, fails }) => {
+    const value = headers[header.toLowerCase()]
+    return value === undefined ? !allow_missing : expressionOf(regexp)?.test(value) === fails
+  })
+}
+
+function isExpected(config: HttpProbe, { status, httpVersion }: Answer, url: URL): boolean {
+  const { valid_status_codes: statuses, valid_http_versions: versions } = config
+  const isSecure = url.protocol === 'https:'
+  return (
+    (statuses.length === 0 ? status >= 200 && status <= 299 : statuses.includes(status)) &&
+    (versions.length === 0 || versions.some((version) => version === `HTTP/${httpVersion}`)) &&
+    !(isSecure ? config.fail_if_ssl : config.fail_if_not_ssl)
+  )
+}

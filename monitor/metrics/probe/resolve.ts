@@ -1,0 +1,87 @@
+import { lookup } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+import { CheckFailure } from '../../checks/reasons.ts'
+import { EndpointProblem } from '../problems.ts'
+import type { Access } from './access.ts'
+import type { ProbeModule } from './config.ts'
+
+/** The address that a connection goes to, and how long it took to find, in milliseconds. */
+export type Resolved = { host: string; port: number; address: string; family: 4 | 6; ms: number }
+
+/** Finds addresses that may be connected to. */
+export type Resolver = {
+  /**
+   * Resolves a name once; whoever connects uses that address, so that a second answer of the name server cannot lead elsewhere.
+   * @throws EndpointProblem `probe-not-allowed`; CheckFailure `dns`; the signal's reason
+   */
+  resolve(host: string, port: number, preference: IpPreference, signal: AbortSignal): Promise<Resolved>
+  /** Questions that nobody waits for any more: the system's resolver cannot be told to stop. */
+  readonly lingering: number
+}
+
+/** Which addresses of a name are used. */
+export type IpPreference = { preferred_ip_protocol: 'ip4' | 'ip6'; ip_protocol_fallback: boolean }
+
+/** What is used of dns.lookup. */
+export type Lookup = (
+  host: string,
+  options: { all: true },
+  done: (error: Error | null, found: { address: string; family: number }[]) => void,
+) => void
+
+/** A resolver that keeps to the rules. @param ask the system's own, unless a test has another */
+export function createResolver(access: Access, ask: Lookup = lookup): Resolver {
+  let lingering = 0
+
+  function addressesOf(host: string, signal: AbortSignal): Promise<{ address: string; family: number }[]> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason)
+      const onAbort = () => {
+        lingering++
+        reject(signal.reason)
+      }
+      signal.addEventListener('abort', onAbort, { once: true })
+      ask(host, { all: true }, (error, found) => {
+        if (signal.aborted) lingering--
+        signal.removeEventListener('abort', onAbort)
+        if (error === null) resolve(found)
+        else reject(new CheckFailure('dns', `${host} does not resolve.`, { cause: error }))
+      })
+    })
+  }
+
+  return {
+    get lingering() {
+      return lingering
+    },
+    async resolve(host, port, { preferred_ip_protocol, ip_protocol_fallback }, signal) {
+      const isLiteral = isIP(host) !== 0
+      if (!access.mayAsk(host, port)) throw refused(host, port)
+      const started = performance.now()
+      const found = isLiteral ? [{ address: host, family: isIP(host) }] : await addressesOf(host, signal)
+      const preferred = preferred_ip_protocol === 'ip4' ? 4 : 6
+      const usable = isLiteral || ip_protocol_fallback ? found : found.filter(({ family }) => family === preferred)
+      if (usable.length === 0) throw new CheckFailure('dns', `${host} has no address of ${preferred_ip_protocol}.`)
+      const inOrder = [...usable.filter(({ family }) => family === preferred), ...usable.filter(({ family }) => family !== preferred)]
+      const chosen = inOrder.find(({ address }) => access.mayConnect(host, address, port))
+      // The address is not told: who may not connect to it need not learn it.
+      if (chosen === undefined) throw refused(host, port, ', and the addresses that it has')
+      return { host, port, address: chosen.address, family: chosen.family === 4 ? 4 : 6, ms: performance.now() - started }
+    },
+  }
+}
+
+/** Gives the address that was found to whoever would look for it again. */
+export function lookupOf({ address, family }: Resolved): LookupFunction {
+  return (_host, options, done) => (options.all ? done(null, [{ address, family }]) : done(null, address, family))
+}
+
+/** The preference of a module. */
+export function preferenceOf(module: ProbeModule): IpPreference {
+  return module.prober === 'http' ? module.http : module.prober === 'tcp' ? module.tcp : module.dns
+}
+
+function refused(host: string, port: number, also = ''): EndpointProblem {
+  const shown = host.length > 100 ? `${host.slice(0, 100)}…` : host
+  return new EndpointProblem('probe-not-allowed', `No rule allows ${shown} at port ${port}${also}.`)
+}

@@ -1,0 +1,95 @@
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { earliestExpiry } from '../../checks/http-exchange.ts'
+import { CheckFailure } from '../../checks/reasons.ts'
+import { openSocket, readSocket } from '../../checks/socket.ts'
+import { expressionOf, type TcpProbe } from './config.ts'
+import type { Resolved } from './resolve.ts'
+import { close, type ProbeSeries, tellCertificate, tellTls } from './series.ts'
+import { secure } from './tls.ts'
+
+/** Most that is read while a line is waited for. */
+const maxBytes = 64 * 1024
+
+const regexHelp = '1 if the probe failed because of a regular expression.'
+
+/** Puts the series of a TCP probe into place: they are there however it ends. */
+export function beginTcp(told: ProbeSeries): void {
+  told.set('probe_failed_due_to_regex', regexHelp, 0)
+}
+
+/** Connects, makes TLS if asked, and goes through what should be said. Resolves if all of it went well. */
+export async function probeTcp(config: TcpProbe, target: Resolved, signal: AbortSignal, told: ProbeSeries): Promise<boolean> {
+  const tcp = await openSocket({ host: target.address, port: target.port }, signal)
+  try {
+    let socket: Socket = tcp
+    const begin = async () => {
+      const tls = await secure(socket, config.tls_config, target.host)
+      describe(tls, told)
+      socket = tls
+    }
+    if (config.tls) await begin()
+    let rest: Buffer = Buffer.alloc(0)
+    for (const { expect, send, starttls } of config.query_response) {
+      let groups: readonly string[] = []
+      if (expect !== undefined) {
+        const found = await expectLine(socket, rest, expressionOf(expect) as RegExp).catch((error) => {
+          if (error instanceof CheckFailure || signal.aborted) told.set('probe_failed_due_to_regex', regexHelp, 1)
+          throw error
+        })
+        groups = found.groups
+        rest = found.rest
+      }
+      if (send !== undefined) socket.write(`${expand(send, groups)}\n`)
+      if (starttls) {
+        await begin()
+        rest = Buffer.alloc(0) // what came in the clear is not part of what follows (RFC 3207, section 5)
+      }
+    }
+    return true
+  } finally {
+    close(tcp)
+  }
+}
+
+function describe(tls: TLSSocket, told: ProbeSeries): void {
+  tellTls(told, { expiresAt: earliestExpiry(tls), version: tls.getProtocol() ?? '', trusted: tls.authorized })
+  tellCertificate(told, tls)
+}
+
+/** Reads to the first line that matches. What came after it stays for the next step. */
+async function expectLine(socket: Socket, before: Buffer, expression: RegExp): Promise<{ groups: readonly string[]; rest: Buffer }> {
+  let found: { groups: readonly string[]; end: number } | undefined
+  let from = 0
+  const look = (bytes: Buffer): boolean => {
+    for (let end = bytes.indexOf(10, from); end !== -1; end = bytes.indexOf(10, from)) {
+      const match = expression.exec(bytes.toString('utf8', from, end).replace(/\r$/, ''))
+      from = end + 1
+      if (match !== null) {
+        found = { groups: [...match], end: from }
+        return true
+      }
+    }
+    return false
+  }
+  let bytes = before
+  if (!look(before)) {
+    const offset = before.length
+    let joined = before
+    const read = await readSocket(socket, {
+      maxBytes: maxBytes - offset,
+      enough: (now) => {
+        joined = Buffer.concat([before, now])
+        return look(joined)
+      },
+    })
+    bytes = Buffer.concat([before, read])
+  }
+  const { groups, end } = found as unknown as { groups: readonly string[]; end: number }
+  return { groups, rest: Buffer.from(bytes.subarray(end)) }
+}
+
+/** `${1}` and `$1` stand for the groups of the line that matched. */
+function expand(text: string, groups: readonly string[]): string {
+  return text.replace(/\$(?:\{(\d{1,2})\}|(\d{1,2}))/g, (_, braced, bare) => groups[Number(braced ?? bare)] ?? '')
+}
