@@ -1,7 +1,7 @@
 import { checkKindNamed, checkKinds } from '../checks/index.ts'
 import type { Measure, Measurement } from '../checks/kind.ts'
 import { type Check, type CheckStatus, durationBuckets, type ProbeState } from '../prober/check.ts'
-import { boundText, type Family, isLabelName, labelPairs, numberText } from './exposition.ts'
+import { boundText, createLines, type Family, isLabelName, type Lines, labelPairs, numberText } from './exposition.ts'
 
 /** Labels that configuration cannot give a check: they are its own, or those of its series. One given all the same is left out. */
 export const ownLabels: ReadonlySet<string> = new Set(['check', 'kind', 'target', 'severity', 'state', 'reason', 'le', 'quantile'])
@@ -29,11 +29,10 @@ const bucketEnds = [...durationBuckets.map(boundText), '+Inf'].map((bound) => `,
  *
  * An alert belongs on `skerry_check_state{state="down"} == 1`: a check whose dependency is down is unknown, and `up` is 0 for it too.
  *
- * What only changes with a run, or with the check itself, is kept until it does.
+ * Escaped labels are kept for as long as the check is as it was.
  */
 export function createCheckSeries(): (statuses: Iterable<CheckStatus>) => Family[] {
   const labelsOf = new WeakMap<Check, string>()
-  const measured = new WeakMap<CheckStatus, { from: readonly Measurement[]; check: Check; lines: Map<string, string> }>()
 
   function labels(check: Check): string {
     let text = labelsOf.get(check)
@@ -44,50 +43,40 @@ export function createCheckSeries(): (statuses: Iterable<CheckStatus>) => Family
     return text
   }
 
-  function measurementLines(status: CheckStatus): Map<string, string> {
-    const { check, measurements } = status
-    let kept = measured.get(status)
-    if (kept?.from !== measurements || kept.check !== check) {
-      kept = { from: measurements, check, lines: renderMeasurements(check, labels(check), measurements) }
-      measured.set(status, kept)
-    }
-    return kept.lines
-  }
-
   return (statuses) => {
-    let up = ''
-    let state = ''
-    let reason = ''
-    let duration = ''
-    let finished = ''
-    let success = ''
-    let failures = ''
-    let interval = ''
-    const measures = new Map<string, string>()
+    const up = createLines()
+    const state = createLines()
+    const reason = createLines()
+    const duration = createLines()
+    const finished = createLines()
+    const success = createLines()
+    const failures = createLines()
+    const interval = createLines()
+    const measures = new Map<string, Lines>()
     for (const status of statuses) {
       const { check, durations } = status
       const pairs = labels(check)
-      up += `skerry_check_up{${pairs}} ${status.state === 'up' || status.state === 'degraded' ? 1 : 0}\n`
-      for (const each of states) state += `skerry_check_state{${pairs},state="${each}"} ${each === status.state ? 1 : 0}\n`
-      if (status.reason !== undefined && status.state !== 'up') reason += `skerry_check_reason{${pairs},reason="${status.reason}"} 1\n`
-      duration += histogram(pairs, durations)
-      finished += `skerry_check_last_finished_timestamp_seconds{${pairs}} ${seconds(status.finishedAt)}\n`
-      success += `skerry_check_last_success_timestamp_seconds{${pairs}} ${seconds(status.lastSuccessAt)}\n`
-      failures += `skerry_check_consecutive_failures{${pairs}} ${status.consecutiveFailures}\n`
-      interval += `skerry_check_interval_seconds{${pairs}} ${check.intervalMs / 1000}\n`
-      for (const [name, lines] of measurementLines(status)) measures.set(name, (measures.get(name) ?? '') + lines)
+      up.add(`skerry_check_up{${pairs}} ${status.state === 'up' || status.state === 'degraded' ? 1 : 0}\n`)
+      for (const each of states) state.add(`skerry_check_state{${pairs},state="${each}"} ${each === status.state ? 1 : 0}\n`)
+      if (status.reason !== undefined && status.state !== 'up') reason.add(`skerry_check_reason{${pairs},reason="${status.reason}"} 1\n`)
+      duration.add(histogram(pairs, durations))
+      finished.add(`skerry_check_last_finished_timestamp_seconds{${pairs}} ${seconds(status.finishedAt)}\n`)
+      success.add(`skerry_check_last_success_timestamp_seconds{${pairs}} ${seconds(status.lastSuccessAt)}\n`)
+      failures.add(`skerry_check_consecutive_failures{${pairs}} ${status.consecutiveFailures}\n`)
+      interval.add(`skerry_check_interval_seconds{${pairs}} ${check.intervalMs / 1000}\n`)
+      addMeasurements(measures, check, pairs, status.measurements)
     }
-    const gauge = (name: string, help: string, text: string): Family => ({ name, type: 'gauge', help, text })
+    const gauge = (name: string, help: string, lines: Lines): Family => ({ name, type: 'gauge', help, text: lines.bytes() })
     return [
       gauge('skerry_check_up', '1 while the check is up or degraded, 0 while it is down or not known.', up),
       gauge('skerry_check_state', '1 for the state that the check has, 0 for the others.', state),
       gauge('skerry_check_reason', 'Always 1; why the check is not up.', reason),
-      { name: 'skerry_check_duration_seconds', type: 'histogram', help: 'How long runs of the check took.', text: duration },
+      { name: 'skerry_check_duration_seconds', type: 'histogram', help: 'How long runs of the check took.', text: duration.bytes() },
       gauge('skerry_check_last_finished_timestamp_seconds', 'When the last run ended; NaN if none has.', finished),
       gauge('skerry_check_last_success_timestamp_seconds', 'When a run last ended well; NaN if none has.', success),
       gauge('skerry_check_consecutive_failures', 'Runs that failed since the last one that did not.', failures),
       gauge('skerry_check_interval_seconds', 'From the start of a run to the next.', interval),
-      ...[...measures].map(([name, text]) => ({ name, text, ...(allMeasures.get(name) as Measure) })),
+      ...[...measures].map(([name, lines]) => ({ name, text: lines.bytes(), ...(allMeasures.get(name) as Measure) })),
     ]
   }
 }
@@ -116,10 +105,9 @@ function seconds(ms: number | undefined): string {
   return ms === undefined ? 'NaN' : `${ms / 1000}`
 }
 
-/** The lines of a check's measurements by family. What is not in the kind's table is left out, and so is a series that was there. */
-function renderMeasurements(check: Check, pairs: string, measurements: readonly Measurement[]): Map<string, string> {
+/** Adds the measurements of a check to the lines of their families. What is not in the kind's table is left out, and what came twice. */
+function addMeasurements(families: Map<string, Lines>, check: Check, pairs: string, measurements: readonly Measurement[]): void {
   const known = checkKindNamed(check.kind)?.measures ?? {}
-  const lines = new Map<string, string>()
   const seen = new Set<string>()
   for (const { name, value, labels } of measurements) {
     if (seen.size >= maxMeasurements) break
@@ -127,9 +115,10 @@ function renderMeasurements(check: Check, pairs: string, measurements: readonly 
     const series = `${name}{${labels === undefined ? pairs : withLabels(check, pairs, labels)}}`
     if (seen.has(series)) continue
     seen.add(series)
-    lines.set(name, `${lines.get(name) ?? ''}${series} ${numberText(value)}\n`)
+    const lines = families.get(name) ?? createLines()
+    families.set(name, lines)
+    lines.add(`${series} ${numberText(value)}\n`)
   }
-  return lines
 }
 
 /** The check's labels and the measurement's. One that both have is the measurement's: CrateDB's severity of its own checks, for one. */

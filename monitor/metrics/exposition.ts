@@ -1,3 +1,32 @@
+/** Text that grew to many lines, encoded as it grew. */
+export type Lines = {
+  add(text: string): void
+  bytes(): Buffer
+}
+
+/** Long enough to be encoded quickly, short enough to die young: one text of megabytes would live to be moved by the collector. */
+const pieceLength = 16 * 1024
+
+/** Nothing yet. */
+export function createLines(): Lines {
+  const pieces: Buffer[] = []
+  let piece = ''
+  const encode = () => {
+    if (piece !== '') pieces.push(Buffer.from(piece))
+    piece = ''
+  }
+  return {
+    add(text) {
+      piece += text
+      if (piece.length >= pieceLength) encode()
+    },
+    bytes() {
+      encode()
+      return Buffer.concat(pieces)
+    },
+  }
+}
+
 /** A family of series. `text` is its samples, one a line, each with its line end. */
 export type Family = {
   /** With `_total` if it is a counter: so are its samples called in both formats. */
@@ -5,7 +34,7 @@ export type Family = {
   type: 'gauge' | 'counter' | 'histogram' | 'summary'
   /** One sentence. */
   help: string
-  text: string
+  text: string | Buffer
 }
 
 /** The text format 0.0.4, or OpenMetrics 1.0. */
@@ -35,14 +64,16 @@ export function formatFor(accept: string | undefined): Format {
  */
 export function page(families: readonly Family[], format: Format): Buffer {
   const isOpen = format === 'openmetrics'
-  let text = ''
-  for (const { name, type, help, text: samples } of families.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (samples === '') continue
+  const pieces: Buffer[] = []
+  for (const { name, type, help, text } of families.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (text.length === 0) continue
     const title = isOpen && type === 'counter' ? name.replace(/_total$/, '') : name
     const words = help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
-    text += `# HELP ${title} ${isOpen ? words.replaceAll('"', '\\"') : words}\n# TYPE ${title} ${type}\n${samples}`
+    pieces.push(Buffer.from(`# HELP ${title} ${isOpen ? words.replaceAll('"', '\\"') : words}\n# TYPE ${title} ${type}\n`))
+    pieces.push(typeof text === 'string' ? Buffer.from(text) : text)
   }
-  return Buffer.from(isOpen ? `${text}# EOF\n` : text)
+  if (isOpen) pieces.push(Buffer.from('# EOF\n'))
+  return Buffer.concat(pieces)
 }
 
 /** A number as both formats write it. */
@@ -96,7 +127,7 @@ export function family(type: 'gauge' | 'counter', name: string, help: string, gi
 export function familiesOf(text: string): Family[] {
   const families: Family[] = []
   let help = ''
-  let last: Family | undefined
+  let last: (Family & { text: string }) | undefined
   for (const line of text.split('\n')) {
     const [, what, name = '', words = ''] = /^# (HELP|TYPE) (\S+) ?(.*)$/.exec(line) ?? []
     if (what === 'HELP') help = words.replace(/\\(.)/g, (_, letter) => (letter === 'n' ? '\n' : letter))
