@@ -21,6 +21,7 @@ export const passwordSecretFields = {
 
 /** What `passwordSecretFields` gives, and where the password goes. */
 type Options = {
+  username?: string | undefined
   passwordSecret?: { namespace: string; name: string; key: string } | undefined
   passwordFile?: Secret | undefined
 }

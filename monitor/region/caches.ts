@@ -41,17 +41,20 @@ export type Collection = Exclude<keyof MonitorCaches, 'secrets' | 'version'>
 /** Names of the collections, in the order in which they are read. */
 export const collections: readonly Collection[] = ['hosts', 'projects', 'databases', 'pods', 'deployments', 'services', 'sparkplugNodes']
 
-/** @param components those whose Deployments and Services are followed, found by their label in all namespaces */
-export function createMonitorCaches({ components }: { components: readonly ComponentConfig[] }, given: CacheTools): MonitorCaches {
+/** What is followed. `lookMs`: how often it is looked whether a kind that is not installed has come; ten seconds when left out. */
+export type CachesSettings = { components: readonly ComponentConfig[]; lookMs?: number }
+
+/** Deployments and Services are followed of those components, found by their label in all namespaces. */
+export function createMonitorCaches({ components, lookMs }: CachesSettings, given: CacheTools): MonitorCaches {
   const tools = { ...given, inTurn: createTurns() }
   const labels = components.map(({ name, label = name }) => label)
   // A database may be called as a component is; its Services bear its name in the same label.
   const labelSelector = `${componentLabel} in (${labels.length === 0 ? 'none' : labels.join(',')}),app.kubernetes.io/part-of!=cratedb`
-  const sparkplugNodes = createOptionalCache<SparkplugNode>({ kind: sparkplugNodeKind, view: sparkplugNodeView }, tools)
+  const sparkplugNodes = createOptionalCache<SparkplugNode>({ kind: sparkplugNodeKind, view: sparkplugNodeView, lookMs }, tools)
   return {
     hosts: createCache<HostView>({ kind: kinds.Node, pageSize: 50, view: hostView }, tools),
-    projects: createOptionalCache<ProjectView>({ kind: kinds.Project, view: projectView }, tools),
-    databases: createOptionalCache<DatabaseView>({ kind: kinds.CrateDB, pageSize: 50, view: databaseView }, tools),
+    projects: createOptionalCache<ProjectView>({ kind: kinds.Project, view: projectView, lookMs }, tools),
+    databases: createOptionalCache<DatabaseView>({ kind: kinds.CrateDB, pageSize: 50, view: databaseView, lookMs }, tools),
     pods: createCache<PodView>({ kind: kinds.Pod, pageSize: 50, view: podView }, tools),
     deployments: createCache<DeploymentView>({ kind: kinds.Deployment, labelSelector, pageSize: 50, view: deploymentView }, tools),
     services: createCache<ServiceView>({ kind: kinds.Service, labelSelector, view: serviceView }, tools),

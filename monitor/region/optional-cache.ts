@@ -10,14 +10,17 @@ export type OptionalCache<T> = Cache<T> & {
 }
 
 /** How often it is looked whether the kind has come, and whether one whose watch is broken has gone, in milliseconds. */
-const lookMs = 10_000
-const pauses = { baseMs: 500, capMs: lookMs }
+const usualLookMs = 10_000
+const pauses = { baseMs: 500, capMs: 10_000 }
 
 /**
  * A watch cache that begins when its kind is served. Its `start` resolves when the collection was seen whole or the kind is known to be
  * absent. A definition that is installed later is noticed within ten seconds.
  */
-export function createOptionalCache<T extends Cached>(config: CacheConfig<T>, tools: CacheTools): OptionalCache<T> {
+export function createOptionalCache<T extends Cached>(
+  { lookMs = usualLookMs, ...config }: CacheConfig<T> & { lookMs?: number | undefined },
+  tools: CacheTools,
+): OptionalCache<T> {
   const { cluster, clock, log } = tools
   const { kind } = config
   const cache = createCache<T>(config, tools)

@@ -131,9 +131,13 @@ function hostAmounts(given: Record<string, unknown> = {}): HostAmounts {
   }
 }
 
-/** The operator's progress annotations begin so; two others of that prefix always stand there (crate-operator.md, section 6). */
+/** The operator notes its progress in annotations of this prefix that say when they were started (crate-operator.md, section 6). */
 const operatorPrefix = 'operator.cloud.crate.io/'
-const notProgress = new Set(['last', 'kopf-managed', 'rollback-upgrade'].map((name) => operatorPrefix + name))
+
+function isProgress([key, value]: [string, string]): boolean {
+  // `last` holds the whole object as it was handled, in which anything may stand.
+  return key.startsWith(operatorPrefix) && key !== `${operatorPrefix}last` && value.startsWith('{') && value.includes('"started"')
+}
 
 export function databaseView({ metadata, spec = {}, status = {} }: KubernetesObject): DatabaseView {
   const { cluster = {}, nodes = {} } = spec
@@ -154,7 +158,7 @@ export function databaseView({ metadata, spec = {}, status = {} }: KubernetesObj
     disks: suspended && !(resumed > 0) ? undefined : disksOf(groups, suspended ? resumed : undefined),
     storageClass: String(data[0]?.resources?.disk?.storageClass ?? ''),
     health: typeof status.crateDBStatus?.health === 'string' ? status.crateDBStatus.health : undefined,
-    changing: Object.keys(metadata.annotations ?? {}).some((key) => key.startsWith(operatorPrefix) && !notProgress.has(key)),
+    changing: Object.entries(metadata.annotations ?? {}).some(isProgress),
     deleting: metadata.deletionTimestamp !== undefined,
     tls: cluster.ssl !== undefined,
   }

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { describeDevices, withTables } from '../../../monitor/region/describe.ts'
+import { createRegionModel } from '../../../monitor/region/model.ts'
+import type { SparkplugMetric } from '../../../monitor/sparkplug/model.ts'
+import { sparkplugNodeView } from '../../../monitor/sparkplug/sparkplug-node.ts'
+import { createWatchedNodes } from '../../../monitor/sparkplug/watched-nodes.ts'
+import { createFakeClock } from '../../shared/fake-clock.ts'
+import {
+  cachesOn,
+  clusterInHand,
+  components,
+  crateDB,
+  deployment,
+  edgeNodeInHand,
+  node,
+  proberInHand,
+  silent,
+  sparkplugNode,
+} from './in-hand.ts'
+
+const file = new URL('../../../docs/monitoring-devices.md', import.meta.url)
+
+/** Everything that a region publishes, by device. */
+async function published(t: Parameters<typeof cachesOn>[0]): Promise<Map<string, readonly SparkplugMetric[]>> {
+  const clock = createFakeClock()
+  const world = clusterInHand([node('pier'), crateDB('project-shop', 'orders'), deployment('a', 'traefik', 'traefik')])
+  const caches = await cachesOn(t, world, clock)
+  const prober = proberInHand()
+  prober.add({ name: 'router' })
+  const births = new Map<string, readonly SparkplugMetric[]>()
+  const edgeNode = {
+    ...edgeNodeInHand(clock),
+    setNode: (metrics: readonly SparkplugMetric[]) => void births.set('node', metrics),
+    setDevice: (id: string, metrics: readonly SparkplugMetric[]) => void births.set(id.split(':')[0] as string, metrics),
+  }
+  const watched = createWatchedNodes({
+    nodes: { values: () => [sparkplugNodeView(sparkplugNode('site', 'crane'))].values(), subscribe: () => () => {} },
+    edgeNode: { ...edgeNode, attach: () => () => {} },
+    clock,
+    log: silent,
+  })
+  const model = createRegionModel({
+    caches,
+    components,
+    prober,
+    edgeNode,
+    watched,
+    facts: { version: '0', region: 'a' },
+    clock,
+    log: silent,
+  })
+  for (const part of [model, watched]) {
+    await part.start(new AbortController().signal)
+    t.after(() => part.stop(0))
+  }
+  return births
+}
+
+test('docs/monitoring-devices.md has every metric with its type, unit and meaning', async (t) => {
+  const tables = describeDevices((await published(t)).get('node') ?? [])
+  const page = readFileSync(file, 'utf8')
+  const right = withTables(page, tables)
+  if (process.env.SKERRY_REWRITE === '1') writeFileSync(file, right)
+  else assert.equal(page, right, 'rewrite it with: SKERRY_REWRITE=1 node --test test/monitor/region/describe.test.ts')
+  assert.deepEqual(
+    Object.keys(tables).filter((name) => !page.includes(`<!-- ${name} -->`)),
+    [],
+  )
+})
+
+test('nothing is published that the page does not name', async (t) => {
+  const page = readFileSync(file, 'utf8')
+  for (const [device, metrics] of await published(t))
+    for (const { name, datatype } of metrics) {
+      const row = `| \`${name.replace(/^router\//, 'CHECK/')}\` | ${datatype} |`
+      assert.ok(page.includes(row), `${device}: ${row}`)
+    }
+})
+
+test('every metric but those of single checks says what it means, and every amount its unit', async (t) => {
+  for (const [device, metrics] of await published(t))
+    for (const { name, datatype, description, unit } of metrics) {
+      if (name.startsWith('router/')) continue
+      assert.ok(description, `${device}: ${name}`)
+      if (datatype === 'UInt64' || datatype === 'Double') assert.ok(unit, `${device}: ${name}`)
+    }
+})
