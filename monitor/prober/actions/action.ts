@@ -1,4 +1,5 @@
 import type { Secret } from '../../../shared/fields.ts'
+import type { CheckStatus } from '../check.ts'
 
 /** What may be done when a check goes down. Off unless a check names it; never more often than once in `everyMs`. */
 export type Action =
@@ -15,3 +16,12 @@ export function targetOfAction(action: Action): string {
   if (action.type === 'restart-pod') return `${action.namespace}/${action.selector}`
   return typeof action.url === 'string' ? new URL(action.url).origin : '(secret address)'
 }
+
+/** `limited`: it was done so recently that it was not done again. `refused`: this monitor may not, or cannot, do such a thing. */
+export type ActionOutcome = 'done' | 'failed' | 'limited' | 'refused'
+
+/** Why an action is taken. */
+export type ActionCause = Readonly<CheckStatus>
+
+/** Takes an action, if it may be taken now. It never rejects; what came of it has been logged. */
+export type Act = (action: Action, cause: ActionCause, signal: AbortSignal) => Promise<ActionOutcome>
