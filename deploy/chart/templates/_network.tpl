@@ -1,0 +1,45 @@
+{{/* Name resolution, anywhere: NodeLocal DNSCache answers on an address that no selector matches. 5353 is OpenShift's. */}}
+{{- define "skerry.network.dns" -}}
+- ports:
+    - { protocol: UDP, port: 53 }
+    - { protocol: TCP, port: 53 }
+    - { protocol: UDP, port: 5353 }
+    - { protocol: TCP, port: 5353 }
+{{- end }}
+
+{{/* The pods of a program of this release, as a peer. Takes {root, name}. */}}
+{{- define "skerry.network.pods" -}}
+podSelector:
+  matchLabels:
+    {{- include "skerry.selector" . | nindent 4 }}
+{{- end }}
+
+{{/* Who scrapes: Prometheus in its namespaces, and the monitor. */}}
+{{- define "skerry.network.scrapers" -}}
+- {{- include "skerry.network.pods" (dict "root" . "name" "skerry-monitor") | nindent 2 }}
+{{- range .Values.prometheus.namespaces }}
+- namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ . }} } }
+{{- end }}
+{{- end }}
+
+{{/* Addresses outside of the cluster, as far as that can be told by an address. */}}
+{{- define "skerry.network.outside" -}}
+- ipBlock:
+    cidr: 0.0.0.0/0
+    except: [10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]
+- ipBlock:
+    cidr: "::/0"
+    except: ["fc00::/7", "fe80::/10"]
+{{- end }}
+
+{{/* Ports of the site's proxy, as a JSON list. */}}
+{{- define "skerry.network.proxyPorts" -}}
+{{- $ports := list }}
+{{- range list .Values.proxy.http .Values.proxy.https }}
+{{- if . }}
+{{- $port := regexFind ":[0-9]+$" (trimSuffix "/" .) | trimPrefix ":" | default (ternary "443" "80" (hasPrefix "https:" .)) }}
+{{- $ports = append $ports (int $port) }}
+{{- end }}
+{{- end }}
+{{- $ports | uniq | toJson }}
+{{- end }}

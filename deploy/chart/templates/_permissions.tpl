@@ -1,0 +1,25 @@
+{{/*
+Objects of a file, for this release. deploy/rbac and deploy/crds are the only place where they are written: what the tests hold to be
+enough, and no more, is what is installed. Takes {root, file, name, annotations, without}: `without` are names of objects to leave out.
+*/}}
+{{- define "skerry.objects" -}}
+{{- $root := .root -}}
+{{- $name := .name -}}
+{{- $annotations := .annotations | default dict -}}
+{{- $without := .without | default list -}}
+{{- range regexSplit "(?m)^---$" (.root.Files.Get .file) -1 }}
+{{- $object := fromYaml . }}
+{{- if and $object.kind (not (has $object.metadata.name $without)) }}
+{{- $metadata := $object.metadata }}
+{{- if $metadata.namespace }}{{ $_ := set $metadata "namespace" (ternary $root.Release.Namespace $metadata.namespace (eq $metadata.namespace "skerry")) }}{{ end }}
+{{- $_ := set $metadata "labels" (include "skerry.labels" (dict "root" $root "name" $name) | fromYaml) }}
+{{- if $annotations }}{{ $_ := set $metadata "annotations" (merge (dict) $annotations ($metadata.annotations | default dict)) }}{{ end }}
+{{- range $object.subjects }}{{ $_ := set . "namespace" (ternary $root.Release.Namespace .namespace (eq .namespace "skerry")) }}{{ end }}
+{{- range $object.rules }}
+{{- if has "crate-operator" (.resourceNames | default list) }}{{ $_ := set . "resourceNames" (list $root.Values.crateOperator.deployment) }}{{ end }}
+{{- end }}
+---
+{{ toYaml $object }}
+{{ end }}
+{{- end }}
+{{- end }}

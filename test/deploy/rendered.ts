@@ -1,0 +1,18 @@
+import { writeFile } from 'node:fs/promises'
+import { baseKubeVersion, baseValues, kustomizeBase } from '../../deploy/render/kustomize.ts'
+import { valuesSchema } from '../../deploy/render/values.ts'
+import { template } from './helm.ts'
+
+/** The schema of the chart's values, as its file has it. */
+export const schemaFile = { path: 'deploy/chart/values.schema.json', text: () => `${JSON.stringify(valuesSchema(), null, 1)}\n` }
+
+/** The files of the kustomize base, by their paths. */
+export async function kustomizeFiles(): Promise<Record<string, string>> {
+  const files = kustomizeBase(await template(baseValues, baseKubeVersion))
+  return Object.fromEntries(Object.entries(files).map(([name, text]) => [`deploy/kustomize/base/${name}`, text]))
+}
+
+if (import.meta.main) {
+  await writeFile(schemaFile.path, schemaFile.text())
+  for (const [path, text] of Object.entries(await kustomizeFiles())) await writeFile(path, text)
+}
