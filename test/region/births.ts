@@ -1,6 +1,7 @@
 import mqtt from 'mqtt'
 import type { Heard } from '../monitor/sparkplug/broker.ts'
 import { carriedValue, type DecodedMetric, decode, encode } from '../monitor/sparkplug/schema.ts'
+import { withoutCredentials } from './broker-url.ts'
 import type { Display } from './display.ts'
 
 /** Where an edge node is heard: as `.skerry/region.json` has it. */
@@ -134,19 +135,4 @@ export function countsOf(messages: readonly Message[]): string {
   const counts = new Map<string, number>()
   for (const { verb } of messages) counts.set(verb, (counts.get(verb) ?? 0) + 1)
   return [...counts].map(([verb, count]) => `${count} ${verb}`).join(', ')
-}
-
-/** What is wrong with the address of a broker, in words; undefined when it can be used. */
-export function brokerFault(url: string): string | undefined {
-  if (!URL.canParse(url)) return `${JSON.stringify(url)} is no URL, such as mqtt://broker.example.com:1883`
-  const { protocol, hostname } = new URL(url)
-  if (!['mqtt:', 'mqtts:', 'ws:', 'wss:'].includes(protocol))
-    return `${withoutCredentials(url)} is none of mqtt://, mqtts://, ws:// and wss://`
-  return hostname === '' ? 'names no host' : undefined
-}
-
-/** A broker's address as it may be shown. */
-export function withoutCredentials(url: string): string {
-  const { protocol, host } = new URL(url)
-  return `${protocol}//${host}`
 }

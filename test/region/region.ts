@@ -9,6 +9,7 @@ import { connectTo, install, installObject } from '../cluster/connected.ts'
 import { definitions } from '../cluster/definitions.ts'
 import type { TestCluster } from '../cluster/index.ts'
 import { type AgentProcess, startAgentProcess } from './agent-process.ts'
+import { partsOf } from './broker-url.ts'
 import { type MonitorProcess, startMonitorProcess } from './monitor-process.ts'
 import type { ProgramOptions, RunningProgram } from './program.ts'
 
@@ -155,16 +156,6 @@ function tokens({ cloud, reader }: { cloud: string; reader: string }) {
     },
     { name: 'reader', sha256: sha256(reader), scopes: ['region:read'] },
   ]
-}
-
-/** The monitor takes credentials beside the URL, not in it. */
-function partsOf(given: string): { url: string; username?: string; password?: string } {
-  const url = new URL(given)
-  const { username, password } = url
-  if (username === '') return { url: given }
-  url.username = ''
-  url.password = ''
-  return { url: url.href, username: decodeURIComponent(username), password: decodeURIComponent(password) }
 }
 
 function merged(...layers: Sections[]): Sections {

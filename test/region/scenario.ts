@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Births, Message } from './births.ts'
 import type { Answer, Client } from './client.ts'
 import type { Display } from './display.ts'
 
@@ -19,8 +20,11 @@ export function database(storageClass: string) {
   }
 }
 
-/** The main job as a cloud asks for it: a project, a database in it, one change, one refusal. @throws Error when a step goes wrong */
-export async function runScenario(client: Client, display: Display): Promise<void> {
+/**
+ * The main job as a cloud asks for it: a project, a database in it, which is then born over MQTT, one change, one refusal.
+ * @throws Error when a step goes wrong
+ */
+export async function runScenario(client: Client, births: Births, display: Display): Promise<void> {
   const region = await expectStatus(client.call('GET', '/v1/region'), 200)
   display.line(`Region ${region.body.id}: Kubernetes ${region.body.kubernetes?.version}, ${region.body.hosts.length} hosts`)
 
@@ -30,12 +34,18 @@ export async function runScenario(client: Client, display: Display): Promise<voi
   const plan = await expectStatus(client.call('PUT', `${path}?dryRun=true`, { body: wanted }), 200)
   display.line(`A dry run shows the plan first: ${plan.body.steps.map((step: { name: string }) => step.name).join(', ')}`)
   await carryOut(client, display, 'a database is put', 'PUT', path, wanted)
+  await births.heard(isBirthOf('tidal-gauge'), 'The birth of the database tidal-gauge')
   await carryOut(client, display, 'it is scaled to 3 nodes', 'PATCH', path, { nodes: { count: 3 } })
   const refused = await expectStatus(client.call('PATCH', path, { body: { nodes: { disk: { size: '8Gi' } } } }), 422)
   display.line(`A disk that shrinks is refused: ${refused.body.faults?.[0]?.message ?? refused.body.detail}`)
 
   const { body } = await expectStatus(client.call('GET', path), 200)
   display.line(`Database ${body.id}: ${body.status.phase}, version ${body.version}, ${body.nodes.count} nodes`)
+}
+
+/** The birth of the device that a database of that name is. */
+export function isBirthOf(name: string): (message: Message) => boolean {
+  return ({ verb, device }) => verb === 'DBIRTH' && device !== undefined && device.startsWith('database:') && device.endsWith(name)
 }
 
 /** Sends a request that is accepted, and shows each step of its operation until it has ended. */

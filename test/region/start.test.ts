@@ -1,31 +1,114 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
+import { noMosquitto, startMosquitto } from '../monitor/sparkplug/mosquitto.ts'
+import { bdSeqOf, followBirths } from './births.ts'
+import { type Place, type RunningRegion, waysToGoOn } from './place.ts'
+import { isBirthOf } from './scenario.ts'
+
+function spawnStart(options: string[]): ChildProcess {
+  return spawn(process.execPath, ['test/region/main.ts', ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
+}
 
 async function start(...options: string[]): Promise<{ code: number; out: string; err: string }> {
-  const child = spawn(process.execPath, ['test/region/main.ts', ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
+  const child = spawnStart(options)
+  const [out, err, [code]] = await Promise.all([
+    text(child.stdout as NodeJS.ReadableStream),
+    text(child.stderr as NodeJS.ReadableStream),
+    once(child, 'exit'),
+  ])
   return { code, out, err }
 }
 
-test('npm start -- --once shows a project and a database become real, and exits 0', async () => {
-  const plane = process.env.SKERRY_CLUSTER === 'real' ? ['--real'] : []
-  const { code, out, err } = await start('--once', '--log', '.skerry/test-agent.log', ...plane)
-  assert.equal(code, 0, `${out}\n${err}`)
+/** On the real tier everything is real: the control plane, and a broker that is there already. */
+async function realPeers(t: TestContext): Promise<string[]> {
+  if (process.env.SKERRY_CLUSTER !== 'real') return []
+  assert.equal(noMosquitto, false)
+  const { url } = await startMosquitto(t)
+  return ['--real', '--mqtt', url]
+}
+
+test('npm start -- --once shows a project and a database become real and be born, another program follows, and it exits 0', async (t) => {
+  const child = spawnStart([
+    '--once',
+    '--log',
+    '.skerry/test-agent.log',
+    '--monitor-log',
+    '.skerry/test-monitor.log',
+    ...(await realPeers(t)),
+  ])
+  const exited = once(child, 'exit')
+  // It has programs of its own to end.
+  t.after(async () => {
+    if (child.exitCode === null && child.kill('SIGTERM')) await exited
+  })
+  const said: string[] = []
+  const errors = text(child.stderr as NodeJS.ReadableStream)
+  const scenarioBegun = Promise.withResolvers<void>()
+  createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+    said.push(line)
+    if (line.startsWith('→ a project is put')) scenarioBegun.resolve()
+  })
+  await Promise.race([scenarioBegun.promise, exited])
+  assert.equal(child.exitCode, null, `${said.join('\n')}\n${child.exitCode === null ? '' : await errors}`)
+
+  // It knows nothing but the file.
+  const place: Place = JSON.parse(await readFile('.skerry/region.json', 'utf8'))
+  const births = await followBirths(place.mqtt)
+  t.after(() => births.close())
+  await births.askForRebirth()
+  assert.equal(bdSeqOf(await births.heard(({ verb }) => verb === 'NBIRTH', 'the NBIRTH')), 0)
+  await births.heard(isBirthOf('tidal-gauge'), 'the birth of the database')
+  const metrics = await (await fetch(`${place.monitor.url}/metrics`)).text()
+  const up = metrics.split('\n').filter((line) => line.startsWith('skerry_check_up'))
+  assert.match(up.join('\n'), /^skerry_check_up\{check="agent",.*\} [01]$/m)
+
+  const [code] = await exited
+  const out = said.join('\n')
+  assert.equal(code, 0, `${out}\n${await errors}`)
+  assert.equal(bdSeqOf(await births.heard(({ verb }) => verb === 'NDEATH', 'the NDEATH', { withinMs: 1_000 })), 0)
   assert.match(out, /✔ op-0000000001 Succeeded/)
   assert.match(out, /✔ op-0000000003 Succeeded/)
   assert.match(out, /A disk that shrinks is refused/)
   assert.match(out, /harbour +Harbour authority +True/)
   assert.match(out, /tidal-gauge +tidal-gauge +5\.10\.1 +3 .*GREEN/)
+  assert.match(out, /◂ NBIRTH skerry\/harbour-1 · \d+ metrics · bdSeq 0/)
+  assert.match(out, /◂ DBIRTH skerry\/harbour-1\/host:node-1 · \d+ metrics/)
+  assert.match(out, /◂ DBIRTH skerry\/harbour-1\/database:\S*tidal-gauge · \d+ metrics/)
+  assert.match(out, /◂ DDATA +skerry\/harbour-1\/\S+ · \S+/)
+  for (const check of ['agent', 'agent-health', 'broker', 'kubernetes', 'database/harbour/tidal-gauge'])
+    assert.match(out, new RegExp(`^skerry_check_up\\{check="${check}".*\\} 1$`, 'm'))
+  assert.match(out, /^Heard over MQTT so far: .*\d+ NBIRTH/m)
 })
 
-test('npm start says what it can do, and what it cannot read', async () => {
-  assert.match((await start('--help')).out, /--kubeconfig FILE/)
-  const wrong = await start('--kubeconfig', '/nowhere', '--once')
+test('the lines to go on with ask what runs, and show no password', () => {
+  const lines = waysToGoOn({
+    agent: { url: 'https://127.0.0.1:8443', adminUrl: 'http://127.0.0.1:9808' },
+    monitor: { url: 'http://127.0.0.1:9809' },
+    mqtt: { url: 'mqtts://ships:secret@broker.example.com', group: 'skerry', node: 'harbour-1' },
+  } as RunningRegion)
+  assert.match(lines, /^ {2}curl http:\/\/127\.0\.0\.1:9809\/metrics$/m)
+  assert.match(lines, /^ {2}mosquitto_sub -h broker\.example\.com -p 8883 --tls-use-os-certs -u ships -P … -t 'spBv1\.0\/skerry\/#'/m)
+  assert.doesNotMatch(lines, /secret/)
+})
+
+test('npm start says what it can do, and what it cannot read or use', async () => {
+  const [help, wrong, unknown, noBroker] = await Promise.all([
+    start('--help'),
+    start('--kubeconfig', '/nowhere', '--once'),
+    start('--unknown'),
+    start('--mqtt', 'http://user:secret@127.0.0.1', '--once'),
+  ])
+  assert.match(help.out, /--kubeconfig FILE/)
+  assert.match(help.out, /--mqtt URL/)
   assert.equal(wrong.code, 1)
   assert.match(wrong.err, /\/nowhere/)
   assert.doesNotMatch(wrong.err, /at .*\.ts:/)
-  assert.equal((await start('--unknown')).code, 1)
+  assert.equal(unknown.code, 1)
+  assert.equal(noBroker.code, 1)
+  assert.match(noBroker.err, /^--mqtt http:\/\/127\.0\.0\.1 is none of mqtt:/)
 })

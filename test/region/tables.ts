@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Display } from './display.ts'
@@ -19,4 +20,31 @@ export async function showObjects(admin: Cluster, display: Display): Promise<voi
         .trimEnd()
     display.line(`\n$ kubectl get ${kind.plural} -A\n${[head, ...rows].map(text).join('\n')}`)
   }
+}
+
+const checksWithinMs = 10_000
+
+/** Prints a line of metrics for each health check, once all are up: what was just made is not. What is not up after 10 s is shown as it is. */
+export async function showChecks(monitorUrl: string, display: Display): Promise<void> {
+  const deadline = performance.now() + checksWithinMs
+  for (;;) {
+    const lines = (await scrape(monitorUrl)).split('\n')
+    const isWaiting = lines.some((line) => /^skerry_check_state\{.*state="(unknown|down)".*\} 1$/.test(line))
+    if (isWaiting && performance.now() < deadline) {
+      display.live('  waiting until all checks are up')
+      await sleep(200)
+      continue
+    }
+    display.line(
+      `\n$ curl ${monitorUrl}/metrics | grep ^skerry_check_up\n${lines.filter((line) => line.startsWith('skerry_check_up{')).join('\n')}`,
+    )
+    return
+  }
+}
+
+async function scrape(monitorUrl: string): Promise<string> {
+  const response = await fetch(`${monitorUrl}/metrics`, { signal: AbortSignal.timeout(5_000) })
+  const text = await response.text()
+  if (!response.ok) throw new Error(`${monitorUrl}/metrics: status ${response.status}: ${text}`)
+  return text
 }

@@ -1,0 +1,75 @@
+import { rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { AgentProcess } from './agent-process.ts'
+import type { EdgeNodeAddress } from './births.ts'
+import type { MonitorProcess } from './monitor-process.ts'
+import type { Region } from './region.ts'
+
+/** A region that runs, and where all of it is. */
+export type RunningRegion = { region: Region; agent: AgentProcess; monitor: MonitorProcess; mqtt: EdgeNodeAddress }
+
+/** What `.skerry/region.json` says, so that other programs can find the region. */
+export type Place = {
+  /** `ca` is PEM; the token has every scope. */
+  agent: { url: string; ca: string; token: string }
+  admin: { url: string }
+  /** With its credentials, if it needs any. */
+  mqtt: EdgeNodeAddress
+  monitor: { url: string }
+  /** Path of a kubeconfig of the cluster's administrator. */
+  kubeconfig: string
+}
+
+/** The folder of `npm start` in the working directory. */
+export const folder = '.skerry'
+
+const files = {
+  region: `${folder}/region.json`,
+  ca: `${folder}/ca.pem`,
+  token: `${folder}/token`,
+  kubeconfig: `${folder}/kubeconfig`,
+}
+
+/** Writes where everything is. It holds secrets, so nobody else may read it. */
+export async function writePlace({ region, agent, monitor, mqtt }: RunningRegion): Promise<void> {
+  await writeFile(files.ca, region.ca)
+  await writeFile(files.kubeconfig, region.cluster.kubeconfig(), { mode: 0o600 })
+  await writeFile(files.token, region.token, { mode: 0o600 })
+  const place: Place = {
+    agent: { url: agent.url, ca: region.ca, token: region.token },
+    admin: { url: agent.adminUrl },
+    mqtt,
+    monitor: { url: monitor.url },
+    kubeconfig: path.resolve(files.kubeconfig),
+  }
+  await writeFile(files.region, `${JSON.stringify(place, null, 2)}\n`, { mode: 0o600 })
+}
+
+/** All of it is worthless once the region has ended. */
+export async function removePlace(): Promise<void> {
+  await Promise.all(Object.values(files).map((file) => rm(file, { force: true })))
+}
+
+/** Ready-made lines for people. */
+export function waysToGoOn({ agent: { url, adminUrl }, monitor, mqtt }: RunningRegion): string {
+  const curl = `curl --cacert ${files.ca} -H "Authorization: Bearer $(cat ${files.token})"`
+  return `
+Go on with
+  ${curl} ${url}/v1/projects/harbour/databases/tidal-gauge
+  ${curl} -X POST ${url}/v1/projects/harbour/databases/tidal-gauge/actions/restart -H 'content-type: application/json' -d '{}'
+  ${curl} -N ${url}/v1/events
+  curl ${adminUrl}/metrics
+  curl ${monitor.url}/metrics
+  npx node test/region/watch-births.ts
+  ${mosquittoSub(mqtt)}
+  kubectl --kubeconfig ${files.kubeconfig} get projects,operations,cratedbs -A
+The API is described at ${url}/docs. Ctrl-C ends it all.`
+}
+
+/** Its payloads are protobuf, so it shows topics and lengths. */
+function mosquittoSub({ url, group }: EdgeNodeAddress): string {
+  const { protocol, hostname, port, username } = new URL(url)
+  const tls = protocol === 'mqtts:' ? ' --tls-use-os-certs' : ''
+  const user = username === '' ? '' : ` -u ${decodeURIComponent(username)} -P …`
+  return `mosquitto_sub -h ${hostname} -p ${port || (tls ? 8883 : 1883)}${tls}${user} -t 'spBv1.0/${group}/#' -F '%t %l bytes'`
+}
