@@ -1,0 +1,79 @@
+import type { Clock } from '../../../shared/clock.ts'
+import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import type { Log } from '../../../shared/log.ts'
+import { shorten } from '../../checks/wording.ts'
+import { type Act, type Action, type ActionCause, targetOfAction } from './action.ts'
+import { restartPods } from './restart-pod.ts'
+import { restartUnit } from './restart-unit.ts'
+import { callWebhook } from './webhook.ts'
+
+/** What actions need. */
+export type ActionNeeds = {
+  clock: Clock
+  log: Log
+  /** For restart-pod; refused without. */
+  cluster?: Pick<Cluster, 'request'> | undefined
+  /** Whether this replica acts: of several that see the same, one does. True when left out. */
+  isLeader?: (() => boolean) | undefined
+  /** The command that restarts units; a test gives its own. */
+  systemctl?: string | undefined
+}
+
+/** Someone waits for the last try no longer than this. */
+const timeoutMs = 60_000
+
+/**
+ * Takes actions: each of a check at most once in its `everyMs`, whatever came of it. Every one is audited by one line with `audit: true`
+ * that says what was done, why and with what outcome; one that is held back by its limit or by another leader is not.
+ */
+export function createActions({ clock, log, cluster, isLeader = () => true, systemctl = 'systemctl' }: ActionNeeds): Act {
+  const audit = log.child({ audit: true })
+  const takenAt = new Map<string, number>()
+
+  async function perform(action: Action, cause: ActionCause, signal: AbortSignal): Promise<string> {
+    switch (action.type) {
+      case 'webhook':
+        return callWebhook(action, cause, { signal, now: clock.now() })
+      case 'restart-pod':
+        return restartPods(action, { cluster, signal })
+      case 'restart-unit':
+        return restartUnit(action, { systemctl, signal })
+    }
+  }
+
+  return async (action, cause, signal) => {
+    if (!isLeader()) return 'refused'
+    const target = targetOfAction(action)
+    const key = JSON.stringify([cause.check.name, action.type, target])
+    const now = clock.monotonic()
+    const before = takenAt.get(key)
+    if (before !== undefined && now - before < action.everyMs) return 'limited'
+    forgetOld(takenAt, now)
+    takenAt.set(key, now)
+    const { check, state, reason, detail } = cause
+    const fields = { action: action.type, target, check: check.name, state, reason, detail }
+    const tooLate = new AbortController()
+    const over = new AbortController()
+    clock.sleep(timeoutMs, over.signal).then(
+      () => tooLate.abort(new DOMException('no end in time', 'TimeoutError')),
+      () => {},
+    )
+    try {
+      const did = await perform(action, cause, AbortSignal.any([signal, tooLate.signal]))
+      audit.warn({ ...fields, outcome: 'done', did }, 'action taken')
+      return 'done'
+    } catch (error) {
+      audit.error({ ...fields, outcome: 'failed', why: shorten((error as Error).message) }, 'action failed')
+      return 'failed'
+    } finally {
+      over.abort()
+    }
+  }
+}
+
+/** Longer than any limit may be. */
+const longestLimitMs = 7 * 86_400_000
+
+function forgetOld(takenAt: Map<string, number>, now: number): void {
+  for (const [key, at] of takenAt) if (now - at > longestLimitMs) takenAt.delete(key)
+}

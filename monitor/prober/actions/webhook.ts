@@ -1,0 +1,66 @@
+import { exchange } from '../../checks/http-exchange.ts'
+import { reasons } from '../../checks/reasons.ts'
+import type { Action, ActionCause } from './action.ts'
+
+/** What a webhook is sent. Times are RFC 3339. */
+export type WebhookBody = {
+  check: string
+  kind: string
+  target: string
+  severity: string
+  labels: Readonly<Record<string, string>>
+  state: string
+  since: string
+  reason: string | undefined
+  detail: string
+  /** What the reason means, and where to look. */
+  hint: string | undefined
+  consecutiveFailures: number
+  sentAt: string
+}
+
+const timeoutMs = 10_000
+
+/**
+ * POSTs the status as JSON. Redirects are not followed: whoever answers must not choose where it goes.
+ * @returns what was done, in words @throws Error without the address, which may be secret
+ */
+export async function callWebhook(
+  { url, headers = {} }: Extract<Action, { type: 'webhook' }>,
+  cause: ActionCause,
+  { signal, now }: { signal: AbortSignal; now: number },
+): Promise<string> {
+  const text = (typeof url === 'string' ? url : url.reveal()).trim()
+  if (!URL.canParse(text) || !/^https?:/.test(text)) throw new Error('the address is not an http or https URL')
+  const secretHeaders = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.reveal()]))
+  const answer = await exchange({
+    url: new URL(text),
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...secretHeaders },
+    body: JSON.stringify(bodyOf(cause, now)),
+    maxBytes: 16 * 1024,
+    cut: true,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+  })
+  if (answer.status >= 200 && answer.status <= 299) return `status ${answer.status}`
+  const redirect = answer.status >= 300 && answer.status <= 399 ? ', and redirects are not followed' : ''
+  throw new Error(`it answered status ${answer.status}${redirect}`)
+}
+
+function bodyOf({ check, state, since, reason, detail, consecutiveFailures }: ActionCause, now: number): WebhookBody {
+  const hint = reason === undefined || reason === 'dependency' ? undefined : reasons[reason]
+  return {
+    check: check.name,
+    kind: check.kind,
+    target: check.target,
+    severity: check.severity,
+    labels: check.labels,
+    state,
+    since: new Date(since).toISOString(),
+    reason,
+    detail,
+    hint,
+    consecutiveFailures,
+    sentAt: new Date(now).toISOString(),
+  }
+}
