@@ -123,7 +123,7 @@ export function family(type: 'gauge' | 'counter', name: string, help: string, gi
   return { name, type, help, text }
 }
 
-/** The families of a page in the text format 0.0.4, as prom-client writes it: headers before samples, empty lines between. */
+/** The families of a page in the text format 0.0.4, as prom-client writes it: headers before samples, empty lines between, and `Nan`. */
 export function familiesOf(text: string): Family[] {
   const families: Family[] = []
   let help = ''
@@ -134,7 +134,7 @@ export function familiesOf(text: string): Family[] {
     else if (what === 'TYPE') {
       last = { name, type: words as Family['type'], help, text: '' }
       families.push(last)
-    } else if (line !== '' && last !== undefined) last.text += `${line.replace(/le="(\d+)"/, 'le="$1.0"')}\n`
+    } else if (line !== '' && last !== undefined) last.text += `${line.replace(/le="(\d+)"/, 'le="$1.0"').replace(/ Nan$/, ' NaN')}\n`
   }
   return families
 }

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { Prober } from '../prober/check.ts'
-import { type Family, familiesOf, family } from './exposition.ts'
+import { type Family, familiesOf, family, type Sample } from './exposition.ts'
 
 /** How the last reload of the configuration of checks went; `at` is a Unix time in milliseconds. */
 export type Reload = { ok: boolean; at: number }
@@ -24,14 +24,22 @@ export function createMonitorFamilies({ version, prober, isLeader, reload }: Mon
   for (const name of misnamed) registry.removeSingleMetric(name)
 
   return async () => {
-    const { runs, running, waiting, startDelay, actions } = prober.numbers
+    const { runs, byState, running, waiting, startDelay, actions, skipped, abandoned } = prober.numbers
     const reloaded = reload?.()
-    const actionSamples = Object.entries(actions).map(([outcome, count]) => [{ outcome }, count] as const)
+    const actionSamples = Object.entries(actions).map(([outcome, count]): Sample => [{ outcome }, count])
+    const runSamples = byState && Object.entries(byState).map(([state, count]): Sample => [{ state }, count])
     return [
       ...familiesOf(await registry.metrics()),
       family('gauge', 'skerry_monitor_build_info', 'Always 1; the version that runs.', [[{ version, node: process.version }, 1]]),
       family('gauge', 'skerry_monitor_leader', '1 while this replica is the one that publishes and acts.', isLeader() ? 1 : 0),
-      family('counter', 'skerry_monitor_check_runs_total', 'Runs of checks that ended.', runs),
+      family('counter', 'skerry_monitor_check_runs_total', 'Runs of checks that ended, by what they saw.', runSamples ?? runs),
+      family(
+        'counter',
+        'skerry_monitor_check_runs_skipped_total',
+        'Runs that fell out: the one before, or the monitor, took too long.',
+        skipped,
+      ),
+      family('gauge', 'skerry_monitor_check_runs_abandoned', 'Runs that did not end though they were told to.', abandoned),
       family('gauge', 'skerry_monitor_checks_running', 'Runs of checks under way.', running),
       family('gauge', 'skerry_monitor_checks_waiting', 'Checks that are due and wait for a place to run.', waiting),
       family('gauge', 'skerry_monitor_check_start_delay_seconds', 'How late the last run began.', startDelay),
@@ -41,12 +49,7 @@ export function createMonitorFamilies({ version, prober, isLeader, reload }: Mon
         '1 while the results of checks are not to be believed: they are late, or do not end.',
         prober.stall() === undefined ? 0 : 1,
       ),
-      family(
-        'counter',
-        'skerry_monitor_actions_total',
-        'What became of the actions of checks.',
-        actionSamples.map(([labels, value]) => [labels, value]),
-      ),
+      family('counter', 'skerry_monitor_actions_total', 'Actions of checks, by what became of them.', actionSamples),
       family(
         'gauge',
         'skerry_monitor_reload_successful',

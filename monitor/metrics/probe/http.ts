@@ -32,6 +32,7 @@ export function beginHttp(told: ProbeSeries): void {
 /** Sends the request of a module and says whether the answer is as it should be. */
 export async function probeHttp(config: HttpProbe, target: HttpTarget, told: ProbeSeries): Promise<boolean> {
   const tell = (name: keyof typeof series, value: number) => told.set(name, series[name], value)
+  tellPhase(told, 'resolve', target.first.ms / 1000)
   const { answer, url, redirects, phases } = await follow(config, target, (count) => tell('probe_http_redirects', count))
   const length = answer.headers['content-length']
   tell('probe_http_redirects', redirects)
