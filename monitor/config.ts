@@ -28,6 +28,7 @@ const clusterSection = z.strictObject({
 
 const checksSection = z.strictObject({
   file: z.string().optional().describe('YAML file with the checks, read again when it changes and on SIGHUP'),
+  parallelism: z.int().min(1).max(1000).default(64).describe('Checks that run at the same time, at most'),
 })
 
 const leaseSection = z.strictObject({

@@ -60,14 +60,15 @@ export type RequestObserver = (method: string, status: number, seconds: number) 
  * Connects to a cluster. Nothing is sent yet.
  * @throws Error that says which file or variable is missing
  */
-export async function connectCluster(
-  config: ClusterConfig,
-  { clock, observe = () => {} }: { clock: Clock; observe?: RequestObserver },
-): Promise<Cluster> {
-  return clusterAt(await credentialsOf(config, clock), clock, observe)
+export async function connectCluster(config: ClusterConfig, tools: { clock: Clock; observe?: RequestObserver }): Promise<Cluster> {
+  return clusterAt(await credentialsOf(config, tools.clock), tools)
 }
 
-async function credentialsOf(config: ClusterConfig, clock: Clock): Promise<Credentials> {
+/**
+ * The credentials for a cluster; whoever needs them besides a connection makes that with `clusterAt`.
+ * @throws Error that says which file or variable is missing
+ */
+export async function credentialsOf(config: ClusterConfig, clock: Clock): Promise<Credentials> {
   if (config.kubeconfig !== undefined) return kubeconfigCredentials(config.kubeconfig)
   if (config.serviceHost === undefined)
     throw new Error('not in a cluster (KUBERNETES_SERVICE_HOST is not set): name a kubeconfig with cluster.kubeconfig')
@@ -76,7 +77,8 @@ async function credentialsOf(config: ClusterConfig, clock: Clock): Promise<Crede
   return serviceAccountCredentials(config.serviceAccountDir, server, clock)
 }
 
-function clusterAt(credentials: Credentials, clock: Clock, observe: RequestObserver): Cluster {
+/** A connection with these credentials. Nothing is sent yet. */
+export function clusterAt(credentials: Credentials, { clock, observe = () => {} }: { clock: Clock; observe?: RequestObserver }): Cluster {
   // Watches hold one connection each for minutes, so there must be room for the others beside them.
   const agent = new Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 16, scheduling: 'lifo' })
   const { server } = credentials

@@ -1,0 +1,104 @@
+import { hostname } from 'node:os'
+import { parseArgs } from 'node:util'
+import { systemClock } from '../../shared/clock.ts'
+import { maxConfigBytes, parseConfigFile, readText, systemFiles } from '../../shared/config/file.ts'
+import { loadConfig } from '../../shared/config.ts'
+import { createLog } from '../../shared/log.ts'
+import { version } from '../../shared/version.ts'
+import type { CheckContext } from '../checks/kind.ts'
+import { mayBeDiscovered } from '../checks-in-force.ts'
+import { accessCluster } from '../cluster-access.ts'
+import { type MonitorConfig, monitorConfig, placementOf } from '../config.ts'
+import type { Check } from '../prober/check.ts'
+import { createChecksFile } from '../prober/reload.ts'
+import { createMonitorCaches, followRegion } from '../region/caches.ts'
+import { createDiscovery, mergeChecks } from '../region/discovery.ts'
+import { type Surroundings, UsageError } from './index.ts'
+
+/** The checks that a configuration comes to, and what they may use. */
+export type LoadedChecks = { checks: Check[]; context: Omit<CheckContext, 'signal'>; parallelism: number }
+
+/** The arguments of a command that takes a configuration. @throws UsageError */
+export function readArguments<O extends Record<string, { type: 'boolean'; default: boolean }>>(argv: readonly string[], more: O) {
+  try {
+    const options = { config: { type: 'string', short: 'c' }, help: { type: 'boolean', short: 'h', default: false }, ...more } as const
+    return parseArgs({ args: [...argv], options }).values
+  } catch (error) {
+    throw new UsageError((error as Error).message.split('. ')[0] ?? '')
+  }
+}
+
+/**
+ * Reads the monitor's configuration, the checks file that it names, and the checks found in its cluster. FILE may be the checks file
+ * itself: one whose `checks` is a list.
+ * @throws UsageError with everything that is wrong, one a line
+ */
+export async function loadChecks(given: string | undefined, surroundings: Surroundings): Promise<LoadedChecks> {
+  const { program, env } = surroundings
+  const file = given ?? (env[`${prefixOf(program)}_CONFIG`] || undefined)
+  const isChecksFile = file !== undefined && holdsChecks(file)
+  const config = readConfig(isChecksFile ? undefined : file, surroundings)
+  const host = {
+    name: hostname(),
+    serviceHost: env.KUBERNETES_SERVICE_HOST,
+    servicePort: env.KUBERNETES_SERVICE_PORT,
+    stateDirectory: undefined,
+  }
+  const access = placementOf(config, host).hasCluster ? await accessCluster({ ...config.cluster, ...host }, systemClock) : undefined
+  const signal = new AbortController().signal
+  const tools = { clock: systemClock, log: createLog({ level: 'fatal', name: program }) }
+  const path = isChecksFile ? file : config.checks.file
+  const followed = createChecksFile(
+    { path, namespace: config.cluster.namespace, isDiscovered: access && mayBeDiscovered },
+    { cluster: access?.cluster, ...tools },
+  )
+  try {
+    await followed.start(signal)
+  } catch (error) {
+    access?.cluster.close()
+    throw new UsageError((error as Error).message)
+  }
+  const configured = followed.checks()
+  await followed.stop(0)
+  const found = access ? await discover(config, { cluster: access.cluster, ...tools }, signal) : []
+  access?.cluster.close()
+  const checks = mergeChecks(configured, found).filter(({ kind }) => kind !== 'sparkplug-node')
+  return { checks, context: access ? { apiServer: access.apiServer } : {}, parallelism: config.checks.parallelism }
+}
+
+function holdsChecks(file: string): boolean {
+  try {
+    const parsed = parseConfigFile(readText(systemFiles, file, maxConfigBytes))
+    return !Array.isArray(parsed) && Array.isArray((parsed.value as { checks?: unknown } | null)?.checks)
+  } catch {
+    return false // what is wrong with it is told by whoever reads it next
+  }
+}
+
+function readConfig(file: string | undefined, { program, env }: Surroundings): MonitorConfig {
+  const argv = file === undefined ? [] : ['--config', file]
+  const loaded = loadConfig(monitorConfig, { program, version, argv, env: { ...env, [`${prefixOf(program)}_CONFIG`]: undefined } })
+  if (loaded.kind === 'exit') throw new UsageError(loaded.output.trimEnd())
+  return loaded.config
+}
+
+function prefixOf(program: string): string {
+  return program.toUpperCase().replaceAll('-', '_')
+}
+
+/** What is found within a few seconds; a cluster that does not answer has a check of its own, which says so. */
+async function discover(
+  { components, discovery }: MonitorConfig,
+  tools: Parameters<typeof followRegion>[1],
+  signal: AbortSignal,
+): Promise<readonly Check[]> {
+  const caches = createMonitorCaches({ components }, tools)
+  const following = followRegion(caches, tools)
+  const found = createDiscovery({ discovery, components }, { caches, ...tools })
+  await following.start(signal)
+  await found.start(signal)
+  const checks = found.checks()
+  await found.stop(0)
+  await following.stop(0)
+  return checks
+}

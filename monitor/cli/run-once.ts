@@ -1,0 +1,96 @@
+import { checkKindNamed } from '../checks/index.ts'
+import type { CheckContext, CheckResult } from '../checks/kind.ts'
+import { resultOfError } from '../checks/reasons.ts'
+import type { Check, CheckStatus } from '../prober/check.ts'
+import { newDurations, overdueResult, recordDuration } from '../prober/run.ts'
+
+/** What one run saw, and how long it took, in seconds. */
+export type Outcome = { result: CheckResult; seconds: number }
+
+/** How long a run may take to end after it was told to, in milliseconds. */
+const graceMs = 500
+
+/** Runs a check of a kind once, as the prober does: a throw is down, and so is what does not end in time. */
+export async function runOnce(
+  { kind: name, options, timeoutMs }: Pick<Check, 'kind' | 'options' | 'timeoutMs'>,
+  context: Omit<CheckContext, 'signal'>,
+): Promise<Outcome> {
+  const kind = checkKindNamed(name)
+  if (kind === undefined) throw new TypeError(`${name} is no kind of check`)
+  const started = performance.now()
+  const controller = new AbortController()
+  const timeUp = Promise.withResolvers<CheckResult>()
+  const timers = [
+    setTimeout(() => controller.abort(new DOMException('time is up', 'TimeoutError')), timeoutMs),
+    setTimeout(() => timeUp.resolve(overdueResult(timeoutMs)), timeoutMs + graceMs),
+  ]
+  const work = (async () => kind.check(options as never, { ...context, signal: controller.signal }))().catch(resultOfError)
+  const result = await Promise.race([work, timeUp.promise])
+  for (const timer of timers) clearTimeout(timer)
+  return { result, seconds: (performance.now() - started) / 1000 }
+}
+
+/**
+ * Runs every check once, and again as often as its retries say, at most `parallelism` at a time. What depends on a check that is down is
+ * not run, and unknown. Resolves with how they are, in the order given.
+ */
+export async function runAllOnce(
+  checks: readonly Check[],
+  context: Omit<CheckContext, 'signal'>,
+  { parallelism = 32, now = Date.now }: { parallelism?: number; now?: () => number } = {},
+): Promise<CheckStatus[]> {
+  const statuses = new Map<string, Promise<CheckStatus>>()
+  const byName = new Map(checks.map((check) => [check.name, check]))
+  const inSlot = createGate(parallelism)
+
+  /** Dependencies have no circles: the file was refused if they had. */
+  function statusOf(check: Check): Promise<CheckStatus> {
+    const known = statuses.get(check.name)
+    if (known !== undefined) return known
+    const found = look(check)
+    statuses.set(check.name, found)
+    return found
+  }
+
+  async function look(check: Check): Promise<CheckStatus> {
+    const status = newStatus(check, now())
+    for (const name of check.dependsOn) {
+      const above = byName.get(name)
+      const state = above && (await statusOf(above))
+      if (state === undefined || (state.state !== 'down' && state.reason !== 'dependency')) continue
+      return Object.assign(status, { reason: 'dependency', detail: `${name} is not up.` })
+    }
+    for (let tries = 0; ; tries++) {
+      const { result, seconds } = await inSlot(() => runOnce(check, context))
+      const { state, reason, detail, measurements = [] } = result
+      recordDuration(status.durations, seconds)
+      Object.assign(status, { state, reason, detail, measurements, since: now(), finishedAt: now(), lastDuration: seconds })
+      if (state !== 'down') return Object.assign(status, { consecutiveFailures: 0, lastSuccessAt: now() })
+      status.consecutiveFailures++
+      if (tries >= check.retries) return status
+      await new Promise((resolve) => setTimeout(resolve, check.retryDelayMs))
+    }
+  }
+  return Promise.all(checks.map(statusOf))
+}
+
+function newStatus(check: Check, since: number): CheckStatus {
+  return { check, state: 'unknown', since, detail: '', measurements: [], consecutiveFailures: 0, durations: newDurations() }
+}
+
+/** Lets so many in at a time. */
+function createGate(places: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = []
+  let free = places
+  return async (work) => {
+    if (free > 0) free--
+    else await new Promise<void>((resolve) => waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next) next()
+      else free++
+    }
+  }
+}

@@ -1,0 +1,164 @@
+import { parseArgs } from 'node:util'
+import { parse } from 'yaml'
+import { systemClock } from '../../shared/clock.ts'
+import { systemFiles } from '../../shared/config/file.ts'
+import { settings } from '../../shared/config/help.ts'
+import { type FaultAt, parseWith } from '../../shared/faults.ts'
+import { fieldKind, parseDuration } from '../../shared/fields.ts'
+import { core, defOf, fieldSchemas, nearest, type Schema } from '../../shared/schema.ts'
+import { type CheckKindName, checkKindNamed, checkKinds } from '../checks/index.ts'
+import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
+import { accessCluster } from '../cluster-access.ts'
+import { loadSecrets } from '../prober/secrets.ts'
+import { type Command, print, UsageError } from './index.ts'
+import { runOnce } from './run-once.ts'
+
+/** `skerry-monitor test KIND key=value …`: runs one check, prints what it saw; 0 when up, 1 when not, 2 when it cannot be run as it is. */
+export const testCommand: Command = async (argv, { program, env }) => {
+  const { values, positionals } = readArguments(argv)
+  const [name, ...given] = positionals
+  if (name === undefined) {
+    print(usage(program), { isFault: !values.help })
+    return values.help ? 0 : 2
+  }
+  const kind = checkKindNamed(name)
+  if (kind === undefined) throw new UsageError(unknownKind(name))
+  if (values.help) {
+    print(kindHelp(program, name, kind))
+    return 0
+  }
+  const timeoutMs = parseDuration(values.timeout)
+  if (timeoutMs === undefined || timeoutMs < 1) throw new UsageError('--timeout must be a duration such as 500ms or 10s')
+  const read = readOptions(kind, given)
+  if ('faults' in read) {
+    print(`${read.faults.map((fault) => `${name}: ${fault}`).join('\n')}\nSee ${program} test ${name} --help`, { isFault: true })
+    return 2
+  }
+  const context = await contextOf(values.kubeconfig, env)
+  const { result, seconds } = await runOnce({ kind: name as CheckKindName, options: read.options, timeoutMs }, context)
+  print(describeResult(`${name} ${kind.target(read.options)}`, result, seconds))
+  return result.state === 'up' ? 0 : 1
+}
+
+function readArguments(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        timeout: { type: 'string', default: '10s' },
+        kubeconfig: { type: 'string' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError((error as Error).message.split('. ')[0] ?? '')
+  }
+}
+
+/** The cluster that a kubeconfig names, or that of the pod; neither is needed for most kinds. */
+async function contextOf(kubeconfig: string | undefined, env: Record<string, string | undefined>): Promise<Omit<CheckContext, 'signal'>> {
+  const { KUBERNETES_SERVICE_HOST: serviceHost, KUBERNETES_SERVICE_PORT: servicePort } = env
+  if (kubeconfig === undefined && serviceHost === undefined) return {}
+  const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount'
+  return { apiServer: (await accessCluster({ kubeconfig, serviceAccountDir, serviceHost, servicePort }, systemClock)).apiServer }
+}
+
+function unknownKind(name: string): string {
+  const meant = nearest(name, Object.keys(checkKinds))
+  const others = `there are ${Object.keys(checkKinds).join(', ')}`
+  return `${JSON.stringify(name)} is no kind of check; ${meant === undefined ? others : `did you mean ${JSON.stringify(meant)}?`}`
+}
+
+/** The options of a kind as its schema gives them out, secrets loaded; or all faults, each with the name of its option. */
+function readOptions(kind: CheckKind, given: readonly string[]): { options: unknown } | { faults: string[] } {
+  const faults: string[] = []
+  const input: Record<string, unknown> = {}
+  for (const each of given) {
+    const at = each.indexOf('=')
+    if (at < 1) {
+      faults.push(`${JSON.stringify(each)} is not key=value`)
+      continue
+    }
+    const path = each.slice(0, at).split('.')
+    const read = readValue(kind.options, path, each.slice(at + 1))
+    if ('fault' in read) faults.push(`${path.join('.')} ${read.fault}`)
+    else if (!place(input, path, read.value)) faults.push(`${path.join('.')} is given twice`)
+  }
+  const parsed = parseWith(kind.options, input)
+  if (!parsed.ok) return { faults: [...faults, ...parsed.faults.map(sayFault)] }
+  faults.push(...loadSecrets(parsed.value, systemFiles).map((fault) => sayFault({ ...fault, isKey: false })))
+  return faults.length > 0 ? { faults } : { options: parsed.value }
+}
+
+/** A field that takes text takes it as it is: `body=true` is four letters. All else is YAML: numbers, lists, maps. */
+function readValue(schema: Schema, path: readonly string[], text: string): { value: unknown } | { fault: string } {
+  let here: Schema[] = [schema]
+  for (const piece of path) here = here.flatMap((each) => fieldSchemas(each, piece))
+  const isText = here.some((each) => fieldKind(each) !== undefined || ['string', 'enum'].includes(defOf(core(each)).type))
+  if (isText) return { value: text }
+  try {
+    return { value: parse(text) }
+  } catch {
+    return { fault: 'is not YAML' }
+  }
+}
+
+/** False if something stands there. Names that objects are born with are fields like others. */
+function place(input: Record<string, unknown>, [first = '', ...rest]: readonly string[], value: unknown): boolean {
+  const there = Object.hasOwn(input, first) ? input[first] : undefined
+  const set = (each: unknown) => Object.defineProperty(input, first, { value: each, enumerable: true, configurable: true, writable: true })
+  if (rest.length === 0) {
+    if (there !== undefined) return false
+    set(value)
+    return true
+  }
+  if (there !== undefined && (typeof there !== 'object' || there === null)) return false
+  if (there === undefined) set({})
+  return place(input[first] as Record<string, unknown>, rest, value)
+}
+
+function sayFault({ path, message }: FaultAt): string {
+  const name = path.map((piece) => (typeof piece === 'number' ? `[${piece}]` : `.${piece}`)).join('')
+  return name === '' ? `the options: ${message}` : `${name.replace(/^\./, '')} ${message}`
+}
+
+function describeResult(title: string, { state, reason, detail, measurements = [] }: CheckResult, seconds: number): string {
+  const lines = [`${title}: ${state}`, `  ${detail}`]
+  if (reason !== undefined) lines.push(`  reason ${reason}`)
+  lines.push(`  took ${Math.round(seconds * 1000)} ms`)
+  const series = measurements.map(({ name, labels = {}, value }) => {
+    const pairs = Object.entries(labels).map(([label, text]) => `${label}=${JSON.stringify(text)}`)
+    return [pairs.length === 0 ? name : `${name}{${pairs.join(',')}}`, String(value)] as const
+  })
+  const width = Math.max(0, ...series.map(([name]) => name.length))
+  for (const [name, value] of series) lines.push(`  ${name.padEnd(width)}  ${value}`)
+  return lines.join('\n')
+}
+
+function usage(program: string): string {
+  const width = Math.max(...Object.keys(checkKinds).map((name) => name.length))
+  const kinds = Object.entries(checkKinds as unknown as Record<string, CheckKind>).map(
+    ([name, { about }]) => `  ${name.padEnd(width)}  ${about.split(/(?<=\.)\s/)[0]}`,
+  )
+  return `Usage: ${program} test KIND key=value … [--timeout 10s] [--kubeconfig FILE]
+
+Runs one check and prints what it saw: 0 when it is up, 1 when it is not, 2 when it cannot be run as it is.
+Values are YAML; a dot goes into an option that has options, as in tls.caFile=/etc/ssl/ours.pem.
+
+Kinds, each with its options at ${program} test KIND --help:
+${kinds.join('\n')}
+`
+}
+
+function kindHelp(program: string, name: string, kind: CheckKind): string {
+  const example = Object.entries(kind.example as object).map(
+    ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  )
+  const lines = [`${name}: ${kind.about}`, '', `  ${[program, 'test', name, ...example].join(' ')}`]
+  for (const { path, type, description, default: given, required } of settings(kind.options, '')) {
+    lines.push('', `  ${path}`, `      ${type}${given !== undefined ? `, default ${given}` : required ? ', required' : ', optional'}`)
+    if (description !== undefined) lines.push(`      ${description}`)
+  }
+  return lines.join('\n')
+}

@@ -1,0 +1,163 @@
+import path from 'node:path'
+import { type Clock, systemClock } from '../shared/clock.ts'
+import type { Cluster } from '../shared/kubernetes/connection.ts'
+import { createLease, type Lease } from '../shared/kubernetes/lease.ts'
+import { type Part, runParts } from '../shared/lifecycle.ts'
+import type { Log } from '../shared/log.ts'
+import { version } from '../shared/version.ts'
+import { createChecksInForce, mayBeDiscovered } from './checks-in-force.ts'
+import { accessCluster } from './cluster-access.ts'
+import { type Host, type MonitorConfig, type Placement, placementOf } from './config.ts'
+import { createMonitorEndpoint } from './metrics/index.ts'
+import { createServiceManager, type NotifyEnvironment } from './notify.ts'
+import { createActions } from './prober/actions/index.ts'
+import { createProber } from './prober/prober.ts'
+import { createChecksFile } from './prober/reload.ts'
+import { edgeNodeReadiness, regionReadiness } from './readiness.ts'
+import { createMonitorCaches, followRegion } from './region/caches.ts'
+import { createDiscovery } from './region/discovery.ts'
+import { createRegionModel } from './region/model.ts'
+import { type BdSeqStore, createClusterBdSeq, createFileBdSeq } from './sparkplug/bd-seq.ts'
+import { type ChangeBuffer, createMemoryBuffer } from './sparkplug/buffer.ts'
+import { edgeNodeConfig } from './sparkplug/config.ts'
+import { createDiskBuffer } from './sparkplug/disk-buffer.ts'
+import { createEdgeNode } from './sparkplug/edge-node.ts'
+import { createWatchedNodes, type WatchedNodes } from './sparkplug/watched-nodes.ts'
+import { statusText } from './status-text.ts'
+import { watchedStateOf } from './watched-state.ts'
+
+/** What the process gives. */
+export type ServeTools = {
+  log: Log
+  stopping: AbortSignal
+  /** Dispatches `reload` when the checks are to be read again. */
+  reload: EventTarget
+  /** Where systemd is to be told. */
+  notify: NotifyEnvironment
+}
+
+/**
+ * The monitor: built here from its parts, each from its slice of the configuration, then run until `stopping` aborts.
+ *
+ * Every replica checks and is scraped; the one that holds the Lease publishes, takes actions and listens to watched nodes
+ * (docs/decisions/0007). Without a cluster, or with a kubeconfig on a machine of its own, there is one replica and no Lease.
+ * @throws what the start of a part throws
+ */
+export async function serve(config: MonitorConfig, host: Host, { log, stopping, reload, notify }: ServeTools): Promise<void> {
+  const clock = systemClock
+  const tools = { clock, log }
+  const placement = placementOf(config, host)
+
+  // What there is: the cluster, followed by watches, if there is one.
+  const access = placement.hasCluster ? await accessCluster({ ...config.cluster, ...host }, clock) : undefined
+  const cluster = access?.cluster
+  const { components, discovery } = config
+  const caches = cluster && createMonitorCaches({ components }, { cluster, ...tools })
+  const following = caches && cluster && followRegion(caches, { cluster, ...tools })
+  const lease = cluster && placement.hasLease ? createLease(leaseOf(config, host), { cluster, ...tools }) : undefined
+  const isLeader = () => lease?.isLeader() ?? true
+
+  // What is published.
+  const edgeNode =
+    config.sparkplug &&
+    createEdgeNode(edgeNodeConfig(config.sparkplug), {
+      bdSeq: bdSeqOf(config, placement, cluster, tools),
+      buffer: bufferOf(config.sparkplug, log),
+      lease,
+      ...tools,
+    })
+  const watched = caches && edgeNode && createWatchedNodes({ nodes: caches.sparkplugNodes, secrets: caches.secrets, edgeNode, ...tools })
+
+  // What is checked.
+  const context = { ...(access && { apiServer: access.apiServer }), ...(watched && { sparkplugNode: watchedStateOf(watched) }) }
+  const prober = createProber(config.checks, { context, act: createActions({ cluster, isLeader, ...tools }), ...tools })
+  const found = caches && createDiscovery({ discovery, components }, { caches, ...tools })
+  const file = createChecksFile(
+    { path: config.checks.file, namespace: config.cluster.namespace, isDiscovered: caches && mayBeDiscovered },
+    { cluster, ...tools },
+  )
+  const checks = createChecksInForce({ prober, configured: file, discovered: found, hearsNodes: hearing(watched, lease) })
+  const model =
+    edgeNode && createRegionModel({ caches, components, prober, edgeNode, watched, facts: { version, region: config.region.id }, ...tools })
+
+  // Who is told.
+  const metrics = createMonitorEndpoint(config.metrics, {
+    prober,
+    sparkplug: () => edgeNode?.observe(),
+    isLeader,
+    reload: () => file.last(),
+    readiness: [...(caches ? regionReadiness(caches) : []), ...(edgeNode ? [edgeNodeReadiness(edgeNode, isLeader)] : [])],
+    facts: () => ({
+      region: config.region.id,
+      leaseHolder: lease?.holder(),
+      kubernetes: caches?.version.current,
+      mqtt: edgeNode?.observe().server,
+    }),
+    version,
+    ...tools,
+  })
+  const manager = createServiceManager(notify, {
+    stall: prober.stall,
+    status: () => statusText(prober.statuses(), edgeNode?.observe()),
+    ...tools,
+  })
+  reload.addEventListener('reload', async () => {
+    manager.reloading()
+    const isTaken = await file.reload()
+    manager.reloaded(isTaken ? statusText(prober.statuses(), edgeNode?.observe()) : 'the checks file is not valid, those of before go on')
+  })
+  const announce: Part = {
+    name: 'readiness',
+    async start() {
+      log.info({ region: config.region.id, version, metricsPort: metrics.port() }, 'monitor is ready')
+    },
+    async stop() {},
+  }
+
+  // Started left to right, stopped right to left: the death is published before the Lease goes, and the port answers throughout.
+  const parts = [metrics, following, found, file, checks, prober, lease, watched, model, edgeNode, announce, manager]
+  try {
+    await runParts(
+      parts.filter((part) => part !== undefined),
+      { stopping, graceMs: config.grace, log },
+    )
+  } finally {
+    cluster?.close()
+  }
+}
+
+function leaseOf({ cluster, lease }: MonitorConfig, { name }: Host) {
+  const { duration, renewDeadline, retryPeriod } = lease
+  return {
+    namespace: cluster.namespace,
+    name: lease.name,
+    holder: name,
+    durationMs: duration,
+    renewDeadlineMs: renewDeadline,
+    retryMs: retryPeriod,
+  }
+}
+
+/** Where replicas take turns, the number of the last session must be where all of them can count on. */
+function bdSeqOf(
+  config: MonitorConfig,
+  { hasLease, dataDir }: Placement,
+  cluster: Cluster | undefined,
+  tools: { clock: Clock; log: Log },
+): BdSeqStore {
+  if (cluster && hasLease) return createClusterBdSeq({ namespace: config.cluster.namespace }, { cluster, ...tools })
+  return createFileBdSeq(path.join(dataDir, 'bd-seq'), tools)
+}
+
+function bufferOf({ buffer }: NonNullable<MonitorConfig['sparkplug']>, log: Log): ChangeBuffer {
+  const { directory, maxSize, values } = buffer
+  return directory === undefined ? createMemoryBuffer({ limit: values }) : createDiskBuffer({ directory, maxBytes: maxSize }, { log })
+}
+
+/** Whether this replica listens to watched nodes: it does while it leads. */
+function hearing(watched: WatchedNodes | undefined, lease: Lease | undefined) {
+  return {
+    now: () => watched !== undefined && (lease?.isLeader() ?? true),
+    onChange: (listener: () => void) => lease?.onChange(listener) ?? (() => {}),
+  }
+}

@@ -1,0 +1,37 @@
+import type { SparkplugNodeState } from './checks/kind.ts'
+import { CheckFailure } from './checks/reasons.ts'
+import type { WatchedNodes, WatchedState } from './sparkplug/watched-nodes.ts'
+
+/**
+ * What checks of watched nodes ask: by the name of the resource, `namespace/name`, or by the address, `group/node`.
+ * The function throws CheckFailure where nothing can be heard: that is not the fault of the node.
+ */
+export function watchedStateOf(watched: Pick<WatchedNodes, 'state' | 'keys'>): (name: string) => SparkplugNodeState | undefined {
+  return (name) => {
+    const state = watched.state(name) ?? byAddress(watched, name)
+    if (state === undefined) return undefined
+    if (state.silentMs === undefined)
+      throw new CheckFailure(
+        'unavailable',
+        'The monitor itself has no connection to its MQTT broker, so it hears of no edge node. See /readyz.',
+      )
+    return {
+      state: wordOf(state),
+      ...(state.lastSeen !== undefined && { lastSeen: state.lastSeen }),
+      rebirthRequests: state.rebirthRequests,
+    }
+  }
+}
+
+function byAddress(watched: Pick<WatchedNodes, 'state' | 'keys'>, name: string): WatchedState | undefined {
+  for (const key of watched.keys()) {
+    const state = watched.state(key)
+    if (state?.address && `${state.address.group}/${state.address.node}` === name) return state
+  }
+  return undefined
+}
+
+function wordOf({ liveness, isDead }: WatchedState): SparkplugNodeState['state'] {
+  if (isDead) return 'dead'
+  return liveness === 'alive' ? 'online' : liveness === 'unknown' ? 'unseen' : liveness
+}
