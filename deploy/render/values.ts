@@ -89,6 +89,7 @@ const agent = z
       .strictObject({
         enabled: z.boolean(),
         className: nameOf('IngressClass'),
+        controllerNamespace: namespace,
         host: hostname,
         tlsSecret: nameOf('Secret'),
         annotations: texts,

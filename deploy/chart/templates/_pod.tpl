@@ -98,6 +98,7 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/* 288 is 0440, which one YAML reads in octal and the next in decimal. Takes {root, values}. */}}
 {{- define "skerry.volumes" -}}
 {{- with .root.Values.caBundle }}
 {{- if .configMap }}
@@ -109,7 +110,7 @@ annotations:
 {{- end }}
 {{- range .values.secrets }}
 - name: {{ printf "secret-%s" . }}
-  secret: { secretName: {{ . }}, defaultMode: 0440 }
+  secret: { secretName: {{ . }}, defaultMode: 288 }
 {{- end }}
 {{- end }}
 
