@@ -20,7 +20,11 @@ const component = z.strictObject({
         .array(z.union([z.int().min(1).max(65_535), z.string().min(1).max(63)]))
         .min(1)
         .describe('Numbers or names of ports: the first that the Service has is asked'),
-      path: z.string().regex(/^\//, 'must begin with /').default('/').describe('What an http check asks for, or the prefix of the others'),
+      path: z
+        .string()
+        .regex(/^\/[^\s#]*$/, 'must begin with / and hold neither spaces nor #')
+        .default('/')
+        .describe('What an http check asks for, or the prefix of the others'),
     })
     .optional()
     .describe('How its Services are checked; not at all when left out'),
@@ -71,7 +75,11 @@ export const discoveryConfig = z.strictObject({
   databaseUrl: databaseUrl
     .default('http://crate-discovery-{database}.{namespace}.svc.cluster.local:4200/_sql')
     .describe('Where a database answers SQL over HTTP; https where it has a certificate'),
-  clusterDomain: z.string().min(1).default('cluster.local').describe('DNS domain of the cluster'),
+  clusterDomain: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, 'must be a domain, such as cluster.local')
+    .default('cluster.local')
+    .describe('DNS domain of the cluster'),
   interval: duration({ min: '1s', max: '1d' }).prefault('30s').describe('From the start of a check to its next start'),
   volumeInterval: duration({ min: '1s', max: '1d' }).prefault('5m').describe('The same for volumes'),
   timeout: duration({ min: '100ms', max: '10m' }).prefault('10s').describe('How long one run may take'),

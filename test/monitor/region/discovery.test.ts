@@ -129,6 +129,12 @@ const faults: [name: string, parse: () => { error?: { issues: { message: string 
     () => discoveryConfig.safeParse({ databaseUrl: '{namespace} {database}' }),
     'must be an http or https URL without a user',
   ],
+  ['a domain that is none', () => discoveryConfig.safeParse({ clusterDomain: 'a b' }), 'must be a domain, such as cluster.local'],
+  [
+    'a path that no URL can have',
+    () => componentsConfig.safeParse([{ name: 'a', check: { kind: 'http', ports: [80], path: '/ #' } }]),
+    'must begin with / and hold neither spaces nor #',
+  ],
   ['two components of one name', () => componentsConfig.safeParse([{ name: 'a' }, { name: 'a' }]), 'must not hold two of the same name'],
 ]
 for (const [name, parse, message] of faults)

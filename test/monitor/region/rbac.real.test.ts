@@ -184,7 +184,8 @@ test('Secrets of watched nodes are followed where the role is bound, and nowhere
   assert.equal(told.includes('yard/config'), false)
 })
 
-test('every right was used', () => {
+test('every right was used, and nothing else was asked for', () => {
+  assert.deepEqual([...new Set(refused())], ['list secrets'], 'of the namespace in which nobody bound the role')
   const used = new Set(
     recorded.deeds.filter(({ status }) => status !== 401 && status !== 403).map(({ verb, resource }) => `${verb} ${resource}`),
   )
