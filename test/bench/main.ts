@@ -4,23 +4,29 @@ import { cpus, loadavg, tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { accepting } from './accepting.ts'
+import { announcing } from './announcing.ts'
+import { birth } from './birth.ts'
 import { events } from './events.ts'
 import { listing } from './listing.ts'
 import type { Bench, Finding, Measurement } from './measurement.ts'
 import { memory } from './memory.ts'
+import { probing } from './probing.ts'
 import { reading } from './reading.ts'
 import { starting } from './starting.ts'
 import { table } from './table.ts'
+import { thousandChecks } from './thousand-checks.ts'
 
-const measurements: Measurement[] = [accepting, reading, listing, events, memory, starting]
+const ofAgent: Measurement[] = [accepting, reading, listing, events, memory, starting]
+const ofMonitor: Measurement[] = [probing, thousandChecks, birth, announcing]
+const measurements = [...ofAgent, ...ofMonitor]
 
-const help = `npm run bench -- [options]: measures the agent against what it is built on, side by side
+const help = `npm run bench -- [options]: measures agent and monitor against what they are built on, side by side
 
   --only NAME    ${measurements.map(({ name }) => name).join(', ')}; may stand there several times
   --json FILE    write the numbers there too
   --help
 
-It takes about five minutes. Ends with 1 when a budget is not met.
+It takes about eight minutes. Ends with 1 when a budget is not met.
 `
 
 async function main(): Promise<number> {
@@ -39,8 +45,8 @@ async function main(): Promise<number> {
   const findings: Finding[] = []
   try {
     print(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, load ${load()}\n`)
-    const bundle = await buildAgent(directory)
-    for (const measurement of chosen) findings.push(...(await run(measurement, bundle)))
+    const bundles = await build(directory)
+    for (const measurement of chosen) findings.push(...(await run(measurement, bundles)))
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
@@ -52,11 +58,11 @@ async function main(): Promise<number> {
   return missed.length === 0 ? 0 : 1
 }
 
-async function run({ name, title, measure }: Measurement, bundle: string): Promise<Finding[]> {
+async function run({ name, title, measure }: Measurement, bundles: Pick<Bench, 'bundle' | 'monitorBundle'>): Promise<Finding[]> {
   const started = performance.now()
   const notes: string[] = []
   const bench: Bench = {
-    bundle,
+    ...bundles,
     tell: (text) => process.stderr.isTTY && process.stderr.write(`\r\u001b[2K${name}: ${text}`),
     note: (text) => notes.push(text),
   }
@@ -69,9 +75,9 @@ async function run({ name, title, measure }: Measurement, bundle: string): Promi
 }
 
 /** As `npm run build` does, but beside the checkout: a bundle in use there stays as it is. */
-async function buildAgent(directory: string): Promise<string> {
+async function build(directory: string): Promise<Pick<Bench, 'bundle' | 'monitorBundle'>> {
   await promisify(execFile)(process.execPath, ['deploy/build.ts', directory])
-  return path.join(directory, 'agent.mjs')
+  return { bundle: path.join(directory, 'agent.mjs'), monitorBundle: path.join(directory, 'monitor.mjs') }
 }
 
 function load(): string {

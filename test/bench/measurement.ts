@@ -10,6 +10,8 @@ export type Measurement = {
 export type Bench = {
   /** The bundled agent. */
   bundle: string
+  /** The bundled monitor. */
+  monitorBundle: string
   /** A line about what is going on; it goes to standard error, and only on a terminal. */
   tell(text: string): void
   /** A line that belongs to the results, such as which control plane stood in for the real one. */

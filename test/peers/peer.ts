@@ -7,6 +7,7 @@ import { createDaemons, type Daemon, type Daemons } from '../cluster/real/proces
 
 /** A real server on loopback, for one test. It ends with the test, however that ends. */
 export type Peer = {
+  pid: number
   port: number
   folder: string
   /** Ends it at once; its port then refuses connections. */
@@ -51,6 +52,7 @@ export async function startPeer(t: TestContext, program: PeerProgram): Promise<P
   daemon = daemons.start(program.name, args[0] as string, args.slice(1))
   const started = daemon
   const peer: Peer = {
+    pid: started.pid as number,
     port: program.port,
     folder: daemons.folder,
     stop: async () => {
