@@ -202,6 +202,14 @@ for (const shape of ['tunnel', 'air-gapped'] as const) {
   })
 }
 
+test('no rule of a network policy lets everybody in, not even when the values name nobody', async () => {
+  const nobody = await template({ ...shapes.default, agent: { networkPolicy: { from: [] } }, prometheus: { namespaces: [] } })
+  for (const { kind, metadata, spec } of [...nobody, ...shapeNames.flatMap((shape) => rendered[shape])])
+    if (kind === 'NetworkPolicy')
+      for (const { from, ports } of spec.ingress)
+        assert.ok(from?.length > 0 && ports.length > 0, `${metadata.name}: ${JSON.stringify(from)}`)
+})
+
 test("pods are given more time to stop in than the programs' own grace", () => {
   for (const { metadata, spec } of deployments('tunnel')) {
     const [container] = spec.template.spec.containers
