@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { Agent, type RequestOptions as HttpsOptions, request as httpsRequest } from 'node:https'
 import type { Clock } from '../clock.ts'
 import { Problem } from '../errors.ts'
@@ -21,6 +21,8 @@ export type ClusterRequest = {
   signal?: AbortSignal | undefined
   /** Until the whole answer is there; 10 s when left out. */
   timeoutMs?: number
+  /** Gets the headers of the answer, whatever its status. */
+  onHeaders?: (headers: IncomingHttpHeaders) => void
 }
 
 /** What a watch delivers. BOOKMARK carries a resourceVersion and nothing else. */
@@ -112,12 +114,13 @@ export function clusterAt(credentials: Credentials, { clock, observe = () => {} 
 
   async function request<T>(request: ClusterRequest): Promise<T> {
     const started = clock.monotonic()
-    const timeout = AbortSignal.timeout(request.timeoutMs ?? 10_000)
+    const timeout = AbortSignal.timeout(Math.ceil(request.timeoutMs ?? 10_000)) // which takes whole numbers only
     const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout
     const what = `${request.method} ${request.path}`
     let status = 0
     try {
       const answer = await send(request, signal)
+      request.onHeaders?.(answer.headers)
       const text = await readText(answer)
       status = answer.statusCode ?? 0
       if (status >= 200 && status < 300) return JSON.parse(text) as T

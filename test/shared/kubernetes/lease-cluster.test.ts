@@ -53,6 +53,15 @@ test('on a real Lease one of two leads, and gives it over when it stops', { time
   assert.equal(after.spec.leaseTransitions, 1)
 })
 
+test('the Lease is given back in whatever time is left', { timeout: 60_000 }, async () => {
+  const lease = contender('late', 'a')
+  await lease.start(signal)
+  await change(lease, true)
+  await lease.stop(systemClock.monotonic() + 500)
+  const { spec } = await cluster.request({ method: 'GET', path: path('late') })
+  assert.ok(!spec.holderIdentity)
+})
+
 test('when the API server goes away the leader steps down in time, and leads again when it is back', { timeout: 60_000 }, async () => {
   const lease = contender('outage', 'a')
   await lease.start(signal)
