@@ -60,7 +60,7 @@ const regionId = 'harbour-1'
 /** Installs into the cluster what the chart would: definitions, namespace, service account, permissions. Starts nothing. */
 export async function prepareRegion(cluster: TestCluster, options: RegionOptions = {}): Promise<Region> {
   const directory = await mkdtemp(path.join(tmpdir(), 'skerry-'))
-  const admin = await connectTo(cluster)
+  const admin = connectTo(cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
   await install(admin, [...definitions.skerry, ...definitions.crateDB, 'deploy/rbac/agent.yaml'])
   const token = randomBytes(24).toString('base64url')

@@ -2,8 +2,6 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { regionDefinitions } from '../cluster/definitions.ts'
 import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
 import type { TestCluster } from '../cluster/index.ts'
-import { useGivenCluster } from '../cluster/real/given.ts'
-import { startRealCluster } from '../cluster/real/index.ts'
 import { startStandIns } from '../cluster/stand-ins/index.ts'
 import { startEmbeddedBroker } from '../peers/embedded-broker.ts'
 import { type Births, bdSeqOf, countsOf, followBirths, showMessages } from './births.ts'
@@ -54,14 +52,18 @@ export async function run(options: Options): Promise<void> {
   }
 }
 
-function startPlane({ kubeconfig, real }: Options, display: Display): Promise<TestCluster> {
+async function startPlane({ kubeconfig, real }: Options, display: Display): Promise<TestCluster> {
   if (kubeconfig !== undefined) {
     display.line(`The cluster of ${kubeconfig}`)
+    // Its client of Kubernetes takes half a second of CPU time to load.
+    const { useGivenCluster } = await import('../cluster/real/given.ts')
     return useGivenCluster(kubeconfig)
   }
   display.live(real ? '  starting etcd, kube-apiserver and kube-controller-manager' : '  starting the embedded cluster')
   const crds = regionDefinitions()
-  return real ? startRealCluster({ crds }) : startEmbeddedCluster({ crds })
+  if (!real) return startEmbeddedCluster({ crds })
+  const { startRealCluster } = await import('../cluster/real/index.ts')
+  return startRealCluster({ crds })
 }
 
 /** So that each has run before the scenario has ended. */

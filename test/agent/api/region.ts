@@ -108,7 +108,7 @@ export type QuietRegion = Api & {
 
 export async function startQuietRegion(): Promise<QuietRegion> {
   const cluster = await startCluster({ crds: regionDefinitions() })
-  const admin = await connectTo(cluster)
+  const admin = connectTo(cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
   await install(admin, [...definitions.skerry, ...definitions.crateDB])
   const tools = { cluster: admin, clock: systemClock, log }

@@ -63,7 +63,7 @@ export async function startControlledRegion(): Promise<ControlledRegion> {
   const testCluster = await startCluster({ crds: regionDefinitions() })
   const installed = await prepareRegion(testCluster)
   const { admin, namespace } = installed
-  const account = await connectTo(testCluster, await testCluster.serviceAccountToken(namespace, 'skerry-agent'))
+  const account = connectTo(testCluster, await testCluster.serviceAccountToken(namespace, 'skerry-agent'))
   const stops: (() => Promise<void>)[] = []
   const clock = systemClock
 

@@ -49,7 +49,7 @@ export type ActingRegion = {
 
 export async function startActingRegion(): Promise<ActingRegion> {
   const cluster = await startCluster({ crds: regionDefinitions() })
-  const admin = await connectTo(cluster)
+  const admin = connectTo(cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
   await install(admin, [...definitions.skerry, ...definitions.crateDB])
   const standIns = await startStandIns(cluster, { operator: { stepMs: 2 } })

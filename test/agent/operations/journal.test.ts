@@ -20,7 +20,7 @@ let namespaces = 0
 
 before(async () => {
   cluster = await startCluster({ crds: regionDefinitions() })
-  admin = await connectTo(cluster)
+  admin = connectTo(cluster)
   await install(admin, definitions.skerry)
 })
 after(async () => {

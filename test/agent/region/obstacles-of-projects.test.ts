@@ -114,7 +114,7 @@ test('a foreign finalizer on a project is told at once, with the command that ta
 test('what the agent may not look at is an obstacle of its own, and nothing is concluded from it', async () => {
   const { project } = await scene.project()
   const token = await scene.testCluster.serviceAccountToken('default', 'stranger')
-  const stranger = await connectTo(scene.testCluster, token)
+  const stranger = connectTo(scene.testCluster, token)
   try {
     const { message, cure } = only(
       await obstacles({ kind: 'database', project, database: 'tide' }, { cluster: stranger }),

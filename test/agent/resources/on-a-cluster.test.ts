@@ -20,7 +20,7 @@ import { startCluster } from '../../cluster/index.ts'
 import { everything, options, target } from './samples.ts'
 
 const control = await startCluster({ crds: regionDefinitions() })
-const cluster = await connectTo(control)
+const cluster = connectTo(control)
 await install(cluster, [...definitions.skerry, ...definitions.crateDB])
 after(async () => {
   cluster.close()

@@ -1,12 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import { backoff, type Clock, systemClock } from '../../../shared/clock.ts'
 import { isProblem } from '../../../shared/errors.ts'
 import { type Cache, createCache } from '../../../shared/kubernetes/cache.ts'
-import { type Cluster, connectCluster } from '../../../shared/kubernetes/connection.ts'
+import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { createLog, type Log } from '../../../shared/log.ts'
+import { connectTo } from '../connected.ts'
 import type { TestCluster } from '../index.ts'
 import { discoverKinds, type StandInKind, type StandInKinds } from './kinds.ts'
 
@@ -54,7 +52,7 @@ export type WorldOptions = { clock?: Clock; log?: Log }
 
 /** Connects to the test cluster as its administrator. */
 export async function openWorld(testCluster: TestCluster, { clock = systemClock, log = silent() }: WorldOptions = {}): Promise<World> {
-  const { cluster, forget } = await connect(testCluster, clock)
+  const cluster = connectTo(testCluster, undefined, clock)
   const kinds = await discoverKinds(cluster)
   const followed = new Map<StandInKind, { cache: Cache<KubernetesObject>; whole: Promise<void> }>()
   const ending = new AbortController()
@@ -153,7 +151,6 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
       ending.abort(new Error('the stand-ins were stopped'))
       await Promise.all([...followed.values()].map(({ cache }) => cache.stop(0)))
       cluster.close()
-      await forget()
     },
   }
 }
@@ -168,19 +165,6 @@ function isTransient(error: unknown, body: unknown): boolean {
 }
 
 const terminates = (error: unknown) => error instanceof Error && error.message.includes('terminating')
-
-/** With a token and an authority in files, as a pod has them. */
-async function connect(testCluster: TestCluster, clock: Clock): Promise<{ cluster: Cluster; forget(): Promise<void> }> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'skerry-stand-ins-'))
-  await writeFile(path.join(directory, 'token'), testCluster.adminToken, { mode: 0o600 })
-  await writeFile(path.join(directory, 'ca.crt'), testCluster.ca)
-  const url = new URL(testCluster.url)
-  const cluster = await connectCluster(
-    { serviceAccountDir: directory, serviceHost: url.hostname, servicePort: url.port || '443' },
-    { clock },
-  )
-  return { cluster, forget: () => rm(directory, { recursive: true, force: true }) }
-}
 
 function silent(): Log {
   return createLog({ level: 'silent', name: 'stand-ins' })

@@ -16,7 +16,7 @@ let admin: Cluster
 
 before(async () => {
   testCluster = await startCluster()
-  admin = await connectTo(testCluster)
+  admin = connectTo(testCluster)
 })
 after(async () => {
   admin.close()
@@ -43,7 +43,7 @@ test('a cluster without any of the definitions is followed, and they are noticed
 })
 
 test('a monitor starts when the API server does not answer, and sees the region when it does', async (t) => {
-  const other = await connectTo(testCluster)
+  const other = connectTo(testCluster)
   t.after(() => other.close())
   await testCluster.suspend()
   const tools = { cluster: other, clock: systemClock, log: silent }

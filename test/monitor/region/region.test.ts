@@ -19,7 +19,7 @@ const parts: Part[] = []
 
 before(async () => {
   fixture = await startFixture({ nodes: 4, kubelet: { readyMs: 60 } })
-  admin = await connectTo(fixture.cluster)
+  admin = connectTo(fixture.cluster)
   const tools = { cluster: admin, clock: systemClock, log: silent }
   const caches = createMonitorCaches({ components }, tools)
   edgeNode = edgeNodeInHand(systemClock)

@@ -38,7 +38,7 @@ test('a file of bdSeq that is damaged or cannot be written is warned of and sile
 test('bdSeq in the cluster: two replicas never get the same number, in conflict and after lost answers too', async (t) => {
   const cluster = await startCluster()
   t.after(() => cluster.stop())
-  const admin = await connectTo(cluster)
+  const admin = connectTo(cluster)
   t.after(() => admin.close())
   await admin.request({
     method: 'POST',

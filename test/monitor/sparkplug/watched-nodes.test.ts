@@ -203,7 +203,7 @@ test('a resource that goes takes its device along, one that changes is watched a
 test('the definition of SparkplugNode is served, refuses what it must, and a resource becomes a device that lives', async (t) => {
   const cluster = await startCluster()
   t.after(() => cluster.stop())
-  const admin = await connectTo(cluster)
+  const admin = connectTo(cluster)
   t.after(() => admin.close())
   await install(admin, ['deploy/crds/sparkplugnodes.yaml'])
   await admin.request({

@@ -13,7 +13,7 @@ const log = createLog({ level: 'silent', name: 'test' })
 async function clusterWith(t: TestContext, count: number) {
   const testCluster = await startEmbeddedCluster()
   t.after(() => testCluster.stop())
-  const admin = await connectTo(testCluster)
+  const admin = connectTo(testCluster)
   t.after(() => admin.close())
   for (const kind of [kinds.ConfigMap, kinds.Secret])
     for (let index = 0; index < count; index++) {
