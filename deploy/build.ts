@@ -1,14 +1,33 @@
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { build } from 'esbuild'
+import { isBuiltin } from 'node:module'
+import path from 'node:path'
+import { build, type Plugin } from 'esbuild'
 
 /**
  * Bundles each program into `dist/<program>.mjs`, or into the folder that is given. What a program loads only when it is needed
- * (a kubeconfig, JSON Web Tokens, the API's description) becomes a chunk of its own beside it, so that it costs neither memory nor
- * start-up time before.
+ * (a kubeconfig, JSON Web Tokens, the API's description, the client of a database that is checked) becomes a chunk of its own beside
+ * it, so that it costs neither memory nor start-up time before.
  */
 const programs = ['agent', 'monitor'].filter((program) => existsSync(`${program}/main.ts`))
 const [, , outdir = 'dist'] = process.argv
+
+/**
+ * Node's own modules are taken by `require`: an `import` of one reads all that it exports, and to read those of `node:http` loads Node's
+ * fetch, 15 MiB that a program without it need not have.
+ */
+const requiredBuiltins: Plugin = {
+  name: 'required builtins',
+  setup(bundler) {
+    const namespace = 'builtin'
+    bundler.onResolve({ filter: /^(node:)?[a-z]/ }, ({ path: given, kind, namespace: from }) => {
+      if (!isBuiltin(given)) return undefined
+      const name = given.startsWith('node:') ? given : `node:${given}`
+      return kind === 'require-call' || from === namespace ? { path: name, external: true } : { path: name, namespace }
+    })
+    bundler.onLoad({ filter: /.*/, namespace }, ({ path: name }) => ({ contents: `module.exports = require(${JSON.stringify(name)})` }))
+  },
+}
 
 // A folder of somebody else's is never emptied.
 if (outdir === 'dist') await rm(outdir, { recursive: true, force: true })
@@ -24,7 +43,10 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node22.19',
-  // CommonJS packages in the bundle call `require` for Node's own modules.
+  plugins: [requiredBuiltins],
+  // The Kafka client's own package reads its WebAssembly from a file beside it; this one of the same release holds it.
+  alias: { '@platformatic/wasm-utils': path.resolve('node_modules/@platformatic/wasm-utils/dist/bundled.js') },
+  // CommonJS packages in the bundle, and the modules above, call `require`.
   banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
   logLevel: 'warning',
 })
