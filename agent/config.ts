@@ -3,6 +3,7 @@ import { duration } from '../shared/fields.ts'
 import { identityConfig } from './api/identity/config.ts'
 import { limitsConfig } from './api/limits.ts'
 import { storageQuantity } from './resources/quantity.ts'
+import { tunnelFaults, tunnelSection } from './resources/tunnel-settings.ts'
 
 const port = (usual: number) => z.int().min(0).max(65_535).default(usual)
 
@@ -87,21 +88,26 @@ const leaseSection = z.strictObject({
 })
 
 /** The agent's configuration: what is parsed, what `--help` prints and what the documentation shows. */
-export const agentConfig = z.strictObject({
-  region: regionSection.describe('Who this region is'),
-  api: apiSection.describe('The HTTPS API that the tunnel leads to'),
-  admin: adminSection.prefault({}).describe('Health and metrics'),
-  cluster: clusterSection.prefault({}).describe('The Kubernetes cluster'),
-  identity: identityConfig.prefault({}).describe('Who may call the API'),
-  operations: operationsSection.prefault({}).describe('How requests are carried out'),
-  databases: databasesSection.prefault({}).describe('What all databases have in common'),
-  crateOperator: crateOperatorSection.prefault({}).describe('Where the Crate Operator runs'),
-  lease: leaseSection.prefault({}).describe('Leader election'),
-  log: z
-    .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level written') })
-    .prefault({})
-    .describe('Log on standard output, JSON lines'),
-  grace: duration({ min: '1s', max: '10m' }).prefault('25s').describe('Time to stop in; less than terminationGracePeriodSeconds'),
-})
+export const agentConfig = z
+  .strictObject({
+    region: regionSection.describe('Who this region is'),
+    api: apiSection.describe('The HTTPS API that the tunnel leads to'),
+    admin: adminSection.prefault({}).describe('Health and metrics'),
+    cluster: clusterSection.prefault({}).describe('The Kubernetes cluster'),
+    identity: identityConfig.prefault({}).describe('Who may call the API'),
+    operations: operationsSection.prefault({}).describe('How requests are carried out'),
+    databases: databasesSection.prefault({}).describe('What all databases have in common'),
+    crateOperator: crateOperatorSection.prefault({}).describe('Where the Crate Operator runs'),
+    tunnel: tunnelSection.optional().describe('The tunnel that leads to the agent; when left out, cloudflared is none of its business'),
+    lease: leaseSection.prefault({}).describe('Leader election'),
+    log: z
+      .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level written') })
+      .prefault({})
+      .describe('Log on standard output, JSON lines'),
+    grace: duration({ min: '1s', max: '10m' }).prefault('25s').describe('Time to stop in; less than terminationGracePeriodSeconds'),
+  })
+  .superRefine(({ region, tunnel }, context) => {
+    for (const fault of tunnel === undefined ? [] : tunnelFaults(tunnel, region.id)) context.addIssue({ code: 'custom', ...fault })
+  })
 
 export type AgentConfig = z.output<typeof agentConfig>

@@ -16,14 +16,18 @@ import { eventSources } from './api/sources.ts'
 import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createProjectController } from './controllers/projects.ts'
+import { createTunnelController } from './controllers/tunnel.ts'
 import { createAcceptedState } from './operations/accepted.ts'
 import { createExecutor } from './operations/executor.ts'
 import { createJournal } from './operations/journal.ts'
+import type { TunnelInUse } from './operations/tunnel.ts'
 import { createCaches } from './region/caches.ts'
 import { createKubernetesVersion } from './region/kubernetes-version.ts'
 import { createObstacles } from './region/obstacles/index.ts'
 import { createOperatorCache } from './region/operator.ts'
 import { createDatabaseSql } from './region/sql.ts'
+import { createTunnelCaches } from './region/tunnel.ts'
+import { tunnelOf } from './resources/tunnel-settings.ts'
 
 /** What the process knows of itself from its environment. */
 export type Pod = { name: string; serviceHost: string | undefined; servicePort: string | undefined }
@@ -44,6 +48,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const operatorAt = { namespace: config.crateOperator.namespace, name: config.crateOperator.deployment }
   const operator = createOperatorCache(operatorAt, tools)
   const kubernetes = createKubernetesVersion(tools)
+  const tunnel = tunnelInUse(config, tools)
   const obstacles = createObstacles({ ...tools, caches, config: { namespace, operator: operatorAt } })
 
   // What is asked for, and who makes it real: every replica accepts, the holder of the Lease acts.
@@ -53,11 +58,12 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const sql = createDatabaseSql(config.databases, tools)
   const executor = createExecutor(executorOf(config), { ...tools, journal, caches, lease, obstacles, sql, ended: metrics.observeEnded })
   const projects = createProjectController(projectsOf(config), { ...tools, caches, lease, obstacles })
+  const tunnels = tunnel && createTunnelController(tunnel.tunnel, { ...tools, caches: tunnel.caches, lease })
   const collector = createCollector(collectorOf(config), { ...tools, journal, lease })
 
   // What the cloud sees.
   const authentication = createAuthentication(config.identity, config.api.limits, { clock, log })
-  const resources = createResources(resourcesOf(config), { ...tools, journal, accepted, caches, operator, kubernetes, obstacles })
+  const resources = createResources(resourcesOf(config), { ...tools, journal, accepted, caches, operator, kubernetes, obstacles, tunnel })
   const events = createEvents(usualEvents, { sources: eventSources(caches, resources), observe: metrics.observeEvents, clock, log })
   const app = createApi(config.api.limits, {
     routes: [...resources.routes, events.route],
@@ -71,7 +77,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const api = createTlsServer(config.api, { fetch: app.fetch, log })
 
   // What the site sees.
-  const all = { ...caches, operator }
+  const all = { ...caches, operator, ...(tunnel && namedCaches(tunnel)) }
   const admin = createPlainServer(config.admin, {
     fetch: createAdmin({
       metrics,
@@ -101,12 +107,37 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
 
   // Started left to right, stopped right to left: callers drain first, the Lease is released after the last write.
   const following = together('caches', Object.values(all))
-  const parts = [admin, following, kubernetes, journal, authentication, lease, projects, executor, collector, events, api, announce]
+  const parts = [
+    admin,
+    following,
+    kubernetes,
+    journal,
+    authentication,
+    lease,
+    projects,
+    ...(tunnels ? [tunnels] : []),
+    executor,
+    collector,
+    events,
+    api,
+    announce,
+  ]
   try {
     await runParts(parts, { stopping, graceMs: config.grace, log })
   } finally {
     cluster.close()
   }
+}
+
+/** The tunnel as it is configured, with its objects followed; undefined where none is. */
+function tunnelInUse({ tunnel, region, cluster: { namespace } }: AgentConfig, tools: Parameters<typeof createTunnelCaches>[1]) {
+  if (tunnel === undefined) return undefined
+  const settled = tunnelOf(tunnel, { region: region.id, namespace })
+  return { tunnel: settled, caches: createTunnelCaches(settled, tools) }
+}
+
+function namedCaches({ caches }: TunnelInUse) {
+  return { tunnelSettings: caches.settings, tunnelConfiguration: caches.configuration, cloudflared: caches.deployment }
 }
 
 /** Parts that need nothing of each other, started and stopped side by side. */

@@ -1,11 +1,14 @@
 import * as z from 'zod'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
+import type { TunnelInUse } from '../operations/tunnel.ts'
 import type { Caches } from '../region/caches.ts'
 import type { OperatorView } from '../region/operator.ts'
 import { capacityOf, hostsOf, operatorStateOf, storageClassesOf } from '../region/status.ts'
+import { tunnelStateOf, versionOf } from '../region/tunnel.ts'
 import { json, type Route, route } from './http.ts'
 import { readResponses } from './projects.ts'
 import { createMemo, type Prepared, prepareDocument } from './representations/prepared.ts'
+import { cloudflaredSchema, configurationStates } from './representations/tunnel.ts'
 
 const amounts = { cpu: z.number().describe('Cores'), memory: z.string().meta({ example: '96Gi' }) }
 
@@ -65,6 +68,16 @@ const regionSchema = z
         deployment: z.string(),
       })
       .describe('The Crate Operator'),
+    tunnel: z
+      .object({
+        hostname: z.string().describe('By which the agent is called from outside'),
+        alsoExposed: z.array(z.string()).describe('Hostnames of everything else that is reachable from the internet'),
+        cloudflared: cloudflaredSchema,
+        configuration: configurationStates,
+        lastError: z.string().nullable().describe('Why the agent could not configure cloudflared last time'),
+      })
+      .nullable()
+      .describe('null where none is configured; more of it is at /tunnel'),
   })
   .meta({ id: 'Region', description: 'What the region is, and what of it is taken.' })
 
@@ -79,12 +92,13 @@ export type RegionRouteParts = {
   caches: Caches
   operator: Cache<OperatorView>
   kubernetes: { readonly current: string | undefined }
+  tunnel?: TunnelInUse | undefined
 }
 
 /** The route of the region. Its answer is made anew when something in it changed, and otherwise sent as it is. */
 export function regionRoutes(
   { region, version, crateOperator }: RegionRouteConfig,
-  { caches, operator, kubernetes }: RegionRouteParts,
+  { caches, operator, kubernetes, tunnel: use }: RegionRouteParts,
 ): Route[] {
   const memo = createMemo<Prepared>()
 
@@ -101,6 +115,7 @@ export function regionRoutes(
       databases: databases.size,
       projects: projects.size,
       operator: operatorStateOf(operator, { namespace: crateOperator.namespace, name: crateOperator.deployment }),
+      tunnel: use === undefined ? null : tunnelShown(use),
     }
   }
 
@@ -116,10 +131,16 @@ export function regionRoutes(
       handle(c) {
         const { nodes, storageClasses, databases, projects } = caches
         const versions = [nodes, storageClasses, databases, projects, operator].map((cache) => cache.version)
-        const madeFrom = [...versions, operator.synced, kubernetes.current].join(' ')
+        const madeFrom = [...versions, operator.synced, kubernetes.current, use && versionOf(use.caches)].join(' ')
         const { bytes, etag } = memo('region', madeFrom, () => prepareDocument(region.id, make()))
         return json(c, 200, bytes, { etag })
       },
     }),
   ]
+}
+
+function tunnelShown({ tunnel, caches }: TunnelInUse): NonNullable<z.input<typeof regionSchema>['tunnel']> {
+  const { exposed, cloudflared, configuration, lastError } = tunnelStateOf(tunnel, caches)
+  const alsoExposed = exposed.filter(({ what }) => what !== 'agent').map(({ hostname }) => hostname)
+  return { hostname: tunnel.agent.hostname, alsoExposed, cloudflared, configuration, lastError }
 }

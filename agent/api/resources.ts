@@ -5,6 +5,7 @@ import { keyOf } from '../../shared/kubernetes/objects.ts'
 import type { AcceptedState } from '../operations/accepted.ts'
 import type { Timeouts } from '../operations/admission/admission.ts'
 import type { Journal } from '../operations/journal.ts'
+import type { TunnelInUse } from '../operations/tunnel.ts'
 import type { Caches } from '../region/caches.ts'
 import { createDatabaseViews, type DatabaseView, type DatabaseViews } from '../region/database-view.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
@@ -21,6 +22,7 @@ import { type RegionRouteConfig, regionRoutes } from './region.ts'
 import { createDatabaseRepresentations, type DatabaseRepresentations } from './representations/databases.ts'
 import { createOperationRepresentations, type OperationRepresentations } from './representations/operations.ts'
 import { createProjectRepresentations, type ProjectRepresentations } from './representations/project.ts'
+import { tunnelRoutes } from './tunnel.ts'
 
 export type RoutesConfig = RegionRouteConfig & {
   /** The agent's own namespace. */
@@ -37,6 +39,8 @@ export type RoutesParts = {
   operator: Cache<OperatorView>
   kubernetes: { readonly current: string | undefined }
   obstacles: Pick<Obstacles, 'of'>
+  /** Undefined where none is configured. */
+  tunnel?: TunnelInUse | undefined
   cluster: Cluster
   clock: Clock
 }
@@ -82,6 +86,7 @@ export function createResources(config: RoutesConfig, parts: RoutesParts): Resou
     ...databaseRoutes({ ...accepting, databases, namespace: config.namespace }),
     ...operationRoutes({ ...parts, operations }),
     ...regionRoutes(config, parts),
+    ...tunnelRoutes(config.region.id, { use: parts.tunnel, cluster: parts.cluster }),
   ]
   return { routes, projects, databases, operations, views, operator, operatorState: () => operatorNow().state }
 }

@@ -16,6 +16,8 @@ export const annotation = {
   nodesWhenResumed: 'skerry.dev/nodes-when-resumed',
   /** On what the project controller makes: a hash of what it wanted when it applied the object last. */
   applied: 'skerry.dev/applied',
+  /** On cloudflared's ConfigMap and on its pods: which writing of the configuration it is. */
+  tunnelRevision: 'skerry.dev/tunnel-revision',
 } as const
 
 /** On a Project, until its namespace is gone. */

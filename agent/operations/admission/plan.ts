@@ -163,7 +163,15 @@ function scarcity({ nodes, master }: StoredDatabaseSpec, hosts: number): string[
  * What the API server would make of the object, on top of what earlier steps would have left.
  * @param seen objects as the steps before would have left them
  */
-async function tryOut(cluster: Cluster, object: KubernetesObject, seen: Map<string, KubernetesObject | undefined>): Promise<PlannedObject> {
+/**
+ * What the API server says an object would become, in comparison with what it is; nothing is written.
+ * @param seen what objects became in the steps before, by path; this one is added
+ */
+export async function tryOut(
+  cluster: Cluster,
+  object: KubernetesObject,
+  seen: Map<string, KubernetesObject | undefined>,
+): Promise<PlannedObject> {
   const path = pathOfObject(object)
   const before = seen.has(path) ? seen.get(path) : await read(cluster, path)
   const after = await dryRun(cluster, object)

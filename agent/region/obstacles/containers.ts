@@ -22,7 +22,7 @@ const pullFailures = [
 ]
 const configFailures = ['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError']
 
-export function imageNotPulled({ pods }: Evidence): Obstacle[] {
+export function imageNotPulled({ pods }: Pick<Evidence, 'pods'>): Obstacle[] {
   return gather(
     'ImageNotPulled',
     pods.flatMap((pod) =>
@@ -43,7 +43,7 @@ export function imageNotPulled({ pods }: Evidence): Obstacle[] {
 }
 
 /** The kubelet cannot put a container together. A missing Secret is told by its own rule. */
-export function containerConfigError({ pods, missingSecrets }: Evidence): Obstacle[] {
+export function containerConfigError({ pods, missingSecrets }: Pick<Evidence, 'pods' | 'missingSecrets'>): Obstacle[] {
   return gather(
     'ContainerConfigError',
     pods.flatMap((pod) =>
@@ -88,7 +88,7 @@ export function initContainerFailing({ pods }: Evidence): Obstacle[] {
   )
 }
 
-export function podCrashLooping({ pods }: Evidence): Obstacle[] {
+export function podCrashLooping({ pods }: Pick<Evidence, 'pods'>): Obstacle[] {
   return gather(
     'PodCrashLooping',
     pods.flatMap((pod) =>

@@ -1,0 +1,142 @@
+import { isProblem } from '../../shared/errors.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import type { Obstacle } from '../resources/operation.ts'
+import type { Tunnel } from '../resources/tunnel-settings.ts'
+import { containerConfigError, imageNotPulled, podCrashLooping } from './obstacles/containers.ts'
+import { describeObject } from './obstacles/evidence.ts'
+import { type CloudflaredView, lookUp, type TunnelCaches, tunnelStateOf } from './tunnel.ts'
+
+const timeoutMs = 5_000
+
+/**
+ * What keeps the tunnel from being as it should be; empty when nothing does. Pods and Secrets are looked at only when cloudflared is
+ * not ready. Never rejects: what could not be looked at says nothing.
+ */
+export async function tunnelObstacles(tunnel: Tunnel, caches: TunnelCaches, cluster: Cluster): Promise<Obstacle[]> {
+  const { cloudflared, lastError } = tunnelStateOf(tunnel, caches)
+  const { deployment } = lookUp(tunnel, caches)
+  return [...notApplied(tunnel, lastError), ...(await ofCloudflared())]
+
+  async function ofCloudflared(): Promise<Obstacle[]> {
+    switch (cloudflared.state) {
+      case 'running':
+      case 'unknown':
+        return []
+      case 'missing':
+        return [missing(tunnel)]
+      case 'scaled-down':
+        return [scaledDown(tunnel)]
+      default:
+        return deployment === undefined ? [] : notReady(tunnel, deployment, cluster)
+    }
+  }
+}
+
+function notApplied({ namespace, settings }: Tunnel, lastError: string | null): Obstacle[] {
+  if (lastError === null) return []
+  return [
+    {
+      code: 'TunnelNotApplied',
+      message: `The configuration of cloudflared could not be written: ${lastError}`,
+      evidence: `ConfigMap ${namespace}/${settings}`,
+      cure: "None if it passes. If it says forbidden, compare the agent's Role with deploy/rbac/agent.yaml.",
+    },
+  ]
+}
+
+function missing({ namespace, deployment }: Tunnel): Obstacle {
+  return {
+    code: 'CloudflaredMissing',
+    message: `There is no Deployment ${deployment}: nobody reaches this region through the tunnel.`,
+    evidence: `Deployment ${namespace}/${deployment}`,
+    cure: 'Install it: helm upgrade with cloudflared.enabled=true. If it has another name, set tunnel.deployment in the configuration of the agent.',
+  }
+}
+
+function scaledDown({ namespace, deployment }: Tunnel): Obstacle {
+  return {
+    code: 'CloudflaredScaledDown',
+    message: 'cloudflared is scaled down to no replicas: nobody reaches this region through the tunnel.',
+    evidence: `Deployment ${namespace}/${deployment}`,
+    cure: `kubectl --namespace ${namespace} scale deployment ${deployment} --replicas 2`,
+  }
+}
+
+async function notReady(tunnel: Tunnel, view: CloudflaredView, cluster: Cluster): Promise<Obstacle[]> {
+  const { namespace, deployment } = tunnel
+  const [pods, gone] = await Promise.all([podsOf(tunnel, view, cluster), missingSecrets(namespace, view.secrets, cluster)])
+  const secrets = gone.map((name) => ({
+    code: 'SecretMissing',
+    message: `Secret ${name} does not exist; the pods of cloudflared do not start without it.`,
+    evidence: `Deployment ${namespace}/${deployment}`,
+    cure: `Create it; for the credentials of the tunnel: kubectl --namespace ${namespace} create secret generic ${name} --from-file=credentials.json=…`,
+  }))
+  const seen = { pods, missingSecrets: gone.map((name) => ({ namespace, name, usedFor: 'the tunnel' })) }
+  const found = [...secrets, ...imageNotPulled(seen), ...containerConfigError(seen), ...podCrashLooping(seen), ...unschedulable(pods)]
+  return found.length > 0 ? found : [withoutConnection(tunnel, view, pods)]
+}
+
+async function podsOf({ namespace }: Tunnel, { matchLabels }: CloudflaredView, cluster: Cluster): Promise<KubernetesObject[]> {
+  const labelSelector = Object.entries(matchLabels)
+    .map((pair) => pair.join('='))
+    .join(',')
+  // A selector that is empty would be all pods of the namespace.
+  if (labelSelector === '') return []
+  try {
+    const query = { labelSelector, limit: 50 }
+    const { items = [] } = await cluster.request<{ items?: KubernetesObject[] }>({
+      method: 'GET',
+      path: pathOf(kinds.Pod, namespace),
+      query,
+      timeoutMs,
+    })
+    return items.map((item) => ({ ...item, apiVersion: 'v1', kind: 'Pod' }))
+  } catch {
+    return []
+  }
+}
+
+/** Whether one exists is all that is taken from the answer. */
+async function missingSecrets(namespace: string, names: string[], cluster: Cluster): Promise<string[]> {
+  const isGone = async (name: string) => {
+    try {
+      await cluster.request({ method: 'GET', path: pathOf(kinds.Secret, namespace, name), timeoutMs })
+      return false
+    } catch (error) {
+      return isProblem(error, 'not-found')
+    }
+  }
+  const found = await Promise.all(names.map(isGone))
+  return names.filter((_, index) => found[index])
+}
+
+function unschedulable(pods: KubernetesObject[]): Obstacle[] {
+  return pods.flatMap((pod) => {
+    const conditions: { type: string; status: string; reason?: string; message?: string }[] = pod.status?.conditions ?? []
+    const refused = conditions.find(({ type, status }) => type === 'PodScheduled' && status === 'False')
+    if (refused === undefined) return []
+    const { namespace, name } = pod.metadata
+    return [
+      {
+        code: 'PodUnschedulable',
+        message: `No node takes a pod of cloudflared: ${refused.message ?? refused.reason ?? 'no reason given'}`,
+        evidence: describeObject(pod),
+        cure: `kubectl --namespace ${namespace} describe pod ${name}`,
+      },
+    ]
+  })
+}
+
+function withoutConnection({ namespace, deployment }: Tunnel, { trouble }: CloudflaredView, pods: KubernetesObject[]): Obstacle {
+  const runs = pods.some(({ status }) => status?.phase === 'Running')
+  const said = trouble === undefined ? '' : ` Kubernetes says: ${trouble}`
+  return {
+    code: 'CloudflaredNotReady',
+    message: runs
+      ? `cloudflared runs, and not every replica has a connection to Cloudflare's edge.${said}`
+      : `Not every replica of cloudflared is ready.${said}`,
+    evidence: `Deployment ${namespace}/${deployment}`,
+    cure: `See that port 7844 is open outwards, by UDP or TCP, and what it says: kubectl --namespace ${namespace} logs deployment/${deployment}`,
+  }
+}
