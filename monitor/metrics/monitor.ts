@@ -39,7 +39,7 @@ export function createMonitorFamilies({ version, prober, isLeader, reload }: Mon
         'Runs that fell out: the one before, or the monitor, took too long.',
         skipped,
       ),
-      family('gauge', 'skerry_monitor_check_runs_abandoned', 'Runs that did not end though they were told to.', abandoned),
+      family('counter', 'skerry_monitor_check_runs_abandoned_total', 'Runs that did not end though they were told to.', abandoned),
       family('gauge', 'skerry_monitor_checks_running', 'Runs of checks under way.', running),
       family('gauge', 'skerry_monitor_checks_waiting', 'Checks that are due and wait for a place to run.', waiting),
       family('gauge', 'skerry_monitor_check_start_delay_seconds', 'How late the last run began.', startDelay),

@@ -18,7 +18,15 @@ const openMetrics = 'application/openmetrics-text;version=1.0.0'
 test('the first scrape has checks, the process, the build and the prober, in both formats', async (t) => {
   const { prober, page } = await startEndpoint(t)
   prober.statuses = [statusOf()]
-  Object.assign(prober.numbers, { runs: 7, running: 2, waiting: 1, startDelay: 0.025, actions: { done: 3 }, byState: { up: 5, degraded: 0, down: 2 }, skipped: 4 })
+  Object.assign(prober.numbers, {
+    runs: 7,
+    running: 2,
+    waiting: 1,
+    startDelay: 0.025,
+    actions: { done: 3 },
+    byState: { up: 5, degraded: 0, down: 2 },
+    skipped: 4,
+  })
   for (const [accept, format] of [
     ['text/plain', 'text'],
     [openMetrics, 'openmetrics'],
