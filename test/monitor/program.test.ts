@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import test, { type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { stringify } from 'yaml'
+import { freePort } from '../peers/peer.ts'
+import { type MonitorProcess, startMonitorProcess } from '../region/monitor-process.ts'
+import { type Heard, startBroker, type TestBroker } from './sparkplug/broker.ts'
+import { carriedValue } from './sparkplug/schema.ts'
+
+type Sections = Record<string, unknown>
+
+/** A machine of its own: a folder that stays over restarts, and a monitor in it. */
+async function machine(t: TestContext, checks = 'checks: []\n') {
+  const folder = await mkdtemp(path.join(tmpdir(), 'skerry-monitor-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const checksFile = path.join(folder, 'checks.yaml')
+  await writeFile(checksFile, checks)
+  return {
+    checksFile,
+    async start(config: Sections): Promise<MonitorProcess & { log: string[] }> {
+      const configFile = path.join(folder, 'monitor.yaml')
+      const all = { metrics: { host: '127.0.0.1', port: 0 }, dataDir: path.join(folder, 'data'), checks: { file: checksFile }, ...config }
+      await writeFile(configFile, stringify(all))
+      const log: string[] = []
+      const monitor = await startMonitorProcess({ program: 'monitor/main.ts', configFile, env: {}, onLog: (line) => log.push(line) })
+      t.after(() => monitor.kill())
+      return { ...monitor, log }
+    },
+  }
+}
+
+function sparkplugTo(...urls: string[]): Sections {
+  return {
+    sparkplug: { group: 'harbour', node: 'quay-7', servers: urls.map((url) => ({ url })), reconnect: { first: '100ms', longest: '1s' } },
+  }
+}
+
+const bdSeqOf = ({ payload }: Heard) => Number(payload.metrics.find(({ name }) => name === 'bdSeq')?.longValue)
+
+async function session(broker: TestBroker, from = 0): Promise<{ bdSeq: number; next: number }> {
+  const birth = await broker.heard(({ verb }) => verb === 'NBIRTH', from)
+  return { bdSeq: bdSeqOf(birth), next: broker.messages.indexOf(birth) + 1 }
+}
+
+async function readiness(url: string): Promise<{ status: number; parts: { name: string; ready: boolean; reason?: string }[] }> {
+  const response = await fetch(`${url}/readyz`)
+  return { status: response.status, ...((await response.json()) as { parts: [] }) }
+}
+
+/** The first page of metrics of which this is so; rejects after ten seconds. */
+async function metricsOnce(url: string, is: (page: string) => boolean): Promise<string> {
+  for (const deadline = performance.now() + 10_000; ; await sleep(50)) {
+    const page = await (await fetch(`${url}/metrics`)).text()
+    if (is(page)) return page
+    if (performance.now() > deadline)
+      assert.fail(
+        page
+          .split('\n')
+          .filter((line) => line.startsWith('skerry_'))
+          .join('\n'),
+      )
+  }
+}
+
+test('a monitor on a machine of its own is born, and told to stop it says its death before it goes', async (t) => {
+  const broker = await startBroker(t)
+  const monitor = await (await machine(t)).start(sparkplugTo(broker.url))
+  const { bdSeq, next } = await session(broker)
+  assert.equal((await readiness(monitor.url)).status, 200)
+  assert.equal(await monitor.stop(), 0)
+  const death = await broker.heard(({ verb }) => verb === 'NDEATH', next)
+  assert.equal(bdSeqOf(death), bdSeq)
+})
+
+test('a monitor that is killed leaves its will, and counts on when it is started again', async (t) => {
+  const broker = await startBroker(t)
+  const { start } = await machine(t)
+  let next = 0
+  const seen: number[] = []
+  for (let life = 0; life < 3; life++) {
+    const monitor = await start(sparkplugTo(broker.url))
+    const born = await session(broker, next)
+    seen.push(born.bdSeq)
+    await monitor.kill()
+    const death = await broker.heard(({ verb }) => verb === 'NDEATH', born.next)
+    assert.equal(bdSeqOf(death), born.bdSeq)
+    next = broker.messages.indexOf(death) + 1
+  }
+  assert.deepEqual(seen, [0, 1, 2])
+})
+
+test('a broker that is away at the start is waited for, and /readyz says so', async (t) => {
+  const port = await freePort()
+  const monitor = await (await machine(t)).start(sparkplugTo(`mqtt://127.0.0.1:${port}`))
+  const before = await readiness(monitor.url)
+  assert.equal(before.status, 503)
+  assert.match(before.parts.find(({ name }) => name === 'edge node')?.reason ?? '', /not connected/)
+  assert.equal((await fetch(`${monitor.url}/healthz`)).status, 200)
+  const broker = await startBroker(t)
+  const late = createServer((socket) => broker.handle(socket.on('error', () => {}))).listen(port, '127.0.0.1')
+  t.after(() => late.close())
+  await session(broker)
+  assert.equal((await readiness(monitor.url)).status, 200)
+  assert.equal(await monitor.stop(), 0)
+})
+
+test('a monitor without a broker and without a cluster serves its metrics', async (t) => {
+  const port = await freePort()
+  const checks = `checks: [{ name: nobody, kind: tcp, host: 127.0.0.1, port: ${port}, interval: 1s, retries: 0 }]\n`
+  const monitor = await (await machine(t, checks)).start({})
+  const page = await metricsOnce(monitor.url, (text) => /skerry_check_state\{check="nobody"[^}]*state="down"[^}]*\} 1/.test(text))
+  assert.doesNotMatch(page, /^skerry_sparkplug/m)
+  assert.equal((await readiness(monitor.url)).status, 200)
+  assert.equal(await monitor.stop(), 0)
+})
+
+test('the results of checks are devices of the edge node', async (t) => {
+  const broker = await startBroker(t)
+  const port = Number(new URL(broker.url).port)
+  const checks = `checks: [{ name: broker, kind: tcp, host: 127.0.0.1, port: ${port}, interval: 1s, group: quay }]\n`
+  await (await machine(t, checks)).start(sparkplugTo(broker.url))
+  const birth = await broker.heard(({ verb, device }) => verb === 'DBIRTH' && device === 'checks:quay')
+  assert.ok(birth.payload.metrics.some(({ name }) => name?.startsWith('broker/')))
+  await broker.heard(
+    ({ verb, device, payload }) =>
+      verb === 'DDATA' && device === 'checks:quay' && payload.metrics.some((metric) => carriedValue(metric) === 'up'),
+  )
+})
+
+test('SIGHUP reads the checks again; those that are not valid are refused and the others go on', async (t) => {
+  const one = (name: string) => `checks: [{ name: ${name}, kind: tcp, host: 127.0.0.1, port: 9 }]\n`
+  const { start, checksFile } = await machine(t, one('first'))
+  const monitor = await start({})
+  await metricsOnce(monitor.url, (text) => text.includes('skerry_check_up{check="first"'))
+  await writeFile(checksFile, one('second'))
+  process.kill(monitor.pid, 'SIGHUP')
+  const second = await metricsOnce(monitor.url, (text) => text.includes('skerry_check_up{check="second"'))
+  assert.ok(!second.includes('check="first"'))
+  await writeFile(checksFile, 'checks: [{ name: third, kind: tpc }]\n')
+  process.kill(monitor.pid, 'SIGHUP')
+  const refused = await metricsOnce(monitor.url, (text) => /^skerry_monitor_reload_successful 0$/m.test(text))
+  assert.ok(refused.includes('skerry_check_up{check="second"'))
+  assert.ok(monitor.log.some((line) => line.includes('did you mean \\"tcp\\"?')))
+  assert.equal(await monitor.stop(), 0)
+})
+
+test('a cluster that is away at the start stops nothing: checks run, births go out, and /readyz says what is missing', async (t) => {
+  const broker = await startBroker(t)
+  const { start, checksFile } = await machine(t)
+  const kubeconfig = path.join(path.dirname(checksFile), 'kubeconfig')
+  const user = { name: 'a', user: { token: 'x' } }
+  const cluster = { name: 'a', cluster: { server: `https://127.0.0.1:${await freePort()}` } }
+  const context = { name: 'a', context: { cluster: 'a', user: 'a' } }
+  await writeFile(
+    kubeconfig,
+    stringify({ apiVersion: 'v1', kind: 'Config', clusters: [cluster], users: [user], contexts: [context], 'current-context': 'a' }),
+  )
+  const monitor = await start({ ...sparkplugTo(broker.url), cluster: { kubeconfig } })
+  await session(broker)
+  const { status, parts } = await readiness(monitor.url)
+  assert.equal(status, 503)
+  assert.match(parts.find(({ name }) => name === 'cache of hosts')?.reason ?? '', /not seen whole yet: .*ECONNREFUSED/)
+  await metricsOnce(monitor.url, (text) => text.includes('skerry_check_up{check="kubernetes"'))
+  assert.equal(await monitor.stop(), 0)
+})
+
+test('the number of the last session is kept where dataDir says', async (t) => {
+  const broker = await startBroker(t)
+  const { start, checksFile } = await machine(t)
+  const monitor = await start(sparkplugTo(broker.url))
+  const { bdSeq } = await session(broker)
+  assert.equal(Number(await readFile(path.join(path.dirname(checksFile), 'data', 'bd-seq'), 'utf8')), bdSeq)
+  assert.equal(await monitor.stop(), 0)
+})
