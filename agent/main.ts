@@ -3,19 +3,31 @@ import { createLog } from '../shared/log.ts'
 import { runProcess } from '../shared/process.ts'
 import { version } from '../shared/version.ts'
 import { agentConfig } from './config.ts'
-import { serve } from './serve.ts'
 
-const loaded = loadConfig(agentConfig, { program: 'skerry-agent', version, argv: process.argv.slice(2), env: process.env })
+const program = 'skerry-agent'
+const [, , first, ...rest] = process.argv
+
+if (first === 'preflight') {
+  const { preflightCommand } = await import('./preflight/command.ts')
+  const write = (stream: NodeJS.WriteStream) => (text: string) => void stream.write(text)
+  process.exit(await preflightCommand(rest, process.env, { out: write(process.stdout), err: write(process.stderr) }))
+}
+const loaded = loadConfig(agentConfig, { program, version, argv: process.argv.slice(2), env: process.env })
 if (loaded.kind === 'exit') {
-  ;(loaded.code === 0 ? process.stdout : process.stderr).write(loaded.output)
+  const isHelp = loaded.code === 0 && ['-h', '--help'].some((flag) => process.argv.includes(flag))
+  const command = `  ${program} preflight [--help]\n      say whether a region can be installed in a cluster\n`
+  const output = isHelp ? loaded.output.replace('\n\n', `\n\n${command}\n`) : loaded.output
+  ;(loaded.code === 0 ? process.stdout : process.stderr).write(output)
   process.exitCode = loaded.code
 } else {
   const { config } = loaded
-  const log = createLog({ level: config.log.level, name: 'skerry-agent' })
+  const log = createLog({ level: config.log.level, name: program })
   const pod = {
     name: process.env.HOSTNAME ?? 'agent',
     serviceHost: process.env.KUBERNETES_SERVICE_HOST,
     servicePort: process.env.KUBERNETES_SERVICE_PORT,
   }
+  // Loaded here, so that what only answers a question needs none of it.
+  const { serve } = await import('./serve.ts')
   await runProcess((stopping) => serve(config, pod, { log, stopping }), { log, graceMs: config.grace })
 }

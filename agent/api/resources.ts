@@ -17,6 +17,7 @@ import { hasEnded } from '../resources/operation.ts'
 import { databaseRoutes } from './databases.ts'
 import type { Route } from './http.ts'
 import { operationRoutes } from './operations.ts'
+import { preflightRoutes } from './preflight.ts'
 import { projectRoutes } from './projects.ts'
 import { type RegionRouteConfig, regionRoutes } from './region.ts'
 import { createDatabaseRepresentations, type DatabaseRepresentations } from './representations/databases.ts'
@@ -86,6 +87,7 @@ export function createResources(config: RoutesConfig, parts: RoutesParts): Resou
     ...databaseRoutes({ ...accepting, databases, namespace: config.namespace }),
     ...operationRoutes({ ...parts, operations }),
     ...regionRoutes(config, parts),
+    ...preflightRoutes(config, parts),
     ...tunnelRoutes(config.region.id, { use: parts.tunnel, cluster: parts.cluster }),
   ]
   return { routes, projects, databases, operations, views, operator, operatorState: () => operatorNow().state }

@@ -48,6 +48,14 @@ export function canonicalCidr(text: string): string | undefined {
   return formatNetwork(network)
 }
 
+/** True when the two networks have an address in common; false when one of the texts is none. */
+export function cidrsOverlap(one: string, other: string): boolean {
+  const [a, b] = [parseNetwork(one), parseNetwork(other)]
+  if (!a || !b || a.bits !== b.bits) return false
+  const shift = BigInt(a.bits - Math.min(a.prefix, b.prefix))
+  return a.address >> shift === b.address >> shift
+}
+
 /** True for a network within 127.0.0.0/8 or ::1/128, from which no packet ever arrives at another machine (RFC 1122, section 3.2.1.3). */
 export function isLoopback(text: string): boolean {
   const network = parseNetwork(text)

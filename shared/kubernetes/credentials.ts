@@ -43,15 +43,21 @@ export function serviceAccountCredentials(directory: string, server: URL, clock:
  * The credentials of a kubeconfig's current context, with everything @kubernetes/client-node knows about them: client
  * certificates, exec plugins, OpenID Connect, tokens in files.
  *
- * @throws Error when the file cannot be read or names no cluster
+ * @param context another context than the current one
+ * @throws Error when the file cannot be read, has no such context, or names no cluster
  */
-export async function kubeconfigCredentials(file: string): Promise<Credentials> {
+export async function kubeconfigCredentials(file: string, context?: string): Promise<Credentials> {
   const { KubeConfig } = await import('@kubernetes/client-node')
   const kubeconfig = new KubeConfig()
   try {
     kubeconfig.loadFromFile(file)
   } catch (error) {
     throw new Error(`the kubeconfig ${file} cannot be used: ${error instanceof Error ? error.message : error}`, { cause: error })
+  }
+  if (context !== undefined) {
+    const known = kubeconfig.getContexts().map(({ name }) => name)
+    if (!known.includes(context)) throw new Error(`${file}: there is no context ${context}, only ${known.join(', ') || 'none at all'}`)
+    kubeconfig.setCurrentContext(context)
   }
   const server = kubeconfig.getCurrentCluster()?.server
   if (server === undefined) throw new Error(`${file}: the current context names no cluster`)

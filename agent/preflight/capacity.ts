@@ -1,0 +1,93 @@
+import { usableHosts } from '../region/status.ts'
+import { describeBytes, parseBytes, parseMillicores } from '../resources/quantity.ts'
+import type { Evidence, Requests } from './evidence.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
+import { stack, stackNeeds } from './stack.ts'
+
+/** Of each node, for its operating system and the kubelet: one core and one GiB. */
+const forSystem: Requests = { millicores: 1_000, bytes: 1n << 30n }
+/** The smallest node of a database that is of use. */
+const smallestDatabase: Requests = { millicores: 1_000, bytes: 2n << 30n }
+
+/**
+ * Whether processor and memory are enough for the stack, and what is left for databases after it. What pods of others request is
+ * taken off; those of the stack are counted by what it needs, whether it runs yet or not.
+ */
+export function capacity({ nodes, requests }: Evidence): Finding[] {
+  if (!nodes || !requests) return []
+  const usable = usableHosts(nodes)
+  // No node at all is told by another rule.
+  if (usable.length === 0) return []
+  const has = usable.map(({ status }) => roomOf(status))
+  const own = new Set(stack.map(({ namespace }) => namespace))
+  const taken = [...requests].flatMap(([namespace, each]) => (own.has(namespace) ? [] : [each]))
+  const free = {
+    millicores: sum(has.map(({ millicores }) => millicores)) - sum(taken.map(({ millicores }) => millicores)),
+    bytes: total(has.map(({ bytes }) => bytes)) - total(taken.map(({ bytes }) => bytes)),
+  }
+  return [judgeProcessor(free.millicores), judgeMemory(free.bytes)]
+}
+
+/** What a node has for pods: what it declares, and no more than what is there without the part of the system. */
+function roomOf({
+  allocatable = {},
+  capacity = {},
+}: {
+  allocatable?: Record<string, string>
+  capacity?: Record<string, string>
+} = {}): Requests {
+  const declared = { millicores: parseMillicores(allocatable.cpu ?? '0') ?? 0, bytes: parseBytes(allocatable.memory ?? '0') ?? 0n }
+  const whole = {
+    millicores: parseMillicores(capacity.cpu ?? allocatable.cpu ?? '0') ?? 0,
+    bytes: parseBytes(capacity.memory ?? allocatable.memory ?? '0') ?? 0n,
+  }
+  const rest = { millicores: whole.millicores - forSystem.millicores, bytes: whole.bytes - forSystem.bytes }
+  return {
+    millicores: Math.max(0, Math.min(declared.millicores, rest.millicores)),
+    bytes: rest.bytes < 0n ? 0n : rest.bytes < declared.bytes ? rest.bytes : declared.bytes,
+  }
+}
+
+function judgeProcessor(free: number): Finding {
+  const { least, usual } = stackNeeds
+  const what = `${cores(free)} left after 1 for the system of each node and what other pods request`
+  const action = 'Add nodes or larger ones, or stop what is not needed: kubectl top nodes; kubectl describe nodes'
+  if (free < least.millicores)
+    return fail('cpu', what, `The stack alone takes ${cores(least.millicores)} to ${cores(usual.millicores)}.`, action)
+  if (free < usual.millicores)
+    return warn('cpu', what, `The stack takes up to ${cores(usual.millicores)}: no database fits beside it.`, action)
+  const forDatabases = free - usual.millicores
+  const rest = `${what}, ${cores(forDatabases)} of them for databases`
+  return forDatabases < smallestDatabase.millicores
+    ? warn('cpu', rest, 'Even the smallest database takes 1 core.', action)
+    : ok('cpu', rest)
+}
+
+function judgeMemory(free: bigint): Finding {
+  const { least, usual } = stackNeeds
+  const left = free < 0n ? 0n : free
+  const what = `${describeBytes(left)} of memory left after 1 GiB for the system of each node and what other pods request`
+  const action = 'Add nodes or larger ones, or stop what is not needed: kubectl top nodes; kubectl describe nodes'
+  const range = `${describeBytes(least.bytes)} to ${describeBytes(usual.bytes)}`
+  if (left < least.bytes) return fail('memory', what, `The stack alone takes ${range}.`, action)
+  if (left < usual.bytes) return warn('memory', what, `The stack takes ${range}: no database fits beside it.`, action)
+  const forDatabases = left - usual.bytes
+  const rest = `${what}, ${describeBytes(forDatabases)} of it for databases`
+  return forDatabases < smallestDatabase.bytes
+    ? warn('memory', rest, 'Even the smallest database takes 2 GiB.', action)
+    : ok('memory', rest)
+}
+
+/** `2.5 cores` */
+function cores(millicores: number): string {
+  const amount = Math.max(0, Math.round(millicores / 100) / 10)
+  return `${amount} ${amount === 1 ? 'core' : 'cores'}`
+}
+
+function sum(amounts: number[]): number {
+  return amounts.reduce((all, each) => all + each, 0)
+}
+
+function total(amounts: bigint[]): bigint {
+  return amounts.reduce((all, each) => all + each, 0n)
+}

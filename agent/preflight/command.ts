@@ -1,0 +1,126 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { systemClock } from '../../shared/clock.ts'
+import { type Cluster, clusterAt, connectCluster } from '../../shared/kubernetes/connection.ts'
+import { kubeconfigCredentials } from '../../shared/kubernetes/credentials.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { canonicalCidr } from '../resources/cidr.ts'
+import { preflight } from './index.ts'
+import { type Outside, reachHosts, usualHosts } from './reach.ts'
+import { reportOf, reportTable } from './report.ts'
+import { storageClassManifest } from './storage-manifest.ts'
+
+/** How the command ends. Warnings do not stop an installation, so they end it as if nothing was found. */
+export const exitCodes = { ok: 0, failed: 1, notRun: 2 } as const
+
+const help = `skerry-agent preflight: whether a region can be installed in a cluster. Nothing is changed.
+
+  --kubeconfig FILE       the cluster: this file, else KUBECONFIG, else ~/.kube/config, else that of the pod
+  --context NAME          another context than the current one
+  --namespace NAME        where Skerry is to be (skerry)
+  --output table|json     (table)
+  --offline               try no host outside
+  --host HOST[:PORT]      try these hosts instead of the usual ones; may be repeated
+  --https-proxy URL       the proxy to try them through (HTTPS_PROXY)
+  --no-proxy LIST         hosts and .domains that are reached without it, with commas between (NO_PROXY)
+  --ca-file FILE          PEM of authorities to trust besides the usual ones
+  --cidr NETWORK          a network of the site that pods must be able to reach; may be repeated
+  --print-storage-classes NAME
+                          print a manifest of the storage classes that are missing, made like NAME, and do nothing else
+  --help
+
+It ends with 0 when nothing stands in the way, warnings or not; with 1 when something does; with 2 when it could not look.
+`
+
+const options = {
+  kubeconfig: { type: 'string' },
+  context: { type: 'string' },
+  namespace: { type: 'string', default: 'skerry' },
+  output: { type: 'string', default: 'table' },
+  offline: { type: 'boolean', default: false },
+  host: { type: 'string', multiple: true, default: [] as string[] },
+  'https-proxy': { type: 'string' },
+  'no-proxy': { type: 'string' },
+  'ca-file': { type: 'string' },
+  cidr: { type: 'string', multiple: true, default: [] as string[] },
+  'print-storage-classes': { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+type Env = Record<string, string | undefined>
+type Output = { out: (text: string) => void; err: (text: string) => void }
+
+/** The command. Never rejects: the code to exit with says how it went, one of `exitCodes`. */
+export async function preflightCommand(argv: readonly string[], env: Env, { out, err }: Output): Promise<number> {
+  try {
+    const { values } = parseArgs({ args: [...argv], options })
+    if (values.help) {
+      out(help)
+      return exitCodes.ok
+    }
+    if (!['table', 'json'].includes(values.output)) throw new Error(`--output must be table or json, not ${values.output}`)
+    const siteCidrs = values.cidr.map((text) => networkOf(text))
+    const reach = values.offline ? undefined : reachOf(values, env)
+    const cluster = await connect(values, env)
+    try {
+      if (values['print-storage-classes'] !== undefined) {
+        out(storageClassManifest(await readClasses(cluster), values['print-storage-classes']))
+        return exitCodes.ok
+      }
+      const { namespace, output } = values
+      const findings = await preflight({ audience: 'installer', namespace, siteCidrs, reach }, { cluster, clock: systemClock })
+      const report = reportOf(findings, systemClock.now())
+      out(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : reportTable(report))
+      return report.level === 'fail' ? exitCodes.failed : exitCodes.ok
+    } finally {
+      cluster.close()
+    }
+  } catch (error) {
+    err(`skerry-agent preflight: ${error instanceof Error ? error.message : error}\nTry skerry-agent preflight --help\n`)
+    return exitCodes.notRun
+  }
+}
+
+function networkOf(text: string): string {
+  const network = canonicalCidr(text)
+  if (network === undefined) throw new Error(`--cidr must be a network such as 10.20.0.0/16, not ${text}`)
+  return network
+}
+
+function reachOf(values: { host: string[]; 'https-proxy'?: string; 'no-proxy'?: string; 'ca-file'?: string }, env: Env) {
+  const proxy = values['https-proxy'] ?? env.HTTPS_PROXY ?? env.https_proxy
+  if (proxy && !URL.parse(proxy)?.protocol.startsWith('http:'))
+    throw new Error(`--https-proxy must be an address such as http://proxy.site:3128`)
+  const noProxy = (values['no-proxy'] ?? env.NO_PROXY ?? env.no_proxy ?? '').split(',').filter((entry) => entry !== '')
+  const ca = values['ca-file'] === undefined ? undefined : readFileSync(values['ca-file'], 'utf8')
+  const hosts = values.host.length > 0 ? values.host.map(outsideOf) : usualHosts
+  return () => reachHosts(hosts, { proxy: proxy || undefined, noProxy, ca })
+}
+
+function outsideOf(text: string): Outside {
+  const [, host, port = '443'] = /^([A-Za-z0-9.-]+)(?::(\d{1,5}))?$/.exec(text) ?? []
+  if (host === undefined) throw new Error(`--host must be HOST or HOST:PORT, not ${text}`)
+  return { host, port: Number(port), tls: port !== '7844', neededFor: 'what was asked for with --host' }
+}
+
+async function connect({ kubeconfig, context }: { kubeconfig?: string; context?: string }, env: Env): Promise<Cluster> {
+  const usual = join(env.HOME ?? homedir(), '.kube', 'config')
+  const file = kubeconfig ?? env.KUBECONFIG?.split(delimiter).find((each) => existsSync(each)) ?? (existsSync(usual) ? usual : undefined)
+  if (file !== undefined) return clusterAt(await kubeconfigCredentials(file, context), { clock: systemClock })
+  if (env.KUBERNETES_SERVICE_HOST === undefined) throw new Error('there is no kubeconfig: name one with --kubeconfig')
+  return connectCluster(
+    {
+      serviceAccountDir: '/var/run/secrets/kubernetes.io/serviceaccount',
+      serviceHost: env.KUBERNETES_SERVICE_HOST,
+      servicePort: env.KUBERNETES_SERVICE_PORT,
+    },
+    { clock: systemClock },
+  )
+}
+
+async function readClasses(cluster: Cluster): Promise<KubernetesObject[]> {
+  const { items } = await cluster.request<{ items: KubernetesObject[] }>({ method: 'GET', path: pathOf(kinds.StorageClass) })
+  return items
+}

@@ -1,0 +1,53 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { capacity } from './capacity.ts'
+import { clocks } from './clock.ts'
+import type { Evidence } from './evidence.ts'
+import { type Finding, type Rule, warn } from './finding.ts'
+import { kubernetesVersion } from './kubernetes.ts'
+import { leftOvers } from './left-overs.ts'
+import { networks } from './networks.ts'
+import { nodes } from './nodes.ts'
+import { outbound } from './outbound.ts'
+import { permissions } from './permissions.ts'
+import { type ReadingOptions, readEvidence } from './reading.ts'
+import { defaultStorageClass, storageClasses } from './storage.ts'
+
+/** Every group of findings. The answer is in this order. */
+export const groups = {
+  kubernetes: kubernetesVersion,
+  nodes,
+  capacity,
+  storage: (evidence) => [...storageClasses(evidence), ...defaultStorageClass(evidence)],
+  permissions,
+  'left-overs': leftOvers,
+  clock: clocks,
+  outbound,
+  networks,
+  evidence: evidenceUnread,
+} satisfies Record<string, Rule>
+
+/** What the rules find in the evidence. Pure. */
+export function judge(evidence: Evidence): Finding[] {
+  return Object.values(groups).flatMap((rule: Rule) => rule(evidence))
+}
+
+/**
+ * Looks at the cluster, and at the ways out of it if asked to, and judges what it saw.
+ * @throws Problem when the API server does not answer at all, or takes the credentials for none
+ */
+export async function preflight(options: ReadingOptions, tools: { cluster: Cluster; clock: Clock }): Promise<Finding[]> {
+  return judge(await readEvidence(options, tools))
+}
+
+/** What could not be looked at. Nothing was concluded from it. */
+function evidenceUnread({ unread }: Evidence): Finding[] {
+  return unread.map(({ what, detail }) =>
+    warn(
+      `unread/${what}`,
+      `${what} could not be read: ${detail}`,
+      'What is wrong with them stays unseen.',
+      'Use an account that may read them, and run this again.',
+    ),
+  )
+}

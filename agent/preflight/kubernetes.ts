@@ -1,0 +1,57 @@
+import { listed } from '../region/obstacles/evidence.ts'
+import type { Evidence } from './evidence.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
+
+/** The chart refuses older ones. */
+const oldest = 20
+/** From here on, Pod Security admission is there, which the namespaces of projects are labelled for. */
+const podSecuritySince = 25
+/** A kubelet may be this many minor versions behind its API server (kubernetes.io/releases/version-skew-policy). */
+const mostBehind = 3
+
+/** Whether the version of the control plane will do, and those of the kubelets go with it. */
+export function kubernetesVersion({ kubernetes, nodes }: Evidence): Finding[] {
+  const minor = minorOf(kubernetes)
+  if (minor === undefined) {
+    const why = 'Whether it is new enough cannot be told.'
+    return [warn('kubernetes-version', `the API server says its version is ${kubernetes}`, why, 'Compare it with 1.20, the oldest one.')]
+  }
+  return [judgeVersion(kubernetes, minor), ...judgeKubelets(minor, nodes ?? [])]
+}
+
+function judgeVersion(version: string, minor: number): Finding {
+  if (minor < oldest) {
+    const why = `Skerry and the Crate Operator need APIs that came with 1.${oldest}.`
+    return fail(
+      'kubernetes-version',
+      `Kubernetes ${version} is too old`,
+      why,
+      `Upgrade the cluster to 1.${oldest} or newer, best to one still maintained.`,
+    )
+  }
+  if (minor >= podSecuritySince) return ok('kubernetes-version', `Kubernetes ${version}`)
+  return warn(
+    'kubernetes-version',
+    `Kubernetes ${version} is old`,
+    `Before 1.${podSecuritySince} there is no Pod Security admission: what pods of a project may do on a node is not restricted.`,
+    `Upgrade the cluster to 1.${podSecuritySince} or newer when you can.`,
+  )
+}
+
+function judgeKubelets(minor: number, nodes: NonNullable<Evidence['nodes']>): Finding[] {
+  const off = nodes.filter(({ status }) => {
+    const own = minorOf(status?.nodeInfo?.kubeletVersion ?? '')
+    return own !== undefined && (own > minor || own < minor - mostBehind)
+  })
+  if (off.length === 0) return []
+  const named = off.map(({ metadata, status }) => `${metadata.name} (${status.nodeInfo.kubeletVersion})`)
+  const why = `A kubelet must not be newer than its API server, nor more than ${mostBehind} minor versions older.`
+  return [warn('kubelet-version', `the kubelets of ${listed(named)} do not go with the API server`, why, 'Upgrade these nodes.')]
+}
+
+/** The minor version of `v1.35.2-gke.100` is 35. */
+function minorOf(version: string): number | undefined {
+  const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(version) ?? []
+  if (major === undefined) return undefined
+  return major === '1' ? Number(minor) : Number(major) * 1000
+}

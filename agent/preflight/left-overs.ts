@@ -1,0 +1,132 @@
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import { conditionOf, describeObject, listed } from '../region/obstacles/evidence.ts'
+import type { Evidence } from './evidence.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
+import { isOfStack, stack } from './stack.ts'
+
+/** What an earlier installation left behind and a new one would stumble over. What others follow from comes first. */
+export function leftOvers(evidence: Evidence): Finding[] {
+  const findings = [
+    ...definitionsMissing(evidence),
+    ...definitionsTerminating(evidence),
+    ...instancesHanging(evidence),
+    ...namespacesTerminating(evidence),
+    ...webhooksWithoutService(evidence),
+    ...apiServicesUnavailable(evidence),
+  ]
+  if (findings.length > 0 || !evidence.namespaces) return findings
+  return [ok('left-overs', 'nothing of an earlier installation stands in the way')]
+}
+
+/** A chart brings its definitions once and never again, so that a program can be there without what it works on. */
+function definitionsMissing({ deployments, definitions }: Evidence): Finding[] {
+  if (!deployments || !definitions) return []
+  return stack.flatMap(({ name, namespace, deployment, definition }) => {
+    const runs = deployments.some(({ metadata }) => metadata.name === deployment && metadata.namespace === namespace)
+    if (!runs || definition === undefined || definitions.some(({ metadata }) => metadata.name === definition)) return []
+    return fail(
+      `definition-missing/${definition}`,
+      `${name} is installed, and its definition ${definition} is not`,
+      'Somebody deleted it, or an earlier installation was taken away by half: whatever needs it hangs or fails, and helm does not bring it back.',
+      `Run install.sh again: it brings definitions by themselves. If ${name} goes on failing, restart it: kubectl -n ${namespace} rollout restart deployment ${deployment}`,
+    )
+  })
+}
+
+function definitionsTerminating({ definitions, instances = [] }: Evidence): Finding[] {
+  const terminating = (definitions ?? []).filter(({ metadata, spec }) => metadata.deletionTimestamp && isOfStack(spec.group))
+  return terminating.map(({ metadata: { name }, spec }) => {
+    const left = instances.filter(({ apiVersion, kind }) => kind === spec.names.kind && apiVersion.startsWith(`${spec.group}/`))
+    const held = left.filter(({ metadata }) => metadata.finalizers?.length)
+    const [first] = held
+    return fail(
+      `definition-terminating/${name}`,
+      `the definition ${name} has been deleted and cannot go: ${left.length} ${left.length === 1 ? 'object is' : 'objects are'} left`,
+      'While it goes, no such object can be made, and one that is installed now goes with it.',
+      first
+        ? `Let whoever holds ${describeObject(first)} finish (${listed(first.metadata.finalizers ?? [])}): start that program again. If there is none any more: ${releaseCommand(first, name)}`
+        : `Wait a minute. If it stays: kubectl get ${name} -A, and delete what is left.`,
+    )
+  })
+}
+
+/** Deleted databases and the like that wait for a program which is not there. Those of a definition that goes are told with it. */
+function instancesHanging({ definitions = [], instances = [], deployments }: Evidence): Finding[] {
+  const groupsGoing = definitions.filter(({ metadata }) => metadata.deletionTimestamp).map(({ spec }) => spec.group)
+  const operatorRuns = deployments?.some(({ metadata, status }) => metadata.name === 'crate-operator' && (status?.readyReplicas ?? 0) > 0)
+  const hanging = instances.filter(
+    ({ apiVersion, metadata }) =>
+      metadata.deletionTimestamp && metadata.finalizers?.length && !groupsGoing.includes(apiVersion.split('/')[0] ?? ''),
+  )
+  const [first] = hanging
+  if (!first || operatorRuns) return []
+  const what = `${describeObject(first)}${hanging.length > 1 ? ` and ${hanging.length - 1} more have` : ' has'} been deleted and cannot go`
+  const why = `They wait for ${listed(first.metadata.finalizers ?? [])}, and nothing that takes it off is running; their namespaces hang with them.`
+  const action = `Installing brings the Crate Operator back, which lets them go. To do without: ${releaseCommand(first)}`
+  return [warn('objects-hanging', what, why, action)]
+}
+
+function releaseCommand({ kind, metadata: { name, namespace } }: KubernetesObject, plural = kind.toLowerCase()): string {
+  const at = namespace === undefined ? '' : `-n ${namespace} `
+  return `kubectl ${at}patch ${plural} ${name} --type=merge -p '{"metadata":{"finalizers":null}}'`
+}
+
+function namespacesTerminating({ namespaces }: Evidence): Finding[] {
+  const own = new Set(stack.map(({ namespace }) => namespace))
+  const going = (namespaces ?? []).filter(({ metadata }) => metadata.deletionTimestamp)
+  return going.flatMap((namespace) => {
+    const { name } = namespace.metadata
+    if (!own.has(name) && !name.startsWith('project-')) return []
+    const reasons = ['NamespaceDeletionDiscoveryFailure', 'NamespaceFinalizersRemaining', 'NamespaceContentRemaining'].flatMap((type) => {
+      const condition = conditionOf(namespace, type)
+      return condition?.status === 'True' && condition.message ? [condition.message] : []
+    })
+    const what = `the namespace ${name} is being deleted${reasons.length > 0 ? `: ${reasons.join('; ')}` : ''}`
+    const action = `Wait until it is gone. If it stays, see what is left in it: kubectl get namespace ${name} -o jsonpath='{.status.conditions}'`
+    return own.has(name)
+      ? fail(`namespace-terminating/${name}`, what, 'Nothing can be made in it until it is gone.', action)
+      : warn(`namespace-terminating/${name}`, what, 'Its project cannot be made again until it is gone.', action)
+  })
+}
+
+type Webhook = { failurePolicy?: string; clientConfig?: { service?: { namespace: string; name: string } } }
+
+/** A webhook that nobody answers any more refuses whatever it is asked about. */
+function webhooksWithoutService({ webhooks, namespaces, deployments }: Evidence): Finding[] {
+  if (!webhooks || !namespaces || !deployments) return []
+  const live = new Set(namespaces.filter(({ metadata }) => !metadata.deletionTimestamp).map(({ metadata }) => metadata.name))
+  const inhabited = new Set(deployments.map(({ metadata }) => metadata.namespace))
+  return webhooks.flatMap((configuration) => {
+    const strict = ((configuration.webhooks ?? []) as Webhook[]).filter(({ failurePolicy }) => (failurePolicy ?? 'Fail') === 'Fail')
+    const dead = strict.flatMap(({ clientConfig }) => {
+      const service = clientConfig?.service
+      return service && !(live.has(service.namespace) && inhabited.has(service.namespace)) ? [service] : []
+    })
+    const [first] = dead
+    if (!first) return []
+    const { name } = configuration.metadata
+    return [
+      fail(
+        `webhook-without-service/${name}`,
+        `the ${configuration.kind} ${name} asks the Service ${first.name} in ${first.namespace}, where nothing runs`,
+        'The API server refuses every object that this webhook is to see.',
+        `If what it belongs to is gone: kubectl delete ${configuration.kind.toLowerCase()} ${name}`,
+      ),
+    ]
+  })
+}
+
+function apiServicesUnavailable({ apiServices = [] }: Evidence): Finding[] {
+  const down = apiServices.filter((service) => conditionOf(service, 'Available')?.status === 'False')
+  return down.map((service) => {
+    const { name } = service.metadata
+    const why = 'While it does not answer, namespaces cannot be deleted, and helm cannot see which kinds there are.'
+    const action = `Repair what serves it. If that is gone: kubectl delete apiservice ${name}`
+    return warn(
+      `api-service-unavailable/${name}`,
+      `the API ${name} does not answer: ${conditionOf(service, 'Available')?.message}`,
+      why,
+      action,
+    )
+  })
+}

@@ -1,0 +1,154 @@
+import { lookup } from 'node:dns/promises'
+import { request } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls, rootCertificates } from 'node:tls'
+import type { Reached } from './evidence.ts'
+
+/** A host outside. `tls`: it speaks TLS with a certificate that this machine should trust. */
+export type Outside = { host: string; port: number; tls: boolean; neededFor: string }
+
+/** What a site without `--offline` must reach: charts and images at installation, and the tunnel from then on. */
+export const usualHosts: Outside[] = [
+  ['charts.jetstack.io', 'the chart of cert-manager'],
+  ['kubernetes.github.io', 'the chart of ingress-nginx'],
+  ['helm.mittwald.de', 'the chart of kubernetes-replicator'],
+  ['crate.github.io', 'the chart of the Crate Operator'],
+  ['prometheus-community.github.io', 'the chart of Prometheus'],
+  ['grafana.github.io', 'the charts of Loki and Grafana'],
+  ['fluxcd-community.github.io', 'the chart of Flux'],
+  ['bitnami-labs.github.io', 'the chart of sealed-secrets'],
+  ['ghcr.io', "Skerry's chart and images, and those of Flux"],
+  ['registry-1.docker.io', 'images of CrateDB, Grafana and Loki'],
+  ['quay.io', 'images of cert-manager, Prometheus and the replicator'],
+  ['registry.k8s.io', 'images of ingress-nginx'],
+  ['repo1.maven.org', 'the JMX exporter, which each CrateDB pod fetches when it starts'],
+  ['region1.v2.argotunnel.com', 'the tunnel to the cloud', 7844] as const,
+].map(([host, neededFor, port = 443]) => ({
+  host: host as string,
+  port: port as number,
+  tls: port === 443,
+  neededFor: neededFor as string,
+}))
+
+export type ReachOptions = {
+  /** `http://host:port`; undefined for the direct way. */
+  proxy?: string | undefined
+  /** Hosts, `.domains` and `*` that are reached directly all the same. */
+  noProxy?: string[]
+  /** PEM of authorities to trust besides the usual ones. */
+  ca?: string | undefined
+  /** Until a host is reached, in milliseconds. */
+  timeoutMs?: number
+}
+
+/** Tries each host, all at once. Never rejects: what went wrong is in the outcome. */
+export function reachHosts(hosts: Outside[], options: ReachOptions = {}): Promise<Reached[]> {
+  return Promise.all(hosts.map((host) => reachHost(host, options)))
+}
+
+async function reachHost({ host, port, tls, neededFor }: Outside, options: ReachOptions): Promise<Reached> {
+  const { proxy: configured, noProxy = [], ca, timeoutMs = 5_000 } = options
+  // cloudflared knows no proxies, so its way out is tried without one.
+  const proxy = configured !== undefined && tls && !isExempt(host, noProxy) ? new URL(configured) : undefined
+  const about = { host, port, neededFor, proxy: proxy?.host }
+  const signal = AbortSignal.timeout(timeoutMs)
+  let socket: Socket | undefined
+  try {
+    socket = proxy ? await throughProxy(proxy, host, port, signal) : await directly(host, port, signal)
+    if (tls) await shakeHands(socket, host, ca, signal)
+    return { ...about, outcome: 'reached', detail: '' }
+  } catch (error) {
+    const silent = { outcome: 'silent' as const, detail: `no answer within ${timeoutMs / 1000} s` }
+    return { ...about, ...(error instanceof Unreached ? { outcome: error.outcome, detail: error.message } : silent) }
+  } finally {
+    socket?.destroy()
+  }
+}
+
+class Unreached extends Error {
+  readonly outcome: Reached['outcome']
+  constructor(outcome: Reached['outcome'], detail: string) {
+    super(detail)
+    this.outcome = outcome
+  }
+}
+
+/** As most programs read NO_PROXY: a name stands for itself and all below it. */
+function isExempt(host: string, noProxy: string[]): boolean {
+  return noProxy.some((entry) => {
+    const domain = entry
+      .trim()
+      .toLowerCase()
+      .replace(/^\*?\./, '')
+    return entry.trim() === '*' || (domain !== '' && (host === domain || host.endsWith(`.${domain}`)))
+  })
+}
+
+async function directly(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  const { address } = await raced(lookup(host), signal).catch((error) => {
+    throw signal.aborted ? error : new Unreached('unresolved', `the name is not resolved (${codeOf(error)})`)
+  })
+  const socket = connect({ host: address, port })
+  return settled(socket, 'connect', signal, (error) => new Unreached('refused', `${address} refuses the connection (${codeOf(error)})`))
+}
+
+function throughProxy(proxy: URL, host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  const { username, password } = proxy
+  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  const authorization = username === '' ? {} : { 'proxy-authorization': `Basic ${Buffer.from(credentials).toString('base64')}` }
+  return new Promise((resolve, reject) => {
+    const asking = request({
+      host: proxy.hostname.replace(/^\[|\]$/g, ''),
+      port: proxy.port || 80,
+      method: 'CONNECT',
+      path: `${host}:${port}`,
+      headers: { host: `${host}:${port}`, ...authorization },
+      signal,
+    })
+    asking.on('connect', ({ statusCode = 0 }, socket) => {
+      if (statusCode === 200) return resolve(socket as Socket)
+      socket.destroy()
+      const why = statusCode === 407 ? 'it wants a user and a password' : `it answers ${statusCode}`
+      reject(new Unreached('proxy-refused', `the proxy ${proxy.host} does not connect: ${why}`))
+    })
+    asking.on('error', (error) =>
+      reject(signal.aborted ? error : new Unreached('proxy-unreachable', `the proxy ${proxy.host} does not answer (${codeOf(error)})`)),
+    )
+    asking.end()
+  })
+}
+
+async function shakeHands(socket: Socket, host: string, ca: string | undefined, signal: AbortSignal): Promise<void> {
+  const secure = connectTls({ socket, servername: host, ...(ca !== undefined && { ca: [...rootCertificates, ca] }) })
+  await settled(secure, 'secureConnect', signal, (error) =>
+    // Some firewalls let the connection through and cut it once they have read the name.
+    /^(ECONNRESET|EPIPE)$/.test(codeOf(error))
+      ? new Unreached('refused', `the connection is cut as soon as ${host} is named`)
+      : new Unreached('untrusted', `its certificate is not trusted (${codeOf(error)})`),
+  )
+}
+
+/** Resolves with the socket once the event came. */
+function settled<T extends Socket>(socket: T, event: string, signal: AbortSignal, wrong: (error: Error) => Error): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => socket.destroy(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    socket.once(event, () => {
+      signal.removeEventListener('abort', abort)
+      socket.on('error', () => {}) // a reset afterwards is no matter
+      resolve(socket)
+    })
+    socket.once('error', (error) => reject(signal.aborted ? error : wrong(error)))
+  })
+}
+
+function raced<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    promise.then(resolve, reject)
+  })
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error)
+}

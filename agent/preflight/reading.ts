@@ -1,0 +1,199 @@
+import type { Clock } from '../../shared/clock.ts'
+import { isProblem } from '../../shared/errors.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { type Kind, type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { parseBytes, parseMillicores } from '../resources/quantity.ts'
+import type { Audience, Evidence, Reached, Requests, Unread } from './evidence.ts'
+import { everything, neededRights, type Right } from './rights.ts'
+
+export type ReadingOptions = {
+  audience: Audience
+  /** Where Skerry is, or is to be. */
+  namespace: string
+  /** Networks of the site that pods must be able to reach. */
+  siteCidrs: string[]
+  /** Tries the hosts outside; undefined when offline. */
+  reach?: (() => Promise<Reached[]>) | undefined
+}
+
+const definitionKind: Kind = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  plural: 'customresourcedefinitions',
+  namespaced: false,
+}
+const apiServiceKind: Kind = { apiVersion: 'apiregistration.k8s.io/v1', kind: 'APIService', plural: 'apiservices', namespaced: false }
+const webhookKinds: Kind[] = ['Validating', 'Mutating'].map((what) => ({
+  apiVersion: 'admissionregistration.k8s.io/v1',
+  kind: `${what}WebhookConfiguration`,
+  plural: `${what.toLowerCase()}webhookconfigurations`,
+  namespaced: false,
+}))
+/** Whose objects are looked at even if nothing is wrong with their definitions. */
+const ownGroups = ['skerry.dev', 'cloud.crate.io']
+
+/**
+ * Reads what there is to see of a cluster. What could not be read is in `unread`.
+ * @throws Problem when the API server does not answer at all, or takes the credentials for none
+ */
+export async function readEvidence(options: ReadingOptions, { cluster, clock }: { cluster: Cluster; clock: Clock }): Promise<Evidence> {
+  const { audience, namespace, siteCidrs } = options
+  const isInstaller = audience === 'installer'
+  const unread: Unread[] = []
+  const { list, fold } = reader(cluster, unread)
+  const greeting = await greet(cluster, clock)
+  const [nodes, storageClasses, namespaces, requests, rights, serviceCidrs, reached] = await Promise.all([
+    list(kinds.Node),
+    list(kinds.StorageClass),
+    list(kinds.Namespace),
+    fold(kinds.Pod, new Map<string, Requests>(), addRequests),
+    reviewRights(cluster, neededRights(audience, namespace), unread),
+    readServiceCidrs(cluster, isInstaller),
+    options.reach?.(),
+  ])
+  const installerOnly = isInstaller ? await readLeftOvers(list) : {}
+  return {
+    audience,
+    ...greeting,
+    ...{ nodes, requests, storageClasses, namespaces, rights, serviceCidrs, reached, siteCidrs, unread },
+    ...{ deployments: undefined, definitions: undefined, instances: undefined, webhooks: undefined, apiServices: undefined },
+    ...installerOnly,
+  }
+}
+
+async function readLeftOvers(list: Reader['list']) {
+  const [deployments, definitions, apiServices, ...webhooks] = await Promise.all([
+    list(kinds.Deployment),
+    list(definitionKind),
+    list(apiServiceKind),
+    ...webhookKinds.map((kind) => list(kind)),
+  ])
+  const looked = (definitions ?? []).filter(({ metadata, spec }) => metadata.deletionTimestamp || ownGroups.includes(spec?.group))
+  const instances = await Promise.all(looked.map((definition) => list(kindOf(definition))))
+  return {
+    deployments,
+    definitions,
+    apiServices,
+    instances: definitions && instances.flatMap((found) => found ?? []),
+    webhooks: webhooks.includes(undefined) ? undefined : webhooks.flatMap((found) => found ?? []),
+  }
+}
+
+function kindOf({ spec }: KubernetesObject): Kind {
+  const version = spec.versions.find(({ storage }: { storage: boolean }) => storage)?.name ?? spec.versions[0].name
+  return {
+    apiVersion: `${spec.group}/${version}`,
+    kind: spec.names.kind,
+    plural: spec.names.plural,
+    namespaced: spec.scope === 'Namespaced',
+  }
+}
+
+/** The first word to the API server: whether it answers, what it is, and what time it has. */
+async function greet(cluster: Cluster, clock: Clock) {
+  const started = clock.monotonic()
+  let date: string | undefined
+  const { gitVersion } = await cluster.request<{ gitVersion: string }>({
+    method: 'GET',
+    path: '/version',
+    onHeaders: (headers) => {
+      date = headers.date
+    },
+  })
+  const roundTripMs = clock.monotonic() - started
+  const told = Date.parse(date ?? '')
+  return {
+    kubernetes: gitVersion,
+    now: clock.now() - roundTripMs / 2,
+    roundTripMs,
+    serverDate: Number.isNaN(told) ? undefined : told,
+  }
+}
+
+type Reader = {
+  list(kind: Kind): Promise<KubernetesObject[] | undefined>
+  fold<T>(kind: Kind, start: T, add: (sum: T, item: KubernetesObject) => void): Promise<T | undefined>
+}
+
+/** Of one page, so that a cluster with ten thousand pods costs time and not memory. */
+const pageSize = 250
+
+function reader(cluster: Cluster, unread: Unread[]): Reader {
+  async function fold<T>(kind: Kind, sum: T, add: (sum: T, item: KubernetesObject) => void): Promise<T | undefined> {
+    const path = pathOf(kind)
+    try {
+      for (let token: string | undefined, first = true; first || token; first = false) {
+        const query = { limit: pageSize, continue: token }
+        const { items, metadata } = await cluster.request({ method: 'GET', path, query, timeoutMs: 20_000 })
+        for (const item of items) add(sum, { ...item, apiVersion: kind.apiVersion, kind: kind.kind })
+        token = metadata?.continue || undefined
+      }
+      return sum
+    } catch (error) {
+      // A kind that is not served has no objects.
+      if (isProblem(error, 'not-found')) return sum
+      unread.push({ what: kind.plural, path, detail: error instanceof Error ? error.message : String(error) })
+      return undefined
+    }
+  }
+  const list = (kind: Kind) => fold<KubernetesObject[]>(kind, [], (all, item) => void all.push(item))
+  return { list, fold }
+}
+
+function addRequests(sum: Map<string, Requests>, { metadata, spec = {}, status }: KubernetesObject): void {
+  if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return
+  const namespace = metadata.namespace ?? ''
+  const known = sum.get(namespace) ?? { millicores: 0, bytes: 0n }
+  for (const { resources } of spec.containers ?? []) {
+    known.millicores += parseMillicores(resources?.requests?.cpu ?? '0') ?? 0
+    known.bytes += parseBytes(resources?.requests?.memory ?? '0') ?? 0n
+  }
+  sum.set(namespace, known)
+}
+
+/** Asks for each right; for all of them at once first, which is how most who install are answered. */
+async function reviewRights(cluster: Cluster, rights: Right[], unread: Unread[]): Promise<Evidence['rights']> {
+  const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
+  const isAllowed = async (resourceAttributes: Right) => {
+    const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec: { resourceAttributes } }
+    const { status } = await cluster.request<{ status: { allowed: boolean } }>({ method: 'POST', path, body })
+    return status.allowed
+  }
+  try {
+    if (await isAllowed(everything)) return rights.map((right) => ({ right, allowed: true }))
+    const answers: boolean[] = []
+    const most = 8 // at a time
+    for (let from = 0; from < rights.length; from += most)
+      answers.push(...(await Promise.all(rights.slice(from, from + most).map(isAllowed))))
+    return rights.map((right, index) => ({ right, allowed: answers[index] ?? false }))
+  } catch (error) {
+    unread.push({ what: 'permissions', path, detail: error instanceof Error ? error.message : String(error) })
+    return undefined
+  }
+}
+
+/**
+ * The networks of Services. Before Kubernetes 1.33 nothing tells them, but the refusal of a Service that asks for an address which
+ * nobody can have names the network; nothing is made by a dry run. Where that refuses nothing (1.20), the address of the API server
+ * is the one that is known.
+ */
+async function readServiceCidrs(cluster: Cluster, mayTry: boolean): Promise<string[] | undefined> {
+  const told = await cluster.request({ method: 'GET', path: '/apis/networking.k8s.io/v1/servicecidrs' }).catch(() => undefined)
+  if (told) return told.items.flatMap(({ spec }: KubernetesObject) => spec?.cidrs ?? [])
+  const refused = mayTry ? await refusedAddress(cluster) : undefined
+  if (refused !== undefined) return [refused]
+  const own = await cluster.request({ method: 'GET', path: pathOf(kinds.Service, 'default', 'kubernetes') }).catch(() => undefined)
+  const addresses: string[] = own?.spec?.clusterIPs ?? (own?.spec?.clusterIP ? [own.spec.clusterIP] : [])
+  return addresses.length === 0 ? undefined : addresses.map((address) => `${address}/${address.includes(':') ? 128 : 32}`)
+}
+
+async function refusedAddress(cluster: Cluster): Promise<string | undefined> {
+  const spec = { clusterIP: '198.51.100.1', ports: [{ port: 1 }] } // RFC 5737: an address of documentation, in no cluster
+  const body = { apiVersion: 'v1', kind: 'Service', metadata: { generateName: 'skerry-preflight-' }, spec }
+  try {
+    await cluster.request({ method: 'POST', path: '/api/v1/namespaces/default/services', query: { dryRun: 'All' }, body })
+    return undefined
+  } catch (error) {
+    return /valid IPs is ([0-9a-f.:]+\/\d+)/i.exec(error instanceof Error ? error.message : '')?.[1]
+  }
+}

@@ -1,0 +1,25 @@
+import { type Finding, type Level, worst } from './finding.ts'
+
+/** What was found and when, as programs read it. */
+export type Report = { checkedAt: string; level: Level; findings: Finding[] }
+
+/** @param now Unix milliseconds */
+export function reportOf(findings: Finding[], now: number): Report {
+  return { checkedAt: new Date(now).toISOString(), level: worst(findings), findings }
+}
+
+const verdicts: Record<Level, string> = {
+  ok: 'Nothing stands in the way.',
+  warn: 'It can be done. Read the warnings first.',
+  fail: 'It cannot be done like this.',
+}
+
+/** The findings for people: one line each, and below what is not fine why it matters and what to do. */
+export function reportTable({ findings, level }: Report): string {
+  const lines = findings.flatMap(({ level, what, why, action }) => [
+    `${level.padEnd(4)}  ${what}`,
+    ...(level === 'ok' ? [] : [`      why   ${why}`, `      do    ${action}`]),
+  ])
+  const count = (of: Level) => findings.filter((finding) => finding.level === of).length
+  return `${lines.join('\n')}\n\n${count('fail')} fail, ${count('warn')} warn, ${count('ok')} ok. ${verdicts[level]}\n`
+}

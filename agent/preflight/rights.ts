@@ -1,0 +1,74 @@
+import type { Audience } from './evidence.ts'
+
+/** One thing that an account may have to do. `*` stands for all. */
+export type Right = { verb: string; group: string; resource: string; namespace?: string; name?: string }
+
+/** Whoever may do this may do everything. */
+export const everything: Right = { verb: '*', group: '*', resource: '*' }
+
+const manage = ['get', 'list', 'create', 'patch', 'update', 'delete'] as const
+
+/** What helm makes, waits for, changes and removes when it installs the components and Skerry, in whichever namespace. */
+const installed: [group: string, resources: string[]][] = [
+  ['', ['namespaces', 'serviceaccounts', 'secrets', 'configmaps', 'services', 'persistentvolumeclaims']],
+  ['apps', ['deployments', 'statefulsets', 'daemonsets']],
+  ['batch', ['jobs']],
+  ['policy', ['poddisruptionbudgets']],
+  ['networking.k8s.io', ['networkpolicies', 'ingresses', 'ingressclasses']],
+  ['rbac.authorization.k8s.io', ['clusterroles', 'clusterrolebindings', 'roles', 'rolebindings']],
+  ['apiextensions.k8s.io', ['customresourcedefinitions']],
+  ['admissionregistration.k8s.io', ['validatingwebhookconfigurations', 'mutatingwebhookconfigurations']],
+  ['storage.k8s.io', ['storageclasses']],
+]
+
+/** Roles can be given only by those who hold what is in them, or may do this. */
+const giving: Right[] = ['escalate', 'bind'].map((verb) => ({ verb, group: 'rbac.authorization.k8s.io', resource: 'clusterroles' }))
+
+/** What the installer only looks at. */
+const looking: Right[] = [
+  { verb: 'list', group: '', resource: 'nodes' },
+  { verb: 'list', group: '', resource: 'pods' },
+  { verb: 'list', group: '', resource: 'persistentvolumes' },
+]
+
+/** The agent's own: one for each thing it could not work without. The whole list is in its ClusterRole. */
+function agentRights(namespace: string): Right[] {
+  const each = (verbs: string[], group: string, resource: string, at?: string): Right[] =>
+    verbs.map((verb) => ({ verb, group, resource, ...(at !== undefined && { namespace: at }) }))
+  const kept = ['get', 'list', 'watch', 'create', 'patch', 'delete']
+  return [
+    ...each(kept, 'skerry.dev', 'projects'),
+    ...each(['update'], 'skerry.dev', 'projects/status'),
+    ...each(['get', 'list', 'watch', 'create', 'delete'], 'skerry.dev', 'operations', namespace),
+    ...each(['update', 'patch'], 'skerry.dev', 'operations/status', namespace),
+    ...each(kept, 'cloud.crate.io', 'cratedbs'),
+    ...each(kept, '', 'namespaces'),
+    ...each(['get', 'list', 'create', 'patch', 'delete'], '', 'secrets'),
+    ...each(['watch'], '', 'secrets', namespace),
+    ...each(['get', 'list', 'watch', 'create', 'patch'], '', 'resourcequotas'),
+    ...each(['get', 'list', 'watch', 'create', 'patch'], '', 'limitranges'),
+    ...each(kept, 'networking.k8s.io', 'networkpolicies'),
+    ...each(['get', 'list', 'watch', 'create', 'patch'], '', 'serviceaccounts'),
+    ...each(['list', 'watch', 'delete'], '', 'pods'),
+    ...each(['get', 'list', 'watch'], '', 'services'),
+    ...each(['list', 'watch'], 'apps', 'statefulsets'),
+    ...each(['list'], '', 'persistentvolumeclaims'),
+    ...each(['list', 'watch'], '', 'nodes'),
+    ...each(['list', 'watch'], 'storage.k8s.io', 'storageclasses'),
+    ...each(['get', 'create', 'update'], 'coordination.k8s.io', 'leases', namespace),
+  ]
+}
+
+/** Everything that the account of an audience must be allowed to do. @param namespace the agent's own */
+export function neededRights(audience: Audience, namespace: string): Right[] {
+  if (audience === 'agent') return agentRights(namespace)
+  const managed = installed.flatMap(([group, resources]) =>
+    resources.flatMap((resource) => manage.map((verb): Right => ({ verb, group, resource }))),
+  )
+  return [...managed, ...giving, ...looking]
+}
+
+/** `create deployments.apps in skerry` */
+export function describeRight({ verb, group, resource, namespace }: Right): string {
+  return `${verb} ${resource}${group === '' ? '' : `.${group}`}${namespace === undefined ? '' : ` in ${namespace}`}`
+}

@@ -1,0 +1,109 @@
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import { listed } from '../region/obstacles/evidence.ts'
+import { storageClassesOf } from '../region/status.ts'
+import type { Evidence } from './evidence.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
+
+/** The classes that databases ask for: the usual one, and the one for local disks. */
+export const crateClasses = ['crate-premium', 'crate-local'] as const
+
+/** Volumes that are folders on a node: the kubelet measures none of them. */
+const folders = [
+  'kubernetes.io/host-path',
+  'docker.io/hostpath',
+  'k8s.io/minikube-hostpath',
+  'microk8s.io/hostpath',
+  'rancher.io/local-path',
+  'openebs.io/local',
+  'hostpath.csi.k8s.io',
+]
+/** Besides folders, those whose volumes are on one node and stay there. */
+const local = [...folders, 'kubernetes.io/no-provisioner', 'local.csi.openebs.io', 'topolvm.io', 'topolvm.cybozu.com']
+
+/** Whether the classes that databases ask for are there, and what is to be known of their volumes. */
+export function storageClasses({ storageClasses, nodes, kubernetes }: Evidence): Finding[] {
+  if (!storageClasses) return []
+  if (storageClasses.length === 0) {
+    const action = 'Install a CSI driver, or local-path-provisioner on a single host, and make a class of it.'
+    return [fail('storage-classes', 'the cluster has no storage class', 'Nothing that must be kept can be kept.', action)]
+  }
+  const isGke = kubernetes.includes('-gke.') || (nodes ?? []).some(({ spec }) => String(spec?.providerID ?? '').startsWith('gce://'))
+  return crateClasses.flatMap((name) => {
+    const found = storageClasses.find(({ metadata }) => metadata.name === name)
+    return found ? judgeClass(found, isGke) : [missing(name, storageClasses)]
+  })
+}
+
+function missing(name: string, classes: KubernetesObject[]): Finding {
+  const source = sourceFor(name, classes)
+  const why =
+    name === 'crate-premium'
+      ? 'Databases ask for it by name: their volumes would wait for ever.'
+      : 'Databases that ask for local disks cannot be made. Nothing else needs it.'
+  const make = source
+    ? `Make it from ${source}: skerry-agent preflight --print-storage-classes ${source} | kubectl apply -f -   (or install.sh --create-storage-classes ${source})`
+    : `Make it from one of ${listed(classes.map(({ metadata }) => metadata.name))}: install.sh --create-storage-classes NAME`
+  return warn(`storage-class-missing/${name}`, `there is no storage class ${name}`, why, make)
+}
+
+/** The class that a missing one would best be made from: of the same nature, the default one first. */
+export function sourceFor(name: string, classes: KubernetesObject[]): string | undefined {
+  const isLocal = ({ provisioner }: KubernetesObject) => local.includes(provisioner)
+  const facts = storageClassesOf(classes)
+  const isDefault = ({ metadata }: KubernetesObject) => facts.some((fact) => fact.name === metadata.name && fact.isDefault)
+  const fitting = classes.filter((each) => (name === 'crate-local' ? isLocal(each) : true))
+  return (fitting.find(isDefault) ?? fitting[0])?.metadata.name
+}
+
+function judgeClass(found: KubernetesObject, isGke: boolean): Finding[] {
+  const { name } = found.metadata
+  const provisioner = String(found.provisioner ?? '')
+  const findings: Finding[] = []
+  if (isGke && local.includes(provisioner)) {
+    findings.push(
+      fail(
+        `storage-class-gke-local/${name}`,
+        `${name} makes local volumes (${provisioner}) on GKE`,
+        'They do not work there for databases: GKE replaces a node on every upgrade and repair, and its local disks go with it.',
+        `Make ${name} from a class of pd.csi.storage.gke.io, such as premium-rwo: delete this one, then install.sh --create-storage-classes premium-rwo`,
+      ),
+    )
+  }
+  if (folders.includes(provisioner)) {
+    findings.push(
+      warn(
+        `storage-class-no-usage/${name}`,
+        `${name} makes volumes that are folders of a node (${provisioner})`,
+        'Such volumes report no usage: no metric or alert tells that one fills up, and one that does fills the disk of the node.',
+        'Watch the disks of the nodes instead, or use a CSI driver that has volumes of their own size, such as LVM.',
+      ),
+    )
+  }
+  if (found.allowVolumeExpansion !== true) {
+    const why = 'A database that needs more room must be made anew and restored.'
+    const action = `If ${provisioner} can grow volumes: kubectl patch storageclass ${name} -p '{"allowVolumeExpansion":true}'`
+    findings.push(warn(`storage-class-fixed/${name}`, `volumes of ${name} cannot grow`, why, action))
+  }
+  if (local.includes(provisioner) && found.volumeBindingMode !== 'WaitForFirstConsumer') {
+    const why = 'A volume is made on any node before its pod has one, and the pod can then run nowhere else.'
+    const action = `Delete the class and make it again with volumeBindingMode: WaitForFirstConsumer; volumes that exist stay as they are.`
+    findings.push(warn(`storage-class-immediate/${name}`, `${name} places local volumes before the pods`, why, action))
+  }
+  return findings.length > 0 ? findings : [ok(`storage-class/${name}`, `${name} (${provisioner})`)]
+}
+
+/** Whether claims that name no class get one: Prometheus, Loki and Grafana name none. */
+export function defaultStorageClass({ storageClasses, audience }: Evidence): Finding[] {
+  if (!storageClasses || storageClasses.length === 0 || audience === 'agent') return []
+  const names = storageClassesOf(storageClasses).flatMap(({ name, isDefault }) => (isDefault ? [name] : []))
+  const [first] = names
+  if (names.length === 1) return [ok('storage-class-default', `${first} is the default storage class`)]
+  const mark = (name: string, value: boolean) =>
+    `kubectl annotate --overwrite storageclass ${name} storageclass.kubernetes.io/is-default-class=${value}`
+  if (first === undefined) {
+    const why = 'Prometheus, Loki and Grafana name no class: their volumes would wait for ever.'
+    return [warn('storage-class-default', 'there is no default storage class', why, `Choose one: ${mark('NAME', true)}`)]
+  }
+  const why = 'Which one a claim gets depends on the version of Kubernetes; before 1.26 it is refused.'
+  return [warn('storage-class-default', `${listed(names)} are all default storage classes`, why, `Keep one: ${mark(first, false)}`)]
+}

@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { parse, parseAllDocuments, stringify } from 'yaml'
+import { exitCodes, preflightCommand } from '../../../agent/preflight/command.ts'
+import type { Finding } from '../../../agent/preflight/finding.ts'
+import { neededRights } from '../../../agent/preflight/rights.ts'
+import { connectTo, installObject } from '../../cluster/connected.ts'
+import { regionDefinitions } from '../../cluster/definitions.ts'
+import { startCluster } from '../../cluster/index.ts'
+import { createClient } from '../../region/client.ts'
+import { prepareRegion } from '../../region/region.ts'
+import { node, storageClass } from './samples.ts'
+
+const cluster = await startCluster({ crds: regionDefinitions() })
+const region = await prepareRegion(cluster)
+const admin = await connectTo(cluster)
+const folder = await mkdtemp(join(tmpdir(), 'skerry-preflight-'))
+
+after(async () => {
+  admin.close()
+  await region.close()
+  await cluster.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+before(async () => {
+  const { status, ...quay } = node('quay-1', { spec: { podCIDR: '10.244.0.0/24', podCIDRs: ['10.244.0.0/24'] } })
+  await admin.request({ method: 'POST', path: '/api/v1/nodes', body: quay })
+  const contentType = 'application/merge-patch+json'
+  await admin.request({ method: 'PATCH', path: '/api/v1/nodes/quay-1/status', contentType, body: { status } })
+  // Nobody takes off the taint with which Kubernetes keeps a new node free.
+  await admin.request({ method: 'PATCH', path: '/api/v1/nodes/quay-1', contentType, body: { spec: { taints: null } } })
+  await admin.request({ method: 'POST', path: '/apis/storage.k8s.io/v1/storageclasses', body: storageClass('disks') })
+})
+
+async function kubeconfig(token?: string): Promise<string> {
+  const path = join(folder, `kubeconfig-${token?.slice(-8) ?? 'admin'}`)
+  await writeFile(path, cluster.kubeconfig(token), { mode: 0o600 })
+  return path
+}
+
+async function run(...argv: string[]) {
+  let [out, err] = ['', '']
+  const code = await preflightCommand(argv, { HOME: folder }, { out: (text) => (out += text), err: (text) => (err += text) })
+  return { code, out, err }
+}
+
+const byId = (found: Finding[], id: string) => found.find((finding) => finding.id === id)
+
+test('preflight sees the cluster as it is', async () => {
+  const { code, out, err } = await run('--kubeconfig', await kubeconfig(), '--offline', '--output', 'json', '--cidr', '192.168.0.0/16')
+  assert.equal(err, '')
+  const { findings, level, checkedAt }: { findings: Finding[]; level: string; checkedAt: string } = JSON.parse(out)
+  assert.ok(Math.abs(Date.parse(checkedAt) - Date.now()) < 60_000)
+  assert.equal(code, level === 'fail' ? exitCodes.failed : exitCodes.ok)
+  assert.match(byId(findings, 'kubernetes-version')?.what ?? '', /^Kubernetes v1\./)
+  assert.equal(byId(findings, 'nodes')?.what, '1 of 1 node takes new pods')
+  assert.match(byId(findings, 'cpu')?.what ?? '', /^7 cores left/)
+  assert.match(byId(findings, 'memory')?.what ?? '', /^31 GiB of memory left/)
+  assert.equal(byId(findings, 'storage-class-missing/crate-premium')?.level, 'warn')
+  assert.equal(byId(findings, 'permissions')?.level, 'ok')
+  assert.equal(byId(findings, 'clock')?.level, 'ok')
+  assert.equal(byId(findings, 'cidr-overlap')?.level, 'ok')
+  assert.ok(!findings.some(({ id }) => id.startsWith('outbound/') || id.startsWith('unread/')), out)
+})
+
+test('the table says of each finding why and what to do, and how many there are', async () => {
+  const { out } = await run('--kubeconfig', await kubeconfig(), '--offline')
+  assert.match(out, /^warn {2}there is no storage class crate-local\n {6}why {3}.+\n {6}do {4}.+$/m)
+  assert.match(out, /\n\d+ fail, \d+ warn, \d+ ok\. .+\.\n$/)
+})
+
+test('a network of the site that pods hide is told, and on a real API server one that Services hide too', async () => {
+  const ofSite = async (cidr: string) => {
+    const { out } = await run('--kubeconfig', await kubeconfig(), '--offline', '--output', 'json', '--cidr', cidr)
+    return byId(JSON.parse(out).findings, 'cidr-overlap/site')?.what
+  }
+  assert.equal(await ofSite('10.244.0.0/16'), '10.244.0.0/16 of the site overlaps 10.244.0.0/24 of pods')
+  // The embedded one has no Services of its own.
+  if (cluster.kind === 'real')
+    assert.match((await ofSite('10.0.0.0/24')) ?? '', /^10.0.0.0\/24 of the site overlaps 10\.0\.0\.\d+\/\d+ of Services$/)
+})
+
+test('an account that may do little is told of each thing it may not, and that it did not see all', async () => {
+  const token = await cluster.serviceAccountToken('default', 'visitor')
+  const { code, out } = await run('--kubeconfig', await kubeconfig(token), '--offline', '--output', 'json')
+  const { findings }: { findings: Finding[] } = JSON.parse(out)
+  assert.equal(code, exitCodes.failed)
+  assert.equal(byId(findings, 'permission/namespaces')?.level, 'fail')
+  assert.equal(byId(findings, 'permission/customresourcedefinitions.apiextensions.k8s.io')?.level, 'fail')
+  assert.equal(byId(findings, 'unread/nodes')?.level, 'warn')
+  assert.equal(byId(findings, 'nodes'), undefined)
+})
+
+test('a database that hangs without its operator is found on the cluster', async () => {
+  const namespace = 'project-wreck'
+  await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  const path = `/apis/cloud.crate.io/v1/namespaces/${namespace}/cratedbs`
+  const metadata = { name: 'tide', namespace, finalizers: ['operator.cloud.crate.io/finalizer'] }
+  const spec = { cluster: { name: 'tide', imageRegistry: 'crate', version: '5.10.1' }, nodes: { data: [] } }
+  const database = { apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', metadata, spec }
+  await admin.request({ method: 'POST', path, body: database }).catch(async () => {
+    const resources = { heapRatio: 0.25, disk: { count: 1, size: '8GiB', storageClass: 'disks' } }
+    const nodes = { data: [{ name: 'hot', replicas: 1, resources }] }
+    await admin.request({ method: 'POST', path, body: { ...database, spec: { ...spec, nodes } } })
+  })
+  await admin.request({ method: 'DELETE', path: `${path}/tide` })
+  const { out } = await run('--kubeconfig', await kubeconfig(), '--offline', '--output', 'json')
+  const found = byId(JSON.parse(out).findings, 'objects-hanging')
+  assert.equal(found?.what, 'CrateDB project-wreck/tide has been deleted and cannot go')
+  const contentType = 'application/merge-patch+json'
+  await admin.request({ method: 'PATCH', path: `${path}/tide`, contentType, body: { metadata: { finalizers: null } } })
+})
+
+test('the classes that are missing are printed as an API server takes them', async () => {
+  const { code, out } = await run('--kubeconfig', await kubeconfig(), '--print-storage-classes', 'disks')
+  assert.equal(code, exitCodes.ok)
+  const made = parseAllDocuments(out).map((document) => document.toJS())
+  assert.deepEqual(
+    made.map(({ metadata }) => metadata.name),
+    ['crate-premium', 'crate-local'],
+  )
+  for (const body of made) {
+    assert.deepEqual(
+      [body.provisioner, body.allowVolumeExpansion, body.volumeBindingMode],
+      ['disks.example.org', true, 'WaitForFirstConsumer'],
+    )
+    await admin.request({ method: 'POST', path: '/apis/storage.k8s.io/v1/storageclasses', query: { dryRun: 'All' }, body })
+  }
+  const wrong = await run('--kubeconfig', await kubeconfig(), '--print-storage-classes', 'none')
+  assert.deepEqual([wrong.code, wrong.out], [exitCodes.notRun, ''])
+  assert.match(wrong.err, /there is no storage class none, only disks/)
+})
+
+const unusable: [name: string, argv: string[], message: RegExp][] = [
+  ['an output that is none', ['--output', 'xml'], /--output must be table or json, not xml/],
+  ['a network that is none', ['--cidr', '10.0.0.1/8'], /--cidr must be a network/],
+  ['a host that is none', ['--host', 'a b'], /--host must be HOST or HOST:PORT/],
+  ['a proxy that is none', ['--https-proxy', 'proxy:3128'], /--https-proxy must be an address/],
+  ['an option that is none', ['--fast'], /--fast/],
+  ['no kubeconfig', ['--offline'], /there is no kubeconfig/],
+]
+for (const [name, argv, message] of unusable) {
+  test(`preflight ends with 2 on ${name}`, async () => {
+    const { code, err } = await run(...argv)
+    assert.equal(code, exitCodes.notRun)
+    assert.match(err, message)
+  })
+}
+
+test('preflight ends with 2 on a context that is not there, and takes one that is', async () => {
+  const two = parse(cluster.kubeconfig())
+  const [{ name: good }] = two.contexts
+  two.contexts.push({ name: 'gone', context: { cluster: 'nowhere', user: 'nobody' } })
+  two['current-context'] = 'gone'
+  const path = join(folder, 'two-contexts')
+  await writeFile(path, stringify(two), { mode: 0o600 })
+  const missing = await run('--kubeconfig', path, '--context', 'far', '--offline')
+  assert.equal(missing.code, exitCodes.notRun)
+  assert.match(missing.err, new RegExp(`there is no context far, only ${good}, gone`))
+  assert.notEqual((await run('--kubeconfig', path, '--context', good, '--offline')).code, exitCodes.notRun)
+})
+
+test('preflight ends with 2 when no API server answers', async () => {
+  const path = join(folder, 'nobody')
+  await writeFile(path, cluster.kubeconfig().replace(cluster.url, 'https://127.0.0.1:1'), { mode: 0o600 })
+  const { code, err } = await run('--kubeconfig', path, '--offline')
+  assert.equal(code, exitCodes.notRun)
+  assert.match(err, /GET \/version: no answer/)
+})
+
+test('the program has the command, before it needs any configuration', async () => {
+  const path = await kubeconfig()
+  const program = (...args: string[]) =>
+    new Promise<{ code: unknown; out: string }>((resolve) => {
+      execFile(process.execPath, ['agent/main.ts', ...args], (error, out) => resolve({ code: error?.code ?? 0, out }))
+    })
+  const { code, out } = await program('preflight', '--kubeconfig', path, '--offline')
+  assert.ok(code === exitCodes.ok || code === exitCodes.failed, out)
+  assert.match(out, /Kubernetes v1\./)
+  assert.match((await program('--help')).out, /skerry-agent preflight/)
+})
+
+test('the agent answers the same of its own cluster, with the rights that it has', async () => {
+  const agent = await region.startAgent()
+  const client = createClient({ url: agent.url, ca: region.ca, token: region.readerToken })
+  try {
+    const { status, body } = await client.call('GET', '/v1/region/preflight')
+    assert.equal(status, 200)
+    const found: Finding[] = body.findings
+    assert.equal(byId(found, 'permissions')?.level, 'ok', JSON.stringify(found, null, 1))
+    assert.equal(byId(found, 'nodes')?.what, '1 of 1 node takes new pods')
+    assert.deepEqual(
+      found.filter(({ id }) => /^(unread|outbound|definition|storage-class-default)/.test(id)),
+      [],
+    )
+    const again = await client.call('GET', '/v1/region/preflight')
+    assert.equal(again.body.checkedAt, body.checkedAt)
+  } finally {
+    client.close()
+  }
+})
+
+test('the agent asks for no right that its manifest does not give', async () => {
+  const rules = parseAllDocuments(await readFile('deploy/rbac/agent.yaml', 'utf8')).flatMap((document) => document.toJS().rules ?? [])
+  const given = rules.flatMap(({ apiGroups, resources, verbs }) =>
+    apiGroups.flatMap((group: string) =>
+      resources.flatMap((resource: string) => verbs.map((verb: string) => `${verb} ${resource} ${group}`)),
+    ),
+  )
+  const asked = neededRights('agent', 'skerry').map(({ verb, resource, group }) => `${verb} ${resource} ${group}`)
+  assert.deepEqual(
+    asked.filter((right) => !given.includes(right)),
+    [],
+  )
+})

@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Evidence, Reached } from '../../../agent/preflight/evidence.ts'
+import { definition, deployment, findings, fine, levelOf, namespace, node, noon, storageClass, trouble } from './samples.ts'
+
+const deleted = { deletionTimestamp: '2026-01-31T11:00:00Z' }
+const [premium, local] = fine.storageClasses as [NonNullable<Evidence['storageClasses']>[0], NonNullable<Evidence['storageClasses']>[0]]
+const three = (given: Parameters<typeof node>[1]) => ['a', 'b', 'c'].map((name) => node(name, given))
+const hanging = {
+  apiVersion: 'cloud.crate.io/v1',
+  kind: 'CrateDB',
+  metadata: { name: 'tide', namespace: 'project-harbour', finalizers: ['operator.cloud.crate.io/finalizer'], ...deleted },
+}
+const strictWebhook = {
+  apiVersion: 'admissionregistration.k8s.io/v1',
+  kind: 'ValidatingWebhookConfiguration',
+  metadata: { name: 'cert-manager-webhook' },
+  webhooks: [{ failurePolicy: 'Fail', clientConfig: { service: { namespace: 'cert-manager', name: 'webhook' } } }],
+}
+const reached = (given: Partial<Reached>): Reached[] => [
+  { host: 'ghcr.io', port: 443, neededFor: 'images', proxy: undefined, outcome: 'reached', detail: '', ...given },
+]
+
+const cases: { name: string; given: Partial<Evidence>; expect: string[] }[] = [
+  { name: 'finds nothing in a cluster in which nothing is wrong', given: {}, expect: [] },
+
+  {
+    name: 'refuses a Kubernetes older than the chart does',
+    given: { kubernetes: 'v1.19.16' },
+    expect: ['fail kubernetes-version', 'warn kubelet-version'],
+  },
+  {
+    name: 'warns of one without Pod Security admission',
+    given: { kubernetes: 'v1.24.3-gke.1', nodes: three({ kubelet: 'v1.24.3' }) },
+    expect: ['warn kubernetes-version'],
+  },
+  { name: 'takes what a vendor adds to the version', given: { kubernetes: 'v1.35.2+k3s1' }, expect: [] },
+  { name: 'warns of a version that is none', given: { kubernetes: 'main' }, expect: ['warn kubernetes-version'] },
+  { name: 'warns of kubelets four versions behind', given: { nodes: three({ kubelet: 'v1.31.0' }) }, expect: ['warn kubelet-version'] },
+  { name: 'takes kubelets three versions behind', given: { nodes: three({ kubelet: 'v1.32.0' }) }, expect: [] },
+
+  { name: 'fails without nodes', given: { nodes: [] }, expect: ['fail nodes'] },
+  { name: 'fails when no node takes pods', given: { nodes: three({ ready: false }) }, expect: ['fail nodes', 'warn nodes-not-ready'] },
+  { name: 'warns below three nodes', given: { nodes: three({}).slice(1) }, expect: ['warn nodes'] },
+  {
+    name: 'does not count nodes that are kept for something',
+    given: { nodes: [...three({}).slice(1), node('gpu', { spec: { taints: [{ key: 'gpu', effect: 'NoSchedule' }] } })] },
+    expect: ['warn nodes'],
+  },
+  {
+    name: 'warns of a node that is in want of disk',
+    given: { nodes: three({ conditions: [{ type: 'DiskPressure', status: 'True' }] }) },
+    expect: ['warn nodes-under-pressure'],
+  },
+
+  {
+    name: 'fails when the stack does not fit',
+    given: { nodes: three({ cpu: '1500m', memory: '2Gi' }) },
+    expect: ['fail cpu', 'fail memory'],
+  },
+  {
+    name: 'warns when only the stack fits',
+    given: { nodes: three({ cpu: '1800m', memory: '2800Mi' }) },
+    expect: ['warn cpu', 'warn memory'],
+  },
+  {
+    name: 'warns when no database fits beside the stack',
+    given: { nodes: three({ cpu: '2200m', memory: '3300Mi' }) },
+    expect: ['warn cpu', 'warn memory'],
+  },
+  {
+    name: 'takes off what pods of others request',
+    given: { nodes: three({ cpu: '4' }), requests: new Map([['erp', { millicores: 7500, bytes: 0n }]]) },
+    expect: ['fail cpu'],
+  },
+  {
+    name: 'counts the pods of the stack by what it needs, not twice',
+    given: { nodes: three({ cpu: '4' }), requests: new Map([['monitoring', { millicores: 7500, bytes: 0n }]]) },
+    expect: [],
+  },
+
+  { name: 'fails without any storage class', given: { storageClasses: [] }, expect: ['fail storage-classes'] },
+  { name: 'warns of a class that is missing', given: { storageClasses: [premium] }, expect: ['warn storage-class-missing/crate-local'] },
+  {
+    name: 'refuses local volumes on GKE',
+    given: {
+      kubernetes: 'v1.35.2-gke.100',
+      storageClasses: [premium, storageClass('crate-local', { provisioner: 'kubernetes.io/no-provisioner' })],
+    },
+    expect: ['fail storage-class-gke-local/crate-local'],
+  },
+  {
+    name: 'knows GKE by its nodes too',
+    given: {
+      nodes: three({ spec: { providerID: 'gce://project/zone/a' } }),
+      storageClasses: [premium, storageClass('crate-local', { provisioner: 'kubernetes.io/no-provisioner' })],
+    },
+    expect: ['fail storage-class-gke-local/crate-local'],
+  },
+  {
+    name: 'takes local volumes elsewhere',
+    given: { storageClasses: [premium, storageClass('crate-local', { provisioner: 'kubernetes.io/no-provisioner' })] },
+    expect: [],
+  },
+  {
+    name: 'warns that folders of a node report no usage',
+    given: { storageClasses: [premium, storageClass('crate-local', { provisioner: 'rancher.io/local-path' })] },
+    expect: ['warn storage-class-no-usage/crate-local'],
+  },
+  {
+    name: 'warns of volumes that cannot grow, and of local ones placed before their pods',
+    given: {
+      storageClasses: [
+        premium,
+        storageClass('crate-local', { provisioner: 'topolvm.io', allowVolumeExpansion: false, volumeBindingMode: 'Immediate' }),
+      ],
+    },
+    expect: ['warn storage-class-fixed/crate-local', 'warn storage-class-immediate/crate-local'],
+  },
+  {
+    name: 'warns without a default class',
+    given: { storageClasses: [storageClass('crate-premium'), local] },
+    expect: ['warn storage-class-default'],
+  },
+  {
+    name: 'warns of two default classes',
+    given: { storageClasses: [premium, { ...local, metadata: { ...premium.metadata, name: 'crate-local' } }] },
+    expect: ['warn storage-class-default'],
+  },
+
+  {
+    name: 'names each resource that the account may not touch, once',
+    given: {
+      rights: ['create', 'delete'].map((verb) => ({ right: { verb, group: 'apps', resource: 'deployments' }, allowed: false })),
+    },
+    expect: ['fail permission/deployments.apps'],
+  },
+
+  {
+    name: 'finds an operator without its definition, the fault of installing again',
+    given: { deployments: [deployment('crate-operator', 'crate-operator')] },
+    expect: ['fail definition-missing/cratedbs.cloud.crate.io'],
+  },
+  {
+    name: 'finds no fault in an operator with its definition',
+    given: { deployments: [deployment('crate-operator', 'crate-operator')], definitions: [definition('cratedbs.cloud.crate.io')] },
+    expect: [],
+  },
+  {
+    name: 'finds a definition that cannot go because of an object that nobody lets go',
+    given: { definitions: [definition('cratedbs.cloud.crate.io', deleted)], instances: [hanging] },
+    expect: ['fail definition-terminating/cratedbs.cloud.crate.io'],
+  },
+  { name: 'leaves definitions of others alone', given: { definitions: [definition('boats.example.org', deleted)] }, expect: [] },
+  {
+    name: 'finds databases that wait for an operator that is gone',
+    given: { definitions: [definition('cratedbs.cloud.crate.io')], instances: [hanging] },
+    expect: ['warn objects-hanging'],
+  },
+  {
+    name: 'lets a running operator do its work',
+    given: {
+      definitions: [definition('cratedbs.cloud.crate.io')],
+      instances: [hanging],
+      deployments: [deployment('crate-operator', 'crate-operator')],
+    },
+    expect: [],
+  },
+  {
+    name: 'fails on a namespace of the stack that is going, and warns of one of a project',
+    given: { namespaces: [namespace('cert-manager', deleted), namespace('project-harbour', deleted), namespace('erp', deleted)] },
+    expect: ['fail namespace-terminating/cert-manager', 'warn namespace-terminating/project-harbour'],
+  },
+  {
+    name: 'finds a webhook that nobody answers',
+    given: { webhooks: [strictWebhook] },
+    expect: ['fail webhook-without-service/cert-manager-webhook'],
+  },
+  {
+    name: 'finds it too where the namespace is left and nothing in it',
+    given: { webhooks: [strictWebhook], namespaces: [namespace('cert-manager')] },
+    expect: ['fail webhook-without-service/cert-manager-webhook'],
+  },
+  {
+    name: 'takes a webhook whose program is there',
+    given: {
+      webhooks: [strictWebhook],
+      namespaces: [namespace('cert-manager')],
+      deployments: [deployment('cert-manager', 'cert-manager')],
+      definitions: [definition('certificates.cert-manager.io')],
+    },
+    expect: [],
+  },
+  {
+    name: 'takes a webhook that may fail',
+    given: { webhooks: [{ ...strictWebhook, webhooks: [{ ...strictWebhook.webhooks[0], failurePolicy: 'Ignore' }] }] },
+    expect: [],
+  },
+  {
+    name: 'warns of an aggregated API that does not answer',
+    given: {
+      apiServices: [
+        {
+          apiVersion: 'apiregistration.k8s.io/v1',
+          kind: 'APIService',
+          metadata: { name: 'v1beta1.metrics.k8s.io' },
+          status: { conditions: [{ type: 'Available', status: 'False', message: 'no endpoints' }] },
+        },
+      ],
+    },
+    expect: ['warn api-service-unavailable/v1beta1.metrics.k8s.io'],
+  },
+
+  { name: 'takes clocks that agree to the second', given: { now: noon + 1_400 }, expect: [] },
+  { name: 'warns of a clock ten seconds ahead', given: { now: noon + 10_000 }, expect: ['warn clock'] },
+  { name: 'fails on a clock two minutes behind', given: { now: noon - 120_000 }, expect: ['fail clock'] },
+  { name: 'blames no clock for a slow answer', given: { now: noon + 10_000, roundTripMs: 15_000 }, expect: [] },
+  { name: 'warns of a node whose clock is ahead', given: { serverDate: noon - 30_000, now: noon - 30_000 }, expect: ['warn clock-nodes'] },
+
+  {
+    name: 'warns of a host that is not reached',
+    given: { reached: reached({ outcome: 'silent', detail: 'no answer' }) },
+    expect: ['warn outbound/ghcr.io:443'],
+  },
+  { name: 'says nothing of hosts when offline', given: { reached: undefined }, expect: [] },
+
+  {
+    name: 'fails when pods and Services share addresses',
+    given: { serviceCidrs: ['10.244.1.0/24'] },
+    expect: ['fail cidr-overlap/cluster'],
+  },
+  { name: 'fails when a node stands among the Services', given: { serviceCidrs: ['192.0.2.0/24'] }, expect: ['fail cidr-overlap/cluster'] },
+  { name: 'warns when the site is hidden behind the pods', given: { siteCidrs: ['10.244.0.0/16'] }, expect: ['warn cidr-overlap/site'] },
+  {
+    name: 'cannot compare networks that it does not know',
+    given: { nodes: three({}), serviceCidrs: undefined },
+    expect: ['warn cidr-overlap'],
+  },
+
+  {
+    name: 'concludes nothing from what could not be read, and says so',
+    given: {
+      nodes: undefined,
+      requests: undefined,
+      storageClasses: undefined,
+      rights: undefined,
+      namespaces: undefined,
+      definitions: undefined,
+      serverDate: undefined,
+      unread: [{ what: 'nodes', path: '/api/v1/nodes', detail: 'forbidden' }],
+    },
+    expect: ['warn unread/nodes'],
+  },
+]
+for (const { name, given, expect } of cases) test(`preflight ${name}`, () => assert.deepEqual(trouble(given), expect))
+
+test('everything that is not ok says why it matters and what to do, and nothing that is ok does', () => {
+  for (const { given } of cases) {
+    for (const { level, what, why, action, id } of findings(given)) {
+      assert.ok(what.length > 0 && !what.includes('undefined'), `${id}: ${what}`)
+      assert.equal(why !== '', level !== 'ok', `${id}: ${why}`)
+      assert.equal(action !== '', level !== 'ok', `${id}: ${action}`)
+      assert.ok(!`${why}${action}`.includes('undefined'), `${id}: ${why} ${action}`)
+    }
+  }
+})
+
+test('what hosts outside cannot be reached is never a failure', () => {
+  for (const outcome of ['unresolved', 'refused', 'silent', 'proxy-unreachable', 'proxy-refused', 'untrusted'] as const)
+    assert.equal(levelOf({ reached: reached({ outcome, detail: 'x' }) }), 'warn')
+})
+
+test('what to do about an object that hangs is a command for that very object', () => {
+  const given = { definitions: [definition('cratedbs.cloud.crate.io', deleted)], instances: [hanging] }
+  const [found] = findings(given).filter(({ level }) => level === 'fail')
+  assert.match(found?.action ?? '', /kubectl -n project-harbour patch cratedbs\.cloud\.crate\.io tide --type=merge/)
+})
+
+test('a missing class is to be made from one of its own nature', () => {
+  const folder = storageClass('folder', { provisioner: 'rancher.io/local-path' })
+  const made = findings({ storageClasses: [premium, folder] }).find(({ id }) => id === 'storage-class-missing/crate-local')
+  assert.match(made?.action ?? '', /--print-storage-classes folder/)
+})
