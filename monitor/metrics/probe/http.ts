@@ -17,25 +17,25 @@ const series = {
   probe_http_status_code: 'Status of the last answer.',
   probe_http_content_length: 'Length that the last answer said it has; -1 if it did not.',
   probe_http_uncompressed_body_length: 'Bytes of the body that were read.',
-  probe_http_redirects: 'Redirects that were followed.',
+  probe_http_redirects: 'Redirects that were met.',
   probe_http_ssl: '1 if the last answer came over TLS.',
   probe_http_version: 'Version of HTTP of the last answer.',
   probe_failed_due_to_regex: '1 if the probe failed because of a regular expression.',
 }
 
-/** Puts the series of an HTTP probe into place, all at zero: they are there however it ends. */
+/** Puts the series of an HTTP probe into place, all at zero: they are there however it ends; phases once there is an address. */
 export function beginHttp(told: ProbeSeries): void {
   for (const [name, help] of Object.entries(series)) told.set(name, help, 0)
-  for (const phase of ['resolve', 'connect', 'tls', 'processing', 'transfer']) tellPhase(told, phase, 0)
+  tellPhase(told, 'resolve', 0)
 }
 
 /** Sends the request of a module and says whether the answer is as it should be. */
 export async function probeHttp(config: HttpProbe, target: HttpTarget, told: ProbeSeries): Promise<boolean> {
   const tell = (name: keyof typeof series, value: number) => told.set(name, series[name], value)
   tellPhase(told, 'resolve', target.first.ms / 1000)
-  const { answer, url, redirects, phases } = await follow(config, target, (count) => tell('probe_http_redirects', count))
+  for (const phase of ['connect', 'tls', 'processing', 'transfer']) tellPhase(told, phase, 0)
+  const { answer, url, phases } = await follow(config, target, (count) => tell('probe_http_redirects', count))
   const length = answer.headers['content-length']
-  tell('probe_http_redirects', redirects)
   tell('probe_http_status_code', answer.status)
   tell('probe_http_version', Number(answer.httpVersion))
   tell('probe_http_content_length', length === undefined ? -1 : Number(length.split(',')[0]))
@@ -63,7 +63,8 @@ async function follow(config: HttpProbe, target: HttpTarget, redirected: (count:
   let { url } = target
   let resolved = first
   let method: string = config.method
-  for (let redirects = 0; ; redirects++) {
+  let redirects = 0
+  for (;;) {
     const isFirst = url.origin === target.url.origin
     const tls = tlsOf(trustOf(config.tls_config))
     const answer = await exchange({
@@ -85,12 +86,12 @@ async function follow(config: HttpProbe, target: HttpTarget, redirected: (count:
     })
     for (const [phase, ms] of Object.entries(phasesOf(answer.moments))) phases[phase] = (phases[phase] ?? 0) + ms
     phases.resolve = (phases.resolve ?? 0) + resolved.ms
-    const next = config.follow_redirects ? locationOf(answer, url) : undefined
-    if (next === undefined) return { answer, url, redirects, phases }
-    if (redirects >= maxRedirects) throw new CheckFailure('unexpected_answer', `It redirects more than ${maxRedirects} times.`)
+    const next = locationOf(answer, url)
+    if (next !== undefined) redirected(++redirects)
+    // As blackbox_exporter has it: after too many the last answer is judged, and its status is none of success.
+    if (next === undefined || !config.follow_redirects || redirects > maxRedirects) return { answer, url, phases }
     if (answer.status !== 307 && answer.status !== 308 && method !== 'HEAD') method = 'GET'
     url = next
-    redirected(redirects + 1)
     resolved = await resolveRedirect(config, url, resolver, signal)
   }
 }
