@@ -5,13 +5,16 @@ import { limitsConfig } from '../../../agent/api/limits.ts'
 import { createResources, type Resources } from '../../../agent/api/resources.ts'
 import { createAcceptedState } from '../../../agent/operations/accepted.ts'
 import { createJournal, type Journal } from '../../../agent/operations/journal.ts'
+import type { TunnelInUse } from '../../../agent/operations/tunnel.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
 import type { Obstacles } from '../../../agent/region/obstacles/index.ts'
 import { createOperatorCache } from '../../../agent/region/operator.ts'
+import { createTunnelCaches } from '../../../agent/region/tunnel.ts'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
 import { databaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import { desiredSecrets } from '../../../agent/resources/database-secrets.ts'
 import { desiredProject, projectSpec } from '../../../agent/resources/project.ts'
+import type { Tunnel } from '../../../agent/resources/tunnel-settings.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
@@ -40,7 +43,7 @@ export type Api = {
 }
 
 export function createApiOver(
-  parts: { cluster: Cluster; caches: Caches; journal: Journal; obstacles: Pick<Obstacles, 'of'> },
+  parts: { cluster: Cluster; caches: Caches; journal: Journal; obstacles: Pick<Obstacles, 'of'>; tunnel?: TunnelInUse | undefined },
   operator: ReturnType<typeof createOperatorCache>,
 ): Api {
   const minutes = (count: number) => count * 60_000
@@ -106,7 +109,7 @@ export type QuietRegion = Api & {
   close(): Promise<void>
 }
 
-export async function startQuietRegion(): Promise<QuietRegion> {
+export async function startQuietRegion(given: { tunnel?: Tunnel } = {}): Promise<QuietRegion> {
   const cluster = await startCluster({ crds: regionDefinitions() })
   const admin = connectTo(cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
@@ -116,8 +119,9 @@ export async function startQuietRegion(): Promise<QuietRegion> {
   const operator = createOperatorCache({ namespace: operatorAt.namespace, name: operatorAt.deployment }, tools)
   const journal = createJournal({ namespace }, { cluster: admin, operations: caches.operations, clock: systemClock })
   const obstacles: { of: Obstacles['of'] } = { of: async () => [] }
-  const api = createApiOver({ cluster: admin, caches, journal, obstacles: { of: (target) => obstacles.of(target) } }, operator)
-  const parts = [...Object.values(caches), operator]
+  const tunnel = given.tunnel && { tunnel: given.tunnel, caches: createTunnelCaches(given.tunnel, tools) }
+  const api = createApiOver({ cluster: admin, caches, journal, obstacles: { of: (target) => obstacles.of(target) }, tunnel }, operator)
+  const parts = [...Object.values(caches), operator, ...Object.values(tunnel?.caches ?? {})]
   await Promise.all(parts.map((part) => part.start(new AbortController().signal)))
   await journal.start(new AbortController().signal)
 
