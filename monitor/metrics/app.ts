@@ -1,7 +1,8 @@
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono } from 'hono'
 import type { Log } from '../../shared/log.ts'
 import type { ServerBindings } from '../../shared/server.ts'
-import { type Family, formatFor, mediaTypes } from './exposition.ts'
+import { type Family, type Format, formatFor, mediaTypes, type Page } from './exposition.ts'
 import type { Pages } from './pages.ts'
 import { EndpointProblem, refusal } from './problems.ts'
 
@@ -76,8 +77,7 @@ export function createMonitorApp({ pages, probe, authorized, readiness, facts, l
 
   app.get('/metrics', async (c) => {
     const format = formatFor(c.req.header('accept'))
-    const body = await pages.metrics(format)
-    return c.body(body as Uint8Array<ArrayBuffer>, 200, { ...headers, 'content-type': mediaTypes[format], vary: 'Accept' })
+    return send(c.env, await pages.metrics(format), format)
   })
 
   app.get('/probe', async (c) => {
@@ -86,8 +86,7 @@ export function createMonitorApp({ pages, probe, authorized, readiness, facts, l
       scrapeTimeout: c.req.header('x-prometheus-scrape-timeout-seconds'),
       signal: leaving(c.env),
     })
-    const body = pages.of(families, format)
-    return c.body(body as Uint8Array<ArrayBuffer>, 200, { ...headers, 'content-type': mediaTypes[format], vary: 'Accept' })
+    return send(c.env, pages.of(families, format), format)
   })
 
   const paths = new Set(app.routes.filter(({ method }) => method === 'GET').map(({ path }) => path))
@@ -102,6 +101,17 @@ export function createMonitorApp({ pages, probe, authorized, readiness, facts, l
     return refusal('internal', "The cause is in the monitor's log.")
   })
   return app
+}
+
+/** Writes a page piece by piece, and releases it when the last one is on its way, or whoever asked has gone. */
+function send({ outgoing }: ServerBindings, page: Page, format: Format): Response {
+  outgoing.once('close', page.release)
+  outgoing.writeHead(200, { ...headers, 'content-type': mediaTypes[format], vary: 'Accept', 'content-length': page.length })
+  outgoing.cork()
+  for (const piece of page.pieces) outgoing.write(piece)
+  outgoing.uncork()
+  outgoing.end()
+  return RESPONSE_ALREADY_SENT
 }
 
 /** Aborts when whoever asked has hung up, or the server stops. (A Request's own signal would load all of Node's fetch.) */

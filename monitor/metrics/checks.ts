@@ -1,7 +1,8 @@
 import { checkKindNamed, checkKinds } from '../checks/index.ts'
 import type { Measure, Measurement } from '../checks/kind.ts'
 import { type Check, type CheckStatus, durationBuckets, type ProbeState } from '../prober/check.ts'
-import { boundText, createLines, type Family, isLabelName, type Lines, labelPairs, numberText } from './exposition.ts'
+import { boundText, type Family, isLabelName, labelPairs, numberText } from './exposition.ts'
+import { createLines, type Lines } from './page-memory.ts'
 
 /** Labels that configuration cannot give a check: they are its own, or those of its series. One given all the same is left out. */
 export const ownLabels: ReadonlySet<string> = new Set(['check', 'kind', 'target', 'severity', 'state', 'reason', 'le', 'quantile'])
@@ -66,17 +67,17 @@ export function createCheckSeries(): (statuses: Iterable<CheckStatus>) => Family
       interval.add(`skerry_check_interval_seconds{${pairs}} ${check.intervalMs / 1000}\n`)
       addMeasurements(measures, check, pairs, status.measurements)
     }
-    const gauge = (name: string, help: string, lines: Lines): Family => ({ name, type: 'gauge', help, text: lines.bytes() })
+    const gauge = (name: string, help: string, lines: Lines): Family => ({ name, type: 'gauge', help, text: lines })
     return [
       gauge('skerry_check_up', '1 while the check is up or degraded, 0 while it is down or not known.', up),
       gauge('skerry_check_state', '1 for the state that the check has, 0 for the others.', state),
       gauge('skerry_check_reason', 'Always 1; why the check is not up.', reason),
-      { name: 'skerry_check_duration_seconds', type: 'histogram', help: 'How long runs of the check took.', text: duration.bytes() },
+      { name: 'skerry_check_duration_seconds', type: 'histogram', help: 'How long runs of the check took.', text: duration },
       gauge('skerry_check_last_finished_timestamp_seconds', 'When the last run ended; NaN if none has.', finished),
       gauge('skerry_check_last_success_timestamp_seconds', 'When a run last ended well; NaN if none has.', success),
       gauge('skerry_check_consecutive_failures', 'Runs that failed since the last one that did not.', failures),
       gauge('skerry_check_interval_seconds', 'From the start of a run to the next.', interval),
-      ...[...measures].map(([name, lines]) => ({ name, text: lines.bytes(), ...(allMeasures.get(name) as Measure) })),
+      ...[...measures].map(([name, lines]) => ({ name, text: lines, ...(allMeasures.get(name) as Measure) })),
     ]
   }
 }

@@ -1,31 +1,4 @@
-/** Text that grew to many lines, encoded as it grew. */
-export type Lines = {
-  add(text: string): void
-  bytes(): Buffer
-}
-
-/** Long enough to be encoded quickly, short enough to die young: one text of megabytes would live to be moved by the collector. */
-const pieceLength = 16 * 1024
-
-/** Nothing yet. */
-export function createLines(): Lines {
-  const pieces: Buffer[] = []
-  let piece = ''
-  const encode = () => {
-    if (piece !== '') pieces.push(Buffer.from(piece))
-    piece = ''
-  }
-  return {
-    add(text) {
-      piece += text
-      if (piece.length >= pieceLength) encode()
-    },
-    bytes() {
-      encode()
-      return Buffer.concat(pieces)
-    },
-  }
-}
+import { type Lines, returnPieces } from './page-memory.ts'
 
 /** A family of series. `text` is its samples, one a line, each with its line end. */
 export type Family = {
@@ -34,7 +7,7 @@ export type Family = {
   type: 'gauge' | 'counter' | 'histogram' | 'summary'
   /** One sentence. */
   help: string
-  text: string | Buffer
+  text: string | Lines
 }
 
 /** The text format 0.0.4, or OpenMetrics 1.0. */
@@ -56,24 +29,35 @@ export function formatFor(accept: string | undefined): Format {
   return wanted > 0 && wanted >= weight('text/plain') ? 'openmetrics' : 'text'
 }
 
+/** A page of metrics, in pieces. It is released once, when nobody reads it any more. */
+export type Page = { pieces: readonly Buffer[]; length: number; release(): void; toString(): string }
+
 /**
  * A page of families, sorted by name; those without samples are left out. No two have the same name.
  *
  * In OpenMetrics a family of counters is called without the `_total` of its samples, quotes in help are escaped too, and the end is
  * marked, so that a page that was cut off is noticed.
  */
-export function page(families: readonly Family[], format: Format): Buffer {
+export function page(families: readonly Family[], format: Format): Page {
   const isOpen = format === 'openmetrics'
+  const lines: Lines[] = []
   const pieces: Buffer[] = []
   for (const { name, type, help, text } of families.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (typeof text !== 'string') lines.push(text)
     if (text.length === 0) continue
     const title = isOpen && type === 'counter' ? name.replace(/_total$/, '') : name
     const words = help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
     pieces.push(Buffer.from(`# HELP ${title} ${isOpen ? words.replaceAll('"', '\\"') : words}\n# TYPE ${title} ${type}\n`))
-    pieces.push(typeof text === 'string' ? Buffer.from(text) : text)
+    if (typeof text === 'string') pieces.push(Buffer.from(text))
+    else pieces.push(...text.pieces())
   }
   if (isOpen) pieces.push(Buffer.from('# EOF\n'))
-  return Buffer.concat(pieces)
+  return {
+    pieces,
+    length: pieces.reduce((sum, piece) => sum + piece.byteLength, 0),
+    release: () => returnPieces(lines),
+    toString: () => Buffer.concat(pieces).toString(),
+  }
 }
 
 /** A number as both formats write it. */
