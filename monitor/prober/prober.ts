@@ -209,7 +209,9 @@ export function createProber(
     entry.dueAt = entry.at
     timetable.remove(entry)
     const lane = entry.hung ? 'slow' : 'quick'
-    if (entry.abandoned !== undefined) record(entry, heldBackResult(), now, now)
+    // One that was only in the way of changed options says nothing about what they ask for.
+    if (entry.abandoned?.isUnwanted) plan(entry, now + graceMs)
+    else if (entry.abandoned !== undefined) record(entry, heldBackResult(), now, now)
     else if (slots.take(entry, lane)) begin(entry, lane)
     else entry.phase = 'queued'
   }
@@ -403,9 +405,10 @@ export function createProber(
       wake.abort()
       for (const { run } of entries.values()) run?.controller.abort(ending.signal.reason)
       await driving
+      const left = deadline - clock.monotonic()
+      if (left <= 0) return
       const over = new AbortController()
-      const patience = clock.sleep(Math.max(0, deadline - clock.monotonic()), over.signal).catch(() => {})
-      await Promise.race([Promise.all(open), patience])
+      await Promise.race([Promise.all(open), clock.sleep(left, over.signal).catch(() => {})])
       over.abort()
     },
   }
