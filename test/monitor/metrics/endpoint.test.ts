@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { scryptSync } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { get, type IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text as readText } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { metricsConfig } from '../../../monitor/metrics/index.ts'
 import { createCounters } from '../../../monitor/sparkplug/counters.ts'
@@ -56,6 +59,21 @@ test('the series of a check vanish with it', async (t) => {
   const text = await page()
   assert.match(text, /check="stays"/)
   assert.doesNotMatch(text, /check="goes"/)
+})
+
+test('a page that is read slowly stays as it was rendered, whatever is rendered meanwhile', async (t) => {
+  const { prober, page, url } = await startEndpoint(t)
+  const failing = (consecutiveFailures: number) =>
+    Array.from({ length: 5_000 }, (_, number) => statusOf({ name: `check-${number}` }, { consecutiveFailures }))
+  prober.statuses = failing(1)
+  const [answer] = (await once(get(`${url}/metrics`), 'response')) as [IncomingMessage]
+  for (let failures = 2; failures < 6; failures++) {
+    prober.statuses = failing(failures)
+    await page()
+  }
+  const found = readPage(await readText(answer))
+  assert.equal(found.all('skerry_check_consecutive_failures').length, 5_000)
+  assert.ok(found.all('skerry_check_consecutive_failures').every(({ value }) => value === 1))
 })
 
 test('a check that is configured anew has its new labels at once', async (t) => {
