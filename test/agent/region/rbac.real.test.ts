@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { parseAllDocuments } from 'yaml'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { applyObject } from '../../../shared/kubernetes/apply.ts'
+import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/contract.ts'
 import { regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster } from '../../cluster/index.ts'
@@ -10,6 +11,7 @@ import { startStandIns } from '../../cluster/stand-ins/index.ts'
 import type { AgentProcess } from '../../region/agent-process.ts'
 import { type Client, createClient } from '../../region/client.ts'
 import { prepareRegion } from '../../region/region.ts'
+import { installedByHelm, tunnelGiven } from '../tunnel-sample.ts'
 import { deedsOf, recordCluster } from './recording-proxy.ts'
 
 type Rule = { apiGroups: string[]; resources: string[]; resourceNames?: string[]; verbs: string[] }
@@ -19,11 +21,16 @@ const rulesOf = (kind: string): Rule[] => documents.find((document) => document.
 const everywhere = rulesOf('ClusterRole')
 const atHome = rulesOf('Role')
 
-/** `patch deployments.apps` for each verb on each resource. */
+/** `patch networkpolicies.networking.k8s.io` for each verb on each resource, `patch deployments.apps cloudflared` where names are given. */
 const rights = (rules: Rule[]) =>
-  rules.flatMap(({ apiGroups, resources, verbs }) =>
+  rules.flatMap(({ apiGroups, resources, resourceNames, verbs }) =>
     apiGroups.flatMap((group) =>
-      resources.flatMap((resource) => verbs.map((verb) => `${verb} ${resource}${group === '' ? '' : `.${group}`}`)),
+      resources.flatMap((resource) =>
+        verbs.flatMap((verb) => {
+          const right = `${verb} ${resource}${group === '' ? '' : `.${group}`}`
+          return resourceNames?.map((name) => `${right} ${name}`) ?? [right]
+        }),
+      ),
     ),
   )
 
@@ -48,7 +55,10 @@ test('nothing in it lets the agent run code, become somebody else, or follow the
     /rbac\./,
     /serviceaccounts\/token/,
     /^(create|patch|update|delete) nodes/,
-    /^(create|patch|update|delete) (deployments|statefulsets|daemonsets|jobs|cronjobs)/,
+    // Pods of cloudflared alone are replaced, which takes the right to write its Deployment.
+    /^(create|patch|update|delete) (deployments(?!\.apps cloudflared$)|statefulsets|daemonsets|jobs|cronjobs)/,
+    /^(create|update|delete) deployments/,
+    /^\w+ configmaps$/,
   ]) {
     assert.deepEqual(
       all.filter((right) => forbidden.test(right)),
@@ -72,6 +82,13 @@ const cases: [method: string, url: string, status: number, deeds: string[]][] = 
   ['PUT', '/apis/skerry.dev/v1/projects/a/status', 200, ['update projects/status.skerry.dev']],
   ['GET', '/version', 200, []],
 ]
+test('the recording knows about which object a request was', () => {
+  const named = (method: string, url: string, status = 200) => deedsOf(method, url, status).map(({ verb, name }) => `${verb} ${name}`)
+  assert.deepEqual(named('PATCH', '/api/v1/namespaces/a/configmaps/b', 201), ['patch b', 'create b'])
+  assert.deepEqual(named('GET', '/api/v1/namespaces/a/configmaps?fieldSelector=metadata.name%3Db&limit=100'), ['list b'])
+  assert.deepEqual(named('GET', '/api/v1/namespaces/a/configmaps?watch=true'), ['watch undefined'])
+})
+
 for (const [method, url, status, deeds] of cases) {
   test(`the recording calls ${method} ${url} what RBAC calls it`, () => {
     assert.deepEqual(
@@ -87,6 +104,7 @@ const region = await prepareRegion(cluster)
 const config = {
   databases: { sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` },
   operations: { recheck: '500ms', keep: 1 },
+  tunnel: tunnelGiven,
 }
 let agent: AgentProcess
 let client: Client
@@ -115,6 +133,20 @@ async function done(method: string, path: string, body?: unknown): Promise<void>
     60_000,
   )
   assert.equal(operation.phase, 'Succeeded', JSON.stringify(operation))
+}
+
+/** The tunnel from its first configuration, which the agent makes, to pods that are replaced because something else is exposed. */
+async function exposeGrafana(): Promise<void> {
+  const { configMap, deployment } = installedByHelm()
+  await applyObject(region.admin, deployment, { fieldManager: 'helm' })
+  const revision = async (object: KubernetesObject) => {
+    const { metadata, spec } = await region.admin.request<KubernetesObject>({ method: 'GET', path: pathOfObject(object) })
+    return { ...metadata.annotations, ...spec?.template.metadata.annotations }['skerry.dev/tunnel-revision']
+  }
+  const answer = await client.call('PATCH', '/v1/tunnel', { body: { expose: { grafana: true } } })
+  assert.equal(answer.status, 200, answer.text)
+  await until('it is written', async () => String(await revision(configMap)).startsWith('2-'))
+  await until('the pods are of that writing', async () => (await revision(deployment)) === (await revision(configMap)))
 }
 
 /** Rights that the agent needs only when something goes another way than here, each with the test that has it so. */
@@ -173,6 +205,7 @@ test('the agent does its whole job with these rights, and uses each of them', as
     const { items } = await region.admin.request<{ items: KubernetesObject[] }>({ method: 'GET', path: policies })
     return items.length > 0 && items.every(({ metadata }) => metadata.name !== 'skerry-outdated')
   })
+  await exposeGrafana()
   await done('PUT', '/v1/projects/harbour', { ...project, imagePullSecrets: [] })
   await done('DELETE', '/v1/projects/harbour?cascade=true')
 
@@ -180,7 +213,12 @@ test('the agent does its whole job with these rights, and uses each of them', as
   await agent.stop()
   await region.startAgent({ config })
 
-  const used = () => new Set(cluster.deeds.filter(({ status }) => status !== 403).map(({ verb, resource }) => `${verb} ${resource}`))
+  const used = () =>
+    new Set(
+      cluster.deeds
+        .filter(({ status }) => status !== 403)
+        .flatMap(({ verb, resource, name }) => [`${verb} ${resource}`, ...(name === undefined ? [] : [`${verb} ${resource} ${name}`])]),
+    )
   const unused = () => rights([...everywhere, ...atHome]).filter((right) => !used().has(right) && !elsewhere.includes(right))
   await until('every right was used', async () => unused().length === 0, 10_000).catch(() =>
     assert.deepEqual(unused(), [], 'rights that nothing used'),

@@ -6,7 +6,15 @@ import { createServingCertificate } from '../../cluster/certificates.ts'
 import type { TestCluster } from '../../cluster/index.ts'
 
 /** One thing that was done at the API server, in the words of RBAC: `patch deployments.apps`, `update projects/status.skerry.dev`. */
-export type Deed = { verb: string; resource: string; namespace: string | undefined; status: number; path: string }
+export type Deed = {
+  verb: string
+  resource: string
+  namespace: string | undefined
+  /** Of the one object that it was about; a collection of which only one is selected counts as that one. */
+  name: string | undefined
+  status: number
+  path: string
+}
 
 /** A test cluster seen through a proxy that notes what its clients do. */
 export type RecordedCluster = TestCluster & { deeds: Deed[] }
@@ -63,7 +71,8 @@ export function deedsOf(method: string, url: string, status: number): Deed[] {
   const verbs: Record<string, string> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }
   const reading = searchParams.get('watch') === 'true' ? 'watch' : name === undefined ? 'list' : 'get'
   const resource = plural + (subresource === undefined ? '' : `/${subresource}`) + (group === undefined ? '' : `.${group}`)
-  const deed = { resource, namespace, status, path: pathname }
+  const selected = /^metadata\.name=([^,]+)$/.exec(searchParams.get('fieldSelector') ?? '')?.[1]
+  const deed = { resource, namespace, name: name ?? selected, status, path: pathname }
   const verb = verbs[method] ?? reading
   return [{ ...deed, verb }, ...(method === 'PATCH' && status === 201 ? [{ ...deed, verb: 'create' }] : [])]
 }
