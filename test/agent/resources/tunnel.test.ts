@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import * as z from 'zod'
+import { agentConfig } from '../../../agent/config.ts'
 import {
   desiredTunnel,
   exposedBy,
@@ -16,21 +17,12 @@ import {
   tunnelConfigMap,
   tunnelYaml,
 } from '../../../agent/resources/tunnel.ts'
-import { tunnelFaults, tunnelOf, tunnelSection } from '../../../agent/resources/tunnel-settings.ts'
+import { tunnelFaults, tunnelSection } from '../../../agent/resources/tunnel-settings.ts'
+import { tunnelGiven as everything, tunnelFrom } from '../tunnel-sample.ts'
 import { assertGolden } from './golden.ts'
 
-const id = '6ff42ae2-765d-4adf-8112-31c55c1551ef'
-const around = { region: 'harbour-1', namespace: 'skerry' }
-const everything = {
-  id,
-  hostname: 'harbour-1.example.org',
-  domain: 'example.org',
-  agent: { caFile: '/etc/cloudflared/origin/ca.crt' },
-  prometheus: { url: 'http://prometheus-operated.monitoring.svc:9090' },
-  grafana: { url: 'http://grafana.monitoring.svc:80' },
-}
-const tunnelFrom = (given: object) => tunnelOf(tunnelSection.parse(given), around)
-const tunnel = tunnelFrom(everything)
+const { id } = everything
+const tunnel = tunnelFrom()
 const [open, closed] = [{ grafana: true }, { grafana: false }]
 
 // What cloudflared itself refuses in a configuration (its ingress/ingress.go, validate): written down here a second time on purpose.
@@ -190,4 +182,18 @@ test('the configuration refuses names that are missing, too long or given twice'
     { path: ['tunnel', 'grafana', 'hostname'], message: 'is grafana-harbour-1.example.org, which tunnel.hostname is already' },
   ])
   assert.match(faults({}, 'h'.repeat(60))[0]?.message ?? '', /must be a full host name/)
+})
+
+test("the agent's configuration names such a fault by its place", () => {
+  const config = {
+    region: { id: 'harbour-1' },
+    api: { tls: { certFile: 'tls.crt', keyFile: 'tls.key' } },
+    tunnel: { ...everything, prometheus: { ...everything.prometheus, hostname: 'harbour-1.example.org' } },
+  }
+  assert.deepEqual(
+    agentConfig.safeParse(config).error?.issues.map(({ path, message }) => `${path.join('.')} ${message}`),
+    ['tunnel.prometheus.hostname is harbour-1.example.org, which tunnel.hostname is already'],
+  )
+  assert.equal(agentConfig.parse({ ...config, tunnel: undefined }).tunnel, undefined)
+  assert.equal(agentConfig.parse({ ...config, tunnel: everything }).tunnel?.deployment, 'cloudflared')
 })
