@@ -31,7 +31,9 @@ function byAddress(watched: Pick<WatchedNodes, 'state' | 'keys'>, name: string):
   return undefined
 }
 
-function wordOf({ liveness, isDead }: WatchedState): SparkplugNodeState['state'] {
+function wordOf({ liveness, isDead, lastSeen }: WatchedState): SparkplugNodeState['state'] {
   if (isDead) return 'dead'
-  return liveness === 'alive' ? 'online' : liveness === 'unknown' ? 'unseen' : liveness
+  if (liveness !== 'unknown') return liveness === 'alive' ? 'online' : liveness
+  // Nothing came on this connection, which is younger than the silence that is allowed: what was heard before it still counts.
+  return lastSeen === undefined ? 'unseen' : 'online'
 }

@@ -32,7 +32,7 @@ export type Measure = {
 
 /** What the watcher of Sparkplug edge nodes knows about one of them. Times are Unix times in milliseconds. */
 export type SparkplugNodeState = {
-  /** `unseen`: no birth yet since the watcher subscribed. `dead`: its NDEATH came. */
+  /** `unseen`: nothing yet since the watcher subscribed, which is not longer ago than its interval. `dead`: its NDEATH came. */
   state: 'online' | 'silent' | 'offline' | 'dead' | 'unseen'
   lastSeen?: number
   /** How long it may be silent before a rebirth is asked for, in milliseconds. */

@@ -62,9 +62,10 @@ export const sparkplugNode = checkKind({
         }
       case 'unseen':
         return {
-          state: 'down',
+          // The monitor has not listened for as long as it may be silent: silent and offline come after that.
+          state: 'degraded',
           reason: 'missing',
-          detail: 'It was not heard of yet. See that it publishes to this broker and that its group and name are right.',
+          detail: 'It was not heard of yet. If it stays so, see that it publishes to this broker and that its group and name are right.',
           measurements,
         }
     }

@@ -35,7 +35,7 @@ async function watch({ checks, context, parallelism }: LoadedChecks, { program }
     while (!stopping.signal.aborted) {
       const rows = checkTable(prober.statuses(), { isTerminal: true }).trimEnd().split('\n')
       // What does not fit would scroll, and leave its upper part behind each time.
-      const lines = rows.slice(0, Math.max(1, (process.stdout.rows ?? 24) - 1))
+      const lines = rows.slice(0, Math.max(1, (process.stdout.rows || 24) - 1))
       process.stdout.write(`${screen.home}${lines.map((line) => `${line}${screen.clearLine}\n`).join('')}${screen.clearBelow}`)
       await systemClock.sleep(drawMs, stopping.signal).catch(() => {})
     }

@@ -130,7 +130,13 @@ for (const { name, found, state, reason, detail } of [
     reason: 'connection_lost',
     detail: /death certificate/,
   },
-  { name: 'is down when it was never seen', found: { state: 'unseen' }, state: 'down', reason: 'missing', detail: /not heard of yet/ },
+  {
+    name: 'is degraded while it was not seen yet',
+    found: { state: 'unseen' },
+    state: 'degraded',
+    reason: 'missing',
+    detail: /not heard of yet/,
+  },
   { name: 'is down when nobody watches it', found: undefined, state: 'down', reason: 'missing', detail: /Make a SparkplugNode/ },
 ] as const)
   test(`sparkplug-node check ${name}`, async () => {
