@@ -1,7 +1,8 @@
 import { checkKindNamed, checkKinds } from '../checks/index.ts'
 import type { Measure, Measurement } from '../checks/kind.ts'
-import { type Check, type CheckStatus, durationBuckets, type ProbeState } from '../prober/check.ts'
-import { boundText, type Family, isLabelName, labelPairs, numberText } from './exposition.ts'
+import type { Check, CheckStatus, ProbeState } from '../prober/check.ts'
+import { type Family, isLabelName, labelPairs, numberText } from './exposition.ts'
+import { histogram } from './histogram.ts'
 import { createLines, type Lines } from './page-memory.ts'
 
 /** Labels that configuration cannot give a check: they are its own, or those of its series. One given all the same is left out. */
@@ -11,9 +12,6 @@ export const ownLabels: ReadonlySet<string> = new Set(['check', 'kind', 'target'
 const maxMeasurements = 2_000
 
 const states: readonly ProbeState[] = ['up', 'degraded', 'down', 'unknown']
-
-/** What comes between a check's labels and the count, for each bucket. */
-const bucketEnds = [...durationBuckets.map(boundText), '+Inf'].map((bound) => `,le="${bound}"} `)
 
 /**
  * The series of checks, rendered by hand: prom-client takes 20 ms for 10,000 of them.
@@ -60,7 +58,7 @@ export function createCheckSeries(): (statuses: Iterable<CheckStatus>) => Family
       up.add(`skerry_check_up{${pairs}} ${status.state === 'up' || status.state === 'degraded' ? 1 : 0}\n`)
       for (const each of states) state.add(`skerry_check_state{${pairs},state="${each}"} ${each === status.state ? 1 : 0}\n`)
       if (status.reason !== undefined && status.state !== 'up') reason.add(`skerry_check_reason{${pairs},reason="${status.reason}"} 1\n`)
-      duration.add(histogram(pairs, durations))
+      duration.add(histogram('skerry_check_duration_seconds', pairs, durations))
       finished.add(`skerry_check_last_finished_timestamp_seconds{${pairs}} ${seconds(status.finishedAt)}\n`)
       success.add(`skerry_check_last_success_timestamp_seconds{${pairs}} ${seconds(status.lastSuccessAt)}\n`)
       failures.add(`skerry_check_consecutive_failures{${pairs}} ${status.consecutiveFailures}\n`)
@@ -90,16 +88,6 @@ const allMeasures = new Map<string, Measure>(
 function labelsOfCheck({ name, kind, target, severity, labels }: Check): Record<string, string> {
   const configured = Object.entries(labels).filter(([label]) => isLabelName(label) && !ownLabels.has(label))
   return { check: name, kind, target, severity, ...Object.fromEntries(configured) }
-}
-
-function histogram(pairs: string, { buckets, sum, count }: CheckStatus['durations']): string {
-  let text = ''
-  let below = 0
-  for (let index = 0; index < bucketEnds.length; index++) {
-    below += buckets[index] ?? 0
-    text += `skerry_check_duration_seconds_bucket{${pairs}${bucketEnds[index]}${below}\n`
-  }
-  return `${text}skerry_check_duration_seconds_sum{${pairs}} ${sum}\nskerry_check_duration_seconds_count{${pairs}} ${count}\n`
 }
 
 function seconds(ms: number | undefined): string {

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { Prober } from '../prober/check.ts'
 import { type Family, familiesOf, family, type Sample } from './exposition.ts'
+import { histogram } from './histogram.ts'
 
 /** How the last reload of the configuration of checks went; `at` is a Unix time in milliseconds. */
 export type Reload = { ok: boolean; at: number }
@@ -24,7 +25,7 @@ export function createMonitorFamilies({ version, prober, isLeader, reload }: Mon
   for (const name of misnamed) registry.removeSingleMetric(name)
 
   return async () => {
-    const { runs, byState, running, waiting, startDelay, actions, skipped, abandoned } = prober.numbers
+    const { runs, byState, running, waiting, startDelays, actions, skipped, abandoned } = prober.numbers
     const reloaded = reload?.()
     const actionSamples = Object.entries(actions).map(([outcome, count]): Sample => [{ outcome }, count])
     const runSamples = byState && Object.entries(byState).map(([state, count]): Sample => [{ state }, count])
@@ -42,7 +43,12 @@ export function createMonitorFamilies({ version, prober, isLeader, reload }: Mon
       family('counter', 'skerry_monitor_check_runs_abandoned_total', 'Runs that did not end though they were told to.', abandoned),
       family('gauge', 'skerry_monitor_checks_running', 'Runs of checks under way.', running),
       family('gauge', 'skerry_monitor_checks_waiting', 'Checks that are due and wait for a place to run.', waiting),
-      family('gauge', 'skerry_monitor_check_start_delay_seconds', 'How late the last run began.', startDelay),
+      {
+        name: 'skerry_monitor_check_start_delay_seconds',
+        type: 'histogram',
+        help: 'How late runs of checks began.',
+        text: histogram('skerry_monitor_check_start_delay_seconds', '', startDelays),
+      },
       family(
         'gauge',
         'skerry_monitor_stalled',

@@ -75,8 +75,8 @@ export type ProberNumbers = {
   /** Runs under way, and checks that are due and wait for a slot. */
   running: number
   waiting: number
-  /** How late the last run began, in seconds. */
-  startDelay: number
+  /** How late runs began. */
+  startDelays: Durations
   /** What became of the actions, by outcome: see `ActionOutcome`. */
   actions: Record<string, number>
   /** Ended runs by what they saw. */

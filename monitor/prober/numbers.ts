@@ -1,11 +1,12 @@
 import type { CheckState } from '../checks/kind.ts'
 import type { ActionOutcome } from './actions/action.ts'
-import type { ProberNumbers } from './check.ts'
+import type { Durations, ProberNumbers } from './check.ts'
+import { newDurations } from './run.ts'
 import type { Slots } from './slots.ts'
 
 /** What a prober counts. */
 export type Counters = {
-  startDelay: number
+  startDelays: Durations
   skipped: number
   abandoned: number
   ran(state: CheckState): void
@@ -18,7 +19,7 @@ export function createNumbers(slots: Pick<Slots<never>, 'running' | 'waiting'>):
   const byState = { up: 0, degraded: 0, down: 0 }
   const actions: Record<string, number> = {}
   const counters: Counters = {
-    startDelay: 0,
+    startDelays: newDurations(),
     skipped: 0,
     abandoned: 0,
     ran(state) {
@@ -32,6 +33,7 @@ export function createNumbers(slots: Pick<Slots<never>, 'running' | 'waiting'>):
   const numbers = {
     byState,
     actions,
+    startDelays: counters.startDelays,
     get runs() {
       return runs
     },
@@ -40,9 +42,6 @@ export function createNumbers(slots: Pick<Slots<never>, 'running' | 'waiting'>):
     },
     get waiting() {
       return slots.waiting
-    },
-    get startDelay() {
-      return counters.startDelay
     },
     get skipped() {
       return counters.skipped

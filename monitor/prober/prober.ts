@@ -235,7 +235,7 @@ export function createProber(
     const now = clock.monotonic()
     const { check, kind } = entry
     const controller = new AbortController()
-    counters.startDelay = Math.max(0, now - entry.dueAt) / 1000
+    recordDuration(counters.startDelays, Math.max(0, now - entry.dueAt) / 1000)
     entry.phase = 'running'
     entry.lastStart = now
     entry.wantedAt = Infinity

@@ -1,7 +1,5 @@
-import { writeFile } from 'node:fs/promises'
-import path from 'node:path'
+import { startBlackbox } from '../peers/blackbox.ts'
 import { startNginx } from '../peers/nginx.ts'
-import { freePort, startPeer } from '../peers/peer.ts'
 import { startLoneMonitor } from './lone-monitor.ts'
 import { type Finding, type Measurement, median, sideBySide } from './measurement.ts'
 import { asTest } from './peers.ts'
@@ -19,7 +17,7 @@ export const probing: Measurement = {
   async measure({ monitorBundle, tell }) {
     return asTest(async (t) => {
       const target = await startNginx(t)
-      const blackbox = await startBlackbox(t)
+      const blackbox = await startBlackbox(t, { http_2xx: { prober: 'http' }, tcp_connect: { prober: 'tcp' } })
       const monitor = await startLoneMonitor({
         program: monitorBundle,
         config: {
@@ -84,25 +82,4 @@ async function probesPerCpuSecond(url: string, pid: number): Promise<number> {
     }),
   )
   return (probes * 1000) / (processFacts(pid).cpuMs - before)
-}
-
-async function startBlackbox(t: Parameters<typeof startPeer>[0]): Promise<{ url: string; pid: number }> {
-  const port = await freePort()
-  const url = `http://127.0.0.1:${port}`
-  const config = { modules: { http_2xx: { prober: 'http' }, tcp_connect: { prober: 'tcp' } } }
-  const peer = await startPeer(t, {
-    name: 'blackbox_exporter',
-    package: 'prometheus-blackbox-exporter',
-    program: '/usr/bin/prometheus-blackbox-exporter',
-    port,
-    async prepare(folder, _daemons, program) {
-      const file = path.join(folder, 'blackbox.yml')
-      await writeFile(file, JSON.stringify(config))
-      return [program, `--config.file=${file}`, `--web.listen-address=127.0.0.1:${port}`]
-    },
-    ready: async () => {
-      if (!(await fetch(`${url}/-/healthy`)).ok) throw new Error('not healthy')
-    },
-  })
-  return { url, pid: peer.pid }
 }

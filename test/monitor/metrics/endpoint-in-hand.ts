@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import type * as z from 'zod'
 import { createMonitorEndpoint, type MonitorEndpoint, type MonitorEndpointNeeds, metricsConfig } from '../../../monitor/metrics/index.ts'
 import { type Check, type CheckStatus, durationBuckets, type Prober } from '../../../monitor/prober/check.ts'
+import { newDurations } from '../../../monitor/prober/run.ts'
 import { systemClock } from '../../../shared/clock.ts'
 
 /** A check that was never run, with some things said otherwise. */
@@ -47,7 +48,7 @@ export async function startEndpoint(
   const prober: ProberInHand = {
     statuses: [],
     stalled: undefined,
-    numbers: { runs: 0, running: 0, waiting: 0, startDelay: 0, actions: {} },
+    numbers: { runs: 0, running: 0, waiting: 0, startDelays: newDurations(), actions: {} },
   }
   const config = metricsConfig.parse({ host: '127.0.0.1', port: 0, hostMetrics: { enabled: false }, ...given })
   const endpoint = createMonitorEndpoint(config, {

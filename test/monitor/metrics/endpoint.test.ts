@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { text as readText } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { metricsConfig } from '../../../monitor/metrics/index.ts'
+import { newDurations } from '../../../monitor/prober/run.ts'
 import { createCounters } from '../../../monitor/sparkplug/counters.ts'
 import { parseWith } from '../../../shared/faults.ts'
 import { Secret } from '../../../shared/fields.ts'
@@ -25,7 +26,7 @@ test('the first scrape has checks, the process, the build and the prober, in bot
     runs: 7,
     running: 2,
     waiting: 1,
-    startDelay: 0.025,
+    startDelays: { buckets: Uint32Array.of(0, 3, 1), sum: 0.025, count: 4 },
     actions: { done: 3 },
     byState: { up: 5, degraded: 0, down: 2 },
     skipped: 4,
@@ -42,7 +43,8 @@ test('the first scrape has checks, the process, the build and the prober, in bot
     assert.equal(found.value('skerry_monitor_check_runs_skipped_total'), 4)
     assert.equal(found.value('skerry_monitor_checks_running'), 2)
     assert.equal(found.value('skerry_monitor_checks_waiting'), 1)
-    assert.equal(found.value('skerry_monitor_check_start_delay_seconds'), 0.025)
+    assert.equal(found.value('skerry_monitor_check_start_delay_seconds_sum'), 0.025)
+    assert.equal(found.value('skerry_monitor_check_start_delay_seconds_bucket', { le: '0.025' }), 4)
     assert.equal(found.value('skerry_monitor_actions_total', { outcome: 'done' }), 3)
     assert.equal(found.value('skerry_monitor_stalled'), 0)
     assert.ok((found.value('process_resident_memory_bytes') ?? 0) > 1e6)
@@ -183,7 +185,7 @@ test('scrapes that come together share one rendering, and the next one is new', 
           return []
         },
         stall: () => undefined,
-        numbers: { runs: 0, running: 0, waiting: 0, startDelay: 0, actions: {} },
+        numbers: { runs: 0, running: 0, waiting: 0, startDelays: newDurations(), actions: {} },
       },
     },
   )
