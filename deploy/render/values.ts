@@ -202,6 +202,7 @@ const setByChart = {
     'cluster',
     'identity.tokensFile',
     'crateOperator',
+    'tunnel',
     'grace',
   ],
   monitor: ['region', 'cluster', 'metrics.host', 'metrics.port', 'checks', 'dataDir', 'grace'],

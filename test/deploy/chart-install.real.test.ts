@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { parse } from 'yaml'
 import { until } from '../cluster/contract.ts'
 import { definitions } from '../cluster/definitions.ts'
@@ -14,6 +15,7 @@ import { type AgentProcess, startAgentProcess } from '../region/agent-process.ts
 import { createClient } from '../region/client.ts'
 import { startMonitorProcess } from '../region/monitor-process.ts'
 import { chart, helm, type Manifest, namespace, release } from './helm.ts'
+import { shapes } from './shapes.ts'
 
 // The tests below are one story, told in order: a region is installed, runs, is changed, put back, taken away and installed again.
 // No kubelet is here; the programs run on this machine with what their pods would get: the rendered configuration, the Secrets that
@@ -189,7 +191,7 @@ test('a rollback puts the configuration back, and keeps the certificate', async 
   assert.equal((await secret('skerry-agent-tls'))['ca.crt'], authority)
 })
 
-test('other names make another certificate, and so does its time', async () => {
+test('other names make another certificate, so does its time, and so does its removal', async () => {
   await run('upgrade', release, chart, { ...values, agent: { ...values.agent, tls: { dnsNames: ['agent.site'] } } })
   const named = await secret('skerry-agent-tls')
   assert.equal(new X509Certificate(named['tls.crt'] as string).checkHost('agent.site'), 'agent.site')
@@ -197,7 +199,43 @@ test('other names make another certificate, and so does its time', async () => {
   const annotations = { 'skerry.dev/renew-after': String(Math.floor(Date.now() / 1000) - 1) }
   await http.patch('merge', `${home}/secrets/skerry-agent-tls`, { metadata: { annotations } })
   await run('upgrade', release, chart, '--reuse-values', '--force-conflicts')
-  assert.notEqual((await secret('skerry-agent-tls'))['tls.crt'], named['tls.crt'])
+  const timely = await secret('skerry-agent-tls')
+  assert.notEqual(timely['tls.crt'], named['tls.crt'])
+
+  await http.delete(`${home}/secrets/skerry-agent-tls`)
+  await run('upgrade', release, chart, '--reuse-values')
+  assert.notEqual((await secret('skerry-agent-tls'))['tls.crt'], timely['tls.crt'])
+})
+
+test('the agent writes what the tunnel leads to, and an upgrade leaves it to the agent', async (t) => {
+  const { cloudflared } = shapes.tunnel
+  const tunnelled = { ...values, cloudflared: { ...cloudflared, grafana: { ...cloudflared.grafana, enabled: false } } }
+  await run('upgrade', release, chart, tunnelled)
+  const running = await startAgent()
+  t.after(() => running.stop())
+  const rules = async (): Promise<string[]> => {
+    const { data } = await read(`${home}/configmaps/cloudflared`)
+    return parse(data?.['tunnel.yaml'] ?? 'ingress: []').ingress.map(({ hostname = '' }) => hostname)
+  }
+  const first = [cloudflared.agent.hostname, cloudflared.prometheus.hostname, '']
+  await until('tunnel.yaml is written', async () => isDeepStrictEqual(await rules(), first))
+  const changed = { ...tunnelled, cloudflared: { ...tunnelled.cloudflared, agent: { hostname: 'other.example' } } }
+  await run('upgrade', release, chart, changed)
+  assert.deepEqual(await rules(), first)
+  await running.stop()
+
+  const next = await startAgent()
+  t.after(() => next.stop())
+  await until('it is written anew', async () => (await rules())[0] === 'other.example')
+  const revision = async () => (await deployment('cloudflared')).spec.template.metadata.annotations['skerry.dev/tunnel-revision']
+  await until('the pods are replaced', async () => (await revision()) !== undefined)
+  const before = await revision()
+  await run('upgrade', release, chart, changed)
+  assert.equal(await revision(), before)
+  assert.equal((await rules())[0], 'other.example')
+  await next.stop()
+  await run('rollback', release)
+  await run('upgrade', release, chart, values)
 })
 
 test('uninstalling takes away what was installed, and leaves the definitions, the projects and what the programs wrote', async () => {

@@ -7,6 +7,8 @@ import { test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
 import { parse } from 'yaml'
 import { agentConfig } from '../../agent/config.ts'
+import { readExposure, tunnelYaml } from '../../agent/resources/tunnel.ts'
+import { tunnelOf } from '../../agent/resources/tunnel-settings.ts'
 import { monitorConfig } from '../../monitor/config.ts'
 import { parseChecks } from '../../monitor/prober/config.ts'
 import { systemFiles } from '../../shared/config/file.ts'
@@ -91,7 +93,7 @@ for (const shape of shapeNames) {
       schema.parse(parse(text))
       const [container] = find(rendered[shape], 'Deployment', `skerry-${program}`).spec.template.spec.containers
       const mounts: string[] = container.volumeMounts.map(({ mountPath }: Manifest) => mountPath)
-      for (const path of text.match(/\/(etc|var)\/[^\s"]+/g) ?? [])
+      for (const path of text.match(/\/(etc\/skerry|var)\/[^\s"]+/g) ?? [])
         assert.ok(
           mounts.some((mount) => path.startsWith(`${mount}/`)),
           `${path} is in one of ${mounts}`,
@@ -163,9 +165,17 @@ test('the definitions are those of deploy/crds, and stay when the release goes',
   }
 })
 
+/** What the agent writes for cloudflared, made of the configuration that it is given. */
+function tunnelYamlOf(shape: Shape): Manifest {
+  const config = agentConfig.parse(parse(find(rendered[shape], 'ConfigMap', 'skerry-agent').data['agent.yaml']))
+  assert.ok(config.tunnel)
+  const tunnel = tunnelOf(config.tunnel, { region: config.region.id, namespace: config.cluster.namespace })
+  return parse(tunnelYaml(tunnel, readExposure(tunnel, undefined)))
+}
+
 for (const shape of ['tunnel', 'air-gapped'] as const) {
   test(`${shape}: tunnel.yaml has each hostname once, its catch-all last, and leads only where the network policy lets it`, () => {
-    const tunnel = parse(find(rendered[shape], 'ConfigMap', 'cloudflared').data['tunnel.yaml'])
+    const tunnel = tunnelYamlOf(shape)
     const rules: Manifest[] = tunnel.ingress.slice(0, -1)
     assert.deepEqual(tunnel.ingress.at(-1), { service: 'http_status:404' })
     const hostnames = rules.map(({ hostname }) => hostname)
@@ -197,6 +207,13 @@ for (const shape of ['tunnel', 'air-gapped'] as const) {
 
     const { spec: pod } = find(rendered[shape], 'Deployment', 'cloudflared').spec.template
     assert.equal(pod.automountServiceAccountToken, false)
+    const { volumeMounts } = pod.containers[0]
+    const mounts: string[] = volumeMounts.map(({ mountPath }: Manifest) => mountPath)
+    for (const path of [tunnel['credentials-file'], tunnel.ingress[0].originRequest.caPool])
+      assert.ok(
+        mounts.some((mount) => path.startsWith(`${mount}/`)),
+        `${path} is in one of ${mounts}`,
+      )
     const mounted = pod.volumes.find(({ name }: Manifest) => name === 'origin').secret.items
     assert.deepEqual(mounted, [{ key: 'ca.crt', path: 'ca.crt' }], "the agent's key stays with the agent")
   })
@@ -213,10 +230,10 @@ test('no rule of a network policy lets everybody in, not even when the values na
 test("pods are given more time to stop in than the programs' own grace", () => {
   for (const { metadata, spec } of deployments('tunnel')) {
     const [container] = spec.template.spec.containers
-    const map = find(rendered.tunnel, 'ConfigMap', metadata.name)
-    const grace = /^grace(?:-period)?: (\d+)s$/m.exec(Object.values<string>(map.data)[0] as string)?.[1]
+    const map = metadata.name === 'cloudflared' ? undefined : find(rendered.tunnel, 'ConfigMap', metadata.name)
+    const { grace = tunnelYamlOf('tunnel')['grace-period'] } = map ? parse(Object.values<string>(map.data)[0] as string) : {}
     const drain = container.lifecycle?.preStop.sleep.seconds ?? 0
-    assert.ok(spec.template.spec.terminationGracePeriodSeconds > drain + Number(grace), metadata.name)
+    assert.ok(spec.template.spec.terminationGracePeriodSeconds > drain + Number.parseInt(grace, 10), metadata.name)
   }
 })
 

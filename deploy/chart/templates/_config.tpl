@@ -9,6 +9,9 @@
   "crateOperator" .Values.crateOperator
   "grace" (printf "%vs" .Values.agent.graceSeconds)
 -}}
+{{- if .Values.cloudflared.enabled }}
+{{- $_ := set $config "tunnel" (include "skerry.agent.tunnel" . | fromYaml) }}
+{{- end }}
 {{- mustMergeOverwrite $config (deepCopy .Values.agent.config) | toYaml }}
 {{- end }}
 
@@ -32,35 +35,44 @@ name: {{ . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* cloudflared's configuration. The first rule that fits wins, and the last must fit everything. */}}
-{{- define "skerry.tunnel.config" -}}
-tunnel: {{ .Values.cloudflared.tunnel }}
-credentials-file: /etc/cloudflared/credentials/credentials.json
-metrics: 0.0.0.0:2000
-no-autoupdate: true
-protocol: {{ .Values.cloudflared.protocol }}
-grace-period: {{ .Values.cloudflared.graceSeconds }}s
-ingress:
-  - hostname: {{ .Values.cloudflared.agent.hostname }}
-    service: https://{{ include "skerry.agent.host" . }}:{{ .Values.agent.service.port }}
-    originRequest:
-      originServerName: {{ include "skerry.agent.host" . }}
-      {{- if not .Values.agent.tls.systemTrusted }}
-      caPool: /etc/cloudflared/origin/ca.crt
-      {{- end }}
-{{- range include "skerry.tunnel.exposed" . | fromYamlArray }}
-  - hostname: {{ .hostname }}
-    service: {{ printf "%s://%s.%s.svc:%v" .scheme .name .namespace .port }}
+{{/*
+What the agent is told of the tunnel. It writes cloudflared's tunnel.yaml from that and from what PATCH /v1/tunnel says, and replaces
+cloudflared's pods when it changes.
+*/}}
+{{- define "skerry.agent.tunnel" -}}
+{{- with .Values.cloudflared -}}
+id: {{ .tunnel }}
+hostname: {{ .agent.hostname }}
+protocol: {{ .protocol }}
+gracePeriod: {{ .graceSeconds }}s
+agent:
+  url: https://{{ include "skerry.agent.host" $ }}:{{ $.Values.agent.service.port }}
+  {{- if not $.Values.agent.tls.systemTrusted }}
+  caFile: /etc/cloudflared/origin/ca.crt
+  {{- end }}
+{{- if .prometheus.hostname }}
+prometheus:
+  hostname: {{ .prometheus.hostname }}
+  url: {{ include "skerry.service.url" .prometheus.service }}
 {{- end }}
-  - service: http_status:404
+{{- if .grafana.hostname }}
+grafana:
+  hostname: {{ .grafana.hostname }}
+  url: {{ include "skerry.service.url" .grafana.service }}
+  exposed: {{ .grafana.enabled }}
+{{- end }}
+{{- end }}
 {{- end }}
 
-{{/* What the tunnel leads to besides the agent, as a YAML list. */}}
-{{- define "skerry.tunnel.exposed" -}}
-{{- with .Values.cloudflared }}
-{{- $all := list }}
-{{- if .prometheus.hostname }}{{ $all = append $all (merge (dict "hostname" .prometheus.hostname) .prometheus.service) }}{{ end }}
-{{- if .grafana.enabled }}{{ $all = append $all (merge (dict "hostname" .grafana.hostname) .grafana.service) }}{{ end }}
-{{- toYaml $all }}
+{{- define "skerry.service.url" -}}
+{{ printf "%s://%s.%s.svc:%v" .scheme .name .namespace .port }}
 {{- end }}
+
+{{/* What the tunnel may lead to besides the agent, as a YAML list. */}}
+{{- define "skerry.tunnel.exposable" -}}
+{{- $all := list }}
+{{- range list .Values.cloudflared.prometheus .Values.cloudflared.grafana }}
+{{- if .hostname }}{{ $all = append $all (merge (dict "hostname" .hostname) .service) }}{{ end }}
+{{- end }}
+{{- toYaml $all }}
 {{- end }}

@@ -72,10 +72,8 @@ skerry-agent-tls
 {{- if not (hasPrefix $prefix .) }}{{ fail (printf "cloudflared.prometheus.hostname must begin with %s, not be %s" $prefix .) }}{{ end }}
 {{- $names = append $names . }}
 {{- end }}
-{{- if .grafana.enabled }}
-{{- if not .grafana.hostname }}{{ fail "cloudflared.grafana.hostname is not set: the name by which Grafana is called from outside" }}{{ end }}
-{{- $names = append $names .grafana.hostname }}
-{{- end }}
+{{- if and .grafana.enabled (not .grafana.hostname) }}{{ fail "cloudflared.grafana.hostname is not set: the name by which Grafana is called from outside" }}{{ end }}
+{{- with .grafana.hostname }}{{ $names = append $names . }}{{ end }}
 {{- if ne (len $names) (len (uniq $names)) }}{{ fail (printf "cloudflared: two things cannot have one hostname: %s" (join ", " $names)) }}{{ end }}
 {{- end }}{{ end }}
 {{- end }}
