@@ -40,7 +40,7 @@ export type ServeTools = {
  * The monitor: built here from its parts, each from its slice of the configuration, then run until `stopping` aborts.
  *
  * Every replica checks and is scraped; the one that holds the Lease publishes, takes actions and listens to watched nodes
- * (docs/decisions/0007). Without a cluster, or with a kubeconfig on a machine of its own, there is one replica and no Lease.
+ * (docs/decisions/0009). Without a cluster, or with a kubeconfig on a machine of its own, there is one replica and no Lease.
  * @throws what the start of a part throws
  */
 export async function serve(config: MonitorConfig, host: Host, { log, stopping, reload, notify }: ServeTools): Promise<void> {
