@@ -1,4 +1,5 @@
 import { systemClock } from '../shared/clock.ts'
+import { byFetch } from '../shared/fetch.ts'
 import { connectCluster } from '../shared/kubernetes/connection.ts'
 import { createLease } from '../shared/kubernetes/lease.ts'
 import { type Part, runParts } from '../shared/lifecycle.ts'
@@ -74,16 +75,19 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
     clock,
     log,
   })
-  const api = createTlsServer(config.api, { fetch: app.fetch, log })
+  const api = createTlsServer(config.api, { answer: byFetch(app.fetch, log), log })
 
   // What the site sees.
   const all = { ...caches, operator, ...(tunnel && namedCaches(tunnel)) }
   const admin = createPlainServer(config.admin, {
-    fetch: createAdmin({
-      metrics,
-      readiness: [...cacheReadiness(all), { name: 'API', trouble: () => (announced ? undefined : 'not listening yet') }],
-      facts: () => ({ leader: lease.isLeader(), leaseHolder: lease.holder(), version, kubernetes: kubernetes.current }),
-    }).fetch,
+    answer: byFetch(
+      createAdmin({
+        metrics,
+        readiness: [...cacheReadiness(all), { name: 'API', trouble: () => (announced ? undefined : 'not listening yet') }],
+        facts: () => ({ leader: lease.isLeader(), leaseHolder: lease.holder(), version, kubernetes: kubernetes.current }),
+      }).fetch,
+      log,
+    ),
     log,
   })
   metrics.read({

@@ -9,10 +9,9 @@ import {
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { getRequestListener, type HttpBindings, RequestError } from '@hono/node-server'
 import { type CertificateFiles, type Certificates, readCertificates, watchCertificates } from './certificates.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { asProblem, Problem, problemDocument, problemMediaType, problemResponse } from './errors.ts'
+import { Problem, problemDocument, problemMediaType } from './errors.ts'
 import type { Part } from './lifecycle.ts'
 import type { Log } from './log.ts'
 
@@ -50,17 +49,20 @@ export type Peer = {
   certificate: X509Certificate | undefined
 }
 
-/** What an app finds in `c.env`. */
-export type ServerBindings = HttpBindings & {
+/** A request and its answer, and what is known of them. */
+export type Exchange = {
+  incoming: IncomingMessage
+  outgoing: ServerResponse
   peer: Peer
   /** Aborts when the server stops: long answers, such as event streams, end themselves then. */
   stopping: AbortSignal
 }
 
-/** What a server needs: the app (`app.fetch` of Hono fits), and where to log. */
+/** What a server needs: who answers (`byFetch` of fetch.ts makes it of a Hono app), and where to log. */
 export type ServerNeeds = {
   name?: string
-  fetch: (request: Request, bindings: ServerBindings) => Response | Promise<Response>
+  /** A request whose answer rejects is cut off, and logged. */
+  answer: (exchange: Exchange) => void | Promise<void>
   log: Log
   clock?: Clock
 }
@@ -136,7 +138,7 @@ type Options = ServerOptions & { headersTimeout: number }
 
 function createListener(
   config: ListenConfig,
-  { name, fetch, log, clock = systemClock }: ServerNeeds & { name: string },
+  { name, answer, log, clock = systemClock }: ServerNeeds & { name: string },
   create: (options: Options) => Promise<HttpServer | HttpsServer>,
 ): ServerPart {
   const limits = { ...serverLimits, ...definedOnly(config) }
@@ -146,22 +148,6 @@ function createListener(
   const fresh = new Map<string, Socket>()
   const answers = new Set<ServerResponse>()
   let server: HttpServer | HttpsServer | undefined
-
-  const listener = getRequestListener(
-    async (request, env) => {
-      const { incoming, outgoing } = env as HttpBindings
-      return guardStream(await fetch(request, { incoming, outgoing, peer: peerOf(incoming), stopping: stopping.signal }), log)
-    },
-    {
-      overrideGlobalObjects: false,
-      errorHandler: (error) => {
-        if (error instanceof RequestError)
-          return problemResponse(new Problem('invalid-request', 'The request line or the Host header is not valid.'))
-        log.error({ err: error }, 'request failed')
-        return problemResponse(asProblem(error))
-      },
-    },
-  )
 
   function onRequest(incoming: IncomingMessage, outgoing: ServerResponse): void {
     answers.add(outgoing)
@@ -173,7 +159,16 @@ function createListener(
       // Its head may have promised to keep the connection, before the stop.
       if (stopping.signal.aborted) setImmediate(() => server?.closeIdleConnections())
     })
-    void listener(incoming, outgoing)
+    void respond({ incoming, outgoing, peer: peerOf(incoming), stopping: stopping.signal })
+  }
+
+  async function respond(exchange: Exchange): Promise<void> {
+    try {
+      await answer(exchange)
+    } catch (error) {
+      log.error({ err: error, server: name }, 'request failed')
+      exchange.outgoing.destroy()
+    }
   }
 
   return {
@@ -231,35 +226,6 @@ function createListener(
       done.abort()
     },
   }
-}
-
-/**
- * An event stream that fails is logged and ended, so that its client connects again. Left alone, the adapter would print the
- * error beside the log, and send its text to the client if nothing else was sent yet.
- */
-function guardStream(response: Response, log: Log): Response {
-  if (response.body === null || !response.headers.get('content-type')?.startsWith('text/event-stream')) return response
-  const reader = response.body.getReader()
-  let hungUp = false
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read()
-        if (hungUp) return // the client went while this waited, and its stream is closed already
-        if (done) controller.close()
-        else controller.enqueue(value)
-      } catch (error) {
-        if (hungUp) return
-        log.error({ err: error }, 'event stream failed')
-        controller.close()
-      }
-    },
-    cancel(reason) {
-      hungUp = true
-      return reader.cancel(reason)
-    },
-  })
-  return new Response(body, { status: response.status, headers: response.headers })
 }
 
 function definedOnly(config: ListenConfig): ListenConfig {

@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import { Problem } from '../../shared/errors.ts'
-import type { ServerBindings } from '../../shared/server.ts'
+import type { ServerBindings } from '../../shared/fetch.ts'
 
 /** What an identity may do. Reading anything needs `region:read`. */
 export const scopes = ['region:read', 'projects:write', 'databases:write', 'deployments:write', 'tunnel:write'] as const

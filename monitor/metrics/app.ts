@@ -1,10 +1,10 @@
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import { Hono } from 'hono'
+import type { ServerResponse } from 'node:http'
+import { problemMediaType } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
-import type { ServerBindings } from '../../shared/server.ts'
+import type { Exchange } from '../../shared/server.ts'
 import { type Family, type Format, formatFor, mediaTypes, type Page } from './exposition.ts'
 import type { Pages } from './pages.ts'
-import { EndpointProblem, refusal } from './problems.ts'
+import { EndpointProblem, type EndpointProblemType, refusal } from './problems.ts'
 
 /** What one part says of itself: why it is not ready, or undefined. */
 export type Readiness = { name: string; trouble: () => string | undefined }
@@ -46,76 +46,113 @@ const index = `<!doctype html>
 /**
  * The monitor's port: metrics, probes, health and readiness. It changes nothing. All but health and readiness need the password, if
  * there is one. HEAD is answered as GET is, without the body.
+ *
+ * Written for Node's own server: an app of the Fetch standard would load all of Node's fetch, 15 MiB that a small edge box has better
+ * uses for.
  */
-export function createMonitorApp({ pages, probe, authorized, readiness, facts, log }: MonitorAppParts): Hono<{ Bindings: ServerBindings }> {
-  const app = new Hono<{ Bindings: ServerBindings }>()
-
+export function createMonitorApp({
+  pages,
+  probe,
+  authorized,
+  readiness,
+  facts,
+  log,
+}: MonitorAppParts): (exchange: Exchange) => Promise<void> {
   // Answering at all is the health: a process that must be restarted is one whose event loop does not get here.
-  app.get('/healthz', (c) => c.text('ok\n', 200, headers))
+  const open: Record<string, Handler> = {
+    '/healthz': ({ outgoing }) => sendText(outgoing, 200, 'text/plain; charset=utf-8', 'ok\n'),
+    '/readyz': ({ incoming, outgoing }) => sendReadiness(outgoing, incoming.headers.accept, { readiness, facts }),
+  }
+  const closed: Record<string, Handler> = {
+    '/': ({ outgoing }) => sendText(outgoing, 200, 'text/html; charset=utf-8', index),
+    '/metrics': async ({ incoming, outgoing }) => {
+      const format = formatFor(incoming.headers.accept)
+      sendPage(outgoing, await pages.metrics(format), format)
+    },
+    '/probe': async ({ incoming, outgoing, stopping }, query) => {
+      const format = formatFor(incoming.headers.accept)
+      const timeout = incoming.headers['x-prometheus-scrape-timeout-seconds']
+      const families = await probe(query, { scrapeTimeout: timeout as string | undefined, signal: leaving(outgoing, stopping) })
+      sendPage(outgoing, pages.of(families, format), format)
+    },
+  }
 
-  app.get('/readyz', (c) => {
-    const parts = readiness.map(({ name, trouble }) => {
-      const reason = trouble()
-      return { name, ready: reason === undefined, ...(reason !== undefined && { reason }) }
-    })
-    const isReady = parts.every(({ ready }) => ready)
-    const status = isReady ? 200 : 503
-    if (!c.req.header('accept')?.includes('text/plain')) return c.json({ ready: isReady, parts, facts: facts() }, status, headers)
-    const lines = parts.map(({ name, ready, reason }) => `${ready ? '+' : '-'} ${name}${reason === undefined ? '' : `: ${reason}`}\n`)
-    return c.text(`${isReady ? 'ready' : 'not ready'}\n${lines.join('')}`, status, headers)
+  async function answer(exchange: Exchange): Promise<void> {
+    const { incoming } = exchange
+    const url = URL.parse(incoming.url ?? '', 'http://monitor')
+    if (url === null || incoming.headers.host === undefined)
+      throw new EndpointProblem('invalid-request', 'The request line or the Host header is not valid.')
+    const isOpen = Object.hasOwn(open, url.pathname)
+    if (!isOpen && authorized !== undefined) await letIn(authorized, incoming.headers.authorization)
+    const handler = isOpen ? open[url.pathname] : Object.hasOwn(closed, url.pathname) ? closed[url.pathname] : undefined
+    if (handler === undefined) throw new EndpointProblem('not-found', 'There is nothing at this path.')
+    if (incoming.method !== 'GET' && incoming.method !== 'HEAD')
+      throw new EndpointProblem('method-not-allowed', `${url.pathname} takes GET and HEAD.`)
+    await handler(exchange, url.searchParams)
+  }
+
+  return async (exchange) => {
+    try {
+      await answer(exchange)
+    } catch (error) {
+      if (!(error instanceof EndpointProblem)) log.error({ err: error }, 'request failed')
+      if (exchange.outgoing.headersSent) exchange.outgoing.destroy()
+      else if (error instanceof EndpointProblem) sendRefusal(exchange.outgoing, error.type, error.message)
+      else sendRefusal(exchange.outgoing, 'internal', "The cause is in the monitor's log.")
+    }
+  }
+}
+
+type Handler = (exchange: Exchange, query: URLSearchParams) => void | Promise<void>
+
+/** @throws EndpointProblem unless the password is good */
+async function letIn(authorized: NonNullable<MonitorAppParts['authorized']>, header: string | undefined): Promise<void> {
+  const verdict = await authorized(header)
+  if (verdict === 'busy') throw new EndpointProblem('busy', 'Too many passwords are being checked.')
+  if (!verdict) throw new EndpointProblem('unauthenticated', 'There is no valid user and password with the request.')
+}
+
+function sendReadiness(
+  outgoing: ServerResponse,
+  accept: string | undefined,
+  { readiness, facts }: Pick<MonitorAppParts, 'readiness' | 'facts'>,
+): void {
+  const parts = readiness.map(({ name, trouble }) => {
+    const reason = trouble()
+    return { name, ready: reason === undefined, ...(reason !== undefined && { reason }) }
   })
+  const isReady = parts.every(({ ready }) => ready)
+  const status = isReady ? 200 : 503
+  if (!accept?.includes('text/plain')) {
+    sendText(outgoing, status, 'application/json', JSON.stringify({ ready: isReady, parts, facts: facts() }))
+    return
+  }
+  const lines = parts.map(({ name, ready, reason }) => `${ready ? '+' : '-'} ${name}${reason === undefined ? '' : `: ${reason}`}\n`)
+  sendText(outgoing, status, 'text/plain; charset=utf-8', `${isReady ? 'ready' : 'not ready'}\n${lines.join('')}`)
+}
 
-  if (authorized !== undefined)
-    app.use('*', async (c, next) => {
-      const verdict = await authorized(c.req.header('authorization'))
-      if (verdict === 'busy') return refusal('busy', 'Too many passwords are being checked.')
-      if (verdict) return next()
-      return refusal('unauthenticated', 'There is no valid user and password with the request.')
-    })
+function sendText(outgoing: ServerResponse, status: number, type: string, body: string, more: Record<string, string> = {}): void {
+  outgoing.writeHead(status, { ...headers, 'content-type': type, 'content-length': Buffer.byteLength(body), ...more })
+  outgoing.end(body)
+}
 
-  app.get('/', (c) => c.html(index, 200, headers))
-
-  app.get('/metrics', async (c) => {
-    const format = formatFor(c.req.header('accept'))
-    return send(c.env, await pages.metrics(format), format)
-  })
-
-  app.get('/probe', async (c) => {
-    const format = formatFor(c.req.header('accept'))
-    const families = await probe(new URL(c.req.url).searchParams, {
-      scrapeTimeout: c.req.header('x-prometheus-scrape-timeout-seconds'),
-      signal: leaving(c.env),
-    })
-    return send(c.env, pages.of(families, format), format)
-  })
-
-  const paths = new Set(app.routes.filter(({ method }) => method === 'GET').map(({ path }) => path))
-  app.notFound((c) =>
-    paths.has(c.req.path)
-      ? refusal('method-not-allowed', `${c.req.path} takes GET and HEAD.`)
-      : refusal('not-found', 'There is nothing at this path.'),
-  )
-  app.onError((error) => {
-    if (error instanceof EndpointProblem) return refusal(error.type, error.message)
-    log.error({ err: error }, 'request failed')
-    return refusal('internal', "The cause is in the monitor's log.")
-  })
-  return app
+function sendRefusal(outgoing: ServerResponse, type: EndpointProblemType, detail: string): void {
+  const { status, more, document } = refusal(type, detail)
+  sendText(outgoing, status, problemMediaType, JSON.stringify(document), more)
 }
 
 /** Writes a page piece by piece, and releases it when the last one is on its way, or whoever asked has gone. */
-function send({ outgoing }: ServerBindings, page: Page, format: Format): Response {
+function sendPage(outgoing: ServerResponse, page: Page, format: Format): void {
   outgoing.once('close', page.release)
   outgoing.writeHead(200, { ...headers, 'content-type': mediaTypes[format], vary: 'Accept', 'content-length': page.length })
   outgoing.cork()
   for (const piece of page.pieces) outgoing.write(piece)
   outgoing.uncork()
   outgoing.end()
-  return RESPONSE_ALREADY_SENT
 }
 
-/** Aborts when whoever asked has hung up, or the server stops. (A Request's own signal would load all of Node's fetch.) */
-function leaving({ outgoing, stopping }: ServerBindings): AbortSignal {
+/** Aborts when whoever asked has hung up, or the server stops. */
+function leaving(outgoing: ServerResponse, stopping: AbortSignal): AbortSignal {
   const gone = new AbortController()
   outgoing.once('close', () => gone.abort(new Error('whoever asked has gone')))
   return AbortSignal.any([gone.signal, stopping])

@@ -1,6 +1,6 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
-import { createPlainServer, createTlsServer, type ServerBindings, type ServerPart } from '../../shared/server.ts'
+import { createPlainServer, createTlsServer, type ServerPart } from '../../shared/server.ts'
 import type { Prober } from '../prober/check.ts'
 import type { SparkplugCounters } from '../sparkplug/counters.ts'
 import { createMonitorApp, type Readiness } from './app.ts'
@@ -62,7 +62,7 @@ export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpo
   })
   const { tls } = config
   const listen = { host: config.host, port: config.port }
-  const serverNeeds = { name: 'metrics', fetch: (request: Request, bindings: ServerBindings) => app.fetch(request, bindings), log, clock }
+  const serverNeeds = { name: 'metrics', answer: app, log, clock }
   const server = tls === undefined ? createPlainServer(listen, serverNeeds) : createTlsServer({ ...listen, tls }, serverNeeds)
 
   return {

@@ -1,4 +1,4 @@
-import { problemMediaType, problemTypeBase } from '../../shared/errors.ts'
+import { problemTypeBase } from '../../shared/errors.ts'
 
 /** Why a request to the monitor's port is refused. In the words of this port: the common table speaks of tokens, and of the agent. */
 const problems = {
@@ -60,12 +60,12 @@ export class EndpointProblem extends Error {
   }
 }
 
-/** The problem document (RFC 9457) of a refusal. */
-export function refusal(type: EndpointProblemType, detail: string): Response {
+/** What a refusal answers: a problem document (RFC 9457), with the header fields that its status asks for. */
+export function refusal(type: EndpointProblemType, detail: string) {
   const { status, title, action, retry } = problems[type]
-  const headers: Record<string, string> = { 'content-type': problemMediaType, 'cache-control': 'no-store' }
-  if (type === 'unauthenticated') headers['www-authenticate'] = 'Basic realm="skerry-monitor", charset="UTF-8"'
-  if (type === 'method-not-allowed') headers.allow = 'GET, HEAD'
-  if (type === 'busy') headers['retry-after'] = '1'
-  return new Response(JSON.stringify({ type: problemTypeBase + type, title, status, detail, action, retry }), { status, headers })
+  const more: Record<string, string> = {}
+  if (type === 'unauthenticated') more['www-authenticate'] = 'Basic realm="skerry-monitor", charset="UTF-8"'
+  if (type === 'method-not-allowed') more.allow = 'GET, HEAD'
+  if (type === 'busy') more['retry-after'] = '1'
+  return { status, more, document: { type: problemTypeBase + type, title, status, detail, action, retry } }
 }

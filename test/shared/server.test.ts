@@ -8,8 +8,9 @@ import { connect as connectTls } from 'node:tls'
 import { Hono } from 'hono'
 import { systemClock } from '../../shared/clock.ts'
 import { Problem } from '../../shared/errors.ts'
+import { byFetch, type ServerBindings } from '../../shared/fetch.ts'
 import { createLog } from '../../shared/log.ts'
-import { createPlainServer, createTlsServer, type ListenConfig, type ServerBindings, type ServerPart } from '../../shared/server.ts'
+import { createPlainServer, createTlsServer, type ListenConfig, type ServerPart } from '../../shared/server.ts'
 import { createAuthority, mountSecret } from './certificates.ts'
 import { createFakeClock } from './fake-clock.ts'
 
@@ -100,7 +101,10 @@ async function startTls(t: TestContext, { limits = {}, clientCa = false }: { lim
   const journal = createJournal()
   const world = createApp()
   const tls = { certFile: mount.file('tls.crt'), keyFile: mount.file('tls.key'), ...(clientCa && { clientCaFile: mount.file('ca.crt') }) }
-  const part = createTlsServer({ host: '127.0.0.1', port: 0, tls, ...limits }, { fetch: world.app.fetch, log: journal.log })
+  const part = createTlsServer(
+    { host: '127.0.0.1', port: 0, tls, ...limits },
+    { answer: byFetch(world.app.fetch, journal.log), log: journal.log },
+  )
   await startPart(t, part)
   return { ...world, mount, journal, part }
 }
@@ -108,7 +112,10 @@ async function startTls(t: TestContext, { limits = {}, clientCa = false }: { lim
 async function startPlain(t: TestContext, limits: Partial<ListenConfig> = {}) {
   const journal = createJournal()
   const world = createApp()
-  const part = createPlainServer({ host: '127.0.0.1', port: 0, ...limits }, { fetch: world.app.fetch, log: journal.log })
+  const part = createPlainServer(
+    { host: '127.0.0.1', port: 0, ...limits },
+    { answer: byFetch(world.app.fetch, journal.log), log: journal.log },
+  )
   await startPart(t, part)
   return { ...world, journal, part }
 }
@@ -241,7 +248,10 @@ for (const [name, content, want] of [
   test(`a TLS server with ${name} does not start and says which file is wrong`, limit, async (t) => {
     const mount = await mountSecret(t, content)
     const tls = { certFile: mount.file('tls.crt'), keyFile: mount.file('tls.key') }
-    const part = createTlsServer({ host: '127.0.0.1', port: 0, tls }, { fetch: createApp().app.fetch, log: createJournal().log })
+    const part = createTlsServer(
+      { host: '127.0.0.1', port: 0, tls },
+      { answer: byFetch(createApp().app.fetch, createJournal().log), log: createJournal().log },
+    )
     await assert.rejects(part.start(new AbortController().signal), want)
   })
 }
@@ -249,7 +259,10 @@ for (const [name, content, want] of [
 test('a port that is taken is named when the start fails, and nothing is left behind', limit, async (t) => {
   const { part, mount } = await startTls(t)
   const tls = { certFile: mount.file('tls.crt'), keyFile: mount.file('tls.key') }
-  const second = createTlsServer({ host: '127.0.0.1', port: part.port(), tls }, { fetch: createApp().app.fetch, log: createJournal().log })
+  const second = createTlsServer(
+    { host: '127.0.0.1', port: part.port(), tls },
+    { answer: byFetch(createApp().app.fetch, createJournal().log), log: createJournal().log },
+  )
   await assert.rejects(second.start(new AbortController().signal), /^Error: cannot listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\)$/)
   assert.throws(() => second.port(), /does not listen/)
 })
@@ -272,7 +285,10 @@ test('a stop finishes the request in hand, tells its client to close, and takes 
 
 test('a stop closes a connection that is kept for later at once', limit, async (t) => {
   const clock = createFakeClock() // it stands still, so a stop that waits for anything does not end
-  const part = createPlainServer({ host: '127.0.0.1', port: 0 }, { fetch: createApp().app.fetch, log: createJournal().log, clock })
+  const part = createPlainServer(
+    { host: '127.0.0.1', port: 0 },
+    { answer: byFetch(createApp().app.fetch, createJournal().log), log: createJournal().log, clock },
+  )
   await part.start(new AbortController().signal)
   const agent = new PlainAgent({ keepAlive: true })
   t.after(() => agent.destroy())
@@ -316,7 +332,7 @@ test('what is not finished at the deadline is cut off, and logged', limit, async
   const journal = createJournal()
   const clock = createFakeClock()
   const { app, held } = createApp()
-  const part = createPlainServer({ host: '127.0.0.1', port: 0 }, { fetch: app.fetch, log: journal.log, clock })
+  const part = createPlainServer({ host: '127.0.0.1', port: 0 }, { answer: byFetch(app.fetch, journal.log), log: journal.log, clock })
   await part.start(new AbortController().signal)
   const cut = assert.rejects(once(plainRequest({ host: '127.0.0.1', port: part.port(), path: '/slow' }).end(), 'response'), {
     code: 'ECONNRESET',

@@ -4,6 +4,7 @@ import { createApi } from '../../../agent/api/app.ts'
 import { createEvents, type EventSource, usualEvents } from '../../../agent/api/events.ts'
 import { limitsConfig } from '../../../agent/api/limits.ts'
 import { type Clock, systemClock } from '../../../shared/clock.ts'
+import { byFetch } from '../../../shared/fetch.ts'
 import type { Change } from '../../../shared/kubernetes/cache.ts'
 import { createTlsServer } from '../../../shared/server.ts'
 import { createAuthority, mountSecret } from '../../shared/certificates.ts'
@@ -65,7 +66,7 @@ async function start(t: TestContext, { config = {}, clock = systemClock }: { con
   const files = await mountSecret(t, { 'tls.crt': pair.cert, 'tls.key': pair.key })
   const server = createTlsServer(
     { host: '127.0.0.1', port: 0, tls: { certFile: files.file('tls.crt'), keyFile: files.file('tls.key') } },
-    { fetch: app.fetch, log },
+    { answer: byFetch(app.fetch, log), log },
   )
   await server.start(AbortSignal.timeout(5_000))
   t.after(() => server.stop(0))

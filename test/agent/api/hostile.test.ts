@@ -3,6 +3,7 @@ import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { connect } from 'node:tls'
 import fc from 'fast-check'
+import { byFetch } from '../../../shared/fetch.ts'
 import { createTlsServer } from '../../../shared/server.ts'
 import { createAuthority, mountSecret } from '../../shared/certificates.ts'
 import { createTestApi } from './harbour.ts'
@@ -14,7 +15,7 @@ async function listen(t: TestContext) {
   const pair = await (await createAuthority()).server()
   const files = await mountSecret(t, { 'tls.crt': pair.cert, 'tls.key': pair.key })
   const tls = { certFile: files.file('tls.crt'), keyFile: files.file('tls.key') }
-  const server = createTlsServer({ host: '127.0.0.1', port: 0, tls }, { fetch: api.app.fetch, log: api.log })
+  const server = createTlsServer({ host: '127.0.0.1', port: 0, tls }, { answer: byFetch(api.app.fetch, api.log), log: api.log })
   await server.start(AbortSignal.timeout(10_000))
   t.after(() => server.stop(0))
   return { ...api, port: server.port() }

@@ -11,6 +11,7 @@ import { createAuthentication } from '../../../../agent/api/identity/authenticat
 import { identityConfig } from '../../../../agent/api/identity/config.ts'
 import { limitsConfig } from '../../../../agent/api/limits.ts'
 import { systemClock } from '../../../../shared/clock.ts'
+import { byFetch } from '../../../../shared/fetch.ts'
 import { createTlsServer } from '../../../../shared/server.ts'
 import { createAuthority, mountSecret } from '../../../shared/certificates.ts'
 import { createFakeClock, type FakeClock } from '../../../shared/fake-clock.ts'
@@ -198,7 +199,7 @@ test('a client certificate is recognised by its name or its fingerprint, one of 
       port: 0,
       tls: { certFile: files.file('tls.crt'), keyFile: files.file('tls.key'), clientCaFile: files.file('ca.crt') },
     },
-    { fetch: app.fetch, log: createKeptLog().log },
+    { answer: byFetch(app.fetch, createKeptLog().log), log: createKeptLog().log },
   )
   await listener.start(AbortSignal.timeout(10_000))
   t.after(() => listener.stop(0))
