@@ -3,8 +3,12 @@
 import { readFileSync } from 'node:fs'
 import type { Duplex } from 'node:stream'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
+import { writeToStream } from 'mqtt-packet'
 import type { Clock } from '../../shared/clock.ts'
 import { createPacketFilter } from './packet-filter.ts'
+
+// It would keep a Buffer for each number of two bytes, 10 MiB in all, to save the making of one per packet.
+writeToStream.cacheNumbers = false
 
 /** One server of the list, with what opens its door. Files are read anew for each connection, so that they can be rotated. */
 export type ServerConfig = {
