@@ -1,7 +1,7 @@
 /**
- * How an image runs a bundle: `node --max-semi-space-size=4 dist/agent.mjs`.
+ * How the images run the bundles: `node --max-semi-space-size=4 agent.mjs`.
  *
- * Node lets the young generation grow to 128 MiB, and keeps it: a quarter to a half of the agent's memory with a thousand databases,
- * for 3 % of its throughput (docs/performance.md).
+ * Node lets the young generation grow to 128 MiB, and keeps it: a quarter to a half of a program's memory, for 3 % of its throughput
+ * (docs/performance.md). The monitor has less to do in a second than the agent, and an edge box less memory than a server.
  */
-export const nodeArguments = ['--max-semi-space-size=4']
+export const nodeArguments = { agent: ['--max-semi-space-size=4'], monitor: ['--max-semi-space-size=1'] }

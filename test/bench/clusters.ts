@@ -29,7 +29,7 @@ const limits = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
 
 /** The bundle, run as an image runs it. */
 export function bundled({ bundle }: Pick<Bench, 'bundle'>): StartOptions {
-  return { program: bundle, nodeArguments }
+  return { program: bundle, nodeArguments: nodeArguments.agent }
 }
 
 /** Runs `work` in a region on that cluster, and ends all of it afterwards. */

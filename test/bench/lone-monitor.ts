@@ -39,7 +39,7 @@ export async function startLoneMonitor({
     }),
   )
   const started = performance.timeOrigin + performance.now()
-  const monitor = await startMonitorProcess({ program, configFile, env: {}, nodeArguments })
+  const monitor = await startMonitorProcess({ program, configFile, env: {}, nodeArguments: nodeArguments.monitor })
   return {
     ...monitor,
     started,
