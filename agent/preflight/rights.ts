@@ -67,8 +67,3 @@ export function neededRights(audience: Audience, namespace: string): Right[] {
   )
   return [...managed, ...giving, ...looking]
 }
-
-/** `create deployments.apps in skerry` */
-export function describeRight({ verb, group, resource, namespace }: Right): string {
-  return `${verb} ${resource}${group === '' ? '' : `.${group}`}${namespace === undefined ? '' : ` in ${namespace}`}`
-}

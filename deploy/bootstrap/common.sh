@@ -1,0 +1,143 @@
+# shellcheck shell=sh
+# What install.sh and uninstall.sh share: the cluster, the steps, the log. Sourced, never run. POSIX sh.
+
+umask 077
+label='app.kubernetes.io/part-of=skerry'
+
+# Set by the options of both.
+context='' dry_run='' yes='' log_file=${SKERRY_LOG:-skerry-install.log} wait_seconds=600
+
+kube() { kubectl ${context:+--context "$context"} "$@"; }
+# Runs helm against the cluster. Its own chatter about kubeconfigs that others may read is no matter of ours.
+helm_() { helm ${context:+--kube-context "$context"} "$@"; }
+
+say() {
+  printf '%s\n' "$*"
+  log "$*"
+}
+log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$log_file"; }
+
+# The wrong use of a script, before anything was done.
+refuse() {
+  printf '%s: %s\n' "${0##*/}" "$1" >&2
+  shift
+  for line; do printf '  %s\n' "$line" >&2; done
+  exit 2
+}
+
+# Something else is to be done first; nothing was done.
+stop() {
+  say ''
+  for line; do say "$line"; done
+  exit 3
+}
+
+open_log() {
+  : >>"$log_file" || refuse "cannot write the log $log_file" 'Name another one with --log FILE.'
+  chmod 600 "$log_file"
+  log "---- ${0##*/} begins"
+}
+
+# A folder that nobody else may look into, gone when the script ends.
+make_scratch() {
+  scratch=$(mktemp -d "${TMPDIR:-/tmp}/skerry.XXXXXX") || refuse 'cannot make a folder for temporary files'
+  trap 'rm -rf "$scratch"' EXIT
+  trap 'say ""; say "Interrupted. Run it again: it goes on where it was."; exit 130' INT
+  trap 'exit 143' TERM HUP
+}
+
+# Two runs at once on one machine would take each other's releases for cut off.
+take_lock() {
+  lock=${XDG_STATE_HOME:-$HOME/.local/state}/skerry
+  mkdir -p "$lock" || refuse "cannot make the folder $lock"
+  lock=$lock/install-$(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}' | cksum | cut -d ' ' -f 1).pid
+  if [ -s "$lock" ]; then
+    read -r other <"$lock"
+    # The number may belong to something else by now.
+    if ps -o args= -p "$other" 2>/dev/null | grep -q 'install\.sh'; then refuse "another run is under way for this cluster (process $other)" 'Wait for it, or end it.'; fi
+  fi
+  printf '%s\n' "$$" >"$lock"
+  trap 'rm -rf "$scratch"; rm -f "$lock"' EXIT
+}
+
+need_tools() {
+  command -v kubectl >/dev/null || refuse 'kubectl is not installed' 'Get it from https://kubernetes.io/docs/tasks/tools/, or with your package manager.'
+  command -v helm >/dev/null || refuse 'helm is not installed' 'Get version 3.14 or newer from https://helm.sh/docs/intro/install/, or with your package manager.'
+}
+
+need_cluster() {
+  kube version --request-timeout=15s >"$scratch/version" 2>&1 && return
+  cat "$scratch/version" >>"$log_file"
+  refuse 'the cluster does not answer' "$(tail -n 1 "$scratch/version")" 'Choose it with --context NAME or KUBECONFIG, and try: kubectl version'
+}
+
+confirm() {
+  [ -z "$yes$dry_run" ] || return 0
+  if [ ! -t 0 ] && [ ! -r /dev/tty ]; then refuse 'nobody is there to be asked' 'Give --yes to go on without, or --dry-run to see what would be done.'; fi
+  printf '%s [y/N] ' "$1"
+  read -r answer </dev/tty || answer=
+  case $answer in [Yy] | [Yy][Ee][Ss]) ;; *) stop 'Nothing was done.' ;; esac
+}
+
+step_number=0 step_total=0 step_began=$(date +%s) step_help=''
+
+# begin NAME WHAT HELP…: the next step, and what to do should it fail.
+begin() {
+  step_number=$((step_number + 1)) step_began=$(date +%s)
+  say "[$step_number/$step_total] $1: $2"
+  shift 2
+  step_help=$*
+}
+ended() { say "       $1 ($(($(date +%s) - step_began)) s)"; }
+
+failed() {
+  say "       FAILED after $(($(date +%s) - step_began)) s: $1"
+  if [ -s "$scratch/output" ]; then tail -n 6 "$scratch/output" | sed 's/^/         /'; fi
+  [ -z "$step_help" ] || say "       What to do: $step_help"
+  say "       Then run the same command again: what is done stays done. The whole output is in $log_file"
+  exit 1
+}
+
+# change WHAT COMMAND…: runs what changes something, its output into the log. With --dry-run it only says so.
+change() {
+  what=$1
+  shift
+  if [ -n "$dry_run" ]; then
+    say "       would $what"
+    return 0
+  fi
+  log "+ $*"
+  "$@" >"$scratch/output" 2>&1 </dev/null || {
+    cat "$scratch/output" >>"$log_file"
+    return 1
+  }
+  cat "$scratch/output" >>"$log_file"
+}
+
+# apply WHAT: applies the manifest in $scratch/manifest.
+apply() { change "$1" kube apply --server-side --force-conflicts --field-manager=skerry-install -f "$scratch/manifest"; }
+
+# Whether a word is in a list with blanks between.
+among() { case " $2 " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
+
+# release NAMESPACE NAME: sets release_revision, release_status and release_ours of the newest revision; all empty when there is none.
+release() {
+  kube -n "$1" get secrets -l "owner=helm,name=$2" -o 'jsonpath={range .items[*]}{.metadata.labels.version}{" "}{.metadata.labels.status}{" "}{.metadata.labels.app\.kubernetes\.io/part-of}{"\n"}{end}' >"$scratch/releases" 2>"$scratch/output" ||
+    failed "the releases in $1 cannot be read"
+  release_revision='' release_status='' release_ours=''
+  sort -n "$scratch/releases" | tail -n 1 >"$scratch/release"
+  read -r release_revision release_status release_ours <"$scratch/release" || :
+}
+
+# A release that was being changed when its helm was killed blocks every other helm. What it has made is taken over by the next one.
+free_release() {
+  case $release_status in
+    pending-*)
+      say "       an earlier run was cut off here ($release_status)"
+      change "forget revision $release_revision" kube -n "$1" delete secret "sh.helm.release.v1.$2.v$release_revision" --ignore-not-found ||
+        failed 'the unfinished revision cannot be removed'
+      ;;
+  esac
+}
+
+exists() { [ -n "$(kube get "$@" --ignore-not-found -o name 2>>"$log_file")" ]; }

@@ -1,0 +1,94 @@
+# shellcheck shell=sh
+# Reads and judges a region's token (docs/decisions/0010-the-installation-token.md). Sourced by install.sh. POSIX sh.
+
+# Sets the region_… variables from $token, or refuses it, saying in which way it is wrong.
+read_token() {
+  token=$(printf '%s' "$token" | tr -d ' \t\r\n')
+  again='Copy the whole command from the cloud once more, or let it make a new token.'
+  case $token in
+    '') refuse 'there is no token' 'Give it as an argument, in SKERRY_TOKEN, in a file with --token-file, or on standard input with "-".' ;;
+    skerry1.*) ;;
+    skerry[0-9]*.*) refuse "the token is of another version (${token%%.*})" 'Use the install.sh that the cloud offers with it.' ;;
+    *) refuse 'this is no token of a region: one begins with "skerry1."' "$again" ;;
+  esac
+  token_parts
+  claims=$(printf '%s' "$token_claims" | from_base64url) || refuse 'the token is damaged' "$again"
+  read_claims
+  judge_signature
+  judge_time
+}
+
+token_parts() {
+  rest=${token#skerry1.}
+  case $rest in *.*.*) ;; *) refuse "the token is truncated: it ends after ${#token} characters" "$again" ;; esac
+  token_claims=${rest%%.*} rest=${rest#*.} token_signature=${rest%%.*} token_sum=${rest#*.}
+  sum=$(printf '%s' "skerry1.$token_claims.$token_signature" | cksum | cut -d ' ' -f 1)
+  [ "$token_sum" != "$sum" ] || return 0
+  # The beginning of the right sum: only the end is missing.
+  case $sum in "$token_sum"*) refuse "the token is truncated: it ends after ${#token} characters" "$again" ;; esac
+  refuse 'the token is damaged: a character of it was changed' "$again"
+}
+
+from_base64url() {
+  encoded=$(tr '_-' '/+')
+  case $((${#encoded} % 4)) in 1) return 1 ;; 2) encoded=$encoded== ;; 3) encoded=$encoded= ;; esac
+  if command -v base64 >/dev/null; then printf '%s' "$encoded" | base64 -d 2>/dev/null; else printf '%s' "$encoded" | openssl base64 -d -A; fi
+}
+
+claim() { printf '%s\n' "$claims" | sed -n "s/^$1=//p" | head -n 1; }
+
+# takes NAME VALUE PATTERN: refuses a claim that is not as it must be. All of them end up in files that helm reads.
+takes() {
+  printf '%s\n' "$2" | grep -Eq "^($3)\$" || refuse "the token is wrong: its $1 is not as it must be" 'Let the cloud make a new one. If that is the same, tell its support.'
+}
+
+read_claims() {
+  host='[a-z0-9]([-a-z0-9.]*[a-z0-9])?'
+  region_id=$(claim region) region_name=$(claim name) region_cloud=$(claim cloud)
+  region_issued=$(claim issued) region_expires=$(claim expires)
+  region_tunnel=$(claim tunnel) region_hostname=$(claim hostname) region_credentials=$(claim credentials) region_caller=$(claim caller)
+  takes region "$region_id" '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?'
+  takes name "$region_name" '[^"\\]{0,200}'
+  takes cloud "$region_cloud" "https://$host(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?"
+  takes issued "$region_issued" '[0-9]{1,12}'
+  takes expires "$region_expires" '[0-9]{1,12}'
+  takes tunnel "$region_tunnel" '([0-9a-f-]{36})?'
+  takes caller "$region_caller" '([0-9a-f]{64})?'
+  [ -n "$region_tunnel" ] || return 0
+  takes hostname "$region_hostname" "$host"
+  takes credentials "$region_credentials" "https://$host(:[0-9]+)?/[A-Za-z0-9._~/-]+|secret:[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
+}
+
+judge_signature() {
+  key=${cloud_key:-$here/cloud.pem}
+  [ -z "$cloud_key" ] || [ -r "$cloud_key" ] || refuse "the key of the cloud, $cloud_key, cannot be read"
+  why=''
+  if [ ! -r "$key" ]; then
+    why='no key of the cloud is here (--cloud-key FILE)'
+  elif ! command -v openssl >/dev/null; then
+    why='openssl is not installed'
+  elif ! openssl pkeyutl -help 2>&1 | grep -q -- -rawin; then
+    why='this openssl is older than 3.0'
+  fi
+  if [ -n "$why" ]; then
+    signature="not checked: $why"
+    return
+  fi
+  printf '%s' "skerry1.$token_claims" >"$scratch/signed"
+  printf '%s' "$token_signature" | from_base64url >"$scratch/signature"
+  if ! openssl pkeyutl -verify -pubin -inkey "$key" -rawin -in "$scratch/signed" -sigfile "$scratch/signature" >/dev/null 2>&1; then
+    refuse "the token was not signed by this cloud (key $key)" 'Do not use it. Get one from the cloud itself, or the right key.'
+  fi
+  signature='checked'
+}
+
+judge_time() {
+  now=$(date +%s)
+  if [ "$now" -ge "$region_expires" ]; then
+    hours=$(((now - region_expires) / 3600))
+    refuse "the token of region $region_id expired $hours hours ago" 'Let the cloud make a new one. If it should be valid, the clock of this machine is wrong: date'
+  fi
+  if [ "$now" -lt $((region_issued - 300)) ]; then
+    refuse "the token of region $region_id is not valid yet" 'The clock of this machine is behind that of the cloud: date'
+  fi
+}

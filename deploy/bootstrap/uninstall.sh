@@ -1,0 +1,248 @@
+#!/bin/sh
+# Takes a region away, in the order that finalizers need. Safe to be run again at any point. See docs/installing.md.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=deploy/bootstrap/common.sh
+. "$here/common.sh"
+
+usage() {
+  cat <<'END'
+uninstall.sh [options]: takes away what install.sh brought, and nothing else. Data stays unless told.
+
+  --context NAME         of the kubeconfig, instead of the current one
+  --dry-run              list what would go, and do nothing
+  --yes                  do not ask
+  --keep-databases       databases stay, with the Crate Operator and its definition; all else goes
+  --delete-databases     databases go, with their projects. Their volumes stay
+  --delete-deployments   what Flux has deployed goes too
+  --delete-volumes       volumes go with what they belong to: the data is lost
+  --delete-definitions   definitions go too, and with them every object of their kinds, certificates of others among them
+  --release-finalizers   take finalizers off objects whose program is not there any more
+  --only COMPONENT       just this one; may be repeated
+  --timeout SECONDS      for each thing to go (600)
+  --components FILE      the list that install.sh was given
+  --log FILE             (skerry-install.log)
+
+It ends with 0 when all is gone that should, 1 when a step failed, 2 when it was called in a wrong way, 3 when it refused to begin.
+END
+}
+
+keep_databases='' delete_databases='' delete_deployments='' delete_volumes='' delete_definitions='' release_finalizers='' only=''
+components=$here/components
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h) usage && exit 0 ;;
+    --dry-run) dry_run=1 ;;
+    --yes | -y) yes=1 ;;
+    --keep-databases) keep_databases=1 ;;
+    --delete-databases) delete_databases=1 ;;
+    --delete-deployments) delete_deployments=1 ;;
+    --delete-volumes) delete_volumes=1 ;;
+    --delete-definitions) delete_definitions=1 ;;
+    --release-finalizers) release_finalizers=1 ;;
+    --context | --only | --timeout | --components | --log)
+      if [ $# -lt 2 ] || [ -z "$2" ]; then refuse "$1 needs a value" 'See --help.'; fi
+      case $1 in
+        --context) context=$2 ;;
+        --only) only="$only $2" ;;
+        --timeout) wait_seconds=$2 ;;
+        --components) components=$2 ;;
+        --log) log_file=$2 ;;
+      esac
+      shift
+      ;;
+    *) refuse "there is no option $1" 'See --help.' ;;
+  esac
+  shift
+done
+if [ -n "$keep_databases" ] && [ -n "$delete_databases" ]; then refuse '--keep-databases and --delete-databases exclude each other'; fi
+if [ -n "$keep_databases" ] && [ -n "$delete_definitions" ]; then refuse '--keep-databases and --delete-definitions exclude each other' 'Databases go with their definition.'; fi
+case $wait_seconds in '' | *[!0-9]*) refuse "--timeout takes seconds, not $wait_seconds" ;; esac
+
+need_tools
+make_scratch
+open_log
+need_cluster
+[ -n "$dry_run" ] || take_lock
+
+# The components from the last to the first.
+sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$components" | sed '1!G;h;$!d' >"$scratch/rows"
+known=$(cut -d ' ' -f 1 "$scratch/rows" | tr '\n' ' ')
+for each in $only; do among "$each" "$known" || refuse "there is no component $each" "There are: $known"; done
+wanted() {
+  case $1 in crate-operator | crate-operator-crds) [ -z "$keep_databases" ] || return 1 ;; esac
+  [ -z "$only" ] || among "$1" "$only"
+}
+# Without --only, also what no component is.
+everything() { [ -z "$only" ]; }
+
+# objects KIND [SELECTOR]: NAMESPACE/NAME of all there are, none when the kind is not served.
+objects() {
+  exists customresourcedefinition "$1" || return 0
+  kube get "$1" -A -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\n"}{end}' 2>>"$log_file"
+}
+flux_kinds='helmreleases.helm.toolkit.fluxcd.io kustomizations.kustomize.toolkit.fluxcd.io helmcharts.source.toolkit.fluxcd.io gitrepositories.source.toolkit.fluxcd.io helmrepositories.source.toolkit.fluxcd.io ocirepositories.source.toolkit.fluxcd.io buckets.source.toolkit.fluxcd.io'
+deployments() { for kind in $flux_kinds; do objects "$kind" | sed "s,^,$kind ,"; done; }
+listed() { sed 's/^/       /'; }
+
+objects cratedbs.cloud.crate.io >"$scratch/databases"
+objects projects.skerry.dev | sed 's,^/,,' >"$scratch/projects"
+if wanted flux; then deployments >"$scratch/deployments"; else : >"$scratch/deployments"; fi
+
+# --- what would go
+: >"$scratch/releases-here"
+while read -r name _ _ _ namespace _ <&4; do
+  wanted "$name" || continue
+  release "$namespace" "$name"
+  if [ -n "$release_revision" ] && [ "$release_ours" = skerry ]; then printf '%s %s\n' "$namespace" "$name" >>"$scratch/releases-here"; fi
+done 4<"$scratch/rows"
+
+say "Cluster $(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}')"
+say 'What would go:'
+if [ -s "$scratch/releases-here" ]; then say "$(sed 's/^\(.*\) \(.*\)$/       release \2 in \1/' "$scratch/releases-here")"; else say '       no release of this installer'; fi
+if [ -s "$scratch/databases" ] && [ -n "$delete_databases" ]; then say "$(sed 's/^/       database /' "$scratch/databases")"; fi
+if [ -s "$scratch/projects" ] && [ -n "$delete_databases" ]; then say "$(sed 's/^/       project /' "$scratch/projects")"; fi
+if [ -s "$scratch/deployments" ] && [ -n "$delete_deployments" ]; then say "$(sed 's/^/       deployment: /' "$scratch/deployments")"; fi
+if [ -n "$delete_volumes" ]; then say '       their volumes, WITH ALL DATA'; else say 'Volumes stay.'; fi
+
+if [ -s "$scratch/databases" ] && [ -z "$keep_databases$delete_databases" ] && { wanted crate-operator || wanted skerry; }; then
+  stop 'Refused: databases stand.' "$(listed <"$scratch/databases")" \
+    'Give --keep-databases to leave them and the Crate Operator running, or --delete-databases to delete them (their volumes stay).'
+fi
+if [ -s "$scratch/deployments" ] && [ -z "$delete_deployments" ]; then
+  stop 'Refused: without Flux, these would hang when they are deleted, and their namespaces with them.' "$(listed <"$scratch/deployments")" \
+    'Delete them first, or give --delete-deployments.'
+fi
+confirm 'Take it away?'
+
+# --- in the order that finalizers need
+remove_release() {
+  change "uninstall $2" helm_ uninstall "$2" --namespace "$1" --ignore-not-found --timeout "${wait_seconds}s" || failed 'helm did not uninstall it'
+}
+
+# delete_objects KIND WHO FILE: deletes NAMESPACE/NAME of each line, and waits until whoever holds them has let go.
+delete_objects() {
+  while IFS=/ read -r namespace name <&5; do
+    change "delete $1 $namespace/$name" kube ${namespace:+-n "$namespace"} delete "$1" "$name" --ignore-not-found --wait=false || failed "$1 $name cannot be deleted"
+  done 5<"$3"
+  [ -z "$dry_run" ] || return 0
+  while IFS=/ read -r namespace name <&5; do
+    change '' kube ${namespace:+-n "$namespace"} wait --for=delete "$1/$name" "--timeout=${wait_seconds}s" && continue
+    exists ${namespace:+-n "$namespace"} "$1" "$name" || continue
+    [ -n "$release_finalizers" ] || {
+      step_help="$2 must run to let it go; start it again. If it never will: the same command with --release-finalizers"
+      failed "$1 $name waits for $(kube ${namespace:+-n "$namespace"} get "$1" "$name" -o 'jsonpath={.metadata.finalizers}')"
+    }
+    say "       taking the finalizers off $1 $name"
+    change '' kube ${namespace:+-n "$namespace"} patch "$1" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' || failed "$1 $name cannot be released"
+  done 5<"$3"
+}
+
+# A claim belongs to its database and goes with it; the volume behind it goes as well, unless it is told to stay.
+keep_volumes() {
+  kube get persistentvolumes -o 'jsonpath={range .items[?(@.spec.persistentVolumeReclaimPolicy=="Delete")]}{.metadata.name} {.spec.claimRef.namespace}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || failed 'volumes cannot be listed'
+  cut -d / -f 1 "$scratch/databases" | sort -u >"$scratch/namespaces"
+  while read -r volume namespace <&5; do
+    [ -n "$namespace" ] || continue
+    grep -qx "$namespace" "$scratch/namespaces" || continue
+    change "keep the volume $volume" kube patch persistentvolume "$volume" --type=merge -p '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}' || failed "the volume $volume cannot be kept"
+  done 5<"$scratch/volumes"
+}
+
+step_total=$(grep -c . "$scratch/releases-here" || :)
+if [ -n "$delete_databases" ] && everything; then step_total=$((step_total + 2)); fi
+if [ -s "$scratch/deployments" ]; then step_total=$((step_total + 1)); fi
+if [ -n "$delete_definitions" ] && everything; then step_total=$((step_total + 1)); fi
+if everything; then step_total=$((step_total + 1)); fi
+
+# Skerry goes first, so that nobody asks for anything new; the operators go after what they have to let go.
+if grep -q ' skerry$' "$scratch/releases-here"; then
+  begin skerry 'the agent, the monitor and the tunnel' 'see the last lines above'
+  remove_release "$(sed -n 's/ skerry$//p' "$scratch/releases-here")" skerry
+  ended 'gone'
+fi
+if [ -n "$delete_databases" ] && everything; then
+  begin databases "$(grep -c . "$scratch/databases" || :)" 'see the last lines above'
+  [ -n "$delete_volumes" ] || keep_volumes
+  delete_objects cratedbs.cloud.crate.io 'the Crate Operator' "$scratch/databases"
+  ended 'gone'
+  begin projects "$(grep -c . "$scratch/projects" || :)" 'see what is left: kubectl get namespaces; kubectl get namespace NAME -o yaml'
+  kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}/{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" || failed 'namespaces cannot be listed'
+  delete_objects namespaces 'whoever holds what is in it' "$scratch/namespaces"
+  sed 's,^,/,' "$scratch/projects" >"$scratch/project-objects"
+  delete_objects projects.skerry.dev 'the agent' "$scratch/project-objects"
+  ended 'gone'
+fi
+if [ -s "$scratch/deployments" ]; then
+  begin deployments "$(grep -c . "$scratch/deployments")" 'see the last lines above'
+  for kind in $flux_kinds; do
+    sed -n "s,^$kind ,,p" "$scratch/deployments" >"$scratch/of-kind"
+    if [ -s "$scratch/of-kind" ]; then delete_objects "$kind" 'Flux' "$scratch/of-kind"; fi
+  done
+  ended 'gone'
+fi
+while read -r namespace name <&4; do
+  [ "$name" != skerry ] || continue
+  begin "$name" "in $namespace" 'see the last lines above'
+  remove_release "$namespace" "$name"
+  ended 'gone'
+done 4<"$scratch/releases-here"
+
+# ours NAME: whether a definition belongs to what was removed.
+groups='skerry.dev cloud.crate.io cert-manager.io acme.cert-manager.io monitoring.coreos.com toolkit.fluxcd.io bitnami.com'
+our_definitions() {
+  kube get customresourcedefinitions -o name | sed 's,.*/,,' | while read -r definition; do
+    for group in $groups; do
+      case $definition in *."$group") printf '/%s\n' "$definition" ;; esac
+    done
+  done
+}
+if [ -n "$delete_definitions" ] && everything; then
+  begin definitions 'and all objects of their kinds' 'objects that their programs held keep them; the same command with --release-finalizers lets them go'
+  our_definitions >"$scratch/definitions"
+  if [ -n "$release_finalizers" ] && [ -z "$dry_run" ]; then
+    while IFS=/ read -r _ definition <&5; do
+      objects "$definition" >"$scratch/objects"
+      while IFS=/ read -r namespace name <&6; do
+        change '' kube ${namespace:+-n "$namespace"} patch "$definition" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' || :
+      done 6<"$scratch/objects"
+    done 5<"$scratch/definitions"
+  fi
+  delete_objects customresourcedefinitions 'whoever holds its objects' "$scratch/definitions"
+  ended 'gone'
+fi
+
+# A namespace goes when install.sh made it and nothing that is to stay is in it.
+if everything; then
+  begin namespaces 'those that install.sh made' 'see what is left in it: kubectl get namespace NAME -o yaml'
+  : >"$scratch/going"
+  kube get namespaces -l "$label,app.kubernetes.io/managed-by!=skerry" -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" || failed 'namespaces cannot be listed'
+  while read -r namespace <&5; do
+    if [ -n "$keep_databases" ]; then
+      case $namespace in crate-operator | skerry) continue ;; esac
+    fi
+    # Operations, the key of fingerprints and pull secrets belong to the projects.
+    if [ "$namespace" = skerry ] && [ -s "$scratch/projects" ] && [ -z "$delete_databases" ]; then continue; fi
+    if [ -z "$delete_volumes" ] && [ -n "$(kube -n "$namespace" get persistentvolumeclaims -o name)" ]; then
+      say "       $namespace stays: volumes are in it (--delete-volumes)"
+      continue
+    fi
+    printf '/%s\n' "$namespace" >>"$scratch/going"
+  done 5<"$scratch/namespaces"
+  delete_objects namespaces 'whoever holds what is in it' "$scratch/going"
+  ended "$(grep -c . "$scratch/going" || :) gone"
+fi
+
+if [ -n "$dry_run" ]; then
+  say 'Nothing was changed.'
+  exit 0
+fi
+say 'What is left:'
+{
+  objects cratedbs.cloud.crate.io | sed 's/^/       database /'
+  objects projects.skerry.dev | sed 's,^/,       project ,'
+  our_definitions | sed 's,^/,       definition ,'
+  kube get namespaces -l "$label" -o 'jsonpath={range .items[*]}       namespace {.metadata.name}{"\n"}{end}'
+  kube get persistentvolumes -o 'jsonpath={range .items[*]}       volume {.metadata.name} ({.spec.claimRef.namespace}/{.spec.claimRef.name}, {.status.phase}){"\n"}{end}'
+} 2>>"$log_file" >"$scratch/left"
+if [ -s "$scratch/left" ]; then say "$(cat "$scratch/left")"; else say '       nothing'; fi

@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { issueToken } from '../../deploy/bootstrap/token.ts'
+import { type Bench, createBench } from './bootstrap.ts'
+
+const linux = process.platform === 'linux' && process.arch === 'x64'
+const options = { skip: linux ? false : 'kubectl and helm from the npm registry are for Linux on x86-64' }
+const bench: Bench = await createBench()
+after(() => bench.close())
+
+const good = bench.cloud.token()
+const now = Math.floor(Date.now() / 1000)
+const parts = good.split('.')
+const install = (args: string[], given = {}) => bench.run('install.sh', args, given)
+
+/** No cluster is there: whoever comes as far as to ask for one has taken the token. */
+const accepted = /the cluster does not answer/
+
+const wrong: [name: string, token: string, message: RegExp][] = [
+  ['cut in the middle', good.slice(0, 40), /the token is truncated: it ends after 40 characters/],
+  ['cut within its signature', good.slice(0, -20), /the token is truncated/],
+  ['without its last character', good.slice(0, -1), /the token is truncated/],
+  [
+    'with a character of its middle changed',
+    `${good.slice(0, 30)}${good[30] === 'x' ? 'y' : 'x'}${good.slice(31)}`,
+    /the token is damaged: a character of it was changed/,
+  ],
+  ['that expired', bench.cloud.token({ issued: now - 90_000, expires: now - 7200 }), /of region harbour-1 expired 2 hours ago/],
+  [
+    'of tomorrow',
+    bench.cloud.token({ issued: now + 80_000, expires: now + 90_000 }),
+    /not valid yet[\s\S]*clock of this machine is behind/,
+  ],
+  [
+    'signed by somebody else',
+    issueToken(
+      { region: 'harbour-1', cloud: 'https://cloud.example', issued: now, expires: now + 60 },
+      generateKeyPairSync('ed25519').privateKey,
+    ),
+    /was not signed by this cloud/,
+  ],
+  ['of another version', good.replace('skerry1', 'skerry2'), /of another version \(skerry2\)/],
+  ['that is none', 'hunter2', /no token and no option/],
+  ['whose region is none', bench.cloud.token({ region: 'a"; rm' }), /its region is not as it must be/],
+  ['whose name would end a string', bench.cloud.token({ name: 'a", id: "b' }), /its name is not as it must be/],
+  ['whose cloud is none', bench.cloud.token({ cloud: 'http://cloud.example' }), /its cloud is not as it must be/],
+  [
+    'whose tunnel has no hostname',
+    bench.cloud.token({ tunnel: '6ff42ae2-765d-4adf-8112-31c55c1551ef' }),
+    /its hostname is not as it must be/,
+  ],
+]
+for (const [name, token, message] of wrong) {
+  test(`install.sh tells a token ${name}`, options, async () => {
+    const { code, err, out } = await install([token])
+    assert.equal(code, 2, out)
+    assert.match(err, message)
+    assert.ok(!err.includes(token) && !out.includes(token))
+  })
+}
+
+const ways: [name: string, args: string[], given: object][] = [
+  ['as an argument', [good], {}],
+  ['from the environment', [], { env: { SKERRY_TOKEN: good } }],
+  ['from standard input', ['-'], { input: `${good}\n` }],
+  ['wrapped over lines as terminals paste it', [], { env: { SKERRY_TOKEN: good.replace(/.{50}/g, '$&\n  ') } }],
+]
+for (const [name, args, given] of ways) {
+  test(`install.sh takes the token ${name}`, options, async () => {
+    const { code, err, log } = await install(args, given)
+    assert.equal(code, 2)
+    assert.match(err, accepted)
+    assert.ok(!log.includes(parts[1] as string), 'the token is not in the log')
+  })
+}
+
+test('install.sh takes the token from a file, and tells when others can read that', options, async () => {
+  const path = join(bench.folder, 'token')
+  await writeFile(path, `${good}\n`, { mode: 0o644 })
+  const { err, out } = await install(['--token-file', path])
+  assert.match(err, accepted)
+  assert.match(out, /Others can read .*token: chmod 600/)
+})
+
+test('the token is not among the arguments of any process, nor in the environment of its children', options, async () => {
+  const seen = join(bench.folder, 'seen')
+  const spy = `#!/bin/sh\ntr '\\0' '\\n' </proc/$PPID/cmdline >>${seen}\ntr '\\0' '\\n' </proc/self/environ >>${seen}\nexit 1\n`
+  const bin = join(bench.folder, 'spies')
+  execFileSync('mkdir', ['-p', bin])
+  await writeFile(join(bin, 'kubectl'), spy, { mode: 0o755 })
+  await writeFile(join(bin, 'helm'), spy, { mode: 0o755 })
+  for (const [, args, given] of ways) {
+    const env = { ...(given as { env?: object }).env, PATH: `${bin}:/usr/bin:/bin` }
+    assert.match((await install(args, { ...given, env })).err, accepted)
+  }
+  const said = execFileSync('cat', [seen], { encoding: 'utf8' })
+  assert.match(said, /install\.sh/)
+  assert.ok(!said.includes(parts[2] as string), said)
+})
+
+test('install.sh says when it cannot check a signature, and why', options, async () => {
+  // The last --cloud-key counts.
+  const { err } = await install([good, '--cloud-key', join(bench.folder, 'absent.pem')])
+  assert.match(err, /the key of the cloud, .*absent\.pem, cannot be read/)
+})
+
+test('a missing tool is named, with where to get it', options, async () => {
+  const bin = join(bench.folder, 'few')
+  execFileSync('sh', [
+    '-c',
+    `mkdir -p ${bin} && for tool in sh dirname sed tr cut cat mktemp rm date; do ln -sf "$(command -v $tool)" ${bin}/; done`,
+  ])
+  const { code, err } = await install([good], { env: { PATH: bin } })
+  assert.equal(code, 2)
+  assert.match(err, /kubectl is not installed\n.*kubernetes\.io/)
+})
+
+const misused: [args: string[], message: RegExp][] = [
+  [['--fast'], /there is no option --fast/],
+  [['--only'], /--only needs a value/],
+  [['--only', 'postgres'], /there is no component postgres/],
+  [['--timeout', 'soon'], /--timeout takes seconds, not soon/],
+  [['--offline', '/nowhere'], /there is no folder \/nowhere[\s\S]*--download/],
+  [['--values', '/nowhere.yaml'], /\/nowhere\.yaml cannot be read/],
+  [[], /there is no token/],
+]
+for (const [args, message] of misused) {
+  test(`install.sh called with ${args.join(' ') || 'nothing'} ends with 2 and says what is wrong`, options, async () => {
+    const { code, err } = await install(args)
+    assert.equal(code, 2)
+    assert.match(err, message)
+  })
+}
+
+test('install.sh explains itself, and lists what it brings with the versions', options, async () => {
+  assert.match((await install(['--help'])).out, /--offline DIR/)
+  assert.match((await install(['--list'])).out, /^cert-manager +cert-manager +v\d+\.\d+\.\d+ +cert-manager$/m)
+})
