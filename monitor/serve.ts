@@ -103,7 +103,10 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
   })
   reload.addEventListener('reload', async () => {
     manager.reloading()
-    const isTaken = await file.reload()
+    const isTaken = await file.reload().catch((error: unknown) => {
+      log.error({ err: error }, 'the checks could not be read again, those of before go on')
+      return false
+    })
     manager.reloaded(isTaken ? statusText(prober.statuses(), edgeNode?.observe()) : 'the checks file is not valid, those of before go on')
   })
   const announce: Part = {

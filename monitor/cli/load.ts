@@ -60,6 +60,11 @@ export async function loadChecks(given: string | undefined, surroundings: Surrou
   }
   const configured = followed.checks()
   await followed.stop(0)
+  // The monitor waits for them, without checks; whoever asks for a table must not be told that all is well.
+  if (followed.last()?.ok === false) {
+    access?.cluster.close()
+    throw new UsageError('Secrets of the cluster that the checks file refers to cannot be read: see that the API server answers')
+  }
   const found = access ? await discover(config, { cluster: access.cluster, ...tools }, signal) : []
   access?.cluster.close()
   const checks = mergeChecks(configured, found).filter(({ kind }) => kind !== 'sparkplug-node')

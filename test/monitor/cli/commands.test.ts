@@ -181,3 +181,18 @@ test('the environment alone can configure the edge node', async () => {
   assert.equal(code, 0, err)
   assert.match(out, /group: harbour\n {2}node: quay-7\n {2}servers:\n {4}- url: mqtt:\/\/broker\.example\.net:1883/)
 })
+
+test('check does not say that all is well when the Secrets that its checks need cannot be read', async (t) => {
+  const server = `https://127.0.0.1:${await freePort()}`
+  const kubeconfig = await file(
+    t,
+    `{ apiVersion: v1, kind: Config, current-context: a, contexts: [{ name: a, context: { cluster: a, user: a } }],
+       clusters: [{ name: a, cluster: { server: '${server}' } }], users: [{ name: a, user: { token: x } }] }\n`,
+  )
+  const reference = '{ secretName: db, key: password }'
+  const checks = await file(t, `checks: [{ name: db, kind: postgresql, host: 127.0.0.1, username: x, passwordFile: ${reference} }]\n`)
+  const config = await file(t, `{ cluster: { kubeconfig: ${kubeconfig} }, checks: { file: ${checks} } }\n`)
+  const { code, out, err } = await run(['check', '--once', '--config', config])
+  assert.deepEqual([code, out], [2, ''])
+  assert.match(err, /Secrets of the cluster that the checks file refers to cannot be read/)
+})
