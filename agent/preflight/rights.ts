@@ -1,7 +1,7 @@
 import type { Audience } from './evidence.ts'
 
 /** One thing that an account may have to do. `*` stands for all. */
-export type Right = { verb: string; group: string; resource: string; namespace?: string; name?: string }
+export type Right = { verb: string; group: string; resource: string; namespace?: string }
 
 /** Whoever may do this may do everything. */
 export const everything: Right = { verb: '*', group: '*', resource: '*' }
@@ -31,7 +31,7 @@ const looking: Right[] = [
   { verb: 'list', group: '', resource: 'persistentvolumes' },
 ]
 
-/** The agent's own: one for each thing it could not work without. The whole list is in its ClusterRole. */
+/** The agent's own, for projects and databases. Those that are bound to names, and those for the tunnel, are not asked for. */
 function agentRights(namespace: string): Right[] {
   const each = (verbs: string[], group: string, resource: string, at?: string): Right[] =>
     verbs.map((verb) => ({ verb, group, resource, ...(at !== undefined && { namespace: at }) }))
@@ -53,6 +53,10 @@ function agentRights(namespace: string): Right[] {
     ...each(['get', 'list', 'watch'], '', 'services'),
     ...each(['list', 'watch'], 'apps', 'statefulsets'),
     ...each(['list'], '', 'persistentvolumeclaims'),
+    ...each(['patch'], '', 'persistentvolumes'),
+    ...each(['get'], 'batch', 'cronjobs'),
+    ...each(['list'], '', 'events'),
+    ...each(['list'], 'storage.k8s.io', 'volumeattachments'),
     ...each(['list', 'watch'], '', 'nodes'),
     ...each(['list', 'watch'], 'storage.k8s.io', 'storageclasses'),
     ...each(['get', 'create', 'update'], 'coordination.k8s.io', 'leases', namespace),

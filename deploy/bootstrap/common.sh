@@ -141,3 +141,14 @@ free_release() {
 }
 
 exists() { [ -n "$(kube get "$@" --ignore-not-found -o name 2>>"$log_file")" ]; }
+
+# elsewhere KIND:SELECTOR: NAMESPACE/NAME of the first one that no release of this installer has brought; nothing when there is none.
+elsewhere() {
+  kube get "${1%%:*}" -A -l "${1#*:}" -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.annotations.meta\.helm\.sh/release-namespace} {.metadata.annotations.meta\.helm\.sh/release-name}{"\n"}{end}' >"$scratch/found" 2>>"$log_file" || :
+  while read -r found_at found_namespace found_release <&7; do
+    if [ -z "$found_release" ] || [ -z "$(kube -n "$found_namespace" get secrets -l "owner=helm,name=$found_release,$label" -o name)" ]; then
+      printf '%s\n' "$found_at"
+      return
+    fi
+  done 7<"$scratch/found"
+}

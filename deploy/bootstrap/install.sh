@@ -6,6 +6,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 # shellcheck source=deploy/bootstrap/token.sh
 . "$here/token.sh"
+# shellcheck source=deploy/bootstrap/region.sh
+. "$here/region.sh"
 
 usage() {
   cat <<'END'
@@ -24,7 +26,8 @@ environment (SKERRY_TOKEN), in a file (--token-file), or on standard input ("-")
   --offline DIR               take the charts from DIR, and ask nobody outside; --download DIR fills one
   --image-registry HOST       where the images of Skerry are to be pulled from
   --http-proxy URL  --https-proxy URL  --no-proxy LIST  --ca-file FILE
-                              the way out, for this script and for what it installs of Skerry
+                              the way out, for this script and for what it installs of Skerry; addresses with a password
+                              better in SKERRY_HTTP_PROXY and SKERRY_HTTPS_PROXY
   --tunnel-credentials FILE   credentials.json of the tunnel, instead of what the token refers to
   --token-file FILE           --cloud-key FILE (PEM, to check the token with; cloud.pem beside this script when left out)
   --no-wait                   do not wait until what is installed is ready
@@ -55,7 +58,7 @@ END
 hide_token "$@"
 
 token=${SKERRY_TOKEN:-} token_file='' cloud_key='' offline='' only='' skip='' no_wait='' ignore_preflight='' download='' listing=''
-http_proxy_='' https_proxy_='' no_proxy_='' ca_file='' image_registry='' storage_source='' tunnel_file='' value_files=''
+http_proxy_=${SKERRY_HTTP_PROXY:-} https_proxy_=${SKERRY_HTTPS_PROXY:-} no_proxy_='' ca_file='' image_registry='' storage_source='' tunnel_file='' value_files=''
 components=$here/components
 unset SKERRY_TOKEN
 
@@ -321,10 +324,9 @@ component() {
     return
   fi
   if [ -z "$release_revision" ] && [ "$present" != - ]; then
-    elsewhere=$(kube get "${present%%:*}" -A -l "${present#*:}" -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.annotations.meta\.helm\.sh/release-namespace}/{.metadata.annotations.meta\.helm\.sh/release-name}{"\n"}{end}' |
-      grep -v " $namespace/$name\$" | head -n 1)
-    if [ -n "$elsewhere" ]; then
-      ended "is there already as ${elsewhere%% *}, not of this installer: left alone"
+    other=$(elsewhere "$present")
+    if [ -n "$other" ]; then
+      ended "is there already as $other, not of this installer: left alone"
       return
     fi
   fi
@@ -356,61 +358,6 @@ component() {
   install_chart || failed 'helm did not install it'
   wait_for
   case $release_revision in '') ended 'installed' ;; *) ended 'brought up to date' ;; esac
-}
-
-prepare_skerry() {
-  tunnel_secret=''
-  if [ -n "$region_tunnel" ]; then tunnel_credentials; fi
-  if [ -n "$ca_file" ]; then
-    kube create configmap skerry-ca --namespace "$namespace" --from-file=ca.crt="$ca_file" --dry-run=client -o yaml >"$scratch/manifest"
-    apply 'give the authorities of --ca-file to Skerry' || failed 'the ConfigMap skerry-ca cannot be made'
-  fi
-  region_values >"$scratch/region.yaml"
-}
-
-tunnel_credentials() {
-  tunnel_secret=cloudflared-credentials
-  case $region_credentials in
-    secret:*) tunnel_secret=${region_credentials#secret:} ;;
-  esac
-  file=$tunnel_file
-  if [ -z "$file" ]; then
-    if exists -n "$namespace" secret "$tunnel_secret"; then return 0; fi
-    step_help='get credentials.json of the tunnel from the cloud, and give it with --tunnel-credentials FILE'
-    case $region_credentials in secret:*) failed "there is no Secret $tunnel_secret in $namespace, to which the token refers" ;; esac
-    [ -z "$offline" ] || failed "the credentials of the tunnel are at $region_credentials, which nobody asks when offline"
-    command -v curl >/dev/null || failed 'curl is not installed, with which the credentials of the tunnel are fetched'
-    file=$scratch/credentials.json
-    if [ -n "$dry_run" ]; then
-      say "       would fetch the credentials of the tunnel from $region_credentials"
-      return 0
-    fi
-    # The token goes in on standard input: arguments can be read by everybody.
-    printf 'header = "Authorization: Bearer %s"\n' "$token_header" |
-      curl --config - --fail --silent --show-error --max-time 60 ${ca_file:+--cacert "$ca_file"} --output "$file" "$region_credentials" 2>"$scratch/output" ||
-      failed "the credentials of the tunnel cannot be fetched from $region_credentials"
-  fi
-  kube create secret generic "$tunnel_secret" --namespace "$namespace" --from-file=credentials.json="$file" --dry-run=client -o yaml >"$scratch/manifest"
-  apply "keep the credentials of the tunnel in the Secret $tunnel_secret" || failed "the Secret $tunnel_secret cannot be made"
-  rm -f "$scratch/manifest" "$scratch/credentials.json"
-}
-
-# Every word in here was held against a pattern when the token was read, or is quoted.
-region_values() {
-  printf 'region: { id: "%s", name: "%s" }\n' "$region_id" "$region_name"
-  [ -z "$image_registry" ] || printf 'imageRegistry: "%s"\n' "$image_registry"
-  [ -z "$ca_file" ] || printf 'caBundle: { configMap: skerry-ca, key: ca.crt }\n'
-  if [ -n "$http_proxy_$https_proxy_" ]; then
-    printf 'proxy:\n  http: "%s"\n  https: "%s"\n  noProxy: [%s]\n' "$http_proxy_" "$https_proxy_" \
-      "$(printf '%s' "$no_proxy_" | sed -e 's/[^,][^,]*/"&"/g' -e 's/,/, /g')"
-  fi
-  if [ -n "$region_caller" ]; then
-    printf 'agent:\n  tokens:\n    list:\n      - name: cloud\n        sha256: "%s"\n        scopes: ["region:read", "projects:write", "databases:write", "deployments:write"]\n' "$region_caller"
-  fi
-  if [ -n "$tunnel_secret" ]; then
-    printf 'cloudflared:\n  enabled: true\n  tunnel: "%s"\n  credentials: { existingSecret: "%s" }\n  agent: { hostname: "%s" }\n' "$region_tunnel" "$tunnel_secret" "$region_hostname"
-  fi
-  if exists customresourcedefinition podmonitors.monitoring.coreos.com; then printf 'prometheus: { podMonitors: { enabled: true } }\n'; fi
 }
 
 if [ -n "$storage_source" ]; then storage_classes; fi

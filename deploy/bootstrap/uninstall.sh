@@ -188,12 +188,20 @@ while read -r namespace name <&4; do
   ended 'gone'
 done 4<"$scratch/releases-here"
 
-# ours NAME: whether a definition belongs to what was removed.
-groups='skerry.dev cloud.crate.io cert-manager.io acme.cert-manager.io monitoring.coreos.com toolkit.fluxcd.io bitnami.com'
+# Definitions of what install.sh brings. What is there and not of this installer keeps its definitions.
+groups='skerry.dev cloud.crate.io cert-manager.io monitoring.coreos.com toolkit.fluxcd.io bitnami.com'
+: >"$scratch/foreign"
+while read -r _ _ _ _ _ present _ definition <&4; do
+  if [ "$present" = - ] || [ "$definition" = - ]; then continue; fi
+  [ -n "$(elsewhere "$present")" ] || continue
+  for group in $groups; do
+    case $definition in *."$group") printf '%s\n' "$group" >>"$scratch/foreign" ;; esac
+  done
+done 4<"$scratch/rows"
 our_definitions() {
   kube get customresourcedefinitions -o name | sed 's,.*/,,' | while read -r definition; do
     for group in $groups; do
-      case $definition in *."$group") printf '/%s\n' "$definition" ;; esac
+      case $definition in *."$group") grep -qx "$group" "$scratch/foreign" || printf '/%s\n' "$definition" ;; esac
     done
   done
 }

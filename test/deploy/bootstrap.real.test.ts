@@ -15,7 +15,7 @@ import { startRealCluster } from '../cluster/real/index.ts'
 import { runKubelet } from '../cluster/stand-ins/kubelet.ts'
 import { createNodes, createStorageClasses, nodeShapes } from '../cluster/stand-ins/nodes.ts'
 import { openWorld } from '../cluster/stand-ins/world.ts'
-import { createBench, packCharts, type Ran, readComponents } from './bootstrap.ts'
+import { createBench, definitionNamed, packCharts, type Ran, readComponents } from './bootstrap.ts'
 import { helm } from './helm.ts'
 
 // One story on the real control plane, with the real kubectl and helm: a region is installed, again, cut off at each step, taken away
@@ -77,12 +77,10 @@ const crd = (name: string) => http.get(`/apis/apiextensions.k8s.io/v1/customreso
 
 test('the list of components is the one that preflight knows', () => {
   const known = stack.map(({ name, namespace, definition }) => ({ name, namespace, definition }))
-  const listed = components.flatMap(({ name, namespace, definition }) => {
-    // The operator's definition comes with a chart of its own.
-    if (name === 'crate-operator-crds') return []
-    const own = name === 'crate-operator' ? 'cratedbs.cloud.crate.io' : definition
-    return [{ name, namespace, definition: own === '-' ? undefined : own }]
-  })
+  const listed = components.flatMap(({ name, namespace, definition }) =>
+    // A part of the operator to everybody else.
+    name === 'crate-operator-crds' ? [] : [{ name, namespace, definition: definition === '-' ? undefined : definition }],
+  )
   assert.deepEqual(listed, known)
 })
 
@@ -366,6 +364,7 @@ test('volumes that are to stay keep their namespace, and what Flux deployed keep
 
 test('what somebody else has installed is left alone, by both', async () => {
   succeeded(await uninstall(['--only', 'cert-manager']))
+  await http.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definitionNamed('certificates.cert-manager.io'))
   const labels = { 'app.kubernetes.io/name': 'cert-manager' }
   const template = { metadata: { labels }, spec: { containers: [{ name: 'main', image: 'registry.example/own:1' }] } }
   await http.post('/apis/apps/v1/namespaces/default/deployments', {
@@ -375,8 +374,10 @@ test('what somebody else has installed is left alone, by both', async () => {
   const ran = await install()
   succeeded(ran)
   assert.match(ran.out, /cert-manager v.*\n {7}is there already as default\/own, not of this installer: left alone/)
-  succeeded(await uninstall())
+  succeeded(await uninstall(['--delete-definitions']))
   assert.equal((await deployment('default', 'own')).status, 200)
+  assert.equal((await crd('certificates.cert-manager.io')).status, 200)
+  assert.equal((await crd('sealedsecrets.bitnami.com')).status, 404)
   await http.delete('/apis/apps/v1/namespaces/default/deployments/own')
 })
 

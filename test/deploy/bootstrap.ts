@@ -117,7 +117,8 @@ function workload(kind: string, name: string, labels: Record<string, string>): M
   return { apiVersion: 'apps/v1', kind, metadata: { name, labels }, spec }
 }
 
-function definitionNamed(name: string): Manifest {
+/** A definition that takes anything. */
+export function definitionNamed(name: string): Manifest {
   const [plural = '', ...group] = name.split('.')
   const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } }
   const kind = plural.replace(/s$/, '').replace(/^./, (letter) => letter.toUpperCase())
@@ -160,7 +161,8 @@ async function writeStandIn({ name, chart, version, wait, present, definition }:
     return kinds[kind] ? [workload(kinds[kind], called, present === '-' ? {} : labels)] : []
   })
   await writeFile(join(source, 'templates/workloads.yaml'), workloads.map((object) => stringify(object)).join('---\n'))
-  if (definition !== '-') {
+  // The operator's definition comes with a chart of its own.
+  if (definition !== '-' && name !== 'crate-operator') {
     const text =
       name === 'crate-operator-crds' ? await readFile('test/cluster/crds/cratedbs.yaml', 'utf8') : stringify(definitionNamed(definition))
     await writeFile(join(source, inFolder.includes(name) ? 'crds' : 'templates', 'definition.yaml'), text)
