@@ -13,7 +13,8 @@ type Ended = { code: number; out: string; err: string }
 /** Runs the program to its end, with nothing in its environment but what is given. */
 function run(args: string[], env: Record<string, string> = {}): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { env: { PATH: process.env.PATH ?? '', ...env }, timeout: 30_000 }
+    const { PATH = '', NODE_COMPILE_CACHE } = process.env
+    const options = { env: { PATH, ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }), ...env }, timeout: 30_000 }
     execFile(process.execPath, ['monitor/main.ts', ...args], options, (error, out, err) => {
       assert.doesNotMatch(out + err, /^\s+at .*\.ts:\d+/m, 'no stack trace')
       resolve({ code: error === null ? 0 : Number(error.code), out, err })

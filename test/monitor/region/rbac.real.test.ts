@@ -82,7 +82,7 @@ const parts: Part[] = []
 before(async () => {
   fixture = await startFixture({ nodes: 3, kubelet: { readyMs: 60 } })
   recorded = await recordCluster(fixture.cluster)
-  admin = await connectTo(fixture.cluster)
+  admin = connectTo(fixture.cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
   await install(admin, [...definitions.skerry, manifest])
   await fixture.created(await fixture.project(), 'gauge')

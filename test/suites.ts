@@ -1,0 +1,41 @@
+import { spawn } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { text } from 'node:stream/consumers'
+
+/*
+ * What `npm test` runs: every test file whose name does not say that it needs a real peer. The files of a folder share a process, and
+ * what they load: a process for each file would spend half of its time on starting.
+ */
+
+const files = globSync('test/{agent,cluster,deploy,monitor,region,shared}/**/*.test.ts', { exclude: (file) => file.endsWith('.real.test.ts') })
+/** `agent/api`, `monitor`, …: the folder, at most two deep. */
+const suiteOf = (file: string) => file.split('/').slice(1, -1).slice(0, 2).join('/')
+/** The largest first, so that none of them is left over at the end. */
+const waiting = [...Map.groupBy(files.sort(), suiteOf)].sort(([, one], [, other]) => other.length - one.length)
+
+/** The counts of the runner's last lines, by their names. */
+const totals = new Map<string, number>()
+const failed: string[] = []
+
+async function runSuite(name: string, paths: string[]): Promise<void> {
+  const args = ['--test', '--test-isolation=none', '--test-reporter=spec', ...paths]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const output = await text(child.stdout)
+  if ((await ended) !== 0) failed.push(name)
+  const counts = output.matchAll(/^ℹ (tests|suites|pass|fail|cancelled|skipped|todo) (\d+)$/gm)
+  for (const [, what = '', count] of counts) totals.set(what, (totals.get(what) ?? 0) + Number(count))
+  process.stdout.write(`▶ test/${name}\n${output.replace(/^ℹ (?:tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) .*\n/gm, '')}`)
+}
+
+async function lane(): Promise<void> {
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await runSuite(...next)
+}
+
+const begun = performance.now()
+await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, lane))
+for (const [what, count] of totals) process.stdout.write(`ℹ ${what} ${count}\n`)
+process.stdout.write(`ℹ duration_ms ${(performance.now() - begun).toFixed(0)}\n`)
+if (failed.length > 0) process.stdout.write(`✖ failed: ${failed.map((name) => `test/${name}`).join(', ')}\n`)
+process.exitCode = failed.length === 0 && files.length > 0 ? 0 : 1
