@@ -8,7 +8,9 @@ import { text } from 'node:stream/consumers'
  * what they load: a process for each file would spend half of its time on starting.
  */
 
-const files = globSync('test/{agent,cluster,deploy,monitor,region,shared}/**/*.test.ts', { exclude: (file) => file.endsWith('.real.test.ts') })
+const files = globSync('test/{agent,cluster,deploy,monitor,region,shared}/**/*.test.ts', {
+  exclude: (file) => file.endsWith('.real.test.ts'),
+})
 /** `agent/api`, `monitor`, …: the folder, at most two deep. */
 const suiteOf = (file: string) => file.split('/').slice(1, -1).slice(0, 2).join('/')
 /** The largest first, so that none of them is left over at the end. */

@@ -3,8 +3,8 @@ import test from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { regionDefinitions } from '../cluster/definitions.ts'
 import { startCluster } from '../cluster/index.ts'
-import { prepareRegion } from '../region/region.ts'
 import { type Heard, startBroker } from '../monitor/sparkplug/broker.ts'
+import { prepareRegion } from '../region/region.ts'
 
 const bdSeqOf = ({ payload }: Heard) => Number(payload.metrics.find(({ name }) => name === 'bdSeq')?.longValue)
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Births, Message } from './births.ts'
 import type { Answer, Client } from './client.ts'
 import type { Display } from './display.ts'
@@ -39,8 +40,21 @@ export async function runScenario(client: Client, births: Births, display: Displ
   const refused = await expectStatus(client.call('PATCH', path, { body: { nodes: { disk: { size: '8Gi' } } } }), 422)
   display.line(`A disk that shrinks is refused: ${refused.body.faults?.[0]?.message ?? refused.body.detail}`)
 
-  const { body } = await expectStatus(client.call('GET', path), 200)
-  display.line(`Database ${body.id}: ${body.status.phase}, version ${body.version}, ${body.nodes.count} nodes`)
+  const { body } = await untilGreen(client, path, display)
+  display.line(`Database ${body.id}: ${body.status.phase}, ${body.status.health.value}, version ${body.version}, ${body.nodes.count} nodes`)
+}
+
+const greenWithinMs = 180_000
+
+/** The database, once the Crate Operator has told that it is: it asks each at an interval of its own. @throws Error when it is not after 180 s */
+async function untilGreen(client: Client, path: string, display: Display): Promise<Answer> {
+  for (const deadline = performance.now() + greenWithinMs; ; await sleep(200)) {
+    const answer = await expectStatus(client.call('GET', path), 200)
+    const { value } = answer.body.status.health
+    if (value === 'GREEN') return answer
+    if (performance.now() > deadline) throw new Error(`${path} is ${value} after ${greenWithinMs / 1000} s, not GREEN`)
+    display.live(`  waiting until the database is GREEN, it is ${value}`)
+  }
 }
 
 /** The birth of the device that a database of that name is. */
