@@ -3,8 +3,8 @@ import { generate } from 'selfsigned'
 /** PEM texts: a serving certificate, its key, and the authority that signed it. */
 export type ServingCertificate = { ca: string; cert: string; key: string }
 
-/** A certificate for a server on loopback, good for a week, from an authority made for it alone. */
-export async function createServingCertificate(commonName = 'kube-apiserver'): Promise<ServingCertificate> {
+/** A certificate for a server on loopback, and on these addresses besides, good for a week, from an authority made for it alone. */
+export async function createServingCertificate(commonName = 'kube-apiserver', addresses: string[] = []): Promise<ServingCertificate> {
   const notBeforeDate = new Date(Date.now() - 60_000)
   const notAfterDate = new Date(Date.now() + 7 * 24 * 3600_000)
   const common = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256', notBeforeDate, notAfterDate } as const
@@ -25,7 +25,7 @@ export async function createServingCertificate(commonName = 'kube-apiserver'): P
       {
         name: 'subjectAltName',
         altNames: [
-          { type: 7, ip: '127.0.0.1' },
+          ...['127.0.0.1', ...addresses].map((ip) => ({ type: 7 as const, ip })),
           { type: 2, value: 'localhost' },
           { type: 2, value: 'kubernetes.default.svc' },
         ],

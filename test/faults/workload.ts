@@ -34,18 +34,18 @@ type Request = { method: string; path: string; body?: unknown }
  * Sends mixed requests from several workers, each with the databases of one project, and sends each again under the same
  * Idempotency-Key until it is answered, as a client library does.
  *
- * @param total how many requests are sent, at least
+ * @param total how many requests are sent, at least, unless `until` aborts before
  */
 export async function sendMixed(
   client: Client,
-  { total, workers, random }: { total: number; workers: number; random: () => number },
+  { total, workers, random, until }: { total: number; workers: number; random: () => number; until?: AbortSignal },
   workload: Workload = emptyWorkload(),
 ): Promise<Workload> {
   let left = total
   await Promise.all(
     Array.from({ length: workers }, async (_, worker) => {
       for (const request of requestsOf(`fleet-${worker}`, random)) {
-        if (left-- <= 0) return
+        if (left-- <= 0 || until?.aborted) return
         await send(client, request, `${worker}-${left}`, workload)
         await sleep(random() * 120)
       }

@@ -3,10 +3,13 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { answers, freePort, type Peer, startPeer } from './peer.ts'
 
-/** Prometheus that scrapes itself and these ports, four times a second. `basicAuth` is a line of its web configuration's users, with the bcrypt hash. */
+/**
+ * Prometheus that scrapes itself and these ports, four times a second. `users` are those of its web configuration, with their bcrypt hashes;
+ * `jobs` are further scrape configurations.
+ */
 export async function startPrometheus(
   t: TestContext,
-  { scrape = [], users }: { scrape?: number[]; users?: Record<string, string> } = {},
+  { scrape = [], users, jobs = [] }: { scrape?: number[]; users?: Record<string, string>; jobs?: object[] } = {},
 ): Promise<Peer & { url: string }> {
   const port = await freePort()
   const peer = await startPeer(t, {
@@ -19,7 +22,7 @@ export async function startPrometheus(
       const access = users ? '      basic_auth: { username: reader, password: unused }\n' : ''
       await writeFile(
         join(folder, 'prometheus.yml'),
-        `global: { scrape_interval: 250ms, scrape_timeout: 200ms }\nscrape_configs:\n  - job_name: harbour\n${access.replace(/^ {2}/, '')}    static_configs: [{ targets: [${targets.join(', ')}] }]\n`,
+        `global: { scrape_interval: 250ms, scrape_timeout: 200ms }\nscrape_configs:\n  - job_name: harbour\n${access.replace(/^ {2}/, '')}    static_configs: [{ targets: [${targets.join(', ')}] }]\n${jobs.map((job) => `  - ${JSON.stringify(job)}\n`).join('')}`,
       )
       await writeFile(
         join(folder, 'web.yml'),

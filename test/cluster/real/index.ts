@@ -21,19 +21,20 @@ const startWithinMs = 60_000
  *
  * `SKERRY_KUBECONFIG` names a cluster to use instead: it's only written to, never suspended or stopped.
  *
- * @param options `crds`: YAML of definitions that are there before the controller manager is
+ * @param options `crds`: YAML of definitions that are there before the controller manager is. `address`: where nodes and pods reach the
+ * API server, which listens there and not on loopback; pods get the tokens of their accounts then.
  */
-export async function startRealCluster({ crds = [] }: { crds?: string[] } = {}): Promise<TestCluster> {
+export async function startRealCluster({ crds = [], address }: { crds?: string[]; address?: string } = {}): Promise<TestCluster> {
   if (process.env.SKERRY_KUBECONFIG) {
     const { useGivenCluster } = await import('./given.ts') // on demand, for the half second that its client takes to load
     return useGivenCluster(process.env.SKERRY_KUBECONFIG)
   }
   const binaries = findBinaries()
-  const certificate = await createServingCertificate()
+  const certificate = await createServingCertificate('kube-apiserver', address === undefined ? [] : [address, apiServiceAddress])
   for (let attempt = 1; ; attempt++) {
     const daemons = createDaemons()
     try {
-      return await startControlPlane(daemons, binaries, certificate, crds)
+      return await startControlPlane(daemons, binaries, { certificate, crds, address })
     } catch (error) {
       await daemons.stop()
       // Between finding a free port and listening on it, another process may take it.
@@ -45,17 +46,22 @@ export async function startRealCluster({ crds = [] }: { crds?: string[] } = {}):
 async function startControlPlane(
   daemons: Daemons,
   binaries: Binaries,
-  certificate: ServingCertificate,
-  crds: string[],
+  { certificate, crds, address }: { certificate: ServingCertificate; crds: string[]; address: string | undefined },
 ): Promise<TestCluster> {
   const [etcdPort, apiPort] = [await freePort(), await freePort()]
-  const access: Access = { url: `https://127.0.0.1:${apiPort}`, ca: certificate.ca, adminToken: randomBytes(24).toString('hex') }
+  const access: Access = {
+    url: `https://${address ?? '127.0.0.1'}:${apiPort}`,
+    ca: certificate.ca,
+    adminToken: randomBytes(24).toString('hex'),
+  }
   await writeFiles(daemons.folder, certificate, access)
 
   const etcd = daemons.start('etcd', binaries.etcd, etcdArgs(daemons.folder, etcdPort))
-  const startApiServer = () => daemons.start('kube-apiserver', binaries['kube-apiserver'], apiServerArgs(daemons.folder, apiPort, etcdPort))
+  const startApiServer = () =>
+    daemons.start('kube-apiserver', binaries['kube-apiserver'], apiServerArgs(daemons.folder, { apiPort, etcdPort, address }))
   let apiServer = startApiServer()
-  const startManager = () => daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerArgs(daemons.folder))
+  const startManager = () =>
+    daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerArgs(daemons.folder, address))
   await untilReady(access, [etcd, apiServer])
   await define(access, crds)
   const manager = startManager()
@@ -116,6 +122,7 @@ function keepRunning(first: Daemon, start: () => Daemon): { release(): void; rel
 async function writeFiles(folder: string, certificate: ServingCertificate, access: Access): Promise<void> {
   const signing = createSigningKey()
   const files = {
+    'ca.crt': certificate.ca,
     'server.crt': certificate.cert,
     'server.key': certificate.key,
     'sa.pub': signing.publicKey,
@@ -139,12 +146,17 @@ function etcdArgs(folder: string, port: number): string[] {
   ]
 }
 
-function apiServerArgs(folder: string, port: number, etcdPort: number): string[] {
+/** The first address of the range of Services below: that of `kubernetes`. */
+const apiServiceAddress = '10.0.0.1'
+
+type ApiServerPlace = { apiPort: number; etcdPort: number; address: string | undefined }
+
+function apiServerArgs(folder: string, { apiPort, etcdPort, address }: ApiServerPlace): string[] {
   return [
     `--etcd-servers=http://127.0.0.1:${etcdPort}`,
-    '--bind-address=127.0.0.1',
-    '--advertise-address=127.0.0.1',
-    `--secure-port=${port}`,
+    `--bind-address=${address ?? '127.0.0.1'}`,
+    `--advertise-address=${address ?? '127.0.0.1'}`,
+    `--secure-port=${apiPort}`,
     `--tls-cert-file=${folder}/server.crt`,
     `--tls-private-key-file=${folder}/server.key`,
     `--cert-dir=${folder}`,
@@ -154,16 +166,21 @@ function apiServerArgs(folder: string, port: number, etcdPort: number): string[]
     `--service-account-signing-key-file=${folder}/sa.key`,
     '--service-account-issuer=https://kubernetes.default.svc',
     '--service-cluster-ip-range=10.0.0.0/24',
-    '--disable-admission-plugins=ServiceAccount', // pods may be created before their account is
-    '--endpoint-reconciler-type=none', // "kubernetes" needs no endpoints: nothing reaches it from a pod network
+    ...(address === undefined
+      ? [
+          '--disable-admission-plugins=ServiceAccount', // pods may be created before their account is
+          '--endpoint-reconciler-type=none', // "kubernetes" needs no endpoints: nothing reaches it from a pod network
+        ]
+      : ['--kubelet-preferred-address-types=InternalIP']),
     '--allow-privileged=true', // CrateDB's init container is
   ]
 }
 
-function managerArgs(folder: string): string[] {
+function managerArgs(folder: string, address: string | undefined): string[] {
   return [
     `--kubeconfig=${folder}/kubeconfig`,
     `--service-account-private-key-file=${folder}/sa.key`,
+    ...(address === undefined ? [] : [`--root-ca-file=${folder}/ca.crt`]),
     `--cert-dir=${folder}`,
     '--port=0',
     '--secure-port=0',
