@@ -1,6 +1,6 @@
 /**
  * What the installer brings before Skerry, in its order: where it is, the Deployment by which it is known, and the definition without
- * which that one is of no use. test/deploy/bootstrap-files.test.ts holds it against deploy/bootstrap/components.
+ * which that one is of no use. test/deploy/bootstrap.real.test.ts holds it against deploy/bootstrap/components.
  */
 export const stack: { name: string; namespace: string; deployment?: string; definition?: string }[] = [
   { name: 'cert-manager', namespace: 'cert-manager', deployment: 'cert-manager', definition: 'certificates.cert-manager.io' },

@@ -61,8 +61,19 @@ take_lock() {
 }
 
 need_tools() {
-  command -v kubectl >/dev/null || refuse 'kubectl is not installed' 'Get it from https://kubernetes.io/docs/tasks/tools/, or with your package manager.'
-  command -v helm >/dev/null || refuse 'helm is not installed' 'Get version 3.14 or newer from https://helm.sh/docs/intro/install/, or with your package manager.'
+  lacking='' where_kubectl='' where_helm=''
+  command -v kubectl >/dev/null || lacking=kubectl where_kubectl='kubectl: https://kubernetes.io/docs/tasks/tools/'
+  command -v helm >/dev/null || lacking="${lacking:+$lacking and }helm" where_helm='helm, version 3.14 or newer: https://helm.sh/docs/intro/install/'
+  case $lacking in
+    '') ;;
+    *' and '*) refuse "$lacking are not installed. Get them here, or with your package manager:" "$where_kubectl" "$where_helm" ;;
+    *) refuse "$lacking is not installed. Get it here, or with your package manager:" "$where_kubectl$where_helm" ;;
+  esac
+  helm_version=$(helm version --short 2>/dev/null || :)
+  # Releases have borne labels since 3.13, and told their own metadata since 3.14.
+  case $helm_version in
+    v[012].* | v3.[0-9].* | v3.1[0-3].*) refuse "helm $helm_version is too old" 'Get version 3.14 or newer: https://helm.sh/docs/intro/install/' ;;
+  esac
 }
 
 need_cluster() {
@@ -71,9 +82,12 @@ need_cluster() {
   refuse 'the cluster does not answer' "$(tail -n 1 "$scratch/version")" 'Choose it with --context NAME or KUBECONFIG, and try: kubectl version'
 }
 
+# Whether there is a terminal. The file is there and readable without one too, and only opening it tells.
+somebody_there() { (: </dev/tty) 2>/dev/null; }
+
 confirm() {
   [ -z "$yes$dry_run" ] || return 0
-  if [ ! -t 0 ] && [ ! -r /dev/tty ]; then refuse 'nobody is there to be asked' 'Give --yes to go on without, or --dry-run to see what would be done.'; fi
+  somebody_there || refuse 'nobody is there to be asked' 'Give --yes to go on without, or --dry-run to see what would be done.'
   printf '%s [y/N] ' "$1"
   read -r answer </dev/tty || answer=
   case $answer in [Yy] | [Yy][Ee][Ss]) ;; *) stop 'Nothing was done.' ;; esac
@@ -140,15 +154,23 @@ free_release() {
   esac
 }
 
-exists() { [ -n "$(kube get "$@" --ignore-not-found -o name 2>>"$log_file")" ]; }
+# Whether it is there. What cannot be looked at is no "no": the script ends. Not for pipelines and $(…), whose end would be theirs alone.
+exists() {
+  kube get "$@" --ignore-not-found -o name >"$scratch/exists" 2>"$scratch/output" || failed "it cannot be seen whether this is there: $*"
+  [ -s "$scratch/exists" ]
+}
 
-# elsewhere KIND:SELECTOR: NAMESPACE/NAME of the first one that no release of this installer has brought; nothing when there is none.
+# elsewhere KIND:SELECTOR: sets other to NAMESPACE/NAME of the first one that no release of this installer has brought, or to nothing.
 elsewhere() {
-  kube get "${1%%:*}" -A -l "${1#*:}" -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.annotations.meta\.helm\.sh/release-namespace} {.metadata.annotations.meta\.helm\.sh/release-name}{"\n"}{end}' >"$scratch/found" 2>>"$log_file" || :
+  other=''
+  kube get "${1%%:*}" -A -l "${1#*:}" -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.annotations.meta\.helm\.sh/release-namespace} {.metadata.annotations.meta\.helm\.sh/release-name}{"\n"}{end}' >"$scratch/found" 2>"$scratch/output" || failed "it cannot be seen whether somebody else has installed ${1#*:}"
   while read -r found_at found_namespace found_release <&7; do
-    if [ -z "$found_release" ] || [ -z "$(kube -n "$found_namespace" get secrets -l "owner=helm,name=$found_release,$label" -o name)" ]; then
-      printf '%s\n' "$found_at"
-      return
+    if [ -n "$found_release" ]; then
+      kube -n "$found_namespace" get secrets -l "owner=helm,name=$found_release,$label" -o name >"$scratch/exists" 2>"$scratch/output" ||
+        failed "the releases in $found_namespace cannot be read"
+      [ ! -s "$scratch/exists" ] || continue
     fi
+    other=$found_at
+    return
   done 7<"$scratch/found"
 }

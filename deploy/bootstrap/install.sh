@@ -59,7 +59,7 @@ hide_token "$@"
 
 token=${SKERRY_TOKEN:-} token_file='' cloud_key='' offline='' only='' skip='' no_wait='' ignore_preflight='' download='' listing=''
 http_proxy_=${SKERRY_HTTP_PROXY:-} https_proxy_=${SKERRY_HTTPS_PROXY:-} no_proxy_='' ca_file='' image_registry='' storage_source='' tunnel_file='' value_files=''
-components=$here/components
+trusted='' components=$here/components
 unset SKERRY_TOKEN
 
 value() {
@@ -102,6 +102,7 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     -*) refuse "there is no option $1" 'See --help.' ;;
+    '') refuse 'the token that was given is empty' 'Was the variable set that was to hold it?' ;;
     *) refuse 'what was given is no token and no option' 'A token begins with "skerry1.". Was it cut when it was copied? See --help.' ;;
   esac
   shift
@@ -143,10 +144,21 @@ chart_of() {
     case $repository in oci://*) chart_at=$repository/$chart chart_repo='' ;; esac
   fi
 }
-with_chart() { "$@" ${chart_repo:+--repo "$chart_repo"} ${chart_version:+--version "$chart_version"} ${ca_file:+--ca-file "$ca_file"}; }
+# helm and curl take these authorities instead of the usual ones, so both are put together: a proxy may look into some connections only.
+trust() {
+  [ -n "$ca_file" ] || return 0
+  trusted=$scratch/authorities.pem
+  : >"$trusted"
+  for each in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
+    if [ -r "$each" ]; then cat "$each" >>"$trusted" && break; fi
+  done
+  cat "$ca_file" >>"$trusted"
+}
+with_chart() { "$@" ${chart_repo:+--repo "$chart_repo"} ${chart_version:+--version "$chart_version"} ${trusted:+--ca-file "$trusted"}; }
 
 need_tools
 make_scratch
+trust
 rows >"$scratch/rows"
 if [ -n "$download" ]; then
   mkdir -p "$download"
@@ -181,9 +193,24 @@ wanted() {
   [ -z "$only" ] || among "$1" "$only"
 }
 
+# Databases ask for these classes by name. Who is there is asked which one to make them like; all others read it in the preflight.
+offer_storage_classes() {
+  lacking=''
+  for class in crate-premium crate-local; do exists storageclass "$class" || lacking="${lacking:+$lacking and }$class"; done
+  [ -n "$lacking" ] || return 0
+  kube get storageclasses -o 'jsonpath={range .items[*]}{.metadata.name} ({.provisioner}){"\n"}{end}' >"$scratch/classes" 2>>"$log_file" || return 0
+  [ -s "$scratch/classes" ] || return 0
+  printf 'Databases ask for storage classes that are missing here: %s. There are:\n' "$lacking"
+  sed 's/^/  /' "$scratch/classes"
+  printf 'Make them like which one? [nothing: make none] '
+  read -r storage_source </dev/tty || storage_source=''
+  if [ -n "$storage_source" ] && ! exists storageclass "$storage_source"; then stop "There is no storage class $storage_source. Nothing was done."; fi
+}
+
 say "Region $region_id of $region_cloud (token's signature $signature)"
 say "Cluster $(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}'), context ${context:-$(kube config current-context 2>/dev/null || echo 'of the pod')}"
 confirm 'Install into this cluster?'
+if [ -z "$storage_source$yes$dry_run$only" ]; then offer_storage_classes; fi
 for each in $known; do
   if wanted "$each"; then step_total=$((step_total + 1)); fi
 done
@@ -221,7 +248,7 @@ volumeBindingMode: WaitForFirstConsumer
 preflight() {
   begin preflight 'is the cluster fit for a region?' 'Do what is said above at "do". To go on in spite of it: --ignore-preflight.'
   program=''
-  for each in "$offline/agent.mjs" "$here/agent.mjs" "$here/../../dist/agent.mjs"; do
+  for each in "${offline:+$offline/agent.mjs}" "$here/agent.mjs" "$here/../../dist/agent.mjs"; do
     if [ -r "$each" ] && [ -z "$program" ]; then program=$each; fi
   done
   if [ -n "$program" ] && command -v node >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 22 ? 0 : 1)'; then
@@ -324,7 +351,7 @@ component() {
     return
   fi
   if [ -z "$release_revision" ] && [ "$present" != - ]; then
-    other=$(elsewhere "$present")
+    elsewhere "$present"
     if [ -n "$other" ]; then
       ended "is there already as $other, not of this installer: left alone"
       return
@@ -360,14 +387,16 @@ component() {
   case $release_revision in '') ended 'installed' ;; *) ended 'brought up to date' ;; esac
 }
 
-if [ -n "$storage_source" ]; then storage_classes; fi
 if ! among preflight "$skip"; then preflight; fi
+if [ -n "$storage_source" ]; then storage_classes; fi
 while read -r name chart repository version namespace present wait definition <&4; do
   if wanted "$name"; then component; fi
 done 4<"$scratch/rows"
 
 if [ -n "$dry_run" ]; then
   say 'Nothing was changed.'
-else
+elif wanted skerry; then
   say "Region $region_id is installed. See how it is: kubectl -n skerry get pods"
+else
+  say 'Done.'
 fi

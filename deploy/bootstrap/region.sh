@@ -4,12 +4,13 @@
 
 # Sets tunnel_secret, and writes the values into $scratch/region.yaml.
 prepare_skerry() {
-  tunnel_secret=''
+  tunnel_secret='' pod_monitors=''
   if [ -n "$region_tunnel" ]; then tunnel_credentials; fi
   if [ -n "$ca_file" ]; then
     kube create configmap skerry-ca --namespace "$namespace" --from-file=ca.crt="$ca_file" --dry-run=client -o yaml >"$scratch/manifest"
     apply 'give the authorities of --ca-file to Skerry' || failed 'the ConfigMap skerry-ca cannot be made'
   fi
+  if exists customresourcedefinition podmonitors.monitoring.coreos.com; then pod_monitors=1; fi
   region_values >"$scratch/region.yaml"
 }
 
@@ -32,7 +33,7 @@ tunnel_credentials() {
     fi
     # The token goes in on standard input: arguments can be read by everybody.
     printf 'header = "Authorization: Bearer %s"\n' "$token_header" |
-      curl --config - --fail --silent --show-error --max-time 60 ${ca_file:+--cacert "$ca_file"} --output "$file" "$region_credentials" 2>"$scratch/output" ||
+      curl --config - --fail --silent --show-error --max-time 60 ${trusted:+--cacert "$trusted"} --output "$file" "$region_credentials" 2>"$scratch/output" ||
       failed "the credentials of the tunnel cannot be fetched from $region_credentials"
   fi
   kube create secret generic "$tunnel_secret" --namespace "$namespace" --from-file=credentials.json="$file" --dry-run=client -o yaml >"$scratch/manifest"
@@ -55,5 +56,5 @@ region_values() {
   if [ -n "$tunnel_secret" ]; then
     printf 'cloudflared:\n  enabled: true\n  tunnel: "%s"\n  credentials: { existingSecret: "%s" }\n  agent: { hostname: "%s" }\n' "$region_tunnel" "$tunnel_secret" "$region_hostname"
   fi
-  if exists customresourcedefinition podmonitors.monitoring.coreos.com; then printf 'prometheus: { podMonitors: { enabled: true } }\n'; fi
+  [ -z "$pod_monitors" ] || printf 'prometheus: { podMonitors: { enabled: true } }\n'
 }

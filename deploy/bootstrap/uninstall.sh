@@ -57,6 +57,9 @@ while [ $# -gt 0 ]; do
 done
 if [ -n "$keep_databases" ] && [ -n "$delete_databases" ]; then refuse '--keep-databases and --delete-databases exclude each other'; fi
 if [ -n "$keep_databases" ] && [ -n "$delete_definitions" ]; then refuse '--keep-databases and --delete-definitions exclude each other' 'Databases go with their definition.'; fi
+if [ -n "$only" ] && [ -n "$delete_databases$delete_definitions" ]; then
+  refuse '--only excludes --delete-databases and --delete-definitions' 'These need the whole order: databases before their operator, definitions at the end.'
+fi
 case $wait_seconds in '' | *[!0-9]*) refuse "--timeout takes seconds, not $wait_seconds" ;; esac
 
 need_tools
@@ -76,42 +79,126 @@ wanted() {
 # Without --only, also what no component is.
 everything() { [ -z "$only" ]; }
 
-# objects KIND [SELECTOR]: NAMESPACE/NAME of all there are, none when the kind is not served.
+# objects KIND [SELECTOR]: NAMESPACE/NAME of all there are, none when the kind is not served. Fails when that cannot be seen.
 objects() {
-  exists customresourcedefinition "$1" || return 0
-  kube get "$1" -A -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\n"}{end}' 2>>"$log_file"
+  kube get customresourcedefinition "$1" --ignore-not-found -o name >"$scratch/served" 2>"$scratch/output" || return 1
+  [ -s "$scratch/served" ] || return 0
+  kube get "$1" -A ${2:+-l "$2"} -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\n"}{end}' 2>"$scratch/output"
 }
 flux_kinds='helmreleases.helm.toolkit.fluxcd.io kustomizations.kustomize.toolkit.fluxcd.io helmcharts.source.toolkit.fluxcd.io gitrepositories.source.toolkit.fluxcd.io helmrepositories.source.toolkit.fluxcd.io ocirepositories.source.toolkit.fluxcd.io buckets.source.toolkit.fluxcd.io'
-deployments() { for kind in $flux_kinds; do objects "$kind" | sed "s,^,$kind ,"; done; }
+deployments() {
+  for kind in $flux_kinds; do
+    objects "$kind" "$1" >"$scratch/of-kind" || return 1
+    sed "s,^,$kind ," "$scratch/of-kind"
+  done
+}
 listed() { sed 's/^/       /'; }
 
-objects cratedbs.cloud.crate.io >"$scratch/databases"
-objects projects.skerry.dev | sed 's,^/,,' >"$scratch/projects"
-if wanted flux; then deployments >"$scratch/deployments"; else : >"$scratch/deployments"; fi
+# selector_of COMPONENT: sets selector to what is ours of the objects that it works on: all of them, unless somebody else's works here.
+selector_of() {
+  present=$(while read -r name _ _ _ _ present _; do if [ "$name" = "$1" ]; then printf '%s\n' "$present"; fi; done <"$scratch/rows")
+  selector=''
+  if [ -z "$present" ] || is_ours "$1"; then return 0; fi
+  elsewhere "$present"
+  [ -z "$other" ] || selector=app.kubernetes.io/managed-by=skerry
+}
+
+# Nothing may be taken for absent that only could not be seen: so much hangs on databases.
+unseen() { failed "$1 cannot be listed"; }
+step_help='use an account that may see everything that is to go'
+kube get secrets -A -l "owner=helm,$label" -o 'jsonpath={range .items[*]}{.metadata.namespace} {.metadata.labels.name}{"\n"}{end}' >"$scratch/found" 2>"$scratch/output" || unseen releases
+while read -r name _ _ _ namespace _ <&4; do
+  if wanted "$name" && grep -qx "$namespace $name" "$scratch/found"; then printf '%s %s\n' "$namespace" "$name"; fi
+done 4<"$scratch/rows" >"$scratch/releases-here"
+is_ours() { grep -q " $1\(-crds\)\{0,1\}\$" "$scratch/releases-here"; }
+
+selector_of crate-operator
+database_selector=$selector
+objects cratedbs.cloud.crate.io "$database_selector" >"$scratch/databases" || unseen databases
+objects projects.skerry.dev >"$scratch/found" || unseen projects
+sed 's,^/,,' "$scratch/found" >"$scratch/projects"
+: >"$scratch/deployments"
+if wanted flux; then
+  selector_of flux
+  # Flux of somebody else stays, and what it has deployed with it, unless it is Skerry's and told to go.
+  if [ -z "$selector" ] || [ -n "$delete_deployments" ]; then deployments "$selector" >"$scratch/deployments" || unseen 'what Flux has deployed'; fi
+fi
+
+# our_definitions: writes /NAME of each definition of what install.sh brings. What is of somebody else keeps its definitions.
+groups='skerry.dev cloud.crate.io cert-manager.io monitoring.coreos.com toolkit.fluxcd.io bitnami.com'
+our_definitions() {
+  foreign=''
+  while read -r _ _ _ _ _ present _ definition <&4; do
+    if [ "$present" = - ] || [ "$definition" = - ]; then continue; fi
+    elsewhere "$present"
+    [ -n "$other" ] || continue
+    for group in $groups; do
+      case $definition in *."$group") foreign="$foreign $group" ;; esac
+    done
+  done 4<"$scratch/rows"
+  kube get customresourcedefinitions -o name >"$scratch/found" 2>"$scratch/output" || unseen definitions
+  while read -r definition; do
+    definition=${definition##*/}
+    for group in $groups; do
+      case $definition in *."$group") among "$group" "$foreign" || printf '/%s\n' "$definition" ;; esac
+    done
+  done <"$scratch/found" >"$scratch/definitions"
+}
+
+# going_namespaces [say]: writes /NAME of those that install.sh made and in which nothing is that is to stay.
+going_namespaces() {
+  : >"$scratch/going"
+  kube get namespaces -l "$label,app.kubernetes.io/managed-by!=skerry" -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
+  while read -r namespace <&5; do
+    if [ -n "$keep_databases" ]; then
+      case $namespace in crate-operator | skerry) continue ;; esac
+    fi
+    # Operations, the key of fingerprints and pull secrets belong to the projects.
+    if [ "$namespace" = skerry ] && [ -s "$scratch/projects" ] && [ -z "$delete_databases" ]; then continue; fi
+    if [ -z "$delete_volumes" ]; then
+      kube -n "$namespace" get persistentvolumeclaims -o name >"$scratch/found" 2>"$scratch/output" || unseen "claims in $namespace"
+      if [ -s "$scratch/found" ]; then
+        [ -z "${1:-}" ] || say "       $namespace stays: volumes are in it (--delete-volumes)"
+        continue
+      fi
+    fi
+    printf '/%s\n' "$namespace" >>"$scratch/going"
+  done 5<"$scratch/namespaces"
+}
 
 # --- what would go
-: >"$scratch/releases-here"
-while read -r name _ _ _ namespace _ <&4; do
-  wanted "$name" || continue
-  release "$namespace" "$name"
-  if [ -n "$release_revision" ] && [ "$release_ours" = skerry ]; then printf '%s %s\n' "$namespace" "$name" >>"$scratch/releases-here"; fi
-done 4<"$scratch/rows"
+# tell WHAT FILE: a line for each one in the file.
+tell() { [ ! -s "$2" ] || say "$(sed "s,^/\{0,1\},       $1 ," "$2")"; }
 
 say "Cluster $(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}')"
 say 'What would go:'
 if [ -s "$scratch/releases-here" ]; then say "$(sed 's/^\(.*\) \(.*\)$/       release \2 in \1/' "$scratch/releases-here")"; else say '       no release of this installer'; fi
-if [ -s "$scratch/databases" ] && [ -n "$delete_databases" ]; then say "$(sed 's/^/       database /' "$scratch/databases")"; fi
-if [ -s "$scratch/projects" ] && [ -n "$delete_databases" ]; then say "$(sed 's/^/       project /' "$scratch/projects")"; fi
-if [ -s "$scratch/deployments" ] && [ -n "$delete_deployments" ]; then say "$(sed 's/^/       deployment: /' "$scratch/deployments")"; fi
+if [ -n "$delete_databases" ]; then
+  tell database "$scratch/databases"
+  tell project "$scratch/projects"
+fi
+[ -z "$delete_deployments" ] || tell deployment: "$scratch/deployments"
+if everything; then
+  going_namespaces
+  tell namespace "$scratch/going"
+fi
+if [ -n "$delete_definitions" ]; then
+  our_definitions
+  tell definition "$scratch/definitions"
+fi
 if [ -n "$delete_volumes" ]; then say '       their volumes, WITH ALL DATA'; else say 'Volumes stay.'; fi
 
-if [ -s "$scratch/databases" ] && [ -z "$keep_databases$delete_databases" ] && { wanted crate-operator || wanted skerry; }; then
+if [ -s "$scratch/databases" ] && [ -z "$keep_databases$delete_databases" ] && { wanted crate-operator || wanted crate-operator-crds || wanted skerry; }; then
   stop 'Refused: databases stand.' "$(listed <"$scratch/databases")" \
     'Give --keep-databases to leave them and the Crate Operator running, or --delete-databases to delete them (their volumes stay).'
 fi
 if [ -s "$scratch/deployments" ] && [ -z "$delete_deployments" ]; then
   stop 'Refused: without Flux, these would hang when they are deleted, and their namespaces with them.' "$(listed <"$scratch/deployments")" \
     'Delete them first, or give --delete-deployments.'
+fi
+if [ -s "$scratch/projects" ] && [ -n "$delete_definitions" ] && [ -z "$delete_databases" ]; then
+  stop 'Refused: projects stand, and would hang without the agent when their definition goes.' "$(listed <"$scratch/projects")" \
+    'Give --delete-databases too, which takes projects with their namespaces and databases, or leave --delete-definitions out.'
 fi
 confirm 'Take it away?'
 
@@ -138,10 +225,20 @@ delete_objects() {
   done 5<"$3"
 }
 
+# The agent holds each project until its namespace is gone. It is gone itself by now, and the namespaces are too.
+release_projects() {
+  while read -r name <&5; do
+    held=$(kube get projects.skerry.dev "$name" --ignore-not-found -o 'jsonpath={.metadata.finalizers}') || failed "the project $name cannot be seen"
+    [ "$held" = '["skerry.dev/project"]' ] || continue
+    change "let the project $name go" kube patch projects.skerry.dev "$name" --type=merge -p '{"metadata":{"finalizers":null}}' || failed "the project $name cannot be released"
+  done 5<"$scratch/projects"
+}
+
 # A claim belongs to its database and goes with it; the volume behind it goes as well, unless it is told to stay.
 keep_volumes() {
-  kube get persistentvolumes -o 'jsonpath={range .items[?(@.spec.persistentVolumeReclaimPolicy=="Delete")]}{.metadata.name} {.spec.claimRef.namespace}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || failed 'volumes cannot be listed'
-  cut -d / -f 1 "$scratch/databases" | sort -u >"$scratch/namespaces"
+  kube get persistentvolumes -o 'jsonpath={range .items[?(@.spec.persistentVolumeReclaimPolicy=="Delete")]}{.metadata.name} {.spec.claimRef.namespace}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || unseen volumes
+  kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
+  cut -d / -f 1 "$scratch/databases" >>"$scratch/namespaces"
   while read -r volume namespace <&5; do
     [ -n "$namespace" ] || continue
     grep -qx "$namespace" "$scratch/namespaces" || continue
@@ -150,9 +247,9 @@ keep_volumes() {
 }
 
 step_total=$(grep -c . "$scratch/releases-here" || :)
-if [ -n "$delete_databases" ] && everything; then step_total=$((step_total + 2)); fi
+if [ -n "$delete_databases" ]; then step_total=$((step_total + 2)); fi
 if [ -s "$scratch/deployments" ]; then step_total=$((step_total + 1)); fi
-if [ -n "$delete_definitions" ] && everything; then step_total=$((step_total + 1)); fi
+if [ -n "$delete_definitions" ]; then step_total=$((step_total + 1)); fi
 if everything; then step_total=$((step_total + 1)); fi
 
 # Skerry goes first, so that nobody asks for anything new; the operators go after what they have to let go.
@@ -161,14 +258,15 @@ if grep -q ' skerry$' "$scratch/releases-here"; then
   remove_release "$(sed -n 's/ skerry$//p' "$scratch/releases-here")" skerry
   ended 'gone'
 fi
-if [ -n "$delete_databases" ] && everything; then
+if [ -n "$delete_databases" ]; then
   begin databases "$(grep -c . "$scratch/databases" || :)" 'see the last lines above'
   [ -n "$delete_volumes" ] || keep_volumes
   delete_objects cratedbs.cloud.crate.io 'the Crate Operator' "$scratch/databases"
   ended 'gone'
   begin projects "$(grep -c . "$scratch/projects" || :)" 'see what is left: kubectl get namespaces; kubectl get namespace NAME -o yaml'
-  kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}/{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" || failed 'namespaces cannot be listed'
+  kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}/{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
   delete_objects namespaces 'whoever holds what is in it' "$scratch/namespaces"
+  release_projects
   sed 's,^,/,' "$scratch/projects" >"$scratch/project-objects"
   delete_objects projects.skerry.dev 'the agent' "$scratch/project-objects"
   ended 'gone'
@@ -188,29 +286,12 @@ while read -r namespace name <&4; do
   ended 'gone'
 done 4<"$scratch/releases-here"
 
-# Definitions of what install.sh brings. What is there and not of this installer keeps its definitions.
-groups='skerry.dev cloud.crate.io cert-manager.io monitoring.coreos.com toolkit.fluxcd.io bitnami.com'
-: >"$scratch/foreign"
-while read -r _ _ _ _ _ present _ definition <&4; do
-  if [ "$present" = - ] || [ "$definition" = - ]; then continue; fi
-  [ -n "$(elsewhere "$present")" ] || continue
-  for group in $groups; do
-    case $definition in *."$group") printf '%s\n' "$group" >>"$scratch/foreign" ;; esac
-  done
-done 4<"$scratch/rows"
-our_definitions() {
-  kube get customresourcedefinitions -o name | sed 's,.*/,,' | while read -r definition; do
-    for group in $groups; do
-      case $definition in *."$group") grep -qx "$group" "$scratch/foreign" || printf '/%s\n' "$definition" ;; esac
-    done
-  done
-}
-if [ -n "$delete_definitions" ] && everything; then
+if [ -n "$delete_definitions" ]; then
   begin definitions 'and all objects of their kinds' 'objects that their programs held keep them; the same command with --release-finalizers lets them go'
-  our_definitions >"$scratch/definitions"
+  our_definitions
   if [ -n "$release_finalizers" ] && [ -z "$dry_run" ]; then
     while IFS=/ read -r _ definition <&5; do
-      objects "$definition" >"$scratch/objects"
+      objects "$definition" >"$scratch/objects" || unseen "$definition"
       while IFS=/ read -r namespace name <&6; do
         change '' kube ${namespace:+-n "$namespace"} patch "$definition" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' || :
       done 6<"$scratch/objects"
@@ -220,23 +301,9 @@ if [ -n "$delete_definitions" ] && everything; then
   ended 'gone'
 fi
 
-# A namespace goes when install.sh made it and nothing that is to stay is in it.
 if everything; then
   begin namespaces 'those that install.sh made' 'see what is left in it: kubectl get namespace NAME -o yaml'
-  : >"$scratch/going"
-  kube get namespaces -l "$label,app.kubernetes.io/managed-by!=skerry" -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" || failed 'namespaces cannot be listed'
-  while read -r namespace <&5; do
-    if [ -n "$keep_databases" ]; then
-      case $namespace in crate-operator | skerry) continue ;; esac
-    fi
-    # Operations, the key of fingerprints and pull secrets belong to the projects.
-    if [ "$namespace" = skerry ] && [ -s "$scratch/projects" ] && [ -z "$delete_databases" ]; then continue; fi
-    if [ -z "$delete_volumes" ] && [ -n "$(kube -n "$namespace" get persistentvolumeclaims -o name)" ]; then
-      say "       $namespace stays: volumes are in it (--delete-volumes)"
-      continue
-    fi
-    printf '/%s\n' "$namespace" >>"$scratch/going"
-  done 5<"$scratch/namespaces"
+  going_namespaces say
   delete_objects namespaces 'whoever holds what is in it' "$scratch/going"
   ended "$(grep -c . "$scratch/going" || :) gone"
 fi
@@ -245,11 +312,12 @@ if [ -n "$dry_run" ]; then
   say 'Nothing was changed.'
   exit 0
 fi
+our_definitions
 say 'What is left:'
 {
-  objects cratedbs.cloud.crate.io | sed 's/^/       database /'
+  objects cratedbs.cloud.crate.io "$database_selector" | sed 's/^/       database /'
   objects projects.skerry.dev | sed 's,^/,       project ,'
-  our_definitions | sed 's,^/,       definition ,'
+  sed 's,^/,       definition ,' "$scratch/definitions"
   kube get namespaces -l "$label" -o 'jsonpath={range .items[*]}       namespace {.metadata.name}{"\n"}{end}'
   kube get persistentvolumes -o 'jsonpath={range .items[*]}       volume {.metadata.name} ({.spec.claimRef.namespace}/{.spec.claimRef.name}, {.status.phase}){"\n"}{end}'
 } 2>>"$log_file" >"$scratch/left"

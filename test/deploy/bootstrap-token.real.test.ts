@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { issueToken } from '../../deploy/bootstrap/token.ts'
 import { type Bench, createBench } from './bootstrap.ts'
 
@@ -114,9 +116,42 @@ test('a missing tool is named, with where to get it', options, async () => {
     '-c',
     `mkdir -p ${bin} && for tool in sh dirname sed tr cut cat mktemp rm date; do ln -sf "$(command -v $tool)" ${bin}/; done`,
   ])
-  const { code, err } = await install([good], { env: { PATH: bin } })
+  const missing = await install([good], { env: { PATH: bin } })
+  assert.equal(missing.code, 2)
+  assert.match(missing.err, /kubectl and helm are not installed[\s\S]*kubernetes\.io[\s\S]*helm\.sh/)
+  await writeFile(join(bin, 'kubectl'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
+  assert.match((await install([good], { env: { PATH: bin } })).err, /: helm is not installed[\s\S]*helm\.sh/)
+  await writeFile(join(bin, 'helm'), '#!/bin/sh\necho v3.12.3+g1234567\n', { mode: 0o755 })
+  assert.match((await install([good], { env: { PATH: bin } })).err, /helm v3\.12\.3\S* is too old/)
+})
+
+test('with nobody there to be asked, it says so instead of taking silence for an answer', options, async () => {
+  const bin = join(bench.folder, 'answering')
+  execFileSync('mkdir', ['-p', bin])
+  for (const tool of ['kubectl', 'helm']) await writeFile(join(bin, tool), '#!/bin/sh\nexit 0\n', { mode: 0o755 })
+  const { code, err } = await install([good], { env: { PATH: `${bin}:/usr/bin:/bin` } })
   assert.equal(code, 2)
-  assert.match(err, /kubectl is not installed\n.*kubernetes\.io/)
+  assert.match(err, /nobody is there to be asked\n.*--yes/)
+})
+
+test('a run is refused while another one is at the same cluster', options, async () => {
+  const bin = join(bench.folder, 'slow')
+  execFileSync('mkdir', ['-p', bin])
+  // Whoever asks for secrets waits until the other one has been refused.
+  const [reached, done] = [join(bench.folder, 'reached'), join(bench.folder, 'done')]
+  const kubectl = `#!/bin/sh\ncase "$*" in *secrets*) : >${reached}; until [ -e ${done} ]; do sleep 0.05; done; exit 1;; esac\n`
+  await writeFile(join(bin, 'kubectl'), kubectl, { mode: 0o755 })
+  await writeFile(join(bin, 'helm'), '#!/bin/sh\nexit 0\n', { mode: 0o755 })
+  const env = { PATH: `${bin}:/usr/bin:/bin` }
+  const args = [good, '--yes', '--skip', 'preflight']
+  const first = install(args, { env })
+  while (!existsSync(reached)) await setImmediate()
+  const second = await install(args, { env })
+  await writeFile(done, '')
+  assert.equal((await first).code, 1)
+  assert.equal(second.code, 2)
+  assert.match(second.err, /another run is under way for this cluster \(process \d+\)/)
+  assert.match((await install(args, { env })).out, /\[1\/11\]/)
 })
 
 const misused: [args: string[], message: RegExp][] = [
@@ -127,13 +162,18 @@ const misused: [args: string[], message: RegExp][] = [
   [['--offline', '/nowhere'], /there is no folder \/nowhere[\s\S]*--download/],
   [['--values', '/nowhere.yaml'], /\/nowhere\.yaml cannot be read/],
   [[], /there is no token/],
+  [[''], /the token that was given is empty/],
 ]
 for (const [args, message] of misused) {
-  test(`install.sh called with ${args.join(' ') || 'nothing'} ends with 2 and says what is wrong`, options, async () => {
-    const { code, err } = await install(args)
-    assert.equal(code, 2)
-    assert.match(err, message)
-  })
+  test(
+    `install.sh called with ${args.join(' ') || (args.length === 0 ? 'nothing' : 'an empty word')} ends with 2 and says what is wrong`,
+    options,
+    async () => {
+      const { code, err } = await install(args)
+      assert.equal(code, 2)
+      assert.match(err, message)
+    },
+  )
 }
 
 test('install.sh explains itself, and lists what it brings with the versions', options, async () => {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
-import { createServer as createPlainServer } from 'node:http'
+import { createServer as createPlainServer, type RequestListener } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { stack } from '../../agent/preflight/stack.ts'
 import { createServingCertificate } from '../cluster/certificates.ts'
 import { connectTo, installObject } from '../cluster/connected.ts'
@@ -15,7 +15,7 @@ import { startRealCluster } from '../cluster/real/index.ts'
 import { runKubelet } from '../cluster/stand-ins/kubelet.ts'
 import { createNodes, createStorageClasses, nodeShapes } from '../cluster/stand-ins/nodes.ts'
 import { openWorld } from '../cluster/stand-ins/world.ts'
-import { createBench, definitionNamed, packCharts, type Ran, readComponents } from './bootstrap.ts'
+import { type Component, createBench, definitionNamed, packCharts, type Ran, readComponents } from './bootstrap.ts'
 import { helm } from './helm.ts'
 
 // One story on the real control plane, with the real kubectl and helm: a region is installed, again, cut off at each step, taken away
@@ -103,6 +103,13 @@ test('an account that may do nothing is told so at the first step, and nothing i
   assert.deepEqual(await releases(), [])
 })
 
+test('an account that sees little takes nothing away, for it could not see what hangs on it', async () => {
+  const visitor = cluster.kubeconfig(await cluster.serviceAccountToken('default', 'visitor'))
+  const { code, out } = await uninstall(['--keep-databases'], { kubeconfig: visitor })
+  assert.equal(code, 1)
+  assert.match(out, /FAILED after \d+ s: releases cannot be listed\n.*forbidden[\s\S]*What to do: use an account that may see/)
+})
+
 test('preflight stands in front: nothing is installed where it fails, and what to do is said', async () => {
   const visitor = cluster.kubeconfig(await cluster.serviceAccountToken('default', 'visitor'))
   const args = [token, '--yes', '--offline', charts]
@@ -146,6 +153,16 @@ test('the storage classes that are missing are made like another one', async () 
   await http.post(path, own)
   for (const name of ['crate-premium', 'crate-local']) await http.delete(`${path}/${name}`)
   const args = ['--only', 'ingress-nginx', '--dry-run', '--create-storage-classes']
+  const terminal = await bench.run('install.sh', [token, '--offline', charts, '--log', 'typed.log'], { kubeconfig, typed: 'y\nnone\n' })
+  assert.equal(terminal.code, 3, terminal.out)
+  assert.match(
+    terminal.out,
+    /Install into this cluster\?[\s\S]*missing here: crate-premium and crate-local\. There are:[\s\S]*\n {2}disks \(disks\.example\.org\)\s/,
+  )
+  assert.match(terminal.out, /There is no storage class none\. Nothing was done\./)
+  const declined = await bench.run('install.sh', [token, '--offline', charts], { kubeconfig, typed: 'n\n' })
+  assert.equal(declined.code, 3)
+  assert.match(declined.out, /Nothing was done\./)
   assert.match((await install([...args, 'none'])).out, /FAILED after \d+ s: there is no storage class none/)
   succeeded(await install([...args, 'disks']))
   assert.equal((await http.get(`${path}/crate-premium`)).status, 404)
@@ -157,29 +174,92 @@ test('the storage classes that are missing are made like another one', async () 
   }
 })
 
-test('charts come from their repositories, and are kept for a site without internet', async () => {
+/** A server of the charts: answers what it is asked for directly, and as a proxy what it is asked for in full. */
+async function serveCharts(asked: string[]) {
   const { code, stderr } = await helm(['repo', 'index', charts])
   assert.equal(code, 0, stderr)
-  const server = createPlainServer(async (request, response) => {
-    response.end(await readFile(join(charts, request.url ?? '')).catch(() => ''))
+  const certificate = await createServingCertificate()
+  const answer: RequestListener = async (request, response) => {
+    asked.push(request.url ?? '')
+    const { pathname } = new URL(request.url ?? '/', 'http://charts.example')
+    response.end(await readFile(join(charts, pathname)).catch(() => ''))
+  }
+  const plain = createPlainServer(answer)
+  plain.on('connect', (request, socket) => {
+    asked.push(`CONNECT ${request.url}`)
+    socket.end('HTTP/1.1 502 No\r\n\r\n')
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const repository = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const tls = createServer({ cert: certificate.cert, key: certificate.key }, answer)
+  const listening = [plain, tls].map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)))
+  await Promise.all(listening)
+  const [plainPort, tlsPort] = [plain, tls].map((server) => (server.address() as AddressInfo).port)
+  const close = () => [plain, tls].map((server) => server.close())
+  return { proxy: `http://127.0.0.1:${plainPort}`, repository: `https://localhost:${tlsPort}`, ca: certificate.ca, close }
+}
+
+/** The list of components with all their charts in one repository. */
+async function componentsFrom(repository: string): Promise<string> {
+  const list = join(bench.folder, 'components')
+  await writeFile(list, (await readFile('deploy/bootstrap/components', 'utf8')).replaceAll(/https:\/\/\S+/g, repository))
+  return list
+}
+
+test('charts are fetched from their repositories, which an authority of the site may vouch for, and kept for a site without internet', async () => {
+  const server = await serveCharts([])
   try {
-    const list = join(bench.folder, 'components')
-    const text = await readFile('deploy/bootstrap/components', 'utf8')
-    await writeFile(list, text.replaceAll(/https:\/\/\S+/g, repository))
     const kept = join(bench.folder, 'kept')
-    const downloaded = await bench.run('install.sh', ['--download', kept, '--components', list])
-    succeeded(downloaded)
+    const args = ['--download', kept, '--components', await componentsFrom(server.repository)]
+    const untrusted = await bench.run('install.sh', args)
+    assert.equal(untrusted.code, 1)
+    assert.match(untrusted.err, /certificate/)
+    const ca = join(bench.folder, 'ca.pem')
+    await writeFile(ca, server.ca)
+    succeeded(await bench.run('install.sh', [...args, '--ca-file', ca]))
     const expected = components.map(({ chart, version }) => `${chart}-${version}.tgz`).sort()
     assert.deepEqual((await readdir(kept)).sort(), expected)
+  } finally {
+    server.close()
+  }
+})
+
+test('a proxy is asked for charts, with its password in no argument, and never for the API server', async () => {
+  const asked: string[] = []
+  const server = await serveCharts(asked)
+  try {
+    const list = await componentsFrom('http://charts.example')
     const args = [token, '--yes', '--skip', 'preflight', '--only', 'kubernetes-replicator', '--no-wait', '--components', list]
-    succeeded(await bench.run('install.sh', args, { kubeconfig }))
+    const env = { SKERRY_HTTP_PROXY: server.proxy.replace('//', '//harbour:barnacle@'), SKERRY_HTTPS_PROXY: server.proxy }
+    const ran = await bench.run('install.sh', args, { kubeconfig, env })
+    succeeded(ran)
+    assert.match(ran.out, /\[1\/1\] kubernetes-replicator.*\n {7}installed.*\nDone\.\n$/)
+    assert.deepEqual(asked, ['http://charts.example/index.yaml', asked[1]])
+    assert.match(asked[1] ?? '', /^http:\/\/.*\/kubernetes-replicator-.*\.tgz$/)
+    assert.ok(!ran.log.includes('barnacle'))
     assert.ok((await releases()).includes('kubernetes-replicator deployed'))
   } finally {
     server.close()
   }
+})
+
+test('it works on the context that is named, and takes values for each chart', async () => {
+  const two = parse(kubeconfig)
+  const [{ name: good }] = two.contexts
+  two.contexts.push({ name: 'elsewhere', context: { cluster: 'nowhere', user: 'nobody' } })
+  two.clusters.push({ name: 'nowhere', cluster: { server: 'https://127.0.0.1:1' } })
+  two['current-context'] = 'elsewhere'
+  const values = join(bench.folder, 'replicator.yaml')
+  await writeFile(values, stringify({ colour: 'red' }))
+  const args = ['--only', 'kubernetes-replicator', '--no-wait', '--values', `kubernetes-replicator=${values}`]
+  const lost = await install(args, { kubeconfig: stringify(two) })
+  assert.equal(lost.code, 2)
+  assert.match(lost.err, /the cluster does not answer\n.*\n.*--context NAME/)
+  const ran = await install([...args, '--context', good], { kubeconfig: stringify(two) })
+  succeeded(ran)
+  assert.match(ran.out, new RegExp(`context ${good}\n`))
+  const { stdout } = await helm(['get', 'values', 'kubernetes-replicator', '-n', 'kubernetes-replicator', '-o', 'json'], { kubeconfig })
+  assert.deepEqual(JSON.parse(stdout), { colour: 'red' })
+  const skipped = await install([...components.slice(1).flatMap(({ name }) => ['--skip', name]), '--dry-run'])
+  assert.match(skipped.out, /^\[1\/1\] cert-manager/m)
 })
 
 test('a component that does not get ready is named, with where to look, and the next run goes on from there', async () => {
@@ -239,7 +319,7 @@ test('databases are not taken from under their owners', async () => {
   await admin.request({
     method: 'POST',
     path: '/apis/skerry.dev/v1/projects',
-    body: { apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name: 'harbour' }, spec: {} },
+    body: { apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name: 'harbour', finalizers: ['skerry.dev/project'] }, spec: {} },
   })
   const resources = { heapRatio: 0.25, disk: { count: 1, size: '8GiB', storageClass: 'crate-premium' } }
   const spec = {
@@ -256,19 +336,22 @@ test('databases are not taken from under their owners', async () => {
       spec,
     },
   })
-  const claimRef = { namespace: 'project-harbour', name: 'data0-tide' }
-  const volume = {
-    capacity: { storage: '8Gi' },
-    accessModes: ['ReadWriteOnce'],
-    hostPath: { path: '/tide' },
-    persistentVolumeReclaimPolicy: 'Delete',
-    claimRef,
+  // The volume of a database, and one that a database left in a project without any.
+  await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { ...metadata, name: 'project-quay' } })
+  for (const [name, namespace] of [
+    ['tide', 'project-harbour'],
+    ['ebb', 'project-quay'],
+  ]) {
+    const volume = {
+      capacity: { storage: '8Gi' },
+      accessModes: ['ReadWriteOnce'],
+      hostPath: { path: `/${name}` },
+      persistentVolumeReclaimPolicy: 'Delete',
+      claimRef: { namespace, name: `data0-${name}` },
+    }
+    const body = { apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name }, spec: volume }
+    await admin.request({ method: 'POST', path: '/api/v1/persistentvolumes', body })
   }
-  await admin.request({
-    method: 'POST',
-    path: '/api/v1/persistentvolumes',
-    body: { apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'tide' }, spec: volume },
-  })
 
   const { code, out } = await uninstall()
   assert.equal(code, 3)
@@ -276,6 +359,9 @@ test('databases are not taken from under their owners', async () => {
     out,
     /What would go:\n {7}release skerry in skerry\n[\s\S]*Refused: databases stand\.\n {7}project-harbour\/tide\n.*--keep-databases/,
   )
+  const part = await uninstall(['--only', 'crate-operator-crds'])
+  assert.equal(part.code, 3, 'with their definition they would go all the same')
+  assert.equal((await uninstall(['--delete-databases', '--only', 'skerry'])).code, 2)
   assert.deepEqual(await releases(), allDeployed)
 })
 
@@ -296,28 +382,39 @@ test('told to delete databases, it waits for who holds them, says who that is, a
   succeeded(ran)
   assert.deepEqual(await releases(), [])
   assert.equal((await http.get('/api/v1/namespaces/project-harbour')).status, 404)
-  const { spec } = (await http.get('/api/v1/persistentvolumes/tide')).body
-  assert.equal(spec.persistentVolumeReclaimPolicy, 'Retain')
-  assert.match(ran.out, / {7}volume tide \(project-harbour\/data0-tide, \w+\)/)
-  await http.delete('/api/v1/persistentvolumes/tide')
+  assert.equal((await http.get('/apis/skerry.dev/v1/projects/harbour')).status, 404, 'the agent that held it has gone before')
+  for (const name of ['tide', 'ebb']) {
+    const { spec } = (await http.get(`/api/v1/persistentvolumes/${name}`)).body
+    assert.equal(spec.persistentVolumeReclaimPolicy, 'Retain', name)
+    assert.match(ran.out, new RegExp(` {7}volume ${name} \\(project-\\w+/data0-${name}, \\w+\\)`))
+    await http.delete(`/api/v1/persistentvolumes/${name}`)
+  }
 })
 
-test('run off at each step, it goes on the next time, and ends complete', async (t) => {
+/**
+ * Kills the script with all that it started at a step: as soon as it begins, or once `reached` holds, so that helm is in the middle of it.
+ * @param step what stands behind the number
+ */
+function cutAt(step: string, reached?: () => Promise<boolean>): Given {
+  return {
+    onLine(line, child) {
+      if (!new RegExp(`^\\[\\d+/\\d+\\] ${step}:`).test(line)) return
+      const kill = () => child.exitCode === null && process.kill(-(child.pid as number), 'SIGKILL')
+      if (!reached) return kill()
+      const looking = setInterval(async () => {
+        if (!(await reached())) return
+        clearInterval(looking)
+        kill()
+      }, 20)
+      child.once('exit', () => clearInterval(looking))
+    },
+  }
+}
+
+test('cut off at each step, an installation goes on the next time, and ends complete', async (t) => {
   for (const [index, { name }] of components.entries()) {
-    // At odd steps as soon as the step begins, at even ones while helm is at it.
-    const { code } = await install(['--no-wait'], {
-      onLine(line, child) {
-        if (!line.startsWith(`[${index + 1}/`)) return
-        const kill = () => process.kill(-(child.pid as number), 'SIGKILL')
-        if (index % 2 === 1) return kill()
-        const looking = setInterval(async () => {
-          if (!(await releases()).some((release) => release.startsWith(`${name} `))) return
-          clearInterval(looking)
-          kill()
-        }, 20)
-        child.once('exit', () => clearInterval(looking))
-      },
-    })
+    const begun = async () => (await releases()).some((release) => release.startsWith(`${name} `))
+    const { code } = await install(['--no-wait'], cutAt(name, index % 2 === 0 ? begun : undefined))
     t.diagnostic(`${name}: ${code}; ${(await releases()).filter((release) => !release.endsWith(' deployed')).join(', ')}`)
   }
   succeeded(await install())
@@ -335,7 +432,7 @@ test('a release that was left in the middle of its change is freed and finished'
   assert.deepEqual(await releases(), allDeployed)
 })
 
-test('volumes that are to stay keep their namespace, and what Flux deployed keeps Flux', async () => {
+test('what Flux deployed keeps Flux; cut off at each step, taking away goes on; volumes that are to stay keep their namespace', async (t) => {
   const claim = { metadata: { name: 'metrics' }, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } } }
   await http.post('/api/v1/namespaces/monitoring/persistentvolumeclaims', claim)
   const helmReleases = '/apis/helm.toolkit.fluxcd.io/v1/namespaces/default/helmreleases'
@@ -353,32 +450,68 @@ test('volumes that are to stay keep their namespace, and what Flux deployed keep
     /Refused: without Flux, these would hang.*\n {7}helmreleases\.helm\.toolkit\.fluxcd\.io default\/crane\n.*--delete-deployments/,
   )
 
-  const ran = await uninstall(['--delete-deployments', '--release-finalizers', '--timeout', '5'])
+  const args = ['--delete-deployments', '--release-finalizers', '--timeout', '2']
+  const steps = ['deployments', ...components.map(({ name }) => name).reverse(), 'namespaces']
+  // Skerry goes before what it deployed.
+  steps.unshift(...steps.splice(steps.indexOf('skerry'), 1))
+  for (const [index, name] of steps.entries()) {
+    const going = async () => !(await releases()).includes(`${name} deployed`)
+    const { code } = await uninstall(args, cutAt(name, index % 2 === 0 && name !== 'namespaces' ? going : undefined))
+    t.diagnostic(`${name}: ${code}; ${(await releases()).filter((release) => !release.endsWith(' deployed')).join(', ')}`)
+  }
+  const ran = await uninstall(args)
   succeeded(ran)
+  assert.deepEqual(await releases(), [])
   assert.match(ran.out, /monitoring stays: volumes are in it \(--delete-volumes\)/)
   assert.match(ran.out, /What is left:[\s\S]* {7}namespace monitoring\n/)
   succeeded(await uninstall(['--delete-volumes']))
-  assert.equal((await http.get('/api/v1/namespaces/monitoring')).status, 404)
+  for (const { namespace } of components) assert.equal((await http.get(`/api/v1/namespaces/${namespace}`)).status, 404, namespace)
   succeeded(await install(['--no-wait']))
+  assert.deepEqual(await releases(), allDeployed)
 })
 
-test('what somebody else has installed is left alone, by both', async () => {
-  succeeded(await uninstall(['--only', 'cert-manager']))
-  await http.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definitionNamed('certificates.cert-manager.io'))
-  const labels = { 'app.kubernetes.io/name': 'cert-manager' }
+/** A program of somebody else's, by the labels of a component, with its definition. */
+async function installForeign({ name, present, definition }: Component): Promise<void> {
+  const labels = Object.fromEntries((present.split(':')[1] ?? '').split(',').map((pair) => pair.split('=')))
   const template = { metadata: { labels }, spec: { containers: [{ name: 'main', image: 'registry.example/own:1' }] } }
-  await http.post('/apis/apps/v1/namespaces/default/deployments', {
-    metadata: { name: 'own', labels },
-    spec: { selector: { matchLabels: labels }, template },
-  })
+  const body = { metadata: { name: `own-${name}`, labels }, spec: { selector: { matchLabels: labels }, template } }
+  await http.post('/apis/apps/v1/namespaces/default/deployments', body)
+  await http.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definitionNamed(definition))
+}
+
+test('what somebody else has installed is left alone, by both, with all that works on', async () => {
+  const foreign = components.filter(({ name }) => ['cert-manager', 'crate-operator', 'flux'].includes(name))
+  const names = ['crate-operator-crds', ...foreign.map(({ name }) => name)]
+  succeeded(await uninstall(names.flatMap((name) => ['--only', name])))
+  for (const { definition } of foreign) {
+    const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${definition}`
+    for (let tries = 0; (await http.delete(path)).status !== 404; tries++) assert.ok(tries < 500, `${definition} goes`)
+  }
+  for (const each of foreign) await installForeign(each)
+  const theirs: [group: string, kind: string, plural: string][] = [
+    ['cloud.crate.io', 'Cratedb', 'cratedbs'],
+    ['helm.toolkit.fluxcd.io', 'Helmrelease', 'helmreleases'],
+  ]
+  for (const [group, kind, plural] of theirs) {
+    const path = `/apis/${group}/v1/namespaces/default/${plural}`
+    const object = { apiVersion: `${group}/v1`, kind, metadata: { name: 'theirs' } }
+    for (let tries = 0; (await http.post(path, object)).status !== 201; tries++) assert.ok(tries < 500, `${plural} are served`)
+  }
   const ran = await install()
   succeeded(ran)
-  assert.match(ran.out, /cert-manager v.*\n {7}is there already as default\/own, not of this installer: left alone/)
-  succeeded(await uninstall(['--delete-definitions']))
-  assert.equal((await deployment('default', 'own')).status, 200)
-  assert.equal((await crd('certificates.cert-manager.io')).status, 200)
+  for (const { name } of foreign)
+    assert.match(ran.out, new RegExp(`${name} .*\n {7}is there already as default/own-${name}, not of this installer: left alone`))
+
+  succeeded(await uninstall(['--delete-databases', '--delete-deployments', '--delete-definitions', '--timeout', '10']))
+  assert.deepEqual(await releases(), [])
+  for (const [group, , plural] of theirs)
+    assert.equal((await http.get(`/apis/${group}/v1/namespaces/default/${plural}/theirs`)).status, 200, plural)
+  for (const { name, definition } of foreign) {
+    assert.equal((await deployment('default', `own-${name}`)).status, 200, name)
+    assert.equal((await crd(definition)).status, 200, definition)
+    await http.delete(`/apis/apps/v1/namespaces/default/deployments/own-${name}`)
+  }
   assert.equal((await crd('sealedsecrets.bitnami.com')).status, 404)
-  await http.delete('/apis/apps/v1/namespaces/default/deployments/own')
 })
 
 test('taken away, nothing is left but what is said, and with definitions nothing at all', async () => {
@@ -409,7 +542,8 @@ test('installed again after that, it is whole, with the tunnel, whose credential
     await writeFile(values, stringify({ agent: { replicas: 1 } }))
     succeeded(await install())
     // Offline nobody is asked.
-    const own = ['--yes', '--skip', 'preflight', '--only', 'skerry', '--timeout', '60', '--values', values, '--ca-file', ca]
+    const way = ['--https-proxy', 'http://proxy.example:3128', '--no-proxy', 'localhost,.site.example', '--ca-file', ca]
+    const own = ['--yes', '--skip', 'preflight', '--only', 'skerry', '--timeout', '60', '--values', values, ...way]
     const ran = await bench.run('install.sh', [tunnelled, ...own], { kubeconfig })
     succeeded(ran)
     assert.deepEqual(asked, [`Bearer ${tunnelled}`])
@@ -417,7 +551,14 @@ test('installed again after that, it is whole, with the tunnel, whose credential
     const secret = (await http.get('/api/v1/namespaces/skerry/secrets/cloudflared-credentials')).body
     assert.match(Buffer.from(secret.data['credentials.json'], 'base64').toString(), /6ff42ae2/)
     assert.equal((await deployment('skerry', 'cloudflared')).body.status.readyReplicas, 2)
-    assert.equal((await deployment('skerry', 'skerry-agent')).body.spec.replicas, 1)
+    const { replicas, template } = (await deployment('skerry', 'skerry-agent')).body.spec
+    assert.equal(replicas, 1)
+    const given = Object.fromEntries(
+      template.spec.containers[0].env.map(({ name, value }: { name: string; value?: string }) => [name, value]),
+    )
+    assert.equal(given.HTTPS_PROXY, 'http://proxy.example:3128')
+    assert.match(given.NO_PROXY ?? '', /localhost.*\.site\.example/)
+    assert.equal((await http.get('/api/v1/namespaces/skerry/configmaps/skerry-ca')).body.data['ca.crt'], certificate.ca)
   } finally {
     server.close()
   }

@@ -56,6 +56,8 @@ export type RunOptions = {
   kubeconfig?: string
   env?: Record<string, string>
   input?: string
+  /** There is a terminal, at which somebody types these lines. Everything that is printed is in `out`. */
+  typed?: string
   /** Sees each line as it is printed. What it does to the process is its own matter. */
   onLine?: (line: string, child: ChildProcess) => void
 }
@@ -77,7 +79,7 @@ export async function createBench(): Promise<Bench> {
   const cloud = createCloud()
   await writeFile(join(folder, 'cloud.pem'), cloud.publicPem)
 
-  async function run(script: string, args: string[], { kubeconfig, env = {}, input = '', onLine }: RunOptions = {}): Promise<Ran> {
+  async function run(script: string, args: string[], { kubeconfig, env = {}, input = '', typed, onLine }: RunOptions = {}): Promise<Ran> {
     const config = join(folder, 'kubeconfig')
     await writeFile(config, kubeconfig ?? '', { mode: 0o600 })
     await chmod(config, 0o600)
@@ -86,13 +88,16 @@ export async function createBench(): Promise<Bench> {
     const own = { HOME: folder, TMPDIR: folder, KUBECONFIG: config, KUBECTL_KUBERC: 'false', SKERRY_LOG: log }
     const key = script === 'install.sh' ? ['--cloud-key', join(folder, 'cloud.pem')] : []
     // A group of its own, so that a test can end it with all that it started.
-    const child = spawn('sh', [resolve(bootstrap, script), ...key, ...args], {
+    const command = ['sh', resolve(bootstrap, script), ...key, ...args]
+    const quoted = command.map((word) => `'${word}'`).join(' ')
+    const [program = '', ...given] = typed === undefined ? command : ['script', '--quiet', '--return', '--command', quoted, '/dev/null']
+    const child = spawn(program, given, {
       env: { PATH: `${tools}:/usr/sbin:/usr/bin:/sbin:/bin`, ...own, ...env },
       cwd: folder,
       detached: true,
     })
     child.stdin.on('error', () => {})
-    child.stdin.end(input)
+    child.stdin.end(typed ?? input)
     let [out, err] = ['', '']
     createInterface({ input: child.stdout }).on('line', (line) => {
       out += `${line}\n`
