@@ -1,3 +1,4 @@
+import { listed } from '../region/obstacles/evidence.ts'
 import type { Evidence, Reached } from './evidence.ts'
 import { type Finding, ok, warn } from './finding.ts'
 
@@ -20,9 +21,21 @@ export function outbound({ reached }: Evidence): Finding[] {
   if (!reached) return []
   const missed = reached.filter(({ outcome }) => outcome !== 'reached')
   if (missed.length === 0) return [ok('outbound', `all ${reached.length} hosts outside are reached`)]
-  return missed.map(({ host, port, proxy, outcome, detail, neededFor }) => {
+  const [first] = missed
+  // One cause, such as a site without DNS, and not one warning for each host.
+  if (first && missed.length === reached.length && missed.length > 1 && missed.every(({ outcome }) => outcome === first.outcome)) {
+    const names = missed.map(({ host, port }) => `${host}:${port}`)
+    const what = `none of the ${missed.length} hosts outside is reached: ${first.host}: ${first.detail}`
+    const why = `Charts, images and the tunnel need them: ${listed(names, names.length)}.`
+    return [warn('outbound', what, why, actionFor(first))]
+  }
+  return missed.map((each) => {
+    const { host, port, proxy, detail, neededFor } = each
     const way = proxy === undefined ? '' : ` through the proxy ${proxy}`
-    const action = `${actions[outcome as keyof typeof actions]} Without internet: install.sh --offline DIR.`
-    return warn(`outbound/${host}:${port}`, `${host}:${port} is not reached${way}: ${detail}`, `From there comes ${neededFor}.`, action)
+    return warn(`outbound/${host}:${port}`, `${host}:${port} is not reached${way}: ${detail}`, `Needed for ${neededFor}.`, actionFor(each))
   })
+}
+
+function actionFor({ outcome }: Reached): string {
+  return `${actions[outcome as keyof typeof actions]} Without internet: install.sh --offline DIR.`
 }

@@ -5,7 +5,7 @@ umask 077
 label='app.kubernetes.io/part-of=skerry'
 
 # Set by the options of both.
-context='' dry_run='' yes='' log_file=${SKERRY_LOG:-skerry-install.log} wait_seconds=600
+context='' dry_run='' log_open='''' yes='' log_file=${SKERRY_LOG:-skerry-install.log} wait_seconds=600
 
 kube() { kubectl ${context:+--context "$context"} "$@"; }
 # Runs helm against the cluster. Its own chatter about kubeconfigs that others may read is no matter of ours.
@@ -20,6 +20,7 @@ log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$log_file"; }
 # The wrong use of a script, before anything was done.
 refuse() {
   printf '%s: %s\n' "${0##*/}" "$1" >&2
+  [ -z "$log_open" ] || log "refused: $1"
   shift
   for line; do printf '  %s\n' "$line" >&2; done
   exit 2
@@ -35,6 +36,7 @@ stop() {
 open_log() {
   : >>"$log_file" || refuse "cannot write the log $log_file" 'Name another one with --log FILE.'
   chmod 600 "$log_file"
+  log_open=1
   log "---- ${0##*/} begins"
 }
 
@@ -102,7 +104,9 @@ begin() {
   shift 2
   step_help=$*
 }
+# ended HOW: the end of a step that found nothing to do; done_ HOW: of one that did something, if it was not told to only say it.
 ended() { say "       $1 ($(($(date +%s) - step_began)) s)"; }
+done_() { [ -n "$dry_run" ] || ended "$1"; }
 
 failed() {
   say "       FAILED after $(($(date +%s) - step_began)) s: $1"

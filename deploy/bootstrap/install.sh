@@ -59,7 +59,7 @@ hide_token "$@"
 
 token=${SKERRY_TOKEN:-} token_file='' cloud_key='' offline='' only='' skip='' no_wait='' ignore_preflight='' download='' listing=''
 http_proxy_=${SKERRY_HTTP_PROXY:-} https_proxy_=${SKERRY_HTTPS_PROXY:-} no_proxy_='' ca_file='' image_registry='' storage_source='' tunnel_file='' value_files=''
-trusted='' components=$here/components
+trusted='' would_stop='' components=$here/components
 unset SKERRY_TOKEN
 
 value() {
@@ -241,7 +241,7 @@ volumeBindingMode: WaitForFirstConsumer
     apply "make the storage class $class" || failed "$class cannot be made"
     made="$made $class"
   done
-  ended "${made:+made$made}${made:-are there already}"
+  case $made in '') ended 'are there already' ;; *) done_ "made$made" ;; esac
 }
 
 # The agent's own preflight where there is a Node to run it, else what kubectl alone can tell.
@@ -261,11 +261,15 @@ preflight() {
     basic_preflight || code=$?
     say '       Without Node 22 and agent.mjs only the most important things were looked at.'
   fi
-  if [ "$code" -ne 0 ] && [ -z "$ignore_preflight" ]; then
+  if [ "$code" -ne 0 ] && [ -z "$ignore_preflight$dry_run" ]; then
     say "       What to do: $step_help"
     stop 'Nothing was installed.'
   fi
-  if [ "$code" -eq 0 ]; then ended 'nothing stands in the way'; else ended 'failures are ignored, as asked for'; fi
+  case $code,$ignore_preflight in
+    0,*) ended 'nothing stands in the way' ;;
+    *,1) ended 'failures are ignored, as asked for' ;;
+    *) would_stop=1 && ended 'without --dry-run, this would be the end' ;;
+  esac
 }
 
 basic_preflight() {
@@ -384,7 +388,7 @@ component() {
   if [ "$name" = skerry ]; then prepare_skerry; fi
   install_chart || failed 'helm did not install it'
   wait_for
-  case $release_revision in '') ended 'installed' ;; *) ended 'brought up to date' ;; esac
+  case $release_revision in '') done_ 'installed' ;; *) done_ 'brought up to date' ;; esac
 }
 
 if ! among preflight "$skip"; then preflight; fi
@@ -394,6 +398,7 @@ while read -r name chart repository version namespace present wait definition <&
 done 4<"$scratch/rows"
 
 if [ -n "$dry_run" ]; then
+  [ -z "$would_stop" ] || stop 'Nothing was changed. The preflight, above, stands in the way of all this.'
   say 'Nothing was changed.'
 elif wanted skerry; then
   say "Region $region_id is installed. See how it is: kubectl -n skerry get pods"

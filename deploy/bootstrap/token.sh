@@ -85,8 +85,9 @@ judge_signature() {
 judge_time() {
   now=$(date +%s)
   if [ "$now" -ge "$region_expires" ]; then
-    hours=$(((now - region_expires) / 3600))
-    refuse "the token of region $region_id expired $hours hours ago" 'Let the cloud make a new one. If it should be valid, the clock of this machine is wrong: date'
+    minutes=$(((now - region_expires) / 60))
+    if [ "$minutes" -lt 120 ]; then ago="$minutes minutes"; elif [ "$minutes" -lt 2880 ]; then ago="$((minutes / 60)) hours"; else ago="$((minutes / 1440)) days"; fi
+    refuse "the token of region $region_id expired $ago ago" 'Let the cloud make a new one. If it should be valid, the clock of this machine is wrong: date'
   fi
   if [ "$now" -lt $((region_issued - 300)) ]; then
     refuse "the token of region $region_id is not valid yet" 'The clock of this machine is behind that of the cloud: date'

@@ -256,20 +256,20 @@ if everything; then step_total=$((step_total + 1)); fi
 if grep -q ' skerry$' "$scratch/releases-here"; then
   begin skerry 'the agent, the monitor and the tunnel' 'see the last lines above'
   remove_release "$(sed -n 's/ skerry$//p' "$scratch/releases-here")" skerry
-  ended 'gone'
+  done_ 'gone'
 fi
 if [ -n "$delete_databases" ]; then
   begin databases "$(grep -c . "$scratch/databases" || :)" 'see the last lines above'
   [ -n "$delete_volumes" ] || keep_volumes
   delete_objects cratedbs.cloud.crate.io 'the Crate Operator' "$scratch/databases"
-  ended 'gone'
+  done_ 'gone'
   begin projects "$(grep -c . "$scratch/projects" || :)" 'see what is left: kubectl get namespaces; kubectl get namespace NAME -o yaml'
   kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}/{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
   delete_objects namespaces 'whoever holds what is in it' "$scratch/namespaces"
   release_projects
   sed 's,^,/,' "$scratch/projects" >"$scratch/project-objects"
   delete_objects projects.skerry.dev 'the agent' "$scratch/project-objects"
-  ended 'gone'
+  done_ 'gone'
 fi
 if [ -s "$scratch/deployments" ]; then
   begin deployments "$(grep -c . "$scratch/deployments")" 'see the last lines above'
@@ -277,13 +277,13 @@ if [ -s "$scratch/deployments" ]; then
     sed -n "s,^$kind ,,p" "$scratch/deployments" >"$scratch/of-kind"
     if [ -s "$scratch/of-kind" ]; then delete_objects "$kind" 'Flux' "$scratch/of-kind"; fi
   done
-  ended 'gone'
+  done_ 'gone'
 fi
 while read -r namespace name <&4; do
   [ "$name" != skerry ] || continue
   begin "$name" "in $namespace" 'see the last lines above'
   remove_release "$namespace" "$name"
-  ended 'gone'
+  done_ 'gone'
 done 4<"$scratch/releases-here"
 
 if [ -n "$delete_definitions" ]; then
@@ -298,14 +298,14 @@ if [ -n "$delete_definitions" ]; then
     done 5<"$scratch/definitions"
   fi
   delete_objects customresourcedefinitions 'whoever holds its objects' "$scratch/definitions"
-  ended 'gone'
+  done_ 'gone'
 fi
 
 if everything; then
   begin namespaces 'those that install.sh made' 'see what is left in it: kubectl get namespace NAME -o yaml'
   going_namespaces say
   delete_objects namespaces 'whoever holds what is in it' "$scratch/going"
-  ended "$(grep -c . "$scratch/going" || :) gone"
+  done_ "$(grep -c . "$scratch/going" || :) gone"
 fi
 
 if [ -n "$dry_run" ]; then

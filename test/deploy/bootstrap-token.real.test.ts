@@ -88,21 +88,28 @@ test('install.sh takes the token from a file, and tells when others can read tha
   assert.match(out, /Others can read .*token: chmod 600/)
 })
 
-test('the token is not among the arguments of any process, nor in the environment of its children', options, async () => {
-  const seen = join(bench.folder, 'seen')
-  const spy = `#!/bin/sh\ntr '\\0' '\\n' </proc/$PPID/cmdline >>${seen}\ntr '\\0' '\\n' </proc/self/environ >>${seen}\nexit 1\n`
-  const bin = join(bench.folder, 'spies')
-  execFileSync('mkdir', ['-p', bin])
-  await writeFile(join(bin, 'kubectl'), spy, { mode: 0o755 })
-  await writeFile(join(bin, 'helm'), spy, { mode: 0o755 })
-  for (const [, args, given] of ways) {
-    const env = { ...(given as { env?: object }).env, PATH: `${bin}:/usr/bin:/bin` }
-    assert.match((await install(args, { ...given, env })).err, accepted)
-  }
-  const said = execFileSync('cat', [seen], { encoding: 'utf8' })
-  assert.match(said, /install\.sh/)
-  assert.ok(!said.includes(parts[2] as string), said)
-})
+test(
+  'the token is not among the arguments of any process, in the environment of its children, or in a file for others',
+  options,
+  async () => {
+    const seen = join(bench.folder, 'seen')
+    const open = join(bench.folder, 'open')
+    const spy = `#!/bin/sh\ntr '\\0' '\\n' </proc/$PPID/cmdline >>${seen}\ntr '\\0' '\\n' </proc/self/environ >>${seen}
+find ${bench.folder}/skerry.* -perm /077 >>${open}\nexit 1\n`
+    const bin = join(bench.folder, 'spies')
+    execFileSync('mkdir', ['-p', bin])
+    await writeFile(join(bin, 'kubectl'), spy, { mode: 0o755 })
+    await writeFile(join(bin, 'helm'), spy, { mode: 0o755 })
+    for (const [, args, given] of ways) {
+      const env = { ...(given as { env?: object }).env, PATH: `${bin}:/usr/bin:/bin` }
+      assert.match((await install(args, { ...given, env })).err, accepted)
+    }
+    assert.equal(execFileSync('cat', [open], { encoding: 'utf8' }), '', 'others may look into no file of a run')
+    const said = execFileSync('cat', [seen], { encoding: 'utf8' })
+    assert.match(said, /install\.sh/)
+    assert.ok(!said.includes(parts[2] as string), said)
+  },
+)
 
 test('install.sh says when it cannot check a signature, and why', options, async () => {
   // The last --cloud-key counts.

@@ -89,6 +89,7 @@ test('a dry run says what would be done and changes nothing', async () => {
   succeeded(ran)
   assert.match(ran.out, /\[1\/11\] cert-manager: cert-manager v[\d.]+\n {7}would make the namespace cert-manager\n {7}would install/)
   assert.match(ran.out, /Nothing was changed\.\n$/)
+  assert.doesNotMatch(ran.out, / installed \(/)
   assert.deepEqual(await releases(), [])
 })
 
@@ -112,11 +113,12 @@ test('an account that sees little takes nothing away, for it could not see what 
 
 test('preflight stands in front: nothing is installed where it fails, and what to do is said', async () => {
   const visitor = cluster.kubeconfig(await cluster.serviceAccountToken('default', 'visitor'))
-  const args = [token, '--yes', '--offline', charts]
+  const args = [token, '--yes', '--offline', charts, '--create-storage-classes', 'crate-standard']
   const { code, out } = await bench.run('install.sh', args, { kubeconfig: visitor })
   assert.equal(code, 3, out)
   assert.match(out, /fail {2}the account may not get, list, create, patch, update and delete namespaces, .*\n {13}why .*\n {13}do /)
-  assert.match(out, /Nothing was installed\./)
+  assert.match(out, /^\[1\/13\] preflight[\s\S]*Nothing was installed\.\n$/m)
+  assert.ok(!out.includes('storage-classes:'), 'not even a class was made')
 })
 
 test('without a Node to run preflight, the most important things are looked at all the same', async () => {
@@ -124,12 +126,12 @@ test('without a Node to run preflight, the most important things are looked at a
   await mkdir(join(bench.folder, 'few'))
   for (const tool of ['kubectl', 'helm'] as const) await symlink(await installedTool(tool), join(bench.folder, 'few', tool))
   await writeFile(join(bench.folder, 'few', 'node'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
-  const args = [token, '--yes', '--offline', charts, '--only', 'grafana', '--no-wait', '--dry-run']
+  const args = [token, '--yes', '--offline', charts, '--only', 'grafana', '--no-wait']
   const visitor = cluster.kubeconfig(await cluster.serviceAccountToken('default', 'visitor'))
   const refused = await bench.run('install.sh', args, { kubeconfig: visitor, env })
   assert.equal(refused.code, 3)
   assert.match(refused.out, /fail {2}the account may not create namespaces/)
-  const taken = await bench.run('install.sh', args, { kubeconfig, env })
+  const taken = await bench.run('install.sh', [...args, '--dry-run'], { kubeconfig, env })
   succeeded(taken)
   assert.match(taken.out, /ok {4}4 nodes are ready\n.*only the most important things were looked at/)
 })
@@ -138,6 +140,7 @@ test('preflight lets pass what is fit, and what was asked to be ignored', async 
   const args = [token, '--yes', '--offline', charts, '--only', 'grafana', '--dry-run']
   const ran = await bench.run('install.sh', args, { kubeconfig })
   assert.match(ran.out, /ok {4}the account may do all \d+ things/)
+  // The nodes here are too small; a dry run says so, and goes on.
   const ignored = await bench.run('install.sh', [...args, '--ignore-preflight'], { kubeconfig })
   succeeded(ignored)
 })
@@ -166,7 +169,10 @@ test('the storage classes that are missing are made like another one', async () 
   assert.match((await install([...args, 'none'])).out, /FAILED after \d+ s: there is no storage class none/)
   succeeded(await install([...args, 'disks']))
   assert.equal((await http.get(`${path}/crate-premium`)).status, 404)
-  succeeded(await install(['--only', 'ingress-nginx', '--no-wait', '--create-storage-classes', 'disks']))
+  const nothingElse = components.flatMap(({ name }) => ['--skip', name])
+  const accepted = await bench.run('install.sh', [token, '--skip', 'preflight', ...nothingElse], { kubeconfig, typed: 'y\ndisks\n' })
+  succeeded(accepted)
+  assert.match(accepted.out, /\[1\/1\] storage-classes: .*\s+made crate-premium crate-local \(\d+ s\)/)
   for (const name of ['crate-premium', 'crate-local']) {
     const { provisioner, parameters, mountOptions, allowVolumeExpansion, volumeBindingMode } = (await http.get(`${path}/${name}`)).body
     assert.deepEqual([provisioner, parameters, mountOptions], [own.provisioner, own.parameters, own.mountOptions])
@@ -500,7 +506,7 @@ test('what somebody else has installed is left alone, by both, with all that wor
   const ran = await install()
   succeeded(ran)
   for (const { name } of foreign)
-    assert.match(ran.out, new RegExp(`${name} .*\n {7}is there already as default/own-${name}, not of this installer: left alone`))
+    assert.match(ran.out, new RegExp(`\\] ${name}: .*\n {7}is there already as default/own-${name}, not of this installer: left alone`))
 
   succeeded(await uninstall(['--delete-databases', '--delete-deployments', '--delete-definitions', '--timeout', '10']))
   assert.deepEqual(await releases(), [])

@@ -222,6 +222,21 @@ const cases: { name: string; given: Partial<Evidence>; expect: string[] }[] = [
     given: { reached: reached({ outcome: 'silent', detail: 'no answer' }) },
     expect: ['warn outbound/ghcr.io:443'],
   },
+  {
+    name: 'warns once when no host is reached for one and the same reason',
+    given: { reached: ['ghcr.io', 'quay.io'].flatMap((host) => reached({ host, outcome: 'unresolved', detail: 'not resolved' })) },
+    expect: ['warn outbound'],
+  },
+  {
+    name: 'warns of each host when they are not reached for reasons of their own',
+    given: {
+      reached: [
+        ...reached({ outcome: 'silent', detail: 'no answer' }),
+        ...reached({ host: 'quay.io', outcome: 'refused', detail: 'closed' }),
+      ],
+    },
+    expect: ['warn outbound/ghcr.io:443', 'warn outbound/quay.io:443'],
+  },
   { name: 'says nothing of hosts when offline', given: { reached: undefined }, expect: [] },
 
   {
