@@ -168,7 +168,7 @@ going_namespaces() {
 
 # --- what would go
 # tell WHAT FILE: a line for each one in the file.
-tell() { [ ! -s "$2" ] || say "$(sed "s,^/\{0,1\},       $1 ," "$2")"; }
+tell() { [ ! -s "$2" ] || say "$(sed "s|^/*|       $1 |" "$2")"; }
 
 say "Cluster $(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}')"
 say 'What would go:'

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { connectTo } from '../cluster/connected.ts'
+import { createHttp } from '../cluster/http.ts'
+import { startRealCluster } from '../cluster/real/index.ts'
+import { runKubelet } from '../cluster/stand-ins/kubelet.ts'
+import { createNodes, createStorageClasses, nodeShapes } from '../cluster/stand-ins/nodes.ts'
+import { openWorld } from '../cluster/stand-ins/world.ts'
+import { createBench, packCharts, type Ran, type RunOptions, readComponents } from './bootstrap.ts'
+
+export type Scene = Awaited<ReturnType<typeof openScene>>
+
+/**
+ * A real control plane, on which install.sh and uninstall.sh run with the real kubectl and helm. The charts are stand-ins under the real
+ * names and versions, for none can be fetched here; Skerry's is the real one. A stand-in for kubelets calls their pods ready.
+ */
+export async function openScene() {
+  const cluster = await startRealCluster()
+  const admin = await connectTo(cluster)
+  const http = createHttp({ url: cluster.url, ca: cluster.ca, token: cluster.adminToken })
+  const world = await openWorld(cluster)
+  const bench = await createBench()
+  await Promise.all([createNodes(world, nodeShapes(4)), createStorageClasses(world, 'Delete')])
+  const kubelet = await runKubelet(world)
+  const [charts, components] = await Promise.all([packCharts(bench.folder), readComponents()])
+  const token = bench.cloud.token({ caller: 'ab'.repeat(32) })
+  const kubeconfig = cluster.kubeconfig()
+
+  /** Without the preflight, which has tests of its own, and says here that the stand-in's nodes are small. */
+  const install = (args: string[] = [], given: RunOptions = {}) =>
+    bench.run('install.sh', [token, '--yes', '--offline', charts, '--timeout', '60', '--skip', 'preflight', ...args], {
+      kubeconfig,
+      ...given,
+    })
+  const uninstall = (args: string[] = [], given: RunOptions = {}) =>
+    bench.run('uninstall.sh', ['--yes', '--timeout', '60', ...args], { kubeconfig, ...given })
+
+  /** `name status` of the newest revision of each release. */
+  async function releases(): Promise<string[]> {
+    const { body } = await http.get('/api/v1/secrets?labelSelector=owner%3Dhelm')
+    const newest = new Map<string, { version: number; status: string }>()
+    for (const { metadata } of body.items) {
+      const { name, version, status } = metadata.labels
+      if ((newest.get(name)?.version ?? 0) < Number(version)) newest.set(name, { version: Number(version), status })
+    }
+    return [...newest].map(([name, { status }]) => `${name} ${status}`).sort()
+  }
+  const visitor = async () => cluster.kubeconfig(await cluster.serviceAccountToken('default', 'visitor'))
+
+  return {
+    ...{ cluster, admin, http, bench, kubelet, charts, components, token, kubeconfig, install, uninstall, releases },
+    /** The kubeconfig of an account that may do nothing. */
+    visitor,
+    allDeployed: components.map(({ name }) => `${name} deployed`).sort(),
+    deployment: (namespace: string, name: string) => http.get(`/apis/apps/v1/namespaces/${namespace}/deployments/${name}`),
+    crd: (name: string) => http.get(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`),
+    async close() {
+      await kubelet.stop()
+      await world.close()
+      http.close()
+      admin.close()
+      await bench.close()
+      await cluster.stop()
+    },
+  }
+}
+
+export function succeeded({ code, out, err, log }: Ran): void {
+  assert.equal(code, 0, `${out}\n${err}\n${log.slice(-4000)}`)
+}
+
+/**
+ * Kills the script with all that it started at a step: as soon as it begins, or once `reached` holds, so that helm is in the middle of it.
+ * @param step what stands behind the number
+ */
+export function cutAt(step: string, reached?: () => Promise<boolean>): RunOptions {
+  return {
+    onLine(line, child) {
+      if (!new RegExp(`^\\[\\d+/\\d+\\] ${step}:`).test(line)) return
+      const kill = () => child.exitCode === null && process.kill(-(child.pid as number), 'SIGKILL')
+      if (!reached) return kill()
+      const looking = setInterval(async () => {
+        if (!(await reached())) return
+        clearInterval(looking)
+        kill()
+      }, 20)
+      child.once('exit', () => clearInterval(looking))
+    },
+  }
+}
