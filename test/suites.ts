@@ -13,8 +13,12 @@ const files = globSync('test/{agent,cluster,deploy,monitor,region,shared}/**/*.t
 })
 /** `agent/api`, `monitor`, …: the folder, at most two deep. */
 const suiteOf = (file: string) => file.split('/').slice(1, -1).slice(0, 2).join('/')
-/** The largest first, so that none of them is left over at the end. */
-const waiting = [...Map.groupBy(files.sort(), suiteOf)].sort(([, one], [, other]) => other.length - one.length)
+/** These start whole programs and wait for them: they come first, then the largest, so that none of them is left over at the end. */
+const long = ['monitor', 'region', 'monitor/cli']
+const rank = (name: string, size: number) => (long.includes(name) ? 1_000 : size)
+const waiting = [...Map.groupBy(files.sort(), suiteOf)].sort(
+  ([one, { length }], [other, others]) => rank(other, others.length) - rank(one, length),
+)
 
 /** The counts of the runner's last lines, by their names. */
 const totals = new Map<string, number>()
@@ -22,7 +26,8 @@ const failed: string[] = []
 
 async function runSuite(name: string, paths: string[]): Promise<void> {
   const args = ['--test', '--test-isolation=none', '--test-reporter=spec', ...paths]
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  // One that hangs is interrupted, upon which the runner says what it was at.
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], timeout: 180_000, killSignal: 'SIGINT' })
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   const output = await text(child.stdout)
   if ((await ended) !== 0) failed.push(name)
@@ -36,7 +41,8 @@ async function lane(): Promise<void> {
 }
 
 const begun = performance.now()
-await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, lane))
+// Tests wait for servers and programs about half of their time.
+await Promise.all(Array.from({ length: availableParallelism() + 2 }, lane))
 for (const [what, count] of totals) process.stdout.write(`ℹ ${what} ${count}\n`)
 process.stdout.write(`ℹ duration_ms ${(performance.now() - begun).toFixed(0)}\n`)
 if (failed.length > 0) process.stdout.write(`✖ failed: ${failed.map((name) => `test/${name}`).join(', ')}\n`)

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, rmdirSync } from 'node:fs'
+import { installedTool } from '../cluster/kubectl.ts'
 import { createDaemons } from '../cluster/real/processes.ts'
 import { cgroupParent, startDocker } from './docker.ts'
 import { buildImages } from './images.ts'
@@ -38,6 +39,8 @@ ip link set lo up
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/log
 mkdir /run/upper /run/work
+cp /etc/hosts /run/hosts
+mount --bind /run/hosts /etc/hosts
 mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/run/upper,workdir=/run/work /var/lib
 exec "$@"
 `
@@ -68,6 +71,7 @@ function removeCgroups(): void {
   }
 }
 
+await installedTool('helm') // in there it could not be fetched
 const docker = await startDocker()
 try {
   await buildImages(docker, say)
@@ -75,7 +79,8 @@ try {
   await docker.stop()
 }
 let passed = true
-for (const file of globSync('test/pods/*.test.ts').sort()) {
+const [, , ...only] = process.argv
+for (const file of only.length > 0 ? only : globSync('test/pods/*.test.ts').sort()) {
   say(file)
   passed = (await runTests([file])) && passed
 }
