@@ -283,28 +283,40 @@ basic_preflight() {
   return "$bad"
 }
 
+# Sets phase to that of the namespace, empty when there is none. What is in one that is being deleted goes with it, releases too.
+outlive_namespace() {
+  phase=$(kube get namespace "$1" --ignore-not-found -o 'jsonpath={.status.phase}' 2>"$scratch/output") || failed "the namespace $1 cannot be seen"
+  [ "$phase" = Terminating ] || return 0
+  say "       waiting until the old namespace $1 is gone"
+  change "wait for the end of the namespace $1" kube wait --for=delete "namespace/$1" "--timeout=${wait_seconds}s" || {
+    kube get namespace "$1" -o 'jsonpath={range .status.conditions[?(@.status=="True")]}{.message}{"\n"}{end}' >>"$scratch/output"
+    step_help="see what is left in it, above, and let its program finish, or take its finalizers off"
+    failed "the namespace $1 is being deleted and does not go"
+  }
+  phase=''
+  release "$namespace" "$name"
+}
+
 ensure_namespace() {
-  phase=$(kube get namespace "$1" --ignore-not-found -o 'jsonpath={.status.phase}')
-  if [ "$phase" = Terminating ]; then
-    say "       waiting until the old namespace $1 is gone"
-    change "wait for the end of the namespace $1" kube wait --for=delete "namespace/$1" "--timeout=${wait_seconds}s" || {
-      kube get namespace "$1" -o 'jsonpath={range .status.conditions[?(@.status=="True")]}{.message}{"\n"}{end}' >>"$scratch/output"
-      step_help="see what is left in it, above, and let its program finish, or take its finalizers off"
-      failed "the namespace $1 is being deleted and does not go"
-    }
-    phase=''
-  fi
   [ -z "$phase" ] || return 0
   printf 'apiVersion: v1\nkind: Namespace\nmetadata: { name: %s, labels: { app.kubernetes.io/part-of: skerry } }\n' "$1" >"$scratch/manifest"
   apply "make the namespace $1" || failed "the namespace $1 cannot be made"
 }
 
-# A definition that is being deleted takes along whatever is made now.
-ensure_no_deletion() {
-  going=$(kube get customresourcedefinition "$definition" --ignore-not-found -o 'jsonpath={.metadata.deletionTimestamp}')
-  [ -n "$going" ] || return 0
+# Sets missing to whether there is no definition. One that is being deleted takes along whatever is made now.
+outlive_definition() {
+  missing=''
+  [ "$definition" != - ] || return 0
+  going=$(kube get customresourcedefinition "$definition" --ignore-not-found -o 'jsonpath=there {.metadata.deletionTimestamp}' 2>"$scratch/output") ||
+    failed "the definition $definition cannot be seen"
+  case $going in
+    'there ') return 0 ;;
+    '') missing=1 && return 0 ;;
+  esac
+  missing=1 patience=60
+  [ "$wait_seconds" -gt "$patience" ] || patience=$wait_seconds
   say "       waiting until the old definition $definition is gone"
-  change "wait for the end of $definition" kube wait --for=delete "customresourcedefinition/$definition" --timeout=60s && return 0
+  change "wait for the end of $definition" kube wait --for=delete "customresourcedefinition/$definition" "--timeout=${patience}s" && return 0
   kube get "$definition" -A >>"$scratch/output" 2>&1 || :
   step_help="the objects above hold it. Start the program that holds them again, or take their finalizers off: kubectl -n NAMESPACE patch $definition NAME --type=merge -p '{\"metadata\":{\"finalizers\":null}}'"
   failed "the definition $definition is being deleted and does not go"
@@ -361,11 +373,8 @@ component() {
       return
     fi
   fi
-  missing=''
-  if [ "$definition" != - ]; then
-    ensure_no_deletion
-    exists customresourcedefinition "$definition" || missing=1
-  fi
+  outlive_namespace "$namespace"
+  outlive_definition
   if [ "$release_status" = deployed ] && [ "$name" != skerry ] && [ -z "$missing" ] && ! has_own_values &&
     [ "$(helm_ get metadata "$name" -n "$namespace" -o yaml 2>>"$log_file" | sed -n 's/^version: *//p')" = "$version" ]; then
     wait_for

@@ -81,8 +81,7 @@ everything() { [ -z "$only" ]; }
 
 # objects KIND [SELECTOR]: NAMESPACE/NAME of all there are, none when the kind is not served. Fails when that cannot be seen.
 objects() {
-  kube get customresourcedefinition "$1" --ignore-not-found -o name >"$scratch/served" 2>"$scratch/output" || return 1
-  [ -s "$scratch/served" ] || return 0
+  grep -q "/$1\$" "$scratch/served" || return 0
   kube get "$1" -A ${2:+-l "$2"} -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\n"}{end}' 2>"$scratch/output"
 }
 flux_kinds='helmreleases.helm.toolkit.fluxcd.io kustomizations.kustomize.toolkit.fluxcd.io helmcharts.source.toolkit.fluxcd.io gitrepositories.source.toolkit.fluxcd.io helmrepositories.source.toolkit.fluxcd.io ocirepositories.source.toolkit.fluxcd.io buckets.source.toolkit.fluxcd.io'
@@ -105,7 +104,9 @@ selector_of() {
 
 # Nothing may be taken for absent that only could not be seen: so much hangs on databases.
 unseen() { failed "$1 cannot be listed"; }
+see_definitions() { kube get customresourcedefinitions -o name >"$scratch/served" 2>"$scratch/output" || unseen definitions; }
 step_help='use an account that may see everything that is to go'
+see_definitions
 kube get secrets -A -l "owner=helm,$label" -o 'jsonpath={range .items[*]}{.metadata.namespace} {.metadata.labels.name}{"\n"}{end}' >"$scratch/found" 2>"$scratch/output" || unseen releases
 while read -r name _ _ _ namespace _ <&4; do
   if wanted "$name" && grep -qx "$namespace $name" "$scratch/found"; then printf '%s %s\n' "$namespace" "$name"; fi
@@ -136,13 +137,13 @@ our_definitions() {
       case $definition in *."$group") foreign="$foreign $group" ;; esac
     done
   done 4<"$scratch/rows"
-  kube get customresourcedefinitions -o name >"$scratch/found" 2>"$scratch/output" || unseen definitions
+  see_definitions
   while read -r definition; do
     definition=${definition##*/}
     for group in $groups; do
       case $definition in *."$group") among "$group" "$foreign" || printf '/%s\n' "$definition" ;; esac
     done
-  done <"$scratch/found" >"$scratch/definitions"
+  done <"$scratch/served" >"$scratch/definitions"
 }
 
 # going_namespaces [say]: writes /NAME of those that install.sh made and in which nothing is that is to stay.

@@ -13,20 +13,21 @@ import { cutAt, openScene, succeeded } from './bootstrap-scene.ts'
 // One story: a region is installed, taken away in part and as a whole, cut off at each step, and installed again.
 
 const scene = await openScene()
-const { admin, http, bench, components, kubeconfig, install, uninstall, releases, visitor, allDeployed, deployment, crd } = scene
+const { admin, http, bench, charts, components, token, kubeconfig, install, uninstall, releases, visitor, allDeployed, deployment, crd } =
+  scene
 after(() => scene.close())
 
 test('an account that sees little takes nothing away, for it could not see what hangs on it', async () => {
   const { code, out } = await uninstall(['--keep-databases'], { kubeconfig: await visitor() })
   assert.equal(code, 1)
-  assert.match(out, /FAILED after \d+ s: releases cannot be listed\n.*forbidden[\s\S]*What to do: use an account that may see/)
+  assert.match(out, /FAILED after \d+ s: definitions cannot be listed\n.*forbidden[\s\S]*What to do: use an account that may see/)
 })
 
 test('a region is installed, each component ready before the next', async () => {
-  const ran = await install()
+  const ran = await bench.run('install.sh', [token, '--yes', '--offline', charts, '--timeout', '60'], { kubeconfig })
   succeeded(ran)
-  assert.match(ran.out, /\[1\/11\] cert-manager.*\n {7}installed \(\d+ s\)\n\[2\/11\] ingress-nginx/)
-  assert.match(ran.out, /\[11\/11\] skerry.*\n {7}installed \(\d+ s\)\nRegion harbour-1 is installed/)
+  assert.match(ran.out, /\[1\/12\] preflight[\s\S]*\[2\/12\] cert-manager.*\n {7}installed \(\d+ s\)\n\[3\/12\] ingress-nginx/)
+  assert.match(ran.out, /\[12\/12\] skerry.*\n {7}installed \(\d+ s\)\nRegion harbour-1 is installed/)
   assert.deepEqual(await releases(), allDeployed)
   for (const [namespace, name] of [
     ['cert-manager', 'cert-manager'],
@@ -155,6 +156,7 @@ test('what Flux deployed keeps Flux; cut off at each step, taking away goes on; 
   for (const [index, name] of steps.entries()) {
     const going = async () => !(await releases()).includes(`${name} deployed`)
     const { code } = await uninstall(args, cutAt(name, index % 2 === 0 && name !== 'namespaces' ? going : undefined))
+    assert.equal(code, 'SIGKILL', name)
     t.diagnostic(`${name}: ${code}; ${(await releases()).filter((release) => !release.endsWith(' deployed')).join(', ')}`)
   }
   const ran = await uninstall(args)

@@ -25,7 +25,7 @@ export async function openScene() {
   const token = bench.cloud.token({ caller: 'ab'.repeat(32) })
   const kubeconfig = cluster.kubeconfig()
 
-  /** Without the preflight, which has tests of its own, and says here that the stand-in's nodes are small. */
+  /** Without the preflight, which has tests of its own and takes its time. */
   const install = (args: string[] = [], given: RunOptions = {}) =>
     bench.run('install.sh', [token, '--yes', '--offline', charts, '--timeout', '60', '--skip', 'preflight', ...args], {
       kubeconfig,

@@ -8,7 +8,7 @@ import { after, test } from 'node:test'
 import { parse, stringify } from 'yaml'
 import { stack } from '../../agent/preflight/stack.ts'
 import { createServingCertificate } from '../cluster/certificates.ts'
-import { installedTool } from '../cluster/kubectl.ts'
+import { installedTool, kubectl } from '../cluster/kubectl.ts'
 import { cutAt, openScene, succeeded } from './bootstrap-scene.ts'
 import { helm } from './helm.ts'
 
@@ -85,13 +85,12 @@ test('without a Node to run preflight, the most important things are looked at a
   assert.match(taken.out, /ok {4}4 nodes are ready\n.*only the most important things were looked at/)
 })
 
-test('preflight lets pass what is fit, and what was asked to be ignored', async () => {
+test('preflight lets pass what is fit', async () => {
   const args = [token, '--yes', '--offline', charts, '--only', 'grafana', '--dry-run']
   const ran = await bench.run('install.sh', args, { kubeconfig })
   assert.match(ran.out, /ok {4}the account may do all \d+ things/)
-  // The nodes here are too small; a dry run says so, and goes on.
-  const ignored = await bench.run('install.sh', [...args, '--ignore-preflight'], { kubeconfig })
-  succeeded(ignored)
+  succeeded(ran)
+  assert.match(ran.out, /\n {7}nothing stands in the way \(\d+ s\)\n\[2\/2\] grafana/)
 })
 
 test('the storage classes that are missing are made like another one', async () => {
@@ -133,6 +132,7 @@ test('cut off at each step, an installation goes on the next time, and ends comp
   for (const [index, { name }] of components.entries()) {
     const begun = async () => (await releases()).some((release) => release.startsWith(`${name} `))
     const { code } = await install(['--no-wait'], cutAt(name, index % 2 === 0 ? begun : undefined))
+    assert.equal(code, 'SIGKILL', name)
     t.diagnostic(`${name}: ${code}; ${(await releases()).filter((release) => !release.endsWith(' deployed')).join(', ')}`)
   }
   succeeded(await install())
@@ -172,6 +172,55 @@ test('a definition that somebody deleted is brought back, also one that helm its
   }
   succeeded(await install())
   for (const name of ['sealedsecrets.bitnami.com', 'certificates.cert-manager.io']) assert.equal((await crd(name)).status, 200, name)
+})
+
+test('a definition that hangs in its deletion is told by preflight and by its step, and brought back once it is let go', async () => {
+  const name = 'sealedsecrets.bitnami.com'
+  const objects = '/apis/bitnami.com/v1/namespaces/default/sealedsecrets'
+  const held = { apiVersion: 'bitnami.com/v1', kind: 'Sealedsecret', metadata: { name: 'held', finalizers: ['example.org/held'] } }
+  for (let tries = 0; (await http.post(objects, held)).status !== 201; tries++) assert.ok(tries < 500, 'it is served')
+  await http.delete(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`)
+  const told = await bench.run('install.sh', [token, '--yes', '--offline', charts], { kubeconfig })
+  assert.equal(told.code, 3)
+  assert.match(told.out, /fail {2}the definition sealedsecrets\.bitnami\.com has been deleted and cannot go: 1 object is left/)
+  const args = [token, '--yes', '--offline', charts, '--only', 'grafana']
+  const dry = await bench.run('install.sh', [...args, '--dry-run'], { kubeconfig })
+  assert.equal(dry.code, 3, dry.out)
+  assert.match(dry.out, /this would be the end[\s\S]*\[2\/2\] grafana[\s\S]*The preflight, above, stands in the way of all this\.\n$/)
+  const ignored = await bench.run('install.sh', [...args, '--ignore-preflight', '--no-wait'], { kubeconfig })
+  succeeded(ignored)
+  assert.match(ignored.out, /failures are ignored, as asked for/)
+  const [, command = ''] = /If there is none any more: kubectl (.*)/.exec(told.out) ?? []
+  const stuck = await install(['--only', 'sealed-secrets', '--timeout', '2'])
+  assert.equal(stuck.code, 1)
+  assert.match(
+    stuck.out,
+    /FAILED after \d+ s: the definition sealedsecrets\.bitnami\.com is being deleted and does not go\n[\s\S]*default +held/,
+  )
+  assert.match(stuck.out, /What to do: .* take their finalizers off: kubectl -n NAMESPACE patch sealedsecrets\.bitnami\.com/)
+
+  const letGo = await kubectl(kubeconfig, ...command.replaceAll("'", '').split(' '))
+  assert.equal(letGo.code, 0, letGo.stderr)
+  succeeded(await install(['--only', 'sealed-secrets']))
+  assert.equal((await crd(name)).body.metadata.deletionTimestamp, undefined)
+})
+
+test('a namespace that hangs in its deletion is waited for, and the release in it does not count', async () => {
+  const path = '/api/v1/namespaces/sealed-secrets'
+  await http.post(`${path}/configmaps`, { metadata: { name: 'held', finalizers: ['example.org/held'] } })
+  await http.delete(path)
+  const stuck = await install(['--only', 'sealed-secrets', '--timeout', '8'])
+  assert.equal(stuck.code, 1)
+  assert.match(
+    stuck.out,
+    /waiting until the old namespace sealed-secrets is gone\n.*FAILED .* is being deleted and does not go\n[\s\S]*example\.org\/held/,
+  )
+  const contentType = 'application/merge-patch+json'
+  await admin.request({ method: 'PATCH', path: `${path}/configmaps/held`, contentType, body: { metadata: { finalizers: null } } })
+  const ran = await install(['--only', 'sealed-secrets'])
+  succeeded(ran)
+  assert.match(ran.out, /installed \(\d+ s\)/)
+  assert.equal((await deployment('sealed-secrets', 'sealed-secrets')).body.status.readyReplicas, 1)
 })
 
 /** A server of the charts: answers what it is asked for directly, and as a proxy what it is asked for in full. */
