@@ -5,11 +5,16 @@ import { answers, freePort, type Peer, startPeer } from './peer.ts'
 
 /**
  * Prometheus that scrapes itself and these ports, four times a second. `users` are those of its web configuration, with their bcrypt hashes;
- * `jobs` are further scrape configurations.
+ * `jobs` are further scrape configurations, `ruleFiles` paths of rules, which are evaluated twice a second.
  */
 export async function startPrometheus(
   t: TestContext,
-  { scrape = [], users, jobs = [] }: { scrape?: number[]; users?: Record<string, string>; jobs?: object[] } = {},
+  {
+    scrape = [],
+    users,
+    jobs = [],
+    ruleFiles = [],
+  }: { scrape?: number[]; users?: Record<string, string>; jobs?: object[]; ruleFiles?: string[] } = {},
 ): Promise<Peer & { url: string }> {
   const port = await freePort()
   const peer = await startPeer(t, {
@@ -22,7 +27,7 @@ export async function startPrometheus(
       const access = users ? '      basic_auth: { username: reader, password: unused }\n' : ''
       await writeFile(
         join(folder, 'prometheus.yml'),
-        `global: { scrape_interval: 250ms, scrape_timeout: 200ms }\nscrape_configs:\n  - job_name: harbour\n${access.replace(/^ {2}/, '')}    static_configs: [{ targets: [${targets.join(', ')}] }]\n${jobs.map((job) => `  - ${JSON.stringify(job)}\n`).join('')}`,
+        `global: { scrape_interval: 250ms, scrape_timeout: 200ms, evaluation_interval: 500ms }\nrule_files: ${JSON.stringify(ruleFiles)}\nscrape_configs:\n  - job_name: harbour\n${access.replace(/^ {2}/, '')}    static_configs: [{ targets: [${targets.join(', ')}] }]\n${jobs.map((job) => `  - ${JSON.stringify(job)}\n`).join('')}`,
       )
       await writeFile(
         join(folder, 'web.yml'),

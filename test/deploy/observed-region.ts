@@ -1,0 +1,141 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import mqtt from 'mqtt'
+import { regionDefinitions } from '../cluster/definitions.ts'
+import { startCluster } from '../cluster/index.ts'
+import { startStandIns } from '../cluster/stand-ins/index.ts'
+import { startMosquitto } from '../monitor/sparkplug/mosquitto.ts'
+import { encode } from '../monitor/sparkplug/schema.ts'
+import { startPrometheus } from '../peers/prometheus.ts'
+import { type Client, createClient } from '../region/client.ts'
+import { prepareRegion } from '../region/region.ts'
+import { database, project } from '../region/scenario.ts'
+import { ruleFiles } from './observability.ts'
+
+const often = { interval: '2s', timeout: '2s' }
+
+/** A region in which everything that can be seen of one is seen, and a real Prometheus that scrapes it and evaluates the rules. */
+export type ObservedRegion = {
+  prometheus: { url: string }
+  /** Where Prometheus scrapes the programs. */
+  instances: { agent: string; monitor: string }
+  /** Take something away, wait, and bring it back. While the API server is away, the API is asked for something. */
+  withoutBroker(wait: () => Promise<void>): Promise<void>
+  withoutApiServer(wait: () => Promise<void>): Promise<void>
+}
+
+export async function startObservedRegion(t: TestContext): Promise<ObservedRegion> {
+  const cluster = await startCluster({ crds: regionDefinitions() })
+  t.after(() => cluster.stop())
+  const standIns = await startStandIns(cluster, { operator: { stepMs: 120 } })
+  t.after(() => standIns.stop())
+  const region = await prepareRegion(cluster, { sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` })
+  t.after(() => region.close())
+  const broker = await startMosquitto(t)
+  await region.admin.request({ method: 'POST', path: '/apis/skerry.dev/v1/namespaces/skerry/sparkplugnodes', body: crane })
+
+  const agent = await region.startAgent({ config: { operations: { recheck: '2s' } } })
+  const apiPort = Number(new URL(agent.url).port)
+  const monitor = await region.startMonitor(broker, {
+    config: { discovery: { databaseUrl: `${standIns.database.url}/{namespace}/{database}/_sql`, ...often, volumeInterval: '2s' } },
+    checks: [
+      { name: 'api', kind: 'tls', host: '127.0.0.1', port: apiPort, verify: false, ...often },
+      { name: 'api-answers', kind: 'http', url: `${agent.url}/healthz`, verify: false, expectStatus: [200, 401, 404], ...often },
+      { name: 'tunnel', kind: 'cloudflared', url: await startTunnel(t), ...often },
+      { name: 'full', kind: 'volume', namespace: 'project-harbour', database: 'tidal-gauge', warnAt: 0.001, ...sqlOf(standIns), ...often },
+      { name: 'closed', kind: 'tcp', host: '127.0.0.1', port: 1, ...often },
+    ],
+  })
+  publishAs(t, broker.url)
+
+  const [adminPort, metricsPort] = [agent.adminUrl, monitor.url].map((url) => Number(new URL(url).port)) as [number, number]
+  const prometheus = await startPrometheus(t, {
+    ruleFiles,
+    jobs: [podJob('skerry-agent', adminPort, 'admin'), podJob('skerry-monitor', metricsPort, 'metrics')],
+  })
+
+  const client = createClient({ url: agent.url, ca: region.ca, token: region.token })
+  t.after(() => client.close())
+  await makeDatabase(client)
+  return {
+    prometheus,
+    instances: { agent: `127.0.0.1:${adminPort}`, monitor: `127.0.0.1:${metricsPort}` },
+    async withoutBroker(wait) {
+      await broker.kill()
+      await wait().finally(() => broker.start())
+    },
+    async withoutApiServer(wait) {
+      await cluster.suspend()
+      const ended = new AbortController()
+      const asking = keepAsking(client, ended.signal)
+      await wait().finally(async () => {
+        ended.abort()
+        await asking
+        await cluster.resume()
+      })
+    },
+  }
+}
+
+/** Requests that need the API server. */
+async function keepAsking(client: Client, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await client.call('PUT', '/v1/projects/adrift', { body: { ...project, id: 'adrift' } }).catch(() => {})
+    await sleep(250)
+  }
+}
+
+/** A scrape configuration with the name and the labels that the operator of Prometheus makes of a PodMonitor. */
+function podJob(name: string, port: number, endpoint: string) {
+  const labels = { namespace: 'skerry', pod: `${name}-0`, container: name, endpoint }
+  return { job_name: `skerry/${name}`, static_configs: [{ targets: [`127.0.0.1:${port}`], labels }] }
+}
+
+/** A watched edge node that reports every second. */
+const crane = {
+  apiVersion: 'skerry.dev/v1',
+  kind: 'SparkplugNode',
+  metadata: { name: 'crane', namespace: 'skerry' },
+  spec: { address: { group: 'site', node: 'crane' }, interval: 5 },
+}
+
+function publishAs(t: TestContext, url: string): void {
+  const client = mqtt.connect(url, { clientId: 'crane' })
+  let seq = 0
+  const timer = setInterval(() => {
+    client.publish('spBv1.0/site/NDATA/crane', encode({ timestamp: Date.now(), seq: seq++ % 256, metrics: [] }))
+  }, 1_000)
+  t.after(async () => {
+    clearInterval(timer)
+    await client.endAsync(true)
+  })
+}
+
+/** What cloudflared answers at /ready, as its documentation has it: there is none to be had here. */
+async function startTunnel(t: TestContext): Promise<string> {
+  const server = createServer((_request, response) => response.end(JSON.stringify({ status: 200, readyConnections: 4, connectorId: 'c' })))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+function sqlOf({ database: { url } }: { database: { url: string } }) {
+  return {
+    url: `${url}/project-harbour/tidal-gauge/_sql`,
+    username: 'system',
+    passwordSecret: { namespace: 'project-harbour', name: 'user-system-tidal-gauge', key: 'password' },
+  }
+}
+
+/** A project and a database, and one request that is refused. */
+async function makeDatabase(client: Client): Promise<void> {
+  const put = async (path: string, body: object, status: number) => {
+    const answer = await client.call('PUT', path, { body, headers: { prefer: 'wait=60' }, timeoutMs: 90_000 })
+    if (answer.status !== status) throw new Error(`PUT ${path}: ${answer.status} ${answer.text}`)
+  }
+  await put(`/v1/projects/${project.id}`, project, 200)
+  await put(`/v1/projects/${project.id}/databases/tidal-gauge`, database('crate-premium'), 200)
+  await put(`/v1/projects/${project.id}/databases/refused`, {}, 422)
+}
