@@ -160,7 +160,7 @@ const values = z
       .strictObject({
         namespaces: z.array(namespace),
         podMonitors: z.strictObject({ enabled: z.boolean(), interval: z.string().regex(/^\d+(ms|s|m|h)$/), labels: texts }).partial(),
-        rules: z.strictObject({ enabled: z.boolean(), labels: texts }).partial(),
+        rules: z.strictObject({ enabled: z.boolean(), labels: texts, runbooks: z.string().regex(/^https?:\/\/[^\s#]+$/) }).partial(),
       })
       .partial(),
     grafana: z
