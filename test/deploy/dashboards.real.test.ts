@@ -32,7 +32,7 @@ test('every query of every dashboard and every rule names series and labels that
 
   const filled = (text: string) =>
     text
-      .replaceAll('$__rate_interval', '5s')
+      .replaceAll('$__rate_interval', '20s')
       .replaceAll('$agent', instances.agent)
       .replaceAll('$monitor', instances.monitor)
       .replaceAll(/\$(kind|check|project|database)\b/g, '.*')
