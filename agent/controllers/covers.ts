@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import { parseBytes } from '../resources/quantity.ts'
+import { parseBytes } from '../../shared/kubernetes/quantity.ts'
 
 /**
  * Whether an object in the cluster is as wanted: it has every field that `wanted` names, with that value. What the API server

@@ -1,5 +1,5 @@
+import { describeBytes, parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 import { usableHosts } from '../region/status.ts'
-import { describeBytes, parseBytes, parseMillicores } from '../resources/quantity.ts'
 import type { Evidence, Requests } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 import { stack, stackNeeds } from './stack.ts'

@@ -2,7 +2,7 @@ import type { Clock } from '../../shared/clock.ts'
 import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type Kind, type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
-import { parseBytes, parseMillicores } from '../resources/quantity.ts'
+import { parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 import type { Audience, Evidence, Reached, Requests, Unread } from './evidence.ts'
 import { everything, neededRights, type Right } from './rights.ts'
 

@@ -1,8 +1,8 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import { formatBytes, parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 import { readDatabase } from '../resources/cratedb.ts'
 import type { StorageClassFacts } from '../resources/kind.ts'
 import { readProject } from '../resources/project.ts'
-import { formatBytes, parseBytes, parseMillicores } from '../resources/quantity.ts'
 import type { OperatorView } from './operator.ts'
 
 /** A node of the cluster, in the words in which clouds ask for hosts. */

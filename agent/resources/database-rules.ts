@@ -1,10 +1,10 @@
 import type { Fault } from '../../shared/errors.ts'
+import { compareBytes } from '../../shared/kubernetes/quantity.ts'
 import type { NodeGroup, StoredDatabaseSpec } from './database.ts'
 import type { DatabaseTarget } from './database-secrets.ts'
 import { quotaExceeded } from './database-usage.ts'
 import type { StorageClassFacts } from './kind.ts'
 import type { ProjectSpec } from './project.ts'
-import { compareBytes } from './quantity.ts'
 
 /** All that a decision about a database depends on. */
 export type DatabaseFacts = {

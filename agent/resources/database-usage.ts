@@ -1,7 +1,7 @@
 import type { Fault } from '../../shared/errors.ts'
+import { describeBytes, parseBytes } from '../../shared/kubernetes/quantity.ts'
 import type { StoredDatabaseSpec } from './database.ts'
 import type { ProjectSpec } from './project.ts'
-import { describeBytes, parseBytes } from './quantity.ts'
 
 /** What databases take of a project's quota. */
 export type Usage = { millicores: number; memoryBytes: bigint; storageBytes: bigint; databases: number }

@@ -1,3 +1,4 @@
+import { turns } from '../../shared/turns.ts'
 import { checkKindNamed } from '../checks/index.ts'
 import type { CheckContext, CheckResult } from '../checks/kind.ts'
 import { resultOfError } from '../checks/reasons.ts'
@@ -41,7 +42,7 @@ export async function runAllOnce(
 ): Promise<CheckStatus[]> {
   const statuses = new Map<string, Promise<CheckStatus>>()
   const byName = new Map(checks.map((check) => [check.name, check]))
-  const inSlot = createGate(parallelism)
+  const inSlot = turns(parallelism)
 
   /** Dependencies have no circles: the file was refused if they had. */
   function statusOf(check: Check): Promise<CheckStatus> {
@@ -76,21 +77,4 @@ export async function runAllOnce(
 
 function newStatus(check: Check, since: number): CheckStatus {
   return { check, state: 'unknown', since, detail: '', measurements: [], consecutiveFailures: 0, durations: newDurations() }
-}
-
-/** Lets so many in at a time. */
-function createGate(places: number): <T>(work: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = []
-  let free = places
-  return async (work) => {
-    if (free > 0) free--
-    else await new Promise<void>((resolve) => waiting.push(resolve))
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else free++
-    }
-  }
 }

@@ -1,9 +1,9 @@
 import { type Cache, type CacheTools, createCache, createTurns } from '../../shared/kubernetes/cache.ts'
 import { kinds } from '../../shared/kubernetes/objects.ts'
+import { createKubernetesVersion, type KubernetesVersion } from '../../shared/kubernetes/version.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import { type SparkplugNode, sparkplugNodeKind, sparkplugNodeView } from '../sparkplug/sparkplug-node.ts'
 import type { ComponentConfig } from './config.ts'
-import { createKubernetesVersion, type KubernetesVersion } from './kubernetes-version.ts'
 import { createOptionalCache, type OptionalCache } from './optional-cache.ts'
 import { createWatchedSecrets, type WatchedSecrets } from './secrets.ts'
 import {

@@ -1,6 +1,6 @@
 import type { Cached } from '../../shared/kubernetes/cache.ts'
 import type { KubernetesObject, ObjectMeta } from '../../shared/kubernetes/objects.ts'
-import { bytesOf, millicoresOf, parseQuantity } from './quantity.ts'
+import { parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 
 // What the caches keep of each object: the few fields that are published or that say what to check. The rest is let go at once.
 
@@ -122,11 +122,21 @@ export function hostView({ metadata, spec = {}, status = {} }: KubernetesObject)
   }
 }
 
+/** What a quantity counts, bytes mostly; 0 if it is none. From 2^53 on it is no number any more. */
+function bytesOf(given: unknown): number {
+  return Math.min(Number.MAX_SAFE_INTEGER, Number(parseBytes(String(given)) ?? 0))
+}
+
+/** Thousandths of a core; 0 if it is none. Whole, so that what is added and taken away again leaves nothing. */
+function millicoresOf(given: unknown): number {
+  return parseMillicores(String(given)) ?? 0
+}
+
 function hostAmounts(given: Record<string, unknown> = {}): HostAmounts {
   return {
     millicores: millicoresOf(given.cpu),
     memory: bytesOf(given.memory),
-    pods: Math.floor(parseQuantity(given.pods) ?? 0),
+    pods: bytesOf(given.pods),
     ephemeralStorage: bytesOf(given['ephemeral-storage']),
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { turns } from '../../../shared/turns.ts'
 import type { Target } from '../../resources/kind.ts'
 import { type Obstacle, targetKey } from '../../resources/operation.ts'
 import type { Caches } from '../caches.ts'
@@ -116,21 +117,4 @@ function evidenceUnread({ unread }: Evidence): Obstacle[] {
         : 'None if it passes. Else check the API server: kubectl get --raw /readyz?verbose',
     },
   ]
-}
-
-/** Runs at most `most` of what it is given at the same time, in order. */
-function turns(most: number): <T>(work: () => Promise<T>) => Promise<T> {
-  let free = most
-  const waiting: (() => void)[] = []
-  return async (work) => {
-    if (free > 0) free--
-    else await new Promise<void>((resolve) => waiting.push(resolve))
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else free++
-    }
-  }
 }

@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { describeBytes, parseBytes, parseMillicores } from '../../../shared/kubernetes/quantity.ts'
 import type { Obstacle } from '../../resources/operation.ts'
-import { describeBytes, parseBytes, parseMillicores } from '../../resources/quantity.ts'
 import { conditionOf, type Evidence, type Finding, gather, isPast, listed } from './evidence.ts'
 
 /** How long a scheduler may leave a pod unlooked at before that is worth telling, in milliseconds. */

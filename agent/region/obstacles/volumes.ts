@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { compareBytes } from '../../../shared/kubernetes/quantity.ts'
 import type { Obstacle } from '../../resources/operation.ts'
-import { compareBytes } from '../../resources/quantity.ts'
 import { describeObject, type Evidence, type Finding, gather, latestEvent, listed } from './evidence.ts'
 import { claimsOf } from './finalizers.ts'
 import { isReady } from './nodes.ts'

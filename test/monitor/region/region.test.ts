@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { createMonitorCaches, followRegion } from '../../../monitor/region/caches.ts'
 import { createRegionModel } from '../../../monitor/region/model.ts'
-import { parseQuantity } from '../../../monitor/region/quantity.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { parseMillicores } from '../../../shared/kubernetes/quantity.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
 import { connectTo } from '../../cluster/connected.ts'
 import { until } from '../../cluster/contract.ts'
@@ -44,8 +44,8 @@ async function requestedOn(host?: string): Promise<{ cpu: number; pods: number }
       (host === undefined ? spec.nodeName !== undefined : spec.nodeName === host) && !['Succeeded', 'Failed'].includes(status.phase),
   )
   const containers = placed.flatMap(({ spec }) => spec.containers as { resources?: { requests?: { cpu?: string } } }[])
-  const cpu = containers.reduce((sum, { resources }) => sum + (parseQuantity(resources?.requests?.cpu) ?? 0), 0)
-  return { cpu: Math.round(cpu * 1000) / 1000, pods: placed.length }
+  const cpu = containers.reduce((sum, { resources }) => sum + (parseMillicores(resources?.requests?.cpu ?? '0') ?? 0), 0)
+  return { cpu: cpu / 1000, pods: placed.length }
 }
 
 test('the devices and the node agree with the cluster', async () => {

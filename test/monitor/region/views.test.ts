@@ -1,36 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bytesOf, millicoresOf, parseQuantity } from '../../../monitor/region/quantity.ts'
 import { databaseView, deploymentView, hostView, placeOf, podRequests, podView } from '../../../monitor/region/views.ts'
 import { crateDB, deployment, node, pod } from './in-hand.ts'
-
-const quantities: [given: unknown, number: number | undefined][] = [
-  ['500m', 0.5],
-  ['2', 2],
-  [0.5, 0.5],
-  ['1.5Gi', 1.5 * 2 ** 30],
-  ['64GiB', 64 * 2 ** 30],
-  ['500M', 5e8],
-  ['1e3', 1000],
-  ['12E2', 1200],
-  ['-1', undefined],
-  ['5B', undefined],
-  ['Gi', undefined],
-  ['', undefined],
-  [undefined, undefined],
-  [{}, undefined],
-]
-for (const [given, number] of quantities)
-  test(`the quantity ${JSON.stringify(given)} is ${number}`, () => assert.equal(parseQuantity(given), number))
-
-test('amounts are whole, rounded up as Kubernetes does, and never more than a number can count', () => {
-  assert.equal(millicoresOf('100m'), 100)
-  assert.equal(millicoresOf('0.1'), 100)
-  assert.equal(millicoresOf('1u'), 1)
-  assert.equal(bytesOf('1.5'), 2)
-  assert.equal(bytesOf('99Ei'), Number.MAX_SAFE_INTEGER)
-  assert.equal(bytesOf('nonsense'), 0)
-})
 
 const asks = (cpu: string, memory = '1Mi') => ({ resources: { requests: { cpu, memory } } })
 const podCases: [name: string, spec: Parameters<typeof podRequests>[0], millicores: number][] = [

@@ -1,7 +1,7 @@
-import { backoff, type Clock } from '../../shared/clock.ts'
-import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import type { Part } from '../../shared/lifecycle.ts'
-import type { Log } from '../../shared/log.ts'
+import { backoff, type Clock } from '../clock.ts'
+import type { Part } from '../lifecycle.ts'
+import type { Log } from '../log.ts'
+import type { Cluster } from './connection.ts'
 
 /** The version of the control plane, `v1.35.2`; undefined until it was first read. */
 export type KubernetesVersion = Part & { readonly current: string | undefined }
@@ -28,6 +28,7 @@ export function createKubernetesVersion({
     for (let failures = 0; !signal.aborted; ) {
       try {
         const { gitVersion } = await cluster.request<{ gitVersion: string }>({ method: 'GET', path: '/version', signal })
+        if (gitVersion !== current) log.info({ from: current, to: gitVersion }, 'version of the control plane')
         current = String(gitVersion)
         failures = 0
       } catch (error) {
