@@ -21,7 +21,7 @@ export type Docker = {
 }
 
 /**
- * Starts dockerd in a process and mount namespace of its own: whatever becomes of the test, no container and no mount outlives it.
+ * Starts dockerd in process and mount namespaces: whatever becomes of the test, no container and no mount outlives it.
  * @param bridge the network interface of the containers; none when left out, so that they have only that of the host
  */
 export async function startDocker({ bridge }: { bridge?: string } = {}): Promise<Docker> {
@@ -44,11 +44,8 @@ export async function startDocker({ bridge }: { bridge?: string } = {}): Promise
     '--log-level=warn',
     ...(await runtimeArguments(folder)),
   ]
-  // Its mounts and its containers go with it. Two daemons would spoil each other's data: the second one waits.
-  const daemon = daemons.start('dockerd', '/usr/bin/unshare', [
-    ...['--mount', '--propagation=private', '--pid', '--fork', '--kill-child', '--mount-proc'],
-    ...['/usr/bin/flock', '--no-fork', `${data}.lock`, '/bin/sh', '-c', inMountNamespace, 'sh', ...dockerd],
-  ])
+  // Two daemons would spoil each other's data: the second one waits.
+  const daemon = daemons.start('dockerd', '/usr/bin/env', [...namespaces(), '/usr/bin/flock', '--no-fork', `${data}.lock`, ...dockerd])
   const client = ['--host', `unix://${socketPath}`]
   const docker = async (...args: string[]) => (await run('docker', [...client, ...args], { maxBuffer: 64 << 20 })).stdout
 
@@ -63,6 +60,7 @@ export async function startDocker({ bridge }: { bridge?: string } = {}): Promise
       if ((await ended) !== 0) throw new Error(`docker build ${args.join(' ')}:\n${said.slice(-3000)}${complained}`)
     },
     async stop() {
+      await removeContainers(self).catch(() => {})
       await docker('image', 'prune', '--force').catch(() => {}) // those that have lost their name to newer ones
       await daemons.stop()
     },
@@ -80,8 +78,16 @@ export async function startDocker({ bridge }: { bridge?: string } = {}): Promise
 /** The group of all containers, below the root of each hierarchy. */
 export const cgroupParent = '/skerry-pods'
 
-/** containerd and libnetwork have places of their own below /run, wherever dockerd has its. */
-const inMountNamespace = 'mount -t tmpfs tmpfs /run && exec "$@"'
+/**
+ * Those in which the daemon starts, unless `npm run test:pods` has done that for the whole test: then a kubelet's mounts must be seen by
+ * its containers. containerd and libnetwork have places of their own below /run, wherever dockerd has its.
+ */
+function namespaces(): string[] {
+  if (process.env.SKERRY_PODS === 'namespaces') return []
+  const inside = 'mount -t tmpfs tmpfs /run && exec "$@"'
+  const unshare = ['unshare', '--mount', '--propagation=private', '--pid', '--fork', '--kill-child', '--mount-proc']
+  return [...unshare, '/bin/sh', '-c', inside, 'sh']
+}
 
 /** A runc that does without CAP_SYS_RESOURCE, where this machine lacks it: limits are not raised, and nobody is spared when memory is short. */
 async function runtimeArguments(folder: string): Promise<string[]> {

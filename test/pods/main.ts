@@ -47,7 +47,7 @@ exec "$@"
 
 async function runTests(files: string[]): Promise<boolean> {
   const { folder, stop } = createDaemons() // whatever becomes of this process, the folder goes
-  const tests = [process.execPath, '--test', '--test-isolation=none', '--test-reporter=spec', ...files]
+  const tests = [process.execPath, '--test', '--test-isolation=none', '--test-force-exit', '--test-reporter=spec', ...files]
   const env = { ...process.env, TMPDIR: folder, SKERRY_PODS: 'namespaces', PATH: folders.join(':') }
   const child = spawn('setpriv', [...intoNamespaces, '/bin/sh', '-c', prepare, 'sh', ...tests], { env, stdio: 'inherit' })
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
