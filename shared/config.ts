@@ -4,8 +4,8 @@ import type * as z from 'zod'
 import { type Override, place, readEnvironment } from './config/environment.ts'
 import { type ConfigFile, type Files, maxConfigBytes, parseConfigFile, readText, systemFiles } from './config/file.ts'
 import { effectiveConfig, helpText } from './config/help.ts'
+import { loadSecrets } from './config/secrets.ts'
 import { type FaultAt, parseWith } from './faults.ts'
-import { Secret } from './fields.ts'
 
 /** What a program was started with. */
 export type ConfigSources = {
@@ -38,7 +38,9 @@ export function loadConfig<S extends z.ZodType>(schema: S, sources: ConfigSource
   const read = readSources(schema, prefix, env, path, files)
   if ('faults' in read) return exit(1, report(read.faults))
   const parsed = parseWith(schema, read.data)
-  const faults = parsed.ok ? loadSecrets(parsed.value, files, read.locate) : parsed.faults.map(read.locate)
+  const faults = parsed.ok
+    ? loadSecrets(parsed.value, files).map((fault) => read.locate({ ...fault, isKey: false }))
+    : parsed.faults.map(read.locate)
   faults.push(...read.misnamed)
   if (!parsed.ok || faults.length > 0) return exit(1, report(faults))
   if (asked.check) return exit(0, 'ok\n')
@@ -126,20 +128,4 @@ function locateIn(path: string | undefined, file: ConfigFile | undefined, overri
 
 function lineOf(path: string, position: { line: number; column: number } | undefined): string {
   return position === undefined ? path : `${path}:${position.line}:${position.column}`
-}
-
-/** Reads the files of all secrets in place, and returns what was wrong with them. */
-function loadSecrets(config: unknown, files: Files, locate: Locate, path: (string | number)[] = []): string[] {
-  if (config instanceof Secret) {
-    if (config.file === undefined) return []
-    try {
-      config.load(readText(files, config.file, 64 * 1024))
-      return config.reveal() === '' ? [locate({ path, message: `names ${config.file}, which is empty`, isKey: false })] : []
-    } catch (error) {
-      return [locate({ path, message: `names ${config.file}: ${(error as Error).message}`, isKey: false })]
-    }
-  }
-  if (Array.isArray(config)) return config.flatMap((item, index) => loadSecrets(item, files, locate, [...path, index]))
-  if (typeof config !== 'object' || config === null) return []
-  return Object.entries(config).flatMap(([name, value]) => loadSecrets(value, files, locate, [...path, name]))
 }

@@ -220,7 +220,7 @@ function createListener(
       await Promise.race([closed, sleep(Math.min(freshMs, deadline - clock.monotonic()))])
       for (const socket of fresh.values()) socket.destroy()
       await Promise.race([closed, sleep(deadline - clock.monotonic())])
-      if (sockets.size > 0) log.warn({ server: name, requests: answers.size }, 'requests cut off at the deadline')
+      if (answers.size > 0) log.warn({ server: name, requests: answers.size }, 'requests cut off at the deadline')
       for (const socket of sockets) socket.destroy()
       await closed
       done.abort()

@@ -1,5 +1,6 @@
 import type * as z from 'zod'
 import { type ConfigFile, type Files, type Position, parseConfigFile } from '../../shared/config/file.ts'
+import { loadSecrets } from '../../shared/config/secrets.ts'
 import { type FaultAt, parseWith, unknownField } from '../../shared/faults.ts'
 import { formatDuration } from '../../shared/fields.ts'
 import { fieldNames, nearest } from '../../shared/schema.ts'
@@ -8,7 +9,7 @@ import { actionOf } from './actions/config.ts'
 import type { Check } from './check.ts'
 import { checkFields, defaultFields, fileFields } from './check-fields.ts'
 import { cyclesOf } from './dependencies.ts'
-import { loadSecrets, referencesOf, resolveReferences, type SecretReference, type SecretValues, secretFilesOf } from './secrets.ts'
+import { referencesOf, resolveReferences, type SecretReference, type SecretValues, secretFilesOf } from './secrets.ts'
 
 /** What the checks file says. */
 export type ChecksFile<P = unknown> = {

@@ -1,4 +1,4 @@
-import { type Files, readText } from '../../shared/config/file.ts'
+import { inside, type SecretFault } from '../../shared/config/secrets.ts'
 import { Secret } from '../../shared/fields.ts'
 
 /** A value in a Secret of the cluster, as the checks file names it in place of the path of a file. */
@@ -7,28 +7,9 @@ export type SecretReference = { secretName: string; key: string; namespace?: str
 /** What references hold, by `referenceKey`; undefined when it could not be read, or why as an Error. */
 export type SecretValues = ReadonlyMap<string, string | Error>
 
-/** Where something is wrong, and what. */
-export type SecretFault = { path: (string | number)[]; message: string }
-
 /** One text for each reference that means the same. */
 export function referenceKey({ secretName, key, namespace = '' }: SecretReference): string {
   return `${namespace}/${secretName}/${key}`
-}
-
-const secretBytes = 64 * 1024
-
-/** Reads the files of all secrets below `value` in place, and returns what was wrong with them. */
-export function loadSecrets(value: unknown, files: Files, path: (string | number)[] = []): SecretFault[] {
-  if (value instanceof Secret) {
-    if (value.file === undefined) return []
-    try {
-      value.load(readText(files, value.file, secretBytes))
-      return value.reveal() === '' ? [{ path, message: `names ${value.file}, which is empty` }] : []
-    } catch (error) {
-      return [{ path, message: `names ${value.file}: ${(error as Error).message}` }]
-    }
-  }
-  return inside(value).flatMap(([name, each]) => loadSecrets(each, files, [...path, name]))
 }
 
 /** The files of all secrets below `value`, each once. */
@@ -81,9 +62,4 @@ function isReference(value: unknown): value is SecretReference {
   const { secretName, key, namespace, ...rest } = value as Record<string, unknown>
   const isText = (text: unknown) => typeof text === 'string' && text.length > 0 && text.length <= 253
   return isText(secretName) && isText(key) && (namespace === undefined || isText(namespace)) && Object.keys(rest).length === 0
-}
-
-function inside(value: unknown): [string | number, unknown][] {
-  if (Array.isArray(value)) return value.map((each, index) => [index, each])
-  return typeof value === 'object' && value !== null ? Object.entries(value) : []
 }

@@ -1,0 +1,27 @@
+import { Secret } from '../fields.ts'
+import { type Files, readText } from './file.ts'
+
+/** Where something is wrong with a secret, and what. */
+export type SecretFault = { path: (string | number)[]; message: string }
+
+const secretBytes = 64 * 1024
+
+/** Reads the files of all secrets below `value` in place, and returns what was wrong with them. */
+export function loadSecrets(value: unknown, files: Files, path: (string | number)[] = []): SecretFault[] {
+  if (value instanceof Secret) {
+    if (value.file === undefined) return []
+    try {
+      value.load(readText(files, value.file, secretBytes))
+      return value.reveal() === '' ? [{ path, message: `names ${value.file}, which is empty` }] : []
+    } catch (error) {
+      return [{ path, message: `names ${value.file}: ${(error as Error).message}` }]
+    }
+  }
+  return inside(value).flatMap(([name, each]) => loadSecrets(each, files, [...path, name]))
+}
+
+/** What a value holds, by its places; nothing for a text or a number. */
+export function inside(value: unknown): [string | number, unknown][] {
+  if (Array.isArray(value)) return value.map((each, index) => [index, each])
+  return typeof value === 'object' && value !== null ? Object.entries(value) : []
+}
