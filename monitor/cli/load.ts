@@ -13,7 +13,7 @@ import type { Check } from '../prober/check.ts'
 import { createChecksFile } from '../prober/reload.ts'
 import { createMonitorCaches, followRegion } from '../region/caches.ts'
 import { createDiscovery, mergeChecks } from '../region/discovery.ts'
-import { type Surroundings, UsageError } from './index.ts'
+import { type Surroundings, UsageError } from './command.ts'
 
 /** The checks that a configuration comes to, and what they may use. */
 export type LoadedChecks = { checks: Check[]; context: Omit<CheckContext, 'signal'>; parallelism: number }

@@ -10,7 +10,7 @@ import { core, defOf, fieldSchemas, nearest, type Schema } from '../../shared/sc
 import { type CheckKindName, checkKindNamed, checkKinds } from '../checks/index.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
 import { accessCluster } from '../cluster-access.ts'
-import { type Command, print, UsageError } from './index.ts'
+import { type Command, print, UsageError } from './command.ts'
 import { runOnce } from './run-once.ts'
 
 /** `skerry-monitor test KIND key=value …`: runs one check, prints what it saw; 0 when up, 1 when not, 2 when it cannot be run as it is. */

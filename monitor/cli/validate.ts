@@ -1,4 +1,4 @@
-import { type Command, print } from './index.ts'
+import { type Command, print } from './command.ts'
 import { loadChecks, readArguments } from './load.ts'
 
 /** `skerry-monitor validate --config FILE`: 0 and how many checks there are, or 2 and everything that is wrong. Nothing is checked. */
