@@ -27,7 +27,7 @@ import { createCaches } from './region/caches.ts'
 import { createObstacles } from './region/obstacles/index.ts'
 import { createOperatorCache } from './region/operator.ts'
 import { createDatabaseSql } from './region/sql.ts'
-import { createTunnelCaches } from './region/tunnel.ts'
+import { createTunnelCaches, tunnelStateOf } from './region/tunnel.ts'
 import { tunnelOf } from './resources/tunnel-settings.ts'
 
 /** What the process knows of itself from its environment. */
@@ -96,6 +96,8 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
     caches: all,
     isLeader: lease.isLeader,
     subscribers: () => events.subscribers,
+    certificateExpiresAt: () => (announced ? api.certificate().expiresAt : undefined),
+    exposed: () => (tunnel ? tunnelStateOf(tunnel.tunnel, tunnel.caches).exposed.map(({ what }) => what) : []),
   })
   let announced = false
   const announce: Part = {

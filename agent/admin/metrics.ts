@@ -1,8 +1,10 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Clock } from '../../shared/clock.ts'
 import type { RequestObserver as ClusterObserver } from '../../shared/kubernetes/connection.ts'
+import { collectProcessMetrics } from '../../shared/process-metrics.ts'
 import type { RequestObserver } from '../api/app.ts'
 import { hasEnded, type Operation, phaseOf, phases } from '../resources/operation.ts'
+import { type Exposable, exposables } from '../resources/tunnel-settings.ts'
 
 /** What is looked at when somebody scrapes. All of it is in memory. */
 export type MetricSources = {
@@ -13,6 +15,10 @@ export type MetricSources = {
   caches: Record<string, { synced: boolean; heardAt: number | undefined; trouble: string | undefined; size: number }>
   isLeader: () => boolean
   subscribers: () => number
+  /** Unix milliseconds at which the API's certificate ceases to be valid; undefined before it listens. */
+  certificateExpiresAt: () => number | undefined
+  /** What the tunnel leads to now; nothing where there is none. */
+  exposed: () => readonly Exposable['what'][]
 }
 
 /** The agent's own metrics. What happens is told to the `observe…` functions; what is, is read from the sources at each scrape. */
@@ -41,7 +47,7 @@ export function createMetrics({ version, clock }: { version: string; clock: Cloc
   const registry = new Registry()
   const registers = [registry]
   let sources: MetricSources | undefined
-  collectDefaultMetrics({ register: registry })
+  collectProcessMetrics(registry)
 
   new Gauge({ name: 'skerry_agent_build_info', help: 'The version that runs.', labelNames: ['version', 'node'], registers }).set(
     { version, node: process.version },
@@ -118,6 +124,19 @@ export function createMetrics({ version, clock }: { version: string; clock: Cloc
   )
   read('skerry_agent_leader', '1 while this replica may act.', [], (gauge, { isLeader }) => gauge.set(isLeader() ? 1 : 0))
   read('skerry_agent_event_subscribers', 'Open event streams.', [], (gauge, { subscribers }) => gauge.set(subscribers()))
+  read(
+    'skerry_agent_certificate_expiry_timestamp_seconds',
+    "When the API's certificate ceases to be valid.",
+    [],
+    (gauge, { certificateExpiresAt }) => {
+      const at = certificateExpiresAt()
+      if (at !== undefined) gauge.set(at / 1000)
+    },
+  )
+  read('skerry_agent_tunnel_exposed', '1 for what the tunnel leads to.', ['what'], (gauge, { exposed }) => {
+    const all = exposed()
+    for (const what of exposables) gauge.set({ what }, all.includes(what) ? 1 : 0)
+  })
   read('skerry_agent_cache_synced', '1 once the collection was seen whole.', ['cache'], (gauge, { caches }) => {
     for (const [cache, { synced }] of Object.entries(caches)) gauge.set({ cache }, synced ? 1 : 0)
   })

@@ -38,7 +38,6 @@ export type SparkplugNodeState = {
   /** How long it may be silent before a rebirth is asked for, in milliseconds. */
   intervalMs?: number
   rebirthRequests?: number
-  devices?: { online: number; total: number }
 }
 
 /** What a check may use besides its options. Parts that this monitor does not have are left out, and the kinds that need them say so. */

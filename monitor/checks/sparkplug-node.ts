@@ -22,7 +22,6 @@ export const sparkplugNode = checkKind({
     skerry_sparkplug_node_state: { type: 'gauge', help: '1 for the state it is in, 0 for the others.', labels: ['state'] },
     skerry_sparkplug_node_last_seen_timestamp_seconds: { type: 'gauge', help: 'When its last message came.' },
     skerry_sparkplug_node_rebirth_requests_total: { type: 'counter', help: 'Rebirths that were asked of it.' },
-    skerry_sparkplug_node_devices: { type: 'gauge', help: 'Its devices by state: online, offline.', labels: ['state'] },
   },
   target: ({ node }) => node,
   async check({ node }, { sparkplugNode, now = Date.now }) {
@@ -72,7 +71,7 @@ export const sparkplugNode = checkKind({
   },
 })
 
-function measure({ state, lastSeen, rebirthRequests, devices }: SparkplugNodeState): Measurement[] {
+function measure({ state, lastSeen, rebirthRequests }: SparkplugNodeState): Measurement[] {
   const measurements: Measurement[] = states.map((each) => ({
     name: 'skerry_sparkplug_node_state',
     labels: { state: each },
@@ -80,10 +79,5 @@ function measure({ state, lastSeen, rebirthRequests, devices }: SparkplugNodeSta
   }))
   if (lastSeen !== undefined) measurements.push({ name: 'skerry_sparkplug_node_last_seen_timestamp_seconds', value: lastSeen / 1000 })
   if (rebirthRequests !== undefined) measurements.push({ name: 'skerry_sparkplug_node_rebirth_requests_total', value: rebirthRequests })
-  if (devices !== undefined)
-    measurements.push(
-      { name: 'skerry_sparkplug_node_devices', labels: { state: 'online' }, value: devices.online },
-      { name: 'skerry_sparkplug_node_devices', labels: { state: 'offline' }, value: devices.total - devices.online },
-    )
   return measurements
 }

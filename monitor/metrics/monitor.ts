@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, Registry } from 'prom-client'
+import { Registry } from 'prom-client'
+import { collectProcessMetrics } from '../../shared/process-metrics.ts'
 import type { Prober } from '../prober/check.ts'
 import { type Family, familiesOf, family, type Sample } from './exposition.ts'
 import { histogram } from './histogram.ts'
@@ -15,14 +16,10 @@ export type MonitorSources = {
   reload?: (() => Reload | undefined) | undefined
 }
 
-/** Gauges whose names end in `_total`, which promtool and OpenMetrics keep for counters; the same is told by type under other names. */
-const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
-
 /** The process, as prom-client knows it, and the monitor's own numbers. */
 export function createMonitorFamilies({ version, prober, isLeader, reload }: MonitorSources): () => Promise<Family[]> {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
-  for (const name of misnamed) registry.removeSingleMetric(name)
+  collectProcessMetrics(registry)
 
   return async () => {
     const { runs, byState, running, waiting, startDelays, actions, skipped, abandoned } = prober.numbers

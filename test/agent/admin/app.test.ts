@@ -28,6 +28,8 @@ function start() {
     caches,
     isLeader: () => true,
     subscribers: () => 2,
+    certificateExpiresAt: () => 1_800_000_000_000,
+    exposed: () => ['agent', 'grafana'],
   }
   const admin = createAdmin({
     metrics,
@@ -87,6 +89,9 @@ test('what happened and what is can be scraped', async () => {
     'skerry_agent_queue_depth 4',
     'skerry_agent_leader 1',
     'skerry_agent_event_subscribers 2',
+    'skerry_agent_certificate_expiry_timestamp_seconds 1800000000',
+    'skerry_agent_tunnel_exposed{what="grafana"} 1',
+    'skerry_agent_tunnel_exposed{what="prometheus"} 0',
     'skerry_agent_events_total{what="relist"} 1',
     'skerry_agent_cache_synced{cache="databases"} 0',
     'skerry_agent_cache_objects{cache="projects"} 7',
@@ -97,6 +102,7 @@ test('what happened and what is can be scraped', async () => {
   for (const line of lines) assert.ok(text.split('\n').includes(line), line)
   assert.match(text, /^process_resident_memory_bytes \d+$/m)
   assert.doesNotMatch(text, /heard_age_seconds\{cache="databases"/)
+  assert.doesNotMatch(text, /^# TYPE \S+_total gauge$/m, 'the name of a counter')
 })
 
 test('OpenMetrics is written for those who prefer it, and the other format stays as it is', async () => {
