@@ -9,6 +9,7 @@ import { builtFolder } from '../cluster/real/binaries.ts'
 import { startRealCluster } from '../cluster/real/index.ts'
 import { createDaemons, type Daemon } from '../cluster/real/processes.ts'
 import { pauseImage } from './bases.ts'
+import { serveNames } from './dns.ts'
 import { type Docker, startDocker } from './docker.ts'
 
 const run = promisify(execFile)
@@ -23,7 +24,7 @@ export type RealNode = {
   cluster: TestCluster
   http: Http
   docker: Docker
-  /** Lets this process find a name, as a cluster's DNS would. There is none in here. */
+  /** Lets this process find a name. Pods find the names of Services without. */
   nameAddress(name: string, address: string): Promise<void>
   /** The last lines that kubelet, scheduler and kube-proxy wrote. */
   logTails(): string
@@ -43,6 +44,7 @@ export async function startNode({ crds = [] }: { crds?: string[] } = {}): Promis
   // The stand-in of the Crate Operator runs no container; its Deployment gets a pod all the same, and that one sleeps.
   await docker.docker('tag', pauseImage, 'crate/crate-operator:2.63.0')
   const http = createHttp({ url: cluster.url, ca: cluster.ca, token: cluster.adminToken })
+  const dns = await serveNames(http, address)
   const daemons = createDaemons()
   const folder = daemons.folder
   const kubeconfig = join(folder, 'kubeconfig')
@@ -65,6 +67,7 @@ export async function startNode({ crds = [] }: { crds?: string[] } = {}): Promis
     nameAddress: (host, at) => appendFile('/etc/hosts', `${at} ${host}\n`),
     logTails,
     async stop() {
+      dns.close()
       http.close()
       for (const daemon of started.toReversed()) await daemon.kill('SIGKILL')
       await unmountBelow(folder)
@@ -104,6 +107,8 @@ function kubeletConfiguration(address: string): object {
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     kind: 'KubeletConfiguration',
     address,
+    clusterDNS: [address],
+    clusterDomain: 'cluster.local',
     readOnlyPort: 0,
     healthzPort: 0,
     // Only this namespace reaches it; the API server asks it for logs.

@@ -207,10 +207,12 @@ test(`a region lives on a real node (SKERRY_SEED=${seed})`, async (t) => {
       ['skerry_kubernetes_hosts{condition="ready"}', [1, 1]],
       ['sum(skerry_sparkplug_online)', [1]],
       ['min by (pod) (skerry_check_up{kind="kubernetes"})', [1, 1]],
+      // From pod to pod, through the agent's Service, by its name.
+      ['min by (pod) (skerry_check_up{kind="agent"})', [1, 1]],
     ]
     for (const [text, wanted] of expected) {
       const holds = async () => isDeepStrictEqual(await numbers(text), wanted)
-      await until(text, holds, 20_000).catch(async () => assert.deepEqual(await numbers(text), wanted, text))
+      await until(text, holds, 60_000).catch(async () => assert.deepEqual(await numbers(text), wanted, text))
     }
   })
 
