@@ -29,17 +29,21 @@ async function runSuite(name: string, paths: string[]): Promise<void> {
   // One that hangs is interrupted, upon which the runner says what it was at.
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], timeout: 180_000, killSignal: 'SIGINT' })
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const started = performance.now()
   const output = await text(child.stdout)
   if ((await ended) !== 0) failed.push(name)
   const counts = output.matchAll(/^ℹ (tests|suites|pass|fail|cancelled|skipped|todo) (\d+)$/gm)
   for (const [, what = '', count] of counts) totals.set(what, (totals.get(what) ?? 0) + Number(count))
-  process.stdout.write(`▶ test/${name}\n${output.replace(/^ℹ (?:tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) .*\n/gm, '')}`)
+  process.stdout.write(
+    `▶ test/${name} (${seconds(started)} s)\n${output.replace(/^ℹ (?:tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) .*\n/gm, '')}`,
+  )
 }
 
 async function lane(): Promise<void> {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await runSuite(...next)
 }
 
+const seconds = (since: number) => ((performance.now() - since) / 1000).toFixed(1)
 const begun = performance.now()
 // Tests wait for servers and programs about half of their time.
 await Promise.all(Array.from({ length: availableParallelism() + 2 }, lane))
