@@ -34,6 +34,7 @@ export async function startKubelet(t: TestContext): Promise<Peer & { url: string
         cgroupsPerQOS: false,
         enforceNodeAllocatable: [],
         failSwapOn: false,
+        makeIPTablesUtilChains: false, // this machine's firewall is not the test's
         evictionHard: {},
       }
       await writeFile(join(folder, 'kubelet.json'), JSON.stringify(configuration))
