@@ -9,6 +9,8 @@ import { processFacts } from './proc.ts'
 const checks = 1_000
 const settleMs = 22_000
 const watchedMs = 30_000
+/** As often as the more eager Prometheus asks. */
+const scrapeEveryMs = 5_000
 const budgets = { share: 0.15, delayMs: 100, scrapeMs: 30, idleMiB: 75, fullMiB: 140 }
 
 /** A monitor with 1,000 checks at 10 s, which are 1,000 metrics and more of a Sparkplug device, over half a minute. */
@@ -37,7 +39,11 @@ export const thousandChecks: Measurement = {
       tell('on schedule')
       const before = await delays(monitor.url)
       const cpuBefore = processFacts(monitor.pid).cpuMs
-      await sleep(watchedMs)
+      const resident: number[] = []
+      for (const end = performance.now() + watchedMs; performance.now() < end; await sleep(scrapeEveryMs)) {
+        await text(`${monitor.url}/metrics`)
+        resident.push(processFacts(monitor.pid).rss)
+      }
       const share = (processFacts(monitor.pid).cpuMs - cpuBefore) / watchedMs
       const delay = quantileOf(before, await delays(monitor.url), 0.99)
       const scrapes: number[] = []
@@ -49,6 +55,7 @@ export const thousandChecks: Measurement = {
       }
       const series = page.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length
       const facts = processFacts(monitor.pid)
+      const full = Math.max(...resident)
       const metrics = Number(/^skerry_sparkplug_metrics (\d+)/m.exec(page)?.[1] ?? Number.NaN)
       note(`${series.toLocaleString('en')} series${Number.isNaN(metrics) ? '' : `, ${metrics.toLocaleString('en')} Sparkplug metrics`}`)
       return [
@@ -62,7 +69,8 @@ export const thousandChecks: Measurement = {
           idleFacts.rss <= budgets.idleMiB,
           idleFacts.rss,
         ),
-        finding('resident with the checks', mib(facts.rss), `≤ ${budgets.fullMiB} MiB`, facts.rss <= budgets.fullMiB, facts.rss),
+        finding('resident with the checks', mib(full), `≤ ${budgets.fullMiB} MiB`, full <= budgets.fullMiB, full),
+        { what: `after ${scrapes.length} scrapes in a row`, measured: mib(facts.rss), numbers: { value: facts.rss } },
       ]
     })
   },
