@@ -52,7 +52,12 @@ export async function startContract(): Promise<Contract> {
       made.push(`${crds}/${name}`)
       const { group, versions, names } = definition.spec
       await until(`${name} is served`, async () => (await http.get(`/apis/${group}/${versions[0].name}/${names.plural}`)).status === 200)
-      return (await http.get(`${crds}/${name}`)).body
+      // The API server serves it as soon as its names are accepted.
+      const isEstablished = (condition: Body) => condition.type === 'Established' && condition.status === 'True'
+      return until(`${name} is established`, async () => {
+        const { body } = await http.get(`${crds}/${name}`)
+        return body.status?.conditions?.some(isEstablished) && body
+      })
     },
   }
 }
