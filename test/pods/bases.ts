@@ -71,7 +71,9 @@ async function debianRoot(say: (line: string) => void): Promise<string> {
 /** Where this machine has its own Debian from. */
 async function debianMirror(): Promise<string> {
   const { stdout } = await run('apt-get', ['indextargets', '--format', '$(RELEASE) $(REPO_URI)', 'Created-By: Packages'])
-  return /^bookworm (\S+)/m.exec(stdout)?.[1] ?? 'http://deb.debian.org/debian'
+  const mirror = /^bookworm (\S+)/m.exec(stdout)?.[1]
+  if (mirror === undefined) throw new Error('apt has no list of bookworm to make a Debian root from: run apt-get update')
+  return mirror
 }
 
 type Making = { folder: string; root: string; image: string; label: string }
