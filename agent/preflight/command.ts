@@ -7,6 +7,7 @@ import { type Cluster, clusterAt, connectCluster } from '../../shared/kubernetes
 import { kubeconfigCredentials } from '../../shared/kubernetes/credentials.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { canonicalCidr } from '../resources/cidr.ts'
+import type { Audience } from './evidence.ts'
 import { preflight } from './index.ts'
 import { type Outside, reachHosts, usualHosts } from './reach.ts'
 import { reportOf, reportTable } from './report.ts'
@@ -63,14 +64,14 @@ export async function preflightCommand(argv: readonly string[], env: Env, { out,
     if (!['table', 'json'].includes(values.output)) throw new Error(`--output must be table or json, not ${values.output}`)
     const siteCidrs = values.cidr.map((text) => networkOf(text))
     const reach = values.offline ? undefined : reachOf(values, env)
-    const cluster = await connect(values, env)
+    const { cluster, audience } = await connect(values, env)
     try {
       if (values['print-storage-classes'] !== undefined) {
         out(storageClassManifest(await readClasses(cluster), values['print-storage-classes']))
         return exitCodes.ok
       }
       const { namespace, output } = values
-      const findings = await preflight({ audience: 'installer', namespace, siteCidrs, reach }, { cluster, clock: systemClock })
+      const findings = await preflight({ audience, namespace, siteCidrs, reach }, { cluster, clock: systemClock })
       const report = reportOf(findings, systemClock.now())
       out(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : reportTable(report))
       return report.level === 'fail' ? exitCodes.failed : exitCodes.ok
@@ -105,12 +106,18 @@ function outsideOf(text: string): Outside {
   return { host, port: Number(port), tls: port !== '7844', neededFor: 'what was asked for with --host' }
 }
 
-async function connect({ kubeconfig, context }: { kubeconfig?: string; context?: string }, env: Env): Promise<Cluster> {
+/** Whoever has a kubeconfig installs; whoever has the account of a pod is the agent. */
+async function connect(
+  { kubeconfig, context }: { kubeconfig?: string; context?: string },
+  env: Env,
+): Promise<{ cluster: Cluster; audience: Audience }> {
   const usual = join(env.HOME ?? homedir(), '.kube', 'config')
-  const file = kubeconfig ?? env.KUBECONFIG?.split(delimiter).find((each) => existsSync(each)) ?? (existsSync(usual) ? usual : undefined)
-  if (file !== undefined) return clusterAt(await kubeconfigCredentials(file, context), { clock: systemClock })
+  const named = env.KUBECONFIG?.split(delimiter).filter((each) => existsSync(each)) ?? []
+  const files = kubeconfig !== undefined ? [kubeconfig] : named.length > 0 ? named : [usual].filter((each) => existsSync(each))
+  if (files.length > 0)
+    return { cluster: clusterAt(await kubeconfigCredentials(files, context), { clock: systemClock }), audience: 'installer' }
   if (env.KUBERNETES_SERVICE_HOST === undefined) throw new Error('there is no kubeconfig: name one with --kubeconfig')
-  return connectCluster(
+  const cluster = await connectCluster(
     {
       serviceAccountDir: '/var/run/secrets/kubernetes.io/serviceaccount',
       serviceHost: env.KUBERNETES_SERVICE_HOST,
@@ -118,6 +125,7 @@ async function connect({ kubeconfig, context }: { kubeconfig?: string; context?:
     },
     { clock: systemClock },
   )
+  return { cluster, audience: 'agent' }
 }
 
 async function readClasses(cluster: Cluster): Promise<KubernetesObject[]> {

@@ -18,6 +18,7 @@ export type ApiServer = {
  * whether a new client gets through is the question, health endpoints answer in plain text, and what a sick server sends must be bounded.
  */
 export function apiServerOf(credentials: Credentials): ApiServer {
+  const base = credentials.server.pathname.replace(/\/+$/, '')
   let held: { ca: unknown; cert: unknown; key: unknown; context: SecureContext } | undefined
   return {
     server: credentials.server,
@@ -32,7 +33,7 @@ export function apiServerOf(credentials: Credentials): ApiServer {
           context: createSecureContext({ ...(ca && { ca }), ...(cert && { cert }), ...(key && { key: key as string }) }),
         }
       return exchange({
-        url: new URL(path, credentials.server),
+        url: new URL(base + path, credentials.server),
         headers: { ...(headers as Record<string, string>), Accept: accept },
         tls: { secureContext: held.context, servername, verify: rejectUnauthorized !== false },
         maxBytes,

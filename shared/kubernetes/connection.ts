@@ -84,6 +84,7 @@ export function clusterAt(credentials: Credentials, { clock, observe = () => {} 
   // Watches hold one connection each for minutes, so there must be room for the others beside them.
   const agent = new Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 16, scheduling: 'lifo' })
   const { server } = credentials
+  const base = server.pathname.replace(/\/+$/, '')
 
   /** Sends the request and resolves with the head of the answer. */
   async function send(request: ClusterRequest, signal: AbortSignal | undefined): Promise<IncomingMessage> {
@@ -95,7 +96,7 @@ export function clusterAt(credentials: Credentials, { clock, observe = () => {} 
       method: request.method,
       host: server.hostname.replace(/^\[|\]$/g, ''),
       port: server.port || 443,
-      path: request.path + queryString(request.query),
+      path: base + request.path + queryString(request.query),
       headers: {
         ...(headers as Record<string, string>),
         accept: request.accept ?? 'application/json',

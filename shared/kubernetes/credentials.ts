@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts'
 
 /** Where the API server is and how to prove who asks. */
 export type Credentials = {
-  /** `https://host:port`, without a path. */
+  /** `https://host:port`, with a path where a gateway serves several clusters. */
   server: URL
   /** TLS material and headers for one request. Called for each, since tokens rotate. */
   options(): Promise<Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'headers' | 'servername' | 'rejectUnauthorized'>>
@@ -43,24 +43,32 @@ export function serviceAccountCredentials(directory: string, server: URL, clock:
  * The credentials of a kubeconfig's current context, with everything @kubernetes/client-node knows about them: client
  * certificates, exec plugins, OpenID Connect, tokens in files.
  *
+ * @param files one, or several that are merged: the first that names a current context says which it is
  * @param context another context than the current one
- * @throws Error when the file cannot be read, has no such context, or names no cluster
+ * @throws Error when a file cannot be read, or they have no such context, or name no cluster with HTTPS
  */
-export async function kubeconfigCredentials(file: string, context?: string): Promise<Credentials> {
+export async function kubeconfigCredentials(files: string | readonly string[], context?: string): Promise<Credentials> {
   const { KubeConfig } = await import('@kubernetes/client-node')
   const kubeconfig = new KubeConfig()
-  try {
-    kubeconfig.loadFromFile(file)
-  } catch (error) {
-    throw new Error(`the kubeconfig ${file} cannot be used: ${error instanceof Error ? error.message : error}`, { cause: error })
+  for (const file of [files].flat()) {
+    try {
+      const next = new KubeConfig()
+      next.loadFromFile(file)
+      kubeconfig.mergeConfig(next, Boolean(kubeconfig.currentContext))
+    } catch (error) {
+      throw new Error(`the kubeconfig ${file} cannot be used: ${error instanceof Error ? error.message : error}`, { cause: error })
+    }
   }
+  const where = [files].flat().join(', ')
   if (context !== undefined) {
     const known = kubeconfig.getContexts().map(({ name }) => name)
-    if (!known.includes(context)) throw new Error(`${file}: there is no context ${context}, only ${known.join(', ') || 'none at all'}`)
+    if (!known.includes(context)) throw new Error(`${where}: there is no context ${context}, only ${known.join(', ') || 'none at all'}`)
     kubeconfig.setCurrentContext(context)
   }
   const server = kubeconfig.getCurrentCluster()?.server
-  if (server === undefined) throw new Error(`${file}: the current context names no cluster`)
+  if (server === undefined) throw new Error(`${where}: the current context names no cluster`)
+  if (!URL.canParse(server) || new URL(server).protocol !== 'https:')
+    throw new Error(`${where}: the cluster is at ${server}, which is not HTTPS`)
   return {
     server: new URL(server),
     options: async () => {
