@@ -20,7 +20,9 @@ type Segment = { file: string; first: number; count: number; bytes: number }
  * A buffer whose older part is in files. While the node is connected nothing is written: what is sent is proven within seconds.
  * What piles up goes to disk in segments of lines of JSON, each written beside its place and renamed, so that none is ever half there.
  *
- * How far the oldest segment was proven stands in a file of its own, so that a restart in the middle of a flush repeats nothing.
+ * How far the oldest segment was proven stands in a file of its own, so that a restart in the middle of a flush repeats nothing. It goes
+ * with its segment, and after it: a crash between the two leaves a position without a segment, which the next start takes away. The other
+ * way round it would leave a segment without a position, and repeat what was sent.
  * A disk that cannot be written is said once; the buffer then keeps what fits into memory.
  */
 export function createDiskBuffer({ directory, maxBytes, memoryLimit = 20_000 }: DiskBufferConfig, { log }: { log: Log }): ChangeBuffer {
@@ -57,14 +59,13 @@ export function createDiskBuffer({ directory, maxBytes, memoryLimit = 20_000 }: 
       end += count
     }
     const oldest = segments[0]
-    if (oldest === undefined) return
-    try {
-      const [name, count] = readFileSync(positionFile, 'utf8').split(' ')
-      if (name === path.basename(oldest.file)) released = Math.min(Number(count) || 0, oldest.count)
-    } catch {
-      // None was written: nothing of the oldest segment was sent.
-    }
-    log.info({ changes: end - released, segments: segments.length }, 'kept changes found')
+    const position = readPosition(positionFile)
+    if (position !== undefined && oldest !== undefined && position.name === path.basename(oldest.file))
+      released = Math.min(position.count, oldest.count)
+    else removePosition(positionFile, log)
+    // If it could not be removed, no segment gets the name that it speaks of.
+    if (position !== undefined) nextNumber = Math.max(nextNumber, Number(position.name.slice(0, 12)) + 1)
+    if (oldest !== undefined) log.info({ changes: end - released, segments: segments.length }, 'kept changes found')
   }
 
   function start(): number {
@@ -83,6 +84,7 @@ export function createDiskBuffer({ directory, maxBytes, memoryLimit = 20_000 }: 
     released = 0
     if (loaded?.segment === oldest) loaded = undefined
     rmSync(oldest.file, { force: true })
+    removePosition(positionFile, log)
   }
 
   /** Writes up to `count` changes from the head of the memory as a new segment. */
@@ -139,22 +141,37 @@ export function createDiskBuffer({ directory, maxBytes, memoryLimit = 20_000 }: 
         .map((change, place) => ({ index: segment.first + offset + place, change }))
     },
     release(upTo) {
-      let moved = false
       for (let oldest = segments[0]; oldest !== undefined && upTo > oldest.first + released; oldest = segments[0]) {
-        moved = true
         if (upTo < oldest.first + oldest.count) {
           released = upTo - oldest.first
+          writePosition(positionFile, `${path.basename(oldest.file)} ${released}`, log)
           break
         }
         forgetOldest()
       }
-      const oldest = segments[0]
-      if (moved && oldest !== undefined) writePosition(positionFile, `${path.basename(oldest.file)} ${released}`, log)
       memory.release(upTo - base)
     },
     save() {
       spill(memory.end - memory.start)
     },
+  }
+}
+
+/** The segment, and how many of its changes were released; undefined if none was written or it is damaged: nothing was sent then. */
+function readPosition(file: string): { name: string; count: number } | undefined {
+  try {
+    const [, name, count] = /^(\d{12}\.jsonl) (\d+)$/.exec(readFileSync(file, 'utf8')) ?? []
+    return name === undefined ? undefined : { name, count: Number(count) }
+  } catch {
+    return undefined
+  }
+}
+
+function removePosition(file: string, log: Log): void {
+  try {
+    rmSync(file, { force: true })
+  } catch (error) {
+    log.debug({ err: error }, 'position in kept changes not removed')
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -100,6 +100,62 @@ test('a disk buffer survives its process, values of all kinds and the place of a
     readdirSync(directory).filter((name) => name.endsWith('.jsonl')),
     [],
   )
+})
+
+test('how far a segment was sent is not held against the next one of its number', (t) => {
+  const directory = directoryFor(t)
+  const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20 }, { log: logInHand().log })
+  const outage = (count: number) => {
+    const buffer = open()
+    for (const value of range(0, count)) buffer.append(change(value))
+    buffer.save()
+  }
+  outage(1_000)
+  const flushed = open()
+  flushed.release(900)
+  assert.deepEqual(values(open()), range(900, 1_000))
+  flushed.release(flushed.end)
+  assert.deepEqual(readdirSync(directory), [])
+  outage(800)
+  assert.deepEqual(values(open()), range(0, 800))
+})
+
+const leftBehind: [string, string[]][] = [
+  ['no segment is left', []],
+  ['the oldest segment is another one', ['000000000002.jsonl']],
+]
+for (const [when, segments] of leftBehind)
+  test(`a position that a crash left behind counts for nothing, and goes, when ${when}`, (t) => {
+    const directory = directoryFor(t)
+    const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20 }, { log: logInHand().log })
+    for (const name of segments) writeFileSync(path.join(directory, name), '["d","m","old",5,192,0]\n')
+    writeFileSync(path.join(directory, 'position'), '000000000001.jsonl 900')
+    const buffer = open()
+    assert.deepEqual(readdirSync(directory), segments)
+    for (const value of range(0, 800)) buffer.append(change(value))
+    buffer.save()
+    assert.deepEqual(values(open()), [...segments.map(() => 'old'), ...range(0, 800)])
+  })
+
+test('a position that can be neither read nor removed is in nobody's way', (t) => {
+  const directory = directoryFor(t)
+  const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20 }, { log: logInHand().log })
+  const unreadable = path.join(directory, 'position')
+  mkdirSync(path.join(unreadable, 'in the way'), { recursive: true })
+  const buffer = open()
+  for (const value of range(0, 10)) buffer.append(change(value))
+  buffer.save()
+  assert.deepEqual(values(open()), range(0, 10))
+})
+
+test('a segment that goes for want of room takes its position along', (t) => {
+  const directory = directoryFor(t)
+  const buffer = createDiskBuffer({ directory, maxBytes: 4_000, memoryLimit: 100 }, { log: logInHand().log })
+  for (const value of range(0, 200)) buffer.append(change(value))
+  buffer.release(10)
+  assert.ok(readdirSync(directory).includes('position'))
+  for (const value of range(200, 1_000)) buffer.append(change(value))
+  assert.ok(!readdirSync(directory).includes('position'))
 })
 
 test('lines that a damaged disk gives back are left out', (t) => {
