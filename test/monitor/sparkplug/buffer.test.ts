@@ -137,7 +137,7 @@ for (const [when, segments] of leftBehind)
     assert.deepEqual(values(open()), [...segments.map(() => 'old'), ...range(0, 800)])
   })
 
-test('a position that can be neither read nor removed is in nobody's way', (t) => {
+test('a position that can be neither read nor removed does no harm', (t) => {
   const directory = directoryFor(t)
   const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20 }, { log: logInHand().log })
   const unreadable = path.join(directory, 'position')
