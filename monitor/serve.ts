@@ -18,9 +18,8 @@ import { createMonitorCaches, followRegion } from './region/caches.ts'
 import { createDiscovery } from './region/discovery.ts'
 import { createRegionModel } from './region/model.ts'
 import { type BdSeqStore, createClusterBdSeq, createFileBdSeq } from './sparkplug/bd-seq.ts'
-import { type ChangeBuffer, createMemoryBuffer } from './sparkplug/buffer.ts'
 import { edgeNodeConfig } from './sparkplug/config.ts'
-import { createDiskBuffer } from './sparkplug/disk-buffer.ts'
+import { createBuffer } from './sparkplug/create-buffer.ts'
 import { createEdgeNode } from './sparkplug/edge-node.ts'
 import { createWatchedNodes, type WatchedNodes } from './sparkplug/watched-nodes.ts'
 import { statusText } from './status-text.ts'
@@ -62,7 +61,7 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
     config.sparkplug &&
     createEdgeNode(edgeNodeConfig(config.sparkplug), {
       bdSeq: bdSeqOf(config, placement, cluster, tools),
-      buffer: bufferOf(config.sparkplug, log),
+      buffer: createBuffer(config.sparkplug.buffer, tools),
       lease,
       ...tools,
     })
@@ -150,11 +149,6 @@ function bdSeqOf(
 ): BdSeqStore {
   if (cluster && hasLease) return createClusterBdSeq({ namespace: config.cluster.namespace }, { cluster, ...tools })
   return createFileBdSeq(path.join(dataDir, 'bd-seq'), tools)
-}
-
-function bufferOf({ buffer }: NonNullable<MonitorConfig['sparkplug']>, log: Log): ChangeBuffer {
-  const { directory, maxSize, values } = buffer
-  return directory === undefined ? createMemoryBuffer({ limit: values }) : createDiskBuffer({ directory, maxBytes: maxSize }, { log })
 }
 
 /** Whether this replica listens to watched nodes: it does while it leads. */

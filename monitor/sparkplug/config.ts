@@ -60,7 +60,12 @@ export const sparkplugConfig = z.strictObject({
     .describe('Pauses before a new connection'),
   buffer: z
     .strictObject({
-      values: z.int().min(100).max(10_000_000).default(50_000).describe('Values kept in memory at most'),
+      values: z
+        .int()
+        .min(100)
+        .max(10_000_000)
+        .default(50_000)
+        .describe('Values kept in memory at most; with a folder, the older ones are written to it from half of this on'),
       directory: z.string().optional().describe('Folder in which more of them are kept, and survive a restart'),
       maxSize: byteSize({ min: '64KiB' }).prefault('64MiB').describe('Size of that folder at most'),
       flushPerSecond: z.int().min(1).max(1_000_000).default(5_000).describe('Historical values sent per second'),
@@ -69,8 +74,10 @@ export const sparkplugConfig = z.strictObject({
     .describe('What is kept while nothing can be sent; the oldest goes first'),
 })
 
+export type SparkplugConfig = z.output<typeof sparkplugConfig>
+
 /** The checked section as the edge node takes it, with the limits that nobody needs to set. */
-export function edgeNodeConfig(section: z.output<typeof sparkplugConfig>): EdgeNodeConfig {
+export function edgeNodeConfig(section: SparkplugConfig): EdgeNodeConfig {
   const { group, node, servers, primaryHost } = section
   return {
     group,

@@ -10,9 +10,15 @@ export type DiskBufferConfig = {
   directory: string
   /** All segments together, in bytes. The oldest one goes when a new one would exceed it. */
   maxBytes: number
-  /** Changes in memory before the older ones are written; 20,000. Also the most that a crash can lose while nothing is connected. */
-  memoryLimit?: number
+  /**
+   * Changes in memory at most, which are as many as that only while the disk cannot be written. At half of them the older ones are written:
+   * a crash can lose so many while nothing is connected.
+   */
+  values: number
 }
+
+/** Changes in a segment at most: a few megabytes, which are read at once, and are the step in which the folder is made to fit its size. */
+const segmentLimit = 10_000
 
 type Segment = { file: string; first: number; count: number; bytes: number }
 
@@ -25,7 +31,7 @@ type Segment = { file: string; first: number; count: number; bytes: number }
  * way round it would leave a segment without a position, and repeat what was sent.
  * A disk that cannot be written is said once; the buffer then keeps what fits into memory.
  */
-export function createDiskBuffer({ directory, maxBytes, memoryLimit = 20_000 }: DiskBufferConfig, { log }: { log: Log }): ChangeBuffer {
+export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConfig, { log }: { log: Log }): ChangeBuffer {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const positionFile = path.join(directory, 'position')
   const segments: Segment[] = []
@@ -38,8 +44,9 @@ export function createDiskBuffer({ directory, maxBytes, memoryLimit = 20_000 }: 
   /** Appends before a disk that failed is tried again. */
   let pause = 0
   let loaded: { segment: Segment; changes: Change[] } | undefined
-  // Twice the limit: if the disk fails, this bound drops the oldest instead.
-  const memory = createMemoryBuffer({ limit: memoryLimit * 2 })
+  const spillAt = Math.floor(values / 2)
+  // Twice that: if the disk fails, this bound drops the oldest instead.
+  const memory = createMemoryBuffer({ limit: values })
 
   open()
   /** What the index of the first change in memory is, seen from outside. */
@@ -87,11 +94,11 @@ export function createDiskBuffer({ directory, maxBytes, memoryLimit = 20_000 }: 
     removePosition(positionFile, log)
   }
 
-  /** Writes up to `count` changes from the head of the memory as a new segment. */
-  function spill(count: number): void {
+  /** Writes up to `count` changes from the head of the memory as a new segment. @returns whether it did */
+  function spill(count: number): boolean {
     const first = base + memory.start
-    const entries = memory.read(memory.start, count)
-    if (entries.length === 0) return
+    const entries = memory.read(memory.start, Math.min(count, segmentLimit))
+    if (entries.length === 0) return false
     const text = `${entries.map(({ change }) => writeChange(change)).join('\n')}\n`
     const file = path.join(directory, `${String(nextNumber).padStart(12, '0')}.jsonl`)
     try {
@@ -100,8 +107,8 @@ export function createDiskBuffer({ directory, maxBytes, memoryLimit = 20_000 }: 
     } catch (error) {
       if (!isFailing) log.error({ err: error, directory }, 'kept changes cannot be written: make room or correct the rights of the folder')
       isFailing = true
-      pause = memoryLimit / 4
-      return
+      pause = Math.floor(spillAt / 4)
+      return false
     }
     isFailing = false
     nextNumber++
@@ -111,12 +118,13 @@ export function createDiskBuffer({ directory, maxBytes, memoryLimit = 20_000 }: 
       dropped += (segments[0] as Segment).count - released
       forgetOldest()
     }
+    return true
   }
 
   return {
     append(change) {
       if (pause > 0) pause--
-      else if (memory.end - memory.start >= memoryLimit) spill(memoryLimit / 2)
+      else if (memory.end - memory.start >= spillAt) spill(Math.ceil(spillAt / 2))
       const index = base + memory.append(change)
       memoryDropped = memory.dropped
       return index
@@ -152,7 +160,7 @@ export function createDiskBuffer({ directory, maxBytes, memoryLimit = 20_000 }: 
       memory.release(upTo - base)
     },
     save() {
-      spill(memory.end - memory.start)
+      while (spill(segmentLimit)) {}
     },
   }
 }

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Change, type ChangeBuffer, createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
+import { sparkplugConfig } from '../../../monitor/sparkplug/config.ts'
+import { createBuffer } from '../../../monitor/sparkplug/create-buffer.ts'
 import { createDiskBuffer } from '../../../monitor/sparkplug/disk-buffer.ts'
 import { logInHand } from './node-in-hand.ts'
 
@@ -29,7 +31,7 @@ function directoryFor(t: TestContext): string {
 
 const kinds: [string, (t: TestContext, limit: number) => ChangeBuffer][] = [
   ['memory', (_t, limit) => createMemoryBuffer({ limit })],
-  ['disk', (t) => createDiskBuffer({ directory: directoryFor(t), maxBytes: 2 ** 20, memoryLimit: 10 }, { log: logInHand().log })],
+  ['disk', (t) => createDiskBuffer({ directory: directoryFor(t), maxBytes: 2 ** 20, values: 20 }, { log: logInHand().log })],
 ]
 for (const [kind, create] of kinds) {
   test(`a ${kind} buffer gives back what it got, in order, from any index on, until it is released`, (t) => {
@@ -60,7 +62,7 @@ test('a full memory buffer drops the oldest and counts them', () => {
 
 test('a disk buffer keeps to its size, dropping the oldest and counting them', (t) => {
   const directory = directoryFor(t)
-  const buffer = createDiskBuffer({ directory, maxBytes: 4_000, memoryLimit: 100 }, { log: logInHand().log })
+  const buffer = createDiskBuffer({ directory, maxBytes: 4_000, values: 200 }, { log: logInHand().log })
   for (const value of range(0, 2_000)) buffer.append(change(value))
   const kept = values(buffer)
   assert.deepEqual(kept, range(2_000 - kept.length, 2_000))
@@ -85,13 +87,13 @@ test('a disk buffer survives its process, values of all kinds and the place of a
     ['a'],
     [Number.NaN],
   ]
-  const first = createDiskBuffer({ directory, maxBytes: 2 ** 20, memoryLimit: 4 }, { log })
+  const first = createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 8 }, { log })
   for (const value of all) first.append(change(value))
   first.save()
-  const second = createDiskBuffer({ directory, maxBytes: 2 ** 20, memoryLimit: 4 }, { log })
+  const second = createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 8 }, { log })
   assert.deepEqual(values(second), all)
   second.release(3)
-  const third = createDiskBuffer({ directory, maxBytes: 2 ** 20, memoryLimit: 4 }, { log })
+  const third = createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 8 }, { log })
   assert.deepEqual(values(third), all.slice(3))
   third.append(change('new'))
   assert.deepEqual(values(third), [...all.slice(3), 'new'])
@@ -104,7 +106,7 @@ test('a disk buffer survives its process, values of all kinds and the place of a
 
 test('how far a segment was sent is not held against the next one of its number', (t) => {
   const directory = directoryFor(t)
-  const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20 }, { log: logInHand().log })
+  const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 40_000 }, { log: logInHand().log })
   const outage = (count: number) => {
     const buffer = open()
     for (const value of range(0, count)) buffer.append(change(value))
@@ -127,7 +129,7 @@ const leftBehind: [string, string[]][] = [
 for (const [when, segments] of leftBehind)
   test(`a position that a crash left behind counts for nothing, and goes, when ${when}`, (t) => {
     const directory = directoryFor(t)
-    const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20 }, { log: logInHand().log })
+    const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 40_000 }, { log: logInHand().log })
     for (const name of segments) writeFileSync(path.join(directory, name), '["d","m","old",5,192,0]\n')
     writeFileSync(path.join(directory, 'position'), '000000000001.jsonl 900')
     const buffer = open()
@@ -139,7 +141,7 @@ for (const [when, segments] of leftBehind)
 
 test('a position that can be neither read nor removed does no harm', (t) => {
   const directory = directoryFor(t)
-  const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20 }, { log: logInHand().log })
+  const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 40_000 }, { log: logInHand().log })
   const unreadable = path.join(directory, 'position')
   mkdirSync(path.join(unreadable, 'in the way'), { recursive: true })
   const buffer = open()
@@ -150,7 +152,7 @@ test('a position that can be neither read nor removed does no harm', (t) => {
 
 test('a segment that goes for want of room takes its position along', (t) => {
   const directory = directoryFor(t)
-  const buffer = createDiskBuffer({ directory, maxBytes: 4_000, memoryLimit: 100 }, { log: logInHand().log })
+  const buffer = createDiskBuffer({ directory, maxBytes: 4_000, values: 200 }, { log: logInHand().log })
   for (const value of range(0, 200)) buffer.append(change(value))
   buffer.release(10)
   assert.ok(readdirSync(directory).includes('position'))
@@ -164,16 +166,43 @@ test('lines that a damaged disk gives back are left out', (t) => {
     path.join(directory, '000000000001.jsonl'),
     '["d","m",1,5,192,0]\nnot json\n["d","m",2,5,7,0]\n[1]\n["d","m",3,5,192,0]\n{"half',
   )
-  assert.deepEqual(values(createDiskBuffer({ directory, maxBytes: 2 ** 20 }, { log: logInHand().log })), [1, 3])
+  assert.deepEqual(values(createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 40_000 }, { log: logInHand().log })), [1, 3])
 })
 
 test('a disk that cannot be written is said once, and memory keeps what fits', (t) => {
   const directory = directoryFor(t)
   const { log, lines } = logInHand()
-  const buffer = createDiskBuffer({ directory, maxBytes: 2 ** 20, memoryLimit: 100 }, { log })
+  const buffer = createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 100 }, { log })
   rmSync(directory, { recursive: true })
   for (const value of range(0, 1_000)) buffer.append(change(value))
-  assert.deepEqual(values(buffer), range(800, 1_000))
-  assert.equal(buffer.dropped, 800)
+  assert.deepEqual(values(buffer), range(900, 1_000))
+  assert.equal(buffer.dropped, 900)
   assert.equal(lines.filter(({ level }) => level === 50).length, 1)
+})
+
+for (const place of ['memory', 'folder', 'folder that cannot be written'])
+  test(`the configuration says how many values are in memory at most, with a ${place}`, (t) => {
+    const directory = directoryFor(t)
+    const given = { values: 200, maxSize: '1MiB', ...(place !== 'memory' && { directory }) }
+    const { buffer: section } = sparkplugConfig.parse({ group: 'g', node: 'n', servers: [{ url: 'mqtt://broker' }], buffer: given })
+    const buffer = createBuffer(section, { log: logInHand().log })
+    if (place === 'folder that cannot be written') rmSync(directory, { recursive: true })
+    for (const value of range(0, 2_000)) buffer.append(change(value))
+    const isKept = place === 'folder'
+    assert.deepEqual(values(buffer), range(isKept ? 0 : 1_800, 2_000))
+    const lines = isKept
+      ? readdirSync(directory).flatMap((name) => readFileSync(path.join(directory, name), 'utf8').trim().split('\n'))
+      : []
+    assert.ok(!isKept || (lines.length >= 1_800 && lines.length < 2_000), `${lines.length}`)
+  })
+
+test('many values in memory are written in segments of which the folder takes some', (t) => {
+  const directory = directoryFor(t)
+  const buffer = createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 1_000_000 }, { log: logInHand().log })
+  for (const value of range(0, 100_000)) buffer.append(change(value))
+  assert.deepEqual(readdirSync(directory), [])
+  buffer.save()
+  const size = readdirSync(directory).reduce((sum, name) => sum + statSync(path.join(directory, name)).size, 0)
+  assert.ok(size > 2 ** 19 && size <= 2 ** 20, `${size}`)
+  assert.deepEqual(values(buffer).at(-1), 99_999)
 })

@@ -70,7 +70,7 @@ async function createBuffer(t: TestContext, onDisk: boolean): Promise<ChangeBuff
   if (!onDisk) return createMemoryBuffer({ limit: 100_000 })
   const directory = await mkdtemp(path.join(tmpdir(), 'skerry-buffer-'))
   t.after(() => rm(directory, { recursive: true, force: true }))
-  return createDiskBuffer({ directory, maxBytes: 2 ** 26, memoryLimit: 200 }, { log: logInHand().log })
+  return createDiskBuffer({ directory, maxBytes: 2 ** 26, values: 400 }, { log: logInHand().log })
 }
 
 /** Ten counters of the node and of two devices, each counted up at random every 5 ms. `counts` has where each stands. */
