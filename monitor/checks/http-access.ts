@@ -74,6 +74,13 @@ export function authorizationOf({ username, passwordFile, tokenFile }: Credentia
   return { authorization: `Basic ${Buffer.from(`${username}:${passwordFile?.reveal() ?? ''}`).toString('base64')}` }
 }
 
+const boundHeaders = new Set(['authorization', 'cookie', 'proxy-authorization', 'host'])
+
+/** Of header fields those that may go to another origin, after a redirect: without the ones that speak of the first or are a secret of it. */
+export function headersElsewhere(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !boundHeaders.has(name.toLowerCase())))
+}
+
 /** Host and port of a URL and its path if it has one: the label `target`. The query stays out, it may hold a key. */
 export function targetOfUrl(url: string): string {
   const { protocol, host, pathname } = new URL(url)

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
-import { authorizationOf, httpFields, httpUrl, targetOfUrl, tlsOf } from './http-access.ts'
+import { authorizationOf, headersElsewhere, httpFields, httpUrl, targetOfUrl, tlsOf } from './http-access.ts'
 import { type Answer, type Exchange, exchange, type Moments } from './http-exchange.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 import { CheckFailure } from './reasons.ts'
@@ -75,7 +75,7 @@ export async function follow(
       url,
       method,
       // A redirect to another origin must not carry the credentials there.
-      headers: url.origin === first.origin ? headersOf(options) : options.headers,
+      headers: url.origin === first.origin ? headersOf(options) : headersElsewhere(options.headers),
       body: method === options.method ? options.body : undefined,
       maxBytes: options.maxBytes,
       cut: true,

@@ -48,7 +48,10 @@ const httpProbe = z.strictObject({
     .default([])
     .describe('Versions of success; any when empty'),
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'OPTIONS']).default('GET').describe('Method of the request'),
-  headers: z.record(z.string(), z.string()).default({}).describe('Further header fields'),
+  headers: z
+    .record(z.string(), z.string())
+    .default({})
+    .describe('Further header fields; authorization, cookie, proxy-authorization and host are not sent to where it redirects'),
   body: z.string().max(65_536).optional().describe('Body of the request'),
   body_size_limit: byteSize({ max: '16MiB' }).prefault('1MiB').describe('How much of the body is read; the rest is left'),
   follow_redirects: z.boolean().default(true).describe('Follow up to ten redirects; each must be allowed as a target'),

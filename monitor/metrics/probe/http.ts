@@ -1,5 +1,5 @@
 import { phasesOf } from '../../checks/http.ts'
-import { authorizationOf, tlsOf } from '../../checks/http-access.ts'
+import { authorizationOf, headersElsewhere, tlsOf } from '../../checks/http-access.ts'
 import { type Answer, exchange, hostOf } from '../../checks/http-exchange.ts'
 import { CheckFailure } from '../../checks/reasons.ts'
 import { EndpointProblem } from '../problems.ts'
@@ -75,7 +75,7 @@ async function follow(config: HttpProbe, target: HttpTarget, redirected: (count:
           config.basic_auth &&
           authorizationOf({ username: config.basic_auth.username, passwordFile: config.basic_auth.password_file })),
         ...(isFirst && hostname !== undefined && { host: hostname }),
-        ...config.headers,
+        ...(isFirst ? config.headers : headersElsewhere(config.headers)),
       },
       body: method === config.method ? config.body : undefined,
       maxBytes: config.body_size_limit,

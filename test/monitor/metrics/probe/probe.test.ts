@@ -159,6 +159,32 @@ test('redirects are followed and counted, unless the module says otherwise', asy
   assert.equal(still.value('probe_http_redirects'), 1)
 })
 
+test('credentials among the headers of a module stay with the origin that they are for, as its basic_auth does', async (t) => {
+  const heard: string[] = []
+  const answering = (answer: string) =>
+    listen(t, (socket) =>
+      socket.once('data', (request) => {
+        heard.push(request.toString())
+        socket.end(`HTTP/1.1 ${answer}\r\nContent-Length: 0\r\n\r\n`)
+      }),
+    )
+  const elsewhere = await answering('200 OK')
+  const base = await answering(`302 Found\r\nLocation: http://127.0.0.1:${elsewhere}/`)
+  const secrets = {
+    Authorization: 'Bearer s3cret',
+    cookie: 'session=s3cret',
+    'Proxy-Authorization': 'Basic s3cret',
+    HOST: 's3cret.example',
+  }
+  const { run } = await start(t, { modules: { mine: { prober: 'http', http: { headers: { ...secrets, 'X-Site': 'harbour' } } } } })
+  assert.equal((await run({ target: `http://127.0.0.1:${base}/`, module: 'mine' })).value('probe_success'), 1)
+  const [first, second] = heard
+  assert.equal(first?.match(/s3cret/g)?.length, 4, first)
+  assert.doesNotMatch(second ?? '', /s3cret|authorization|cookie/i)
+  assert.match(second ?? '', new RegExp(`host: 127\\.0\\.0\\.1:${elsewhere}\\r\\n`, 'i'))
+  assert.match(second ?? '', /x-site: harbour/i)
+})
+
 test('a redirect to where no rule allows to go fails the probe, and nothing connects there', async (t) => {
   let connected = 0
   const forbidden = await listen(t, () => void connected++)
