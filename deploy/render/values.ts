@@ -159,7 +159,14 @@ const values = z
     prometheus: z
       .strictObject({
         namespaces: z.array(namespace),
-        podMonitors: z.strictObject({ enabled: z.boolean(), interval: z.string().regex(/^\d+(ms|s|m|h)$/), labels: texts }).partial(),
+        podMonitors: z
+          .strictObject({
+            enabled: z.boolean(),
+            interval: z.string().regex(/^\d+(ms|s|m|h)$/),
+            labels: texts,
+            monitor: z.strictObject({ basicAuth: kubernetesObject, tlsConfig: kubernetesObject }).partial(),
+          })
+          .partial(),
         rules: z.strictObject({ enabled: z.boolean(), labels: texts, runbooks: z.string().regex(/^https?:\/\/[^\s#]+$/) }).partial(),
       })
       .partial(),

@@ -259,6 +259,29 @@ test('pods are replaced when their configuration changes, and not when checks or
 })
 
 const tunnel = shapes.tunnel.cloudflared
+const basicAuth = { username: 'prometheus', passwordFile: '/etc/skerry/secrets/scrape/password' }
+const tls = { certFile: '/etc/skerry/secrets/scrape/tls.crt', keyFile: '/etc/skerry/secrets/scrape/tls.key' }
+
+test("the monitor's PodMonitor comes with what its protected port asks for, and no other one does", async () => {
+  const given = {
+    basicAuth: { username: { name: 'scrape', key: 'username' }, password: { name: 'scrape', key: 'password' } },
+    tlsConfig: { ca: { secret: { name: 'scrape', key: 'ca.crt' } }, serverName: 'skerry-monitor' },
+  }
+  const monitor = { config: { metrics: { basicAuth, tls } } }
+  const endpoints = async (values: object) =>
+    Object.fromEntries(
+      (await template({ ...shapes.default, ...values }))
+        .filter(({ kind }) => kind === 'PodMonitor')
+        .map(({ metadata, spec }) => [metadata.name, spec.podMetricsEndpoints[0]]),
+    )
+  const plain = { interval: '30s', honorLabels: true }
+  assert.deepEqual(await endpoints({ monitor, prometheus: { podMonitors: { enabled: true, monitor: given } } }), {
+    'skerry-agent': { ...plain, port: 'admin' },
+    'skerry-monitor': { ...plain, port: 'metrics', scheme: 'https', ...given },
+  })
+  assert.deepEqual(await endpoints({ monitor }), {}, 'who scrapes otherwise needs none of it')
+})
+
 const refusals: { name: string; values: object; says: RegExp }[] = [
   { name: 'no region', values: {}, says: /region\.id is not set: what the cloud calls this region/ },
   { name: 'a region that is no name', values: { region: { id: 'Harbour 1' } }, says: /at '\/region\/id': 'Harbour 1' does not match/ },
@@ -315,6 +338,16 @@ const refusals: { name: string; values: object; says: RegExp }[] = [
     name: "another region's Prometheus",
     values: { cloudflared: { ...tunnel, prometheus: { hostname: 'prometheus-harbour-2-x.example' } } },
     says: /must begin with prometheus-harbour-1-/,
+  },
+  {
+    name: "a PodMonitor without the password of the monitor's metrics",
+    values: { monitor: { config: { metrics: { basicAuth } } }, prometheus: { podMonitors: { enabled: true } } },
+    says: /prometheus\.podMonitors\.monitor\.basicAuth is not set: .*Secret/,
+  },
+  {
+    name: "a PodMonitor that does not know the certificate of the monitor's metrics",
+    values: { monitor: { config: { metrics: { tls } } }, prometheus: { podMonitors: { enabled: true } } },
+    says: /prometheus\.podMonitors\.monitor\.tlsConfig is not set: .*serverName/,
   },
   {
     name: 'two things under one hostname',

@@ -62,6 +62,12 @@ skerry-agent-tls
 {{- if and .tokens.existingSecret .tokens.list }}{{ fail "agent.tokens.list and agent.tokens.existingSecret exclude each other: take one of them out" }}{{ end }}
 {{- if and .ingress.enabled (not .ingress.host) }}{{ fail "agent.ingress.host is not set: the name by which the agent is called from outside" }}{{ end }}
 {{- end }}
+{{- if and .Values.prometheus.podMonitors.enabled .Values.monitor.enabled }}
+{{- $metrics := .Values.monitor.config.metrics | default dict }}
+{{- $endpoint := .Values.prometheus.podMonitors.monitor | default dict }}
+{{- if and $metrics.basicAuth (not $endpoint.basicAuth) }}{{ fail "prometheus.podMonitors.monitor.basicAuth is not set: monitor.config.metrics.basicAuth asks for a password, so name the key of a Secret for each of username and password, as a PodMonitor has them" }}{{ end }}
+{{- if and $metrics.tls (not $endpoint.tlsConfig) }}{{ fail "prometheus.podMonitors.monitor.tlsConfig is not set: Prometheus calls a pod by its address, which is not in the certificate of monitor.config.metrics.tls, so set serverName to a name in it, and ca to who signed it" }}{{ end }}
+{{- end }}
 {{- with .Values.cloudflared }}{{ if .enabled }}
 {{- if not .tunnel }}{{ fail "cloudflared.tunnel is not set: the id of the tunnel, as `cloudflared tunnel list` shows it" }}{{ end }}
 {{- if not .credentials.existingSecret }}{{ fail "cloudflared.credentials.existingSecret is not set: name the Secret with the tunnel's credentials.json" }}{{ end }}
