@@ -34,7 +34,8 @@ stop() {
 }
 
 open_log() {
-  : >>"$log_file" || refuse "cannot write the log $log_file" 'Name another one with --log FILE.'
+  # In a shell of its own: a redirection that fails at ":" ends some shells at once.
+  (: >>"$log_file") 2>/dev/null || refuse "cannot write the log $log_file" 'Name another one with --log FILE.'
   chmod 600 "$log_file"
   log_open=1
   log "---- ${0##*/} begins"

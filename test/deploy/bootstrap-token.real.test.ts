@@ -168,12 +168,13 @@ const misused: [args: string[], message: RegExp][] = [
   [['--timeout', 'soon'], /--timeout takes seconds, not soon/],
   [['--offline', '/nowhere'], /there is no folder \/nowhere[\s\S]*--download/],
   [['--values', '/nowhere.yaml'], /\/nowhere\.yaml cannot be read/],
+  [[good, '--log', '/nowhere/install.log'], /cannot write the log \/nowhere\/install\.log\n.*--log FILE/],
   [[], /there is no token/],
   [[''], /the token that was given is empty/],
 ]
 for (const [args, message] of misused) {
   test(
-    `install.sh called with ${args.join(' ') || (args.length === 0 ? 'nothing' : 'an empty word')} ends with 2 and says what is wrong`,
+    `install.sh called with ${args.filter((word) => word !== good).join(' ') || (args.length === 0 ? 'nothing' : 'an empty word')} ends with 2 and says what is wrong`,
     options,
     async () => {
       const { code, err } = await install(args)
