@@ -36,7 +36,8 @@ stop() {
 open_log() {
   # In a shell of its own: a redirection that fails at ":" ends some shells at once.
   (: >>"$log_file") 2>/dev/null || refuse "cannot write the log $log_file" 'Name another one with --log FILE.'
-  chmod 600 "$log_file"
+  # As root it would close /dev/null to everybody else.
+  [ ! -f "$log_file" ] || chmod 600 "$log_file"
   log_open=1
   log "---- ${0##*/} begins"
 }

@@ -88,6 +88,17 @@ test('install.sh takes the token from a file, and tells when others can read tha
   assert.match(out, /Others can read .*token: chmod 600/)
 })
 
+test('a log that is no file of its own keeps its mode', options, async () => {
+  const bin = join(bench.folder, 'modes')
+  execFileSync('mkdir', ['-p', bin])
+  // Never the real chmod: it would be for the whole machine.
+  await writeFile(join(bin, 'chmod'), `#!/bin/sh\nprintf '%s\\n' "$*" >>${bin}/asked\n`, { mode: 0o755 })
+  for (const tool of ['kubectl', 'helm']) await writeFile(join(bin, tool), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
+  const env = { PATH: `${bin}:/usr/bin:/bin` }
+  for (const log of ['/dev/null', 'own.log']) assert.match((await install([good, '--log', log], { env })).err, accepted)
+  assert.equal(execFileSync('cat', [join(bin, 'asked')], { encoding: 'utf8' }), '600 own.log\n')
+})
+
 test(
   'the token is not among the arguments of any process, in the environment of its children, or in a file for others',
   options,
