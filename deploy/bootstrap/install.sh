@@ -42,11 +42,21 @@ It ends with 0 when all is done, 1 when a step failed, 2 when it was called in a
 END
 }
 
+valued='--context --only --skip --values --create-storage-classes --offline --image-registry --http-proxy --https-proxy --no-proxy --ca-file'
+valued="$valued --tunnel-credentials --token-file --cloud-key --timeout --components --log --download"
+
 # The argument of a process can be read by everybody, its input by nobody: begin again without the token among the arguments.
+# A file may be called like a token: what stands behind an option that takes a value is none.
 hide_token() {
-  found='' count=$#
+  found='' count=$# before=none
   while [ "$count" -gt 0 ]; do
-    case $1 in skerry[0-9]*.*) found=$1 ;; *) set -- "$@" "$1" ;; esac
+    if among "$before" "$valued"; then
+      set -- "$@" "$1"
+      before=none
+    else
+      before=$1
+      case $1 in skerry[0-9]*.*) found=$1 ;; *) set -- "$@" "$1" ;; esac
+    fi
     shift
     count=$((count - 1))
   done

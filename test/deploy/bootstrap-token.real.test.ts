@@ -88,6 +88,13 @@ test('install.sh takes the token from a file, and tells when others can read tha
   assert.match(out, /Others can read .*token: chmod 600/)
 })
 
+test('the value of an option is never taken for the token, whatever it is called', options, async () => {
+  await writeFile(join(bench.folder, 'skerry1.token.of.harbour'), good, { mode: 0o600 })
+  const { err } = await install(['--token-file', 'skerry1.token.of.harbour', '--yes'])
+  assert.match(err, accepted)
+  assert.match((await install([good, '--log', 'skerry1.log', '--yes'])).err, accepted)
+})
+
 test('a log that is no file of its own keeps its mode', options, async () => {
   const bin = join(bench.folder, 'modes')
   execFileSync('mkdir', ['-p', bin])
