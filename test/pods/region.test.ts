@@ -112,6 +112,21 @@ test(`a region lives on a real node (SKERRY_SEED=${seed})`, async (t) => {
     }
   })
 
+  await step('the preflight in its pod finds that it may do all that it has to', async () => {
+    const [pod] = await podsOf('agent')
+    const container = pod?.status.containerStatuses[0].containerID.replace('docker://', '')
+    const preflight = ['node', '/skerry/agent.mjs', 'preflight', '--offline', '--output=json']
+    // It may end with 1: what else it finds is about the node of this test.
+    const said = await docker.docker('exec', container, ...preflight).catch(({ stdout }: { stdout: string }) => stdout)
+    const { findings } = JSON.parse(said)
+    const permissions = findings.filter(({ id }: { id: string }) => id === 'permissions')
+    assert.deepEqual(
+      permissions.map(({ level }: { level: string }) => level),
+      ['ok'],
+      JSON.stringify(findings),
+    )
+  })
+
   await step(
     'a project and a database are asked for through the Service, over TLS that the certificate of the chart vouches for',
     async () => {
