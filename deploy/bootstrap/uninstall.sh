@@ -157,7 +157,8 @@ going_namespaces() {
     # Operations, the key of fingerprints and pull secrets belong to the projects.
     if [ "$namespace" = skerry ] && [ -s "$scratch/projects" ] && [ -z "$delete_databases" ]; then continue; fi
     if [ -z "$delete_volumes" ]; then
-      kube -n "$namespace" get persistentvolumeclaims -o name >"$scratch/found" 2>"$scratch/output" || unseen "claims in $namespace"
+      # A claim that is going already holds nothing: its volume stays by itself.
+      kube -n "$namespace" get persistentvolumeclaims -o 'go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}}{{"\n"}}{{end}}{{end}}' >"$scratch/found" 2>"$scratch/output" || unseen "claims in $namespace"
       if [ -s "$scratch/found" ]; then
         [ -z "${1:-}" ] || say "       $namespace stays: volumes are in it (--delete-volumes)"
         continue
@@ -204,7 +205,38 @@ fi
 confirm 'Take it away?'
 
 # --- in the order that finalizers need
+# keep_volumes FILE: the volumes behind the claims of the namespaces in it stay when their claims go, and bear whose they were, as
+# those bear that the agent keeps, so that they can be found and taken back (docs/operating.md, "Restore").
+keep_volumes() {
+  kube get persistentvolumes -o 'jsonpath={range .items[?(@.spec.claimRef)]}{.metadata.name} {.spec.claimRef.namespace} {.spec.claimRef.name}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || unseen volumes
+  while read -r volume namespace claim <&6; do
+    grep -qx "$namespace" "$1" || continue
+    project=$(kube get namespace "$namespace" --ignore-not-found -o 'jsonpath={.metadata.labels.skerry\.dev/project}') || failed "the namespace $namespace cannot be seen"
+    database=''
+    if [ -n "$project" ]; then
+      database=$(kube -n "$namespace" get persistentvolumeclaim "$claim" --ignore-not-found -o 'jsonpath={.metadata.labels.app\.kubernetes\.io/name}') ||
+        failed "the claim $claim in $namespace cannot be seen"
+    fi
+    labels=${project:+"\"skerry.dev/project\":\"$project\""}${database:+",\"skerry.dev/database\":\"$database\""}
+    change "keep the volume $volume" kube patch persistentvolume "$volume" --type=merge -p \
+      "{\"metadata\":{\"labels\":{$labels},\"annotations\":{\"skerry.dev/retained-from\":\"$namespace/$claim\"}},\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}" ||
+      failed "the volume $volume cannot be kept"
+  done 6<"$scratch/volumes"
+}
+
+# A claim belongs to its database and goes with it; the volume behind it goes as well, unless it is told to stay.
+keep_project_volumes() {
+  kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
+  cut -d / -f 1 "$scratch/databases" >>"$scratch/namespaces"
+  keep_volumes "$scratch/namespaces"
+}
+
+# A chart may have claims among its objects, or let those of its StatefulSets go with them.
 remove_release() {
+  if [ -z "$delete_volumes" ]; then
+    printf '%s\n' "$1" >"$scratch/namespaces"
+    keep_volumes "$scratch/namespaces"
+  fi
   change "uninstall $2" helm_ uninstall "$2" --namespace "$1" --ignore-not-found --timeout "${wait_seconds}s" || failed 'helm did not uninstall it'
 }
 
@@ -235,18 +267,6 @@ release_projects() {
   done 5<"$scratch/projects"
 }
 
-# A claim belongs to its database and goes with it; the volume behind it goes as well, unless it is told to stay.
-keep_volumes() {
-  kube get persistentvolumes -o 'jsonpath={range .items[?(@.spec.persistentVolumeReclaimPolicy=="Delete")]}{.metadata.name} {.spec.claimRef.namespace}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || unseen volumes
-  kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
-  cut -d / -f 1 "$scratch/databases" >>"$scratch/namespaces"
-  while read -r volume namespace <&5; do
-    [ -n "$namespace" ] || continue
-    grep -qx "$namespace" "$scratch/namespaces" || continue
-    change "keep the volume $volume" kube patch persistentvolume "$volume" --type=merge -p '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}' || failed "the volume $volume cannot be kept"
-  done 5<"$scratch/volumes"
-}
-
 step_total=$(grep -c . "$scratch/releases-here" || :)
 if [ -n "$delete_databases" ]; then step_total=$((step_total + 2)); fi
 if [ -s "$scratch/deployments" ]; then step_total=$((step_total + 1)); fi
@@ -261,7 +281,7 @@ if grep -q ' skerry$' "$scratch/releases-here"; then
 fi
 if [ -n "$delete_databases" ]; then
   begin databases "$(grep -c . "$scratch/databases" || :)" 'see the last lines above'
-  [ -n "$delete_volumes" ] || keep_volumes
+  [ -n "$delete_volumes" ] || keep_project_volumes
   delete_objects cratedbs.cloud.crate.io 'the Crate Operator' "$scratch/databases"
   done_ 'gone'
   begin projects "$(grep -c . "$scratch/projects" || :)" 'see what is left: kubectl get namespaces; kubectl get namespace NAME -o yaml'

@@ -166,6 +166,12 @@ async function writeStandIn({ name, chart, version, wait, present, definition }:
     return kinds[kind] ? [workload(kinds[kind], called, present === '-' ? {} : labels)] : []
   })
   await writeFile(join(source, 'templates/workloads.yaml'), workloads.map((object) => stringify(object)).join('---\n'))
+  // A claim among the objects of the chart itself, as the real one has it.
+  if (name === 'grafana') {
+    const spec = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } }
+    const claim = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'grafana' }, spec }
+    await writeFile(join(source, 'templates/claim.yaml'), stringify(claim))
+  }
   // The operator's definition comes with a chart of its own.
   if (definition !== '-' && name !== 'crate-operator') {
     const text =
