@@ -1,20 +1,17 @@
 import type { SparkplugNodeState } from './checks/kind.ts'
-import { CheckFailure } from './checks/reasons.ts'
 import type { WatchedNodes, WatchedState } from './sparkplug/watched-nodes.ts'
 
 /**
  * What checks of watched nodes ask: by the name of the resource, `namespace/name`, or by the address, `group/node`.
- * The function throws CheckFailure where nothing can be heard: that is not the fault of the node.
+ * Where nothing can be heard it is `unheard`: that is not the fault of the node.
  */
-export function watchedStateOf(watched: Pick<WatchedNodes, 'state' | 'keys'>): (name: string) => SparkplugNodeState | undefined {
+export function watchedStateOf(
+  watched: Pick<WatchedNodes, 'state' | 'keys'>,
+): (name: string) => SparkplugNodeState | 'unheard' | undefined {
   return (name) => {
     const state = watched.state(name) ?? byAddress(watched, name)
     if (state === undefined) return undefined
-    if (state.silentMs === undefined)
-      throw new CheckFailure(
-        'unavailable',
-        'The monitor itself has no connection to its MQTT broker, so it hears of no edge node. See /readyz.',
-      )
+    if (state.silentMs === undefined) return 'unheard'
     return {
       state: wordOf(state),
       ...(state.lastSeen !== undefined && { lastSeen: state.lastSeen }),

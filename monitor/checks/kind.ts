@@ -4,9 +4,10 @@ import type { Reason } from './reasons.ts'
 
 /**
  * What a check found. `up`: it does what it is for. `degraded`: it works, and someone should look before it does not.
- * `down`: it does not do what it is for. (`unknown` is the prober's: not run yet, or what it depends on is down.)
+ * `down`: it does not do what it is for. `unknown`: the monitor itself lacks what it would see that with, which says nothing of the target.
+ * (The prober says `unknown` too: of what has not run yet, or depends on what is down.)
  */
-export type CheckState = 'up' | 'degraded' | 'down'
+export type CheckState = 'up' | 'degraded' | 'down' | 'unknown'
 
 /** One measured value. The labels are those that the kind's table of measures names for it, no more and no fewer. */
 export type Measurement = { name: string; value: number; labels?: Record<string, string> }
@@ -46,8 +47,11 @@ export type CheckContext = {
   signal: AbortSignal
   /** The API server of the cluster that the monitor runs in, or whose kubeconfig it was given: `apiServerOf(credentials)`. */
   apiServer?: ApiServer
-  /** The watched edge nodes by `group/node`, or by the name of their resource. Undefined: no such node is watched. */
-  sparkplugNode?: (name: string) => SparkplugNodeState | undefined
+  /**
+   * The watched edge nodes by `group/node`, or by the name of their resource. Undefined: no such node is watched. `unheard`: it is, but the
+   * monitor itself has no connection to its broker.
+   */
+  sparkplugNode?: (name: string) => SparkplugNodeState | 'unheard' | undefined
   /** Unix time in milliseconds; the time of this machine when left out. */
   now?: () => number
 }

@@ -19,6 +19,7 @@ export const reasons = {
   partly_unavailable: 'Some parts of it are not available.',
   limit: 'A measured value is beyond its limit.',
   expiring: 'Something expires soon.',
+  monitor_disconnected: 'The monitor itself has no connection, and cannot know: the check is unknown. See /readyz of the monitor.',
   misconfigured: 'The check cannot be run as it is configured.',
   error: 'It failed in a way that has no name here.',
 } as const satisfies Record<string, string>

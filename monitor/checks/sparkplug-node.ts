@@ -15,7 +15,7 @@ const states: SparkplugNodeState['state'][] = ['online', 'silent', 'offline', 'd
 /** Up while the watched edge node is heard of within its interval. */
 export const sparkplugNode = checkKind({
   about:
-    'Tells what the monitor hears of a watched Sparkplug edge node. Degraded when it was silent for its interval and a rebirth was asked for; down when it was silent for three, or its death certificate came.',
+    'Tells what the monitor hears of a watched Sparkplug edge node. Degraded when it was silent for its interval and a rebirth was asked for; down when it was silent for three, or its death certificate came. Unknown while the monitor itself has no connection to its broker.',
   example: { node: 'harbour/crane-7' },
   options,
   measures: {
@@ -33,6 +33,13 @@ export const sparkplugNode = checkKind({
     const found = sparkplugNode(node)
     if (found === undefined)
       throw new CheckFailure('missing', 'No such edge node is watched. Make a SparkplugNode for it, or correct the name.')
+    if (found === 'unheard')
+      return {
+        state: 'unknown',
+        reason: 'monitor_disconnected',
+        detail: 'The monitor itself has no connection to its MQTT broker, so it hears of no edge node. See /readyz.',
+        measurements: [], // what was true when it was last heard of may no longer be
+      }
     const measurements = measure(found)
     const ago = found.lastSeen === undefined ? 'never' : `${Math.max(0, Math.round((now() - found.lastSeen) / 1000))} s ago`
     switch (found.state) {

@@ -66,6 +66,7 @@ export async function runAllOnce(
       const { state, reason, detail, measurements = [] } = result
       recordDuration(status.durations, seconds)
       Object.assign(status, { state, reason, detail, measurements, since: now(), finishedAt: now(), lastDuration: seconds })
+      if (state === 'unknown') return status
       if (state !== 'down') return Object.assign(status, { consecutiveFailures: 0, lastSuccessAt: now() })
       status.consecutiveFailures++
       if (tries >= check.retries) return status

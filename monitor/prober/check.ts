@@ -35,8 +35,8 @@ export type Check = {
   actions: readonly Action[]
 }
 
-/** `unknown`: it has not run yet, or what it depends on is down. */
-export type ProbeState = CheckState | 'unknown'
+/** `unknown`: it has not run yet, what it depends on is down, or its last run could not know. */
+export type ProbeState = CheckState
 
 /** How long runs took: a Prometheus histogram. `buckets[i]` counts the runs of at most `durationBuckets[i]` seconds, not cumulated. */
 export type Durations = { readonly buckets: Uint32Array; sum: number; count: number }

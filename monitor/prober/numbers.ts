@@ -16,7 +16,7 @@ export type Counters = {
 /** Counters at nought, and what others see of them. */
 export function createNumbers(slots: Pick<Slots<never>, 'running' | 'waiting'>): { counters: Counters; numbers: ProberNumbers } {
   let runs = 0
-  const byState = { up: 0, degraded: 0, down: 0 }
+  const byState = { up: 0, degraded: 0, down: 0, unknown: 0 }
   const actions: Record<string, number> = {}
   const counters: Counters = {
     startDelays: newDurations(),

@@ -290,8 +290,11 @@ export function createProber(
     recordDuration(status.durations, seconds)
     status.lastDuration = seconds
     status.finishedAt = wall
-    status.consecutiveFailures = result.state === 'down' ? status.consecutiveFailures + 1 : 0
-    if (result.state !== 'down') status.lastSuccessAt = wall
+    if (result.state === 'down') status.consecutiveFailures++
+    else if (result.state !== 'unknown') {
+      status.consecutiveFailures = 0
+      status.lastSuccessAt = wall
+    }
     if (result.measurements !== undefined) status.measurements = result.measurements
     entry.heardSince = startedAt
     const doubted = result.state === 'down' ? doubtOf(entry, entry.health.failingSince ?? startedAt, now) : undefined
@@ -311,10 +314,10 @@ export function createProber(
     entry.health = health
     Object.assign(status, { state, since, reason, detail })
     if (from === state) return
-    const ofDependency = health.blockedBy !== undefined || from === 'unknown'
+    const isConsequence = state === 'unknown' || from === 'unknown'
     const dependants = state === 'down' ? [...reachable(entry, 'below')].length : 0
     // What is up from the start is no news, and of what only follows something else there may be thousands.
-    const level = state === 'down' || state === 'degraded' ? 'warn' : ofDependency ? 'debug' : 'info'
+    const level = state === 'down' || state === 'degraded' ? 'warn' : isConsequence ? 'debug' : 'info'
     const fields = { check: check.name, kind: check.kind, target: check.target, from, to: state, reason, detail }
     log[level]({ ...fields, ...(dependants > 0 && { dependants }) }, 'check changed')
     emit('changed', status)

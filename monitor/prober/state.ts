@@ -58,13 +58,16 @@ const doubtPauseMs = 1_000
  * - A failed run is repeated; only when all retries failed too, it is down.
  * - It is not down as long as something that it depends on is in doubt (named by `doubted`): that may be what is down.
  * - After it was down, it must be up for the recovery delay. Degraded counts at once, but it is no recovery.
+ * - A run that could not know makes it unknown at once. What failed before is forgotten, what was down is still to recover.
  * - While something that it depends on is down, it stays unknown whatever it saw.
  */
-export function afterRun(health: Health, { result, startedAt, ended }: EndedRun, policy: Policy, doubted?: string | undefined): Judgement {
-  if (health.blockedBy !== undefined) return { health }
+export function afterRun(before: Health, { result, startedAt, ended }: EndedRun, policy: Policy, doubted?: string | undefined): Judgement {
+  if (before.blockedBy !== undefined) return { health: before }
+  // Why nothing was known is over with the first run that saw something, whenever that becomes its state.
+  const health = before.state === 'unknown' ? { ...before, reason: undefined } : before
   if (result.state === 'up') return afterUp(health, result, policy, ended)
   const failing = { upSince: undefined, failures: health.failures + 1, failingSince: health.failingSince ?? startedAt }
-  if (result.state === 'degraded')
+  if (result.state === 'degraded' || result.state === 'unknown')
     return { health: entered({ ...health, upSince: undefined, failures: 0, failingSince: undefined }, result, ended.now) }
   if (health.state === 'down' || (failing.failures > policy.retries && doubted === undefined))
     return { health: entered({ ...health, ...failing, wasDown: true }, result, ended.now) }

@@ -121,7 +121,7 @@ const whileWell = [
   'skerry_host_filesystem_size_bytes',
 ]
 /** Seen while the MQTT server is away. */
-const whileUnheard = ['skerry_check_reason{kind="sparkplug-node",reason="unavailable"}']
+const whileUnheard = ['skerry_check_reason{kind="sparkplug-node",reason="monitor_disconnected"}']
 /** Seen while the API server is away. */
 const whileAway = [
   'skerry_check_reason{reason="dependency",kind="cratedb"}',

@@ -138,11 +138,19 @@ for (const { name, found, state, reason, detail } of [
     detail: /not heard of yet/,
   },
   { name: 'is down when nobody watches it', found: undefined, state: 'down', reason: 'missing', detail: /Make a SparkplugNode/ },
+  {
+    name: 'is unknown while the monitor itself hears of no node',
+    found: 'unheard',
+    state: 'unknown',
+    reason: 'monitor_disconnected',
+    detail: /The monitor itself has no connection/,
+  },
 ] as const)
   test(`sparkplug-node check ${name}`, async () => {
     const result = await run(sparkplugNode, { node: 'harbour/crane-7' }, { now: () => 1_000_000, sparkplugNode: () => found })
     assertResult(result, state, reason, detail)
-    if (found && found.state !== 'unseen') assert.equal(measured(result, 'skerry_sparkplug_node_state', { state: found.state }), 1)
+    if (typeof found === 'object' && found.state !== 'unseen')
+      assert.equal(measured(result, 'skerry_sparkplug_node_state', { state: found.state }), 1)
   })
 
 /** A name server that knows `quay.test`, is silent about `mute.test` and denies all else (RFC 1035, section 4). */

@@ -28,7 +28,7 @@ test('the first scrape has checks, the process, the build and the prober, in bot
     waiting: 1,
     startDelays: { buckets: Uint32Array.of(0, 3, 1), sum: 0.025, count: 4 },
     actions: { done: 3 },
-    byState: { up: 5, degraded: 0, down: 2 },
+    byState: { up: 5, degraded: 0, down: 2, unknown: 0 },
     skipped: 4,
   })
   for (const [accept, format] of [

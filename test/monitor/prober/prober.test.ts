@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { durationBuckets } from '../../../monitor/prober/check.ts'
+import { type CheckStatus, durationBuckets } from '../../../monitor/prober/check.ts'
 import { Secret } from '../../../shared/fields.ts'
-import { checkOf, degraded, down, hangs, neverEnds, scene, up } from './scene.ts'
+import { checkOf, degraded, down, hangs, neverEnds, scene, unheard, up } from './scene.ts'
 
 test('a check runs once in each interval, does not drift, and starts where its name says', async (t) => {
   const { prober, clock, does, start, startsOf } = scene(t)
@@ -351,4 +351,41 @@ test('stopping does not wait longer than its deadline for a run that does not en
   assert.equal(isStopped, false)
   await clock.advance(1)
   await stopped
+})
+
+test('a run that could not know is neither a success nor a failure, measures nothing, and is no warning', async (t) => {
+  const { prober, clock, does, start, lines } = scene(t)
+  prober.set([checkOf({ name: 'crane' })])
+  does('crane', { ...up, measurements: [{ name: 'skerry_x', value: 1 }] })
+  await start()
+  await clock.advance(10_000)
+  const wasUpAt = prober.status('crane')?.lastSuccessAt
+  does('crane', down)
+  await clock.advance(20_000)
+  const before = lines.length
+  does('crane', unheard)
+  await clock.advance(10_000)
+  const { state, reason, measurements, consecutiveFailures, lastSuccessAt } = prober.status('crane') as CheckStatus
+  assert.deepEqual([state, reason, measurements, consecutiveFailures], ['unknown', 'monitor_disconnected', [], 2])
+  assert.equal(lastSuccessAt, wasUpAt)
+  assert.equal(prober.numbers.byState?.unknown, 1)
+  assert.deepEqual(
+    lines.slice(before).map(({ level, to }) => [level, to]),
+    [['debug', 'unknown']],
+  )
+})
+
+test('what depends on a check that could not know runs, and is judged by what it sees itself', async (t) => {
+  const { prober, clock, does, start, state } = scene(t)
+  prober.set([checkOf({ name: 'crane' }), checkOf({ name: 'hook', dependsOn: ['crane'] })])
+  does('crane', down)
+  await start()
+  await clock.advance(15_000)
+  assert.equal(state('hook'), 'unknown')
+  does('crane', unheard)
+  await clock.advance(20_000)
+  assert.deepEqual([state('crane'), state('hook')], ['unknown', 'up'])
+  does('hook', down)
+  await clock.advance(20_000)
+  assert.equal(state('hook'), 'down')
 })

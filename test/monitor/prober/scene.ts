@@ -30,6 +30,7 @@ export function checkOf(given: Partial<Check> & { name: string }): Check {
 export const up: CheckResult = { state: 'up', detail: 'It answered.' }
 export const degraded: CheckResult = { state: 'degraded', reason: 'limit', detail: 'It is nearly full.' }
 export const down: CheckResult = { state: 'down', reason: 'unavailable', detail: 'It is not ready.' }
+export const unheard: CheckResult = { state: 'unknown', reason: 'monitor_disconnected', detail: 'Nothing is heard.', measurements: [] }
 
 /** A log that keeps its lines. */
 export function logLines() {

@@ -3,10 +3,10 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { CheckResult } from '../../../monitor/checks/kind.ts'
 import { afterRun, blocked, type Health, longestDoubtMs, newHealth, type Policy, unblocked } from '../../../monitor/prober/state.ts'
-import { degraded, down, up } from './scene.ts'
+import { degraded, down, unheard, up } from './scene.ts'
 
 const policy: Policy = { retries: 2, retryDelayMs: 1_000, recoveryDelayMs: 0 }
-const results = { up, degraded, down }
+const results = { up, degraded, down, unheard }
 
 /** Runs that each took a second, ten seconds apart; the states after each of them. */
 function states(runs: (keyof typeof results)[], given: Partial<Policy> = {}, from: Health = newHealth(0)): string[] {
@@ -50,6 +50,18 @@ const cases: { name: string; runs: (keyof typeof results)[]; given?: Partial<Pol
     given: { retries: 0, recoveryDelayMs: 15_000 },
     want: ['down', 'degraded', 'degraded', 'degraded', 'up'],
   },
+  { name: 'is unknown at once when a run could not know', runs: ['up', 'unheard', 'up'], want: ['up', 'unknown', 'up'] },
+  {
+    name: 'begins to count its failures anew after a run that could not know',
+    runs: ['up', 'down', 'down', 'unheard', 'down', 'down', 'down'],
+    want: ['up', 'up', 'up', 'unknown', 'unknown', 'unknown', 'down'],
+  },
+  {
+    name: 'has not recovered while nobody could know',
+    runs: ['down', 'unheard', 'up', 'up'],
+    given: { retries: 0, recoveryDelayMs: 5_000 },
+    want: ['down', 'unknown', 'unknown', 'up'],
+  },
 ]
 for (const { name, runs, given, want } of cases) test(`a check ${name}`, () => assert.deepEqual(states(runs, given), want))
 
@@ -82,6 +94,13 @@ test('a check is not called down while what it depends on is in doubt, but not f
   assert.equal(afterRun(held.health, run(down, longestDoubtMs), strict, 'network').health.state, 'down')
 })
 
+test('the reason why a run could not know ends with the next run that could', () => {
+  const lost = afterRun(newHealth(0), run(unheard, 0), policy)
+  assert.deepEqual([lost.health.reason, lost.health.detail, lost.rerunAt], ['monitor_disconnected', 'Nothing is heard.', undefined])
+  const failing = afterRun(lost.health, run(down, 10_000), policy)
+  assert.deepEqual([failing.health.state, failing.health.reason, failing.rerunAt], ['unknown', undefined, 12_000])
+})
+
 test('a check whose dependency is down is unknown whatever it sees, and begins anew when that is back', () => {
   const failing = afterRun(newHealth(0), run(down, 0), policy).health
   const health = blocked(failing, 'network', 7)
@@ -94,7 +113,7 @@ test('a check whose dependency is down is unknown whatever it sees, and begins a
 
 test('the state keeps its promises over any runs', () => {
   const step = fc.record({
-    result: fc.constantFrom(up, degraded, down),
+    result: fc.constantFrom(up, degraded, down, unheard),
     pause: fc.nat(20_000),
     move: fc.constantFrom('run', 'run', 'run', 'block', 'unblock'),
   })
