@@ -43,7 +43,13 @@ test('a region is installed, each component ready before the next', async () => 
 
 test('databases are not taken from under their owners', async () => {
   const metadata = { name: 'project-harbour', labels: { 'app.kubernetes.io/managed-by': 'skerry' } }
-  await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata })
+  const labels = { ...metadata.labels, 'skerry.dev/project': 'harbour' }
+  await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { ...metadata, labels } })
+  const claim = {
+    metadata: { name: 'data0-tide', labels: { 'app.kubernetes.io/name': 'tide' } },
+    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '8Gi' } } },
+  }
+  assert.equal((await http.post('/api/v1/namespaces/project-harbour/persistentvolumeclaims', claim)).status, 201)
   await admin.request({
     method: 'POST',
     path: '/apis/skerry.dev/v1/projects',
@@ -122,6 +128,8 @@ test('told to delete databases, it waits for who holds them, says who that is, a
   assert.deepEqual(await releases(), [])
   assert.equal((await http.get('/api/v1/namespaces/project-harbour')).status, 404)
   assert.equal((await http.get('/apis/skerry.dev/v1/projects/harbour')).status, 404, 'the agent that held it has gone before')
+  const found = await http.get('/api/v1/persistentvolumes?labelSelector=skerry.dev/project%3Dharbour,skerry.dev/database%3Dtide')
+  assert.equal(found.body.items[0]?.metadata.annotations['skerry.dev/retained-from'], 'project-harbour/data0-tide', 'as one looks for it')
   for (const name of ['tide', 'ebb']) {
     const { spec } = (await http.get(`/api/v1/persistentvolumes/${name}`)).body
     assert.equal(spec.persistentVolumeReclaimPolicy, 'Retain', name)
