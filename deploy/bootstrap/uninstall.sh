@@ -146,6 +146,18 @@ our_definitions() {
   done <"$scratch/served" >"$scratch/definitions"
 }
 
+# work_of_others NAMESPACE: sets work to what is in it that no release that goes has brought: a release, or what runs. What has an owner
+# goes with that.
+work_of_others() {
+  kube -n "$1" get secrets -l 'owner=helm,app.kubernetes.io/part-of!=skerry' -o 'jsonpath={range .items[*]}the release {.metadata.labels.name}{"\n"}{end}' >"$scratch/work" 2>"$scratch/output" || unseen "releases in $1"
+  kube -n "$1" get deployments,statefulsets,daemonsets -o 'go-template={{range .items}}{{if not (or .metadata.ownerReferences .metadata.deletionTimestamp)}}{{.kind}} {{.metadata.name}}{{with .metadata.annotations}}{{with index . "meta.helm.sh/release-name"}} {{.}}{{end}}{{end}}{{"\n"}}{{end}}{{end}}' >"$scratch/running" 2>"$scratch/output" || unseen "what runs in $1"
+  while read -r kind name of <&6; do
+    if [ -n "$of" ] && grep -qxF "$1 $of" "$scratch/releases-here"; then continue; fi
+    printf '%s %s\n' "$kind" "$name" >>"$scratch/work"
+  done 6<"$scratch/running"
+  work=$(sort -u "$scratch/work" | tr '\n' ',' | sed -e 's/,$//' -e 's/,/, /g')
+}
+
 # going_namespaces [say]: writes /NAME of those that install.sh made and in which nothing is that is to stay.
 going_namespaces() {
   : >"$scratch/going"
@@ -156,6 +168,11 @@ going_namespaces() {
     fi
     # Operations, the key of fingerprints and pull secrets belong to the projects.
     if [ "$namespace" = skerry ] && [ -s "$scratch/projects" ] && [ -z "$delete_databases" ]; then continue; fi
+    work_of_others "$namespace"
+    if [ -n "$work" ]; then
+      [ -z "${1:-}" ] || say "       $namespace stays: not of this installer is $work"
+      continue
+    fi
     if [ -z "$delete_volumes" ]; then
       # A claim that is going already holds nothing: its volume stays by itself.
       kube -n "$namespace" get persistentvolumeclaims -o 'go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}}{{"\n"}}{{end}}{{end}}' >"$scratch/found" 2>"$scratch/output" || unseen "claims in $namespace"

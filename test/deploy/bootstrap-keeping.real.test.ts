@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { stringify } from 'yaml'
 import { openScene, succeeded } from './bootstrap-scene.ts'
 import { helm } from './helm.ts'
 
@@ -46,4 +49,32 @@ test('told to delete volumes, it leaves them as their class has them', async () 
   succeeded(await uninstall(['--delete-volumes']))
   assert.equal((await volumeOf('boards')).spec.persistentVolumeReclaimPolicy, 'Delete')
   await http.delete('/api/v1/persistentvolumes/boards')
+})
+
+test('a namespace in which somebody else has put work stays with it, whatever is told to go', async () => {
+  succeeded(await install(['--no-wait', '--only', 'ingress-nginx', '--only', 'sealed-secrets', '--only', 'kubernetes-replicator']))
+  const labels = { app: 'own' }
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'main', image: 'registry.example/own:1' }] } }
+  const own = { metadata: { name: 'own' }, spec: { selector: { matchLabels: labels }, template } }
+  assert.equal((await http.post('/apis/apps/v1/namespaces/ingress-nginx/deployments', own)).status, 201)
+  const chart = join(bench.folder, 'theirs')
+  await mkdir(join(chart, 'templates'), { recursive: true })
+  await writeFile(join(chart, 'Chart.yaml'), stringify({ apiVersion: 'v2', name: 'theirs', version: '1.0.0' }))
+  await writeFile(
+    join(chart, 'templates/own.yaml'),
+    stringify({ apiVersion: 'apps/v1', kind: 'Deployment', ...own, metadata: { name: 'theirs' } }),
+  )
+  const foreign = await helm(['install', 'theirs', chart, '-n', 'sealed-secrets'], { kubeconfig })
+  assert.equal(foreign.code, 0, foreign.stderr)
+
+  const told = await uninstall(['--dry-run', '--delete-volumes'])
+  assert.match(told.out, / {7}namespace kubernetes-replicator\n/)
+  assert.doesNotMatch(told.out, / {7}namespace (ingress-nginx|sealed-secrets)\n/)
+  const ran = await uninstall(['--delete-volumes'])
+  succeeded(ran)
+  assert.match(ran.out, / {7}ingress-nginx stays: not of this installer is Deployment own\n/)
+  assert.match(ran.out, / {7}sealed-secrets stays: not of this installer is Deployment theirs, the release theirs\n/)
+  assert.equal((await http.get('/apis/apps/v1/namespaces/ingress-nginx/deployments/own')).status, 200)
+  assert.equal((await http.get('/apis/apps/v1/namespaces/sealed-secrets/deployments/theirs')).status, 200)
+  assert.equal((await http.get('/api/v1/namespaces/kubernetes-replicator')).status, 404)
 })
