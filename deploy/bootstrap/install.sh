@@ -22,6 +22,7 @@ environment (SKERRY_TOKEN), in a file (--token-file), or on standard input ("-")
   --only COMPONENT            just this one; may be repeated. Components: see --list
   --skip COMPONENT            all but this one; may be repeated. "preflight" can be skipped too
   --values FILE               values for Skerry's chart; COMPONENT=FILE for another one. May be repeated
+  --reset-values              forget the values, registry, proxy and authorities that earlier runs were given, which hold on otherwise
   --create-storage-classes C  make crate-premium and crate-local like the storage class C, where they are missing
   --offline DIR               take the charts from DIR, and ask nobody outside; --download DIR fills one
   --image-registry HOST       where the images of Skerry are to be pulled from
@@ -69,7 +70,7 @@ hide_token "$@"
 
 token=${SKERRY_TOKEN:-} token_file='' cloud_key='' offline='' only='' skip='' no_wait='' ignore_preflight='' download='' listing=''
 http_proxy_=${SKERRY_HTTP_PROXY:-} https_proxy_=${SKERRY_HTTPS_PROXY:-} no_proxy_='' ca_file='' image_registry='' storage_source='' tunnel_file='' value_files=''
-trusted='' would_stop='' components=$here/components
+trusted='' would_stop='' reset_values='' components=$here/components
 unset SKERRY_TOKEN
 
 value() {
@@ -84,6 +85,7 @@ while [ $# -gt 0 ]; do
     --no-wait) no_wait=1 ;;
     --ignore-preflight) ignore_preflight=1 ;;
     --list) listing=1 ;;
+    --reset-values) reset_values=reset-values ;;
     -) IFS= read -r token || [ -n "$token" ] || refuse 'there is no token on standard input' ;;
     --context | --only | --skip | --values | --create-storage-classes | --offline | --image-registry | --http-proxy | --https-proxy | \
       --no-proxy | --ca-file | --tunnel-credentials | --token-file | --cloud-key | --timeout | --components | --log | --download)
@@ -332,11 +334,10 @@ outlive_definition() {
   failed "the definition $definition is being deleted and does not go"
 }
 
-# With what is to be otherwise than in the chart: ours first, then what the user gave.
+# Over what the release has: what we want otherwise than the chart, what the token says, what the user gave, now or before.
 install_chart() {
   set --
-  [ ! -r "$here/values/$name.yaml" ] || set -- --values "$here/values/$name.yaml"
-  [ "$name" != skerry ] || set -- "$@" --values "$scratch/region.yaml"
+  if [ "$name" = skerry ] && [ -s "$scratch/options.yaml" ]; then set -- --values "$scratch/options.yaml"; fi
   printf '%s' "$value_files" >"$scratch/value-files"
   while IFS= read -r each; do
     case $each in
@@ -345,8 +346,12 @@ install_chart() {
       *) if [ "$name" = skerry ]; then set -- "$@" --values "$each"; fi ;;
     esac
   done <"$scratch/value-files"
+  given_values "$@"
+  set -- --values "$scratch/given.yaml"
+  [ "$name" != skerry ] || set -- --values "$scratch/region.yaml" "$@"
+  [ ! -r "$here/values/$name.yaml" ] || set -- --values "$here/values/$name.yaml" "$@"
   change "install $chart $version into $namespace" with_chart helm_ upgrade "$name" "$chart_at" --install --namespace "$namespace" \
-    --labels "$label" --timeout "${wait_seconds}s" "$@"
+    --labels "$label" --timeout "${wait_seconds}s" "--${reset_values:-reset-then-reuse-values}" "$@"
 }
 has_own_values() { printf '%s' "$value_files" | grep -q "^$name="; }
 
@@ -385,7 +390,7 @@ component() {
   fi
   outlive_namespace "$namespace"
   outlive_definition
-  if [ "$release_status" = deployed ] && [ "$name" != skerry ] && [ -z "$missing" ] && ! has_own_values &&
+  if [ "$release_status" = deployed ] && [ "$name" != skerry ] && [ -z "$missing$reset_values" ] && ! has_own_values &&
     [ "$(helm_ get metadata "$name" -n "$namespace" -o yaml 2>>"$log_file" | sed -n 's/^version: *//p')" = "$version" ]; then
     wait_for
     ended 'is there already'

@@ -10,8 +10,9 @@ prepare_skerry() {
     kube create configmap skerry-ca --namespace "$namespace" --from-file=ca.crt="$ca_file" --dry-run=client -o yaml >"$scratch/manifest"
     apply 'give the authorities of --ca-file to Skerry' || failed 'the ConfigMap skerry-ca cannot be made'
   fi
-  if exists customresourcedefinition podmonitors.monitoring.coreos.com; then pod_monitors=1; fi
+  if exists customresourcedefinition podmonitors.monitoring.coreos.com; then pod_monitors=true; fi
   region_values >"$scratch/region.yaml"
+  option_values >"$scratch/options.yaml"
 }
 
 tunnel_credentials() {
@@ -41,20 +42,51 @@ tunnel_credentials() {
   rm -f "$scratch/manifest" "$scratch/credentials.json"
 }
 
+# What the token and the cluster say: all of it each time, so that nothing of an earlier token is left where values are taken over.
 # Every word in here was held against a pattern when the token was read, or is quoted.
 region_values() {
   printf 'region: { id: "%s", name: "%s" }\n' "$region_id" "$region_name"
-  [ -z "$image_registry" ] || printf 'imageRegistry: "%s"\n' "$image_registry"
-  [ -z "$ca_file" ] || printf 'caBundle: { configMap: skerry-ca, key: ca.crt }\n'
-  if [ -n "$http_proxy_$https_proxy_" ]; then
-    printf 'proxy:\n  http: "%s"\n  https: "%s"\n  noProxy: [%s]\n' "$http_proxy_" "$https_proxy_" \
-      "$(printf '%s' "$no_proxy_" | sed -e 's/[^,][^,]*/"&"/g' -e 's/,/, /g')"
-  fi
   if [ -n "$region_caller" ]; then
     printf 'agent:\n  tokens:\n    list:\n      - name: cloud\n        sha256: "%s"\n        scopes: ["region:read", "projects:write", "databases:write", "deployments:write"]\n' "$region_caller"
+  else
+    printf 'agent: { tokens: { list: [] } }\n'
   fi
   if [ -n "$tunnel_secret" ]; then
     printf 'cloudflared:\n  enabled: true\n  tunnel: "%s"\n  credentials: { existingSecret: "%s" }\n  agent: { hostname: "%s" }\n' "$region_tunnel" "$tunnel_secret" "$region_hostname"
+  else
+    printf 'cloudflared: { enabled: false }\n'
   fi
-  [ -z "$pod_monitors" ] || printf 'prometheus: { podMonitors: { enabled: true } }\n'
+  printf 'prometheus: { podMonitors: { enabled: %s } }\n' "${pod_monitors:-false}"
+}
+
+# What the options of this run say. Those that are not given say nothing, so that what an earlier run was given stays.
+option_values() {
+  [ -z "$image_registry" ] || printf 'imageRegistry: "%s"\n' "$image_registry"
+  [ -z "$ca_file" ] || printf 'caBundle: { configMap: skerry-ca, key: ca.crt }\n'
+  if [ -n "$http_proxy_$https_proxy_$no_proxy_" ]; then
+    printf 'proxy:\n'
+    [ -z "$http_proxy_" ] || printf '  http: "%s"\n' "$http_proxy_"
+    [ -z "$https_proxy_" ] || printf '  https: "%s"\n' "$https_proxy_"
+    [ -z "$no_proxy_" ] || printf '  noProxy: [%s]\n' "$(printf '%s' "$no_proxy_" | sed -e 's/[^,][^,]*/"&"/g' -e 's/,/, /g')"
+  fi
+}
+
+# given_values VALUES…: merges what the user gave in this run over what earlier runs were given, into $scratch/given.yaml, and keeps that
+# in a Secret beside the release. Helm's own memory does not tell the user's values from ours, which are to change with the version.
+given_values() {
+  : >"$scratch/before.yaml"
+  if [ -n "$release_revision" ] && [ -z "$reset_values" ]; then
+    kube -n "$namespace" get secret "skerry-install-$name" --ignore-not-found -o 'go-template={{index .data "values.yaml" | base64decode}}' >"$scratch/before.yaml" 2>"$scratch/output" ||
+      failed 'the values of earlier runs cannot be read'
+  fi
+  # A chart that prints its values: helm merges them as it does for any other.
+  mkdir -p "$scratch/merge/templates"
+  printf 'apiVersion: v2\nname: merge\nversion: 0.0.0\n' >"$scratch/merge/Chart.yaml"
+  printf '{{ toJson .Values }}\n' >"$scratch/merge/templates/values.yaml"
+  helm template merge "$scratch/merge" --values "$scratch/before.yaml" "$@" >"$scratch/merged" 2>"$scratch/output" </dev/null || failed 'the values cannot be read'
+  grep -v -e '^---' -e '^#' "$scratch/merged" >"$scratch/given.yaml" || :
+  if [ $# -eq 0 ] && [ -z "$reset_values" ]; then return 0; fi
+  kube create secret generic "skerry-install-$name" --namespace "$namespace" --from-file=values.yaml="$scratch/given.yaml" --dry-run=client -o yaml >"$scratch/manifest"
+  apply 'keep the values for later runs' || failed "the Secret skerry-install-$name cannot be made"
+  rm -f "$scratch/manifest"
 }

@@ -255,6 +255,7 @@ remove_release() {
     keep_volumes "$scratch/namespaces"
   fi
   change "uninstall $2" helm_ uninstall "$2" --namespace "$1" --ignore-not-found --timeout "${wait_seconds}s" || failed 'helm did not uninstall it'
+  change "forget the values that $2 was given" kube -n "$1" delete secret "skerry-install-$2" --ignore-not-found || failed 'its values cannot be forgotten'
 }
 
 # delete_objects KIND WHO FILE: deletes NAMESPACE/NAME of each line, and waits until whoever holds them has let go.

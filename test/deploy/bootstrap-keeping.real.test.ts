@@ -9,7 +9,7 @@ import { helm } from './helm.ts'
 // One story: what people have put into a region, data and work of their own, outlives what is taken away.
 
 const scene = await openScene()
-const { http, bench, token, charts, kubeconfig, install, uninstall } = scene
+const { http, bench, kubeconfig, install, uninstall } = scene
 after(() => scene.close())
 
 async function makeVolume(name: string, namespace: string, claim: string): Promise<void> {
