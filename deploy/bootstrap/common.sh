@@ -5,7 +5,7 @@ umask 077
 label='app.kubernetes.io/part-of=skerry'
 
 # Set by the options of both.
-context='' dry_run='' log_open='''' yes='' log_file=${SKERRY_LOG:-skerry-install.log} wait_seconds=600
+context='' dry_run='' log_open='' yes='' log_file=${SKERRY_LOG:-skerry-install.log} wait_seconds=600
 
 kube() { kubectl ${context:+--context "$context"} "$@"; }
 # Runs helm against the cluster. Its own chatter about kubeconfigs that others may read is no matter of ours.
