@@ -113,6 +113,7 @@ const whileWell = [
   'skerry_cratedb_tables{database="tidal-gauge"}',
   'skerry_sparkplug_node_last_seen_timestamp_seconds',
   'skerry_sparkplug_node_rebirth_requests_total',
+  'skerry_sparkplug_server_info',
   'skerry_check_reason{reason="limit",kind="volume"}',
   'skerry_check_reason{reason="expiring"}',
   'skerry_check_reason{check="closed"}',
@@ -148,9 +149,9 @@ function createAsker(url: string) {
   const since = () => ({ start: String(began), end: String(Date.now() / 1000) })
   return {
     series: (selector: string) => get<Labels[]>('series', { 'match[]': selector, ...since() }),
-    /** Labels of each series of the result, at any time. */
+    /** Labels of each series of the result, at any time: as often as Prometheus scrapes, since some are there for a moment only. */
     range: async (query: string) =>
-      (await get<{ result: { metric: Labels }[] }>('query_range', { query, step: '1s', ...since() })).result.map(({ metric }) => metric),
+      (await get<{ result: { metric: Labels }[] }>('query_range', { query, step: '0.25', ...since() })).result.map(({ metric }) => metric),
     metadata: () => get<Metadata>('metadata'),
     rules: async () =>
       (await get<{ groups: { rules: { name: string; health: string; lastError?: string }[] }[] }>('rules')).groups.flatMap(
