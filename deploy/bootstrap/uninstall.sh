@@ -272,7 +272,9 @@ delete_objects() {
       failed "$1 $name waits for $(kube ${namespace:+-n "$namespace"} get "$1" "$name" -o 'jsonpath={.metadata.finalizers}')"
     }
     say "       taking the finalizers off $1 $name"
-    change '' kube ${namespace:+-n "$namespace"} patch "$1" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' || failed "$1 $name cannot be released"
+    change '' kube ${namespace:+-n "$namespace"} patch "$1" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' && continue
+    # It may have gone by itself at this moment.
+    if exists ${namespace:+-n "$namespace"} "$1" "$name"; then failed "$1 $name cannot be released"; fi
   done 5<"$3"
 }
 
@@ -281,7 +283,8 @@ release_projects() {
   while read -r name <&5; do
     held=$(kube get projects.skerry.dev "$name" --ignore-not-found -o 'jsonpath={.metadata.finalizers}') || failed "the project $name cannot be seen"
     [ "$held" = '["skerry.dev/project"]' ] || continue
-    change "let the project $name go" kube patch projects.skerry.dev "$name" --type=merge -p '{"metadata":{"finalizers":null}}' || failed "the project $name cannot be released"
+    change "let the project $name go" kube patch projects.skerry.dev "$name" --type=merge -p '{"metadata":{"finalizers":null}}' && continue
+    if exists projects.skerry.dev "$name"; then failed "the project $name cannot be released"; fi
   done 5<"$scratch/projects"
 }
 

@@ -123,7 +123,7 @@ test('told to delete databases, it waits for who holds them, says who that is, a
   assert.match(out, /FAILED after \d+ s: cratedbs\.cloud\.crate\.io tide waits for \["operator\.cloud\.crate\.io\/finalizer"\]/)
   assert.match(out, /the Crate Operator must run to let it go[\s\S]*--release-finalizers/)
 
-  const ran = await uninstall(['--delete-databases', '--release-finalizers', '--timeout', '10'])
+  const ran = await uninstall(['--delete-databases', '--release-finalizers', '--timeout', '25'])
   succeeded(ran)
   assert.deepEqual(await releases(), [])
   assert.equal((await http.get('/api/v1/namespaces/project-harbour')).status, 404)
@@ -210,7 +210,7 @@ test('what somebody else has installed is left alone, by both, with all that wor
   for (const { name } of foreign)
     assert.match(ran.out, new RegExp(`\\] ${name}: .*\n {7}is there already as default/own-${name}, not of this installer: left alone`))
 
-  succeeded(await uninstall(['--delete-databases', '--delete-deployments', '--delete-definitions', '--timeout', '10']))
+  succeeded(await uninstall(['--delete-databases', '--delete-deployments', '--delete-definitions', '--timeout', '60']))
   assert.deepEqual(await releases(), [])
   for (const [group, , plural] of theirs) {
     const path = `/apis/${group}/v1/namespaces/default/${plural}/theirs`
