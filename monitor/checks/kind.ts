@@ -36,8 +36,6 @@ export type SparkplugNodeState = {
   /** `unseen`: nothing yet since the watcher subscribed, which is not longer ago than its interval. `dead`: its NDEATH came. */
   state: 'online' | 'silent' | 'offline' | 'dead' | 'unseen'
   lastSeen?: number
-  /** How long it may be silent before a rebirth is asked for, in milliseconds. */
-  intervalMs?: number
   rebirthRequests?: number
 }
 

@@ -2,19 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { http } from '../../../monitor/checks/http.ts'
 import { run } from './run.ts'
-import { listen } from './servers.ts'
+import { redirectingPair } from './servers.ts'
 
 test('an HTTP check takes no credentials along to where it is redirected, and not the name of the first host', async (t) => {
-  const heard: string[] = []
-  const answering = (answer: string) =>
-    listen(t, (socket) =>
-      socket.once('data', (request) => {
-        heard.push(request.toString())
-        socket.end(`HTTP/1.1 ${answer}\r\nContent-Length: 0\r\n\r\n`)
-      }),
-    )
-  const elsewhere = await answering('200 OK')
-  const port = await answering(`302 Found\r\nLocation: http://127.0.0.1:${elsewhere}/`)
+  const { port, heard } = await redirectingPair(t)
   const secrets = { Authorization: 'Bearer s3cret', cookie: 'session=s3cret', Host: 's3cret.example' }
   const result = await run(http, { url: `http://127.0.0.1:${port}/`, maxRedirects: 1, headers: { ...secrets, 'X-Site': 'harbour' } })
   assert.equal(result.state, 'up')

@@ -32,6 +32,20 @@ export async function serve(
   return `http://127.0.0.1:${await opened(t, server)}`
 }
 
+/** Two servers, of which the first sends everybody to the other one, on port `elsewhere`; and the requests that both have heard. */
+export async function redirectingPair(t: TestContext): Promise<{ port: number; elsewhere: number; heard: string[] }> {
+  const heard: string[] = []
+  const answering = (answer: string) =>
+    listen(t, (socket) =>
+      socket.once('data', (request) => {
+        heard.push(request.toString())
+        socket.end(`HTTP/1.1 ${answer}\r\nContent-Length: 0\r\n\r\n`)
+      }),
+    )
+  const elsewhere = await answering('200 OK')
+  return { port: await answering(`302 Found\r\nLocation: http://127.0.0.1:${elsewhere}/`), elsewhere, heard }
+}
+
 async function opened(t: TestContext, server: Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => void server.close())

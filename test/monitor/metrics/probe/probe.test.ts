@@ -13,7 +13,7 @@ import type { Lookup } from '../../../../monitor/metrics/probe/resolve.ts'
 import { systemClock } from '../../../../shared/clock.ts'
 import { Secret } from '../../../../shared/fields.ts'
 import { createCertificate } from '../../../peers/certificates.ts'
-import { listen, serve } from '../../checks/servers.ts'
+import { listen, redirectingPair, serve } from '../../checks/servers.ts'
 import { startEndpoint } from '../endpoint-in-hand.ts'
 import { type Page, readPage } from '../reading.ts'
 
@@ -160,16 +160,7 @@ test('redirects are followed and counted, unless the module says otherwise', asy
 })
 
 test('credentials among the headers of a module stay with the origin that they are for, as its basic_auth does', async (t) => {
-  const heard: string[] = []
-  const answering = (answer: string) =>
-    listen(t, (socket) =>
-      socket.once('data', (request) => {
-        heard.push(request.toString())
-        socket.end(`HTTP/1.1 ${answer}\r\nContent-Length: 0\r\n\r\n`)
-      }),
-    )
-  const elsewhere = await answering('200 OK')
-  const base = await answering(`302 Found\r\nLocation: http://127.0.0.1:${elsewhere}/`)
+  const { port, elsewhere, heard } = await redirectingPair(t)
   const secrets = {
     Authorization: 'Bearer s3cret',
     cookie: 'session=s3cret',
@@ -177,7 +168,7 @@ test('credentials among the headers of a module stay with the origin that they a
     HOST: 's3cret.example',
   }
   const { run } = await start(t, { modules: { mine: { prober: 'http', http: { headers: { ...secrets, 'X-Site': 'harbour' } } } } })
-  assert.equal((await run({ target: `http://127.0.0.1:${base}/`, module: 'mine' })).value('probe_success'), 1)
+  assert.equal((await run({ target: `http://127.0.0.1:${port}/`, module: 'mine' })).value('probe_success'), 1)
   const [first, second] = heard
   assert.equal(first?.match(/s3cret/g)?.length, 4, first)
   assert.doesNotMatch(second ?? '', /s3cret|authorization|cookie/i)
