@@ -5,8 +5,8 @@ import type { Log } from '../log.ts'
 import type { Cluster } from './connection.ts'
 import { type Kind, type KubernetesObject, keyOf, type ObjectMeta, pathOf } from './objects.ts'
 
-/** What a cache keeps of an object: at least what names and orders it. */
-export type Cached = { metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion'> }
+/** What a cache keeps of an object: at least what names and orders it. With its uid, it is told from another of its name. */
+export type Cached = { metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion' | 'uid'> }
 
 export type Change<T> =
   | { type: 'added'; key: string; object: T; previous?: undefined }
@@ -43,7 +43,10 @@ export type Cache<T> = Part & {
   readonly heardAt: number | undefined
   /** Why the collection cannot be followed at the moment. */
   readonly trouble: string | undefined
-  /** Calls the listener after each change, in order. Returns what ends that. */
+  /**
+   * Calls the listener after each change, in order. Returns what ends that. One that was deleted and made anew is told as
+   * removed and then added, however little of it was heard, as long as the view keeps the uid.
+   */
   subscribe(listener: (change: Change<T>) => void): () => void
   /** Takes the answer of a write into the copy, so that its writer reads it back at once. An older one is ignored. */
   put(object: KubernetesObject): void
@@ -115,8 +118,12 @@ export function createCache<T extends Cached = KubernetesObject>(
 
   function store(object: T): void {
     const key = keyOf(object.metadata)
-    const previous = objects.get(key)
+    let previous = objects.get(key)
     if (previous && !isNewer(object.metadata.resourceVersion, previous.metadata.resourceVersion)) return
+    if (previous && isAnother(previous, object)) {
+      remove(key)
+      previous = undefined
+    }
     objects.set(key, object)
     index(key, object)
     tell(previous ? { type: 'changed', key, object, previous } : { type: 'added', key, object })
@@ -262,6 +269,11 @@ export function createCache<T extends Cached = KubernetesObject>(
 export function isNewer(version: string | undefined, than: string | undefined): boolean {
   if (version === undefined || than === undefined || than === '') return true
   return version.length === than.length ? version > than : version.length > than.length
+}
+
+/** Whether an object stands where one of its name was deleted, which nobody may have told yet. */
+function isAnother({ metadata: { uid } }: Cached, object: Cached): boolean {
+  return uid !== undefined && uid !== object.metadata.uid
 }
 
 function withoutManagedFields(object: KubernetesObject): KubernetesObject {

@@ -16,7 +16,12 @@ type Sections = Record<string, unknown>
 /** A machine of its own: a folder that stays over restarts, and a monitor in it. */
 async function machine(t: TestContext, checks = 'checks: []\n') {
   const folder = await mkdtemp(path.join(tmpdir(), 'skerry-monitor-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  const started: MonitorProcess[] = []
+  // In this order: a monitor that runs goes on writing into the folder.
+  t.after(async () => {
+    await Promise.all(started.map((monitor) => monitor.kill()))
+    await rm(folder, { recursive: true, force: true })
+  })
   const checksFile = path.join(folder, 'checks.yaml')
   await writeFile(checksFile, checks)
   return {
@@ -27,7 +32,7 @@ async function machine(t: TestContext, checks = 'checks: []\n') {
       await writeFile(configFile, stringify(all))
       const log: string[] = []
       const monitor = await startMonitorProcess({ program: 'monitor/main.ts', configFile, env: {}, onLog: (line) => log.push(line) })
-      t.after(() => monitor.kill())
+      started.push(monitor)
       return { ...monitor, log }
     },
   }

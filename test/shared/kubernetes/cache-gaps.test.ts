@@ -9,8 +9,8 @@ import { createFakeClock } from '../fake-clock.ts'
 
 const log = createLog({ level: 'silent', name: 'test' })
 
-function project(name: string, resourceVersion: string): KubernetesObject {
-  return { apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name, resourceVersion } }
+function project(name: string, resourceVersion: string, uid = name): KubernetesObject {
+  return { apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name, resourceVersion, uid } }
 }
 
 /** A cache over pages and watches that the test answers. */
@@ -100,3 +100,23 @@ test('keeps an object that was written anew when the end of the one before is he
   await tell({ type: 'DELETED', object: project('anchor', '40') })
   assert.deepEqual(names(cache), [])
 })
+
+const ways: [string, (given: ReturnType<typeof cacheOver>) => unknown][] = [
+  ['the end of the one before is heard after the answer to its writer', ({ cache }) => cache.put(project('anchor', '30', 'another'))],
+  ['neither was heard, in a gap of the watch', ({ tell }) => tell(new Problem('gone', 'too old'))],
+]
+for (const [name, happen] of ways)
+  test(`an object made anew is told as removed and added when ${name}`, async (t) => {
+    let items = [project('anchor', '3')]
+    const given = cacheOver(t, () => ({ metadata: { resourceVersion: '10' }, items }))
+    const started = given.cache.start(new AbortController().signal)
+    await given.clock.advance(0)
+    await started
+    const told: string[] = []
+    given.cache.subscribe(({ type, object }) => told.push(`${type} ${object.metadata.uid}`))
+    items = [project('anchor', '30', 'another')]
+    await happen(given)
+    await given.clock.advance(10_000)
+    assert.deepEqual(told, ['removed anchor', 'added another'])
+    assert.equal(given.cache.get('anchor')?.metadata.uid, 'another')
+  })
