@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { Problem } from '../../shared/errors.ts'
 import type { Journal } from '../operations/journal.ts'
 import { databaseId, projectId } from '../resources/identifiers.ts'
-import { type Operation, phaseOf, phases } from '../resources/operation.ts'
+import { type Operation, phaseOf, phases, sequenceOf } from '../resources/operation.ts'
 import { operationAnswer, operationHeaders, whenEnded } from './accepting.ts'
 import { json, nextLink, pageOf, pageQuery, type Route, requireScope, route } from './http.ts'
 import { linkHeader } from './projects.ts'
@@ -90,7 +90,7 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
       problems: ['gone'],
       params,
       responses: () => ({ 200: { description: 'The operation.', schema: operationSchema } }),
-      handle: (c, { params }) => json(c, 200, operations.of(operationOf(journal, params.operation)).bytes),
+      handle: async (c, { params }) => json(c, 200, operations.of(await operationOf(journal, params.operation)).bytes),
     }),
     route({
       method: 'DELETE',
@@ -108,7 +108,7 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
         202: { description: 'Its end was asked for.', schema: operationSchema, headers: operationHeaders },
       }),
       async handle(c, { params, waitSeconds }) {
-        const { spec, metadata } = operationOf(journal, params.operation)
+        const { spec, metadata } = await operationOf(journal, params.operation)
         requireScope(c, spec.target.kind === 'project' ? 'projects:write' : 'databases:write')
         c.set('operation', metadata.name)
         const cancelled = await journal.cancel(metadata.name, c.get('identity').name)
@@ -119,11 +119,11 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
   ]
 }
 
-function operationOf(journal: Journal, id: string): Operation {
-  const operation = journal.get(id)
+async function operationOf(journal: Journal, id: string): Promise<Operation> {
+  const operation = await journal.find(id)
   if (operation) return operation
   const oldest = ledgerOf(journal.all()).oldest
-  const sequence = Number(id.slice('op-'.length))
+  const sequence = sequenceOf(id)
   if (oldest !== null && sequence > 0 && sequence < oldest) throw noLongerKept(oldest)
   throw new Problem('not-found', `There is no operation ${id}.`)
 }

@@ -9,7 +9,7 @@ import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubern
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Secrets, Target } from '../resources/kind.ts'
 import { fieldManager, label, managedBy } from '../resources/labels.ts'
-import { type Action, hasEnded, type Operation, type OperationSpec, operationName, targetKey } from '../resources/operation.ts'
+import { type Action, hasEnded, type Operation, type OperationSpec, operationName, sequenceOf, targetKey } from '../resources/operation.ts'
 import { chainEntry } from './ledger.ts'
 import { createRegister } from './register.ts'
 
@@ -39,7 +39,7 @@ export type AcceptRequest = {
   canonical: string
   /**
    * Decides on the request against everything accepted so far; `undefined` when there is nothing to do.
-   * It is called again when another request was accepted meanwhile, so it must only read.
+   * It is called again when another request was accepted meanwhile, here or at another replica, so it must only read.
    * @throws Problem when the request is refused
    */
   decide: () => Proposal | undefined
@@ -64,7 +64,8 @@ export type Journal = Part & {
   cancel(name: string, by: string): Promise<Operation>
   /** The operation once it has ended, or as it is when `ms` milliseconds have passed or the signal aborts. */
   whenEnded(name: string, ms: number, signal: AbortSignal): Promise<Operation>
-  get(name: string): Operation | undefined
+  /** An operation that is kept, also one that another replica accepted a moment ago and the watch has not told yet. */
+  find(name: string): Promise<Operation | undefined>
   /** All that are kept, by sequence. */
   all(): Operation[]
   /** Those of a target that have not ended, by sequence. */
@@ -89,7 +90,8 @@ const maxWaiting = 500
  *
  * Accepting is a compare-and-swap on the ledger's head: the entry is created under the next name, and of two that try the
  * same name, in whatever replica, the API server lets one through. The other reads what came first, decides again and takes
- * the next place. So every decision was made with all earlier entries known, and numbers have no gaps.
+ * the next place. What is refused is refused only after a look at the place that would be next, for a watch may lag. So every
+ * decision was made with all earlier entries known, and numbers have no gaps.
  */
 export function createJournal(
   { namespace }: { namespace: string },
@@ -127,8 +129,12 @@ export function createJournal(
         const repeated = register.repeatOf(request, fingerprint)
         if (repeated) return { outcome: 'repeated', operation: repeated }
         const decidedAt = register.head()
-        const proposal = request.decide()
-        if (!proposal) return { outcome: 'unchanged' }
+        const { proposal, refusal } = decisionOn(request)
+        if (!proposal) {
+          if (await readNext()) continue
+          if (refusal !== undefined) throw refusal
+          return { outcome: 'unchanged' }
+        }
         // Side by side, since each of them costs as much as the entry itself. What is refused takes its Secret away again.
         const [trying, keeping] = await Promise.allSettled([
           isDeepStrictEqual(tried, proposal.tryOut) ? undefined : tryOut(proposal.tryOut),
@@ -140,7 +146,7 @@ export function createJournal(
         const entry = entryOf(request, proposal, fingerprint, kept?.name)
         const operation = await inTurn(async () => {
           const unmoved = register.head() === decidedAt
-          const stillSo = unmoved || (!register.repeatOf(request, fingerprint) && isDeepStrictEqual(request.decide(), proposal))
+          const stillSo = unmoved || (!register.repeatOf(request, fingerprint) && isDeepStrictEqual(decisionOn(request).proposal, proposal))
           if (!stillSo) return undefined
           // From here on its Secret may be the operation's, also where no answer comes: only another one in its place says that it is not.
           const mine = kept
@@ -207,11 +213,32 @@ export function createJournal(
     }
   }
 
-  /** Reads what stands in the place that was tried: this very entry, written by an attempt whose answer was lost, or another. */
-  async function takenBy(mine: Operation): Promise<Operation | undefined> {
-    const there = await cluster.request<Operation>({ method: 'GET', path: pathOf(kinds.Operation, namespace, mine.metadata.name) })
-    operations.put(there)
-    return there.spec.hash === mine.spec.hash ? there : undefined
+  /** What stands in the place that was tried: this very entry, written by an attempt whose answer was lost, or another. */
+  async function takenBy({ metadata, spec }: Operation): Promise<Operation | undefined> {
+    const there = await read(metadata.name)
+    return there?.spec.hash === spec.hash ? there : undefined
+  }
+
+  /** The entry after the head, in case it was written and not told yet. */
+  function readNext(): Promise<Operation | undefined> {
+    return read(operationName(register.head().sequence + 1))
+  }
+
+  /** Reads one from the API server into the cache; undefined when there is none. */
+  async function read(name: string): Promise<Operation | undefined> {
+    try {
+      const there = await cluster.request<Operation>({ method: 'GET', path: pathOf(kinds.Operation, namespace, name) })
+      operations.put(there)
+      return there
+    } catch (error) {
+      if (isProblem(error, 'not-found')) return undefined
+      throw error
+    }
+  }
+
+  async function find(name: string): Promise<Operation | undefined> {
+    const known = operations.get(keyOf({ namespace, name }))
+    return known ?? (sequenceOf(name) > register.head().sequence ? read(name) : undefined)
   }
 
   function operationOf(spec: OperationSpec): Operation {
@@ -303,11 +330,20 @@ export function createJournal(
     accept,
     cancel,
     whenEnded,
-    get: (name) => operations.get(keyOf({ namespace, name })),
+    find,
     all: register.all,
     unended: (target) => register.unended(targetKey(target)),
     lastSucceeded: (target) => register.lastSucceeded(targetKey(target)),
     unendedTargets: register.unendedTargets,
+  }
+}
+
+/** What the request asks for, or why it is refused; neither when there is nothing to do. */
+function decisionOn({ decide }: AcceptRequest): { proposal?: Proposal | undefined; refusal?: unknown } {
+  try {
+    return { proposal: decide() }
+  } catch (refusal) {
+    return { refusal }
   }
 }
 

@@ -108,6 +108,11 @@ export function operationName(sequence: number): string {
   return `op-${String(sequence).padStart(10, '0')}`
 }
 
+/** The place in the ledger of the operation with this name. */
+export function sequenceOf(name: string): number {
+  return Number(name.slice('op-'.length))
+}
+
 /** The same key for the same target: what is queued one behind the other. */
 export function targetKey(target: Target): string {
   return target.kind === 'project' ? `project/${target.project}` : `database/${target.project}/${target.database}`

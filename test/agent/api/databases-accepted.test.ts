@@ -39,7 +39,7 @@ test('a new database is accepted: 202, where the operation is, and the generated
   assert.deepEqual([user, others], ['harbourmaster', []])
   assert.match(password, /^[A-Za-z0-9_-]{32,}$/)
   assert.deepEqual(await secretOf(accepted.body.secretName), { 'users.0.password': password, 'users.1.password': 'correct horse battery' })
-  const written = JSON.stringify(region.journal.get(accepted.body.id))
+  const written = JSON.stringify(await region.journal.find(accepted.body.id))
   assert.ok(!written.includes(password) && !written.includes('correct horse'), 'a password stands in the operation')
 
   const again = await region.call('PUT', `${databases}/new`, { body, headers })

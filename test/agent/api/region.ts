@@ -178,7 +178,7 @@ export async function startQuietRegion(given: { tunnel?: Tunnel } = {}): Promise
     },
     operatorWrites,
     async end(operation, status) {
-      const present = journal.get(operation)
+      const present = await journal.find(operation)
       if (!present) throw new Error(`no operation ${operation}`)
       const path = `${pathOfObject(present)}/status`
       const ended = { startedAt: '2026-01-31T12:00:00.000Z', endedAt: '2026-01-31T12:00:01.000Z', ...status }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { type AcceptRequest, createJournal, type Journal, type Proposal } from '../../../agent/operations/journal.ts'
 import { faultOfChain } from '../../../agent/operations/ledger.ts'
@@ -28,14 +29,26 @@ after(async () => {
   await cluster?.stop()
 })
 
+/** A connection whose watches tell nothing. */
+function deaf(): Cluster {
+  return {
+    ...admin,
+    async *watch(_path, _query, signal) {
+      if (!signal.aborted) await once(signal, 'abort')
+      yield* []
+    },
+  }
+}
+
 /** A namespace of its own, and as many journals over it as there are replicas. */
-async function journals(t: { after(fn: () => Promise<void>): void }, replicas = 1) {
+async function journals(t: { after(fn: () => Promise<void>): void }, replicas = 1, connections: Cluster[] = []) {
   const namespace = `journal-${namespaces++}`
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
   const made: { journal: Journal; operations: Cache<Operation> }[] = []
   for (let replica = 0; replica < replicas; replica++) {
-    const operations = createCache<Operation>({ kind: kinds.Operation, namespace }, { cluster: admin, clock: systemClock, log })
-    const journal = createJournal({ namespace }, { cluster: admin, operations, clock: systemClock })
+    const cluster = connections[replica] ?? admin
+    const operations = createCache<Operation>({ kind: kinds.Operation, namespace }, { cluster, clock: systemClock, log })
+    const journal = createJournal({ namespace }, { cluster, operations, clock: systemClock })
     await operations.start(AbortSignal.timeout(10_000))
     await journal.start(AbortSignal.timeout(10_000))
     t.after(() => operations.stop(0))
@@ -107,6 +120,36 @@ describe('journal', () => {
     })
     await Promise.all(attempts)
     assert.equal(accepted.size, 5)
+  })
+
+  test('a replica whose watch lags refuses nothing that what another one accepted allows', async (t) => {
+    const { journals: both } = await journals(t, 2, [admin, deaf()])
+    const [hears, lags] = both as [Journal, Journal]
+    const needs = (count: number) => () => {
+      if (lags.all().length < count) throw new Problem('not-found', `only ${lags.all().length} known`)
+      return { action: 'put' as const, target: { kind: 'project' as const, project: 'quay' }, timeoutSeconds: 60, tryOut: [] }
+    }
+    for (let index = 0; index < 3; index++) await hears.accept(request({ target: { kind: 'project', project: `p${index}` } }))
+    const accepted = await lags.accept(request(needs(3)))
+    assert.equal(accepted.outcome === 'accepted' && accepted.operation.spec.sequence, 4)
+    await assert.rejects(lags.accept(request(needs(5))), { type: 'not-found', message: /only 4 known/ })
+  })
+
+  test('a replica whose watch lags knows the key of a request that another one accepted, though nothing is left to do', async (t) => {
+    const { journals: both } = await journals(t, 2, [admin, deaf()])
+    const [hears, lags] = both as [Journal, Journal]
+    const first = request({}, { idempotencyKey: 'a' })
+    await hears.accept(first)
+    assert.equal((await lags.accept({ ...first, decide: () => undefined })).outcome, 'repeated')
+  })
+
+  test('a replica whose watch lags finds what another one accepted', async (t) => {
+    const { journals: both } = await journals(t, 2, [admin, deaf()])
+    const [hears, lags] = both as [Journal, Journal]
+    await hears.accept(request({}))
+    assert.equal((await lags.find('op-0000000001'))?.spec.sequence, 1)
+    assert.equal(await lags.find('op-0000000002'), undefined)
+    assert.equal(lags.all().length, 1)
   })
 
   test('the same key and request returns the same operation, the same key and another request is refused', async (t) => {
