@@ -197,6 +197,12 @@ export const problems = {
     title: 'The Kubernetes API did not answer',
     action: 'None if it passes. Else check the API server and the network policy.',
   },
+  'not-served': {
+    status: 503,
+    retry: 'later',
+    title: 'The Kubernetes API does not serve this kind of object',
+    action: 'None if the API server has just started. Else the definition (CRD) of what the detail names is missing: install it.',
+  },
   'cluster-forbidden': {
     status: 503,
     retry: 'later',

@@ -131,7 +131,7 @@ function reader(cluster: Cluster, unread: Unread[]): Reader {
       return sum
     } catch (error) {
       // A kind that is not served has no objects.
-      if (isProblem(error, 'not-found')) return sum
+      if (isProblem(error, 'not-served')) return sum
       unread.push({ what: kind.plural, path, detail: error instanceof Error ? error.message : String(error) })
       return undefined
     }

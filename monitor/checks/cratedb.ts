@@ -33,7 +33,7 @@ export const cratedb = checkKind({
     skerry_cratedb_failed_checks: {
       type: 'gauge',
       help: 'Failed rows of sys.checks by severity: 1 low, 2 medium, 3 high.',
-      labels: ['severity'],
+      labels: ['level'],
     },
   },
   target: ({ url }) => targetOfUrl(url),
@@ -156,7 +156,7 @@ async function ownChecks(options: CrateSql, signal: AbortSignal, measurements: M
   for (const severity of [1, 2, 3])
     measurements.push({
       name: 'skerry_cratedb_failed_checks',
-      labels: { severity: String(severity) },
+      labels: { level: String(severity) },
       value: rows.filter(([given]) => given === severity).length,
     })
   return rows

@@ -35,7 +35,7 @@ export function createOptionalCache<T extends Cached>(
       await cluster.request({ method: 'GET', path: pathOf(kind, config.namespace), query: { limit: 1 }, signal })
       return true
     } catch (error) {
-      if (isProblem(error, 'not-found')) return false
+      if (isProblem(error, 'not-served')) return false
       throw error
     }
   }

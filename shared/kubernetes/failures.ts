@@ -5,7 +5,7 @@ type Status = {
   message?: string
   reason?: string
   code?: number
-  details?: { retryAfterSeconds?: number; causes?: { reason?: string; message?: string; field?: string }[] }
+  details?: { name?: string; retryAfterSeconds?: number; causes?: { reason?: string; message?: string; field?: string }[] }
 }
 
 /**
@@ -34,7 +34,9 @@ function typeOf(code: number, { reason, message = '', details }: Status): Proble
   if (code === 403 && message.includes('status unknown for quota')) return 'cluster-error'
   if (causes.includes('NamespaceTerminating')) return 'conflict'
   if (code === 401 || code === 403) return 'cluster-forbidden'
-  if (code === 404) return 'not-found'
+  // Only an answer that names the object says that there is none. Up to Kubernetes 1.22 a server that starts answers 404 to everything
+  // about custom resources whose definitions it has not read yet.
+  if (code === 404) return details?.name === undefined ? 'not-served' : 'not-found'
   if (code === 409 && reason === 'AlreadyExists') return 'already-exists'
   if (code === 409 && causes.includes('FieldManagerConflict')) return 'field-conflict'
   if (code === 409) return 'conflict'

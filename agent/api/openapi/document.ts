@@ -106,6 +106,7 @@ const onWrite: ProblemType[] = [
   'wrong-state',
   'cluster-error',
   'cluster-unreachable',
+  'not-served',
   'deadline-exceeded',
 ]
 

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { isProblem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { outcomeOfStep, readOperatorRun, runRef } from '../../resources/cratedb-run.ts'
 import { namespaceOf, type Step, type Target } from '../../resources/kind.ts'
@@ -125,6 +126,14 @@ async function waitForNodes({ cluster }: WorkContext, { metadata }: KubernetesOb
   return { next: 'wait', message: `${ready} of ${wanted} nodes are ready.`, recheckMs: 1_000 }
 }
 
+/** Kubernetes 1.20 has its CronJobs in another version. */
+async function unlessNotServed<T>(read: Promise<T>): Promise<T | undefined> {
+  return read.catch((error: unknown) => {
+    if (isProblem(error, 'not-served')) return undefined
+    throw error
+  })
+}
+
 /** Two kinds of change leave no result in the status: what they were for is looked at instead. */
 async function isEffective({ cluster }: WorkContext, { metadata, spec }: KubernetesObject, step: string): Promise<boolean> {
   const namespace = metadata.namespace as string
@@ -134,7 +143,7 @@ async function isEffective({ cluster }: WorkContext, { metadata, spec }: Kuberne
     return isDeepStrictEqual([...(service.spec.loadBalancerSourceRanges ?? [])].sort(), [...(spec.cluster.allowedCIDRs ?? [])].sort())
   }
   if (step === 'backup-time') {
-    const job = await cluster.read({ kind: 'CronJob', namespace, name: `create-snapshot-${metadata.name}` })
+    const job = await unlessNotServed(cluster.read({ kind: 'CronJob', namespace, name: `create-snapshot-${metadata.name}` }))
     return job === undefined || job.spec.schedule === spec.backups?.aws?.cron
   }
   return true

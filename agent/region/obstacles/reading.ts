@@ -99,7 +99,7 @@ function reader(cluster: Cluster, unread: Unread[]) {
     try {
       return await cluster.request<T>({ method: 'GET', path, query, timeoutMs })
     } catch (error) {
-      if (isProblem(error, 'not-found')) return absent
+      if (isProblem(error, 'not-found', 'not-served')) return absent
       const detail = error instanceof Error ? error.message : String(error)
       unread.push({ what, path, reason: isProblem(error, 'cluster-forbidden') ? 'forbidden' : 'unreachable', detail })
       return undefined

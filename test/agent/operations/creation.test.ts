@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Operation } from '../../../agent/resources/operation.ts'
+import { problemOfAnswer } from '../../../shared/kubernetes/failures.ts'
 import { createNodes } from '../../cluster/stand-ins/nodes.ts'
 import { type ActingRegion, changed, startActingRegion } from './acting-region.ts'
 
@@ -34,4 +35,22 @@ test('a creation has not succeeded while a node of it has no host, says which, a
   await createNodes(region.standIns.world, [{ name: 'node-4' }])
   const ended = await region.ended(operation)
   assert.equal(ended.status?.phase, 'Succeeded')
+})
+
+test('an API server that starts, and serves no databases for a moment, fails nothing', async () => {
+  await region.ended(await region.putProject('slip'))
+  const page = problemOfAnswer('GET …/cratedbs', 404, '404 page not found\n')
+  let written = false
+  let refusals = 3
+  region.intercept(async ({ method, path }, send) => {
+    const isOfDatabase = path.includes('/cratedbs/')
+    if (isOfDatabase && method === 'GET' && written && refusals-- > 0) throw page
+    const answer = await send()
+    written ||= isOfDatabase && method === 'PATCH'
+    return answer
+  })
+  const operation = await region.ended(await region.putDatabase('slip', { id: 'young' }))
+  region.intercept()
+  assert.ok(refusals < 3)
+  assert.equal(operation.status?.phase, 'Succeeded', JSON.stringify(operation.status))
 })

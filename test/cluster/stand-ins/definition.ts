@@ -22,7 +22,7 @@ async function isServed({ cluster, kinds }: World): Promise<boolean> {
     await cluster.request({ method: 'GET', path: pathOf(kinds.CrateDB), query: { limit: 1 } })
     return true
   } catch (error) {
-    if (isProblem(error, 'not-found')) return false
+    if (isProblem(error, 'not-served')) return false
     throw error
   }
 }

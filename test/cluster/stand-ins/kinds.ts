@@ -29,7 +29,7 @@ async function serves(cluster: Cluster, { apiVersion, plural }: Kind): Promise<b
     const { resources } = await cluster.request<{ resources: { name: string }[] }>({ method: 'GET', path: `/apis/${apiVersion}` })
     return resources.some(({ name }) => name === plural)
   } catch (error) {
-    if (isProblem(error, 'not-found')) return false
+    if (isProblem(error, 'not-served')) return false
     throw error
   }
 }

@@ -132,8 +132,11 @@ export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions =
   /** The real control plane takes a node for lost whose lease is not renewed. */
   async function renewLeases(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      for (const { metadata } of nodes.values()) if (!silent.has(metadata.name)) await renewLease(metadata.name, signal)
-      await world.clock.sleep(leasePauseMs, signal)
+      const due = [...nodes.values()].map(({ metadata }) => metadata.name).filter((name) => !silent.has(name))
+      const renewed = await Promise.allSettled(due.map((name) => renewLease(name, signal)))
+      // An API server that starts refuses for a moment what it will allow.
+      const failed = renewed.some(({ status }) => status === 'rejected')
+      await world.clock.sleep(failed ? 1_000 : leasePauseMs, signal).catch(() => {})
     }
   }
 
@@ -158,8 +161,7 @@ export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions =
     }),
   ]
   lookAtAll()
-  const leases =
-    world.plane === 'real' ? renewLeases(ending.signal).catch((error: unknown) => world.log.debug({ err: error }, 'leases end')) : undefined
+  const leases = world.plane === 'real' ? renewLeases(ending.signal) : undefined
 
   return {
     setFaults(pod, given) {

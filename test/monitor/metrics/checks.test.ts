@@ -113,11 +113,11 @@ test('a measurement that is in no table, and a series that came before, are left
   assert.ok([...found.families.keys()].every((name) => name.startsWith('skerry_check_') || name === 'skerry_http_status_code'))
 })
 
-test("a measurement's own label takes the place of the check's of the same name", () => {
-  const measurements = [{ name: 'skerry_cratedb_failed_checks', labels: { severity: 'high' }, value: 2 }]
-  const found = read([statusOf({ kind: 'cratedb', severity: 'info' }, { measurements })])
-  assert.equal(found.all('skerry_cratedb_failed_checks')[0]?.labels.severity, 'high')
-  assert.equal(found.value('skerry_check_up', { severity: 'info' }), 0)
+test("a measurement's own label takes the place of one that the check was given under the same name", () => {
+  const measurements = [{ name: 'skerry_cratedb_failed_checks', labels: { level: '3' }, value: 2 }]
+  const found = read([statusOf({ kind: 'cratedb', labels: { level: 'quay' } }, { measurements })])
+  assert.equal(found.all('skerry_cratedb_failed_checks')[0]?.labels.level, '3')
+  assert.equal(found.value('skerry_check_up', { level: 'quay' }), 0)
 })
 
 test('no target can make more than two thousand series of one check', () => {

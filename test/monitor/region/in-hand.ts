@@ -54,7 +54,7 @@ export function clusterInHand(objects: KubernetesObject[] = []): ClusterInHand {
   }
   const refuse = (plural: string) => {
     if (isAway) throw new Problem('cluster-unreachable', 'no answer')
-    if (absent.has(plural)) throw new Problem('not-found', `the server could not find ${plural}`)
+    if (absent.has(plural)) throw new Problem('not-served', `the server could not find ${plural}`)
   }
   const pluralOf = (object: KubernetesObject) => plurals[object.kind] as string
   const tell = (type: WatchEvent['type'], object: KubernetesObject) => {

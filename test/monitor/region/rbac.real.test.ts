@@ -8,6 +8,7 @@ import { apiServerOf } from '../../../monitor/checks/api-server.ts'
 import { checkKindNamed } from '../../../monitor/checks/index.ts'
 import type { CheckResult } from '../../../monitor/checks/kind.ts'
 import { resultOfError } from '../../../monitor/checks/reasons.ts'
+import { restartPods } from '../../../monitor/prober/actions/restart-pod.ts'
 import { collections, createMonitorCaches, followRegion, isKnown } from '../../../monitor/region/caches.ts'
 import { discoveryConfig } from '../../../monitor/region/config.ts'
 import { createDiscovery } from '../../../monitor/region/discovery.ts'
@@ -184,8 +185,33 @@ test('Secrets of watched nodes are followed where the role is bound, and nowhere
   assert.equal(told.includes('yard/config'), false)
 })
 
+test('pods are restarted where the right to delete them is bound, and nowhere else', async () => {
+  const pod = [...(await fixture.standIns.world.follow('Pod')).values()].find(({ metadata }) => metadata.name === 'crate-data-hot-gauge-0')
+  assert.ok(pod)
+  const { namespace: where = '', name, uid, labels } = pod.metadata
+  const action = {
+    type: 'restart-pod',
+    namespace: where,
+    selector: `app.kubernetes.io/name=${labels?.['app.kubernetes.io/name']}`,
+    everyMs: 1,
+  } as const
+  const restart = () => restartPods(action, { cluster, signal: AbortSignal.timeout(10_000) })
+  await assert.rejects(restart(), { type: 'cluster-forbidden' })
+  const metadata = { name: 'skerry-monitor-restart-pods', namespace: where }
+  const apiVersion = 'rbac.authorization.k8s.io/v1'
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: metadata.name }
+  const subjects = [{ kind: 'ServiceAccount', name: 'skerry-monitor', namespace }]
+  await installObject(admin, { apiVersion, kind: 'Role', metadata, rules: [{ apiGroups: [''], resources: ['pods'], verbs: ['delete'] }] })
+  await installObject(admin, { apiVersion, kind: 'RoleBinding', metadata, roleRef, subjects })
+  await until('the right is known', async () => (await restart().catch(() => '')) === `deleted ${name}`)
+  await until('it is another pod', async () => {
+    const there = await admin.request({ method: 'GET', path: pathOf(kinds.Pod, where, name) }).catch(() => undefined)
+    return there !== undefined && there.metadata.uid !== uid
+  })
+})
+
 test('every right was used, and nothing else was asked for', () => {
-  assert.deepEqual([...new Set(refused())], ['list secrets'], 'of the namespace in which nobody bound the role')
+  assert.deepEqual([...new Set(refused())].toSorted(), ['delete pods', 'list secrets'], 'where nobody bound these rights')
   const used = new Set(
     recorded.deeds.filter(({ status }) => status !== 401 && status !== 403).map(({ verb, resource }) => `${verb} ${resource}`),
   )
