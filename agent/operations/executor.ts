@@ -14,8 +14,9 @@ import type { DatabaseSql } from '../region/sql.ts'
 import { describeTarget, projectOf, type Secrets, type Target } from '../resources/kind.ts'
 import { hasEnded, type Obstacle, type Operation, type OperationStatus, phaseOf, targetKey, targetOf } from '../resources/operation.ts'
 import type { Journal } from './journal.ts'
-import { type Turn, turnOf } from './turn.ts'
+import { turnOf } from './turn.ts'
 import { createWorkCluster } from './work/cluster.ts'
+import { readCrateDB } from './work/database-steps.ts'
 import { workOf } from './work/index.ts'
 import type { Progress, WorkContext } from './work/work.ts'
 
@@ -63,10 +64,8 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Ex
     const [operation, ...later] = journal.unended(target)
     if (!operation || !lease.isLeader()) return undefined
     const ofProject = target.kind === 'database' ? journal.unended({ kind: 'project', project: target.project }) : []
-    const turn = turnOf(operation, later, ofProject, caches, clock.now())
-    const delay = await createExecution(config, { ...parts, failures }, operation).run(turn)
     // An operation that ended makes way for the next one of its target, which the cache tells of.
-    return delay
+    return createExecution(config, { ...parts, failures }, operation).run(later, ofProject)
   }
 
   /** Looks at a target if anything is open for it. */
@@ -128,8 +127,9 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
 
   const now = () => new Date(clock.now()).toISOString()
 
-  async function run(turn: Turn): Promise<number | undefined> {
+  async function run(later: Operation[], ofProject: Operation[]): Promise<number | undefined> {
     try {
+      const turn = await turnOf(operation, later, ofProject, () => readCrateDB(context), clock.now())
       if (turn.kind === 'hold') return undefined
       if (turn.kind === 'end') return await end(turn.status)
       return await after(await workOf(operation).advance(context))

@@ -1,7 +1,5 @@
-import { keyOf } from '../../shared/kubernetes/objects.ts'
-import type { Caches } from '../region/caches.ts'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { outcomeOfStep } from '../resources/cratedb-run.ts'
-import { namespaceOf, type Target } from '../resources/kind.ts'
 import type { Operation, OperationStatus } from '../resources/operation.ts'
 
 /** What is to happen with the first open operation of a target. */
@@ -25,48 +23,43 @@ export type Turn =
  * | an earlier operation of its project has not ended; any, if new  | hold        |
  *
  * An operation on a database yields between two steps, or while all it waits for are hosts for nodes. One that does not exist yet is
- * created first: only that operation has its passwords. A project is made by its controller, which can be told something else at any time.
+ * created first: only that operation has its passwords. Whether it exists is asked of the API server: a cache may still have the one
+ * of that name that was deleted before. A project is made by its controller, which can be told something else at any time.
  *
  * @param later the other open operations of the same target, by sequence
  * @param ofProject the open operations of the database's project
+ * @param standing reads the CrateDB of the operation's target as it is at this moment
  * @param now Unix time in milliseconds
  */
-export function turnOf(
+export async function turnOf(
   operation: Operation,
   later: Operation[],
   ofProject: Operation[],
-  caches: Pick<Caches, 'databases'>,
+  standing: () => Promise<KubernetesObject | undefined>,
   now: number,
-): Turn {
+): Promise<Turn> {
   const { spec, status } = operation
   const deletion = [...later, ...ofProject.filter((other) => other.spec.sequence > spec.sequence)].find(
     (other) => other.spec.action === 'delete',
   )
   if (deletion && spec.action !== 'delete') return superseded(deletion, 'the deletion')
   if (status?.cancelRequested) return cancelled(operation)
-  const newer = spec.wanted !== undefined && canYield(operation, caches) && later.find((other) => other.spec.wanted !== undefined)
-  if (newer) return superseded(newer, 'a newer desired state')
+  const newer = spec.wanted === undefined ? undefined : later.find((other) => other.spec.wanted !== undefined)
+  if (newer && (await canYield(operation, standing))) return superseded(newer, 'a newer desired state')
   if (status?.deadline !== undefined && Date.parse(status.deadline) <= now) return outOfTime(operation)
   // A later one may have taken over from that which makes the namespace.
-  if (ofProject.some((other) => other.spec.sequence < spec.sequence || !exists(spec.target, caches))) return { kind: 'hold' }
+  if (ofProject.some((other) => other.spec.sequence < spec.sequence)) return { kind: 'hold' }
+  if (ofProject.length > 0 && (await standing()) === undefined) return { kind: 'hold' }
   return { kind: 'go' }
 }
 
-function canYield(operation: Operation, caches: Pick<Caches, 'databases'>): boolean {
-  const { target } = operation.spec
-  if (target.kind === 'project' || lacksNodesOnly(operation, caches)) return true
-  return operation.status?.step === undefined && exists(target, caches)
-}
-
-function exists(target: Target, { databases }: Pick<Caches, 'databases'>): boolean {
-  return target.kind === 'database' && databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) !== undefined
-}
-
-/** A creation of which only nodes without a host are missing can be told something else, such as to do with fewer. */
-function lacksNodesOnly({ spec: { target }, status }: Operation, { databases }: Pick<Caches, 'databases'>): boolean {
-  if (status?.step?.name !== 'create' || target.kind !== 'database') return false
-  const database = databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database }))
-  return database !== undefined && outcomeOfStep(database, 'create', undefined).state === 'succeeded'
+async function canYield({ spec, status }: Operation, standing: () => Promise<KubernetesObject | undefined>): Promise<boolean> {
+  if (spec.target.kind === 'project') return true
+  const { step } = status ?? {}
+  if (step !== undefined && step.name !== 'create') return false
+  const database = await standing()
+  // A creation of which only nodes without a host are missing can be told something else, such as to do with fewer.
+  return database !== undefined && (step === undefined || outcomeOfStep(database, 'create', undefined).state === 'succeeded')
 }
 
 function superseded(by: Operation, what: string): Turn {

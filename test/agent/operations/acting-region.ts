@@ -40,6 +40,8 @@ export type ActingRegion = {
   cratedb(project: string, id: string): Promise<KubernetesObject>
   /** Has every request of the acting half go through `around` from now on; as they are without one. A restart forgets it. */
   intercept(around?: Around): void
+  /** Has the acting half hear nothing of that collection, such as `cratedbs`, until what it returns is called. */
+  withhold(plural: string): () => void
   /** Gives the Lease to the acting half, or takes it away. */
   lead(leads: boolean): void
   /** Ends the executor and everything it holds in memory, and starts another one. */
@@ -104,6 +106,7 @@ export async function startActingRegion(): Promise<ActingRegion> {
     ended: (operation, withinMs) => whenOperation(operation, hasEnded, withinMs),
     cratedb: (project, id) => admin.request({ method: 'GET', path: pathOf(kinds.CrateDB, `project-${project}`, id) }),
     intercept: (around) => half.intercept(around),
+    withhold: (plural) => half.withhold(plural),
     lead: (leads) => half.lead(leads),
     async restart() {
       await half.stop()
@@ -136,10 +139,17 @@ export function changed(operation: Operation, change: Partial<StoredDatabaseSpec
 
 async function startHalf(admin: Cluster, standIns: StandIns) {
   let around: Around | undefined
+  const withheld = new Map<string, Promise<void>>()
   const cluster: Cluster = {
     ...admin,
     // biome-ignore lint/suspicious/noExplicitAny: as the interface has it
     request: (request): Promise<any> => (around ? around(request, () => admin.request(request)) : admin.request(request)),
+    async *watch(path, query, signal) {
+      for await (const event of admin.watch(path, query, signal)) {
+        await withheld.get(path.slice(path.lastIndexOf('/') + 1))
+        yield event
+      }
+    },
   }
   const tools = { cluster, clock: systemClock, log }
   const caches = createCaches({ namespace }, tools)
@@ -168,6 +178,14 @@ async function startHalf(admin: Cluster, standIns: StandIns) {
     lead: lease.set,
     intercept(given: Around | undefined) {
       around = given
+    },
+    withhold(plural: string) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      withheld.set(plural, promise)
+      return () => {
+        withheld.delete(plural)
+        resolve()
+      }
     },
     async stop() {
       for (const part of parts.toReversed()) await part.stop(performance.now() + 5_000)

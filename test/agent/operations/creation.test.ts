@@ -54,3 +54,14 @@ test('an API server that starts, and serves no databases for a moment, fails not
   assert.ok(refusals < 3)
   assert.equal(operation.status?.phase, 'Succeeded', JSON.stringify(operation.status))
 })
+
+test('a database that was deleted and put anew is created before it is changed, also when the watch has not told that it went', async (t) => {
+  const before = await region.ended(await region.putDatabase('harbour', { id: 'again' }))
+  t.after(region.withhold('cratedbs'))
+  const { target } = before.spec
+  await region.accept({ action: 'delete', target, parameters: { retainVolumes: false } })
+  const creation = await region.putDatabase('harbour', { id: 'again' })
+  const change = await region.accept({ action: 'put', target, wanted: changed(creation, { allowedCIDRs: ['10.1.0.0/16'] }) })
+  const { status } = await region.ended(change)
+  assert.equal(status?.phase, 'Succeeded', JSON.stringify(status))
+})
