@@ -50,7 +50,7 @@ export const haproxy = checkKind({
         'protocol',
         `These are no statistics of HAProxy: ${shorten(text, 60)}. Is this the runtime API or the statistics page?`,
       )
-    return judge(options, parseCsv(text.slice(2)))
+    return judge(options, parseCsv(text.slice(2), columns))
   },
 })
 
@@ -71,20 +71,25 @@ async function fromPage(options: HaproxyOptions, page: string, signal: AbortSign
   return answer.body.toString('utf8')
 }
 
-type Row = Record<string, string>
+const columns = ['pxname', 'svname', 'type', 'status', 'scur', 'qcur', 'last_chk'] as const
+type Row = Record<(typeof columns)[number], string>
+
 /** The status of a server is `UP`, `UP 1/3`, `DOWN (agent)`, `MAINT (via …)`, `DRAIN`, `NOLB`, `no check`. */
-function stateOf({ status = '' }: Row): 'up' | 'down' | 'maintenance' {
+function stateOf({ status }: Row): 'up' | 'down' | 'maintenance' {
   if (status.startsWith('DOWN') || status.startsWith('STOP')) return 'down'
   return status.startsWith('MAINT') || status.startsWith('DRAIN') ? 'maintenance' : 'up'
 }
 
 function judge({ backends: wanted }: HaproxyOptions, rows: Row[]): CheckResult {
   // `type` is 1 for a backend, 2 for a server. HAProxy's own pages are backends too, without servers.
-  const backends = rows.filter(({ type, svname }) => type === '1' && svname === 'BACKEND')
+  // One row for each name: HAProxy has no two of a name, and what says otherwise must not have them counted against each other.
+  const byName = new Map(rows.filter(({ type, svname }) => type === '1' && svname === 'BACKEND').map((row) => [row.pxname, row]))
+  const backends = [...byName.values()]
   const servers = rows.filter(({ type }) => type === '2')
+  const byBackend = Map.groupBy(servers, ({ pxname }) => pxname)
   const measurements: Measurement[] = backends.flatMap((backend) => {
-    const name = backend.pxname ?? ''
-    const own = servers.filter(({ pxname }) => pxname === name).map(stateOf)
+    const name = backend.pxname
+    const own = (byBackend.get(name) ?? []).map(stateOf)
     return [
       { name: 'skerry_haproxy_backend_up', labels: { backend: name }, value: stateOf(backend) === 'up' ? 1 : 0 },
       { name: 'skerry_haproxy_backend_sessions', labels: { backend: name }, value: Number(backend.scur || 0) },
@@ -94,9 +99,9 @@ function judge({ backends: wanted }: HaproxyOptions, rows: Row[]): CheckResult {
         labels: { backend: name, state },
         value: own.filter((each) => each === state).length,
       })),
-    ]
+    ].filter(({ value }) => !Number.isNaN(value))
   })
-  const missing = wanted.filter((name) => !backends.some(({ pxname }) => pxname === name))
+  const missing = wanted.filter((name) => !byName.has(name))
   if (missing.length > 0)
     return {
       state: 'down',
@@ -104,9 +109,9 @@ function judge({ backends: wanted }: HaproxyOptions, rows: Row[]): CheckResult {
       detail: `There is no backend ${someOf(missing)}. See the configuration of HAProxy, or correct backends.`,
       measurements,
     }
-  const name = ({ pxname = '', svname = '', last_chk = '' }: Row) =>
+  const name = ({ pxname, svname, last_chk }: Row) =>
     svname === 'BACKEND' ? pxname : `${pxname}/${svname}${last_chk === '' ? '' : ` (${shorten(last_chk, 60)})`}`
-  const downBackends = backends.filter((row) => stateOf(row) === 'down' && (wanted.length === 0 || wanted.includes(row.pxname ?? '')))
+  const downBackends = backends.filter((row) => stateOf(row) === 'down' && (wanted.length === 0 || wanted.includes(row.pxname)))
   const downServers = servers.filter((row) => stateOf(row) === 'down')
   const which = `Down: ${someOf(downServers.map(name), 4)}. See these servers and what their health check asks.`
   if (downBackends.length > 0)

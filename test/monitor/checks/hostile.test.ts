@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { before, test } from 'node:test'
+import { haproxy } from '../../../monitor/checks/haproxy.ts'
 import { checkKinds } from '../../../monitor/checks/index.ts'
 import type { CheckKind } from '../../../monitor/checks/kind.ts'
-import { run, secret } from './run.ts'
+import { assertResult, measured, run, secret } from './run.ts'
 import { listen } from './servers.ts'
 
 /** The options of each kind that opens a connection, for a server on this port. */
@@ -107,3 +108,32 @@ for (const [name, optionsFor] of Object.entries(given))
       const grown = after.arrayBuffers + after.external - before.arrayBuffers - before.external
       assert.ok(grown < 80 * 2 ** 20, `holds ${grown >> 20} MiB more`)
     })
+
+// What is read in one go can stop every other check as well: here nothing but the whole answer's size may count.
+const statistics = '# pxname,svname,type,status,\n'
+for (const { name, rows, reason } of [
+  { name: 'a field of 4 MiB that ends with a quote', rows: `${'a'.repeat(4 * 2 ** 20)}"`, reason: 'protocol' },
+  { name: 'a field of 4 MiB that never ends', rows: `"${'a'.repeat(4 * 2 ** 20)}`, reason: 'protocol' },
+  { name: '4 MiB of quotes and then a letter', rows: `${'"'.repeat(4 * 2 ** 20)}x`, reason: 'protocol' },
+  { name: '2 million open quotes', rows: 'a"'.repeat(2 * 2 ** 20), reason: 'protocol' },
+  { name: '4 million columns', rows: ','.repeat(4 * 2 ** 20), reason: 'too_large' },
+  { name: '2 million rows', rows: 'a\n'.repeat(2 * 2 ** 20), reason: 'too_large' },
+] as const)
+  test(`haproxy check of statistics with ${name} is down in time`, async (t) => {
+    const port = await listen(t, (socket) => socket.end(statistics + rows))
+    const started = performance.now()
+    assertResult(await run(haproxy, { host: '127.0.0.1', port }), 'down', reason)
+    const seconds = (performance.now() - started) / 1000
+    assert.ok(seconds < 2, `took ${seconds} s`)
+  })
+
+test('haproxy check of statistics with 2 million blank lines and 10,000 times one backend with 9,999 servers is up in time', async (t) => {
+  const rows = `${'\r\n'.repeat(2 * 2 ** 20)}${'shop,BACKEND,1,UP,\n'.repeat(10_000)}${'"shop","s ""1"", old",2,UP,\n'.repeat(9999)}`
+  const port = await listen(t, (socket) => socket.end(statistics + rows))
+  const started = performance.now()
+  const result = await run(haproxy, { host: '127.0.0.1', port, backends: ['shop'] })
+  const seconds = (performance.now() - started) / 1000
+  assertResult(result, 'up', undefined, /1 backend and 9999 servers/)
+  assert.equal(measured(result, 'skerry_haproxy_backend_servers', { backend: 'shop', state: 'up' }), 9999)
+  assert.ok(seconds < 2, `took ${seconds} s`)
+})
