@@ -66,7 +66,9 @@ export const mqtt = checkKind({
       resubscribe: false,
       ...(options.username !== undefined && { username: options.username }),
       ...(options.passwordFile && { password: options.passwordFile.reveal() }),
-      ...(/^(mqtts|wss):/.test(options.url) && secureOptions(options)),
+      ...(options.url.startsWith('mqtts:') && secureOptions(options)),
+      // Of the options beside it, mqtt.js gives a WebSocket neither the context nor the name.
+      ...(options.url.startsWith('wss:') && { wsOptions: secureOptions(options) }),
     })
     const close = () => void client.end(true)
     try {
