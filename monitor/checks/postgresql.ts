@@ -98,8 +98,11 @@ export const postgresql = checkKind({
 /** A client on a socket that we hold: closed at once when we are done, and cut when more comes than any answer here has. */
 function clientFor(Client: typeof PgClient, options: PostgresqlOptions): { client: PgClient; close: () => void } {
   const socket = new Socket()
+  // pg asks for the certificate of the host it is told, whatever else it is told, so that is the name, and the host is dialled here.
+  const dial = socket.connect.bind(socket)
+  socket.connect = () => dial(options.port, options.host)
   const client = new Client({
-    host: options.host,
+    host: options.serverName ?? options.host,
     port: options.port,
     database: options.database,
     user: options.username,
@@ -125,8 +128,8 @@ function clientFor(Client: typeof PgClient, options: PostgresqlOptions): { clien
 }
 
 function secureOptions(options: PostgresqlOptions) {
-  const { secureContext, servername, verify } = tlsOf(options)
-  return { secureContext, ...(servername !== undefined && { servername }), rejectUnauthorized: verify !== false }
+  const { secureContext, verify } = tlsOf(options)
+  return { secureContext, rejectUnauthorized: verify !== false }
 }
 
 async function examine(client: PgClient, options: PostgresqlOptions): Promise<CheckResult> {
