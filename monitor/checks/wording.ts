@@ -1,12 +1,12 @@
 const longestDetail = 400
 
-/** Text from elsewhere for one line of a detail: without control characters, and cut. */
+/** Text from elsewhere for one line of a detail: without control characters, cut, and Unicode also where it is cut. */
 export function shorten(text: string, longest: number = longestDetail): string {
   const plain = text
     .slice(0, longest * 4)
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
     .trim()
-  return plain.length <= longest ? plain : `${plain.slice(0, longest - 1)}…`
+  return (plain.length <= longest ? plain : `${plain.slice(0, longest - 1)}…`).toWellFormed()
 }
 
 /** The first few of many names, for a sentence: `a, b, c and 4 more`. */

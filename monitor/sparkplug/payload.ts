@@ -84,7 +84,7 @@ function setValue(fields: WireFields, datatype: Datatype, value: MetricValue | n
     case 'String':
     case 'Text':
     case 'UUID':
-      fields.stringValue = value
+      fields.stringValue = (value as string).toWellFormed() // the library writes half of a pair as bytes that are no UTF-8
       break
     case 'Bytes':
       fields.bytesValue = value

@@ -30,6 +30,11 @@ const cases: [Datatype, MetricValue, unknown][] = [
   ['FloatArray', [1], bytes(0, 0, 0x80, 0x3f)],
   ['BooleanArray', [false, false, true, true, false, true, false, false, true, true, false, true], bytes(12, 0, 0, 0, 0x34, 0xd0)],
   ['StringArray', ['ABC', 'hello'], Buffer.from('ABC\0hello\0')],
+  // Half of a character has no UTF-8, which is all that a protobuf string may hold.
+  ['String', 'a\ud800', 'a\ufffd'],
+  ['Text', '\udc00b', '\ufffdb'],
+  ['UUID', '9f\ud83d', '9f\ufffd'],
+  ['StringArray', ['\ud83d', '\udea2'], Buffer.from('\ufffd\0\ufffd\0')],
   ['DateTimeArray', [1], bytes(1, 0, 0, 0, 0, 0, 0, 0)],
 ]
 
