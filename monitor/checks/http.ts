@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
-import { authorizationOf, headersElsewhere, httpFields, httpUrl, targetOfUrl, tlsOf } from './http-access.ts'
+import { authorizationOf, headersElsewhere, httpFields, httpUrl, type TlsOptions, targetOfUrl, tlsOf } from './http-access.ts'
 import { type Answer, type Exchange, exchange, type Moments } from './http-exchange.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 import { CheckFailure } from './reasons.ts'
@@ -22,7 +22,9 @@ const options = z.strictObject({
     .min(0)
     .max(10)
     .default(0)
-    .describe('How many redirects are followed; with 0 a redirect is an answer like any other.'),
+    .describe(
+      'How many redirects are followed; with 0 a redirect is an answer like any other. Another origin gets no credentials, client certificate or serverName.',
+    ),
   maxBytes: z
     .int()
     .min(0)
@@ -71,17 +73,18 @@ export async function follow(
   let url = first
   let { method } = options as { method: string }
   for (let redirects = 0; ; redirects++) {
+    const isFirst = url.origin === first.origin
     const answer = await exchange({
       url,
       method,
-      // A redirect to another origin must not carry the credentials there.
-      headers: url.origin === first.origin ? headersOf(options) : headersElsewhere(options.headers),
+      // A redirect to another origin must not carry the credentials there, nor the name of the first.
+      headers: isFirst ? headersOf(options) : headersElsewhere(options.headers),
       body: method === options.method ? options.body : undefined,
       maxBytes: options.maxBytes,
       cut: true,
       signal,
       ...through,
-      ...(url.protocol === 'https:' && { tls: tlsOf(options) }),
+      ...(url.protocol === 'https:' && { tls: tlsOf(isFirst ? options : trustOf(options)) }),
     })
     const location = answer.headers.location
     if (answer.status < 300 || answer.status > 399 || location === undefined || options.maxRedirects === 0) return { answer, redirects }
@@ -97,6 +100,18 @@ export async function follow(
     if (answer.status !== 307 && answer.status !== 308 && method !== 'HEAD') method = 'GET'
     url = next
   }
+}
+
+const trusts = new WeakMap<HttpOptions, TlsOptions>()
+
+/** Of the TLS options those that hold for every server. One object for each check, since its secure context is kept by it. */
+function trustOf(options: HttpOptions): TlsOptions {
+  let trust = trusts.get(options)
+  if (trust === undefined) {
+    trust = { caFile: options.caFile, verify: options.verify }
+    trusts.set(options, trust)
+  }
+  return trust
 }
 
 function headersOf(options: HttpOptions): Record<string, string> {
