@@ -11,6 +11,9 @@ export const ownLabels: ReadonlySet<string> = new Set(['check', 'kind', 'target'
 /** Measurements of one check that are shown: a target that answers with a million names must not become a million series. */
 const maxMeasurements = 2_000
 
+/** UTF-16 units of a measurement's label that are shown: some are names that the target chose, as long as it likes. */
+const longestLabel = 200
+
 const states: readonly ProbeState[] = ['up', 'degraded', 'down', 'unknown']
 
 /**
@@ -101,13 +104,20 @@ function addMeasurements(families: Map<string, Lines>, check: Check, pairs: stri
   for (const { name, value, labels } of measurements) {
     if (seen.size >= maxMeasurements) break
     if (!Object.hasOwn(known, name)) continue
-    const series = `${name}{${labels === undefined ? pairs : withLabels(check, pairs, labels)}}`
+    const series = `${name}{${labels === undefined ? pairs : withLabels(check, pairs, shortened(labels))}}`
     if (seen.has(series)) continue
     seen.add(series)
     const lines = families.get(name) ?? createLines()
     families.set(name, lines)
     lines.add(`${series} ${numberText(value)}\n`)
   }
+}
+
+/** Labels cut to what is shown. What is no Unicode is replaced here already, lest two series become the same only on the page. */
+function shortened(labels: Record<string, string>): Record<string, string> {
+  const isFit = Object.values(labels).every((value) => value.length <= longestLabel && value.isWellFormed())
+  if (isFit) return labels
+  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, value.slice(0, longestLabel).toWellFormed()]))
 }
 
 /** The check's labels and the measurement's. One that both have is the measurement's: CrateDB's severity of its own checks, for one. */

@@ -129,6 +129,21 @@ test('no target can make more than two thousand series of one check', () => {
   assert.equal(read([statusOf({}, { measurements })]).all('skerry_http_phase_duration_seconds').length, 2_000)
 })
 
+test('no target can make a label of more than two hundred characters, nor two series that are the same once cut', () => {
+  const long = 'x'.repeat(199)
+  const phases = [`${long}🚢 one`, `${long}🚢 two`, 'half \ud800', 'half \ud801', long]
+  const measurements = phases.map((phase, value) => ({ name: 'skerry_http_phase_duration_seconds', labels: { phase }, value }))
+  const found = read([statusOf({}, { measurements })]).all('skerry_http_phase_duration_seconds')
+  assert.deepEqual(
+    found.map(({ labels, value }) => [labels.phase, value]),
+    [
+      [`${long}\ufffd`, 0],
+      ['half \ufffd', 2],
+      [long, 4],
+    ],
+  )
+})
+
 const hostile = [
   'say "hello"',
   'two\nlines',
