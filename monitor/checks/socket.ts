@@ -35,7 +35,7 @@ export function asError(reason: unknown): Error {
 
 /**
  * What the peer sends until `enough` says so, at most `maxBytes`; or until it closes, if `enough` is left out.
- * `enough` gets everything read so far.
+ * `enough` gets everything read so far, up to `maxBytes`; what came beyond is lost.
  * @throws CheckFailure `too_large`; `connection_lost` if it closes before there is enough; and the socket's own error
  */
 export function readSocket(
@@ -50,14 +50,16 @@ export function readSocket(
       finish()
     }
     const onData = (chunk: Buffer) => {
-      if (read.size + chunk.length > maxBytes)
-        return end(() => reject(new CheckFailure('too_large', `It sent more than ${maxBytes} bytes. Is this the right service?`)))
-      read.append(chunk)
+      const room = maxBytes - read.size
+      read.append(chunk.subarray(0, room))
       try {
-        if (enough?.(read.view())) end(() => resolve(read.view()))
+        // Asked before the size counts: how the peer's bytes fall into chunks must make no difference.
+        if (enough?.(read.view())) return end(() => resolve(read.view()))
       } catch (error) {
-        end(() => reject(error))
+        return end(() => reject(error))
       }
+      if (chunk.length > room)
+        end(() => reject(new CheckFailure('too_large', `It sent more than ${maxBytes} bytes. Is this the right service?`)))
     }
     const onEnd = () =>
       end(() => {

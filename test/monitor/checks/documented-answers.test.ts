@@ -12,6 +12,7 @@ import { elasticsearch } from '../../../monitor/checks/elasticsearch.ts'
 import { kubelet } from '../../../monitor/checks/kubelet.ts'
 import { kubernetes } from '../../../monitor/checks/kubernetes.ts'
 import { rabbitmq } from '../../../monitor/checks/rabbitmq.ts'
+import { tcp } from '../../../monitor/checks/tcp.ts'
 import { zookeeper } from '../../../monitor/checks/zookeeper.ts'
 import { assertResult, measured, run, secret } from './run.ts'
 import { listen, serve } from './servers.ts'
@@ -282,6 +283,21 @@ test('docker check of documented answers is degraded by an unhealthy container, 
   assert.equal(measured(result, 'skerry_docker_containers', { state: 'paused' }), 1)
   assert.equal(measured(result, 'skerry_docker_container_cpu_seconds_total', { container: 'crane' }), 1.5)
   assert.equal(measured(result, 'skerry_docker_container_memory_bytes', { container: 'crane' }), 2000)
+})
+
+test('tcp check finds the text at the start of an answer that is longer than it reads', async (t) => {
+  const port = await listen(t, (socket) => socket.end(`220 harbour ready\r\n${'x'.repeat(100)}`))
+  assertResult(
+    await run(tcp, { host: '127.0.0.1', port, expect: '220 ', maxBytes: 64 }),
+    'up',
+    undefined,
+    /^It answered: 220 harbour ready/,
+  )
+})
+
+test('tcp check does not find the text behind what it reads', async (t) => {
+  const port = await listen(t, (socket) => socket.end(`${'x'.repeat(62)}220 harbour ready\r\n`))
+  assertResult(await run(tcp, { host: '127.0.0.1', port, expect: '220 ', maxBytes: 64 }), 'down', 'too_large', /more than 64 bytes/)
 })
 
 test('rabbitmq check of documented answers tells of a stopped node and of a partition', async (t) => {
