@@ -28,7 +28,7 @@ type Facts = Map<string, string>
 /** Up when the server serves and answers quickly. */
 export const zookeeper = checkKind({
   about:
-    'Asks by the four-letter words `mntr` or, where that is not allowed, `srvr`; or asks the AdminServer. Down when it does not serve requests (no quorum); degraded when requests pile up, latency is high, or a leader has followers that are not in sync.',
+    'Asks by the four-letter words `mntr` or, where that is not allowed, `srvr`; or asks the AdminServer. Down when it does not serve requests (no quorum); degraded when requests pile up, latency is high, or a leader has followers or observers that are not in sync.',
   example: { host: 'zookeeper.example.com' },
   options,
   measures: {
@@ -41,7 +41,7 @@ export const zookeeper = checkKind({
     skerry_zookeeper_outstanding_requests: { type: 'gauge', help: 'Requests that wait.' },
     skerry_zookeeper_connections: { type: 'gauge', help: 'Connections of clients.' },
     skerry_zookeeper_znodes: { type: 'gauge', help: 'Nodes of the tree.' },
-    skerry_zookeeper_followers: { type: 'gauge', help: "A leader's followers by state: synced, behind.", labels: ['state'] },
+    skerry_zookeeper_followers: { type: 'gauge', help: "A leader's followers and observers by state: synced, behind.", labels: ['state'] },
   },
   target: ({ host, port, url }) => (url === undefined ? hostAndPort({ host: host ?? '', port }) : targetOfUrl(url)),
   async check(options, { signal }) {
@@ -114,8 +114,8 @@ function judge(options: ZookeeperOptions, facts: Facts): CheckResult {
   if (role === undefined) throw new CheckFailure('protocol', 'It says nothing of its role. Is this ZooKeeper 3.4 or later?')
   const number = (name: string) => Number(facts.get(name) ?? Number.NaN)
   const [latency, outstanding] = [number('zk_avg_latency'), number('zk_outstanding_requests')]
-  // 3.4 and 3.5 call them followers, later ones learners.
-  const synced = number('zk_synced_followers')
+  // 3.4 and 3.5 call them followers, later ones learners; observers are among them, but are counted apart once they are in sync.
+  const synced = number('zk_synced_followers') + (number('zk_synced_observers') || 0)
   const all = Number.isNaN(number('zk_followers')) ? number('zk_learners') : number('zk_followers')
   const behind = Math.max(0, all - synced)
   const version = shorten(/^\d+(\.\d+)*/.exec(facts.get('zk_version') ?? '')?.[0] ?? 'unknown', 40)
@@ -138,7 +138,7 @@ function judge(options: ZookeeperOptions, facts: Facts): CheckResult {
   if (latency > options.maxLatencyMs)
     found.push({ reason: 'limit', text: `The average latency is ${Math.round(latency)} ms. See its disk and its heap` })
   if (role === 'leader' && behind > 0)
-    found.push({ reason: 'partly_unavailable', text: `${behind} of ${all} followers are not in sync. See their logs` })
+    found.push({ reason: 'partly_unavailable', text: `${behind} of ${all} followers and observers are not in sync. See their logs` })
   const [first] = found
   if (first) return { state: 'degraded', reason: first.reason, detail: `${found.map(({ text }) => text).join('. ')}.`, measurements }
   return { state: 'up', detail: `Version ${version}, ${shorten(role, 20)}.`, measurements }

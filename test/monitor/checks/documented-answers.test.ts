@@ -334,6 +334,18 @@ for (const { name, answer, state, reason, detail } of [
     detail: /1 of 2 followers/,
   },
   {
+    name: 'is up on a leader whose followers and observer are in sync',
+    answer: `${mntr}zk_learners\t3\nzk_synced_followers\t2\nzk_synced_observers\t1\n`,
+    state: 'up',
+  },
+  {
+    name: 'is degraded when an observer is behind',
+    answer: `${mntr}zk_learners\t3\nzk_synced_followers\t2\nzk_synced_observers\t0\n`,
+    state: 'degraded',
+    reason: 'partly_unavailable',
+    detail: /1 of 3 followers and observers/,
+  },
+  {
     name: 'is degraded when requests pile up',
     answer: mntr.replace('requests\t2', 'requests\t2000'),
     state: 'degraded',
@@ -352,3 +364,11 @@ for (const { name, answer, state, reason, detail } of [
     const port = await listen(t, (socket) => socket.once('data', () => socket.end(answer)))
     assertResult(await run(zookeeper, { host: '127.0.0.1', port }), state, reason, detail)
   })
+
+test('zookeeper check of documented answers of the AdminServer is up on a leader with two followers and an observer', async (t) => {
+  const leader = { version: '3.9.3', server_state: 'leader', learners: 3, synced_followers: 2, synced_observers: 1, error: null }
+  const result = await run(zookeeper, { url: await serve(t, { '/commands/monitor': leader }) })
+  assertResult(result, 'up', undefined, /3\.9\.3, leader/)
+  assert.equal(measured(result, 'skerry_zookeeper_followers', { state: 'synced' }), 3)
+  assert.equal(measured(result, 'skerry_zookeeper_followers', { state: 'behind' }), 0)
+})
