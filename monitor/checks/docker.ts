@@ -14,7 +14,7 @@ const options = z.strictObject({
 })
 
 type DockerOptions = z.output<typeof options>
-type Get = <S extends z.ZodType>(path: string, schema: S) => Promise<z.output<S>>
+type Request = (path: string) => ReturnType<typeof ask>
 
 const info = z.object({
   ServerVersion: z.string(),
@@ -57,18 +57,18 @@ export const docker = checkKind({
   target: ({ socketPath, url }) => (url === undefined ? socketPath : targetOfUrl(url)),
   async check(options, { signal }) {
     const { url = 'http://docker', socketPath } = options
-    const request = (path: string) =>
+    const request: Request = (path) =>
       ask(options, { url: below(url, path), ...(options.url === undefined && { socketPath }), maxBytes: 8 * 1024 * 1024, signal })
     const ping = await request('/_ping')
     if (ping.status !== 200) throw unexpected(ping, '/_ping')
-    const get: Get = async (path, schema) => jsonOf(await request(path), schema, { what: path })
+    const get = async <S extends z.ZodType>(path: string, schema: S) => jsonOf(await request(path), schema, { what: path })
     const daemon = await get('/info', info)
     const list = await get('/containers/json?all=1', containers)
     const measurements: Measurement[] = [
       { name: 'skerry_docker_info', labels: { version: shorten(daemon.ServerVersion, 60) }, value: 1 },
       { name: 'skerry_docker_images', value: daemon.Images },
     ]
-    if (options.stats) await measure(get, list.filter(({ State }) => State === 'running').slice(0, 50), measurements)
+    if (options.stats) await measure(request, list.filter(({ State }) => State === 'running').slice(0, 50), measurements)
     return judge(options, daemon, list, measurements)
   },
 })
@@ -76,10 +76,13 @@ export const docker = checkKind({
 type Container = z.output<typeof containers>[number]
 const nameOf = ({ Names, Id }: Container) => shorten(Names[0]?.replace(/^\//, '') ?? Id.slice(0, 12), 100)
 
-async function measure(get: Get, running: Container[], measurements: Measurement[]): Promise<void> {
+async function measure(request: Request, running: Container[], measurements: Measurement[]): Promise<void> {
   for (const container of running) {
     // one-shot: the daemon does not wait a second for a second sample.
-    const { cpu_stats, memory_stats } = await get(`/containers/${container.Id}/stats?stream=false&one-shot=true`, stats)
+    const path = `/containers/${container.Id}/stats?stream=false&one-shot=true`
+    const answer = await request(path)
+    if (answer.status === 404) continue // it was removed since the list was made
+    const { cpu_stats, memory_stats } = jsonOf(answer, stats, { what: path })
     const labels = { container: nameOf(container) }
     measurements.push(
       { name: 'skerry_docker_container_cpu_seconds_total', labels, value: cpu_stats.cpu_usage.total_usage / 1e9 },

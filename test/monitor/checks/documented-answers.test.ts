@@ -285,6 +285,24 @@ test('docker check of documented answers is degraded by an unhealthy container, 
   assert.equal(measured(result, 'skerry_docker_container_memory_bytes', { container: 'crane' }), 2000)
 })
 
+test('docker check of documented answers passes over a container that was removed since the list, and measures the others', async (t) => {
+  const container = (letter: string, name: string) => ({ Id: letter.repeat(64), Names: [name], State: 'running', Status: 'Up 2 hours' })
+  const url = await serve(t, {
+    '/_ping': 'OK',
+    '/info': dockerInfo,
+    '/containers/json?all=1': [container('a', '/crane'), container('b', '/ferry')],
+    [`/containers/${'a'.repeat(64)}/stats?stream=false&one-shot=true`]: () => ({ status: 404, body: { message: 'No such container' } }),
+    [`/containers/${'b'.repeat(64)}/stats?stream=false&one-shot=true`]: {
+      cpu_stats: { cpu_usage: { total_usage: 2_000_000_000 } },
+      memory_stats: { usage: 3000, limit: 10_000 },
+    },
+  })
+  const result = await run(docker, { url, stats: true })
+  assertResult(result, 'up')
+  assert.equal(measured(result, 'skerry_docker_container_cpu_seconds_total', { container: 'crane' }), undefined)
+  assert.equal(measured(result, 'skerry_docker_container_cpu_seconds_total', { container: 'ferry' }), 2)
+})
+
 test('tcp check finds the text at the start of an answer that is longer than it reads', async (t) => {
   const port = await listen(t, (socket) => socket.end(`220 harbour ready\r\n${'x'.repeat(100)}`))
   assertResult(
