@@ -53,7 +53,13 @@ export const redis = checkKind({
       const login = passwordFile ? ['AUTH', ...(username === undefined ? [] : [username]), passwordFile.reveal()] : undefined
       const commands = [...(login ? [login] : []), ['PING'], ['INFO']]
       socket.write(commands.map(encode).join(''))
-      const read = await readSocket(socket, { enough: (read) => parseReplies(read).length >= commands.length })
+      // One error is enough: a server that takes no client at all says so once, and closes.
+      const read = await readSocket(socket, {
+        enough: (read) => {
+          const replies = parseReplies(read)
+          return replies.length >= commands.length || replies.some(({ type }) => type === 'error')
+        },
+      })
       const replies = parseReplies(read)
       for (const reply of replies) if (reply.type === 'error') throw refusal(reply.text, login !== undefined)
       return judge(options, replies)
@@ -82,6 +88,7 @@ function refusal(text: string, loggedIn: boolean): CheckFailure {
   const said = `The server says: ${shorten(text, 120)}.`
   if (/^(NOAUTH|WRONGPASS|NOPERM)|invalid (username|password)|AUTH.*without any password/i.test(text))
     return new CheckFailure('unauthorized', loggedIn ? `${said} See user and password.` : `${said} Give the check a passwordFile.`)
+  if (/^DENIED/.test(text)) return new CheckFailure('unauthorized', `${said} Set a password on the server, and give it to the check.`)
   if (/^LOADING/.test(text)) return new CheckFailure('unavailable', `${said} It passes when the data set is in memory.`)
   if (/^(MASTERDOWN|BUSY|MISCONF)/.test(text)) return new CheckFailure('failing', `${said} See its log.`)
   if (/^ERR max number of clients/.test(text)) return new CheckFailure('limit', `${said} Close idle clients, or raise maxclients.`)

@@ -12,6 +12,7 @@ import { elasticsearch } from '../../../monitor/checks/elasticsearch.ts'
 import { kubelet } from '../../../monitor/checks/kubelet.ts'
 import { kubernetes } from '../../../monitor/checks/kubernetes.ts'
 import { rabbitmq } from '../../../monitor/checks/rabbitmq.ts'
+import { redis } from '../../../monitor/checks/redis.ts'
 import { tcp } from '../../../monitor/checks/tcp.ts'
 import { zookeeper } from '../../../monitor/checks/zookeeper.ts'
 import { assertResult, measured, run, secret } from './run.ts'
@@ -302,6 +303,25 @@ test('docker check of documented answers passes over a container that was remove
   assert.equal(measured(result, 'skerry_docker_container_cpu_seconds_total', { container: 'crane' }), undefined)
   assert.equal(measured(result, 'skerry_docker_container_cpu_seconds_total', { container: 'ferry' }), 2)
 })
+
+for (const { name, answer, reason, detail } of [
+  {
+    name: 'that has too many clients',
+    answer: '-ERR max number of clients reached\r\n',
+    reason: 'limit',
+    detail: /max number of clients reached.*raise maxclients/,
+  },
+  {
+    name: 'in protected mode',
+    answer: '-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user.\r\n',
+    reason: 'unauthorized',
+    detail: /DENIED.*[Ss]et a password/,
+  },
+] as const)
+  test(`redis check of documented answers is down at a server ${name}, which refuses once and closes`, async (t) => {
+    const port = await listen(t, (socket) => socket.end(answer))
+    assertResult(await run(redis, { host: '127.0.0.1', port, passwordFile: secret('anchor') }), 'down', reason, detail)
+  })
 
 test('tcp check finds the text at the start of an answer that is longer than it reads', async (t) => {
   const port = await listen(t, (socket) => socket.end(`220 harbour ready\r\n${'x'.repeat(100)}`))

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import { test } from 'node:test'
 import { redis } from '../../../monitor/checks/redis.ts'
 import { startRedis } from '../../peers/redis.ts'
@@ -33,6 +34,13 @@ test('redis check of a real Redis', async (t) => {
     const result = await runUntil('degraded', () => run(redis, { host: '127.0.0.1', port: replica.port }))
     assertResult(result, 'degraded', 'partly_unavailable', /lost its primary/)
     assert.equal(measured(result, 'skerry_redis_info', { role: 'slave' }), 1)
+  })
+  await t.test('is down when the server has too many clients', async (t) => {
+    const crowded = await startRedis(t, ['--maxclients', '1'])
+    const socket = connect(crowded.port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    await runUntil('down', () => run(redis, { host: '127.0.0.1', port: crowded.port })) // until ours is the one client
+    assertResult(await run(redis, { host: '127.0.0.1', port: crowded.port }), 'down', 'limit', /raise maxclients/)
   })
   await t.test('is down when the server hangs', async () => {
     await peer.hang()
