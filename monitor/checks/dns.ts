@@ -14,7 +14,10 @@ const options = z.strictObject({
     .optional()
     .describe('IP address of the name server to ask; without it those of this machine.'),
   port: port.default(53).describe("The name server's port."),
-  expect: z.array(z.string().min(1)).default([]).describe('Values that must be among the answers.'),
+  expect: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('Values that must be among the answers, their fields in the order of a zone file: `10 mail.example.com` for MX.'),
   minAnswers: z.int().min(1).default(1).describe('Down when there are fewer answers.'),
 })
 
@@ -75,5 +78,14 @@ async function records(resolver: Resolver, name: string, type: string): Promise<
 function textOf(record: unknown): string {
   if (typeof record === 'string') return record
   if (Array.isArray(record)) return shorten(record.join(''), 1000) // TXT comes in pieces
-  return shorten(Object.values(record as object).join(' '), 1000)
+  return shorten(fieldsOf(record as Record<string, unknown>).join(' '), 1000)
+}
+
+function fieldsOf(record: Record<string, unknown>): unknown[] {
+  const { type: _, ...fields } = record // some versions of Node tell the type as well
+  const { critical, priority, weight, port, name, exchange, ...others } = fields
+  if (critical !== undefined) return [critical, ...Object.entries(others).flat()] // CAA: its tag is the name of the field
+  if (exchange !== undefined) return [priority, exchange] // MX
+  if (weight !== undefined) return [priority, weight, port, name] // SRV
+  return Object.values(fields) // SOA comes in that order
 }

@@ -153,6 +153,22 @@ for (const { name, found, state, reason, detail } of [
       assert.equal(measured(result, 'skerry_sparkplug_node_state', { state: found.state }), 1)
   })
 
+/** A name in a message, without compression. */
+const wire = (name: string) =>
+  Buffer.from(`${[...name.split('.').map((label) => String.fromCharCode(label.length) + label), '\0'].join('')}`)
+
+/** What `quay.test` has, by the number of the type: the data of each record. */
+const zone: Record<number, Buffer[]> = {
+  1: [Buffer.from([192, 0, 2, 10]), Buffer.from([192, 0, 2, 11])], // A
+  6: [Buffer.concat([wire('ns.quay.test'), wire('harbour.quay.test'), Buffer.from([1, 2, 3, 4, 5].flatMap((each) => [0, 0, 0, each]))])], // SOA
+  15: [Buffer.concat([Buffer.from([0, 10]), wire('mail.quay.test')])], // MX
+  33: [Buffer.concat([Buffer.from([0, 1, 0, 2, 0, 80]), wire('www.quay.test')])], // SRV
+  257: [
+    Buffer.concat([Buffer.from([128, 5]), Buffer.from('issueca.test')]),
+    Buffer.concat([Buffer.from([0, 5]), Buffer.from('iodefmailto:a@b.test')]),
+  ], // CAA
+}
+
 /** A name server that knows `quay.test`, is silent about `mute.test` and denies all else (RFC 1035, section 4). */
 async function nameServer(t: { after(act: () => void): void }): Promise<number> {
   const socket = createSocket('udp4')
@@ -161,8 +177,24 @@ async function nameServer(t: { after(act: () => void): void }): Promise<number> 
     if (name.includes('mute')) return
     const known = name.includes('quay')
     const question = Buffer.concat([name, query.subarray(12 + name.length, 16 + name.length)])
-    const records = [10, 11].map((last) => Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, last]))
-    const head = Buffer.from([query[0] as number, query[1] as number, 0x81, known ? 0x80 : 0x83, 0, 1, 0, known ? 2 : 0, 0, 0, 0, 0])
+    const type = query.readUInt16BE(12 + name.length)
+    const records = (zone[type] ?? []).map((data) =>
+      Buffer.concat([Buffer.from([0xc0, 12, type >> 8, type & 255, 0, 1, 0, 0, 0, 60, 0, data.length]), data]),
+    )
+    const head = Buffer.from([
+      query[0] as number,
+      query[1] as number,
+      0x81,
+      known ? 0x80 : 0x83,
+      0,
+      1,
+      0,
+      known ? records.length : 0,
+      0,
+      0,
+      0,
+      0,
+    ])
     socket.send(Buffer.concat([head, question, ...(known ? records : [])]), peer.port, peer.address)
   })
   socket.bind(0, '127.0.0.1')
@@ -179,6 +211,15 @@ test('dns check', async (t) => {
     assertResult(result, 'up', undefined, /2 answers: 192\.0\.2\.10, 192\.0\.2\.11/)
     assert.equal(measured(result, 'skerry_dns_answers'), 2)
   })
+  for (const [type, expect] of Object.entries({
+    SOA: ['ns.quay.test harbour.quay.test 1 2 3 4 5'],
+    MX: ['10 mail.quay.test'],
+    SRV: ['1 2 80 www.quay.test'],
+    CAA: ['128 issue ca.test', '0 iodef mailto:a@b.test'],
+  } as const))
+    await t.test(`expects the fields of ${type} in the order of a zone file`, async () => {
+      assertResult(await run(dns, { ...ask, query: 'quay.test', type: type as 'MX', expect: [...expect] }), 'up')
+    })
   await t.test('is down when an expected answer is missing', async () => {
     assertResult(
       await run(dns, { ...ask, query: 'quay.test', expect: ['192.0.2.99'] }),
