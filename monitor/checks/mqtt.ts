@@ -67,8 +67,7 @@ export const mqtt = checkKind({
       ...(options.username !== undefined && { username: options.username }),
       ...(options.passwordFile && { password: options.passwordFile.reveal() }),
       ...(options.url.startsWith('mqtts:') && secureOptions(options)),
-      // Of the options beside it, mqtt.js gives a WebSocket neither the context nor the name.
-      ...(options.url.startsWith('wss:') && { wsOptions: secureOptions(options) }),
+      ...(options.url.startsWith('ws') && { wsOptions: webSocketOptions(options) }),
     })
     const close = () => void client.end(true)
     try {
@@ -84,13 +83,22 @@ function secureOptions(options: MqttOptions) {
   return { secureContext, ...(servername !== undefined && { servername }), rejectUnauthorized: verify !== false }
 }
 
+/** What mqtt.js does not hand on by itself: of the TLS options beside these neither the context nor the name. */
+function webSocketOptions(options: MqttOptions) {
+  return {
+    ...(options.url.startsWith('wss:') && secureOptions(options)),
+    // A message is gathered whole before it is counted here, by default up to 100 MiB and inflated.
+    maxPayload: defaultMaxBytes,
+    perMessageDeflate: false,
+  }
+}
+
 async function session(client: MqttClient, options: MqttOptions, started: number) {
   const trouble = new Promise<never>((_, reject) => {
     let bytes = 0
     client.stream.on('data', (chunk: Buffer) => {
       bytes += chunk.length
-      if (bytes > defaultMaxBytes)
-        reject(new CheckFailure('too_large', `It sent more than ${defaultMaxBytes} bytes. Is this an MQTT broker?`))
+      if (bytes > defaultMaxBytes) reject(tooLarge())
     })
     // Stays for good: an error after the check must not end the process.
     client.on('error', (error) => reject(failureOf(error)))
@@ -116,6 +124,10 @@ async function session(client: MqttClient, options: MqttOptions, started: number
   return { state: 'up' as const, detail: `A message made the round trip in ${Math.round(ms)} ms.`, measurements }
 }
 
+function tooLarge(cause?: unknown): CheckFailure {
+  return new CheckFailure('too_large', `It sent more than ${defaultMaxBytes} bytes. Is this an MQTT broker?`, { cause })
+}
+
 async function roundTrip(client: MqttClient, topic: string, qos: 0 | 1): Promise<number> {
   const denied = (verb: string, cause?: unknown) =>
     new CheckFailure('unauthorized', `The broker does not let this user ${verb} ${shorten(topic, 100)}. See its access rules.`, { cause })
@@ -139,6 +151,7 @@ async function roundTrip(client: MqttClient, topic: string, qos: 0 | 1): Promise
 /** What a CONNACK's code means: MQTT 3.1.1, section 3.2.2.3, and MQTT 5, section 3.2.2.2. */
 function failureOf(error: Error & { code?: number | string }): Error {
   const { code } = error
+  if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') return tooLarge(error)
   if (typeof code !== 'number') {
     return code === undefined && !/getaddrinfo|connect|timeout/i.test(error.message)
       ? new CheckFailure('protocol', `It does not answer as an MQTT broker does: ${shorten(error.message, 150)}. Is this the right port?`, {

@@ -96,9 +96,9 @@ function newClient(options: ConnectOptions): MqttClient {
     protocol: url.protocol.slice(0, -1) as 'mqtt',
     hostname: url.hostname.replace(/^\[|\]$/g, ''),
     ...(url.port === '' ? {} : { port: Number(url.port) }),
-    ...(url.protocol.startsWith('ws') ? { path: `${url.pathname}${url.search}` } : {}),
     ...credentials(server),
-    ...tlsOptions(server, url.protocol),
+    ...(url.protocol === 'mqtts:' ? tlsOptions(server) : {}),
+    ...(url.protocol.startsWith('ws') ? webSocketOptions(url, options) : {}),
     protocolVersion,
     clientId: options.clientId,
     clean: true, // [tck-id-principles-persistence-clean-session-311] [tck-id-principles-persistence-clean-session-50]
@@ -145,15 +145,28 @@ function credentials({ username, passwordFile }: ServerConfig): IClientOptions {
   }
 }
 
-function tlsOptions({ caFile, certFile, keyFile }: ServerConfig, protocol: string): IClientOptions {
-  if (protocol !== 'mqtts:' && protocol !== 'wss:') return {}
-  const tls = {
+function tlsOptions({ caFile, certFile, keyFile }: ServerConfig) {
+  return {
     ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
     ...(certFile === undefined ? {} : { cert: readFileSync(certFile) }),
     ...(keyFile === undefined ? {} : { key: readFileSync(keyFile) }),
     minVersion: 'TLSv1.2' as const,
   }
-  return protocol === 'wss:' ? { wsOptions: tls } : tls
+}
+
+/**
+ * The library gathers a message of WebSocket whole, up to 100 MiB and inflated, before our filter sees any of it. A message may hold
+ * several packets, and a packet that is only left out must not end the connection: so there is room for more than the largest packet.
+ */
+function webSocketOptions({ protocol, pathname, search }: URL, { server, maxPacketBytes }: ConnectOptions): IClientOptions {
+  return {
+    path: `${pathname}${search}`,
+    wsOptions: {
+      ...(protocol === 'wss:' ? tlsOptions(server) : {}),
+      maxPayload: Math.max(1024 * 1024, 4 * maxPacketBytes),
+      perMessageDeflate: false,
+    },
+  }
 }
 
 function connectionOf(client: MqttClient, options: ConnectOptions): Connection {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { createWebSocketStream, WebSocketServer } from 'ws'
 import { mqtt } from '../../../monitor/checks/mqtt.ts'
@@ -50,3 +50,24 @@ test("mqtt check over a WebSocket shows the client's certificate", async (t) => 
   assert.equal((await run(mqtt, given)).state, 'down')
   assertResult(await run(mqtt, { ...given, certificateFile: secret(client.cert), keyFile: secret(client.key) }), 'up')
 })
+
+test('mqtt check of a WebSocket that announces a message of 64 MiB is down before any of it has come', async (t) => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: true })
+  t.after(() => server.close())
+  const asked: unknown[] = []
+  server.on('connection', (_socket, { socket, headers }) => {
+    asked.push(headers['sec-websocket-extensions'])
+    announce(socket, 64 * 2 ** 20)
+  })
+  await once(server, 'listening')
+  const result = await run(mqtt, { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}` })
+  assertResult(result, 'down', 'too_large', /Is this an MQTT broker/)
+  assert.deepEqual(asked, [undefined], 'what was deflated could become any length')
+})
+
+/** Sends the header of a whole binary message, whose length follows in 64 bits (RFC 6455, section 5.2), and nothing of the message. */
+function announce(socket: Socket, length: number): void {
+  const header = Buffer.from([0x82, 127, 0, 0, 0, 0, 0, 0, 0, 0])
+  header.writeBigUInt64BE(BigInt(length), 2)
+  socket.write(header)
+}
