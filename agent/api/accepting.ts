@@ -6,6 +6,7 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import type { Admission, AdmissionParts } from '../operations/admission/admission.ts'
 import { planOf } from '../operations/admission/plan.ts'
 import type { Journal } from '../operations/journal.ts'
+import type { Target } from '../resources/kind.ts'
 import { hasEnded, type Operation, phaseOf } from '../resources/operation.ts'
 import { type ApiContext, type Input, json, type ResponseDoc, type ResponseHeaders } from './http.ts'
 import { operationSchema, representOperation } from './representations/operation.ts'
@@ -111,16 +112,18 @@ export async function carryOut(
   { query, body, idempotencyKey, waitSeconds }: Input<unknown, { dryRun: boolean }>,
   parts: AcceptingParts,
   {
+    target,
     admission,
     resource,
     object,
-  }: { admission: Admission; resource?: () => Prepared | undefined; object?: () => KubernetesObject | undefined },
+  }: { target: Target; admission: Admission; resource?: () => Prepared | undefined; object?: () => KubernetesObject | undefined },
 ): Promise<Response> {
   if (query.dryRun) {
     const proposal = admission.decide()
     return json(c, 200, { dryRun: true, steps: proposal ? await planOf(parts, proposal) : [] })
   }
   const accepted = await parts.journal.accept({
+    target,
     requestedBy: c.get('identity').name,
     requestId: c.get('requestId'),
     idempotencyKey,

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { Clock } from '../../shared/clock.ts'
+import { Problem } from '../../shared/errors.ts'
 import type { Admission } from '../operations/admission/admission.ts'
 import {
   admitDeleteDatabase,
@@ -15,7 +16,7 @@ import type { Obstacles } from '../region/obstacles/index.ts'
 import { databaseSpec, type GivenDatabaseSpec, splitSecrets } from '../resources/database.ts'
 import { restartBody, restoreBody, resumeBody, rotatePasswordBody, suspendBody } from '../resources/database-actions.ts'
 import { databaseId, projectId } from '../resources/identifiers.ts'
-import type { Secrets, Target } from '../resources/kind.ts'
+import type { Target } from '../resources/kind.ts'
 import { type AcceptingParts, acceptingResponses, carryOut, dryRunQuery } from './accepting.ts'
 import { type ApiContext, checkPreconditions, type Input, json, nextLink, pageQuery, type Route, route } from './http.ts'
 import { linkHeader, listOf, readResponses } from './projects.ts'
@@ -131,8 +132,8 @@ function writeRoutes(parts: DatabaseRouteParts): Route[] {
         const { status: _, ...rest } = input.body
         const given: GivenDatabaseSpec = { ...rest, id: rest.id ?? input.params.database }
         const request = requestOf(c, parts, input.params)
-        const presentSecrets = await presentSecretsFor(parts, request.target, Object.keys(splitSecrets(given).secrets).length > 0)
-        return answer(c, { ...input, body: given }, parts, admitPutDatabase(parts, { ...request, presentSecrets, given }))
+        const present = await presentSecretsFor(parts, request, Object.keys(splitSecrets(given).secrets).length > 0)
+        return answer(c, { ...input, body: given }, parts, admitPutDatabase(parts, { ...request, ...present, given }))
       },
     }),
     route({
@@ -151,8 +152,8 @@ function writeRoutes(parts: DatabaseRouteParts): Route[] {
         const { status: _, ...patch } = input.body
         const request = requestOf(c, parts, input.params)
         const mayBringSecrets = ['users', 'backups', 'ssl'].some((field) => Object.hasOwn(patch, field))
-        const presentSecrets = await presentSecretsFor(parts, request.target, mayBringSecrets)
-        return answer(c, input, parts, admitPatchDatabase(parts, { ...request, presentSecrets, patch }))
+        const present = await presentSecretsFor(parts, request, mayBringSecrets)
+        return answer(c, input, parts, admitPatchDatabase(parts, { ...request, ...present, patch }))
       },
     }),
     route({
@@ -250,11 +251,23 @@ function targetOf({ project, database }: Params): DatabaseTarget {
   return { kind: 'database', project, database }
 }
 
-/** Read only where it matters: to compare with those that came, or to hand on those of a creation that has not happened yet. */
-async function presentSecretsFor(parts: DatabaseRouteParts, target: DatabaseTarget, brings: boolean): Promise<Secrets | undefined> {
+/**
+ * Read only where it matters: to compare with those that came, or to hand on those of a creation that has not happened yet. What is
+ * decided by them is refused when another request brought others since.
+ */
+async function presentSecretsFor(parts: DatabaseRouteParts, { target, guard }: ReturnType<typeof requestOf>, brings: boolean) {
   const present = parts.accepted.database(target.project, target.database)
-  if (!present || (present.object && !brings)) return undefined
-  return readPresentSecrets(parts, target)
+  if (!present || (present.object && !brings)) return { presentSecrets: undefined }
+  const bringing = () => parts.journal.unended(target).flatMap(({ spec }) => spec.secretName ?? [])
+  const known = new Set(bringing())
+  return {
+    presentSecrets: await readPresentSecrets(parts, target),
+    guard(now: unknown) {
+      guard(now)
+      if (bringing().every((name) => known.has(name))) return
+      throw new Problem('conflict', `Secrets of database ${target.database} were given by another request at the same moment.`)
+    },
+  }
 }
 
 function answer(
@@ -265,6 +278,7 @@ function answer(
 ): Promise<Response> {
   const { project, database } = input.params
   return carryOut(c, input, parts, {
+    target: targetOf({ project, database }),
     admission,
     resource: () => parts.databases.get(project, database),
     object: () => parts.accepted.database(project, database)?.object,

@@ -75,7 +75,7 @@ export function projectRoutes(parts: ProjectRouteParts): Route[] {
         const { status: _, ...rest } = input.body
         const given: ProjectSpec = { ...rest, id: rest.id ?? project }
         const admission = admitPutProject(parts, { target: target(project), guard: guardOf(c, project), given })
-        return carryOut(c, { ...input, body: given }, parts, { admission, resource: () => projects.get(project) })
+        return carryOut(c, { ...input, body: given }, parts, { target: target(project), admission, resource: () => projects.get(project) })
       },
     }),
     route({
@@ -93,7 +93,7 @@ export function projectRoutes(parts: ProjectRouteParts): Route[] {
         const { project } = input.params
         const { status: _, ...patch } = input.body
         const admission = admitPatchProject(parts, { target: target(project), guard: guardOf(c, project), patch })
-        return carryOut(c, input, parts, { admission, resource: () => projects.get(project) })
+        return carryOut(c, input, parts, { target: target(project), admission, resource: () => projects.get(project) })
       },
     }),
     route({
@@ -116,7 +116,7 @@ export function projectRoutes(parts: ProjectRouteParts): Route[] {
         const { project } = input.params
         const { cascade, retainVolumes } = input.query
         const request = { target: target(project), guard: guardOf(c, project), cascade, retainVolumes }
-        return carryOut(c, input, parts, { admission: admitDeleteProject(parts, request) })
+        return carryOut(c, input, parts, { target: request.target, admission: admitDeleteProject(parts, request) })
       },
     }),
   ]

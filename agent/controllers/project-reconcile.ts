@@ -2,7 +2,7 @@ import type { Clock } from '../../shared/clock.ts'
 import { asProblem, isProblem } from '../../shared/errors.ts'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import { type KubernetesObject, kinds, pathOf, pathOfObject } from '../../shared/kubernetes/objects.ts'
+import { type Kind, type KubernetesObject, kinds, pathOf, pathOfObject } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Caches } from '../region/caches.ts'
 import { listed } from '../region/obstacles/evidence.ts'
@@ -51,10 +51,10 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
     try {
       const outcome = leaves ? await dismantle(project) : await furnish(await hold(project))
       if (outcome === 'gone') return undefined
-      await writeStatus(id, outcome)
+      await writeStatus(project, outcome)
       return outcome.ready ? secretsFreshMs : config.recheckMs
     } catch (error) {
-      await tellFailure(id, error)
+      await tellFailure(project, error)
       throw error
     }
   }
@@ -139,6 +139,7 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
   async function dismantle(project: KubernetesObject): Promise<ProjectOutcome | 'gone'> {
     const id = project.metadata.name
     const name = namespaceOf(id)
+    if (!(await stands(project))) return 'gone'
     const namespace = await readNamespace(name)
     if (namespace && isSkerrysNamespace(namespace, id)) {
       // Asked of the API server itself: behind a cache that lags, a database could go with the namespace unasked.
@@ -163,18 +164,27 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
     return 'gone'
   }
 
-  async function readNamespace(name: string): Promise<KubernetesObject | undefined> {
+  /** Whether it is still that project: behind a cache that lags, the namespace could be one's that was made anew under its name. */
+  async function stands({ metadata: { name, uid } }: KubernetesObject): Promise<boolean> {
+    return (await read(kinds.Project, name))?.metadata.uid === uid
+  }
+
+  const readNamespace = (name: string) => read(kinds.Namespace, name)
+
+  async function read(kind: Kind, name: string): Promise<KubernetesObject | undefined> {
     try {
-      return await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.Namespace, undefined, name) })
+      return await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kind, undefined, name) })
     } catch (error) {
       if (isProblem(error, 'not-found')) return undefined
       throw error
     }
   }
 
-  async function writeStatus(id: string, outcome: ProjectOutcome): Promise<void> {
+  /** @param seen the project as the outcome is of it: of one that was changed meanwhile it says nothing */
+  async function writeStatus({ metadata: seen }: KubernetesObject, outcome: ProjectOutcome): Promise<void> {
+    const id = seen.name
     const project = caches.projects.get(id)
-    if (!project) return
+    if (!project || project.metadata.uid !== seen.uid || project.metadata.generation !== seen.generation) return
     const namespace = namespaceOf(id)
     const blockers = outcome.ready ? [] : await obstacles.of({ kind: 'project', project: id })
     const status = projectStatus(project, {
@@ -198,12 +208,12 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
   }
 
   /** What failed is told where people look; whether that can be written is another matter. */
-  async function tellFailure(id: string, error: unknown): Promise<void> {
+  async function tellFailure(project: KubernetesObject, error: unknown): Promise<void> {
     if (isProblem(error, 'conflict', 'not-ready', 'cluster-unreachable')) return
     const problem = asProblem(error)
-    await writeStatus(id, { ready: false, reason: 'NotApplied', message: `${problem.detail} ${problem.action}` }).catch(
+    await writeStatus(project, { ready: false, reason: 'NotApplied', message: `${problem.detail} ${problem.action}` }).catch(
       (reason: unknown) => {
-        log.debug({ project: id, err: reason }, 'status not written')
+        log.debug({ project: project.metadata.name, err: reason }, 'status not written')
       },
     )
   }

@@ -8,7 +8,7 @@ import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { createQueue } from '../../shared/queue.ts'
-import { lookUp, type TunnelCaches } from '../region/tunnel.ts'
+import { lookUp, readSettings, type TunnelCaches } from '../region/tunnel.ts'
 import { annotation, fieldManager } from '../resources/labels.ts'
 import {
   desiredTunnel,
@@ -77,9 +77,11 @@ export function createTunnelController(tunnel: Tunnel, { caches, cluster, lease,
   /** Brings `tunnel.yaml` to what it must be, under a revision of its own. */
   async function configure(): Promise<void> {
     const { settings, configuration, deployment } = lookUp(tunnel, caches)
-    const expose = readExposure(tunnel, settings)
-    const wanted = desiredTunnel(tunnel, expose)
     const found = readTunnelYaml(configuration)
+    if (isSameTunnel(found, desiredTunnel(tunnel, readExposure(tunnel, settings)))) return
+    // Settings and configuration are told by two watches. Nothing is opened because the one of the settings is behind.
+    const expose = readExposure(tunnel, await readSettings(tunnel, cluster))
+    const wanted = desiredTunnel(tunnel, expose)
     if (isSameTunnel(found, wanted)) return
     const revision = nextRevision(wanted, found, [configuration?.metadata.annotations?.[annotation.tunnelRevision], deployment?.revision])
     mustLead()

@@ -129,6 +129,7 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
 
   async function run(later: Operation[], ofProject: Operation[]): Promise<number | undefined> {
     try {
+      if (!(await isCurrent())) return 0
       const turn = await turnOf(operation, later, ofProject, () => readCrateDB(context), clock.now())
       if (turn.kind === 'hold') return undefined
       if (turn.kind === 'end') return await end(turn.status)
@@ -137,6 +138,13 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
       if (!lease.isLeader()) return undefined
       return await failed(error)
     }
+  }
+
+  /** Whether the operation is as it was looked up. Another replica may have led meanwhile, and the watch may be behind. */
+  async function isCurrent(): Promise<boolean> {
+    const there = await cluster.request<Operation>({ method: 'GET', path })
+    caches.operations.put(there)
+    return there.metadata.resourceVersion === operation.metadata.resourceVersion
   }
 
   async function after(progress: Progress): Promise<number | undefined> {
@@ -213,7 +221,7 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
   }
 
   async function end(status: Partial<OperationStatus>): Promise<undefined> {
-    const isLeft = operation.status?.step !== undefined && (status.phase === 'Failed' || status.phase === 'Cancelled')
+    const isLeft = operation.status?.step !== undefined && status.phase !== 'Succeeded'
     const left = isLeft ? await workOf(operation).leave?.(context) : undefined
     const action = left === undefined ? status.action : [left, status.action].filter(Boolean).join(' ')
     await record({ attempts: undefined, blockers: [], ...status, action, endedAt: now() })

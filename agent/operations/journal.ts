@@ -31,6 +31,8 @@ export type Proposal = {
 }
 
 export type AcceptRequest = {
+  /** What it is about. */
+  target: Target
   /** The identity's name. */
   requestedBy: string
   requestId: string
@@ -70,7 +72,7 @@ export type Journal = Part & {
   all(): Operation[]
   /** Those of a target that have not ended, by sequence. */
   unended(target: Target): Operation[]
-  /** The newest operation of a target that succeeded, as long as it is kept. */
+  /** The newest operation of a target that succeeded and says which version of it it saw, as long as it is kept. */
   lastSucceeded(target: Target): Operation | undefined
   /** The targets that have operations that have not ended. */
   unendedTargets(): Target[]
@@ -90,8 +92,8 @@ const maxWaiting = 500
  *
  * Accepting is a compare-and-swap on the ledger's head: the entry is created under the next name, and of two that try the
  * same name, in whatever replica, the API server lets one through. The other reads what came first, decides again and takes
- * the next place. What is refused is refused only after a look at the place that would be next, for a watch may lag. So every
- * decision was made with all earlier entries known, and numbers have no gaps.
+ * the next place. What is refused is refused only after a look at the place that would be next, and at the open operations of its
+ * target, for a watch may lag. So every decision was made with all earlier entries known, and numbers have no gaps.
  */
 export function createJournal(
   { namespace }: { namespace: string },
@@ -127,11 +129,13 @@ export function createJournal(
     try {
       for (;;) {
         const repeated = register.repeatOf(request, fingerprint)
+        // Without a key it is one only as long as that has not ended.
+        if (repeated && request.idempotencyKey === undefined && (await haveEnded([repeated]))) continue
         if (repeated) return { outcome: 'repeated', operation: repeated }
         const decidedAt = register.head()
         const { proposal, refusal } = decisionOn(request)
         if (!proposal) {
-          if (await readNext()) continue
+          if ((await readNext()) || (await haveEnded(register.unended(targetKey(request.target))))) continue
           if (refusal !== undefined) throw refusal
           return { outcome: 'unchanged' }
         }
@@ -190,12 +194,15 @@ export function createJournal(
     const spec = chainEntry(register.head(), entry)
     const operation = operationOf(spec)
     const until = clock.monotonic() + unknownOutcomeMs
+    let isUnknown = false
     for (let attempt = 0; ; attempt++) {
       try {
         return await create(operation)
       } catch (error) {
-        // Without an answer the entry may stand or not. The same name is tried again until that is known.
-        if (!isProblem(error, 'cluster-unreachable', 'cluster-error')) throw error
+        // Without an answer the entry may stand or not. The same name is tried again until that is known: what a server that starts
+        // refuses meanwhile says nothing of it.
+        isUnknown ||= isProblem(error, 'cluster-unreachable', 'cluster-error')
+        if (!isUnknown) throw error
         if (clock.monotonic() >= until) throw unknownOutcome(error)
         await clock.sleep(backoff(pauses, attempt, Math.random()))
       }
@@ -222,6 +229,12 @@ export function createJournal(
   /** The entry after the head, in case it was written and not told yet. */
   function readNext(): Promise<Operation | undefined> {
     return read(operationName(register.head().sequence + 1))
+  }
+
+  /** Whether one of these, which had not ended as far as was heard, has: an end takes no place in the ledger. */
+  async function haveEnded(open: Operation[]): Promise<boolean> {
+    const now = await Promise.all(open.map(({ metadata }) => read(metadata.name)))
+    return now.some((operation) => operation !== undefined && hasEnded(operation))
   }
 
   /** Reads one from the API server into the cache; undefined when there is none. */

@@ -12,7 +12,7 @@ export type Register = {
   /** Those of a target that have not ended, by sequence. */
   unended(key: string): Operation[]
   unendedTargets(): Target[]
-  /** The newest operation of a target that succeeded. */
+  /** The newest operation of a target that succeeded and says which version of it it saw. */
   lastSucceeded(key: string): Operation | undefined
   /**
    * The operation that a request repeats: the one with its idempotency key, or, for a request without one, the newest of its
@@ -42,7 +42,8 @@ export function createRegister(operations: Cache<Operation>): Register {
     if (spec.sequence > head.sequence) head = { sequence: spec.sequence, hash: spec.hash }
     if (spec.idempotencyKey !== undefined) byKey.set(keyOfRequest(spec.requestedBy, spec.idempotencyKey), operation)
     const key = targetKey(spec.target)
-    if (phaseOf(operation) === 'Succeeded' && spec.sequence >= (succeeded.get(key)?.spec.sequence ?? 0)) succeeded.set(key, operation)
+    const saw = phaseOf(operation) === 'Succeeded' && operation.status?.observed !== undefined
+    if (saw && spec.sequence >= (succeeded.get(key)?.spec.sequence ?? 0)) succeeded.set(key, operation)
     if (hasEnded(operation)) return
     byFingerprint.set(spec.fingerprint, operation)
     const others = unendedByTarget.get(key)

@@ -2,8 +2,8 @@ import { type Fault, isProblem, Problem } from '../../shared/errors.ts'
 import { asFault, parseWith } from '../../shared/faults.ts'
 import { applyObject } from '../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
-import { lookUp, type TunnelCaches } from '../region/tunnel.ts'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import { lookUp, readSettings, type TunnelCaches } from '../region/tunnel.ts'
 import { annotation, fieldManager } from '../resources/labels.ts'
 import {
   desiredTunnel,
@@ -111,14 +111,4 @@ async function decide({ tunnel, caches }: TunnelInUse, cluster: Cluster, { patch
   // What was never said is said now, though it is the default: the default may become another.
   const isSaid = present?.data?.expose !== undefined
   return { before, after, present, isNews: !isSaid || !sameJson(before, after) }
-}
-
-/** Asked of the API server itself: on the copy of a cache a decision could be made twice. */
-async function readSettings({ namespace, settings }: Tunnel, cluster: Cluster): Promise<KubernetesObject | undefined> {
-  try {
-    return await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.ConfigMap, namespace, settings) })
-  } catch (error) {
-    if (isProblem(error, 'not-found')) return undefined
-    throw error
-  }
 }

@@ -18,12 +18,12 @@ export type Turn =
  * |-----------------------------------------------------------------|-------------|
  * | its deletion, or its project's, was accepted later              | Superseded  |
  * | its end was asked for                                           | Cancelled   |
- * | a later one says the desired state anew, and it can yield       | Superseded  |
+ * | the next one says the desired state anew, and it can yield      | Superseded  |
  * | it ran out of time                                              | Failed      |
  * | an earlier operation of its project has not ended; any, if new  | hold        |
  *
  * An operation on a database yields between two steps, or while all it waits for are hosts for nodes. One that does not exist yet is
- * created first: only that operation has its passwords. Whether it exists is asked of the API server: a cache may still have the one
+ * created first: only that operation has its passwords. Likewise one that brings other secrets puts them into force first. Whether it exists is asked of the API server: a cache may still have the one
  * of that name that was deleted before. A project is made by its controller, which can be told something else at any time.
  *
  * @param later the other open operations of the same target, by sequence
@@ -44,8 +44,9 @@ export async function turnOf(
   )
   if (deletion && spec.action !== 'delete') return superseded(deletion, 'the deletion')
   if (status?.cancelRequested) return cancelled(operation)
-  const newer = spec.wanted === undefined ? undefined : later.find((other) => other.spec.wanted !== undefined)
-  if (newer && (await canYield(operation, standing))) return superseded(newer, 'a newer desired state')
+  const [next] = later
+  const isSaidAnew = spec.wanted !== undefined && next?.spec.wanted !== undefined
+  if (isSaidAnew && (await canYield(operation, standing))) return superseded(next, 'a newer desired state')
   if (status?.deadline !== undefined && Date.parse(status.deadline) <= now) return outOfTime(operation)
   // A later one may have taken over from that which makes the namespace.
   if (ofProject.some((other) => other.spec.sequence < spec.sequence)) return { kind: 'hold' }
@@ -55,11 +56,13 @@ export async function turnOf(
 
 async function canYield({ spec, status }: Operation, standing: () => Promise<KubernetesObject | undefined>): Promise<boolean> {
   if (spec.target.kind === 'project') return true
-  const { step } = status ?? {}
+  const { step, done = [] } = status ?? {}
   if (step !== undefined && step.name !== 'create') return false
   const database = await standing()
+  if (database === undefined) return false
   // A creation of which only nodes without a host are missing can be told something else, such as to do with fewer.
-  return database !== undefined && (step === undefined || outcomeOfStep(database, 'create', undefined).state === 'succeeded')
+  if (step !== undefined) return outcomeOfStep(database, 'create', undefined).state === 'succeeded'
+  return spec.secretName === undefined || done.some(({ name }) => name === 'create' || name === 'credentials')
 }
 
 function superseded(by: Operation, what: string): Turn {

@@ -43,7 +43,7 @@ function typeOf(code: number, { reason, message = '', details }: Status): Proble
   if (code === 410) return 'gone'
   if (code === 429) return 'cluster-error'
   if (code >= 500) return code === 503 || code === 504 ? 'cluster-unreachable' : 'cluster-error'
-  return 'rejected-by-cluster'
+  return code === 400 || code === 413 || code === 415 || code === 422 ? 'rejected-by-cluster' : 'cluster-error'
 }
 
 function parseStatus(body: string): Status {

@@ -154,7 +154,12 @@ function secretsOf(
   const changed = differingSecrets(given, presentSecrets)
   const all = { ...presentSecrets, ...given }
   // Should the creation end before it made anything, this operation makes the database, and needs all of them.
-  if (!present.object) return { values: all, changed, generated: [], missing: [] }
+  if (!present.object) {
+    const { generate, missing } = secretsNeeded(wanted, all)
+    // Generated passwords came with the creation. Without them it has ended, and that was not heard yet.
+    if (generate.length > 0) throw new Problem('conflict', `The creation of database ${wanted.id} ended at the same moment.`)
+    return { values: all, changed, generated: [], missing }
+  }
   // A Secret is applied whole: of backups and keystores what is not new goes along with what is.
   const parts = ['backups.', 'ssl.'].filter((part) => changed.some((place) => place.startsWith(part)))
   const values = Object.fromEntries(Object.entries(all).filter(([place]) => parts.some((part) => place.startsWith(part))))

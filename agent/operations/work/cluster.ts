@@ -1,4 +1,4 @@
-import { isProblem } from '../../../shared/errors.ts'
+import { isProblem, Problem } from '../../../shared/errors.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KindName, type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
@@ -30,6 +30,16 @@ export function createWorkCluster(cluster: Cluster, { mustLead, caches }: { must
     return object
   }
 
+  /** Only its namespace can be missing of what is applied, and that comes: the project controller makes it anew. */
+  async function applied(object: KubernetesObject): Promise<KubernetesObject> {
+    try {
+      return await applyObject(cluster, object, { fieldManager, force: true })
+    } catch (error) {
+      if (isProblem(error, 'not-found')) throw new Problem('cluster-error', error.detail, { cause: error })
+      throw error
+    }
+  }
+
   return {
     async read({ kind, namespace, name }) {
       try {
@@ -49,7 +59,7 @@ export function createWorkCluster(cluster: Cluster, { mustLead, caches }: { must
     },
     async apply(object) {
       mustLead()
-      return remember(await applyObject(cluster, object, { fieldManager, force: true }))
+      return remember(await applied(object))
     },
     async patch({ kind, namespace, name }, change) {
       mustLead()

@@ -1,4 +1,5 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { readDatabase } from '../../resources/cratedb.ts'
 import { namespaceOf } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import { databaseOf, readCrateDB } from './database-steps.ts'
@@ -10,6 +11,7 @@ export const deleteDatabase: Work = {
   async advance(context) {
     const { operation } = context
     const current = await readCrateDB(context)
+    if (current && isProtected(current)) return stillProtected([current])
     const keeps = operation.spec.parameters?.retainVolumes !== false
     if (current && keeps && !isDone(operation, 'retain-volumes')) return keepVolumes(context, current)
     if (current) return remove(context, current)
@@ -18,6 +20,21 @@ export const deleteDatabase: Work = {
     if (!isDone(operation, 'delete-secrets')) return removeSecrets(context)
     return { next: 'done', message: keptMessage(operation.status?.result) }
   },
+}
+
+/** Protected since the deletion was accepted, or without the replica that accepted it having heard of that. */
+export function isProtected(database: KubernetesObject): boolean {
+  return database.metadata.deletionTimestamp === undefined && readDatabase(database).deletionProtection
+}
+
+export function stillProtected(databases: KubernetesObject[]): Progress {
+  const names = databases.map(({ metadata }) => metadata.name).join(', ')
+  return {
+    next: 'failed',
+    reason: 'Protected',
+    message: `Protected against deletion: ${names}.`,
+    action: 'Set deletionProtection to false first, if the deletion is really meant.',
+  }
 }
 
 async function keepVolumes(context: WorkContext, current: KubernetesObject): Promise<Progress> {

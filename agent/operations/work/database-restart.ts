@@ -35,7 +35,7 @@ export const restartDatabase: Work = {
     const note = step.note as RestartNote
     const left = note.pods.filter(({ name, uid }) => pods.some(({ metadata }) => metadata.name === name && metadata.uid === uid))
     const replaced = note.pods.length - left.length
-    if (note.holding) return replaceHeld(context, pods, left, replaced)
+    if (note.holding) return replaceHeld(context, current, { pods, left, replaced })
     const unhealthy = await whyNotHealthy(context, current)
     if (unhealthy) return { next: 'wait', message: `${replaced} of ${note.pods.length} nodes restarted. ${unhealthy}`, recheckMs: 1_000 }
     if (left.length > 0) return holdAllocation(context, note)
@@ -72,8 +72,10 @@ async function holdAllocation(context: WorkContext, note: RestartNote): Promise<
   return { next: 'again' }
 }
 
+type Nodes = { pods: KubernetesObject[]; left: RestartNote['pods']; replaced: number }
+
 /** While allocation is held: deletes the next pod, waits for the one that replaces it, and releases the hold. */
-async function replaceHeld(context: WorkContext, pods: KubernetesObject[], left: RestartNote['pods'], replaced: number): Promise<Progress> {
+async function replaceHeld(context: WorkContext, current: KubernetesObject, { pods, left, replaced }: Nodes): Promise<Progress> {
   const note = context.operation.status?.step?.note as RestartNote
   const pod = note.current === undefined ? left[0] : note.pods.find(({ name }) => name === note.current)
   if (!pod) return releaseAllocation(context, note)
@@ -84,6 +86,8 @@ async function replaceHeld(context: WorkContext, pods: KubernetesObject[], left:
   const there = pods.find(({ metadata }) => metadata.name === pod.name)
   if (there?.metadata.uid === pod.uid) {
     if (!there.metadata.deletionTimestamp) {
+      // What was healthy when the hold was noted may have lost a node since.
+      if (await whyNotHealthy(context, current)) return releaseAllocation(context, note)
       await context.sql.query(databaseOf(context), hold) // said again: a crash may have come between the note and the statement
       await context.cluster.remove(there)
     }

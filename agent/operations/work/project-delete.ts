@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { namespaceOf } from '../../resources/kind.ts'
+import { isProtected, stillProtected } from './database-delete.ts'
 import { type RetainedVolume, retainVolumes } from './volumes.ts'
 import { isDone, noteObserved, type Progress, type Work, type WorkContext } from './work.ts'
 
@@ -33,6 +34,8 @@ async function removeDatabases(context: WorkContext, databases: KubernetesObject
       action: 'Delete them first, or ask with cascade=true.',
     }
   }
+  const kept = databases.filter(isProtected)
+  if (kept.length > 0) return stillProtected(kept)
   if (context.operation.status?.step?.name !== 'databases') await context.begin('databases')
   const retained = (context.operation.status?.result?.retainedVolumes ?? []) as RetainedVolume[]
   for (const database of databases.filter(({ metadata }) => !metadata.deletionTimestamp)) {

@@ -61,7 +61,13 @@ export async function startActingRegion(): Promise<ActingRegion> {
   async function accept(proposal: Parameters<ActingRegion['accept']>[0]): Promise<Operation> {
     const requestId = `request-${requests++}`
     const whole = { timeoutSeconds: 60, tryOut: [], ...proposal }
-    const accepted = await half.journal.accept({ requestedBy: 'test', requestId, canonical: requestId, decide: () => whole })
+    const accepted = await half.journal.accept({
+      target: whole.target,
+      requestedBy: 'test',
+      requestId,
+      canonical: requestId,
+      decide: () => whole,
+    })
     if (accepted.outcome !== 'accepted') throw new Error(`not accepted: ${accepted.outcome}`)
     return accepted.operation
   }

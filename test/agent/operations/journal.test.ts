@@ -68,7 +68,15 @@ function request(proposal: Partial<Proposal> | (() => Proposal | undefined), res
     tryOut: [],
     ...(typeof proposal === 'function' ? {} : proposal),
   }
-  return { requestedBy: 'cloud', requestId, canonical: requestId, decide: typeof proposal === 'function' ? proposal : () => whole, ...rest }
+  const { target } = whole
+  return {
+    target,
+    requestedBy: 'cloud',
+    requestId,
+    canonical: requestId,
+    decide: typeof proposal === 'function' ? proposal : () => whole,
+    ...rest,
+  }
 }
 
 async function stored(namespace: string): Promise<Operation[]> {

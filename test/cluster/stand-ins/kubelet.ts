@@ -129,7 +129,10 @@ export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions =
     for (const { metadata } of pods.values()) queue.add(keyOf(metadata))
   }
 
-  /** The real control plane takes a node for lost whose lease is not renewed. */
+  /**
+   * The real control plane takes a node for lost whose lease is not renewed, and until its kubelet posts a status: so after an outage of
+   * the API server.
+   */
   async function renewLeases(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const due = [...nodes.values()].map(({ metadata }) => metadata.name).filter((name) => !silent.has(name))
@@ -146,6 +149,8 @@ export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions =
     const named = { namespace: 'kube-node-lease', name: node }
     const renewed = await world.patch('Lease', named, { spec }, { fieldManager, signal })
     if (!renewed) await world.create('Lease', { metadata: named, spec }, { fieldManager, signal })
+    const conditions: { type: string; status: string }[] = nodes.get(node)?.status?.conditions ?? []
+    if (conditions.some(({ type, status }) => type === 'Ready' && status !== 'True')) await setNodeReady(world, node, true)
   }
 
   const ending = new AbortController()
@@ -204,7 +209,7 @@ export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions =
   }
 }
 
-const leasePauseMs = 10_000
+const leasePauseMs = 5_000
 
 function isUnmanaged({ metadata }: KubernetesObject): boolean {
   return Object.entries(unmanagedPod).every(([name, value]) => metadata.annotations?.[name] === value)
