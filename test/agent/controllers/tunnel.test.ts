@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { afterEach, beforeEach, test } from 'node:test'
 import { parse } from 'yaml'
 import { createTunnelController } from '../../../agent/controllers/tunnel.ts'
@@ -6,6 +7,7 @@ import { createTunnelCaches, tunnelStateOf } from '../../../agent/region/tunnel.
 import { desiredTunnel, settingsConfigMap } from '../../../agent/resources/tunnel.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
+import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/contract.ts'
 import { createKeptLog } from '../api/harbour.ts'
@@ -36,9 +38,8 @@ afterEach(async () => {
 })
 
 /** Starts a controller with caches of its own, by the agent's own account. */
-async function start({ lease = leaseInHand(), given = tunnelGiven as object } = {}) {
+async function start({ lease = leaseInHand(), given = tunnelGiven as object, cluster = region.cluster } = {}) {
   const kept = createKeptLog()
-  const { cluster } = region
   const tools = { cluster, clock: systemClock, log: kept.log }
   const controlled = tunnelFrom(given)
   const caches = createTunnelCaches(controlled, tools)
@@ -182,4 +183,31 @@ test('what keeps the controller from its work is told where every replica sees i
   await isWritten(open)
   await until('it is over', async () => state().lastError === null)
   assert.equal((await read(settings))?.data.expose, '{"grafana":true}')
+})
+
+test('a leader whose watch of the settings is behind opens nothing that was closed', async () => {
+  await expose(true)
+  const first = leaseInHand()
+  await start({ lease: first })
+  await isWritten(open)
+  const next = leaseInHand(false)
+  const deaf: Cluster = {
+    ...region.cluster,
+    async *watch(path, query, signal) {
+      if (query.fieldSelector !== `metadata.name=${settings.metadata.name}`) yield* region.cluster.watch(path, query, signal)
+      else if (!signal.aborted) await once(signal, 'abort')
+    },
+  }
+  const { state } = await start({ lease: next, cluster: deaf })
+  await expose(false)
+  await isWritten(closed)
+  first.set(false)
+  await until('the next one has heard what is in force', async () => state().configuration === 'pending')
+  region.forget()
+  next.set(true)
+  const asked = (method: string, name: string) =>
+    region.requests.some((each) => each.method === method && each.path.endsWith(`/configmaps/${name}`))
+  await until('it has looked', async () => asked('GET', settings.metadata.name) || asked('PATCH', configMap.metadata.name))
+  assert.ok(!asked('PATCH', configMap.metadata.name))
+  assert.deepEqual(await written(), closed)
 })

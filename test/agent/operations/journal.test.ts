@@ -84,6 +84,12 @@ async function stored(namespace: string): Promise<Operation[]> {
   return items
 }
 
+/** Ends an operation as its executor would. */
+async function end(namespace: string, name: string): Promise<void> {
+  const path = `${pathOf(kinds.Operation, namespace, name)}/status`
+  await admin.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body: { status: { phase: 'Succeeded' } } })
+}
+
 describe('journal', () => {
   test('an accepted request stands in the cluster when accept resolves', async (t) => {
     const {
@@ -158,6 +164,31 @@ describe('journal', () => {
     assert.equal((await lags.find('op-0000000001'))?.spec.sequence, 1)
     assert.equal(await lags.find('op-0000000002'), undefined)
     assert.equal(lags.all().length, 1)
+  })
+
+  test('a replica whose watch lags does not take a request for the repetition of one that has ended', async (t) => {
+    const { namespace, journals: both } = await journals(t, 2, [admin, deaf()])
+    const [hears, lags] = both as [Journal, Journal]
+    const first = request({})
+    await hears.accept(first)
+    assert.equal((await lags.accept(first)).outcome, 'repeated')
+    await end(namespace, 'op-0000000001')
+    assert.equal((await lags.accept(first)).outcome, 'accepted')
+  })
+
+  test('a replica whose watch lags refuses nothing because of an operation that has ended', async (t) => {
+    const { namespace, journals: both } = await journals(t, 2, [admin, deaf()])
+    const [hears, lags] = both as [Journal, Journal]
+    const { target } = request({})
+    await hears.accept(request({ action: 'delete' }))
+    await lags.find('op-0000000001')
+    await end(namespace, 'op-0000000001')
+    const { decide } = request({})
+    const unlessLeaving = () => {
+      if (lags.unended(target).length > 0) throw new Problem('wrong-state', 'It is being deleted.')
+      return decide()
+    }
+    assert.equal((await lags.accept(request(unlessLeaving))).outcome, 'accepted')
   })
 
   test('the same key and request returns the same operation, the same key and another request is refused', async (t) => {
@@ -243,14 +274,27 @@ describe('journal', () => {
     const signal = AbortSignal.timeout(10_000)
     assert.equal((await (journal as Journal).whenEnded(name, 20, signal)).status?.phase, undefined)
     const waiting = (journal as Journal).whenEnded(name, 10_000, signal)
-    await admin.request({
-      method: 'PATCH',
-      path: `${pathOf(kinds.Operation, namespace, name)}/status`,
-      contentType: 'application/merge-patch+json',
-      body: { status: { phase: 'Succeeded' } },
-    })
+    await end(namespace, name)
     assert.equal((await waiting).status?.phase, 'Succeeded')
     await assert.rejects((journal as Journal).cancel(name, 'cloud'), { type: 'ended' })
+  })
+
+  test('a refusal of the server that starts says nothing of a write whose answer was lost', async (t) => {
+    let answers = 0
+    const starting: Cluster = {
+      ...admin,
+      async request(given) {
+        if (given.method !== 'POST' || !given.path.endsWith('/operations')) return admin.request(given)
+        answers++
+        if (answers === 2) throw new Problem('cluster-forbidden', 'operations is forbidden')
+        const answer = await admin.request(given)
+        if (answers === 1) throw new Problem('cluster-unreachable', 'no answer')
+        return answer
+      },
+    }
+    const { namespace, journals: all } = await journals(t, 1, [starting])
+    const accepted = await (all[0] as Journal).accept(request({}))
+    assert.deepEqual([accepted.outcome, answers, (await stored(namespace)).length], ['accepted', 3, 1])
   })
 
   test('keeps the secrets of a request of which nobody knows whether it was accepted', async (t) => {
