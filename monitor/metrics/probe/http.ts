@@ -82,7 +82,7 @@ async function follow(config: HttpProbe, target: HttpTarget, redirected: (count:
       cut: true,
       lookup: lookupOf(resolved),
       signal,
-      ...(url.protocol === 'https:' && { tls: { ...tls, servername: tls.servername ?? (isFirst ? hostname : undefined) } }),
+      ...(url.protocol === 'https:' && { tls: { ...tls, servername: isFirst ? (tls.servername ?? hostname) : undefined } }),
     })
     for (const [phase, ms] of Object.entries(phasesOf(answer.moments))) phases[phase] = (phases[phase] ?? 0) + ms
     phases.resolve = (phases.resolve ?? 0) + resolved.ms
