@@ -10,7 +10,7 @@ export type Action =
   /** Has systemd restart a unit of this machine. */
   | { type: 'restart-unit'; unit: string; everyMs: number }
 
-/** Where an action goes, without what may be secret in it. */
+/** Where an action goes, for the log: without what may be secret in it, so two actions may have the same. */
 export function targetOfAction(action: Action): string {
   if (action.type === 'restart-unit') return action.unit
   if (action.type === 'restart-pod') return `${action.namespace}/${action.selector}`

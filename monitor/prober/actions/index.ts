@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Clock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { Log } from '../../../shared/log.ts'
@@ -44,7 +45,7 @@ export function createActions({ clock, log, cluster, isLeader = () => true, syst
   return async (action, cause, signal) => {
     if (!isLeader()) return 'refused'
     const target = targetOfAction(action)
-    const key = JSON.stringify([cause.check.name, action.type, target])
+    const key = JSON.stringify([cause.check.name, action.type, identityOf(action)])
     const now = clock.monotonic()
     const before = takenAt.get(key)
     if (before !== undefined && now - before < action.everyMs) return 'limited'
@@ -69,6 +70,12 @@ export function createActions({ clock, log, cluster, isLeader = () => true, syst
       over.abort()
     }
   }
+}
+
+/** What tells an action from others of its check. Of an address that is kept so long, only a hash: it may hold a key. */
+function identityOf(action: Action): string {
+  if (action.type !== 'webhook') return targetOfAction(action)
+  return hash('sha256', typeof action.url === 'string' ? action.url : action.url.reveal())
 }
 
 /** Longer than any limit may be. */

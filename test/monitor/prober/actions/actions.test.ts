@@ -128,6 +128,18 @@ test('an action is taken once in its time, also when it failed', async (t) => {
   assert.deepEqual([seen.length, lines.length], [2, 2])
 })
 
+test('two webhooks of a check have limits of their own, be it that both addresses are secret or that both are at one server', async (t) => {
+  const { seen, url } = await receiver(t, { status: 200 })
+  const { act } = actions()
+  const hook = (to: string | Secret): Action => ({ type: 'webhook', url: to, everyMs: 60_000 })
+  const secret = (path: string) => hook(new Secret({ value: `${url}${path}` }))
+  const all = () =>
+    Promise.all([secret('/crew'), secret('/harbour'), hook(`${url}/a?room=1`), hook(`${url}/a?room=2`)].map((each) => act(each)))
+  assert.deepEqual(await all(), ['done', 'done', 'done', 'done'])
+  assert.deepEqual(seen.map((each) => each.url).sort(), ['/a?room=1', '/a?room=2', '/crew', '/harbour'])
+  assert.deepEqual(await all(), ['limited', 'limited', 'limited', 'limited'])
+})
+
 test('a replica that does not lead takes no action', async () => {
   let leads = false
   const { act, lines } = actions({ isLeader: () => leads })
