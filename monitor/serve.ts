@@ -69,7 +69,7 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
 
   // What is checked.
   const context = { ...(access && { apiServer: access.apiServer }), ...(watched && { sparkplugNode: watchedStateOf(watched) }) }
-  const prober = createProber(config.checks, { context, act: createActions({ cluster, isLeader, ...tools }), ...tools })
+  const prober = createProber(config.checks, { context, act: createActions({ cluster, isLeader, ...tools }), leadership: lease, ...tools })
   const found = caches && createDiscovery({ discovery, components }, { caches, ...tools })
   const file = createChecksFile(
     { path: config.checks.file, namespace: config.cluster.namespace, isDiscovered: caches && mayBeDiscovered },

@@ -45,6 +45,8 @@ export type Entry = Linked &
     wantedAt: number
     /** Its last run used up its whole time. */
     hung: boolean
+    /** It went down, and its actions were refused: they are due when this replica leads, if it is down still. */
+    owesActions: boolean
     isGone: boolean
   }
 
@@ -75,6 +77,7 @@ export function newEntry(
     abandoned: undefined,
     wantedAt: Infinity,
     hung: false,
+    owesActions: false,
     isGone: false,
   }
 }

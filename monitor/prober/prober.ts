@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
+import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import type { Log } from '../../shared/log.ts'
 import { checkKindNamed } from '../checks/index.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
@@ -23,6 +24,8 @@ export type ProberNeeds = {
   log: Log
   /** Takes an action; without it none is taken, whatever the checks say. */
   act?: Act | undefined
+  /** Tells when this replica begins to lead: actions that were refused until then are due. Left out where it always leads. */
+  leadership?: Pick<Leadership, 'onChange'> | undefined
   /** The kind of a name: those of monitor/checks when left out. */
   kindNamed?: ((name: string) => CheckKind | undefined) | undefined
 }
@@ -49,7 +52,7 @@ const excusedMs = 1_000
  */
 export function createProber(
   { parallelism = defaultParallelism }: { parallelism?: number | undefined },
-  { context, clock, log, act, kindNamed = checkKindNamed }: ProberNeeds,
+  { context, clock, log, act, leadership, kindNamed = checkKindNamed }: ProberNeeds,
 ): Prober {
   let entries = new Map<string, Entry>()
   const timetable = createTimetable<Entry>()
@@ -67,6 +70,7 @@ export function createProber(
   let shortestMs: number | undefined
   let gap: { at: number; ms: number } | undefined
   let driving = Promise.resolve()
+  let forgetLeadership = () => {}
 
   function emit(type: ProbeEvent['type'], status: CheckStatus): void {
     for (const listener of listeners)
@@ -314,6 +318,7 @@ export function createProber(
     entry.health = health
     Object.assign(status, { state, since, reason, detail })
     if (from === state) return
+    entry.owesActions = false
     const isConsequence = state === 'unknown' || from === 'unknown'
     const dependants = state === 'down' ? [...reachable(entry, 'below')].length : 0
     // What is up from the start is no news, and of what only follows something else there may be thousands.
@@ -360,16 +365,32 @@ export function createProber(
     return doubted
   }
 
-  function takeActions({ check, status }: Entry): void {
+  function takeActions(entry: Entry): void {
     if (act === undefined) return
+    const { check, status } = entry
     const cause = { ...status }
     for (const action of check.actions)
       own(
         act(action, cause, ending.signal).then(
-          (outcome) => counters.acted(outcome),
+          (outcome) => {
+            counters.acted(outcome)
+            if (outcome === 'refused' && entry.health.state === 'down') entry.owesActions = true
+          },
           (error: unknown) => log.error({ err: error, check: check.name, action: action.type }, 'an action failed in an unknown way'),
         ),
       )
+  }
+
+  /**
+   * A check may have gone down while nobody led, or together with the leader. Whether the one before acted cannot be known, so this one does
+   * what it was refused: once, and only for what is down still.
+   */
+  function takeOwedActions(): void {
+    for (const entry of entries.values()) {
+      if (!entry.owesActions) continue
+      entry.owesActions = false
+      takeActions(entry)
+    }
   }
 
   return {
@@ -398,6 +419,7 @@ export function createProber(
     numbers,
     async start() {
       isStarted = true
+      forgetLeadership = leadership?.onChange((leads) => leads && takeOwedActions()) ?? forgetLeadership
       const now = clock.monotonic()
       lastEnd = now
       for (const entry of entries.values()) plan(entry, firstStart(entry.grid, entry.name, now))
@@ -405,6 +427,7 @@ export function createProber(
     },
     async stop(deadline) {
       ending.abort(new Error('told to stop'))
+      forgetLeadership()
       wake.abort()
       for (const { run } of entries.values()) run?.controller.abort(ending.signal.reason)
       await driving

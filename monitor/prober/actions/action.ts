@@ -17,7 +17,7 @@ export function targetOfAction(action: Action): string {
   return typeof action.url === 'string' ? new URL(action.url).origin : '(secret address)'
 }
 
-/** `limited`: it was done so recently that it was not done again. `refused`: this monitor may not, or cannot, do such a thing. */
+/** `limited`: it was done so recently that it was not done again. `refused`: another replica is to act, or none is now. */
 export type ActionOutcome = 'done' | 'failed' | 'limited' | 'refused'
 
 /** Why an action is taken. */

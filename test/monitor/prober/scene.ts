@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { type CheckContext, type CheckKind, type CheckResult, checkKind } from '../../../monitor/checks/kind.ts'
 import type { Act } from '../../../monitor/prober/actions/action.ts'
 import type { Check, ProbeEvent } from '../../../monitor/prober/check.ts'
-import { createProber } from '../../../monitor/prober/prober.ts'
+import { createProber, type ProberNeeds } from '../../../monitor/prober/prober.ts'
 import { createLog } from '../../../shared/log.ts'
 import { createFakeClock, settle } from '../../shared/fake-clock.ts'
 
@@ -43,7 +43,10 @@ export function logLines() {
 export type Behaviour = (context: CheckContext, options: { name: string }) => CheckResult | Promise<CheckResult>
 
 /** A prober on a clock that stands still, whose checks do what the test says: `up` if it says nothing. */
-export function scene(t: TestContext, { parallelism, act }: { parallelism?: number; act?: Act } = {}) {
+export function scene(
+  t: TestContext,
+  { parallelism, act, leadership }: { parallelism?: number; act?: Act; leadership?: ProberNeeds['leadership'] } = {},
+) {
   const clock = createFakeClock()
   const behaviours = new Map<string, Behaviour>()
   const starts: { name: string; at: number }[] = []
@@ -61,7 +64,7 @@ export function scene(t: TestContext, { parallelism, act }: { parallelism?: numb
       return (await behaviours.get(options.name)?.(context, options)) ?? up
     },
   }) as unknown as CheckKind
-  const prober = createProber({ parallelism }, { context: {}, clock, log, act, kindNamed: () => kind })
+  const prober = createProber({ parallelism }, { context: {}, clock, log, act, leadership, kindNamed: () => kind })
   prober.subscribe(({ type, status }) => events.push({ type, name: status.check.name, state: status.state }))
   t.after(() => prober.stop(clock.monotonic()))
   return {

@@ -282,6 +282,90 @@ test('actions are taken on the change to down and no other time, and are counted
   assert.deepEqual(prober.numbers.actions, { done: 1, limited: 1 })
 })
 
+/** Leadership that a test gives and takes. */
+function leadershipInHand() {
+  const listeners = new Set<(leads: boolean) => void>()
+  let leads = false
+  return {
+    isLeader: () => leads,
+    onChange(listener: (leads: boolean) => void) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    set(given: boolean) {
+      leads = given
+      for (const listener of listeners) listener(given)
+    },
+    listeners,
+  }
+}
+
+test('what went down while this replica did not lead is acted upon when it leads, once, if it is down still', async (t) => {
+  const leadership = leadershipInHand()
+  const taken: string[] = []
+  const { prober, clock, does, start, settle } = scene(t, {
+    leadership,
+    act: async (_, { check, state }) => {
+      if (!leadership.isLeader()) return 'refused'
+      taken.push(`${check.name} ${state}`)
+      return 'done'
+    },
+  })
+  const all = ['stays down', 'recovers', 'comes and goes', 'vanishes'].map((name) => checkOf({ name, actions: [restart] }))
+  for (const { name } of all) does(name, down)
+  prober.set(all)
+  await start()
+  await clock.advance(20_000)
+  assert.deepEqual([taken, prober.numbers.actions], [[], { refused: 4 }])
+  for (const name of ['recovers', 'comes and goes']) does(name, up)
+  await clock.advance(20_000)
+  does('comes and goes', down)
+  await clock.advance(20_000)
+  prober.set(all.slice(0, 3))
+
+  leadership.set(true)
+  await settle()
+  assert.deepEqual(taken, ['stays down down', 'comes and goes down'])
+  await clock.advance(60_000)
+  for (const leads of [false, true]) leadership.set(leads)
+  await clock.advance(60_000)
+  assert.equal(taken.length, 2, 'what was done is not done again by the same replica, whoever led in between')
+
+  await prober.stop(clock.monotonic())
+  assert.equal(leadership.listeners.size, 0)
+})
+
+test('of two replicas that see the same, the one that leads acts; when it is lost, so does the other', async (t) => {
+  const taken: string[] = []
+  const replicas = ['first', 'second'].map((name) => {
+    const leadership = leadershipInHand()
+    const act = async () => {
+      if (!leadership.isLeader()) return 'refused' as const
+      taken.push(name)
+      return 'done' as const
+    }
+    return { leadership, ...scene(t, { leadership, act }) }
+  })
+  const [first = assert.fail(), second = assert.fail()] = replicas
+  first.leadership.set(true)
+  const seeDown = async (check: string) => {
+    for (const { prober, does, clock, start } of replicas) {
+      does(check, down)
+      prober.set([checkOf({ name: check, actions: [restart] })])
+      await start()
+      await clock.advance(20_000)
+    }
+  }
+  await seeDown('shop')
+  assert.deepEqual(taken, ['first'])
+  first.leadership.set(false)
+  await first.settle()
+  assert.deepEqual(taken, ['first'], 'the end of leading is no reason to act')
+  second.leadership.set(true)
+  await second.settle()
+  assert.deepEqual(taken, ['first', 'second'])
+})
+
 test('an action that throws after all harms nothing', async (t) => {
   const { prober, clock, does, start, state, lines } = scene(t, { act: () => Promise.reject(new Error('broken')) })
   does('shop', down)
