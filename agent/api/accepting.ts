@@ -151,9 +151,10 @@ export function operationAnswer(c: ApiContext, operation: Operation, waitSeconds
   return json(c, hasEnded(operation) ? 200 : 202, body, headersOf(operation, waitSeconds))
 }
 
-/** The operation once it has ended, or as it is when the time is up or the caller is gone. */
+/** The operation once it has ended, or as it is when the time is up, the caller is gone or the agent stops. */
 export function whenEnded(c: ApiContext, journal: Journal, { metadata }: Operation, waitSeconds: number): Promise<Operation> {
-  return journal.whenEnded(metadata.name, waitSeconds * 1000, c.req.raw.signal)
+  const signals = [c.req.raw.signal, c.env?.stopping].filter((signal) => signal !== undefined)
+  return journal.whenEnded(metadata.name, waitSeconds * 1000, AbortSignal.any(signals))
 }
 
 function headersOf(operation: Operation, waitSeconds: number | undefined): ResponseHeaders {

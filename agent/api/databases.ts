@@ -258,7 +258,7 @@ function targetOf({ project, database }: Params): DatabaseTarget {
 async function presentSecretsFor(parts: DatabaseRouteParts, { target, guard }: ReturnType<typeof requestOf>, brings: boolean) {
   const present = parts.accepted.database(target.project, target.database)
   if (!present || (present.object && !brings)) return { presentSecrets: undefined }
-  const bringing = () => parts.journal.unended(target).flatMap(({ spec }) => spec.secretName ?? [])
+  const bringing = () => parts.journal.unended(target).flatMap(({ spec }) => (spec.wanted === undefined ? [] : (spec.secretName ?? [])))
   const known = new Set(bringing())
   return {
     presentSecrets: await readPresentSecrets(parts, target),

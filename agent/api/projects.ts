@@ -3,7 +3,17 @@ import { admitDeleteProject, admitPatchProject, admitPutProject, noSuchProject }
 import { projectId } from '../resources/identifiers.ts'
 import { type ProjectSpec, projectSpec } from '../resources/project.ts'
 import { type AcceptingParts, acceptingResponses, carryOut, dryRunQuery, flag } from './accepting.ts'
-import { type ApiContext, checkPreconditions, json, nextLink, pageQuery, type ResponseDoc, type Route, route } from './http.ts'
+import {
+  type ApiContext,
+  checkPreconditions,
+  json,
+  nextLink,
+  pageQuery,
+  type ResponseDoc,
+  type Route,
+  requireScope,
+  route,
+} from './http.ts'
 import { type ProjectRepresentations, projectSchema } from './representations/project.ts'
 
 const params = z.strictObject({ project: projectId.describe('Id of the project').meta({ example: 'harbour' }) })
@@ -103,7 +113,7 @@ export function projectRoutes(parts: ProjectRouteParts): Route[] {
       operationId: 'deleteProject',
       summary: 'Deletes a project',
       description:
-        'Refused while it is protected, and while it has databases unless `cascade=true`; protected databases are never taken along.',
+        'Refused while it is protected, and while it has databases unless `cascade=true`, which needs `databases:write` too; protected databases are never taken along.',
       scope: 'projects:write',
       problems: ['not-empty'],
       query: z.strictObject({
@@ -115,6 +125,7 @@ export function projectRoutes(parts: ProjectRouteParts): Route[] {
       handle(c, input) {
         const { project } = input.params
         const { cascade, retainVolumes } = input.query
+        if (cascade) requireScope(c, 'databases:write')
         const request = { target: target(project), guard: guardOf(c, project), cascade, retainVolumes }
         return carryOut(c, input, parts, { target: request.target, admission: admitDeleteProject(parts, request) })
       },

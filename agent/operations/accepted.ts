@@ -121,6 +121,11 @@ function reconcileCaches(
   return isBehind ? { object, ahead: last } : { object }
 }
 
+/** Whether the protection that stands was taken away by something accepted that has not been carried out. */
+export function isUnprotected({ object, spec }: AcceptedResource<StoredDatabaseSpec>): boolean {
+  return object !== undefined && !spec.deletionProtection && readOnce(object).deletionProtection
+}
+
 function sorted(names: string[]): string[] {
   return [...new Set(names)].sort()
 }

@@ -61,8 +61,11 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Ex
 
   async function handle(key: string): Promise<number | undefined> {
     const target = targetOf(key)
-    const [operation, ...later] = journal.unended(target)
+    const open = journal.unended(target)
+    // One that is to be cancelled does not wait for its turn to hear of it.
+    const operation = open.find(({ status }) => status?.cancelRequested) ?? open[0]
     if (!operation || !lease.isLeader()) return undefined
+    const later = open.filter(({ spec }) => spec.sequence > operation.spec.sequence)
     const ofProject = target.kind === 'database' ? journal.unended({ kind: 'project', project: target.project }) : []
     // An operation that ended makes way for the next one of its target, which the cache tells of.
     return createExecution(config, { ...parts, failures }, operation).run(later, ofProject)

@@ -294,6 +294,7 @@ export function createJournal(
       } catch (error) {
         if (!isProblem(error, 'conflict') || attempt === cancelAttempts) throw error
         await clock.sleep(20 * attempt)
+        await read(name)
       }
     }
   }

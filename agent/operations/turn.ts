@@ -18,8 +18,8 @@ export type Turn =
  * |-----------------------------------------------------------------|-------------|
  * | its deletion, or its project's, was accepted later              | Superseded  |
  * | its end was asked for                                           | Cancelled   |
- * | the next one says the desired state anew, and it can yield      | Superseded  |
  * | it ran out of time                                              | Failed      |
+ * | the next one says the desired state anew, and it can yield      | Superseded  |
  * | an earlier operation of its project has not ended; any, if new  | hold        |
  *
  * An operation on a database yields between two steps, or while all it waits for are hosts for nodes. One that does not exist yet is
@@ -44,10 +44,10 @@ export async function turnOf(
   )
   if (deletion && spec.action !== 'delete') return superseded(deletion, 'the deletion')
   if (status?.cancelRequested) return cancelled(operation)
+  if (status?.deadline !== undefined && Date.parse(status.deadline) <= now) return outOfTime(operation)
   const [next] = later
   const isSaidAnew = spec.wanted !== undefined && next?.spec.wanted !== undefined
   if (isSaidAnew && (await canYield(operation, standing))) return superseded(next, 'a newer desired state')
-  if (status?.deadline !== undefined && Date.parse(status.deadline) <= now) return outOfTime(operation)
   // A later one may have taken over from that which makes the namespace.
   if (ofProject.some((other) => other.spec.sequence < spec.sequence)) return { kind: 'hold' }
   if (ofProject.length > 0 && (await standing()) === undefined) return { kind: 'hold' }

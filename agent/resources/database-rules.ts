@@ -105,7 +105,11 @@ export const unsupportedEdits: Record<string, EditRule> = {
     groups(wanted).flatMap(({ path, group, of }) => {
       const is = of(current)
       const known = storageClasses.find(({ name }) => name === is?.disk.storageClass)
-      if (!is || !known || known.expandable || (compareBytes(group.disk.size, is.disk.size) ?? 0) <= 0) return []
+      if (!is || known?.expandable || (compareBytes(group.disk.size, is.disk.size) ?? 0) <= 0) return []
+      if (!known) {
+        const gone = `must stay ${is.disk.size}: the storage class ${is.disk.storageClass} does not exist any more, and volumes grow by it only; have it made anew`
+        return [{ path: `${path}/disk/size`, message: gone }]
+      }
       const message = `must stay ${is.disk.size}: the storage class ${known.name} does not allow volumes to grow; have allowVolumeExpansion set on it, if its provisioner can, or ${anew.slice('to have another one, '.length)}`
       return [{ path: `${path}/disk/size`, message }]
     }),

@@ -32,7 +32,8 @@ export function createRetained({ maxCount, maxBytes }: { maxCount: number; maxBy
         bytes -= oldest.frame.byteLength
         gone = oldest.sequence
       }
-      if (head > maxCount) {
+      // Those that were let go are held until then: never more than are kept.
+      if (head * 2 > events.length) {
         events = events.slice(head)
         head = 0
       }

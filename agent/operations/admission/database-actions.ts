@@ -2,7 +2,7 @@ import { Problem } from '../../../shared/errors.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { type Restore, restoreRefusals, rotatePasswordRefusals, splitRestoreSecrets } from '../../resources/database-actions.ts'
 import type { DatabaseTarget } from '../../resources/database-secrets.ts'
-import type { AcceptedResource } from '../accepted.ts'
+import { type AcceptedResource, isUnprotected } from '../accepted.ts'
 import { type Admission, type AdmissionParts, createPasswordMint, type Guard, leavingProblem, refusal, seconds } from './admission.ts'
 import { projectFor } from './projects.ts'
 
@@ -66,19 +66,32 @@ export function admitDeleteDatabase(
   { retainVolumes, ...request }: Request & { retainVolumes: boolean | undefined },
 ): Admission {
   return plain(() => {
-    const { spec } = databaseFor(parts, request)
     const { target } = request
+    const present = parts.accepted.database(target.project, target.database)
+    // One whose deletion ended badly is on its way out all the same, and somebody has to see it off.
+    const isLeft = present?.leaving === true && present.operation === undefined
+    const { spec } = isLeft ? seenOff(parts, request, present) : databaseFor(parts, request)
     if (spec.deletionProtection) {
       throw new Problem('protected', `Database ${target.project}/${target.database} has deletionProtection. Set it to false first.`)
     }
     return {
       action: 'delete',
       target,
-      parameters: { retainVolumes: retainVolumes ?? spec.retainVolumes },
+      parameters: { retainVolumes: retainVolumes ?? spec.retainVolumes, ...(present && isUnprotected(present) && { unprotected: true }) },
       timeoutSeconds: seconds(parts.config.timeouts.delete),
       tryOut: [],
     }
   })
+}
+
+function seenOff(
+  parts: AdmissionParts,
+  { target, guard }: Request,
+  present: AcceptedResource<StoredDatabaseSpec>,
+): AcceptedResource<StoredDatabaseSpec> {
+  guard(present)
+  projectFor(parts, target.project)
+  return present
 }
 
 /** The database that an action needs. @throws Problem when there is none, or it or its project is on its way out */

@@ -2,7 +2,7 @@ import { Problem } from '../../../shared/errors.ts'
 import { asFault, parseWith } from '../../../shared/faults.ts'
 import type { Target } from '../../resources/kind.ts'
 import { desiredProject, type ProjectSpec, projectSpec } from '../../resources/project.ts'
-import type { AcceptedResource } from '../accepted.ts'
+import { type AcceptedResource, isUnprotected } from '../accepted.ts'
 import type { Proposal } from '../journal.ts'
 import { type Admission, type AdmissionParts, type Guard, leavingProblem, refusal, sameJson, seconds } from './admission.ts'
 import { mergePatch } from './merge-patch.ts'
@@ -55,10 +55,11 @@ export function admitDeleteProject(
         extensions: { databases: kept },
       })
     }
+    const unprotected = databases.filter(isUnprotected).map(({ spec }) => spec.id)
     return {
       action: 'delete',
       target,
-      parameters: { cascade, retainVolumes },
+      parameters: { cascade, retainVolumes, ...(unprotected.length > 0 && { unprotected }) },
       timeoutSeconds: seconds(config.timeouts.delete),
       tryOut: [],
     }

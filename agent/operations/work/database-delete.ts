@@ -11,7 +11,7 @@ export const deleteDatabase: Work = {
   async advance(context) {
     const { operation } = context
     const current = await readCrateDB(context)
-    if (current && isProtected(current)) return stillProtected([current])
+    if (current && operation.spec.parameters?.unprotected !== true && isProtected(current)) return stillProtected([current])
     const keeps = operation.spec.parameters?.retainVolumes !== false
     if (current && keeps && !isDone(operation, 'retain-volumes')) return keepVolumes(context, current)
     if (current) return remove(context, current)
@@ -22,7 +22,10 @@ export const deleteDatabase: Work = {
   },
 }
 
-/** Protected since the deletion was accepted, or without the replica that accepted it having heard of that. */
+/**
+ * Protected since the deletion was accepted, or without the replica that accepted it having heard of that. What was accepted before it
+ * to take the protection away gave way to the deletion, which says so in its parameters.
+ */
 export function isProtected(database: KubernetesObject): boolean {
   return database.metadata.deletionTimestamp === undefined && readDatabase(database).deletionProtection
 }

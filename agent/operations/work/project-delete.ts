@@ -34,7 +34,8 @@ async function removeDatabases(context: WorkContext, databases: KubernetesObject
       action: 'Delete them first, or ask with cascade=true.',
     }
   }
-  const kept = databases.filter(isProtected)
+  const unprotected = (parameters.unprotected ?? []) as string[]
+  const kept = databases.filter((database) => isProtected(database) && !unprotected.includes(database.metadata.name))
   if (kept.length > 0) return stillProtected(kept)
   if (context.operation.status?.step?.name !== 'databases') await context.begin('databases')
   const retained = (context.operation.status?.result?.retainedVolumes ?? []) as RetainedVolume[]

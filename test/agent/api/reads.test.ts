@@ -293,3 +293,8 @@ test('the document of the API is valid OpenAPI', async () => {
   const { valid, errors } = await new Validator().validate(JSON.parse(JSON.stringify(region.conformance.document)))
   assert.ok(valid, JSON.stringify(errors))
 })
+
+test('the end of a project with its databases needs the scope for databases too', async () => {
+  const { status, body } = await region.as(['region:read', 'projects:write'])('DELETE', '/v1/projects/any?cascade=true')
+  assert.deepEqual([status, body.scope], [403, 'databases:write'])
+})

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createAcceptedState } from '../../../agent/operations/accepted.ts'
+import type { Timeouts } from '../../../agent/operations/admission/admission.ts'
+import { admitDeleteDatabase } from '../../../agent/operations/admission/database-actions.ts'
+import type { Proposal } from '../../../agent/operations/journal.ts'
 import { databaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { projectSpec } from '../../../agent/resources/project.ts'
@@ -27,6 +31,14 @@ after(() => region?.close())
 const phase = ({ status }: Operation) => status?.phase
 const database = (id: string) => ({ kind: 'database' as const, project: 'harbour', database: id })
 const nodes = (count: number) => ({ count, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass: 'crate-premium' } })
+
+/** The deletion of a database as a request for it is admitted at this moment. */
+function admittedDeletion(target: ReturnType<typeof database>): Proposal {
+  const { journal, caches } = region
+  const parts = { accepted: createAcceptedState({ journal, caches }), caches }
+  const config = { imageRegistry: 'crate', timeouts: { delete: 60_000 } as Timeouts }
+  return admitDeleteDatabase({ ...parts, config }, { target, guard() {}, retainVolumes: false }).decide() as Proposal
+}
 
 async function succeeded(operation: Operation): Promise<Operation> {
   const ended = await region.ended(operation)
@@ -169,4 +181,53 @@ test('a deletion that was accepted without the protection being known is refused
   const operation = await region.ended(await region.accept({ action: 'delete', target: database('precious') }))
   assert.deepEqual([phase(operation), operation.status?.reason], ['Failed', 'Protected'])
   await region.cratedb('harbour', 'precious')
+})
+
+test('a deletion that was accepted after the protection was lifted is carried out, though it supersedes the lifting', async () => {
+  const before = await succeeded(await region.putDatabase('harbour', { id: 'lifted', deletionProtection: true }))
+  const target = database('lifted')
+  region.lead(false)
+  const lifting = await region.accept({ action: 'put', target, wanted: changed(before, { deletionProtection: false }) })
+  const deletion = await region.accept(admittedDeletion(target))
+  region.lead(true)
+  await succeeded(deletion)
+  assert.equal(phase(await region.ended(lifting)), 'Superseded')
+})
+
+test('a deletion that ended badly can be asked for again, and takes away what it left', async () => {
+  await succeeded(await region.putDatabase('harbour', { id: 'half-gone' }))
+  const target = database('half-gone')
+  const holdOn = (finalizers: string[]) =>
+    region.admin.request({
+      method: 'PATCH',
+      path: pathOf(kinds.CrateDB, 'project-harbour', 'half-gone'),
+      contentType: 'application/merge-patch+json',
+      body: { metadata: { finalizers } },
+    })
+  await holdOn(['example.com/held'])
+  const parameters = { retainVolumes: false }
+  const first = await region.ended(await region.accept({ action: 'delete', target, parameters, timeoutSeconds: 1 }))
+  assert.deepEqual([phase(first), first.status?.reason], ['Failed', 'DeadlineExceeded'])
+  const second = await region.accept(admittedDeletion(target))
+  await holdOn([])
+  await succeeded(second)
+  const query = { labelSelector: 'skerry.dev/database=half-gone' }
+  const { items } = await region.admin.request({ method: 'GET', path: pathOf(kinds.Secret, 'project-harbour'), query })
+  assert.deepEqual(items, [])
+})
+
+test('an operation that waits for its turn ends as soon as its end is asked for', async () => {
+  const before = await succeeded(await region.putDatabase('harbour', { id: 'queued' }))
+  const target = database('queued')
+  region.intercept(async ({ method, path }, send) => {
+    if (method === 'PATCH' && path.includes('/cratedbs/queued')) throw problemOfAnswer('PATCH', 503, '')
+    return send()
+  })
+  const first = await region.accept({ action: 'put', target, wanted: changed(before, { allowedCIDRs: ['10.5.0.0/16'] }) })
+  const second = await region.accept({ action: 'restart', target })
+  await region.whenOperation(first, ({ status }) => status?.step !== undefined)
+  await region.journal.cancel(second.metadata.name, 'test')
+  assert.equal(phase(await region.ended(second)), 'Cancelled')
+  region.intercept()
+  await succeeded(first)
 })
