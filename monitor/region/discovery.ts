@@ -31,17 +31,34 @@ export const checkNames = {
   sparkplugNode: (key: string) => `sparkplug-node/${key}`,
 }
 
+/** Hears of an object that no check can be made of, such as a database whose Secret would have too long a name. */
+export type Uncheckable = (object: string, error: unknown) => void
+
 /**
  * The checks of what stands in the cluster, sorted by name. Pure. The same thing has the same check as long as it is there; a database
- * that is suspended or being deleted has none, and one that has not been made yet has one, which says so.
+ * that is suspended or being deleted has none, and one that has not been made yet has one, which says so. An object that no check can be
+ * made of is told to `uncheckable` and has none: what anybody may put into the cluster must not cost the others theirs.
  */
-export function discoveredChecks(view: RegionView, { discovery, components }: DiscoverySettings): Check[] {
+export function discoveredChecks(
+  view: RegionView,
+  { discovery, components }: DiscoverySettings,
+  uncheckable: Uncheckable = () => {},
+): Check[] {
+  const each = <T extends { metadata: HostView['metadata'] }>(what: string, all: Iterable<T>, checksOf: (object: T) => Check[]) =>
+    [...all].flatMap((object) => {
+      try {
+        return checksOf(object)
+      } catch (error) {
+        uncheckable(`${what} ${keyOf(object.metadata)}`, error)
+        return []
+      }
+    })
   const checks = [
     ...(discovery.kubernetes ? [kubernetesCheck(discovery)] : []),
-    ...(discovery.kubelets ? [...view.hosts].map((host) => kubeletCheck(host, discovery)) : []),
-    ...[...view.databases].flatMap((database) => databaseChecks(database, discovery)),
-    ...(discovery.components ? [...view.services].flatMap((service) => componentCheck(service, components, discovery) ?? []) : []),
-    ...(discovery.sparkplugNodes ? [...view.sparkplugNodes].map((node) => sparkplugNodeCheck(node, discovery)) : []),
+    ...(discovery.kubelets ? each('Node', view.hosts, (host) => [kubeletCheck(host, discovery)]) : []),
+    ...each('CrateDB', view.databases, (database) => databaseChecks(database, discovery)),
+    ...(discovery.components ? each('Service', view.services, (service) => componentCheck(service, components, discovery)) : []),
+    ...(discovery.sparkplugNodes ? each('SparkplugNode', view.sparkplugNodes, (node) => [sparkplugNodeCheck(node, discovery)]) : []),
   ]
   return checks.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
 }
@@ -143,16 +160,16 @@ function componentCheck(
   { metadata, component: label, ports }: ServiceView,
   components: readonly ComponentConfig[],
   config: DiscoveryConfig,
-): Check | undefined {
+): Check[] {
   const { name: service, namespace = '' } = metadata
   const component = components.find((each) => (each.label ?? each.name) === label)
-  if (component?.check === undefined) return undefined
+  if (component?.check === undefined) return []
   const { kind, path, ports: wanted } = component.check
   const port = wanted.map((each) => ports.find((port) => port.port === each || port.name === each)).find((found) => found !== undefined)
-  if (port === undefined) return undefined
+  if (port === undefined) return []
   const url = `http://${service}.${namespace}.svc.${config.clusterDomain}:${port.port}${path}`
   const { name } = component
-  return checkOf(
+  const check = checkOf(
     {
       name: checkNames.component(name, namespace, service),
       kind,
@@ -163,6 +180,7 @@ function componentCheck(
     },
     config,
   )
+  return [check]
 }
 
 function sparkplugNodeCheck({ metadata }: SparkplugNode, config: DiscoveryConfig): Check {
@@ -200,6 +218,8 @@ export function createDiscovery(
   const forget: (() => void)[] = []
   let known: readonly Check[] = []
   let seen = ''
+  /** Objects that cannot be checked, each said once. */
+  let unchecked = new Set<string>()
   let waiting: Promise<void> | undefined
 
   const sources = [caches.hosts, caches.databases, caches.services, caches.sparkplugNodes] as const
@@ -214,8 +234,13 @@ export function createDiscovery(
     }
     const now = essenceOf(view, settings)
     if (now === seen) return false
+    const leftOut = new Set<string>()
+    known = discoveredChecks(view, settings, (object, error) => {
+      leftOut.add(object)
+      if (!unchecked.has(object)) log.warn({ err: error, object }, 'an object of the cluster cannot be checked, it is left out')
+    })
+    unchecked = leftOut
     seen = now
-    known = discoveredChecks(view, settings)
     return true
   }
 

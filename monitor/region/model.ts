@@ -68,6 +68,7 @@ export function createRegionModel(parts: RegionModelParts): Part {
   let telling: Promise<void> | undefined
   let looking = Promise.resolve()
   let stale = new Set<Source>()
+  let isNodeRefused = false
 
   function lookAtSources(): void {
     const now = clock.monotonic()
@@ -137,7 +138,14 @@ export function createRegionModel(parts: RegionModelParts): Part {
   }
 
   function tellNode(): void {
-    edgeNode.setNode(nodeMetrics({ ...parts, totals, components }, (source) => stale.has(source)))
+    try {
+      edgeNode.setNode(nodeMetrics({ ...parts, totals, components }, (source) => stale.has(source)))
+      isNodeRefused = false
+    } catch (error) {
+      // Said once: it is tried every few seconds.
+      if (!isNodeRefused) log.error({ err: error }, 'the node cannot be published as it is')
+      isNodeRefused = true
+    }
   }
 
   /** Tells of sources that broke or came back. */
@@ -171,11 +179,13 @@ export function createRegionModel(parts: RegionModelParts): Part {
       looking = (async () => {
         for (;;) {
           await clock.sleep(lookMs, ending.signal)
-          tellQualities()
+          try {
+            tellQualities()
+          } catch (error) {
+            log.error({ err: error }, 'what is stale could not be told')
+          }
         }
-      })().catch((error: unknown) => {
-        if (!ending.signal.aborted) log.error({ err: error }, 'the region is no longer looked at')
-      })
+      })().catch(() => {}) // told to stop
     },
     async stop() {
       ending.abort(new Error('told to stop'))

@@ -5,6 +5,7 @@ import { createDiscovery, discoveredChecks, mergeChecks, type RegionView } from 
 import { databaseView, hostView, serviceView } from '../../../monitor/region/views.ts'
 import { sparkplugNodeView } from '../../../monitor/sparkplug/sparkplug-node.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
+import { logLines } from '../prober/scene.ts'
 import { cachesOn, clusterInHand, components, crateDB, node, service, silent, sparkplugNode } from './in-hand.ts'
 
 const settings = (given: object = {}) => ({ discovery: discoveryConfig.parse(given), components })
@@ -164,4 +165,28 @@ test('checks come and go with what they check, and of what makes no difference n
   world.remove(crateDB('project-shop', 'stock'))
   await clock.advance(1_000)
   assert.deepEqual(told.slice(1), [['database/shop/orders', 'kubernetes']])
+})
+
+test('a database that cannot be checked is left out and said once, whether it is there at the start or comes later', async (t) => {
+  const clock = createFakeClock()
+  const odd = 'a'.repeat(253)
+  const world = clusterInHand([crateDB('project-shop', odd), crateDB('project-shop', 'orders')])
+  const { log, lines } = logLines()
+  const caches = await cachesOn(t, world, clock)
+  const discovery = createDiscovery(settings({ volumes: false }), { caches, clock, log })
+  await discovery.start(new AbortController().signal)
+  t.after(() => discovery.stop(0))
+  assert.deepEqual(names([...discovery.checks()]), ['database/shop/orders', 'kubernetes'])
+
+  world.set(crateDB('project-shop', 'b'.repeat(242)))
+  world.set(crateDB('project-shop', 'c'.repeat(241)))
+  await clock.advance(1_000)
+  assert.deepEqual(names([...discovery.checks()]), [`database/shop/${'c'.repeat(241)}`, 'database/shop/orders', 'kubernetes'])
+  world.set(crateDB('project-shop', 'stock'))
+  await clock.advance(1_000)
+  assert.equal(discovery.checks().length, 4)
+  assert.deepEqual(
+    lines.filter(({ level }) => level === 'warn').map(({ object }) => object),
+    [`CrateDB project-shop/${odd}`, `CrateDB project-shop/${'b'.repeat(242)}`],
+  )
 })

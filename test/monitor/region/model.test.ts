@@ -74,6 +74,51 @@ test('the node says what the cluster is as a whole', async (t) => {
   for (const [name, value] of Object.entries(expected)) assert.equal(edgeNode.value(undefined, name), value, name)
 })
 
+test('quantities that no metric can carry, or whose sum none can, are told as the largest that one can', async (t) => {
+  const most = Number.MAX_SAFE_INTEGER
+  const vast = (name: string) => {
+    const host = node(name)
+    const resources = { cpu: '8', memory: '9E', pods: '9E', 'ephemeral-storage': '9E' }
+    return { ...host, status: { ...host.status, capacity: resources, allocatable: resources } }
+  }
+  const { edgeNode, start, settled, clock, world } = await regionOf(t, [vast('pier'), vast('quay')])
+  await start()
+  assert.equal(edgeNode.value(undefined, 'Cluster/Capacity/Memory'), most)
+  assert.equal(edgeNode.value(undefined, 'Cluster/Capacity/Pods'), 2 ** 32 - 1)
+  assert.equal(edgeNode.value('host:pier', 'Capacity/Pods'), 2 ** 32 - 1)
+  world.remove(vast('quay'))
+  await settled()
+  assert.equal(edgeNode.value(undefined, 'Cluster/Hosts/Total'), 1)
+  await clock.advance(5_000)
+  assert.equal(edgeNode.value(undefined, 'Cluster/Capacity/Memory'), most)
+})
+
+test('what cannot be told once is told when it can be, at the start as later', async (t) => {
+  const { edgeNode, start, clock, prober } = await regionOf(t, [node('pier')])
+  const { setNode, setQuality } = edgeNode
+  const broken = () => {
+    throw new TypeError('broken')
+  }
+  edgeNode.setNode = broken
+  await start()
+  assert.deepEqual([edgeNode.devices(), edgeNode.value(undefined, 'Cluster/Hosts/Total')], [['host:pier'], undefined])
+  edgeNode.setNode = setNode
+  await clock.advance(5_000)
+  assert.equal(edgeNode.value(undefined, 'Cluster/Hosts/Total'), 1)
+
+  prober.add({ name: 'router', group: 'site' })
+  await clock.advance(200)
+  edgeNode.setQuality = broken
+  prober.stalled = 'it is late'
+  await clock.advance(5_000)
+  edgeNode.setQuality = setQuality
+  prober.stalled = undefined
+  await clock.advance(5_000)
+  prober.stalled = 'it is late'
+  await clock.advance(5_000)
+  assert.deepEqual(edgeNode.qualities('checks:site'), [stale])
+})
+
 test('with a thousand databases a change of one touches one device', async (t) => {
   const many = Array.from({ length: 1_000 }, (_, index) => crateDB('project-shop', `db-${index}`))
   const { edgeNode, start, settled, world } = await regionOf(t, many)
