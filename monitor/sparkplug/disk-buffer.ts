@@ -20,6 +20,8 @@ export type DiskBufferConfig = {
 /** Changes in a segment at most: a few megabytes, which are read at once, and are the step in which the folder is made to fit its size. */
 const segmentLimit = 10_000
 
+const unreadable = 'some kept changes cannot be read, and are left out'
+
 type Segment = { file: string; first: number; count: number; bytes: number }
 
 /**
@@ -29,7 +31,8 @@ type Segment = { file: string; first: number; count: number; bytes: number }
  * How far the oldest segment was proven stands in a file of its own, so that a restart in the middle of a flush repeats nothing. It goes
  * with its segment, and after it: a crash between the two leaves a position without a segment, which the next start takes away. The other
  * way round it would leave a segment without a position, and repeat what was sent.
- * A disk that cannot be written is said once; the buffer then keeps what fits into memory.
+ * A disk that cannot be written is said once; the buffer then keeps what fits into memory. A segment that cannot be read is left out,
+ * and left where it is: its changes count as dropped, and a later start may find that it can be read again.
  */
 export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConfig, { log }: { log: Log }): ChangeBuffer {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -41,6 +44,7 @@ export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConf
   let dropped = 0
   let nextNumber = 1
   let isFailing = false
+  const said = new Set<string>()
   /** Appends before a disk that failed is tried again. */
   let pause = 0
   let loaded: { segment: Segment; changes: Change[] } | undefined
@@ -60,10 +64,14 @@ export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConf
     for (const name of files) {
       const file = path.join(directory, name)
       nextNumber = Number(name.slice(0, 12)) + 1
-      const count = readSegment(file).length
-      if (count === 0) rmSync(file, { force: true })
-      else segments.push({ file, first: end, count, bytes: statSync(file).size })
-      end += count
+      try {
+        const count = readSegment(file).length
+        if (count === 0) remove(file)
+        else segments.push({ file, first: end, count, bytes: statSync(file).size })
+        end += count
+      } catch (error) {
+        sayOnce(unreadable, error)
+      }
     }
     const oldest = segments[0]
     const position = readPosition(positionFile)
@@ -80,9 +88,28 @@ export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConf
     return oldest === undefined ? base + memory.start : oldest.first + released
   }
 
+  /** What a segment holds. What is no longer in its file is given up, so that nobody waits for it. */
   function changesOf(segment: Segment): Change[] {
-    if (loaded?.segment !== segment) loaded = { segment, changes: readSegment(segment.file) }
-    return loaded.changes
+    if (loaded?.segment === segment) return loaded.changes
+    let changes: Change[] = []
+    try {
+      changes = readSegment(segment.file).slice(0, segment.count)
+    } catch (error) {
+      sayOnce(unreadable, error)
+    }
+    if (changes.length < segment.count) shorten(segment, changes.length)
+    loaded = { segment, changes }
+    return changes
+  }
+
+  function shorten(segment: Segment, count: number): void {
+    const isOldest = segment === segments[0]
+    const gone = isOldest ? released : 0
+    dropped += Math.max(0, segment.count - Math.max(count, gone))
+    segment.count = count
+    if (count > gone) return
+    segments.splice(segments.indexOf(segment), 1)
+    if (isOldest) released = 0
   }
 
   function forgetOldest(): void {
@@ -90,8 +117,23 @@ export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConf
     if (oldest === undefined) return
     released = 0
     if (loaded?.segment === oldest) loaded = undefined
-    rmSync(oldest.file, { force: true })
-    removePosition(positionFile, log)
+    if (remove(oldest.file)) removePosition(positionFile, log)
+  }
+
+  /** @returns whether the file is gone; one that stays is sent again after a restart */
+  function remove(file: string): boolean {
+    try {
+      rmSync(file, { force: true })
+      return true
+    } catch (error) {
+      sayOnce('kept changes cannot be removed: correct the rights of the folder', error)
+      return false
+    }
+  }
+
+  function sayOnce(what: string, error: unknown): void {
+    if (!said.has(what)) log.error({ err: error, directory }, what)
+    said.add(what)
   }
 
   /** Writes up to `count` changes from the head of the memory as a new segment. @returns whether it did */
@@ -139,14 +181,15 @@ export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConf
       return dropped + memoryDropped
     },
     read(from, count) {
-      const first = Math.max(from, start())
-      // What the memory dropped while the disk failed leaves a gap between the last segment and the memory: it is stepped over.
-      const segment = segments.find((each) => first < each.first + each.count)
-      if (segment === undefined) return memory.read(first - base, count).map(({ index, change }) => ({ index: base + index, change }))
-      const offset = Math.max(0, first - segment.first)
-      return changesOf(segment)
-        .slice(offset, offset + count)
-        .map((change, place) => ({ index: segment.first + offset + place, change }))
+      for (;;) {
+        const first = Math.max(from, start())
+        // What was dropped while the disk failed, or could not be read, leaves a gap: it is stepped over.
+        const segment = segments.find((each) => first < each.first + each.count)
+        if (segment === undefined) return memory.read(first - base, count).map(({ index, change }) => ({ index: base + index, change }))
+        const offset = Math.max(0, first - segment.first)
+        const changes = changesOf(segment).slice(offset, offset + count)
+        if (changes.length > 0) return changes.map((change, place) => ({ index: segment.first + offset + place, change }))
+      }
     },
     release(upTo) {
       for (let oldest = segments[0]; oldest !== undefined && upTo > oldest.first + released; oldest = segments[0]) {

@@ -286,13 +286,16 @@ export function createLife(
     /** Nothing of the model reaches the connection any more. */
     close(): void {
       if (isClosed) return
-      if (isLive) context.guests.offline()
-      drainAtEnd()
-      isClosed = true
-      isLive = false
-      model.listener = undefined
-      for (const owner of [model.node, ...model.devices.values()]) owner.bornAt = undefined
-      wake()
+      try {
+        if (isLive) context.guests.offline()
+        drainAtEnd()
+      } finally {
+        isClosed = true
+        isLive = false
+        model.listener = undefined
+        for (const owner of [model.node, ...model.devices.values()]) owner.bornAt = undefined
+        wake()
+      }
     },
   }
 

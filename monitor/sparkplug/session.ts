@@ -132,12 +132,13 @@ export async function runSession(context: SessionContext, signal: AbortSignal): 
   } catch (error) {
     return { reason: signal.aborted ? 'stopped' : 'refused', detail: messageOf(error), onlineMs: 0 }
   } finally {
-    over.abort(new Error('the session is over'))
-    signal.removeEventListener('abort', onAbort)
-    life?.close()
+    // What may throw comes last: no connection may outlive its session.
     connection?.destroy('the session is over')
     counters.isConnected = false
     counters.isOnline = false
+    over.abort(new Error('the session is over'))
+    signal.removeEventListener('abort', onAbort)
+    life?.close()
   }
 }
 

@@ -14,6 +14,7 @@ const values = (buffer: ChangeBuffer, from = 0) => {
   const found: unknown[] = []
   for (let at = Math.max(from, buffer.start); at < buffer.end; ) {
     const entries = buffer.read(at, 7)
+    if (entries.length === 0) throw new Error(`nothing is at ${at}, which is before ${buffer.end}`)
     for (const { index, change } of entries) {
       found.push(change.value)
       at = index + 1
@@ -167,6 +168,55 @@ test('lines that a damaged disk gives back are left out', (t) => {
     '["d","m",1,5,192,0]\nnot json\n["d","m",2,5,7,0]\n[1]\n["d","m",3,5,192,0]\n{"half',
   )
   assert.deepEqual(values(createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 40_000 }, { log: logInHand().log })), [1, 3])
+})
+
+const harms: [what: string, harm: (file: string) => void, kept: number[]][] = [
+  ['removed by hand', (file) => rmSync(file), []],
+  [
+    'unreadable',
+    (file) => {
+      rmSync(file)
+      mkdirSync(path.join(file, 'in the way'), { recursive: true })
+    },
+    [],
+  ],
+  ['cut short', (file) => writeFileSync(file, '["d","m",10,5,192,0]\n["d","m",11,5,192,0]\n'), [10, 11]],
+]
+for (const [what, harm, kept] of harms)
+  for (const place of ['oldest', 'middle'] as const)
+    test(`the ${place} segment ${what} is lost alone, and counted`, (t) => {
+      const directory = directoryFor(t)
+      const { log, lines } = logInHand()
+      const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 40 }, { log })
+      const buffer = open()
+      const offset = place === 'oldest' ? 10 : 0
+      for (const value of range(offset, 60)) buffer.append(change(value))
+      const segment = readdirSync(directory).sort()[place === 'oldest' ? 0 : 1] as string
+      harm(path.join(directory, segment))
+      const expected = [...range(offset, 10), ...kept, ...range(20, 60)]
+      assert.deepEqual(values(buffer), expected)
+      assert.equal(buffer.dropped, 10 - kept.length)
+      assert.deepEqual(values(buffer), expected)
+      assert.ok(lines.filter(({ level }) => level === 50).length <= 1)
+      buffer.save()
+      assert.deepEqual(values(open()), expected)
+      for (let at = buffer.start; at < buffer.end; at = buffer.start) buffer.release((buffer.read(at, 1)[0]?.index ?? buffer.end) + 1)
+      assert.deepEqual([values(buffer), buffer.dropped], [[], 10 - kept.length])
+    })
+
+test('a segment that cannot be removed holds nothing up', (t) => {
+  const directory = directoryFor(t)
+  const { log, lines } = logInHand()
+  const buffer = createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 40 }, { log })
+  for (const value of range(0, 60)) buffer.append(change(value))
+  values(buffer)
+  for (const name of readdirSync(directory)) {
+    rmSync(path.join(directory, name))
+    mkdirSync(path.join(directory, name, 'in the way'), { recursive: true })
+  }
+  buffer.release(buffer.end)
+  assert.deepEqual([values(buffer), buffer.start, buffer.dropped], [[], 60, 0])
+  assert.equal(lines.filter(({ level }) => level === 50).length, 1)
 })
 
 test('a disk that cannot be written is said once, and memory keeps what fits', (t) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { type ChangeBuffer, createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
 import type { Connect, Connection, ConnectOptions } from '../../../monitor/sparkplug/connection.ts'
 import { createFakeClock, type FakeClock } from '../../shared/fake-clock.ts'
 import { metric, nodeInHand } from './node-in-hand.ts'
@@ -177,6 +178,52 @@ test('nodes that lose one server together come back spread over the window', asy
     const within = later.filter((time) => time >= second * 1_000 && time < (second + 1) * 1_000).length
     assert.ok(within >= 4 && within <= 6, `${within} in second ${second}`)
   }
+})
+
+test('a buffer that cannot be read ends the connection, and leaves nothing of it behind', async (t) => {
+  const { server, clock } = serverInHand()
+  const connections: Connection[] = []
+  const connect: Connect = async (options, signal) => {
+    const connection = await server.connect(options, signal)
+    connections.push(connection)
+    return connection
+  }
+  const memory = createMemoryBuffer({ limit: 1_000 })
+  let isBroken = false
+  const buffer: ChangeBuffer = {
+    append: memory.append,
+    get start() {
+      return memory.start
+    },
+    get end() {
+      return memory.end
+    },
+    get dropped() {
+      return memory.dropped
+    },
+    read(from, count) {
+      if (isBroken) throw new Error('EIO')
+      return memory.read(from, count)
+    },
+    release: memory.release,
+    save() {},
+  }
+  const { node } = nodeInHand(t, ['mqtt://stand-in'], settings, { connect, clock, buffer, random: () => 0.5 })
+  node.setDevice('host:a', [metric('Load', 0)])
+  await node.start(new AbortController().signal)
+  await clock.advance(5_000)
+  isBroken = true
+  node.update('host:a', [{ name: 'Load', value: 1 }])
+  await clock.advance(1_000)
+  assert.deepEqual([connections.map((each) => each.isOpen()), node.observe().isConnected, node.observe().isOnline], [[false], false, false])
+  isBroken = false
+  node.update('host:a', [{ name: 'Load', value: 2 }])
+  await clock.advance(60_000)
+  assert.deepEqual([connections.map((each) => each.isOpen()), node.observe().isOnline], [[false, true], true])
+  assert.deepEqual(loads(server.sent, 2), [
+    [false, 2],
+    [true, 1],
+  ])
 })
 
 test('a change of the clock to an earlier time makes no history of what is measured now', async (t) => {
