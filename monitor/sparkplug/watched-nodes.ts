@@ -48,6 +48,8 @@ type Watched = {
   since: number
   lastSeen: number | undefined
   isDead: boolean
+  /** That of its last birth; undefined while none was heard since the monitor is connected. */
+  bdSeq: number | undefined
   askAt: number
   requests: number
   isReloadDue: boolean
@@ -108,6 +110,7 @@ export function createWatchedNodes({
       since: now,
       lastSeen: undefined,
       isDead: false,
+      bdSeq: undefined,
       askAt: now + patience(spec),
       requests: 0,
       isReloadDue: false,
@@ -158,6 +161,8 @@ export function createWatchedNodes({
       // What happened while nobody could listen is not held against it.
       entry.since = now
       entry.wasHeard = false
+      // A birth may have been missed.
+      entry.bdSeq = undefined
       entry.askAt = now + patience(entry.spec)
       if (entry.address === undefined || entry.spec.address === undefined) filters.add(anyBirth)
       if (entry.address !== undefined) for (const filter of filtersOf(entry.address)) filters.add(filter)
@@ -169,10 +174,22 @@ export function createWatchedNodes({
     const read = readTopic(topic)
     if (read === undefined || isRetained) return
     if (read.verb === 'NBIRTH') learn(read, payload)
-    for (const entry of byAddress.get(addressKey(read)) ?? []) {
-      if (read.verb === 'NDEATH') entry.isDead = true
-      else if (signsOfLife.has(read.verb)) hear(entry)
+    const concerned = byAddress.get(addressKey(read))
+    if (concerned === undefined) return
+    const bdSeq = read.verb === 'NBIRTH' || read.verb === 'NDEATH' ? bdSeqOf(payload) : undefined
+    for (const entry of concerned) {
+      if (read.verb === 'NDEATH') die(entry, bdSeq)
+      else if (signsOfLife.has(read.verb)) {
+        if (read.verb === 'NBIRTH') entry.bdSeq = bdSeq
+        hear(entry)
+      }
     }
+  }
+
+  /** The will of an earlier session may come late, and says nothing about the present one [tck-id-payloads-ndeath-bdseq]. */
+  function die(entry: Watched, bdSeq: number | undefined): void {
+    const isOfAnother = bdSeq !== undefined && entry.bdSeq !== undefined && bdSeq !== entry.bdSeq
+    if (!isOfAnother) entry.isDead = true
   }
 
   function hear(entry: Watched): void {
@@ -333,15 +350,22 @@ function filtersOf({ group, node }: NodeAddress): string[] {
 }
 
 function uuidOf(payload: Buffer): string | undefined {
-  let metrics: ReceivedMetric[]
+  const value = metricValue(payload, 'Instance_UUID')
+  return typeof value === 'string' ? value.toLowerCase() : undefined
+}
+
+function bdSeqOf(payload: Buffer): number | undefined {
+  const value = metricValue(payload, 'bdSeq')
+  return typeof value === 'bigint' || typeof value === 'number' ? Number(value) : undefined
+}
+
+function metricValue(payload: Buffer, sought: string): ReceivedMetric['value'] {
   try {
-    metrics = decodeMetrics(payload, birthLimits)
+    return decodeMetrics(payload, birthLimits).find(({ name }) => name === sought)?.value
   } catch (error) {
     if (error instanceof UndecodableError) return undefined
     throw error
   }
-  const value = metrics.find(({ name }) => name === 'Instance_UUID')?.value
-  return typeof value === 'string' ? value.toLowerCase() : undefined
 }
 
 function isSame(a: SparkplugNode, b: SparkplugNode): boolean {

@@ -140,6 +140,27 @@ test('its death, commands to it, what a server kept, and words of others are no 
   assert.deepEqual([hand.watched.state('site/plc')?.liveness, hand.watched.state('site/plc')?.isDead], ['unknown', true])
 })
 
+test('a death of an earlier session that comes late is none of the present one', async (t) => {
+  const hand = await watchInHand(t, [['plc', plc]])
+  const say = (verb: 'NBIRTH' | 'NDEATH', bdSeq: number) =>
+    hand.hear(`spBv1.0/Mill/${verb}/PLC-1`, encode({ metrics: [{ name: 'bdSeq', longValue: bdSeq }] }))
+  const isDead = () => hand.watched.state('site/plc')?.isDead
+  hand.online()
+  say('NBIRTH', 7)
+  say('NBIRTH', 8)
+  say('NDEATH', 7)
+  assert.equal(isDead(), false)
+  say('NDEATH', 8)
+  assert.equal(isDead(), true)
+  say('NBIRTH', 9)
+  assert.equal(isDead(), false)
+  // While nobody listened it may have been born again.
+  hand.offline()
+  hand.online()
+  say('NDEATH', 10)
+  assert.equal(isDead(), true)
+})
+
 test('while the monitor has no connection it knows nothing, and holds no silence against anybody', async (t) => {
   const hand = await watchInHand(t, [['plc', plc]])
   hand.online()
