@@ -1,28 +1,46 @@
 import { Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import type { SecretReference } from './secrets.ts'
-
-/** What a key of a Secret holds. It rejects with an Error that says why there is nothing, without quoting anything. */
-export type ReadSecret = (reference: SecretReference, signal: AbortSignal) => Promise<string>
+import { referenceKey, type SecretReference } from './secrets.ts'
 
 /**
- * Reads Secrets of the cluster, each by its name, when asked: the right to list them is not needed, and nothing is kept.
+ * What the keys of Secrets hold, by `referenceKey` and in the order given, or an Error that says why there is nothing, without quoting
+ * anything. All Secrets are asked for at the same time, so that it takes no longer than one does while the API server is away.
+ */
+export type ReadSecrets = (references: readonly SecretReference[], signal: AbortSignal) => Promise<Map<string, string | Error>>
+
+/**
+ * Reads Secrets of the cluster, each by its name and once for all of its keys, when asked: the right to list them is not needed, and
+ * nothing is kept.
  * @param namespace where a Secret is looked for whose reference names none
  */
-export function createSecretReader(cluster: Pick<Cluster, 'request'>, namespace: string): ReadSecret {
-  return async ({ secretName, key, namespace: given = namespace }, signal) => {
-    const path = `/api/v1/namespaces/${encodeURIComponent(given)}/secrets/${encodeURIComponent(secretName)}`
-    let found: { data?: Record<string, string> }
+export function createSecretReader(cluster: Pick<Cluster, 'request'>, namespace: string): ReadSecrets {
+  async function read(path: string, signal: AbortSignal): Promise<Record<string, string> | Error> {
     try {
-      found = await cluster.request({ method: 'GET', path, signal })
+      const found = await cluster.request<{ data?: Record<string, string> }>({ method: 'GET', path, signal })
+      return found.data ?? {}
     } catch (error) {
-      if (error instanceof Problem && error.type === 'not-found') throw new MissingSecret('it is not there', { cause: error })
-      throw new Error(`it cannot be read: ${(error as Error).message}`, { cause: error })
+      if (error instanceof Problem && error.type === 'not-found') return new MissingSecret('it is not there', { cause: error })
+      return new Error(`it cannot be read: ${(error as Error).message}`, { cause: error })
     }
-    const value = found.data?.[key]
-    if (value === undefined) throw new MissingSecret('it has no such key')
-    return Buffer.from(value, 'base64').toString('utf8')
   }
+
+  return async (references, signal) => {
+    const reads = new Map<string, ReturnType<typeof read>>()
+    const values = references.map(async (reference): Promise<[string, string | Error]> => {
+      const { secretName, key, namespace: given = namespace } = reference
+      const path = `/api/v1/namespaces/${encodeURIComponent(given)}/secrets/${encodeURIComponent(secretName)}`
+      const reading = reads.get(path) ?? read(path, signal)
+      reads.set(path, reading)
+      return [referenceKey(reference), textIn(await reading, key)]
+    })
+    return new Map(await Promise.all(values))
+  }
+}
+
+function textIn(data: Record<string, string> | Error, key: string): string | Error {
+  if (data instanceof Error) return data
+  const value = Object.hasOwn(data, key) ? data[key] : undefined
+  return value === undefined ? new MissingSecret('it has no such key') : Buffer.from(value, 'base64').toString('utf8')
 }
 
 /** The API server answered, and there is no such value: trying again does not help until somebody makes it. */

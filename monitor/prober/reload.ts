@@ -9,9 +9,8 @@ import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { watchFolder } from '../../shared/watch-folder.ts'
 import type { Check } from './check.ts'
-import { createSecretReader, MissingSecret, type ReadSecret } from './cluster-secrets.ts'
+import { createSecretReader, MissingSecret } from './cluster-secrets.ts'
 import { type ChecksFile, type ParseOptions, parseChecks, sayFault, secretReferences } from './config.ts'
-import { referenceKey } from './secrets.ts'
 
 /** The checks of a file, as it was when it could last be used. */
 export type FollowedChecks<P = unknown> = Part & {
@@ -47,6 +46,8 @@ export type ChecksFileNeeds = {
 const pollMs = 30_000
 /** While Secrets of the cluster cannot be read, so that what is needed is there soon after the API server is. */
 const retryMs = 5_000
+/** How long Secrets of the cluster are waited for at the start. */
+const firstReadMs = 5_000
 /** Writers of several chunks are let finish. */
 const settleMs = 50
 
@@ -66,7 +67,7 @@ export function createChecksFile<S extends z.ZodType>(
 ): FollowedChecks<z.output<S>> {
   const ending = new AbortController()
   const listeners = new Set<() => void>()
-  const readSecret = cluster && createSecretReader(cluster, namespace)
+  const readSecrets = cluster && createSecretReader(cluster, namespace)
   let current: ChecksFile<z.output<S>> | undefined
   /** What the current checks were made of. */
   let print: string | undefined
@@ -80,26 +81,24 @@ export function createChecksFile<S extends z.ZodType>(
   let following: Promise<void> | undefined
   let looking: Promise<unknown> = Promise.resolve()
 
-  async function look(file: string): Promise<Content> {
+  async function look(file: string, signal: AbortSignal): Promise<Content> {
     const text = readText(files, file, maxConfigBytes)
-    const found = new Map<string, string | Error>()
+    const found = (await readSecrets?.(secretReferences(text), signal)) ?? new Map<string, string | Error>()
     let isWaiting = false
-    for (const reference of readSecret === undefined ? [] : secretReferences(text)) {
-      const key = referenceKey(reference)
-      const value = await (readSecret as ReadSecret)(reference, ending.signal).catch((error: unknown) => error as Error)
-      const isUnread = value instanceof Error && !(value instanceof MissingSecret)
-      isWaiting ||= isUnread
+    for (const [key, value] of found) {
+      if (!(value instanceof Error) || value instanceof MissingSecret) continue
+      isWaiting = true
       // One that could be read before is still the best guess.
-      found.set(key, isUnread ? (secrets.get(key) ?? value) : value)
+      found.set(key, secrets.get(key) ?? value)
     }
     return { text, secrets: found, isWaiting }
   }
 
   /** Reads it, and takes it if it is sound. @returns what is wrong with it, or whether it is as it was */
-  async function take(file: string): Promise<{ faults: string[] } | 'same' | 'taken'> {
+  async function take(file: string, signal: AbortSignal): Promise<{ faults: string[] } | 'same' | 'taken'> {
     let content: Content
     try {
-      content = await look(file)
+      content = await look(file, signal)
     } catch (error) {
       return { faults: [`${file}: ${(error as Error).message}`] }
     }
@@ -113,6 +112,21 @@ export function createChecksFile<S extends z.ZodType>(
     return 'taken'
   }
 
+  /** The first time. Everything else of the monitor waits for it, so Secrets that take long are left to the times after. */
+  async function takeFirst(file: string): Promise<Awaited<ReturnType<typeof take>>> {
+    const tooLate = new AbortController()
+    const over = new AbortController()
+    clock.sleep(firstReadMs, over.signal).then(
+      () => tooLate.abort(new DOMException('no answer in time', 'TimeoutError')),
+      () => {},
+    )
+    try {
+      return await take(file, AbortSignal.any([ending.signal, tooLate.signal]))
+    } finally {
+      over.abort()
+    }
+  }
+
   function printOf({ text, secrets }: Content, secretFiles: readonly string[] = []): string {
     const held = secretFiles.map((file) => textOr(file, files))
     const known = [...secrets].map(([key, value]) => [key, value instanceof Error ? value.message : value])
@@ -122,7 +136,7 @@ export function createChecksFile<S extends z.ZodType>(
   /** One after the other: two at a time might leave what was read first. */
   function reread(file: string): Promise<boolean> {
     const next = looking.then(async () => {
-      const outcome = await take(file)
+      const outcome = await take(file, ending.signal)
       if (ending.signal.aborted) return last?.ok === true
       if (outcome === 'same') return true
       last = { ok: outcome === 'taken', at: clock.now() }
@@ -166,7 +180,7 @@ export function createChecksFile<S extends z.ZodType>(
       if (path === undefined) return
       // Watched first: what changes while it is read is read again.
       watcher = watchFolder(dirname(path), () => changed.abort(), log)
-      const outcome = await take(path)
+      const outcome = await takeFirst(path)
       last = { ok: outcome === 'taken', at: clock.now() }
       if (typeof outcome === 'object' && !isWaiting) {
         watcher?.close()

@@ -197,6 +197,42 @@ test('a cluster that does not answer at the start is waited for, without checks'
   assert.equal(checks.last()?.ok, true)
 })
 
+test('while the API server swallows requests, the start takes 5 s for all Secrets together, and asks once for each', async (t) => {
+  const file = path.join(folder(t), 'checks.yaml')
+  const references = ['{secretName: a, key: one}', '{secretName: a, key: two}', '{secretName: a, key: one, namespace: skerry}']
+  const all = [...references, '{secretName: b, key: one}', '{secretName: a, key: one, namespace: other}']
+  const check = (reference: string, index: number) => `{name: c${index}, kind: redis, host: h, passwordFile: ${reference}}`
+  writeFileSync(file, `checks: [${all.map(check).join(', ')}]`)
+  const asked: string[] = []
+  let isAway = true
+  const cluster: NonNullable<ChecksFileNeeds['cluster']> = {
+    async request({ path, signal }) {
+      asked.push(path)
+      if (isAway) await new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true }))
+      return { data: { one: Buffer.from(`1 of ${path}`).toString('base64'), two: Buffer.from('2').toString('base64') } } as never
+    },
+  }
+  const clock = createFakeClock()
+  const { log, lines } = logLines()
+  const checks = createChecksFile({ path: file, namespace: 'skerry' }, { clock, log, cluster })
+  let isStarted = false
+  const starting = checks.start(new AbortController().signal).then(() => {
+    isStarted = true
+  })
+  t.after(() => checks.stop(0))
+  await clock.advance(4_999)
+  const secrets = ['skerry/secrets/a', 'skerry/secrets/b', 'other/secrets/a'].map((each) => `/api/v1/namespaces/${each}`)
+  assert.deepEqual([isStarted, asked], [false, secrets])
+  await clock.advance(1)
+  assert.equal(isStarted, true)
+  await starting
+  assert.deepEqual([checks.checks(), lines[0].faults.length], [[], 5])
+  isAway = false
+  await clock.advance(5_000)
+  const passwords = checks.checks().map(({ options }) => (options as { passwordFile: Secret }).passwordFile.reveal())
+  assert.deepEqual(passwords, [`1 of ${secrets[0]}`, '2', `1 of ${secrets[0]}`, `1 of ${secrets[1]}`, `1 of ${secrets[2]}`])
+})
+
 test('a Secret that is not there is a fault of the file', async (t) => {
   const { lines, checks, file } = await follow(t, one('a'), { cluster: clusterOf({ value: new Problem('not-found', 'secrets "redis"') }) })
   writeFileSync(file, redis)
