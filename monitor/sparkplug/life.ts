@@ -3,7 +3,7 @@ import { encodeDeviceBirth, encodeNodeBirth } from './birth.ts'
 import { type CommandReading, createCoalescer, readDeviceCommand, readNodeCommand } from './commands.ts'
 import type { Connection } from './connection.ts'
 import type { DropReason, SentType } from './counters.ts'
-import type { Owner } from './model.ts'
+import { carriedIndexOf, type Owner } from './model.ts'
 import { encodeData } from './payload.ts'
 import { createSender, type StepResult } from './sender.ts'
 import { createSequence } from './sequence.ts'
@@ -86,7 +86,7 @@ export function createLife(
 
   function markBorn(owner: Owner): void {
     owner.bornAt = buffer.end
-    for (const metric of owner.metrics.values()) metric.carriedIndex = metric.changeIndex
+    for (const metric of owner.metrics.values()) metric.carriedIndex = carriedIndexOf(metric)
   }
 
   const rebirth: () => void = createCoalescer(

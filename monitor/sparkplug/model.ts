@@ -3,7 +3,7 @@ import type { Log } from '../../shared/log.ts'
 import type { ChangeBuffer } from './buffer.ts'
 import { controls } from './commands.ts'
 import type { SparkplugCounters } from './counters.ts'
-import { type Datatype, fits, type MetricValue } from './datatypes.ts'
+import { type Datatype, fits, type MetricValue, same } from './datatypes.ts'
 import { encodeDefinition, type Property, type Quality, quality } from './payload.ts'
 import { createQuietLog, type QuietLog } from './quiet-log.ts'
 import { isReportable } from './report.ts'
@@ -71,8 +71,8 @@ export type TrackedMetric = {
   /** The encoded definition, made when it is needed; it holds the quality. */
   definition: Uint8Array | undefined
   /** What was put into the buffer last, and the monotonic time of that. */
-  reported: { value: MetricValue | null; quality: Quality; at: number }
-  /** Where in the buffer that stands. */
+  reported: { value: MetricValue | null; quality: Quality; timestamp: number; at: number }
+  /** Where in the buffer that stands; -1 if it was not kept. */
   changeIndex: number
   /** The change that the birth of the present connection carried. It need not be sent again. */
   carriedIndex: number
@@ -120,9 +120,10 @@ export function createModel(
 
   /** Puts the present value of a metric into the buffer. */
   function record(owner: Owner, metric: TrackedMetric): void {
-    metric.reported = { value: metric.value, quality: metric.quality, at: clock.monotonic() }
-    if (!model.isRecording) return
     const { name, value, timestamp, quality: code } = metric
+    metric.reported = { value, quality: code, timestamp, at: clock.monotonic() }
+    metric.changeIndex = -1
+    if (!model.isRecording) return
     metric.changeIndex = buffer.append({ device: owner.id, name, value, timestamp, quality: code })
     count()
   }
@@ -181,7 +182,7 @@ export function createModel(
       timestamp,
       quality: code,
       definition: undefined,
-      reported: { value, quality: code, at: clock.monotonic() },
+      reported: { value, quality: code, timestamp, at: clock.monotonic() },
       changeIndex: -1,
       carriedIndex: -1,
     }
@@ -270,6 +271,15 @@ export function createModel(
     },
   }
   return model
+}
+
+/**
+ * Where in the buffer stands what a birth says of the metric now; -1 if it says something newer. A value that was confirmed since, or
+ * that moved within its deadband, is told with its present time, and when it became what it is stands in the buffer alone.
+ */
+export function carriedIndexOf({ value, quality: code, timestamp, reported, changeIndex }: TrackedMetric): number {
+  const isSaid = same(value, reported.value) && code === reported.quality && timestamp === reported.timestamp
+  return isSaid ? changeIndex : -1
 }
 
 /** The bytes of a metric's definition with its present quality. */

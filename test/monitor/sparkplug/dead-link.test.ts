@@ -10,8 +10,13 @@ import { carriedValue, decode } from './schema.ts'
 function serverInHand() {
   const sent: { life: number; verb: string; metrics: ReturnType<typeof decode>['metrics'] }[] = []
   const lives: ConnectOptions[] = []
+  const open = new Set<Connection>()
   const server = {
     sent,
+    /** Ends every connection. */
+    cut() {
+      for (const connection of open) connection.destroy('ECONNRESET')
+    },
     lives,
     /** Of each life in turn: what the server does not answer. */
     silent: new Set<'connect' | 'subscribe' | 'ping' | 'publish'>(),
@@ -48,9 +53,11 @@ function serverInHand() {
         disconnect: () => connection.destroy('left'),
         destroy(reason) {
           isOpen = false
+          open.delete(connection)
           closed.resolve(reason)
         },
       }
+      open.add(connection)
       return connection
     }) satisfies Connect as Connect,
   }
@@ -225,6 +232,35 @@ test('a buffer that cannot be read ends the connection, and leaves nothing of it
     [true, 1],
   ])
 })
+
+for (const [what, given, later] of [
+  ['confirmed', {}, 1],
+  ['moved within its deadband', { deadband: 5 }, 3],
+] as const)
+  test(`when a value that was ${what} since became what it is remains in the history`, async (t) => {
+    const { server, clock } = serverInHand()
+    const { node } = nodeInHand(t, ['mqtt://stand-in'], settings, { connect: server.connect, clock, random: () => 0.5 })
+    const times = [5_000, 7_000, 9_000].map((ms) => clock.now() + ms) as [number, number, number]
+    node.setDevice('host:a', [metric('Load', -20, { timestamp: clock.now(), ...given })])
+    await node.start(new AbortController().signal)
+    await clock.advance(3_000) // proven
+    server.silent.add('connect')
+    server.cut()
+    node.update('host:a', [{ name: 'Load', value: 1, timestamp: times[0] }])
+    node.update('host:a', [{ name: 'Load', value: later, timestamp: times[1] }])
+    node.update('host:a', [{ name: 'Load', value: later, timestamp: times[2] }])
+    server.silent.clear()
+    await clock.advance(120_000)
+    const life = server.lives.length
+    const told = server.sent
+      .filter((each) => each.life === life)
+      .flatMap(({ metrics }) => metrics.filter(({ name }) => name === 'Load'))
+      .map((each) => [each.isHistorical ?? false, carriedValue(each), each.timestamp])
+    assert.deepEqual(told, [
+      [false, later, times[2]],
+      [true, 1, times[0]],
+    ])
+  })
 
 test('a change of the clock to an earlier time makes no history of what is measured now', async (t) => {
   const { server, clock } = serverInHand()
