@@ -20,13 +20,20 @@ export type DiskBufferConfig = {
 /** Changes in a segment at most: a few megabytes, which are read at once, and are the step in which the folder is made to fit its size. */
 const segmentLimit = 10_000
 
+/**
+ * A youngest segment smaller than this, in bytes, is written anew together with what is to be written, so that a long outage makes no
+ * file every few seconds. No larger: each time it is written whole, and storage that wears out has little of the monitors' means.
+ */
+const mergedBelow = 64 * 1024
+
 const unreadable = 'some kept changes cannot be read, and are left out'
 
 type Segment = { file: string; first: number; count: number; bytes: number }
 
 /**
  * A buffer whose older part is in files. While the node is connected nothing is written: what is sent is proven within seconds.
- * What piles up goes to disk in segments of lines of JSON, each written beside its place and renamed, so that none is ever half there.
+ * What piles up goes to disk in segments of lines of JSON, each written beside its place, flushed and renamed, so that none is ever half
+ * there. The youngest is replaced in the same way by one that holds more, while it is small.
  *
  * How far the oldest segment was proven stands in a file of its own, so that a restart in the middle of a flush repeats nothing. It goes
  * with its segment, and after it: a crash between the two leaves a position without a segment, which the next start takes away. The other
@@ -58,9 +65,10 @@ export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConf
   let memoryDropped = 0
 
   function open(): void {
-    const files = readdirSync(directory)
-      .filter((name) => /^\d{12}\.jsonl$/.test(name))
-      .sort()
+    const names = readdirSync(directory)
+    // What a crash left beside its place.
+    for (const name of names) if (/^\d{12}\.jsonl\.new$/.test(name)) remove(path.join(directory, name))
+    const files = names.filter((name) => /^\d{12}\.jsonl$/.test(name)).sort()
     for (const name of files) {
       const file = path.join(directory, name)
       nextNumber = Number(name.slice(0, 12)) + 1
@@ -136,15 +144,28 @@ export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConf
     said.add(what)
   }
 
-  /** Writes up to `count` changes from the head of the memory as a new segment. @returns whether it did */
+  /** The youngest segment and what it holds, if more can be put into it. Not the one that is being sent: its place is counted. */
+  function growing(): { segment: Segment; changes: Change[] } | undefined {
+    const segment = segments.at(-1)
+    const isSmall = segment !== undefined && segment.count < segmentLimit && segment.bytes < Math.min(mergedBelow, maxBytes / 8)
+    if (!isSmall || (segment === segments[0] && released > 0)) return undefined
+    const changes = changesOf(segment)
+    // A gap lies between, if the memory dropped some or the segment turned out to be shorter.
+    const isNext = segments.at(-1) === segment && segment.first + segment.count === base + memory.start
+    return isNext ? { segment, changes } : undefined
+  }
+
+  /** Writes up to `count` changes from the head of the memory into a segment. @returns whether it did */
   function spill(count: number): boolean {
-    const first = base + memory.start
-    const entries = memory.read(memory.start, Math.min(count, segmentLimit))
-    if (entries.length === 0) return false
-    const text = `${entries.map(({ change }) => writeChange(change)).join('\n')}\n`
-    const file = path.join(directory, `${String(nextNumber).padStart(12, '0')}.jsonl`)
+    if (memory.end === memory.start) return false
+    const grown = growing()
+    const first = grown?.segment.first ?? base + memory.start
+    const entries = memory.read(memory.start, Math.min(count, segmentLimit - (grown?.segment.count ?? 0)))
+    const changes = [...(grown?.changes ?? []), ...entries.map(({ change }) => change)]
+    const text = `${changes.map(writeChange).join('\n')}\n`
+    const file = grown?.segment.file ?? path.join(directory, `${String(nextNumber).padStart(12, '0')}.jsonl`)
     try {
-      writeFileSync(`${file}.new`, text, { mode: 0o600 })
+      writeFileSync(`${file}.new`, text, { mode: 0o600, flush: true })
       renameSync(`${file}.new`, file)
     } catch (error) {
       if (!isFailing) log.error({ err: error, directory }, 'kept changes cannot be written: make room or correct the rights of the folder')
@@ -153,8 +174,9 @@ export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConf
       return false
     }
     isFailing = false
-    nextNumber++
-    segments.push({ file, first, count: entries.length, bytes: Buffer.byteLength(text) })
+    if (grown === undefined) nextNumber++
+    else segments.pop()
+    segments.push({ file, first, count: changes.length, bytes: Buffer.byteLength(text) })
     memory.release(memory.start + entries.length)
     while (segments.length > 1 && segments.reduce((sum, { bytes }) => sum + bytes, 0) > maxBytes) {
       dropped += (segments[0] as Segment).count - released

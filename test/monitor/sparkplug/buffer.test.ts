@@ -187,7 +187,8 @@ for (const [what, harm, kept] of harms)
     test(`the ${place} segment ${what} is lost alone, and counted`, (t) => {
       const directory = directoryFor(t)
       const { log, lines } = logInHand()
-      const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 40 }, { log })
+      // Ten in a segment: with room for so few, they are not put together.
+      const open = () => createDiskBuffer({ directory, maxBytes: 1_600, values: 40 }, { log })
       const buffer = open()
       const offset = place === 'oldest' ? 10 : 0
       for (const value of range(offset, 60)) buffer.append(change(value))
@@ -217,6 +218,48 @@ test('a segment that cannot be removed holds nothing up', (t) => {
   buffer.release(buffer.end)
   assert.deepEqual([values(buffer), buffer.start, buffer.dropped], [[], 60, 0])
   assert.equal(lines.filter(({ level }) => level === 50).length, 1)
+})
+
+test('a long outage makes few segments, whatever is brought to disk at once, and a restart in it finds all', (t) => {
+  const directory = directoryFor(t)
+  const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 24, values: 40_000 }, { log: logInHand().log })
+  let buffer = open()
+  for (const value of range(0, 4_000)) {
+    buffer.append(change(value))
+    if (value % 40 === 39) buffer.save()
+    if (value % 1_000 === 999) {
+      assert.deepEqual(values(buffer), range(0, value + 1))
+      buffer = open()
+    }
+  }
+  assert.ok(readdirSync(directory).length <= 2, `${readdirSync(directory).length} files`)
+  assert.deepEqual(values(buffer), range(0, 4_000))
+})
+
+test('the segment that is being sent is not written anew', (t) => {
+  const directory = directoryFor(t)
+  const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 40_000 }, { log: logInHand().log })
+  const buffer = open()
+  for (const value of range(0, 10)) buffer.append(change(value))
+  buffer.save()
+  buffer.release(4)
+  for (const value of range(10, 20)) buffer.append(change(value))
+  buffer.save()
+  assert.equal(readdirSync(directory).filter((name) => name.endsWith('.jsonl')).length, 2)
+  assert.deepEqual(values(buffer), range(4, 20))
+  assert.deepEqual(values(open()), range(4, 20))
+})
+
+test('what a crash left half written beside its place goes, and takes nothing with it', (t) => {
+  const directory = directoryFor(t)
+  const open = () => createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 40_000 }, { log: logInHand().log })
+  const buffer = open()
+  for (const value of range(0, 10)) buffer.append(change(value))
+  buffer.save()
+  const [segment] = readdirSync(directory)
+  writeFileSync(path.join(directory, `${segment}.new`), '["d","m",0,5,192,0]\n["d"')
+  assert.deepEqual(values(open()), range(0, 10))
+  assert.deepEqual(readdirSync(directory), [segment])
 })
 
 test('a disk that cannot be written is said once, and memory keeps what fits', (t) => {
