@@ -43,6 +43,11 @@ export type Connection = {
   isOpen(): boolean
   /** Whether the socket has more to send than is good: wait before giving it more. */
   isCongested(): boolean
+  /**
+   * Bytes that the socket was given so far, and a measure of those that it got rid of: it grows while something goes out, and is `given`
+   * when all is gone. Both are zero where they are not known: WebSocket.
+   */
+  flow(): { given: number; gone: number }
   /** Hands a QoS 0 message to the socket, not retained. False: there is no connection, and nothing was taken. */
   send(topic: string, payload: Buffer): boolean
   /** Hands over a QoS 1 message, and resolves with its PUBACK. Rejects with the end of the connection. */
@@ -87,6 +92,21 @@ export function createMqttConnect({ clock }: { clock: Clock }): Connect {
     }
   }
 }
+
+/**
+ * A large message is one write, of which the socket itself says nothing until the last byte of it is gone. What is left of it, only its
+ * handle knows, which Node asks too before it calls a socket idle. Without that whole writes are counted.
+ */
+function flowOf(stream: Duplex): ReturnType<Connection['flow']> {
+  const { bytesWritten, writableLength, _bytesDispatched: begun, _handle: handle } = stream as Duplex & Partial<SocketInside>
+  if (bytesWritten === undefined) return { given: 0, gone: 0 }
+  if (begun === undefined || handle?.writeQueueSize === undefined) return { given: bytesWritten, gone: bytesWritten - writableLength }
+  // TLS counts a piece until all of it is gone too; the socket below knows better.
+  return { given: bytesWritten, gone: begun - handle.writeQueueSize - (handle._parent?.writeQueueSize ?? 0) }
+}
+
+type Handle = { writeQueueSize?: number; _parent?: { writeQueueSize?: number } }
+type SocketInside = { bytesWritten: number; _bytesDispatched: number; _handle: Handle | null }
 
 function newClient(options: ConnectOptions): MqttClient {
   const { server, protocolVersion } = options
@@ -209,6 +229,7 @@ function connectionOf(client: MqttClient, options: ConnectOptions): Connection {
     closed,
     isOpen,
     isCongested: () => client.stream.writableLength > congestedAt,
+    flow: () => flowOf(client.stream),
     send(topic, payload) {
       if (!isOpen()) return false
       client.publish(topic, payload, { qos: 0, retain: false })

@@ -128,7 +128,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
       if (end.reason === 'stopped' || end.reason === 'not-leader') continue
       tellEnd(end, at)
       at = (at + 1) % config.servers.length
-      failures = end.onlineMs > 0 ? 0 : failures + 1
+      failures = end.isProven ? 0 : failures + 1
       // A first failure has the first window too.
       await clock.sleep(backoff(config.reconnect, Math.max(0, failures - 1), random()), signal).catch(() => {})
     }
@@ -144,7 +144,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
     try {
       return await runSession(context, AbortSignal.any([signal, deposed.signal]))
     } catch (error) {
-      return { reason: 'refused', detail: error instanceof Error ? error.message : String(error), onlineMs: 0 }
+      return { reason: 'refused', detail: error instanceof Error ? error.message : String(error), onlineMs: 0, isProven: false }
     } finally {
       forget?.()
     }

@@ -37,6 +37,8 @@ export function createLife(
   let wake: () => void = () => {}
   /** The ping under way, which ends when it is answered or the connection is cut. */
   let proving: Promise<void> | undefined
+  /** The server has read the births. */
+  let isProven = false
   let pingedAt = clock.monotonic()
 
   const sender = createSender(settings, {
@@ -157,16 +159,32 @@ export function createLife(
 
   async function ping(): Promise<void> {
     const mark = sender.cursor
+    const isBorn = isLive
     pingedAt = clock.monotonic()
     // Pinged every 0.75 of the keep-alive, answered within another 0.75: a dead link is noticed within 1.5 of it.
     const limitMs = settings.keepAliveSeconds * 750
     try {
-      await within(connection.ping(), limitMs, 'no answer to PINGREQ', clock, signal)
+      await answered(connection.ping(), limitMs)
     } catch (error) {
       if (!signal.aborted) connection.destroy(messageOf(error))
       throw error
     }
+    isProven ||= isBorn
     if (isLive) release(mark)
+  }
+
+  /** On a slow link a large birth stands before the PINGREQ: as long as that goes out, the limit begins anew. */
+  async function answered(answer: Promise<void>, limitMs: number): Promise<void> {
+    let { given, gone } = connection.flow()
+    for (;;) {
+      try {
+        return await within(answer, limitMs, 'no answer to PINGREQ', clock, signal)
+      } catch (error) {
+        const now = connection.flow().gone
+        if (signal.aborted || gone >= given || now <= gone) throw error
+        gone = now
+      }
+    }
   }
 
   function release(mark: number): void {
@@ -178,7 +196,7 @@ export function createLife(
     while (!isClosed) {
       const everyMs = settings.keepAliveSeconds * 750
       await clock.sleep(Math.min(settings.proofMs, everyMs), signal)
-      const isDue = clock.monotonic() - pingedAt >= everyMs
+      const isDue = clock.monotonic() - pingedAt >= everyMs || (isLive && !isProven)
       if (isDue || sender.cursor > buffer.start) await prove()
     }
   }
@@ -259,6 +277,10 @@ export function createLife(
     signal,
     sender,
     hostOnline: hostOnline.promise,
+    /** Whether the server has answered something since the births: it has read them. */
+    get isProven() {
+      return isProven
+    },
     bear,
     drain,
     release,

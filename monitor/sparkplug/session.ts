@@ -70,6 +70,8 @@ export type SessionEnd = {
   detail: string
   /** How long births were out. */
   onlineMs: number
+  /** The births were read, as far as that can be known: else the next attempt may end as this one did. */
+  isProven: boolean
 }
 
 /**
@@ -81,7 +83,7 @@ export type SessionEnd = {
 export async function runSession(context: SessionContext, signal: AbortSignal): Promise<SessionEnd> {
   const { address, server, settings, counters, clock, log } = context
   const over = new AbortController()
-  const ended = Promise.withResolvers<Omit<SessionEnd, 'onlineMs'>>()
+  const ended = Promise.withResolvers<Omit<SessionEnd, 'onlineMs' | 'isProven'>>()
   const end = (reason: SessionEnd['reason'], detail = ''): void => ended.resolve({ reason, detail })
   const onAbort = () => end('stopped', 'told to stop')
   let connection: Connection | undefined
@@ -92,7 +94,7 @@ export async function runSession(context: SessionContext, signal: AbortSignal): 
   signal.addEventListener('abort', onAbort, { once: true })
   const onMessage = (topic: string, payload: Buffer, isRetained: boolean) => life?.receive(topic, payload, isRetained)
   try {
-    if (!context.isLeader()) return { reason: 'not-leader', detail: 'before CONNECT', onlineMs: 0 }
+    if (!context.isLeader()) return { reason: 'not-leader', detail: 'before CONNECT', onlineMs: 0, isProven: false }
     connection = await context.connect(
       {
         server,
@@ -128,9 +130,11 @@ export async function runSession(context: SessionContext, signal: AbortSignal): 
     const result = await ended.promise
     alive.close()
     if (result.reason !== 'lost') await leave(context, connection, bdSeq, alive, result.reason === 'stopped')
-    return { ...result, onlineMs: onlineAt === undefined ? 0 : clock.monotonic() - onlineAt }
+    if (onlineAt === undefined) return { ...result, onlineMs: 0, isProven: false }
+    // Who leaves on purpose was not thrown out by its births.
+    return { ...result, onlineMs: clock.monotonic() - onlineAt, isProven: alive.isProven || result.reason !== 'lost' }
   } catch (error) {
-    return { reason: signal.aborted ? 'stopped' : 'refused', detail: messageOf(error), onlineMs: 0 }
+    return { reason: signal.aborted ? 'stopped' : 'refused', detail: messageOf(error), onlineMs: 0, isProven: false }
   } finally {
     // What may throw comes last: no connection may outlive its session.
     connection?.destroy('the session is over')

@@ -19,6 +19,7 @@ function serverInHand() {
     },
     lives,
     /** Of each life in turn: what the server does not answer. */
+    flow: { given: 0, gone: 0 },
     silent: new Set<'connect' | 'subscribe' | 'ping' | 'publish'>(),
     connect: (async (options, signal) => {
       lives.push(options)
@@ -39,6 +40,7 @@ function serverInHand() {
         closed: closed.promise,
         isOpen: () => isOpen,
         isCongested: () => false,
+        flow: () => server.flow,
         send(topic, payload) {
           if (isOpen) take(topic, payload)
           return isOpen
@@ -103,6 +105,58 @@ test('a dead link is noticed within 1.5 of the keep-alive, and all that went int
   assert.deepEqual(loads(server.sent, 1), [[false, 0], ...live])
   // 1 was proven; 20 is in the birth.
   assert.deepEqual(loads(server.sent, 2), [[false, 20], ...Array.from({ length: 18 }, (_, index) => [true, index + 2])])
+})
+
+test('a server that never reads the births is tried at longer and longer intervals, until one is proven', async (t) => {
+  const { server, clock } = serverInHand()
+  const times: number[] = []
+  const connect: Connect = (options, signal) => {
+    times.push(clock.monotonic())
+    return server.connect(options, signal)
+  }
+  const nearest = (ms: number) => Math.round(ms / 2_500) * 2_500
+  const { node } = nodeInHand(t, ['mqtt://stand-in'], settings, { connect, clock, random: () => 0.5 })
+  server.silent.add('ping')
+  await node.start(new AbortController().signal)
+  while (times.length < 5) await clock.advance(500)
+  // Half of a window of 10 s that doubles; 23.5 s for a life: a second until the ping, and its limit.
+  const pauses = times.slice(1).map((time, index) => nearest(time - (times[index] as number) - 23_500))
+  assert.deepEqual(pauses, [5_000, 10_000, 20_000, 30_000])
+  server.silent.clear()
+  await clock.advance(5_000)
+  server.cut()
+  const lostAt = clock.monotonic()
+  while (times.length < 6) await clock.advance(500)
+  assert.equal(nearest((times[5] as number) - lostAt), 5_000)
+})
+
+test('as long as what stands before the PINGREQ goes out, the link is slow and not dead', async (t) => {
+  const { server, clock } = serverInHand()
+  const { node } = nodeInHand(t, ['mqtt://stand-in'], settings, { connect: server.connect, clock, random: () => 0.9 })
+  server.silent.add('ping')
+  server.flow = { given: 10_000_000, gone: 0 }
+  await node.start(new AbortController().signal)
+  for (let second = 0; second < 300; second++) {
+    server.flow.gone += 10_000
+    await clock.advance(1_000)
+  }
+  assert.deepEqual([server.lives.length, node.observe().isOnline], [1, true])
+  for (let second = 0; second < 60 && node.observe().isOnline; second++) await clock.advance(1_000)
+  assert.equal(node.observe().isOnline, false)
+})
+
+test('what is sent behind the PINGREQ does not keep a dead link alive', async (t) => {
+  const { server, clock } = serverInHand()
+  const { node } = nodeInHand(t, ['mqtt://stand-in'], settings, { connect: server.connect, clock, random: () => 0.9 })
+  server.silent.add('ping')
+  server.flow = { given: 1_000, gone: 1_000 }
+  await node.start(new AbortController().signal)
+  for (let second = 0; second < 30; second++) {
+    server.flow.given += 100
+    server.flow.gone += 100
+    await clock.advance(1_000)
+  }
+  assert.equal(node.observe().isOnline, false)
 })
 
 test('an idle link is pinged within the keep-alive', async (t) => {
