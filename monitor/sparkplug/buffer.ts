@@ -28,7 +28,7 @@ export type ChangeBuffer = {
   readonly start: number
   /** The index that the next change will get. */
   readonly end: number
-  /** Changes lost because there was no room. */
+  /** Changes lost because there was no room, or because they could not be read. */
   readonly dropped: number
   /** Up to `count` changes from an index on, in order; from `start` on if that index is no longer kept. */
   read(from: number, count: number): { index: number; change: Change }[]

@@ -30,7 +30,7 @@ export type SparkplugCounters = {
   buffer: {
     /** Changes kept: not sent, or not proven to have been read. */
     length: number
-    /** Changes lost because the buffer was full. */
+    /** Changes lost because the buffer was full, or could not be read. */
     dropped: number
     /** Changes of metrics that no longer exist when they could have been sent. */
     unborn: number
