@@ -13,8 +13,8 @@ const files = globSync('test/{agent,cluster,deploy,monitor,region,shared}/**/*.t
 })
 /** `agent/api`, `monitor`, …: the folder, at most two deep. */
 const suiteOf = (file: string) => file.split('/').slice(1, -1).slice(0, 2).join('/')
-/** These start whole programs and wait for them: they come first, then the largest, so that none of them is left over at the end. */
-const long = ['monitor', 'region', 'monitor/cli']
+/** These start whole programs, or wait for what takes its time in a cluster: they come first, then the largest, so that none of them is left over at the end. */
+const long = ['monitor', 'region', 'monitor/cli', 'agent/operations', 'cluster/stand-ins']
 const rank = (name: string, size: number) => (long.includes(name) ? 1_000 : size)
 const waiting = [...Map.groupBy(files.sort(), suiteOf)].sort(
   ([one, { length }], [other, others]) => rank(other, others.length) - rank(one, length),
