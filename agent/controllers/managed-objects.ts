@@ -4,6 +4,7 @@ import { isProblem } from '../../shared/errors.ts'
 import { applyObject } from '../../shared/kubernetes/apply.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type Kind, type KubernetesObject, keyOf, kinds, type ObjectMeta, pathOf, pathOfObject } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
@@ -103,12 +104,7 @@ export function createManagedObjects({
   }
 
   async function read(path: string): Promise<KubernetesObject | undefined> {
-    try {
-      return await cluster.request<KubernetesObject>({ method: 'GET', path })
-    } catch (error) {
-      if (isProblem(error, 'not-found')) return undefined
-      throw error
-    }
+    return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path }))
   }
 
   async function remove({ kind, metadata }: Pick<ManagedView, 'kind' | 'metadata'>): Promise<void> {

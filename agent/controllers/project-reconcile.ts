@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts'
 import { asProblem, isProblem } from '../../shared/errors.ts'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type Kind, type KubernetesObject, kinds, pathOf, pathOfObject } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Caches } from '../region/caches.ts'
@@ -172,12 +173,7 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
   const readNamespace = (name: string) => read(kinds.Namespace, name)
 
   async function read(kind: Kind, name: string): Promise<KubernetesObject | undefined> {
-    try {
-      return await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kind, undefined, name) })
-    } catch (error) {
-      if (isProblem(error, 'not-found')) return undefined
-      throw error
-    }
+    return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kind, undefined, name) }))
   }
 
   /** @param seen the project as the outcome is of it: of one that was changed meanwhile it says nothing */

@@ -5,6 +5,7 @@ import { isProblem, Problem } from '../../shared/errors.ts'
 import { applyObject } from '../../shared/kubernetes/apply.ts'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Secrets, Target } from '../resources/kind.ts'
@@ -239,14 +240,9 @@ export function createJournal(
 
   /** Reads one from the API server into the cache; undefined when there is none. */
   async function read(name: string): Promise<Operation | undefined> {
-    try {
-      const there = await cluster.request<Operation>({ method: 'GET', path: pathOf(kinds.Operation, namespace, name) })
-      operations.put(there)
-      return there
-    } catch (error) {
-      if (isProblem(error, 'not-found')) return undefined
-      throw error
-    }
+    const there = await unlessGone(cluster.request<Operation>({ method: 'GET', path: pathOf(kinds.Operation, namespace, name) }))
+    if (there) operations.put(there)
+    return there
   }
 
   async function find(name: string): Promise<Operation | undefined> {
@@ -369,11 +365,8 @@ async function keyOfRegion(cluster: Cluster, namespace: string): Promise<Buffer>
     const secret = await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.Secret, namespace, name) })
     return Buffer.from(secret.data?.key ?? '', 'base64')
   }
-  try {
-    return await read()
-  } catch (error) {
-    if (!isProblem(error, 'not-found')) throw error
-  }
+  const standing = await unlessGone(read())
+  if (standing) return standing
   const fresh = randomBytes(32)
   const metadata = { name, namespace, labels: managedBy }
   const body = { apiVersion: 'v1', kind: 'Secret', metadata, immutable: true, data: { key: fresh.toString('base64') } }

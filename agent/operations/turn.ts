@@ -23,8 +23,9 @@ export type Turn =
  * | an earlier operation of its project has not ended; any, if new  | hold        |
  *
  * An operation on a database yields between two steps, or while all it waits for are hosts for nodes. One that does not exist yet is
- * created first: only that operation has its passwords. Likewise one that brings other secrets puts them into force first. Whether it exists is asked of the API server: a cache may still have the one
- * of that name that was deleted before. A project is made by its controller, which can be told something else at any time.
+ * created first: only that operation has its passwords. Likewise one that brings other secrets puts them into force first. Whether it
+ * exists is asked of the API server: a cache may still have the one of that name that was deleted before. A project is made by its
+ * controller, which can be told something else at any time.
  *
  * @param later the other open operations of the same target, by sequence
  * @param ofProject the open operations of the database's project

@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts'
-import { isProblem } from '../../shared/errors.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, kinds, type ObjectMeta, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
 import { annotation } from '../resources/labels.ts'
@@ -153,10 +153,5 @@ export function versionOf({ settings, configuration, deployment }: TunnelCaches)
 
 /** What is asked for as the API server has it: on the copy of a cache a decision could be made twice, or on old news. */
 export async function readSettings({ namespace, settings }: Tunnel, cluster: Cluster): Promise<KubernetesObject | undefined> {
-  try {
-    return await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.ConfigMap, namespace, settings) })
-  } catch (error) {
-    if (isProblem(error, 'not-found')) return undefined
-    throw error
-  }
+  return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.ConfigMap, namespace, settings) }))
 }

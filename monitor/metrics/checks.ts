@@ -120,7 +120,7 @@ function shortened(labels: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, value.slice(0, longestLabel).toWellFormed()]))
 }
 
-/** The check's labels and the measurement's. One that both have is the measurement's: CrateDB's severity of its own checks, for one. */
+/** The check's labels and the measurement's. One that both have is the measurement's. */
 function withLabels(check: Check, pairs: string, labels: Record<string, string>): string {
   const own = labelPairs(labels)
   if (own === '') return pairs

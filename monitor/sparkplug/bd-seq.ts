@@ -3,6 +3,7 @@ import path from 'node:path'
 import type { Clock } from '../../shared/clock.ts'
 import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
 import { bdSeqAfter } from './sequence.ts'
@@ -67,10 +68,7 @@ export function createClusterBdSeq(
   const collection = pathOf(kinds.ConfigMap, namespace)
 
   async function attempt(signal: AbortSignal): Promise<number> {
-    const found = await cluster.request<KubernetesObject>({ method: 'GET', path, signal }).catch((error: unknown) => {
-      if (isProblem(error, 'not-found')) return undefined
-      throw error
-    })
+    const found = await unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path, signal }))
     const kept = Number(found?.data?.[key] ?? Number.NaN)
     const next = bdSeqAfter(Number.isInteger(kept) && kept >= 0 && kept < 256 ? kept : undefined)
     const data = { ...found?.data, [key]: String(next) }

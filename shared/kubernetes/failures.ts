@@ -1,4 +1,4 @@
-import { type Fault, Problem, type ProblemType } from '../errors.ts'
+import { type Fault, isProblem, Problem, type ProblemType } from '../errors.ts'
 
 /** The part of a Kubernetes `Status` that says why. */
 type Status = {
@@ -25,6 +25,16 @@ export function problemOfAnswer(what: string, code: number, body: string, retryA
     faults,
     ...(seconds > 0 ? { retryAfterSeconds: seconds } : {}),
   })
+}
+
+/** What a request about one object is answered with; undefined when there is no such object. */
+export async function unlessGone<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request
+  } catch (error) {
+    if (isProblem(error, 'not-found')) return undefined
+    throw error
+  }
 }
 
 function typeOf(code: number, { reason, message = '', details }: Status): ProblemType {

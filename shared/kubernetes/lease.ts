@@ -4,6 +4,7 @@ import { isProblem } from '../errors.ts'
 import type { Part } from '../lifecycle.ts'
 import type { Log } from '../log.ts'
 import type { Cluster } from './connection.ts'
+import { unlessGone } from './failures.ts'
 import { isFree, type LeaseObject, leaseObject, type Observation, releasedBy, takenBy } from './lease-object.ts'
 import { kinds, pathOf } from './objects.ts'
 
@@ -145,12 +146,7 @@ export function createLease(
   }
 
   async function read(limits: { signal?: AbortSignal; timeoutMs: number }): Promise<LeaseObject | undefined> {
-    try {
-      return await cluster.request<LeaseObject>({ method: 'GET', path, ...limits })
-    } catch (error) {
-      if (isProblem(error, 'not-found')) return undefined
-      throw error
-    }
+    return unlessGone(cluster.request<LeaseObject>({ method: 'GET', path, ...limits }))
   }
 
   async function compete(): Promise<void> {

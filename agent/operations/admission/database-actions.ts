@@ -67,40 +67,35 @@ export function admitDeleteDatabase(
 ): Admission {
   return plain(() => {
     const { target } = request
-    const present = parts.accepted.database(target.project, target.database)
     // One whose deletion ended badly is on its way out all the same, and somebody has to see it off.
-    const isLeft = present?.leaving === true && present.operation === undefined
-    const { spec } = isLeft ? seenOff(parts, request, present) : databaseFor(parts, request)
+    const present = databaseFor(parts, request, ({ operation }) => operation === undefined)
+    const { spec } = present
     if (spec.deletionProtection) {
       throw new Problem('protected', `Database ${target.project}/${target.database} has deletionProtection. Set it to false first.`)
     }
     return {
       action: 'delete',
       target,
-      parameters: { retainVolumes: retainVolumes ?? spec.retainVolumes, ...(present && isUnprotected(present) && { unprotected: true }) },
+      parameters: { retainVolumes: retainVolumes ?? spec.retainVolumes, ...(isUnprotected(present) && { unprotected: true }) },
       timeoutSeconds: seconds(parts.config.timeouts.delete),
       tryOut: [],
     }
   })
 }
 
-function seenOff(
-  parts: AdmissionParts,
-  { target, guard }: Request,
-  present: AcceptedResource<StoredDatabaseSpec>,
-): AcceptedResource<StoredDatabaseSpec> {
-  guard(present)
-  projectFor(parts, target.project)
-  return present
-}
+type Present = AcceptedResource<StoredDatabaseSpec>
 
-/** The database that an action needs. @throws Problem when there is none, or it or its project is on its way out */
-function databaseFor(parts: AdmissionParts, { target, guard }: Request): AcceptedResource<StoredDatabaseSpec> {
+/**
+ * The database that an action needs.
+ * @param mayLeave whether it may be on its way out
+ * @throws Problem when there is none, or it or its project is on its way out
+ */
+function databaseFor(parts: AdmissionParts, { target, guard }: Request, mayLeave: (present: Present) => boolean = () => false): Present {
   const present = parts.accepted.database(target.project, target.database)
   guard(present)
   projectFor(parts, target.project)
   if (!present) throw noSuchDatabase(target)
-  if (present.leaving) throw leavingProblem(`database ${target.project}/${target.database}`, present)
+  if (present.leaving && !mayLeave(present)) throw leavingProblem(`database ${target.project}/${target.database}`, present)
   return present
 }
 

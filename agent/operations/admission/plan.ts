@@ -1,6 +1,7 @@
 import { isProblem } from '../../../shared/errors.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { storageClassesOf, usableHosts } from '../../region/status.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
@@ -181,12 +182,7 @@ export async function tryOut(
 }
 
 async function read(cluster: Cluster, path: string): Promise<KubernetesObject | undefined> {
-  try {
-    return await cluster.request<KubernetesObject>({ method: 'GET', path })
-  } catch (error) {
-    if (isProblem(error, 'not-found')) return undefined
-    throw error
-  }
+  return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path }))
 }
 
 async function dryRun(cluster: Cluster, object: KubernetesObject): Promise<KubernetesObject> {

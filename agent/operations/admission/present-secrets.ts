@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { isProblem } from '../../../shared/errors.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { type DatabaseTarget, readSecrets } from '../../resources/database-secrets.ts'
 import { namespaceOf, type Secrets } from '../../resources/kind.ts'
@@ -55,15 +55,6 @@ export function differingSecrets(given: Secrets, present: Secrets): string[] {
 /** Hashed, so that values of different lengths can be compared in constant time. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
-}
-
-async function unlessGone<T>(request: Promise<T>): Promise<T | undefined> {
-  try {
-    return await request
-  } catch (error) {
-    if (isProblem(error, 'not-found')) return undefined
-    throw error
-  }
 }
 
 function textsOf(secret: KubernetesObject | undefined): Secrets {

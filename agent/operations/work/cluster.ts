@@ -1,6 +1,7 @@
 import { isProblem, Problem } from '../../../shared/errors.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import { type KindName, type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import type { Caches } from '../../region/caches.ts'
 import { fieldManager } from '../../resources/labels.ts'
@@ -42,12 +43,7 @@ export function createWorkCluster(cluster: Cluster, { mustLead, caches }: { must
 
   return {
     async read({ kind, namespace, name }) {
-      try {
-        return await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds[kind], namespace, name) })
-      } catch (error) {
-        if (isProblem(error, 'not-found')) return undefined
-        throw error
-      }
+      return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds[kind], namespace, name) }))
     },
     async list(kind, namespace, labelSelector) {
       const { items } = await cluster.request<{ items: KubernetesObject[] }>({

@@ -1,4 +1,4 @@
-import { isProblem } from '../../../shared/errors.ts'
+import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { label } from '../../resources/labels.ts'
 import type { WorkCluster } from './cluster.ts'
@@ -49,14 +49,5 @@ async function retainVolume(
     ...(capacity?.storage && { capacity: capacity.storage }),
     ...(storageClassName && { storageClass: storageClassName }),
     ...(handle && { handle }),
-  }
-}
-
-async function unlessGone<T>(write: Promise<T>): Promise<T | undefined> {
-  try {
-    return await write
-  } catch (error) {
-    if (isProblem(error, 'not-found')) return undefined
-    throw error
   }
 }
