@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { until } from '../../cluster/contract.ts'
 import { namespace, type QuietRegion, startQuietRegion, storageClasses, usualDatabase, usualNodes } from './region.ts'
 
 let region: QuietRegion
@@ -177,14 +178,20 @@ test('what the API server would refuse is refused at once, with its words, and n
   const count = region.journal.all().length
   await region.standProject({ id: 'strict' })
   const quota = { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'none', namespace: 'project-strict' } }
-  await region.stand({ ...quota, spec: { hard: { 'count/cratedbs.cloud.crate.io': '0' } } })
-  const deadline = AbortSignal.timeout(10_000)
-  let answer = await region.call('PUT', '/v1/projects/strict/databases/new', { body: usualDatabase })
-  // Until a quota was counted for the first time, its status is unknown and it refuses everything.
-  while (answer.status === 503) {
-    deadline.throwIfAborted()
-    answer = await region.call('PUT', '/v1/projects/strict/databases/new', { body: usualDatabase })
-  }
+  await region.stand({ ...quota, spec: { hard: { 'count/cratedbs.cloud.crate.io': '0', 'count/leases.coordination.k8s.io': '0' } } })
+  const lease = {
+    method: 'POST',
+    path: `${pathOf(kinds.Lease, 'project-strict')}?dryRun=All`,
+    body: { metadata: { name: 'one' } },
+  } as const
+  // The API server admits by what its own watch has told it of the quota.
+  await until('the quota is in force', () =>
+    region.admin.request(lease).then(
+      () => false,
+      (error) => /exceeded quota/.test(String(error)),
+    ),
+  )
+  const answer = await region.call('PUT', '/v1/projects/strict/databases/new', { body: usualDatabase })
   assert.equal(answer.status, 422, answer.text)
   assert.equal(answer.body.type, 'https://skerry.dev/problems/quota-exceeded')
   assert.match(answer.body.detail, /exceeded quota: none, requested: count\/cratedbs\.cloud\.crate\.io=1/)
