@@ -225,8 +225,8 @@ confirm 'Take it away?'
 # keep_volumes FILE: the volumes behind the claims of the namespaces in it stay when their claims go, and bear whose they were, as
 # those bear that the agent keeps, so that they can be found and taken back (docs/operating.md, "Restore").
 keep_volumes() {
-  kube get persistentvolumes -o 'jsonpath={range .items[?(@.spec.claimRef)]}{.metadata.name} {.spec.claimRef.namespace} {.spec.claimRef.name}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || unseen volumes
-  while read -r volume namespace claim <&6; do
+  kube get persistentvolumes -o 'jsonpath={range .items[?(@.spec.claimRef)]}{.metadata.name} {.spec.claimRef.namespace} {.spec.claimRef.name} {.spec.persistentVolumeReclaimPolicy}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || unseen volumes
+  while read -r volume namespace claim policy <&6; do
     grep -qx "$namespace" "$1" || continue
     project=$(kube get namespace "$namespace" --ignore-not-found -o 'jsonpath={.metadata.labels.skerry\.dev/project}') || failed "the namespace $namespace cannot be seen"
     database=''
@@ -235,8 +235,10 @@ keep_volumes() {
         failed "the claim $claim in $namespace cannot be seen"
     fi
     labels=${project:+"\"skerry.dev/project\":\"$project\""}${database:+",\"skerry.dev/database\":\"$database\""}
+    annotations="\"skerry.dev/retained-from\":\"$namespace/$claim\""
+    [ "$policy" = Retain ] || annotations="$annotations,\"skerry.dev/reclaim-policy\":\"$policy\""
     change "keep the volume $volume" kube patch persistentvolume "$volume" --type=merge -p \
-      "{\"metadata\":{\"labels\":{$labels},\"annotations\":{\"skerry.dev/retained-from\":\"$namespace/$claim\"}},\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}" ||
+      "{\"metadata\":{\"labels\":{$labels},\"annotations\":{$annotations}},\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}" ||
       failed "the volume $volume cannot be kept"
   done 6<"$scratch/volumes"
 }

@@ -2,23 +2,23 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import { namespaceOf } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
+import type { Operation } from '../../resources/operation.ts'
 import { databaseOf, readCrateDB } from './database-steps.ts'
-import { retainVolumes } from './volumes.ts'
+import { releaseVolumes, retainVolumes } from './volumes.ts'
 import { isDone, noteObserved, type Progress, type Work, type WorkContext } from './work.ts'
 
-/** Deletes a database: its volumes are kept first, unless they are to go; its Secrets go last, since pods need them to stop. */
+/** Deletes a database: its volumes are told first whether to stay; its Secrets go last, since pods need them to stop. */
 export const deleteDatabase: Work = {
   async advance(context) {
     const { operation } = context
     const current = await readCrateDB(context)
     if (current && operation.spec.parameters?.unprotected !== true && isProtected(current)) return stillProtected([current])
-    const keeps = operation.spec.parameters?.retainVolumes !== false
-    if (current && keeps && !isDone(operation, 'retain-volumes')) return keepVolumes(context, current)
+    if (current && !isDone(operation, volumeStep(operation))) return settleVolumes(context, current)
     if (current) return remove(context, current)
     const left = await whatIsLeft(context)
     if (left > 0) return { next: 'wait', message: `${left} objects of the database are still being taken down.`, recheckMs: 500 }
     if (!isDone(operation, 'delete-secrets')) return removeSecrets(context)
-    return { next: 'done', message: keptMessage(operation.status?.result) }
+    return { next: 'done', message: keptMessage(operation) }
   },
 }
 
@@ -40,9 +40,15 @@ export function stillProtected(databases: KubernetesObject[]): Progress {
   }
 }
 
-async function keepVolumes(context: WorkContext, current: KubernetesObject): Promise<Progress> {
-  if (!context.operation.status?.step) await context.begin('retain-volumes')
-  const retainedVolumes = await retainVolumes(context.cluster, current)
+function volumeStep({ spec }: Operation): 'retain-volumes' | 'release-volumes' {
+  return spec.parameters?.retainVolumes !== false ? 'retain-volumes' : 'release-volumes'
+}
+
+async function settleVolumes(context: WorkContext, current: KubernetesObject): Promise<Progress> {
+  const step = volumeStep(context.operation)
+  if (!context.operation.status?.step) await context.begin(step)
+  const settle = step === 'retain-volumes' ? retainVolumes : releaseVolumes
+  const retainedVolumes = await settle(context.cluster, current)
   // Noted before anything is deleted: afterwards the claims are gone.
   await context.record({ result: { retainedVolumes } })
   await context.finish(`${retainedVolumes.length} volumes will stay.`)
@@ -79,7 +85,10 @@ async function removeSecrets(context: WorkContext): Promise<Progress> {
   return { next: 'again' }
 }
 
-function keptMessage(result: Record<string, unknown> | undefined): string {
-  const kept = (result?.retainedVolumes as unknown[] | undefined)?.length ?? 0
-  return kept === 0 ? 'Deleted; no volume was kept.' : `Deleted; ${kept} volumes were kept, see the result.`
+function keptMessage(operation: Operation): string {
+  const kept = (operation.status?.result?.retainedVolumes as unknown[] | undefined)?.length ?? 0
+  if (kept === 0) return 'Deleted; no volume was kept.'
+  const [volumes, were, stay] = kept === 1 ? ['1 volume', 'was', 'stays'] : [`${kept} volumes`, 'were', 'stay']
+  if (volumeStep(operation) === 'retain-volumes') return `Deleted; ${volumes} ${were} kept, see the result.`
+  return `Deleted; ${volumes} ${stay} all the same, since the cluster retains them: see the result, and delete them by hand.`
 }

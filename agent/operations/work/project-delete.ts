@@ -1,11 +1,11 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { namespaceOf } from '../../resources/kind.ts'
 import { isProtected, stillProtected } from './database-delete.ts'
-import { type RetainedVolume, retainVolumes } from './volumes.ts'
+import { type RetainedVolume, releaseVolumes, retainVolumes } from './volumes.ts'
 import { isDone, noteObserved, type Progress, type Work, type WorkContext } from './work.ts'
 
 /**
- * Deletes a project: its databases first, each with its volumes kept unless they are to go, then the Project, whose
+ * Deletes a project: its databases first, each with its volumes kept or let go, then the Project, whose
  * controller takes the namespace down. Never the namespace first: the operator gives up in one that terminates.
  */
 export const deleteProject: Work = {
@@ -40,11 +40,10 @@ async function removeDatabases(context: WorkContext, databases: KubernetesObject
   if (context.operation.status?.step?.name !== 'databases') await context.begin('databases')
   const retained = (context.operation.status?.result?.retainedVolumes ?? []) as RetainedVolume[]
   for (const database of databases.filter(({ metadata }) => !metadata.deletionTimestamp)) {
-    if (parameters.retainVolumes !== false) {
-      const claimed = new Set(retained.map(({ claim }) => claim))
-      retained.push(...(await retainVolumes(context.cluster, database)).filter(({ claim }) => !claimed.has(claim)))
-      await context.record({ result: { retainedVolumes: retained } })
-    }
+    const settle = parameters.retainVolumes !== false ? retainVolumes : releaseVolumes
+    const claimed = new Set(retained.map(({ claim }) => claim))
+    retained.push(...(await settle(context.cluster, database)).filter(({ claim }) => !claimed.has(claim)))
+    await context.record({ result: { retainedVolumes: retained } })
     await context.cluster.remove(database)
   }
   return { next: 'wait', message: `${databases.length} databases are being deleted.` }

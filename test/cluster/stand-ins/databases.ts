@@ -4,7 +4,7 @@ import type { World } from './world.ts'
 
 export type Health = 'GREEN' | 'YELLOW' | 'RED'
 
-/** What one database remembers as long as its CrateDB object exists, restarts of its nodes included. */
+/** What one database remembers as long as its CrateDB object exists, restarts of its nodes included, or as long as its volumes do. */
 export type DatabaseState = {
   settings: { persistent: Map<string, unknown>; transient: Map<string, unknown> }
   /** Passwords by user name. `crate` is the superuser that only local connections may use. */
@@ -49,15 +49,18 @@ export async function createDatabases(world: World): Promise<Databases> {
   const secrets = await world.follow('Secret')
   const databases = await world.follow('CrateDB')
   const states = new Map<string, DatabaseState>()
+  const disks = await createDisks(world)
   const listeners = new Set<(key: string) => void>()
   const forget = databases.subscribe(({ type, key }) => {
-    if (type === 'removed') states.delete(key)
+    if (type !== 'removed') return
+    disks.keep(key, states.get(key))
+    states.delete(key)
   })
 
   function state(key: string): DatabaseState {
     let found = states.get(key)
     if (!found) {
-      found = freshState()
+      found = disks.find(key) ?? freshState()
       states.set(key, found)
     }
     return found
@@ -107,9 +110,30 @@ export async function createDatabases(world: World): Promise<Databases> {
     },
     stop() {
       forget()
+      disks.stop()
       pods.stop()
       sets.stop()
     },
+  }
+}
+
+/** What was written to volumes that outlive their database: one that gets them again knows it. */
+async function createDisks(world: World) {
+  const claims = await world.follow('PersistentVolumeClaim')
+  const written = new Map<string, DatabaseState>()
+  const volumes = new Map<string, Set<string>>()
+  const stop = claims.subscribe(({ object }) => {
+    const key = databaseKey(object)
+    if (key === undefined || object.spec.volumeName === undefined) return
+    volumes.set(key, (volumes.get(key) ?? new Set()).add(object.spec.volumeName))
+  })
+  return {
+    keep(key: string, state: DatabaseState | undefined) {
+      if (state) for (const volume of volumes.get(key) ?? []) written.set(volume, { ...state, health: undefined, statements: [] })
+      volumes.delete(key)
+    },
+    find: (key: string) => [...(volumes.get(key) ?? [])].map((volume) => written.get(volume)).find((state) => state !== undefined),
+    stop,
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { provisioner } from './nodes.ts'
 import { parseQuantity } from './quantity.ts'
 import { createQueue } from './queue.ts'
@@ -18,7 +18,8 @@ export type VolumeStandIn = {
 
 /**
  * A stand-in for a storage provisioner and, on a control plane that has none, for the controller that binds claims: makes
- * up a volume for each claim, lets those of an expandable class grow, and deletes or keeps volumes as their policy says.
+ * up a volume for each claim that none is reserved for, lets those of an expandable class grow, and deletes or keeps volumes as their
+ * policy says.
  */
 export async function runVolumes(world: World): Promise<VolumeStandIn> {
   const [claims, volumes, classes] = await Promise.all([
@@ -47,7 +48,8 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
 
   async function provide(claim: KubernetesObject, storageClass: KubernetesObject, signal: AbortSignal): Promise<void> {
     const { namespace, name, uid } = claim.metadata
-    const volume = `pvc-${uid}`
+    const reserved = await reservedFor(claim)
+    const volume = reserved ?? `pvc-${uid}`
     const capacity = { storage: claim.spec.resources.requests.storage }
     if (!volumes.get(volume)) {
       await world.create(
@@ -68,10 +70,22 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
       )
     }
     if (!binds) return // the real controller does, by claimRef
+    if (reserved) await world.patch('PersistentVolume', { name: volume }, { spec: { claimRef: { uid } } }, { fieldManager, signal })
     await world.patch('PersistentVolume', { name: volume }, { status: { phase: 'Bound' } }, { fieldManager, subresource: 'status', signal })
     await world.patch('PersistentVolumeClaim', claim.metadata, { spec: { volumeName: volume } }, { fieldManager, signal })
     const status = { phase: 'Bound', capacity, accessModes: claim.spec.accessModes }
     await world.patch('PersistentVolumeClaim', claim.metadata, { status }, { fieldManager, subresource: 'status', signal })
+  }
+
+  /** The volume that somebody wrote the name of this claim upon, before there was one; it may have served one of that name before. */
+  async function reservedFor({ metadata }: KubernetesObject): Promise<string | undefined> {
+    for (const { metadata: volume, spec } of volumes.values()) {
+      if (spec.claimRef?.namespace !== metadata.namespace || spec.claimRef?.name !== metadata.name) continue
+      const path = pathOf(kinds.PersistentVolume, undefined, volume.name)
+      const now = await world.cluster.request<KubernetesObject>({ method: 'GET', path })
+      if (now.spec.claimRef !== undefined && now.spec.claimRef.uid === undefined) return volume.name
+    }
+    return undefined
   }
 
   async function grow(claim: KubernetesObject, storageClass: KubernetesObject, signal: AbortSignal): Promise<void> {

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import type { Operation } from '../../../agent/resources/operation.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { until } from '../../cluster/contract.ts'
+import { type ActingRegion, startActingRegion } from './acting-region.ts'
+
+let region: ActingRegion
+before(async () => {
+  region = await startActingRegion()
+  await region.ended(await region.putProject('harbour'))
+})
+after(() => region?.close())
+
+type Kept = { volume: string; claim: string }
+const target = (database: string) => ({ kind: 'database' as const, project: 'harbour', database })
+const volumePath = (name: string) => pathOf(kinds.PersistentVolume, undefined, name)
+
+async function succeeded(accepted: Promise<Operation>): Promise<Operation> {
+  const operation = await region.ended(await accepted)
+  assert.equal(operation.status?.phase, 'Succeeded', JSON.stringify(operation.status))
+  return operation
+}
+const put = (id: string, password: string) =>
+  succeeded(
+    region.putDatabase('harbour', {
+      id,
+      nodes: { count: 2, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass: 'crate-premium' } },
+      users: [{ name: 'harbourmaster', password }],
+    } as never),
+  )
+const remove = (id: string, retainVolumes: boolean) =>
+  succeeded(region.accept({ action: 'delete', target: target(id), parameters: { retainVolumes } }))
+const keptBy = ({ status }: Operation) => (status?.result?.retainedVolumes ?? []) as Kept[]
+
+async function volumesInUse(id: string): Promise<Kept[]> {
+  const path = pathOf(kinds.PersistentVolumeClaim, 'project-harbour')
+  const { items } = await region.admin.request({ method: 'GET', path, query: { labelSelector: `app.kubernetes.io/name=${id}` } })
+  return (items as KubernetesObject[])
+    .filter(({ metadata }) => metadata.name.startsWith('data'))
+    .map(({ metadata, spec }) => ({ volume: spec.volumeName as string, claim: `project-harbour/${metadata.name}` }))
+}
+
+/** As docs/operating.md says. */
+async function takeBack({ volume }: Kept): Promise<void> {
+  const { metadata, spec } = await region.admin.request<KubernetesObject>({ method: 'GET', path: volumePath(volume) })
+  assert.ok(metadata.labels?.['skerry.dev/database'] !== undefined && spec.claimRef?.uid !== undefined, JSON.stringify({ metadata, spec }))
+  await mergeInto(volume, { spec: { claimRef: { uid: null, resourceVersion: null } } })
+}
+
+const mergeInto = (volume: string, body: object) =>
+  region.admin.request({ method: 'PATCH', path: volumePath(volume), contentType: 'application/merge-patch+json', body })
+const isGone = (volume: string) =>
+  until(`${volume} is gone`, () =>
+    region.admin.request({ method: 'GET', path: volumePath(volume) }).then(
+      () => false,
+      () => true,
+    ),
+  )
+
+test('a database that is put again gets the volumes that were kept, with its users; deleted for good, they go', async () => {
+  await put('tide', 'the first password')
+  const before = await volumesInUse('tide')
+  const kept = keptBy(await remove('tide', true))
+  assert.deepEqual(kept.map(({ volume, claim }) => ({ volume, claim })).sort(byClaim), before.sort(byClaim))
+  for (const each of kept) await takeBack(each)
+
+  await put('tide', 'the second password')
+  assert.deepEqual((await volumesInUse('tide')).sort(byClaim), before)
+  const { users } = region.standIns.database.state('project-harbour', 'tide')
+  assert.equal(users.get('harbourmaster')?.password, 'the first password')
+  const parameters = { user: 'harbourmaster' }
+  const rotation = { action: 'rotate-password' as const, target: target('tide'), parameters, secrets: { password: 'the third password' } }
+  await succeeded(region.accept(rotation))
+  assert.equal(users.get('harbourmaster')?.password, 'the third password')
+
+  const deletion = await remove('tide', false)
+  assert.deepEqual(keptBy(deletion), [])
+  assert.equal(deletion.status?.message, 'Deleted; no volume was kept.')
+  for (const { volume } of before) await isGone(volume)
+})
+
+test('volumes that somebody else told to stay are named, though the deletion was to take them', async () => {
+  await put('ebb', 'the first password')
+  const [one] = await volumesInUse('ebb')
+  assert.ok(one)
+  await mergeInto(one.volume, { spec: { persistentVolumeReclaimPolicy: 'Retain' } })
+  const deletion = await remove('ebb', false)
+  assert.deepEqual(
+    keptBy(deletion).map(({ volume, claim }) => ({ volume, claim })),
+    [one],
+  )
+  assert.match(deletion.status?.message ?? '', /^Deleted; 1 volume stays all the same/)
+})
+
+function byClaim(one: Kept, other: Kept): number {
+  return one.claim < other.claim ? -1 : 1
+}
