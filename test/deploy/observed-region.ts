@@ -11,7 +11,7 @@ import { encode } from '../monitor/sparkplug/schema.ts'
 import { startPrometheus } from '../peers/prometheus.ts'
 import { type Client, createClient } from '../region/client.ts'
 import { prepareRegion } from '../region/region.ts'
-import { database, project } from '../region/scenario.ts'
+import { database, persistent, project } from '../region/scenario.ts'
 import { ruleFiles } from './observability.ts'
 
 const often = { interval: '2s', timeout: '2s' }
@@ -132,7 +132,7 @@ function sqlOf({ database: { url } }: { database: { url: string } }) {
 /** A project and a database, and one request that is refused. */
 async function makeDatabase(client: Client): Promise<void> {
   const put = async (path: string, body: object, status: number) => {
-    const answer = await client.call('PUT', path, { body, headers: { prefer: 'wait=60' }, timeoutMs: 90_000 })
+    const answer = await persistent(client).call('PUT', path, { body, headers: { prefer: 'wait=60' }, timeoutMs: 90_000 })
     if (answer.status !== status) throw new Error(`PUT ${path}: ${answer.status} ${answer.text}`)
   }
   await put(`/v1/projects/${project.id}`, project, 200)

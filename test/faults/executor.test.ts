@@ -71,12 +71,13 @@ describe('executor, when something comes in between', () => {
         if (method === 'DELETE' && path.includes('/pods/')) throw new Problem('cluster-unreachable', 'no answer')
         return send()
       })
-      const given = how === 'late' ? { timeoutSeconds: 1 } : {}
-      const operation = await region.accept({ action: 'restart', target: database(how), ...given })
+      const operation = await region.accept({ action: 'restart', target: database(how), timeoutSeconds: 600 })
       await region.whenOperation(operation, ({ status }) => status?.step?.note?.current !== undefined)
       if (how === 'cancelled') await region.journal.cancel(operation.metadata.name, 'somebody')
+      else region.setAhead(3_600_000)
       const ended = await region.ended(operation)
       region.intercept()
+      region.setAhead(0)
       assert.equal(phase(ended), how === 'late' ? 'Failed' : 'Cancelled')
       assert.equal(statements(how).at(-1), released)
     }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { type Fixture, startFixture } from '../cluster/stand-ins/fixture.ts'
 import { rules } from '../monitor/sparkplug/rules.ts'
 import { type EmbeddedBroker, startEmbeddedBroker } from '../peers/embedded-broker.ts'
@@ -34,8 +35,7 @@ const devicesBornSince = (from: number) => births.messages.slice(from).flatMap((
 
 async function startMonitor(): Promise<{ birth: Message; from: number }> {
   const from = births.messages.length
-  // A killed one cannot let go of its Lease: the next one publishes when it has run out.
-  monitor = await region.startMonitor(broker, { config: { lease: { duration: '3s', renewDeadline: '2s', retryPeriod: '250ms' } } })
+  monitor = await region.startMonitor(broker, { config: { lease: { retryPeriod: '250ms' } } })
   return { birth: await births.heard(isNodeBirth, 'the NBIRTH', { from }), from }
 }
 
@@ -47,8 +47,11 @@ test('another program sees the births of the cluster and its hosts, what is made
 
   const database = await fixture.create(await fixture.project(), 'gauge')
   await births.heard(isBirthOf('gauge'), 'the birth of a database')
-  const made = births.messages.length
   await database.until(({ status }) => status?.crateDBStatus?.health === 'GREEN')
+  const made = births.messages.length
+  await database.editGroup((group) => {
+    group.replicas = 1
+  })
   await births.heard(({ verb, device }) => verb === 'DDATA' && device?.startsWith('database:') === true, 'a change of it', { from: made })
   await births.heard(({ verb }) => verb === 'NDATA', 'a change of the cluster', { from })
   await region.admin.request({ method: 'DELETE', path: `/apis/cloud.crate.io/v1/namespaces/${database.namespace}/cratedbs/gauge` })
@@ -59,6 +62,8 @@ test('a monitor that is killed has died with the bdSeq of its birth, and the nex
   const from = births.messages.length
   await monitor.kill()
   assert.equal(bdSeqOf(await births.heard(isDeath, 'the NDEATH of the will', { from })), 0)
+  // It could not let go of its Lease. That others get it once it has run out is none of what is asked here.
+  await region.admin.request({ method: 'DELETE', path: pathOf(kinds.Lease, region.namespace, 'skerry-monitor') })
   const { birth, from: again } = await startMonitor()
   assert.equal(bdSeqOf(birth), 1)
   await births.heard(({ device }) => device === 'host:node-2', 'the birth of the second host', { from: again })

@@ -53,7 +53,7 @@ export async function followBirths({ url, group, node }: EdgeNodeAddress, onMess
 
   return {
     messages,
-    heard(is, what, { withinMs = 20_000, from = 0 } = {}) {
+    heard(is, what, { withinMs = 60_000, from = 0 } = {}) {
       const known = messages.slice(from).find(is)
       if (known) return Promise.resolve(known)
       return new Promise((resolve, reject) => {

@@ -32,7 +32,7 @@ export async function runScenario(client: Client, births: Births, display: Displ
   await carryOut(client, display, 'a project is put', 'PUT', `/v1/projects/${project.id}`, project)
   const path = `/v1/projects/${project.id}/databases/tidal-gauge`
   const wanted = database(storageClassOf(region))
-  const plan = await expectStatus(client.call('PUT', `${path}?dryRun=true`, { body: wanted }), 200)
+  const plan = await expectStatus(persistent(client).call('PUT', `${path}?dryRun=true`, { body: wanted }), 200)
   display.line(`A dry run shows the plan first: ${plan.body.steps.map((step: { name: string }) => step.name).join(', ')}`)
   await carryOut(client, display, 'a database is put', 'PUT', path, wanted)
   await births.heard(isBirthOf('tidal-gauge'), 'The birth of the database tidal-gauge')
@@ -69,7 +69,7 @@ async function carryOut(client: Client, display: Display, what: string, method: 
   const events = client.events('/v1/events?kinds=operation', watching.signal)
   const first = events.next() // the stream is open before the request is sent, so that no step is missed
   first.catch(() => {}) // it is waited for below, unless the request is refused
-  const accepted = await expectStatus(client.call(method, path, { body, headers: { 'idempotency-key': randomUUID() } }), 202)
+  const accepted = await expectStatus(persistent(client).call(method, path, { body, headers: { 'idempotency-key': randomUUID() } }), 202)
   const operation = accepted.body
   display.line(`→ ${what}: ${method} ${path} … 202, ${operation.id}`)
   try {
@@ -123,6 +123,21 @@ function storageClassOf({ body }: Answer): string {
   const chosen = classes.find(({ name }) => name === 'crate-premium') ?? classes.find(({ isDefault }) => isDefault) ?? classes[0]
   if (!chosen) throw new Error('The cluster has no storage class; databases need one.')
   return chosen.name
+}
+
+/**
+ * A client that comes back for half a minute when it is told to, as clouds do. The API server admits by what its own watches have told it:
+ * right after a project was made it may not know yet that the quota was counted.
+ */
+export function persistent(client: Client): Pick<Client, 'call'> {
+  return {
+    async call(method, path, call) {
+      for (const deadline = performance.now() + 30_000; ; await sleep(200)) {
+        const answer = await client.call(method, path, call)
+        if (answer.status !== 503 || performance.now() > deadline) return answer
+      }
+    },
+  }
 }
 
 async function expectStatus(answer: Promise<Answer>, status: number): Promise<Answer> {

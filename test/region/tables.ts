@@ -22,9 +22,9 @@ export async function showObjects(admin: Cluster, display: Display): Promise<voi
   }
 }
 
-const checksWithinMs = 10_000
+const checksWithinMs = 30_000
 
-/** Prints a line of metrics for each health check, once all are up: what was just made is not. What is not up after 10 s is shown as it is. */
+/** Prints a line of metrics for each health check, once all are up: what was just made is not. What is not up after 30 s is shown as it is. */
 export async function showChecks(monitorUrl: string, display: Display): Promise<void> {
   const deadline = performance.now() + checksWithinMs
   for (;;) {

@@ -7,7 +7,7 @@ import { createDatabaseSql } from '../../../agent/region/sql.ts'
 import { databaseSpec, type GivenDatabaseSpec, type StoredDatabaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import { hasEnded, type Operation } from '../../../agent/resources/operation.ts'
 import { projectSpec } from '../../../agent/resources/project.ts'
-import { systemClock } from '../../../shared/clock.ts'
+import { type Clock, systemClock } from '../../../shared/clock.ts'
 import type { Cluster, ClusterRequest } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
@@ -44,6 +44,8 @@ export type ActingRegion = {
   withhold(plural: string): () => void
   /** Gives the Lease to the acting half, or takes it away. */
   lead(leads: boolean): void
+  /** Sets how far the time of day is ahead for the acting half, in milliseconds. */
+  setAhead(ms: number): void
   /** Ends the executor and everything it holds in memory, and starts another one. */
   restart(): Promise<void>
   close(): Promise<void>
@@ -55,12 +57,14 @@ export async function startActingRegion(): Promise<ActingRegion> {
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
   await install(admin, [...definitions.skerry, ...definitions.crateDB])
   const standIns = await startStandIns(cluster, { operator: { stepMs: 2 } })
-  let half = await startHalf(admin, standIns)
+  let ahead = 0
+  const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead }
+  let half = await startHalf(admin, standIns, clock)
   let requests = 0
 
   async function accept(proposal: Parameters<ActingRegion['accept']>[0]): Promise<Operation> {
     const requestId = `request-${requests++}`
-    const whole = { timeoutSeconds: 60, tryOut: [], ...proposal }
+    const whole = { timeoutSeconds: 600, tryOut: [], ...proposal }
     const accepted = await half.journal.accept({
       target: whole.target,
       requestedBy: 'test',
@@ -72,7 +76,7 @@ export async function startActingRegion(): Promise<ActingRegion> {
     return accepted.operation
   }
 
-  async function whenOperation(operation: Operation, holds: (operation: Operation) => boolean, withinMs = 15_000): Promise<Operation> {
+  async function whenOperation(operation: Operation, holds: (operation: Operation) => boolean, withinMs = 60_000): Promise<Operation> {
     const { operations } = half.caches
     const key = `${namespace}/${operation.metadata.name}`
     return new Promise((resolve, reject) => {
@@ -114,9 +118,12 @@ export async function startActingRegion(): Promise<ActingRegion> {
     intercept: (around) => half.intercept(around),
     withhold: (plural) => half.withhold(plural),
     lead: (leads) => half.lead(leads),
+    setAhead(ms) {
+      ahead = ms
+    },
     async restart() {
       await half.stop()
-      half = await startHalf(admin, standIns)
+      half = await startHalf(admin, standIns, clock)
     },
     async close() {
       await half.stop()
@@ -143,7 +150,7 @@ export function changed(operation: Operation, change: Partial<StoredDatabaseSpec
   return { ...(operation.spec.wanted as StoredDatabaseSpec), ...change }
 }
 
-async function startHalf(admin: Cluster, standIns: StandIns) {
+async function startHalf(admin: Cluster, standIns: StandIns, clock: Clock) {
   let around: Around | undefined
   const withheld = new Map<string, Promise<void>>()
   const cluster: Cluster = {
@@ -157,9 +164,9 @@ async function startHalf(admin: Cluster, standIns: StandIns) {
       }
     },
   }
-  const tools = { cluster, clock: systemClock, log }
+  const tools = { cluster, clock, log }
   const caches = createCaches({ namespace }, tools)
-  const journal = createJournal({ namespace }, { cluster, operations: caches.operations, clock: systemClock })
+  const journal = createJournal({ namespace }, { cluster, operations: caches.operations, clock })
   const lease = leaseInHand()
   const obstacles = createObstacles({
     ...tools,

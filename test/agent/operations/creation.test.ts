@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { problemOfAnswer } from '../../../shared/kubernetes/failures.ts'
+import { until } from '../../cluster/contract.ts'
 import { createNodes } from '../../cluster/stand-ins/nodes.ts'
 import { type ActingRegion, changed, startActingRegion } from './acting-region.ts'
 
@@ -26,11 +27,14 @@ test('a creation that waits for a host yields to one that asks for less', async 
 
 test('a creation has not succeeded while a node of it has no host, says which, and goes on when there is one', async () => {
   const operation = await region.putDatabase('harbour', { id: 'wide', nodes: four as never })
+  await region.whenOperation(operation, hasNoHost)
+  // What an operator that ends its part with the first node leaves open.
+  await until('the operator has ended its part', async () => {
+    const { status } = await region.cratedb('harbour', 'wide')
+    return status?.['cluster_create/bootstrap']?.success === true
+  })
   const stuck = await region.whenOperation(operation, hasNoHost)
   assert.equal(stuck.status?.phase, 'Waiting')
-  // What an operator that ends its part with the first node leaves open.
-  const cratedb = await region.cratedb('harbour', 'wide')
-  assert.equal(cratedb.status['cluster_create/bootstrap'].success, true)
 
   await createNodes(region.standIns.world, [{ name: 'node-4' }])
   const ended = await region.ended(operation)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { until } from '../../cluster/contract.ts'
 import { crateDB, nodeNamed, ofDatabase, only, podOf, startScene } from './scene.ts'
 
 const scene = await startScene()
@@ -260,6 +261,7 @@ test('a pod that a foreign finalizer holds is told at once', async () => {
 test('pods that the quota forbids are told with the numbers of the API server', async () => {
   const { namespace, name, target } = await database()
   await make({ apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'tight', namespace }, spec: { hard: { pods: '0' } } })
+  await whenRefused(namespace, /exceeded quota: tight/)
   const set = await make(statefulSet(namespace, name))
   const message = `create Pod crate-data-hot-${name}-0 in StatefulSet crate-data-hot-${name} failed error: pods "crate-data-hot-${name}-0" is forbidden: exceeded quota: tight, requested: pods=1, used: pods=0, limited: pods=0`
   await scene.event(set, { type: 'Warning', reason: 'FailedCreate', message })
@@ -273,11 +275,25 @@ test('pods that anything but the quota forbids are told apart', async () => {
   const { namespace, name, target } = await database()
   const limits = { type: 'Container', min: { cpu: '2' } }
   await make({ apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'coarse', namespace }, spec: { limits: [limits] } })
+  await whenRefused(namespace, /minimum cpu usage/)
   const set = await make(statefulSet(namespace, name))
   const message = `create Pod failed error: pods "${set.metadata.name}-0" is forbidden: minimum cpu usage per Container is 2, but request is 1`
   await scene.event(set, { type: 'Warning', reason: 'FailedCreate', message })
   assert.match(only(await obstacles(target), 'PodRefused').message, /minimum cpu usage per Container is 2/)
 })
+
+/** The API server admits by what its own watches have told it: until then a real controller would get the pods that it asks for. */
+async function whenRefused(namespace: string, words: RegExp): Promise<void> {
+  const containers = [{ name: 'crate', image: 'crate:5.10.1', resources: { requests: { cpu: '1' } } }]
+  const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'one' }, spec: { containers } }
+  const tryOut = { method: 'POST', path: pathOf(kinds.Pod, namespace), query: { dryRun: 'All' }, body } as const
+  await until('pods are refused', () =>
+    scene.admin.request(tryOut).then(
+      () => false,
+      (error) => words.test(String(error)),
+    ),
+  )
+}
 
 /** One that has not a single pod. */
 function statefulSet(namespace: string, database: string): KubernetesObject {

@@ -40,6 +40,8 @@ function claim(namespace: string, volume: string, spec: object, status: object =
   }
 }
 
+const volumeOf = (name: string): KubernetesObject => ({ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name } })
+
 /** A claim that has its volume, and that volume. */
 async function bound(namespace: string, size = '64Gi'): Promise<{ claim: KubernetesObject; volume: string }> {
   const volume = `pv-${namespace}`
@@ -50,9 +52,7 @@ async function bound(namespace: string, size = '64Gi'): Promise<{ claim: Kuberne
     { phase: 'Bound', capacity: { storage: size }, accessModes: ['ReadWriteOnce'] },
   )
   await make({
-    apiVersion: 'v1',
-    kind: 'PersistentVolume',
-    metadata: { name: volume },
+    ...volumeOf(volume),
     spec: {
       capacity: { storage: size },
       accessModes: ['ReadWriteOnce'],
@@ -62,7 +62,15 @@ async function bound(namespace: string, size = '64Gi'): Promise<{ claim: Kuberne
       csi: { driver: 'volumes.example.com', volumeHandle: volume },
     },
   })
-  return { claim: await make(wanted), volume }
+  const made = await make(wanted)
+  if (scene.world.plane === 'embedded') return { claim: made, volume }
+  // A real control plane binds them by itself, and before it has seen the volume takes what was said of the claim back.
+  const bound = await until('both are bound', async () => {
+    const [there, own] = await Promise.all([scene.read(volumeOf(volume)), scene.read(wanted)])
+    const isWhole = own?.metadata.annotations?.['pv.kubernetes.io/bind-completed'] === 'yes' && own.status?.phase === 'Bound'
+    return there?.status?.phase === 'Bound' && isWhole && own
+  })
+  return { claim: bound, volume }
 }
 
 test('a claim whose storage class does not exist is told with those that do', async () => {

@@ -55,8 +55,10 @@ export async function startScene({ withOperator = true } = {}): Promise<Scene> {
   const caches = createCaches({ namespace: region.namespace }, { cluster: admin, clock: systemClock, log })
   const followed = [caches.nodes, caches.storageClasses]
   await Promise.all(followed.map((cache) => cache.start(new AbortController().signal)))
+  const readyNodes = keepReady(world)
 
   after(async () => {
+    await readyNodes.stop()
     await Promise.all(followed.map((cache) => cache.stop(0)))
     operator?.stop()
     await world.close()
@@ -76,6 +78,7 @@ export async function startScene({ withOperator = true } = {}): Promise<Scene> {
       made = await admin.request<KubernetesObject>({ method: 'PATCH', path, contentType, body: { status } })
     }
     await whenCached(caches, made)
+    await readyNodes.note(made)
     return made
   }
 
@@ -127,6 +130,35 @@ async function whenOperatorIsReady(admin: Cluster): Promise<void> {
     'the operator is ready',
     async () => (await admin.request<KubernetesObject>({ method: 'GET', path })).status?.readyReplicas === 1,
   )
+}
+
+/** A real control plane takes a node for lost that was said to be ready and whose lease nobody has renewed for 40 s. */
+function keepReady(world: World): { note(object: KubernetesObject): Promise<void>; stop(): Promise<void> } {
+  const ready = new Set<string>()
+  async function renew(node: string): Promise<void> {
+    const spec = { holderIdentity: node, leaseDurationSeconds: 40, renewTime: new Date().toISOString().replace('Z', '000Z') }
+    const named = { namespace: 'kube-node-lease', name: node }
+    const renewed = await world.patch('Lease', named, { spec }, { fieldManager })
+    if (!renewed) await world.create('Lease', { metadata: named, spec }, { fieldManager })
+  }
+  let renewing: Promise<unknown> = Promise.resolve()
+  const timer = setInterval(() => {
+    renewing = Promise.allSettled([...ready].map(renew))
+  }, 5_000)
+  return {
+    async note({ kind, metadata, status }) {
+      const isReady = status?.conditions?.some(
+        ({ type, status }: { type: string; status: string }) => type === 'Ready' && status === 'True',
+      )
+      if (world.plane === 'embedded' || kind !== 'Node' || !isReady) return
+      ready.add(metadata.name)
+      await renew(metadata.name)
+    },
+    async stop() {
+      clearInterval(timer)
+      await renewing
+    },
+  }
 }
 
 /** Nodes and storage classes are looked at in the caches, which hear of a write a moment later. */

@@ -123,8 +123,7 @@ test('the whole region is seen with these rights', async () => {
 
 /** One run of a discovered check as the prober does it. */
 async function run(kind: string): Promise<CheckResult> {
-  const check = discovered.checks().find((each) => each.kind === kind)
-  assert.ok(check, `a ${kind} check was discovered`)
+  const check = await until(`a ${kind} check is discovered`, async () => discovered.checks().find((each) => each.kind === kind))
   const credentials = serviceAccountCredentials(directory, new URL(recorded.url), systemClock)
   const context = { signal: AbortSignal.timeout(10_000), apiServer: apiServerOf(credentials) }
   return (checkKindNamed(check.kind) as NonNullable<ReturnType<typeof checkKindNamed>>)

@@ -96,7 +96,7 @@ export async function startBroker(t: TestContext): Promise<TestBroker> {
               .join(' ')}`,
           ),
         )
-      }, 10_000)
+      }, 30_000)
       // The broker does not see all that is waited for, such as the answer to a ping arriving.
       const polling = setInterval(watcher, 10)
       watchers.add(watcher)
