@@ -3,9 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
-import { definitionOf, expectCode, startContract } from './contract.ts'
+import { definitionOf, expectCode, startContract, until } from './contract.ts'
 import type { Body } from './http.ts'
 import { kubectl } from './kubectl.ts'
 
@@ -122,6 +123,7 @@ test('kubectl says what does not exist and what already does', options, async ()
 test('kubectl shows a CrateDB in its columns, and edits it', options, async () => {
   await run('apply', '--server-side', '-f', fileURLToPath(new URL('./crds/cratedbs.yaml', import.meta.url)))
   await run('wait', '--for=condition=Established', 'crd/cratedbs.cloud.crate.io', '--timeout=30s')
+  await until('kubectl knows the kind', async () => (await run('api-resources', '--output=name')).includes('cratedbs.cloud.crate.io'))
   const resources = {
     limits: { cpu: 2, memory: '4Gi' },
     requests: { cpu: 1, memory: '4Gi' },
@@ -166,9 +168,18 @@ test('kubectl waits for conditions and fields of a custom object', options, asyn
 })
 
 test('kubectl get --watch shows what happens', options, async () => {
-  const watching = run('get', 'configmaps', '--field-selector=metadata.name=watched', '--watch', '--output=name', '--request-timeout=4s')
-  const other = run('create', 'configmap', 'watched')
-  await other
+  await run('create', 'configmap', 'watched')
+  const selected = ['configmaps', '--field-selector=metadata.name=watched']
+  const watching = run('get', ...selected, '--watch-only', '--output=name', '--request-timeout=4s')
+  // Whenever the watch begins, something is still to come.
+  let hasEnded = false
+  void watching.finally(() => {
+    hasEnded = true
+  })
+  for (let count = 0; !hasEnded; count++) {
+    expectCode(await http.patch('merge', `${configMaps}/watched`, { data: { count: String(count) } }), 200)
+    await sleep(100)
+  }
   assert.match(await watching, /^configmap\/watched\n/)
 })
 

@@ -11,6 +11,7 @@ const create = async (path: string, name: string, labels = {}) => expectCode(awa
 const label = async (path: string, name: string, labels: Body) =>
   expectCode(await http.patch('merge', `${path}/${name}`, { metadata: { labels } }), 200)
 const versionOf = async (path: string): Promise<string> => expectCode(await http.get(path), 200).metadata.resourceVersion
+const versionIn = (object: Body) => Number(object?.metadata.resourceVersion)
 const brief = ({ type, object }: WatchEvent) => `${type} ${object.metadata.name}`
 
 test('a watch from a version delivers what came after it, in order', async () => {
@@ -130,16 +131,20 @@ test('list and watch together miss nothing while others write', async () => {
 test('bookmarks carry a version to go on from, and a watch ends by itself after timeoutSeconds', async () => {
   const path = await newPath()
   const created = await create(path, 'tide')
-  await using watch = await http.watch(
-    `${path}?watch=true&allowWatchBookmarks=true&timeoutSeconds=4&resourceVersion=${created.metadata.resourceVersion}`,
-  )
-  const elsewhere = await create(await newPath(), 'elsewhere')
-  const events = await watch.rest()
-  const bookmark = events.findLast((event) => event.type === 'BOOKMARK')?.object
+  const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=4&resourceVersion=${created.metadata.resourceVersion}`
+  const other = await newPath()
+  // The real API server sends one two seconds before the end, of what it has heard until then, and none when it is late itself.
+  const attempts = contract.cluster.kind === 'real' ? 10 : 1
+  let [bookmark, elsewhere]: Body[] = []
+  for (let attempt = 0; attempt < attempts && !(versionIn(bookmark) >= versionIn(elsewhere)); attempt++) {
+    await using watch = await http.watch(`${path}?${query}`)
+    elsewhere = await create(other, `elsewhere-${attempt}`)
+    bookmark = (await watch.rest()).findLast((event) => event.type === 'BOOKMARK')?.object
+  }
   assert.equal(bookmark.kind, 'Lease')
   assert.equal(bookmark.apiVersion, 'coordination.k8s.io/v1')
   assert.equal(bookmark.metadata.name, undefined)
-  assert.ok(Number(bookmark.metadata.resourceVersion) >= Number(elsewhere.metadata.resourceVersion))
+  assert.ok(versionIn(bookmark) >= versionIn(elsewhere))
 })
 
 test('without asking there are no bookmarks', async () => {

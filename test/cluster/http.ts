@@ -74,7 +74,8 @@ export function createHttp(target: { url: string; ca: string; token: string }): 
         request.on('response', resolve)
         request.on('error', (cause) => {
           // A kept connection may have been cut meanwhile, as by suspend(). Reading is safe to do again.
-          if (method === 'GET' && request.reusedSocket && 'code' in cause && cause.code === 'ECONNRESET') attempt()
+          const isCut = 'code' in cause && (cause.code === 'ECONNRESET' || cause.code === 'EPIPE')
+          if (method === 'GET' && request.reusedSocket && isCut) attempt()
           else reject(new Error(`${method} ${path}: ${cause.message}`, { cause }))
         })
         request.end(payload)
@@ -146,7 +147,7 @@ function createLines(path: string) {
       ended = true
       wake()
     },
-    async next(fits: (event: WatchEvent) => boolean = () => true, withinMs = 10_000): Promise<WatchEvent> {
+    async next(fits: (event: WatchEvent) => boolean = () => true, withinMs = 30_000): Promise<WatchEvent> {
       const deadline = performance.now() + withinMs
       const seen: string[] = []
       for (;;) {

@@ -61,7 +61,7 @@ async function untilAdministrator(access: Access): Promise<void> {
   const http = createHttp({ url: access.url, ca: access.ca, token: access.adminToken })
   const review = { spec: { resourceAttributes: { verb: '*', group: '*', resource: '*' } } }
   try {
-    for (const deadline = performance.now() + 10_000; ; await sleep(50)) {
+    for (const deadline = performance.now() + 30_000; ; await sleep(50)) {
       const answer = await http.post('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review)
       if (answer.body?.status?.allowed) return
       if (performance.now() > deadline) throw new Error(`${access.url} doesn't let a cluster-admin do everything: ${answer.text}`)

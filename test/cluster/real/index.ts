@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseAllDocuments } from 'yaml'
 import { createServingCertificate, type ServingCertificate } from '../certificates.ts'
+import { isDiscovered } from '../discovered.ts'
 import { createHttp } from '../http.ts'
 import type { TestCluster } from '../index.ts'
 import { type Access, clusterAccess } from './access.ts'
@@ -85,7 +86,7 @@ async function startControlPlane(
   }
 }
 
-/** Creates the definitions and waits until what they define is served. */
+/** Creates the definitions and waits until what they define is discovered: of anything else a controller manager hears half a minute later. */
 async function define(access: Access, crds: string[]): Promise<void> {
   const http = createHttp({ url: access.url, ca: access.ca, token: access.adminToken })
   const definitions = crds.flatMap((text) => parseAllDocuments(text)).map((document) => document.toJS())
@@ -94,11 +95,13 @@ async function define(access: Access, crds: string[]): Promise<void> {
       const { status, text } = await http.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definition)
       if (status !== 201) throw new Error(`a definition was not accepted: ${text}`)
     }
-    for (const { spec } of definitions) {
-      const path = `/apis/${spec.group}/${spec.versions[0].name}/${spec.names.plural}`
-      for (let attempt = 0; (await http.get(path)).status !== 200; attempt++) {
-        if (attempt === 200) throw new Error(`${path} is not served`)
-        await sleep(50)
+    const get = async (path: string) => {
+      const { status, body } = await http.get(path)
+      return status === 200 ? body : undefined
+    }
+    for (const definition of definitions) {
+      for (const deadline = performance.now() + startWithinMs; !(await isDiscovered(get, definition)); await sleep(50)) {
+        if (performance.now() > deadline) throw new Error(`${definition.metadata.name} is not discovered`)
       }
     }
   } finally {
@@ -193,8 +196,8 @@ function managerArgs(folder: string, address: string | undefined): string[] {
 }
 
 /**
- * Resolves when the API server says it's ready and has made the namespace `default`, which it does a little later.
- * Rejects with the log of whichever daemon ended first.
+ * Resolves when the API server says it's ready and does what it does a little later: it has made the namespaces that every cluster has, and
+ * its authoriser has heard of the roles that it has made, by which even nobody may read its version. Rejects with the log of whichever daemon ended first.
  */
 async function untilReady(access: Access, daemons: Daemon[]): Promise<void> {
   const http = createHttp({ url: access.url, ca: access.ca, token: access.adminToken })
@@ -204,7 +207,7 @@ async function untilReady(access: Access, daemons: Daemon[]): Promise<void> {
     for (;;) {
       const dead = daemons.find((daemon) => daemon.exit)
       if (dead) throw new Error(`${dead.name} ended with ${dead.exit?.signal ?? dead.exit?.code}:\n${dead.logTail()}`)
-      const waitsFor = await Promise.all(['/readyz', '/api/v1/namespaces/default'].map((path) => http.get(path))).then(
+      const waitsFor = await Promise.all([...signsOfLife.map((path) => http.get(path)), http.get('/version', { token: null })]).then(
         (answers) => answers.find((answer) => answer.status !== 200)?.text,
         (error: Error) => error.message,
       )
@@ -220,6 +223,9 @@ async function untilReady(access: Access, daemons: Daemon[]): Promise<void> {
     http.close()
   }
 }
+
+const namespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
+const signsOfLife = ['/readyz', ...namespaces.map((name) => `/api/v1/namespaces/${name}`)]
 
 /** Below the range from which the kernel takes ports for outgoing connections, so that it's still free after a `suspend()`. */
 async function freePort(): Promise<number> {

@@ -70,7 +70,8 @@ export function createDaemons(): Daemons {
       const guardEnded = once(watcher, 'exit')
       told.end()
       await guardEnded
-      await rm(folder, { recursive: true, force: true })
+      // Children of theirs may have written into it until a moment ago.
+      await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
     },
   }
 }

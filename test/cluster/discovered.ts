@@ -1,0 +1,14 @@
+import type { Body } from './http.ts'
+
+/**
+ * Whether discovery tells of the objects of a definition. A real API server serves them a little earlier, but not in every way yet: a
+ * creation may still fail, kubectl does not know the kind, and the controllers pass over what they do not find.
+ *
+ * @param get the parsed answer of a path, undefined when it is a failure
+ */
+export async function isDiscovered(get: (path: string) => Promise<Body | undefined>, { spec }: Body): Promise<boolean> {
+  const { group, versions, names } = spec
+  const list = await get(`/apis/${group}/${versions[0].name}`)
+  if (!list?.resources?.some(({ name }: Body) => name === names.plural)) return false
+  return Boolean((await get('/apis'))?.groups?.some(({ name }: Body) => name === group))
+}
