@@ -6,6 +6,7 @@ import path from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stringify } from 'yaml'
+import { until } from '../cluster/contract.ts'
 import { freePort } from '../peers/peer.ts'
 import { type MonitorProcess, startMonitorProcess } from '../region/monitor-process.ts'
 import { type Heard, startBroker, type TestBroker } from './sparkplug/broker.ts'
@@ -56,9 +57,9 @@ async function readiness(url: string): Promise<{ status: number; parts: { name: 
   return { status: response.status, ...((await response.json()) as { parts: [] }) }
 }
 
-/** The first page of metrics of which this is so; rejects after ten seconds. */
+/** The first page of metrics of which this is so; rejects after half a minute. */
 async function metricsOnce(url: string, is: (page: string) => boolean): Promise<string> {
-  for (const deadline = performance.now() + 10_000; ; await sleep(50)) {
+  for (const deadline = performance.now() + 30_000; ; await sleep(50)) {
     const page = await (await fetch(`${url}/metrics`)).text()
     if (is(page)) return page
     if (performance.now() > deadline)
@@ -75,7 +76,7 @@ test('a monitor on a machine of its own is born, and told to stop it says its de
   const broker = await startBroker(t)
   const monitor = await (await machine(t)).start(sparkplugTo(broker.url))
   const { bdSeq, next } = await session(broker)
-  assert.equal((await readiness(monitor.url)).status, 200)
+  await until('it is ready', async () => (await readiness(monitor.url)).status === 200)
   assert.equal(await monitor.stop(), 0)
   const death = await broker.heard(({ verb }) => verb === 'NDEATH', next)
   assert.equal(bdSeqOf(death), bdSeq)
@@ -109,7 +110,7 @@ test('a broker that is away at the start is waited for, and /readyz says so', as
   const late = createServer((socket) => broker.handle(socket.on('error', () => {}))).listen(port, '127.0.0.1')
   t.after(() => late.close())
   await session(broker)
-  assert.equal((await readiness(monitor.url)).status, 200)
+  await until('it is ready', async () => (await readiness(monitor.url)).status === 200)
   assert.equal(await monitor.stop(), 0)
 })
 
@@ -119,7 +120,7 @@ test('a monitor without a broker and without a cluster serves its metrics', asyn
   const monitor = await (await machine(t, checks)).start({})
   const page = await metricsOnce(monitor.url, (text) => /skerry_check_state\{check="nobody"[^}]*state="down"[^}]*\} 1/.test(text))
   assert.doesNotMatch(page, /^skerry_sparkplug/m)
-  assert.equal((await readiness(monitor.url)).status, 200)
+  await until('it is ready', async () => (await readiness(monitor.url)).status === 200)
   assert.equal(await monitor.stop(), 0)
 })
 
@@ -149,7 +150,7 @@ test('SIGHUP reads the checks again; those that are not valid are refused and th
   process.kill(monitor.pid, 'SIGHUP')
   const refused = await metricsOnce(monitor.url, (text) => /^skerry_monitor_reload_successful 0$/m.test(text))
   assert.ok(refused.includes('skerry_check_up{check="second"'))
-  assert.ok(monitor.log.some((line) => line.includes('did you mean \\"tcp\\"?')))
+  await until('it is told', async () => monitor.log.some((line) => line.includes('did you mean \\"tcp\\"?')))
   assert.equal(await monitor.stop(), 0)
 })
 

@@ -10,7 +10,8 @@ import { type Heard, startBroker } from './sparkplug/broker.ts'
 const run = promisify(execFile)
 const unitName = 'skerry-monitor.service'
 const unitFile = `deploy/systemd/${unitName}`
-const watchdogMs = 2_000
+/** Long beside what a busy machine may keep a program waiting. */
+const watchdogMs = 6_000
 
 /**
  * The shipped unit under a real systemd, with the shipped hardening. Only paths are others (what an installation puts below /usr and /etc

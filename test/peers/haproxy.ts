@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { answers, freePort, type Peer, startPeer } from './peer.ts'
 
-/** HAProxy with its statistics on a Unix socket and on a page at `port`, behind user `reader`. Backends by name, with the ports of their servers. */
+/** HAProxy with its statistics on a Unix socket and on a page at `port`, behind user `reader`. Backends by name, with the ports of their servers, which may take their time. */
 export async function startHaproxy(
   t: TestContext,
   { backends }: { backends: Record<string, number[]> },
@@ -20,7 +20,7 @@ export async function startHaproxy(
       socketPath = join(folder, 'admin.sock')
       const blocks = Object.entries(backends).map(
         ([name, ports]) =>
-          `backend ${name}\n  option httpchk GET /\n${ports.map((port, index) => `  server s${index} 127.0.0.1:${port} check inter 100ms fall 1 rise 1\n`).join('')}`,
+          `backend ${name}\n  option httpchk GET /\n${ports.map((port, index) => `  server s${index} 127.0.0.1:${port} check inter 500ms fall 1 rise 1\n`).join('')}`,
       )
       await writeFile(
         join(folder, 'haproxy.cfg'),
@@ -28,7 +28,8 @@ export async function startHaproxy(
   stats socket ${socketPath} mode 600 level admin
 defaults
   mode http
-  timeout connect 1s
+  timeout connect 5s
+  timeout check 10s
   timeout client 5s
   timeout server 5s
 listen statistics

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { chmod } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
@@ -106,13 +107,21 @@ async function isOpen(port: number): Promise<boolean> {
   )
 }
 
-/** A port of loopback that is free at this moment. */
+/**
+ * A port of loopback that is free at this moment. It is below the range from which the kernel takes ports for outgoing connections: one of
+ * those could have it before it is listened on, even one that tries to reach this very port, which then is connected to itself.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  for (;;) {
+    const port = randomInt(12_000, 32_000)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!isFree) continue
+    await new Promise((resolve) => server.close(resolve))
+    return port
+  }
 }
 
 /** Resolves if an HTTP GET answers with this status. */

@@ -16,7 +16,7 @@ export type Systemd = {
   systemctl(...args: string[]): Promise<string>
   /** The properties of a unit, as `systemctl show` has them. */
   show(unit: string, ...properties: string[]): Promise<Record<string, string>>
-  /** Resolves with the properties once they are as asked for; rejects after 20 s. */
+  /** Resolves with the properties once they are as asked for; rejects after 60 s. */
   until(unit: string, is: (properties: Record<string, string>) => boolean, ...properties: string[]): Promise<Record<string, string>>
   /** Runs a command where its services run. */
   inside(...command: string[]): Promise<string>
@@ -64,7 +64,7 @@ export async function startSystemd(t: TestContext, { units, folder }: { units: R
   )
   const inside = async (...command: string[]) => {
     const args = ['--target', init, '--mount', '--pid', '--ipc', '--uts', '--cgroup', ...command]
-    return (await run('nsenter', args, { timeout: 20_000 })).stdout
+    return (await run('nsenter', args, { timeout: 60_000 })).stdout
   }
   const systemctl = (...args: string[]) => inside('systemctl', '--no-pager', ...args)
   async function show(unit: string, ...properties: string[]): Promise<Record<string, string>> {
@@ -72,7 +72,7 @@ export async function startSystemd(t: TestContext, { units, folder }: { units: R
     return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]))
   }
   const within = async <T>(attempt: () => Promise<T | undefined>, what: () => string): Promise<T> => {
-    for (const deadline = performance.now() + 20_000; performance.now() < deadline; await sleep(50)) {
+    for (const deadline = performance.now() + 60_000; performance.now() < deadline; await sleep(50)) {
       const found = await attempt()
       if (found !== undefined) return found
     }

@@ -101,13 +101,21 @@ for (const [name, optionsFor] of Object.entries(given))
       const before = process.memoryUsage()
       const started = performance.now()
       const result = await run(kind, optionsFor(port), { timeoutMs: 150 })
+      // Far beyond what a busy machine may take: what is not ended by its signal drips, floods or waits much longer.
       const seconds = (performance.now() - started) / 1000
       const after = process.memoryUsage()
       assert.equal(result.state, 'down', result.detail)
-      assert.ok(seconds < 2, `took ${seconds} s`)
+      assert.ok(seconds < 10, `took ${seconds} s`)
       const grown = after.arrayBuffers + after.external - before.arrayBuffers - before.external
       assert.ok(grown < 80 * 2 ** 20, `holds ${grown >> 20} MiB more`)
     })
+
+/** By the processor's time: that of the clock is also the machine's, which may have something else to do. */
+function assertQuick(since: NodeJS.CpuUsage): void {
+  const { user, system } = process.cpuUsage(since)
+  const seconds = (user + system) / 1e6
+  assert.ok(seconds < 2, `took ${seconds} s of the processor`)
+}
 
 // What is read in one go can stop every other check as well: here nothing but the whole answer's size may count.
 const statistics = '# pxname,svname,type,status,\n'
@@ -121,19 +129,17 @@ for (const { name, rows, reason } of [
 ] as const)
   test(`haproxy check of statistics with ${name} is down in time`, async (t) => {
     const port = await listen(t, (socket) => socket.end(statistics + rows))
-    const started = performance.now()
-    assertResult(await run(haproxy, { host: '127.0.0.1', port }), 'down', reason)
-    const seconds = (performance.now() - started) / 1000
-    assert.ok(seconds < 2, `took ${seconds} s`)
+    const started = process.cpuUsage()
+    assertResult(await run(haproxy, { host: '127.0.0.1', port }, { timeoutMs: 30_000 }), 'down', reason)
+    assertQuick(started)
   })
 
 test('haproxy check of statistics with 2 million blank lines and 10,000 times one backend with 9,999 servers is up in time', async (t) => {
   const rows = `${'\r\n'.repeat(2 * 2 ** 20)}${'shop,BACKEND,1,UP,\n'.repeat(10_000)}${'"shop","s ""1"", old",2,UP,\n'.repeat(9999)}`
   const port = await listen(t, (socket) => socket.end(statistics + rows))
-  const started = performance.now()
-  const result = await run(haproxy, { host: '127.0.0.1', port, backends: ['shop'] })
-  const seconds = (performance.now() - started) / 1000
+  const started = process.cpuUsage()
+  const result = await run(haproxy, { host: '127.0.0.1', port, backends: ['shop'] }, { timeoutMs: 30_000 })
   assertResult(result, 'up', undefined, /1 backend and 9999 servers/)
   assert.equal(measured(result, 'skerry_haproxy_backend_servers', { backend: 'shop', state: 'up' }), 9999)
-  assert.ok(seconds < 2, `took ${seconds} s`)
+  assertQuick(started)
 })

@@ -1,15 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { postgresql } from '../../../monitor/checks/postgresql.ts'
+import { until } from '../../cluster/contract.ts'
 import { postgresqlPassword, postgresqlSession, startPostgresql } from '../../peers/postgresql.ts'
-import { assertResult, measured, run, secret } from './run.ts'
+import { assertResult, measured, run, runUntil, secret } from './run.ts'
 
 test('postgresql check of a real PostgreSQL', async (t) => {
   const peer = await startPostgresql(t, { settings: ['max_connections=10', 'superuser_reserved_connections=3'] })
   const given = { host: '127.0.0.1', port: peer.port, username: 'postgres', passwordFile: secret(postgresqlPassword) }
 
   await t.test('is up, and measures connections', async () => {
-    const result = await run(postgresql, given)
+    // The server lets go of a connection a moment after its client, such as that which asked whether it is ready.
+    const attempt = async () => {
+      const result = await run(postgresql, given)
+      return measured(result, 'skerry_postgresql_connections') === 1 ? result : { ...result, state: 'down' as const }
+    }
+    const result = await runUntil('up', attempt)
     assertResult(result, 'up', undefined, /^Primary, 1 of 10 connections used/)
     assert.equal(measured(result, 'skerry_postgresql_max_connections'), 10)
     assert.equal(measured(result, 'skerry_postgresql_info', { role: 'primary' }), 1)
@@ -41,9 +47,13 @@ test('postgresql check of a real PostgreSQL', async (t) => {
     assert.equal(measured(result, 'skerry_postgresql_replicas'), 0)
   })
   await t.test('is degraded when connections run out, and down when there are none left', async () => {
-    const sessions = await Promise.all(Array.from({ length: 8 }, () => postgresqlSession(peer.port)))
+    const first = await postgresqlSession(peer.port)
+    const count = "SELECT count(*)::int AS sessions FROM pg_stat_activity WHERE backend_type = 'client backend'"
+    await until('the sessions of before are over', async () => (await first.query(count)).rows[0].sessions === 1)
+    const sessions = [first, ...(await Promise.all(Array.from({ length: 7 }, () => postgresqlSession(peer.port))))]
     const degraded = await run(postgresql, given)
     assertResult(degraded, 'degraded', 'limit', /90 % of the connections are used \(9 of 10\)/)
+    await until('that of the check is over', async () => (await first.query(count)).rows[0].sessions === 8)
     sessions.push(await postgresqlSession(peer.port), await postgresqlSession(peer.port))
     assertResult(await run(postgresql, given), 'down', 'limit', /too many clients/)
     await Promise.all(sessions.map((session) => session.end()))

@@ -46,9 +46,9 @@ export function assertResult(result: CheckResult, state: CheckResult['state'], r
   if (detail) assert.match(result.detail, detail)
 }
 
-/** Runs until the result has this state, as a prober with an interval of 50 ms would see it; the last result after 10 s. */
+/** Runs until the result has this state, as a prober with an interval of 50 ms would see it; the last result after 30 s. */
 export async function runUntil(state: CheckResult['state'], attempt: () => Promise<CheckResult>): Promise<CheckResult> {
-  const deadline = performance.now() + 10_000
+  const deadline = performance.now() + 30_000
   for (;;) {
     const result = await attempt()
     if (result.state === state || performance.now() > deadline) return result

@@ -51,6 +51,8 @@ for (const { name, servers, protocolVersion, onDisk } of cases) {
       await sleep(Math.random() * 50)
       await broker?.start()
     }
+    // As much as a busy machine takes its time for.
+    await host.until(() => [...counts.values()].reduce((sum, count) => sum + count, 0) > 5_000, 'the load')
     end()
     await host.until(() => node.observe().isOnline && node.observe().buffer.length === 0, 'the end of the flush')
     await stop()

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
 import mqtt, { type MqttClient } from 'mqtt'
+import { freePort } from '../../peers/peer.ts'
 import type { Heard } from './broker.ts'
 import { decode } from './schema.ts'
 
@@ -41,7 +42,8 @@ export async function startMosquitto(t: TestContext, lines: string[] = [], schem
     directory,
     async start() {
       process = spawn('mosquitto', ['-c', file], { stdio: 'ignore' })
-      for (let tries = 0; !(await accepts(port)); tries++) if (tries > 200) throw new Error('mosquitto does not start')
+      for (const deadline = performance.now() + 30_000; !(await accepts(port)); )
+        if (process.exitCode !== null || performance.now() > deadline) throw new Error('mosquitto does not start')
     },
     async kill() {
       if (process === undefined || process.exitCode !== null) return
@@ -59,14 +61,6 @@ export async function startMosquitto(t: TestContext, lines: string[] = [], schem
   })
   await self.start()
   return self
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 function accepts(port: number): Promise<boolean> {
@@ -101,7 +95,7 @@ export async function startHost(t: TestContext, url: string, options: mqtt.IClie
     })
   })
   const until = async (is: () => boolean, what: string) => {
-    const end = Date.now() + 20_000
+    const end = Date.now() + 60_000
     while (!is()) {
       if (Date.now() > end) throw new Error(`${what} did not happen; heard ${messages.slice(-10).map(({ topic }) => topic)}`)
       await new Promise((resolve) => setTimeout(resolve, 10))

@@ -283,10 +283,17 @@ test('what cannot be understood is refused with what is wrong', async (t) => {
 test('a probe ends before the scrape does, and says that it failed', async (t) => {
   const port = await listen(t, () => {}) // takes connections and says nothing
   const { run } = await start(t)
+  const limits: number[] = []
+  const { timeout } = AbortSignal
+  t.mock.method(AbortSignal, 'timeout', (ms: number) => {
+    limits.push(ms)
+    return timeout.call(AbortSignal, ms)
+  })
   const found = await run({ target: `http://127.0.0.1:${port}` }, { 'x-prometheus-scrape-timeout-seconds': '0.7' })
   assert.equal(found.value('probe_success'), 0)
-  const took = found.value('probe_duration_seconds') ?? 0
-  assert.ok(took >= 0.3 && took < 0.7, `${took} s`)
+  // By the limit that it sets itself: how late a busy machine sees to that is another matter.
+  assert.deepEqual(limits, [350])
+  assert.ok((found.value('probe_duration_seconds') ?? 0) >= 0.3)
 })
 
 test("a module's own timeout counts if it is shorter", async (t) => {
