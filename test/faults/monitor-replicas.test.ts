@@ -14,13 +14,15 @@ async function facts(url: string): Promise<Facts['facts']> {
   return ((await (await fetch(`${url}/readyz`)).json()) as Facts).facts
 }
 
-/** The first time that it is so; rejects after 20 s. */
+/** The first time that it is so; rejects after 60 s. */
 async function until(is: () => Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = performance.now() + 20_000; !(await is()); await sleep(50))
+  for (const deadline = performance.now() + 60_000; !(await is()); await sleep(50))
     if (performance.now() > deadline) assert.fail(`${what} did not happen`)
 }
 
-const lease = { duration: '3s', renewDeadline: '2s', retryPeriod: '200ms' }
+/** Long beside what a busy machine may take for the rest. */
+const leaseMs = 6_000
+const lease = { duration: `${leaseMs}ms`, renewDeadline: '5s', retryPeriod: '200ms' }
 
 test('of two replicas one publishes, the other takes over when it goes or dies, and both check', async (t) => {
   const cluster = await startCluster({ crds: regionDefinitions() })
@@ -34,7 +36,7 @@ test('of two replicas one publishes, the other takes over when it goes or dies, 
   const birth = await broker.heard(({ verb }) => verb === 'NBIRTH')
   await until(async () => (await facts(first.url)).leader, 'the first to lead')
   const second = await region.startMonitor(broker, { config })
-  assert.equal((await fetch(`${second.url}/readyz`)).status, 200, 'a replica that does not lead is ready')
+  await until(async () => (await fetch(`${second.url}/readyz`)).status === 200, 'a replica that does not lead to be ready')
   assert.equal((await facts(second.url)).leader, false)
   for (const { url } of [first, second])
     await until(
@@ -60,6 +62,6 @@ test('of two replicas one publishes, the other takes over when it goes or dies, 
   assert.equal(bdSeqOf(will), bdSeqOf(second1))
   const third1 = await broker.heard(({ verb }) => verb === 'NBIRTH', from)
   assert.equal(bdSeqOf(third1), bdSeqOf(second1) + 1)
-  assert.ok(performance.now() - began < 3_000 + 1_500, `${Math.round(performance.now() - began)} ms without a node`)
+  assert.ok(performance.now() - began < 2 * leaseMs, `${Math.round(performance.now() - began)} ms without a node`)
   assert.equal(await third.stop(), 0)
 })
