@@ -5,6 +5,7 @@ import { systemClock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { connectTo } from '../../cluster/connected.ts'
+import { until } from '../../cluster/contract.ts'
 import { crateDB, only, operatorName, startScene } from './scene.ts'
 
 const scene = await startScene()
@@ -51,7 +52,7 @@ test('a project whose pull secret does not exist is told its name, and how to ma
 test('a project without its namespace is told', async () => {
   const { project, namespace } = await scene.project()
   await scene.remove(namespaceNamed(namespace))
-  for (let left = true; left; ) left = (await scene.read(namespaceNamed(namespace))) !== undefined
+  await until('the namespace is gone', async () => (await scene.read(namespaceNamed(namespace))) === undefined)
   assert.equal(only(await obstacles({ kind: 'project', project }), 'NamespaceMissing').evidence, `Namespace ${namespace}`)
 })
 
@@ -65,9 +66,10 @@ test('a namespace that is held in termination is told with what holds it', async
   await make(held)
   await scene.remove(namespaceNamed(namespace))
   const target = { kind: 'database', project, database: 'tide' } as const
-  let found = await obstacles(target)
-  for (const until = Date.now() + 20_000; !found[0]?.message.includes('finalizers remaining') && Date.now() < until; )
-    found = await obstacles(target)
+  const found = await until('what holds it is known', async () => {
+    const now = await obstacles(target)
+    return now[0]?.message.includes('finalizers remaining') && now
+  })
   const { message, cure } = only(found, 'NamespaceTerminating')
   assert.match(message, /is being deleted\. .*finalizers remaining: example\.com\/hold in 1 resource instances/)
   assert.match(cure, new RegExp(`kubectl --namespace ${namespace} get configmaps`))

@@ -4,13 +4,14 @@ import type { Obstacle } from '../../../agent/resources/operation.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/contract.ts'
 import { startStandIns } from '../../cluster/stand-ins/index.ts'
-import { crateDB, ofDatabase, only, startScene } from './scene.ts'
+import { crateDB, ofDatabase, only, startScene, whenOperatorIsReady } from './scene.ts'
 
 const scene = await startScene({ withOperator: false })
 const { make, obstacles } = scene
 const standIns = await startStandIns(scene.testCluster)
 const standIn = standIns.operator
 after(() => standIns.stop())
+await whenOperatorIsReady(scene.admin)
 
 /** A database that the operator has not seen yet, in a project of its own, with its password. */
 async function fresh(name: string) {

@@ -124,7 +124,7 @@ export async function startScene({ withOperator = true } = {}): Promise<Scene> {
 }
 
 /** On a real control plane the Deployment's controller counts the operator's pod a moment after it is ready. */
-async function whenOperatorIsReady(admin: Cluster): Promise<void> {
+export async function whenOperatorIsReady(admin: Cluster): Promise<void> {
   const path = pathOf(kinds.Deployment, operatorName.namespace, operatorName.name)
   await until(
     'the operator is ready',
