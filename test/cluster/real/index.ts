@@ -14,7 +14,7 @@ import { type Binaries, findBinaries } from './binaries.ts'
 import { createDaemons, type Daemon, type Daemons } from './processes.ts'
 import { createSigningKey } from './signing-key.ts'
 
-const startWithinMs = 60_000
+const startWithinMs = 120_000
 
 /**
  * A control plane of real programs: etcd, kube-apiserver with RBAC, kube-controller-manager, no node and no scheduler.

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Cache, isNewer } from '../../../shared/kubernetes/cache.ts'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { regionDefinitions } from '../definitions.ts'
 import { startCluster, type TestCluster } from '../index.ts'
 import { lastHandled, lastKey, managedKey, type Progress, prefix, rollbackKey } from './crate-operator/traces.ts'
@@ -9,7 +9,7 @@ import type { StandInKind } from './kinds.ts'
 import { openWorld, type World } from './world.ts'
 
 const fieldManager = 'test'
-const withinMs = 20_000
+const withinMs = 60_000
 
 /** A cluster with stand-ins, and an observer who has nothing to do with them. */
 export type Fixture = {
@@ -27,9 +27,11 @@ export type Fixture = {
   until(kind: StandInKind, key: string, wanted: (object: KubernetesObject) => boolean): Promise<KubernetesObject>
   /** Resolves once there is no such object. */
   untilGone(kind: StandInKind, key: string): Promise<void>
+  /** An object, and those of a namespace, as the API server has them now: the watches of an observer may lag behind one another. */
+  read(kind: StandInKind, key: string): Promise<KubernetesObject>
   list(kind: StandInKind, namespace: string): Promise<KubernetesObject[]>
-  /** The pods of databases in a namespace, without those of backup tools that a real control plane makes. */
-  pods(namespace: string): Promise<KubernetesObject[]>
+  /** The pods of databases in a namespace, without those of backup tools that a real control plane makes. Resolves once they are so many. */
+  pods(namespace: string, count: number): Promise<KubernetesObject[]>
   /** Resolves with an Event of a namespace once there is one whose message fits. */
   event(namespace: string, message: RegExp): Promise<KubernetesObject>
   stop(): Promise<void>
@@ -71,6 +73,11 @@ export async function startFixture(options: StandInOptions = {}): Promise<Fixtur
       () => `${kind} ${key} is ${last()}`,
     )
     return cache.get(key) as KubernetesObject
+  }
+
+  async function list(kind: StandInKind, namespace: string): Promise<KubernetesObject[]> {
+    const path = pathOf(observer.kinds[kind], namespace)
+    return (await observer.cluster.request<{ items: KubernetesObject[] }>({ method: 'GET', path })).items
   }
 
   async function create(namespace: string, name: string, change: (spec: Json) => void = () => {}): Promise<Subject> {
@@ -150,9 +157,17 @@ export async function startFixture(options: StandInOptions = {}): Promise<Fixtur
         () => `${kind} ${key} is still there`,
       )
     },
-    async pods(namespace) {
-      const all = [...(await observer.follow('Pod')).values()].filter(({ metadata }) => metadata.namespace === namespace)
-      return all.filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'cratedb')
+    async pods(namespace, count) {
+      const cache = await observer.follow('Pod')
+      const isOne = ({ metadata }: KubernetesObject) =>
+        metadata.namespace === namespace && metadata.labels?.['app.kubernetes.io/component'] === 'cratedb'
+      const find = () => [...cache.values()].filter(isOne)
+      await waitFor(
+        cache,
+        () => find().length === count,
+        () => `${namespace} has ${find().length} pods of databases, not ${count}`,
+      )
+      return (await list('Pod', namespace)).filter(isOne)
     },
     async event(namespace, message) {
       const cache = await observer.follow('Event')
@@ -164,9 +179,11 @@ export async function startFixture(options: StandInOptions = {}): Promise<Fixtur
       )
       return find() as KubernetesObject
     },
-    async list(kind, namespace) {
-      return [...(await observer.follow(kind)).values()].filter(({ metadata }) => metadata.namespace === namespace)
+    read(kind, key) {
+      const [namespace, name] = key.split('/')
+      return observer.cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(observer.kinds[kind], namespace, name) })
     },
+    list,
     async stop() {
       await observer.close()
       await standIns.stop()

@@ -150,7 +150,8 @@ export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions =
     const renewed = await world.patch('Lease', named, { spec }, { fieldManager, signal })
     if (!renewed) await world.create('Lease', { metadata: named, spec }, { fieldManager, signal })
     const conditions: { type: string; status: string }[] = nodes.get(node)?.status?.conditions ?? []
-    if (conditions.some(({ type, status }) => type === 'Ready' && status !== 'True')) await setNodeReady(world, node, true)
+    if (!silent.has(node) && conditions.some(({ type, status }) => type === 'Ready' && status !== 'True'))
+      await setNodeReady(world, node, true)
   }
 
   const ending = new AbortController()

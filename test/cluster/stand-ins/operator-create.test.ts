@@ -1,14 +1,28 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { type Fixture, hasEnded, progressIn, startFixture } from './fixture.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { type Fixture, hasEnded, progressIn, type Subject, startFixture } from './fixture.ts'
 import type { StandInKind } from './kinds.ts'
 
 describe('the operator stand-in creates a database', () => {
   let fixture: Fixture
   before(async () => {
-    fixture = await startFixture({ nodes: 6, kubelet: { readyMs: 60 } })
+    fixture = await startFixture({ nodes: 6 })
   })
   after(() => fixture.stop())
+
+  /** Creates a database whose pods get ready only once that holds of it; resolves once it is GREEN. */
+  async function createdAfter(seen: (object: KubernetesObject) => boolean): Promise<Subject> {
+    const namespace = await fixture.project()
+    fixture.standIns.kubelet.setFaults(`${namespace}/*`, { neverReady: true })
+    const subject = await fixture.create(namespace, 'gauge')
+    await subject.until(seen)
+    fixture.standIns.kubelet.clearFaults(`${namespace}/*`)
+    await subject.until((object) => hasEnded(object) && object.status?.crateDBStatus?.health === 'GREEN')
+    return subject
+  }
+  const waits = (object: KubernetesObject) => progressIn(object)['cluster_create.bootstrap'] !== undefined
+  const isUnreachable = ({ status }: KubernetesObject) => status?.crateDBStatus?.health === 'UNREACHABLE'
 
   test('adds its finalizer before anything else', async () => {
     const subject = await fixture.created(await fixture.project(), 'gauge')
@@ -20,7 +34,7 @@ describe('the operator stand-in creates a database', () => {
   })
 
   test('shows progress in the shape of Kopf while it waits for the pods', async () => {
-    const subject = await fixture.created(await fixture.project(), 'gauge')
+    const subject = await createdAfter(waits)
     const working = subject.history.find((object) => progressIn(object)['cluster_create.bootstrap'])
     const progress = progressIn(working as never)
     const { started, delayed, ...bootstrap } = progress['cluster_create.bootstrap'] as never as Record<string, string>
@@ -39,7 +53,7 @@ describe('the operator stand-in creates a database', () => {
   })
 
   test('ends in one write: the result, what it handled, and no progress left', async () => {
-    const subject = await fixture.created(await fixture.project(), 'gauge')
+    const subject = await createdAfter(waits)
     const index = subject.history.findIndex(hasEnded)
     const [before, end] = [subject.history[index - 1], subject.history[index]]
     assert.equal(before?.status['cluster_create/bootstrap'], undefined)
@@ -53,7 +67,7 @@ describe('the operator stand-in creates a database', () => {
   })
 
   test('writes health by itself: unreachable while the pods start, green after the end', async () => {
-    const subject = await fixture.created(await fixture.project(), 'gauge')
+    const subject = await createdAfter(isUnreachable)
     const all = subject.history.map(({ status }) => status?.crateDBStatus?.health)
     const changes = all.filter((health, index) => index > 0 && health !== all[index - 1])
     assert.equal(changes[0], 'UNREACHABLE')
@@ -128,10 +142,11 @@ describe('the operator stand-in creates a database', () => {
       'app.kubernetes.io/name',
       'cloud.crate.io/node-name',
     ])
-    const [service] = (await fixture.list('Service', namespace)).filter(({ metadata }) => metadata.name === 'crate-gauge')
-    assert.equal(service?.spec.type, 'LoadBalancer')
-    assert.deepEqual(service?.spec.loadBalancerSourceRanges, ['10.20.0.0/16'])
-    assert.match(service?.status.loadBalancer.ingress[0].ip, /^192\.0\.2\.\d+$/)
+    const hasAddress = ({ status }: KubernetesObject) => status?.loadBalancer?.ingress?.length > 0
+    const service = await fixture.until('Service', `${namespace}/crate-gauge`, hasAddress)
+    assert.equal(service.spec.type, 'LoadBalancer')
+    assert.deepEqual(service.spec.loadBalancerSourceRanges, ['10.20.0.0/16'])
+    assert.match(service.status.loadBalancer.ingress[0].ip, /^192\.0\.2\.\d+$/)
   })
 
   test('goes on once the Secret of a user is there', async () => {

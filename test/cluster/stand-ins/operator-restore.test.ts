@@ -43,7 +43,7 @@ describe('the operator stand-in restores a snapshot', () => {
     assert.deepEqual(status[`${id}/send_success_notification`], { success: true, ref: status[id].ref })
     assert.deepEqual(Object.keys(spec.cluster.restoreSnapshot).sort(), [...keys, 'snapshot'].sort())
     await fixture.untilGone('Secret', `${subject.namespace}/${secret}`)
-    const deployment = await fixture.until('Deployment', `${subject.namespace}/backup-metrics-gauge`, () => true)
+    const deployment = await fixture.read('Deployment', `${subject.namespace}/backup-metrics-gauge`)
     assert.equal(deployment.spec.replicas, 1)
   })
 

@@ -25,18 +25,25 @@ describe('the operator stand-in updates a database', () => {
   }
 
   const imagesOf = async (subject: Subject): Promise<string[]> =>
-    (await fixture.pods(subject.namespace)).map(({ spec }) => spec.containers[0].image as string)
+    (await fixture.pods(subject.namespace, 2)).map(({ spec }) => spec.containers[0].image as string)
 
   test('scales up: the steps wait for each other, the nodes come, the result bears the ref of the run', async () => {
     const subject = await fixture.created(await fixture.project(), 'gauge')
-    const seen = await subject.run(() => subject.editGroup((group) => Object.assign(group, { replicas: 3 })))
+    const added = `${subject.namespace}/crate-data-hot-gauge-2`
+    fixture.standIns.kubelet.setFaults(added, { neverReady: true })
+    const waiting = 'Waiting for nodes data-hot-2 to be present.'
+    const seen = await subject.run(async () => {
+      await subject.editGroup((group) => Object.assign(group, { replicas: 3 }))
+      await subject.until((object) => progressIn(object)['cluster_update.scale']?.message === waiting)
+      fixture.standIns.kubelet.clearFaults(added)
+    })
     assertSucceeded(subject, 'scale')
     assertSucceeded(subject, 'before_cluster_update')
     assertSucceeded(subject, 'after_cluster_update')
-    assert.equal((await fixture.pods(subject.namespace)).length, 3)
+    await fixture.pods(subject.namespace, 3)
     const messages = messagesOf(seen, 'cluster_update.scale')
     assert.equal(messages[0], "Waiting for 'cluster_update/before_cluster_update'.")
-    assert.ok(messages.includes('Waiting for nodes data-hot-2 to be present.'), messages.join('\n'))
+    assert.ok(messages.includes(waiting), messages.join('\n'))
     const first = seen.find((object) => progressIn(object).cluster_update)
     assert.equal(refOf(first as never), refOf(subject.now()))
     assert.ok(progressIn(first as never)['cluster_update.before_cluster_update.set_cluster_routing-etH0aA'], 'a long id is cut and hashed')
@@ -46,7 +53,7 @@ describe('the operator stand-in updates a database', () => {
     const subject = await fixture.created(await fixture.project(), 'gauge')
     await subject.run(() => subject.editGroup((group) => Object.assign(group, { replicas: 1 })))
     assertSucceeded(subject, 'scale')
-    assert.equal((await fixture.pods(subject.namespace)).length, 1)
+    await fixture.pods(subject.namespace, 1)
     await fixture.until('PersistentVolumeClaim', `${subject.namespace}/data0-crate-data-hot-gauge-1`, () => true)
   })
 
@@ -61,7 +68,7 @@ describe('the operator stand-in updates a database', () => {
     await fixture.untilGone('Service', service)
     await subject.until(({ status }) => status.crateDBStatus.health === 'SUSPENDED')
     const cronJob = `${subject.namespace}/create-snapshot-gauge`
-    assert.equal((await fixture.until('CronJob', cronJob, () => true)).spec.suspend, true)
+    assert.equal((await fixture.read('CronJob', cronJob)).spec.suspend, true)
 
     const suspended = refOf(subject.now())
     await subject.run(() => subject.editGroup((group) => Object.assign(group, { replicas: 2 })))
@@ -72,7 +79,7 @@ describe('the operator stand-in updates a database', () => {
     const { delay_cronjob: delayed, delay_cronjob_start: since } = subject.now().status
     assert.equal(delayed, true)
     assert.ok(Math.abs(since - Date.now() / 1000) < 60)
-    assert.equal((await fixture.until('CronJob', cronJob, () => true)).spec.suspend, true, 'for an hour still')
+    assert.equal((await fixture.read('CronJob', cronJob)).spec.suspend, true, 'for an hour still')
   })
 
   test('upgrades node by node, counting down the pods that are left', async () => {
@@ -99,7 +106,7 @@ describe('the operator stand-in updates a database', () => {
     const subject = await fixture.created(await fixture.project(), 'gauge')
     await subject.run(() => subject.editGroup((group) => Object.assign(group.resources.limits, { cpu: 3, memory: '8Gi' })))
     assertSucceeded(subject, 'after_change_compute')
-    for (const { spec } of await fixture.pods(subject.namespace)) {
+    for (const { spec } of await fixture.pods(subject.namespace, 2)) {
       assert.deepEqual(spec.containers[0].resources.limits, { cpu: '3', memory: '8Gi' })
       assert.ok(spec.containers[0].command.includes('-Cprocessors=3'))
     }
@@ -126,7 +133,7 @@ describe('the operator stand-in updates a database', () => {
     const stuck = await subject.until((object) =>
       (progressIn(object)['cluster_update.expand_volume']?.message ?? '').includes('must support resize'),
     )
-    assert.deepEqual(await fixture.pods(subject.namespace), [])
+    assert.deepEqual(await fixture.pods(subject.namespace, 0), [])
     assert.equal(progressIn(stuck)['cluster_update.expand_volume']?.failure, false)
   })
 
@@ -141,7 +148,7 @@ describe('the operator stand-in updates a database', () => {
     await subject.run(() => subject.edit({ spec: { cluster: { exposure: 'loadbalancer', externalDNS: 'gauge.example' } } }))
     await subject.run(() => subject.edit({ spec: { cluster: { exposure: 'traefik' } } }))
     assertSucceeded(subject, 'change_exposure', refused)
-    assert.equal((await fixture.until('Service', key, () => true)).spec.type, 'ClusterIP')
+    assert.equal((await fixture.read('Service', key)).spec.type, 'ClusterIP')
   })
 
   test('applies an allow list and a backup time without a run of their own', async () => {
@@ -171,7 +178,7 @@ describe('the operator stand-in updates a database', () => {
   for (const { name, change } of ignored) {
     test(`notes ${name} as handled, and does nothing`, async () => {
       const subject = await fixture.created(await fixture.project(), 'gauge')
-      const set = () => fixture.until('StatefulSet', `${subject.namespace}/crate-data-hot-gauge`, () => true)
+      const set = () => fixture.read('StatefulSet', `${subject.namespace}/crate-data-hot-gauge`)
       const { generation } = (await set()).metadata
       const seen = await subject.run(() => subject.editGroup(change))
       assert.equal(refOf(subject.now()), undefined)
@@ -256,7 +263,7 @@ describe('the operator stand-in updates a database', () => {
       (object) => progressIn(object)['cluster_update.scale']?.message === "Waiting for 'cluster_update/before_cluster_update'.",
     )
     assert.equal(hasEnded(stuck), false)
-    assert.equal((await fixture.pods(subject.namespace)).length, 3)
+    assert.equal((await fixture.read('StatefulSet', `${subject.namespace}/crate-data-hot-gauge`)).spec.replicas, 3)
   })
 
   test('is stuck after a mere label changes during a run', async () => {

@@ -57,7 +57,6 @@ export function createCycles(operator: Operator, handlers: Handlers, queue: () =
     if (memory.wakeAt !== undefined && memory.wakeAt <= now) {
       memory.wakeAt = undefined
       wake(memory, 'later')
-      if (options.limitMs !== undefined) wake(memory, 'change')
     }
     if (now < memory.notBefore) return queue().addAfter(key, memory.notBefore - now)
     try {
@@ -101,9 +100,7 @@ export function createCycles(operator: Operator, handlers: Handlers, queue: () =
         if (typeof error.until === 'string') postEvent(operator, object, 'Error', `Handler '${id}' failed temporarily: ${error.message}`)
       },
     })
-    // With a limit set, what waits for a change is looked at now and then as well: the limit must not wait for one.
-    const waits = [...memory.asleep.values()]
-    if (waits.includes('later') || (options.limitMs !== undefined && waits.includes('change'))) {
+    if ([...memory.asleep.values()].includes('later')) {
       memory.wakeAt ??= world.clock.monotonic() + laterMs
       queue().addAfter(key, laterMs)
     }

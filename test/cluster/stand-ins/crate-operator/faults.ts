@@ -11,6 +11,8 @@ export type DatabaseFaults = {
   rollBackUpgrade?: string
   /** A restore fails with this message; `restoreSnapshot` is reset as always. */
   failRestore?: string
+  /** A sub-handler that waits for longer than the operator lets it: at its next call it fails with a time-out. */
+  timeOut?: string
   /** Nothing moves any more from this handler on: its progress stays as it stands. */
   stopAt?: string
   /** The object is not seen at all. */
@@ -24,7 +26,8 @@ export type DatabaseFaults = {
 export type WebhookFaults = {
   /** How often each is sent; 1 when left out. */
   copies?: number
-  delayMs?: number
+  /** Those from now on wait until this is taken back; other processes see what they tell of before. */
+  late?: boolean
   /** Holds this many back and sends them last to first. */
   reverseEvery?: number
 }
@@ -38,16 +41,27 @@ export type Faults = {
   /** What is set for an object at the moment. */
   of(key: string): DatabaseFaults
   readonly ofWebhooks: WebhookFaults
+  /** Resolves once webhooks are not late, or no longer so. */
+  punctual(): Promise<void>
   /** The message with which a handler is to fail now. */
   failureOf(key: string, handlerId: string): { message: string; retries: number } | undefined
   stopsAt(key: string, handlerId: string): boolean
+  timesOut(key: string, handlerId: string): boolean
 }
 
 /** @param changed is told which database's faults have changed, undefined for all */
 export function createFaults(changed: (database: string | undefined) => void): Faults {
   const all = new Map<string, DatabaseFaults>()
   let ofWebhooks: WebhookFaults = {}
+  let lateness = Promise.withResolvers<void>()
   const of = (key: string): DatabaseFaults => all.get(key) ?? all.get(key.slice(key.indexOf('/') + 1)) ?? {}
+
+  function setWebhooks(faults: WebhookFaults): void {
+    ofWebhooks = faults
+    if (faults.late) return
+    lateness.resolve()
+    lateness = Promise.withResolvers()
+  }
 
   return {
     set(database, faults) {
@@ -57,13 +71,12 @@ export function createFaults(changed: (database: string | undefined) => void): F
     clear(database) {
       if (database === undefined) {
         all.clear()
-        ofWebhooks = {}
+        setWebhooks({})
       } else all.delete(database)
       changed(database)
     },
-    webhooks(faults) {
-      ofWebhooks = faults
-    },
+    webhooks: setWebhooks,
+    punctual: async () => (ofWebhooks.late ? lateness.promise : undefined),
     of,
     get ofWebhooks() {
       return ofWebhooks
@@ -81,6 +94,10 @@ export function createFaults(changed: (database: string | undefined) => void): F
     stopsAt(key, handlerId) {
       const { stopAt } = of(key)
       return stopAt !== undefined && endsWith(handlerId, stopAt)
+    },
+    timesOut(key, handlerId) {
+      const { timeOut } = of(key)
+      return timeOut !== undefined && endsWith(handlerId, timeOut)
     },
   }
 }

@@ -64,7 +64,7 @@ export async function runCrateOperator(world: World, databases: Databases, given
   const cacheOf = (kind: StandInKind) => caches.get(kind) as Cache<KubernetesObject>
   let running: Running | undefined
   const faults = createFaults((database) => running?.faultsChanged(database))
-  const webhooks = createWebhooks(options.webhook, { faults, clock: world.clock, log: world.log })
+  const webhooks = createWebhooks(options.webhook, { faults, log: world.log })
   const by = (kind: StandInKind) => indexBy(cacheOf(kind), databaseKey)
   const children = {
     pods: by('Pod'),

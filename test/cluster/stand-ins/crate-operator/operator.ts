@@ -13,8 +13,6 @@ export type OperatorOptions = {
   stepMs: number
   /** How long after a change an object's health is looked at. */
   healthMs: number
-  /** Sub-handlers that wait longer fail with a time-out. */
-  limitMs: number | undefined
   /** Between the end of an upgrade or resume and the CronJob's return; an hour in reality. */
   cronJobDelayMs: number
   /** CLUSTER_BACKUP_IMAGE: without it no backups are set up. */
@@ -33,7 +31,6 @@ export type OperatorOptions = {
 export const defaultOptions: OperatorOptions = {
   stepMs: 5,
   healthMs: 25,
-  limitMs: undefined,
   cronJobDelayMs: 3_600_000,
   backupImage: 'crate/cluster-backup:1.0.0',
   debugVolume: { storageClass: 'crate-standard', size: '64Gi' },

@@ -31,7 +31,7 @@ export function registerChain(operator: Operator, call: Call, run: Run, links: S
 
 /** A sub-handler that finds out from status and progress of the object whether its turn has come. */
 function stateBased(operator: Operator, run: Run, link: SubHandler & { dependsOn: string[] }): Handler {
-  const { options, world } = operator
+  const { faults, world } = operator
   return {
     id: link.id,
     waits: true,
@@ -51,7 +51,7 @@ function stateBased(operator: Operator, run: Run, link: SubHandler & { dependsOn
         throw new Retry(`Waiting for '${waitingFor.join(',')}'.`, { results: waitingFor })
       }
       const runtimeMs = start?.ref === run.ref ? world.clock.now() - start.started * 1000 : 0
-      if (options.limitMs !== undefined && runtimeMs >= options.limitMs) {
+      if (faults.timesOut(keyOfDatabase(call.object), call.id)) {
         throw new Refusal(`${link.className}.handle has timed out after ${Math.floor(runtimeMs / 1000)} s.`)
       }
       call.begin()

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../../shared/clock.ts'
+import { once } from 'node:events'
 import type { Log } from '../../../../shared/log.ts'
 import type { Faults } from './faults.ts'
 import type { OperatorOptions } from './operator.ts'
@@ -41,11 +41,9 @@ export type Webhooks = {
 }
 
 /** Posts the operator's webhooks, as well or badly as the faults say. Without a URL it does nothing. */
-export function createWebhooks(
-  webhook: OperatorOptions['webhook'],
-  { faults, clock, log }: { faults: Faults; clock: Clock; log: Log },
-): Webhooks {
+export function createWebhooks(webhook: OperatorOptions['webhook'], { faults, log }: { faults: Faults; log: Log }): Webhooks {
   const ending = new AbortController()
+  const stopped = once(ending.signal, 'abort')
   const inHand = new Set<Promise<void>>()
   let line = Promise.resolve()
   let heldBack: string[] = []
@@ -53,9 +51,9 @@ export function createWebhooks(
   async function post(body: string): Promise<void> {
     if (!webhook) return
     const { url, username, password } = webhook
-    const { copies = 1, delayMs = 0 } = faults.ofWebhooks
     try {
-      if (delayMs > 0) await clock.sleep(delayMs, ending.signal)
+      await Promise.race([faults.punctual(), stopped])
+      const { copies = 1 } = faults.ofWebhooks
       for (let copy = 0; copy < copies; copy++) {
         const answer = await fetch(url, {
           method: 'POST',
@@ -76,7 +74,7 @@ export function createWebhooks(
 
   /** In order, each after the one before; late ones do not hold up the others. */
   function deliver(body: string): void {
-    const late = (faults.ofWebhooks.delayMs ?? 0) > 0
+    const { late = false } = faults.ofWebhooks
     const sent = late ? post(body) : line.then(() => post(body))
     if (!late) line = sent
     inHand.add(sent)
