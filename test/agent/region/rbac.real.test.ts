@@ -117,7 +117,7 @@ before(async () => {
   client = createClient({ url: agent.url, ca: region.ca, token: region.token })
 })
 after(async () => {
-  client.close()
+  client?.close()
   await region.close()
   await standIns.stop()
   await cluster.stop()
