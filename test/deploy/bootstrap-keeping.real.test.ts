@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { stringify } from 'yaml'
+import { until } from '../cluster/contract.ts'
 import { openScene, succeeded } from './bootstrap-scene.ts'
 import { helm } from './helm.ts'
 
@@ -22,6 +23,11 @@ async function makeVolume(name: string, namespace: string, claim: string): Promi
   }
   assert.equal((await http.post('/api/v1/persistentvolumes', { metadata: { name }, spec })).status, 201)
 }
+async function removeVolume(name: string): Promise<void> {
+  await http.delete(`/api/v1/persistentvolumes/${name}`)
+  // It is protected for a moment, and of its name there can be one.
+  await until(`the volume ${name} is gone`, async () => (await http.get(`/api/v1/persistentvolumes/${name}`)).status === 404)
+}
 const volumeOf = async (name: string) => (await http.get(`/api/v1/persistentvolumes/${name}`)).body
 
 async function valuesOf(name: string, namespace: string) {
@@ -40,7 +46,7 @@ test('a volume whose claim goes with its release stays, and is told', async () =
   assert.equal(spec.persistentVolumeReclaimPolicy, 'Retain')
   assert.equal(metadata.annotations['skerry.dev/retained-from'], 'monitoring/grafana')
   assert.match(ran.out, /What is left:[\s\S]* {7}volume boards \(monitoring\/grafana, \w+\)\n/)
-  await http.delete('/api/v1/persistentvolumes/boards')
+  await removeVolume('boards')
 })
 
 test('told to delete volumes, it leaves them as their class has them', async () => {
@@ -48,7 +54,7 @@ test('told to delete volumes, it leaves them as their class has them', async () 
   await makeVolume('boards', 'monitoring', 'grafana')
   succeeded(await uninstall(['--delete-volumes']))
   assert.equal((await volumeOf('boards')).spec.persistentVolumeReclaimPolicy, 'Delete')
-  await http.delete('/api/v1/persistentvolumes/boards')
+  await removeVolume('boards')
 })
 
 test('a namespace in which somebody else has put work stays with it, whatever is told to go', async () => {

@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { stringify } from 'yaml'
 import { createServingCertificate } from '../cluster/certificates.ts'
 import { installObject } from '../cluster/connected.ts'
+import { until } from '../cluster/contract.ts'
 import { type Component, definitionNamed } from './bootstrap.ts'
 import { cutAt, openScene, succeeded } from './bootstrap-scene.ts'
 
@@ -123,7 +124,7 @@ test('told to delete databases, it waits for who holds them, says who that is, a
   assert.match(out, /FAILED after \d+ s: cratedbs\.cloud\.crate\.io tide waits for \["operator\.cloud\.crate\.io\/finalizer"\]/)
   assert.match(out, /the Crate Operator must run to let it go[\s\S]*--release-finalizers/)
 
-  const ran = await uninstall(['--delete-databases', '--release-finalizers', '--timeout', '25'])
+  const ran = await uninstall(['--delete-databases', '--release-finalizers', '--timeout', '40'])
   succeeded(ran)
   assert.deepEqual(await releases(), [])
   assert.equal((await http.get('/api/v1/namespaces/project-harbour')).status, 404)
@@ -163,7 +164,7 @@ test('what Flux deployed keeps Flux; cut off at each step, taking away goes on; 
   steps.unshift(...steps.splice(steps.indexOf('skerry'), 1))
   for (const [index, name] of steps.entries()) {
     const going = async () => !(await releases()).includes(`${name} deployed`)
-    const { code } = await uninstall(args, cutAt(name, index % 2 === 0 && name !== 'namespaces' ? going : undefined))
+    const { code } = await uninstall(args, await cutAt(bench, name, index % 2 === 0 && name !== 'namespaces' ? going : undefined))
     assert.equal(code, 'SIGKILL', name)
     t.diagnostic(`${name}: ${code}; ${(await releases()).filter((release) => !release.endsWith(' deployed')).join(', ')}`)
   }
@@ -193,7 +194,7 @@ test('what somebody else has installed is left alone, by both, with all that wor
   succeeded(await uninstall(names.flatMap((name) => ['--only', name])))
   for (const { definition } of foreign) {
     const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${definition}`
-    for (let tries = 0; (await http.delete(path)).status !== 404; tries++) assert.ok(tries < 500, `${definition} goes`)
+    await until(`${definition} is gone`, async () => (await http.delete(path)).status === 404)
   }
   for (const each of foreign) await installForeign(each)
   const theirs: [group: string, kind: string, plural: string][] = [
@@ -203,7 +204,7 @@ test('what somebody else has installed is left alone, by both, with all that wor
   for (const [group, kind, plural] of theirs) {
     const path = `/apis/${group}/v1/namespaces/default/${plural}`
     const object = { apiVersion: `${group}/v1`, kind, metadata: { name: 'theirs' } }
-    for (let tries = 0; (await http.post(path, object)).status !== 201; tries++) assert.ok(tries < 500, `${plural} are served`)
+    await until(`${plural} are served`, async () => (await http.post(path, object)).status === 201)
   }
   const ran = await install()
   succeeded(ran)

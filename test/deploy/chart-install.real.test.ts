@@ -228,7 +228,8 @@ test('the agent writes what the tunnel leads to, and an upgrade leaves it to the
   t.after(() => next.stop())
   await until('it is written anew', async () => (await rules())[0] === 'other.example')
   const revision = async () => (await deployment('cloudflared')).spec.template.metadata.annotations['skerry.dev/tunnel-revision']
-  await until('the pods are replaced', async () => (await revision()) !== undefined)
+  const writing = async () => (await read(`${home}/configmaps/cloudflared`)).metadata.annotations['skerry.dev/tunnel-revision']
+  await until('the pods are of that writing', async () => (await revision()) === (await writing()))
   const before = await revision()
   await run('upgrade', release, chart, changed)
   assert.equal(await revision(), before)

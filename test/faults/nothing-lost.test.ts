@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { until } from '../cluster/contract.ts'
 import { regionDefinitions } from '../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../cluster/index.ts'
 import { type StandIns, startStandIns } from '../cluster/stand-ins/index.ts'
@@ -19,6 +20,7 @@ const config = {
 }
 const seed = Number(process.env.SKERRY_SEED ?? Date.now() % 1_000_000)
 const total = 200
+const patienceMs = 300_000
 
 let cluster: TestCluster
 let standIns: StandIns
@@ -58,9 +60,14 @@ function startAgent(): Promise<AgentProcess> {
 async function forgetEverything(): Promise<void> {
   const agent = await startAgent()
   agents = [agent]
-  const { body } = await client.call('GET', '/v1/projects')
-  for (const { id } of body.items) await client.call('DELETE', `/v1/projects/${id}?cascade=true&retainVolumes=false`)
-  await whenAllEnded(region.admin, 120_000)
+  const answered = (method: string, path: string, ...statuses: number[]) =>
+    until(`${method} ${path} is answered with ${statuses.join(' or ')}`, async () => {
+      const answer = await client.call(method, path).catch(() => undefined)
+      return answer !== undefined && statuses.includes(answer.status) && answer
+    })
+  const { body } = await answered('GET', '/v1/projects', 200)
+  for (const { id } of body.items) await answered('DELETE', `/v1/projects/${id}?cascade=true&retainVolumes=false`, 202, 404)
+  await whenAllEnded(region.admin, patienceMs)
   await agent.stop()
   agents = []
   await region.admin.request({ method: 'DELETE', path: pathOf(kinds.Operation, 'skerry') })
@@ -77,7 +84,7 @@ describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
     over.abort()
     const kills = await killing
     assert.ok(kills >= 5, `the agent was killed ${kills} times`)
-    await judge(region.admin, workload, await whenAllEnded(region.admin, 120_000))
+    await judge(region.admin, workload, await whenAllEnded(region.admin, patienceMs))
   })
 
   test('when two replicas serve and the leader is killed', async () => {
@@ -91,7 +98,7 @@ describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
       agents = [...agents.filter((agent) => agent !== leader), await startAgent()]
     }
     const workload = await working
-    await judge(region.admin, workload, await whenAllEnded(region.admin, 120_000))
+    await judge(region.admin, workload, await whenAllEnded(region.admin, patienceMs))
   })
 
   test('when the API server is cut off for 20 seconds', async () => {
@@ -102,7 +109,7 @@ describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
     await sleep(20_000)
     await cluster.resume()
     const workload = await working
-    await judge(region.admin, workload, await whenAllEnded(region.admin, 120_000))
+    await judge(region.admin, workload, await whenAllEnded(region.admin, patienceMs))
   })
 
   // A real API server cannot be told to misbehave.
@@ -118,7 +125,7 @@ describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
       const workload = await sendMixed(client, { total, workers: 6, random: seeded(seed + 3) })
       clearInterval(dropping)
       cluster.faults?.clear()
-      await judge(region.admin, workload, await whenAllEnded(region.admin, 120_000))
+      await judge(region.admin, workload, await whenAllEnded(region.admin, patienceMs))
     } finally {
       clearInterval(dropping)
       cluster.faults?.clear()
