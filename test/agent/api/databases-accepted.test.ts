@@ -155,16 +155,9 @@ test('waiting ends with the operation: 200 when it succeeded, 202 when it did no
     { phase: 'Failed', status: 202 },
   ]
   for (const { phase, status } of outcomes) {
-    const known = new Set(region.journal.all().map(({ metadata }) => metadata.name))
+    const fresh = nextAccepted()
     const waiting = region.call('POST', `${path}/actions/restart`, { headers: { prefer: 'wait=30' } })
-    const fresh = await new Promise<string>((resolve) => {
-      const unsubscribe = region.caches.operations.subscribe(({ object }) => {
-        if (known.has(object.metadata.name)) return
-        unsubscribe()
-        resolve(object.metadata.name)
-      })
-    })
-    await region.end(fresh, { phase, reason: 'Told', message: 'As the test said.' })
+    await region.end(await fresh, { phase, reason: 'Told', message: 'As the test said.' })
     const answer = await waiting
     assert.equal(answer.status, status, answer.text)
     assert.deepEqual(
@@ -173,6 +166,28 @@ test('waiting ends with the operation: 200 when it succeeded, 202 when it did no
     )
   }
 })
+
+test('waiting ends when the agent stops, with the operation as it is', { timeout: 20_000 }, async () => {
+  const stop = new AbortController()
+  const fresh = nextAccepted()
+  const waiting = region.call('POST', `${path}/actions/restart`, { headers: { prefer: 'wait=60' }, stopping: stop.signal })
+  const id = await fresh
+  stop.abort()
+  const { status, body } = await waiting
+  assert.deepEqual([status, body.id, body.phase], [202, id, 'Accepted'])
+})
+
+/** The name of the next operation that is accepted. */
+function nextAccepted(): Promise<string> {
+  const known = new Set(region.journal.all().map(({ metadata }) => metadata.name))
+  return new Promise((resolve) => {
+    const unsubscribe = region.caches.operations.subscribe(({ object }) => {
+      if (known.has(object.metadata.name)) return
+      unsubscribe()
+      resolve(object.metadata.name)
+    })
+  })
+}
 
 test('what the API server would refuse is refused at once, with its words, and nothing is written', async () => {
   const count = region.journal.all().length

@@ -27,7 +27,9 @@ import { type Conformance, createConformance } from './conforms.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it got
 export type Answered = { status: number; headers: Headers; body: any; text: string }
-export type Call = (method: string, path: string, given?: { body?: unknown; headers?: Record<string, string> }) => Promise<Answered>
+/** `stopping` aborts when the agent stops. */
+type Given = { body?: unknown; headers?: Record<string, string>; stopping?: AbortSignal }
+export type Call = (method: string, path: string, given?: Given) => Promise<Answered>
 
 export const namespace = 'skerry'
 export const operatorAt = { namespace: 'crate-operator', deployment: 'crate-operator' }
@@ -72,13 +74,14 @@ export function createApiOver(
       clock: systemClock,
       log,
     })
-    return async (method, path, { body, headers = {} } = {}) => {
+    return async (method, path, { body, headers = {}, stopping } = {}) => {
       const contentType = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
-      const response = await app.request(path, {
+      const request = {
         method,
         headers: { ...(body !== undefined && { 'content-type': contentType }), ...headers },
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-      })
+      }
+      const response = await app.request(path, request, { stopping })
       const text = await response.text()
       conformance.check(method, path, response, text)
       return { status: response.status, headers: response.headers, text, body: text === '' ? undefined : JSON.parse(text) }
@@ -134,6 +137,7 @@ export async function startQuietRegion(given: { tunnel?: Tunnel } = {}): Promise
     }
     if (given.kind === 'CrateDB') caches.databases.put(applied)
     if (given.kind === 'Project') caches.projects.put(applied)
+    if (given.kind === 'StorageClass') caches.storageClasses.put(applied)
     return applied
   }
 
