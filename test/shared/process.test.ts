@@ -37,7 +37,7 @@ async function exit(child: ChildProcess): Promise<number | null> {
   return code
 }
 
-const limit = { timeout: 20_000 }
+const limit = { timeout: 60_000 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test(`${signal} stops the parts and ends the process with 0, though a timer is still there`, limit, async (t) => {

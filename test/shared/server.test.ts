@@ -14,7 +14,7 @@ import { createPlainServer, createTlsServer, type ListenConfig, type ServerPart 
 import { createAuthority, mountSecret } from './certificates.ts'
 import { createFakeClock } from './fake-clock.ts'
 
-const limit = { timeout: 20_000 }
+const limit = { timeout: 60_000 }
 const authority = await createAuthority()
 const pair = await authority.server()
 

@@ -8,7 +8,7 @@ export type SentEvent = { id: string; event: string; data: string; at: number }
 export type OpenStream = {
   status: number
   headers: IncomingMessage['headers']
-  /** The next event. Rejects when the stream ends before, or after five seconds. */
+  /** The next event. Rejects when the stream ends before, or after a quarter of a minute. */
   next(): Promise<SentEvent>
   /** The id that the client would come back with. */
   lastEventId(): string
@@ -72,7 +72,7 @@ export async function openStream(
     lastEventId: () => lastId,
     next: () =>
       new Promise((resolve, reject) => {
-        const timeout = setTimeout(() => reject(new Error('no event for five seconds')), 5_000)
+        const timeout = setTimeout(() => reject(new Error('no event for 15 seconds')), 15_000)
         waiting = () => {
           const next = events.shift()
           if (next === undefined && !isOver) return

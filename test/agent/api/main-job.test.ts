@@ -12,7 +12,7 @@ let region: ActingRegion
 let api: Api
 let operator: ReturnType<typeof createOperatorCache>
 const path = '/v1/projects/harbour/databases/tidal-gauge'
-const wait = { prefer: 'wait=30' }
+const wait = { prefer: 'wait=90' }
 
 before(async () => {
   region = await startActingRegion()

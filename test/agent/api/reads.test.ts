@@ -262,7 +262,7 @@ test('entries that are no longer kept are gone, and the oldest one is named', as
   assert.ok(oldest)
   const { namespace = '', name } = oldest.metadata
   await region.admin.request({ method: 'DELETE', path: `/apis/skerry.dev/v1/namespaces/${namespace}/operations/${name}` })
-  const deadline = AbortSignal.timeout(10_000)
+  const deadline = AbortSignal.timeout(30_000)
   while (await region.journal.find(name)) {
     deadline.throwIfAborted()
     await new Promise((resolve) => setImmediate(resolve))

@@ -93,6 +93,7 @@ test('If-Match holds while the wish is the one that was seen, whatever the statu
   assert.deepEqual([late.status, late.body.type], [412, 'https://skerry.dev/problems/precondition-failed'])
   assert.equal((await patchTo({ expose: { grafana: false } }, { 'if-match': late.body.etag })).status, 200)
   await region.admin.request({ method: 'DELETE', path: pathOfObject(deployment) })
+  await until('cloudflared is seen to be gone', async () => (await shown()).status.cloudflared.state === 'missing')
 })
 
 test('a dry run tells the difference and what it means, and writes nothing', async () => {

@@ -9,6 +9,7 @@ import { exitCodes, preflightCommand } from '../../../agent/preflight/command.ts
 import type { Finding } from '../../../agent/preflight/finding.ts'
 import { neededRights } from '../../../agent/preflight/rights.ts'
 import { connectTo, installObject } from '../../cluster/connected.ts'
+import { until } from '../../cluster/contract.ts'
 import { regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster } from '../../cluster/index.ts'
 import { createClient } from '../../region/client.ts'
@@ -28,14 +29,27 @@ after(async () => {
 })
 
 before(async () => {
-  const { status, ...quay } = node('quay-1', { spec: { podCIDR: '10.244.0.0/24', podCIDRs: ['10.244.0.0/24'] } })
+  const { status: _, ...quay } = node('quay-1', { spec: { podCIDR: '10.244.0.0/24', podCIDRs: ['10.244.0.0/24'] } })
   await admin.request({ method: 'POST', path: '/api/v1/nodes', body: quay })
-  const contentType = 'application/merge-patch+json'
-  await admin.request({ method: 'PATCH', path: '/api/v1/nodes/quay-1/status', contentType, body: { status } })
-  // Nobody takes off the taint with which Kubernetes keeps a new node free.
-  await admin.request({ method: 'PATCH', path: '/api/v1/nodes/quay-1', contentType, body: { spec: { taints: null } } })
+  await heartbeat()
   await admin.request({ method: 'POST', path: '/apis/storage.k8s.io/v1/storageclasses', body: storageClass('disks') })
 })
+
+/** What the kubelet of the node would do: without, Kubernetes gives a new node up after 40 seconds, and keeps it free by a taint. */
+async function heartbeat(): Promise<void> {
+  const contentType = 'application/merge-patch+json'
+  const { status } = node('quay-1')
+  const lastHeartbeatTime = new Date().toISOString().replace(/\.\d+/, '')
+  const conditions = status.conditions.map((condition: object) => ({ ...condition, lastHeartbeatTime }))
+  await until('the node takes pods', async () => {
+    const body = { status: { ...status, conditions } }
+    await admin.request({ method: 'PATCH', path: '/api/v1/nodes/quay-1/status', contentType, body })
+    await admin.request({ method: 'PATCH', path: '/api/v1/nodes/quay-1', contentType, body: { spec: { taints: null } } })
+    const { spec, status: now } = await admin.request({ method: 'GET', path: '/api/v1/nodes/quay-1' })
+    const ready = now.conditions.find(({ type }: { type: string }) => type === 'Ready')
+    return ready.status === 'True' && !spec.taints?.length
+  })
+}
 
 async function kubeconfig(token?: string): Promise<string> {
   const path = join(folder, `kubeconfig-${token?.slice(-8) ?? 'admin'}`)
@@ -52,6 +66,7 @@ async function run(...argv: string[]) {
 const byId = (found: Finding[], id: string) => found.find((finding) => finding.id === id)
 
 test('preflight sees the cluster as it is', async () => {
+  await heartbeat()
   const { code, out, err } = await run('--kubeconfig', await kubeconfig(), '--offline', '--output', 'json', '--cidr', '192.168.0.0/16')
   assert.equal(err, '')
   const { findings, level, checkedAt }: { findings: Finding[]; level: string; checkedAt: string } = JSON.parse(out)
@@ -191,6 +206,7 @@ test('the program has the command, before it needs any configuration', async () 
 
 test('the agent answers the same of its own cluster, with the rights that it has', async () => {
   const agent = await region.startAgent()
+  await heartbeat()
   const client = createClient({ url: agent.url, ca: region.ca, token: region.readerToken })
   try {
     const { status, body } = await client.call('GET', '/v1/region/preflight')

@@ -15,6 +15,7 @@ import { fieldManager } from '../../../agent/resources/labels.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { connectTo, install } from '../../cluster/connected.ts'
+import { untilQuotasCount } from '../../cluster/contract.ts'
 import { definitions, regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster } from '../../cluster/index.ts'
 import { everything, options, target } from './samples.ts'
@@ -31,7 +32,7 @@ function apply(object: KubernetesObject): Promise<KubernetesObject> {
   return applyObject(cluster, object, { fieldManager, force: true })
 }
 
-test('a control plane takes the objects of a project and of a database, and prunes nothing of them', { timeout: 60_000 }, async () => {
+test('a control plane takes the objects of a project and of a database, and prunes nothing of them', { timeout: 120_000 }, async () => {
   const wanted = projectSpec.parse({
     id: 'harbour',
     displayName: 'Harbour',
@@ -51,6 +52,8 @@ test('a control plane takes the objects of a project and of a database, and prun
     const { spec } = await apply(object)
     if (object.kind === 'NetworkPolicy') assert.deepEqual(spec.policyTypes, object.spec.policyTypes)
   }
+
+  await untilQuotasCount(control, 'project-harbour')
 
   const { spec, secrets } = splitSecrets(databaseSpec.parse(everything))
   let cratedb: KubernetesObject | undefined

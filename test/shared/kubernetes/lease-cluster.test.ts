@@ -25,8 +25,10 @@ const log = createLog({ level: 'silent', name: 'test' })
 const signal = new AbortController().signal
 const path = (name: string) => `/apis/coordination.k8s.io/v1/namespaces/default/leases/${name}`
 
-function contender(name: string, holder: string): Lease {
-  const times = { durationMs: 3_000, renewDeadlineMs: 2_000, retryMs: 200 }
+/** By a deadline that a busy machine does not miss. */
+const patient = { durationMs: 30_000, renewDeadlineMs: 20_000, retryMs: 200 }
+
+function contender(name: string, holder: string, times = patient): Lease {
   return createLease({ namespace: 'default', name, holder, ...times }, { cluster, clock: systemClock, log })
 }
 
@@ -37,7 +39,7 @@ function change(lease: Lease, to: boolean): Promise<void> {
   })
 }
 
-test('on a real Lease one of two leads, and gives it over when it stops', { timeout: 60_000 }, async () => {
+test('on a real Lease one of two leads, and gives it over when it stops', { timeout: 120_000 }, async () => {
   const [a, b] = [contender('handover', 'a'), contender('handover', 'b')]
   await a.start(signal)
   await change(a, true)
@@ -53,17 +55,17 @@ test('on a real Lease one of two leads, and gives it over when it stops', { time
   assert.equal(after.spec.leaseTransitions, 1)
 })
 
-test('the Lease is given back in whatever time is left', { timeout: 60_000 }, async () => {
+test('the Lease is given back in whatever time is left', { timeout: 120_000 }, async () => {
   const lease = contender('late', 'a')
   await lease.start(signal)
   await change(lease, true)
-  await lease.stop(systemClock.monotonic() + 500)
+  await lease.stop(systemClock.monotonic() + 4_000)
   const { spec } = await cluster.request({ method: 'GET', path: path('late') })
   assert.ok(!spec.holderIdentity)
 })
 
-test('when the API server goes away the leader steps down in time, and leads again when it is back', { timeout: 60_000 }, async () => {
-  const lease = contender('outage', 'a')
+test('when the API server goes away the leader steps down in time, and leads again when it is back', { timeout: 120_000 }, async () => {
+  const lease = contender('outage', 'a', { durationMs: 3_000, renewDeadlineMs: 2_000, retryMs: 200 })
   await lease.start(signal)
   await change(lease, true)
   await control.suspend()
@@ -73,7 +75,7 @@ test('when the API server goes away the leader steps down in time, and leads aga
   await lease.stop(systemClock.monotonic() + 5_000)
 })
 
-test('of five that start together exactly one leads', { timeout: 60_000 }, async () => {
+test('of five that start together exactly one leads', { timeout: 120_000 }, async () => {
   const all = ['a', 'b', 'c', 'd', 'e'].map((holder) => contender('crowd', holder))
   await Promise.all(all.map((lease) => lease.start(signal)))
   await Promise.race(all.map((lease) => change(lease, true)))

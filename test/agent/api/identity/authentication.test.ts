@@ -17,7 +17,7 @@ import { createAuthority, mountSecret } from '../../../shared/certificates.ts'
 import { createFakeClock, type FakeClock } from '../../../shared/fake-clock.ts'
 import { createHarbour, createKeptLog } from '../harbour.ts'
 
-const limit = { timeout: 20_000 }
+const limit = { timeout: 60_000 }
 const tern = '/v1/harbours/leith/boats/tern'
 const issuer = 'https://team.example'
 const audience = 'skerry'

@@ -6,7 +6,7 @@ import { systemClock } from '../../../../shared/clock.ts'
 import { mountSecret } from '../../../shared/certificates.ts'
 import { createKeptLog } from '../harbour.ts'
 
-const limit = { timeout: 20_000 }
+const limit = { timeout: 60_000 }
 const sha256 = (token: string) => createHash('sha256').update(token).digest('hex')
 const entry = (token: string, more = {}) => ({ name: 'cloud', sha256: sha256(token), scopes: ['region:read'], ...more })
 
