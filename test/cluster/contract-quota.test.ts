@@ -1,21 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { expectCode, expectFailure, startContract, until } from './contract.ts'
+import { expectCode, expectFailure, startContract, until, untilQuotasCount } from './contract.ts'
 import type { Body } from './http.ts'
 
 const contract = await startContract()
 const { http } = contract
 
-/**
- * A namespace with a quota that is in force: the API server admits by what its own watch has told it, which may be later than its status.
- * Resolves with its path.
- */
+/** A namespace with a quota that is in force; resolves with its path. */
 async function withQuota(hard: Record<string, string>): Promise<string> {
-  const path = `/api/v1/namespaces/${await contract.namespace()}`
-  const spec = { hard: { ...hard, 'count/leases.coordination.k8s.io': '0' } }
-  expectCode(await http.post(`${path}/resourcequotas`, { metadata: { name: 'limit' }, spec }), 201)
-  const leases = path.replace('/api/v1', '/apis/coordination.k8s.io/v1').concat('/leases?dryRun=All')
-  await until('the quota is in force', async () => (await http.post(leases, { metadata: { name: 'one' } })).text.includes('exceeded quota'))
+  const namespace = await contract.namespace()
+  const path = `/api/v1/namespaces/${namespace}`
+  expectCode(await http.post(`${path}/resourcequotas`, { metadata: { name: 'limit' }, spec: { hard } }), 201)
+  await untilQuotasCount(contract.cluster, namespace)
   return path
 }
 const quota = async (path: string): Promise<Body> => expectCode(await http.get(`${path}/resourcequotas/limit`), 200)

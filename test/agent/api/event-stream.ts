@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import type { TestContext } from 'node:test'
 
-export type SentEvent = { id: string; event: string; data: string; at: number }
+export type SentEvent = { id: string; event: string; data: string }
 
 /** An event stream as a browser reads it (WHATWG HTML, 9.2.6), as far as the agent uses it. */
 export type OpenStream = {
@@ -38,7 +38,7 @@ export async function openStream(
   let data: string[] = []
   let isOver = false
   const dispatch = () => {
-    if (data.length > 0) events.push({ id: lastId, event: event || 'message', data: data.join('\n'), at: performance.now() })
+    if (data.length > 0) events.push({ id: lastId, event: event || 'message', data: data.join('\n') })
     event = ''
     data = []
     waiting?.()

