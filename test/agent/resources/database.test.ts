@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import type * as z from 'zod'
 import { databaseSpec, desiredDatabase, secretsNeeded, splitSecrets } from '../../../agent/resources/index.ts'
 import { asFault, parseWith } from '../../../shared/faults.ts'
+import { anyText } from '../../shared/any-text.ts'
 import { allSecrets, anyStored, everything, nodes, options, request, target } from './samples.ts'
 
 function faultsOf(given: unknown): string[] {
@@ -285,7 +286,7 @@ const hostile = fc.oneof(
     '~',
     '\\',
   ),
-  fc.string({ unit: 'binary' }),
+  anyText(),
 )
 /** What any text in a launcher argument, in SQL or in a name must be free of. */
 const harmful = /[\s$`'"\\;|&<>(){}*?~!#\p{Cc}]/u
