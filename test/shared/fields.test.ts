@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { formatByteSize, formatDuration, parseByteSize, parseDuration, quantity } from '../../shared/fields.ts'
+import { fc } from './property.ts'
 
 const durations: [string, number | undefined][] = [
   ['250ms', 250],

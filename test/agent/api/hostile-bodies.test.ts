@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import fc from 'fast-check'
-import { anyText } from '../../shared/any-text.ts'
+import { anyText, fc } from '../../shared/property.ts'
 import { type QuietRegion, startQuietRegion, storageClasses, usualDatabase } from './region.ts'
 
 let region: QuietRegion

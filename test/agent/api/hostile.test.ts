@@ -2,11 +2,10 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
 import { connect } from 'node:tls'
-import fc from 'fast-check'
 import { byFetch } from '../../../shared/fetch.ts'
 import { createTlsServer } from '../../../shared/server.ts'
-import { anyText } from '../../shared/any-text.ts'
 import { createAuthority, mountSecret } from '../../shared/certificates.ts'
+import { anyText, fc } from '../../shared/property.ts'
 import { createTestApi } from './harbour.ts'
 
 const limit = { timeout: 60_000 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { JsonSyntaxError, parseJson } from '../../../agent/api/json-text.ts'
+import { fc } from '../../shared/property.ts'
 
 test('what JSON.stringify writes is read back as it was', () => {
   fc.assert(

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
 import { changedSecrets, databaseSpec, desiredDatabase, readDatabase, readSecrets, splitSecrets } from '../../../agent/resources/index.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { fc } from '../../shared/property.ts'
 import { assertGolden } from './golden.ts'
 import { allSecrets, anyStored, everything, options, stored, target } from './samples.ts'
 

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
 import {
   restartBody,
@@ -14,7 +13,7 @@ import {
   suspendBody,
 } from '../../../agent/resources/index.ts'
 import { asFault, parseWith } from '../../../shared/faults.ts'
-import { anyText } from '../../shared/any-text.ts'
+import { anyText, fc } from '../../shared/property.ts'
 import { options, stored, target } from './samples.ts'
 
 const aws = { bucket: 'harbour-snapshots', accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'example' }

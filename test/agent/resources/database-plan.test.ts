@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
 import {
   databaseSpec,
@@ -12,6 +11,7 @@ import {
   splitSecrets,
 } from '../../../agent/resources/index.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { fc } from '../../shared/property.ts'
 import { allSecrets, anyRequest, anyStored, everything, nodes, options, storageClasses, stored, target } from './samples.ts'
 
 /** The CrateDB as it stands after the operator has been there. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { projectSpec, type Refusal, refusals, type StoredDatabaseSpec } from '../../../agent/resources/index.ts'
+import { fc } from '../../shared/property.ts'
 import { anyStored, nodes, storageClasses, stored, target } from './samples.ts'
 
 type Facts = Parameters<typeof refusals>[0]

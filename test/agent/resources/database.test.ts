@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import type * as z from 'zod'
 import { databaseSpec, desiredDatabase, secretsNeeded, splitSecrets } from '../../../agent/resources/index.ts'
 import { asFault, parseWith } from '../../../shared/faults.ts'
-import { anyText } from '../../shared/any-text.ts'
+import { anyText, fc } from '../../shared/property.ts'
 import { allSecrets, anyStored, everything, nodes, options, request, target } from './samples.ts'
 
 function faultsOf(given: unknown): string[] {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { parse } from 'yaml'
 import { desiredProject, projectObjects, projectSpec, readProject } from '../../../agent/resources/index.ts'
 import type { ProjectSurroundings } from '../../../agent/resources/project-objects.ts'
 import { asFault, parseWith } from '../../../shared/faults.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { fc } from '../../shared/property.ts'
 import { assertGolden } from './golden.ts'
 
 const everything = projectSpec.parse({

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { cpuQuantity, memoryQuantity, storageQuantity } from '../../../agent/resources/quantity.ts'
 import { parseWith } from '../../../shared/faults.ts'
 import { compareBytes, describeBytes, formatBytes, parseBytes, parseMillicores } from '../../../shared/kubernetes/quantity.ts'
-import { anyText } from '../../shared/any-text.ts'
+import { anyText, fc } from '../../shared/property.ts'
 
 const bytes: [string, bigint | undefined][] = [
   ['0', 0n],

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { type DatabaseTarget, databaseSpec, type StoredDatabaseSpec, splitSecrets } from '../../../agent/resources/index.ts'
 import type { Secrets, StorageClassFacts } from '../../../agent/resources/kind.ts'
+import { fc } from '../../shared/property.ts'
 
 export const target: DatabaseTarget = { kind: 'database', project: 'harbour', database: 'tidal-gauge' }
 export const options = { imageRegistry: 'crate' }

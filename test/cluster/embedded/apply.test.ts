@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import { fc } from '../../shared/property.ts'
 import { type FieldType, keyed, set, struct } from './field-types.ts'
 import { applyConfiguration } from './managed-fields.ts'
 import type { KubeObject } from './object.ts'

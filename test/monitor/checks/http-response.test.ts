@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { createResponseReader } from '../../../monitor/checks/http-response.ts'
 import { CheckFailure } from '../../../monitor/checks/reasons.ts'
-import { anyText } from '../../shared/any-text.ts'
+import { anyText, fc } from '../../shared/property.ts'
 
 /** Feeds the answer in pieces of these sizes, and closes after them. */
 function read(answer: string, { pieces = [answer.length], hasBody = true, maxBytes = 1000, cut = false } = {}) {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { createTimetable, type Due, firstStart, gridOf, nextStart, phaseOf, startsBetween } from '../../../monitor/prober/schedule.ts'
 import { createSlots } from '../../../monitor/prober/slots.ts'
+import { fc } from '../../shared/property.ts'
 
 test('a thousand checks start spread over their interval', () => {
   const tenths = new Array<number>(100).fill(0)

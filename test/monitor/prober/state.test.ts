@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import type { CheckResult } from '../../../monitor/checks/kind.ts'
 import { afterRun, blocked, type Health, longestDoubtMs, newHealth, type Policy, unblocked } from '../../../monitor/prober/state.ts'
+import { fc } from '../../shared/property.ts'
 import { degraded, down, unheard, up } from './scene.ts'
 
 const policy: Policy = { retries: 2, retryDelayMs: 1_000, recoveryDelayMs: 0 }

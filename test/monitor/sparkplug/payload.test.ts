@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { type Datatype, datatypes, fits, type MetricValue } from '../../../monitor/sparkplug/datatypes.ts'
 import { decodeMetrics, encodeBirth, encodeData, encodeDefinition, UndecodableError } from '../../../monitor/sparkplug/payload.ts'
+import { fc } from '../../shared/property.ts'
 import { fieldOf } from './rules.ts'
 import { carriedValue, decode, encode } from './schema.ts'
 

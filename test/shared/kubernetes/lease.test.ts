@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { createLease, type Lease } from '../../../shared/kubernetes/lease.ts'
 import { createLog } from '../../../shared/log.ts'
 import { createFakeClock, type PausableClock } from '../fake-clock.ts'
+import { fc } from '../property.ts'
 import { createLeaseServer, type Trip } from './lease-server.ts'
 
 const signal = new AbortController().signal
