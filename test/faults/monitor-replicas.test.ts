@@ -62,6 +62,6 @@ test('of two replicas one publishes, the other takes over when it goes or dies, 
   assert.equal(bdSeqOf(will), bdSeqOf(second1))
   const third1 = await broker.heard(({ verb }) => verb === 'NBIRTH', from)
   assert.equal(bdSeqOf(third1), bdSeqOf(second1) + 1)
-  assert.ok(performance.now() - began < 2 * leaseMs, `${Math.round(performance.now() - began)} ms without a node`)
+  assert.ok(performance.now() - began < leaseMs + 3_000, `${Math.round(performance.now() - began)} ms without a node`)
   assert.equal(await third.stop(), 0)
 })
