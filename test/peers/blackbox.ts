@@ -2,7 +2,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { stringify } from 'yaml'
-import { answers, freePort, type Peer, startPeer } from './peer.ts'
+import { freePort } from '../shared/free-port.ts'
+import { answers, type Peer, startPeer } from './peer.ts'
 
 /** blackbox_exporter with these modules. */
 export async function startBlackbox(t: TestContext, modules: Record<string, unknown>): Promise<Peer & { url: string }> {

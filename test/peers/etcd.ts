@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { answers, freePort, type Peer, startPeer } from './peer.ts'
+import { freePort } from '../shared/free-port.ts'
+import { answers, type Peer, startPeer } from './peer.ts'
 
 /** One etcd; `url` is where its clients, `/health` and `/metrics` are. */
 export async function startEtcd(t: TestContext): Promise<Peer & { url: string }> {

@@ -1,9 +1,13 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { answers, freePort, type Peer, startPeer } from './peer.ts'
+import { freePort } from '../shared/free-port.ts'
+import { answers, type Peer, startPeer } from './peer.ts'
 
-/** HAProxy with its statistics on a Unix socket and on a page at `port`, behind user `reader`. Backends by name, with the ports of their servers, which may take their time. */
+/**
+ * HAProxy with its statistics on a Unix socket and on a page at `port`, behind user `reader`. Backends by name, with the ports of their
+ * servers, which may take their time.
+ */
 export async function startHaproxy(
   t: TestContext,
   { backends }: { backends: Record<string, number[]> },

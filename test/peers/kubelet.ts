@@ -2,9 +2,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { builtFolder } from '../cluster/real/binaries.ts'
+import { freePort } from '../shared/free-port.ts'
 import { createCertificate, writeCertificate } from './certificates.ts'
 import { startDockerd } from './dockerd.ts'
-import { answers, freePort, type Peer, startPeer } from './peer.ts'
+import { answers, type Peer, startPeer } from './peer.ts'
 
 /** A kubelet of its own, without an API server, on a dockerd of its own: `/healthz` in the clear at `url`, and with TLS and authentication at `secureUrl`. */
 export async function startKubelet(t: TestContext): Promise<Peer & { url: string; secureUrl: string; ca: string }> {

@@ -3,8 +3,9 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
+import { freePort } from '../shared/free-port.ts'
 import { type Signed, writeCertificate } from './certificates.ts'
-import { freePort, type Peer, says, startPeer } from './peer.ts'
+import { type Peer, says, startPeer } from './peer.ts'
 
 const run = promisify(execFile)
 

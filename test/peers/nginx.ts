@@ -1,8 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { freePort } from '../shared/free-port.ts'
 import { type Signed, writeCertificate } from './certificates.ts'
-import { answers, freePort, type Peer, says, startPeer } from './peer.ts'
+import { answers, type Peer, says, startPeer } from './peer.ts'
 
 /** nginx in one process, over TLS when it gets a certificate. `locations` are lines of its server block. */
 export async function startNginx(

@@ -1,7 +1,6 @@
-import { randomInt } from 'node:crypto'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { chmod } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createDaemons, type Daemon, type Daemons } from '../cluster/real/processes.ts'
@@ -105,23 +104,6 @@ async function isOpen(port: number): Promise<boolean> {
     () => true,
     (error: NodeJS.ErrnoException) => error.code !== 'ECONNREFUSED',
   )
-}
-
-/**
- * A port of loopback that is free at this moment. It is below the range from which the kernel takes ports for outgoing connections: one of
- * those could have it before it is listened on, even one that tries to reach this very port, which then is connected to itself.
- */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(12_000, 32_000)
-    const server = createServer()
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
-    })
-    if (!isFree) continue
-    await new Promise((resolve) => server.close(resolve))
-    return port
-  }
 }
 
 /** Resolves if an HTTP GET answers with this status. */

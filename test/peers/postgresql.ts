@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { freePort, type Peer, startPeer } from './peer.ts'
+import { freePort } from '../shared/free-port.ts'
+import { type Peer, startPeer } from './peer.ts'
 
 const run = promisify(execFile)
 

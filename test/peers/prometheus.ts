@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { answers, freePort, type Peer, startPeer } from './peer.ts'
+import { freePort } from '../shared/free-port.ts'
+import { answers, type Peer, startPeer } from './peer.ts'
 
 /**
  * Prometheus that scrapes itself and these ports, four times a second. `users` are those of its web configuration, with their bcrypt hashes;

@@ -3,7 +3,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
-import { answers, freePort, type Peer, startPeer } from './peer.ts'
+import { freePort } from '../shared/free-port.ts'
+import { answers, type Peer, startPeer } from './peer.ts'
 
 const run = promisify(execFile)
 

@@ -1,5 +1,6 @@
 import type { TestContext } from 'node:test'
-import { freePort, type Peer, says, startPeer } from './peer.ts'
+import { freePort } from '../shared/free-port.ts'
+import { type Peer, says, startPeer } from './peer.ts'
 
 /** Redis without a save to disk. `args` are further arguments, such as `--requirepass x`. */
 export async function startRedis(t: TestContext, args: string[] = []): Promise<Peer> {

@@ -1,10 +1,9 @@
-import { randomBytes, randomInt } from 'node:crypto'
-import { once } from 'node:events'
+import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseAllDocuments } from 'yaml'
+import { freePort } from '../../shared/free-port.ts'
 import { createServingCertificate, type ServingCertificate } from '../certificates.ts'
 import { isDiscovered } from '../discovered.ts'
 import { createHttp } from '../http.ts'
@@ -197,7 +196,8 @@ function managerArgs(folder: string, address: string | undefined): string[] {
 
 /**
  * Resolves when the API server says it's ready and does what it does a little later: it has made the namespaces that every cluster has, and
- * its authoriser has heard of the roles that it has made, by which even nobody may read its version. Rejects with the log of whichever daemon ended first.
+ * its authoriser has heard of the roles that it has made, by which even nobody may read its version. Rejects with the log of whichever
+ * daemon ended first.
  */
 async function untilReady(access: Access, daemons: Daemon[]): Promise<void> {
   const http = createHttp({ url: access.url, ca: access.ca, token: access.adminToken })
@@ -226,16 +226,3 @@ async function untilReady(access: Access, daemons: Daemon[]): Promise<void> {
 
 const namespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
 const signsOfLife = ['/readyz', ...namespaces.map((name) => `/api/v1/namespaces/${name}`)]
-
-/** Below the range from which the kernel takes ports for outgoing connections, so that it's still free after a `suspend()`. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(12_000, 32_000)
-    const server = createServer()
-    const outcome = Promise.race([once(server, 'listening').then(() => true), once(server, 'error').then(() => false)])
-    server.listen(port, '127.0.0.1')
-    const free = await outcome
-    server.close()
-    if (free) return port
-  }
-}

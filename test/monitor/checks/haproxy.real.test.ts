@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { haproxy } from '../../../monitor/checks/haproxy.ts'
 import { startHaproxy } from '../../peers/haproxy.ts'
 import { startNginx } from '../../peers/nginx.ts'
-import { freePort } from '../../peers/peer.ts'
+import { freePort } from '../../shared/free-port.ts'
 import { assertResult, measured, run, runUntil, secret } from './run.ts'
 
 test('haproxy check of a real HAProxy', async (t) => {
