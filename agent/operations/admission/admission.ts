@@ -55,12 +55,24 @@ export function refusal(type: 'invalid-fields' | 'unsupported-edit' | 'quota-exc
   return new Problem(type, others.length === 0 ? said : `${said} And ${others.length} more, listed under "faults".`, { faults })
 }
 
-/** The resource goes: nothing but waiting for that is left to do. */
-export function leavingProblem(what: string, { operation }: AcceptedResource<unknown>): Problem {
+/** The resource goes: of what the request asks for, nothing can be done any more. */
+export function leavingProblem(what: string, resource: AcceptedResource<unknown>): Problem {
+  const { operation } = resource
   const by = operation?.spec.action === 'delete' ? ` by operation ${operation.metadata.name}` : ''
-  return new Problem('wrong-state', `The ${what} is being deleted${by}. Repeat the request when it is gone.`, {
+  const left = leavesUnasked(resource) ? ' Until then it can be read, have its deletionProtection taken off, and be deleted.' : ''
+  return new Problem('wrong-state', `The ${what} is being deleted${by}. Repeat the request when it is gone.${left}`, {
     ...(operation && { extensions: { operation: operation.metadata.name } }),
   })
+}
+
+/** It is being deleted, and not by an operation: somebody used kubectl, or an operation that deleted it ended before it was gone. */
+export function leavesUnasked({ leaving, operation }: AcceptedResource<unknown>): boolean {
+  return leaving && operation?.spec.action !== 'delete'
+}
+
+/** Whether all that is to change is that the resource may be deleted. */
+export function onlyUnprotects<Spec extends { deletionProtection: boolean }>(wanted: Spec, present: Spec): boolean {
+  return !wanted.deletionProtection && sameJson({ ...wanted, deletionProtection: present.deletionProtection }, present)
 }
 
 /** Equal as JSON: neither the order of keys nor a member that is undefined makes a difference. */

@@ -3,7 +3,16 @@ import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { type Restore, restoreRefusals, rotatePasswordRefusals, splitRestoreSecrets } from '../../resources/database-actions.ts'
 import type { DatabaseTarget } from '../../resources/database-secrets.ts'
 import { type AcceptedResource, isUnprotected } from '../accepted.ts'
-import { type Admission, type AdmissionParts, createPasswordMint, type Guard, leavingProblem, refusal, seconds } from './admission.ts'
+import {
+  type Admission,
+  type AdmissionParts,
+  createPasswordMint,
+  type Guard,
+  leavesUnasked,
+  leavingProblem,
+  refusal,
+  seconds,
+} from './admission.ts'
 import { projectFor } from './projects.ts'
 
 type Request = { target: DatabaseTarget; guard: Guard<StoredDatabaseSpec> }
@@ -67,8 +76,7 @@ export function admitDeleteDatabase(
 ): Admission {
   return plain(() => {
     const { target } = request
-    // One whose deletion ended badly is on its way out all the same, and somebody has to see it off.
-    const present = databaseFor(parts, request, ({ operation }) => operation === undefined)
+    const present = databaseFor(parts, request, { seesOff: true })
     const { spec } = present
     if (spec.deletionProtection) {
       throw new Problem('protected', `Database ${target.project}/${target.database} has deletionProtection. Set it to false first.`)
@@ -87,15 +95,15 @@ type Present = AcceptedResource<StoredDatabaseSpec>
 
 /**
  * The database that an action needs.
- * @param mayLeave whether it may be on its way out
+ * @param seesOff whether the action is for one that is on its way out, too, as long as no operation deletes it
  * @throws Problem when there is none, or it or its project is on its way out
  */
-function databaseFor(parts: AdmissionParts, { target, guard }: Request, mayLeave: (present: Present) => boolean = () => false): Present {
+function databaseFor(parts: AdmissionParts, { target, guard }: Request, { seesOff = false } = {}): Present {
   const present = parts.accepted.database(target.project, target.database)
   guard(present)
-  projectFor(parts, target.project)
+  projectFor(parts, target.project, { seesOff })
   if (!present) throw noSuchDatabase(target)
-  if (present.leaving && !mayLeave(present)) throw leavingProblem(`database ${target.project}/${target.database}`, present)
+  if (present.leaving && !(seesOff && leavesUnasked(present))) throw leavingProblem(`database ${target.project}/${target.database}`, present)
   return present
 }
 

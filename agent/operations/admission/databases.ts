@@ -18,6 +18,7 @@ import {
   createPasswordMint,
   type Guard,
   leavingProblem,
+  onlyUnprotects,
   refusal,
   sameJson,
   seconds,
@@ -85,10 +86,11 @@ function admission(parts: AdmissionParts, request: DesiredStateRequest, intent: 
       const { target, guard } = request
       const present = parts.accepted.database(target.project, target.database)
       guard(present)
-      const project = projectFor(parts, target.project)
+      const project = projectFor(parts, target.project, { seesOff: true })
       if (present?.leaving) throw leavingProblem(`database ${target.project}/${target.database}`, present)
       const given = intent(present)
       const wanted = { ...given.spec, id: target.database }
+      if (project.leaving && !(present && onlyUnprotects(wanted, present.spec))) throw leavingProblem(`project ${target.project}`, project)
       const ownFaults = ownRules(given.spec, target, present)
       const secrets = secretsOf(wanted, given.secrets, present, request.presentSecrets, passwordAt)
       refuse(parts, target, wanted, present, project.spec, secrets, ownFaults)

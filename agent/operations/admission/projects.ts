@@ -4,7 +4,17 @@ import type { Target } from '../../resources/kind.ts'
 import { desiredProject, type ProjectSpec, projectSpec } from '../../resources/project.ts'
 import { type AcceptedResource, isUnprotected } from '../accepted.ts'
 import type { Proposal } from '../journal.ts'
-import { type Admission, type AdmissionParts, type Guard, leavingProblem, refusal, sameJson, seconds } from './admission.ts'
+import {
+  type Admission,
+  type AdmissionParts,
+  type Guard,
+  leavesUnasked,
+  leavingProblem,
+  onlyUnprotects,
+  refusal,
+  sameJson,
+  seconds,
+} from './admission.ts'
 import { mergePatch } from './merge-patch.ts'
 
 type ProjectTarget = Extract<Target, { kind: 'project' }>
@@ -39,7 +49,7 @@ export function admitDeleteProject(
     const present = accepted.project(target.project)
     guard(present)
     if (!present) throw noSuchProject(target.project)
-    if (present.leaving) throw leavingProblem(`project ${target.project}`, present)
+    if (present.leaving && !leavesUnasked(present)) throw leavingProblem(`project ${target.project}`, present)
     if (present.spec.deletionProtection) {
       throw new Problem('protected', `Project ${target.project} has deletionProtection. Set it to false first.`)
     }
@@ -66,11 +76,21 @@ export function admitDeleteProject(
   })
 }
 
-/** The project that a database's request needs. @throws Problem when there is none, or when it is on its way out */
-export function projectFor({ accepted }: Pick<AdmissionParts, 'accepted'>, id: string): AcceptedResource<ProjectSpec> {
+/**
+ * The project that a database's request needs.
+ *
+ * @param seesOff whether the request is one of those that see a database off: they are taken too while the project leaves unasked,
+ *   since it waits for its databases and no other request helps it on
+ * @throws Problem when there is none, or when it is on its way out
+ */
+export function projectFor(
+  { accepted }: Pick<AdmissionParts, 'accepted'>,
+  id: string,
+  { seesOff = false } = {},
+): AcceptedResource<ProjectSpec> {
   const project = accepted.project(id)
   if (!project) throw noSuchProject(id)
-  if (project.leaving) throw leavingProblem(`project ${id}`, project)
+  if (project.leaving && !(seesOff && leavesUnasked(project))) throw leavingProblem(`project ${id}`, project)
   return project
 }
 
@@ -87,12 +107,13 @@ function decidePut(
 ): Proposal | undefined {
   const present = accepted.project(target.project)
   guard(present)
-  if (present?.leaving) throw leavingProblem(`project ${target.project}`, present)
+  if (present?.leaving && !leavesUnasked(present)) throw leavingProblem(`project ${target.project}`, present)
   const wanted = intent(present)
   if (wanted.id !== target.project) {
     throw refusal('invalid-fields', [{ path: '/id', message: `must be "${target.project}", as in the path` }])
   }
   if (present && sameJson(wanted, present.spec)) return undefined
+  if (present?.leaving && !onlyUnprotects(wanted, present.spec)) throw leavingProblem(`project ${target.project}`, present)
   return {
     action: 'put',
     target,

@@ -1,5 +1,7 @@
-import { desiredProject, type ProjectSpec } from '../../resources/project.ts'
-import { observedOf, type Work } from './work.ts'
+import { isDeepStrictEqual } from 'node:util'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { desiredProject, type ProjectSpec, readProject } from '../../resources/project.ts'
+import { observedOf, type Progress, type Work, type WorkContext } from './work.ts'
 
 /** Applies the Project and waits until its controller has made the namespace and all that belongs into it. */
 export const putProject: Work = {
@@ -7,7 +9,7 @@ export const putProject: Work = {
     const { operation } = context
     const wanted = operation.spec.wanted as ProjectSpec
     const current = await context.cluster.read({ kind: 'Project', name: wanted.id })
-    if (current?.metadata.deletionTimestamp) return { next: 'wait', message: 'The project of this name is still being deleted.' }
+    if (current?.metadata.deletionTimestamp) return putLeaving(context, current, wanted)
     const { step } = operation.status ?? {}
     if (!step) await context.begin('apply')
     if (!current || step?.note?.generation === undefined) {
@@ -29,4 +31,14 @@ export const putProject: Work = {
       message: seen ? (ready?.message ?? 'The project is not ready.') : 'The project controller has not seen the change yet.',
     }
   },
+}
+
+/** All that one on its way out can still be told is that it may go. Anything else is for the one that is made under its name afterwards. */
+async function putLeaving(context: WorkContext, current: KubernetesObject, wanted: ProjectSpec): Promise<Progress> {
+  const { deletionProtection } = wanted
+  if (deletionProtection || !isDeepStrictEqual({ ...readProject(current), deletionProtection }, wanted))
+    return { next: 'wait', message: 'The project of this name is still being deleted.' }
+  // Not an apply, which would make it anew if it went at this moment.
+  const changed = await context.cluster.patch({ kind: 'Project', name: wanted.id }, { spec: { deletionProtection } })
+  return { next: 'done', message: 'The project, which is being deleted, is no longer protected.', observed: observedOf(changed) }
 }
