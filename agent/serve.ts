@@ -19,6 +19,7 @@ import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createProjectController } from './controllers/projects.ts'
 import { createTunnelController } from './controllers/tunnel.ts'
+import { createVolumeController } from './controllers/volumes.ts'
 import { createAcceptedState } from './operations/accepted.ts'
 import { createExecutor } from './operations/executor.ts'
 import { createJournal } from './operations/journal.ts'
@@ -59,6 +60,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const sql = createDatabaseSql(config.databases, tools)
   const executor = createExecutor(executorOf(config), { ...tools, journal, caches, lease, obstacles, sql, ended: metrics.observeEnded })
   const projects = createProjectController(projectsOf(config), { ...tools, caches, lease, obstacles })
+  const volumes = createVolumeController({ namespace }, { ...tools, caches, lease })
   const tunnels = tunnel && createTunnelController(tunnel.tunnel, { ...tools, caches: tunnel.caches, lease })
   const collector = createCollector(collectorOf(config), { ...tools, journal, lease })
 
@@ -121,6 +123,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
     authentication,
     lease,
     projects,
+    volumes,
     ...(tunnels ? [tunnels] : []),
     executor,
     collector,

@@ -3,6 +3,8 @@ import { type Cache, createCache, createTurns } from '../../shared/kubernetes/ca
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
+import { type VolumeFacts, volumeFacts } from '../resources/kept-volume.ts'
+import { label } from '../resources/labels.ts'
 import type { Operation } from '../resources/operation.ts'
 
 /** The few fields of a pod that a region of a thousand databases can afford to keep. */
@@ -37,6 +39,14 @@ export type ServiceView = {
   ports: { name: string; port: number }[]
 }
 
+/** A claim of a database. */
+export type ClaimView = {
+  metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion' | 'uid' | 'deletionTimestamp'>
+  database: string
+  /** The volume that it is bound to; empty before. */
+  volume: string
+}
+
 /** Everything the agent follows in the cluster: reads are answered from here, and nothing polls. */
 export type Caches = {
   projects: Cache<KubernetesObject>
@@ -47,6 +57,9 @@ export type Caches = {
   pods: Cache<PodView>
   statefulSets: Cache<StatefulSetView>
   services: Cache<ServiceView>
+  claims: Cache<ClaimView>
+  /** Those that bear whose they are. */
+  volumes: Cache<VolumeFacts>
 }
 
 /** @param namespace the agent's own, where the operations are */
@@ -62,6 +75,12 @@ export function createCaches({ namespace }: { namespace: string }, given: { clus
     pods: createCache<PodView>({ kind: kinds.Pod, labelSelector, pageSize: 50, view: podView }, tools),
     statefulSets: createCache<StatefulSetView>({ kind: kinds.StatefulSet, labelSelector, pageSize: 50, view: statefulSetView }, tools),
     services: createCache<ServiceView>({ kind: kinds.Service, labelSelector, view: serviceView }, tools),
+    // Claims bear only the selector of their StatefulSet.
+    claims: createCache<ClaimView>(
+      { kind: kinds.PersistentVolumeClaim, labelSelector: 'app.kubernetes.io/component=cratedb', view: claimView },
+      tools,
+    ),
+    volumes: createCache<VolumeFacts>({ kind: kinds.PersistentVolume, labelSelector: label.database, view: volumeFacts }, tools),
   }
 }
 
@@ -81,6 +100,15 @@ function databaseOf({ metadata }: KubernetesObject): string | undefined {
 
 function crateImage(podSpec: { containers?: { name: string; image?: string }[] } | undefined): string | undefined {
   return podSpec?.containers?.find((container) => container.name === 'crate')?.image
+}
+
+function claimView(claim: KubernetesObject): ClaimView {
+  const { uid, deletionTimestamp } = claim.metadata
+  return {
+    metadata: { ...identity(claim), ...(uid !== undefined && { uid }), ...(deletionTimestamp !== undefined && { deletionTimestamp }) },
+    database: databaseOf(claim) ?? '',
+    volume: claim.status?.phase === 'Bound' ? (claim.spec?.volumeName ?? '') : '',
+  }
 }
 
 function podView(pod: KubernetesObject): PodView {

@@ -103,7 +103,8 @@ function databaseFor(parts: AdmissionParts, { target, guard }: Request, { seesOf
   guard(present)
   projectFor(parts, target.project, { seesOff })
   if (!present) throw noSuchDatabase(target)
-  if (present.leaving && !(seesOff && leavesUnasked(present))) throw leavingProblem(`database ${target.project}/${target.database}`, present)
+  if (present.leaving && !(seesOff && leavesUnasked(present)))
+    throw leavingProblem(`database ${target.project}/${target.database}`, present)
   return present
 }
 

@@ -4,7 +4,7 @@ import { namespaceOf } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import type { Operation } from '../../resources/operation.ts'
 import { databaseOf, readCrateDB } from './database-steps.ts'
-import { releaseVolumes, retainVolumes } from './volumes.ts'
+import { settleVolumes } from './volumes.ts'
 import { isDone, noteObserved, type Progress, type Work, type WorkContext } from './work.ts'
 
 /** Deletes a database: its volumes are told first whether to stay; its Secrets go last, since pods need them to stop. */
@@ -13,7 +13,7 @@ export const deleteDatabase: Work = {
     const { operation } = context
     const current = await readCrateDB(context)
     if (current && operation.spec.parameters?.unprotected !== true && isProtected(current)) return stillProtected([current])
-    if (current && !isDone(operation, volumeStep(operation))) return settleVolumes(context, current)
+    if (current && !isDone(operation, volumeStep(operation))) return decideOnVolumes(context, current)
     if (current) return remove(context, current)
     const left = await whatIsLeft(context)
     if (left > 0) return { next: 'wait', message: `${left} objects of the database are still being taken down.`, recheckMs: 500 }
@@ -44,11 +44,10 @@ function volumeStep({ spec }: Operation): 'retain-volumes' | 'release-volumes' {
   return spec.parameters?.retainVolumes !== false ? 'retain-volumes' : 'release-volumes'
 }
 
-async function settleVolumes(context: WorkContext, current: KubernetesObject): Promise<Progress> {
+async function decideOnVolumes(context: WorkContext, current: KubernetesObject): Promise<Progress> {
   const step = volumeStep(context.operation)
   if (!context.operation.status?.step) await context.begin(step)
-  const settle = step === 'retain-volumes' ? retainVolumes : releaseVolumes
-  const retainedVolumes = await settle(context.cluster, current)
+  const retainedVolumes = await settleVolumes(context, current, step === 'retain-volumes')
   // Noted before anything is deleted: afterwards the claims are gone.
   await context.record({ result: { retainedVolumes } })
   await context.finish(`${retainedVolumes.length} volumes will stay.`)

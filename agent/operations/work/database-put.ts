@@ -7,6 +7,7 @@ import { namespaceOf, type Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import type { StepRecord } from '../../resources/operation.ts'
 import { advanceSteps, databaseOf, readCrateDB, wasWritten } from './database-steps.ts'
+import { settleVolumes } from './volumes.ts'
 import { isDone, type Work, type WorkContext } from './work.ts'
 
 /** Brings a database to the state that was asked for, one kind of change at a time. Also what `suspend` and `resume` do. */
@@ -31,7 +32,10 @@ export const putDatabase: Work = {
       ...context.options,
       changedSecrets: secrets.changed,
     })
-    return advanceSteps(context, current, plan)
+    const progress = await advanceSteps(context, current, plan)
+    // Whoever is told that a database stands may rely on what was said of its volumes.
+    if (progress.next === 'done' && current) await settleVolumes(context, current, wanted.retainVolumes)
+    return progress
   },
 }
 

@@ -1,7 +1,7 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { namespaceOf } from '../../resources/kind.ts'
 import { isProtected, stillProtected } from './database-delete.ts'
-import { type RetainedVolume, releaseVolumes, retainVolumes } from './volumes.ts'
+import { type RetainedVolume, settleVolumes } from './volumes.ts'
 import { isDone, noteObserved, type Progress, type Work, type WorkContext } from './work.ts'
 
 /**
@@ -40,9 +40,9 @@ async function removeDatabases(context: WorkContext, databases: KubernetesObject
   if (context.operation.status?.step?.name !== 'databases') await context.begin('databases')
   const retained = (context.operation.status?.result?.retainedVolumes ?? []) as RetainedVolume[]
   for (const database of databases.filter(({ metadata }) => !metadata.deletionTimestamp)) {
-    const settle = parameters.retainVolumes !== false ? retainVolumes : releaseVolumes
     const claimed = new Set(retained.map(({ claim }) => claim))
-    retained.push(...(await settle(context.cluster, database)).filter(({ claim }) => !claimed.has(claim)))
+    const settled = await settleVolumes(context, database, parameters.retainVolumes !== false)
+    retained.push(...settled.filter(({ claim }) => !claimed.has(claim)))
     await context.record({ result: { retainedVolumes: retained } })
     await context.cluster.remove(database)
   }

@@ -1,7 +1,16 @@
 import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { label } from '../../resources/labels.ts'
+import {
+  type ClaimOf,
+  holdsData,
+  keepingPatch,
+  lettingGoPatch,
+  meeting,
+  type VolumePatch,
+  volumeFacts,
+} from '../../resources/kept-volume.ts'
 import type { WorkCluster } from './cluster.ts'
+import type { WorkContext } from './work.ts'
 
 /** A volume that outlives its database, with what is needed to take it back: the claim it served and where its bytes are. */
 export type RetainedVolume = {
@@ -13,27 +22,37 @@ export type RetainedVolume = {
   handle?: string
 }
 
-/** On a volume that was kept: `NAMESPACE/CLAIM`, and what its policy was if that was changed. */
-const annotation = { from: 'skerry.dev/retained-from', policy: 'skerry.dev/reclaim-policy' }
-
 /**
- * Keeps the data volumes of a database from going with it: its claims are owned by the CrateDB and go when that goes, so the
- * volumes behind them are told to stay (`Retain`) and are labelled with whose they were. Heap-dump volumes are not kept.
+ * Decides for the operation whether the volumes of a database outlive it.
+ * @returns those that will: all of them, or those that cannot be let go
  */
-export async function retainVolumes(cluster: WorkCluster, database: KubernetesObject): Promise<RetainedVolume[]> {
-  const claims = await claimsOf(cluster, database)
-  const retained = claims.filter(({ metadata }) => metadata.name.startsWith('data')).map((claim) => retain(cluster, claim, database))
-  return (await Promise.all(retained)).filter((volume) => volume !== undefined)
+export function settleVolumes({ cluster, operation }: WorkContext, database: KubernetesObject, retain: boolean): Promise<RetainedVolume[]> {
+  return retain ? retainVolumes(cluster, database) : releaseVolumes(cluster, database, operation.metadata.name)
 }
 
 /**
- * Lets the volumes of a database go with it: those that were kept once, and taken back since, get the policy again that they had.
+ * Makes sure that the data volumes of a database outlive it. The controller of volumes keeps each from the moment it is bound; an
+ * operation that relies on it asks the API server itself.
  *
+ * @returns the volumes that will stay
+ */
+async function retainVolumes(cluster: WorkCluster, database: KubernetesObject): Promise<RetainedVolume[]> {
+  const claims = (await claimsOf(cluster, database)).filter(({ metadata }) => holdsData(metadata.name))
+  return settle(cluster, claims, (volume, claim) => {
+    const { name, namespace = '' } = claim.metadata
+    const served: ClaimOf = { namespace, name, database: database.metadata.name }
+    return keepingPatch(volumeFacts(volume), served, database)
+  })
+}
+
+/**
+ * Lets the volumes of a database go with it: they get the policy again that they had before they were kept.
+ *
+ * @param operation the name of the one that was asked to
  * @returns the volumes that stay all the same, since the cluster was told elsewhere to retain them
  */
-export async function releaseVolumes(cluster: WorkCluster, database: KubernetesObject): Promise<RetainedVolume[]> {
-  const released = (await claimsOf(cluster, database)).map((claim) => release(cluster, claim))
-  return (await Promise.all(released)).filter((volume) => volume !== undefined)
+async function releaseVolumes(cluster: WorkCluster, database: KubernetesObject, operation: string): Promise<RetainedVolume[]> {
+  return settle(cluster, await claimsOf(cluster, database), (volume) => lettingGoPatch(volumeFacts(volume), operation))
 }
 
 async function claimsOf(cluster: WorkCluster, { metadata }: KubernetesObject): Promise<KubernetesObject[]> {
@@ -41,31 +60,21 @@ async function claimsOf(cluster: WorkCluster, { metadata }: KubernetesObject): P
   return claims.filter(({ spec }) => spec?.volumeName)
 }
 
-const volumeOf = ({ spec }: KubernetesObject) => ({ kind: 'PersistentVolume' as const, name: spec.volumeName as string })
-
-/** @returns undefined for a volume that is gone already: there is nothing to keep, and the database must be able to go all the same */
-async function retain(cluster: WorkCluster, claim: KubernetesObject, { metadata }: KubernetesObject): Promise<RetainedVolume | undefined> {
-  const present = await cluster.read(volumeOf(claim))
-  if (!present) return undefined
-  const { persistentVolumeReclaimPolicy: policy } = present.spec
-  const change = {
-    metadata: {
-      labels: { [label.project]: metadata.labels?.[label.project] ?? null, [label.database]: metadata.name },
-      annotations: { [annotation.from]: nameOf(claim), ...(policy !== 'Retain' && { [annotation.policy]: policy }) },
-    },
-    spec: { persistentVolumeReclaimPolicy: 'Retain' },
-  }
-  const volume = await unlessGone(cluster.patch(volumeOf(claim), change))
-  return volume && describe(volume, claim)
-}
-
-async function release(cluster: WorkCluster, claim: KubernetesObject): Promise<RetainedVolume | undefined> {
-  const volume = await cluster.read(volumeOf(claim))
-  if (volume?.spec.persistentVolumeReclaimPolicy !== 'Retain') return undefined
-  const policy = volume.metadata.annotations?.[annotation.policy]
-  if (policy === undefined) return describe(volume, claim)
-  await unlessGone(cluster.patch(volumeOf(claim), { spec: { persistentVolumeReclaimPolicy: policy } }))
-  return undefined
+/** Patches the volume of each claim where there is something to patch; resolves with those that will outlive their claims. */
+async function settle(
+  cluster: WorkCluster,
+  claims: KubernetesObject[],
+  patchOf: (volume: KubernetesObject, claim: KubernetesObject) => VolumePatch | undefined,
+): Promise<RetainedVolume[]> {
+  const settled = claims.map(async (claim) => {
+    const ref = { kind: 'PersistentVolume' as const, name: claim.spec.volumeName as string }
+    const present = await cluster.read(ref)
+    // One that is gone already is nothing to keep, and the database must be able to go all the same.
+    const patch = present && patchOf(present, claim)
+    const volume = patch ? await unlessGone(cluster.patch(ref, meeting(present, patch))) : present
+    return volume?.spec.persistentVolumeReclaimPolicy === 'Retain' ? describe(volume, claim) : undefined
+  })
+  return (await Promise.all(settled)).filter((volume) => volume !== undefined)
 }
 
 function describe({ metadata, spec }: KubernetesObject, claim: KubernetesObject): RetainedVolume {
@@ -73,13 +82,9 @@ function describe({ metadata, spec }: KubernetesObject, claim: KubernetesObject)
   const handle = csi?.volumeHandle ?? hostPath?.path ?? local?.path
   return {
     volume: metadata.name,
-    claim: nameOf(claim),
+    claim: `${claim.metadata.namespace}/${claim.metadata.name}`,
     ...(capacity?.storage && { capacity: capacity.storage }),
     ...(storageClassName && { storageClass: storageClassName }),
     ...(handle && { handle }),
   }
-}
-
-function nameOf({ metadata }: KubernetesObject): string {
-  return `${metadata.namespace}/${metadata.name}`
 }

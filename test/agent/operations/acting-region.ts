@@ -1,4 +1,5 @@
 import { createProjectController } from '../../../agent/controllers/projects.ts'
+import { createVolumeController } from '../../../agent/controllers/volumes.ts'
 import { createExecutor } from '../../../agent/operations/executor.ts'
 import { createJournal, type Journal, type Proposal } from '../../../agent/operations/journal.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
@@ -178,11 +179,12 @@ async function startHalf(admin: Cluster, standIns: StandIns, clock: Clock) {
     { namespace, network: { operatorNamespace: 'crate-operator', scrapeNamespaces: [] }, parallelism: 4, recheckMs: 1_000 },
     { ...tools, caches, lease, obstacles },
   )
+  const volumes = createVolumeController({ namespace }, { ...tools, caches, lease })
   const executor = createExecutor(
     { namespace, parallelism: 8, recheckMs: 500, imageRegistry: 'crate' },
     { ...tools, journal, caches, lease, obstacles, sql },
   )
-  const parts = [...Object.values(caches), journal, projects, executor]
+  const parts = [...Object.values(caches), journal, projects, volumes, executor]
   const signal = new AbortController().signal
   for (const part of parts) await part.start(signal)
   return {
