@@ -17,6 +17,7 @@ import { createResources } from './api/resources.ts'
 import { eventSources } from './api/sources.ts'
 import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
+import { createDeletionController } from './controllers/deletions.ts'
 import { createProjectController } from './controllers/projects.ts'
 import { createTunnelController } from './controllers/tunnel.ts'
 import { createVolumeController } from './controllers/volumes.ts'
@@ -61,6 +62,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const executor = createExecutor(executorOf(config), { ...tools, journal, caches, lease, obstacles, sql, ended: metrics.observeEnded })
   const projects = createProjectController(projectsOf(config), { ...tools, caches, lease, obstacles })
   const volumes = createVolumeController({ namespace }, { ...tools, caches, lease })
+  const deletions = createDeletionController({ namespace }, { ...tools, caches, journal, lease })
   const tunnels = tunnel && createTunnelController(tunnel.tunnel, { ...tools, caches: tunnel.caches, lease })
   const collector = createCollector(collectorOf(config), { ...tools, journal, lease })
 
@@ -124,6 +126,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
     lease,
     projects,
     volumes,
+    deletions,
     ...(tunnels ? [tunnels] : []),
     executor,
     collector,

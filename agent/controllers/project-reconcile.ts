@@ -8,6 +8,7 @@ import type { Log } from '../../shared/log.ts'
 import type { Caches } from '../region/caches.ts'
 import { listed } from '../region/obstacles/evidence.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
+import { readDatabase } from '../resources/cratedb.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import { fieldManager, finalizer } from '../resources/labels.ts'
 import type { NetworkSurroundings } from '../resources/network-policies.ts'
@@ -85,7 +86,8 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
     const refusal = await namespaceRefusal(id)
     if (refusal) return refusal
     const secrets = [...pullSecrets.values()]
-    const objects = projectObjects(project, { ...surroundings, pullSecrets: secrets })
+    const holdsProtected = caches.databases.in(namespaceOf(id)).some((database) => readDatabase(database).deletionProtection)
+    const objects = projectObjects(project, { ...surroundings, pullSecrets: secrets, holdsProtected })
     for (const object of objects) await managed.ensure(object)
     await removeOthers(project, objects)
     const missing = pullSecretsOf(project).filter((name) => !secrets.some(({ metadata }) => metadata.name === name))

@@ -9,6 +9,7 @@ import type { Log } from '../../shared/log.ts'
 import { createQueue } from '../../shared/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
+import { readDatabase } from '../resources/cratedb.ts'
 import { projectOf } from '../resources/kind.ts'
 import { createManagedObjects } from './managed-objects.ts'
 import { createReconciler, type ProjectControllerConfig } from './project-reconcile.ts'
@@ -83,8 +84,10 @@ export function createProjectController(config: ProjectControllerConfig, parts: 
           // Its own status comes back as a change too.
           if (isNews(object, previous)) queue.add(object.metadata.name)
         }),
-        caches.databases.subscribe(({ type, object }) => {
-          const project = type === 'changed' ? undefined : projectOf(object.metadata.namespace ?? '')
+        caches.databases.subscribe(({ type, object, previous }) => {
+          // How many there are, and whether one is protected, is all that a project says of its databases.
+          if (type === 'changed' && isProtected(object) === isProtected(previous)) return
+          const project = projectOf(object.metadata.namespace ?? '')
           if (project !== undefined) queue.add(project)
         }),
         managed.subscribe((project) => queue.add(project)),
@@ -102,6 +105,10 @@ export function createProjectController(config: ProjectControllerConfig, parts: 
       await Promise.all([managed.stop(deadline), pullSecrets.stop(deadline)])
     },
   }
+}
+
+function isProtected(database: KubernetesObject): boolean {
+  return readDatabase(database).deletionProtection
 }
 
 function isNews({ metadata }: KubernetesObject, previous: KubernetesObject | undefined): boolean {

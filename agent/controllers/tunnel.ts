@@ -3,8 +3,8 @@ import type { Clock } from '../../shared/clock.ts'
 import { asProblem, isProblem, Problem } from '../../shared/errors.ts'
 import { applyObject } from '../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { tellEvent } from '../../shared/kubernetes/events.ts'
 import type { Leadership } from '../../shared/kubernetes/lease.ts'
-import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { createQueue } from '../../shared/queue.ts'
@@ -119,28 +119,18 @@ export function createTunnelController(tunnel: Tunnel, { caches, cluster, lease,
 
   async function emit(occasion: string, message: string): Promise<void> {
     const { namespace, configMap } = tunnel
-    const now = `${new Date(clock.now()).toISOString().slice(0, 19)}Z`
     const { uid } = lookUp(tunnel, caches).configuration?.metadata ?? {}
-    // The name is the occasion's, so that the next leader does not tell of it again while this one is kept.
-    const name = `skerry-tunnel.${createHash('sha256').update(occasion).digest('hex').slice(0, 16)}`
-    const body = {
-      apiVersion: 'v1',
-      kind: 'Event',
-      metadata: { name, namespace },
-      involvedObject: { apiVersion: 'v1', kind: 'ConfigMap', namespace, name: configMap, ...(uid !== undefined && { uid }) },
+    await tellEvent(cluster, {
+      // The name is the occasion's, so that the next leader does not tell of it again while this one is kept.
+      name: `skerry-tunnel.${createHash('sha256').update(occasion).digest('hex').slice(0, 16)}`,
+      namespace,
+      about: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: configMap, ...(uid !== undefined && { uid }) } },
       type: 'Warning',
       reason: 'Exposed',
-      message: message.slice(0, 1024),
-      source: { component: 'skerry-agent' },
-      firstTimestamp: now,
-      lastTimestamp: now,
-      count: 1,
-    }
-    try {
-      await cluster.request({ method: 'POST', path: pathOf(kinds.Event, namespace), body })
-    } catch (error) {
-      if (!isProblem(error, 'already-exists', 'conflict')) throw error
-    }
+      message,
+      component: 'skerry-agent',
+      now: clock.now(),
+    })
   }
 
   /** Keeps what went wrong where every replica can tell it. */

@@ -62,8 +62,9 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Ex
   async function handle(key: string): Promise<number | undefined> {
     const target = targetOf(key)
     const open = journal.unended(target)
-    // One that is to be cancelled does not wait for its turn to hear of it.
-    const operation = open.find(({ status }) => status?.cancelRequested) ?? open[0]
+    // One that is to be cancelled does not wait for its turn to hear of it, and what has happened is written down at once.
+    const isUrgent = ({ spec, status }: Operation) => status?.cancelRequested !== undefined || spec.action === 'record-deletion'
+    const operation = open.find(isUrgent) ?? open[0]
     if (!operation || !lease.isLeader()) return undefined
     const later = open.filter(({ spec }) => spec.sequence > operation.spec.sequence)
     const ofProject = target.kind === 'database' ? journal.unended({ kind: 'project', project: target.project }) : []

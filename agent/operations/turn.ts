@@ -16,6 +16,7 @@ export type Turn =
  *
  * | rule                                                            | turn        |
  * |-----------------------------------------------------------------|-------------|
+ * | it only writes down what has happened                           | go          |
  * | its deletion, or its project's, was accepted later              | Superseded  |
  * | its end was asked for                                           | Cancelled   |
  * | it ran out of time                                              | Failed      |
@@ -40,6 +41,7 @@ export async function turnOf(
   now: number,
 ): Promise<Turn> {
   const { spec, status } = operation
+  if (spec.action === 'record-deletion') return { kind: 'go' }
   const deletion = [...later, ...ofProject.filter((other) => other.spec.sequence > spec.sequence)].find(
     (other) => other.spec.action === 'delete',
   )

@@ -16,6 +16,10 @@ export const annotation = {
   nodesWhenResumed: 'skerry.dev/nodes-when-resumed',
   /** On what the project controller makes: a hash of what it wanted when it applied the object last. */
   applied: 'skerry.dev/applied',
+  /** On a project's namespace: `true` while the project or a database in it has deletionProtection. The chart's policy reads it. */
+  deletionProtection: 'skerry.dev/deletion-protection',
+  /** An administrator's: what bears it may be deleted although it is protected. The value says why. */
+  allowDeletion: 'skerry.dev/allow-deletion',
   /** On cloudflared's ConfigMap and on its pods: which writing of the configuration it is. */
   tunnelRevision: 'skerry.dev/tunnel-revision',
 } as const

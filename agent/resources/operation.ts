@@ -1,8 +1,13 @@
 import type { KubernetesObject, ObjectMeta } from '../../shared/kubernetes/objects.ts'
 import type { Target } from './kind.ts'
 
-/** What was asked for. All but `delete`, `restart`, `restore` and `rotate-password` say a whole desired state in `wanted`. */
-export type Action = 'put' | 'delete' | 'suspend' | 'resume' | 'restart' | 'restore' | 'rotate-password'
+export const actions = ['put', 'delete', 'suspend', 'resume', 'restart', 'restore', 'rotate-password', 'record-deletion'] as const
+
+/**
+ * What was asked for. `put`, `suspend` and `resume` say a whole desired state in `wanted`. `record-deletion` was asked for by nobody:
+ * the leader writes down that somebody deleted the target without an operation.
+ */
+export type Action = (typeof actions)[number]
 
 export const phases = ['Accepted', 'Applying', 'Waiting', 'Succeeded', 'Failed', 'Cancelled', 'Superseded'] as const
 
@@ -122,4 +127,9 @@ export function targetKey(target: Target): string {
 export function targetOf(key: string): Target {
   const [kind, project = '', database] = key.split('/')
   return kind === 'database' && database !== undefined ? { kind, project, database } : { kind: 'project', project }
+}
+
+/** The databases that the deletion of a project deleted, as its result has them. */
+export function deletedWith({ status }: Operation): { id: string; uid: string }[] {
+  return (status?.result?.databases ?? []) as { id: string; uid: string }[]
 }

@@ -1,6 +1,6 @@
 import type { KubernetesObject, OwnerReference } from '../../shared/kubernetes/objects.ts'
 import { namespaceOf } from './kind.ts'
-import { label, managedBy } from './labels.ts'
+import { annotation, label, managedBy } from './labels.ts'
 import { type NetworkSurroundings, networkPolicies } from './network-policies.ts'
 import { type ProjectSpec, readProject } from './project.ts'
 
@@ -8,6 +8,8 @@ import { type ProjectSpec, readProject } from './project.ts'
 export type ProjectSurroundings = NetworkSurroundings & {
   /** The Secrets in the agent's namespace; those that the project does not name are left aside, a missing one is not copied. */
   pullSecrets: KubernetesObject[]
+  /** Whether a database in the project has deletionProtection: its namespace is protected then too. */
+  holdsProtected: boolean
 }
 
 /** The name in the project's namespace of a copied pull secret. The prefix keeps it from ever being a database's `user-password-…`. */
@@ -38,7 +40,7 @@ export function projectObjects(project: KubernetesObject, surroundings: ProjectS
       : []
   })
   return [
-    namespaceObject(spec, namespace, own),
+    namespaceObject(spec, namespace, own, surroundings.holdsProtected),
     inside({ apiVersion: 'v1', kind: 'LimitRange', name: 'skerry', spec: limitRangeSpec }),
     inside({ apiVersion: 'v1', kind: 'ResourceQuota', name: 'skerry', spec: { hard: hardLimits(spec) } }),
     ...networkPolicies(surroundings).map(({ name, spec }) =>
@@ -56,11 +58,13 @@ function ownerOf({ apiVersion, kind, metadata }: KubernetesObject): { ownerRefer
     : { ownerReferences: [{ apiVersion, kind, name: metadata.name, uid: metadata.uid, controller: true }] }
 }
 
-function namespaceObject(spec: ProjectSpec, namespace: string, own: Record<string, string>): KubernetesObject {
+function namespaceObject(spec: ProjectSpec, namespace: string, own: Record<string, string>, holdsProtected: boolean): KubernetesObject {
   // The operator's init container `init-sysctl` is privileged and the CrateDB container adds SYS_CHROOT (create.py): Pod Security
   // refuses both at any level but this. The namespace's isolation is the network policies and that no tenant can make pods.
   const podSecurity = { 'pod-security.kubernetes.io/enforce': 'privileged' }
-  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels: { ...spec.labels, ...podSecurity, ...own } } }
+  const annotations = spec.deletionProtection || holdsProtected ? { annotations: { [annotation.deletionProtection]: 'true' } } : {}
+  const labels = { ...spec.labels, ...podSecurity, ...own }
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels, ...annotations } }
 }
 
 /**

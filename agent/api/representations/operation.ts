@@ -2,7 +2,7 @@ import * as z from 'zod'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { planDatabase } from '../../resources/database-plan.ts'
-import { hasEnded, type Operation, phaseOf, phases } from '../../resources/operation.ts'
+import { actions, hasEnded, type Operation, phaseOf, phases } from '../../resources/operation.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' })
 
@@ -30,7 +30,7 @@ const stepSchema = z.object({
   message: z.string().optional().describe('What the Crate Operator said last'),
 })
 
-const actionSchema = z.enum(['put', 'delete', 'suspend', 'resume', 'restart', 'restore', 'rotate-password'])
+const actionSchema = z.enum(actions)
 
 /** The members of an operation that are the entry of the ledger: what `hash` covers. */
 export const ledgerMembers = [

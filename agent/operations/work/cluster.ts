@@ -13,7 +13,7 @@ export type ObjectRef = { kind: KindName; namespace?: string; name: string }
 export type WorkCluster = {
   /** As the API server has it at this moment, not a cache; undefined when it does not exist. */
   read(ref: ObjectRef): Promise<KubernetesObject | undefined>
-  list(kind: KindName, namespace: string, labelSelector?: string): Promise<KubernetesObject[]>
+  list(kind: KindName, namespace: string | undefined, labelSelector?: string): Promise<KubernetesObject[]>
   /** Server-side apply that takes over fields of others: only of objects that were read just before. */
   apply(object: KubernetesObject): Promise<KubernetesObject>
   /** Merge patch. */

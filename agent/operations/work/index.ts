@@ -6,11 +6,12 @@ import { restartDatabase } from './database-restart.ts'
 import { restoreDatabase } from './database-restore.ts'
 import { deleteProject } from './project-delete.ts'
 import { putProject } from './project-put.ts'
+import { recordDeletion } from './record-deletion.ts'
 import type { Work } from './work.ts'
 
 /** What each action does to each kind of target. */
 const works: Record<string, Record<string, Work>> = {
-  project: { put: putProject, delete: deleteProject },
+  project: { put: putProject, delete: deleteProject, 'record-deletion': recordDeletion },
   database: {
     put: putDatabase,
     suspend: putDatabase,
@@ -19,6 +20,7 @@ const works: Record<string, Record<string, Work>> = {
     restart: restartDatabase,
     restore: restoreDatabase,
     'rotate-password': rotatePassword,
+    'record-deletion': recordDeletion,
   },
 }
 

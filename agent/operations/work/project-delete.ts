@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { namespaceOf } from '../../resources/kind.ts'
+import { deletedWith } from '../../resources/operation.ts'
 import { isProtected, stillProtected } from './database-delete.ts'
 import { type RetainedVolume, settleVolumes } from './volumes.ts'
 import { isDone, noteObserved, type Progress, type Work, type WorkContext } from './work.ts'
@@ -39,11 +40,14 @@ async function removeDatabases(context: WorkContext, databases: KubernetesObject
   if (kept.length > 0) return stillProtected(kept)
   if (context.operation.status?.step?.name !== 'databases') await context.begin('databases')
   const retained = (context.operation.status?.result?.retainedVolumes ?? []) as RetainedVolume[]
+  const deleted = [...deletedWith(context.operation)]
   for (const database of databases.filter(({ metadata }) => !metadata.deletionTimestamp)) {
     const claimed = new Set(retained.map(({ claim }) => claim))
     const settled = await settleVolumes(context, database, parameters.retainVolumes !== false)
     retained.push(...settled.filter(({ claim }) => !claimed.has(claim)))
-    await context.record({ result: { retainedVolumes: retained } })
+    const { name: id, uid = '' } = database.metadata
+    if (!deleted.some((other) => other.uid === uid)) deleted.push({ id, uid })
+    await context.record({ result: { retainedVolumes: retained, databases: deleted } })
     await context.cluster.remove(database)
   }
   return { next: 'wait', message: `${databases.length} databases are being deleted.` }

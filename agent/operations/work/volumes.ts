@@ -7,9 +7,12 @@ import {
   lettingGoPatch,
   meeting,
   type VolumePatch,
+  volumeAnnotation,
   volumeFacts,
 } from '../../resources/kept-volume.ts'
+import { label } from '../../resources/labels.ts'
 import type { WorkCluster } from './cluster.ts'
+import type { DatabaseTarget } from './database-steps.ts'
 import type { WorkContext } from './work.ts'
 
 /** A volume that outlives its database, with what is needed to take it back: the claim it served and where its bytes are. */
@@ -55,6 +58,13 @@ async function releaseVolumes(cluster: WorkCluster, database: KubernetesObject, 
   return settle(cluster, await claimsOf(cluster, database), (volume) => lettingGoPatch(volumeFacts(volume), operation))
 }
 
+/** The volumes of a database that are kept, as they say themselves: its claims may be gone. */
+export async function keptVolumes(cluster: WorkCluster, { project, database }: DatabaseTarget): Promise<RetainedVolume[]> {
+  const volumes = await cluster.list('PersistentVolume', undefined, `${label.project}=${project},${label.database}=${database}`)
+  const kept = volumes.filter(({ spec }) => spec?.persistentVolumeReclaimPolicy === 'Retain')
+  return kept.map((volume) => describe(volume, volume.metadata.annotations?.[volumeAnnotation.from] ?? ''))
+}
+
 async function claimsOf(cluster: WorkCluster, { metadata }: KubernetesObject): Promise<KubernetesObject[]> {
   const claims = await cluster.list('PersistentVolumeClaim', metadata.namespace as string, `app.kubernetes.io/name=${metadata.name}`)
   return claims.filter(({ spec }) => spec?.volumeName)
@@ -72,17 +82,19 @@ async function settle(
     // One that is gone already is nothing to keep, and the database must be able to go all the same.
     const patch = present && patchOf(present, claim)
     const volume = patch ? await unlessGone(cluster.patch(ref, meeting(present, patch))) : present
-    return volume?.spec.persistentVolumeReclaimPolicy === 'Retain' ? describe(volume, claim) : undefined
+    return volume?.spec.persistentVolumeReclaimPolicy === 'Retain'
+      ? describe(volume, `${claim.metadata.namespace}/${claim.metadata.name}`)
+      : undefined
   })
   return (await Promise.all(settled)).filter((volume) => volume !== undefined)
 }
 
-function describe({ metadata, spec }: KubernetesObject, claim: KubernetesObject): RetainedVolume {
+function describe({ metadata, spec }: KubernetesObject, claim: string): RetainedVolume {
   const { capacity, storageClassName, csi, hostPath, local } = spec
   const handle = csi?.volumeHandle ?? hostPath?.path ?? local?.path
   return {
     volume: metadata.name,
-    claim: `${claim.metadata.namespace}/${claim.metadata.name}`,
+    claim,
     ...(capacity?.storage && { capacity: capacity.storage }),
     ...(storageClassName && { storageClass: storageClassName }),
     ...(handle && { handle }),

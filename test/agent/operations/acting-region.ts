@@ -1,3 +1,4 @@
+import { createDeletionController } from '../../../agent/controllers/deletions.ts'
 import { createProjectController } from '../../../agent/controllers/projects.ts'
 import { createVolumeController } from '../../../agent/controllers/volumes.ts'
 import { createExecutor } from '../../../agent/operations/executor.ts'
@@ -11,7 +12,7 @@ import { projectSpec } from '../../../agent/resources/project.ts'
 import { type Clock, systemClock } from '../../../shared/clock.ts'
 import type { Cluster, ClusterRequest } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { createLog } from '../../../shared/log.ts'
+import { createLog, type Log } from '../../../shared/log.ts'
 import { connectTo, install, installObject } from '../../cluster/connected.ts'
 import { definitions, regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
@@ -19,7 +20,15 @@ import { type StandIns, startStandIns } from '../../cluster/stand-ins/index.ts'
 import { leaseInHand } from '../controllers/region.ts'
 
 const namespace = 'skerry'
-const log = createLog({ level: process.env.TEST_LOG === undefined ? 'fatal' : 'debug', name: 'test' })
+/** Of warnings and worse; all of them are printed too where TEST_LOG is set. */
+function keptLog(lines: Record<string, unknown>[]): Log {
+  const print = process.env.TEST_LOG !== undefined
+  const write = (line: string) => {
+    lines.push(JSON.parse(line))
+    if (print) process.stderr.write(line)
+  }
+  return createLog({ level: print ? 'debug' : 'warn', name: 'test', destination: { write } })
+}
 
 /** Sends a request, or does not; what it throws is the answer. */
 export type Around = (request: ClusterRequest, send: () => Promise<unknown>) => Promise<unknown>
@@ -31,6 +40,8 @@ export type ActingRegion = {
   standIns: StandIns
   caches: Caches
   journal: Journal
+  /** Lines of its log, warnings and worse. */
+  logged: Record<string, unknown>[]
   accept(proposal: Omit<Proposal, 'tryOut' | 'timeoutSeconds'> & { timeoutSeconds?: number }): Promise<Operation>
   putProject(id: string): Promise<Operation>
   putDatabase(project: string, given: Partial<GivenDatabaseSpec> & { id: string }): Promise<Operation>
@@ -60,7 +71,9 @@ export async function startActingRegion(): Promise<ActingRegion> {
   const standIns = await startStandIns(cluster, { operator: { stepMs: 2 } })
   let ahead = 0
   const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead }
-  let half = await startHalf(admin, standIns, clock)
+  const logged: Record<string, unknown>[] = []
+  const log = keptLog(logged)
+  let half = await startHalf(admin, standIns, clock, log)
   let requests = 0
 
   async function accept(proposal: Parameters<ActingRegion['accept']>[0]): Promise<Operation> {
@@ -107,6 +120,7 @@ export async function startActingRegion(): Promise<ActingRegion> {
     get journal() {
       return half.journal
     },
+    logged,
     accept,
     whenOperation,
     putProject: (id) => accept({ action: 'put', target: { kind: 'project', project: id }, wanted: projectSpec.parse({ id }) }),
@@ -124,7 +138,7 @@ export async function startActingRegion(): Promise<ActingRegion> {
     },
     async restart() {
       await half.stop()
-      half = await startHalf(admin, standIns, clock)
+      half = await startHalf(admin, standIns, clock, log)
     },
     async close() {
       await half.stop()
@@ -151,7 +165,7 @@ export function changed(operation: Operation, change: Partial<StoredDatabaseSpec
   return { ...(operation.spec.wanted as StoredDatabaseSpec), ...change }
 }
 
-async function startHalf(admin: Cluster, standIns: StandIns, clock: Clock) {
+async function startHalf(admin: Cluster, standIns: StandIns, clock: Clock, log: Log) {
   let around: Around | undefined
   const withheld = new Map<string, Promise<void>>()
   const cluster: Cluster = {
@@ -180,11 +194,12 @@ async function startHalf(admin: Cluster, standIns: StandIns, clock: Clock) {
     { ...tools, caches, lease, obstacles },
   )
   const volumes = createVolumeController({ namespace }, { ...tools, caches, lease })
+  const deletions = createDeletionController({ namespace }, { ...tools, caches, journal, lease })
   const executor = createExecutor(
     { namespace, parallelism: 8, recheckMs: 500, imageRegistry: 'crate' },
     { ...tools, journal, caches, lease, obstacles, sql },
   )
-  const parts = [...Object.values(caches), journal, projects, volumes, executor]
+  const parts = [...Object.values(caches), journal, projects, volumes, deletions, executor]
   const signal = new AbortController().signal
   for (const part of parts) await part.start(signal)
   return {

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/contract.ts'
+import { provisioner } from '../../cluster/stand-ins/nodes.ts'
 import { type ActingRegion, startActingRegion } from './acting-region.ts'
 
 let region: ActingRegion
@@ -21,11 +22,11 @@ async function succeeded(accepted: Promise<Operation>): Promise<Operation> {
   assert.equal(operation.status?.phase, 'Succeeded', JSON.stringify(operation.status))
   return operation
 }
-const put = (id: string, password: string) =>
+const put = (id: string, password: string, storageClass = 'crate-premium') =>
   succeeded(
     region.putDatabase('harbour', {
       id,
-      nodes: { count: 2, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass: 'crate-premium' } },
+      nodes: { count: 2, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass } },
       users: [{ name: 'harbourmaster', password }],
     } as never),
   )
@@ -80,17 +81,29 @@ test('a database that is put again gets the volumes that were kept, with its use
   for (const { volume } of before) await isGone(volume)
 })
 
-test('volumes that somebody else told to stay are named, though the deletion was to take them', async () => {
-  await put('ebb', 'the first password')
-  const [one] = await volumesInUse('ebb')
-  assert.ok(one)
-  await mergeInto(one.volume, { spec: { persistentVolumeReclaimPolicy: 'Retain' } })
+test('volumes of a class that retains are named, though the deletion was to take them', async () => {
+  await region.admin.request({
+    method: 'POST',
+    path: pathOf(kinds.StorageClass),
+    body: {
+      apiVersion: 'storage.k8s.io/v1',
+      kind: 'StorageClass',
+      metadata: { name: 'retaining' },
+      provisioner,
+      reclaimPolicy: 'Retain',
+    },
+  })
+  await put('ebb', 'the first password', 'retaining')
+  const volumes = await volumesInUse('ebb')
   const deletion = await remove('ebb', false)
   assert.deepEqual(
-    keptBy(deletion).map(({ volume, claim }) => ({ volume, claim })),
-    [one],
+    keptBy(deletion)
+      .filter(({ claim }) => claim.includes('/data'))
+      .map(({ volume, claim }) => ({ volume, claim }))
+      .sort(byClaim),
+    volumes.sort(byClaim),
   )
-  assert.match(deletion.status?.message ?? '', /^Deleted; 1 volume stays all the same/)
+  assert.match(deletion.status?.message ?? '', /^Deleted; 2 volumes stay all the same/)
 })
 
 function byClaim(one: Kept, other: Kept): number {

@@ -46,6 +46,7 @@ test('a control plane takes the objects of a project and of a database, and prun
     operatorNamespace: 'crate-operator',
     scrapeNamespaces: ['monitoring'],
     pullSecrets: [],
+    holdsProtected: false,
     cloudMetadata: true,
   }
   for (const object of projectObjects(project, surroundings)) {

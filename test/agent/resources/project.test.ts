@@ -33,6 +33,7 @@ const surroundings: ProjectSurroundings = {
     },
     { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'unrelated', namespace: 'skerry' }, type: 'Opaque', data: {} },
   ],
+  holdsProtected: false,
 }
 
 function inCluster(project: KubernetesObject): KubernetesObject {

@@ -188,6 +188,7 @@ function managerArgs(folder: string, address: string | undefined): string[] {
     '--secure-port=0',
     '--leader-elect=false',
     '--controllers=*,-nodeipam,-cloud-node-lifecycle',
+    '--enable-hostpath-provisioner', // real folders, which really go with their volumes: kubernetes.io/host-path
     // Its default of 20 requests a second would make a test wait for the collector.
     '--kube-api-qps=500',
     '--kube-api-burst=1000',
