@@ -40,9 +40,9 @@ test('a database that was deleted by hand is an entry of the ledger, an Event an
   assert.deepEqual(record.spec.target, database('tide'))
   assert.equal(record.spec.requestedBy, 'outside Skerry')
   assert.equal(record.status?.message, 'Deleted by somebody outside Skerry; 1 volume is kept, see the result.')
-  const [kept] = record.status?.result?.retainedVolumes as { volume: string; claim: string }[]
-  assert.equal(kept?.claim, 'project-harbour/data0-crate-data-hot-tide-0')
-  assert.equal((await read(pathOf(kinds.PersistentVolume, undefined, kept?.volume ?? '')))?.spec.persistentVolumeReclaimPolicy, 'Retain')
+  const [kept = { volume: '', claim: '' }] = (record.status?.result?.retainedVolumes ?? []) as { volume: string; claim: string }[]
+  assert.equal(kept.claim, 'project-harbour/data0-crate-data-hot-tide-0')
+  assert.equal((await read(pathOf(kinds.PersistentVolume, undefined, kept.volume)))?.spec.persistentVolumeReclaimPolicy, 'Retain')
   const event = await until('an Event tells of it', () => read(pathOf(kinds.Event, 'skerry', `skerry-deletion.${uid}`)))
   assert.equal(event.type, 'Warning')
   assert.equal(event.reason, 'DeletedOutside')
