@@ -235,7 +235,7 @@ keep_volumes() {
         failed "the claim $claim in $namespace cannot be seen"
     fi
     labels=${project:+"\"skerry.dev/project\":\"$project\""}${database:+",\"skerry.dev/database\":\"$database\""}
-    annotations="\"skerry.dev/retained-from\":\"$namespace/$claim\""
+    annotations="\"skerry.dev/retained-from\":\"$namespace/$claim\",\"skerry.dev/let-go-by\":null"
     [ "$policy" = Retain ] || annotations="$annotations,\"skerry.dev/reclaim-policy\":\"$policy\""
     change "keep the volume $volume" kube patch persistentvolume "$volume" --type=merge -p \
       "{\"metadata\":{\"labels\":{$labels},\"annotations\":{$annotations}},\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}" ||
@@ -243,19 +243,35 @@ keep_volumes() {
   done 6<"$scratch/volumes"
 }
 
-# A claim belongs to its database and goes with it; the volume behind it goes as well, unless it is told to stay.
-keep_project_volumes() {
+# let_go_volumes FILE: the volumes behind the claims of the namespaces in it that were told to stay, by the agent or by an earlier run,
+# have the policy again that they had before, and go with their claims. Those of which no policy is noted stay as their class has them.
+let_go_volumes() {
+  kube get persistentvolumes -o 'jsonpath={range .items[?(@.status.phase=="Bound")]}{.metadata.name} {.spec.claimRef.namespace} {.spec.persistentVolumeReclaimPolicy} {.metadata.annotations.skerry\.dev/reclaim-policy}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || unseen volumes
+  while read -r volume namespace policy before <&6; do
+    if [ "$policy" != Retain ] || [ -z "$before" ]; then continue; fi
+    grep -qx "$namespace" "$1" || continue
+    change "let the volume $volume go" kube patch persistentvolume "$volume" --type=merge -p \
+      "{\"metadata\":{\"annotations\":{\"skerry.dev/let-go-by\":\"uninstall\"}},\"spec\":{\"persistentVolumeReclaimPolicy\":\"$before\"}}" ||
+      failed "the volume $volume cannot be let go"
+  done 6<"$scratch/volumes"
+}
+
+# decide_on_volumes FILE: they stay, unless this run was told to delete them.
+decide_on_volumes() {
+  if [ -n "$delete_volumes" ]; then let_go_volumes "$1"; else keep_volumes "$1"; fi
+}
+
+# A claim belongs to its database and goes with it. Whether the volume behind it goes as well is for this run to say.
+decide_on_project_volumes() {
   kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
   cut -d / -f 1 "$scratch/databases" >>"$scratch/namespaces"
-  keep_volumes "$scratch/namespaces"
+  decide_on_volumes "$scratch/namespaces"
 }
 
 # A chart may have claims among its objects, or let those of its StatefulSets go with them.
 remove_release() {
-  if [ -z "$delete_volumes" ]; then
-    printf '%s\n' "$1" >"$scratch/namespaces"
-    keep_volumes "$scratch/namespaces"
-  fi
+  printf '%s\n' "$1" >"$scratch/namespaces"
+  decide_on_volumes "$scratch/namespaces"
   change "uninstall $2" helm_ uninstall "$2" --namespace "$1" --ignore-not-found --timeout "${wait_seconds}s" || failed 'helm did not uninstall it'
   change "forget the values that $2 was given" kube -n "$1" delete secret "skerry-install-$2" --ignore-not-found || failed 'its values cannot be forgotten'
 }
@@ -304,7 +320,7 @@ if grep -q ' skerry$' "$scratch/releases-here"; then
 fi
 if [ -n "$delete_databases" ]; then
   begin databases "$(grep -c . "$scratch/databases" || :)" 'see the last lines above'
-  [ -n "$delete_volumes" ] || keep_project_volumes
+  decide_on_project_volumes
   delete_objects cratedbs.cloud.crate.io 'the Crate Operator' "$scratch/databases"
   done_ 'gone'
   begin projects "$(grep -c . "$scratch/projects" || :)" 'see what is left: kubectl get namespaces; kubectl get namespace NAME -o yaml'

@@ -13,15 +13,16 @@ const scene = await openScene()
 const { http, bench, kubeconfig, install, uninstall } = scene
 after(() => scene.close())
 
-async function makeVolume(name: string, namespace: string, claim: string): Promise<void> {
+async function makeVolume(name: string, namespace: string, claim: string, metadata: object = {}): Promise<void> {
+  const isKept = 'annotations' in metadata
   const spec = {
     capacity: { storage: '1Gi' },
     accessModes: ['ReadWriteOnce'],
     hostPath: { path: `/${name}` },
-    persistentVolumeReclaimPolicy: 'Delete',
+    persistentVolumeReclaimPolicy: isKept ? 'Retain' : 'Delete',
     claimRef: { namespace, name: claim },
   }
-  assert.equal((await http.post('/api/v1/persistentvolumes', { metadata: { name }, spec })).status, 201)
+  assert.equal((await http.post('/api/v1/persistentvolumes', { metadata: { name, ...metadata }, spec })).status, 201)
 }
 async function removeVolume(name: string): Promise<void> {
   await http.delete(`/api/v1/persistentvolumes/${name}`)
@@ -55,6 +56,23 @@ test('told to delete volumes, it leaves them as their class has them', async () 
   succeeded(await uninstall(['--delete-volumes']))
   assert.equal((await volumeOf('boards')).spec.persistentVolumeReclaimPolicy, 'Delete')
   await removeVolume('boards')
+})
+
+test('told to delete volumes, it lets those go that were kept, and only those that something still claims', async () => {
+  const annotations = { 'skerry.dev/reclaim-policy': 'Delete', 'skerry.dev/retained-from': 'project-harbour/data0-crate-data-hot-tide-0' }
+  const own = { labels: { 'app.kubernetes.io/managed-by': 'skerry' } }
+  assert.equal((await http.post('/api/v1/namespaces', { metadata: { name: 'project-harbour', ...own } })).status, 201)
+  for (const name of ['claimed', 'released']) await makeVolume(name, 'project-harbour', `data-${name}`, { annotations })
+  const claim = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } }, storageClassName: '', volumeName: 'claimed' }
+  const claims = '/api/v1/namespaces/project-harbour/persistentvolumeclaims'
+  assert.equal((await http.post(claims, { metadata: { name: 'data-claimed' }, spec: claim })).status, 201)
+  await until('it is bound', async () => (await volumeOf('claimed')).status.phase === 'Bound')
+  succeeded(await install(['--no-wait', '--only', 'crate-operator-crds']))
+  succeeded(await uninstall(['--delete-databases', '--delete-volumes']))
+  assert.equal((await volumeOf('claimed')).spec.persistentVolumeReclaimPolicy, 'Delete')
+  assert.equal((await volumeOf('released')).spec.persistentVolumeReclaimPolicy, 'Retain')
+  assert.equal((await http.get('/api/v1/namespaces/project-harbour')).status, 404)
+  for (const name of ['claimed', 'released']) await removeVolume(name)
 })
 
 test('a namespace in which somebody else has put work stays with it, whatever is told to go', async () => {
