@@ -42,7 +42,8 @@ const changes: Change[] = [
     },
     consequences: (current, wanted) => [
       ...(current.deletionProtection && !wanted.deletionProtection ? ['The database can be deleted from then on.'] : []),
-      ...(current.retainVolumes && !wanted.retainVolumes ? ['When the database is deleted its volumes will be deleted with it.'] : []),
+      ...(current.retainVolumes && !wanted.retainVolumes ? [volumesGoWithIt] : []),
+      ...(!current.retainVolumes && wanted.retainVolumes ? ['From then on its volumes outlive it, whoever deletes it and how.'] : []),
     ],
   },
   {
@@ -250,8 +251,13 @@ function creationConsequences(wanted: StoredDatabaseSpec): string[] {
     `Claims ${volumesOf(wanted)}, and a volume for heap dumps with each node.`,
     exposure.type === 'loadbalancer' ? 'Asks for a load balancer.' : `Is reached as ${exposure.hostname}, by Traefik.`,
     allowedCIDRs.length === 0 ? 'Nobody outside the cluster can connect.' : `Clients can connect from ${allowedCIDRs.join(', ')}.`,
+    ...(wanted.retainVolumes ? [] : [volumesGoWithIt]),
   ]
 }
+
+/** What `retainVolumes: false` means. */
+const volumesGoWithIt =
+  'From then on its volumes go with the database, whoever deletes it and how: by the API, with kubectl, with its namespace or its definition. Unless the storage class retains them, the data is lost.'
 
 /** What deleting a database means, by its spec and by the storage classes that there are. */
 export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: StorageClassFacts[]): string[] {

@@ -223,7 +223,7 @@ export const databaseSpec = z
       .meta({ example: { type: 'loadbalancer' } }),
     suspended: flag.default(false).describe('True: no node runs; volumes and secrets stay').meta({ example: false }),
     deletionProtection: flag.default(false).describe('While true the database cannot be deleted').meta({ example: true }),
-    retainVolumes: flag.default(true).describe('Whether its volumes are kept when it is deleted').meta({ example: true }),
+    retainVolumes: flag.default(true).describe('Whether its volumes outlive it, whoever deletes it and how').meta({ example: true }),
   })
   .describe('A CrateDB cluster')
 

@@ -78,6 +78,12 @@ test("kubectl delete of the project's namespace", async () => {
   )
   await scene.assertKept('namespace', volumes)
   await recorded('namespace', 'tide')
+
+  // As docs/operating.md says, and then the same database again.
+  for (const { name } of volumes)
+    await run(`kubectl patch persistentvolume ${name} --type=merge -p {"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}`)
+  assert.deepEqual(await scene.database('namespace', {}, { isNew: false }), volumes)
+  await scene.assertKept('namespace', volumes)
 })
 
 test('kubectl delete of the project, which then waits for its database', async () => {
@@ -99,6 +105,11 @@ test('kubectl delete of a project whose finalizers were taken off: the namespace
   await scene.untilAbsent(pathOfProject('released'))
   assert.deepEqual(await scene.volumesOf('released'), volumes)
   await scene.assertKept('released', volumes)
+
+  // Put again, it takes up what is there.
+  await scene.succeeded(region.putProject('released'))
+  assert.equal((await region.cratedb('released', 'tide')).metadata.deletionTimestamp, undefined)
+  assert.deepEqual(await scene.volumesOf('released'), volumes)
 })
 
 test('kubectl delete of everything, by force, with the operator away', async () => {

@@ -18,8 +18,8 @@ export type DoorsScene = {
   region: ActingRegion
   /** Runs a command line of kubectl or helm as it stands; fails with what it printed. */
   run(line: string): Promise<string>
-  /** A project with a database of two nodes that runs, and what is written on its volumes. */
-  database(project: string, given?: object): Promise<Volume[]>
+  /** A project with a database of two nodes that runs, and its volumes; something is written on those that are new. */
+  database(project: string, given?: object, options?: { isNew: boolean }): Promise<Volume[]>
   /** The volumes a database claims at the moment. */
   volumesOf(project: string): Promise<Volume[]>
   /** Fails unless each volume is there, is to stay, says whose it was, and has its bytes. */
@@ -85,13 +85,13 @@ export async function startDoorsScene(): Promise<DoorsScene> {
       assert.equal(code, 0, `${line}: ${stderr || stdout}`)
       return stdout
     },
-    async database(project, given = {}) {
-      await succeeded(region.putProject(project))
+    async database(project, given = {}, { isNew } = { isNew: true }) {
+      if (isNew) await succeeded(region.putProject(project))
       const nodes = { count: 2, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass } }
       await succeeded(region.putDatabase(project, { id: 'tide', nodes, ...given } as never))
       const volumes = await volumesOf(project)
       assert.equal(volumes.length, 2)
-      for (const { file } of volumes) if (file !== undefined) await writeFile(file, words)
+      for (const { file } of volumes) if (file !== undefined && isNew) await writeFile(file, words)
       assert.equal(
         volumes.every(({ file }) => file !== undefined),
         isReal,

@@ -103,6 +103,9 @@ const plans: { name: string; from: Record<string, unknown>; to: Record<string, u
     steps: ['compute', 'scale'],
   },
 ]
+const goWithIt =
+  'From then on its volumes go with the database, whoever deletes it and how: by the API, with kubectl, with its namespace or its definition. Unless the storage class retains them, the data is lost.'
+
 for (const { name, from, to, steps } of plans) test(`a plan holds ${name}`, () => assert.deepEqual(namesOf(from, to), steps))
 
 test('a creation is one step with the Secrets first', () => {
@@ -125,6 +128,7 @@ test('a creation is one step with the Secrets first', () => {
     'Claims 6 × 64 GiB and 3 × 16 GiB, and a volume for heap dumps with each node.',
     'Is reached as tidal-gauge.example.org, by Traefik.',
     'Clients can connect from 10.20.0.0/16, 2001:db8::/32.',
+    goWithIt,
   ])
 })
 
@@ -140,7 +144,7 @@ test('says what each step means', () => {
   })
   const said = Object.fromEntries(planDatabase(target, from, wanted, {}, options).map(({ name, consequences }) => [name, consequences]))
   assert.deepEqual(said, {
-    annotate: ['When the database is deleted its volumes will be deleted with it.'],
+    annotate: [goWithIt],
     'allow-list': [
       'Clients in 10.0.0.0/8 can no longer connect, unless another network on the list contains them.',
       'Nobody outside the cluster can connect.',

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { Problem } from '../../../shared/errors.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { until } from '../../cluster/contract.ts'
+import { type ActingRegion, changed, startActingRegion } from '../operations/acting-region.ts'
+
+let region: ActingRegion
+before(async () => {
+  region = await startActingRegion()
+  await region.ended(await region.putProject('harbour'))
+})
+afterEach(() => {
+  region.intercept()
+  region.lead(true)
+})
+after(() => region?.close())
+
+const target = (database: string) => ({ kind: 'database' as const, project: 'harbour', database })
+
+async function volumeOf(database: string): Promise<KubernetesObject> {
+  const query = { labelSelector: `skerry.dev/database=${database}` }
+  const { items } = await region.admin.request<{ items: KubernetesObject[] }>({
+    method: 'GET',
+    path: pathOf(kinds.PersistentVolume),
+    query,
+  })
+  assert.equal(items.length, 1)
+  return items[0] as KubernetesObject
+}
+const policyOf = async (database: string) => (await volumeOf(database)).spec.persistentVolumeReclaimPolicy
+const untilKept = (database: string) => until(`the volume of ${database} is kept`, async () => (await policyOf(database)) === 'Retain')
+
+async function put(id: string, given: object = {}) {
+  const operation = await region.ended(await region.putDatabase('harbour', { id, ...given }))
+  assert.equal(operation.status?.phase, 'Succeeded', JSON.stringify(operation.status))
+  return operation
+}
+
+test('the volumes of a database are kept when its operation has succeeded', async () => {
+  await put('tide')
+  assert.equal(await policyOf('tide'), 'Retain')
+})
+
+test('whoever takes the lead keeps the volumes that were bound before', async () => {
+  await put('ebb')
+  const { metadata } = await volumeOf('ebb')
+  region.lead(false)
+  await region.admin.request({
+    method: 'PATCH',
+    path: pathOf(kinds.PersistentVolume, undefined, metadata.name),
+    contentType: 'application/merge-patch+json',
+    body: { metadata: { annotations: { 'skerry.dev/reclaim-policy': null } }, spec: { persistentVolumeReclaimPolicy: 'Delete' } },
+  })
+  region.lead(true)
+  await untilKept('ebb')
+  assert.equal((await volumeOf('ebb')).metadata.annotations?.['skerry.dev/reclaim-policy'], 'Delete')
+})
+
+test('volumes follow what operations say of them, and bear the shape that the database has now', async () => {
+  const creation = await put('swell', { retainVolumes: false })
+  // It is not kept, so it bears no labels either.
+  const claim = pathOf(kinds.PersistentVolumeClaim, 'project-harbour', 'data0-crate-data-hot-swell-0')
+  const { spec: bound } = await region.admin.request<KubernetesObject>({ method: 'GET', path: claim })
+  const path = pathOf(kinds.PersistentVolume, undefined, bound.volumeName)
+  const before = await region.admin.request<KubernetesObject>({ method: 'GET', path })
+  assert.equal(before.spec.persistentVolumeReclaimPolicy, 'Delete')
+  assert.equal(before.metadata.annotations?.['skerry.dev/let-go-by'], creation.metadata.name)
+
+  const change = async (given: object) =>
+    region.ended(await region.accept({ action: 'put', target: target('swell'), wanted: changed(creation, given) }))
+  await change({ retainVolumes: true })
+  const kept = await volumeOf('swell')
+  assert.equal(kept.spec.persistentVolumeReclaimPolicy, 'Retain')
+  assert.equal(kept.metadata.annotations?.['skerry.dev/let-go-by'], undefined)
+  await change({ retainVolumes: true, version: '5.10.2' })
+  await until('its shape is that of now', async () => {
+    const { annotations } = (await volumeOf('swell')).metadata
+    return JSON.parse(annotations?.['skerry.dev/database-shape'] ?? '{}').version === '5.10.2'
+  })
+  await change({ retainVolumes: false, version: '5.10.2' })
+  assert.equal(await policyOf('swell'), 'Delete')
+})
+
+test('a deletion that lets volumes go and then fails leaves them kept', async () => {
+  await put('surge')
+  let letGo = false
+  region.intercept(async ({ method, path, body }, send) => {
+    letGo ||= method === 'PATCH' && JSON.stringify(body).includes('let-go-by":"op-')
+    if (method === 'DELETE' && path.endsWith('/cratedbs/surge')) throw new Problem('rejected-by-cluster', 'a policy refuses it')
+    return send()
+  })
+  const deletion = await region.ended(
+    await region.accept({ action: 'delete', target: target('surge'), parameters: { retainVolumes: false } }),
+  )
+  assert.equal(deletion.status?.phase, 'Failed')
+  assert.ok(letGo)
+  await untilKept('surge')
+  await until('nothing says that it is let go', async () => {
+    return (await volumeOf('surge')).metadata.annotations?.['skerry.dev/let-go-by'] === undefined
+  })
+})
