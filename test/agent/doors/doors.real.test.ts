@@ -59,6 +59,11 @@ test('kubectl delete of the database', async () => {
   await untilReleased('cratedb')
   await scene.assertKept('cratedb', volumes)
   await recorded('cratedb', 'tide')
+
+  // Only who asks for just that gets rid of what was kept.
+  for (const { name } of volumes)
+    await run(`kubectl patch persistentvolume ${name} --type=merge -p {"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`)
+  if (region.cluster.kind === 'real') await scene.untilGone(volumes)
 })
 
 test("kubectl delete of the project's namespace", async () => {
