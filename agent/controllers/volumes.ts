@@ -3,20 +3,19 @@ import { isProblem, Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import type { Leadership } from '../../shared/kubernetes/lease.ts'
-import { type Kind, type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { createQueue } from '../../shared/queue.ts'
-import type { Caches, ClaimView } from '../region/caches.ts'
+import type { Caches } from '../region/caches.ts'
 import { readDatabase } from '../resources/cratedb.ts'
-import { holdsData, keepingPatch, letGoBy, meeting, type VolumeFacts, volumeAnnotation, volumeFacts } from '../resources/kept-volume.ts'
-import { projectOf } from '../resources/kind.ts'
-import { fieldManager } from '../resources/labels.ts'
+import { type DataVolume, dataVolumeOf, keepingPatch, meeting, volumeAnnotation } from '../resources/kept-volume.ts'
+import { fieldManager, label } from '../resources/labels.ts'
 import { hasEnded, type Operation } from '../resources/operation.ts'
 
 export type VolumeControllerParts = {
   cluster: Cluster
-  caches: Pick<Caches, 'claims' | 'volumes' | 'databases' | 'operations'>
+  caches: Pick<Caches, 'volumes' | 'databases' | 'operations'>
   lease: Leadership
   clock: Clock
   log: Log
@@ -27,8 +26,8 @@ const retry = { baseMs: 200, capMs: 30_000 }
 const parallelism = 4
 
 /**
- * The volume controller: the data of a database outlives everything but an operation that was asked to let it go. From the moment a
- * claim of a database is bound its volume is `Retain`, and says whose it is.
+ * The volume controller: the data of a database outlives everything but an operation that was asked to let it go. From the moment it is
+ * bound a volume of a database is `Retain`, and says whose it is.
  *
  * | the database                        | its volume                                                                      |
  * |-------------------------------------|---------------------------------------------------------------------------------|
@@ -50,11 +49,11 @@ export function createVolumeController(
   let stopping = false
   const acts = () => lease.isLeader() && !stopping
 
-  async function handle(key: string): Promise<number | undefined> {
-    const claim = caches.claims.get(key)
-    if (!acts() || !claim || !isToBeLookedAt(claim)) return undefined
+  async function handle(name: string): Promise<number | undefined> {
+    const seen = caches.volumes.get(name)?.data
+    if (!acts() || !seen) return undefined
     try {
-      await keep(claim)
+      if (!isKept(seen)) await keep(name)
       return undefined
     } catch (error) {
       if (!acts()) return undefined // it is for the next leader to try again
@@ -63,81 +62,75 @@ export function createVolumeController(
     }
   }
 
-  async function keep(claim: ClaimView): Promise<void> {
-    const { name, namespace = '' } = claim.metadata
-    const served = { namespace, name, database: claim.database }
-    const seen = caches.volumes.get(claim.volume)
-    // A database that the cache has, and a volume that is as that one needs it, are worth no request.
-    const known = caches.databases.get(keyOf({ namespace, name: claim.database }))
-    if (seen && known && keepingPatch(seen, served, known) === undefined) return
-    const database = await read(kinds.CrateDB, claim.database, namespace)
-    const present = await read(kinds.PersistentVolume, claim.volume)
-    if (!present || !mayKeep(volumeFacts(present), database)) return
-    const patch = keepingPatch(volumeFacts(present), served, database)
-    if (!patch) return caches.volumes.put(present)
+  /** As far as the caches tell: one that is as its database needs it is worth no request. */
+  function isKept(volume: DataVolume): boolean {
+    const id = volume.marks[label.database] ?? ''
+    const database = caches.databases.get(keyOf({ namespace: volume.claim.namespace, name: id }))
+    return database !== undefined && keepingPatch(volume, id, database) === undefined
+  }
+
+  async function keep(name: string): Promise<void> {
+    const path = pathOf(kinds.PersistentVolume, undefined, name)
+    const present = await read(path)
+    const volume = present && dataVolumeOf(present)
+    if (!volume) return
+    const { claim } = volume
+    const served = await read(pathOf(kinds.PersistentVolumeClaim, claim.namespace, claim.name))
+    const id = served?.metadata.labels?.['app.kubernetes.io/name'] ?? volume.marks[label.database]
+    if (id === undefined) return // not a claim of the Crate Operator's
+    const database = await read(pathOf(kinds.CrateDB, claim.namespace, id))
+    const patch = mayKeep(volume, database) ? keepingPatch(volume, id, database) : undefined
+    if (!patch) return
     if (!acts()) throw new Problem('not-ready', 'The Lease is no longer held.')
     const contentType = 'application/merge-patch+json'
-    const path = pathOf(kinds.PersistentVolume, undefined, claim.volume)
     const body = meeting(present, patch)
     const kept = await unlessGone(cluster.request<KubernetesObject>({ method: 'PATCH', path, query: { fieldManager }, contentType, body }))
     if (!kept) return
     caches.volumes.put(kept)
-    const { persistentVolumeReclaimPolicy: policy } = present.spec
-    if (policy !== 'Retain') log.info({ volume: claim.volume, claim: `${namespace}/${name}`, from: policy }, 'volume kept')
+    if (volume.policy !== 'Retain')
+      log.info({ volume: name, claim: `${claim.namespace}/${claim.name}`, from: volume.policy }, 'volume kept')
   }
 
   /** Whether nobody who may has said that the volume is not to outlive its database. */
-  function mayKeep(volume: VolumeFacts, database: KubernetesObject | undefined): boolean {
-    const by = letGoBy(volume)
+  function mayKeep({ marks }: DataVolume, database: KubernetesObject | undefined): boolean {
+    const by = marks[volumeAnnotation.letGo]
     if (by === undefined) return database === undefined || readDatabase(database).retainVolumes
     if (database === undefined || database.metadata.deletionTimestamp !== undefined) return false
     const operation = caches.operations.get(keyOf({ namespace: home, name: by }))
     return readDatabase(database).retainVolumes && (operation === undefined || hasEnded(operation))
   }
 
-  async function read(kind: Kind, name: string, namespace?: string): Promise<KubernetesObject | undefined> {
+  async function read(path: string): Promise<KubernetesObject | undefined> {
     try {
-      return await cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kind, namespace, name) })
+      return await cluster.request<KubernetesObject>({ method: 'GET', path })
     } catch (error) {
       if (isProblem(error, 'not-found', 'not-served')) return undefined // the definition of databases may be deleted, too
       throw error
     }
   }
 
-  function addClaimsOf(namespace: string | undefined, database: string): void {
-    for (const claim of caches.claims.in(namespace ?? '')) if (claim.database === database) queue.add(keyOf(claim.metadata))
+  function addWhere(fits: (volume: DataVolume) => boolean): void {
+    for (const { data } of caches.volumes.values()) if (data && fits(data)) queue.add(data.name)
   }
 
-  /** Somebody changed what a volume bears: whose it was is in what it bore before. */
-  function addClaimOf({ metadata }: VolumeFacts): void {
-    const from = metadata.annotations?.[volumeAnnotation.from]
-    if (from !== undefined) queue.add(from)
+  function addOfDatabase({ metadata }: KubernetesObject): void {
+    addWhere(({ claim, marks }) => claim.namespace === metadata.namespace && marks[label.database] === metadata.name)
   }
 
   /** A deletion that ended without the database being gone leaves volumes behind that it has let go. */
-  function addClaimsAfter({ spec }: Operation): void {
-    const { target } = spec
-    const namespace = `project-${target.project}`
-    if (target.kind === 'database') addClaimsOf(namespace, target.database)
-    else for (const { metadata } of caches.claims.in(namespace)) queue.add(keyOf(metadata))
+  function addAfter({ spec, status, metadata }: Operation): void {
+    if (status?.phase !== 'Succeeded' && spec.action === 'delete') addWhere(({ marks }) => marks[volumeAnnotation.letGo] === metadata.name)
   }
 
-  function addAll(): void {
-    for (const { metadata } of caches.claims.values()) queue.add(keyOf(metadata))
-  }
+  const addAll = () => addWhere(() => true)
 
   return {
     name: 'volume controller',
     async start(signal) {
       subscriptions.push(
-        caches.claims.subscribe(({ type, key }) => type !== 'removed' && queue.add(key)),
-        caches.volumes.subscribe(({ type, object, previous = object }) => type !== 'added' && addClaimOf(previous)),
-        caches.databases.subscribe(
-          ({ type, object: { metadata } }) => type !== 'removed' && addClaimsOf(metadata.namespace, metadata.name),
-        ),
-        caches.operations.subscribe(({ type, object }) => {
-          if (type === 'changed' && object.spec.action === 'delete' && hasEnded(object)) addClaimsAfter(object)
-        }),
+        caches.volumes.subscribe(({ type, object: { data } }) => type !== 'removed' && data && queue.add(data.name)),
+        caches.databases.subscribe(({ type, object }) => type === 'changed' && addOfDatabase(object)),
+        caches.operations.subscribe(({ type, object }) => type === 'changed' && hasEnded(object) && addAfter(object)),
         lease.onChange((leads) => leads && addAll()),
       )
       await queue.start(signal)
@@ -149,9 +142,4 @@ export function createVolumeController(
       await queue.stop(deadline)
     },
   }
-}
-
-/** A bound claim with data, of a database of a project. */
-function isToBeLookedAt({ metadata, volume }: ClaimView): boolean {
-  return volume !== '' && holdsData(metadata.name) && projectOf(metadata.namespace ?? '') !== undefined
 }

@@ -3,8 +3,7 @@ import { type Cache, createCache, createTurns } from '../../shared/kubernetes/ca
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
-import { type VolumeFacts, volumeFacts } from '../resources/kept-volume.ts'
-import { label } from '../resources/labels.ts'
+import { type DataVolume, dataVolumeOf } from '../resources/kept-volume.ts'
 import type { Operation } from '../resources/operation.ts'
 
 /** The few fields of a pod that a region of a thousand databases can afford to keep. */
@@ -39,13 +38,8 @@ export type ServiceView = {
   ports: { name: string; port: number }[]
 }
 
-/** A claim of a database. */
-export type ClaimView = {
-  metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion' | 'uid' | 'deletionTimestamp'>
-  database: string
-  /** The volume that it is bound to; empty before. */
-  volume: string
-}
+/** Of a volume that serves no database no more than its name is kept. */
+export type VolumeView = { metadata: Pick<ObjectMeta, 'name' | 'resourceVersion'>; data: DataVolume | undefined }
 
 /** Everything the agent follows in the cluster: reads are answered from here, and nothing polls. */
 export type Caches = {
@@ -57,9 +51,7 @@ export type Caches = {
   pods: Cache<PodView>
   statefulSets: Cache<StatefulSetView>
   services: Cache<ServiceView>
-  claims: Cache<ClaimView>
-  /** Those that bear whose they are. */
-  volumes: Cache<VolumeFacts>
+  volumes: Cache<VolumeView>
 }
 
 /** @param namespace the agent's own, where the operations are */
@@ -75,12 +67,7 @@ export function createCaches({ namespace }: { namespace: string }, given: { clus
     pods: createCache<PodView>({ kind: kinds.Pod, labelSelector, pageSize: 50, view: podView }, tools),
     statefulSets: createCache<StatefulSetView>({ kind: kinds.StatefulSet, labelSelector, pageSize: 50, view: statefulSetView }, tools),
     services: createCache<ServiceView>({ kind: kinds.Service, labelSelector, view: serviceView }, tools),
-    // Claims bear only the selector of their StatefulSet.
-    claims: createCache<ClaimView>(
-      { kind: kinds.PersistentVolumeClaim, labelSelector: 'app.kubernetes.io/component=cratedb', view: claimView },
-      tools,
-    ),
-    volumes: createCache<VolumeFacts>({ kind: kinds.PersistentVolume, labelSelector: label.database, view: volumeFacts }, tools),
+    volumes: createCache<VolumeView>({ kind: kinds.PersistentVolume, pageSize: 50, view: volumeView }, tools),
   }
 }
 
@@ -102,13 +89,8 @@ function crateImage(podSpec: { containers?: { name: string; image?: string }[] }
   return podSpec?.containers?.find((container) => container.name === 'crate')?.image
 }
 
-function claimView(claim: KubernetesObject): ClaimView {
-  const { uid, deletionTimestamp } = claim.metadata
-  return {
-    metadata: { ...identity(claim), ...(uid !== undefined && { uid }), ...(deletionTimestamp !== undefined && { deletionTimestamp }) },
-    database: databaseOf(claim) ?? '',
-    volume: claim.status?.phase === 'Bound' ? (claim.spec?.volumeName ?? '') : '',
-  }
+function volumeView(volume: KubernetesObject): VolumeView {
+  return { metadata: identity(volume), data: dataVolumeOf(volume) }
 }
 
 function podView(pod: KubernetesObject): PodView {

@@ -22,32 +22,30 @@ export type DatabaseShape = {
   master?: DatabaseShape['nodes']
 }
 
-/** Of a PersistentVolume, what the keeping of it looks at. */
-export type VolumeFacts = {
-  metadata: Pick<KubernetesObject['metadata'], 'name' | 'labels' | 'annotations' | 'resourceVersion' | 'uid'>
+/** A volume that serves a data claim in the namespace of a project: what the keeping of it looks at. */
+export type DataVolume = {
+  name: string
+  claim: { namespace: string; name: string }
+  /** `persistentVolumeReclaimPolicy` */
   policy: string
+  /** Its labels and annotations that are Skerry's, by their names. */
+  marks: Record<string, string>
 }
 
-/** Reads a PersistentVolume. */
-export function volumeFacts({ metadata, spec }: KubernetesObject): VolumeFacts {
-  const { name, labels = {}, annotations = {}, resourceVersion, uid } = metadata
-  return {
-    metadata: {
-      name,
-      labels: picked(labels, [label.project, label.database]),
-      annotations: picked(annotations, Object.values(volumeAnnotation)),
-      ...(resourceVersion !== undefined && { resourceVersion }),
-      ...(uid !== undefined && { uid }),
-    },
-    policy: spec?.persistentVolumeReclaimPolicy ?? 'Delete',
-  }
-}
+const markNames = [label.project, label.database, ...Object.values(volumeAnnotation)]
 
-/** A claim of a database: the one that a volume serves. */
-export type ClaimOf = { namespace: string; name: string; database: string }
+/** Reads a PersistentVolume; undefined where it serves no data claim of a project, or does so no more. */
+export function dataVolumeOf({ metadata, spec, status }: KubernetesObject): DataVolume | undefined {
+  const { namespace, name } = spec?.claimRef ?? {}
+  const isOver = status?.phase === 'Released' || status?.phase === 'Failed'
+  if (isOver || !holdsData(name ?? '') || projectOf(namespace ?? '') === undefined) return undefined
+  const all = { ...metadata.labels, ...metadata.annotations }
+  const marks = Object.fromEntries(markNames.flatMap((mark) => (all[mark] === undefined ? [] : [[mark, all[mark]]])))
+  return { name: metadata.name, claim: { namespace, name }, policy: spec.persistentVolumeReclaimPolicy ?? 'Delete', marks }
+}
 
 /** Whether a claim holds data, by the name that the Crate Operator gives it. The others are for heap dumps, which are not kept. */
-export function holdsData(claim: string): boolean {
+function holdsData(claim: string): boolean {
   return /^data\d/.test(claim)
 }
 
@@ -58,30 +56,33 @@ type Marks = Record<string, string | null>
 /**
  * What makes a volume outlive its claim, its database and its namespace: the policy `Retain`, and whose it is.
  *
- * @param database the CrateDB; undefined where it is gone, and the shape noted before stays
+ * @param id the database that the claim is of
+ * @param database its CrateDB; undefined where it is gone, and the shape noted before stays
  * @returns undefined when all of it is so already
  */
-export function keepingPatch(volume: VolumeFacts, claim: ClaimOf, database: KubernetesObject | undefined): VolumePatch | undefined {
+export function keepingPatch(volume: DataVolume, id: string, database: KubernetesObject | undefined): VolumePatch | undefined {
+  const { claim, policy, marks } = volume
   const annotations: Marks = {
     [volumeAnnotation.from]: `${claim.namespace}/${claim.name}`,
     [volumeAnnotation.letGo]: null,
-    ...(volume.policy !== 'Retain' && { [volumeAnnotation.policy]: volume.policy }),
+    ...(policy !== 'Retain' && { [volumeAnnotation.policy]: policy }),
     ...(database && { [volumeAnnotation.shape]: JSON.stringify(shapeOf(database)) }),
   }
-  const labels: Marks = { [label.project]: projectOf(claim.namespace) ?? null, [label.database]: claim.database }
-  const isSo = volume.policy === 'Retain' && bears(volume.metadata.labels, labels) && bears(volume.metadata.annotations, annotations)
+  const labels: Marks = { [label.project]: projectOf(claim.namespace) ?? null, [label.database]: id }
+  const isSo =
+    policy === 'Retain' && Object.entries({ ...labels, ...annotations }).every(([mark, value]) => (marks[mark] ?? null) === value)
   return isSo ? undefined : { metadata: { labels, annotations }, spec: { persistentVolumeReclaimPolicy: 'Retain' } }
 }
 
 /**
  * What lets a volume go with its claim: the policy that it had before it was kept, and the operation that asked for it.
  *
- * A volume that `Retain`s by its class, or by somebody else's hand, has no policy to go back to: it stays.
+ * A volume that is `Retain` by its class has no policy to go back to: it stays.
  */
-export function lettingGoPatch({ policy, metadata }: VolumeFacts, operation: string): VolumePatch {
+export function lettingGoPatch({ metadata, spec }: KubernetesObject, operation: string): VolumePatch {
   const before = metadata.annotations?.[volumeAnnotation.policy]
   const annotations = { [volumeAnnotation.letGo]: operation }
-  return policy === 'Retain' && before !== undefined
+  return spec.persistentVolumeReclaimPolicy === 'Retain' && before !== undefined
     ? { metadata: { annotations }, spec: { persistentVolumeReclaimPolicy: before } }
     : { metadata: { annotations } }
 }
@@ -91,21 +92,8 @@ export function meeting({ metadata }: KubernetesObject, patch: VolumePatch): Vol
   return { ...patch, metadata: { ...patch.metadata, resourceVersion: metadata.resourceVersion as string } }
 }
 
-/** The operation that lets the volume go, if one does. */
-export function letGoBy({ metadata }: VolumeFacts): string | undefined {
-  return metadata.annotations?.[volumeAnnotation.letGo]
-}
-
 function shapeOf(database: KubernetesObject): DatabaseShape {
   const { version, nodes, master } = readDatabase(database)
   const group = ({ count, disk }: DatabaseShape['nodes']) => ({ count, disk: { ...disk } })
   return { version, nodes: group(nodes), ...(master && { master: group(master) }) }
-}
-
-function bears(has: Record<string, string> = {}, marks: Marks): boolean {
-  return Object.entries(marks).every(([key, value]) => (has[key] ?? null) === value)
-}
-
-function picked(from: Record<string, string>, keys: readonly string[]): Record<string, string> {
-  return Object.fromEntries(keys.flatMap((key) => (from[key] === undefined ? [] : [[key, from[key]]])))
 }

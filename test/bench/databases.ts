@@ -53,7 +53,10 @@ export async function makeOriginal({ tell, bundle }: Bench): Promise<Original> {
       }
       const [database] = await list(kinds.CrateDB)
       if (!database) throw new Error('the database is gone')
+      const claims = await list(kinds.PersistentVolumeClaim)
+      const volumes = (await list(kinds.PersistentVolume)).filter(({ spec }: KubernetesObject) => spec.claimRef?.namespace === namespace)
       const around = [...(await list(kinds.StatefulSet)), ...(await list(kinds.Pod)), ...(await list(kinds.Service))]
+      around.push(...namedForClaims(claims, volumes))
       const get = (kind: Kind, name: string) =>
         region.admin.request<KubernetesObject>({ method: 'GET', path: pathOf(kind, undefined, name) })
       return { project: await get(kinds.Project, project), namespace: await get(kinds.Namespace, namespace), database, around }
@@ -63,13 +66,19 @@ export async function makeOriginal({ tell, bundle }: Bench): Promise<Original> {
   })
 }
 
+/** Claims and their volumes, under names that have the database's in them: so each copy has its own. */
+function namedForClaims(claims: KubernetesObject[], volumes: KubernetesObject[]): KubernetesObject[] {
+  const rename = (text: string, { metadata, spec }: KubernetesObject) => text.replaceAll(metadata.name, `volume-${spec.claimRef.name}`)
+  return JSON.parse(volumes.reduce(rename, JSON.stringify([...claims, ...volumes])))
+}
+
 /** The project and its namespace, in which the agent finds nothing to complain of. */
 export async function createProject(admin: Cluster, original: Original): Promise<void> {
   await create(admin, fresh(original.namespace))
   await create(admin, fresh(original.project))
 }
 
-/** Creates copies of a database under other names, alone or with its StatefulSets, pods and Services. */
+/** Creates copies of a database under other names, alone or with its StatefulSets, pods, Services, claims and volumes. */
 export async function createDatabases(
   admin: Cluster,
   { database, around }: Original,

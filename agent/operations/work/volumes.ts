@@ -1,15 +1,6 @@
 import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import {
-  type ClaimOf,
-  holdsData,
-  keepingPatch,
-  lettingGoPatch,
-  meeting,
-  type VolumePatch,
-  volumeAnnotation,
-  volumeFacts,
-} from '../../resources/kept-volume.ts'
+import { dataVolumeOf, keepingPatch, lettingGoPatch, meeting, type VolumePatch, volumeAnnotation } from '../../resources/kept-volume.ts'
 import { label } from '../../resources/labels.ts'
 import type { WorkCluster } from './cluster.ts'
 import type { DatabaseTarget } from './database-steps.ts'
@@ -40,11 +31,9 @@ export function settleVolumes({ cluster, operation }: WorkContext, database: Kub
  * @returns the volumes that will stay
  */
 async function retainVolumes(cluster: WorkCluster, database: KubernetesObject): Promise<RetainedVolume[]> {
-  const claims = (await claimsOf(cluster, database)).filter(({ metadata }) => holdsData(metadata.name))
-  return settle(cluster, claims, (volume, claim) => {
-    const { name, namespace = '' } = claim.metadata
-    const served: ClaimOf = { namespace, name, database: database.metadata.name }
-    return keepingPatch(volumeFacts(volume), served, database)
+  return settle(cluster, await claimsOf(cluster, database), (present) => {
+    const volume = dataVolumeOf(present)
+    return volume && keepingPatch(volume, database.metadata.name, database)
   })
 }
 
@@ -55,7 +44,7 @@ async function retainVolumes(cluster: WorkCluster, database: KubernetesObject): 
  * @returns the volumes that stay all the same, since the cluster was told elsewhere to retain them
  */
 async function releaseVolumes(cluster: WorkCluster, database: KubernetesObject, operation: string): Promise<RetainedVolume[]> {
-  return settle(cluster, await claimsOf(cluster, database), (volume) => lettingGoPatch(volumeFacts(volume), operation))
+  return settle(cluster, await claimsOf(cluster, database), (volume) => lettingGoPatch(volume, operation))
 }
 
 /** The volumes of a database that are kept, as they say themselves: its claims may be gone. */
@@ -74,13 +63,13 @@ async function claimsOf(cluster: WorkCluster, { metadata }: KubernetesObject): P
 async function settle(
   cluster: WorkCluster,
   claims: KubernetesObject[],
-  patchOf: (volume: KubernetesObject, claim: KubernetesObject) => VolumePatch | undefined,
+  patchOf: (volume: KubernetesObject) => VolumePatch | undefined,
 ): Promise<RetainedVolume[]> {
   const settled = claims.map(async (claim) => {
     const ref = { kind: 'PersistentVolume' as const, name: claim.spec.volumeName as string }
     const present = await cluster.read(ref)
     // One that is gone already is nothing to keep, and the database must be able to go all the same.
-    const patch = present && patchOf(present, claim)
+    const patch = present && patchOf(present)
     const volume = patch ? await unlessGone(cluster.patch(ref, meeting(present, patch))) : present
     return volume?.spec.persistentVolumeReclaimPolicy === 'Retain'
       ? describe(volume, `${claim.metadata.namespace}/${claim.metadata.name}`)
