@@ -55,7 +55,7 @@ export function createDeletionController(
     const deleted = found.get(uid)
     if (!deleted) return undefined
     try {
-      if (acts() && !isExplained(deleted) && (await isDeleted(deleted))) await record(deleted)
+      if (acts()) await lookAt(deleted)
     } catch (error) {
       if (acts()) throw error
     }
@@ -64,17 +64,23 @@ export function createDeletionController(
     return undefined
   }
 
-  /** Whether an operation has deleted that object, is about to, or has it written down. */
-  function isExplained({ target, uid }: Deleted): boolean {
-    const about = new Set([targetKey(target), targetKey({ kind: 'project', project: target.project })])
-    return journal.all().some((operation) => {
+  async function lookAt(deleted: Deleted): Promise<void> {
+    const by = explanationOf(deleted)
+    const record = by === undefined && (await isDeleted(deleted)) ? await write(deleted) : by
+    if (record?.spec.action === 'record-deletion') await tell(record, deleted)
+  }
+
+  /** The operation that has deleted that object, is about to, or has it written down. */
+  function explanationOf({ target, uid }: Deleted): Operation | undefined {
+    for (const operation of caches.operations.values()) {
       const { action, target: its, parameters } = operation.spec
-      if (!about.has(targetKey(its))) return false
-      if (action === 'record-deletion') return parameters?.uid === uid
-      if (action !== 'delete') return false
+      if (action === 'record-deletion' && parameters?.uid === uid) return operation
+      if (action !== 'delete' || !covers(its, target)) continue
+      const isToCome = !hasEnded(operation)
       const { observed } = operation.status ?? {}
-      return !hasEnded(operation) || observed?.uid === uid || deletedWith(operation).some((database) => database.uid === uid)
-    })
+      if (isToCome || observed?.uid === uid || deletedWith(operation).some((database) => database.uid === uid)) return operation
+    }
+    return undefined
   }
 
   /** Asked of the API server itself: a watch may lag, and what stands is not told to be deleted. */
@@ -89,48 +95,54 @@ export function createDeletionController(
     }
   }
 
-  async function record(deleted: Deleted): Promise<void> {
+  async function write(deleted: Deleted): Promise<Operation | undefined> {
     const { target, uid, resourceVersion, allowedBy } = deleted
     const parameters = { uid, resourceVersion, ...(allowedBy !== undefined && { allowedBy }) }
     log.warn({ target: describeTarget(target), uid, allowedBy }, 'deleted outside Skerry')
+    const proposal = { action: 'record-deletion' as const, target, parameters, timeoutSeconds, tryOut: [] }
     const accepted = await journal.accept({
       target,
       requestedBy: outside,
       requestId: `deletion-${uid}`,
       idempotencyKey: uid, // one entry for each object, also where two replicas take themselves for the leader
       canonical: `deletion ${uid}`,
-      decide: () => (isExplained(deleted) ? undefined : { action: 'record-deletion', target, parameters, timeoutSeconds, tryOut: [] }),
+      decide: () => (explanationOf(deleted) ? undefined : proposal),
     })
-    if (accepted.outcome === 'unchanged') return
-    const { apiVersion, kind, metadata } = accepted.operation
+    return accepted.outcome === 'unchanged' ? undefined : accepted.operation
+  }
+
+  async function tell({ apiVersion, kind, metadata }: Operation, { target, uid, allowedBy }: Deleted): Promise<void> {
+    const allowed = allowedBy === undefined ? '' : `, allowed by "${allowedBy}"`
     await tellEvent(cluster, {
       name: `skerry-deletion.${uid}`,
       namespace: home,
       about: { apiVersion, kind, metadata },
       type: 'Warning',
       reason: 'DeletedOutside',
-      message: `Somebody deleted the ${describeTarget(target)} without the API${allowedBy === undefined ? '' : `, allowed by "${allowedBy}"`}. The volumes of databases are kept.`,
+      message: `Somebody deleted the ${describeTarget(target)} without the API${allowed}. The operation says which volumes are kept.`,
       component: 'skerry-agent',
       now: clock.now(),
     })
   }
 
-  function add(target: Target, { metadata }: KubernetesObject): void {
-    const { uid = '', resourceVersion = '', annotations } = metadata
-    found.set(uid, { target, uid, resourceVersion, allowedBy: annotations?.[annotation.allowDeletion] })
-    queue.add(uid)
+  function add(deleted: Deleted): void {
+    found.set(deleted.uid, deleted)
+    queue.add(deleted.uid)
+  }
+
+  function addObject(object: KubernetesObject): void {
+    const { uid = '', resourceVersion = '', annotations } = object.metadata
+    const target = targetOfObject(object)
+    if (target) add({ target, uid, resourceVersion, allowedBy: annotations?.[annotation.allowDeletion] })
   }
 
   /** News is that an object is on its way out, or is gone without having been so. */
   function hear({ type, object, previous }: Change<KubernetesObject>): void {
-    const leaves = object.metadata.deletionTimestamp !== undefined
-    const isNews = type === 'removed' ? !leaves : leaves && previous?.metadata.deletionTimestamp === undefined
-    const target = targetOfObject(object)
-    if (isNews && target) add(target, object)
+    if (type === 'removed' ? !leaves(object) : leaves(object) && !(previous && leaves(previous))) addObject(object)
   }
 
   function addAll(): void {
-    for (const object of [...caches.projects.values(), ...caches.databases.values()]) hear({ type: 'added', key: '', object })
+    for (const object of [...caches.projects.values(), ...caches.databases.values()]) if (leaves(object)) addObject(object)
     for (const operation of lastOfTargets()) addIfAbsent(operation)
   }
 
@@ -146,8 +158,7 @@ export function createDeletionController(
     if (action === 'delete' || action === 'record-deletion' || uid === undefined || resourceVersion === undefined) return
     const there = target.kind === 'project' ? caches.projects.get(target.project) : caches.databases.get(keyOfDatabase(target))
     if (there?.metadata.uid === uid || wentWithProject(target, spec.sequence)) return
-    found.set(uid, { target, uid, resourceVersion, allowedBy: undefined })
-    queue.add(uid)
+    add({ target, uid, resourceVersion, allowedBy: undefined })
   }
 
   /** Its project was deleted by an operation later, which took its databases along. */
@@ -176,6 +187,16 @@ export function createDeletionController(
 }
 
 type DatabaseTarget = Extract<Target, { kind: 'database' }>
+
+function leaves({ metadata }: KubernetesObject): boolean {
+  return metadata.deletionTimestamp !== undefined
+}
+
+/** Whether what happens to the one happens to the other: to a target itself, or to a database with its project. */
+function covers(one: Target, other: Target): boolean {
+  if (one.project !== other.project) return false
+  return one.kind === 'project' || (other.kind === 'database' && one.database === other.database)
+}
 
 function targetOfObject({ kind, metadata }: KubernetesObject): Target | undefined {
   if (kind === 'Project') return { kind: 'project', project: metadata.name }
