@@ -192,9 +192,15 @@ test('helm uninstall of Skerry, and of the Crate Operator with its definition', 
   const volumes = await scene.database('helm')
   const folder = await standInChart()
   await run(`helm install crate-operator-crds ${folder} --namespace crate-operator --take-ownership --force-conflicts`)
-  await run(
-    `helm install skerry ${chart} --namespace skerry --take-ownership --force-conflicts --set region.id=harbour-1,agent.tls.mode=existingSecret,agent.tls.existingSecret=tls,agent.tokens.existingSecret=tokens`,
-  )
+  const values = [
+    'region.id=harbour-1',
+    'agent.tls.mode=existingSecret',
+    'agent.tls.existingSecret=tls',
+    'agent.tokens.existingSecret=tokens',
+    // The embedded control plane calls itself 1.33 and has no policies.
+    `deletionProtection.enabled=${region.cluster.kind === 'real'}`,
+  ]
+  await run(`helm install skerry ${chart} --namespace skerry --take-ownership --force-conflicts --set ${values.join(',')}`)
   await run('helm uninstall skerry --namespace skerry')
   assert.deepEqual(await scene.volumesOf('helm'), volumes)
   await run('helm uninstall crate-operator-crds --namespace crate-operator')
