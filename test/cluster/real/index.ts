@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { parseAllDocuments } from 'yaml'
 import { freePort } from '../../shared/free-port.ts'
 import { createServingCertificate, type ServingCertificate } from '../certificates.ts'
@@ -10,6 +12,7 @@ import { createHttp } from '../http.ts'
 import type { TestCluster } from '../index.ts'
 import { type Access, clusterAccess } from './access.ts'
 import { type Binaries, findBinaries } from './binaries.ts'
+import { apiServerArgs, apiServiceAddress, etcdArgs, managerArgs, minorVersion } from './flags.ts'
 import { createDaemons, type Daemon, type Daemons } from './processes.ts'
 import { createSigningKey } from './signing-key.ts'
 
@@ -60,8 +63,9 @@ async function startControlPlane(
   const startApiServer = () =>
     daemons.start('kube-apiserver', binaries['kube-apiserver'], apiServerArgs(daemons.folder, { apiPort, etcdPort, address }))
   let apiServer = startApiServer()
-  const startManager = () =>
-    daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerArgs(daemons.folder, address))
+  const { stdout: printed } = await promisify(execFile)(binaries['kube-controller-manager'], ['--version'])
+  const managerFlags = managerArgs(daemons.folder, { address, minor: minorVersion(printed) })
+  const startManager = () => daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerFlags)
   await untilReady(access, [etcd, apiServer])
   await define(access, crds)
   const manager = startManager()
@@ -121,78 +125,22 @@ function keepRunning(first: Daemon, start: () => Daemon): { release(): void; rel
   return { release: () => stopping.abort(), released: keep() }
 }
 
+/** As whom a controller manager works everywhere; admission lets it do what it would refuse to people. */
+const managerUser = 'system:kube-controller-manager'
+
 async function writeFiles(folder: string, certificate: ServingCertificate, access: Access): Promise<void> {
   const signing = createSigningKey()
+  const managerToken = randomBytes(24).toString('hex')
   const files = {
     'ca.crt': certificate.ca,
     'server.crt': certificate.cert,
     'server.key': certificate.key,
     'sa.pub': signing.publicKey,
     'sa.key': signing.privateKey,
-    'tokens.csv': `${access.adminToken},admin,admin,system:masters\n`,
-    kubeconfig: clusterAccess(access).kubeconfig(),
+    'tokens.csv': `${access.adminToken},admin,admin,system:masters\n${managerToken},${managerUser},manager,system:masters\n`,
+    kubeconfig: clusterAccess(access).kubeconfig(managerToken),
   }
   await Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(folder, name), text, { mode: 0o600 })))
-}
-
-function etcdArgs(folder: string, port: number): string[] {
-  return [
-    `--data-dir=${folder}/etcd`,
-    `--listen-client-urls=http://127.0.0.1:${port}`,
-    `--advertise-client-urls=http://127.0.0.1:${port}`,
-    '--listen-peer-urls=http://127.0.0.1:0', // no peer ever comes
-    '--unsafe-no-fsync', // outlives a killed process, not a power cut: enough for a test
-    // It elects itself; with the default it would wait a second before it does.
-    '--heartbeat-interval=20',
-    '--election-timeout=100',
-  ]
-}
-
-/** The first address of the range of Services below: that of `kubernetes`. */
-const apiServiceAddress = '10.0.0.1'
-
-type ApiServerPlace = { apiPort: number; etcdPort: number; address: string | undefined }
-
-function apiServerArgs(folder: string, { apiPort, etcdPort, address }: ApiServerPlace): string[] {
-  return [
-    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
-    `--bind-address=${address ?? '127.0.0.1'}`,
-    `--advertise-address=${address ?? '127.0.0.1'}`,
-    `--secure-port=${apiPort}`,
-    `--tls-cert-file=${folder}/server.crt`,
-    `--tls-private-key-file=${folder}/server.key`,
-    `--cert-dir=${folder}`,
-    `--token-auth-file=${folder}/tokens.csv`,
-    '--authorization-mode=RBAC',
-    `--service-account-key-file=${folder}/sa.pub`,
-    `--service-account-signing-key-file=${folder}/sa.key`,
-    '--service-account-issuer=https://kubernetes.default.svc',
-    '--service-cluster-ip-range=10.0.0.0/24',
-    ...(address === undefined
-      ? [
-          '--disable-admission-plugins=ServiceAccount', // pods may be created before their account is
-          '--endpoint-reconciler-type=none', // "kubernetes" needs no endpoints: nothing reaches it from a pod network
-        ]
-      : ['--kubelet-preferred-address-types=InternalIP']),
-    '--allow-privileged=true', // CrateDB's init container is
-  ]
-}
-
-function managerArgs(folder: string, address: string | undefined): string[] {
-  return [
-    `--kubeconfig=${folder}/kubeconfig`,
-    `--service-account-private-key-file=${folder}/sa.key`,
-    ...(address === undefined ? [] : [`--root-ca-file=${folder}/ca.crt`]),
-    `--cert-dir=${folder}`,
-    '--port=0',
-    '--secure-port=0',
-    '--leader-elect=false',
-    '--controllers=*,-nodeipam,-cloud-node-lifecycle',
-    '--enable-hostpath-provisioner', // real folders, which really go with their volumes: kubernetes.io/host-path
-    // Its default of 20 requests a second would make a test wait for the collector.
-    '--kube-api-qps=500',
-    '--kube-api-burst=1000',
-  ]
 }
 
 /**

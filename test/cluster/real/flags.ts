@@ -1,0 +1,81 @@
+// What the programs of a control plane are started with, by their versions.
+
+/** Flags of etcd. @param folder where its data goes */
+export function etcdArgs(folder: string, port: number): string[] {
+  return [
+    `--data-dir=${folder}/etcd`,
+    `--listen-client-urls=http://127.0.0.1:${port}`,
+    `--advertise-client-urls=http://127.0.0.1:${port}`,
+    '--listen-peer-urls=http://127.0.0.1:0', // no peer ever comes
+    '--unsafe-no-fsync', // outlives a killed process, not a power cut: enough for a test
+    // It elects itself; with the default it would wait a second before it does.
+    '--heartbeat-interval=20',
+    '--election-timeout=100',
+  ]
+}
+
+/** The first address of the range of Services below: that of `kubernetes`. */
+export const apiServiceAddress = '10.0.0.1'
+
+/** Where an API server listens, and where its etcd does. `address` as in `startRealCluster`. */
+export type ApiServerPlace = { apiPort: number; etcdPort: number; address: string | undefined }
+
+/** Flags of kube-apiserver; all of them are known from 1.20 on to this day. @param folder with the files of `writeFiles` */
+export function apiServerArgs(folder: string, { apiPort, etcdPort, address }: ApiServerPlace): string[] {
+  return [
+    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+    `--bind-address=${address ?? '127.0.0.1'}`,
+    `--advertise-address=${address ?? '127.0.0.1'}`,
+    `--secure-port=${apiPort}`,
+    `--tls-cert-file=${folder}/server.crt`,
+    `--tls-private-key-file=${folder}/server.key`,
+    `--cert-dir=${folder}`,
+    `--token-auth-file=${folder}/tokens.csv`,
+    '--authorization-mode=RBAC',
+    `--service-account-key-file=${folder}/sa.pub`,
+    `--service-account-signing-key-file=${folder}/sa.key`,
+    '--service-account-issuer=https://kubernetes.default.svc',
+    '--service-cluster-ip-range=10.0.0.0/24',
+    ...(address === undefined
+      ? [
+          '--disable-admission-plugins=ServiceAccount', // pods may be created before their account is
+          '--endpoint-reconciler-type=none', // "kubernetes" needs no endpoints: nothing reaches it from a pod network
+        ]
+      : ['--kubelet-preferred-address-types=InternalIP']),
+    '--allow-privileged=true', // CrateDB's init container is
+  ]
+}
+
+/**
+ * Flags of kube-controller-manager.
+ *
+ * @param folder with the files of `writeFiles`
+ * @param minor of its version: 20 for 1.20
+ */
+export function managerArgs(folder: string, { address, minor }: { address: string | undefined; minor: number }): string[] {
+  return [
+    `--kubeconfig=${folder}/kubeconfig`,
+    `--service-account-private-key-file=${folder}/sa.key`,
+    ...(address === undefined ? [] : [`--root-ca-file=${folder}/ca.crt`]),
+    `--cert-dir=${folder}`,
+    ...(minor < 24 ? ['--port=0'] : []), // an insecure port, which is gone since 1.24, and its flag with it
+    '--secure-port=0',
+    '--leader-elect=false',
+    '--controllers=*,-nodeipam,-cloud-node-lifecycle',
+    '--enable-hostpath-provisioner', // real folders, which really go with their volumes: kubernetes.io/host-path
+    // Its default of 20 requests a second would make a test wait for the collector.
+    '--kube-api-qps=500',
+    '--kube-api-burst=1000',
+  ]
+}
+
+/**
+ * The minor version in what a program of Kubernetes prints for `--version`: 20 of `Kubernetes v1.20.2`.
+ *
+ * @throws Error when it prints anything else
+ */
+export function minorVersion(printed: string): number {
+  const minor = /^Kubernetes v1\.(\d+)\./.exec(printed)?.[1]
+  if (minor === undefined) throw new Error(`is no version of Kubernetes: ${printed}`)
+  return Number(minor)
+}
