@@ -47,6 +47,19 @@ export function kustomizeBase(objects: KubernetesObject[]): Record<string, strin
   return files
 }
 
+/** A version that has policies. */
+export const policyKubeVersion = '1.30.0'
+
+/**
+ * The policy of deletion protection, for `kubectl apply` after the overlay. It is no part of the base, which is for older clusters too, and
+ * no component: kustomize would put it into a namespace.
+ */
+export function deletionProtection(objects: KubernetesObject[]): string {
+  const policies = objects.filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'))
+  for (const each of policies) withoutHelm(each)
+  return header + policies.map((each) => stringify(each, { lineWidth: 0 })).join('---\n')
+}
+
 const namespace = {
   apiVersion: 'v1',
   kind: 'Namespace',

@@ -145,6 +145,7 @@ const values = z
       })
       .partial(),
     crds: z.strictObject({ install: z.boolean() }).partial(),
+    deletionProtection: z.strictObject({ enabled: z.boolean() }).partial(),
     crateOperator: z.strictObject({ namespace, deployment: name('Deployment') }).partial(),
     imageRegistry: z.string().regex(/^$|^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._/-]+)?$/),
     imagePullSecrets: z.array(z.strictObject({ name: name('Secret') })),

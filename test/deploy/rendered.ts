@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { baseKubeVersion, baseValues, kustomizeBase } from '../../deploy/render/kustomize.ts'
+import { baseKubeVersion, baseValues, deletionProtection, kustomizeBase, policyKubeVersion } from '../../deploy/render/kustomize.ts'
 import { valuesSchema } from '../../deploy/render/values.ts'
 import { template } from './helm.ts'
 
@@ -12,7 +12,14 @@ export async function kustomizeFiles(): Promise<Record<string, string>> {
   return Object.fromEntries(Object.entries(files).map(([name, text]) => [`deploy/kustomize/base/${name}`, text]))
 }
 
+/** The policy that is applied beside the base, by its path. */
+export async function kustomizePolicy(): Promise<{ path: string; text: string }> {
+  return { path: 'deploy/kustomize/deletion-protection.yaml', text: deletionProtection(await template(baseValues, policyKubeVersion)) }
+}
+
 if (import.meta.main) {
   await writeFile(schemaFile.path, schemaFile.text())
   for (const [path, text] of Object.entries(await kustomizeFiles())) await writeFile(path, text)
+  const policy = await kustomizePolicy()
+  await writeFile(policy.path, policy.text)
 }

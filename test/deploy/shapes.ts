@@ -64,6 +64,7 @@ export const shapes = {
   least: {
     region: { id: 'harbour-1' },
     crds: { install: false },
+    deletionProtection: { enabled: false },
     networkPolicy: { enabled: false },
     agent: {
       replicas: 1,
