@@ -49,8 +49,8 @@ function judgeKubelets(minor: number, nodes: NonNullable<Evidence['nodes']>): Fi
   return [warn('kubelet-version', `the kubelets of ${listed(named)} do not go with the API server`, why, 'Upgrade these nodes.')]
 }
 
-/** The minor version of `v1.35.2-gke.100` is 35. */
-function minorOf(version: string): number | undefined {
+/** The minor version of `v1.35.2-gke.100` is 35; undefined of what is no version. */
+export function minorOf(version: string): number | undefined {
   const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(version) ?? []
   if (major === undefined) return undefined
   return major === '1' ? Number(minor) : Number(major) * 1000

@@ -4,6 +4,7 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type Kind, type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 import type { Audience, Evidence, Reached, Requests, Unread } from './evidence.ts'
+import { minorOf } from './kubernetes.ts'
 import { everything, neededRights, type Right } from './rights.ts'
 
 export type ReadingOptions = {
@@ -47,7 +48,7 @@ export async function readEvidence(options: ReadingOptions, { cluster, clock }: 
     list(kinds.StorageClass),
     list(kinds.Namespace),
     fold(kinds.Pod, new Map<string, Requests>(), addRequests),
-    reviewRights(cluster, neededRights(audience, namespace), unread),
+    reviewRights(cluster, neededRights(audience, namespace, minorOf(greeting.kubernetes)), unread),
     readServiceCidrs(cluster, isInstaller),
     options.reach?.(),
   ])

@@ -18,8 +18,12 @@ const installed: [group: string, resources: string[]][] = [
   ['rbac.authorization.k8s.io', ['clusterroles', 'clusterrolebindings', 'roles', 'rolebindings']],
   ['apiextensions.k8s.io', ['customresourcedefinitions']],
   ['admissionregistration.k8s.io', ['validatingwebhookconfigurations', 'mutatingwebhookconfigurations']],
+  ['admissionregistration.k8s.io', ['validatingadmissionpolicies', 'validatingadmissionpolicybindings']],
   ['storage.k8s.io', ['storageclasses']],
 ]
+
+/** The minor version of Kubernetes from which on there is such a thing. */
+const since: Record<string, number> = { validatingadmissionpolicies: 30, validatingadmissionpolicybindings: 30 }
 
 /** Roles can be given only by those who hold what is in them, or may do this. */
 const giving: Right[] = ['escalate', 'bind'].map((verb) => ({ verb, group: 'rbac.authorization.k8s.io', resource: 'clusterroles' }))
@@ -63,11 +67,17 @@ function agentRights(namespace: string): Right[] {
   ]
 }
 
-/** Everything that the account of an audience must be allowed to do. @param namespace the agent's own */
-export function neededRights(audience: Audience, namespace: string): Right[] {
+/**
+ * Everything that the account of an audience must be allowed to do.
+ *
+ * @param namespace the agent's own
+ * @param minor the minor version of Kubernetes, undefined when it cannot be told
+ */
+export function neededRights(audience: Audience, namespace: string, minor?: number): Right[] {
   if (audience === 'agent') return agentRights(namespace)
+  const isThere = (resource: string) => minor === undefined || minor >= (since[resource] ?? 0)
   const managed = installed.flatMap(([group, resources]) =>
-    resources.flatMap((resource) => manage.map((verb): Right => ({ verb, group, resource }))),
+    resources.filter(isThere).flatMap((resource) => manage.map((verb): Right => ({ verb, group, resource }))),
   )
   return [...managed, ...giving, ...looking]
 }

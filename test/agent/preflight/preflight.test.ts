@@ -238,3 +238,16 @@ test('the agent asks for no right that its manifest does not give', async () => 
     [],
   )
 })
+
+test('an installer is asked for the rights to make policies where there are policies', () => {
+  const asksFor = (minor?: number) => {
+    const resources = neededRights('installer', 'skerry', minor).map(({ resource, group }) => `${resource}.${group}`)
+    return new Set(resources.filter((resource) => resource.startsWith('validatingadmissionpolic')))
+  }
+  const both = [
+    'validatingadmissionpolicies.admissionregistration.k8s.io',
+    'validatingadmissionpolicybindings.admissionregistration.k8s.io',
+  ]
+  for (const minor of [20, 29]) assert.deepEqual([...asksFor(minor)], [], `1.${minor}`)
+  for (const minor of [30, 36, undefined]) assert.deepEqual([...asksFor(minor)], both, `1.${minor}`)
+})
