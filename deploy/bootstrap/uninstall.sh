@@ -276,10 +276,23 @@ remove_release() {
   change "forget the values that $2 was given" kube -n "$1" delete secret "skerry-install-$2" --ignore-not-found || failed 'its values cannot be forgotten'
 }
 
+# Whether the last output is a refusal by the policy of deletion protection, and that is gone: an API server goes on with a policy for a
+# second or two after it is deleted. That of a Skerry that stays is no such one, and what it says is shown.
+policy_lingers() {
+  grep -q "ValidatingAdmissionPolicy 'skerry-deletion-protection'" "$scratch/output" || return 1
+  kube get validatingadmissionpolicies.admissionregistration.k8s.io skerry-deletion-protection --ignore-not-found -o name >"$scratch/exists" 2>>"$log_file"
+  [ ! -s "$scratch/exists" ]
+}
+
 # delete_objects KIND WHO FILE: deletes NAMESPACE/NAME of each line, and waits until whoever holds them has let go.
 delete_objects() {
   while IFS=/ read -r namespace name <&5; do
-    change "delete $1 $namespace/$name" kube ${namespace:+-n "$namespace"} delete "$1" "$name" --ignore-not-found --wait=false || failed "$1 $name cannot be deleted"
+    refused=0
+    until change "delete $1 $namespace/$name" kube ${namespace:+-n "$namespace"} delete "$1" "$name" --ignore-not-found --wait=false; do
+      refused=$((refused + 1))
+      if [ "$refused" -gt 30 ] || ! policy_lingers; then failed "$1 $name cannot be deleted"; fi
+      sleep 1
+    done
   done 5<"$3"
   [ -z "$dry_run" ] || return 0
   while IFS=/ read -r namespace name <&5; do
