@@ -69,7 +69,7 @@ export const problems = {
     status: 409,
     retry: 'never',
     title: 'Another manager owns a field of this object',
-    action: 'Find it with kubectl get --show-managed-fields; let it give the field up.',
+    action: 'Find it among the managed fields of the object, and let it give the field up.',
   },
   protected: {
     status: 409,

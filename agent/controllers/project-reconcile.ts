@@ -6,9 +6,11 @@ import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type Kind, type KubernetesObject, kinds, pathOf, pathOfObject } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Caches } from '../region/caches.ts'
+import { cures } from '../region/obstacles/cures.ts'
 import { listed } from '../region/obstacles/evidence.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
 import { readDatabase } from '../resources/cratedb.ts'
+import { renderCures } from '../resources/cure.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import { fieldManager, finalizer } from '../resources/labels.ts'
 import type { NetworkSurroundings } from '../resources/network-policies.ts'
@@ -104,9 +106,8 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
     const namespace = await readNamespace(name)
     if (!namespace) return undefined
     if (!isSkerrysNamespace(namespace, id)) {
-      const message =
-        `Namespace ${name} exists and was not made by Skerry, so it is left alone. Delete it, choose another project id, or hand it over: ` +
-        `kubectl label namespace ${name} app.kubernetes.io/managed-by=skerry skerry.dev/project=${id}`
+      const cure = renderCures([cures.NamespaceNotOwned.handOver({ namespace: name, project: id })])
+      const message = `Namespace ${name} exists and was not made by Skerry, so it is left alone. ${cure}`
       return { ready: false, reason: 'NamespaceNotOwned', message }
     }
     if (namespace.metadata.deletionTimestamp === undefined) return undefined
@@ -116,9 +117,8 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
 
   function pullSecretMissing(missing: string[]): ProjectOutcome {
     const { namespace } = config
-    const message =
-      `Pull secret ${listed(missing)} does not exist in namespace ${namespace}, or is not of type kubernetes.io/dockerconfigjson. ` +
-      `Create it: kubectl --namespace ${namespace} create secret docker-registry ${missing[0]} --docker-server=… --docker-username=… --docker-password=…`
+    const cure = renderCures([cures.SecretMissing.pull({ namespace, name: missing[0] ?? '' })])
+    const message = `Pull secret ${listed(missing)} does not exist in namespace ${namespace}, or is not of type kubernetes.io/dockerconfigjson. ${cure}`
     return { ready: false, reason: 'PullSecretMissing', message }
   }
 
@@ -223,9 +223,7 @@ export function createReconciler(config: ProjectControllerConfig, parts: Reconci
 const quotaNotCounted: ProjectOutcome = {
   ready: false,
   reason: 'QuotaNotCounted',
-  message:
-    'Kubernetes has not counted yet what the quota limits. If that takes more than a minute, see that kube-controller-manager runs: ' +
-    'kubectl describe resourcequota --all-namespaces',
+  message: `Kubernetes has not counted yet what the quota limits. ${renderCures([cures.QuotaNotCounted.quotas()])}`,
 }
 
 function isCounted(wanted: KubernetesObject[], used: Record<string, string> = {}): boolean {

@@ -4,7 +4,8 @@ import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/ob
 import type { Obstacle } from '../resources/operation.ts'
 import type { Tunnel } from '../resources/tunnel-settings.ts'
 import { containerConfigError, imageNotPulled, podCrashLooping } from './obstacles/containers.ts'
-import { describeObject } from './obstacles/evidence.ts'
+import { cures } from './obstacles/cures.ts'
+import { describeObject, tell } from './obstacles/evidence.ts'
 import { type CloudflaredView, lookUp, type TunnelCaches, tunnelStateOf } from './tunnel.ts'
 
 const timeoutMs = 5_000
@@ -36,42 +37,44 @@ export async function tunnelObstacles(tunnel: Tunnel, caches: TunnelCaches, clus
 function notApplied({ namespace, settings }: Tunnel, lastError: string | null): Obstacle[] {
   if (lastError === null) return []
   return [
-    {
+    tell({
       code: 'TunnelNotApplied',
       message: `The configuration of cloudflared could not be written: ${lastError}`,
       evidence: `ConfigMap ${namespace}/${settings}`,
-      cure: "None if it passes. If it says forbidden, compare the agent's Role with deploy/rbac/agent.yaml.",
-    },
+      cures: [cures.TunnelNotApplied.compare()],
+    }),
   ]
 }
 
 function missing({ namespace, deployment }: Tunnel): Obstacle {
-  return {
+  return tell({
     code: 'CloudflaredMissing',
     message: `There is no Deployment ${deployment}: nobody reaches this region through the tunnel.`,
     evidence: `Deployment ${namespace}/${deployment}`,
-    cure: 'Install it: helm upgrade with cloudflared.enabled=true. If it has another name, set tunnel.deployment in the configuration of the agent.',
-  }
+    cures: [cures.CloudflaredMissing.install()],
+  })
 }
 
 function scaledDown({ namespace, deployment }: Tunnel): Obstacle {
-  return {
+  return tell({
     code: 'CloudflaredScaledDown',
     message: 'cloudflared is scaled down to no replicas: nobody reaches this region through the tunnel.',
     evidence: `Deployment ${namespace}/${deployment}`,
-    cure: `kubectl --namespace ${namespace} scale deployment ${deployment} --replicas 2`,
-  }
+    cures: [cures.CloudflaredScaledDown.start({ namespace, deployment })],
+  })
 }
 
 async function notReady(tunnel: Tunnel, view: CloudflaredView, cluster: Cluster): Promise<Obstacle[]> {
   const { namespace, deployment } = tunnel
   const [pods, gone] = await Promise.all([podsOf(tunnel, view, cluster), missingSecrets(namespace, view.secrets, cluster)])
-  const secrets = gone.map((name) => ({
-    code: 'SecretMissing',
-    message: `Secret ${name} does not exist; the pods of cloudflared do not start without it.`,
-    evidence: `Deployment ${namespace}/${deployment}`,
-    cure: `Create it; for the credentials of the tunnel: kubectl --namespace ${namespace} create secret generic ${name} --from-file=credentials.json=…`,
-  }))
+  const secrets = gone.map((name) =>
+    tell({
+      code: 'SecretMissing',
+      message: `Secret ${name} does not exist; the pods of cloudflared do not start without it.`,
+      evidence: `Deployment ${namespace}/${deployment}`,
+      cures: [cures.SecretMissing.tunnel({ namespace, name })],
+    }),
+  )
   const seen = { pods, missingSecrets: gone.map((name) => ({ namespace, name, usedFor: 'the tunnel' })) }
   const found = [...secrets, ...imageNotPulled(seen), ...containerConfigError(seen), ...podCrashLooping(seen), ...unschedulable(pods)]
   return found.length > 0 ? found : [withoutConnection(tunnel, view, pods)]
@@ -116,14 +119,14 @@ function unschedulable(pods: KubernetesObject[]): Obstacle[] {
     const conditions: { type: string; status: string; reason?: string; message?: string }[] = pod.status?.conditions ?? []
     const refused = conditions.find(({ type, status }) => type === 'PodScheduled' && status === 'False')
     if (refused === undefined) return []
-    const { namespace, name } = pod.metadata
+    const { namespace = '', name } = pod.metadata
     return [
-      {
+      tell({
         code: 'PodUnschedulable',
         message: `No node takes a pod of cloudflared: ${refused.message ?? refused.reason ?? 'no reason given'}`,
         evidence: describeObject(pod),
-        cure: `kubectl --namespace ${namespace} describe pod ${name}`,
-      },
+        cures: [cures.PodUnschedulable.describe({ namespace, pod: name })],
+      }),
     ]
   })
 }
@@ -131,12 +134,13 @@ function unschedulable(pods: KubernetesObject[]): Obstacle[] {
 function withoutConnection({ namespace, deployment }: Tunnel, { trouble }: CloudflaredView, pods: KubernetesObject[]): Obstacle {
   const runs = pods.some(({ status }) => status?.phase === 'Running')
   const said = trouble === undefined ? '' : ` Kubernetes says: ${trouble}`
-  return {
+  const { log, describe } = cures.CloudflaredNotReady
+  return tell({
     code: 'CloudflaredNotReady',
     message: runs
       ? `cloudflared runs, and not every replica has a connection to Cloudflare's edge.${said}`
       : `Not every replica of cloudflared is ready.${said}`,
     evidence: `Deployment ${namespace}/${deployment}`,
-    cure: `See that port 7844 is open outwards, by UDP or TCP, and what it says: kubectl --namespace ${namespace} logs deployment/${deployment}`,
-  }
+    cures: [(runs ? log : describe)({ namespace, deployment })],
+  })
 }

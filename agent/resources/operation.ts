@@ -1,4 +1,5 @@
 import type { KubernetesObject, ObjectMeta } from '../../shared/kubernetes/objects.ts'
+import type { Cure } from './cure.ts'
 import type { Target } from './kind.ts'
 
 export const actions = ['put', 'delete', 'suspend', 'resume', 'restart', 'restore', 'rotate-password', 'record-deletion'] as const
@@ -95,8 +96,10 @@ export type Obstacle = {
   message: string
   /** The object that shows it: `Pod project-harbour/crate-data-hot-tidal-gauge-0`. */
   evidence: string
-  /** What to do, with the command if there is one. */
+  /** What to do, as one text for people: made of `cures`. */
   cure: string
+  /** What to do, the first proposal first; a destructive one never is. */
+  cures: Cure[]
 }
 
 export function phaseOf(operation: Operation): Phase {

@@ -5,7 +5,14 @@ import type { OperatorState } from '../../region/status.ts'
 import { dataGroup } from '../../resources/cratedb.ts'
 import { databaseSpec, type StoredDatabaseSpec } from '../../resources/database.ts'
 import { hasEnded, type Operation, phaseOf } from '../../resources/operation.ts'
-import { failureSchema, failureStatus, obstacleSchema, operationSummarySchema, summarizeOperation } from './operation.ts'
+import {
+  failureSchema,
+  failureStatus,
+  obstacleSchema,
+  operationSummarySchema,
+  representObstacles,
+  summarizeOperation,
+} from './operation.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })
 
@@ -102,7 +109,7 @@ export function databaseStatus(
     nodes,
     version: { specified: object?.spec?.cluster?.version ?? spec.version, running: runningVersions(view) },
     endpoints: { external: externalEndpoints(view, spec), inCluster: inClusterEndpoints(view, spec) },
-    blockers: operation?.status?.blockers ?? [],
+    blockers: representObstacles(operation?.status?.blockers),
     operation: operation ? summarizeOperation(operation, object) : null,
     ...(failed && { failure: failureStatus(failed) }),
     createdAt: object?.metadata.creationTimestamp ?? operation?.spec.acceptedAt ?? new Date(0).toISOString(),

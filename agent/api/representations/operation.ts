@@ -2,9 +2,21 @@ import * as z from 'zod'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { planDatabase } from '../../resources/database-plan.ts'
-import { actions, hasEnded, type Operation, phaseOf, phases } from '../../resources/operation.ts'
+import { actions, hasEnded, type Obstacle, type Operation, phaseOf, phases } from '../../resources/operation.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' })
+
+const cureSchema = z
+  .object({
+    effect: z.string().describe('What it is for and what it does; of a destructive one also what it loses'),
+    command: z
+      .string()
+      .optional()
+      .describe('What to paste into a shell; missing where no command does it')
+      .meta({ example: 'kubectl uncordon node-2' }),
+    destructive: z.boolean().describe('Whether something cannot be had again afterwards'),
+  })
+  .meta({ id: 'Cure', description: 'One thing that somebody can do about what stands in the way.' })
 
 /** Something that stands in the way. */
 export const obstacleSchema = z
@@ -12,7 +24,8 @@ export const obstacleSchema = z
     code: z.string().describe('One word for programs').meta({ example: 'PodUnschedulable' }),
     message: z.string().describe('What is the matter'),
     evidence: z.string().describe('The object that shows it').meta({ example: 'Pod project-harbour/crate-data-hot-tidal-gauge-2' }),
-    cure: z.string().describe('What to do, with the command if there is one'),
+    cure: z.string().describe('What to do, as one text for people: a line for each of the cures'),
+    cures: z.array(cureSchema).describe('What to do, the first proposal first; a destructive one never is'),
   })
   .meta({ id: 'Obstacle', description: 'Something that keeps a thing from being done.' })
 
@@ -110,6 +123,11 @@ export const failureSchema = z
   .object({ operation: z.string(), reason: z.string().optional(), message: z.string().optional(), cure: z.string().optional() })
   .meta({ id: 'Failure', description: 'Why the last operation failed, if it did.' })
 
+/** What stands in the way as the API gives it: what was noted before there were cures has only the text. */
+export function representObstacles(obstacles: (Omit<Obstacle, 'cures'> & Partial<Obstacle>)[] = []): z.input<typeof obstacleSchema>[] {
+  return obstacles.map(({ cures = [], ...obstacle }) => ({ ...obstacle, cures }))
+}
+
 export function failureStatus({ metadata, status }: Operation): z.input<typeof failureSchema> {
   const { reason, message, action: cure } = status ?? {}
   return {
@@ -130,6 +148,7 @@ export function representOperation(operation: Operation, object?: KubernetesObje
     ...spec,
     phase: phaseOf(operation),
     ...Object.fromEntries(told),
+    ...(status?.blockers && { blockers: representObstacles(status.blockers) }),
     ...(status?.action !== undefined && { cure: status.action }),
     ...(step && { step }),
   } as z.input<typeof operationSchema>

@@ -5,7 +5,14 @@ import { namespaceOf } from '../../resources/kind.ts'
 import { hasEnded, phaseOf } from '../../resources/operation.ts'
 import { type ProjectSpec, projectSpec } from '../../resources/project.ts'
 import { type Page, pageOf } from '../pages.ts'
-import { failureSchema, failureStatus, obstacleSchema, operationSummarySchema, summarizeOperation } from './operation.ts'
+import {
+  failureSchema,
+  failureStatus,
+  obstacleSchema,
+  operationSummarySchema,
+  representObstacles,
+  summarizeOperation,
+} from './operation.ts'
 import { composePage, type Prepared, prepare } from './prepared.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })
@@ -59,7 +66,7 @@ export function projectStatus(
       ...(storage !== undefined && { storage: String(storage) }),
       databases,
     },
-    blockers: operation?.status?.blockers ?? object?.status?.blockers ?? [],
+    blockers: representObstacles(operation?.status?.blockers ?? object?.status?.blockers),
     operation: operation ? summarizeOperation(operation) : null,
     ...(failed && { failure: failureStatus(failed) }),
     createdAt: object?.metadata.creationTimestamp ?? operation?.spec.acceptedAt ?? new Date(0).toISOString(),

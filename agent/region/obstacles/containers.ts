@@ -1,5 +1,7 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { Cure } from '../../resources/cure.ts'
 import type { Obstacle } from '../../resources/operation.ts'
+import { cures } from './cures.ts'
 import { type Evidence, type Finding, gather } from './evidence.ts'
 
 type Terminated = { exitCode: number; reason?: string; message?: string }
@@ -34,7 +36,7 @@ export function imageNotPulled({ pods }: Pick<Evidence, 'pods'>): Obstacle[] {
           {
             object: pod,
             message: `The image ${image || specifiedImage(pod, name)} cannot be pulled (${reason.replace('ImagePullBackOff', 'ErrImagePull')}).`,
-            cure: `Check the version, the registry and the project's imagePullSecrets: kubectl --namespace ${pod.metadata.namespace} describe pod ${pod.metadata.name}`,
+            cures: [cures.ImageNotPulled.describe(namesOf(pod))],
           },
         ]
       }),
@@ -55,7 +57,7 @@ export function containerConfigError({ pods, missingSecrets }: Pick<Evidence, 'p
           {
             object: pod,
             message: `Container ${name} cannot be created: ${message ?? reason}`,
-            cure: `Create what it names, or correct it: kubectl --namespace ${pod.metadata.namespace} describe pod ${pod.metadata.name}`,
+            cures: [cures.ContainerConfigError.describe(namesOf(pod))],
           },
         ]
       }),
@@ -71,16 +73,13 @@ export function initContainerFailing({ pods }: Evidence): Obstacle[] {
       (pod.status?.initContainerStatuses ?? []).flatMap((status: ContainerStatus): Finding[] => {
         const failure = failureOf(status)
         if (!failure) return []
-        const { namespace, name } = pod.metadata
-        const logs = `kubectl --namespace ${namespace} logs ${name} --container ${status.name}`
+        const { mirror, log } = cures.InitContainerFailing
         const fetchesFromInternet = status.name === 'fetch-jmx-exporter'
         return [
           {
             object: pod,
             message: `Init container ${status.name} fails: ${failure}.${fetchesFromInternet ? ' It downloads the JMX exporter from Maven Central (repo1.maven.org) at each start.' : ''}`,
-            cure: fetchesFromInternet
-              ? `Let the pods reach repo1.maven.org, or put a mirror in front of that host: ${logs}`
-              : `Its log says why: ${logs}`,
+            cures: [(fetchesFromInternet ? mirror : log)({ ...namesOf(pod), container: status.name })],
           },
         ]
       }),
@@ -95,19 +94,28 @@ export function podCrashLooping({ pods }: Pick<Evidence, 'pods'>): Obstacle[] {
       (pod.status?.containerStatuses ?? []).flatMap((status: ContainerStatus): Finding[] => {
         const failure = failureOf(status)
         if (!failure) return []
-        const { namespace, name } = pod.metadata
         return [
           {
             object: pod,
             message: `Container ${status.name} does not stay up: ${failure}.`,
-            cure: failure.startsWith('out of memory')
-              ? `Give it more memory, or a smaller heapRatio: kubectl --namespace ${namespace} describe pod ${name}`
-              : `Its last log says why: kubectl --namespace ${namespace} logs ${name} --container ${status.name} --previous`,
+            cures: [cureOfCrash(pod, status, failure)],
           },
         ]
       }),
     ),
   )
+}
+
+function cureOfCrash(pod: KubernetesObject, { name: container, state, lastState }: ContainerStatus, failure: string): Cure {
+  const { memory, log, previous } = cures.PodCrashLooping
+  if (failure.startsWith('out of memory')) return memory(namesOf(pod))
+  // The kubelet gives the log of the container that ended last, unless another one runs by now.
+  const runsAgain = state?.running !== undefined && lastState?.terminated !== undefined
+  return (runsAgain ? previous : log)({ ...namesOf(pod), container })
+}
+
+function namesOf({ metadata: { namespace = '', name } }: KubernetesObject) {
+  return { namespace, pod: name }
 }
 
 /** Restarts from which on a container that is not ready is called failing, though it happens to run at the moment. */

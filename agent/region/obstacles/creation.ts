@@ -1,4 +1,5 @@
 import type { Obstacle } from '../../resources/operation.ts'
+import { cures } from './cures.ts'
 import { type Evidence, type Finding, gather, latestEvent } from './evidence.ts'
 
 /** StatefulSets that lack pods, each with what the API server said to the last attempt to create one (or its volumes). */
@@ -8,7 +9,7 @@ function refusals({ statefulSets, events, pods }: Evidence): Finding[] {
     if (Math.max(own.length, set.status?.replicas ?? 0) >= (set.spec?.replicas ?? 0)) return []
     const event = latestEvent(events, set, ({ reason }) => reason === 'FailedCreate')
     if (!event) return []
-    return [{ object: set, message: String(event.message), cure: '' }]
+    return [{ object: set, message: String(event.message), cures: [] }]
   })
 }
 
@@ -20,7 +21,7 @@ export function quotaExceeded(evidence: Evidence): Obstacle[] {
     .map(({ object, message }) => ({
       object,
       message: `It cannot have all its pods: ${message.slice(message.indexOf('exceeded quota'))}`,
-      cure: `Raise the quota of project ${target.project}, or ask for less: kubectl --namespace ${namespaceName} describe resourcequota`,
+      cures: [cures.QuotaExceeded.describe({ project: target.project, namespace: namespaceName })],
     }))
   return gather('QuotaExceeded', findings)
 }
@@ -32,7 +33,7 @@ export function podRefused(evidence: Evidence): Obstacle[] {
     .map(({ object, message }) => ({
       object,
       message: `It cannot have all its pods: ${message}`,
-      cure: `Change what refuses them, which the message names: kubectl --namespace ${evidence.namespaceName} describe statefulset ${object.metadata.name}`,
+      cures: [cures.PodRefused.describe({ namespace: evidence.namespaceName, set: object.metadata.name })],
     }))
   return gather('PodRefused', findings)
 }

@@ -1,4 +1,5 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { type Cure, renderCures } from '../../resources/cure.ts'
 import type { Target } from '../../resources/kind.ts'
 import type { Obstacle } from '../../resources/operation.ts'
 
@@ -36,7 +37,14 @@ export type Evidence = {
 }
 
 /** A Secret that something refers to and that does not exist. */
-export type MissingSecret = { namespace: string; name: string; usedFor: string; isPullSecret?: boolean }
+export type MissingSecret = {
+  namespace: string
+  name: string
+  usedFor: string
+  /** The keys that are read of it, where they are known. */
+  keys?: string[]
+  isPullSecret?: boolean
+}
 
 /** A part of the evidence that could not be read, and why. */
 export type Unread = { what: string; path: string; reason: 'forbidden' | 'unreachable'; detail: string }
@@ -45,14 +53,21 @@ export type Unread = { what: string; path: string; reason: 'forbidden' | 'unreac
 export type Rule = (evidence: Evidence) => Obstacle[]
 
 /** One object on which something is wrong; `message` must not name it, so that the same finding on another one is told with it. */
-export type Finding = { object: KubernetesObject; message: string; cure: string }
+export type Finding = { object: KubernetesObject; message: string; cures: Cure[] }
+
+/** An obstacle with its cures as one text besides. */
+export function tell(found: Omit<Obstacle, 'cure'>): Obstacle {
+  const { code, message, evidence, cures } = found
+  return { code, message, evidence, cure: renderCures(cures), cures }
+}
 
 /** One obstacle for each different message. Its evidence is the first object, and how many more there are. */
 export function gather(code: string, findings: Finding[]): Obstacle[] {
   const groups = Map.groupBy(findings, ({ message }) => message)
   return [...groups].map(([message, [first, ...others]]) => {
-    const { object, cure } = first as Finding
-    return { code, message, evidence: describeObject(object) + (others.length > 0 ? ` (and ${others.length} more)` : ''), cure }
+    const { object, cures } = first as Finding
+    const evidence = describeObject(object) + (others.length > 0 ? ` (and ${others.length} more)` : '')
+    return tell({ code, message, evidence, cures })
   })
 }
 

@@ -1,6 +1,8 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { Cure } from '../../resources/cure.ts'
 import type { Obstacle } from '../../resources/operation.ts'
-import { describeObject, type Evidence, isPast, listed } from './evidence.ts'
+import { cures } from './cures.ts'
+import { describeObject, type Evidence, isPast, listed, tell } from './evidence.ts'
 
 /** How long whoever is known to take a finalizer off may take for it before that is worth telling, in milliseconds. */
 const patienceMs = 10_000
@@ -11,15 +13,22 @@ type Keeper = {
   who: string
   /** What that waits for, if more than its turn. */
   waitsFor?: (object: KubernetesObject, evidence: Evidence) => string | undefined
-  cure: (object: KubernetesObject, evidence: Evidence) => string
+  cures: (object: KubernetesObject, evidence: Evidence, finalizer: string) => Cure[]
 }
+
+const { install, operator, claim, service, collector, drivers, driverPods, controller, keepVolumes, ...takeOff } = cures.FinalizerHeld
 
 const keepers: Keeper[] = [
   {
     finalizer: /^operator\.cloud\.crate\.io\//,
     who: 'the Crate Operator',
-    cure: (object, { operatorName: { namespace, name } }) =>
-      `See that it runs: kubectl --namespace ${namespace} get deployment ${name}. If it is gone for good (and this is not OpenShift): ${takeOff(object)}`,
+    cures: (object, evidence, finalizer) => [
+      evidence.operator === null
+        ? install()
+        : operator({ namespace: evidence.operatorName.namespace, deployment: evidence.operatorName.name }),
+      ...keeping(object, evidence),
+      takeOff.withoutOperator(placeOf(object, finalizer)),
+    ],
   },
   {
     finalizer: /^kubernetes\.io\/pvc-protection$/,
@@ -28,23 +37,22 @@ const keepers: Keeper[] = [
       const users = pods.filter((pod) => claimsOf(pod).includes(metadata.name)).map((pod) => pod.metadata.name)
       return users.length > 0 ? `it is used by ${listed(users)}` : undefined
     },
-    cure: ({ metadata }) => `See which pods use it: kubectl --namespace ${metadata.namespace} describe pvc ${metadata.name}`,
+    cures: ({ metadata }, { namespaceName }) => [claim({ namespace: namespaceName, claim: metadata.name })],
   },
   {
     finalizer: /^service\.kubernetes\.io\/load-balancer-cleanup$/,
     who: 'the controller of the load balancer, once it has taken the load balancer away',
-    cure: ({ metadata }) =>
-      `See that it runs and what it says: kubectl --namespace ${metadata.namespace} describe service ${metadata.name}`,
+    cures: ({ metadata }, { namespaceName }) => [service({ namespace: namespaceName, service: metadata.name })],
   },
   {
     finalizer: /^(foregroundDeletion|orphan)$/,
     who: 'the garbage collector of kube-controller-manager, once what belongs to it is gone',
-    cure: ({ metadata }) => `See that kube-controller-manager runs, and what is left: kubectl --namespace ${metadata.namespace} get all`,
+    cures: (_, { namespaceName }) => [collector({ namespace: namespaceName })],
   },
   {
     finalizer: /^external-(provisioner|attacher)\.volume\.kubernetes\.io\/|^external-attacher\//,
     who: 'the storage driver',
-    cure: () => 'See that the pods of the CSI driver run: kubectl get csidrivers; kubectl get pods --all-namespaces | grep csi',
+    cures: () => [drivers(), driverPods()],
   },
 ]
 
@@ -72,15 +80,18 @@ function held(object: KubernetesObject, finalizer: string, evidence: Evidence): 
   const about = `${describeObject(object)} is being deleted since ${since} and held by the finalizer ${finalizer}`
   const waits = keeper?.waitsFor?.(object, evidence)
   return [
-    {
+    tell({
       code: 'FinalizerHeld',
       message: keeper
         ? `${about}. To take it off is for ${keeper.who}${operatorAway ? ', which is not running' : waits === undefined ? '' : `; ${waits}`}.`
         : `${about}. Whoever put it there has to take it off.`,
       evidence: describeObject(object),
-      cure:
-        keeper?.cure(object, evidence) ?? `Find the controller it is named for and start it. If there is none any more: ${takeOff(object)}`,
-    },
+      cures: keeper?.cures(object, evidence, finalizer) ?? [
+        controller(),
+        ...keeping(object, evidence),
+        takeOff.withoutController({ ...placeOf(object, finalizer), object: describeObject(object) }),
+      ],
+    }),
   ]
 }
 
@@ -94,8 +105,21 @@ export function claimsOf(pod: KubernetesObject): string[] {
   return volumes.flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? [])
 }
 
-/** Takes all finalizers off: there is no patch that takes one off by name. */
-function takeOff({ kind, metadata: { namespace, name } }: KubernetesObject): string {
-  const where = namespace === undefined ? '' : `--namespace ${namespace} `
-  return `kubectl ${where}patch ${kind.toLowerCase()} ${name} --type merge --patch '{"metadata":{"finalizers":null}}'`
+/** With these go claims, which take volumes along that are not to be kept. */
+function keeping(object: KubernetesObject, { claims }: Evidence): Cure[] {
+  const { kind, metadata } = object
+  const going: Record<string, (claim: KubernetesObject) => boolean> = {
+    Project: () => true,
+    Namespace: () => true,
+    CrateDB: (claim) => claim.metadata.labels?.['app.kubernetes.io/name'] === metadata.name,
+    PersistentVolumeClaim: (claim) => claim.metadata.name === metadata.name,
+  }
+  const volumes = claims.filter(going[kind] ?? (() => false)).flatMap(({ spec }): string[] => spec?.volumeName || [])
+  return volumes.length > 0 ? [keepVolumes({ volumes: volumes.sort() })] : []
+}
+
+/** Where a finalizer stands: it can be taken off by its place only. */
+function placeOf({ kind, metadata: { namespace, name, finalizers = [] } }: KubernetesObject, finalizer: string) {
+  const where = namespace === undefined ? [] : ['--namespace', namespace]
+  return { where, kind: kind.toLowerCase(), name, finalizer, index: String(finalizers.indexOf(finalizer)) }
 }

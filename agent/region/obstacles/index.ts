@@ -6,7 +6,8 @@ import { type Obstacle, targetKey } from '../../resources/operation.ts'
 import type { Caches } from '../caches.ts'
 import { containerConfigError, imageNotPulled, initContainerFailing, podCrashLooping } from './containers.ts'
 import { podRefused, quotaExceeded } from './creation.ts'
-import type { Evidence, Rule } from './evidence.ts'
+import { cures } from './cures.ts'
+import { type Evidence, type Rule, tell } from './evidence.ts'
 import { finalizerHeld } from './finalizers.ts'
 import { nodeNotReady, podNotEnding } from './nodes.ts'
 import { operatorNotRunning, operatorStalled, operatorStepFailed, upgradeRolledBack } from './operator.ts'
@@ -107,14 +108,13 @@ function evidenceUnread({ unread }: Evidence): Obstacle[] {
   if (!first) return []
   const forbidden = unread.find(({ reason }) => reason === 'forbidden')
   const all = [...new Set(unread.map(({ what }) => what))]
+  const { grant, apiServer } = cures.EvidenceUnread
   return [
-    {
+    tell({
       code: 'EvidenceUnread',
       message: `The agent could not look at ${all.slice(0, 3).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}: ${(forbidden ?? first).detail}`,
       evidence: others.length > 0 ? `${first.path} (and ${others.length} more)` : first.path,
-      cure: forbidden
-        ? "Grant the agent's service account what the message names: compare its ClusterRole with deploy/rbac/agent.yaml."
-        : 'None if it passes. Else check the API server: kubectl get --raw /readyz?verbose',
-    },
+      cures: [forbidden ? grant() : apiServer()],
+    }),
   ]
 }

@@ -1,15 +1,16 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { Obstacle } from '../../resources/operation.ts'
-import { conditionOf, describeObject, type Evidence, gather, isPast, listed } from './evidence.ts'
+import { cures } from './cures.ts'
+import { conditionOf, describeObject, type Evidence, gather, isPast, listed, tell } from './evidence.ts'
 
 /** A pod's deletionTimestamp is the end of its grace period. How long after that it may still be there, in milliseconds. */
 const endingPatienceMs = 60_000
 
 /** A node that does not answer keeps its pods in Terminating: a StatefulSet starts no other one of that name meanwhile. */
-export function nodeNotReady({ nodes, pods }: Evidence): Obstacle[] {
+export function nodeNotReady({ nodes, pods: all, namespaceName: namespace }: Evidence): Obstacle[] {
   if (!nodes) return []
   const placed = Map.groupBy(
-    pods.filter((pod) => pod.spec?.nodeName !== undefined && !isReady(pod)),
+    all.filter((pod) => pod.spec?.nodeName !== undefined && !isReady(pod)),
     (pod) => pod.spec.nodeName as string,
   )
   return [...placed].flatMap(([name, onIt]) => {
@@ -17,18 +18,18 @@ export function nodeNotReady({ nodes, pods }: Evidence): Obstacle[] {
     if (node && isReady(node)) return []
     const hanging = onIt.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
     const names = listed((hanging.length > 0 ? hanging : onIt).map(({ metadata }) => metadata.name))
+    const podNames = onIt.map(({ metadata }) => metadata.name)
+    const { describe, remove, pods, force } = cures.NodeNotReady
     const ready = node && conditionOf(node, 'Ready')
     const state = node
       ? `is not ready${ready?.lastTransitionTime ? ` since ${ready.lastTransitionTime}` : ''}${ready?.message ? ` (${ready.message})` : ''}`
       : 'does not exist any more'
-    return {
+    return tell({
       code: 'NodeNotReady',
       message: `Node ${name} ${state}; ${hanging.length > 0 ? `${names} hang in Terminating on it` : `${names} should run on it`}.`,
       evidence: node ? describeObject(node) : describeObject(onIt[0] as KubernetesObject),
-      cure: node
-        ? `Bring it back: kubectl describe node ${name}. If the machine is off for good: kubectl delete node ${name}`
-        : `Its pods go by themselves within a minute; else: kubectl --namespace ${onIt[0]?.metadata.namespace} delete pod ${onIt.map(({ metadata }) => metadata.name).join(' ')} --force`,
-    }
+      cures: node ? [describe({ node: name }), remove({ node: name })] : [pods({ namespace }), force({ namespace, pods: podNames })],
+    })
   })
 }
 
@@ -43,7 +44,7 @@ export function podNotEnding({ nodes, pods, now }: Evidence): Obstacle[] {
     stuck.map((pod) => ({
       object: pod,
       message: `Its grace period is over, and node ${pod.spec.nodeName} has not ended it.`,
-      cure: `See what the kubelet says: kubectl --namespace ${pod.metadata.namespace} describe pod ${pod.metadata.name}`,
+      cures: [cures.PodNotEnding.describe({ namespace: pod.metadata.namespace ?? '', pod: pod.metadata.name })],
     })),
   )
 }

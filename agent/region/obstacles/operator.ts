@@ -1,8 +1,11 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { handledState, readOperatorRun } from '../../resources/cratedb-run.ts'
+import type { Cure } from '../../resources/cure.ts'
 import { fieldManager } from '../../resources/labels.ts'
 import type { Obstacle } from '../../resources/operation.ts'
-import { conditionOf, describeObject, type Evidence, isPast, latestEvent } from './evidence.ts'
+import { cures } from './cures.ts'
+import { deletionOf } from './deletion.ts'
+import { conditionOf, describeObject, type Evidence, isPast, latestEvent, tell } from './evidence.ts'
 
 /** The operator retries after 15 to 60 seconds: without a sign of life for longer than that after its last mark it is not at it. */
 const stalledAfterMs = 60_000
@@ -13,61 +16,57 @@ export function operatorNotRunning({ target, operator, operatorName, databases }
   // A project needs the operator only where databases are to go.
   if (operator === undefined || (target.kind === 'project' && databases.length === 0)) return []
   const { namespace, name } = operatorName
-  const answer = (message: string, cure: string): Obstacle[] => [
-    { code: 'OperatorNotRunning', message, evidence: `Deployment ${namespace}/${name}`, cure },
+  const named = { namespace, deployment: name }
+  const { find, start, describe, pods, log } = cures.OperatorNotRunning
+  const answer = (message: string, ...cures: Cure[]): Obstacle[] => [
+    tell({ code: 'OperatorNotRunning', message, evidence: `Deployment ${namespace}/${name}`, cures }),
   ]
-  if (operator === null)
-    return answer(
-      `The Crate Operator is not installed: there is no Deployment ${namespace}/${name}.`,
-      "Install it, or name its Deployment in the agent's configuration: kubectl get deployments --all-namespaces | grep crate-operator",
-    )
-  if (operator.spec?.replicas === 0)
-    return answer(
-      `The Crate Operator is scaled to 0 (Deployment ${namespace}/${name}).`,
-      `kubectl --namespace ${namespace} scale deployment ${name} --replicas=1`,
-    )
+  if (operator === null) return answer(`The Crate Operator is not installed: there is no Deployment ${namespace}/${name}.`, find())
+  if (operator.spec?.replicas === 0) return answer(`The Crate Operator is scaled to 0 (Deployment ${namespace}/${name}).`, start(named))
   if ((operator.status?.readyReplicas ?? 0) > 0) return []
   const why = conditionOf(operator, 'Available')
   return answer(
     `The Crate Operator is not ready: Deployment ${namespace}/${name} has no ready pod${why?.status === 'False' && why.message ? ` (${why.message})` : ''}.`,
-    `kubectl --namespace ${namespace} describe deployment ${name}; kubectl --namespace ${namespace} logs deployment/${name}`,
+    describe(named),
+    pods({ namespace, selector: selectorOf(operator) }),
+    log(named),
   )
 }
 
 /** What the operator gave up with, or what it waits for, in its own words. */
-export function operatorStepFailed({ databases, target, operatorName, events }: Evidence): Obstacle[] {
+export function operatorStepFailed({ databases, target, operatorName: { namespace, name }, events }: Evidence): Obstacle[] {
   const database = theDatabase(target, databases)
   if (!database || database.metadata.deletionTimestamp !== undefined) return []
-  const logs = `kubectl --namespace ${operatorName.namespace} logs deployment/${operatorName.name}`
+  const operator = { namespace, deployment: name }
   const evidence = describeObject(database)
   const { state, failure, message } = readOperatorRun(database)
   if (failure !== undefined)
     return [
-      {
+      tell({
         code: 'OperatorStepFailed',
         message: `The Crate Operator gave up a step: ${failure}`,
         evidence,
-        cure: `Its log tells more: ${logs}`,
-      },
+        cures: [cures.OperatorStepFailed.log(operator)],
+      }),
     ]
   if (message !== undefined)
     return [
-      {
+      tell({
         code: 'OperatorStepDelayed',
         message: `The Crate Operator waits: ${message}`,
         evidence,
-        cure: `None if it passes. Its log tells more: ${logs}`,
-      },
+        cures: [cures.OperatorStepDelayed.log(operator)],
+      }),
     ]
   if (state !== 'ended' || database.status?.['cluster_create/bootstrap']?.success) return []
   const said = latestEvent(events, database, ({ type }) => type !== 'Normal')?.message
   return [
-    {
+    tell({
       code: 'OperatorStepFailed',
       message: `The Crate Operator ended the creation without having set up the database${said ? `: ${said}` : '.'}`,
       evidence,
-      cure: `It does not try again by itself: delete the database and create it anew, once its log has said why: ${logs}`,
-    },
+      cures: [cures.OperatorStepFailed.why(operator), ...deletionOf(database, cures.OperatorStepFailed)],
+    }),
   ]
 }
 
@@ -80,16 +79,17 @@ export function operatorStalled(evidence: Evidence): Obstacle[] {
   const mark = state === 'working' ? latestMark(database) : state === 'unseen' ? latestChange(database) : undefined
   if (!isPast(mark, stalledAfterMs, now)) return []
   const { namespace, name } = operatorName
+  const named = { namespace, deployment: name }
   return [
-    {
+    tell({
       code: 'OperatorStalled',
       message:
         state === 'working'
           ? `The Crate Operator began on this and has left no sign of life since ${mark}.`
           : `The Crate Operator has not begun on the change of ${mark}, though it runs. It may not watch this namespace.`,
       evidence: describeObject(database),
-      cure: `See whether it mentions the database, and start it anew: kubectl --namespace ${namespace} logs deployment/${name} | grep ${database.metadata.name}; kubectl --namespace ${namespace} rollout restart deployment ${name}`,
-    },
+      cures: [cures.OperatorStalled.log({ ...named, database: database.metadata.name }), cures.OperatorStalled.restart(named)],
+    }),
   ]
 }
 
@@ -106,16 +106,25 @@ export function upgradeRolledBack({ databases, target, statefulSets }: Evidence)
   const settled = readOperatorRun(database).state === 'ended'
   if (mark !== 'true' && !(settled && (others.length > 0 || !isSkerrys(database)))) return []
   const left = others[0]
+  const { namespace = '', name } = database.metadata
   return [
-    {
+    tell({
       code: 'UpgradeRolledBack',
       message: left
         ? `The Crate Operator rolled the upgrade back to ${version}, but ${left.metadata.name} is still set to ${crateImage(left)}.`
         : `The Crate Operator rolled the upgrade back: the version is ${version} again.`,
       evidence: describeObject(left ?? database),
-      cure: `See why in its events, mend that and ask for the upgrade again: kubectl --namespace ${database.metadata.namespace} describe cratedb ${database.metadata.name}`,
-    },
+      cures: [cures.UpgradeRolledBack.events({ namespace, database: name })],
+    }),
   ]
+}
+
+/** The pods of a Deployment, as kubectl selects them. */
+function selectorOf({ spec }: KubernetesObject): string {
+  const labels: Record<string, string> = spec?.selector?.matchLabels ?? {}
+  return Object.entries(labels)
+    .map((pair) => pair.join('='))
+    .join(',')
 }
 
 function theDatabase(target: Evidence['target'], databases: KubernetesObject[]): KubernetesObject | undefined {

@@ -1,23 +1,27 @@
+import type { Cure } from '../../resources/cure.ts'
 import type { Obstacle } from '../../resources/operation.ts'
-import { conditionOf, describeObject, type Evidence, isPast, listed } from './evidence.ts'
+import { cures } from './cures.ts'
+import { cascadeOf } from './deletion.ts'
+import { conditionOf, describeObject, type Evidence, isPast, listed, tell } from './evidence.ts'
 
 /** How long the namespace controller may say nothing about a deletion before that is worth telling, in milliseconds. */
 const deletionPatienceMs = 10_000
 
 /** The project is not there, or its controller could not make all of it. */
-export function projectNotReady({ target, project }: Evidence): Obstacle[] {
+export function projectNotReady({ target, project, namespaceName }: Evidence): Obstacle[] {
   if (project === undefined) return []
   const code = 'ProjectNotReady'
-  const look = `kubectl describe project ${target.project}`
+  const { create, leaving, describe } = cures.ProjectNotReady
+  const named = { project: target.project }
   if (project === null) {
     if (target.kind === 'project') return []
     const message = `Project ${target.project} does not exist.`
-    return [{ code, message, evidence: `Project ${target.project}`, cure: 'Create the project first; its namespace comes with it.' }]
+    return [tell({ code, message, evidence: `Project ${target.project}`, cures: [create()] })]
   }
   if (project.metadata.deletionTimestamp !== undefined) {
     if (target.kind === 'project') return []
     const message = `Project ${target.project} is being deleted.`
-    return [{ code, message, evidence: describeObject(project), cure: `Wait for its end, then create it anew: ${look}` }]
+    return [tell({ code, message, evidence: describeObject(project), cures: [leaving(named)] })]
   }
   const ready = conditionOf(project, 'Ready')
   if (ready?.status === 'True') return []
@@ -25,27 +29,35 @@ export function projectNotReady({ target, project }: Evidence): Obstacle[] {
     ready === undefined
       ? `Project ${target.project} has not been worked on yet.`
       : `Project ${target.project} is not ready: ${ready.message ?? ready.reason ?? 'no reason given'}`
-  return [{ code, message, evidence: describeObject(project), cure: `Its conditions say what to do: ${look}` }]
+  const handOver = cures.NamespaceNotOwned.handOver({ ...named, namespace: namespaceName })
+  return [
+    tell({
+      code,
+      message,
+      evidence: describeObject(project),
+      cures: [describe(named), ...(ready?.reason === 'NamespaceNotOwned' ? [handOver] : [])],
+    }),
+  ]
 }
 
 export function namespaceMissing({ target, namespace, namespaceName, project }: Evidence): Obstacle[] {
   // A project that is not there or leaves has no namespace to miss.
   if (namespace !== null || !project || project.metadata.deletionTimestamp !== undefined) return []
   return [
-    {
+    tell({
       code: 'NamespaceMissing',
       message: `Namespace ${namespaceName} of project ${target.project} does not exist.`,
       evidence: `Namespace ${namespaceName}`,
-      cure: `The leading agent makes it within seconds. If not: kubectl describe project ${target.project}; kubectl get lease -A`,
-    },
+      cures: [cures.NamespaceMissing.describe({ project: target.project }), cures.NamespaceMissing.leases()],
+    }),
   ]
 }
 
 /** What a namespace's conditions say while it is being deleted, the worst first, and what helps. */
 const remains = [
-  { type: 'NamespaceDeletionDiscoveryFailure', cure: () => 'An API service does not answer: kubectl get apiservices | grep False' },
-  { type: 'NamespaceDeletionGroupVersionParsingFailure', cure: () => 'Repair or remove the API service it names: kubectl get apiservices' },
-  { type: 'NamespaceDeletionContentFailure', cure: (namespace: string) => `kubectl describe namespace ${namespace}` },
+  { type: 'NamespaceDeletionDiscoveryFailure', cure: () => cures.NamespaceTerminating.discovery() },
+  { type: 'NamespaceDeletionGroupVersionParsingFailure', cure: () => cures.NamespaceTerminating.parsing() },
+  { type: 'NamespaceDeletionContentFailure', cure: (namespace: string) => cures.NamespaceTerminating.content({ namespace }) },
   { type: 'NamespaceFinalizersRemaining', cure: lookAtContent },
   { type: 'NamespaceContentRemaining', cure: lookAtContent },
 ] as const
@@ -60,28 +72,27 @@ export function namespaceTerminating({ target, namespace, now, databases }: Evid
   })
   const code = 'NamespaceTerminating'
   const evidence = describeObject(namespace)
-  if (told.length > 0) {
-    const messages = told.map(({ message }) => message)
-    const content = messages.join(' ')
-    return [{ code, message: `Namespace ${name} is being deleted. ${content}`, evidence, cure: told[0]?.cure(name, content) ?? '' }]
+  const [worst] = told
+  if (worst) {
+    const content = told.map(({ message }) => message).join(' ')
+    return [tell({ code, message: `Namespace ${name} is being deleted. ${content}`, evidence, cures: [worst.cure(name, content)] })]
   }
   // On the way out this is what is meant to happen, unless nothing does.
   if (target.kind === 'project' && (databases.length > 0 || !isPast(since, deletionPatienceMs, now))) return []
   return [
-    {
+    tell({
       code,
       message: `Namespace ${name} is being deleted since ${since}; nothing can be created in it.`,
       evidence,
-      cure: `Wait for its end. If it does not end, see that kube-controller-manager runs: kubectl describe namespace ${name}`,
-    },
+      cures: [cures.NamespaceTerminating.wait({ namespace: name })],
+    }),
   ]
 }
 
-function lookAtContent(namespace: string, message = ''): string {
+function lookAtContent(namespace: string, message = ''): Cure {
   // "Some resources are remaining: cratedbs.cloud.crate.io has 1 resource instances, pods. has 2 resource instances"
   const resources = [...message.matchAll(/([a-z0-9.-]+) has \d+ resource instance/g)].map(([, resource]) => resource?.replace(/\.$/, ''))
-  const what = resources.length > 0 ? resources.join(',') : 'all'
-  return `See what holds them: kubectl --namespace ${namespace} get ${what} --output yaml | grep -A2 finalizers`
+  return cures.NamespaceTerminating.holders({ namespace, resources: resources.join(',') || 'all' })
 }
 
 /** The project is to go and still holds databases that nobody has deleted. */
@@ -92,11 +103,11 @@ export function databasesRemain({ target, project, databases }: Evidence): Obsta
   if (!first) return []
   const names = standing.map(({ metadata }) => metadata.name)
   return [
-    {
+    tell({
       code: 'DatabasesRemain',
       message: `Project ${target.project} is to be deleted and still holds ${names.length === 1 ? 'database' : 'databases'} ${listed(names)}.`,
       evidence: describeObject(first),
-      cure: `Delete them first, by the API (cascade=true does it with the project) or: kubectl --namespace ${first.metadata.namespace} delete cratedb ${names.join(' ')}`,
-    },
+      cures: cascadeOf(project, databases),
+    }),
   ]
 }

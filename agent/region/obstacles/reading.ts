@@ -130,7 +130,7 @@ function secretsToLookFor({ target, namespaceName, databases, project, pods }: E
   if (!database || database.metadata.deletionTimestamp !== undefined) return []
   const isInWant = readOperatorRun(database).state !== 'ended' || endedWithoutBootstrap(database) || pods.some((pod) => !isReady(pod))
   if (!isInWant) return []
-  return [...secretsOf(database)].map(([name, usedFor]) => ({ namespace: namespaceName, name, usedFor }))
+  return [...secretsOf(database)].map(([name, reference]) => ({ namespace: namespaceName, name, ...reference }))
 }
 
 /** Those that do not exist. Whether one does is all that is taken from the answer: what it holds stays unread. */

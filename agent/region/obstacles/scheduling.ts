@@ -1,6 +1,8 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { describeBytes, parseBytes, parseMillicores } from '../../../shared/kubernetes/quantity.ts'
+import type { Cure } from '../../resources/cure.ts'
 import type { Obstacle } from '../../resources/operation.ts'
+import { cures } from './cures.ts'
 import { conditionOf, type Evidence, type Finding, gather, isPast, listed } from './evidence.ts'
 
 /** How long a scheduler may leave a pod unlooked at before that is worth telling, in milliseconds. */
@@ -8,7 +10,9 @@ const schedulerPatienceMs = 30_000
 
 type Taint = { key: string; value?: string; effect: string }
 type Scene = { pod: KubernetesObject; nodes: KubernetesObject[]; count: number; words: string }
-type Reason = { words: RegExp; message: (scene: Scene) => string; cure: (scene: Scene) => string }
+type Reason = { words: RegExp; message: (scene: Scene) => string; cures: (scene: Scene) => Cure[] }
+
+const propose = cures.PodUnschedulable
 
 /** What kube-scheduler says of nodes that do not fit, from 1.20 to today, and what that means for CrateDB. */
 const reasons: Reason[] = [
@@ -16,56 +20,49 @@ const reasons: Reason[] = [
     words: /anti-affinity|pod affinity/,
     message: ({ count }) =>
       `${counted(count)} already a pod of this database, and CrateDB's nodes must not share one (anti-affinity by hostname)`,
-    cure: () => 'Add as many nodes as there are to be CrateDB nodes, or ask for fewer.',
+    cures: () => [propose.spread()],
   },
-  { words: /^Insufficient /, message: insufficient, cure: () => 'Ask for less per node, free some, or add larger nodes.' },
+  { words: /^Insufficient /, message: insufficient, cures: () => [propose.resources()] },
   {
     words: /taint/,
     message: ({ count, words, nodes }) => `${counted(count)} a taint that the pod does not tolerate${taints(words, nodes)}`,
-    cure: ({ nodes }) =>
-      `Take the taint away where CrateDB may run: kubectl taint nodes ${tainted(nodes)[0]?.metadata.name ?? 'NODE'} KEY-; a node that is under pressure or not ready bears one by itself: kubectl describe nodes`,
+    cures: untaint,
   },
   {
     words: /node selector|node affinity\/selector|node\(s\) didn't match Pod's node affinity/,
     message: ({ count, pod }) => `${counted(count, 'does', 'do')} not match the pod's node selector${selector(pod)}`,
-    cure: ({ pod }) =>
-      `Label the nodes that CrateDB may use: kubectl label node NODE ${
-        Object.entries(pod.spec?.nodeSelector ?? {})
-          .map((pair) => pair.join('='))
-          .join(' ') || 'cratedb=shared'
-      }`,
+    cures({ pod }) {
+      const labels = wantedLabels(pod)
+      return [propose.labels(), ...(labels.length > 0 ? [propose.label({ labels })] : [])]
+    },
   },
   {
     words: /unschedulable/,
     message: ({ count, nodes }) => `${counted(count, 'is', 'are')} cordoned${names(nodes.filter(({ spec }) => spec?.unschedulable))}`,
-    cure: ({ nodes }) =>
-      `kubectl uncordon ${
-        nodes
-          .filter(({ spec }) => spec?.unschedulable)
-          .map(({ metadata }) => metadata.name)
-          .join(' ') || 'NODE'
-      }`,
+    cures({ nodes }) {
+      const cordoned = nodes.filter(({ spec }) => spec?.unschedulable).map(({ metadata }) => metadata.name)
+      return [propose.cordoned(), ...(cordoned.length > 0 ? [propose.uncordon({ nodes: cordoned })] : [])]
+    },
   },
   {
     words: /volume node affinity/,
     message: ({ count }) => `${counted(count, 'is', 'are')} not where the pod's volume is`,
-    cure: ({ pod }) =>
-      `The volume is tied to a node or zone: bring that back, see kubectl --namespace ${pod.metadata.namespace} get pvc,pv --output wide`,
+    cures: ({ pod }) => [propose.volumes({ namespace: pod.metadata.namespace ?? '' })],
   },
   {
     words: /topology spread/,
     message: ({ count }) => `${counted(count)} too many of its pods in the same zone (topology spread)`,
-    cure: () => 'Add nodes in the other zones; the operator spreads over three.',
+    cures: () => [propose.zones()],
   },
   {
     words: /PersistentVolumeClaim|persistent volumes to bind|persistentvolumeclaim/,
     message: () => 'a volume of the pod is not bound',
-    cure: ({ pod }) => `kubectl --namespace ${pod.metadata.namespace} describe pvc`,
+    cures: ({ pod }) => [propose.claims({ namespace: pod.metadata.namespace ?? '' })],
   },
   {
     words: /Too many pods/,
     message: ({ count }) => `${counted(count)} as many pods as the kubelet allows`,
-    cure: () => "Add nodes, or raise the kubelet's maxPods.",
+    cures: () => [propose.maxPods()],
   },
 ]
 
@@ -79,30 +76,25 @@ export function podUnschedulable({ pods, nodes, now }: Evidence): Obstacle[] {
 }
 
 function judge(pod: KubernetesObject, nodes: KubernetesObject[] | undefined, now: number): Finding[] {
-  const { namespace, name } = pod.metadata
-  const look = `kubectl --namespace ${namespace} describe pod ${name}`
+  const { namespace = '', name } = pod.metadata
+  const look = propose.describe({ namespace, pod: name })
   const condition = conditionOf(pod, 'PodScheduled')
   if (condition?.status !== 'False') {
     if (!isPast(pod.metadata.creationTimestamp, schedulerPatienceMs, now)) return []
     const message = nodes?.length === 0 ? 'There is no node in the cluster.' : 'No scheduler has looked at it since it was created.'
-    const cure =
-      nodes?.length === 0
-        ? 'Add nodes: kubectl get nodes'
-        : `See that kube-scheduler runs: kubectl --namespace kube-system get pods; ${look}`
-    return [{ object: pod, message, cure }]
+    return [{ object: pod, message, cures: nodes?.length === 0 ? [propose.nodes()] : [propose.scheduler(), look] }]
   }
   const said = condition.message ?? condition.reason ?? ''
   if (nodes?.length === 0 || /^0\/0 |no nodes available/.test(said))
-    return [{ object: pod, message: 'There is no node in the cluster.', cure: 'Add nodes: kubectl get nodes' }]
+    return [{ object: pod, message: 'There is no node in the cluster.', cures: [propose.nodes()] }]
   const found = parseScheduler(said).map(({ count, words }) => {
     const scene: Scene = { pod, nodes: nodes ?? [], count, words }
     const reason = reasons.find((candidate) => candidate.words.test(words))
-    return { message: reason?.message(scene) ?? (count > 0 ? `${count}: ${words}` : words), cure: reason?.cure(scene) }
+    return { message: reason?.message(scene) ?? (count > 0 ? `${count}: ${words}` : words), cures: reason?.cures(scene) ?? [] }
   })
-  const cures = [...new Set(found.flatMap(({ cure }) => cure ?? []))]
   const total = /^\d+\/(\d+) nodes/.exec(said)?.[1]
   const message = `None of ${total === undefined ? 'the' : total} nodes takes it: ${found.map((each) => each.message).join('; ')}.`
-  return [{ object: pod, message, cure: cures.length > 0 ? `${cures.join(' ')} ${look}` : look }]
+  return [{ object: pod, message, cures: unlike([...found.flatMap(({ cures }) => cures), look]) }]
 }
 
 /**
@@ -156,6 +148,23 @@ function describe(resource: string, value: bigint): string {
   return resource === 'memory' || resource.includes('storage') ? describeBytes(value) : String(value)
 }
 
+/** Each effect and command once: of several reasons two may be cured alike. */
+function unlike(all: Cure[]): Cure[] {
+  return [...new Map(all.map((cure) => [`${cure.effect} ${cure.command}`, cure])).values()]
+}
+
+/** Taints that Kubernetes sets by itself go by themselves. */
+const ownTaint = /(^|\.)(kubernetes|k8s)\.io\/(not-ready|unreachable|unschedulable|.*-pressure|network-unavailable|out-of-disk)$/
+
+function untaint({ nodes, words }: Scene): Cure[] {
+  const named = /\{([^:}]+)/.exec(words)?.[1]
+  const keysOf = ({ spec }: KubernetesObject): string[] => spec.taints.map(({ key }: Taint) => key)
+  const isMeant = (key: string) => (named === undefined || key === named) && !ownTaint.test(key)
+  const node = tainted(nodes).find((each) => keysOf(each).some(isMeant))
+  const key = node && keysOf(node).find(isMeant)
+  return [propose.taints(), ...(node && key !== undefined ? [propose.untaint({ node: node.metadata.name, key })] : [])]
+}
+
 function tainted(nodes: KubernetesObject[]): KubernetesObject[] {
   return nodes.filter(({ spec }) => spec?.taints?.some(({ effect }: Taint) => effect !== 'PreferNoSchedule'))
 }
@@ -169,16 +178,33 @@ function taints(words: string, nodes: KubernetesObject[]): string {
 }
 
 function selector({ spec }: KubernetesObject): string {
-  const pairs = Object.entries((spec?.nodeSelector ?? {}) as Record<string, string>).map(([key, value]) => `${key}=${value}`)
-  const affinity: { nodeSelectorTerms?: { matchExpressions?: { key: string; operator: string; values?: string[] }[] }[] } =
-    spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? {}
-  const terms = (affinity.nodeSelectorTerms ?? []).flatMap(({ matchExpressions = [] }) =>
-    matchExpressions.map(({ key, operator, values = [] }) =>
+  const terms = affinityTerms(spec).flatMap((expressions) =>
+    expressions.map(({ key, operator, values = [] }) =>
       operator === 'In' ? `${key}=${values.join('|')}` : `${key} ${operator} ${values.join('|')}`.trim(),
     ),
   )
-  const all = [...pairs, ...terms]
+  const all = [...selectorPairs(spec), ...terms]
   return all.length === 0 ? '' : ` (${listed(all)})`
+}
+
+/** Labels with which a node would match: of the affinity's terms, one of which is enough, the first that asks for values only. */
+function wantedLabels({ spec }: KubernetesObject): string[] {
+  const terms = affinityTerms(spec)
+  const term = terms.find((expressions) => expressions.every(({ operator, values }) => operator === 'In' && values?.length))
+  if (terms.length > 0 && !term) return []
+  return [...selectorPairs(spec), ...(term ?? []).map(({ key, values = [] }) => `${key}=${values[0]}`)]
+}
+
+function selectorPairs(spec: KubernetesObject['spec']): string[] {
+  return Object.entries((spec?.nodeSelector ?? {}) as Record<string, string>).map(([key, value]) => `${key}=${value}`)
+}
+
+type Expression = { key: string; operator: string; values?: string[] }
+
+function affinityTerms(spec: KubernetesObject['spec']): Expression[][] {
+  const { nodeSelectorTerms = [] }: { nodeSelectorTerms?: { matchExpressions?: Expression[] }[] } =
+    spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? {}
+  return nodeSelectorTerms.map(({ matchExpressions = [] }) => matchExpressions)
 }
 
 function names(nodes: KubernetesObject[]): string {

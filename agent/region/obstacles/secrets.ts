@@ -1,27 +1,42 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { Cure } from '../../resources/cure.ts'
 import type { Obstacle } from '../../resources/operation.ts'
-import type { Evidence } from './evidence.ts'
+import { cures } from './cures.ts'
+import { type Evidence, type MissingSecret, tell } from './evidence.ts'
 
 /** A Secret that the database or the project refers to and that is not there. */
 export function secretMissing({ missingSecrets }: Evidence): Obstacle[] {
-  return missingSecrets.map(({ namespace, name, usedFor, isPullSecret }) => ({
-    code: 'SecretMissing',
-    message: `Secret ${namespace}/${name} does not exist; it is needed for ${usedFor}.`,
-    evidence: `Secret ${namespace}/${name}`,
-    cure: isPullSecret
-      ? `Create it: kubectl --namespace ${namespace} create secret docker-registry ${name} --docker-server=… --docker-username=… --docker-password=…`
-      : `Create it again, by repeating the request that held it or with: kubectl --namespace ${namespace} create secret generic ${name} --from-file=KEY=FILE`,
-  }))
+  return missingSecrets.map((secret) => {
+    const { namespace, name, usedFor } = secret
+    return tell({
+      code: 'SecretMissing',
+      message: `Secret ${namespace}/${name} does not exist; it is needed for ${usedFor}.`,
+      evidence: `Secret ${namespace}/${name}`,
+      cures: curesOf(secret),
+    })
+  })
 }
 
-/** The Secrets that a CrateDB refers to, by name, and what for: the place of the first reference. */
-export function secretsOf(database: KubernetesObject): Map<string, string> {
-  const found = new Map<string, string>()
+function curesOf({ namespace, name, keys = [], isPullSecret }: MissingSecret): Cure[] {
+  const { pull, repeat, create } = cures.SecretMissing
+  if (isPullSecret) return [pull({ namespace, name })]
+  const [key, ...others] = keys
+  // With several keys it holds what only the request knows, such as an address and a name beside a password.
+  return key === undefined || others.length > 0 ? [repeat()] : [repeat(), create({ namespace, name, key })]
+}
+
+/** A Secret that a CrateDB refers to: the place of the first reference, and the keys that are read. */
+export type SecretReference = { usedFor: string; keys: string[] }
+
+/** The Secrets that a CrateDB refers to, by name. */
+export function secretsOf(database: KubernetesObject): Map<string, SecretReference> {
+  const found = new Map<string, SecretReference>()
   const walk = (value: unknown, path: string): void => {
     if (value === null || typeof value !== 'object') return
     for (const [key, field] of Object.entries(value)) {
       if (key === 'secretKeyRef' && typeof field?.name === 'string') {
-        if (!found.has(field.name)) found.set(field.name, path)
+        const { usedFor, keys } = found.get(field.name) ?? { usedFor: path, keys: [] }
+        found.set(field.name, { usedFor, keys: [...new Set([...keys, String(field.key)])] })
       } else walk(field, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`)
     }
   }

@@ -1,4 +1,5 @@
 import type { Obstacle } from '../../resources/operation.ts'
+import { cures } from './cures.ts'
 import { type Evidence, gather, isPast, latestEvent } from './evidence.ts'
 
 /** How long a load balancer may take for an address before that is worth telling, in milliseconds. */
@@ -16,14 +17,14 @@ export function loadBalancerWithoutAddress({ services, events, now }: Evidence):
   return gather(
     'LoadBalancerWithoutAddress',
     waiting.map((service) => {
-      const { namespace, name } = service.metadata
+      const { namespace = '', name } = service.metadata
       const event = latestEvent(events, service, ({ type }) => type === 'Warning')
       return {
         object: service,
         message: event
           ? `The load balancer has no address: ${event.message}`
           : 'The load balancer has no address, and nobody says why: perhaps nothing in the cluster hands out addresses.',
-        cure: `Install a load balancer controller (on bare metal, for instance, MetalLB) or mend it: kubectl --namespace ${namespace} describe service ${name}`,
+        cures: [cures.LoadBalancerWithoutAddress.describe({ namespace, service: name })],
       }
     }),
   )

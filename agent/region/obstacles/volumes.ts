@@ -1,11 +1,11 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { compareBytes } from '../../../shared/kubernetes/quantity.ts'
+import type { Cure } from '../../resources/cure.ts'
 import type { Obstacle } from '../../resources/operation.ts'
-import { describeObject, type Evidence, type Finding, gather, latestEvent, listed } from './evidence.ts'
+import { cures } from './cures.ts'
+import { describeObject, type Evidence, type Finding, gather, latestEvent, listed, tell } from './evidence.ts'
 import { claimsOf } from './finalizers.ts'
 import { isReady } from './nodes.ts'
-
-const noClass = 'kubectl get storageclasses'
 
 /** A claim that got no volume, with why: its class is not there, the provisioner failed or is silent. */
 export function volumeNotBound(evidence: Evidence): Obstacle[] {
@@ -17,28 +17,24 @@ export function volumeNotBound(evidence: Evidence): Obstacle[] {
 }
 
 function unbound(claim: KubernetesObject, { storageClasses, events, pods }: Evidence): Finding[] {
-  const { namespace, name } = claim.metadata
-  const look = `kubectl --namespace ${namespace} describe pvc ${name}`
-  const finding = (message: string, cure: string): Finding[] => [{ object: claim, message, cure }]
+  const { namespace = '', name } = claim.metadata
+  const { lost, class: noClass, debugClass, defaultClass, failed: mend, volumes, driver } = cures.VolumeNotBound
+  const named = { namespace, claim: name }
+  const finding = (message: string, cure: Cure): Finding[] => [{ object: claim, message, cures: [cure] }]
   if (claim.status?.phase === 'Lost')
-    return finding(
-      `Its volume ${claim.spec?.volumeName} does not exist any more, and the data with it.`,
-      `Restore it from a snapshot of the storage or of the database: ${look}`,
-    )
+    return finding(`Its volume ${claim.spec?.volumeName} does not exist any more, and the data with it.`, lost(named))
   const className: string | undefined = claim.spec?.storageClassName || undefined
   const found = storageClasses?.find(({ metadata }) => metadata.name === className)
   const known = storageClasses && listed(storageClasses.map(({ metadata }) => metadata.name).sort())
   if (className !== undefined && storageClasses && !found)
     return finding(
       `There is no storage class ${className}; there ${storageClasses.length === 0 ? 'is none at all' : `are: ${known}`}.`,
-      claim.metadata.name.startsWith('debug-')
-        ? `Create it, or set the operator's DEBUG_VOLUME_STORAGE_CLASS to one that exists: ${noClass}`
-        : `Create it, or create the database anew with one that exists: ${noClass}`,
+      name.startsWith('debug-') ? debugClass() : noClass(),
     )
   if (className === undefined && !claim.spec?.volumeName)
-    return finding('It names no storage class, and the cluster has no default one.', `Mark one as default: ${noClass}`)
+    return finding('It names no storage class, and the cluster has no default one.', defaultClass())
   const failed = latestEvent(events, claim, ({ type, reason }) => type === 'Warning' || reason === 'FailedBinding')
-  if (failed) return finding(`Storage class ${className} gives no volume: ${failed.message}`, `Mend what the message names: ${look}`)
+  if (failed) return finding(`Storage class ${className} gives no volume: ${failed.message}`, mend(named))
   // With this mode a claim waits for its pod by design: that the pod is not placed is told by itself.
   const isUsed = pods.some((pod) => pod.spec?.nodeName !== undefined && claimsOf(pod).includes(name))
   if (found?.volumeBindingMode === 'WaitForFirstConsumer' && !isUsed && !claim.metadata.annotations?.['volume.kubernetes.io/selected-node'])
@@ -48,9 +44,7 @@ function unbound(claim: KubernetesObject, { storageClasses, events, pods }: Evid
     provisioner === 'kubernetes.io/no-provisioner'
       ? `No free volume of storage class ${className} fits, and nothing makes new ones (no-provisioner).`
       : `Storage class ${className} has given no volume yet${provisioner ? `; that is for ${provisioner}` : ''}.`,
-    provisioner === 'kubernetes.io/no-provisioner'
-      ? 'Provide a PersistentVolume of that class and size: kubectl get pv'
-      : `See that the pods of the storage driver run: ${look}`,
+    provisioner === 'kubernetes.io/no-provisioner' ? volumes() : driver(named),
   )
 }
 
@@ -76,7 +70,7 @@ export function classCannotGrow({ databases, claims, storageClasses, target }: E
         {
           object: claim,
           message: `The disk is to grow from ${has} to ${size}, and storage class ${found.metadata.name} does not let volumes grow.`,
-          cure: `If its driver can do it: kubectl patch storageclass ${found.metadata.name} --patch '{"allowVolumeExpansion":true}'. Else go back to ${has}.`,
+          cures: [cures.ClassCannotGrow.allow({ class: found.metadata.name }), cures.ClassCannotGrow.back({ size: has })],
         },
       ]
     }),
@@ -96,7 +90,7 @@ export function volumeNotResized({ claims, events }: Evidence): Obstacle[] {
         {
           object: claim,
           message: `The volume does not grow to ${requests.storage}: ${failed.message}`,
-          cure: `Mend what the message names: kubectl --namespace ${claim.metadata.namespace} describe pvc ${claim.metadata.name}`,
+          cures: [cures.VolumeNotResized.describe({ namespace: claim.metadata.namespace ?? '', claim: claim.metadata.name })],
         },
       ]
     }),
@@ -113,13 +107,14 @@ export function volumeAttachmentOnDeadNode({ attachments, claims, pods, nodes }:
     const waiting = claim && pods.find((pod) => claimsOf(pod).includes(claim.metadata.name) && pod.spec?.nodeName !== nodeName)
     if ((node && isReady(node)) || !waiting) return []
     const { name } = attachment.metadata
+    const { describe, detach, removeNode } = cures.VolumeAttachmentOnDeadNode
     return [
-      {
+      tell({
         code: 'VolumeAttachmentOnDeadNode',
         message: `Volume ${claim.spec.volumeName} is still attached to node ${nodeName}, which ${node ? 'is not ready' : 'does not exist any more'}; ${waiting.metadata.name} cannot have it elsewhere.`,
         evidence: describeObject(attachment),
-        cure: `Only once the machine is off for certain: kubectl delete volumeattachment ${name}${node ? `; kubectl delete node ${nodeName}` : ''}`,
-      },
+        cures: [describe({ attachment: name }), detach({ attachment: name }), ...(node ? [removeNode({ node: nodeName })] : [])],
+      }),
     ]
   })
 }
@@ -135,12 +130,12 @@ export function volumeNotAttached(evidence: Evidence): Obstacle[] {
       const failed = latestEvent(events, pod, ({ reason }) => reason === 'FailedAttachVolume' || reason === 'FailedMount')
       // A Secret that is mounted and missing is told by its own rule.
       if (!failed || /secret "[^"]+" not found/.test(failed.message)) return []
-      const { namespace, name } = pod.metadata
+      const { namespace = '', name } = pod.metadata
       return [
         {
           object: pod,
           message: `Its volumes are not ready on node ${pod.spec.nodeName}: ${failed.message}`,
-          cure: `kubectl --namespace ${namespace} describe pod ${name}`,
+          cures: [cures.VolumeNotAttached.describe({ namespace, pod: name })],
         },
       ]
     }),

@@ -100,7 +100,13 @@ test('a database that is not well, with nothing under way, shows what stands in 
   await region.standProject({ id: 'sick' })
   await region.standDatabase('sick', { id: 'gauge' })
   await region.operatorWrites('sick', 'gauge', { status: { crateDBStatus: { health: 'RED' } } })
-  const obstacle = { code: 'PodUnschedulable', message: 'No host has room.', evidence: 'Pod project-sick/x', cure: 'Add one.' }
+  const obstacle = {
+    code: 'PodUnschedulable',
+    message: 'No host has room.',
+    evidence: 'Pod project-sick/x',
+    cure: 'Add one.',
+    cures: [{ effect: 'Add one.', destructive: false }],
+  }
   region.obstacles.of = async () => [obstacle]
   const { body, headers } = await region.call('GET', '/v1/projects/sick/databases/gauge')
   region.obstacles.of = async () => []

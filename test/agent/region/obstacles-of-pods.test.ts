@@ -56,26 +56,26 @@ const schedulerCases = [
     name: 'a taint, as Kubernetes 1.20 says it',
     said: "0/2 nodes are available: 2 node(s) had taint {dedicated: harbour}, that the pod didn't tolerate.",
     says: /2 nodes have a taint that the pod does not tolerate \(dedicated=harbour\)/,
-    cure: /kubectl taint nodes/,
+    cure: /kubectl get nodes --output .*TAINTS/,
   },
   {
     name: 'a taint, as later ones say it',
     said: '0/2 nodes are available: 2 node(s) had untolerated taint {dedicated: harbour}. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.',
     says: /2 nodes have a taint that the pod does not tolerate \(dedicated=harbour\)/,
-    cure: /kubectl taint nodes/,
+    cure: /kubectl get nodes --output .*TAINTS/,
   },
   {
     name: 'a node selector',
     spec: { nodeSelector: { cratedb: 'shared' } },
     said: "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.",
     says: /2 nodes do not match the pod's node selector \(cratedb=shared\)/,
-    cure: /kubectl label node NODE cratedb=shared/,
+    cure: /kubectl label node "\$node" cratedb=shared/,
   },
   {
     name: 'several reasons at once',
     said: "0/3 nodes are available: 1 Insufficient memory, 1 node(s) were unschedulable, 1 node(s) didn't satisfy existing pods anti-affinity rules.",
     says: /^None of 3 nodes takes it: 1 node has not enough memory left: .*; 1 node is cordoned; 1 node has already a pod of this database/,
-    cure: /kubectl uncordon/,
+    cure: /cordoned: kubectl get nodes/,
   },
   {
     name: 'words that nobody foresaw',
@@ -158,7 +158,7 @@ const containerCases = [
       lastState: { terminated: { exitCode: 78, reason: 'Error', message: 'first line\nunknown setting [tide.level]' } },
     }),
     says: /exit code 78, unknown setting \[tide\.level\]/,
-    cure: /logs crate-data-hot-tide-0 --container crate --previous/,
+    cure: /logs crate-data-hot-tide-0 --container crate$/,
   },
   {
     name: 'the download of the JMX exporter without internet',
@@ -255,7 +255,7 @@ test('a pod that a foreign finalizer holds is told at once', async () => {
   )
   const { message, cure } = only(await obstacles(target), 'FinalizerHeld')
   assert.match(message, /held by the finalizer example\.com\/hold. Whoever put it there has to take it off/)
-  assert.match(cure, /kubectl --namespace \S+ patch pod crate-data-hot-tide-0 --type merge/)
+  assert.match(cure, /kubectl --namespace \S+ patch pod crate-data-hot-tide-0 --type json/)
 })
 
 test('pods that the quota forbids are told with the numbers of the API server', async () => {

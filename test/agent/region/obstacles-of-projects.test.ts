@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createObstacles } from '../../../agent/region/obstacles/index.ts'
+import type { Cure } from '../../../agent/resources/cure.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
@@ -13,6 +14,12 @@ const { make, obstacles } = scene
 
 const projectNamed = (name: string): KubernetesObject => ({ apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name }, spec: {} })
 const namespaceNamed = (name: string): KubernetesObject => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+
+const annotated = (object: KubernetesObject, annotations: Record<string, string>): KubernetesObject => ({
+  ...object,
+  metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, ...annotations } },
+})
+const commandsOf = (cures: Cure[]) => cures.flatMap(({ command }) => command ?? [])
 
 /** Deletes what a finalizer holds, so that it stays on its way out. */
 async function removeHeld(object: KubernetesObject, finalizer: string): Promise<void> {
@@ -91,9 +98,39 @@ test('databases that nobody deleted stand in the way of the deletion of their pr
   await make(crateDB(namespace, 'surge'))
   only(await obstacles({ kind: 'project', project }))
   await removeHeld(projectNamed(project), 'skerry.dev/project')
-  const { message, cure } = only(await obstacles({ kind: 'project', project }), 'DatabasesRemain')
+  const { message, cures } = only(await obstacles({ kind: 'project', project }), 'DatabasesRemain')
   assert.equal(message, `Project ${project} is to be deleted and still holds databases surge and tide.`)
-  assert.match(cure, new RegExp(`kubectl --namespace ${namespace} delete cratedb surge tide`))
+  const commands = [`curl -X DELETE "$url/v1/projects/${project}?cascade=true" -H "Authorization: Bearer $token"`]
+  assert.deepEqual(commandsOf(cures), commands)
+})
+
+const protectedBy = { 'skerry.dev/database': JSON.stringify({ deletionProtection: true }) }
+const unprotect = (path: string) =>
+  `curl -X PATCH "$url/v1/projects/${path}" -H "Authorization: Bearer $token" -H 'content-type: application/merge-patch+json' -d '{"deletionProtection":false}'`
+
+test('what is protected in a project that is to go has its protection taken off first', async () => {
+  const { project, namespace } = await scene.project()
+  await make(annotated(crateDB(namespace, 'tide'), protectedBy))
+  await make(crateDB(namespace, 'surge'))
+  await removeHeld({ ...projectNamed(project), spec: { deletionProtection: true } }, 'skerry.dev/project')
+  const { cures } = only(await obstacles({ kind: 'project', project }), 'DatabasesRemain')
+  assert.deepEqual(commandsOf(cures), [
+    unprotect(`${project}/databases/tide`),
+    unprotect(project),
+    `curl -X DELETE "$url/v1/projects/${project}?cascade=true" -H "Authorization: Bearer $token"`,
+  ])
+})
+
+test('beside a protected database that leaves, which the API does not cascade over, the others are deleted one by one', async () => {
+  const { project, namespace } = await scene.project()
+  await make(annotated(crateDB(namespace, 'surge'), protectedBy))
+  await removeHeld(annotated(crateDB(namespace, 'tide'), protectedBy), 'example.com/hold')
+  await removeHeld(projectNamed(project), 'skerry.dev/project')
+  const { cures } = only(await obstacles({ kind: 'project', project }), 'DatabasesRemain', 'FinalizerHeld')
+  assert.deepEqual(commandsOf(cures), [
+    unprotect(`${project}/databases/surge`),
+    `curl -X DELETE "$url/v1/projects/${project}/databases/surge?retainVolumes=true" -H "Authorization: Bearer $token"`,
+  ])
 })
 
 test("a database's project that is being deleted stands in its way", async () => {
@@ -110,7 +147,9 @@ test('a foreign finalizer on a project is told at once, with the command that ta
   await removeHeld(projectNamed(project), 'example.com/audit')
   const { message, cure } = only(await obstacles({ kind: 'project', project }), 'FinalizerHeld')
   assert.match(message, new RegExp(`^Project ${project} is being deleted since .* held by the finalizer example\\.com/audit`))
-  assert.match(cure, new RegExp(`kubectl patch project ${project} --type merge --patch '{"metadata":{"finalizers":null}}'`))
+  const patch =
+    '[{"op":"test","path":"/metadata/finalizers/0","value":"example.com/audit"},{"op":"remove","path":"/metadata/finalizers/0"}]'
+  assert.ok(cure.endsWith(`: kubectl patch project ${project} --type json --patch '${patch}'`), cure)
 })
 
 test('what the agent may not look at is an obstacle of its own, and nothing is concluded from it', async () => {

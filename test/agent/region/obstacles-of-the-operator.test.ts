@@ -68,7 +68,7 @@ test('a creation that the operator ended without success is told from what is le
   await make(database)
   const { message, cure } = await told(target, 'OperatorStepFailed', ({ message }) => message.includes('ended the creation'))
   assert.match(message, /^The Crate Operator ended the creation without having set up the database/)
-  assert.match(cure, /create it anew/)
+  assert.match(cure, /^It does not try again by itself\. Its log says why: kubectl .* logs deployment\/crate-operator\n.*by the API/)
 })
 
 test('an operator that stops in the middle is told once its last sign of life is old', async () => {
@@ -169,7 +169,7 @@ test('an operator that is not there is told by what is wrong with its Deployment
   }
   await make(scaled)
   const down = await told(target, 'OperatorNotRunning', ({ message }) => message.includes('scaled'))
-  assert.equal(down.cure, 'kubectl --namespace crate-operator scale deployment crate-operator --replicas=1')
+  assert.equal(down.cure, 'Start it: kubectl --namespace crate-operator scale deployment crate-operator --replicas=1')
   await make({ ...scaled, spec: { replicas: 1 } })
   await standIn.resume()
   await until('the database is gone', async () => (await scene.read(database)) === undefined)

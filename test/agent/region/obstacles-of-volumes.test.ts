@@ -176,7 +176,7 @@ test('a volume that hangs on a dead node is told with the attachment', async () 
     `Volume ${volume} is still attached to node wreck, which is not ready; crate-data-hot-tide-0 cannot have it elsewhere.`,
   )
   assert.equal(evidence, `VolumeAttachment csi-${namespace}`)
-  assert.match(cure, new RegExp(`kubectl delete volumeattachment csi-${namespace}; kubectl delete node wreck`))
+  assert.match(cure, new RegExp(`kubectl delete volumeattachment csi-${namespace} --wait=false\n.*: kubectl delete node wreck$`))
 })
 
 test('a volume that is attached where its pod is to start is no obstacle', async () => {

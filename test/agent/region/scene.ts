@@ -254,5 +254,5 @@ export function only(obstacles: Obstacle[], ...codes: string[]): Obstacle {
     JSON.stringify(obstacles, undefined, 2),
   )
   for (const { message, evidence, cure } of obstacles) assert.ok(message !== '' && evidence !== '' && cure !== '')
-  return obstacles[0] ?? { code: '', message: '', evidence: '', cure: '' }
+  return obstacles[0] ?? { code: '', message: '', evidence: '', cure: '', cures: [] }
 }
