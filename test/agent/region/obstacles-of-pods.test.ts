@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
-import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
-import { crateDB, nodeNamed, ofDatabase, only, podOf, startScene } from './scene.ts'
+import { makeDatabase, statefulSetOf, whenRefused } from './pieces.ts'
+import { nodeNamed, only, podOf, startScene } from './scene.ts'
 
 const scene = await startScene()
 const { make, obstacles } = scene
@@ -11,14 +10,7 @@ before(async () => {
   for (const name of ['quay-1', 'quay-2']) await make(nodeNamed(name))
 })
 
-/** A database that the operator has set up, in a project of its own. */
-async function database() {
-  const { project, namespace } = await scene.project()
-  const name = 'tide'
-  await make(crateDB(namespace, name))
-  await make({ apiVersion: 'v1', kind: 'Secret', metadata: { name: `user-password-${name}-0`, namespace }, stringData: { password: 'x' } })
-  return { project, namespace, name, target: { kind: 'database', project, database: name } as const }
-}
+const database = () => makeDatabase(scene)
 
 const unschedulable = (message: string) => ({
   phase: 'Pending',
@@ -261,8 +253,8 @@ test('a pod that a foreign finalizer holds is told at once', async () => {
 test('pods that the quota forbids are told with the numbers of the API server', async () => {
   const { namespace, name, target } = await database()
   await make({ apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'tight', namespace }, spec: { hard: { pods: '0' } } })
-  await whenRefused(namespace, /exceeded quota: tight/)
-  const set = await make(statefulSet(namespace, name))
+  await whenRefused(scene, namespace, /exceeded quota: tight/)
+  const set = await make(statefulSetOf(namespace, name))
   const message = `create Pod crate-data-hot-${name}-0 in StatefulSet crate-data-hot-${name} failed error: pods "crate-data-hot-${name}-0" is forbidden: exceeded quota: tight, requested: pods=1, used: pods=0, limited: pods=0`
   await scene.event(set, { type: 'Warning', reason: 'FailedCreate', message })
   const found = only(await obstacles(target), 'QuotaExceeded')
@@ -275,36 +267,9 @@ test('pods that anything but the quota forbids are told apart', async () => {
   const { namespace, name, target } = await database()
   const limits = { type: 'Container', min: { cpu: '2' } }
   await make({ apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'coarse', namespace }, spec: { limits: [limits] } })
-  await whenRefused(namespace, /minimum cpu usage/)
-  const set = await make(statefulSet(namespace, name))
+  await whenRefused(scene, namespace, /minimum cpu usage/)
+  const set = await make(statefulSetOf(namespace, name))
   const message = `create Pod failed error: pods "${set.metadata.name}-0" is forbidden: minimum cpu usage per Container is 2, but request is 1`
   await scene.event(set, { type: 'Warning', reason: 'FailedCreate', message })
   assert.match(only(await obstacles(target), 'PodRefused').message, /minimum cpu usage per Container is 2/)
 })
-
-/** The API server admits by what its own watches have told it: until then a real controller would get the pods that it asks for. */
-async function whenRefused(namespace: string, words: RegExp): Promise<void> {
-  const containers = [{ name: 'crate', image: 'crate:5.10.1', resources: { requests: { cpu: '1' } } }]
-  const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'one' }, spec: { containers } }
-  const tryOut = { method: 'POST', path: pathOf(kinds.Pod, namespace), query: { dryRun: 'All' }, body } as const
-  await until('pods are refused', () =>
-    scene.admin.request(tryOut).then(
-      () => false,
-      (error) => words.test(String(error)),
-    ),
-  )
-}
-
-/** One that has not a single pod. */
-function statefulSet(namespace: string, database: string): KubernetesObject {
-  const labels = ofDatabase(database)
-  const containers = [{ name: 'crate', image: 'crate:5.10.1', resources: { requests: { cpu: '1' } } }]
-  const template = { metadata: { labels }, spec: { containers } }
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'StatefulSet',
-    metadata: { name: `crate-data-hot-${database}`, namespace, labels },
-    spec: { replicas: 3, serviceName: 'cratedb', selector: { matchLabels: labels }, template },
-    status: { replicas: 0 },
-  }
-}

@@ -2,80 +2,23 @@ import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/contract.ts'
-import { crateDB, nodeNamed, ofDatabase, only, podOf, startScene } from './scene.ts'
+import { claimOf, makeBound, makeDatabase, makeStorageClasses, using } from './pieces.ts'
+import { nodeNamed, ofDatabase, only, podOf, startScene } from './scene.ts'
 
 const scene = await startScene()
 const { make, obstacles } = scene
 
 before(async () => {
   for (const name of ['quay-1', 'quay-2']) await make(nodeNamed(name))
-  const fixed = { apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass', provisioner: 'volumes.example.com', allowVolumeExpansion: false }
-  await make({ ...fixed, metadata: { name: 'crate-premium' }, volumeBindingMode: 'Immediate' })
-  await make({ ...fixed, metadata: { name: 'crate-late' }, volumeBindingMode: 'WaitForFirstConsumer' })
-  await make({
-    ...fixed,
-    metadata: { name: 'crate-handmade' },
-    provisioner: 'kubernetes.io/no-provisioner',
-    volumeBindingMode: 'Immediate',
-  })
+  await makeStorageClasses(scene)
 })
 
-async function database(given: Parameters<typeof crateDB>[2] = {}) {
-  const { project, namespace } = await scene.project()
-  const name = 'tide'
-  const object = await make(crateDB(namespace, name, given))
-  await make({ apiVersion: 'v1', kind: 'Secret', metadata: { name: `user-password-${name}-0`, namespace }, stringData: { password: 'x' } })
-  return { project, namespace, name, object, target: { kind: 'database', project, database: name } as const }
-}
-
-/** A claim as the StatefulSet makes it. */
-function claim(namespace: string, volume: string, spec: object, status: object = { phase: 'Pending' }): KubernetesObject {
-  const labels = ofDatabase('tide', { 'cloud.crate.io/node-name': 'hot' })
-  return {
-    apiVersion: 'v1',
-    kind: 'PersistentVolumeClaim',
-    metadata: { name: `${volume}-crate-data-hot-tide-0`, namespace, labels },
-    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '64Gi' } }, storageClassName: 'crate-premium', ...spec },
-    status,
-  }
-}
-
-const volumeOf = (name: string): KubernetesObject => ({ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name } })
-
-/** A claim that has its volume, and that volume. */
-async function bound(namespace: string, size = '64Gi'): Promise<{ claim: KubernetesObject; volume: string }> {
-  const volume = `pv-${namespace}`
-  const wanted = claim(
-    namespace,
-    'data0',
-    { volumeName: volume },
-    { phase: 'Bound', capacity: { storage: size }, accessModes: ['ReadWriteOnce'] },
-  )
-  await make({
-    ...volumeOf(volume),
-    spec: {
-      capacity: { storage: size },
-      accessModes: ['ReadWriteOnce'],
-      storageClassName: 'crate-premium',
-      persistentVolumeReclaimPolicy: 'Retain',
-      claimRef: { kind: 'PersistentVolumeClaim', namespace, name: wanted.metadata.name },
-      csi: { driver: 'volumes.example.com', volumeHandle: volume },
-    },
-  })
-  const made = await make(wanted)
-  if (scene.world.plane === 'embedded') return { claim: made, volume }
-  // A real control plane binds them by itself, and before it has seen the volume takes what was said of the claim back.
-  const bound = await until('both are bound', async () => {
-    const [there, own] = await Promise.all([scene.read(volumeOf(volume)), scene.read(wanted)])
-    const isWhole = own?.metadata.annotations?.['pv.kubernetes.io/bind-completed'] === 'yes' && own.status?.phase === 'Bound'
-    return there?.status?.phase === 'Bound' && isWhole && own
-  })
-  return { claim: bound, volume }
-}
+const database = (given?: Parameters<typeof makeDatabase>[1]) => makeDatabase(scene, given)
+const bound = (namespace: string, size?: string) => makeBound(scene, namespace, size === undefined ? {} : { size })
 
 test('a claim whose storage class does not exist is told with those that do', async () => {
   const { namespace, target } = await database()
-  await make(claim(namespace, 'data0', { storageClassName: 'fast' }))
+  await make(claimOf(namespace, 'data0', { storageClassName: 'fast' }))
   const { message, cure, evidence } = only(await obstacles(target), 'VolumeNotBound')
   assert.equal(message, 'There is no storage class fast; there are: crate-handmade, crate-late and crate-premium.')
   assert.equal(evidence, `PersistentVolumeClaim ${namespace}/data0-crate-data-hot-tide-0`)
@@ -84,13 +27,13 @@ test('a claim whose storage class does not exist is told with those that do', as
 
 test("a heap-dump volume without its class is told with the operator's setting", async () => {
   const { namespace, target } = await database()
-  await make(claim(namespace, 'debug', { storageClassName: 'crate-standard' }))
+  await make(claimOf(namespace, 'debug', { storageClassName: 'crate-standard' }))
   assert.match(only(await obstacles(target), 'VolumeNotBound').cure, /DEBUG_VOLUME_STORAGE_CLASS/)
 })
 
 test('a claim that its provisioner fails to serve is told in its words', async () => {
   const { namespace, target } = await database()
-  const object = await make(claim(namespace, 'data0', {}))
+  const object = await make(claimOf(namespace, 'data0', {}))
   await scene.event(object, { type: 'Warning', reason: 'ProvisioningFailed', message: 'pool "tank" has 12 GiB left' })
   const { message } = only(await obstacles(target), 'VolumeNotBound')
   assert.equal(message, 'Storage class crate-premium gives no volume: pool "tank" has 12 GiB left')
@@ -98,7 +41,7 @@ test('a claim that its provisioner fails to serve is told in its words', async (
 
 test('a claim that nobody serves is told with who should', async () => {
   const { namespace, target } = await database()
-  await make(claim(namespace, 'data0', {}))
+  await make(claimOf(namespace, 'data0', {}))
   assert.match(
     only(await obstacles(target), 'VolumeNotBound').message,
     /crate-premium has given no volume yet; that is for volumes\.example\.com/,
@@ -107,7 +50,7 @@ test('a claim that nobody serves is told with who should', async () => {
 
 test('a claim of a class that makes no volumes by itself is told so', async () => {
   const { namespace, target } = await database()
-  await make(claim(namespace, 'data0', { storageClassName: 'crate-handmade' }))
+  await make(claimOf(namespace, 'data0', { storageClassName: 'crate-handmade' }))
   const { message, cure } = only(await obstacles(target), 'VolumeNotBound')
   assert.match(message, /No free volume of storage class crate-handmade fits|crate-handmade gives no volume/)
   assert.match(cure, /kubectl/)
@@ -115,13 +58,13 @@ test('a claim of a class that makes no volumes by itself is told so', async () =
 
 test('a claim that waits for its pod to be placed is no obstacle of its own', async () => {
   const { namespace, target } = await database()
-  await make(claim(namespace, 'data0', { storageClassName: 'crate-late' }))
+  await make(claimOf(namespace, 'data0', { storageClassName: 'crate-late' }))
   only(await obstacles(target))
 })
 
 test('a claim whose volume is lost is told', async () => {
   const { namespace, target } = await database()
-  const { metadata, ...lost } = claim(namespace, 'data0', { volumeName: 'sunk' }, { phase: 'Lost' })
+  const { metadata, ...lost } = claimOf(namespace, 'data0', { volumeName: 'sunk' }, { phase: 'Lost' })
   // It was bound once: so it is what Kubernetes itself calls lost.
   const annotations = { 'pv.kubernetes.io/bind-completed': 'yes' }
   await make({ ...lost, metadata: { ...metadata, annotations } } as KubernetesObject)
@@ -154,11 +97,6 @@ test('a volume that its driver fails to grow is told in its words', async () => 
 })
 
 const starting = { phase: 'Pending', conditions: [{ type: 'PodScheduled', status: 'True' }] }
-const using = (nodeName: string) => ({
-  nodeName,
-  volumes: [{ name: 'data0', persistentVolumeClaim: { claimName: 'data0-crate-data-hot-tide-0' } }],
-})
-
 test('a volume that hangs on a dead node is told with the attachment', async () => {
   await make(nodeNamed('wreck', { ready: false }))
   const { namespace, name, target } = await database()
@@ -204,7 +142,7 @@ test('a volume that cannot be attached for another reason is told in the words o
 
 test('a claim that is deleted while a pod uses it is told with the pod', async () => {
   const { namespace, name, target } = await database()
-  const object = claim(namespace, 'data0', { storageClassName: 'crate-late' })
+  const object = claimOf(namespace, 'data0', { storageClassName: 'crate-late' })
   await make({ ...object, metadata: { ...object.metadata, finalizers: ['kubernetes.io/pvc-protection'] } })
   await make({ ...podOf(namespace, name, 0, using('quay-2')), status: starting })
   await scene.remove(object)

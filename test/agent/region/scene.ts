@@ -16,7 +16,7 @@ import { regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
 import { createOperatorDeployment, type OperatorDeployment } from '../../cluster/stand-ins/crate-operator/deployment.ts'
 import { openWorld, type World } from '../../cluster/stand-ins/world.ts'
-import { prepareRegion } from '../../region/region.ts'
+import { prepareRegion, type Region } from '../../region/region.ts'
 
 export const operatorName = { namespace: 'crate-operator', name: 'crate-operator' }
 const fieldManager = 'test'
@@ -24,6 +24,7 @@ const fieldManager = 'test'
 /** A region in which a test brings things about by writing objects and their statuses, as controllers would. */
 export type Scene = {
   testCluster: TestCluster
+  region: Region
   /** The administrator's connection. */
   admin: Cluster
   world: World
@@ -84,6 +85,7 @@ export async function startScene({ withOperator = true } = {}): Promise<Scene> {
 
   return {
     testCluster,
+    region,
     admin,
     world,
     caches,

@@ -3,6 +3,7 @@ import { deleteObject, deleteOptions } from './deletes.ts'
 import { listObjects, selectorOf } from './lists.ts'
 import { isMap, type Json, type KubeObject } from './object.ts'
 import { jsonPatch, mergePatch, strategicMergePatch } from './patch.ts'
+import { readPodLog } from './pod-logs.ts'
 import { denied, type Rbac } from './rbac.ts'
 import { type Representation, renderList, renderObject } from './representation.ts'
 import { type ApiRequest, isDryRun, parseDocument } from './request.ts'
@@ -222,11 +223,18 @@ async function scale({ core }: Services, request: ResourceRequest): Promise<Answ
   return json(200, scaleOf(updateObject(core, target, change, writeOptions(request, 'UpdateOptions')).object))
 }
 
+/** `pods/<name>/log` */
+async function log({ core }: Services, { target, query, method }: ResourceRequest): Promise<Answer> {
+  if (method !== 'GET') throw methodNotAllowed()
+  return { code: 200, body: await readPodLog(core, target, query), mediaType: 'text/plain' }
+}
+
 const subresources: Record<string, (services: Services, request: ResourceRequest) => Promise<Answer>> = {
   token: createToken,
   eviction: evict,
   binding: bind,
   scale,
+  log,
 }
 
 /** Answers every request for a resource but watches. Throws ApiError. */
@@ -234,7 +242,7 @@ export function answer(services: Services, request: ResourceRequest): Answer | P
   const { type, verb, target, method } = request
   const own = subresources[target.subresource]
   if (own) {
-    if (method !== 'POST' && own !== scale) throw methodNotAllowed()
+    if (method !== 'POST' && own !== scale && own !== log) throw methodNotAllowed()
     return own(services, request)
   }
   const handler = verbs[verb]
