@@ -94,7 +94,12 @@ export function curesOfFinalizers(scene: Scene, trial: () => Trial): void {
         Project: { apiVersion: 'skerry.dev/v1', kind, metadata: { name: project }, spec: {} },
         Namespace: { apiVersion: 'v1', kind, metadata: { name: namespace } },
         Pod: podOf(namespace, name, 0, { nodeName: 'quay-1' }),
-        Service: { apiVersion: 'v1', kind, metadata: { name: 'crate-tide', namespace, labels }, spec: { ports: [{ port: 4200 }] } },
+        Service: {
+          apiVersion: 'v1',
+          kind,
+          metadata: { name: 'crate-tide', namespace, labels },
+          spec: { ports: [{ protocol: 'TCP', port: 4200 }] },
+        },
         StatefulSet: {
           apiVersion: 'apps/v1',
           kind,
@@ -133,7 +138,7 @@ export function curesOfFinalizers(scene: Scene, trial: () => Trial): void {
     const object: KubernetesObject = { apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name: project }, spec: {} }
     const { uid } = (await read(object))?.metadata ?? {}
     const owner = { apiVersion: 'skerry.dev/v1', kind: 'Project', name: project, uid, blockOwnerDeletion: true }
-    const ports = [{ port: 4200 }]
+    const ports = [{ protocol: 'TCP', port: 4200 }]
     const service = {
       apiVersion: 'v1',
       kind: 'Service',

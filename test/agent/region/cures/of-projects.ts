@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createManagedObjects, type ManagedObjects } from '../../../../agent/controllers/managed-objects.ts'
+import { createReconciler } from '../../../../agent/controllers/project-reconcile.ts'
+import { createCaches } from '../../../../agent/region/caches.ts'
+import { cures } from '../../../../agent/region/obstacles/cures.ts'
+import { createObstacles } from '../../../../agent/region/obstacles/index.ts'
+import { renderCures } from '../../../../agent/resources/cure.ts'
 import type { Obstacle } from '../../../../agent/resources/operation.ts'
+import { systemClock } from '../../../../shared/clock.ts'
+import { createCache } from '../../../../shared/kubernetes/cache.ts'
 import type { Cluster, ClusterRequest } from '../../../../shared/kubernetes/connection.ts'
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, kinds } from '../../../../shared/kubernetes/objects.ts'
+import { createLog } from '../../../../shared/log.ts'
 import { until } from '../../../cluster/contract.ts'
-import { only, type Scene } from '../scene.ts'
+import { only, operatorName, type Scene } from '../scene.ts'
 import type { Trial } from './trial.ts'
 
 const projectNamed = (name: string): KubernetesObject => ({ apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name }, spec: {} })
@@ -69,6 +78,41 @@ export function curesOfProjects(scene: Scene, trial: () => Trial): void {
       'NamespaceMissing.describe': new RegExp(project),
       'NamespaceMissing.leases': /agent-0/,
     })
+  })
+
+  test('a quota that is not counted is looked into', async () => {
+    const log = createLog({ level: 'silent', name: 'test' })
+    const tools = { cluster: admin, clock: systemClock, log }
+    const caches = createCaches({ namespace: 'skerry' }, tools)
+    const obstacles = createObstacles({
+      cluster: admin,
+      caches,
+      clock: systemClock,
+      config: { namespace: 'skerry', operator: operatorName },
+    })
+    const managed = createManagedObjects({ ...tools, mustLead: () => {} })
+    const pullSecrets = createCache({ kind: kinds.Secret, namespace: 'skerry' }, tools)
+    const parts = [caches.projects, caches.databases, managed, pullSecrets]
+    const { project, namespace } = await scene.project()
+    await remove(namespaceNamed(namespace))
+    await until('the namespace is gone', async () => (await read(namespaceNamed(namespace))) === undefined)
+    await make({ ...projectNamed(project), spec: { quota: { databases: 3 } } })
+    await Promise.all(parts.map((part) => part.start(new AbortController().signal)))
+    const config = {
+      ...{ namespace: 'skerry', parallelism: 1, recheckMs: 1_000 },
+      network: { operatorNamespace: operatorName.namespace, scrapeNamespaces: [] },
+    }
+    // It has not heard that anything was counted.
+    const unheard: ManagedObjects = { ...managed, quota: () => undefined }
+    await createReconciler(config, { ...tools, caches, managed: unheard, pullSecrets, obstacles, mustLead: () => {} })(project)
+    await Promise.all(parts.map((part) => part.stop(0)))
+
+    const [ready] = (await read(projectNamed(project)))?.status?.conditions ?? []
+    assert.equal(ready.reason, 'QuotaNotCounted')
+    const proposed = [cures.QuotaNotCounted.quotas()]
+    assert.ok(ready.message.endsWith(renderCures(proposed)), ready.message)
+    const found = { code: ready.reason, cures: proposed, cure: renderCures(proposed) }
+    await trial().cure(found, { 'QuotaNotCounted.quotas': new RegExp(`Namespace: +${namespace}`) })
   })
 
   test('what holds a namespace is shown', async () => {

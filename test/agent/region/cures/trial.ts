@@ -33,9 +33,16 @@ export type Trial = {
 /** Names of cures whose command was run, in whichever trial. */
 export const ran = new Set<string>()
 
-export type TrialOptions = { testCluster: TestCluster; admin: Cluster; api?: { url: string; token: string; ca: string } }
+export type TrialOptions = {
+  testCluster: TestCluster
+  admin: Cluster
+  /** Where the commands reach the API. */
+  api?: { url: string; token: string; ca: string }
+  /** More of what the effects of cures ask for. */
+  env?: Record<string, string>
+}
 
-export async function startTrial({ testCluster, admin, api }: TrialOptions): Promise<Trial> {
+export async function startTrial({ testCluster, admin, api, env: given = {} }: TrialOptions): Promise<Trial> {
   const home = await mkdtemp(join(tmpdir(), 'skerry-cures-'))
   const keep = async (name: string, text: string) => {
     await writeFile(join(home, name), text, { mode: 0o600 })
@@ -50,6 +57,7 @@ export async function startTrial({ testCluster, admin, api }: TrialOptions): Pro
     // What the effects of some cures ask for.
     ...{ server: 'registry.example', user: 'pilot', password: 'low tide', value: "it's wet", node: 'quay-2' },
     file: await keep('credentials.json', '{}'),
+    ...given,
     ...(api && { url: api.url, token: api.token, CURL_CA_BUNDLE: await keep('ca.pem', api.ca) }),
   }
 
@@ -67,8 +75,10 @@ export async function startTrial({ testCluster, admin, api }: TrialOptions): Pro
     if (command.startsWith('curl ')) assert.doesNotMatch(stdout, /"status":[45]\d\d/, `${name} was refused`)
     if (expectation instanceof RegExp) assert.match(stdout, expectation, `${name}: ${command}`)
     else await expectation(stdout)
-    const takesAway = kind.does === 'destroys' || command.startsWith('curl -X DELETE ')
-    assertKept(before, await precious(admin), takesAway ? ['PersistentVolume'] : undefined, name)
+    assertKept(before, await precious(admin), name, (object) => {
+      if (kind.does === 'destroys') return object.kind === 'PersistentVolume'
+      return !command.startsWith('curl -X DELETE ') || servesData(object)
+    })
     ran.add(name)
   }
 
@@ -119,21 +129,25 @@ async function precious(admin: Cluster): Promise<Precious> {
         if (isProblem(error, 'not-found', 'not-served')) return { items: [] }
         throw error
       })
-      return list.items.map((object) => [`${kind.kind} ${keyOf(object.metadata)}`, object] as const)
+      return list.items.map((item) => [`${kind.kind} ${keyOf(item.metadata)}`, { ...item, kind: kind.kind }] as const)
     }),
   )
   return new Map(all.flat())
 }
 
+/** A volume of a database's data: the API takes those for heap dumps along. */
+function servesData({ kind, spec }: KubernetesObject): boolean {
+  return kind === 'PersistentVolume' && spec?.claimRef?.name.startsWith('data')
+}
+
 /** What stood and was not on its way out still does, the same, and no volume is less kept than before. */
-function assertKept(before: Precious, after: Precious, only: string[] | undefined, by: string): void {
+function assertKept(before: Precious, after: Precious, by: string, mustStay: (object: KubernetesObject) => boolean): void {
   for (const [place, object] of before) {
-    if (only && !only.includes(place.split(' ')[0] ?? '')) continue
-    if (object.metadata.deletionTimestamp !== undefined) continue
+    if (!mustStay(object) || object.metadata.deletionTimestamp !== undefined) continue
     const now = after.get(place)
     assert.equal(now?.metadata.uid, object.metadata.uid, `${by} took ${place} away`)
     assert.equal(now?.metadata.deletionTimestamp, undefined, `${by} deleted ${place}`)
-    if (place.startsWith('CrateDB ')) assert.deepEqual(now?.spec, object.spec, `${by} changed ${place}`)
+    if (object.kind === 'CrateDB') assert.deepEqual(now?.spec, object.spec, `${by} changed ${place}`)
     if (object.spec?.persistentVolumeReclaimPolicy === 'Retain')
       assert.equal(now?.spec?.persistentVolumeReclaimPolicy, 'Retain', `${by} lets ${place} go`)
   }
