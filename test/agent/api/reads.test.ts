@@ -114,6 +114,22 @@ test('a database that is not well, with nothing under way, shows what stands in 
   assert.equal(body.status.etag, headers.get('etag'))
 })
 
+test('what stood in the way before cures were data is still shown', async () => {
+  const project = await region.standProject({ id: 'dated' })
+  const blocker = { code: 'SecretMissing', message: 'It is gone.', evidence: 'Secret skerry/quay', cure: 'Create it.' }
+  const condition = { type: 'Ready', status: 'False', reason: 'Waits', message: 'It waits.', lastTransitionTime: '2026-01-01T00:00:00Z' }
+  const { apiVersion, kind, spec } = project
+  await region.stand({
+    apiVersion,
+    kind,
+    metadata: { name: 'dated' },
+    spec,
+    status: { conditions: [condition], blockers: [blocker] },
+  } as KubernetesObject)
+  const { body } = await region.call('GET', '/v1/projects/dated')
+  assert.deepEqual(body.status.blockers, [{ ...blocker, cures: [] }])
+})
+
 test('a list has every database once, page by page, each as it is read alone', async () => {
   await region.standProject({ id: 'many' })
   const ids = ['a', 'b', 'c', 'd', 'e']

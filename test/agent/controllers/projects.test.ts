@@ -186,7 +186,7 @@ test('a namespace that is somebody else’s is left alone until it is handed ove
   const { message = '' } = readyOf(project) ?? {}
   assert.match(
     message,
-    /left alone.*kubectl label namespace project-taken app\.kubernetes\.io\/managed-by=skerry skerry\.dev\/project=taken/,
+    /left alone.*: kubectl label --overwrite namespace project-taken app\.kubernetes\.io\/managed-by=skerry skerry\.dev\/project=taken/,
   )
   assert.equal(await read(quotaOf('taken')), undefined)
   assert.equal((await read(namespaceNamed('project-taken')))?.metadata.labels?.['pod-security.kubernetes.io/enforce'], undefined)

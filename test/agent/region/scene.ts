@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { after } from 'node:test'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
 import { createObstacles } from '../../../agent/region/obstacles/index.ts'
+import { renderCures } from '../../../agent/resources/cure.ts'
 import type { Target } from '../../../agent/resources/kind.ts'
 import type { Obstacle } from '../../../agent/resources/operation.ts'
 import { systemClock } from '../../../shared/clock.ts'
@@ -255,6 +256,10 @@ export function only(obstacles: Obstacle[], ...codes: string[]): Obstacle {
     codes,
     JSON.stringify(obstacles, undefined, 2),
   )
-  for (const { message, evidence, cure } of obstacles) assert.ok(message !== '' && evidence !== '' && cure !== '')
+  for (const { message, evidence, cure, cures } of obstacles) {
+    assert.ok(message !== '' && evidence !== '' && cure !== '')
+    assert.equal(cure, renderCures(cures))
+    assert.equal(cures[0]?.destructive, false, `what destroys is never proposed first: ${cure}`)
+  }
   return obstacles[0] ?? { code: '', message: '', evidence: '', cure: '', cures: [] }
 }
