@@ -141,12 +141,12 @@ const ofNodes = {
   NodeNotReady: {
     describe: looks('Bring it back. See what it says', 'kubectl describe node <node>'),
     remove: destroys(
-      'Only once the machine is off for certain and for good, since two pods that write to one volume corrupt it: its pods end and start elsewhere. This loses the Node and its labels',
+      'Only once the machine is off for certain and for good, remove the node: its pods start elsewhere, and two that write to one volume corrupt it. This loses the Node and its labels',
       'kubectl delete node <node>',
     ),
     pods: looks('Its pods go by themselves within a minute', 'kubectl --namespace <namespace> get pods --output wide'),
     force: destroys(
-      'Only once the machine is off for certain, since two pods that write to one volume corrupt it: lets them start elsewhere. This loses these pods, without waiting for their end',
+      'Only once the machine is off for certain, let them start elsewhere: two that write to one volume corrupt it. This loses these pods, without waiting for their end',
       'kubectl --namespace <namespace> delete pod <pods> --force',
     ),
   },
@@ -238,10 +238,13 @@ const ofVolumes = {
   VolumeAttachmentOnDeadNode: {
     describe: looks('See what it says. It goes by itself once the node is back', 'kubectl describe volumeattachment <attachment>'),
     detach: destroys(
-      'Only once the machine is off for certain, since two nodes that write to one volume corrupt it: the volume is detached. This loses the VolumeAttachment',
+      'Only once the machine is off for certain, detach the volume: two machines that write to it corrupt it. This loses the VolumeAttachment',
       'kubectl delete volumeattachment <attachment> --wait=false',
     ),
-    removeNode: destroys('Then, if the machine will not come back. This loses the Node and its labels', 'kubectl delete node <node>'),
+    removeNode: destroys(
+      'Only once the machine is off for certain and for good, remove the node too. This loses the Node and its labels',
+      'kubectl delete node <node>',
+    ),
   },
   VolumeNotAttached: { describe: looks('Mend what the message names', describePod) },
 }

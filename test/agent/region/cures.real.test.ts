@@ -20,7 +20,9 @@ import { nodeNamed, startScene } from './scene.ts'
  * Logs come from a server in the kubelet's place, which the API server asks as it asks a kubelet.
  */
 
+// Both stand before the first test is registered: the runner begins with it, and ends what has run out of tests.
 const scene = await startScene()
+const acting = await startActingScene()
 const kubelet = await startKubeletServer(scene.admin)
 let trial: Trial
 
@@ -33,6 +35,7 @@ before(async () => {
   await makeStorageClasses(scene)
 })
 after(async () => {
+  await acting.stop()
   await trial.stop()
   await kubelet.stop()
 })
@@ -44,9 +47,6 @@ curesOfVolumes(scene, () => trial)
 curesOfProjects(scene, () => trial)
 curesOfFinalizers(scene, () => trial)
 curesOfTheTunnel(scene, () => trial)
-
-const acting = await startActingScene()
-after(() => acting.stop())
 curesOfARegion(acting)
 
 test('every command in the table of cures was run in its situation', (t) => {
