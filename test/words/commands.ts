@@ -20,6 +20,7 @@ export const sources: Record<string, (text: string) => Command[]> = {
   ...each(
     [
       ...['docs/operating.md', 'docs/installing.md', 'docs/running.md', 'docs/alerts.md', 'docs/what-stands-in-the-way.md'],
+      'docs/what-is-kept.md',
       'deploy/chart/README.md',
     ],
     commandsInMarkdown,

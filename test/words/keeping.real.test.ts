@@ -11,7 +11,7 @@ import { openScene } from './scene.ts'
 // One story: a region that runs is looked after as docs/operating.md says. What it tells to run is run from there, word by word.
 
 const scene = await openScene('keeping')
-const { runner, read, list, make, change } = scene
+const { runner, world, read, list, make, change } = scene
 const token = newToken()
 const values = valuesFor(token, scene.standIns.database.url)
 const home = '/api/v1/namespaces/skerry'
@@ -45,23 +45,57 @@ async function calls(ca: string, bearer = token): Promise<number | undefined> {
   }
 }
 
-test('a deleted database is taken back with its volumes', async () => {
-  const known = new Map((await list('/api/v1/persistentvolumes')).map(({ metadata }) => [metadata.name, metadata.uid]))
-  const deleted = await installed.done('DELETE', '/v1/projects/harbour/databases/tide')
-  const kept: string[] = deleted.result.retainedVolumes.map(({ volume }: { volume: string }) => volume)
-  assert.ok(kept.length > 0)
-  const shown = await runner.run('kubectl get persistentvolumes -l skerry.dev/project=harbour,skerry.dev/database=tide')
-  assert.deepEqual([...shown.out.matchAll(/^(pvc-\S+)/gm)].map(([, name]) => name).sort(), kept.toSorted())
-  for (const NAME of kept) {
-    await runner.run(`kubectl patch persistentvolume NAME --type=merge -p '{"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}'`, {
-      values: { NAME },
-    })
-  }
+const database = '/apis/cloud.crate.io/v1/namespaces/project-harbour/cratedbs/tide'
+const release = `kubectl patch persistentvolume NAME --type=merge -p '{"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}'`
+
+/** Takes the volumes back as the page says, and puts the database again: its claims have these volumes then. */
+async function takeBack(volumes: string[]): Promise<void> {
+  assert.ok(volumes.length > 0)
+  for (const NAME of volumes) await runner.run(release, { values: { NAME } })
   await putDatabase(installed)
-  for (const name of kept) {
-    const volume = await read(`/api/v1/persistentvolumes/${name}`)
-    assert.deepEqual([volume?.metadata.uid, volume?.status.phase], [known.get(name), 'Bound'], 'its claim got the volume that it had')
-  }
+  for (const name of volumes) assert.equal((await read(`/api/v1/persistentvolumes/${name}`))?.status.phase, 'Bound', name)
+}
+const namesIn = (shown: string) => [...shown.matchAll(/^(pvc-\S+)/gm)].map(([, name = '']) => name).sort()
+
+test('a deleted database is taken back with its volumes', async () => {
+  const deleted = await installed.done('DELETE', '/v1/projects/harbour/databases/tide')
+  const kept = deleted.result.retainedVolumes.map(({ volume }: { volume: string }) => volume).sort()
+  const shown = await runner.run('kubectl get persistentvolumes -l skerry.dev/project=harbour,skerry.dev/database=tide')
+  assert.deepEqual(namesIn(shown.out), kept)
+  await takeBack(kept)
+})
+
+test('a database that somebody deletes leaves an event and its volumes', async () => {
+  await runner.runAny('kubectl -n project-harbour delete cratedb tide')
+  const events = 'kubectl --namespace skerry get events --field-selector reason=DeletedOutside'
+  await until('it is recorded', async () => /tide/.test((await runner.run(events)).out))
+  const shown = await runner.run('kubectl get persistentvolumes -l skerry.dev/database -L skerry.dev/project,skerry.dev/database')
+  assert.match(shown.out, /harbour +tide/)
+  await takeBack(namesIn(shown.out))
+})
+
+test('a project that somebody deletes, and says why, is kept by taking its finalizer off: its database runs on', async () => {
+  const before = await read(database)
+  await runner.run(`kubectl annotate project harbour skerry.dev/allow-deletion='moved to another site'`)
+  await runner.runAny('kubectl delete project harbour --wait=false')
+  assert.ok((await read('/apis/skerry.dev/v1/projects/harbour'))?.metadata.deletionTimestamp)
+  await runner.run(`kubectl patch project harbour --type merge --patch '{"metadata":{"finalizers":null}}'`)
+  await until('the project is gone', async () => (await read('/apis/skerry.dev/v1/projects/harbour')) === undefined)
+  await putDatabase(installed)
+  const after = await read(database)
+  assert.deepEqual([after?.metadata.uid, after?.metadata.deletionTimestamp], [before?.metadata.uid, undefined])
+})
+
+test('a volume that nobody takes back is let go, which loses its data', async () => {
+  const deleted = await installed.done('DELETE', '/v1/projects/harbour/databases/tide')
+  const [{ volume: NAME }] = deleted.result.retainedVolumes
+  await runner.run(`kubectl patch persistentvolume NAME --type=merge -p '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}'`, {
+    values: { NAME },
+  })
+  // What is to go is for the storage driver, which is not here.
+  assert.equal((await read(`/api/v1/persistentvolumes/${NAME}`))?.spec.persistentVolumeReclaimPolicy, 'Delete')
+  await world.cluster.request({ method: 'DELETE', path: `/api/v1/persistentvolumes/${NAME}` })
+  await putDatabase(installed)
 })
 
 test('a token is replaced by another one while both hold', async () => {

@@ -14,10 +14,11 @@ export function commandsInMarkdown(page: string): Command[] {
     if (mark) fence = fence === undefined ? mark[1] : undefined
     else if (fence === 'sh') {
       const first = index
+      const context = `${paragraphAt(lines, startOfBlock(lines, index) - 2)} ${paragraphAt(lines, index)}`
       let text = line
       while (text.endsWith('\\')) text = `${text}\n${lines[++index]}`
       const command = withoutComment(text).trim()
-      if (command !== '') found.push({ line: first + 1, text: command, context: paragraphAt(lines, first) })
+      if (command !== '') found.push({ line: first + 1, text: command, context })
     } else if (fence === undefined) {
       found.push(
         ...spansOf(line).flatMap((text) => (isCommand(text) ? [{ line: index + 1, text, context: paragraphAt(lines, index) }] : [])),
@@ -35,6 +36,11 @@ function withoutComment(text: string): string {
 /** What is set as code in a line. A vertical bar in a table is written `\|`. */
 function spansOf(line: string): string[] {
   return [...line.matchAll(/(`+)(.+?)\1(?!`)/g)].map(([, , code = '']) => code.replaceAll('\\|', '|').trim())
+}
+
+/** The line of the mark with which a block begins; a blank one and what introduces it are before. */
+function startOfBlock(lines: string[], index: number): number {
+  return lines.findLastIndex((line, at) => at <= index && /^\s*```/.test(line))
 }
 
 /** The row of a table, or the lines around up to a blank one or another item of the list, as one line. */

@@ -1,7 +1,7 @@
 /** What calls a program that a text set as code may tell somebody to run. */
 const programs = [
   ...['kubectl', 'helm', 'curl', 'openssl', 'cmctl', 'cloudflared', 'node', 'npm', 'docker', 'crictl', 'mosquitto_sub'],
-  ...['journalctl', 'timedatectl', 'chronyc', 'chmod', 'df', 'cd', 'printf', 'install.sh', 'uninstall.sh'],
+  ...['journalctl', 'timedatectl', 'chronyc', 'chmod', 'df', 'cd', 'printf', './install.sh', './uninstall.sh'],
 ]
 
 /** What may stand before the program: variables for it alone. `token=$(openssl …)` is a command of its own. */
@@ -12,8 +12,10 @@ export function isCommand(code: string): boolean {
   if (/^\w+=\$\(|^date$|^\.\/(?:un)?install\.sh$/.test(code)) return true
   const bare = code.replace(assignments, '')
   const [program = '', ...rest] = bare.split(/\s+/)
+  // What somebody does: pages tell of it, and nobody to do it.
+  if (/^(?:kubectl delete|helm uninstall)$/.test(code)) return false
   // With variables for it, a script of the installation needs nothing else.
-  return programs.includes(program.replace('./', '')) && (rest.length > 0 || bare !== code)
+  return programs.includes(program) && (rest.length > 0 || bare !== code)
 }
 
 /**
