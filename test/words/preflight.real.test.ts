@@ -168,6 +168,7 @@ test('a database that nobody lets go is let go as the last resort, and its volum
   await runner.runShown(last)
   await gone(finding.id)
   await until('the database is gone', async () => (await list(databases)).length === 0)
+  await scene.settled('project-quay', 0)
   const left = (await list('/api/v1/persistentvolumes')).map(({ metadata }) => metadata.uid)
   for (const { metadata } of volumes) assert.ok(left.includes(metadata.uid), metadata.name)
 })

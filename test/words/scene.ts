@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import { until } from '../cluster/contract.ts'
 import { definitions } from '../cluster/definitions.ts'
 import { startCluster } from '../cluster/index.ts'
 import { startStandIns } from '../cluster/stand-ins/index.ts'
@@ -37,8 +38,25 @@ export async function openScene(story: string) {
     return (await world.cluster.request<{ items: KubernetesObject[] }>({ method: 'GET', path })).items
   }
 
+  /**
+   * Resolves once nothing that data hangs on comes or goes in a namespace: its claims are bound, or gone with the volumes that go with them.
+   * @param count of claims; any number of them when left out
+   */
+  async function settled(namespace: string, count?: number): Promise<void> {
+    await until(`nothing in ${namespace} comes or goes`, async () => {
+      const claims = await list(`/api/v1/namespaces/${namespace}/persistentvolumeclaims`)
+      const volumes = (await list('/api/v1/persistentvolumes')).filter(({ spec }) => spec.claimRef?.namespace === namespace)
+      const lost = volumes.filter(({ spec }) => claims.every(({ metadata }) => metadata.uid !== spec.claimRef.uid))
+      return (
+        (count === undefined || claims.length === count) &&
+        claims.every(({ metadata, status }) => metadata.deletionTimestamp === undefined && status?.phase === 'Bound') &&
+        lost.every(({ spec }) => spec.persistentVolumeReclaimPolicy === 'Retain')
+      )
+    })
+  }
+
   return {
-    ...{ cluster, standIns, world, front, runner, programs, read, list, make },
+    ...{ cluster, standIns, world, front, runner, programs, read, list, make, settled },
     /** A change of an object by a merge patch, of its status too. */
     change: (path: string, body: object) =>
       world.cluster.request<KubernetesObject>({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body }),
