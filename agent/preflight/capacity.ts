@@ -51,7 +51,7 @@ function roomOf({
 function judgeProcessor(free: number): Finding {
   const { least, usual } = stackNeeds
   const what = `${cores(free)} left after 1 for the system of each node and what other pods request`
-  const action = 'Add nodes or larger ones, or stop what is not needed: kubectl top nodes; kubectl describe nodes'
+  const action = 'Add nodes or larger ones, or stop what is not needed. What requests how much: kubectl describe nodes'
   if (free < least.millicores)
     return fail('cpu', what, `The stack alone takes ${cores(least.millicores)} to ${cores(usual.millicores)}.`, action)
   if (free < usual.millicores)
@@ -67,7 +67,7 @@ function judgeMemory(free: bigint): Finding {
   const { least, usual } = stackNeeds
   const left = free < 0n ? 0n : free
   const what = `${describeBytes(left)} of memory left after 1 GiB for the system of each node and what other pods request`
-  const action = 'Add nodes or larger ones, or stop what is not needed: kubectl top nodes; kubectl describe nodes'
+  const action = 'Add nodes or larger ones, or stop what is not needed. What requests how much: kubectl describe nodes'
   const range = `${describeBytes(least.bytes)} to ${describeBytes(usual.bytes)}`
   if (left < least.bytes) return fail('memory', what, `The stack alone takes ${range}.`, action)
   if (left < usual.bytes) return warn('memory', what, `The stack takes ${range}: no database fits beside it.`, action)

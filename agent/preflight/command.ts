@@ -79,7 +79,7 @@ export async function preflightCommand(argv: readonly string[], env: Env, { out,
       cluster.close()
     }
   } catch (error) {
-    err(`skerry-agent preflight: ${error instanceof Error ? error.message : error}\nTry skerry-agent preflight --help\n`)
+    err(`skerry-agent preflight: ${error instanceof Error ? error.message : error}\nSee --help.\n`)
     return exitCodes.notRun
   }
 }
@@ -119,7 +119,8 @@ async function connect(
   if (env.KUBERNETES_SERVICE_HOST === undefined) throw new Error('there is no kubeconfig: name one with --kubeconfig')
   const cluster = await connectCluster(
     {
-      serviceAccountDir: '/var/run/secrets/kubernetes.io/serviceaccount',
+      // As the agent's own configuration has it.
+      serviceAccountDir: env.SKERRY_AGENT__CLUSTER__SERVICE_ACCOUNT_DIR ?? '/var/run/secrets/kubernetes.io/serviceaccount',
       serviceHost: env.KUBERNETES_SERVICE_HOST,
       servicePort: env.KUBERNETES_SERVICE_PORT,
     },

@@ -44,8 +44,8 @@ function definitionsTerminating({ definitions, instances = [] }: Evidence): Find
       `the definition ${name} has been deleted and cannot go: ${left.length} ${left.length === 1 ? 'object is' : 'objects are'} left`,
       'While it goes, no such object can be made, and one that is installed now goes with it.',
       first
-        ? `Let whoever holds ${describeObject(first)} finish (${listed(first.metadata.finalizers ?? [])}): start that program again. If there is none any more: ${releaseCommand(first, name)}`
-        : `Wait a minute. If it stays: kubectl get ${name} -A, and delete what is left.`,
+        ? `Let whoever holds ${describeObject(first)} finish (${listed(first.metadata.finalizers ?? [])}): start that program again. ${lastResort(first, name)}`
+        : `Wait a minute. If it stays, see what is left, and let its program finish with it: kubectl get ${name} -A`,
     )
   })
 }
@@ -62,13 +62,19 @@ function instancesHanging({ definitions = [], instances = [], deployments }: Evi
   if (!first || operatorRuns) return []
   const what = `${describeObject(first)}${hanging.length > 1 ? ` and ${hanging.length - 1} more have` : ' has'} been deleted and cannot go`
   const why = `They wait for ${listed(first.metadata.finalizers ?? [])}, and nothing that takes it off is running; their namespaces hang with them.`
-  const action = `Installing brings the Crate Operator back, which lets them go. To do without: ${releaseCommand(first)}`
+  const action = `Install: that brings the Crate Operator back, which lets them go. ${lastResort(first)}`
   return [warn('objects-hanging', what, why, action)]
 }
 
-function releaseCommand({ kind, metadata: { name, namespace } }: KubernetesObject, plural = kind.toLowerCase()): string {
+/** Without the program that holds it, an object goes as it is, and whatever belongs to it goes too. @param plural with its group */
+function lastResort({ apiVersion, kind, metadata: { name, namespace } }: KubernetesObject, plural = singular(apiVersion, kind)): string {
   const at = namespace === undefined ? '' : `-n ${namespace} `
-  return `kubectl ${at}patch ${plural} ${name} --type=merge -p '{"metadata":{"finalizers":null}}'`
+  return `If that program never comes back, see that the reclaim policy of the volumes is Retain: kubectl get persistentvolumes. Then, as the last resort, which loses this object and all volumes of it that are not kept: kubectl ${at}patch ${plural} ${name} --type=merge -p '{"metadata":{"finalizers":null}}'`
+}
+
+/** `cratedb.cloud.crate.io`: another group may have a kind of the same name. */
+function singular(apiVersion: string, kind: string): string {
+  return `${kind.toLowerCase()}.${apiVersion.split('/')[0]}`
 }
 
 function namespacesTerminating({ namespaces }: Evidence): Finding[] {

@@ -35,7 +35,7 @@ function judgeNumber(nodes: KubernetesObject[], usable: number): Finding {
 function notReady(nodes: KubernetesObject[]): Finding[] {
   const names = hostsOf(nodes).flatMap(({ hostname, ready }) => (ready ? [] : [hostname]))
   if (names.length === 0) return []
-  const action = `See why: kubectl describe node ${names[0]}. What will not come back should be deleted: kubectl delete node ${names[0]}`
+  const action = `See why: kubectl describe node ${names[0]}. Only if the machine is gone for good, for this loses what no other disk has: kubectl delete node ${names[0]}`
   return [warn('nodes-not-ready', `${listed(names)} ${names.length === 1 ? 'is' : 'are'} not ready`, 'Nothing new runs there.', action)]
 }
 

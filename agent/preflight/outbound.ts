@@ -37,5 +37,5 @@ export function outbound({ reached }: Evidence): Finding[] {
 }
 
 function actionFor({ outcome }: Reached): string {
-  return `${actions[outcome as keyof typeof actions]} Without internet: install.sh --offline DIR.`
+  return `${actions[outcome as keyof typeof actions]} Without internet: ./install.sh --offline DIR.`
 }

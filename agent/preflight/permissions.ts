@@ -13,13 +13,15 @@ export function permissions({ rights, audience }: Evidence): Finding[] {
   return [...Map.groupBy(byResource.keys(), (resource) => verbsOf(resource).join('+'))].map(([id, resources]) => {
     const verbs = id.split('+')
     const [first = ''] = resources
+    // As kubectl takes it: the namespace is an option.
+    const trial = `kubectl auth can-i ${verbs[0]} ${first.replace(' in ', ' -n ')}`
     return fail(
       `permission/${id}`,
       `the account may not ${listed(verbs, verbs.length)} ${listed(resources, resources.length)}`,
       audience === 'agent' ? 'What needs it fails, whenever it is asked for.' : 'The installation would stop half way.',
       audience === 'agent'
-        ? `Compare the account's roles with those of the chart. To try: kubectl auth can-i ${verbs[0]} ${first}`
-        : `Use an account that may (cluster-admin can), or have it given. To try: kubectl auth can-i ${verbs[0]} ${first}`,
+        ? `Compare the account's roles with those of the chart. To try: ${trial}`
+        : `Use an account that may (cluster-admin can), or have it given. To try: ${trial}`,
     )
   })
 }

@@ -41,8 +41,8 @@ function missing(name: string, classes: KubernetesObject[]): Finding {
       ? 'Databases ask for it by name: their volumes would wait for ever.'
       : 'Databases that ask for local disks cannot be made. Nothing else needs it.'
   const make = source
-    ? `Make it from ${source}: skerry-agent preflight --print-storage-classes ${source} | kubectl apply -f -   (or install.sh --create-storage-classes ${source})`
-    : `Make it from one of ${listed(classes.map(({ metadata }) => metadata.name))}: install.sh --create-storage-classes NAME`
+    ? `Make it like ${source}: node agent.mjs preflight --print-storage-classes ${source} | kubectl apply -f -   (or ./install.sh --create-storage-classes ${source})`
+    : `Make it like one of ${listed(classes.map(({ metadata }) => metadata.name))}: ./install.sh --create-storage-classes NAME`
   return warn(`storage-class-missing/${name}`, `there is no storage class ${name}`, why, make)
 }
 
@@ -65,7 +65,7 @@ function judgeClass(found: KubernetesObject, isGke: boolean): Finding[] {
         `storage-class-gke-local/${name}`,
         `${name} makes local volumes (${provisioner}) on GKE`,
         'They do not work there for databases: GKE replaces a node on every upgrade and repair, and its local disks go with it.',
-        `Make ${name} from a class of pd.csi.storage.gke.io, such as premium-rwo: delete this one, then install.sh --create-storage-classes premium-rwo`,
+        `Make ${name} like a class of pd.csi.storage.gke.io, such as premium-rwo. Volumes stay when a class goes: kubectl delete storageclass ${name}; ./install.sh --create-storage-classes premium-rwo`,
       ),
     )
   }

@@ -126,7 +126,7 @@ known=$(rows | cut -d ' ' -f 1 | tr '\n' ' ')
 for each in $only $skip; do among "$each" "$known preflight" || refuse "there is no component $each" "There are: $known"; done
 for file in "$ca_file" "$tunnel_file" "$token_file"; do [ -z "$file" ] || [ -r "$file" ] || refuse "$file cannot be read"; done
 case $wait_seconds in '' | *[!0-9]*) refuse "--timeout takes seconds, not $wait_seconds" ;; esac
-[ -z "$offline" ] || [ -d "$offline" ] || refuse "there is no folder $offline" 'Fill one on a machine with internet: install.sh --download DIR'
+[ -z "$offline" ] || [ -d "$offline" ] || refuse "there is no folder $offline" 'Fill one on a machine with internet: ./install.sh --download DIR'
 printf '%s' "$value_files" | while IFS= read -r each; do
   [ -r "${each#*=}" ] || refuse "${each#*=} cannot be read"
 done || exit 2
@@ -302,7 +302,7 @@ outlive_namespace() {
   say "       waiting until the old namespace $1 is gone"
   change "wait for the end of the namespace $1" kube wait --for=delete "namespace/$1" "--timeout=${wait_seconds}s" || {
     kube get namespace "$1" -o 'jsonpath={range .status.conditions[?(@.status=="True")]}{.message}{"\n"}{end}' >>"$scratch/output"
-    step_help="see what is left in it, above, and let its program finish, or take its finalizers off"
+    step_help="see what is left in it, above, and let its program finish: start it again if need be"
     failed "the namespace $1 is being deleted and does not go"
   }
   phase=''
@@ -330,7 +330,7 @@ outlive_definition() {
   say "       waiting until the old definition $definition is gone"
   change "wait for the end of $definition" kube wait --for=delete "customresourcedefinition/$definition" "--timeout=${patience}s" && return 0
   kube get "$definition" -A >>"$scratch/output" 2>&1 || :
-  step_help="the objects above hold it. Start the program that holds them again, or take their finalizers off: kubectl -n NAMESPACE patch $definition NAME --type=merge -p '{\"metadata\":{\"finalizers\":null}}'"
+  step_help="the objects above hold it. Start the program that holds them again. If it never comes back, see that the reclaim policy of the volumes is Retain: kubectl get persistentvolumes. Then, as the last resort, which loses the object and all volumes of it that are not kept: kubectl -n NAMESPACE patch $definition NAME --type=merge -p '{\"metadata\":{\"finalizers\":null}}'"
   failed "the definition $definition is being deleted and does not go"
 }
 

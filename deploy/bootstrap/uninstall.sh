@@ -17,7 +17,7 @@ uninstall.sh [options]: takes away what install.sh brought, and nothing else. Da
   --delete-deployments   what Flux has deployed goes too
   --delete-volumes       volumes go with what they belong to: the data is lost
   --delete-definitions   definitions go too, and with them every object of their kinds, certificates of others among them
-  --release-finalizers   take finalizers off objects whose program is not there any more
+  --release-finalizers   take finalizers off objects whose program never comes back; loses what it would have put in order
   --only COMPONENT       just this one; may be repeated
   --timeout SECONDS      for each thing to go (600)
   --components FILE      the list that install.sh was given
@@ -177,7 +177,7 @@ going_namespaces() {
       # A claim that is going already holds nothing: its volume stays by itself.
       kube -n "$namespace" get persistentvolumeclaims -o 'go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}}{{"\n"}}{{end}}{{end}}' >"$scratch/found" 2>"$scratch/output" || unseen "claims in $namespace"
       if [ -s "$scratch/found" ]; then
-        [ -z "${1:-}" ] || say "       $namespace stays: volumes are in it (--delete-volumes)"
+        [ -z "${1:-}" ] || say "       $namespace stays: volumes are in it (--delete-volumes loses their data)"
         continue
       fi
     fi
@@ -299,7 +299,7 @@ delete_objects() {
     change '' kube ${namespace:+-n "$namespace"} wait --for=delete "$1/$name" "--timeout=${wait_seconds}s" && continue
     exists ${namespace:+-n "$namespace"} "$1" "$name" || continue
     [ -n "$release_finalizers" ] || {
-      step_help="$2 must run to let it go; start it again. If it never will: the same command with --release-finalizers"
+      step_help="$2 must run to let it go; start it again. If it never will: the same command with --release-finalizers, which loses what it would have put in order"
       failed "$1 $name waits for $(kube ${namespace:+-n "$namespace"} get "$1" "$name" -o 'jsonpath={.metadata.finalizers}')"
     }
     say "       taking the finalizers off $1 $name"
@@ -360,7 +360,7 @@ while read -r namespace name <&4; do
 done 4<"$scratch/releases-here"
 
 if [ -n "$delete_definitions" ]; then
-  begin definitions 'and all objects of their kinds' 'objects that their programs held keep them; the same command with --release-finalizers lets them go'
+  begin definitions 'and all objects of their kinds' 'objects that their programs hold keep them: start these again. If they never will: the same command with --release-finalizers, which loses what they would have put in order'
   our_definitions
   if [ -n "$release_finalizers" ] && [ -z "$dry_run" ]; then
     while IFS=/ read -r _ definition <&5; do

@@ -60,7 +60,8 @@ function readArguments(argv: readonly string[]) {
 async function contextOf(kubeconfig: string | undefined, env: Record<string, string | undefined>): Promise<Omit<CheckContext, 'signal'>> {
   const { KUBERNETES_SERVICE_HOST: serviceHost, KUBERNETES_SERVICE_PORT: servicePort } = env
   if (kubeconfig === undefined && serviceHost === undefined) return {}
-  const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount'
+  // As the monitor's own configuration has it.
+  const serviceAccountDir = env.SKERRY_MONITOR__CLUSTER__SERVICE_ACCOUNT_DIR ?? '/var/run/secrets/kubernetes.io/serviceaccount'
   return { apiServer: (await accessCluster({ kubeconfig, serviceAccountDir, serviceHost, servicePort }, systemClock)).apiServer }
 }
 

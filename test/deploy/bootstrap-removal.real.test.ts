@@ -171,7 +171,7 @@ test('what Flux deployed keeps Flux; cut off at each step, taking away goes on; 
   const ran = await uninstall(args)
   succeeded(ran)
   assert.deepEqual(await releases(), [])
-  assert.match(ran.out, /monitoring stays: volumes are in it \(--delete-volumes\)/)
+  assert.match(ran.out, /monitoring stays: volumes are in it \(--delete-volumes loses their data\)/)
   assert.match(ran.out, /What is left:[\s\S]* {7}namespace monitoring\n/)
   succeeded(await uninstall(['--delete-volumes']))
   for (const { namespace } of components) assert.equal((await http.get(`/api/v1/namespaces/${namespace}`)).status, 404, namespace)

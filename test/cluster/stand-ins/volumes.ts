@@ -83,7 +83,8 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
       if (spec.claimRef?.namespace !== metadata.namespace || spec.claimRef?.name !== metadata.name) continue
       const path = pathOf(kinds.PersistentVolume, undefined, volume.name)
       const now = await world.cluster.request<KubernetesObject>({ method: 'GET', path })
-      if (now.spec.claimRef !== undefined && now.spec.claimRef.uid === undefined) return volume.name
+      // The real controller may have written the claim's uid upon it by now, and not yet called the claim bound.
+      if (now.spec.claimRef !== undefined && [undefined, metadata.uid].includes(now.spec.claimRef.uid)) return volume.name
     }
     return undefined
   }
