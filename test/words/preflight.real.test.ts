@@ -16,7 +16,7 @@ import { openScene } from './scene.ts'
 // Each finding of preflight is brought about; the commands that it shows are run as it shows them, and then it is gone.
 
 const scene = await openScene('preflight')
-const { runner, front, world, read, list, make, change } = scene
+const { runner, front, world, read, list, make, serve, change } = scene
 before(async () => {
   const { folder } = runner
   for (const name of ['agent', 'monitor', 'shared', 'node_modules', 'package.json']) await symlink(resolve(name), join(folder, name))
@@ -182,19 +182,6 @@ test('a namespace that does not go says what is left in it', async () => {
   await change('/api/v1/namespaces/project-lost/configmaps/held', { metadata: { finalizers: null } })
   await gone(finding.id)
 })
-
-/** Kinds that the embedded control plane does not have. */
-async function serve(kind: string, plural: string, group: string): Promise<string> {
-  const path = `/apis/${group}/v1/${plural}`
-  if (world.plane === 'real') return path
-  const definition = definitionNamed(`${plural}.${group}`)
-  await make(definitions, {
-    ...definition,
-    spec: { ...definition.spec, scope: 'Cluster', names: { plural, singular: kind.toLowerCase(), kind } },
-  })
-  await until(`${plural} are served`, async () => (await read(path)) !== undefined)
-  return path
-}
 
 test('a webhook that nobody answers is deleted', async () => {
   const group = 'admissionregistration.k8s.io'

@@ -4,6 +4,7 @@ import { until } from '../cluster/contract.ts'
 import { definitions } from '../cluster/definitions.ts'
 import { startCluster } from '../cluster/index.ts'
 import { startStandIns } from '../cluster/stand-ins/index.ts'
+import { definitionNamed } from '../deploy/bootstrap.ts'
 import { runDeployments } from './deployments.ts'
 import { type Inside, standBefore } from './kubelets.ts'
 import { createRunner } from './runner.ts'
@@ -25,6 +26,17 @@ export async function openScene(story: string) {
   const front = await standBefore(cluster, inside)
   const runner = await createRunner(story, { front, world })
 
+  /** Serves a kind of Kubernetes itself that the embedded control plane has not, as objects that nobody acts upon. @returns its path */
+  async function serve(kind: string, plural: string, group: string): Promise<string> {
+    const path = `/apis/${group}/v1/${plural}`
+    if (world.plane === 'real') return path
+    const definition = definitionNamed(`${plural}.${group}`)
+    const spec = { ...definition.spec, scope: 'Cluster', names: { plural, singular: kind.toLowerCase(), kind } }
+    await make('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', { ...definition, spec })
+    await until(`${plural} are served`, async () => (await read(path)) !== undefined)
+    return path
+  }
+
   /** An object by its path; undefined when it is not there. */
   async function read(path: string): Promise<KubernetesObject | undefined> {
     return world.cluster.request<KubernetesObject>({ method: 'GET', path }).catch(() => undefined)
@@ -37,6 +49,10 @@ export async function openScene(story: string) {
   async function list(path: string): Promise<KubernetesObject[]> {
     return (await world.cluster.request<{ items: KubernetesObject[] }>({ method: 'GET', path })).items
   }
+
+  // The embedded control plane calls itself 1.33, for which the chart has policies.
+  await serve('ValidatingAdmissionPolicy', 'validatingadmissionpolicies', 'admissionregistration.k8s.io')
+  await serve('ValidatingAdmissionPolicyBinding', 'validatingadmissionpolicybindings', 'admissionregistration.k8s.io')
 
   /**
    * Resolves once nothing that data hangs on comes or goes in a namespace: its claims are bound, or gone with the volumes that go with them.
@@ -56,7 +72,7 @@ export async function openScene(story: string) {
   }
 
   return {
-    ...{ cluster, standIns, world, front, runner, programs, read, list, make, settled },
+    ...{ cluster, standIns, world, front, runner, programs, read, list, make, serve, settled },
     /** A change of an object by a merge patch, of its status too. */
     change: (path: string, body: object) =>
       world.cluster.request<KubernetesObject>({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body }),
