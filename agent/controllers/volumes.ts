@@ -26,15 +26,15 @@ const retry = { baseMs: 200, capMs: 30_000 }
 const parallelism = 4
 
 /**
- * The volume controller: the data of a database outlives everything but an operation that was asked to let it go. From the moment it is
- * bound a volume of a database is `Retain`, and says whose it is.
+ * The volume controller: the data of a database outlives everything but an operation that was asked to let it go. A volume of a
+ * database is `Retain` from the moment it is bound, and says whose it is.
  *
- * | the database                        | its volume                                                                      |
- * |-------------------------------------|---------------------------------------------------------------------------------|
- * | stands                              | is kept, and put right when somebody changes that                               |
- * | stands, and says `retainVolumes: false` | is as its class has it, or as it was before the database said so: operations let go, this controller never does |
- * | is being deleted by an operation that lets go | is as that operation left it                                          |
- * | is gone, or goes in any other way   | is kept, unless an operation has let it go                                      |
+ * | the database                                  | its volume                                                             |
+ * |-----------------------------------------------|------------------------------------------------------------------------|
+ * | stands                                        | is kept, and put right when somebody changes that                      |
+ * | stands, and says `retainVolumes: false`       | stays as it is: operations let go, this controller never does          |
+ * | is being deleted by an operation that lets go | stays as that operation left it                                        |
+ * | is gone, or goes in any other way             | is kept, unless an operation has let it go                             |
  *
  * It looks at the whole present state, whatever woke it, decides on what it reads from the API server at that moment, and acts only
  * while the Lease is held.
