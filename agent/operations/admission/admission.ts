@@ -72,7 +72,7 @@ export function leavesUnasked({ leaving, operation }: AcceptedResource<unknown>)
 
 /** Whether all that is to change is that the resource may be deleted. */
 export function onlyUnprotects<Spec extends { deletionProtection: boolean }>(wanted: Spec, present: Spec): boolean {
-  return !wanted.deletionProtection && sameJson({ ...wanted, deletionProtection: present.deletionProtection }, present)
+  return present.deletionProtection && !wanted.deletionProtection && sameJson({ ...wanted, deletionProtection: true }, present)
 }
 
 /** Equal as JSON: neither the order of keys nor a member that is undefined makes a difference. */

@@ -107,13 +107,13 @@ function decidePut(
 ): Proposal | undefined {
   const present = accepted.project(target.project)
   guard(present)
-  if (present?.leaving && !leavesUnasked(present)) throw leavingProblem(`project ${target.project}`, present)
   const wanted = intent(present)
+  const seesOff = present?.leaving && leavesUnasked(present) && onlyUnprotects(wanted, present.spec)
+  if (present?.leaving && !seesOff) throw leavingProblem(`project ${target.project}`, present)
   if (wanted.id !== target.project) {
     throw refusal('invalid-fields', [{ path: '/id', message: `must be "${target.project}", as in the path` }])
   }
   if (present && sameJson(wanted, present.spec)) return undefined
-  if (present?.leaving && !onlyUnprotects(wanted, present.spec)) throw leavingProblem(`project ${target.project}`, present)
   return {
     action: 'put',
     target,

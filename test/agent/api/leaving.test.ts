@@ -109,9 +109,11 @@ test('a leaving project cascades, once it and its databases are unprotected', as
 test('nothing else is taken for a leaving project or what is in it, and the refusal says what is', async () => {
   const path = await deletedByHand('petrel')
   const refused = [
+    ['PUT', path, { deletionProtection: true }],
     ['PATCH', path, { displayName: 'Petrel' }],
     ['PATCH', path, { deletionProtection: false, displayName: 'Petrel' }],
     ['PUT', `${path}/databases/swell`, smallDatabase({ id: 'swell' })],
+    ['PUT', `${path}/databases/tide`, { ...smallDatabase({ id: 'tide' }), deletionProtection: true }],
     ['PATCH', `${path}/databases/tide`, { nodes: { count: 2 } }],
     ['PATCH', `${path}/databases/tide`, { deletionProtection: false, retainVolumes: false }],
     ['POST', `${path}/databases/tide/actions/restart`, {}],
