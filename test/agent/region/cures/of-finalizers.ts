@@ -15,10 +15,13 @@ const noOperator = { namespace: 'crate-operator', name: 'crate-operator-2' }
 export function curesOfFinalizers(scene: Scene, trial: () => Trial): void {
   const { make, obstacles, read, remove } = scene
 
-  /** Deletes an object that these finalizers hold. */
+  /** Deletes an object that these finalizers hold. Those of Kubernetes' own controllers have gone by then: a cure goes by their places. */
   async function held(object: KubernetesObject, ...finalizers: string[]): Promise<KubernetesObject> {
     const made = await make({ ...bare(object), metadata: { ...bare(object).metadata, finalizers } })
     await remove(made)
+    await until(`nothing else holds ${object.kind} ${object.metadata.name}`, async () =>
+      (await read(made))?.metadata.finalizers?.every((finalizer) => finalizers.includes(finalizer)),
+    )
     return made
   }
 
