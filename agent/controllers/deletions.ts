@@ -17,14 +17,14 @@ import { deletedWith, hasEnded, type Operation, targetKey } from '../resources/o
 export type DeletionControllerParts = {
   cluster: Cluster
   caches: Pick<Caches, 'projects' | 'databases' | 'operations'>
-  journal: Pick<Journal, 'accept' | 'all' | 'lastSucceeded' | 'unended'>
+  journal: Pick<Journal, 'accept' | 'all' | 'lastSucceeded'>
   lease: Leadership
   clock: Clock
   log: Log
 }
 
 /** Who asked, where nobody did. No identity has this name: a blank is not allowed in one. */
-export const outside = 'outside Skerry'
+const outside = 'outside Skerry'
 
 const retry = { baseMs: 200, capMs: 30_000 }
 /** It only writes down what has happened. */

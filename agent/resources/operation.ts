@@ -2,6 +2,7 @@ import type { KubernetesObject, ObjectMeta } from '../../shared/kubernetes/objec
 import type { Cure } from './cure.ts'
 import type { Target } from './kind.ts'
 
+/** Every action; the definition of operations takes just these. */
 export const actions = ['put', 'delete', 'suspend', 'resume', 'restart', 'restore', 'rotate-password', 'record-deletion'] as const
 
 /**
