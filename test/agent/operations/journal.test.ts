@@ -169,11 +169,12 @@ describe('journal', () => {
   test('a replica whose watch lags does not take a request for the repetition of one that has ended', async (t) => {
     const { namespace, journals: both } = await journals(t, 2, [admin, deaf()])
     const [hears, lags] = both as [Journal, Journal]
-    const first = request({})
-    await hears.accept(first)
-    assert.equal((await lags.accept(first)).outcome, 'repeated')
+    // Each with an id of its own, as HTTP requests have: with the same one, in the same millisecond, it would be one and the same entry.
+    const again = () => request({}, { canonical: 'PUT same' })
+    await hears.accept(again())
+    assert.equal((await lags.accept(again())).outcome, 'repeated')
     await end(namespace, 'op-0000000001')
-    assert.equal((await lags.accept(first)).outcome, 'accepted')
+    assert.equal((await lags.accept(again())).outcome, 'accepted')
   })
 
   test('a replica whose watch lags refuses nothing because of an operation that has ended', async (t) => {
