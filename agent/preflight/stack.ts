@@ -4,11 +4,10 @@
  */
 export const stack: { name: string; namespace: string; deployment?: string; definition?: string }[] = [
   { name: 'cert-manager', namespace: 'cert-manager', deployment: 'cert-manager', definition: 'certificates.cert-manager.io' },
-  { name: 'ingress-nginx', namespace: 'ingress-nginx' },
-  { name: 'kubernetes-replicator', namespace: 'kubernetes-replicator' },
   { name: 'crate-operator', namespace: 'crate-operator', deployment: 'crate-operator', definition: 'cratedbs.cloud.crate.io' },
   { name: 'prometheus', namespace: 'monitoring', definition: 'prometheuses.monitoring.coreos.com' },
   { name: 'loki', namespace: 'monitoring' },
+  { name: 'alloy', namespace: 'monitoring' },
   { name: 'grafana', namespace: 'monitoring' },
   { name: 'flux', namespace: 'flux-system', deployment: 'helm-controller', definition: 'helmreleases.helm.toolkit.fluxcd.io' },
   { name: 'sealed-secrets', namespace: 'sealed-secrets', definition: 'sealedsecrets.bitnami.com' },

@@ -137,6 +137,67 @@ change() {
 # apply WHAT: applies the manifest in $scratch/manifest.
 apply() { change "$1" kube apply --server-side --force-conflicts --field-manager=skerry-install -f "$scratch/manifest"; }
 
+# component_rows FILE: a line for each component of the list: name, role, chart, repository, version, namespace, least Kubernetes, what
+# finds it elsewhere (with "|" between), what to wait for (with "," between), definition, and what of it is kept. "-" where it has none.
+component_rows() {
+  awk '
+    function field(key, otherwise) { return key in fields ? fields[key] : otherwise }
+    function row() {
+      if (name == "") return
+      print name, field("role", "usual"), field("chart", "-"), field("repository", "-"), field("version", "-"), field("namespace", "-"),
+        field("kubernetes", "1.20"), field("present", "-"), field("wait", "-"), field("definition", "-"), field("keep", "-")
+    }
+    /^[[:space:]]*(#|$)/ { next }
+    /^[^[:space:]]/ { row(); name = $1; split("", fields); next }
+    {
+      key = $1
+      sub(/^[[:space:]]*[^[:space:]]+[[:space:]]+/, "")
+      sub(/[[:space:]]+$/, "")
+      if (key == "wait") gsub(/[[:space:]]+/, ",")
+      if (key in fields) fields[key] = fields[key] (key == "present" ? "|" : " ") $0
+      else fields[key] = $0
+    }
+    END { row() }
+  ' "$1"
+}
+
+# about FILE COMPONENT KEY: each value of a key of a component, a line for each.
+about() {
+  awk -v name="$2" -v key="$3" '
+    /^[[:space:]]*(#|$)/ { next }
+    /^[^[:space:]]/ { here = $1 == name; next }
+    here && $1 == key { sub(/^[[:space:]]*[^[:space:]]+[[:space:]]+/, ""); sub(/[[:space:]]+$/, ""); print }
+  ' "$1"
+}
+
+# check_components FILE: refuses a list that is not written as ours is, with all that is wrong in it.
+check_components() {
+  [ -r "$1" ] || refuse "the list of components, $1, cannot be read"
+  wrong=$(awk '
+    BEGIN { split("role why chart repository version checked namespace kubernetes present wait definition keep remade image stays", keys); for (at in keys) known[keys[at]] }
+    function ended() {
+      if (name == "") return
+      if (!("chart" in has)) print "line " began ": " name " has no chart"
+      if (!("version" in has)) print "line " began ": " name " has no version"
+      if (!("namespace" in has)) print "line " began ": " name " has no namespace"
+    }
+    /^[[:space:]]*(#|$)/ { next }
+    /^[^[:space:]]/ {
+      ended(); name = $1; began = NR; split("", has)
+      if (NF > 1) print "line " NR ": a name stands alone; what it is stands below, indented"
+      next
+    }
+    name == "" { print "line " NR ": no name stands above"; next }
+    !($1 in known) { print "line " NR ": there is no key " $1; next }
+    NF < 2 { print "line " NR ": " $1 " has no value" }
+    $1 == "role" && $2 !~ /^(needed|usual|retired)$/ { print "line " NR ": role is needed, usual or retired, not " $2 }
+    $1 == "kubernetes" && $2 !~ /^1\.[0-9]+$/ { print "line " NR ": kubernetes is a version such as 1.25, not " $2 }
+    { has[$1] }
+    END { ended() }
+  ' "$1")
+  [ -z "$wrong" ] || refuse "the list of components, $1, is wrong:" "$wrong"
+}
+
 # Whether a word is in a list with blanks between.
 among() { case " $2 " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 
@@ -166,9 +227,17 @@ exists() {
   [ -s "$scratch/exists" ]
 }
 
-# elsewhere KIND:SELECTOR: sets other to NAMESPACE/NAME of the first one that no release of this installer has brought, or to nothing.
+# elsewhere KIND:SELECTOR[|KIND:SELECTOR…]: sets other to NAMESPACE/NAME of the first one that no release of this installer has brought, or
+# to nothing.
 elsewhere() {
   other=''
+  printf '%s\n' "$1" | tr '|' '\n' >"$scratch/ways"
+  while read -r way <&8; do
+    elsewhere_by "$way"
+    [ -z "$other" ] || return 0
+  done 8<"$scratch/ways"
+}
+elsewhere_by() {
   kube get "${1%%:*}" -A -l "${1#*:}" -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.annotations.meta\.helm\.sh/release-namespace} {.metadata.annotations.meta\.helm\.sh/release-name}{"\n"}{end}' >"$scratch/found" 2>"$scratch/output" || failed "it cannot be seen whether somebody else has installed ${1#*:}"
   while read -r found_at found_namespace found_release <&7; do
     if [ -n "$found_release" ]; then

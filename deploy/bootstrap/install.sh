@@ -120,8 +120,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-# The components with their columns, comments taken out.
-rows() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$components"; }
+check_components "$components"
+rows() { component_rows "$components" | awk '$2 != "retired"'; }
 known=$(rows | cut -d ' ' -f 1 | tr '\n' ' ')
 for each in $only $skip; do among "$each" "$known preflight" || refuse "there is no component $each" "There are: $known"; done
 for file in "$ca_file" "$tunnel_file" "$token_file"; do [ -z "$file" ] || [ -r "$file" ] || refuse "$file cannot be read"; done
@@ -132,7 +132,7 @@ printf '%s' "$value_files" | while IFS= read -r each; do
 done || exit 2
 
 if [ -n "$listing" ]; then
-  rows | awk '{ printf "%-22s %-22s %-9s %s\n", $1, $2, $4, $5 }'
+  rows | awk '{ printf "%-20s %-22s %-9s %s\n", $1, $3, $5, $6 }'
   exit 0
 fi
 
@@ -175,7 +175,7 @@ rows >"$scratch/rows"
 if [ -n "$download" ]; then
   mkdir -p "$download"
   set_proxy
-  while read -r name chart repository version _ <&4; do
+  while read -r name _ chart repository version _ <&4; do
     chart_of
     printf '%s %s\n' "$chart" "$version"
     if [ -d "$chart_at" ]; then
@@ -417,7 +417,7 @@ component() {
 
 if ! among preflight "$skip"; then preflight; fi
 if [ -n "$storage_source" ]; then storage_classes; fi
-while read -r name chart repository version namespace present wait definition <&4; do
+while read -r name role chart repository version namespace least present wait definition keep <&4; do
   if wanted "$name"; then component; fi
 done 4<"$scratch/rows"
 

@@ -62,6 +62,7 @@ if [ -n "$only" ] && [ -n "$delete_databases$delete_definitions" ]; then
 fi
 case $wait_seconds in '' | *[!0-9]*) refuse "--timeout takes seconds, not $wait_seconds" ;; esac
 
+check_components "$components"
 need_tools
 make_scratch
 open_log
@@ -69,7 +70,7 @@ need_cluster
 [ -n "$dry_run" ] || take_lock
 
 # The components from the last to the first.
-sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$components" | sed '1!G;h;$!d' >"$scratch/rows"
+component_rows "$components" | sed '1!G;h;$!d' >"$scratch/rows"
 known=$(cut -d ' ' -f 1 "$scratch/rows" | tr '\n' ' ')
 for each in $only; do among "$each" "$known" || refuse "there is no component $each" "There are: $known"; done
 wanted() {
@@ -95,7 +96,7 @@ listed() { sed 's/^/       /'; }
 
 # selector_of COMPONENT: sets selector to what is ours of the objects that it works on: all of them, unless somebody else's works here.
 selector_of() {
-  present=$(while read -r name _ _ _ _ present _; do if [ "$name" = "$1" ]; then printf '%s\n' "$present"; fi; done <"$scratch/rows")
+  present=$(while read -r name _ _ _ _ _ _ present _; do if [ "$name" = "$1" ]; then printf '%s\n' "$present"; fi; done <"$scratch/rows")
   selector=''
   if [ -z "$present" ] || is_ours "$1"; then return 0; fi
   elsewhere "$present"
@@ -108,7 +109,7 @@ see_definitions() { kube get customresourcedefinitions -o name >"$scratch/served
 step_help='use an account that may see everything that is to go'
 see_definitions
 kube get secrets -A -l "owner=helm,$label" -o 'jsonpath={range .items[*]}{.metadata.namespace} {.metadata.labels.name}{"\n"}{end}' >"$scratch/found" 2>"$scratch/output" || unseen releases
-while read -r name _ _ _ namespace _ <&4; do
+while read -r name _ _ _ _ namespace _ <&4; do
   if wanted "$name" && grep -qx "$namespace $name" "$scratch/found"; then printf '%s %s\n' "$namespace" "$name"; fi
 done 4<"$scratch/rows" >"$scratch/releases-here"
 is_ours() { grep -q " $1\(-crds\)\{0,1\}\$" "$scratch/releases-here"; }
@@ -129,7 +130,7 @@ fi
 groups='skerry.dev cloud.crate.io cert-manager.io monitoring.coreos.com toolkit.fluxcd.io bitnami.com'
 our_definitions() {
   foreign=''
-  while read -r _ _ _ _ _ present _ definition <&4; do
+  while read -r _ _ _ _ _ _ _ present _ definition _ <&4; do
     if [ "$present" = - ] || [ "$definition" = - ]; then continue; fi
     elsewhere "$present"
     [ -n "$other" ] || continue

@@ -181,11 +181,11 @@ test('what Flux deployed keeps Flux; cut off at each step, taking away goes on; 
 
 /** A program of somebody else's, by the labels of a component, with its definition. */
 async function installForeign({ name, present, definition }: Component): Promise<void> {
-  const labels = Object.fromEntries((present.split(':')[1] ?? '').split(',').map((pair) => pair.split('=')))
+  const labels = Object.fromEntries((present[0]?.split(':')[1] ?? '').split(',').map((pair) => pair.split('=')))
   const template = { metadata: { labels }, spec: { containers: [{ name: 'main', image: 'registry.example/own:1' }] } }
   const body = { metadata: { name: `own-${name}`, labels }, spec: { selector: { matchLabels: labels }, template } }
   await http.post('/apis/apps/v1/namespaces/default/deployments', body)
-  await http.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definitionNamed(definition))
+  await http.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definitionNamed(definition as string))
 }
 
 test('what somebody else has installed is left alone, by both, with all that works on', async () => {
@@ -220,7 +220,7 @@ test('what somebody else has installed is left alone, by both, with all that wor
   }
   for (const { name, definition } of foreign) {
     assert.equal((await deployment('default', `own-${name}`)).status, 200, name)
-    assert.equal((await crd(definition)).status, 200, definition)
+    assert.equal((await crd(definition as string)).status, 200, definition)
     await http.delete(`/apis/apps/v1/namespaces/default/deployments/own-${name}`)
   }
   assert.equal((await crd('sealedsecrets.bitnami.com')).status, 404)

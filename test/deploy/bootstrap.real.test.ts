@@ -39,7 +39,7 @@ test('the list of components is the one that preflight knows', () => {
   const known = stack.map(({ name, namespace, definition }) => ({ name, namespace, definition }))
   const listed = components.flatMap(({ name, namespace, definition }) =>
     // A part of the operator to everybody else.
-    name === 'crate-operator-crds' ? [] : [{ name, namespace, definition: definition === '-' ? undefined : definition }],
+    name === 'crate-operator-crds' ? [] : [{ name, namespace, definition }],
   )
   assert.deepEqual(listed, known)
 })
@@ -104,7 +104,7 @@ test('the storage classes that are missing are made like another one', async () 
   }
   await http.post(path, own)
   for (const name of ['crate-premium', 'crate-local']) await http.delete(`${path}/${name}`)
-  const args = ['--only', 'ingress-nginx', '--dry-run', '--create-storage-classes']
+  const args = ['--only', 'sealed-secrets', '--dry-run', '--create-storage-classes']
   const terminal = await bench.run('install.sh', [token, '--offline', charts, '--log', 'typed.log'], { kubeconfig, typed: 'y\nnone\n' })
   assert.equal(terminal.code, 3, terminal.out)
   assert.match(
@@ -284,16 +284,16 @@ test('a proxy is asked for charts, with its password in no argument, and never f
   const server = await serveCharts(asked)
   try {
     const list = await componentsFrom('http://charts.example')
-    const args = [token, '--yes', '--skip', 'preflight', '--only', 'kubernetes-replicator', '--no-wait', '--components', list]
-    succeeded(await uninstall(['--only', 'kubernetes-replicator']))
+    const args = [token, '--yes', '--skip', 'preflight', '--only', 'sealed-secrets', '--no-wait', '--components', list]
+    succeeded(await uninstall(['--only', 'sealed-secrets']))
     const env = { SKERRY_HTTP_PROXY: server.proxy.replace('//', '//harbour:barnacle@'), SKERRY_HTTPS_PROXY: server.proxy }
     const ran = await bench.run('install.sh', args, { kubeconfig, env })
     succeeded(ran)
-    assert.match(ran.out, /\[1\/1\] kubernetes-replicator.*\n {7}installed.*\nDone\.\n$/)
+    assert.match(ran.out, /\[1\/1\] sealed-secrets.*\n {7}installed.*\nDone\.\n$/)
     assert.deepEqual(asked, ['http://charts.example/index.yaml', asked[1]])
-    assert.match(asked[1] ?? '', /^http:\/\/.*\/kubernetes-replicator-.*\.tgz$/)
+    assert.match(asked[1] ?? '', /^http:\/\/.*\/sealed-secrets-.*\.tgz$/)
     assert.ok(!ran.log.includes('barnacle'))
-    assert.ok((await releases()).includes('kubernetes-replicator deployed'))
+    assert.ok((await releases()).includes('sealed-secrets deployed'))
   } finally {
     server.close()
   }
@@ -307,29 +307,29 @@ test('it works on the context that is named, and takes values for each chart', a
   two['current-context'] = 'elsewhere'
   const values = join(bench.folder, 'replicator.yaml')
   await writeFile(values, stringify({ colour: 'red' }))
-  const args = ['--only', 'kubernetes-replicator', '--no-wait', '--values', `kubernetes-replicator=${values}`]
+  const args = ['--only', 'sealed-secrets', '--no-wait', '--values', `sealed-secrets=${values}`]
   const lost = await install(args, { kubeconfig: stringify(two) })
   assert.equal(lost.code, 2)
   assert.match(lost.err, /the cluster does not answer\n.*\n.*--context NAME/)
   const ran = await install([...args, '--context', good], { kubeconfig: stringify(two) })
   succeeded(ran)
   assert.match(ran.out, new RegExp(`context ${good}\n`))
-  const { stdout } = await helm(['get', 'values', 'kubernetes-replicator', '-n', 'kubernetes-replicator', '-o', 'json'], { kubeconfig })
+  const { stdout } = await helm(['get', 'values', 'sealed-secrets', '-n', 'sealed-secrets', '-o', 'json'], { kubeconfig })
   assert.deepEqual(JSON.parse(stdout), { colour: 'red' })
   const skipped = await install([...components.slice(1).flatMap(({ name }) => ['--skip', name]), '--dry-run'])
   assert.match(skipped.out, /^\[1\/1\] cert-manager/m)
 })
 
 test('a component that does not get ready is named, with where to look, and the next run goes on from there', async () => {
-  kubelet.setFaults('kubernetes-replicator/*', { neverReady: true })
-  succeeded(await uninstall(['--only', 'kubernetes-replicator']))
+  kubelet.setFaults('sealed-secrets/*', { neverReady: true })
+  succeeded(await uninstall(['--only', 'sealed-secrets']))
   const cut = await install(['--timeout', '5'])
   assert.equal(cut.code, 1, cut.out)
   assert.doesNotMatch(cut.out, /^\[4/m, 'the next one waits for it')
-  assert.match(cut.out, /FAILED after \d+ s: deployment\/kubernetes-replicator does not get ready/)
-  assert.match(cut.out, /What to do: see why its pods do not start: kubectl -n kubernetes-replicator describe pods/)
+  assert.match(cut.out, /FAILED after \d+ s: deployment\/sealed-secrets does not get ready/)
+  assert.match(cut.out, /What to do: see why its pods do not start: kubectl -n sealed-secrets describe pods/)
   kubelet.clearFaults()
-  const ran = await install(['--only', 'kubernetes-replicator', '--only', 'skerry'])
+  const ran = await install(['--only', 'sealed-secrets', '--only', 'skerry'])
   succeeded(ran)
-  assert.match(ran.out, /\[1\/2\] kubernetes-replicator.*\n {7}is there already[\s\S]*\[2\/2\] skerry/)
+  assert.match(ran.out, /\[1\/2\] sealed-secrets.*\n {7}is there already[\s\S]*\[2\/2\] skerry/)
 })

@@ -13,27 +13,49 @@ import { helm, type Manifest } from './helm.ts'
 
 export const bootstrap = 'deploy/bootstrap'
 
-/** A row of the list of components. */
+/** A component of the list. What has several values has them in the list's order. */
 export type Component = {
   name: string
+  role: 'needed' | 'usual' | 'retired'
+  why: string
   chart: string
   repository: string
   version: string
+  checked?: string
   namespace: string
-  present: string
-  wait: string
-  definition: string
+  /** The least version, such as 1.25. */
+  kubernetes: string
+  present: string[]
+  wait: string[]
+  definition?: string
+  keep?: string
+  remade: string[]
+  image: string[]
+  stays?: string
 }
 
-export async function readComponents(): Promise<Component[]> {
-  const lines = (await readFile(`${bootstrap}/components`, 'utf8')).split('\n').filter((line) => !/^\s*(#|$)/.test(line))
-  return lines.map((line) => {
-    const [name = '', chart = '', repository = '', version = '', namespace = '', present = '', wait = '', definition = '', more] = line
-      .trim()
-      .split(/\s+/)
-    if (definition === '' || more !== undefined) throw new Error(`not eight columns: ${line}`)
-    return { name, chart, repository, version, namespace, present, wait, definition }
-  })
+/** The components that are brought, or with `all` also those that are not any more. */
+export async function readComponents(file = `${bootstrap}/components`, all = false): Promise<Component[]> {
+  const components: Component[] = []
+  for (const line of (await readFile(file, 'utf8')).split('\n')) {
+    if (/^\s*(#|$)/.test(line)) continue
+    const [, indented, key = '', value = ''] = /^(\s*)(\S+)\s*(.*)$/.exec(line) ?? []
+    if (indented === '')
+      components.push({ name: key, role: 'usual', kubernetes: '1.20', present: [], wait: [], remade: [], image: [] } as never)
+    else take(components.at(-1) as Component, key, value.trim())
+  }
+  return all ? components : components.filter(({ role }) => role !== 'retired')
+}
+
+/** The list without the least versions of Kubernetes: for a control plane that is older than most of the components want. */
+export function withoutLeast(list: string): string {
+  return list.replaceAll(/^ +kubernetes .*\n/gm, '')
+}
+
+function take(component: Component, key: string, value: string): void {
+  if (key === 'wait' || key === 'remade') component[key].push(...value.split(/\s+/))
+  else if (key === 'present' || key === 'image') component[key].push(value)
+  else Object.assign(component, { [key]: value })
 }
 
 /** A cloud that signs tokens. */
@@ -159,11 +181,11 @@ async function writeStandIn({ name, chart, version, wait, present, definition }:
   await mkdir(join(source, 'templates'), { recursive: true })
   await mkdir(join(source, 'crds'))
   await writeFile(join(source, 'Chart.yaml'), stringify({ apiVersion: 'v2', name: chart, version }))
-  const labels = Object.fromEntries((present.split(':')[1] ?? '').split(',').map((pair) => pair.split('=')))
-  const kinds: Record<string, string> = { deployment: 'Deployment', statefulset: 'StatefulSet' }
-  const workloads = wait.split(',').flatMap((target) => {
+  const labels = Object.fromEntries((present[0]?.split(':')[1] ?? '').split(',').map((pair) => pair.split('=')))
+  const kinds: Record<string, string> = { deployment: 'Deployment', statefulset: 'StatefulSet', daemonset: 'DaemonSet' }
+  const workloads = wait.flatMap((target) => {
     const [kind = '', called = ''] = target.replace('?', '').split('/')
-    return kinds[kind] ? [workload(kinds[kind], called, present === '-' ? {} : labels)] : []
+    return kinds[kind] ? [workload(kinds[kind], called, labels)] : []
   })
   await writeFile(join(source, 'templates/workloads.yaml'), workloads.map((object) => stringify(object)).join('---\n'))
   // A claim among the objects of the chart itself, as the real one has it.
@@ -173,7 +195,7 @@ async function writeStandIn({ name, chart, version, wait, present, definition }:
     await writeFile(join(source, 'templates/claim.yaml'), stringify(claim))
   }
   // The operator's definition comes with a chart of its own.
-  if (definition !== '-' && name !== 'crate-operator') {
+  if (definition !== undefined && name !== 'crate-operator') {
     const text =
       name === 'crate-operator-crds' ? await readFile('test/cluster/crds/cratedbs.yaml', 'utf8') : stringify(definitionNamed(definition))
     await writeFile(join(source, inFolder.includes(name) ? 'crds' : 'templates', 'definition.yaml'), text)

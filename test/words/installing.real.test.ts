@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { until } from '../cluster/contract.ts'
 import { installedTool } from '../cluster/kubectl.ts'
-import { createCloud, definitionNamed, packCharts } from '../deploy/bootstrap.ts'
+import { createCloud, definitionNamed, packCharts, withoutLeast } from '../deploy/bootstrap.ts'
 import { commandsInProse } from './prose.ts'
 import { openScene } from './scene.ts'
 
@@ -26,8 +26,9 @@ before(async () => {
   await cp(charts, join(runner.folder, 'dist'), { recursive: true, filter: (source) => !source.endsWith('.tgz') })
   await writeFile(join(runner.folder, 'helm.mjs'), helmOutside(await installedTool('helm'), charts))
   await runner.addProgram('helm', 'exec node "$HOME/helm.mjs" "$@"')
-  const rows = (await readFile(join(bootstrap, 'components'), 'utf8')).split('\n')
-  await writeFile(join(bootstrap, 'components'), `${rows.filter((row) => components.includes(row.split(' ')[0] ?? '')).join('\n')}\n`)
+  const stanzas = (await readFile(join(bootstrap, 'components'), 'utf8')).split('\n\n')
+  const kept = stanzas.filter((stanza) => components.includes(stanza.split('\n')[0] ?? ''))
+  await writeFile(join(bootstrap, 'components'), withoutLeast(`${kept.join('\n\n')}\n`))
 })
 after(() => scene.close())
 
