@@ -74,14 +74,19 @@ need_tools() {
     *) refuse "$lacking is not installed. Get it here, or with your package manager:" "$where_kubectl$where_helm" ;;
   esac
   helm_version=$(helm version --short 2>/dev/null || :)
+  helm_major=$(printf '%s' "$helm_version" | sed -n 's/^v\([0-9]*\)\..*/\1/p') helm_minor=$(printf '%s' "$helm_version" | sed -n 's/^v[0-9]*\.\([0-9]*\).*/\1/p')
   # Releases have borne labels since 3.13, and told their own metadata since 3.14.
   case $helm_version in
     v[012].* | v3.[0-9].* | v3.1[0-3].*) refuse "helm $helm_version is too old" 'Get version 3.14 or newer: https://helm.sh/docs/intro/install/' ;;
   esac
 }
 
+# Sets server_minor to the minor version of the API server, or to nothing when it says something else.
 need_cluster() {
-  kube version --request-timeout=15s >"$scratch/version" 2>&1 && return
+  if kube version --output yaml --request-timeout=15s >"$scratch/version" 2>&1; then
+    server_minor=$(sed -n '/^serverVersion:/,$ s/^ *minor: *"*\([0-9][0-9]*\).*/\1/p' "$scratch/version")
+    return
+  fi
   cat "$scratch/version" >>"$log_file"
   refuse 'the cluster does not answer' "$(tail -n 1 "$scratch/version")" 'Choose it with --context NAME or KUBECONFIG, and try: kubectl version'
 }
@@ -97,7 +102,7 @@ confirm() {
   case $answer in [Yy] | [Yy][Ee][Ss]) ;; *) stop 'Nothing was done.' ;; esac
 }
 
-step_number=0 step_total=0 step_began=$(date +%s) step_help=''
+step_number=0 step_total=0 step_began=$(date +%s) step_help='' goes_on=''
 
 # begin NAME WHAT HELP…: the next step, and what to do should it fail.
 begin() {
@@ -114,16 +119,20 @@ failed() {
   say "       FAILED after $(($(date +%s) - step_began)) s: $1"
   if [ -s "$scratch/output" ]; then tail -n 6 "$scratch/output" | sed 's/^/         /'; fi
   [ -z "$step_help" ] || say "       What to do: $step_help"
-  say "       Then run the same command again: what is done stays done. The whole output is in $log_file"
+  printf '%s\n' "$1" >"$scratch/reason"
+  if [ -n "$goes_on" ]; then say "       $goes_on The whole output is in $log_file"; else
+    say "       Then run the same command again: what is done stays done. The whole output is in $log_file"
+  fi
   exit 1
 }
 
-# change WHAT COMMAND…: runs what changes something, its output into the log. With --dry-run it only says so.
+# change WHAT COMMAND…: runs what changes something, its output into the log. With --dry-run it only says so, and says nothing twice.
 change() {
   what=$1
   shift
   if [ -n "$dry_run" ]; then
-    say "       would $what"
+    grep -qxF -- "$what" "$scratch/said" 2>/dev/null || say "       would $what"
+    printf '%s\n' "$what" >>"$scratch/said"
     return 0
   fi
   log "+ $*"
@@ -248,4 +257,9 @@ elsewhere_by() {
     other=$found_at
     return
   done 7<"$scratch/found"
+}
+
+# why_namespace_hangs NAMESPACE: adds to the last output what holds it.
+why_namespace_hangs() {
+  kube get namespace "$1" -o 'jsonpath={range .status.conditions[?(@.status=="True")]}{.message}{"\n"}{end}' >>"$scratch/output"
 }

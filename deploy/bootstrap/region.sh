@@ -2,16 +2,19 @@
 # What Skerry's own chart is told of the region: values, authorities, the credentials of the tunnel. Sourced by install.sh. POSIX sh.
 # shellcheck disable=SC2154 # install.sh and token.sh set what is used here
 
-# Sets tunnel_secret, and writes the values into $scratch/region.yaml.
+# Sets tunnel_secret, and writes the values into $scratch/found-skerry.yaml.
 prepare_skerry() {
-  tunnel_secret='' pod_monitors=''
+  tunnel_secret='' pod_monitors='' rules='' dashboards=''
   if [ -n "$region_tunnel" ]; then tunnel_credentials; fi
   if [ -n "$ca_file" ]; then
     kube create configmap skerry-ca --namespace "$namespace" --from-file=ca.crt="$ca_file" --dry-run=client -o yaml >"$scratch/manifest"
     apply 'give the authorities of --ca-file to Skerry' || failed 'the ConfigMap skerry-ca cannot be made'
   fi
   if exists customresourcedefinition podmonitors.monitoring.coreos.com; then pod_monitors=true; fi
-  region_values >"$scratch/region.yaml"
+  # Where Prometheus and Grafana are ours they find what is meant for them; those of others are told by their owners.
+  if [ -n "$pod_monitors" ] && exists -n monitoring secrets -l "owner=helm,name=prometheus,$label"; then rules=true; fi
+  if exists -n monitoring secrets -l "owner=helm,name=grafana,$label"; then dashboards=true; fi
+  region_values >"$scratch/found-skerry.yaml"
   option_values >"$scratch/options.yaml"
 }
 
@@ -56,7 +59,8 @@ region_values() {
   else
     printf 'cloudflared: { enabled: false }\n'
   fi
-  printf 'prometheus: { podMonitors: { enabled: %s } }\n' "${pod_monitors:-false}"
+  printf 'prometheus: { podMonitors: { enabled: %s }, rules: { enabled: %s } }\n' "${pod_monitors:-false}" "${rules:-false}"
+  printf 'grafana: { dashboards: { enabled: %s } }\n' "${dashboards:-false}"
 }
 
 # What the options of this run say. Those that are not given say nothing, so that what an earlier run was given stays.

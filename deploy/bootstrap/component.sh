@@ -1,0 +1,261 @@
+# shellcheck shell=sh
+# One component: found, brought or brought up to date, waited for. Sourced by install.sh. POSIX sh.
+# shellcheck disable=SC2154 # install.sh sets what is used here
+
+# Sets phase to that of the namespace, empty when there is none. What is in one that is being deleted goes with it, releases too.
+outlive_namespace() {
+  phase=$(kube get namespace "$1" --ignore-not-found -o 'jsonpath={.status.phase}' 2>"$scratch/output") || failed "the namespace $1 cannot be seen"
+  [ "$phase" = Terminating ] || return 0
+  say "       waiting until the old namespace $1 is gone"
+  change "wait for the end of the namespace $1" kube wait --for=delete "namespace/$1" "--timeout=${wait_seconds}s" || {
+    why_namespace_hangs "$1"
+    step_help="see what is left in it, above, and let its program finish: start it again if need be"
+    failed "the namespace $1 is being deleted and does not go"
+  }
+  phase=''
+  release "$namespace" "$name"
+}
+
+ensure_namespace() {
+  [ -z "$phase" ] || return 0
+  printf 'apiVersion: v1\nkind: Namespace\nmetadata: { name: %s, labels: { app.kubernetes.io/part-of: skerry } }\n' "$1" >"$scratch/manifest"
+  apply "make the namespace $1" || failed "the namespace $1 cannot be made"
+}
+
+# Sets missing to whether there is no definition. One that is being deleted takes along whatever is made now.
+outlive_definition() {
+  missing=''
+  [ "$definition" != - ] || return 0
+  going=$(kube get customresourcedefinition "$definition" --ignore-not-found -o 'jsonpath=there {.metadata.deletionTimestamp}' 2>"$scratch/output") ||
+    failed "the definition $definition cannot be seen"
+  case $going in
+    'there ') return 0 ;;
+    '') missing=1 && return 0 ;;
+  esac
+  missing=1 patience=60
+  [ "$wait_seconds" -gt "$patience" ] || patience=$wait_seconds
+  say "       waiting until the old definition $definition is gone"
+  change "wait for the end of $definition" kube wait --for=delete "customresourcedefinition/$definition" "--timeout=${patience}s" && return 0
+  kube get "$definition" -A >>"$scratch/output" 2>&1 || :
+  step_help="the objects above hold it. Start the program that holds them again. If it never comes back, see that the reclaim policy of the volumes is Retain: kubectl get persistentvolumes. Then, as the last resort, which loses the object and all volumes of it that are not kept: kubectl -n NAMESPACE patch $definition NAME --type=merge -p '{\"metadata\":{\"finalizers\":null}}'"
+  failed "the definition $definition is being deleted and does not go"
+}
+
+# Helm brings what is in a chart's folder crds/ once, and never brings it up to date; a new version of the program then fails for ever.
+bring_definitions() {
+  [ -z "$dry_run" ] || return 0
+  helm show crds "$chart_file" >"$scratch/manifest" 2>"$scratch/output" || failed 'its definitions cannot be read from the chart'
+  grep -q '^kind: CustomResourceDefinition' "$scratch/manifest" || return 0
+  if [ -n "$missing" ] && [ -n "$release_revision" ]; then say "       its definition $definition is missing: brought back"; fi
+  apply '' || failed 'its definitions cannot be made'
+  change '' kube wait --for=condition=Established -f "$scratch/manifest" "--timeout=${wait_seconds}s" || failed 'its definitions are not served'
+}
+
+# What helm takes away with a release is in the release's own record: whether a definition stays is written there, or nowhere. A chart that
+# does not say so of its definitions is put into one that does, under its name and version. Sets chart_file.
+keep_definitions() {
+  [ "$keep" = definitions ] && [ -z "$dry_run" ] || return 0
+  kept=$scratch/kept-$name
+  mkdir -p "$kept/templates"
+  printf 'apiVersion: v2\nname: %s\nversion: %s\n' "$chart" "$version" >"$kept/Chart.yaml"
+  printf '{{ .Files.Get "definitions.yaml" }}\n' >"$kept/templates/definitions.yaml"
+  helm template "$name" "$chart_file" --namespace "$namespace" "$@" 2>"$scratch/output" </dev/null |
+    kubectl annotate --local --filename - helm.sh/resource-policy=keep --output yaml >"$kept/definitions.yaml" 2>>"$scratch/output" &&
+    [ -s "$kept/definitions.yaml" ] || failed 'its definitions cannot be marked to be kept'
+  chart_file=$kept
+}
+
+# Over what the release has: what we want otherwise than the chart, what the token says, what the user gave, now or before.
+install_chart() {
+  set --
+  if [ "$name" = skerry ] && [ -s "$scratch/options.yaml" ]; then set -- --values "$scratch/options.yaml"; fi
+  printf '%s' "$value_files" >"$scratch/value-files"
+  while IFS= read -r each; do
+    case $each in
+      "$name="*) set -- "$@" --values "${each#*=}" ;;
+      *=*) ;;
+      *) if [ "$name" = skerry ]; then set -- "$@" --values "$each"; fi ;;
+    esac
+  done <"$scratch/value-files"
+  given_values "$@"
+  set -- --values "$scratch/given.yaml"
+  # What this run finds of the cluster: of the region for Skerry, of storage for the Crate Operator.
+  [ ! -s "$scratch/found-$name.yaml" ] || set -- --values "$scratch/found-$name.yaml" "$@"
+  [ ! -r "$here/values/$name.yaml" ] || set -- --values "$here/values/$name.yaml" "$@"
+  keep_definitions "$@"
+  set -- "$@" --labels "$label" --timeout "${wait_seconds}s" "--${reset_values:-reset-then-reuse-values}"
+  upgrade "$@" || yield_to_ours "$@"
+}
+has_own_values() { printf '%s' "$value_files" | grep -q "^$name="; }
+
+upgrade() { change "install $chart $version into $namespace" helm_ upgrade "$name" "$chart_file" --install --namespace "$namespace" "$@"; }
+
+# yield_to_ours ARGUMENTS: hands have been at what is ours. What they made without helm is taken over, unless another release has it; fields
+# that they have set get their values again. What helm refused is in $scratch/output.
+yield_to_ours() {
+  if grep -q 'invalid ownership metadata' "$scratch/output"; then
+    take_over "$@" || return 1
+    set -- --take-ownership "$@"
+    upgrade "$@" && return 0
+  fi
+  # Since helm 4 the API server tells who else has set a field.
+  if [ "$helm_major" -ge 4 ] && grep -q 'conflict with "' "$scratch/output"; then
+    say '       taken back, since it was set by others:'
+    conflicts | tee -a "$log_file" | sed 's/^/         /'
+    upgrade --force-conflicts "$@" && return 0
+  fi
+  return 1
+}
+
+# Field and manager of each conflict in helm's output, as the API server writes them: … conflict with "kubectl-patch" using apps/v1: .spec.replicas
+conflicts() { grep -o 'conflict with "[^"]*"[^:]*: \.[^ ,;]*' "$scratch/output" | sed 's/conflict with "\([^"]*\)"[^:]*: \(.*\)/\2 by \1/' | sort -u; }
+
+# Fails when something belongs to another release: that one would fight for it.
+take_over() {
+  helm template "$name" "$chart_file" --namespace "$namespace" --no-hooks "$@" >"$scratch/manifest" 2>>"$log_file" </dev/null || return 1
+  # Kinds that are not served yet are no matter: there is nothing of them.
+  kube -n "$namespace" get --filename "$scratch/manifest" --ignore-not-found --no-headers \
+    -o 'custom-columns=K:.kind,N:.metadata.name,R:.metadata.annotations.meta\.helm\.sh/release-name,S:.metadata.annotations.meta\.helm\.sh/release-namespace' \
+    >"$scratch/there" 2>>"$log_file" || :
+  awk -v name="$name" -v namespace="$namespace" '$3 != "<none>" && ($3 != name || $4 != namespace) { print $1 " " $2 " belongs to the release " $3 " in " $4 }' "$scratch/there" >"$scratch/theirs"
+  awk '$3 == "<none>" { print $1 " " $2 }' "$scratch/there" >"$scratch/nobodys"
+  if [ -s "$scratch/theirs" ]; then
+    cp "$scratch/theirs" "$scratch/output"
+    step_help="leave $name out with --skip $name, or uninstall the release that is named above"
+    return 1
+  fi
+  if [ "$helm_major" -lt 4 ] && [ "$helm_minor" -lt 17 ]; then
+    step_help='take helm 3.17 or newer, which can take over what was made without it'
+    return 1
+  fi
+  say '       taken over, since no release has it:'
+  tee -a "$log_file" <"$scratch/nobodys" | sed 's/^/         /'
+}
+
+wait_for() {
+  [ -z "$no_wait$dry_run" ] || return 0
+  for target in $(printf '%s' "$wait" | tr ',' ' '); do
+    optional=''
+    case $target in *\?) optional=1 target=${target%\?} ;; esac
+    case $target in
+      -) ;;
+      crd/*) change '' kube wait --for=condition=Established "$target" "--timeout=${wait_seconds}s" || failed "$target is not served" ;;
+      *)
+        if [ -n "$optional" ] && ! exists -n "$namespace" "$target"; then continue; fi
+        change '' kube -n "$namespace" rollout status "$target" "--timeout=${wait_seconds}s" || {
+          kube -n "$namespace" get pods >>"$scratch/output" 2>&1 || :
+          step_help="see why its pods do not start: kubectl -n $namespace describe pods; images that cannot be pulled and volumes without a class are the usual reasons"
+          failed "$target does not get ready"
+        }
+        ;;
+    esac
+  done
+}
+
+# left_out COMPONENT WHY: so that the end can list it.
+left_out() { printf '%s: %s\n' "$1" "$2" >>"$scratch/left-out"; }
+
+# attempt COMMAND: runs the step of the row at hand in a shell of its own. A region works without what is not needed: the step's end is
+# not that of the installation.
+attempt() {
+  goes_on=''
+  [ "$role" = needed ] || goes_on='Going on without it.'
+  set +e
+  (
+    set -e
+    "$1"
+  )
+  code=$?
+  set -e
+  case $code,$role in
+    0,*) ;;
+    1,usual) left_out "$name" "$(cat "$scratch/reason")" ;;
+    *) exit "$code" ;;
+  esac
+}
+
+# Ends the script with what it had to leave out.
+end_with_left_out() {
+  [ -s "$scratch/left-out" ] || exit 0
+  line='Left out, as is said above:'
+  if [ -n "$log_open" ]; then say "$line" && say "$(sed 's/^/       /' "$scratch/left-out")"; else
+    printf '%s\n' "$line" >&2
+    sed 's/^/       /' "$scratch/left-out" >&2
+  fi
+  line='Run the same command again when that is mended: what is done stays done. Say --skip NAME for what is not wanted.'
+  if [ -n "$log_open" ]; then say "$line"; else printf '%s\n' "$line" >&2; fi
+  exit 4
+}
+
+# What an earlier version has brought and this one does not: nobody brings it up to date any more.
+tell_retired() {
+  component_rows "$components" | awk '$2 == "retired" { print $1, $6 }' >"$scratch/retired"
+  [ -s "$scratch/retired" ] || return 0
+  kube get secrets -A -l "owner=helm,$label" -o 'jsonpath={range .items[*]}{.metadata.labels.name} {.metadata.namespace}{"\n"}{end}' 2>>"$log_file" | sort -u >"$scratch/releases" || return 0
+  while read -r name namespace <&6; do
+    grep -qx "$name $namespace" "$scratch/releases" || continue
+    say "$name is here from an earlier version, and is not brought any more: $(about "$components" "$name" why)."
+    say "       If nothing of yours uses it: ./uninstall.sh --only $name"
+  done 6<"$scratch/retired"
+}
+
+# Whether the cluster is older than the component can do with.
+too_old() { [ -n "$server_minor" ] && [ "$server_minor" -lt "${1#1.}" ]; }
+
+# What is there of somebody else, or as it should be, is left as it is. Ends the step then, and fails otherwise.
+is_settled() {
+  if [ -n "$release_revision" ] && [ "$release_ours" != skerry ]; then
+    ended "a release of this name is there, not of this installer: left alone"
+    return
+  fi
+  if [ -z "$release_revision" ] && [ "$present" != - ]; then
+    elsewhere "$present"
+    if [ -n "$other" ]; then
+      ended "is there already as $other, not of this installer: left alone"
+      return
+    fi
+  fi
+  return 1
+}
+
+is_up_to_date() {
+  [ "$release_status" = deployed ] && [ "$name" != skerry ] && [ -z "$missing$reset_values" ] && ! has_own_values &&
+    [ "$(helm_ get metadata "$name" -n "$namespace" -o yaml 2>>"$log_file" | sed -n 's/^version: *//p')" = "$version" ]
+}
+
+# The step of the row at hand. Runs in a shell of its own, which ends with it when it fails.
+component() {
+  chart_file='' step_help='see the last lines above'
+  release "$namespace" "$name"
+  if is_settled; then return 0; fi
+  if too_old "$least"; then
+    step_help="upgrade the cluster to $least or newer"
+    failed "$chart $version needs Kubernetes $least, and this is 1.$server_minor"
+  fi
+  outlive_namespace "$namespace"
+  outlive_definition
+  if is_up_to_date; then
+    wait_for
+    ended 'is there already'
+    return
+  fi
+  ensure_namespace "$namespace"
+  free_release "$namespace" "$name"
+  if [ "$release_status" = uninstalling ]; then
+    change "end its removal" helm_ uninstall "$name" --namespace "$namespace" || failed 'an earlier removal cannot be ended'
+  fi
+  if [ -z "$dry_run" ]; then
+    get_chart "$scratch/charts" || {
+      step_help=$chart_help
+      failed "its chart, $chart $version of $repository, cannot be had"
+    }
+  fi
+  bring_definitions
+  case $name in
+    skerry) prepare_skerry ;;
+    crate-operator) prepare_crate_operator ;;
+  esac
+  install_chart || failed 'helm did not install it'
+  wait_for
+  case $release_revision in '') done_ 'installed' ;; *) done_ 'brought up to date' ;; esac
+}

@@ -1,0 +1,46 @@
+# shellcheck shell=sh
+# Whether the cluster is fit, before anything is installed. Sourced by install.sh. POSIX sh.
+# shellcheck disable=SC2154 # install.sh sets what is used here
+
+# The agent's own preflight where there is a Node to run it, else what kubectl alone can tell.
+preflight() {
+  begin preflight 'is the cluster fit for a region?' 'Do what is said above at "do". To go on in spite of it: --ignore-preflight.'
+  program=''
+  for each in "${offline:+$offline/agent.mjs}" "$here/agent.mjs" "$here/../../dist/agent.mjs"; do
+    if [ -r "$each" ] && [ -z "$program" ]; then program=$each; fi
+  done
+  if [ -n "$program" ] && command -v node >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 22 ? 0 : 1)'; then
+    code=0
+    # The proxy stands in the environment: its address may hold a password.
+    node "$program" preflight ${context:+--context "$context"} ${offline:+--offline} ${ca_file:+--ca-file "$ca_file"} >"$scratch/findings" 2>&1 </dev/null || code=$?
+    tee -a "$log_file" <"$scratch/findings" | sed 's/^/       /'
+  else
+    code=0
+    basic_preflight || code=$?
+    say '       Without Node 22 and agent.mjs only the most important things were looked at.'
+  fi
+  if [ "$code" -ne 0 ] && [ -z "$ignore_preflight$dry_run" ]; then
+    say "       What to do: $step_help"
+    stop 'Nothing was installed.'
+  fi
+  case $code,$ignore_preflight in
+    0,*) ended 'nothing stands in the way' ;;
+    *,1) ended 'failures are ignored, as asked for' ;;
+    *) would_stop=1 && ended 'without --dry-run, this would be the end' ;;
+  esac
+}
+
+basic_preflight() {
+  bad=0
+  ready=$(kube get nodes -o 'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' 2>>"$log_file" | grep -c True || :)
+  if [ "$ready" -eq 0 ]; then say '       fail  no node is ready' && bad=1; else say "       ok    $ready nodes are ready"; fi
+  for right in 'create namespaces' 'create clusterroles' 'create clusterrolebindings' 'create customresourcedefinitions' 'create deployments' 'create secrets'; do
+    # shellcheck disable=SC2086 # verb and resource are two words
+    if ! kube auth can-i $right --all-namespaces >/dev/null 2>&1; then say "       fail  the account may not $right" && bad=1; fi
+  done
+  while read -r name role _ _ _ _ least _ <&6; do
+    if [ "$role" != needed ] || ! wanted "$name" || ! too_old "$least"; then continue; fi
+    say "       fail  $name needs Kubernetes $least, and this is 1.$server_minor" && bad=1
+  done 6<"$scratch/rows"
+  return "$bad"
+}

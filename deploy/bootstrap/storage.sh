@@ -1,0 +1,74 @@
+# shellcheck shell=sh
+# Storage classes that databases ask for, and the one of their heap dumps. Sourced by install.sh. POSIX sh.
+# shellcheck disable=SC2154 # install.sh sets what is used here
+
+# Databases ask for these classes by name. Who is there is asked which one to make them like; all others read it in the preflight.
+offer_storage_classes() {
+  lacking=''
+  for class in crate-premium crate-local; do exists storageclass "$class" || lacking="${lacking:+$lacking and }$class"; done
+  [ -n "$lacking" ] || return 0
+  kube get storageclasses -o 'jsonpath={range .items[*]}{.metadata.name} ({.provisioner}){"\n"}{end}' >"$scratch/classes" 2>>"$log_file" || return 0
+  [ -s "$scratch/classes" ] || return 0
+  printf 'Databases ask for storage classes that are missing here: %s. There are:\n' "$lacking"
+  sed 's/^/  /' "$scratch/classes"
+  printf 'Make them like which one? [nothing: make none] '
+  read -r storage_source </dev/tty || storage_source=''
+  if [ -n "$storage_source" ] && ! exists storageclass "$storage_source"; then stop "There is no storage class $storage_source. Nothing was done."; fi
+}
+
+# Made by kubectl's own templates, so that no other tool is needed.
+storage_classes() {
+  begin storage-classes "crate-premium and crate-local like $storage_source" "Choose a class that exists: kubectl get storageclasses"
+  exists storageclass "$storage_source" || failed "there is no storage class $storage_source"
+  made=''
+  for class in crate-premium crate-local; do
+    if exists storageclass "$class"; then continue; fi
+    kube get storageclass "$storage_source" -o "go-template=apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata:
+  name: $class
+  labels: { app.kubernetes.io/part-of: skerry }
+provisioner: {{.provisioner}}
+{{if .parameters}}parameters:{{range \$key, \$value := .parameters}}
+  {{printf \"%q: %q\" \$key \$value}}{{end}}
+{{end}}{{if .mountOptions}}mountOptions:{{range .mountOptions}}
+  - {{printf \"%q\" .}}{{end}}
+{{end}}reclaimPolicy: {{if .reclaimPolicy}}{{.reclaimPolicy}}{{else}}Delete{{end}}
+allowVolumeExpansion: {{ne .provisioner \"kubernetes.io/no-provisioner\"}}
+volumeBindingMode: WaitForFirstConsumer
+" >"$scratch/manifest" || failed 'it cannot be read'
+    apply "make the storage class $class" || failed "$class cannot be made"
+    made="$made $class"
+  done
+  case $made in '') ended 'are there already' ;; *) done_ "made$made" ;; esac
+}
+
+# The operator adds a volume for heap dumps to each node of a database, of a class of its own setting: databases stay Pending without it.
+# What an operator has already is kept, as long as its class is there: its databases were made with it.
+prepare_crate_operator() {
+  setting='{range .spec.template.spec.containers[*].env[?(@.name=="CRATEDB_OPERATOR_DEBUG_VOLUME_%s")]}{.value}{end}'
+  dump_class=$(operator_setting STORAGE_CLASS) dump_size=$(operator_setting SIZE)
+  if [ -z "$dump_class" ] || ! exists storageclass "$dump_class"; then
+    dump_size=''
+    choose_dump_class
+  fi
+  {
+    printf 'env:\n  CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS: "%s"\n' "$dump_class"
+    [ -z "$dump_size" ] || printf '  CRATEDB_OPERATOR_DEBUG_VOLUME_SIZE: "%s"\n' "$dump_size"
+  } >"$scratch/found-crate-operator.yaml"
+}
+operator_setting() {
+  # shellcheck disable=SC2059 # the setting is a format
+  kube -n "$namespace" get deployment crate-operator --ignore-not-found -o "jsonpath=$(printf "$setting" "$1")" 2>>"$log_file" || :
+}
+
+# Sets dump_class to one that is there, or is to be made.
+choose_dump_class() {
+  for dump_class in crate-premium crate-local; do
+    if [ -n "$storage_source" ] || exists storageclass "$dump_class"; then return 0; fi
+  done
+  dump_class=$(kube get storageclasses -o 'jsonpath={range .items[?(@.metadata.annotations.storageclass\.kubernetes\.io/is-default-class=="true")]}{.metadata.name}{"\n"}{end}' 2>>"$log_file" | head -n 1)
+  [ -z "$dump_class" ] || return 0
+  dump_class=crate-premium
+  say '       no storage class is there for the heap dumps of databases: they start once there is one of the name crate-premium'
+}
