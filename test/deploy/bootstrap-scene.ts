@@ -7,6 +7,7 @@ import { installedTool } from '../cluster/kubectl.ts'
 import { startRealCluster } from '../cluster/real/index.ts'
 import { runKubelet } from '../cluster/stand-ins/kubelet.ts'
 import { createNodes, createStorageClasses, nodeShapes } from '../cluster/stand-ins/nodes.ts'
+import { runVolumes } from '../cluster/stand-ins/volumes.ts'
 import { openWorld } from '../cluster/stand-ins/world.ts'
 import { type Bench, createBench, packCharts, type Ran, type RunOptions, readComponents, withoutLeast } from './bootstrap.ts'
 
@@ -23,7 +24,7 @@ export async function openScene() {
   const world = await openWorld(cluster)
   const bench = await createBench()
   await Promise.all([createNodes(world, nodeShapes(4)), createStorageClasses(world, 'Delete')])
-  const kubelet = await runKubelet(world)
+  const [kubelet, volumes] = await Promise.all([runKubelet(world), runVolumes(world)])
   const [charts, components] = await Promise.all([packCharts(bench.folder), readComponents()])
   // The control plane is older than most of them want.
   const list = join(bench.folder, 'components-of-any-kubernetes')
@@ -64,7 +65,7 @@ export async function openScene() {
     deployment: (namespace: string, name: string) => http.get(`/apis/apps/v1/namespaces/${namespace}/deployments/${name}`),
     crd: (name: string) => http.get(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`),
     async close() {
-      await kubelet.stop()
+      await Promise.all([kubelet.stop(), volumes.stop()])
       await world.close()
       http.close()
       admin.close()

@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
-import { stringify } from 'yaml'
 import { type Claims, issueToken } from '../../deploy/bootstrap/token.ts'
 import { installedTool } from '../cluster/kubectl.ts'
+import { readContract, type Which } from './charts.ts'
+import { writeStandIn } from './charts-stand-ins.ts'
 import { helm, type Manifest } from './helm.ts'
 
 export const bootstrap = 'deploy/bootstrap'
@@ -135,15 +136,6 @@ export async function createBench(): Promise<Bench> {
   return { folder, cloud, run, close: () => rm(folder, { recursive: true, force: true }) }
 }
 
-const standInImage = 'registry.example/stand-in:1'
-
-function workload(kind: string, name: string, labels: Record<string, string>): Manifest {
-  const selector = { app: name }
-  const template = { metadata: { labels: selector }, spec: { containers: [{ name: 'main', image: standInImage }] } }
-  const spec = { replicas: 1, selector: { matchLabels: selector }, template, ...(kind === 'StatefulSet' && { serviceName: name }) }
-  return { apiVersion: 'apps/v1', kind, metadata: { name, labels }, spec }
-}
-
 /** A definition that takes anything. */
 export function definitionNamed(name: string): Manifest {
   const [plural = '', ...group] = name.split('.')
@@ -154,18 +146,30 @@ export function definitionNamed(name: string): Manifest {
   return { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', metadata: { name }, spec }
 }
 
-/** Those whose definitions are in the chart's folder crds/, which helm installs once; the others have them among their templates. */
-const inFolder = ['prometheus', 'sealed-secrets']
-
 /**
- * Makes a chart for every component under its own name and version, with the objects that install.sh waits for and looks for, and
- * nothing in them; Skerry's is the real one. The agent's bundle stands beside them, for its preflight.
+ * Packs a stand-in for the chart of every component, under its own name and version and with what the real one renders (charts.json);
+ * Skerry's is the real one. The agent's bundle stands beside them, for its preflight.
+ * @param which the versions that the list pins, or those that it pinned before
+ * @param options `anyKubernetes`: false for the conditions that the real ones have on the version of Kubernetes
+ * @returns the folder with the packed charts
  */
-export async function packCharts(folder: string): Promise<string> {
-  const packed = join(folder, 'charts')
-  for (const component of await readComponents()) {
-    if (component.name === 'skerry') await pack('deploy/chart', packed)
-    else await pack(await writeStandIn(component, join(folder, 'sources')), packed)
+export async function packCharts(folder: string, which: Which = 'pinned', { anyKubernetes = true } = {}): Promise<string> {
+  const [packed, sources] =
+    which === 'pinned' ? [join(folder, 'charts'), join(folder, 'sources')] : [join(folder, 'charts-before'), join(folder, 'sources-before')]
+  const { charts, beyond } = await readContract()
+  for (const { name, chart, version } of await readComponents()) {
+    const facts = charts[name]?.[which]
+    if (name === 'skerry') await pack('deploy/chart', packed)
+    else if (facts === undefined) throw new Error(`charts.json says nothing of ${name}`)
+    else {
+      const about = beyond[name] ?? {}
+      const standIn = {
+        ...{ name, chart, facts, beyond: about, anyKubernetes },
+        version: which === 'pinned' ? version : facts.version,
+        hookWants: about.hookWants?.[which],
+      }
+      await pack(await writeStandIn(standIn, sources), packed)
+    }
   }
   await promisify(execFile)(process.execPath, ['deploy/build.ts', packed])
   return packed
@@ -174,31 +178,4 @@ export async function packCharts(folder: string): Promise<string> {
 async function pack(source: string, destination: string): Promise<void> {
   const { code, stderr } = await helm(['package', source, '--destination', destination])
   if (code !== 0) throw new Error(stderr)
-}
-
-async function writeStandIn({ name, chart, version, wait, present, definition }: Component, folder: string): Promise<string> {
-  const source = join(folder, name)
-  await mkdir(join(source, 'templates'), { recursive: true })
-  await mkdir(join(source, 'crds'))
-  await writeFile(join(source, 'Chart.yaml'), stringify({ apiVersion: 'v2', name: chart, version }))
-  const labels = Object.fromEntries((present[0]?.split(':')[1] ?? '').split(',').map((pair) => pair.split('=')))
-  const kinds: Record<string, string> = { deployment: 'Deployment', statefulset: 'StatefulSet', daemonset: 'DaemonSet' }
-  const workloads = wait.flatMap((target) => {
-    const [kind = '', called = ''] = target.replace('?', '').split('/')
-    return kinds[kind] ? [workload(kinds[kind], called, labels)] : []
-  })
-  await writeFile(join(source, 'templates/workloads.yaml'), workloads.map((object) => stringify(object)).join('---\n'))
-  // A claim among the objects of the chart itself, as the real one has it.
-  if (name === 'grafana') {
-    const spec = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } }
-    const claim = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'grafana' }, spec }
-    await writeFile(join(source, 'templates/claim.yaml'), stringify(claim))
-  }
-  // The operator's definition comes with a chart of its own.
-  if (definition !== undefined && name !== 'crate-operator') {
-    const text =
-      name === 'crate-operator-crds' ? await readFile('test/cluster/crds/cratedbs.yaml', 'utf8') : stringify(definitionNamed(definition))
-    await writeFile(join(source, inFolder.includes(name) ? 'crds' : 'templates', 'definition.yaml'), text)
-  }
-  return source
 }

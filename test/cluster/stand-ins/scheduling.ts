@@ -16,6 +16,7 @@ export type Surroundings = {
 
 type Requirement = { key: string; operator: string; values?: string[] }
 type Selector = { matchLabels?: Record<string, string>; matchExpressions?: Requirement[] }
+type NodeTerm = Selector & { matchFields?: Requirement[] }
 
 /** The node for a pod, the emptiest one that fits, or why none does, in the words of kube-scheduler. */
 export function place(pod: KubernetesObject, surroundings: Surroundings): { node: string } | { message: string } {
@@ -71,8 +72,10 @@ function tolerates(pod: KubernetesObject, taint: Taint): boolean {
 function matchesNode(pod: KubernetesObject, node: KubernetesObject): boolean {
   const { nodeSelector = {}, affinity } = pod.spec
   if (!matches({ matchLabels: nodeSelector }, node.metadata.labels)) return false
-  const terms: Selector[] | undefined = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms
-  return terms === undefined || terms.some((term) => matches(term, node.metadata.labels))
+  const terms: NodeTerm[] | undefined = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms
+  // The name is the only field there is; a DaemonSet binds each of its pods by it.
+  const named = ({ matchFields = [] }: NodeTerm) => matches({ matchExpressions: matchFields }, { 'metadata.name': node.metadata.name })
+  return terms === undefined || terms.some((term) => matches(term, node.metadata.labels) && named(term))
 }
 
 /** Selectors of pods that must not be on the same host. */
