@@ -117,7 +117,7 @@ done_() { [ -n "$dry_run" ] || ended "$1"; }
 
 failed() {
   say "       FAILED after $(($(date +%s) - step_began)) s: $1"
-  if [ -s "$scratch/output" ]; then tail -n 6 "$scratch/output" | sed 's/^/         /'; fi
+  if [ -s "$scratch/output" ]; then tail -n 12 "$scratch/output" | sed 's/^/         /'; fi
   [ -z "$step_help" ] || say "       What to do: $step_help"
   printf '%s\n' "$1" >"$scratch/reason"
   if [ -n "$goes_on" ]; then say "       $goes_on The whole output is in $log_file"; else
@@ -259,7 +259,23 @@ elsewhere_by() {
   done 7<"$scratch/found"
 }
 
-# why_namespace_hangs NAMESPACE: adds to the last output what holds it.
+# why_namespace_hangs NAMESPACE: appends to $scratch/output why a namespace that is being deleted does not go: its conditions, which come
+# some seconds after the deletion, and the objects in it that wait for somebody. Fails when the namespace has gone in the meantime.
 why_namespace_hangs() {
-  kube get namespace "$1" -o 'jsonpath={range .status.conditions[?(@.status=="True")]}{.message}{"\n"}{end}' >>"$scratch/output"
+  tries=0
+  while [ "$tries" -lt 20 ]; do
+    kube get namespace "$1" --ignore-not-found -o 'jsonpath={.metadata.name}{"\n"}{range .status.conditions[?(@.status=="True")]}{.message}{"\n"}{end}{range .metadata.finalizers[*]}the namespace itself waits for {@}{"\n"}{end}' >"$scratch/hanging" 2>>"$scratch/output" || return 0
+    [ -s "$scratch/hanging" ] || return 1
+    # The first line is its name alone.
+    if [ "$(grep -c . "$scratch/hanging")" -gt 1 ]; then break; fi
+    tries=$((tries + 1))
+    sleep 1
+  done
+  sed 1d "$scratch/hanging" >>"$scratch/output"
+  grep -o '[^ ]* has [0-9]* resource instances' "$scratch/hanging" | sed -e 's/ .*//' -e 's/\.$//' >"$scratch/kinds" || :
+  while read -r kind <&9; do
+    kube -n "$1" get "$kind" -o "go-template={{range .items}}$kind {{.metadata.name}}{{with .metadata.finalizers}} waits for {{range .}}{{.}} {{end}}{{end}}{{\"\\n\"}}{{end}}" 2>>"$scratch/output" || :
+  done 9<"$scratch/kinds" >"$scratch/hanging"
+  head -n 6 "$scratch/hanging" >>"$scratch/output"
+  cat "$scratch/output" >>"$log_file"
 }

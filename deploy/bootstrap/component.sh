@@ -7,11 +7,10 @@ outlive_namespace() {
   phase=$(kube get namespace "$1" --ignore-not-found -o 'jsonpath={.status.phase}' 2>"$scratch/output") || failed "the namespace $1 cannot be seen"
   [ "$phase" = Terminating ] || return 0
   say "       waiting until the old namespace $1 is gone"
-  change "wait for the end of the namespace $1" kube wait --for=delete "namespace/$1" "--timeout=${wait_seconds}s" || {
-    why_namespace_hangs "$1"
+  if ! change "wait for the end of the namespace $1" kube wait --for=delete "namespace/$1" "--timeout=${wait_seconds}s" && why_namespace_hangs "$1"; then
     step_help="see what is left in it, above, and let its program finish: start it again if need be"
     failed "the namespace $1 is being deleted and does not go"
-  }
+  fi
   phase=''
   release "$namespace" "$name"
 }
