@@ -1,26 +1,32 @@
 # shellcheck shell=sh
-# Every image that a region needs, for a site without internet. Sourced by install.sh, after common.sh. POSIX sh.
-# shellcheck disable=SC2154,SC2034 # install.sh sets what is used here, and chart_of uses the row that is read here
+# Every image that a region needs, for a site without internet. Sourced by install.sh, after charts.sh. POSIX sh.
+# shellcheck disable=SC2154,SC2034 # install.sh sets what is used here, and get_chart uses the row that is read here
 
 # Charts render differently for each version of Kubernetes, and some refuse an old one. No cluster is asked: the list is made elsewhere.
 images_kubernetes=1.35.0
 
-# list_images: prints each image of the wanted components once, sorted. Fails if a chart cannot be rendered: a list that lacks one is worse
-# than none.
+# list_images: prints each image of the wanted components once, sorted. A component whose chart cannot be had or rendered is left out and
+# listed; the list is of no use without one that is needed.
 list_images() {
   : >"$scratch/images"
   while read -r name role chart repository version namespace least present wait definition keep <&4; do
-    if wanted "$name"; then images_of "$name" >>"$scratch/images" || return 1; fi
+    wanted "$name" || continue
+    images_of "$name" >>"$scratch/images" && continue
+    tail -n 6 "$scratch/output" | sed 's/^/  /' >&2
+    left_out "$name" 'its images are not known'
+    [ "$role" != needed ] || exit 1
   done 4<"$scratch/rows"
   sort -u "$scratch/images"
 }
 
-# images_of NAME: the images of the component whose row was read, one a line, some of them more than once.
+# images_of NAME: the images of the component whose row was read, one a line, some of them more than once. What went wrong is in
+# $scratch/output.
 images_of() {
-  chart_of
+  get_chart "$scratch/charts" || return 1
   about "$components" "$1" image | whole_names
   case $1 in
-    skerry) images_of_skerry ;;
+    # Its chart lists its images in a file, since it needs a region's values to be rendered.
+    skerry) tar -xzOf "$chart_file" "$chart/images.yaml" >"$scratch/rendered" 2>"$scratch/output" && sed -n 's/^- *//p' "$scratch/rendered" | whole_names ;;
     *) images_of_chart "$1" ;;
   esac || return 1
   if [ "$1" = crate-operator ]; then images_of_databases; fi
@@ -28,42 +34,23 @@ images_of() {
 
 # What the chart renders with our values and the user's, tests of the chart left out.
 images_of_chart() {
-  set -- "$1" --namespace "$namespace" --kube-version "$images_kubernetes" --skip-tests
-  [ ! -r "$here/values/$1.yaml" ] || set -- "$@" --values "$here/values/$1.yaml"
-  printf '%s' "${value_files:-}" >"$scratch/value-files"
-  while IFS= read -r each; do
-    case $each in "$1="*) set -- "$@" --values "${each#*=}" ;; esac
-  done <"$scratch/value-files"
   release_name=$1
-  shift
-  with_chart helm template "$release_name" "$chart_at" "$@" >"$scratch/rendered" 2>"$scratch/output" </dev/null || {
-    printf 'The images of %s are not known: its chart %s %s cannot be rendered.\n' "$release_name" "$chart" "$version" >&2
-    tail -n 6 "$scratch/output" | sed 's/^/  /' >&2
-    return 1
-  }
+  set -- --namespace "$namespace" --kube-version "$images_kubernetes" --skip-tests
+  [ ! -r "$here/values/$release_name.yaml" ] || set -- "$@" --values "$here/values/$release_name.yaml"
+  printf '%s' "$value_files" >"$scratch/value-files"
+  while IFS= read -r each; do
+    case $each in "$release_name="*) set -- "$@" --values "${each#*=}" ;; esac
+  done <"$scratch/value-files"
+  helm template "$release_name" "$chart_file" "$@" >"$scratch/rendered" 2>"$scratch/output" </dev/null || return 1
   images_in <"$scratch/rendered" | whole_names
-}
-
-# Skerry's chart lists its images in a file, since it needs a region's values to be rendered.
-images_of_skerry() {
-  packed=$chart_at
-  if [ ! -e "$chart_at" ]; then
-    with_chart helm pull "$chart_at" --destination "$scratch/skerry-chart" >"$scratch/output" 2>&1 </dev/null || {
-      printf 'The images of skerry are not known: its chart cannot be fetched.\n' >&2
-      tail -n 6 "$scratch/output" | sed 's/^/  /' >&2
-      return 1
-    }
-    packed=$(find "$scratch/skerry-chart" -name '*.tgz')
-  fi
-  if [ -d "$packed" ]; then cat "$packed/images.yaml"; else tar -xzOf "$packed" "$chart/images.yaml"; fi | sed -n 's/^- *//p' | whole_names
 }
 
 # What databases run is up to those who ask for them.
 images_of_databases() {
-  if [ -z "${cratedb_versions:-}" ]; then
+  if [ -z "$cratedb_versions" ]; then
     printf '# CrateDB itself is not among these: give --cratedb VERSION for each version that databases here will ask for.\n' >&2
   fi
-  for each in ${cratedb_versions:-}; do printf 'docker.io/library/crate:%s\n' "$each"; done
+  for each in $cratedb_versions; do printf 'docker.io/library/crate:%s\n' "$each"; done
 }
 
 # images_in: prints the images in the manifests on standard input. They stand
