@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { baseKubeVersion, baseValues, deletionProtection, kustomizeBase, policyKubeVersion } from '../../deploy/render/kustomize.ts'
 import { valuesSchema } from '../../deploy/render/values.ts'
+import { installingPage } from './components-table.ts'
 import { template } from './helm.ts'
 
 /** The schema of the chart's values, as its file has it. */
@@ -22,4 +23,6 @@ if (import.meta.main) {
   for (const [path, text] of Object.entries(await kustomizeFiles())) await writeFile(path, text)
   const policy = await kustomizePolicy()
   await writeFile(policy.path, policy.text)
+  const page = await installingPage()
+  await writeFile(page.path, page.text)
 }

@@ -1,0 +1,125 @@
+# shellcheck shell=sh
+# Every image that a region needs, for a site without internet. Sourced by install.sh, after charts.sh. POSIX sh.
+# shellcheck disable=SC2154,SC2034 # install.sh sets what is used here, and get_chart uses the row that is read here
+
+# Charts render differently for each version of Kubernetes, and some refuse an old one. No cluster is asked: the list is made elsewhere.
+images_kubernetes=1.35.0
+
+# list_images: prints each image of the wanted components once, sorted. A component whose chart cannot be had or rendered is left out and
+# listed; the list is of no use without one that is needed.
+list_images() {
+  : >"$scratch/images"
+  while read -r name role chart repository version namespace least present wait definition keep <&4; do
+    wanted "$name" || continue
+    images_of "$name" >>"$scratch/images" && continue
+    tail -n 6 "$scratch/output" | sed 's/^/  /' >&2
+    left_out "$name" 'its images are not known'
+    [ "$role" != needed ] || exit 1
+  done 4<"$scratch/rows"
+  sort -u "$scratch/images"
+}
+
+# images_of NAME: the images of the component whose row was read, one a line, some of them more than once. What went wrong is in
+# $scratch/output.
+images_of() {
+  get_chart "$scratch/charts" || return 1
+  about "$components" "$1" image | whole_names
+  case $1 in
+    # Its chart lists its images in a file, since it needs a region's values to be rendered.
+    skerry) tar -xzOf "$chart_file" "$chart/images.yaml" >"$scratch/rendered" 2>"$scratch/output" && sed -n 's/^- *//p' "$scratch/rendered" | whole_names ;;
+    *) images_of_chart "$1" ;;
+  esac || return 1
+  if [ "$1" = crate-operator ]; then images_of_databases; fi
+}
+
+# What the chart renders with our values and the user's, tests of the chart left out.
+images_of_chart() {
+  release_name=$1
+  set -- --namespace "$namespace" --kube-version "$images_kubernetes" --skip-tests
+  [ ! -r "$here/values/$release_name.yaml" ] || set -- "$@" --values "$here/values/$release_name.yaml"
+  printf '%s' "$value_files" >"$scratch/value-files"
+  while IFS= read -r each; do
+    case $each in "$release_name="*) set -- "$@" --values "${each#*=}" ;; esac
+  done <"$scratch/value-files"
+  helm template "$release_name" "$chart_file" "$@" >"$scratch/rendered" 2>"$scratch/output" </dev/null || return 1
+  images_in <"$scratch/rendered" | whole_names
+}
+
+# What databases run is up to those who ask for them.
+images_of_databases() {
+  if [ -z "$cratedb_versions" ]; then
+    printf '# CrateDB itself is not among these: give --cratedb VERSION for each version that databases here will ask for.\n' >&2
+  fi
+  for each in $cratedb_versions; do printf 'docker.io/library/crate:%s\n' "$each"; done
+}
+
+# images_in: prints the images in the manifests on standard input. They stand
+#
+#   under the key image, of containers, init containers and objects of other kinds
+#   in arguments                    --acme-http01-solver-image=NAME, --prometheus-config-reloader=NAME
+#   in variables called …IMAGE
+#
+# in blocks, in flow style or as JSON. A name with registry and tag is found wherever it is a whole word; one without, such as busybox:1.35,
+# only where it says that it is an image. Definitions tell of images in their descriptions, and have none.
+images_in() {
+  awk '
+    BEGIN {
+      part = "[a-z0-9]+[a-z0-9._-]*"
+      tag = ":[A-Za-z0-9_][A-Za-z0-9._-]*"
+      digest = "@sha256:[0-9a-f]+"
+      any = "^" part "(:[0-9]+)?(/" part ")*(" tag ")?(" digest ")?$"
+      full = "^[a-z0-9-]+([.][a-z0-9-]+|:[0-9]+)[a-z0-9.-]*(:[0-9]+)?(/" part ")+(" tag "|" digest "|" tag digest ")$"
+      key = "(^|[{,])[[:space:]]*(-[[:space:]]+)*[\"\047]?image[\"\047]?:[[:space:]]*"
+      variable = "name[\"\047]?:[[:space:]]*[\"\047]?[A-Z0-9_]*IMAGE[\"\047]?[[:space:]]*"
+    }
+    function show(name, pattern) { if (name ~ pattern) print name }
+    # The word with which a text begins, without the quotes.
+    function word(text) { sub(/^["\047]/, "", text); sub(/["\047,}\][:space:]].*$/, "", text); return text }
+    # Shows what stands behind each place that a pattern finds.
+    function behind(text, pattern) {
+      while (match(text, pattern)) {
+        text = substr(text, RSTART + RLENGTH)
+        show(word(text), any)
+      }
+    }
+    function words(text,    all, count, at, flag) {
+      count = split(text, all, /["\047,{}\[\][:space:]]+/)
+      for (at = 1; at <= count; at++) {
+        flag = ""
+        if (match(all[at], /^--?[A-Za-z0-9._-]+=/)) {
+          flag = substr(all[at], 1, RLENGTH)
+          all[at] = substr(all[at], RLENGTH + 1)
+        }
+        show(all[at], flag ~ /image/ ? any : full)
+      }
+    }
+    function document(    at, before) {
+      for (at = 1; at <= length_ && !definition; at++) {
+        behind(lines[at], key)
+        behind(lines[at], variable ",[[:space:]]*[\"\047]?value[\"\047]?:[[:space:]]*")
+        if (before) behind(lines[at], "^[[:space:]]*value:[[:space:]]*")
+        before = lines[at] ~ variable "$"
+        words(lines[at])
+      }
+      length_ = 0; definition = 0
+    }
+    /^---/ { document(); next }
+    /^[[:space:]]*#/ { next }
+    /^kind:[[:space:]]*"?CustomResourceDefinition/ { definition = 1 }
+    { lines[++length_] = $0 }
+    END { document() }
+  '
+}
+
+# Names as a container runtime completes them: busybox is docker.io/library/busybox:latest.
+whole_names() {
+  awk '
+    {
+      host = $1
+      if (!sub(/\/.*/, "", host)) $1 = "docker.io/library/" $1
+      else if (host !~ /[.:]/ && host != "localhost") $1 = "docker.io/" $1
+      if ($1 !~ /:[^\/]*$/) $1 = $1 ":latest"
+      print $1
+    }
+  '
+}

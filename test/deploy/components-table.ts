@@ -1,0 +1,27 @@
+import { readFile } from 'node:fs/promises'
+import { type Component, readComponents } from './bootstrap.ts'
+
+const page = 'docs/installing.md'
+const [begin, end] = ['<!-- of deploy/bootstrap/components, by npm run render -->', '<!-- so far -->']
+
+/** The page on installing, with the table of components as it is to be. @throws Error when the page has no place for it */
+export async function installingPage(): Promise<{ path: string; text: string }> {
+  const text = await readFile(page, 'utf8')
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
+  if (from === -1 || to < from) throw new Error(`${page} has no ${begin} … ${end}`)
+  return { path: page, text: `${text.slice(0, from)}${begin}\n\n${componentsTable(await readComponents())}\n${text.slice(to)}` }
+}
+
+/** What is brought, in the order in which it comes. */
+export function componentsTable(components: Component[]): string {
+  const head = ['component', 'why', 'chart, version', 'Kubernetes', 'what stays when it is taken away', 'to leave it out']
+  const rows = components.map(({ name, role, why, chart, version, kubernetes, stays }) => [
+    name,
+    why,
+    chart === name ? version : `${chart} ${version}`,
+    `≥ ${kubernetes}`,
+    stays ?? 'nothing',
+    role === 'needed' ? 'databases need it' : `\`--skip ${name}\``,
+  ])
+  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |\n`).join('')
+}
