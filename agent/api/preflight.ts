@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type { Clock } from '../../shared/clock.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { componentsToCome, ownComponents } from '../preflight/components.ts'
 import { preflight } from '../preflight/index.ts'
 import { type Report, reportOf } from '../preflight/report.ts'
 import { json, type Route, route } from './http.ts'
@@ -30,14 +31,17 @@ const preflightSchema = z
 const freshMs = 10_000
 
 /** The route of the preflight, with the eyes and the rights of the agent's own account. */
-export function preflightRoutes({ namespace }: { namespace: string }, { cluster, clock }: { cluster: Cluster; clock: Clock }): Route[] {
+export function preflightRoutes(
+  { namespace, crateOperator }: { namespace: string; crateOperator: { namespace: string; deployment: string } },
+  { cluster, clock }: { cluster: Cluster; clock: Clock },
+): Route[] {
+  const operator = { namespace: crateOperator.namespace, name: crateOperator.deployment }
+  const options = { audience: 'agent' as const, namespace, operator, siteCidrs: [], components: componentsToCome(ownComponents) }
   let latest: { report: Promise<Report>; until: number } | undefined
 
   function report(): Promise<Report> {
     if (latest && clock.monotonic() < latest.until) return latest.report
-    const made = preflight({ audience: 'agent', namespace, siteCidrs: [] }, { cluster, clock }).then((findings) =>
-      reportOf(findings, clock.now()),
-    )
+    const made = preflight(options, { cluster, clock }).then((findings) => reportOf(findings, clock.now()))
     const entry = { report: made, until: Number.POSITIVE_INFINITY }
     latest = entry
     const forget = (ms: number) => {

@@ -2,7 +2,9 @@ import { describeBytes, parseBytes, parseMillicores } from '../../shared/kuberne
 import { usableHosts } from '../region/status.ts'
 import type { Evidence, Requests } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
-import { stack, stackNeeds } from './stack.ts'
+import { stackNeeds } from './stack.ts'
+
+type Needs = ReturnType<typeof stackNeeds>
 
 /** Of each node, for its operating system and the kubelet: one core and one GiB. */
 const forSystem: Requests = { millicores: 1_000, bytes: 1n << 30n }
@@ -13,19 +15,20 @@ const smallestDatabase: Requests = { millicores: 1_000, bytes: 2n << 30n }
  * Whether processor and memory are enough for the stack, and what is left for databases after it. What pods of others request is
  * taken off; those of the stack are counted by what it needs, whether it runs yet or not.
  */
-export function capacity({ nodes, requests }: Evidence): Finding[] {
+export function capacity({ nodes, requests, components }: Evidence): Finding[] {
   if (!nodes || !requests) return []
   const usable = usableHosts(nodes)
   // No node at all is told by another rule.
   if (usable.length === 0) return []
   const has = usable.map(({ status }) => roomOf(status))
-  const own = new Set(stack.map(({ namespace }) => namespace))
+  const own = new Set(components.map(({ namespace }) => namespace))
   const taken = [...requests].flatMap(([namespace, each]) => (own.has(namespace) ? [] : [each]))
   const free = {
     millicores: sum(has.map(({ millicores }) => millicores)) - sum(taken.map(({ millicores }) => millicores)),
     bytes: total(has.map(({ bytes }) => bytes)) - total(taken.map(({ bytes }) => bytes)),
   }
-  return [judgeProcessor(free.millicores), judgeMemory(free.bytes)]
+  const needs = stackNeeds(components)
+  return [judgeProcessor(free.millicores, needs), judgeMemory(free.bytes, needs)]
 }
 
 /** What a node has for pods: what it declares, and no more than what is there without the part of the system. */
@@ -48,8 +51,7 @@ function roomOf({
   }
 }
 
-function judgeProcessor(free: number): Finding {
-  const { least, usual } = stackNeeds
+function judgeProcessor(free: number, { least, usual }: Needs): Finding {
   const what = `${cores(free)} left after 1 for the system of each node and what other pods request`
   const action = 'Add nodes or larger ones, or stop what is not needed. What requests how much: kubectl describe nodes'
   if (free < least.millicores)
@@ -63,8 +65,7 @@ function judgeProcessor(free: number): Finding {
     : ok('cpu', rest)
 }
 
-function judgeMemory(free: bigint): Finding {
-  const { least, usual } = stackNeeds
+function judgeMemory(free: bigint, { least, usual }: Needs): Finding {
   const left = free < 0n ? 0n : free
   const what = `${describeBytes(left)} of memory left after 1 GiB for the system of each node and what other pods request`
   const action = 'Add nodes or larger ones, or stop what is not needed. What requests how much: kubectl describe nodes'

@@ -7,9 +7,11 @@ import { type Cluster, clusterAt, connectCluster } from '../../shared/kubernetes
 import { kubeconfigCredentials } from '../../shared/kubernetes/credentials.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { canonicalCidr } from '../resources/cidr.ts'
+import { type Component, componentsToCome, ownComponents, readComponents } from './components.ts'
 import type { Audience } from './evidence.ts'
 import { preflight } from './index.ts'
-import { type Outside, reachHosts, usualHosts } from './reach.ts'
+import { lookOutside } from './outside.ts'
+import { type Outside, reachHosts } from './reach.ts'
 import { reportOf, reportTable } from './report.ts'
 import { storageClassManifest } from './storage-manifest.ts'
 
@@ -22,8 +24,11 @@ const help = `skerry-agent preflight: whether a region can be installed in a clu
   --context NAME          another context than the current one
   --namespace NAME        where Skerry is to be (skerry)
   --output table|json     (table)
-  --offline               try no host outside
-  --host HOST[:PORT]      try these hosts instead of the usual ones; may be repeated
+  --component NAME        what is to be installed; may be repeated (all that install.sh brings)
+  --components FILE       another list of components than the one of this release
+  --offline               try no host outside, and ask for no chart
+  --chart-at-hand NAME    ask for no chart of this component; may be repeated
+  --host HOST[:PORT]      try these hosts instead of the usual ones, and ask for no chart; may be repeated
   --https-proxy URL       the proxy to try them through (HTTPS_PROXY)
   --no-proxy LIST         hosts and .domains that are reached without it, with commas between (NO_PROXY)
   --ca-file FILE          PEM of authorities to trust besides the usual ones
@@ -40,7 +45,10 @@ const options = {
   context: { type: 'string' },
   namespace: { type: 'string', default: 'skerry' },
   output: { type: 'string', default: 'table' },
+  component: { type: 'string', multiple: true, default: [] as string[] },
+  components: { type: 'string' },
   offline: { type: 'boolean', default: false },
+  'chart-at-hand': { type: 'string', multiple: true, default: [] as string[] },
   host: { type: 'string', multiple: true, default: [] as string[] },
   'https-proxy': { type: 'string' },
   'no-proxy': { type: 'string' },
@@ -63,7 +71,10 @@ export async function preflightCommand(argv: readonly string[], env: Env, { out,
     }
     if (!['table', 'json'].includes(values.output)) throw new Error(`--output must be table or json, not ${values.output}`)
     const siteCidrs = values.cidr.map((text) => networkOf(text))
-    const reach = values.offline ? undefined : reachOf(values, env)
+    const all = values.components === undefined ? ownComponents : readComponents(values.components)
+    const components = componentsToCome(all, values.component)
+    componentsToCome(all, values['chart-at-hand'])
+    const outside = values.offline ? undefined : outsideOf(values, components, env)
     const { cluster, audience } = await connect(values, env)
     try {
       if (values['print-storage-classes'] !== undefined) {
@@ -71,7 +82,7 @@ export async function preflightCommand(argv: readonly string[], env: Env, { out,
         return exitCodes.ok
       }
       const { namespace, output } = values
-      const findings = await preflight({ audience, namespace, siteCidrs, reach }, { cluster, clock: systemClock })
+      const findings = await preflight({ audience, namespace, siteCidrs, components, outside }, { cluster, clock: systemClock })
       const report = reportOf(findings, systemClock.now())
       out(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : reportTable(report))
       return report.level === 'fail' ? exitCodes.failed : exitCodes.ok
@@ -90,20 +101,25 @@ function networkOf(text: string): string {
   return network
 }
 
-function reachOf(values: { host: string[]; 'https-proxy'?: string; 'no-proxy'?: string; 'ca-file'?: string }, env: Env) {
+type Way = { host: string[]; 'chart-at-hand': string[]; 'https-proxy'?: string; 'no-proxy'?: string; 'ca-file'?: string }
+
+function outsideOf(values: Way, components: Component[], env: Env) {
   const proxy = values['https-proxy'] ?? env.HTTPS_PROXY ?? env.https_proxy
   if (proxy && !URL.parse(proxy)?.protocol.startsWith('http:'))
     throw new Error(`--https-proxy must be an address such as http://proxy.site:3128`)
   const noProxy = (values['no-proxy'] ?? env.NO_PROXY ?? env.no_proxy ?? '').split(',').filter((entry) => entry !== '')
   const ca = values['ca-file'] === undefined ? undefined : readFileSync(values['ca-file'], 'utf8')
-  const hosts = values.host.length > 0 ? values.host.map(outsideOf) : usualHosts
-  return () => reachHosts(hosts, { proxy: proxy || undefined, noProxy, ca })
+  const options = { proxy: proxy || undefined, noProxy, ca }
+  const hosts = values.host.map(hostOf)
+  return hosts.length > 0
+    ? async () => ({ reached: await reachHosts(hosts, options), charts: undefined })
+    : () => lookOutside(components, { ...options, atHand: values['chart-at-hand'] })
 }
 
-function outsideOf(text: string): Outside {
+function hostOf(text: string): Outside {
   const [, host, port = '443'] = /^([A-Za-z0-9.-]+)(?::(\d{1,5}))?$/.exec(text) ?? []
   if (host === undefined) throw new Error(`--host must be HOST or HOST:PORT, not ${text}`)
-  return { host, port: Number(port), tls: port !== '7844', neededFor: 'what was asked for with --host' }
+  return { host, port: Number(port), tls: port !== '7844', neededFor: 'what was asked for with --host', vital: false }
 }
 
 /** Whoever has a kubeconfig installs; whoever has the account of a pod is the agent. */

@@ -1,4 +1,5 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import type { Component } from './components.ts'
 import type { Right } from './rights.ts'
 
 /** Who asks: somebody who is about to install Skerry and what it stands on, or the agent that runs there already. */
@@ -14,6 +15,8 @@ export type Requests = { millicores: number; bytes: bigint }
  */
 export type Evidence = {
   audience: Audience
+  /** What is to be installed, or for the agent what is brought usually. */
+  components: Component[]
   /** Of the machine that asks, in Unix milliseconds, in the middle of the request that was answered with `serverDate`. */
   now: number
   /** The API server's clock in Unix milliseconds; it tells whole seconds. */
@@ -37,8 +40,12 @@ export type Evidence = {
   /** Webhook configurations of both kinds. */
   webhooks: KubernetesObject[] | undefined
   apiServices: KubernetesObject[] | undefined
+  /** The Deployment of the Crate Operator, where there is one. */
+  operator: KubernetesObject | undefined
   /** Hosts outside that were tried; undefined when offline. */
   reached: Reached[] | undefined
+  /** Charts that were asked for, of those whose host was reached; undefined when none was. */
+  charts: ChartSeen[] | undefined
   /** Networks from which Services get their addresses, or those of them that are known. */
   serviceCidrs: string[] | undefined
   /** Networks of the site that pods must be able to reach, as they were given. */
@@ -52,10 +59,28 @@ export type Reached = {
   port: number
   /** What cannot be had without it, in words. */
   neededFor: string
+  /** Without it nothing can be installed that runs databases. */
+  vital: boolean
   /** `host:port` of the proxy it was tried through. */
   proxy: string | undefined
   outcome: 'reached' | 'unresolved' | 'refused' | 'silent' | 'proxy-unreachable' | 'proxy-refused' | 'untrusted'
   /** What was said, for people; empty when it was reached. */
+  detail: string
+}
+
+/** Whether the chart of a component stands where the list of components says. */
+export type ChartSeen = {
+  component: string
+  needed: boolean
+  chart: string
+  version: string
+  repository: string
+  /**
+   * `no-repository`, `no-chart`, `no-version`: that is not there. `no-index`: something else answers. `unreached`: a host is not reached
+   * to which it leads. `unclear`: nothing follows from what was answered.
+   */
+  outcome: 'there' | 'no-repository' | 'no-chart' | 'no-version' | 'no-index' | 'unreached' | 'unclear'
+  /** What was said, for people; empty when it is there. */
   detail: string
 }
 

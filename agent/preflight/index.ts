@@ -4,25 +4,27 @@ import { capacity } from './capacity.ts'
 import { clocks } from './clock.ts'
 import type { Evidence } from './evidence.ts'
 import { type Finding, type Rule, warn } from './finding.ts'
-import { kubernetesVersion } from './kubernetes.ts'
+import { heapDumps } from './heap-dumps.ts'
+import { kubernetesVersion, leastVersions } from './kubernetes.ts'
 import { leftOvers } from './left-overs.ts'
 import { networks } from './networks.ts'
 import { nodes } from './nodes.ts'
 import { outbound } from './outbound.ts'
 import { permissions } from './permissions.ts'
 import { type ReadingOptions, readEvidence } from './reading.ts'
+import { repositories } from './repositories.ts'
 import { defaultStorageClass, storageClasses } from './storage.ts'
 
 /** Every group of findings. The answer is in this order. */
 export const groups = {
-  kubernetes: kubernetesVersion,
+  kubernetes: (evidence) => [...kubernetesVersion(evidence), ...leastVersions(evidence)],
   nodes,
   capacity,
-  storage: (evidence) => [...storageClasses(evidence), ...defaultStorageClass(evidence)],
+  storage: (evidence) => [...storageClasses(evidence), ...defaultStorageClass(evidence), ...heapDumps(evidence)],
   permissions,
   'left-overs': leftOvers,
   clock: clocks,
-  outbound,
+  outbound: (evidence) => [...outbound(evidence), ...repositories(evidence)],
   networks,
   evidence: evidenceUnread,
 } satisfies Record<string, Rule>

@@ -1,4 +1,5 @@
 import { listed } from '../region/obstacles/evidence.ts'
+import type { Component } from './components.ts'
 import type { Evidence } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
@@ -17,6 +18,54 @@ export function kubernetesVersion({ kubernetes, nodes }: Evidence): Finding[] {
     return [warn('kubernetes-version', `the API server says its version is ${kubernetes}`, why, 'Compare it with 1.20, the oldest one.')]
   }
   return [judgeVersion(kubernetes, minor), ...judgeKubelets(minor, nodes ?? [])]
+}
+
+/** Whether it is new enough for each component that is to come. */
+export function leastVersions({ kubernetes, components, audience }: Evidence): Finding[] {
+  const minor = minorOf(kubernetes)
+  // What is there already is judged by how it runs.
+  if (minor === undefined || audience === 'agent') return []
+  const tooNew = components.filter((component) => (minorOf(component.kubernetes) ?? 0) > minor)
+  const needed = tooNew.filter(({ role }) => role === 'needed')
+  const usual = tooNew.filter(({ role }) => role !== 'needed')
+  return [...lacking(needed, kubernetes), ...leftOut(usual, kubernetes)]
+}
+
+function lacking(components: Component[], version: string): Finding[] {
+  if (components.length === 0) return []
+  return [
+    fail(
+      'component-version/needed',
+      `Kubernetes ${version} is too old for what databases need: ${inWords(components)}`,
+      'The installation would stop there.',
+      `Upgrade the cluster to ${newest(components)} or newer. Whoever has one of them installed otherwise leaves it out: --skip ${components[0]?.name}`,
+    ),
+  ]
+}
+
+function leftOut(components: Component[], version: string): Finding[] {
+  if (components.length === 0) return []
+  return [
+    warn(
+      'component-version/usual',
+      `Kubernetes ${version} is too old for ${inWords(components)}`,
+      `install.sh leaves ${components.length === 1 ? 'it' : 'them'} out, and installs the rest.`,
+      `Upgrade the cluster to ${newest(components)} or newer and install again.`,
+    ),
+  ]
+}
+
+/** `loki and grafana (1.25) and flux (1.33)` */
+function inWords(components: Component[]): string {
+  const byVersion = [...Map.groupBy(components, ({ kubernetes }) => kubernetes)].map(([least, those]) => {
+    const names = those.map(({ name }) => name)
+    return `${listed(names, names.length)} (${least})`
+  })
+  return listed(byVersion, byVersion.length)
+}
+
+function newest(components: Component[]): string {
+  return `1.${Math.max(...components.map(({ kubernetes }) => minorOf(kubernetes) ?? 0))}`
 }
 
 function judgeVersion(version: string, minor: number): Finding {

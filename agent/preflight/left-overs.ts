@@ -2,7 +2,7 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { conditionOf, describeObject, listed } from '../region/obstacles/evidence.ts'
 import type { Evidence } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
-import { isOfStack, stack } from './stack.ts'
+import { deploymentsOf, isOfStack } from './stack.ts'
 
 /** What an earlier installation left behind and a new one would stumble over. What others follow from comes first. */
 export function leftOvers(evidence: Evidence): Finding[] {
@@ -19,22 +19,24 @@ export function leftOvers(evidence: Evidence): Finding[] {
 }
 
 /** A chart brings its definitions once and never again, so that a program can be there without what it works on. */
-function definitionsMissing({ deployments, definitions }: Evidence): Finding[] {
+function definitionsMissing({ deployments, definitions, components }: Evidence): Finding[] {
   if (!deployments || !definitions) return []
-  return stack.flatMap(({ name, namespace, deployment, definition }) => {
-    const runs = deployments.some(({ metadata }) => metadata.name === deployment && metadata.namespace === namespace)
-    if (!runs || definition === undefined || definitions.some(({ metadata }) => metadata.name === definition)) return []
+  return components.flatMap((component) => {
+    const { name, namespace, definition } = component
+    const there = deployments.filter(({ metadata }) => metadata.namespace === namespace).map(({ metadata }) => metadata.name)
+    const running = deploymentsOf(component).filter((each) => there.includes(each))
+    if (running.length === 0 || definition === undefined || definitions.some(({ metadata }) => metadata.name === definition)) return []
     return fail(
       `definition-missing/${definition}`,
       `${name} is installed, and its definition ${definition} is not`,
       'Somebody deleted it, or an earlier installation was taken away by half: whatever needs it hangs or fails, and helm does not bring it back.',
-      `Run install.sh again: it brings definitions by themselves. If ${name} goes on failing, restart it: kubectl -n ${namespace} rollout restart deployment ${deployment}`,
+      `Run install.sh again: it brings definitions by themselves. If ${name} goes on failing, restart it: kubectl -n ${namespace} rollout restart deployment ${running.join(' ')}`,
     )
   })
 }
 
-function definitionsTerminating({ definitions, instances = [] }: Evidence): Finding[] {
-  const terminating = (definitions ?? []).filter(({ metadata, spec }) => metadata.deletionTimestamp && isOfStack(spec.group))
+function definitionsTerminating({ definitions, instances = [], components }: Evidence): Finding[] {
+  const terminating = (definitions ?? []).filter(({ metadata, spec }) => metadata.deletionTimestamp && isOfStack(spec.group, components))
   return terminating.map(({ metadata: { name }, spec }) => {
     const left = instances.filter(({ apiVersion, kind }) => kind === spec.names.kind && apiVersion.startsWith(`${spec.group}/`))
     const held = left.filter(({ metadata }) => metadata.finalizers?.length)
@@ -77,8 +79,8 @@ function singular(apiVersion: string, kind: string): string {
   return `${kind.toLowerCase()}.${apiVersion.split('/')[0]}`
 }
 
-function namespacesTerminating({ namespaces }: Evidence): Finding[] {
-  const own = new Set(stack.map(({ namespace }) => namespace))
+function namespacesTerminating({ namespaces, components }: Evidence): Finding[] {
+  const own = new Set(components.map(({ namespace }) => namespace))
   const going = (namespaces ?? []).filter(({ metadata }) => metadata.deletionTimestamp)
   return going.flatMap((namespace) => {
     const { name } = namespace.metadata

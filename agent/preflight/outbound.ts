@@ -1,6 +1,6 @@
 import { listed } from '../region/obstacles/evidence.ts'
 import type { Evidence, Reached } from './evidence.ts'
-import { type Finding, ok, warn } from './finding.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
 
 /** What to do, by how it went. */
 const actions: Record<Exclude<Reached['outcome'], 'reached'>, string> = {
@@ -14,26 +14,39 @@ const actions: Record<Exclude<Reached['outcome'], 'reached'>, string> = {
 }
 
 /**
- * Whether what is needed from outside can be reached from the machine that asks. Never a failure: the nodes may have another way, and
- * mirrors can stand in for all of it.
+ * Whether what is needed from outside can be reached from the machine that asks. A failure only where install.sh, on this machine, could
+ * not fetch a chart that databases need; the nodes may have another way than it, and mirrors can stand in for all of their images.
  */
 export function outbound({ reached }: Evidence): Finding[] {
   if (!reached) return []
   const missed = reached.filter(({ outcome }) => outcome !== 'reached')
   if (missed.length === 0) return [ok('outbound', `all ${reached.length} hosts outside are reached`)]
+  return [...Map.groupBy(reached, ({ proxy }) => proxy).values()].flatMap(judgeWay)
+}
+
+/** @param reached hosts that were tried directly, or through one and the same proxy */
+function judgeWay(reached: Reached[]): Finding[] {
+  const missed = reached.filter(({ outcome }) => outcome !== 'reached')
   const [first] = missed
+  if (!first) return []
+  const { host, proxy, detail } = first
+  const way = proxy === undefined ? '' : ` through the proxy ${proxy}`
   // One cause, such as a site without DNS, and not one warning for each host.
-  if (first && missed.length === reached.length && missed.length > 1 && missed.every(({ outcome }) => outcome === first.outcome)) {
+  if (missed.length === reached.length && missed.length > 1 && missed.every(({ outcome }) => outcome === first.outcome)) {
     const names = missed.map(({ host, port }) => `${host}:${port}`)
-    const what = `none of the ${missed.length} hosts outside is reached: ${first.host}: ${first.detail}`
+    const what = `none of the ${missed.length} hosts outside is reached${way}: ${host}: ${detail}`
     const why = `Charts, images and the tunnel need them: ${listed(names, names.length)}.`
-    return [warn('outbound', what, why, actionFor(first))]
+    return [levelOf(missed)(proxy === undefined ? 'outbound' : `outbound/${proxy}`, what, why, actionFor(first))]
   }
   return missed.map((each) => {
-    const { host, port, proxy, detail, neededFor } = each
-    const way = proxy === undefined ? '' : ` through the proxy ${proxy}`
-    return warn(`outbound/${host}:${port}`, `${host}:${port} is not reached${way}: ${detail}`, `Needed for ${neededFor}.`, actionFor(each))
+    const { host, port, detail, neededFor } = each
+    const what = `${host}:${port} is not reached${way}: ${detail}`
+    return levelOf([each])(`outbound/${host}:${port}`, what, `Needed for ${neededFor}.`, actionFor(each))
   })
+}
+
+function levelOf(missed: Reached[]): typeof fail {
+  return missed.some(({ vital }) => vital) ? fail : warn
 }
 
 function actionFor({ outcome }: Reached): string {

@@ -4,31 +4,16 @@ import { connect, type Socket } from 'node:net'
 import { connect as connectTls, rootCertificates } from 'node:tls'
 import type { Reached } from './evidence.ts'
 
-/** A host outside. `tls`: it speaks TLS with a certificate that this machine should trust. */
-export type Outside = { host: string; port: number; tls: boolean; neededFor: string }
-
-/** What a site without `--offline` must reach: charts and images at installation, and the tunnel from then on. */
-export const usualHosts: Outside[] = [
-  ['charts.jetstack.io', 'the chart of cert-manager'],
-  ['kubernetes.github.io', 'the chart of ingress-nginx'],
-  ['helm.mittwald.de', 'the chart of kubernetes-replicator'],
-  ['crate.github.io', 'the chart of the Crate Operator'],
-  ['prometheus-community.github.io', 'the chart of Prometheus'],
-  ['grafana.github.io', 'the charts of Loki and Grafana'],
-  ['fluxcd-community.github.io', 'the chart of Flux'],
-  ['bitnami-labs.github.io', 'the chart of sealed-secrets'],
-  ['ghcr.io', "Skerry's chart and images, and those of Flux"],
-  ['registry-1.docker.io', 'images of CrateDB, Grafana and Loki'],
-  ['quay.io', 'images of cert-manager, Prometheus and the replicator'],
-  ['registry.k8s.io', 'images of ingress-nginx'],
-  ['repo1.maven.org', 'the JMX exporter, which each CrateDB pod fetches when it starts'],
-  ['region1.v2.argotunnel.com', 'the tunnel to the cloud', 7844] as const,
-].map(([host, neededFor, port = 443]) => ({
-  host: host as string,
-  port: port as number,
-  tls: port === 443,
-  neededFor: neededFor as string,
-}))
+/** A host outside. */
+export type Outside = {
+  host: string
+  port: number
+  /** It speaks TLS with a certificate that this machine should trust. */
+  tls: boolean
+  neededFor: string
+  /** Without it nothing can be installed that runs databases. */
+  vital: boolean
+}
 
 export type ReachOptions = {
   /** `http://host:port`; undefined for the direct way. */
@@ -46,26 +31,45 @@ export function reachHosts(hosts: Outside[], options: ReachOptions = {}): Promis
   return Promise.all(hosts.map((host) => reachHost(host, options)))
 }
 
-async function reachHost({ host, port, tls, neededFor }: Outside, options: ReachOptions): Promise<Reached> {
-  const { proxy: configured, noProxy = [], ca, timeoutMs = 5_000 } = options
-  // cloudflared knows no proxies, so its way out is tried without one.
-  const proxy = configured !== undefined && tls && !isExempt(host, noProxy) ? new URL(configured) : undefined
-  const about = { host, port, neededFor, proxy: proxy?.host }
-  const signal = AbortSignal.timeout(timeoutMs)
-  let socket: Socket | undefined
+async function reachHost(outside: Outside, options: ReachOptions): Promise<Reached> {
+  const { host, port, neededFor, vital } = outside
+  const { timeoutMs = 5_000 } = options
+  const about = { host, port, neededFor, vital, proxy: proxyFor(outside, options)?.host }
   try {
-    socket = proxy ? await throughProxy(proxy, host, port, signal) : await directly(host, port, signal)
-    if (tls) await shakeHands(socket, host, ca, signal)
+    const socket = await connectOutside(outside, options, AbortSignal.timeout(timeoutMs))
+    socket.destroy()
     return { ...about, outcome: 'reached', detail: '' }
   } catch (error) {
     const silent = { outcome: 'silent' as const, detail: `no answer within ${timeoutMs / 1000} s` }
     return { ...about, ...(error instanceof Unreached ? { outcome: error.outcome, detail: error.message } : silent) }
-  } finally {
-    socket?.destroy()
   }
 }
 
-class Unreached extends Error {
+type Way = Pick<Outside, 'host' | 'port' | 'tls'>
+
+/**
+ * A connection to a host outside, by the proxy if there is one, with TLS if it is to have it.
+ * @throws Unreached with how it went; whatever the signal was aborted with
+ */
+export async function connectOutside(way: Way, options: ReachOptions, signal: AbortSignal): Promise<Socket> {
+  const { host, port, tls } = way
+  const proxy = proxyFor(way, options)
+  const socket = proxy ? await throughProxy(proxy, host, port, signal) : await directly(host, port, signal)
+  try {
+    return tls ? await shakeHands(socket, host, options.ca, signal) : socket
+  } catch (error) {
+    socket.destroy()
+    throw error
+  }
+}
+
+/** cloudflared knows no proxies, so its way out is tried without one. */
+function proxyFor({ host, tls }: Way, { proxy, noProxy = [] }: ReachOptions): URL | undefined {
+  return proxy !== undefined && tls && !isExempt(host, noProxy) ? new URL(proxy) : undefined
+}
+
+/** A host outside was not reached. */
+export class Unreached extends Error {
   readonly outcome: Reached['outcome']
   constructor(outcome: Reached['outcome'], detail: string) {
     super(detail)
@@ -118,9 +122,9 @@ function throughProxy(proxy: URL, host: string, port: number, signal: AbortSigna
   })
 }
 
-async function shakeHands(socket: Socket, host: string, ca: string | undefined, signal: AbortSignal): Promise<void> {
+async function shakeHands(socket: Socket, host: string, ca: string | undefined, signal: AbortSignal): Promise<Socket> {
   const secure = connectTls({ socket, servername: host, ...(ca !== undefined && { ca: [...rootCertificates, ca] }) })
-  await settled(secure, 'secureConnect', signal, (error) =>
+  return settled<Socket>(secure, 'secureConnect', signal, (error) =>
     // Some firewalls let the connection through and cut it once they have read the name.
     /^(ECONNRESET|EPIPE)$/.test(codeOf(error))
       ? new Unreached('refused', `the connection is cut as soon as ${host} is named`)
@@ -149,6 +153,7 @@ function raced<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   })
 }
 
-function codeOf(error: unknown): string {
+/** What an error of a connection is called: `ECONNREFUSED`. */
+export function codeOf(error: unknown): string {
   return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error)
 }

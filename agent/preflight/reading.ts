@@ -3,7 +3,8 @@ import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type Kind, type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
-import type { Audience, Evidence, Reached, Requests, Unread } from './evidence.ts'
+import type { Component } from './components.ts'
+import type { Audience, ChartSeen, Evidence, Reached, Requests, Unread } from './evidence.ts'
 import { minorOf } from './kubernetes.ts'
 import { everything, neededRights, type Right } from './rights.ts'
 
@@ -13,8 +14,12 @@ export type ReadingOptions = {
   namespace: string
   /** Networks of the site that pods must be able to reach. */
   siteCidrs: string[]
+  /** What is to be installed, or for the agent what is brought usually. */
+  components: Component[]
+  /** The Deployment of the Crate Operator. The agent knows it; an installer looks for it. */
+  operator?: { namespace: string; name: string }
   /** Tries the hosts outside; undefined when offline. */
-  reach?: (() => Promise<Reached[]>) | undefined
+  outside?: (() => Promise<{ reached: Reached[]; charts: ChartSeen[] | undefined }>) | undefined
 }
 
 const definitionKind: Kind = {
@@ -38,25 +43,28 @@ const ownGroups = ['skerry.dev', 'cloud.crate.io']
  * @throws Problem when the API server does not answer at all, or takes the credentials for none
  */
 export async function readEvidence(options: ReadingOptions, { cluster, clock }: { cluster: Cluster; clock: Clock }): Promise<Evidence> {
-  const { audience, namespace, siteCidrs } = options
+  const { audience, namespace, siteCidrs, components } = options
   const isInstaller = audience === 'installer'
   const unread: Unread[] = []
   const { list, fold } = reader(cluster, unread)
   const greeting = await greet(cluster, clock)
-  const [nodes, storageClasses, namespaces, requests, rights, serviceCidrs, reached] = await Promise.all([
+  const [nodes, storageClasses, namespaces, requests, rights, serviceCidrs, outside, operator] = await Promise.all([
     list(kinds.Node),
     list(kinds.StorageClass),
     list(kinds.Namespace),
     fold(kinds.Pod, new Map<string, Requests>(), addRequests),
     reviewRights(cluster, neededRights(audience, namespace, minorOf(greeting.kubernetes)), unread),
     readServiceCidrs(cluster, isInstaller),
-    options.reach?.(),
+    options.outside?.(),
+    options.operator && readOperator(cluster, options.operator, unread),
   ])
   const installerOnly = isInstaller ? await readLeftOvers(list) : {}
   return {
     audience,
+    components,
     ...greeting,
-    ...{ nodes, requests, storageClasses, namespaces, rights, serviceCidrs, reached, siteCidrs, unread },
+    ...{ nodes, requests, storageClasses, namespaces, rights, serviceCidrs, siteCidrs, operator, unread },
+    ...{ reached: outside?.reached, charts: outside?.charts },
     ...{ deployments: undefined, definitions: undefined, instances: undefined, webhooks: undefined, apiServices: undefined },
     ...installerOnly,
   }
@@ -73,6 +81,7 @@ async function readLeftOvers(list: Reader['list']) {
   const instances = await Promise.all(looked.map((definition) => list(kindOf(definition))))
   return {
     deployments,
+    operator: deployments?.find(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === 'crate-operator'),
     definitions,
     apiServices,
     instances: definitions && instances.flatMap((found) => found ?? []),
@@ -133,7 +142,7 @@ function reader(cluster: Cluster, unread: Unread[]): Reader {
     } catch (error) {
       // A kind that is not served has no objects.
       if (isProblem(error, 'not-served')) return sum
-      unread.push({ what: kind.plural, path, detail: error instanceof Error ? error.message : String(error) })
+      unread.push({ what: kind.plural, path, detail: messageOf(error) })
       return undefined
     }
   }
@@ -152,6 +161,20 @@ function addRequests(sum: Map<string, Requests>, { metadata, spec = {}, status }
   sum.set(namespace, known)
 }
 
+async function readOperator(cluster: Cluster, { namespace, name }: { namespace: string; name: string }, unread: Unread[]) {
+  const path = pathOf(kinds.Deployment, namespace, name)
+  try {
+    return await cluster.request<KubernetesObject>({ method: 'GET', path })
+  } catch (error) {
+    if (!isProblem(error, 'not-found')) unread.push({ what: 'the Crate Operator', path, detail: messageOf(error) })
+    return undefined
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
 /** Asks for each right; for all of them at once first, which is how most who install are answered. */
 async function reviewRights(cluster: Cluster, rights: Right[], unread: Unread[]): Promise<Evidence['rights']> {
   const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
@@ -168,7 +191,7 @@ async function reviewRights(cluster: Cluster, rights: Right[], unread: Unread[])
       answers.push(...(await Promise.all(rights.slice(from, from + most).map(isAllowed))))
     return rights.map((right, index) => ({ right, allowed: answers[index] ?? false }))
   } catch (error) {
-    unread.push({ what: 'permissions', path, detail: error instanceof Error ? error.message : String(error) })
+    unread.push({ what: 'permissions', path, detail: messageOf(error) })
     return undefined
   }
 }

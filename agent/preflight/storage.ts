@@ -92,16 +92,20 @@ function judgeClass(found: KubernetesObject, isGke: boolean): Finding[] {
   return findings.length > 0 ? findings : [ok(`storage-class/${name}`, `${name} (${provisioner})`)]
 }
 
-/** Whether claims that name no class get one: Prometheus, Loki and Grafana name none. */
-export function defaultStorageClass({ storageClasses, audience }: Evidence): Finding[] {
-  if (!storageClasses || storageClasses.length === 0 || audience === 'agent') return []
+/** Components whose claims name no class. */
+const withoutClass = ['prometheus', 'loki', 'grafana']
+
+/** Whether claims that name no class get one. */
+export function defaultStorageClass({ storageClasses, audience, components }: Evidence): Finding[] {
+  const claiming = components.flatMap(({ name }) => (withoutClass.includes(name) ? [name] : []))
+  if (!storageClasses || storageClasses.length === 0 || audience === 'agent' || claiming.length === 0) return []
   const names = storageClassesOf(storageClasses).flatMap(({ name, isDefault }) => (isDefault ? [name] : []))
   const [first] = names
   if (names.length === 1) return [ok('storage-class-default', `${first} is the default storage class`)]
   const mark = (name: string, value: boolean) =>
     `kubectl annotate --overwrite storageclass ${name} storageclass.kubernetes.io/is-default-class=${value}`
   if (first === undefined) {
-    const why = 'Prometheus, Loki and Grafana name no class: their volumes would wait for ever.'
+    const why = `The claims of ${listed(claiming)} name no class: their volumes would wait for ever.`
     return [warn('storage-class-default', 'there is no default storage class', why, `Choose one: ${mark('NAME', true)}`)]
   }
   const why = 'Which one a claim gets depends on the version of Kubernetes; before 1.26 it is refused.'

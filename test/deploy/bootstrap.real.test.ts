@@ -6,7 +6,6 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { parse, stringify } from 'yaml'
-import { stack } from '../../agent/preflight/stack.ts'
 import { createServingCertificate } from '../cluster/certificates.ts'
 import { until } from '../cluster/contract.ts'
 import { installedTool, kubectl } from '../cluster/kubectl.ts'
@@ -34,15 +33,6 @@ const {
   crd,
 } = scene
 after(() => scene.close())
-
-test('the list of components is the one that preflight knows', () => {
-  const known = stack.map(({ name, namespace, definition }) => ({ name, namespace, definition }))
-  const listed = components.flatMap(({ name, namespace, definition }) =>
-    // A part of the operator to everybody else.
-    name === 'crate-operator-crds' ? [] : [{ name, namespace, definition }],
-  )
-  assert.deepEqual(listed, known)
-})
 
 test('a dry run says what would be done and changes nothing', async () => {
   const ran = await install(['--dry-run'])

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
@@ -6,57 +7,26 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
+import { type Component, componentsToCome, parseComponents } from '../../agent/preflight/components.ts'
 import { type Claims, issueToken } from '../../deploy/bootstrap/token.ts'
 import { installedTool } from '../cluster/kubectl.ts'
 import { readContract, type Which } from './charts.ts'
 import { writeStandIn } from './charts-stand-ins.ts'
 import { helm, type Manifest } from './helm.ts'
 
+export type { Component }
 export const bootstrap = 'deploy/bootstrap'
-
-/** A component of the list. What has several values has them in the list's order. */
-export type Component = {
-  name: string
-  role: 'needed' | 'usual' | 'retired'
-  why: string
-  chart: string
-  repository: string
-  version: string
-  checked?: string
-  namespace: string
-  /** The least version, such as 1.25. */
-  kubernetes: string
-  present: string[]
-  wait: string[]
-  definition?: string
-  keep?: string
-  remade: string[]
-  image: string[]
-  stays?: string
-}
 
 /** The components that are brought, or with `all` also those that are not any more. */
 export async function readComponents(file = `${bootstrap}/components`, all = false): Promise<Component[]> {
-  const components: Component[] = []
-  for (const line of (await readFile(file, 'utf8')).split('\n')) {
-    if (/^\s*(#|$)/.test(line)) continue
-    const [, indented, key = '', value = ''] = /^(\s*)(\S+)\s*(.*)$/.exec(line) ?? []
-    if (indented === '')
-      components.push({ name: key, role: 'usual', kubernetes: '1.20', present: [], wait: [], remade: [], image: [] } as never)
-    else take(components.at(-1) as Component, key, value.trim())
-  }
-  return all ? components : components.filter(({ role }) => role !== 'retired')
+  const { components, faults } = parseComponents(await readFile(file, 'utf8'))
+  assert.deepEqual(faults, [], file)
+  return all ? components : componentsToCome(components)
 }
 
 /** The list without the least versions of Kubernetes: for a control plane that is older than most of the components want. */
 export function withoutLeast(list: string): string {
   return list.replaceAll(/^ +kubernetes .*\n/gm, '')
-}
-
-function take(component: Component, key: string, value: string): void {
-  if (key === 'wait' || key === 'remade') component[key].push(...value.split(/\s+/))
-  else if (key === 'present' || key === 'image') component[key].push(value)
-  else Object.assign(component, { [key]: value })
 }
 
 /** A cloud that signs tokens. */

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { parseComponents } from '../../agent/preflight/components.ts'
 import { baseKubeVersion, baseValues, deletionProtection, kustomizeBase, policyKubeVersion } from '../../deploy/render/kustomize.ts'
 import { valuesSchema } from '../../deploy/render/values.ts'
 import { installingPage } from './components-table.ts'
@@ -6,6 +8,12 @@ import { template } from './helm.ts'
 
 /** The schema of the chart's values, as its file has it. */
 export const schemaFile = { path: 'deploy/chart/values.schema.json', text: () => `${JSON.stringify(valuesSchema(), null, 1)}\n` }
+
+/** The list of components, as the agent's bundle carries it for its preflight. */
+export const componentsFile = {
+  path: 'agent/preflight/components.json',
+  text: () => `${JSON.stringify(parseComponents(readFileSync('deploy/bootstrap/components', 'utf8')).components, null, 1)}\n`,
+}
 
 /** The files of the kustomize base, by their paths. */
 export async function kustomizeFiles(): Promise<Record<string, string>> {
@@ -19,7 +27,7 @@ export async function kustomizePolicy(): Promise<{ path: string; text: string }>
 }
 
 if (import.meta.main) {
-  await writeFile(schemaFile.path, schemaFile.text())
+  for (const { path, text } of [schemaFile, componentsFile]) await writeFile(path, text())
   for (const [path, text] of Object.entries(await kustomizeFiles())) await writeFile(path, text)
   const policy = await kustomizePolicy()
   await writeFile(policy.path, policy.text)

@@ -51,8 +51,16 @@ async function cure({ action }: Finding): Promise<string> {
   return out
 }
 
-test('preflight looks, and tells of nothing that stands in the way', async () => {
-  assert.match((await runner.run('node agent.mjs preflight')).out, /\n0 fail, /)
+test('preflight looks, and tells of nothing that stands in the way but the way out', async () => {
+  // With a proxy that is not there, the same is found with internet and without.
+  const proxy = '127.0.0.1:1'
+  const { out } = await runner.run('node agent.mjs preflight', { code: 1, env: { HTTPS_PROXY: `http://${proxy}` } })
+  const failures = out.split('\n').filter((line) => line.startsWith('fail'))
+  assert.match(failures.pop() ?? '', /^fail {2}none of the \d+ hosts outside is reached through the proxy 127\.0\.0\.1:1: /)
+  // The real control plane here is older than the operator's chart wants.
+  if (world.plane === 'real')
+    assert.match(failures.pop() ?? '', /^fail {2}Kubernetes v1\.20\.\d+ is too old for what databases need: crate-op/)
+  assert.deepEqual(failures, [])
 })
 
 test('a storage class that is missing is made like another one', async () => {
@@ -85,6 +93,19 @@ test('a class of local volumes on GKE is deleted, and its volumes stay', async (
   const [command = ''] = commandsInProse(first.action)
   await runner.runShown(command, { values: { 'crate-local': 'gke' } })
   assert.equal(await read(`${classes}/gke`), undefined)
+})
+
+test('an operator that makes heap-dump volumes of a class that is not there takes one that is', async () => {
+  const deployment = '/apis/apps/v1/namespaces/crate-operator/deployments/crate-operator'
+  const env = [{ name: 'CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS', value: 'nowhere' }]
+  const [container] = (await read(deployment))?.spec.template.spec.containers ?? []
+  await change(deployment, { spec: { template: { spec: { containers: [{ ...container, env }] } } } })
+  const finding = await found('heap-dump-class')
+  assert.equal(finding.level, 'fail')
+  await cure(finding)
+  assert.equal((await found('heap-dump-class')).level, 'ok')
+  const cured = await read(deployment)
+  assert.ok(await read(`${classes}/${cured?.spec.template.spec.containers[0].env[0].value}`))
 })
 
 test('a node that is gone is looked at, and its object deleted as the last resort: volumes stay', async () => {

@@ -1,48 +1,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer as createProxy } from 'node:http'
-import { type AddressInfo, connect, createServer, type Server } from 'node:net'
-import { type TestContext, test } from 'node:test'
-import { createServer as createTls } from 'node:tls'
+import { createServer } from 'node:net'
+import { test } from 'node:test'
 import { type ReachOptions, reachHosts } from '../../../agent/preflight/reach.ts'
-import { createServingCertificate } from '../../cluster/certificates.ts'
-
-const certificate = await createServingCertificate()
-
-async function listen(t: TestContext, server: Server): Promise<number> {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => server.close())
-  return (server.address() as AddressInfo).port
-}
-
-/** A host that speaks TLS with a certificate of an authority that only `ca` makes trusted. */
-function outside(t: TestContext): Promise<number> {
-  const server = createTls({ cert: certificate.cert, key: certificate.key }, (socket) => socket.on('error', () => {}))
-  server.on('tlsClientError', () => {})
-  return listen(t, server)
-}
-
-type Asked = { path: string | undefined; authorization: string | undefined }
-
-/** A proxy that connects everything, or answers `status`. */
-async function proxy(t: TestContext, { status = 200 } = {}): Promise<{ port: number; asked: Asked[] }> {
-  const asked: Asked[] = []
-  const server = createProxy()
-  server.on('connect', (request, client) => {
-    asked.push({ path: request.url, authorization: request.headers['proxy-authorization'] })
-    if (status !== 200) return client.end(`HTTP/1.1 ${status} No\r\n\r\n`)
-    const upstream = connect(Number(request.url?.split(':')[1]), '127.0.0.1', () => {
-      client.write('HTTP/1.1 200 OK\r\n\r\n')
-      client.pipe(upstream).pipe(client)
-    })
-    for (const socket of [client, upstream]) socket.on('error', () => {})
-  })
-  return { port: await listen(t, server), asked }
-}
+import { certificate, listen, outside, proxy } from './outside.ts'
 
 async function reach(host: string, port: number, options: ReachOptions = {}, tls = true) {
-  const [result] = await reachHosts([{ host, port, tls, neededFor: 'tests' }], { timeoutMs: 5_000, ...options })
+  const [result] = await reachHosts([{ host, port, tls, neededFor: 'tests', vital: false }], { timeoutMs: 5_000, ...options })
   assert.ok(result)
   return result
 }

@@ -1,3 +1,4 @@
+import { componentsToCome, ownComponents } from '../../../agent/preflight/components.ts'
 import type { Evidence } from '../../../agent/preflight/evidence.ts'
 import { type Finding, worst } from '../../../agent/preflight/finding.ts'
 import { judge } from '../../../agent/preflight/index.ts'
@@ -48,6 +49,13 @@ export function deployment(namespace: string, name: string, readyReplicas = 1): 
   return { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { namespace, name }, status: { readyReplicas } }
 }
 
+/** The operator's Deployment with these variables; what begins with CRATEDB_OPERATOR_ is left out of their names. */
+export function operator(env: Record<string, string> = {}): KubernetesObject {
+  const container = { name: 'operator', env: Object.entries(env).map(([name, value]) => ({ name: `CRATEDB_OPERATOR_${name}`, value })) }
+  const made = deployment('crate-operator', 'crate-operator')
+  return { ...made, spec: { template: { spec: { containers: [container] } } } }
+}
+
 export function definition(name: string, metadata: object = {}, kind = 'CrateDB'): KubernetesObject {
   const [plural, ...group] = name.split('.')
   const spec = { group: group.join('.'), names: { kind, plural }, scope: 'Namespaced', versions: [{ name: 'v1', storage: true }] }
@@ -59,6 +67,7 @@ const isDefault = { annotations: { 'storageclass.kubernetes.io/is-default-class'
 /** What an installer sees of a cluster in which nothing is wrong. */
 export const fine: Evidence = {
   audience: 'installer',
+  components: componentsToCome(ownComponents),
   now: noon,
   serverDate: noon,
   roundTripMs: 10,
@@ -75,7 +84,9 @@ export const fine: Evidence = {
   instances: [],
   webhooks: [],
   apiServices: [],
+  operator: undefined,
   reached: [],
+  charts: [],
   serviceCidrs: ['10.96.0.0/12'],
   siteCidrs: ['192.168.0.0/16'],
   unread: [],

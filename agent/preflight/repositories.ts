@@ -1,0 +1,47 @@
+import { listed } from '../region/obstacles/evidence.ts'
+import type { ChartSeen, Evidence } from './evidence.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
+
+const ownList =
+  'Its project says where it is now: give install.sh a list with that (--components), or the chart itself in a folder (--offline).'
+/** What to do, by what came of asking. */
+const actions: Record<Exclude<ChartSeen['outcome'], 'there'>, string> = {
+  'no-repository': ownList,
+  'no-chart': ownList,
+  'no-version': 'Give install.sh a list with a version that is there (--components), or the chart itself in a folder (--offline).',
+  'no-index': 'See what stands in between, such as a page that asks for a login.',
+  unreached: 'Open the firewall for that host too, or give a proxy with --https-proxy.',
+  unclear: 'Run this again. If it stays, fetch the charts where they can be had, and give install.sh the folder (--offline).',
+}
+
+/** Whether the charts are where the list of components says. One that databases do not need is left out by install.sh. */
+export function repositories({ charts }: Evidence): Finding[] {
+  if (!charts || charts.length === 0) return []
+  const missed = charts.filter(({ outcome }) => outcome !== 'there')
+  if (missed.length === 0) return [ok('charts', `all ${charts.length} charts are in their repositories`)]
+  const causes = new Set(missed.map(({ outcome, detail }) => `${outcome} ${detail}`))
+  const isOne = causes.size === 1 && missed.length === charts.length && new Set(missed.map(({ repository }) => repository)).size > 1
+  if (isOne) return [judge('charts', 'no repository has its charts', missed)]
+  return [...Map.groupBy(missed, ({ repository, outcome, detail }) => `${repository} ${outcome} ${detail}`).values()].map((those) => {
+    const [{ repository, component, outcome }] = those as [ChartSeen]
+    const isOfAll = ['no-repository', 'no-index', 'unreached', 'unclear'].includes(outcome)
+    const id = isOfAll ? `chart-repository/${repository}` : `chart/${component}`
+    const names = listed(
+      those.map(({ component }) => component),
+      those.length,
+    )
+    return judge(id, `${those.length === 1 ? 'the chart' : 'the charts'} of ${names} cannot be had from ${repository}`, those)
+  })
+}
+
+/** @param missed all for the same reason */
+function judge(id: string, what: string, missed: ChartSeen[]): Finding {
+  const [{ outcome, detail }] = missed as [ChartSeen]
+  const needed = missed.flatMap(({ needed, component }) => (needed ? [component] : []))
+  const usual = missed.flatMap(({ needed, component }) => (needed ? [] : [component]))
+  const leftOut = `install.sh leaves ${listed(usual, usual.length)} out, and installs the rest.`
+  const stops = `The installation stops at ${needed[0]}: databases do not run without it.`
+  const why = outcome === 'unclear' ? 'Whether helm can fetch it is not known.' : needed.length === 0 ? leftOut : stops
+  // What may be otherwise in a moment, or for helm with a password, stops nobody.
+  return (needed.length > 0 && outcome !== 'unclear' ? fail : warn)(id, `${what}: ${detail}`, why, actions[outcome as keyof typeof actions])
+}
