@@ -10,9 +10,14 @@ preflight() {
     if [ -r "$each" ] && [ -z "$program" ]; then program=$each; fi
   done
   if [ -n "$program" ] && command -v node >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 22 ? 0 : 1)'; then
+    set -- --components "$components" ${context:+--context "$context"} ${offline:+--offline} ${ca_file:+--ca-file "$ca_file"}
+    for each in $known; do
+      if wanted "$each"; then set -- "$@" --component "$each"; fi
+    done
+    if [ -r "$here/../chart/Chart.yaml" ]; then set -- "$@" --chart-at-hand skerry; fi
     code=0
     # The proxy stands in the environment: its address may hold a password.
-    node "$program" preflight ${context:+--context "$context"} ${offline:+--offline} ${ca_file:+--ca-file "$ca_file"} >"$scratch/findings" 2>&1 </dev/null || code=$?
+    node "$program" preflight "$@" >"$scratch/findings" 2>&1 </dev/null || code=$?
     tee -a "$log_file" <"$scratch/findings" | sed 's/^/       /'
   else
     code=0
