@@ -82,16 +82,18 @@ install_chart() {
   [ ! -s "$scratch/found-$name.yaml" ] || set -- --values "$scratch/found-$name.yaml" "$@"
   [ ! -r "$here/values/$name.yaml" ] || set -- --values "$here/values/$name.yaml" "$@"
   keep_definitions "$@"
-  set -- "$@" --labels "$label" --timeout "${wait_seconds}s" "--${reset_values:-reset-then-reuse-values}"
-  upgrade "$@" || yield_to_ours "$@"
+  upgrade "$@" || take_back "$@"
 }
 has_own_values() { printf '%s' "$value_files" | grep -q "^$name="; }
 
-upgrade() { change "install $chart $version into $namespace" helm_ upgrade "$name" "$chart_file" --install --namespace "$namespace" "$@"; }
+upgrade() {
+  change "install $chart $version into $namespace" helm_ upgrade "$name" "$chart_file" --install --namespace "$namespace" \
+    --labels "$label" --timeout "${wait_seconds}s" "--${reset_values:-reset-then-reuse-values}" "$@"
+}
 
-# yield_to_ours ARGUMENTS: hands have been at what is ours. What they made without helm is taken over, unless another release has it; fields
+# take_back VALUES: hands have been at what is ours. What they made without helm is taken over, unless another release has it; fields
 # that they have set get their values again. What helm refused is in $scratch/output.
-yield_to_ours() {
+take_back() {
   if grep -q 'invalid ownership metadata' "$scratch/output"; then
     take_over "$@" || return 1
     set -- --take-ownership "$@"
@@ -111,11 +113,18 @@ conflicts() { grep -o 'conflict with "[^"]*"[^:]*: \.[^ ,;]*' "$scratch/output" 
 
 # Fails when something belongs to another release: that one would fight for it.
 take_over() {
-  helm template "$name" "$chart_file" --namespace "$namespace" --no-hooks "$@" >"$scratch/manifest" 2>>"$log_file" </dev/null || return 1
-  # Kinds that are not served yet are no matter: there is nothing of them.
-  kube -n "$namespace" get --filename "$scratch/manifest" --ignore-not-found --no-headers \
+  helm template "$name" "$chart_file" --namespace "$namespace" --no-hooks --kube-version "1.$server_minor.0" "$@" >"$scratch/manifest" 2>"$scratch/output" </dev/null || return 1
+  # A file for each object: at a kind that is not served yet, of which there is nothing, kubectl ends only the file.
+  rm -rf "$scratch/objects-of"
+  mkdir "$scratch/objects-of"
+  awk -v folder="$scratch/objects-of" '/^---/ { if (file) close(file); file = folder "/" ++count ".yaml" } file { print >file }' "$scratch/manifest"
+  kube -n "$namespace" get --filename "$scratch/objects-of" --ignore-not-found --no-headers \
     -o 'custom-columns=K:.kind,N:.metadata.name,R:.metadata.annotations.meta\.helm\.sh/release-name,S:.metadata.annotations.meta\.helm\.sh/release-namespace' \
-    >"$scratch/there" 2>>"$log_file" || :
+    >"$scratch/there" 2>"$scratch/unseen" || :
+  if grep -v -e 'no matches for kind' -e '^ensure CRDs are installed first' "$scratch/unseen" | grep -q .; then
+    cp "$scratch/unseen" "$scratch/output"
+    return 1
+  fi
   awk -v name="$name" -v namespace="$namespace" '$3 != "<none>" && ($3 != name || $4 != namespace) { print $1 " " $2 " belongs to the release " $3 " in " $4 }' "$scratch/there" >"$scratch/theirs"
   awk '$3 == "<none>" { print $1 " " $2 }' "$scratch/there" >"$scratch/nobodys"
   if [ -s "$scratch/theirs" ]; then
@@ -201,6 +210,15 @@ tell_retired() {
 # Whether the cluster is older than the component can do with.
 too_old() { [ -n "$server_minor" ] && [ "$server_minor" -lt "${1#1.}" ]; }
 
+step_out_of_range() {
+  why="$chart $version needs Kubernetes $least, and this is 1.$server_minor"
+  step_help="upgrade the cluster to $least or newer"
+  [ "$role" = usual ] || failed "$why"
+  ended "left out: $why"
+  printf '%s\n' "$why" >"$scratch/reason"
+  exit 1
+}
+
 # What is there of somebody else, or as it should be, is left as it is. Ends the step then, and fails otherwise.
 is_settled() {
   if [ -n "$release_revision" ] && [ "$release_ours" != skerry ]; then
@@ -227,10 +245,7 @@ component() {
   chart_file='' step_help='see the last lines above'
   release "$namespace" "$name"
   if is_settled; then return 0; fi
-  if too_old "$least"; then
-    step_help="upgrade the cluster to $least or newer"
-    failed "$chart $version needs Kubernetes $least, and this is 1.$server_minor"
-  fi
+  if too_old "$least"; then step_out_of_range; fi
   outlive_namespace "$namespace"
   outlive_definition
   if is_up_to_date; then
