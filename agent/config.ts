@@ -69,7 +69,9 @@ const databasesSection = z.strictObject({
     .describe('Where a database answers SQL over HTTP'),
   heapDumpVolume: storageQuantity
     .default('64Gi')
-    .describe("Size of each node's heap-dump volume, which counts against quotas: the operator's DEBUG_VOLUME_SIZE; its chart sets 128Gi"),
+    .describe(
+      "Size of each node's heap-dump volume, which counts against quotas, where the Crate Operator's Deployment does not tell it: there is none, or its DEBUG_VOLUME_SIZE comes from a Secret",
+    ),
   scrapeNamespaces: z.array(z.string()).default(['monitoring', 'skerry']).describe('Namespaces from which metrics may be scraped'),
   egressPorts: z.array(z.int().min(1).max(65_535)).default([]).describe('Ports besides 443 to which backups may go'),
   cloudMetadata: z.boolean().default(false).describe("Let nodes ask the cloud's metadata service for their zone"),

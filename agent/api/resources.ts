@@ -9,7 +9,7 @@ import type { TunnelInUse } from '../operations/tunnel.ts'
 import type { Caches } from '../region/caches.ts'
 import { createDatabaseViews, type DatabaseView, type DatabaseViews } from '../region/database-view.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
-import type { OperatorView } from '../region/operator.ts'
+import { heapDumpVolumeNow, type OperatorView } from '../region/operator.ts'
 import { createProjectViews, type ProjectViews } from '../region/project-view.ts'
 import { operatorStateOf } from '../region/status.ts'
 import { namespaceOf } from '../resources/kind.ts'
@@ -29,6 +29,7 @@ export type RoutesConfig = RegionRouteConfig & {
   /** The agent's own namespace. */
   namespace: string
   imageRegistry: string
+  /** Size of the heap-dump volumes where the operator's Deployment does not tell it. */
   heapDumpVolume: string
   timeouts: Timeouts
 }
@@ -63,7 +64,8 @@ export function createResources(config: RoutesConfig, parts: RoutesParts): Resou
   const { caches, accepted, operator, clock } = parts
   const { namespace: operatorNamespace, deployment: name } = config.crateOperator
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
-  const operatorNow = () => operatorStateOf(operator, { namespace: operatorNamespace, name })
+  const operatorAt = { namespace: operatorNamespace, name }
+  const operatorNow = () => operatorStateOf(operator, operatorAt)
   const databases = createDatabaseRepresentations({
     accepted,
     views: views.databases,
@@ -80,7 +82,8 @@ export function createResources(config: RoutesConfig, parts: RoutesParts): Resou
   )
   const accepting = {
     ...parts,
-    config: { imageRegistry: config.imageRegistry, heapDumpVolume: config.heapDumpVolume, timeouts: config.timeouts },
+    heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt, config.heapDumpVolume),
+    config: { imageRegistry: config.imageRegistry, timeouts: config.timeouts },
   }
   const routes = [
     ...projectRoutes({ ...accepting, projects }),

@@ -18,9 +18,9 @@ const actions: Record<Exclude<Reached['outcome'], 'reached'>, string> = {
  * not fetch a chart that databases need; the nodes may have another way than it, and mirrors can stand in for all of their images.
  */
 export function outbound({ reached }: Evidence): Finding[] {
-  if (!reached) return []
+  if (!reached || reached.length === 0) return []
   const missed = reached.filter(({ outcome }) => outcome !== 'reached')
-  if (missed.length === 0) return [ok('outbound', `all ${reached.length} hosts outside are reached`)]
+  if (missed.length === 0) return [ok('outbound', `hosts outside are reached: all ${reached.length}`)]
   return [...Map.groupBy(reached, ({ proxy }) => proxy).values()].flatMap(judgeWay)
 }
 

@@ -18,7 +18,7 @@ const actions: Record<Exclude<ChartSeen['outcome'], 'there'>, string> = {
 export function repositories({ charts }: Evidence): Finding[] {
   if (!charts || charts.length === 0) return []
   const missed = charts.filter(({ outcome }) => outcome !== 'there')
-  if (missed.length === 0) return [ok('charts', `all ${charts.length} charts are in their repositories`)]
+  if (missed.length === 0) return [ok('charts', `charts are in their repositories: all ${charts.length}`)]
   const causes = new Set(missed.map(({ outcome, detail }) => `${outcome} ${detail}`))
   const isOne = causes.size === 1 && missed.length === charts.length && new Set(missed.map(({ repository }) => repository)).size > 1
   if (isOne) return [judge('charts', 'no repository has its charts', missed)]

@@ -3,6 +3,7 @@ import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
+import { type HeapDumpVolume, heapDumpVolumeOf } from '../resources/heap-dump-volume.ts'
 
 /** What is kept of the Deployment of the Crate Operator. */
 export type OperatorView = {
@@ -10,6 +11,7 @@ export type OperatorView = {
   replicas: number
   readyReplicas: number
   image: string | undefined
+  heapDumpVolume: HeapDumpVolume
 }
 
 /** Follows the Deployment of the Crate Operator, and no other. */
@@ -20,12 +22,27 @@ export function createOperatorCache(
   return createCache<OperatorView>({ kind: kinds.Deployment, namespace, fieldSelector: `metadata.name=${name}`, view: operatorView }, tools)
 }
 
-function operatorView({ metadata, spec, status }: KubernetesObject): OperatorView {
+function operatorView(deployment: KubernetesObject): OperatorView {
+  const { metadata, spec, status } = deployment
   const { name, namespace, resourceVersion } = metadata
   return {
     metadata: { name, ...(namespace !== undefined && { namespace }), ...(resourceVersion !== undefined && { resourceVersion }) },
     replicas: spec?.replicas ?? 1,
     readyReplicas: status?.readyReplicas ?? 0,
     image: spec?.template?.spec?.containers?.[0]?.image,
+    heapDumpVolume: heapDumpVolumeOf(deployment),
   }
+}
+
+/**
+ * The heap-dump volume that each node of a new database gets, as the operator is set up now. Without an operator, or where it has that
+ * from elsewhere than its own environment, the size is `otherwise`, and the class is not known.
+ */
+export function heapDumpVolumeNow(
+  cache: { get(key: string): OperatorView | undefined },
+  { namespace, name }: { namespace: string; name: string },
+  otherwise: string,
+): { size: string; storageClass: string | undefined } {
+  const { size = otherwise, storageClass } = cache.get(`${namespace}/${name}`)?.heapDumpVolume ?? {}
+  return { size, storageClass }
 }

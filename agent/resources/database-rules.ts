@@ -25,8 +25,8 @@ export type DatabaseFacts = {
    */
   changedSecrets?: string[]
   missingSecrets?: string[]
-  /** Size of the heap-dump volume that the operator gives each pod (its DEBUG_VOLUME_SIZE). */
-  debugVolume?: string
+  /** What the operator gives each pod for heap dumps; its class is undefined where it is not known. */
+  heapDumpVolume: { size: string; storageClass: string | undefined }
 }
 
 /** What is wrong with a request, by type of problem. */
@@ -41,7 +41,7 @@ const anew = 'to have another one, create a new database and restore a snapshot 
 /** Every reason to refuse a database before anything is written; empty when there is none. */
 export function refusals(facts: DatabaseFacts): Refusal[] {
   const { current, wanted } = facts
-  const invalid = [unknownStorageClass, traefikWithoutHostname, suspendedFromTheStart, missingSecret, tooFewHosts]
+  const invalid = [unknownStorageClass, unknownHeapDumpClass, traefikWithoutHostname, suspendedFromTheStart, missingSecret, tooFewHosts]
   const edits = current ? Object.values(unsupportedEdits).flatMap((rule) => rule(current, wanted, facts)) : []
   return [
     { type: 'invalid-fields' as const, faults: invalid.flatMap((rule) => rule(facts)) },
@@ -55,11 +55,22 @@ const unknownStorageClass: Rule = ({ wanted, current, storageClasses }) =>
     // A class that has gone since is no fault of a request that does not choose one.
     .filter(({ group, of }) => group.disk.storageClass !== (current && of(current)?.disk.storageClass))
     .filter(({ group }) => !storageClasses.some(({ name }) => name === group.disk.storageClass))
-    .map(({ path }) => {
-      const names = storageClasses.map(({ name, isDefault }) => (isDefault ? `${name} (default)` : name)).sort()
-      const known = names.length === 0 ? 'the cluster has none' : `there are ${names.join(', ')}`
-      return { path: `${path}/disk/storageClass`, message: `is not a storage class of this cluster: ${known}` }
-    })
+    .map(({ path }) => ({
+      path: `${path}/disk/storageClass`,
+      message: `is not a storage class of this cluster: ${known(storageClasses)}`,
+    }))
+
+// Its pods would wait for that volume for ever. The class of a database that is there stays as it was made.
+const unknownHeapDumpClass: Rule = ({ current, storageClasses, heapDumpVolume: { storageClass } }) => {
+  if (current || storageClass === undefined || storageClasses.some(({ name }) => name === storageClass)) return []
+  const message = `cannot start here: the Crate Operator gives each a heap-dump volume of the storage class ${storageClass}, which this cluster does not have (${known(storageClasses)}); have the class made, or another one set in the operator's CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS`
+  return [{ path: '/nodes', message }]
+}
+
+function known(storageClasses: StorageClassFacts[]): string {
+  const names = storageClasses.map(({ name, isDefault }) => (isDefault ? `${name} (default)` : name)).sort()
+  return names.length === 0 ? 'the cluster has none' : `there are ${names.join(', ')}`
+}
 
 // The operator refuses it with a PermanentError, after the object was accepted.
 const traefikWithoutHostname: Rule = ({ wanted: { exposure } }) =>
@@ -104,13 +115,13 @@ export const unsupportedEdits: Record<string, EditRule> = {
   unexpandableDisk: (current, wanted, { storageClasses }) =>
     groups(wanted).flatMap(({ path, group, of }) => {
       const is = of(current)
-      const known = storageClasses.find(({ name }) => name === is?.disk.storageClass)
-      if (!is || known?.expandable || (compareBytes(group.disk.size, is.disk.size) ?? 0) <= 0) return []
-      if (!known) {
+      const found = storageClasses.find(({ name }) => name === is?.disk.storageClass)
+      if (!is || found?.expandable || (compareBytes(group.disk.size, is.disk.size) ?? 0) <= 0) return []
+      if (!found) {
         const gone = `must stay ${is.disk.size}: the storage class ${is.disk.storageClass} does not exist any more, and volumes grow by it only; have it made anew`
         return [{ path: `${path}/disk/size`, message: gone }]
       }
-      const message = `must stay ${is.disk.size}: the storage class ${known.name} does not allow volumes to grow; have allowVolumeExpansion set on it, if its provisioner can, or ${anew.slice('to have another one, '.length)}`
+      const message = `must stay ${is.disk.size}: the storage class ${found.name} does not allow volumes to grow; have allowVolumeExpansion set on it, if its provisioner can, or ${anew.slice('to have another one, '.length)}`
       return [{ path: `${path}/disk/size`, message }]
     }),
 

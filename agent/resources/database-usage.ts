@@ -6,19 +6,16 @@ import type { ProjectSpec } from './project.ts'
 /** What databases take of a project's quota. */
 export type Usage = { millicores: number; memoryBytes: bigint; storageBytes: bigint; databases: number }
 
-/** The operator's own default (config.py, DEBUG_VOLUME_SIZE); its chart sets 128 GiB. */
-export const defaultDebugVolume = '64GiB'
-
 /**
  * What one database takes. A suspended one takes no cpu and no memory, since none of its pods runs, but all of its volumes.
  *
  * Storage counts the heap-dump volume that the operator claims for each pod, in whatever class: the namespace's ResourceQuota
  * counts every claim, and a limit that Skerry reckons otherwise than Kubernetes would let a creation pass that then never ends.
  */
-export function usageOf(spec: StoredDatabaseSpec, debugVolume = defaultDebugVolume): Usage {
+export function usageOf(spec: StoredDatabaseSpec, heapDumpVolume: string): Usage {
   const sum: Usage = { millicores: 0, memoryBytes: 0n, storageBytes: 0n, databases: 1 }
   for (const { count, cpu, memory, disk } of [spec.nodes, ...(spec.master ? [spec.master] : [])]) {
-    const volumes = BigInt(disk.count) * (parseBytes(disk.size) ?? 0n) + (parseBytes(debugVolume) ?? 0n)
+    const volumes = BigInt(disk.count) * (parseBytes(disk.size) ?? 0n) + (parseBytes(heapDumpVolume) ?? 0n)
     sum.storageBytes += BigInt(count) * volumes
     if (spec.suspended) continue
     sum.millicores += Math.round(count * cpu * 1000)
@@ -28,9 +25,9 @@ export function usageOf(spec: StoredDatabaseSpec, debugVolume = defaultDebugVolu
 }
 
 /** What several databases take together. */
-export function usageOfAll(specs: StoredDatabaseSpec[], debugVolume = defaultDebugVolume): Usage {
+export function usageOfAll(specs: StoredDatabaseSpec[], heapDumpVolume: string): Usage {
   return specs
-    .map((spec) => usageOf(spec, debugVolume))
+    .map((spec) => usageOf(spec, heapDumpVolume))
     .reduce(
       (sum, one) => ({
         millicores: sum.millicores + one.millicores,
@@ -88,19 +85,19 @@ export function quotaExceeded({
   current,
   project,
   siblings,
-  debugVolume = defaultDebugVolume,
+  heapDumpVolume: { size },
 }: {
   wanted: StoredDatabaseSpec
   current: StoredDatabaseSpec | undefined
   project: ProjectSpec | undefined
   siblings: StoredDatabaseSpec[]
-  debugVolume?: string
+  heapDumpVolume: { size: string }
 }): Fault[] {
   const { quota } = project ?? {}
   if (!quota) return []
-  const used = usageOfAll(siblings, debugVolume)
-  const wants = usageOf(wanted, debugVolume)
-  const has = usageOfAll(current ? [current] : [], debugVolume)
+  const used = usageOfAll(siblings, size)
+  const wants = usageOf(wanted, size)
+  const has = usageOfAll(current ? [current] : [], size)
   return dimensions.flatMap(({ path, limit, taken, say, note = '' }) => {
     const most = limit(quota)
     if (most === undefined || taken(wants) <= taken(has) || taken(wants) + taken(used) <= most) return []

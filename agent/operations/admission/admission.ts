@@ -11,7 +11,9 @@ export type Timeouts = { create: number; change: number; delete: number; restore
 export type AdmissionParts = {
   accepted: AcceptedState
   caches: Pick<Caches, 'storageClasses' | 'databases' | 'nodes'>
-  config: { imageRegistry: string; heapDumpVolume?: string; timeouts: Timeouts }
+  /** What the Crate Operator gives each node of a new database; the class is undefined where it is not known. */
+  heapDumpVolume(): { size: string; storageClass: string | undefined }
+  config: { imageRegistry: string; timeouts: Timeouts }
 }
 
 /** A password that was generated. It is given back once, in the answer to the request that had it made. */

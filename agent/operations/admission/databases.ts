@@ -180,7 +180,7 @@ function userAt({ users }: StoredDatabaseSpec, place: string): string {
 
 /** @throws Problem of the gravest type, with the faults of all types */
 function refuse(
-  { accepted, caches, config }: AdmissionParts,
+  { accepted, caches, heapDumpVolume }: AdmissionParts,
   target: DatabaseTarget,
   wanted: StoredDatabaseSpec,
   present: Present | undefined,
@@ -201,7 +201,7 @@ function refuse(
     schedulableNodes: undefined,
     changedSecrets: secrets.changed,
     missingSecrets: secrets.missing,
-    ...(config.heapDumpVolume !== undefined && { debugVolume: config.heapDumpVolume }),
+    heapDumpVolume: heapDumpVolume(),
   })
   const all = [...(ownFaults.length > 0 ? [{ type: 'invalid-fields' as const, faults: ownFaults }] : []), ...found]
   const [gravest] = all

@@ -221,7 +221,11 @@ const ofVolumes = {
   VolumeNotBound: {
     lost: looks('Restore it from a snapshot of the storage or of the database', describeClaim),
     class: looks('Create it, or ask for one of these', 'kubectl get storageclasses'),
-    debugClass: looks("Create it, or set the operator's DEBUG_VOLUME_STORAGE_CLASS to one of these", 'kubectl get storageclasses'),
+    // A StatefulSet keeps the class that it was made with.
+    debugClass: looks(
+      "Create it. For databases that are made from now on, the operator's CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS can name one of these",
+      'kubectl get storageclasses',
+    ),
     defaultClass: looks('Mark one as default', 'kubectl get storageclasses'),
     failed: looks('Mend what the message names', describeClaim),
     volumes: looks('Provide a PersistentVolume of that class and size', 'kubectl get pv'),

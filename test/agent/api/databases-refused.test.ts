@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { type QuietRegion, startQuietRegion, storageClasses, usualDatabase, usualNodes } from './region.ts'
+import { operatorAt, type QuietRegion, startQuietRegion, storageClasses, usualDatabase, usualNodes } from './region.ts'
 
 let region: QuietRegion
 const path = '/v1/projects/harbour/databases/tidal-gauge'
@@ -250,4 +250,46 @@ for (const { name, method = 'PATCH', path: at = path, body, status = 422, type, 
 test('the same is refused by a dry run', async () => {
   const answer = await region.call('PATCH', `${path}?dryRun=true`, { body: { version: '5.9.0' } })
   assert.equal(answer.status, 422)
+})
+
+/** The operator's Deployment, as its chart or somebody else has set it up. */
+function operatorWith(debugVolume: { size: string; storageClass: string }) {
+  const env = [
+    { name: 'CRATEDB_OPERATOR_DEBUG_VOLUME_SIZE', value: debugVolume.size },
+    { name: 'CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS', value: debugVolume.storageClass },
+  ]
+  const metadata = { namespace: operatorAt.namespace, name: operatorAt.deployment }
+  return { apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec: { template: { spec: { containers: [{ name: 'operator', env }] } } } }
+}
+
+test('a database is refused while the operator gives its nodes heap-dump volumes of a class that is not there', async () => {
+  const at = '/v1/projects/vault/databases/new'
+  region.seen(operatorWith({ size: '128GiB', storageClass: 'default' }))
+  for (const path of [at, `${at}?dryRun=true`]) {
+    const { status, body } = await region.call('PUT', path, { body: usualDatabase })
+    assert.equal(status, 422)
+    assert.deepEqual(
+      body.faults.map((fault: { path: string }) => fault.path),
+      ['/nodes'],
+    )
+    assert.match(
+      body.detail,
+      /a heap-dump volume of the storage class default, which this cluster does not have \(there are crate-premium, crate-rigid\)/,
+    )
+  }
+  // One that is there has its volumes.
+  assert.equal((await region.call('PATCH', `${path}?dryRun=true`, { body: { version: '5.10.2' } })).status, 200)
+  region.seen(operatorWith({ size: '128GiB', storageClass: 'crate-premium' }))
+  assert.equal((await region.call('PUT', `${at}?dryRun=true`, { body: usualDatabase })).status, 200)
+})
+
+test('heap-dump volumes count against quotas as large as the operator makes them at this moment', async () => {
+  await region.standProject({ id: 'tight', quota: { storage: '500Gi' } })
+  const ask = () => region.call('PUT', '/v1/projects/tight/databases/new?dryRun=true', { body: usualDatabase })
+  region.seen(operatorWith({ size: '128GiB', storageClass: 'crate-premium' }))
+  const { status, body } = await ask()
+  assert.equal(status, 422, JSON.stringify(body))
+  assert.match(body.detail, /576 GiB of storage wanted, the heap-dump volume of each node included/)
+  region.seen(operatorWith({ size: '64GiB', storageClass: 'crate-premium' }))
+  assert.equal((await ask()).status, 200)
 })

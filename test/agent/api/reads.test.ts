@@ -44,7 +44,15 @@ const operatorWith = (readyReplicas: number): KubernetesObject => ({
     selector: { matchLabels: { app: 'operator' } },
     template: {
       metadata: { labels: { app: 'operator' } },
-      spec: { containers: [{ name: 'operator', image: 'crate/crate-operator:2.63.0' }] },
+      spec: {
+        containers: [
+          {
+            name: 'operator',
+            image: 'crate/crate-operator:2.63.0',
+            env: [{ name: 'CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS', value: 'crate-premium' }],
+          },
+        ],
+      },
     },
   },
   status: { replicas: 1, readyReplicas },

@@ -35,7 +35,8 @@ const nodes = (count: number) => ({ count, cpu: '500m', memory: '1Gi', disk: { s
 /** The deletion of a database as a request for it is admitted at this moment. */
 function admittedDeletion(target: ReturnType<typeof database>): Proposal {
   const { journal, caches } = region
-  const parts = { accepted: createAcceptedState({ journal, caches }), caches }
+  const heapDumpVolume = () => ({ size: '64Gi', storageClass: undefined })
+  const parts = { accepted: createAcceptedState({ journal, caches }), caches, heapDumpVolume }
   const config = { imageRegistry: 'crate', timeouts: { delete: 60_000 } as Timeouts }
   return admitDeleteDatabase({ ...parts, config }, { target, guard() {}, retainVolumes: false }).decide() as Proposal
 }

@@ -14,6 +14,7 @@ import { regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster } from '../../cluster/index.ts'
 import { createClient } from '../../region/client.ts'
 import { prepareRegion } from '../../region/region.ts'
+import { certificate, proxy, site } from './outside.ts'
 import { node, storageClass } from './samples.ts'
 
 const cluster = await startCluster({ crds: regionDefinitions() })
@@ -161,6 +162,10 @@ const unusable: [name: string, argv: string[], message: RegExp][] = [
   ['a host that is none', ['--host', 'a b'], /--host must be HOST or HOST:PORT/],
   ['a proxy that is none', ['--https-proxy', 'proxy:3128'], /--https-proxy must be an address/],
   ['an option that is none', ['--fast'], /--fast/],
+  ['a component that is none', ['--component', 'harbour'], /there is no component harbour; there are cert-manager, .*, skerry/],
+  ['one that is not brought any more', ['--component', 'ingress-nginx'], /there is no component ingress-nginx/],
+  ['a chart at hand of no component', ['--chart-at-hand', 'harbour'], /there is no component harbour/],
+  ['a list of components that is not there', ['--components', '/nowhere/components'], /ENOENT.*\/nowhere\/components/],
   ['no kubeconfig', ['--offline'], /there is no kubeconfig/],
 ]
 for (const [name, argv, message] of unusable) {
@@ -170,6 +175,80 @@ for (const [name, argv, message] of unusable) {
     assert.match(err, message)
   })
 }
+
+test('preflight ends with 2 on a list of components that is wrong, with all its faults and their lines', async () => {
+  const path = join(folder, 'wrong-components')
+  await writeFile(path, 'tide\n  chart tide\n  colour green\n  version 1.2.3\n')
+  const { code, err } = await run('--components', path)
+  assert.equal(code, exitCodes.notRun)
+  assert.match(err, /wrong-components, is wrong:\n {2}line 3: there is no key colour\n {2}line 1: tide has no namespace\n/)
+})
+
+/** A list of two components: one that databases need, and one that they do not. */
+async function listOf(repository: string): Promise<string> {
+  const path = join(folder, 'components')
+  const about = (name: string) => `  chart ${name}\n  repository ${repository}/${name}\n  version 1.2.3\n  namespace ${name}\n`
+  await writeFile(path, `tide\n  role needed\n${about('tide')}ebb\n${about('ebb')}  kubernetes 1.99\n`)
+  return path
+}
+
+test('preflight asks for the charts of a list, through the proxy, and trusts the authority of the site', async (t) => {
+  const at = await site(t, ({ url }, response) => {
+    if (url !== '/tide/index.yaml') return response.writeHead(404).end()
+    response.end(stringify({ apiVersion: 'v1', entries: { tide: [{ version: '2.0.0' }] } }, { indentSeq: false }))
+  })
+  const { port, asked } = await proxy(t)
+  const ca = join(folder, 'outside.pem')
+  await writeFile(ca, certificate.ca)
+  const usual = ['--kubeconfig', await kubeconfig(), '--output', 'json', '--components', await listOf(at)]
+  const way = ['--https-proxy', `http://127.0.0.1:${port}`, '--ca-file', ca]
+  const charts = async (...argv: string[]) => {
+    const { out, err } = await run(...usual, ...argv)
+    assert.equal(err, '')
+    const { findings }: { findings: Finding[] } = JSON.parse(out)
+    return findings.filter(({ id }) => /^(chart|outbound|component-version)/.test(id)).map(({ level, what }) => `${level} ${what}`)
+  }
+  const version = /^Kubernetes v[^ ]+ is too old for ebb \(1\.99\)$/
+  const [tooOld, reached, ...found] = await charts(...way)
+  assert.match(tooOld?.replace('warn ', '') ?? '', version)
+  assert.equal(reached, 'ok hosts outside are reached: all 1')
+  assert.deepEqual(found, [
+    `fail the chart of tide cannot be had from ${at}/tide: no version 1.2.3 of tide is in it; the newest is 2.0.0`,
+    `warn the chart of ebb cannot be had from ${at}/ebb: the repository is gone or has moved (404)`,
+  ])
+  assert.deepEqual(new Set(asked.map(({ path }) => `https://${path}`)), new Set([at]))
+
+  // What is left out is not asked for, nor what is at hand, nor anything when offline.
+  assert.deepEqual(await charts(...way, '--component', 'tide', '--chart-at-hand', 'tide'), [])
+  assert.deepEqual(await charts('--component', 'tide', '--offline'), [])
+  // Without the authority nothing can be had, which is one cause.
+  assert.match((await charts('--component', 'tide')).join('\n'), /^fail localhost:\d+ is not reached: its certificate is not trusted/)
+})
+
+test('an operator whose heap-dump volumes have no class is found by the installer and by the agent', async (t) => {
+  const path = '/apis/apps/v1/namespaces/crate-operator/deployments'
+  await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'crate-operator' } })
+  const labels = { 'app.kubernetes.io/name': 'crate-operator' }
+  const env = [{ name: 'CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS', value: 'default' }]
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'operator', image: 'registry.example/operator:1', env }] } }
+  const spec = { selector: { matchLabels: labels }, template }
+  await admin.request({ method: 'POST', path, body: { metadata: { name: 'crate-operator', labels }, spec } })
+  t.after(() => admin.request({ method: 'DELETE', path: `${path}/crate-operator` }))
+  const what = 'the Crate Operator makes heap-dump volumes of the class default, which is not there'
+  const { out } = await run('--kubeconfig', await kubeconfig(), '--offline', '--output', 'json')
+  assert.equal(byId(JSON.parse(out).findings, 'heap-dump-class')?.what, what)
+
+  const agent = await region.startAgent()
+  const client = createClient({ url: agent.url, ca: region.ca, token: region.readerToken })
+  t.after(async () => {
+    client.close()
+    await agent.stop()
+  })
+  const { body } = await client.call('GET', '/v1/region/preflight')
+  const found = byId(body.findings, 'heap-dump-class')
+  assert.deepEqual([found?.level, found?.what], ['fail', what])
+  assert.match(found?.action ?? '', /kubectl -n crate-operator set env deployment\/crate-operator .*=disks$/)
+})
 
 test('preflight ends with 2 on a context that is not there, and takes one that is', async () => {
   const two = parse(cluster.kubeconfig())

@@ -4,7 +4,7 @@ import type { Obstacle } from '../../../agent/resources/operation.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/contract.ts'
 import { startStandIns } from '../../cluster/stand-ins/index.ts'
-import { crateDB, ofDatabase, only, startScene, whenOperatorIsReady } from './scene.ts'
+import { crateDB, ofDatabase, only, operatorName, startScene, whenOperatorIsReady } from './scene.ts'
 
 const scene = await startScene({ withOperator: false })
 const { make, obstacles } = scene
@@ -43,6 +43,32 @@ async function created(database: KubernetesObject, target: Target): Promise<Kube
   })
   return (await scene.read(database)) as KubernetesObject
 }
+
+/** Sets what the operator gives each node for heap dumps, as `kubectl set env` does. */
+async function setHeapDumpClass(storageClass: string): Promise<void> {
+  const env = [{ name: 'CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS', value: storageClass }]
+  const containers = [{ name: 'operator', image: 'crate/crate-operator:2.63.0', env }]
+  await standIns.world.patch('Deployment', operatorName, { spec: { template: { spec: { containers } } } }, { fieldManager: 'test' })
+  await whenOperatorIsReady(scene.admin)
+}
+
+test('a database waits for heap-dump volumes of a class that is not there, and starts where the operator has one that is', async () => {
+  await setHeapDumpClass('nowhere')
+  const waiting = await fresh('slack')
+  await make(waiting.database)
+  const { message, evidence } = await told(waiting.target, 'VolumeNotBound', ({ message }) => message.includes('nowhere'))
+  assert.match(message, /^There is no storage class nowhere; there are: /)
+  assert.match(evidence, /PersistentVolumeClaim \S+\/debug-crate-data-hot-slack-\d/)
+  const { items: pods } = await scene.admin.request<{ items: KubernetesObject[] }>({
+    method: 'GET',
+    path: `/api/v1/namespaces/${waiting.namespace}/pods`,
+  })
+  assert.ok(pods.length > 0 && pods.every(({ status, spec }) => status?.phase === 'Pending' && spec.nodeName === undefined))
+
+  await setHeapDumpClass('default')
+  const { database, target } = await fresh('flood')
+  await created(await make(database), target)
+})
 
 test('an operator that gave up a step is quoted while the step stands', async () => {
   const { database, target } = await fresh('surge')

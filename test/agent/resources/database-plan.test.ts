@@ -12,7 +12,7 @@ import {
 } from '../../../agent/resources/index.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { fc } from '../../shared/property.ts'
-import { allSecrets, anyRequest, anyStored, everything, nodes, options, storageClasses, stored, target } from './samples.ts'
+import { allSecrets, anyRequest, anyStored, everything, heapDumpVolume, nodes, options, storageClasses, stored, target } from './samples.ts'
 
 /** The CrateDB as it stands after the operator has been there. */
 function standing(spec: StoredDatabaseSpec): KubernetesObject {
@@ -307,7 +307,8 @@ function reachable(from: StoredDatabaseSpec, asked: StoredDatabaseSpec): StoredD
         }
       : wanted
   if (reached.backups === undefined) delete reached.backups
-  const facts = { target, wanted: reached, current: from, storageClasses, project: undefined, siblings: [], schedulableNodes: undefined }
+  const around = { storageClasses, heapDumpVolume, project: undefined, siblings: [], schedulableNodes: undefined }
+  const facts = { target, wanted: reached, current: from, ...around }
   assert.deepEqual(
     refusals(facts).filter(({ type }) => type === 'unsupported-edit'),
     [],

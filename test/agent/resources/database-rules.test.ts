@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { projectSpec, type Refusal, refusals, type StoredDatabaseSpec } from '../../../agent/resources/index.ts'
 import { fc } from '../../shared/property.ts'
-import { anyStored, nodes, storageClasses, stored, target } from './samples.ts'
+import { anyStored, heapDumpVolume, nodes, storageClasses, stored, target } from './samples.ts'
 
 type Facts = Parameters<typeof refusals>[0]
 
@@ -12,6 +12,7 @@ function facts(wanted: Record<string, unknown>, more: Partial<Facts> = {}): Fact
     wanted: stored(wanted),
     current: undefined,
     storageClasses,
+    heapDumpVolume,
     project: undefined,
     siblings: [],
     schedulableNodes: 20,
@@ -70,7 +71,7 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
   },
   {
     name: 'a class in a cluster that has none',
-    facts: facts({}, { storageClasses: [] }),
+    facts: facts({}, { storageClasses: [], heapDumpVolume: { ...heapDumpVolume, storageClass: undefined } }),
     says: ['invalid-fields /nodes/disk/storageClass: is not a storage class of this cluster: the cluster has none'],
   },
   { name: 'a class that was deleted since', facts: edit({}, { deletionProtection: true }, { storageClasses: [] }), says: [] },
@@ -286,10 +287,22 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
   },
   {
     name: 'heap-dump volumes as large as the operator makes them',
-    facts: facts({}, { project: quota({ storage: '384Gi' }), debugVolume: '128GiB' }),
+    facts: facts({}, { project: quota({ storage: '384Gi' }), heapDumpVolume: { ...heapDumpVolume, size: '128GiB' } }),
     says: [
       "quota-exceeded /nodes/disk/size: 576 GiB of storage wanted, the heap-dump volume of each node included, 0 bytes of storage used by the project's other databases, 384 GiB of storage allowed",
     ],
+  },
+  {
+    name: 'a heap-dump volume of a class that is not there',
+    facts: facts({}, { heapDumpVolume: { ...heapDumpVolume, storageClass: 'default' } }),
+    says: [
+      "invalid-fields /nodes: cannot start here: the Crate Operator gives each a heap-dump volume of the storage class default, which this cluster does not have (there are crate-premium (default), crate-standard, fixed); have the class made, or another one set in the operator's CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS",
+    ],
+  },
+  {
+    name: 'no such class to a database that has its volumes, or where it is not known',
+    facts: edit({}, { nodes: nodes({ count: 4 }) }, { heapDumpVolume: { ...heapDumpVolume, storageClass: 'default' } }),
+    says: [],
   },
   {
     name: 'no cpu for databases that are suspended',

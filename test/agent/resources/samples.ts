@@ -48,6 +48,9 @@ export const everything = request({
   retainVolumes: false,
 })
 
+/** What the operator gives each node for heap dumps. */
+export const heapDumpVolume = { size: '64GiB', storageClass: 'crate-standard' }
+
 export const storageClasses: StorageClassFacts[] = [
   { name: 'crate-premium', provisioner: 'csi.example.org', expandable: true, reclaims: true, isDefault: true },
   { name: 'crate-standard', provisioner: 'csi.example.org', expandable: true, reclaims: false, isDefault: false },

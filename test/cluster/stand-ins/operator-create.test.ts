@@ -174,6 +174,20 @@ describe('the operator stand-in creates a database', () => {
     await fixture.until('Secret', `${namespace}/user-password-gauge-0`, () => true)
   })
 
+  test('gives heap-dump volumes the size and the class that its environment names at that moment, else those of its own', async () => {
+    const volumes = async (env: { name: string; value: string }[]) => {
+      const containers = [{ name: 'operator', image: 'crate/crate-operator:2.63.0', env }]
+      const at = { namespace: 'crate-operator', name: 'crate-operator' }
+      await fixture.standIns.world.patch('Deployment', at, { spec: { template: { spec: { containers } } } }, { fieldManager: 'test' })
+      const { namespace } = await fixture.created(await fixture.project(), 'gauge')
+      const claims = (await fixture.list('PersistentVolumeClaim', namespace)).filter(({ metadata }) => metadata.name.startsWith('debug-'))
+      return [...new Set(claims.map(({ spec }) => `${spec.resources.requests.storage} ${spec.storageClassName}`))]
+    }
+    const named = (name: string, value: string) => ({ name: `CRATEDB_OPERATOR_DEBUG_VOLUME_${name}`, value })
+    assert.deepEqual(await volumes([named('SIZE', '128GiB'), named('STORAGE_CLASS', 'default')]), ['128Gi default'])
+    assert.deepEqual(await volumes([]), ['64Gi crate-standard'])
+  })
+
   // biome-ignore lint/suspicious/noExplicitAny: the CRD's own shape
   const refused: { name: string; message: string; change(spec: any): void }[] = [
     {

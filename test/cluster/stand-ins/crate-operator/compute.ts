@@ -18,7 +18,7 @@ export function changeCompute(operator: Operator): SubHandler {
       for (const group of changedGroups(old?.spec.nodes, groups, object)) {
         const set = operator.get('StatefulSet', object.metadata.namespace ?? '', group.setName)
         if (!set) continue
-        const { affinity, tolerations } = statefulSet(object, group, operator.options).spec.template.spec
+        const { affinity, tolerations } = statefulSet(object, group, { debugVolume: operator.debugVolume() }).spec.template.spec
         const [crate, ...others] = set.spec.template.spec.containers
         const changed = {
           ...crate,

@@ -118,7 +118,7 @@ export async function ensureServices(operator: Operator, { object, signal }: Cal
 }
 
 async function ensureStatefulSet(operator: Operator, { object, signal }: Call, group: NodeGroup): Promise<void> {
-  await operator.ensure('StatefulSet', statefulSet(object, group, operator.options), signal)
+  await operator.ensure('StatefulSet', statefulSet(object, group, { debugVolume: operator.debugVolume() }), signal)
   await operator.ensure('PodDisruptionBudget', disruptionBudget(object, group.setName, group.name), signal)
   await operator.ensure('Role', role(object), signal)
   await operator.ensure('RoleBinding', roleBinding(object), signal)

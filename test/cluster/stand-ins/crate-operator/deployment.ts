@@ -1,9 +1,11 @@
 import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
 import type { World } from '../world.ts'
-import { fieldManager } from './operator.ts'
+import { fieldManager, type OperatorOptions } from './operator.ts'
 
 const name = 'crate-operator'
 const namespace = 'crate-operator'
+/** Where the operator is. */
+export const deploymentAt = { namespace, name }
 const appLabels = { 'app.kubernetes.io/name': name, 'app.kubernetes.io/instance': name }
 
 /** Pods with this annotation are none of the kubelet stand-in's business. */
@@ -16,7 +18,7 @@ export type OperatorDeployment = { setReady(ready: boolean): Promise<void>; stop
  * Creates namespace and Deployment. On the embedded control plane its status is written here, since nobody else does; on a
  * real one the Deployment controller makes a pod, and it is the pod's readiness that is written.
  */
-export async function createOperatorDeployment(world: World): Promise<OperatorDeployment> {
+export async function createOperatorDeployment(world: World, debugVolume?: OperatorOptions['debugVolume']): Promise<OperatorDeployment> {
   await world.create('Namespace', { metadata: { name: namespace } }, { fieldManager })
   await world.create(
     'Deployment',
@@ -28,13 +30,30 @@ export async function createOperatorDeployment(world: World): Promise<OperatorDe
         selector: { matchLabels: appLabels },
         template: {
           metadata: { labels: appLabels, annotations: unmanagedPod },
-          spec: { containers: [{ name: 'operator', image: 'crate/crate-operator:2.63.0' }] },
+          spec: { containers: [{ name: 'operator', image: 'crate/crate-operator:2.63.0', env: environment(debugVolume) }] },
         },
       },
     },
     { fieldManager },
   )
   return world.plane === 'embedded' ? byStatus(world) : byPods(world)
+}
+
+const variables = { size: 'CRATEDB_OPERATOR_DEBUG_VOLUME_SIZE', storageClass: 'CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS' }
+
+function environment(debugVolume: OperatorOptions['debugVolume']): { name: string; value: string }[] {
+  if (!debugVolume) return []
+  return [
+    { name: variables.size, value: debugVolume.size },
+    { name: variables.storageClass, value: debugVolume.storageClass },
+  ]
+}
+
+/** What the environment says, and where it says nothing, the defaults of the operator's config.py. */
+export function debugVolumeOf(deployment: KubernetesObject | undefined): { size: string; storageClass: string } {
+  const env: { name: string; value?: string }[] = deployment?.spec?.template?.spec?.containers?.[0]?.env ?? []
+  const value = (variable: string) => env.find((each) => each.name === variable)?.value
+  return { size: value(variables.size) ?? '64GiB', storageClass: value(variables.storageClass) ?? 'crate-standard' }
 }
 
 function byStatus(world: World): OperatorDeployment {
@@ -62,11 +81,14 @@ async function byPods(world: World): Promise<OperatorDeployment> {
     metadata.namespace === namespace && metadata.labels?.['app.kubernetes.io/instance'] === name
 
   async function show(pod: KubernetesObject): Promise<void> {
+    const { name, uid, deletionTimestamp } = pod.metadata
+    // A kubelet ends it, and the next one comes, as after every change of the Deployment.
+    if (deletionTimestamp !== undefined) return world.remove('Pod', { namespace, name }, { uid, graceSeconds: 0 })
     const now = pod.status?.conditions?.find(({ type }: { type: string }) => type === 'Ready')?.status
     if (now === (wanted ? 'True' : 'False')) return
     const conditions = ['Ready', 'ContainersReady'].map((type) => ({ type, status: wanted ? 'True' : 'False' }))
     const status = { phase: 'Running', conditions: [...conditions, { type: 'PodScheduled', status: 'True' }] }
-    await world.patch('Pod', { namespace, name: pod.metadata.name }, { status }, { fieldManager, subresource: 'status' })
+    await world.patch('Pod', { namespace, name }, { status }, { fieldManager, subresource: 'status' })
   }
 
   const stop = pods.subscribe(({ type, object }) => {

@@ -8,7 +8,7 @@ import { createQueue } from '../queue.ts'
 import { openWorld, type World, type WorldOptions } from '../world.ts'
 import { clusterCreate } from './create.ts'
 import { createCycles, type Handlers } from './cycles.ts'
-import { createOperatorDeployment } from './deployment.ts'
+import { createOperatorDeployment, debugVolumeOf, deploymentAt } from './deployment.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { backupSchedule, cidrChanges, isConcerned } from './fields.ts'
 import { pingDatabase } from './health.ts'
@@ -61,6 +61,7 @@ export async function runCrateOperator(world: World, databases: Databases, given
   const caches = new Map<StandInKind, Cache<KubernetesObject>>()
   for (const [kind, cache] of await Promise.all(followed.map(async (kind) => [kind, await world.follow(kind)] as const)))
     caches.set(kind, cache)
+  const deployments = await world.follow('Deployment')
   const cacheOf = (kind: StandInKind) => caches.get(kind) as Cache<KubernetesObject>
   let running: Running | undefined
   const faults = createFaults((database) => running?.faultsChanged(database))
@@ -79,6 +80,7 @@ export async function runCrateOperator(world: World, databases: Databases, given
     databases,
     faults,
     webhooks,
+    debugVolume: () => debugVolumeOf(deployments.get(`${deploymentAt.namespace}/${deploymentAt.name}`)),
     children,
     get: (kind, namespace, name) => caches.get(kind)?.get(namespace === '' ? name : `${namespace}/${name}`),
     async ensure(kind, draft, signal) {
@@ -87,7 +89,7 @@ export async function runCrateOperator(world: World, databases: Databases, given
     patch: (kind, { metadata }, body, signal) => world.patch(kind, metadata, body, { fieldManager, signal }),
     remove: (kind, namespace, name, signal) => world.remove(kind, { namespace, name }, { signal }),
   }
-  const deployment = await createOperatorDeployment(world)
+  const deployment = await createOperatorDeployment(world, options.debugVolume)
 
   async function resume(): Promise<void> {
     running ??= run(operator, cacheOf)

@@ -17,8 +17,11 @@ export type OperatorOptions = {
   cronJobDelayMs: number
   /** CLUSTER_BACKUP_IMAGE: without it no backups are set up. */
   backupImage: string | undefined
-  /** DEBUG_VOLUME_STORAGE_CLASS and DEBUG_VOLUME_SIZE. */
-  debugVolume: { storageClass: string; size: string }
+  /**
+   * DEBUG_VOLUME_STORAGE_CLASS and DEBUG_VOLUME_SIZE in the environment of its Deployment, if that is not there yet: the operator's own
+   * chart (2.63.0) sets `default` and `128GiB`. Undefined for neither, so that the operator's own defaults count.
+   */
+  debugVolume: { storageClass: string; size: string } | undefined
   /** NO_DOWNTIME_STORAGE_EXPANSION */
   noDowntimeStorageExpansion: boolean
   webhook: { url: string; username: string; password: string } | undefined
@@ -33,7 +36,7 @@ export const defaultOptions: OperatorOptions = {
   healthMs: 25,
   cronJobDelayMs: 3_600_000,
   backupImage: 'crate/cluster-backup:1.0.0',
-  debugVolume: { storageClass: 'crate-standard', size: '64Gi' },
+  debugVolume: { storageClass: 'crate-standard', size: '64GiB' },
   noDowntimeStorageExpansion: false,
   webhook: undefined,
   withoutPods: false,
@@ -49,6 +52,8 @@ export type Operator = {
   databases: Databases
   faults: Faults
   webhooks: Webhooks
+  /** What the environment of its Deployment says of heap-dump volumes. The real one reads it at its start, which a change of it brings about. */
+  debugVolume(): { storageClass: string; size: string }
   /** Children by `namespace/name` of their CrateDB. */
   children: { pods: Index; statefulSets: Index; claims: Index; cronJobs: Index; jobs: Index }
   /** An object from the operator's copy of the cluster. */

@@ -210,6 +210,6 @@ function claimTemplates(database: KubernetesObject, { spec }: NodeGroup, { debug
   })
   return [
     ...Array.from({ length: count }, (_, k) => template(`data${k}`, formatBytes(parseQuantity(size)), storageClass)),
-    template('debug', debugVolume.size, debugVolume.storageClass),
+    template('debug', formatBytes(parseQuantity(debugVolume.size)), debugVolume.storageClass),
   ]
 }
