@@ -172,8 +172,8 @@ test('a definition that somebody deleted is brought back, also one that helm its
 
 test('a definition that hangs in its deletion is told by preflight and by its step, and brought back once it is let go', async () => {
   const name = 'sealedsecrets.bitnami.com'
-  const objects = '/apis/bitnami.com/v1/namespaces/default/sealedsecrets'
-  const held = { apiVersion: 'bitnami.com/v1', kind: 'Sealedsecret', metadata: { name: 'held', finalizers: ['example.org/held'] } }
+  const objects = '/apis/bitnami.com/v1alpha1/namespaces/default/sealedsecrets'
+  const held = { apiVersion: 'bitnami.com/v1alpha1', kind: 'SealedSecret', metadata: { name: 'held', finalizers: ['example.org/held'] } }
   await until('it is served', async () => (await http.post(objects, held)).status === 201)
   await http.delete(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`)
   const told = await bench.run('install.sh', [token, '--yes', '--offline', charts], { kubeconfig })

@@ -29,6 +29,17 @@ export function withoutLeast(list: string): string {
   return list.replaceAll(/^ +kubernetes .*\n/gm, '')
 }
 
+/** The list with the versions that it pinned before. */
+export async function listBefore(list: string): Promise<string> {
+  const { charts } = await readContract()
+  let name = ''
+  return list.replaceAll(/^(\S+)$|^( +version +).*$/gm, (line, named, key) => {
+    name = named ?? name
+    const version = charts[name]?.before.version
+    return key === undefined || version === undefined ? line : `${key}${version}`
+  })
+}
+
 /** A cloud that signs tokens. */
 export type Cloud = { key: KeyObject; publicPem: string; token(claims?: Partial<Claims>): string }
 
