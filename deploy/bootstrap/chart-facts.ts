@@ -1,21 +1,34 @@
-/** What of a chart other people rely on, such as the scripts here: what it renders, without what is of no matter to them. */
+import { parseAllDocuments } from 'yaml'
+import { defaultsOf, unknownValues, type Values } from './chart-values.ts'
+
+/**
+ * What of a chart the scripts here, their values and texts rely on. In an order that does not depend on the chart's own, so that two can be
+ * compared; without what is of no matter to anybody else, and without labels that name a version.
+ */
 export type ChartFacts = {
+  chart: string
   version: string
-  /** The condition of the chart on the version of Kubernetes. */
+  /** The chart's condition on the version of Kubernetes. */
   kubeVersion?: string
   workloads: Workload[]
-  services: { name: string; namespace: string; ports: string[] }[]
+  services: ServiceFacts[]
   definitions: DefinitionFacts[]
-  /** Objects of kinds that it defines itself, by whose fields its definitions have to know, and whose operators start images. */
   customs: CustomFacts[]
   secrets: string[]
-  /** What the chart says where our values say something, and at which of them it has nothing of that name. */
-  defaults: Record<string, unknown>
-  unknownValues: string[]
   claims: { name: string; keep: boolean }[]
+  /** What the chart says by itself where values decide on facts. */
+  defaults: Values
+  /** Paths of our values that the chart says nothing about. It may call them otherwise by now, or leave them out by intention. */
+  unknownValues: string[]
 }
 
-export type Container = { name: string; image: string; init?: true; args?: string[] }
+export type Container = {
+  name: string
+  image: string
+  init?: true
+  /** The arguments, and the variables as `NAME=value`, that name images. */
+  args?: string[]
+}
 
 export type Workload = {
   kind: string
@@ -25,71 +38,133 @@ export type Workload = {
   /** When helm runs it, and waits for its end. */
   hook?: string[]
   containers: Container[]
-  /** Templates of claims, and claims that its pods name. */
-  volumes?: { template?: string[]; claims?: string[] }
+  /** Names of claims that its pods share, and of those that each of its pods has for itself. */
+  volumes?: { claims?: string[]; template?: string[] }
 }
 
+/** @property ports `name:port` */
+export type ServiceFacts = { name: string; namespace: string; ports: string[] }
+
+/** @property from helm installs those in a folder crds/ once, and never changes them or takes them away */
 export type DefinitionFacts = { name: string; kind: string; scope: string; versions: string[]; from: 'templates' | 'crds'; keep: boolean }
 
-/** Objects of one kind: the fields of their specs, and by the names of those that have any, the images by their paths. */
+/** Objects of one kind that the chart both defines and makes: the fields of their specs, and by name the images in them, by path. */
 export type CustomFacts = { apiVersion: string; kind: string; fields: string[]; images?: Record<string, Record<string, string>> }
+
+/** A chart as helm shows it. */
+export type Rendered = {
+  metadata: { name: string; version: string; kubeVersion?: string }
+  /** What `helm template --include-crds` prints. */
+  text: string
+  namespace: string
+  values: Values
+  ours: Values
+}
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests of all kinds
 type Manifest = any
 
-/** What a chart is: its own condition on Kubernetes, what `helm template` renders, and what `helm show crds` shows. */
-export type Rendered = { version: string; kubeVersion?: string; manifests: Manifest[]; folder: Manifest[]; values: Values; ours: Values }
-
-export type Values = Record<string, unknown>
-
 const workloadKinds = ['Deployment', 'StatefulSet', 'DaemonSet', 'Job', 'CronJob']
 
-/** Pure. In the order of the names, so that two of them can be compared as texts. */
-export function chartFacts({ version, kubeVersion, manifests, folder, values, ours }: Rendered, namespace: string): ChartFacts {
+/** Pure. */
+export function chartFacts({ metadata: { name: chart, version, kubeVersion }, text, namespace, values, ours }: Rendered): ChartFacts {
   // Tests that a chart brings along are run by those who ask for them.
-  const objects = manifests.filter(({ kind, metadata }) => kind !== undefined && !hooksOf(metadata).includes('test'))
-  const of = (...kinds: string[]) => objects.filter(({ kind }) => kinds.includes(kind)).sort(byName)
-  const definitions = [
-    ...of('CustomResourceDefinition').map((object) => definitionFacts(object, 'templates')),
-    ...folder.map((object) => definitionFacts(object, 'crds')),
-  ].sort((a, b) => (a.name < b.name ? -1 : 1))
-  const kinds = new Set(definitions.map(({ name, kind }) => `${name.slice(name.indexOf('.') + 1)}/${kind}`))
+  const all = objectsOf(text).filter(({ object }) => !hooksOf(object).includes('test'))
+  const of = (...kinds: string[]) => all.map(({ object }) => object).filter(({ kind }) => kinds.includes(kind))
+  const definitions = all.filter(({ object }) => object.kind === 'CustomResourceDefinition').map(definitionFacts)
+  const own = new Set(definitions.map(({ name, kind }) => `${name.slice(name.indexOf('.') + 1)}/${kind}`))
+  const customs = all.filter(({ object: { apiVersion, kind } }) => own.has(`${apiVersion.split('/')[0]}/${kind}`))
   return {
-    version,
+    ...{ chart, version },
     ...(kubeVersion !== undefined && { kubeVersion }),
     workloads: of(...workloadKinds).map(workloadFacts),
-    services: of('Service').map(({ metadata, spec }) => ({
-      name: metadata.name,
-      namespace: metadata.namespace ?? namespace,
-      ports: (spec.ports ?? []).map(({ name, port }: Manifest) => (name === undefined ? `${port}` : `${name}:${port}`)),
-    })),
+    services: of('Service').map((object) => serviceFacts(object, namespace)),
     definitions,
-    customs: customsFacts(objects.filter(({ apiVersion, kind }) => kinds.has(`${apiVersion.split('/')[0]}/${kind}`))),
-    secrets: of('Secret').map(({ metadata }) => metadata.name),
-    claims: of('PersistentVolumeClaim').map(({ metadata }) => ({ name: metadata.name, keep: isKept(metadata) })),
-    defaults: defaultsOf(values, { ...deciding, ...ours }),
+    customs: customsFacts(customs.map(({ object }) => object)),
+    secrets: of('Secret').map((object) => object.metadata.name),
+    claims: of('PersistentVolumeClaim').map((object) => ({ name: object.metadata.name, keep: isKept(object) })),
+    defaults: defaultsOf(values),
     unknownValues: unknownValues(values, ours),
   }
 }
 
-function byName(a: Manifest, b: Manifest): number {
-  const [left, right] = [a, b].map(({ kind, metadata }) => `${kind} ${metadata.name}`) as [string, string]
-  return left < right ? -1 : Number(left > right)
+/** All objects by kind and name, and from which file of the chart each one is. */
+function objectsOf(text: string): { source: string; object: Manifest }[] {
+  let source = ''
+  const objects = text.split(/^---$/m).flatMap((document) => {
+    // A file that begins with a separator of its own leaves its comment behind in a document without an object.
+    source = /^# Source: (.*)$/m.exec(document)?.[1] ?? source
+    const here = source
+    return parseAllDocuments(document).flatMap((each) => {
+      const object: Manifest = each.toJS()
+      return object?.kind === undefined ? [] : [{ source: here, object }]
+    })
+  })
+  const key = ({ object }: { object: Manifest }) => `${object.kind} ${object.metadata.name}`
+  return objects.sort((a, b) => (key(a) < key(b) ? -1 : 1))
 }
 
-function isKept(metadata: Manifest): boolean {
+function hooksOf({ metadata }: Manifest): string[] {
+  return metadata.annotations?.['helm.sh/hook']?.split(/\s*,\s*/) ?? []
+}
+
+function isKept({ metadata }: Manifest): boolean {
   return metadata.annotations?.['helm.sh/resource-policy'] === 'keep'
 }
 
-function definitionFacts({ metadata, spec }: Manifest, from: 'templates' | 'crds'): DefinitionFacts {
-  const versions = spec.versions.map(({ name }: Manifest) => name)
-  return { name: metadata.name, kind: spec.names.kind, scope: spec.scope, versions, from, keep: isKept(metadata) }
+function workloadFacts(object: Manifest): Workload {
+  const { kind, metadata, spec } = object
+  const { spec: pod } = (spec.jobTemplate?.spec ?? spec).template
+  const hook = hooksOf(object)
+  const strategy = spec.strategy?.type ?? spec.updateStrategy?.type
+  const claims = (pod.volumes ?? []).flatMap((volume: Manifest) => volume.persistentVolumeClaim?.claimName ?? [])
+  const template = (spec.volumeClaimTemplates ?? []).map((claim: Manifest) => claim.metadata.name)
+  const volumes = { ...(claims.length > 0 && { claims }), ...(template.length > 0 && { template }) }
+  return {
+    ...{ kind, name: metadata.name, labels: lasting(metadata.labels ?? {}) },
+    ...(strategy && { strategy }),
+    ...(hook.length > 0 && { hook }),
+    containers: [
+      ...(pod.initContainers ?? []).map((each: Manifest) => ({ ...containerFacts(each), init: true })),
+      ...pod.containers.map(containerFacts),
+    ],
+    ...(Object.keys(volumes).length > 0 && { volumes }),
+  }
 }
 
-/** By kind. Names only of those that name images. */
+function lasting(labels: Record<string, string>): Record<string, string> {
+  const ofVersions = ['helm.sh/chart', 'chart', 'app.kubernetes.io/version']
+  return Object.fromEntries(Object.entries(labels).filter(([name]) => !ofVersions.includes(name)))
+}
+
+function containerFacts({ name, image, command, args, env }: Manifest): Container {
+  const variables = (env ?? []).map((each: Manifest) => `${each.name}=${each.value}`)
+  const naming = [...(command ?? []), ...(args ?? []), ...variables].map(String).filter((word) => imageIn(word) !== undefined)
+  return { name, image, ...(naming.length > 0 && { args: naming }) }
+}
+
+/** The image in `--acme-http01-solver-image=quay.io/…`. It names its registry, or could not be told from other text. */
+function imageIn(word: string): string | undefined {
+  return /(?:^|=)((?:[a-z0-9-]+\.)+[a-z]+(?::\d+)?\/[a-z0-9._/-]+:[\w.-]+(?:@sha256:[0-9a-f]{64})?)$/.exec(word)?.[1]
+}
+
+function serviceFacts({ metadata, spec }: Manifest, namespace: string): ServiceFacts {
+  const ports = (spec.ports ?? []).map(({ name, port }: Manifest) => (name === undefined ? `${port}` : `${name}:${port}`))
+  return { name: metadata.name, namespace: metadata.namespace ?? namespace, ports }
+}
+
+function definitionFacts({ source, object }: { source: string; object: Manifest }): DefinitionFacts {
+  const { names, scope, versions } = object.spec
+  return {
+    ...{ name: object.metadata.name, kind: names.kind, scope, versions: versions.map(({ name }: Manifest) => name) },
+    from: source.includes('/templates/') ? 'templates' : 'crds',
+    keep: isKept(object),
+  }
+}
+
 function customsFacts(objects: Manifest[]): CustomFacts[] {
   const kinds = new Map<string, CustomFacts>()
-  for (const { apiVersion, kind, metadata, spec } of [...objects].sort(byName)) {
+  for (const { apiVersion, kind, metadata, spec } of objects) {
     const known: CustomFacts = kinds.get(`${apiVersion} ${kind}`) ?? { apiVersion, kind, fields: [] }
     kinds.set(`${apiVersion} ${kind}`, known)
     known.fields = [...new Set([...known.fields, ...Object.keys(spec ?? {})])].sort()
@@ -99,97 +174,19 @@ function customsFacts(objects: Manifest[]): CustomFacts[] {
   return [...kinds.values()]
 }
 
-function hooksOf(metadata: Manifest): string[] {
-  return metadata.annotations?.['helm.sh/hook']?.split(/\s*,\s*/) ?? []
-}
-
-function workloadFacts({ kind, metadata, spec }: Manifest): Workload {
-  const { spec: pod } = (spec.jobTemplate?.spec ?? spec).template
-  const template = (spec.volumeClaimTemplates ?? []).map((claim: Manifest) => claim.metadata.name)
-  const claims = (pod.volumes ?? []).flatMap((volume: Manifest) => volume.persistentVolumeClaim?.claimName ?? [])
-  const hook = hooksOf(metadata)
-  const strategy = spec.strategy?.type ?? spec.updateStrategy?.type
-  return {
-    ...{ kind, name: metadata.name, labels: lasting(metadata.labels ?? {}) },
-    ...(hook.length > 0 && { hook }),
-    ...(strategy && { strategy }),
-    containers: [
-      ...(pod.initContainers ?? []).map((container: Manifest) => ({ ...containerFacts(container), init: true })),
-      ...(pod.containers ?? []).map(containerFacts),
-    ],
-    ...((template.length > 0 || claims.length > 0) && {
-      volumes: { ...(template.length > 0 && { template }), ...(claims.length > 0 && { claims }) },
-    }),
-  }
-}
-
-/** Without those that name a version. */
-function lasting(labels: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(labels).filter(([name]) => !['helm.sh/chart', 'chart', 'app.kubernetes.io/version'].includes(name)),
-  )
-}
-
-function containerFacts({ name, image, command, args, env }: Manifest): Container {
-  const words: string[] = [...(command ?? []), ...(args ?? []), ...(env ?? []).map((each: Manifest) => `${each.name}=${each.value}`)].map(
-    String,
-  )
-  const naming = words.filter((word) => imageIn(word) !== undefined)
-  return { name, image, ...(naming.length > 0 && { args: naming }) }
-}
-
-/** The image that an argument names, such as that of `--acme-http01-solver-image=…`. Its registry is named, or it cannot be told from other text. */
-function imageIn(word: string): string | undefined {
-  return /(?:^|=)((?:[a-z0-9-]+\.)+[a-z]+(?::\d+)?\/[a-z0-9._/-]+:[\w.-]+(?:@sha256:[0-9a-f]{64})?)$/.exec(word)?.[1]
-}
-
-/** Each field named `image` in a custom object, by its path. */
 function imagesWithin(value: unknown, path = 'spec'): Record<string, string> {
   if (typeof value !== 'object' || value === null) return {}
-  return Object.assign(
-    {},
-    ...Object.entries(value).map(([key, each]) =>
-      key === 'image' && typeof each === 'string' ? { [`${path}.image`]: each } : imagesWithin(each, `${path}.${key}`),
-    ),
+  const found = Object.entries(value).map(([key, each]) =>
+    key === 'image' && typeof each === 'string' ? { [`${path}.image`]: each } : imagesWithin(each, `${path}.${key}`),
   )
+  return Object.assign({}, ...found)
 }
 
-const isMap = (value: unknown): value is Values => typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** Values that decide on what is told here, even where we leave them as they are. */
-const deciding: Values = {
-  env: {},
-  installCRDs: false,
-  crds: { enabled: true, keep: true, annotations: {} },
-  deploymentStrategy: { type: '' },
-}
-
-function defaultsOf(values: Values, ours: Values): Values {
-  const found: Values = {}
-  for (const [key, value] of Object.entries(ours)) {
-    const own = values[key]
-    // What is empty may hold anything, and of what is long only the part that we touch is told.
-    if (isMap(value) && isMap(own) && Object.keys(own).length > 0) found[key] = key === 'env' ? own : defaultsOf(own, value)
-    else if (key in values) found[key] = own
-  }
-  return found
-}
-
-/** Paths of ours that the chart has no place for: it calls them something else by now. What it leaves empty takes anything. */
-function unknownValues(values: Values, ours: Values, path = ''): string[] {
-  return Object.entries(ours).flatMap(([key, value]) => {
-    if (!(key in values)) return [`${path}${key}`]
-    const own = values[key]
-    return isMap(value) && isMap(own) && Object.keys(own).length > 0 ? unknownValues(own, value, `${path}${key}.`) : []
-  })
-}
-
-/** All images of a chart, wherever it names them. */
+/** All images of a chart, sorted: those of containers, in their arguments, and in its own objects. */
 export function imagesOf({ workloads, customs }: ChartFacts): string[] {
+  const containers = workloads.flatMap((workload) => workload.containers)
   const all = [
-    ...workloads.flatMap(({ containers }) =>
-      containers.flatMap(({ image, args = [] }) => [image, ...args.map((word) => imageIn(word) as string)]),
-    ),
+    ...containers.flatMap(({ image, args = [] }) => [image, ...args.map((word) => imageIn(word) as string)]),
     ...customs.flatMap(({ images = {} }) => Object.values(images).flatMap((each) => Object.values(each))),
   ]
   return [...new Set(all)].sort()

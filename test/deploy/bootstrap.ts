@@ -8,9 +8,10 @@ import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { type Component, componentsToCome, parseComponents } from '../../agent/preflight/components.ts'
+import type { Which } from '../../deploy/bootstrap/chart-contract.ts'
 import { type Claims, issueToken } from '../../deploy/bootstrap/token.ts'
 import { installedTool } from '../cluster/kubectl.ts'
-import { readContract, type Which } from './charts.ts'
+import { readContract } from './charts.ts'
 import { writeStandIn } from './charts-stand-ins.ts'
 import { helm, type Manifest } from './helm.ts'
 
@@ -27,6 +28,17 @@ export async function readComponents(file = `${bootstrap}/components`, all = fal
 /** The list without the least versions of Kubernetes: for a control plane that is older than most of the components want. */
 export function withoutLeast(list: string): string {
   return list.replaceAll(/^ +kubernetes .*\n/gm, '')
+}
+
+/** The list with the versions that it pinned before. */
+export async function listBefore(list: string): Promise<string> {
+  const { charts } = await readContract()
+  let name = ''
+  return list.replaceAll(/^(\S+)$|^( +version +).*$/gm, (line, named, key) => {
+    name = named ?? name
+    const version = charts[name]?.before.version
+    return key === undefined || version === undefined ? line : `${key}${version}`
+  })
 }
 
 /** A cloud that signs tokens. */

@@ -1,8 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import type { Beyond } from '../../deploy/bootstrap/chart-contract.ts'
 import type { ChartFacts, Container, CustomFacts, DefinitionFacts, Workload } from '../../deploy/bootstrap/chart-facts.ts'
-import type { Beyond } from './charts.ts'
 import type { Manifest } from './helm.ts'
 
 export type StandIn = {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { until } from '../cluster/contract.ts'
 import { installedTool } from '../cluster/kubectl.ts'
-import { createCloud, definitionNamed, packCharts, withoutLeast } from '../deploy/bootstrap.ts'
+import { createCloud, packCharts, withoutLeast } from '../deploy/bootstrap.ts'
 import { commandsInProse } from './prose.ts'
 import { openScene } from './scene.ts'
 
@@ -163,9 +163,9 @@ test('pods that do not start are described', async () => {
 test('a definition that cannot go is let go as the last resort, after a look at the volumes', async () => {
   const name = 'helmreleases.helm.toolkit.fluxcd.io'
   const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`
-  const { kind } = definitionNamed(name).spec.names
-  const held = { apiVersion: 'helm.toolkit.fluxcd.io/v1', kind, metadata: { name: 'crane', finalizers: ['finalizers.fluxcd.io'] } }
-  await make('/apis/helm.toolkit.fluxcd.io/v1/namespaces/default/helmreleases', held)
+  const metadata = { name: 'crane', finalizers: ['finalizers.fluxcd.io'] }
+  const held = { apiVersion: 'helm.toolkit.fluxcd.io/v2', kind: 'HelmRelease', metadata }
+  await make('/apis/helm.toolkit.fluxcd.io/v2/namespaces/default/helmreleases', held)
   await world.cluster.request({ method: 'DELETE', path })
   const [look, last = ''] = await advice('./install.sh --yes --skip preflight --only flux --timeout 2')
   assert.equal(look, 'kubectl get persistentvolumes')

@@ -1,0 +1,87 @@
+import { type ChartFacts, imagesOf } from './chart-facts.ts'
+import { merged, type Values, valueAt } from './chart-values.ts'
+
+export type Which = 'pinned' | 'before'
+
+/** What the charts of all components are, at the versions that the list of components pins and at those that it pinned before. */
+export type Contract = {
+  about: string
+  date: string
+  charts: Record<string, Record<Which, ChartFacts>>
+  beyond: Record<string, Beyond>
+}
+
+/** What no manifest of a component's chart shows. */
+export type Beyond = {
+  /** The least version of Kubernetes that a hook insists on. */
+  hookWants?: Record<Which, string>
+  /** Secrets that its programs make again when they are gone. */
+  remakes?: string[]
+  /** Secrets that its programs make, and without which something is lost for good. */
+  losesIfGone?: string[]
+  /** Services that its programs make. */
+  makesServices?: ChartFacts['services']
+  /** The value that brings the chart within it that has its definitions in a folder crds/. */
+  subchart?: string
+  note?: string
+}
+
+/** The facts as they are under these values, where those decide: whether definitions are kept, and how Deployments are replaced. */
+export function under(facts: ChartFacts, values: Values): ChartFacts {
+  const all = merged(facts.defaults, values)
+  const asked = (path: string) => valueAt(facts.defaults, path) !== undefined
+  const keep = asked('crds.keep')
+    ? valueAt(all, 'crds.keep') === true
+    : asked('crds.annotations')
+      ? (valueAt(all, 'crds.annotations') as Values | undefined)?.['helm.sh/resource-policy'] === 'keep'
+      : undefined
+  const strategy = asked('deploymentStrategy.type') ? (valueAt(all, 'deploymentStrategy.type') as string) : undefined
+  return {
+    ...facts,
+    definitions: facts.definitions.map((each) => (keep !== undefined && each.from === 'templates' ? { ...each, keep } : each)),
+    workloads: facts.workloads.map((each) => (strategy !== undefined && each.kind === 'Deployment' ? { ...each, strategy } : each)),
+  }
+}
+
+/** What is otherwise than it was: a line for each thing that is gone, new, or changed. */
+export function differences(was: ChartFacts, is: ChartFacts): string[] {
+  const [before, now] = [linesOf(was), linesOf(is)]
+  const changed = [...new Set([...before.keys(), ...now.keys()])].filter((key) => before.get(key) !== now.get(key))
+  return changed.sort().map((key) => {
+    const [then, today] = [before.get(key), now.get(key)]
+    if (then === undefined) return `${key} is new${today === '' ? '' : `: ${today}`}`
+    if (today === undefined) return `${key} is gone${then === '' ? '' : `: ${then}`}`
+    return `${key} is ${today || 'without that'}, and was ${then || 'without that'}`
+  })
+}
+
+/** Each fact by its path. */
+function linesOf(facts: ChartFacts): Map<string, string> {
+  const lines: [string, string][] = [
+    ['the version of the chart', facts.version],
+    ['the condition on Kubernetes', facts.kubeVersion ?? ''],
+    ...imagesOf(facts).map((image): [string, string] => [`image ${image}`, '']),
+    ...facts.secrets.map((name): [string, string] => [`Secret/${name}`, '']),
+    ...facts.claims.map(({ name, keep }): [string, string] => [`PersistentVolumeClaim/${name}`, keptOrNot(keep)]),
+    ...facts.unknownValues.map((path): [string, string] => [`our value ${path}, of which the chart says nothing,`, '']),
+    ...facts.services.map(({ namespace, name, ports }): [string, string] => [`Service/${name} in ${namespace}`, ports.join(' ')]),
+  ]
+  for (const { name, versions, from, keep } of facts.definitions) {
+    lines.push([`CustomResourceDefinition/${name}`, from === 'crds' ? 'in the folder crds/' : `among the templates, ${keptOrNot(keep)}`])
+    lines.push([`CustomResourceDefinition/${name} versions`, versions.join(' ')])
+  }
+  for (const { kind, name, labels, strategy, hook, volumes } of facts.workloads) {
+    lines.push([`${kind}/${name}`, hook ? `a hook of ${hook.join(' and ')}` : ''])
+    lines.push([`${kind}/${name} strategy`, strategy ?? ''])
+    for (const [label, value] of Object.entries(labels)) lines.push([`${kind}/${name} label ${label}`, value])
+    for (const claim of [...(volumes?.claims ?? []), ...(volumes?.template ?? [])]) lines.push([`${kind}/${name} volume ${claim}`, ''])
+  }
+  // What a release makes of its own definitions must be known to them before it is brought up to date.
+  for (const { kind, fields, images } of facts.customs)
+    if (images) for (const field of fields) lines.push([`field ${field} of ${kind}`, ''])
+  return new Map(lines)
+}
+
+function keptOrNot(keep: boolean): string {
+  return keep ? 'kept' : 'not kept'
+}
