@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cp, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { until } from '../cluster/contract.ts'
@@ -27,7 +27,7 @@ before(async () => {
   await writeFile(join(runner.folder, 'helm.mjs'), helmOutside(await installedTool('helm'), charts))
   await runner.addProgram('helm', 'exec node "$HOME/helm.mjs" "$@"')
   const stanzas = (await readFile(join(bootstrap, 'components'), 'utf8')).split('\n\n')
-  const kept = stanzas.filter((stanza) => components.includes(stanza.split('\n')[0] ?? ''))
+  const kept = stanzas.filter((stanza) => [...components, 'ingress-nginx'].includes(stanza.split('\n')[0] ?? ''))
   await writeFile(join(bootstrap, 'components'), withoutLeast(`${kept.join('\n\n')}\n`))
 })
 after(() => scene.close())
@@ -85,12 +85,21 @@ test('a region is installed, and the same command goes on', async () => {
   assert.match((await runner.run('./install.sh skerry1.…', { cwd, typed, values })).out, /Region harbour-1 is installed/)
 })
 
-test('what databases need is brought alone', async () => {
+test('what databases need is brought alone, and what an earlier version has brought can be taken away', async () => {
+  const chart = join(runner.folder, 'earlier')
+  await mkdir(join(chart, 'templates'), { recursive: true })
+  await writeFile(join(chart, 'Chart.yaml'), 'apiVersion: v2\nname: ingress-nginx\nversion: 4.13.3\n')
+  await writeFile(join(chart, 'templates/a.yaml'), 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: controller }\n')
+  const label = 'app.kubernetes.io/part-of=skerry'
+  await runner.runAny(`helm install ingress-nginx ${chart} --namespace ingress-nginx --create-namespace --labels ${label}`)
   const { out } = await runner.run('./install.sh --minimal', { cwd, typed, env: { SKERRY_TOKEN: token } })
   assert.deepEqual(
     [...out.matchAll(/^\[\d+\/\d+\] (\S+):/gm)].map(([, name]) => name),
     ['preflight', 'skerry'],
   )
+  const commands = out.split('\n').flatMap((line) => (line.includes('If nothing of yours uses it') ? commandsInProse(line.trim()) : []))
+  await runner.runShown(only(commands), { cwd, typed })
+  assert.equal((await releases()).includes('ingress-nginx'), false)
 })
 
 test("Grafana's password, and what an earlier version's components are used for, can be seen", async () => {
