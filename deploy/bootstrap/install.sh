@@ -8,6 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/token.sh"
 # shellcheck source=deploy/bootstrap/charts.sh
 . "$here/charts.sh"
+# shellcheck source=deploy/bootstrap/images.sh
+. "$here/images.sh"
 # shellcheck source=deploy/bootstrap/preflight.sh
 . "$here/preflight.sh"
 # shellcheck source=deploy/bootstrap/storage.sh

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cp, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { until } from '../cluster/contract.ts'
@@ -27,7 +27,7 @@ before(async () => {
   await writeFile(join(runner.folder, 'helm.mjs'), helmOutside(await installedTool('helm'), charts))
   await runner.addProgram('helm', 'exec node "$HOME/helm.mjs" "$@"')
   const stanzas = (await readFile(join(bootstrap, 'components'), 'utf8')).split('\n\n')
-  const kept = stanzas.filter((stanza) => components.includes(stanza.split('\n')[0] ?? ''))
+  const kept = stanzas.filter((stanza) => [...components, 'ingress-nginx'].includes(stanza.split('\n')[0] ?? ''))
   await writeFile(join(bootstrap, 'components'), withoutLeast(`${kept.join('\n\n')}\n`))
 })
 after(() => scene.close())
@@ -85,6 +85,41 @@ test('a region is installed, and the same command goes on', async () => {
   assert.match((await runner.run('./install.sh skerry1.…', { cwd, typed, values })).out, /Region harbour-1 is installed/)
 })
 
+test('what databases need is brought alone, and what an earlier version has brought can be taken away', async () => {
+  const chart = join(runner.folder, 'earlier')
+  await mkdir(join(chart, 'templates'), { recursive: true })
+  await writeFile(join(chart, 'Chart.yaml'), 'apiVersion: v2\nname: ingress-nginx\nversion: 4.13.3\n')
+  await writeFile(join(chart, 'templates/a.yaml'), 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: controller }\n')
+  const label = 'app.kubernetes.io/part-of=skerry'
+  await runner.runAny(`helm install ingress-nginx ${chart} --namespace ingress-nginx --create-namespace --labels ${label}`)
+  const { out } = await runner.run('./install.sh --minimal', { cwd, typed, env: { SKERRY_TOKEN: token } })
+  assert.deepEqual(
+    [...out.matchAll(/^\[\d+\/\d+\] (\S+):/gm)].map(([, name]) => name),
+    ['preflight', 'skerry'],
+  )
+  const commands = out.split('\n').flatMap((line) => (line.includes('If nothing of yours uses it') ? commandsInProse(line.trim()) : []))
+  await runner.runShown(only(commands), { cwd, typed })
+  assert.equal((await releases()).includes('ingress-nginx'), false)
+})
+
+test("Grafana's password, and what an earlier version's components are used for, can be seen", async () => {
+  const secret = '/api/v1/namespaces/monitoring/secrets'
+  const data = { 'admin-password': Buffer.from('from-the-first').toString('base64') }
+  if ((await read(`${secret}/grafana`)) === undefined) await make(secret, { metadata: { name: 'grafana' }, data })
+  const shown = `kubectl -n monitoring get secret grafana -o 'go-template={{ index .data "admin-password" | base64decode }}'`
+  const { 'admin-password': kept } = (await read(`${secret}/grafana`))?.data ?? {}
+  assert.equal((await runner.run(shown)).out.trim(), Buffer.from(kept, 'base64').toString())
+
+  await make('/apis/networking.k8s.io/v1/namespaces/default/ingresses', {
+    metadata: { name: 'quay' },
+    spec: { defaultBackend: { service: { name: 'quay', port: { number: 80 } } } },
+  })
+  assert.match((await runner.run('kubectl get ingresses -A')).out, /quay/)
+  const annotations = { 'replicator.v1.mittwald.de/replicate-to': 'other' }
+  await make('/api/v1/namespaces/default/configmaps', { metadata: { name: 'copied', annotations } })
+  assert.match((await runner.run('kubectl get secrets,configmaps -A -o yaml | grep replicator.v1.mittwald.de')).out, /replicate-to: other/)
+})
+
 test('storage classes are made like another one', async () => {
   const classes = '/apis/storage.k8s.io/v1/storageclasses'
   await make(classes, { metadata: { name: 'premium-rwo' }, provisioner: 'pd.csi.storage.gke.io' })
@@ -107,11 +142,11 @@ test('without internet, and through a proxy', async () => {
   const commands = await advice('./install.sh --yes --offline nowhere')
   await runner.runShown(only(commands), { cwd, values: { DIR: 'more' } })
   assert.deepEqual(await readdir(join(bootstrap, 'more')), await readdir(join(bootstrap, 'charts')))
-  const grafana = (await readdir(join(bootstrap, 'charts'))).find((name) => name.startsWith('grafana')) ?? ''
-  const images = await runner.run('helm template charts/NAME.tgz | grep image:', { cwd, values: { NAME: grafana.replace('.tgz', '') } })
-  assert.match(images.out, /image: registry\.example/)
-
   await cp(join(runner.folder, 'dist'), join(bootstrap, 'charts'), { recursive: true })
+  const { out: images } = await runner.run('./install.sh --images', { cwd })
+  assert.match(images, /^ghcr\.io\/skerry-dev\/skerry-agent:.*$/m)
+  await runner.run('./install.sh --images --offline charts --cratedb 5.10.1 > images', { cwd })
+  assert.equal(await readFile(join(bootstrap, 'images'), 'utf8'), images)
   for (const [name, text] of Object.entries({ 'credentials.json': '{}', 'prometheus-images.yaml': '{}', 'site-ca.pem': '' }))
     await writeFile(join(bootstrap, name), text)
   const values = { 'skerry1.…': token, ' …': '' }
@@ -216,6 +251,10 @@ test("after an uninstallation, Grafana's volume is taken back by the next instal
 test('a region without databases is taken away; its volumes stay until they are deleted by name', async () => {
   await runner.run('./uninstall.sh --dry-run', { cwd })
   const before = await volumes()
+  await runner.run('./uninstall.sh --only NAME', { cwd, typed, values: { NAME: 'prometheus' } })
+  assert.deepEqual(await releases(), ['flux', 'grafana', 'skerry'])
+  await make('/api/v1/namespaces/kube-system/services', { metadata: { name: 'prometheus-kubelet' }, spec: { clusterIP: 'None' } })
+  await runner.run('kubectl -n kube-system delete service prometheus-kubelet')
   await runner.run('./uninstall.sh', { cwd, typed, loses: true })
   assert.deepEqual(await volumes(), before)
   assert.deepEqual(await releases(), [])
