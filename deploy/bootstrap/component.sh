@@ -100,7 +100,7 @@ take_back() {
     upgrade "$@" && return 0
   fi
   # Since helm 4 the API server tells who else has set a field.
-  if [ "$helm_major" -ge 4 ] && grep -q 'conflict with "' "$scratch/output"; then
+  if [ "$helm_major" -ge 4 ] && grep -q 'conflicts* with "' "$scratch/output"; then
     say '       taken back, since it was set by others:'
     conflicts | tee -a "$log_file" | sed 's/^/         /'
     upgrade --force-conflicts "$@" && return 0
@@ -108,8 +108,20 @@ take_back() {
   return 1
 }
 
-# Field and manager of each conflict in helm's output, as the API server writes them: … conflict with "kubectl-patch" using apps/v1: .spec.replicas
-conflicts() { grep -o 'conflict with "[^"]*"[^:]*: \.[^ ,;]*' "$scratch/output" | sed 's/conflict with "\([^"]*\)"[^:]*: \(.*\)/\2 by \1/' | sort -u; }
+# Field and manager of each conflict in helm's output, as the API server writes them: one in the line, several below it, by manager.
+#   conflict with "kubectl-patch" using apps/v1: .spec.replicas        conflicts with "kubectl-patch" using apps/v1:⏎- .spec.replicas⏎- …
+conflicts() {
+  awk '
+    match($0, /conflicts* with "[^"]*"/) {
+      manager = substr($0, RSTART, RLENGTH)
+      sub(/^[^"]*"/, "", manager); sub(/"$/, "", manager)
+      rest = substr($0, RSTART + RLENGTH)
+      if (rest ~ /: \./) { sub(/^.*: \./, ".", rest); print rest " by " manager }
+      next
+    }
+    /^- \./ && manager != "" { print substr($0, 3) " by " manager }
+  ' "$scratch/output" | sort -u
+}
 
 # Fails when something belongs to another release: that one would fight for it.
 take_over() {

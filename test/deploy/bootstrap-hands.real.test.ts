@@ -73,8 +73,6 @@ test('what a hand has patched or replaced gets its value again, and it is said w
 test('what belongs to another release is not taken, and the other one is named', async () => {
   const annotations = { 'meta.helm.sh/release-name': 'observability', 'meta.helm.sh/release-namespace': 'default' }
   const labels = { 'app.kubernetes.io/managed-by': 'Helm' }
-  const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'theirs' } }
-  assert.equal(account.kind, 'ServiceAccount')
   const theirs = {
     ...definitionNamed('certificates.cert-manager.io'),
     metadata: { name: 'certificates.cert-manager.io', annotations, labels },
