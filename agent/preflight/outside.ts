@@ -4,18 +4,15 @@ import type { Component } from './components.ts'
 import type { ChartSeen, Reached } from './evidence.ts'
 import { type Outside, type ReachOptions, reachHosts } from './reach.ts'
 
-/** What there is outside besides charts: by host what it is needed for, and which components need it. */
-const others: { host: string; port?: number; what: string; components: string[] }[] = [
-  { host: 'ghcr.io', what: 'images', components: ['prometheus', 'flux', 'skerry'] },
-  {
-    host: 'registry-1.docker.io',
-    what: 'images, those of databases among them,',
-    components: ['crate-operator', 'loki', 'alloy', 'grafana', 'sealed-secrets', 'skerry'],
-  },
-  { host: 'quay.io', what: 'images', components: ['cert-manager', 'prometheus', 'alloy', 'grafana'] },
-  { host: 'registry.k8s.io', what: 'images', components: ['prometheus'] },
-  { host: 'repo1.maven.org', what: 'the JMX exporter, which each CrateDB pod fetches when it starts,', components: ['crate-operator'] },
-  { host: 'region1.v2.argotunnel.com', port: 7844, what: 'the tunnel to the cloud', components: ['skerry'] },
+/** What there is outside besides charts: by host the components that need it, and what for if not for images. */
+const others: { host: string; port?: number; components: string[]; what?: string }[] = [
+  { host: 'ghcr.io', components: ['prometheus', 'flux', 'skerry'] },
+  // The operator's: those of databases too.
+  { host: 'registry-1.docker.io', components: ['crate-operator', 'loki', 'alloy', 'grafana', 'sealed-secrets', 'skerry'] },
+  { host: 'quay.io', components: ['cert-manager', 'prometheus', 'alloy', 'grafana'] },
+  { host: 'registry.k8s.io', components: ['prometheus'] },
+  { host: 'repo1.maven.org', components: ['crate-operator'], what: 'the JMX exporter, which each CrateDB pod fetches when it starts' },
+  { host: 'region1.v2.argotunnel.com', port: 7844, components: ['skerry'], what: 'the tunnel to the cloud' },
 ]
 
 export type OutsideOptions = ReachOptions & {
@@ -51,9 +48,9 @@ export function hostsOf(components: readonly Component[], fetched: readonly Comp
       vital: those.some(({ role }) => role === 'needed'),
     }),
   )
-  const ofOthers = others.flatMap(({ host, port = 443, what, components: all }) => {
+  const ofOthers = others.flatMap(({ host, port = 443, components: all, what }) => {
     const those = all.filter((name) => names.includes(name))
-    return those.length === 0 ? [] : [{ host, port, neededFor: `${what} of ${listed(those, those.length)}`, vital: false }]
+    return those.length === 0 ? [] : [{ host, port, neededFor: what ?? `images of ${listed(those, those.length)}`, vital: false }]
   })
   return [...Map.groupBy([...ofCharts, ...ofOthers], ({ host, port }) => `${host}:${port}`).values()].map((those) => {
     const [{ host, port }] = those as [(typeof those)[0]]

@@ -210,22 +210,35 @@ test('a host that is no repository at all is told by how it was reached', async 
 })
 
 test('every host stands once, with all that is to be had there of what is to come', () => {
-  const hosts = hostsOf(fine.components, fine.components)
+  const needed = { ...component('skerry', 'oci://ghcr.io/skerry-dev/charts'), role: 'needed' as const }
+  const listed = [component('loki', 'https://charts.example/a'), component('grafana', 'https://charts.example:443/b'), needed]
+  const hosts = hostsOf(listed, listed)
   assert.deepEqual(
-    hosts.map(({ host }) => host),
-    [...new Set(hosts.map(({ host }) => host))],
+    hosts.map(({ host, neededFor }) => `${host}: ${neededFor}`),
+    [
+      'charts.example: the charts of loki and grafana',
+      'ghcr.io: the chart of skerry; images of skerry',
+      'registry-1.docker.io: images of loki, grafana and skerry',
+      'quay.io: images of grafana',
+      'region1.v2.argotunnel.com: the tunnel to the cloud',
+    ],
   )
-  const of = (name: string) => hosts.find(({ host }) => host === name)
-  assert.equal(of('grafana-community.github.io')?.neededFor, 'the charts of loki and grafana')
-  assert.equal(of('ghcr.io')?.neededFor, 'the chart of skerry; images of prometheus, flux and skerry')
-  const vital = hosts.filter((host) => host.vital).map(({ host }) => host)
-  assert.deepEqual(vital, ['crate.github.io', 'ghcr.io'])
-  const few = fine.components.filter(({ name }) => name === 'cert-manager')
   assert.deepEqual(
-    hostsOf(few, few).map(({ host }) => host),
-    ['charts.jetstack.io', 'quay.io'],
+    hosts.flatMap(({ host, vital }) => (vital ? [host] : [])),
+    ['ghcr.io'],
   )
-  assert.equal(of('region1.v2.argotunnel.com')?.tls, false)
+  assert.deepEqual(
+    hosts.flatMap(({ host, tls }) => (tls ? [] : [host])),
+    ['region1.v2.argotunnel.com'],
+  )
+  // Whatever is brought, images of it come from somewhere.
+  const images = hostsOf(fine.components, []).map(({ neededFor }) => neededFor)
+  for (const { name } of fine.components)
+    if (name !== 'crate-operator-crds')
+      assert.ok(
+        images.some((what) => what.startsWith('images of') && what.includes(name)),
+        name,
+      )
 })
 
 /** Spellings of one and the same index. */
