@@ -9,7 +9,7 @@ const others: { host: string; port?: number; components: string[]; what?: string
   { host: 'ghcr.io', components: ['prometheus', 'flux', 'skerry'] },
   // The operator's: those of databases too.
   { host: 'registry-1.docker.io', components: ['crate-operator', 'loki', 'alloy', 'grafana', 'sealed-secrets', 'skerry'] },
-  { host: 'quay.io', components: ['cert-manager', 'prometheus', 'alloy', 'grafana'] },
+  { host: 'quay.io', components: ['cert-manager', 'prometheus', 'grafana'] },
   { host: 'registry.k8s.io', components: ['prometheus'] },
   { host: 'repo1.maven.org', components: ['crate-operator'], what: 'the JMX exporter, which each CrateDB pod fetches when it starts' },
   { host: 'region1.v2.argotunnel.com', port: 7844, components: ['skerry'], what: 'the tunnel to the cloud' },
