@@ -74,7 +74,7 @@ export async function preflightCommand(argv: readonly string[], env: Env, { out,
     const all = values.components === undefined ? ownComponents : readComponents(values.components)
     const components = componentsToCome(all, values.component)
     componentsToCome(all, values['chart-at-hand'])
-    const outside = values.offline ? undefined : outsideOf(values, components, env)
+    const look = values.offline ? undefined : lookerOf(values, components, env)
     const { cluster, audience } = await connect(values, env)
     try {
       if (values['print-storage-classes'] !== undefined) {
@@ -82,7 +82,10 @@ export async function preflightCommand(argv: readonly string[], env: Env, { out,
         return exitCodes.ok
       }
       const { namespace, output } = values
-      const findings = await preflight({ audience, namespace, siteCidrs, components, outside }, { cluster, clock: systemClock })
+      const findings = await preflight(
+        { audience, namespace, siteCidrs, components, outside: look && (() => look(audience)) },
+        { cluster, clock: systemClock },
+      )
       const report = reportOf(findings, systemClock.now())
       out(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : reportTable(report))
       return report.level === 'fail' ? exitCodes.failed : exitCodes.ok
@@ -103,7 +106,8 @@ function networkOf(text: string): string {
 
 type Way = { host: string[]; 'chart-at-hand': string[]; 'https-proxy'?: string; 'no-proxy'?: string; 'ca-file'?: string }
 
-function outsideOf(values: Way, components: Component[], env: Env) {
+/** What looks outside. Only whoever installs fetches charts. */
+function lookerOf(values: Way, components: Component[], env: Env) {
   const proxy = values['https-proxy'] ?? env.HTTPS_PROXY ?? env.https_proxy
   if (proxy && !URL.parse(proxy)?.protocol.startsWith('http:'))
     throw new Error(`--https-proxy must be an address such as http://proxy.site:3128`)
@@ -113,7 +117,10 @@ function outsideOf(values: Way, components: Component[], env: Env) {
   const hosts = values.host.map(hostOf)
   return hosts.length > 0
     ? async () => ({ reached: await reachHosts(hosts, options), charts: undefined })
-    : () => lookOutside(components, { ...options, atHand: values['chart-at-hand'] })
+    : (audience: Audience) => {
+        const atHand = audience === 'agent' ? components.map(({ name }) => name) : values['chart-at-hand']
+        return lookOutside(components, { ...options, atHand })
+      }
 }
 
 function hostOf(text: string): Outside {

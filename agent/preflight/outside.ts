@@ -4,18 +4,15 @@ import type { Component } from './components.ts'
 import type { ChartSeen, Reached } from './evidence.ts'
 import { type Outside, type ReachOptions, reachHosts } from './reach.ts'
 
-/** What there is outside besides charts: by host what it is needed for, and which components need it. */
-const others: { host: string; port?: number; what: string; components: string[] }[] = [
-  { host: 'ghcr.io', what: 'images', components: ['prometheus', 'flux', 'skerry'] },
-  {
-    host: 'registry-1.docker.io',
-    what: 'images, those of databases among them,',
-    components: ['crate-operator', 'loki', 'alloy', 'grafana', 'sealed-secrets', 'skerry'],
-  },
-  { host: 'quay.io', what: 'images', components: ['cert-manager', 'prometheus', 'alloy', 'grafana'] },
-  { host: 'registry.k8s.io', what: 'images', components: ['prometheus'] },
-  { host: 'repo1.maven.org', what: 'the JMX exporter, which each CrateDB pod fetches when it starts,', components: ['crate-operator'] },
-  { host: 'region1.v2.argotunnel.com', port: 7844, what: 'the tunnel to the cloud', components: ['skerry'] },
+/** What there is outside besides charts: by host the components that need it, and what for if not for images. */
+const others: { host: string; port?: number; components: string[]; what?: string }[] = [
+  { host: 'ghcr.io', components: ['prometheus', 'flux', 'skerry'] },
+  // The operator's: those of databases too.
+  { host: 'registry-1.docker.io', components: ['crate-operator', 'loki', 'alloy', 'grafana', 'sealed-secrets', 'skerry'] },
+  { host: 'quay.io', components: ['cert-manager', 'prometheus', 'grafana'] },
+  { host: 'registry.k8s.io', components: ['prometheus'] },
+  { host: 'repo1.maven.org', components: ['crate-operator'], what: 'the JMX exporter, which each CrateDB pod fetches when it starts' },
+  { host: 'region1.v2.argotunnel.com', port: 7844, components: ['skerry'], what: 'the tunnel to the cloud' },
 ]
 
 export type OutsideOptions = ReachOptions & {
@@ -30,36 +27,41 @@ export async function lookOutside(
 ): Promise<{ reached: Reached[]; charts: ChartSeen[] }> {
   const fetched = components.filter(({ name, repository = '' }) => !atHand.includes(name) && /^(https|oci):/.test(repository))
   const reached = await reachHosts(hostsOf(components, fetched), options)
-  const there = new Set(reached.flatMap(({ host, port, outcome }) => (outcome === 'reached' ? [`${host}:${port}`] : [])))
-  const asked = fetched.filter(({ repository = '' }) => {
-    const { host, port } = hostOf(repository)
-    return there.has(`${host}:${port}`)
-  })
+  const there = new Set(reached.filter(({ outcome }) => outcome === 'reached').map(addressOf))
+  const asked = fetched.filter(({ repository = '' }) => there.has(addressOf(hostOf(repository))))
   return { reached, charts: await askCharts(asked, options) }
 }
 
-/** Every host once, with all that it is needed for. */
+/** Every host once, with all that it is needed for. @param fetched those of the components whose charts are fetched */
 export function hostsOf(components: readonly Component[], fetched: readonly Component[]): Outside[] {
-  const names = components.map(({ name }) => name)
-  const ofCharts = [...Map.groupBy(fetched, ({ repository = '' }) => `${hostOf(repository).host}:${hostOf(repository).port}`).values()].map(
-    (those) => ({
-      ...hostOf(those[0]?.repository ?? ''),
-      neededFor: `${those.length === 1 ? 'the chart' : 'the charts'} of ${listed(
-        those.map(({ name }) => name),
-        those.length,
-      )}`,
-      vital: those.some(({ role }) => role === 'needed'),
-    }),
-  )
-  const ofOthers = others.flatMap(({ host, port = 443, what, components: all }) => {
-    const those = all.filter((name) => names.includes(name))
-    return those.length === 0 ? [] : [{ host, port, neededFor: `${what} of ${listed(those, those.length)}`, vital: false }]
-  })
-  return [...Map.groupBy([...ofCharts, ...ofOthers], ({ host, port }) => `${host}:${port}`).values()].map((those) => {
-    const [{ host, port }] = those as [(typeof those)[0]]
+  const needs = [...chartHosts(fetched), ...otherHosts(components)]
+  return [...Map.groupBy(needs, addressOf).values()].map((those) => {
+    const [{ host, port }] = those as [Need]
     const neededFor = those.map((each) => each.neededFor).join('; ')
     return { host, port, tls: port !== 7844, neededFor, vital: those.some(({ vital }) => vital) }
   })
+}
+
+type Need = Omit<Outside, 'tls'>
+
+function chartHosts(fetched: readonly Component[]): Need[] {
+  return [...Map.groupBy(fetched, ({ repository = '' }) => addressOf(hostOf(repository))).values()].map((those) => {
+    const [{ repository = '' }] = those as [Component]
+    const names = those.map(({ name }) => name)
+    const neededFor = `the chart${those.length === 1 ? '' : 's'} of ${listed(names, names.length)}`
+    return { ...hostOf(repository), neededFor, vital: those.some(({ role }) => role === 'needed') }
+  })
+}
+
+function otherHosts(components: readonly Component[]): Need[] {
+  return others.flatMap(({ host, port = 443, components: all, what }) => {
+    const names = all.filter((name) => components.some((component) => component.name === name))
+    return names.length === 0 ? [] : [{ host, port, neededFor: what ?? `images of ${listed(names, names.length)}`, vital: false }]
+  })
+}
+
+function addressOf({ host, port }: { host: string; port: number }): string {
+  return `${host}:${port}`
 }
 
 function hostOf(repository: string): { host: string; port: number } {

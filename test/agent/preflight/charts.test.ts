@@ -8,7 +8,9 @@ import { askCharts } from '../../../agent/preflight/charts.ts'
 import { type Component, parseComponents } from '../../../agent/preflight/components.ts'
 import { hostsOf, lookOutside } from '../../../agent/preflight/outside.ts'
 import type { ReachOptions } from '../../../agent/preflight/reach.ts'
+import { type ChartFacts, imagesOf } from '../../../deploy/bootstrap/chart-facts.ts'
 import { until } from '../../cluster/contract.ts'
+import { readContract } from '../../deploy/charts.ts'
 import { certificate, outside, proxy, site } from './outside.ts'
 import { fine } from './samples.ts'
 
@@ -210,22 +212,39 @@ test('a host that is no repository at all is told by how it was reached', async 
 })
 
 test('every host stands once, with all that is to be had there of what is to come', () => {
-  const hosts = hostsOf(fine.components, fine.components)
+  const needed = { ...component('skerry', 'oci://ghcr.io/skerry-dev/charts'), role: 'needed' as const }
+  const listed = [component('loki', 'https://charts.example/a'), component('grafana', 'https://charts.example:443/b'), needed]
+  const hosts = hostsOf(listed, listed)
   assert.deepEqual(
-    hosts.map(({ host }) => host),
-    [...new Set(hosts.map(({ host }) => host))],
+    hosts.map(({ host, neededFor }) => `${host}: ${neededFor}`),
+    [
+      'charts.example: the charts of loki and grafana',
+      'ghcr.io: the chart of skerry; images of skerry',
+      'registry-1.docker.io: images of loki, grafana and skerry',
+      'quay.io: images of grafana',
+      'region1.v2.argotunnel.com: the tunnel to the cloud',
+    ],
   )
-  const of = (name: string) => hosts.find(({ host }) => host === name)
-  assert.equal(of('grafana-community.github.io')?.neededFor, 'the charts of loki and grafana')
-  assert.equal(of('ghcr.io')?.neededFor, 'the chart of skerry; images of prometheus, flux and skerry')
-  const vital = hosts.filter((host) => host.vital).map(({ host }) => host)
-  assert.deepEqual(vital, ['crate.github.io', 'ghcr.io'])
-  const few = fine.components.filter(({ name }) => name === 'cert-manager')
   assert.deepEqual(
-    hostsOf(few, few).map(({ host }) => host),
-    ['charts.jetstack.io', 'quay.io'],
+    hosts.flatMap(({ host, vital }) => (vital ? [host] : [])),
+    ['ghcr.io'],
   )
-  assert.equal(of('region1.v2.argotunnel.com')?.tls, false)
+  assert.deepEqual(
+    hosts.flatMap(({ host, tls }) => (tls ? [] : [host])),
+    ['region1.v2.argotunnel.com'],
+  )
+})
+
+test('images come from the hosts from which the charts are known to take them', async () => {
+  const { charts } = await readContract()
+  for (const each of fine.components) {
+    const images = [...(charts[each.name] ? imagesOf(charts[each.name]?.pinned as ChartFacts) : []), ...each.image]
+    const registries = new Set(images.map((image) => /^([^/]+\.[^/]+)\//.exec(image)?.[1] ?? 'docker.io'))
+    const hosts = hostsOf([each], []).filter(({ neededFor }) => neededFor.startsWith('images of'))
+    // Skerry's own chart has no facts: its images, and cloudflared's.
+    const known = each.name === 'skerry' ? ['docker.io', 'ghcr.io'] : [...registries].sort()
+    assert.deepEqual(hosts.map(({ host }) => host.replace('registry-1.', '')).sort(), known, each.name)
+  }
 })
 
 /** Spellings of one and the same index. */

@@ -58,9 +58,11 @@ async function kubeconfig(token?: string): Promise<string> {
   return path
 }
 
-async function run(...argv: string[]) {
+const run = (...argv: string[]) => runIn({}, ...argv)
+
+async function runIn(env: Record<string, string>, ...argv: string[]) {
   let [out, err] = ['', '']
-  const code = await preflightCommand(argv, { HOME: folder }, { out: (text) => (out += text), err: (text) => (err += text) })
+  const code = await preflightCommand(argv, { HOME: folder, ...env }, { out: (text) => (out += text), err: (text) => (err += text) })
   return { code, out, err }
 }
 
@@ -223,6 +225,27 @@ test('preflight asks for the charts of a list, through the proxy, and trusts the
   assert.deepEqual(await charts('--component', 'tide', '--offline'), [])
   // Without the authority nothing can be had, which is one cause.
   assert.match((await charts('--component', 'tide')).join('\n'), /^fail localhost:\d+ is not reached: its certificate is not trusted/)
+})
+
+test('in the pod of an agent nobody fetches charts, so that nobody is asked for them', async (t) => {
+  let asked = 0
+  const at = await site(t, (_request, response) => {
+    asked++
+    response.writeHead(404).end()
+  })
+  await writeFile(join(folder, 'ca.crt'), cluster.ca)
+  await writeFile(join(folder, 'token'), await cluster.serviceAccountToken('skerry', 'skerry-agent'), { mode: 0o600 })
+  const { hostname, port } = new URL(cluster.url)
+  const account = { SKERRY_AGENT__CLUSTER__SERVICE_ACCOUNT_DIR: folder, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port }
+  const { out, err } = await runIn(account, '--output', 'json', '--components', await listOf(at))
+  assert.equal(err, '')
+  const { findings }: { findings: Finding[] } = JSON.parse(out)
+  assert.equal(byId(findings, 'permissions')?.level, 'ok')
+  assert.deepEqual(
+    findings.filter(({ id }) => /^(chart|outbound|component-version)/.test(id)),
+    [],
+  )
+  assert.equal(asked, 0)
 })
 
 test('an operator whose heap-dump volumes have no class is found by the installer and by the agent', async (t) => {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { componentsToCome, ownComponents } from '../../../agent/preflight/components.ts'
 import type { Evidence } from '../../../agent/preflight/evidence.ts'
 import { type Finding, worst } from '../../../agent/preflight/finding.ts'
@@ -104,4 +105,14 @@ export function trouble(given: Partial<Evidence>): string[] {
 
 export function levelOf(given: Partial<Evidence>) {
   return worst(findings(given))
+}
+
+/** That what is not ok says why it matters and what to do, and what is ok does not. */
+export function assertExplained(found: Finding[]): void {
+  for (const { level, what, why, action, id } of found) {
+    assert.ok(what.length > 0 && !what.includes('undefined'), `${id}: ${what}`)
+    assert.equal(why !== '', level !== 'ok', `${id}: ${why}`)
+    assert.equal(action !== '', level !== 'ok', `${id}: ${action}`)
+    assert.ok(!`${why}${action}`.includes('undefined'), `${id}: ${why} ${action}`)
+  }
 }
