@@ -21,7 +21,7 @@ export function createHelm(folder: string): Helm {
     new Promise((resolve, reject) => {
       execFile('helm', args, { env, maxBuffer: 256 << 20, timeout: 300_000 }, (error, stdout, stderr) => {
         if (!error) resolve(stdout)
-        else reject(Object.assign(new Error(stderr.trim().split('\n').at(-1) || error.message), { code: error.code }))
+        else reject(Object.assign(new Error(/^Error: (.*)/m.exec(stderr)?.[1] ?? (stderr.trim() || error.message)), { code: error.code }))
       })
     })
 }

@@ -152,7 +152,8 @@ async function write(file: string, chosen: Component[], all: Seen[], contract: C
 function conclude(all: Seen[]): number {
   const [faults, changes] = [all.flatMap((seen) => seen.faults).length, all.flatMap((seen) => seen.changes).length]
   const newer = all.filter((seen) => seen.newer !== undefined).length
-  say(`${faults} faults, ${changes} changes, ${newer} newer versions.`)
+  const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
+  say(`${counted(faults, 'fault')}, ${counted(changes, 'change')}, ${counted(newer, 'newer version')}.`)
   return faults + changes > 0 ? 1 : 0
 }
 
