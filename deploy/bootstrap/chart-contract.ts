@@ -47,7 +47,10 @@ export function under(facts: ChartFacts, values: Values): ChartFacts {
 export function differences(was: ChartFacts, is: ChartFacts): string[] {
   const [before, now] = [linesOf(was), linesOf(is)]
   const changed = [...new Set([...before.keys(), ...now.keys()])].filter((key) => before.get(key) !== now.get(key))
-  return changed.sort().map((key) => {
+  // Of what came or went, its parts are not told one by one.
+  const whole = changed.filter((key) => before.has(key) !== now.has(key)).map((key) => `${key} `)
+  const told = changed.filter((key) => !whole.some((other) => key.startsWith(other)))
+  return told.sort().map((key) => {
     const [then, today] = [before.get(key), now.get(key)]
     if (then === undefined) return `${key} is new${today === '' ? '' : `: ${today}`}`
     if (today === undefined) return `${key} is gone${then === '' ? '' : `: ${then}`}`

@@ -20,7 +20,7 @@ const vector = z.object({
 export const prometheus = checkKind({
   about:
     'Asks Prometheus for `/-/healthy`, `/-/ready` and, by a query, which targets are down. Down when it is not healthy or not ready; degraded when more than `maxTargetsDown` targets are down, with some of them named.',
-  example: { url: 'http://prometheus.monitoring.svc:9090' },
+  example: { url: 'http://prometheus-operated.monitoring.svc:9090' },
   options,
   measures: {
     skerry_prometheus_targets: { type: 'gauge', help: 'Targets that Prometheus scrapes, by health: up, down.', labels: ['health'] },

@@ -48,6 +48,20 @@ describe('the stand-ins for nodes and storage', () => {
     assert.equal(classes.get('crate-local')?.allowVolumeExpansion ?? false, false)
   })
 
+  test('bind a pod to the node that it names, as each pod of a DaemonSet does', async () => {
+    const toNode = (name: string) => {
+      const matchFields = [{ key: 'metadata.name', operator: 'In', values: [name] }]
+      const required = { nodeSelectorTerms: [{ matchFields }] }
+      return { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: required } } }
+    }
+    const namespace = await fixture.project()
+    for (const [index, node] of ['beta', 'beta', 'alpha'].entries()) {
+      const running = await fixture.until('Pod', await pod(namespace, `logs-${index}`, toNode(node)), isReady)
+      assert.equal(running.spec.nodeName, node)
+    }
+    await fixture.until('Pod', await pod(namespace, 'logs-nowhere', toNode('delta')), unschedulable)
+  })
+
   test('bind a pod and run it', async () => {
     const running = await fixture.until('Pod', await pod(await fixture.project(), 'app'), isReady)
     assert.ok(['alpha', 'beta'].includes(running.spec.nodeName), 'not on the tainted node')
