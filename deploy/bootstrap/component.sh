@@ -105,7 +105,17 @@ take_back() {
     conflicts | tee -a "$log_file" | sed 's/^/         /'
     upgrade --force-conflicts "$@" && return 0
   fi
+  if recreate; then upgrade "$@" && return 0; fi
   return 1
+}
+
+# The API server has filled in what belongs to a strategy of rolling updates. Helm does not take it out when the chart's strategy becomes
+# Recreate, and the API server refuses both together.
+recreate() {
+  deployment=$(sed -n 's/.*Deployment\.apps "\([^"]*\)" is invalid: spec\.strategy\.rollingUpdate: Forbidden.*/\1/p' "$scratch/output" | head -n 1)
+  [ -n "$deployment" ] || return 1
+  change "change the strategy of $deployment" kube -n "$namespace" patch deployment "$deployment" --field-manager=skerry-install --type=merge \
+    -p '{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}'
 }
 
 # Field and manager of each conflict in helm's output, as the API server writes them: one in the line, several below it, by manager.

@@ -94,7 +94,7 @@ test('what databases need is brought alone, and what an earlier version has brou
   await runner.runAny(`helm install ingress-nginx ${chart} --namespace ingress-nginx --create-namespace --labels ${label}`)
   const { out } = await runner.run('./install.sh --minimal', { cwd, typed, env: { SKERRY_TOKEN: token } })
   assert.deepEqual(
-    [...out.matchAll(/^\[\d+\/\d+\] (\S+):/gm)].map(([, name]) => name),
+    [...out.matchAll(/\[\d+\/\d+\] (\S+):/g)].map(([, name]) => name),
     ['preflight', 'skerry'],
   )
   const commands = out.split('\n').flatMap((line) => (line.includes('If nothing of yours uses it') ? commandsInProse(line.trim()) : []))

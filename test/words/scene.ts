@@ -6,6 +6,7 @@ import { startCluster } from '../cluster/index.ts'
 import { startStandIns } from '../cluster/stand-ins/index.ts'
 import { definitionNamed } from '../deploy/bootstrap.ts'
 import { runDeployments } from './deployments.ts'
+import { runJobs } from './jobs.ts'
 import { type Inside, standBefore } from './kubelets.ts'
 import { createRunner } from './runner.ts'
 
@@ -19,7 +20,7 @@ export async function openScene(story: string) {
   const cluster = await startCluster({ crds: definitions.crateDB.map((file) => readFileSync(file, 'utf8')) })
   const standIns = await startStandIns(cluster, { nodes: 4 })
   const { world } = standIns
-  const deployments = world.plane === 'embedded' ? await runDeployments(world) : undefined
+  const controllers = world.plane === 'embedded' ? await Promise.all([runDeployments(world), runJobs(world)]) : []
   /** By the beginning of the pod's name. */
   const programs = new Map<string, Inside>()
   const inside = (_namespace: string, pod: string) => [...programs].find(([name]) => pod.startsWith(name))?.[1]
@@ -79,7 +80,7 @@ export async function openScene(story: string) {
     async close() {
       await runner.close()
       front.close()
-      await deployments?.stop()
+      await Promise.all(controllers.map((each) => each.stop()))
       await standIns.stop()
       await cluster.stop()
     },
