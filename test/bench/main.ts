@@ -7,6 +7,7 @@ import { accepting } from './accepting.ts'
 import { announcing } from './announcing.ts'
 import { birth } from './birth.ts'
 import { events } from './events.ts'
+import { installing } from './installing.ts'
 import { listing } from './listing.ts'
 import type { Bench, Finding, Measurement } from './measurement.ts'
 import { memory } from './memory.ts'
@@ -18,7 +19,8 @@ import { thousandChecks } from './thousand-checks.ts'
 
 const ofAgent: Measurement[] = [accepting, reading, listing, events, memory, starting]
 const ofMonitor: Measurement[] = [probing, thousandChecks, birth, announcing]
-const measurements = [...ofAgent, ...ofMonitor]
+const ofInstaller: Measurement[] = [installing]
+const measurements = [...ofAgent, ...ofMonitor, ...ofInstaller]
 
 const help = `npm run bench -- [options]: measures agent and monitor against what they are built on, side by side
 
