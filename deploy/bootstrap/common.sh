@@ -54,7 +54,7 @@ make_scratch() {
 take_lock() {
   lock=${XDG_STATE_HOME:-$HOME/.local/state}/skerry
   mkdir -p "$lock" || refuse "cannot make the folder $lock"
-  lock=$lock/install-$(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}' | cksum | cut -d ' ' -f 1).pid
+  lock=$lock/install-$(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}' | tr -c 'A-Za-z0-9.-' _ | cut -c 1-200).pid
   if [ -s "$lock" ]; then
     read -r other <"$lock"
     # The number may belong to something else by now.
