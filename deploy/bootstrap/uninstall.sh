@@ -153,15 +153,28 @@ our_definitions() {
   done <"$scratch/served" >"$scratch/definitions"
 }
 
+# The Service that the operator of Prometheus keeps for the kubelets is in no release. It is marked before the operator goes, and so is found
+# again by a run that goes on, and told from that of another operator.
+kubelet_service() {
+  : >"$scratch/kubelets"
+  kube -n kube-system get services -l app.kubernetes.io/managed-by=prometheus-operator --field-selector metadata.name=prometheus-kubelet -o 'jsonpath={range .items[*]}{.metadata.name} {.metadata.labels.app\.kubernetes\.io/part-of}{"\n"}{end}' >"$scratch/found-kubelets" 2>"$scratch/output" || unseen 'Services in kube-system'
+  [ -s "$scratch/found-kubelets" ] || return 0
+  if grep -q ' prometheus$' "$scratch/releases-here" || { wanted prometheus && grep -q ' skerry$' "$scratch/found-kubelets"; }; then
+    echo kube-system/prometheus-kubelet >"$scratch/kubelets"
+  fi
+}
+
 # --- what would go
 # tell WHAT FILE: a line for each one in the file.
 tell() { [ ! -s "$2" ] || say "$(sed "s|^/*|       $1 |" "$2")"; }
 
 [ -z "$delete_definitions" ] || our_definitions
 : >"$scratch/staying" && : >"$scratch/lost"
+kubelet_service
 say "Cluster $(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}')"
 say 'What would go:'
 if [ -s "$scratch/releases-here" ]; then say "$(sed 's/^\(.*\) \(.*\)$/       release \2 in \1/' "$scratch/releases-here")"; else say '       no release of this installer'; fi
+tell service "$scratch/kubelets"
 if [ -n "$delete_databases" ]; then
   tell database "$scratch/databases"
   tell project "$scratch/projects"
@@ -252,6 +265,7 @@ release_projects() {
 
 step_total=$(grep -c . "$scratch/releases-here" || :)
 if [ -n "$delete_databases" ]; then step_total=$((step_total + 2)); fi
+if [ -s "$scratch/kubelets" ]; then step_total=$((step_total + 1)); fi
 if [ -s "$scratch/deployments" ]; then step_total=$((step_total + 1)); fi
 if [ -n "$delete_definitions" ]; then step_total=$((step_total + 1)); fi
 if everything; then step_total=$((step_total + 1)); fi
@@ -286,9 +300,20 @@ fi
 while read -r namespace name <&4; do
   [ "$name" != skerry ] || continue
   begin "$name" "in $namespace" 'see the last lines above'
+  if [ "$name" = prometheus ] && [ -s "$scratch/kubelets" ]; then
+    change 'mark its Service in kube-system' kube -n kube-system label service prometheus-kubelet "$label" --overwrite || failed 'its Service in kube-system cannot be marked'
+  fi
   remove_release "$namespace" "$name"
   ended 'gone'
 done 4<"$scratch/releases-here"
+if [ -s "$scratch/kubelets" ]; then
+  begin kubelets 'the Service prometheus-kubelet in kube-system' 'see the last lines above'
+  # The Service goes last: it bears the mark.
+  change 'delete its endpoints' kube -n kube-system delete endpointslices -l kubernetes.io/service-name=prometheus-kubelet || failed 'its endpoints cannot be deleted'
+  change 'delete its endpoints' kube -n kube-system delete endpoints prometheus-kubelet --ignore-not-found || failed 'its endpoints cannot be deleted'
+  change 'delete it' kube -n kube-system delete service prometheus-kubelet --ignore-not-found || failed 'it cannot be deleted'
+  ended 'gone'
+fi
 
 if [ -n "$delete_definitions" ]; then
   begin definitions 'and all objects of their kinds' 'objects that their programs hold keep them: start these again. If they never will: the same command with --release-finalizers, which loses what they would have put in order'
@@ -321,12 +346,16 @@ with_reasons() {
 }
 
 our_definitions
+kubelet_service
+selector_of prometheus
 say 'What is left:'
 {
   objects cratedbs.cloud.crate.io "$database_selector" | sed 's/^/       database /'
   objects projects.skerry.dev | sed 's,^/,       project ,'
   sed 's,^/,       definition ,' "$scratch/definitions"
   kube get namespaces -l "$label" -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' | with_reasons
+  # Somebody else's Prometheus has one of its own.
+  if everything && [ -s "$scratch/found-kubelets" ] && [ -z "$selector" ]; then echo '       service kube-system/prometheus-kubelet'; fi
   kube get persistentvolumes -o 'jsonpath={range .items[*]}       volume {.metadata.name} ({.spec.claimRef.namespace}/{.spec.claimRef.name}, {.status.phase}){"\n"}{end}'
 } 2>>"$log_file" >"$scratch/left"
 if [ -s "$scratch/left" ]; then say "$(cat "$scratch/left")"; else say '       nothing'; fi

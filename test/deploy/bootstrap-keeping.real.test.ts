@@ -206,3 +206,37 @@ test('told to delete definitions, it lets them go with their release, and all ob
   for (const name of flux) assert.ok(!(await isThere(`${definitionsAt}/${name}`)), name)
   assert.ok(!(await isThere('/api/v1/namespaces/flux-system')))
 })
+
+const kubelets = '/api/v1/namespaces/kube-system/services/prometheus-kubelet'
+/** The Service that the operator of Prometheus makes for the kubelets of the cluster, with its endpoints. */
+async function serveKubelets(): Promise<void> {
+  const labels = { 'k8s-app': 'kubelet', 'app.kubernetes.io/managed-by': 'prometheus-operator' }
+  const metadata = { name: 'prometheus-kubelet', labels }
+  const spec = { type: 'ClusterIP', clusterIP: 'None', ports: [{ name: 'https-metrics', port: 10250 }] }
+  const subsets = [{ addresses: [{ ip: '10.1.2.3' }], ports: [{ name: 'https-metrics', port: 10250 }] }]
+  assert.equal((await http.post('/api/v1/namespaces/kube-system/services', { metadata, spec })).status, 201)
+  assert.equal((await http.post('/api/v1/namespaces/kube-system/endpoints', { metadata, subsets })).status, 201)
+}
+
+test("the kubelets' Service in kube-system goes with the Prometheus that made it, also when that was cut off; else it is named", async () => {
+  await serveKubelets()
+  const named = await uninstall()
+  succeeded(named)
+  assert.match(named.out, /What is left:[\s\S]*\n {7}service kube-system\/prometheus-kubelet\n/)
+  assert.ok(await isThere(kubelets))
+
+  await installEarlier(scene, 'prometheus', 'monitoring', [running('prometheus-operator')])
+  assert.match(
+    (await uninstall(['--dry-run'])).out,
+    /What would go:[\s\S]*\n {7}service kube-system\/prometheus-kubelet\n[\s\S]*What would stay:/,
+  )
+  const cut = await uninstall([], {
+    onLine: (line, child) => void (/\] kubelets:/.test(line) && process.kill(-(child.pid as number), 'SIGKILL')),
+  })
+  assert.equal(cut.code, 'SIGKILL')
+  const ran = await uninstall()
+  succeeded(ran)
+  assert.doesNotMatch(ran.out.slice(ran.out.indexOf('What is left:')), /prometheus-kubelet/)
+  assert.ok(!(await isThere(kubelets)))
+  assert.ok(!(await isThere(kubelets.replace('services', 'endpoints'))))
+})
