@@ -274,7 +274,7 @@ why_namespace_hangs() {
   sed 1d "$scratch/hanging" >>"$scratch/output"
   grep -o '[^ ]* has [0-9]* resource instances' "$scratch/hanging" | sed -e 's/ .*//' -e 's/\.$//' >"$scratch/kinds" || :
   while read -r kind <&9; do
-    kube -n "$1" get "$kind" -o "go-template={{range .items}}$kind {{.metadata.name}}{{with .metadata.finalizers}} waits for {{range .}}{{.}} {{end}}{{end}}{{\"\\n\"}}{{end}}" 2>>"$scratch/output" || :
+    kube -n "$1" get "$kind" -o "go-template={{range .items}}$kind {{.metadata.name}}{{with .metadata.finalizers}} waits for {{range \$at, \$each := .}}{{if \$at}}, {{end}}{{\$each}}{{end}}{{end}}{{\"\\n\"}}{{end}}" 2>>"$scratch/output" || :
   done 9<"$scratch/kinds" >"$scratch/hanging"
   head -n 6 "$scratch/hanging" >>"$scratch/output"
   cat "$scratch/output" >>"$log_file"

@@ -243,14 +243,30 @@ delete_objects() {
     change '' kube ${namespace:+-n "$namespace"} wait --for=delete "$1/$name" "--timeout=${wait_seconds}s" && continue
     exists ${namespace:+-n "$namespace"} "$1" "$name" || continue
     [ -n "$release_finalizers" ] || {
-      step_help="$2 must run to let it go; start it again. If it never will: the same command with --release-finalizers, which loses what it would have put in order"
-      failed "$1 $name waits for $(kube ${namespace:+-n "$namespace"} get "$1" "$name" -o 'jsonpath={.metadata.finalizers}')"
+      hangs "$1" "$2" "$name"
+      continue
     }
     say "       taking the finalizers off $1 $name"
-    change '' kube ${namespace:+-n "$namespace"} patch "$1" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' && continue
-    # It may have gone by itself at this moment.
-    if exists ${namespace:+-n "$namespace"} "$1" "$name"; then failed "$1 $name cannot be released"; fi
+    change '' kube ${namespace:+-n "$namespace"} patch "$1" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' || {
+      # It may have gone by itself at this moment.
+      if exists ${namespace:+-n "$namespace"} "$1" "$name"; then failed "$1 $name cannot be released"; fi
+    }
+    # What is in a namespace has finalizers of its own.
+    [ "$1" != namespaces ] || change '' kube wait --for=delete "namespace/$name" "--timeout=${wait_seconds}s" || hangs "$1" "$2" "$name"
   done 5<"$3"
+}
+
+# hangs KIND WHO NAME: fails, saying what an object waits for; of a namespace also, what is in it. One that has gone by now is none.
+hangs() {
+  step_help="$2 must run to let it go; start it again"
+  why="$1 $3 waits for $(kube ${namespace:+-n "$namespace"} get "$1" "$3" --ignore-not-found -o 'jsonpath={.metadata.finalizers}')"
+  if [ "$1" = namespaces ]; then
+    why_namespace_hangs "$3" || return 0
+    why="the namespace $3 is being deleted and does not go"
+    grep -q 'the namespace itself waits' "$scratch/output" || failed "$why"
+  fi
+  step_help="$step_help. If it never will: the same command with --release-finalizers, which loses what it would have put in order"
+  failed "$why"
 }
 
 # The agent holds each project until its namespace is gone. It is gone itself by now, and the namespaces are too.

@@ -240,3 +240,21 @@ test("the kubelets' Service in kube-system goes with the Prometheus that made it
   assert.ok(!(await isThere(kubelets)))
   assert.ok(!(await isThere(kubelets.replace('services', 'endpoints'))))
 })
+
+test('a namespace that hangs is told with its conditions and what is left in it', async () => {
+  await installEarlier(scene, 'ingress-nginx', 'hanging', [])
+  const path = '/api/v1/namespaces/hanging/configmaps/held'
+  const metadata = { name: 'held', finalizers: ['example.com/held'], labels: { 'app.kubernetes.io/managed-by': 'skerry' } }
+  assert.equal((await http.post('/api/v1/namespaces/hanging/configmaps', { metadata })).status, 201)
+  for (const args of [[], ['--release-finalizers']]) {
+    const { code, out } = await uninstall(['--timeout', '1', ...args])
+    assert.equal(code, 1, out)
+    assert.match(out, /FAILED after \d+ s: the namespace hanging is being deleted and does not go\n/)
+    assert.match(out, / {9}Some content in the namespace has finalizers remaining: example\.com\/held in 1 resource instances\n/)
+    assert.match(out, / {9}configmaps held waits for example\.com\/held\n/)
+    assert.match(out, /What to do: whoever holds what is in it must run to let it go; start it again\n/)
+  }
+  await http.patch('merge', path, { metadata: { finalizers: null } })
+  succeeded(await uninstall())
+  assert.ok(!(await isThere('/api/v1/namespaces/hanging')))
+})
