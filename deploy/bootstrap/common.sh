@@ -54,7 +54,7 @@ make_scratch() {
 take_lock() {
   lock=${XDG_STATE_HOME:-$HOME/.local/state}/skerry
   mkdir -p "$lock" || refuse "cannot make the folder $lock"
-  lock=$lock/install-$(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}' | cksum | cut -d ' ' -f 1).pid
+  lock=$lock/install-$(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}' | tr -c 'A-Za-z0-9.-' _ | cut -c 1-200).pid
   if [ -s "$lock" ]; then
     read -r other <"$lock"
     # The number may belong to something else by now.
@@ -274,7 +274,7 @@ why_namespace_hangs() {
   sed 1d "$scratch/hanging" >>"$scratch/output"
   grep -o '[^ ]* has [0-9]* resource instances' "$scratch/hanging" | sed -e 's/ .*//' -e 's/\.$//' >"$scratch/kinds" || :
   while read -r kind <&9; do
-    kube -n "$1" get "$kind" -o "go-template={{range .items}}$kind {{.metadata.name}}{{with .metadata.finalizers}} waits for {{range .}}{{.}} {{end}}{{end}}{{\"\\n\"}}{{end}}" 2>>"$scratch/output" || :
+    kube -n "$1" get "$kind" -o "go-template={{range .items}}$kind {{.metadata.name}}{{with .metadata.finalizers}} waits for {{range \$at, \$each := .}}{{if \$at}}, {{end}}{{\$each}}{{end}}{{end}}{{\"\\n\"}}{{end}}" 2>>"$scratch/output" || :
   done 9<"$scratch/kinds" >"$scratch/hanging"
   head -n 6 "$scratch/hanging" >>"$scratch/output"
   cat "$scratch/output" >>"$log_file"

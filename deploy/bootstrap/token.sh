@@ -11,11 +11,21 @@ read_token() {
     skerry[0-9]*.*) refuse "the token is of another version (${token%%.*})" 'Use the install.sh that the cloud offers with it.' ;;
     *) refuse 'this is no token of a region: one begins with "skerry1."' "$again" ;;
   esac
+  need_decoder
   token_parts
   claims=$(printf '%s' "$token_claims" | from_base64url) || refuse 'the token is damaged' "$again"
   read_claims
   judge_signature
   judge_time
+}
+
+# Sets decoder to what turns Base64 into text here: some know only one of the options, and some machines only openssl.
+need_decoder() {
+  command -v cksum >/dev/null || refuse 'cksum is not installed, without which it cannot be told whether the token is whole' 'It is part of coreutils and of busybox.'
+  for decoder in 'base64 -d' 'base64 -D' 'openssl base64 -d -A'; do
+    [ "$(printf c2tlcnJ5 | $decoder 2>/dev/null)" != skerry ] || return 0
+  done
+  refuse 'nothing here can read Base64, in which the token is written' 'Install base64 (it is part of coreutils and of busybox) or openssl.'
 }
 
 token_parts() {
@@ -32,7 +42,7 @@ token_parts() {
 from_base64url() {
   encoded=$(tr '_-' '/+')
   case $((${#encoded} % 4)) in 1) return 1 ;; 2) encoded=$encoded== ;; 3) encoded=$encoded= ;; esac
-  if command -v base64 >/dev/null; then printf '%s' "$encoded" | base64 -d 2>/dev/null; else printf '%s' "$encoded" | openssl base64 -d -A; fi
+  printf '%s' "$encoded" | $decoder 2>/dev/null
 }
 
 claim() { printf '%s\n' "$claims" | sed -n "s/^$1=//p" | head -n 1; }

@@ -37,21 +37,72 @@ function cksum(bytes: Buffer): number {
   return ~crc >>> 0
 }
 
+const host = '[a-z0-9]([-a-z0-9.]*[a-z0-9])?'
+
+/** What each word of the command line must be: the same as install.sh takes (token.sh), so that no token is made that it refuses. */
+const words: Record<string, { pattern: string; as: string }> = {
+  region: { pattern: '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?', as: 'lower-case letters, digits and "-", 63 at most' },
+  name: { pattern: '[^"\\\\\\n]{0,200}', as: 'at most 200 characters on one line, without \\ and "' },
+  cloud: { pattern: `https://${host}(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?`, as: 'https://…' },
+  issued: { pattern: '[0-9]{1,12}', as: 'Unix seconds' },
+  expires: { pattern: '[0-9]{1,12}', as: 'Unix seconds' },
+  hours: { pattern: '[0-9]{1,6}(\\.[0-9]+)?', as: 'a number of hours' },
+  tunnel: { pattern: '[0-9a-f-]{36}', as: 'the id of a tunnel' },
+  hostname: { pattern: host, as: 'a host name' },
+  credentials: {
+    pattern: `https://${host}(:[0-9]+)?/[A-Za-z0-9._~/-]+|secret:[a-z0-9]([-a-z0-9.]*[a-z0-9])?`,
+    as: 'https://… or secret:NAME',
+  },
+  caller: { pattern: '[0-9a-f]{64}', as: 'a SHA-256 in hex' },
+}
+
+/** The claims that a command line of KEY=VALUE asks for, or everything that is wrong with it. @param now Unix seconds */
+export function readClaims(given: string[], now: number): { claims: Claims } | { faults: string[] } {
+  const faults: string[] = []
+  const said = new Map<string, string>()
+  for (const each of given) {
+    const [key, value] = [each.split('=', 1)[0] ?? '', each.slice(each.indexOf('=') + 1)]
+    const word = words[key]
+    if (!each.includes('=')) faults.push(`${each} is not KEY=VALUE`)
+    else if (!word) faults.push(`there is no key ${key}; there are ${Object.keys(words).join(', ')}`)
+    else if (said.has(key)) faults.push(`${key} is given twice`)
+    else if (!new RegExp(`^(?:${word.pattern})$`).test(value)) faults.push(`${key} is ${word.as}, not ${value === '' ? 'nothing' : value}`)
+    said.set(key, value)
+  }
+  for (const key of ['region', 'cloud']) if (!said.has(key)) faults.push(`${key} is missing`)
+  for (const key of ['hostname', 'credentials']) if (said.has('tunnel') && !said.has(key)) faults.push(`tunnel needs ${key} too`)
+  if (said.has('hours') && said.has('expires')) faults.push('hours and expires exclude each other')
+  const { hours = '24', issued = String(now), expires, ...rest } = Object.fromEntries(said)
+  const claims = { ...rest, issued: Number(issued), expires: Number(expires ?? Math.round(Number(issued) + Number(hours) * 3600)) }
+  if (claims.expires <= claims.issued) faults.push(`the token would expire (${claims.expires}) before it is issued (${claims.issued})`)
+  return faults.length > 0 ? { faults } : { claims: claims as Claims }
+}
+
+/** The key in a file; what is wrong with it goes to `faults`. */
+function readKey(file: string, faults: string[]): KeyObject | undefined {
+  try {
+    const key = createPrivateKey(readFileSync(file))
+    if (key.asymmetricKeyType === 'ed25519') return key
+    faults.push(`${file} holds a key for ${key.asymmetricKeyType}, not for ed25519`)
+  } catch (error) {
+    faults.push(`${file} is no private key that can be read: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
 if (import.meta.main) {
   const [keyFile, ...given] = process.argv.slice(2)
-  if (keyFile === undefined || given.some((each) => !each.includes('='))) {
-    process.stderr.write(
-      'node deploy/bootstrap/token.ts KEY.pem region=… cloud=https://… [name=… tunnel=… hostname=… credentials=… caller=… hours=24]\n',
-    )
+  if (keyFile === undefined || given.length === 0) {
+    process.stderr.write(`node deploy/bootstrap/token.ts KEY.pem region=… cloud=https://… [name=… tunnel=… hostname=… credentials=… caller=…]
+  [issued=SECONDS, now when left out] [hours=24 | expires=SECONDS]; SECONDS are Unix seconds
+`)
     process.exit(2)
   }
-  const { hours = '24', ...claims } = Object.fromEntries(
-    given.map((each) => [each.slice(0, each.indexOf('=')), each.slice(each.indexOf('=') + 1)]),
-  )
-  const issued = Math.floor(Date.now() / 1000)
-  const token = issueToken(
-    { ...(claims as Omit<Claims, 'issued' | 'expires'>), issued, expires: issued + Number(hours) * 3600 },
-    createPrivateKey(readFileSync(keyFile)),
-  )
-  process.stdout.write(`${token}\n`)
+  const read = readClaims(given, Math.floor(Date.now() / 1000))
+  const faults = 'faults' in read ? read.faults : []
+  const key = readKey(keyFile, faults)
+  if (faults.length > 0 || !key || 'faults' in read) {
+    for (const fault of faults) process.stderr.write(`token.ts: ${fault}\n`)
+    process.exit(2)
+  }
+  process.stdout.write(`${issueToken(read.claims, key)}\n`)
 }

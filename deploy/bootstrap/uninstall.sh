@@ -4,6 +4,8 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=deploy/bootstrap/common.sh
 . "$here/common.sh"
+# shellcheck source=deploy/bootstrap/keeping.sh
+. "$here/keeping.sh"
 
 usage() {
   cat <<'END'
@@ -17,6 +19,8 @@ uninstall.sh [options]: takes away what install.sh brought, and nothing else. Da
   --delete-deployments   what Flux has deployed goes too
   --delete-volumes       volumes go with what they belong to: the data is lost
   --delete-definitions   definitions go too, and with them every object of their kinds, certificates of others among them
+  --delete-keys          Secrets that nobody can make again go with their namespaces, sealing keys and ACME accounts among them: what was
+                         sealed can never be opened again
   --release-finalizers   take finalizers off objects whose program never comes back; loses what it would have put in order
   --only COMPONENT       just this one; may be repeated
   --timeout SECONDS      for each thing to go (600)
@@ -27,8 +31,8 @@ It ends with 0 when all is gone that should, 1 when a step failed, 2 when it was
 END
 }
 
-keep_databases='' delete_databases='' delete_deployments='' delete_volumes='' delete_definitions='' release_finalizers='' only=''
-components=$here/components
+keep_databases='' delete_databases='' delete_deployments='' delete_volumes='' delete_definitions='' delete_keys='' release_finalizers=''
+only='' components=$here/components
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage && exit 0 ;;
@@ -39,6 +43,7 @@ while [ $# -gt 0 ]; do
     --delete-deployments) delete_deployments=1 ;;
     --delete-volumes) delete_volumes=1 ;;
     --delete-definitions) delete_definitions=1 ;;
+    --delete-keys) delete_keys=1 ;;
     --release-finalizers) release_finalizers=1 ;;
     --context | --only | --timeout | --components | --log)
       if [ $# -lt 2 ] || [ -z "$2" ]; then refuse "$1 needs a value" 'See --help.'; fi
@@ -60,6 +65,7 @@ if [ -n "$keep_databases" ] && [ -n "$delete_definitions" ]; then refuse '--keep
 if [ -n "$only" ] && [ -n "$delete_databases$delete_definitions" ]; then
   refuse '--only excludes --delete-databases and --delete-definitions' 'These need the whole order: databases before their operator, definitions at the end.'
 fi
+if [ -n "$only" ] && [ -n "$delete_keys" ]; then refuse '--only excludes --delete-keys' 'Keys go with their namespaces, and with --only all of these stay.'; fi
 case $wait_seconds in '' | *[!0-9]*) refuse "--timeout takes seconds, not $wait_seconds" ;; esac
 
 check_components "$components"
@@ -147,52 +153,28 @@ our_definitions() {
   done <"$scratch/served" >"$scratch/definitions"
 }
 
-# work_of_others NAMESPACE: sets work to what is in it that no release that goes has brought: a release, or what runs. What has an owner
-# goes with that.
-work_of_others() {
-  kube -n "$1" get secrets -l 'owner=helm,app.kubernetes.io/part-of!=skerry' -o 'jsonpath={range .items[*]}the release {.metadata.labels.name}{"\n"}{end}' >"$scratch/work" 2>"$scratch/output" || unseen "releases in $1"
-  kube -n "$1" get deployments,statefulsets,daemonsets -o 'go-template={{range .items}}{{if not (or .metadata.ownerReferences .metadata.deletionTimestamp)}}{{.kind}} {{.metadata.name}}{{with .metadata.annotations}}{{with index . "meta.helm.sh/release-name"}} {{.}}{{end}}{{end}}{{"\n"}}{{end}}{{end}}' >"$scratch/running" 2>"$scratch/output" || unseen "what runs in $1"
-  while read -r kind name of <&6; do
-    if [ -n "$of" ] && grep -qxF "$1 $of" "$scratch/releases-here"; then continue; fi
-    printf '%s %s\n' "$kind" "$name" >>"$scratch/work"
-  done 6<"$scratch/running"
-  work=$(sort -u "$scratch/work" | tr '\n' ',' | sed -e 's/,$//' -e 's/,/, /g')
-}
-
-# going_namespaces [say]: writes /NAME of those that install.sh made and in which nothing is that is to stay.
-going_namespaces() {
-  : >"$scratch/going"
-  kube get namespaces -l "$label,app.kubernetes.io/managed-by!=skerry" -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
-  while read -r namespace <&5; do
-    if [ -n "$keep_databases" ]; then
-      case $namespace in crate-operator | skerry) continue ;; esac
-    fi
-    # Operations, the key of fingerprints and pull secrets belong to the projects.
-    if [ "$namespace" = skerry ] && [ -s "$scratch/projects" ] && [ -z "$delete_databases" ]; then continue; fi
-    work_of_others "$namespace"
-    if [ -n "$work" ]; then
-      [ -z "${1:-}" ] || say "       $namespace stays: not of this installer is $work"
-      continue
-    fi
-    if [ -z "$delete_volumes" ]; then
-      # A claim that is going already holds nothing: its volume stays by itself.
-      kube -n "$namespace" get persistentvolumeclaims -o 'go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}}{{"\n"}}{{end}}{{end}}' >"$scratch/found" 2>"$scratch/output" || unseen "claims in $namespace"
-      if [ -s "$scratch/found" ]; then
-        [ -z "${1:-}" ] || say "       $namespace stays: volumes are in it (--delete-volumes loses their data)"
-        continue
-      fi
-    fi
-    printf '/%s\n' "$namespace" >>"$scratch/going"
-  done 5<"$scratch/namespaces"
+# The Service that the operator of Prometheus keeps for the kubelets is in no release. It is marked before the operator goes, and so is found
+# again by a run that goes on, and told from that of another operator.
+kubelet_service() {
+  : >"$scratch/kubelets"
+  kube -n kube-system get services -l app.kubernetes.io/managed-by=prometheus-operator --field-selector metadata.name=prometheus-kubelet -o 'jsonpath={range .items[*]}{.metadata.name} {.metadata.labels.app\.kubernetes\.io/part-of}{"\n"}{end}' >"$scratch/found-kubelets" 2>"$scratch/output" || unseen 'Services in kube-system'
+  [ -s "$scratch/found-kubelets" ] || return 0
+  if grep -q ' prometheus$' "$scratch/releases-here" || { wanted prometheus && grep -q ' skerry$' "$scratch/found-kubelets"; }; then
+    echo kube-system/prometheus-kubelet >"$scratch/kubelets"
+  fi
 }
 
 # --- what would go
 # tell WHAT FILE: a line for each one in the file.
 tell() { [ ! -s "$2" ] || say "$(sed "s|^/*|       $1 |" "$2")"; }
 
+[ -z "$delete_definitions" ] || our_definitions
+: >"$scratch/staying" && : >"$scratch/lost"
+kubelet_service
 say "Cluster $(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}')"
 say 'What would go:'
 if [ -s "$scratch/releases-here" ]; then say "$(sed 's/^\(.*\) \(.*\)$/       release \2 in \1/' "$scratch/releases-here")"; else say '       no release of this installer'; fi
+tell service "$scratch/kubelets"
 if [ -n "$delete_databases" ]; then
   tell database "$scratch/databases"
   tell project "$scratch/projects"
@@ -202,11 +184,15 @@ if everything; then
   going_namespaces
   tell namespace "$scratch/going"
 fi
-if [ -n "$delete_definitions" ]; then
-  our_definitions
-  tell definition "$scratch/definitions"
-fi
-if [ -n "$delete_volumes" ]; then say '       their volumes, WITH ALL DATA'; else say 'Volumes stay.'; fi
+[ -z "$delete_definitions" ] || tell definition "$scratch/definitions"
+tell 'FOR EVER: Secret' "$scratch/lost"
+if grep -q 'a sealing key' "$scratch/lost"; then say '       everything sealed for this region can never be opened again'; fi
+[ -z "$delete_volumes" ] || say '       their volumes, WITH ALL DATA'
+say 'What would stay:'
+everything || say '       namespaces'
+[ -n "$delete_volumes" ] || say '       volumes'
+[ -n "$delete_definitions" ] || say '       definitions, with all objects of their kinds'
+tell namespace "$scratch/staying"
 
 if [ -s "$scratch/databases" ] && [ -z "$keep_databases$delete_databases" ] && { wanted crate-operator || wanted crate-operator-crds || wanted skerry; }; then
   stop 'Refused: databases stand.' "$(listed <"$scratch/databases")" \
@@ -220,60 +206,18 @@ if [ -s "$scratch/projects" ] && [ -n "$delete_definitions" ] && [ -z "$delete_d
   stop 'Refused: projects stand, and would hang without the agent when their definition goes.' "$(listed <"$scratch/projects")" \
     'Give --delete-databases too, which takes projects with their namespaces and databases, or leave --delete-definitions out.'
 fi
+if [ -n "$dry_run" ]; then
+  say 'Nothing was changed.'
+  exit 0
+fi
 confirm 'Take it away?'
 
 # --- in the order that finalizers need
-# keep_volumes FILE: the volumes behind the claims of the namespaces in it stay when their claims go, and bear whose they were, as
-# those bear that the agent keeps, so that they can be found and taken back (docs/operating.md, "Restore").
-keep_volumes() {
-  kube get persistentvolumes -o 'jsonpath={range .items[?(@.spec.claimRef)]}{.metadata.name} {.spec.claimRef.namespace} {.spec.claimRef.name} {.spec.persistentVolumeReclaimPolicy}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || unseen volumes
-  while read -r volume namespace claim policy <&6; do
-    grep -qx "$namespace" "$1" || continue
-    project=$(kube get namespace "$namespace" --ignore-not-found -o 'jsonpath={.metadata.labels.skerry\.dev/project}') || failed "the namespace $namespace cannot be seen"
-    database=''
-    if [ -n "$project" ]; then
-      database=$(kube -n "$namespace" get persistentvolumeclaim "$claim" --ignore-not-found -o 'jsonpath={.metadata.labels.app\.kubernetes\.io/name}') ||
-        failed "the claim $claim in $namespace cannot be seen"
-    fi
-    labels=${project:+"\"skerry.dev/project\":\"$project\""}${database:+",\"skerry.dev/database\":\"$database\""}
-    annotations="\"skerry.dev/retained-from\":\"$namespace/$claim\",\"skerry.dev/let-go-by\":null"
-    [ "$policy" = Retain ] || annotations="$annotations,\"skerry.dev/reclaim-policy\":\"$policy\""
-    change "keep the volume $volume" kube patch persistentvolume "$volume" --type=merge -p \
-      "{\"metadata\":{\"labels\":{$labels},\"annotations\":{$annotations}},\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}" ||
-      failed "the volume $volume cannot be kept"
-  done 6<"$scratch/volumes"
-}
-
-# let_go_volumes FILE: the volumes behind the claims of the namespaces in it that were told to stay, by the agent or by an earlier run,
-# have the policy again that they had before, and go with their claims. Those of which no policy is noted stay as their class has them.
-let_go_volumes() {
-  kube get persistentvolumes -o 'jsonpath={range .items[?(@.status.phase=="Bound")]}{.metadata.name} {.spec.claimRef.namespace} {.spec.persistentVolumeReclaimPolicy} {.metadata.annotations.skerry\.dev/reclaim-policy}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || unseen volumes
-  while read -r volume namespace policy before <&6; do
-    if [ "$policy" != Retain ] || [ -z "$before" ]; then continue; fi
-    grep -qx "$namespace" "$1" || continue
-    change "let the volume $volume go" kube patch persistentvolume "$volume" --type=merge -p \
-      "{\"metadata\":{\"annotations\":{\"skerry.dev/let-go-by\":\"uninstall\"}},\"spec\":{\"persistentVolumeReclaimPolicy\":\"$before\"}}" ||
-      failed "the volume $volume cannot be let go"
-  done 6<"$scratch/volumes"
-}
-
-# decide_on_volumes FILE: they stay, unless this run was told to delete them.
-decide_on_volumes() {
-  if [ -n "$delete_volumes" ]; then let_go_volumes "$1"; else keep_volumes "$1"; fi
-}
-
-# A claim belongs to its database and goes with it. Whether the volume behind it goes as well is for this run to say.
-decide_on_project_volumes() {
-  kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
-  cut -d / -f 1 "$scratch/databases" >>"$scratch/namespaces"
-  decide_on_volumes "$scratch/namespaces"
-}
-
 # A chart may have claims among its objects, or let those of its StatefulSets go with them.
 remove_release() {
   printf '%s\n' "$1" >"$scratch/namespaces"
   decide_on_volumes "$scratch/namespaces"
-  change "uninstall $2" helm_ uninstall "$2" --namespace "$1" --ignore-not-found --timeout "${wait_seconds}s" || failed 'helm did not uninstall it'
+  if [ -n "$delete_definitions" ]; then uninstall_release "$1" "$2"; else take_release "$1" "$2"; fi
   change "forget the values that $2 was given" kube -n "$1" delete secret "skerry-install-$2" --ignore-not-found || failed 'its values cannot be forgotten'
 }
 
@@ -295,19 +239,34 @@ delete_objects() {
       sleep 1
     done
   done 5<"$3"
-  [ -z "$dry_run" ] || return 0
   while IFS=/ read -r namespace name <&5; do
     change '' kube ${namespace:+-n "$namespace"} wait --for=delete "$1/$name" "--timeout=${wait_seconds}s" && continue
     exists ${namespace:+-n "$namespace"} "$1" "$name" || continue
     [ -n "$release_finalizers" ] || {
-      step_help="$2 must run to let it go; start it again. If it never will: the same command with --release-finalizers, which loses what it would have put in order"
-      failed "$1 $name waits for $(kube ${namespace:+-n "$namespace"} get "$1" "$name" -o 'jsonpath={.metadata.finalizers}')"
+      hangs "$1" "$2" "$name"
+      continue
     }
     say "       taking the finalizers off $1 $name"
-    change '' kube ${namespace:+-n "$namespace"} patch "$1" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' && continue
-    # It may have gone by itself at this moment.
-    if exists ${namespace:+-n "$namespace"} "$1" "$name"; then failed "$1 $name cannot be released"; fi
+    change '' kube ${namespace:+-n "$namespace"} patch "$1" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' || {
+      # It may have gone by itself at this moment.
+      if exists ${namespace:+-n "$namespace"} "$1" "$name"; then failed "$1 $name cannot be released"; fi
+    }
+    # What is in a namespace has finalizers of its own.
+    [ "$1" != namespaces ] || change '' kube wait --for=delete "namespace/$name" "--timeout=${wait_seconds}s" || hangs "$1" "$2" "$name"
   done 5<"$3"
+}
+
+# hangs KIND WHO NAME: fails, saying what an object waits for; of a namespace also, what is in it. One that has gone by now is none.
+hangs() {
+  step_help="$2 must run to let it go; start it again"
+  why="$1 $3 waits for $(kube ${namespace:+-n "$namespace"} get "$1" "$3" --ignore-not-found -o 'jsonpath={.metadata.finalizers}')"
+  if [ "$1" = namespaces ]; then
+    why_namespace_hangs "$3" || return 0
+    why="the namespace $3 is being deleted and does not go"
+    grep -q 'the namespace itself waits' "$scratch/output" || failed "$why"
+  fi
+  step_help="$step_help. If it never will: the same command with --release-finalizers, which loses what it would have put in order"
+  failed "$why"
 }
 
 # The agent holds each project until its namespace is gone. It is gone itself by now, and the namespaces are too.
@@ -322,6 +281,7 @@ release_projects() {
 
 step_total=$(grep -c . "$scratch/releases-here" || :)
 if [ -n "$delete_databases" ]; then step_total=$((step_total + 2)); fi
+if [ -s "$scratch/kubelets" ]; then step_total=$((step_total + 1)); fi
 if [ -s "$scratch/deployments" ]; then step_total=$((step_total + 1)); fi
 if [ -n "$delete_definitions" ]; then step_total=$((step_total + 1)); fi
 if everything; then step_total=$((step_total + 1)); fi
@@ -330,20 +290,20 @@ if everything; then step_total=$((step_total + 1)); fi
 if grep -q ' skerry$' "$scratch/releases-here"; then
   begin skerry 'the agent, the monitor and the tunnel' 'see the last lines above'
   remove_release "$(sed -n 's/ skerry$//p' "$scratch/releases-here")" skerry
-  done_ 'gone'
+  ended 'gone'
 fi
 if [ -n "$delete_databases" ]; then
   begin databases "$(grep -c . "$scratch/databases" || :)" 'see the last lines above'
   decide_on_project_volumes
   delete_objects cratedbs.cloud.crate.io 'the Crate Operator' "$scratch/databases"
-  done_ 'gone'
+  ended 'gone'
   begin projects "$(grep -c . "$scratch/projects" || :)" 'see what is left: kubectl get namespaces; kubectl get namespace NAME -o yaml'
   kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}/{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
   delete_objects namespaces 'whoever holds what is in it' "$scratch/namespaces"
   release_projects
   sed 's,^,/,' "$scratch/projects" >"$scratch/project-objects"
   delete_objects projects.skerry.dev 'the agent' "$scratch/project-objects"
-  done_ 'gone'
+  ended 'gone'
 fi
 if [ -s "$scratch/deployments" ]; then
   begin deployments "$(grep -c . "$scratch/deployments")" 'see the last lines above'
@@ -351,19 +311,30 @@ if [ -s "$scratch/deployments" ]; then
     sed -n "s,^$kind ,,p" "$scratch/deployments" >"$scratch/of-kind"
     if [ -s "$scratch/of-kind" ]; then delete_objects "$kind" 'Flux' "$scratch/of-kind"; fi
   done
-  done_ 'gone'
+  ended 'gone'
 fi
 while read -r namespace name <&4; do
   [ "$name" != skerry ] || continue
   begin "$name" "in $namespace" 'see the last lines above'
+  if [ "$name" = prometheus ] && [ -s "$scratch/kubelets" ]; then
+    change 'mark its Service in kube-system' kube -n kube-system label service prometheus-kubelet "$label" --overwrite || failed 'its Service in kube-system cannot be marked'
+  fi
   remove_release "$namespace" "$name"
-  done_ 'gone'
+  ended 'gone'
 done 4<"$scratch/releases-here"
+if [ -s "$scratch/kubelets" ]; then
+  begin kubelets 'the Service prometheus-kubelet in kube-system' 'see the last lines above'
+  # The Service goes last: it bears the mark.
+  change 'delete its endpoints' kube -n kube-system delete endpointslices -l kubernetes.io/service-name=prometheus-kubelet || failed 'its endpoints cannot be deleted'
+  change 'delete its endpoints' kube -n kube-system delete endpoints prometheus-kubelet --ignore-not-found || failed 'its endpoints cannot be deleted'
+  change 'delete it' kube -n kube-system delete service prometheus-kubelet --ignore-not-found || failed 'it cannot be deleted'
+  ended 'gone'
+fi
 
 if [ -n "$delete_definitions" ]; then
   begin definitions 'and all objects of their kinds' 'objects that their programs hold keep them: start these again. If they never will: the same command with --release-finalizers, which loses what they would have put in order'
   our_definitions
-  if [ -n "$release_finalizers" ] && [ -z "$dry_run" ]; then
+  if [ -n "$release_finalizers" ]; then
     while IFS=/ read -r _ definition <&5; do
       objects "$definition" >"$scratch/objects" || unseen "$definition"
       while IFS=/ read -r namespace name <&6; do
@@ -372,27 +343,35 @@ if [ -n "$delete_definitions" ]; then
     done 5<"$scratch/definitions"
   fi
   delete_objects customresourcedefinitions 'whoever holds its objects' "$scratch/definitions"
-  done_ 'gone'
+  ended 'gone'
 fi
 
 if everything; then
   begin namespaces 'those that install.sh made' 'see what is left in it: kubectl get namespace NAME -o yaml'
-  going_namespaces say
+  going_namespaces
   delete_objects namespaces 'whoever holds what is in it' "$scratch/going"
-  done_ "$(grep -c . "$scratch/going" || :) gone"
+  ended "$(grep -c . "$scratch/going" || :) gone"
 fi
 
-if [ -n "$dry_run" ]; then
-  say 'Nothing was changed.'
-  exit 0
-fi
+# with_reasons: the namespaces, each with why it stays.
+with_reasons() {
+  awk -v staying="$scratch/staying" '
+    BEGIN { while ((getline line <staying) > 0) { name = line; sub(/:.*/, "", name); reasons[name] = substr(line, length(name) + 1) } }
+    { print "       namespace " $1 reasons[$1] }
+  '
+}
+
 our_definitions
+kubelet_service
+selector_of prometheus
 say 'What is left:'
 {
   objects cratedbs.cloud.crate.io "$database_selector" | sed 's/^/       database /'
   objects projects.skerry.dev | sed 's,^/,       project ,'
   sed 's,^/,       definition ,' "$scratch/definitions"
-  kube get namespaces -l "$label" -o 'jsonpath={range .items[*]}       namespace {.metadata.name}{"\n"}{end}'
+  kube get namespaces -l "$label" -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' | with_reasons
+  # Somebody else's Prometheus has one of its own.
+  if everything && [ -s "$scratch/found-kubelets" ] && [ -z "$selector" ]; then echo '       service kube-system/prometheus-kubelet'; fi
   kube get persistentvolumes -o 'jsonpath={range .items[*]}       volume {.metadata.name} ({.spec.claimRef.namespace}/{.spec.claimRef.name}, {.status.phase}){"\n"}{end}'
 } 2>>"$log_file" >"$scratch/left"
 if [ -s "$scratch/left" ]; then say "$(cat "$scratch/left")"; else say '       nothing'; fi

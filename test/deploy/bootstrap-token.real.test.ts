@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
@@ -139,7 +139,7 @@ test('a missing tool is named, with where to get it', options, async () => {
   const bin = join(bench.folder, 'few')
   execFileSync('sh', [
     '-c',
-    `mkdir -p ${bin} && for tool in sh dirname sed tr cut cat mktemp rm date; do ln -sf "$(command -v $tool)" ${bin}/; done`,
+    `mkdir -p ${bin} && for tool in sh dirname sed tr cut cat mktemp rm date awk; do ln -sf "$(command -v $tool)" ${bin}/; done`,
   ])
   const missing = await install([good], { env: { PATH: bin } })
   assert.equal(missing.code, 2)
@@ -148,6 +148,90 @@ test('a missing tool is named, with where to get it', options, async () => {
   assert.match((await install([good], { env: { PATH: bin } })).err, /: helm is not installed[\s\S]*helm\.sh/)
   await writeFile(join(bin, 'helm'), '#!/bin/sh\necho v3.12.3+g1234567\n', { mode: 0o755 })
   assert.match((await install([good], { env: { PATH: bin } })).err, /helm v3\.12\.3\S* is too old/)
+})
+
+const onlyCapital = `case $1 in -D | --decode) exec /usr/bin/openssl base64 -d -A ;; -d) echo 'base64: invalid option -- d' >&2 && exit 64 ;; esac`
+const decoders: [name: string, base64: string, openssl: string | undefined, message: RegExp][] = [
+  ['whose base64 knows only -D', onlyCapital, undefined, accepted],
+  ['whose base64 decodes nothing, with openssl', 'exit 64', undefined, accepted],
+  [
+    'whose base64 and openssl decode nothing',
+    'exit 64',
+    'exit 1',
+    /nothing here can read Base64, in which the token is written\n.*coreutils/,
+  ],
+]
+for (const [name, base64, openssl, message] of decoders) {
+  test(`a good token is never called damaged on a machine ${name}`, options, async () => {
+    const bin = join(bench.folder, `decoding-${decoders.findIndex(([each]) => each === name)}`)
+    execFileSync('mkdir', ['-p', bin])
+    await writeFile(join(bin, 'base64'), `#!/bin/sh\n${base64}\n`, { mode: 0o755 })
+    if (openssl !== undefined) await writeFile(join(bin, 'openssl'), `#!/bin/sh\n${openssl}\n`, { mode: 0o755 })
+    const { code, err } = await install([good], { env: { PATH: `${bin}:${bench.folder}/bin:/usr/bin:/bin` } })
+    assert.equal(code, 2)
+    assert.match(err, message)
+  })
+}
+
+test('a missing cksum is named, and the token not called damaged', options, async () => {
+  const bin = join(bench.folder, 'without-cksum')
+  const script = `mkdir -p ${bin} && for tool in sh dirname sed tr cut cat mktemp rm date head grep awk chmod base64; do ln -sf "$(command -v $tool)" ${bin}/; done
+for tool in kubectl helm; do printf '#!/bin/sh\\nexit 0\\n' >${bin}/$tool && chmod +x ${bin}/$tool; done`
+  execFileSync('sh', ['-c', script])
+  const { code, err } = await install([good], { env: { PATH: bin } })
+  assert.equal(code, 2)
+  assert.match(err, /cksum is not installed[^\n]*\n.*coreutils/)
+})
+
+const keyFile = join(bench.folder, 'key.pem')
+/** Runs the program that issues tokens, as a cloud's operator does. */
+async function issue(...given: string[]): Promise<{ code: number; out: string; err: string }> {
+  await writeFile(keyFile, bench.cloud.key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['deploy/bootstrap/token.ts', ...given], { encoding: 'utf8' })
+  return { code: status ?? -1, out: stdout.trim(), err: stderr }
+}
+const claimsOf = (token: string) =>
+  Buffer.from(token.split('.')[1] ?? '', 'base64url')
+    .toString()
+    .split('\n')
+const named = ['region=harbour-1', 'cloud=https://cloud.example']
+
+test('a token is issued for the time that is asked for', options, async () => {
+  const { code, out, err } = await issue(keyFile, ...named, `issued=${now - 60}`, `expires=${now + 600}`)
+  assert.equal(code, 0, err)
+  assert.deepEqual(claimsOf(out), [...named, `issued=${now - 60}`, `expires=${now + 600}`])
+  assert.match((await install([out])).err, accepted)
+  const late = await issue(keyFile, ...named, `issued=${now - 7200}`, 'hours=1.5')
+  assert.deepEqual(claimsOf(late.out).slice(2), [`issued=${now - 7200}`, `expires=${now - 1800}`])
+  assert.match((await install([late.out])).err, /expired 3\d minutes ago/)
+  const usual = claimsOf((await issue(keyFile, ...named)).out)
+  assert.equal(Number(usual[3]?.split('=')[1]) - Number(usual[2]?.split('=')[1]), 24 * 3600)
+})
+
+test('what is wrong with a token to be issued is said at once, and none is issued', options, async () => {
+  const bad = ['region=Harbour', 'hours=soon', 'expires=2026-12-01', 'hour=3', 'caller', `issued=${now}`, `issued=${now}`]
+  const { code, out, err } = await issue('/nowhere.pem', ...bad)
+  assert.equal(code, 2)
+  assert.equal(out, '')
+  assert.deepEqual(err.trim().split('\n'), [
+    'token.ts: region is lower-case letters, digits and "-", 63 at most, not Harbour',
+    'token.ts: hours is a number of hours, not soon',
+    'token.ts: expires is Unix seconds, not 2026-12-01',
+    'token.ts: there is no key hour; there are region, name, cloud, issued, expires, hours, tunnel, hostname, credentials, caller',
+    'token.ts: caller is not KEY=VALUE',
+    'token.ts: issued is given twice',
+    'token.ts: cloud is missing',
+    'token.ts: hours and expires exclude each other',
+    "token.ts: /nowhere.pem is no private key that can be read: ENOENT: no such file or directory, open '/nowhere.pem'",
+  ])
+  assert.match(
+    (await issue(keyFile, ...named, `issued=${now}`, `expires=${now - 1}`)).err,
+    /would expire \(\d+\) before it is issued \(\d+\)/,
+  )
+  assert.match(
+    (await issue(keyFile, ...named, 'tunnel=6ff42ae2-765d-4adf-8112-31c55c1551ef')).err,
+    /tunnel needs hostname too\n.*tunnel needs credentials too/,
+  )
 })
 
 test('with nobody there to be asked, it says so instead of taking silence for an answer', options, async () => {
@@ -176,7 +260,7 @@ test('a run is refused while another one is at the same cluster', options, async
   assert.equal((await first).code, 1)
   assert.equal(second.code, 2)
   assert.match(second.err, /another run is under way for this cluster \(process \d+\)/)
-  assert.match((await install(args, { env })).out, /\[1\/11\]/)
+  assert.match((await install(args, { env })).out, /\[1\/\d+\]/)
 })
 
 const misused: [args: string[], message: RegExp][] = [
@@ -204,5 +288,5 @@ for (const [args, message] of misused) {
 
 test('install.sh explains itself, and lists what it brings with the versions', options, async () => {
   assert.match((await install(['--help'])).out, /--offline DIR/)
-  assert.match((await install(['--list'])).out, /^cert-manager +cert-manager +v\d+\.\d+\.\d+ +cert-manager$/m)
+  assert.match((await install(['--list'])).out, /^cert-manager +usual +cert-manager +v\d+\.\d+\.\d+ +cert-manager +1\.\d+ /m)
 })

@@ -248,6 +248,24 @@ test("after an uninstallation, Grafana's volume is taken back by the next instal
   assert.equal((await read(`/api/v1/persistentvolumes/${name}`))?.metadata.uid, uid)
 })
 
+test('sealing keys are saved, and brought back into a cluster that has lost them', async () => {
+  const at = '/api/v1/namespaces/sealed-secrets/secrets'
+  await make('/api/v1/namespaces', { metadata: { name: 'sealed-secrets' } })
+  const labels = { 'sealedsecrets.bitnami.com/sealed-secrets-key': 'active' }
+  await make(at, {
+    metadata: { name: 'sealed-secrets-key4x2', labels },
+    type: 'kubernetes.io/tls',
+    data: { 'tls.crt': 'YQ==', 'tls.key': 'Yg==' },
+  })
+  const pod = { metadata: { labels: { app: 'sealed' } }, spec: { containers: [{ name: 'main', image: 'registry.example/own:1' }] } }
+  const spec = { selector: { matchLabels: pod.metadata.labels }, template: pod }
+  await make('/apis/apps/v1/namespaces/sealed-secrets/deployments', { metadata: { name: 'sealed-secrets' }, spec })
+  await runner.run('kubectl -n sealed-secrets get secret -l sealedsecrets.bitnami.com/sealed-secrets-key -o yaml > sealing-keys.yaml')
+  await world.cluster.request({ method: 'DELETE', path: `${at}/sealed-secrets-key4x2` })
+  await runner.run(['kubectl apply -f sealing-keys.yaml', 'kubectl -n sealed-secrets rollout restart deployment/sealed-secrets'])
+  assert.equal((await read(`${at}/sealed-secrets-key4x2`))?.data?.['tls.key'], 'Yg==')
+})
+
 test('a region without databases is taken away; its volumes stay until they are deleted by name', async () => {
   await runner.run('./uninstall.sh --dry-run', { cwd })
   const before = await volumes()
