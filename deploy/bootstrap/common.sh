@@ -15,12 +15,13 @@ say() {
   printf '%s\n' "$*"
   log "$*"
 }
-log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$log_file"; }
+# Into the log, once it is open.
+log() { [ -z "$log_open" ] || printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$log_file"; }
 
 # The wrong use of a script, before anything was done.
 refuse() {
   printf '%s: %s\n' "${0##*/}" "$1" >&2
-  [ -z "$log_open" ] || log "refused: $1"
+  log "refused: $1"
   shift
   for line; do printf '  %s\n' "$line" >&2; done
   exit 2
