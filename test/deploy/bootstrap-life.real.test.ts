@@ -118,8 +118,8 @@ test('brought up to date, cut off at each step: every component, its definitions
 
 test('taken away, cut off at each step: what was promised to stay is there, and said', async () => {
   for (const [index, { name, namespace }] of [...components].reverse().entries()) {
-    const secrets = `/api/v1/namespaces/${namespace}/secrets?labelSelector=owner%3Dhelm,name%3D${name},status%3Duninstalling`
-    const begun = async () => (await http.get(secrets)).body.items.length > 0
+    const deployed = `/api/v1/namespaces/${namespace}/secrets?labelSelector=owner%3Dhelm,name%3D${name},status%3Ddeployed`
+    const begun = async () => (await http.get(deployed)).body.items.length === 0
     await uninstall([], await cutAt(bench, name, index % 2 === 0 ? begun : undefined))
   }
   const ran = await uninstall()
