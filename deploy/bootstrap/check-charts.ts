@@ -15,7 +15,7 @@ import { lookInto } from './check-charts-repository.ts'
 const usage = `npm run check:charts -- [options]: holds the list of components and our values against the charts in their repositories
 
 For each component it looks whether its repository is there and has the version, names a newer one, renders the chart with our values,
-and tells what in the list does not fit it, and what is otherwise than it was when this was last written down. It needs helm.
+and tells what in the list does not fit it, and what is otherwise than it was when this was last written down. It needs helm. The way out is that of HTTPS_PROXY and NO_PROXY.
 
   --only NAME        just this component; may be repeated
   --offline DIR      take the charts from DIR, which install.sh --download fills, and ask no repository

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, test } from 'node:test'
@@ -26,7 +26,8 @@ const answers = new Map<string, (...args: Parameters<RequestListener>) => void>(
 const served = join(folder, 'served')
 const asked: string[] = []
 const server = createServer(async (request, response) => {
-  const path = request.url ?? '/'
+  // A proxy is asked for the whole address.
+  const path = new URL(request.url ?? '/', 'http://charts.example').pathname
   asked.push(path)
   const answer = answers.get(path)
   if (answer) return answer(request, response)
@@ -66,11 +67,13 @@ async function serve(component: string, packed = charts): Promise<void> {
   await helm(['repo', 'index', join(served, component), '--url', `${base}/${component}`])
 }
 
-function run(args: string[], path = `${tools}:/usr/bin:/bin`): Promise<{ code: number; out: string; err: string }> {
+type Outcome = { code: number; out: string; err: string }
+
+function run(args: string[], path = `${tools}:/usr/bin:/bin`, more: Record<string, string> = {}): Promise<Outcome> {
   const known = ['--components', list, '--values', values]
   return new Promise((resolve) => {
     const command = [join(bootstrap, 'check-charts.ts'), ...(args.includes('--components') ? [] : known), ...args]
-    execFile(process.execPath, command, { env: { PATH: path, HOME: folder } }, (error, out, err) =>
+    execFile(process.execPath, command, { env: { PATH: path, HOME: folder, ...more } }, (error, out, err) =>
       resolve({ code: error ? Number(error.code) : 0, out, err }),
     )
   })
@@ -279,6 +282,27 @@ test('what is written down has what it was before, and leaves alone what could n
   assert.notEqual(is.charts.loki?.pinned.version, '0.1.0')
   assert.deepEqual([is.charts.alloy, is.charts.flux, is.beyond], [alloy, was.charts.flux, was.beyond])
   assert.match(is.date, /^20\d\d-\d\d-\d\d$/)
+})
+
+test('behind a proxy, it and helm ask the proxy', async () => {
+  const behind = join(folder, 'components-behind')
+  await writeFile(behind, (await readFile(list, 'utf8')).replaceAll(base, 'http://charts.example'))
+  server.on('connect', (_, socket) => {
+    const { port } = server.address() as AddressInfo
+    const inner = connect(port, '127.0.0.1', () => socket.write('HTTP/1.1 200 OK\r\n\r\n'))
+    socket.pipe(inner).pipe(socket)
+    for (const each of [socket, inner]) each.on('error', () => {})
+  })
+  const index = await readFile(join(served, 'loki/index.yaml'), 'utf8')
+  answers.set('/loki/index.yaml', (_, response) => response.end(index.replaceAll(base, 'http://charts.example')))
+  asked.length = 0
+  const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
+  const [, variable = ''] = /^(\w+)=1 node deploy\/bootstrap\/check-charts\.ts$/.exec(scripts['check:charts']) ?? []
+  const args = ['--components', behind, '--values', values, '--contract', contract, '--only', 'loki']
+  const { code, out, err } = await run(args, undefined, { HTTP_PROXY: base, [variable]: '1' })
+  assert.equal(code, 0, out + err)
+  assert.deepEqual(asked.slice(0, 1), ['/loki/index.yaml'])
+  assert.ok(asked.some((path) => path.endsWith('.tgz')))
 })
 
 test('what it is called with is explained, and what is wrong in that is said', async () => {
