@@ -16,6 +16,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/storage.sh"
 # shellcheck source=deploy/bootstrap/region.sh
 . "$here/region.sh"
+# shellcheck source=deploy/bootstrap/keeping.sh
+. "$here/keeping.sh"
 # shellcheck source=deploy/bootstrap/component.sh
 . "$here/component.sh"
 
