@@ -349,6 +349,9 @@ fi
 if everything; then
   begin namespaces 'those that install.sh made' 'see what is left in it: kubectl get namespace NAME -o yaml'
   going_namespaces
+  # Claims that an earlier run has kept go with them.
+  sed 's,^/,,' "$scratch/going" >"$scratch/namespaces"
+  decide_on_volumes "$scratch/namespaces"
   delete_objects namespaces 'whoever holds what is in it' "$scratch/going"
   ended "$(grep -c . "$scratch/going" || :) gone"
 fi

@@ -82,6 +82,15 @@ test('kubectl applies by itself, and removes what the file no longer has', optio
   assert.deepEqual(expectCode(await http.get(`${configMaps}/ebb`), 200).data, { low: '2' })
 })
 
+test('kubectl applies a list as it has printed it, after its objects are gone', options, async () => {
+  for (const name of ['listed-one', 'listed-two']) await run('create', 'configmap', name, '--from-literal=part=both')
+  await run('label', 'configmap', 'listed-one', 'listed-two', 'part=both')
+  const file = join(folder, 'list.yaml')
+  await writeFile(file, await run('get', 'configmap', '-l', 'part=both', '--output=yaml'))
+  await run('delete', 'configmap', 'listed-one', 'listed-two')
+  assert.equal(await run('apply', '-f', file), 'configmap/listed-one created\nconfigmap/listed-two created\n')
+})
+
 test('kubectl creates, labels, annotates, patches in each way and deletes', options, async () => {
   const labels = { app: 'pier' }
   const template = { metadata: { labels }, spec: { containers: [{ name: 'pier', image: 'pier:1' }] } }

@@ -10,6 +10,7 @@ import { installObject } from '../cluster/connected.ts'
 import { until } from '../cluster/contract.ts'
 import { type Component, definitionNamed } from './bootstrap.ts'
 import { cutAt, openScene, succeeded } from './bootstrap-scene.ts'
+import type { Manifest } from './helm.ts'
 
 // One story: a region is installed, taken away in part and as a whole, cut off at each step, and installed again.
 
@@ -149,6 +150,7 @@ test('told to delete databases, it waits for who holds them, says who that is, a
     assert.match(ran.out, new RegExp(` {7}volume ${name} \\(project-\\w+/data0-${name}, \\w+\\)`))
     await http.delete(`/api/v1/persistentvolumes/${name}`)
   }
+  for (const { metadata } of found.body.items) await http.delete(`/api/v1/persistentvolumes/${metadata.name}`)
 })
 
 test('what Flux deployed keeps Flux; cut off at each step, taking away goes on; volumes that are to stay keep their namespace', async (t) => {
@@ -185,6 +187,10 @@ test('what Flux deployed keeps Flux; cut off at each step, taking away goes on; 
   assert.deepEqual(await releases(), [])
   assert.match(ran.out, /What is left:[\s\S]*\n {7}namespace monitoring: volumes are in it \(--delete-volumes loses their data\)\n/)
   succeeded(await uninstall(['--delete-volumes']))
+  await until('the volumes that the runs before have kept are gone', async () => {
+    const { body } = await http.get('/api/v1/persistentvolumes')
+    return !body.items.some(({ spec }: Manifest) => spec.claimRef?.namespace === 'monitoring')
+  })
   for (const { namespace } of components) assert.equal((await http.get(`/api/v1/namespaces/${namespace}`)).status, 404, namespace)
   succeeded(await install(['--no-wait']))
   assert.deepEqual(await releases(), allDeployed)

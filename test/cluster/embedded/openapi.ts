@@ -85,7 +85,8 @@ export function openApiOf(registry: Registry, group: string, version: string): J
   }
 }
 
-export const openApiV2Protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+/** As servers answer since 1.28: clients ask for it with an "@", which no media type may have, and client-go refuses an answer that has one. */
+export const openApiV2Protobuf = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 
 /** `/openapi/v2` without definitions: what is described at all is described in version 3. */
 export const openApiV2 = (): Json => ({ swagger: '2.0', info: { title: 'Kubernetes', version: 'embedded' }, paths: {} })
