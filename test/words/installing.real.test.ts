@@ -239,10 +239,14 @@ test("after an uninstallation, Grafana's volume is taken back by the next instal
   )
   assert.ok(volume)
   const { name, uid } = volume.metadata
+  // Its claim has stayed too, and would be Lost by what follows: that is for a volume which alone is left.
+  const at = '/api/v1/namespaces/monitoring/persistentvolumeclaims/grafana'
+  await world.cluster.request({ method: 'DELETE', path: at })
+  await until('its claim is gone', async () => (await read(at)) === undefined)
   await runner.runAny(`kubectl patch persistentvolume ${name} --type=merge -p '{"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}'`)
   await runner.run('SKERRY_TOKEN=skerry1.… ./install.sh', { cwd, typed, values: { 'skerry1.…': token }, loses: true })
   await until('its claim has it', async () => {
-    const claim = await read('/api/v1/namespaces/monitoring/persistentvolumeclaims/grafana')
+    const claim = await read(at)
     return claim?.status?.phase === 'Bound' && claim.spec.volumeName === name
   })
   assert.equal((await read(`/api/v1/persistentvolumes/${name}`))?.metadata.uid, uid)
