@@ -40,14 +40,19 @@ outlive_definition() {
   failed "the definition $definition is being deleted and does not go"
 }
 
-# Helm brings what is in a chart's folder crds/ once, and never brings it up to date; a new version of the program then fails for ever.
+# bring_definitions VALUES: helm brings what is in a chart's folder crds/ once, and never brings it up to date; a new version of the program
+# then fails for ever. What a chart or its values leave out is not brought.
 bring_definitions() {
+  brought=''
   [ -z "$dry_run" ] || return 0
-  helm show crds "$chart_file" >"$scratch/manifest" 2>"$scratch/output" || failed 'its definitions cannot be read from the chart'
+  helm template "$name" "$chart_file" --namespace "$namespace" --include-crds --kube-version "1.$server_minor.0" "$@" >"$scratch/rendered" 2>"$scratch/output" </dev/null ||
+    failed 'its chart cannot be rendered'
+  awk '/^---/ { text = "---\n"; inside = 0; next } /^# Source: / { inside = /\/crds\/[^\/]*$/; if (inside) printf "%s", text } inside' "$scratch/rendered" >"$scratch/manifest"
   grep -q '^kind: CustomResourceDefinition' "$scratch/manifest" || return 0
   if [ -n "$missing" ] && [ -n "$release_revision" ]; then say "       its definition $definition is missing: brought back"; fi
   apply '' || failed 'its definitions cannot be made'
   change '' kube wait --for=condition=Established -f "$scratch/manifest" "--timeout=${wait_seconds}s" || failed 'its definitions are not served'
+  brought=1
 }
 
 # What helm takes away with a release is in the release's own record: whether a definition stays is written there, or nowhere. A chart that
@@ -81,6 +86,7 @@ install_chart() {
   # What this run finds of the cluster: of the region for Skerry, of storage for the Crate Operator.
   [ ! -s "$scratch/found-$name.yaml" ] || set -- --values "$scratch/found-$name.yaml" "$@"
   [ ! -r "$here/values/$name.yaml" ] || set -- --values "$here/values/$name.yaml" "$@"
+  bring_definitions "$@"
   keep_definitions "$@"
   upgrade "$@" || take_back "$@"
 }
@@ -106,6 +112,13 @@ take_back() {
     upgrade --force-conflicts "$@" && return 0
   fi
   if recreate; then upgrade "$@" && return 0; fi
+  # An API server tells of new fields a moment after it serves the definition that has them.
+  tries=0
+  while [ -n "$brought" ] && [ "$tries" -lt 10 ] && grep -q -e 'unknown field' -e 'no matches for kind' "$scratch/output"; do
+    tries=$((tries + 1))
+    sleep 1
+    upgrade "$@" && return 0
+  done
   return 1
 }
 
@@ -287,7 +300,6 @@ component() {
       failed "its chart, $chart $version of $repository, cannot be had"
     }
   fi
-  bring_definitions
   case $name in
     skerry) prepare_skerry ;;
     crate-operator) prepare_crate_operator ;;

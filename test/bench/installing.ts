@@ -6,8 +6,8 @@ import type { TestCluster } from '../cluster/index.ts'
 import { openScene } from '../deploy/bootstrap-scene.ts'
 import type { Finding, Measurement } from './measurement.ts'
 
-/** What a second run may ask for, at most, for each component that is there already. */
-const budgetAgain = 20
+/** A second run finds all but Skerry as it should be: what it may ask for, beside the installation itself. */
+const budgetShare = 1 / 3
 
 /**
  * A whole installation as somebody on site goes about it: a dry run, the installation, the same command once more. Charts are stand-ins with
@@ -15,7 +15,7 @@ const budgetAgain = 20
  */
 export const installing: Measurement = {
   name: 'install',
-  title: `a whole installation: time, and requests to the API server; ≤ ${budgetAgain} for each component that is there already`,
+  title: 'a whole installation: time, and requests to the API server; the same command once more asks for a third at most',
   async measure({ tell }) {
     const scene = await openScene()
     const counter = await countRequests(scene.cluster)
@@ -34,14 +34,14 @@ export const installing: Measurement = {
       const dry = await step('dry run', ['--dry-run'])
       const whole = await step('installation', [])
       const again = await step('the same once more', [])
-      const perComponent = again.requests / scene.components.length
-      const findings: Finding[] = [dry, whole, again].map(({ what, seconds, requests }) => ({
-        what,
-        measured: `${seconds.toFixed(1)} s, ${requests} requests`,
-        numbers: { seconds, requests },
+      const share = again.requests / whole.requests
+      const budgets = new Map([[again, { text: '≤ a third', met: share <= budgetShare }]])
+      const findings: Finding[] = [dry, whole, again].map((each) => ({
+        what: each.what,
+        measured: `${each.seconds.toFixed(1)} s, ${each.requests} requests`,
+        ...(budgets.has(each) && { against: 'the installation', ratio: share, budget: budgets.get(each) }),
+        numbers: { seconds: each.seconds, requests: each.requests },
       }))
-      const last = findings.at(-1) as Finding
-      last.budget = { text: `≤ ${budgetAgain} a component`, met: perComponent <= budgetAgain }
       return findings
     } finally {
       counter.close()
@@ -69,6 +69,7 @@ async function countRequests({ url, ca, adminToken }: TestCluster) {
       },
       (answer) => {
         outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
+        outgoing.flushHeaders() // of a watch nothing may come for long
         answer.pipe(outgoing)
       },
     )
