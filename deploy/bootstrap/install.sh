@@ -18,6 +18,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/region.sh"
 # shellcheck source=deploy/bootstrap/keeping.sh
 . "$here/keeping.sh"
+# shellcheck source=deploy/bootstrap/hands.sh
+. "$here/hands.sh"
 # shellcheck source=deploy/bootstrap/component.sh
 . "$here/component.sh"
 
