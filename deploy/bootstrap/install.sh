@@ -56,9 +56,9 @@ environment (SKERRY_TOKEN), in a file (--token-file), or on standard input ("-")
   --images                    print every image that is pulled, for a registry of the site, and do nothing else; also with --offline.
                               --cratedb VERSION adds that of databases of this version; may be repeated
 
-Without the others but those that "needed" stands at in --list, a region works: what cannot be had of them, or does not work in this
-cluster, is said and left out. It ends with 0 when all is done, 1 when a step failed, 2 when it was called in a wrong way, 3 when it
-refused to begin, 4 when all is done but what it lists.
+A region works without each component that --list does not call needed: one that cannot be had, or that fails, is named and left out. It
+ends with 0 when all is done, 1 when a step failed, 2 when it was called in a wrong way, 3 when it refused to begin, 4 when all is done
+but what it lists.
 END
 }
 
