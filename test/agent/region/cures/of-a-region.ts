@@ -159,22 +159,11 @@ export function curesOfARegion(acting: ActingScene): void {
       async 'OperatorStalled.restart'() {
         const restarted = (await read('Deployment', 'crate-operator', 'crate-operator'))?.spec.template.metadata.annotations
         assert.ok(restarted['kubectl.kubernetes.io/restartedAt'])
-        await replaceOperatorPod()
         faults.clear('rip')
         await until('nothing stands in the way', async () => (await scene.obstacles(target)).length === 0)
       },
     })
   })
-
-  /** What kubelets do with a pod that is to end; the Deployment's controller waits for it. */
-  async function replaceOperatorPod(): Promise<void> {
-    if (scene.world.plane === 'embedded') return
-    const path = '/api/v1/namespaces/crate-operator/pods'
-    const { items } = await admin.request<{ items: KubernetesObject[] }>({ method: 'GET', path })
-    for (const { metadata } of items)
-      if (metadata.deletionTimestamp)
-        await admin.request({ method: 'DELETE', path: `${path}/${metadata.name}`, query: { gracePeriodSeconds: 0 } })
-  }
 
   test('an operator that is scaled to 0 is started', async () => {
     const deployment: KubernetesObject = {
@@ -183,10 +172,10 @@ export function curesOfARegion(acting: ActingScene): void {
       metadata: { name: 'crate-operator', namespace: 'crate-operator' },
     }
     await scene.make({ ...deployment, spec: { replicas: 0 } })
-    await until('its pod is to end', async () => {
-      await replaceOperatorPod()
-      return scene.world.plane === 'embedded' || ((await scene.read(deployment))?.status?.replicas ?? 0) === 0
-    })
+    await until(
+      'its pod has ended',
+      async () => scene.world.plane === 'embedded' || ((await scene.read(deployment))?.status?.replicas ?? 0) === 0,
+    )
     const target = databaseTarget('petrel', 'rip')
     await trial.cure(await told(target, 'OperatorNotRunning'), {
       async 'OperatorNotRunning.start'() {
