@@ -77,6 +77,9 @@ test(`a region lives on a real node (SKERRY_SEED=${seed})`, async (t) => {
   const runningContainers = async () =>
     (await docker.docker('ps', '--quiet', '--filter', 'label=io.kubernetes.pod.namespace=skerry')).split('\n').filter(Boolean)
 
+  // What is there without us: the operator's pod comes a moment after its Deployment.
+  const operatorPath = '/apis/apps/v1/namespaces/crate-operator/deployments/crate-operator'
+  await until('the operator is ready', async () => (await http.get(operatorPath)).body?.status?.readyReplicas === 1, 60_000)
   const before = await inventoryOf(http)
   const host = `skerry-agent.${namespace}.svc`
   const workload = emptyWorkload()
