@@ -47,7 +47,8 @@ volumeBindingMode: WaitForFirstConsumer
 # What an operator has already is kept, as long as its class is there: its databases were made with it.
 prepare_crate_operator() {
   setting='{range .spec.template.spec.containers[*].env[?(@.name=="CRATEDB_OPERATOR_DEBUG_VOLUME_%s")]}{.value}{end}'
-  dump_class=$(operator_setting STORAGE_CLASS) dump_size=$(operator_setting SIZE)
+  dump_class=$(operator_setting STORAGE_CLASS) || failed 'the settings of the operator cannot be read'
+  dump_size=$(operator_setting SIZE) || failed 'the settings of the operator cannot be read'
   if [ -z "$dump_class" ] || ! exists storageclass "$dump_class"; then
     dump_size=''
     choose_dump_class
@@ -59,7 +60,7 @@ prepare_crate_operator() {
 }
 operator_setting() {
   # shellcheck disable=SC2059 # the setting is a format
-  kube -n "$namespace" get deployment crate-operator --ignore-not-found -o "jsonpath=$(printf "$setting" "$1")" 2>>"$log_file" || :
+  kube -n "$namespace" get deployment crate-operator --ignore-not-found -o "jsonpath=$(printf "$setting" "$1")" 2>"$scratch/output"
 }
 
 # Sets dump_class to one that is there, or is to be made.
