@@ -17,8 +17,6 @@ export type Beyond = {
   hookWants?: Record<Which, string>
   /** Secrets that its programs make again when they are gone. */
   remakes?: string[]
-  /** Secrets that its programs make, and without which something is lost for good. */
-  losesIfGone?: string[]
   /** Services that its programs make. */
   makesServices?: ChartFacts['services']
   /** The value that brings the chart within it that has its definitions in a folder crds/. */
