@@ -281,11 +281,15 @@ test('a region without databases is taken away; its volumes stay until they are 
   assert.deepEqual(await volumes(), before)
   assert.deepEqual(await releases(), [])
   await runner.run('kubectl get namespace NAME -o yaml', { values: { NAME: 'default' } })
-  const [first] = await list('/api/v1/persistentvolumes')
-  await runner.run('kubectl delete persistentvolume NAME', { values: { NAME: first?.metadata.name ?? '' } })
+  const bound = (await list('/api/v1/persistentvolumes')).find(({ status }) => status?.phase === 'Bound')
+  const { namespace = '', name: claim = '' } = bound?.spec.claimRef ?? {}
+  assert.equal(`${namespace}/${claim}`, 'monitoring/grafana')
+  await runner.run('kubectl -n NAMESPACE delete persistentvolumeclaim NAME', { values: { NAMESPACE: namespace, NAME: claim } })
+  assert.deepEqual(await volumes(), before)
+  await runner.run('kubectl delete persistentvolume NAME', { values: { NAME: bound?.metadata.name ?? '' } })
   assert.deepEqual(
     await volumes(),
-    before.filter((uid) => uid !== first?.metadata.uid),
+    before.filter((uid) => uid !== bound?.metadata.uid),
   )
 })
 
