@@ -68,7 +68,9 @@ choose_dump_class() {
   for dump_class in crate-premium crate-local; do
     if [ -n "$storage_source" ] || exists storageclass "$dump_class"; then return 0; fi
   done
-  dump_class=$(kube get storageclasses -o 'jsonpath={range .items[?(@.metadata.annotations.storageclass\.kubernetes\.io/is-default-class=="true")]}{.metadata.name}{"\n"}{end}' 2>>"$log_file" | head -n 1)
+  kube get storageclasses -o 'jsonpath={range .items[?(@.metadata.annotations.storageclass\.kubernetes\.io/is-default-class=="true")]}{.metadata.name}{"\n"}{end}' >"$scratch/classes" 2>"$scratch/output" ||
+    failed 'the storage classes cannot be read'
+  dump_class=$(head -n 1 "$scratch/classes")
   [ -z "$dump_class" ] || return 0
   dump_class=crate-premium
   say '       no storage class is there for the heap dumps of databases: they start once there is one of the name crate-premium'

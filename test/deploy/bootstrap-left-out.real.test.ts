@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { until } from '../cluster/contract.ts'
+import { installedTool } from '../cluster/kubectl.ts'
 import { openScene, succeeded } from './bootstrap-scene.ts'
 import { helm } from './helm.ts'
 
@@ -68,6 +69,28 @@ test('an operator keeps the class and size of heap dumps that it has, unless tha
   succeeded(await install(['--only', 'crate-operator', '--reset-values', '--no-wait']))
   assert.deepEqual((await get()).sort(), ['16GiB', 'crate-premium'])
 })
+
+const unread = [
+  { what: 'the settings of the operator', kubectl: "*' get deployment crate-operator '*) echo 'cut off' >&2; exit 1 ;;" },
+  {
+    what: 'the storage classes',
+    kubectl: "*' get storageclass '*) exit ;;\n  *' get storageclasses '*) echo 'cut off' >&2; exit 1 ;;",
+  },
+]
+for (const { what, kubectl } of unread) {
+  test(`${what} that cannot be read are not taken for none: the operator keeps what it has`, async () => {
+    const path = '/apis/apps/v1/namespaces/crate-operator/deployments/crate-operator'
+    const before = (await http.get(path)).body.spec
+    const tools = await mkdtemp(join(bench.folder, 'unread-'))
+    const text = `#!/bin/sh\ncase " $* " in\n  ${kubectl}\nesac\nexec '${await installedTool('kubectl')}' "$@"\n`
+    await writeFile(join(tools, 'kubectl'), text, { mode: 0o755 })
+    const args = ['--only', 'crate-operator', '--skip', 'preflight', '--reset-values', '--no-wait']
+    const ran = await install(args, { env: { PATH: `${tools}:${bench.folder}/bin:/usr/sbin:/usr/bin:/sbin:/bin` } })
+    assert.equal(ran.code, 1)
+    assert.match(ran.out, new RegExp(`FAILED after \\d+ s: ${what} cannot be read\\n {9}cut off\\n`))
+    assert.deepEqual((await http.get(path)).body.spec, before)
+  })
+}
 
 test('a repository that is gone keeps neither Skerry nor a download from coming, and the end tells of it', async () => {
   const server = await serveCharts()
