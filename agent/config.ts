@@ -3,7 +3,7 @@ import { duration } from '../shared/fields.ts'
 import { identityConfig } from './api/identity/config.ts'
 import { limitsConfig } from './api/limits.ts'
 import { storageQuantity } from './resources/quantity.ts'
-import { tunnelFaults, tunnelSection } from './resources/tunnel-settings.ts'
+import { tunnelFaults, tunnelSection } from './tunnel/settings.ts'
 
 const port = (usual: number) => z.int().min(0).max(65_535).default(usual)
 

@@ -1,4 +1,4 @@
-import { loadConfig } from '../shared/config.ts'
+import { loadConfig } from '../shared/config/index.ts'
 import { createLog } from '../shared/log.ts'
 import { runProcess } from '../shared/process.ts'
 import { version } from '../shared/version.ts'

@@ -5,16 +5,15 @@ import { createLease, type Lease } from '../shared/kubernetes/lease.ts'
 import { type Part, runParts } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import { version } from '../shared/version.ts'
-import { createChecksInForce, mayBeDiscovered } from './checks-in-force.ts'
-import { accessCluster } from './cluster-access.ts'
 import { type Host, type MonitorConfig, type Placement, placementOf } from './config.ts'
 import { createMonitorEndpoint } from './metrics/index.ts'
-import { createServiceManager, type NotifyEnvironment } from './notify.ts'
+import { edgeNodeReadiness, regionReadiness } from './metrics/readiness.ts'
 import { createActions } from './prober/actions/index.ts'
-import { createProber } from './prober/prober.ts'
+import { createChecksInEffect, mayBeDiscovered } from './prober/checks-in-effect.ts'
+import { createProber } from './prober/index.ts'
 import { createChecksFile } from './prober/reload.ts'
-import { edgeNodeReadiness, regionReadiness } from './readiness.ts'
 import { createMonitorCaches, followRegion } from './region/caches.ts'
+import { accessCluster } from './region/cluster-access.ts'
 import { createDiscovery } from './region/discovery.ts'
 import { createRegionModel } from './region/model.ts'
 import { type BdSeqStore, createClusterBdSeq, createFileBdSeq } from './sparkplug/bd-seq.ts'
@@ -22,8 +21,9 @@ import { edgeNodeConfig } from './sparkplug/config.ts'
 import { createBuffer } from './sparkplug/create-buffer.ts'
 import { createEdgeNode } from './sparkplug/edge-node.ts'
 import { createWatchedNodes, type WatchedNodes } from './sparkplug/watched-nodes.ts'
-import { statusText } from './status-text.ts'
-import { watchedStateOf } from './watched-state.ts'
+import { watchedStateOf } from './sparkplug/watched-state.ts'
+import { createServiceManager, type NotifyEnvironment } from './systemd/notify.ts'
+import { statusText } from './systemd/status-text.ts'
 
 /** What the process gives. */
 export type ServeTools = {
@@ -75,7 +75,7 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
     { path: config.checks.file, namespace: config.cluster.namespace, isDiscovered: caches && mayBeDiscovered },
     { cluster, ...tools },
   )
-  const checks = createChecksInForce({ prober, configured: file, discovered: found, hearsNodes: hearing(watched, lease) })
+  const checks = createChecksInEffect({ prober, configured: file, discovered: found, hearsNodes: hearing(watched, lease) })
   const model =
     edgeNode && createRegionModel({ caches, components, prober, edgeNode, watched, facts: { version, region: config.region.id }, ...tools })
 

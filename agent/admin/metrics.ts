@@ -4,7 +4,7 @@ import type { RequestObserver as ClusterObserver } from '../../shared/kubernetes
 import { collectProcessMetrics } from '../../shared/process-metrics.ts'
 import type { RequestObserver } from '../api/app.ts'
 import { hasEnded, type Operation, phaseOf, phases } from '../resources/operation.ts'
-import { type Exposable, exposables } from '../resources/tunnel-settings.ts'
+import { type Exposable, exposables } from '../tunnel/settings.ts'
 
 /** What is looked at when somebody scrapes. All of it is in memory. */
 export type MetricSources = {

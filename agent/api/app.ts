@@ -157,9 +157,9 @@ function methodsAt(app: Hono<ApiEnv>, path: string): string[] {
 
 /** The documents about the API, made when somebody asks: they cost 15 ms and some MiB that most processes never need. */
 function createPublished(routes: readonly Route[], version: string) {
-  let made: Promise<import('./openapi.ts').Published> | undefined
+  let made: Promise<import('./openapi/index.ts').Published> | undefined
   return async (c: ApiContext, path: '/openapi.json' | '/docs'): Promise<Response> => {
-    made ??= import('./openapi.ts').then(({ publish }) => publish(routes, version))
+    made ??= import('./openapi/index.ts').then(({ publish }) => publish(routes, version))
     const { body, headers } = (await made)[path]
     if (header(c, 'if-none-match') === headers.etag) return empty(c, 304, headers)
     return send(c, 200, body, headers)

@@ -1,14 +1,14 @@
 import * as z from 'zod'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
-import type { TunnelInUse } from '../operations/tunnel.ts'
 import type { Caches } from '../region/caches.ts'
 import type { OperatorView } from '../region/operator.ts'
 import { capacityOf, hostsOf, operatorStateOf, storageClassesOf } from '../region/status.ts'
-import { tunnelStateOf, versionOf } from '../region/tunnel.ts'
+import type { TunnelInUse } from '../tunnel/exposure.ts'
+import { cloudflaredSchema, configurationStates } from '../tunnel/representation.ts'
+import { tunnelStateOf, versionOf } from '../tunnel/state.ts'
 import { json, type Route, route } from './http.ts'
 import { readResponses } from './projects.ts'
 import { createMemo, type Prepared, prepareDocument } from './representations/prepared.ts'
-import { cloudflaredSchema, configurationStates } from './representations/tunnel.ts'
 
 const amounts = { cpu: z.number().describe('Cores'), memory: z.string().meta({ example: '96Gi' }) }
 

@@ -3,7 +3,7 @@ import type { DatabaseView } from '../region/database-view.ts'
 import type { ProjectView } from '../region/project-view.ts'
 import { projectOf } from '../resources/kind.ts'
 import type { Operation } from '../resources/operation.ts'
-import type { EventSource } from './events.ts'
+import type { EventSource } from './events/index.ts'
 import { changesOf, type Shown } from './representations/changes.ts'
 import type { Resources } from './resources.ts'
 

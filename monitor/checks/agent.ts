@@ -1,7 +1,7 @@
 import * as z from 'zod'
-import { ask, below, httpUrl, jsonOf, targetOfUrl, tlsFields } from './http-access.ts'
+import { ask, below, httpUrl, jsonOf, targetOfUrl, tlsFields } from '../wire/http-access.ts'
+import { shorten } from '../wire/wording.ts'
 import { checkKind, type Measurement } from './kind.ts'
-import { shorten } from './wording.ts'
 
 const options = z.strictObject({
   url: httpUrl.describe("The agent's admin port, such as http://skerry-agent:9808."),

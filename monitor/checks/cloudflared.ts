@@ -1,7 +1,7 @@
 import * as z from 'zod'
-import { ask, below, httpUrl, jsonOf, targetOfUrl, tlsFields } from './http-access.ts'
+import { ask, below, httpUrl, jsonOf, targetOfUrl, tlsFields } from '../wire/http-access.ts'
+import { count } from '../wire/wording.ts'
 import { checkKind, type Measurement } from './kind.ts'
-import { count } from './wording.ts'
 
 const options = z.strictObject({
   url: httpUrl.describe("cloudflared's metrics address, such as http://cloudflared:2000."),

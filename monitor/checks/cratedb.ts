@@ -1,10 +1,10 @@
 import * as z from 'zod'
-import { type CrateSql, crateDisks, crateRows, type NodeDisk } from './crate-sql.ts'
-import { httpFields, httpUrl, targetOfUrl } from './http-access.ts'
+import { type CrateSql, crateDisks, crateRows, type NodeDisk } from '../wire/crate-sql.ts'
+import { httpFields, httpUrl, targetOfUrl } from '../wire/http-access.ts'
+import { passwordSecretFields, withPassword } from '../wire/password-secret.ts'
+import { CheckFailure, type Reason } from '../wire/reasons.ts'
+import { count, percent, shorten, someOf } from '../wire/wording.ts'
 import { type CheckResult, type CheckState, checkKind, type Measurement } from './kind.ts'
-import { passwordSecretFields, withPassword } from './password-secret.ts'
-import { CheckFailure, type Reason } from './reasons.ts'
-import { count, percent, shorten, someOf } from './wording.ts'
 
 const options = z.strictObject({
   url: httpUrl.describe("CrateDB's HTTP address, such as http://crate.example.com:4200."),

@@ -2,9 +2,9 @@ import { stringify } from 'yaml'
 import type * as z from 'zod'
 import { fieldKind } from '../../shared/fields.ts'
 import { core, defOf, layers, type Schema } from '../../shared/schema.ts'
+import { reasons } from '../wire/reasons.ts'
 import { checkKinds } from './index.ts'
 import type { CheckKind, Measure } from './kind.ts'
-import { reasons } from './reasons.ts'
 
 /** The page docs/checks.md, from the table of kinds: what each asks, its options with their defaults, an example, what it measures. */
 export function describeChecks(): string {

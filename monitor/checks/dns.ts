@@ -1,9 +1,9 @@
 import { Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import * as z from 'zod'
-import { port } from './fields.ts'
+import { port } from '../wire/fields.ts'
+import { count, shorten, someOf } from '../wire/wording.ts'
 import { checkKind } from './kind.ts'
-import { count, shorten, someOf } from './wording.ts'
 
 const options = z.strictObject({
   query: z.string().min(1).max(253).describe('Name to resolve.'),

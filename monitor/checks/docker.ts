@@ -1,7 +1,7 @@
 import * as z from 'zod'
-import { ask, below, httpUrl, jsonOf, targetOfUrl, tlsFields, unexpected } from './http-access.ts'
+import { ask, below, httpUrl, jsonOf, targetOfUrl, tlsFields, unexpected } from '../wire/http-access.ts'
+import { count, shorten, someOf } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
-import { count, shorten, someOf } from './wording.ts'
 
 const options = z.strictObject({
   socketPath: z.string().min(1).max(107).default('/var/run/docker.sock').describe('Unix socket of the daemon.'),

@@ -1,7 +1,7 @@
 import * as z from 'zod'
-import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl } from './http-access.ts'
+import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl } from '../wire/http-access.ts'
+import { count } from '../wire/wording.ts'
 import { checkKind, type Measurement } from './kind.ts'
-import { count } from './wording.ts'
 
 const options = z.strictObject({
   url: httpUrl.describe('Elasticsearch or OpenSearch, such as https://search:9200.'),

@@ -1,11 +1,11 @@
 import * as z from 'zod'
-import { parseCsv } from './csv.ts'
-import { host, hostAndPort, port } from './fields.ts'
-import { ask, httpFields, httpUrl, targetOfUrl, unexpected } from './http-access.ts'
+import { parseCsv } from '../wire/csv.ts'
+import { host, hostAndPort, port } from '../wire/fields.ts'
+import { ask, httpFields, httpUrl, targetOfUrl, unexpected } from '../wire/http-access.ts'
+import { CheckFailure } from '../wire/reasons.ts'
+import { openSocket, readSocket } from '../wire/socket.ts'
+import { count, shorten, someOf } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
-import { CheckFailure } from './reasons.ts'
-import { openSocket, readSocket } from './socket.ts'
-import { count, shorten, someOf } from './wording.ts'
 
 const options = z
   .strictObject({

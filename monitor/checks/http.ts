@@ -1,10 +1,10 @@
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
-import { authorizationOf, headersElsewhere, httpFields, httpUrl, type TlsOptions, targetOfUrl, tlsOf } from './http-access.ts'
-import { type Answer, type Exchange, exchange, type Moments } from './http-exchange.ts'
+import { authorizationOf, headersElsewhere, httpFields, httpUrl, type TlsOptions, targetOfUrl, tlsOf } from '../wire/http-access.ts'
+import { type Answer, type Exchange, exchange, type Moments } from '../wire/http-exchange.ts'
+import { CheckFailure } from '../wire/reasons.ts'
+import { shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
-import { CheckFailure } from './reasons.ts'
-import { shorten } from './wording.ts'
 
 const pattern = z.string().min(1).max(500).refine(isPattern, { error: 'must be a regular expression' })
 

@@ -1,11 +1,11 @@
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
-import { orAbort } from './abort.ts'
-import { tlsFields, tlsOf } from './http-access.ts'
+import { orAbort } from '../wire/abort.ts'
+import { tlsFields, tlsOf } from '../wire/http-access.ts'
+import { CheckFailure, reasonOf } from '../wire/reasons.ts'
+import { asError } from '../wire/socket.ts'
+import { count, shorten, someOf } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
-import { CheckFailure, reasonOf } from './reasons.ts'
-import { asError } from './socket.ts'
-import { count, shorten, someOf } from './wording.ts'
 
 const options = z.strictObject({
   brokers: z

@@ -1,6 +1,6 @@
 import type * as z from 'zod'
-import type { ApiServer } from './api-server.ts'
-import type { Reason } from './reasons.ts'
+import type { ApiServer } from '../wire/api-server.ts'
+import type { Reason } from '../wire/reasons.ts'
 
 /**
  * What a check found. `up`: it does what it is for. `degraded`: it works, and someone should look before it does not.

@@ -1,11 +1,11 @@
 import * as z from 'zod'
-import { needApiServer } from './api-server.ts'
-import { parseHealthParts } from './health-parts.ts'
-import { ask, below, httpFields, httpUrl, targetOfUrl } from './http-access.ts'
-import type { Answer } from './http-exchange.ts'
+import { needApiServer } from '../wire/api-server.ts'
+import { parseHealthParts } from '../wire/health-parts.ts'
+import { ask, below, httpFields, httpUrl, targetOfUrl } from '../wire/http-access.ts'
+import type { Answer } from '../wire/http-exchange.ts'
+import { CheckFailure } from '../wire/reasons.ts'
+import { shorten, someOf } from '../wire/wording.ts'
 import { checkKind } from './kind.ts'
-import { CheckFailure } from './reasons.ts'
-import { shorten, someOf } from './wording.ts'
 
 const options = z
   .strictObject({

@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import type { MqttClient } from 'mqtt'
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
-import { orAbort } from './abort.ts'
-import { tlsFields, tlsOf } from './http-access.ts'
+import { orAbort } from '../wire/abort.ts'
+import { tlsFields, tlsOf } from '../wire/http-access.ts'
+import { CheckFailure } from '../wire/reasons.ts'
+import { defaultMaxBytes } from '../wire/socket.ts'
+import { shorten } from '../wire/wording.ts'
 import { checkKind, type Measurement } from './kind.ts'
-import { CheckFailure } from './reasons.ts'
-import { defaultMaxBytes } from './socket.ts'
-import { shorten } from './wording.ts'
 
 const options = z.strictObject({
   url: z

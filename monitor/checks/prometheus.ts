@@ -1,8 +1,8 @@
 import * as z from 'zod'
-import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl } from './http-access.ts'
+import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl } from '../wire/http-access.ts'
+import { CheckFailure } from '../wire/reasons.ts'
+import { count, shorten, someOf } from '../wire/wording.ts'
 import { checkKind, type Measurement } from './kind.ts'
-import { CheckFailure } from './reasons.ts'
-import { count, shorten, someOf } from './wording.ts'
 
 const options = z.strictObject({
   url: httpUrl.describe('Prometheus, such as http://prometheus:9090, with its prefix if it has one.'),

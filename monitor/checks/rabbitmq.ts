@@ -1,11 +1,11 @@
 import type { Options as AmqpOptions } from 'amqplib'
 import * as z from 'zod'
-import { orAbort } from './abort.ts'
-import { host, hostAndPort, port } from './fields.ts'
-import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl, tlsOf } from './http-access.ts'
+import { orAbort } from '../wire/abort.ts'
+import { host, hostAndPort, port } from '../wire/fields.ts'
+import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl, tlsOf } from '../wire/http-access.ts'
+import { CheckFailure, type Reason } from '../wire/reasons.ts'
+import { count, shorten, someOf } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
-import { CheckFailure, type Reason } from './reasons.ts'
-import { count, shorten, someOf } from './wording.ts'
 
 const { tokenFile: _, ...access } = httpFields
 

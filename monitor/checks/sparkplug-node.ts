@@ -1,6 +1,6 @@
 import * as z from 'zod'
+import { CheckFailure } from '../wire/reasons.ts'
 import { checkKind, type Measurement, type SparkplugNodeState } from './kind.ts'
-import { CheckFailure } from './reasons.ts'
 
 const options = z.strictObject({
   node: z

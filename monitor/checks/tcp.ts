@@ -1,8 +1,8 @@
 import * as z from 'zod'
-import { host, hostAndPort, port } from './fields.ts'
+import { host, hostAndPort, port } from '../wire/fields.ts'
+import { openSocket, readSocket } from '../wire/socket.ts'
+import { shorten } from '../wire/wording.ts'
 import { checkKind } from './kind.ts'
-import { openSocket, readSocket } from './socket.ts'
-import { shorten } from './wording.ts'
 
 const options = z.strictObject({
   host: host.describe('Host name or IP address.'),

@@ -2,12 +2,12 @@ import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { checkServerIdentity, type PeerCertificate, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import * as z from 'zod'
-import { host, hostAndPort, port } from './fields.ts'
-import { tlsFields, tlsOf } from './http-access.ts'
+import { host, hostAndPort, port } from '../wire/fields.ts'
+import { tlsFields, tlsOf } from '../wire/http-access.ts'
+import { CheckFailure, reasonOf } from '../wire/reasons.ts'
+import { openSocket } from '../wire/socket.ts'
+import { count, shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind } from './kind.ts'
-import { CheckFailure, reasonOf } from './reasons.ts'
-import { openSocket } from './socket.ts'
-import { count, shorten } from './wording.ts'
 
 const { verify, ...trust } = tlsFields
 

@@ -1,11 +1,11 @@
 import * as z from 'zod'
-import { type ApiServer, needApiServer } from './api-server.ts'
-import { crateDisks } from './crate-sql.ts'
-import { httpFields, httpUrl, jsonOf } from './http-access.ts'
+import { type ApiServer, needApiServer } from '../wire/api-server.ts'
+import { crateDisks } from '../wire/crate-sql.ts'
+import { httpFields, httpUrl, jsonOf } from '../wire/http-access.ts'
+import { passwordSecretFields, withPassword } from '../wire/password-secret.ts'
+import { CheckFailure } from '../wire/reasons.ts'
+import { percent, someOf } from '../wire/wording.ts'
 import { type CheckContext, type CheckResult, checkKind, type Measurement } from './kind.ts'
-import { passwordSecretFields, withPassword } from './password-secret.ts'
-import { CheckFailure } from './reasons.ts'
-import { percent, someOf } from './wording.ts'
 
 const name = z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'must be a name in Kubernetes')
 

@@ -1,10 +1,10 @@
 import * as z from 'zod'
-import { host, hostAndPort, port } from './fields.ts'
-import { ask, below, credentialFields, httpUrl, jsonOf, targetOfUrl, tlsFields } from './http-access.ts'
+import { host, hostAndPort, port } from '../wire/fields.ts'
+import { ask, below, credentialFields, httpUrl, jsonOf, targetOfUrl, tlsFields } from '../wire/http-access.ts'
+import { CheckFailure, type Reason } from '../wire/reasons.ts'
+import { openSocket, readSocket } from '../wire/socket.ts'
+import { shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
-import { CheckFailure, type Reason } from './reasons.ts'
-import { openSocket, readSocket } from './socket.ts'
-import { shorten } from './wording.ts'
 
 const options = z
   .strictObject({

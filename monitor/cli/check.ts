@@ -1,6 +1,6 @@
 import { systemClock } from '../../shared/clock.ts'
 import { createLog } from '../../shared/log.ts'
-import { createProber } from '../prober/prober.ts'
+import { createProber } from '../prober/index.ts'
 import { checkTable } from '../prober/table.ts'
 import { type Command, print, type Surroundings } from './command.ts'
 import { type LoadedChecks, loadChecks, readArguments } from './load.ts'

@@ -9,7 +9,7 @@ import { fieldKind, parseDuration } from '../../shared/fields.ts'
 import { core, defOf, fieldSchemas, nearest, type Schema } from '../../shared/schema.ts'
 import { type CheckKindName, checkKindNamed, checkKinds } from '../checks/index.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
-import { accessCluster } from '../cluster-access.ts'
+import { accessCluster } from '../region/cluster-access.ts'
 import { type Command, print, UsageError } from './command.ts'
 import { runOnce } from './run-once.ts'
 

@@ -1,8 +1,8 @@
 import type { Part } from '../../shared/lifecycle.ts'
 import type { CheckKindName } from '../checks/index.ts'
 import type { CheckState, Measurement } from '../checks/kind.ts'
-import type { Reason } from '../checks/reasons.ts'
-import type { Action } from './actions/action.ts'
+import type { Reason } from '../wire/reasons.ts'
+import type { Action } from './actions/act.ts'
 
 /** How bad it is when a check is not up: becomes a label, for routing alerts. */
 export type Severity = 'info' | 'warning' | 'critical'

@@ -1,7 +1,7 @@
 import type { CheckKind } from '../checks/kind.ts'
 import type { Check, CheckStatus } from './check.ts'
 import type { Linked } from './dependencies.ts'
-import { printOf } from './print.ts'
+import { printOf } from './fingerprint.ts'
 import { newDurations } from './run.ts'
 import { type Due, type Grid, gridOf } from './schedule.ts'
 import type { Lane } from './slots.ts'

@@ -1,7 +1,7 @@
 import { formatDuration } from '../../shared/fields.ts'
 import type { CheckResult } from '../checks/kind.ts'
-import { CheckFailure, reasonOf, reasons, resultOfError } from '../checks/reasons.ts'
-import { shorten } from '../checks/wording.ts'
+import { CheckFailure, reasonOf, reasons, resultOfError } from '../wire/reasons.ts'
+import { shorten } from '../wire/wording.ts'
 import { type Durations, durationBuckets } from './check.ts'
 
 /** A histogram without a run. */

@@ -1,14 +1,14 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
-import { CheckFailure, resultOfError } from '../checks/reasons.ts'
+import { CheckFailure, resultOfError } from '../wire/reasons.ts'
 import type { Check } from './check.ts'
 import type { Entry, Run } from './entry.ts'
-import type { Counters } from './numbers.ts'
 import { heldBackResult, overdueResult, recordDuration } from './run.ts'
 import { createTimetable, firstStart, phaseOf } from './schedule.ts'
 import type { Lane, Slots } from './slots.ts'
 import { lateMs, stallOf } from './stall.ts'
+import type { Counters } from './statistics.ts'
 
 /** What a runner needs besides what it is given to run. */
 export type RunnerNeeds = {

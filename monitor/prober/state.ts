@@ -1,6 +1,6 @@
 import type { CheckResult } from '../checks/kind.ts'
-import type { Reason } from '../checks/reasons.ts'
-import { shorten } from '../checks/wording.ts'
+import type { Reason } from '../wire/reasons.ts'
+import { shorten } from '../wire/wording.ts'
 import type { Check, ProbeState } from './check.ts'
 
 /** What the runs of a check came to so far. */

@@ -1,4 +1,4 @@
-import { shorten } from '../checks/wording.ts'
+import { shorten } from '../wire/wording.ts'
 import type { CheckStatus, ProbeState } from './check.ts'
 
 /** What stands in a row. */

@@ -1,15 +1,15 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { CheckResult } from '../checks/kind.ts'
-import type { Act } from './actions/action.ts'
+import type { Act } from './actions/act.ts'
 import type { CheckStatus, ProbeEvent } from './check.ts'
 import { reachable } from './dependencies.ts'
 import type { Entry } from './entry.ts'
-import type { Counters } from './numbers.ts'
 import { recordDuration } from './run.ts'
 import type { Runner } from './runner.ts'
 import { nextStart, startsBetween } from './schedule.ts'
 import { afterRun, blocked, type Health, unblocked } from './state.ts'
+import type { Counters } from './statistics.ts'
 
 /** What it takes to give verdicts. */
 export type VerdictNeeds = {

@@ -1,4 +1,4 @@
-import { type Tunnel, tunnelOf, tunnelSection } from '../../agent/resources/tunnel-settings.ts'
+import { type Tunnel, tunnelOf, tunnelSection } from '../../agent/tunnel/settings.ts'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 
 /** The section `tunnel` of a configuration in which everything can be exposed. */

@@ -6,7 +6,7 @@ import { findBinaries } from '../cluster/real/binaries.ts'
 import { startRealCluster } from '../cluster/real/index.ts'
 import type { AgentProcess } from '../region/agent-process.ts'
 import { type Client, createClient } from '../region/client.ts'
-import { prepareRegion, type Region, type StartOptions } from '../region/region.ts'
+import { prepareRegion, type Region, type StartOptions } from '../region/index.ts'
 import type { Bench } from './measurement.ts'
 
 /** The real control plane; the embedded one, said so, where its programs were not built. */

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import pino from 'pino'
 import { checkKinds } from '../../monitor/checks/index.ts'
 import type { Check } from '../../monitor/prober/check.ts'
-import { createProber } from '../../monitor/prober/prober.ts'
+import { createProber } from '../../monitor/prober/index.ts'
 import { systemClock } from '../../shared/clock.ts'
 
 /** What is probed. */

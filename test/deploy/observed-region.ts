@@ -10,7 +10,7 @@ import { startMosquitto } from '../monitor/sparkplug/mosquitto.ts'
 import { encode } from '../monitor/sparkplug/schema.ts'
 import { startPrometheus } from '../peers/prometheus.ts'
 import { type Client, createClient } from '../region/client.ts'
-import { prepareRegion } from '../region/region.ts'
+import { prepareRegion } from '../region/index.ts'
 import { database, persistent, project } from '../region/scenario.ts'
 import { ruleFiles } from './observability.ts'
 

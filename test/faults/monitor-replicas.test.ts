@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { regionDefinitions } from '../cluster/definitions.ts'
 import { startCluster } from '../cluster/index.ts'
 import { type Heard, startBroker } from '../monitor/sparkplug/broker.ts'
-import { prepareRegion } from '../region/region.ts'
+import { prepareRegion } from '../region/index.ts'
 
 const bdSeqOf = ({ payload }: Heard) => Number(payload.metrics.find(({ name }) => name === 'bdSeq')?.longValue)
 

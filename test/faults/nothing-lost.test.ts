@@ -8,7 +8,7 @@ import { startCluster, type TestCluster } from '../cluster/index.ts'
 import { type StandIns, startStandIns } from '../cluster/stand-ins/index.ts'
 import type { AgentProcess } from '../region/agent-process.ts'
 import { type Client, createClient } from '../region/client.ts'
-import { prepareRegion, type Region } from '../region/region.ts'
+import { prepareRegion, type Region } from '../region/index.ts'
 import { judge, whenAllEnded } from './verdict.ts'
 import { emptyWorkload, seeded, sendMixed, type Workload } from './workload.ts'
 

@@ -5,8 +5,8 @@ import { type Fixture, startFixture } from '../cluster/stand-ins/fixture.ts'
 import { rules } from '../monitor/sparkplug/rules.ts'
 import { type EmbeddedBroker, startEmbeddedBroker } from '../peers/embedded-broker.ts'
 import { type Births, bdSeqOf, followBirths, lineOf, type Message } from './births.ts'
+import { prepareRegion, type Region } from './index.ts'
 import type { MonitorProcess } from './monitor-process.ts'
-import { prepareRegion, type Region } from './region.ts'
 import { isBirthOf } from './scenario.ts'
 
 let fixture: Fixture

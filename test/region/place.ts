@@ -2,8 +2,8 @@ import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { AgentProcess } from './agent-process.ts'
 import type { EdgeNodeAddress } from './births.ts'
+import type { Region } from './index.ts'
 import type { MonitorProcess } from './monitor-process.ts'
-import type { Region } from './region.ts'
 
 /** A region that runs, and where all of it is. */
 export type RunningRegion = { region: Region; agent: AgentProcess; monitor: MonitorProcess; mqtt: EdgeNodeAddress }

@@ -8,8 +8,8 @@ import { type Births, bdSeqOf, countsOf, followBirths, showMessages } from './bi
 import { partsOf, withoutCredentials } from './broker-url.ts'
 import { createClient } from './client.ts'
 import { createDisplay, type Display } from './display.ts'
+import { prepareRegion } from './index.ts'
 import { folder, type RunningRegion, removePlace, waysToGoOn, writePlace } from './place.ts'
-import { prepareRegion } from './region.ts'
 import { runScenario } from './scenario.ts'
 import { showChecks, showObjects } from './tables.ts'
 

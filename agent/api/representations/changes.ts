@@ -1,5 +1,5 @@
 import type { Change } from '../../../shared/kubernetes/cache.ts'
-import type { EventSource } from '../events.ts'
+import type { EventSource } from '../events/index.ts'
 import type { Prepared } from './prepared.ts'
 
 /** A resource of the API in an event: what a read would answer now. */

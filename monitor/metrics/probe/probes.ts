@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import type { Clock } from '../../../shared/clock.ts'
-import { hostOf } from '../../checks/http-exchange.ts'
+import { hostOf } from '../../wire/http-exchange.ts'
 import type { ProbeRequest } from '../app.ts'
 import { type Family, family } from '../exposition.ts'
 import { EndpointProblem } from '../problems.ts'

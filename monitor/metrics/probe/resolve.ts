@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
-import { CheckFailure } from '../../checks/reasons.ts'
+import { CheckFailure } from '../../wire/reasons.ts'
 import { EndpointProblem } from '../problems.ts'
 import type { Access } from './access.ts'
 import type { ProbeModule } from './config.ts'

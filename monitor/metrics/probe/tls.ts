@@ -1,6 +1,6 @@
 import { isIP, type Socket } from 'node:net'
 import { type TLSSocket, connect as tlsConnect } from 'node:tls'
-import { type TlsOptions, tlsOf } from '../../checks/http-access.ts'
+import { type TlsOptions, tlsOf } from '../../wire/http-access.ts'
 import type { ProbeTls } from './config.ts'
 
 const translated = new WeakMap<ProbeTls, TlsOptions>()

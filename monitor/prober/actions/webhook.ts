@@ -1,6 +1,6 @@
-import { exchange } from '../../checks/http-exchange.ts'
-import { reasons } from '../../checks/reasons.ts'
-import type { Action, ActionCause } from './action.ts'
+import { exchange } from '../../wire/http-exchange.ts'
+import { reasons } from '../../wire/reasons.ts'
+import type { Action, ActionCause } from './act.ts'
 
 /** What a webhook is sent. Times are RFC 3339. */
 export type WebhookBody = {

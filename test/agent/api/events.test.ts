@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { createApi } from '../../../agent/api/app.ts'
-import { createEvents, type EventSource, usualEvents } from '../../../agent/api/events.ts'
+import { createEvents, type EventSource, usualEvents } from '../../../agent/api/events/index.ts'
 import { limitsConfig } from '../../../agent/api/limits.ts'
 import { type Clock, systemClock } from '../../../shared/clock.ts'
 import { byFetch } from '../../../shared/fetch.ts'

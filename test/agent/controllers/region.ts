@@ -12,7 +12,7 @@ import { connectTo } from '../../cluster/connected.ts'
 import { until } from '../../cluster/contract.ts'
 import { regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
-import { prepareRegion } from '../../region/region.ts'
+import { prepareRegion } from '../../region/index.ts'
 
 /** A lease that a test gives and takes. */
 export type LeaseInHand = Leadership & { set(leads: boolean): void }

@@ -13,7 +13,7 @@ import { until } from '../../cluster/contract.ts'
 import { regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster } from '../../cluster/index.ts'
 import { createClient } from '../../region/client.ts'
-import { prepareRegion } from '../../region/region.ts'
+import { prepareRegion } from '../../region/index.ts'
 import { certificate, proxy, site } from './outside.ts'
 import { node, storageClass } from './samples.ts'
 

@@ -17,7 +17,7 @@ import { regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
 import { createOperatorDeployment, type OperatorDeployment } from '../../cluster/stand-ins/crate-operator/deployment.ts'
 import { openWorld, type World } from '../../cluster/stand-ins/world.ts'
-import { prepareRegion, type Region } from '../../region/region.ts'
+import { prepareRegion, type Region } from '../../region/index.ts'
 
 export const operatorName = { namespace: 'crate-operator', name: 'crate-operator' }
 const fieldManager = 'test'

@@ -9,7 +9,7 @@ test('kubernetes check', async (t) => {
   t.after(() => cluster.stop())
   const given = { url: cluster.url, tokenFile: secret(cluster.adminToken), caFile: secret(cluster.ca) }
   const write = async (method: string, path: string, body: object, contentType = 'application/json') => {
-    const { ask } = await import('../../../monitor/checks/http-access.ts')
+    const { ask } = await import('../../../monitor/wire/http-access.ts')
     const answer = await ask(kubernetes.options.parse(given), {
       url: new URL(path, cluster.url),
       method,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ApiServer } from '../../../monitor/checks/api-server.ts'
-import { exchange } from '../../../monitor/checks/http-exchange.ts'
 import { volume } from '../../../monitor/checks/volume.ts'
+import type { ApiServer } from '../../../monitor/wire/api-server.ts'
+import { exchange } from '../../../monitor/wire/http-exchange.ts'
 import { assertResult, measured, run } from './run.ts'
 import { serve } from './servers.ts'
 

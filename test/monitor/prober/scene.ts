@@ -1,9 +1,9 @@
 import type { TestContext } from 'node:test'
 import * as z from 'zod'
 import { type CheckContext, type CheckKind, type CheckResult, checkKind } from '../../../monitor/checks/kind.ts'
-import type { Act } from '../../../monitor/prober/actions/action.ts'
+import type { Act } from '../../../monitor/prober/actions/act.ts'
 import type { Check, ProbeEvent } from '../../../monitor/prober/check.ts'
-import { createProber, type ProberNeeds } from '../../../monitor/prober/prober.ts'
+import { createProber, type ProberNeeds } from '../../../monitor/prober/index.ts'
 import { createLog } from '../../../shared/log.ts'
 import { createFakeClock, settle } from '../../shared/fake-clock.ts'
 

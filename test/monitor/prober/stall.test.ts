@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CheckKind } from '../../../monitor/checks/kind.ts'
-import { createProber } from '../../../monitor/prober/prober.ts'
+import { createProber } from '../../../monitor/prober/index.ts'
 import { type SchedulerFacts, stallOf } from '../../../monitor/prober/stall.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
 import { checkOf, hangs, logLines, scene } from './scene.ts'

@@ -1,0 +1,114 @@
+import { type Fault, isProblem, Problem } from '../../shared/errors.ts'
+import { asFault, parseWith } from '../../shared/faults.ts'
+import { applyObject } from '../../shared/kubernetes/apply.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import { refusal, sameJson } from '../operations/admission/admission.ts'
+import { differenceOf } from '../operations/admission/difference.ts'
+import { mergePatch } from '../operations/admission/merge-patch.ts'
+import { type PlannedObject, type PlannedStep, tryOut } from '../operations/admission/plan.ts'
+import { annotation, fieldManager } from '../resources/labels.ts'
+import {
+  desiredTunnel,
+  type Exposure,
+  exposureConsequences,
+  isSameTunnel,
+  nextRevision,
+  readExposure,
+  readTunnelYaml,
+  settingsConfigMap,
+  tunnelKey,
+  tunnelSpec,
+} from './desired.ts'
+import type { Tunnel } from './settings.ts'
+import { lookUp, readSettings, type TunnelCaches } from './state.ts'
+
+/** A tunnel that is configured, with its objects as the caches have them. */
+export type TunnelInUse = { tunnel: Tunnel; caches: TunnelCaches }
+
+/** A wish to expose more, or less. The guard throws if it was meant for another state than the present. */
+export type ExposureRequest = { patch: unknown; guard: (present: Exposure) => void }
+
+type Decision = { before: Exposure; after: Exposure; present: KubernetesObject | undefined; isNews: boolean }
+
+/** Somebody else's write may come between reading and writing; then the request is decided on anew. */
+const attempts = 4
+
+/**
+ * Writes what is to be exposed, in the version that was decided on. It stands in etcd when this resolves; the controller does the rest.
+ *
+ * It is no operation: there is one object, of which the last word counts and which is wanted at once or not at all (docs/decisions).
+ *
+ * @throws Problem `invalid-fields`, `wrong-state` when the thing to be exposed is not configured, what the guard throws, `conflict`
+ *   when others write all the time, and as `Cluster.request` does
+ */
+export async function changeExposure(use: TunnelInUse, cluster: Cluster, request: ExposureRequest): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const { after, present, isNews } = await decide(use, cluster, request)
+    if (!isNews) return
+    try {
+      const object = settingsConfigMap(use.tunnel, after, present?.metadata.resourceVersion)
+      use.caches.settings.put(await applyObject(cluster, object, { fieldManager, force: true }))
+      return
+    } catch (error) {
+      if (!isProblem(error, 'conflict') || attempt === attempts) throw error
+    }
+  }
+}
+
+/** What `changeExposure` would do, and what would come of it. Writes nothing. @throws Problem as that does */
+export async function planExposure({ tunnel, caches }: TunnelInUse, cluster: Cluster, request: ExposureRequest): Promise<PlannedStep[]> {
+  const { before, after, isNews } = await decide({ tunnel, caches }, cluster, request)
+  if (!isNews) return []
+  const { configuration, deployment } = lookUp(tunnel, caches)
+  const consequences = exposureConsequences(tunnel, before, after)
+  const settings = await tryOut(cluster, settingsConfigMap(tunnel, after), new Map())
+  const steps = [{ name: 'expose', consequences, objects: [settings] }]
+
+  const [found, wanted] = [readTunnelYaml(configuration), desiredTunnel(tunnel, after)]
+  if (isSameTunnel(found, wanted)) return steps
+  const revision = nextRevision(wanted, found, [configuration?.metadata.annotations?.[annotation.tunnelRevision], deployment?.revision])
+  const asObject = (content: object | undefined) => content && configurationShown(tunnel, content)
+  const written: PlannedObject = {
+    kind: 'ConfigMap',
+    namespace: tunnel.namespace,
+    name: tunnel.configMap,
+    change: configuration === undefined ? 'create' : 'change',
+    diff: differenceOf(asObject(found), asObject(wanted)),
+  }
+  const path = `/spec/template/metadata/annotations/${annotation.tunnelRevision.replace('/', '~1')}`
+  const rolled: PlannedObject = {
+    kind: 'Deployment',
+    namespace: tunnel.namespace,
+    name: tunnel.deployment,
+    change: 'change',
+    diff: [{ path, ...(deployment?.revision !== undefined && { from: deployment.revision }), to: revision }],
+  }
+  return [...steps, { name: 'configure', consequences: [], objects: deployment === undefined ? [written] : [written, rolled] }]
+}
+
+/** The ConfigMap with its text parsed, so that a difference names a rule and not the whole file. */
+function configurationShown({ configMap, namespace }: Tunnel, content: object): KubernetesObject {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: configMap, namespace }, data: { [tunnelKey]: content } }
+}
+
+async function decide({ tunnel, caches }: TunnelInUse, cluster: Cluster, { patch, guard }: ExposureRequest): Promise<Decision> {
+  const present = await readSettings(tunnel, cluster)
+  if (present) caches.settings.put(present)
+  const before = readExposure(tunnel, present)
+  guard(before)
+  const parsed = parseWith(tunnelSpec, mergePatch({ expose: before }, patch))
+  if (!parsed.ok)
+    throw refusal(
+      'invalid-fields',
+      parsed.faults.map((fault): Fault => asFault(fault)),
+    )
+  const after = parsed.value.expose
+  if (after.grafana && tunnel.grafana === undefined) {
+    const detail = 'No Grafana is configured that could be exposed. Set tunnel.grafana.url in the configuration of the agent first.'
+    throw new Problem('wrong-state', detail)
+  }
+  // What was never said is said now, though it is the default: the default may become another.
+  const isSaid = present?.data?.expose !== undefined
+  return { before, after, present, isNews: !isSaid || !sameJson(before, after) }
+}

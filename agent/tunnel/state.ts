@@ -1,0 +1,157 @@
+import type { Clock } from '../../shared/clock.ts'
+import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { unlessGone } from '../../shared/kubernetes/failures.ts'
+import { type KubernetesObject, kinds, type ObjectMeta, pathOf } from '../../shared/kubernetes/objects.ts'
+import type { Log } from '../../shared/log.ts'
+import { type Condition, conditionOf } from '../region/obstacles/evidence.ts'
+import { annotation } from '../resources/labels.ts'
+import {
+  desiredTunnel,
+  type Exposure,
+  exposedBy,
+  exposureWarnings,
+  isSameTunnel,
+  isTakenUp,
+  readExposure,
+  readTunnelYaml,
+} from './desired.ts'
+import type { Exposable, Tunnel } from './settings.ts'
+
+/** What is kept of cloudflared's Deployment. */
+export type CloudflaredView = {
+  metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion'>
+  replicas: number
+  readyReplicas: number
+  /** Every pod is of the newest template, and the controller has seen that template. */
+  isRolledOut: boolean
+  /** The writing of the configuration that its pods are made for. */
+  revision: string | undefined
+  image: string | undefined
+  /** When it became available, or ceased to be. */
+  since: string | undefined
+  /** Why its pods are not made, or do not become ready, in Kubernetes' words. */
+  trouble: string | undefined
+  matchLabels: Record<string, string>
+  /** Secrets without which its pods do not start. */
+  secrets: string[]
+}
+
+/** The three objects of a tunnel, each followed by itself. */
+export type TunnelCaches = {
+  settings: Cache<KubernetesObject>
+  configuration: Cache<KubernetesObject>
+  deployment: Cache<CloudflaredView>
+}
+
+export function createTunnelCaches(tunnel: Tunnel, tools: { cluster: Cluster; clock: Clock; log: Log }): TunnelCaches {
+  const { namespace } = tunnel
+  const one = (name: string) => ({ namespace, fieldSelector: `metadata.name=${name}` })
+  return {
+    settings: createCache({ kind: kinds.ConfigMap, ...one(tunnel.settings) }, tools),
+    configuration: createCache({ kind: kinds.ConfigMap, ...one(tunnel.configMap) }, tools),
+    deployment: createCache<CloudflaredView>({ kind: kinds.Deployment, ...one(tunnel.deployment), view: cloudflaredView }, tools),
+  }
+}
+
+function cloudflaredView(object: KubernetesObject): CloudflaredView {
+  const { metadata, spec = {}, status = {} } = object
+  const { name, namespace, resourceVersion, generation = 0 } = metadata
+  const { replicas = 0, updatedReplicas = 0, observedGeneration = 0 } = status
+  const volumes: { secret?: { secretName?: string; optional?: boolean } }[] = spec.template?.spec?.volumes ?? []
+  return {
+    metadata: { name, ...(namespace !== undefined && { namespace }), ...(resourceVersion !== undefined && { resourceVersion }) },
+    replicas: spec.replicas ?? 1,
+    readyReplicas: status.readyReplicas ?? 0,
+    isRolledOut: observedGeneration >= generation && updatedReplicas === replicas && replicas === (spec.replicas ?? 1),
+    revision: spec.template?.metadata?.annotations?.[annotation.tunnelRevision],
+    image: spec.template?.spec?.containers?.[0]?.image,
+    since: conditionOf(object, 'Available')?.lastTransitionTime,
+    trouble: troubleIn(object),
+    matchLabels: spec.selector?.matchLabels ?? {},
+    secrets: volumes.filter(({ secret }) => secret?.optional !== true).flatMap(({ secret }) => secret?.secretName ?? []),
+  }
+}
+
+function troubleIn(object: KubernetesObject): string | undefined {
+  const failure = conditionOf(object, 'ReplicaFailure')
+  const progress: Condition | undefined = conditionOf(object, 'Progressing')
+  if (failure?.status === 'True') return failure.message
+  return progress?.status === 'False' ? progress.message : undefined
+}
+
+/** How cloudflared is. A replica is ready while it has at least one connection to Cloudflare's edge. */
+export type CloudflaredState = {
+  state: 'running' | 'degraded' | 'not-ready' | 'scaled-down' | 'missing' | 'unknown'
+  replicas: number
+  readyReplicas: number
+  /** When it became available, or ceased to be; null where Kubernetes does not say. */
+  since: string | null
+  image: string | null
+  namespace: string
+  deployment: string
+}
+
+/** A tunnel as it is. */
+export type TunnelState = {
+  expose: Exposure
+  exposed: Exposable[]
+  warnings: string[]
+  cloudflared: CloudflaredState
+  /** `pending`: the leader has yet to write it. `rolling`: some pods still run with another one. */
+  configuration: 'in-force' | 'rolling' | 'pending' | 'unknown'
+  /** Why the controller could not do its work last time. */
+  lastError: string | null
+}
+
+/** Pure, from what the caches hold: every replica tells the same. */
+export function tunnelStateOf(tunnel: Tunnel, caches: TunnelCaches): TunnelState {
+  const { settings, configuration, deployment } = lookUp(tunnel, caches)
+  const expose = readExposure(tunnel, settings)
+  const exposed = exposedBy(tunnel, expose)
+  const isWritten = isSameTunnel(readTunnelYaml(configuration), desiredTunnel(tunnel, expose))
+  const revision = configuration?.metadata.annotations?.[annotation.tunnelRevision]
+  const isRolled = deployment === undefined || isTakenUp(revision, deployment.revision)
+  const synced = caches.settings.synced && caches.configuration.synced && caches.deployment.synced
+  return {
+    expose,
+    exposed,
+    warnings: exposureWarnings(exposed),
+    cloudflared: cloudflaredStateOf(tunnel, caches.deployment.synced, deployment),
+    configuration: !synced ? 'unknown' : !isWritten || !isRolled ? 'pending' : deployment?.isRolledOut === false ? 'rolling' : 'in-force',
+    lastError: settings?.data?.error ?? null,
+  }
+}
+
+/** The objects of a tunnel as the caches have them. */
+export function lookUp({ namespace, settings, configMap, deployment }: Tunnel, caches: TunnelCaches) {
+  return {
+    settings: caches.settings.get(`${namespace}/${settings}`),
+    configuration: caches.configuration.get(`${namespace}/${configMap}`),
+    deployment: caches.deployment.get(`${namespace}/${deployment}`),
+  }
+}
+
+function cloudflaredStateOf(tunnel: Tunnel, synced: boolean, view: CloudflaredView | undefined): CloudflaredState {
+  const { namespace, deployment } = tunnel
+  const where = { namespace, deployment }
+  if (!view) return { state: synced ? 'missing' : 'unknown', replicas: 0, readyReplicas: 0, since: null, image: null, ...where }
+  const { replicas, readyReplicas, since = null, image = null } = view
+  return { state: stateOf(view), replicas, readyReplicas, since, image, ...where }
+}
+
+function stateOf({ replicas, readyReplicas }: CloudflaredView): CloudflaredState['state'] {
+  if (replicas === 0) return 'scaled-down'
+  if (readyReplicas === 0) return 'not-ready'
+  return readyReplicas < replicas ? 'degraded' : 'running'
+}
+
+/** Goes up with every change of what a tunnel's state is made from. */
+export function versionOf({ settings, configuration, deployment }: TunnelCaches): string {
+  return [settings, configuration, deployment].map(({ version, synced }) => `${version}${synced}`).join(' ')
+}
+
+/** What is asked for as the API server has it: on the copy of a cache a decision could be made twice, or on old news. */
+export async function readSettings({ namespace, settings }: Tunnel, cluster: Cluster): Promise<KubernetesObject | undefined> {
+  return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.ConfigMap, namespace, settings) }))
+}

@@ -1,0 +1,131 @@
+import { parseArgs } from 'node:util'
+import { stringify } from 'yaml'
+import type * as z from 'zod'
+import { type FaultAt, parseWith } from '../faults.ts'
+import { type Override, place, readEnvironment } from './environment.ts'
+import { type ConfigFile, type Files, maxConfigBytes, parseConfigFile, readText, systemFiles } from './file.ts'
+import { effectiveConfig, helpText } from './help.ts'
+import { loadSecrets } from './secrets.ts'
+
+/** What a program was started with. */
+export type ConfigSources = {
+  /** Its name, such as `skerry-agent`; the environment's prefix is made of it: `SKERRY_AGENT`. */
+  program: string
+  version: string
+  /** The arguments without those of Node. */
+  argv: readonly string[]
+  env: Record<string, string | undefined>
+  files?: Files
+}
+
+/** The configuration to run with; or what to print and the code to exit with (0 on standard output, else on standard error). */
+export type LoadedConfig<T> = { kind: 'run'; config: T } | { kind: 'exit'; code: number; output: string }
+
+/**
+ * Reads the configuration: the file that `--config` or `<PREFIX>_CONFIG` names, overridden by `<PREFIX>__A__B=…`, checked by the
+ * schema, with secrets read from their files. All faults are reported at once, each with its place.
+ * `--help`, `--version`, `--print-config` and `--check-config` answer instead. Nothing here exits the process or throws.
+ */
+export function loadConfig<S extends z.ZodType>(schema: S, sources: ConfigSources): LoadedConfig<z.output<S>> {
+  const { program, version, argv, env, files = systemFiles } = sources
+  const prefix = program.toUpperCase().replaceAll('-', '_')
+  const asked = readArguments(argv)
+  if ('fault' in asked) return exit(2, `${program}: ${asked.fault}\nTry ${program} --help\n`)
+  if (asked.help) return exit(0, helpText(schema, { program, version, prefix }))
+  if (asked.version) return exit(0, `${program} ${version}\n`)
+
+  const path = asked.config ?? (env[`${prefix}_CONFIG`] || undefined)
+  const read = readSources(schema, prefix, env, path, files)
+  if ('faults' in read) return exit(1, report(read.faults))
+  const parsed = parseWith(schema, read.data)
+  const faults = parsed.ok
+    ? loadSecrets(parsed.value, files).map((fault) => read.locate({ ...fault, isKey: false }))
+    : parsed.faults.map(read.locate)
+  faults.push(...read.misnamed)
+  if (!parsed.ok || faults.length > 0) return exit(1, report(faults))
+  if (asked.check) return exit(0, 'ok\n')
+  if (asked.print) return exit(0, stringify(effectiveConfig(schema, read.data ?? {}), { lineWidth: 0 }))
+  return { kind: 'run', config: parsed.value }
+}
+
+function exit(code: number, output: string): { kind: 'exit'; code: number; output: string } {
+  return { kind: 'exit', code, output }
+}
+
+function report(faults: readonly string[]): string {
+  return `The configuration is not valid:\n${faults.map((fault) => `  ${fault}\n`).join('')}`
+}
+
+type Asked = { config: string | undefined; help: boolean; version: boolean; check: boolean; print: boolean }
+
+function readArguments(argv: readonly string[]): Asked | { fault: string } {
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: {
+        config: { type: 'string', short: 'c' },
+        help: { type: 'boolean', short: 'h', default: false },
+        version: { type: 'boolean', default: false },
+        'check-config': { type: 'boolean', default: false },
+        'print-config': { type: 'boolean', default: false },
+      },
+    })
+    return {
+      config: values.config,
+      help: values.help,
+      version: values.version,
+      check: values['check-config'],
+      print: values['print-config'],
+    }
+  } catch (error) {
+    return { fault: (error as Error).message.split('. ')[0] ?? '' }
+  }
+}
+
+/** Says where a fault is, in words. */
+type Locate = (fault: FaultAt) => string
+type Merged = { data: unknown; misnamed: string[]; locate: Locate }
+
+function readSources(
+  schema: z.ZodType,
+  prefix: string,
+  env: ConfigSources['env'],
+  path: string | undefined,
+  files: Files,
+): Merged | { faults: string[] } {
+  let file: ConfigFile | undefined
+  if (path !== undefined) {
+    let text: string
+    try {
+      text = readText(files, path, maxConfigBytes)
+    } catch (error) {
+      return { faults: [`${path}: cannot be read: ${(error as Error).message}`] }
+    }
+    const parsed = parseConfigFile(text)
+    if (Array.isArray(parsed)) return { faults: parsed.map(({ message, position }) => `${lineOf(path, position)}: ${message}`) }
+    file = parsed
+  }
+  const { overrides, faults } = readEnvironment(schema, prefix, env)
+  const data = overrides.reduce<unknown>((merged, { path, value }) => place(merged, path, value), file?.value ?? {})
+  return { data, misnamed: faults.map((fault) => `${fault.path[0]}: ${fault.message}`), locate: locateIn(path, file, overrides) }
+}
+
+function locateIn(path: string | undefined, file: ConfigFile | undefined, overrides: readonly Override[]): Locate {
+  return (fault) => {
+    const name =
+      fault.path.length === 0
+        ? 'the whole'
+        : fault.path
+            .map((piece) => (typeof piece === 'number' ? `[${piece}]` : `.${piece}`))
+            .join('')
+            .replace(/^\./, '')
+    const override = overrides.find((each) => each.path.every((piece, index) => fault.path[index] === piece))
+    if (override !== undefined) return `${override.variable}: ${name} ${fault.message}`
+    const position = file?.position(fault.path, fault.isKey)
+    return path === undefined ? `${name} ${fault.message}` : `${lineOf(path, position)}: ${name} ${fault.message}`
+  }
+}
+
+function lineOf(path: string, position: { line: number; column: number } | undefined): string {
+  return position === undefined ? path : `${path}:${position.line}:${position.column}`
+}
