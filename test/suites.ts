@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers'
  * what they load: a process for each file would spend half of its time on starting.
  */
 
-const files = globSync('test/{agent,cluster,deploy,monitor,region,shared,words}/**/*.test.ts', {
+const files = globSync('test/{agent,cluster,deploy,house,monitor,region,shared,words}/**/*.test.ts', {
   exclude: (file) => file.endsWith('.real.test.ts'),
 })
 /** `agent/api`, `monitor`, …: the folder, at most two deep. */

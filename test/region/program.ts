@@ -79,6 +79,6 @@ function whenReady(
         if (line.includes(`"${message}"`)) resolve(JSON.parse(line))
       })
     }
-    exited.then((how) => reject(new Error(`the ${name} ended (${how}) before it was ready:\n${tail.join('\n')}`)))
+    void exited.then((how) => reject(new Error(`the ${name} ended (${how}) before it was ready:\n${tail.join('\n')}`)))
   })
 }

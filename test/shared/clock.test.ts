@@ -42,8 +42,8 @@ test('the fake clock wakes sleepers in the order in which they are due, each at 
   const start = clock.monotonic()
   const woken: [string, number][] = []
   const wake = (name: string, ms: number) => clock.sleep(ms).then(() => woken.push([name, clock.monotonic() - start]))
-  wake('late', 300)
-  wake('early', 100).then(() => wake('again', 50))
+  void wake('late', 300)
+  void wake('early', 100).then(() => wake('again', 50))
   await clock.advance(299)
   assert.deepEqual(woken, [
     ['early', 100],
@@ -59,7 +59,7 @@ test('a paused process of the fake clock wakes only when it is resumed, and sees
   const paused = clock.process()
   const start = paused.monotonic()
   let wokeAt: number | undefined
-  paused.sleep(100).then(() => {
+  void paused.sleep(100).then(() => {
     wokeAt = paused.monotonic() - start
   })
   paused.pause()

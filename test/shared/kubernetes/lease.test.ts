@@ -318,7 +318,7 @@ test('giving the Lease back does not take longer than the deadline', async () =>
   await clock.advance(100)
   link.up = false
   let stopped = false
-  lease.stop(clock.monotonic() + 1_000).then(() => {
+  void lease.stop(clock.monotonic() + 1_000).then(() => {
     stopped = true
   })
   await clock.advance(1_000)
