@@ -10,7 +10,7 @@ const decisions = files.filter((file) => /^docs\/decisions\/\d{4}-.*\.md$/.test(
 /** Where a page's headings are, as GitHub names them. */
 function anchorsOf(page: string): string[] {
   const headings = textOf(page)
-    .replace(/^(```+)[^]*?^\1/gm, '')
+    .replace(/^(```+)[\s\S]*?^\1/gm, '')
     .matchAll(/^#+ (.*)$/gm)
   return [...headings].map(([, heading = '']) =>
     heading
@@ -22,7 +22,7 @@ function anchorsOf(page: string): string[] {
 }
 
 function linksOf(page: string): string[] {
-  const text = textOf(page).replace(/^(```+)[^]*?^\1/gm, '')
+  const text = textOf(page).replace(/^(```+)[\s\S]*?^\1/gm, '')
   return [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link).filter((link) => !/^[a-z]+:/.test(link))
 }
 
