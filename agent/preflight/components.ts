@@ -88,7 +88,7 @@ export function readComponents(file: string): Component[] {
 export function componentsToCome(all: readonly Component[], names: readonly string[] = []): Component[] {
   const brought = all.filter(({ role }) => role !== 'retired')
   const unknown = names.find((name) => brought.every((component) => component.name !== name))
-  if (unknown !== undefined) throw new Error(`there is no component ${unknown}; there are ${brought.map(({ name }) => name).join(', ')}`)
+  if (unknown !== undefined) throw new Error(`unknown component ${unknown}; there are ${brought.map(({ name }) => name).join(', ')}`)
   return names.length === 0 ? brought : brought.filter(({ name }) => names.includes(name))
 }
 

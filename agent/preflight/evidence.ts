@@ -57,7 +57,7 @@ export type Evidence = {
 export type Reached = {
   host: string
   port: number
-  /** What cannot be had without it, in words. */
+  /** What is not available without it, in words. */
   neededFor: string
   /** Without it nothing can be installed that runs databases. */
   vital: boolean

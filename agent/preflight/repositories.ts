@@ -30,7 +30,7 @@ export function repositories({ charts }: Evidence): Finding[] {
       those.map(({ component }) => component),
       those.length,
     )
-    return judge(id, `${those.length === 1 ? 'the chart' : 'the charts'} of ${names} cannot be had from ${repository}`, those)
+    return judge(id, `${those.length === 1 ? 'the chart' : 'the charts'} of ${names} cannot be downloaded from ${repository}`, those)
   })
 }
 

@@ -47,14 +47,14 @@ get_chart() {
 # What to do when it cannot.
 chart_help='check the proxy and --ca-file, or use --offline DIR. A repository that is gone has moved: take a newer version of this installer, or name the new one in a list of your own with --components'
 
-# download FOLDER: all charts that are wanted. One that cannot be had does not keep the others.
+# download FOLDER: all charts that are wanted. One that is not available does not keep the others.
 download() {
   while read -r name role chart repository version _ <&4; do
     wanted "$name" || continue
     printf '%s %s\n' "$chart" "$version"
     get_chart "$1" && continue
     sed 's/^/  /' "$scratch/output" >&2
-    left_out "$name" 'its chart cannot be had'
+    left_out "$name" 'its chart is not available'
     [ "$role" != needed ] || exit 1
   done 4<"$scratch/rows"
   printf 'The charts are in %s. Copy it and this folder to the site, and the images that ./install.sh --images names: see docs/installing.md.\n' "$1"

@@ -95,7 +95,7 @@ function textsOf({ values }: Given) {
   return files.map((where) => ({ where, text: readFileSync(where, 'utf8') }))
 }
 
-/** Never rejects: what cannot be had is a fault, and the next one is looked at all the same. */
+/** Never rejects: what is not available is a fault, and the next one is looked at all the same. */
 async function look(component: Component, job: Job, charts: Record<string, ChartFacts>): Promise<Seen> {
   const seen: Seen = { faults: [], changes: [] }
   const { name, chart, version, repository = '' } = component
@@ -116,7 +116,7 @@ async function look(component: Component, job: Job, charts: Record<string, Chart
   return seen
 }
 
-/** @throws Error when the version cannot be had there */
+/** @throws Error when the version is not available there */
 async function lookAtRepository({ chart, version, repository = '' }: Component, seen: Seen): Promise<void> {
   const { movedTo, isThere, isDeprecated, newer } = await lookInto(repository, chart, version)
   if (movedTo !== undefined) seen.faults.push(`the repository has moved to ${movedTo}`)

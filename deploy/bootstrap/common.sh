@@ -36,7 +36,7 @@ stop() {
 
 open_log() {
   # In a shell of its own: a redirection that fails at ":" ends some shells at once.
-  (: >>"$log_file") 2>/dev/null || refuse "cannot write the log $log_file" 'Name another one with --log FILE.'
+  (: >>"$log_file") 2>/dev/null || refuse "cannot write the log $log_file" 'Choose another file with --log FILE.'
   # As root it would close /dev/null to everybody else.
   [ ! -f "$log_file" ] || chmod 600 "$log_file"
   log_open=1
@@ -45,16 +45,16 @@ open_log() {
 
 # A folder that nobody else may look into, gone when the script ends.
 make_scratch() {
-  scratch=$(mktemp -d "${TMPDIR:-/tmp}/skerry.XXXXXX") || refuse 'cannot make a folder for temporary files'
+  scratch=$(mktemp -d "${TMPDIR:-/tmp}/skerry.XXXXXX") || refuse 'cannot create a temporary directory'
   trap 'rm -rf "$scratch"' EXIT
-  trap 'say ""; say "Interrupted. Run it again: it goes on where it was."; exit 130' INT
+  trap 'say ""; say "Interrupted. Run it again: it continues where it stopped."; exit 130' INT
   trap 'exit 143' TERM HUP
 }
 
 # Two runs at once on one machine would take each other's releases for cut off.
 take_lock() {
   lock=${XDG_STATE_HOME:-$HOME/.local/state}/skerry
-  mkdir -p "$lock" || refuse "cannot make the folder $lock"
+  mkdir -p "$lock" || refuse "cannot create the directory $lock"
   lock=$lock/install-$(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}' | tr -c 'A-Za-z0-9.-' _ | cut -c 1-200).pid
   if [ -s "$lock" ]; then
     read -r other <"$lock"
@@ -97,7 +97,7 @@ somebody_there() { (: </dev/tty) 2>/dev/null; }
 
 confirm() {
   [ -z "$yes$dry_run" ] || return 0
-  somebody_there || refuse 'nobody is there to be asked' 'Give --yes to go on without, or --dry-run to see what would be done.'
+  somebody_there || refuse 'there is no terminal to ask at' 'Pass --yes to continue without asking, or --dry-run to see what would be done.'
   printf '%s [y/N] ' "$1"
   read -r answer </dev/tty || answer=
   case $answer in [Yy] | [Yy][Ee][Ss]) ;; *) stop 'Nothing was done.' ;; esac
@@ -121,8 +121,8 @@ failed() {
   if [ -s "$scratch/output" ]; then tail -n 12 "$scratch/output" | sed 's/^/         /'; fi
   [ -z "$step_help" ] || say "       What to do: $step_help"
   printf '%s\n' "$1" >"$scratch/reason"
-  if [ -n "$goes_on" ]; then say "       $goes_on The whole output is in $log_file"; else
-    say "       Then run the same command again: what is done stays done. The whole output is in $log_file"
+  if [ -n "$goes_on" ]; then say "       $goes_on The full output is in $log_file"; else
+    say "       Then run the same command again: finished steps are not repeated. The full output is in $log_file"
   fi
   exit 1
 }
@@ -224,7 +224,7 @@ release() {
 free_release() {
   case $release_status in
     pending-*)
-      say "       an earlier run was cut off here ($release_status)"
+      say "       an earlier run was interrupted here ($release_status)"
       change "forget revision $release_revision" kube -n "$1" delete secret "sh.helm.release.v1.$2.v$release_revision" --ignore-not-found ||
         failed 'the unfinished revision cannot be removed'
       ;;
@@ -233,7 +233,7 @@ free_release() {
 
 # Whether it is there. What cannot be looked at is no "no": the script ends. Not for pipelines and $(…), whose end would be theirs alone.
 exists() {
-  kube get "$@" --ignore-not-found -o name >"$scratch/exists" 2>"$scratch/output" || failed "it cannot be seen whether this is there: $*"
+  kube get "$@" --ignore-not-found -o name >"$scratch/exists" 2>"$scratch/output" || failed "cannot check whether this exists: $*"
   [ -s "$scratch/exists" ]
 }
 
@@ -248,7 +248,7 @@ elsewhere() {
   done 8<"$scratch/ways"
 }
 elsewhere_by() {
-  kube get "${1%%:*}" -A -l "${1#*:}" -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.annotations.meta\.helm\.sh/release-namespace} {.metadata.annotations.meta\.helm\.sh/release-name}{"\n"}{end}' >"$scratch/found" 2>"$scratch/output" || failed "it cannot be seen whether somebody else has installed ${1#*:}"
+  kube get "${1%%:*}" -A -l "${1#*:}" -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.annotations.meta\.helm\.sh/release-namespace} {.metadata.annotations.meta\.helm\.sh/release-name}{"\n"}{end}' >"$scratch/found" 2>"$scratch/output" || failed "it cannot be read whether somebody else has installed ${1#*:}"
   while read -r found_at found_namespace found_release <&7; do
     if [ -n "$found_release" ]; then
       kube -n "$found_namespace" get secrets -l "owner=helm,name=$found_release,$label" -o name >"$scratch/exists" 2>"$scratch/output" ||

@@ -4,12 +4,12 @@
 
 # Sets phase to that of the namespace, empty when there is none. What is in one that is being deleted goes with it, releases too.
 outlive_namespace() {
-  phase=$(kube get namespace "$1" --ignore-not-found -o 'jsonpath={.status.phase}' 2>"$scratch/output") || failed "the namespace $1 cannot be seen"
+  phase=$(kube get namespace "$1" --ignore-not-found -o 'jsonpath={.status.phase}' 2>"$scratch/output") || failed "the namespace $1 cannot be read"
   [ "$phase" = Terminating ] || return 0
   say "       waiting until the old namespace $1 is gone"
   if ! change "wait for the end of the namespace $1" kube wait --for=delete "namespace/$1" "--timeout=${wait_seconds}s" && why_namespace_hangs "$1"; then
     step_help="see what is left in it, above, and let its program finish: start it again if need be"
-    failed "the namespace $1 is being deleted and does not go"
+    failed "the namespace $1 is stuck in deletion"
   fi
   phase=''
   release "$namespace" "$name"
@@ -18,7 +18,7 @@ outlive_namespace() {
 ensure_namespace() {
   [ -z "$phase" ] || return 0
   printf 'apiVersion: v1\nkind: Namespace\nmetadata: { name: %s, labels: { app.kubernetes.io/part-of: skerry } }\n' "$1" >"$scratch/manifest"
-  apply "make the namespace $1" || failed "the namespace $1 cannot be made"
+  apply "create the namespace $1" || failed "the namespace $1 cannot be created"
 }
 
 # Sets missing to whether there is no definition. One that is being deleted takes along whatever is made now.
@@ -26,18 +26,18 @@ outlive_definition() {
   missing=''
   [ "$definition" != - ] || return 0
   going=$(kube get customresourcedefinition "$definition" --ignore-not-found -o 'jsonpath=there {.metadata.deletionTimestamp}' 2>"$scratch/output") ||
-    failed "the definition $definition cannot be seen"
+    failed "the CRD $definition cannot be read"
   case $going in
     'there ') return 0 ;;
     '') missing=1 && return 0 ;;
   esac
   missing=1 patience=60
   [ "$wait_seconds" -gt "$patience" ] || patience=$wait_seconds
-  say "       waiting until the old definition $definition is gone"
+  say "       waiting until the old CRD $definition is gone"
   change "wait for the end of $definition" kube wait --for=delete "customresourcedefinition/$definition" "--timeout=${patience}s" && return 0
   kube get "$definition" -A >>"$scratch/output" 2>&1 || :
   step_help="the objects above hold it. Start the program that holds them again. If it never comes back, see that the reclaim policy of the volumes is Retain: kubectl get persistentvolumes. Then, as the last resort, which loses the object and all volumes of it that are not kept: kubectl -n NAMESPACE patch $definition NAME --type=merge -p '{\"metadata\":{\"finalizers\":null}}'"
-  failed "the definition $definition is being deleted and does not go"
+  failed "the CRD $definition is stuck in deletion"
 }
 
 # bring_definitions VALUES: helm brings what is in a chart's folder crds/ once, and never brings it up to date; a new version of the program
@@ -49,9 +49,9 @@ bring_definitions() {
     failed 'its chart cannot be rendered'
   awk '/^---/ { text = "---\n"; inside = 0; next } /^# Source: / { inside = /\/crds\/[^\/]*$/; if (inside) printf "%s", text } inside' "$scratch/rendered" >"$scratch/manifest"
   grep -q '^kind: CustomResourceDefinition' "$scratch/manifest" || return 0
-  if [ -n "$missing" ] && [ -n "$release_revision" ]; then say "       its definition $definition is missing: brought back"; fi
-  apply '' || failed 'its definitions cannot be made'
-  change '' kube wait --for=condition=Established -f "$scratch/manifest" "--timeout=${wait_seconds}s" || failed 'its definitions are not served'
+  if [ -n "$missing" ] && [ -n "$release_revision" ]; then say "       its CRD $definition is missing: restored"; fi
+  apply '' || failed 'its CRDs cannot be created'
+  change '' kube wait --for=condition=Established -f "$scratch/manifest" "--timeout=${wait_seconds}s" || failed 'its CRDs are not served'
   brought=1
 }
 
@@ -65,7 +65,7 @@ keep_definitions() {
   printf '{{ .Files.Get "definitions.yaml" }}\n' >"$kept/templates/definitions.yaml"
   helm template "$name" "$chart_file" --namespace "$namespace" "$@" 2>"$scratch/output" </dev/null |
     kubectl annotate --local --filename - helm.sh/resource-policy=keep --output yaml >"$kept/definitions.yaml" 2>>"$scratch/output" &&
-    [ -s "$kept/definitions.yaml" ] || failed 'its definitions cannot be marked to be kept'
+    [ -s "$kept/definitions.yaml" ] || failed 'its CRDs cannot be marked to be kept'
   chart_file=$kept
 }
 
@@ -110,7 +110,7 @@ wait_for() {
         change '' kube -n "$namespace" rollout status "$target" "--timeout=${wait_seconds}s" || {
           kube -n "$namespace" get pods >>"$scratch/output" 2>&1 || :
           step_help="see why its pods do not start: kubectl -n $namespace describe pods; images that cannot be pulled and volumes without a class are the usual reasons"
-          failed "$target does not get ready"
+          failed "$target does not become ready"
         }
         ;;
     esac
@@ -143,12 +143,12 @@ attempt() {
 # Ends the script with what it had to leave out.
 end_with_left_out() {
   [ -s "$scratch/left-out" ] || exit 0
-  line='Left out, as is said above:'
+  line='Skipped, for the reasons above:'
   if [ -n "$log_open" ]; then say "$line" && say "$(sed 's/^/       /' "$scratch/left-out")"; else
     printf '%s\n' "$line" >&2
     sed 's/^/       /' "$scratch/left-out" >&2
   fi
-  line='Run the same command again when that is mended: what is done stays done. Say --skip NAME for what is not wanted.'
+  line='Run the same command again when this is fixed. Pass --skip NAME for a component that you do not want.'
   if [ -n "$log_open" ]; then say "$line"; else printf '%s\n' "$line" >&2; fi
   exit 4
 }
@@ -160,7 +160,7 @@ tell_retired() {
   kube get secrets -A -l "owner=helm,$label" -o 'jsonpath={range .items[*]}{.metadata.labels.name} {.metadata.namespace}{"\n"}{end}' 2>>"$log_file" | sort -u >"$scratch/releases" || return 0
   while read -r name namespace <&6; do
     grep -qx "$name $namespace" "$scratch/releases" || continue
-    say "$name is here from an earlier version, and is not brought any more: $(about "$components" "$name" why)."
+    say "$name is here from an earlier version, and is no longer installed: $(about "$components" "$name" why)."
     say "       If nothing of yours uses it: ./uninstall.sh --only $name"
   done 6<"$scratch/retired"
 }
@@ -172,7 +172,7 @@ step_out_of_range() {
   why="$chart $version needs Kubernetes $least, and this is 1.$server_minor"
   step_help="upgrade the cluster to $least or newer"
   [ "$role" = usual ] || failed "$why"
-  ended "left out: $why"
+  ended "skipped: $why"
   printf '%s\n' "$why" >"$scratch/reason"
   exit 1
 }
@@ -214,13 +214,13 @@ component() {
   ensure_namespace "$namespace"
   free_release "$namespace" "$name"
   if [ "$release_status" = uninstalling ]; then
-    say '       an earlier removal was cut off here'
+    say '       an earlier removal was interrupted here'
     take_release "$namespace" "$name"
   fi
   if [ -z "$dry_run" ]; then
     get_chart "$scratch/charts" || {
       step_help=$chart_help
-      failed "its chart, $chart $version of $repository, cannot be had"
+      failed "its chart, $chart $version of $repository, is not available"
     }
   fi
   case $name in

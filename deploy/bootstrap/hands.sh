@@ -12,7 +12,7 @@ take_back() {
   fi
   # Since helm 4 the API server tells who else has set a field.
   if [ "$helm_major" -ge 4 ] && grep -q 'conflicts* with "' "$scratch/output"; then
-    say '       taken back, since it was set by others:'
+    say '       reset, because others had changed it:'
     conflicts | tee -a "$log_file" | sed 's/^/         /'
     upgrade --force-conflicts "$@" && return 0
   fi
@@ -69,13 +69,13 @@ take_over() {
   awk '$3 == "<none>" { print $1 " " $2 }' "$scratch/there" >"$scratch/nobodys"
   if [ -s "$scratch/theirs" ]; then
     cp "$scratch/theirs" "$scratch/output"
-    step_help="leave $name out with --skip $name, or uninstall the release that is named above"
+    step_help="skip it with --skip $name, or uninstall the release that is named above"
     return 1
   fi
   if [ "$helm_major" -lt 4 ] && [ "$helm_minor" -lt 17 ]; then
     step_help='take helm 3.17 or newer, which can take over what was made without it'
     return 1
   fi
-  say '       taken over, since no release has it:'
+  say '       adopted, because no release owned it:'
   tee -a "$log_file" <"$scratch/nobodys" | sed 's/^/         /'
 }

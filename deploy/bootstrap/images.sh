@@ -5,7 +5,7 @@
 # Charts render differently for each version of Kubernetes, and some refuse an old one. No cluster is asked: the list is made elsewhere.
 images_kubernetes=1.35.0
 
-# list_images: prints each image of the wanted components once, sorted. A component whose chart cannot be had or rendered is left out and
+# list_images: prints each image of the wanted components once, sorted. A component whose chart is not available or rendered is left out and
 # listed; the list is of no use without one that is needed.
 list_images() {
   : >"$scratch/images"
@@ -13,7 +13,7 @@ list_images() {
     wanted "$name" || continue
     images_of "$name" >>"$scratch/images" && continue
     tail -n 6 "$scratch/output" | sed 's/^/  /' >&2
-    left_out "$name" 'its images are not known'
+    left_out "$name" 'its images are unknown'
     [ "$role" != needed ] || exit 1
   done 4<"$scratch/rows"
   sort -u "$scratch/images"
@@ -48,7 +48,7 @@ images_of_chart() {
 # What databases run is up to those who ask for them.
 images_of_databases() {
   if [ -z "$cratedb_versions" ]; then
-    printf '# CrateDB itself is not among these: give --cratedb VERSION for each version that databases here will ask for.\n' >&2
+    printf '# CrateDB itself is not listed: pass --cratedb VERSION for each version that databases here will use.\n' >&2
   fi
   for each in $cratedb_versions; do printf 'docker.io/library/crate:%s\n' "$each"; done
 }

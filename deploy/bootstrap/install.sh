@@ -25,40 +25,40 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 usage() {
   cat <<'END'
-install.sh [TOKEN | - ] [options]: installs a region into a Kubernetes cluster. Run it again to go on, or to upgrade.
+install.sh [TOKEN | - ] [options]: installs a region into a Kubernetes cluster. Run it again to continue, or to upgrade.
 
-The token comes from the cloud. Rather than as an argument, which others on this machine could see for a moment, give it in the
-environment (SKERRY_TOKEN), in a file (--token-file), or on standard input ("-").
+The token comes from the cloud. Other users of this machine can briefly see an argument, so rather pass the token in the environment
+(SKERRY_TOKEN), in a file (--token-file), or on standard input ("-").
 
-  --context NAME              of the kubeconfig, instead of the current one
-  --dry-run                   say what would be done, and do nothing
+  --context NAME              the context of the kubeconfig; default: the current one
+  --dry-run                   print what would be done, and change nothing
   --yes                       do not ask
-  --minimal                   only what databases do not run without
-  --only COMPONENT            just this one; may be repeated. Components: see --list
+  --minimal                   only what databases cannot run without
+  --only COMPONENT            only this one; may be repeated. For components see --list
   --skip COMPONENT            all but this one; may be repeated. "preflight" can be skipped too
   --values FILE               values for Skerry's chart; COMPONENT=FILE for another one. May be repeated
-  --reset-values              forget the values, registry, proxy and authorities that earlier runs were given, which hold on otherwise
-  --create-storage-classes C  make crate-premium and crate-local like the storage class C, where they are missing
-  --offline DIR               take the charts from DIR, and ask nobody outside; --download DIR fills one
-  --image-registry HOST       where the images of Skerry are to be pulled from
+  --reset-values              forget the values, registry, proxy and CA certificates of earlier runs, which otherwise stay in effect
+  --create-storage-classes C  create crate-premium and crate-local as copies of the storage class C, where they are missing
+  --offline DIR               take the charts from DIR, and contact nobody outside; --download DIR creates one
+  --image-registry HOST       pull Skerry's images from this registry
   --http-proxy URL  --https-proxy URL  --no-proxy LIST  --ca-file FILE
-                              the way out, for this script and for what it installs of Skerry; addresses with a password
-                              better in SKERRY_HTTP_PROXY and SKERRY_HTTPS_PROXY
-  --tunnel-credentials FILE   credentials.json of the tunnel, instead of what the token refers to
-  --token-file FILE           --cloud-key FILE (PEM, to check the token with; cloud.pem beside this script when left out)
-  --no-wait                   do not wait until what is installed is ready
-  --timeout SECONDS           for each component to become ready (600)
-  --ignore-preflight          go on though the preflight found failures
+                              for this script and for Skerry's pods. Pass addresses with a password in SKERRY_HTTP_PROXY and
+                              SKERRY_HTTPS_PROXY instead
+  --tunnel-credentials FILE   credentials.json of the tunnel, instead of those that the token refers to
+  --token-file FILE
+  --cloud-key FILE            PEM, to verify the token; default: cloud.pem beside this script
+  --no-wait                   do not wait until the components are ready
+  --timeout SECONDS           how long to wait for each component to become ready; default: 600
+  --ignore-preflight          continue although preflight found failures
   --components FILE           another list of components and versions
-  --log FILE                  (skerry-install.log)
-  --list                      the components with their versions
-  --download DIR              fetch the charts of all components for --offline, and do nothing else
-  --images                    print every image that is pulled, for a registry of the site, and do nothing else; also with --offline.
-                              --cratedb VERSION adds that of databases of this version; may be repeated
+  --log FILE                  default: skerry-install.log
+  --list                      print the components with their versions, and do nothing else
+  --download DIR              download the charts of all components for --offline, and do nothing else
+  --images                    print every image that is pulled, for a registry at the site, and do nothing else; also with --offline
+  --cratedb VERSION           with --images: include the image of this version of CrateDB; may be repeated
 
-A region works without each component that --list does not call needed: one that cannot be had, or that fails, is named and left out. It
-ends with 0 when all is done, 1 when a step failed, 2 when it was called in a wrong way, 3 when it refused to begin, 4 when all is done
-but what it lists.
+A component that --list does not call needed never blocks the others: if it is not available or fails, it is skipped and listed at the end.
+Exit status: 0 done, 1 a step failed, 2 wrong arguments or token, 3 refused to start, 4 done, but components were skipped
 END
 }
 
@@ -136,9 +136,9 @@ while [ $# -gt 0 ]; do
       esac
       shift
       ;;
-    -*) refuse "there is no option $1" 'See --help.' ;;
-    '') refuse 'the token that was given is empty' 'Was the variable set that was to hold it?' ;;
-    *) refuse 'what was given is no token and no option' 'A token begins with "skerry1.". Was it cut when it was copied? See --help.' ;;
+    -*) refuse "unrecognized option $1" 'See --help.' ;;
+    '') refuse 'the token is empty' 'Is the variable that holds it set?' ;;
+    *) refuse 'this is neither a token nor an option' 'A token begins with "skerry1.". Was it cut off when it was copied? See --help.' ;;
   esac
   shift
 done
@@ -146,11 +146,11 @@ done
 check_components "$components"
 rows() { component_rows "$components" | awk '$2 != "retired"'; }
 known=$(rows | cut -d ' ' -f 1 | tr '\n' ' ')
-if [ -n "$minimal" ] && [ -n "$only" ]; then refuse '--minimal and --only exclude each other' '--minimal is --only for each component that is needed: see --list.'; fi
-for each in $only $skip; do among "$each" "$known preflight" || refuse "there is no component $each" "There are: $known"; done
+if [ -n "$minimal" ] && [ -n "$only" ]; then refuse '--minimal and --only cannot be combined' '--minimal is --only for each component that is needed: see --list.'; fi
+for each in $only $skip; do among "$each" "$known preflight" || refuse "unknown component $each" "Known components: $known"; done
 for file in "$ca_file" "$tunnel_file" "$token_file"; do [ -z "$file" ] || [ -r "$file" ] || refuse "$file cannot be read"; done
 case $wait_seconds in '' | *[!0-9]*) refuse "--timeout takes seconds, not $wait_seconds" ;; esac
-[ -z "$offline" ] || [ -d "$offline" ] || refuse "there is no folder $offline" 'Fill one on a machine with internet: ./install.sh --download DIR'
+[ -z "$offline" ] || [ -d "$offline" ] || refuse "there is no directory $offline" 'Create one on a machine with internet: ./install.sh --download DIR'
 printf '%s' "$value_files" | while IFS= read -r each; do
   [ -r "${each#*=}" ] || refuse "${each#*=} cannot be read"
 done || exit 2

@@ -10,11 +10,11 @@ keep_volumes() {
   kube get persistentvolumes -o 'jsonpath={range .items[?(@.spec.claimRef)]}{.metadata.name} {.spec.claimRef.namespace} {.spec.claimRef.name} {.spec.persistentVolumeReclaimPolicy}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || unseen volumes
   while read -r volume namespace claim policy <&6; do
     grep -qx "$namespace" "$1" || continue
-    project=$(kube get namespace "$namespace" --ignore-not-found -o 'jsonpath={.metadata.labels.skerry\.dev/project}') || failed "the namespace $namespace cannot be seen"
+    project=$(kube get namespace "$namespace" --ignore-not-found -o 'jsonpath={.metadata.labels.skerry\.dev/project}') || failed "the namespace $namespace cannot be read"
     database=''
     if [ -n "$project" ]; then
       database=$(kube -n "$namespace" get persistentvolumeclaim "$claim" --ignore-not-found -o 'jsonpath={.metadata.labels.app\.kubernetes\.io/name}') ||
-        failed "the claim $claim in $namespace cannot be seen"
+        failed "the claim $claim in $namespace cannot be read"
     fi
     labels=${project:+"\"skerry.dev/project\":\"$project\""}${database:+",\"skerry.dev/database\":\"$database\""}
     annotations="\"skerry.dev/retained-from\":\"$namespace/$claim\",\"skerry.dev/let-go-by\":null"
@@ -56,7 +56,7 @@ decide_on_project_volumes() {
 take_release() {
   helm_ get manifest "$2" --namespace "$1" >"$scratch/made" 2>"$scratch/output" || {
     grep -q 'not found' "$scratch/output" && return 0
-    failed "it cannot be seen what the release $2 has made"
+    failed "the objects of the release $2 cannot be read"
   }
   sort_made
   if [ -s "$scratch/made-definitions" ]; then
@@ -90,12 +90,12 @@ sort_made() {
 
 # take_apart NAMESPACE NAME: takes a release away without helm. It is forgotten last, so that a run that was cut off can go on.
 take_apart() {
-  say '       the definitions among its templates stay, with all objects of their kinds'
+  say '       the CRDs among its templates stay, with all their objects'
   [ ! -s "$scratch/made-here" ] || change "delete what $2 has made" kube -n "$1" delete -f "$scratch/made-here" --ignore-not-found --wait=false ||
     failed "what $2 has made cannot be deleted"
   [ ! -s "$scratch/made-there" ] || change "delete what $2 has made" kube delete -f "$scratch/made-there" --ignore-not-found --wait=false ||
     failed "what $2 has made cannot be deleted"
-  change "forget the release $2" kube -n "$1" delete secrets -l "owner=helm,name=$2" || failed "the release $2 cannot be forgotten"
+  change "delete the record of the release $2" kube -n "$1" delete secrets -l "owner=helm,name=$2" || failed "the release $2 cannot be deleted"
 }
 
 # --- namespaces
@@ -159,14 +159,14 @@ what_holds() {
   awk -v namespace="$1" '$1 == namespace' "$scratch/custom" >>"$scratch/found"
   awk '$2 != "PersistentVolumeClaim"' "$scratch/found" >"$scratch/work"
   of_others "$scratch/work" | awk '{ print $2, $3 }' >>"$scratch/foreign"
-  [ ! -s "$scratch/foreign" ] || printf 'not of this installer is %s\n' "$(named <"$scratch/foreign")" >>"$scratch/reasons"
+  [ ! -s "$scratch/foreign" ] || printf 'not from this installer: %s\n' "$(named <"$scratch/foreign")" >>"$scratch/reasons"
   # A claim that is going already holds nothing: its volume stays by itself.
   if [ -z "$delete_volumes" ] && awk '$2 == "PersistentVolumeClaim"' "$scratch/found" | grep -q .; then
     echo 'volumes are in it (--delete-volumes loses their data)' >>"$scratch/reasons"
   fi
   of_others "$scratch/secrets" | awk '{ print $3 (/ sealing( |$)/ ? " (a sealing key)" : "") }' >"$scratch/keys"
   if [ -z "$delete_keys" ] && [ -s "$scratch/keys" ]; then
-    printf 'nobody can make these Secrets again: %s (--delete-keys loses them)\n' "$(named <"$scratch/keys")" >>"$scratch/reasons"
+    printf 'these Secrets cannot be recreated: %s (--delete-keys loses them)\n' "$(named <"$scratch/keys")" >>"$scratch/reasons"
   fi
 }
 

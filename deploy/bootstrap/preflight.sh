@@ -22,7 +22,7 @@ preflight() {
   else
     code=0
     basic_preflight || code=$?
-    say '       Without Node 22 and agent.mjs only the most important things were looked at.'
+    say '       Without Node 22 and agent.mjs only the most important checks were run.'
   fi
   if [ "$code" -ne 0 ] && [ -z "$ignore_preflight$dry_run" ]; then
     say "       What to do: $step_help"
@@ -30,7 +30,7 @@ preflight() {
   fi
   case $code,$ignore_preflight in
     0,*) ended 'nothing stands in the way' ;;
-    *,1) ended 'failures are ignored, as asked for' ;;
+    *,1) ended 'failures are ignored, as requested' ;;
     *) would_stop=1 && ended 'without --dry-run, this would be the end' ;;
   esac
 }

@@ -8,7 +8,7 @@ prepare_skerry() {
   if [ -n "$region_tunnel" ]; then tunnel_credentials; fi
   if [ -n "$ca_file" ]; then
     kube create configmap skerry-ca --namespace "$namespace" --from-file=ca.crt="$ca_file" --dry-run=client -o yaml >"$scratch/manifest"
-    apply 'give the authorities of --ca-file to Skerry' || failed 'the ConfigMap skerry-ca cannot be made'
+    apply 'give the CA certificates of --ca-file to Skerry' || failed 'the ConfigMap skerry-ca cannot be created'
   fi
   if exists customresourcedefinition podmonitors.monitoring.coreos.com; then pod_monitors=true; fi
   # Where Prometheus and Grafana are ours they find what is meant for them; those of others are told by their owners.
@@ -27,9 +27,9 @@ tunnel_credentials() {
   if [ -z "$file" ]; then
     if exists -n "$namespace" secret "$tunnel_secret"; then return 0; fi
     step_help='get credentials.json of the tunnel from the cloud, and give it with --tunnel-credentials FILE'
-    case $region_credentials in secret:*) failed "there is no Secret $tunnel_secret in $namespace, to which the token refers" ;; esac
-    [ -z "$offline" ] || failed "the credentials of the tunnel are at $region_credentials, which nobody asks when offline"
-    command -v curl >/dev/null || failed 'curl is not installed, with which the credentials of the tunnel are fetched'
+    case $region_credentials in secret:*) failed "the Secret $tunnel_secret in $namespace, which the token refers to, does not exist" ;; esac
+    [ -z "$offline" ] || failed "the tunnel's credentials are at $region_credentials, which --offline does not contact"
+    command -v curl >/dev/null || failed 'curl is not installed; it is needed to fetch the credentials of the tunnel'
     file=$scratch/credentials.json
     if [ -n "$dry_run" ]; then
       say "       would fetch the credentials of the tunnel from $region_credentials"
@@ -41,7 +41,7 @@ tunnel_credentials() {
       failed "the credentials of the tunnel cannot be fetched from $region_credentials"
   fi
   kube create secret generic "$tunnel_secret" --namespace "$namespace" --from-file=credentials.json="$file" --dry-run=client -o yaml >"$scratch/manifest"
-  apply "keep the credentials of the tunnel in the Secret $tunnel_secret" || failed "the Secret $tunnel_secret cannot be made"
+  apply "keep the credentials of the tunnel in the Secret $tunnel_secret" || failed "the Secret $tunnel_secret cannot be created"
   rm -f "$scratch/manifest" "$scratch/credentials.json"
 }
 
@@ -91,6 +91,6 @@ given_values() {
   grep -v -e '^---' -e '^#' "$scratch/merged" >"$scratch/given.yaml" || :
   if [ $# -eq 0 ] && [ -z "$reset_values" ]; then return 0; fi
   kube create secret generic "skerry-install-$name" --namespace "$namespace" --from-file=values.yaml="$scratch/given.yaml" --dry-run=client -o yaml >"$scratch/manifest"
-  apply 'keep the values for later runs' || failed "the Secret skerry-install-$name cannot be made"
+  apply 'save the values for later runs' || failed "the Secret skerry-install-$name cannot be created"
   rm -f "$scratch/manifest"
 }

@@ -9,9 +9,9 @@ offer_storage_classes() {
   [ -n "$lacking" ] || return 0
   kube get storageclasses -o 'jsonpath={range .items[*]}{.metadata.name} ({.provisioner}){"\n"}{end}' >"$scratch/classes" 2>>"$log_file" || return 0
   [ -s "$scratch/classes" ] || return 0
-  printf 'Databases ask for storage classes that are missing here: %s. There are:\n' "$lacking"
+  printf 'Databases use storage classes that do not exist here: %s. These exist:\n' "$lacking"
   sed 's/^/  /' "$scratch/classes"
-  printf 'Make them like which one? [nothing: make none] '
+  printf 'Copy which one? [empty: create none] '
   read -r storage_source </dev/tty || storage_source=''
   if [ -n "$storage_source" ] && ! exists storageclass "$storage_source"; then stop "There is no storage class $storage_source. Nothing was done."; fi
 }
@@ -37,7 +37,7 @@ provisioner: {{.provisioner}}
 allowVolumeExpansion: {{ne .provisioner \"kubernetes.io/no-provisioner\"}}
 volumeBindingMode: WaitForFirstConsumer
 " >"$scratch/manifest" || failed 'it cannot be read'
-    apply "make the storage class $class" || failed "$class cannot be made"
+    apply "create the storage class $class" || failed "$class cannot be created"
     made="$made $class"
   done
   case $made in '') ended 'are there already' ;; *) done_ "made$made" ;; esac
@@ -73,5 +73,5 @@ choose_dump_class() {
   dump_class=$(head -n 1 "$scratch/classes")
   [ -z "$dump_class" ] || return 0
   dump_class=crate-premium
-  say '       no storage class is there for the heap dumps of databases: they start once there is one of the name crate-premium'
+  say '       there is no storage class for heap dumps: databases start once there is one named crate-premium'
 }

@@ -6,10 +6,10 @@ read_token() {
   token=$(printf '%s' "$token" | tr -d ' \t\r\n')
   again='Copy the whole command from the cloud once more, or let it make a new token.'
   case $token in
-    '') refuse 'there is no token' 'Give it as an argument, in SKERRY_TOKEN, in a file with --token-file, or on standard input with "-".' ;;
+    '') refuse 'there is no token' 'Pass it as an argument, in SKERRY_TOKEN, in a file with --token-file, or on standard input with "-".' ;;
     skerry1.*) ;;
-    skerry[0-9]*.*) refuse "the token is of another version (${token%%.*})" 'Use the install.sh that the cloud offers with it.' ;;
-    *) refuse 'this is no token of a region: one begins with "skerry1."' "$again" ;;
+    skerry[0-9]*.*) refuse "the token has another version (${token%%.*})" 'Use the install.sh that the cloud offers with it.' ;;
+    *) refuse 'this is not the token of a region, which begins with "skerry1."' "$again" ;;
   esac
   need_decoder
   token_parts
@@ -21,11 +21,11 @@ read_token() {
 
 # Sets decoder to what turns Base64 into text here: some know only one of the options, and some machines only openssl.
 need_decoder() {
-  command -v cksum >/dev/null || refuse 'cksum is not installed, without which it cannot be told whether the token is whole' 'It is part of coreutils and of busybox.'
+  command -v cksum >/dev/null || refuse 'cksum is not installed; it is needed to check that the token is complete' 'It is part of coreutils and of busybox.'
   for decoder in 'base64 -d' 'base64 -D' 'openssl base64 -d -A'; do
     [ "$(printf c2tlcnJ5 | $decoder 2>/dev/null)" != skerry ] || return 0
   done
-  refuse 'nothing here can read Base64, in which the token is written' 'Install base64 (it is part of coreutils and of busybox) or openssl.'
+  refuse 'no program here can decode Base64, the encoding of the token' 'Install base64 (it is part of coreutils and of busybox) or openssl.'
 }
 
 token_parts() {
@@ -36,7 +36,7 @@ token_parts() {
   [ "$token_sum" != "$sum" ] || return 0
   # The beginning of the right sum: only the end is missing.
   case $sum in "$token_sum"*) refuse "the token is truncated: it ends after ${#token} characters" "$again" ;; esac
-  refuse 'the token is damaged: a character of it was changed' "$again"
+  refuse 'the token is damaged: a character was changed' "$again"
 }
 
 from_base64url() {
@@ -49,7 +49,7 @@ claim() { printf '%s\n' "$claims" | sed -n "s/^$1=//p" | head -n 1; }
 
 # takes NAME VALUE PATTERN: refuses a claim that is not as it must be. All of them end up in files that helm reads.
 takes() {
-  printf '%s\n' "$2" | grep -Eq "^($3)\$" || refuse "the token is wrong: its $1 is not as it must be" 'Let the cloud make a new one. If that is the same, tell its support.'
+  printf '%s\n' "$2" | grep -Eq "^($3)\$" || refuse "the token is invalid: its $1 is malformed" 'Have the cloud issue a new one. If that does not help, contact its support.'
 }
 
 read_claims() {
@@ -97,7 +97,7 @@ judge_time() {
   if [ "$now" -ge "$region_expires" ]; then
     minutes=$(((now - region_expires) / 60))
     if [ "$minutes" -lt 120 ]; then ago="$minutes minutes"; elif [ "$minutes" -lt 2880 ]; then ago="$((minutes / 60)) hours"; else ago="$((minutes / 1440)) days"; fi
-    refuse "the token of region $region_id expired $ago ago" 'Let the cloud make a new one. If it should be valid, the clock of this machine is wrong: date'
+    refuse "the token of region $region_id expired $ago ago" 'Have the cloud issue a new one. If it should be valid, the clock of this machine is wrong: date'
   fi
   if [ "$now" -lt $((region_issued - 300)) ]; then
     refuse "the token of region $region_id is not valid yet" 'The clock of this machine is behind that of the cloud: date'

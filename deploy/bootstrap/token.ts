@@ -71,7 +71,7 @@ export function readClaims(given: string[], now: number): { claims: Claims } | {
   }
   for (const key of ['region', 'cloud']) if (!said.has(key)) faults.push(`${key} is missing`)
   for (const key of ['hostname', 'credentials']) if (said.has('tunnel') && !said.has(key)) faults.push(`tunnel needs ${key} too`)
-  if (said.has('hours') && said.has('expires')) faults.push('hours and expires exclude each other')
+  if (said.has('hours') && said.has('expires')) faults.push('hours and expires cannot be combined')
   const { hours = '24', issued = String(now), expires, ...rest } = Object.fromEntries(said)
   const claims = { ...rest, issued: Number(issued), expires: Number(expires ?? Math.round(Number(issued) + Number(hours) * 3600)) }
   if (claims.expires <= claims.issued) faults.push(`the token would expire (${claims.expires}) before it is issued (${claims.issued})`)

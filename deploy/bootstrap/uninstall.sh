@@ -9,25 +9,25 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 usage() {
   cat <<'END'
-uninstall.sh [options]: takes away what install.sh brought, and nothing else. Data stays unless told.
+uninstall.sh [options]: removes what install.sh installed, and nothing else. Data stays unless an option says otherwise.
 
-  --context NAME         of the kubeconfig, instead of the current one
-  --dry-run              list what would go, and do nothing
+  --context NAME         the context of the kubeconfig; default: the current one
+  --dry-run              print what would be removed, and change nothing
   --yes                  do not ask
-  --keep-databases       databases stay, with the Crate Operator and its definition; all else goes
-  --delete-databases     databases go, with their projects. Their volumes stay
-  --delete-deployments   what Flux has deployed goes too
-  --delete-volumes       volumes go with what they belong to: the data is lost
-  --delete-definitions   definitions go too, and with them every object of their kinds, certificates of others among them
-  --delete-keys          Secrets that nobody can make again go with their namespaces, sealing keys and ACME accounts among them: what was
+  --keep-databases       keep databases, with the Crate Operator and its CRD; remove everything else
+  --delete-databases     delete databases with their projects. Their volumes stay
+  --delete-deployments   delete what Flux has deployed
+  --delete-volumes       delete volumes with their owners: the data is lost
+  --delete-definitions   delete CRDs, and with them all their objects, including certificates of others
+  --delete-keys          delete Secrets that cannot be recreated with their namespaces, including sealing keys and ACME accounts: what was
                          sealed can never be opened again
-  --release-finalizers   take finalizers off objects whose program never comes back; loses what it would have put in order
-  --only COMPONENT       just this one; may be repeated
-  --timeout SECONDS      for each thing to go (600)
+  --release-finalizers   remove the finalizers of objects whose controller never comes back; what it would have cleaned up is lost
+  --only COMPONENT       only this one; may be repeated
+  --timeout SECONDS      how long to wait for each object to go; default: 600
   --components FILE      the list that install.sh was given
-  --log FILE             (skerry-install.log)
+  --log FILE             default: skerry-install.log
 
-It ends with 0 when all is gone that should, 1 when a step failed, 2 when it was called in a wrong way, 3 when it refused to begin.
+Exit status: 0 all is removed, 1 a step failed, 2 wrong arguments, 3 refused to start
 END
 }
 
@@ -56,16 +56,16 @@ while [ $# -gt 0 ]; do
       esac
       shift
       ;;
-    *) refuse "there is no option $1" 'See --help.' ;;
+    *) refuse "unrecognized option $1" 'See --help.' ;;
   esac
   shift
 done
-if [ -n "$keep_databases" ] && [ -n "$delete_databases" ]; then refuse '--keep-databases and --delete-databases exclude each other'; fi
-if [ -n "$keep_databases" ] && [ -n "$delete_definitions" ]; then refuse '--keep-databases and --delete-definitions exclude each other' 'Databases go with their definition.'; fi
+if [ -n "$keep_databases" ] && [ -n "$delete_databases" ]; then refuse '--keep-databases and --delete-databases cannot be combined'; fi
+if [ -n "$keep_databases" ] && [ -n "$delete_definitions" ]; then refuse '--keep-databases and --delete-definitions cannot be combined' 'Deleting a CRD deletes its databases.'; fi
 if [ -n "$only" ] && [ -n "$delete_databases$delete_definitions" ]; then
-  refuse '--only excludes --delete-databases and --delete-definitions' 'These need the whole order: databases before their operator, definitions at the end.'
+  refuse '--only cannot be combined with --delete-databases or --delete-definitions' 'They need the complete order: databases before their operator, CRDs at the end.'
 fi
-if [ -n "$only" ] && [ -n "$delete_keys" ]; then refuse '--only excludes --delete-keys' 'Keys go with their namespaces, and with --only all of these stay.'; fi
+if [ -n "$only" ] && [ -n "$delete_keys" ]; then refuse '--only cannot be combined with --delete-keys' 'Keys are deleted with their namespaces, and --only keeps the namespaces.'; fi
 case $wait_seconds in '' | *[!0-9]*) refuse "--timeout takes seconds, not $wait_seconds" ;; esac
 
 check_components "$components"
@@ -78,7 +78,7 @@ need_cluster
 # The components from the last to the first.
 component_rows "$components" | sed '1!G;h;$!d' >"$scratch/rows"
 known=$(cut -d ' ' -f 1 "$scratch/rows" | tr '\n' ' ')
-for each in $only; do among "$each" "$known" || refuse "there is no component $each" "There are: $known"; done
+for each in $only; do among "$each" "$known" || refuse "unknown component $each" "Known components: $known"; done
 wanted() {
   case $1 in crate-operator | crate-operator-crds) [ -z "$keep_databases" ] || return 1 ;; esac
   [ -z "$only" ] || among "$1" "$only"
@@ -86,7 +86,7 @@ wanted() {
 # Without --only, also what no component is.
 everything() { [ -z "$only" ]; }
 
-# objects KIND [SELECTOR]: NAMESPACE/NAME of all there are, none when the kind is not served. Fails when that cannot be seen.
+# objects KIND [SELECTOR]: NAMESPACE/NAME of all there are, none when the kind is not served. Fails when that cannot be read.
 objects() {
   grep -q "/$1\$" "$scratch/served" || return 0
   kube get "$1" -A ${2:+-l "$2"} -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\n"}{end}' 2>"$scratch/output"
@@ -172,7 +172,7 @@ tell() { [ ! -s "$2" ] || say "$(sed "s|^/*|       $1 |" "$2")"; }
 : >"$scratch/staying" && : >"$scratch/lost"
 kubelet_service
 say "Cluster $(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}')"
-say 'What would go:'
+say 'What would be removed:'
 if [ -s "$scratch/releases-here" ]; then say "$(sed 's/^\(.*\) \(.*\)$/       release \2 in \1/' "$scratch/releases-here")"; else say '       no release of this installer'; fi
 tell service "$scratch/kubelets"
 if [ -n "$delete_databases" ]; then
@@ -184,14 +184,14 @@ if everything; then
   going_namespaces
   tell namespace "$scratch/going"
 fi
-[ -z "$delete_definitions" ] || tell definition "$scratch/definitions"
-tell 'FOR EVER: Secret' "$scratch/lost"
+[ -z "$delete_definitions" ] || tell CRD "$scratch/definitions"
+tell 'FOREVER: Secret' "$scratch/lost"
 if grep -q 'a sealing key' "$scratch/lost"; then say '       everything sealed for this region can never be opened again'; fi
 [ -z "$delete_volumes" ] || say '       their volumes, WITH ALL DATA'
 say 'What would stay:'
 everything || say '       namespaces'
 [ -n "$delete_volumes" ] || say '       volumes'
-[ -n "$delete_definitions" ] || say '       definitions, with all objects of their kinds'
+[ -n "$delete_definitions" ] || say '       CRDs, with all their objects'
 tell namespace "$scratch/staying"
 
 if [ -s "$scratch/databases" ] && [ -z "$keep_databases$delete_databases" ] && { wanted crate-operator || wanted crate-operator-crds || wanted skerry; }; then
@@ -218,7 +218,7 @@ remove_release() {
   printf '%s\n' "$1" >"$scratch/namespaces"
   decide_on_volumes "$scratch/namespaces"
   if [ -n "$delete_definitions" ]; then uninstall_release "$1" "$2"; else take_release "$1" "$2"; fi
-  change "forget the values that $2 was given" kube -n "$1" delete secret "skerry-install-$2" --ignore-not-found || failed 'its values cannot be forgotten'
+  change "delete the saved values of $2" kube -n "$1" delete secret "skerry-install-$2" --ignore-not-found || failed 'its values cannot be deleted'
 }
 
 # Whether the last output is a refusal by the policy of deletion protection, and that is gone: an API server goes on with a policy for a
@@ -246,7 +246,7 @@ delete_objects() {
       hangs "$1" "$2" "$name"
       continue
     }
-    say "       taking the finalizers off $1 $name"
+    say "       removing the finalizers of $1 $name"
     change '' kube ${namespace:+-n "$namespace"} patch "$1" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' || {
       # It may have gone by itself at this moment.
       if exists ${namespace:+-n "$namespace"} "$1" "$name"; then failed "$1 $name cannot be released"; fi
@@ -262,7 +262,7 @@ hangs() {
   why="$1 $3 waits for $(kube ${namespace:+-n "$namespace"} get "$1" "$3" --ignore-not-found -o 'jsonpath={.metadata.finalizers}')"
   if [ "$1" = namespaces ]; then
     why_namespace_hangs "$3" || return 0
-    why="the namespace $3 is being deleted and does not go"
+    why="the namespace $3 is stuck in deletion"
     grep -q 'the namespace itself waits' "$scratch/output" || failed "$why"
   fi
   step_help="$step_help. If it never will: the same command with --release-finalizers, which loses what it would have put in order"
@@ -272,7 +272,7 @@ hangs() {
 # The agent holds each project until its namespace is gone. It is gone itself by now, and the namespaces are too.
 release_projects() {
   while read -r name <&5; do
-    held=$(kube get projects.skerry.dev "$name" --ignore-not-found -o 'jsonpath={.metadata.finalizers}') || failed "the project $name cannot be seen"
+    held=$(kube get projects.skerry.dev "$name" --ignore-not-found -o 'jsonpath={.metadata.finalizers}') || failed "the project $name cannot be read"
     [ "$held" = '["skerry.dev/project"]' ] || continue
     change "let the project $name go" kube patch projects.skerry.dev "$name" --type=merge -p '{"metadata":{"finalizers":null}}' && continue
     if exists projects.skerry.dev "$name"; then failed "the project $name cannot be released"; fi

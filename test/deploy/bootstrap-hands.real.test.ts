@@ -34,7 +34,7 @@ test('definitions that kubectl has applied are taken over, with what they hold',
 
   const ran = await install(['--only', 'crate-operator-crds'])
   succeeded(ran)
-  assert.match(ran.out, /taken over, since no release has it:\n {9}CustomResourceDefinition cratedbs\.cloud\.crate\.io\n {7}installed/)
+  assert.match(ran.out, /adopted, because no release owned it:\n {9}CustomResourceDefinition cratedbs\.cloud\.crate\.io\n {7}installed/)
   assert.equal((await http.get('/apis/cloud.crate.io/v1/namespaces/default/cratedbs/tide')).status, 200)
 
   const removed = await helm(['uninstall', 'crate-operator-crds', '-n', 'crate-operator'], { kubeconfig })
@@ -48,7 +48,7 @@ test("Skerry's own definitions and rights, applied by hand as docs/running.md ha
   await byHand('apply', '-f', 'deploy/crds', '--validate=false')
   const ran = await install(['--only', 'skerry', '--no-wait'])
   succeeded(ran)
-  assert.match(ran.out, /taken over, since no release has it:\n[\s\S]*CustomResourceDefinition projects\.skerry\.dev/)
+  assert.match(ran.out, /adopted, because no release owned it:\n[\s\S]*CustomResourceDefinition projects\.skerry\.dev/)
   assert.ok((await releases()).includes('skerry deployed'))
 })
 
@@ -56,7 +56,7 @@ test('what a hand has patched or replaced gets its value again, and it is said w
   await byHand('-n', 'skerry', 'patch', 'deployment', 'skerry-agent', '--type=merge', '-p', '{"spec":{"replicas":1}}')
   const patched = await install(['--only', 'skerry', '--no-wait'])
   succeeded(patched)
-  assert.match(patched.out, /taken back, since it was set by others:\n {9}\.spec\.replicas by kubectl-patch\n/)
+  assert.match(patched.out, /reset, because others had changed it:\n {9}\.spec\.replicas by kubectl-patch\n/)
   assert.equal((await deployment('skerry', 'skerry-agent')).body.spec.replicas, 2)
 
   const { metadata, spec, ...rest } = (await deployment('skerry', 'skerry-monitor')).body

@@ -97,8 +97,8 @@ test('a namespace in which somebody else has put work stays with it, whatever is
   const foreign = await helm(['install', 'theirs', chart, '-n', 'sealed-secrets'], { kubeconfig })
   assert.equal(foreign.code, 0, foreign.stderr)
 
-  const ingress = /^ {7}namespace ingress-nginx: not of this installer is Deployment own$/m
-  const sealed = /^ {7}namespace sealed-secrets: not of this installer is Deployment theirs, the release theirs$/m
+  const ingress = /^ {7}namespace ingress-nginx: not from this installer: Deployment own$/m
+  const sealed = /^ {7}namespace sealed-secrets: not from this installer: Deployment theirs, the release theirs$/m
   const told = await uninstall(['--dry-run', '--delete-volumes'])
   assert.match(told.out, / {7}namespace kubernetes-replicator\n/)
   for (const reason of [ingress, sealed]) assert.match(told.out, reason)
@@ -176,7 +176,7 @@ test('definitions that an earlier version installed without keeping them outlive
   assert.deepEqual(await uidsOf(paths), before)
   for (const path of ['/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/flux', '/api/v1/namespaces/flux-system/configmaps/page'])
     assert.ok(!(await isThere(path)), path)
-  assert.match(ran.out, / {7}namespace flux-system: not of this installer is Alert own\n/)
+  assert.match(ran.out, / {7}namespace flux-system: not from this installer: Alert own\n/)
 
   await packFlux()
   succeeded(await install(['--no-wait', '--only', 'flux', '--offline', join(bench.folder, 'newer')]))
@@ -228,7 +228,7 @@ test("the kubelets' Service in kube-system goes with the Prometheus that made it
   await installEarlier(scene, 'prometheus', 'monitoring', [running('prometheus-operator')])
   assert.match(
     (await uninstall(['--dry-run'])).out,
-    /What would go:[\s\S]*\n {7}service kube-system\/prometheus-kubelet\n[\s\S]*What would stay:/,
+    /What would be removed:[\s\S]*\n {7}service kube-system\/prometheus-kubelet\n[\s\S]*What would stay:/,
   )
   const cut = await uninstall([], {
     onLine: (line, child) => void (/\] kubelets:/.test(line) && process.kill(-(child.pid as number), 'SIGKILL')),
@@ -249,7 +249,7 @@ test('a namespace that hangs is told with its conditions and what is left in it'
   for (const args of [[], ['--release-finalizers']]) {
     const { code, out } = await uninstall(['--timeout', '1', ...args])
     assert.equal(code, 1, out)
-    assert.match(out, /FAILED after \d+ s: the namespace hanging is being deleted and does not go\n/)
+    assert.match(out, /FAILED after \d+ s: the namespace hanging is stuck in deletion\n/)
     assert.match(out, / {9}Some content in the namespace has finalizers remaining: example\.com\/held in 1 resource instances\n/)
     assert.match(out, / {9}configmaps held waits for example\.com\/held\n/)
     assert.match(out, /What to do: whoever holds what is in it must run to let it go; start it again\n/)

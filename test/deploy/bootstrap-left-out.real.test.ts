@@ -98,9 +98,9 @@ test('a repository that is gone keeps neither Skerry nor a download from coming,
     const args = [token, '--yes', '--skip', 'preflight', '--no-wait', '--components', server.list, ...without('sealed-secrets', 'alloy')]
     const ran = await bench.run('install.sh', args, { kubeconfig })
     assert.equal(ran.code, 4, ran.out)
-    assert.match(ran.out, /\] sealed-secrets.*\n {7}FAILED .*: its chart, sealed-secrets [\d.]+ of http:.*moved, cannot be had\n.*404/)
+    assert.match(ran.out, /\] sealed-secrets.*\n {7}FAILED .*: its chart, sealed-secrets [\d.]+ of http:.*moved, is not available\n.*404/)
     assert.match(ran.out, /What to do: check the proxy .*\n {7}Going on without it\.[\s\S]*\] skerry: .*\n {7}brought up to date/)
-    assert.match(ran.out, /Region harbour-1 is installed.*\nLeft out, as is said above:\n {7}sealed-secrets: its chart, .* cannot be had\n/)
+    assert.match(ran.out, /Region harbour-1 is installed.*\nSkipped, for the reasons above:\n {7}sealed-secrets: its chart, .* is not available\n/)
     assert.deepEqual(await releases(), ['alloy deployed', ...needed])
 
     const kept = join(bench.folder, 'kept')
@@ -112,7 +112,7 @@ test('a repository that is gone keeps neither Skerry nor a download from coming,
       ...without('sealed-secrets', 'alloy'),
     ])
     assert.equal(downloaded.code, 4, downloaded.err)
-    assert.match(downloaded.err, /404[\s\S]*Left out, as is said above:\n {7}sealed-secrets: its chart cannot be had/)
+    assert.match(downloaded.err, /404[\s\S]*Skipped, for the reasons above:\n {7}sealed-secrets: its chart is not available/)
     assert.deepEqual((await readdir(kept)).map((name) => name.replace(/-v?\d.*/, '')).sort(), [
       'alloy',
       'crate-operator',
@@ -124,16 +124,16 @@ test('a repository that is gone keeps neither Skerry nor a download from coming,
   }
 })
 
-test('where databases need what cannot be had, it ends there', async () => {
+test('where databases need what is not available, it ends there', async () => {
   const empty = join(bench.folder, 'none')
   const args = [token, '--yes', '--skip', 'preflight', '--only', 'crate-operator', '--reset-values', '--components', list]
   const none = await bench.run('install.sh', [...args, '--offline', '/var/empty'], { kubeconfig })
   assert.equal(none.code, 2)
-  assert.match(none.err, /there is no folder \/var\/empty/)
+  assert.match(none.err, /there is no directory \/var\/empty/)
   await mkdir(empty)
   const ran = await bench.run('install.sh', [...args, '--offline', empty], { kubeconfig })
   assert.equal(ran.code, 1)
-  assert.match(ran.out, /FAILED .* cannot be had\n {9}there is no .*\/crate-operator-[\d.]+\.tgz\n[\s\S]*Then run the same command again/)
+  assert.match(ran.out, /FAILED .* is not available\n {9}there is no .*\/crate-operator-[\d.]+\.tgz\n[\s\S]*Then run the same command again/)
 })
 
 test('a component that the cluster is too old for is left out with the reason, before anything of it is made', async () => {
@@ -150,7 +150,7 @@ test('a component that the cluster is too old for is left out with the reason, b
   )) {
     assert.match(
       ran.out,
-      new RegExp(`\\] ${name}: .*\n {7}left out: ${chart} ${version} needs Kubernetes ${kubernetes}, and this is 1\\.20 `),
+      new RegExp(`\\] ${name}: .*\n {7}skipped: ${chart} ${version} needs Kubernetes ${kubernetes}, and this is 1\\.20 `),
     )
     assert.match(ran.out, new RegExp(`Left out[\\s\\S]*\n {7}${name}: ${chart} ${version} needs Kubernetes ${kubernetes}`))
   }
@@ -166,8 +166,8 @@ test('pods of one that is not needed that do not start keep no others', async ()
   kubelet.setFaults('monitoring/grafana*', { neverReady: true })
   const ran = await install(['--timeout', '4', ...without('grafana', 'prometheus')])
   assert.equal(ran.code, 4, ran.out)
-  assert.match(ran.out, /FAILED after \d+ s: deployment\/grafana does not get ready[\s\S]*\] skerry: .*\n {7}brought up to date/)
-  assert.match(ran.out, /Left out, as is said above:\n {7}grafana: deployment\/grafana does not get ready\n/)
+  assert.match(ran.out, /FAILED after \d+ s: deployment\/grafana does not become ready[\s\S]*\] skerry: .*\n {7}brought up to date/)
+  assert.match(ran.out, /Skipped, for the reasons above:\n {7}grafana: deployment\/grafana does not become ready\n/)
   kubelet.clearFaults()
   succeeded(await install([...without('grafana', 'prometheus')]))
 })
@@ -207,7 +207,7 @@ test('what an earlier version brought and this one does not is told of, and can 
   succeeded(ran)
   assert.match(
     ran.out,
-    /ingress-nginx is here from an earlier version, and is not brought any more: its project ended .*\n.*\.\/uninstall\.sh --only ingress-nginx\n/,
+    /ingress-nginx is here from an earlier version, and is no longer installed: its project ended .*\n.*\.\/uninstall\.sh --only ingress-nginx\n/,
   )
   succeeded(await uninstall(['--only', 'ingress-nginx']))
   assert.ok(!(await releases()).includes('ingress-nginx deployed'))

@@ -108,7 +108,7 @@ test('databases are not taken from under their owners', async () => {
   assert.equal(code, 3)
   assert.match(
     out,
-    /What would go:\n {7}release skerry in skerry\n[\s\S]*Refused: databases stand\.\n {7}project-harbour\/tide\n.*--keep-databases/,
+    /What would be removed:\n {7}release skerry in skerry\n[\s\S]*Refused: databases stand\.\n {7}project-harbour\/tide\n.*--keep-databases/,
   )
   const part = await uninstall(['--only', 'crate-operator-crds'])
   assert.equal(part.code, 3, 'with their definition they would go all the same')
@@ -121,7 +121,7 @@ test('told to keep databases, it leaves them with their operator and takes the r
   succeeded(told)
   assert.match(
     told.out,
-    /What would go:\n {7}release skerry in skerry\n[\s\S]* {7}database project-harbour\/tide\n {7}project harbour\n[\s\S]* {7}namespace skerry\n/,
+    /What would be removed:\n {7}release skerry in skerry\n[\s\S]* {7}database project-harbour\/tide\n {7}project harbour\n[\s\S]* {7}namespace skerry\n/,
   )
   assert.match(told.out, / {7}definition cratedbs\.cloud\.crate\.io\n[\s\S]*WITH ALL DATA\nWhat would stay:\nNothing was changed\.\n$/)
   assert.equal((await uninstall(['--keep-databases', '--delete-databases'])).code, 2)

@@ -62,7 +62,7 @@ test('Secrets that somebody makes again hold no namespace', async () => {
   for (const namespace of Object.keys(namespaces)) assert.match(out, new RegExp(`^ {7}namespace ${namespace}$`, 'm'))
   assert.deepEqual(listed(out, 'What would stay:'), [
     '       volumes',
-    '       definitions, with all objects of their kinds',
+    '       CRDs, with all their objects',
     'Nothing was changed.',
     '',
   ])
@@ -78,10 +78,10 @@ const kept = {
   certificate: '/apis/cert-manager.io/v1/namespaces/monitoring/certificates/grafana',
 }
 const reasons = [
-  '       namespace cert-manager: nobody can make these Secrets again: letsencrypt-account, site-ca (--delete-keys loses them)',
-  '       namespace flux-system: nobody can make these Secrets again: git (--delete-keys loses them)',
-  '       namespace monitoring: not of this installer is Certificate grafana, ConfigMap tides',
-  '       namespace sealed-secrets: nobody can make these Secrets again: sealed-secrets-key4x2 (a sealing key) (--delete-keys loses them)',
+  '       namespace cert-manager: these Secrets cannot be recreated: letsencrypt-account, site-ca (--delete-keys loses them)',
+  '       namespace flux-system: these Secrets cannot be recreated: git (--delete-keys loses them)',
+  '       namespace monitoring: not from this installer: Certificate grafana, ConfigMap tides',
+  '       namespace sealed-secrets: these Secrets cannot be recreated: sealed-secrets-key4x2 (a sealing key) (--delete-keys loses them)',
 ]
 
 test('keys, credentials and what people wrote keep their namespaces, and are named before and after', async () => {
@@ -125,19 +125,19 @@ test('told to lose keys, it says what that means, and takes them with their name
   for (const [namespace, name] of Object.entries(namespaces))
     if (name !== 'sealed-secrets') await installEarlier(scene, name, namespace, [])
   const told = await uninstall(['--dry-run', '--delete-keys', '--delete-definitions'])
-  assert.match(told.out, /^ {7}FOR EVER: Secret sealed-secrets-key4x2 \(a sealing key\) in sealed-secrets$/m)
-  assert.match(told.out, /^ {7}FOR EVER: Secret git in flux-system$/m)
+  assert.match(told.out, /^ {7}FOREVER: Secret sealed-secrets-key4x2 \(a sealing key\) in sealed-secrets$/m)
+  assert.match(told.out, /^ {7}FOREVER: Secret git in flux-system$/m)
   assert.match(told.out, /^ {7}everything sealed for this region can never be opened again$/m)
   assert.equal(await isThere(kept.sealing), true)
 
   const ran = await uninstall(['--delete-keys', '--delete-definitions'])
   succeeded(ran)
-  assert.deepEqual(listed(ran.out, 'What is left:'), ['       namespace monitoring: not of this installer is ConfigMap tides', ''])
+  assert.deepEqual(listed(ran.out, 'What is left:'), ['       namespace monitoring: not from this installer: ConfigMap tides', ''])
   for (const [what, path] of Object.entries(kept)) assert.equal(await isThere(path), what === 'dashboard', what)
 })
 
 test('keys of one component alone are not asked for: they go with namespaces', async () => {
   const { code, err } = await uninstall(['--delete-keys', '--only', 'sealed-secrets'])
   assert.equal(code, 2)
-  assert.match(err, /--only excludes --delete-keys/)
+  assert.match(err, /--only cannot be combined with --delete-keys/)
 })

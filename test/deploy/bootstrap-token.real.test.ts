@@ -29,7 +29,7 @@ const wrong: [name: string, token: string, message: RegExp][] = [
   [
     'with a character of its middle changed',
     `${good.slice(0, 30)}${good[30] === 'x' ? 'y' : 'x'}${good.slice(31)}`,
-    /the token is damaged: a character of it was changed/,
+    /the token is damaged: a character was changed/,
   ],
   ['that expired', bench.cloud.token({ issued: now - 90_000, expires: now - 7200 }), /of region harbour-1 expired 2 hours ago/],
   [
@@ -158,7 +158,7 @@ const decoders: [name: string, base64: string, openssl: string | undefined, mess
     'whose base64 and openssl decode nothing',
     'exit 64',
     'exit 1',
-    /nothing here can read Base64, in which the token is written\n.*coreutils/,
+    /no program here can decode Base64, the encoding of the token\n.*coreutils/,
   ],
 ]
 for (const [name, base64, openssl, message] of decoders) {
@@ -221,7 +221,7 @@ test('what is wrong with a token to be issued is said at once, and none is issue
     'token.ts: caller is not KEY=VALUE',
     'token.ts: issued is given twice',
     'token.ts: cloud is missing',
-    'token.ts: hours and expires exclude each other',
+    'token.ts: hours and expires cannot be combined',
     "token.ts: /nowhere.pem is no private key that can be read: ENOENT: no such file or directory, open '/nowhere.pem'",
   ])
   assert.match(
@@ -240,7 +240,7 @@ test('with nobody there to be asked, it says so instead of taking silence for an
   for (const tool of ['kubectl', 'helm']) await writeFile(join(bin, tool), '#!/bin/sh\nexit 0\n', { mode: 0o755 })
   const { code, err } = await install([good], { env: { PATH: `${bin}:/usr/bin:/bin` } })
   assert.equal(code, 2)
-  assert.match(err, /nobody is there to be asked\n.*--yes/)
+  assert.match(err, /there is no terminal to ask at\n.*--yes/)
 })
 
 test('a run is refused while another one is at the same cluster', options, async () => {
@@ -264,15 +264,15 @@ test('a run is refused while another one is at the same cluster', options, async
 })
 
 const misused: [args: string[], message: RegExp][] = [
-  [['--fast'], /there is no option --fast/],
+  [['--fast'], /unrecognized option --fast/],
   [['--only'], /--only needs a value/],
-  [['--only', 'postgres'], /there is no component postgres/],
+  [['--only', 'postgres'], /unknown component postgres/],
   [['--timeout', 'soon'], /--timeout takes seconds, not soon/],
-  [['--offline', '/nowhere'], /there is no folder \/nowhere[\s\S]*--download/],
+  [['--offline', '/nowhere'], /there is no directory \/nowhere[\s\S]*--download/],
   [['--values', '/nowhere.yaml'], /\/nowhere\.yaml cannot be read/],
   [[good, '--log', '/nowhere/install.log'], /cannot write the log \/nowhere\/install\.log\n.*--log FILE/],
   [[], /there is no token/],
-  [[''], /the token that was given is empty/],
+  [[''], /the token is empty/],
 ]
 for (const [args, message] of misused) {
   test(

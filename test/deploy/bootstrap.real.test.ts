@@ -38,7 +38,7 @@ after(() => scene.close())
 test('a dry run says what would be done and changes nothing', async () => {
   const ran = await install(['--dry-run'])
   succeeded(ran)
-  assert.match(ran.out, /\[1\/10\] cert-manager: cert-manager v[\d.]+\n {7}would make the namespace cert-manager\n {7}would install/)
+  assert.match(ran.out, /\[1\/10\] cert-manager: cert-manager v[\d.]+\n {7}would create the namespace cert-manager\n {7}would install/)
   assert.match(ran.out, /Nothing was changed\.\n$/)
   assert.doesNotMatch(ran.out, / installed \(/)
   assert.deepEqual(await releases(), [])
@@ -74,7 +74,7 @@ test('without a Node to run preflight, the most important things are looked at a
   assert.match(refused.out, /fail {2}the account may not create namespaces/)
   const taken = await bench.run('install.sh', [...args, '--dry-run'], { kubeconfig, env })
   succeeded(taken)
-  assert.match(taken.out, /ok {4}4 nodes are ready\n.*only the most important things were looked at/)
+  assert.match(taken.out, /ok {4}4 nodes are ready\n.*only the most important checks were run/)
 })
 
 test('preflight lets pass what is fit', async () => {
@@ -141,7 +141,7 @@ test('a release that was left in the middle of its change is freed and finished'
   await admin.request({ method: 'POST', path: '/api/v1/namespaces/flux-system/secrets', body: { ...secret, metadata: { name, labels } } })
   const ran = await install()
   succeeded(ran)
-  assert.match(ran.out, /flux2 .*\n {7}an earlier run was cut off here \(pending-upgrade\)/)
+  assert.match(ran.out, /flux2 .*\n {7}an earlier run was interrupted here \(pending-upgrade\)/)
   assert.deepEqual(await releases(), allDeployed)
 })
 
@@ -189,7 +189,7 @@ test('a definition that hangs in its deletion is told by preflight and by its st
   assert.match(dry.out, /this would be the end[\s\S]*\[2\/3\] grafana[\s\S]*The preflight, above, stands in the way of all this\.\n$/)
   const ignored = await bench.run('install.sh', [...args, '--ignore-preflight', '--no-wait', '--timeout', '2'], { kubeconfig })
   assert.equal(ignored.code, 4, ignored.out)
-  assert.match(ignored.out, /failures are ignored, as asked for/)
+  assert.match(ignored.out, /failures are ignored, as requested/)
   const [, command = ''] =
     /as the last resort, which loses this object and all volumes of it that are not kept: kubectl (.*)/.exec(told.out) ?? []
   assert.notEqual(command, '', told.out)
@@ -197,7 +197,7 @@ test('a definition that hangs in its deletion is told by preflight and by its st
   assert.equal(stuck.code, 4)
   assert.match(
     stuck.out,
-    /FAILED after \d+ s: the definition sealedsecrets\.bitnami\.com is being deleted and does not go\n[\s\S]*default +held/,
+    /FAILED after \d+ s: the definition sealedsecrets\.bitnami\.com is stuck in deletion\n[\s\S]*default +held/,
   )
   assert.match(stuck.out, /What to do: .* as the last resort, which loses .*: kubectl -n NAMESPACE patch sealedsecrets\.bitnami\.com/)
 
@@ -215,7 +215,7 @@ test('a namespace that hangs in its deletion is waited for, and the release in i
   assert.equal(stuck.code, 4, 'a region works without it')
   assert.match(
     stuck.out,
-    /waiting until the old namespace sealed-secrets is gone\n.*FAILED .* is being deleted and does not go\n[\s\S]*configmaps held waits for example\.org\/held/,
+    /waiting until the old namespace sealed-secrets is gone\n.*FAILED .* is stuck in deletion\n[\s\S]*configmaps held waits for example\.org\/held/,
   )
   const contentType = 'application/merge-patch+json'
   await admin.request({ method: 'PATCH', path: `${path}/configmaps/held`, contentType, body: { metadata: { finalizers: null } } })
@@ -314,13 +314,13 @@ test('it works on the context that is named, and takes values for each chart', a
   assert.match(skipped.out, /^\[1\/1\] cert-manager/m)
 })
 
-test('a component that does not get ready is named, with where to look; without one that databases need, it ends there', async () => {
+test('a component that does not become ready is named, with where to look; without one that databases need, it ends there', async () => {
   kubelet.setFaults('crate-operator/*', { neverReady: true })
   succeeded(await uninstall(['--only', 'crate-operator']))
   const cut = await install(['--timeout', '5', '--only', 'crate-operator', '--only', 'skerry'])
   assert.equal(cut.code, 1, cut.out)
   assert.doesNotMatch(cut.out, /^\[2/m, 'the next one waits for it')
-  assert.match(cut.out, /FAILED after \d+ s: deployment\/crate-operator does not get ready/)
+  assert.match(cut.out, /FAILED after \d+ s: deployment\/crate-operator does not become ready/)
   assert.match(cut.out, /What to do: see why its pods do not start: kubectl -n crate-operator describe pods/)
   kubelet.clearFaults()
   const ran = await install(['--only', 'crate-operator', '--only', 'skerry'])

@@ -315,7 +315,7 @@ const refusals: { name: string; values: object; says: RegExp }[] = [
   {
     name: 'tokens twice',
     values: { agent: { tokens: { list: shapes.tunnel.agent.tokens.list, existingSecret: 'tokens' } } },
-    says: /agent\.tokens\.list and agent\.tokens\.existingSecret exclude each other/,
+    says: /agent\.tokens\.list and agent\.tokens\.existingSecret cannot be combined/,
   },
   {
     name: 'a certificate that is nowhere',

@@ -311,7 +311,7 @@ test('what it is called with is explained, and what is wrong in that is said', a
   assert.match(help.out, /^npm run check:charts[\s\S]*--offline DIR/)
   for (const [args, says] of [
     [['--fast'], /check-charts: Unknown option '--fast'/],
-    [['--only', 'postgres'], /check-charts: there is no component postgres; there are cert-manager/],
+    [['--only', 'postgres'], /check-charts: unknown component postgres; there are cert-manager/],
     [['--contract', '/nowhere.json'], /check-charts: ENOENT.*nowhere\.json/],
     [['--components', '/nowhere'], /check-charts: ENOENT.*nowhere/],
   ] as const) {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { type Component, readComponents } from './bootstrap.ts'
 
 const page = 'docs/installing.md'
-const [begin, end] = ['<!-- of deploy/bootstrap/components, by npm run render -->', '<!-- so far -->']
+const [begin, end] = ['<!-- npm run render: deploy/bootstrap/components -->', '<!-- end -->']
 
 /** The page on installing, with the table of components as it is to be. @throws Error when the page has no place for it */
 export async function installingPage(): Promise<{ path: string; text: string }> {
@@ -14,7 +14,7 @@ export async function installingPage(): Promise<{ path: string; text: string }> 
 
 /** What is brought, in the order in which it comes. */
 export function componentsTable(components: Component[]): string {
-  const head = ['component', 'why', 'chart, version', 'Kubernetes', 'what stays when it is taken away', 'to leave it out']
+  const head = ['component', 'why', 'chart, version', 'Kubernetes', 'what stays after its removal', 'to skip it']
   const rows = components.map(({ name, role, why, chart, version, kubernetes, stays }) => [
     name,
     why,

@@ -70,10 +70,10 @@ test('the user’s images take the place of the chart’s', async () => {
   assert.ok(lines(out).includes('site.example:5000/sql_exporter:1'), out)
 })
 
-test('a chart that cannot be had is named at the end, and the rest is there', async () => {
+test('a chart that is not available is named at the end, and the rest is there', async () => {
   await rm(join(charts, `loki-${(await readComponents()).find(({ name }) => name === 'loki')?.version}.tgz`))
   const { out, err, code } = await list('--only', 'loki', '--only', 'sealed-secrets')
   assert.equal(code, 4)
   assert.deepEqual(lines(out), (await known('sealed-secrets')).map(whole))
-  assert.match(err, /there is no .*loki-.*\.tgz[\s\S]*Left out, as is said above:\n {7}loki: its images are not known\n/)
+  assert.match(err, /there is no .*loki-.*\.tgz[\s\S]*Skipped, for the reasons above:\n {7}loki: its images are unknown\n/)
 })

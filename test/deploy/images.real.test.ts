@@ -214,10 +214,10 @@ test('a component whose chart cannot be rendered is left out and named; one that
   const charts = { 'thing/templates/a.yaml': manifest('Pod', '  image: a:1'), 'other/templates/a.yaml': '{{ fail "refuses" }}' }
   const usual = await listImages({ components: `${stanza('other')}\n${stanza('thing')}`, charts })
   assert.deepEqual(usual.images, ['docker.io/library/a:1'])
-  assert.match(usual.said, /refuses[\s\S]*^other: its images are not known$/m)
+  assert.match(usual.said, /refuses[\s\S]*^other: its images are unknown$/m)
   const needed = await listImages({ components: `${stanza('other', '  role needed\n')}\n${stanza('thing')}`, charts })
   assert.deepEqual([needed.images, needed.code], [[], 1])
-  assert.match(needed.said, /^other: its images are not known$/m)
+  assert.match(needed.said, /^other: its images are unknown$/m)
 })
 
 test('databases bring what the operator starts for them, and CrateDB in the versions that are given', async () => {

@@ -17,7 +17,7 @@ import { startNode } from './node.ts'
 import { createStory } from './story.ts'
 
 /*
- * CrateDB cannot be had here, so that another pod writes to the volumes of a database, and reads from them.
+ * CrateDB is not available here, so that another pod writes to the volumes of a database, and reads from them.
  */
 
 const token = randomBytes(24).toString('base64url')

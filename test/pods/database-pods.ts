@@ -5,7 +5,7 @@ import type { World } from '../cluster/stand-ins/world.ts'
 const fieldManager = 'database-stand-in'
 
 /**
- * CrateDB cannot be had here: pods of databases count as running and ready as soon as they are there. No node takes them, since no volume
+ * CrateDB is not available here: pods of databases count as running and ready as soon as they are there. No node takes them, since no volume
  * is ever bound. Returns what ends that.
  */
 export async function showDatabasesReady(world: World): Promise<() => void> {

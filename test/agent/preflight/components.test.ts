@@ -42,5 +42,5 @@ test('what is retired is not brought, and only what is brought can be asked for'
   assert.ok(ownComponents.some(({ name }) => name === 'ingress-nginx'))
   assert.ok(!names().includes('ingress-nginx'))
   assert.deepEqual(names(['skerry', 'cert-manager']), ['cert-manager', 'skerry'])
-  assert.throws(() => names(['ingress-nginx']), /there is no component ingress-nginx; there are cert-manager, /)
+  assert.throws(() => names(['ingress-nginx']), /unknown component ingress-nginx; there are cert-manager, /)
 })

@@ -164,9 +164,9 @@ const unusable: [name: string, argv: string[], message: RegExp][] = [
   ['a host that is none', ['--host', 'a b'], /--host must be HOST or HOST:PORT/],
   ['a proxy that is none', ['--https-proxy', 'proxy:3128'], /--https-proxy must be an address/],
   ['an option that is none', ['--fast'], /--fast/],
-  ['a component that is none', ['--component', 'harbour'], /there is no component harbour; there are cert-manager, .*, skerry/],
-  ['one that is not brought any more', ['--component', 'ingress-nginx'], /there is no component ingress-nginx/],
-  ['a chart at hand of no component', ['--chart-at-hand', 'harbour'], /there is no component harbour/],
+  ['a component that is none', ['--component', 'harbour'], /unknown component harbour; there are cert-manager, .*, skerry/],
+  ['one that is not brought any more', ['--component', 'ingress-nginx'], /unknown component ingress-nginx/],
+  ['a chart at hand of no component', ['--chart-at-hand', 'harbour'], /unknown component harbour/],
   ['a list of components that is not there', ['--components', '/nowhere/components'], /ENOENT.*\/nowhere\/components/],
   ['no kubeconfig', ['--offline'], /there is no kubeconfig/],
 ]
@@ -215,8 +215,8 @@ test('preflight asks for the charts of a list, through the proxy, and trusts the
   assert.match(tooOld?.replace('warn ', '') ?? '', version)
   assert.equal(reached, 'ok hosts outside are reached: all 1')
   assert.deepEqual(found, [
-    `fail the chart of tide cannot be had from ${at}/tide: no version 1.2.3 of tide is in it; the newest is 2.0.0`,
-    `warn the chart of ebb cannot be had from ${at}/ebb: the repository is gone or has moved (404)`,
+    `fail the chart of tide cannot be downloaded from ${at}/tide: no version 1.2.3 of tide is in it; the newest is 2.0.0`,
+    `warn the chart of ebb cannot be downloaded from ${at}/ebb: the repository is gone or has moved (404)`,
   ])
   assert.deepEqual(new Set(asked.map(({ path }) => `https://${path}`)), new Set([at]))
 
