@@ -82,7 +82,7 @@ test('what belongs to another release is not taken, and the other one is named',
   const ran = await install(['--only', 'cert-manager', '--no-wait'])
   assert.equal(ran.code, 4, ran.out)
   assert.match(ran.out, /CustomResourceDefinition certificates\.cert-manager\.io belongs to the release observability in default/)
-  assert.match(ran.out, /What to do: leave cert-manager out with --skip cert-manager, or uninstall the release that is named above/)
+  assert.match(ran.out, /What to do: skip it with --skip cert-manager, or uninstall the release that is named above/)
   assert.deepEqual((await crd('certificates.cert-manager.io')).body.metadata.annotations, before)
 })
 
