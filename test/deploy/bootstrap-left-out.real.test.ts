@@ -152,7 +152,7 @@ test('a component that the cluster is too old for is left out with the reason, b
       ran.out,
       new RegExp(`\\] ${name}: .*\n {7}skipped: ${chart} ${version} needs Kubernetes ${kubernetes}, and this is 1\\.20 `),
     )
-    assert.match(ran.out, new RegExp(`Left out[\\s\\S]*\n {7}${name}: ${chart} ${version} needs Kubernetes ${kubernetes}`))
+    assert.match(ran.out, new RegExp(`Skipped, for[\\s\\S]*\n {7}${name}: ${chart} ${version} needs Kubernetes ${kubernetes}`))
   }
   assert.equal((await http.get('/api/v1/namespaces/flux-system')).status, 404)
   const part = await bench.run('install.sh', [token, '--yes', '--offline', charts, '--skip', 'preflight', '--only', 'crate-operator'], {
