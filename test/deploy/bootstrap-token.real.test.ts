@@ -45,15 +45,15 @@ const wrong: [name: string, token: string, message: RegExp][] = [
     ),
     /was not signed by this cloud/,
   ],
-  ['of another version', good.replace('skerry1', 'skerry2'), /of another version \(skerry2\)/],
-  ['that is none', 'hunter2', /no token and no option/],
-  ['whose region is none', bench.cloud.token({ region: 'a"; rm' }), /its region is not as it must be/],
-  ['whose name would end a string', bench.cloud.token({ name: 'a", id: "b' }), /its name is not as it must be/],
-  ['whose cloud is none', bench.cloud.token({ cloud: 'http://cloud.example' }), /its cloud is not as it must be/],
+  ['of another version', good.replace('skerry1', 'skerry2'), /has another version \(skerry2\)/],
+  ['that is none', 'hunter2', /neither a token nor an option/],
+  ['whose region is none', bench.cloud.token({ region: 'a"; rm' }), /its region is malformed/],
+  ['whose name would end a string', bench.cloud.token({ name: 'a", id: "b' }), /its name is malformed/],
+  ['whose cloud is none', bench.cloud.token({ cloud: 'http://cloud.example' }), /its cloud is malformed/],
   [
     'whose tunnel has no hostname',
     bench.cloud.token({ tunnel: '6ff42ae2-765d-4adf-8112-31c55c1551ef' }),
-    /its hostname is not as it must be/,
+    /its hostname is malformed/,
   ],
 ]
 for (const [name, token, message] of wrong) {
