@@ -2,8 +2,7 @@ import { turns } from '../../shared/turns.ts'
 import { checkKindNamed } from '../checks/index.ts'
 import type { CheckContext, CheckResult } from '../checks/kind.ts'
 import type { Check, CheckStatus } from '../prober/check.ts'
-import { newDurations, overdueResult, recordDuration } from '../prober/run.ts'
-import { resultOfError } from '../wire/reasons.ts'
+import { newDurations, overdueResult, recordDuration, resultOfError } from '../prober/run.ts'
 
 /** What one run saw, and how long it took, in seconds. */
 export type Outcome = { result: CheckResult; seconds: number }

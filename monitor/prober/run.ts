@@ -1,6 +1,6 @@
 import { formatDuration } from '../../shared/fields.ts'
 import type { CheckResult } from '../checks/kind.ts'
-import { CheckFailure, reasonOf, reasons, resultOfError } from '../wire/reasons.ts'
+import { CheckFailure, messageOf, reasonOf, reasons } from '../wire/reasons.ts'
 import { shorten } from '../wire/wording.ts'
 import { type Durations, durationBuckets } from './check.ts'
 
@@ -18,19 +18,22 @@ export function recordDuration(durations: Durations, seconds: number): void {
   durations.count++
 }
 
-/** What a run is whose time was up, however it ended then; what it failed for before that, or measured, is kept. */
+/** What a run comes to that threw: always `down`. The detail is bounded, on one line, and ends with what to do. */
+export function resultOfError(error: unknown): CheckResult {
+  const reason = reasonOf(error)
+  const detail = error instanceof CheckFailure ? error.message : `${messageOf(error)}. ${reasons[reason]}`
+  return { state: 'down', reason, detail: shorten(detail) }
+}
+
+/** What a run comes to whose time was up, however it ended after that. What it found or measured before is kept. */
 export function overdueResult(timeoutMs: number, outcome?: { result: CheckResult } | { error: unknown }): CheckResult {
   if (outcome !== undefined && 'result' in outcome && outcome.result.state === 'down') return outcome.result
   // When its time is up a kind may close the connection and then report just that; one that speaks of the timeout itself knows more.
-  if (outcome !== undefined && 'error' in outcome && outcome.error instanceof CheckFailure && reasonOf(outcome.error) === 'timeout')
+  if (outcome !== undefined && 'error' in outcome && outcome.error instanceof CheckFailure && outcome.error.reason === 'timeout')
     return resultOfError(outcome.error)
-  const measurements = outcome === undefined ? undefined : 'result' in outcome ? outcome.result.measurements : measurementsOf(outcome.error)
+  const measurements = outcome !== undefined && 'result' in outcome ? outcome.result.measurements : undefined
   const detail = shorten(`No answer within ${formatDuration(timeoutMs)}. ${reasons.timeout.replace(/^No answer in time\. /, '')}`)
   return { state: 'down', reason: 'timeout', detail, ...(measurements && measurements.length > 0 && { measurements }) }
-}
-
-function measurementsOf(error: unknown) {
-  return error instanceof CheckFailure ? error.measurements : undefined
 }
 
 /** What a run is that was not begun, since the one before has not ended though it was told to. */

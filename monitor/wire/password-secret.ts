@@ -1,7 +1,6 @@
 import * as z from 'zod'
 import { Secret } from '../../shared/fields.ts'
-import type { CheckContext } from '../checks/kind.ts'
-import { needApiServer } from './api-server.ts'
+import { type ApiServer, needApiServer } from './api-server.ts'
 import { jsonOf } from './http-access.ts'
 import { CheckFailure } from './reasons.ts'
 
@@ -32,7 +31,10 @@ const secret = z.object({ data: z.record(z.string(), z.string()).default({}) })
  * The options with the password of now, if it is to be read from a Secret.
  * @throws CheckFailure that says which Secret is missing or may not be read
  */
-export async function withPassword<T extends Options>(options: T, { apiServer, signal }: CheckContext): Promise<T> {
+export async function withPassword<T extends Options>(
+  options: T,
+  { apiServer, signal }: { apiServer?: ApiServer; signal: AbortSignal },
+): Promise<T> {
   const { passwordSecret } = options
   if (passwordSecret === undefined) return options
   const { namespace, name, key } = passwordSecret

@@ -1,6 +1,3 @@
-import type { CheckResult, Measurement } from '../checks/kind.ts'
-import { shorten } from './wording.ts'
-
 /** Why a check is not up. A new one is one new row; each becomes a value of a label, so there are few. */
 export const reasons = {
   timeout: 'No answer in time. See whether the process hangs, the machine is overloaded, or a firewall drops packets.',
@@ -27,31 +24,16 @@ export const reasons = {
 /** The key of a row in `reasons`. */
 export type Reason = keyof typeof reasons
 
-/** A failure with its reason known. A kind throws it where going on makes no sense; it means `down`. */
+/** A failure whose reason is known. A check throws it where it cannot go on; the check is then down. */
 export class CheckFailure extends Error {
   override readonly name = 'CheckFailure'
   readonly reason: Reason
-  readonly measurements: Measurement[]
 
   /** @param detail a sentence for people, without secrets */
-  constructor(reason: Reason, detail: string, { cause, measurements = [] }: { cause?: unknown; measurements?: Measurement[] } = {}) {
+  constructor(reason: Reason, detail: string, { cause }: { cause?: unknown } = {}) {
     super(detail, { cause })
     this.reason = reason
-    this.measurements = measurements
   }
-}
-
-/** What whatever a check threw means. Always `down`; the text is bounded, on one line, and ends with what to do. */
-export function resultOfError(error: unknown): CheckResult {
-  if (error instanceof CheckFailure)
-    return {
-      state: 'down',
-      reason: error.reason,
-      detail: shorten(error.message),
-      ...(error.measurements.length > 0 && { measurements: error.measurements }),
-    }
-  const reason = reasonOf(error)
-  return { state: 'down', reason, detail: shorten(`${messageOf(error)}. ${reasons[reason]}`) }
 }
 
 const codes: Record<string, Reason> = {
@@ -108,7 +90,8 @@ export function reasonOf(error: unknown): Reason {
   return error.cause === undefined ? 'error' : reasonOf(error.cause)
 }
 
-function messageOf(error: unknown): string {
+/** What an error says, on behalf of all of its parts; the text of another value. */
+export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return [...new Set(error.errors.map(messageOf))].join(', ')
   if (!(error instanceof Error)) return String(error)
   if (error.name === 'TimeoutError' || error.name === 'AbortError') return 'No answer in time'

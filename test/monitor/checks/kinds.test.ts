@@ -9,7 +9,7 @@ import { dns } from '../../../monitor/checks/dns.ts'
 import { checkKindNamed, checkKinds } from '../../../monitor/checks/index.ts'
 import type { CheckKind, SparkplugNodeState } from '../../../monitor/checks/kind.ts'
 import { sparkplugNode } from '../../../monitor/checks/sparkplug-node.ts'
-import { resultOfError } from '../../../monitor/wire/reasons.ts'
+import { resultOfError } from '../../../monitor/prober/run.ts'
 import { core, defOf, layers } from '../../../shared/schema.ts'
 import { assertResult, measured, run } from './run.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type * as z from 'zod'
 import type { CheckContext, CheckKind, CheckResult } from '../../../monitor/checks/kind.ts'
-import { resultOfError } from '../../../monitor/wire/reasons.ts'
+import { resultOfError } from '../../../monitor/prober/run.ts'
 import { Secret } from '../../../shared/fields.ts'
 
 /** A secret as the configuration has it once its file was read. */
