@@ -47,12 +47,17 @@ export const checkKinds = {
   zookeeper,
   elasticsearch,
   haproxy,
-} satisfies Record<string, unknown>
+} satisfies Record<string, CheckKind>
 
 /** The name of a kind of health check. */
 export type CheckKindName = keyof typeof checkKinds
 
-/** The kind of that name, whose options are then known only to it; undefined if there is none. */
+/** Whether there is a kind of that name. */
+export function isCheckKindName(name: string): name is CheckKindName {
+  return Object.hasOwn(checkKinds, name)
+}
+
+/** The kind of that name, for a caller that does not know its options; undefined if there is none. */
 export function checkKindNamed(name: string): CheckKind | undefined {
-  return Object.hasOwn(checkKinds, name) ? (checkKinds[name as CheckKindName] as unknown as CheckKind) : undefined
+  return isCheckKindName(name) ? checkKinds[name] : undefined
 }

@@ -1,6 +1,6 @@
 import { turns } from '../../shared/turns.ts'
-import { checkKindNamed } from '../checks/index.ts'
-import type { CheckContext, CheckResult } from '../checks/kind.ts'
+import { checkKinds } from '../checks/index.ts'
+import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
 import type { Check, CheckStatus } from '../prober/check.ts'
 import { newDurations, overdueResult, recordDuration, resultOfError } from '../prober/run.ts'
 
@@ -15,8 +15,7 @@ export async function runOnce(
   { kind: name, options, timeoutMs }: Pick<Check, 'kind' | 'options' | 'timeoutMs'>,
   context: Omit<CheckContext, 'signal'>,
 ): Promise<Outcome> {
-  const kind = checkKindNamed(name)
-  if (kind === undefined) throw new TypeError(`${name} is no kind of check`)
+  const kind: CheckKind = checkKinds[name]
   const started = performance.now()
   const controller = new AbortController()
   const timeUp = Promise.withResolvers<CheckResult>()
@@ -24,7 +23,7 @@ export async function runOnce(
     setTimeout(() => controller.abort(new DOMException('time is up', 'TimeoutError')), timeoutMs),
     setTimeout(() => timeUp.resolve(overdueResult(timeoutMs)), timeoutMs + graceMs),
   ]
-  const work = (async () => kind.check(options as never, { ...context, signal: controller.signal }))().catch(resultOfError)
+  const work = (async () => kind.check(options, { ...context, signal: controller.signal }))().catch(resultOfError)
   const result = await Promise.race([work, timeUp.promise])
   for (const timer of timers) clearTimeout(timer)
   return { result, seconds: (performance.now() - started) / 1000 }

@@ -7,7 +7,7 @@ import { loadSecrets } from '../../shared/config/secrets.ts'
 import { type FaultAt, parseWith } from '../../shared/faults.ts'
 import { fieldKind, parseDuration } from '../../shared/fields.ts'
 import { core, defOf, fieldSchemas, nearest, type Schema } from '../../shared/schema.ts'
-import { type CheckKindName, checkKindNamed, checkKinds } from '../checks/index.ts'
+import { checkKinds, isCheckKindName } from '../checks/index.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
 import { accessCluster } from '../region/cluster-access.ts'
 import { type Command, print, UsageError } from './command.ts'
@@ -21,8 +21,8 @@ export const testCommand: Command = async (argv, { program, env }) => {
     print(usage(program), { isFault: !values.help })
     return values.help ? 0 : 2
   }
-  const kind = checkKindNamed(name)
-  if (kind === undefined) throw new UsageError(unknownKind(name))
+  if (!isCheckKindName(name)) throw new UsageError(unknownKind(name))
+  const kind: CheckKind = checkKinds[name]
   if (values.help) {
     print(kindHelp(program, name, kind))
     return 0
@@ -35,7 +35,7 @@ export const testCommand: Command = async (argv, { program, env }) => {
     return 2
   }
   const context = await contextOf(values.kubeconfig, env)
-  const { result, seconds } = await runOnce({ kind: name as CheckKindName, options: read.options, timeoutMs }, context)
+  const { result, seconds } = await runOnce({ kind: name, options: read.options, timeoutMs }, context)
   print(describeResult(`${name} ${kind.target(read.options)}`, result, seconds))
   return result.state === 'up' ? 0 : 1
 }
@@ -139,9 +139,7 @@ function describeResult(title: string, { state, reason, detail, measurements = [
 
 function usage(program: string): string {
   const width = Math.max(...Object.keys(checkKinds).map((name) => name.length))
-  const kinds = Object.entries(checkKinds as unknown as Record<string, CheckKind>).map(
-    ([name, { about }]) => `  ${name.padEnd(width)}  ${about.split(/(?<=\.)\s/)[0]}`,
-  )
+  const kinds = Object.entries<CheckKind>(checkKinds).map(([name, { about }]) => `  ${name.padEnd(width)}  ${about.split(/(?<=\.)\s/)[0]}`)
   return `Usage: ${program} test KIND key=value … [--timeout 10s] [--kubeconfig FILE]
 
 Runs one check and prints what it saw: 0 when it is up, 1 when it is not, 2 when it cannot be run as it is.

@@ -4,7 +4,8 @@ import { loadSecrets } from '../../shared/config/secrets.ts'
 import { type FaultAt, parseWith, unknownField } from '../../shared/faults.ts'
 import { formatDuration } from '../../shared/fields.ts'
 import { fieldNames, nearest } from '../../shared/schema.ts'
-import { type CheckKindName, checkKindNamed, checkKinds } from '../checks/index.ts'
+import { checkKinds, isCheckKindName } from '../checks/index.ts'
+import type { CheckKind } from '../checks/kind.ts'
 import { actionOf } from './actions/config.ts'
 import type { Check } from './check.ts'
 import { checkFields, defaultFields, fileFields } from './check-fields.ts'
@@ -111,11 +112,12 @@ function readCheck(given: unknown, index: number, defaults: Defaults, files: Fil
   if (typeof name === 'string') entry.name = name
   if (Array.isArray(dependsOn)) entry.dependsOn = dependsOn.filter((each) => typeof each === 'string')
   const fields = take(checkFields, common, faults, [], at)
-  const kind = typeof kindName === 'string' ? checkKindNamed(kindName) : undefined
-  if (kind === undefined) {
-    if (typeof kindName === 'string') faults.push({ path: [...at, 'kind'], message: unknownKind(kindName), isKey: false })
+  if (typeof kindName !== 'string') return entry
+  if (!isCheckKindName(kindName)) {
+    faults.push({ path: [...at, 'kind'], message: unknownKind(kindName), isKey: false })
     return entry
   }
+  const kind: CheckKind = checkKinds[kindName]
   const options = take(kind.options, others, faults, own, at)
   faults.push(...loadSecrets({ ...(options as object | undefined), actions: fields?.actions }, files, at).map(asValueFault))
   if (fields === undefined || options === undefined) return entry
@@ -123,7 +125,7 @@ function readCheck(given: unknown, index: number, defaults: Defaults, files: Fil
   if (faults.length > before) return { ...entry, fields }
   const check: Check = {
     name: fields.name,
-    kind: fields.kind as CheckKindName,
+    kind: kindName,
     target: kind.target(options),
     options,
     group: fields.group ?? defaults.group,

@@ -3,7 +3,8 @@ import type { Clock } from '../../shared/clock.ts'
 import { keyOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
-import { type CheckKindName, checkKindNamed } from '../checks/index.ts'
+import { type CheckKindName, checkKinds } from '../checks/index.ts'
+import type { CheckKind } from '../checks/kind.ts'
 import type { Check } from '../prober/check.ts'
 import type { SparkplugNode } from '../sparkplug/sparkplug-node.ts'
 import type { MonitorCaches } from './caches.ts'
@@ -85,8 +86,7 @@ type Essentials = Pick<Check, 'name' | 'group' | 'severity'> & { kind: CheckKind
   >
 
 function checkOf(essentials: Essentials, { interval, timeout }: DiscoveryConfig): Check {
-  const kind = checkKindNamed(essentials.kind)
-  if (kind === undefined) throw new TypeError(`${essentials.kind} is not a kind of check`)
+  const kind: CheckKind = checkKinds[essentials.kind]
   const options = kind.options.parse(essentials.options)
   const intervalMs = essentials.intervalMs ?? interval
   return {

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { parseComponents } from '../../agent/preflight/components.ts'
 import { baseKubeVersion, baseValues, deletionProtection, kustomizeBase, policyKubeVersion } from '../../deploy/render/kustomize.ts'
 import { valuesSchema } from '../../deploy/render/values.ts'
+import { checksPage } from '../monitor/checks/page.ts'
 import { installingPage } from './components-table.ts'
 import { template } from './helm.ts'
 
@@ -27,7 +28,7 @@ export async function kustomizePolicy(): Promise<{ path: string; text: string }>
 }
 
 if (import.meta.main) {
-  for (const { path, text } of [schemaFile, componentsFile]) await writeFile(path, text())
+  for (const { path, text } of [schemaFile, componentsFile, checksPage]) await writeFile(path, text())
   for (const [path, text] of Object.entries(await kustomizeFiles())) await writeFile(path, text)
   const policy = await kustomizePolicy()
   await writeFile(policy.path, policy.text)

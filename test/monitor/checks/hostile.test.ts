@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { before, test } from 'node:test'
 import { haproxy } from '../../../monitor/checks/haproxy.ts'
-import { checkKinds } from '../../../monitor/checks/index.ts'
+import { checkKindNamed, checkKinds } from '../../../monitor/checks/index.ts'
 import type { CheckKind } from '../../../monitor/checks/kind.ts'
 import { assertResult, measured, run, secret } from './run.ts'
 import { listen } from './servers.ts'
@@ -88,15 +88,14 @@ test('every kind that opens a connection is tried against hostile servers', () =
 
 // A kind loads its client when it is first run, which is not what is measured here.
 before(async () => {
-  for (const [name, optionsFor] of Object.entries(given))
-    await run(checkKinds[name as keyof typeof checkKinds] as unknown as CheckKind, optionsFor(1), { timeoutMs: 30_000 })
+  for (const [name, optionsFor] of Object.entries(given)) await run(checkKindNamed(name) as CheckKind, optionsFor(1), { timeoutMs: 30_000 })
 })
 
 for (const [name, optionsFor] of Object.entries(given))
   for (const [sickness, onConnection] of Object.entries(sicknesses))
     test(`${name} check of a server that ${sickness} is down in time, with bounded memory`, async (t) => {
       const port = await listen(t, onConnection)
-      const kind = checkKinds[name as keyof typeof checkKinds] as unknown as CheckKind
+      const kind = checkKindNamed(name) as CheckKind
       globalThis.gc?.()
       const before = process.memoryUsage()
       const started = performance.now()

@@ -4,16 +4,16 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { describeChecks } from '../../../monitor/checks/describe.ts'
 import { dns } from '../../../monitor/checks/dns.ts'
 import { checkKindNamed, checkKinds } from '../../../monitor/checks/index.ts'
 import type { CheckKind, SparkplugNodeState } from '../../../monitor/checks/kind.ts'
 import { sparkplugNode } from '../../../monitor/checks/sparkplug-node.ts'
 import { resultOfError } from '../../../monitor/prober/run.ts'
 import { core, defOf, layers } from '../../../shared/schema.ts'
+import { checksPage } from './page.ts'
 import { assertResult, measured, run } from './run.ts'
 
-const kinds = Object.entries(checkKinds) as unknown as [string, CheckKind][]
+const kinds = Object.entries<CheckKind>(checkKinds)
 
 for (const [name, kind] of kinds) {
   test(`${name}: its example is valid, and has a target without secrets`, () => {
@@ -70,9 +70,8 @@ test('the table loads no client library', () => {
 })
 
 test('docs/checks.md says what the table says', () => {
-  const rewrite =
-    'rewrite it with: node -e "import(\'./monitor/checks/describe.ts\').then((it) => process.stdout.write(it.describeChecks()))" > docs/checks.md'
-  assert.equal(readFileSync(new URL('../../../docs/checks.md', import.meta.url), 'utf8'), describeChecks(), rewrite)
+  const page = new URL(`../../../${checksPage.path}`, import.meta.url)
+  assert.equal(readFileSync(page, 'utf8'), checksPage.text(), 'rewrite it with npm run render')
 })
 
 for (const { name, error, reason, detail } of [

@@ -92,7 +92,7 @@ checks:
   })
 })
 
-const kinds = Object.entries(checkKinds) as unknown as [string, CheckKind][]
+const kinds = Object.entries<CheckKind>(checkKinds)
 for (const [name, kind] of kinds) {
   test(`the example of ${name} is a check as it stands, and no option of it is called like a field that every check has`, () => {
     const anything = { read: () => Buffer.from('hunter2') }

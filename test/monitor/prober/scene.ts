@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test'
 import * as z from 'zod'
-import { type CheckContext, type CheckKind, type CheckResult, checkKind } from '../../../monitor/checks/kind.ts'
+import { type CheckContext, type CheckResult, checkKind } from '../../../monitor/checks/kind.ts'
 import type { Act } from '../../../monitor/prober/actions/act.ts'
 import type { Check, ProbeEvent } from '../../../monitor/prober/check.ts'
 import { createProber, type ProberNeeds } from '../../../monitor/prober/index.ts'
@@ -63,7 +63,7 @@ export function scene(
       starts.push({ name: options.name, at: clock.monotonic() - origin })
       return (await behaviours.get(options.name)?.(context, options)) ?? up
     },
-  }) as unknown as CheckKind
+  })
   const prober = createProber({ parallelism }, { context: {}, clock, log, act, leadership, kindNamed: () => kind })
   prober.subscribe(({ type, status }) => events.push({ type, name: status.check.name, state: status.state }))
   t.after(() => prober.stop(clock.monotonic()))

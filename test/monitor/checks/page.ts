@@ -1,14 +1,16 @@
 import { stringify } from 'yaml'
 import type * as z from 'zod'
-import { fieldKind } from '../../shared/fields.ts'
-import { core, defOf, layers, type Schema } from '../../shared/schema.ts'
-import { reasons } from '../wire/reasons.ts'
-import { checkKinds } from './index.ts'
-import type { CheckKind, Measure } from './kind.ts'
+import { checkKinds } from '../../../monitor/checks/index.ts'
+import type { CheckKind, Measure } from '../../../monitor/checks/kind.ts'
+import { reasons } from '../../../monitor/wire/reasons.ts'
+import { fieldKind } from '../../../shared/fields.ts'
+import { core, defOf, layers, type Schema } from '../../../shared/schema.ts'
 
-/** The page docs/checks.md, from the table of kinds: what each asks, its options with their defaults, an example, what it measures. */
-export function describeChecks(): string {
-  const kinds = Object.entries(checkKinds) as unknown as [string, CheckKind][]
+/** The page of checks: for each kind what it asks, its options with their defaults, an example, and what it measures. */
+export const checksPage = { path: 'docs/checks.md', text: describeChecks }
+
+function describeChecks(): string {
+  const kinds = Object.entries<CheckKind>(checkKinds)
   return [
     '# Health checks\n\nGenerated from `monitor/checks/`: change it there.\n',
     kinds.map(([name]) => `- [${name}](#${name})`).join('\n'),
