@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
 import { authorizationOf, headersElsewhere, httpFields, httpUrl, type TlsOptions, targetOfUrl, tlsOf } from '../wire/http-access.ts'
-import { type Answer, type Exchange, exchange, type Moments } from '../wire/http-exchange.ts'
+import { type Answer, exchange } from '../wire/http-exchange.ts'
 import { CheckFailure } from '../wire/reasons.ts'
 import { shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
@@ -9,12 +9,15 @@ import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 const pattern = z.string().min(1).max(500).refine(isPattern, { error: 'must be a regular expression' })
 
 const options = z.strictObject({
-  url: httpUrl.describe('What to ask for, with http:// or https://.'),
+  url: httpUrl.describe('The URL to request, with http:// or https://.'),
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'OPTIONS']).default('GET').describe('Method of the request.'),
-  headers: z.record(z.string(), z.string()).default({}).describe('Further header fields. Secrets go into tokenFile or headerFiles.'),
-  headerFiles: z.record(z.string(), secretFile()).default({}).describe('Header fields whose values are secret: the file that holds each.'),
+  headers: z.record(z.string(), z.string()).default({}).describe('Additional header fields. Secrets belong in tokenFile or headerFiles.'),
+  headerFiles: z
+    .record(z.string(), secretFile())
+    .default({})
+    .describe('Header fields with secret values: for each, the file that holds the value.'),
   body: z.string().max(65_536).optional().describe('Body of the request.'),
-  expectStatus: z.array(z.int().min(100).max(599)).default([]).describe('Statuses that are up; any from 200 to 299 when empty.'),
+  expectStatus: z.array(z.int().min(100).max(599)).default([]).describe('Statuses that count as up; 200 to 299 by default.'),
   expectBody: pattern.optional().describe('Regular expression that the body must match.'),
   refuseBody: pattern.optional().describe('Regular expression that the body must not match.'),
   maxRedirects: z
@@ -23,38 +26,38 @@ const options = z.strictObject({
     .max(10)
     .default(0)
     .describe(
-      'How many redirects are followed; with 0 a redirect is an answer like any other. Another origin gets no credentials, client certificate or serverName.',
+      'The most redirects to follow; with 0, a redirect is an answer like any other. Another origin receives no credentials, client certificate or serverName.',
     ),
   maxBytes: z
     .int()
     .min(0)
     .max(16 * 1024 * 1024)
     .default(1024 * 1024)
-    .describe('How many bytes of the body are read. The rest is left, and not searched.'),
-  degradedAfterMs: z.int().min(1).optional().describe('From how many milliseconds on an answer is degraded.'),
-  warnDays: z.number().min(0).default(14).describe('Degraded when a certificate of the chain expires within so many days.'),
+    .describe('The most bytes of the body to read. The rest is neither read nor searched.'),
+  degradedAfterMs: z.int().min(1).optional().describe('Degraded when the answer takes at least this long, in milliseconds.'),
+  warnDays: z.number().min(0).default(14).describe('Degraded when a certificate of the chain expires within this many days.'),
   ...httpFields,
 })
 
 type HttpOptions = z.output<typeof options>
 
-/** Up when a fresh connection brings an answer with an expected status and, if asked, an expected body. */
+/** Up when a new connection brings an answer with an expected status and, if configured, an expected body. */
 export const http = checkKind({
   about:
-    'Sends one request on a new connection. Down when the status or the body is not as expected, or TLS fails. Degraded when a certificate of the chain expires soon, or the answer took longer than `degradedAfterMs`. Redirects are not followed unless asked.',
+    'Sends one request on a new connection. Down when the status or the body is not as expected, or when TLS fails. Degraded when a certificate of the chain expires soon, or when the answer took longer than `degradedAfterMs`. Redirects are not followed by default.',
   example: { url: 'https://shop.example.com/health', expectStatus: [200], expectBody: '"status": *"ok"' },
   options,
   measures: {
-    skerry_http_status_code: { type: 'gauge', help: 'Status of the last answer.' },
-    skerry_http_version: { type: 'gauge', help: 'Version of HTTP in the last answer.' },
+    skerry_http_status_code: { type: 'gauge', help: 'HTTP status of the last answer.' },
+    skerry_http_version: { type: 'gauge', help: 'HTTP version of the last answer.' },
     skerry_http_phase_duration_seconds: {
       type: 'gauge',
-      help: 'How long each phase of the last request took: resolve, connect, tls, processing, transfer.',
+      help: 'Duration of each phase of the last request: resolve, connect, tls, processing, transfer.',
       labels: ['phase'],
     },
-    skerry_http_body_bytes: { type: 'gauge', help: 'Bytes of the body that were read.' },
-    skerry_http_redirects: { type: 'gauge', help: 'Redirects that were followed.' },
-    skerry_http_certificate_expiry_timestamp_seconds: { type: 'gauge', help: "When the first certificate of the server's chain expires." },
+    skerry_http_body_bytes: { type: 'gauge', help: 'Bytes read of the body.' },
+    skerry_http_redirects: { type: 'gauge', help: 'Redirects followed.' },
+    skerry_http_certificate_expiry_timestamp_seconds: { type: 'gauge', help: "When the first certificate in the server's chain expires." },
   },
   target: ({ url }) => targetOfUrl(url),
   async check(options, { signal, now = Date.now }) {
@@ -63,12 +66,8 @@ export const http = checkKind({
   },
 })
 
-/** The answer that counts: of the URL itself, or after the redirects that may be followed. */
-export async function follow(
-  options: HttpOptions,
-  signal: AbortSignal,
-  through: Pick<Exchange, 'lookup'> = {},
-): Promise<{ answer: Answer; redirects: number }> {
+/** The answer of the URL, or of the last redirect that may be followed. */
+async function follow(options: HttpOptions, signal: AbortSignal): Promise<{ answer: Answer; redirects: number }> {
   const first = new URL(options.url)
   let url = first
   let { method } = options as { method: string }
@@ -77,13 +76,12 @@ export async function follow(
     const answer = await exchange({
       url,
       method,
-      // A redirect to another origin must not carry the credentials there, nor the name of the first.
+      // Another origin must get neither the credentials nor the name of the first host.
       headers: isFirst ? headersOf(options) : headersElsewhere(options.headers),
       body: method === options.method ? options.body : undefined,
       maxBytes: options.maxBytes,
       cut: true,
       signal,
-      ...through,
       ...(url.protocol === 'https:' && { tls: tlsOf(isFirst ? options : trustOf(options)) }),
     })
     const location = answer.headers.location
@@ -91,12 +89,12 @@ export async function follow(
     if (redirects >= options.maxRedirects)
       throw new CheckFailure(
         'unexpected_answer',
-        `It redirects more than ${options.maxRedirects} times. See what it redirects to, or raise maxRedirects.`,
+        `The server redirects more than ${options.maxRedirects} times. Correct its redirects, or raise maxRedirects.`,
       )
     const next = URL.parse(location, url.href)
     if (next === null || !/^https?:$/.test(next.protocol))
-      throw new CheckFailure('protocol', `It redirects to ${shorten(location, 100)}, which is no HTTP address.`)
-    // RFC 9110, section 15.4: these two repeat the method, the others ask with GET.
+      throw new CheckFailure('protocol', `The server redirects to ${shorten(location, 100)}, which is not an HTTP address.`)
+    // RFC 9110, section 15.4: 307 and 308 keep the method, the others change it to GET.
     if (answer.status !== 307 && answer.status !== 308 && method !== 'HEAD') method = 'GET'
     url = next
   }
@@ -104,7 +102,7 @@ export async function follow(
 
 const trusts = new WeakMap<HttpOptions, TlsOptions>()
 
-/** Of the TLS options those that hold for every server. One object for each check, since its secure context is kept by it. */
+/** The TLS options that apply to any server. They are one object for each check, because a secure context belongs to an object. */
 function trustOf(options: HttpOptions): TlsOptions {
   let trust = trusts.get(options)
   if (trust === undefined) {
@@ -120,18 +118,6 @@ function headersOf(options: HttpOptions): Record<string, string> {
   return headers
 }
 
-/** How long each phase of a request took, in milliseconds, from when each ended. */
-export function phasesOf({ resolved, connected, secured, answered = 0, ended = answered }: Moments): Record<string, number> {
-  const open = secured ?? connected ?? 0
-  return {
-    resolve: resolved ?? 0,
-    connect: Math.max(0, (connected ?? 0) - (resolved ?? 0)),
-    tls: secured === undefined ? 0 : Math.max(0, secured - (connected ?? 0)),
-    processing: Math.max(0, answered - open),
-    transfer: Math.max(0, ended - answered),
-  }
-}
-
 function measure(answer: Answer, redirects: number): Measurement[] {
   const measurements: Measurement[] = [
     { name: 'skerry_http_status_code', value: answer.status },
@@ -139,7 +125,7 @@ function measure(answer: Answer, redirects: number): Measurement[] {
     { name: 'skerry_http_body_bytes', value: answer.body.length },
     { name: 'skerry_http_redirects', value: redirects },
   ]
-  for (const [phase, ms] of Object.entries(phasesOf(answer.moments)))
+  for (const [phase, ms] of Object.entries(answer.phases))
     measurements.push({ name: 'skerry_http_phase_duration_seconds', labels: { phase }, value: ms / 1000 })
   if (answer.tls && !Number.isNaN(answer.tls.expiresAt))
     measurements.push({ name: 'skerry_http_certificate_expiry_timestamp_seconds', value: answer.tls.expiresAt / 1000 })
@@ -156,7 +142,7 @@ function judge(options: HttpOptions, answer: Answer, measurements: Measurement[]
     return {
       state: 'down',
       reason: 'unexpected_answer',
-      detail: `Status ${status}${where}; ${wanted} is expected. See the log of the service.`,
+      detail: `Status ${status}${where}, but ${wanted} is expected. See the log of the service.`,
       measurements,
     }
   }
@@ -167,15 +153,15 @@ function judge(options: HttpOptions, answer: Answer, measurements: Measurement[]
     return {
       state: 'degraded',
       reason: 'expiring',
-      detail: `A certificate of its chain expires in ${Math.floor(days)} days. Renew it.`,
+      detail: `A certificate of the server's chain expires in ${Math.floor(days)} days. Renew it.`,
       measurements,
     }
-  const ms = answer.moments.ended ?? 0
+  const { ms } = answer
   if (degradedAfterMs !== undefined && ms >= degradedAfterMs)
     return {
       state: 'degraded',
       reason: 'limit',
-      detail: `Status ${status} after ${Math.round(ms)} ms; less than ${degradedAfterMs} ms is wanted.`,
+      detail: `Status ${status} after ${Math.round(ms)} ms, not within ${degradedAfterMs} ms.`,
       measurements,
     }
   return { state: 'up', detail: `Status ${status}.`, measurements }
@@ -186,9 +172,8 @@ function judgeBody({ expectBody, refuseBody, maxBytes }: HttpOptions, { body }: 
   const text = body.toString('utf8')
   const read = body.length >= maxBytes ? ` in its first ${maxBytes} bytes` : ''
   if (expectBody !== undefined && !compiled(expectBody).test(text))
-    return `The body does not match expectBody${read}. See what the service answers.`
-  if (refuseBody !== undefined && compiled(refuseBody).test(text))
-    return `The body matches refuseBody${read}. See what the service answers.`
+    return `The body does not match expectBody${read}. See the service's answer.`
+  if (refuseBody !== undefined && compiled(refuseBody).test(text)) return `The body matches refuseBody${read}. See the service's answer.`
   return undefined
 }
 

@@ -1,39 +1,24 @@
-/** Bytes that arrive piece by piece, in one buffer that doubles: a peer that drips single bytes costs no Buffer for each of them. */
-export type GrowingBuffer = {
-  append(chunk: Buffer): void
-  /** Everything so far; a view, valid until the next append. */
-  view(): Buffer
-  clear(): void
-  readonly size: number
-}
+/** Bytes that arrive in pieces, kept in one buffer that doubles. A peer that sends single bytes does not cost a Buffer for each. */
+export class GrowingBuffer {
+  #held: Buffer = Buffer.alloc(0)
+  #size = 0
 
-/** An empty one. What it holds is bounded by whoever appends. */
-export function createGrowingBuffer(): GrowingBuffer {
-  let held: Buffer | undefined
-  let size = 0
-  return {
-    append(chunk) {
-      if (size === 0) {
-        held = chunk // most answers come in one piece, and need no copy
-        size = chunk.length
-        return
-      }
-      const before = held as Buffer
-      if (size + chunk.length > before.length) {
-        held = Buffer.allocUnsafe(Math.max(size + chunk.length, 2 * size))
-        before.copy(held, 0, 0, size)
-      }
-      // The first chunk is the socket's own memory: what lies behind it is not ours, but then the lengths above were equal.
-      chunk.copy(held as Buffer, size)
-      size += chunk.length
-    },
-    view: () => (held === undefined ? Buffer.alloc(0) : held.subarray(0, size)),
-    clear() {
-      held = undefined
-      size = 0
-    },
-    get size() {
-      return size
-    },
+  get size(): number {
+    return this.#size
+  }
+
+  /** All bytes so far. The view is valid until the next append. */
+  get bytes(): Buffer {
+    return this.#held.subarray(0, this.#size)
+  }
+
+  /** The caller bounds the size. */
+  append(chunk: Buffer): void {
+    const size = this.#size + chunk.length
+    if (this.#size === 0)
+      this.#held = chunk // most answers come in one piece and need no copy
+    else if (size > this.#held.length) this.#held = Buffer.concat([this.bytes, chunk], Math.max(size, 2 * this.#size))
+    else chunk.copy(this.#held, this.#size)
+    this.#size = size
   }
 }

@@ -1,18 +1,23 @@
+import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net'
-import { type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls'
-import { createResponseReader } from './http-response.ts'
+import { type SecureContext, TLSSocket, connect as tlsConnect } from 'node:tls'
+import { GrowingBuffer } from './growing-buffer.ts'
 import { CheckFailure } from './reasons.ts'
 import { asError, defaultMaxBytes } from './socket.ts'
+import { shorten } from './wording.ts'
 
-/** How a TLS connection is made. The context is shared between runs: reading the authorities anew would cost most of a handshake. */
+/** The most bytes of status line and header fields together. */
+const maxHeadBytes = 16 * 1024
+
+/** How a TLS connection is made. Runs share the secure context, because reading the CA certificates costs most of a handshake. */
 export type TlsSettings = {
   secureContext?: SecureContext | undefined
   servername?: string | undefined
-  /** False connects to whatever certificate there is. */
+  /** With false, any certificate is accepted. */
   verify?: boolean | undefined
 }
 
-/** One request on a connection of its own. */
+/** One request on a new connection. */
 export type Exchange = {
   url: URL
   method?: string | undefined
@@ -21,85 +26,147 @@ export type Exchange = {
   /** A Unix socket to use instead of the URL's host and port. */
   socketPath?: string | undefined
   tls?: TlsSettings | undefined
-  /** Most of the body that is read. 1 MiB when left out. */
+  /** The most bytes of the body to read; 1 MiB by default. */
   maxBytes?: number | undefined
-  /** What happens with a longer body: it is cut there, or the exchange fails with `too_large`, which is the default. */
+  /** Whether a longer body is cut. By default it fails the exchange with `too_large`. */
   cut?: boolean | undefined
-  /** Replaces the resolver, so that an address that has been checked is the one that is used. */
+  /** Replaces the resolver, so that the connection goes to an address that was checked before. */
   lookup?: LookupFunction | undefined
   signal: AbortSignal
 }
 
-/** When, in milliseconds since the request was made, each phase ended. One that did not happen is undefined. */
-export type Moments = { resolved?: number; connected?: number; secured?: number; answered?: number; ended?: number }
+/** The duration of each phase of a request, in milliseconds; 0 for a phase that did not happen. */
+type Phases = Record<'resolve' | 'connect' | 'tls' | 'processing' | 'transfer', number>
 
-/** An answer, read to its end or to `maxBytes`. */
+/** An answer, read to its end or up to `maxBytes`. */
 export type Answer = {
   status: number
   httpVersion: string
-  /** Names in lower case. */
-  headers: Record<string, string>
+  headers: IncomingHttpHeaders
   body: Buffer
-  moments: Moments
-  /** Of the peer, as an IP address; undefined on a Unix socket. */
-  address: string | undefined
-  /** The connection's security; `expiresAt` is when the first certificate of the peer's chain expires, in Unix ms. */
-  tls?: { version: string; cipher: string; expiresAt: number }
+  /** From the start to the end of the body, in milliseconds. */
+  ms: number
+  phases: Phases
+  /** `expiresAt` is when the first certificate of the server's chain expires, as a Unix time in milliseconds. */
+  tls?: { version: string; expiresAt: number }
 }
 
 /**
- * Sends one HTTP/1.1 request on a new connection and reads the answer. Redirects are not followed, nothing is retried or decompressed.
- * Head (16 KiB), body and time are bounded; an abort destroys the connection.
+ * Sends one HTTP/1.1 request on a new connection and reads the answer. Redirects are not followed; nothing is retried or decompressed.
+ * Head (16 KiB), body and time are bounded; an abort closes the connection.
  * @throws CheckFailure, the connection's error, or the signal's reason
  */
 export function exchange(given: Exchange): Promise<Answer> {
-  const { url, signal, method = 'GET' } = given
+  const { url, signal } = given
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
-    const request = requestOf(given, method)
-    const reader = createResponseReader({
-      hasBody: method !== 'HEAD',
-      maxBytes: given.maxBytes ?? defaultMaxBytes,
-      cut: given.cut === true,
-    })
-    const started = performance.now()
-    const moments: Moments = {}
-    const socket = open(given, url)
+    signal.throwIfAborted()
+    const socket = open(given)
+    const timesOf = watchPhases(socket, url)
+    let response: IncomingMessage | undefined
 
     const finish = (settle: () => void) => {
       signal.removeEventListener('abort', onAbort)
       settle()
       socket.destroy()
     }
-    const complete = () => {
-      moments.ended = performance.now() - started
-      const head = reader.head()
-      if (head !== undefined) finish(() => resolve({ ...head, body: reader.body(), moments, ...peerOf(socket) }))
-    }
-    const onAbort = () => finish(() => reject(asError(signal.reason)))
+    const fail = (error: Error) => finish(() => reject(error))
+    const onAbort = () => fail(asError(signal.reason))
     signal.addEventListener('abort', onAbort, { once: true })
-    socket.on('error', (error) => finish(() => reject(error)))
-    if (isIP(hostOf(url)) === 0) socket.once('lookup', () => (moments.resolved = performance.now() - started))
-    socket.once('connect', () => (moments.connected = performance.now() - started))
-    if (url.protocol === 'https:') socket.once('secureConnect', () => (moments.secured = performance.now() - started))
-    socket.write(request)
-    socket.on('data', (chunk: Buffer) => {
-      moments.answered ??= performance.now() - started
-      try {
-        if (reader.push(chunk)) complete()
-      } catch (error) {
-        finish(() => reject(error))
-      }
+    socket.on('error', fail)
+    let request: ClientRequest
+    try {
+      request = requestOn(socket, given)
+    } catch (error) {
+      return fail(error as Error)
+    }
+    request.on('error', (error) => {
+      // Bytes behind the end of an answer are ignored.
+      if (response?.complete !== true) fail(meaningOf(error))
     })
-    socket.on('end', () => {
-      if (reader.end()) return complete()
-      const far = reader.head() === undefined ? 'without an answer' : `after ${reader.body().length} bytes of the body, before its end`
-      finish(() => reject(new CheckFailure('connection_lost', `It closed the connection ${far}. See its log.`)))
+    request.on('response', (found) => {
+      response = found
+      const { statusCode: status = 0, httpVersion, headers } = found
+      const security = securityOf(socket)
+      readBody(found, given).then((body) => finish(() => resolve({ status, httpVersion, headers, body, ...timesOf(), ...security })), fail)
     })
+    request.end(given.body)
   })
 }
 
-function open({ socketPath, tls = {}, lookup }: Exchange, url: URL): Socket {
+/** Watches the phases of an exchange. The function returned gives their durations when the answer is complete. */
+function watchPhases(socket: Socket, url: URL): () => Pick<Answer, 'ms' | 'phases'> {
+  const started = performance.now()
+  /** When each phase ended, in milliseconds since the start. */
+  const ends: { resolve?: number; connect?: number; tls?: number; processing?: number } = {}
+  const mark = (phase: keyof typeof ends) => () => {
+    ends[phase] = performance.now() - started
+  }
+  if (isIP(hostOf(url)) === 0) socket.once('lookup', mark('resolve'))
+  socket.once('connect', mark('connect'))
+  if (url.protocol === 'https:') socket.once('secureConnect', mark('tls'))
+  socket.once('data', mark('processing'))
+  return () => {
+    const ms = performance.now() - started
+    const { resolve = 0, connect = resolve, tls = connect, processing = tls } = ends
+    return {
+      ms,
+      phases: { resolve, connect: connect - resolve, tls: tls - connect, processing: processing - tls, transfer: ms - processing },
+    }
+  }
+}
+
+/** @throws CheckFailure `misconfigured` for a header field that cannot be sent */
+function requestOn(socket: Socket, { url, method, headers, body }: Exchange): ClientRequest {
+  let request: ClientRequest
+  try {
+    // Without an agent nobody else uses the connection, and the request says `Connection: close`.
+    request = httpRequest({
+      createConnection: () => socket,
+      method,
+      path: url.pathname + url.search,
+      setHost: false,
+      insecureHTTPParser: false,
+      maxHeaderSize: maxHeadBytes,
+      joinDuplicateHeaders: true,
+      headers: {
+        Host: url.host,
+        'User-Agent': 'skerry-monitor',
+        Accept: '*/*',
+        ...(body !== undefined && { 'Content-Length': Buffer.byteLength(body) }),
+        // Node treats names without case, so that a given field replaces one of ours.
+        ...headers,
+      },
+    })
+  } catch (error) {
+    const said = shorten((error as Error).message, 120)
+    throw new CheckFailure('misconfigured', `The request cannot be sent: ${said}. Correct the header fields of the check.`, {
+      cause: error,
+    })
+  }
+  let interim = 0
+  request.on('information', () => {
+    if (++interim > 10) socket.destroy(violation('more than ten interim answers'))
+  })
+  request.on('upgrade', () => socket.destroy(violation('it switches protocols unasked')))
+  return request
+}
+
+function readBody(response: IncomingMessage, { maxBytes = defaultMaxBytes, cut }: Exchange): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const body = new GrowingBuffer()
+    response.on('data', (chunk: Buffer) => {
+      const room = maxBytes - body.size
+      body.append(chunk.subarray(0, room))
+      if (chunk.length <= room) return
+      if (cut) resolve(body.bytes)
+      else reject(new CheckFailure('too_large', `The answer has more than ${maxBytes} bytes. Is this the right address?`))
+    })
+    response.on('end', () => resolve(body.bytes))
+    response.on('error', () => reject(cutOff(`after ${body.size} bytes of the body, before its end`)))
+  })
+}
+
+function open({ url, socketPath, tls = {}, lookup }: Exchange): Socket {
   if (socketPath !== undefined) return connect({ path: socketPath })
   const secure = url.protocol === 'https:'
   const host = hostOf(url)
@@ -111,7 +178,7 @@ function open({ socketPath, tls = {}, lookup }: Exchange, url: URL): Socket {
     ...(tls.secureContext && { secureContext: tls.secureContext }),
     rejectUnauthorized: tls.verify !== false,
     ALPNProtocols: ['http/1.1'],
-    // An address is not allowed as a server name (RFC 6066, section 3); the certificate is held against it all the same.
+    // An address must not be sent as a server name (RFC 6066, section 3). The certificate is verified for it all the same.
     ...(isIP(name) === 0 ? { servername: name } : {}),
   })
 }
@@ -121,34 +188,35 @@ export function hostOf({ hostname }: URL): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
 }
 
-/** The bytes of the request. @throws CheckFailure `misconfigured` for a field that cannot be sent */
-function requestOf({ url, headers = {}, body }: Exchange, method: string): string | Buffer {
-  const fields: Record<string, string> = { Host: url.host, 'User-Agent': 'skerry-monitor', Accept: '*/*' }
-  // A field that is given replaces ours, however it is written.
-  for (const [name, value] of Object.entries(headers)) {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) || /[\r\n\0]/.test(value))
-      throw new CheckFailure(
-        'misconfigured',
-        `The header field ${JSON.stringify(name.slice(0, 60))} cannot be sent: see its name and that its value is one line.`,
-      )
-    const same = Object.keys(fields).find((key) => key.toLowerCase() === name.toLowerCase())
-    fields[same ?? name] = value
-  }
-  let head = `${method} ${url.pathname}${url.search} HTTP/1.1\r\nConnection: close\r\n`
-  for (const name in fields) head += `${name}: ${fields[name]}\r\n`
-  if (body === undefined) return `${head}\r\n`
-  const bytes = typeof body === 'string' ? Buffer.from(body) : body
-  return Buffer.concat([Buffer.from(`${head}Content-Length: ${bytes.length}\r\n\r\n`), bytes])
+/** An error of Node's client as a failure of the check. An error of the connection is returned as it is. */
+function meaningOf(error: NodeJS.ErrnoException & { reason?: string; rawPacket?: Buffer }): Error {
+  const { code = '', reason = error.message, rawPacket } = error
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new CheckFailure('too_large', `The head of the answer has more than ${maxHeadBytes} bytes. Is this the right address?`, {
+      cause: error,
+    })
+  if (code === 'HPE_INVALID_CONSTANT' && rawPacket)
+    return violation(`it begins with ${shorten(JSON.stringify(rawPacket.toString('latin1', 0, 24)), 60)}`)
+  if (code.startsWith('HPE_')) return violation(shorten(reason, 100))
+  // Node makes this error when the server closes the connection. One from the system names its call.
+  if (code === 'ECONNRESET' && error.syscall === undefined) return cutOff('without an answer')
+  return error
 }
 
-function peerOf(socket: Socket): Pick<Answer, 'address' | 'tls'> {
-  const address = socket.remoteAddress
-  if (!('getPeerCertificate' in socket)) return { address }
-  const tls = socket as TLSSocket
-  return { address, tls: { version: tls.getProtocol() ?? '', cipher: tls.getCipher()?.name ?? '', expiresAt: earliestExpiry(tls) } }
+function violation(what: string): CheckFailure {
+  return new CheckFailure('protocol', `The answer is not HTTP/1.1: ${what}. Is this the right service, port and scheme?`)
 }
 
-/** When the first certificate of the peer's chain expires, in Unix ms; NaN when it showed none. */
+function cutOff(when: string): CheckFailure {
+  return new CheckFailure('connection_lost', `The server closed the connection ${when}. See its log.`)
+}
+
+function securityOf(socket: Socket): Pick<Answer, 'tls'> {
+  if (!(socket instanceof TLSSocket)) return {}
+  return { tls: { version: socket.getProtocol() ?? '', expiresAt: earliestExpiry(socket) } }
+}
+
+/** When the first certificate of the peer's chain expires, as a Unix time in milliseconds; NaN without a certificate. */
 export function earliestExpiry(socket: TLSSocket): number {
   const seen = new Set<string>()
   let earliest = Number.POSITIVE_INFINITY

@@ -1,16 +1,16 @@
 import { connect as netConnect, type Socket, type TcpSocketConnectOpts } from 'node:net'
-import { createGrowingBuffer } from './growing-buffer.ts'
+import { GrowingBuffer } from './growing-buffer.ts'
 import { CheckFailure } from './reasons.ts'
 
-/** Where to connect: a host and a port, or the path of a Unix socket. */
+/** Where to connect to: a host and a port, or the path of a Unix socket. */
 export type Endpoint = { host: string; port: number } | { path: string }
 
-/** Most that is read from a peer in one check unless a kind says otherwise. */
+/** The most bytes that one check reads from a peer, unless its kind says otherwise. */
 export const defaultMaxBytes = 1024 * 1024
 
 /**
- * Opens a connection of its own. An abort closes it at any time, also after this has resolved, with the signal's reason as its error.
- * Whoever opens it destroys it.
+ * Opens a new connection. An abort closes it at any time, even after it was opened, with the signal's reason as the error. The caller
+ * destroys it.
  * @throws the connection's error, or the signal's reason
  */
 export function openSocket(endpoint: Endpoint, signal: AbortSignal, options: Partial<TcpSocketConnectOpts> = {}): Promise<Socket> {
@@ -28,22 +28,21 @@ export function openSocket(endpoint: Endpoint, signal: AbortSignal, options: Par
   })
 }
 
-/** An abort's reason as the Error that a socket can be destroyed with. */
+/** An abort's reason as an Error. */
 export function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason))
 }
 
 /**
- * What the peer sends until `enough` says so, at most `maxBytes`; or until it closes, if `enough` is left out.
- * `enough` gets everything read so far, up to `maxBytes`; what came beyond is lost.
- * @throws CheckFailure `too_large`; `connection_lost` if it closes before there is enough; and the socket's own error
+ * Reads until `enough` returns true for all bytes so far, or, without `enough`, until the peer closes. Bytes beyond `maxBytes` are lost.
+ * @throws CheckFailure `too_large`; `connection_lost` if the peer closes before there is enough; the socket's own error
  */
 export function readSocket(
   socket: Socket,
   { enough, maxBytes = defaultMaxBytes }: { enough?: (read: Buffer) => boolean; maxBytes?: number } = {},
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const read = createGrowingBuffer()
+    const read = new GrowingBuffer()
     const end = (finish: () => void) => {
       socket.off('data', onData).off('end', onEnd).off('error', onError).off('close', onEnd)
       socket.pause()
@@ -53,23 +52,23 @@ export function readSocket(
       const room = maxBytes - read.size
       read.append(chunk.subarray(0, room))
       try {
-        // Asked before the size counts: how the peer's bytes fall into chunks must make no difference.
-        if (enough?.(read.view())) return end(() => resolve(read.view()))
+        // Asked before the size is judged: how the peer's bytes fall into chunks must make no difference.
+        if (enough?.(read.bytes)) return end(() => resolve(read.bytes))
       } catch (error) {
         return end(() => reject(error))
       }
       if (chunk.length > room)
-        end(() => reject(new CheckFailure('too_large', `It sent more than ${maxBytes} bytes. Is this the right service?`)))
+        end(() => reject(new CheckFailure('too_large', `The peer sent more than ${maxBytes} bytes. Is this the right service?`)))
     }
     const onEnd = () =>
       end(() => {
-        if (enough === undefined) resolve(read.view())
+        if (enough === undefined) resolve(read.bytes)
         else
           reject(
             socket.errored ??
               new CheckFailure(
                 'connection_lost',
-                `It closed the connection after ${read.size} bytes, before the answer was complete. See its log.`,
+                `The peer closed the connection after ${read.size} bytes, before the answer was complete. See its log.`,
               ),
           )
       })

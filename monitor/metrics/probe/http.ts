@@ -1,4 +1,3 @@
-import { phasesOf } from '../../checks/http.ts'
 import { authorizationOf, headersElsewhere, tlsOf } from '../../wire/http-access.ts'
 import { type Answer, exchange, hostOf } from '../../wire/http-exchange.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
@@ -8,28 +7,28 @@ import { lookupOf, type Resolved, type Resolver } from './resolve.ts'
 import { type ProbeSeries, tellTls } from './series.ts'
 import { trustOf } from './tls.ts'
 
-/** What a probe goes to, and what it needs for that. */
+/** The target of an HTTP probe, and the tools to reach it. */
 export type HttpTarget = { url: URL; first: Resolved; hostname: string | undefined; resolver: Resolver; signal: AbortSignal }
 
 const maxRedirects = 10
 
 const series = {
-  probe_http_status_code: 'Status of the last answer.',
-  probe_http_content_length: 'Length that the last answer said it has; -1 if it did not.',
-  probe_http_uncompressed_body_length: 'Bytes of the body that were read.',
-  probe_http_redirects: 'Redirects that were met.',
+  probe_http_status_code: 'HTTP status of the last answer.',
+  probe_http_content_length: 'Content length of the last answer; -1 if the answer did not state one.',
+  probe_http_uncompressed_body_length: 'Bytes read of the body.',
+  probe_http_redirects: 'Redirects encountered.',
   probe_http_ssl: '1 if the last answer came over TLS.',
-  probe_http_version: 'Version of HTTP of the last answer.',
+  probe_http_version: 'HTTP version of the last answer.',
   probe_failed_due_to_regex: '1 if the probe failed because of a regular expression.',
 }
 
-/** Puts the series of an HTTP probe into place, all at zero: they are there however it ends; phases once there is an address. */
+/** Sets the series of an HTTP probe to 0, so that they exist however the probe ends. Most phases follow when there is an address. */
 export function beginHttp(told: ProbeSeries): void {
   for (const [name, help] of Object.entries(series)) told.set(name, help, 0)
   tellPhase(told, 'resolve', 0)
 }
 
-/** Sends the request of a module and says whether the answer is as it should be. */
+/** Sends a module's request. True if the answer is as the module expects. */
 export async function probeHttp(config: HttpProbe, target: HttpTarget, told: ProbeSeries): Promise<boolean> {
   const tell = (name: keyof typeof series, value: number) => told.set(name, series[name], value)
   tellPhase(told, 'resolve', target.first.ms / 1000)
@@ -44,7 +43,7 @@ export async function probeHttp(config: HttpProbe, target: HttpTarget, told: Pro
   for (const [phase, ms] of Object.entries(phases)) tellPhase(told, phase, ms / 1000)
   const modified = Date.parse(answer.headers['last-modified'] ?? '')
   if (!Number.isNaN(modified))
-    told.set('probe_http_last_modified_timestamp_seconds', 'When what was answered was last changed.', modified / 1000)
+    told.set('probe_http_last_modified_timestamp_seconds', 'When the content of the answer last changed.', modified / 1000)
   if (answer.tls !== undefined) tellTls(told, { ...answer.tls, trusted: !config.tls_config.insecure_skip_verify })
 
   const failsByText = isRefusedByText(config, answer)
@@ -53,10 +52,10 @@ export async function probeHttp(config: HttpProbe, target: HttpTarget, told: Pro
 }
 
 function tellPhase(told: ProbeSeries, phase: string, seconds: number): void {
-  told.setWith('probe_http_duration_seconds', 'How long each phase took, over all redirects.', { phase }, seconds)
+  told.setWith('probe_http_duration_seconds', 'Duration of each phase, over all redirects.', { phase }, seconds)
 }
 
-/** Follows redirects. Each of them is held against the rules, and connects to the address that was held against them. */
+/** Follows redirects. Each must be allowed by the rules, and the connection goes to the address that was checked. */
 async function follow(config: HttpProbe, target: HttpTarget, redirected: (count: number) => void) {
   const { first, hostname, resolver, signal } = target
   const phases: Record<string, number> = { resolve: 0 }
@@ -84,11 +83,11 @@ async function follow(config: HttpProbe, target: HttpTarget, redirected: (count:
       signal,
       ...(url.protocol === 'https:' && { tls: { ...tls, servername: isFirst ? (tls.servername ?? hostname) : undefined } }),
     })
-    for (const [phase, ms] of Object.entries(phasesOf(answer.moments))) phases[phase] = (phases[phase] ?? 0) + ms
+    for (const [phase, ms] of Object.entries(answer.phases)) phases[phase] = (phases[phase] ?? 0) + ms
     phases.resolve = (phases.resolve ?? 0) + resolved.ms
     const next = locationOf(answer, url)
     if (next !== undefined) redirected(++redirects)
-    // As blackbox_exporter has it: after too many the last answer is judged, and its status is none of success.
+    // As in blackbox_exporter: after too many redirects the last answer counts, and its status is not a success.
     if (next === undefined || !config.follow_redirects || redirects > maxRedirects) return { answer, url, phases }
     if (answer.status !== 307 && answer.status !== 308 && method !== 'HEAD') method = 'GET'
     url = next
@@ -100,18 +99,18 @@ async function resolveRedirect(config: HttpProbe, url: URL, resolver: Resolver, 
   try {
     return await resolver.resolve(hostOf(url), portOf(url), config, signal)
   } catch (error) {
-    // The target was allowed, and what it answers is the probe's result: not the fault of whoever asked.
+    // The target itself was allowed. A forbidden redirect fails the probe, but not the request for it.
     if (error instanceof EndpointProblem)
-      throw new CheckFailure('unexpected_answer', `It redirects to where no rule allows to go.`, { cause: error })
+      throw new CheckFailure('unexpected_answer', 'The target redirects to an address that no rule allows.', { cause: error })
     throw error
   }
 }
 
-/** Where an answer redirects to; undefined if it does not. */
+/** The URL that an answer redirects to; undefined if it does not redirect. */
 function locationOf({ status, headers: { location } }: Answer, from: URL): URL | undefined {
   if (![301, 302, 303, 307, 308].includes(status) || location === undefined) return undefined
   const url = URL.parse(location, from.href)
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new CheckFailure('protocol', 'It redirects to what is no HTTP address.')
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new CheckFailure('protocol', 'The target redirects to a URL that is not HTTP.')
   return url
 }
 
@@ -127,13 +126,13 @@ function isRefusedByText(config: HttpProbe, { body, headers }: Answer): boolean 
     if (refused.some((source) => expressionOf(source)?.test(text)) || !wanted.every((source) => expressionOf(source)?.test(text)))
       return true
   }
-  // As blackbox_exporter has it: a field that is missing fails both kinds of rules, unless it may be.
+  // As in blackbox_exporter: a missing field fails both kinds of rules, unless it may be missing.
   return [
     ...config.fail_if_header_matches.map((rule) => ({ ...rule, fails: true })),
     ...config.fail_if_header_not_matches.map((rule) => ({ ...rule, fails: false })),
   ].some(({ header, regexp, allow_missing, fails }) => {
     const value = headers[header.toLowerCase()]
-    return value === undefined ? !allow_missing : expressionOf(regexp)?.test(value) === fails
+    return value === undefined ? !allow_missing : expressionOf(regexp)?.test([value].flat().join(', ')) === fails
   })
 }
 
