@@ -3,13 +3,13 @@ import { loadConfig } from '../shared/config/index.ts'
 import { createLog } from '../shared/log.ts'
 import { runProcess } from '../shared/process.ts'
 import { version } from '../shared/version.ts'
-import { commandNames, commandsHelp } from './cli/names.ts'
+import { commandsHelp, isCommandName } from './cli/names.ts'
 import { monitorConfig } from './config.ts'
 
 const program = 'skerry-monitor'
 const [, , first = '', ...rest] = process.argv
 
-if (commandNames.includes(first)) {
+if (isCommandName(first)) {
   const { runCommand } = await import('./cli/index.ts')
   process.exit(await runCommand(first, rest, { program, env: process.env }))
 }

@@ -15,10 +15,10 @@ const readiness = z.object({
 
 /** Up when every part of the agent is ready. */
 export const agent = checkKind({
-  about: "Asks Skerry's agent for `/readyz`. Down when a part of it is not ready; the detail names it and why.",
+  about: "Asks Skerry's agent for `/readyz`. Down when a part of the agent is not ready; the detail names the part and says why.",
   example: { url: 'http://skerry-agent.skerry.svc:9808' },
   options,
-  measures: { skerry_agent_parts: { type: 'gauge', help: 'Parts of the agent by state: ready, not_ready.', labels: ['state'] } },
+  measures: { skerry_agent_parts: { type: 'gauge', help: 'Parts of the agent, by state: ready, not_ready.', labels: ['state'] } },
   target: ({ url }) => targetOfUrl(url),
   async check(options, { signal }) {
     const answer = await ask(options, { url: below(options.url, '/readyz'), signal })
@@ -33,7 +33,7 @@ export const agent = checkKind({
     return {
       state: 'down',
       reason: 'unavailable',
-      detail: shorten(`Not ready: ${why.join(', ')}. See the log of the agent.`),
+      detail: shorten(`Not ready: ${why.join(', ')}. See the agent's log.`),
       measurements,
     }
   },

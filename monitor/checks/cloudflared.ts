@@ -5,7 +5,12 @@ import { checkKind, type Measurement } from './kind.ts'
 
 const options = z.strictObject({
   url: httpUrl.describe("cloudflared's metrics address, such as http://cloudflared:2000."),
-  minConnections: z.int().min(1).max(64).default(2).describe('Degraded when fewer connections to the edge stand. cloudflared keeps four.'),
+  minConnections: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(2)
+    .describe('Degraded with fewer connections to the edge than this. cloudflared keeps four.'),
   ...tlsFields,
 })
 
@@ -14,10 +19,10 @@ const ready = z.object({ readyConnections: z.int().min(0) })
 /** Up when the tunnel has enough connections to the edge. */
 export const cloudflared = checkKind({
   about:
-    'Asks cloudflared for `/ready`. Down without any connection to the edge: nobody reaches the region. Degraded with fewer than `minConnections`.',
+    'Asks cloudflared for `/ready`. Down when the tunnel has no connection to the edge: the region cannot be reached. Degraded with fewer connections than `minConnections`.',
   example: { url: 'http://cloudflared.skerry.svc:2000' },
   options,
-  measures: { skerry_cloudflared_ready_connections: { type: 'gauge', help: "Connections of the tunnel to Cloudflare's edge." } },
+  measures: { skerry_cloudflared_ready_connections: { type: 'gauge', help: "Connections between the tunnel and Cloudflare's edge." } },
   target: ({ url }) => targetOfUrl(url),
   async check(options, { signal }) {
     const answer = await ask(options, { url: below(options.url, '/ready'), signal })
@@ -28,7 +33,7 @@ export const cloudflared = checkKind({
         state: 'down',
         reason: 'unavailable',
         detail:
-          'The tunnel has no connection to the edge. See that port 7844 is open outwards, by UDP or TCP, that the token is current, and the log of cloudflared.',
+          'The tunnel has no connection to the edge. Check that outbound port 7844 is open (UDP or TCP) and that the token is current, and see the log of cloudflared.',
         measurements,
       }
     const connections = count(readyConnections, 'connection')
@@ -36,7 +41,7 @@ export const cloudflared = checkKind({
       return {
         state: 'degraded',
         reason: 'partly_unavailable',
-        detail: `${connections} to the edge, at least ${options.minConnections} are wanted. See the log of cloudflared.`,
+        detail: `${connections} to the edge, fewer than ${options.minConnections}. See the log of cloudflared.`,
         measurements,
       }
     return { state: 'up', detail: `${connections} to the edge.`, measurements }

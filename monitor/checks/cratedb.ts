@@ -8,7 +8,7 @@ import { type CheckResult, type CheckState, checkKind, type Measurement } from '
 
 const options = z.strictObject({
   url: httpUrl.describe("CrateDB's HTTP address, such as http://crate.example.com:4200."),
-  expectNodes: z.int().min(1).optional().describe('Degraded when fewer nodes belong to the cluster.'),
+  expectNodes: z.int().min(1).optional().describe('Degraded when the cluster has fewer nodes.'),
   ...httpFields,
   ...passwordSecretFields,
 })
@@ -17,22 +17,22 @@ type Finding = { state: CheckState; reason: Reason; text: string }
 
 const watermarks = ['low', 'high', 'flood_stage'] as const
 
-/** Up when every table is GREEN, all nodes are there, and no disk is beyond the low watermark. */
+/** Up when every table is GREEN, no node is missing, and no disk is beyond the low watermark. */
 export const cratedb = checkKind({
   about:
-    'Asks by SQL over HTTP for `sys.health`, `sys.nodes`, the disk watermarks and the failed `sys.checks`. Down when a table is RED (data is missing) or a disk is beyond the flood stage (tables become read-only). Degraded when a table is YELLOW, nodes are missing, a disk is beyond the low or the high watermark, or a check of CrateDB itself with high severity has failed.',
+    "Queries `sys.health`, `sys.nodes`, the disk watermarks and the failed `sys.checks`, by SQL over HTTP. Down when a table is RED (data is missing) or a disk is beyond the flood stage (its tables are read-only). Degraded when a table is YELLOW, a node is missing, a disk is beyond the low or high watermark, or one of CrateDB's own checks of high severity has failed.",
   example: { url: 'http://crate.example.com:4200', username: 'monitor', passwordFile: '/etc/skerry/crate-password', expectNodes: 3 },
   options,
   measures: {
-    skerry_cratedb_tables: { type: 'gauge', help: 'Tables and partitions by health: green, yellow, red.', labels: ['health'] },
-    skerry_cratedb_missing_shards: { type: 'gauge', help: 'Primary shards that are not there: their data cannot be read.' },
-    skerry_cratedb_underreplicated_shards: { type: 'gauge', help: 'Shards with fewer copies than asked for.' },
-    skerry_cratedb_nodes: { type: 'gauge', help: 'Nodes that belong to the cluster.' },
-    skerry_cratedb_disk_used_bytes: { type: 'gauge', help: "Used bytes of a node's disks.", labels: ['node'] },
+    skerry_cratedb_tables: { type: 'gauge', help: 'Tables and partitions, by health: green, yellow, red.', labels: ['health'] },
+    skerry_cratedb_missing_shards: { type: 'gauge', help: 'Missing primary shards, whose data cannot be read.' },
+    skerry_cratedb_underreplicated_shards: { type: 'gauge', help: 'Shards with fewer copies than configured.' },
+    skerry_cratedb_nodes: { type: 'gauge', help: 'Nodes of the cluster.' },
+    skerry_cratedb_disk_used_bytes: { type: 'gauge', help: "Bytes used on a node's disks.", labels: ['node'] },
     skerry_cratedb_disk_size_bytes: { type: 'gauge', help: "Size of a node's disks.", labels: ['node'] },
     skerry_cratedb_failed_checks: {
       type: 'gauge',
-      help: 'Failed rows of sys.checks by severity: 1 low, 2 medium, 3 high.',
+      help: 'Failed rows of sys.checks, by severity: 1 low, 2 medium, 3 high.',
       labels: ['level'],
     },
   },
@@ -43,7 +43,7 @@ export const cratedb = checkKind({
     const measurements: Measurement[] = []
     const disks = await crateDisks(options, signal)
     const nodes = Number((await crateRows(options, 'SELECT count(*) FROM sys.nodes', signal))[0]?.[0] ?? 0)
-    if (!(nodes >= 1)) throw new CheckFailure('protocol', 'It counts no nodes, not even itself. Is this CrateDB?')
+    if (!(nodes >= 1)) throw new CheckFailure('protocol', 'The server counts no nodes, not even itself. Is this CrateDB?')
     measurements.push({ name: 'skerry_cratedb_nodes', value: nodes })
     for (const { node, used, size } of disks) {
       measurements.push({ name: 'skerry_cratedb_disk_used_bytes', labels: { node }, value: used })
@@ -58,7 +58,7 @@ export const cratedb = checkKind({
       findings.push({
         state: 'degraded',
         reason: 'partly_unavailable',
-        text: `${nodes} of ${options.expectNodes} nodes are there; see the pods that are not ready`,
+        text: `Only ${nodes} of ${options.expectNodes} nodes belong to the cluster; see the pods that are not ready`,
       })
     return summary(findings, `${count(nodes, 'node')}, all tables GREEN.`, measurements)
   },
@@ -98,14 +98,14 @@ async function tables(options: CrateSql, signal: AbortSignal, measurements: Meas
     {
       state: 'degraded',
       reason: 'partly_unavailable',
-      text: `${count(under, 'shard')} with too few copies (${names}); see whether a node is missing or a disk is full`,
+      text: `${count(under, 'shard')} with too few copies (${names}); check whether a node is missing or a disk is full`,
     },
   ]
 }
 
 type Marks = Partial<Record<(typeof watermarks)[number], (disk: NodeDisk) => boolean>>
 
-/** The watermarks as tests of a disk. They are set as shares of it (`85%`, `0.85`), or as what must stay free (`500gb`). */
+/** The watermarks, as tests of a disk. Each is configured as a share (`85%`, `0.85`) or as free space (`500gb`). */
 async function marks(options: CrateSql, signal: AbortSignal): Promise<Marks> {
   const path = "settings['cluster']['routing']['allocation']['disk']['watermark']"
   const [row = []] = await crateRows(
@@ -121,8 +121,8 @@ async function marks(options: CrateSql, signal: AbortSignal): Promise<Marks> {
   return found
 }
 
-/** A watermark as CrateDB writes it, as a test whether a disk is beyond it; undefined if it is none. */
-export function parseWatermark(text: string): ((disk: NodeDisk) => boolean) | undefined {
+/** CrateDB's text for a watermark, as a test whether a disk is beyond it; undefined if the text is no watermark. */
+function parseWatermark(text: string): ((disk: NodeDisk) => boolean) | undefined {
   const match = /^(\d+(?:\.\d+)?)(%|b|k|kb|m|mb|g|gb|t|tb|p|pb)?$/.exec(text.trim().toLowerCase())
   if (match === null) return undefined
   const number = Number(match[1])
@@ -142,12 +142,24 @@ function judgeDisks(disks: NodeDisk[], marks: Marks): Finding[] {
   const room = 'enlarge the disks or delete data'
   if (flooded.length > 0)
     return [
-      { state: 'down', reason: 'limit', text: `Disks beyond the flood stage, tables there are read-only (${someOf(flooded)}); ${room}` },
+      {
+        state: 'down',
+        reason: 'limit',
+        text: `Disks are beyond the flood stage, so their tables are read-only (${someOf(flooded)}); ${room}`,
+      },
     ]
   if (high.length > 0)
-    return [{ state: 'degraded', reason: 'limit', text: `Disks beyond the high watermark, shards move away (${someOf(high)}); ${room}` }]
+    return [
+      {
+        state: 'degraded',
+        reason: 'limit',
+        text: `Disks are beyond the high watermark, so their shards move away (${someOf(high)}); ${room}`,
+      },
+    ]
   if (low.length > 0)
-    return [{ state: 'degraded', reason: 'limit', text: `Disks beyond the low watermark, no new shards there (${someOf(low)}); ${room}` }]
+    return [
+      { state: 'degraded', reason: 'limit', text: `Disks are beyond the low watermark and take no new shards (${someOf(low)}); ${room}` },
+    ]
   return []
 }
 
@@ -165,7 +177,7 @@ async function ownChecks(options: CrateSql, signal: AbortSignal, measurements: M
     .map(([, description]) => ({ state: 'degraded', reason: 'failing', text: shorten(String(description), 160) }))
 }
 
-/** The worst finding gives state and reason; all are told. */
+/** State and reason come from the worst finding; the detail lists all findings. */
 function summary(findings: Finding[], fine: string, measurements: Measurement[]): CheckResult {
   const worst = findings.find(({ state }) => state === 'down') ?? findings[0]
   if (worst === undefined) return { state: 'up', detail: fine, measurements }

@@ -12,18 +12,18 @@ const options = z.strictObject({
     .string()
     .refine((text) => isIP(text) !== 0, { error: 'must be an IP address' })
     .optional()
-    .describe('IP address of the name server to ask; without it those of this machine.'),
+    .describe('IP address of the name server to ask; by default the name servers of this machine.'),
   port: port.default(53).describe("The name server's port."),
   expect: z
     .array(z.string().min(1))
     .default([])
-    .describe('Values that must be among the answers, their fields in the order of a zone file: `10 mail.example.com` for MX.'),
+    .describe('Values that must be among the answers, with fields in the order of a zone file: `10 mail.example.com` for MX.'),
   minAnswers: z.int().min(1).default(1).describe('Down when there are fewer answers.'),
 })
 
-/** Up when the name server answers with the expected records. The hosts file plays no part. */
+/** Up when the name server answers with the expected records. The hosts file is not consulted. */
 export const dns = checkKind({
-  about: 'Asks a name server for records. Down when there is no answer, the name does not exist, or an expected value is missing.',
+  about: 'Asks a name server for records. Down when no answer comes, the name does not exist, or an expected value is missing.',
   example: { query: 'shop.example.com', type: 'A', server: '10.96.0.10', expect: ['192.0.2.10'] },
   options,
   measures: {
@@ -49,14 +49,14 @@ export const dns = checkKind({
         return {
           state: 'down',
           reason: 'unexpected_answer',
-          detail: `${someOf(lacking)} is not among the answers (${someOf(values)}). See the zone, or correct expect.`,
+          detail: `${someOf(lacking)} is not among the answers (${someOf(values)}). Correct the zone, or expect.`,
           measurements,
         }
       if (values.length < minAnswers)
         return {
           state: 'down',
           reason: 'unexpected_answer',
-          detail: `${count(values.length, 'answer')}, at least ${minAnswers} are expected. See the zone.`,
+          detail: `${count(values.length, 'answer')}, but at least ${minAnswers} expected. See the zone.`,
           measurements,
         }
       return { state: 'up', detail: `${count(values.length, 'answer')}: ${someOf(values)}.`, measurements }
@@ -74,7 +74,7 @@ async function records(resolver: Resolver, name: string, type: string): Promise<
   return Array.isArray(found) ? found : [found] // SOA is one record
 }
 
-/** A record as one text, its fields in the order of a zone file. */
+/** A record as one text, with its fields in the order of a zone file. */
 function textOf(record: unknown): string {
   if (typeof record === 'string') return record
   if (Array.isArray(record)) return shorten(record.join(''), 1000) // TXT comes in pieces
@@ -82,7 +82,7 @@ function textOf(record: unknown): string {
 }
 
 function fieldsOf(record: Record<string, unknown>): unknown[] {
-  const { type: _, ...fields } = record // some versions of Node tell the type as well
+  const { type: _, ...fields } = record // some versions of Node add the type
   const { critical, priority, weight, port, name, exchange, ...others } = fields
   if (critical !== undefined) return [critical, ...Object.entries(others).flat()] // CAA: its tag is the name of the field
   if (exchange !== undefined) return [priority, exchange] // MX

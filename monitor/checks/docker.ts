@@ -7,9 +7,9 @@ const options = z.strictObject({
   socketPath: z.string().min(1).max(107).default('/var/run/docker.sock').describe('Unix socket of the daemon.'),
   url: httpUrl
     .optional()
-    .describe('Or the daemon by TCP, such as https://HOST:2376 with a client certificate. Takes the place of socketPath.'),
-  expectRunning: z.array(z.string().min(1).max(200)).default([]).describe('Names of containers that must run.'),
-  stats: z.boolean().default(false).describe('Whether CPU and memory of each running container are measured, of the first 50.'),
+    .describe('The daemon over TCP, such as https://HOST:2376 with a client certificate. It takes precedence over socketPath.'),
+  expectRunning: z.array(z.string().min(1).max(200)).default([]).describe('Names of containers that must be running.'),
+  stats: z.boolean().default(false).describe('Whether to measure CPU and memory of running containers, up to 50.'),
   ...tlsFields,
 })
 
@@ -32,27 +32,27 @@ const stats = z.object({
   memory_stats: z.object({ usage: number, limit: number, stats: z.object({ inactive_file: number }).optional() }),
 })
 
-/** Up when the daemon answers, no container is unhealthy, and those that must run do. */
+/** Up when the daemon answers, no container is unhealthy, and the expected containers are running. */
 export const docker = checkKind({
   about:
-    'Asks the daemon for `/_ping`, `/info` and the containers. Down when it does not answer or a container of `expectRunning` does not run; degraded when containers are unhealthy or restart again and again.',
+    'Asks the daemon for `/_ping`, `/info` and the list of containers. Down when the daemon does not answer or a container of `expectRunning` is not running. Degraded when a container is unhealthy or restarting.',
   example: { socketPath: '/var/run/docker.sock', expectRunning: ['cloudflared'] },
   options,
   measures: {
     skerry_docker_info: { type: 'gauge', help: 'Always 1; the version of the daemon is its label.', labels: ['version'] },
     skerry_docker_containers: {
       type: 'gauge',
-      help: 'Containers by state: running, paused, stopped, unhealthy, restarting.',
+      help: 'Containers, by state: running, paused, stopped, unhealthy, restarting.',
       labels: ['state'],
     },
     skerry_docker_images: { type: 'gauge', help: 'Images.' },
-    skerry_docker_container_cpu_seconds_total: { type: 'counter', help: 'CPU time of a container.', labels: ['container'] },
+    skerry_docker_container_cpu_seconds_total: { type: 'counter', help: 'CPU time used by a container.', labels: ['container'] },
     skerry_docker_container_memory_bytes: {
       type: 'gauge',
-      help: 'Memory of a container, without the page cache that can be dropped.',
+      help: 'Memory used by a container, without reclaimable page cache.',
       labels: ['container'],
     },
-    skerry_docker_container_memory_limit_bytes: { type: 'gauge', help: 'Limit of the memory of a container.', labels: ['container'] },
+    skerry_docker_container_memory_limit_bytes: { type: 'gauge', help: 'Memory limit of a container.', labels: ['container'] },
   },
   target: ({ socketPath, url }) => (url === undefined ? socketPath : targetOfUrl(url)),
   async check(options, { signal }) {
@@ -78,10 +78,10 @@ const nameOf = ({ Names, Id }: Container) => shorten(Names[0]?.replace(/^\//, ''
 
 async function measure(request: Request, running: Container[], measurements: Measurement[]): Promise<void> {
   for (const container of running) {
-    // one-shot: the daemon does not wait a second for a second sample.
+    // With one-shot the daemon does not wait a second for another sample.
     const path = `/containers/${container.Id}/stats?stream=false&one-shot=true`
     const answer = await request(path)
-    if (answer.status === 404) continue // it was removed since the list was made
+    if (answer.status === 404) continue // removed since it was listed
     const { cpu_stats, memory_stats } = jsonOf(answer, stats, { what: path })
     const labels = { container: nameOf(container) }
     measurements.push(
@@ -102,7 +102,7 @@ function judge(
   list: Container[],
   measurements: Measurement[],
 ): CheckResult {
-  // The daemon tells the health in a container's status alone: `Up 2 hours (unhealthy)`.
+  // The list gives a container's health only as a part of its status: `Up 2 hours (unhealthy)`.
   const unhealthy = list.filter(({ Status }) => Status.includes('(unhealthy)'))
   const restarting = list.filter(({ State }) => State === 'restarting')
   const { ContainersRunning: running, ContainersPaused: paused, ContainersStopped: stopped } = daemon
@@ -113,7 +113,7 @@ function judge(
     return {
       state: 'down',
       reason: 'missing',
-      detail: `These containers do not run: ${someOf(lacking)}. See docker ps -a, and docker logs of each.`,
+      detail: `These containers are not running: ${someOf(lacking)}. See docker ps -a, and docker logs of each.`,
       measurements,
     }
   const sick = [...unhealthy, ...restarting]

@@ -4,7 +4,7 @@ import { count } from '../wire/wording.ts'
 import { checkKind, type Measurement } from './kind.ts'
 
 const options = z.strictObject({
-  url: httpUrl.describe('Elasticsearch or OpenSearch, such as https://search:9200.'),
+  url: httpUrl.describe('The URL of Elasticsearch or OpenSearch, such as https://search:9200.'),
   expectNodes: z.int().min(1).optional().describe('Degraded when the cluster has fewer nodes.'),
   ...httpFields,
 })
@@ -24,7 +24,7 @@ const health = z.object({
 /** Up when the cluster's health is green. */
 export const elasticsearch = checkKind({
   about:
-    'Asks for `/_cluster/health`. Down when it is red (data is missing), degraded when it is yellow (copies are missing) or nodes are.',
+    'Asks for `/_cluster/health`. Down when the cluster is red (data is missing). Degraded when it is yellow (copies are missing), or when nodes are missing.',
   example: { url: 'https://search.example.com:9200', username: 'monitor', passwordFile: '/etc/skerry/search-password' },
   options,
   measures: {
@@ -32,15 +32,15 @@ export const elasticsearch = checkKind({
     skerry_elasticsearch_data_nodes: { type: 'gauge', help: 'Nodes that hold data.' },
     skerry_elasticsearch_shards: {
       type: 'gauge',
-      help: 'Shards by state: active, relocating, initializing, unassigned.',
+      help: 'Shards, by state: active, relocating, initializing, unassigned.',
       labels: ['state'],
     },
-    skerry_elasticsearch_pending_tasks: { type: 'gauge', help: 'Changes of the cluster that wait.' },
+    skerry_elasticsearch_pending_tasks: { type: 'gauge', help: 'Changes of the cluster state that are pending.' },
   },
   target: ({ url }) => targetOfUrl(url),
   async check(options, { signal }) {
     const answer = await ask(options, { url: below(options.url, '/_cluster/health'), signal })
-    // A cluster without a master answers 503, after half a minute; 408 is its own time-out, with a full answer.
+    // A cluster without a master answers 503 after half a minute. Status 408 is its own time-out, with a full answer.
     const found = jsonOf(answer, health, { statuses: [200, 408], what: '/_cluster/health' })
     const measurements: Measurement[] = [
       { name: 'skerry_elasticsearch_nodes', value: found.number_of_nodes },
@@ -72,7 +72,7 @@ export const elasticsearch = checkKind({
       return {
         state: 'degraded',
         reason: 'partly_unavailable',
-        detail: `Green, but ${found.number_of_nodes} of ${options.expectNodes} nodes. See the missing one's log.`,
+        detail: `Green, but with ${found.number_of_nodes} of ${options.expectNodes} nodes. See the log of the missing node.`,
         measurements,
       }
     return { state: 'up', detail: `Green: ${nodes}.`, measurements }

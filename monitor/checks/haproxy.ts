@@ -12,8 +12,8 @@ const options = z
     socketPath: z.string().min(1).max(107).optional().describe('Unix socket of the runtime API (stats socket).'),
     host: host.optional().describe('Host of the runtime API, if it listens on TCP.'),
     port: port.optional().describe('Port of the runtime API, if it listens on TCP.'),
-    url: httpUrl.optional().describe('Or the statistics page, such as http://lb:8404/stats; `;csv` is added.'),
-    backends: z.array(z.string().min(1)).default([]).describe('Backends that must be up; all when empty.'),
+    url: httpUrl.optional().describe('The statistics page instead, such as http://lb:8404/stats; `;csv` is appended.'),
+    backends: z.array(z.string().min(1)).default([]).describe('Backends that must be up; all by default.'),
     ...httpFields,
   })
   .refine(({ socketPath, host, port, url }) => [socketPath, host && port, url].filter((given) => given !== undefined).length === 1, {
@@ -25,21 +25,21 @@ type HaproxyOptions = z.output<typeof options>
 
 const maxBytes = 8 * 1024 * 1024
 
-/** Up when every backend and every server that HAProxy knows is up. */
+/** Up when every backend and every server of HAProxy is up. */
 export const haproxy = checkKind({
   about:
-    'Reads the statistics from the runtime API or the page. Down when a backend (of those named, or any) is down; degraded when a server is. Servers in maintenance and servers without a health check are not counted as faults.',
+    'Reads the statistics from the runtime API or from the statistics page. Down when a backend is down (one of `backends`, or any if that is empty). Degraded when a server is down. Servers in maintenance and servers without a health check count as sound.',
   example: { socketPath: '/run/haproxy/admin.sock', backends: ['shop'] },
   options,
   measures: {
     skerry_haproxy_backend_up: { type: 'gauge', help: '1 when the backend is up.', labels: ['backend'] },
     skerry_haproxy_backend_servers: {
       type: 'gauge',
-      help: 'Servers of a backend by state: up, down, maintenance.',
+      help: 'Servers of a backend, by state: up, down, maintenance.',
       labels: ['backend', 'state'],
     },
     skerry_haproxy_backend_sessions: { type: 'gauge', help: 'Current sessions of a backend.', labels: ['backend'] },
-    skerry_haproxy_backend_queue: { type: 'gauge', help: 'Requests that wait for a server of a backend.', labels: ['backend'] },
+    skerry_haproxy_backend_queue: { type: 'gauge', help: 'Requests of a backend that wait for a server.', labels: ['backend'] },
   },
   target: ({ socketPath, url, host, port }) =>
     socketPath ?? (url === undefined ? hostAndPort({ host: host ?? '', port: port ?? 0 }) : targetOfUrl(url)),
@@ -48,7 +48,7 @@ export const haproxy = checkKind({
     if (!text.startsWith('# pxname,svname,'))
       throw new CheckFailure(
         'protocol',
-        `These are no statistics of HAProxy: ${shorten(text, 60)}. Is this the runtime API or the statistics page?`,
+        `The answer is not HAProxy's statistics: ${shorten(text, 60)}. Is this the runtime API or the statistics page?`,
       )
     return judge(options, parseCsv(text.slice(2), columns))
   },
@@ -81,8 +81,8 @@ function stateOf({ status }: Row): 'up' | 'down' | 'maintenance' {
 }
 
 function judge({ backends: wanted }: HaproxyOptions, rows: Row[]): CheckResult {
-  // `type` is 1 for a backend, 2 for a server. HAProxy's own pages are backends too, without servers.
-  // One row for each name: HAProxy has no two of a name, and what says otherwise must not have them counted against each other.
+  // `type` is 1 for a backend, 2 for a server. HAProxy's own pages are backends without servers.
+  // HAProxy has no two backends of one name. If a peer sends several, the last row counts.
   const byName = new Map(rows.filter(({ type, svname }) => type === '1' && svname === 'BACKEND').map((row) => [row.pxname, row]))
   const backends = [...byName.values()]
   const servers = rows.filter(({ type }) => type === '2')
@@ -106,14 +106,14 @@ function judge({ backends: wanted }: HaproxyOptions, rows: Row[]): CheckResult {
     return {
       state: 'down',
       reason: 'missing',
-      detail: `There is no backend ${someOf(missing)}. See the configuration of HAProxy, or correct backends.`,
+      detail: `There is no backend ${someOf(missing)}. Correct the configuration of HAProxy, or backends.`,
       measurements,
     }
   const name = ({ pxname, svname, last_chk }: Row) =>
     svname === 'BACKEND' ? pxname : `${pxname}/${svname}${last_chk === '' ? '' : ` (${shorten(last_chk, 60)})`}`
   const downBackends = backends.filter((row) => stateOf(row) === 'down' && (wanted.length === 0 || wanted.includes(row.pxname)))
   const downServers = servers.filter((row) => stateOf(row) === 'down')
-  const which = `Down: ${someOf(downServers.map(name), 4)}. See these servers and what their health check asks.`
+  const which = `Down: ${someOf(downServers.map(name), 4)}. See these servers, and what their health checks ask for.`
   if (downBackends.length > 0)
     return {
       state: 'down',

@@ -22,8 +22,8 @@ import { volume } from './volume.ts'
 import { zookeeper } from './zookeeper.ts'
 
 /**
- * Every kind of health check. A new one is one file and one line here; schema, documentation and series follow from it.
- * Importing this loads no client library: each kind imports its own when it first runs.
+ * Every kind of health check. A new kind is a file and an entry here; configuration, documentation and series follow from the entry.
+ * Importing this table loads no client library: each kind imports its own when it first runs.
  */
 export const checkKinds = {
   kubernetes,

@@ -12,24 +12,24 @@ const options = z.strictObject({
     .array(z.string().regex(/^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):\d{1,5}$/, 'must be host:port'))
     .min(1)
     .max(20)
-    .describe('Brokers as host:port, tried in turn; the first that answers tells of all.'),
+    .describe('Brokers as host:port, tried in turn. The first that answers describes the whole cluster.'),
   expectBrokers: z.int().min(1).optional().describe('Degraded when the cluster has fewer brokers.'),
   tls: z.boolean().default(false).describe('Whether to use TLS.'),
-  mechanism: z.enum(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']).optional().describe('SASL mechanism; no login when left out.'),
-  username: z.string().min(1).max(256).optional().describe('User for SASL.'),
+  mechanism: z.enum(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']).optional().describe('SASL mechanism; without it, no login.'),
+  username: z.string().min(1).max(256).optional().describe('User name for SASL.'),
   passwordFile: secretFile().optional().describe("File that holds the user's password."),
   brokerTimeoutMs: z
     .int()
     .min(50)
     .max(60_000)
     .default(3000)
-    .describe('How long one broker may take before the next is tried, in milliseconds.'),
+    .describe('How long to wait for one broker before trying the next, in milliseconds.'),
   ...tlsFields,
 })
 
 type KafkaOptions = z.output<typeof options>
 
-/** What is read of Kafka's metadata. */
+/** The part of Kafka's metadata that is read. */
 type Metadata = {
   brokers: { nodeId: number }[]
   controllerId: number
@@ -39,18 +39,18 @@ type Metadata = {
 const maxBytes = 32 * 1024 * 1024
 const metadataKey = 3
 
-/** Up when every partition has a leader and all of its replicas are in sync. */
+/** Up when every partition has a leader and all its replicas are in sync. */
 export const kafka = checkKind({
   about:
-    'Asks a broker (Kafka 2.4 or later) for the metadata of the cluster. Down when no broker answers or a partition has no leader; degraded when a partition has replicas that are not in sync, or brokers are missing.',
+    'Asks a broker (Kafka 2.4 or later) for the metadata of the cluster. Down when no broker answers, or a partition has no leader. Degraded when a partition has replicas that are not in sync, or brokers are missing.',
   example: { brokers: ['kafka-0.example.com:9092', 'kafka-1.example.com:9092'], expectBrokers: 3 },
   options,
   measures: {
     skerry_kafka_brokers: { type: 'gauge', help: 'Brokers of the cluster.' },
-    skerry_kafka_topics: { type: 'gauge', help: 'Topics that this user may see.' },
+    skerry_kafka_topics: { type: 'gauge', help: 'Topics visible to this user.' },
     skerry_kafka_partitions: { type: 'gauge', help: 'Partitions of these topics.' },
     skerry_kafka_under_replicated_partitions: { type: 'gauge', help: 'Partitions with replicas that are not in sync.' },
-    skerry_kafka_offline_partitions: { type: 'gauge', help: 'Partitions without a leader: nobody can read or write them.' },
+    skerry_kafka_offline_partitions: { type: 'gauge', help: 'Partitions without a leader, which can be neither read nor written.' },
   },
   target: ({ brokers }) => brokers.join(','),
   async check(options, { signal }) {
@@ -66,7 +66,7 @@ export const kafka = checkKind({
         failures.push(failureOf(error))
       }
     }
-    // What a broker said itself tells more than that another one is gone.
+    // What a broker said explains more than the absence of another broker.
     throw failures.find((failure) => failure instanceof CheckFailure) ?? failures[0]
   },
 })
@@ -85,7 +85,7 @@ async function metadataFrom(library: Library, options: KafkaOptions, broker: str
     }),
     ...(mechanism && { sasl: { mechanism, username: username ?? '', password: passwordFile?.reveal() ?? '' } }),
   })
-  connection.on('error', () => {}) // also rejects what is awaited
+  connection.on('error', () => {}) // the awaited promise rejects, too
   const close = () => connection.socket?.destroy()
   try {
     return await orAbort(exchange(library, connection, broker), signal, close)
@@ -101,13 +101,13 @@ async function exchange(library: Library, connection: InstanceType<Library['Conn
     let bytes = 0
     connection.socket.on('data', (chunk: Buffer) => {
       bytes += chunk.length
-      if (bytes > maxBytes) reject(new CheckFailure('too_large', `It sent more than ${maxBytes} bytes. Is this a Kafka broker?`))
-      // The client waits for as many bytes as the first four say. A text has far more there than a broker ever sends.
+      if (bytes > maxBytes) reject(new CheckFailure('too_large', `The broker sent more than ${maxBytes} bytes. Is this a Kafka broker?`))
+      // The first four bytes say how many the client waits for. In a text they say more than a broker ever sends.
       if (bytes === chunk.length && chunk.length >= 4 && chunk.readUInt32BE(0) > maxBytes)
         reject(
           new CheckFailure(
             'protocol',
-            `It does not answer as Kafka does: ${shorten(JSON.stringify(chunk.toString('latin1', 0, 24)), 60)}. Is this the right port?`,
+            `The server does not answer like Kafka: ${shorten(JSON.stringify(chunk.toString('latin1', 0, 24)), 60)}. Is this the right port?`,
           ),
         )
     })
@@ -121,7 +121,7 @@ async function exchange(library: Library, connection: InstanceType<Library['Conn
     try {
       return (await (api as typeof library.metadataV12.api).async(connection, null, false, false)) as Metadata
     } catch (error) {
-      // A topic in trouble makes the library reject, with the answer at hand; it is what we came for.
+      // The library rejects when a topic is in trouble. The error holds the answer, which is all that is needed.
       const { response } = error as { response?: Metadata }
       if (response?.topics !== undefined && Array.isArray(response.brokers)) return response
       throw error
@@ -133,15 +133,19 @@ async function exchange(library: Library, connection: InstanceType<Library['Conn
 function failureOf(error: unknown): Error {
   const { code, message } = asError(error) as Error & { code?: string }
   if (code === 'PLT_KFK_AUTHENTICATION')
-    return new CheckFailure('unauthorized', `Kafka refuses the login: ${shorten(message, 150)}. See user, password and mechanism.`, {
+    return new CheckFailure('unauthorized', `Kafka rejects the login: ${shorten(message, 150)}. Check user name, password and mechanism.`, {
       cause: error,
     })
   if (reasonOf(error) === 'error')
     return code === 'PLT_KFK_NETWORK' || /closed|socket/i.test(message)
-      ? new CheckFailure('connection_lost', 'The broker closed the connection. See its log; does this port want TLS or a login?', {
-          cause: error,
-        })
-      : new CheckFailure('protocol', `It does not answer as Kafka does: ${shorten(message, 150)}. Is this the right port?`, {
+      ? new CheckFailure(
+          'connection_lost',
+          'The broker closed the connection. See its log, and check whether this port requires TLS or a login.',
+          {
+            cause: error,
+          },
+        )
+      : new CheckFailure('protocol', `The server does not answer like Kafka: ${shorten(message, 150)}. Is this the right port?`, {
           cause: error,
         })
   return asError(error)
@@ -172,14 +176,14 @@ function judge({ expectBrokers }: KafkaOptions, { brokers, topics }: Metadata): 
     return {
       state: 'degraded',
       reason: 'partly_unavailable',
-      detail: `${count(under.length, 'partition')} under-replicated: ${names(under)}. See whether a broker is missing or slow.`,
+      detail: `${count(under.length, 'partition')} under-replicated: ${names(under)}. Check whether a broker is missing or slow.`,
       measurements,
     }
   if (expectBrokers !== undefined && brokers.length < expectBrokers)
     return {
       state: 'degraded',
       reason: 'partly_unavailable',
-      detail: `${brokers.length} of ${expectBrokers} brokers. See the log of the missing one.`,
+      detail: `Only ${brokers.length} of ${expectBrokers} brokers. See the log of the missing broker.`,
       measurements,
     }
   return { state: 'up', detail: `${count(brokers.length, 'broker')}, ${count(partitions.length, 'partition')}.`, measurements }

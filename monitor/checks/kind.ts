@@ -3,76 +3,76 @@ import type { ApiServer } from '../wire/api-server.ts'
 import type { Reason } from '../wire/reasons.ts'
 
 /**
- * What a check found. `up`: it does what it is for. `degraded`: it works, and someone should look before it does not.
- * `down`: it does not do what it is for. `unknown`: the monitor itself lacks what it would see that with, which says nothing of the target.
- * (The prober says `unknown` too: of what has not run yet, or depends on what is down.)
+ * The state that a check reports. `up`: the target works. `degraded`: the target works, but someone should look before it stops working.
+ * `down`: the target does not work. `unknown`: the monitor cannot tell, for a cause of its own that says nothing about the target.
+ * (The prober also uses `unknown`: for a check that has not run yet, and for one that depends on a check that is down.)
  */
 export type CheckState = 'up' | 'degraded' | 'down' | 'unknown'
 
-/** One measured value. The labels are those that the kind's table of measures names for it, no more and no fewer. */
+/** One measured value. Its labels are exactly those that the kind's `measures` list for this name. */
 export type Measurement = { name: string; value: number; labels?: Record<string, string> }
 
-/** What one run of a check saw. */
+/** The outcome of one run of a check. */
 export type CheckResult = {
   state: CheckState
-  /** Why it is not up: from a small fixed set, since it becomes a label. */
+  /** Why the state is not `up`. It becomes a label, so the set is small and fixed. */
   reason?: Reason
-  /** A sentence for people. Where something is wrong it says what to do. It never holds a secret, and never more than a few hundred letters. */
+  /** A sentence for people, at most a few hundred characters, without secrets. If something is wrong, it says what to do. */
   detail: string
-  /** What was measured, also when the state is not up, as far as the check came. */
+  /** What the run measured before it ended, whatever the state. */
   measurements?: Measurement[]
 }
 
-/** One row of what a kind measures: named by Prometheus' conventions, in base units, `_total` for counters. */
+/** One metric of a kind, named by Prometheus' conventions: base units, `_total` for counters. */
 export type Measure = {
   type: 'gauge' | 'counter'
   help: string
-  /** The labels it has besides `check`, `kind` and `target`, which every series of a check has. */
+  /** Labels in addition to `check`, `kind` and `target`, which every series of a check has. */
   labels?: readonly string[]
 }
 
-/** What the watcher of Sparkplug edge nodes knows about one of them. Times are Unix times in milliseconds. */
+/** What the monitor knows about a watched Sparkplug edge node. Times are Unix times in milliseconds. */
 export type SparkplugNodeState = {
-  /** `unseen`: nothing yet since the watcher subscribed, which is not longer ago than its interval. `dead`: its NDEATH came. */
+  /** `unseen`: no message yet, and the monitor has subscribed for less than the node's interval. `dead`: its NDEATH arrived. */
   state: 'online' | 'silent' | 'offline' | 'dead' | 'unseen'
   lastSeen?: number
   rebirthRequests?: number
 }
 
-/** What a check may use besides its options. Parts that this monitor does not have are left out, and the kinds that need them say so. */
+/** What a check may use in addition to its options. A part that this monitor lacks is absent; a kind that needs it says so. */
 export type CheckContext = {
-  /** Aborts at the check's timeout, and when the monitor stops. What is open then is closed, and the check rejects. */
+  /** Aborts when the check times out and when the monitor stops. The check then closes what it opened, and rejects. */
   signal: AbortSignal
-  /** The API server of the cluster that the monitor runs in, or whose kubeconfig it was given: `apiServerOf(credentials)`. */
+  /** The API server of the monitor's cluster, or of the kubeconfig that it was given: `apiServerOf(credentials)`. */
   apiServer?: ApiServer
   /**
-   * The watched edge nodes by `group/node`, or by the name of their resource. Undefined: no such node is watched. `unheard`: it is, but the
-   * monitor itself has no connection to its broker.
+   * Looks up a watched edge node by `group/node`, or by the name of its resource. Undefined: no such node is watched. `unheard`: the node is
+   * watched, but the monitor has no connection to its broker.
    */
   sparkplugNode?: (name: string) => SparkplugNodeState | 'unheard' | undefined
-  /** Unix time in milliseconds; the time of this machine when left out. */
+  /** Unix time in milliseconds; the clock of this machine by default. */
   now?: () => number
 }
 
 /**
- * A kind of health check: it knows its protocol only. Interval, timeout, retries, state and series belong to the prober.
+ * A kind of health check. It knows its protocol and nothing else: interval, timeout, retries, state and series belong to the prober.
  *
- * The client library of a protocol is imported inside `check`, when the first check of that kind runs: memory follows use,
- * and the schemas can be read without any of them.
+ * `check` imports the client library of its protocol when the first check of the kind runs. Memory follows use, and the schemas can be read
+ * without any client library.
  */
 export type CheckKind<S extends z.ZodType = z.ZodType> = {
-  /** What it asks and what makes it degraded or down, in a few sentences of Markdown for the documentation. */
+  /** What the kind asks, and what makes a check degraded or down: a few sentences of Markdown for the documentation. */
   about: string
-  /** An example of its options, valid as it stands. */
+  /** Options that are valid as they stand. */
   example: z.input<S>
-  /** A strict object; each field has a description, and a default where there is a sensible one. */
+  /** A strict object. Each field has a description, and a default where one makes sense. */
   options: S
   measures: Readonly<Record<string, Measure>>
-  /** What is checked, short and without secrets: becomes the label `target`. */
+  /** A short name for the target, without secrets: the label `target`. */
   target(options: z.output<S>): string
   /**
-   * Runs it once. It may reject with anything: `resultOfError` says what that means, and it is always `down`.
-   * It rejects soon after the signal aborts, and leaves nothing open.
+   * Runs the check once. A rejection means `down`; `resultOfError` turns it into a reason and a sentence.
+   * The promise settles soon after the signal aborts, and nothing stays open.
    */
   check(options: z.output<S>, context: CheckContext): Promise<CheckResult>
 }

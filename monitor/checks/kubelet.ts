@@ -14,22 +14,22 @@ const options = z
       .min(1)
       .max(253)
       .optional()
-      .describe('Name of the host (node): its kubelet is asked through the API server; needs the right to get nodes/proxy.'),
+      .describe('Name of the host (node). Its kubelet is asked through the API server, which requires the right to get nodes/proxy.'),
     url: httpUrl
       .optional()
-      .describe('The kubelet itself, such as http://127.0.0.1:10248 on the host or, with more parts, https://HOST:10250 with a token.'),
+      .describe('The kubelet itself: http://127.0.0.1:10248 on the host or, with more parts, https://HOST:10250 with a token.'),
     ...httpFields,
   })
   .refine(({ host, url }) => (host === undefined) !== (url === undefined), { error: 'needs host or url, and not both', path: ['host'] })
 
-/** Up when the kubelet says that it is healthy. */
+/** Up when the kubelet reports that it is healthy. */
 export const kubelet = checkKind({
   about:
-    'Asks a kubelet for `/healthz`, directly or through the API server. Down when it does not answer or a part of it fails, with the part named.',
+    'Asks a kubelet for `/healthz`, directly or through the API server. Down when the kubelet does not answer, or when a part of it fails; the detail names the part.',
   example: { url: 'http://127.0.0.1:10248' },
   options,
   measures: {
-    skerry_kubelet_parts: { type: 'gauge', help: 'Parts of the kubelet by state: ok, failed.', labels: ['state'] },
+    skerry_kubelet_parts: { type: 'gauge', help: 'Parts of the kubelet, by state: ok, failed.', labels: ['state'] },
   },
   target: ({ host, url }) => host ?? targetOfUrl(url as string),
   async check(options, { signal, apiServer }) {
@@ -47,8 +47,11 @@ export const kubelet = checkKind({
     ]
     if (answer.status === 200) {
       if (ok.length === 0 && text.trim() !== 'ok')
-        throw new CheckFailure('protocol', `It answered 200 and ${shorten(text, 60)}, which no kubelet does. Is this the right address?`)
-      return { state: 'up', detail: 'It is healthy.', measurements }
+        throw new CheckFailure(
+          'protocol',
+          `The server answered 200 and ${shorten(text, 60)}, unlike any kubelet. Is this the right address?`,
+        )
+      return { state: 'up', detail: 'The kubelet is healthy.', measurements }
     }
     if (failed.length > 0)
       return {
@@ -61,16 +64,16 @@ export const kubelet = checkKind({
   },
 })
 
-/** What a status means when the kubelet did not write it itself. */
+/** What a status means that does not come from the kubelet itself. */
 function refusal({ status, body }: Answer, host: string | undefined): CheckFailure {
   const said = shorten(body.toString('utf8', 0, 300), 120)
   if (status === 401 || status === 403)
-    return new CheckFailure('unauthorized', `The API server answered ${status}. Allow "get nodes/proxy" to the monitor.`)
-  if (status === 404) return new CheckFailure('missing', `There is no host called ${host}. See kubectl get nodes.`)
+    return new CheckFailure('unauthorized', `The API server answered ${status}. Grant the monitor "get nodes/proxy".`)
+  if (status === 404) return new CheckFailure('missing', `There is no host named ${host}. See kubectl get nodes.`)
   if (status === 502 || status === 503 || status === 504)
     return new CheckFailure(
       'unavailable',
-      `The API server does not reach the kubelet (status ${status}): ${said}. See whether the host is up: systemctl status kubelet.`,
+      `The API server cannot reach the kubelet (status ${status}): ${said}. On the host, run systemctl status kubelet.`,
     )
   return new CheckFailure('unexpected_answer', `Status ${status}: ${said}. See journalctl -u kubelet on the host.`)
 }

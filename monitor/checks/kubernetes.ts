@@ -10,8 +10,8 @@ import { type CheckContext, type CheckResult, checkKind, type Measurement } from
 const options = z.strictObject({
   url: httpUrl
     .optional()
-    .describe("The API server. Without it, the cluster that the monitor is connected to, with the monitor's own credentials."),
-  hosts: z.boolean().default(true).describe('Whether the hosts (nodes) are looked at; needs the right to list nodes.'),
+    .describe("The URL of the API server. By default, the API server of the monitor's own cluster, with the monitor's own credentials."),
+  hosts: z.boolean().default(true).describe('Whether to look at the hosts (nodes), which requires the right to list nodes.'),
   minHostsReady: z.int().min(0).default(1).describe('Down when fewer hosts are ready.'),
   ...httpFields,
 })
@@ -25,18 +25,18 @@ const table = z.object({
   rows: z.array(z.object({ cells: z.array(z.unknown()) })).default([]),
 })
 
-/** Up when the API server is live and ready and its hosts are. */
+/** Up when the API server is live and ready, and all hosts are ready. */
 export const kubernetes = checkKind({
   about:
-    'Asks the API server for `/livez`, `/readyz` and `/version`, and lists the hosts. Down when it is not live or not ready, with the failing parts named, or when fewer than `minHostsReady` hosts are ready. Degraded when some host is not ready.',
+    'Asks the API server for `/livez`, `/readyz` and `/version`, and lists the hosts. Down when the API server is not live or not ready (the detail names the failing parts), or when fewer than `minHostsReady` hosts are ready. Degraded when a host is not ready.',
   example: { url: 'https://10.0.0.1:6443', tokenFile: '/etc/skerry/token', caFile: '/etc/skerry/ca.crt' },
   options,
   measures: {
     skerry_kubernetes_info: { type: 'gauge', help: 'Always 1; the version of the API server is its label.', labels: ['version'] },
-    skerry_kubernetes_failing_parts: { type: 'gauge', help: 'Parts that fail, by endpoint.', labels: ['endpoint'] },
+    skerry_kubernetes_failing_parts: { type: 'gauge', help: 'Failing parts of the API server, by endpoint.', labels: ['endpoint'] },
     skerry_kubernetes_hosts: {
       type: 'gauge',
-      help: 'Hosts by condition: ready, not_ready, and cordoned (counted in the others too).',
+      help: 'Hosts, by condition: ready, not_ready, and cordoned (a cordoned host is also ready or not_ready).',
       labels: ['condition'],
     },
   },
@@ -58,7 +58,7 @@ export const kubernetes = checkKind({
       return {
         state: 'down',
         reason: endpoint === 'livez' ? 'failing' : 'unavailable',
-        detail: `The API server is ${what}; ${parts}. See its log; where etcd is named, see etcd first.`,
+        detail: `The API server is ${what}; ${parts}. See its log; if etcd is named, see etcd first.`,
         measurements,
       }
     }
@@ -86,7 +86,7 @@ function refuseUnauthorized({ status }: Answer, path: string): void {
   if (status === 401 || status === 403)
     throw new CheckFailure(
       'unauthorized',
-      `The API server answered ${status} to ${path}. See whether the token is current; the right to read it comes with the ClusterRole system:public-info-viewer.`,
+      `The API server answered ${status} to ${path}. Check that the token is current. The ClusterRole system:public-info-viewer grants access to this path.`,
     )
 }
 
@@ -96,13 +96,13 @@ async function judgeHosts(
   gitVersion: string,
   measurements: Measurement[],
 ): Promise<CheckResult> {
-  // A table without the objects: some hundred bytes for each host, where the object has ten thousand.
+  // A table without the objects has a few hundred bytes for each host; the object has ten thousand.
   const answer = await get('/api/v1/nodes?includeObject=None', 'application/json;as=Table;v=v1;g=meta.k8s.io')
   if (answer.status === 401 || answer.status === 403)
     return {
       state: 'degraded',
       reason: 'unauthorized',
-      detail: `${gitVersion} is live and ready, but the hosts cannot be seen. Allow "list nodes", or set hosts: false.`,
+      detail: `${gitVersion} is live and ready, but the monitor may not see the hosts. Grant it "list nodes", or set hosts: false.`,
       measurements,
     }
   const { columnDefinitions, rows } = jsonOf(answer, table, { what: 'the list of nodes' })
@@ -118,10 +118,10 @@ async function judgeHosts(
   const sick =
     notReady.length === 0
       ? ''
-      : ` Not ready: ${someOf(notReady.map((host) => host.name))}; see kubectl describe node, and the kubelet there.`
+      : ` Not ready: ${someOf(notReady.map((host) => host.name))}; see kubectl describe node, and the kubelet on that host.`
   const detail = `${gitVersion}, ${ready} of ${count(hosts.length, 'host')} ready.${sick}`
   if (ready < minHostsReady)
-    return { state: 'down', reason: 'unavailable', detail: `${detail} At least ${minHostsReady} must be.`, measurements }
+    return { state: 'down', reason: 'unavailable', detail: `${detail} At least ${minHostsReady} must be ready.`, measurements }
   if (notReady.length > 0) return { state: 'degraded', reason: 'partly_unavailable', detail, measurements }
   return { state: 'up', detail, measurements }
 }

@@ -12,8 +12,8 @@ import { checkKind, type Measurement } from './kind.ts'
 const options = z.strictObject({
   url: z
     .url({ protocol: /^(mqtts?|wss?)$/ })
-    .refine((url) => !/^\w+:\/\/[^/?#]*@/.test(url), { error: 'must not hold a user or a password: use username and passwordFile' })
-    .describe('The broker: mqtt://HOST:1883, mqtts://HOST:8883, ws:// or wss://.'),
+    .refine((url) => !/^\w+:\/\/[^/?#]*@/.test(url), { error: 'must not contain a user or a password: use username and passwordFile' })
+    .describe('The URL of the broker: mqtt://HOST:1883, mqtts://HOST:8883, ws:// or wss://.'),
   protocolVersion: z
     .union([z.literal(4), z.literal(5)])
     .default(5)
@@ -24,9 +24,9 @@ const options = z.strictObject({
     .string()
     .min(1)
     .max(500)
-    .regex(/^[^+#]+$/, 'must not hold a wildcard')
+    .regex(/^[^+#]+$/, 'must not contain a wildcard')
     .optional()
-    .describe('When given, a message is published to this topic and must come back. Do not retain it, and let nothing else use it.'),
+    .describe('If set, a message is published to this topic and must come back. Nothing else should use the topic.'),
   qos: z
     .union([z.literal(0), z.literal(1)])
     .default(1)
@@ -36,10 +36,10 @@ const options = z.strictObject({
 
 type MqttOptions = z.output<typeof options>
 
-/** Up when the broker accepts a new session and, if asked, a message makes the round trip. */
+/** Up when the broker accepts a new session and, if configured, a message makes the round trip. */
 export const mqtt = checkKind({
   about:
-    'Opens a new session with a client id of its own; with `topic`, subscribes, publishes and waits for the message to come back. Down when any of that fails.',
+    'Opens a new session with a client id of its own. With `topic`, it also subscribes, publishes and waits for the message to come back. Down when any of these steps fails.',
   example: {
     url: 'mqtts://broker.example.com:8883',
     username: 'monitor',
@@ -83,11 +83,11 @@ function secureOptions(options: MqttOptions) {
   return { secureContext, ...(servername !== undefined && { servername }), rejectUnauthorized: verify !== false }
 }
 
-/** What mqtt.js does not hand on by itself: of the TLS options beside these neither the context nor the name. */
+/** For a WebSocket, mqtt.js passes on neither the secure context nor the server name by itself. */
 function webSocketOptions(options: MqttOptions) {
   return {
     ...(options.url.startsWith('wss:') && secureOptions(options)),
-    // A message is gathered whole before it is counted here, by default up to 100 MiB and inflated.
+    // A message is assembled before its bytes are counted here: by default up to 100 MiB, and decompressed.
     maxPayload: defaultMaxBytes,
     perMessageDeflate: false,
   }
@@ -100,13 +100,13 @@ async function session(client: MqttClient, options: MqttOptions, started: number
       bytes += chunk.length
       if (bytes > defaultMaxBytes) reject(tooLarge())
     })
-    // Stays for good: an error after the check must not end the process.
+    // The listener stays: an error after the check must not end the process.
     client.on('error', (error) => reject(failureOf(error)))
     client.on('close', () =>
       reject(
         new CheckFailure(
           'connection_lost',
-          'The broker closed the connection. See its log; is this an MQTT port, with or without TLS as configured?',
+          'The broker closed the connection. See its log. Is this an MQTT port, with or without TLS as configured?',
         ),
       ),
     )
@@ -125,7 +125,7 @@ async function session(client: MqttClient, options: MqttOptions, started: number
 }
 
 function tooLarge(cause?: unknown): CheckFailure {
-  return new CheckFailure('too_large', `It sent more than ${defaultMaxBytes} bytes. Is this an MQTT broker?`, { cause })
+  return new CheckFailure('too_large', `The server sent more than ${defaultMaxBytes} bytes. Is this an MQTT broker?`, { cause })
 }
 
 async function roundTrip(client: MqttClient, topic: string, qos: 0 | 1): Promise<number> {
@@ -140,7 +140,7 @@ async function roundTrip(client: MqttClient, topic: string, qos: 0 | 1): Promise
   })
   if (granted.some(({ qos }) => qos >= 128)) throw denied('subscribe to')
   const started = performance.now()
-  // MQTT 3.1.1 knows no refusal of a message: there it just does not come back.
+  // MQTT 3.1.1 cannot refuse a message. There it simply does not come back.
   await client.publishAsync(topic, sent, { qos }).catch((error: unknown) => {
     throw denied('publish to', error)
   })
@@ -148,21 +148,26 @@ async function roundTrip(client: MqttClient, topic: string, qos: 0 | 1): Promise
   return performance.now() - started
 }
 
-/** What a CONNACK's code means: MQTT 3.1.1, section 3.2.2.3, and MQTT 5, section 3.2.2.2. */
+/** The meaning of a CONNACK's code: MQTT 3.1.1, section 3.2.2.3, and MQTT 5, section 3.2.2.2. */
 function failureOf(error: Error & { code?: number | string }): Error {
   const { code } = error
   if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') return tooLarge(error)
   if (typeof code !== 'number') {
     return code === undefined && !/getaddrinfo|connect|timeout/i.test(error.message)
-      ? new CheckFailure('protocol', `It does not answer as an MQTT broker does: ${shorten(error.message, 150)}. Is this the right port?`, {
-          cause: error,
-        })
+      ? new CheckFailure(
+          'protocol',
+          `The server does not answer like an MQTT broker: ${shorten(error.message, 150)}. Is this the right port?`,
+          {
+            cause: error,
+          },
+        )
       : error
   }
-  const said = `The broker refuses the session: ${shorten(error.message, 120)}.`
+  const said = `The broker rejects the session: ${shorten(error.message, 120)}.`
   if ([4, 5, 0x86, 0x87, 0x8a, 0x8c].includes(code))
-    return new CheckFailure('unauthorized', `${said} See user name and password, and the broker's access rules.`, { cause: error })
+    return new CheckFailure('unauthorized', `${said} Check user name and password, and the broker's access rules.`, { cause: error })
   if ([3, 0x88, 0x89].includes(code)) return new CheckFailure('unavailable', `${said} See its log.`, { cause: error })
-  if ([1, 0x84].includes(code)) return new CheckFailure('protocol', `${said} Set protocolVersion to what it speaks.`, { cause: error })
+  if ([1, 0x84].includes(code))
+    return new CheckFailure('protocol', `${said} Set protocolVersion to a version that the broker speaks.`, { cause: error })
   return new CheckFailure('unexpected_answer', `${said} See its log.`, { cause: error })
 }

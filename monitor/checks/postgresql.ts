@@ -7,26 +7,26 @@ import { host, hostAndPort, port } from '../wire/fields.ts'
 import { tlsFields, tlsOf } from '../wire/http-access.ts'
 import { CheckFailure, type Reason } from '../wire/reasons.ts'
 import { defaultMaxBytes } from '../wire/socket.ts'
-import { count, percent, shorten } from '../wire/wording.ts'
+import { percent, shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 
 const options = z.strictObject({
   host: host.describe('Host name or IP address.'),
   port: port.default(5432).describe('TCP port.'),
   database: z.string().min(1).max(63).default('postgres').describe('Database to connect to.'),
-  username: z.string().min(1).max(63).describe('Role to log in as. One with pg_monitor sees everything that is measured.'),
+  username: z.string().min(1).max(63).describe('Role to log in as. With pg_monitor it sees everything that the check measures.'),
   passwordFile: secretFile().optional().describe("File that holds the role's password."),
-  tls: z.boolean().default(false).describe('Whether to ask for TLS, and to refuse a server without.'),
-  query: z.string().min(1).max(10_000).default('SELECT 1').describe('Statement that must succeed, run in a read-only transaction.'),
-  maxConnectionsUsed: z.number().gt(0).max(1).default(0.9).describe('Degraded when this share of max_connections is used.'),
-  maxLagSeconds: z.number().min(0).default(60).describe('Degraded when a replica is further behind.'),
+  tls: z.boolean().default(false).describe('Whether to require TLS.'),
+  query: z.string().min(1).max(10_000).default('SELECT 1').describe('Statement that must succeed. It runs in a read-only transaction.'),
+  maxConnectionsUsed: z.number().gt(0).max(1).default(0.9).describe('Degraded when this share of max_connections is in use.'),
+  maxLagSeconds: z.number().min(0).default(60).describe('Degraded when a replica lags further behind, in seconds.'),
   minReplicas: z.int().min(0).default(0).describe('Degraded when fewer replicas stream from this primary.'),
   ...tlsFields,
 })
 
 type PostgresqlOptions = z.output<typeof options>
 
-// numbackends of pg_stat_database is visible to every role; most of pg_stat_activity is not.
+// Every role can see numbackends in pg_stat_database, but little of pg_stat_activity.
 const stateQuery = `
   SELECT pg_is_in_recovery() AS replica,
          current_setting('server_version') AS version,
@@ -53,10 +53,10 @@ const stateRow = z.object({
 })
 const replicaRow = z.object({ name: z.string(), state: z.string(), lag: z.number(), bytes: z.number() })
 
-/** Up when one can log in, the query succeeds, connections are left and replication keeps up. */
+/** Up when the login and the query succeed, connections are left, and replication keeps up. */
 export const postgresql = checkKind({
   about:
-    'Logs in on a new connection and runs the query in a read-only transaction. Down when that fails. Degraded when too few connections are left, a replica is too far behind or does not stream, or fewer than `minReplicas` replicas stream from a primary.',
+    'Logs in on a new connection and runs the query in a read-only transaction. Down when either fails. Degraded when too few connections are left, when a replica lags too far behind or does not stream, or when fewer than `minReplicas` replicas stream from a primary.',
   example: { host: 'db.example.com', username: 'monitor', passwordFile: '/etc/skerry/postgres-password', tls: true, minReplicas: 1 },
   options,
   measures: {
@@ -66,16 +66,16 @@ export const postgresql = checkKind({
       labels: ['version', 'role'],
     },
     skerry_postgresql_connections: { type: 'gauge', help: 'Connections in use.' },
-    skerry_postgresql_max_connections: { type: 'gauge', help: 'Connections that the server allows.' },
-    skerry_postgresql_query_seconds: { type: 'gauge', help: 'Time of the query alone.' },
+    skerry_postgresql_max_connections: { type: 'gauge', help: 'Most connections that the server allows.' },
+    skerry_postgresql_query_seconds: { type: 'gauge', help: 'Duration of the query alone.' },
     skerry_postgresql_replication_lag_seconds: {
       type: 'gauge',
-      help: 'How far a replica is behind: on a replica itself (replica is empty), on a primary for each that streams from it.',
+      help: 'Replication lag: on a replica its own (label replica is empty), on a primary that of each replica.',
       labels: ['replica'],
     },
     skerry_postgresql_replication_lag_bytes: {
       type: 'gauge',
-      help: 'How much log a replica has yet to replay, seen by the primary.',
+      help: 'Bytes of log that a replica has yet to replay, as the primary sees it.',
       labels: ['replica'],
     },
     skerry_postgresql_replicas: { type: 'gauge', help: 'Replicas that stream from this primary.' },
@@ -95,10 +95,10 @@ export const postgresql = checkKind({
   },
 })
 
-/** A client on a socket that we hold: closed at once when we are done, and cut when more comes than any answer here has. */
+/** A client on a socket of ours, which is destroyed when the check ends or the server sends more than any answer has. */
 function clientFor(Client: typeof PgClient, options: PostgresqlOptions): { client: PgClient; close: () => void } {
   const socket = new Socket()
-  // pg asks for the certificate of the host it is told, whatever else it is told, so that is the name, and the host is dialled here.
+  // pg always verifies the certificate against its host. So its host is the server name, and the socket dials the real one.
   const dial = socket.connect.bind(socket)
   socket.connect = () => dial(options.port, options.host)
   const client = new Client({
@@ -106,19 +106,19 @@ function clientFor(Client: typeof PgClient, options: PostgresqlOptions): { clien
     port: options.port,
     database: options.database,
     user: options.username,
-    // Given as a function so that neither PGPASSWORD nor a .pgpass of whoever runs the monitor takes its place.
+    // A function, so that neither PGPASSWORD nor a .pgpass file of the monitor's user takes precedence.
     password: () => options.passwordFile?.reveal() ?? '',
     application_name: 'skerry-monitor',
     ssl: options.tls && secureOptions(options),
     stream: () => socket,
   })
-  client.on('error', () => {}) // also rejects what is awaited; without a listener it would end the process
+  client.on('error', () => {}) // the awaited promise rejects, too; without a listener the error would end the process
   const bound = (stream: Socket) => {
     let bytes = 0
     stream.on('data', (chunk: Buffer) => {
       bytes += chunk.length
       if (bytes > defaultMaxBytes)
-        socket.destroy(new CheckFailure('too_large', `It sent more than ${defaultMaxBytes} bytes. Is this a PostgreSQL server?`))
+        socket.destroy(new CheckFailure('too_large', `The server sent more than ${defaultMaxBytes} bytes. Is this a PostgreSQL server?`))
     })
   }
   const { connection } = client as unknown as { connection: { stream: Socket; once(event: string, listener: () => void): void } }
@@ -156,14 +156,14 @@ async function examine(client: PgClient, options: PostgresqlOptions): Promise<Ch
   if (used >= options.maxConnectionsUsed)
     faults.push({
       reason: 'limit',
-      text: `${percent(used)} of the connections are used (${state.connections} of ${state.max_connections}); close idle ones, use a pool, or raise max_connections`,
+      text: `${percent(used)} of the connections are in use (${state.connections} of ${state.max_connections}); close idle connections, use a pool, or raise max_connections`,
     })
   const [first] = faults
   if (first !== undefined)
     return { state: 'degraded', reason: first.reason, detail: shorten(`${faults.map(({ text }) => text).join('. ')}.`), measurements }
   return {
     state: 'up',
-    detail: `${state.replica ? 'Replica' : 'Primary'}, ${state.connections ?? 0} of ${state.max_connections} connections used.`,
+    detail: `${state.replica ? 'Replica' : 'Primary'}, ${state.connections ?? 0} of ${state.max_connections} connections in use.`,
     measurements,
   }
 }
@@ -179,7 +179,7 @@ function judgeReplica(
   if (receivers === 0)
     return [{ reason: 'partly_unavailable', text: 'This replica does not stream from its primary; see primary_conninfo and the log' }]
   if (lag !== null && lag > maxLagSeconds)
-    return [{ reason: 'limit', text: `This replica is ${Math.round(lag)} s behind; see its load and the network to the primary` }]
+    return [{ reason: 'limit', text: `This replica lags ${Math.round(lag)} s behind; check its load and the network to the primary` }]
   return []
 }
 
@@ -195,38 +195,40 @@ function judgePrimary(rows: unknown[], { maxLagSeconds, minReplicas }: Postgresq
   if (streaming.length < minReplicas)
     found.push({
       reason: 'partly_unavailable',
-      text: `${count(streaming.length, 'replica')} of ${minReplicas} stream; see the log of the one that is missing`,
+      text: `Only ${streaming.length} of ${minReplicas} replicas stream; see the log of the missing replica`,
     })
   const late = replicas.filter(({ lag }) => lag > maxLagSeconds)
   if (late.length > 0)
-    found.push({ reason: 'limit', text: `Replicas behind: ${late.map(({ name, lag }) => `${name} ${Math.round(lag)} s`).join(', ')}` })
+    found.push({ reason: 'limit', text: `Replicas lag behind: ${late.map(({ name, lag }) => `${name} ${Math.round(lag)} s`).join(', ')}` })
   return found
 }
 
 function rowOf<S extends z.ZodType>(schema: S, row: unknown): z.output<S> {
   const parsed = schema.safeParse(row)
   if (parsed.success) return parsed.data
-  throw new CheckFailure('protocol', 'Its system views have another shape than documented. Is this PostgreSQL 10 or later?')
+  throw new CheckFailure('protocol', 'The system views do not have the documented shape. Is this PostgreSQL 10 or later?')
 }
 
-/** What the server's SQLSTATE means (PostgreSQL documentation, appendix A); other errors as they are. */
+/** The meaning of the server's SQLSTATE (PostgreSQL documentation, appendix A). Other errors are returned as they are. */
 function failureOf(error: unknown, { username, database }: PostgresqlOptions): unknown {
   if (!(error instanceof Error) || error instanceof CheckFailure) return error
   const { code } = error as { code?: string }
   const said = shorten(error.message, 200)
   const fail = (reason: Reason, next: string) => new CheckFailure(reason, `The server says: ${said}. ${next}`, { cause: error })
-  if (code === '28P01' || code === '28000') return fail('unauthorized', `See the password of role ${username}, and pg_hba.conf.`)
-  if (code === '42501') return fail('unauthorized', `Grant role ${username} what the query needs, such as pg_monitor.`)
-  if (code === '3D000') return fail('missing', `See whether ${database} is the right name.`)
+  if (code === '28P01' || code === '28000') return fail('unauthorized', `Check the password of role ${username}, and pg_hba.conf.`)
+  if (code === '42501') return fail('unauthorized', `Grant role ${username} the rights that the query needs, such as pg_monitor.`)
+  if (code === '3D000') return fail('missing', `Check that ${database} is the right name.`)
   if (code === '53300') return fail('limit', 'Close idle connections, use a pool, or raise max_connections.')
   if (code === '57P03') return fail('unavailable', 'It is starting, stopping or recovering; see its log.')
-  if (code === '57014') return fail('timeout', 'The query took too long; see pg_stat_activity for what blocks it.')
+  if (code === '57014') return fail('timeout', 'The query took too long; pg_stat_activity shows what blocks it.')
   if (code !== undefined && /^[0-9A-Z]{5}$/.test(code) && 'severity' in error) return fail('failing', 'See the log of the server.')
   if (/does not support SSL/.test(said))
-    return new CheckFailure('tls', 'The server offers no TLS. Set ssl = on there, or tls: false here.', { cause: error })
+    return new CheckFailure('tls', 'The server offers no TLS. Set ssl = on on the server, or tls: false in this check.', { cause: error })
   if (/SSL connection|unexpected|Unknown|invalid/i.test(said) && code === undefined)
-    return new CheckFailure('protocol', `It does not answer as PostgreSQL does: ${said}. Is this the right port?`, { cause: error })
+    return new CheckFailure('protocol', `The server does not answer like PostgreSQL: ${said}. Is this the right port?`, { cause: error })
   if (/Connection terminated/.test(said))
-    return new CheckFailure('connection_lost', 'It closed the connection before the answer was complete. See its log.', { cause: error })
+    return new CheckFailure('connection_lost', 'The server closed the connection before the answer was complete. See its log.', {
+      cause: error,
+    })
   return error
 }

@@ -5,8 +5,8 @@ import { count, shorten, someOf } from '../wire/wording.ts'
 import { checkKind, type Measurement } from './kind.ts'
 
 const options = z.strictObject({
-  url: httpUrl.describe('Prometheus, such as http://prometheus:9090, with its prefix if it has one.'),
-  maxTargetsDown: z.int().min(0).default(0).describe('Degraded when more targets are down.'),
+  url: httpUrl.describe('The URL of Prometheus, such as http://prometheus:9090, with its prefix if it has one.'),
+  maxTargetsDown: z.int().min(0).default(0).describe('Degraded when more targets than this are down.'),
   ...httpFields,
 })
 
@@ -16,10 +16,10 @@ const vector = z.object({
   }),
 })
 
-/** Up when Prometheus is healthy and ready, and every target it scrapes answers. */
+/** Up when Prometheus is healthy and ready, and all its targets answer. */
 export const prometheus = checkKind({
   about:
-    'Asks Prometheus for `/-/healthy`, `/-/ready` and, by a query, which targets are down. Down when it is not healthy or not ready; degraded when more than `maxTargetsDown` targets are down, with some of them named.',
+    'Asks Prometheus for `/-/healthy` and `/-/ready`, and queries which targets are down. Down when Prometheus is not healthy or not ready. Degraded when more than `maxTargetsDown` targets are down; the detail names some of them.',
   example: { url: 'http://prometheus-operated.monitoring.svc:9090' },
   options,
   measures: {
@@ -32,10 +32,13 @@ export const prometheus = checkKind({
       if (answer.status === 200) continue
       const said = shorten(answer.body.toString('utf8', 0, 300), 100)
       if (answer.status === 503)
-        throw new CheckFailure('unavailable', `It answers 503 to ${path}: ${said}. It may be replaying its log; else see its own log.`)
+        throw new CheckFailure(
+          'unavailable',
+          `Prometheus answers 503 to ${path}: ${said}. It may be replaying its write-ahead log; otherwise see its log.`,
+        )
       throw new CheckFailure(
         'unexpected_answer',
-        `It answers ${answer.status} to ${path}: ${said}. Is this a Prometheus, and is its prefix in the url?`,
+        `The server answers ${answer.status} to ${path}: ${said}. Is this Prometheus, and does the url include its prefix?`,
       )
     }
     const query = async (expression: string) => {
@@ -55,7 +58,7 @@ export const prometheus = checkKind({
     return {
       state: 'degraded',
       reason: 'partly_unavailable',
-      detail: `${count(down.length, 'target')} down: ${someOf(names)}. See Status, Targets in Prometheus for the error of each.`,
+      detail: `${count(down.length, 'target')} down: ${someOf(names)}. In Prometheus, Status → Targets shows the error of each.`,
       measurements,
     }
   },

@@ -11,12 +11,12 @@ const { tokenFile: _, ...access } = httpFields
 
 const options = z
   .strictObject({
-    host: host.optional().describe('Host for AMQP. Without it only the management API is asked.'),
+    host: host.optional().describe('Host for AMQP. Without it, only the management API is checked.'),
     port: port.optional().describe('Port for AMQP: 5672, or 5671 with TLS.'),
     vhost: z.string().min(1).max(255).default('/').describe('Virtual host for AMQP.'),
     tls: z.boolean().default(false).describe('Whether AMQP uses TLS.'),
-    url: httpUrl.optional().describe('The management API, such as http://rabbitmq:15672. Without it only AMQP is spoken.'),
-    maxMessages: z.int().min(0).optional().describe('Degraded when more messages are in all queues together.'),
+    url: httpUrl.optional().describe('The management API, such as http://rabbitmq:15672. Without it, only AMQP is checked.'),
+    maxMessages: z.int().min(0).optional().describe('Degraded when all queues together hold more messages.'),
     ...access,
   })
   .refine(({ host, url }) => host !== undefined || url !== undefined, { error: 'needs host, url or both', path: ['host'] })
@@ -40,10 +40,10 @@ const overview = z.object({
     .default({ queues: 0, connections: 0, consumers: 0 }),
 })
 
-/** Up when a client gets through AMQP's handshake and no node has an alarm. */
+/** Up when an AMQP handshake succeeds and no node has an alarm. */
 export const rabbitmq = checkKind({
   about:
-    'Opens and closes an AMQP connection (with `host`), and asks the management API for nodes and alarms (with `url`; needs the tag monitoring). Down when one of them fails. Degraded on an alarm (publishers are then blocked), a node that does not run, a network partition, or too many messages.',
+    'With `host`, opens and closes an AMQP connection. With `url`, asks the management API for nodes and alarms, for which the user needs the tag monitoring. Down when either fails. Degraded by an alarm (which blocks publishers), a stopped node, a network partition, or too many messages.',
   example: {
     host: 'rabbitmq.example.com',
     url: 'http://rabbitmq.example.com:15672',
@@ -53,9 +53,9 @@ export const rabbitmq = checkKind({
   options,
   measures: {
     skerry_rabbitmq_info: { type: 'gauge', help: 'Always 1; the version is its label.', labels: ['version'] },
-    skerry_rabbitmq_handshake_seconds: { type: 'gauge', help: 'Time until the AMQP connection was open.' },
-    skerry_rabbitmq_nodes: { type: 'gauge', help: 'Nodes by state: running, stopped.', labels: ['state'] },
-    skerry_rabbitmq_alarms: { type: 'gauge', help: 'Nodes with an alarm, by its kind: memory, disk.', labels: ['alarm'] },
+    skerry_rabbitmq_handshake_seconds: { type: 'gauge', help: 'Time to open the AMQP connection.' },
+    skerry_rabbitmq_nodes: { type: 'gauge', help: 'Nodes, by state: running, stopped.', labels: ['state'] },
+    skerry_rabbitmq_alarms: { type: 'gauge', help: 'Nodes with an alarm, by alarm: memory, disk.', labels: ['alarm'] },
     skerry_rabbitmq_queues: { type: 'gauge', help: 'Queues.' },
     skerry_rabbitmq_connections: { type: 'gauge', help: 'Connections.' },
     skerry_rabbitmq_consumers: { type: 'gauge', help: 'Consumers.' },
@@ -94,7 +94,7 @@ async function handshake(options: RabbitmqOptions, hostname: string, signal: Abo
     maxFrameSize: 128 * 1024,
   }
   const { secureContext, servername, verify } = tls ? tlsOf(options) : {}
-  // The socket takes the signal: it is the only way to close one whose handshake hangs.
+  // The signal goes to the socket, because nothing else closes a connection whose handshake hangs.
   const closing = new AbortController()
   const socketOptions = {
     signal: closing.signal,
@@ -118,13 +118,17 @@ function amqpFailure(error: unknown, username: string, vhost: string): unknown {
   if (!(error instanceof Error) || ('code' in error && typeof error.code === 'string')) return error
   const said = shorten(error.message, 160)
   if (/ACCESS-REFUSED|\b403\b/.test(said))
-    return new CheckFailure('unauthorized', `RabbitMQ refuses user ${username}: ${said}. See its password and its rights on ${vhost}.`, {
-      cause: error,
-    })
+    return new CheckFailure(
+      'unauthorized',
+      `RabbitMQ rejects user ${username}: ${said}. Check the password, and the user's permissions on ${vhost}.`,
+      {
+        cause: error,
+      },
+    )
   if (/NOT.ALLOWED|\b530\b|OpenOk; got <ConnectionClose/.test(said))
     return new CheckFailure(
       'missing',
-      `RabbitMQ refuses the virtual host ${vhost}. See whether it exists and user ${username} may use it.`,
+      `RabbitMQ refuses access to virtual host ${vhost}. Check that it exists, and that user ${username} may use it.`,
       { cause: error },
     )
   if (/closed|ended|ECONNRESET/i.test(said))
@@ -133,7 +137,7 @@ function amqpFailure(error: unknown, username: string, vhost: string): unknown {
     })
   return new CheckFailure(
     'protocol',
-    `It does not answer as AMQP 0-9-1 does: ${said}. Is this the right port, with or without TLS as configured?`,
+    `The server does not speak AMQP 0-9-1: ${said}. Is this the right port, with or without TLS as configured?`,
     { cause: error },
   )
 }
@@ -169,12 +173,12 @@ async function manage(options: RabbitmqOptions, url: string, signal: AbortSignal
     })
   if (alarms.disk.length > 0)
     found.push({ reason: 'limit', text: `Disk alarm on ${names(alarms.disk)}: publishers are blocked. Free space on its disk` })
-  if (stopped.length > 0) found.push({ reason: 'partly_unavailable', text: `Nodes that do not run: ${names(stopped)}. See their logs` })
+  if (stopped.length > 0) found.push({ reason: 'partly_unavailable', text: `Stopped nodes: ${names(stopped)}. See their logs` })
   const split = nodes.filter(({ partitions }) => partitions.length > 0)
   if (split.length > 0)
     found.push({ reason: 'partly_unavailable', text: `Network partition seen by ${names(split)}. See rabbitmqctl cluster_status` })
   if (options.maxMessages !== undefined && totals.messages > options.maxMessages)
-    found.push({ reason: 'limit', text: `${totals.messages} messages wait, more than ${options.maxMessages}. See the consumers` })
+    found.push({ reason: 'limit', text: `${totals.messages} messages are queued, more than ${options.maxMessages}. Check the consumers` })
   const [first] = found
   if (first)
     return { state: 'degraded', reason: first.reason, detail: shorten(`${found.map(({ text }) => text).join('. ')}.`), measurements }

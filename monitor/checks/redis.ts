@@ -13,10 +13,10 @@ import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 const options = z.strictObject({
   host: host.describe('Host name or IP address.'),
   port: port.default(6379).describe('TCP port.'),
-  username: z.string().min(1).max(256).optional().describe('User of the access list; the default user when left out.'),
+  username: z.string().min(1).max(256).optional().describe('User name (ACL); by default the user default.'),
   passwordFile: secretFile().optional().describe("File that holds the user's password."),
   tls: z.boolean().default(false).describe('Whether to use TLS.'),
-  maxMemoryUsed: z.number().gt(0).max(1).default(0.9).describe('Degraded when this share of maxmemory is used, if there is a limit.'),
+  maxMemoryUsed: z.number().gt(0).max(1).default(0.9).describe('Degraded when this share of maxmemory is in use, if maxmemory is set.'),
   minReplicas: z.int().min(0).default(0).describe('Degraded when fewer replicas are connected to this primary.'),
   ...tlsFields,
 })
@@ -24,25 +24,25 @@ const options = z.strictObject({
 type RedisOptions = z.output<typeof options>
 
 /**
- * Up when the server answers PING and its INFO shows nothing to worry about.
+ * Up when the server answers PING and its INFO shows no problem.
  *
- * Three commands on a bare socket: the client libraries bring pools, pipelines and reconnects that a probe must not have, and none
- * bounds what a server may send.
+ * Three commands on a bare socket: client libraries bring pools, pipelines and reconnects, which a check must not have, and do not bound
+ * what a server may send.
  */
 export const redis = checkKind({
   about:
-    'Sends `AUTH` if there is a password, `PING` and `INFO` on a new connection. Down when one of them fails or the data set is still loading. Degraded when memory is nearly used up, a replica has lost its primary, too few replicas are connected, or the last save to disk failed.',
+    'Sends `AUTH` (with a password), `PING` and `INFO` on a new connection. Down when a command fails, or when the data set is still loading. Degraded when memory is nearly used up, when a replica has lost its primary, when too few replicas are connected, or when the last save to disk failed.',
   example: { host: 'redis.example.com', passwordFile: '/etc/skerry/redis-password' },
   options,
   measures: {
     skerry_redis_info: { type: 'gauge', help: 'Always 1; version and role are its labels.', labels: ['version', 'role'] },
-    skerry_redis_memory_used_bytes: { type: 'gauge', help: 'Memory that the data set and its overhead take.' },
-    skerry_redis_memory_max_bytes: { type: 'gauge', help: 'The limit maxmemory; 0 for none.' },
+    skerry_redis_memory_used_bytes: { type: 'gauge', help: 'Memory used by the data set and its overhead.' },
+    skerry_redis_memory_max_bytes: { type: 'gauge', help: 'The limit maxmemory; 0 without a limit.' },
     skerry_redis_clients: { type: 'gauge', help: 'Connected clients.' },
     skerry_redis_replicas: { type: 'gauge', help: 'Connected replicas.' },
     skerry_redis_uptime_seconds: { type: 'gauge', help: 'Time since the server started.' },
-    skerry_redis_commands_total: { type: 'counter', help: 'Commands that were processed.' },
-    skerry_redis_evicted_keys_total: { type: 'counter', help: 'Keys that were dropped to stay below maxmemory.' },
+    skerry_redis_commands_total: { type: 'counter', help: 'Commands processed.' },
+    skerry_redis_evicted_keys_total: { type: 'counter', help: 'Keys evicted to stay below maxmemory.' },
   },
   target: hostAndPort,
   async check(options, { signal }) {
@@ -53,7 +53,7 @@ export const redis = checkKind({
       const login = passwordFile ? ['AUTH', ...(username === undefined ? [] : [username]), passwordFile.reveal()] : undefined
       const commands = [...(login ? [login] : []), ['PING'], ['INFO']]
       socket.write(commands.map(encode).join(''))
-      // One error is enough: a server that takes no client at all says so once, and closes.
+      // One error is enough: a server that accepts no client says so once, and closes.
       const read = await readSocket(socket, {
         enough: (read) => {
           const replies = parseReplies(read)
@@ -87,9 +87,9 @@ function encode(command: string[]): string {
 function refusal(text: string, loggedIn: boolean): CheckFailure {
   const said = `The server says: ${shorten(text, 120)}.`
   if (/^(NOAUTH|WRONGPASS|NOPERM)|invalid (username|password)|AUTH.*without any password/i.test(text))
-    return new CheckFailure('unauthorized', loggedIn ? `${said} See user and password.` : `${said} Give the check a passwordFile.`)
+    return new CheckFailure('unauthorized', loggedIn ? `${said} Check user name and password.` : `${said} Give the check a passwordFile.`)
   if (/^DENIED/.test(text)) return new CheckFailure('unauthorized', `${said} Set a password on the server, and give it to the check.`)
-  if (/^LOADING/.test(text)) return new CheckFailure('unavailable', `${said} It passes when the data set is in memory.`)
+  if (/^LOADING/.test(text)) return new CheckFailure('unavailable', `${said} This ends when the data set is in memory.`)
   if (/^(MASTERDOWN|BUSY|MISCONF)/.test(text)) return new CheckFailure('failing', `${said} See its log.`)
   if (/^ERR max number of clients/.test(text)) return new CheckFailure('limit', `${said} Close idle clients, or raise maxclients.`)
   return new CheckFailure('unexpected_answer', `${said} See its log.`)
@@ -97,7 +97,7 @@ function refusal(text: string, loggedIn: boolean): CheckFailure {
 
 function judge(options: RedisOptions, replies: Reply[]): CheckResult {
   const [pong, bulk] = replies.slice(-2).map(({ text }) => text) as [string, string]
-  if (pong !== 'PONG') throw new CheckFailure('protocol', `It answers ${shorten(pong, 40)} to PING. Is this a Redis server?`)
+  if (pong !== 'PONG') throw new CheckFailure('protocol', `The server answers ${shorten(pong, 40)} to PING. Is this Redis?`)
   const info = new Map([...bulk.matchAll(/^(\w{1,60}):(.*?)\r?$/gm)].map(([, name, value]) => [name as string, value as string]))
   const number = (name: string) => Number(info.get(name) ?? Number.NaN)
   const text = (name: string) => shorten(info.get(name) ?? 'unknown', 40)
@@ -118,14 +118,17 @@ function judge(options: RedisOptions, replies: Reply[]): CheckResult {
   if (info.get('master_link_status') === 'down')
     found.push({
       reason: 'partly_unavailable',
-      text: 'This replica has lost its primary; its data grow old. See the primary and the network to it',
+      text: 'This replica has lost its primary, and its data are stale. Check the primary and the network to it',
     })
   if (role === 'master' && replicas < options.minReplicas)
-    found.push({ reason: 'partly_unavailable', text: `${replicas} of ${options.minReplicas} replicas are connected. See their logs` })
+    found.push({
+      reason: 'partly_unavailable',
+      text: `Only ${replicas} of ${options.minReplicas} replicas are connected. See the logs of the others`,
+    })
   if (max > 0 && used / max >= options.maxMemoryUsed)
-    found.push({ reason: 'limit', text: `${percent(used / max)} of maxmemory is used. Raise it, or store less` })
+    found.push({ reason: 'limit', text: `${percent(used / max)} of maxmemory is in use. Raise it, or store less` })
   if (info.get('rdb_last_bgsave_status') === 'err' || info.get('aof_last_write_status') === 'err')
-    found.push({ reason: 'failing', text: 'The last save to disk failed. See its log and the free space of its disk' })
+    found.push({ reason: 'failing', text: 'The last save to disk failed. See the log of the server, and the free space on its disk' })
   const [first] = found
   if (first) return { state: 'degraded', reason: first.reason, detail: `${found.map(({ text }) => text).join('. ')}.`, measurements }
   return { state: 'up', detail: `Version ${text('redis_version')}, ${role}.`, measurements }

@@ -7,20 +7,20 @@ import { checkKind } from './kind.ts'
 const options = z.strictObject({
   host: host.describe('Host name or IP address.'),
   port: port.describe('TCP port.'),
-  send: z.string().max(4096).optional().describe('Text to send once connected; \\r and \\n as the YAML gives them.'),
-  expect: z.string().min(1).max(1000).optional().describe('Text that must come back. Without it a connection is enough.'),
+  send: z.string().max(4096).optional().describe('Text to send once connected; write line ends as \\r\\n in a double-quoted YAML string.'),
+  expect: z.string().min(1).max(1000).optional().describe('Text that must come back. Without it, a connection is enough.'),
   maxBytes: z
     .int()
     .min(1)
     .max(1024 * 1024)
     .default(16 * 1024)
-    .describe('How much of the answer is searched for `expect`.'),
+    .describe('The most bytes of the answer to search for `expect`.'),
 })
 
-/** Up when a new connection opens and, if asked, what comes back holds the expected text. */
+/** Up when a new connection opens and, if configured, the expected text comes back. */
 export const tcp = checkKind({
   about:
-    'Opens a new TCP connection; optionally sends a text and waits for another. Down when it does not open, or the text does not come.',
+    'Opens a new TCP connection and, if configured, sends a text and waits for another. Down when the connection does not open, or when the expected text does not come.',
   example: { host: 'mail.example.com', port: 25, expect: '220 ' },
   options,
   measures: {
@@ -35,7 +35,7 @@ export const tcp = checkKind({
       if (send !== undefined) socket.write(send)
       if (expect === undefined) return { state: 'up', detail: 'The connection opened.', measurements }
       const read = await readSocket(socket, { maxBytes, enough: (read) => read.includes(expect) })
-      return { state: 'up', detail: `It answered: ${shorten(read.toString('latin1'), 100)}`, measurements }
+      return { state: 'up', detail: `The server answered: ${shorten(read.toString('latin1'), 100)}`, measurements }
     } finally {
       socket.destroy()
     }

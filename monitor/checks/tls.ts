@@ -14,25 +14,25 @@ const { verify, ...trust } = tlsFields
 const options = z.strictObject({
   host: host.describe('Host name or IP address.'),
   port: port.default(443).describe('TCP port.'),
-  warnDays: z.number().min(0).default(14).describe('Degraded when a certificate of the chain expires within so many days.'),
-  downDays: z.number().min(0).default(0).describe('Down when a certificate of the chain expires within so many days.'),
-  verify: verify.describe('Whether the chain and the names must be trusted too. false looks at the dates only.'),
+  warnDays: z.number().min(0).default(14).describe('Degraded when a certificate of the chain expires within this many days.'),
+  downDays: z.number().min(0).default(0).describe('Down when a certificate of the chain expires within this many days.'),
+  verify: verify.describe('Whether to verify the chain and the names. With false, only the dates count.'),
   ...trust,
 })
 
 type TlsCheckOptions = z.output<typeof options>
 type ChainPart = { name: string; from: number; until: number }
 
-/** Up when the handshake succeeds, the chain is trusted for the name, and no certificate in it expires soon. */
+/** Up when the handshake succeeds, the chain is trusted for the name, and none of its certificates expires soon. */
 export const tls = checkKind({
   about:
-    'Makes a TLS handshake and looks at the chain. Down when it is not trusted, not for this name, not valid yet or expired. Degraded when a certificate of it expires within `warnDays`.',
+    'Makes a TLS handshake and inspects the certificate chain. Down when the chain is not trusted, not valid for the name, not valid yet, or expired. Degraded when one of its certificates expires within `warnDays`.',
   example: { host: 'shop.example.com', warnDays: 21 },
   options,
   measures: {
-    skerry_tls_certificate_expiry_timestamp_seconds: { type: 'gauge', help: "When the first certificate of the server's chain expires." },
+    skerry_tls_certificate_expiry_timestamp_seconds: { type: 'gauge', help: "When the first certificate in the server's chain expires." },
     skerry_tls_certificate_start_timestamp_seconds: { type: 'gauge', help: "When the server's own certificate becomes valid." },
-    skerry_tls_chain_certificates: { type: 'gauge', help: 'Certificates in the chain, as far as it is known.' },
+    skerry_tls_chain_certificates: { type: 'gauge', help: 'Certificates in the chain, as far as the chain is known.' },
     skerry_tls_handshake_seconds: { type: 'gauge', help: 'Time for connection and handshake.' },
     skerry_tls_info: {
       type: 'gauge',
@@ -49,7 +49,7 @@ export const tls = checkKind({
       const seconds = (performance.now() - started) / 1000
       const chain = chainOf(socket)
       const [own] = chain
-      if (own === undefined) throw new CheckFailure('tls', 'The server showed no certificate. See its configuration.')
+      if (own === undefined) throw new CheckFailure('tls', 'The server presented no certificate. See its configuration.')
       const measurements = [
         { name: 'skerry_tls_certificate_expiry_timestamp_seconds', value: Math.min(...chain.map((part) => part.until)) / 1000 },
         { name: 'skerry_tls_certificate_start_timestamp_seconds', value: own.from / 1000 },
@@ -67,13 +67,15 @@ export const tls = checkKind({
 function handshake(options: TlsCheckOptions, tcp: import('node:net').Socket): Promise<TLSSocket> {
   const { secureContext, servername = options.host } = tlsOf(options)
   return new Promise((resolve, reject) => {
-    // Connected first and judged after: what is wrong with a chain is measured and named, not only refused.
+    // The chain is verified after the handshake, so that a faulty chain is measured and its fault is named.
     const socket = tlsConnect({ socket: tcp, secureContext, rejectUnauthorized: false, ...(isIP(servername) === 0 && { servername }) })
     socket.on('error', reject)
     socket.once('secureConnect', () => resolve(socket))
-    // An abort destroys the connection below with its reason; that is the reason here as well.
+    // An abort destroys the TCP connection with the abort's reason.
     tcp.once('close', () =>
-      reject(tcp.errored ?? new CheckFailure('connection_lost', 'It closed the connection during the handshake. Is this a TLS port?')),
+      reject(
+        tcp.errored ?? new CheckFailure('connection_lost', 'The server closed the connection during the handshake. Is this a TLS port?'),
+      ),
     )
   })
 }
@@ -110,7 +112,7 @@ function judge(
     return {
       state: 'down',
       reason: 'tls',
-      detail: `The certificate ${early.name} is not valid before ${new Date(early.from).toISOString()}. See the clocks of both machines.`,
+      detail: `The certificate ${early.name} is not valid before ${new Date(early.from).toISOString()}. Check the clocks of both machines.`,
     }
   if (options.verify) {
     const fault = distrust(options, socket)
@@ -125,10 +127,10 @@ function judge(
 function distrust(options: TlsCheckOptions, socket: TLSSocket): string | undefined {
   const unnamed = checkServerIdentity(options.serverName ?? options.host, socket.getPeerCertificate())
   if (unnamed)
-    return `The certificate is not for ${options.serverName ?? options.host}: ${shorten(unnamed.message, 200)}. Issue it for this name, or give serverName.`
+    return `The certificate is not valid for ${options.serverName ?? options.host}: ${shorten(unnamed.message, 200)}. Issue it for this name, or set serverName.`
   const fault = socket.authorizationError as Error | string | null
-  // The identity was judged above; with rejectUnauthorized off Node reports it here as well.
+  // The name was verified above. Node reports it here as well, because rejectUnauthorized is off.
   if (!fault || String(fault).includes('ALTNAME')) return undefined
   const code = typeof fault === 'string' ? fault : ((fault as NodeJS.ErrnoException).code ?? reasonOf(fault))
-  return `The chain is not trusted (${shorten(code, 80)}). Let the server send the whole chain, or name its authority in caFile.`
+  return `The chain is not trusted (${shorten(code, 80)}). Configure the server to send the whole chain, or set caFile to its CA certificate.`
 }

@@ -13,18 +13,18 @@ const options = z
   .strictObject({
     namespace: name.describe("The database's namespace."),
     database: name.describe('Name of the database (the CrateDB object).'),
-    warnAt: z.number().gt(0).max(1).default(0.8).describe('Degraded when a volume is used to this share.'),
-    downAt: z.number().gt(0).max(1).default(0.95).describe('Down when a volume is used to this share.'),
+    warnAt: z.number().gt(0).max(1).default(0.8).describe('Degraded when this share of a volume is in use.'),
+    downAt: z.number().gt(0).max(1).default(0.95).describe('Down when this share of a volume is in use.'),
     url: httpUrl
       .optional()
-      .describe('The HTTP address of the database, asked when no kubelet knows the volumes, as with hostpath volumes.'),
+      .describe('The HTTP address of the database. It is asked when no kubelet knows the volumes, as with hostpath volumes.'),
     ...httpFields,
     ...passwordSecretFields,
   })
   .refine(({ warnAt, downAt }) => warnAt <= downAt, { error: 'must not be above downAt', path: ['warnAt'] })
 
 type VolumeOptions = z.output<typeof options>
-/** Bytes of one volume; `source` says who reported them. */
+/** The bytes of one volume; `source` is where they were read. */
 type Volume = { name: string; used: number; size: number; inodes?: { used: number; total: number }; source: 'kubelet' | 'database' }
 
 const named = z.object({ metadata: z.object({ name: z.string() }) })
@@ -51,10 +51,10 @@ const summary = z.object({
     .default([]),
 })
 
-/** Up while the volumes of a database have room. */
+/** Up while the volumes of a database have free space. */
 export const volume = checkKind({
   about:
-    "Reads the used bytes of a database's volumes from the kubelets' stats summary (needs the rights to list pods and persistentvolumeclaims and to get nodes/proxy). Where a kubelet gives none, as with hostpath volumes, it asks the database at `url` instead. Degraded and down from the shares `warnAt` and `downAt` on.",
+    "Reads how full a database's volumes are from the kubelets' stats summary, which requires the rights to list pods and persistentvolumeclaims and to get nodes/proxy. If a kubelet does not know a volume, as with hostpath volumes, the check asks the database at `url` instead. Degraded from the share `warnAt` on, down from `downAt` on.",
   example: {
     namespace: 'project-harbour',
     database: 'cranes',
@@ -62,14 +62,14 @@ export const volume = checkKind({
   },
   options,
   measures: {
-    skerry_volume_used_bytes: { type: 'gauge', help: 'Used bytes of a volume.', labels: ['volume', 'source'] },
+    skerry_volume_used_bytes: { type: 'gauge', help: 'Bytes used on a volume.', labels: ['volume', 'source'] },
     skerry_volume_size_bytes: { type: 'gauge', help: 'Size of a volume.', labels: ['volume', 'source'] },
     skerry_volume_used_inodes: {
       type: 'gauge',
-      help: 'Used inodes of a volume, where the kubelet reports them.',
+      help: 'Inodes used on a volume, if the kubelet reports them.',
       labels: ['volume', 'source'],
     },
-    skerry_volume_inodes: { type: 'gauge', help: 'Inodes of a volume, where the kubelet reports them.', labels: ['volume', 'source'] },
+    skerry_volume_inodes: { type: 'gauge', help: 'Inodes of a volume, if the kubelet reports them.', labels: ['volume', 'source'] },
   },
   target: ({ namespace, database }) => `${namespace}/${database}`,
   async check(options, context) {
@@ -79,7 +79,7 @@ export const volume = checkKind({
   },
 })
 
-/** What the kubelets report, and the claims that they say nothing of. */
+/** The volumes that the kubelets report, and the claims that they do not know. */
 async function kubeletVolumes(
   { namespace, database }: VolumeOptions,
   server: ApiServer,
@@ -89,17 +89,17 @@ async function kubeletVolumes(
   const list = async <S extends z.ZodType>(what: string, schema: S, allowed: string) => {
     const answer = await server.get(`/api/v1/namespaces/${namespace}/${what}?${selector}`, { signal, maxBytes: 8 * 1024 * 1024 })
     if (answer.status === 401 || answer.status === 403)
-      throw new CheckFailure('unauthorized', `Allow "${allowed}" in ${namespace} to the monitor.`)
+      throw new CheckFailure('unauthorized', `Grant the monitor "${allowed}" in ${namespace}.`)
     return jsonOf(answer, schema, { what: `the list of ${what}` })
   }
   const wanted = (await list('persistentvolumeclaims', claims, 'list persistentvolumeclaims')).items.map(({ metadata }) => metadata.name)
   if (wanted.length === 0)
-    throw new CheckFailure('missing', `There are no volumes of a database ${database} in ${namespace}. See whether it exists.`)
+    throw new CheckFailure('missing', `There are no volumes of a database ${database} in ${namespace}. Check that the database exists.`)
   const hosts = new Set((await list('pods', pods, 'list pods')).items.flatMap(({ spec }) => spec.nodeName ?? []))
   const found = new Map<string, Volume>()
   for (const host of hosts) {
     const answer = await server.get(`/api/v1/nodes/${encodeURIComponent(host)}/proxy/stats/summary`, { signal, maxBytes: 16 * 1024 * 1024 })
-    if (answer.status !== 200) continue // the kubelet is down, or the right is missing: its volumes count as silent
+    if (answer.status !== 200) continue // the kubelet is down, or the right is missing: its volumes stay unknown
     for (const pod of jsonOf(answer, summary, { what: 'the stats summary' }).pods)
       for (const { pvcRef, usedBytes, capacityBytes, inodes, inodesUsed } of pod.volume) {
         if (pvcRef?.namespace !== namespace || !wanted.includes(pvcRef.name) || usedBytes === undefined || !capacityBytes) continue
@@ -114,13 +114,13 @@ async function databaseVolumes({ url, ...options }: VolumeOptions, silent: strin
   if (url === undefined)
     throw new CheckFailure(
       'unavailable',
-      `No kubelet reports these volumes: ${someOf(silent)}. Allow "get nodes/proxy", see whether the database runs, or give url so that it is asked itself.`,
+      `No kubelet reports these volumes: ${someOf(silent)}. Grant "get nodes/proxy", check that the database runs, or set url to ask the database itself.`,
     )
   const disks = await crateDisks(await withPassword({ url, ...options }, context), context.signal)
   if (disks.length === 0)
     throw new CheckFailure(
       'unavailable',
-      'Neither the kubelets nor the database say how full the volumes are. See whether its nodes have started.',
+      'Neither the kubelets nor the database know how full the volumes are. Check that the nodes of the database have started.',
     )
   return disks.map(({ node, used, size }) => ({ name: node, used, size, source: 'database' }))
 }
@@ -140,12 +140,12 @@ function judge({ warnAt, downAt }: VolumeOptions, volumes: Volume[]): CheckResul
     ]
   })
   const share = ({ used, size, inodes }: Volume) => Math.max(used / size, inodes && inodes.total > 0 ? inodes.used / inodes.total : 0)
-  const sorted = [...volumes].sort((a, b) => share(b) - share(a))
+  const sorted = volumes.toSorted((a, b) => share(b) - share(a))
   const said = someOf(sorted.map((each) => `${each.name} ${percent(share(each))}`))
   const fullest = share(sorted[0] as Volume)
   if (fullest >= downAt)
     return { state: 'down', reason: 'limit', detail: `Volumes are full: ${said}. Enlarge them, or delete data.`, measurements }
   if (fullest >= warnAt)
-    return { state: 'degraded', reason: 'limit', detail: `Volumes fill up: ${said}. Enlarge them, or delete data.`, measurements }
+    return { state: 'degraded', reason: 'limit', detail: `Volumes are filling up: ${said}. Enlarge them, or delete data.`, measurements }
   return { state: 'up', detail: `Used: ${said}.`, measurements }
 }

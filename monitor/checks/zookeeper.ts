@@ -10,9 +10,9 @@ const options = z
   .strictObject({
     host: host
       .optional()
-      .describe('Host that takes four-letter words. mntr tells most, srvr is allowed by default: see 4lw.commands.whitelist.'),
-    port: port.default(2181).describe("The clients' port."),
-    url: httpUrl.optional().describe('Or the AdminServer, such as http://zookeeper:8080.'),
+      .describe('Host to ask by four-letter words. mntr tells the most; srvr is allowed by default. See 4lw.commands.whitelist.'),
+    port: port.default(2181).describe('Client port.'),
+    url: httpUrl.optional().describe('The AdminServer instead, such as http://zookeeper:8080.'),
     maxOutstanding: z.int().min(0).default(100).describe('Degraded when more requests are outstanding.'),
     maxLatencyMs: z.number().min(0).default(1000).describe('Degraded when the average latency is higher, in milliseconds.'),
     ...credentialFields,
@@ -22,13 +22,13 @@ const options = z
 
 type ZookeeperOptions = z.output<typeof options>
 
-/** What it says of itself, by the names of mntr; times in milliseconds. */
+/** What the server reports, by the names of mntr. Times are in milliseconds. */
 type Facts = Map<string, string>
 
-/** Up when the server serves and answers quickly. */
+/** Up when the server serves requests, and quickly. */
 export const zookeeper = checkKind({
   about:
-    'Asks by the four-letter words `mntr` or, where that is not allowed, `srvr`; or asks the AdminServer. Down when it does not serve requests (no quorum); degraded when requests pile up, latency is high, or a leader has followers or observers that are not in sync.',
+    'Asks with the four-letter word `mntr` or, if that is not allowed, `srvr`; or asks the AdminServer. Down when the server does not serve requests (no quorum). Degraded when requests pile up, when latency is high, or when followers or observers of a leader are not in sync.',
   example: { host: 'zookeeper.example.com' },
   options,
   measures: {
@@ -38,10 +38,10 @@ export const zookeeper = checkKind({
       labels: ['version', 'role'],
     },
     skerry_zookeeper_latency_seconds: { type: 'gauge', help: 'Average latency of requests since the server started.' },
-    skerry_zookeeper_outstanding_requests: { type: 'gauge', help: 'Requests that wait.' },
-    skerry_zookeeper_connections: { type: 'gauge', help: 'Connections of clients.' },
-    skerry_zookeeper_znodes: { type: 'gauge', help: 'Nodes of the tree.' },
-    skerry_zookeeper_followers: { type: 'gauge', help: "A leader's followers and observers by state: synced, behind.", labels: ['state'] },
+    skerry_zookeeper_outstanding_requests: { type: 'gauge', help: 'Outstanding requests.' },
+    skerry_zookeeper_connections: { type: 'gauge', help: 'Client connections.' },
+    skerry_zookeeper_znodes: { type: 'gauge', help: 'Znodes in the tree.' },
+    skerry_zookeeper_followers: { type: 'gauge', help: "A leader's followers and observers, by state: synced, behind.", labels: ['state'] },
   },
   target: ({ host, port, url }) => (url === undefined ? hostAndPort({ host: host ?? '', port }) : targetOfUrl(url)),
   async check(options, { signal }) {
@@ -69,11 +69,11 @@ async function byWords({ host, port }: ZookeeperOptions, signal: AbortSignal): P
   if (/not in the whitelist/.test(answer))
     throw new CheckFailure(
       'unauthorized',
-      'It takes neither mntr nor srvr. Add them to 4lw.commands.whitelist, or give the url of the AdminServer.',
+      'The server allows neither mntr nor srvr. Add them to 4lw.commands.whitelist, or set url to the AdminServer.',
     )
   throw new CheckFailure(
     'protocol',
-    `It does not answer as ZooKeeper does: ${shorten(answer, 60) || 'it closed the connection'}. Is this the right port?`,
+    `The server does not answer like ZooKeeper: ${shorten(answer, 60) || 'it closed the connection'}. Is this the right port?`,
   )
 }
 
@@ -81,11 +81,11 @@ function refuseIdle(answer: string): void {
   if (/not currently serving requests/.test(answer))
     throw new CheckFailure(
       'unavailable',
-      'It runs but does not serve requests: there is no quorum. See the other servers of the ensemble, and the network between them.',
+      'The server runs but serves no requests: there is no quorum. Check the other servers of the ensemble, and the network between them.',
     )
 }
 
-/** srvr in the names of mntr: `Latency min/avg/max: 0/0.5/3`, `Mode: standalone`, … */
+/** The answer to srvr (`Latency min/avg/max: 0/0.5/3`, `Mode: standalone`, …) by the names of mntr. */
 function factsOfSrvr(answer: string): Facts {
   const after = (name: string) => new RegExp(`^${name}: *(.*)$`, 'm').exec(answer)?.[1]?.trim()
   const facts: Facts = new Map()
@@ -111,10 +111,10 @@ async function byAdminServer(options: ZookeeperOptions, url: string, signal: Abo
 
 function judge(options: ZookeeperOptions, facts: Facts): CheckResult {
   const role = facts.get('zk_server_state')
-  if (role === undefined) throw new CheckFailure('protocol', 'It says nothing of its role. Is this ZooKeeper 3.4 or later?')
+  if (role === undefined) throw new CheckFailure('protocol', 'The server does not report its role. Is this ZooKeeper 3.4 or later?')
   const number = (name: string) => Number(facts.get(name) ?? Number.NaN)
   const [latency, outstanding] = [number('zk_avg_latency'), number('zk_outstanding_requests')]
-  // 3.4 and 3.5 call them followers, later ones learners; observers are among them, but are counted apart once they are in sync.
+  // 3.4 and 3.5 call them followers, later versions learners. Both include observers, which are counted apart once they are in sync.
   const synced = number('zk_synced_followers') + (number('zk_synced_observers') || 0)
   const all = Number.isNaN(number('zk_followers')) ? number('zk_learners') : number('zk_followers')
   const behind = Math.max(0, all - synced)
@@ -134,9 +134,9 @@ function judge(options: ZookeeperOptions, facts: Facts): CheckResult {
   ].filter(({ value }) => !Number.isNaN(value))
   const found: { reason: Reason; text: string }[] = []
   if (outstanding > options.maxOutstanding)
-    found.push({ reason: 'limit', text: `${outstanding} requests are outstanding. See its disk: it waits for the log to be written` })
+    found.push({ reason: 'limit', text: `${outstanding} requests are outstanding. Check the disk of the transaction log` })
   if (latency > options.maxLatencyMs)
-    found.push({ reason: 'limit', text: `The average latency is ${Math.round(latency)} ms. See its disk and its heap` })
+    found.push({ reason: 'limit', text: `The average latency is ${Math.round(latency)} ms. Check the disk and the heap of the server` })
   if (role === 'leader' && behind > 0)
     found.push({ reason: 'partly_unavailable', text: `${behind} of ${all} followers and observers are not in sync. See their logs` })
   const [first] = found

@@ -6,7 +6,7 @@ import { type Command, print, type Surroundings } from './command.ts'
 import { type LoadedChecks, loadChecks, readArguments } from './load.ts'
 import { runAllOnce } from './run-once.ts'
 
-/** `skerry-monitor check --config FILE [--once]`: a table of all checks. Actions are never taken. */
+/** `skerry-monitor check --config FILE [--once]`: runs the checks and prints them as a table. It takes no actions. */
 export const checkCommand: Command = async (argv, surroundings) => {
   const { config, once, help } = readArguments(argv, { once: { type: 'boolean', default: false } })
   if (help) {
@@ -20,10 +20,10 @@ export const checkCommand: Command = async (argv, surroundings) => {
   return statuses.every(({ state }) => state === 'up') ? 0 : 1
 }
 
-/** How often the table is drawn again, in milliseconds. */
+/** How often the table is redrawn, in milliseconds. */
 const drawMs = 500
 
-/** Runs the checks at their intervals, as the monitor does, and shows them until it is interrupted. */
+/** Runs the checks at their intervals, as the monitor does, and shows the table until the command is interrupted. */
 async function watch({ checks, context, parallelism }: LoadedChecks, { program }: Surroundings): Promise<number> {
   const stopping = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopping.abort())
@@ -34,7 +34,7 @@ async function watch({ checks, context, parallelism }: LoadedChecks, { program }
   try {
     while (!stopping.signal.aborted) {
       const rows = checkTable(prober.statuses(), { isTerminal: true }).trimEnd().split('\n')
-      // What does not fit would scroll, and leave its upper part behind each time.
+      // Lines that do not fit would scroll the screen at every redraw.
       const lines = rows.slice(0, Math.max(1, (process.stdout.rows || 24) - 1))
       process.stdout.write(`${screen.home}${lines.map((line) => `${line}${screen.clearLine}\n`).join('')}${screen.clearBelow}`)
       await systemClock.sleep(drawMs, stopping.signal).catch(() => {})
@@ -48,7 +48,7 @@ async function watch({ checks, context, parallelism }: LoadedChecks, { program }
   return statuses.every(({ state }) => state === 'up') ? 0 : 1
 }
 
-/** ECMA-48 and xterm: the alternate screen leaves what stood on the terminal before; long lines are cut while it is shown. */
+/** Control sequences of ECMA-48 and xterm. The alternate screen preserves the terminal's content; long lines are cut, not wrapped. */
 const screen = {
   enter: '\u001b[?1049h\u001b[?25l\u001b[?7l',
   home: '\u001b[H',
@@ -60,9 +60,9 @@ const screen = {
 function usage(program: string): string {
   return `Usage: ${program} check --config FILE [--once]
 
-Runs the checks and shows them as a table, again and again on a terminal; with --once, or where there is no terminal, once.
-FILE is the monitor's configuration, whose checks file and cluster are looked at, or a checks file. No action is taken.
+Runs the checks and shows them as a table: at their intervals on a terminal; once with --once, or without a terminal.
+FILE is a checks file, or the monitor's configuration with its checks file and its cluster. No actions are taken.
 
-0 when all checks are up, 1 when one is not, 2 when the configuration cannot be used.
+Exit code: 0 if all checks are up, 1 if one is not, 2 if the configuration is invalid.
 `
 }

@@ -15,10 +15,10 @@ import { accessCluster } from '../region/cluster-access.ts'
 import { createDiscovery, mergeChecks } from '../region/discovery.ts'
 import { type Surroundings, UsageError } from './command.ts'
 
-/** The checks that a configuration comes to, and what they may use. */
+/** The checks of a configuration, and the context that they run in. */
 export type LoadedChecks = { checks: Check[]; context: Omit<CheckContext, 'signal'>; parallelism: number }
 
-/** The arguments of a command that takes a configuration. @throws UsageError */
+/** The arguments of a command that reads a configuration. @throws UsageError */
 export function readArguments<O extends Record<string, { type: 'boolean'; default: boolean }>>(argv: readonly string[], more: O) {
   try {
     const options = { config: { type: 'string', short: 'c' }, help: { type: 'boolean', short: 'h', default: false }, ...more } as const
@@ -29,9 +29,9 @@ export function readArguments<O extends Record<string, { type: 'boolean'; defaul
 }
 
 /**
- * Reads the monitor's configuration, the checks file that it names, and the checks found in its cluster. FILE may be the checks file
- * itself: one whose `checks` is a list.
- * @throws UsageError with everything that is wrong, one a line
+ * Reads the monitor's configuration, the checks file that it names, and the checks discovered in its cluster. FILE may also be a checks
+ * file, which is recognized by a list `checks`.
+ * @throws UsageError with every fault on a line of its own
  */
 export async function loadChecks(given: string | undefined, surroundings: Surroundings): Promise<LoadedChecks> {
   const { program, env } = surroundings
@@ -60,10 +60,10 @@ export async function loadChecks(given: string | undefined, surroundings: Surrou
   }
   const configured = followed.checks()
   await followed.stop(0)
-  // The monitor waits for them, without checks; whoever asks for a table must not be told that all is well.
+  // The monitor waits for these Secrets, without checks. A command must not print an empty table as if all were well.
   if (followed.last()?.ok === false) {
     access?.cluster.close()
-    throw new UsageError('Secrets of the cluster that the checks file refers to cannot be read: see that the API server answers')
+    throw new UsageError('the Secrets that the checks file refers to cannot be read: check that the API server answers')
   }
   const found = access ? await discover(config, { cluster: access.cluster, ...tools }, signal) : []
   access?.cluster.close()
@@ -76,7 +76,7 @@ function holdsChecks(file: string): boolean {
     const parsed = parseConfigFile(readText(systemFiles, file, maxConfigBytes))
     return !Array.isArray(parsed) && Array.isArray((parsed.value as { checks?: unknown } | null)?.checks)
   } catch {
-    return false // what is wrong with it is told by whoever reads it next
+    return false // the next reader of the file reports what is wrong with it
   }
 }
 
@@ -91,7 +91,7 @@ function prefixOf(program: string): string {
   return program.toUpperCase().replaceAll('-', '_')
 }
 
-/** What is found within a few seconds; a cluster that does not answer has a check of its own, which says so. */
+/** The checks discovered within a few seconds. If the cluster does not answer, its own check says so. */
 async function discover(
   { components, discovery }: MonitorConfig,
   tools: Parameters<typeof followRegion>[1],

@@ -1,16 +1,24 @@
-/** What the program can do besides running, and what that is good for. */
-const commands: Record<string, string> = {
-  'check --config FILE [--once]': 'run the checks and show how they are; with --once 0 if all are up, else 1',
-  'test KIND key=value …': 'try one check of a kind: 0 if it is up, else 1; test --help lists the kinds',
-  'validate --config FILE': 'say ok, or everything that is wrong with the configuration and its checks',
+/** The commands, besides running the monitor: the arguments of each, and what it does. */
+const commands = {
+  check: {
+    usage: '--config FILE [--once]',
+    what: 'run the checks and show their states; with --once, exit with 0 if all are up, else with 1',
+  },
+  test: { usage: 'KIND key=value …', what: 'run one check and exit with 0 if it is up, else with 1; test --help lists the kinds' },
+  validate: { usage: '--config FILE', what: 'print ok, or every fault of the configuration and its checks' },
 }
 
-/** The words that begin a command. */
-export const commandNames: readonly string[] = Object.keys(commands).map((usage) => usage.split(' ')[0] as string)
+/** The name of a command. */
+export type CommandName = keyof typeof commands
 
-/** The commands as `--help` prints them. */
+/** Whether there is a command of that name. */
+export function isCommandName(name: string): name is CommandName {
+  return Object.hasOwn(commands, name)
+}
+
+/** The list of commands for `--help`. */
 export function commandsHelp(program: string): string {
   return Object.entries(commands)
-    .map(([usage, what]) => `  ${program} ${usage}\n      ${what}\n`)
+    .map(([name, { usage, what }]) => `  ${program} ${name} ${usage}\n      ${what}\n`)
     .join('')
 }

@@ -4,13 +4,13 @@ import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
 import type { Check, CheckStatus } from '../prober/check.ts'
 import { newDurations, overdueResult, recordDuration, resultOfError } from '../prober/run.ts'
 
-/** What one run saw, and how long it took, in seconds. */
+/** The result of one run, and its duration in seconds. */
 export type Outcome = { result: CheckResult; seconds: number }
 
-/** How long a run may take to end after it was told to, in milliseconds. */
+/** How long a run may take to end after its abort, in milliseconds. */
 const graceMs = 500
 
-/** Runs a check of a kind once, as the prober does: a throw is down, and so is what does not end in time. */
+/** Runs a check once, as the prober does: it is down if it throws, or if it does not end in time. */
 export async function runOnce(
   { kind: name, options, timeoutMs }: Pick<Check, 'kind' | 'options' | 'timeoutMs'>,
   context: Omit<CheckContext, 'signal'>,
@@ -30,8 +30,8 @@ export async function runOnce(
 }
 
 /**
- * Runs every check once, and again as often as its retries say, at most `parallelism` at a time. What depends on a check that is down is
- * not run, and unknown. Resolves with how they are, in the order given.
+ * Runs every check once, plus its retries if it fails, at most `parallelism` at a time. A check that depends on one that is down does not
+ * run and is unknown. Resolves with the statuses in the order given.
  */
 export async function runAllOnce(
   checks: readonly Check[],
@@ -42,7 +42,7 @@ export async function runAllOnce(
   const byName = new Map(checks.map((check) => [check.name, check]))
   const inSlot = turns(parallelism)
 
-  /** Dependencies have no circles: the file was refused if they had. */
+  /** Dependencies have no circles: a file with one is refused. */
   function statusOf(check: Check): Promise<CheckStatus> {
     const known = statuses.get(check.name)
     if (known !== undefined) return known

@@ -13,7 +13,7 @@ import { accessCluster } from '../region/cluster-access.ts'
 import { type Command, print, UsageError } from './command.ts'
 import { runOnce } from './run-once.ts'
 
-/** `skerry-monitor test KIND key=value …`: runs one check, prints what it saw; 0 when up, 1 when not, 2 when it cannot be run as it is. */
+/** `skerry-monitor test KIND key=value …`: runs one check and prints its result. Exit code: 0 if up, 1 if not, 2 for invalid options. */
 export const testCommand: Command = async (argv, { program, env }) => {
   const { values, positionals } = readArguments(argv)
   const [name, ...given] = positionals
@@ -56,22 +56,22 @@ function readArguments(argv: readonly string[]) {
   }
 }
 
-/** The cluster that a kubeconfig names, or that of the pod; neither is needed for most kinds. */
+/** The cluster of the kubeconfig, or of the pod. Most kinds need neither. */
 async function contextOf(kubeconfig: string | undefined, env: Record<string, string | undefined>): Promise<Omit<CheckContext, 'signal'>> {
   const { KUBERNETES_SERVICE_HOST: serviceHost, KUBERNETES_SERVICE_PORT: servicePort } = env
   if (kubeconfig === undefined && serviceHost === undefined) return {}
-  // As the monitor's own configuration has it.
+  // The same variable and default as in the monitor's configuration.
   const serviceAccountDir = env.SKERRY_MONITOR__CLUSTER__SERVICE_ACCOUNT_DIR ?? '/var/run/secrets/kubernetes.io/serviceaccount'
   return { apiServer: (await accessCluster({ kubeconfig, serviceAccountDir, serviceHost, servicePort }, systemClock)).apiServer }
 }
 
 function unknownKind(name: string): string {
   const meant = nearest(name, Object.keys(checkKinds))
-  const others = `there are ${Object.keys(checkKinds).join(', ')}`
-  return `${JSON.stringify(name)} is no kind of check; ${meant === undefined ? others : `did you mean ${JSON.stringify(meant)}?`}`
+  const hint = meant === undefined ? `the kinds are ${Object.keys(checkKinds).join(', ')}` : `did you mean ${JSON.stringify(meant)}?`
+  return `${JSON.stringify(name)} is not a kind of check; ${hint}`
 }
 
-/** The options of a kind as its schema gives them out, secrets loaded; or all faults, each with the name of its option. */
+/** The parsed options of a kind, with secrets loaded; or all faults, each with the name of its option. */
 function readOptions(kind: CheckKind, given: readonly string[]): { options: unknown } | { faults: string[] } {
   const faults: string[] = []
   const input: Record<string, unknown> = {}
@@ -84,7 +84,7 @@ function readOptions(kind: CheckKind, given: readonly string[]): { options: unkn
     const path = each.slice(0, at).split('.')
     const read = readValue(kind.options, path, each.slice(at + 1))
     if ('fault' in read) faults.push(`${path.join('.')} ${read.fault}`)
-    else if (!place(input, path, read.value)) faults.push(`${path.join('.')} is given twice`)
+    else if (!place(input, path, read.value)) faults.push(`${path.join('.')} is set twice`)
   }
   const parsed = parseWith(kind.options, input)
   if (!parsed.ok) return { faults: [...faults, ...parsed.faults.map(sayFault)] }
@@ -92,7 +92,7 @@ function readOptions(kind: CheckKind, given: readonly string[]): { options: unkn
   return faults.length > 0 ? { faults } : { options: parsed.value }
 }
 
-/** A field that takes text takes it as it is: `body=true` is four letters. All else is YAML: numbers, lists, maps. */
+/** A text field takes the text as it is: `body=true` is four letters. Any other field takes YAML: numbers, lists, maps. */
 function readValue(schema: Schema, path: readonly string[], text: string): { value: unknown } | { fault: string } {
   let here: Schema[] = [schema]
   for (const piece of path) here = here.flatMap((each) => fieldSchemas(each, piece))
@@ -105,7 +105,7 @@ function readValue(schema: Schema, path: readonly string[], text: string): { val
   }
 }
 
-/** False if something stands there. Names that objects are born with are fields like others. */
+/** Sets a value by its path; false if one is set already. Names such as `__proto__` are fields like any other. */
 function place(input: Record<string, unknown>, [first = '', ...rest]: readonly string[], value: unknown): boolean {
   const there = Object.hasOwn(input, first) ? input[first] : undefined
   const set = (each: unknown) => Object.defineProperty(input, first, { value: each, enumerable: true, configurable: true, writable: true })
@@ -142,10 +142,10 @@ function usage(program: string): string {
   const kinds = Object.entries<CheckKind>(checkKinds).map(([name, { about }]) => `  ${name.padEnd(width)}  ${about.split(/(?<=\.)\s/)[0]}`)
   return `Usage: ${program} test KIND key=value … [--timeout 10s] [--kubeconfig FILE]
 
-Runs one check and prints what it saw: 0 when it is up, 1 when it is not, 2 when it cannot be run as it is.
-Values are YAML; a dot goes into an option that has options, as in tls.caFile=/etc/ssl/ours.pem.
+Runs one check and prints its result. Exit code: 0 if the check is up, 1 if it is not, 2 if its options are invalid.
+Values are YAML. A dot leads to an option inside another, as in passwordSecret.name=crate.
 
-Kinds, each with its options at ${program} test KIND --help:
+Kinds (their options: ${program} test KIND --help):
 ${kinds.join('\n')}
 `
 }

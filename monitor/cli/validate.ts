@@ -1,7 +1,7 @@
 import { type Command, print } from './command.ts'
 import { loadChecks, readArguments } from './load.ts'
 
-/** `skerry-monitor validate --config FILE`: 0 and how many checks there are, or 2 and everything that is wrong. Nothing is checked. */
+/** `skerry-monitor validate --config FILE`: prints the number of checks, or every fault (exit code 2). No check runs. */
 export const validateCommand: Command = async (argv, surroundings) => {
   const { config, help } = readArguments(argv, {})
   if (help) {
@@ -16,7 +16,8 @@ export const validateCommand: Command = async (argv, surroundings) => {
 function usage(program: string): string {
   return `Usage: ${program} validate --config FILE
 
-Says ok, or everything that is wrong, each with its place. FILE is the monitor's configuration, whose checks file is read too, or a
-checks file. 0 when it is valid, 2 when it is not.
+Prints ok, or every fault with its place. FILE is a checks file, or the monitor's configuration with its checks file.
+
+Exit code: 0 if the file is valid, 2 if it is not.
 `
 }

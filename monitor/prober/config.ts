@@ -165,8 +165,8 @@ function longerThan(intervalMs: number): string {
 
 function unknownKind(given: string): string {
   const meant = nearest(given, Object.keys(checkKinds))
-  if (meant !== undefined) return `is no kind of check; did you mean ${JSON.stringify(meant)}?`
-  return `is no kind of check; there are ${Object.keys(checkKinds).join(', ')}`
+  if (meant !== undefined) return `is not a kind of check; did you mean ${JSON.stringify(meant)}?`
+  return `is not a kind of check; the kinds are ${Object.keys(checkKinds).join(', ')}`
 }
 
 /** Names that are there twice, and dependencies that lead nowhere or in a circle. */

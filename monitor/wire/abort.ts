@@ -1,8 +1,8 @@
 import { asError } from './socket.ts'
 
 /**
- * The outcome of `work`; or the signal's reason as soon as it aborts, after `close` was called to end what is open.
- * For client libraries that know no signals: what `work` becomes later is nobody's business any more.
+ * Settles as `work` does, or rejects with the signal's reason as soon as the signal aborts, and then calls `close`. It is for client
+ * libraries without signals. What becomes of `work` after the abort is ignored.
  */
 export function orAbort<T>(work: Promise<T>, signal: AbortSignal, close: () => void): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -3,19 +3,20 @@ import type { Credentials } from '../../shared/kubernetes/credentials.ts'
 import { type Answer, exchange } from './http-exchange.ts'
 import { CheckFailure } from './reasons.ts'
 
-/** The Kubernetes API server as checks ask it: any path, the answer as it comes, JSON or not. */
+/** The Kubernetes API server as checks use it: any path, and the answer as it comes, JSON or not. */
 export type ApiServer = {
   server: URL
   /**
-   * One GET on a connection of its own, as exchange does it; also an answer that is not a success is returned.
-   * @param path with its query
+   * Sends one GET on a new connection, as `exchange` does. An answer that is not a success is returned like any other.
+   * @param path includes the query
    */
   get(path: string, options: { signal: AbortSignal; accept?: string; maxBytes?: number }): Promise<Answer>
 }
 
 /**
- * Asks with the credentials of shared/kubernetes/credentials.ts. Checks use this and not the connection that everything else shares:
- * whether a new client gets through is the question, health endpoints answer in plain text, and what a sick server sends must be bounded.
+ * The API server, asked with the credentials of shared/kubernetes/credentials.ts. Checks do not use the connection that the rest of the
+ * monitor shares: they test whether a new client gets through, health endpoints answer in plain text, and the answers of a sick server must
+ * be bounded.
  */
 export function apiServerOf(credentials: Credentials): ApiServer {
   const base = credentials.server.pathname.replace(/\/+$/, '')
@@ -24,7 +25,7 @@ export function apiServerOf(credentials: Credentials): ApiServer {
     server: credentials.server,
     async get(path, { signal, accept = '*/*', maxBytes = 4 * 1024 * 1024 }) {
       const { ca, cert, key, headers, servername, rejectUnauthorized } = await credentials.options()
-      // The material changes when certificates rotate; until then one context serves all requests.
+      // One context serves all requests until the certificates rotate.
       if (held === undefined || held.ca !== ca || held.cert !== cert || held.key !== key)
         held = {
           ca,
@@ -43,11 +44,11 @@ export function apiServerOf(credentials: Credentials): ApiServer {
   }
 }
 
-/** The API server of the context. @throws CheckFailure `misconfigured` if the monitor has none */
+/** The API server of a context. @throws CheckFailure `misconfigured` if the monitor has none */
 export function needApiServer(apiServer: ApiServer | undefined): ApiServer {
   if (apiServer !== undefined) return apiServer
   throw new CheckFailure(
     'misconfigured',
-    'The monitor is connected to no cluster: name a kubeconfig in its configuration, or give this check a url.',
+    'The monitor is not connected to a cluster. Set a kubeconfig in its configuration, or give this check a url.',
   )
 }

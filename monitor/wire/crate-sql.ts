@@ -8,12 +8,12 @@ const answer = z.object({
   error: z.object({ code: z.number().optional(), message: z.string() }).optional(),
 })
 
-/** Where a CrateDB answers SQL over HTTP, and who asks. */
+/** The address of a CrateDB that answers SQL over HTTP, and the credentials for it. */
 export type CrateSql = TlsOptions & CredentialOptions & { url: string }
 
 /**
- * The rows of one statement, by CrateDB's HTTP endpoint `/_sql`.
- * @throws CheckFailure with CrateDB's own message, and as `ask` does
+ * The rows of one statement, read from CrateDB's HTTP endpoint `/_sql`.
+ * @throws CheckFailure with CrateDB's own message, or as `ask` does
  */
 export async function crateRows(options: CrateSql, statement: string, signal: AbortSignal): Promise<unknown[][]> {
   const response = await ask(options, {
@@ -23,20 +23,20 @@ export async function crateRows(options: CrateSql, statement: string, signal: Ab
     body: JSON.stringify({ stmt: statement }),
     signal,
   })
-  // CrateDB answers 4xx and 5xx with its error in the same shape.
+  // An error of CrateDB comes in the same shape, with status 4xx or 5xx.
   const { rows, error } = jsonOf(response, answer, { statuses: [200, 400, 404, 409, 500, 503], what: '/_sql' })
   if (rows !== undefined) return rows
-  // Codes of CrateDB: 4011 the user may not do this; 5xxx the cluster itself cannot, such as without a master.
+  // CrateDB's codes: 4010 and 4011 are missing privileges; 5xxx is a failure of the cluster, such as a missing master.
   const code = error?.code ?? 0
   const reason = code === 4011 || code === 4010 ? 'unauthorized' : code >= 5000 || response.status >= 500 ? 'failing' : 'unexpected_answer'
-  const next = reason === 'unauthorized' ? "Grant DQL on schema sys to the check's user." : "See the logs of the database's pods."
+  const next = reason === 'unauthorized' ? "Grant the check's user DQL on schema sys." : "See the logs of the database's pods."
   throw new CheckFailure(reason, `CrateDB says: ${shorten(error?.message ?? `status ${response.status}`, 200)}. ${next}`)
 }
 
-/** Bytes of the file systems that one node keeps its data on. */
+/** Bytes of the file systems that hold a node's data. */
 export type NodeDisk = { node: string; used: number; size: number }
 
-/** What each node says of its disks. Nodes that do not know (-1) are left out. */
+/** The disks of each node. A node that does not know its own (-1) is left out. */
 export async function crateDisks(options: CrateSql, signal: AbortSignal): Promise<NodeDisk[]> {
   const rows = await crateRows(
     options,

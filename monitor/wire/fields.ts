@@ -1,6 +1,6 @@
 import * as z from 'zod'
 
-/** A host name or an IP address, as it is written before a port. */
+/** A host name or an IP address, without a port. */
 export const host = z
   .string()
   .regex(
@@ -8,10 +8,10 @@ export const host = z
     'must be a host name or an IP address, without a port',
   )
 
-/** The number of a port. */
+/** A port number. */
 export const port = z.int().min(1).max(65535)
 
-/** `host:port`, with brackets around an IPv6 address. */
+/** `host:port`, with an IPv6 address in brackets. */
 export function hostAndPort({ host, port }: { host: string; port: number }): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }

@@ -1,9 +1,9 @@
-/** What `/livez?verbose` and its like answered, part by part. */
+/** The parts of an answer to `/livez?verbose` or a similar endpoint. */
 export type HealthParts = { ok: string[]; failed: string[] }
 
 /**
- * Reads the lines that Kubernetes' health endpoints print when asked to be verbose: `[+]etcd ok`, `[-]etcd failed: reason withheld`.
- * Anything else is passed over, so an answer without them has no parts.
+ * Reads the lines of Kubernetes' verbose health endpoints: `[+]etcd ok`, `[-]etcd failed: reason withheld`. Other lines are skipped, so an
+ * answer without such lines has no parts.
  */
 export function parseHealthParts(text: string): HealthParts {
   const parts: HealthParts = { ok: [], failed: [] }

@@ -5,31 +5,36 @@ import { type Answer, type Exchange, exchange, type TlsSettings } from './http-e
 import { CheckFailure } from './reasons.ts'
 import { shorten } from './wording.ts'
 
-/** How a TLS server is trusted, and who the client is. Spread into the options of a kind. */
+/** How a TLS server is trusted, and how the client identifies itself. Spread into the options of a kind. */
 export const tlsFields = {
-  caFile: secretFile().optional().describe('PEM file of the authorities to trust, instead of those that Node brings.'),
-  certificateFile: secretFile().optional().describe("PEM file of the client's certificate, if it needs one."),
-  keyFile: secretFile().optional().describe("PEM file of the client certificate's key."),
-  serverName: z.string().min(1).max(253).optional().describe("Name to ask for and to find in the server's certificate, if not the host's."),
-  verify: z.boolean().default(true).describe("Whether the server's certificate must be trusted. false connects to anyone."),
+  caFile: secretFile().optional().describe('PEM file of the CA certificates to trust, instead of those built into Node.'),
+  certificateFile: secretFile().optional().describe('PEM file of a client certificate, if the server asks for one.'),
+  keyFile: secretFile().optional().describe("PEM file of the client certificate's private key."),
+  serverName: z
+    .string()
+    .min(1)
+    .max(253)
+    .optional()
+    .describe('Server name to send (SNI) and to verify in the certificate; by default the host.'),
+  verify: z.boolean().default(true).describe("Whether to verify the server's certificate. With false, any certificate is accepted."),
 }
 
-/** Who asks, by HTTP: a user with a password, or a bearer token. Spread into the options of a kind. */
+/** HTTP credentials: a user with a password, or a bearer token. Spread into the options of a kind. */
 export const credentialFields = {
-  username: z.string().min(1).max(256).optional().describe('User for basic authentication.'),
+  username: z.string().min(1).max(256).optional().describe('User name for basic authentication.'),
   passwordFile: secretFile().optional().describe("File that holds the user's password."),
   tokenFile: secretFile().optional().describe('File that holds a bearer token.'),
 }
 
-/** All of it, for a kind that speaks HTTP. */
+/** Credentials and TLS, for a kind that speaks HTTP. */
 export const httpFields = { ...credentialFields, ...tlsFields }
 
-/** The URL of an HTTP server; user and password do not belong into it. */
+/** The URL of an HTTP server, without a user or a password. */
 export const httpUrl = z.url({ protocol: /^https?$/ }).refine((url) => !/^https?:\/\/[^/?#]*@/.test(url), {
-  error: 'must not hold a user or a password: use username and passwordFile, so that it is not shown',
+  error: 'must not contain a user or a password, because URLs are shown: use username and passwordFile',
 })
 
-/** What `tlsFields` gives. */
+/** The output of `tlsFields`. */
 export type TlsOptions = {
   caFile?: Secret | undefined
   certificateFile?: Secret | undefined
@@ -38,12 +43,12 @@ export type TlsOptions = {
   verify: boolean
 }
 
-/** What `credentialFields` gives. */
+/** The output of `credentialFields`. */
 export type CredentialOptions = { username?: string | undefined; passwordFile?: Secret | undefined; tokenFile?: Secret | undefined }
 
 const contexts = new WeakMap<object, SecureContext>()
 
-/** The settings for a TLS connection. The secure context is made once for each options object, and goes with it. */
+/** The settings for a TLS connection. Each options object has one secure context, which lives as long as the object. */
 export function tlsOf(options: TlsOptions): TlsSettings {
   let secureContext = contexts.get(options)
   if (secureContext === undefined) {
@@ -58,7 +63,7 @@ export function tlsOf(options: TlsOptions): TlsSettings {
       const files = [caFile, certificateFile, keyFile].flatMap((secret) => secret?.file ?? []).join(', ')
       throw new CheckFailure(
         'misconfigured',
-        `The certificates or the key cannot be used; see that each is PEM and that they belong together: ${files}`,
+        `The certificates or the key cannot be used. Check that each file is PEM, and that key and certificate match: ${files}`,
         { cause: error },
       )
     }
@@ -67,7 +72,7 @@ export function tlsOf(options: TlsOptions): TlsSettings {
   return { secureContext, servername: options.serverName, verify: options.verify }
 }
 
-/** The header that proves who asks, if anything does. */
+/** The Authorization header for these credentials; none without credentials. */
 export function authorizationOf({ username, passwordFile, tokenFile }: CredentialOptions): Record<string, string> {
   if (tokenFile) return { authorization: `Bearer ${tokenFile.reveal()}` }
   if (username === undefined) return {}
@@ -76,23 +81,23 @@ export function authorizationOf({ username, passwordFile, tokenFile }: Credentia
 
 const boundHeaders = new Set(['authorization', 'cookie', 'proxy-authorization', 'host'])
 
-/** Of header fields those that may go to another origin, after a redirect: without the ones that speak of the first or are a secret of it. */
+/** The header fields that may follow a redirect to another origin: all but those that are secret or name the first origin. */
 export function headersElsewhere(headers: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !boundHeaders.has(name.toLowerCase())))
 }
 
-/** Host and port of a URL and its path if it has one: the label `target`. The query stays out, it may hold a key. */
+/** Scheme, host, port and path of a URL, for the label `target`. The query may hold a key and is left out. */
 export function targetOfUrl(url: string): string {
   const { protocol, host, pathname } = new URL(url)
   return `${protocol}//${host}${pathname === '/' ? '' : pathname}`
 }
 
-/** The URL of a path below a base, whose own path is kept. */
+/** The URL of a path below a base URL. The base keeps its own path. */
 export function below(base: string, path: string): URL {
   return new URL(base.replace(/\/+$/, '') + path)
 }
 
-/** One request with a kind's HTTP options. A 401 or 403 is a failure that says so, unless `refused` asks for it back. */
+/** Sends one request with a kind's HTTP options. Status 401 or 403 is thrown as `unauthorized`, unless `refused` is `returned`. */
 export async function ask(
   options: TlsOptions & CredentialOptions,
   request: Omit<Exchange, 'tls'>,
@@ -105,16 +110,16 @@ export async function ask(
   })
   if (refused === 'returned' || (answer.status !== 401 && answer.status !== 403)) return answer
   const { tokenFile, username } = options
-  const who = tokenFile ? 'the token of tokenFile' : username === undefined ? 'a client without credentials' : `user ${username}`
+  const who = tokenFile ? 'the token of tokenFile' : username === undefined ? 'a request without credentials' : `user ${username}`
   const hint =
     tokenFile || username !== undefined
-      ? 'See whether the credentials are current, and what they are allowed.'
+      ? 'Check that the credentials are current, and what they permit.'
       : 'Give the check username and passwordFile, or tokenFile.'
-  throw new CheckFailure('unauthorized', `It answered ${answer.status} to ${who} at ${request.url.pathname}. ${hint}`)
+  throw new CheckFailure('unauthorized', `The server answered ${answer.status} to ${who} at ${request.url.pathname}. ${hint}`)
 }
 
 /**
- * The JSON of an answer with one of these states, in the shape that the schema says.
+ * The JSON of an answer, in the shape of the schema. The answer must have one of the given statuses.
  * @throws CheckFailure `unexpected_answer` or `protocol`
  */
 export function jsonOf<S extends z.ZodType>(
@@ -129,7 +134,7 @@ export function jsonOf<S extends z.ZodType>(
   } catch (error) {
     throw new CheckFailure(
       'protocol',
-      `The answer to ${what} is not JSON. Is this the right address? It begins: ${shorten(excerpt(answer.body), 80)}`,
+      `The answer for ${what} is not JSON. Is this the right address? The answer begins: ${shorten(excerpt(answer.body), 80)}`,
       { cause: error },
     )
   }
@@ -138,16 +143,16 @@ export function jsonOf<S extends z.ZodType>(
   const [issue] = parsed.error.issues
   throw new CheckFailure(
     'protocol',
-    `The answer to ${what} has another shape than documented (${issue?.path.join('.')}: ${issue?.message}). Is this the right address?`,
+    `The answer for ${what} does not have the documented shape (${issue?.path.join('.')}: ${issue?.message}). Is this the right address?`,
   )
 }
 
-/** A failure for a status that was not expected, with the beginning of what came with it. */
+/** A failure for an unexpected status, with the beginning of the body. */
 export function unexpected(answer: Answer, what: string): CheckFailure {
   const said = shorten(excerpt(answer.body), 120)
   return new CheckFailure(
     'unexpected_answer',
-    `It answered status ${answer.status} to ${what}${said === '' ? '' : `: ${said}`}. See its log.`,
+    `The server answered status ${answer.status} for ${what}${said === '' ? '' : `: ${said}`}. See its log.`,
   )
 }
 

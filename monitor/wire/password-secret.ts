@@ -6,19 +6,19 @@ import { CheckFailure } from './reasons.ts'
 
 const name = z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'must be a name in Kubernetes')
 
-/** Where a password stands in the cluster. Spread into the options of a kind beside `httpFields`. */
+/** A password that is kept in the cluster. Spread into the options of a kind beside `httpFields`. */
 export const passwordSecretFields = {
   passwordSecret: z
     .strictObject({
       namespace: name.describe('Its namespace.'),
       name: name.describe('Its name.'),
-      key: z.string().min(1).max(253).default('password').describe('The key of it that holds the password.'),
+      key: z.string().min(1).max(253).default('password').describe('The key that holds the password.'),
     })
     .optional()
-    .describe("A Secret of the cluster that holds the user's password, instead of passwordFile. It is read for each run and not kept."),
+    .describe("A Secret in the cluster that holds the user's password, instead of passwordFile. It is read for each run and not kept."),
 }
 
-/** What `passwordSecretFields` gives, and where the password goes. */
+/** The output of `passwordSecretFields`, and where the password goes. */
 type Options = {
   username?: string | undefined
   passwordSecret?: { namespace: string; name: string; key: string } | undefined
@@ -28,8 +28,8 @@ type Options = {
 const secret = z.object({ data: z.record(z.string(), z.string()).default({}) })
 
 /**
- * The options with the password of now, if it is to be read from a Secret.
- * @throws CheckFailure that says which Secret is missing or may not be read
+ * The options with the current password, if they refer to a Secret.
+ * @throws CheckFailure that names the Secret if it is missing or may not be read
  */
 export async function withPassword<T extends Options>(
   options: T,
@@ -41,9 +41,12 @@ export async function withPassword<T extends Options>(
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets/${encodeURIComponent(name)}`
   const answer = await needApiServer(apiServer).get(path, { signal, accept: 'application/json' })
   if (answer.status === 401 || answer.status === 403)
-    throw new CheckFailure('unauthorized', `The monitor may not read the password: allow "get secrets" for ${namespace}/${name}.`)
+    throw new CheckFailure('unauthorized', `The monitor may not read the password. Grant it "get secrets" for ${namespace}/${name}.`)
   if (answer.status === 404)
-    throw new CheckFailure('missing', `There is no Secret ${namespace}/${name} with the password. See whether it was made already.`)
+    throw new CheckFailure(
+      'missing',
+      `The Secret ${namespace}/${name} with the password does not exist. Check whether it has been created yet.`,
+    )
   const value = jsonOf(answer, secret, { what: `the Secret ${namespace}/${name}` }).data[key]
   if (value === undefined) throw new CheckFailure('missing', `The Secret ${namespace}/${name} has no key ${key}.`)
   return { ...options, passwordFile: new Secret({ value: Buffer.from(value, 'base64').toString('utf8') }) }

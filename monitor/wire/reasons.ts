@@ -1,27 +1,27 @@
-/** Why a check is not up. A new one is one new row; each becomes a value of a label, so there are few. */
+/** Why a check is not up, and where to look. A new reason is one new row. Reasons become values of a label, so there are few. */
 export const reasons = {
-  timeout: 'No answer in time. See whether the process hangs, the machine is overloaded, or a firewall drops packets.',
-  connection_refused: 'Nothing listens there. See whether the service runs, and whether host and port are right.',
+  timeout: 'No answer in time. Check whether the process hangs, the machine is overloaded, or a firewall drops packets.',
+  connection_refused: 'Nothing listens on that port. Check that the service is running, and that host and port are right.',
   connection_lost: 'The connection was closed before the answer was complete. See the log of the service.',
-  unreachable: 'There is no route to the host. See whether it is switched on, and the network and its policies.',
-  dns: 'The name does not resolve. See whether it is spelt right, and the name servers.',
-  tls: 'The TLS handshake failed, or the certificate is not to be trusted. See its chain, its names and its dates.',
-  unauthorized: 'The credentials were refused. See whether they are current, and what they are allowed.',
-  protocol: 'The answer is not what this protocol allows. See whether this is the right service and port.',
-  too_large: 'The answer is larger than the check takes.',
-  unexpected_answer: 'It answered, but not what was expected.',
-  missing: 'What should be checked is not there.',
-  failing: 'It says itself that something in it has failed.',
-  unavailable: 'It is not ready to serve.',
-  partly_unavailable: 'Some parts of it are not available.',
+  unreachable: 'There is no route to the host. Check that the host is switched on, and check the network and its policies.',
+  dns: 'The name does not resolve. Check its spelling, and check the name servers.',
+  tls: 'The TLS handshake failed, or the certificate is not trusted. Check its chain, names and dates.',
+  unauthorized: 'The credentials were rejected. Check that they are current, and what they permit.',
+  protocol: 'The answer violates the protocol. Check that this is the right service and port.',
+  too_large: 'The answer is larger than the check accepts.',
+  unexpected_answer: 'The target answered, but not as expected.',
+  missing: 'The target does not exist.',
+  failing: 'The target reports that a part of it has failed.',
+  unavailable: 'The target is not ready to serve.',
+  partly_unavailable: 'Some parts of the target are unavailable.',
   limit: 'A measured value is beyond its limit.',
   expiring: 'Something expires soon.',
-  monitor_disconnected: 'The monitor itself has no connection, and cannot know: the check is unknown. See /readyz of the monitor.',
-  misconfigured: 'The check cannot be run as it is configured.',
-  error: 'It failed in a way that has no name here.',
+  monitor_disconnected: 'The monitor itself has no connection and cannot tell, so the check is unknown. See /readyz of the monitor.',
+  misconfigured: 'The check cannot run as configured.',
+  error: 'The check failed for a reason without a name of its own.',
 } as const satisfies Record<string, string>
 
-/** The key of a row in `reasons`. */
+/** A key of `reasons`. */
 export type Reason = keyof typeof reasons
 
 /** A failure whose reason is known. A check throws it where it cannot go on; the check is then down. */
@@ -71,11 +71,11 @@ const codes: Record<string, Reason> = {
   CERT_UNTRUSTED: 'tls',
 }
 
-/** Why, by the code, the name or the cause of an error. */
+/** The reason that an error's code, name or cause stands for. */
 export function reasonOf(error: unknown): Reason {
   if (error instanceof CheckFailure) return error.reason
   if (!(error instanceof Error)) return 'error'
-  // Several addresses were tried: the first one that has a meaning speaks for all.
+  // Several addresses were tried. The first error with a meaning speaks for all of them.
   if (error instanceof AggregateError && error.errors.length > 0)
     return error.errors.map(reasonOf).find((reason) => reason !== 'error') ?? 'error'
   const code = (error as NodeJS.ErrnoException).code
@@ -90,7 +90,7 @@ export function reasonOf(error: unknown): Reason {
   return error.cause === undefined ? 'error' : reasonOf(error.cause)
 }
 
-/** What an error says, on behalf of all of its parts; the text of another value. */
+/** The message of whatever was thrown. */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return [...new Set(error.errors.map(messageOf))].join(', ')
   if (!(error instanceof Error)) return String(error)

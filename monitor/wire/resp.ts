@@ -1,11 +1,12 @@
 import { CheckFailure } from './reasons.ts'
 import { shorten } from './wording.ts'
 
-/** One reply of a Redis server, as far as PING, AUTH and INFO have them. */
+/** One reply of a Redis server. */
 export type Reply = { type: 'text' | 'error'; text: string }
 
 /**
- * The complete replies at the start of what was read (RESP 2: simple strings, errors, integers and bulk strings).
+ * The complete replies at the start of the bytes read: RESP 2's simple strings, errors, integers and bulk strings, all that PING, AUTH and
+ * INFO are answered with. No client library is among the dependencies, and this is smaller than one.
  * @throws CheckFailure `protocol` for anything else
  */
 export function parseReplies(read: Buffer): Reply[] {
@@ -37,6 +38,6 @@ export function parseReplies(read: Buffer): Reply[] {
 function violation(read: Buffer, from: number): CheckFailure {
   return new CheckFailure(
     'protocol',
-    `It does not answer as Redis does: ${shorten(JSON.stringify(read.toString('latin1', from, from + 24)), 60)}. Is this the right port, with or without TLS as configured?`,
+    `The server does not answer like Redis: ${shorten(JSON.stringify(read.toString('latin1', from, from + 24)), 60)}. Is this the right port, with or without TLS as configured?`,
   )
 }

@@ -1,6 +1,6 @@
 const longestDetail = 400
 
-/** Text from elsewhere for one line of a detail: without control characters, cut, and Unicode also where it is cut. */
+/** Foreign text for one line of a detail: without control characters, cut to a length, and well-formed Unicode where it is cut. */
 export function shorten(text: string, longest: number = longestDetail): string {
   const plain = text
     .slice(0, longest * 4)
@@ -21,7 +21,7 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
-/** A share as whole per cents. */
+/** A share as a whole percentage. */
 export function percent(share: number): string {
   return `${Math.round(share * 100)} %`
 }

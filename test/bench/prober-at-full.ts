@@ -8,12 +8,12 @@ import type { Check } from '../../monitor/prober/check.ts'
 import { createProber } from '../../monitor/prober/index.ts'
 import { systemClock } from '../../shared/clock.ts'
 
-/** What is probed. */
+/** The server that the checks probe. */
 export type Target = { kind: 'http' | 'tcp'; port: number }
 
 type Run = { runs: number; failed: number; cpuMs: number }
 
-/** The prober in a process of its own, with more checks due than it can do. Each call gives the probes per second of its CPU. */
+/** Starts a prober in a process of its own, with more checks due than it can run. Each call measures its probes per CPU second. */
 export function startProberAtFull(target: Target): { probesPerCpuSecond(ms: number): Promise<number>; stop(): void } {
   const child = fork(fileURLToPath(import.meta.url))
   child.send(target)

@@ -10,10 +10,10 @@ const budget = 2.5
 const lanes = 8
 const roundMs = 2_000
 
-/** Checks of the same nginx, each on a connection of its own, beside the probes of blackbox_exporter, which makes them only when asked. */
+/** Checks of one nginx, each on a new connection, beside the probes of blackbox_exporter, which runs them on request only. */
 export const probing: Measurement = {
   name: 'probe',
-  title: `probes per second of CPU ≥ ${budget} × blackbox_exporter's on the same target`,
+  title: `probes per CPU second ≥ ${budget} × blackbox_exporter's on the same target`,
   async measure({ monitorBundle, tell }) {
     return asTest(async (t) => {
       const target = await startNginx(t)
@@ -48,8 +48,8 @@ export const probing: Measurement = {
         for (let round = 0; round < 5; round++) own.push(await prober.probesPerCpuSecond(roundMs))
         prober.stop()
         const theirs = median(asked.other)
-        findings.push(finding(`${kind} checks per second of CPU`, median(own), theirs, budget))
-        findings.push(finding(`${kind} probes asked for at /probe`, median(asked.one), theirs))
+        findings.push(finding(`${kind} checks per CPU second`, median(own), theirs, budget))
+        findings.push(finding(`${kind} probes requested at /probe`, median(asked.one), theirs))
       }
       return findings
     })
@@ -67,7 +67,7 @@ function finding(what: string, ours: number, theirs: number, atLeast?: number): 
   }
 }
 
-/** Asks for probes as fast as they are answered. @throws Error when one fails */
+/** Requests probes as fast as they are answered. @throws Error if one fails */
 async function probesPerCpuSecond(url: string, pid: number): Promise<number> {
   const before = processFacts(pid).cpuMs
   const until = performance.now() + roundMs

@@ -1,22 +1,22 @@
 import { type BlockList, isIP } from 'node:net'
 import { blockListOf, networkOf, type ProbeRule } from './config.ts'
 
-/** Who may be probed. */
+/** Decides which targets may be probed. */
 export type Access = {
-  /** Whether any rule may allow this name or address at this port: asked before the name is resolved, so that nobody can use us to resolve others. */
+  /** Whether a rule could allow this name or address at this port. This is asked before the name is resolved, so that nobody can use the monitor to resolve other names. */
   mayAsk(host: string, port: number): boolean
-  /** Whether a connection may go to this address on behalf of that name, which is the address itself if that was asked for. */
+  /** Whether a connection for this host may go to this address. For a target given as an address, the host is that address. */
   mayConnect(host: string, address: string, port: number): boolean
 }
 
 /**
- * Never, whatever a rule says: link-local addresses and the metadata services of clouds, which hand out credentials to whoever asks from
- * inside; and addresses that are nobody's, everybody's, or a wrapping in which another address would hide.
+ * Addresses that no rule can allow: link-local addresses and the metadata services of clouds, which hand out credentials to any caller
+ * inside; unspecified, multicast and broadcast addresses; and addresses in which another address could hide.
  */
 const never = blockListOf([
   '0.0.0.0/8',
   '169.254.0.0/16',
-  '100.100.100.200', // Alibaba Cloud's metadata
+  '100.100.100.200', // Alibaba Cloud's metadata service
   '168.63.129.16', // Azure's
   '192.0.0.192', // Oracle's
   '224.0.0.0/4',
@@ -32,7 +32,7 @@ const never = blockListOf([
 
 const loopback = blockListOf(['127.0.0.0/8', '::1'])
 
-/** Access by rules; one of them must allow name, address and port together. None allow anything. */
+/** Access by rules: a single rule must allow name, address and port together. Without rules, nothing is allowed. */
 export function createAccess(rules: readonly ProbeRule[]): Access {
   const compiled = rules.map(compile)
 
@@ -53,7 +53,7 @@ export function createAccess(rules: readonly ProbeRule[]): Access {
 function compile({ hosts, addresses, ports }: ProbeRule) {
   const names = hosts.map((glob) => new RegExp(`^${normal(glob).split('*').map(escaped).join('.*')}$`))
   const networks = blockListOf(addresses)
-  // What listens on loopback trusts whoever is inside. A rule must name it; one for "all addresses" does not.
+  // Services on loopback trust local callers. A rule must name loopback itself: one for all addresses does not include it.
   const inside = blockListOf(addresses.filter(isInLoopback))
   return {
     hasName: (host: string) => names.some((name) => name.test(normal(host))),
@@ -69,7 +69,7 @@ function isInLoopback(text: string): boolean {
   return network !== undefined && isIn(loopback, network.address) && network.prefix >= 8
 }
 
-/** Names are compared without case and without the dot of the root. */
+/** A name without case and without the root's dot, for comparison. */
 function normal(host: string): string {
   return host.toLowerCase().replace(/\.$/, '')
 }
@@ -78,10 +78,10 @@ function escaped(text: string): string {
   return text.replace(/[^a-z0-9_-]/g, '\\$&')
 }
 
-/** An address, and the IPv4 address that a translator would make of it. */
+/** An address, and the IPv4 address that NAT64 would translate it to. */
 type Address = { address: string; embedded: string | undefined }
 
-/** What an address really is; undefined if it may never be connected to. */
+/** The address in its plain form; undefined if no connection may ever go there. */
 function plain(address: string): Address | undefined {
   let found: Address
   if (isIP(address) === 4) found = { address, embedded: undefined }
@@ -98,10 +98,10 @@ function plain(address: string): Address | undefined {
   return found
 }
 
-/** The eight words of an IPv6 address; undefined if it is none, or has a zone. */
-function wordsOf(address: string): number[] | undefined {
+/** The eight words of an IPv6 address; undefined for any other text, and for an address with a zone. */
+export function wordsOf(address: string): number[] | undefined {
   if (isIP(address) !== 6 || address.includes('%')) return undefined
-  // The URL parser brings every way of writing it into one, with hexadecimal words.
+  // The URL parser normalizes every notation to hexadecimal words.
   const [left = '', right] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::')
   const words = (text = '') => (text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16)))
   const [before, after] = [words(left), words(right)]

@@ -7,23 +7,23 @@ import type { Resolved } from './resolve.ts'
 import { close, type ProbeSeries } from './series.ts'
 
 const series = {
-  probe_dns_query_succeeded: '1 if an answer came.',
+  probe_dns_query_succeeded: '1 if an answer arrived.',
   probe_dns_answer_rrs: 'Records in the answer section.',
   probe_dns_authority_rrs: 'Records in the authority section.',
   probe_dns_additional_rrs: 'Records in the additional section.',
 }
 
-/** Puts the series of a DNS probe into place: they are there however it ends. */
+/** Sets the series of a DNS probe to 0, so that they exist however the probe ends. */
 export function beginDns(told: ProbeSeries): void {
   for (const [name, help] of Object.entries(series)) told.set(name, help, 0)
   for (const phase of ['resolve', 'connect', 'request']) tellPhase(told, phase, 0)
 }
 
 function tellPhase(told: ProbeSeries, phase: string, seconds: number): void {
-  told.setWith('probe_dns_duration_seconds', 'How long each phase took.', { phase }, seconds)
+  told.setWith('probe_dns_duration_seconds', 'Duration of each phase.', { phase }, seconds)
 }
 
-/** Asks the target, a name server, for a name. True if it answers with a code that is expected. */
+/** Queries the target, a name server. True if the response code is an expected one. */
 export async function probeDns(config: DnsProbe, target: Resolved, signal: AbortSignal, told: ProbeSeries): Promise<boolean> {
   const id = randomInt(65_536)
   const query = queryOf(id, config)
@@ -44,8 +44,8 @@ export async function probeDns(config: DnsProbe, target: Resolved, signal: Abort
   return code !== undefined && config.valid_rcodes.includes(code)
 }
 
-/** A query (RFC 1035, section 4.1) of one question, class IN. */
-export function queryOf(id: number, { query_name, query_type, recursion_desired }: DnsProbe): Buffer {
+/** A query (RFC 1035, section 4.1) with one question, class IN. */
+function queryOf(id: number, { query_name, query_type, recursion_desired }: DnsProbe): Buffer {
   const head = Buffer.alloc(12)
   head.writeUInt16BE(id, 0)
   head.writeUInt16BE(recursion_desired ? 0x0100 : 0, 2)
@@ -64,7 +64,7 @@ function isAnswerTo(query: Buffer, message: Buffer): boolean {
   return message.length >= 12 && message.readUInt16BE(0) === query.readUInt16BE(0) && ((message[2] ?? 0) & 0x80) !== 0
 }
 
-/** The connected socket takes datagrams of this address and port only; those with another id are passed over. */
+/** The connected socket receives datagrams from this address and port only. Datagrams with another id are ignored. */
 function askUdp(query: Buffer, { address, port, family }: Resolved, signal: AbortSignal): Promise<Asked> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
@@ -91,7 +91,7 @@ function askUdp(query: Buffer, { address, port, family }: Resolved, signal: Abor
   })
 }
 
-/** Over TCP a message comes after its length (RFC 1035, section 4.2.2). */
+/** Over TCP, each message is preceded by its length (RFC 1035, section 4.2.2). */
 async function askTcp(query: Buffer, { address, port }: Resolved, signal: AbortSignal): Promise<Asked> {
   const started = performance.now()
   const socket = await openSocket({ host: address, port }, signal)
@@ -105,14 +105,14 @@ async function askTcp(query: Buffer, { address, port }: Resolved, signal: AbortS
       enough: (bytes) => bytes.length >= 2 && bytes.length >= 2 + bytes.readUInt16BE(0),
     })
     const answer = read.subarray(2)
-    if (!isAnswerTo(query, answer)) throw new CheckFailure('protocol', 'The answer is not one to the query.')
+    if (!isAnswerTo(query, answer)) throw new CheckFailure('protocol', 'The answer does not belong to the query.')
     return { answer, connectMs: connected - started, requestMs: performance.now() - connected }
   } finally {
     close(socket)
   }
 }
 
-/** The serial number of the first SOA record among the answers; undefined if there is none, or the message is broken. */
+/** The serial number of the first SOA record among the answers; undefined without one, or if the message is malformed. */
 function serialOf(message: Buffer): number | undefined {
   try {
     let at = 12
@@ -124,12 +124,12 @@ function serialOf(message: Buffer): number | undefined {
       at = data + message.readUInt16BE(fields + 8)
     }
   } catch {
-    // A length leads outside of the message: there is no serial number in it.
+    // A length points outside the message, so there is no serial number to read.
   }
   return undefined
 }
 
-/** Where a name ends: at its empty label, or after a pointer. @throws RangeError outside of the message */
+/** The offset behind a name, which ends with an empty label or a pointer. @throws RangeError outside the message */
 function afterName(message: Buffer, start: number): number {
   let at = start
   for (;;) {

@@ -9,28 +9,28 @@ import { builtInModules, type ProbeConfig, type ProbeModule, probeModule } from 
 import { beginDns, probeDns } from './dns.ts'
 import { beginHttp, portOf, probeHttp } from './http.ts'
 import { createResolver, type Lookup, preferenceOf, type Resolved, type Resolver } from './resolve.ts'
-import { createProbeSeries, type ProbeSeries, tellAddress } from './series.ts'
+import { beginAddress, createProbeSeries, type ProbeSeries, tellAddress } from './series.ts'
 import { beginTcp, probeTcp } from './tcp.ts'
 
-/** Probes on request. */
+/** Runs probes on request. */
 export type Probes = {
   /**
-   * Runs the probe that the query asks for: `target`, `module` (http_2xx if left out) and, for HTTP, `hostname`. A probe that fails is
-   * a result like any other, with `probe_success` 0.
-   * @throws EndpointProblem if it cannot be understood, is not allowed, or there are too many at once
+   * Runs the probe of a query: `target`, `module` (http_2xx by default) and, for HTTP, `hostname`. A probe that fails is a result like any
+   * other, with `probe_success` 0.
+   * @throws EndpointProblem if the query is invalid or not allowed, or if too many probes are running
    */
   run(query: URLSearchParams, request: ProbeRequest): Promise<Family[]>
-  /** How many were run, and turned away. */
+  /** How many probes were run and rejected. */
   families(): Family[]
 }
 
-/** Blackbox_exporter's own: what is left for the answer to travel before Prometheus gives up. */
+/** The time left for the answer to reach Prometheus before the scrape times out; the same as blackbox_exporter's. */
 const marginSeconds = 0.5
-/** Without a word from Prometheus or the module. */
+/** The default if neither Prometheus nor the module sets a limit. */
 const usualSeconds = 30
 const longestSeconds = 120
 
-/** Probes by the rules of the configuration. */
+/** Probes that follow the rules of the configuration. */
 export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Clock; lookup?: Lookup }): Probes {
   const modules = new Map<string, ProbeModule>(Object.entries(builtInModules).map(([name, module]) => [name, probeModule.parse(module)]))
   for (const [name, module] of Object.entries(config.modules)) modules.set(name, module)
@@ -47,7 +47,7 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
     const started = clock.monotonic()
     const isUp = await probe(module, target, { ...request, resolver, series })
     series.set('probe_success', '1 if the probe succeeded.', isUp ? 1 : 0)
-    series.set('probe_duration_seconds', 'How long the probe took.', (clock.monotonic() - started) / 1000)
+    series.set('probe_duration_seconds', 'Duration of the probe.', (clock.monotonic() - started) / 1000)
     counts[isUp ? 'success' : 'failure']++
     return series.families()
   }
@@ -59,13 +59,13 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
       if (module === undefined)
         throw new EndpointProblem(
           'invalid-request',
-          `There is no module ${JSON.stringify(name.slice(0, 100))}; there are ${[...modules.keys()].join(', ')}.`,
+          `There is no module ${JSON.stringify(name.slice(0, 100))}; the modules are ${[...modules.keys()].join(', ')}.`,
         )
       const target = targetOf(module, query.get('target') ?? '')
       const limit = timeoutOf(module, scrapeTimeout)
       if (running + resolver.lingering >= config.parallelism) {
         counts.busy++
-        throw new EndpointProblem('busy', `${config.parallelism} probes are under way, as many as there may be.`)
+        throw new EndpointProblem('busy', `${config.parallelism} probes are running, which is the limit.`)
       }
       running++
       const done = new AbortController()
@@ -84,10 +84,10 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
       family(
         'counter',
         'skerry_monitor_probes_total',
-        'Probes on request, by how they ended.',
+        'Probes on request, by outcome.',
         Object.entries(counts).map(([outcome, count]) => [{ outcome }, count]),
       ),
-      family('gauge', 'skerry_monitor_probes_running', 'Probes on request that are under way.', running),
+      family('gauge', 'skerry_monitor_probes_running', 'Running probes on request.', running),
     ],
   }
 }
@@ -96,12 +96,12 @@ type Target = { host: string; port: number; url: URL | undefined }
 
 type ProbeNeeds = { hostname: string | undefined; signal: AbortSignal; resolver: Resolver; series: ProbeSeries }
 
-/** Whether the probe succeeds. @throws EndpointProblem if it is not allowed */
+/** Whether the probe succeeds. @throws EndpointProblem if the target is not allowed */
 async function probe(module: ProbeModule, target: Target, { hostname, signal, resolver, series }: ProbeNeeds): Promise<boolean> {
   if (module.prober === 'http') beginHttp(series)
   else if (module.prober === 'tcp') beginTcp(series)
   else beginDns(series)
-  for (const [name, help] of addressSeries) series.set(name, help, 0)
+  beginAddress(series)
   try {
     const resolved: Resolved = await resolver.resolve(target.host, target.port, preferenceOf(module), signal)
     tellAddress(series, resolved)
@@ -116,21 +116,15 @@ async function probe(module: ProbeModule, target: Target, { hostname, signal, re
   }
 }
 
-const addressSeries = [
-  ['probe_dns_lookup_time_seconds', 'How long the name took to resolve.'],
-  ['probe_ip_protocol', 'Version of IP: 4 or 6.'],
-  ['probe_ip_addr_hash', 'Hash of the address, which shows when it changes.'],
-] as const
-
-/** @throws EndpointProblem if the text is no target of such a module */
+/** The target that a text names. @throws EndpointProblem if the text does not suit the module */
 function targetOf(module: ProbeModule, text: string): Target {
   if (text === '') throw new EndpointProblem('invalid-request', 'The parameter target is missing.')
   if (module.prober === 'http') {
     const url = URL.parse(/^https?:\/\//i.test(text) ? text : `http://${text}`)
     if (url === null || url.hostname === '' || !/^https?:$/.test(url.protocol))
-      throw new EndpointProblem('invalid-request', 'The target is no HTTP address.')
+      throw new EndpointProblem('invalid-request', 'The target is not an HTTP address.')
     if (url.username !== '' || url.password !== '')
-      throw new EndpointProblem('invalid-request', 'A password in the target is not sent; give the module basic_auth.')
+      throw new EndpointProblem('invalid-request', 'The target must not contain credentials: use basic_auth of the module.')
     return { host: hostOf(url), port: portOf(url), url }
   }
   const [, bracketed, plain, port = module.prober === 'dns' ? '53' : ''] =
@@ -142,12 +136,12 @@ function targetOf(module: ProbeModule, text: string): Target {
   return { host, port: number, url: undefined }
 }
 
-/** Seconds that a probe may take. @throws EndpointProblem if the header is no number */
+/** The longest duration of a probe, in seconds. @throws EndpointProblem if the header is not a number */
 function timeoutOf(module: ProbeModule, header: string | undefined): number {
   const told = header === undefined || header === '' ? undefined : Number(header)
   if (told !== undefined && !(told > 0 && told < 86_400))
     throw new EndpointProblem('invalid-request', 'X-Prometheus-Scrape-Timeout-Seconds is not a number of seconds.')
-  // A scrape that is shorter than the margin still gets half of its time.
+  // A scrape timeout below the margin is halved instead.
   const left = told === undefined ? usualSeconds : Math.max(told - marginSeconds, told / 2)
   return Math.min(left, longestSeconds, module.timeout === undefined ? longestSeconds : module.timeout / 1000)
 }

@@ -5,31 +5,31 @@ import { EndpointProblem } from '../problems.ts'
 import type { Access } from './access.ts'
 import type { ProbeModule } from './config.ts'
 
-/** The address that a connection goes to, and how long it took to find, in milliseconds. */
+/** The address to connect to, and how long the lookup took, in milliseconds. */
 export type Resolved = { host: string; port: number; address: string; family: 4 | 6; ms: number }
 
-/** Finds addresses that may be connected to. */
+/** Finds addresses that the rules allow. */
 export type Resolver = {
   /**
-   * Resolves a name once; whoever connects uses that address, so that a second answer of the name server cannot lead elsewhere.
+   * Resolves a name once. The connection uses this address, so that a second answer of the name server cannot lead elsewhere.
    * @throws EndpointProblem `probe-not-allowed`; CheckFailure `dns`; the signal's reason
    */
   resolve(host: string, port: number, preference: IpPreference, signal: AbortSignal): Promise<Resolved>
-  /** Questions that nobody waits for any more: the system's resolver cannot be told to stop. */
+  /** Abandoned lookups that still run: the system's resolver cannot be stopped. */
   readonly lingering: number
 }
 
-/** Which addresses of a name are used. */
+/** Which addresses of a name to use. */
 export type IpPreference = { preferred_ip_protocol: 'ip4' | 'ip6'; ip_protocol_fallback: boolean }
 
-/** What is used of dns.lookup. */
+/** The part of dns.lookup that is used. */
 export type Lookup = (
   host: string,
   options: { all: true },
   done: (error: Error | null, found: { address: string; family: number }[]) => void,
 ) => void
 
-/** A resolver that keeps to the rules. @param ask the system's own, unless a test has another */
+/** A resolver that follows the rules. @param ask the system's resolver, or a test's */
 export function createResolver(access: Access, ask: Lookup = lookup): Resolver {
   let lingering = 0
 
@@ -61,22 +61,22 @@ export function createResolver(access: Access, ask: Lookup = lookup): Resolver {
       const found = isLiteral ? [{ address: host, family: isIP(host) }] : await addressesOf(host, signal)
       const preferred = preferred_ip_protocol === 'ip4' ? 4 : 6
       const usable = isLiteral || ip_protocol_fallback ? found : found.filter(({ family }) => family === preferred)
-      if (usable.length === 0) throw new CheckFailure('dns', `${host} has no address of ${preferred_ip_protocol}.`)
+      if (usable.length === 0) throw new CheckFailure('dns', `${host} has no ${preferred_ip_protocol} address.`)
       const inOrder = [...usable.filter(({ family }) => family === preferred), ...usable.filter(({ family }) => family !== preferred)]
       const chosen = inOrder.find(({ address }) => access.mayConnect(host, address, port))
-      // The address is not told: who may not connect to it need not learn it.
-      if (chosen === undefined) throw refused(host, port, ', and the addresses that it has')
+      // The message omits the address, because the caller may not connect to it.
+      if (chosen === undefined) throw refused(host, port, ' and its addresses')
       return { host, port, address: chosen.address, family: chosen.family === 4 ? 4 : 6, ms: performance.now() - started }
     },
   }
 }
 
-/** Gives the address that was found to whoever would look for it again. */
+/** A lookup function that answers with the address already found. */
 export function lookupOf({ address, family }: Resolved): LookupFunction {
   return (_host, options, done) => (options.all ? done(null, [{ address, family }]) : done(null, address, family))
 }
 
-/** The preference of a module. */
+/** The IP preference of a module. */
 export function preferenceOf(module: ProbeModule): IpPreference {
   return module.prober === 'http' ? module.http : module.prober === 'tcp' ? module.tcp : module.dns
 }

@@ -1,16 +1,18 @@
 import type { Socket } from 'node:net'
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
 import { type Family, family, type Sample } from '../exposition.ts'
+import { wordsOf } from './access.ts'
 import type { Resolved } from './resolve.ts'
 
 /** The series of one probe, as blackbox_exporter names them. */
 export type ProbeSeries = {
   set(name: string, help: string, value: number): void
-  /** One sample of a family with labels; the last one with the same labels counts. */
+  /** Sets one sample of a family with labels. A later sample with the same labels replaces it. */
   setWith(name: string, help: string, labels: Record<string, string>, value: number): void
   families(): Family[]
 }
 
+/** An empty set of series. */
 export function createProbeSeries(): ProbeSeries {
   const found = new Map<string, { help: string; samples: Map<string, Sample> }>()
   function setWith(name: string, help: string, labels: Record<string, string>, value: number) {
@@ -25,45 +27,52 @@ export function createProbeSeries(): ProbeSeries {
   }
 }
 
-/** What every kind tells of the address that it went to. */
-export function tellAddress(series: ProbeSeries, { address, family, ms }: Resolved): void {
-  series.set('probe_dns_lookup_time_seconds', 'How long the name took to resolve.', ms / 1000)
-  series.set('probe_ip_protocol', 'Version of IP: 4 or 6.', family)
-  series.set('probe_ip_addr_hash', 'Hash of the address, which shows when it changes.', addressHash(address))
+const addressSeries = {
+  probe_dns_lookup_time_seconds: 'Time to resolve the name.',
+  probe_ip_protocol: 'IP version: 4 or 6.',
+  probe_ip_addr_hash: 'Hash of the IP address, which shows when the address changes.',
 }
 
-/** FNV-1a with 32 bits over the bytes of the address, as blackbox_exporter makes it. */
-export function addressHash(address: string): number {
+/** Sets the series about the address, which every kind of probe has, to 0. */
+export function beginAddress(series: ProbeSeries): void {
+  for (const [name, help] of Object.entries(addressSeries)) series.set(name, help, 0)
+}
+
+/** Sets the series about the address to their values. */
+export function tellAddress(series: ProbeSeries, { address, family, ms }: Resolved): void {
+  const tell = (name: keyof typeof addressSeries, value: number) => series.set(name, addressSeries[name], value)
+  tell('probe_dns_lookup_time_seconds', ms / 1000)
+  tell('probe_ip_protocol', family)
+  tell('probe_ip_addr_hash', addressHash(address))
+}
+
+/** The 32-bit FNV-1a hash of the address' bytes, as in blackbox_exporter. */
+function addressHash(address: string): number {
   let hash = 0x811c9dc5
   for (const byte of bytesOf(address)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
   return hash
 }
 
 function bytesOf(address: string): number[] {
-  if (!address.includes(':')) return address.split('.').map(Number)
-  const [left = '', right] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::')
-  const words = (text = '') => (text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16)))
-  const [before, after] = [words(left), words(right)]
-  const all = [...before, ...Array.from({ length: 8 - before.length - after.length }, () => 0), ...after]
-  return all.flatMap((word) => [word >> 8, word & 255])
+  return wordsOf(address)?.flatMap((word) => [word >> 8, word & 255]) ?? address.split('.').map(Number)
 }
 
 const expiryHelp = 'When the first certificate of the chain expires, as a Unix time.'
-const chainHelp = 'When the first certificate of the chain that is trusted expires, as a Unix time.'
-const versionHelp = 'Always 1; the version of TLS.'
+const chainHelp = 'When the first certificate of the trusted chain expires, as a Unix time.'
+const versionHelp = 'Always 1; the TLS version is a label.'
 
-/** When the chain expires, and the version of TLS. @param expiresAt Unix time in milliseconds */
+/** Sets the series about the chain's expiry and the TLS version. @param expiresAt Unix time in milliseconds */
 export function tellTls(
   series: ProbeSeries,
   { expiresAt, version, trusted }: { expiresAt: number; version: string; trusted: boolean },
 ): void {
   series.set('probe_ssl_earliest_cert_expiry', expiryHelp, expiresAt / 1000)
-  // Without a trusted chain there is none that could expire: blackbox_exporter then tells the zero of Go's time.
+  // Without a trusted chain, blackbox_exporter shows the zero of Go's time.
   series.set('probe_ssl_last_chain_expiry_timestamp_seconds', chainHelp, trusted ? expiresAt / 1000 : -62_135_596_800)
   series.setWith('probe_tls_version_info', versionHelp, { version: version.replace('TLSv', 'TLS ').replace(/ 1$/, ' 1.0') }, 1)
 }
 
-/** The certificate that the server showed of itself. */
+/** Sets the series about the server's own certificate. */
 export function tellCertificate(series: ProbeSeries, socket: TLSSocket): void {
   const { fingerprint256, issuer, subject, subjectaltname } = socket.getPeerCertificate(true)
   if (fingerprint256 === undefined) return
@@ -77,10 +86,10 @@ export function tellCertificate(series: ProbeSeries, socket: TLSSocket): void {
       .map((each) => each.slice('DNS:'.length))
       .join(','),
   }
-  series.setWith('probe_ssl_last_chain_info', "Always 1; the server's own certificate.", labels, 1)
+  series.setWith('probe_ssl_last_chain_info', "Always 1; the labels describe the server's own certificate.", labels, 1)
 }
 
-/** A distinguished name as RFC 2253 writes it: the last part first. */
+/** A distinguished name in the order of RFC 2253: the last part first. */
 function nameText(name: DetailedPeerCertificate['subject'] | undefined): string {
   const parts = Object.entries(name ?? {}) as [string, string | string[]][]
   return parts
@@ -89,7 +98,7 @@ function nameText(name: DetailedPeerCertificate['subject'] | undefined): string 
     .join(',')
 }
 
-/** Ends a socket without an error for anybody. */
+/** Destroys a socket and ignores its errors. */
 export function close(socket: Socket | undefined): void {
   socket?.on('error', () => {}).destroy()
 }

@@ -8,17 +8,17 @@ import type { Resolved } from './resolve.ts'
 import { close, type ProbeSeries, tellCertificate, tellTls } from './series.ts'
 import { secure } from './tls.ts'
 
-/** Most that is read while a line is waited for. */
+/** The most bytes to read while waiting for a line. */
 const maxBytes = 64 * 1024
 
 const regexHelp = '1 if the probe failed because of a regular expression.'
 
-/** Puts the series of a TCP probe into place: they are there however it ends. */
+/** Sets the series of a TCP probe to 0, so that they exist however the probe ends. */
 export function beginTcp(told: ProbeSeries): void {
   told.set('probe_failed_due_to_regex', regexHelp, 0)
 }
 
-/** Connects, makes TLS if asked, and goes through what should be said. Resolves if all of it went well. */
+/** Connects, starts TLS if configured, and goes through the dialogue. Rejects if any step fails. */
 export async function probeTcp(config: TcpProbe, target: Resolved, signal: AbortSignal, told: ProbeSeries): Promise<boolean> {
   const tcp = await openSocket({ host: target.address, port: target.port }, signal)
   try {
@@ -43,7 +43,7 @@ export async function probeTcp(config: TcpProbe, target: Resolved, signal: Abort
       if (send !== undefined) socket.write(`${expand(send, groups)}\n`)
       if (starttls) {
         await begin()
-        rest = Buffer.alloc(0) // what came in the clear is not part of what follows (RFC 3207, section 5)
+        rest = Buffer.alloc(0) // plaintext is discarded when TLS starts (RFC 3207, section 5)
       }
     }
     return true
@@ -57,7 +57,7 @@ function describe(tls: TLSSocket, told: ProbeSeries): void {
   tellCertificate(told, tls)
 }
 
-/** Reads to the first line that matches. What came after it stays for the next step. */
+/** Reads up to the first line that matches. The bytes behind it remain for the next step. */
 async function expectLine(socket: Socket, before: Buffer, expression: RegExp): Promise<{ groups: readonly string[]; rest: Buffer }> {
   let found: { groups: readonly string[]; end: number } | undefined
   let from = 0
@@ -89,7 +89,7 @@ async function expectLine(socket: Socket, before: Buffer, expression: RegExp): P
   return { groups, rest: Buffer.from(bytes.subarray(end)) }
 }
 
-/** `${1}` and `$1` stand for the groups of the line that matched. */
+/** Replaces `${1}` and `$1` by the groups of the matched line. */
 function expand(text: string, groups: readonly string[]): string {
   return text.replace(/\$(?:\{(\d{1,2})\}|(\d{1,2}))/g, (_, braced, bare) => groups[Number(braced ?? bare)] ?? '')
 }

@@ -5,7 +5,7 @@ import type { ProbeTls } from './config.ts'
 
 const translated = new WeakMap<ProbeTls, TlsOptions>()
 
-/** A module's `tls_config` as the checks take it: always the same object, to which its secure context belongs. */
+/** A module's `tls_config` as TLS options. It is always the same object, because a secure context belongs to an object. */
 export function trustOf(config: ProbeTls): TlsOptions {
   let options = translated.get(config)
   if (options === undefined) {
@@ -21,7 +21,7 @@ export function trustOf(config: ProbeTls): TlsOptions {
   return options
 }
 
-/** Begins TLS on a connection. The certificate is held against the server name of the module, or else the name that was asked for. */
+/** Starts TLS on a connection. The certificate is verified for the module's server name, or else for the host. */
 export function secure(socket: Socket, config: ProbeTls, host: string): Promise<TLSSocket> {
   const { secureContext, servername = host, verify } = tlsOf(trustOf(config))
   return new Promise((resolve, reject) => {
@@ -32,7 +32,7 @@ export function secure(socket: Socket, config: ProbeTls, host: string): Promise<
       rejectUnauthorized: verify !== false,
       ...(isIP(servername) === 0 && { servername }),
     })
-    tls.on('error', reject) // stays: an error after the handshake must not end the process
+    tls.on('error', reject) // the listener stays: an error after the handshake must not end the process
     tls.once('secureConnect', () => resolve(tls))
     socket.once('close', () => reject(socket.errored ?? new Error('the connection was closed during the handshake')))
   })

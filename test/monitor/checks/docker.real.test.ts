@@ -24,7 +24,7 @@ test('docker check of a real dockerd', async (t) => {
     await peer.docker('import', join(peer.folder, 'root.tar'), 'crane:1')
     await peer.docker('create', '--name', 'crane', '--network=none', 'crane:1', '/crane')
     const result = await run(docker, { socketPath, expectRunning: ['crane'] })
-    assertResult(result, 'down', 'missing', /do not run: crane\. See docker ps -a/)
+    assertResult(result, 'down', 'missing', /are not running: crane\. See docker ps -a/)
     assert.equal(measured(result, 'skerry_docker_containers', { state: 'stopped' }), 1)
     assert.equal(measured(result, 'skerry_docker_images'), 1)
   })

@@ -25,7 +25,7 @@ test('haproxy check of a real HAProxy', async (t) => {
     assert.doesNotMatch(result.detail, /driftwood/)
   })
   await t.test('is down when the page is another one', async () => {
-    assertResult(await run(haproxy, { url: `http://127.0.0.1:${first.port}/` }), 'down', 'protocol', /no statistics of HAProxy/)
+    assertResult(await run(haproxy, { url: `http://127.0.0.1:${first.port}/` }), 'down', 'protocol', /not HAProxy.s statistics/)
   })
   await t.test('is down when a backend that is named is not there', async () => {
     assertResult(await run(haproxy, { ...bySocket, backends: ['shop', 'ferry'] }), 'down', 'missing', /ferry/)

@@ -36,7 +36,7 @@ test('http check of a real nginx', async (t) => {
   })
   await t.test('is down on an error, and measures its status', async () => {
     const result = await run(http, { url: `${url}/ill` })
-    assertResult(result, 'down', 'unexpected_answer', /Status 503; 200 to 299 is expected/)
+    assertResult(result, 'down', 'unexpected_answer', /Status 503, but 200 to 299 is expected/)
     assert.equal(measured(result, 'skerry_http_status_code'), 503)
   })
   await t.test('is up on an error that is expected', async () => {
@@ -96,7 +96,7 @@ test('http and tls checks of a real nginx over TLS', async (t) => {
   })
   await t.test('are down when the certificate is for another name', async () => {
     assertResult(await run(http, { url, caFile, serverName: 'quay.example.com' }), 'down', 'tls')
-    assertResult(await run(tls, { ...given, serverName: 'quay.example.com' }), 'down', 'tls', /not for quay\.example\.com/)
+    assertResult(await run(tls, { ...given, serverName: 'quay.example.com' }), 'down', 'tls', /not valid for quay\.example\.com/)
   })
   await t.test('are down where TLS is not spoken', async (t) => {
     const plain = await startNginx(t)

@@ -113,7 +113,7 @@ for (const { name, found, state, reason, detail } of [
     found: { ...node, state: 'silent' },
     state: 'degraded',
     reason: 'timeout',
-    detail: /rebirth was asked for/,
+    detail: /rebirth was requested/,
   },
   {
     name: 'is down when it stays silent',
@@ -134,9 +134,9 @@ for (const { name, found, state, reason, detail } of [
     found: { state: 'unseen' },
     state: 'degraded',
     reason: 'missing',
-    detail: /not heard of yet/,
+    detail: /No message has arrived yet/,
   },
-  { name: 'is down when nobody watches it', found: undefined, state: 'down', reason: 'missing', detail: /Make a SparkplugNode/ },
+  { name: 'is down when nobody watches it', found: undefined, state: 'down', reason: 'missing', detail: /Create a SparkplugNode/ },
   {
     name: 'is unknown while the monitor itself hears of no node',
     found: 'unheard',

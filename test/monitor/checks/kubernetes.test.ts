@@ -55,7 +55,7 @@ test('kubernetes check', async (t) => {
   })
   await t.test('is degraded for an account that may not list nodes', async () => {
     const token = await cluster.serviceAccountToken('default', 'onlooker')
-    assertResult(await run(kubernetes, { ...given, tokenFile: secret(token) }), 'degraded', 'unauthorized', /Allow "list nodes"/)
+    assertResult(await run(kubernetes, { ...given, tokenFile: secret(token) }), 'degraded', 'unauthorized', /Grant it "list nodes"/)
     assertResult(await run(kubernetes, { ...given, tokenFile: secret(token), hosts: false }), 'up')
   })
   await t.test('is down when the authority is not known', async () => {

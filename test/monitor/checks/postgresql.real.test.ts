@@ -16,7 +16,7 @@ test('postgresql check of a real PostgreSQL', async (t) => {
       return measured(result, 'skerry_postgresql_connections') === 1 ? result : { ...result, state: 'down' as const }
     }
     const result = await runUntil('up', attempt)
-    assertResult(result, 'up', undefined, /^Primary, 1 of 10 connections used/)
+    assertResult(result, 'up', undefined, /^Primary, 1 of 10 connections in use/)
     assert.equal(measured(result, 'skerry_postgresql_max_connections'), 10)
     assert.equal(measured(result, 'skerry_postgresql_info', { role: 'primary' }), 1)
   })
@@ -26,7 +26,7 @@ test('postgresql check of a real PostgreSQL', async (t) => {
   })
   await t.test('is down with a wrong password, and does not tell it', async () => {
     const result = await run(postgresql, { ...given, passwordFile: secret('storm tide') })
-    assertResult(result, 'down', 'unauthorized', /password authentication failed.*See the password of role postgres/)
+    assertResult(result, 'down', 'unauthorized', /password authentication failed.*Check the password of role postgres/)
     assert.doesNotMatch(result.detail, /storm tide/)
   })
   await t.test('is down when the database does not exist', async () => {
@@ -43,7 +43,7 @@ test('postgresql check of a real PostgreSQL', async (t) => {
   })
   await t.test('is degraded without the replicas that it should have', async () => {
     const result = await run(postgresql, { ...given, minReplicas: 1 })
-    assertResult(result, 'degraded', 'partly_unavailable', /0 replicas of 1 stream/)
+    assertResult(result, 'degraded', 'partly_unavailable', /Only 0 of 1 replicas stream/)
     assert.equal(measured(result, 'skerry_postgresql_replicas'), 0)
   })
   await t.test('is degraded when connections run out, and down when there are none left', async () => {
@@ -52,7 +52,7 @@ test('postgresql check of a real PostgreSQL', async (t) => {
     await until('the sessions of before are over', async () => (await first.query(count)).rows[0].sessions === 1)
     const sessions = [first, ...(await Promise.all(Array.from({ length: 7 }, () => postgresqlSession(peer.port))))]
     const degraded = await run(postgresql, given)
-    assertResult(degraded, 'degraded', 'limit', /90 % of the connections are used \(9 of 10\)/)
+    assertResult(degraded, 'degraded', 'limit', /90 % of the connections are in use \(9 of 10\)/)
     await until('that of the check is over', async () => (await first.query(count)).rows[0].sessions === 8)
     sessions.push(await postgresqlSession(peer.port), await postgresqlSession(peer.port))
     assertResult(await run(postgresql, given), 'down', 'limit', /too many clients/)
@@ -65,6 +65,6 @@ test('postgresql check of a real PostgreSQL', async (t) => {
   })
   await t.test('is down when the server is stopped', async () => {
     await peer.stop()
-    assertResult(await run(postgresql, given), 'down', 'connection_refused', /Nothing listens there/)
+    assertResult(await run(postgresql, given), 'down', 'connection_refused', /Nothing listens on that port/)
   })
 })

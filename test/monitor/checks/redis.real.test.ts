@@ -24,7 +24,7 @@ test('redis check of a real Redis', async (t) => {
     assertResult(await run(redis, { host: '127.0.0.1', port: peer.port }), 'down', 'unauthorized', /Give the check a passwordFile/)
   })
   await t.test('is degraded when memory is nearly used up', async () => {
-    assertResult(await run(redis, { ...given, maxMemoryUsed: 0.001 }), 'degraded', 'limit', /maxmemory is used/)
+    assertResult(await run(redis, { ...given, maxMemoryUsed: 0.001 }), 'degraded', 'limit', /maxmemory is in use/)
   })
   await t.test('is degraded without the replicas that it should have', async () => {
     assertResult(await run(redis, { ...given, minReplicas: 1 }), 'degraded', 'partly_unavailable', /0 of 1 replicas/)

@@ -41,7 +41,7 @@ async function cluster(t: Parameters<typeof serve>[0], used: (number | undefined
 
 for (const { name, used, state, reason, detail } of [
   { name: 'is up with room', used: [500, 100], state: 'up', detail: /-0 50 %, .*-1 10 %/ },
-  { name: 'is degraded when a volume fills up', used: [500, 850], state: 'degraded', reason: 'limit', detail: /fill up: .*-1 85 %/ },
+  { name: 'is degraded when a volume fills up', used: [500, 850], state: 'degraded', reason: 'limit', detail: /filling up: .*-1 85 %/ },
   { name: 'is down when a volume is full', used: [960, 100], state: 'down', reason: 'limit', detail: /full: .*-0 96 %.*Enlarge/ },
 ] as const)
   test(`volume check of what kubelets report ${name}`, async (t) => {
@@ -63,9 +63,9 @@ test('volume check says what to do where neither can be asked', async (t) => {
     await run(volume, given, { apiServer: await cluster(t, [undefined, 100]) }),
     'down',
     'unavailable',
-    /get nodes\/proxy.*give url/,
+    /get nodes\/proxy.*set url/,
   )
-  assertResult(await run(volume, given), 'down', 'misconfigured', /connected to no cluster/)
+  assertResult(await run(volume, given), 'down', 'misconfigured', /not connected to a cluster/)
 })
 
 test('volume check is down when there is no such database', async (t) => {

@@ -90,7 +90,7 @@ for (const command of ['check', 'validate'])
   test(`${command} ends with 2 and names every fault of the checks, each with its line`, async (t) => {
     const { code, out, err } = await run([command, '--config', await file(t, broken)])
     assert.deepEqual([code, out], [2, ''])
-    assert.match(err, /given\.yaml:2:\d+: checks\[0\]\.kind is no kind of check; did you mean "tcp"\?/)
+    assert.match(err, /given\.yaml:2:\d+: checks\[0\]\.kind is not a kind of check; did you mean "tcp"\?/)
     assert.match(err, /given\.yaml:3:\d+: checks\[1\]\.port must be at most 65535/)
     assert.match(err, /given\.yaml:3:\d+: checks\[1\]\.intervall is not known here; did you mean "interval"\?/)
   })
@@ -140,7 +140,7 @@ test('test ends with 2 and names every fault of the options at once', async () =
 })
 
 const misused: [string, string[], RegExp][] = [
-  ['a kind that there is not', ['test', 'tpc'], /"tpc" is no kind of check; did you mean "tcp"\?/],
+  ['a kind that there is not', ['test', 'tpc'], /"tpc" is not a kind of check; did you mean "tcp"\?/],
   ['an option that there is not', ['check', '--twice'], /Unknown option '--twice'/],
   ['a file that is not there', ['check', '--config', '/nowhere'], /\/nowhere: cannot be read: there is no such file/],
   ['a time that is none', ['test', 'tcp', '--timeout', 'soon'], /--timeout must be a duration/],
@@ -195,5 +195,5 @@ test('check does not say that all is well when the Secrets that its checks need 
   const config = await file(t, `{ cluster: { kubeconfig: ${kubeconfig} }, checks: { file: ${checks} } }\n`)
   const { code, out, err } = await run(['check', '--once', '--config', config])
   assert.deepEqual([code, out], [2, ''])
-  assert.match(err, /Secrets of the cluster that the checks file refers to cannot be read/)
+  assert.match(err, /the Secrets that the checks file refers to cannot be read/)
 })

@@ -111,7 +111,7 @@ const samples: { name: string; text: string; want: string[]; options?: Partial<P
   {
     name: 'a kind that nobody knows',
     text: 'checks: [{name: a, kind: postgres}]',
-    want: ['1:26: checks[0].kind is no kind of check; did you mean "postgresql"?'],
+    want: ['1:26: checks[0].kind is not a kind of check; did you mean "postgresql"?'],
   },
   {
     name: 'a field that nobody knows',

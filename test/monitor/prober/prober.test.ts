@@ -62,7 +62,7 @@ test('a target that hangs costs one slot and its timeout, and is down for that',
   assert.equal(state('hung'), 'down')
   const status = prober.status('hung')
   assert.deepEqual([status?.reason, status?.lastDuration], ['timeout', 9])
-  assert.match(status?.detail ?? '', /^No answer within 9s\. See whether/)
+  assert.match(status?.detail ?? '', /^No answer within 9s\. Check whether/)
   for (const name of ['a', 'b', 'c', 'd']) assert.ok(startsOf(name).length >= 59, `${name} ran ${startsOf(name).length} times`)
 })
 

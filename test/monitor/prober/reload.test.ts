@@ -61,7 +61,7 @@ test('a file with faults is refused with all of them, said once, and the checks 
   assert.deepEqual(
     lines[0].faults.map((fault: string) => fault.slice(file.length)),
     [
-      ':1:26: checks[0].kind is no kind of check; did you mean "tcp"?',
+      ':1:26: checks[0].kind is not a kind of check; did you mean "tcp"?',
       ':1:39: checks[1].name is that of checks[0] already',
       ':1:68: checks[1].port must be at least 1',
     ],

@@ -40,11 +40,11 @@ test('without a Secret nobody is asked', async () => {
 })
 
 const failures: [name: string, apiServer: ApiServer | undefined, reason: string, detail: RegExp][] = [
-  ['may not be read', answering(403, {}), 'unauthorized', /allow "get secrets" for project-harbour\/user-system-cranes/],
-  ['is not there', answering(404, {}), 'missing', /no Secret project-harbour\/user-system-cranes/],
+  ['may not be read', answering(403, {}), 'unauthorized', /Grant it "get secrets" for project-harbour\/user-system-cranes/],
+  ['is not there', answering(404, {}), 'missing', /Secret project-harbour\/user-system-cranes with the password does not exist/],
   ['has not the key', answering(200, { data: {} }), 'missing', /no key password/],
-  ['is no Secret', answering(200, { data: 7 }), 'protocol', /another shape/],
-  ['stands in no cluster', undefined, 'misconfigured', /no cluster/],
+  ['is no Secret', answering(200, { data: 7 }), 'protocol', /documented shape/],
+  ['stands in no cluster', undefined, 'misconfigured', /not connected to a cluster/],
 ]
 for (const [name, apiServer, reason, detail] of failures)
   test(`a Secret that ${name} is a failure that says so`, async () => {

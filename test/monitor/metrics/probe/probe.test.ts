@@ -228,7 +228,7 @@ test('a target that no rule allows is refused with a reason, before its name is 
 
 test('a name that resolves to an address that no rule allows is refused', async () => {
   const { run } = probesWith({ 'shop.example.com': ['169.254.169.254', '10.0.0.1'] })
-  await assert.rejects(run({ target: 'http://shop.example.com/' }), /No rule allows shop\.example\.com at port 80, and the addresses/)
+  await assert.rejects(run({ target: 'http://shop.example.com/' }), /No rule allows shop\.example\.com at port 80 and its addresses/)
 })
 
 test('the connection goes to the address that was held against the rules, though the name has another by then', async (t) => {
@@ -263,9 +263,9 @@ test('what cannot be understood is refused with what is wrong', async (t) => {
   const { ask } = await start(t)
   const cases = [
     [{}, /target is missing/],
-    [{ target: 'x', module: 'nope' }, /no module \\"nope\\"; there are http_2xx/],
-    [{ target: 'http://' }, /no HTTP address/],
-    [{ target: 'http://a:b@127.0.0.1/' }, /password in the target/],
+    [{ target: 'x', module: 'nope' }, /no module \\"nope\\"; the modules are http_2xx/],
+    [{ target: 'http://' }, /not an HTTP address/],
+    [{ target: 'http://a:b@127.0.0.1/' }, /target must not contain credentials/],
     [{ target: '127.0.0.1', module: 'tcp_connect' }, /host:port/],
     [{ target: '127.0.0.1:70000', module: 'tcp_connect' }, /host:port/],
     [{ target: '127.0.0.1:80/x', module: 'tcp_connect' }, /host:port/],

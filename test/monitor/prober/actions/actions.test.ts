@@ -68,7 +68,7 @@ test('a webhook is sent what is known of the check, and is audited once', async 
     since: '2026-01-01T00:00:00.000Z',
     reason: 'timeout',
     detail: 'No answer within 10s.',
-    hint: 'No answer in time. See whether the process hangs, the machine is overloaded, or a firewall drops packets.',
+    hint: 'No answer in time. Check whether the process hangs, the machine is overloaded, or a firewall drops packets.',
     consecutiveFailures: 3,
     sentAt: '2026-01-01T00:00:00.000Z',
   })
