@@ -18,8 +18,8 @@ import { zookeeper } from '../../../monitor/checks/zookeeper.ts'
 import { assertResult, measured, run, secret } from './run.ts'
 import { listen, serve } from './servers.ts'
 
-// Servers that cannot be had for a test, or states that a real one does not get into on demand: each is a small server that answers
-// with the bytes its documentation shows.
+// Servers that are not available to tests, and states that a real server does not enter on demand. Each is a small server that sends the
+// bytes of its documentation.
 
 const health = {
   cluster_name: 'harbour',
@@ -131,7 +131,7 @@ for (const { name, answer, state, reason, detail } of [
     assertResult(await run(agent, { url: await serve(t, { '/readyz': () => answer }) }), state, reason, detail)
   })
 
-/** A CrateDB as its SQL endpoint answers: rows for the statement that holds the key. */
+/** Starts the SQL endpoint of a CrateDB: it answers with the rows of the first key that the statement contains. */
 async function crate(
   t: Parameters<typeof serve>[0],
   rows: Record<string, unknown[][] | { error: { code: number; message: string } }>,

@@ -8,7 +8,7 @@ import type { CheckKind } from '../../../monitor/checks/kind.ts'
 import { assertResult, measured, run, secret } from './run.ts'
 import { listen } from './servers.ts'
 
-/** The options of each kind that opens a connection, for a server on this port. */
+/** For each kind that opens a connection, its options for a server on this port. */
 const given: Record<string, (port: number) => object> = {
   kubernetes: (port) => ({ url: `http://127.0.0.1:${port}` }),
   kubelet: (port) => ({ url: `http://127.0.0.1:${port}` }),
@@ -32,7 +32,7 @@ const given: Record<string, (port: number) => object> = {
 
 const mebibyte = Buffer.alloc(2 ** 20, 'a')
 
-/** Sends a chunk again and again, as fast as it is taken, 100 MiB in all. */
+/** Sends a chunk of 1 MiB a hundred times, as fast as the check reads. */
 function flood(socket: Socket, chunk: Buffer): void {
   let left = 100
   const more = () => {
@@ -70,14 +70,14 @@ const sicknesses: Record<string, (socket: Socket) => void> = {
     socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"rows":[[null]],"data":7,"parts":{}}'))
   },
   'announces the longest message its protocol has': (socket) => {
-    // A length of about 4 GiB for PostgreSQL and Kafka, 256 MiB for MQTT, a large bulk for Redis would begin with another byte.
+    // A length of about 4 GiB for PostgreSQL and Kafka, and of 256 MiB for MQTT. (A large bulk of Redis begins with another byte.)
     socket.write(Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff]))
     flood(socket, mebibyte)
   },
 }
 
 test('every kind that opens a connection is tried against hostile servers', () => {
-  const local = ['volume', 'sparkplug-node', 'dns'] // asks what others here stand for; opens none; speaks UDP through the system's resolver
+  const local = ['volume', 'sparkplug-node', 'dns'] // their connections are those of other kinds; it opens none; it speaks UDP through Node's resolver
   assert.deepEqual(
     Object.keys(checkKinds)
       .filter((name) => !(name in given))
@@ -86,7 +86,7 @@ test('every kind that opens a connection is tried against hostile servers', () =
   )
 })
 
-// A kind loads its client when it is first run, which is not what is measured here.
+// A kind loads its client on its first run, which is not measured here.
 before(async () => {
   for (const [name, optionsFor] of Object.entries(given)) await run(checkKindNamed(name) as CheckKind, optionsFor(1), { timeoutMs: 30_000 })
 })
@@ -100,7 +100,7 @@ for (const [name, optionsFor] of Object.entries(given))
       const before = process.memoryUsage()
       const started = performance.now()
       const result = await run(kind, optionsFor(port), { timeoutMs: 150 })
-      // Far beyond what a busy machine may take: what is not ended by its signal drips, floods or waits much longer.
+      // A busy machine may be slow, but a check that ignores its signal drips, floods or waits much longer than this.
       const seconds = (performance.now() - started) / 1000
       const after = process.memoryUsage()
       assert.equal(result.state, 'down', result.detail)
@@ -109,14 +109,14 @@ for (const [name, optionsFor] of Object.entries(given))
       assert.ok(grown < 80 * 2 ** 20, `holds ${grown >> 20} MiB more`)
     })
 
-/** By the processor's time: that of the clock is also the machine's, which may have something else to do. */
+/** Asserts CPU time, because wall time depends on what else the machine does. */
 function assertQuick(since: NodeJS.CpuUsage): void {
   const { user, system } = process.cpuUsage(since)
   const seconds = (user + system) / 1e6
   assert.ok(seconds < 2, `took ${seconds} s of the processor`)
 }
 
-// What is read in one go can stop every other check as well: here nothing but the whole answer's size may count.
+// Parsing blocks the event loop, and so every other check. Its time must depend on the size of the answer alone.
 const statistics = '# pxname,svname,type,status,\n'
 for (const { name, rows, reason } of [
   { name: 'a field of 4 MiB that ends with a quote', rows: `${'a'.repeat(4 * 2 ** 20)}"`, reason: 'protocol' },

@@ -152,11 +152,11 @@ for (const { name, found, state, reason, detail } of [
       assert.equal(measured(result, 'skerry_sparkplug_node_state', { state: found.state }), 1)
   })
 
-/** A name in a message, without compression. */
+/** A domain name in a DNS message, without compression. */
 const wire = (name: string) =>
   Buffer.from(`${[...name.split('.').map((label) => String.fromCharCode(label.length) + label), '\0'].join('')}`)
 
-/** What `quay.test` has, by the number of the type: the data of each record. */
+/** The records of `quay.test`: the data of each, by the number of the type. */
 const zone: Record<number, Buffer[]> = {
   1: [Buffer.from([192, 0, 2, 10]), Buffer.from([192, 0, 2, 11])], // A
   6: [Buffer.concat([wire('ns.quay.test'), wire('harbour.quay.test'), Buffer.from([1, 2, 3, 4, 5].flatMap((each) => [0, 0, 0, each]))])], // SOA
@@ -168,7 +168,7 @@ const zone: Record<number, Buffer[]> = {
   ], // CAA
 }
 
-/** A name server that knows `quay.test`, is silent about `mute.test` and denies all else (RFC 1035, section 4). */
+/** Starts a name server that knows `quay.test`, ignores questions about `mute.test` and denies other names (RFC 1035, section 4). */
 async function nameServer(t: { after(act: () => void): void }): Promise<number> {
   const socket = createSocket('udp4')
   socket.on('message', (query, peer) => {

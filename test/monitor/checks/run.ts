@@ -4,14 +4,14 @@ import type { CheckContext, CheckKind, CheckResult } from '../../../monitor/chec
 import { resultOfError } from '../../../monitor/prober/run.ts'
 import { Secret } from '../../../shared/fields.ts'
 
-/** A secret as the configuration has it once its file was read. */
+/** A secret whose file has been read. */
 export function secret(value: string): Secret {
   return new Secret({ value })
 }
 
 /**
- * One run of a check as the prober does it: what it throws is `down`. Whatever it measured must be in its table, and what it says must
- * be a sentence for people.
+ * Runs a check once, as the prober does: `down` if it throws. Every measurement must be in the kind's table, and the detail must be a
+ * sentence for people.
  */
 export async function run<S extends z.ZodType>(
   kind: CheckKind<S>,
@@ -33,20 +33,20 @@ export async function run<S extends z.ZodType>(
   return result
 }
 
-/** The value of one measurement, by its name and some of its labels; undefined when it was not measured. */
+/** The value of one measurement, by its name and some of its labels; undefined if there is none. */
 export function measured(result: CheckResult, name: string, labels: Record<string, string> = {}): number | undefined {
   return result.measurements?.find(
     (each) => each.name === name && Object.entries(labels).every(([key, value]) => each.labels?.[key] === value),
   )?.value
 }
 
-/** Asserts state, reason and what the detail says. */
+/** Asserts state, reason and detail. */
 export function assertResult(result: CheckResult, state: CheckResult['state'], reason?: string, detail?: RegExp): void {
   assert.deepEqual({ state: result.state, reason: result.reason }, { state, reason }, result.detail)
   if (detail) assert.match(result.detail, detail)
 }
 
-/** Runs until the result has this state, as a prober with an interval of 50 ms would see it; the last result after 30 s. */
+/** Runs every 50 ms until the result has this state; after 30 s, the last result. */
 export async function runUntil(state: CheckResult['state'], attempt: () => Promise<CheckResult>): Promise<CheckResult> {
   const deadline = performance.now() + 30_000
   for (;;) {

@@ -2,12 +2,12 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 
-/** A TCP server for one test; everything it accepted is destroyed at its end. Returns its port. */
+/** Starts a TCP server for one test, whose connections are destroyed at the end. Returns its port. */
 export async function listen(t: TestContext, onConnection: (socket: Socket) => void): Promise<number> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
-    socket.on('error', () => {}) // the check hangs up on us; that is its right
+    socket.on('error', () => {}) // the check may hang up
     socket.on('close', () => sockets.delete(socket))
     onConnection(socket)
   })
@@ -17,7 +17,7 @@ export async function listen(t: TestContext, onConnection: (socket: Socket) => v
   return opened(t, server)
 }
 
-/** An HTTP server for one test that answers by path; a missing path is 404. A value that is no string goes out as JSON. Returns its URL. */
+/** Starts an HTTP server for one test that answers by path, or with 404. Values other than strings are sent as JSON. Returns its URL. */
 export async function serve(
   t: TestContext,
   answers: Record<string, unknown | ((request: IncomingMessage, body: string) => { status?: number; body: unknown })>,
@@ -32,7 +32,7 @@ export async function serve(
   return `http://127.0.0.1:${await opened(t, server)}`
 }
 
-/** Two servers, of which the first sends everybody to the other one, on port `elsewhere`; and the requests that both have heard. */
+/** Starts two servers for one test. The first redirects to the second, on port `elsewhere`; `heard` holds the requests of both. */
 export async function redirectingPair(t: TestContext): Promise<{ port: number; elsewhere: number; heard: string[] }> {
   const heard: string[] = []
   const answering = (answer: string) =>
