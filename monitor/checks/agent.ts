@@ -1,5 +1,6 @@
 import * as z from 'zod'
-import { ask, below, httpUrl, jsonOf, targetOfUrl, tlsFields } from '../wire/http-access.ts'
+import { ask, below, httpUrl, jsonOf, targetOfUrl } from '../wire/http-access.ts'
+import { tlsFields } from '../wire/tls.ts'
 import { shorten } from '../wire/wording.ts'
 import { checkKind, type Measurement } from './kind.ts'
 

@@ -1,5 +1,6 @@
 import * as z from 'zod'
-import { ask, below, httpUrl, jsonOf, targetOfUrl, tlsFields, unexpected } from '../wire/http-access.ts'
+import { ask, below, httpUrl, jsonOf, targetOfUrl, unexpected } from '../wire/http-access.ts'
+import { tlsFields } from '../wire/tls.ts'
 import { count, shorten, someOf } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 

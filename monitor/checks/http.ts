@@ -1,8 +1,9 @@
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
-import { authorizationOf, headersElsewhere, httpFields, httpUrl, type TlsOptions, targetOfUrl, tlsOf } from '../wire/http-access.ts'
-import { type Answer, exchange } from '../wire/http-exchange.ts'
+import { authorizationOf, headersElsewhere, httpFields, httpUrl, targetOfUrl } from '../wire/http-access.ts'
+import { type Answer, exchange, hostOf } from '../wire/http-exchange.ts'
 import { CheckFailure } from '../wire/reasons.ts'
+import { type TlsOptions, tlsOf } from '../wire/tls.ts'
 import { shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 
@@ -82,7 +83,7 @@ async function follow(options: HttpOptions, signal: AbortSignal): Promise<{ answ
       maxBytes: options.maxBytes,
       cut: true,
       signal,
-      ...(url.protocol === 'https:' && { tls: tlsOf(isFirst ? options : trustOf(options)) }),
+      ...(url.protocol === 'https:' && { tls: tlsOf(isFirst ? options : trustOf(options), hostOf(url)) }),
     })
     const location = answer.headers.location
     if (answer.status < 300 || answer.status > 399 || location === undefined || options.maxRedirects === 0) return { answer, redirects }

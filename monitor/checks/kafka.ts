@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
 import { orAbort } from '../wire/abort.ts'
-import { tlsFields, tlsOf } from '../wire/http-access.ts'
 import { CheckFailure, reasonOf } from '../wire/reasons.ts'
 import { asError } from '../wire/socket.ts'
+import { tlsFields, tlsOf } from '../wire/tls.ts'
 import { count, shorten, someOf } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 
@@ -75,28 +75,29 @@ type Library = typeof import('@platformatic/kafka')
 
 async function metadataFrom(library: Library, options: KafkaOptions, broker: string, signal: AbortSignal): Promise<Metadata> {
   const { mechanism, username, passwordFile } = options
-  const secure = options.tls && tlsOf(options)
+  const colon = broker.lastIndexOf(':')
+  const [host, port] = [broker.slice(0, colon).replace(/^\[|\]$/g, ''), Number(broker.slice(colon + 1))]
   const connection = new library.Connection('skerry-monitor', {
     connectTimeout: options.brokerTimeoutMs,
     requestTimeout: options.brokerTimeoutMs,
-    ...(secure && {
-      tls: { secureContext: secure.secureContext, rejectUnauthorized: secure.verify !== false },
-      tlsServerName: secure.servername ?? true,
-    }),
+    ...(options.tls && { tls: tlsOf(options, host) }),
     ...(mechanism && { sasl: { mechanism, username: username ?? '', password: passwordFile?.reveal() ?? '' } }),
   })
   connection.on('error', () => {}) // the awaited promise rejects, too
   const close = () => connection.socket?.destroy()
   try {
-    return await orAbort(exchange(library, connection, broker), signal, close)
+    return await orAbort(exchange(library, connection, connection.connect(host, port)), signal, close)
   } finally {
     close()
   }
 }
 
-async function exchange(library: Library, connection: InstanceType<Library['Connection']>, broker: string): Promise<Metadata> {
-  const colon = broker.lastIndexOf(':')
-  const connecting = connection.connect(broker.slice(0, colon).replace(/^\[|\]$/g, ''), Number(broker.slice(colon + 1)))
+/** Asks for the metadata once `connecting` has resolved, and fails if the broker sends too much. */
+async function exchange(
+  library: Library,
+  connection: InstanceType<Library['Connection']>,
+  connecting: Promise<void> | void,
+): Promise<Metadata> {
   const tooMuch = new Promise<never>((_, reject) => {
     let bytes = 0
     connection.socket.on('data', (chunk: Buffer) => {

@@ -3,9 +3,10 @@ import type { MqttClient } from 'mqtt'
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
 import { orAbort } from '../wire/abort.ts'
-import { tlsFields, tlsOf } from '../wire/http-access.ts'
+import { hostOf } from '../wire/http-exchange.ts'
 import { CheckFailure } from '../wire/reasons.ts'
 import { defaultMaxBytes } from '../wire/socket.ts'
+import { tlsFields, tlsOf } from '../wire/tls.ts'
 import { shorten } from '../wire/wording.ts'
 import { checkKind, type Measurement } from './kind.ts'
 
@@ -79,8 +80,8 @@ export const mqtt = checkKind({
 })
 
 function secureOptions(options: MqttOptions) {
-  const { secureContext, servername, verify } = tlsOf(options)
-  return { secureContext, ...(servername !== undefined && { servername }), rejectUnauthorized: verify !== false }
+  const { servername, ...settings } = tlsOf(options, hostOf(new URL(options.url)))
+  return { ...settings, ...(servername !== undefined && { servername }) }
 }
 
 /** For a WebSocket, mqtt.js passes on neither the secure context nor the server name by itself. */

@@ -4,9 +4,9 @@ import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
 import { orAbort } from '../wire/abort.ts'
 import { host, hostAndPort, port } from '../wire/fields.ts'
-import { tlsFields, tlsOf } from '../wire/http-access.ts'
 import { CheckFailure, type Reason } from '../wire/reasons.ts'
 import { defaultMaxBytes } from '../wire/socket.ts'
+import { tlsFields, tlsOf } from '../wire/tls.ts'
 import { percent, shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 
@@ -109,7 +109,7 @@ function clientFor(Client: typeof PgClient, options: PostgresqlOptions): { clien
     // A function, so that neither PGPASSWORD nor a .pgpass file of the monitor's user takes precedence.
     password: () => options.passwordFile?.reveal() ?? '',
     application_name: 'skerry-monitor',
-    ssl: options.tls && secureOptions(options),
+    ssl: options.tls && tlsOf(options, options.host),
     stream: () => socket,
   })
   client.on('error', () => {}) // the awaited promise rejects, too; without a listener the error would end the process
@@ -125,11 +125,6 @@ function clientFor(Client: typeof PgClient, options: PostgresqlOptions): { clien
   bound(socket)
   connection.once('sslconnect', () => bound(connection.stream))
   return { client, close: () => socket.destroy() }
-}
-
-function secureOptions(options: PostgresqlOptions) {
-  const { secureContext, verify } = tlsOf(options)
-  return { secureContext, rejectUnauthorized: verify !== false }
 }
 
 async function examine(client: PgClient, options: PostgresqlOptions): Promise<CheckResult> {

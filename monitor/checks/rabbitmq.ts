@@ -2,8 +2,9 @@ import type { Options as AmqpOptions } from 'amqplib'
 import * as z from 'zod'
 import { orAbort } from '../wire/abort.ts'
 import { host, hostAndPort, port } from '../wire/fields.ts'
-import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl, tlsOf } from '../wire/http-access.ts'
+import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl } from '../wire/http-access.ts'
 import { CheckFailure, type Reason } from '../wire/reasons.ts'
+import { tlsOf } from '../wire/tls.ts'
 import { count, shorten, someOf } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 
@@ -93,13 +94,12 @@ async function handshake(options: RabbitmqOptions, hostname: string, signal: Abo
     heartbeat: 0,
     maxFrameSize: 128 * 1024,
   }
-  const { secureContext, servername, verify } = tls ? tlsOf(options) : {}
   // The signal goes to the socket, because nothing else closes a connection whose handshake hangs.
   const closing = new AbortController()
   const socketOptions = {
     signal: closing.signal,
     noDelay: true,
-    ...(tls && { secureContext, rejectUnauthorized: verify !== false, ...(servername !== undefined && { servername }) }),
+    ...(tls && tlsOf(options, hostname)),
   }
   const opening = connect(address, socketOptions).then(async (connection) => {
     connection.on('error', () => {})

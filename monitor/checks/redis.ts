@@ -1,12 +1,10 @@
-import { isIP } from 'node:net'
-import { connect as tlsConnect } from 'node:tls'
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
 import { host, hostAndPort, port } from '../wire/fields.ts'
-import { tlsFields, tlsOf } from '../wire/http-access.ts'
 import { CheckFailure, type Reason } from '../wire/reasons.ts'
 import { parseReplies, type Reply } from '../wire/resp.ts'
 import { openSocket, readSocket } from '../wire/socket.ts'
+import { secure, tlsFields, tlsOf } from '../wire/tls.ts'
 import { percent, shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 
@@ -48,7 +46,7 @@ export const redis = checkKind({
   async check(options, { signal }) {
     const tcp = await openSocket(options, signal)
     try {
-      const socket = options.tls ? secure(options, tcp) : tcp
+      const socket = options.tls ? await secure(tcp, tlsOf(options, options.host), options.serverName ?? options.host) : tcp
       const { username, passwordFile } = options
       const login = passwordFile ? ['AUTH', ...(username === undefined ? [] : [username]), passwordFile.reveal()] : undefined
       const commands = [...(login ? [login] : []), ['PING'], ['INFO']]
@@ -68,17 +66,6 @@ export const redis = checkKind({
     }
   },
 })
-
-function secure(options: RedisOptions, socket: import('node:net').Socket) {
-  const { secureContext, servername = options.host, verify } = tlsOf(options)
-  return tlsConnect({
-    socket,
-    host: options.host,
-    secureContext,
-    rejectUnauthorized: verify !== false,
-    ...(isIP(servername) === 0 && { servername }),
-  })
-}
 
 function encode(command: string[]): string {
   return `*${command.length}\r\n${command.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`

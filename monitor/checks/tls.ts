@@ -1,11 +1,10 @@
 import { X509Certificate } from 'node:crypto'
-import { isIP } from 'node:net'
-import { checkServerIdentity, type PeerCertificate, type TLSSocket, connect as tlsConnect } from 'node:tls'
+import { checkServerIdentity, type PeerCertificate, type TLSSocket } from 'node:tls'
 import * as z from 'zod'
 import { host, hostAndPort, port } from '../wire/fields.ts'
-import { tlsFields, tlsOf } from '../wire/http-access.ts'
 import { CheckFailure, reasonOf } from '../wire/reasons.ts'
 import { openSocket } from '../wire/socket.ts'
+import { secure, tlsFields, tlsOf } from '../wire/tls.ts'
 import { count, shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind } from './kind.ts'
 
@@ -45,7 +44,8 @@ export const tls = checkKind({
     const started = performance.now()
     const tcp = await openSocket(options, signal)
     try {
-      const socket = await handshake(options, tcp)
+      // The chain is verified after the handshake, so that a faulty chain is measured and its fault is named.
+      const socket = await secure(tcp, { ...tlsOf(options, options.host), rejectUnauthorized: false }, options.host)
       const seconds = (performance.now() - started) / 1000
       const chain = chainOf(socket)
       const [own] = chain
@@ -63,22 +63,6 @@ export const tls = checkKind({
     }
   },
 })
-
-function handshake(options: TlsCheckOptions, tcp: import('node:net').Socket): Promise<TLSSocket> {
-  const { secureContext, servername = options.host } = tlsOf(options)
-  return new Promise((resolve, reject) => {
-    // The chain is verified after the handshake, so that a faulty chain is measured and its fault is named.
-    const socket = tlsConnect({ socket: tcp, secureContext, rejectUnauthorized: false, ...(isIP(servername) === 0 && { servername }) })
-    socket.on('error', reject)
-    socket.once('secureConnect', () => resolve(socket))
-    // An abort destroys the TCP connection with the abort's reason.
-    tcp.once('close', () =>
-      reject(
-        tcp.errored ?? new CheckFailure('connection_lost', 'The server closed the connection during the handshake. Is this a TLS port?'),
-      ),
-    )
-  })
-}
 
 function chainOf(socket: TLSSocket): ChainPart[] {
   const chain: ChainPart[] = []

@@ -1,8 +1,9 @@
 import * as z from 'zod'
 import { host, hostAndPort, port } from '../wire/fields.ts'
-import { ask, below, credentialFields, httpUrl, jsonOf, targetOfUrl, tlsFields } from '../wire/http-access.ts'
+import { ask, below, credentialFields, httpUrl, jsonOf, targetOfUrl } from '../wire/http-access.ts'
 import { CheckFailure, type Reason } from '../wire/reasons.ts'
 import { openSocket, readSocket } from '../wire/socket.ts'
+import { tlsFields } from '../wire/tls.ts'
 import { shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 

@@ -1,7 +1,8 @@
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { Credentials } from '../../shared/kubernetes/credentials.ts'
-import { type Answer, exchange } from './http-exchange.ts'
+import { type Answer, exchange, hostOf } from './http-exchange.ts'
 import { CheckFailure } from './reasons.ts'
+import { sniOf } from './tls.ts'
 
 /** The Kubernetes API server as checks use it: any path, and the answer as it comes, JSON or not. */
 export type ApiServer = {
@@ -36,7 +37,11 @@ export function apiServerOf(credentials: Credentials): ApiServer {
       return exchange({
         url: new URL(base + path, credentials.server),
         headers: { ...(headers as Record<string, string>), Accept: accept },
-        tls: { secureContext: held.context, servername, verify: rejectUnauthorized !== false },
+        tls: {
+          secureContext: held.context,
+          rejectUnauthorized: rejectUnauthorized !== false,
+          servername: servername ?? sniOf(hostOf(credentials.server)),
+        },
         maxBytes,
         signal,
       })

@@ -1,6 +1,7 @@
 import * as z from 'zod'
-import { ask, below, type CredentialOptions, jsonOf, type TlsOptions } from './http-access.ts'
+import { ask, below, type CredentialOptions, jsonOf } from './http-access.ts'
 import { CheckFailure } from './reasons.ts'
+import type { TlsOptions } from './tls.ts'
 import { shorten } from './wording.ts'
 
 const answer = z.object({

@@ -1,23 +1,9 @@
-import { createSecureContext, type SecureContext } from 'node:tls'
 import * as z from 'zod'
 import { type Secret, secretFile } from '../../shared/fields.ts'
-import { type Answer, type Exchange, exchange, type TlsSettings } from './http-exchange.ts'
+import { type Answer, type Exchange, exchange, hostOf } from './http-exchange.ts'
 import { CheckFailure } from './reasons.ts'
+import { type TlsOptions, tlsFields, tlsOf } from './tls.ts'
 import { shorten } from './wording.ts'
-
-/** How a TLS server is trusted, and how the client identifies itself. Spread into the options of a kind. */
-export const tlsFields = {
-  caFile: secretFile().optional().describe('PEM file of the CA certificates to trust, instead of those built into Node.'),
-  certificateFile: secretFile().optional().describe('PEM file of a client certificate, if the server asks for one.'),
-  keyFile: secretFile().optional().describe("PEM file of the client certificate's private key."),
-  serverName: z
-    .string()
-    .min(1)
-    .max(253)
-    .optional()
-    .describe('Server name to send (SNI) and to verify in the certificate; by default the host.'),
-  verify: z.boolean().default(true).describe("Whether to verify the server's certificate. With false, any certificate is accepted."),
-}
 
 /** HTTP credentials: a user with a password, or a bearer token. Spread into the options of a kind. */
 export const credentialFields = {
@@ -34,43 +20,8 @@ export const httpUrl = z.url({ protocol: /^https?$/ }).refine((url) => !/^https?
   error: 'must not contain a user or a password, because URLs are shown: use username and passwordFile',
 })
 
-/** The output of `tlsFields`. */
-export type TlsOptions = {
-  caFile?: Secret | undefined
-  certificateFile?: Secret | undefined
-  keyFile?: Secret | undefined
-  serverName?: string | undefined
-  verify: boolean
-}
-
 /** The output of `credentialFields`. */
 export type CredentialOptions = { username?: string | undefined; passwordFile?: Secret | undefined; tokenFile?: Secret | undefined }
-
-const contexts = new WeakMap<object, SecureContext>()
-
-/** The settings for a TLS connection. Each options object has one secure context, which lives as long as the object. */
-export function tlsOf(options: TlsOptions): TlsSettings {
-  let secureContext = contexts.get(options)
-  if (secureContext === undefined) {
-    const { caFile, certificateFile, keyFile } = options
-    try {
-      secureContext = createSecureContext({
-        ...(caFile && { ca: caFile.reveal() }),
-        ...(certificateFile && { cert: certificateFile.reveal() }),
-        ...(keyFile && { key: keyFile.reveal() }),
-      })
-    } catch (error) {
-      const files = [caFile, certificateFile, keyFile].flatMap((secret) => secret?.file ?? []).join(', ')
-      throw new CheckFailure(
-        'misconfigured',
-        `The certificates or the key cannot be used. Check that each file is PEM, and that key and certificate match: ${files}`,
-        { cause: error },
-      )
-    }
-    contexts.set(options, secureContext)
-  }
-  return { secureContext, servername: options.serverName, verify: options.verify }
-}
 
 /** The Authorization header for these credentials; none without credentials. */
 export function authorizationOf({ username, passwordFile, tokenFile }: CredentialOptions): Record<string, string> {
@@ -106,7 +57,7 @@ export async function ask(
   const answer = await exchange({
     ...request,
     headers: { ...authorizationOf(options), ...request.headers },
-    ...(request.url.protocol === 'https:' && { tls: tlsOf(options) }),
+    ...(request.url.protocol === 'https:' && { tls: tlsOf(options, hostOf(request.url)) }),
   })
   if (refused === 'returned' || (answer.status !== 401 && answer.status !== 403)) return answer
   const { tokenFile, username } = options

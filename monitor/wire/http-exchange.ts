@@ -1,21 +1,14 @@
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net'
-import { type SecureContext, TLSSocket, connect as tlsConnect } from 'node:tls'
+import { TLSSocket, connect as tlsConnect } from 'node:tls'
 import { GrowingBuffer } from './growing-buffer.ts'
 import { CheckFailure } from './reasons.ts'
 import { asError, defaultMaxBytes } from './socket.ts'
+import { earliestExpiry, sniOf, type TlsSettings } from './tls.ts'
 import { shorten } from './wording.ts'
 
 /** The most bytes of status line and header fields together. */
 const maxHeadBytes = 16 * 1024
-
-/** How a TLS connection is made. Runs share the secure context, because reading the CA certificates costs most of a handshake. */
-export type TlsSettings = {
-  secureContext?: SecureContext | undefined
-  servername?: string | undefined
-  /** With false, any certificate is accepted. */
-  verify?: boolean | undefined
-}
 
 /** One request on a new connection. */
 export type Exchange = {
@@ -166,21 +159,12 @@ function readBody(response: IncomingMessage, { maxBytes = defaultMaxBytes, cut }
   })
 }
 
-function open({ url, socketPath, tls = {}, lookup }: Exchange): Socket {
+function open({ url, socketPath, tls, lookup }: Exchange): Socket {
   if (socketPath !== undefined) return connect({ path: socketPath })
   const secure = url.protocol === 'https:'
   const host = hostOf(url)
   const target = { host, port: Number(url.port) || (secure ? 443 : 80), ...(lookup && { lookup }) }
-  if (!secure) return connect(target)
-  const name = tls.servername ?? host
-  return tlsConnect({
-    ...target,
-    ...(tls.secureContext && { secureContext: tls.secureContext }),
-    rejectUnauthorized: tls.verify !== false,
-    ALPNProtocols: ['http/1.1'],
-    // An address must not be sent as a server name (RFC 6066, section 3). The certificate is verified for it all the same.
-    ...(isIP(name) === 0 ? { servername: name } : {}),
-  })
+  return secure ? tlsConnect({ ...target, servername: sniOf(host), ...tls, ALPNProtocols: ['http/1.1'] }) : connect(target)
 }
 
 /** The host of a URL, without the brackets of an IPv6 address. */
@@ -214,17 +198,4 @@ function cutOff(when: string): CheckFailure {
 function securityOf(socket: Socket): Pick<Answer, 'tls'> {
   if (!(socket instanceof TLSSocket)) return {}
   return { tls: { version: socket.getProtocol() ?? '', expiresAt: earliestExpiry(socket) } }
-}
-
-/** When the first certificate of the peer's chain expires, as a Unix time in milliseconds; NaN without a certificate. */
-export function earliestExpiry(socket: TLSSocket): number {
-  const seen = new Set<string>()
-  let earliest = Number.POSITIVE_INFINITY
-  let certificate = socket.getPeerCertificate(true)
-  while (certificate?.valid_to !== undefined && !seen.has(certificate.fingerprint256)) {
-    seen.add(certificate.fingerprint256)
-    earliest = Math.min(earliest, Date.parse(certificate.valid_to))
-    certificate = certificate.issuerCertificate
-  }
-  return seen.size === 0 ? Number.NaN : earliest
 }

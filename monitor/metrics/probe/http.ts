@@ -1,6 +1,7 @@
-import { authorizationOf, headersElsewhere, tlsOf } from '../../wire/http-access.ts'
+import { authorizationOf, headersElsewhere } from '../../wire/http-access.ts'
 import { type Answer, exchange, hostOf } from '../../wire/http-exchange.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
+import { sniOf, tlsOf } from '../../wire/tls.ts'
 import { EndpointProblem } from '../problems.ts'
 import { expressionOf, type HttpProbe } from './config.ts'
 import { lookupOf, type Resolved, type Resolver } from './resolve.ts'
@@ -65,7 +66,8 @@ async function follow(config: HttpProbe, target: HttpTarget, redirected: (count:
   let redirects = 0
   for (;;) {
     const isFirst = url.origin === target.url.origin
-    const tls = tlsOf(trustOf(config.tls_config))
+    const host = hostOf(url)
+    const tls = tlsOf(trustOf(config.tls_config), hostname ?? host)
     const answer = await exchange({
       url,
       method,
@@ -81,7 +83,7 @@ async function follow(config: HttpProbe, target: HttpTarget, redirected: (count:
       cut: true,
       lookup: lookupOf(resolved),
       signal,
-      ...(url.protocol === 'https:' && { tls: { ...tls, servername: isFirst ? (tls.servername ?? hostname) : undefined } }),
+      ...(url.protocol === 'https:' && { tls: isFirst ? tls : { ...tls, servername: sniOf(host) } }),
     })
     for (const [phase, ms] of Object.entries(answer.phases)) phases[phase] = (phases[phase] ?? 0) + ms
     phases.resolve = (phases.resolve ?? 0) + resolved.ms

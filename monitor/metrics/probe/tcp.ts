@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { earliestExpiry } from '../../wire/http-exchange.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
 import { openSocket, readSocket } from '../../wire/socket.ts'
+import { earliestExpiry, secure, tlsOf } from '../../wire/tls.ts'
 import { expressionOf, type TcpProbe } from './config.ts'
 import type { Resolved } from './resolve.ts'
 import { close, type ProbeSeries, tellCertificate, tellTls } from './series.ts'
-import { secure } from './tls.ts'
+import { trustOf } from './tls.ts'
 
 /** The most bytes to read while waiting for a line. */
 const maxBytes = 64 * 1024
@@ -24,7 +24,8 @@ export async function probeTcp(config: TcpProbe, target: Resolved, signal: Abort
   try {
     let socket: Socket = tcp
     const begin = async () => {
-      const tls = await secure(socket, config.tls_config, target.host)
+      const { tls_config } = config
+      const tls = await secure(socket, tlsOf(trustOf(tls_config), target.host), tls_config.server_name ?? target.host)
       describe(tls, told)
       socket = tls
     }

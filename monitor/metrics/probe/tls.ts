@@ -1,6 +1,4 @@
-import { isIP, type Socket } from 'node:net'
-import { type TLSSocket, connect as tlsConnect } from 'node:tls'
-import { type TlsOptions, tlsOf } from '../../wire/http-access.ts'
+import type { TlsOptions } from '../../wire/tls.ts'
 import type { ProbeTls } from './config.ts'
 
 const translated = new WeakMap<ProbeTls, TlsOptions>()
@@ -19,21 +17,4 @@ export function trustOf(config: ProbeTls): TlsOptions {
     translated.set(config, options)
   }
   return options
-}
-
-/** Starts TLS on a connection. The certificate is verified for the module's server name, or else for the host. */
-export function secure(socket: Socket, config: ProbeTls, host: string): Promise<TLSSocket> {
-  const { secureContext, servername = host, verify } = tlsOf(trustOf(config))
-  return new Promise((resolve, reject) => {
-    const tls = tlsConnect({
-      socket,
-      host: servername,
-      ...(secureContext && { secureContext }),
-      rejectUnauthorized: verify !== false,
-      ...(isIP(servername) === 0 && { servername }),
-    })
-    tls.on('error', reject) // the listener stays: an error after the handshake must not end the process
-    tls.once('secureConnect', () => resolve(tls))
-    socket.once('close', () => reject(socket.errored ?? new Error('the connection was closed during the handshake')))
-  })
 }
