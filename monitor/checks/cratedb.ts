@@ -2,9 +2,9 @@ import * as z from 'zod'
 import { type CrateSql, crateDisks, crateRows, type NodeDisk } from '../wire/crate-sql.ts'
 import { httpFields, httpUrl, targetOfUrl } from '../wire/http-access.ts'
 import { passwordSecretFields, withPassword } from '../wire/password-secret.ts'
-import { CheckFailure, type Reason } from '../wire/reasons.ts'
+import { CheckFailure } from '../wire/reasons.ts'
 import { count, percent, shorten, someOf } from '../wire/wording.ts'
-import { type CheckResult, type CheckState, checkKind, type Measurement } from './kind.ts'
+import { checkKind, type Finding, type Measurement, resultOf } from './kind.ts'
 
 const options = z.strictObject({
   url: httpUrl.describe("CrateDB's HTTP address, such as http://crate.example.com:4200."),
@@ -12,8 +12,6 @@ const options = z.strictObject({
   ...httpFields,
   ...passwordSecretFields,
 })
-
-type Finding = { state: CheckState; reason: Reason; text: string }
 
 const watermarks = ['low', 'high', 'flood_stage'] as const
 
@@ -56,11 +54,10 @@ export const cratedb = checkKind({
     ]
     if (options.expectNodes !== undefined && nodes < options.expectNodes)
       findings.push({
-        state: 'degraded',
         reason: 'partly_unavailable',
         text: `Only ${nodes} of ${options.expectNodes} nodes belong to the cluster; see the pods that are not ready`,
       })
-    return summary(findings, `${count(nodes, 'node')}, all tables GREEN.`, measurements)
+    return resultOf(findings, `${count(nodes, 'node')}, all tables GREEN.`, measurements)
   },
 })
 
@@ -96,7 +93,6 @@ async function tables(options: CrateSql, signal: AbortSignal, measurements: Meas
     ]
   return [
     {
-      state: 'degraded',
       reason: 'partly_unavailable',
       text: `${count(under, 'shard')} with too few copies (${names}); check whether a node is missing or a disk is full`,
     },
@@ -151,15 +147,12 @@ function judgeDisks(disks: NodeDisk[], marks: Marks): Finding[] {
   if (high.length > 0)
     return [
       {
-        state: 'degraded',
         reason: 'limit',
         text: `Disks are beyond the high watermark, so their shards move away (${someOf(high)}); ${room}`,
       },
     ]
   if (low.length > 0)
-    return [
-      { state: 'degraded', reason: 'limit', text: `Disks are beyond the low watermark and take no new shards (${someOf(low)}); ${room}` },
-    ]
+    return [{ reason: 'limit', text: `Disks are beyond the low watermark and take no new shards (${someOf(low)}); ${room}` }]
   return []
 }
 
@@ -174,13 +167,5 @@ async function ownChecks(options: CrateSql, signal: AbortSignal, measurements: M
   return rows
     .filter(([severity]) => severity === 3)
     .slice(0, 2)
-    .map(([, description]) => ({ state: 'degraded', reason: 'failing', text: shorten(String(description), 160) }))
-}
-
-/** State and reason come from the worst finding; the detail lists all findings. */
-function summary(findings: Finding[], fine: string, measurements: Measurement[]): CheckResult {
-  const worst = findings.find(({ state }) => state === 'down') ?? findings[0]
-  if (worst === undefined) return { state: 'up', detail: fine, measurements }
-  const text = [worst, ...findings.filter((finding) => finding !== worst)].map((finding) => finding.text).join('. ')
-  return { state: worst.state, reason: worst.reason, detail: shorten(`${text}.`), measurements }
+    .map(([, description]) => ({ reason: 'failing', text: shorten(String(description), 160) }))
 }

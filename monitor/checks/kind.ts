@@ -1,6 +1,7 @@
 import type * as z from 'zod'
 import type { ApiServer } from '../wire/api-server.ts'
 import type { Reason } from '../wire/reasons.ts'
+import { shorten } from '../wire/wording.ts'
 
 /**
  * The state that a check reports. `up`: the target works. `degraded`: the target works, but someone should look before it stops working.
@@ -21,6 +22,17 @@ export type CheckResult = {
   detail: string
   /** What the run measured before it ended, whatever the state. */
   measurements?: Measurement[]
+}
+
+/** One fault that a check found: degraded, unless it says down. The text says what is wrong and what to do, without a full stop. */
+export type Finding = { state?: 'down'; reason: Reason; text: string }
+
+/** The result of findings: up with the detail `fine` if there are none. Else the worst one gives state and reason; the detail lists all. */
+export function resultOf(findings: readonly Finding[], fine: string, measurements: Measurement[]): CheckResult {
+  const worst = findings.find(({ state }) => state === 'down') ?? findings[0]
+  if (worst === undefined) return { state: 'up', detail: fine, measurements }
+  const texts = [worst, ...findings.filter((finding) => finding !== worst)].map(({ text }) => text)
+  return { state: worst.state ?? 'degraded', reason: worst.reason, detail: shorten(`${texts.join('. ')}.`), measurements }
 }
 
 /** One metric of a kind, named by Prometheus' conventions: base units, `_total` for counters. */

@@ -8,7 +8,7 @@ import { CheckFailure, type Reason } from '../wire/reasons.ts'
 import { defaultMaxBytes } from '../wire/socket.ts'
 import { tlsFields, tlsOf } from '../wire/tls.ts'
 import { percent, shorten } from '../wire/wording.ts'
-import { type CheckResult, checkKind, type Measurement } from './kind.ts'
+import { type CheckResult, checkKind, type Finding, type Measurement, resultOf } from './kind.ts'
 
 const options = z.strictObject({
   host: host.describe('Host name or IP address.'),
@@ -144,32 +144,24 @@ async function examine(client: PgClient, options: PostgresqlOptions): Promise<Ch
     { name: 'skerry_postgresql_max_connections', value: state.max_connections },
     { name: 'skerry_postgresql_connections', value: state.connections ?? 0 },
   ]
-  const faults = state.replica
+  const findings = state.replica
     ? judgeReplica(state, options, measurements)
     : judgePrimary((await client.query(replicaQuery)).rows, options, measurements)
   const used = (state.connections ?? 0) / state.max_connections
   if (used >= options.maxConnectionsUsed)
-    faults.push({
+    findings.push({
       reason: 'limit',
       text: `${percent(used)} of the connections are in use (${state.connections} of ${state.max_connections}); close idle connections, use a pool, or raise max_connections`,
     })
-  const [first] = faults
-  if (first !== undefined)
-    return { state: 'degraded', reason: first.reason, detail: shorten(`${faults.map(({ text }) => text).join('. ')}.`), measurements }
-  return {
-    state: 'up',
-    detail: `${state.replica ? 'Replica' : 'Primary'}, ${state.connections ?? 0} of ${state.max_connections} connections in use.`,
-    measurements,
-  }
+  const fine = `${state.replica ? 'Replica' : 'Primary'}, ${state.connections ?? 0} of ${state.max_connections} connections in use.`
+  return resultOf(findings, fine, measurements)
 }
-
-type Found = { reason: Reason; text: string }
 
 function judgeReplica(
   { lag, receivers }: z.output<typeof stateRow>,
   { maxLagSeconds }: PostgresqlOptions,
   measurements: Measurement[],
-): Found[] {
+): Finding[] {
   if (lag !== null) measurements.push({ name: 'skerry_postgresql_replication_lag_seconds', labels: { replica: '' }, value: lag })
   if (receivers === 0)
     return [{ reason: 'partly_unavailable', text: 'This replica does not stream from its primary; see primary_conninfo and the log' }]
@@ -178,7 +170,7 @@ function judgeReplica(
   return []
 }
 
-function judgePrimary(rows: unknown[], { maxLagSeconds, minReplicas }: PostgresqlOptions, measurements: Measurement[]): Found[] {
+function judgePrimary(rows: unknown[], { maxLagSeconds, minReplicas }: PostgresqlOptions, measurements: Measurement[]): Finding[] {
   const replicas = rows.map((row) => rowOf(replicaRow, row))
   const streaming = replicas.filter(({ state }) => state === 'streaming')
   measurements.push({ name: 'skerry_postgresql_replicas', value: streaming.length })
@@ -186,7 +178,7 @@ function judgePrimary(rows: unknown[], { maxLagSeconds, minReplicas }: Postgresq
     measurements.push({ name: 'skerry_postgresql_replication_lag_seconds', labels: { replica: name }, value: lag })
     measurements.push({ name: 'skerry_postgresql_replication_lag_bytes', labels: { replica: name }, value: bytes })
   }
-  const found: Found[] = []
+  const found: Finding[] = []
   if (streaming.length < minReplicas)
     found.push({
       reason: 'partly_unavailable',

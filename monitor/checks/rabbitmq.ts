@@ -3,10 +3,10 @@ import * as z from 'zod'
 import { orAbort } from '../wire/abort.ts'
 import { host, hostAndPort, port } from '../wire/fields.ts'
 import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl } from '../wire/http-access.ts'
-import { CheckFailure, type Reason } from '../wire/reasons.ts'
+import { CheckFailure } from '../wire/reasons.ts'
 import { tlsOf } from '../wire/tls.ts'
 import { count, shorten, someOf } from '../wire/wording.ts'
-import { type CheckResult, checkKind, type Measurement } from './kind.ts'
+import { type CheckResult, checkKind, type Finding, type Measurement, resultOf } from './kind.ts'
 
 const { tokenFile: _, ...access } = httpFields
 
@@ -164,7 +164,7 @@ async function manage(options: RabbitmqOptions, url: string, signal: AbortSignal
     { name: 'skerry_rabbitmq_consumers', value: objects.consumers },
     { name: 'skerry_rabbitmq_messages', value: totals.messages },
   )
-  const found: { reason: Reason; text: string }[] = []
+  const found: Finding[] = []
   const names = (some: z.output<typeof node>[]) => someOf(some.map(({ name }) => name))
   if (alarms.memory.length > 0)
     found.push({
@@ -179,12 +179,9 @@ async function manage(options: RabbitmqOptions, url: string, signal: AbortSignal
     found.push({ reason: 'partly_unavailable', text: `Network partition seen by ${names(split)}. See rabbitmqctl cluster_status` })
   if (options.maxMessages !== undefined && totals.messages > options.maxMessages)
     found.push({ reason: 'limit', text: `${totals.messages} messages are queued, more than ${options.maxMessages}. Check the consumers` })
-  const [first] = found
-  if (first)
-    return { state: 'degraded', reason: first.reason, detail: shorten(`${found.map(({ text }) => text).join('. ')}.`), measurements }
-  return {
-    state: 'up',
-    detail: `Version ${shorten(version, 40)}, ${count(nodes.length, 'node')}, ${count(objects.queues, 'queue')}.`,
+  return resultOf(
+    found,
+    `Version ${shorten(version, 40)}, ${count(nodes.length, 'node')}, ${count(objects.queues, 'queue')}.`,
     measurements,
-  }
+  )
 }

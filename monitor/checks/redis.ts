@@ -1,12 +1,12 @@
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
 import { host, hostAndPort, port } from '../wire/fields.ts'
-import { CheckFailure, type Reason } from '../wire/reasons.ts'
+import { CheckFailure } from '../wire/reasons.ts'
 import { parseReplies, type Reply } from '../wire/resp.ts'
 import { openSocket, readSocket } from '../wire/socket.ts'
 import { secure, tlsFields, tlsOf } from '../wire/tls.ts'
 import { percent, shorten } from '../wire/wording.ts'
-import { type CheckResult, checkKind, type Measurement } from './kind.ts'
+import { type CheckResult, checkKind, type Finding, type Measurement, resultOf } from './kind.ts'
 
 const options = z.strictObject({
   host: host.describe('Host name or IP address.'),
@@ -101,7 +101,7 @@ function judge(options: RedisOptions, replies: Reply[]): CheckResult {
     { name: 'skerry_redis_commands_total', value: number('total_commands_processed') },
     { name: 'skerry_redis_evicted_keys_total', value: number('evicted_keys') },
   ].filter(({ value }) => !Number.isNaN(value))
-  const found: { reason: Reason; text: string }[] = []
+  const found: Finding[] = []
   if (info.get('master_link_status') === 'down')
     found.push({
       reason: 'partly_unavailable',
@@ -116,7 +116,5 @@ function judge(options: RedisOptions, replies: Reply[]): CheckResult {
     found.push({ reason: 'limit', text: `${percent(used / max)} of maxmemory is in use. Raise it, or store less` })
   if (info.get('rdb_last_bgsave_status') === 'err' || info.get('aof_last_write_status') === 'err')
     found.push({ reason: 'failing', text: 'The last save to disk failed. See the log of the server, and the free space on its disk' })
-  const [first] = found
-  if (first) return { state: 'degraded', reason: first.reason, detail: `${found.map(({ text }) => text).join('. ')}.`, measurements }
-  return { state: 'up', detail: `Version ${text('redis_version')}, ${role}.`, measurements }
+  return resultOf(found, `Version ${text('redis_version')}, ${role}.`, measurements)
 }

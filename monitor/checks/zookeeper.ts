@@ -1,11 +1,11 @@
 import * as z from 'zod'
 import { host, hostAndPort, port } from '../wire/fields.ts'
 import { ask, below, credentialFields, httpUrl, jsonOf, targetOfUrl } from '../wire/http-access.ts'
-import { CheckFailure, type Reason } from '../wire/reasons.ts'
+import { CheckFailure } from '../wire/reasons.ts'
 import { openSocket, readSocket } from '../wire/socket.ts'
 import { tlsFields } from '../wire/tls.ts'
 import { shorten } from '../wire/wording.ts'
-import { type CheckResult, checkKind, type Measurement } from './kind.ts'
+import { type CheckResult, checkKind, type Finding, type Measurement, resultOf } from './kind.ts'
 
 const options = z
   .strictObject({
@@ -133,14 +133,12 @@ function judge(options: ZookeeperOptions, facts: Facts): CheckResult {
         ]
       : []),
   ].filter(({ value }) => !Number.isNaN(value))
-  const found: { reason: Reason; text: string }[] = []
+  const found: Finding[] = []
   if (outstanding > options.maxOutstanding)
     found.push({ reason: 'limit', text: `${outstanding} requests are outstanding. Check the disk of the transaction log` })
   if (latency > options.maxLatencyMs)
     found.push({ reason: 'limit', text: `The average latency is ${Math.round(latency)} ms. Check the disk and the heap of the server` })
   if (role === 'leader' && behind > 0)
     found.push({ reason: 'partly_unavailable', text: `${behind} of ${all} followers and observers are not in sync. See their logs` })
-  const [first] = found
-  if (first) return { state: 'degraded', reason: first.reason, detail: `${found.map(({ text }) => text).join('. ')}.`, measurements }
-  return { state: 'up', detail: `Version ${version}, ${shorten(role, 20)}.`, measurements }
+  return resultOf(found, `Version ${version}, ${shorten(role, 20)}.`, measurements)
 }
