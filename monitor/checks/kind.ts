@@ -58,8 +58,8 @@ export type CheckContext = {
   /** The API server of the monitor's cluster, or of the kubeconfig that it was given: `apiServerOf(credentials)`. */
   apiServer?: ApiServer
   /**
-   * Looks up a watched edge node by `group/node`, or by the name of its resource. Undefined: no such node is watched. `unheard`: the node is
-   * watched, but the monitor has no connection to its broker.
+   * Looks up a watched edge node by `group/node`, or by the name of its resource. Undefined: no such node is watched. `unheard`: the
+   * monitor watches the node, but has no connection to its broker.
    */
   sparkplugNode?: (name: string) => SparkplugNodeState | 'unheard' | undefined
   /** Unix time in milliseconds; the clock of this machine by default. */

@@ -11,7 +11,7 @@ import { type CheckResult, checkKind, type Finding, type Measurement, resultOf }
 const options = z.strictObject({
   host: host.describe('Host name or IP address.'),
   port: port.default(6379).describe('TCP port.'),
-  username: z.string().min(1).max(256).optional().describe('User name (ACL); by default the user default.'),
+  username: z.string().min(1).max(256).optional().describe('User name; by default the user `default`.'),
   passwordFile: secretFile().optional().describe("File that holds the user's password."),
   tls: z.boolean().default(false).describe('Whether to use TLS.'),
   maxMemoryUsed: z.number().gt(0).max(1).default(0.9).describe('Degraded when this share of maxmemory is in use, if maxmemory is set.'),

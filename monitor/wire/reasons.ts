@@ -18,7 +18,7 @@ export const reasons = {
   expiring: 'Something expires soon.',
   monitor_disconnected: 'The monitor itself has no connection and cannot tell, so the check is unknown. See /readyz of the monitor.',
   misconfigured: 'The check cannot run as configured.',
-  error: 'The check failed for a reason without a name of its own.',
+  error: 'The check failed for another reason.',
 } as const satisfies Record<string, string>
 
 /** A key of `reasons`. */

@@ -35,7 +35,7 @@ export function tlsOf(options: TlsOptions, host: string): TlsSettings {
   return { secureContext: contextOf(options), rejectUnauthorized: options.verify, servername: sniOf(options.serverName ?? host) }
 }
 
-/** The server name to send for a host. An address must not be sent (RFC 6066, section 3); the certificate is verified for it all the same. */
+/** The server name to send for a host; none for an address (RFC 6066, section 3), for which the certificate is verified all the same. */
 export function sniOf(host: string): string | undefined {
   return isIP(host) === 0 ? host : undefined
 }

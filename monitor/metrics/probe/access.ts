@@ -3,7 +3,7 @@ import { blockListOf, networkOf, type ProbeRule } from './config.ts'
 
 /** Decides which targets may be probed. */
 export type Access = {
-  /** Whether a rule could allow this name or address at this port. This is asked before the name is resolved, so that nobody can use the monitor to resolve other names. */
+  /** Whether a rule could allow this host at this port. Asked before the name is resolved, so that nobody can resolve other names. */
   mayAsk(host: string, port: number): boolean
   /** Whether a connection for this host may go to this address. For a target given as an address, the host is that address. */
   mayConnect(host: string, address: string, port: number): boolean

@@ -61,7 +61,7 @@ const httpProbe = z.strictObject({
     ),
   body: z.string().max(65_536).optional().describe('Body of the request'),
   body_size_limit: byteSize({ max: '16MiB' }).prefault('1MiB').describe('The most bytes of the body to read; the rest is ignored'),
-  follow_redirects: z.boolean().default(true).describe('Follow up to ten redirects, each of which must be an allowed target'),
+  follow_redirects: z.boolean().default(true).describe('Follow up to ten redirects; each must be an allowed target'),
   fail_if_ssl: z.boolean().default(false).describe('Fail if the last answer came over TLS'),
   fail_if_not_ssl: z.boolean().default(false).describe('Fail if the last answer did not come over TLS'),
   fail_if_body_matches_regexp: z.array(pattern).default([]).describe('Fail if the body matches any of these'),
@@ -128,9 +128,14 @@ export const probeModule = z.discriminatedUnion('prober', [
 
 /** A parsed module. */
 export type ProbeModule = z.output<typeof probeModule>
+
+/** The settings of an HTTP probe. */
 export type HttpProbe = z.output<typeof httpProbe>
+/** The settings of a TCP probe. */
 export type TcpProbe = z.output<typeof tcpProbe>
+/** The settings of a DNS probe. */
 export type DnsProbe = z.output<typeof dnsProbe>
+/** The section `tls_config`. */
 export type ProbeTls = z.output<typeof tlsConfig>
 
 /** The built-in modules. A configured module of the same name takes precedence. */
@@ -200,4 +205,5 @@ export const probeConfig = z.strictObject({
   parallelism: z.int().min(1).max(1000).default(20).describe('The most probes at the same time; further ones are rejected'),
 })
 
+/** The parsed section. */
 export type ProbeConfig = z.output<typeof probeConfig>

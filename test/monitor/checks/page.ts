@@ -3,7 +3,6 @@ import type * as z from 'zod'
 import { checkKinds } from '../../../monitor/checks/index.ts'
 import type { CheckKind, Measure } from '../../../monitor/checks/kind.ts'
 import { reasons } from '../../../monitor/wire/reasons.ts'
-import { fieldKind } from '../../../shared/fields.ts'
 import { core, defOf, layers, type Schema } from '../../../shared/schema.ts'
 
 /** The page of checks: for each kind what it asks, its options with their defaults, an example, and what it measures. */
@@ -12,9 +11,9 @@ export const checksPage = { path: 'docs/checks.md', text: describeChecks }
 function describeChecks(): string {
   const kinds = Object.entries<CheckKind>(checkKinds)
   return [
-    '# Health checks\n\nGenerated from `monitor/checks/`: change it there.\n',
+    '# Health checks\n\n`npm run render` makes this page from `monitor/checks/`.\n',
     kinds.map(([name]) => `- [${name}](#${name})`).join('\n'),
-    '\n## Reasons\n\nWhy a check is not up. It is the label `reason`.\n',
+    '\n## Reasons\n\nWhy a check is not up: the values of the label `reason`.\n',
     table(
       ['reason', 'meaning'],
       Object.entries(reasons).map(([reason, text]) => [`\`${reason}\``, text]),
@@ -41,10 +40,9 @@ function optionsOf(schema: z.ZodType): [string, Schema][] {
 function describeOption([name, schema]: [string, Schema]): string[] {
   const all = layers(schema)
   const description = all.map((layer) => (layer as z.ZodType).description).find((text) => text !== undefined) ?? ''
-  const secret = fieldKind(schema) === 'secret' ? ' (path of a file)' : ''
   const given = all.map(defOf).find(({ type }) => type === 'default' || type === 'prefault')
   const isOptional = all.some((layer) => defOf(layer).type === 'optional')
-  return [`\`${name}\``, description + secret, given ? `\`${JSON.stringify(given.defaultValue)}\`` : isOptional ? '' : 'required']
+  return [`\`${name}\``, description, given ? `\`${JSON.stringify(given.defaultValue)}\`` : isOptional ? '' : 'required']
 }
 
 function describeMeasure([name, { type, help, labels = [] }]: [string, Measure]): string[] {
