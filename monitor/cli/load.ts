@@ -9,7 +9,7 @@ import type { CheckContext } from '../checks/kind.ts'
 import { type MonitorConfig, monitorConfig, placementOf } from '../config.ts'
 import type { Check } from '../prober/check.ts'
 import { mayBeDiscovered } from '../prober/checks-in-effect.ts'
-import { createChecksFile } from '../prober/reload.ts'
+import { type ChecksFileNeeds, createChecksFile } from '../prober/reload.ts'
 import { createMonitorCaches, followRegion } from '../region/caches.ts'
 import { accessCluster } from '../region/cluster-access.ts'
 import { createDiscovery, mergeChecks } from '../region/discovery.ts'
@@ -45,30 +45,32 @@ export async function loadChecks(given: string | undefined, surroundings: Surrou
     stateDirectory: undefined,
   }
   const access = placementOf(config, host).hasCluster ? await accessCluster({ ...config.cluster, ...host }, systemClock) : undefined
-  const signal = new AbortController().signal
-  const tools = { clock: systemClock, log: createLog({ level: 'fatal', name: program }) }
-  const path = isChecksFile ? file : config.checks.file
-  const followed = createChecksFile(
-    { path, namespace: config.cluster.namespace, isDiscovered: access && mayBeDiscovered },
-    { cluster: access?.cluster, ...tools },
-  )
+  const tools = { cluster: access?.cluster, clock: systemClock, log: createLog({ level: 'fatal', name: program }) }
   try {
-    await followed.start(signal)
-  } catch (error) {
+    const configured = await readChecks(isChecksFile ? file : config.checks.file, config, tools)
+    const found = access ? await discover(config, { ...tools, cluster: access.cluster }) : []
+    const checks = mergeChecks(configured, found).filter(({ kind }) => kind !== 'sparkplug-node')
+    return { checks, context: access ? { apiServer: access.apiServer } : {}, parallelism: config.checks.parallelism }
+  } finally {
     access?.cluster.close()
+  }
+}
+
+/** The checks of the file, with its Secrets. @throws UsageError */
+async function readChecks(path: string | undefined, config: MonitorConfig, tools: ChecksFileNeeds): Promise<readonly Check[]> {
+  const { namespace } = config.cluster
+  const followed = createChecksFile({ path, namespace, isDiscovered: tools.cluster && mayBeDiscovered }, tools)
+  try {
+    await followed.start(new AbortController().signal)
+  } catch (error) {
     throw new UsageError((error as Error).message)
   }
-  const configured = followed.checks()
+  const checks = followed.checks()
   await followed.stop(0)
   // The monitor waits for these Secrets, without checks. A command must not print an empty table as if all were well.
-  if (followed.last()?.ok === false) {
-    access?.cluster.close()
+  if (followed.last()?.ok === false)
     throw new UsageError('the Secrets that the checks file refers to cannot be read: check that the API server answers')
-  }
-  const found = access ? await discover(config, { cluster: access.cluster, ...tools }, signal) : []
-  access?.cluster.close()
-  const checks = mergeChecks(configured, found).filter(({ kind }) => kind !== 'sparkplug-node')
-  return { checks, context: access ? { apiServer: access.apiServer } : {}, parallelism: config.checks.parallelism }
+  return checks
 }
 
 function holdsChecks(file: string): boolean {
@@ -92,11 +94,8 @@ function prefixOf(program: string): string {
 }
 
 /** The checks discovered within a few seconds. If the cluster does not answer, its own check says so. */
-async function discover(
-  { components, discovery }: MonitorConfig,
-  tools: Parameters<typeof followRegion>[1],
-  signal: AbortSignal,
-): Promise<readonly Check[]> {
+async function discover({ components, discovery }: MonitorConfig, tools: Parameters<typeof followRegion>[1]): Promise<readonly Check[]> {
+  const { signal } = new AbortController()
   const caches = createMonitorCaches({ components }, tools)
   const following = followRegion(caches, tools)
   const found = createDiscovery({ discovery, components }, { caches, ...tools })
