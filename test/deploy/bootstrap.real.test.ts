@@ -103,7 +103,7 @@ test('the storage classes that are missing are made like another one', async () 
   assert.equal(terminal.code, 3, terminal.out)
   assert.match(
     terminal.out,
-    /Install into this cluster\?[\s\S]*missing here: crate-premium and crate-local\. There are:[\s\S]*\n {2}disks \(disks\.example\.org\)\s/,
+    /Install into this cluster\?[\s\S]*do not exist here: crate-premium and crate-local\. These exist:[\s\S]*\n {2}disks \(disks\.example\.org\)\s/,
   )
   assert.match(terminal.out, /There is no storage class none\. Nothing was done\./)
   const declined = await bench.run('install.sh', [token, '--offline', charts, '--components', list], { kubeconfig, typed: 'n\n' })
@@ -197,7 +197,7 @@ test('a definition that hangs in its deletion is told by preflight and by its st
   assert.equal(stuck.code, 4)
   assert.match(
     stuck.out,
-    /FAILED after \d+ s: the definition sealedsecrets\.bitnami\.com is stuck in deletion\n[\s\S]*default +held/,
+    /FAILED after \d+ s: the CRD sealedsecrets\.bitnami\.com is stuck in deletion\n[\s\S]*default +held/,
   )
   assert.match(stuck.out, /What to do: .* as the last resort, which loses .*: kubectl -n NAMESPACE patch sealedsecrets\.bitnami\.com/)
 
