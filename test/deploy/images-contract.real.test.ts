@@ -60,7 +60,7 @@ test('of the smallest stack it has what databases run, and nothing else', async 
     lines(out).filter((image) => !/\/skerry-dev\/|\/cloudflared:/.test(image)),
     [whole(operator), ...databases].sort(),
   )
-  assert.match(err, /^# CrateDB itself is not among these/m)
+  assert.match(err, /^# CrateDB itself is not listed/m)
 })
 
 test('the user’s images take the place of the chart’s', async () => {

@@ -226,7 +226,7 @@ test('databases bring what the operator starts for them, and CrateDB in the vers
   const without = await listImages({ components, charts })
   const always = ['docker.io/crate/crate-operator:2', 'docker.io/library/busybox:1.35.0']
   assert.deepEqual(without.images, always)
-  assert.match(without.said, /^# CrateDB itself is not among these: give --cratedb VERSION/)
+  assert.match(without.said, /^# CrateDB itself is not listed: pass --cratedb VERSION/)
   const { images, said } = await listImages({ components, charts, env: { cratedb_versions: '6.1.0 5.10.1' } })
   assert.deepEqual(images, [always[0], always[1], 'docker.io/library/crate:5.10.1', 'docker.io/library/crate:6.1.0'])
   assert.equal(said, '')

@@ -59,7 +59,7 @@ skerry-agent-tls
 {{- define "skerry.validate" -}}
 {{- if not .Values.region.id }}{{ fail "region.id is not set: what the cloud calls this region, such as --set region.id=harbour-1" }}{{ end }}
 {{- with .Values.agent }}
-{{- if and .tokens.existingSecret .tokens.list }}{{ fail "agent.tokens.list and agent.tokens.existingSecret exclude each other: take one of them out" }}{{ end }}
+{{- if and .tokens.existingSecret .tokens.list }}{{ fail "agent.tokens.list and agent.tokens.existingSecret cannot be combined: remove one of them" }}{{ end }}
 {{- if and .ingress.enabled (not .ingress.host) }}{{ fail "agent.ingress.host is not set: the name by which the agent is called from outside" }}{{ end }}
 {{- end }}
 {{- if and .Values.prometheus.podMonitors.enabled .Values.monitor.enabled }}
