@@ -21,6 +21,7 @@ import { createDeletionController } from './controllers/deletions.ts'
 import { createProjectController } from './controllers/projects.ts'
 import { createVolumeController } from './controllers/volumes.ts'
 import { createAcceptedState } from './operations/accepted.ts'
+import { actions } from './operations/actions/index.ts'
 import { createExecutor } from './operations/executor.ts'
 import { createJournal } from './operations/journal.ts'
 import { createCaches } from './region/caches.ts'
@@ -59,7 +60,16 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const accepted = createAcceptedState({ journal, caches })
   const lease = createLease({ ...leaseOf(config), namespace, holder: pod.name }, tools)
   const sql = createDatabaseSql(config.databases, tools)
-  const executor = createExecutor(executorOf(config), { ...tools, journal, caches, lease, obstacles, sql, ended: metrics.observeEnded })
+  const executor = createExecutor(executorOf(config), {
+    ...tools,
+    journal,
+    caches,
+    lease,
+    obstacles,
+    sql,
+    actions,
+    ended: metrics.observeEnded,
+  })
   const projects = createProjectController(projectsOf(config), { ...tools, caches, lease, obstacles })
   const volumes = createVolumeController({ namespace }, { ...tools, caches, lease })
   const deletions = createDeletionController({ namespace }, { ...tools, caches, journal, lease })
@@ -68,7 +78,17 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
 
   // What the cloud sees.
   const authentication = createAuthentication(config.identity, config.api.limits, { clock, log })
-  const resources = createResources(resourcesOf(config), { ...tools, journal, accepted, caches, operator, kubernetes, obstacles, tunnel })
+  const resources = createResources(resourcesOf(config), {
+    ...tools,
+    actions,
+    journal,
+    accepted,
+    caches,
+    operator,
+    kubernetes,
+    obstacles,
+    tunnel,
+  })
   const events = createEvents(usualEvents, { sources: eventSources(caches, resources), observe: metrics.observeEvents, clock, log })
   const app = createApi(config.api.limits, {
     routes: [...resources.routes, events.route],

@@ -2,27 +2,17 @@ import canonicalize from 'canonicalize'
 import * as z from 'zod'
 import { Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import type { Admission, AdmissionParts } from '../operations/admission/admission.ts'
-import { planOf } from '../operations/admission/plan.ts'
+import { type Actions, flag } from '../operations/actions/action.ts'
+import type { Decision } from '../operations/deciding/decision.ts'
+import { dryRunOf } from '../operations/deciding/plan.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { Target } from '../resources/kind.ts'
 import { hasEnded, type Operation, phaseOf } from '../resources/operation.ts'
 import { type ApiContext, type Input, json, type ResponseDoc, type ResponseHeaders } from './http.ts'
-import { operationSchema, representOperation } from './representations/operation.ts'
+import { type OperationSchemas, representOperation } from './representations/operation.ts'
 import type { Prepared } from './representations/prepared.ts'
 
-export type AcceptingParts = AdmissionParts & { journal: Journal; cluster: Cluster }
-
-/** A parameter of the query that is `true` or `false`. */
-export function flag(description: string, usual: boolean) {
-  return z
-    .enum(['true', 'false'])
-    .transform((text) => text === 'true')
-    .default(usual)
-    .describe(description)
-    .meta({ override: { type: 'boolean', enum: undefined, default: usual } })
-}
+export type AcceptingParts = { actions: Actions; schemas: OperationSchemas; journal: Journal; cluster: Cluster }
 
 /** The parameter of every request that changes something. */
 export const dryRunQuery = { dryRun: flag('Tells what would be done, with the API server asked about it, and changes nothing', false) }
@@ -59,30 +49,19 @@ export const planSchema = z
   })
   .meta({ id: 'Plan', description: 'What a request would do.' })
 
-/** The operation that a request became, with what is told once. */
-const acceptedSchema = operationSchema
-  .extend({
-    credentials: z
-      .array(z.object({ user: z.string(), password: z.string() }))
-      .optional()
-      .describe('Passwords that were generated. They are given back here and never again'),
-    note: z.string().optional().describe('What is special about this answer'),
-  })
-  .meta({ id: 'AcceptedOperation', description: 'The operation that a request became.' })
-
 /** What every request that becomes an operation is answered with. @param unchanged the resource, where there may be nothing to do */
-export function acceptingResponses(unchanged?: z.ZodType): Record<number, ResponseDoc> {
+export function acceptingResponses({ accepted }: OperationSchemas, unchanged?: z.ZodType): Record<number, ResponseDoc> {
   const done = 'With `Prefer: wait`: the operation, which has succeeded. With `dryRun=true`: the plan.'
   return {
     200: {
       description: unchanged ? `Nothing was to do: the resource as it is. ${done}` : done,
-      schema: z.union([...(unchanged ? [unchanged] : []), planSchema, acceptedSchema]),
+      schema: z.union([...(unchanged ? [unchanged] : []), planSchema, accepted]),
       headers: operationHeaders,
     },
     202: {
       description:
         'Durably accepted: the operation as it is at the moment. With `Prefer: wait` it may have ended by now, but not well: see its phase.',
-      schema: acceptedSchema,
+      schema: accepted,
       headers: operationHeaders,
     },
   }
@@ -104,44 +83,40 @@ const retryAfterSeconds = 2
  * success: so 200 always means that it is so now.
  *
  * @param resource the resource as it is, for when there is nothing to do
- * @param object the CrateDB of an operation's target, from which its steps are counted
  * @throws Problem whatever refuses the request
  */
 export async function carryOut(
   c: ApiContext,
   { query, body, idempotencyKey, waitSeconds }: Input<unknown, { dryRun: boolean }>,
-  parts: AcceptingParts,
-  {
-    target,
-    admission,
-    resource,
-    object,
-  }: { target: Target; admission: Admission; resource?: () => Prepared | undefined; object?: () => KubernetesObject | undefined },
+  { journal, cluster }: AcceptingParts,
+  { action, target, decision, resource }: Request,
 ): Promise<Response> {
-  if (query.dryRun) {
-    const proposal = admission.decide()
-    return json(c, 200, { dryRun: true, steps: proposal ? await planOf(parts, proposal) : [] })
-  }
-  const accepted = await parts.journal.accept({
+  if (query.dryRun) return json(c, 200, { dryRun: true, steps: await dryRunOf(cluster, decision.decide()?.plan ?? []) })
+  const accepted = await journal.accept({
     target,
     requestedBy: c.get('identity').name,
     requestId: c.get('requestId'),
     idempotencyKey,
     canonical: canonicalize({ method: c.req.method, path: c.req.path, query, body: body ?? null }) ?? '',
-    decide: admission.decide,
+    decide() {
+      const proposed = decision.decide()
+      return proposed && { action, target, ...proposed }
+    },
   })
   if (accepted.outcome === 'unchanged') return unchanged(c, resource?.())
   const { operation, outcome } = accepted
   c.set('operation', operation.metadata.name)
-  const now = waitSeconds === undefined ? operation : await whenEnded(c, parts.journal, operation, waitSeconds)
-  const credentials = outcome === 'accepted' ? admission.credentials() : []
+  const now = waitSeconds === undefined ? operation : await whenEnded(c, journal, operation, waitSeconds)
+  const credentials = outcome === 'accepted' ? decision.credentials() : []
   const told = {
-    ...representOperation(now, object?.()),
+    ...representOperation(now),
     ...(credentials.length > 0 && { credentials }),
     ...(outcome === 'repeated' && { note: repeatedNote }),
   }
   return json(c, isDone(now) ? 200 : 202, told, headersOf(now, waitSeconds))
 }
+
+type Request = { action: string; target: Target; decision: Decision; resource: (() => Prepared | undefined) | undefined }
 
 const repeatedNote =
   'This request was accepted before, as this operation; it is not done again. Passwords that were generated then are not given back a second time: actions/rotate-password makes new ones.'

@@ -2,11 +2,12 @@ import * as z from 'zod'
 import { Problem } from '../../shared/errors.ts'
 import type { Journal } from '../operations/journal.ts'
 import { databaseId, projectId } from '../resources/identifiers.ts'
+import { describeTarget, isKnownKind, type Target, targetKinds } from '../resources/kind.ts'
 import { type Operation, phaseOf, phases, sequenceOf } from '../resources/operation.ts'
 import { operationAnswer, operationHeaders, whenEnded } from './accepting.ts'
-import { json, nextLink, pageOf, pageQuery, type Route, requireScope, route } from './http.ts'
-import { linkHeader } from './projects.ts'
-import { operationSchema } from './representations/operation.ts'
+import { json, nextLink, pageOf, pageQuery, type Route, requireScope, route, type Scope } from './http.ts'
+import { linkHeader, listOf } from './projects.ts'
+import type { OperationSchemas } from './representations/operation.ts'
 import type { OperationRepresentations } from './representations/operations.ts'
 import { composePage } from './representations/prepared.ts'
 
@@ -38,23 +39,20 @@ const query = z.strictObject({
     .meta({ override: { type: 'integer', minimum: 0 } }),
 })
 
-const listSchema = z.object({
-  items: z.array(operationSchema),
-  ledger: z
-    .object({
-      oldest: z.int().nullable().describe('Place of the oldest entry that is kept'),
-      newest: z.int().nullable().describe('Place of the newest entry'),
-      hash: z.string().nullable().describe('Its hash'),
-    })
-    .describe('What there is of the ledger'),
-  next: z.string().optional().describe('The cursor of the next page; missing on the last one'),
-})
+const ledgerSchema = z
+  .object({
+    oldest: z.int().nullable().describe('Place of the oldest entry that is kept'),
+    newest: z.int().nullable().describe('Place of the newest entry'),
+    hash: z.string().nullable().describe('Its hash'),
+  })
+  .describe('The part of the ledger that is kept')
 
-export type OperationRouteParts = { journal: Journal; operations: OperationRepresentations }
+export type OperationRouteParts = { journal: Journal; operations: OperationRepresentations; schemas: OperationSchemas }
 
 /** The routes of operations: they translate HTTP, and nothing else. */
 export function operationRoutes(parts: OperationRouteParts): Route[] {
-  const { journal, operations } = parts
+  const { journal, operations, schemas } = parts
+  const listSchema = listOf(schemas.operation).extend({ ledger: ledgerSchema })
   return [
     route({
       method: 'GET',
@@ -89,7 +87,7 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
       scope: 'region:read',
       problems: ['gone'],
       params,
-      responses: () => ({ 200: { description: 'The operation.', schema: operationSchema } }),
+      responses: () => ({ 200: { description: 'The operation.', schema: schemas.operation } }),
       handle: async (c, { params }) => json(c, 200, operations.of(await operationOf(journal, params.operation)).bytes),
     }),
     route({
@@ -104,12 +102,12 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
       problems: ['ended', 'gone'],
       params,
       responses: () => ({
-        200: { description: 'With `Prefer: wait`: it has ended.', schema: operationSchema, headers: operationHeaders },
-        202: { description: 'Its end was asked for.', schema: operationSchema, headers: operationHeaders },
+        200: { description: 'With `Prefer: wait`: it has ended.', schema: schemas.operation, headers: operationHeaders },
+        202: { description: 'Its end was asked for.', schema: schemas.operation, headers: operationHeaders },
       }),
       async handle(c, { params, waitSeconds }) {
         const { spec, metadata } = await operationOf(journal, params.operation)
-        requireScope(c, spec.target.kind === 'project' ? 'projects:write' : 'databases:write')
+        requireScope(c, scopeOf(spec.target))
         c.set('operation', metadata.name)
         const cancelled = await journal.cancel(metadata.name, c.get('identity').name)
         const now = waitSeconds === undefined ? cancelled : await whenEnded(c, journal, cancelled, waitSeconds)
@@ -117,6 +115,12 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
       },
     }),
   ]
+}
+
+/** @throws Problem for a target of which this version does not know who may change it */
+function scopeOf(target: Target): Scope {
+  if (isKnownKind(target.kind)) return targetKinds[target.kind].scope
+  throw new Problem('not-ready', `This replica runs a version that does not know what ${describeTarget(target)} is. Ask a newer one.`)
 }
 
 async function operationOf(journal: Journal, id: string): Promise<Operation> {
@@ -128,7 +132,7 @@ async function operationOf(journal: Journal, id: string): Promise<Operation> {
   throw new Problem('not-found', `There is no operation ${id}.`)
 }
 
-function ledgerOf(all: Operation[]): z.input<typeof listSchema>['ledger'] {
+function ledgerOf(all: Operation[]): z.input<typeof ledgerSchema> {
   const newest = all.at(-1)?.spec
   return { oldest: all[0]?.spec.sequence ?? null, newest: newest?.sequence ?? null, hash: newest?.hash ?? null }
 }

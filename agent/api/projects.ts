@@ -1,45 +1,21 @@
 import * as z from 'zod'
-import { admitDeleteProject, admitPatchProject, admitPutProject, noSuchProject } from '../operations/admission/projects.ts'
+import type { DecisionParts } from '../operations/deciding/decision.ts'
+import { noSuchProject } from '../operations/deciding/present.ts'
 import { projectId } from '../resources/identifiers.ts'
-import { type ProjectSpec, projectSpec } from '../resources/project.ts'
-import { type AcceptingParts, acceptingResponses, carryOut, dryRunQuery, flag } from './accepting.ts'
-import {
-  type ApiContext,
-  checkPreconditions,
-  json,
-  nextLink,
-  pageQuery,
-  type ResponseDoc,
-  type Route,
-  requireScope,
-  route,
-} from './http.ts'
-import { type ProjectRepresentations, projectSchema } from './representations/project.ts'
+import type { AcceptingParts } from './accepting.ts'
+import { actionRoutes } from './actions.ts'
+import { json, nextLink, pageQuery, type ResponseDoc, type Route, route } from './http.ts'
+import type { ProjectRepresentations } from './representations/project.ts'
 
 const params = z.strictObject({ project: projectId.describe('Id of the project').meta({ example: 'harbour' }) })
-const example = {
-  displayName: 'Harbour authority',
-  organization: 'Port of Eider',
-  quota: { cpu: 24, memory: '96Gi', storage: '2Ti', databases: 8 },
-}
+const path = '/projects/{project}'
 
-/** What a read shows beside the spec may come back with it, so that what was read can be edited and put. */
-const body = projectSpec.extend({
-  id: projectId.optional().describe('As in the path, if given').meta({ example: 'harbour' }),
-  status: z.unknown().optional().describe('Ignored: what a read shows'),
-})
-
-export type ProjectRouteParts = AcceptingParts & { projects: ProjectRepresentations }
+export type ProjectRouteParts = AcceptingParts & DecisionParts & { projects: ProjectRepresentations; schemas: { project: z.ZodType } }
 
 /** The routes of projects: they translate HTTP, and nothing else. */
 export function projectRoutes(parts: ProjectRouteParts): Route[] {
-  const { projects } = parts
-  const target = (project: string) => ({ kind: 'project' as const, project })
-  /** If-Match and If-None-Match, judged whenever the request is decided on. */
-  const guardOf = (c: ApiContext, id: string) => (present: unknown) =>
-    checkPreconditions(c, present === undefined ? undefined : projects.get(id)?.etag)
-  const ofProject = { tag: 'Projects', params }
-
+  const { projects, schemas } = parts
+  const ofProject = { tag: 'Projects', params, path }
   return [
     route({
       method: 'GET',
@@ -49,7 +25,7 @@ export function projectRoutes(parts: ProjectRouteParts): Route[] {
       summary: 'Lists projects, by id',
       scope: 'region:read',
       query: z.strictObject(pageQuery),
-      responses: () => ({ 200: { description: 'A page of projects.', schema: listOf(projectSchema), headers: linkHeader } }),
+      responses: () => ({ 200: { description: 'A page of projects.', schema: listOf(schemas.project), headers: linkHeader } }),
       handle(c, { query }) {
         const { bytes, next } = projects.page(query)
         return json(c, 200, bytes, next === undefined ? {} : { link: nextLink(c, next) })
@@ -58,78 +34,17 @@ export function projectRoutes(parts: ProjectRouteParts): Route[] {
     route({
       ...ofProject,
       method: 'GET',
-      path: '/projects/{project}',
       operationId: 'getProject',
       summary: 'A project and how it is',
       scope: 'region:read',
-      responses: () => readResponses({ description: 'The project.', schema: projectSchema }),
+      responses: () => readResponses({ description: 'The project.', schema: schemas.project }),
       handle(c, { params: { project } }) {
         const found = projects.get(project)
         if (!found) throw noSuchProject(project)
         return json(c, 200, found.bytes, { etag: found.etag })
       },
     }),
-    route({
-      ...ofProject,
-      method: 'PUT',
-      path: '/projects/{project}',
-      operationId: 'putProject',
-      summary: 'Makes a project, or brings it to what is given',
-      scope: 'projects:write',
-      query: z.strictObject(dryRunQuery),
-      body,
-      example,
-      responses: () => acceptingResponses(projectSchema),
-      handle(c, input) {
-        const { project } = input.params
-        const { status: _, ...rest } = input.body
-        const given: ProjectSpec = { ...rest, id: rest.id ?? project }
-        const admission = admitPutProject(parts, { target: target(project), guard: guardOf(c, project), given })
-        return carryOut(c, { ...input, body: given }, parts, { target: target(project), admission, resource: () => projects.get(project) })
-      },
-    }),
-    route({
-      ...ofProject,
-      method: 'PATCH',
-      path: '/projects/{project}',
-      operationId: 'patchProject',
-      summary: 'Changes a project',
-      scope: 'projects:write',
-      query: z.strictObject(dryRunQuery),
-      patch: projectSpec,
-      example: { quota: { databases: 12 } },
-      responses: () => acceptingResponses(projectSchema),
-      handle(c, input) {
-        const { project } = input.params
-        const { status: _, ...patch } = input.body
-        const admission = admitPatchProject(parts, { target: target(project), guard: guardOf(c, project), patch })
-        return carryOut(c, input, parts, { target: target(project), admission, resource: () => projects.get(project) })
-      },
-    }),
-    route({
-      ...ofProject,
-      method: 'DELETE',
-      path: '/projects/{project}',
-      operationId: 'deleteProject',
-      summary: 'Deletes a project',
-      description:
-        'Refused while it is protected, and while it has databases unless `cascade=true`, which needs `databases:write` too; protected databases are never taken along.',
-      scope: 'projects:write',
-      problems: ['not-empty'],
-      query: z.strictObject({
-        ...dryRunQuery,
-        cascade: flag('Deletes its databases first', false),
-        retainVolumes: flag('Keeps the volumes of databases that go with it', true),
-      }),
-      responses: () => acceptingResponses(),
-      handle(c, input) {
-        const { project } = input.params
-        const { cascade, retainVolumes } = input.query
-        if (cascade) requireScope(c, 'databases:write')
-        const request = { target: target(project), guard: guardOf(c, project), cascade, retainVolumes }
-        return carryOut(c, input, parts, { target: request.target, admission: admitDeleteProject(parts, request) })
-      },
-    }),
+    ...actionRoutes(parts, { kind: 'project', ...ofProject, schema: schemas.project, get: ({ project }) => projects.get(project) }),
   ]
 }
 

@@ -1,9 +1,9 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import { keyOf } from '../../shared/kubernetes/objects.ts'
 import type { AcceptedState } from '../operations/accepted.ts'
-import type { Timeouts } from '../operations/admission/admission.ts'
+import type { Actions } from '../operations/actions/action.ts'
+import type { Timeouts } from '../operations/deciding/decision.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { Caches } from '../region/caches.ts'
 import { createDatabaseViews, type DatabaseView, type DatabaseViews } from '../region/database-view.ts'
@@ -21,9 +21,11 @@ import { operationRoutes } from './operations.ts'
 import { preflightRoutes } from './preflight.ts'
 import { projectRoutes } from './projects.ts'
 import { type RegionRouteConfig, regionRoutes } from './region.ts'
+import { createDatabaseSchema } from './representations/database.ts'
 import { createDatabaseRepresentations, type DatabaseRepresentations } from './representations/databases.ts'
+import { createOperationSchemas } from './representations/operation.ts'
 import { createOperationRepresentations, type OperationRepresentations } from './representations/operations.ts'
-import { createProjectRepresentations, type ProjectRepresentations } from './representations/project.ts'
+import { createProjectRepresentations, createProjectSchema, type ProjectRepresentations } from './representations/project.ts'
 
 export type RoutesConfig = RegionRouteConfig & {
   /** The agent's own namespace. */
@@ -35,6 +37,8 @@ export type RoutesConfig = RegionRouteConfig & {
 }
 
 export type RoutesParts = {
+  /** What can be done to projects and databases. */
+  actions: Actions
   journal: Journal
   accepted: AcceptedState
   caches: Caches
@@ -61,7 +65,7 @@ export type Resources = {
 
 /** Projects, databases, operations and the region, as the API has them. */
 export function createResources(config: RoutesConfig, parts: RoutesParts): Resources {
-  const { caches, accepted, operator, clock } = parts
+  const { actions, caches, accepted, operator, clock } = parts
   const { namespace: operatorNamespace, deployment: name } = config.crateOperator
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
   const operatorAt = { namespace: operatorNamespace, name }
@@ -69,26 +73,33 @@ export function createResources(config: RoutesConfig, parts: RoutesParts): Resou
   const databases = createDatabaseRepresentations({
     accepted,
     views: views.databases,
-    surroundings: () => ({ operator: operatorNow(), trouble: caches.databases.trouble }),
+    surroundings: () => ({ operator: operatorNow(), trouble: caches.databases.trouble, actions }),
   })
   const projects = createProjectRepresentations({
     accepted,
     views: views.projects,
     // Not those of which only traces are left. Counting makes nothing ready to be sent.
     databases: (project) => views.databases.within(namespaceOf(project)).filter(isThere).length,
+    actions,
   })
-  const operations = createOperationRepresentations(({ spec: { target } }) =>
-    target.kind === 'database' ? caches.databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database })) : undefined,
-  )
+  const operations = createOperationRepresentations()
+  const operationSchemas = createOperationSchemas(actions)
+  const schemas = {
+    ...operationSchemas,
+    project: createProjectSchema(actions, operationSchemas),
+    database: createDatabaseSchema(actions, operationSchemas),
+  }
+  const { imageRegistry, timeouts, namespace } = config
   const accepting = {
     ...parts,
+    schemas,
     heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt, config.heapDumpVolume),
-    config: { imageRegistry: config.imageRegistry, timeouts: config.timeouts },
+    config: { imageRegistry, timeouts, namespace },
   }
   const routes = [
     ...projectRoutes({ ...accepting, projects }),
-    ...databaseRoutes({ ...accepting, databases, namespace: config.namespace }),
-    ...operationRoutes({ ...parts, operations }),
+    ...databaseRoutes({ ...accepting, databases }),
+    ...operationRoutes({ ...parts, operations, schemas }),
     ...regionRoutes(config, parts),
     ...preflightRoutes(config, parts),
     ...tunnelRoutes(config.region.id, { use: parts.tunnel, cluster: parts.cluster }),

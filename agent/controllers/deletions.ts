@@ -8,6 +8,7 @@ import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubern
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { createQueue } from '../../shared/queue.ts'
+import { deletionRecordOf } from '../operations/actions/record-deletion.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { Caches } from '../region/caches.ts'
 import { describeTarget, namespaceOf, projectOf, type Target } from '../resources/kind.ts'
@@ -27,8 +28,6 @@ export type DeletionControllerParts = {
 const outside = 'outside Skerry'
 
 const retry = { baseMs: 200, capMs: 30_000 }
-/** It only writes down what has happened. */
-const timeoutSeconds = 600
 
 /** A project or a database that somebody deleted: that very object, whatever bears its name now. */
 type Deleted = { target: Target; uid: string; resourceVersion: string; allowedBy: string | undefined }
@@ -99,7 +98,7 @@ export function createDeletionController(
     const { target, uid, resourceVersion, allowedBy } = deleted
     const parameters = { uid, resourceVersion, ...(allowedBy !== undefined && { allowedBy }) }
     log.warn({ target: describeTarget(target), uid, allowedBy }, 'deleted outside Skerry')
-    const proposal = { action: 'record-deletion' as const, target, parameters, timeoutSeconds, tryOut: [] }
+    const proposal = deletionRecordOf(target, parameters)
     const accepted = await journal.accept({
       target,
       requestedBy: outside,

@@ -13,11 +13,11 @@ import { createOperatorFailures, type OperatorFailures } from '../region/operato
 import type { DatabaseSql } from '../region/sql.ts'
 import { describeTarget, projectOf, type Secrets, type Target } from '../resources/kind.ts'
 import { hasEnded, type Obstacle, type Operation, type OperationStatus, phaseOf, targetKey, targetOf } from '../resources/operation.ts'
+import { type Actions, workOf } from './actions/action.ts'
 import type { Journal } from './journal.ts'
 import { turnOf } from './turn.ts'
 import { createWorkCluster } from './work/cluster.ts'
 import { readCrateDB } from './work/database-steps.ts'
-import { workOf } from './work/index.ts'
 import type { Progress, WorkContext } from './work/work.ts'
 
 export type ExecutorConfig = {
@@ -30,6 +30,7 @@ export type ExecutorConfig = {
 }
 
 export type ExecutorParts = {
+  actions: Actions
   journal: Journal
   caches: Caches
   cluster: Cluster
@@ -137,7 +138,7 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
       const turn = await turnOf(operation, later, ofProject, () => readCrateDB(context), clock.now())
       if (turn.kind === 'hold') return undefined
       if (turn.kind === 'end') return await end(turn.status)
-      return await after(await workOf(operation).advance(context))
+      return await after(await workOf(parts.actions, operation).advance(context))
     } catch (error) {
       if (!lease.isLeader()) return undefined
       return await failed(error)
@@ -226,7 +227,7 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
 
   async function end(status: Partial<OperationStatus>): Promise<undefined> {
     const isLeft = operation.status?.step !== undefined && status.phase !== 'Succeeded'
-    const left = isLeft ? await workOf(operation).leave?.(context) : undefined
+    const left = isLeft ? await workOf(parts.actions, operation).leave?.(context) : undefined
     const action = left === undefined ? status.action : [left, status.action].filter(Boolean).join(' ')
     await record({ attempts: undefined, blockers: [], ...status, action, endedAt: now() })
     parts.ended?.(operation)

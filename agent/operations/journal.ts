@@ -8,9 +8,9 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
-import type { Secrets, Target } from '../resources/kind.ts'
+import type { Secrets, Step, Target } from '../resources/kind.ts'
 import { fieldManager, label, managedBy } from '../resources/labels.ts'
-import { type Action, hasEnded, type Operation, type OperationSpec, operationName, sequenceOf, targetKey } from '../resources/operation.ts'
+import { hasEnded, type Operation, type OperationSpec, operationName, sequenceOf, targetKey } from '../resources/operation.ts'
 import { chainEntry } from './ledger.ts'
 import { createRegister } from './register.ts'
 
@@ -19,9 +19,10 @@ const cancelAttempts = 10
 
 /** What is to be accepted, after everything was checked that can be checked without asking the API server. */
 export type Proposal = {
-  action: Action
+  /** The name of an action. */
+  action: string
   target: Target
-  /** The desired state without secrets, as the resource's schema gives it; for `put`, `suspend` and `resume`. */
+  /** The desired state without secrets, as the resource's schema gives it; for an action that asks for a state. */
   wanted?: unknown
   parameters?: Record<string, unknown>
   /** Kept in a Secret until applied. */
@@ -29,6 +30,8 @@ export type Proposal = {
   timeoutSeconds: number
   /** Objects that the API server is asked about (dry run) before the operation is written. */
   tryOut: KubernetesObject[]
+  /** The steps that it is going to take, by what is known now: what a dry run shows. */
+  plan: Step[]
 }
 
 export type AcceptRequest = {
@@ -169,7 +172,7 @@ export function createJournal(
   }
 
   function entryOf(request: AcceptRequest, proposal: Proposal, fingerprint: string, secretName: string | undefined) {
-    const { action, target, wanted, parameters, timeoutSeconds } = proposal
+    const { action, target, wanted, parameters, timeoutSeconds, plan } = proposal
     return {
       acceptedAt: new Date(clock.now()).toISOString(),
       requestedBy: request.requestedBy,
@@ -177,6 +180,7 @@ export function createJournal(
       fingerprint,
       action,
       target,
+      ...(plan.length > 0 && { planned: plan.map(({ name }) => name).join(',') }),
       timeoutSeconds,
       ...(request.idempotencyKey !== undefined && { idempotencyKey: request.idempotencyKey }),
       ...(wanted !== undefined && { wanted }),

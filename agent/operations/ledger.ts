@@ -14,9 +14,9 @@ export function chainEntry(head: LedgerHead, entry: Omit<OperationSpec, 'sequenc
   return { ...chained, hash: hashOfEntry(chained) }
 }
 
-/** `sha256:` and the hash of the canonical JSON (RFC 8785) of an entry without its own hash. */
+/** `sha256:` and the hash of the canonical JSON (RFC 8785) of an entry without its own hash and what was planned. */
 export function hashOfEntry(entry: Omit<OperationSpec, 'hash'> & { hash?: string }): string {
-  const { hash: _, ...covered } = entry
+  const { hash: _hash, planned: _planned, ...covered } = entry
   return `sha256:${createHash('sha256')
     .update(canonicalize(covered) ?? '')
     .digest('hex')}`

@@ -2,8 +2,8 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { formatBytes, parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 import { canonicalCidr, isLoopback } from './cidr.ts'
 import type { NodeGroup, StoredBackups, StoredDatabaseSpec } from './database.ts'
-import { type DatabaseTarget, databaseLabels, desiredSecrets, userSecretName } from './database-secrets.ts'
-import { namespaceOf, type Secrets } from './kind.ts'
+import { databaseLabels, desiredSecrets, userSecretName } from './database-secrets.ts'
+import { type DatabaseTarget, namespaceOf, type Secrets } from './kind.ts'
 import { annotation } from './labels.ts'
 
 /** What every CrateDB of a region has in common. */

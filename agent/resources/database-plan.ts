@@ -2,8 +2,8 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { compareBytes, describeBytes, parseBytes } from '../../shared/kubernetes/quantity.ts'
 import { type DatabaseOptions, desiredCrateDB, desiredDatabase, openTo, ownAnnotations, readDatabase } from './cratedb.ts'
 import type { NodeGroup, StoredDatabaseSpec } from './database.ts'
-import { type DatabaseTarget, desiredSecrets } from './database-secrets.ts'
-import type { Secrets, Step, StorageClassFacts } from './kind.ts'
+import { desiredSecrets } from './database-secrets.ts'
+import type { DatabaseTarget, Secrets, Step, StorageClassFacts } from './kind.ts'
 import { annotation } from './labels.ts'
 
 export type PlanOptions = DatabaseOptions & {

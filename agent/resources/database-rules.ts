@@ -1,9 +1,8 @@
 import type { Fault } from '../../shared/errors.ts'
 import { compareBytes } from '../../shared/kubernetes/quantity.ts'
 import type { NodeGroup, StoredDatabaseSpec } from './database.ts'
-import type { DatabaseTarget } from './database-secrets.ts'
 import { quotaExceeded } from './database-usage.ts'
-import type { StorageClassFacts } from './kind.ts'
+import type { DatabaseTarget, StorageClassFacts } from './kind.ts'
 import type { ProjectSpec } from './project.ts'
 
 /** All that a decision about a database depends on. */

@@ -1,9 +1,7 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import type { StoredDatabaseSpec } from './database.ts'
-import { namespaceOf, type Secrets, type Target } from './kind.ts'
+import { type DatabaseTarget, namespaceOf, type Secrets } from './kind.ts'
 import { label, managedBy } from './labels.ts'
-
-export type DatabaseTarget = Extract<Target, { kind: 'database' }>
 
 /** One key of a Secret and what stands in it: a value that must not be shown, found by its place, or a plain one. */
 type Entry = { key: string; place: string } | { key: string; text: string }

@@ -1,10 +1,11 @@
 // What the rest of the agent asks this folder: what a request may hold, what it becomes, what an object says back, and what stands against it.
 export { desiredDatabase, readDatabase } from './cratedb.ts'
 export { databaseSpec, type GivenDatabaseSpec, type StoredDatabaseSpec, secretsNeeded, splitSecrets } from './database.ts'
-export * from './database-actions.ts'
 export { deletionConsequences, planDatabase } from './database-plan.ts'
 export { type DatabaseFacts, type Refusal, refusals } from './database-rules.ts'
-export { changedSecrets, type DatabaseTarget, readSecrets } from './database-secrets.ts'
+export { changedSecrets, readSecrets } from './database-secrets.ts'
 export { usageOf, usageOfAll } from './database-usage.ts'
+export type { DatabaseTarget } from './kind.ts'
 export { desiredProject, type ProjectSpec, projectSpec, readProject } from './project.ts'
 export { projectObjects } from './project-objects.ts'
+export { restoreBody, restoreRefusals, restoreStep, splitRestoreSecrets } from './restore.ts'

@@ -2,15 +2,6 @@ import type { KubernetesObject, ObjectMeta } from '../../shared/kubernetes/objec
 import type { Cure } from './cure.ts'
 import type { Target } from './kind.ts'
 
-/** Every action; the definition of operations takes just these. */
-export const actions = ['put', 'delete', 'suspend', 'resume', 'restart', 'restore', 'rotate-password', 'record-deletion'] as const
-
-/**
- * What was asked for. `put`, `suspend` and `resume` say a whole desired state in `wanted`. `record-deletion` was asked for by nobody:
- * the leader writes down that somebody deleted the target without an operation.
- */
-export type Action = (typeof actions)[number]
-
 export const phases = ['Accepted', 'Applying', 'Waiting', 'Succeeded', 'Failed', 'Cancelled', 'Superseded'] as const
 
 /** `Accepted → Applying ⇄ Waiting → Succeeded | Failed | Cancelled | Superseded` */
@@ -24,11 +15,14 @@ export type Operation = KubernetesObject & {
   status?: OperationStatus
 }
 
-/** An entry of the ledger: everything in it but `hash` is covered by `hash`, and `previousHash` chains it to the entry before. */
+/**
+ * An entry of the ledger. `hash` covers everything in it but itself and `planned`, and `previousHash` chains it to the entry before.
+ * `planned` stays outside, because it is no part of what was asked for, and because a CRD of an earlier version prunes it.
+ */
 export type OperationSpec = {
   /** From 1 on, without gaps. */
   sequence: number
-  /** Hash of the entry before; all zeros in the first. */
+  /** Hash of the entry before; `sha256:` and 64 zeros in the first. */
   previousHash: string
   /** `sha256:` and 64 hex digits, over the canonical JSON (RFC 8785) of the spec without this field. */
   hash: string
@@ -41,8 +35,11 @@ export type OperationSpec = {
   idempotencyKey?: string
   /** Keyed hash of method, path and body: the same request has the same one, and nobody can guess a password from it. */
   fingerprint: string
-  action: Action
+  /** The name of an action in the table, or of one that a newer version brought. */
+  action: string
   target: Target
+  /** The steps that were planned at acceptance: `allow-list,scale`. Missing where none were, and in entries of earlier versions. */
+  planned?: string
   /** The desired state, without secrets. */
   wanted?: unknown
   /** What the action needs besides: `cascade`, `user`, `snapshot`, … */
@@ -112,6 +109,27 @@ export function hasEnded(operation: Operation): boolean {
   return phase !== 'Accepted' && phase !== 'Applying' && phase !== 'Waiting'
 }
 
+/** The names of the steps that were planned at acceptance; undefined where none were, and in entries of earlier versions. */
+export function plannedSteps({ spec }: Operation): string[] | undefined {
+  return spec.planned?.split(',')
+}
+
+/** The name of the action that takes a target away, of whatever kind. What was accepted before it for the target gives way to it. */
+export const deletion = 'delete'
+
+/** The name of the action that nobody asks for: it writes down that somebody deleted the target without an operation. */
+export const deletionRecord = 'record-deletion'
+
+/** Whether it takes its target away. */
+export function isDeletion({ spec }: Operation): boolean {
+  return spec.action === deletion
+}
+
+/** Whether it only writes down that its target was deleted. */
+export function isDeletionRecord({ spec }: Operation): boolean {
+  return spec.action === deletionRecord
+}
+
 /** `op-` and ten digits, so that names sort as the ledger does. */
 export function operationName(sequence: number): string {
   return `op-${String(sequence).padStart(10, '0')}`
@@ -122,15 +140,15 @@ export function sequenceOf(name: string): number {
   return Number(name.slice('op-'.length))
 }
 
-/** The same key for the same target: what is queued one behind the other. */
+/** The same key for the same target, of whatever kind: operations under one key run one after the other. */
 export function targetKey(target: Target): string {
-  return target.kind === 'project' ? `project/${target.project}` : `database/${target.project}/${target.database}`
+  const members = Object.entries(target).map(([name, value]) => `${name}=${value}`)
+  return members.sort().join(',')
 }
 
 /** The target that a key stands for. */
 export function targetOf(key: string): Target {
-  const [kind, project = '', database] = key.split('/')
-  return kind === 'database' && database !== undefined ? { kind, project, database } : { kind: 'project', project }
+  return Object.fromEntries(key.split(',').map((member) => member.split('='))) as Target
 }
 
 /** The databases that the deletion of a project deleted, as its result has them. */

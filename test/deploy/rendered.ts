@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { actionNames } from '../../agent/operations/actions/action.ts'
+import { actions } from '../../agent/operations/actions/index.ts'
 import { parseComponents } from '../../agent/preflight/components.ts'
+import { targetKinds } from '../../agent/resources/kind.ts'
 import { baseKubeVersion, baseValues, deletionProtection, kustomizeBase, policyKubeVersion } from '../../deploy/render/kustomize.ts'
 import { valuesSchema } from '../../deploy/render/values.ts'
 import { checksPage } from '../monitor/checks/page.ts'
@@ -9,6 +12,15 @@ import { template } from './helm.ts'
 
 /** The schema of the chart's values, as its file has it. */
 export const schemaFile = { path: 'deploy/chart/values.schema.json', text: () => `${JSON.stringify(valuesSchema(), null, 1)}\n` }
+
+/** The definition of operations: the agent's tables say what its enums hold. */
+export const operationsFile = {
+  path: 'deploy/crds/operations.yaml',
+  text: () =>
+    readFileSync('deploy/crds/operations.yaml', 'utf8')
+      .replace(/(^ +action: \{ type: string, enum: )\[.*\]/m, `$1[${actionNames(actions).join(', ')}]`)
+      .replace(/(^ +kind: \{ type: string, enum: )\[.*\]/m, `$1[${Object.keys(targetKinds).join(', ')}]`),
+}
 
 /** The list of components, as the agent's bundle carries it for its preflight. */
 export const componentsFile = {
@@ -28,7 +40,7 @@ export async function kustomizePolicy(): Promise<{ path: string; text: string }>
 }
 
 if (import.meta.main) {
-  for (const { path, text } of [schemaFile, componentsFile, checksPage]) await writeFile(path, text())
+  for (const { path, text } of [schemaFile, componentsFile, operationsFile, checksPage]) await writeFile(path, text())
   for (const [path, text] of Object.entries(await kustomizeFiles())) await writeFile(path, text)
   const policy = await kustomizePolicy()
   await writeFile(policy.path, policy.text)

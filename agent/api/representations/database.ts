@@ -1,35 +1,17 @@
 import * as z from 'zod'
 import type { AcceptedResource } from '../../operations/accepted.ts'
+import { type Actions, phaseMeanwhile } from '../../operations/actions/action.ts'
 import { type DatabaseView, healthOf } from '../../region/database-view.ts'
 import type { OperatorState } from '../../region/status.ts'
 import { dataGroup } from '../../resources/cratedb.ts'
 import { databaseSpec, type StoredDatabaseSpec } from '../../resources/database.ts'
 import { hasEnded, type Operation, phaseOf } from '../../resources/operation.ts'
-import {
-  failureSchema,
-  failureStatus,
-  obstacleSchema,
-  operationSummarySchema,
-  representObstacles,
-  summarizeOperation,
-} from './operation.ts'
+import { failureSchema, failureStatus, type OperationSchemas, obstacleSchema, representObstacles, summarizeOperation } from './operation.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })
 
-const phases = [
-  'Pending',
-  'Creating',
-  'Running',
-  'Degraded',
-  'Updating',
-  'Suspending',
-  'Suspended',
-  'Resuming',
-  'Restarting',
-  'Restoring',
-  'Deleting',
-  'Failed',
-] as const
+/** Phases of a database that nothing is done to, and of its beginning and end. */
+const ownPhases = ['Pending', 'Creating', 'Running', 'Degraded', 'Suspended', 'Deleting', 'Failed'] as const
 
 const nodesSchema = z.object({
   ready: z.int().describe('Nodes that take queries'),
@@ -42,54 +24,55 @@ const addressesSchema = z.object({
   psql: z.string().meta({ example: 'postgresql://192.0.2.17:5432' }),
 })
 
-export const databaseStatusSchema = z.object({
-  phase: z.enum(phases),
-  health: z
-    .object({
-      value: z
-        .string()
-        .nullable()
-        .describe('What CrateDB said of itself: GREEN, YELLOW, RED, UNREACHABLE or SUSPENDED; null before the first time'),
-      changedAt: moment.optional().describe('Since when it says that, as far as this agent saw it'),
-      stale: z
-        .string()
-        .optional()
-        .describe('Why it may no longer be so. The last value stands for ever when the Crate Operator does not run'),
-    })
-    .describe('Asked for once a minute by the Crate Operator'),
-  nodes: nodesSchema,
-  version: z.object({
-    specified: z.string().meta({ example: '5.10.1' }),
-    running: z
-      .array(z.string())
-      .describe('Of the nodes that there are; more than one during an upgrade')
-      .meta({ example: ['5.10.1'] }),
-  }),
-  endpoints: z.object({
-    external: z.array(addressesSchema).describe('From outside the cluster, for the networks in allowedCIDRs'),
-    inCluster: addressesSchema.describe('From within the cluster'),
-  }),
-  blockers: z
-    .array(obstacleSchema)
-    .describe('What stands in the way; of a single database always, in a list only while an operation is under way'),
-  operation: operationSummarySchema.nullable().describe('What is under way'),
-  failure: failureSchema.optional(),
-  createdAt: moment,
-  etag: z.string().describe('For If-Match'),
-})
+/** A database as the API gives it; its phases are those of the table of actions and its own. */
+export function createDatabaseSchema(actions: Actions, { summary }: OperationSchemas) {
+  const status = z.object({
+    phase: z.enum([...new Set([...ownPhases, ...actions.database.flatMap(({ phase }) => phase ?? [])])]),
+    health: z
+      .object({
+        value: z
+          .string()
+          .nullable()
+          .describe('What CrateDB said of itself: GREEN, YELLOW, RED, UNREACHABLE or SUSPENDED; null before the first time'),
+        changedAt: moment.optional().describe('Since when it says that, as far as this agent saw it'),
+        stale: z
+          .string()
+          .optional()
+          .describe('Why it may no longer be so. The last value stands for ever when the Crate Operator does not run'),
+      })
+      .describe('Asked for once a minute by the Crate Operator'),
+    nodes: nodesSchema,
+    version: z.object({
+      specified: z.string().meta({ example: '5.10.1' }),
+      running: z
+        .array(z.string())
+        .describe('Of the nodes that there are; more than one during an upgrade')
+        .meta({ example: ['5.10.1'] }),
+    }),
+    endpoints: z.object({
+      external: z.array(addressesSchema).describe('From outside the cluster, for the networks in allowedCIDRs'),
+      inCluster: addressesSchema.describe('From within the cluster'),
+    }),
+    blockers: z
+      .array(obstacleSchema)
+      .describe('What stands in the way; of a single database always, in a list only while an operation is under way'),
+    operation: summary.nullable().describe('What is under way'),
+    failure: failureSchema.optional(),
+    createdAt: moment,
+    etag: z.string().describe('For If-Match'),
+  })
+  return databaseSpec.extend({ status }).meta({ id: 'Database', description: 'A CrateDB cluster.' })
+}
 
-/** A database as the API gives it. */
-export const databaseSchema = databaseSpec
-  .extend({ status: databaseStatusSchema })
-  .meta({ id: 'Database', description: 'A CrateDB cluster.' })
-
-export type DatabaseStatus = Omit<z.input<typeof databaseStatusSchema>, 'etag'>
+type DatabaseDocument = z.input<ReturnType<typeof createDatabaseSchema>>
+export type DatabaseStatus = Omit<DatabaseDocument['status'], 'etag'>
 
 /** What the status of a database depends on besides the database. */
 export type DatabaseSurroundings = {
   operator: Pick<OperatorState, 'state'>
   /** Why databases cannot be followed at the moment. */
   trouble: string | undefined
+  actions: Actions
 }
 
 /** What is told of a database beside its spec. Pure. */
@@ -104,13 +87,13 @@ export function databaseStatus(
   const last = view.operations.findLast(hasEnded)
   const failed = last && phaseOf(last) === 'Failed' ? last : undefined
   return {
-    phase: phaseOfDatabase(view, accepted, nodes, failed),
+    phase: phaseOfDatabase(view, accepted, nodes, failed, surroundings.actions),
     health: healthStatus(view, surroundings),
     nodes,
     version: { specified: object?.spec?.cluster?.version ?? spec.version, running: runningVersions(view) },
     endpoints: { external: externalEndpoints(view, spec), inCluster: inClusterEndpoints(view, spec) },
     blockers: representObstacles(operation?.status?.blockers),
-    operation: operation ? summarizeOperation(operation, object) : null,
+    operation: operation ? summarizeOperation(operation) : null,
     ...(failed && { failure: failureStatus(failed) }),
     createdAt: object?.metadata.creationTimestamp ?? operation?.spec.acceptedAt ?? new Date(0).toISOString(),
   }
@@ -121,27 +104,20 @@ export function isUnwell({ phase, operation }: DatabaseStatus): boolean {
   return operation === null && (phase === 'Degraded' || phase === 'Failed' || phase === 'Creating' || phase === 'Deleting')
 }
 
-type Phase = (typeof phases)[number]
-
-const phaseOfAction: Partial<Record<Operation['spec']['action'], Phase>> = {
-  put: 'Updating',
-  suspend: 'Suspending',
-  resume: 'Resuming',
-  restart: 'Restarting',
-  restore: 'Restoring',
-  'rotate-password': 'Updating',
-}
+/** Besides those of a database itself, what an action says. */
+type Phase = (typeof ownPhases)[number] | (string & {})
 
 function phaseOfDatabase(
   { object }: DatabaseView,
   { operation, leaving }: AcceptedResource<StoredDatabaseSpec>,
   nodes: DatabaseStatus['nodes'],
   failed: Operation | undefined,
+  actions: Actions,
 ): Phase {
   if (leaving) return 'Deleting'
   if (!object) return operation && phaseOf(operation) !== 'Accepted' ? 'Creating' : 'Pending'
   if (object.status?.['cluster_create/bootstrap']?.success !== true) return failed && !operation ? 'Failed' : 'Creating'
-  const working = operation && phaseOfAction[operation.spec.action]
+  const working = operation && phaseMeanwhile(actions, operation)
   if (working) return working
   if (isSuspended(object)) return 'Suspended'
   const isFine = nodes.ready >= nodes.desired && !['RED', 'UNREACHABLE'].includes(healthOf(object) ?? '')

@@ -1,8 +1,7 @@
 import * as z from 'zod'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import type { StoredDatabaseSpec } from '../../resources/database.ts'
-import { planDatabase } from '../../resources/database-plan.ts'
-import { actions, hasEnded, type Obstacle, type Operation, phaseOf, phases } from '../../resources/operation.ts'
+import { type Actions, actionNames } from '../../operations/actions/action.ts'
+import { targetKinds } from '../../resources/kind.ts'
+import { type Obstacle, type Operation, phaseOf, phases, plannedSteps } from '../../resources/operation.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' })
 
@@ -30,7 +29,7 @@ export const obstacleSchema = z
   .meta({ id: 'Obstacle', description: 'Something that keeps a thing from being done.' })
 
 const targetSchema = z.object({
-  kind: z.enum(['project', 'database']),
+  kind: z.enum(Object.keys(targetKinds)),
   project: z.string(),
   database: z.string().optional(),
 })
@@ -38,12 +37,10 @@ const targetSchema = z.object({
 const stepSchema = z.object({
   name: z.string().describe('What is being done').meta({ example: 'scale' }),
   number: z.int().describe('Its place among the steps, from 1 on'),
-  of: z.int().optional().describe('How many there will be, as far as can be told'),
+  of: z.int().optional().describe('How many there will be, if all goes as planned'),
   startedAt: moment,
   message: z.string().optional().describe('What the Crate Operator said last'),
 })
-
-const actionSchema = z.enum(actions)
 
 /** The members of an operation that are the entry of the ledger: what `hash` covers. */
 export const ledgerMembers = [
@@ -62,61 +59,87 @@ export const ledgerMembers = [
   'timeoutSeconds',
 ] as const
 
-/** An operation as the API gives it: the entry of the ledger, which never changes, and then how far it has come. */
-export const operationSchema = z
-  .object({
-    id: z.string().meta({ example: 'op-0000000042' }),
-    sequence: z.int().min(1).describe('Place in the ledger, from 1 on without gaps'),
-    previousHash: z.string().describe('Hash of the entry before'),
-    hash: z
-      .string()
-      .describe(
-        `\`sha256:\` and the SHA-256 of the canonical JSON (RFC 8785) of those of these members that are there: ${ledgerMembers.join(', ')}`,
-      ),
-    acceptedAt: moment,
-    requestedBy: z.string().describe('Who asked'),
-    requestId: z.string(),
-    idempotencyKey: z.string().optional(),
-    fingerprint: z.string().describe('Keyed hash of the request'),
-    action: actionSchema,
-    target: targetSchema,
-    wanted: z.record(z.string(), z.unknown()).optional().describe('The desired state that was asked for, without secrets'),
-    parameters: z.record(z.string(), z.unknown()).optional().describe('What the action needs besides'),
-    secretName: z.string().optional().describe('The Secret that keeps what must not stand here until it is applied'),
-    timeoutSeconds: z.int().describe('How long it may take from its start'),
-    phase: z.enum(phases).describe('The last four are the end of it'),
-    reason: z.string().optional().describe('One word for programs'),
-    message: z.string().optional().describe('A sentence for people'),
-    cure: z.string().optional().describe('What to do about it, where it failed or waits'),
-    startedAt: moment.optional(),
-    endedAt: moment.optional(),
-    deadline: moment.optional().describe('Until when it must have ended'),
-    attempts: z.int().optional().describe('Attempts of the present step that failed in a way that may pass'),
-    step: stepSchema.optional().describe('The step in hand'),
-    done: z
-      .array(z.object({ name: z.string(), startedAt: moment, endedAt: moment, message: z.string().optional() }))
-      .optional()
-      .describe('The steps that were done'),
-    blockers: z.array(obstacleSchema).optional().describe('What stands in the way at the moment'),
-    cancelRequested: z.object({ by: z.string(), at: moment }).optional(),
-    result: z.record(z.string(), z.unknown()).optional().describe('What came of it, such as the volumes that a deletion left'),
-  })
-  .meta({ id: 'Operation', description: 'One accepted request and how far it has come.' })
+/** The schemas in which the names of actions stand, made once for a table of them. */
+export function createOperationSchemas(actions: Actions) {
+  const action = z.enum(actionNames(actions))
+  /** The entry of the ledger, which never changes, and then how far it has come. */
+  const operation = z
+    .object({
+      id: z.string().meta({ example: 'op-0000000042' }),
+      sequence: z.int().min(1).describe('Place in the ledger, from 1 on without gaps'),
+      previousHash: z.string().describe('Hash of the entry before; `sha256:` and 64 zeros in the first'),
+      hash: z
+        .string()
+        .describe(
+          `\`sha256:\` and the SHA-256 of the canonical JSON (RFC 8785) of those of these members that are there: ${ledgerMembers.join(', ')}`,
+        ),
+      acceptedAt: moment,
+      requestedBy: z.string().describe('Who asked'),
+      requestId: z.string(),
+      idempotencyKey: z.string().optional(),
+      fingerprint: z.string().describe('Keyed hash of the request'),
+      action,
+      target: targetSchema,
+      planned: z
+        .array(z.string())
+        .optional()
+        .describe(
+          'The steps that were planned at acceptance; missing where none were, or where an earlier version of the agent accepted it',
+        )
+        .meta({ example: ['allow-list', 'scale'] }),
+      wanted: z.record(z.string(), z.unknown()).optional().describe('The desired state that was asked for, without secrets'),
+      parameters: z.record(z.string(), z.unknown()).optional().describe('What the action needs besides'),
+      secretName: z.string().optional().describe('The Secret that keeps what must not stand here until it is applied'),
+      timeoutSeconds: z.int().describe('How long it may take from its start'),
+      phase: z.enum(phases).describe('The last four are the end of it'),
+      reason: z.string().optional().describe('One word for programs'),
+      message: z.string().optional().describe('A sentence for people'),
+      cure: z.string().optional().describe('What to do about it, where it failed or waits'),
+      startedAt: moment.optional(),
+      endedAt: moment.optional(),
+      deadline: moment.optional().describe('Until when it must have ended'),
+      attempts: z.int().optional().describe('Attempts of the present step that failed in a way that may pass'),
+      step: stepSchema.optional().describe('The step in hand'),
+      done: z
+        .array(z.object({ name: z.string(), startedAt: moment, endedAt: moment, message: z.string().optional() }))
+        .optional()
+        .describe('The steps that were done'),
+      blockers: z.array(obstacleSchema).optional().describe('What stands in the way at the moment'),
+      cancelRequested: z.object({ by: z.string(), at: moment }).optional(),
+      result: z.record(z.string(), z.unknown()).optional().describe('What came of it, such as the volumes that a deletion left'),
+    })
+    .meta({ id: 'Operation', description: 'One accepted request and how far it has come.' })
+  /** As the resource that it is about shows it. */
+  const summary = z
+    .object({
+      id: z.string().meta({ example: 'op-0000000042' }),
+      action,
+      planned: z.array(z.string()).optional(),
+      phase: z.enum(phases),
+      reason: z.string().optional(),
+      message: z.string().optional(),
+      cure: z.string().optional(),
+      step: stepSchema.optional(),
+      acceptedAt: moment,
+      deadline: moment.optional(),
+    })
+    .meta({ id: 'OperationSummary', description: 'The operation that is under way, in short.' })
+  /** The answer to the request that it was. */
+  const accepted = operation
+    .extend({
+      credentials: z
+        .array(z.object({ user: z.string(), password: z.string() }))
+        .optional()
+        .describe('Passwords that were generated. They are given back here and never again'),
+      note: z.string().optional().describe('What is special about this answer'),
+    })
+    .meta({ id: 'AcceptedOperation', description: 'The operation that a request became.' })
+  return { operation, summary, accepted }
+}
 
-/** An operation in short, as the resource that it is about shows it. */
-export const operationSummarySchema = z
-  .object({
-    id: z.string().meta({ example: 'op-0000000042' }),
-    action: actionSchema,
-    phase: z.enum(phases),
-    reason: z.string().optional(),
-    message: z.string().optional(),
-    cure: z.string().optional(),
-    step: stepSchema.optional(),
-    acceptedAt: moment,
-    deadline: moment.optional(),
-  })
-  .meta({ id: 'OperationSummary', description: 'The operation that is under way, in short.' })
+export type OperationSchemas = ReturnType<typeof createOperationSchemas>
+type OperationDocument = z.input<OperationSchemas['operation']>
+type OperationSummary = z.input<OperationSchemas['summary']>
 
 /** Why the last operation of a resource failed. */
 export const failureSchema = z
@@ -138,11 +161,12 @@ export function failureStatus({ metadata, status }: Operation): z.input<typeof f
   }
 }
 
-/** @param object the CrateDB of the operation's target, if there is one */
-export function representOperation(operation: Operation, object?: KubernetesObject): z.input<typeof operationSchema> {
+/** An operation as the API gives it. */
+export function representOperation(operation: Operation): OperationDocument {
   const { spec, metadata, status } = operation
   const told = statusMembers.flatMap((name) => (status?.[name] === undefined ? [] : [[name, status[name]] as const]))
-  const step = stepOf(operation, object)
+  const planned = plannedSteps(operation)
+  const step = stepInHand(operation)
   return {
     id: metadata.name,
     ...spec,
@@ -150,8 +174,9 @@ export function representOperation(operation: Operation, object?: KubernetesObje
     ...Object.fromEntries(told),
     ...(status?.blockers && { blockers: representObstacles(status.blockers) }),
     ...(status?.action !== undefined && { cure: status.action }),
+    ...(planned && { planned }),
     ...(step && { step }),
-  } as z.input<typeof operationSchema>
+  } as OperationDocument
 }
 
 /** Members of a status that are told as they are. What the executor notes for itself is not among them. */
@@ -168,13 +193,16 @@ const statusMembers = [
   'result',
 ] as const
 
-export function summarizeOperation(operation: Operation, object?: KubernetesObject): z.input<typeof operationSummarySchema> {
+/** An operation in short. */
+export function summarizeOperation(operation: Operation): OperationSummary {
   const { metadata, spec, status } = operation
   const { reason, message, action: cure, deadline } = status ?? {}
-  const step = stepOf(operation, object)
+  const planned = plannedSteps(operation)
+  const step = stepInHand(operation)
   return {
     id: metadata.name,
     action: spec.action,
+    ...(planned && { planned }),
     phase: phaseOf(operation),
     ...(reason !== undefined && { reason }),
     ...(message !== undefined && { message }),
@@ -186,11 +214,11 @@ export function summarizeOperation(operation: Operation, object?: KubernetesObje
 }
 
 /** The step in hand and its place; what the executor noted for itself stays inside. */
-function stepOf(operation: Operation, object: KubernetesObject | undefined): z.input<typeof stepSchema> | undefined {
+function stepInHand(operation: Operation): OperationSummary['step'] {
   const { step, done = [] } = operation.status ?? {}
   if (!step) return undefined
   const { name, startedAt, message } = step
-  const left = stepsLeft(operation, object)
+  const left = stepsLeft(operation)
   return {
     name,
     number: done.length + 1,
@@ -200,12 +228,10 @@ function stepOf(operation: Operation, object: KubernetesObject | undefined): z.i
   }
 }
 
-/** How many steps are left, the one in hand included: planned from what there is now, as the executor does after each. */
-function stepsLeft(operation: Operation, object: KubernetesObject | undefined): number | undefined {
-  const { target, action, wanted } = operation.spec
-  const inHand = operation.status?.step?.name
-  if (target.kind !== 'database' || !['put', 'suspend', 'resume'].includes(action) || hasEnded(operation)) return undefined
-  if (!object || inHand === 'create') return 1
-  const planned = planDatabase(target, object, wanted as StoredDatabaseSpec, {}, { imageRegistry: '' })
-  return planned[0]?.name === inHand ? planned.length : planned.length + 1
+/** How many steps are left, including the step in hand; undefined where the work has other steps than the plan. */
+function stepsLeft(operation: Operation): number | undefined {
+  const { step, done = [] } = operation.status ?? {}
+  const planned = plannedSteps(operation) ?? []
+  const place = planned.indexOf(step?.name ?? '')
+  return place !== -1 && done.every(({ name }) => planned.includes(name)) ? planned.length - place : undefined
 }

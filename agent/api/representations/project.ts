@@ -1,44 +1,41 @@
 import * as z from 'zod'
 import type { AcceptedResource, AcceptedState } from '../../operations/accepted.ts'
+import { type Actions, phaseMeanwhile } from '../../operations/actions/action.ts'
 import type { ProjectView, ProjectViews } from '../../region/project-view.ts'
 import { namespaceOf } from '../../resources/kind.ts'
 import { hasEnded, phaseOf } from '../../resources/operation.ts'
 import { type ProjectSpec, projectSpec } from '../../resources/project.ts'
 import { type Page, pageOf } from '../pages.ts'
-import {
-  failureSchema,
-  failureStatus,
-  obstacleSchema,
-  operationSummarySchema,
-  representObstacles,
-  summarizeOperation,
-} from './operation.ts'
+import { failureSchema, failureStatus, type OperationSchemas, obstacleSchema, representObstacles, summarizeOperation } from './operation.ts'
 import { composePage, type Prepared, prepare } from './prepared.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })
-const phases = ['Pending', 'Creating', 'Ready', 'NotReady', 'Updating', 'Deleting', 'Failed'] as const
+/** Phases of a project that nothing is done to, and of its beginning and end. */
+const ownPhases = ['Pending', 'Creating', 'Ready', 'NotReady', 'Deleting', 'Failed'] as const
 
-export const projectStatusSchema = z.object({
-  phase: z.enum(phases),
-  reason: z.string().optional().describe('One word for programs'),
-  message: z.string().optional().describe('A sentence for people'),
-  namespace: z.string().describe("Where the project's databases are").meta({ example: 'project-harbour' }),
-  usage: z
-    .object({ cpu: z.string().optional(), memory: z.string().optional(), storage: z.string().optional(), databases: z.int() })
-    .describe('What Kubernetes counts against the quota; volumes for heap dumps are among the storage'),
-  blockers: z.array(obstacleSchema).describe('What stands in the way'),
-  operation: operationSummarySchema.nullable().describe('What is under way'),
-  failure: failureSchema.optional(),
-  createdAt: moment,
-  etag: z.string().describe('For If-Match'),
-})
+/** A project as the API gives it; its phases are those of the table of actions and its own. */
+export function createProjectSchema(actions: Actions, { summary }: OperationSchemas) {
+  const status = z.object({
+    phase: z.enum([...new Set([...ownPhases, ...actions.project.flatMap(({ phase }) => phase ?? [])])]),
+    reason: z.string().optional().describe('One word for programs'),
+    message: z.string().optional().describe('A sentence for people'),
+    namespace: z.string().describe("Where the project's databases are").meta({ example: 'project-harbour' }),
+    usage: z
+      .object({ cpu: z.string().optional(), memory: z.string().optional(), storage: z.string().optional(), databases: z.int() })
+      .describe('What Kubernetes counts against the quota; volumes for heap dumps are among the storage'),
+    blockers: z.array(obstacleSchema).describe('What stands in the way'),
+    operation: summary.nullable().describe('What is under way'),
+    failure: failureSchema.optional(),
+    createdAt: moment,
+    etag: z.string().describe('For If-Match'),
+  })
+  return projectSpec
+    .extend({ status })
+    .meta({ id: 'Project', description: 'A tenant: a namespace with limits, isolation and pull secrets.' })
+}
 
-/** A project as the API gives it. */
-export const projectSchema = projectSpec
-  .extend({ status: projectStatusSchema })
-  .meta({ id: 'Project', description: 'A tenant: a namespace with limits, isolation and pull secrets.' })
-
-type ProjectStatus = Omit<z.input<typeof projectStatusSchema>, 'etag'>
+type ProjectDocument = z.input<ReturnType<typeof createProjectSchema>>
+type ProjectStatus = Omit<ProjectDocument['status'], 'etag'>
 type Condition = { type: string; status: string; reason?: string; message?: string; observedGeneration?: number }
 
 /** What is told of a project beside its spec. Pure. @param databases how many it has */
@@ -46,6 +43,7 @@ export function projectStatus(
   { object, operations }: ProjectView,
   accepted: AcceptedResource<ProjectSpec>,
   databases: number,
+  actions: Actions,
 ): ProjectStatus {
   const { operation, spec } = accepted
   const conditions: Condition[] = object?.status?.conditions ?? []
@@ -53,7 +51,7 @@ export function projectStatus(
   const { cpu, memory, storage } = object?.status?.usage ?? {}
   const last = operations.findLast(hasEnded)
   const failed = last && phaseOf(last) === 'Failed' ? last : undefined
-  const phase = phaseOfProject(accepted, ready, failed !== undefined)
+  const phase = phaseOfProject(accepted, ready, failed !== undefined, actions)
   const isWell = phase === 'Ready'
   return {
     phase,
@@ -77,11 +75,13 @@ function phaseOfProject(
   { object, operation, leaving }: AcceptedResource<ProjectSpec>,
   ready: Condition | undefined,
   failed: boolean,
+  actions: Actions,
 ): ProjectStatus['phase'] {
   if (leaving) return 'Deleting'
   if (!object) return operation && phaseOf(operation) !== 'Accepted' ? 'Creating' : 'Pending'
   if (!ready) return failed && !operation ? 'Failed' : 'Creating'
-  if (operation) return 'Updating'
+  const working = operation && phaseMeanwhile(actions, operation)
+  if (working) return working
   return ready.status === 'True' ? 'Ready' : 'NotReady'
 }
 
@@ -96,11 +96,13 @@ export function createProjectRepresentations({
   accepted,
   views,
   databases,
+  actions,
 }: {
   accepted: Pick<AcceptedState, 'project'>
   views: ProjectViews
   /** How many databases a project has. */
   databases: (project: string) => number
+  actions: Actions
 }): ProjectRepresentations {
   const made = new WeakMap<ProjectView, { revision: number; databases: number; prepared: Prepared | undefined }>()
 
@@ -109,7 +111,7 @@ export function createProjectRepresentations({
     const known = made.get(view)
     if (known && known.revision === view.revision && known.databases === count) return known.prepared
     const resource = accepted.project(view.id)
-    const prepared = resource && prepare(resource.spec, projectStatus({ ...view, object: resource.object }, resource, count))
+    const prepared = resource && prepare(resource.spec, projectStatus({ ...view, object: resource.object }, resource, count, actions))
     made.set(view, { revision: view.revision, databases: count, prepared })
     return prepared
   }

@@ -2,11 +2,9 @@ import { isDeepStrictEqual } from 'node:util'
 import { isProblem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { outcomeOfStep, readOperatorRun, runRef } from '../../resources/cratedb-run.ts'
-import { namespaceOf, type Step, type Target } from '../../resources/kind.ts'
+import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import type { StepRecord } from '../../resources/operation.ts'
 import { observedOf, type Progress, type WorkContext } from './work.ts'
-
-export type DatabaseTarget = Extract<Target, { kind: 'database' }>
 
 /** The target of an operation on a database. */
 export function databaseOf({ operation }: WorkContext): DatabaseTarget {

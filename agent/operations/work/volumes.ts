@@ -1,9 +1,9 @@
 import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { dataVolumeOf, keepingPatch, lettingGoPatch, meeting, type VolumePatch, volumeAnnotation } from '../../resources/kept-volume.ts'
+import type { DatabaseTarget } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import type { WorkCluster } from './cluster.ts'
-import type { DatabaseTarget } from './database-steps.ts'
 import type { WorkContext } from './work.ts'
 
 /** A volume that outlives its database, with what is needed to take it back: the claim it served and where its bytes are. */

@@ -205,6 +205,26 @@ const cases: Case[] = [
     },
   },
   {
+    name: 'a new password that is too short, for a user that the operator makes',
+    method: 'POST',
+    path: `${path}/actions/rotate-password`,
+    body: { user: 'crate', password: 'short' },
+    type: 'invalid-fields',
+    faults: {
+      '/user': 'is a user that CrateDB or the operator makes itself',
+      '/password': 'must have at least 12 characters',
+    },
+  },
+  {
+    name: 'a new password while suspended',
+    method: 'POST',
+    path: '/v1/projects/vault/databases/asleep/actions/rotate-password',
+    body: { user: 'harbourmaster' },
+    status: 409,
+    type: 'wrong-state',
+    detail: 'The request: the database is suspended; use actions/resume first.',
+  },
+  {
     name: 'a restore into a database without backups',
     method: 'POST',
     path: `${path}/actions/restore`,

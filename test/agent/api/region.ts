@@ -4,6 +4,8 @@ import { type Scope, scopes } from '../../../agent/api/http.ts'
 import { limitsConfig } from '../../../agent/api/limits.ts'
 import { createResources, type Resources } from '../../../agent/api/resources.ts'
 import { createAcceptedState } from '../../../agent/operations/accepted.ts'
+import type { Actions } from '../../../agent/operations/actions/action.ts'
+import { actions as usualActions } from '../../../agent/operations/actions/index.ts'
 import { createJournal, type Journal } from '../../../agent/operations/journal.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
 import type { Obstacles } from '../../../agent/region/obstacles/index.ts'
@@ -45,7 +47,14 @@ export type Api = {
 }
 
 export function createApiOver(
-  parts: { cluster: Cluster; caches: Caches; journal: Journal; obstacles: Pick<Obstacles, 'of'>; tunnel?: TunnelInUse | undefined },
+  parts: {
+    cluster: Cluster
+    caches: Caches
+    journal: Journal
+    obstacles: Pick<Obstacles, 'of'>
+    tunnel?: TunnelInUse | undefined
+    actions?: Actions
+  },
   operator: ReturnType<typeof createOperatorCache>,
 ): Api {
   const minutes = (count: number) => count * 60_000
@@ -59,7 +68,14 @@ export function createApiOver(
       heapDumpVolume: '64Gi',
       timeouts: { create: minutes(45), change: minutes(360), delete: minutes(60), restore: minutes(1440), password: minutes(30) },
     },
-    { ...parts, accepted: createAcceptedState(parts), operator, kubernetes: { current: 'v1.35.0' }, clock: systemClock },
+    {
+      actions: usualActions,
+      ...parts,
+      accepted: createAcceptedState(parts),
+      operator,
+      kubernetes: { current: 'v1.35.0' },
+      clock: systemClock,
+    },
   )
   const conformance = createConformance(resources.routes)
   const records: AuditRecord[] = []

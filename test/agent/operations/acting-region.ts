@@ -1,6 +1,8 @@
 import { createDeletionController } from '../../../agent/controllers/deletions.ts'
 import { createProjectController } from '../../../agent/controllers/projects.ts'
 import { createVolumeController } from '../../../agent/controllers/volumes.ts'
+import type { Actions } from '../../../agent/operations/actions/action.ts'
+import { actions as usualActions } from '../../../agent/operations/actions/index.ts'
 import { createExecutor } from '../../../agent/operations/executor.ts'
 import { createJournal, type Journal, type Proposal } from '../../../agent/operations/journal.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
@@ -42,7 +44,7 @@ export type ActingRegion = {
   journal: Journal
   /** Lines of its log, warnings and worse. */
   logged: Record<string, unknown>[]
-  accept(proposal: Omit<Proposal, 'tryOut' | 'timeoutSeconds'> & { timeoutSeconds?: number }): Promise<Operation>
+  accept(proposal: Omit<Proposal, 'tryOut' | 'plan' | 'timeoutSeconds'> & { timeoutSeconds?: number }): Promise<Operation>
   putProject(id: string): Promise<Operation>
   putDatabase(project: string, given: Partial<GivenDatabaseSpec> & { id: string }): Promise<Operation>
   /** The operation once it has ended. @throws Error with its status when it does not */
@@ -63,7 +65,8 @@ export type ActingRegion = {
   close(): Promise<void>
 }
 
-export async function startActingRegion(): Promise<ActingRegion> {
+/** @param actions those of the product if left out */
+export async function startActingRegion(actions: Actions = usualActions): Promise<ActingRegion> {
   const cluster = await startCluster({ crds: regionDefinitions() })
   const admin = connectTo(cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
@@ -73,12 +76,12 @@ export async function startActingRegion(): Promise<ActingRegion> {
   const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead }
   const logged: Record<string, unknown>[] = []
   const log = keptLog(logged)
-  let half = await startHalf(admin, standIns, clock, log)
+  let half = await startHalf(actions, admin, standIns, clock, log)
   let requests = 0
 
   async function accept(proposal: Parameters<ActingRegion['accept']>[0]): Promise<Operation> {
     const requestId = `request-${requests++}`
-    const whole = { timeoutSeconds: 600, tryOut: [], ...proposal }
+    const whole = { timeoutSeconds: 600, tryOut: [], plan: [], ...proposal }
     const accepted = await half.journal.accept({
       target: whole.target,
       requestedBy: 'test',
@@ -138,7 +141,7 @@ export async function startActingRegion(): Promise<ActingRegion> {
     },
     async restart() {
       await half.stop()
-      half = await startHalf(admin, standIns, clock, log)
+      half = await startHalf(actions, admin, standIns, clock, log)
     },
     async close() {
       await half.stop()
@@ -165,7 +168,7 @@ export function changed(operation: Operation, change: Partial<StoredDatabaseSpec
   return { ...(operation.spec.wanted as StoredDatabaseSpec), ...change }
 }
 
-async function startHalf(admin: Cluster, standIns: StandIns, clock: Clock, log: Log) {
+async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, clock: Clock, log: Log) {
   let around: Around | undefined
   const withheld = new Map<string, Promise<void>>()
   const cluster: Cluster = {
@@ -197,7 +200,7 @@ async function startHalf(admin: Cluster, standIns: StandIns, clock: Clock, log: 
   const deletions = createDeletionController({ namespace }, { ...tools, caches, journal, lease })
   const executor = createExecutor(
     { namespace, parallelism: 8, recheckMs: 500, imageRegistry: 'crate' },
-    { ...tools, journal, caches, lease, obstacles, sql },
+    { ...tools, actions, journal, caches, lease, obstacles, sql },
   )
   const parts = [...Object.values(caches), journal, projects, volumes, deletions, executor]
   const signal = new AbortController().signal

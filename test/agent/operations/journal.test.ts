@@ -66,6 +66,7 @@ function request(proposal: Partial<Proposal> | (() => Proposal | undefined), res
     wanted: { id: 'harbour' },
     timeoutSeconds: 60,
     tryOut: [],
+    plan: [],
     ...(typeof proposal === 'function' ? {} : proposal),
   }
   const { target } = whole
@@ -128,7 +129,7 @@ describe('journal', () => {
       const journal = (index % 2 ? first : second) as Journal
       const decide = (): Proposal | undefined => {
         if (journal.all().length >= 5) return undefined
-        return { action: 'put', target: { kind: 'project', project: `q${index}` }, wanted: {}, timeoutSeconds: 1, tryOut: [] }
+        return { action: 'put', target: { kind: 'project', project: `q${index}` }, wanted: {}, timeoutSeconds: 1, tryOut: [], plan: [] }
       }
       return journal.accept(request(decide)).then(({ outcome }) => outcome === 'accepted' && accepted.add(index))
     })
@@ -141,7 +142,7 @@ describe('journal', () => {
     const [hears, lags] = both as [Journal, Journal]
     const needs = (count: number) => () => {
       if (lags.all().length < count) throw new Problem('not-found', `only ${lags.all().length} known`)
-      return { action: 'put' as const, target: { kind: 'project' as const, project: 'quay' }, timeoutSeconds: 60, tryOut: [] }
+      return { action: 'put' as const, target: { kind: 'project' as const, project: 'quay' }, timeoutSeconds: 60, tryOut: [], plan: [] }
     }
     for (let index = 0; index < 3; index++) await hears.accept(request({ target: { kind: 'project', project: `p${index}` } }))
     const accepted = await lags.accept(request(needs(3)))

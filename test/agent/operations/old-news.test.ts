@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createAcceptedState } from '../../../agent/operations/accepted.ts'
-import type { Timeouts } from '../../../agent/operations/admission/admission.ts'
-import { admitDeleteDatabase } from '../../../agent/operations/admission/database-actions.ts'
+import { deleteDatabase } from '../../../agent/operations/actions/delete-database.ts'
+import type { Timeouts } from '../../../agent/operations/deciding/decision.ts'
 import type { Proposal } from '../../../agent/operations/journal.ts'
 import { databaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
@@ -32,13 +32,17 @@ const phase = ({ status }: Operation) => status?.phase
 const database = (id: string) => ({ kind: 'database' as const, project: 'harbour', database: id })
 const nodes = (count: number) => ({ count, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass: 'crate-premium' } })
 
-/** The deletion of a database as a request for it is admitted at this moment. */
-function admittedDeletion(target: ReturnType<typeof database>): Proposal {
-  const { journal, caches } = region
+/** The deletion of a database as a request for it is decided at this moment. */
+async function decidedDeletion(target: ReturnType<typeof database>): Promise<Proposal> {
+  const { journal, caches, admin: cluster } = region
   const heapDumpVolume = () => ({ size: '64Gi', storageClass: undefined })
-  const parts = { accepted: createAcceptedState({ journal, caches }), caches, heapDumpVolume }
-  const config = { imageRegistry: 'crate', timeouts: { delete: 60_000 } as Timeouts }
-  return admitDeleteDatabase({ ...parts, config }, { target, guard() {}, retainVolumes: false }).decide() as Proposal
+  const config = { imageRegistry: 'crate', namespace: 'skerry', timeouts: { delete: 60_000 } as Timeouts }
+  const parts = { accepted: createAcceptedState({ journal, caches }), caches, journal, cluster, heapDumpVolume, config }
+  const [request] = deleteDatabase.requests
+  const decision = await request?.decision(parts, { target, guard() {}, query: { retainVolumes: false }, body: undefined })
+  const proposed = decision?.decide()
+  assert.ok(proposed)
+  return { action: deleteDatabase.name, target, ...proposed }
 }
 
 async function succeeded(operation: Operation): Promise<Operation> {
@@ -189,7 +193,7 @@ test('a deletion that was accepted after the protection was lifted is carried ou
   const target = database('lifted')
   region.lead(false)
   const lifting = await region.accept({ action: 'put', target, wanted: changed(before, { deletionProtection: false }) })
-  const deletion = await region.accept(admittedDeletion(target))
+  const deletion = await region.accept(await decidedDeletion(target))
   region.lead(true)
   await succeeded(deletion)
   assert.equal(phase(await region.ended(lifting)), 'Superseded')
@@ -209,7 +213,7 @@ test('a deletion that ended badly can be asked for again, and takes away what it
   const parameters = { retainVolumes: false }
   const first = await region.ended(await region.accept({ action: 'delete', target, parameters, timeoutSeconds: 1 }))
   assert.deepEqual([phase(first), first.status?.reason], ['Failed', 'DeadlineExceeded'])
-  const second = await region.accept(admittedDeletion(target))
+  const second = await region.accept(await decidedDeletion(target))
   await holdOn([])
   await succeeded(second)
   const query = { labelSelector: 'skerry.dev/database=half-gone' }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { mergePatch } from '../../../../agent/operations/admission/merge-patch.ts'
+import { mergePatch } from '../../../../agent/operations/deciding/merge-patch.ts'
 
 // RFC 7386, appendix A, all of it.
 const cases: [target: string, patch: string, result: string][] = [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createPasswordMint, sameJson } from '../../../../agent/operations/admission/admission.ts'
-import { differingSecrets } from '../../../../agent/operations/admission/present-secrets.ts'
+import { createPasswordMint, sameJson } from '../../../../agent/operations/deciding/decision.ts'
+import { differingSecrets } from '../../../../agent/operations/deciding/present-secrets.ts'
 import { password } from '../../../../agent/resources/identifiers.ts'
 
 test('a request gets the same password for the same place however often it is decided on, and no other request gets it', () => {

@@ -4,30 +4,10 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { secretKeyRef } from './cratedb.ts'
 import { basePath, type StoredDatabaseSpec } from './database.ts'
 import { applied } from './database-plan.ts'
-import { type DatabaseTarget, secretObject, toBase64 } from './database-secrets.ts'
-import { credential, password, userName } from './identifiers.ts'
-import type { Secrets, Step } from './kind.ts'
+import { secretObject, toBase64 } from './database-secrets.ts'
+import { credential } from './identifiers.ts'
+import type { DatabaseTarget, Secrets, Step } from './kind.ts'
 import { wrongType } from './wording.ts'
-
-const nothing = (what: string) => z.strictObject({}).describe(what).meta({ example: {} })
-
-/** Body of `actions/suspend`. */
-export const suspendBody = nothing('Nothing to say: the database is suspended as it is')
-/** Body of `actions/resume`. */
-export const resumeBody = nothing('Nothing to say: the database comes back with the nodes that it had')
-/** Body of `actions/restart`. */
-export const restartBody = nothing('Nothing to say: every node is restarted, one after the other')
-
-/** Body of `actions/rotate-password`. */
-export const rotatePasswordBody = z
-  .strictObject({
-    user: userName.describe('Which user; one of those that the database was created with').meta({ example: 'harbourmaster' }),
-    password: password
-      .optional()
-      .describe('The new password; left out, one is generated and given back once')
-      .meta({ example: 'correct horse battery staple', writeOnly: true }),
-  })
-  .describe('A new password for a user')
 
 // Every one of these is pasted into SQL by the operator (restore_backup.py), so nothing that would need quoting is let through.
 const identifier = /^[a-z_][a-z0-9_]{0,254}$/
@@ -183,21 +163,6 @@ export function restoreRefusals(spec: StoredDatabaseSpec, restore: StoredRestore
       },
     ]
   }
-  return []
-}
-
-/** Why a password cannot be rotated; empty when it can. */
-export function rotatePasswordRefusals(spec: StoredDatabaseSpec, user: string): Fault[] {
-  if (!spec.users.some(({ name }) => name === user)) {
-    const known = spec.users.map(({ name }) => name).join(', ') || 'none'
-    return [
-      {
-        path: '/user',
-        message: `is not a user that the database was created with (${known}); change others with SQL: ALTER USER "${user}" SET (password = …)`,
-      },
-    ]
-  }
-  if (spec.suspended) return [{ path: '', message: 'the database is suspended; use actions/resume first' }]
   return []
 }
 

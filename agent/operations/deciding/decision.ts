@@ -1,34 +1,51 @@
 import { randomBytes } from 'node:crypto'
 import { type Fault, Problem } from '../../../shared/errors.ts'
+import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { Caches } from '../../region/caches.ts'
-import type { AcceptedResource, AcceptedState } from '../accepted.ts'
-import type { Proposal } from '../journal.ts'
+import type { AcceptedState } from '../accepted.ts'
+import type { Journal, Proposal } from '../journal.ts'
 
 /** How long operations may take from their start, in milliseconds. */
 export type Timeouts = { create: number; change: number; delete: number; restore: number; password: number }
 
-/** What a decision looks at. Everything in it is in memory: deciding waits for nothing. */
-export type AdmissionParts = {
+/** What a decision looks at. All but the last two is in memory. */
+export type DecisionParts = {
   accepted: AcceptedState
   caches: Pick<Caches, 'storageClasses' | 'databases' | 'nodes'>
   /** What the Crate Operator gives each node of a new database; the class is undefined where it is not known. */
   heapDumpVolume(): { size: string; storageClass: string | undefined }
-  config: { imageRegistry: string; timeouts: Timeouts }
+  config: {
+    imageRegistry: string
+    timeouts: Timeouts
+    /** The agent's own, where operations keep their secrets. */
+    namespace: string
+  }
+  journal: Pick<Journal, 'unended'>
+  /** For secrets, which no cache holds. They are read before the decision: that waits for nothing. */
+  cluster: Cluster
 }
 
 /** A password that was generated. It is given back once, in the answer to the request that had it made. */
 export type Credential = { user: string; password: string }
 
-/** A request, ready to be decided on; as often as the journal wants, against what is accepted at that moment. */
-export type Admission = {
-  /** @throws Problem when the request is refused; all reasons in one */
-  decide(): Proposal | undefined
+/** What an action makes of a request; its name and the target are known. */
+export type Proposed = Omit<Proposal, 'action' | 'target'>
+
+/** A request, ready to be decided on: as often as the journal wants, against what is accepted at that moment. */
+export type Decision = {
+  /** Undefined when there is nothing to do. @throws Problem when the request is refused; all reasons in one */
+  decide(): Proposed | undefined
   /** What was generated for the proposal that `decide` gave last. */
   credentials(): Credential[]
 }
 
+/** A decision that generates nothing. */
+export function plainDecision(decide: Decision['decide']): Decision {
+  return { decide, credentials: () => [] }
+}
+
 /** Looks at the resource as it was last accepted, and throws if the request was meant for another version of it. */
-export type Guard<Spec> = (present: AcceptedResource<Spec> | undefined) => void
+export type Guard = (present: unknown) => void
 
 /**
  * Passwords for one request, by their place in it: the same place has the same one however often the request is decided on.
@@ -57,19 +74,9 @@ export function refusal(type: 'invalid-fields' | 'unsupported-edit' | 'quota-exc
   return new Problem(type, others.length === 0 ? said : `${said} And ${others.length} more, listed under "faults".`, { faults })
 }
 
-/** The resource goes: of what the request asks for, nothing can be done any more. */
-export function leavingProblem(what: string, resource: AcceptedResource<unknown>): Problem {
-  const { operation } = resource
-  const by = operation?.spec.action === 'delete' ? ` by operation ${operation.metadata.name}` : ''
-  const left = leavesUnasked(resource) ? ' Until then it can be read, have its deletionProtection taken off, and be deleted.' : ''
-  return new Problem('wrong-state', `The ${what} is being deleted${by}. Repeat the request when it is gone.${left}`, {
-    ...(operation && { extensions: { operation: operation.metadata.name } }),
-  })
-}
-
-/** It is being deleted, and not by an operation: somebody used kubectl, or an operation that deleted it ended before it was gone. */
-export function leavesUnasked({ leaving, operation }: AcceptedResource<unknown>): boolean {
-  return leaving && operation?.spec.action !== 'delete'
+/** @throws Problem of all faults, if there are any: about the state if one is about no field, else about the fields */
+export function refuseFaults(faults: Fault[]): void {
+  if (faults.length > 0) throw refusal(faults.some(({ path }) => path === '') ? 'wrong-state' : 'invalid-fields', faults)
 }
 
 /** Whether all that is to change is that the resource may be deleted. */

@@ -1,34 +1,48 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { Problem } from '../../../shared/errors.ts'
 import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { type DatabaseTarget, readSecrets } from '../../resources/database-secrets.ts'
-import { namespaceOf, type Secrets } from '../../resources/kind.ts'
+import { readSecrets } from '../../resources/database-secrets.ts'
+import { type DatabaseTarget, namespaceOf, type Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
-import type { AcceptedState } from '../accepted.ts'
-import type { Journal } from '../journal.ts'
+import type { DecisionParts, Guard } from './decision.ts'
 
-export type PresentSecretsParts = {
-  accepted: AcceptedState
-  journal: Pick<Journal, 'unended'>
-  cluster: Cluster
-  /** The agent's own, where operations keep their secrets. */
-  namespace: string
+/**
+ * The secrets that a database has as a request for it comes in, with a guard that refuses the request where another one brought
+ * secrets since. Read only where it matters: to compare them with those in the request, or to hand on those of a creation that has not
+ * happened yet. Undefined otherwise.
+ */
+export async function presentSecretsFor(
+  parts: DecisionParts,
+  { target, guard }: { target: DatabaseTarget; guard: Guard },
+  brings: boolean,
+): Promise<{ presentSecrets: Secrets | undefined; guard: Guard }> {
+  const present = parts.accepted.database(target.project, target.database)
+  if (!present || (present.object && !brings)) return { presentSecrets: undefined, guard }
+  const bringing = () => parts.journal.unended(target).flatMap(({ spec }) => (spec.wanted === undefined ? [] : (spec.secretName ?? [])))
+  const known = new Set(bringing())
+  return {
+    presentSecrets: await readPresentSecrets(parts, target),
+    guard(now) {
+      guard(now)
+      if (bringing().every((name) => known.has(name))) return
+      throw new Problem('conflict', `Secrets of database ${target.database} were given by another request at the same moment.`)
+    },
+  }
 }
 
 /**
- * The secrets of a database as they were last accepted, by place: those that wait in operations go before those in its own
+ * The secrets of a database as they were last accepted, by place: those that wait in operations take precedence over those in its own
  * Secrets. Empty for a database that is not there. They are read for one request and not kept.
  */
-export async function readPresentSecrets(parts: PresentSecretsParts, target: DatabaseTarget): Promise<Secrets> {
-  const { accepted, journal, cluster, namespace } = parts
+async function readPresentSecrets({ accepted, journal, cluster, config }: DecisionParts, target: DatabaseTarget): Promise<Secrets> {
   const present = accepted.database(target.project, target.database)
   if (!present) return {}
   const waiting: Secrets[] = []
   // The operations first: one whose Secret is gone has been applied, so that what is read after it is what it brought.
   for (const { spec } of journal.unended(target)) {
     if (spec.secretName === undefined || spec.wanted === undefined) continue
-    const path = pathOf(kinds.Secret, namespace, spec.secretName)
+    const path = pathOf(kinds.Secret, config.namespace, spec.secretName)
     const secret = await unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path }))
     waiting.push(textsOf(secret))
   }

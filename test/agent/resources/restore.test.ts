@@ -1,17 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
-import {
-  restartBody,
-  restoreBody,
-  restoreRefusals,
-  restoreStep,
-  resumeBody,
-  rotatePasswordBody,
-  rotatePasswordRefusals,
-  splitRestoreSecrets,
-  suspendBody,
-} from '../../../agent/resources/index.ts'
+import { restoreBody, restoreRefusals, restoreStep, splitRestoreSecrets } from '../../../agent/resources/index.ts'
 import { asFault, parseWith } from '../../../shared/faults.ts'
 import { anyText, fc } from '../../shared/property.ts'
 import { options, stored, target } from './samples.ts'
@@ -65,35 +55,6 @@ const refused: { name: string; body: unknown; faults: string[] }[] = [
 for (const { name, body, faults } of refused) {
   test(`a restore with ${name} is refused in words`, () => assert.deepEqual(faultsOf(restoreBody, body), faults))
 }
-
-test('actions that need nothing take nothing', () => {
-  for (const schema of [suspendBody, resumeBody, restartBody]) {
-    assert.deepEqual(faultsOf(schema, {}), [])
-    assert.deepEqual(faultsOf(schema, { force: true }), ['/force is not known here'])
-  }
-})
-
-test('a rotation takes a password or leaves it to be generated', () => {
-  assert.deepEqual(faultsOf(rotatePasswordBody, { user: 'harbourmaster' }), [])
-  assert.deepEqual(faultsOf(rotatePasswordBody, { user: 'crate', password: 'short' }), [
-    '/user is a user that CrateDB or the operator makes itself',
-    '/password must have at least 12 characters',
-  ])
-})
-
-test('a rotation is refused for a user that the database was not created with, and while it is suspended', () => {
-  assert.deepEqual(rotatePasswordRefusals(stored(), 'harbourmaster'), [])
-  assert.deepEqual(rotatePasswordRefusals(stored(), 'other'), [
-    {
-      path: '/user',
-      message:
-        'is not a user that the database was created with (harbourmaster); change others with SQL: ALTER USER "other" SET (password = …)',
-    },
-  ])
-  assert.deepEqual(rotatePasswordRefusals(stored({ suspended: true }), 'harbourmaster'), [
-    { path: '', message: 'the database is suspended; use actions/resume first' },
-  ])
-})
 
 const impossible: { name: string; fields: Record<string, unknown>; body: Record<string, unknown>; says: string | undefined }[] = [
   { name: 'into a database with backups', fields: { backups }, body: {}, says: undefined },

@@ -1,72 +1,41 @@
 import { type Fault, Problem } from '../../../shared/errors.ts'
-import { asFault, parseWith } from '../../../shared/faults.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { storageClassesOf } from '../../region/status.ts'
+import { storageClassesOf, usableHosts } from '../../region/status.ts'
 import { desiredCrateDB } from '../../resources/cratedb.ts'
-import { databaseSpec, type GivenDatabaseSpec, type StoredDatabaseSpec, secretsNeeded, splitSecrets } from '../../resources/database.ts'
+import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import { planDatabase } from '../../resources/database-plan.ts'
 import { refusals } from '../../resources/database-rules.ts'
-import type { DatabaseTarget } from '../../resources/database-secrets.ts'
-import type { Secrets, Step } from '../../resources/kind.ts'
+import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
 import type { ProjectSpec } from '../../resources/project.ts'
 import type { AcceptedResource } from '../accepted.ts'
-import type { Proposal } from '../journal.ts'
 import {
-  type Admission,
-  type AdmissionParts,
   type Credential,
   createPasswordMint,
+  type Decision,
+  type DecisionParts,
   type Guard,
-  leavingProblem,
   onlyUnprotects,
+  type Proposed,
   refusal,
   sameJson,
   seconds,
-} from './admission.ts'
-import { noSuchDatabase } from './database-actions.ts'
-import { mergePatch } from './merge-patch.ts'
-import { differingSecrets } from './present-secrets.ts'
-import { projectFor } from './projects.ts'
+} from './decision.ts'
+import { leavingProblem, noSuchDatabase, projectAround } from './present.ts'
+import { differingSecrets, presentSecretsFor } from './present-secrets.ts'
 
 type Present = AcceptedResource<StoredDatabaseSpec>
-type Intent = { spec: StoredDatabaseSpec; secrets: Secrets }
 
-/** What every request about a database has. */
-export type DatabaseRequest = { target: DatabaseTarget; guard: Guard<StoredDatabaseSpec> }
-/**
- * What a request that may bring secrets has besides: those that the database has now (`readPresentSecrets`); undefined if they
- * were not read, because there was no such database or the request brings none.
- */
-export type WithPresentSecrets = { presentSecrets: Secrets | undefined }
+/** What is asked of a database, and with which secrets. */
+type Request = { target: DatabaseTarget; guard: Guard; presentSecrets: Secrets | undefined }
 
-/** A database as it is to be. Passwords that a creation lacks are generated. */
-export function admitPutDatabase(
-  parts: AdmissionParts,
-  { given, ...request }: DatabaseRequest & WithPresentSecrets & { given: GivenDatabaseSpec },
-): Admission {
-  return admission(parts, { ...request, action: 'put' }, () => splitSecrets(given))
-}
+/** What a request makes of the database as it was last accepted. */
+type Intent = (present: Present | undefined) => Wanted
+type Wanted = { spec: StoredDatabaseSpec; secrets: Secrets }
 
-/** A change of a database: a merge patch of what was last accepted, then judged as a whole. */
-export function admitPatchDatabase(
-  parts: AdmissionParts,
-  { patch, ...request }: DatabaseRequest & WithPresentSecrets & { patch: unknown },
-): Admission {
-  return admission(parts, { ...request, action: 'put' }, (present) => {
-    if (!present) throw noSuchDatabase(request.target)
-    const parsed = parseWith(databaseSpec, mergePatch(present.spec, patch))
-    if (parsed.ok) return splitSecrets(parsed.value)
-    throw refusal(
-      'invalid-fields',
-      parsed.faults.map((fault) => asFault(fault)),
-    )
-  })
-}
-
-/** Stops a database's nodes, or starts them again; one that is so already is left as it is. */
-export function admitSuspension(parts: AdmissionParts, { suspended, ...request }: DatabaseRequest & { suspended: boolean }): Admission {
-  return admission(parts, { ...request, presentSecrets: undefined, action: suspended ? 'suspend' : 'resume' }, (present) => {
-    if (!present) throw noSuchDatabase(request.target)
+/** Stops a database's nodes, or starts them again. A database that is so already is left as it is. */
+export function suspensionDecision(parts: DecisionParts, asked: Asked, suspended: boolean): Decision {
+  return stateDecision(parts, { ...asked, presentSecrets: undefined }, (present) => {
+    if (!present) throw noSuchDatabase(asked.target)
     if (!present.object) {
       const message = `the database is still to be created, by operation ${present.operation?.metadata.name}; repeat the request when that has ended`
       throw refusal('wrong-state', [{ path: '', message }])
@@ -75,30 +44,43 @@ export function admitSuspension(parts: AdmissionParts, { suspended, ...request }
   })
 }
 
-type DesiredStateRequest = DatabaseRequest & WithPresentSecrets & { action: 'put' | 'suspend' | 'resume' }
+/**
+ * A database as it is to be, with its secrets. Passwords that a creation lacks are generated.
+ * @param mayBringSecrets whether the request may have a secret in it, so that it is compared with those that the database has
+ */
+export async function stateWithSecretsDecision(
+  parts: DecisionParts,
+  asked: Asked,
+  mayBringSecrets: boolean,
+  intent: Intent,
+): Promise<Decision> {
+  return stateDecision(parts, { ...asked, ...(await presentSecretsFor(parts, asked, mayBringSecrets)) }, intent)
+}
 
-function admission(parts: AdmissionParts, request: DesiredStateRequest, intent: (present: Present | undefined) => Intent): Admission {
+type Asked = { target: DatabaseTarget; guard: Guard }
+
+function stateDecision(parts: DecisionParts, { target, guard, presentSecrets }: Request, intent: Intent): Decision {
   const passwordAt = createPasswordMint()
   let credentials: Credential[] = []
   return {
     decide() {
       credentials = []
-      const { target, guard } = request
       const present = parts.accepted.database(target.project, target.database)
       guard(present)
-      const project = projectFor(parts, target.project, { seesOff: true })
-      if (present?.leaving) throw leavingProblem(`database ${target.project}/${target.database}`, present)
+      const project = projectAround(parts, target, { seesOff: true })
+      if (present?.leaving) throw leavingProblem(target, present)
       const given = intent(present)
       const wanted = { ...given.spec, id: target.database }
-      if (project.leaving && !(present && onlyUnprotects(wanted, present.spec))) throw leavingProblem(`project ${target.project}`, project)
+      if (project.leaving && !(present && onlyUnprotects(wanted, present.spec)))
+        throw leavingProblem({ kind: 'project', project: target.project }, project)
       const ownFaults = ownRules(given.spec, target, present)
-      const secrets = secretsOf(wanted, given.secrets, present, request.presentSecrets, passwordAt)
+      const secrets = secretsOf(wanted, given.secrets, present, presentSecrets, passwordAt)
       refuse(parts, target, wanted, present, project.spec, secrets, ownFaults)
       const decided = { target, wanted, present, project, secrets, options: parts.config }
-      const steps = present && !present.object ? [] : plan(decided)
+      const steps = plan(decided)
       if (isUnchanged(decided, steps)) return undefined
       credentials = secrets.generated.map((place) => ({ user: userAt(wanted, place), password: passwordAt(place) }))
-      return proposalOf(parts, request.action, decided, steps)
+      return proposalOf(parts, decided, steps)
     },
     credentials: () => credentials,
   }
@@ -180,7 +162,7 @@ function userAt({ users }: StoredDatabaseSpec, place: string): string {
 
 /** @throws Problem of the gravest type, with the faults of all types */
 function refuse(
-  { accepted, caches, heapDumpVolume }: AdmissionParts,
+  { accepted, caches, heapDumpVolume }: DecisionParts,
   target: DatabaseTarget,
   wanted: StoredDatabaseSpec,
   present: Present | undefined,
@@ -223,16 +205,25 @@ function isUnchanged({ wanted, present, secrets }: Decided, steps: Step[]): bool
   return sameJson(wanted, present.spec) || (present.object !== undefined && !present.operation && steps.length === 0)
 }
 
-function proposalOf({ config }: AdmissionParts, action: Proposal['action'], decided: Decided, steps: Step[]): Proposal {
-  const { target, wanted, present, secrets } = decided
+function proposalOf({ config, caches }: DecisionParts, decided: Decided, steps: Step[]): Proposed {
+  const { wanted, present, secrets } = decided
+  const scarce = scarcity(wanted, usableHosts(caches.nodes.values()).length)
   return {
-    action,
-    target,
     wanted,
     ...(Object.keys(secrets.values).length > 0 && { secrets: secrets.values }),
     timeoutSeconds: seconds(config.timeouts[present ? 'change' : 'create']),
     tryOut: tryOut(decided, steps),
+    plan: steps.map((step) => (startsNodes.has(step.name) ? { ...step, consequences: [...step.consequences, ...scarce] } : step)),
   }
+}
+
+const startsNodes = new Set(['create', 'scale', 'resume'])
+
+/** No host takes two nodes of a database. It is not refused: hosts can be added at any time, and the operation waits for them. */
+function scarcity({ nodes, master }: StoredDatabaseSpec, hosts: number): string[] {
+  const count = nodes.count + (master?.count ?? 0)
+  if (count <= hosts) return []
+  return [`Its ${count} nodes need a host each, and ${hosts} can take one at the moment: the others start when there are more.`]
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { differenceOf } from '../../../../agent/operations/admission/difference.ts'
+import { differenceOf } from '../../../../agent/operations/deciding/difference.ts'
 import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
 
 const object = (fields: Record<string, unknown>, metadata: Record<string, unknown> = {}, kind = 'CrateDB'): KubernetesObject => ({

@@ -8,35 +8,33 @@ import { label } from '../../resources/labels.ts'
 import type { StepRecord } from '../../resources/operation.ts'
 import { advanceSteps, databaseOf, readCrateDB, wasWritten } from './database-steps.ts'
 import { settleVolumes } from './volumes.ts'
-import { isDone, type Work, type WorkContext } from './work.ts'
+import { isDone, type Progress, type WorkContext } from './work.ts'
 
-/** Brings a database to the state that was asked for, one kind of change at a time. Also what `suspend` and `resume` do. */
-export const putDatabase: Work = {
-  async advance(context) {
-    const wanted = context.operation.spec.wanted as StoredDatabaseSpec
-    const current = await readCrateDB(context)
-    if (current?.metadata.deletionTimestamp) return { next: 'wait', message: 'The database of this name is still being deleted.' }
-    if (current && wasRolledBack(current, wanted, context.operation.status?.step)) {
-      const { version } = current.spec.cluster
-      const message = `The upgrade to ${wanted.version} failed and the Crate Operator wrote version ${version} back.`
-      return {
-        next: 'failed',
-        reason: 'UpgradeRolledBack',
-        message,
-        action: "See the operator's log for why; the database may run either version until a pod restarts.",
-      }
+/** Brings a database to the state in the operation's `wanted`, one kind of change at a time. */
+export async function advanceToState(context: WorkContext): Promise<Progress> {
+  const wanted = context.operation.spec.wanted as StoredDatabaseSpec
+  const current = await readCrateDB(context)
+  if (current?.metadata.deletionTimestamp) return { next: 'wait', message: 'The database of this name is still being deleted.' }
+  if (current && wasRolledBack(current, wanted, context.operation.status?.step)) {
+    const { version } = current.spec.cluster
+    const message = `The upgrade to ${wanted.version} failed and the Crate Operator wrote version ${version} back.`
+    return {
+      next: 'failed',
+      reason: 'UpgradeRolledBack',
+      message,
+      action: "See the operator's log for why; the database may run either version until a pod restarts.",
     }
-    const secrets = await secretsToApply(context, current, wanted)
-    if (!current && lacksSecrets(wanted, secrets.values)) return gone
-    const plan = planDatabase(databaseOf(context), current, wanted, secrets.values, {
-      ...context.options,
-      changedSecrets: secrets.changed,
-    })
-    const progress = await advanceSteps(context, current, plan)
-    // Whoever is told that a database stands may rely on what was said of its volumes.
-    if (progress.next === 'done' && current) await settleVolumes(context, current, wanted.retainVolumes)
-    return progress
-  },
+  }
+  const secrets = await secretsToApply(context, current, wanted)
+  if (!current && lacksSecrets(wanted, secrets.values)) return gone
+  const plan = planDatabase(databaseOf(context), current, wanted, secrets.values, {
+    ...context.options,
+    changedSecrets: secrets.changed,
+  })
+  const progress = await advanceSteps(context, current, plan)
+  // A database that is done keeps its volumes or lets them go, as was asked for.
+  if (progress.next === 'done' && current) await settleVolumes(context, current, wanted.retainVolumes)
+  return progress
 }
 
 /** A change was accepted, and somebody else deleted the database before its turn came. */
@@ -44,7 +42,7 @@ const gone = {
   next: 'failed' as const,
   reason: 'Disappeared',
   message: 'The database no longer exists, and its passwords went with it.',
-  action: 'Put it anew, with passwords or with "generate".',
+  action: 'Put it again, with passwords or with "generate".',
 }
 
 function lacksSecrets(wanted: StoredDatabaseSpec, given: Secrets): boolean {

@@ -1,8 +1,47 @@
 import { isProblem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { namespaceOf } from '../../resources/kind.ts'
-import { busy, databaseOf, isBusy, readCrateDB } from './database-steps.ts'
-import type { Progress, Work, WorkContext } from './work.ts'
+import type { StoredDatabaseSpec } from '../../resources/database.ts'
+import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
+import { plainDecision, refusal, seconds } from '../deciding/decision.ts'
+import { databaseOfRequest } from '../deciding/present.ts'
+import { busy, databaseOf, isBusy, readCrateDB } from '../work/database-steps.ts'
+import type { Progress, WorkContext } from '../work/work.ts'
+import { type Action, databaseRequest, emptyBody } from './action.ts'
+
+/**
+ * Restarts a database node by node, as the Crate Operator does inside an upgrade, since it has no restart of its own
+ * (crate-operator.md, 6.1): allocation held to primaries, one pod deleted, another one of its name awaited, allocation
+ * released, and on to the next only when all nodes are back and the health is GREEN.
+ */
+export const restart: Action<DatabaseTarget> = {
+  name: 'restart',
+  phase: 'Restarting',
+  requests: [
+    databaseRequest({
+      method: 'POST',
+      operationId: 'restartDatabase',
+      summary: 'Restarts all nodes, one after the other',
+      body: emptyBody('Nothing to say: every node is restarted, one after the other'),
+      asksForState: false,
+      decision: (parts, asked) =>
+        plainDecision(() => {
+          const { spec } = databaseOfRequest(parts, asked)
+          if (spec.suspended) throw refusal('wrong-state', [{ path: '', message: 'the database is suspended; use actions/resume first' }])
+          return { timeoutSeconds: seconds(parts.config.timeouts.change), tryOut: [], plan: [stepOf(spec)] }
+        }),
+    }),
+  ],
+  work: { advance, leave },
+}
+
+function stepOf({ nodes: { count }, master }: StoredDatabaseSpec): Step {
+  const nodes = count + (master?.count ?? 0)
+  const consequences = [
+    `Restarts ${nodes === 1 ? 'the only node: nobody can connect meanwhile' : `all ${nodes} nodes, one after the other`}; queries on the node that restarts fail.`,
+    'Goes on to the next node only when the database is GREEN.',
+  ]
+  return { name: 'restart', consequences, objects: [] }
+}
 
 /** The pods that were there at the beginning, masters first: each is restarted once, told apart by its uid. */
 type RestartNote = {
@@ -16,44 +55,38 @@ type RestartNote = {
 const hold = "SET GLOBAL PERSISTENT cluster.routing.allocation.enable = 'primaries'"
 const release = 'RESET GLOBAL cluster.routing.allocation.enable'
 
-/**
- * Restarts a database node by node, as the Crate Operator does inside an upgrade, since it has no restart of its own
- * (crate-operator.md, 6.1): allocation held to primaries, one pod deleted, another one of its name awaited, allocation
- * released, and on to the next only when all nodes are back and the health is GREEN.
- */
-export const restartDatabase: Work = {
-  async advance(context) {
-    const current = await readCrateDB(context)
-    if (!current) return { next: 'failed', reason: 'Disappeared', message: 'The database was deleted while it was to be restarted.' }
-    const { step } = context.operation.status ?? {}
-    const pods = await context.cluster.list(
-      'Pod',
-      current.metadata.namespace as string,
-      `app.kubernetes.io/name=${current.metadata.name},app.kubernetes.io/part-of=cratedb`,
-    )
-    if (!step) return begin(context, current, pods)
-    const note = step.note as RestartNote
-    const left = note.pods.filter(({ name, uid }) => pods.some(({ metadata }) => metadata.name === name && metadata.uid === uid))
-    const replaced = note.pods.length - left.length
-    if (note.holding) return replaceHeld(context, current, { pods, left, replaced })
-    const unhealthy = await whyNotHealthy(context, current)
-    if (unhealthy) return { next: 'wait', message: `${replaced} of ${note.pods.length} nodes restarted. ${unhealthy}`, recheckMs: 1_000 }
-    if (left.length > 0) return holdAllocation(context, note)
-    await context.finish(`${note.pods.length} nodes restarted.`)
-    return { next: 'done', message: `All ${note.pods.length} nodes were restarted, one at a time.` }
-  },
-  /** The hold outlives everything: as long as it stands, no replica comes back. */
-  async leave(context) {
-    const note = context.operation.status?.step?.note as RestartNote | undefined
-    if (!note?.holding) return undefined
-    try {
-      await context.sql.query(databaseOf(context), release)
-      return undefined
-    } catch (error) {
-      if (!isProblem(error, 'database-unreachable', 'database-refused')) throw error
-      return `Shard allocation is still held to primaries, and the database could not be told: run "${release}" when it answers, or its replicas stay away.`
-    }
-  },
+async function advance(context: WorkContext): Promise<Progress> {
+  const current = await readCrateDB(context)
+  if (!current) return { next: 'failed', reason: 'Disappeared', message: 'The database was deleted while it was to be restarted.' }
+  const { step } = context.operation.status ?? {}
+  const pods = await context.cluster.list(
+    'Pod',
+    current.metadata.namespace as string,
+    `app.kubernetes.io/name=${current.metadata.name},app.kubernetes.io/part-of=cratedb`,
+  )
+  if (!step) return begin(context, current, pods)
+  const note = step.note as RestartNote
+  const left = note.pods.filter(({ name, uid }) => pods.some(({ metadata }) => metadata.name === name && metadata.uid === uid))
+  const replaced = note.pods.length - left.length
+  if (note.holding) return replaceHeld(context, current, { pods, left, replaced })
+  const unhealthy = await whyNotHealthy(context, current)
+  if (unhealthy) return { next: 'wait', message: `${replaced} of ${note.pods.length} nodes restarted. ${unhealthy}`, recheckMs: 1_000 }
+  if (left.length > 0) return holdAllocation(context, note)
+  await context.finish(`${note.pods.length} nodes restarted.`)
+  return { next: 'done', message: `All ${note.pods.length} nodes were restarted, one at a time.` }
+}
+
+/** The hold outlives everything: as long as it stands, no replica comes back. */
+async function leave(context: WorkContext): Promise<string | undefined> {
+  const note = context.operation.status?.step?.note as RestartNote | undefined
+  if (!note?.holding) return undefined
+  try {
+    await context.sql.query(databaseOf(context), release)
+    return undefined
+  } catch (error) {
+    if (!isProblem(error, 'database-unreachable', 'database-refused')) throw error
+    return `Shard allocation is still held to primaries, and the database could not be told: run "${release}" when it answers, or its replicas stay away.`
+  }
 }
 
 async function begin(context: WorkContext, current: KubernetesObject, pods: KubernetesObject[]): Promise<Progress> {

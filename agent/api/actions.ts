@@ -1,0 +1,52 @@
+import * as z from 'zod'
+import type { ActionRequest } from '../operations/actions/action.ts'
+import type { DecisionParts } from '../operations/deciding/decision.ts'
+import { type TargetKind, type TargetOf, targetKinds } from '../resources/kind.ts'
+import { type AcceptingParts, acceptingResponses, carryOut, dryRunQuery } from './accepting.ts'
+import { checkPreconditions, type Input, type Route, requireScope } from './http.ts'
+import type { Prepared } from './representations/prepared.ts'
+
+/** How the API shows the targets of one kind. */
+export type ResourceOfKind<Kind extends TargetKind> = {
+  kind: Kind
+  /** Below `/v1`: `/projects/{project}`. */
+  path: string
+  tag: string
+  params: z.ZodObject
+  schema: z.ZodType
+  get(target: TargetOf<Kind>): Prepared | undefined
+}
+
+/** The routes of all actions on one kind of target, made from the table. */
+export function actionRoutes<Kind extends TargetKind>(parts: AcceptingParts & DecisionParts, resource: ResourceOfKind<Kind>): Route[] {
+  return parts.actions[resource.kind].flatMap(({ name, requests }) => requests.map((request) => routeOf(parts, resource, name, request)))
+}
+
+function routeOf<Kind extends TargetKind>(
+  parts: AcceptingParts & DecisionParts,
+  { kind, path, tag, params, schema, get }: ResourceOfKind<Kind>,
+  name: string,
+  request: ActionRequest<TargetOf<Kind>>,
+): Route {
+  const { asksForState, query, takesAlong, normalize, decision: decisionOf, ...facts } = request
+  return {
+    ...facts,
+    path: request.method === 'POST' ? `${path}/actions/${name}` : path,
+    tag,
+    scope: targetKinds[kind].scope,
+    params,
+    query: z.strictObject({ ...dryRunQuery, ...query }),
+    responses: () => acceptingResponses(parts.schemas, asksForState ? schema : undefined),
+    async handle(c, { params, ...input }) {
+      const target = { kind, ...(params as object) } as TargetOf<Kind>
+      const { dryRun, ...query } = input.query as { dryRun: boolean }
+      const along = takesAlong?.(query)
+      if (along) requireScope(c, targetKinds[along].scope)
+      const body = normalize ? normalize(input.body, target) : input.body
+      const guard = (present: unknown) => checkPreconditions(c, present === undefined ? undefined : get(target)?.etag)
+      const decision = await decisionOf(parts, { target, guard, query, body })
+      const resource = asksForState ? () => get(target) : undefined
+      return carryOut(c, { ...input, body } as Input<unknown, { dryRun: boolean }>, parts, { action: name, target, decision, resource })
+    },
+  }
+}

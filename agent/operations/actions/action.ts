@@ -1,0 +1,136 @@
+import * as z from 'zod'
+import type { ProblemType } from '../../../shared/errors.ts'
+import { type DatabaseTarget, isKnownKind, type ProjectTarget, type Target, type TargetKind, type TargetOf } from '../../resources/kind.ts'
+import type { Operation } from '../../resources/operation.ts'
+import type { Decision, DecisionParts, Guard } from '../deciding/decision.ts'
+import type { Work } from '../work/work.ts'
+
+/**
+ * What can be done to a target of one kind. Everything about it stands in its file; routes, the OpenAPI document, the CRD, the executor
+ * and the representations take what they need from the table.
+ */
+export type Action<T extends Target = Target> = {
+  /** What it is called in the ledger, in metrics and in the CRD, and in its path if it is asked for by POST. */
+  name: string
+  /** The ways to ask for it; none where the leader itself has a reason. */
+  requests: readonly ActionRequest<T>[]
+  /** The phase of its target while the operation has not ended; undefined where that depends on the target alone. */
+  phase: string | undefined
+  work: Work
+}
+
+/** The actions on each kind of target. */
+export type Actions = { readonly [Kind in TargetKind]: readonly Action<TargetOf<Kind>>[] }
+
+/** A request as a decision sees it: read, and valid by its schemas. */
+export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = { target: T; guard: Guard; query: Query; body: Body }
+
+/** One way to ask for an action: its route is made from this, and the route's part of the OpenAPI document. */
+export type ActionRequest<T extends Target = Target> = {
+  /** PUT, PATCH and DELETE go to the target's own path, POST to `actions/<name>` below it. */
+  method: 'PUT' | 'PATCH' | 'POST' | 'DELETE'
+  /** One word for programs, unique: `restartDatabase`. */
+  operationId: string
+  summary: string
+  description?: string
+  /** Parameters of the query besides `dryRun`. */
+  query?: z.ZodRawShape
+  /** A JSON body; one that may be left out has a schema that takes undefined. */
+  body?: z.ZodType
+  /** A merge patch of what this schema describes. */
+  patch?: z.ZodType
+  /** An example of the body. */
+  example?: unknown
+  /** Problems of its own, besides those of every request that changes something. */
+  problems?: readonly ProblemType[]
+  /** It asks for a state, not for an event: where nothing is to do, the answer is the resource as it is. */
+  asksForState: boolean
+  /** Another kind of target that this request deletes or changes as well, so that its scope is needed too. */
+  takesAlong?(query: unknown): TargetKind | undefined
+  /** The body in the form that is compared: requests that mean the same are the same request. */
+  normalize?(body: unknown, target: T): unknown
+  decision(parts: DecisionParts, asked: Asked<T>): Decision | Promise<Decision>
+}
+
+type Nothing = Record<never, never>
+type MergePatch = Record<string, unknown>
+
+/** An `ActionRequest` whose functions get what its schemas give. */
+type Typed<T extends Target, Q extends z.ZodRawShape, B extends z.ZodType, M extends z.ZodType | undefined> = Omit<
+  ActionRequest<T>,
+  'query' | 'body' | 'patch' | 'takesAlong' | 'normalize' | 'decision'
+> & {
+  query?: Q
+  body?: B
+  patch?: M
+  takesAlong?(query: z.output<z.ZodObject<Q>>): TargetKind | undefined
+  normalize?(body: z.output<B>, target: T): z.output<B>
+  decision(
+    parts: DecisionParts,
+    asked: Asked<T, z.output<z.ZodObject<Q>>, M extends z.ZodType ? MergePatch : z.output<B>>,
+  ): Decision | Promise<Decision>
+}
+
+function typed<T extends Target>() {
+  return <Q extends z.ZodRawShape = Nothing, B extends z.ZodType = z.ZodUndefined, M extends z.ZodType | undefined = undefined>(
+    request: Typed<T, Q, B, M>,
+  ): ActionRequest<T> => request as unknown as ActionRequest<T>
+}
+
+/** Types a request about a project: `decision` gets what the schemas give. */
+export const projectRequest = typed<ProjectTarget>()
+/** Types a request about a database: `decision` gets what the schemas give. */
+export const databaseRequest = typed<DatabaseTarget>()
+
+/** A body that says nothing, and may be left out. @param description what happens all the same */
+export function emptyBody(description: string) {
+  return z.strictObject({}).describe(description).meta({ example: {} }).optional()
+}
+
+const booleanText = z.enum(['true', 'false']).transform((text) => text === 'true')
+
+/** A parameter of the query that is `true` or `false`. */
+export function flag(description: string, usual: boolean) {
+  return booleanText
+    .default(usual)
+    .describe(description)
+    .meta({ override: { type: 'boolean', enum: undefined, default: usual } })
+}
+
+/** A parameter of the query that is `true` or `false`, or left out. */
+export function optionalFlag(description: string) {
+  return booleanText
+    .optional()
+    .describe(description)
+    .meta({ override: { type: 'boolean', enum: undefined } })
+}
+
+/** The action of an operation; undefined where a newer version of the agent accepted one that this version does not know. */
+export function actionOf(actions: Actions, { spec }: Operation): Action | undefined {
+  const { kind } = spec.target
+  const ofKind: readonly Action[] = isKnownKind(kind) ? actions[kind] : []
+  return ofKind.find(({ name }) => name === spec.action)
+}
+
+/** The names of all actions, each once. */
+export function actionNames(actions: Actions): string[] {
+  return [...new Set(Object.values(actions).flatMap((ofKind) => ofKind.map(({ name }) => name)))]
+}
+
+/** The phase of a target while this operation has not ended; undefined where that depends on the target alone. */
+export function phaseMeanwhile(actions: Actions, operation: Operation): string | undefined {
+  const action = actionOf(actions, operation)
+  return action === undefined ? 'Updating' : action.phase
+}
+
+/** The work of an operation. What this version does not know it leaves alone: it has until its deadline to find a leader that does. */
+export function workOf(actions: Actions, operation: Operation): Work {
+  return actionOf(actions, operation)?.work ?? unknown
+}
+
+const unknown: Work = {
+  async advance({ operation: { spec } }) {
+    const message = `This version of the agent does not know the action ${spec.action} of a ${spec.target.kind}: a newer one accepted it, and carries it out when it leads. If this version is to stay, cancel the operation.`
+    return { next: 'wait', message }
+  },
+}

@@ -1,0 +1,128 @@
+import { Problem } from '../../../shared/errors.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { storageClassesOf } from '../../region/status.ts'
+import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
+import { deletionConsequences } from '../../resources/database-plan.ts'
+import { desiredSecrets } from '../../resources/database-secrets.ts'
+import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
+import { label } from '../../resources/labels.ts'
+import { deletion, type Operation } from '../../resources/operation.ts'
+import { isUnprotected } from '../accepted.ts'
+import { type DecisionParts, type Proposed, plainDecision, seconds } from '../deciding/decision.ts'
+import { databaseOfRequest } from '../deciding/present.ts'
+import { databaseOf, readCrateDB } from '../work/database-steps.ts'
+import { isProtected, stillProtected } from '../work/protection.ts'
+import { settleVolumes } from '../work/volumes.ts'
+import { isDone, noteObserved, type Progress, type WorkContext } from '../work/work.ts'
+import { type Action, type Asked, databaseRequest, optionalFlag } from './action.ts'
+
+/**
+ * The end of a database. Its volumes are kept unless the request, or else the database, says otherwise; that is settled first. Its
+ * Secrets go last, because pods need them to stop.
+ */
+export const deleteDatabase: Action<DatabaseTarget> = {
+  name: deletion,
+  phase: 'Deleting',
+  requests: [
+    databaseRequest({
+      method: 'DELETE',
+      operationId: 'deleteDatabase',
+      summary: 'Deletes a database',
+      description: 'Refused while it is protected. The operation names the volumes that were kept.',
+      query: { retainVolumes: optionalFlag('Whether its volumes are kept; as the database itself says if left out') },
+      asksForState: false,
+      decision: (parts, asked) => plainDecision(() => decide(parts, asked)),
+    }),
+  ],
+  work: { advance },
+}
+
+function decide(parts: DecisionParts, asked: Asked<DatabaseTarget, { retainVolumes?: boolean | undefined }>): Proposed {
+  const { target, query } = asked
+  const present = databaseOfRequest(parts, asked, { seesOff: true })
+  if (present.spec.deletionProtection) {
+    throw new Problem('protected', `Database ${target.project}/${target.database} has deletionProtection. Set it to false first.`)
+  }
+  const retainVolumes = query.retainVolumes ?? present.spec.retainVolumes
+  return {
+    parameters: { retainVolumes, ...(isUnprotected(present) && { unprotected: true }) },
+    timeoutSeconds: seconds(parts.config.timeouts.delete),
+    tryOut: [],
+    plan: [stepOf(parts, target, { ...present.spec, retainVolumes }, present.object)],
+  }
+}
+
+function stepOf({ caches }: DecisionParts, target: DatabaseTarget, spec: StoredDatabaseSpec, object: KubernetesObject | undefined): Step {
+  const { generate, missing } = secretsNeeded(spec)
+  const secrets = desiredSecrets(target, spec, Object.fromEntries([...generate, ...missing].map((place) => [place, ''])))
+  return {
+    name: 'delete',
+    consequences: deletionConsequences(spec, storageClassesOf(caches.storageClasses.values())),
+    objects: [],
+    removed: [...(object ? [object] : []), ...secrets],
+  }
+}
+
+async function advance(context: WorkContext): Promise<Progress> {
+  const { operation } = context
+  const current = await readCrateDB(context)
+  if (current && operation.spec.parameters?.unprotected !== true && isProtected(current)) return stillProtected([current])
+  if (current && !isDone(operation, volumeStep(operation))) return decideOnVolumes(context, current)
+  if (current) return remove(context, current)
+  const left = await whatIsLeft(context)
+  if (left > 0) return { next: 'wait', message: `${left} objects of the database are still being taken down.`, recheckMs: 500 }
+  if (!isDone(operation, 'delete-secrets')) return removeSecrets(context)
+  return { next: 'done', message: keptMessage(operation) }
+}
+
+function volumeStep({ spec }: Operation): 'retain-volumes' | 'release-volumes' {
+  return spec.parameters?.retainVolumes !== false ? 'retain-volumes' : 'release-volumes'
+}
+
+async function decideOnVolumes(context: WorkContext, current: KubernetesObject): Promise<Progress> {
+  const step = volumeStep(context.operation)
+  if (!context.operation.status?.step) await context.begin(step)
+  const retainedVolumes = await settleVolumes(context, current, step === 'retain-volumes')
+  // Noted before anything is deleted: afterwards the claims are gone.
+  await context.record({ result: { retainedVolumes } })
+  await context.finish(`${retainedVolumes.length} volumes will stay.`)
+  return { next: 'again' }
+}
+
+async function remove(context: WorkContext, current: KubernetesObject): Promise<Progress> {
+  if (context.operation.status?.step?.name !== 'delete') await context.begin('delete')
+  await noteObserved(context, current)
+  if (!current.metadata.deletionTimestamp) await context.cluster.remove(current)
+  return { next: 'wait', message: 'The Crate Operator and the API server are taking the database down.' }
+}
+
+/**
+ * What the operator made is collected once the CrateDB is gone. Only then is the name free: a new database must not meet the
+ * claims of the old one.
+ */
+async function whatIsLeft(context: WorkContext): Promise<number> {
+  const { project, database } = databaseOf(context)
+  const selector = `app.kubernetes.io/name=${database},app.kubernetes.io/component=cratedb`
+  const kindsOfChildren = ['StatefulSet', 'Pod', 'PersistentVolumeClaim'] as const
+  const left = await Promise.all(kindsOfChildren.map((kind) => context.cluster.list(kind, namespaceOf(project), selector)))
+  return left.flat().length
+}
+
+/** The operator owns what it made, and leaves the Secrets that came with the request. */
+async function removeSecrets(context: WorkContext): Promise<Progress> {
+  const { project, database } = databaseOf(context)
+  if (context.operation.status?.step?.name === 'delete') await context.finish()
+  if (!context.operation.status?.step) await context.begin('delete-secrets')
+  const labels = `app.kubernetes.io/managed-by=skerry,${label.project}=${project},${label.database}=${database}`
+  for (const secret of await context.cluster.list('Secret', namespaceOf(project), labels)) await context.cluster.remove(secret)
+  await context.finish()
+  return { next: 'again' }
+}
+
+function keptMessage(operation: Operation): string {
+  const kept = (operation.status?.result?.retainedVolumes as unknown[] | undefined)?.length ?? 0
+  if (kept === 0) return 'Deleted; no volume was kept.'
+  const [volumes, were, stay] = kept === 1 ? ['1 volume', 'was', 'stays'] : [`${kept} volumes`, 'were', 'stay']
+  if (volumeStep(operation) === 'retain-volumes') return `Deleted; ${volumes} ${were} kept, see the result.`
+  return `Deleted; ${volumes} ${stay} all the same, since the cluster retains them: see the result, and delete them by hand.`
+}

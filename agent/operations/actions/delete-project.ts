@@ -1,0 +1,145 @@
+import { Problem } from '../../../shared/errors.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { storageClassesOf } from '../../region/status.ts'
+import type { StoredDatabaseSpec } from '../../resources/database.ts'
+import { deletionConsequences } from '../../resources/database-plan.ts'
+import { namespaceOf, type ProjectTarget, type Step } from '../../resources/kind.ts'
+import { deletedWith, deletion } from '../../resources/operation.ts'
+import { type AcceptedResource, isUnprotected } from '../accepted.ts'
+import { type DecisionParts, type Proposed, plainDecision, seconds } from '../deciding/decision.ts'
+import { projectOfRequest } from '../deciding/present.ts'
+import { isProtected, stillProtected } from '../work/protection.ts'
+import { type RetainedVolume, settleVolumes } from '../work/volumes.ts'
+import { isDone, noteObserved, type Progress, type WorkContext } from '../work/work.ts'
+import { type Action, type Asked, flag, projectRequest } from './action.ts'
+
+/**
+ * The end of a project: its databases first, each with its volumes kept or let go, then the Project, whose controller takes the
+ * namespace down. Never the namespace first: the Crate Operator gives up in a namespace that terminates.
+ */
+export const deleteProject: Action<ProjectTarget> = {
+  name: deletion,
+  phase: 'Deleting',
+  requests: [
+    projectRequest({
+      method: 'DELETE',
+      operationId: 'deleteProject',
+      summary: 'Deletes a project',
+      description:
+        'Refused while it is protected, and while it has databases unless `cascade=true`, which needs `databases:write` too; protected databases are never taken along.',
+      problems: ['not-empty'],
+      query: {
+        cascade: flag('Deletes its databases first', false),
+        retainVolumes: flag('Keeps the volumes of databases that go with it', true),
+      },
+      asksForState: false,
+      takesAlong: ({ cascade }) => (cascade ? 'database' : undefined),
+      decision: (parts, asked) => plainDecision(() => decide(parts, asked)),
+    }),
+  ],
+  work: { advance },
+}
+
+type Given = { cascade: boolean; retainVolumes: boolean }
+
+function decide(parts: DecisionParts, asked: Asked<ProjectTarget, Given>): Proposed {
+  const { target, query } = asked
+  const { spec, object } = projectOfRequest(parts, asked)
+  if (spec.deletionProtection) {
+    throw new Problem('protected', `Project ${target.project} has deletionProtection. Set it to false first.`)
+  }
+  const databases = parts.accepted.databases(target.project)
+  refuseUnlessDeletable(target, databases, query)
+  const unprotected = databases.filter(isUnprotected).map(({ spec }) => spec.id)
+  return {
+    parameters: { ...query, ...(unprotected.length > 0 && { unprotected }) },
+    timeoutSeconds: seconds(parts.config.timeouts.delete),
+    tryOut: [],
+    plan: [...databasesStep(parts, databases, query), projectStep(target, object)],
+  }
+}
+
+/** @throws Problem when databases are in the way */
+function refuseUnlessDeletable({ project }: ProjectTarget, databases: AcceptedResource<StoredDatabaseSpec>[], { cascade }: Given): void {
+  const ids = databases.map(({ spec }) => spec.id)
+  if (databases.length > 0 && !cascade) {
+    const detail = `Project ${project} has ${databases.length === 1 ? 'a database' : `${databases.length} databases`}: ${listed(ids)}. Delete them first, or ask with cascade=true.`
+    throw new Problem('not-empty', detail, { extensions: { databases: ids } })
+  }
+  const kept = databases.filter(({ spec }) => spec.deletionProtection).map(({ spec }) => spec.id)
+  if (kept.length === 0) return
+  throw new Problem('protected', `Of its databases these have deletionProtection: ${listed(kept)}. Set it to false first.`, {
+    extensions: { databases: kept },
+  })
+}
+
+function databasesStep({ caches }: DecisionParts, databases: AcceptedResource<StoredDatabaseSpec>[], { retainVolumes }: Given): Step[] {
+  if (databases.length === 0) return []
+  const classes = storageClassesOf(caches.storageClasses.values())
+  const consequences = databases.flatMap(({ spec }) =>
+    deletionConsequences({ ...spec, retainVolumes }, classes).map((sentence) => `${spec.id}: ${sentence}`),
+  )
+  const removed = databases.map(({ object }) => object).filter((object) => object !== undefined)
+  return [{ name: 'databases', consequences, objects: [], removed }]
+}
+
+function projectStep({ project }: ProjectTarget, object: KubernetesObject | undefined): Step {
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespaceOf(project) } }
+  return {
+    name: 'delete',
+    consequences: [`The namespace ${namespace.metadata.name} and everything in it is deleted.`],
+    objects: [],
+    removed: [...(object ? [object] : []), namespace],
+  }
+}
+
+function listed(names: string[], most = 10): string {
+  return names.length > most ? `${names.slice(0, most).join(', ')} and ${names.length - most} more` : names.join(', ')
+}
+
+async function advance(context: WorkContext): Promise<Progress> {
+  const { project } = context.operation.spec.target
+  const databases = await context.cluster.list('CrateDB', namespaceOf(project))
+  if (databases.length > 0) return removeDatabases(context, databases)
+  if (context.operation.status?.step?.name === 'databases') await context.finish()
+  const current = await context.cluster.read({ kind: 'Project', name: project })
+  if (!current) return finish(context)
+  if (context.operation.status?.step?.name !== 'delete') await context.begin('delete')
+  await noteObserved(context, current)
+  if (!current.metadata.deletionTimestamp) await context.cluster.remove(current)
+  return { next: 'wait', message: 'The namespace of the project is being taken down.' }
+}
+
+async function removeDatabases(context: WorkContext, databases: KubernetesObject[]): Promise<Progress> {
+  const { parameters } = context.operation.spec
+  if (parameters?.cascade !== true) {
+    const names = databases.map(({ metadata }) => metadata.name).join(', ')
+    return {
+      next: 'failed',
+      reason: 'NotEmpty',
+      message: `Databases stand in the project: ${names}.`,
+      action: 'Delete them first, or ask with cascade=true.',
+    }
+  }
+  const unprotected = (parameters.unprotected ?? []) as string[]
+  const kept = databases.filter((database) => isProtected(database) && !unprotected.includes(database.metadata.name))
+  if (kept.length > 0) return stillProtected(kept)
+  if (context.operation.status?.step?.name !== 'databases') await context.begin('databases')
+  const retained = (context.operation.status?.result?.retainedVolumes ?? []) as RetainedVolume[]
+  const deleted = [...deletedWith(context.operation)]
+  for (const database of databases.filter(({ metadata }) => !metadata.deletionTimestamp)) {
+    const claimed = new Set(retained.map(({ claim }) => claim))
+    const settled = await settleVolumes(context, database, parameters.retainVolumes !== false)
+    retained.push(...settled.filter(({ claim }) => !claimed.has(claim)))
+    const { name: id, uid = '' } = database.metadata
+    if (!deleted.some((other) => other.uid === uid)) deleted.push({ id, uid })
+    await context.record({ result: { retainedVolumes: retained, databases: deleted } })
+    await context.cluster.remove(database)
+  }
+  return { next: 'wait', message: `${databases.length} databases are being deleted.` }
+}
+
+async function finish(context: WorkContext): Promise<Progress> {
+  if (context.operation.status?.step) await context.finish()
+  return { next: 'done', message: isDone(context.operation, 'databases') ? 'Deleted with its databases.' : 'Deleted.' }
+}

@@ -1,0 +1,17 @@
+import type { Actions } from './action.ts'
+import { deleteDatabase } from './delete-database.ts'
+import { deleteProject } from './delete-project.ts'
+import { putDatabase } from './put-database.ts'
+import { putProject } from './put-project.ts'
+import { recordDatabaseDeletion, recordProjectDeletion } from './record-deletion.ts'
+import { restart } from './restart.ts'
+import { restore } from './restore.ts'
+import { resume } from './resume.ts'
+import { rotatePassword } from './rotate-password.ts'
+import { suspend } from './suspend.ts'
+
+/** Everything that can be done to each kind of target, in the order in which the API's documents have it. */
+export const actions = {
+  project: [putProject, deleteProject, recordProjectDeletion],
+  database: [putDatabase, deleteDatabase, suspend, resume, restart, restore, rotatePassword, recordDatabaseDeletion],
+} satisfies Actions

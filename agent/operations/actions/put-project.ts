@@ -1,0 +1,139 @@
+import { isDeepStrictEqual } from 'node:util'
+import * as z from 'zod'
+import { asFault, parseWith } from '../../../shared/faults.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { projectId } from '../../resources/identifiers.ts'
+import { namespaceOf, type ProjectTarget, type Step } from '../../resources/kind.ts'
+import { desiredProject, type ProjectSpec, projectSpec, readProject } from '../../resources/project.ts'
+import type { AcceptedResource } from '../accepted.ts'
+import {
+  type Decision,
+  type DecisionParts,
+  type Guard,
+  onlyUnprotects,
+  plainDecision,
+  refusal,
+  sameJson,
+  seconds,
+} from '../deciding/decision.ts'
+import { mergePatch } from '../deciding/merge-patch.ts'
+import { leavesUnasked, leavingProblem, noSuchProject } from '../deciding/present.ts'
+import { observedOf, type Progress, type WorkContext } from '../work/work.ts'
+import { type Action, projectRequest } from './action.ts'
+
+type Present = AcceptedResource<ProjectSpec> | undefined
+
+/** A project as it is to be: made, or changed. Its controller makes the namespace and all that belongs to it. */
+export const putProject: Action<ProjectTarget> = {
+  name: 'put',
+  phase: 'Updating',
+  requests: [
+    projectRequest({
+      method: 'PUT',
+      operationId: 'putProject',
+      summary: 'Makes a project, or brings it to what is given',
+      // What a read shows beside the spec may come back with it, so that what was read can be edited and put.
+      body: projectSpec.extend({
+        id: projectId.optional().describe('As in the path, if given').meta({ example: 'harbour' }),
+        status: z.unknown().optional().describe('Ignored: what a read shows'),
+      }),
+      example: {
+        displayName: 'Harbour authority',
+        organization: 'Port of Eider',
+        quota: { cpu: 24, memory: '96Gi', storage: '2Ti', databases: 8 },
+      },
+      asksForState: true,
+      normalize: ({ status: _, ...rest }, { project }) => ({ ...rest, id: rest.id ?? project }),
+      decision: (parts, { body, ...asked }) => decisionOn(parts, asked, () => body as ProjectSpec),
+    }),
+    projectRequest({
+      method: 'PATCH',
+      operationId: 'patchProject',
+      summary: 'Changes a project',
+      patch: projectSpec,
+      example: { quota: { databases: 12 } },
+      asksForState: true,
+      decision: (parts, { body: { status: _, ...patch }, ...asked }) =>
+        decisionOn(parts, asked, (present) => {
+          if (!present) throw noSuchProject(asked.target.project)
+          const parsed = parseWith(projectSpec, mergePatch(present.spec, patch))
+          if (parsed.ok) return parsed.value
+          throw refusal(
+            'invalid-fields',
+            parsed.faults.map((fault) => asFault(fault)),
+          )
+        }),
+    }),
+  ],
+  work: { advance },
+}
+
+function decisionOn(
+  { accepted, config }: DecisionParts,
+  { target, guard }: { target: ProjectTarget; guard: Guard },
+  intent: (present: Present) => ProjectSpec,
+): Decision {
+  return plainDecision(() => {
+    const present = accepted.project(target.project)
+    guard(present)
+    const wanted = intent(present)
+    const seesOff = present?.leaving && leavesUnasked(present) && onlyUnprotects(wanted, present.spec)
+    if (present?.leaving && !seesOff) throw leavingProblem(target, present)
+    if (wanted.id !== target.project)
+      throw refusal('invalid-fields', [{ path: '/id', message: `must be "${target.project}", as in the path` }])
+    if (present && sameJson(wanted, present.spec)) return undefined
+    const timeoutSeconds = seconds(config.timeouts[present ? 'change' : 'create'])
+    return { wanted, timeoutSeconds, tryOut: [desiredProject(wanted)], plan: [stepOf(wanted, present?.spec)] }
+  })
+}
+
+function stepOf(wanted: ProjectSpec, before: ProjectSpec | undefined): Step {
+  const isLimited = before?.quota !== undefined || wanted.quota !== undefined
+  const consequences = [
+    ...(before
+      ? []
+      : [`Makes the namespace ${namespaceOf(wanted.id)} with its quota, its network policies and copies of its pull secrets.`]),
+    ...(before && isLimited
+      ? ['A quota that is lower than what is in use takes nothing away; nothing can be added until there is room.']
+      : []),
+    ...(before?.deletionProtection && !wanted.deletionProtection ? ['The project can be deleted from then on.'] : []),
+  ]
+  return { name: 'apply', consequences, objects: [desiredProject(wanted)] }
+}
+
+async function advance(context: WorkContext): Promise<Progress> {
+  const { operation } = context
+  const wanted = operation.spec.wanted as ProjectSpec
+  const current = await context.cluster.read({ kind: 'Project', name: wanted.id })
+  if (current?.metadata.deletionTimestamp) return putLeaving(context, current, wanted)
+  const { step } = operation.status ?? {}
+  if (!step) await context.begin('apply')
+  if (!current || step?.note?.generation === undefined) {
+    const applied = await context.cluster.apply(desiredProject(wanted))
+    const record = operation.status?.step ?? context.operation.status?.step
+    await context.record({ phase: 'Waiting', ...(record && { step: { ...record, note: { generation: applied.metadata.generation } } }) })
+    return { next: 'again' }
+  }
+  const conditions: { type: string; status: string; reason?: string; message?: string; observedGeneration?: number }[] =
+    current.status?.conditions ?? []
+  const ready = conditions.find(({ type }) => type === 'Ready')
+  const seen = (ready?.observedGeneration ?? current.status?.observedGeneration ?? 0) >= (step.note.generation as number)
+  if (seen && ready?.status === 'True') {
+    await context.finish()
+    return { next: 'done', observed: observedOf(current) }
+  }
+  return {
+    next: 'wait',
+    message: seen ? (ready?.message ?? 'The project is not ready.') : 'The project controller has not seen the change yet.',
+  }
+}
+
+/** A project on its way out can only lose its protection. Any other change is for the project that is made under its name afterwards. */
+async function putLeaving(context: WorkContext, current: KubernetesObject, wanted: ProjectSpec): Promise<Progress> {
+  const { deletionProtection } = wanted
+  if (deletionProtection || !isDeepStrictEqual({ ...readProject(current), deletionProtection }, wanted))
+    return { next: 'wait', message: 'The project of this name is still being deleted.' }
+  // Not an apply, which would create the project again if it went at this moment.
+  const changed = await context.cluster.patch({ kind: 'Project', name: wanted.id }, { spec: { deletionProtection } })
+  return { next: 'done', message: 'The project, which is being deleted, is no longer protected.', observed: observedOf(changed) }
+}

@@ -1,0 +1,54 @@
+import type { DatabaseTarget, Step } from '../../resources/kind.ts'
+import { restoreBody, restoreRefusals, restoreStep, type StoredRestore, splitRestoreSecrets } from '../../resources/restore.ts'
+import { plainDecision, refuseFaults, seconds } from '../deciding/decision.ts'
+import { databaseOfRequest } from '../deciding/present.ts'
+import { advanceSteps, databaseOf, readCrateDB } from '../work/database-steps.ts'
+import { isDone, type Progress, type WorkContext } from '../work/work.ts'
+import { type Action, databaseRequest } from './action.ts'
+
+/** Restores a snapshot into a database. The operator resets the request in the spec afterwards, in success and in failure. */
+export const restore: Action<DatabaseTarget> = {
+  name: 'restore',
+  phase: 'Restoring',
+  requests: [
+    databaseRequest({
+      method: 'POST',
+      operationId: 'restoreDatabase',
+      summary: 'Restores a snapshot into the database',
+      body: restoreBody,
+      example: { snapshot: '20260131120000', type: 'tables', tables: ['doc.readings'] },
+      asksForState: false,
+      decision(parts, asked) {
+        const { restore, secrets } = splitRestoreSecrets(asked.body)
+        return plainDecision(() => {
+          const { spec, object } = databaseOfRequest(parts, asked)
+          refuseFaults(restoreRefusals(spec, restore))
+          return {
+            parameters: { ...restore },
+            ...(Object.keys(secrets).length > 0 && { secrets }),
+            timeoutSeconds: seconds(parts.config.timeouts.restore),
+            tryOut: [],
+            plan: [object ? restoreStep(asked.target, object, restore, secrets) : notYet],
+          }
+        })
+      },
+    }),
+  ],
+  work: { advance },
+}
+
+const notYet: Step = {
+  name: 'restore',
+  consequences: ['The database is still to be created; what this would change cannot be told before.'],
+  objects: [],
+}
+
+async function advance(context: WorkContext): Promise<Progress> {
+  const { operation } = context
+  if (isDone(operation, 'restore')) return { next: 'done', message: 'The snapshot was restored.' }
+  const current = await readCrateDB(context)
+  if (!current) return { next: 'failed', reason: 'Disappeared', message: 'The database was deleted before the snapshot was restored.' }
+  if (operation.status?.step?.note?.written) return advanceSteps(context, current, [])
+  const given = operation.spec.parameters as StoredRestore
+  return advanceSteps(context, current, [restoreStep(databaseOf(context), current, given, await context.secrets())])
+}

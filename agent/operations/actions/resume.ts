@@ -1,0 +1,21 @@
+import type { DatabaseTarget } from '../../resources/kind.ts'
+import { suspensionDecision } from '../deciding/database-state.ts'
+import { advanceToState } from '../work/database-state.ts'
+import { type Action, databaseRequest, emptyBody } from './action.ts'
+
+/** Starts the nodes of a suspended database again. */
+export const resume: Action<DatabaseTarget> = {
+  name: 'resume',
+  phase: 'Resuming',
+  requests: [
+    databaseRequest({
+      method: 'POST',
+      operationId: 'resumeDatabase',
+      summary: 'Starts the nodes of a suspended database again',
+      body: emptyBody('Nothing to say: the database comes back with the nodes that it had'),
+      asksForState: true,
+      decision: (parts, asked) => suspensionDecision(parts, asked, false),
+    }),
+  ],
+  work: { advance: advanceToState },
+}

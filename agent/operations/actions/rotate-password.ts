@@ -1,0 +1,117 @@
+import * as z from 'zod'
+import type { Fault } from '../../../shared/errors.ts'
+import { handledState } from '../../resources/cratedb-run.ts'
+import type { StoredDatabaseSpec } from '../../resources/database.ts'
+import { secretObject, toBase64, userSecretName } from '../../resources/database-secrets.ts'
+import { password, userName } from '../../resources/identifiers.ts'
+import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
+import { createPasswordMint, refuseFaults, seconds } from '../deciding/decision.ts'
+import { databaseOfRequest } from '../deciding/present.ts'
+import { databaseOf, readCrateDB } from '../work/database-steps.ts'
+import type { Progress, WorkContext } from '../work/work.ts'
+import { type Action, databaseRequest } from './action.ts'
+
+const body = z
+  .strictObject({
+    user: userName.describe('Which user; one of those that the database was created with').meta({ example: 'harbourmaster' }),
+    password: password
+      .optional()
+      .describe('The new password; left out, one is generated and given back once')
+      .meta({ example: 'correct horse battery staple', writeOnly: true }),
+  })
+  .describe('A new password for a user')
+
+/**
+ * Gives one of the users that a database was created with another password: the Secret gets it, the Crate Operator sees that and tells
+ * the database. It is done when the operator's own record of the Secret holds the new value.
+ */
+export const rotatePassword: Action<DatabaseTarget> = {
+  name: 'rotate-password',
+  phase: 'Updating',
+  requests: [
+    databaseRequest({
+      method: 'POST',
+      operationId: 'rotatePassword',
+      summary: 'Gives a user another password',
+      description: 'Left out, the password is generated, and given back once, in this answer.',
+      body,
+      example: { user: 'harbourmaster' },
+      asksForState: false,
+      decision(parts, asked) {
+        const { user, password: given } = asked.body
+        const chosen = given ?? createPasswordMint()('password')
+        return {
+          decide() {
+            const { spec } = databaseOfRequest(parts, asked)
+            refuseFaults(faultsOf(spec, user))
+            return {
+              parameters: { user },
+              secrets: { password: chosen },
+              timeoutSeconds: seconds(parts.config.timeouts.password),
+              tryOut: [],
+              plan: [stepOf(asked.target, spec, user, chosen)],
+            }
+          },
+          credentials: () => (given === undefined ? [{ user, password: chosen }] : []),
+        }
+      },
+    }),
+  ],
+  work: { advance },
+}
+
+/** Why the password cannot be rotated; empty when it can. */
+function faultsOf(spec: StoredDatabaseSpec, user: string): Fault[] {
+  if (!spec.users.some(({ name }) => name === user)) {
+    const known = spec.users.map(({ name }) => name).join(', ') || 'none'
+    return [
+      {
+        path: '/user',
+        message: `is not a user that the database was created with (${known}); change others with SQL: ALTER USER "${user}" SET (password = …)`,
+      },
+    ]
+  }
+  return spec.suspended ? [{ path: '', message: 'the database is suspended; use actions/resume first' }] : []
+}
+
+function stepOf(target: DatabaseTarget, { users }: StoredDatabaseSpec, user: string, chosen: string): Step {
+  const index = users.findIndex(({ name }) => name === user)
+  return {
+    name: 'rotate-password',
+    consequences: ['New connections need the new password; those that are open stay.'],
+    objects: [secretObject(target, userSecretName(target.database, index), { password: toBase64(chosen) })],
+  }
+}
+
+async function advance(context: WorkContext): Promise<Progress> {
+  const { operation } = context
+  const { project, database } = databaseOf(context)
+  const current = await readCrateDB(context)
+  const users: { name: string }[] = current?.spec.users ?? []
+  const index = users.findIndex(({ name }) => name === operation.spec.parameters?.user)
+  if (index === -1)
+    return {
+      next: 'failed',
+      reason: 'NoSuchUser',
+      message: `Database ${project}/${database} has no user "${operation.spec.parameters?.user}".`,
+    }
+  const ref = { kind: 'Secret' as const, namespace: namespaceOf(project), name: userSecretName(database, index) }
+  const secret = await context.cluster.read(ref)
+  if (!secret) return { next: 'failed', reason: 'SecretMissing', message: `The Secret ${ref.namespace}/${ref.name} is gone.` }
+  const password = Buffer.from((await context.secrets()).password ?? '').toString('base64')
+  if (!operation.status?.step) await context.begin('rotate-password')
+  if (secret.data?.password !== password) {
+    await context.cluster.patch(ref, { data: { password } })
+    return { next: 'wait', recheckMs: 200 }
+  }
+  // No watch follows Secrets, so that their contents stay out of the agent's memory: this one is looked at.
+  if (handledState(secret)?.data?.password !== password || isBeingHandled(secret.metadata.annotations)) {
+    return { next: 'wait', message: 'The Crate Operator has not told the database yet.', recheckMs: 500 }
+  }
+  await context.finish()
+  return { next: 'done', message: `User "${users[index]?.name}" has the new password.` }
+}
+
+function isBeingHandled(annotations: Record<string, string> = {}): boolean {
+  return Object.keys(annotations).some((name) => name.startsWith('operator.cloud.crate.io/secret_update'))
+}
