@@ -191,6 +191,12 @@ export const problems = {
     title: 'The agent is starting, or has not seen the whole cluster yet',
     action: 'None if it passes within a minute. Else see what /readyz on the admin port waits for.',
   },
+  'unknown-action': {
+    status: 503,
+    retry: 'later',
+    title: 'A newer version of the agent accepted this, and this version does not know it',
+    action: 'Finish the upgrade: an agent of the newer version carries it out. Else cancel the operation.',
+  },
   'cluster-unreachable': {
     status: 503,
     retry: 'backoff',

@@ -99,7 +99,7 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
       description:
         'What was begun goes on in the cluster; nothing more is begun. Needs `projects:write` for one about a project and `databases:write` for one about a database.',
       scope: 'region:read',
-      problems: ['ended', 'gone'],
+      problems: ['ended', 'gone', 'unknown-action'],
       params,
       responses: () => ({
         200: { description: 'With `Prefer: wait`: it has ended.', schema: schemas.operation, headers: operationHeaders },
@@ -120,7 +120,7 @@ export function operationRoutes(parts: OperationRouteParts): Route[] {
 /** @throws Problem for a target of which this version does not know who may change it */
 function scopeOf(target: Target): Scope {
   if (isKnownKind(target.kind)) return targetKinds[target.kind].scope
-  throw new Problem('not-ready', `This replica runs a version that does not know what ${describeTarget(target)} is. Ask a newer one.`)
+  throw new Problem('unknown-action', `This version of the agent does not know the kind of target of ${describeTarget(target)}.`)
 }
 
 async function operationOf(journal: Journal, id: string): Promise<Operation> {

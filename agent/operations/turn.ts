@@ -58,7 +58,7 @@ export async function turnOf(
 }
 
 async function canYield({ spec, status }: Operation, standing: () => Promise<KubernetesObject | undefined>): Promise<boolean> {
-  if (spec.target.kind === 'project') return true
+  if (spec.target.kind !== 'database') return spec.target.kind === 'project'
   const { step, done = [] } = status ?? {}
   if (step !== undefined && step.name !== 'create') return false
   const database = await standing()

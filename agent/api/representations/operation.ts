@@ -28,8 +28,11 @@ export const obstacleSchema = z
   })
   .meta({ id: 'Obstacle', description: 'Something that keeps a thing from being done.' })
 
-const targetSchema = z.object({
-  kind: z.enum(Object.keys(targetKinds)),
+/** These names, and in what a newer version accepted perhaps others. */
+const openEnum = (names: string[]) => z.union([z.enum(names), z.string().describe('A name that a newer version of the agent brought')])
+
+const targetSchema = z.looseObject({
+  kind: openEnum(Object.keys(targetKinds)),
   project: z.string(),
   database: z.string().optional(),
 })
@@ -61,7 +64,7 @@ export const ledgerMembers = [
 
 /** The schemas in which the names of actions stand, made once for a table of them. */
 export function createOperationSchemas(actions: Actions) {
-  const action = z.enum(actionNames(actions))
+  const action = openEnum(actionNames(actions))
   /** The entry of the ledger, which never changes, and then how far it has come. */
   const operation = z
     .object({

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { ProblemType } from '../../../shared/errors.ts'
+import { Problem, type ProblemType } from '../../../shared/errors.ts'
 import { type DatabaseTarget, isKnownKind, type ProjectTarget, type Target, type TargetKind, type TargetOf } from '../../resources/kind.ts'
 import type { Operation } from '../../resources/operation.ts'
 import type { Decision, DecisionParts, Guard } from '../deciding/decision.ts'
@@ -123,14 +123,17 @@ export function phaseMeanwhile(actions: Actions, operation: Operation): string |
   return action === undefined ? 'Updating' : action.phase
 }
 
-/** The work of an operation. What this version does not know it leaves alone: it has until its deadline to find a leader that does. */
+/** The work of an operation; of an action that this version does not know, what can be done about it all the same. */
 export function workOf(actions: Actions, operation: Operation): Work {
-  return actionOf(actions, operation)?.work ?? unknown
+  return actionOf(actions, operation)?.work ?? unknownWork
 }
 
-const unknown: Work = {
+/** Waits for a leader of a newer version until the deadline. */
+const unknownWork: Work = {
   async advance({ operation: { spec } }) {
-    const message = `This version of the agent does not know the action ${spec.action} of a ${spec.target.kind}: a newer one accepted it, and carries it out when it leads. If this version is to stay, cancel the operation.`
-    return { next: 'wait', message }
+    throw new Problem('unknown-action', `This version of the agent does not know the action ${spec.action} of a ${spec.target.kind}.`)
+  },
+  async leave({ operation: { spec, status } }) {
+    return `What the step "${status?.step?.name}" began still stands: this version of the agent does not know how to take back the action ${spec.action}.`
   },
 }

@@ -60,8 +60,8 @@ export type ActingRegion = {
   lead(leads: boolean): void
   /** Sets how far the time of day is ahead for the acting half, in milliseconds. */
   setAhead(ms: number): void
-  /** Ends the executor and everything it holds in memory, and starts another one. */
-  restart(): Promise<void>
+  /** Ends the executor and everything it holds in memory, and starts another one, perhaps of a version with other actions. */
+  restart(actions?: Actions): Promise<void>
   close(): Promise<void>
 }
 
@@ -139,9 +139,9 @@ export async function startActingRegion(actions: Actions = usualActions): Promis
     setAhead(ms) {
       ahead = ms
     },
-    async restart() {
+    async restart(others = actions) {
       await half.stop()
-      half = await startHalf(actions, admin, standIns, clock, log)
+      half = await startHalf(others, admin, standIns, clock, log)
     },
     async close() {
       await half.stop()
