@@ -11,9 +11,9 @@ import { createQueue } from '../../shared/queue.ts'
 import { deletionRecordOf } from '../operations/actions/record-deletion.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { Caches } from '../region/caches.ts'
-import { describeTarget, namespaceOf, projectOf, type Target } from '../resources/kind.ts'
+import { describeTarget, isKnownKind, namespaceOf, projectOf, type Target } from '../resources/kind.ts'
 import { annotation } from '../resources/labels.ts'
-import { deletedWith, hasEnded, type Operation, targetKey } from '../resources/operation.ts'
+import { deletedWith, hasEnded, isDeletion, isDeletionRecord, type Operation, targetKey } from '../resources/operation.ts'
 
 export type DeletionControllerParts = {
   cluster: Cluster
@@ -66,15 +66,14 @@ export function createDeletionController(
   async function lookAt(deleted: Deleted): Promise<void> {
     const by = explanationOf(deleted)
     const record = by === undefined && (await isDeleted(deleted)) ? await write(deleted) : by
-    if (record?.spec.action === 'record-deletion') await tell(record, deleted)
+    if (record && isDeletionRecord(record)) await tell(record, deleted)
   }
 
   /** The operation that has deleted that object, is about to, or has it written down. */
   function explanationOf({ target, uid }: Deleted): Operation | undefined {
     for (const operation of caches.operations.values()) {
-      const { action, target: its, parameters } = operation.spec
-      if (action === 'record-deletion' && parameters?.uid === uid) return operation
-      if (action !== 'delete' || !covers(its, target)) continue
+      if (isDeletionRecord(operation) && operation.spec.parameters?.uid === uid) return operation
+      if (!isDeletion(operation) || !covers(operation.spec.target, target)) continue
       const isToCome = !hasEnded(operation)
       const { observed } = operation.status ?? {}
       if (isToCome || observed?.uid === uid || deletedWith(operation).some((database) => database.uid === uid)) return operation
@@ -145,25 +144,26 @@ export function createDeletionController(
     for (const operation of lastOfTargets()) addIfAbsent(operation)
   }
 
-  /** Of each target the operation that says last which object it saw. */
+  /** Of each target of a kind that this version knows, the operation that says last which object it saw. */
   function lastOfTargets(): Operation[] {
     const targets = new Map(journal.all().map(({ spec }) => [targetKey(spec.target), spec.target]))
-    return [...targets.values()].flatMap((target) => journal.lastSucceeded(target) ?? [])
+    const known = [...targets.values()].filter(({ kind }) => isKnownKind(kind))
+    return known.flatMap((target) => journal.lastSucceeded(target) ?? [])
   }
 
-  function addIfAbsent({ spec, status }: Operation): void {
-    const { target, action } = spec
-    const { uid, resourceVersion } = status?.observed ?? {}
-    if (action === 'delete' || action === 'record-deletion' || uid === undefined || resourceVersion === undefined) return
+  function addIfAbsent(operation: Operation): void {
+    const { target, sequence } = operation.spec
+    const { uid, resourceVersion } = operation.status?.observed ?? {}
+    if (isDeletion(operation) || isDeletionRecord(operation) || uid === undefined || resourceVersion === undefined) return
     const there = target.kind === 'project' ? caches.projects.get(target.project) : caches.databases.get(keyOfDatabase(target))
-    if (there?.metadata.uid === uid || wentWithProject(target, spec.sequence)) return
+    if (there?.metadata.uid === uid || wentWithProject(target, sequence)) return
     add({ target, uid, resourceVersion, allowedBy: undefined })
   }
 
   /** Its project was deleted by an operation later, which took its databases along. */
   function wentWithProject({ kind, project }: Target, since: number): boolean {
     const last = journal.lastSucceeded({ kind: 'project', project })
-    return kind === 'database' && last?.spec.action === 'delete' && last.spec.sequence > since
+    return kind === 'database' && last !== undefined && isDeletion(last) && last.spec.sequence > since
   }
 
   return {

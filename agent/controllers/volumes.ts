@@ -11,7 +11,7 @@ import type { Caches } from '../region/caches.ts'
 import { readDatabase } from '../resources/cratedb.ts'
 import { type DataVolume, dataVolumeOf, keepingPatch, meeting, volumeAnnotation } from '../resources/kept-volume.ts'
 import { fieldManager, label } from '../resources/labels.ts'
-import { hasEnded, type Operation } from '../resources/operation.ts'
+import { hasEnded, isDeletion, type Operation } from '../resources/operation.ts'
 
 export type VolumeControllerParts = {
   cluster: Cluster
@@ -118,8 +118,9 @@ export function createVolumeController(
   }
 
   /** A deletion that ended without the database being gone leaves volumes behind that it has let go. */
-  function addAfter({ spec, status, metadata }: Operation): void {
-    if (status?.phase !== 'Succeeded' && spec.action === 'delete') addWhere(({ marks }) => marks[volumeAnnotation.letGo] === metadata.name)
+  function addAfter(ended: Operation): void {
+    if (ended.status?.phase === 'Succeeded' || !isDeletion(ended)) return
+    addWhere(({ marks }) => marks[volumeAnnotation.letGo] === ended.metadata.name)
   }
 
   const addAll = () => addWhere(() => true)

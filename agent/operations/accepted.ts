@@ -4,7 +4,7 @@ import type { Caches } from '../region/caches.ts'
 import { readDatabase } from '../resources/cratedb.ts'
 import type { StoredDatabaseSpec } from '../resources/database.ts'
 import { namespaceOf, type Target } from '../resources/kind.ts'
-import type { Operation } from '../resources/operation.ts'
+import { isDeletion, type Operation } from '../resources/operation.ts'
 import { type ProjectSpec, readProject } from '../resources/project.ts'
 import type { Journal } from './journal.ts'
 
@@ -61,7 +61,7 @@ export function createAcceptedState({
       spec: wanting || ahead ? ((wanting ?? ahead)?.spec.wanted as Spec) : read(object as KubernetesObject),
       object,
       operation: unended.at(-1),
-      leaving: object?.metadata.deletionTimestamp !== undefined || unended.some(({ spec }) => spec.action === 'delete'),
+      leaving: object?.metadata.deletionTimestamp !== undefined || unended.some(isDeletion),
     }
   }
 
@@ -115,7 +115,7 @@ function reconcileCaches(
   const object = cache.get(key)
   const observed = last?.status?.observed
   if (!last || !observed) return { object }
-  if (last.spec.action === 'delete') return { object: object?.metadata.uid === observed.uid ? undefined : object }
+  if (isDeletion(last)) return { object: object?.metadata.uid === observed.uid ? undefined : object }
   const known = object ? object.metadata.resourceVersion : cache.seen
   const isBehind = last.spec.wanted !== undefined && isNewer(observed.resourceVersion, known)
   return isBehind ? { object, ahead: last } : { object }

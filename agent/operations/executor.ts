@@ -4,7 +4,7 @@ import { asProblem, isProblem, Problem } from '../../shared/errors.ts'
 import type { Change } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import type { Leadership } from '../../shared/kubernetes/lease.ts'
-import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { createQueue } from '../../shared/queue.ts'
@@ -12,7 +12,16 @@ import type { Caches } from '../region/caches.ts'
 import { createOperatorFailures, type OperatorFailures } from '../region/operator-failures.ts'
 import type { DatabaseSql } from '../region/sql.ts'
 import { describeTarget, projectOf, type Secrets, type Target } from '../resources/kind.ts'
-import { hasEnded, type Obstacle, type Operation, type OperationStatus, phaseOf, targetKey, targetOf } from '../resources/operation.ts'
+import {
+  hasEnded,
+  isDeletionRecord,
+  type Obstacle,
+  type Operation,
+  type OperationStatus,
+  phaseOf,
+  targetKey,
+  targetOf,
+} from '../resources/operation.ts'
 import { type Actions, workOf } from './actions/action.ts'
 import type { Journal } from './journal.ts'
 import { turnOf } from './turn.ts'
@@ -64,7 +73,7 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Ex
     const target = targetOf(key)
     const open = journal.unended(target)
     // One that is to be cancelled does not wait for its turn to hear of it, and what has happened is written down at once.
-    const isUrgent = ({ spec, status }: Operation) => status?.cancelRequested !== undefined || spec.action === 'record-deletion'
+    const isUrgent = (each: Operation) => each.status?.cancelRequested !== undefined || isDeletionRecord(each)
     const operation = open.find(isUrgent) ?? open[0]
     if (!operation || !lease.isLeader()) return undefined
     const later = open.filter(({ spec }) => spec.sequence > operation.spec.sequence)
@@ -135,7 +144,7 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
   async function run(later: Operation[], ofProject: Operation[]): Promise<number | undefined> {
     try {
       if (!(await isCurrent())) return 0
-      const turn = await turnOf(operation, later, ofProject, () => readCrateDB(context), clock.now())
+      const turn = await turnOf(operation, later, ofProject, standing, clock.now())
       if (turn.kind === 'hold') return undefined
       if (turn.kind === 'end') return await end(turn.status)
       return await after(await workOf(parts.actions, operation).advance(context))
@@ -241,7 +250,14 @@ function createExecution(config: ExecutorConfig, parts: ExecutorParts & { failur
     if (!lease.isLeader()) throw new Problem('not-ready', 'The Lease is no longer held.')
   }
 
+  /** Only an operation on a database asks for it. */
+  async function standing(): Promise<KubernetesObject | undefined> {
+    const { target, cluster } = context
+    return target.kind === 'database' ? readCrateDB({ cluster, target }) : undefined
+  }
+
   const context: WorkContext = {
+    target: given.spec.target,
     get operation() {
       return operation
     },

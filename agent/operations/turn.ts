@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { outcomeOfStep } from '../resources/cratedb-run.ts'
-import type { Operation, OperationStatus } from '../resources/operation.ts'
+import { isDeletion, isDeletionRecord, type Operation, type OperationStatus } from '../resources/operation.ts'
 
 /** What is to happen with the first open operation of a target. */
 export type Turn =
@@ -41,11 +41,9 @@ export async function turnOf(
   now: number,
 ): Promise<Turn> {
   const { spec, status } = operation
-  if (spec.action === 'record-deletion') return { kind: 'go' }
-  const deletion = [...later, ...ofProject.filter((other) => other.spec.sequence > spec.sequence)].find(
-    (other) => other.spec.action === 'delete',
-  )
-  if (deletion && spec.action !== 'delete') return superseded(deletion, 'the deletion')
+  if (isDeletionRecord(operation)) return { kind: 'go' }
+  const deletion = [...later, ...ofProject.filter((other) => other.spec.sequence > spec.sequence)].find(isDeletion)
+  if (deletion && !isDeletion(operation)) return superseded(deletion, 'the deletion')
   if (status?.cancelRequested) return cancelled(operation)
   if (status?.deadline !== undefined && Date.parse(status.deadline) <= now) return outOfTime(operation)
   const [next] = later

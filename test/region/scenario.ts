@@ -71,7 +71,7 @@ async function carryOut(client: Client, display: Display, what: string, method: 
   first.catch(() => {}) // it is waited for below, unless the request is refused
   const accepted = await expectStatus(persistent(client).call(method, path, { body, headers: { 'idempotency-key': randomUUID() } }), 202)
   const operation = accepted.body
-  display.line(`→ ${what}: ${method} ${path} … 202, ${operation.id}`)
+  display.line(`→ ${what}: ${method} ${path} … 202, ${operation.id}: ${operation.planned.join(', ')}`)
   try {
     const ended = await follow(client, operation.id, events, first, (step) => display.live(`  ${operation.id} ${step}`))
     const seconds = ((performance.now() - started) / 1000).toFixed(1)

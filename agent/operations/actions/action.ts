@@ -16,7 +16,7 @@ export type Action<T extends Target = Target> = {
   requests: readonly ActionRequest<T>[]
   /** The phase of its target while the operation has not ended; undefined where that depends on the target alone. */
   phase: string | undefined
-  work: Work
+  work: Work<T>
 }
 
 /** The actions on each kind of target. */

@@ -10,7 +10,7 @@ import { deletion, type Operation } from '../../resources/operation.ts'
 import { isUnprotected } from '../accepted.ts'
 import { type DecisionParts, type Proposed, plainDecision, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
-import { databaseOf, readCrateDB } from '../work/database-steps.ts'
+import { readCrateDB } from '../work/database-steps.ts'
 import { isProtected, stillProtected } from '../work/protection.ts'
 import { settleVolumes } from '../work/volumes.ts'
 import { isDone, noteObserved, type Progress, type WorkContext } from '../work/work.ts'
@@ -63,7 +63,7 @@ function stepOf({ caches }: DecisionParts, target: DatabaseTarget, spec: StoredD
   }
 }
 
-async function advance(context: WorkContext): Promise<Progress> {
+async function advance(context: WorkContext<DatabaseTarget>): Promise<Progress> {
   const { operation } = context
   const current = await readCrateDB(context)
   if (current && operation.spec.parameters?.unprotected !== true && isProtected(current)) return stillProtected([current])
@@ -79,7 +79,7 @@ function volumeStep({ spec }: Operation): 'retain-volumes' | 'release-volumes' {
   return spec.parameters?.retainVolumes !== false ? 'retain-volumes' : 'release-volumes'
 }
 
-async function decideOnVolumes(context: WorkContext, current: KubernetesObject): Promise<Progress> {
+async function decideOnVolumes(context: WorkContext<DatabaseTarget>, current: KubernetesObject): Promise<Progress> {
   const step = volumeStep(context.operation)
   if (!context.operation.status?.step) await context.begin(step)
   const retainedVolumes = await settleVolumes(context, current, step === 'retain-volumes')
@@ -89,7 +89,7 @@ async function decideOnVolumes(context: WorkContext, current: KubernetesObject):
   return { next: 'again' }
 }
 
-async function remove(context: WorkContext, current: KubernetesObject): Promise<Progress> {
+async function remove(context: WorkContext<DatabaseTarget>, current: KubernetesObject): Promise<Progress> {
   if (context.operation.status?.step?.name !== 'delete') await context.begin('delete')
   await noteObserved(context, current)
   if (!current.metadata.deletionTimestamp) await context.cluster.remove(current)
@@ -100,8 +100,8 @@ async function remove(context: WorkContext, current: KubernetesObject): Promise<
  * What the operator made is collected once the CrateDB is gone. Only then is the name free: a new database must not meet the
  * claims of the old one.
  */
-async function whatIsLeft(context: WorkContext): Promise<number> {
-  const { project, database } = databaseOf(context)
+async function whatIsLeft(context: WorkContext<DatabaseTarget>): Promise<number> {
+  const { project, database } = context.target
   const selector = `app.kubernetes.io/name=${database},app.kubernetes.io/component=cratedb`
   const kindsOfChildren = ['StatefulSet', 'Pod', 'PersistentVolumeClaim'] as const
   const left = await Promise.all(kindsOfChildren.map((kind) => context.cluster.list(kind, namespaceOf(project), selector)))
@@ -109,8 +109,8 @@ async function whatIsLeft(context: WorkContext): Promise<number> {
 }
 
 /** The operator owns what it made, and leaves the Secrets that came with the request. */
-async function removeSecrets(context: WorkContext): Promise<Progress> {
-  const { project, database } = databaseOf(context)
+async function removeSecrets(context: WorkContext<DatabaseTarget>): Promise<Progress> {
+  const { project, database } = context.target
   if (context.operation.status?.step?.name === 'delete') await context.finish()
   if (!context.operation.status?.step) await context.begin('delete-secrets')
   const labels = `app.kubernetes.io/managed-by=skerry,${label.project}=${project},${label.database}=${database}`

@@ -97,8 +97,8 @@ function listed(names: string[], most = 10): string {
   return names.length > most ? `${names.slice(0, most).join(', ')} and ${names.length - most} more` : names.join(', ')
 }
 
-async function advance(context: WorkContext): Promise<Progress> {
-  const { project } = context.operation.spec.target
+async function advance(context: WorkContext<ProjectTarget>): Promise<Progress> {
+  const { project } = context.target
   const databases = await context.cluster.list('CrateDB', namespaceOf(project))
   if (databases.length > 0) return removeDatabases(context, databases)
   if (context.operation.status?.step?.name === 'databases') await context.finish()
@@ -110,7 +110,7 @@ async function advance(context: WorkContext): Promise<Progress> {
   return { next: 'wait', message: 'The namespace of the project is being taken down.' }
 }
 
-async function removeDatabases(context: WorkContext, databases: KubernetesObject[]): Promise<Progress> {
+async function removeDatabases(context: WorkContext<ProjectTarget>, databases: KubernetesObject[]): Promise<Progress> {
   const { parameters } = context.operation.spec
   if (parameters?.cascade !== true) {
     const names = databases.map(({ metadata }) => metadata.name).join(', ')
@@ -139,7 +139,7 @@ async function removeDatabases(context: WorkContext, databases: KubernetesObject
   return { next: 'wait', message: `${databases.length} databases are being deleted.` }
 }
 
-async function finish(context: WorkContext): Promise<Progress> {
+async function finish(context: WorkContext<ProjectTarget>): Promise<Progress> {
   if (context.operation.status?.step) await context.finish()
   return { next: 'done', message: isDone(context.operation, 'databases') ? 'Deleted with its databases.' : 'Deleted.' }
 }

@@ -101,7 +101,7 @@ function stepOf(wanted: ProjectSpec, before: ProjectSpec | undefined): Step {
   return { name: 'apply', consequences, objects: [desiredProject(wanted)] }
 }
 
-async function advance(context: WorkContext): Promise<Progress> {
+async function advance(context: WorkContext<ProjectTarget>): Promise<Progress> {
   const { operation } = context
   const wanted = operation.spec.wanted as ProjectSpec
   const current = await context.cluster.read({ kind: 'Project', name: wanted.id })
@@ -129,7 +129,7 @@ async function advance(context: WorkContext): Promise<Progress> {
 }
 
 /** A project on its way out can only lose its protection. Any other change is for the project that is made under its name afterwards. */
-async function putLeaving(context: WorkContext, current: KubernetesObject, wanted: ProjectSpec): Promise<Progress> {
+async function putLeaving(context: WorkContext<ProjectTarget>, current: KubernetesObject, wanted: ProjectSpec): Promise<Progress> {
   const { deletionProtection } = wanted
   if (deletionProtection || !isDeepStrictEqual({ ...readProject(current), deletionProtection }, wanted))
     return { next: 'wait', message: 'The project of this name is still being deleted.' }

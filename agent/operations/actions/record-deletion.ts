@@ -1,7 +1,6 @@
 import type { DatabaseTarget, ProjectTarget, Target } from '../../resources/kind.ts'
 import { deletionRecord, type Operation, type OperationStatus } from '../../resources/operation.ts'
 import type { Proposal } from '../journal.ts'
-import { databaseOf } from '../work/database-steps.ts'
 import { keptVolumes } from '../work/volumes.ts'
 import type { Action } from './action.ts'
 
@@ -22,7 +21,7 @@ export const recordDatabaseDeletion: Action<DatabaseTarget> = {
   ...record,
   work: {
     async advance(context) {
-      const retainedVolumes = await keptVolumes(context.cluster, databaseOf(context))
+      const retainedVolumes = await keptVolumes(context.cluster, context.target)
       await context.record({ result: { retainedVolumes } })
       const count = retainedVolumes.length
       const kept = count === 1 ? '1 volume is kept, see the result' : `${count} volumes are kept${count === 0 ? '' : ', see the result'}`

@@ -4,7 +4,7 @@ import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import { plainDecision, refusal, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
-import { busy, databaseOf, isBusy, readCrateDB } from '../work/database-steps.ts'
+import { busy, isBusy, readCrateDB } from '../work/database-steps.ts'
 import type { Progress, WorkContext } from '../work/work.ts'
 import { type Action, databaseRequest, emptyBody } from './action.ts'
 
@@ -55,7 +55,7 @@ type RestartNote = {
 const hold = "SET GLOBAL PERSISTENT cluster.routing.allocation.enable = 'primaries'"
 const release = 'RESET GLOBAL cluster.routing.allocation.enable'
 
-async function advance(context: WorkContext): Promise<Progress> {
+async function advance(context: WorkContext<DatabaseTarget>): Promise<Progress> {
   const current = await readCrateDB(context)
   if (!current) return { next: 'failed', reason: 'Disappeared', message: 'The database was deleted while it was to be restarted.' }
   const { step } = context.operation.status ?? {}
@@ -77,11 +77,11 @@ async function advance(context: WorkContext): Promise<Progress> {
 }
 
 /** The hold outlives everything: as long as it stands, no replica comes back. */
-async function leave(context: WorkContext): Promise<string | undefined> {
+async function leave(context: WorkContext<DatabaseTarget>): Promise<string | undefined> {
   const note = context.operation.status?.step?.note as RestartNote | undefined
   if (!note?.holding) return undefined
   try {
-    await context.sql.query(databaseOf(context), release)
+    await context.sql.query(context.target, release)
     return undefined
   } catch (error) {
     if (!isProblem(error, 'database-unreachable', 'database-refused')) throw error
@@ -89,7 +89,7 @@ async function leave(context: WorkContext): Promise<string | undefined> {
   }
 }
 
-async function begin(context: WorkContext, current: KubernetesObject, pods: KubernetesObject[]): Promise<Progress> {
+async function begin(context: WorkContext<DatabaseTarget>, current: KubernetesObject, pods: KubernetesObject[]): Promise<Progress> {
   // Never with another change running: its own restarts would get in the way of these.
   if (isBusy(current)) return busy
   const masterFirst = (pod: KubernetesObject) => (pod.metadata.labels?.['cloud.crate.io/node-name'] === 'master' ? 0 : 1)
@@ -98,17 +98,21 @@ async function begin(context: WorkContext, current: KubernetesObject, pods: Kube
   return { next: 'again' }
 }
 
-async function holdAllocation(context: WorkContext, note: RestartNote): Promise<Progress> {
+async function holdAllocation(context: WorkContext<DatabaseTarget>, note: RestartNote): Promise<Progress> {
   // Noted first: whatever happens now, the hold is released.
   await noteHolding(context, { ...note, holding: true })
-  await context.sql.query(databaseOf(context), hold)
+  await context.sql.query(context.target, hold)
   return { next: 'again' }
 }
 
 type Nodes = { pods: KubernetesObject[]; left: RestartNote['pods']; replaced: number }
 
 /** While allocation is held: deletes the next pod, waits for the one that replaces it, and releases the hold. */
-async function replaceHeld(context: WorkContext, current: KubernetesObject, { pods, left, replaced }: Nodes): Promise<Progress> {
+async function replaceHeld(
+  context: WorkContext<DatabaseTarget>,
+  current: KubernetesObject,
+  { pods, left, replaced }: Nodes,
+): Promise<Progress> {
   const note = context.operation.status?.step?.note as RestartNote
   const pod = note.current === undefined ? left[0] : note.pods.find(({ name }) => name === note.current)
   if (!pod) return releaseAllocation(context, note)
@@ -121,7 +125,7 @@ async function replaceHeld(context: WorkContext, current: KubernetesObject, { po
     if (!there.metadata.deletionTimestamp) {
       // What was healthy when the hold was noted may have lost a node since.
       if (await whyNotHealthy(context, current)) return releaseAllocation(context, note)
-      await context.sql.query(databaseOf(context), hold) // said again: a crash may have come between the note and the statement
+      await context.sql.query(context.target, hold) // said again: a crash may have come between the note and the statement
       await context.cluster.remove(there)
     }
     return { next: 'wait', message: `Node ${replaced + 1} of ${note.pods.length}, ${pod.name}, is stopping.` }
@@ -133,20 +137,20 @@ async function replaceHeld(context: WorkContext, current: KubernetesObject, { po
   return releaseAllocation(context, note)
 }
 
-async function releaseAllocation(context: WorkContext, { pods }: RestartNote): Promise<Progress> {
-  await context.sql.query(databaseOf(context), release)
+async function releaseAllocation(context: WorkContext<DatabaseTarget>, { pods }: RestartNote): Promise<Progress> {
+  await context.sql.query(context.target, release)
   await noteHolding(context, { pods })
   return { next: 'again' }
 }
 
-async function noteHolding(context: WorkContext, note: RestartNote): Promise<void> {
+async function noteHolding(context: WorkContext<DatabaseTarget>, note: RestartNote): Promise<void> {
   const step = context.operation.status?.step
   if (step) await context.record({ phase: 'Waiting', step: { ...step, note } })
 }
 
 /** Why the next node must not be taken down yet. */
-async function whyNotHealthy(context: WorkContext, { spec }: KubernetesObject): Promise<string | undefined> {
-  const target = databaseOf(context)
+async function whyNotHealthy(context: WorkContext<DatabaseTarget>, { spec }: KubernetesObject): Promise<string | undefined> {
+  const target = context.target
   const groups: { replicas: number }[] = [...spec.nodes.data, ...(spec.nodes.master ? [spec.nodes.master] : [])]
   const expected = groups.reduce((sum, { replicas }) => sum + replicas, 0)
   const nodes = await context.sql.query(target, 'SELECT count(*) FROM sys.nodes')

@@ -2,7 +2,7 @@ import type { DatabaseTarget, Step } from '../../resources/kind.ts'
 import { restoreBody, restoreRefusals, restoreStep, type StoredRestore, splitRestoreSecrets } from '../../resources/restore.ts'
 import { plainDecision, refuseFaults, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
-import { advanceSteps, databaseOf, readCrateDB } from '../work/database-steps.ts'
+import { advanceSteps, readCrateDB } from '../work/database-steps.ts'
 import { isDone, type Progress, type WorkContext } from '../work/work.ts'
 import { type Action, databaseRequest } from './action.ts'
 
@@ -43,12 +43,12 @@ const notYet: Step = {
   objects: [],
 }
 
-async function advance(context: WorkContext): Promise<Progress> {
+async function advance(context: WorkContext<DatabaseTarget>): Promise<Progress> {
   const { operation } = context
   if (isDone(operation, 'restore')) return { next: 'done', message: 'The snapshot was restored.' }
   const current = await readCrateDB(context)
   if (!current) return { next: 'failed', reason: 'Disappeared', message: 'The database was deleted before the snapshot was restored.' }
   if (operation.status?.step?.note?.written) return advanceSteps(context, current, [])
   const given = operation.spec.parameters as StoredRestore
-  return advanceSteps(context, current, [restoreStep(databaseOf(context), current, given, await context.secrets())])
+  return advanceSteps(context, current, [restoreStep(context.target, current, given, await context.secrets())])
 }

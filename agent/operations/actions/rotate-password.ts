@@ -7,7 +7,7 @@ import { password, userName } from '../../resources/identifiers.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import { createPasswordMint, refuseFaults, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
-import { databaseOf, readCrateDB } from '../work/database-steps.ts'
+import { readCrateDB } from '../work/database-steps.ts'
 import type { Progress, WorkContext } from '../work/work.ts'
 import { type Action, databaseRequest } from './action.ts'
 
@@ -83,9 +83,9 @@ function stepOf(target: DatabaseTarget, { users }: StoredDatabaseSpec, user: str
   }
 }
 
-async function advance(context: WorkContext): Promise<Progress> {
+async function advance(context: WorkContext<DatabaseTarget>): Promise<Progress> {
   const { operation } = context
-  const { project, database } = databaseOf(context)
+  const { project, database } = context.target
   const current = await readCrateDB(context)
   const users: { name: string }[] = current?.spec.users ?? []
   const index = users.findIndex(({ name }) => name === operation.spec.parameters?.user)

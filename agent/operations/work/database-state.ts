@@ -3,15 +3,15 @@ import { readOperatorRun } from '../../resources/cratedb-run.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import { planDatabase } from '../../resources/database-plan.ts'
 import { changedSecrets, readSecrets } from '../../resources/database-secrets.ts'
-import { namespaceOf, type Secrets } from '../../resources/kind.ts'
+import { type DatabaseTarget, namespaceOf, type Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import type { StepRecord } from '../../resources/operation.ts'
-import { advanceSteps, databaseOf, readCrateDB, wasWritten } from './database-steps.ts'
+import { advanceSteps, readCrateDB, wasWritten } from './database-steps.ts'
 import { settleVolumes } from './volumes.ts'
 import { isDone, type Progress, type WorkContext } from './work.ts'
 
 /** Brings a database to the state in the operation's `wanted`, one kind of change at a time. */
-export async function advanceToState(context: WorkContext): Promise<Progress> {
+export async function advanceToState(context: WorkContext<DatabaseTarget>): Promise<Progress> {
   const wanted = context.operation.spec.wanted as StoredDatabaseSpec
   const current = await readCrateDB(context)
   if (current?.metadata.deletionTimestamp) return { next: 'wait', message: 'The database of this name is still being deleted.' }
@@ -27,7 +27,7 @@ export async function advanceToState(context: WorkContext): Promise<Progress> {
   }
   const secrets = await secretsToApply(context, current, wanted)
   if (!current && lacksSecrets(wanted, secrets.values)) return gone
-  const plan = planDatabase(databaseOf(context), current, wanted, secrets.values, {
+  const plan = planDatabase(context.target, current, wanted, secrets.values, {
     ...context.options,
     changedSecrets: secrets.changed,
   })
@@ -51,13 +51,13 @@ function lacksSecrets(wanted: StoredDatabaseSpec, given: Secrets): boolean {
 }
 
 /** For a creation all that came with the request; later those that are not what stands in the cluster. */
-async function secretsToApply(context: WorkContext, current: KubernetesObject | undefined, wanted: StoredDatabaseSpec) {
+async function secretsToApply(context: WorkContext<DatabaseTarget>, current: KubernetesObject | undefined, wanted: StoredDatabaseSpec) {
   const { operation } = context
   const isCreation = operation.status?.step?.name === 'create' || isDone(operation, 'create')
   if (current && (isCreation || operation.spec.secretName === undefined)) return { values: {}, changed: [] }
   const given = await context.secrets()
   if (!current) return { values: given, changed: [] }
-  const target = databaseOf(context)
+  const target = context.target
   const objects = await context.cluster.list('Secret', namespaceOf(target.project), `${label.database}=${target.database}`)
   const changed = changedSecrets(given, readSecrets(target, wanted, objects))
   return { values: given, changed }

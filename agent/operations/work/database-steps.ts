@@ -6,18 +6,12 @@ import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kin
 import type { StepRecord } from '../../resources/operation.ts'
 import { observedOf, type Progress, type WorkContext } from './work.ts'
 
-/** The target of an operation on a database. */
-export function databaseOf({ operation }: WorkContext): DatabaseTarget {
-  const { target } = operation.spec
-  if (target.kind !== 'database') throw new TypeError(`operation ${operation.metadata.name} is not about a database`)
-  return target
+/** The CrateDB of an operation's target, as it is at this moment. */
+export function readCrateDB({ cluster, target }: Pick<Context, 'cluster' | 'target'>): Promise<KubernetesObject | undefined> {
+  return cluster.read({ kind: 'CrateDB', namespace: namespaceOf(target.project), name: target.database })
 }
 
-/** The CrateDB of an operation's target, as it is at this moment. */
-export function readCrateDB(context: WorkContext): Promise<KubernetesObject | undefined> {
-  const { project, database } = databaseOf(context)
-  return context.cluster.read({ kind: 'CrateDB', namespace: namespaceOf(project), name: database })
-}
+type Context = WorkContext<DatabaseTarget>
 
 /** What is noted of a step before its change is written. */
 type StepNote = {
@@ -35,7 +29,7 @@ type StepNote = {
  * @param current the CrateDB as it was read just now
  * @param plan the steps from `current`; none when nothing is left to do
  */
-export async function advanceSteps(context: WorkContext, current: KubernetesObject | undefined, plan: Step[]): Promise<Progress> {
+export async function advanceSteps(context: Context, current: KubernetesObject | undefined, plan: Step[]): Promise<Progress> {
   const { step } = context.operation.status ?? {}
   const [next] = plan
   if (!step && !next) return { next: 'done', ...(current && { observed: observedOf(current) }) }
@@ -43,7 +37,7 @@ export async function advanceSteps(context: WorkContext, current: KubernetesObje
   return isToBegin && next ? begin(context, current, next) : judge(context, current, step as StepRecord)
 }
 
-async function begin(context: WorkContext, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
+async function begin(context: Context, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
   if (isBusy(current)) return busy
   const refBefore = runRef(current, next.name)
   await context.begin(next.name, refBefore === undefined ? {} : { refBefore })
@@ -71,7 +65,7 @@ export function wasWritten(step: StepRecord, current: KubernetesObject | undefin
   return takenBack.includes(step.name) && (runRef(current, step.name) !== refBefore || readOperatorRun(current).state === 'working')
 }
 
-async function write(context: WorkContext, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
+async function write(context: Context, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
   const { step } = context.operation.status ?? {}
   for (const object of next.objects) await context.cluster.apply(meeting(current, object))
   const written = { ...(step as StepRecord), note: { ...step?.note, written: true } }
@@ -85,7 +79,7 @@ function meeting(current: KubernetesObject | undefined, object: KubernetesObject
   return { ...object, metadata: { ...object.metadata, resourceVersion: current.metadata.resourceVersion as string } }
 }
 
-async function judge(context: WorkContext, current: KubernetesObject | undefined, step: StepRecord): Promise<Progress> {
+async function judge(context: Context, current: KubernetesObject | undefined, step: StepRecord): Promise<Progress> {
   if (!current)
     return { next: 'failed', reason: 'Disappeared', message: 'The CrateDB was deleted by somebody else while the operation ran.' }
   const note = (step.note ?? {}) as StepNote
@@ -101,19 +95,19 @@ async function judge(context: WorkContext, current: KubernetesObject | undefined
   return { next: 'wait', message: outcome.message }
 }
 
-async function ended(context: WorkContext): Promise<Progress> {
+async function ended(context: Context): Promise<Progress> {
   await context.finish()
   return { next: 'again' }
 }
 
 /** What is still to come of a change that the operator is through with; undefined when all of it is there. */
-async function waitForEffect(context: WorkContext, current: KubernetesObject, step: string): Promise<Progress | undefined> {
+async function waitForEffect(context: Context, current: KubernetesObject, step: string): Promise<Progress | undefined> {
   if (step === 'create') return waitForNodes(context, current)
   return (await isEffective(context, current, step)) ? undefined : { next: 'wait', recheckMs: 500 }
 }
 
 /** The operator ends a creation when one node answers, whatever becomes of the others. */
-async function waitForNodes({ cluster }: WorkContext, { metadata }: KubernetesObject): Promise<Progress | undefined> {
+async function waitForNodes({ cluster }: Context, { metadata }: KubernetesObject): Promise<Progress | undefined> {
   const own = `app.kubernetes.io/name=${metadata.name},app.kubernetes.io/part-of=cratedb`
   const sets = await cluster.list('StatefulSet', metadata.namespace as string, own)
   const sum = (count: (set: KubernetesObject) => number) => sets.reduce((total, set) => total + count(set), 0)
@@ -133,7 +127,7 @@ async function unlessNotServed<T>(read: Promise<T>): Promise<T | undefined> {
 }
 
 /** Two kinds of change leave no result in the status: what they were for is looked at instead. */
-async function isEffective({ cluster }: WorkContext, { metadata, spec }: KubernetesObject, step: string): Promise<boolean> {
+async function isEffective({ cluster }: Context, { metadata, spec }: KubernetesObject, step: string): Promise<boolean> {
   const namespace = metadata.namespace as string
   if (step === 'allow-list') {
     const service = await cluster.read({ kind: 'Service', namespace, name: `crate-${metadata.name}` })

@@ -20,7 +20,11 @@ export type RetainedVolume = {
  * Decides for the operation whether the volumes of a database outlive it.
  * @returns those that will: all of them, or those that cannot be let go
  */
-export function settleVolumes({ cluster, operation }: WorkContext, database: KubernetesObject, retain: boolean): Promise<RetainedVolume[]> {
+export function settleVolumes(
+  { cluster, operation }: Pick<WorkContext, 'cluster' | 'operation'>,
+  database: KubernetesObject,
+  retain: boolean,
+): Promise<RetainedVolume[]> {
   return retain ? retainVolumes(cluster, database) : releaseVolumes(cluster, database, operation.metadata.name)
 }
 

@@ -2,7 +2,7 @@ import type { Clock } from '../../../shared/clock.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { OperatorFailures } from '../../region/operator-failures.ts'
 import type { DatabaseSql } from '../../region/sql.ts'
-import type { Secrets } from '../../resources/kind.ts'
+import type { Secrets, Target } from '../../resources/kind.ts'
 import type { Operation, OperationStatus, StepRecord } from '../../resources/operation.ts'
 import type { WorkCluster } from './cluster.ts'
 
@@ -21,17 +21,18 @@ export type Progress =
  * again and again until it says that all is done, and it may be cut off at any instruction: whoever calls it next, in
  * whatever process, must come to the same end. What it needs to remember it records before it acts.
  */
-export type Work = {
-  advance(context: WorkContext): Promise<Progress>
+export type Work<T extends Target = Target> = {
+  advance(context: WorkContext<T>): Promise<Progress>
   /**
    * Takes back what must not outlive an operation that ends before it is through. It too may be cut off and called again.
    * Resolves with what is left for people to do, if it could not.
    */
-  leave?(context: WorkContext): Promise<string | undefined>
+  leave?(context: WorkContext<T>): Promise<string | undefined>
 }
 
-export type WorkContext = {
+export type WorkContext<T extends Target = Target> = {
   readonly operation: Operation
+  readonly target: T
   cluster: WorkCluster
   sql: DatabaseSql
   failures: OperatorFailures

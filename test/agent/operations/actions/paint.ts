@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { type Action, databaseRequest } from '../../../../agent/operations/actions/action.ts'
 import { plainDecision } from '../../../../agent/operations/deciding/decision.ts'
 import { databaseOfRequest } from '../../../../agent/operations/deciding/present.ts'
-import { databaseOf, readCrateDB } from '../../../../agent/operations/work/database-steps.ts'
+import { readCrateDB } from '../../../../agent/operations/work/database-steps.ts'
 import { desiredCrateDB } from '../../../../agent/resources/cratedb.ts'
 import { type DatabaseTarget, namespaceOf } from '../../../../agent/resources/kind.ts'
 
@@ -42,7 +42,7 @@ export const paint: Action<DatabaseTarget> = {
       const current = await readCrateDB(context)
       if (!current) return { next: 'failed', reason: 'Disappeared', message: 'There is nothing to paint.' }
       if (!context.operation.status?.step) await context.begin('paint')
-      const { project, database } = databaseOf(context)
+      const { project, database } = context.target
       const annotations = { [colour]: context.operation.spec.parameters?.colour }
       const ref = { kind: 'CrateDB' as const, namespace: namespaceOf(project), name: database }
       await context.cluster.patch(ref, { metadata: { annotations } })

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { actions } from '../../../../agent/operations/actions/index.ts'
 import type { Target } from '../../../../agent/resources/kind.ts'
-import type { Operation } from '../../../../agent/resources/operation.ts'
+import { isDeletionRecord, type Operation } from '../../../../agent/resources/operation.ts'
+import { kinds, pathOf } from '../../../../shared/kubernetes/objects.ts'
+import { until } from '../../../cluster/contract.ts'
 import { smallDatabase } from '../acting-region.ts'
 import { paint } from './paint.ts'
 import { type ActionScene, define, startActionScene } from './scene.ts'
@@ -64,6 +66,31 @@ test('it ends at its deadline, and says that nobody knew it', async () => {
   const { status } = await region.ended(operation)
   assert.deepEqual([status?.phase, status?.reason], ['Failed', 'DeadlineExceeded'])
   assert.match(status?.message ?? '', /does not know the action paint of a database/)
+})
+
+test('what a newer version made of a kind of its own is not recorded as deleted', async () => {
+  const { region } = scene
+  const berth = { kind: 'berth', project: 'harbour', berth: 'south' } as unknown as Target
+  region.lead(false)
+  const made = await region.accept({ action: 'put', target: berth, wanted: { id: 'south' } })
+  await region.admin.request({
+    method: 'PATCH',
+    path: `${pathOf(kinds.Operation, 'skerry', made.metadata.name)}/status`,
+    contentType: 'application/merge-patch+json',
+    body: { status: { phase: 'Succeeded', observed: { uid: 'uid-of-the-berth', resourceVersion: '1' } } },
+  })
+  await region.ended(made)
+  region.lead(true)
+  // Deletions are looked at one after the other, and what a new leader finds comes first.
+  const database = await region.ended(await region.putDatabase('harbour', { id: 'lost' }))
+  assert.equal(database.status?.phase, 'Succeeded')
+  await region.admin.request({ method: 'DELETE', path: pathOf(kinds.CrateDB, 'project-harbour', 'lost') })
+  const records = () => region.journal.all().filter(isDeletionRecord)
+  await until('a deletion is recorded', async () => records().length > 0)
+  assert.deepEqual(
+    records().map(({ spec }) => spec.target.kind),
+    ['database'],
+  )
 })
 
 test('a kind of target that it does not know is no other kind', async () => {
