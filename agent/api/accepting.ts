@@ -15,7 +15,7 @@ import type { Prepared } from './representations/prepared.ts'
 export type AcceptingParts = { actions: Actions; schemas: OperationSchemas; journal: Journal; cluster: Cluster }
 
 /** The parameter of every request that changes something. */
-export const dryRunQuery = { dryRun: flag('Tells what would be done, with the API server asked about it, and changes nothing', false) }
+export const dryRunQuery = { dryRun: flag('Shows the plan, checked by the API server, and changes nothing', false) }
 
 const plannedObject = z.object({
   kind: z.string().meta({ example: 'CrateDB' }),
@@ -26,11 +26,11 @@ const plannedObject = z.object({
     .array(
       z.object({
         path: z.string().describe('A JSON pointer into the object').meta({ example: '/spec/nodes/data/0/replicas' }),
-        from: z.unknown().optional().describe('What is; missing where nothing is'),
-        to: z.unknown().optional().describe('What will be; missing where nothing will be'),
+        from: z.unknown().optional().describe('The present value; missing where there is none'),
+        to: z.unknown().optional().describe('The value afterwards; missing where there is none'),
       }),
     )
-    .describe('What differs from the step before; secrets are masked'),
+    .describe('Differences from the step before; secrets are masked'),
 })
 
 /** The answer to `dryRun=true`. */
@@ -41,11 +41,11 @@ export const planSchema = z
       .array(
         z.object({
           name: z.string().meta({ example: 'scale' }),
-          consequences: z.array(z.string()).describe('What it means for whoever uses the resource'),
+          consequences: z.array(z.string()).describe('What it means for users of the resource'),
           objects: z.array(plannedObject),
         }),
       )
-      .describe('Done one after the other; none when nothing is to do'),
+      .describe('Done one after the other; empty when there is nothing to do'),
   })
   .meta({ id: 'Plan', description: 'What a request would do.' })
 
@@ -54,13 +54,13 @@ export function acceptingResponses({ accepted }: OperationSchemas, unchanged?: z
   const done = 'With `Prefer: wait`: the operation, which has succeeded. With `dryRun=true`: the plan.'
   return {
     200: {
-      description: unchanged ? `Nothing was to do: the resource as it is. ${done}` : done,
+      description: unchanged ? `There was nothing to do: the resource as it is. ${done}` : done,
       schema: z.union([...(unchanged ? [unchanged] : []), planSchema, accepted]),
       headers: operationHeaders,
     },
     202: {
       description:
-        'Durably accepted: the operation as it is at the moment. With `Prefer: wait` it may have ended by now, but not well: see its phase.',
+        'Durably accepted: the operation as it is at the moment. With `Prefer: wait` it may have ended without success: see its phase.',
       schema: accepted,
       headers: operationHeaders,
     },
@@ -119,7 +119,7 @@ export async function carryOut(
 type Request = { action: string; target: Target; decision: Decision; resource: (() => Prepared | undefined) | undefined }
 
 const repeatedNote =
-  'This request was accepted before, as this operation; it is not done again. Passwords that were generated then are not given back a second time: actions/rotate-password makes new ones.'
+  'This request was accepted before, as this operation; it is not done again. Passwords that were generated then are not returned a second time: actions/rotate-password makes new ones.'
 
 /** The answer about an operation that somebody waits for or asks to end. */
 export function operationAnswer(c: ApiContext, operation: Operation, waitSeconds: number | undefined, body: unknown): Response {

@@ -69,10 +69,10 @@ function readRoutes(parts: DatabaseRouteParts): Route[] {
   ]
 }
 
-/** How long a read waits for what stands in the way, in milliseconds. */
+/** How long a read waits for obstacles, in milliseconds. */
 const obstaclesMs = 3_000
 
-/** A database that is not as it should be, while nothing is done about it: then what stands in the way is looked for now. */
+/** A database that is not as it should be while no operation is under way: a read looks for its obstacles now. */
 async function withObstacles(c: ApiContext, parts: DatabaseRouteParts, { spec, status, bytes, etag }: PreparedDatabase): Promise<Response> {
   const { project, database } = c.req.param() as Params
   const enough = new AbortController()

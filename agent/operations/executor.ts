@@ -26,8 +26,8 @@ import { type Actions, workOf } from './actions/action.ts'
 import type { Journal } from './journal.ts'
 import { turnOf } from './turn.ts'
 import { createWorkCluster } from './work/cluster.ts'
+import type { Progress, WorkContext } from './work/context.ts'
 import { readCrateDB } from './work/database-steps.ts'
-import type { Progress, WorkContext } from './work/work.ts'
 
 export type ExecutorConfig = {
   namespace: string

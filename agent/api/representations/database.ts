@@ -33,12 +33,9 @@ export function createDatabaseSchema(actions: Actions, { summary }: OperationSch
         value: z
           .string()
           .nullable()
-          .describe('What CrateDB said of itself: GREEN, YELLOW, RED, UNREACHABLE or SUSPENDED; null before the first time'),
-        changedAt: moment.optional().describe('Since when it says that, as far as this agent saw it'),
-        stale: z
-          .string()
-          .optional()
-          .describe('Why it may no longer be so. The last value stands for ever when the Crate Operator does not run'),
+          .describe('The last health that CrateDB reported: GREEN, YELLOW, RED, UNREACHABLE or SUSPENDED; null before the first report'),
+        changedAt: moment.optional().describe('Since when, as far as this agent saw it'),
+        stale: z.string().optional().describe('Why the value may be stale: it stays as it was while the Crate Operator does not run'),
       })
       .describe('Asked for once a minute by the Crate Operator'),
     nodes: nodesSchema,
@@ -55,8 +52,8 @@ export function createDatabaseSchema(actions: Actions, { summary }: OperationSch
     }),
     blockers: z
       .array(obstacleSchema)
-      .describe('What stands in the way; of a single database always, in a list only while an operation is under way'),
-    operation: summary.nullable().describe('What is under way'),
+      .describe('The obstacles: in a single database always, in a list only while an operation is under way'),
+    operation: summary.nullable().describe('The operation under way'),
     failure: failureSchema.optional(),
     createdAt: moment,
     etag: z.string().describe('For If-Match'),
@@ -75,7 +72,7 @@ export type DatabaseSurroundings = {
   actions: Actions
 }
 
-/** What is told of a database beside its spec. Pure. */
+/** The status of a database. Pure. */
 export function databaseStatus(
   view: DatabaseView,
   accepted: AcceptedResource<StoredDatabaseSpec>,
@@ -99,7 +96,7 @@ export function databaseStatus(
   }
 }
 
-/** Neither fine nor being worked on: then what stands in the way is asked for. */
+/** Neither fine nor being worked on: then a read looks for obstacles. */
 export function isUnwell({ phase, operation }: DatabaseStatus): boolean {
   return operation === null && (phase === 'Degraded' || phase === 'Failed' || phase === 'Creating' || phase === 'Deleting')
 }
@@ -148,7 +145,7 @@ function staleness({ state }: DatabaseSurroundings['operator'], trouble: string 
     missing: 'is not installed where the agent looks for it',
     unknown: 'was not seen yet',
   }[state]
-  return `The Crate Operator ${how}, so this is the last that it said, and nobody asks the database any more.`
+  return `The Crate Operator ${how}, so this is its last report, and nobody asks the database any more.`
 }
 
 function nodesOf({ statefulSets, object }: DatabaseView, spec: StoredDatabaseSpec): DatabaseStatus['nodes'] {

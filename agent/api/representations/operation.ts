@@ -7,26 +7,26 @@ const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' })
 
 const cureSchema = z
   .object({
-    effect: z.string().describe('What it is for and what it does; of a destructive one also what it loses'),
+    effect: z.string().describe('Its purpose and effect; of a destructive one also the loss'),
     command: z
       .string()
       .optional()
-      .describe('What to paste into a shell; missing where no command does it')
+      .describe('A command to paste into a shell; missing where none does it')
       .meta({ example: 'kubectl uncordon node-2' }),
-    destructive: z.boolean().describe('Whether something cannot be had again afterwards'),
+    destructive: z.boolean().describe('Whether something is lost for good'),
   })
-  .meta({ id: 'Cure', description: 'One thing that somebody can do about what stands in the way.' })
+  .meta({ id: 'Cure', description: 'One thing that somebody can do about an obstacle.' })
 
-/** Something that stands in the way. */
+/** An obstacle as the API gives it. */
 export const obstacleSchema = z
   .object({
     code: z.string().describe('One word for programs').meta({ example: 'PodUnschedulable' }),
-    message: z.string().describe('What is the matter'),
+    message: z.string().describe('The obstacle, in a sentence'),
     evidence: z.string().describe('The object that shows it').meta({ example: 'Pod project-harbour/crate-data-hot-tidal-gauge-2' }),
-    cure: z.string().describe('What to do, as one text for people: a line for each of the cures'),
-    cures: z.array(cureSchema).describe('What to do, the first proposal first; a destructive one never is'),
+    cure: z.string().describe('All cures as one text for people, a line for each'),
+    cures: z.array(cureSchema).describe('The cures, the first proposal first; a destructive one never is'),
   })
-  .meta({ id: 'Obstacle', description: 'Something that keeps a thing from being done.' })
+  .meta({ id: 'Obstacle', description: 'Something that keeps a target from getting done.' })
 
 /** These names, and in what a newer version accepted perhaps others. */
 const openEnum = (names: string[]) => z.union([z.enum(names), z.string().describe('A name that a newer version of the agent brought')])
@@ -38,15 +38,15 @@ const targetSchema = z.looseObject({
 })
 
 const stepSchema = z.object({
-  name: z.string().describe('What is being done').meta({ example: 'scale' }),
+  name: z.string().describe('The kind of change').meta({ example: 'scale' }),
   number: z.int().describe('Its place among the steps, from 1 on'),
   of: z.int().optional().describe('How many there will be, if all goes as planned'),
   startedAt: moment,
-  message: z.string().optional().describe('What the Crate Operator said last'),
+  message: z.string().optional().describe('The last message of the Crate Operator'),
 })
 
 /** The members of an operation that are the entry of the ledger: what `hash` covers. */
-export const ledgerMembers = [
+const ledgerMembers = [
   'sequence',
   'previousHash',
   'acceptedAt',
@@ -77,7 +77,7 @@ export function createOperationSchemas(actions: Actions) {
           `\`sha256:\` and the SHA-256 of the canonical JSON (RFC 8785) of those of these members that are there: ${ledgerMembers.join(', ')}`,
         ),
       acceptedAt: moment,
-      requestedBy: z.string().describe('Who asked'),
+      requestedBy: z.string().describe('The identity that asked'),
       requestId: z.string(),
       idempotencyKey: z.string().optional(),
       fingerprint: z.string().describe('Keyed hash of the request'),
@@ -90,14 +90,14 @@ export function createOperationSchemas(actions: Actions) {
           'The steps that were planned at acceptance; missing where none were, or where an earlier version of the agent accepted it',
         )
         .meta({ example: ['allow-list', 'scale'] }),
-      wanted: z.record(z.string(), z.unknown()).optional().describe('The desired state that was asked for, without secrets'),
-      parameters: z.record(z.string(), z.unknown()).optional().describe('What the action needs besides'),
-      secretName: z.string().optional().describe('The Secret that keeps what must not stand here until it is applied'),
+      wanted: z.record(z.string(), z.unknown()).optional().describe('The requested state, without secrets'),
+      parameters: z.record(z.string(), z.unknown()).optional().describe('Further arguments of the action'),
+      secretName: z.string().optional().describe('The Secret that holds the secrets of the request until they are applied'),
       timeoutSeconds: z.int().describe('How long it may take from its start'),
       phase: z.enum(phases).describe('The last four are the end of it'),
       reason: z.string().optional().describe('One word for programs'),
       message: z.string().optional().describe('A sentence for people'),
-      cure: z.string().optional().describe('What to do about it, where it failed or waits'),
+      cure: z.string().optional().describe('What to do about it, if it failed or waits'),
       startedAt: moment.optional(),
       endedAt: moment.optional(),
       deadline: moment.optional().describe('Until when it must have ended'),
@@ -107,9 +107,9 @@ export function createOperationSchemas(actions: Actions) {
         .array(z.object({ name: z.string(), startedAt: moment, endedAt: moment, message: z.string().optional() }))
         .optional()
         .describe('The steps that were done'),
-      blockers: z.array(obstacleSchema).optional().describe('What stands in the way at the moment'),
+      blockers: z.array(obstacleSchema).optional().describe('The obstacles at the moment'),
       cancelRequested: z.object({ by: z.string(), at: moment }).optional(),
-      result: z.record(z.string(), z.unknown()).optional().describe('What came of it, such as the volumes that a deletion left'),
+      result: z.record(z.string(), z.unknown()).optional().describe('Its outcome, such as the volumes that a deletion left'),
     })
     .meta({ id: 'Operation', description: 'One accepted request and how far it has come.' })
   /** As the resource that it is about shows it. */
@@ -133,8 +133,8 @@ export function createOperationSchemas(actions: Actions) {
       credentials: z
         .array(z.object({ user: z.string(), password: z.string() }))
         .optional()
-        .describe('Passwords that were generated. They are given back here and never again'),
-      note: z.string().optional().describe('What is special about this answer'),
+        .describe('Passwords that were generated. They are returned here and never again'),
+      note: z.string().optional().describe('A remark about this answer'),
     })
     .meta({ id: 'AcceptedOperation', description: 'The operation that a request became.' })
   return { operation, summary, accepted }
@@ -149,7 +149,7 @@ export const failureSchema = z
   .object({ operation: z.string(), reason: z.string().optional(), message: z.string().optional(), cure: z.string().optional() })
   .meta({ id: 'Failure', description: 'Why the last operation failed, if it did.' })
 
-/** What stands in the way as the API gives it: what was noted before there were cures has only the text. */
+/** Obstacles as the API gives them: those noted by an earlier version have only the text of their cures. */
 export function representObstacles(obstacles: (Omit<Obstacle, 'cures'> & Partial<Obstacle>)[] = []): z.input<typeof obstacleSchema>[] {
   return obstacles.map(({ cures = [], ...obstacle }) => ({ ...obstacle, cures }))
 }

@@ -22,9 +22,9 @@ export function createProjectSchema(actions: Actions, { summary }: OperationSche
     namespace: z.string().describe("Where the project's databases are").meta({ example: 'project-harbour' }),
     usage: z
       .object({ cpu: z.string().optional(), memory: z.string().optional(), storage: z.string().optional(), databases: z.int() })
-      .describe('What Kubernetes counts against the quota; volumes for heap dumps are among the storage'),
-    blockers: z.array(obstacleSchema).describe('What stands in the way'),
-    operation: summary.nullable().describe('What is under way'),
+      .describe('The use that Kubernetes counts against the quota; volumes for heap dumps are part of the storage'),
+    blockers: z.array(obstacleSchema).describe('The obstacles'),
+    operation: summary.nullable().describe('The operation under way'),
     failure: failureSchema.optional(),
     createdAt: moment,
     etag: z.string().describe('For If-Match'),
@@ -38,8 +38,8 @@ type ProjectDocument = z.input<ReturnType<typeof createProjectSchema>>
 type ProjectStatus = Omit<ProjectDocument['status'], 'etag'>
 type Condition = { type: string; status: string; reason?: string; message?: string; observedGeneration?: number }
 
-/** What is told of a project beside its spec. Pure. @param databases how many it has */
-export function projectStatus(
+/** The status of a project. Pure. @param databases how many it has */
+function projectStatus(
   { object, operations }: ProjectView,
   accepted: AcceptedResource<ProjectSpec>,
   databases: number,

@@ -3,7 +3,7 @@ import { Problem, type ProblemType } from '../../../shared/errors.ts'
 import { type DatabaseTarget, isKnownKind, type ProjectTarget, type Target, type TargetKind, type TargetOf } from '../../resources/kind.ts'
 import type { Operation } from '../../resources/operation.ts'
 import type { Decision, DecisionParts, Guard } from '../deciding/decision.ts'
-import type { Work } from '../work/work.ts'
+import type { Work } from '../work/context.ts'
 
 /**
  * What can be done to a target of one kind. Everything about it stands in its file; routes, the OpenAPI document, the CRD, the executor
@@ -106,7 +106,7 @@ export function optionalFlag(description: string) {
 }
 
 /** The action of an operation; undefined where a newer version of the agent accepted one that this version does not know. */
-export function actionOf(actions: Actions, { spec }: Operation): Action | undefined {
+function actionOf(actions: Actions, { spec }: Operation): Action | undefined {
   const { kind } = spec.target
   const ofKind: readonly Action[] = isKnownKind(kind) ? actions[kind] : []
   return ofKind.find(({ name }) => name === spec.action)

@@ -10,10 +10,10 @@ import { deletion, type Operation } from '../../resources/operation.ts'
 import { isUnprotected } from '../accepted.ts'
 import { type DecisionParts, type Proposed, plainDecision, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
+import { isDone, noteObserved, type Progress, type WorkContext } from '../work/context.ts'
 import { readCrateDB } from '../work/database-steps.ts'
 import { isProtected, stillProtected } from '../work/protection.ts'
 import { settleVolumes } from '../work/volumes.ts'
-import { isDone, noteObserved, type Progress, type WorkContext } from '../work/work.ts'
 import { type Action, type Asked, databaseRequest, optionalFlag } from './action.ts'
 
 /**
@@ -29,7 +29,7 @@ export const deleteDatabase: Action<DatabaseTarget> = {
       operationId: 'deleteDatabase',
       summary: 'Deletes a database',
       description: 'Refused while it is protected. The operation names the volumes that were kept.',
-      query: { retainVolumes: optionalFlag('Whether its volumes are kept; as the database itself says if left out') },
+      query: { retainVolumes: optionalFlag('Whether its volumes are kept; if left out, as the database itself says') },
       asksForState: false,
       decision: (parts, asked) => plainDecision(() => decide(parts, asked)),
     }),

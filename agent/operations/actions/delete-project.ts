@@ -8,9 +8,9 @@ import { deletedWith, deletion } from '../../resources/operation.ts'
 import { type AcceptedResource, isUnprotected } from '../accepted.ts'
 import { type DecisionParts, type Proposed, plainDecision, seconds } from '../deciding/decision.ts'
 import { projectOfRequest } from '../deciding/present.ts'
+import { isDone, noteObserved, type Progress, type WorkContext } from '../work/context.ts'
 import { isProtected, stillProtected } from '../work/protection.ts'
 import { type RetainedVolume, settleVolumes } from '../work/volumes.ts'
-import { isDone, noteObserved, type Progress, type WorkContext } from '../work/work.ts'
 import { type Action, type Asked, flag, projectRequest } from './action.ts'
 
 /**

@@ -21,13 +21,13 @@ export const putDatabase: Action<DatabaseTarget> = {
     databaseRequest({
       method: 'PUT',
       operationId: 'putDatabase',
-      summary: 'Makes a database, or brings it to what is given',
+      summary: 'Creates a database, or brings it to the given state',
       description:
-        'Passwords that are left out at creation are generated, and given back once, in this answer. A request that holds several kinds of change is carried out one after the other.',
+        'Passwords that a creation leaves out are generated and returned once, in this answer. Several kinds of change in one request are made one after the other.',
       // What a read shows beside the spec may come back with it, so that what was read can be edited and put.
       body: databaseSpec.extend({
         id: databaseId.optional().describe('As in the path, if given').meta({ example: 'tidal-gauge' }),
-        status: z.unknown().optional().describe('Ignored: what a read shows'),
+        status: z.unknown().optional().describe('Ignored: the status that a read shows'),
       }),
       example: {
         version: '5.10.1',
@@ -46,7 +46,7 @@ export const putDatabase: Action<DatabaseTarget> = {
       method: 'PATCH',
       operationId: 'patchDatabase',
       summary: 'Changes a database',
-      description: 'The patch is merged into what was last accepted. Lists are replaced as a whole.',
+      description: 'The patch is merged into the state that was last accepted. Lists are replaced as a whole.',
       patch: databaseSpec,
       example: { nodes: { count: 5 } },
       asksForState: true,

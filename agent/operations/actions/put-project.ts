@@ -18,7 +18,7 @@ import {
 } from '../deciding/decision.ts'
 import { mergePatch } from '../deciding/merge-patch.ts'
 import { leavesUnasked, leavingProblem, noSuchProject } from '../deciding/present.ts'
-import { observedOf, type Progress, type WorkContext } from '../work/work.ts'
+import { observedOf, type Progress, type WorkContext } from '../work/context.ts'
 import { type Action, projectRequest } from './action.ts'
 
 type Present = AcceptedResource<ProjectSpec> | undefined
@@ -31,11 +31,11 @@ export const putProject: Action<ProjectTarget> = {
     projectRequest({
       method: 'PUT',
       operationId: 'putProject',
-      summary: 'Makes a project, or brings it to what is given',
+      summary: 'Creates a project, or brings it to the given state',
       // What a read shows beside the spec may come back with it, so that what was read can be edited and put.
       body: projectSpec.extend({
         id: projectId.optional().describe('As in the path, if given').meta({ example: 'harbour' }),
-        status: z.unknown().optional().describe('Ignored: what a read shows'),
+        status: z.unknown().optional().describe('Ignored: the status that a read shows'),
       }),
       example: {
         displayName: 'Harbour authority',
@@ -93,9 +93,7 @@ function stepOf(wanted: ProjectSpec, before: ProjectSpec | undefined): Step {
     ...(before
       ? []
       : [`Makes the namespace ${namespaceOf(wanted.id)} with its quota, its network policies and copies of its pull secrets.`]),
-    ...(before && isLimited
-      ? ['A quota that is lower than what is in use takes nothing away; nothing can be added until there is room.']
-      : []),
+    ...(before && isLimited ? ['A quota below the present use takes nothing away; nothing can be added until there is room.'] : []),
     ...(before?.deletionProtection && !wanted.deletionProtection ? ['The project can be deleted from then on.'] : []),
   ]
   return { name: 'apply', consequences, objects: [desiredProject(wanted)] }

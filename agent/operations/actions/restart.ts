@@ -4,8 +4,8 @@ import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import { plainDecision, refusal, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
+import type { Progress, WorkContext } from '../work/context.ts'
 import { busy, isBusy, readCrateDB } from '../work/database-steps.ts'
-import type { Progress, WorkContext } from '../work/work.ts'
 import { type Action, databaseRequest, emptyBody } from './action.ts'
 
 /**
@@ -21,7 +21,7 @@ export const restart: Action<DatabaseTarget> = {
       method: 'POST',
       operationId: 'restartDatabase',
       summary: 'Restarts all nodes, one after the other',
-      body: emptyBody('Nothing to say: every node is restarted, one after the other'),
+      body: emptyBody('Empty: every node is restarted, one after the other'),
       asksForState: false,
       decision: (parts, asked) =>
         plainDecision(() => {

@@ -2,8 +2,8 @@ import type { DatabaseTarget, Step } from '../../resources/kind.ts'
 import { restoreBody, restoreRefusals, restoreStep, type StoredRestore, splitRestoreSecrets } from '../../resources/restore.ts'
 import { plainDecision, refuseFaults, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
+import { isDone, type Progress, type WorkContext } from '../work/context.ts'
 import { advanceSteps, readCrateDB } from '../work/database-steps.ts'
-import { isDone, type Progress, type WorkContext } from '../work/work.ts'
 import { type Action, databaseRequest } from './action.ts'
 
 /** Restores a snapshot into a database. The operator resets the request in the spec afterwards, in success and in failure. */
@@ -39,7 +39,7 @@ export const restore: Action<DatabaseTarget> = {
 
 const notYet: Step = {
   name: 'restore',
-  consequences: ['The database is still to be created; what this would change cannot be told before.'],
+  consequences: ['The database does not exist yet, so that the change cannot be shown.'],
   objects: [],
 }
 

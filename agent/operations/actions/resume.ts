@@ -12,7 +12,7 @@ export const resume: Action<DatabaseTarget> = {
       method: 'POST',
       operationId: 'resumeDatabase',
       summary: 'Starts the nodes of a suspended database again',
-      body: emptyBody('Nothing to say: the database comes back with the nodes that it had'),
+      body: emptyBody('Empty: the database comes back with the nodes that it had'),
       asksForState: true,
       decision: (parts, asked) => suspensionDecision(parts, asked, false),
     }),

@@ -7,8 +7,8 @@ import { password, userName } from '../../resources/identifiers.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import { createPasswordMint, refuseFaults, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
+import type { Progress, WorkContext } from '../work/context.ts'
 import { readCrateDB } from '../work/database-steps.ts'
-import type { Progress, WorkContext } from '../work/work.ts'
 import { type Action, databaseRequest } from './action.ts'
 
 const body = z
@@ -16,7 +16,7 @@ const body = z
     user: userName.describe('Which user; one of those that the database was created with').meta({ example: 'harbourmaster' }),
     password: password
       .optional()
-      .describe('The new password; left out, one is generated and given back once')
+      .describe('The new password; if left out, one is generated and returned once')
       .meta({ example: 'correct horse battery staple', writeOnly: true }),
   })
   .describe('A new password for a user')
@@ -32,8 +32,8 @@ export const rotatePassword: Action<DatabaseTarget> = {
     databaseRequest({
       method: 'POST',
       operationId: 'rotatePassword',
-      summary: 'Gives a user another password',
-      description: 'Left out, the password is generated, and given back once, in this answer.',
+      summary: 'Changes the password of a user',
+      description: 'A password that is left out is generated and returned once, in this answer.',
       body,
       example: { user: 'harbourmaster' },
       asksForState: false,

@@ -12,7 +12,7 @@ export const suspend: Action<DatabaseTarget> = {
       method: 'POST',
       operationId: 'suspendDatabase',
       summary: 'Stops all nodes; volumes and secrets stay',
-      body: emptyBody('Nothing to say: the database is suspended as it is'),
+      body: emptyBody('Empty: the database is suspended as it is'),
       asksForState: true,
       decision: (parts, asked) => suspensionDecision(parts, asked, true),
     }),

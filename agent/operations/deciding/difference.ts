@@ -4,7 +4,7 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 export type Difference = { path: string; from?: unknown; to?: unknown }
 
 /** What stands in place of a secret value. */
-export const masked = '[masked]'
+const masked = '[masked]'
 
 // Kubernetes' own account of an object, which every write changes.
 const bookkeeping = ['managedFields', 'resourceVersion', 'generation', 'uid', 'creationTimestamp']

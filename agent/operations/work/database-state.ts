@@ -6,9 +6,9 @@ import { changedSecrets, readSecrets } from '../../resources/database-secrets.ts
 import { type DatabaseTarget, namespaceOf, type Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import type { StepRecord } from '../../resources/operation.ts'
+import { isDone, type Progress, type WorkContext } from './context.ts'
 import { advanceSteps, readCrateDB, wasWritten } from './database-steps.ts'
 import { settleVolumes } from './volumes.ts'
-import { isDone, type Progress, type WorkContext } from './work.ts'
 
 /** Brings a database to the state in the operation's `wanted`, one kind of change at a time. */
 export async function advanceToState(context: WorkContext<DatabaseTarget>): Promise<Progress> {

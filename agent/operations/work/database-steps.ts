@@ -4,7 +4,7 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { outcomeOfStep, readOperatorRun, runRef } from '../../resources/cratedb-run.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import type { StepRecord } from '../../resources/operation.ts'
-import { observedOf, type Progress, type WorkContext } from './work.ts'
+import { observedOf, type Progress, type WorkContext } from './context.ts'
 
 /** The CrateDB of an operation's target, as it is at this moment. */
 export function readCrateDB({ cluster, target }: Pick<Context, 'cluster' | 'target'>): Promise<KubernetesObject | undefined> {

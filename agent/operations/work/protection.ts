@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
-import type { Progress } from './work.ts'
+import type { Progress } from './context.ts'
 
 /**
  * Protected since the deletion was accepted, or without the replica that accepted it having heard of that. What was accepted before it

@@ -4,7 +4,7 @@ import { dataVolumeOf, keepingPatch, lettingGoPatch, meeting, type VolumePatch, 
 import type { DatabaseTarget } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import type { WorkCluster } from './cluster.ts'
-import type { WorkContext } from './work.ts'
+import type { WorkContext } from './context.ts'
 
 /** A volume that outlives its database, with what is needed to take it back: the claim it served and where its bytes are. */
 export type RetainedVolume = {

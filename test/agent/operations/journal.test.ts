@@ -57,6 +57,10 @@ async function journals(t: { after(fn: () => Promise<void>): void }, replicas = 
   return { namespace, journals: made.map(({ journal }) => journal) }
 }
 
+function withoutPlanned({ planned: _, ...spec }: Operation['spec']): Operation['spec'] {
+  return spec
+}
+
 let requests = 0
 function request(proposal: Partial<Proposal> | (() => Proposal | undefined), rest: Partial<AcceptRequest> = {}): AcceptRequest {
   const requestId = `request-${requests++}`
@@ -92,6 +96,24 @@ async function end(namespace: string, name: string): Promise<void> {
 }
 
 describe('journal', () => {
+  test('an entry says which steps were planned, and its hash holds without them, as where the CRD has no room for them', async (t) => {
+    const {
+      namespace,
+      journals: [journal],
+    } = await journals(t)
+    const plan = ['allow-list', 'scale'].map((name) => ({ name, objects: [], consequences: [] }))
+    for (const project of ['one', 'two']) await (journal as Journal).accept(request({ target: { kind: 'project', project }, plan }))
+    const entries = await stored(namespace)
+    assert.deepEqual(
+      entries.map(({ spec }) => spec.planned),
+      ['allow-list,scale', 'allow-list,scale'],
+    )
+    const pruned = entries.map((entry) => ({ ...entry, spec: withoutPlanned(entry.spec) }))
+    assert.equal(faultOfChain(entries), undefined)
+    assert.equal(faultOfChain(pruned), undefined)
+    assert.match(entries[0]?.spec.previousHash ?? '', /^sha256:0{64}$/)
+  })
+
   test('an accepted request stands in the cluster when accept resolves', async (t) => {
     const {
       namespace,
