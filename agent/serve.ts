@@ -60,16 +60,8 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const accepted = createAcceptedState({ journal, caches })
   const lease = createLease({ ...leaseOf(config), namespace, holder: pod.name }, tools)
   const sql = createDatabaseSql(config.databases, tools)
-  const executor = createExecutor(executorOf(config), {
-    ...tools,
-    journal,
-    caches,
-    lease,
-    obstacles,
-    sql,
-    actions,
-    ended: metrics.observeEnded,
-  })
+  const known = { ...tools, caches, obstacles, journal, actions }
+  const executor = createExecutor(executorOf(config), { ...known, lease, sql, ended: metrics.observeEnded })
   const projects = createProjectController(projectsOf(config), { ...tools, caches, lease, obstacles })
   const volumes = createVolumeController({ namespace }, { ...tools, caches, lease })
   const deletions = createDeletionController({ namespace }, { ...tools, caches, journal, lease })
@@ -78,17 +70,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
 
   // What the cloud sees.
   const authentication = createAuthentication(config.identity, config.api.limits, { clock, log })
-  const resources = createResources(resourcesOf(config), {
-    ...tools,
-    actions,
-    journal,
-    accepted,
-    caches,
-    operator,
-    kubernetes,
-    obstacles,
-    tunnel,
-  })
+  const resources = createResources(resourcesOf(config), { ...known, accepted, operator, kubernetes, tunnel })
   const events = createEvents(usualEvents, { sources: eventSources(caches, resources), observe: metrics.observeEvents, clock, log })
   const app = createApi(config.api.limits, {
     routes: [...resources.routes, events.route],

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type Actions, flag } from '../operations/actions/action.ts'
-import type { Decision } from '../operations/deciding/decision.ts'
+import type { Credential, Proposed } from '../operations/deciding/decision.ts'
 import { dryRunOf } from '../operations/deciding/plan.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { Target } from '../resources/kind.ts'
@@ -89,9 +89,10 @@ export async function carryOut(
   c: ApiContext,
   { query, body, idempotencyKey, waitSeconds }: Input<unknown, { dryRun: boolean }>,
   { journal, cluster }: AcceptingParts,
-  { action, target, decision, resource }: Request,
+  { action, target, decide, resource }: Request,
 ): Promise<Response> {
-  if (query.dryRun) return json(c, 200, { dryRun: true, steps: await dryRunOf(cluster, decision.decide()?.plan ?? []) })
+  if (query.dryRun) return json(c, 200, { dryRun: true, steps: await dryRunOf(cluster, decide()?.plan ?? []) })
+  let credentials: Credential[] = []
   const accepted = await journal.accept({
     target,
     requestedBy: c.get('identity').name,
@@ -99,24 +100,24 @@ export async function carryOut(
     idempotencyKey,
     canonical: canonicalize({ method: c.req.method, path: c.req.path, query, body: body ?? null }) ?? '',
     decide() {
-      const proposed = decision.decide()
-      return proposed && { action, target, ...proposed }
+      const proposed = decide()
+      credentials = proposed?.credentials ?? []
+      return proposed && { action, target, tryOut: [], ...proposed }
     },
   })
   if (accepted.outcome === 'unchanged') return unchanged(c, resource?.())
   const { operation, outcome } = accepted
   c.set('operation', operation.metadata.name)
   const now = waitSeconds === undefined ? operation : await whenEnded(c, journal, operation, waitSeconds)
-  const credentials = outcome === 'accepted' ? decision.credentials() : []
   const told = {
     ...representOperation(now),
-    ...(credentials.length > 0 && { credentials }),
+    ...(outcome === 'accepted' && credentials.length > 0 && { credentials }),
     ...(outcome === 'repeated' && { note: repeatedNote }),
   }
   return json(c, isDone(now) ? 200 : 202, told, headersOf(now, waitSeconds))
 }
 
-type Request = { action: string; target: Target; decision: Decision; resource: (() => Prepared | undefined) | undefined }
+type Request = { action: string; target: Target; decide: () => Proposed | undefined; resource: (() => Prepared | undefined) | undefined }
 
 const repeatedNote =
   'This request was accepted before, as this operation; it is not done again. Passwords that were generated then are not returned a second time: actions/rotate-password makes new ones.'

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { ActionRequest } from '../operations/actions/action.ts'
-import type { DecisionParts } from '../operations/deciding/decision.ts'
+import { createPasswordMint, type DecisionParts } from '../operations/deciding/decision.ts'
 import { type TargetKind, type TargetOf, targetKinds } from '../resources/kind.ts'
 import { type AcceptingParts, acceptingResponses, carryOut, dryRunQuery } from './accepting.ts'
 import { checkPreconditions, type Input, type Route, requireScope } from './http.ts'
@@ -28,7 +28,7 @@ function routeOf<Kind extends TargetKind>(
   name: string,
   request: ActionRequest<TargetOf<Kind>>,
 ): Route {
-  const { asksForState, query, takesAlong, normalize, decision: decisionOf, ...facts } = request
+  const { asksForState, query, takesAlong, normalize, prepare, decide, ...facts } = request
   return {
     ...facts,
     path: request.method === 'POST' ? `${path}/actions/${name}` : path,
@@ -44,9 +44,11 @@ function routeOf<Kind extends TargetKind>(
       if (along) requireScope(c, targetKinds[along].scope)
       const body = normalize ? normalize(input.body, target) : input.body
       const guard = (present: unknown) => checkPreconditions(c, present === undefined ? undefined : get(target)?.etag)
-      const decision = await decisionOf(parts, { target, guard, query, body })
+      const read = { target, guard, query, body, passwordAt: createPasswordMint() }
+      const asked = prepare ? await prepare(parts, read) : read
       const resource = asksForState ? () => get(target) : undefined
-      return carryOut(c, { ...input, body } as Input<unknown, { dryRun: boolean }>, parts, { action: name, target, decision, resource })
+      const what = { action: name, target, decide: () => decide(parts, asked), resource }
+      return carryOut(c, { ...input, body } as Input<unknown, { dryRun: boolean }>, parts, what)
     },
   }
 }

@@ -1,8 +1,16 @@
 import * as z from 'zod'
 import { Problem, type ProblemType } from '../../../shared/errors.ts'
-import { type DatabaseTarget, isKnownKind, type ProjectTarget, type Target, type TargetKind, type TargetOf } from '../../resources/kind.ts'
+import {
+  type DatabaseTarget,
+  isKnownKind,
+  type ProjectTarget,
+  type Secrets,
+  type Target,
+  type TargetKind,
+  type TargetOf,
+} from '../../resources/kind.ts'
 import type { Operation } from '../../resources/operation.ts'
-import type { Decision, DecisionParts, Guard } from '../deciding/decision.ts'
+import type { DecisionParts, Guard, Proposed } from '../deciding/decision.ts'
 import type { Work } from '../work/context.ts'
 
 /**
@@ -23,10 +31,22 @@ export type Action<T extends Target = Target> = {
 export type Actions = { readonly [Kind in TargetKind]: readonly Action<TargetOf<Kind>>[] }
 
 /** A request as a decision sees it: read, and valid by its schemas. */
-export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = { target: T; guard: Guard; query: Query; body: Body }
+export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = {
+  target: T
+  guard: Guard
+  query: Query
+  body: Body
+  /** A generated password for each place in the request. */
+  passwordAt(place: string): string
+  /** The secrets that a database has; undefined if `prepare` did not read them. */
+  presentSecrets?: Secrets | undefined
+}
 
-/** One way to ask for an action: its route is made from this, and the route's part of the OpenAPI document. */
-export type ActionRequest<T extends Target = Target> = {
+/**
+ * One way to ask for an action: its route is made from this, and the route's part of the OpenAPI document. The functions get what the
+ * schemas give.
+ */
+export type ActionRequest<T extends Target = Target, Query = unknown, Body = unknown> = {
   /** PUT, PATCH and DELETE go to the target's own path, POST to `actions/<name>` below it. */
   method: 'PUT' | 'PATCH' | 'POST' | 'DELETE'
   /** One word for programs, unique: `restartDatabase`. */
@@ -35,7 +55,7 @@ export type ActionRequest<T extends Target = Target> = {
   description?: string
   /** Parameters of the query besides `dryRun`. */
   query?: z.ZodRawShape
-  /** A JSON body; one that may be left out has a schema that takes undefined. */
+  /** A JSON body; if it may be left out, its schema takes undefined. */
   body?: z.ZodType
   /** A merge patch of what this schema describes. */
   patch?: z.ZodType
@@ -43,38 +63,33 @@ export type ActionRequest<T extends Target = Target> = {
   example?: unknown
   /** Problems of its own, besides those of every request that changes something. */
   problems?: readonly ProblemType[]
-  /** It asks for a state, not for an event: where nothing is to do, the answer is the resource as it is. */
+  /** It asks for a state, not for an event: where there is nothing to do, the answer is the resource as it is. */
   asksForState: boolean
   /** Another kind of target that this request deletes or changes as well, so that its scope is needed too. */
-  takesAlong?(query: unknown): TargetKind | undefined
+  takesAlong?(query: Query): TargetKind | undefined
   /** The body in the form that is compared: requests that mean the same are the same request. */
-  normalize?(body: unknown, target: T): unknown
-  decision(parts: DecisionParts, asked: Asked<T>): Decision | Promise<Decision>
+  normalize?(body: Body, target: T): Body
+  /** Reads what the decision needs and no cache has. */
+  prepare?(parts: DecisionParts, asked: Asked<T, Query, Body>): Promise<Asked<T, Query, Body>>
+  /**
+   * Decides against what is accepted at that moment, as often as the journal wants. It waits for nothing.
+   * @returns undefined when there is nothing to do
+   * @throws Problem when the request is refused; all reasons in one
+   */
+  decide(parts: DecisionParts, asked: Asked<T, Query, Body>): Proposed | undefined
 }
 
 type Nothing = Record<never, never>
 type MergePatch = Record<string, unknown>
 
-/** An `ActionRequest` whose functions get what its schemas give. */
-type Typed<T extends Target, Q extends z.ZodRawShape, B extends z.ZodType, M extends z.ZodType | undefined> = Omit<
-  ActionRequest<T>,
-  'query' | 'body' | 'patch' | 'takesAlong' | 'normalize' | 'decision'
-> & {
-  query?: Q
-  body?: B
-  patch?: M
-  takesAlong?(query: z.output<z.ZodObject<Q>>): TargetKind | undefined
-  normalize?(body: z.output<B>, target: T): z.output<B>
-  decision(
-    parts: DecisionParts,
-    asked: Asked<T, z.output<z.ZodObject<Q>>, M extends z.ZodType ? MergePatch : z.output<B>>,
-  ): Decision | Promise<Decision>
-}
-
 function typed<T extends Target>() {
   return <Q extends z.ZodRawShape = Nothing, B extends z.ZodType = z.ZodUndefined, M extends z.ZodType | undefined = undefined>(
-    request: Typed<T, Q, B, M>,
-  ): ActionRequest<T> => request as unknown as ActionRequest<T>
+    request: ActionRequest<T, z.output<z.ZodObject<Q>>, M extends z.ZodType ? MergePatch : z.output<B>> & {
+      query?: Q
+      body?: B
+      patch?: M
+    },
+  ) => request as ActionRequest<T>
 }
 
 /** Types a request about a project: `decision` gets what the schemas give. */

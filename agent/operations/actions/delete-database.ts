@@ -8,7 +8,7 @@ import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kin
 import { label } from '../../resources/labels.ts'
 import { deletion, type Operation } from '../../resources/operation.ts'
 import { isUnprotected } from '../accepted.ts'
-import { type DecisionParts, type Proposed, plainDecision, seconds } from '../deciding/decision.ts'
+import { type DecisionParts, type Proposed, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
 import { isDone, noteObserved, type Progress, type WorkContext } from '../work/context.ts'
 import { readCrateDB } from '../work/database-steps.ts'
@@ -31,7 +31,7 @@ export const deleteDatabase: Action<DatabaseTarget> = {
       description: 'Refused while it is protected. The operation names the volumes that were kept.',
       query: { retainVolumes: optionalFlag('Whether its volumes are kept; if left out, as the database itself says') },
       asksForState: false,
-      decision: (parts, asked) => plainDecision(() => decide(parts, asked)),
+      decide,
     }),
   ],
   work: { advance },
@@ -47,7 +47,6 @@ function decide(parts: DecisionParts, asked: Asked<DatabaseTarget, { retainVolum
   return {
     parameters: { retainVolumes, ...(isUnprotected(present) && { unprotected: true }) },
     timeoutSeconds: seconds(parts.config.timeouts.delete),
-    tryOut: [],
     plan: [stepOf(parts, target, { ...present.spec, retainVolumes }, present.object)],
   }
 }

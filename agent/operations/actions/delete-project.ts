@@ -6,8 +6,8 @@ import { deletionConsequences } from '../../resources/database-plan.ts'
 import { namespaceOf, type ProjectTarget, type Step } from '../../resources/kind.ts'
 import { deletedWith, deletion } from '../../resources/operation.ts'
 import { type AcceptedResource, isUnprotected } from '../accepted.ts'
-import { type DecisionParts, type Proposed, plainDecision, seconds } from '../deciding/decision.ts'
-import { projectOfRequest } from '../deciding/present.ts'
+import { type DecisionParts, type Proposed, seconds } from '../deciding/decision.ts'
+import { leavesUnasked, leavingProblem, noSuchProject } from '../deciding/present.ts'
 import { isDone, noteObserved, type Progress, type WorkContext } from '../work/context.ts'
 import { isProtected, stillProtected } from '../work/protection.ts'
 import { type RetainedVolume, settleVolumes } from '../work/volumes.ts'
@@ -34,7 +34,7 @@ export const deleteProject: Action<ProjectTarget> = {
       },
       asksForState: false,
       takesAlong: ({ cascade }) => (cascade ? 'database' : undefined),
-      decision: (parts, asked) => plainDecision(() => decide(parts, asked)),
+      decide,
     }),
   ],
   work: { advance },
@@ -43,9 +43,12 @@ export const deleteProject: Action<ProjectTarget> = {
 type Given = { cascade: boolean; retainVolumes: boolean }
 
 function decide(parts: DecisionParts, asked: Asked<ProjectTarget, Given>): Proposed {
-  const { target, query } = asked
-  const { spec, object } = projectOfRequest(parts, asked)
-  if (spec.deletionProtection) {
+  const { target, guard, query } = asked
+  const present = parts.accepted.project(target.project)
+  guard(present)
+  if (!present) throw noSuchProject(target.project)
+  if (present.leaving && !leavesUnasked(present)) throw leavingProblem(target, present)
+  if (present.spec.deletionProtection) {
     throw new Problem('protected', `Project ${target.project} has deletionProtection. Set it to false first.`)
   }
   const databases = parts.accepted.databases(target.project)
@@ -54,8 +57,7 @@ function decide(parts: DecisionParts, asked: Asked<ProjectTarget, Given>): Propo
   return {
     parameters: { ...query, ...(unprotected.length > 0 && { unprotected }) },
     timeoutSeconds: seconds(parts.config.timeouts.delete),
-    tryOut: [],
-    plan: [...databasesStep(parts, databases, query), projectStep(target, object)],
+    plan: [...databasesStep(parts, databases, query), projectStep(target, present.object)],
   }
 }
 

@@ -1,17 +1,18 @@
 import * as z from 'zod'
-import { asFault, parseWith } from '../../../shared/faults.ts'
 import { databaseSpec, type GivenDatabaseSpec, splitSecrets } from '../../resources/database.ts'
 import { databaseId } from '../../resources/identifiers.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
-import { stateWithSecretsDecision } from '../deciding/database-state.ts'
-import { refusal } from '../deciding/decision.ts'
-import { mergePatch } from '../deciding/merge-patch.ts'
+import { decideState } from '../deciding/database-state.ts'
+import { patched } from '../deciding/merge-patch.ts'
 import { noSuchDatabase } from '../deciding/present.ts'
+import { withPresentSecrets } from '../deciding/present-secrets.ts'
 import { advanceToState } from '../work/database-state.ts'
 import { type Action, databaseRequest } from './action.ts'
 
 /** The members of a database in which a patch can have secrets. */
 const withSecrets = ['users', 'backups', 'ssl']
+
+const given = (body: unknown) => splitSecrets(body as GivenDatabaseSpec)
 
 /** A database as it is to be: made, or changed. */
 export const putDatabase: Action<DatabaseTarget> = {
@@ -37,10 +38,8 @@ export const putDatabase: Action<DatabaseTarget> = {
       },
       asksForState: true,
       normalize: ({ status: _, ...rest }, { database }) => ({ ...rest, id: rest.id ?? database }),
-      decision(parts, asked) {
-        const given = splitSecrets(asked.body as GivenDatabaseSpec)
-        return stateWithSecretsDecision(parts, asked, Object.keys(given.secrets).length > 0, () => given)
-      },
+      prepare: (parts, asked) => withPresentSecrets(parts, asked, Object.keys(given(asked.body).secrets).length > 0),
+      decide: (parts, asked) => decideState(parts, asked, () => given(asked.body)),
     }),
     databaseRequest({
       method: 'PATCH',
@@ -50,18 +49,17 @@ export const putDatabase: Action<DatabaseTarget> = {
       patch: databaseSpec,
       example: { nodes: { count: 5 } },
       asksForState: true,
-      decision(parts, { body: { status: _, ...patch }, ...asked }) {
-        const mayBringSecrets = withSecrets.some((field) => Object.hasOwn(patch, field))
-        return stateWithSecretsDecision(parts, asked, mayBringSecrets, (present) => {
-          if (!present) throw noSuchDatabase(asked.target)
-          const parsed = parseWith(databaseSpec, mergePatch(present.spec, patch))
-          if (parsed.ok) return splitSecrets(parsed.value)
-          throw refusal(
-            'invalid-fields',
-            parsed.faults.map((fault) => asFault(fault)),
-          )
-        })
-      },
+      prepare: (parts, asked) =>
+        withPresentSecrets(
+          parts,
+          asked,
+          withSecrets.some((member) => Object.hasOwn(asked.body, member)),
+        ),
+      decide: (parts, asked) =>
+        decideState(parts, asked, (present) => {
+          if (present) return splitSecrets(patched(databaseSpec, present.spec, asked.body))
+          throw noSuchDatabase(asked.target)
+        }),
     }),
   ],
   work: { advance: advanceToState },

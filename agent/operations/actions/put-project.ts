@@ -1,25 +1,15 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
-import { asFault, parseWith } from '../../../shared/faults.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { projectId } from '../../resources/identifiers.ts'
 import { namespaceOf, type ProjectTarget, type Step } from '../../resources/kind.ts'
 import { desiredProject, type ProjectSpec, projectSpec, readProject } from '../../resources/project.ts'
 import type { AcceptedResource } from '../accepted.ts'
-import {
-  type Decision,
-  type DecisionParts,
-  type Guard,
-  onlyUnprotects,
-  plainDecision,
-  refusal,
-  sameJson,
-  seconds,
-} from '../deciding/decision.ts'
-import { mergePatch } from '../deciding/merge-patch.ts'
+import { type DecisionParts, onlyUnprotects, type Proposed, refusal, sameJson, seconds } from '../deciding/decision.ts'
+import { patched } from '../deciding/merge-patch.ts'
 import { leavesUnasked, leavingProblem, noSuchProject } from '../deciding/present.ts'
 import { observedOf, type Progress, type WorkContext } from '../work/context.ts'
-import { type Action, projectRequest } from './action.ts'
+import { type Action, type Asked, projectRequest } from './action.ts'
 
 type Present = AcceptedResource<ProjectSpec> | undefined
 
@@ -44,7 +34,7 @@ export const putProject: Action<ProjectTarget> = {
       },
       asksForState: true,
       normalize: ({ status: _, ...rest }, { project }) => ({ ...rest, id: rest.id ?? project }),
-      decision: (parts, { body, ...asked }) => decisionOn(parts, asked, () => body as ProjectSpec),
+      decide: (parts, { body, ...asked }) => decideState(parts, asked, () => body as ProjectSpec),
     }),
     projectRequest({
       method: 'PATCH',
@@ -53,38 +43,31 @@ export const putProject: Action<ProjectTarget> = {
       patch: projectSpec,
       example: { quota: { databases: 12 } },
       asksForState: true,
-      decision: (parts, { body: { status: _, ...patch }, ...asked }) =>
-        decisionOn(parts, asked, (present) => {
-          if (!present) throw noSuchProject(asked.target.project)
-          const parsed = parseWith(projectSpec, mergePatch(present.spec, patch))
-          if (parsed.ok) return parsed.value
-          throw refusal(
-            'invalid-fields',
-            parsed.faults.map((fault) => asFault(fault)),
-          )
+      decide: (parts, { body, ...asked }) =>
+        decideState(parts, asked, (present) => {
+          if (present) return patched(projectSpec, present.spec, body)
+          throw noSuchProject(asked.target.project)
         }),
     }),
   ],
   work: { advance },
 }
 
-function decisionOn(
+function decideState(
   { accepted, config }: DecisionParts,
-  { target, guard }: { target: ProjectTarget; guard: Guard },
+  { target, guard }: Pick<Asked<ProjectTarget>, 'target' | 'guard'>,
   intent: (present: Present) => ProjectSpec,
-): Decision {
-  return plainDecision(() => {
-    const present = accepted.project(target.project)
-    guard(present)
-    const wanted = intent(present)
-    const seesOff = present?.leaving && leavesUnasked(present) && onlyUnprotects(wanted, present.spec)
-    if (present?.leaving && !seesOff) throw leavingProblem(target, present)
-    if (wanted.id !== target.project)
-      throw refusal('invalid-fields', [{ path: '/id', message: `must be "${target.project}", as in the path` }])
-    if (present && sameJson(wanted, present.spec)) return undefined
-    const timeoutSeconds = seconds(config.timeouts[present ? 'change' : 'create'])
-    return { wanted, timeoutSeconds, tryOut: [desiredProject(wanted)], plan: [stepOf(wanted, present?.spec)] }
-  })
+): Proposed | undefined {
+  const present = accepted.project(target.project)
+  guard(present)
+  const wanted = intent(present)
+  const seesOff = present?.leaving && leavesUnasked(present) && onlyUnprotects(wanted, present.spec)
+  if (present?.leaving && !seesOff) throw leavingProblem(target, present)
+  if (wanted.id !== target.project)
+    throw refusal('invalid-fields', [{ path: '/id', message: `must be "${target.project}", as in the path` }])
+  if (present && sameJson(wanted, present.spec)) return undefined
+  const timeoutSeconds = seconds(config.timeouts[present ? 'change' : 'create'])
+  return { wanted, timeoutSeconds, tryOut: [desiredProject(wanted)], plan: [stepOf(wanted, present?.spec)] }
 }
 
 function stepOf(wanted: ProjectSpec, before: ProjectSpec | undefined): Step {

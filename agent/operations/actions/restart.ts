@@ -2,7 +2,7 @@ import { isProblem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
-import { plainDecision, refusal, seconds } from '../deciding/decision.ts'
+import { isSuspended, refuseFaults, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
 import type { Progress, WorkContext } from '../work/context.ts'
 import { busy, isBusy, readCrateDB } from '../work/database-steps.ts'
@@ -23,12 +23,11 @@ export const restart: Action<DatabaseTarget> = {
       summary: 'Restarts all nodes, one after the other',
       body: emptyBody('Empty: every node is restarted, one after the other'),
       asksForState: false,
-      decision: (parts, asked) =>
-        plainDecision(() => {
-          const { spec } = databaseOfRequest(parts, asked)
-          if (spec.suspended) throw refusal('wrong-state', [{ path: '', message: 'the database is suspended; use actions/resume first' }])
-          return { timeoutSeconds: seconds(parts.config.timeouts.change), tryOut: [], plan: [stepOf(spec)] }
-        }),
+      decide(parts, asked) {
+        const { spec } = databaseOfRequest(parts, asked)
+        refuseFaults(isSuspended(spec))
+        return { timeoutSeconds: seconds(parts.config.timeouts.change), plan: [stepOf(spec)] }
+      },
     }),
   ],
   work: { advance, leave },

@@ -1,6 +1,6 @@
 import type { DatabaseTarget, Step } from '../../resources/kind.ts'
 import { restoreBody, restoreRefusals, restoreStep, type StoredRestore, splitRestoreSecrets } from '../../resources/restore.ts'
-import { plainDecision, refuseFaults, seconds } from '../deciding/decision.ts'
+import { refuseFaults, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
 import { isDone, type Progress, type WorkContext } from '../work/context.ts'
 import { advanceSteps, readCrateDB } from '../work/database-steps.ts'
@@ -18,19 +18,16 @@ export const restore: Action<DatabaseTarget> = {
       body: restoreBody,
       example: { snapshot: '20260131120000', type: 'tables', tables: ['doc.readings'] },
       asksForState: false,
-      decision(parts, asked) {
+      decide(parts, asked) {
         const { restore, secrets } = splitRestoreSecrets(asked.body)
-        return plainDecision(() => {
-          const { spec, object } = databaseOfRequest(parts, asked)
-          refuseFaults(restoreRefusals(spec, restore))
-          return {
-            parameters: { ...restore },
-            ...(Object.keys(secrets).length > 0 && { secrets }),
-            timeoutSeconds: seconds(parts.config.timeouts.restore),
-            tryOut: [],
-            plan: [object ? restoreStep(asked.target, object, restore, secrets) : notYet],
-          }
-        })
+        const { spec, object } = databaseOfRequest(parts, asked)
+        refuseFaults(restoreRefusals(spec, restore))
+        return {
+          parameters: restore,
+          ...(Object.keys(secrets).length > 0 && { secrets }),
+          timeoutSeconds: seconds(parts.config.timeouts.restore),
+          plan: [object ? restoreStep(asked.target, object, restore, secrets) : notYet],
+        }
       },
     }),
   ],

@@ -1,5 +1,5 @@
 import type { DatabaseTarget } from '../../resources/kind.ts'
-import { suspensionDecision } from '../deciding/database-state.ts'
+import { decideSuspension } from '../deciding/database-state.ts'
 import { advanceToState } from '../work/database-state.ts'
 import { type Action, databaseRequest, emptyBody } from './action.ts'
 
@@ -14,7 +14,7 @@ export const resume: Action<DatabaseTarget> = {
       summary: 'Starts the nodes of a suspended database again',
       body: emptyBody('Empty: the database comes back with the nodes that it had'),
       asksForState: true,
-      decision: (parts, asked) => suspensionDecision(parts, asked, false),
+      decide: (parts, asked) => decideSuspension(parts, asked, false),
     }),
   ],
   work: { advance: advanceToState },

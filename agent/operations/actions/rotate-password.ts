@@ -5,7 +5,7 @@ import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { secretObject, toBase64, userSecretName } from '../../resources/database-secrets.ts'
 import { password, userName } from '../../resources/identifiers.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
-import { createPasswordMint, refuseFaults, seconds } from '../deciding/decision.ts'
+import { isSuspended, refuseFaults, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
 import type { Progress, WorkContext } from '../work/context.ts'
 import { readCrateDB } from '../work/database-steps.ts'
@@ -37,22 +37,17 @@ export const rotatePassword: Action<DatabaseTarget> = {
       body,
       example: { user: 'harbourmaster' },
       asksForState: false,
-      decision(parts, asked) {
+      decide(parts, asked) {
         const { user, password: given } = asked.body
-        const chosen = given ?? createPasswordMint()('password')
+        const { spec } = databaseOfRequest(parts, asked)
+        refuseFaults(faultsOf(spec, user))
+        const chosen = given ?? asked.passwordAt('password')
         return {
-          decide() {
-            const { spec } = databaseOfRequest(parts, asked)
-            refuseFaults(faultsOf(spec, user))
-            return {
-              parameters: { user },
-              secrets: { password: chosen },
-              timeoutSeconds: seconds(parts.config.timeouts.password),
-              tryOut: [],
-              plan: [stepOf(asked.target, spec, user, chosen)],
-            }
-          },
-          credentials: () => (given === undefined ? [{ user, password: chosen }] : []),
+          parameters: { user },
+          secrets: { password: chosen },
+          credentials: given === undefined ? [{ user, password: chosen }] : [],
+          timeoutSeconds: seconds(parts.config.timeouts.password),
+          plan: [stepOf(asked.target, spec, user, chosen)],
         }
       },
     }),
@@ -71,7 +66,7 @@ function faultsOf(spec: StoredDatabaseSpec, user: string): Fault[] {
       },
     ]
   }
-  return spec.suspended ? [{ path: '', message: 'the database is suspended; use actions/resume first' }] : []
+  return isSuspended(spec)
 }
 
 function stepOf(target: DatabaseTarget, { users }: StoredDatabaseSpec, user: string, chosen: string): Step {

@@ -1,5 +1,5 @@
 import type { DatabaseTarget } from '../../resources/kind.ts'
-import { suspensionDecision } from '../deciding/database-state.ts'
+import { decideSuspension } from '../deciding/database-state.ts'
 import { advanceToState } from '../work/database-state.ts'
 import { type Action, databaseRequest, emptyBody } from './action.ts'
 
@@ -14,7 +14,7 @@ export const suspend: Action<DatabaseTarget> = {
       summary: 'Stops all nodes; volumes and secrets stay',
       body: emptyBody('Empty: the database is suspended as it is'),
       asksForState: true,
-      decision: (parts, asked) => suspensionDecision(parts, asked, true),
+      decide: (parts, asked) => decideSuspension(parts, asked, true),
     }),
   ],
   work: { advance: advanceToState },

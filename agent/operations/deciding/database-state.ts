@@ -8,33 +8,23 @@ import { refusals } from '../../resources/database-rules.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
 import type { ProjectSpec } from '../../resources/project.ts'
 import type { AcceptedResource } from '../accepted.ts'
-import {
-  type Credential,
-  createPasswordMint,
-  type Decision,
-  type DecisionParts,
-  type Guard,
-  onlyUnprotects,
-  type Proposed,
-  refusal,
-  sameJson,
-  seconds,
-} from './decision.ts'
+import { type DecisionParts, type Guard, onlyUnprotects, type Proposed, refusal, sameJson, seconds } from './decision.ts'
 import { leavingProblem, noSuchDatabase, projectAround } from './present.ts'
-import { differingSecrets, presentSecretsFor } from './present-secrets.ts'
+import { differingSecrets } from './present-secrets.ts'
 
 type Present = AcceptedResource<StoredDatabaseSpec>
 
-/** What is asked of a database, and with which secrets. */
-type Request = { target: DatabaseTarget; guard: Guard; presentSecrets: Secrets | undefined }
-
-/** What a request makes of the database as it was last accepted. */
-type Intent = (present: Present | undefined) => Wanted
-type Wanted = { spec: StoredDatabaseSpec; secrets: Secrets }
+/** What a decision about the state of a database needs of the request. */
+type Asked = {
+  target: DatabaseTarget
+  guard: Guard
+  passwordAt(place: string): string
+  presentSecrets?: Secrets | undefined
+}
 
 /** Stops a database's nodes, or starts them again. A database that is so already is left as it is. */
-export function suspensionDecision(parts: DecisionParts, asked: Asked, suspended: boolean): Decision {
-  return stateDecision(parts, { ...asked, presentSecrets: undefined }, (present) => {
+export function decideSuspension(parts: DecisionParts, asked: Asked, suspended: boolean): Proposed | undefined {
+  return decideState(parts, asked, (present) => {
     if (!present) throw noSuchDatabase(asked.target)
     if (!present.object) {
       const message = `the database is still to be created, by operation ${present.operation?.metadata.name}; repeat the request when that has ended`
@@ -46,44 +36,29 @@ export function suspensionDecision(parts: DecisionParts, asked: Asked, suspended
 
 /**
  * A database as it is to be, with its secrets. Passwords that a creation lacks are generated.
- * @param mayBringSecrets whether the request may have a secret in it, so that it is compared with those that the database has
+ * @param intent the state that the request asks for, by the state that was last accepted
  */
-export async function stateWithSecretsDecision(
+export function decideState(
   parts: DecisionParts,
-  asked: Asked,
-  mayBringSecrets: boolean,
-  intent: Intent,
-): Promise<Decision> {
-  return stateDecision(parts, { ...asked, ...(await presentSecretsFor(parts, asked, mayBringSecrets)) }, intent)
-}
-
-type Asked = { target: DatabaseTarget; guard: Guard }
-
-function stateDecision(parts: DecisionParts, { target, guard, presentSecrets }: Request, intent: Intent): Decision {
-  const passwordAt = createPasswordMint()
-  let credentials: Credential[] = []
-  return {
-    decide() {
-      credentials = []
-      const present = parts.accepted.database(target.project, target.database)
-      guard(present)
-      const project = projectAround(parts, target, { seesOff: true })
-      if (present?.leaving) throw leavingProblem(target, present)
-      const given = intent(present)
-      const wanted = { ...given.spec, id: target.database }
-      if (project.leaving && !(present && onlyUnprotects(wanted, present.spec)))
-        throw leavingProblem({ kind: 'project', project: target.project }, project)
-      const ownFaults = ownRules(given.spec, target, present)
-      const secrets = secretsOf(wanted, given.secrets, present, presentSecrets, passwordAt)
-      refuse(parts, target, wanted, present, project.spec, secrets, ownFaults)
-      const decided = { target, wanted, present, project, secrets, options: parts.config }
-      const steps = plan(decided)
-      if (isUnchanged(decided, steps)) return undefined
-      credentials = secrets.generated.map((place) => ({ user: userAt(wanted, place), password: passwordAt(place) }))
-      return proposalOf(parts, decided, steps)
-    },
-    credentials: () => credentials,
-  }
+  { target, guard, presentSecrets, passwordAt }: Asked,
+  intent: (present: Present | undefined) => { spec: StoredDatabaseSpec; secrets: Secrets },
+): Proposed | undefined {
+  const present = parts.accepted.database(target.project, target.database)
+  guard(present)
+  const project = projectAround(parts, target, { seesOff: true })
+  if (present?.leaving) throw leavingProblem(target, present)
+  const given = intent(present)
+  const wanted = { ...given.spec, id: target.database }
+  if (project.leaving && !(present && onlyUnprotects(wanted, present.spec)))
+    throw leavingProblem({ kind: 'project', project: target.project }, project)
+  const ownFaults = ownRules(given.spec, target, present)
+  const secrets = secretsOf(wanted, given.secrets, present, presentSecrets, passwordAt)
+  refuse(parts, target, wanted, present, project.spec, secrets, ownFaults)
+  const decided = { target, wanted, present, project, secrets, options: parts.config }
+  const steps = plan(decided)
+  if (isUnchanged(decided, steps)) return undefined
+  const credentials = secrets.generated.map((place) => ({ user: userAt(wanted, place), password: passwordAt(place) }))
+  return { ...proposalOf(parts, decided, steps), credentials }
 }
 
 /** What the rules about databases cannot know: the path of the request, and that a creation is still to come. */

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import canonicalize from 'canonicalize'
 import { type Fault, Problem } from '../../../shared/errors.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { Caches } from '../../region/caches.ts'
 import type { AcceptedState } from '../accepted.ts'
 import type { Journal, Proposal } from '../journal.ts'
@@ -28,21 +30,8 @@ export type DecisionParts = {
 /** A password that was generated. It is given back once, in the answer to the request that had it made. */
 export type Credential = { user: string; password: string }
 
-/** What an action makes of a request; its name and the target are known. */
-export type Proposed = Omit<Proposal, 'action' | 'target'>
-
-/** A request, ready to be decided on: as often as the journal wants, against what is accepted at that moment. */
-export type Decision = {
-  /** Undefined when there is nothing to do. @throws Problem when the request is refused; all reasons in one */
-  decide(): Proposed | undefined
-  /** What was generated for the proposal that `decide` gave last. */
-  credentials(): Credential[]
-}
-
-/** A decision that generates nothing. */
-export function plainDecision(decide: Decision['decide']): Decision {
-  return { decide, credentials: () => [] }
-}
+/** What an action makes of a request; its name and the target are known. There may be no object to ask the API server about. */
+export type Proposed = Omit<Proposal, 'action' | 'target' | 'tryOut'> & { tryOut?: KubernetesObject[]; credentials?: Credential[] }
 
 /** Looks at the resource as it was last accepted, and throws if the request was meant for another version of it. */
 export type Guard = (present: unknown) => void
@@ -79,6 +68,11 @@ export function refuseFaults(faults: Fault[]): void {
   if (faults.length > 0) throw refusal(faults.some(({ path }) => path === '') ? 'wrong-state' : 'invalid-fields', faults)
 }
 
+/** The fault of a request that needs the nodes of a database; none where they run. */
+export function isSuspended({ suspended }: { suspended: boolean }): Fault[] {
+  return suspended ? [{ path: '', message: 'the database is suspended; use actions/resume first' }] : []
+}
+
 /** Whether all that is to change is that the resource may be deleted. */
 export function onlyUnprotects<Spec extends { deletionProtection: boolean }>(wanted: Spec, present: Spec): boolean {
   return present.deletionProtection && !wanted.deletionProtection && sameJson({ ...wanted, deletionProtection: true }, present)
@@ -86,16 +80,5 @@ export function onlyUnprotects<Spec extends { deletionProtection: boolean }>(wan
 
 /** Equal as JSON: neither the order of keys nor a member that is undefined makes a difference. */
 export function sameJson(one: unknown, other: unknown): boolean {
-  if (one === other) return true
-  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
-  if (Array.isArray(one) || Array.isArray(other)) {
-    if (!Array.isArray(one) || !Array.isArray(other) || one.length !== other.length) return false
-    return one.every((item, index) => sameJson(item, other[index]))
-  }
-  const [a, b] = [present(one), present(other)]
-  return a.size === b.size && [...a].every(([name, value]) => b.has(name) && sameJson(value, b.get(name)))
-}
-
-function present(object: object): Map<string, unknown> {
-  return new Map(Object.entries(object).filter(([, value]) => value !== undefined))
+  return canonicalize(one) === canonicalize(other)
 }

@@ -1,3 +1,18 @@
+import type * as z from 'zod'
+import { asFault, parseWith } from '../../../shared/faults.ts'
+import { refusal } from './decision.ts'
+
+/** The state that a patch makes of the present one, judged as a whole. @throws Problem `invalid-fields` */
+export function patched<Schema extends z.ZodType>(schema: Schema, present: unknown, patch: Record<string, unknown>): z.output<Schema> {
+  const { status: _, ...change } = patch // what a read shows may come back
+  const parsed = parseWith(schema, mergePatch(present, change))
+  if (parsed.ok) return parsed.value
+  throw refusal(
+    'invalid-fields',
+    parsed.faults.map((fault) => asFault(fault)),
+  )
+}
+
 /**
  * The target with a JSON merge patch applied (RFC 7386): members of the patch replace those of the target, objects are merged,
  * `null` takes a member away, an array replaces the whole array. Neither argument is changed.

@@ -8,22 +8,24 @@ import { label } from '../../resources/labels.ts'
 import type { DecisionParts, Guard } from './decision.ts'
 
 /**
- * The secrets that a database has as a request for it comes in, with a guard that refuses the request where another one brought
- * secrets since. Read only where it matters: to compare them with those in the request, or to hand on those of a creation that has not
- * happened yet. Undefined otherwise.
+ * A request with the secrets that its database has, and with a guard that refuses it where another request brought secrets since. They
+ * are read only where they matter: to compare them with those in the request, or to hand on those of a creation that is still to come.
+ * @param brings whether there may be secrets in the request
  */
-export async function presentSecretsFor(
+export async function withPresentSecrets<Asked extends { target: DatabaseTarget; guard: Guard }>(
   parts: DecisionParts,
-  { target, guard }: { target: DatabaseTarget; guard: Guard },
+  asked: Asked,
   brings: boolean,
-): Promise<{ presentSecrets: Secrets | undefined; guard: Guard }> {
+): Promise<Asked & { presentSecrets?: Secrets }> {
+  const { target, guard } = asked
   const present = parts.accepted.database(target.project, target.database)
-  if (!present || (present.object && !brings)) return { presentSecrets: undefined, guard }
+  if (!present || (present.object && !brings)) return asked
   const bringing = () => parts.journal.unended(target).flatMap(({ spec }) => (spec.wanted === undefined ? [] : (spec.secretName ?? [])))
   const known = new Set(bringing())
   return {
+    ...asked,
     presentSecrets: await readPresentSecrets(parts, target),
-    guard(now) {
+    guard(now: unknown) {
       guard(now)
       if (bringing().every((name) => known.has(name))) return
       throw new Problem('conflict', `Secrets of database ${target.database} were given by another request at the same moment.`)

@@ -1,22 +1,10 @@
 import { Problem } from '../../../shared/errors.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
-import { type DatabaseTarget, describeTarget, type ProjectTarget, type Target } from '../../resources/kind.ts'
+import { type DatabaseTarget, describeTarget, type Target } from '../../resources/kind.ts'
 import { isDeletion } from '../../resources/operation.ts'
 import type { ProjectSpec } from '../../resources/project.ts'
 import type { AcceptedResource } from '../accepted.ts'
 import type { DecisionParts, Guard } from './decision.ts'
-
-/** The project that a request is about. @throws Problem when there is none, or an operation deletes it already */
-export function projectOfRequest(
-  parts: DecisionParts,
-  { target, guard }: { target: ProjectTarget; guard: Guard },
-): AcceptedResource<ProjectSpec> {
-  const present = parts.accepted.project(target.project)
-  guard(present)
-  if (!present) throw noSuchProject(target.project)
-  if (present.leaving && !leavesUnasked(present)) throw leavingProblem(target, present)
-  return present
-}
 
 /**
  * The project of a database that a request is about.

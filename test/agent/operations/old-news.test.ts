@@ -33,16 +33,16 @@ const database = (id: string) => ({ kind: 'database' as const, project: 'harbour
 const nodes = (count: number) => ({ count, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass: 'crate-premium' } })
 
 /** The deletion of a database as a request for it is decided at this moment. */
-async function decidedDeletion(target: ReturnType<typeof database>): Promise<Proposal> {
+function decidedDeletion(target: ReturnType<typeof database>): Proposal {
   const { journal, caches, admin: cluster } = region
   const heapDumpVolume = () => ({ size: '64Gi', storageClass: undefined })
   const config = { imageRegistry: 'crate', namespace: 'skerry', timeouts: { delete: 60_000 } as Timeouts }
   const parts = { accepted: createAcceptedState({ journal, caches }), caches, journal, cluster, heapDumpVolume, config }
   const [request] = deleteDatabase.requests
-  const decision = await request?.decision(parts, { target, guard() {}, query: { retainVolumes: false }, body: undefined })
-  const proposed = decision?.decide()
+  const asked = { target, guard() {}, query: { retainVolumes: false }, body: undefined, passwordAt: () => '' }
+  const proposed = request?.decide(parts, asked)
   assert.ok(proposed)
-  return { action: deleteDatabase.name, target, ...proposed }
+  return { action: deleteDatabase.name, target, tryOut: [], ...proposed }
 }
 
 async function succeeded(operation: Operation): Promise<Operation> {
@@ -193,7 +193,7 @@ test('a deletion that was accepted after the protection was lifted is carried ou
   const target = database('lifted')
   region.lead(false)
   const lifting = await region.accept({ action: 'put', target, wanted: changed(before, { deletionProtection: false }) })
-  const deletion = await region.accept(await decidedDeletion(target))
+  const deletion = await region.accept(decidedDeletion(target))
   region.lead(true)
   await succeeded(deletion)
   assert.equal(phase(await region.ended(lifting)), 'Superseded')
@@ -213,7 +213,7 @@ test('a deletion that ended badly can be asked for again, and takes away what it
   const parameters = { retainVolumes: false }
   const first = await region.ended(await region.accept({ action: 'delete', target, parameters, timeoutSeconds: 1 }))
   assert.deepEqual([phase(first), first.status?.reason], ['Failed', 'DeadlineExceeded'])
-  const second = await region.accept(await decidedDeletion(target))
+  const second = await region.accept(decidedDeletion(target))
   await holdOn([])
   await succeeded(second)
   const query = { labelSelector: 'skerry.dev/database=half-gone' }

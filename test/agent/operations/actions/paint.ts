@@ -1,6 +1,5 @@
 import * as z from 'zod'
 import { type Action, databaseRequest } from '../../../../agent/operations/actions/action.ts'
-import { plainDecision } from '../../../../agent/operations/deciding/decision.ts'
 import { databaseOfRequest } from '../../../../agent/operations/deciding/present.ts'
 import { readCrateDB } from '../../../../agent/operations/work/database-steps.ts'
 import { desiredCrateDB } from '../../../../agent/resources/cratedb.ts'
@@ -27,14 +26,13 @@ export const paint: Action<DatabaseTarget> = {
       },
       example: { colour: 'red' },
       asksForState: false,
-      decision: (parts, { body, query, ...asked }) =>
-        plainDecision(() => {
-          const { spec } = databaseOfRequest(parts, asked)
-          const object = desiredCrateDB(asked.target, spec, parts.config)
-          object.metadata.annotations = { ...object.metadata.annotations, [colour]: body.colour }
-          const consequences = [`It will be ${body.colour}, in ${query.coats} coats.`]
-          return { parameters: body, timeoutSeconds: 60, tryOut: [], plan: [{ name: 'paint', consequences, objects: [object] }] }
-        }),
+      decide(parts, { body, query, ...asked }) {
+        const { spec } = databaseOfRequest(parts, asked)
+        const object = desiredCrateDB(asked.target, spec, parts.config)
+        object.metadata.annotations = { ...object.metadata.annotations, [colour]: body.colour }
+        const consequences = [`It will be ${body.colour}, in ${query.coats} coats.`]
+        return { parameters: body, timeoutSeconds: 60, plan: [{ name: 'paint', consequences, objects: [object] }] }
+      },
     }),
   ],
   work: {
