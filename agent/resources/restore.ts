@@ -167,7 +167,7 @@ export function restoreRefusals(spec: StoredDatabaseSpec, restore: StoredRestore
 }
 
 /** The Secret for a restore. The operator deletes one of this name when the restore has ended; others it would leave. */
-export function restoreSecretName(database: string): string {
+function restoreSecretName(database: string): string {
   return `restore-from-backup-${database}`
 }
 

@@ -62,6 +62,20 @@ const ledgerMembers = [
   'timeoutSeconds',
 ] as const
 
+/** The members of an operation that its resource shows. */
+const summaryMembers = {
+  id: true,
+  action: true,
+  planned: true,
+  phase: true,
+  reason: true,
+  message: true,
+  cure: true,
+  step: true,
+  acceptedAt: true,
+  deadline: true,
+} as const
+
 /** The schemas in which the names of actions stand, made once for a table of them. */
 export function createOperationSchemas(actions: Actions) {
   const action = openEnum(actionNames(actions))
@@ -113,20 +127,7 @@ export function createOperationSchemas(actions: Actions) {
     })
     .meta({ id: 'Operation', description: 'One accepted request and how far it has come.' })
   /** As the resource that it is about shows it. */
-  const summary = z
-    .object({
-      id: z.string().meta({ example: 'op-0000000042' }),
-      action,
-      planned: z.array(z.string()).optional(),
-      phase: z.enum(phases),
-      reason: z.string().optional(),
-      message: z.string().optional(),
-      cure: z.string().optional(),
-      step: stepSchema.optional(),
-      acceptedAt: moment,
-      deadline: moment.optional(),
-    })
-    .meta({ id: 'OperationSummary', description: 'The operation that is under way, in short.' })
+  const summary = operation.pick(summaryMembers).meta({ id: 'OperationSummary', description: 'The operation that is under way, in short.' })
   /** The answer to the request that it was. */
   const accepted = operation
     .extend({
@@ -198,22 +199,8 @@ const statusMembers = [
 
 /** An operation in short. */
 export function summarizeOperation(operation: Operation): OperationSummary {
-  const { metadata, spec, status } = operation
-  const { reason, message, action: cure, deadline } = status ?? {}
-  const planned = plannedSteps(operation)
-  const step = stepInHand(operation)
-  return {
-    id: metadata.name,
-    action: spec.action,
-    ...(planned && { planned }),
-    phase: phaseOf(operation),
-    ...(reason !== undefined && { reason }),
-    ...(message !== undefined && { message }),
-    ...(cure !== undefined && { cure }),
-    ...(step && { step }),
-    acceptedAt: spec.acceptedAt,
-    ...(deadline !== undefined && { deadline }),
-  }
+  const members = Object.entries(representOperation(operation)).filter(([name]) => name in summaryMembers)
+  return Object.fromEntries(members) as OperationSummary
 }
 
 /** The step in hand and its place; what the executor noted for itself stays inside. */

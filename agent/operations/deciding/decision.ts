@@ -10,7 +10,7 @@ import type { Journal, Proposal } from '../journal.ts'
 /** How long operations may take from their start, in milliseconds. */
 export type Timeouts = { create: number; change: number; delete: number; restore: number; password: number }
 
-/** What a decision looks at. All but the last two is in memory. */
+/** What a decision looks at: everything but `cluster` is in memory. */
 export type DecisionParts = {
   accepted: AcceptedState
   caches: Pick<Caches, 'storageClasses' | 'databases' | 'nodes'>

@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
-import {
-  databaseSpec,
-  deletionConsequences,
-  planDatabase,
-  readDatabase,
-  refusals,
-  type StoredDatabaseSpec,
-  splitSecrets,
-} from '../../../agent/resources/index.ts'
+import { desiredCrateDB, readDatabase } from '../../../agent/resources/cratedb.ts'
+import { databaseSpec, type StoredDatabaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
+import { deletionConsequences, planDatabase } from '../../../agent/resources/database-plan.ts'
+import { refusals } from '../../../agent/resources/database-rules.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { fc } from '../../shared/property.ts'
 import { allSecrets, anyRequest, anyStored, everything, heapDumpVolume, nodes, options, storageClasses, stored, target } from './samples.ts'

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { projectSpec, type Refusal, refusals, type StoredDatabaseSpec } from '../../../agent/resources/index.ts'
+import type { StoredDatabaseSpec } from '../../../agent/resources/database.ts'
+import { type Refusal, refusals } from '../../../agent/resources/database-rules.ts'
+import { projectSpec } from '../../../agent/resources/project.ts'
 import { fc } from '../../shared/property.ts'
 import { anyStored, heapDumpVolume, nodes, storageClasses, stored, target } from './samples.ts'
 

@@ -1,17 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import {
-  databaseSpec,
-  desiredDatabase,
-  desiredProject,
-  planDatabase,
-  projectObjects,
-  projectSpec,
-  readDatabase,
-  readProject,
-  splitSecrets,
-} from '../../../agent/resources/index.ts'
+import { desiredDatabase, readDatabase } from '../../../agent/resources/cratedb.ts'
+import { databaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
+import { planDatabase } from '../../../agent/resources/database-plan.ts'
 import { fieldManager } from '../../../agent/resources/labels.ts'
+import { desiredProject, projectSpec, readProject } from '../../../agent/resources/project.ts'
+import { projectObjects } from '../../../agent/resources/project-objects.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { connectTo, install } from '../../cluster/connected.ts'

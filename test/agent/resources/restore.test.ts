@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
-import { restoreBody, restoreRefusals, restoreStep, splitRestoreSecrets } from '../../../agent/resources/index.ts'
+import { restoreBody, restoreRefusals, restoreStep, splitRestoreSecrets } from '../../../agent/resources/restore.ts'
 import { asFault, parseWith } from '../../../shared/faults.ts'
 import { anyText, fc } from '../../shared/property.ts'
 import { options, stored, target } from './samples.ts'

@@ -1,5 +1,5 @@
-import { type DatabaseTarget, databaseSpec, type StoredDatabaseSpec, splitSecrets } from '../../../agent/resources/index.ts'
-import type { Secrets, StorageClassFacts } from '../../../agent/resources/kind.ts'
+import { databaseSpec, type StoredDatabaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
+import type { DatabaseTarget, Secrets, StorageClassFacts } from '../../../agent/resources/kind.ts'
 import { fc } from '../../shared/property.ts'
 
 export const target: DatabaseTarget = { kind: 'database', project: 'harbour', database: 'tidal-gauge' }
