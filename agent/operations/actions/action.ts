@@ -92,9 +92,9 @@ function typed<T extends Target>() {
   ) => request as ActionRequest<T>
 }
 
-/** Types a request about a project: `decision` gets what the schemas give. */
+/** Types a request about a project: `decide` gets what the schemas give. */
 export const projectRequest = typed<ProjectTarget>()
-/** Types a request about a database: `decision` gets what the schemas give. */
+/** Types a request about a database: `decide` gets what the schemas give. */
 export const databaseRequest = typed<DatabaseTarget>()
 
 /** A body that says nothing, and may be left out. @param description what happens all the same */
