@@ -210,14 +210,15 @@ function sqlPartition({ table, columns }: Restore['partitions'][number]) {
   }
 }
 
+/** What the operator calls each kind of source, and the fields that it reads from the Secret. */
+const sources = {
+  aws: { backupProvider: 'aws', fields: ['bucket', 'accessKeyId', 'secretAccessKey'] },
+  azureBlob: { backupProvider: 'azure_blob', fields: ['container', 'accountName', 'accountKey'] },
+}
+
 /** The restore's Secret and the fields that refer to it. Without a source they are those of the database's own backups. */
 function repository(target: DatabaseTarget, current: KubernetesObject, { source }: StoredRestore, secrets: Secrets) {
   const own = (key: string) => secretKeyRef(restoreSecretName(target.database), key)
-  const secret = (place: string) => {
-    const value = secrets[place]
-    if (value === undefined) throw new TypeError(`the secret ${place} is missing`)
-    return toBase64(value)
-  }
   if (!source) {
     const { basePath, accessKeyId, secretAccessKey, bucket } = current.spec.backups.aws
     return {
@@ -225,38 +226,16 @@ function repository(target: DatabaseTarget, current: KubernetesObject, { source 
       fields: { backupProvider: 'aws', basePath: own('base-path'), accessKeyId, secretAccessKey, bucket },
     }
   }
-  const path = { 'base-path': toBase64(source.basePath) }
-  if (source.azureBlob) {
-    const { container, accountName } = source.azureBlob
-    return {
-      data: {
-        ...path,
-        container: toBase64(container),
-        'account-name': toBase64(accountName),
-        'account-key': secret('source.azureBlob.accountKey'),
-      },
-      fields: {
-        backupProvider: 'azure_blob',
-        basePath: own('base-path'),
-        container: own('container'),
-        accountName: own('account-name'),
-        accountKey: own('account-key'),
-      },
-    }
-  }
+  const kind = source.azureBlob ? 'azureBlob' : 'aws'
+  const { backupProvider, fields } = sources[kind]
+  const shown = new Map<string, string>(Object.entries({ ...source.aws, ...source.azureBlob }))
+  const values = ['basePath', ...fields].map((field) => {
+    const value = field === 'basePath' ? source.basePath : (shown.get(field) ?? secrets[`source.${kind}.${field}`])
+    if (value === undefined) throw new TypeError(`the secret source.${kind}.${field} is missing`)
+    return { field, key: field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), value: toBase64(value) }
+  })
   return {
-    data: {
-      ...path,
-      bucket: toBase64(source.aws?.bucket ?? ''),
-      'access-key-id': secret('source.aws.accessKeyId'),
-      'secret-access-key': secret('source.aws.secretAccessKey'),
-    },
-    fields: {
-      backupProvider: 'aws',
-      basePath: own('base-path'),
-      bucket: own('bucket'),
-      accessKeyId: own('access-key-id'),
-      secretAccessKey: own('secret-access-key'),
-    },
+    data: Object.fromEntries(values.map(({ key, value }) => [key, value])),
+    fields: { backupProvider, ...Object.fromEntries(values.map(({ field, key }) => [field, own(key)])) },
   }
 }

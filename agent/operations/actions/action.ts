@@ -102,22 +102,13 @@ export function emptyBody(description: string) {
   return z.strictObject({}).describe(description).meta({ example: {} }).optional()
 }
 
-const booleanText = z.enum(['true', 'false']).transform((text) => text === 'true')
-
-/** A parameter of the query that is `true` or `false`. */
-export function flag(description: string, usual: boolean) {
-  return booleanText
-    .default(usual)
+/** A parameter of the query that is `true` or `false`. @param usual what it is if left out; undefined if left out as well */
+export function flag<Usual extends boolean | undefined = undefined>(description: string, usual?: Usual) {
+  const text = z.enum(['true', 'false']).optional()
+  const value = text.transform((given) => (given === undefined ? (usual as Usual) : given === 'true'))
+  return value
     .describe(description)
-    .meta({ override: { type: 'boolean', enum: undefined, default: usual } })
-}
-
-/** A parameter of the query that is `true` or `false`, or left out. */
-export function optionalFlag(description: string) {
-  return booleanText
-    .optional()
-    .describe(description)
-    .meta({ override: { type: 'boolean', enum: undefined } })
+    .meta({ override: { type: 'boolean', enum: undefined, ...(usual !== undefined && { default: usual }) } })
 }
 
 /** The action of an operation; undefined where a newer version of the agent accepted one that this version does not know. */

@@ -14,7 +14,7 @@ import { isDone, noteObserved, type Progress, type WorkContext } from '../work/c
 import { readCrateDB } from '../work/database-steps.ts'
 import { isProtected, stillProtected } from '../work/protection.ts'
 import { settleVolumes } from '../work/volumes.ts'
-import { type Action, type Asked, databaseRequest, optionalFlag } from './action.ts'
+import { type Action, type Asked, databaseRequest, flag } from './action.ts'
 
 /**
  * The end of a database. Its volumes are kept unless the request, or else the database, says otherwise; that is settled first. Its
@@ -29,7 +29,7 @@ export const deleteDatabase: Action<DatabaseTarget> = {
       operationId: 'deleteDatabase',
       summary: 'Deletes a database',
       description: 'Refused while it is protected. The operation names the volumes that were kept.',
-      query: { retainVolumes: optionalFlag('Whether its volumes are kept; if left out, as the database itself says') },
+      query: { retainVolumes: flag('Whether its volumes are kept; if left out, as the database itself says') },
       asksForState: false,
       decide,
     }),
