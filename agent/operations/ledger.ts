@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
-import type { Operation, OperationSpec } from '../resources/operation.ts'
+import type { OperationSpec } from '../resources/operation.ts'
 
 /** The last entry of the ledger: what the next one is chained to. */
 export type LedgerHead = { sequence: number; hash: string }
@@ -20,18 +20,4 @@ export function hashOfEntry(entry: Omit<OperationSpec, 'hash'> & { hash?: string
   return `sha256:${createHash('sha256')
     .update(canonicalize(covered) ?? '')
     .digest('hex')}`
-}
-
-/**
- * What is wrong with a run of consecutive entries, in words; undefined when the chain holds.
- * @param operations sorted by sequence; the first one's predecessor may have been collected
- */
-export function faultOfChain(operations: Operation[]): string | undefined {
-  for (const [index, { spec }] of operations.entries()) {
-    if (hashOfEntry(spec) !== spec.hash) return `entry ${spec.sequence} is not what was hashed`
-    const before = operations[index - 1]?.spec
-    if (before && spec.sequence !== before.sequence + 1) return `entry ${before.sequence + 1} is missing`
-    if (before && spec.previousHash !== before.hash) return `entry ${spec.sequence} does not follow entry ${before.sequence}`
-  }
-  return undefined
 }

@@ -102,7 +102,7 @@ export function ownAnnotations({ nodes, deletionProtection, retainVolumes, label
 }
 
 /** `resources` of a group. Requests are the limits: with less the operator would let CrateDB be evicted for its neighbours. */
-export function groupResources({ cpu, memory, heapRatio, disk }: Omit<NodeGroup, 'count'>): Record<string, unknown> {
+function groupResources({ cpu, memory, heapRatio, disk }: Omit<NodeGroup, 'count'>): Record<string, unknown> {
   return { limits: { cpu, memory }, requests: { cpu, memory }, heapRatio, disk: { ...disk } }
 }
 

@@ -16,8 +16,6 @@ export type DatabaseFacts = {
   project: ProjectSpec | undefined
   /** The other databases of the project, accepted ones included. */
   siblings: StoredDatabaseSpec[]
-  /** Hosts on which pods may run; undefined where more come by themselves (an autoscaler). */
-  schedulableNodes: number | undefined
   /**
    * Places of secrets with another value than stands in the cluster (`changedSecrets`); for a creation those that are missing
    * (`secretsNeeded`) are given in `missingSecrets`.
@@ -40,7 +38,7 @@ const anew = 'to have another one, create a new database and restore a snapshot 
 /** Every reason to refuse a database before anything is written; empty when there is none. */
 export function refusals(facts: DatabaseFacts): Refusal[] {
   const { current, wanted } = facts
-  const invalid = [unknownStorageClass, unknownHeapDumpClass, traefikWithoutHostname, suspendedFromTheStart, missingSecret, tooFewHosts]
+  const invalid = [unknownStorageClass, unknownHeapDumpClass, traefikWithoutHostname, suspendedFromTheStart, missingSecret]
   const edits = current ? Object.values(unsupportedEdits).flatMap((rule) => rule(current, wanted, facts)) : []
   return [
     { type: 'invalid-fields' as const, faults: invalid.flatMap((rule) => rule(facts)) },
@@ -86,21 +84,8 @@ const suspendedFromTheStart: Rule = ({ wanted, current }) =>
 const missingSecret: Rule = ({ missingSecrets = [] }) =>
   missingSecrets.map((place) => ({ path: pointer(...place.split('.')), message: 'is required when the database is created' }))
 
-/** Required anti-affinity: each pod of a database needs a host of its own, masters included. */
-const tooFewHosts: Rule = ({ wanted, current, schedulableNodes }) => {
-  const pods = podsOf(wanted)
-  const present = current ? podsOf(current) : 0
-  if (schedulableNodes === undefined || pods <= schedulableNodes || pods <= present) return []
-  const which = wanted.master ? `${wanted.nodes.count} data and ${wanted.master.count} master nodes need` : `${pods} nodes need`
-  return [{ path: '/nodes/count', message: `${which} ${pods} hosts, one for each; the cluster has ${schedulableNodes} that take pods` }]
-}
-
-function podsOf(spec: StoredDatabaseSpec): number {
-  return spec.suspended ? 0 : groups(spec).reduce((sum, { group }) => sum + group.count, 0)
-}
-
 /** Edits that the Crate Operator accepts and then ignores or does by halves (crate-operator.md, sections 3 and 7). */
-export const unsupportedEdits: Record<string, EditRule> = {
+const unsupportedEdits: Record<string, EditRule> = {
   renamed: (current, wanted) =>
     current.id === wanted.id ? [] : [{ path: '/id', message: `must stay "${current.id}": a database cannot be renamed` }],
 

@@ -12,7 +12,7 @@ export type Usage = { millicores: number; memoryBytes: bigint; storageBytes: big
  * Storage counts the heap-dump volume that the operator claims for each pod, in whatever class: the namespace's ResourceQuota
  * counts every claim, and a limit that Skerry reckons otherwise than Kubernetes would let a creation pass that then never ends.
  */
-export function usageOf(spec: StoredDatabaseSpec, heapDumpVolume: string): Usage {
+function usageOf(spec: StoredDatabaseSpec, heapDumpVolume: string): Usage {
   const sum: Usage = { millicores: 0, memoryBytes: 0n, storageBytes: 0n, databases: 1 }
   for (const { count, cpu, memory, disk } of [spec.nodes, ...(spec.master ? [spec.master] : [])]) {
     const volumes = BigInt(disk.count) * (parseBytes(disk.size) ?? 0n) + (parseBytes(heapDumpVolume) ?? 0n)
@@ -25,7 +25,7 @@ export function usageOf(spec: StoredDatabaseSpec, heapDumpVolume: string): Usage
 }
 
 /** What several databases take together. */
-export function usageOfAll(specs: StoredDatabaseSpec[], heapDumpVolume: string): Usage {
+function usageOfAll(specs: StoredDatabaseSpec[], heapDumpVolume: string): Usage {
   return specs
     .map((spec) => usageOf(spec, heapDumpVolume))
     .reduce(

@@ -104,7 +104,7 @@ export const cron = z
   })
 
 /** Prefixes of labels and annotations that belong to Kubernetes, to the operator, to Prometheus' discovery by it, or to Skerry. */
-export const reservedPrefixes = [
+const reservedPrefixes = [
   'app.kubernetes.io',
   'skerry.dev',
   'cloud.crate.io',

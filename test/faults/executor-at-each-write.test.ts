@@ -17,7 +17,11 @@ const nodes = (count: number) => ({ ...small, count })
 
 const small = { cpu: 0.1, memory: '1Gi', heapRatio: 0.25, disk: { count: 1, size: '8Gi', storageClass: 'crate-premium' } }
 
-type Scenario = { name: string; nodes?: number; proposal(id: string, before: Operation): Omit<Proposal, 'tryOut' | 'plan' | 'timeoutSeconds'> }
+type Scenario = {
+  name: string
+  nodes?: number
+  proposal(id: string, before: Operation): Omit<Proposal, 'tryOut' | 'plan' | 'timeoutSeconds'>
+}
 
 const scenarios: Scenario[] = [
   { name: 'creation', proposal: () => assert.fail('is the first operation itself') },

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { faultOfChain } from '../../agent/operations/ledger.ts'
 import { readDatabase } from '../../agent/resources/cratedb.ts'
 import { namespaceOf } from '../../agent/resources/kind.ts'
 import { hasEnded, type Operation, phaseOf } from '../../agent/resources/operation.ts'
 import { readProject } from '../../agent/resources/project.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { faultOfChain } from '../agent/operations/chain.ts'
 import type { Workload } from './workload.ts'
 
 /** Waits until every operation in the ledger has ended. Looks at the API server itself: the agents may be what is broken. */

@@ -45,22 +45,40 @@ const stepSchema = z.object({
   message: z.string().optional().describe('The last message of the Crate Operator'),
 })
 
-/** The members of an operation that are the entry of the ledger: what `hash` covers. */
-const ledgerMembers = [
-  'sequence',
-  'previousHash',
-  'acceptedAt',
-  'requestedBy',
-  'requestId',
-  'idempotencyKey',
-  'fingerprint',
-  'action',
-  'target',
-  'wanted',
-  'parameters',
-  'secretName',
-  'timeoutSeconds',
-] as const
+/** How far an operation has come, as its status has it: all that is told of it as it is. */
+const progress = {
+  reason: z.string().optional().describe('One word for programs'),
+  message: z.string().optional().describe('A sentence for people'),
+  startedAt: moment.optional(),
+  endedAt: moment.optional(),
+  deadline: moment.optional().describe('Until when it must have ended'),
+  attempts: z.int().optional().describe('Attempts of the present step that failed in a way that may pass'),
+  done: z
+    .array(z.object({ name: z.string(), startedAt: moment, endedAt: moment, message: z.string().optional() }))
+    .optional()
+    .describe('The steps that were done'),
+  cancelRequested: z.object({ by: z.string(), at: moment }).optional(),
+  result: z.record(z.string(), z.unknown()).optional().describe('Its outcome, such as the volumes that a deletion left'),
+}
+
+/** What the hash of an entry of the ledger covers. */
+function entryShape(actions: Actions) {
+  return {
+    sequence: z.int().min(1).describe('Place in the ledger, from 1 on without gaps'),
+    previousHash: z.string().describe('Hash of the entry before; `sha256:` and 64 zeros in the first'),
+    acceptedAt: moment,
+    requestedBy: z.string().describe('The identity that asked'),
+    requestId: z.string(),
+    idempotencyKey: z.string().optional(),
+    fingerprint: z.string().describe('Keyed hash of the request'),
+    action: openEnum(actionNames(actions)),
+    target: targetSchema,
+    wanted: z.record(z.string(), z.unknown()).optional().describe('The requested state, without secrets'),
+    parameters: z.record(z.string(), z.unknown()).optional().describe('Further arguments of the action'),
+    secretName: z.string().optional().describe('The Secret that holds the secrets of the request until they are applied'),
+    timeoutSeconds: z.int().describe('How long it may take from its start'),
+  }
+}
 
 /** The members of an operation that its resource shows. */
 const summaryMembers = {
@@ -78,52 +96,26 @@ const summaryMembers = {
 
 /** The schemas in which the names of actions stand, made once for a table of them. */
 export function createOperationSchemas(actions: Actions) {
-  const action = openEnum(actionNames(actions))
+  const entry = entryShape(actions)
+  const covered = Object.keys(entry).join(', ')
   /** The entry of the ledger, which never changes, and then how far it has come. */
   const operation = z
     .object({
       id: z.string().meta({ example: 'op-0000000042' }),
-      sequence: z.int().min(1).describe('Place in the ledger, from 1 on without gaps'),
-      previousHash: z.string().describe('Hash of the entry before; `sha256:` and 64 zeros in the first'),
+      ...entry,
       hash: z
         .string()
-        .describe(
-          `\`sha256:\` and the SHA-256 of the canonical JSON (RFC 8785) of those of these members that are there: ${ledgerMembers.join(', ')}`,
-        ),
-      acceptedAt: moment,
-      requestedBy: z.string().describe('The identity that asked'),
-      requestId: z.string(),
-      idempotencyKey: z.string().optional(),
-      fingerprint: z.string().describe('Keyed hash of the request'),
-      action,
-      target: targetSchema,
+        .describe(`\`sha256:\` and the SHA-256 of the canonical JSON (RFC 8785) of those of these members that are there: ${covered}`),
       planned: z
         .array(z.string())
         .optional()
-        .describe(
-          'The steps that were planned at acceptance; missing where none were, or where an earlier version of the agent accepted it',
-        )
+        .describe('The steps that were planned at acceptance; missing where none were, and in entries of earlier versions')
         .meta({ example: ['allow-list', 'scale'] }),
-      wanted: z.record(z.string(), z.unknown()).optional().describe('The requested state, without secrets'),
-      parameters: z.record(z.string(), z.unknown()).optional().describe('Further arguments of the action'),
-      secretName: z.string().optional().describe('The Secret that holds the secrets of the request until they are applied'),
-      timeoutSeconds: z.int().describe('How long it may take from its start'),
       phase: z.enum(phases).describe('The last four are the end of it'),
-      reason: z.string().optional().describe('One word for programs'),
-      message: z.string().optional().describe('A sentence for people'),
+      ...progress,
       cure: z.string().optional().describe('What to do about it, if it failed or waits'),
-      startedAt: moment.optional(),
-      endedAt: moment.optional(),
-      deadline: moment.optional().describe('Until when it must have ended'),
-      attempts: z.int().optional().describe('Attempts of the present step that failed in a way that may pass'),
       step: stepSchema.optional().describe('The step in hand'),
-      done: z
-        .array(z.object({ name: z.string(), startedAt: moment, endedAt: moment, message: z.string().optional() }))
-        .optional()
-        .describe('The steps that were done'),
       blockers: z.array(obstacleSchema).optional().describe('The obstacles at the moment'),
-      cancelRequested: z.object({ by: z.string(), at: moment }).optional(),
-      result: z.record(z.string(), z.unknown()).optional().describe('Its outcome, such as the volumes that a deletion left'),
     })
     .meta({ id: 'Operation', description: 'One accepted request and how far it has come.' })
   /** As the resource that it is about shows it. */
@@ -168,7 +160,8 @@ export function failureStatus({ metadata, status }: Operation): z.input<typeof f
 /** An operation as the API gives it. */
 export function representOperation(operation: Operation): OperationDocument {
   const { spec, metadata, status } = operation
-  const told = statusMembers.flatMap((name) => (status?.[name] === undefined ? [] : [[name, status[name]] as const]))
+  // Not what the executor notes for itself.
+  const told = Object.entries(status ?? {}).filter(([name]) => Object.hasOwn(progress, name))
   const planned = plannedSteps(operation)
   const step = stepInHand(operation)
   return {
@@ -183,23 +176,9 @@ export function representOperation(operation: Operation): OperationDocument {
   } as OperationDocument
 }
 
-/** Members of a status that are told as they are. What the executor notes for itself is not among them. */
-const statusMembers = [
-  'reason',
-  'message',
-  'startedAt',
-  'endedAt',
-  'deadline',
-  'attempts',
-  'done',
-  'blockers',
-  'cancelRequested',
-  'result',
-] as const
-
 /** An operation in short. */
 export function summarizeOperation(operation: Operation): OperationSummary {
-  const members = Object.entries(representOperation(operation)).filter(([name]) => name in summaryMembers)
+  const members = Object.entries(representOperation(operation)).filter(([name]) => Object.hasOwn(summaryMembers, name))
   return Object.fromEntries(members) as OperationSummary
 }
 

@@ -106,7 +106,12 @@ function secretsOf(
 ): SecretsToKeep {
   if (!present) {
     const { generate, missing } = secretsNeeded(wanted, given)
-    return { values: { ...given, ...passwords(generate, passwordAt) }, changed: [], generated: generate, missing }
+    return {
+      values: { ...given, ...Object.fromEntries(generate.map((place) => [place, passwordAt(place)])) },
+      changed: [],
+      generated: generate,
+      missing,
+    }
   }
   if (!presentSecrets && Object.keys(given).length === 0 && present.object) return { values: {}, changed: [], generated: [], missing: [] }
   if (!presentSecrets) throw new Problem('conflict', `Database ${wanted.id} was asked for by another request at the same moment.`)
@@ -124,10 +129,6 @@ function secretsOf(
   const values = Object.fromEntries(Object.entries(all).filter(([place]) => parts.some((part) => place.startsWith(part))))
   const missing = secretsNeeded(wanted, all).missing.filter((place) => parts.some((part) => place.startsWith(part)))
   return { values, changed, generated: [], missing }
-}
-
-function passwords(places: string[], passwordAt: (place: string) => string): Secrets {
-  return Object.fromEntries(places.map((place) => [place, passwordAt(place)]))
 }
 
 /** The user of `users.<index>.password`. */
@@ -154,8 +155,6 @@ function refuse(
     storageClasses: storageClassesOf(caches.storageClasses.values()),
     project,
     siblings: siblings.filter(({ id }) => id !== target.database),
-    // Not asked: hosts may come by themselves, or be away for a moment. What waits for a host says so.
-    schedulableNodes: undefined,
     changedSecrets: secrets.changed,
     missingSecrets: secrets.missing,
     heapDumpVolume: heapDumpVolume(),

@@ -43,9 +43,7 @@ export type Guard = (present: unknown) => void
 export function createPasswordMint(): (place: string) => string {
   const made = new Map<string, string>()
   return (place) => {
-    const known = made.get(place)
-    if (known !== undefined) return known
-    const password = randomBytes(24).toString('base64url')
+    const password = made.get(place) ?? randomBytes(24).toString('base64url')
     made.set(place, password)
     return password
   }

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { collectable, createCollector } from '../../../agent/controllers/collector.ts'
-import { chainEntry, emptyLedger, faultOfChain } from '../../../agent/operations/ledger.ts'
+import { chainEntry, emptyLedger } from '../../../agent/operations/ledger.ts'
 import { type Operation, operationName, type Phase } from '../../../agent/resources/operation.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/contract.ts'
+import { faultOfChain } from '../operations/chain.ts'
 import { leaseInHand, log, startControlledRegion } from './region.ts'
 
 const hour = 3_600_000

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { faultOfChain } from '../../../agent/operations/ledger.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/contract.ts'
 import { type ActingRegion, startActingRegion } from '../operations/acting-region.ts'
+import { faultOfChain } from '../operations/chain.ts'
 
 let region: ActingRegion
 before(async () => {

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { after, test } from 'node:test'
 import { stringify } from 'yaml'
-import { faultOfChain } from '../../../agent/operations/ledger.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { install } from '../../cluster/connected.ts'
 import { until } from '../../cluster/contract.ts'
 import { definitions } from '../../cluster/definitions.ts'
 import { chart } from '../../deploy/helm.ts'
+import { faultOfChain } from '../operations/chain.ts'
 import { startDoorsScene, type Volume } from './scene.ts'
 
 /*

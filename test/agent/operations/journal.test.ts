@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { type AcceptRequest, createJournal, type Journal, type Proposal } from '../../../agent/operations/journal.ts'
-import { faultOfChain } from '../../../agent/operations/ledger.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
@@ -13,6 +12,7 @@ import { createLog } from '../../../shared/log.ts'
 import { connectTo, install, installObject } from '../../cluster/connected.ts'
 import { definitions, regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
+import { faultOfChain } from './chain.ts'
 
 const log = createLog({ level: 'error', name: 'test' })
 let cluster: TestCluster

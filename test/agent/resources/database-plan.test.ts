@@ -301,7 +301,7 @@ function reachable(from: StoredDatabaseSpec, asked: StoredDatabaseSpec): StoredD
         }
       : wanted
   if (reached.backups === undefined) delete reached.backups
-  const around = { storageClasses, heapDumpVolume, project: undefined, siblings: [], schedulableNodes: undefined }
+  const around = { storageClasses, heapDumpVolume, project: undefined, siblings: [] }
   const facts = { target, wanted: reached, current: from, ...around }
   assert.deepEqual(
     refusals(facts).filter(({ type }) => type === 'unsupported-edit'),

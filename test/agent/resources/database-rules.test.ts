@@ -17,7 +17,6 @@ function facts(wanted: Record<string, unknown>, more: Partial<Facts> = {}): Fact
     heapDumpVolume,
     project: undefined,
     siblings: [],
-    schedulableNodes: 20,
     ...more,
   }
 }
@@ -91,22 +90,6 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
     name: 'missing credentials',
     facts: facts({ backups: aws() }, { missingSecrets: ['backups.aws.accessKeyId'] }),
     says: ['invalid-fields /backups/aws/accessKeyId: is required when the database is created'],
-  },
-  {
-    name: 'more nodes than hosts',
-    facts: facts({ master }, { schedulableNodes: 5 }),
-    says: ['invalid-fields /nodes/count: 3 data and 3 master nodes need 6 hosts, one for each; the cluster has 5 that take pods'],
-  },
-  {
-    name: 'a resume for which there are no hosts',
-    facts: edit({ suspended: true }, {}, { schedulableNodes: 2 }),
-    says: ['invalid-fields /nodes/count: 3 nodes need 3 hosts, one for each; the cluster has 2 that take pods'],
-  },
-  { name: 'an edit while a host is down', facts: edit({}, { deletionProtection: true }, { schedulableNodes: 2 }), says: [] },
-  {
-    name: 'any number of nodes where hosts come by themselves',
-    facts: facts({ nodes: nodes({ count: 50 }) }, { schedulableNodes: undefined }),
-    says: [],
   },
   {
     name: 'a disk that shrinks',
@@ -331,10 +314,7 @@ test('a request that changes nothing is never refused', () => {
     fc.property(anyStored, (spec) => {
       fc.pre(spec.exposure.type !== 'traefik' || spec.exposure.hostname !== undefined)
       const same: StoredDatabaseSpec = structuredClone(spec)
-      assert.deepEqual(
-        refusals({ ...facts({}), wanted: same, current: spec, project: quota({ cpu: 1, databases: 0 }), schedulableNodes: 0 }),
-        [],
-      )
+      assert.deepEqual(refusals({ ...facts({}), wanted: same, current: spec, project: quota({ cpu: 1, databases: 0 }) }), [])
     }),
   )
 })
