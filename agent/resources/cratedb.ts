@@ -13,7 +13,7 @@ export type DatabaseOptions = {
 }
 
 /** What the API's database holds and a CrateDB has no field for; kept in an annotation. */
-export type KeptByAnnotation = Pick<StoredDatabaseSpec, 'deletionProtection' | 'retainVolumes'> & {
+type KeptByAnnotation = Pick<StoredDatabaseSpec, 'deletionProtection' | 'retainVolumes'> & {
   /** Those of the request. The object's own labels are these, Skerry's, and any that somebody else added. */
   labels: Record<string, string>
   /** Bucket, region and the like: the CrateDB only refers to the Secret with them. */

@@ -12,7 +12,7 @@ export type Cure = {
  * What a kind of cure does to the cluster. What the API deletes counts as a change, since it keeps the volumes;
  * what destroys is never proposed first.
  */
-export type Deed = 'advises' | 'looks' | 'changes' | 'destroys'
+type Deed = 'advises' | 'looks' | 'changes' | 'destroys'
 
 /** The names in angle brackets in a text. */
 type Holes<Text extends string> = Text extends `${string}<${infer Name}>${infer Rest}` ? Name | Holes<Rest> : never

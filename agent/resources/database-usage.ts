@@ -4,7 +4,7 @@ import type { StoredDatabaseSpec } from './database.ts'
 import type { ProjectSpec } from './project.ts'
 
 /** What databases take of a project's quota. */
-export type Usage = { millicores: number; memoryBytes: bigint; storageBytes: bigint; databases: number }
+type Usage = { millicores: number; memoryBytes: bigint; storageBytes: bigint; databases: number }
 
 /**
  * What one database takes. A suspended one takes no cpu and no memory, since none of its pods runs, but all of its volumes.

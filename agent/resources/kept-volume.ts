@@ -16,7 +16,7 @@ export const volumeAnnotation = {
 } as const
 
 /** The part of a database that decides about its claims: their number, names, sizes and class. */
-export type DatabaseShape = {
+type DatabaseShape = {
   version: string
   nodes: { count: number; disk: { count: number; size: string; storageClass: string } }
   master?: DatabaseShape['nodes']

@@ -7,7 +7,7 @@ import type { Caches } from '../../region/caches.ts'
 import { fieldManager } from '../../resources/labels.ts'
 
 /** Names one object. */
-export type ObjectRef = { kind: KindName; namespace?: string; name: string }
+type ObjectRef = { kind: KindName; namespace?: string; name: string }
 
 /** The cluster as work may touch it: read as it is now, and written only while the Lease is held. */
 export type WorkCluster = {
