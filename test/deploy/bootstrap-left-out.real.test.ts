@@ -100,7 +100,10 @@ test('a repository that is gone keeps neither Skerry nor a download from coming,
     assert.equal(ran.code, 4, ran.out)
     assert.match(ran.out, /\] sealed-secrets.*\n {7}FAILED .*: its chart, sealed-secrets [\d.]+ of http:.*moved, is not available\n.*404/)
     assert.match(ran.out, /What to do: check the proxy .*\n {7}Going on without it\.[\s\S]*\] skerry: .*\n {7}brought up to date/)
-    assert.match(ran.out, /Region harbour-1 is installed.*\nSkipped, for the reasons above:\n {7}sealed-secrets: its chart, .* is not available\n/)
+    assert.match(
+      ran.out,
+      /Region harbour-1 is installed.*\nSkipped, for the reasons above:\n {7}sealed-secrets: its chart, .* is not available\n/,
+    )
     assert.deepEqual(await releases(), ['alloy deployed', ...needed])
 
     const kept = join(bench.folder, 'kept')
@@ -133,7 +136,10 @@ test('where databases need what is not available, it ends there', async () => {
   await mkdir(empty)
   const ran = await bench.run('install.sh', [...args, '--offline', empty], { kubeconfig })
   assert.equal(ran.code, 1)
-  assert.match(ran.out, /FAILED .* is not available\n {9}there is no .*\/crate-operator-[\d.]+\.tgz\n[\s\S]*Then run the same command again/)
+  assert.match(
+    ran.out,
+    /FAILED .* is not available\n {9}there is no .*\/crate-operator-[\d.]+\.tgz\n[\s\S]*Then run the same command again/,
+  )
 })
 
 test('a component that the cluster is too old for is left out with the reason, before anything of it is made', async () => {

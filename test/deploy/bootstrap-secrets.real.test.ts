@@ -60,12 +60,7 @@ test('Secrets that somebody makes again hold no namespace', async () => {
   const { out, code } = await uninstall(['--dry-run'])
   assert.equal(code, 0, out)
   for (const namespace of Object.keys(namespaces)) assert.match(out, new RegExp(`^ {7}namespace ${namespace}$`, 'm'))
-  assert.deepEqual(listed(out, 'What would stay:'), [
-    '       volumes',
-    '       CRDs, with all their objects',
-    'Nothing was changed.',
-    '',
-  ])
+  assert.deepEqual(listed(out, 'What would stay:'), ['       volumes', '       CRDs, with all their objects', 'Nothing was changed.', ''])
   await http.patch('merge', `${secretsOf('flux-system')}/leaving`, { metadata: { finalizers: null } })
 })
 

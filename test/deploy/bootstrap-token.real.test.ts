@@ -50,11 +50,7 @@ const wrong: [name: string, token: string, message: RegExp][] = [
   ['whose region is none', bench.cloud.token({ region: 'a"; rm' }), /its region is malformed/],
   ['whose name would end a string', bench.cloud.token({ name: 'a", id: "b' }), /its name is malformed/],
   ['whose cloud is none', bench.cloud.token({ cloud: 'http://cloud.example' }), /its cloud is malformed/],
-  [
-    'whose tunnel has no hostname',
-    bench.cloud.token({ tunnel: '6ff42ae2-765d-4adf-8112-31c55c1551ef' }),
-    /its hostname is malformed/,
-  ],
+  ['whose tunnel has no hostname', bench.cloud.token({ tunnel: '6ff42ae2-765d-4adf-8112-31c55c1551ef' }), /its hostname is malformed/],
 ]
 for (const [name, token, message] of wrong) {
   test(`install.sh tells a token ${name}`, options, async () => {
