@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
-import { z } from 'zod'
+import * as z from 'zod'
 import { wrongType } from './wording.ts'
 
 /** An IP network: the address as a number of 32 or 128 bits, and how many of them count. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { cidr } from './cidr.ts'
 import { annotations, credential, cron, databaseId, hostname, labels, objectName, password, userName, version } from './identifiers.ts'
 import type { Secrets } from './kind.ts'

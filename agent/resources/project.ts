@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { labels, objectName, projectId } from './identifiers.ts'
 import { label, managedBy } from './labels.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { formatBytes, parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 import { wrongType } from './wording.ts'
 

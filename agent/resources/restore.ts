@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Fault } from '../../shared/errors.ts'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { secretKeyRef } from './cratedb.ts'
