@@ -8,12 +8,15 @@ export type FaultAt = { path: (string | number)[]; message: string; isKey: boole
 /**
  * Parses with a schema, and on failure names every fault at once, in words and without quoting what was given (it may be secret).
  * A field nobody knows comes with the one that was probably meant.
+ *
+ * @param jitless for a schema that parses once: zod generates no code for it, which takes longer than the parse
  */
 export function parseWith<S extends z.ZodType>(
   schema: S,
   input: unknown,
+  { jitless = false } = {},
 ): { ok: true; value: z.output<S> } | { ok: false; faults: FaultAt[] } {
-  const parsed = schema.safeParse(input, { error: sayIssue })
+  const parsed = schema.safeParse(input, { error: sayIssue, jitless })
   return parsed.success
     ? { ok: true, value: parsed.data }
     : { ok: false, faults: parsed.error.issues.flatMap((issue) => faultsOf(issue, schema, input)) }

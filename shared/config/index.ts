@@ -37,7 +37,7 @@ export function loadConfig<S extends z.ZodType>(schema: S, sources: ConfigSource
   const path = asked.config ?? (env[`${prefix}_CONFIG`] || undefined)
   const read = readSources(schema, prefix, env, path, files)
   if ('faults' in read) return exit(1, report(read.faults))
-  const parsed = parseWith(schema, read.data)
+  const parsed = parseWith(schema, read.data, { jitless: true })
   const faults = parsed.ok
     ? loadSecrets(parsed.value, files).map((fault) => read.locate({ ...fault, isKey: false }))
     : parsed.faults.map(read.locate)
