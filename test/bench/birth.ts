@@ -7,15 +7,15 @@ import { createEdgeNode } from '../../monitor/sparkplug/edge-node.ts'
 import type { SparkplugMetric } from '../../monitor/sparkplug/model.ts'
 import { type Clock, systemClock } from '../../shared/clock.ts'
 import { startEmbeddedBroker } from '../peers/embedded-broker.ts'
-import { type Measurement, median, ms, sideBySide } from './measurement.ts'
+import { held, type Measurement, median, ms, sideBySide } from './measurement.ts'
 
 const count = 10_000
-const budgetMs = 15
+const atMost = 1.1
 
-/** An NBIRTH of 10,000 metrics: the time of the loop from the start of its encoding until the socket has it. */
+/** An NBIRTH of 10,000 metrics, from the start of its encoding until the socket has it, beside the reference encoder alone. */
 export const birth: Measurement = {
   name: 'birth',
-  title: `NBIRTH of ${count.toLocaleString('en')} metrics in ≤ ${budgetMs} ms of the loop`,
+  title: `NBIRTH of ${count.toLocaleString('en')} metrics ≤ ${atMost} × sparkplug-payload's encoder alone`,
   async measure() {
     const broker = await startEmbeddedBroker()
     try {
@@ -23,9 +23,9 @@ export const birth: Measurement = {
       const bare = await beside(broker.url, plain)
       const full = await beside(broker.url, described)
       return [
-        { what: 'NBIRTH built, encoded, handed over', ...bare, budget: { text: `≤ ${budgetMs} ms`, met: bare.numbers.ours <= budgetMs } },
+        { what: `NBIRTH of ${count.toLocaleString('en')} metrics`, ...bare, ...held(bare.ratio, { atMost }) },
         { what: 'the same with four properties each', ...full },
-        { what: 'the first one of a process', measured: ms(first), numbers: { first } },
+        { what: 'the first NBIRTH of a process', measured: ms(first), numbers: { first } },
       ]
     } finally {
       await broker.close()
@@ -54,14 +54,14 @@ async function beside(url: string, more: (number: number) => Partial<SparkplugMe
     async () => libraryMs(metrics),
   )
   const [ours, theirs] = [median(one), median(other)]
-  return { measured: ms(ours), against: `sparkplug-payload encodes ${ms(theirs)}`, ratio: ours / theirs, numbers: { ours, theirs } }
+  return { measured: ms(ours), against: `sparkplug-payload ${ms(theirs)}`, ratio: ours / theirs, numbers: { ours, theirs } }
 }
 
 /** Milliseconds of one birth of a node of its own. */
 async function bear(url: string, metrics: SparkplugMetric[]): Promise<number> {
   let begun = 0
   const took = Promise.withResolvers<number>()
-  // The moment of a message is asked for right before it is encoded.
+  // The edge node reads the clock right before it encodes a message.
   const clock: Clock = {
     ...systemClock,
     now: () => {
@@ -98,7 +98,7 @@ async function bear(url: string, metrics: SparkplugMetric[]): Promise<number> {
   }
 }
 
-/** Milliseconds that the reference encoder takes for the same metrics, which it only encodes. */
+/** Milliseconds that the reference encoder takes to encode the same metrics. */
 function libraryMs(metrics: SparkplugMetric[]): number {
   const timestamp = Date.now()
   const payload = {

@@ -9,7 +9,7 @@ import { type Client, createClient } from '../region/client.ts'
 import { prepareRegion, type Region, type StartOptions } from '../region/index.ts'
 import type { Bench } from './measurement.ts'
 
-/** The real control plane; the embedded one, said so, where its programs were not built. */
+/** The real control plane. If its programs are not built, the embedded one, and a note that says so. */
 export async function startBenchCluster({ tell, note }: Pick<Bench, 'tell' | 'note'>): Promise<TestCluster> {
   try {
     findBinaries()
@@ -24,15 +24,15 @@ export async function startBenchCluster({ tell, note }: Pick<Bench, 'tell' | 'no
 /** A region with an agent in it, and a client of each. */
 export type BenchRegion = { region: Region; agent: AgentProcess; client: Client }
 
-/** All checks are on, but nobody is slowed down by them: one client here asks more often than a hundred of them do. */
+/** Every check is on, but the rate limit never applies: one client here sends as many requests as a hundred callers. */
 const limits = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
 
-/** The bundle, run as an image runs it. */
+/** The bundle, run as the image runs it. */
 export function bundled({ bundle }: Pick<Bench, 'bundle'>): StartOptions {
   return { program: bundle, nodeArguments: nodeArguments.agent }
 }
 
-/** Runs `work` in a region on that cluster, and ends all of it afterwards. */
+/** Runs `work` in a region on that cluster, and stops everything afterwards. */
 export async function withRegion<T>(
   cluster: TestCluster,
   { prepare, ...options }: { prepare?: (region: Region) => Promise<void> } & StartOptions,

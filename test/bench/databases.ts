@@ -10,7 +10,7 @@ export const project = 'harbour'
 const namespace = `project-${project}`
 const original = 'tidal-gauge'
 
-/** A database as people ask for one. @param id in the path and in the body */
+/** The body of a typical request for a database. @param id in the path and in the body */
 export function databaseBody(id: string) {
   return {
     id,
@@ -21,10 +21,10 @@ export function databaseBody(id: string) {
   }
 }
 
-/** The objects of one database and its project, as the agent and the stand-ins leave them behind when it runs. */
+/** The objects of one running database and its project, as the agent and the stand-ins create them. */
 export type Original = { project: KubernetesObject; namespace: KubernetesObject; database: KubernetesObject; around: KubernetesObject[] }
 
-/** Makes one database through the API, with nodes, volumes and a Crate Operator, and copies what it has become. */
+/** Creates one database through the API, with nodes, volumes and a Crate Operator, and copies its objects. */
 export async function makeOriginal({ tell, bundle }: Bench): Promise<Original> {
   const cluster = await startEmbeddedCluster()
   tell('making one database to copy')
@@ -42,7 +42,7 @@ export async function makeOriginal({ tell, bundle }: Bench): Promise<Original> {
         const { status, text } = await client.call('PUT', path, { body, headers: { prefer: 'wait=30' } })
         if (status !== 200) throw new Error(`PUT ${path}: ${status} ${text}`)
       }
-      // Its first look at the new database tells the operator that it is well.
+      // The operator writes the health at its first look at the new database.
       await until(async () => {
         const { body } = await client.call('GET', `/v1/projects/${project}/databases/${original}`)
         return body.status.health.value === 'GREEN' && body.status.phase === 'Running'
@@ -66,13 +66,13 @@ export async function makeOriginal({ tell, bundle }: Bench): Promise<Original> {
   })
 }
 
-/** Claims and their volumes, under names that have the database's in them: so each copy has its own. */
+/** Claims and their volumes, renamed to contain the name of the database, so that each copy has its own. */
 function namedForClaims(claims: KubernetesObject[], volumes: KubernetesObject[]): KubernetesObject[] {
   const rename = (text: string, { metadata, spec }: KubernetesObject) => text.replaceAll(metadata.name, `volume-${spec.claimRef.name}`)
   return JSON.parse(volumes.reduce(rename, JSON.stringify([...claims, ...volumes])))
 }
 
-/** The project and its namespace, in which the agent finds nothing to complain of. */
+/** Creates the project and its namespace. The agent finds nothing to correct in them. */
 export async function createProject(admin: Cluster, original: Original): Promise<void> {
   await create(admin, fresh(original.namespace))
   await create(admin, fresh(original.project))
@@ -99,7 +99,7 @@ export function databaseName(index: number): string {
   return `tidal-gauge-${String(index).padStart(4, '0')}`
 }
 
-/** An object without what an API server gave it. Owners go too: they would be other objects, and the collector would take these. */
+/** An object without the fields that an API server sets, and without owners: with the old ones the garbage collector would delete it. */
 function fresh({ metadata, ...rest }: KubernetesObject): KubernetesObject {
   const { uid, resourceVersion, creationTimestamp, generation, ownerReferences, finalizers, ...kept } = metadata
   delete (kept as { managedFields?: unknown }).managedFields
@@ -110,7 +110,7 @@ function fresh({ metadata, ...rest }: KubernetesObject): KubernetesObject {
   return { ...rest, metadata: kept } as KubernetesObject
 }
 
-/** Creates an object, and its status where that is written apart. */
+/** Creates an object, and its status if that is a subresource. */
 async function create(admin: Cluster, object: KubernetesObject): Promise<void> {
   const kind = Object.values(kinds).find((each) => each.kind === object.kind) as Kind
   const { name, namespace } = object.metadata

@@ -1,9 +1,9 @@
 import { Agent, get } from 'node:https'
 
-/** What came, and the milliseconds from the request to its last byte. */
+/** The body, and the milliseconds from the request to its last byte. */
 export type Fetched = { bytes: Buffer; ms: number }
 
-/** A client that keeps its connection and does nothing with what it gets. */
+/** A client that keeps its connection and does not parse the answers. */
 export function fetchBytes({ url, ca, token }: { url: string; ca: string; token: string }) {
   const agent = new Agent({ keepAlive: true, ca, maxSockets: 1 })
   const headers = { authorization: `Bearer ${token}`, accept: 'application/json' }

@@ -5,7 +5,7 @@ import { stringify } from 'yaml'
 import { nodeArguments } from '../../deploy/node-arguments.ts'
 import { type MonitorProcess, startMonitorProcess } from '../region/monitor-process.ts'
 
-/** What a monitor of a bench is told. */
+/** How a monitor of a bench is configured. */
 export type LoneMonitorOptions = {
   /** The bundle. */
   program: string
@@ -15,13 +15,13 @@ export type LoneMonitorOptions = {
   config?: Record<string, unknown>
 }
 
-/** The bundled monitor on a bare host: no cluster, run as an image runs it. `stop` takes its folder away too. */
+/** The bundled monitor on a bare host, without a cluster, run as the image runs it. `stop` removes its folder too. */
 export async function startLoneMonitor({
   program,
   checks = [],
   sparkplug,
   config = {},
-}: LoneMonitorOptions): Promise<MonitorProcess & { started: number }> {
+}: LoneMonitorOptions): Promise<MonitorProcess & { startedAt: number }> {
   const folder = await mkdtemp(path.join(tmpdir(), 'skerry-bench-monitor-'))
   const checksFile = path.join(folder, 'checks.yaml')
   const configFile = path.join(folder, 'monitor.yaml')
@@ -38,11 +38,11 @@ export async function startLoneMonitor({
       ...config,
     }),
   )
-  const started = performance.timeOrigin + performance.now()
+  const startedAt = performance.now()
   const monitor = await startMonitorProcess({ program, configFile, env: {}, nodeArguments: nodeArguments.monitor })
   return {
     ...monitor,
-    started,
+    startedAt,
     async stop() {
       const how = await monitor.stop()
       await rm(folder, { recursive: true, force: true })

@@ -13,8 +13,9 @@ import type { Bench, Finding, Measurement } from './measurement.ts'
 import { memory } from './memory.ts'
 import { probing } from './probing.ts'
 import { reading } from './reading.ts'
+import { type Run, record } from './recorded.ts'
 import { starting } from './starting.ts'
-import { table } from './table.ts'
+import { textTable } from './table.ts'
 import { thousandChecks } from './thousand-checks.ts'
 
 const ofAgent: Measurement[] = [accepting, reading, listing, events, memory, starting]
@@ -22,18 +23,24 @@ const ofMonitor: Measurement[] = [probing, thousandChecks, birth, announcing]
 const ofInstaller: Measurement[] = [installing]
 const measurements = [...ofAgent, ...ofMonitor, ...ofInstaller]
 
-const help = `npm run bench -- [options]: measures agent and monitor against what they are built on, side by side
+const help = `npm run bench -- [options]: measures agent, monitor and installer, each beside a peer or a floor in the same run
 
-  --only NAME    ${measurements.map(({ name }) => name).join(', ')}; may stand there several times
-  --json FILE    write the numbers there too
+  --only NAME    ${measurements.map(({ name }) => name).join(', ')}; may be repeated
+  --json FILE    write the run to FILE too
+  --record       keep the run in test/bench/last-run.json, and its table in docs/performance.md; not with --only
   --help
 
-It takes about eight minutes. Ends with 1 when a budget is not met.
+A run takes about eight minutes and prints one table. The exit code is 1 if a budget is missed.
 `
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { only: { type: 'string', multiple: true }, json: { type: 'string' }, help: { type: 'boolean', default: false } },
+    options: {
+      only: { type: 'string', multiple: true },
+      json: { type: 'string' },
+      record: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
   })
   if (values.help) {
     process.stdout.write(help)
@@ -41,45 +48,45 @@ async function main(): Promise<number> {
   }
   const chosen = measurements.filter(({ name }) => values.only?.includes(name) ?? true)
   const unknown = values.only?.filter((name) => !measurements.some((measurement) => measurement.name === name)) ?? []
-  if (unknown.length > 0) throw new Error(`there is no measurement ${unknown.join(', ')}\n\n${help}`)
+  if (unknown.length > 0) throw new Error(`unknown measurement: ${unknown.join(', ')}\n\n${help}`)
+  if (values.record && values.only !== undefined) throw new Error(`--record needs a whole run\n\n${help}`)
 
-  const directory = await mkdtemp(path.join(tmpdir(), 'skerry-bench-'))
-  const findings: Finding[] = []
-  try {
-    print(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, load ${load()}\n`)
-    const bundles = await build(directory)
-    for (const measurement of chosen) findings.push(...(await run(measurement, bundles)))
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-  }
-  const missed = findings.filter(({ budget }) => budget?.met === false)
-  print(
-    `${chosen.length > 1 ? `${table(findings)}\n\n` : ''}${missed.length === 0 ? 'All budgets met' : `${missed.length} not met`}; load ${load()}`,
-  )
-  if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify({ at: new Date().toISOString(), findings }, null, 2)}\n`)
+  const machine = `${cpus().length} × ${cpus()[0]?.model}`
+  print(`Node ${process.version}, ${machine}, load ${load()}\n`)
+  const run: Run = { at: new Date().toISOString(), node: process.version, machine, findings: await measureAll(chosen) }
+  const missed = run.findings.filter(({ budget }) => budget?.met === false)
+  print(`\n${textTable(run.findings)}\n\n${missed.length === 0 ? 'All budgets met' : `Budgets missed: ${missed.length}`}; load ${load()}`)
+  if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(run, null, 2)}\n`)
+  if (values.record) await record(run)
   return missed.length === 0 ? 0 : 1
 }
 
-async function run({ name, title, measure }: Measurement, bundles: Pick<Bench, 'bundle' | 'monitorBundle'>): Promise<Finding[]> {
-  const started = performance.now()
-  const notes: string[] = []
-  const bench: Bench = {
-    ...bundles,
-    tell: (text) => process.stderr.isTTY && process.stderr.write(`\r\u001b[2K${name}: ${text}`),
-    note: (text) => notes.push(text),
+/** One measurement after the other, with the programs bundled beside the checkout: `dist` stays as it is. */
+async function measureAll(chosen: readonly Measurement[]): Promise<Finding[]> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'skerry-bench-'))
+  const findings: Finding[] = []
+  try {
+    await promisify(execFile)(process.execPath, ['deploy/build.ts', directory])
+    const bundles = { bundle: path.join(directory, 'agent.mjs'), monitorBundle: path.join(directory, 'monitor.mjs') }
+    for (const measurement of chosen) findings.push(...(await measure(measurement, bundles)))
+  } finally {
+    await rm(directory, { recursive: true, force: true })
   }
-  const findings = await measure(bench)
-  if (process.stderr.isTTY) process.stderr.write('\r\u001b[2K')
-  const seconds = ((performance.now() - started) / 1000).toFixed(0)
-  print([`${name}: ${title} (${seconds} s)`, ...notes.map((note) => `  ${note}`)].join('\n'))
-  print(`${table(findings)}\n`)
   return findings
 }
 
-/** As `npm run build` does, but beside the checkout: a bundle in use there stays as it is. */
-async function build(directory: string): Promise<Pick<Bench, 'bundle' | 'monitorBundle'>> {
-  await promisify(execFile)(process.execPath, ['deploy/build.ts', directory])
-  return { bundle: path.join(directory, 'agent.mjs'), monitorBundle: path.join(directory, 'monitor.mjs') }
+async function measure({ name, title, measure }: Measurement, bundles: Pick<Bench, 'bundle' | 'monitorBundle'>): Promise<Finding[]> {
+  const started = performance.now()
+  const notes: string[] = []
+  const findings = await measure({
+    ...bundles,
+    tell: (text) => process.stderr.isTTY && process.stderr.write(`\r\u001b[2K${name}: ${text}`),
+    note: (text) => notes.push(text),
+  })
+  if (process.stderr.isTTY) process.stderr.write('\r\u001b[2K')
+  const seconds = ((performance.now() - started) / 1000).toFixed(0)
+  print([`${name}: ${title} (${seconds} s)`, ...notes.map((note) => `  ${note}`)].join('\n'))
+  return findings
 }
 
 function load(): string {

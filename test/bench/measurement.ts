@@ -1,41 +1,47 @@
-/** What is measured, with a name for `--only`. It cleans up after itself, however it ends. */
+/** One measurement, with a name for `--only`. It cleans up after itself, however it ends. */
 export type Measurement = {
   name: string
-  /** A budget as a sentence: what is compared with what. */
+  /** The budget as a sentence: ours, and the peer or floor beside it. */
   title: string
   measure(bench: Bench): Promise<Finding[]>
 }
 
-/** What measurements share. */
+/** The programs under test, and two ways to say something. */
 export type Bench = {
   /** The bundled agent. */
   bundle: string
   /** The bundled monitor. */
   monitorBundle: string
-  /** A line about what is going on; it goes to standard error, and only on a terminal. */
+  /** A line about the progress: on standard error, and only on a terminal. */
   tell(text: string): void
-  /** A line that belongs to the results, such as which control plane stood in for the real one. */
+  /** A line that belongs to the results, for example which control plane took the place of the real one. */
   note(text: string): void
 }
 
-/** One line of the table: what was measured, and what it is held against in the same run. */
+/** One row of the table: ours, and the peer or floor that the same run measured beside it. */
 export type Finding = {
   what: string
   measured: string
-  /** The peer or the floor, measured side by side; missing where the budget is a number. */
   against?: string | undefined
   ratio?: number | undefined
-  /** Without a budget the line is for orientation. */
+  /** Only a ratio has a budget: the same machine is three times slower at another hour. A row without one is for orientation. */
   budget?: { text: string; met: boolean } | undefined
   /** As numbers, for programs: milliseconds, MiB, requests per second. */
   numbers: Record<string, number>
+}
+
+/** A ratio with its verdict, for a finding. */
+export function held(ratio: number, budget: { atMost: number } | { atLeast: number }): Pick<Finding, 'ratio' | 'budget'> {
+  const [sign, limit, met] =
+    'atMost' in budget ? ['≤', budget.atMost, ratio <= budget.atMost] : ['≥', budget.atLeast, ratio >= budget.atLeast]
+  return { ratio, budget: { text: `${sign} ${limit} ×`, met } }
 }
 
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
 
-/** @param share from 0 to 1; the value that this share of the values does not exceed */
+/** The value that `share` of the values (0 to 1) does not exceed. */
 export function quantile(values: readonly number[], share: number): number {
   if (values.length === 0) throw new Error('nothing was measured')
   const sorted = values.toSorted((a, b) => a - b)
@@ -44,7 +50,7 @@ export function quantile(values: readonly number[], share: number): number {
   return low + (high - low) * (at - Math.floor(at))
 }
 
-/** Milliseconds that it takes. */
+/** The milliseconds that the work takes. */
 export async function timed(work: () => Promise<unknown>): Promise<number> {
   const started = performance.now()
   await work()
@@ -52,8 +58,8 @@ export async function timed(work: () => Promise<unknown>): Promise<number> {
 }
 
 /**
- * Runs two contenders by turns, each first every other time, so that what else the machine does meets both alike.
- * @returns what each call gave, after the warm-up
+ * Runs two contenders by turns, and swaps their order every round, so that other load on the machine meets both alike.
+ * @returns the results of each after the warm-up
  */
 export async function sideBySide<A, B>(
   { rounds, warmUp }: { rounds: number; warmUp: number },

@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test'
 
-/** Runs what starts servers of test/peers, which end with it. */
+/** Runs work that starts servers of test/peers, and stops them at its end. */
 export async function asTest<T>(work: (t: TestContext) => Promise<T>): Promise<T> {
   const endings: (() => unknown)[] = []
   try {
