@@ -44,6 +44,11 @@ const faults = [
     },
   },
   {
+    name: 'an import that takes all of zod into a bundle',
+    rule: 'noRestrictedImports',
+    files: { 'main.ts': "import { z } from 'zod'\n\nexport const name = z.string()\n" },
+  },
+  {
     name: 'a function that does not fit on a screen',
     rule: 'noExcessiveLinesPerFunction',
     files: { 'main.ts': `export function log(): void {\n${"  console.log('')\n".repeat(81)}}\n` },
