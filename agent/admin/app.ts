@@ -1,14 +1,16 @@
 import { Hono } from 'hono'
+import { pageTypeFor, renderPage } from '../../shared/prometheus.ts'
 import type { Metrics } from './metrics.ts'
 
-/** What one part says of itself: why it is not ready, or undefined. */
+/** A part and the reason why it is not ready; undefined if it is. */
 export type Readiness = { name: string; trouble: () => string | undefined }
 
+/** What the admin port shows. */
 export type AdminParts = {
-  metrics: Pick<Metrics, 'page'>
-  /** All of these must be in order before requests are sent here. */
+  metrics: Pick<Metrics, 'families'>
+  /** All of these must be ready before requests are sent here. */
   readiness: readonly Readiness[]
-  /** Told with them, and never a reason to send requests elsewhere: who leads, and the like. */
+  /** Shown beside them, and never a reason to send requests elsewhere: who leads, and the like. */
   facts: () => Record<string, string | number | boolean | undefined>
 }
 
@@ -20,7 +22,7 @@ export function createAdmin({ metrics, readiness, facts }: AdminParts): Hono {
   const app = new Hono()
   const headers = { 'cache-control': 'no-store' }
 
-  // Answering at all is the health: a process that must be restarted is one whose event loop does not get here.
+  // An answer is proof enough of health: a process that must be restarted has an event loop that does not get here.
   app.get('/healthz', (c) => c.text('ok\n', 200, headers))
 
   app.get('/readyz', (c) => {
@@ -33,15 +35,15 @@ export function createAdmin({ metrics, readiness, facts }: AdminParts): Hono {
   })
 
   app.get('/metrics', async (c) => {
-    const { contentType, text } = await metrics.page(c.req.header('accept'))
-    return c.body(text, 200, { ...headers, 'content-type': contentType, vary: 'Accept' })
+    const type = pageTypeFor(c.req.header('accept'))
+    return c.body(Buffer.concat(renderPage(await metrics.families(), type)), 200, { ...headers, 'content-type': type, vary: 'Accept' })
   })
   return app
 }
 
 /**
- * Whether caches hold what the cluster holds: each was seen whole. A broken watch is told as a fact, not as a reason: old
- * answers are better than none, and another replica would see no more.
+ * Whether every cache has listed its whole collection. A broken watch is a fact and no reason: stale answers are better than none, and
+ * another replica would see no more.
  */
 export function cacheReadiness(caches: Record<string, { synced: boolean; trouble: string | undefined }>): Readiness[] {
   return Object.entries(caches).map(([name, cache]) => ({

@@ -1,9 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import { problemMediaType } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
+import { type Family, type PageType, pageTypeFor, renderPage } from '../../shared/prometheus.ts'
 import type { Exchange } from '../../shared/server.ts'
-import { type Family, type Format, formatFor, mediaTypes, type Page } from './exposition.ts'
-import type { Pages } from './pages.ts'
 import { EndpointProblem, type EndpointProblemType, refusal } from './problems.ts'
 
 /** What one part says of itself: why it is not ready, or undefined. */
@@ -11,7 +10,8 @@ export type Readiness = { name: string; trouble: () => string | undefined }
 
 /** What the app answers from. */
 export type MonitorAppParts = {
-  pages: Pages
+  /** Everything that `/metrics` shows. */
+  families: () => Promise<Family[]>
   /** Runs the probe that the query of a request to `/probe` asks for. @throws EndpointProblem if it may not, or cannot be understood */
   probe: (query: URLSearchParams, request: ProbeRequest) => Promise<Family[]>
   /** Says whether an `Authorization` header is good. Undefined: everybody may read. */
@@ -51,7 +51,7 @@ const index = `<!doctype html>
  * uses for.
  */
 export function createMonitorApp({
-  pages,
+  families,
   probe,
   authorized,
   readiness,
@@ -66,14 +66,12 @@ export function createMonitorApp({
   const closed: Record<string, Handler> = {
     '/': ({ outgoing }) => sendText(outgoing, 200, 'text/html; charset=utf-8', index),
     '/metrics': async ({ incoming, outgoing }) => {
-      const format = formatFor(incoming.headers.accept)
-      sendPage(outgoing, await pages.metrics(format), format)
+      sendPage(outgoing, pageTypeFor(incoming.headers.accept), await families())
     },
     '/probe': async ({ incoming, outgoing, stopping }, query) => {
-      const format = formatFor(incoming.headers.accept)
       const timeout = incoming.headers['x-prometheus-scrape-timeout-seconds']
-      const families = await probe(query, { scrapeTimeout: timeout as string | undefined, signal: leaving(outgoing, stopping) })
-      sendPage(outgoing, pages.of(families, format), format)
+      const found = await probe(query, { scrapeTimeout: timeout as string | undefined, signal: leaving(outgoing, stopping) })
+      sendPage(outgoing, pageTypeFor(incoming.headers.accept), found)
     },
   }
 
@@ -141,12 +139,12 @@ function sendRefusal(outgoing: ServerResponse, type: EndpointProblemType, detail
   sendText(outgoing, status, problemMediaType, JSON.stringify(document), more)
 }
 
-/** Writes a page piece by piece, and releases it when the last one is on its way, or whoever asked has gone. */
-function sendPage(outgoing: ServerResponse, page: Page, format: Format): void {
-  outgoing.once('close', page.release)
-  outgoing.writeHead(200, { ...headers, 'content-type': mediaTypes[format], vary: 'Accept', 'content-length': page.length })
+function sendPage(outgoing: ServerResponse, type: PageType, families: readonly Family[]): void {
+  const pieces = renderPage(families, type)
+  const length = pieces.reduce((sum, piece) => sum + piece.byteLength, 0)
+  outgoing.writeHead(200, { ...headers, 'content-type': type, vary: 'Accept', 'content-length': length })
   outgoing.cork()
-  for (const piece of page.pieces) outgoing.write(piece)
+  for (const piece of pieces) outgoing.write(piece)
   outgoing.uncork()
   outgoing.end()
 }

@@ -1,18 +1,18 @@
+import type { Sample } from '../../shared/prometheus.ts'
 import { type Durations, durationBuckets } from '../prober/check.ts'
-import { boundText } from './exposition.ts'
 
-/** What comes between the other labels and the count, for each bucket. */
-const bucketEnds = [...durationBuckets.map(boundText), '+Inf'].map((bound) => `le="${bound}"} `)
+/** Bounds as Go and OpenMetrics write them. */
+const bounds = [...durationBuckets.map((bound) => ({ le: Number.isInteger(bound) ? `${bound}.0` : `${bound}` })), { le: '+Inf' }]
 
-/** @param pairs its labels without braces, which may be none */
-export function histogram(name: string, pairs: string, { buckets, sum, count }: Durations): string {
-  const before = pairs === '' ? '' : `${pairs},`
-  const labels = pairs === '' ? '' : `{${pairs}}`
-  let text = ''
+/** The samples of a histogram of durations. */
+export function histogramSamples(name: string, { buckets, sum, count }: Durations): Sample[] {
   let below = 0
-  for (let index = 0; index < bucketEnds.length; index++) {
-    below += buckets[index] ?? 0
-    text += `${name}_bucket{${before}${bucketEnds[index]}${below}\n`
-  }
-  return `${text}${name}_sum${labels} ${sum}\n${name}_count${labels} ${count}\n`
+  return [
+    ...bounds.map((labels, index) => {
+      below += buckets[index] ?? 0
+      return { metricName: `${name}_bucket`, labels, value: below }
+    }),
+    { metricName: `${name}_sum`, value: sum },
+    { metricName: `${name}_count`, value: count },
+  ]
 }

@@ -1,11 +1,21 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { cpus, loadavg, uptime } from 'node:os'
 import type { Systeminformation } from 'systeminformation'
-import { type Family, family, type Sample } from './exposition.ts'
-import type { HostSource } from './host.ts'
+import { type Family, family } from '../../shared/prometheus.ts'
+
+/** Something that is read from the host. */
+export type HostSource = {
+  name: string
+  /** How many intervals lie between two readings: the more expensive, the rarer. */
+  every: number
+  /** Undefined if this host has nothing of the kind, and need not be asked again. */
+  read(): Promise<readonly Family[] | undefined>
+}
+
+type Sample = [labels: Record<string, string>, value: number]
 
 /**
- * What is read of the host, by the cheapest way to each; processor time per reading on a machine with 2 cores:
+ * The sources, each read in its cheapest way; processor time per reading on a machine with 2 cores:
  *
  * | source | from | ms |
  * |---|---|---|
@@ -36,13 +46,13 @@ function cpuFamilies(): Family[] {
     family(
       'counter',
       'skerry_host_cpu_seconds_total',
-      'Time that the processors spent, all together, by what they did.',
+      'Time that all processors together spent in each mode.',
       Object.entries(modes).map(([mode, ms]) => [{ mode: mode === 'sys' ? 'system' : mode }, ms / 1000]),
     ),
-    family('gauge', 'skerry_host_load1', 'Processes that ran or wanted to, on average over one minute.', load1),
-    family('gauge', 'skerry_host_load5', 'Processes that ran or wanted to, on average over five minutes.', load5),
-    family('gauge', 'skerry_host_load15', 'Processes that ran or wanted to, on average over fifteen minutes.', load15),
-    family('gauge', 'skerry_host_uptime_seconds', 'Since the host was started.', uptime()),
+    family('gauge', 'skerry_host_load1', 'Processes that ran or were ready to run, on average over one minute.', load1),
+    family('gauge', 'skerry_host_load5', 'Processes that ran or were ready to run, on average over five minutes.', load5),
+    family('gauge', 'skerry_host_load15', 'Processes that ran or were ready to run, on average over fifteen minutes.', load15),
+    family('gauge', 'skerry_host_uptime_seconds', 'Time since the host started.', uptime()),
   ]
 }
 
@@ -57,22 +67,22 @@ async function memoryFamilies(): Promise<Family[]> {
   const { total, available, free, buffcache, swaptotal, swapused } = await mem()
   return [
     family('gauge', 'skerry_host_memory_size_bytes', 'Memory of the host.', total),
-    family('gauge', 'skerry_host_memory_available_bytes', 'Memory that programs can have without swapping.', available),
-    family('gauge', 'skerry_host_memory_free_bytes', 'Memory that is used for nothing.', free),
+    family('gauge', 'skerry_host_memory_available_bytes', 'Memory that programs can get without swapping.', available),
+    family('gauge', 'skerry_host_memory_free_bytes', 'Unused memory.', free),
     family('gauge', 'skerry_host_memory_cache_bytes', 'Memory of buffers, caches and the slab.', buffcache),
     family('gauge', 'skerry_host_swap_size_bytes', 'Swap space of the host.', swaptotal),
-    family('gauge', 'skerry_host_swap_used_bytes', 'Swap space that is used.', swapused),
+    family('gauge', 'skerry_host_swap_used_bytes', 'Used swap space.', swapused),
   ]
 }
 
-/** File systems, interfaces and disks that are told at most: a host with thousands of containers has thousands of them. */
+/** Most file systems, interfaces and disks that are shown: a host with thousands of containers has thousands of them. */
 const most = 200
 
 async function filesystemFamilies(): Promise<Family[]> {
   const { fsSize } = await load<{ fsSize(): Promise<Systeminformation.FsSizeData[]> }>(
     import('systeminformation/lib/filesystem.js' as string),
   )
-  // Layers of container images and the volumes of pods are the same disks once more.
+  // Layers of container images and volumes of pods are on the same disks.
   const systems = (await fsSize()).filter(({ type, mount }) => type !== 'overlay' && !mount.startsWith('/var/lib/kubelet/pods/'))
   const seen = new Map(systems.map((each) => [each.mount, each]))
   const by = (value: (system: Systeminformation.FsSizeData) => number): Sample[] =>
@@ -87,19 +97,19 @@ async function filesystemFamilies(): Promise<Family[]> {
     family(
       'gauge',
       'skerry_host_filesystem_used_bytes',
-      'Used in the file system.',
+      'Used space of the file system.',
       by(({ used }) => used),
     ),
     family(
       'gauge',
       'skerry_host_filesystem_available_bytes',
-      'What everybody may still use in it.',
+      'Free space for unprivileged users.',
       by(({ available }) => available),
     ),
   ]
 }
 
-/** Of /proc/net/dev (proc(5)). The two ends of a pod's interface, and loopback, say nothing of the host. */
+/** The families in /proc/net/dev (proc(5)). Loopback and the interfaces of pods say nothing about the host. */
 export function networkFamilies(text: string): Family[] {
   const rows = [...text.matchAll(/^\s*([^\s:]+):\s*(.*)$/gm)]
     .map(([, name = '', numbers = '']) => ({ name, numbers: numbers.split(/\s+/).map(Number) }))
@@ -107,19 +117,19 @@ export function networkFamilies(text: string): Family[] {
     .slice(0, most)
   const by = (column: number): Sample[] => rows.map(({ name, numbers }) => [{ interface: name }, numbers[column] ?? Number.NaN])
   return [
-    family('counter', 'skerry_host_network_receive_bytes_total', 'Received by the interface.', by(0)),
+    family('counter', 'skerry_host_network_receive_bytes_total', 'Bytes received by the interface.', by(0)),
     family('counter', 'skerry_host_network_receive_errors_total', 'Packets received with an error.', by(2)),
     family('counter', 'skerry_host_network_receive_drops_total', 'Packets received and dropped.', by(3)),
-    family('counter', 'skerry_host_network_transmit_bytes_total', 'Sent by the interface.', by(8)),
-    family('counter', 'skerry_host_network_transmit_errors_total', 'Packets that failed to be sent.', by(10)),
+    family('counter', 'skerry_host_network_transmit_bytes_total', 'Bytes sent by the interface.', by(8)),
+    family('counter', 'skerry_host_network_transmit_errors_total', 'Packets that could not be sent.', by(10)),
     family('counter', 'skerry_host_network_transmit_drops_total', 'Packets dropped instead of sent.', by(11)),
   ]
 }
 
-/** Whole disks only: not their partitions, nor what is no disk. */
+/** Partitions, and devices that are no disks. */
 const noDisk = /^(?:(?:loop|ram|zram|sr|fd|nbd|zd)\d|(?:sd|vd|xvd|hd)[a-z]+\d+$|(?:nvme\d+n\d+|mmcblk\d+)p\d+$)/
 
-/** Of /proc/diskstats (Documentation/admin-guide/iostats.rst of the kernel). Its sectors are of 512 bytes whatever the disk has. */
+/** The families in /proc/diskstats (Documentation/admin-guide/iostats.rst of the kernel). It counts in sectors of 512 bytes, whatever the disk has. */
 export function diskFamilies(text: string): Family[] {
   const rows = text
     .split('\n')
@@ -128,11 +138,11 @@ export function diskFamilies(text: string): Family[] {
     .slice(0, most)
   const by = (column: number, factor = 1): Sample[] => rows.map((row) => [{ disk: row[2] ?? '' }, Number(row[column]) * factor])
   return [
-    family('counter', 'skerry_host_disk_reads_total', 'Reads that were completed.', by(3)),
-    family('counter', 'skerry_host_disk_read_bytes_total', 'Read from the disk.', by(5, 512)),
-    family('counter', 'skerry_host_disk_writes_total', 'Writes that were completed.', by(7)),
-    family('counter', 'skerry_host_disk_written_bytes_total', 'Written to the disk.', by(9, 512)),
-    family('counter', 'skerry_host_disk_busy_seconds_total', 'Time in which the disk had something to do.', by(12, 0.001)),
+    family('counter', 'skerry_host_disk_reads_total', 'Completed reads.', by(3)),
+    family('counter', 'skerry_host_disk_read_bytes_total', 'Bytes read from the disk.', by(5, 512)),
+    family('counter', 'skerry_host_disk_writes_total', 'Completed writes.', by(7)),
+    family('counter', 'skerry_host_disk_written_bytes_total', 'Bytes written to the disk.', by(9, 512)),
+    family('counter', 'skerry_host_disk_busy_seconds_total', 'Time during which the disk was busy.', by(12, 0.001)),
   ]
 }
 
@@ -145,5 +155,5 @@ async function temperatureFamilies(): Promise<Family[] | undefined> {
   const { main, cores } = await cpuTemperature()
   const samples = [...cores.map((value, core): Sample => [{ sensor: `core ${core}` }, value]), [{ sensor: 'cpu' }, main] as Sample]
   const real = samples.filter(([, value]) => typeof value === 'number' && Number.isFinite(value))
-  return real.length === 0 ? undefined : [family('gauge', 'skerry_host_temperature_celsius', 'What the sensor reads.', real)]
+  return real.length === 0 ? undefined : [family('gauge', 'skerry_host_temperature_celsius', 'Temperature of the sensor.', real)]
 }

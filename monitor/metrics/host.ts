@@ -1,32 +1,23 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
-import { type Family, family } from './exposition.ts'
-import { hostSources } from './host-sources.ts'
+import { type Family, family } from '../../shared/prometheus.ts'
+import { type HostSource, hostSources } from './host-sources.ts'
 
-/** One thing that is read of the host. */
-export type HostSource = {
-  name: string
-  /** How many intervals lie between two readings: what costs more is read less often. */
-  every: number
-  /** The families of what it reads; undefined if this host has nothing of the kind, and it need not be asked again. */
-  read(): Promise<Family[] | undefined>
-}
-
-/** What is known of the host. */
+/** The metrics of the host. */
 export type HostMetrics = {
-  /** From memory; reads nothing. Empty until something was read. */
+  /** The last readings, from memory. Empty until something was read. */
   families(): Family[]
   /** Begins to read in the background. */
   start(): void
   stop(): Promise<void>
 }
 
-/** A reading that takes longer counts as failed, and its series are gone until it has ended well again. */
+/** A reading that takes longer has failed, and its series are gone until one succeeds. */
 const patienceMs = 5_000
 
 /**
- * Reads the sources one after the other, again and again. A source that fails or hangs loses its own series and nothing else; while it
- * hangs it is not started anew.
+ * Reads the sources in sequence, over and over. A source that fails or hangs loses its own series and no others; while it hangs, it is
+ * not read again.
  */
 export function createHostMetrics(
   { enabled, interval }: { enabled: boolean; interval: number },
@@ -34,7 +25,7 @@ export function createHostMetrics(
 ): HostMetrics {
   const stopping = new AbortController()
   const { signal } = stopping
-  const known = new Map<string, Family[]>()
+  const known = new Map<string, readonly Family[]>()
   const failing = new Set<string>()
   const absent = new Set<string>()
   const hanging = new Set<string>()
@@ -64,10 +55,10 @@ export function createHostMetrics(
   }
 
   async function run(): Promise<void> {
-    for (let turn = 0; !signal.aborted; turn++) {
+    for (let round = 0; !signal.aborted; round++) {
       for (const source of sources) {
         if (signal.aborted) return
-        if (turn % source.every === 0 && !absent.has(source.name) && !hanging.has(source.name)) await read(source)
+        if (round % source.every === 0 && !absent.has(source.name) && !hanging.has(source.name)) await read(source)
       }
       await clock.sleep(interval, signal).catch(() => {})
     }
@@ -82,7 +73,7 @@ export function createHostMetrics(
         family(
           'gauge',
           'skerry_host_source_up',
-          '1 if what is read of the host was read the last time, 0 if that failed and its series are missing.',
+          '1 if the last reading of the source succeeded, 0 if it failed and its series are missing.',
           states.map(({ name }) => [{ source: name }, known.has(name) ? 1 : 0]),
         ),
       ]

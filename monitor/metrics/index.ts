@@ -1,5 +1,6 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
+import { createProcessRegistry, familiesOf } from '../../shared/prometheus.ts'
 import { createPlainServer, createTlsServer, type ServerPart } from '../../shared/server.ts'
 import type { Prober } from '../prober/check.ts'
 import type { SparkplugCounters } from '../sparkplug/counters.ts'
@@ -8,8 +9,7 @@ import { createBasicAuth } from './basic-auth.ts'
 import { createCheckSeries } from './checks.ts'
 import type { MetricsConfig } from './config.ts'
 import { createHostMetrics } from './host.ts'
-import { createMonitorFamilies, type Reload } from './monitor.ts'
-import { createPages } from './pages.ts'
+import { monitorFamilies, type Reload } from './monitor.ts'
 import { createProbes } from './probe/probes.ts'
 import { sparkplugFamilies } from './sparkplug.ts'
 
@@ -19,7 +19,7 @@ export type { Reload } from './monitor.ts'
 
 /** What the endpoint tells of. All of it is looked at when somebody asks, and is in memory. */
 export type MonitorEndpointNeeds = {
-  prober: Pick<Prober, 'statuses' | 'stall' | 'numbers'>
+  prober: Pick<Prober, 'statuses' | 'stall' | 'statistics'>
   /** Left out, or undefined when asked: this monitor publishes nothing. */
   sparkplug?: () => SparkplugCounters | undefined
   isLeader: () => boolean
@@ -43,17 +43,19 @@ export type MonitorEndpoint = ServerPart
  */
 export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpointNeeds): MonitorEndpoint {
   const { prober, sparkplug, isLeader, readiness, facts, version, clock, log } = needs
+  const registry = createProcessRegistry()
   const checkSeries = createCheckSeries()
   const host = createHostMetrics(config.hostMetrics, { clock, log })
   const probes = createProbes(config.probe, { clock })
   const app = createMonitorApp({
-    pages: createPages([
-      () => checkSeries(prober.statuses()),
-      createMonitorFamilies({ version, prober, isLeader, reload: needs.reload }),
-      () => sparkplugFamilies(sparkplug?.()),
-      host.families,
-      probes.families,
-    ]),
+    families: async () => [
+      ...(await familiesOf(registry)),
+      ...monitorFamilies({ version, prober, isLeader, reload: needs.reload }),
+      ...checkSeries(prober.statuses()),
+      ...sparkplugFamilies(sparkplug?.()),
+      ...host.families(),
+      ...probes.families(),
+    ],
     probe: probes.run,
     authorized: config.basicAuth && createBasicAuth(config.basicAuth),
     readiness: [...readiness, { name: 'prober', trouble: () => prober.stall() }],

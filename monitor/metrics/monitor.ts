@@ -1,70 +1,45 @@
-import { Registry } from 'prom-client'
-import { collectProcessMetrics } from '../../shared/process-metrics.ts'
+import { type Family, family } from '../../shared/prometheus.ts'
 import type { Prober } from '../prober/check.ts'
-import { type Family, familiesOf, family, type Sample } from './exposition.ts'
-import { histogram } from './histogram.ts'
+import { histogramSamples } from './histogram.ts'
 
-/** How the last reload of the configuration of checks went; `at` is a Unix time in milliseconds. */
+/** Whether the last reload of the checks succeeded; `at` is a Unix time in milliseconds. */
 export type Reload = { ok: boolean; at: number }
 
-/** What the monitor tells of itself. */
+/** What the monitor's own families are read from. */
 export type MonitorSources = {
   version: string
-  prober: Pick<Prober, 'numbers' | 'stall'>
+  prober: Pick<Prober, 'statistics' | 'stall'>
   isLeader: () => boolean
-  /** Undefined as long as nothing was reloaded. */
+  /** Undefined until something was reloaded. */
   reload?: (() => Reload | undefined) | undefined
 }
 
-/** The process, as prom-client knows it, and the monitor's own numbers. */
-export function createMonitorFamilies({ version, prober, isLeader, reload }: MonitorSources): () => Promise<Family[]> {
-  const registry = new Registry()
-  collectProcessMetrics(registry)
-
-  return async () => {
-    const { runs, byState, running, waiting, startDelays, actions, skipped, abandoned } = prober.numbers
-    const reloaded = reload?.()
-    const actionSamples = Object.entries(actions).map(([outcome, count]): Sample => [{ outcome }, count])
-    const runSamples = byState && Object.entries(byState).map(([state, count]): Sample => [{ state }, count])
-    return [
-      ...familiesOf(await registry.metrics()),
-      family('gauge', 'skerry_monitor_build_info', 'Always 1; the version that runs.', [[{ version, node: process.version }, 1]]),
-      family('gauge', 'skerry_monitor_leader', '1 while this replica is the one that publishes and acts.', isLeader() ? 1 : 0),
-      family('counter', 'skerry_monitor_check_runs_total', 'Runs of checks that ended, by what they saw.', runSamples ?? runs),
-      family(
-        'counter',
-        'skerry_monitor_check_runs_skipped_total',
-        'Runs that fell out: the one before, or the monitor, took too long.',
-        skipped,
-      ),
-      family('counter', 'skerry_monitor_check_runs_abandoned_total', 'Runs that did not end though they were told to.', abandoned),
-      family('gauge', 'skerry_monitor_checks_running', 'Runs of checks under way.', running),
-      family('gauge', 'skerry_monitor_checks_waiting', 'Checks that are due and wait for a place to run.', waiting),
-      {
-        name: 'skerry_monitor_check_start_delay_seconds',
-        type: 'histogram',
-        help: 'How late runs of checks began.',
-        text: histogram('skerry_monitor_check_start_delay_seconds', '', startDelays),
-      },
-      family(
-        'gauge',
-        'skerry_monitor_stalled',
-        '1 while the results of checks are not to be believed: they are late, or do not end.',
-        prober.stall() === undefined ? 0 : 1,
-      ),
-      family('counter', 'skerry_monitor_actions_total', 'Actions of checks, by what became of them.', actionSamples),
-      family(
-        'gauge',
-        'skerry_monitor_reload_successful',
-        '1 if the configuration of checks was valid when it was last read again.',
-        reloaded && (reloaded.ok ? 1 : 0),
-      ),
-      family(
-        'gauge',
-        'skerry_monitor_reload_timestamp_seconds',
-        'When the configuration of checks was last read again.',
-        reloaded && reloaded.at / 1000,
-      ),
-    ]
-  }
+/** The monitor's own families. */
+export function monitorFamilies({ version, prober, isLeader, reload }: MonitorSources): Family[] {
+  const gauge = (name: string, help: string, value: Parameters<typeof family>[3]) => family('gauge', `skerry_monitor_${name}`, help, value)
+  const counter = (name: string, help: string, value: Parameters<typeof family>[3]) =>
+    family('counter', `skerry_monitor_${name}_total`, help, value)
+  const by = (label: string, counts: Record<string, number>) =>
+    Object.entries(counts).map(([name, count]) => [{ [label]: name }, count] as const)
+  const { runs, running, waiting, startDelays, actions, skipped, abandoned } = prober.statistics
+  const reloaded = reload?.()
+  return [
+    gauge('build_info', 'Always 1; the version that runs.', [[{ version, node: process.version }, 1]]),
+    gauge('leader', '1 while this replica publishes and takes actions.', isLeader() ? 1 : 0),
+    counter('check_runs', 'Runs of checks that ended, by their result.', by('state', runs)),
+    counter('check_runs_skipped', 'Runs that were skipped because the run before, or the monitor itself, took too long.', skipped),
+    counter('check_runs_abandoned', 'Runs that did not end after they were aborted.', abandoned),
+    gauge('checks_running', 'Runs of checks under way.', running),
+    gauge('checks_waiting', 'Checks that are due and wait for a slot.', waiting),
+    {
+      name: 'skerry_monitor_check_start_delay_seconds',
+      type: 'histogram',
+      help: 'How late runs of checks began.',
+      values: histogramSamples('skerry_monitor_check_start_delay_seconds', startDelays),
+    },
+    gauge('stalled', '1 while the results of checks are stale: runs are late or do not end.', prober.stall() === undefined ? 0 : 1),
+    counter('actions', 'Actions of checks, by their outcome.', by('outcome', actions)),
+    gauge('reload_successful', '1 if the configuration of checks was valid when it was last read.', reloaded && (reloaded.ok ? 1 : 0)),
+    gauge('reload_timestamp_seconds', 'When the configuration of checks was last read.', reloaded && reloaded.at / 1000),
+  ]
 }

@@ -1,12 +1,12 @@
+import { type Family, family } from '../../shared/prometheus.ts'
 import type { SparkplugCounters } from '../sparkplug/counters.ts'
-import { type Family, family, type Sample } from './exposition.ts'
 
 /** What the edge node counts. Without one, there is nothing to tell. */
 export function sparkplugFamilies(counters: SparkplugCounters | undefined): Family[] {
   if (counters === undefined) return []
   const { sent, dropped, buffer, server } = counters
-  const by = (label: string, numbers: Record<string, number>): Sample[] =>
-    Object.entries(numbers).map(([name, value]) => [{ [label]: name }, value])
+  const by = (label: string, counts: Record<string, number>) =>
+    Object.entries(counts).map(([name, value]) => [{ [label]: name }, value] as const)
   return [
     family('gauge', 'skerry_sparkplug_connected', '1 while there is a connection to an MQTT server.', counters.isConnected ? 1 : 0),
     family('gauge', 'skerry_sparkplug_online', '1 while births are out and data flows.', counters.isOnline ? 1 : 0),

@@ -68,23 +68,22 @@ export type CheckStatus = {
 /** What happened to a check. `finished`: a run ended, and its state may be the same. */
 export type ProbeEvent = { type: 'added' | 'finished' | 'changed' | 'removed'; status: CheckStatus }
 
-/** Counters of a prober, live. */
-export type ProberNumbers = {
-  /** Runs that ended. */
-  runs: number
-  /** Runs under way, and checks that are due and wait for a slot. */
-  running: number
-  waiting: number
+/** What a prober counts, live. */
+export type ProberStatistics = {
+  /** Runs that ended, by their result. */
+  readonly runs: Readonly<Record<CheckState, number>>
+  /** Runs under way. */
+  readonly running: number
+  /** Checks that are due and wait for a slot. */
+  readonly waiting: number
   /** How late runs began. */
-  startDelays: Durations
-  /** What became of the actions, by outcome: see `ActionOutcome`. */
-  actions: Record<string, number>
-  /** Ended runs by what they saw. */
-  byState?: Record<CheckState, number>
-  /** Starts that fell out, since the run before took until then or the monitor itself stood still. */
-  skipped?: number
-  /** Runs that did not end though they were told to. Each holds its check back until it has ended. */
-  abandoned?: number
+  readonly startDelays: Durations
+  /** Actions by their outcome: see `ActionOutcome`. */
+  readonly actions: Readonly<Record<string, number>>
+  /** Starts that were skipped, because the run before took until then or the monitor itself stood still. */
+  readonly skipped: number
+  /** Runs that did not end after they were aborted. Each keeps its check from running until it ends. */
+  readonly abandoned: number
 }
 
 /** Runs checks, each at its interval, and keeps what they saw. */
@@ -101,5 +100,5 @@ export type Prober = Part & {
   subscribe(listener: (event: ProbeEvent) => void): () => void
   /** Why the results are not to be believed: the scheduler is late, or checks don't come to an end. Undefined: all is well. */
   stall(): string | undefined
-  readonly numbers: ProberNumbers
+  readonly statistics: ProberStatistics
 }

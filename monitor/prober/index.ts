@@ -12,7 +12,7 @@ import { newDurations } from './run.ts'
 import { createRunner } from './runner.ts'
 import { gridOf } from './schedule.ts'
 import { createSlots } from './slots.ts'
-import { createNumbers } from './statistics.ts'
+import { createStatistics } from './statistics.ts'
 import { createVerdicts } from './verdicts.ts'
 
 /** What a prober needs besides its checks. */
@@ -42,12 +42,12 @@ export function createProber(
 ): Prober {
   let entries = new Map<string, Entry>()
   const slots = createSlots<Entry>(parallelism)
-  const { counters, numbers } = createNumbers(slots)
+  const statistics = createStatistics(slots)
   const listeners = new Set<(event: ProbeEvent) => void>()
   const ending = new AbortController()
   const origin = clock.monotonic()
-  const runner = createRunner({ context, clock, log, slots, counters, conclude: (...run) => verdicts.record(...run) })
-  const verdicts = createVerdicts({ clock, log, counters, runner, emit, act, signal: ending.signal })
+  const runner = createRunner({ context, clock, log, slots, statistics, conclude: (...run) => verdicts.record(...run) })
+  const verdicts = createVerdicts({ clock, log, statistics, runner, emit, act, signal: ending.signal })
   let forgetLeadership = () => {}
 
   function emit(type: ProbeEvent['type'], status: CheckStatus): void {
@@ -134,7 +134,7 @@ export function createProber(
       return () => listeners.delete(listener)
     },
     stall: runner.stall,
-    numbers,
+    statistics,
     async start() {
       forgetLeadership = leadership?.onChange((leads) => leads && verdicts.takeOwedActions(entries.values())) ?? forgetLeadership
       runner.start(entries.values())

@@ -8,7 +8,7 @@ import { heldBackResult, overdueResult, recordDuration, resultOfError } from './
 import { createTimetable, firstStart, phaseOf } from './schedule.ts'
 import type { Lane, Slots } from './slots.ts'
 import { lateMs, stallOf } from './stall.ts'
-import type { Counters } from './statistics.ts'
+import type { Statistics } from './statistics.ts'
 
 /** What a runner needs besides what it is given to run. */
 export type RunnerNeeds = {
@@ -17,7 +17,7 @@ export type RunnerNeeds = {
   clock: Clock
   log: Log
   slots: Slots<Entry>
-  counters: Counters
+  statistics: Statistics
   /** Takes what a run that began at `startedAt` saw, and plans the next one. */
   conclude(entry: Entry, result: CheckResult, startedAt: number, now: number): void
 }
@@ -59,7 +59,7 @@ const excusedMs = 1_000
  * Runs each check when its moment has come: none twice at a time, and no more at once than there are slots. A run that goes on when its
  * time is up is left alone after a short grace, counted, and keeps its check from running until it ends.
  */
-export function createRunner({ context, clock, log, slots, counters, conclude }: RunnerNeeds): Runner {
+export function createRunner({ context, clock, log, slots, statistics, conclude }: RunnerNeeds): Runner {
   const timetable = createTimetable<Entry>()
   const underWay = new Set<Entry>()
   const open = new Set<Promise<unknown>>()
@@ -139,7 +139,7 @@ export function createRunner({ context, clock, log, slots, counters, conclude }:
     const now = clock.monotonic()
     const { check, kind } = entry
     const controller = new AbortController()
-    recordDuration(counters.startDelays, Math.max(0, now - entry.dueAt) / 1000)
+    recordDuration(statistics.startDelays, Math.max(0, now - entry.dueAt) / 1000)
     entry.phase = 'running'
     entry.lastStart = now
     entry.wantedAt = Infinity
@@ -191,7 +191,7 @@ export function createRunner({ context, clock, log, slots, counters, conclude }:
     }
     entry.abandoned = run
     open.delete(run.work)
-    counters.abandoned++
+    statistics.abandoned++
     log.warn({ check: entry.name, kind: entry.check.kind }, 'a run did not end when it was told to, its slot is given away')
     end(entry, run, undefined)
   }

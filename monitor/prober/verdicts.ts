@@ -9,13 +9,13 @@ import { recordDuration } from './run.ts'
 import type { Runner } from './runner.ts'
 import { nextStart, startsBetween } from './schedule.ts'
 import { afterRun, blocked, type Health, unblocked } from './state.ts'
-import type { Counters } from './statistics.ts'
+import type { Statistics } from './statistics.ts'
 
 /** What it takes to give verdicts. */
 export type VerdictNeeds = {
   clock: Clock
   log: Log
-  counters: Counters
+  statistics: Statistics
   runner: Pick<Runner, 'plan' | 'runBy' | 'runSoon'>
   emit(type: ProbeEvent['type'], status: CheckStatus): void
   /** Takes an action, which ends with the signal; left out, none is taken. */
@@ -42,14 +42,14 @@ export type Verdicts = {
 const wantedPauseMs = 1_000
 
 /** Verdicts upon what the runner brings. */
-export function createVerdicts({ clock, log, counters, runner, emit, act, signal }: VerdictNeeds): Verdicts {
+export function createVerdicts({ clock, log, statistics, runner, emit, act, signal }: VerdictNeeds): Verdicts {
   const open = new Set<Promise<unknown>>()
 
   function record(entry: Entry, result: CheckResult, startedAt: number, now: number): void {
     const { status, check, grid } = entry
     const wall = clock.now()
     const seconds = (now - startedAt) / 1000
-    counters.ran(result.state)
+    statistics.runs[result.state]++
     recordDuration(status.durations, seconds)
     status.lastDuration = seconds
     status.finishedAt = wall
@@ -62,7 +62,7 @@ export function createVerdicts({ clock, log, counters, runner, emit, act, signal
     entry.heardSince = startedAt
     const doubted = result.state === 'down' ? doubtOf(entry, entry.health.failingSince ?? startedAt, now) : undefined
     const { health, rerunAt = Infinity } = afterRun(entry.health, { result, startedAt, ended: { now: wall, at: now } }, check, doubted)
-    counters.skipped += startsBetween(grid, entry.dueAt, now)
+    statistics.skipped += startsBetween(grid, entry.dueAt, now)
     runner.plan(entry, Math.max(now, Math.min(nextStart(grid, now), rerunAt, entry.wantedAt)))
     apply(entry, health)
     emit('finished', status)
@@ -128,7 +128,7 @@ export function createVerdicts({ clock, log, counters, runner, emit, act, signal
     for (const action of check.actions) {
       const taken = act(action, cause, signal).then(
         (outcome) => {
-          counters.acted(outcome)
+          statistics.actions[outcome] = (statistics.actions[outcome] ?? 0) + 1
           if (outcome === 'refused' && entry.health.state === 'down') entry.owesActions = true
         },
         (error: unknown) => log.error({ err: error, check: check.name, action: action.type }, 'an action failed in an unknown way'),

@@ -38,14 +38,15 @@ async function work({ kind, port }: Target): Promise<void> {
   const times = { intervalMs: 5, timeoutMs: 5_000, retries: 0, retryDelayMs: 1_000, recoveryDelayMs: 0 }
   prober.set(Array.from({ length: 64 }, (_, number): Check => ({ ...usual, ...times, name: `check-${number}` })))
   await prober.start(new AbortController().signal)
+  const runs = () => Object.values(prober.statistics.runs).reduce((a, b) => a + b)
   const isUp = (state: string) => state === 'up' || state === 'unknown'
   process.on('message', async ({ ms }: { ms: number }) => {
-    const before = prober.numbers.runs
+    const before = runs()
     const cpu = process.cpuUsage()
     await sleep(ms)
     const { user, system } = process.cpuUsage(cpu)
     const failed = [...prober.statuses()].filter(({ state }) => !isUp(state)).length
-    process.send?.({ runs: prober.numbers.runs - before, failed, cpuMs: (user + system) / 1000 } satisfies Run)
+    process.send?.({ runs: runs() - before, failed, cpuMs: (user + system) / 1000 } satisfies Run)
   })
 }
 

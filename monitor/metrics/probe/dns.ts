@@ -20,7 +20,7 @@ export function beginDns(told: ProbeSeries): void {
 }
 
 function tellPhase(told: ProbeSeries, phase: string, seconds: number): void {
-  told.setWith('probe_dns_duration_seconds', 'Duration of each phase.', { phase }, seconds)
+  told.set('probe_dns_duration_seconds', 'Duration of each phase.', seconds, { phase })
 }
 
 /** Queries the target, a name server. True if the response code is an expected one. */

@@ -53,7 +53,7 @@ export async function probeHttp(config: HttpProbe, target: HttpTarget, told: Pro
 }
 
 function tellPhase(told: ProbeSeries, phase: string, seconds: number): void {
-  told.setWith('probe_http_duration_seconds', 'Duration of each phase, over all redirects.', { phase }, seconds)
+  told.set('probe_http_duration_seconds', 'Duration of each phase, over all redirects.', seconds, { phase })
 }
 
 /** Follows redirects. Each must be allowed by the rules, and the connection goes to the address that was checked. */

@@ -1,29 +1,26 @@
 import type { Socket } from 'node:net'
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
-import { type Family, family, type Sample } from '../exposition.ts'
+import type { Family, Labels, Sample } from '../../../shared/prometheus.ts'
 import { wordsOf } from './access.ts'
 import type { Resolved } from './resolve.ts'
 
 /** The series of one probe, as blackbox_exporter names them. */
 export type ProbeSeries = {
-  set(name: string, help: string, value: number): void
-  /** Sets one sample of a family with labels. A later sample with the same labels replaces it. */
-  setWith(name: string, help: string, labels: Record<string, string>, value: number): void
+  /** Sets a sample. It replaces an earlier one with the same name and labels. */
+  set(name: string, help: string, value: number, labels?: Labels): void
   families(): Family[]
 }
 
 /** An empty set of series. */
 export function createProbeSeries(): ProbeSeries {
   const found = new Map<string, { help: string; samples: Map<string, Sample> }>()
-  function setWith(name: string, help: string, labels: Record<string, string>, value: number) {
-    const known = found.get(name) ?? { help, samples: new Map<string, Sample>() }
-    known.samples.set(JSON.stringify(labels), [labels, value])
-    found.set(name, known)
-  }
   return {
-    set: (name, help, value) => setWith(name, help, {}, value),
-    setWith,
-    families: () => [...found].map(([name, { help, samples }]) => family('gauge', name, help, [...samples.values()])),
+    set(name, help, value, labels = {}) {
+      const known = found.get(name) ?? { help, samples: new Map<string, Sample>() }
+      known.samples.set(JSON.stringify(labels), { labels, value })
+      found.set(name, known)
+    },
+    families: () => [...found].map(([name, { help, samples }]) => ({ name, type: 'gauge', help, values: [...samples.values()] })),
   }
 }
 
@@ -69,7 +66,7 @@ export function tellTls(
   series.set('probe_ssl_earliest_cert_expiry', expiryHelp, expiresAt / 1000)
   // Without a trusted chain, blackbox_exporter shows the zero of Go's time.
   series.set('probe_ssl_last_chain_expiry_timestamp_seconds', chainHelp, trusted ? expiresAt / 1000 : -62_135_596_800)
-  series.setWith('probe_tls_version_info', versionHelp, { version: version.replace('TLSv', 'TLS ').replace(/ 1$/, ' 1.0') }, 1)
+  series.set('probe_tls_version_info', versionHelp, 1, { version: version.replace('TLSv', 'TLS ').replace(/ 1$/, ' 1.0') })
 }
 
 /** Sets the series about the server's own certificate. */
@@ -86,7 +83,7 @@ export function tellCertificate(series: ProbeSeries, socket: TLSSocket): void {
       .map((each) => each.slice('DNS:'.length))
       .join(','),
   }
-  series.setWith('probe_ssl_last_chain_info', "Always 1; the labels describe the server's own certificate.", labels, 1)
+  series.set('probe_ssl_last_chain_info', "Always 1; the labels describe the server's own certificate.", 1, labels)
 }
 
 /** A distinguished name in the order of RFC 2253: the last part first. */

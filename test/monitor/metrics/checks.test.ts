@@ -3,15 +3,15 @@ import { test } from 'node:test'
 import { type CheckKindName, checkKinds } from '../../../monitor/checks/index.ts'
 import type { Measure } from '../../../monitor/checks/kind.ts'
 import { createCheckSeries } from '../../../monitor/metrics/checks.ts'
-import { type Format, page } from '../../../monitor/metrics/exposition.ts'
 import type { CheckStatus } from '../../../monitor/prober/check.ts'
+import { renderPage } from '../../../shared/prometheus.ts'
 import { statusOf } from './endpoint-in-hand.ts'
-import { readPage } from './reading.ts'
+import { pageTypes, readPage } from './reading.ts'
 
 const series = createCheckSeries()
 
-function read(statuses: CheckStatus[], format: Format = 'text') {
-  return readPage(page(series(statuses), format).toString(), format)
+function read(statuses: CheckStatus[], format: keyof typeof pageTypes = 'text') {
+  return readPage(renderPage(series(statuses), pageTypes[format]), format)
 }
 
 test('a check has its series before it ran, and none of them claims what is not known', () => {
@@ -198,6 +198,7 @@ test('every measure of every kind can be told in both formats, under a name that
     for (const [name, measure] of table) {
       assert.match(name, /^skerry_[a-z][a-z0-9_]*$/)
       assert.equal(measure.type === 'counter', name.endsWith('_total'), name)
+      assert.match(measure.help, /^[^"\\\n]+$/)
       assert.deepEqual(known.get(name) ?? measure, measure, `${name} means the same everywhere`)
       known.set(name, measure)
     }

@@ -2,8 +2,8 @@ import type { TestContext } from 'node:test'
 import { pino } from 'pino'
 import type * as z from 'zod'
 import { createMonitorEndpoint, type MonitorEndpoint, type MonitorEndpointNeeds, metricsConfig } from '../../../monitor/metrics/index.ts'
-import { type Check, type CheckStatus, durationBuckets, type Prober } from '../../../monitor/prober/check.ts'
-import { newDurations } from '../../../monitor/prober/run.ts'
+import { type Check, type CheckStatus, durationBuckets } from '../../../monitor/prober/check.ts'
+import { createStatistics, type Statistics } from '../../../monitor/prober/statistics.ts'
 import { systemClock } from '../../../shared/clock.ts'
 
 /** A check that was never run, with some things said otherwise. */
@@ -37,7 +37,7 @@ export function statusOf(check: Partial<Check> = {}, status: Partial<CheckStatus
 }
 
 /** A prober of which only what the endpoint looks at is there. */
-export type ProberInHand = { statuses: CheckStatus[]; stalled: string | undefined; numbers: Prober['numbers'] }
+export type ProberInHand = { statuses: CheckStatus[]; stalled: string | undefined; statistics: Statistics }
 
 /** The endpoint on loopback, with everything it tells of in the test's hands. It stops with the test. */
 export async function startEndpoint(
@@ -48,11 +48,17 @@ export async function startEndpoint(
   const prober: ProberInHand = {
     statuses: [],
     stalled: undefined,
-    numbers: { runs: 0, running: 0, waiting: 0, startDelays: newDurations(), actions: {} },
+    statistics: createStatistics({ running: 0, waiting: 0 }),
   }
   const config = metricsConfig.parse({ host: '127.0.0.1', port: 0, hostMetrics: { enabled: false }, ...given })
   const endpoint = createMonitorEndpoint(config, {
-    prober: { statuses: () => prober.statuses, stall: () => prober.stalled, numbers: prober.numbers },
+    prober: {
+      statuses: () => prober.statuses,
+      stall: () => prober.stalled,
+      get statistics() {
+        return prober.statistics
+      },
+    },
     isLeader: () => true,
     readiness: [],
     version: '1.2.3',

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict'
 import { scryptSync } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { get, type IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text as readText } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { metricsConfig } from '../../../monitor/metrics/index.ts'
-import { newDurations } from '../../../monitor/prober/run.ts'
 import { createCounters } from '../../../monitor/sparkplug/counters.ts'
 import { parseWith } from '../../../shared/faults.ts'
 import { Secret } from '../../../shared/fields.ts'
@@ -22,15 +18,15 @@ const openMetrics = 'application/openmetrics-text;version=1.0.0'
 test('the first scrape has checks, the process, the build and the prober, in both formats', async (t) => {
   const { prober, page } = await startEndpoint(t)
   prober.statuses = [statusOf()]
-  Object.assign(prober.numbers, {
-    runs: 7,
+  prober.statistics = {
+    runs: { up: 5, degraded: 0, down: 2, unknown: 0 },
     running: 2,
     waiting: 1,
     startDelays: { buckets: Uint32Array.of(0, 3, 1), sum: 0.025, count: 4 },
     actions: { done: 3 },
-    byState: { up: 5, degraded: 0, down: 2, unknown: 0 },
     skipped: 4,
-  })
+    abandoned: 0,
+  }
   for (const [accept, format] of [
     ['text/plain', 'text'],
     [openMetrics, 'openmetrics'],
@@ -61,21 +57,6 @@ test('the series of a check vanish with it', async (t) => {
   const text = await page()
   assert.match(text, /check="stays"/)
   assert.doesNotMatch(text, /check="goes"/)
-})
-
-test('a page that is read slowly stays as it was rendered, whatever is rendered meanwhile', async (t) => {
-  const { prober, page, url } = await startEndpoint(t)
-  const failing = (consecutiveFailures: number) =>
-    Array.from({ length: 2_500 }, (_, number) => statusOf({ name: `check-${number}` }, { consecutiveFailures }))
-  prober.statuses = failing(1)
-  const [answer] = (await once(get(`${url}/metrics`), 'response')) as [IncomingMessage]
-  for (let failures = 2; failures < 4; failures++) {
-    prober.statuses = failing(failures)
-    await page()
-  }
-  const found = readPage(await readText(answer))
-  assert.equal(found.all('skerry_check_consecutive_failures').length, 2_500)
-  assert.ok(found.all('skerry_check_consecutive_failures').every(({ value }) => value === 1))
 })
 
 test('a check that is configured anew has its new labels at once', async (t) => {
@@ -171,35 +152,6 @@ test('HEAD is answered without a body, other methods and other paths are refused
     }
   }
   assert.equal((await fetch(`${url}/elsewhere`)).status, 404)
-})
-
-test('scrapes that come together share one rendering, and the next one is new', async (t) => {
-  let looked = 0
-  const { url } = await startEndpoint(
-    t,
-    {},
-    {
-      prober: {
-        statuses: () => {
-          looked++
-          return []
-        },
-        stall: () => undefined,
-        numbers: { runs: 0, running: 0, waiting: 0, startDelays: newDurations(), actions: {} },
-      },
-    },
-  )
-  const { connect } = await import('node:net')
-  // Two requests in one packet are read in one turn of the event loop.
-  const socket = connect(Number(new URL(url).port), '127.0.0.1')
-  t.after(() => socket.destroy())
-  const ask = 'GET /metrics HTTP/1.1\r\nHost: x\r\n'
-  socket.end(`${ask}\r\n${ask}Connection: close\r\n\r\n`)
-  const text = (await socket.toArray()).join('')
-  assert.equal(text.match(/HTTP\/1.1 200/g)?.length, 2)
-  assert.equal(looked, 1)
-  await (await fetch(`${url}/metrics`)).text()
-  assert.equal(looked, 2)
 })
 
 const salt = Buffer.from('sixteen bytes ok')

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { pino } from 'pino'
-import { family, page } from '../../../monitor/metrics/exposition.ts'
-import { createHostMetrics, type HostSource } from '../../../monitor/metrics/host.ts'
-import { diskFamilies, hostSources, networkFamilies } from '../../../monitor/metrics/host-sources.ts'
+import { createHostMetrics } from '../../../monitor/metrics/host.ts'
+import { diskFamilies, type HostSource, hostSources, networkFamilies } from '../../../monitor/metrics/host-sources.ts'
+import { family, renderPage } from '../../../shared/prometheus.ts'
 import { createFakeClock, settle } from '../../shared/fake-clock.ts'
-import { readPage } from './reading.ts'
+import { pageTypes, readPage } from './reading.ts'
 
 function start(t: TestContext, sources: HostSource[], { enabled = true } = {}) {
   const clock = createFakeClock()
@@ -14,7 +14,7 @@ function start(t: TestContext, sources: HostSource[], { enabled = true } = {}) {
   const host = createHostMetrics({ enabled, interval: 15_000 }, { clock, log, sources })
   host.start()
   t.after(() => host.stop())
-  return { clock, host, lines, read: () => readPage(page(host.families(), 'text').toString()) }
+  return { clock, host, lines, read: () => readPage(renderPage(host.families(), pageTypes.text)) }
 }
 
 /** A source that counts how often it was read, and does what it is told. */
@@ -109,12 +109,13 @@ test('every source of this host gives families that can be read, or none', async
   for (const source of hostSources) {
     const found = await source.read()
     if (found === undefined) assert.equal(source.name, 'temperature', `${source.name} is there`)
-    else readPage(page(found, 'openmetrics').toString(), 'openmetrics')
+    else readPage(renderPage(found, pageTypes.openmetrics), 'openmetrics')
   }
 })
 
 test('memory and processors are those of this host', async () => {
-  const of = async (name: string) => readPage(page((await hostSources.find((each) => each.name === name)?.read()) ?? [], 'text').toString())
+  const of = async (name: string) =>
+    readPage(renderPage((await hostSources.find((each) => each.name === name)?.read()) ?? [], pageTypes.text))
   const memory = await of('memory')
   const [size = 0, available = 0] = ['size', 'available'].map((which) => memory.value(`skerry_host_memory_${which}_bytes`) ?? 0)
   assert.ok(size > available && available > 0, `${available} of ${size}`)
@@ -130,7 +131,7 @@ test('interfaces are those of the host, not the ends of pods, with their columns
   eth0: 1000 10 3 4 0 0 0 0 2000 20 5 6 0 0 0 0
 vethab12: 7 1 0 0 0 0 0 0 7 1 0 0 0 0 0 0
 `
-  const found = readPage(page(networkFamilies(text), 'text').toString())
+  const found = readPage(renderPage(networkFamilies(text), pageTypes.text))
   assert.deepEqual(
     found.all('skerry_host_network_receive_bytes_total').map(({ labels, value }) => [labels.interface, value]),
     [['eth0', 1000]],
@@ -148,7 +149,7 @@ test('disks are whole ones, in bytes and seconds', () => {
  259       1 nvme0n1p1 100 0 2000 50 200 0 4000 60 0 1500 110 0 0 0 0 0 0
    8       1 sda1 1 0 2 0 0 0 0 0 0 0 0 0 0 0 0
 `
-  const found = readPage(page(diskFamilies(text), 'text').toString())
+  const found = readPage(renderPage(diskFamilies(text), pageTypes.text))
   assert.deepEqual(
     found.all('skerry_host_disk_reads_total').map(({ labels, value }) => [labels.disk, value]),
     [['nvme0n1', 100]],

@@ -25,7 +25,7 @@ async function startFull(t: TestContext) {
     statusOf({ name: 'never run' }),
     statusOf({ name: 'ends with \\', target: 'say "hello"\nMünchen 🚢', labels: { note: 'a\0b\rc{}=,' } }, { state: 'up' }),
   ]
-  found.prober.numbers.byState = { up: 2, degraded: 1, down: 1, unknown: 1 }
+  found.prober.statistics.runs = { up: 2, degraded: 1, down: 1, unknown: 1 }
   // The first readings of the host come in the background.
   while (!/skerry_host_filesystem_size_bytes\{/.test(await found.page())) await sleep(20)
   return found

@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict'
+import { Registry } from 'prom-client'
+
+/** The media types of the two formats. */
+export const pageTypes = { text: Registry.PROMETHEUS_CONTENT_TYPE, openmetrics: Registry.OPENMETRICS_CONTENT_TYPE } as const
 
 /** A sample as Prometheus would keep it. */
 export type Sample = { name: string; labels: Record<string, string>; value: number }
@@ -19,7 +23,8 @@ const suffixes: Record<string, string[]> = { histogram: ['_bucket', '_sum', '_co
  * that is missing or comes twice, series of another family or twice, labels that are not escaped, and in OpenMetrics counters without
  * `_total`, a missing end and anything after it.
  */
-export function readPage(text: string, format: 'text' | 'openmetrics' = 'text'): Page {
+export function readPage(page: string | readonly Buffer[], format: keyof typeof pageTypes = 'text'): Page {
+  const text = typeof page === 'string' ? page : Buffer.concat(page).toString()
   const families: Page['families'] = new Map()
   const seen = new Set<string>()
   const isOpen = format === 'openmetrics'

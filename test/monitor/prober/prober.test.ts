@@ -21,7 +21,7 @@ test('a check runs once in each interval, does not drift, and starts where its n
     starts.map((_, n) => first + n * 10_000),
   )
   assert.equal(starts.length, 10)
-  assert.equal(prober.numbers.skipped, 0)
+  assert.equal(prober.statistics.skipped, 0)
 })
 
 test('a check is never run twice at a time: starts that it takes up are left out and counted', async (t) => {
@@ -40,7 +40,7 @@ test('a check is never run twice at a time: starts that it takes up are left out
   const starts = startsOf('slow')
   assert.equal(most, 1)
   for (const [index, at] of starts.entries()) assert.equal(at, (starts[0] ?? 0) + index * 3_000)
-  assert.ok((prober.numbers.skipped ?? 0) >= 6)
+  assert.ok(prober.statistics.skipped >= 6)
 })
 
 test('a thousand checks all run within one interval, a few at a time', async (t) => {
@@ -90,7 +90,7 @@ test('a run that ignores its signal is left alone, counted, and keeps only its o
   assert.ok(startsOf('well').length >= 4)
   assert.deepEqual([state('deaf'), state('well')], ['down', 'up'])
   assert.match(prober.status('deaf')?.detail ?? '', /^An earlier run has not ended/)
-  assert.equal(prober.numbers.abandoned, 1)
+  assert.equal(prober.statistics.abandoned, 1)
   assert.equal(lines.filter(({ msg }) => msg.includes('did not end')).length, 1)
   does('deaf', up)
   late.resolve(up)
@@ -261,15 +261,15 @@ test('the result of a run that was under way when its options changed is not tak
   })
   prober.set([checkOf({ name: 'shop' })])
   await start()
-  while (prober.numbers.running === 0) await clock.advance(100)
+  while (prober.statistics.running === 0) await clock.advance(100)
   prober.set([checkOf({ name: 'shop', options: { name: 'other' } })])
   await clock.advance(20_000)
   assert.equal(state('shop'), 'up')
   assert.equal(
     prober.status('shop')?.durations.buckets.reduce((a, b) => a + b),
-    prober.numbers.runs,
+    Object.values(prober.statistics.runs).reduce((a, b) => a + b),
   )
-  assert.equal(prober.numbers.byState?.down, 0)
+  assert.equal(prober.statistics.runs.down, 0)
 })
 
 test('a check that is called otherwise in its series leaves and comes, with what is known of it', async (t) => {
@@ -330,11 +330,11 @@ test('stopping ends the runs under way, waits for them, and takes none of their 
   })
   prober.set([checkOf({ name: 'hung', timeoutMs: 9_000 })])
   await start()
-  while (prober.numbers.running === 0) await clock.advance(100)
+  while (prober.statistics.running === 0) await clock.advance(100)
   const stopped = prober.stop(clock.monotonic() + 1_000).then(() => isClosed)
   await clock.advance(200)
   assert.equal(await stopped, true)
-  assert.deepEqual([state('hung'), prober.numbers.runs], ['unknown', 0])
+  assert.deepEqual([state('hung'), prober.statistics.runs], ['unknown', { up: 0, degraded: 0, down: 0, unknown: 0 }])
 })
 
 test('stopping does not wait longer than its deadline for a run that does not end', async (t) => {
@@ -342,7 +342,7 @@ test('stopping does not wait longer than its deadline for a run that does not en
   does('deaf', neverEnds)
   prober.set([checkOf({ name: 'deaf', timeoutMs: 9_000 })])
   await start()
-  while (prober.numbers.running === 0) await clock.advance(100)
+  while (prober.statistics.running === 0) await clock.advance(100)
   let isStopped = false
   const stopped = prober.stop(clock.monotonic() + 1_000).then(() => {
     isStopped = true
@@ -368,7 +368,7 @@ test('a run that could not know is neither a success nor a failure, measures not
   const { state, reason, measurements, consecutiveFailures, lastSuccessAt } = prober.status('crane') as CheckStatus
   assert.deepEqual([state, reason, measurements, consecutiveFailures], ['unknown', 'monitor_disconnected', [], 2])
   assert.equal(lastSuccessAt, wasUpAt)
-  assert.equal(prober.numbers.byState?.unknown, 1)
+  assert.equal(prober.statistics.runs.unknown, 1)
   assert.deepEqual(
     lines.slice(before).map(({ level, to }) => [level, to]),
     [['debug', 'unknown']],

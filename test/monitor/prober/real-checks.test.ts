@@ -112,6 +112,6 @@ test('servers that hang, drip or flood cost their timeout only, and the others g
   }
   assert.equal(prober.status('flood')?.state, 'down')
   assert.equal(prober.status('well')?.state, 'up')
-  assert.equal(prober.numbers.abandoned, 0, 'every kind ends when it is told to')
+  assert.equal(prober.statistics.abandoned, 0, 'every kind ends when it is told to')
   assert.equal(prober.stall(), undefined)
 })

@@ -5,17 +5,17 @@ import type { AddressInfo, Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { TLSSocket } from 'node:tls'
 import type * as z from 'zod'
-import { page } from '../../../../monitor/metrics/exposition.ts'
 import type { MonitorEndpointNeeds } from '../../../../monitor/metrics/index.ts'
 import { probeConfig } from '../../../../monitor/metrics/probe/config.ts'
 import { createProbes } from '../../../../monitor/metrics/probe/probes.ts'
 import type { Lookup } from '../../../../monitor/metrics/probe/resolve.ts'
 import { systemClock } from '../../../../shared/clock.ts'
 import { Secret } from '../../../../shared/fields.ts'
+import { renderPage } from '../../../../shared/prometheus.ts'
 import { createCertificate } from '../../../peers/certificates.ts'
 import { listen, redirectingPair, serve } from '../../checks/servers.ts'
 import { startEndpoint } from '../endpoint-in-hand.ts'
-import { type Page, readPage } from '../reading.ts'
+import { type Page, pageTypes, readPage } from '../reading.ts'
 
 type ProbeInput = z.input<typeof probeConfig>
 
@@ -46,7 +46,7 @@ function probesWith(addresses: Record<string, string[]>, probe: ProbeInput = {})
   const probes = createProbes(probeConfig.parse({ allow: [loopback], ...probe }), { clock: systemClock, lookup })
   const run = async (query: Record<string, string>) => {
     const families = await probes.run(new URLSearchParams(query), { scrapeTimeout: '3', signal: AbortSignal.timeout(5_000) })
-    return readPage(page(families, 'text').toString())
+    return readPage(renderPage(families, pageTypes.text))
   }
   return { run, asked }
 }

@@ -279,7 +279,7 @@ test('actions are taken on the change to down and no other time, and are counted
   does('shop', down)
   await clock.advance(20_000)
   assert.equal(taken.length, 2)
-  assert.deepEqual(prober.numbers.actions, { done: 1, limited: 1 })
+  assert.deepEqual(prober.statistics.actions, { done: 1, limited: 1 })
 })
 
 /** Leadership that a test gives and takes. */
@@ -316,7 +316,7 @@ test('what went down while this replica did not lead is acted upon when it leads
   prober.set(all)
   await start()
   await clock.advance(20_000)
-  assert.deepEqual([taken, prober.numbers.actions], [[], { refused: 4 }])
+  assert.deepEqual([taken, prober.statistics.actions], [[], { refused: 4 }])
   for (const name of ['recovers', 'comes and goes']) does(name, up)
   await clock.advance(20_000)
   does('comes and goes', down)
