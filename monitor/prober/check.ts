@@ -2,32 +2,32 @@ import type { Part } from '../../shared/lifecycle.ts'
 import type { CheckKindName } from '../checks/index.ts'
 import type { CheckState, Measurement } from '../checks/kind.ts'
 import type { Reason } from '../wire/reasons.ts'
-import type { Action } from './actions/act.ts'
+import type { Action } from './actions/action.ts'
 
-/** How bad it is when a check is not up: becomes a label, for routing alerts. */
+/** How bad it is when a check is not up: a label, for routing alerts. */
 export type Severity = 'info' | 'warning' | 'critical'
 
-/** A health check, as it was configured or discovered. Two with the same `name` are the same check. All times are milliseconds. */
+/** A health check, configured or discovered. Two with the same `name` are the same check. All times are milliseconds. */
 export type Check = {
   /** Unique, and the label `check`. */
   name: string
   kind: CheckKindName
   /** What is checked, short and without secrets: the label `target`. */
   target: string
-  /** As the kind's schema gives them out. */
+  /** As parsed by the kind's schema. */
   options: unknown
-  /** The Sparkplug device that tells of it. */
+  /** The Sparkplug device that publishes it. */
   group: string
   severity: Severity
   /** Labels of its series besides `check`, `kind`, `target` and `severity`. */
   labels: Readonly<Record<string, string>>
-  /** From start to start. */
+  /** From the start of a run to the start of the next. */
   intervalMs: number
   timeoutMs: number
-  /** Failed runs that are repeated before the check is down. */
+  /** How often a failed run is repeated before the check is down. */
   retries: number
   retryDelayMs: number
-  /** How long it must be up before it is called so after it was down. */
+  /** How long it must be up before it has recovered from being down. */
   recoveryDelayMs: number
   /** Names of checks: while one of them is down, this one is unknown. */
   dependsOn: readonly string[]
@@ -38,34 +38,34 @@ export type Check = {
 /** `unknown`: it has not run yet, what it depends on is down, or its last run could not know. */
 export type ProbeState = CheckState
 
-/** How long runs took: a Prometheus histogram. `buckets[i]` counts the runs of at most `durationBuckets[i]` seconds, not cumulated. */
+/** A Prometheus histogram. `buckets[i]` counts the durations of at most `durationBuckets[i]` seconds, not cumulated. */
 export type Durations = { readonly buckets: Uint32Array; sum: number; count: number }
 
-/** Upper bounds of the buckets, in seconds; the last bucket, above all of them, has none. */
+/** Upper bounds of the buckets, in seconds. One more bucket holds what exceeds all of them. */
 export const durationBuckets = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60] as const
 
-/** What is known of a check now. Times are Unix times in milliseconds. */
+/** The current state of a check. Times are Unix times in milliseconds. */
 export type CheckStatus = {
   readonly check: Check
   state: ProbeState
-  /** When it took that state. */
+  /** When it entered that state. */
   since: number
   /** Why it is not up. */
   reason?: Reason | 'dependency' | undefined
   /** A sentence for people, without secrets. */
   detail: string
-  /** Of the last run that gave any. */
+  /** From the last run that had any. */
   measurements: readonly Measurement[]
-  /** Undefined: never run. */
+  /** Undefined before the first run has ended. */
   finishedAt?: number | undefined
   lastSuccessAt?: number | undefined
-  /** Of the last run, in seconds. */
+  /** The duration of the last run, in seconds. */
   lastDuration?: number | undefined
   consecutiveFailures: number
   readonly durations: Durations
 }
 
-/** What happened to a check. `finished`: a run ended, and its state may be the same. */
+/** A change of a check. `finished`: a run ended, whether or not the state changed. */
 export type ProbeEvent = { type: 'added' | 'finished' | 'changed' | 'removed'; status: CheckStatus }
 
 /** What a prober counts, live. */
@@ -86,19 +86,19 @@ export type ProberStatistics = {
   readonly abandoned: number
 }
 
-/** Runs checks, each at its interval, and keeps what they saw. */
+/** Runs checks, each at its interval, and keeps their results. */
 export type Prober = Part & {
   /**
-   * The checks from now on. One that is as it was goes on with all it knows; one whose options changed keeps its state until it has run;
-   * one that is no longer among them is let go.
+   * Replaces the checks. One that did not change keeps its history; one whose options changed keeps its state until it has run again; one
+   * that is missing is dropped.
    */
   set(checks: readonly Check[]): void
-  /** Every check, in the order given. */
+  /** The status of every check, in the order given. */
   statuses(): Iterable<CheckStatus>
   status(name: string): CheckStatus | undefined
-  /** @returns how to end that */
+  /** @returns a function that ends the subscription */
   subscribe(listener: (event: ProbeEvent) => void): () => void
-  /** Why the results are not to be believed: the scheduler is late, or checks don't come to an end. Undefined: all is well. */
+  /** Why the results are stale: the scheduler is late, or runs do not end. Undefined if they are not. */
   stall(): string | undefined
   readonly statistics: ProberStatistics
 }

@@ -1,17 +1,14 @@
-/** What the search for cycles needs of a check. */
+/** What the search for circles needs to know about a check. */
 type Dependent = { name: string; dependsOn: readonly string[] }
 
-/**
- * Checks that depend on themselves, each cycle once: the names in order, the first one repeated at the end. Names of checks that are not
- * given lead nowhere.
- */
+/** Circles of dependencies, each once: the names in order, with the first one repeated at the end. Unknown names are ignored. */
 export function cyclesOf(checks: Iterable<Dependent>): string[][] {
   const all = new Map([...checks].map((check) => [check.name, check]))
   const done = new Set<string>()
   const cycles: string[][] = []
   for (const start of all.keys()) {
     if (done.has(start)) continue
-    // A stack of our own: a chain of ten thousand checks must not be too deep.
+    // No recursion: a chain of ten thousand checks must not exhaust the stack.
     const way: string[] = [start]
     const onWay = new Set(way)
     const left: string[][] = [[...(all.get(start)?.dependsOn ?? [])]]
@@ -33,14 +30,14 @@ export function cyclesOf(checks: Iterable<Dependent>): string[][] {
   return cycles
 }
 
-/** A check among those that it depends on, and those that depend on it. */
-export type Linked = { readonly name: string; above: Linked[]; below: Linked[] }
+/** A check with those that it depends on above, and those that depend on it below. */
+export type Linked<T> = { readonly name: string; above: T[]; below: T[] }
 
 /**
- * Links checks with each other. A name that is not there is passed over, and so is what would close a circle, which is returned: a check
- * that depends on itself could never be called down.
+ * Links checks with each other. Unknown names are ignored, and so is a dependency that would close a circle, since a check that depends on
+ * itself could never go down. @returns the circles
  */
-export function linkChecks<T extends Linked>(nodes: ReadonlyMap<string, T>, dependsOn: (node: T) => readonly string[]): string[][] {
+export function linkChecks<T extends Linked<T>>(nodes: ReadonlyMap<string, T>, dependsOn: (node: T) => readonly string[]): string[][] {
   const cycles = cyclesOf([...nodes.values()].map((node) => ({ name: node.name, dependsOn: dependsOn(node) })))
   const cut = new Set(cycles.map((cycle) => JSON.stringify(cycle.slice(-2))))
   for (const node of nodes.values()) {
@@ -57,28 +54,28 @@ export function linkChecks<T extends Linked>(nodes: ReadonlyMap<string, T>, depe
   return cycles
 }
 
-/** Everything that is above a check, or below it, each once; not the check itself. */
-export function* reachable<T extends Linked>(from: T, way: 'above' | 'below'): Generator<T> {
-  const seen = new Set<Linked>([from])
-  const left: Linked[] = [...from[way]]
+/** Every check above or below another, each once, without the check itself. */
+export function* reachable<T extends Linked<T>>(from: T, way: 'above' | 'below'): Generator<T> {
+  const seen = new Set<T>([from])
+  const left: T[] = [...from[way]]
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
     if (seen.has(next)) continue
     seen.add(next)
-    yield next as T
+    yield next
     left.push(...next[way])
   }
 }
 
-/** The checks so that each comes after all that it depends on. There are no circles after `linkChecks`. */
-export function inOrder<T extends Linked>(nodes: Iterable<T>): T[] {
+/** The checks, each after all that it depends on. `linkChecks` leaves no circles. */
+export function inOrder<T extends Linked<T>>(nodes: Iterable<T>): T[] {
   const all = [...nodes]
-  const open = new Map<Linked, number>(all.map((node) => [node, node.above.length]))
+  const open = new Map<T, number>(all.map((node) => [node, node.above.length]))
   const ready = all.filter((node) => node.above.length === 0)
   for (const node of ready)
     for (const below of node.below) {
       const left = (open.get(below) ?? 0) - 1
       open.set(below, left)
-      if (left === 0) ready.push(below as T)
+      if (left === 0) ready.push(below)
     }
   return ready
 }

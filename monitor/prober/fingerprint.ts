@@ -3,18 +3,17 @@ import { Secret } from '../../shared/fields.ts'
 import type { Check } from './check.ts'
 
 /**
- * A text that is the same as long as the check asks the same of the same: kind and options. Of secrets it has a hash, so that a password
- * that was changed makes another check of it.
+ * A text that changes when the kind or the options of a check change. It has the hashes of secrets, so a changed password changes it too.
  */
-export function printOf({ kind, options }: Check): string {
+export function fingerprintOf({ kind, options }: Check): string {
   return `${kind} ${JSON.stringify(options, function (this: Record<string, unknown>, name, value) {
-    // What the function is given has been through toJSON already, which masks a secret.
+    // `value` has been through toJSON already, which masks a secret.
     const original = this[name]
     return original instanceof Secret ? hash('sha256', textOf(original)) : value
   })}`
 }
 
-/** A text that is the same as long as its series and its metrics are called the same and stand in the same place. */
+/** A text that changes when the names or labels of the check's series, or the names of its Sparkplug metrics, change. */
 export function placeOf({ kind, target, group, severity, labels }: Check): string {
   return JSON.stringify([kind, target, group, severity, labels])
 }

@@ -4,12 +4,12 @@ import { CheckFailure, messageOf, reasonOf, reasons } from '../wire/reasons.ts'
 import { shorten } from '../wire/wording.ts'
 import { type Durations, durationBuckets } from './check.ts'
 
-/** A histogram without a run. */
+/** An empty histogram. */
 export function newDurations(): Durations {
   return { buckets: new Uint32Array(durationBuckets.length + 1), sum: 0, count: 0 }
 }
 
-/** Counts a run that took so long. */
+/** Adds a duration to a histogram. */
 export function recordDuration(durations: Durations, seconds: number): void {
   let bucket = 0
   while (bucket < durationBuckets.length && seconds > (durationBuckets[bucket] as number)) bucket++
@@ -18,17 +18,20 @@ export function recordDuration(durations: Durations, seconds: number): void {
   durations.count++
 }
 
-/** What a run comes to that threw: always `down`. The detail is bounded, on one line, and ends with what to do. */
+/** What a run returned or threw. */
+export type Outcome = { result: CheckResult } | { error: unknown }
+
+/** The result of a run that threw: always `down`. The detail is bounded, on one line, and ends with what to do. */
 export function resultOfError(error: unknown): CheckResult {
   const reason = reasonOf(error)
   const detail = error instanceof CheckFailure ? error.message : `${messageOf(error)}. ${reasons[reason]}`
   return { state: 'down', reason, detail: shorten(detail) }
 }
 
-/** What a run comes to whose time was up, however it ended after that. What it found or measured before is kept. */
-export function overdueResult(timeoutMs: number, outcome?: { result: CheckResult } | { error: unknown }): CheckResult {
+/** The result of a run that timed out, however it ended. An earlier failure that it saw, and its measurements, are kept. */
+export function overdueResult(timeoutMs: number, outcome?: Outcome): CheckResult {
   if (outcome !== undefined && 'result' in outcome && outcome.result.state === 'down') return outcome.result
-  // When its time is up a kind may close the connection and then report just that; one that speaks of the timeout itself knows more.
+  // A kind that is aborted may report only that the connection was closed. An error about the timeout itself says more.
   if (outcome !== undefined && 'error' in outcome && outcome.error instanceof CheckFailure && outcome.error.reason === 'timeout')
     return resultOfError(outcome.error)
   const measurements = outcome !== undefined && 'result' in outcome ? outcome.result.measurements : undefined
@@ -36,11 +39,11 @@ export function overdueResult(timeoutMs: number, outcome?: { result: CheckResult
   return { state: 'down', reason: 'timeout', detail, ...(measurements && measurements.length > 0 && { measurements }) }
 }
 
-/** What a run is that was not begun, since the one before has not ended though it was told to. */
+/** The result of a run that was not begun, because the one before has not ended after it was aborted. */
 export function heldBackResult(): CheckResult {
   return {
     state: 'down',
     reason: 'timeout',
-    detail: 'An earlier run has not ended though its time is up, so no other was begun. Restart the monitor if it stays so, and report it.',
+    detail: 'An earlier run has timed out and not ended, so no other was begun. If this persists, restart the monitor, and report it.',
   }
 }

@@ -2,258 +2,301 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
 import { CheckFailure } from '../wire/reasons.ts'
+import { Alarm } from './alarm.ts'
 import type { Check } from './check.ts'
-import type { Entry, Run } from './entry.ts'
-import { heldBackResult, overdueResult, recordDuration, resultOfError } from './run.ts'
-import { createTimetable, firstStart, phaseOf } from './schedule.ts'
-import type { Lane, Slots } from './slots.ts'
-import { lateMs, stallOf } from './stall.ts'
+import { fingerprintOf } from './fingerprint.ts'
+import { heldBackResult, type Outcome, overdueResult, recordDuration, resultOfError } from './run.ts'
+import { firstStart, gridOf, nextStart, phaseOf, startsBetween, Timetable } from './schedule.ts'
+import type { Slots } from './slots.ts'
+import { lateMs, type SchedulerFacts, stallOf } from './stall.ts'
 import type { Statistics } from './statistics.ts'
+import { newTask, type Run, type Task } from './task.ts'
 
-/** What a runner needs besides what it is given to run. */
+/** A run that ended. Times are milliseconds of the monotonic clock. */
+export type FinishedRun = { result: CheckResult; startedAt: number; endedAt: number }
+
+/** What a runner needs besides the checks. */
 export type RunnerNeeds = {
   /** What checks may use besides their options. */
   context: Omit<CheckContext, 'signal'>
   clock: Clock
   log: Log
-  slots: Slots<Entry>
+  slots: Slots<Task>
   statistics: Statistics
-  /** Takes what a run that began at `startedAt` saw, and plans the next one. */
-  conclude(entry: Entry, result: CheckResult, startedAt: number, now: number): void
+  kindNamed(name: string): CheckKind | undefined
+  /** Judges a run of the check of that name. @returns when it wants the next one, or Infinity if the regular one will do */
+  judge(name: string, run: FinishedRun): number
 }
 
-/** Starts checks when they are due and ends them when their time is up. All times are milliseconds of the monotonic clock. */
-export type Runner = {
-  /** Puts a check that is new, or whose interval is, on its grid; before the start nothing is on it. */
-  enter(entry: Entry): void
-  plan(entry: Entry, at: number): void
-  /** Runs it at `at` unless it runs before that anyway. */
-  runBy(entry: Entry, at: number): void
-  /** Runs it within a few seconds, spread evenly. */
-  runSoon(entry: Entry): void
-  /** Ends the run under way, whose result nobody wants any more. */
-  giveUp(entry: Entry): void
-  /** Lets a check go, whatever it is at. */
-  drop(entry: Entry): void
-  /** The quickest check at its slowest takes so long from start to end, counted from now; undefined if there are no checks. */
-  expectWithin(ms: number | undefined): void
-  /** Why the results are not to be believed; undefined if they are. */
-  stall(): string | undefined
-  start(entries: Iterable<Entry>): void
-  /** Resolves when every run has ended and the work given has, or at the deadline. */
-  stop(deadline: number, work: Iterable<Promise<unknown>>): Promise<void>
-}
-
-type Outcome = { result: CheckResult } | { error: unknown }
-
-/** How long a run may take to end after it was told to. */
+/** How long a run may take to end after it was aborted. */
 const graceMs = 1_000
-/** The longest sleep, so that a process that stood still notices it soon. */
-const beatMs = 1_000
 /** Checks that were changed, or whose dependency is back, run again within this. */
 const soonMs = 5_000
-/** A pause of the process from which on it is held against nobody that its time was up. */
+/** A failing check that depends on another has that one run no more often than this. */
+const wantedPauseMs = 1_000
+/** Runs get the time back that the process stood still, if it was longer than this. */
 const excusedMs = 1_000
 
 /**
- * Runs each check when its moment has come: none twice at a time, and no more at once than there are slots. A run that goes on when its
- * time is up is left alone after a short grace, counted, and keeps its check from running until it ends.
+ * Starts checks when they are due and aborts them when their time is up: a check has one run at a time, and no more run than there are
+ * slots. A run that does not end within a short grace is abandoned and counted; its check does not run again until it ends.
+ *
+ * All times are milliseconds of the monotonic clock.
  */
-export function createRunner({ context, clock, log, slots, statistics, conclude }: RunnerNeeds): Runner {
-  const timetable = createTimetable<Entry>()
-  const underWay = new Set<Entry>()
-  const open = new Set<Promise<unknown>>()
-  const ending = new AbortController()
-  let wake = new AbortController()
-  /** When the next sleep ends; nobody needs to be woken while nobody sleeps. */
-  let wakeAt = -Infinity
-  let isStarted = false
-  let lastEnd = clock.monotonic()
-  let shortestMs: number | undefined
-  let gap: { at: number; ms: number } | undefined
-  let driving = Promise.resolve()
+export class Runner {
+  readonly #needs: RunnerNeeds
+  readonly #origin: number
+  readonly #alarm: Alarm
+  readonly #timetable = new Timetable<Task>()
+  readonly #tasks = new Map<string, Task>()
+  /** Tasks with a run, including those of removed checks. */
+  readonly #running = new Set<Task>()
+  readonly #open = new Map<Run, Promise<void>>()
+  readonly #ending = new AbortController()
+  #loop: Promise<void> | undefined
+  #facts: Pick<SchedulerFacts, 'lastEnd' | 'shortestMs' | 'gap'>
 
-  // When
-
-  function plan(entry: Entry, at: number): void {
-    timetable.put(entry, at)
-    if (at < wakeAt) wake.abort()
+  constructor(needs: RunnerNeeds) {
+    this.#needs = needs
+    this.#origin = needs.clock.monotonic()
+    this.#alarm = new Alarm(needs.clock)
+    this.#facts = { lastEnd: this.#origin, shortestMs: undefined, gap: undefined }
   }
 
-  function enter(entry: Entry): void {
-    if (isStarted) plan(entry, firstStart(entry.grid, entry.name, clock.monotonic()))
-  }
-
-  function runBy(entry: Entry, at: number): void {
-    if (isStarted && entry.phase === 'idle' && (entry.index === -1 || at < entry.at)) plan(entry, at)
-  }
-
-  function runSoon(entry: Entry): void {
-    runBy(entry, clock.monotonic() + phaseOf(entry.name) * Math.min(soonMs, entry.check.intervalMs))
-  }
-
-  async function drive(): Promise<void> {
-    let beat = clock.monotonic()
-    let planned = 0
-    while (!ending.signal.aborted) {
-      const now = clock.monotonic()
-      noticeGap(now, now - beat - planned)
-      beat = now
-      for (let next = timetable.first(); next !== undefined && next.at <= now; next = timetable.first()) fallDue(next, now)
-      const first = timetable.first()
-      planned = first === undefined ? beatMs : Math.min(beatMs, Math.max(0, first.at - clock.monotonic()))
-      wakeAt = clock.monotonic() + planned
-      await clock.sleep(Math.ceil(planned), wake.signal).catch(() => {})
-      wakeAt = -Infinity
-      if (wake.signal.aborted) wake = new AbortController()
+  /** Replaces the checks. @returns the names of those whose kind or options changed; they run soon */
+  set(checks: ReadonlyMap<string, Check>): Set<string> {
+    for (const [name, task] of this.#tasks) if (!checks.has(name)) this.#drop(task)
+    const changed = new Set<string>()
+    for (const [name, check] of checks) {
+      const task = this.#tasks.get(name)
+      if (task === undefined) this.#add(check)
+      else if (this.#renew(task, check)) changed.add(name)
     }
+    const cycles = [...checks.values()].map(({ intervalMs, timeoutMs }) => intervalMs + timeoutMs)
+    this.#facts.shortestMs = cycles.length === 0 ? undefined : cycles.reduce((a, b) => Math.min(a, b))
+    this.#facts.lastEnd = this.#now()
+    return changed
   }
 
-  /** While the process stood still nobody read the answers: those who are waited for get that time back. */
-  function noticeGap(now: number, ms: number): void {
-    if (ms < excusedMs) return
-    for (const entry of underWay) plan(entry, entry.at + ms)
+  /** Runs a check within a few seconds, spread evenly. */
+  runSoon(name: string): void {
+    const task = this.#tasks.get(name)
+    if (task !== undefined) this.#soon(task)
+  }
+
+  /** Runs a check now, unless its current run began at or after `since`. */
+  runSince(name: string, since: number): void {
+    const task = this.#tasks.get(name)
+    if (task === undefined || (task.run !== undefined && task.run.startedAt >= since)) return
+    task.wantedAt = Math.max(this.#now(), task.lastStart + wantedPauseMs)
+    this.#runBy(task, task.wantedAt)
+  }
+
+  /** Why the results are stale; undefined if they are not. */
+  stall(): string | undefined {
+    if (!this.#isActive()) return undefined
+    const first = this.#timetable.first()
+    const waiting = this.#needs.slots.first()
+    return stallOf({
+      ...this.#facts,
+      now: this.#now(),
+      first: first && { name: first.check.name, at: first.at },
+      queued: waiting && { name: waiting.check.name, since: waiting.dueAt, intervalMs: waiting.check.intervalMs },
+    })
+  }
+
+  start(): void {
+    this.#facts.lastEnd = this.#now()
+    this.#loop = this.#alarm.run((now, late) => this.#onWake(now, late), this.#ending.signal)
+    for (const task of this.#tasks.values()) this.#enter(task)
+  }
+
+  /** Resolves when every run and `work` have ended, or at the deadline. */
+  async stop(deadline: number, work: Iterable<Promise<unknown>>): Promise<void> {
+    const { clock } = this.#needs
+    this.#ending.abort(new Error('told to stop'))
+    for (const { run } of this.#running) run?.controller.abort(this.#ending.signal.reason)
+    await this.#loop
+    const left = deadline - this.#now()
+    if (left <= 0) return
+    const over = new AbortController()
+    await Promise.race([Promise.all([...this.#open.values(), ...work]), clock.sleep(left, over.signal).catch(() => {})])
+    over.abort()
+  }
+
+  #now(): number {
+    return this.#needs.clock.monotonic()
+  }
+
+  #isActive(): boolean {
+    return this.#loop !== undefined && !this.#ending.signal.aborted
+  }
+
+  #isKnown(task: Task): boolean {
+    return this.#tasks.get(task.check.name) === task
+  }
+
+  // When a check runs
+
+  #plan(task: Task, at: number): void {
+    this.#timetable.put(task, at)
+    this.#alarm.expect(at)
+  }
+
+  #enter(task: Task): void {
+    if (this.#isActive()) this.#plan(task, firstStart(task.grid, task.check.name, this.#now()))
+  }
+
+  /** Runs it at `at`, unless it runs before that anyway. */
+  #runBy(task: Task, at: number): void {
+    const isIdle = task.run === undefined && !this.#needs.slots.isWaiting(task)
+    if (this.#isActive() && isIdle && at < task.at) this.#plan(task, at)
+  }
+
+  #soon(task: Task): void {
+    this.#runBy(task, this.#now() + phaseOf(task.check.name) * Math.min(soonMs, task.check.intervalMs))
+  }
+
+  #onWake(now: number, late: number): number | undefined {
+    if (late >= excusedMs) this.#excuse(now, late)
+    for (let task = this.#timetable.first(); task !== undefined && task.at <= now; task = this.#timetable.first())
+      if (task.run === undefined) this.#startDue(task, now)
+      else this.#timeOut(task, task.run, now)
+    return this.#timetable.first()?.at
+  }
+
+  /** While the process stood still, nobody read the answers: the runs get that time back. */
+  #excuse(now: number, ms: number): void {
+    for (const task of this.#running) this.#plan(task, task.at + ms)
     if (ms < lateMs) return
-    gap = { at: now, ms }
-    log.warn({ ms: Math.round(ms) }, 'the monitor stood still, its results are late: see whether it is starved of processor time')
+    this.#facts.gap = { at: now, ms }
+    this.#needs.log.warn({ ms: Math.round(ms) }, 'the monitor stood still and its results are late: check whether it lacks processor time')
   }
 
-  function fallDue(entry: Entry, now: number): void {
-    if (entry.phase === 'running') {
-      patienceEnds(entry, now)
-      return
-    }
-    entry.dueAt = entry.at
-    timetable.remove(entry)
-    const lane = entry.hung ? 'slow' : 'quick'
-    // One that was only in the way of changed options says nothing about what they ask for.
-    if (entry.abandoned?.isUnwanted) plan(entry, now + graceMs)
-    else if (entry.abandoned !== undefined) conclude(entry, heldBackResult(), now, now)
-    else if (slots.take(entry, lane)) begin(entry, lane)
-    else entry.phase = 'queued'
+  #startDue(task: Task, now: number): void {
+    task.dueAt = task.at
+    this.#timetable.remove(task)
+    // An abandoned run from before a change of the options says nothing about the new ones.
+    if (task.abandoned?.aborted === 'unwanted') this.#plan(task, now + graceMs)
+    else if (task.abandoned !== undefined) this.#conclude(task, { result: heldBackResult(), startedAt: now, endedAt: now })
+    else if (this.#needs.slots.take(task, task.lane)) this.#begin(task)
   }
 
-  // From begin to end
+  // What happens to a check that comes, changes or goes
 
-  function begin(entry: Entry, lane: Lane): void {
-    const now = clock.monotonic()
-    const { check, kind } = entry
-    const controller = new AbortController()
-    recordDuration(statistics.startDelays, Math.max(0, now - entry.dueAt) / 1000)
-    entry.phase = 'running'
-    entry.lastStart = now
-    entry.wantedAt = Infinity
-    underWay.add(entry)
-    plan(entry, now + check.timeoutMs)
-    const settled = (outcome: Outcome) => {
-      if (!run.isOver) end(entry, run, outcome)
-      else if (entry.abandoned === run) entry.abandoned = undefined
+  #add(check: Check): void {
+    const task = newTask(check, { kind: this.#needs.kindNamed(check.kind), origin: this.#origin, now: this.#now() })
+    this.#tasks.set(check.name, task)
+    this.#enter(task)
+  }
+
+  /** @returns whether its kind or options changed */
+  #renew(task: Task, check: Check): boolean {
+    const { check: was } = task
+    if (was === check) return false
+    task.check = check
+    if (was.intervalMs !== check.intervalMs) {
+      task.grid = gridOf(check, this.#origin)
+      if (task.run === undefined && task.at !== Infinity) this.#enter(task)
     }
-    const work = runOnce(kind, check, controller.signal).then(
-      (result) => settled({ result }),
-      (error: unknown) => settled({ error }),
+    const fingerprint = fingerprintOf(check)
+    if (fingerprint === task.fingerprint) return false
+    task.fingerprint = fingerprint
+    task.kind = this.#needs.kindNamed(check.kind)
+    if (task.run === undefined) this.#soon(task)
+    else this.#giveUp(task, task.run)
+    return true
+  }
+
+  #drop(task: Task): void {
+    this.#tasks.delete(task.check.name)
+    this.#needs.slots.forget(task)
+    if (task.run === undefined) this.#timetable.remove(task)
+    else this.#giveUp(task, task.run)
+  }
+
+  #giveUp(task: Task, run: Run): void {
+    if (run.aborted === 'unwanted') return
+    this.#abort(task, run, 'unwanted', new Error('the check was changed or removed'))
+  }
+
+  // The life of a run
+
+  #begin(task: Task): void {
+    const now = this.#now()
+    const { statistics, context } = this.#needs
+    const run: Run = { controller: new AbortController(), startedAt: now, lane: task.lane, aborted: undefined, isOver: false }
+    recordDuration(statistics.startDelays, Math.max(0, now - task.dueAt) / 1000)
+    task.run = run
+    task.lastStart = now
+    task.wantedAt = Infinity
+    this.#running.add(task)
+    this.#plan(task, now + task.check.timeoutMs)
+    const settle = (outcome: Outcome) => {
+      if (!run.isOver) this.#end(task, run, outcome)
+      else if (task.abandoned === run) task.abandoned = undefined
+      this.#open.delete(run)
+    }
+    const work = runOnce(task, { ...context, signal: run.controller.signal }).then(
+      (result) => settle({ result }),
+      (error: unknown) => settle({ error }),
     )
-    const run: Run = { controller, startedAt: now, lane, isOverdue: false, isUnwanted: false, isOver: false, work }
-    entry.run = run
-    open.add(work)
-    work.finally(() => open.delete(work))
+    this.#open.set(run, work)
   }
 
-  async function runOnce(kind: CheckKind | undefined, { kind: name, options }: Check, signal: AbortSignal): Promise<CheckResult> {
-    if (kind === undefined) throw new CheckFailure('misconfigured', `There is no kind of check called ${name}.`)
-    return kind.check(options, { ...context, signal })
+  #abort(task: Task, run: Run, why: Run['aborted'], reason: Error): void {
+    run.aborted = why
+    this.#plan(task, this.#now() + graceMs)
+    run.controller.abort(reason)
   }
 
-  function giveUp(entry: Entry): void {
-    const { run } = entry
-    if (run === undefined || run.isUnwanted) return
-    run.isUnwanted = true
-    plan(entry, clock.monotonic() + graceMs)
-    run.controller.abort(new Error('the check was changed or removed'))
+  #timeOut(task: Task, run: Run, now: number): void {
+    if (run.aborted === undefined) this.#abort(task, run, 'overdue', new DOMException('the check timed out', 'TimeoutError'))
+    else this.#abandon(task, run, now)
   }
 
-  function drop(entry: Entry): void {
-    entry.isGone = true
-    if (entry.phase === 'running') giveUp(entry)
-    else {
-      timetable.remove(entry)
-      slots.forget(entry)
-    }
-  }
-
-  function patienceEnds(entry: Entry, now: number): void {
-    const run = entry.run as Run
-    if (!run.isOverdue && !run.isUnwanted) {
-      run.isOverdue = true
-      plan(entry, now + graceMs)
-      run.controller.abort(new DOMException('The time of the check is up', 'TimeoutError'))
-      return
-    }
-    entry.abandoned = run
-    open.delete(run.work)
+  #abandon(task: Task, run: Run, now: number): void {
+    const { statistics, log } = this.#needs
+    task.abandoned = run
+    this.#open.delete(run)
     statistics.abandoned++
-    log.warn({ check: entry.name, kind: entry.check.kind }, 'a run did not end when it was told to, its slot is given away')
-    end(entry, run, undefined)
+    log.warn({ check: task.check.name, kind: task.check.kind }, 'a run did not end after it was aborted; its slot is given away')
+    this.#end(task, run, undefined, now)
   }
 
-  /** A run ended, or was abandoned, which is without an outcome. */
-  function end(entry: Entry, run: Run, outcome: Outcome | undefined): void {
-    const now = clock.monotonic()
+  /** A run ended, or was abandoned, which has no outcome. */
+  #end(task: Task, run: Run, outcome: Outcome | undefined, now = this.#now()): void {
     run.isOver = true
-    entry.run = undefined
-    entry.phase = 'idle'
-    entry.hung = run.isOverdue
-    underWay.delete(entry)
-    timetable.remove(entry)
-    if (!ending.signal.aborted) {
-      lastEnd = now
-      if (!entry.isGone) {
-        if (run.isUnwanted) runSoon(entry)
-        else conclude(entry, resultOf(entry, run, outcome), run.startedAt, now)
-      }
+    task.run = undefined
+    task.lane = run.aborted === 'overdue' ? 'slow' : 'quick'
+    this.#running.delete(task)
+    this.#timetable.remove(task)
+    if (this.#ending.signal.aborted) return
+    this.#facts.lastEnd = now
+    if (this.#isKnown(task)) {
+      if (run.aborted === 'unwanted') this.#soon(task)
+      else this.#conclude(task, { result: resultOf(task.check, run, outcome), startedAt: run.startedAt, endedAt: now })
     }
-    const next = slots.free(run.lane)
-    if (next !== undefined && !ending.signal.aborted) begin(next.item, next.lane)
+    const next = this.#needs.slots.free(run.lane)
+    if (next !== undefined) this.#begin(next.item)
   }
 
-  function resultOf({ check }: Entry, { isOverdue }: Run, outcome: Outcome | undefined): CheckResult {
-    if (isOverdue || outcome === undefined) return overdueResult(check.timeoutMs, outcome)
-    return 'result' in outcome ? outcome.result : resultOfError(outcome.error)
+  #conclude(task: Task, run: FinishedRun): void {
+    const { judge, statistics } = this.#needs
+    const { endedAt } = run
+    const rerunAt = judge(task.check.name, run)
+    if (!this.#isKnown(task)) return
+    statistics.skipped += startsBetween(task.grid, task.dueAt, endedAt)
+    this.#plan(task, Math.max(endedAt, Math.min(nextStart(task.grid, endedAt), rerunAt, task.wantedAt)))
   }
+}
 
-  return {
-    enter,
-    plan,
-    runBy,
-    runSoon,
-    giveUp,
-    drop,
-    expectWithin(ms) {
-      shortestMs = ms
-      lastEnd = clock.monotonic()
-    },
-    stall() {
-      if (!isStarted || ending.signal.aborted) return undefined
-      const waiting = slots.first()
-      const queued = waiting && { name: waiting.name, since: waiting.dueAt, intervalMs: waiting.check.intervalMs }
-      return stallOf({ now: clock.monotonic(), first: timetable.first(), queued, lastEnd, shortestMs, gap })
-    },
-    start(entries) {
-      isStarted = true
-      lastEnd = clock.monotonic()
-      for (const entry of entries) enter(entry)
-      driving = drive()
-    },
-    async stop(deadline, work) {
-      ending.abort(new Error('told to stop'))
-      wake.abort()
-      for (const { run } of underWay) run?.controller.abort(ending.signal.reason)
-      await driving
-      const left = deadline - clock.monotonic()
-      if (left <= 0) return
-      const over = new AbortController()
-      await Promise.race([Promise.all([...open, ...work]), clock.sleep(left, over.signal).catch(() => {})])
-      over.abort()
-    },
-  }
+async function runOnce({ kind, check }: Task, context: CheckContext): Promise<CheckResult> {
+  if (kind === undefined) throw new CheckFailure('misconfigured', `There is no kind of check called ${check.kind}.`)
+  return kind.check(check.options, context)
+}
+
+function resultOf({ timeoutMs }: Check, { aborted }: Run, outcome: Outcome | undefined): CheckResult {
+  if (aborted === 'overdue' || outcome === undefined) return overdueResult(timeoutMs, outcome)
+  return 'result' in outcome ? outcome.result : resultOfError(outcome.error)
 }

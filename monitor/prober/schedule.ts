@@ -1,9 +1,10 @@
-/** When a check should run: a grid of moments, all a whole number of intervals apart. All times are milliseconds of `clock.monotonic()`. */
+/** When a check runs: moments that are a whole number of intervals apart. All times are milliseconds of `clock.monotonic()`. */
 export type Grid = { origin: number; phaseMs: number; intervalMs: number }
 
 /**
- * Where in its interval a check starts, in [0, 1): the same for the same name, and even over many names, so that a thousand checks
- * neither start together nor elsewhere after a restart. FNV-1a, with the end of MurmurHash3 since names often differ in their last letter only.
+ * The place in its interval at which a check starts, in [0, 1). It depends on the name alone and is even over many names: a thousand
+ * checks do not start together, and a restart does not move them. FNV-1a with the end of MurmurHash3, since many names differ in their
+ * last letter only.
  */
 export function phaseOf(name: string): number {
   let hash = 0x811c9dc5
@@ -18,13 +19,13 @@ export function gridOf({ name, intervalMs }: { name: string; intervalMs: number 
   return { origin, phaseMs: Math.floor(phaseOf(name) * intervalMs), intervalMs }
 }
 
-/** The first moment of the grid after `time`. It is counted from the origin each time, so nothing adds up. */
+/** The first moment of the grid after `time`. It is counted from the origin each time, so errors do not add up. */
 export function nextStart({ origin, phaseMs, intervalMs }: Grid, time: number): number {
   const first = origin + phaseMs
   return time < first ? first : first + (Math.floor((time - first) / intervalMs) + 1) * intervalMs
 }
 
-/** How many moments of the grid lie in (from, to]. */
+/** The number of moments of the grid in (from, to]. */
 export function startsBetween(grid: Grid, from: number, to: number): number {
   return to <= from ? 0 : Math.round((nextStart(grid, to) - nextStart(grid, from)) / grid.intervalMs)
 }
@@ -32,79 +33,45 @@ export function startsBetween(grid: Grid, from: number, to: number): number {
 /** Nobody wants to wait an hour for the first result of a check that runs once an hour. */
 const firstWithinMs = 10_000
 
-/** When a new check runs first: on its grid, or before that if the grid is far away; spread evenly in both cases. */
+/** When a new check first runs: on its grid, or sooner if that is far away; spread evenly in both cases. */
 export function firstStart(grid: Grid, name: string, now: number): number {
   const regular = nextStart(grid, now)
   return regular - now <= firstWithinMs ? regular : now + Math.floor(phaseOf(name) * Math.min(firstWithinMs, grid.intervalMs))
 }
 
-/** Something that has a place in a timetable: `at` is when it is due, `index` where it stands there, -1 when it does not. */
-export type Due = { at: number; index: number }
+/** Something that a timetable holds: `at` is when it is due, Infinity while it is not in the timetable, which alone writes it. */
+export type Due = { at: number }
 
-/** What is due when. One timer is enough for all of it. */
-export type Timetable<T extends Due> = {
-  /** Puts it there for that moment, wherever it stood before. */
-  put(item: T, at: number): void
-  remove(item: T): void
-  /** What is due first; undefined if there is nothing. */
-  first(): T | undefined
-  readonly size: number
-}
+/** Items sorted by when they are due. */
+export class Timetable<T extends Due> {
+  readonly #items: T[] = []
 
-/** A binary heap that knows where each item stands, so that moving one costs no more than a few comparisons. */
-export function createTimetable<T extends Due>(): Timetable<T> {
-  const heap: T[] = []
-  const set = (item: T, index: number): void => {
-    heap[index] = item
-    item.index = index
+  /** Adds the item, or moves it to another moment. */
+  put(item: T, at: number): void {
+    this.remove(item)
+    item.at = at
+    this.#items.splice(this.#placeOf(at), 0, item)
   }
 
-  function up(item: T, from: number): void {
-    let index = from
-    while (index > 0) {
-      const above = (index - 1) >> 1
-      const parent = heap[above] as T
-      if (parent.at <= item.at) break
-      set(parent, index)
-      index = above
+  remove(item: T): void {
+    const index = this.#items.indexOf(item, this.#placeOf(item.at))
+    if (index !== -1) this.#items.splice(index, 1)
+    item.at = Infinity
+  }
+
+  /** The item that is due first; undefined if there is none. */
+  first(): T | undefined {
+    return this.#items[0]
+  }
+
+  /** The first place of an item that is not due before that moment. */
+  #placeOf(at: number): number {
+    let [low, high] = [0, this.#items.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#items[middle] as T).at < at) low = middle + 1
+      else high = middle
     }
-    set(item, index)
-  }
-
-  function down(item: T, from: number): void {
-    let index = from
-    for (;;) {
-      let below = 2 * index + 1
-      if (below >= heap.length) break
-      if (below + 1 < heap.length && (heap[below + 1] as T).at < (heap[below] as T).at) below++
-      const child = heap[below] as T
-      if (child.at >= item.at) break
-      set(child, index)
-      index = below
-    }
-    set(item, index)
-  }
-
-  return {
-    put(item, at) {
-      const before = item.at
-      item.at = at
-      if (item.index === -1) up(item, heap.length)
-      else if (at < before) up(item, item.index)
-      else down(item, item.index)
-    },
-    remove(item) {
-      const { index } = item
-      if (index === -1) return
-      item.index = -1
-      const last = heap.pop() as T
-      if (last === item) return
-      if (index > 0 && last.at < (heap[(index - 1) >> 1] as T).at) up(last, index)
-      else down(last, index)
-    },
-    first: () => heap[0],
-    get size() {
-      return heap.length
-    },
+    return low
   }
 }

@@ -1,23 +1,24 @@
 /** Places for work that runs at the same time. */
 export type Slots<T> = {
-  /** Takes a slot if there is one; else the item waits for its turn, and is returned by a later `free`. */
+  /** Takes a slot if there is one; otherwise the item waits, and a later `free` returns it. */
   take(item: T, lane: Lane): boolean
-  /** Gives the slot back. @returns what may run now: it has a slot already */
+  /** Gives a slot back. @returns the item that got it, if one waited */
   free(lane: Lane): { item: T; lane: Lane } | undefined
-  /** Gives up its place among those that wait. */
+  isWaiting(item: T): boolean
+  /** Ends the wait of an item. */
   forget(item: T): void
-  /** What has waited longest for a slot that it may have; without those that hung the last time. */
+  /** The quick item that has waited longest. */
   first(): T | undefined
   readonly running: number
   readonly waiting: number
 }
 
-/** `slow`: it used up its whole time when it last ran. */
+/** `slow`: it timed out when it last ran. */
 export type Lane = 'quick' | 'slow'
 
 /**
- * As many slots as asked for. Those that hung the last time get half of them at most, so that the others keep their schedule however many
- * targets hang. Within a lane it is first come, first served; the quick one goes first.
+ * A number of slots. Slow items get at most half of them, so that the quick ones keep their schedule however many targets hang. Within a
+ * lane the first to come is the first to be served; quick items go before slow ones.
  */
 export function createSlots<T>(parallelism: number): Slots<T> {
   const most = { quick: parallelism, slow: Math.max(1, Math.floor(parallelism / 2)) }
@@ -45,6 +46,7 @@ export function createSlots<T>(parallelism: number): Slots<T> {
       }
       return undefined
     },
+    isWaiting: (item) => waiting.quick.has(item) || waiting.slow.has(item),
     forget(item) {
       waiting.quick.delete(item)
       waiting.slow.delete(item)

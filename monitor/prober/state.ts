@@ -3,22 +3,22 @@ import type { Reason } from '../wire/reasons.ts'
 import { shorten } from '../wire/wording.ts'
 import type { Check, ProbeState } from './check.ts'
 
-/** What the runs of a check came to so far. */
+/** The health of a check after its runs so far. */
 export type Health = {
   readonly state: ProbeState
-  /** When it took that state: Unix time in milliseconds. */
+  /** When it entered that state: Unix time in milliseconds. */
   readonly since: number
   readonly reason: Reason | 'dependency' | undefined
   readonly detail: string
-  /** Failed runs without another between them. */
+  /** Failed runs in succession. */
   readonly failures: number
-  /** When the first of these began, by the monotonic clock. */
+  /** When the first of them began, by the monotonic clock. */
   readonly failingSince: number | undefined
-  /** Since when it is up without being called so, by the monotonic clock. */
+  /** When its recovery began, by the monotonic clock. */
   readonly upSince: number | undefined
-  /** It was down and has not been called up since. */
+  /** It was down and has not recovered. */
   readonly wasDown: boolean
-  /** The check that is down and on which this one depends, directly or through others. */
+  /** The check that is down and on which this one depends, directly or indirectly. */
   readonly blockedBy: string | undefined
 }
 
@@ -31,10 +31,10 @@ export type EndedRun = { result: CheckResult; startedAt: number; ended: Moment }
 /** How a check is judged. */
 export type Policy = Pick<Check, 'retries' | 'retryDelayMs' | 'recoveryDelayMs'>
 
-/** What the runs come to now, and when the next one is wanted, if that is before the regular one. */
+/** The health after a run, and when the next run is wanted, if that is before the regular one. */
 export type Judgement = { health: Health; rerunAt?: number | undefined }
 
-/** A check that was just added. */
+/** The health of a new check. */
 export function newHealth(now: number): Health {
   return {
     state: 'unknown',
@@ -49,39 +49,51 @@ export function newHealth(now: number): Health {
   }
 }
 
-/** For so long at most, a check is not called down since what it depends on has not been heard. */
+/** The longest time for which a failing check is not down because a check that it depends on is in doubt. */
 export const longestDoubtMs = 120_000
 const doubtPauseMs = 1_000
 
 /**
- * What a run makes of it. Pure.
- * - A failed run is repeated; only when all retries failed too, it is down.
- * - It is not down as long as something that it depends on is in doubt (named by `doubted`): that may be what is down.
- * - After it was down, it must be up for the recovery delay. Degraded counts at once, but it is no recovery.
- * - A run that could not know makes it unknown at once. What failed before is forgotten, what was down is still to recover.
- * - While something that it depends on is down, it stays unknown whatever it saw.
+ * The health after a run. Pure.
+ * - A failed run is repeated; the check is down only after all retries failed too.
+ * - It is not down while a check that it depends on is in doubt (named by `doubted`), which may be the one that is down.
+ * - After it was down, it must be up for the recovery delay. It is degraded at once, but that is no recovery.
+ * - A run that could not know makes it unknown at once. Failures before that no longer count, and a recovery is still due.
+ * - While a check that it depends on is down, it stays unknown whatever the run saw.
  */
 export function afterRun(before: Health, { result, startedAt, ended }: EndedRun, policy: Policy, doubted?: string | undefined): Judgement {
   if (before.blockedBy !== undefined) return { health: before }
-  // Why nothing was known is over with the first run that saw something, whenever that becomes its state.
+  // The first run that saw something ends the reason for being unknown, even where the state follows later.
   const health = before.state === 'unknown' ? { ...before, reason: undefined } : before
-  if (result.state === 'up') return afterUp(health, result, policy, ended)
-  const failing = { upSince: undefined, failures: health.failures + 1, failingSince: health.failingSince ?? startedAt }
-  if (result.state === 'degraded' || result.state === 'unknown')
-    return { health: entered({ ...health, upSince: undefined, failures: 0, failingSince: undefined }, result, ended.now) }
-  if (health.state === 'down' || (failing.failures > policy.retries && doubted === undefined))
-    return { health: entered({ ...health, ...failing, wasDown: true }, result, ended.now) }
-  if (failing.failures <= policy.retries)
-    return {
-      health: { ...health, ...failing, detail: shorten(`Failed ${failing.failures} of ${policy.retries + 1} times: ${result.detail}`) },
-      rerunAt: ended.at + policy.retryDelayMs,
-    }
-  if (ended.at - failing.failingSince >= longestDoubtMs)
-    return { health: entered({ ...health, ...failing, wasDown: true }, result, ended.now) }
-  return {
-    health: { ...health, ...failing, detail: shorten(`Failed, and so may ${doubted} have, on which it depends: ${result.detail}`) },
-    rerunAt: ended.at + Math.max(doubtPauseMs, policy.retryDelayMs),
+  switch (result.state) {
+    case 'up':
+      return afterUp(health, result, policy, ended)
+    case 'degraded':
+    case 'unknown':
+      return { health: entered(forgetful(health), result, ended.now) }
+    case 'down':
+      return afterFailure(health, { result, startedAt, ended }, policy, doubted)
   }
+}
+
+function afterFailure(health: Health, { result, startedAt, ended }: EndedRun, policy: Policy, doubted: string | undefined): Judgement {
+  const { retries, retryDelayMs } = policy
+  const failures = health.failures + 1
+  const failingSince = health.failingSince ?? startedAt
+  const failing = { ...health, upSince: undefined, failures, failingSince }
+  if (health.state !== 'down' && failures <= retries) {
+    const detail = shorten(`Failed ${failures} of ${retries + 1} times: ${result.detail}`)
+    return { health: { ...failing, detail }, rerunAt: ended.at + retryDelayMs }
+  }
+  if (health.state === 'down' || doubted === undefined || ended.at - failingSince >= longestDoubtMs)
+    return { health: entered({ ...failing, wasDown: true }, result, ended.now) }
+  const detail = shorten(`Failed, and ${doubted}, on which it depends, may have failed too: ${result.detail}`)
+  return { health: { ...failing, detail }, rerunAt: ended.at + Math.max(doubtPauseMs, retryDelayMs) }
+}
+
+/** The same health without the failures and the recovery under way. */
+export function forgetful(health: Health): Health {
+  return { ...health, failures: 0, failingSince: undefined, upSince: undefined }
 }
 
 function afterUp(health: Health, result: CheckResult, { recoveryDelayMs }: Policy, { now, at }: Moment): Judgement {
@@ -103,22 +115,19 @@ function entered(health: Health, { state, reason, detail }: CheckResult, now: nu
   }
 }
 
-/** It depends on a check that is down: nothing is known of it. Its failures so far may have come from that, so they don't count. */
+/** The health of a check that depends on a check that is down, which may have caused its failures too: they no longer count. */
 export function blocked(health: Health, by: string, now: number): Health {
   return {
-    ...health,
+    ...forgetful(health),
     state: 'unknown',
     since: health.state === 'unknown' ? health.since : now,
     reason: 'dependency',
     detail: shorten(`It depends on ${by}, which is down.`),
-    failures: 0,
-    failingSince: undefined,
-    upSince: undefined,
     blockedBy: by,
   }
 }
 
-/** What it depends on is back. It stays unknown until it has run, which should be soon. */
+/** The health of a check whose dependencies are back. It stays unknown until it has run, which should be soon. */
 export function unblocked(health: Health): Health {
   if (health.blockedBy === undefined) return health
   return { ...health, reason: undefined, detail: shorten(`It has not run since ${health.blockedBy} was down.`), blockedBy: undefined }

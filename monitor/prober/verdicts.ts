@@ -1,154 +1,222 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
-import type { CheckResult } from '../checks/kind.ts'
+import type { CheckState } from '../checks/kind.ts'
 import type { Act } from './actions/act.ts'
-import type { CheckStatus, ProbeEvent } from './check.ts'
-import { reachable } from './dependencies.ts'
-import type { Entry } from './entry.ts'
-import { recordDuration } from './run.ts'
-import type { Runner } from './runner.ts'
-import { nextStart, startsBetween } from './schedule.ts'
-import { afterRun, blocked, type Health, unblocked } from './state.ts'
+import type { Check, CheckStatus, ProbeEvent } from './check.ts'
+import { inOrder, type Linked, linkChecks, reachable } from './dependencies.ts'
+import { placeOf } from './fingerprint.ts'
+import { newDurations, recordDuration } from './run.ts'
+import type { FinishedRun, Runner } from './runner.ts'
+import { afterRun, blocked, forgetful, type Health, newHealth, unblocked } from './state.ts'
 import type { Statistics } from './statistics.ts'
 
-/** What it takes to give verdicts. */
+/** What verdicts need besides the checks. */
 export type VerdictNeeds = {
   clock: Clock
   log: Log
   statistics: Statistics
-  runner: Pick<Runner, 'plan' | 'runBy' | 'runSoon'>
+  runner: Pick<Runner, 'runSoon' | 'runSince'>
   emit(type: ProbeEvent['type'], status: CheckStatus): void
-  /** Takes an action, which ends with the signal; left out, none is taken. */
+  /** Takes an action, which ends with the signal. Without it, no action is taken. */
   act?: Act | undefined
   signal: AbortSignal
 }
 
-/** Says what the results of runs mean: for the check, for those that depend on it, and for what is done about it. */
-export type Verdicts = {
-  /** Takes in what a run saw, and plans the next one. Times are milliseconds of the monotonic clock. */
-  record(entry: Entry, result: CheckResult, startedAt: number, now: number): void
-  /** Blocks or unblocks it by what is above it. @returns whether that changed */
-  settleDependency(entry: Entry): boolean
-  /**
-   * A check may have gone down while nobody led, or together with the leader. Whether the one before acted cannot be known, so this one does
-   * what it was refused: once, and only for what is down still.
-   */
-  takeOwedActions(entries: Iterable<Entry>): void
-  /** Actions under way. */
-  readonly open: ReadonlySet<Promise<unknown>>
+/** A status as the verdicts write it. */
+type OwnStatus = { -readonly [K in keyof CheckStatus]: CheckStatus[K] }
+
+/** A check as the verdicts keep it; nobody else writes to it. */
+interface Subject extends Linked<Subject> {
+  status: OwnStatus
+  health: Health
+  /** When the last run that ended began, in milliseconds of the monotonic clock. */
+  heardSince: number
+  /** It went down and its actions were refused: they are due when this replica leads, if the check is still down. */
+  owesActions: boolean
 }
 
-/** What others ask to be run, since they depend on it and fail, is run no more often than this. */
-const wantedPauseMs = 1_000
+/** How a change to a state is logged. Unknown follows from another change, of which there may be thousands. */
+const levels: Record<CheckState, 'warn' | 'info' | 'debug'> = { up: 'info', degraded: 'warn', down: 'warn', unknown: 'debug' }
 
-/** Verdicts upon what the runner brings. */
-export function createVerdicts({ clock, log, statistics, runner, emit, act, signal }: VerdictNeeds): Verdicts {
-  const open = new Set<Promise<unknown>>()
+/** Decides what the results of runs mean: for the check, for the checks that depend on it, and for its actions. */
+export class Verdicts {
+  readonly #needs: VerdictNeeds
+  #subjects = new Map<string, Subject>()
+  readonly #acting = new Set<Promise<unknown>>()
 
-  function record(entry: Entry, result: CheckResult, startedAt: number, now: number): void {
-    const { status, check, grid } = entry
-    const wall = clock.now()
-    const seconds = (now - startedAt) / 1000
+  constructor(needs: VerdictNeeds) {
+    this.#needs = needs
+  }
+
+  /** Actions under way. */
+  get acting(): Iterable<Promise<unknown>> {
+    return this.#acting
+  }
+
+  /** Every check, in the order given. */
+  *statuses(): Generator<CheckStatus> {
+    for (const { status } of this.#subjects.values()) yield status
+  }
+
+  status(name: string): CheckStatus | undefined {
+    return this.#subjects.get(name)?.status
+  }
+
+  /** Replaces the checks. @param changed names of those whose kind or options changed: their failures so far no longer count */
+  set(checks: ReadonlyMap<string, Check>, changed: ReadonlySet<string>): void {
+    const before = this.#subjects
+    const events: [ProbeEvent['type'], CheckStatus][] = []
+    this.#subjects = new Map()
+    for (const [name, check] of checks) {
+      const known = before.get(name)
+      const was = known?.status
+      const subject = known ?? newSubject(check, this.#needs.clock.now())
+      subject.status = statusFor(subject.status, check)
+      if (changed.has(name)) subject.health = forgetful(subject.health)
+      this.#subjects.set(name, subject)
+      if (was === subject.status) continue
+      if (was !== undefined) events.push(['removed', was])
+      events.push(['added', subject.status])
+    }
+    for (const [name, { status }] of before) if (!checks.has(name)) events.push(['removed', status])
+    for (const [type, status] of events) this.#needs.emit(type, status)
+    this.#link()
+  }
+
+  /** Judges a run. @returns when the next one is wanted, by the monotonic clock; Infinity if the regular one will do */
+  judge(name: string, { result, startedAt, endedAt }: FinishedRun): number {
+    const subject = this.#subjects.get(name)
+    if (subject === undefined) return Infinity
+    const { clock, statistics, emit } = this.#needs
+    const { status } = subject
+    const now = clock.now()
     statistics.runs[result.state]++
-    recordDuration(status.durations, seconds)
-    status.lastDuration = seconds
-    status.finishedAt = wall
+    status.lastDuration = (endedAt - startedAt) / 1000
+    recordDuration(status.durations, status.lastDuration)
+    status.finishedAt = now
     if (result.state === 'down') status.consecutiveFailures++
     else if (result.state !== 'unknown') {
       status.consecutiveFailures = 0
-      status.lastSuccessAt = wall
+      status.lastSuccessAt = now
     }
     if (result.measurements !== undefined) status.measurements = result.measurements
-    entry.heardSince = startedAt
-    const doubted = result.state === 'down' ? doubtOf(entry, entry.health.failingSince ?? startedAt, now) : undefined
-    const { health, rerunAt = Infinity } = afterRun(entry.health, { result, startedAt, ended: { now: wall, at: now } }, check, doubted)
-    statistics.skipped += startsBetween(grid, entry.dueAt, now)
-    runner.plan(entry, Math.max(now, Math.min(nextStart(grid, now), rerunAt, entry.wantedAt)))
-    apply(entry, health)
+    subject.heardSince = startedAt
+    const doubted = result.state === 'down' ? this.#doubtOf(subject, subject.health.failingSince ?? startedAt) : undefined
+    const { health, rerunAt = Infinity } = afterRun(
+      subject.health,
+      { result, startedAt, ended: { now, at: endedAt } },
+      status.check,
+      doubted,
+    )
+    this.#apply(subject, health)
     emit('finished', status)
+    return rerunAt
   }
 
-  function apply(entry: Entry, health: Health): void {
-    const { status, check } = entry
-    const from = status.state
+  /**
+   * Takes the actions that were refused, for the checks that are still down. A check may have gone down while no replica led, or together
+   * with the leader, and whether that one acted cannot be known.
+   */
+  takeOwedActions(): void {
+    for (const subject of this.#subjects.values()) {
+      if (!subject.owesActions) continue
+      subject.owesActions = false
+      this.#takeActions(subject)
+    }
+  }
+
+  #link(): void {
+    const cycles = linkChecks(this.#subjects, ({ status }) => status.check.dependsOn)
+    for (const cycle of cycles) this.#needs.log.warn({ cycle }, 'checks depend on each other in a circle; the last step is ignored')
+    for (const subject of inOrder(this.#subjects.values())) this.#settleDependency(subject)
+  }
+
+  #apply(subject: Subject, health: Health): void {
+    const { log, emit } = this.#needs
+    const { status } = subject
+    const { check, state: from } = status
     const { state, since, reason, detail } = health
-    entry.health = health
+    subject.health = health
     Object.assign(status, { state, since, reason, detail })
     if (from === state) return
-    entry.owesActions = false
-    const isConsequence = state === 'unknown' || from === 'unknown'
-    const dependants = state === 'down' ? [...reachable(entry, 'below')].length : 0
-    // What is up from the start is no news, and of what only follows something else there may be thousands.
-    const level = state === 'down' || state === 'degraded' ? 'warn' : isConsequence ? 'debug' : 'info'
+    subject.owesActions = false
+    const dependants = state === 'down' ? [...reachable(subject, 'below')].length : 0
     const fields = { check: check.name, kind: check.kind, target: check.target, from, to: state, reason, detail }
+    const level = state === 'up' && from === 'unknown' ? 'debug' : levels[state]
     log[level]({ ...fields, ...(dependants > 0 && { dependants }) }, 'check changed')
     emit('changed', status)
-    if (from === 'down' || state === 'down') propagate(entry)
-    if (state === 'down') takeActions(entry)
+    if (from === 'down' || state === 'down') this.#propagate(subject)
+    if (state === 'down') this.#takeActions(subject)
   }
 
-  function propagate(entry: Entry): void {
-    const left = [...entry.below] as Entry[]
-    for (const next of left) if (settleDependency(next)) left.push(...(next.below as Entry[]))
+  #propagate(subject: Subject): void {
+    const left = [...subject.below]
+    for (const next of left) if (this.#settleDependency(next)) left.push(...next.below)
   }
 
-  function settleDependency(entry: Entry): boolean {
-    const above = entry.above as Entry[]
-    const cause = above.find(({ health }) => health.state === 'down')?.name ?? above.find(isBlocked)?.health.blockedBy
-    if (cause === entry.health.blockedBy) return false
-    if (cause !== undefined) apply(entry, blocked(entry.health, cause, clock.now()))
+  /** Blocks or unblocks a check by the checks above it. @returns whether that changed */
+  #settleDependency(subject: Subject): boolean {
+    const { health, above } = subject
+    const cause =
+      above.find((each) => each.health.state === 'down')?.name ??
+      above.find((each) => each.health.blockedBy !== undefined)?.health.blockedBy
+    if (cause === health.blockedBy) return false
+    if (cause !== undefined) this.#apply(subject, blocked(health, cause, this.#needs.clock.now()))
     else {
-      apply(entry, unblocked(entry.health))
-      runner.runSoon(entry)
+      this.#apply(subject, unblocked(health))
+      this.#needs.runner.runSoon(subject.name)
     }
     return true
   }
 
   /**
-   * What a failing check depends on and may have failed as well: it is being retried, or it has not been heard since `since`. The latter is
-   * asked to run at once.
+   * The name of a check that a failing one depends on and that may have failed too: its failed run is being repeated, or it has not run
+   * since `since`, which it then does at once.
    */
-  function doubtOf(entry: Entry, since: number, now: number): string | undefined {
+  #doubtOf(subject: Subject, since: number): string | undefined {
     let doubted: string | undefined
-    for (const other of reachable(entry, 'above')) {
-      if (other.health.failures > 0 && other.health.state !== 'down') doubted ??= other.name
-      if (other.heardSince >= since) continue
-      doubted ??= other.name
-      if (other.phase === 'running' && (other.run?.startedAt ?? 0) >= since) continue
-      other.wantedAt = Math.max(now, other.lastStart + wantedPauseMs)
-      runner.runBy(other, other.wantedAt)
+    for (const { name, health, heardSince } of reachable(subject, 'above')) {
+      if (health.failures > 0 && health.state !== 'down') doubted ??= name
+      if (heardSince >= since) continue
+      doubted ??= name
+      this.#needs.runner.runSince(name, since)
     }
     return doubted
   }
 
-  function takeActions(entry: Entry): void {
+  #takeActions(subject: Subject): void {
+    const { act, log, statistics, signal } = this.#needs
     if (act === undefined) return
-    const { check, status } = entry
-    const cause = { ...status }
+    const cause = { ...subject.status }
+    const { check } = cause
     for (const action of check.actions) {
-      const taken = act(action, cause, signal).then(
-        (outcome) => {
-          statistics.actions[outcome] = (statistics.actions[outcome] ?? 0) + 1
-          if (outcome === 'refused' && entry.health.state === 'down') entry.owesActions = true
-        },
-        (error: unknown) => log.error({ err: error, check: check.name, action: action.type }, 'an action failed in an unknown way'),
-      )
-      open.add(taken)
-      taken.finally(() => open.delete(taken))
+      const taken = act(action, cause, signal)
+        .then(
+          (outcome) => {
+            statistics.actions[outcome] = (statistics.actions[outcome] ?? 0) + 1
+            if (outcome === 'refused' && subject.health.state === 'down') subject.owesActions = true
+          },
+          (error: unknown) => log.error({ err: error, check: check.name, action: action.type }, 'an action failed unexpectedly'),
+        )
+        .finally(() => this.#acting.delete(taken))
+      this.#acting.add(taken)
     }
   }
-
-  function takeOwedActions(entries: Iterable<Entry>): void {
-    for (const entry of entries) {
-      if (!entry.owesActions) continue
-      entry.owesActions = false
-      takeActions(entry)
-    }
-  }
-
-  return { record, settleDependency, takeOwedActions, open }
 }
 
-function isBlocked({ health }: Entry): boolean {
-  return health.blockedBy !== undefined
+function newSubject(check: Check, now: number): Subject {
+  const health = newHealth(now)
+  const { state, since, detail } = health
+  const status = { check, state, since, detail, measurements: [], consecutiveFailures: 0, durations: newDurations() }
+  return { name: check.name, above: [], below: [], status, health, heardSince: -Infinity, owesActions: false }
+}
+
+/** The status of a check as it is configured now: another object when its series or metrics have other names or labels. */
+function statusFor(status: OwnStatus, check: Check): OwnStatus {
+  const { check: was } = status
+  if (was === check || placeOf(was) === placeOf(check)) {
+    status.check = check
+    return status
+  }
+  return { ...status, check, ...(was.kind !== check.kind && { measurements: [], durations: newDurations() }) }
 }

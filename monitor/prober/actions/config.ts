@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { duration, secretFile } from '../../../shared/fields.ts'
 import { httpUrl } from '../../wire/http-access.ts'
-import type { Action } from './act.ts'
+import type { Action } from './action.ts'
 
 const every = duration({ min: '1m', max: '7d' }).prefault('10m').describe('It is done at most once in this time')
 

@@ -2,7 +2,7 @@ import { Problem } from '../../../shared/errors.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { someOf } from '../../wire/wording.ts'
-import type { Action } from './act.ts'
+import type { Action } from './action.ts'
 
 /** A selector that finds more was not meant so. */
 const mostPods = 10

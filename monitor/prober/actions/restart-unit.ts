@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { shorten } from '../../wire/wording.ts'
-import type { Action } from './act.ts'
+import type { Action } from './action.ts'
 
 /**
  * Has systemd restart a unit and waits for the end of that. No shell is involved, and the name cannot be taken for an option.

@@ -1,6 +1,7 @@
 import { exchange } from '../../wire/http-exchange.ts'
 import { reasons } from '../../wire/reasons.ts'
-import type { Action, ActionCause } from './act.ts'
+import type { ActionCause } from './act.ts'
+import type { Action } from './action.ts'
 
 /** What a webhook is sent. Times are RFC 3339. */
 export type WebhookBody = {

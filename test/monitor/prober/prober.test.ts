@@ -89,7 +89,7 @@ test('a run that ignores its signal is left alone, counted, and keeps only its o
   assert.equal(startsOf('deaf').length, 1)
   assert.ok(startsOf('well').length >= 4)
   assert.deepEqual([state('deaf'), state('well')], ['down', 'up'])
-  assert.match(prober.status('deaf')?.detail ?? '', /^An earlier run has not ended/)
+  assert.match(prober.status('deaf')?.detail ?? '', /^An earlier run has timed out and not ended/)
   assert.equal(prober.statistics.abandoned, 1)
   assert.equal(lines.filter(({ msg }) => msg.includes('did not end')).length, 1)
   does('deaf', up)

@@ -18,8 +18,8 @@ const cases: { name: string; given: Partial<SchedulerFacts>; want: RegExp | unde
   { name: 'when all is well', given: {}, want: undefined },
   { name: 'without checks, however long', given: { first: undefined, shortestMs: undefined, lastEnd: 0 }, want: undefined },
   { name: 'when a start is a little late', given: { first: { name: 'shop', at: 95_001 } }, want: undefined },
-  { name: 'when a start is more than five seconds late', given: { first: { name: 'shop', at: 94_000 } }, want: /shop is due since 6 s/ },
-  { name: 'when no run has ended for long', given: { lastEnd: 70_000 }, want: /No check has come to its end for 30 s/ },
+  { name: 'when a start is more than five seconds late', given: { first: { name: 'shop', at: 94_000 } }, want: /shop has been due for 6 s/ },
+  { name: 'when no run has ended for long', given: { lastEnd: 70_000 }, want: /No run of a check has ended for 30 s/ },
   { name: 'when the process has just stood still', given: { gap: { at: 95_000, ms: 8_000 } }, want: /stood still for 8 s/ },
   { name: 'no more some time after it stood still', given: { gap: { at: 84_000, ms: 8_000 } }, want: undefined },
   {
@@ -74,7 +74,7 @@ test('a process that is stopped for a while tells it, excuses who waited, and re
   const { skipped } = prober.statistics
   clock.pause()
   await machine.advance(60_000)
-  assert.match(prober.stall() ?? '', /^The scheduler stands still: shop is due since \d+ s/)
+  assert.match(prober.stall() ?? '', /^The scheduler is stuck: shop has been due for \d+ s/)
   clock.resume()
   await machine.advance(0)
   assert.match(prober.stall() ?? '', /^The process stood still for \d+ s/)

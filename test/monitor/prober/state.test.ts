@@ -89,7 +89,7 @@ test('a check is not called down while what it depends on is in doubt, but not f
   const strict = { ...policy, retries: 0 }
   const held = afterRun(newHealth(0), run(down, 0), strict, 'network')
   assert.deepEqual([held.health.state, held.rerunAt], ['unknown', 2_000])
-  assert.match(held.health.detail, /^Failed, and so may network have, on which it depends/)
+  assert.match(held.health.detail, /^Failed, and network, on which it depends, may have failed too/)
   assert.equal(afterRun(held.health, run(down, 2_000), strict).health.state, 'down')
   assert.equal(afterRun(held.health, run(down, longestDoubtMs), strict, 'network').health.state, 'down')
 })
