@@ -12,59 +12,47 @@ import { checkFields, defaultFields, fileFields } from './check-fields.ts'
 import { cyclesOf } from './dependencies.ts'
 import { referencesOf, resolveReferences, type SecretReference, type SecretValues, secretFilesOf } from './secrets.ts'
 
-/** What the checks file says. */
-export type ChecksFile<P = unknown> = {
+/** A checks file without faults. */
+export type ChecksFile = {
   checks: Check[]
-  /** Whether actions may be taken; where not, no check has any. */
+  /** Whether actions may be taken; if not, no check has any. */
   allowActions: boolean
-  /** The section `probe`, as its schema gives it out; undefined if there is no schema for it. */
-  probe: P | undefined
-  /** Files from which secrets were read: whoever follows the checks file follows them too. */
+  /** The files from which secrets were read. */
   secretFiles: string[]
 }
 
-/** Something wrong in the checks file. */
+/** A fault in the checks file. */
 export type ChecksFault = {
-  /** Such as `checks[3].timeout`; empty for the file as a whole. */
+  /** Such as `checks[3].timeout`; empty for the whole file. */
   path: string
-  /** Continues the path: `must be at least 1s`. It quotes nothing that may be secret. */
+  /** Continues the path: `must be at least 1s`. It quotes nothing secret. */
   message: string
   position?: Position | undefined
 }
 
-/** What the checks file is read with. */
-export type ParseOptions<S extends z.ZodType = z.ZodType> = {
-  /** Where secrets are read. */
+/** What the parser needs besides the text. */
+export type ParseOptions = {
+  /** Reads the files of secrets. */
   files: Files
-  /** The schema of the section `probe`, which is refused if there is none. */
-  probe?: S | undefined
-  /** Whether a name that is not in the file may be depended on all the same: that of a check that is found in the cluster. */
+  /** Whether a check of that name may be discovered in the cluster, so that others may depend on it though it is not in the file. */
   isDiscovered?: ((name: string) => boolean) | undefined
-  /** What the Secrets hold that the file refers to: see `secretReferences`. */
+  /** The values of the Secrets that the file refers to: see `secretReferences`. */
   secrets?: SecretValues | undefined
 }
 
 /**
- * Reads the checks file. All faults are found at once; then there are no checks.
- * YAML that multiplies, is nested too deep or too large is refused.
+ * Parses the checks file, and finds all faults at once. YAML that multiplies itself, or is too deep or too large, is refused.
  */
-export function parseChecks<S extends z.ZodType>(
-  text: string,
-  options: ParseOptions<S>,
-): ChecksFile<z.output<S>> | { faults: ChecksFault[] } {
+export function parseChecks(text: string, options: ParseOptions): ChecksFile | { faults: ChecksFault[] } {
   const file = parseConfigFile(text)
   if (Array.isArray(file)) return { faults: file.map((fault) => ({ path: '', ...fault })) }
   const faults: FaultAt[] = []
   const resolved = resolveReferences(file.value ?? {}, options.secrets ?? new Map())
   faults.push(...resolved.faults.map(asValueFault))
-  const { checks: listed = [], probe, ...rest } = asRecord(resolved.value, faults)
-  const whole = take(fileFields, { ...rest, defaults: {}, checks: listed }, faults, options.probe === undefined ? [] : ['probe'])
-  // Where the defaults are faulty, nothing is held against them: that would only name faults that there are not.
+  const { checks: listed = [], ...rest } = asRecord(resolved.value, faults)
+  const whole = take(fileFields, { ...rest, defaults: {}, checks: listed }, faults, [])
+  // Checks are not compared with faulty defaults, which would only invent faults.
   const defaults = take(defaultFields, rest.defaults ?? {}, faults, [], ['defaults']) ?? { ...defaultFields.parse({}), interval: Infinity }
-  if (probe !== undefined && options.probe === undefined) faults.push({ path: ['probe'], message: unknownField('probe', []), isKey: true })
-  const section = options.probe === undefined ? undefined : take(options.probe, probe ?? {}, faults, [], ['probe'])
-  faults.push(...loadSecrets(section, options.files, ['probe']).map(asValueFault))
-
   judgeDefaults(asRecord(rest.defaults), defaults, faults)
   const entries = Array.isArray(listed) ? listed.map((each, index) => readCheck(each, index, defaults, options.files, faults)) : []
   judgeTogether(entries, options, faults)
@@ -75,12 +63,11 @@ export function parseChecks<S extends z.ZodType>(
   return {
     checks: allowActions ? checks : checks.map((check) => ({ ...check, actions: [] })),
     allowActions,
-    probe: section,
-    secretFiles: secretFilesOf([section, checks]),
+    secretFiles: secretFilesOf(checks),
   }
 }
 
-/** The Secrets of the cluster that the file refers to, to be read before it is parsed; none if it is not even YAML. */
+/** The Secrets of the cluster that the file refers to, to be read before it is parsed; none if it is not YAML. */
 export function secretReferences(text: string): SecretReference[] {
   const file = parseConfigFile(text)
   return Array.isArray(file) ? [] : referencesOf(file.value)
@@ -94,7 +81,7 @@ export function sayFault({ path, message, position }: ChecksFault, name: string)
 
 type Defaults = z.output<typeof defaultFields>
 type Fields = z.output<typeof checkFields>
-/** A check as far as it could be read. The name is there even if the rest is not, so that others may depend on it. */
+/** A check, as far as it is valid. The name is there even if the rest is not, since other checks may depend on it. */
 type Entry = { index: number; name: string | undefined; dependsOn: readonly string[]; fields: Fields | undefined; check: Check | undefined }
 
 function readCheck(given: unknown, index: number, defaults: Defaults, files: Files, faults: FaultAt[]): Entry {
@@ -140,7 +127,7 @@ function readCheck(given: unknown, index: number, defaults: Defaults, files: Fil
 
 type Times = Pick<Check, 'intervalMs' | 'timeoutMs' | 'retries' | 'retryDelayMs' | 'recoveryDelayMs'>
 
-/** A timeout that the check did not ask for itself is cut to its interval; one that it did must fit. */
+/** A timeout from the defaults is cut to the interval of the check; its own must not exceed it. */
 function timesOf(fields: Fields, defaults: Defaults, at: (string | number)[], faults: FaultAt[]): Times {
   const intervalMs = fields.interval ?? defaults.interval
   if (fields.timeout !== undefined && fields.timeout > intervalMs)
@@ -169,7 +156,7 @@ function unknownKind(given: string): string {
   return `is not a kind of check; the kinds are ${Object.keys(checkKinds).join(', ')}`
 }
 
-/** Names that are there twice, and dependencies that lead nowhere or in a circle. */
+/** Finds names that occur twice, and dependencies that are unknown or form a circle. */
 function judgeTogether(entries: readonly Entry[], { isDiscovered = () => false }: ParseOptions, faults: FaultAt[]): void {
   const named = new Map<string, Entry>()
   for (const entry of entries) {
@@ -194,7 +181,7 @@ function judgeTogether(entries: readonly Entry[], { isDiscovered = () => false }
   }
 }
 
-/** Actions change things elsewhere, so that they may be taken must be said once more, in the open. */
+/** Actions change things elsewhere, so the file must allow them explicitly. */
 function judgeActions(entries: readonly Entry[], allowActions: boolean | undefined, faults: FaultAt[]): void {
   if (allowActions !== undefined) return
   for (const { index, fields } of entries)
@@ -207,8 +194,8 @@ function judgeActions(entries: readonly Entry[], allowActions: boolean | undefin
 }
 
 /**
- * What the schema makes of a value; undefined with faults added if it is not valid. A name that the schema does not know may be meant
- * for one of `beside`, so these are offered too.
+ * Parses a value with a schema; undefined, with faults added, if it is not valid.
+ * @param beside other names that are allowed at this place, to be suggested for an unknown one
  */
 function take<S extends z.ZodType>(
   schema: S,

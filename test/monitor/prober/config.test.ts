@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { stringify } from 'yaml'
-import * as z from 'zod'
+import type * as z from 'zod'
 import { checkKinds } from '../../../monitor/checks/index.ts'
 import type { CheckKind } from '../../../monitor/checks/kind.ts'
 import { checkFields } from '../../../monitor/prober/check-fields.ts'
 import { type ParseOptions, parseChecks, sayFault, secretReferences } from '../../../monitor/prober/config.ts'
 import { referenceKey } from '../../../monitor/prober/secrets.ts'
-import { type Secret, secretFile } from '../../../shared/fields.ts'
+import type { Secret } from '../../../shared/fields.ts'
 import { core, defOf, fieldNames } from '../../../shared/schema.ts'
 
 const held: Record<string, string> = { '/secrets/password': 'hunter2\n', '/secrets/empty': '' }
@@ -235,7 +235,7 @@ const samples: { name: string; text: string; want: string[]; options?: Partial<P
     want: ['3:57: checks[0].actions[0] needs either url or urlFile'],
   },
   { name: 'a section that nobody knows', text: 'chekcs: []', want: ['1:1: chekcs is not known here; did you mean "checks"?'] },
-  { name: 'a section probe where there is none', text: 'probe: {}', want: ['1:1: probe is not known here'] },
+  { name: 'another section', text: 'probe: {}', want: ['1:1: probe is not known here; there are defaults, allowActions, checks'] },
   { name: 'a list instead of an object', text: '[a]', want: ['1:1: must be an object with the field checks'] },
   { name: 'checks that are no list', text: 'checks: {a: 1}', want: ['1:1: checks must be a list, not an object'] },
   { name: 'a check that is no object', text: 'checks: [7]', want: ['1:10: checks[0] must be an object, not a number'] },
@@ -340,17 +340,6 @@ test('actions that are switched off are checked and not taken; a reload with tru
   const text = (allow: boolean) => `allowActions: ${allow}\n${check('actions: [{type: restart-unit, unit: nginx.service}]')}`
   assert.deepEqual(parsed(text(false)).checks[0]?.actions, [])
   assert.deepEqual(parsed(text(true)).checks[0]?.actions, [{ type: 'restart-unit', unit: 'nginx.service', everyMs: 600_000 }])
-})
-
-test('a section probe is read with the schema that is given for it', () => {
-  const schema = z.strictObject({ allow: z.array(z.string()).default([]), tokenFile: secretFile().optional() })
-  const { probe, secretFiles } = parsed('probe: {allow: [a], tokenFile: /secrets/password}', { probe: schema })
-  assert.deepEqual((probe as z.output<typeof schema>).allow, ['a'])
-  assert.deepEqual(secretFiles, ['/secrets/password'])
-  assert.deepEqual(faultsOf('probe: {alow: [a]}', { probe: schema }), [
-    'checks.yaml:1:9: probe.alow is not known here; did you mean "allow"?',
-  ])
-  assert.deepEqual(parsed('', { probe: schema }).probe, { allow: [] })
 })
 
 test('every field of a check is described', () => {

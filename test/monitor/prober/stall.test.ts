@@ -18,7 +18,11 @@ const cases: { name: string; given: Partial<SchedulerFacts>; want: RegExp | unde
   { name: 'when all is well', given: {}, want: undefined },
   { name: 'without checks, however long', given: { first: undefined, shortestMs: undefined, lastEnd: 0 }, want: undefined },
   { name: 'when a start is a little late', given: { first: { name: 'shop', at: 95_001 } }, want: undefined },
-  { name: 'when a start is more than five seconds late', given: { first: { name: 'shop', at: 94_000 } }, want: /shop has been due for 6 s/ },
+  {
+    name: 'when a start is more than five seconds late',
+    given: { first: { name: 'shop', at: 94_000 } },
+    want: /shop has been due for 6 s/,
+  },
   { name: 'when no run has ended for long', given: { lastEnd: 70_000 }, want: /No run of a check has ended for 30 s/ },
   { name: 'when the process has just stood still', given: { gap: { at: 95_000, ms: 8_000 } }, want: /stood still for 8 s/ },
   { name: 'no more some time after it stood still', given: { gap: { at: 84_000, ms: 8_000 } }, want: undefined },

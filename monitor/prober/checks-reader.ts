@@ -1,0 +1,87 @@
+import { hash } from 'node:crypto'
+import { type Files, maxConfigBytes, readText } from '../../shared/config/file.ts'
+import { MissingSecret, type ReadSecrets } from './cluster-secrets.ts'
+import { type ChecksFile, type ParseOptions, parseChecks, sayFault, secretReferences } from './config.ts'
+import type { SecretValues } from './secrets.ts'
+
+/** What came of a reading: the file is in effect, it did not change, or it has faults. */
+export type Reading = 'taken' | 'same' | { faults: string[] }
+
+/** Reads the checks file, the files of its secrets, and the Secrets of the cluster that it refers to. */
+export class ChecksReader {
+  readonly #path: string
+  readonly #files: Files
+  readonly #options: Pick<ParseOptions, 'isDiscovered'>
+  readonly #readSecrets: ReadSecrets | undefined
+  #current: ChecksFile | undefined
+  /** Of the content that is in effect; undefined if the last reading had faults. */
+  #fingerprint: string | undefined
+  #secrets: SecretValues = new Map()
+  #isWaiting = false
+
+  constructor(
+    path: string,
+    { files, readSecrets, ...options }: Pick<ParseOptions, 'isDiscovered' | 'files'> & { readSecrets: ReadSecrets | undefined },
+  ) {
+    this.#path = path
+    this.#files = files
+    this.#options = options
+    this.#readSecrets = readSecrets
+  }
+
+  /** The last content without faults. */
+  get current(): ChecksFile | undefined {
+    return this.#current
+  }
+
+  /** Whether a Secret of the cluster could not be read the last time. */
+  get isWaiting(): boolean {
+    return this.#isWaiting
+  }
+
+  async read(signal: AbortSignal): Promise<Reading> {
+    const reading = await this.#read(signal)
+    if (typeof reading === 'object') this.#fingerprint = undefined
+    return reading
+  }
+
+  async #read(signal: AbortSignal): Promise<Reading> {
+    let text: string
+    try {
+      text = readText(this.#files, this.#path, maxConfigBytes)
+      await this.#lookUpSecrets(text, signal)
+    } catch (error) {
+      return { faults: [`${this.#path}: ${(error as Error).message}`] }
+    }
+    if (this.#fingerprint !== undefined && this.#fingerprintOf(text) === this.#fingerprint) return 'same'
+    const parsed = parseChecks(text, { ...this.#options, files: this.#files, secrets: this.#secrets })
+    if ('faults' in parsed) return { faults: parsed.faults.map((fault) => sayFault(fault, this.#path)) }
+    this.#current = parsed
+    this.#fingerprint = this.#fingerprintOf(text)
+    return 'taken'
+  }
+
+  /** A Secret that cannot be read now keeps its last value. */
+  async #lookUpSecrets(text: string, signal: AbortSignal): Promise<void> {
+    const found = (await this.#readSecrets?.(secretReferences(text), signal)) ?? new Map<string, string | Error>()
+    const unread = [...found].filter(([, value]) => value instanceof Error && !(value instanceof MissingSecret))
+    for (const [key, error] of unread) found.set(key, this.#secrets.get(key) ?? error)
+    this.#secrets = found
+    this.#isWaiting = unread.length > 0
+  }
+
+  #fingerprintOf(text: string): string {
+    const fromFiles = this.#current?.secretFiles.map((file) => textOr(file, this.#files))
+    const fromCluster = [...this.#secrets].map(([key, value]) => [key, value instanceof Error ? value.message : value])
+    return hash('sha256', JSON.stringify([text, fromFiles, fromCluster]))
+  }
+}
+
+/** The text of a file, or why it cannot be read: either may change. */
+function textOr(path: string, files: Files): string {
+  try {
+    return readText(files, path, maxConfigBytes)
+  } catch (error) {
+    return (error as Error).message
+  }
+}
