@@ -31,7 +31,7 @@ if (loaded.kind === 'exit') {
   }
   const reload = new EventTarget()
   process.on('SIGHUP', () => reload.dispatchEvent(new Event('reload')))
-  // Loaded here, so that what only answers a question needs none of it.
+  // Loaded here, so that --help and --check-config do not need it.
   const { serve } = await import('./serve.ts')
   await runProcess((stopping) => serve(config, host, { log, stopping, reload, notify: env }), { log, graceMs: config.grace })
 }

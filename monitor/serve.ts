@@ -25,29 +25,29 @@ import { watchedStateOf } from './sparkplug/watched-state.ts'
 import { createServiceManager, type NotifyEnvironment } from './systemd/notify.ts'
 import { statusText } from './systemd/status-text.ts'
 
-/** What the process gives. */
+/** What the process provides. */
 export type ServeTools = {
   log: Log
   stopping: AbortSignal
-  /** Dispatches `reload` when the checks are to be read again. */
+  /** Dispatches `reload` on SIGHUP. */
   reload: EventTarget
-  /** Where systemd is to be told. */
+  /** The environment with the socket of systemd. */
   notify: NotifyEnvironment
 }
 
 /**
- * The monitor: built here from its parts, each from its slice of the configuration, then run until `stopping` aborts.
+ * The monitor: builds each part from its section of the configuration, then runs them until `stopping` aborts.
  *
- * Every replica checks and is scraped; the one that holds the Lease publishes, takes actions and listens to watched nodes
+ * Every replica runs checks and is scraped. The one that holds the Lease also publishes, takes actions and listens to watched nodes
  * (docs/decisions/0009). Without a cluster, or with a kubeconfig on a machine of its own, there is one replica and no Lease.
- * @throws what the start of a part throws
+ * @throws the error of a part that cannot start
  */
 export async function serve(config: MonitorConfig, host: Host, { log, stopping, reload, notify }: ServeTools): Promise<void> {
   const clock = systemClock
   const tools = { clock, log }
   const placement = placementOf(config, host)
 
-  // What there is: the cluster, followed by watches, if there is one.
+  // The cluster, if there is one, followed by watches.
   const access = placement.hasCluster ? await accessCluster({ ...config.cluster, ...host }, clock) : undefined
   const cluster = access?.cluster
   const { components, discovery } = config
@@ -56,7 +56,7 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
   const lease = cluster && placement.hasLease ? createLease(leaseOf(config, host), { cluster, ...tools }) : undefined
   const isLeader = () => lease?.isLeader() ?? true
 
-  // What is published.
+  // The edge node, which publishes.
   const edgeNode =
     config.sparkplug &&
     createEdgeNode(edgeNodeConfig(config.sparkplug), {
@@ -67,7 +67,7 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
     })
   const watched = caches && edgeNode && createWatchedNodes({ nodes: caches.sparkplugNodes, secrets: caches.secrets, edgeNode, ...tools })
 
-  // What is checked.
+  // The checks.
   const context = { ...(access && { apiServer: access.apiServer }), ...(watched && { sparkplugNode: watchedStateOf(watched) }) }
   const prober = createProber(config.checks, { context, act: createActions({ cluster, isLeader, ...tools }), leadership: lease, ...tools })
   const found = caches && createDiscovery({ discovery, components }, { caches, ...tools })
@@ -79,7 +79,7 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
   const model =
     edgeNode && createRegionModel({ caches, components, prober, edgeNode, watched, facts: { version, region: config.region.id }, ...tools })
 
-  // Who is told.
+  // What others see of it: the port, and systemd.
   const metrics = createMonitorEndpoint(config.metrics, {
     prober,
     sparkplug: () => edgeNode?.observe(),
@@ -103,10 +103,12 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
   reload.addEventListener('reload', async () => {
     manager.reloading()
     const isTaken = await file.reload().catch((error: unknown) => {
-      log.error({ err: error }, 'the checks could not be read again, those of before go on')
+      log.error({ err: error }, 'the checks could not be read again; those from before stay in effect')
       return false
     })
-    manager.reloaded(isTaken ? statusText(prober.statuses(), edgeNode?.observe()) : 'the checks file is not valid, those of before go on')
+    manager.reloaded(
+      isTaken ? statusText(prober.statuses(), edgeNode?.observe()) : 'the checks file is not valid; the checks from before stay in effect',
+    )
   })
   const announce: Part = {
     name: 'readiness',
@@ -140,7 +142,7 @@ function leaseOf({ cluster, lease }: MonitorConfig, { name }: Host) {
   }
 }
 
-/** Where replicas take turns, the number of the last session must be where all of them can count on. */
+/** Replicas that share a Lease keep the number of the last session in the cluster, where each of them can continue it. */
 function bdSeqOf(
   config: MonitorConfig,
   { hasLease, dataDir }: Placement,

@@ -48,6 +48,6 @@ export function createAdmin({ metrics, readiness, facts }: AdminParts): Hono {
 export function cacheReadiness(caches: Record<string, { synced: boolean; trouble: string | undefined }>): Readiness[] {
   return Object.entries(caches).map(([name, cache]) => ({
     name: `cache of ${name}`,
-    trouble: () => (cache.synced ? undefined : `not seen whole yet${cache.trouble === undefined ? '' : `: ${cache.trouble}`}`),
+    trouble: () => (cache.synced ? undefined : `not listed yet${cache.trouble === undefined ? '' : `: ${cache.trouble}`}`),
   }))
 }

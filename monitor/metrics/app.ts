@@ -5,27 +5,27 @@ import { type Family, type PageType, pageTypeFor, renderPage } from '../../share
 import type { Exchange } from '../../shared/server.ts'
 import { EndpointProblem, type EndpointProblemType, refusal } from './problems.ts'
 
-/** What one part says of itself: why it is not ready, or undefined. */
+/** A part and the reason why it is not ready; undefined if it is. */
 export type Readiness = { name: string; trouble: () => string | undefined }
 
-/** What the app answers from. */
+/** What the answers are made from. */
 export type MonitorAppParts = {
   /** Everything that `/metrics` shows. */
   families: () => Promise<Family[]>
-  /** Runs the probe that the query of a request to `/probe` asks for. @throws EndpointProblem if it may not, or cannot be understood */
+  /** Runs the probe that the query of a request to `/probe` asks for. @throws EndpointProblem if it is not allowed or not valid */
   probe: (query: URLSearchParams, request: ProbeRequest) => Promise<Family[]>
-  /** Says whether an `Authorization` header is good. Undefined: everybody may read. */
+  /** Checks an `Authorization` header. Undefined if everybody may read. */
   authorized: ((header: string | undefined) => Promise<boolean | 'busy'>) | undefined
   readiness: readonly Readiness[]
   facts: () => Record<string, string | number | boolean | undefined>
   log: Log
 }
 
-/** What is known of the request besides its query. */
+/** A request to `/probe`, besides its query. */
 export type ProbeRequest = {
   /** Header `X-Prometheus-Scrape-Timeout-Seconds`. */
   scrapeTimeout: string | undefined
-  /** Aborts when whoever asked has gone. */
+  /** Aborts when the client disconnects. */
   signal: AbortSignal
 }
 
@@ -36,19 +36,18 @@ const index = `<!doctype html>
 <h1>Skerry monitor</h1>
 <ul>
 <li><a href="/metrics">/metrics</a>: checks, host, Sparkplug and the monitor itself, for Prometheus
-<li>/probe?target=…&amp;module=…: one probe, as blackbox_exporter's, of a target that a rule allows
-<li><a href="/readyz">/readyz</a>: whether what is told can be believed, and why not
+<li>/probe?target=…&amp;module=…: a probe, as of blackbox_exporter, of a target that a rule allows
+<li><a href="/readyz">/readyz</a>: whether the monitor is ready, and why not
 <li><a href="/healthz">/healthz</a>: whether it is alive
 </ul>
 </html>
 `
 
 /**
- * The monitor's port: metrics, probes, health and readiness. It changes nothing. All but health and readiness need the password, if
- * there is one. HEAD is answered as GET is, without the body.
+ * The monitor's port: metrics, probes, health and readiness. It changes nothing. If there is a password, everything but health and
+ * readiness needs it. HEAD is answered like GET, without the body.
  *
- * Written for Node's own server: an app of the Fetch standard would load all of Node's fetch, 15 MiB that a small edge box has better
- * uses for.
+ * It is written for Node's own server: an app of the Fetch standard would load Node's fetch, which takes 15 MiB.
  */
 export function createMonitorApp({
   families,
@@ -58,7 +57,7 @@ export function createMonitorApp({
   facts,
   log,
 }: MonitorAppParts): (exchange: Exchange) => Promise<void> {
-  // Answering at all is the health: a process that must be restarted is one whose event loop does not get here.
+  // An answer is proof enough of health: a process that must be restarted has an event loop that does not get here.
   const open: Record<string, Handler> = {
     '/healthz': ({ outgoing }) => sendText(outgoing, 200, 'text/plain; charset=utf-8', 'ok\n'),
     '/readyz': ({ incoming, outgoing }) => sendReadiness(outgoing, incoming.headers.accept, { readiness, facts }),
@@ -83,7 +82,7 @@ export function createMonitorApp({
     const isOpen = Object.hasOwn(open, url.pathname)
     if (!isOpen && authorized !== undefined) await letIn(authorized, incoming.headers.authorization)
     const handler = isOpen ? open[url.pathname] : Object.hasOwn(closed, url.pathname) ? closed[url.pathname] : undefined
-    if (handler === undefined) throw new EndpointProblem('not-found', 'There is nothing at this path.')
+    if (handler === undefined) throw new EndpointProblem('not-found', 'Nothing is at this path.')
     if (incoming.method !== 'GET' && incoming.method !== 'HEAD')
       throw new EndpointProblem('method-not-allowed', `${url.pathname} takes GET and HEAD.`)
     await handler(exchange, url.searchParams)
@@ -107,7 +106,7 @@ type Handler = (exchange: Exchange, query: URLSearchParams) => void | Promise<vo
 async function letIn(authorized: NonNullable<MonitorAppParts['authorized']>, header: string | undefined): Promise<void> {
   const verdict = await authorized(header)
   if (verdict === 'busy') throw new EndpointProblem('busy', 'Too many passwords are being checked.')
-  if (!verdict) throw new EndpointProblem('unauthenticated', 'There is no valid user and password with the request.')
+  if (!verdict) throw new EndpointProblem('unauthenticated', 'The request has no valid user and password.')
 }
 
 function sendReadiness(
@@ -149,9 +148,9 @@ function sendPage(outgoing: ServerResponse, type: PageType, families: readonly F
   outgoing.end()
 }
 
-/** Aborts when whoever asked has hung up, or the server stops. */
+/** Aborts when the client disconnects, or the server stops. */
 function leaving(outgoing: ServerResponse, stopping: AbortSignal): AbortSignal {
   const gone = new AbortController()
-  outgoing.once('close', () => gone.abort(new Error('whoever asked has gone')))
+  outgoing.once('close', () => gone.abort(new Error('the client disconnected')))
   return AbortSignal.any([gone.signal, stopping])
 }

@@ -2,15 +2,15 @@ import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import * as z from 'zod'
 import type { Secret } from '../../shared/fields.ts'
 
-/** Who may read: a user, with the password or its hash. */
+/** The user who may read, with the password or its hash. */
 export type BasicAuthConfig = { username: string; passwordFile?: Secret | undefined; passwordHash?: PasswordHash | undefined }
 
 /** The parts of an scrypt hash. */
 export type PasswordHash = { cost: number; blockSize: number; parallelization: number; salt: Buffer; hash: Buffer }
 
 /**
- * An scrypt hash as Python's passlib and others write it: `$scrypt$ln=15,r=8,p=1$<salt>$<hash>`.
- * At most 64 MiB and a fraction of a second of work, since anybody may cause it.
+ * An scrypt hash in the format of Python's passlib and others: `$scrypt$ln=15,r=8,p=1$<salt>$<hash>`.
+ * It may take 64 MiB and a fraction of a second, since anybody can cause that work.
  */
 export const passwordHash = z.string().transform((text, context): PasswordHash => {
   const [, ln, r, p, salt = '', hash = ''] =
@@ -32,14 +32,14 @@ function memoryOf({ cost, blockSize, parallelization }: Pick<PasswordHash, 'cost
   return 128 * cost * blockSize * parallelization
 }
 
-/** Passwords that may wait to be hashed: whoever guesses must not be able to fill the memory, or all threads. */
+/** The number of passwords that may wait to be hashed: somebody who guesses must not fill the memory or occupy all threads. */
 const maxWaiting = 8
 
 /**
- * Says whether an `Authorization` header is that of the user; 'busy' when too many others are being found out about.
+ * Checks whether an `Authorization` header has the user and the password; 'busy' when too many others are being checked.
  *
- * What was right once is remembered by a keyed digest, so that a scrape does not pay for scrypt each time. Digests of equal length are
- * compared, in constant time, whatever was sent.
+ * Valid credentials are remembered as a keyed digest, so that not every scrape pays for scrypt. Digests of equal length are compared in
+ * constant time.
  */
 export function createBasicAuth({
   username,
@@ -73,14 +73,14 @@ export function createBasicAuth({
     if (waiting >= maxWaiting) return 'busy'
     const colon = given.indexOf(':')
     const isUser = timingSafeEqual(digest(given.slice(0, colon)), digest(username))
-    // The password is hashed whoever it is said to be of, so that the time does not tell the user's name.
+    // The password is hashed whatever the user, so that the time does not reveal whether the user is right.
     const isRight = (await matches(given.slice(colon + 1), passwordHash)) && isUser
     if (isRight) known = found
     return isRight
   }
 }
 
-/** `user:password` of a header of RFC 7617. */
+/** The `user:password` in a header (RFC 7617). */
 function credentialsOf(header: string | undefined): string | undefined {
   const [, encoded] = /^basic +([A-Za-z0-9+/=]{1,4096})$/i.exec(header ?? '') ?? []
   const text = encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString('utf8')

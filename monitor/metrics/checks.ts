@@ -2,10 +2,8 @@ import type { Family, Labels, Sample } from '../../shared/prometheus.ts'
 import { checkKindNamed, checkKinds } from '../checks/index.ts'
 import type { Measure, Measurement } from '../checks/kind.ts'
 import type { Check, CheckStatus, ProbeState } from '../prober/check.ts'
+import { reservedLabels } from '../prober/check-fields.ts'
 import { histogramSamples } from './histogram.ts'
-
-/** Labels that configuration cannot give a check: its own and those of its series. Others of these names are left out. */
-export const ownLabels: ReadonlySet<string> = new Set(['check', 'kind', 'target', 'severity', 'state', 'reason', 'le', 'quantile'])
 
 /** Measurements of one check that are shown: a target that answers with a million names must not become a million series. */
 const maxMeasurements = 2_000
@@ -96,7 +94,7 @@ const allMeasures = new Map<string, Measure>(
 )
 
 function labelsOfCheck({ name, kind, target, severity, labels }: Check): Labels {
-  const configured = Object.entries(labels).filter(([label]) => isLabelName(label) && !ownLabels.has(label))
+  const configured = Object.entries(labels).filter(([label]) => isLabelName(label) && !reservedLabels.includes(label))
   return { check: name, kind, target, severity, ...Object.fromEntries(configured) }
 }
 

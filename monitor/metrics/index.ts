@@ -17,29 +17,29 @@ export type { Readiness } from './app.ts'
 export { type MetricsConfig, metricsConfig } from './config.ts'
 export type { Reload } from './monitor.ts'
 
-/** What the endpoint tells of. All of it is looked at when somebody asks, and is in memory. */
+/** What the endpoint shows. It is read for each request, from memory. */
 export type MonitorEndpointNeeds = {
   prober: Pick<Prober, 'statuses' | 'stall' | 'statistics'>
-  /** Left out, or undefined when asked: this monitor publishes nothing. */
+  /** Undefined if this monitor publishes nothing. */
   sparkplug?: () => SparkplugCounters | undefined
   isLeader: () => boolean
-  /** How the last reload went; undefined as long as there was none. */
+  /** The last reload; undefined before the first one. */
   reload?: () => Reload | undefined
-  /** All of these must be in order for `/readyz` to say so. The prober's own stall is among them without being named here. */
+  /** `/readyz` answers that all of these are ready, and that the prober has not stalled. */
   readiness: readonly Readiness[]
-  /** Told with them, and never a reason for not being ready. */
+  /** Shown beside them, and never a reason not to be ready. */
   facts?: () => Record<string, string | number | boolean | undefined>
   version: string
   clock: Clock
   log: Log
 }
 
-/** The endpoint as a part: it answers from the end of `start` to the beginning of `stop`. `port()` is the one it listens on. */
+/** The endpoint as a part: it answers from the end of `start` to the beginning of `stop`, on `port()`. */
 export type MonitorEndpoint = ServerPart
 
 /**
  * The monitor's port: `/metrics`, `/probe`, `/healthz`, `/readyz` and an index, over HTTP or, with `tls`, over HTTPS.
- * Its start throws what is wrong with the address or with the files of the certificate.
+ * Its start throws if the address or the files of the certificate cannot be used.
  */
 export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpointNeeds): MonitorEndpoint {
   const { prober, sparkplug, isLeader, readiness, facts, version, clock, log } = needs

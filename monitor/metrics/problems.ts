@@ -1,55 +1,55 @@
 import { problemTypeBase } from '../../shared/errors.ts'
 
-/** Why a request to the monitor's port is refused. In the words of this port: the common table speaks of tokens, and of the agent. */
+/** Why the monitor's port refuses a request. The common table speaks of tokens and of the agent, so this port has its own words. */
 const problems = {
   'invalid-request': {
     status: 400,
     retry: 'never',
-    title: 'The request cannot be read',
+    title: 'The request is not valid',
     action: 'Correct what the detail names, in the address or in the relabelling of the scrape.',
   },
   unauthenticated: {
     status: 401,
     retry: 'never',
-    title: 'User and password are needed',
+    title: 'A user and password are required',
     action: 'Send the user and password of metrics.basicAuth, in Prometheus as basic_auth of the scrape configuration.',
   },
   'probe-not-allowed': {
     status: 403,
     retry: 'never',
     title: 'This target may not be probed',
-    action: 'If it should be, add a rule with its name, its addresses and its port to metrics.probe.allow.',
+    action: 'To allow it, add a rule with its name, addresses and port to metrics.probe.allow.',
   },
   'not-found': {
     status: 404,
     retry: 'never',
-    title: 'There is no such thing here',
-    action: 'Ask for /metrics, /probe, /healthz or /readyz.',
+    title: 'Nothing is at this path',
+    action: 'Request /metrics, /probe, /healthz or /readyz.',
   },
   'method-not-allowed': {
     status: 405,
     retry: 'never',
-    title: 'This path does not take that method',
+    title: 'This path does not support that method',
     action: 'Use GET or HEAD.',
   },
   internal: {
     status: 500,
     retry: 'backoff',
-    title: 'The monitor failed in a way nobody designed',
-    action: "Look for the cause in the monitor's log. Please report it.",
+    title: 'The monitor failed unexpectedly',
+    action: "Find the cause in the monitor's log, and report it.",
   },
   busy: {
     status: 503,
     retry: 'later',
-    title: 'The monitor has as much in hand as it takes',
-    action: 'Scrape less often, or raise metrics.probe.parallelism if it is about probes.',
+    title: 'The monitor is busy',
+    action: 'Scrape less often. For probes, raise metrics.probe.parallelism.',
   },
 } as const
 
-/** The key of a row. */
+/** The key of a problem. */
 export type EndpointProblemType = keyof typeof problems
 
-/** A refusal with its reason, thrown where it is found and answered in one place. @param detail for the caller: no secret */
+/** A refusal. @param detail for the client, without secrets */
 export class EndpointProblem extends Error {
   override readonly name = 'EndpointProblem'
   readonly type: EndpointProblemType
@@ -60,7 +60,7 @@ export class EndpointProblem extends Error {
   }
 }
 
-/** What a refusal answers: a problem document (RFC 9457), with the header fields that its status asks for. */
+/** The answer to a refused request: a problem document (RFC 9457), and the header fields that its status requires. */
 export function refusal(type: EndpointProblemType, detail: string) {
   const { status, title, action, retry } = problems[type]
   const more: Record<string, string> = {}

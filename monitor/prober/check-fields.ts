@@ -3,7 +3,7 @@ import { duration } from '../../shared/fields.ts'
 import { idFault } from '../sparkplug/topics.ts'
 import { actionConfig } from './actions/config.ts'
 
-/** Labels that Skerry or Prometheus gives to series of checks itself. */
+/** Labels that Skerry or Prometheus itself sets on the series of checks. */
 export const reservedLabels: readonly string[] = [
   'check',
   'kind',
@@ -20,19 +20,19 @@ export const reservedLabels: readonly string[] = [
 const labelName = z
   .string()
   .max(100)
-  .regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/, 'must be letters, digits and underscores, without a digit in front')
-  .refine((name) => !name.startsWith('__'), 'must not begin with two underscores, which Prometheus keeps for itself')
-  .refine((name) => !reservedLabels.includes(name), `must be none of ${reservedLabels.join(', ')}`)
+  .regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/, 'must be letters, digits and underscores, and not begin with a digit')
+  .refine((name) => !name.startsWith('__'), 'must not begin with two underscores, which are reserved for Prometheus')
+  .refine((name) => !reservedLabels.includes(name), `must not be one of ${reservedLabels.join(', ')}`)
 
 const labels = z.record(labelName, z.string().max(200)).refine((all) => Object.keys(all).length <= 20, 'must have at most 20 fields')
 
-/** The name of a check, and of what it depends on: the label `check` and part of the name of a Sparkplug metric. */
+/** The name of a check: the label `check`, and part of the names of its Sparkplug metrics. */
 const checkName = z
   .string()
   .max(150)
   .regex(
     /^[\p{L}\p{N}][\p{L}\p{N} ._:/@-]*$/u,
-    'must begin with a letter or a digit, and have none but letters, digits, spaces and . _ : / @ -',
+    'must begin with a letter or a digit, and contain only letters, digits, spaces and . _ : / @ -',
   )
 
 const group = z.string().superRefine((text, context) => {
@@ -40,14 +40,15 @@ const group = z.string().superRefine((text, context) => {
   if (fault !== undefined) context.addIssue({ code: 'custom', message: fault })
 })
 
-const interval = () => duration({ min: '1s', max: '7d' }).describe('From the start of one run to the start of the next')
-const timeout = () => duration({ min: '10ms', max: '10m' }).describe('How long a run may take; at most the interval')
+const interval = () => duration({ min: '1s', max: '7d' }).describe('Time from the start of a run to the start of the next')
+const timeout = () => duration({ min: '10ms', max: '10m' }).describe('Time limit of a run; at most the interval')
 const retries = () => z.int().min(0).max(100).describe('How often a failed run is repeated before the check is down')
 const retryDelay = () => duration({ max: '1h' }).describe('Pause before a failed run is repeated')
-const recoveryDelay = () => duration({ max: '1d' }).describe('How long it must be up before it is called so after it was down')
-const severity = () => z.enum(['info', 'warning', 'critical']).describe('How bad it is when it is not up; a label, for routing alerts')
+const recoveryDelay = () => duration({ max: '1d' }).describe('How long a check that was down must be up before it counts as recovered')
+const severity = () =>
+  z.enum(['info', 'warning', 'critical']).describe('How bad it is when the check is not up; a label, for routing alerts')
 
-/** What holds for every check that does not say otherwise. */
+/** The defaults of all checks. */
 export const defaultFields = z.strictObject({
   interval: interval().prefault('30s'),
   timeout: timeout().prefault('10s'),
@@ -55,34 +56,32 @@ export const defaultFields = z.strictObject({
   retryDelay: retryDelay().prefault('1s'),
   recoveryDelay: recoveryDelay().prefault('0s'),
   severity: severity().default('warning'),
-  group: group.default('checks').describe('The Sparkplug device that tells of it'),
-  labels: labels.default({}).describe("Labels of its series; a check's own are added"),
+  group: group.default('checks').describe('Sparkplug device that publishes the check'),
+  labels: labels.default({}).describe("Labels of the series of every check; a check's own labels are added"),
 })
 
-/** What every check may have beside the options of its kind. What is left out is as the defaults say. */
+/** The fields of every check, besides the options of its kind. The defaults apply to those that are left out. */
 export const checkFields = z.strictObject({
-  name: checkName.describe('Unique, and the label check'),
-  kind: z.string().describe('What is checked, and how'),
+  name: checkName.describe('Unique name; the label check'),
+  kind: z.string().describe('Kind of check'),
   interval: interval().optional(),
   timeout: timeout().optional(),
   retries: retries().optional(),
   retryDelay: retryDelay().optional(),
   recoveryDelay: recoveryDelay().optional(),
   severity: severity().optional(),
-  group: group.optional().describe('The Sparkplug device that tells of it'),
-  labels: labels.default({}).describe('Labels of its series besides check, kind, target and severity'),
-  dependsOn: z.array(checkName).max(50).default([]).describe('Names of checks: while one of them is down, this one is unknown'),
-  actions: z.array(actionConfig).max(10).default([]).describe('What is done when it goes down; needs allowActions'),
+  group: group.optional().describe('Sparkplug device that publishes the check'),
+  labels: labels.default({}).describe('Labels of its series, besides check, kind, target and severity'),
+  dependsOn: z.array(checkName).max(50).default([]).describe('Names of other checks. While one of them is down, this check is unknown'),
+  actions: z.array(actionConfig).max(10).default([]).describe('Actions to take when the check goes down; allowActions must be true'),
 })
 
-/** What stands beside the list of checks. The checks themselves are read one by one, each with the schema of its kind. */
+/** The fields of the file. The checks themselves are parsed one by one, each with the schema of its kind. */
 export const fileFields = z.strictObject({
-  defaults: defaultFields.prefault({}).describe('What holds for every check that does not say otherwise'),
+  defaults: defaultFields.prefault({}).describe('Defaults of all checks'),
   allowActions: z
     .boolean()
     .optional()
-    .describe(
-      'Whether the actions that checks name are taken. false keeps all of them off; an action in the file needs one of the two said',
-    ),
+    .describe('Whether the actions of checks are taken. Required where a check has actions; false turns all of them off'),
   checks: z.array(z.unknown()).max(10_000).default([]).describe('The checks'),
 })

@@ -2,19 +2,18 @@ import type { Part } from '../../shared/lifecycle.ts'
 import { checkNames, mergeChecks } from '../region/discovery.ts'
 import type { Check, Prober } from './check.ts'
 
-/** Somewhere that checks come from. */
+/** A source of checks. */
 export type CheckSource = {
   checks(): readonly Check[]
-  /** Calls the listener when they are others. Returns what ends that. */
+  /** Calls the listener when the checks have changed. @returns a function that ends the subscription */
   subscribe(listener: () => void): () => void
 }
 
 /**
- * Gives the prober the checks that this monitor runs: those of the file, and those found in the cluster that none of the file takes the
- * place of.
+ * Gives the prober the checks that this monitor runs: those of the file, and those discovered in the cluster. A check of the file takes
+ * precedence over a discovered one.
  *
- * Checks of watched edge nodes are run where nodes are heard: by the replica that is connected to the broker. Another one hears of none
- * and would call them all dead; there they are not among the checks at all.
+ * Only the replica that is connected to the broker hears the watched edge nodes and runs their checks. Any other would call them all dead.
  */
 export function createChecksInEffect({
   prober,
@@ -25,7 +24,7 @@ export function createChecksInEffect({
   prober: Pick<Prober, 'set'>
   configured: CheckSource
   discovered?: CheckSource | undefined
-  /** Whether this replica is the one that listens to watched nodes, and how to hear of changes of that. */
+  /** Whether this replica listens to watched nodes, and a subscription to changes of that. */
   hearsNodes: { now(): boolean; onChange(listener: () => void): () => void }
 }): Part {
   const forget: (() => void)[] = []
@@ -48,7 +47,7 @@ export function createChecksInEffect({
   }
 }
 
-/** Whether a check of that name may be found in the cluster, so that one of the file may depend on it though it is not there. */
+/** Whether a check of that name may be discovered, so that a check of the file may depend on it. */
 export function mayBeDiscovered(name: string): boolean {
   return name === checkNames.kubernetes || /^(kubelet|database|volume|component|sparkplug-node)\/./.test(name)
 }

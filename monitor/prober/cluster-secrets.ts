@@ -3,15 +3,14 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { referenceKey, type SecretReference } from './secrets.ts'
 
 /**
- * What the keys of Secrets hold, by `referenceKey` and in the order given, or an Error that says why there is nothing, without quoting
- * anything. All Secrets are asked for at the same time, so that it takes no longer than one does while the API server is away.
+ * Reads the values of references, by `referenceKey` and in the order given. A value that cannot be read is an Error, which quotes nothing.
+ * All Secrets are requested at the same time: if the API server is down, this takes no longer than one request.
  */
 export type ReadSecrets = (references: readonly SecretReference[], signal: AbortSignal) => Promise<Map<string, string | Error>>
 
 /**
- * Reads Secrets of the cluster, each by its name and once for all of its keys, when asked: the right to list them is not needed, and
- * nothing is kept.
- * @param namespace where a Secret is looked for whose reference names none
+ * Reads Secrets of the cluster by name, each once for all of its keys. It needs no permission to list them, and keeps nothing.
+ * @param namespace the namespace of Secrets whose reference names none
  */
 export function createSecretReader(cluster: Pick<Cluster, 'request'>, namespace: string): ReadSecrets {
   async function read(path: string, signal: AbortSignal): Promise<Record<string, string> | Error> {
@@ -19,7 +18,7 @@ export function createSecretReader(cluster: Pick<Cluster, 'request'>, namespace:
       const found = await cluster.request<{ data?: Record<string, string> }>({ method: 'GET', path, signal })
       return found.data ?? {}
     } catch (error) {
-      if (error instanceof Problem && error.type === 'not-found') return new MissingSecret('it is not there', { cause: error })
+      if (error instanceof Problem && error.type === 'not-found') return new MissingSecret('it does not exist', { cause: error })
       return new Error(`it cannot be read: ${(error as Error).message}`, { cause: error })
     }
   }
@@ -43,7 +42,7 @@ function textIn(data: Record<string, string> | Error, key: string): string | Err
   return value === undefined ? new MissingSecret('it has no such key') : Buffer.from(value, 'base64').toString('utf8')
 }
 
-/** The API server answered, and there is no such value: trying again does not help until somebody makes it. */
+/** The API server answered that there is no such value: another attempt does not help until somebody creates it. */
 export class MissingSecret extends Error {
   override readonly name = 'MissingSecret'
 }

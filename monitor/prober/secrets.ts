@@ -1,13 +1,13 @@
 import { inside, type SecretFault } from '../../shared/config/secrets.ts'
 import { Secret } from '../../shared/fields.ts'
 
-/** A value in a Secret of the cluster, as the checks file names it in place of the path of a file. */
+/** A reference to a value in a Secret of the cluster; the checks file may have one in place of the path of a file. */
 export type SecretReference = { secretName: string; key: string; namespace?: string }
 
-/** What references hold, by `referenceKey`; undefined when it could not be read, or why as an Error. */
+/** The values of references, by `referenceKey`, or an Error where one could not be read. */
 export type SecretValues = ReadonlyMap<string, string | Error>
 
-/** One text for each reference that means the same. */
+/** The same text for every reference to the same value. */
 export function referenceKey({ secretName, key, namespace = '' }: SecretReference): string {
   return `${namespace}/${secretName}/${key}`
 }
@@ -35,7 +35,7 @@ export function referencesOf(value: unknown): SecretReference[] {
   return [...found.values()]
 }
 
-/** `value` with a Secret in place of each reference, and what was wrong with them. */
+/** `value` with a Secret in place of each reference, and the faults of the references. */
 export function resolveReferences(
   value: unknown,
   values: SecretValues,
@@ -56,7 +56,7 @@ export function resolveReferences(
   return { value: Object.fromEntries(parts.map(([name, part]) => [name, part.value])), faults }
 }
 
-/** An object of exactly these fields. No kind of check has an option of that shape: see the tests. */
+/** An object with exactly these fields. A test shows that no kind of check has an option of that shape. */
 function isReference(value: unknown): value is SecretReference {
   if (typeof value !== 'object' || value === null) return false
   const { secretName, key, namespace, ...rest } = value as Record<string, unknown>

@@ -1,16 +1,16 @@
 import { shorten } from '../wire/wording.ts'
 import type { CheckStatus, ProbeState } from './check.ts'
 
-/** What stands in a row. */
+/** The columns of the table. */
 const columns = ['STATE', 'NAME', 'KIND', 'TARGET', 'TOOK', 'DETAIL'] as const
 
 /** SGR codes of ECMA-48: green, yellow, red, faint. */
 const colours: Record<ProbeState, string> = { up: '32', degraded: '33', down: '31', unknown: '2' }
 
 /**
- * Checks as a table for people, a line each and one for the names of the columns. The detail comes last and is not cut to the width of
- * the terminal: it says what to do.
- * @param isTerminal states are coloured then
+ * A table of checks for people: a line with the names of the columns, then one for each check. The detail comes last and is not cut to
+ * the width of the terminal, since it says what to do.
+ * @param isTerminal whether states are coloured
  */
 export function checkTable(statuses: Iterable<CheckStatus>, { isTerminal = false }: { isTerminal?: boolean } = {}): string {
   const rows = [...statuses].map((status) => ({ state: status.state, cells: cellsOf(status) }))
@@ -36,7 +36,7 @@ function tookOf(seconds: number | undefined): string {
   return seconds < 1 ? `${Math.max(1, Math.round(seconds * 1000))} ms` : `${seconds.toFixed(1)} s`
 }
 
-/** Letters of a text as people count them. */
+/** The number of code points. */
 function widthOf(text: string): number {
   return [...text].length
 }

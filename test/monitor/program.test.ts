@@ -169,7 +169,7 @@ test('a cluster that is away at the start stops nothing: checks run, births go o
   await session(broker)
   const { status, parts } = await readiness(monitor.url)
   assert.equal(status, 503)
-  assert.match(parts.find(({ name }) => name === 'cache of hosts')?.reason ?? '', /not seen whole yet: .*ECONNREFUSED/)
+  assert.match(parts.find(({ name }) => name === 'cache of hosts')?.reason ?? '', /not listed yet: .*ECONNREFUSED/)
   await metricsOnce(monitor.url, (text) => text.includes('skerry_check_up{check="kubernetes"'))
   assert.equal(await monitor.stop(), 0)
 })

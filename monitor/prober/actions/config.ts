@@ -3,7 +3,7 @@ import { duration, secretFile } from '../../../shared/fields.ts'
 import { httpUrl } from '../../wire/http-access.ts'
 import type { Action } from './action.ts'
 
-const every = duration({ min: '1m', max: '7d' }).prefault('10m').describe('It is done at most once in this time')
+const every = duration({ min: '1m', max: '7d' }).prefault('10m').describe('Shortest time between two of these actions')
 
 const headerName = z
   .string()
@@ -15,7 +15,7 @@ const namespace = z
   .max(63)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be the name of a namespace')
 
-/** No sets, no negations: what is deleted must be plain to see. */
+/** No sets and no negations: it must be obvious which pods are deleted. */
 const selector = z
   .string()
   .max(500)
@@ -29,31 +29,31 @@ const unit = z
     'must be the name of a systemd unit, such as nginx.service',
   )
 
-/** How an action is written in the file. */
+/** The schema of an action in the file. */
 export const actionConfig = z.discriminatedUnion('type', [
   z
     .strictObject({
-      type: z.literal('webhook').describe('POST what is known of the check as JSON'),
-      url: httpUrl.optional().describe('Where it is sent; redirects are not followed'),
-      urlFile: secretFile().optional().describe('File with the address, where it holds a key'),
-      headerFiles: z.record(headerName, secretFile()).default({}).describe('Header fields, each with the file that holds its value'),
+      type: z.literal('webhook').describe('POST the status of the check as JSON'),
+      url: httpUrl.optional().describe('Address; redirects are not followed'),
+      urlFile: secretFile().optional().describe('File with the address, if that contains a key'),
+      headerFiles: z.record(headerName, secretFile()).default({}).describe('Header fields, each with the file that contains its value'),
       every,
     })
     .refine(({ url, urlFile }) => (url === undefined) !== (urlFile === undefined), 'needs either url or urlFile'),
   z.strictObject({
-    type: z.literal('restart-pod').describe('Delete pods, so that what owns them makes new ones'),
-    namespace: namespace.describe('Where they are'),
-    selector: selector.describe('Their labels. When it finds more than ten pods, none is deleted'),
+    type: z.literal('restart-pod').describe('Delete pods, so that their owners create new ones'),
+    namespace: namespace.describe('Namespace of the pods'),
+    selector: selector.describe('Label selector of the pods. If it matches more than ten, none is deleted'),
     every,
   }),
   z.strictObject({
     type: z.literal('restart-unit').describe('Restart a systemd unit of this machine'),
-    unit: unit.describe('Its name, with .service'),
+    unit: unit.describe('Name of the unit, with .service'),
     every,
   }),
 ])
 
-/** An action as it is done. */
+/** An action as the prober takes it. */
 export function actionOf(given: z.output<typeof actionConfig>): Action {
   if (given.type !== 'webhook') {
     const { every, ...action } = given

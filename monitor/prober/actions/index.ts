@@ -13,20 +13,20 @@ import { callWebhook } from './webhook.ts'
 export type ActionNeeds = {
   clock: Clock
   log: Log
-  /** For restart-pod; refused without. */
+  /** For restart-pod, which fails without it. */
   cluster?: Pick<Cluster, 'request'> | undefined
-  /** Whether this replica acts: of several that see the same, one does. True when left out. */
+  /** Whether this replica takes actions: of several replicas, one does. True when left out. */
   isLeader?: (() => boolean) | undefined
-  /** The command that restarts units; a test gives its own. */
+  /** The command that restarts units. */
   systemctl?: string | undefined
 }
 
-/** Someone waits for the last try no longer than this. */
+/** Time limit of an action. */
 const timeoutMs = 60_000
 
 /**
- * Takes actions: each of a check at most once in its `everyMs`, whatever came of it. Every one is audited by one line with `audit: true`
- * that says what was done, why and with what outcome; one that is held back by its limit or by another leader is not.
+ * Takes actions: each action of a check at most once in its `everyMs`, whatever its outcome. One log line with `audit: true` records the
+ * action, its cause and its outcome. Actions that are limited or refused are not recorded.
  */
 export function createActions({ clock, log, cluster, isLeader = () => true, systemctl = 'systemctl' }: ActionNeeds): Act {
   const audit = log.child({ audit: true })
@@ -73,13 +73,13 @@ export function createActions({ clock, log, cluster, isLeader = () => true, syst
   }
 }
 
-/** What tells an action from others of its check. Of an address that is kept so long, only a hash: it may hold a key. */
+/** What distinguishes an action from the others of its check. An address may contain a key, so only its hash is kept. */
 function identityOf(action: Action): string {
   if (action.type !== 'webhook') return targetOfAction(action)
   return hash('sha256', typeof action.url === 'string' ? action.url : action.url.reveal())
 }
 
-/** Longer than any limit may be. */
+/** The longest `everyMs` that the schema accepts. */
 const longestLimitMs = 7 * 86_400_000
 
 function forgetOld(takenAt: Map<string, number>, now: number): void {

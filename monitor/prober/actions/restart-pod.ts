@@ -4,28 +4,28 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { someOf } from '../../wire/wording.ts'
 import type { Action } from './action.ts'
 
-/** A selector that finds more was not meant so. */
+/** A selector that matches more is probably a mistake. */
 const mostPods = 10
 
 /**
- * Deletes the pods that the selector finds and that are not on their way out already; none if there are more than ten.
- * @returns what was done, in words @throws Error or Problem that says what stands in the way
+ * Deletes the pods that the selector matches, except those that are being deleted already; none if it matches more than ten.
+ * @returns a description of what was done @throws Error or Problem with the cause
  */
 export async function restartPods(
   { namespace, selector }: Extract<Action, { type: 'restart-pod' }>,
   { cluster, signal }: { cluster: Pick<Cluster, 'request'> | undefined; signal: AbortSignal },
 ): Promise<string> {
-  if (cluster === undefined) throw new Error('this monitor is connected to no cluster')
+  if (cluster === undefined) throw new Error('this monitor is not connected to a cluster')
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`
   const query = { labelSelector: selector, limit: mostPods + 1 }
   const { items = [] } = await cluster.request<{ items?: KubernetesObject[] }>({ method: 'GET', path, query, signal })
-  if (items.length > mostPods) throw new Error(`the selector finds more than ${mostPods} pods, so none was deleted: make it narrower`)
+  if (items.length > mostPods) throw new Error(`the selector matches more than ${mostPods} pods, so none was deleted: make it narrower`)
   const pods = items.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-  if (pods.length === 0) throw new Error('the selector finds no pod')
+  if (pods.length === 0) throw new Error('the selector matches no pod')
   const deleted: string[] = []
   for (const { metadata } of pods) {
     try {
-      // The one that was seen, and not one that took its name since.
+      // This pod only, and not a new one of the same name.
       const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid: metadata.uid } }
       await cluster.request({ method: 'DELETE', path: `${path}/${encodeURIComponent(metadata.name)}`, body, signal })
       deleted.push(metadata.name)
@@ -33,5 +33,5 @@ export async function restartPods(
       if (!(error instanceof Problem && (error.type === 'not-found' || error.type === 'conflict'))) throw error
     }
   }
-  return deleted.length === 0 ? 'they were gone already' : `deleted ${someOf(deleted, mostPods)}`
+  return deleted.length === 0 ? 'the pods were gone already' : `deleted ${someOf(deleted, mostPods)}`
 }

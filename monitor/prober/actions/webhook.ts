@@ -3,7 +3,7 @@ import { reasons } from '../../wire/reasons.ts'
 import type { ActionCause } from './act.ts'
 import type { Action } from './action.ts'
 
-/** What a webhook is sent. Times are RFC 3339. */
+/** The body of the request to a webhook. Times are in the format of RFC 3339. */
 export type WebhookBody = {
   check: string
   kind: string
@@ -14,7 +14,7 @@ export type WebhookBody = {
   since: string
   reason: string | undefined
   detail: string
-  /** What the reason means, and where to look. */
+  /** What the reason means, and what to check. */
   hint: string | undefined
   consecutiveFailures: number
   sentAt: string
@@ -23,8 +23,8 @@ export type WebhookBody = {
 const timeoutMs = 10_000
 
 /**
- * POSTs the status as JSON. Redirects are not followed: whoever answers must not choose where it goes.
- * @returns what was done, in words @throws Error without the address, which may be secret
+ * POSTs the status as JSON. Redirects are not followed: the server must not choose where the status goes.
+ * @returns a description of what was done @throws Error without the address, which may be secret
  */
 export async function callWebhook(
   { url, headers = {} }: Extract<Action, { type: 'webhook' }>,
@@ -45,7 +45,7 @@ export async function callWebhook(
   })
   if (answer.status >= 200 && answer.status <= 299) return `status ${answer.status}`
   const redirect = answer.status >= 300 && answer.status <= 399 ? ', and redirects are not followed' : ''
-  throw new Error(`it answered status ${answer.status}${redirect}`)
+  throw new Error(`the answer has status ${answer.status}${redirect}`)
 }
 
 function bodyOf({ check, state, since, reason, detail, consecutiveFailures }: ActionCause, now: number): WebhookBody {

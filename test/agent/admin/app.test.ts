@@ -56,7 +56,7 @@ test('it is not ready while a cache is not whole, and says which and why', async
     ready: false,
     parts: [
       { name: 'cache of projects', ready: true },
-      { name: 'cache of databases', ready: false, reason: 'not seen whole yet: the API server does not answer' },
+      { name: 'cache of databases', ready: false, reason: 'not listed yet: the API server does not answer' },
       { name: 'journal', ready: true },
     ],
     facts: { leader: true, holder: 'agent-0_1a2b' },

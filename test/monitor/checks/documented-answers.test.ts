@@ -117,14 +117,14 @@ for (const { name, answer, state, reason, detail } of [
         ready: false,
         parts: [
           { name: 'api', ready: true },
-          { name: 'cache of projects', ready: false, reason: 'not seen whole yet' },
+          { name: 'cache of projects', ready: false, reason: 'not listed yet' },
         ],
         facts: {},
       },
     },
     state: 'down',
     reason: 'unavailable',
-    detail: /cache of projects \(not seen whole yet\)/,
+    detail: /cache of projects \(not listed yet\)/,
   },
 ] as const)
   test(`agent check ${name}`, async (t) => {

@@ -112,7 +112,7 @@ test('the answer says its format, and that it depends on what is accepted', asyn
 })
 
 test('it is alive as soon as it answers, and ready once nothing is in trouble; it says what is', async (t) => {
-  let trouble: string | undefined = 'not seen whole yet'
+  let trouble: string | undefined = 'not listed yet'
   const { url, prober } = await startEndpoint(t, {}, { readiness: [{ name: 'cache of pods', trouble: () => trouble }] })
   prober.stalled = 'no check has ended for 90 s'
   assert.equal((await fetch(`${url}/healthz`)).status, 200)
@@ -121,13 +121,13 @@ test('it is alive as soon as it answers, and ready once nothing is in trouble; i
   assert.deepEqual(await before.json(), {
     ready: false,
     parts: [
-      { name: 'cache of pods', ready: false, reason: 'not seen whole yet' },
+      { name: 'cache of pods', ready: false, reason: 'not listed yet' },
       { name: 'prober', ready: false, reason: 'no check has ended for 90 s' },
     ],
     facts: { version: '1.2.3', leader: true },
   })
   const text = await fetch(`${url}/readyz`, { headers: { accept: 'text/plain' } })
-  assert.equal(await text.text(), 'not ready\n- cache of pods: not seen whole yet\n- prober: no check has ended for 90 s\n')
+  assert.equal(await text.text(), 'not ready\n- cache of pods: not listed yet\n- prober: no check has ended for 90 s\n')
   assert.equal(readPage(await (await fetch(`${url}/metrics`)).text()).value('skerry_monitor_stalled'), 1)
 
   trouble = undefined

@@ -133,7 +133,7 @@ const samples: { name: string; text: string; want: string[]; options?: Partial<P
   {
     name: 'a name with control characters',
     text: 'checks: [{name: "a\\n", kind: tcp, host: h, port: 1}]',
-    want: ['1:17: checks[0].name must begin with a letter or a digit, and have none but letters, digits, spaces and . _ : / @ -'],
+    want: ['1:17: checks[0].name must begin with a letter or a digit, and contain only letters, digits, spaces and . _ : / @ -'],
   },
   {
     name: 'a timeout longer than the interval',
@@ -161,21 +161,21 @@ const samples: { name: string; text: string; want: string[]; options?: Partial<P
     name: 'a label that Skerry gives itself',
     text: check('labels: {target: x}'),
     want: [
-      '2:56: checks[0].labels.target is not a name allowed here: it must be none of check, kind, target, severity, state, reason, le, quantile, job, instance',
+      '2:56: checks[0].labels.target is not a name allowed here: it must not be one of check, kind, target, severity, state, reason, le, quantile, job, instance',
     ],
   },
   {
     name: 'a label that Prometheus does not allow',
     text: check('labels: {the-team: x}'),
     want: [
-      '2:56: checks[0].labels.the-team is not a name allowed here: it must be letters, digits and underscores, without a digit in front',
+      '2:56: checks[0].labels.the-team is not a name allowed here: it must be letters, digits and underscores, and not begin with a digit',
     ],
   },
   {
     name: 'a label that Prometheus keeps for itself',
     text: check('labels: {__team: x}'),
     want: [
-      '2:56: checks[0].labels.__team is not a name allowed here: it must not begin with two underscores, which Prometheus keeps for itself',
+      '2:56: checks[0].labels.__team is not a name allowed here: it must not begin with two underscores, which are reserved for Prometheus',
     ],
   },
   {

@@ -237,5 +237,5 @@ test('a Secret that is not there is a fault of the file', async (t) => {
   const { lines, checks, file } = await follow(t, one('a'), { cluster: clusterOf({ value: new Problem('not-found', 'secrets "redis"') }) })
   writeFileSync(file, redis)
   assert.equal(await checks.reload(), false)
-  assert.match(lines[0].faults[0], /passwordFile names key password of the Secret redis: it is not there$/)
+  assert.match(lines[0].faults[0], /passwordFile names key password of the Secret redis: it does not exist$/)
 })

@@ -94,7 +94,7 @@ test('a webhook whose address is secret shows it nowhere', async (t) => {
   const { act, lines } = actions()
   assert.equal(await act({ type: 'webhook', url: new Secret({ value: `${url}/services/hunter2\n` }), everyMs: 60_000 }), 'failed')
   assert.equal(seen[0]?.url, '/services/hunter2')
-  assert.deepEqual([lines[0].target, lines[0].why], ['(secret address)', 'it answered status 500'])
+  assert.deepEqual([lines[0].target, lines[0].why], ['(secret address)', 'the answer has status 500'])
   assert.ok(!JSON.stringify(lines).includes('hunter2'))
 })
 
@@ -104,7 +104,7 @@ test('a webhook does not follow a redirect', async (t) => {
   const { act, lines } = actions()
   assert.equal(await act({ type: 'webhook', url, everyMs: 60_000 }), 'failed')
   assert.equal(elsewhere.seen.length, 0)
-  assert.equal(lines[0].why, 'it answered status 307, and redirects are not followed')
+  assert.equal(lines[0].why, 'the answer has status 307, and redirects are not followed')
 })
 
 test('a webhook that nobody answers fails and throws nothing', async (t) => {
@@ -148,7 +148,7 @@ test('a replica that does not lead takes no action', async () => {
   assert.equal(lines.length, 0)
   leads = true
   assert.equal(await act(action), 'failed', 'that it did not act before counts for nothing')
-  assert.equal(lines[0].why, 'this monitor is connected to no cluster')
+  assert.equal(lines[0].why, 'this monitor is not connected to a cluster')
 })
 
 /** A cluster with those pods that keeps what it was asked. */
@@ -191,7 +191,7 @@ test('pods are deleted that the selector finds, each as the one that was seen; n
 
 const failures: { name: string; pods: { name: string; uid: string }[]; refuse?: Record<string, Problem>; why: RegExp; deletes: number }[] =
   [
-    { name: 'there are no pods', pods: [], why: /finds no pod/, deletes: 0 },
+    { name: 'there are no pods', pods: [], why: /matches no pod/, deletes: 0 },
     {
       name: 'there are more than ten pods',
       pods: Array.from({ length: 11 }, (_, index) => ({ name: `p${index}`, uid: 'u' })),
@@ -242,7 +242,7 @@ test('a unit that does not restart fails with what systemctl said', async (t) =>
   assert.equal(lines[0].why, 'systemctl ended with 5: Unit shop.service not found.')
   const without = actions({ systemctl: `${command}.none` })
   assert.equal(await without.act(action), 'failed')
-  assert.equal(without.lines[0].why, 'there is no systemctl on this machine')
+  assert.equal(without.lines[0].why, 'this machine has no systemctl')
 })
 
 test('an action that does not end is ended after a minute, or when the monitor stops', async (t) => {
@@ -252,7 +252,7 @@ test('an action that does not end is ended after a minute, or when the monitor s
   const outcome = slow.act(action)
   await slow.clock.advance(60_000)
   assert.equal(await outcome, 'failed')
-  assert.equal(slow.lines[0].why, 'systemctl did not come to its end')
+  assert.equal(slow.lines[0].why, 'systemctl did not end in time')
   const stopping = new AbortController()
   const stopped = actions({ systemctl: command }).act(action, stopping.signal)
   stopping.abort()
