@@ -12,7 +12,7 @@ export type Check = {
   /** Unique, and the label `check`. */
   name: string
   kind: CheckKindName
-  /** What is checked, short and without secrets: the label `target`. */
+  /** The target, short and without secrets: the label `target`. */
   target: string
   /** As parsed by the kind's schema. */
   options: unknown
@@ -31,7 +31,7 @@ export type Check = {
   recoveryDelayMs: number
   /** Names of checks: while one of them is down, this one is unknown. */
   dependsOn: readonly string[]
-  /** What is done when it goes down. */
+  /** Actions to take when it goes down. */
   actions: readonly Action[]
 }
 
@@ -89,8 +89,8 @@ export type ProberStatistics = {
 /** Runs checks, each at its interval, and keeps their results. */
 export type Prober = Part & {
   /**
-   * Replaces the checks. One that did not change keeps its history; one whose options changed keeps its state until it has run again; one
-   * that is missing is dropped.
+   * Replaces the checks. A check that did not change keeps its history. A check whose options changed keeps its state until it has run
+   * again. A check that is missing is dropped.
    */
   set(checks: readonly Check[]): void
   /** The status of every check, in the order given. */

@@ -30,7 +30,7 @@ export type ChecksFileConfig = Pick<ParseOptions, 'isDiscovered'> & {
   namespace?: string | undefined
 }
 
-/** What is needed to follow a checks file. */
+/** What following a checks file needs. */
 export type ChecksFileNeeds = {
   /** Reads the Secrets that the file refers to. Without it, references are refused. */
   cluster?: Pick<Cluster, 'request'> | undefined
@@ -52,8 +52,8 @@ const settleMs = 50
  * Follows the checks file and the secrets that it names. Content with faults is logged once, with all of them, and the checks from before
  * stay in effect. The folder is watched, since Kubernetes replaces the link `..data` beside a mounted file.
  *
- * The start fails if the file has faults. It does not wait for Secrets of the cluster that cannot be read: the API server may be what is
- * down. There are no checks until then.
+ * The start fails if the file has faults. If only Secrets of the cluster cannot be read, it succeeds, and there are no checks until they
+ * can be: the API server may be down.
  */
 export function createChecksFile(config: ChecksFileConfig, needs: ChecksFileNeeds): FollowedChecks {
   return new ChecksFollower(config, needs)

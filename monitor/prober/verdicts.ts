@@ -35,7 +35,7 @@ interface Subject extends Linked<Subject> {
   owesActions: boolean
 }
 
-/** How a change to a state is logged. Unknown follows from another change, of which there may be thousands. */
+/** The log level of a change to a state. A check that is down may make thousands of others unknown. */
 const levels: Record<CheckState, 'warn' | 'info' | 'debug'> = { up: 'info', degraded: 'warn', down: 'warn', unknown: 'debug' }
 
 /** Decides what the results of runs mean: for the check, for the checks that depend on it, and for its actions. */

@@ -6,7 +6,7 @@ import { type DnsProbe, dnsCodes, dnsTypes } from './config.ts'
 import type { Resolved } from './resolve.ts'
 import { close, type ProbeSeries } from './series.ts'
 
-const series = {
+const help = {
   probe_dns_query_succeeded: '1 if an answer arrived.',
   probe_dns_answer_rrs: 'Records in the answer section.',
   probe_dns_authority_rrs: 'Records in the authority section.',
@@ -14,31 +14,31 @@ const series = {
 }
 
 /** Sets the series of a DNS probe to 0, so that they exist however the probe ends. */
-export function beginDns(told: ProbeSeries): void {
-  for (const [name, help] of Object.entries(series)) told.set(name, help, 0)
-  for (const phase of ['resolve', 'connect', 'request']) tellPhase(told, phase, 0)
+export function beginDns(series: ProbeSeries): void {
+  for (const [name, text] of Object.entries(help)) series.set(name, text, 0)
+  for (const phase of ['resolve', 'connect', 'request']) setPhase(series, phase, 0)
 }
 
-function tellPhase(told: ProbeSeries, phase: string, seconds: number): void {
-  told.set('probe_dns_duration_seconds', 'Duration of each phase.', seconds, { phase })
+function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
+  series.set('probe_dns_duration_seconds', 'Duration of each phase.', seconds, { phase })
 }
 
 /** Queries the target, a name server. True if the response code is an expected one. */
-export async function probeDns(config: DnsProbe, target: Resolved, signal: AbortSignal, told: ProbeSeries): Promise<boolean> {
+export async function probeDns(config: DnsProbe, target: Resolved, signal: AbortSignal, series: ProbeSeries): Promise<boolean> {
   const id = randomInt(65_536)
   const query = queryOf(id, config)
-  tellPhase(told, 'resolve', target.ms / 1000)
+  setPhase(series, 'resolve', target.ms / 1000)
   const ask = config.transport_protocol === 'udp' ? askUdp : askTcp
   const { answer, connectMs, requestMs } = await ask(query, target, signal)
-  tellPhase(told, 'connect', connectMs / 1000)
-  tellPhase(told, 'request', requestMs / 1000)
-  told.set('probe_dns_query_succeeded', series.probe_dns_query_succeeded, 1)
-  told.set('probe_dns_answer_rrs', series.probe_dns_answer_rrs, answer.readUInt16BE(6))
-  told.set('probe_dns_authority_rrs', series.probe_dns_authority_rrs, answer.readUInt16BE(8))
-  told.set('probe_dns_additional_rrs', series.probe_dns_additional_rrs, answer.readUInt16BE(10))
+  setPhase(series, 'connect', connectMs / 1000)
+  setPhase(series, 'request', requestMs / 1000)
+  series.set('probe_dns_query_succeeded', help.probe_dns_query_succeeded, 1)
+  series.set('probe_dns_answer_rrs', help.probe_dns_answer_rrs, answer.readUInt16BE(6))
+  series.set('probe_dns_authority_rrs', help.probe_dns_authority_rrs, answer.readUInt16BE(8))
+  series.set('probe_dns_additional_rrs', help.probe_dns_additional_rrs, answer.readUInt16BE(10))
   if (config.query_type === 'SOA') {
     const serial = serialOf(answer)
-    if (serial !== undefined) told.set('probe_dns_serial', 'Serial number of the zone.', serial)
+    if (serial !== undefined) series.set('probe_dns_serial', 'Serial number of the zone.', serial)
   }
   const code = dnsCodes[(answer[3] ?? 0) & 15]
   return code !== undefined && config.valid_rcodes.includes(code)

@@ -5,7 +5,7 @@ import { sniOf, tlsOf } from '../../wire/tls.ts'
 import { EndpointProblem } from '../problems.ts'
 import { expressionOf, type HttpProbe } from './config.ts'
 import { lookupOf, type Resolved, type Resolver } from './resolve.ts'
-import { type ProbeSeries, tellTls } from './series.ts'
+import { type ProbeSeries, setTls } from './series.ts'
 import { trustOf } from './tls.ts'
 
 /** The target of an HTTP probe, and the tools to reach it. */
@@ -13,7 +13,7 @@ export type HttpTarget = { url: URL; first: Resolved; hostname: string | undefin
 
 const maxRedirects = 10
 
-const series = {
+const help = {
   probe_http_status_code: 'HTTP status of the last answer.',
   probe_http_content_length: 'Content length of the last answer; -1 if the answer did not state one.',
   probe_http_uncompressed_body_length: 'Bytes read of the body.',
@@ -24,36 +24,36 @@ const series = {
 }
 
 /** Sets the series of an HTTP probe to 0, so that they exist however the probe ends. Most phases follow when there is an address. */
-export function beginHttp(told: ProbeSeries): void {
-  for (const [name, help] of Object.entries(series)) told.set(name, help, 0)
-  tellPhase(told, 'resolve', 0)
+export function beginHttp(series: ProbeSeries): void {
+  for (const [name, text] of Object.entries(help)) series.set(name, text, 0)
+  setPhase(series, 'resolve', 0)
 }
 
 /** Sends a module's request. True if the answer is as the module expects. */
-export async function probeHttp(config: HttpProbe, target: HttpTarget, told: ProbeSeries): Promise<boolean> {
-  const tell = (name: keyof typeof series, value: number) => told.set(name, series[name], value)
-  tellPhase(told, 'resolve', target.first.ms / 1000)
-  for (const phase of ['connect', 'tls', 'processing', 'transfer']) tellPhase(told, phase, 0)
-  const { answer, url, phases } = await follow(config, target, (count) => tell('probe_http_redirects', count))
+export async function probeHttp(config: HttpProbe, target: HttpTarget, series: ProbeSeries): Promise<boolean> {
+  const set = (name: keyof typeof help, value: number) => series.set(name, help[name], value)
+  setPhase(series, 'resolve', target.first.ms / 1000)
+  for (const phase of ['connect', 'tls', 'processing', 'transfer']) setPhase(series, phase, 0)
+  const { answer, url, phases } = await follow(config, target, (count) => set('probe_http_redirects', count))
   const length = answer.headers['content-length']
-  tell('probe_http_status_code', answer.status)
-  tell('probe_http_version', Number(answer.httpVersion))
-  tell('probe_http_content_length', length === undefined ? -1 : Number(length.split(',')[0]))
-  tell('probe_http_uncompressed_body_length', answer.body.length)
-  tell('probe_http_ssl', url.protocol === 'https:' ? 1 : 0)
-  for (const [phase, ms] of Object.entries(phases)) tellPhase(told, phase, ms / 1000)
+  set('probe_http_status_code', answer.status)
+  set('probe_http_version', Number(answer.httpVersion))
+  set('probe_http_content_length', length === undefined ? -1 : Number(length.split(',')[0]))
+  set('probe_http_uncompressed_body_length', answer.body.length)
+  set('probe_http_ssl', url.protocol === 'https:' ? 1 : 0)
+  for (const [phase, ms] of Object.entries(phases)) setPhase(series, phase, ms / 1000)
   const modified = Date.parse(answer.headers['last-modified'] ?? '')
   if (!Number.isNaN(modified))
-    told.set('probe_http_last_modified_timestamp_seconds', 'When the content of the answer last changed.', modified / 1000)
-  if (answer.tls !== undefined) tellTls(told, { ...answer.tls, trusted: !config.tls_config.insecure_skip_verify })
+    series.set('probe_http_last_modified_timestamp_seconds', 'When the content of the answer last changed.', modified / 1000)
+  if (answer.tls !== undefined) setTls(series, { ...answer.tls, trusted: !config.tls_config.insecure_skip_verify })
 
   const failsByText = isRefusedByText(config, answer)
-  if (failsByText) tell('probe_failed_due_to_regex', 1)
+  if (failsByText) set('probe_failed_due_to_regex', 1)
   return !failsByText && isExpected(config, answer, url)
 }
 
-function tellPhase(told: ProbeSeries, phase: string, seconds: number): void {
-  told.set('probe_http_duration_seconds', 'Duration of each phase, over all redirects.', seconds, { phase })
+function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
+  series.set('probe_http_duration_seconds', 'Duration of each phase, over all redirects.', seconds, { phase })
 }
 
 /** Follows redirects. Each must be allowed by the rules, and the connection goes to the address that was checked. */

@@ -9,7 +9,7 @@ import { builtInModules, type ProbeConfig, type ProbeModule, probeModule } from 
 import { beginDns, probeDns } from './dns.ts'
 import { beginHttp, portOf, probeHttp } from './http.ts'
 import { createResolver, type Lookup, preferenceOf, type Resolved, type Resolver } from './resolve.ts'
-import { beginAddress, createProbeSeries, type ProbeSeries, tellAddress } from './series.ts'
+import { beginAddress, createProbeSeries, type ProbeSeries, setAddress } from './series.ts'
 import { beginTcp, probeTcp } from './tcp.ts'
 
 /** Runs probes on request. */
@@ -96,20 +96,23 @@ type Target = { host: string; port: number; url: URL | undefined }
 
 type ProbeNeeds = { hostname: string | undefined; signal: AbortSignal; resolver: Resolver; series: ProbeSeries }
 
+const begin: Record<ProbeModule['prober'], (series: ProbeSeries) => void> = { http: beginHttp, tcp: beginTcp, dns: beginDns }
+
 /** Whether the probe succeeds. @throws EndpointProblem if the target is not allowed */
 async function probe(module: ProbeModule, target: Target, { hostname, signal, resolver, series }: ProbeNeeds): Promise<boolean> {
-  if (module.prober === 'http') beginHttp(series)
-  else if (module.prober === 'tcp') beginTcp(series)
-  else beginDns(series)
+  begin[module.prober](series)
   beginAddress(series)
   try {
     const resolved: Resolved = await resolver.resolve(target.host, target.port, preferenceOf(module), signal)
-    tellAddress(series, resolved)
-    if (module.prober === 'http')
-      return await probeHttp(module.http, { url: target.url as URL, first: resolved, hostname, resolver, signal }, series)
-    return module.prober === 'tcp'
-      ? await probeTcp(module.tcp, resolved, signal, series)
-      : await probeDns(module.dns, resolved, signal, series)
+    setAddress(series, resolved)
+    switch (module.prober) {
+      case 'http':
+        return await probeHttp(module.http, { url: target.url as URL, first: resolved, hostname, resolver, signal }, series)
+      case 'tcp':
+        return await probeTcp(module.tcp, resolved, signal, series)
+      case 'dns':
+        return await probeDns(module.dns, resolved, signal, series)
+    }
   } catch (error) {
     if (error instanceof EndpointProblem) throw error
     return false
@@ -138,10 +141,10 @@ function targetOf(module: ProbeModule, text: string): Target {
 
 /** The longest duration of a probe, in seconds. @throws EndpointProblem if the header is not a number */
 function timeoutOf(module: ProbeModule, header: string | undefined): number {
-  const told = header === undefined || header === '' ? undefined : Number(header)
-  if (told !== undefined && !(told > 0 && told < 86_400))
+  const given = header === undefined || header === '' ? undefined : Number(header)
+  if (given !== undefined && !(given > 0 && given < 86_400))
     throw new EndpointProblem('invalid-request', 'X-Prometheus-Scrape-Timeout-Seconds is not a number of seconds.')
   // A scrape timeout below the margin is halved instead.
-  const left = told === undefined ? usualSeconds : Math.max(told - marginSeconds, told / 2)
+  const left = given === undefined ? usualSeconds : Math.max(given - marginSeconds, given / 2)
   return Math.min(left, longestSeconds, module.timeout === undefined ? longestSeconds : module.timeout / 1000)
 }

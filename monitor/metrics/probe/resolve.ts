@@ -78,7 +78,14 @@ export function lookupOf({ address, family }: Resolved): LookupFunction {
 
 /** The IP preference of a module. */
 export function preferenceOf(module: ProbeModule): IpPreference {
-  return module.prober === 'http' ? module.http : module.prober === 'tcp' ? module.tcp : module.dns
+  switch (module.prober) {
+    case 'http':
+      return module.http
+    case 'tcp':
+      return module.tcp
+    case 'dns':
+      return module.dns
+  }
 }
 
 function refused(host: string, port: number, also = ''): EndpointProblem {

@@ -36,7 +36,7 @@ export function beginAddress(series: ProbeSeries): void {
 }
 
 /** Sets the series about the address to their values. */
-export function tellAddress(series: ProbeSeries, { address, family, ms }: Resolved): void {
+export function setAddress(series: ProbeSeries, { address, family, ms }: Resolved): void {
   const tell = (name: keyof typeof addressSeries, value: number) => series.set(name, addressSeries[name], value)
   tell('probe_dns_lookup_time_seconds', ms / 1000)
   tell('probe_ip_protocol', family)
@@ -59,7 +59,7 @@ const chainHelp = 'When the first certificate of the trusted chain expires, as a
 const versionHelp = 'Always 1; the TLS version is a label.'
 
 /** Sets the series about the chain's expiry and the TLS version. @param expiresAt Unix time in milliseconds */
-export function tellTls(
+export function setTls(
   series: ProbeSeries,
   { expiresAt, version, trusted }: { expiresAt: number; version: string; trusted: boolean },
 ): void {
@@ -70,7 +70,7 @@ export function tellTls(
 }
 
 /** Sets the series about the server's own certificate. */
-export function tellCertificate(series: ProbeSeries, socket: TLSSocket): void {
+export function setCertificate(series: ProbeSeries, socket: TLSSocket): void {
   const { fingerprint256, issuer, subject, subjectaltname } = socket.getPeerCertificate(true)
   if (fingerprint256 === undefined) return
   const labels = {

@@ -5,7 +5,7 @@ import { openSocket, readSocket } from '../../wire/socket.ts'
 import { earliestExpiry, secure, tlsOf } from '../../wire/tls.ts'
 import { expressionOf, type TcpProbe } from './config.ts'
 import type { Resolved } from './resolve.ts'
-import { close, type ProbeSeries, tellCertificate, tellTls } from './series.ts'
+import { close, type ProbeSeries, setCertificate, setTls } from './series.ts'
 import { trustOf } from './tls.ts'
 
 /** The most bytes to read while waiting for a line. */
@@ -14,19 +14,19 @@ const maxBytes = 64 * 1024
 const regexHelp = '1 if the probe failed because of a regular expression.'
 
 /** Sets the series of a TCP probe to 0, so that they exist however the probe ends. */
-export function beginTcp(told: ProbeSeries): void {
-  told.set('probe_failed_due_to_regex', regexHelp, 0)
+export function beginTcp(series: ProbeSeries): void {
+  series.set('probe_failed_due_to_regex', regexHelp, 0)
 }
 
 /** Connects, starts TLS if configured, and goes through the dialogue. Rejects if any step fails. */
-export async function probeTcp(config: TcpProbe, target: Resolved, signal: AbortSignal, told: ProbeSeries): Promise<boolean> {
+export async function probeTcp(config: TcpProbe, target: Resolved, signal: AbortSignal, series: ProbeSeries): Promise<boolean> {
   const tcp = await openSocket({ host: target.address, port: target.port }, signal)
   try {
     let socket: Socket = tcp
     const begin = async () => {
       const { tls_config } = config
       const tls = await secure(socket, tlsOf(trustOf(tls_config), target.host), tls_config.server_name ?? target.host)
-      describe(tls, told)
+      describe(tls, series)
       socket = tls
     }
     if (config.tls) await begin()
@@ -35,7 +35,7 @@ export async function probeTcp(config: TcpProbe, target: Resolved, signal: Abort
       let groups: readonly string[] = []
       if (expect !== undefined) {
         const found = await expectLine(socket, rest, expressionOf(expect) as RegExp).catch((error) => {
-          if (error instanceof CheckFailure || signal.aborted) told.set('probe_failed_due_to_regex', regexHelp, 1)
+          if (error instanceof CheckFailure || signal.aborted) series.set('probe_failed_due_to_regex', regexHelp, 1)
           throw error
         })
         groups = found.groups
@@ -53,9 +53,9 @@ export async function probeTcp(config: TcpProbe, target: Resolved, signal: Abort
   }
 }
 
-function describe(tls: TLSSocket, told: ProbeSeries): void {
-  tellTls(told, { expiresAt: earliestExpiry(tls), version: tls.getProtocol() ?? '', trusted: tls.authorized })
-  tellCertificate(told, tls)
+function describe(tls: TLSSocket, series: ProbeSeries): void {
+  setTls(series, { expiresAt: earliestExpiry(tls), version: tls.getProtocol() ?? '', trusted: tls.authorized })
+  setCertificate(series, tls)
 }
 
 /** Reads up to the first line that matches. The bytes behind it remain for the next step. */
