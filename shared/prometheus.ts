@@ -65,7 +65,8 @@ export function pageTypeFor(accept = ''): PageType {
 /**
  * A page of the families that have samples, in pieces, whose memory is used again sooner than that of one buffer of megabytes.
  *
- * prom-client could render it too, in twice the processor time: 22 ms for 10,000 series, or 44 for metrics of its own, against 10 ms.
+ * prom-client could render it from the same samples. A scrape of 10,000 series then takes 100 ms instead of 26 ms on a busy machine, which
+ * is 1.5 times as long as its registry takes alone, and the monitor with 1,000 checks takes 150 MiB instead of 125 MiB.
  *
  * In OpenMetrics the name of a counter's family goes without `_total`, and the end is marked, so that a page that was cut off is noticed.
  */

@@ -3,7 +3,7 @@ import { checkKindNamed, checkKinds } from '../checks/index.ts'
 import type { Measure, Measurement } from '../checks/kind.ts'
 import type { Check, CheckStatus, ProbeState } from '../prober/check.ts'
 import { reservedLabels } from '../prober/check-fields.ts'
-import { histogramSamples } from './histogram.ts'
+import { histogram } from './histogram.ts'
 
 /** Measurements of one check that are shown: a target that answers with a million names must not become a million series. */
 const maxMeasurements = 2_000
@@ -15,6 +15,8 @@ const longestLabel = 200
 const upIn: Record<ProbeState, 0 | 1> = { up: 1, degraded: 1, down: 0, unknown: 0 }
 
 const stateLabels = Object.keys(upIn).map((state) => ({ state }))
+
+const durationSamples = histogram('skerry_check_duration_seconds')
 
 /** A family that each check has, and the samples of one check in it; their labels are added to the check's. */
 type CheckFamily = Pick<Family, 'name' | 'type' | 'help'> & { read(status: CheckStatus): Sample[] }
@@ -36,7 +38,7 @@ const families: readonly CheckFamily[] = [
     name: 'skerry_check_duration_seconds',
     type: 'histogram',
     help: 'How long runs of the check took.',
-    read: ({ durations }) => histogramSamples('skerry_check_duration_seconds', durations),
+    read: ({ durations }) => durationSamples(durations),
   },
   gauge('skerry_check_last_finished_timestamp_seconds', 'When the last run ended; NaN if none has.', ({ finishedAt = Number.NaN }) => [
     { value: finishedAt / 1000 },

@@ -1,6 +1,6 @@
 import { type Family, family } from '../../shared/prometheus.ts'
 import type { Prober } from '../prober/check.ts'
-import { histogramSamples } from './histogram.ts'
+import { histogram } from './histogram.ts'
 
 /** Whether the last reload of the checks succeeded; `at` is a Unix time in milliseconds. */
 export type Reload = { ok: boolean; at: number }
@@ -13,6 +13,8 @@ export type MonitorSources = {
   /** Undefined until something was reloaded. */
   reload?: (() => Reload | undefined) | undefined
 }
+
+const delaySamples = histogram('skerry_monitor_check_start_delay_seconds')
 
 /** The monitor's own families. */
 export function monitorFamilies({ version, prober, isLeader, reload }: MonitorSources): Family[] {
@@ -35,7 +37,7 @@ export function monitorFamilies({ version, prober, isLeader, reload }: MonitorSo
       name: 'skerry_monitor_check_start_delay_seconds',
       type: 'histogram',
       help: 'How late runs of checks began.',
-      values: histogramSamples('skerry_monitor_check_start_delay_seconds', startDelays),
+      values: delaySamples(startDelays),
     },
     gauge('stalled', '1 while the results of checks are stale: runs are late or do not end.', prober.stall() === undefined ? 0 : 1),
     counter('actions', 'Actions of checks, by their outcome.', by('outcome', actions)),
