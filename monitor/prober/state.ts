@@ -70,7 +70,7 @@ export function afterRun(before: Health, { result, startedAt, ended }: EndedRun,
       return afterUp(health, result, policy, ended)
     case 'degraded':
     case 'unknown':
-      return { health: entered(forgetful(health), result, ended.now) }
+      return { health: entered(withoutFailures(health), result, ended.now) }
     case 'down':
       return afterFailure(health, { result, startedAt, ended }, policy, doubted)
   }
@@ -92,7 +92,7 @@ function afterFailure(health: Health, { result, startedAt, ended }: EndedRun, po
 }
 
 /** The same health without the failures and the recovery under way. */
-export function forgetful(health: Health): Health {
+export function withoutFailures(health: Health): Health {
   return { ...health, failures: 0, failingSince: undefined, upSince: undefined }
 }
 
@@ -118,7 +118,7 @@ function entered(health: Health, { state, reason, detail }: CheckResult, now: nu
 /** The health of a check that depends on a check that is down, which may have caused its failures too: they no longer count. */
 export function blocked(health: Health, by: string, now: number): Health {
   return {
-    ...forgetful(health),
+    ...withoutFailures(health),
     state: 'unknown',
     since: health.state === 'unknown' ? health.since : now,
     reason: 'dependency',

@@ -7,7 +7,7 @@ import { inOrder, type Linked, linkChecks, reachable } from './dependencies.ts'
 import { placeOf } from './fingerprint.ts'
 import { newDurations, recordDuration } from './run.ts'
 import type { FinishedRun, Runner } from './runner.ts'
-import { afterRun, blocked, forgetful, type Health, newHealth, unblocked } from './state.ts'
+import { afterRun, blocked, withoutFailures, type Health, newHealth, unblocked } from './state.ts'
 import type { Statistics } from './statistics.ts'
 
 /** What verdicts need besides the checks. */
@@ -72,7 +72,7 @@ export class Verdicts {
       const was = known?.status
       const subject = known ?? newSubject(check, this.#needs.clock.now())
       subject.status = statusFor(subject.status, check)
-      if (changed.has(name)) subject.health = forgetful(subject.health)
+      if (changed.has(name)) subject.health = withoutFailures(subject.health)
       this.#subjects.set(name, subject)
       if (was === subject.status) continue
       if (was !== undefined) events.push(['removed', was])
