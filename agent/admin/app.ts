@@ -6,7 +6,7 @@ import type { Metrics } from './metrics.ts'
 export type Readiness = { name: string; trouble: () => string | undefined }
 
 /** What the admin port shows. */
-export type AdminParts = {
+type AdminParts = {
   metrics: Pick<Metrics, 'families'>
   /** All of these must be ready before requests are sent here. */
   readiness: readonly Readiness[]

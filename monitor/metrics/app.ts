@@ -9,7 +9,7 @@ import { EndpointProblem, type EndpointProblemType, refusal } from './problems.t
 export type Readiness = { name: string; trouble: () => string | undefined }
 
 /** What the answers are made from. */
-export type MonitorAppParts = {
+type MonitorAppParts = {
   /** Everything that `/metrics` shows. */
   families: () => Promise<Family[]>
   /** Runs the probe that the query of a request to `/probe` asks for. @throws EndpointProblem if it is not allowed or not valid */

@@ -3,10 +3,10 @@ import * as z from 'zod'
 import type { Secret } from '../../shared/fields.ts'
 
 /** The user who may read, with the password or its hash. */
-export type BasicAuthConfig = { username: string; passwordFile?: Secret | undefined; passwordHash?: PasswordHash | undefined }
+type BasicAuthConfig = { username: string; passwordFile?: Secret | undefined; passwordHash?: PasswordHash | undefined }
 
 /** The parts of an scrypt hash. */
-export type PasswordHash = { cost: number; blockSize: number; parallelization: number; salt: Buffer; hash: Buffer }
+type PasswordHash = { cost: number; blockSize: number; parallelization: number; salt: Buffer; hash: Buffer }
 
 /**
  * An scrypt hash in the format of Python's passlib and others: `$scrypt$ln=15,r=8,p=1$<salt>$<hash>`.

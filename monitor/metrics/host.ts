@@ -4,7 +4,7 @@ import { type Family, family } from '../../shared/prometheus.ts'
 import { type HostSource, hostSources } from './host-sources.ts'
 
 /** The metrics of the host. */
-export type HostMetrics = {
+type HostMetrics = {
   /** The last readings, from memory. Empty until something was read. */
   families(): Family[]
   /** Begins to read in the background. */

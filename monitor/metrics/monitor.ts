@@ -6,7 +6,7 @@ import { histogram } from './histogram.ts'
 export type Reload = { ok: boolean; at: number }
 
 /** What the monitor's own families are read from. */
-export type MonitorSources = {
+type MonitorSources = {
   version: string
   prober: Pick<Prober, 'statistics' | 'stall'>
   isLeader: () => boolean

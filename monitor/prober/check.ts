@@ -5,7 +5,7 @@ import type { Reason } from '../wire/reasons.ts'
 import type { Action } from './actions/action.ts'
 
 /** How bad it is when a check is not up: a label, for routing alerts. */
-export type Severity = 'info' | 'warning' | 'critical'
+type Severity = 'info' | 'warning' | 'critical'
 
 /** A health check, configured or discovered. Two with the same `name` are the same check. All times are milliseconds. */
 export type Check = {

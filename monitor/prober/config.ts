@@ -22,7 +22,7 @@ export type ChecksFile = {
 }
 
 /** A fault in the checks file. */
-export type ChecksFault = {
+type ChecksFault = {
   /** Such as `checks[3].timeout`; empty for the whole file. */
   path: string
   /** Continues the path: `must be at least 1s`. It quotes nothing secret. */

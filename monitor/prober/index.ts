@@ -26,7 +26,7 @@ export type ProberNeeds = {
 }
 
 /** The default number of checks that run at the same time. */
-export const defaultParallelism = 64
+const defaultParallelism = 64
 
 /**
  * Runs checks, at most `parallelism` at once, and keeps their results. The runner decides when a check runs, the verdicts what its result

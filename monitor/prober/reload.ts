@@ -12,7 +12,7 @@ import { createSecretReader } from './cluster-secrets.ts'
 import type { ParseOptions } from './config.ts'
 
 /** The checks of a file, as it last was without faults. */
-export type FollowedChecks = Part & {
+type FollowedChecks = Part & {
   checks(): readonly Check[]
   /** Calls the listener when the checks have changed. @returns a function that ends the subscription */
   subscribe(listener: () => void): () => void
@@ -23,7 +23,7 @@ export type FollowedChecks = Part & {
 }
 
 /** Where the checks are. */
-export type ChecksFileConfig = Pick<ParseOptions, 'isDiscovered'> & {
+type ChecksFileConfig = Pick<ParseOptions, 'isDiscovered'> & {
   /** Without a file there are no checks. */
   path: string | undefined
   /** The namespace of Secrets whose reference names none. */

@@ -16,7 +16,7 @@ import { newTask, type Run, type Task } from './task.ts'
 export type FinishedRun = { result: CheckResult; startedAt: number; endedAt: number }
 
 /** What a runner needs besides the checks. */
-export type RunnerNeeds = {
+type RunnerNeeds = {
   /** What checks may use besides their options. */
   context: Omit<CheckContext, 'signal'>
   clock: Clock

@@ -26,13 +26,13 @@ export type Health = {
 export type Moment = { now: number; at: number }
 
 /** A run that ended. */
-export type EndedRun = { result: CheckResult; startedAt: number; ended: Moment }
+type EndedRun = { result: CheckResult; startedAt: number; ended: Moment }
 
 /** How a check is judged. */
 export type Policy = Pick<Check, 'retries' | 'retryDelayMs' | 'recoveryDelayMs'>
 
 /** The health after a run, and when the next run is wanted, if that is before the regular one. */
-export type Judgement = { health: Health; rerunAt?: number | undefined }
+type Judgement = { health: Health; rerunAt?: number | undefined }
 
 /** The health of a new check. */
 export function newHealth(now: number): Health {

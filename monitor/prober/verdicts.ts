@@ -7,11 +7,11 @@ import { inOrder, type Linked, linkChecks, reachable } from './dependencies.ts'
 import { placeOf } from './fingerprint.ts'
 import { newDurations, recordDuration } from './run.ts'
 import type { FinishedRun, Runner } from './runner.ts'
-import { afterRun, blocked, withoutFailures, type Health, newHealth, unblocked } from './state.ts'
+import { afterRun, blocked, type Health, newHealth, unblocked, withoutFailures } from './state.ts'
 import type { Statistics } from './statistics.ts'
 
 /** What verdicts need besides the checks. */
-export type VerdictNeeds = {
+type VerdictNeeds = {
   clock: Clock
   log: Log
   statistics: Statistics

@@ -9,7 +9,7 @@ import { type ProbeSeries, setTls } from './series.ts'
 import { trustOf } from './tls.ts'
 
 /** The target of an HTTP probe, and the tools to reach it. */
-export type HttpTarget = { url: URL; first: Resolved; hostname: string | undefined; resolver: Resolver; signal: AbortSignal }
+type HttpTarget = { url: URL; first: Resolved; hostname: string | undefined; resolver: Resolver; signal: AbortSignal }
 
 const maxRedirects = 10
 

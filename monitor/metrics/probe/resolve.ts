@@ -20,7 +20,7 @@ export type Resolver = {
 }
 
 /** Which addresses of a name to use. */
-export type IpPreference = { preferred_ip_protocol: 'ip4' | 'ip6'; ip_protocol_fallback: boolean }
+type IpPreference = { preferred_ip_protocol: 'ip4' | 'ip6'; ip_protocol_fallback: boolean }
 
 /** The part of dns.lookup that is used. */
 export type Lookup = (

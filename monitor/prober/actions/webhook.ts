@@ -4,7 +4,7 @@ import type { ActionCause } from './act.ts'
 import type { Action } from './action.ts'
 
 /** The body of the request to a webhook. Times are in the format of RFC 3339. */
-export type WebhookBody = {
+type WebhookBody = {
   check: string
   kind: string
   target: string
