@@ -15,7 +15,6 @@ import { sparkplugFamilies } from './sparkplug.ts'
 
 export type { Readiness } from './app.ts'
 export { type MetricsConfig, metricsConfig } from './config.ts'
-export type { Reload } from './monitor.ts'
 
 /** What the endpoint shows. It is read for each request, from memory. */
 export type MonitorEndpointNeeds = {

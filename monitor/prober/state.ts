@@ -23,7 +23,7 @@ export type Health = {
 }
 
 /** A moment, by both clocks: `now` in Unix milliseconds, `at` of the monotonic one. */
-export type Moment = { now: number; at: number }
+type Moment = { now: number; at: number }
 
 /** A run that ended. */
 type EndedRun = { result: CheckResult; startedAt: number; ended: Moment }

@@ -1,4 +1,5 @@
 import type { CheckState } from '../checks/kind.ts'
+import type { ActionOutcome } from './actions/act.ts'
 import type { ProberStatistics } from './check.ts'
 import { newDurations } from './run.ts'
 import type { Slots } from './slots.ts'
@@ -6,7 +7,7 @@ import type { Slots } from './slots.ts'
 /** The statistics as the prober itself writes them: the runner its delays and what it abandoned or skipped, the verdicts the rest. */
 export type Statistics = ProberStatistics & {
   runs: Record<CheckState, number>
-  actions: Record<string, number>
+  actions: Partial<Record<ActionOutcome, number>>
   skipped: number
   abandoned: number
 }
