@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import { createMetrics } from '../../../../agent/admin/metrics.ts'
 import { actions } from '../../../../agent/operations/actions/index.ts'
 import { systemClock } from '../../../../shared/clock.ts'
+import { pageTypeFor, renderPage } from '../../../../shared/prometheus.ts'
 import { smallDatabase } from '../acting-region.ts'
 import { paint } from './paint.ts'
 import { type ActionScene, startActionScene } from './scene.ts'
@@ -64,7 +65,7 @@ test('it is accepted, shown meanwhile, carried out, and told of everywhere', asy
   const metrics = createMetrics({ version: '0.0.0', clock: systemClock })
   metrics.observeEnded(operation)
   assert.match(
-    (await metrics.page(undefined)).text,
+    renderPage(await metrics.families(), pageTypeFor()).join(''),
     /skerry_agent_operation_duration_seconds_count\{action="paint",outcome="Succeeded"\} 1/,
   )
 })
