@@ -4,7 +4,7 @@ import type { ChangeBuffer } from './buffer.ts'
 import { controls } from './commands.ts'
 import type { SparkplugCounters } from './counters.ts'
 import { type Datatype, fits, type MetricValue, same } from './datatypes.ts'
-import { encodeDefinition, type Property, type Quality, quality } from './payload.ts'
+import { type Property, type Quality, quality } from './payload.ts'
 import { createQuietLog, type QuietLog } from './quiet-log.ts'
 import { isReportable } from './report.ts'
 import { idFault } from './topics.ts'
@@ -63,13 +63,11 @@ export type TrackedMetric = {
   readonly alias: number | undefined
   readonly datatype: Datatype
   readonly isTransient: boolean
-  readonly properties: Record<string, Property>
+  readonly properties: Record<string, Property> | undefined
   readonly deadband: number | undefined
   value: MetricValue | null
   timestamp: number
   quality: Quality
-  /** The encoded definition, made when it is needed; it holds the quality. */
-  definition: Uint8Array | undefined
   /** What was put into the buffer last, and the monotonic time of that. */
   reported: { value: MetricValue | null; quality: Quality; timestamp: number; at: number }
   /** Where in the buffer that stands; -1 if it was not kept. */
@@ -181,7 +179,6 @@ export function createModel(
       value,
       timestamp,
       quality: code,
-      definition: undefined,
       reported: { value, quality: code, timestamp, at: clock.monotonic() },
       changeIndex: -1,
       carriedIndex: -1,
@@ -201,7 +198,6 @@ export function createModel(
     }
     metric.value = value
     metric.timestamp = timestamp
-    if (metric.quality !== code) metric.definition = undefined
     metric.quality = code
     if (isReportable(metric, { maxSilenceMs, now: clock.monotonic() })) record(owner, metric)
   }
@@ -282,25 +278,15 @@ export function carriedIndexOf({ value, quality: code, timestamp, reported, chan
   return isSaid ? changeIndex : -1
 }
 
-/** The bytes of a metric's definition with its present quality. */
-export function definitionOf(metric: TrackedMetric): Uint8Array {
-  if (metric.definition === undefined) {
-    const { name, alias, datatype, isTransient, properties, quality: code } = metric
-    // Quality may be left out where it is good, and must be there where it is not.
-    const all: Record<string, Property> = code === quality.good ? properties : { ...properties, Quality: { type: 'Int32', value: code } }
-    metric.definition = encodeDefinition({ name, alias, datatype, isTransient, properties: all })
-  }
-  return metric.definition
-}
-
-function propertiesOf({ unit, low, high, description, properties }: SparkplugMetric): Record<string, Property> {
-  return {
+function propertiesOf({ unit, low, high, description, properties }: SparkplugMetric): Record<string, Property> | undefined {
+  const all: Record<string, Property> = {
     ...(unit === undefined ? {} : { engUnit: { type: 'String', value: unit } }),
     ...(low === undefined ? {} : { engLow: { type: 'Double', value: low } }),
     ...(high === undefined ? {} : { engHigh: { type: 'Double', value: high } }),
     ...(description === undefined ? {} : { description: { type: 'String', value: description } }),
     ...properties,
   }
+  return Object.keys(all).length === 0 ? undefined : all
 }
 
 const ownNames = new Set<string>(['bdSeq', ...Object.values(controls)].map((name) => name.toLowerCase()))

@@ -1,12 +1,11 @@
 // The only file that knows sparkplug-payload. Of that library the generated protobuf code is used, not its wrapper: the wrapper of
 // 1.0.3 puts UInt32 into long_value, writes `datatype` into all data, has no arrays, and hands 64-bit values through numbers.
 import proto from 'sparkplug-payload/lib/sparkplugPayloadProto.js'
-import { type BirthMetric, BirthWriter } from './birth-writer.ts'
 import { type Datatype, datatypes, type MetricValue } from './datatypes.ts'
 
 const { Payload } = proto.org.eclipse.tahu.protobuf
-const { Metric, PropertySet } = Payload
-type WireMetric = InstanceType<typeof Metric>
+const { PropertySet } = Payload
+type WireMetric = InstanceType<typeof Payload.Metric>
 type WireFields = { -readonly [Key in keyof WireMetric]?: unknown }
 
 /** 192 good, 500 stale (it was good, and cannot be read now), 0 bad [tck-id-payloads-propertyset-quality-value-value]. */
@@ -16,34 +15,24 @@ export type Quality = (typeof quality)[keyof typeof quality]
 /** A property of a metric: a unit, a limit, a description, or the quality. */
 export type Property = { type: 'String' | 'Double' | 'Int32' | 'Boolean'; value: string | number | boolean | null }
 
-/** What of a metric does not change between two births. Encode it once with `encodeDefinition`. */
-export type Definition = {
-  name: string
-  alias?: number | undefined
+/** What births and data say of a metric. */
+type Metric = {
   datatype: Datatype
-  isTransient?: boolean | undefined
-  properties?: Record<string, Property> | undefined
-}
-
-/** One metric of a data message: by alias or by name, never both [tck-id-payloads-alias-data-cmd-requirement]. */
-export type DataMetric = {
-  name?: string | undefined
-  alias?: number | undefined
-  datatype: Datatype
+  /** Null is unknown. */
   value: MetricValue | null
+  /** Unix milliseconds at which the value was acquired. */
   timestamp: number
-  /** Left out where it is good and was good [tck-id-payloads-propertyset-quality-value-type]. */
+  /** Good when left out. */
   quality?: Quality | undefined
-  isHistorical?: boolean | undefined
+  /** A historian should not keep the value. */
   isTransient?: boolean | undefined
 }
 
-/** The bytes of a value of any type, as a part of a metric. */
-function encodeValue(datatype: Datatype, value: MetricValue | null): Uint8Array {
-  const fields: WireFields = {}
-  setValue(fields, datatype, value)
-  return Metric.encode(fields as never).finish()
-}
+/** A metric of a birth: name, alias and type, which data refers to [tck-id-payloads-alias-birth-requirement]. */
+export type BirthMetric = Metric & { name: string; alias?: number | undefined; properties?: Readonly<Record<string, Property>> | undefined }
+
+/** A metric of a data message: by alias or by name, never both [tck-id-payloads-alias-data-cmd-requirement]. */
+export type DataMetric = Metric & { name?: string | undefined; alias?: number | undefined; isHistorical?: boolean | undefined }
 
 /** 64 bits as protobufjs takes them without passing through a floating number; negative ones in two's complement. */
 function longOf(value: number | bigint): number | { low: number; high: number; unsigned: boolean } {
@@ -126,7 +115,7 @@ function packArray(datatype: Datatype, values: readonly never[]): Uint8Array {
   return packed
 }
 
-function propertySet(properties: Record<string, Property>): InstanceType<typeof PropertySet> {
+function propertySet(properties: Readonly<Record<string, Property>>): InstanceType<typeof PropertySet> {
   const keys = Object.keys(properties)
   const values = keys.map((key) => {
     const { type, value } = properties[key] as Property
@@ -138,44 +127,53 @@ function propertySet(properties: Record<string, Property>): InstanceType<typeof 
   return { keys, values } as never
 }
 
-/** The bytes of the part of a birth's metric that stays. Births copy them, so that 10,000 metrics cost no more than their values. */
-export function encodeDefinition({ name, alias, datatype, isTransient, properties }: Definition): Uint8Array {
-  const fields: WireFields = { name, datatype: datatypes[datatype] }
-  if (alias !== undefined) fields.alias = alias
+/** When a message is sent, and its number. A command and an NDEATH have no `seq`. */
+export type Head = { timestamp: number; seq?: number }
+
+/** An NBIRTH, a DBIRTH or an NDEATH. The metrics keep their order. */
+export function encodeBirth(metrics: readonly BirthMetric[], head: Head): Buffer {
+  return encode(head, metrics, (metric) => {
+    const fields = fieldsOf(metric, metric.properties)
+    fields.name = metric.name
+    fields.datatype = datatypes[metric.datatype]
+    if (metric.alias !== undefined) fields.alias = metric.alias
+    return fields
+  })
+}
+
+/** An NDATA or a DDATA, or a command for another node. The datatype is left out: the birth has fixed it. */
+export function encodeData(metrics: readonly DataMetric[], head: Head): Buffer {
+  return encode(head, metrics, (metric) => {
+    const fields = fieldsOf(metric)
+    if (metric.alias === undefined) fields.name = metric.name
+    else fields.alias = metric.alias
+    if (metric.isHistorical) fields.isHistorical = true
+    return fields
+  })
+}
+
+/** Quality may be left out where it is good, and must be there where it is not [tck-id-payloads-propertyset-quality-value-type]. */
+function fieldsOf({ datatype, value, timestamp, quality: code, isTransient }: Metric, properties?: BirthMetric['properties']): WireFields {
+  const fields: WireFields = { timestamp }
   if (isTransient) fields.isTransient = true
-  if (properties !== undefined && Object.keys(properties).length > 0) fields.properties = propertySet(properties)
-  return Metric.encode(fields as never).finish()
+  if (code !== undefined && code !== quality.good)
+    fields.properties = propertySet({ ...properties, Quality: { type: 'Int32', value: code } })
+  else if (properties !== undefined) fields.properties = propertySet(properties)
+  setValue(fields, datatype, value)
+  return fields
 }
 
 /**
- * A birth: NBIRTH, DBIRTH, or with `seq` left out the payload of an NDEATH.
- * The metrics are written in the order given.
+ * Metrics of a birth that are encoded together. Protobuf messages that stand one behind the other are one message. The library keeps
+ * several objects for each field until a message ends: pieces let them go while they are young.
  */
-export function encodeBirth(metrics: readonly BirthMetric[], { timestamp, seq }: { timestamp: number; seq?: number }): Buffer {
-  const tail = Payload.encode({ timestamp, ...(seq === undefined ? {} : { seq }) }).finish()
-  const writer = new BirthWriter(
-    metrics.length * 24 + metrics.reduce((sum, { definition }) => sum + definition.length, 0) + tail.length,
-    encodeValue,
-  )
-  for (const metric of metrics) writer.metric(metric)
-  writer.bytes(tail)
-  return writer.finish()
-}
+const piece = 100
 
-/** An NDATA or DDATA, or a command for another node when `seq` is left out. No datatype: the birth has said it. */
-export function encodeData(metrics: readonly DataMetric[], { timestamp, seq }: { timestamp: number; seq?: number }): Buffer {
-  const wire = metrics.map(({ name, alias, datatype, value, timestamp, quality: code, isHistorical, isTransient }) => {
-    const fields: WireFields = { timestamp }
-    if (alias !== undefined) fields.alias = alias
-    else fields.name = name
-    if (isHistorical) fields.isHistorical = true
-    if (isTransient) fields.isTransient = true
-    if (code !== undefined) fields.properties = propertySet({ Quality: { type: 'Int32', value: code } })
-    setValue(fields, datatype, value)
-    return fields
-  })
-  const bytes = Payload.encode({ timestamp, ...(seq === undefined ? {} : { seq }), metrics: wire as never }).finish()
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+function encode<M>(head: Head, metrics: readonly M[], fieldsOf: (metric: M) => WireFields): Buffer {
+  const pieces: Uint8Array[] = [Payload.encode(head).finish()]
+  for (let at = 0; at < metrics.length; at += piece)
+    pieces.push(Payload.encode({ metrics: metrics.slice(at, at + piece).map(fieldsOf) as never }).finish())
+  return Buffer.concat(pieces)
 }
 
 /** What a foreign message says of one metric. A value is undefined where none of the simple kinds is given. */
@@ -205,7 +203,7 @@ export class UndecodableError extends Error {
  */
 export function decodeMetrics(bytes: Uint8Array, { maxBytes, maxMetrics }: DecodeLimits): ReceivedMetric[] {
   if (bytes.length > maxBytes) throw new UndecodableError('too-large')
-  let metrics: readonly InstanceType<typeof Metric>[]
+  let metrics: readonly WireMetric[]
   try {
     // Nesting without end becomes a RangeError of the stack, a length beyond the end one of the reader: both are caught here.
     metrics = Payload.decode(bytes).metrics as never
@@ -220,7 +218,7 @@ export function decodeMetrics(bytes: Uint8Array, { maxBytes, maxMetrics }: Decod
   }))
 }
 
-function receivedValue(metric: InstanceType<typeof Metric>): ReceivedMetric['value'] {
+function receivedValue(metric: WireMetric): ReceivedMetric['value'] {
   if (metric.isNull === true) return null
   if (has(metric, 'booleanValue')) return metric.booleanValue as boolean
   if (has(metric, 'intValue')) return metric.intValue as number

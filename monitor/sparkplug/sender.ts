@@ -1,9 +1,9 @@
 import type { Clock } from '../../shared/clock.ts'
-import type { ChangeBuffer } from './buffer.ts'
+import type { Change, ChangeBuffer } from './buffer.ts'
 import type { SparkplugCounters } from './counters.ts'
 import { fits } from './datatypes.ts'
 import type { Owner, TrackedMetric, TrackedModel } from './model.ts'
-import { type DataMetric, encodeData, quality } from './payload.ts'
+import { type DataMetric, encodeData } from './payload.ts'
 
 /** How much is sent at once. */
 export type SenderLimits = {
@@ -123,7 +123,7 @@ function add(groups: Map<string, Group>, owner: Owner, isHistorical: boolean, me
 
 function dataOf(
   { name, alias, datatype, isTransient }: TrackedMetric,
-  { value, timestamp, quality: code }: { value: DataMetric['value']; timestamp: number; quality: (typeof quality)[keyof typeof quality] },
+  { value, timestamp, quality }: Change,
   isHistorical: boolean,
 ): DataMetric {
   return {
@@ -131,7 +131,7 @@ function dataOf(
     datatype,
     value,
     timestamp,
-    quality: code === quality.good ? undefined : code,
+    quality,
     isHistorical,
     isTransient,
   }
