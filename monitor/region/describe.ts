@@ -1,5 +1,5 @@
 import type { Check, CheckStatus } from '../prober/check.ts'
-import type { SparkplugMetric } from '../sparkplug/model.ts'
+import type { SparkplugMetric } from '../sparkplug/tracked-metric.ts'
 import { checkMetrics, summaryMetrics } from './devices/checks.ts'
 import { componentMetrics } from './devices/component.ts'
 import { databaseMetrics } from './devices/database.ts'

@@ -1,4 +1,3 @@
-import type { Clock } from '../../shared/clock.ts'
 import type { DropReason } from './counters.ts'
 import { decodeMetrics, type ReceivedMetric, UndecodableError } from './payload.ts'
 
@@ -58,33 +57,4 @@ function read<Action extends string>(
     else if (value) actions.add(found)
   }
   return { actions: [...actions], dropped }
-}
-
-/**
- * Makes a storm of requests harmless: the first one is served at once, all that come within `intervalMs` of it lead to one more.
- * Ends with the signal.
- */
-export function createCoalescer(
-  serve: () => void,
-  { intervalMs, clock, signal }: { intervalMs: number; clock: Clock; signal: AbortSignal },
-): () => void {
-  let servedAt: number | undefined
-  let isWaiting = false
-  const run = () => {
-    servedAt = clock.monotonic()
-    serve()
-  }
-  return () => {
-    if (isWaiting || signal.aborted) return
-    const left = servedAt === undefined ? 0 : servedAt + intervalMs - clock.monotonic()
-    if (left <= 0) return run()
-    isWaiting = true
-    clock.sleep(left, signal).then(
-      () => {
-        isWaiting = false
-        run()
-      },
-      () => {},
-    )
-  }
 }

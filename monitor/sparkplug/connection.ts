@@ -21,6 +21,12 @@ export type ServerConfig = {
   keyFile?: string | undefined
 }
 
+/** The name of a server in logs and metrics: its URL without credentials. */
+export function serverName({ url }: ServerConfig): string {
+  const { protocol, host, pathname } = new URL(url)
+  return `${protocol}//${host}${pathname === '/' ? '' : pathname}`
+}
+
 /** What a CONNECT says. */
 export type ConnectOptions = {
   server: ServerConfig

@@ -1,328 +1,256 @@
+// A life is the node's time on one open connection.
+//
+//            begin()              close()
+//   waiting ─────────▶ live ──────────────▶ closed
+//      └────────────────────────────────────▲
+//
+// | state         | event                                 | publishes                                                    |
+// |---------------|---------------------------------------|--------------------------------------------------------------|
+// | waiting       | STATE online of the primary host      | nothing; `hostOnline` resolves                               |
+// | waiting       | begin()                               | NBIRTH, then the DBIRTH of every device                      |
+// | live          | new values                            | NDATA and DDATA, gathered for `coalesceMs`                   |
+// | live          | the node's set of metrics changes     | the gathered data, NBIRTH, all DBIRTHs                       |
+// | live          | a device comes, or its set changes    | the gathered data, DBIRTH                                    |
+// | live          | a device goes                         | the gathered data, DDEATH                                    |
+// | live          | NCMD Node Control/Rebirth             | NBIRTH, all DBIRTHs; once in `rebirthIntervalMs`             |
+// | live          | DCMD Device Control/Rebirth           | DBIRTH; once in `rebirthIntervalMs`                          |
+// | waiting, live | NCMD Node Control/Next Server         | nothing; the session ends                                    |
+// | waiting, live | STATE offline of the primary host     | nothing; the session ends (while waiting: if it can move on) |
+// | live          | another replica leads                 | nothing; the session ends                                    |
+// | waiting, live | time for proof                        | PINGREQ; without an answer the connection is cut             |
+// | live          | close()                               | the gathered data, if the connection is open                 |
+//
+// NDEATH is the session's to publish (session.ts): on purpose, or as the will of its CONNECT.
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { encodeDeviceBirth, encodeNodeBirth } from './birth.ts'
-import { type CommandReading, createCoalescer, readDeviceCommand, readNodeCommand } from './commands.ts'
+import { Births } from './births.ts'
 import type { Connection } from './connection.ts'
-import type { DropReason, SentType } from './counters.ts'
-import { carriedIndexOf, type Owner } from './model.ts'
-import { encodeData } from './payload.ts'
-import { createSender, type StepResult } from './sender.ts'
-import { createSequence } from './sequence.ts'
-import type { SessionContext, SessionEnd } from './session.ts'
-import type { HostState } from './state.ts'
-import { deviceTopic, nodeTopic, stateTopic } from './topics.ts'
-import { messageOf, within } from './waits.ts'
+import { Inbox } from './inbox.ts'
+import { Proof } from './proof.ts'
+import { Publisher } from './publisher.ts'
+import { RebirthRequests } from './rebirth-requests.ts'
+import { createSender, type Sender, type StepResult } from './sender.ts'
+import type { EndSession, SessionContext } from './session-context.ts'
+import type { Owner } from './tracked-metric.ts'
+import { messageOf } from './waits.ts'
 
-/** What happens on an open connection: births, data, commands, proof that the server still reads. */
-export type Life = ReturnType<typeof createLife>
+/** How long to wait while the socket is congested or the flush is throttled, in milliseconds. */
+const pauseMs = 50
 
-/** A command that the server kept for whoever comes, and one for a device that is not there. */
-const leftover: CommandReading<never> = { actions: [], dropped: [{ reason: 'retained' }] }
-const stranger: CommandReading<never> = { actions: [], dropped: [{ reason: 'unknown-device' }] }
+/** Births, data, commands and proof on an open connection. Everything that runs in the background ends with the signal. */
+export class Life {
+  readonly #context: SessionContext
+  readonly #connection: Connection
+  readonly #end: EndSession
+  readonly #signal: AbortSignal
+  readonly #publisher: Publisher
+  readonly #births: Births
+  readonly #sender: Sender
+  readonly #proof: Proof
+  readonly #rebirths: RebirthRequests
+  readonly #inbox: Inbox
+  readonly #hostOnline = Promise.withResolvers<void>()
+  #state: 'waiting' | 'live' | 'closed' = 'waiting'
+  #isProven = false
+  /** Ends the pump's wait for news. */
+  #wake: () => void = () => {}
 
-/** A life that has not published anything yet. It ends with the signal, and tells `end` why it should. */
-export function createLife(
-  context: Omit<SessionContext, 'bdSeq'> & {
-    connection: Connection
-    bdSeq: number
-    end: (reason: SessionEnd['reason'], detail?: string) => void
-    signal: AbortSignal
-  },
-) {
-  const { address, host, settings, model, buffer, counters, connection, bdSeq, clock, end, signal, warn } = context
-  const sequence = createSequence()
-  const hostOnline = Promise.withResolvers<void>()
-  /** Births are out, and the session is not over. */
-  let isLive = false
-  let isClosed = false
-  let wake: () => void = () => {}
-  /** The ping under way, which ends when it is answered or the connection is cut. */
-  let proving: Promise<void> | undefined
-  /** The server has read the births. */
-  let isProven = false
-  let pingedAt = clock.monotonic()
+  constructor(
+    context: SessionContext,
+    { connection, bdSeq, end, signal }: { connection: Connection; bdSeq: number; end: EndSession; signal: AbortSignal },
+  ) {
+    const { settings, model, buffer, clock, hasNextServer } = context
+    this.#context = context
+    this.#connection = connection
+    this.#end = end
+    this.#signal = signal
+    const publisher = new Publisher(context, connection, end)
+    this.#publisher = publisher
+    this.#births = new Births(model, publisher, { bdSeq, hasNextServer, endOfBuffer: () => buffer.end })
+    this.#sender = createSender(settings, {
+      ...context,
+      isCongested: connection.isCongested,
+      send: ({ id }, encode) => (id === undefined ? publisher.publishNode('NDATA', encode) : publisher.publishDevice('DDATA', id, encode)),
+    })
+    this.#proof = new Proof({ connection, keepAliveSeconds: settings.keepAliveSeconds, clock, signal })
+    this.#rebirths = new RebirthRequests((device) => this.#rebirth(device), { intervalMs: settings.rebirthIntervalMs, clock, signal })
+    this.#inbox = new Inbox(context, {
+      isLive: () => this.#isLive,
+      hostOnline: () => this.#hostOnline.resolve(),
+      rebirth: (device) => this.#rebirths.request(device),
+      end,
+    })
+  }
 
-  const sender = createSender(settings, {
-    model,
-    buffer,
-    counters,
-    clock,
-    isCongested: connection.isCongested,
-    send: (owner, encode) =>
-      owner.id === undefined
-        ? publish('NDATA', nodeTopic('NDATA', address), encode)
-        : publish('DDATA', deviceTopic('DDATA', address, owner.id), encode),
-  })
+  /** Resolves when the primary host is online. */
+  get hostOnline(): Promise<void> {
+    return this.#hostOnline.promise
+  }
 
-  /** The one place where a message is handed to the socket and takes its number. */
-  function publish(
-    type: Exclude<SentType, 'NDEATH' | 'NCMD'>,
-    topic: string,
-    encode: (head: { timestamp: number; seq: number }) => Buffer,
-  ): boolean {
-    if (isClosed) return false
-    if (!context.isLeader()) {
-      end('not-leader', 'another replica may act now')
-      return false
+  /** The server has answered a PINGREQ since the births: it has read them. */
+  get isProven(): boolean {
+    return this.#isProven
+  }
+
+  /** Takes in a message that came on the connection. */
+  receive(topic: string, payload: Buffer, isRetained: boolean): void {
+    this.#inbox.receive(topic, payload, isRetained)
+  }
+
+  /** Proves that the connection is alive, from now on. */
+  keepAlive(): void {
+    this.#run(this.#prove())
+  }
+
+  /**
+   * Publishes the births, and data from then on. All in one go, so that nothing changes between the births and the moment from which
+   * changes are sent.
+   * @returns whether the births could be handed over
+   */
+  begin(): boolean {
+    if (!this.#births.all()) return false
+    this.#state = 'live'
+    this.#followModel()
+    this.#run(this.#pump())
+    this.#lendToGuests()
+    return true
+  }
+
+  /** Sends what was gathered while its owners are still born. After that nothing of the model reaches the connection. */
+  close(): void {
+    if (this.#state === 'closed') return
+    try {
+      if (this.#isLive) this.#context.guests.offline()
+      if (this.#connection.isOpen()) this.#drain()
+    } finally {
+      this.#state = 'closed'
+      this.#publisher.close()
+      this.#context.model.listener = undefined
+      this.#births.end()
+      this.#wake()
     }
-    const hand = (seq: number) => connection.send(topic, encode({ timestamp: clock.now(), seq }))
-    if (!(type === 'NBIRTH' ? sequence.restart(hand) : sequence.next(hand))) return false
-    counters.sent[type]++
-    return true
   }
 
-  /** NBIRTH and the DBIRTH of every device, one behind the other [tck-id-payloads-dbirth-order]. A rebirth is the same. */
-  function bear(): boolean {
-    const given = { bdSeq, hasNextServer: context.hasNextServer }
-    if (!publish('NBIRTH', nodeTopic('NBIRTH', address), (head) => encodeNodeBirth(model.node, given, head))) return false
-    markBorn(model.node)
-    for (const device of model.devices.values()) if (!bearDevice(device)) return false
-    return true
+  /** The server has read everything that this life has sent. */
+  releaseAll(): void {
+    this.#release(this.#sender.cursor)
   }
 
-  function bearDevice(device: Owner): boolean {
-    const topic = deviceTopic('DBIRTH', address, device.id as string)
-    if (!publish('DBIRTH', topic, (head) => encodeDeviceBirth(device, head))) return false
-    markBorn(device)
-    return true
+  get #isLive(): boolean {
+    return this.#state === 'live'
   }
 
-  function markBorn(owner: Owner): void {
-    owner.bornAt = buffer.end
-    for (const metric of owner.metrics.values()) metric.carriedIndex = carriedIndexOf(metric)
+  /** Lets work go on in the background. It fails when the connection does, and that ends the session. */
+  #run(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      if (!this.#signal.aborted && this.#state !== 'closed') this.#end('lost', messageOf(error))
+    })
   }
 
-  const rebirth: () => void = createCoalescer(
-    () => {
-      if (!isLive) return
-      // A rebirth on top of what the socket has not got rid of would only add to it.
-      if (connection.isCongested()) {
-        rebirth()
-        return
-      }
-      counters.rebirths++
-      bear()
-      wake()
-    },
-    { intervalMs: settings.rebirthIntervalMs, clock, signal },
-  )
-  const deviceRebirths = new Map<string, () => void>()
-
-  function rebirthOf(id: string): void {
-    let request = deviceRebirths.get(id)
-    if (request === undefined) {
-      request = createCoalescer(
-        () => {
-          const device = model.devices.get(id)
-          if (!isLive || device === undefined) return
-          counters.rebirths++
-          bearDevice(device)
-          wake()
-        },
-        { intervalMs: settings.rebirthIntervalMs, clock, signal },
-      )
-      deviceRebirths.set(id, request)
-    }
-    request()
-  }
-
-  /** Sends what is there without waiting for more. */
-  function drain(): StepResult {
+  /** Sends what there is, without waiting for more. */
+  #drain(): StepResult {
     let result: StepResult
-    do result = isLive ? sender.step() : 'over'
+    do result = this.#isLive ? this.#sender.step() : 'over'
     while (result === 'sent')
     return result
   }
 
-  async function pump(): Promise<void> {
-    while (isLive) {
-      const result = sender.step()
+  async #pump(): Promise<void> {
+    const { settings, clock } = this.#context
+    while (this.#isLive) {
+      const result = this.#sender.step()
       if (result === 'over') return
       if (result === 'sent') await nextTurn()
-      else if (result === 'unproven') await prove()
+      else if (result === 'unproven') await this.#proveNow()
       else if (result === 'idle') {
-        const news = new Promise<void>((resolve) => {
-          wake = resolve
-        })
-        await news
-        await clock.sleep(settings.coalesceMs, signal)
-      } else await clock.sleep(50, signal)
+        await this.#news()
+        await clock.sleep(settings.coalesceMs, this.#signal)
+      } else await clock.sleep(pauseMs, this.#signal)
     }
   }
 
-  /** Resolves when the server has read all that was sent so far; cuts a connection that does not answer. */
-  function prove(): Promise<void> {
-    proving ??= ping().finally(() => {
-      proving = undefined
+  #news(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve
     })
-    return proving
   }
 
-  async function ping(): Promise<void> {
-    const mark = sender.cursor
-    const isBorn = isLive
-    pingedAt = clock.monotonic()
-    // Pinged every 0.75 of the keep-alive, answered within another 0.75: a dead link is noticed within 1.5 of it.
-    const limitMs = settings.keepAliveSeconds * 750
-    try {
-      await answered(connection.ping(), limitMs)
-    } catch (error) {
-      if (!signal.aborted) connection.destroy(messageOf(error))
-      throw error
+  /** Asks for proof when something was sent, when the births are unproven, and when the keep-alive is due. */
+  async #prove(): Promise<void> {
+    const { settings, buffer, clock } = this.#context
+    while (this.#state !== 'closed') {
+      await clock.sleep(Math.min(settings.proofMs, this.#proof.intervalMs), this.#signal)
+      const isWanted = this.#proof.isDue || (this.#isLive && !this.#isProven)
+      if (isWanted || this.#sender.cursor > buffer.start) await this.#proveNow()
     }
-    isProven ||= isBorn
-    if (isLive) release(mark)
   }
 
-  /** On a slow link a large birth stands before the PINGREQ: as long as that goes out, the limit begins anew. */
-  async function answered(answer: Promise<void>, limitMs: number): Promise<void> {
-    let { given, gone } = connection.flow()
-    for (;;) {
-      try {
-        return await within(answer, limitMs, 'no answer to PINGREQ', clock, signal)
-      } catch (error) {
-        const now = connection.flow().gone
-        if (signal.aborted || gone >= given || now <= gone) throw error
-        gone = now
+  #proveNow(): Promise<void> {
+    return this.#proof.prove(() => {
+      const mark = this.#sender.cursor
+      const wasLive = this.#isLive
+      return () => {
+        this.#isProven ||= wasLive
+        if (this.#isLive) this.#release(mark)
       }
-    }
+    })
   }
 
-  function release(mark: number): void {
+  #release(mark: number): void {
+    const { buffer, counters } = this.#context
     buffer.release(mark)
     counters.buffer.length = buffer.end - buffer.start
   }
 
-  async function keepAlive(): Promise<void> {
-    while (!isClosed) {
-      const everyMs = settings.keepAliveSeconds * 750
-      await clock.sleep(Math.min(settings.proofMs, everyMs), signal)
-      const isDue = clock.monotonic() - pingedAt >= everyMs || (isLive && !isProven)
-      if (isDue || sender.cursor > buffer.start) await prove()
-    }
+  #rebirth(id: string | undefined): void {
+    const { model, counters } = this.#context
+    const device = id === undefined ? undefined : model.devices.get(id)
+    if (!this.#isLive || (id !== undefined && device === undefined)) return
+    // All births on top of what the socket has not sent yet would only add to it.
+    if (device === undefined && this.#connection.isCongested()) return this.#rebirths.request(undefined)
+    counters.rebirths++
+    if (device === undefined) this.#births.all()
+    else this.#births.device(device)
+    this.#wake()
   }
 
-  function receive(topic: string, payload: Buffer, isRetained: boolean): void {
-    const commandsOfDevices = deviceTopic('DCMD', address, '')
-    if (host !== undefined && topic === stateTopic(host.id)) receiveState(host.state, payload)
-    else if (topic === nodeTopic('NCMD', address)) receiveNodeCommand(payload, isRetained)
-    else if (topic.startsWith(commandsOfDevices)) receiveDeviceCommand(topic.slice(commandsOfDevices.length), payload, isRetained)
-    else context.guests.message(topic, payload, isRetained)
-  }
-
-  function receiveState(state: HostState, payload: Buffer): void {
-    const verdict = state.observe(payload, clock.now())
-    if (verdict === 'online') hostOnline.resolve()
-    else if (verdict === 'invalid') drop('invalid-state', { bytes: payload.length })
-    // Where there is no other server to look for the host on, one waits for it here; once born one leaves in any case.
-    else if (verdict === 'offline' && (isLive || context.hasNextServer)) end('host-offline', 'the primary host is offline on this server')
-  }
-
-  function receiveNodeCommand(payload: Buffer, isRetained: boolean): void {
-    const reading = isRetained ? leftover : readNodeCommand(payload, { hasNextServer: context.hasNextServer })
-    for (const action of accepted(reading, undefined)) {
-      // Before the first NBIRTH the answer to any request is already on its way.
-      if (action === 'rebirth' && isLive) rebirth()
-      else if (action === 'next-server') end('next-server', 'a host asked for it')
-    }
-  }
-
-  function receiveDeviceCommand(device: string, payload: Buffer, isRetained: boolean): void {
-    const isKnown = model.devices.has(device)
-    const reading = isRetained ? leftover : isKnown ? readDeviceCommand(payload) : stranger
-    if (accepted(reading, device.slice(0, 100)).length > 0 && isLive) rebirthOf(device)
-  }
-
-  function accepted<Action extends string>({ actions, dropped }: CommandReading<Action>, device: string | undefined): Action[] {
-    for (const { reason, metric } of dropped) drop(reason, { device, metric })
-    counters.commands += actions.length
-    return actions
-  }
-
-  function drop(reason: DropReason, fields: Record<string, unknown>): void {
-    counters.dropped[reason]++
-    warn(reason, fields, 'message dropped')
-  }
-
-  function listen(): void {
+  #followModel(): void {
+    const { model, buffer, counters } = this.#context
     model.listener = {
       reshaping: () => {
-        drain()
+        this.#drain()
       },
-      reshaped(owner) {
-        if (!isLive) return
-        if (owner.id === undefined) {
+      reshaped: (owner) => {
+        if (!this.#isLive) return
+        if (owner.id !== undefined) this.#births.device(owner)
+        else {
           counters.rebirths++
-          bear()
-        } else bearDevice(owner)
+          this.#births.all()
+        }
       },
-      removed(owner) {
-        if (!isLive || owner.bornAt === undefined) return
-        drain()
-        publish('DDEATH', deviceTopic('DDEATH', address, owner.id as string), (head) => encodeData([], head))
-        deviceRebirths.delete(owner.id as string)
-      },
+      removed: (owner) => this.#bury(owner),
       changed: () => {
-        if (buffer.end > sender.cursor) wake()
+        if (buffer.end > this.#sender.cursor) this.#wake()
       },
     }
   }
 
-  // What nobody awaits ends with the session, by the signal.
-  const ignored = (error: unknown) => {
-    if (!signal.aborted && !isClosed) end('lost', messageOf(error))
-  }
-  keepAlive().catch(ignored)
-
-  return {
-    signal,
-    sender,
-    hostOnline: hostOnline.promise,
-    /** Whether the server has answered something since the births: it has read them. */
-    get isProven() {
-      return isProven
-    },
-    bear,
-    drain,
-    release,
-    receive,
-    /** The births are out: data may follow. */
-    live(): void {
-      if (isClosed) return
-      isLive = true
-      listen()
-      pump().catch(ignored)
-      context.guests.online({
-        subscribe: (filters) => {
-          if (filters.length > 0) connection.subscribe(filters, 0).catch(() => {})
-        },
-        unsubscribe: (filters) => {
-          if (filters.length > 0) connection.unsubscribe(filters)
-        },
-        sendCommand(target, payload) {
-          if (isClosed || !context.isLeader() || !connection.send(nodeTopic('NCMD', target), payload)) return false
-          counters.sent.NCMD++
-          return true
-        },
-      })
-    },
-    /** Nothing of the model reaches the connection any more. */
-    close(): void {
-      if (isClosed) return
-      try {
-        if (isLive) context.guests.offline()
-        drainAtEnd()
-      } finally {
-        isClosed = true
-        isLive = false
-        model.listener = undefined
-        for (const owner of [model.node, ...model.devices.values()]) owner.bornAt = undefined
-        wake()
-      }
-    },
+  #bury(device: Owner): void {
+    if (!this.#isLive || device.bornAt === undefined) return
+    this.#drain()
+    this.#births.death(device)
+    this.#rebirths.forget(device.id as string)
   }
 
-  /** What was gathered goes out before the death, while its owners are still born. */
-  function drainAtEnd(): void {
-    if (isLive && connection.isOpen()) drain()
+  #lendToGuests(): void {
+    const connection = this.#connection
+    this.#context.guests.online({
+      subscribe: (filters) => {
+        if (filters.length > 0) connection.subscribe(filters, 0).catch(() => {})
+      },
+      unsubscribe: (filters) => {
+        if (filters.length > 0) connection.unsubscribe(filters)
+      },
+      sendCommand: (target, payload) => this.#publisher.sendCommand(target, payload),
+    })
   }
 }

@@ -2,8 +2,9 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Change, ChangeBuffer } from './buffer.ts'
 import type { SparkplugCounters } from './counters.ts'
 import { fits } from './datatypes.ts'
-import type { Owner, TrackedMetric, TrackedModel } from './model.ts'
-import { type DataMetric, encodeData } from './payload.ts'
+import type { TrackedModel } from './model.ts'
+import { type DataMetric, type Encode, encodeData } from './payload.ts'
+import type { Owner, TrackedMetric } from './tracked-metric.ts'
 
 /** How much is sent at once. */
 export type SenderLimits = {
@@ -53,7 +54,7 @@ export function createSender(
     buffer: ChangeBuffer
     counters: SparkplugCounters
     clock: Clock
-    send: (owner: Owner, encode: (head: { timestamp: number; seq: number }) => Buffer) => boolean
+    send: (owner: Owner, encode: Encode) => boolean
     isCongested: () => boolean
   },
 ): Sender {

@@ -1,204 +1,166 @@
-import type { Clock } from '../../shared/clock.ts'
-import type { Log } from '../../shared/log.ts'
-import type { BdSeqStore } from './bd-seq.ts'
-import { encodeNodeDeath } from './birth.ts'
-import type { ChangeBuffer } from './buffer.ts'
-import type { Connect, Connection, ServerConfig } from './connection.ts'
-import type { SparkplugCounters } from './counters.ts'
-import { createLife, type Life } from './life.ts'
-import type { TrackedModel } from './model.ts'
-import type { QuietLog } from './quiet-log.ts'
-import type { SenderLimits } from './sender.ts'
-import type { HostState } from './state.ts'
-import { deviceTopic, type NodeAddress, nodeTopic, stateTopic } from './topics.ts'
+// A session is one connection of the node, from the next bdSeq to its end.
+//
+//   next bdSeq ─▶ connecting ─▶ subscribing ─▶ waiting for the host ─▶ online ─▶ leaving ─▶ over
+//                      │              │                 │                 │                  ▲
+//                      └── refused ───┴──── refused, host-silent ─────────┴─ lost ───────────┘
+//
+// | state                | event                                      | publishes or sends                          | next      |
+// |----------------------|--------------------------------------------|---------------------------------------------|-----------|
+// | next bdSeq           | the store has kept it                      | CONNECT, with the NDEATH as its will        | connecting |
+// | connecting           | CONNACK                                    | SUBSCRIBE: NCMD, DCMD, STATE                | subscribing |
+// | subscribing          | SUBACK                                     |                                             | waiting   |
+// | waiting for the host | STATE online, or no primary host is set    | NBIRTH and DBIRTHs: the life begins         | online    |
+// | online               | whatever happens on the connection         | births, data and deaths of devices: life.ts | online    |
+// | any, connected       | stopped, deposed, next-server,             | the gathered data, NDEATH, DISCONNECT       | leaving   |
+// |                      | host-offline, host-silent, refused         |                                             |           |
+// | leaving              | PUBACK of the NDEATH, or no time left      |                                             | over      |
+// | any, connected       | the connection is lost                     | nothing; the server publishes the will      | over      |
+import { nodeDeath } from './births.ts'
+import { type Connection, serverName } from './connection.ts'
+import { Life } from './life.ts'
+import type { EndSession, SessionContext, SessionEnd } from './session-context.ts'
+import { deviceTopic, nodeTopic, stateTopic } from './topics.ts'
 import { messageOf, until, within } from './waits.ts'
 
-/** How long things may take, in milliseconds where the name does not say otherwise. Every wait on the server has its limit here. */
-export type SessionSettings = SenderLimits & {
-  protocolVersion: 4 | 5
-  clientId: string
-  /** A silent loss is noticed after 1.5 times this. */
-  keepAliveSeconds: number
-  connectTimeoutMs: number
-  /** For a SUBACK. */
-  subscribeTimeoutMs: number
-  /** For the PUBACK of an NDEATH. */
-  deathTimeoutMs: number
-  /** Changes are gathered for so long. */
-  coalesceMs: number
-  /** Data that was sent is proven to be read about so often. */
-  proofMs: number
-  /** Rebirths are so far apart. */
-  rebirthIntervalMs: number
-  maxPacketBytes: number
-}
-
-/** What one session works with. */
-export type SessionContext = {
-  address: NodeAddress
-  server: ServerConfig
-  hasNextServer: boolean
-  settings: SessionSettings
-  /** The primary host, as it was heard of on this server. `giveUpMs`: how long to wait for it before the next server is tried. */
-  host: { id: string; state: HostState; giveUpMs: number | undefined } | undefined
-  model: TrackedModel
-  buffer: ChangeBuffer
-  counters: SparkplugCounters
-  bdSeq: BdSeqStore
-  connect: Connect
-  /** Whether this process may act, asked before each message. */
-  isLeader: () => boolean
-  /** Others that use the connection: they hear of its beginning and end, and of messages on topics that are not ours. */
-  guests: { online(session: GuestSession): void; offline(): void; message(topic: string, payload: Buffer, isRetained: boolean): void }
-  clock: Clock
-  log: Log
-  warn: QuietLog
-}
-
-/** What others may do with the connection of a session. */
-export type GuestSession = {
-  /** Listens to further topics at QoS 0, until the connection ends. */
-  subscribe(filters: readonly string[]): void
-  unsubscribe(filters: readonly string[]): void
-  /** Sends a command to another node; false when it could not be handed over. */
-  sendCommand(address: NodeAddress, payload: Buffer): boolean
-}
-
-/** Why a session ended. All but `lost` and `refused` left on purpose, and have published their death. */
-export type SessionEnd = {
-  reason: 'lost' | 'refused' | 'host-offline' | 'host-silent' | 'next-server' | 'stopped' | 'not-leader'
-  detail: string
-  /** How long births were out. */
-  onlineMs: number
-  /** The births were read, as far as that can be known: else the next attempt may end as this one did. */
-  isProven: boolean
-}
-
 /**
- * One life of the node: CONNECT with a new bdSeq and its will, subscriptions, the host, births, data, death. Resolves with its end, and
- * leaves nothing behind: no timer, no connection, no listener. It ends when the signal aborts.
+ * Runs one session, and resolves with how it ended. It ends when the signal aborts at the latest, and leaves nothing behind: no timer, no
+ * connection, no listener.
  *
  * @throws what the store of bdSeq throws; then nothing was sent
  */
 export async function runSession(context: SessionContext, signal: AbortSignal): Promise<SessionEnd> {
-  const { address, server, settings, counters, clock, log } = context
-  const over = new AbortController()
-  const ended = Promise.withResolvers<Omit<SessionEnd, 'onlineMs' | 'isProven'>>()
-  const end = (reason: SessionEnd['reason'], detail = ''): void => ended.resolve({ reason, detail })
-  const onAbort = () => end('stopped', 'told to stop')
-  let connection: Connection | undefined
-  let life: Life | undefined
-  let onlineAt: number | undefined
-
   const bdSeq = await context.bdSeq.next(signal)
+  if (!context.isLeader()) return neverOnline('not-leader', 'before CONNECT')
+  const session = new Session(context, bdSeq)
+  const onAbort = () => session.end('stopped', 'told to stop')
   signal.addEventListener('abort', onAbort, { once: true })
-  const onMessage = (topic: string, payload: Buffer, isRetained: boolean) => life?.receive(topic, payload, isRetained)
   try {
-    if (!context.isLeader()) return { reason: 'not-leader', detail: 'before CONNECT', onlineMs: 0, isProven: false }
-    connection = await context.connect(
+    return await session.run(signal)
+  } catch (error) {
+    return neverOnline(signal.aborted ? 'stopped' : 'refused', messageOf(error))
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    session.close()
+  }
+}
+
+function neverOnline(reason: SessionEnd['reason'], detail: string): SessionEnd {
+  return { reason, detail, onlineMs: 0, isProven: false }
+}
+
+class Session {
+  readonly #context: SessionContext
+  readonly #bdSeq: number
+  readonly #over = new AbortController()
+  readonly #ended = Promise.withResolvers<Pick<SessionEnd, 'reason' | 'detail'>>()
+  #connection: Connection | undefined
+  #life: Life | undefined
+  #onlineAt: number | undefined
+
+  constructor(context: SessionContext, bdSeq: number) {
+    this.#context = context
+    this.#bdSeq = bdSeq
+  }
+
+  readonly end: EndSession = (reason, detail = '') => this.#ended.resolve({ reason, detail })
+
+  /** @throws why there is no connection */
+  async run(signal: AbortSignal): Promise<SessionEnd> {
+    const { counters, clock } = this.#context
+    const connection = await this.#connect(signal)
+    this.#connection = connection
+    counters.isConnected = true
+    void connection.closed.then((why) => this.end('lost', why))
+    const life = new Life(this.#context, { connection, bdSeq: this.#bdSeq, end: this.end, signal: this.#over.signal })
+    this.#life = life
+    life.keepAlive()
+    this.#establish(connection, life).then(
+      () => this.#goOnline(life),
+      (error: unknown) => this.end(error instanceof HostSilent ? 'host-silent' : 'refused', messageOf(error)),
+    )
+    const result = await this.#ended.promise
+    life.close()
+    const isOnPurpose = result.reason !== 'lost'
+    if (isOnPurpose) await this.#leave(connection, life)
+    if (this.#onlineAt === undefined) return neverOnline(result.reason, result.detail)
+    // A node that leaves on purpose was not thrown out because of its births.
+    return { ...result, onlineMs: clock.monotonic() - this.#onlineAt, isProven: life.isProven || isOnPurpose }
+  }
+
+  /** Ends whatever is left. What may throw comes last: no connection may outlive its session. */
+  close(): void {
+    const { counters } = this.#context
+    this.#connection?.destroy('the session is over')
+    counters.isConnected = false
+    counters.isOnline = false
+    this.#over.abort(new Error('the session is over'))
+    this.#life?.close()
+  }
+
+  #connect(signal: AbortSignal): Promise<Connection> {
+    const { address, server, settings, counters, clock, connect, warn } = this.#context
+    const { protocolVersion, clientId, keepAliveSeconds, connectTimeoutMs, maxPacketBytes } = settings
+    return connect(
       {
-        server,
-        protocolVersion: settings.protocolVersion,
-        clientId: settings.clientId,
-        keepAliveSeconds: settings.keepAliveSeconds,
-        will: { topic: nodeTopic('NDEATH', address), payload: encodeNodeDeath(bdSeq, clock.now()) },
-        timeoutMs: settings.connectTimeoutMs,
-        maxPacketBytes: settings.maxPacketBytes,
+        ...{ server, protocolVersion, clientId, keepAliveSeconds, maxPacketBytes, timeoutMs: connectTimeoutMs },
+        will: { topic: nodeTopic('NDEATH', address), payload: nodeDeath(this.#bdSeq, clock.now()) },
         onOversized: (bytes) => {
           counters.dropped['too-large']++
-          context.warn('too-large', { bytes }, 'message dropped')
+          warn('too-large', { bytes }, 'message dropped')
         },
-        onMessage,
+        onMessage: (topic, payload, isRetained) => this.#life?.receive(topic, payload, isRetained),
       },
       signal,
     )
-    counters.isConnected = true
-    connection.closed.then((why) => end('lost', why))
-    life = createLife({ ...context, connection, bdSeq, end, signal: over.signal })
-    const alive = life
-    establish(context, connection, alive).then(
-      () => {
-        // In one go, so that nothing can change between the births and the moment from which changes are sent.
-        if (!alive.bear()) return end('lost', 'the births could not be handed over')
-        onlineAt = clock.monotonic()
-        counters.isOnline = true
-        alive.live()
-        log.info({ server: serverName(server), bdSeq, devices: context.model.devices.size }, 'edge node is born')
-      },
-      (error: unknown) => end(error instanceof Leave ? error.reason : 'refused', messageOf(error)),
-    )
-    const result = await ended.promise
-    alive.close()
-    if (result.reason !== 'lost') await leave(context, connection, bdSeq, alive, result.reason === 'stopped')
-    if (onlineAt === undefined) return { ...result, onlineMs: 0, isProven: false }
-    // Who leaves on purpose was not thrown out by its births.
-    return { ...result, onlineMs: clock.monotonic() - onlineAt, isProven: alive.isProven || result.reason !== 'lost' }
-  } catch (error) {
-    return { reason: signal.aborted ? 'stopped' : 'refused', detail: messageOf(error), onlineMs: 0, isProven: false }
-  } finally {
-    // What may throw comes last: no connection may outlive its session.
-    connection?.destroy('the session is over')
-    counters.isConnected = false
-    counters.isOnline = false
-    over.abort(new Error('the session is over'))
-    signal.removeEventListener('abort', onAbort)
-    life?.close()
+  }
+
+  /** Subscribes, then waits for the primary host. Each step begins only when the one before it has been answered. */
+  async #establish(connection: Connection, life: Life): Promise<void> {
+    const { address, host, settings, clock, warn } = this.#context
+    const { signal } = this.#over
+    // Answered before any birth: a command that comes right behind the birth must find the node subscribed.
+    const filters = [
+      nodeTopic('NCMD', address), // [tck-id-message-flow-edge-node-ncmd-subscribe]
+      deviceTopic('DCMD', address, '+'), // [tck-id-message-flow-device-dcmd-subscribe]
+      ...(host === undefined ? [] : [stateTopic(host.id)]),
+    ]
+    const granted = await within(connection.subscribe(filters, 1), settings.subscribeTimeoutMs, 'no SUBACK', clock, signal)
+    for (const [index, code] of granted.entries()) {
+      if (code >= 0x80) throw new Error(`the server refuses the subscription to ${filters[index]}: see its access rules`)
+      if (code < 1) warn('qos', { topic: filters[index], granted: code }, 'subscription granted with a lower QoS than requested')
+    }
+    if (host === undefined) return
+    if (host.giveUpMs === undefined) return until(life.hostOnline, signal)
+    await within(life.hostOnline, host.giveUpMs, 'the primary host was not heard of', clock, signal).catch((error: unknown) => {
+      throw new HostSilent(messageOf(error))
+    })
+  }
+
+  #goOnline(life: Life): void {
+    const { server, counters, clock, model, log } = this.#context
+    if (!life.begin()) return this.end('lost', 'the births could not be handed over')
+    this.#onlineAt = clock.monotonic()
+    counters.isOnline = true
+    log.info({ server: serverName(server), bdSeq: this.#bdSeq, devices: model.devices.size }, 'edge node is born')
+  }
+
+  /** An intentional end: NDEATH, then DISCONNECT [tck-id-operational-behavior-edge-node-intentional-disconnect-ndeath]. */
+  async #leave(connection: Connection, life: Life): Promise<void> {
+    const { address, settings, counters, clock, log } = this.#context
+    if (!connection.isOpen()) return
+    try {
+      const death = connection.sendAcknowledged(nodeTopic('NDEATH', address), nodeDeath(this.#bdSeq, clock.now()))
+      counters.sent.NDEATH++
+      await within(death, settings.deathTimeoutMs, 'no PUBACK of the NDEATH', clock)
+      life.releaseAll() // the server has read what was sent before the NDEATH too
+      connection.disconnect()
+      await within(connection.closed, settings.deathTimeoutMs, 'the server does not close', clock)
+    } catch (error) {
+      // Without a DISCONNECT the server publishes the will.
+      log.debug({ err: error }, 'death was not acknowledged')
+    }
   }
 }
 
-/** The establishment gives this server up on purpose. */
-class Leave extends Error {
-  readonly reason: 'host-silent'
-  constructor(reason: 'host-silent', message: string) {
-    super(message)
-    this.reason = reason
-  }
-}
-
-/** Steps 2 and 3 of the order of establishment. Each step begins only when the one before it has been answered. */
-async function establish(context: SessionContext, connection: Connection, life: Life): Promise<void> {
-  const { address, host, settings, clock } = context
-  // Before any birth, and answered: a command that comes right behind the birth must find us listening.
-  const filters = [
-    nodeTopic('NCMD', address), // [tck-id-message-flow-edge-node-ncmd-subscribe]
-    deviceTopic('DCMD', address, '+'), // [tck-id-message-flow-device-dcmd-subscribe]
-    ...(host === undefined ? [] : [stateTopic(host.id)]),
-  ]
-  const granted = await within(connection.subscribe(filters, 1), settings.subscribeTimeoutMs, 'no SUBACK', clock, life.signal)
-  for (const [index, code] of granted.entries()) {
-    if (code >= 0x80) throw new Error(`the server refuses the subscription to ${filters[index]}: see its access rules`)
-    if (code < 1) context.warn('qos', { topic: filters[index], granted: code }, 'subscription granted with less than was asked for')
-  }
-  if (host !== undefined) {
-    const { giveUpMs } = host
-    if (giveUpMs === undefined) await until(life.hostOnline, life.signal)
-    else
-      await within(life.hostOnline, giveUpMs, 'the primary host was not heard of', clock, life.signal).catch((error: unknown) => {
-        throw new Leave('host-silent', messageOf(error))
-      })
-  }
-}
-
-/** An intentional end: NDEATH, then DISCONNECT [tck-id-operational-behavior-edge-node-intentional-disconnect-ndeath]. */
-async function leave(context: SessionContext, connection: Connection, bdSeq: number, life: Life, isStopping: boolean): Promise<void> {
-  const { address, settings, counters, clock } = context
-  if (!connection.isOpen()) return
-  const mark = life.sender.cursor
-  try {
-    const death = connection.sendAcknowledged(nodeTopic('NDEATH', address), encodeNodeDeath(bdSeq, clock.now()))
-    counters.sent.NDEATH++
-    await within(death, settings.deathTimeoutMs, 'no PUBACK of the NDEATH', clock)
-    life.release(mark) // what was sent before it has been read too
-    connection.disconnect()
-    await within(connection.closed, settings.deathTimeoutMs, 'the server does not close', clock)
-  } catch (error) {
-    // Without DISCONNECT the server sends the will.
-    context.log.debug({ err: error, isStopping }, 'death was not acknowledged')
-  }
-}
-
-/** A server as it may be shown: without what is secret in its address. */
-export function serverName({ url }: ServerConfig): string {
-  const { protocol, host, pathname } = new URL(url)
-  return `${protocol}//${host}${pathname === '/' ? '' : pathname}`
-}
+/** The primary host was not online in time; another server may have it. */
+class HostSilent extends Error {}

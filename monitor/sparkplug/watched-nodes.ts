@@ -5,11 +5,11 @@ import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { controls } from './commands.ts'
 import type { EdgeNode } from './edge-node.ts'
-import type { SparkplugMetric } from './model.ts'
+import type { GuestSession } from './guests.ts'
 import { decodeMetrics, encodeData, type ReceivedMetric, UndecodableError } from './payload.ts'
-import type { GuestSession } from './session.ts'
 import type { SecretView, SparkplugNode } from './sparkplug-node.ts'
 import { deviceId, type NodeAddress, readTopic } from './topics.ts'
+import type { SparkplugMetric } from './tracked-metric.ts'
 
 /**
  * `unknown`: nothing was heard yet, or the monitor itself has no connection and cannot know. `silent`: for more than the interval, a

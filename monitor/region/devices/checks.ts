@@ -1,5 +1,5 @@
 import type { Check, CheckStatus, Prober, ProbeState } from '../../prober/check.ts'
-import type { SparkplugMetric } from '../../sparkplug/model.ts'
+import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { DeviceFamily } from './family.ts'
 import { count } from './metrics.ts'
 

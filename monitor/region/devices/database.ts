@@ -1,6 +1,6 @@
 import { keyOf } from '../../../shared/kubernetes/objects.ts'
 import type { Prober } from '../../prober/check.ts'
-import type { SparkplugMetric } from '../../sparkplug/model.ts'
+import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { MonitorCaches } from '../caches.ts'
 import { checkNames } from '../discovery.ts'
 import type { PodTotals } from '../pod-totals.ts'

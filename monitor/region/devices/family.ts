@@ -1,4 +1,4 @@
-import type { SparkplugMetric } from '../../sparkplug/model.ts'
+import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { Collection } from '../caches.ts'
 
 /** What devices are made from. When it cannot be read, they are stale. */

@@ -1,4 +1,4 @@
-import type { SparkplugMetric } from '../../sparkplug/model.ts'
+import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { MonitorCaches } from '../caches.ts'
 import type { PodTotals } from '../pod-totals.ts'
 import type { Amounts, HostView } from '../views.ts'

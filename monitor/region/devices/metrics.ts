@@ -1,4 +1,4 @@
-import type { SparkplugMetric } from '../../sparkplug/model.ts'
+import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 
 // Metrics of the few shapes that all devices have. What is unknown is null.
 

@@ -1,6 +1,6 @@
 import type { Prober } from '../../prober/check.ts'
-import type { SparkplugMetric } from '../../sparkplug/model.ts'
 import { quality } from '../../sparkplug/payload.ts'
+import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { WatchedNodes } from '../../sparkplug/watched-nodes.ts'
 import { isKnown, type MonitorCaches } from '../caches.ts'
 import type { ComponentConfig } from '../config.ts'

@@ -4,7 +4,7 @@ import type { BdSeqStore } from '../../../monitor/sparkplug/bd-seq.ts'
 import { createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
 import { edgeNodeConfig, sparkplugConfig } from '../../../monitor/sparkplug/config.ts'
 import { createEdgeNode, type EdgeNode, type EdgeNodeConfig, type EdgeNodeParts } from '../../../monitor/sparkplug/edge-node.ts'
-import type { SparkplugMetric } from '../../../monitor/sparkplug/model.ts'
+import type { SparkplugMetric } from '../../../monitor/sparkplug/tracked-metric.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import type { Log } from '../../../shared/log.ts'
 

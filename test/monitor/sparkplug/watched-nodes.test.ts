@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { parse } from 'yaml'
-import type { Guest } from '../../../monitor/sparkplug/edge-node.ts'
-import type { SparkplugMetric } from '../../../monitor/sparkplug/model.ts'
+import type { Guest } from '../../../monitor/sparkplug/guests.ts'
 import {
   type SecretView,
   type SparkplugNode,
@@ -11,6 +10,7 @@ import {
   sparkplugNodeKind,
   sparkplugNodeView,
 } from '../../../monitor/sparkplug/sparkplug-node.ts'
+import type { SparkplugMetric } from '../../../monitor/sparkplug/tracked-metric.ts'
 import { createWatchedNodes } from '../../../monitor/sparkplug/watched-nodes.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import type { Change } from '../../../shared/kubernetes/cache.ts'

@@ -1,0 +1,52 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { Change, ChangeBuffer } from './buffer.ts'
+import type { SparkplugCounters } from './counters.ts'
+import { quality } from './payload.ts'
+import { isReportable } from './report.ts'
+import type { Owner, Sample, TrackedMetric } from './tracked-metric.ts'
+
+/** Takes samples over into the metrics of the model, and puts those that are changes into the buffer. */
+export class Recorder {
+  readonly #maxSilenceMs: number
+  readonly #parts: { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock }
+  /** While false, changes are not kept: another replica publishes them. */
+  isRecording = true
+
+  constructor(maxSilenceMs: number, parts: { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock }) {
+    this.#maxSilenceMs = maxSilenceMs
+    this.#parts = parts
+  }
+
+  /** Puts the present value of a metric into the buffer. */
+  record(owner: Owner, metric: TrackedMetric): void {
+    const { name, value, timestamp, quality: code } = metric
+    metric.reported = { value, quality: code, timestamp, at: this.#parts.clock.monotonic() }
+    metric.changeIndex = this.#append({ device: owner.id, name, value, timestamp, quality: code })
+  }
+
+  /** Takes a sample over, and into the buffer if it is a change. */
+  take(owner: Owner, metric: TrackedMetric, { value, timestamp: given, quality: code = quality.good }: Sample): void {
+    const { clock } = this.#parts
+    // A clock that is set back must not turn every new value into history.
+    const timestamp = given ?? Math.max(clock.now(), metric.timestamp)
+    if (timestamp < metric.timestamp) {
+      // It came late: history, not the present value, even where the present value is unknown.
+      this.#append({ device: owner.id, name: metric.name, value, timestamp, quality: code, isLate: true })
+      return
+    }
+    metric.value = value
+    metric.timestamp = timestamp
+    metric.quality = code
+    if (isReportable(metric, { maxSilenceMs: this.#maxSilenceMs, now: clock.monotonic() })) this.record(owner, metric)
+  }
+
+  /** @returns the index of the change; -1 if it was not kept */
+  #append(change: Change): number {
+    const { buffer, counters } = this.#parts
+    if (!this.isRecording) return -1
+    const index = buffer.append(change)
+    counters.buffer.length = buffer.end - buffer.start
+    counters.buffer.dropped = buffer.dropped
+    return index
+  }
+}
