@@ -206,7 +206,10 @@ export class Life {
     const device = id === undefined ? undefined : model.devices.get(id)
     if (!this.#isLive || (id !== undefined && device === undefined)) return
     // All births on top of what the socket has not sent yet would only add to it.
-    if (device === undefined && this.#connection.isCongested()) return this.#rebirths.request(undefined)
+    if (device === undefined && this.#connection.isCongested()) {
+      this.#rebirths.request(undefined)
+      return
+    }
     counters.rebirths++
     if (device === undefined) this.#births.all()
     else this.#births.device(device)

@@ -28,9 +28,11 @@ export class RebirthRequests {
       this.#serve(device)
     }
     const left = request.servedAt + intervalMs - now
-    if (left <= 0) return run()
-    request.isWaiting = true
-    clock.sleep(left, signal).then(run, () => {})
+    if (left <= 0) run()
+    else {
+      request.isWaiting = true
+      clock.sleep(left, signal).then(run, () => {})
+    }
   }
 
   /** The device is gone. */

@@ -138,7 +138,10 @@ class Session {
 
   #goOnline(life: Life): void {
     const { server, counters, clock, model, log } = this.#context
-    if (!life.begin()) return this.end('lost', 'the births could not be handed over')
+    if (!life.begin()) {
+      this.end('lost', 'the births could not be handed over')
+      return
+    }
     this.#onlineAt = clock.monotonic()
     counters.isOnline = true
     log.info({ server: serverName(server), bdSeq: this.#bdSeq, devices: model.devices.size }, 'edge node is born')
