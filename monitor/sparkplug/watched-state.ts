@@ -1,9 +1,10 @@
 import type { SparkplugNodeState } from '../checks/kind.ts'
-import type { WatchedNodes, WatchedState } from './watched-nodes.ts'
+import type { WatchedState } from './watched-node.ts'
+import type { WatchedNodes } from './watched-nodes.ts'
 
 /**
- * What checks of watched nodes ask: by the name of the resource, `namespace/name`, or by the address, `group/node`.
- * Where nothing can be heard it is `unheard`: that is not the fault of the node.
+ * Finds the state of a watched node for its check, in the words of the table in watched-node.ts. The name is that of the resource,
+ * `namespace/name`, or the address, `group/node`.
  */
 export function watchedStateOf(
   watched: Pick<WatchedNodes, 'state' | 'keys'>,
@@ -31,6 +32,6 @@ function byAddress(watched: Pick<WatchedNodes, 'state' | 'keys'>, name: string):
 function wordOf({ liveness, isDead, lastSeen }: WatchedState): SparkplugNodeState['state'] {
   if (isDead) return 'dead'
   if (liveness !== 'unknown') return liveness === 'alive' ? 'online' : liveness
-  // Nothing came on this connection, which is younger than the silence that is allowed: what was heard before it still counts.
+  // The present connection is younger than the interval: what was heard before it still counts.
   return lastSeen === undefined ? 'unseen' : 'online'
 }

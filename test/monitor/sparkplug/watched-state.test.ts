@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { WatchedState } from '../../../monitor/sparkplug/watched-nodes.ts'
+import type { WatchedState } from '../../../monitor/sparkplug/watched-node.ts'
 import { watchedStateOf } from '../../../monitor/sparkplug/watched-state.ts'
 
 const heard: WatchedState = {
