@@ -218,7 +218,7 @@ export function edgeNodeInHand(clock: Clock): EdgeNodeInHand {
   const owner = (id: string | undefined) => (id === undefined ? model.node : model.devices.get(id))
   return {
     calls,
-    setNode: model.setNode,
+    setNode: (metrics) => model.setNode(metrics),
     setDevice(id, metrics) {
       calls.push(`set ${id}`)
       model.setDevice(id, metrics)
