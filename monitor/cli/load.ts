@@ -8,11 +8,11 @@ import { version } from '../../shared/version.ts'
 import type { CheckContext } from '../checks/kind.ts'
 import { type MonitorConfig, monitorConfig, placementOf } from '../config.ts'
 import type { Check } from '../prober/check.ts'
-import { mayBeDiscovered } from '../prober/checks-in-effect.ts'
 import { type ChecksFileNeeds, createChecksFile } from '../prober/reload.ts'
 import { createMonitorCaches, followRegion } from '../region/caches.ts'
 import { accessCluster } from '../region/cluster-access.ts'
-import { createDiscovery, mergeChecks } from '../region/discovery.ts'
+import { mayBeDiscovered, mergeChecks } from '../region/discovered-checks.ts'
+import { createDiscovery } from '../region/discovery.ts'
 import { type Surroundings, UsageError } from './command.ts'
 
 /** The checks of a configuration, and the context that they run in. */

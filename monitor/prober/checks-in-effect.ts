@@ -1,5 +1,5 @@
 import type { Part } from '../../shared/lifecycle.ts'
-import { checkNames, mergeChecks } from '../region/discovery.ts'
+import { mergeChecks } from '../region/discovered-checks.ts'
 import type { Check, Prober } from './check.ts'
 
 /** A source of checks. */
@@ -45,9 +45,4 @@ export function createChecksInEffect({
       for (const end of forget.splice(0)) end()
     },
   }
-}
-
-/** Whether a check of that name may be discovered, so that a check of the file may depend on it. */
-export function mayBeDiscovered(name: string): boolean {
-  return name === checkNames.kubernetes || /^(kubelet|database|volume|component|sparkplug-node)\/./.test(name)
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { Check } from '../../../monitor/prober/check.ts'
-import { type CheckSource, createChecksInEffect, mayBeDiscovered } from '../../../monitor/prober/checks-in-effect.ts'
+import { type CheckSource, createChecksInEffect } from '../../../monitor/prober/checks-in-effect.ts'
 
 function check(name: string, kind: Check['kind'] = 'tcp', dependsOn: string[] = []): Check {
   return {
@@ -80,10 +80,4 @@ test('checks of watched edge nodes are run by the replica that hears them, and b
   state.leads = true
   state.tell()
   assert.deepEqual(state.names, ['a', 'sparkplug-node/site/crane'])
-})
-
-test('a check of the file may depend on one that the cluster brings, and on nothing else', () => {
-  for (const name of ['kubernetes', 'kubelet/node-1', 'database/shop/orders', 'component/grafana/monitoring/grafana'])
-    assert.equal(mayBeDiscovered(name), true, name)
-  for (const name of ['kubernetess', 'kubelet', 'database/', 'gateway']) assert.equal(mayBeDiscovered(name), false, name)
 })

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { componentsConfig, discoveryConfig } from '../../../monitor/region/config.ts'
-import { createDiscovery, discoveredChecks, mergeChecks, type RegionView } from '../../../monitor/region/discovery.ts'
+import { discoveredChecks, mayBeDiscovered, mergeChecks, type RegionView } from '../../../monitor/region/discovered-checks.ts'
+import { createDiscovery } from '../../../monitor/region/discovery.ts'
 import { databaseView, hostView, serviceView } from '../../../monitor/region/views.ts'
 import { sparkplugNodeView } from '../../../monitor/sparkplug/sparkplug-node.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
@@ -189,4 +190,10 @@ test('a database that cannot be checked is left out and said once, whether it is
     lines.filter(({ level }) => level === 'warn').map(({ object }) => object),
     [`CrateDB project-shop/${odd}`, `CrateDB project-shop/${'b'.repeat(242)}`],
   )
+})
+
+test('a check of the file may depend on one that the cluster brings, and on nothing else', () => {
+  for (const name of ['kubernetes', 'kubelet/node-1', 'database/shop/orders', 'component/grafana/monitoring/grafana'])
+    assert.equal(mayBeDiscovered(name), true, name)
+  for (const name of ['kubernetess', 'kubelet', 'database/', 'gateway']) assert.equal(mayBeDiscovered(name), false, name)
 })
