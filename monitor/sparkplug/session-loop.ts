@@ -1,7 +1,7 @@
 import { backoff, type Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
-import { type ServerConfig, serverName } from './connection.ts'
 import type { SparkplugCounters } from './counters.ts'
+import { type ServerConfig, serverName } from './mqtt-client.ts'
 import type { QuietLog } from './quiet-log.ts'
 import { runSession } from './session.ts'
 import type { SessionContext, SessionEnd } from './session-context.ts'

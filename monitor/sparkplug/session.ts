@@ -16,8 +16,9 @@
 // | leaving              | PUBACK of the NDEATH, or no time left      |                                             | over      |
 // | any, connected       | the connection is lost                     | nothing; the server publishes the will      | over      |
 import { nodeDeath } from './births.ts'
-import { type Connection, serverName } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { Life } from './life.ts'
+import { serverName } from './mqtt-client.ts'
 import type { EndSession, SessionContext, SessionEnd } from './session-context.ts'
 import { deviceTopic, nodeTopic, stateTopic } from './topics.ts'
 import { messageOf, until, within } from './waits.ts'
