@@ -1,4 +1,4 @@
-/** The numbers of Sparkplug's basic types and arrays that this node publishes [tck-id-payloads-metric-datatype-value]. 0 is no type. */
+/** The numbers of Sparkplug's scalar types [tck-id-payloads-metric-datatype-value]. 0 is no type. */
 export const datatypes = {
   Int8: 1,
   Int16: 2,
@@ -15,39 +15,13 @@ export const datatypes = {
   DateTime: 13,
   Text: 14,
   UUID: 15,
-  Bytes: 17,
-  Int8Array: 22,
-  Int16Array: 23,
-  Int32Array: 24,
-  Int64Array: 25,
-  UInt8Array: 26,
-  UInt16Array: 27,
-  UInt32Array: 28,
-  UInt64Array: 29,
-  FloatArray: 30,
-  DoubleArray: 31,
-  BooleanArray: 32,
-  StringArray: 33,
-  DateTimeArray: 34,
 } as const
 
-/** A type by its name in the specification. Templates and DataSets are not offered: nothing that Skerry publishes has their shape. */
+/** A type by its name in the specification. There are no bytes, arrays, templates and DataSets: Skerry publishes nothing of their shape. */
 export type Datatype = keyof typeof datatypes
 
-/**
- * A value of a metric; null is unknown. 64-bit types take bigint as well as whole numbers up to 2^53, DateTime is Unix
- * milliseconds, arrays are arrays of what their elements are, Bytes is a Buffer.
- */
-export type MetricValue =
-  | number
-  | bigint
-  | boolean
-  | string
-  | Uint8Array
-  | readonly number[]
-  | readonly bigint[]
-  | readonly boolean[]
-  | readonly string[]
+/** A value of a metric. 64-bit types take bigint as well as whole numbers up to 2^53; DateTime is Unix milliseconds. */
+export type MetricValue = number | bigint | boolean | string
 
 type Range = readonly [low: bigint, high: bigint]
 const ranges: Partial<Record<Datatype, Range>> = {
@@ -70,10 +44,6 @@ const numberRanges = new Map(
 
 /** Whether a value can be carried by a type without losing anything. Floats may lose precision, and may be NaN or infinite. */
 export function fits(datatype: Datatype, value: unknown): value is MetricValue {
-  if (datatype.endsWith('Array')) {
-    const element = datatype.slice(0, -'Array'.length) as Datatype
-    return Array.isArray(value) && value.every((each) => fits(element, each))
-  }
   switch (datatype) {
     case 'Float':
     case 'Double':
@@ -84,8 +54,6 @@ export function fits(datatype: Datatype, value: unknown): value is MetricValue {
     case 'Text':
     case 'UUID':
       return typeof value === 'string'
-    case 'Bytes':
-      return value instanceof Uint8Array
     default:
       return fitsInteger(datatype, value)
   }
@@ -100,12 +68,9 @@ function fitsInteger(datatype: Datatype, value: unknown): boolean {
   return typeof value === 'bigint' && range !== undefined && value >= range[0] && value <= range[1]
 }
 
-/** Whether two values of one metric are the same; arrays and bytes by their elements, NaN is itself. */
+/** Whether two values of one metric are the same; NaN is itself. */
 export function same(a: MetricValue | null, b: MetricValue | null): boolean {
   if (Object.is(a, b)) return true
-  if (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null) {
-    return a.length === b.length && (a as readonly unknown[]).every((each, index) => Object.is(each, b[index]))
-  }
   // 1 and 1n are the same count, whichever way the source gives it.
   return isInteger(a) && isInteger(b) && BigInt(a) === BigInt(b)
 }

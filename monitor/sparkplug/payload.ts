@@ -1,5 +1,5 @@
 // The only file that knows sparkplug-payload. Of that library the generated protobuf code is used, not its wrapper: the wrapper of
-// 1.0.3 puts UInt32 into long_value, writes `datatype` into all data, has no arrays, and hands 64-bit values through numbers.
+// 1.0.3 puts UInt32 into long_value, writes `datatype` into all data, and hands 64-bit values through numbers.
 import proto from 'sparkplug-payload/lib/sparkplugPayloadProto.js'
 import { type Datatype, datatypes, type MetricValue } from './datatypes.ts'
 
@@ -24,8 +24,6 @@ type Metric = {
   timestamp: number
   /** Good when left out. */
   quality?: Quality | undefined
-  /** A historian should not keep the value. */
-  isTransient?: boolean | undefined
 }
 
 /** A metric of a birth: name, alias and type, which data refers to [tck-id-payloads-alias-birth-requirement]. */
@@ -75,44 +73,7 @@ function setValue(fields: WireFields, datatype: Datatype, value: MetricValue | n
     case 'UUID':
       fields.stringValue = (value as string).toWellFormed() // the library writes half of a pair as bytes that are no UTF-8
       break
-    case 'Bytes':
-      fields.bytesValue = value
-      break
-    default:
-      fields.bytesValue = packArray(datatype, value as readonly never[])
   }
-}
-
-type Writer = { bytes: number; write: (view: DataView, at: number, value: never) => void }
-const elements: Partial<Record<Datatype, Writer>> = {
-  Int8Array: { bytes: 1, write: (view, at, value) => view.setInt8(at, Number(value)) },
-  Int16Array: { bytes: 2, write: (view, at, value) => view.setInt16(at, Number(value), true) },
-  Int32Array: { bytes: 4, write: (view, at, value) => view.setInt32(at, Number(value), true) },
-  Int64Array: { bytes: 8, write: (view, at, value) => view.setBigInt64(at, BigInt(value), true) },
-  UInt8Array: { bytes: 1, write: (view, at, value) => view.setUint8(at, Number(value)) },
-  UInt16Array: { bytes: 2, write: (view, at, value) => view.setUint16(at, Number(value), true) },
-  UInt32Array: { bytes: 4, write: (view, at, value) => view.setUint32(at, Number(value), true) },
-  UInt64Array: { bytes: 8, write: (view, at, value) => view.setBigUint64(at, BigInt(value), true) },
-  FloatArray: { bytes: 4, write: (view, at, value) => view.setFloat32(at, value, true) },
-  DoubleArray: { bytes: 8, write: (view, at, value) => view.setFloat64(at, value, true) },
-  DateTimeArray: { bytes: 8, write: (view, at, value) => view.setBigUint64(at, BigInt(value), true) },
-}
-
-/** Arrays are packed little-endian into bytes_value; the specification's float examples are not, its rule is. */
-function packArray(datatype: Datatype, values: readonly never[]): Uint8Array {
-  if (datatype === 'StringArray') return Buffer.from(values.map((each) => `${each}\0`).join(''), 'utf8')
-  if (datatype === 'BooleanArray') {
-    const packed = Buffer.alloc(4 + Math.ceil(values.length / 8))
-    packed.writeUInt32LE(values.length, 0)
-    for (const [index, each] of values.entries())
-      if (each) packed[4 + (index >> 3)] = (packed[4 + (index >> 3)] as number) | (0x80 >> (index & 7))
-    return packed
-  }
-  const { bytes, write } = elements[datatype] as Writer
-  const packed = new Uint8Array(values.length * bytes)
-  const view = new DataView(packed.buffer)
-  for (const [index, each] of values.entries()) write(view, index * bytes, each)
-  return packed
 }
 
 function propertySet(properties: Readonly<Record<string, Property>>): InstanceType<typeof PropertySet> {
@@ -156,9 +117,8 @@ export function encodeData(metrics: readonly DataMetric[], head: Head): Buffer {
 }
 
 /** Quality may be left out where it is good, and must be there where it is not [tck-id-payloads-propertyset-quality-value-type]. */
-function fieldsOf({ datatype, value, timestamp, quality: code, isTransient }: Metric, properties?: BirthMetric['properties']): WireFields {
+function fieldsOf({ datatype, value, timestamp, quality: code }: Metric, properties?: BirthMetric['properties']): WireFields {
   const fields: WireFields = { timestamp }
-  if (isTransient) fields.isTransient = true
   if (code !== undefined && code !== quality.good)
     fields.properties = propertySet({ ...properties, Quality: { type: 'Int32', value: code } })
   else if (properties !== undefined) fields.properties = propertySet(properties)

@@ -61,19 +61,15 @@ function readChange(line: string): Change | undefined {
   }
 }
 
-/** JSON has no bigint, no bytes, no NaN: they are objects with one member. */
+/** JSON has no bigint and no NaN: they are objects with one member. */
 function toJson(value: MetricValue | null): unknown {
   if (typeof value === 'bigint') return { n: value.toString() }
   if (typeof value === 'number' && !Number.isFinite(value)) return { f: String(value) }
-  if (value instanceof Uint8Array) return { b: Buffer.from(value).toString('base64') }
-  if (Array.isArray(value)) return value.map((each) => toJson(each as MetricValue))
   return value
 }
 
 function fromJson(value: unknown): MetricValue | null {
-  if (Array.isArray(value)) return value.map(fromJson) as unknown as MetricValue
   if (typeof value !== 'object' || value === null) return value as MetricValue | null
-  const { n, f, b } = value as { n?: string; f?: string; b?: string }
-  if (n !== undefined) return BigInt(n)
-  return f !== undefined ? Number(f) : Buffer.from(b ?? '', 'base64')
+  const { n, f } = value as { n?: string; f?: string }
+  return n === undefined ? Number(f) : BigInt(n)
 }

@@ -122,11 +122,7 @@ function add(groups: Map<string, Group>, owner: Owner, isHistorical: boolean, me
   else group.metrics.push(metric)
 }
 
-function dataOf(
-  { name, alias, datatype, isTransient }: TrackedMetric,
-  { value, timestamp, quality }: Change,
-  isHistorical: boolean,
-): DataMetric {
+function dataOf({ name, alias, datatype }: TrackedMetric, { value, timestamp, quality }: Change, isHistorical: boolean): DataMetric {
   return {
     ...(alias === undefined ? { name } : { alias }),
     datatype,
@@ -134,6 +130,5 @@ function dataOf(
     timestamp,
     quality,
     isHistorical,
-    isTransient,
   }
 }

@@ -22,8 +22,6 @@ export type SparkplugMetric = {
   properties?: Record<string, Property>
   /** A number that differs from the last reported one by no more than this is not a change. */
   deadband?: number
-  /** A historian should not keep it. */
-  isTransient?: boolean
 }
 
 /** A new value of a metric that exists. */
@@ -34,7 +32,6 @@ export type TrackedMetric = {
   readonly name: string
   readonly alias: number | undefined
   readonly datatype: Datatype
-  readonly isTransient: boolean
   readonly properties: Record<string, Property> | undefined
   readonly deadband: number | undefined
   value: MetricValue | null
@@ -64,7 +61,6 @@ export function trackedMetric(
   const { name, datatype, value, deadband, timestamp = now, quality: code = quality.good } = given
   return {
     ...{ name, alias, datatype, deadband, value, timestamp, quality: code },
-    isTransient: given.isTransient ?? false,
     properties: propertiesOf(given),
     reported: { value, quality: code, timestamp, at },
     changeIndex: -1,
@@ -77,7 +73,6 @@ export function isSameDefinition(known: TrackedMetric, given: SparkplugMetric): 
   return (
     known.datatype === given.datatype &&
     known.deadband === given.deadband &&
-    known.isTransient === (given.isTransient ?? false) &&
     JSON.stringify(known.properties) === JSON.stringify(propertiesOf(given))
   )
 }

@@ -74,20 +74,7 @@ test('a disk buffer keeps to its size, dropping the oldest and counting them', (
 test('a disk buffer survives its process, values of all kinds and the place of a flush included', (t) => {
   const directory = directoryFor(t)
   const { log } = logInHand()
-  const all = [
-    1,
-    -0.5,
-    2n ** 63n,
-    'text',
-    true,
-    null,
-    Number.NaN,
-    Number.POSITIVE_INFINITY,
-    Buffer.from([1, 2]),
-    [1n, 2n],
-    ['a'],
-    [Number.NaN],
-  ]
+  const all = [1, -0.5, 2n ** 63n, 'text', true, null, Number.NaN, Number.POSITIVE_INFINITY]
   const first = createDiskBuffer({ directory, maxBytes: 2 ** 20, values: 8 }, { log })
   for (const value of all) first.append(change(value))
   first.save()

@@ -23,23 +23,14 @@ const cases: [Datatype, MetricValue, unknown][] = [
   ['Boolean', false, false],
   ['String', '', ''],
   ['UUID', '9f3c', '9f3c'],
-  ['Bytes', bytes(0, 255), bytes(0, 255)],
-  ['Int16Array', [1, -1], bytes(1, 0, 0xff, 0xff)],
-  ['UInt32Array', [1], bytes(1, 0, 0, 0)],
-  ['Int64Array', [-1n], bytes(255, 255, 255, 255, 255, 255, 255, 255)],
-  ['FloatArray', [1], bytes(0, 0, 0x80, 0x3f)],
-  ['BooleanArray', [false, false, true, true, false, true, false, false, true, true, false, true], bytes(12, 0, 0, 0, 0x34, 0xd0)],
-  ['StringArray', ['ABC', 'hello'], Buffer.from('ABC\0hello\0')],
   // Half of a character has no UTF-8, which is all that a protobuf string may hold.
   ['String', 'a\ud800', 'a\ufffd'],
   ['Text', '\udc00b', '\ufffdb'],
   ['UUID', '9f\ud83d', '9f\ufffd'],
-  ['StringArray', ['\ud83d', '\udea2'], Buffer.from('\ufffd\0\ufffd\0')],
-  ['DateTimeArray', [1], bytes(1, 0, 0, 0, 0, 0, 0, 0)],
 ]
 
 for (const [datatype, value, carried] of cases) {
-  test(`${datatype} ${typeof value === 'object' ? JSON.stringify([...value], (_, each) => (typeof each === 'bigint' ? `${each}` : each)) : value} goes into ${fieldOf(datatypes[datatype])}, in a birth and in data`, () => {
+  test(`${datatype} ${value} goes into ${fieldOf(datatypes[datatype])}, in a birth and in data`, () => {
     assert.ok(fits(datatype, value))
     const birth = decode(encodeBirth([{ name: 'A', datatype, value, timestamp: 5 }], { timestamp: 7, seq: 3 }))
     const data = decode(encodeData([{ name: 'A', datatype, value, timestamp: 5 }], { timestamp: 7, seq: 3 }))
@@ -90,8 +81,6 @@ const misfits: [Datatype, unknown][] = [
   ['Boolean', 1],
   ['String', 1],
   ['Double', '1'],
-  ['Int32Array', [1, 'x']],
-  ['Bytes', 'x'],
 ]
 for (const [datatype, value] of misfits) {
   test(`${String(value)} (${typeof value}) is no ${datatype}`, () => assert.equal(fits(datatype, value), false))
