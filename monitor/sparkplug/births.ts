@@ -1,53 +1,43 @@
+import type { ChangeBuffer } from './buffer.ts'
 import { controls } from './commands.ts'
 import type { TrackedModel } from './model.ts'
 import { type BirthMetric, encodeBirth, encodeData, type Head } from './payload.ts'
 import type { Publisher } from './publisher.ts'
 import { carriedIndexOf, type Owner } from './tracked-metric.ts'
 
-/** The births and deaths of one connection. Each method returns false when a message could not be handed over. */
-export class Births {
-  readonly #model: TrackedModel
-  readonly #publisher: Publisher
-  readonly #given: { bdSeq: number; hasNextServer: boolean }
-  /** Where the buffer ends now. */
-  readonly #endOfBuffer: () => number
+type Session = { bdSeq: number; hasNextServer: boolean }
 
-  constructor(model: TrackedModel, publisher: Publisher, given: { bdSeq: number; hasNextServer: boolean; endOfBuffer: () => number }) {
-    this.#model = model
-    this.#publisher = publisher
-    this.#given = given
-    this.#endOfBuffer = given.endOfBuffer
-  }
+/** What `createBirths` returns. */
+export type Births = ReturnType<typeof createBirths>
 
-  /** NBIRTH, and right behind it the DBIRTH of every device [tck-id-payloads-dbirth-order]. A rebirth is the same. */
-  all(): boolean {
-    const { node, devices } = this.#model
-    if (!this.#publisher.publishNode('NBIRTH', (head) => nodeBirth(node, this.#given, head))) return false
-    this.#markBorn(node)
-    for (const device of devices.values()) if (!this.device(device)) return false
+/** The births and deaths of one connection. Each method returns whether all messages could be handed over. */
+export function createBirths({ model, buffer }: { model: TrackedModel; buffer: ChangeBuffer }, publisher: Publisher, session: Session) {
+  function markBorn(owner: Owner): true {
+    owner.bornAt = buffer.end
+    for (const metric of owner.metrics.values()) metric.carriedIndex = carriedIndexOf(metric)
     return true
   }
 
   /** The DBIRTH of one device. */
-  device(device: Owner): boolean {
-    if (!this.#publisher.publishDevice('DBIRTH', device.id as string, (head) => deviceBirth(device, head))) return false
-    this.#markBorn(device)
-    return true
+  function device(owner: Owner): boolean {
+    return publisher.publishDevice('DBIRTH', owner.id as string, (head) => deviceBirth(owner, head)) && markBorn(owner)
   }
 
-  /** The DDEATH of a device. */
-  death(device: Owner): boolean {
-    return this.#publisher.publishDevice('DDEATH', device.id as string, (head) => encodeData([], head))
-  }
-
-  /** The connection has ended: nobody is born any more. */
-  end(): void {
-    for (const owner of [this.#model.node, ...this.#model.devices.values()]) owner.bornAt = undefined
-  }
-
-  #markBorn(owner: Owner): void {
-    owner.bornAt = this.#endOfBuffer()
-    for (const metric of owner.metrics.values()) metric.carriedIndex = carriedIndexOf(metric)
+  return {
+    device,
+    /** NBIRTH, and right behind it the DBIRTH of every device [tck-id-payloads-dbirth-order]. A rebirth is the same. */
+    all(): boolean {
+      const { node, devices } = model
+      if (!publisher.publishNode('NBIRTH', (head) => nodeBirth(node, session, head))) return false
+      markBorn(node)
+      return devices.values().every(device)
+    },
+    /** The DDEATH of a device. */
+    death: ({ id }: Owner): boolean => publisher.publishDevice('DDEATH', id as string, (head) => encodeData([], head)),
+    /** The connection has ended: nobody is born any more. */
+    end(): void {
+      for (const owner of [model.node, ...model.devices.values()]) owner.bornAt = undefined
+    },
   }
 }
 
@@ -57,7 +47,7 @@ export function nodeDeath(bdSeq: number, timestamp: number): Buffer {
 }
 
 /** The payload of an NBIRTH. `Next Server` is listed only if there is another server. */
-function nodeBirth(node: Owner, { bdSeq, hasNextServer }: { bdSeq: number; hasNextServer: boolean }, head: Head): Buffer {
+function nodeBirth(node: Owner, { bdSeq, hasNextServer }: Session, head: Head): Buffer {
   const metrics = oldestFirst(node)
   const timestamp = firstTime(metrics, head)
   return encodeBirth(

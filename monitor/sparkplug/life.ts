@@ -22,12 +22,12 @@
 //
 // NDEATH is the session's to publish (session.ts): on purpose, or as the will of its CONNECT.
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Births } from './births.ts'
+import { type Births, createBirths } from './births.ts'
 import type { Connection } from './connection.ts'
-import { Inbox } from './inbox.ts'
-import { Proof } from './proof.ts'
-import { Publisher } from './publisher.ts'
-import { RebirthRequests } from './rebirth-requests.ts'
+import { createInbox } from './inbox.ts'
+import { createProof, type Proof } from './proof.ts'
+import { createPublisher, type Publisher } from './publisher.ts'
+import { createRebirthRequests, type RebirthRequests } from './rebirth-requests.ts'
 import { createSender, type Sender, type StepResult } from './sender.ts'
 import type { EndSession, SessionContext } from './session-context.ts'
 import type { Owner } from './tracked-metric.ts'
@@ -46,8 +46,11 @@ export class Life {
   readonly #births: Births
   readonly #sender: Sender
   readonly #proof: Proof
+  /** From one PINGREQ to the next, and for its answer: a dead link is noticed within 1.5 times the keep-alive. */
+  readonly #pingMs: number
   readonly #rebirths: RebirthRequests
-  readonly #inbox: Inbox
+  /** Takes in a message that came on the connection. */
+  readonly receive: (topic: string, payload: Buffer, isRetained: boolean) => void
   readonly #hostOnline = Promise.withResolvers<void>()
   #state: 'waiting' | 'live' | 'closed' = 'waiting'
   #isProven = false
@@ -58,22 +61,23 @@ export class Life {
     context: SessionContext,
     { connection, bdSeq, end, signal }: { connection: Connection; bdSeq: number; end: EndSession; signal: AbortSignal },
   ) {
-    const { settings, model, buffer, clock, hasNextServer } = context
+    const { settings, clock, hasNextServer } = context
     this.#context = context
     this.#connection = connection
     this.#end = end
     this.#signal = signal
-    const publisher = new Publisher(context, connection, end)
+    const publisher = createPublisher(context, connection, end)
     this.#publisher = publisher
-    this.#births = new Births(model, publisher, { bdSeq, hasNextServer, endOfBuffer: () => buffer.end })
+    this.#births = createBirths(context, publisher, { bdSeq, hasNextServer })
     this.#sender = createSender(settings, {
       ...context,
       isCongested: connection.isCongested,
       send: ({ id }, encode) => (id === undefined ? publisher.publishNode('NDATA', encode) : publisher.publishDevice('DDATA', id, encode)),
     })
-    this.#proof = new Proof({ connection, keepAliveSeconds: settings.keepAliveSeconds, clock, signal })
-    this.#rebirths = new RebirthRequests((device) => this.#rebirth(device), { intervalMs: settings.rebirthIntervalMs, clock, signal })
-    this.#inbox = new Inbox(context, {
+    this.#pingMs = settings.keepAliveSeconds * 750
+    this.#proof = createProof(connection, { intervalMs: this.#pingMs, clock, signal })
+    this.#rebirths = createRebirthRequests((device) => this.#rebirth(device), { intervalMs: settings.rebirthIntervalMs, clock, signal })
+    this.receive = createInbox(context, {
       isLive: () => this.#isLive,
       hostOnline: () => this.#hostOnline.resolve(),
       rebirth: (device) => this.#rebirths.request(device),
@@ -89,11 +93,6 @@ export class Life {
   /** The server has answered a PINGREQ since the births: it has read them. */
   get isProven(): boolean {
     return this.#isProven
-  }
-
-  /** Takes in a message that came on the connection. */
-  receive(topic: string, payload: Buffer, isRetained: boolean): void {
-    this.#inbox.receive(topic, payload, isRetained)
   }
 
   /** Proves that the connection is alive, from now on. */
@@ -178,8 +177,8 @@ export class Life {
   async #prove(): Promise<void> {
     const { settings, buffer, clock } = this.#context
     while (this.#state !== 'closed') {
-      await clock.sleep(Math.min(settings.proofMs, this.#proof.intervalMs), this.#signal)
-      const isWanted = this.#proof.isDue || (this.#isLive && !this.#isProven)
+      await clock.sleep(Math.min(settings.proofMs, this.#pingMs), this.#signal)
+      const isWanted = this.#proof.isDue() || (this.#isLive && !this.#isProven)
       if (isWanted || this.#sender.cursor > buffer.start) await this.#proveNow()
     }
   }
