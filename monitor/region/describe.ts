@@ -6,18 +6,18 @@ import { databaseMetrics } from './devices/database.ts'
 import { hostMetrics } from './devices/host.ts'
 import { databaseView, deploymentView, hostView } from './views.ts'
 
-/** What the metrics of a check mean; in births they bear no descriptions, since a group may have thousands of them. */
+/** The meaning of the metrics of a check, which have no descriptions in births. */
 const checkDescriptions: Record<string, string> = {
   State: 'up, degraded, down or unknown; its properties are kind, target and severity of the check',
-  Up: 'It works, perhaps degraded; null while it is unknown',
-  Since: 'When it took its state',
+  Up: 'True when up or degraded, false when down, null when unknown',
+  Since: 'Time of the last change of State',
   Reason: 'Why it is not up; empty when it is',
-  Detail: 'What was seen, in a sentence that says what to do where something is wrong',
-  Duration: 'How long the last run took; differences up to 0.1 s are not told',
+  Detail: 'What the check saw, in a sentence that says what to do if something is wrong',
+  Duration: 'Duration of the last run; changes up to 0.1 s are not published',
 }
 
 /**
- * The tables of docs/monitoring-devices.md: made from the functions that make the metrics, so that they cannot say anything else.
+ * The tables of docs/monitoring-devices.md, made by the functions that make the metrics.
  * @param node the metrics of the node, as `nodeMetrics` makes them
  */
 export function describeDevices(node: readonly SparkplugMetric[]): Record<string, string> {

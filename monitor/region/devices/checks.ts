@@ -3,13 +3,10 @@ import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { DeviceFamily } from './family.ts'
 import { count } from './metrics.ts'
 
-/** Durations that differ by less are the same: else each run would be a change, in seconds. */
+/** Seconds by which a duration must differ to be a change: otherwise each run would be one. */
 const durationDeadband = 0.1
 
-/**
- * The metrics of one check in the device of its group. They bear no descriptions: a group may have thousands of them, and the
- * documentation says what they mean.
- */
+/** The metrics of one check in the device of its group. They have no descriptions: a group may have thousands of metrics. */
 export function checkMetrics({ check, state, since, reason, detail, lastDuration }: CheckStatus): SparkplugMetric[] {
   const { name, kind, target, severity } = check
   const properties = Object.fromEntries(
@@ -42,7 +39,7 @@ export function summaryMetrics(statuses: Iterable<CheckStatus>, place = 'Summary
 /** One device for each group of checks. A run of one check updates its own metrics and the summary, not the whole group. */
 export function checkDevices(prober: Pick<Prober, 'statuses' | 'subscribe'>): DeviceFamily {
   const groups = new Map<string, Map<string, CheckStatus>>()
-  /** As it was born: what is in its properties comes from here. */
+  /** Each check as it was born, with its properties. */
   const checks = new Map<string, Check>()
 
   function add(status: CheckStatus): void {

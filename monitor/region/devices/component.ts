@@ -1,3 +1,4 @@
+import { keyOf } from '../../../shared/kubernetes/objects.ts'
 import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { MonitorCaches } from '../caches.ts'
 import type { ComponentConfig } from '../config.ts'
@@ -5,42 +6,24 @@ import type { DeploymentView } from '../views.ts'
 import type { DeviceFamily } from './family.ts'
 import { count, flag, text } from './metrics.ts'
 
-/** Whether it does its work: every replica that is wanted is ready, or none is wanted. */
+/** Whether all desired replicas are ready; also when none is desired. */
 export function isReady(deployments: readonly DeploymentView[]): boolean {
   return deployments.every(({ desired, ready }) => ready >= desired)
 }
 
 /** The metrics of one component, which may consist of several Deployments. */
 export function componentMetrics(deployments: readonly DeploymentView[]): SparkplugMetric[] {
-  const sum = (of: (deployment: DeploymentView) => number) => deployments.reduce((total, each) => total + of(each), 0)
-  const all = (of: (deployment: DeploymentView) => string) => [...new Set(deployments.map(of))].sort().join(',')
+  const sum = (of: 'desired' | 'ready' | 'updated') => deployments.reduce((total, each) => total + each[of], 0)
+  const joined = (all: readonly string[]) => [...new Set(all)].sort().join(',')
+  const versions = joined(deployments.map(({ version }) => version))
+  const names = joined(deployments.map(({ metadata }) => keyOf(metadata)))
   return [
-    flag('Ready', isReady(deployments), 'As many replicas are ready as are wanted'),
-    count(
-      'Replicas/Desired',
-      sum(({ desired }) => desired),
-      'Replicas that are wanted',
-    ),
-    count(
-      'Replicas/Ready',
-      sum(({ ready }) => ready),
-      'Replicas that are ready',
-    ),
-    count(
-      'Replicas/Updated',
-      sum(({ updated }) => updated),
-      'Replicas of the newest template',
-    ),
-    text(
-      'Version',
-      all(({ version }) => version),
-      'Version by its label, or else by the tag of its image; several are separated by commas',
-    ),
-    text(
-      'Properties/Deployments',
-      all(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
-      'Its Deployments, namespace/name, separated by commas',
-    ),
+    flag('Ready', isReady(deployments), 'All desired replicas are ready'),
+    count('Replicas/Desired', sum('desired'), 'Desired replicas'),
+    count('Replicas/Ready', sum('ready'), 'Ready replicas'),
+    count('Replicas/Updated', sum('updated'), 'Replicas of the newest template'),
+    text('Version', versions, 'Version by its label, or else by the tag of its image; several are separated by commas'),
+    text('Properties/Deployments', names, 'Its Deployments as namespace/name, separated by commas'),
   ]
 }
 

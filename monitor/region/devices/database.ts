@@ -8,39 +8,39 @@ import { type DatabaseView, placeOf } from '../views.ts'
 import type { DeviceFamily } from './family.ts'
 import { bytes, cores, count, flag, text } from './metrics.ts'
 
-/** The metrics of one database. `used`: bytes of its disks, as far as a check has seen them. */
+/** The metrics of one database. `used`: bytes used on its data volumes; undefined as long as no check has measured them. */
 export function databaseMetrics(database: DatabaseView, { ready, used }: { ready: number; used: number | undefined }): SparkplugMetric[] {
   const { metadata, requested, disks } = database
   const { name, namespace = '' } = metadata
   const total = disks?.bytes
   return [
-    text('Health', database.health, "What the operator's last ping said: GREEN, YELLOW, RED, UNREACHABLE or SUSPENDED"),
-    count('Nodes/Desired', database.nodes, 'Nodes that it should have, masters among them; none while it is suspended'),
-    count('Nodes/Ready', ready, 'Nodes that are ready'),
+    text('Health', database.health, "Result of the operator's last ping: GREEN, YELLOW, RED, UNREACHABLE or SUSPENDED"),
+    count('Nodes/Desired', database.nodes, 'Desired nodes, masters included; none while it is suspended'),
+    count('Nodes/Ready', ready, 'Ready nodes'),
     text('Version', database.version, 'Version of CrateDB as specified'),
-    flag('Suspended', database.suspended, 'It has no nodes, its data stays'),
-    flag('Changing', database.changing, 'The operator is at work on it'),
+    flag('Suspended', database.suspended, 'It has no nodes; its data is kept'),
+    flag('Changing', database.changing, 'The operator is changing it'),
     flag('Deleting', database.deleting, 'It is being deleted'),
-    cores('Requested/CPU', requested.millicores, 'Processor that its nodes ask for together'),
-    bytes('Requested/Memory', requested.memory, 'Memory that its nodes ask for together'),
-    count('Disks/Count', disks?.count ?? null, 'Data volumes of all its nodes'),
-    bytes('Disks/Size', total ?? null, 'Size of all its data volumes together, as specified'),
+    cores('Requested/CPU', requested.millicores, 'CPU that its nodes request in total'),
+    bytes('Requested/Memory', requested.memory, 'Memory that its nodes request in total'),
+    count('Disks/Count', disks?.count ?? null, 'Number of data volumes of all its nodes'),
+    bytes('Disks/Size', total ?? null, 'Total size of its data volumes, as specified'),
     {
-      ...bytes('Disks/Used', used ?? null, 'Used bytes of its disks, as its checks saw them last', total),
-      // A percent: else each run of the check would be a change.
+      ...bytes('Disks/Used', used ?? null, 'Bytes used on its data volumes, as its checks last measured', total),
+      // One percent: otherwise each run of the check would be a change.
       ...(total !== undefined && total > 0 && { deadband: Math.round(total / 100) }),
     },
     text('Properties/Storage Class', database.storageClass, 'Storage class of its data volumes'),
-    text('Properties/Project', placeOf(namespace), 'Its project, or namespace.NAME where the namespace is not a project’s'),
+    text('Properties/Project', placeOf(namespace), 'Its project, or namespace.NAME if the namespace is not that of a project'),
     text('Properties/Namespace', namespace, 'Its namespace'),
     text('Properties/Name', name, 'Its id in its project'),
   ]
 }
 
-/** The measurements that say how full a database is, best first: by volume, or by what the database itself knows. */
+/** The measurements of how full a database is, best first: of its volumes, or of the database itself. */
 const measures = ['skerry_volume_used_bytes', 'skerry_cratedb_disk_used_bytes']
 
-/** Used bytes of a database's disks by the newest results of its checks; undefined as long as none measured any. */
+/** Bytes used on a database's data volumes by the newest results of its checks; undefined as long as none measured them. */
 function usedBytes(prober: Pick<Prober, 'status'>, namespace: string, name: string): number | undefined {
   const checks = [checkNames.volume(namespace, name), checkNames.database(namespace, name)]
   for (const [index, measure] of measures.entries()) {
@@ -62,7 +62,7 @@ export function databaseDevices(
   totals: PodTotals,
   prober: Pick<Prober, 'status' | 'subscribe'>,
 ): DeviceFamily {
-  /** Which object a device is of, and which its checks are. */
+  /** The object and the checks of each device. */
   const objects = new Map<string, string>()
   const byCheck = new Map<string, string>()
 

@@ -5,20 +5,21 @@ import type { WatchedNodes } from '../../sparkplug/watched-nodes.ts'
 import { isKnown, type MonitorCaches } from '../caches.ts'
 import type { ComponentConfig } from '../config.ts'
 import type { PodTotals } from '../pod-totals.ts'
+import type { HostAmounts } from '../views.ts'
 import { summaryMetrics } from './checks.ts'
 import { componentsOf, isReady } from './component.ts'
 import type { Source } from './family.ts'
 import { bytes, cores, count, text } from './metrics.ts'
 
-/** What the process knows of itself. */
+/** Facts about this process and its region. */
 export type RegionFacts = {
-  /** Skerry's own. */
+  /** Of Skerry. */
   version: string
-  /** What the cloud calls this region. */
+  /** Its id at the cloud. */
   region?: string | undefined
 }
 
-/** What the metrics of the edge node itself are made from. Without a cluster there are no caches. */
+/** The parts that the metrics of the edge node itself are made from. Without a cluster there are no caches. */
 export type NodeParts = {
   caches?: MonitorCaches | undefined
   totals?: PodTotals | undefined
@@ -29,8 +30,8 @@ export type NodeParts = {
 }
 
 /**
- * The metrics of the edge node: what the cluster is as a whole. Those whose source cannot be read are stale, and null if it never could:
- * a cluster that was not seen yet is not one without hosts.
+ * The metrics of the edge node itself: the cluster as a whole. Metrics whose source cannot be read are stale, and null if it never could be
+ * read: a cluster that was not seen yet is not a cluster without hosts.
  */
 export function nodeMetrics(parts: NodeParts, isStale: (source: Source) => boolean): SparkplugMetric[] {
   const { caches, totals, components, prober, watched, facts } = parts
@@ -66,78 +67,58 @@ type From = (source: Source, metrics: SparkplugMetric[]) => SparkplugMetric[]
 
 function clusterMetrics(caches: MonitorCaches, totals: PodTotals, components: readonly ComponentConfig[], from: From): SparkplugMetric[] {
   const hosts = [...caches.hosts.values()]
-  const sum = <T>(all: Iterable<T>, of: (each: T) => number) => [...all].reduce((total, each) => total + of(each), 0)
   const usable = hosts.filter(({ ready, schedulable }) => ready && schedulable)
-  const used = totals.requested()
+  const capacity = sumOf(hosts.map((host) => host.capacity))
+  const allocatable = sumOf(usable.map((host) => host.allocatable))
+  const requested = totals.requested()
+  const projects = [...caches.projects.values()]
   const databases = [...caches.databases.values()]
+  const diskSize = databases.reduce((sum, { disks }) => sum + (disks?.bytes ?? 0), 0)
   const found = [...componentsOf(caches, components).values()]
-  const counted = (all: readonly unknown[]) => all.length
   return [
     ...from('hosts', [
       count('Cluster/Hosts/Total', hosts.length, 'Hosts'),
-      count('Cluster/Hosts/Ready', counted(hosts.filter(({ ready }) => ready)), 'Hosts that are ready'),
-      count('Cluster/Hosts/Schedulable', usable.length, 'Hosts that are ready and take new pods'),
-      cores(
-        'Cluster/Capacity/CPU',
-        sum(hosts, ({ capacity }) => capacity.millicores),
-        'Processor that all hosts have',
-      ),
-      bytes(
-        'Cluster/Capacity/Memory',
-        sum(hosts, ({ capacity }) => capacity.memory),
-        'Memory that all hosts have',
-      ),
-      count(
-        'Cluster/Capacity/Pods',
-        sum(hosts, ({ capacity }) => capacity.pods),
-        'Pods that all hosts take',
-      ),
-      bytes(
-        'Cluster/Capacity/Ephemeral Storage',
-        sum(hosts, ({ capacity }) => capacity.ephemeralStorage),
-        'Disk of all hosts for images, logs and scratch data',
-      ),
-      cores(
-        'Cluster/Allocatable/CPU',
-        sum(usable, ({ allocatable }) => allocatable.millicores),
-        'Processor that pods may ask for on the hosts that are ready and take new pods',
-      ),
-      bytes(
-        'Cluster/Allocatable/Memory',
-        sum(usable, ({ allocatable }) => allocatable.memory),
-        'Memory that pods may ask for there',
-      ),
-      count(
-        'Cluster/Allocatable/Pods',
-        sum(usable, ({ allocatable }) => allocatable.pods),
-        'Pods that may be placed there',
-      ),
+      count('Cluster/Hosts/Ready', hosts.filter(({ ready }) => ready).length, 'Hosts that are ready'),
+      count('Cluster/Hosts/Schedulable', usable.length, 'Hosts that are ready and accept new pods'),
+      cores('Cluster/Capacity/CPU', capacity.millicores, 'CPU of all hosts'),
+      bytes('Cluster/Capacity/Memory', capacity.memory, 'Memory of all hosts'),
+      count('Cluster/Capacity/Pods', capacity.pods, 'Pods that all hosts can run'),
+      bytes('Cluster/Capacity/Ephemeral Storage', capacity.ephemeralStorage, 'Disk of all hosts for images, logs and scratch data'),
+      cores('Cluster/Allocatable/CPU', allocatable.millicores, 'CPU that pods may request on the schedulable hosts'),
+      bytes('Cluster/Allocatable/Memory', allocatable.memory, 'Memory that pods may request there'),
+      count('Cluster/Allocatable/Pods', allocatable.pods, 'Pods that may be placed there'),
     ]),
     ...from('pods', [
-      cores('Cluster/Requested/CPU', used.millicores, 'Processor that all placed pods ask for'),
-      bytes('Cluster/Requested/Memory', used.memory, 'Memory that all placed pods ask for'),
-      count('Cluster/Requested/Pods', used.pods, 'Placed pods that have not ended'),
+      cores('Cluster/Requested/CPU', requested.millicores, 'CPU that all placed pods request'),
+      bytes('Cluster/Requested/Memory', requested.memory, 'Memory that all placed pods request'),
+      count('Cluster/Requested/Pods', requested.pods, 'Placed pods that have not ended'),
       count('Cluster/Requested/Unplaced Pods', totals.unplaced, 'Pods that wait for a host'),
     ]),
     ...from('projects', [
-      count('Cluster/Projects/Total', caches.projects.size, 'Projects'),
-      count('Cluster/Projects/Ready', counted([...caches.projects.values()].filter(({ ready }) => ready)), 'Projects that are ready'),
+      count('Cluster/Projects/Total', projects.length, 'Projects'),
+      count('Cluster/Projects/Ready', projects.filter(({ ready }) => ready).length, 'Projects that are ready'),
     ]),
     ...from('databases', [
       count('Cluster/Databases/Total', databases.length, 'Databases'),
-      count('Cluster/Databases/Healthy', counted(databases.filter(({ health }) => health === 'GREEN')), 'Databases whose health is GREEN'),
-      count('Cluster/Databases/Suspended', counted(databases.filter(({ suspended }) => suspended)), 'Databases that are suspended'),
-      bytes(
-        'Cluster/Databases/Disk Size',
-        sum(databases, ({ disks }) => disks?.bytes ?? 0),
-        'Size of the data volumes of all databases, as specified',
-      ),
+      count('Cluster/Databases/Healthy', databases.filter(({ health }) => health === 'GREEN').length, 'Databases whose health is GREEN'),
+      count('Cluster/Databases/Suspended', databases.filter(({ suspended }) => suspended).length, 'Databases that are suspended'),
+      bytes('Cluster/Databases/Disk Size', diskSize, 'Size of the data volumes of all databases, as specified'),
     ]),
     ...from('deployments', [
       count('Cluster/Components/Total', found.length, 'Components that are installed'),
-      count('Cluster/Components/Ready', counted(found.filter(isReady)), 'Components that are ready'),
+      count('Cluster/Components/Ready', found.filter(isReady).length, 'Components that are ready'),
     ]),
   ]
+}
+
+function sumOf(all: readonly HostAmounts[]): HostAmounts {
+  const sum = (of: (amounts: HostAmounts) => number) => all.reduce((total, each) => total + of(each), 0)
+  return {
+    millicores: sum(({ millicores }) => millicores),
+    memory: sum(({ memory }) => memory),
+    pods: sum(({ pods }) => pods),
+    ephemeralStorage: sum(({ ephemeralStorage }) => ephemeralStorage),
+  }
 }
 
 function watchedMetrics(watched: Pick<WatchedNodes, 'keys' | 'state'>): SparkplugMetric[] {
