@@ -22,7 +22,7 @@ import {
   serviceView,
 } from './views.ts'
 
-/** Everything that the monitor follows in the cluster, each with the few fields that it needs. */
+/** Everything that the monitor watches in the cluster, each object with the few fields that it needs. */
 export type MonitorCaches = {
   hosts: Cache<HostView>
   projects: OptionalCache<ProjectView>
@@ -35,20 +35,20 @@ export type MonitorCaches = {
   version: KubernetesVersion
 }
 
-/** The caches that hold a collection, without those that only tell of it. */
+/** The caches that hold a collection. */
 export type Collection = Exclude<keyof MonitorCaches, 'secrets' | 'version'>
 
-/** Names of the collections, in the order in which they are read. */
+/** The collections, in the order in which they are read. */
 export const collections: readonly Collection[] = ['hosts', 'projects', 'databases', 'pods', 'deployments', 'services', 'sparkplugNodes']
 
-/** What is followed. `lookMs`: how often it is looked whether a kind that is not installed has come; ten seconds when left out. */
+/** What is watched. `lookMs`: how often to look whether a missing kind has been installed; ten seconds when left out. */
 export type CachesSettings = { components: readonly ComponentConfig[]; lookMs?: number }
 
-/** Deployments and Services are followed of those components, found by their label in all namespaces. */
+/** Deployments and Services are those of the components, found by their label in all namespaces. */
 export function createMonitorCaches({ components, lookMs }: CachesSettings, given: CacheTools): MonitorCaches {
   const tools = { ...given, inTurn: createTurns() }
   const labels = components.map(({ name, label = name }) => label)
-  // A database may be called as a component is; its Services bear its name in the same label.
+  // A database may have the name of a component, and its Services have that name in the same label.
   const labelSelector = `${componentLabel} in (${labels.length === 0 ? 'none' : labels.join(',')}),app.kubernetes.io/part-of!=cratedb`
   const sparkplugNodes = createOptionalCache<SparkplugNode>({ kind: sparkplugNodeKind, view: sparkplugNodeView, lookMs }, tools)
   return {
@@ -65,8 +65,8 @@ export function createMonitorCaches({ components, lookMs }: CachesSettings, give
 }
 
 /**
- * All of them as one part. Its `start` resolves when all were seen whole, or after `patienceMs` at the latest: a monitor has to run when
- * the API server does not, and to say so. What is not seen yet comes later by itself.
+ * All caches as one part. Its `start` resolves when all are synced, or after `patienceMs`: the monitor must run when the API server does
+ * not, and report that. The other caches sync later by themselves.
  */
 export function followRegion(caches: MonitorCaches, { clock, log, patienceMs = 5_000 }: CacheTools & { patienceMs?: number }): Part {
   const parts: Part[] = Object.values(caches)
@@ -76,7 +76,7 @@ export function followRegion(caches: MonitorCaches, { clock, log, patienceMs = 5
     async start(signal) {
       const waited = new AbortController()
       const all = Promise.all(parts.map((part) => part.start(ending.signal)))
-      all.catch(() => {}) // rejects at the end of those that were never seen whole
+      all.catch(() => {}) // rejects at the end if a cache was never synced
       const limit = clock.sleep(patienceMs, AbortSignal.any([signal, waited.signal])).catch(() => {})
       const isWhole = await Promise.race([all.then(() => true), limit.then(() => false)])
       waited.abort()
@@ -86,7 +86,7 @@ export function followRegion(caches: MonitorCaches, { clock, log, patienceMs = 5
       }
       if (isWhole) return
       const missing = collections.filter((name) => !isKnown(caches[name]))
-      log.warn({ missing }, 'the region was not seen whole yet, going on without')
+      log.warn({ missing }, 'some caches are not synced yet, starting without them')
     },
     stop,
   }
@@ -99,18 +99,18 @@ export function followRegion(caches: MonitorCaches, { clock, log, patienceMs = 5
 
 type Readable = Pick<Cache<unknown>, 'synced' | 'heardAt'> & { absent?: boolean }
 
-/** Whether what a cache holds was once the whole truth. */
+/** Whether a cache has ever held its whole collection. */
 export function isKnown({ synced, absent = false }: Readable): boolean {
   return absent || synced
 }
 
 /**
- * How long nothing may be heard from a watch before what it told is called stale, in milliseconds. The API server sends a bookmark about
- * every minute; a watch that was merely cut is mended before its next.
+ * How long a watch may be silent before its data is stale, in milliseconds. The API server sends a bookmark about every minute; a watch that
+ * was merely cut is restored before the next.
  */
 export const staleAfterMs = 90_000
 
-/** Whether what a cache holds is the truth now, as far as can be known. */
+/** Whether a cache holds its collection as it is now, as far as can be known. */
 export function isCurrent(cache: Readable, monotonicNow: number): boolean {
   if (cache.absent) return true
   return cache.synced && cache.heardAt !== undefined && monotonicNow - cache.heardAt < staleAfterMs

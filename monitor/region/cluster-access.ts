@@ -2,15 +2,15 @@ import type { Clock } from '../../shared/clock.ts'
 import { type Cluster, type ClusterConfig, clusterAt, credentialsOf } from '../../shared/kubernetes/connection.ts'
 import { type ApiServer, apiServerOf } from '../wire/api-server.ts'
 
-/** The cluster in two ways, with the same credentials. */
+/** Two ways to the cluster, with the same credentials. */
 export type ClusterAccess = {
-  /** Kept connections, for all that is followed. */
+  /** Over kept connections, for everything that is watched. */
   cluster: Cluster
-  /** A connection that is new each time, for checks: whether a new client gets through is what they ask. */
+  /** Over a new connection each time, for checks: they test whether a new client can connect. */
   apiServer: ApiServer
 }
 
-/** Nothing is sent yet. @throws Error that says which file or variable is missing */
+/** Reads the credentials; sends nothing. @throws Error that names the missing file or variable */
 export async function accessCluster(config: ClusterConfig, clock: Clock): Promise<ClusterAccess> {
   const credentials = await credentialsOf(config, clock)
   return { cluster: clusterAt(credentials, { clock }), apiServer: apiServerOf(credentials) }

@@ -5,17 +5,17 @@ import { pathOf } from '../../shared/kubernetes/objects.ts'
 
 /** A cache of a kind that may not be installed. */
 export type OptionalCache<T> = Cache<T> & {
-  /** The API server does not serve the kind. Until it does the cache holds nothing, and that is the truth. */
+  /** The API server does not serve the kind: the cache is empty, and rightly so. */
   readonly absent: boolean
 }
 
-/** How often it is looked whether the kind has come, and whether one whose watch is broken has gone, in milliseconds. */
+/** How often to look whether the kind has been installed, or removed if its watch is broken, in milliseconds. */
 const usualLookMs = 10_000
 const pauses = { baseMs: 500, capMs: 10_000 }
 
 /**
- * A watch cache that begins when its kind is served. Its `start` resolves when the collection was seen whole or the kind is known to be
- * absent. A definition that is installed later is noticed within ten seconds.
+ * A watch cache that starts when its kind is served. Its `start` resolves when the cache is synced or the kind is known to be absent. A CRD
+ * that is installed later is noticed within ten seconds.
  */
 export function createOptionalCache<T extends Cached>(
   { lookMs = usualLookMs, ...config }: CacheConfig<T> & { lookMs?: number | undefined },
@@ -29,7 +29,7 @@ export function createOptionalCache<T extends Cached>(
   let following: Promise<void> | undefined
   let running: Promise<void> | undefined
 
-  /** @throws Problem when it cannot be told */
+  /** @throws Problem when the answer is unknown */
   async function isServed(signal: AbortSignal): Promise<boolean> {
     try {
       await cluster.request({ method: 'GET', path: pathOf(kind, config.namespace), query: { limit: 1 }, signal })
@@ -45,7 +45,7 @@ export function createOptionalCache<T extends Cached>(
     absent = isAbsent
   }
 
-  /** Looks until the kind is there, follows it, and goes on looking whether it went whenever the watch is broken. */
+  /** Looks until the kind is served, follows it, and looks again whether it is served whenever the watch is broken. */
   async function run(signal: AbortSignal, known: () => void): Promise<void> {
     let failures = 0
     while (!signal.aborted) {
@@ -56,7 +56,7 @@ export function createOptionalCache<T extends Cached>(
         else if (following === undefined) following = cache.start(signal).then(known, () => {})
       } catch (error) {
         if (signal.aborted) return
-        if (failures++ === 0) log.warn({ kind: kind.kind, err: error }, 'kind cannot be looked for, trying again')
+        if (failures++ === 0) log.warn({ kind: kind.kind, err: error }, 'kind cannot be looked up, trying again')
       }
       await clock.sleep(failures === 0 ? lookMs : 1 + backoff(pauses, failures, Math.random()), signal).catch(() => {})
     }

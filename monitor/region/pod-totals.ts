@@ -2,23 +2,23 @@ import { keyOf } from '../../shared/kubernetes/objects.ts'
 import type { MonitorCaches } from './caches.ts'
 import type { Amounts, PodView } from './views.ts'
 
-/** What the pods take, kept up to date change by change: nobody adds up three thousand of them because one became ready. */
+/** Sums over all pods, updated with each change: three thousand pods are not added up because one became ready. */
 export type PodTotals = {
-  /** What the pods that were placed on a host ask for; of one host when it is named. */
+  /** The requests of all pods that are placed on a host, or on the host that is named. */
   requested(host?: string): Readonly<Amounts & { pods: number }>
   /** Pods that wait for a host. */
   readonly unplaced: number
   /** Ready nodes of a database. */
   ready(namespace: string, database: string): number
-  /** Calls the listener after each change that makes a difference. Returns what ends that. */
+  /** Calls the listener after each change that matters. Returns how to end that. */
   subscribe(listener: (change: { hosts: readonly string[]; databases: readonly string[] }) => void): () => void
-  /** Ends all of it. */
+  /** Stops following. */
   close(): void
 }
 
 type Sum = Amounts & { pods: number }
 
-/** Follows the pods from now on, and counts those that are there already. */
+/** Counts the present pods, and follows them from now on. */
 export function createPodTotals(pods: Pick<MonitorCaches['pods'], 'values' | 'subscribe'>): PodTotals {
   const all: Sum = { millicores: 0, memory: 0, pods: 0 }
   const none: Sum = { ...all }
@@ -27,7 +27,7 @@ export function createPodTotals(pods: Pick<MonitorCaches['pods'], 'values' | 'su
   const listeners = new Set<Parameters<PodTotals['subscribe']>[0]>()
   let unplaced = 0
 
-  /** Adds a pod, or takes it away again. */
+  /** Adds or subtracts a pod. */
   function count(pod: PodView, by: 1 | -1): void {
     const { host, requested, active } = pod
     if (active && host === undefined) unplaced += by

@@ -3,12 +3,12 @@ import { kinds } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import { type SecretView, type SparkplugNode, secretView } from '../sparkplug/sparkplug-node.ts'
 
-/** Whether Secrets that `SparkplugNode`s name have changed. What they hold does not stay in memory. */
+/** Reports changes of the Secrets that `SparkplugNode`s name. Their contents do not stay in memory. */
 export type WatchedSecrets = Part & Pick<Cache<SecretView>, 'subscribe'>
 
 /**
- * Follows the Secrets of those namespaces, and only those, in which a `SparkplugNode` names one: a right to watch the Secrets of the whole
- * cluster is not needed. A namespace in which it may not is warned of once by the cache; its nodes are then not asked to reload.
+ * Watches Secrets only in namespaces in which a `SparkplugNode` names one: no permission to watch the Secrets of the whole cluster is
+ * needed. Where permission is missing the cache logs a warning once, and the nodes there are not asked to reload.
  */
 export function createWatchedSecrets({
   nodes,
@@ -20,7 +20,7 @@ export function createWatchedSecrets({
   const stopping = new Set<Promise<void>>()
   let forget = () => {}
 
-  /** Level-based: looks at all nodes, whichever of them changed. */
+  /** Level-based: looks at all nodes, whichever changed. */
   function settle(): void {
     const wanted = new Set<string>()
     for (const { metadata, secrets } of nodes.values()) if (secrets.length > 0) wanted.add(metadata.namespace ?? '')
@@ -37,7 +37,7 @@ export function createWatchedSecrets({
     const cache = createCache<SecretView>({ kind: kinds.Secret, namespace, pageSize: 20, view: secretView }, tools)
     caches.set(namespace, cache)
     cache.subscribe((change) => {
-      // Those that are there when the watch begins are those that the nodes have: no news.
+      // The nodes know the Secrets that exist when the watch starts.
       if (change.type === 'added' && !cache.synced) return
       for (const listener of listeners) listener(change)
     })

@@ -2,19 +2,20 @@ import type { Cached } from '../../shared/kubernetes/cache.ts'
 import type { KubernetesObject, ObjectMeta } from '../../shared/kubernetes/objects.ts'
 import { parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 
-// What the caches keep of each object: the few fields that are published or that say what to check. The rest is let go at once.
+// What the caches keep of each object: the few fields that are published or that decide what is checked.
 
 /** Cores in thousandths, memory in bytes. */
 export type Amounts = { millicores: number; memory: number }
 
-/** What a host has. */
+/** The resources of a host. */
 export type HostAmounts = Amounts & { pods: number; ephemeralStorage: number }
 
+/** A host: a Node. */
 export type HostView = Cached & {
   ready: boolean
-  /** Unix milliseconds since which it is so. */
+  /** Unix milliseconds of the last change of `ready`. */
   readySince: number | undefined
-  /** All conditions but Ready; null where nobody knows. */
+  /** All conditions except Ready; null for Unknown. */
   conditions: Readonly<Record<string, boolean | null>>
   schedulable: boolean
   controlPlane: boolean
@@ -32,40 +33,43 @@ export type HostView = Cached & {
   address: string
 }
 
+/** A database: a CrateDB. */
 export type DatabaseView = Cached & {
   /** As specified. */
   version: string
-  /** The nodes of all groups, masters among them. 0 while it is suspended. */
+  /** The nodes of all groups, masters included. 0 while it is suspended. */
   nodes: number
   suspended: boolean
-  /** What all nodes together ask for. */
+  /** The requests of all nodes together. */
   requested: Amounts
-  /** The data volumes of all nodes, also while it is suspended if it is known to how many nodes it comes back. */
+  /** The data volumes of all nodes. While it is suspended, only known if the number of its nodes after the resume is. */
   disks: { count: number; bytes: number } | undefined
   storageClass: string
-  /** What the operator's last ping said. */
+  /** The result of the operator's last ping. */
   health: string | undefined
-  /** The operator is at work on it. */
+  /** The operator is changing it. */
   changing: boolean
   deleting: boolean
   /** Its HTTP port speaks TLS. */
   tls: boolean
 }
 
+/** A Project. */
 export type ProjectView = Cached & { ready: boolean; deleting: boolean }
 
-/** What a pod takes from its host. */
+/** A pod, and what it takes from its host. */
 export type PodView = Cached & {
   /** The host that it is placed on. */
   host: string | undefined
   requested: Amounts
-  /** It has not ended: what it asked for is taken. */
+  /** It has not ended: its requests count. */
   active: boolean
   ready: boolean
   /** Name of the database whose node it is. */
   database: string | undefined
 }
 
+/** A Deployment of a component. */
 export type DeploymentView = Cached & {
   /** Its `app.kubernetes.io/name`. */
   component: string
@@ -75,6 +79,7 @@ export type DeploymentView = Cached & {
   version: string
 }
 
+/** A Service of a component. */
 export type ServiceView = Cached & { component: string; ports: readonly { name: string; port: number }[] }
 
 /** The label by which components are found. */
@@ -88,6 +93,7 @@ function identity({ name, namespace, resourceVersion }: ObjectMeta): Cached['met
 
 type Condition = { type: string; status: string; lastTransitionTime?: string }
 
+/** Makes the view of a Node. */
 export function hostView({ metadata, spec = {}, status = {} }: KubernetesObject): HostView {
   const { nodeInfo = {}, addresses = [] } = status
   const conditions: Condition[] = status.conditions ?? []
@@ -122,12 +128,12 @@ export function hostView({ metadata, spec = {}, status = {} }: KubernetesObject)
   }
 }
 
-/** What a quantity counts, bytes mostly; 0 if it is none. From 2^53 on it is no number any more. */
+/** A quantity as a number, mostly of bytes, at most 2^53 - 1; 0 if it is invalid. */
 function bytesOf(given: unknown): number {
   return Math.min(Number.MAX_SAFE_INTEGER, Number(parseBytes(String(given)) ?? 0))
 }
 
-/** Thousandths of a core; 0 if it is none. Whole, so that what is added and taken away again leaves nothing. */
+/** Thousandths of a core; 0 if the quantity is invalid. Whole, so that sums stay exact. */
 function millicoresOf(given: unknown): number {
   return parseMillicores(String(given)) ?? 0
 }
@@ -141,17 +147,18 @@ function hostAmounts(given: Record<string, unknown> = {}): HostAmounts {
   }
 }
 
-/** The operator notes its progress in annotations of this prefix that say when they were started (crate-operator.md, section 6). */
+/** The operator keeps its progress in annotations with this prefix; each has the time of its start. */
 const operatorPrefix = 'operator.cloud.crate.io/'
 
 function isProgress([key, value]: [string, string]): boolean {
-  // `last` holds the whole object as it was handled, in which anything may stand.
+  // `last` holds the whole object as it was last handled, which may contain anything.
   return key.startsWith(operatorPrefix) && key !== `${operatorPrefix}last` && value.startsWith('{') && value.includes('"started"')
 }
 
+/** Makes the view of a CrateDB. */
 export function databaseView({ metadata, spec = {}, status = {} }: KubernetesObject): DatabaseView {
   const { cluster = {}, nodes = {} } = spec
-  // biome-ignore lint/suspicious/noExplicitAny: the definition of a CrateDB checks little, so any field may be anything
+  // biome-ignore lint/suspicious/noExplicitAny: the CRD of a CrateDB validates little, so any field may be anything
   const data: any[] = Array.isArray(nodes.data) ? nodes.data : []
   const groups = [...data, ...(nodes.master ? [nodes.master] : [])]
   const suspended = data.length > 0 && data.every(({ replicas }) => replicas === 0)
@@ -198,12 +205,13 @@ function disksOf(groups: any[], resumed: number | undefined): { count: number; b
   }
 }
 
-/** The definition lets any number through where only a whole one makes sense. */
+/** The CRD accepts any number where only a whole one makes sense. */
 function whole(given: unknown): number {
   const number = Number(given ?? 0)
   return Number.isFinite(number) ? Math.min(1_000_000, Math.max(0, Math.ceil(number))) : 0
 }
 
+/** Makes the view of a Project. */
 export function projectView({ metadata, status = {} }: KubernetesObject): ProjectView {
   const conditions: Condition[] = status.conditions ?? []
   return {
@@ -213,6 +221,7 @@ export function projectView({ metadata, status = {} }: KubernetesObject): Projec
   }
 }
 
+/** Makes the view of a Pod. */
 export function podView({ metadata, spec = {}, status = {} }: KubernetesObject): PodView {
   const { labels = {} } = metadata
   const conditions: Condition[] = status.conditions ?? []
@@ -230,9 +239,9 @@ export function podView({ metadata, spec = {}, status = {} }: KubernetesObject):
 type Container = { resources?: { requests?: Record<string, unknown> }; restartPolicy?: string }
 
 /**
- * What the scheduler takes a pod for: its containers and its sidecars together, or the most that it takes while it starts, where init
- * containers run one after the other beside the sidecars begun before; and its overhead (KEP-753). What the pod as a whole asks for
- * (KEP-2837) goes before that.
+ * The requests of a pod as the scheduler counts them: its containers and sidecars together, or the most that it takes while it starts,
+ * where init containers run one after the other beside the sidecars started before them; and its overhead (KEP-753). Requests of the pod as
+ * a whole (KEP-2837) take precedence.
  */
 export function podRequests(spec: {
   containers?: Container[]
@@ -255,6 +264,7 @@ export function podRequests(spec: {
   return { millicores: amount('cpu', millicoresOf), memory: amount('memory', bytesOf) }
 }
 
+/** Makes the view of a Deployment. */
 export function deploymentView({ metadata, spec = {}, status = {} }: KubernetesObject): DeploymentView {
   const image: unknown = spec.template?.spec?.containers?.[0]?.image
   return {
@@ -267,6 +277,7 @@ export function deploymentView({ metadata, spec = {}, status = {} }: KubernetesO
   }
 }
 
+/** Makes the view of a Service. */
 export function serviceView({ metadata, spec = {} }: KubernetesObject): ServiceView {
   return {
     metadata: identity(metadata),
@@ -275,8 +286,8 @@ export function serviceView({ metadata, spec = {} }: KubernetesObject): ServiceV
   }
 }
 
-/** What people call the place of a database: its project, or `namespace.<namespace>` where the namespace is not a project's. */
+/** The place of a database as published: its project, or `namespace.<namespace>` if the namespace is not that of a project. */
 export function placeOf(namespace: string): string {
-  // An id of a project holds no dot, so the two never meet.
+  // The id of a project has no dot, so the two never collide.
   return namespace.startsWith('project-') ? namespace.slice('project-'.length) : `namespace.${namespace}`
 }

@@ -8,16 +8,16 @@ import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/ob
 import type { Log } from '../../shared/log.ts'
 import { bdSeqAfter } from './sequence.ts'
 
-/** Where the number of the last CONNECT is kept, so that no life of the node has that of another one whose will may still come. */
+/** Keeps the bdSeq of the last CONNECT, so that no session has the number of an earlier one whose will may still come. */
 export type BdSeqStore = {
   /**
-   * The number for the coming CONNECT. It stands where it survives before this resolves.
-   * @throws what stands in the way of that; try again later
+   * The number for the next CONNECT. It is kept safe before this resolves.
+   * @throws when it cannot be kept; try again later
    */
   next(signal: AbortSignal): Promise<number>
 }
 
-/** In a file, written beside its place, flushed and renamed. A disk that cannot be written is warned of, and must not silence the node. */
+/** Keeps it in a file, written beside its place, flushed and renamed. A disk that cannot be written leads to a warning and does not silence the node. */
 export function createFileBdSeq(file: string, { log }: { log: Log }): BdSeqStore {
   let last: number | undefined
   let isRead = false
@@ -26,9 +26,9 @@ export function createFileBdSeq(file: string, { log }: { log: Log }): BdSeqStore
     try {
       const text = (await readFile(file, 'utf8')).trim()
       if (/^\d{1,3}$/.test(text) && Number(text) < 256) return Number(text)
-      log.warn({ file }, 'the file of bdSeq holds none, counting begins anew')
+      log.warn({ file }, 'the bdSeq file has no valid number, counting starts at 0')
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') log.warn({ err: error, file }, 'bdSeq cannot be read, counting begins anew')
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') log.warn({ err: error, file }, 'bdSeq cannot be read, counting starts at 0')
     }
     return undefined
   }
@@ -49,17 +49,17 @@ export function createFileBdSeq(file: string, { log }: { log: Log }): BdSeqStore
         }
         await rename(`${file}.new`, file)
       } catch (error) {
-        log.warn({ err: error, file }, 'bdSeq cannot be kept: after a restart hosts may miss a death')
+        log.warn({ err: error, file }, 'bdSeq cannot be written: after a restart hosts may miss a death')
       }
       return last
     },
   }
 }
 
-/** The ConfigMap of the sessions of a monitor's replicas. */
+/** The ConfigMap that the replicas of a monitor share. */
 export const sessionConfigMap = 'skerry-monitor-session'
 
-/** In a ConfigMap of the cluster, by compare-and-swap on its resourceVersion: two replicas never get the same number. */
+/** Keeps it in a ConfigMap, by compare-and-swap on its resourceVersion: two replicas never get the same number. */
 export function createClusterBdSeq(
   { namespace, key = 'bdSeq' }: { namespace: string; key?: string },
   { cluster, clock }: { cluster: Pick<Cluster, 'request'>; clock: Clock },
@@ -86,7 +86,7 @@ export function createClusterBdSeq(
         try {
           return await attempt(signal)
         } catch (error) {
-          // Somebody else was faster: read again. An answer that was lost costs a number, which is no harm.
+          // Another replica was faster: read again. A lost answer costs a number, which does no harm.
           if (!isProblem(error, 'conflict', 'already-exists') || tries >= 9) throw error
           await clock.sleep(20 * (tries + 1), signal)
         }

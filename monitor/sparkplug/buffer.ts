@@ -1,7 +1,7 @@
 import type { MetricValue } from './datatypes.ts'
 import type { Quality } from './payload.ts'
 
-/** One change of one metric, as it was observed. */
+/** One observed change of one metric. */
 export type Change = {
   /** The device; undefined for the node itself. */
   device: string | undefined
@@ -10,35 +10,35 @@ export type Change = {
   /** Unix milliseconds at which the value was acquired. */
   timestamp: number
   quality: Quality
-  /** It is not newer than what was known already: history from the beginning. */
+  /** It is older than a value known before: history from the start. */
   isLate?: boolean
 }
 
 /**
- * All changes in the order in which they came, until the server has proven that it read them.
+ * All changes in their order, until there is proof that the server has read them.
  *
- * Live data goes through it as well as what piles up while nobody listens: the sender reads on from where it is, and begins again at
- * the first unproven change when a connection ends. So order is kept, a flush that breaks half way is resumed, and what was sent into a
- * dead link is still there. Changes are addressed by an index that only grows.
+ * Live data goes through the buffer just as the changes that pile up offline. The sender reads on from its cursor, and each connection
+ * starts again at the first unproven change. So the order is kept, an interrupted flush is resumed, and data that was sent into a dead link
+ * is still there. Changes are addressed by an index that only grows.
  */
 export type ChangeBuffer = {
-  /** Adds a change and returns its index. The oldest ones are dropped and counted where it would exceed the bound. */
+  /** Adds a change and returns its index. When the buffer is full, the oldest are dropped and counted. */
   append(change: Change): number
   /** The index of the oldest change that is kept. */
   readonly start: number
   /** The index that the next change will get. */
   readonly end: number
-  /** Changes lost because there was no room, or because they could not be read. */
+  /** Changes lost because the buffer was full, or because they could not be read. */
   readonly dropped: number
   /** Up to `count` changes from an index on, in order; from `start` on if that index is no longer kept. */
   read(from: number, count: number): { index: number; change: Change }[]
   /** Forgets all changes before an index: the server has read them. */
   release(upTo: number): void
-  /** Brings what is in memory alone to where it survives; memory has nothing to do. */
+  /** Writes the changes that are only in memory to disk, if there is one. */
   save(): void
 }
 
-/** How many released places are kept before the array is cut. */
+/** Released places that the array may have before it is cut. */
 const slack = 1024
 
 /** A buffer in memory that holds at most `limit` changes. They do not survive the process. */

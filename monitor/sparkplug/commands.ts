@@ -9,15 +9,15 @@ export const controls = {
   deviceRebirth: 'Device Control/Rebirth',
 } as const
 
-/** What a command asks for, and what of it was dropped. */
+/** The actions that a command asks for, and its metrics that were dropped. */
 export type CommandReading<Action extends string> = { actions: Action[]; dropped: { reason: DropReason; metric?: string | undefined }[] }
 
 /** A command has a handful of metrics. */
 const limits = { maxBytes: 64 * 1024, maxMetrics: 1_000 }
 
 /**
- * What an NCMD asks the node for. Nothing that a host writes can do more than this: unknown names and aliases, wrong types and bytes
- * that are no payload are dropped, each with its reason.
+ * Reads an NCMD. A host can bring about nothing else: unknown names and aliases, wrong types and undecodable payloads are dropped, each
+ * with its reason.
  */
 export function readNodeCommand(
   payload: Uint8Array,
@@ -26,12 +26,12 @@ export function readNodeCommand(
   return read<'rebirth' | 'next-server'>(payload, (name) => {
     if (name === controls.rebirth) return 'rebirth'
     if (name === controls.nextServer && hasNextServer) return 'next-server'
-    // Skerry's monitor has no right to restart the machine it runs on, so the control is not offered either.
+    // The monitor has no permission to restart its machine, so births do not list the control.
     return name === controls.reboot ? { reason: 'refused' } : { reason: 'unknown-metric' }
   })
 }
 
-/** What a DCMD asks a device for. No device of this node has outputs. */
+/** Reads a DCMD. No device of this node has outputs. */
 export function readDeviceCommand(payload: Uint8Array): CommandReading<'rebirth'> {
   return read<'rebirth'>(payload, (name) => (name === controls.deviceRebirth ? 'rebirth' : { reason: 'unknown-metric' }))
 }
@@ -53,7 +53,7 @@ function read<Action extends string>(
     const found = meaning(name)
     if (typeof found !== 'string') dropped.push({ ...found, metric: name?.slice(0, 100) })
     else if (typeof value !== 'boolean') dropped.push({ reason: 'wrong-type', metric: name })
-    // False is no request [tck-id-operational-behavior-data-commands-ncmd-rebirth-value].
+    // False is not a request [tck-id-operational-behavior-data-commands-ncmd-rebirth-value].
     else if (value) actions.add(found)
   }
   return { actions: [...actions], dropped }

@@ -1,24 +1,24 @@
-/** Kinds of messages that the node sends. */
+/** The types of messages that the node sends. */
 export type SentType = 'NBIRTH' | 'NDATA' | 'NDEATH' | 'DBIRTH' | 'DDATA' | 'DDEATH' | 'NCMD'
 
-/** Why something from outside was dropped, or something of ours could not be sent. A small fixed set: it becomes a label. */
+/** Why a message from outside was dropped. A small fixed set, since it becomes a label. */
 export type DropReason =
   | 'too-large' // a payload beyond the limit
   | 'malformed' // not protobuf, or not JSON
   | 'too-many' // more metrics than a command may have
-  | 'unknown-metric' // a name or alias that was not born, or that nobody may write
+  | 'unknown-metric' // a name or alias that was not born, or is not writable
   | 'unknown-device'
   | 'wrong-type'
-  | 'refused' // understood, and not done: a reboot
-  | 'retained' // a command that was kept by the server for whoever comes
-  | 'invalid-state' // a STATE that is none
+  | 'refused' // understood, but not done: a reboot
+  | 'retained' // a command that the server kept for new subscribers
+  | 'invalid-state' // not a valid STATE
 
-/** Plain numbers of the edge node; who publishes them copies them. */
+/** The counters of the edge node. */
 export type SparkplugCounters = {
   isConnected: boolean
   /** Births are out, and data flows. */
   isOnline: boolean
-  /** The server it is connected to, without credentials. */
+  /** The present server, without credentials. */
   server: string | undefined
   sent: Record<SentType, number>
   /** Commands that were acted upon. */
@@ -28,16 +28,16 @@ export type SparkplugCounters = {
   reconnects: number
   rebirths: number
   buffer: {
-    /** Changes kept: not sent, or not proven to have been read. */
+    /** Changes in the buffer: not sent, or without proof that the server has read them. */
     length: number
     /** Changes lost because the buffer was full, or could not be read. */
     dropped: number
-    /** Changes of metrics that no longer exist when they could have been sent. */
+    /** Changes of metrics that no longer existed when they could be sent. */
     unborn: number
     /** Changes sent as historical. */
     historical: number
   }
-  /** Samples that did not fit the type of their metric, or named none. */
+  /** Samples that did not fit the type of their metric, or named no metric. */
   refusedSamples: number
 }
 

@@ -2,8 +2,8 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 
 /**
- * Warns of what others can bring about as often as they like: once per reason and period, with how many there were since. A storm of
- * hostile messages then costs one line, not a full disk.
+ * Logs warnings that others can cause as often as they like: once per reason and period, with the number since. A storm of hostile messages
+ * then costs one line, not a full disk.
  */
 export function createQuietLog({ log, clock, periodMs = 300_000 }: { log: Log; clock: Clock; periodMs?: number }) {
   const last = new Map<string, { at: number; unsaid: number }>()
@@ -19,5 +19,5 @@ export function createQuietLog({ log, clock, periodMs = 300_000 }: { log: Log; c
   }
 }
 
-/** What `createQuietLog` returns. Reasons come from a fixed set, so that what is remembered stays small. */
+/** What `createQuietLog` returns. Reasons come from a fixed set, so that its memory stays small. */
 export type QuietLog = ReturnType<typeof createQuietLog>

@@ -1,21 +1,21 @@
 import { type MetricValue, same } from './datatypes.ts'
 import type { Quality } from './payload.ts'
 
-/** What decides whether a value is news. */
+/** What the decision depends on. */
 type Reportable = {
   value: MetricValue | null
   quality: Quality
   deadband: number | undefined
-  /** What was reported last, and when by the monotonic clock. */
+  /** The last report, and its monotonic time. */
   reported: { value: MetricValue | null; quality: Quality; at: number }
 }
 
 /**
  * Report by exception: whether the present value of a metric is to be sent [tck-id-principles-rbe-recommended].
  *
- * A change of quality is a change, and so is one from or to unknown. A number has changed when it left the deadband around the value
- * reported last, not the one measured last: else a slow drift would never be told. A value that its source goes on confirming is sent
- * again after `maxSilenceMs`; one that nobody confirms is not, since that would claim to know it.
+ * A change of quality is a change, and so is a change from or to unknown. A number has changed when it has left the deadband around the
+ * value last reported, not the value last measured: otherwise a slow drift would never be sent. A value that its source keeps confirming is
+ * sent again after `maxSilenceMs`. A value that nobody confirms is not: that would claim to know it.
  */
 export function isReportable(
   { value, quality, deadband = 0, reported }: Reportable,

@@ -6,28 +6,28 @@ import type { TrackedModel } from './model.ts'
 import { type DataMetric, type Encode, encodeData } from './payload.ts'
 import type { Owner, TrackedMetric } from './tracked-metric.ts'
 
-/** How much is sent at once. */
+/** How much is sent at a time. */
 export type SenderLimits = {
-  /** Metrics of one message; a burst becomes several, with room for others between them. */
+  /** Metrics in one message at most. */
   maxMetricsPerMessage: number
   /** Historical values per second, so that a flush leaves the link and the historian room. */
   flushPerSecond: number
-  /** Historical values on their way without proof that they were read: the most that a flush which breaks can repeat. */
+  /** Historical values sent without proof that they were read: an interrupted flush repeats no more than these. */
   maxUnproven: number
 }
 
-/** What a step came to. `throttled`: time must pass. `unproven`: proof must come. `over`: nothing can be sent any more. */
+/** The result of a step. `throttled`: time must pass. `unproven`: proof must come. `over`: nothing can be sent any more. */
 export type StepResult = 'idle' | 'sent' | 'throttled' | 'unproven' | 'congested' | 'over'
 
 /**
  * Turns the buffer into data messages, in order.
  *
- * What was there before its owner was born on this connection is history: it goes first, rate limited, with `is_historical` and its own
- * times. What came after the birth is live and waits behind it, so that no metric is ever told backwards; the present values were in
- * the birth. The change that the birth itself carried is not sent again.
+ * Changes from before the birth of their owner on this connection are history: they go first, rate limited, with `is_historical` and their
+ * own times. Changes from after the birth are live and wait behind them, so that no metric goes back in time; the present values were in the
+ * birth. The change that the birth itself carried is not sent again.
  */
 export type Sender = {
-  /** Up to where the buffer was handed over. Proven, it can be released up to here. */
+  /** The buffer was handed over up to here. With proof it can be released up to here. */
   readonly cursor: number
   /** Sends one batch at most. */
   step(): StepResult
@@ -36,7 +36,7 @@ export type Sender = {
 type Group = { owner: Owner; isHistorical: boolean; metrics: DataMetric[] }
 
 /**
- * A sender of one connection, which begins at the first change that no connection has proven.
+ * A sender for one connection, which starts at the first unproven change.
  *
  * @param send hands one NDATA or DDATA over; false when that is no longer possible
  */
@@ -59,7 +59,7 @@ export function createSender(
   },
 ): Sender {
   let cursor = buffer.start
-  // At most a tenth of a second's worth at once.
+  // At most what a tenth of a second allows, at once.
   const burst = Math.max(1, limits.flushPerSecond / 10)
   let tokens = burst
   let refilledAt = clock.monotonic()
@@ -83,7 +83,7 @@ export function createSender(
       const owner = change.device === undefined ? model.node : model.devices.get(change.device)
       const metric = owner?.metrics.get(change.name)
       const isBorn = owner?.bornAt !== undefined && metric !== undefined && (change.value === null || fits(metric.datatype, change.value))
-      // Only born metrics can be sent [tck-id-operational-behavior-data-publish-nbirth]; history of one that is gone is lost.
+      // Only born metrics can be sent [tck-id-operational-behavior-data-publish-nbirth]; the history of a removed metric is lost.
       if (!isBorn) counters.buffer.unborn++
       else if (index !== metric.carriedIndex) {
         const isHistorical = change.isLate === true || index < (owner.bornAt as number)
@@ -97,7 +97,7 @@ export function createSender(
       next = index + 1
     }
     for (const { owner, isHistorical, metrics } of groups.values()) {
-      // Live values stand in order of time [tck-id-operational-behavior-data-publish-dbirth-order]; history keeps the order it came in.
+      // Live values are ordered by time [tck-id-operational-behavior-data-publish-dbirth-order]; history keeps the order of the buffer.
       if (!isHistorical) metrics.sort((a, b) => a.timestamp - b.timestamp)
       if (!send(owner, (head) => encodeData(metrics, head))) return 'over'
       if (isHistorical) counters.buffer.historical += metrics.length

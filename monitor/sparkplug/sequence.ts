@@ -1,15 +1,15 @@
-/** The numbers of one connection's messages: 0 for each NBIRTH, then one more for each message, 0 again after 255. */
+/** The `seq` of one connection's messages: 0 for each NBIRTH, one more for each further message, 0 again after 255. */
 export type Sequence = {
   /**
-   * Hands `send` the number that is due, and uses it up only if the message could be handed to the socket, so that none is ever
+   * Gives `send` the next number, and uses it up only if the message could be handed to the socket, so that no number is ever
    * missing [tck-id-payloads-sequence-num-incrementing].
    */
   next(send: (seq: number) => boolean): boolean
-  /** The same for an NBIRTH, which begins anew with 0 [tck-id-payloads-sequence-num-req-nbirth]. */
+  /** The same for an NBIRTH, which starts again at 0 [tck-id-payloads-sequence-num-req-nbirth]. */
   restart(send: (seq: number) => boolean): boolean
 }
 
-/** A counter that has seen no NBIRTH yet. */
+/** A counter before the first NBIRTH. */
 export function createSequence(): Sequence {
   let due = 0
   const take = (seq: number, send: (seq: number) => boolean): boolean => {

@@ -3,10 +3,10 @@ import type { Cached } from '../../shared/kubernetes/cache.ts'
 import type { Kind, KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { idFault, type NodeAddress } from './topics.ts'
 
-/** `SparkplugNode`: an edge node elsewhere whose liveness the monitor watches. */
+/** `SparkplugNode`: another edge node whose liveness the monitor watches. */
 export const sparkplugNodeKind: Kind = { apiVersion: 'skerry.dev/v1', kind: 'SparkplugNode', plural: 'sparkplugnodes', namespaced: true }
 
-/** What a cache keeps of one. */
+/** The fields that a cache keeps of a SparkplugNode. */
 export type SparkplugNode = Cached & {
   /** Undefined where only the UUID is known. */
   address: NodeAddress | undefined
@@ -16,10 +16,10 @@ export type SparkplugNode = Cached & {
   reloadMetric: string
 }
 
-/** What a cache keeps of a Secret: whether it changed, not what it says. */
+/** What a cache keeps of a Secret: enough to see that it changed, not its contents. */
 export type SecretView = Cached & { fingerprint: string }
 
-/** The view of a cache of SparkplugNodes. The API server has checked the object; an older definition may have checked less. */
+/** Makes the view of a SparkplugNode. The API server has validated the object; an older CRD may have validated less. */
 export function sparkplugNodeView({ metadata, spec = {} }: KubernetesObject): SparkplugNode {
   const { address, uuid, interval, secrets, reloadMetric } = spec as Record<string, unknown>
   return {
@@ -32,7 +32,7 @@ export function sparkplugNodeView({ metadata, spec = {} }: KubernetesObject): Sp
   }
 }
 
-/** The view of a cache of Secrets. What they hold does not stay in memory. */
+/** Makes the view of a Secret. Its contents do not stay in memory. */
 export function secretView({ metadata, data }: KubernetesObject): SecretView {
   const sorted = Object.entries((data ?? {}) as Record<string, string>).sort(([a], [b]) => (a < b ? -1 : 1))
   const { name, namespace, resourceVersion } = metadata

@@ -1,7 +1,7 @@
 /** What a STATE message means to the node. */
 export type HostVerdict = 'online' | 'offline' | 'outdated' | 'invalid'
 
-/** What was heard of the primary host on one server. A host keeps its times per server, so each server has one of these. */
+/** The primary host as known on one server. A host keeps its timestamps per server, so each server has one of these. */
 export type HostState = {
   /**
    * Judges the payload of a STATE message of the primary host.
@@ -12,19 +12,19 @@ export type HostState = {
    * | true   | older                                        | outdated |
    * | false  | not older than that of the last online STATE | offline  |
    * | false  | older: left behind by an earlier connection  | outdated |
-   * | anything else: no JSON, other types, empty, the old bare words | invalid |
+   * | anything else: not JSON, other types, empty, the old bare words | invalid |
    */
   observe(payload: Uint8Array, now: number): HostVerdict
 }
 
-/** A STATE is less than 100 bytes; JSON may be written with much space. */
+/** A STATE has less than 100 bytes; JSON may contain white space. */
 const maxBytes = 4096
-/** A host whose time is further ahead of ours than this is taken for none: one such message would shut the true host out for ever. */
+/** A timestamp further ahead than this is invalid: one such message would make every later STATE of the host outdated. */
 const maxAheadMs = 24 * 3600_000
-/** A clock that shows an earlier year was never set, and judges nobody. */
+/** A clock that shows an earlier year was never set, and cannot tell. */
 const plausible = Date.UTC(2024, 0, 1)
 
-/** A server on which nothing was heard of the host yet. */
+/** The state before the host was heard on the server. */
 export function createHostState(): HostState {
   let last: number | undefined
   let lastOnline: number | undefined

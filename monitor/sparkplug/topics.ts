@@ -20,19 +20,19 @@ export function deviceTopic(verb: DeviceVerb, { group, node }: NodeAddress, devi
   return `${namespace}/${group}/${verb}/${node}/${device}`
 }
 
-/** Where a host application says whether it is there. */
+/** The topic on which a host application announces itself. */
 export function stateTopic(hostId: string): string {
   return `${namespace}/STATE/${hostId}`
 }
 
-/** What a topic of this namespace says; undefined for STATE and for all others. */
+/** The parts of a topic of this namespace; undefined for STATE and for all other topics. */
 export function readTopic(topic: string): { group: string; verb: string; node: string; device: string | undefined } | undefined {
   const [space, group, verb, node, device, ...more] = topic.split('/')
   if (space !== namespace || !group || group === 'STATE' || !verb || !node || more.length > 0) return undefined
   return { group, verb, node, device }
 }
 
-/** What is wrong with a group, node or device id, in words; undefined when it is legal in a topic. */
+/** Why a group, node or device id is illegal in a topic, as a predicate; undefined when it is legal. */
 export function idFault(id: string, { isGroup = false }: { isGroup?: boolean } = {}): string | undefined {
   if (id === '') return 'must not be empty'
   if (Buffer.byteLength(id) > longestId) return `must not be longer than ${longestId} bytes`
@@ -46,7 +46,7 @@ export function idFault(id: string, { isGroup = false }: { isGroup?: boolean } =
 
 const longestId = 200
 
-/** C0, DEL, C1, and what MQTT counts among them. */
+/** C0, DEL, C1, and what MQTT adds to them. */
 function hasControlCharacters(text: string): boolean {
   for (const character of text) if (isControl(character.codePointAt(0) as number)) return true
   return false
@@ -59,9 +59,9 @@ function isControl(code: number): boolean {
 /**
  * The device id of a thing: `<kind>:<name>`, such as `host:node-1` or `database:shop.orders`.
  *
- * The same thing has the same id for ever, and two things never share one: what a topic level may not hold (`+`, `#`, `/`, control
- * characters) and `%` are written as the percent signs and hexadecimal digits of their UTF-8 bytes. An id that would be longer than 200
- * bytes keeps its first 180 or so and ends with `~` and 16 hexadecimal digits of its SHA-256.
+ * The same thing always has the same id, and no two things share one. Characters that a topic level must not contain (`+`, `#`, `/`, control
+ * characters), and `%`, are percent-encoded. An id that would be longer than 200 bytes is cut and ends with `~` and 16 hexadecimal digits of
+ * its SHA-256.
  */
 export function deviceId(kind: string, name: string): string {
   if (name === '') throw new TypeError(`a ${kind} without a name cannot be a device`)

@@ -1,6 +1,6 @@
 import type { Clock } from '../../shared/clock.ts'
 
-/** The value, or a rejection after `ms` or with the signal, whichever is first. It leaves no timer and no listener behind. */
+/** Waits for a promise, at most `ms` and until the signal aborts. It leaves no timer and no listener behind. */
 export async function within<T>(promise: Promise<T>, ms: number, what: string, clock: Clock, signal?: AbortSignal): Promise<T> {
   const done = new AbortController()
   const either = signal === undefined ? done.signal : AbortSignal.any([done.signal, signal])
@@ -16,7 +16,7 @@ export async function within<T>(promise: Promise<T>, ms: number, what: string, c
   }
 }
 
-/** The value, or a rejection with the signal's reason. */
+/** Waits for a promise until the signal aborts. */
 export async function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   const aborted = Promise.withResolvers<never>()
@@ -30,7 +30,7 @@ export async function until<T>(promise: Promise<T>, signal: AbortSignal): Promis
   }
 }
 
-/** What an error says. */
+/** The message of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

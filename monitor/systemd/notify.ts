@@ -3,7 +3,7 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 
-/** What systemd puts into the environment of a service of `Type=notify`. */
+/** The environment that systemd gives to a service of `Type=notify`. */
 export type NotifyEnvironment = {
   NOTIFY_SOCKET?: string | undefined
   WATCHDOG_USEC?: string | undefined
@@ -11,23 +11,23 @@ export type NotifyEnvironment = {
   PATH?: string | undefined
 }
 
-/** Brings assignments such as `READY=1` to the service manager. Rejects when it could not. */
+/** Sends assignments such as `READY=1` to the service manager, or rejects. */
 export type Send = (assignments: readonly string[]) => Promise<void>
 
-/** The service manager as the monitor speaks to it: a part that is started last and stopped first. Without systemd it does nothing. */
+/** The service manager, as the monitor notifies it: a part that is started last and stopped first. Without systemd it does nothing. */
 export type ServiceManager = Part & {
-  /** Tells that a reload begins; `reloaded` ends it. */
+  /** A reload begins; `reloaded` ends it. */
   reloading(): void
-  /** @param status what `systemctl status` shows from now on */
+  /** @param status shown by `systemctl status` from now on */
   reloaded(status: string): void
 }
 
 const sendTimeoutMs = 5_000
 
 /**
- * Speaks through `systemd-notify`. The protocol is a datagram on a Unix socket, which Node cannot send without a native module
- * (nodejs/node#29339), and the program is on every machine that has systemd. The unit needs `NotifyAccess=all`, since it is a process
- * of its own. It waits until systemd has read the message, by which time systemd has seen whose it is: `--no-block` would lose that race.
+ * Notifies through `systemd-notify`, which every machine with systemd has: the protocol is a datagram on a Unix socket, and Node cannot send
+ * one without a native module (nodejs/node#29339). The unit needs `NotifyAccess=all`, since the program is a process of its own. It waits
+ * until systemd has read the message and has seen which process sent it: `--no-block` would lose that race.
  */
 export function systemdNotify({ NOTIFY_SOCKET, PATH }: NotifyEnvironment): Send {
   const env = { NOTIFY_SOCKET, PATH: PATH ?? '/usr/bin:/bin' }
@@ -38,8 +38,8 @@ export function systemdNotify({ NOTIFY_SOCKET, PATH }: NotifyEnvironment): Send 
 }
 
 /**
- * How often the watchdog must hear of us, in milliseconds: half of what it waits, as sd_watchdog_enabled(3) has it. Undefined where there
- * is none, or it is not meant for this process.
+ * How often to notify the watchdog, in milliseconds: half of its time-out, as sd_watchdog_enabled(3) recommends. Undefined if there is no
+ * watchdog, or if it is not for this process.
  */
 export function watchdogIntervalMs({ NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID }: NotifyEnvironment, pid: number): number | undefined {
   if (!NOTIFY_SOCKET || !/^[1-9]\d{0,15}$/.test(WATCHDOG_USEC ?? '')) return undefined
@@ -48,11 +48,11 @@ export function watchdogIntervalMs({ NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID 
 }
 
 /**
- * READY when it starts, STOPPING when it stops, and in between WATCHDOG=1 for as long as `stall` has nothing to say: a process whose
- * event loop or scheduler hangs is killed and started anew. What it must be told goes out one after the other, in order.
+ * Sends READY at the start, STOPPING at the stop, and WATCHDOG=1 in between as long as nothing stalls: systemd kills and restarts a process
+ * whose event loop or scheduler hangs. Notifications go out one after the other, in order.
  *
- * @param stall why the results of checks are not to be believed, or undefined
- * @param status a line for `systemctl status`, sent with each sign of life and when it is ready
+ * @param stall why the results of checks cannot be trusted, or undefined
+ * @param status a line for `systemctl status`, sent with READY and with each WATCHDOG
  */
 export function createServiceManager(
   environment: NotifyEnvironment,
@@ -82,7 +82,11 @@ export function createServiceManager(
           isFailing = false
         },
         (error: unknown) => {
-          if (!isFailing) log.warn({ err: error }, 'systemd cannot be told: see that systemd-notify is there, and NotifyAccess=all')
+          if (!isFailing)
+            log.warn(
+              { err: error },
+              'systemd cannot be notified: check that systemd-notify is installed and that the unit has NotifyAccess=all',
+            )
           isFailing = true
         },
       )
@@ -94,7 +98,7 @@ export function createServiceManager(
       await clock.sleep(every, ending.signal)
       const why = stall()
       if (why !== undefined && stalled === undefined) {
-        log.error({ why }, 'checks stall: systemd is no longer told that all is well')
+        log.error({ why }, 'checks stall: the watchdog of systemd is no longer notified')
         void tell([statusLine(`stalled: ${why}`)])
       }
       stalled = why
@@ -114,7 +118,7 @@ export function createServiceManager(
       await tell(['STOPPING=1', statusLine('stopping')])
     },
     reloading() {
-      // The time is required by newer versions of systemd, and ignored by the others.
+      // Newer versions of systemd require the time, older ones ignore it.
       void tell(['RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`])
     },
     reloaded(text) {
@@ -123,7 +127,7 @@ export function createServiceManager(
   }
 }
 
-/** One line: a line break would begin another assignment. */
+/** On one line: a line break would start another assignment. */
 function statusLine(text: string): string {
   return `STATUS=${text.replace(/\s+/g, ' ').slice(0, 300)}`
 }

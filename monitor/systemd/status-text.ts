@@ -1,7 +1,7 @@
 import type { CheckStatus, ProbeState } from '../prober/check.ts'
 import type { SparkplugCounters } from '../sparkplug/counters.ts'
 
-/** How all is, on one line: `12 checks: 11 up, 1 down (website); born on mqtt://…`. For `systemctl status`. */
+/** A summary on one line: `12 checks: 11 up, 1 down (website); born on mqtt://…`. For `systemctl status`. */
 export function statusText(statuses: Iterable<CheckStatus>, sparkplug: Readonly<SparkplugCounters> | undefined): string {
   const counts = new Map<ProbeState, number>()
   const down: string[] = []

@@ -52,7 +52,7 @@ test('gives none while the checks stall, says why, and goes on when they do not 
   await clock.advance(30_000)
   await clock.advance(30_000)
   assert.deepEqual(sent.slice(1), [['STATUS=stalled: no run ended for 90 s']])
-  assert.deepEqual(lines, ['checks stall: systemd is no longer told that all is well'])
+  assert.deepEqual(lines, ['checks stall: the watchdog of systemd is no longer notified'])
   state.stall = undefined
   await clock.advance(30_000)
   assert.equal(sent.at(-1)?.[0], 'WATCHDOG=1')
@@ -69,7 +69,7 @@ test('tells of a reload from its beginning to its end', async () => {
   assert.deepEqual(sent[2], ['READY=1', 'STATUS=2 checks'])
 })
 
-test('warns once when systemd cannot be told, and goes on', async () => {
+test('warns once when systemd cannot be notified, and goes on', async () => {
   const { manager, lines, state, clock } = inHand()
   state.failure = new Error('no such program')
   await manager.start(never)
