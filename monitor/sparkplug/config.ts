@@ -12,49 +12,47 @@ const id = (isGroup = false) =>
 const server = z
   .strictObject({
     url: z.url({ protocol: /^(mqtts?|wss?)$/ }).describe('mqtt://, mqtts://, ws:// or wss://, with host and port'),
-    username: z.string().optional().describe('Name to log in with'),
-    passwordFile: z.string().optional().describe('File with the password'),
+    username: z.string().optional().describe('Name of the user'),
+    passwordFile: z.string().optional().describe('File that contains the password'),
     caFile: z
       .string()
       .optional()
-      .describe("PEM authorities that may have signed the server's certificate; those of the system when left out"),
-    certFile: z.string().optional().describe('PEM client certificate'),
-    keyFile: z.string().optional().describe('PEM key of the client certificate'),
+      .describe("PEM file of the CA certificates for the server's certificate; those of the system when left out"),
+    certFile: z.string().optional().describe('PEM file of the client certificate'),
+    keyFile: z.string().optional().describe('PEM file of the key of the client certificate'),
   })
   .refine(({ url }) => !URL.canParse(url) || new URL(url).username === '', {
-    message: 'credentials do not belong into the url',
+    message: 'must not contain credentials: use username and passwordFile',
     path: ['url'],
   })
   .refine(({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined), {
-    message: 'certFile and keyFile belong together',
+    message: 'certFile and keyFile must be given together',
   })
 
-/** The section of the monitor's configuration that is about Sparkplug. Its output goes through `edgeNodeConfig`. */
+/** The section `sparkplug` of the monitor's configuration. `edgeNodeConfig` turns its output into the edge node's settings. */
 export const sparkplugConfig = z.strictObject({
-  group: id(true).describe('Sparkplug group id, as the region is called'),
-  node: id().describe('Sparkplug edge node id, as the cluster is called'),
+  group: id(true).describe('Sparkplug group id: the name of the region'),
+  node: id().describe('Sparkplug edge node id: the name of the cluster'),
   servers: z.array(server).min(1).describe('MQTT servers, in the order in which they are tried'),
-  protocol: z.enum(['3.1.1', '5']).default('3.1.1').describe('Version of MQTT; every server speaks 3.1.1'),
+  protocol: z.enum(['3.1.1', '5']).default('3.1.1').describe('MQTT version; every server supports 3.1.1'),
   clientId: z.string().min(1).max(200).optional().describe('MQTT client id; skerry-<group>-<node> when left out'),
-  keepAlive: duration({ min: '1s', max: '18h' })
-    .prefault('30s')
-    .describe('A silent loss of the link is noticed after one and a half of this'),
+  keepAlive: duration({ min: '1s', max: '18h' }).prefault('30s').describe('A silently lost link is noticed after 1.5 times this'),
   primaryHost: z
     .strictObject({
-      id: id().describe('Its host id'),
-      giveUp: duration({ min: '1s', max: '1h' }).prefault('30s').describe('How long to look for it on one server if there are others'),
+      id: id().describe('Host id'),
+      giveUp: duration({ min: '1s', max: '1h' }).prefault('30s').describe('How long to wait for it on one server if there are others'),
     })
     .optional()
-    .describe('Host application without which nothing is published'),
-  aliases: z.boolean().default(false).describe('Send numbers instead of names in data'),
+    .describe('Host application that must be online for anything to be published'),
+  aliases: z.boolean().default(false).describe('Send aliases (numbers) instead of names in data'),
   maxSilence: duration({ min: '1s', max: '7d' })
     .prefault('10m')
-    .describe('A value that is measured and does not change is sent again after this'),
-  coalesce: duration({ min: '0s', max: '10s' }).prefault('100ms').describe('Changes are gathered for so long'),
+    .describe('A value that is measured again without a change is sent again after this'),
+  coalesce: duration({ min: '0s', max: '10s' }).prefault('100ms').describe('How long changes are gathered into one message'),
   reconnect: z
     .strictObject({
-      first: duration({ min: '100ms', max: '10m' }).prefault('10s').describe('Window of the first pause, of which a random part is waited'),
-      longest: duration({ min: '1s', max: '1h' }).prefault('2m').describe('Largest window, which doubles with each failure'),
+      first: duration({ min: '100ms', max: '10m' }).prefault('10s').describe('Window of the first pause; the pause is a random part of it'),
+      longest: duration({ min: '1s', max: '1h' }).prefault('2m').describe('Largest window; it doubles with each failure'),
     })
     .prefault({})
     .describe('Pauses before a new connection'),
@@ -65,18 +63,19 @@ export const sparkplugConfig = z.strictObject({
         .min(100)
         .max(10_000_000)
         .default(50_000)
-        .describe('Values kept in memory at most; with a folder, the older ones are written to it from half of this on'),
-      directory: z.string().optional().describe('Folder in which more of them are kept, and survive a restart'),
-      maxSize: byteSize({ min: '64KiB' }).prefault('64MiB').describe('Size of that folder at most'),
+        .describe('Values in memory at most; with a directory, older ones are written to it from half of this on'),
+      directory: z.string().optional().describe('Directory for more values, which survive a restart'),
+      maxSize: byteSize({ min: '64KiB' }).prefault('64MiB').describe('Largest size of that directory'),
       flushPerSecond: z.int().min(1).max(1_000_000).default(5_000).describe('Historical values sent per second'),
     })
     .prefault({})
-    .describe('What is kept while nothing can be sent; the oldest goes first'),
+    .describe('Values kept while nothing can be sent; the oldest are dropped first'),
 })
 
+/** The validated section. */
 export type SparkplugConfig = z.output<typeof sparkplugConfig>
 
-/** The checked section as the edge node takes it, with the limits that nobody needs to set. */
+/** The settings of the edge node: the validated section, and limits that are not configurable. */
 export function edgeNodeConfig(section: SparkplugConfig): EdgeNodeConfig {
   const { group, node, servers, primaryHost } = section
   return {

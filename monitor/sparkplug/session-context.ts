@@ -59,7 +59,7 @@ export type SessionEnd = {
   detail: string
   /** How long the node was online. */
   onlineMs: number
-  /** Whether the server is known to have read the births. If not, the births may be the reason, and the next session may end the same way. */
+  /** Whether the server is known to have read the births. If not, they may be the reason, and the next session may end the same way. */
   isProven: boolean
 }
 

@@ -124,7 +124,7 @@ const faults: [name: string, parse: () => { error?: { issues: { message: string 
   [
     'an address without a database',
     () => discoveryConfig.safeParse({ databaseUrl: 'http://{namespace}/' }),
-    'must hold {namespace} and {database}',
+    'must contain {namespace} and {database}',
   ],
   [
     'an address that is none',
@@ -135,9 +135,9 @@ const faults: [name: string, parse: () => { error?: { issues: { message: string 
   [
     'a path that no URL can have',
     () => componentsConfig.safeParse([{ name: 'a', check: { kind: 'http', ports: [80], path: '/ #' } }]),
-    'must begin with / and hold neither spaces nor #',
+    'must start with / and contain neither spaces nor #',
   ],
-  ['two components of one name', () => componentsConfig.safeParse([{ name: 'a' }, { name: 'a' }]), 'must not hold two of the same name'],
+  ['two components of one name', () => componentsConfig.safeParse([{ name: 'a' }, { name: 'a' }]), 'must not contain two of the same name'],
 ]
 for (const [name, parse, message] of faults)
   test(`the configuration refuses ${name}`, () => assert.equal(parse().error?.issues[0]?.message, message))
