@@ -12,7 +12,7 @@ import { databaseDevices } from './devices/database.ts'
 import type { Source } from './devices/family.ts'
 import { hostDevices } from './devices/host.ts'
 import { nodeMetrics, type RegionFacts } from './devices/node.ts'
-import { PublishedDevices } from './devices/published.ts'
+import { createPublishedDevices, type PublishedDevices } from './devices/published.ts'
 import { createPodTotals, type PodTotals } from './pod-totals.ts'
 
 export type { RegionFacts } from './devices/node.ts'
@@ -70,7 +70,7 @@ class RegionModel implements Part {
     this.#totals = totals
     const ofCluster =
       caches && totals ? [hostDevices(caches, totals), databaseDevices(caches, totals, prober), componentDevices(caches, components)] : []
-    this.#families = [...ofCluster, checkDevices(prober)].map((family) => new PublishedDevices(family, parts))
+    this.#families = [...ofCluster, checkDevices(prober)].map((family) => createPublishedDevices(family, parts))
   }
 
   async start(): Promise<void> {
@@ -111,7 +111,7 @@ class RegionModel implements Part {
       })
       .finally(() => {
         this.#publishing = undefined
-        if (!signal.aborted && this.#families.some(({ hasChanges }) => hasChanges)) this.#gather()
+        if (!signal.aborted && this.#families.some(({ hasChanges }) => hasChanges())) this.#gather()
       })
   }
 

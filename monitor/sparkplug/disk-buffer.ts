@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import type { Log } from '../../shared/log.ts'
-import { type Change, type ChangeBuffer, createMemoryBuffer } from './buffer.ts'
+import { type ChangeBuffer, createMemoryBuffer } from './buffer.ts'
 import { Segments, segmentLimit } from './segments.ts'
 
 /** Where changes are kept, and how many. */
@@ -24,86 +24,61 @@ export type DiskBufferConfig = {
  */
 export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConfig, { log }: { log: Log }): ChangeBuffer {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  return new DiskBuffer(new Segments(directory, maxBytes, log), { directory, values, log })
-}
-
-class DiskBuffer implements ChangeBuffer {
-  readonly #segments: Segments
-  readonly #memory: ChangeBuffer
+  const segments = new Segments(directory, maxBytes, log)
   /** Index, seen from outside, of the first change that came into memory. */
-  readonly #base: number
-  /** From this many changes on the older half of the memory is written. If that fails, the bound of the memory drops the oldest instead. */
-  readonly #spillAt: number
-  readonly #place: { directory: string; log: Log }
-  #isFailing = false
+  const base = segments.end
+  // If the disk cannot be written, this bound drops the oldest instead.
+  const memory = createMemoryBuffer({ limit: values })
+  const spillAt = Math.floor(values / 2)
+  let isFailing = false
   /** Changes to come before a disk that failed is tried again. */
-  #pause = 0
-
-  constructor(segments: Segments, { values, ...place }: { directory: string; values: number; log: Log }) {
-    this.#segments = segments
-    this.#memory = createMemoryBuffer({ limit: values })
-    this.#base = segments.end
-    this.#spillAt = Math.floor(values / 2)
-    this.#place = place
-  }
-
-  get start(): number {
-    return this.#segments.start ?? this.#base + this.#memory.start
-  }
-
-  get end(): number {
-    return this.#base + this.#memory.end
-  }
-
-  get dropped(): number {
-    return this.#segments.dropped + this.#memory.dropped
-  }
-
-  append(change: Change): number {
-    if (this.#pause > 0) this.#pause--
-    else if (this.#memory.end - this.#memory.start >= this.#spillAt) this.#spill(Math.ceil(this.#spillAt / 2))
-    return this.#base + this.#memory.append(change)
-  }
-
-  read(from: number, count: number): { index: number; change: Change }[] {
-    for (;;) {
-      const first = Math.max(from, this.start)
-      const kept = this.#segments.read(first, count)
-      if (kept === undefined)
-        return this.#memory.read(first - this.#base, count).map(({ index, change }) => ({ index: this.#base + index, change }))
-      if (kept.length > 0) return kept
-    }
-  }
-
-  release(upTo: number): void {
-    this.#segments.release(upTo)
-    this.#memory.release(upTo - this.#base)
-  }
-
-  save(): void {
-    while (this.#spill(segmentLimit)) {}
-  }
+  let pause = 0
 
   /** Moves up to `count` of the oldest changes in memory to disk. @returns whether it moved any */
-  #spill(count: number): boolean {
-    const memory = this.#memory
+  function spill(count: number): boolean {
     if (memory.end === memory.start) return false
-    const entries = memory.read(memory.start, count)
+    const changes = memory.read(memory.start, count).map(({ change }) => change)
     try {
-      const written = this.#segments.append(
-        this.#base + memory.start,
-        entries.map(({ change }) => change),
-      )
-      memory.release(memory.start + written)
-      this.#isFailing = false
+      memory.release(memory.start + segments.append(base + memory.start, changes))
+      isFailing = false
       return true
     } catch (err) {
-      const { directory, log } = this.#place
-      if (!this.#isFailing)
-        log.error({ err, directory }, 'kept changes cannot be written: make room or correct the permissions of the folder')
-      this.#isFailing = true
-      this.#pause = Math.floor(this.#spillAt / 4)
+      if (!isFailing) log.error({ err, directory }, 'kept changes cannot be written: make room or correct the permissions of the folder')
+      isFailing = true
+      pause = Math.floor(spillAt / 4)
       return false
     }
+  }
+
+  return {
+    append(change) {
+      if (pause > 0) pause--
+      else if (memory.end - memory.start >= spillAt) spill(Math.ceil(spillAt / 2))
+      return base + memory.append(change)
+    },
+    get start() {
+      return segments.start ?? base + memory.start
+    },
+    get end() {
+      return base + memory.end
+    },
+    get dropped() {
+      return segments.dropped + memory.dropped
+    },
+    read(from, count) {
+      for (;;) {
+        const first = Math.max(from, segments.start ?? base + memory.start)
+        const kept = segments.read(first, count)
+        if (kept === undefined) return memory.read(first - base, count).map(({ index, change }) => ({ index: base + index, change }))
+        if (kept.length > 0) return kept
+      }
+    },
+    release(upTo) {
+      segments.release(upTo)
+      memory.release(upTo - base)
+    },
+    save() {
+      while (spill(segmentLimit)) {}
+    },
   }
 }

@@ -1,4 +1,3 @@
-import { keyOf } from '../../../shared/kubernetes/objects.ts'
 import type { Prober } from '../../prober/check.ts'
 import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { MonitorCaches } from '../caches.ts'
@@ -50,10 +49,21 @@ function usedBytes(prober: Pick<Prober, 'status'>, namespace: string, name: stri
   return undefined
 }
 
-/** The key of a database's device: `<project>.<id>`. Neither holds a dot. */
-function deviceKey(key: string): string {
-  const [namespace = '', name = ''] = key.split('/')
+/** The key of a database's device: `<project>.<id>`, or `namespace.<namespace>.<id>`. Projects and namespaces have no dot. */
+function deviceKey({ namespace = '', name }: { namespace?: string; name: string }): string {
   return `${placeOf(namespace)}.${name}`
+}
+
+/** The key of a device's object. */
+function objectKey(device: string): string {
+  const [, namespace, inNamespace, project, inProject] = /^(?:namespace\.([^.]+)\.(.+)|([^.]+)\.(.+))$/.exec(device) ?? []
+  return namespace === undefined ? `project-${project}/${inProject}` : `${namespace}/${inNamespace}`
+}
+
+/** The key of the device that a check measures, if it is the check of a database. */
+function deviceOfCheck(check: string): string | undefined {
+  const [, place, name] = /^(?:database|volume)\/([^/]+)\/([^/]+)$/.exec(check) ?? []
+  return place === undefined ? undefined : `${place}.${name}`
 }
 
 /** One device for each database. */
@@ -62,52 +72,30 @@ export function databaseDevices(
   totals: PodTotals,
   prober: Pick<Prober, 'status' | 'subscribe'>,
 ): DeviceFamily {
-  /** The object and the checks of each device. */
-  const objects = new Map<string, string>()
-  const byCheck = new Map<string, string>()
-
-  function learn({ metadata }: DatabaseView): string {
-    const key = keyOf(metadata)
-    const device = deviceKey(key)
-    objects.set(device, key)
-    const { namespace = '', name } = metadata
-    byCheck.set(checkNames.database(namespace, name), device)
-    byCheck.set(checkNames.volume(namespace, name), device)
-    return device
-  }
-
-  function forgetObject(device: string, { metadata }: DatabaseView): void {
-    const { namespace = '', name } = metadata
-    objects.delete(device)
-    byCheck.delete(checkNames.database(namespace, name))
-    byCheck.delete(checkNames.volume(namespace, name))
-  }
-
   return {
     kind: 'database',
     sources: ['databases', 'pods'],
     *keys() {
-      for (const database of databases.values()) yield learn(database)
+      for (const { metadata } of databases.values()) yield deviceKey(metadata)
     },
     metrics(device) {
-      const database = databases.get(objects.get(device) ?? '')
+      const database = databases.get(objectKey(device))
       if (database === undefined) return undefined
       const { namespace = '', name } = database.metadata
       return databaseMetrics(database, { ready: totals.ready(namespace, name), used: usedBytes(prober, namespace, name) })
     },
     follow(touch) {
       const forget = [
-        databases.subscribe(({ type, object }) => {
-          const device = learn(object)
-          if (type === 'removed') forgetObject(device, object)
-          touch(device)
-        }),
+        databases.subscribe(({ object }) => touch(deviceKey(object.metadata))),
         totals.subscribe((change) => {
-          for (const key of change.databases) touch(deviceKey(key))
+          for (const key of change.databases) {
+            const [namespace = '', name = ''] = key.split('/')
+            touch(deviceKey({ namespace, name }))
+          }
         }),
         prober.subscribe(({ status }) => {
-          const device = byCheck.get(status.check.name)
-          if (device !== undefined) touch(device)
+          const device = deviceOfCheck(status.check.name)
+          if (device !== undefined && databases.get(objectKey(device)) !== undefined) touch(device)
         }),
       ]
       return () => {

@@ -10,95 +10,73 @@ type Change = Set<string> | 'all'
 
 type DeviceSink = Pick<EdgeNode, 'setDevice' | 'removeDevice' | 'update' | 'setQuality'>
 
+/** What `createPublishedDevices` returns. */
+export type PublishedDevices = ReturnType<typeof createPublishedDevices>
+
 /** The devices of one family, as they are published: which there are, which changed since, and whether they are stale. */
-export class PublishedDevices {
-  readonly #family: DeviceFamily
-  readonly #edgeNode: DeviceSink
-  readonly #log: Log
-  readonly #published = new Set<string>()
-  readonly #changed = new Map<string, Change>()
-  #isStale = false
+export function createPublishedDevices(family: DeviceFamily, { edgeNode, log }: { edgeNode: DeviceSink; log: Log }) {
+  const published = new Set<string>()
+  const changed = new Map<string, Change>()
+  let isStale = false
+  const withQuality = <M extends object>(metric: M) => ({ ...metric, quality: isStale ? quality.stale : quality.good })
+  const staleSources = (stale: ReadonlySet<Source>) => family.sources.filter((source) => stale.has(source))
 
-  constructor(family: DeviceFamily, { edgeNode, log }: { edgeNode: DeviceSink; log: Log }) {
-    this.#family = family
-    this.#edgeNode = edgeNode
-    this.#log = log
-  }
-
-  /** Publishes all devices that there are, and from now on notes which of them change. @returns how to end that */
-  start(stale: ReadonlySet<Source>, onChange: () => void): () => void {
-    this.#isStale = this.#staleSources(stale).length > 0
-    for (const key of this.#family.keys()) this.#publish(key, 'all')
-    return this.#family.follow((key, part) => {
-      this.#note(key, part)
-      onChange()
-    })
-  }
-
-  get hasChanges(): boolean {
-    return this.#changed.size > 0
-  }
-
-  /** Publishes the devices that changed, one for each step. */
-  *publishChanges(): Generator<void> {
-    for (const [key, change] of this.#changed) {
-      this.#changed.delete(key)
-      this.#publish(key, change)
-      yield
-    }
-  }
-
-  /** Changes the quality of all devices when a source of theirs breaks, or when all are back. */
-  setQuality(stale: ReadonlySet<Source>): void {
-    const sources = this.#staleSources(stale)
-    const isStale = sources.length > 0
-    if (isStale === this.#isStale) return
-    this.#isStale = isStale
-    if (isStale) this.#log.warn({ devices: this.#family.kind, sources }, 'devices are stale')
-    else this.#log.info({ devices: this.#family.kind }, 'devices are current again')
-    for (const id of this.#published) this.#edgeNode.setQuality(id, this.#quality)
-  }
-
-  get #quality() {
-    return this.#isStale ? quality.stale : quality.good
-  }
-
-  #staleSources(stale: ReadonlySet<Source>): Source[] {
-    return this.#family.sources.filter((source) => stale.has(source))
-  }
-
-  #note(key: string, part: string | undefined): void {
-    const known = this.#changed.get(key)
-    if (part === undefined || known === 'all') this.#changed.set(key, 'all')
+  function note(key: string, part: string | undefined): void {
+    const known = changed.get(key)
+    if (part === undefined || known === 'all') changed.set(key, 'all')
     else if (known) known.add(part)
-    else this.#changed.set(key, new Set([part]))
+    else changed.set(key, new Set([part]))
   }
 
-  #publish(key: string, change: Change): void {
-    const id = deviceId(this.#family.kind, key)
+  function publish(key: string, change: Change): void {
+    const id = deviceId(family.kind, key)
     try {
-      if (change !== 'all' && this.#published.has(id) && this.#family.part !== undefined) {
-        for (const part of change) this.#update(id, this.#family.part(key, part))
-      } else this.#set(id, this.#family.metrics(key))
+      if (change === 'all' || !published.has(id) || family.part === undefined) set(id, family.metrics(key))
+      else {
+        for (const part of change) {
+          const samples = family.part(key, part).map(({ name, value }) => withQuality({ name, value }))
+          edgeNode.update(id, samples)
+        }
+      }
     } catch (error) {
-      this.#log.error({ err: error, device: id }, 'a device cannot be published as it is')
+      log.error({ err: error, device: id }, 'a device cannot be published as it is')
     }
   }
 
-  #update(id: string, metrics: readonly SparkplugMetric[]): void {
-    this.#edgeNode.update(
-      id,
-      metrics.map(({ name, value }) => ({ name, value, quality: this.#quality })),
-    )
+  function set(id: string, metrics: readonly SparkplugMetric[] | undefined): void {
+    if (metrics !== undefined) {
+      edgeNode.setDevice(id, metrics.map(withQuality))
+      published.add(id)
+    } else if (published.delete(id)) edgeNode.removeDevice(id)
   }
 
-  #set(id: string, metrics: readonly SparkplugMetric[] | undefined): void {
-    if (metrics !== undefined) {
-      this.#edgeNode.setDevice(
-        id,
-        metrics.map((metric) => ({ ...metric, quality: this.#quality })),
-      )
-      this.#published.add(id)
-    } else if (this.#published.delete(id)) this.#edgeNode.removeDevice(id)
+  return {
+    hasChanges: () => changed.size > 0,
+    /** Publishes all devices, and from now on notes which of them change. @returns how to end that */
+    start(stale: ReadonlySet<Source>, onChange: () => void): () => void {
+      isStale = staleSources(stale).length > 0
+      for (const key of family.keys()) publish(key, 'all')
+      return family.follow((key, part) => {
+        note(key, part)
+        onChange()
+      })
+    },
+    /** Publishes the devices that changed, one for each step. */
+    *publishChanges(): Generator<void> {
+      for (const [key, change] of changed) {
+        changed.delete(key)
+        publish(key, change)
+        yield
+      }
+    },
+    /** Changes the quality of all devices when a source of theirs breaks, or when all sources are back. */
+    setQuality(stale: ReadonlySet<Source>): void {
+      const sources = staleSources(stale)
+      if (sources.length > 0 === isStale) return
+      isStale = !isStale
+      if (isStale) log.warn({ devices: family.kind, sources }, 'devices are stale')
+      else log.info({ devices: family.kind }, 'devices are current again')
+      for (const id of published) edgeNode.setQuality(id, isStale ? quality.stale : quality.good)
+    },
   }
 }

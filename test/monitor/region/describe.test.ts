@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { describeDevices, withTables } from '../../../monitor/region/describe.ts'
 import { createRegionModel } from '../../../monitor/region/model.ts'
 import { sparkplugNodeView } from '../../../monitor/sparkplug/sparkplug-node.ts'
 import type { SparkplugMetric } from '../../../monitor/sparkplug/tracked-metric.ts'
 import { createWatchedNodes } from '../../../monitor/sparkplug/watched-nodes.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
+import { describeDevices, withTables } from './describe.ts'
 import {
   cachesOn,
   clusterInHand,

@@ -1,10 +1,10 @@
-import type { Check, CheckStatus } from '../prober/check.ts'
-import type { SparkplugMetric } from '../sparkplug/tracked-metric.ts'
-import { checkMetrics, summaryMetrics } from './devices/checks.ts'
-import { componentMetrics } from './devices/component.ts'
-import { databaseMetrics } from './devices/database.ts'
-import { hostMetrics } from './devices/host.ts'
-import { databaseView, deploymentView, hostView } from './views.ts'
+import type { Check, CheckStatus } from '../../../monitor/prober/check.ts'
+import { checkMetrics, summaryMetrics } from '../../../monitor/region/devices/checks.ts'
+import { componentMetrics } from '../../../monitor/region/devices/component.ts'
+import { databaseMetrics } from '../../../monitor/region/devices/database.ts'
+import { hostMetrics } from '../../../monitor/region/devices/host.ts'
+import { databaseView, deploymentView, hostView } from '../../../monitor/region/views.ts'
+import type { SparkplugMetric } from '../../../monitor/sparkplug/tracked-metric.ts'
 
 /** The meaning of the metrics of a check, which have no descriptions in births. */
 const checkDescriptions: Record<string, string> = {
