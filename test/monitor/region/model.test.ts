@@ -166,6 +166,26 @@ test('what appears becomes a device, and what goes is one no longer', async (t) 
   assert.deepEqual(edgeNode.devices(), ['host:quay'])
 })
 
+for (const [namespace, name, device] of [
+  ['project-shop', 'orders', 'shop.orders'],
+  ['project-shop', 'orders.eu', 'shop.orders.eu'],
+  ['project-namespace', 'orders', 'namespace.orders'],
+  ['default', 'orders', 'namespace.default.orders'],
+  ['default', 'orders.eu', 'namespace.default.orders.eu'],
+] as const)
+  test(`the database ${namespace}/${name} is the device database:${device}, and is found by it`, async (t) => {
+    const { edgeNode, start, settled, world, prober } = await regionOf(t, [crateDB(namespace, name)])
+    await start()
+    assert.deepEqual(edgeNode.devices(), [`database:${device}`])
+    const measurements = [{ name: 'skerry_cratedb_disk_used_bytes', value: 7e9 }]
+    prober.add({ name: `database/${device.slice(0, -name.length - 1)}/${name}`, group: 'databases' }, { measurements })
+    await settled()
+    assert.equal(edgeNode.value(`database:${device}`, 'Disks/Used'), 7e9)
+    world.remove(crateDB(namespace, name))
+    await settled()
+    assert.equal(edgeNode.devices().includes(`database:${device}`), false)
+  })
+
 test('a component of two Deployments is there until both are gone', async (t) => {
   const two = [deployment('a', 'one', 'traefik'), deployment('b', 'two', 'traefik', { replicas: 1, ready: 0 })]
   const { edgeNode, start, settled, world } = await regionOf(t, two)
