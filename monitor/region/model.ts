@@ -15,8 +15,6 @@ import { nodeMetrics, type RegionFacts } from './devices/node.ts'
 import { createPublishedDevices, type PublishedDevices } from './devices/published.ts'
 import { createPodTotals, type PodTotals } from './pod-totals.ts'
 
-export type { RegionFacts } from './devices/node.ts'
-
 /** The parts that the model of a region is made from. */
 export type RegionModelParts = {
   /** Left out without a cluster: then only the checks are published. */

@@ -76,56 +76,45 @@ type Handle = { writeQueueSize?: number; _parent?: { writeQueueSize?: number } }
 type SocketInside = { bytesWritten: number; _bytesDispatched: number; _handle: Handle | null }
 
 /** Why and when the connection of a client ends. */
-class End {
-  readonly #client: MqttClient
-  readonly #closed = Promise.withResolvers<string>()
-  #reason: string | undefined
-  #isClosed = false
+function endOf(client: MqttClient) {
+  const closed = Promise.withResolvers<string>()
+  let reason: string | undefined
+  let isClosed = false
+  const cut = () => (client.stream as Duplex | undefined)?.destroy()
 
-  constructor(client: MqttClient) {
-    this.#client = client
-    client.on('error', (error) => {
-      this.#reason ??= (error as NodeJS.ErrnoException).code ?? error.message
-      // An error of the protocol leaves the stream open, and nobody reads it any more.
-      this.cut()
-    })
-    client.on('disconnect', ({ reasonCode }) => {
-      this.#reason ??= `the server sent DISCONNECT ${reasonCode ?? ''}`.trim()
-    })
-    client.on('close', () => {
-      this.#isClosed = true
-      this.#closed.resolve(this.#reason ?? 'the connection was closed')
-    })
-  }
-
-  get closed(): Promise<string> {
-    return this.#closed.promise
-  }
-
-  /** It has ended, or there is a reason why it will. */
-  get isNear(): boolean {
-    return this.#isClosed || this.#reason !== undefined
-  }
-
-  destroy(why: string): void {
-    this.#reason ??= why
-    if (this.#client.stream === undefined) this.#closed.resolve(this.#reason)
-    else this.cut()
-  }
-
-  cut(): void {
-    ;(this.#client.stream as Duplex | undefined)?.destroy()
+  client.on('error', (error) => {
+    reason ??= (error as NodeJS.ErrnoException).code ?? error.message
+    // An error of the protocol leaves the stream open, and nobody reads it any more.
+    cut()
+  })
+  client.on('disconnect', ({ reasonCode }) => {
+    reason ??= `the server sent DISCONNECT ${reasonCode ?? ''}`.trim()
+  })
+  client.on('close', () => {
+    isClosed = true
+    closed.resolve(reason ?? 'the connection was closed')
+  })
+  return {
+    closed: closed.promise,
+    cut,
+    /** It has ended, or there is a reason why it will. */
+    isNear: () => isClosed || reason !== undefined,
+    destroy(why: string): void {
+      reason ??= why
+      if (client.stream === undefined) closed.resolve(reason)
+      else cut()
+    },
   }
 }
 
 function connectionOf(client: MqttClient, options: ConnectOptions): Connection {
-  const end = new End(client)
+  const end = endOf(client)
   const pongs: (() => void)[] = []
   client.on('message', (topic, payload, { retain }) => options.onMessage(topic, payload, retain))
   client.on('packetreceive', ({ cmd }) => {
     if (cmd === 'pingresp') pongs.shift()?.() // they come in the order of their requests
   })
-  const isOpen = () => !end.isNear && client.connected
+  const isOpen = () => !end.isNear() && client.connected
   const ended = end.closed.then((why): never => {
     throw new Error(why)
   })
@@ -157,7 +146,7 @@ function connectionOf(client: MqttClient, options: ConnectOptions): Connection {
       if (isOpen()) client.end(false, options.protocolVersion === 5 ? { reasonCode: 0x04 } : {})
       else end.cut()
     },
-    destroy: (why) => end.destroy(why),
+    destroy: end.destroy,
   }
 }
 
