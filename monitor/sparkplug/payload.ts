@@ -45,33 +45,24 @@ function setValue(fields: WireFields, datatype: Datatype, value: MetricValue | n
     fields.isNull = true
     return
   }
-  switch (datatype) {
-    case 'Int8':
-    case 'Int16':
-    case 'Int32':
-    case 'UInt8':
-    case 'UInt16':
-    case 'UInt32':
+  switch (datatypes[datatype].field) {
+    case 'int':
       fields.intValue = Number(value) >>> 0 // 32-bit two's complement
       break
-    case 'Int64':
-    case 'UInt64':
-    case 'DateTime':
+    case 'long':
       fields.longValue = longOf(value as number | bigint)
       break
-    case 'Float':
+    case 'float':
       fields.floatValue = value
       break
-    case 'Double':
+    case 'double':
       fields.doubleValue = value
       break
-    case 'Boolean':
+    case 'boolean':
       fields.booleanValue = value
       break
-    case 'String':
-    case 'Text':
-    case 'UUID':
-      fields.stringValue = (value as string).toWellFormed() // the library writes half of a pair as bytes that are no UTF-8
+    case 'string':
+      fields.stringValue = (value as string).toWellFormed() // the library writes half of a pair as bytes that are not UTF-8
       break
   }
 }
@@ -80,7 +71,7 @@ function propertySet(properties: Readonly<Record<string, Property>>): InstanceTy
   const keys = Object.keys(properties)
   const values = keys.map((key) => {
     const { type, value } = properties[key] as Property
-    const fields: WireFields & { type: number } = { type: datatypes[type] }
+    const fields: WireFields & { type: number } = { type: datatypes[type].number }
     setValue(fields, type, value)
     return fields
   })
@@ -99,7 +90,7 @@ export function encodeBirth(metrics: readonly BirthMetric[], head: Head): Buffer
   return encode(head, metrics, (metric) => {
     const fields = fieldsOf(metric, metric.properties)
     fields.name = metric.name
-    fields.datatype = datatypes[metric.datatype]
+    fields.datatype = datatypes[metric.datatype].number
     if (metric.alias !== undefined) fields.alias = metric.alias
     return fields
   })

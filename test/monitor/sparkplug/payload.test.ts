@@ -30,16 +30,16 @@ const cases: [Datatype, MetricValue, unknown][] = [
 ]
 
 for (const [datatype, value, carried] of cases) {
-  test(`${datatype} ${value} goes into ${fieldOf(datatypes[datatype])}, in a birth and in data`, () => {
+  test(`${datatype} ${value} goes into ${fieldOf(datatypes[datatype].number)}, in a birth and in data`, () => {
     assert.ok(fits(datatype, value))
     const birth = decode(encodeBirth([{ name: 'A', datatype, value, timestamp: 5 }], { timestamp: 7, seq: 3 }))
     const data = decode(encodeData([{ name: 'A', datatype, value, timestamp: 5 }], { timestamp: 7, seq: 3 }))
     for (const { metrics, timestamp, seq } of [birth, data]) {
       assert.deepEqual([timestamp, seq, metrics.length, metrics[0]?.name, metrics[0]?.timestamp], [7, 3, 1, 'A', 5])
       assert.deepEqual(carriedValue(metrics[0] as never), carried)
-      assert.ok(fieldOf(datatypes[datatype]) in (metrics[0] as object))
+      assert.ok(fieldOf(datatypes[datatype].number) in (metrics[0] as object))
     }
-    assert.deepEqual([birth.metrics[0]?.datatype, data.metrics[0]?.datatype], [datatypes[datatype], undefined])
+    assert.deepEqual([birth.metrics[0]?.datatype, data.metrics[0]?.datatype], [datatypes[datatype].number, undefined])
   })
 }
 
