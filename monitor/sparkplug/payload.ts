@@ -130,14 +130,14 @@ function encode<M>(head: Head, metrics: readonly M[], fieldsOf: (metric: M) => W
   return Buffer.concat(pieces)
 }
 
-/** What a foreign message says of one metric. A value is undefined where none of the simple kinds is given. */
+/** A metric of a message from outside. Its value is undefined if it is not a scalar. */
 export type ReceivedMetric = {
   name?: string
   alias?: bigint
   value: number | bigint | boolean | string | null | undefined
 }
 
-/** Limits of what is taken apart. A command has a handful of metrics; a birth of a watched node may have thousands. */
+/** Limits of decoding. A command has a handful of metrics; a birth of a watched node may have thousands. */
 export type DecodeLimits = { maxBytes: number; maxMetrics: number }
 
 /** A message that is not decoded, and why: `too-large`, `malformed` or `too-many`. */
@@ -152,14 +152,14 @@ export class UndecodableError extends Error {
 }
 
 /**
- * Takes the payload of a message from outside apart. Whatever the bytes are, it costs memory in proportion to `maxBytes` only.
+ * Decodes the payload of a message from outside. Whatever its bytes are, the memory used is in proportion to `maxBytes` only.
  * @throws UndecodableError
  */
 export function decodeMetrics(bytes: Uint8Array, { maxBytes, maxMetrics }: DecodeLimits): ReceivedMetric[] {
   if (bytes.length > maxBytes) throw new UndecodableError('too-large')
   let metrics: readonly WireMetric[]
   try {
-    // Nesting without end becomes a RangeError of the stack, a length beyond the end one of the reader: both are caught here.
+    // Endless nesting becomes a RangeError of the stack, a length beyond the end a RangeError of the reader: both are caught here.
     metrics = Payload.decode(bytes).metrics as never
   } catch (error) {
     throw new UndecodableError('malformed', { cause: error })
@@ -187,7 +187,7 @@ function has(metric: object, field: string): boolean {
   return Object.hasOwn(metric, field)
 }
 
-/** The library gives 64 bits as a number or as two halves, depending on whether it found another library. */
+/** The library gives 64 bits as a number or as two halves, depending on whether another library is installed. */
 function bigintOf(value: unknown): bigint {
   if (typeof value === 'number') return BigInt(Math.trunc(value))
   const { low, high } = value as { low: number; high: number }

@@ -20,7 +20,7 @@ export function deviceTopic(verb: DeviceVerb, { group, node }: NodeAddress, devi
   return `${namespace}/${group}/${verb}/${node}/${device}`
 }
 
-/** The topic on which a host application announces itself. */
+/** The topic of the STATE of a host application. */
 export function stateTopic(hostId: string): string {
   return `${namespace}/STATE/${hostId}`
 }
