@@ -74,3 +74,14 @@ test('a control plane takes the objects of a project and of a database, and prun
   assert.deepEqual(done, ['annotate', 'allow-list', 'exposure', 'upgrade'])
   assert.deepEqual(readDatabase(cratedb), changed)
 })
+
+test('what a project is given can be taken away again, member by member', async () => {
+  const id = 'buoyage'
+  const full = { id, displayName: 'Buoyage', organization: 'Port', quota: { cpu: 1, databases: 2 }, imagePullSecrets: ['a'], labels: { a: 'b' } }
+  for (const member of ['displayName', 'organization', 'quota', 'imagePullSecrets', 'labels'] as const) {
+    await apply(desiredProject(projectSpec.parse(full)))
+    const { [member]: _, ...rest } = full
+    const less = projectSpec.parse(rest)
+    assert.deepEqual(readProject(await apply(desiredProject(less))), less, member)
+  }
+})

@@ -37,7 +37,6 @@ async function standing(kind: keyof typeof paths, operationId: string): Promise<
     const { status, text } = await scene.api.call(method, path, { body, headers: { prefer: 'wait=60' } })
     assert.equal(status, 200, `${method} ${path}: ${text}`)
   }
-  // Never without a quota after one with: Kubernetes 1.20 makes null of what an apply takes away.
   await ensure('PUT', paths.project, { quota: { cpu: 24, memory: '96Gi', storage: '2Ti', databases: 5 } })
   if (kind === 'project') return
   await ensure('PUT', paths.database, { ...(bodies.putDatabase as object), nodes: smallDatabase({ id: 'gauge' }).nodes })
