@@ -1,6 +1,5 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import { createHttp } from '../cluster/http.ts'
-import { startStandIns } from '../cluster/stand-ins/index.ts'
+import { createHttp, startStandIns } from '../cluster/index.ts'
 import { bundled, startBenchCluster, withRegion } from './clusters.ts'
 import { databaseBody, project, until } from './databases.ts'
 import { held, type Measurement, median, ms, quantile, sideBySide, timed } from './measurement.ts'

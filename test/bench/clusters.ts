@@ -1,11 +1,8 @@
 import { nodeArguments } from '../../deploy/node-arguments.ts'
-import { regionDefinitions } from '../cluster/definitions.ts'
-import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
-import type { TestCluster } from '../cluster/index.ts'
-import { findBinaries } from '../cluster/real/binaries.ts'
-import { startRealCluster } from '../cluster/real/index.ts'
+import { findBinaries, startEmbeddedCluster, startRealCluster, type TestCluster } from '../cluster/index.ts'
 import type { AgentProcess } from '../region/agent-process.ts'
 import { type Client, createClient } from '../region/client.ts'
+import { regionDefinitions } from '../region/definitions.ts'
 import { prepareRegion, type Region, type StartOptions } from '../region/index.ts'
 import type { Bench } from './measurement.ts'
 

@@ -1,7 +1,6 @@
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type Kind, type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
-import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
-import { startStandIns } from '../cluster/stand-ins/index.ts'
+import { startEmbeddedCluster, startStandIns } from '../cluster/index.ts'
 import { bundled, withRegion } from './clusters.ts'
 import type { Bench } from './measurement.ts'
 

@@ -1,4 +1,4 @@
-import { createHttp } from '../cluster/http.ts'
+import { createHttp } from '../cluster/index.ts'
 import { bundled, startBenchCluster, withRegion } from './clusters.ts'
 import { createDatabases, createProject, databaseName, makeOriginal, project } from './databases.ts'
 import { fetchBytes } from './fetch-bytes.ts'

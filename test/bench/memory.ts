@@ -1,5 +1,5 @@
 import { nodeArguments } from '../../deploy/node-arguments.ts'
-import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
+import { startEmbeddedCluster } from '../cluster/index.ts'
 import { bareMiB } from './bare-node.ts'
 import { bundled, withRegion } from './clusters.ts'
 import { createDatabases, createProject, makeOriginal } from './databases.ts'

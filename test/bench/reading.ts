@@ -1,5 +1,4 @@
-import { createServingCertificate } from '../cluster/certificates.ts'
-import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
+import { createServingCertificate, startEmbeddedCluster } from '../cluster/index.ts'
 import { startBareHono } from './bare-hono.ts'
 import { bundled, withRegion } from './clusters.ts'
 import { createDatabases, createProject, databaseName, makeOriginal, project } from './databases.ts'

@@ -1,5 +1,5 @@
 import { nodeArguments } from '../../deploy/node-arguments.ts'
-import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
+import { startEmbeddedCluster } from '../cluster/index.ts'
 import { bareStartMs } from './bare-node.ts'
 import { bundled, withRegion } from './clusters.ts'
 import { held, type Measurement, median, ms, sideBySide } from './measurement.ts'

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { connect } from 'node:tls'
 import { generate } from 'selfsigned'
+import { type Body, createHttp } from './client/http.ts'
 import { expectCode, expectFailure, startContract, uniqueName, until } from './contract.ts'
-import { type Body, createHttp } from './http.ts'
 
 const contract = await startContract()
 const { cluster, http } = contract

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Answer, Body } from './client/http.ts'
 import { definitionOf, expectCode, expectFailure, startContract, uniqueName } from './contract.ts'
-import type { Answer, Body } from './http.ts'
 
 const contract = await startContract()
 const namespace = await contract.namespace()

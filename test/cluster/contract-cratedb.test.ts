@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Body } from './client/http.ts'
 import { expectCode, expectFailure, fieldsOf, readYaml, startContract, withoutPlaces } from './contract.ts'
-import type { Body } from './http.ts'
 
 const contract = await startContract()
 const { http } = contract
@@ -14,7 +14,7 @@ const secret = (name: string, key: string) => ({ secretKeyRef: { name, key } })
 const tidalGauge = (): Body => ({
   apiVersion: 'cloud.crate.io/v1',
   kind: 'CrateDB',
-  metadata: { name: 'tidal-gauge', labels: { 'skerry.dev/project': 'harbour' } },
+  metadata: { name: 'tidal-gauge', labels: { 'example.com/project': 'harbour' } },
   spec: {
     cluster: {
       name: 'tidal-gauge',

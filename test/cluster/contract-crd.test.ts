@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Body } from './client/http.ts'
 import { causesOf, crds, definitionOf, expectCode, expectFailure, fieldsOf, startContract, until, withoutPlaces } from './contract.ts'
-import type { Body } from './http.ts'
 
 const contract = await startContract()
 const { http } = contract

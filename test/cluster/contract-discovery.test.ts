@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Body } from './client/http.ts'
 import { crds, definitionOf, expectCode, startContract, until } from './contract.ts'
-import type { Body } from './http.ts'
 
 const contract = await startContract()
 const { http } = contract
@@ -42,7 +42,7 @@ test('the core resources tell scope, kind, verbs, short names and subresources',
   assert.equal(resource(list, 'serviceaccounts/token').verbs.includes('create'), true)
 })
 
-// What Skerry reads and writes, and the standard library of objects it is tested with.
+// The kinds that an operator for databases and its tests use.
 const served: Record<string, string[]> = {
   v1: [
     'configmaps',
@@ -74,7 +74,7 @@ const served: Record<string, string[]> = {
   'storage.k8s.io/v1': ['storageclasses', 'volumeattachments'],
   'apiextensions.k8s.io/v1': ['customresourcedefinitions', 'customresourcedefinitions/status'],
 }
-test('every group that Skerry needs is listed with its preferred version', async () => {
+test('every group that an operator for databases needs is listed with its preferred version', async () => {
   const groupVersions = Object.keys(served).filter((name) => name.includes('/'))
   // A real API server that has just started lists them one after the other.
   const list = await until('all are listed', async () => {

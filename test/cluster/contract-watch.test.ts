@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Body, WatchEvent } from './client/http.ts'
 import { crds, definitionOf, expectCode, startContract, uniqueName } from './contract.ts'
-import type { Body, WatchEvent } from './http.ts'
 
 const contract = await startContract()
 const { http } = contract

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { after } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { parse } from 'yaml'
+import { type Answer, type Body, createHttp, expectCode, type Http } from './client/http.ts'
 import { isDiscovered } from './discovered.ts'
-import { type Answer, type Body, createHttp, type Http } from './http.ts'
-import { startCluster, type TestCluster } from './index.ts'
+import { startCluster } from './start.ts'
+import type { TestCluster } from './test-cluster.ts'
+import { until, untilQuotasCount } from './until.ts'
 
 /**
  * What the contract tests of one file share. Every test works in namespaces and under names of its own, so that the suite
@@ -23,6 +24,8 @@ export type Contract = {
   /** Where the objects of a definition are served in a new namespace. */
   pathOf(definition: Body): Promise<string>
 }
+
+export { expectCode, until, untilQuotasCount }
 
 /** Starts the cluster that `SKERRY_CLUSTER` names, and stops it after the last test of the calling file. */
 export async function startContract(): Promise<Contract> {
@@ -91,12 +94,6 @@ export function readYaml(path: string): Body {
   return parse(readFileSync(new URL(path, import.meta.url), 'utf8'))
 }
 
-/** Returns the body when the answer has the status code given, and fails with the whole answer when not. */
-export function expectCode(answer: Answer, code: number): Body {
-  assert.equal(answer.status, code, answer.text)
-  return answer.body
-}
-
 /** Asserts a failure in the form of a `Status` object: HTTP code, the same code in the body, the reason, and a message that fits. */
 export function expectFailure(answer: Answer, code: number, reason: string, message?: string | RegExp): Body {
   assert.equal(answer.status, code, answer.text)
@@ -128,45 +125,10 @@ export function withoutPlaces(text: string): string {
   return text.replace(/\[\d+\]/g, '')
 }
 
-/**
- * Resolves once the API server admits by every quota that a namespace has now, counted. What a quota's status says it may not know yet:
- * it goes by its own watch. So it's asked with a quota of the test's own, of which that watch hears later; that one stays.
- */
-export async function untilQuotasCount({ url, ca, adminToken }: TestCluster, namespace: string): Promise<void> {
-  const http = createHttp({ url, ca, token: adminToken })
-  const quotas = `/api/v1/namespaces/${namespace}/resourcequotas`
-  try {
-    await until('the quotas are counted', async () => {
-      const { items } = expectCode(await http.get(quotas), 200)
-      return items.every(({ spec, status }: Body) => Object.keys(spec.hard).every((name) => status?.used?.[name] !== undefined))
-    })
-    expectCode(
-      await http.post(quotas, { metadata: { name: 'no-leases' }, spec: { hard: { 'count/leases.coordination.k8s.io': '0' } } }),
-      201,
-    )
-    const leases = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases?dryRun=All`
-    const lease = { metadata: { name: 'one' } }
-    await until('the quotas are in force', async () => (await http.post(leases, lease)).text.includes('exceeded quota: no-leases'))
-  } finally {
-    http.close()
-  }
-}
-
 /** Reads a path, for its parsed answer; undefined when it is a failure. */
 function bodyOf(http: Http): (path: string) => Promise<Body | undefined> {
   return async (path) => {
     const { status, body } = await http.get(path)
     return status === 200 ? body : undefined
-  }
-}
-
-/** Resolves once `holds` does, with what it returned; asks again every 50 ms and fails after `withinMs`. */
-export async function until<T>(what: string, holds: () => Promise<T | false | undefined>, withinMs = 60_000): Promise<T> {
-  const deadline = performance.now() + withinMs
-  for (;;) {
-    const value = await holds()
-    if (value) return value
-    assert.ok(performance.now() < deadline, `not within ${withinMs} ms: ${what}`)
-    await sleep(50)
   }
 }

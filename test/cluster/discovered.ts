@@ -1,4 +1,4 @@
-import type { Body } from './http.ts'
+import type { Body } from './client/http.ts'
 
 /**
  * Whether discovery tells of the objects of a definition. A real API server serves them a little earlier, but not in every way yet: a

@@ -1,52 +1,38 @@
-import { startEmbeddedCluster } from './embedded/index.ts'
-import { startRealCluster } from './real/index.ts'
-
-/** A Kubernetes control plane that a test may do with as it likes. It listens on loopback and ends with `stop()`. */
-export type TestCluster = {
-  kind: 'embedded' | 'real'
-  /** `https://127.0.0.1:PORT` */
-  url: string
-  /** PEM of the authority that signed the API server's certificate. */
-  ca: string
-  /** A bearer token of group `system:masters`. */
-  adminToken: string
-  /** A kubeconfig in YAML for the bearer of `token`, the administrator when left out. */
-  kubeconfig(token?: string): string
-  /** Creates the ServiceAccount if need be and returns a bearer token for it. What it may do is up to the RBAC objects in the cluster. */
-  serviceAccountToken(namespace: string, name: string): Promise<string>
-  /** Makes the API server misbehave; only the embedded one can. */
-  faults: Faults | undefined
-  /** Takes the API server away (connections refused, open ones cut) and brings it back on the same port, state kept. */
-  suspend(): Promise<void>
-  resume(): Promise<void>
-  stop(): Promise<void>
-}
-
-/** Faults are drawn independently for each request with the probability given, by a seeded generator. */
-export type Faults = {
-  set(faults: {
-    /** Added before an answer, in milliseconds. */
-    latencyMs?: number
-    /** Share of requests answered with 500, 503 or 429 before anything is done. */
-    errorRate?: number
-    /** Share of writes that are done and then answered by a cut connection. */
-    lostAnswerRate?: number
-    /** Share of updates and patches answered with 409 Conflict before anything is done. */
-    conflictRate?: number
-  }): void
-  clear(): void
-  /** Cuts every open watch now. */
-  dropWatches(): void
-  /** Forgets all history, so that a watch from an older resourceVersion gets 410 Gone. */
-  compact(): void
-}
-
-/**
- * Starts the control plane named by `SKERRY_CLUSTER` (`embedded` when unset, or `real`).
- *
- * @param options `crds`: YAML of definitions that are there from the start. The collector and the quotas of a real controller manager
- *   count a kind that comes later only half a minute after it came.
- */
-export function startCluster(options: { crds?: string[] } = {}): Promise<TestCluster> {
-  return process.env.SKERRY_CLUSTER === 'real' ? startRealCluster(options) : startEmbeddedCluster(options)
-}
+// The face of the package: everything that a program or a test outside it may use.
+export { createServingCertificate, type ServingCertificate } from './certificates.ts'
+export { type ApiRequest, type Client, createClient, type ObjectEvent } from './client/client.ts'
+export type { Clock } from './client/clock.ts'
+export type { Change, Collection } from './client/collection.ts'
+export { type FailureKind, isFailure, RequestFailure } from './client/failures.ts'
+export { type Answer, type Body, createHttp, expectCode, type Http, type SendOptions, type Watch, type WatchEvent } from './client/http.ts'
+export type { Log } from './client/log.ts'
+export type { KubernetesObject } from './client/objects.ts'
+export { crateDbDefinition } from './crds/index.ts'
+export { type EmbeddedOptions, startEmbeddedCluster } from './embedded/index.ts'
+export { type CommandResult, installedTool, kubectl, type Tool } from './kubectl.ts'
+export { builtFolder, cacheFolder, findBinaries } from './real/binaries.ts'
+export { startRealCluster, useGivenCluster } from './real/index.ts'
+export { createDaemons, type Daemon, type Daemons } from './real/processes.ts'
+export { createOperatorDeployment, type OperatorDeployment, unmanagedPod } from './stand-ins/crate-operator/deployment.ts'
+export {
+  type CrateOperatorStandIn,
+  type DatabaseFaults,
+  type Faults as OperatorFaults,
+  type OperatorOptions,
+  startCrateOperatorStandIn,
+  type WebhookFaults,
+} from './stand-ins/crate-operator/index.ts'
+export type { DatabaseStandIn } from './stand-ins/database.ts'
+export { type DatabaseState, type Health, isReady } from './stand-ins/databases.ts'
+export { type Fixture, type Subject, startFixture } from './stand-ins/fixture.ts'
+export { type StandInOptions, type StandIns, startStandIns } from './stand-ins/index.ts'
+export { databaseKey } from './stand-ins/index-by.ts'
+export { type KubeletOptions, type KubeletStandIn, type PodFaults, runKubelet } from './stand-ins/kubelet.ts'
+export { type LoadBalancerStandIn, runLoadBalancer } from './stand-ins/load-balancer.ts'
+export { createNodes, createStorageClasses, type NodeShape, nodeShapes, provisioner } from './stand-ins/nodes.ts'
+export { createQueue, type Queue } from './stand-ins/queue.ts'
+export { runVolumes, type VolumeStandIn } from './stand-ins/volumes.ts'
+export { openWorld, type World, type WorldOptions } from './stand-ins/world.ts'
+export { startCluster } from './start.ts'
+export type { Faults, TestCluster } from './test-cluster.ts'
+export { until, untilQuotasCount } from './until.ts'

@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { connectTo } from '../cluster/connected.ts'
-import { createHttp } from '../cluster/http.ts'
-import { installedTool } from '../cluster/kubectl.ts'
-import { startRealCluster } from '../cluster/real/index.ts'
-import { runKubelet } from '../cluster/stand-ins/kubelet.ts'
-import { createNodes, createStorageClasses, nodeShapes } from '../cluster/stand-ins/nodes.ts'
-import { runVolumes } from '../cluster/stand-ins/volumes.ts'
-import { openWorld } from '../cluster/stand-ins/world.ts'
+import {
+  createHttp,
+  createNodes,
+  createStorageClasses,
+  installedTool,
+  nodeShapes,
+  openWorld,
+  runKubelet,
+  runVolumes,
+  startRealCluster,
+} from '../cluster/index.ts'
+import { connectTo } from '../shared/kubernetes/connected.ts'
 import { type Bench, createBench, packCharts, type Ran, type RunOptions, readComponents, withoutLeast } from './bootstrap.ts'
 
 export type Scene = Awaited<ReturnType<typeof openScene>>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { until } from '../cluster/contract.ts'
+import { until } from '../cluster/index.ts'
 import { definitionNamed } from './bootstrap.ts'
 import { installEarlier } from './bootstrap-earlier.ts'
 import { openScene, succeeded } from './bootstrap-scene.ts'

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { stringify } from 'yaml'
-import { createServingCertificate } from '../cluster/certificates.ts'
+import { createServingCertificate } from '../cluster/index.ts'
 import { openScene, succeeded } from './bootstrap-scene.ts'
 import { helm } from './helm.ts'
 

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { after, beforeEach, test } from 'node:test'
 import { parse, stringify } from 'yaml'
 import type { Contract } from '../../deploy/bootstrap/chart-contract.ts'
-import { installedTool } from '../cluster/kubectl.ts'
+import { installedTool } from '../cluster/index.ts'
 import { bootstrap, packCharts, readComponents } from './bootstrap.ts'
 import { helm } from './helm.ts'
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseAllDocuments, stringify } from 'yaml'
-import { type CommandResult, installedTool } from '../cluster/kubectl.ts'
+import { type CommandResult, installedTool } from '../cluster/index.ts'
 
 export const chart = 'deploy/chart'
 export const release = 'skerry'

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { parse, stringify } from 'yaml'
-import { installedTool } from '../cluster/kubectl.ts'
+import { installedTool } from '../cluster/index.ts'
 import { bootstrap, readComponents } from './bootstrap.ts'
 
 // The list of images, as `install.sh --images` makes it: images.sh in sh, with the real helm and charts that are written here.

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { regionDefinitions } from '../cluster/definitions.ts'
 import { startCluster } from '../cluster/index.ts'
 import { type Heard, startBroker } from '../monitor/sparkplug/broker.ts'
+import { regionDefinitions } from '../region/definitions.ts'
 import { prepareRegion } from '../region/index.ts'
 
 const bdSeqOf = ({ payload }: Heard) => Number(payload.metrics.find(({ name }) => name === 'bdSeq')?.longValue)

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { builtFolder } from '../cluster/real/binaries.ts'
+import { builtFolder } from '../cluster/index.ts'
 import { freePort } from '../shared/free-port.ts'
 import { createCertificate, writeCertificate } from './certificates.ts'
 import { startDockerd } from './dockerd.ts'

@@ -3,7 +3,7 @@ import { chmod } from 'node:fs/promises'
 import { connect } from 'node:net'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createDaemons, type Daemon, type Daemons } from '../cluster/real/processes.ts'
+import { createDaemons, type Daemon, type Daemons } from '../cluster/index.ts'
 
 /** A real server on loopback, for one test. It ends with the test, however that ends. */
 export type Peer = {

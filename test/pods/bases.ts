@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { cacheFolder } from '../cluster/real/binaries.ts'
+import { cacheFolder } from '../cluster/index.ts'
 import type { Docker } from './docker.ts'
 
 const run = promisify(execFile)

@@ -1,6 +1,5 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import { databaseKey } from '../cluster/stand-ins/index-by.ts'
-import type { World } from '../cluster/stand-ins/world.ts'
+import { databaseKey, type World } from '../cluster/index.ts'
 
 const fieldManager = 'database-stand-in'
 

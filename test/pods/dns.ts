@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import type { Http } from '../cluster/http.ts'
+import type { Http } from '../cluster/index.ts'
 
 const domain = 'svc.cluster.local'
 const typeA = 1

@@ -4,8 +4,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { cacheFolder } from '../cluster/real/binaries.ts'
-import { createDaemons, type Daemon } from '../cluster/real/processes.ts'
+import { cacheFolder, createDaemons, type Daemon } from '../cluster/index.ts'
 
 const run = promisify(execFile)
 const startWithinMs = 60_000

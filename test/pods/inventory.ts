@@ -1,4 +1,4 @@
-import type { Http } from '../cluster/http.ts'
+import type { Http } from '../cluster/index.ts'
 
 /** Comes and goes by itself, or is a view of something else. */
 const passing = new Set(['events', 'componentstatuses', 'endpoints', 'endpointslices'])

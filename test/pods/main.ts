@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, rmdirSync } from 'node:fs'
-import { installedTool } from '../cluster/kubectl.ts'
-import { createDaemons } from '../cluster/real/processes.ts'
+import { createDaemons, installedTool } from '../cluster/index.ts'
 import { cgroupParent, startDocker } from './docker.ts'
 import { buildImages } from './images.ts'
 

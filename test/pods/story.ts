@@ -1,5 +1,5 @@
 import type { TestContext } from 'node:test'
-import { kubectl } from '../cluster/kubectl.ts'
+import { kubectl } from '../cluster/index.ts'
 import type { RealNode } from './node.ts'
 
 /** Tests of which each builds upon those before it. */

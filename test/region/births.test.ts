@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
-import { type Fixture, startFixture } from '../cluster/stand-ins/fixture.ts'
+import { type Fixture, startFixture } from '../cluster/index.ts'
 import { rules } from '../monitor/sparkplug/rules.ts'
 import { type EmbeddedBroker, startEmbeddedBroker } from '../peers/embedded-broker.ts'
 import { type Births, bdSeqOf, followBirths, lineOf, type Message } from './births.ts'
+import { regionDefinitions } from './definitions.ts'
 import { prepareRegion, type Region } from './index.ts'
 import type { MonitorProcess } from './monitor-process.ts'
 import { isBirthOf } from './scenario.ts'
@@ -16,7 +17,7 @@ let births: Births
 let monitor: MonitorProcess
 
 before(async () => {
-  fixture = await startFixture({ nodes: 2 })
+  fixture = await startFixture({ crds: regionDefinitions(), nodes: 2 })
   region = await prepareRegion(fixture.cluster, { sqlUrl: `${fixture.standIns.database.url}/{namespace}/{database}/_sql` })
   broker = await startEmbeddedBroker()
   births = await followBirths({ url: broker.url, ...region.edgeNode })

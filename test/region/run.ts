@@ -1,12 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import { regionDefinitions } from '../cluster/definitions.ts'
-import { startEmbeddedCluster } from '../cluster/embedded/index.ts'
-import type { TestCluster } from '../cluster/index.ts'
-import { startStandIns } from '../cluster/stand-ins/index.ts'
+import { startEmbeddedCluster, startRealCluster, startStandIns, type TestCluster, useGivenCluster } from '../cluster/index.ts'
 import { startEmbeddedBroker } from '../peers/embedded-broker.ts'
 import { type Births, bdSeqOf, countsOf, followBirths, showMessages } from './births.ts'
 import { partsOf, withoutCredentials } from './broker-url.ts'
 import { createClient } from './client.ts'
+import { regionDefinitions } from './definitions.ts'
 import { createDisplay, type Display } from './display.ts'
 import { prepareRegion } from './index.ts'
 import { folder, type RunningRegion, removePlace, waysToGoOn, writePlace } from './place.ts'
@@ -55,14 +53,11 @@ export async function run(options: Options): Promise<void> {
 async function startPlane({ kubeconfig, real }: Options, display: Display): Promise<TestCluster> {
   if (kubeconfig !== undefined) {
     display.line(`The cluster of ${kubeconfig}`)
-    // Its client of Kubernetes takes half a second of CPU time to load.
-    const { useGivenCluster } = await import('../cluster/real/given.ts')
     return useGivenCluster(kubeconfig)
   }
   display.live(real ? '  starting etcd, kube-apiserver and kube-controller-manager' : '  starting the embedded cluster')
   const crds = regionDefinitions()
   if (!real) return startEmbeddedCluster({ crds })
-  const { startRealCluster } = await import('../cluster/real/index.ts')
   return startRealCluster({ crds })
 }
 

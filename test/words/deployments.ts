@@ -1,9 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type KubernetesObject, keyOf } from '../../shared/kubernetes/objects.ts'
-import { unmanagedPod } from '../cluster/stand-ins/crate-operator/deployment.ts'
-import { isReady } from '../cluster/stand-ins/databases.ts'
-import { createQueue } from '../cluster/stand-ins/queue.ts'
-import type { World } from '../cluster/stand-ins/world.ts'
+import { createQueue, isReady, unmanagedPod, type World } from '../cluster/index.ts'
 
 const fieldManager = 'deployment-controller-stand-in'
 const hashLabel = 'pod-template-hash'

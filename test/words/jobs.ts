@@ -1,7 +1,6 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { keyOf } from '../../shared/kubernetes/objects.ts'
-import { createQueue } from '../cluster/stand-ins/queue.ts'
-import type { World } from '../cluster/stand-ins/world.ts'
+import { createQueue, type World } from '../cluster/index.ts'
 
 const fieldManager = 'job-controller-stand-in'
 

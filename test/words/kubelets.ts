@@ -7,8 +7,7 @@ import type { Duplex } from 'node:stream'
 import { json } from 'node:stream/consumers'
 import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import { parse, stringify } from 'yaml'
-import { createServingCertificate } from '../cluster/certificates.ts'
-import type { TestCluster } from '../cluster/index.ts'
+import { createServingCertificate, type TestCluster } from '../cluster/index.ts'
 import { SpdySession } from './spdy.ts'
 
 /** What runs in a pod, as far as kubectl can look into it. */

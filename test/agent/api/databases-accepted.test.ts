@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { namespace, type QuietRegion, startQuietRegion, storageClasses, usualDatabase, usualNodes } from './region.ts'
 
 let region: QuietRegion

@@ -4,7 +4,7 @@ import { createOperatorCache } from '../../../agent/region/operator.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { type ActingRegion, smallDatabase, startActingRegion } from '../operations/acting-region.ts'
 import { type Api, createApiOver, operatorAt } from './region.ts'
 

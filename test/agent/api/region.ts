@@ -22,9 +22,9 @@ import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
-import { connectTo, install, installObject } from '../../cluster/connected.ts'
-import { definitions, regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster } from '../../cluster/index.ts'
+import { definitions, regionDefinitions } from '../../region/definitions.ts'
+import { connectTo, install, installObject } from '../../shared/kubernetes/connected.ts'
 import { type Conformance, createConformance } from './conforms.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it got

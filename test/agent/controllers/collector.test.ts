@@ -5,7 +5,7 @@ import { chainEntry, emptyLedger } from '../../../agent/operations/ledger.ts'
 import { type Operation, operationName, type Phase } from '../../../agent/resources/operation.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { faultOfChain } from '../operations/chain.ts'
 import { leaseInHand, log, startControlledRegion } from './region.ts'
 

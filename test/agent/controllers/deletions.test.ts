@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { type ActingRegion, startActingRegion } from '../operations/acting-region.ts'
 import { faultOfChain } from '../operations/chain.ts'
 

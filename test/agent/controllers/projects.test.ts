@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Problem } from '../../../shared/errors.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { parseMillicores } from '../../../shared/kubernetes/quantity.ts'
-import { until, untilQuotasCount } from '../../cluster/contract.ts'
+import { until, untilQuotasCount } from '../../cluster/index.ts'
 import { crateDB } from '../region/scene.ts'
 import { leaseInHand, namespaceNamed, projectNamed, readyOf, startControlledRegion } from './region.ts'
 

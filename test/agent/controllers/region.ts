@@ -8,11 +8,10 @@ import type { Cluster, ClusterRequest } from '../../../shared/kubernetes/connect
 import type { Leadership } from '../../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
-import { connectTo } from '../../cluster/connected.ts'
-import { until } from '../../cluster/contract.ts'
-import { regionDefinitions } from '../../cluster/definitions.ts'
-import { startCluster, type TestCluster } from '../../cluster/index.ts'
+import { startCluster, type TestCluster, until } from '../../cluster/index.ts'
+import { regionDefinitions } from '../../region/definitions.ts'
 import { prepareRegion } from '../../region/index.ts'
+import { connectTo } from '../../shared/kubernetes/connected.ts'
 
 /** A lease that a test gives and takes. */
 export type LeaseInHand = Leadership & { set(leads: boolean): void }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { Problem } from '../../../shared/errors.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { type ActingRegion, changed, startActingRegion } from '../operations/acting-region.ts'
 
 let region: ActingRegion

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { problemOfAnswer } from '../../../shared/kubernetes/failures.ts'
-import { until } from '../../cluster/contract.ts'
-import { createNodes } from '../../cluster/stand-ins/nodes.ts'
+import { createNodes, until } from '../../cluster/index.ts'
 import { type ActingRegion, changed, startActingRegion } from './acting-region.ts'
 
 let region: ActingRegion

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { isProblem } from '../../../shared/errors.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { type ActingRegion, changed, startActingRegion } from './acting-region.ts'
 
 let region: ActingRegion

@@ -9,9 +9,9 @@ import { type Cache, createCache } from '../../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
-import { connectTo, install, installObject } from '../../cluster/connected.ts'
-import { definitions, regionDefinitions } from '../../cluster/definitions.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
+import { definitions, regionDefinitions } from '../../region/definitions.ts'
+import { connectTo, install, installObject } from '../../shared/kubernetes/connected.ts'
 import { faultOfChain } from './chain.ts'
 
 const log = createLog({ level: 'error', name: 'test' })

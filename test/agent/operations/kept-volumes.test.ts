@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
-import { provisioner } from '../../cluster/stand-ins/nodes.ts'
+import { provisioner, until } from '../../cluster/index.ts'
 import { type ActingRegion, startActingRegion } from './acting-region.ts'
 
 let region: ActingRegion

@@ -10,7 +10,7 @@ import type { Operation } from '../../../agent/resources/operation.ts'
 import { projectSpec } from '../../../agent/resources/project.ts'
 import { problemOfAnswer } from '../../../shared/kubernetes/failures.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { type ActingRegion, changed, smallDatabase, startActingRegion } from './acting-region.ts'
 
 /*

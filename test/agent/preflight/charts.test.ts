@@ -9,7 +9,7 @@ import { type Component, parseComponents } from '../../../agent/preflight/compon
 import { hostsOf, lookOutside } from '../../../agent/preflight/outside.ts'
 import type { ReachOptions } from '../../../agent/preflight/reach.ts'
 import { type ChartFacts, imagesOf } from '../../../deploy/bootstrap/chart-facts.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { readContract } from '../../deploy/charts.ts'
 import { certificate, outside, proxy, site } from './outside.ts'
 import { fine } from './samples.ts'

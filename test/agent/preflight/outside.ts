@@ -5,7 +5,7 @@ import { createServer as createHttps } from 'node:https'
 import { type AddressInfo, connect, type Server } from 'node:net'
 import type { TestContext } from 'node:test'
 import { createServer as createTls } from 'node:tls'
-import { createServingCertificate } from '../../cluster/certificates.ts'
+import { createServingCertificate } from '../../cluster/index.ts'
 
 /** Of every host outside. Only its own authority makes it trusted. */
 export const certificate = await createServingCertificate()

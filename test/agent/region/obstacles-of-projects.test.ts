@@ -5,8 +5,8 @@ import type { Cure } from '../../../agent/resources/cure.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { connectTo } from '../../cluster/connected.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
+import { connectTo } from '../../shared/kubernetes/connected.ts'
 import { crateDB, only, operatorName, startScene } from './scene.ts'
 
 const scene = await startScene()

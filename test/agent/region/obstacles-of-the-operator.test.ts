@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import type { Obstacle } from '../../../agent/resources/operation.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
-import { startStandIns } from '../../cluster/stand-ins/index.ts'
+import { startStandIns, until } from '../../cluster/index.ts'
 import { crateDB, ofDatabase, only, operatorName, startScene, whenOperatorIsReady } from './scene.ts'
 
 const scene = await startScene({ withOperator: false })

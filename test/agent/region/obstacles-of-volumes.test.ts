@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { claimOf, makeBound, makeDatabase, makeStorageClasses, using } from './pieces.ts'
 import { nodeNamed, ofDatabase, only, podOf, startScene } from './scene.ts'
 

@@ -1,5 +1,5 @@
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { crateDB, ofDatabase, type Scene } from './scene.ts'
 
 /** A database `tide` that the operator has set up, in a project of its own, with its password. */

@@ -2,8 +2,7 @@ import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Agent, createServer, request as httpsRequest } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { createServingCertificate } from '../../cluster/certificates.ts'
-import type { TestCluster } from '../../cluster/index.ts'
+import { createServingCertificate, type TestCluster } from '../../cluster/index.ts'
 
 /** One thing that was done at the API server, in the words of RBAC: `patch deployments.apps`, `update projects/status.skerry.dev`. */
 export type Deed = {

@@ -12,11 +12,16 @@ import { isNewer } from '../../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
-import { until } from '../../cluster/contract.ts'
-import { regionDefinitions } from '../../cluster/definitions.ts'
-import { startCluster, type TestCluster } from '../../cluster/index.ts'
-import { createOperatorDeployment, type OperatorDeployment } from '../../cluster/stand-ins/crate-operator/deployment.ts'
-import { openWorld, type World } from '../../cluster/stand-ins/world.ts'
+import {
+  createOperatorDeployment,
+  type OperatorDeployment,
+  openWorld,
+  startCluster,
+  type TestCluster,
+  until,
+  type World,
+} from '../../cluster/index.ts'
+import { regionDefinitions } from '../../region/definitions.ts'
 import { prepareRegion, type Region } from '../../region/index.ts'
 
 export const operatorName = { namespace: 'crate-operator', name: 'crate-operator' }

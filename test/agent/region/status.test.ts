@@ -6,7 +6,7 @@ import { systemClock } from '../../../shared/clock.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { createKubernetesVersion } from '../../../shared/kubernetes/version.ts'
 import { createLog } from '../../../shared/log.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { crateDB, nodeNamed, operatorName, startScene } from './scene.ts'
 
 const log = createLog({ level: 'silent', name: 'test' })

@@ -8,10 +8,9 @@ import { desiredProject, projectSpec, readProject } from '../../../agent/resourc
 import { projectObjects } from '../../../agent/resources/project-objects.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { connectTo, install } from '../../cluster/connected.ts'
-import { untilQuotasCount } from '../../cluster/contract.ts'
-import { definitions, regionDefinitions } from '../../cluster/definitions.ts'
-import { startCluster } from '../../cluster/index.ts'
+import { startCluster, untilQuotasCount } from '../../cluster/index.ts'
+import { definitions, regionDefinitions } from '../../region/definitions.ts'
+import { connectTo, install } from '../../shared/kubernetes/connected.ts'
 import { everything, options, target } from './samples.ts'
 
 const control = await startCluster({ crds: regionDefinitions() })

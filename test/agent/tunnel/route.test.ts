@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { desiredTunnel, settingsConfigMap, tunnelConfigMap, tunnelYaml } from '../../../agent/tunnel/desired.ts'
 import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/objects.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { type QuietRegion, startQuietRegion } from '../api/region.ts'
 import { installedByHelm, tunnelFrom, tunnelGiven } from '../tunnel-sample.ts'
 

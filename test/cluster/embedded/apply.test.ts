@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fc } from '../../shared/property.ts'
 import { type FieldType, keyed, set, struct } from './field-types.ts'
 import { applyConfiguration } from './managed-fields.ts'
 import type { KubeObject } from './object.ts'
+import { fc } from './property.ts'
 
 type Content = { byName?: object[]; tags?: string[] }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { createHttp, type Http } from '../http.ts'
-import type { Faults, TestCluster } from '../index.ts'
+import { createHttp, type Http } from '../client/http.ts'
+import type { Faults, TestCluster } from '../test-cluster.ts'
 import { startEmbeddedCluster } from './index.ts'
 
 const path = '/api/v1/namespaces/default/configmaps'

@@ -1,4 +1,4 @@
-import type { Faults } from '../index.ts'
+import type { Faults } from '../test-cluster.ts'
 import { ApiError } from './status.ts'
 
 type Settings = Required<Parameters<Faults['set']>[0]>

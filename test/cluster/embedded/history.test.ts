@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { createHttp, type Http } from '../http.ts'
-import type { TestCluster } from '../index.ts'
+import { createHttp, type Http } from '../client/http.ts'
+import type { TestCluster } from '../test-cluster.ts'
 import { type EmbeddedOptions, startEmbeddedCluster } from './index.ts'
 
 const path = '/apis/coordination.k8s.io/v1/namespaces/default/leases'

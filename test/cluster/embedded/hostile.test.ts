@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { fc } from '../../shared/property.ts'
-import { createHttp } from '../http.ts'
+import { createHttp } from '../client/http.ts'
 import { startEmbeddedCluster } from './index.ts'
 import { builtInTypes } from './kinds.ts'
+import { fc } from './property.ts'
 import { apiVersionOf } from './resources.ts'
 
 const cluster = await startEmbeddedCluster()

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseAllDocuments, stringify } from 'yaml'
 import { createServingCertificate } from '../certificates.ts'
-import type { TestCluster } from '../index.ts'
+import type { TestCluster } from '../test-cluster.ts'
 import { furnishCluster } from './bootstrap.ts'
 import { runDefinitionController, standIn } from './controllers.ts'
 import { type Core, createLookup } from './core.ts'

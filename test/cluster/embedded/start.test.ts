@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { parse } from 'yaml'
-import { createHttp, type Http } from '../http.ts'
-import type { TestCluster } from '../index.ts'
+import { createHttp, type Http } from '../client/http.ts'
+import type { TestCluster } from '../test-cluster.ts'
 import { type EmbeddedOptions, startEmbeddedCluster } from './index.ts'
 
 async function start(t: TestContext, options: EmbeddedOptions = {}): Promise<{ cluster: TestCluster; http: Http }> {

@@ -1,6 +1,6 @@
 import { stringify } from 'yaml'
-import { createHttp } from '../http.ts'
-import type { TestCluster } from '../index.ts'
+import { createHttp } from '../client/http.ts'
+import type { TestCluster } from '../test-cluster.ts'
 
 /** What it takes to speak to an API server as its administrator. */
 export type Access = { url: string; ca: string; adminToken: string }

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createHttp } from '../http.ts'
+import { createHttp } from '../client/http.ts'
 import { startRealCluster } from './index.ts'
 
 test('a cluster named by SKERRY_KUBECONFIG is used by an account of its own, and left as it was', async (t) => {

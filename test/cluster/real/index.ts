@@ -5,14 +5,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { parseAllDocuments } from 'yaml'
-import { freePort } from '../../shared/free-port.ts'
 import { createServingCertificate, type ServingCertificate } from '../certificates.ts'
+import { createHttp } from '../client/http.ts'
 import { isDiscovered } from '../discovered.ts'
-import { createHttp } from '../http.ts'
-import type { TestCluster } from '../index.ts'
+import type { TestCluster } from '../test-cluster.ts'
 import { type Access, clusterAccess } from './access.ts'
 import { type Binaries, findBinaries } from './binaries.ts'
 import { apiServerArgs, apiServiceAddress, etcdArgs, managerArgs, minorVersion } from './flags.ts'
+import { freePort } from './free-port.ts'
 import { createDaemons, type Daemon, type Daemons } from './processes.ts'
 import { createSigningKey } from './signing-key.ts'
 
@@ -28,10 +28,7 @@ const startWithinMs = 120_000
  * API server, which listens there and not on loopback; pods get the tokens of their accounts then.
  */
 export async function startRealCluster({ crds = [], address }: { crds?: string[]; address?: string } = {}): Promise<TestCluster> {
-  if (process.env.SKERRY_KUBECONFIG) {
-    const { useGivenCluster } = await import('./given.ts') // on demand, for the half second that its client takes to load
-    return useGivenCluster(process.env.SKERRY_KUBECONFIG)
-  }
+  if (process.env.SKERRY_KUBECONFIG) return useGivenCluster(process.env.SKERRY_KUBECONFIG)
   const binaries = findBinaries()
   const certificate = await createServingCertificate('kube-apiserver', address === undefined ? [] : [address, apiServiceAddress])
   for (let attempt = 1; ; attempt++) {
@@ -44,6 +41,12 @@ export async function startRealCluster({ crds = [], address }: { crds?: string[]
       if (attempt === 3 || !String(error).includes('address already in use')) throw error
     }
   }
+}
+
+/** Uses a cluster that exists already, with the rights of the current context of a kubeconfig, which must be an administrator's. */
+export async function useGivenCluster(kubeconfigPath: string): Promise<TestCluster> {
+  const given = await import('./given.ts') // on demand, since its Kubernetes client takes half a second to load
+  return given.useGivenCluster(kubeconfigPath)
 }
 
 async function startControlPlane(

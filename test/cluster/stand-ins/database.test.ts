@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { cratedb } from '../../../monitor/checks/cratedb.ts'
-import { Secret } from '../../../shared/fields.ts'
 import { type Fixture, type Subject, startFixture } from './fixture.ts'
 
 describe('the database stand-in', () => {
@@ -42,21 +40,6 @@ describe('the database stand-in', () => {
     assert.equal(text, 'password authentication failed for user "system"')
     assert.equal((await sql('SELECT 1', undefined, 'crate:')).status, 401)
     assert.equal((await sql('SELECT 1', undefined, 'harbourmaster:first-password')).status, 200)
-  })
-
-  test("answers what the monitor's check of a database asks", async () => {
-    const url = fixture.standIns.database.urlOf(subject.namespace, 'gauge')
-    const options = { ...cratedb.options.parse({ url, username: 'system', expectNodes: 2 }), passwordFile: new Secret({ value: password }) }
-    const check = () => cratedb.check(options, { signal: AbortSignal.timeout(5_000) })
-    const fine = await check()
-    assert.equal(fine.detail, '2 nodes, all tables GREEN.')
-    assert.equal(fine.measurements?.filter(({ name }) => name === 'skerry_cratedb_disk_size_bytes').length, 2)
-    fixture.standIns.database.setHealth(subject.namespace, 'gauge', 'RED')
-    const sick = await check()
-    assert.equal(sick.state, 'down')
-    assert.match(sick.detail, /doc\.readings RED/)
-    fixture.standIns.database.setHealth(subject.namespace, 'gauge', undefined)
-    await subject.until(({ status }) => status.crateDBStatus.health === 'GREEN')
   })
 
   test('tells its nodes and their health', async () => {

@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../client/objects.ts'
 import { databaseKey, indexBy } from './index-by.ts'
 import type { World } from './world.ts'
 

@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
-import { type Cache, isNewer } from '../../../shared/kubernetes/cache.ts'
-import { type KubernetesObject, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { regionDefinitions } from '../definitions.ts'
-import { startCluster, type TestCluster } from '../index.ts'
+import type { Collection } from '../client/collection.ts'
+import type { StandInKind } from '../client/kinds.ts'
+import { isNewer, type KubernetesObject, pathOf } from '../client/objects.ts'
+import { crateDbDefinition } from '../crds/index.ts'
+import { startCluster } from '../start.ts'
+import type { TestCluster } from '../test-cluster.ts'
 import { lastHandled, lastKey, managedKey, type Progress, prefix, rollbackKey } from './crate-operator/traces.ts'
 import { type StandInOptions, type StandIns, startStandIns } from './index.ts'
-import type { StandInKind } from './kinds.ts'
 import { openWorld, type World } from './world.ts'
 
 const fieldManager = 'test'
@@ -57,9 +58,16 @@ export type Subject = {
 // biome-ignore lint/suspicious/noExplicitAny: an assertion on a missing field fails the test, which is what it's for
 type Json = any
 
-/** Starts the cluster that `SKERRY_CLUSTER` names, with all stand-ins. */
-export async function startFixture(options: StandInOptions = {}): Promise<Fixture> {
-  const cluster = await startCluster({ crds: regionDefinitions() })
+/**
+ * Starts the cluster that `SKERRY_CLUSTER` names, with all stand-ins.
+ *
+ * @param options `crds`: YAML of CRDs served from the start; that of CrateDB when left out
+ */
+export async function startFixture({
+  crds = [crateDbDefinition],
+  ...options
+}: StandInOptions & { crds?: string[] } = {}): Promise<Fixture> {
+  const cluster = await startCluster({ crds })
   const standIns = await startStandIns(cluster, options)
   const observer = await openWorld(cluster)
   let projects = 0
@@ -88,11 +96,15 @@ export async function startFixture(options: StandInOptions = {}): Promise<Fixtur
     await observer.create('Secret', { metadata: { name: secret, namespace }, data }, { fieldManager })
     const spec = databaseSpec(name, secret)
     change(spec)
-    await observer.create('CrateDB', { metadata: { name, namespace, labels: { 'skerry.dev/project': namespace } }, spec }, { fieldManager })
+    await observer.create(
+      'CrateDB',
+      { metadata: { name, namespace, labels: { 'example.com/project': namespace } }, spec },
+      { fieldManager },
+    )
     return subject
   }
 
-  function observe(cache: Cache<KubernetesObject>, namespace: string, name: string): Subject {
+  function observe(cache: Collection, namespace: string, name: string): Subject {
     const key = `${namespace}/${name}`
     const history: KubernetesObject[] = []
     cache.subscribe((change) => {
@@ -192,7 +204,7 @@ export async function startFixture(options: StandInOptions = {}): Promise<Fixtur
   }
 }
 
-async function waitFor(cache: Cache<KubernetesObject>, met: () => boolean, told: () => string): Promise<void> {
+async function waitFor(cache: Collection, met: () => boolean, told: () => string): Promise<void> {
   if (met()) return
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const end = cache.subscribe(() => {

@@ -1,11 +1,11 @@
-import type { Cache } from '../../../shared/kubernetes/cache.ts'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { Collection } from '../client/collection.ts'
+import type { KubernetesObject } from '../client/objects.ts'
 
 /** The objects of a collection by something that many of them share, kept current: no walk over all of them. */
 export type Index = { of(value: string): KubernetesObject[]; stop(): void }
 
 /** @param groupOf what an object is found by; undefined leaves it out */
-export function indexBy(cache: Cache<KubernetesObject>, groupOf: (object: KubernetesObject) => string | undefined): Index {
+export function indexBy(cache: Collection, groupOf: (object: KubernetesObject) => string | undefined): Index {
   const groups = new Map<string, Map<string, KubernetesObject>>()
   const values = new Map<string, string>()
 

@@ -1,4 +1,4 @@
-import type { TestCluster } from '../index.ts'
+import type { TestCluster } from '../test-cluster.ts'
 import { type CrateOperatorStandIn, type OperatorOptions, runCrateOperator } from './crate-operator/index.ts'
 import { type DatabaseStandIn, serveDatabases } from './database.ts'
 import { createDatabases } from './databases.ts'
@@ -10,15 +10,7 @@ import { runStatefulSets } from './statefulsets.ts'
 import { runVolumes, type VolumeStandIn } from './volumes.ts'
 import { openWorld, type World, type WorldOptions } from './world.ts'
 
-export type { CrateOperatorStandIn, DatabaseFaults, Faults, OperatorOptions, WebhookFaults } from './crate-operator/index.ts'
-export { startCrateOperatorStandIn } from './crate-operator/index.ts'
-export type { DatabaseStandIn } from './database.ts'
-export type { DatabaseState, Health } from './databases.ts'
-export type { KubeletStandIn, PodFaults } from './kubelet.ts'
-export type { LoadBalancerStandIn } from './load-balancer.ts'
-export type { NodeShape } from './nodes.ts'
-export type { VolumeStandIn } from './volumes.ts'
-
+/** Which stand-ins there are, and how they behave. */
 export type StandInOptions = WorldOptions & {
   /** How many nodes, or which; three small servers when left out, none for 0. */
   nodes?: number | NodeShape[]

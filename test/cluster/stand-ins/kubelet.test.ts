@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../client/objects.ts'
 import { type Fixture, startFixture } from './fixture.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: an assertion on a missing field fails the test, which is what it's for

@@ -1,4 +1,4 @@
-import { type KubernetesObject, keyOf } from '../../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, keyOf } from '../client/objects.ts'
 import { unmanagedPod } from './crate-operator/deployment.ts'
 import { trackLoads } from './loads.ts'
 import { setNodeReady } from './nodes.ts'

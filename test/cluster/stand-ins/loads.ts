@@ -1,5 +1,5 @@
-import type { Cache } from '../../../shared/kubernetes/cache.ts'
-import { type KubernetesObject, keyOf } from '../../../shared/kubernetes/objects.ts'
+import type { Collection } from '../client/collection.ts'
+import { type KubernetesObject, keyOf } from '../client/objects.ts'
 import { type Load, requestsOf } from './scheduling.ts'
 
 /** Which pod is on which node, those included that were just bound and that the watch has not told yet. */
@@ -15,7 +15,7 @@ export type Loads = {
   stop(): void
 }
 
-export function trackLoads(pods: Cache<KubernetesObject>): Loads {
+export function trackLoads(pods: Collection): Loads {
   const nodes = new Map<string, Map<string, Load>>()
   const places = new Map<string, { node: string; uid: string | undefined }>()
   const totals = new Map<string, Load>()

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { StandInKind } from '../client/kinds.ts'
+import type { KubernetesObject } from '../client/objects.ts'
 import { type Fixture, hasEnded, progressIn, type Subject, startFixture } from './fixture.ts'
-import type { StandInKind } from './kinds.ts'
 
 describe('the operator stand-in creates a database', () => {
   let fixture: Fixture
@@ -105,7 +105,7 @@ describe('the operator stand-in creates a database', () => {
 
     const [set] = (await fixture.list('StatefulSet', namespace)).filter(({ metadata }) => metadata.name === 'crate-data-hot-gauge')
     assert.deepEqual(set?.metadata.labels, {
-      'skerry.dev/project': namespace,
+      'example.com/project': namespace,
       'app.kubernetes.io/managed-by': 'crate-operator',
       'app.kubernetes.io/part-of': 'cratedb',
       'app.kubernetes.io/component': 'cratedb',

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../client/objects.ts'
 import { lastHandled } from './crate-operator/traces.ts'
 import { type Fixture, hasEnded, progressIn, startFixture } from './fixture.ts'
 

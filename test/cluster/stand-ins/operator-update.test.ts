@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../client/objects.ts'
 import { lastHandled } from './crate-operator/traces.ts'
 import { type Fixture, hasEnded, messagesOf, progressIn, type Subject, startFixture } from './fixture.ts'
 import { parseQuantity } from './quantity.ts'

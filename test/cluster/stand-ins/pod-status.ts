@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../client/objects.ts'
 
 /** Why a container does not run, as it stands in its status. */
 export type Waiting = { reason: string; message?: string }

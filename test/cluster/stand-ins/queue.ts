@@ -1,5 +1,5 @@
-import { backoff, type Clock } from '../../../shared/clock.ts'
-import type { Log } from '../../../shared/log.ts'
+import { backoff, type Clock } from '../client/clock.ts'
+import type { Log } from '../client/log.ts'
 
 /** Work by key: a key added while it is being worked on is worked on once more, never twice at the same time. */
 export type Queue = {
@@ -47,7 +47,7 @@ export function createQueue(work: (key: string, signal: AbortSignal) => Promise<
         const count = failures.get(key) ?? 0
         failures.set(key, count + 1)
         log.debug({ queue: name, key, err: error }, 'work failed, trying again')
-        addAfter(key, backoff(pauses, count, Math.random()))
+        addAfter(key, backoff(pauses, count))
       }
     }
     inHand.delete(key)

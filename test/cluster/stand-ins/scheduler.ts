@@ -1,4 +1,4 @@
-import { type KubernetesObject, keyOf } from '../../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, keyOf } from '../client/objects.ts'
 import { databaseKey, indexBy } from './index-by.ts'
 import type { Loads } from './loads.ts'
 import { createQueue } from './queue.ts'

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { KubernetesObject, OwnerReference } from '../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject, OwnerReference } from '../client/objects.ts'
 import { isReady } from './databases.ts'
 import { indexBy } from './index-by.ts'
 import { createQueue } from './queue.ts'

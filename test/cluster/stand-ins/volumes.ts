@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, pathOf } from '../client/objects.ts'
 import { provisioner } from './nodes.ts'
 import { parseQuantity } from './quantity.ts'
 import { createQueue } from './queue.ts'
@@ -81,7 +81,7 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
   async function reservedFor({ metadata }: KubernetesObject): Promise<string | undefined> {
     for (const { metadata: volume, spec } of volumes.values()) {
       if (spec.claimRef?.namespace !== metadata.namespace || spec.claimRef?.name !== metadata.name) continue
-      const path = pathOf(kinds.PersistentVolume, undefined, volume.name)
+      const path = pathOf(world.kinds.PersistentVolume, undefined, volume.name)
       const now = await world.cluster.request<KubernetesObject>({ method: 'GET', path })
       // The real controller may have written the claim's uid upon it by now, and not yet called the claim bound.
       if (now.spec.claimRef !== undefined && [undefined, metadata.uid].includes(now.spec.claimRef.uid)) return volume.name

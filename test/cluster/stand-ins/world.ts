@@ -1,12 +1,11 @@
-import { backoff, type Clock, systemClock } from '../../../shared/clock.ts'
-import { isProblem } from '../../../shared/errors.ts'
-import { type Cache, createCache } from '../../../shared/kubernetes/cache.ts'
-import type { Cluster } from '../../../shared/kubernetes/connection.ts'
-import { type KubernetesObject, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { createLog, type Log } from '../../../shared/log.ts'
-import { connectTo } from '../connected.ts'
-import type { TestCluster } from '../index.ts'
-import { discoverKinds, type StandInKind, type StandInKinds } from './kinds.ts'
+import { type ApiRequest, type Client, createClient } from '../client/client.ts'
+import { backoff, type Clock, systemClock } from '../client/clock.ts'
+import { Collection } from '../client/collection.ts'
+import { isFailure } from '../client/failures.ts'
+import { discoverKinds, type StandInKind, type StandInKinds } from '../client/kinds.ts'
+import { type Log, silent } from '../client/log.ts'
+import { type KubernetesObject, pathOf } from '../client/objects.ts'
+import type { TestCluster } from '../test-cluster.ts'
 
 /** Names an object for a write. */
 export type Named = { namespace?: string | undefined; name: string }
@@ -23,12 +22,12 @@ export type WriteOptions = {
 export type World = {
   /** Which control plane it is: the embedded one lacks controllers that the real one brings along. */
   plane: TestCluster['kind']
-  cluster: Cluster
+  cluster: Client
   clock: Clock
   log: Log
   kinds: StandInKinds
   /** The followed collection of a kind, seen whole. The same one for all who ask. */
-  follow(kind: StandInKind): Promise<Cache<KubernetesObject>>
+  follow(kind: StandInKind): Promise<Collection>
   /** Creates it and returns it; undefined when it exists already. */
   create(
     kind: StandInKind,
@@ -51,13 +50,13 @@ export type World = {
 export type WorldOptions = { clock?: Clock; log?: Log }
 
 /** Connects to the test cluster as its administrator. */
-export async function openWorld(testCluster: TestCluster, { clock = systemClock, log = silent() }: WorldOptions = {}): Promise<World> {
-  const cluster = connectTo(testCluster, undefined, clock)
+export async function openWorld(testCluster: TestCluster, { clock = systemClock, log = silent }: WorldOptions = {}): Promise<World> {
+  const cluster = createClient(testCluster)
   const kinds = await discoverKinds(cluster)
-  const followed = new Map<StandInKind, { cache: Cache<KubernetesObject>; whole: Promise<void> }>()
+  const followed = new Map<StandInKind, { collection: Collection; whole: Promise<void> }>()
   const ending = new AbortController()
 
-  async function request(what: Parameters<Cluster['request']>[0], signal?: AbortSignal): Promise<KubernetesObject> {
+  async function request(what: ApiRequest, signal?: AbortSignal): Promise<KubernetesObject> {
     const either = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
     for (let attempt = 0; ; attempt++) {
       try {
@@ -65,13 +64,13 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
       } catch (error) {
         // The API server may be made to fail on purpose; a stand-in goes on as the controller that it plays would.
         if (either.aborted || !isTransient(error, what.body)) throw error
-        await clock.sleep(backoff({ baseMs: 20, capMs: 1_000 }, attempt, Math.random()), either)
+        await clock.sleep(backoff({ baseMs: 20, capMs: 1_000 }, attempt), either)
       }
     }
   }
 
   function keep(kind: StandInKind, object: KubernetesObject): KubernetesObject {
-    followed.get(kind)?.cache.put(object)
+    followed.get(kind)?.collection.put(object)
     return object
   }
 
@@ -89,7 +88,7 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
       )
       return keep(kind, patched)
     } catch (error) {
-      if (isProblem(error, 'not-found')) return undefined
+      if (isFailure(error, 'not-found')) return undefined
       throw error
     }
   }
@@ -106,12 +105,12 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
     async follow(kind) {
       let entry = followed.get(kind)
       if (!entry) {
-        const cache = createCache({ kind: kinds[kind] }, { cluster, clock, log })
-        entry = { cache, whole: cache.start(ending.signal) }
+        const collection = new Collection(kinds[kind], { client: cluster, clock, log })
+        entry = { collection, whole: collection.start() }
         followed.set(kind, entry)
       }
       await entry.whole
-      return entry.cache
+      return entry.collection
     },
     async create(kind, object, { fieldManager, signal }) {
       const { apiVersion, kind: kindName } = kinds[kind]
@@ -127,7 +126,7 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
         )
         return keep(kind, made)
       } catch (error) {
-        if (isProblem(error, 'already-exists')) return undefined
+        if (isFailure(error, 'already-exists')) return undefined
         throw error
       }
     },
@@ -144,12 +143,12 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
       try {
         await request({ method: 'DELETE', path: pathTo(kind, named), body }, signal)
       } catch (error) {
-        if (!isProblem(error, 'not-found', 'conflict')) throw error
+        if (!isFailure(error, 'not-found', 'conflict')) throw error
       }
     },
     async close() {
       ending.abort(new Error('the stand-ins were stopped'))
-      await Promise.all([...followed.values()].map(({ cache }) => cache.stop(0)))
+      await Promise.all([...followed.values()].map(({ collection }) => collection.stop()))
       cluster.close()
     },
   }
@@ -157,15 +156,11 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
 
 /** Whether the same request may be sent again: nothing in it depends on what the object was when it was made. */
 function isTransient(error: unknown, body: unknown): boolean {
-  if (isProblem(error, 'cluster-unreachable', 'cluster-error')) return true
+  if (isFailure(error, 'unreachable', 'server-error')) return true
   const { resourceVersion } = (body as { metadata?: { resourceVersion?: string } } | undefined)?.metadata ?? {}
   const preconditions = (body as { preconditions?: unknown } | undefined)?.preconditions
   // A merge patch without a version cannot conflict, so this is an injected one, or a race inside the API server.
-  return isProblem(error, 'conflict') && resourceVersion === undefined && preconditions === undefined && !terminates(error)
+  return isFailure(error, 'conflict') && resourceVersion === undefined && preconditions === undefined && !terminates(error)
 }
 
 const terminates = (error: unknown) => error instanceof Error && error.message.includes('terminating')
-
-function silent(): Log {
-  return createLog({ level: 'silent', name: 'stand-ins' })
-}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { postgresql } from '../../../monitor/checks/postgresql.ts'
-import { until } from '../../cluster/contract.ts'
+import { until } from '../../cluster/index.ts'
 import { postgresqlPassword, postgresqlSession, startPostgresql } from '../../peers/postgresql.ts'
 import { assertResult, measured, run, runUntil, secret } from './run.ts'
 

@@ -20,10 +20,9 @@ import { createLease } from '../../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
 import { type RecordedCluster, recordCluster } from '../../agent/region/recording-proxy.ts'
-import { connectTo, install, installObject } from '../../cluster/connected.ts'
-import { until } from '../../cluster/contract.ts'
-import { definitions } from '../../cluster/definitions.ts'
-import { type Fixture, startFixture } from '../../cluster/stand-ins/fixture.ts'
+import { type Fixture, startFixture, until } from '../../cluster/index.ts'
+import { definitions, regionDefinitions } from '../../region/definitions.ts'
+import { connectTo, install, installObject } from '../../shared/kubernetes/connected.ts'
 import { components, silent, sparkplugNode } from './in-hand.ts'
 
 type Rule = { apiGroups: string[]; resources: string[]; resourceNames?: string[]; verbs: string[] }
@@ -81,7 +80,7 @@ let caches: ReturnType<typeof createMonitorCaches>
 const parts: Part[] = []
 
 before(async () => {
-  fixture = await startFixture({ nodes: 3, kubelet: { readyMs: 60 } })
+  fixture = await startFixture({ crds: regionDefinitions(), nodes: 3, kubelet: { readyMs: 60 } })
   recorded = await recordCluster(fixture.cluster)
   admin = connectTo(fixture.cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })

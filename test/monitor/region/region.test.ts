@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { cratedb } from '../../../monitor/checks/cratedb.ts'
 import { createMonitorCaches, followRegion } from '../../../monitor/region/caches.ts'
 import { createRegionModel } from '../../../monitor/region/model.ts'
 import { systemClock } from '../../../shared/clock.ts'
+import { Secret } from '../../../shared/fields.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { parseMillicores } from '../../../shared/kubernetes/quantity.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
-import { connectTo } from '../../cluster/connected.ts'
-import { until } from '../../cluster/contract.ts'
-import { type Fixture, startFixture } from '../../cluster/stand-ins/fixture.ts'
+import { type Fixture, startFixture, until } from '../../cluster/index.ts'
+import { regionDefinitions } from '../../region/definitions.ts'
+import { connectTo } from '../../shared/kubernetes/connected.ts'
 import { components, type EdgeNodeInHand, edgeNodeInHand, proberInHand, silent } from './in-hand.ts'
 
 let fixture: Fixture
@@ -18,7 +20,7 @@ let edgeNode: EdgeNodeInHand
 const parts: Part[] = []
 
 before(async () => {
-  fixture = await startFixture({ nodes: 4, kubelet: { readyMs: 60 } })
+  fixture = await startFixture({ crds: regionDefinitions(), nodes: 4, kubelet: { readyMs: 60 } })
   admin = connectTo(fixture.cluster)
   const tools = { cluster: admin, clock: systemClock, log: silent }
   const caches = createMonitorCaches({ components }, tools)
@@ -136,4 +138,24 @@ test('a component is told of by the replicas of its Deployment', async () => {
   assert.deepEqual(values, [2, '12.1.0', 'monitoring/dashboards'])
   await admin.request({ method: 'DELETE', path: pathOf(kinds.Deployment, namespace, 'dashboards') })
   await until('it is gone', async () => !edgeNode.devices().includes('component:grafana'))
+})
+
+test('the check of a CrateDB finds the database of a stand-in up, and down while tables are RED', async () => {
+  const { namespace, until } = await fixture.created(await fixture.project(), 'sounding')
+  const secret = await fixture.until('Secret', `${namespace}/user-system-sounding`, () => true)
+  const { database } = fixture.standIns
+  const options = {
+    ...cratedb.options.parse({ url: database.urlOf(namespace, 'sounding'), username: 'system', expectNodes: 2 }),
+    passwordFile: new Secret({ value: Buffer.from(secret.data.password, 'base64').toString() }),
+  }
+  const check = () => cratedb.check(options, { signal: AbortSignal.timeout(5_000) })
+  const fine = await check()
+  assert.equal(fine.detail, '2 nodes, all tables GREEN.')
+  assert.equal(fine.measurements?.filter(({ name }) => name === 'skerry_cratedb_disk_size_bytes').length, 2)
+  database.setHealth(namespace, 'sounding', 'RED')
+  const sick = await check()
+  assert.equal(sick.state, 'down')
+  assert.match(sick.detail, /doc\.readings RED/)
+  database.setHealth(namespace, 'sounding', undefined)
+  await until(({ status }) => status.crateDBStatus.health === 'GREEN')
 })

@@ -5,8 +5,8 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { createClusterBdSeq, createFileBdSeq, sessionConfigMap } from '../../../monitor/sparkplug/bd-seq.ts'
 import { systemClock } from '../../../shared/clock.ts'
-import { connectTo } from '../../cluster/connected.ts'
 import { startCluster } from '../../cluster/index.ts'
+import { connectTo } from '../../shared/kubernetes/connected.ts'
 import { logInHand } from './node-in-hand.ts'
 
 const { signal } = new AbortController()

@@ -4,8 +4,8 @@ import { systemClock } from '../../../shared/clock.ts'
 import { createCache, createTurns } from '../../../shared/kubernetes/cache.ts'
 import { type Kind, kinds } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
-import { connectTo } from '../../cluster/connected.ts'
-import { startEmbeddedCluster } from '../../cluster/embedded/index.ts'
+import { startEmbeddedCluster } from '../../cluster/index.ts'
+import { connectTo } from './connected.ts'
 
 const log = createLog({ level: 'silent', name: 'test' })
 

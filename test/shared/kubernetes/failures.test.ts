@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
-import { connectTo } from '../../cluster/connected.ts'
 import { startCluster, type TestCluster } from '../../cluster/index.ts'
+import { connectTo } from './connected.ts'
 
 let cluster: TestCluster
 let admin: Cluster

@@ -10,7 +10,7 @@ import { apiServerOf } from '../../../monitor/wire/api-server.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { clusterAt } from '../../../shared/kubernetes/connection.ts'
 import { kubeconfigCredentials } from '../../../shared/kubernetes/credentials.ts'
-import { createServingCertificate } from '../../cluster/certificates.ts'
+import { createServingCertificate } from '../../cluster/index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'skerry-kubeconfig-'))
 const { ca, cert, key } = await createServingCertificate()

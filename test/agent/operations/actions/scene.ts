@@ -4,7 +4,7 @@ import { systemClock } from '../../../../shared/clock.ts'
 import { isProblem } from '../../../../shared/errors.ts'
 import { kinds, pathOf } from '../../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../../shared/log.ts'
-import { until } from '../../../cluster/contract.ts'
+import { until } from '../../../cluster/index.ts'
 import { type Api, createApiOver, operatorAt } from '../../api/region.ts'
 import { type ActingRegion, startActingRegion } from '../acting-region.ts'
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { Cluster } from '../../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
 import { kinds, pathOf } from '../../../../shared/kubernetes/objects.ts'
-import { createServingCertificate } from '../../../cluster/certificates.ts'
+import { createServingCertificate } from '../../../cluster/index.ts'
 
 /** What stands in the kubelets' place: the API server asks it for logs, as it asks a kubelet. */
 export type KubeletServer = {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
-import { until } from '../../../cluster/contract.ts'
+import { until } from '../../../cluster/index.ts'
 import { claimOf, makeBound, makeDatabase, using } from '../pieces.ts'
 import { nodeNamed, only, podOf, type Scene } from '../scene.ts'
 import type { Trial } from './trial.ts'

@@ -12,7 +12,7 @@ import { createCache } from '../../../../shared/kubernetes/cache.ts'
 import type { Cluster, ClusterRequest } from '../../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds } from '../../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../../shared/log.ts'
-import { until } from '../../../cluster/contract.ts'
+import { until } from '../../../cluster/index.ts'
 import { only, operatorName, type Scene } from '../scene.ts'
 import type { Trial } from './trial.ts'
 

@@ -9,8 +9,7 @@ import type { Obstacle } from '../../../../agent/resources/operation.ts'
 import { isProblem } from '../../../../shared/errors.ts'
 import type { Cluster } from '../../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, keyOf, kinds, pathOf } from '../../../../shared/kubernetes/objects.ts'
-import type { TestCluster } from '../../../cluster/index.ts'
-import { type CommandResult, installedTool } from '../../../cluster/kubectl.ts'
+import { type CommandResult, installedTool, type TestCluster } from '../../../cluster/index.ts'
 
 /** `NodeNotReady.remove` and what stands in the table of cures under it. */
 export const entries: [name: string, kind: CureKind][] = Object.entries(table).flatMap(([code, kinds]) =>

@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import { grant, grantAll, isReady } from '../databases.ts'
 import { type Call, type Handler, Refusal, Retry } from './handling.ts'
 import {

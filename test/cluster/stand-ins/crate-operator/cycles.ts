@@ -1,5 +1,5 @@
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
-import type { StandInKind } from '../kinds.ts'
+import type { StandInKind } from '../../client/kinds.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import type { Queue } from '../queue.ts'
 import { type Diff, diffOf } from './diff.ts'
 import { postEvent } from './events.ts'

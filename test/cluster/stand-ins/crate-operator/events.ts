@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import { fieldManager, type Operator } from './operator.ts'
 
 /** A Kubernetes Event on an object for a line of the operator's log, as Kopf posts it. Nobody waits for it, and it may get lost. */

@@ -1,6 +1,6 @@
-import type { Clock } from '../../../../shared/clock.ts'
-import { isProblem } from '../../../../shared/errors.ts'
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { Clock } from '../../client/clock.ts'
+import { isFailure } from '../../client/failures.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import type { Diff } from './diff.ts'
 import {
   type Essence,
@@ -216,7 +216,7 @@ export function wake(memory: Memory, what: 'change' | 'later'): void {
 /** An answer of the API server that repeating at once would not mend is one more reason to wait, as any exception is to Kopf. */
 function asRetry(error: unknown, signal: AbortSignal): Retry {
   if (error instanceof Retry) return error
-  if (isProblem(error) && !signal.aborted) return new Retry(error.detail, 'later')
+  if (isFailure(error) && !signal.aborted) return new Retry(error.message, 'later')
   throw error
 }
 

@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import { keyOfDatabase, type Operator } from './operator.ts'
 import { finalizer, lastHandled, managedKey } from './traces.ts'
 

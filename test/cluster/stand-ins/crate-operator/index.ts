@@ -1,9 +1,9 @@
-import type { Cache } from '../../../../shared/kubernetes/cache.ts'
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
-import type { TestCluster } from '../../index.ts'
+import type { Collection } from '../../client/collection.ts'
+import type { StandInKind } from '../../client/kinds.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
+import type { TestCluster } from '../../test-cluster.ts'
 import { createDatabases, type Databases } from '../databases.ts'
 import { databaseKey, indexBy } from '../index-by.ts'
-import type { StandInKind } from '../kinds.ts'
 import { createQueue } from '../queue.ts'
 import { openWorld, type World, type WorldOptions } from '../world.ts'
 import { clusterCreate } from './create.ts'
@@ -58,11 +58,11 @@ const followed: StandInKind[] = [
 /** Starts the stand-in among others that share a connection. */
 export async function runCrateOperator(world: World, databases: Databases, given: Partial<OperatorOptions>): Promise<CrateOperatorStandIn> {
   const options = { ...defaultOptions, ...(given.stepMs !== undefined && { healthMs: Math.max(25, given.stepMs * 3) }), ...given }
-  const caches = new Map<StandInKind, Cache<KubernetesObject>>()
+  const caches = new Map<StandInKind, Collection>()
   for (const [kind, cache] of await Promise.all(followed.map(async (kind) => [kind, await world.follow(kind)] as const)))
     caches.set(kind, cache)
   const deployments = await world.follow('Deployment')
-  const cacheOf = (kind: StandInKind) => caches.get(kind) as Cache<KubernetesObject>
+  const cacheOf = (kind: StandInKind) => caches.get(kind) as Collection
   let running: Running | undefined
   const faults = createFaults((database) => running?.faultsChanged(database))
   const webhooks = createWebhooks(options.webhook, { faults, log: world.log })
@@ -121,7 +121,7 @@ export async function runCrateOperator(world: World, databases: Databases, given
 type Running = { stop(): Promise<void>; faultsChanged(database: string | undefined): void }
 
 /** The process of the operator, from its start to its end. */
-function run(operator: Operator, cacheOf: (kind: StandInKind) => Cache<KubernetesObject>): Running {
+function run(operator: Operator, cacheOf: (kind: StandInKind) => Collection): Running {
   const { world, options, faults, webhooks } = operator
   const databases = cacheOf('CrateDB')
   const secrets = cacheOf('Secret')

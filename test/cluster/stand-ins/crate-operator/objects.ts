@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { KubernetesObject, OwnerReference } from '../../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject, OwnerReference } from '../../client/objects.ts'
 
 /** An object as it is created: the kind is said beside it. */
 export type Draft = Omit<KubernetesObject, 'apiVersion' | 'kind'>

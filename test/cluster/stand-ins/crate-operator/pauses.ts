@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import { type Call, type Handler, Retry } from './handling.ts'
 import { keyOfDatabase, type Operator } from './operator.ts'
 import type { SubHandler } from './sub-handlers.ts'

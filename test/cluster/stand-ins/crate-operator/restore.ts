@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import { refuseTerminatingNamespace } from './create.ts'
 import type { FieldHandler } from './fields.ts'
 import { type Call, type Handler, Refusal, Retry } from './handling.ts'

@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import type { Call } from './handling.ts'
 import type { Run } from './sub-handlers.ts'
 import { prefix, progressOf, rollbackKey } from './traces.ts'

@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import { isReady } from '../databases.ts'
 import { ensureServices } from './create.ts'
 import { type Call, Retry } from './handling.ts'

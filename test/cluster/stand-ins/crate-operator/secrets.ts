@@ -1,5 +1,5 @@
-import type { Cache } from '../../../../shared/kubernetes/cache.ts'
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { Collection } from '../../client/collection.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import { isReady } from '../databases.ts'
 import { refuseTerminatingNamespace } from './create.ts'
 import type { Handlers } from './cycles.ts'
@@ -15,7 +15,7 @@ export function isUserPassword({ metadata }: KubernetesObject): boolean {
 }
 
 /** What a changed password leads to. */
-export function secretHandlers(operator: Operator, databases: Cache<KubernetesObject>): Handlers {
+export function secretHandlers(operator: Operator, databases: Collection): Handlers {
   const update: Handler = {
     id: 'secret_update',
     async run(call) {

@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import { formatBytes, parseQuantity } from '../quantity.ts'
 import { childLabels, type Draft, labels, owners } from './objects.ts'
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 
 /** Under this prefix the operator keeps what it knows in the annotations of an object. */
 export const prefix = 'operator.cloud.crate.io'

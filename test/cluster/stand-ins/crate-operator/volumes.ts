@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../../client/objects.ts'
 import { parseQuantity } from '../quantity.ts'
 import { type Call, Retry } from './handling.ts'
 import { keyOfDatabase, type Operator } from './operator.ts'

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { Log } from '../../../../shared/log.ts'
+import type { Log } from '../../client/log.ts'
 import type { Faults } from './faults.ts'
 import type { OperatorOptions } from './operator.ts'
 

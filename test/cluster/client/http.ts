@@ -1,22 +1,33 @@
+import assert from 'node:assert/strict'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https'
 import { text as readText } from 'node:stream/consumers'
 
-/** A decoded JSON body. Tests look at it field by field and assert what they find, so it isn't typed further. */
-// biome-ignore lint/suspicious/noExplicitAny: an assertion on a missing field fails the test, which is what it's for
+/** A decoded JSON body. Tests assert it field by field, so it has no narrower type. */
+// biome-ignore lint/suspicious/noExplicitAny: an assertion on a missing field fails the test, as it should
 export type Body = any
 
+/** A whole answer: `body` is undefined unless it is JSON. */
 export type Answer = { status: number; headers: IncomingHttpHeaders; text: string; body: Body }
+
+/** One line of a watch. */
 export type WatchEvent = { type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'; object: Body }
 
+/** What may differ from one request to the next. */
 export type SendOptions = {
   /** `null` sends no credentials at all. */
   token?: string | null
   contentType?: string
   headers?: Record<string, string>
+  /** An abort ends the request, or the stream of a watch. */
+  signal?: AbortSignal
+  /** Longest silence of the server, in milliseconds; as long as it likes when left out. */
+  timeoutMs?: number
 }
 
+/** An open watch. Its events are read by `next` and `rest`, or all of them by iteration. */
 export type Watch = AsyncDisposable & {
+  [Symbol.asyncIterator](): AsyncGenerator<WatchEvent>
   status: number
   /** The next event that fits; those before it are dropped. Rejects, and says what came instead, after `withinMs` or at the end of the stream. */
   next(fits?: (event: WatchEvent) => boolean, withinMs?: number): Promise<WatchEvent>
@@ -25,7 +36,7 @@ export type Watch = AsyncDisposable & {
   close(): void
 }
 
-/** Speaks to an API server over one kept TLS connection per request in flight, with nothing between the test and the wire. */
+/** Speaks to an API server over kept TLS connections, one per request in flight, with nothing between the test and the wire. */
 export type Http = {
   send(method: string, path: string, body?: unknown, options?: SendOptions): Promise<Answer>
   get(path: string, options?: SendOptions): Promise<Answer>
@@ -45,14 +56,21 @@ const patchTypes = {
   strategic: 'application/strategic-merge-patch+json',
   apply: 'application/apply-patch+yaml',
 }
+
+/** The four kinds of a patch. */
 export type PatchKind = keyof typeof patchTypes
 
-/** @param target `token` is used unless a request names another one */
+/**
+ * A connection to an API server. Nothing is sent yet.
+ *
+ * @param target the server, the PEM of its CA certificate, and the token that requests carry unless they name another one
+ */
 export function createHttp(target: { url: string; ca: string; token: string }): Http {
   const agent = new Agent({ keepAlive: true, ca: target.ca })
 
   /** Resolves with the head of the answer. */
-  function open(method: string, path: string, body: unknown, { token, contentType, headers }: SendOptions): Promise<IncomingMessage> {
+  function open(method: string, path: string, body: unknown, given: SendOptions): Promise<IncomingMessage> {
+    const { token, contentType, headers, signal, timeoutMs } = given
     const payload = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
     const bearer = token === undefined ? target.token : token
     const options: RequestOptions = {
@@ -67,13 +85,16 @@ export function createHttp(target: { url: string; ca: string; token: string }): 
         ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
         ...headers,
       },
+      ...(signal && { signal }),
+      ...(timeoutMs !== undefined && { timeout: timeoutMs }),
     }
     return new Promise((resolve, reject) => {
       const attempt = () => {
         const request = httpsRequest(new URL(path, target.url), options)
         request.on('response', resolve)
+        request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)))
         request.on('error', (cause) => {
-          // A kept connection may have been cut meanwhile, as by suspend(). Reading is safe to do again.
+          // A kept connection may have been cut meanwhile, as by suspend(). Reading again is safe.
           const isCut = 'code' in cause && (cause.code === 'ECONNRESET' || cause.code === 'EPIPE')
           if (method === 'GET' && request.reusedSocket && isCut) attempt()
           else reject(new Error(`${method} ${path}: ${cause.message}`, { cause }))
@@ -93,13 +114,12 @@ export function createHttp(target: { url: string; ca: string; token: string }): 
 
   async function watch(path: string, options: SendOptions = {}): Promise<Watch> {
     const response = await open('GET', path, undefined, options)
-    const lines = createLines(path)
-    response.on('data', (chunk) => lines.push(chunk))
-    response.on('error', () => lines.end()) // a cut stream has ended, as a watch may at any time
-    response.on('end', () => lines.end())
+    const { push, end, ...reading } = createLines(path)
+    response.setEncoding('utf8').on('data', push)
+    response.on('error', end) // a cut stream has ended, as a watch may at any time
+    response.on('close', end)
     const close = () => void response.destroy()
-    const { next, rest } = lines
-    return { status: response.statusCode ?? 0, next, rest, close, [Symbol.asyncDispose]: async () => close() }
+    return { status: response.statusCode ?? 0, ...reading, close, [Symbol.asyncDispose]: async () => close() }
   }
 
   return {
@@ -112,6 +132,12 @@ export function createHttp(target: { url: string; ca: string; token: string }): 
     watch,
     close: () => agent.destroy(),
   }
+}
+
+/** The body of an answer that has this status code. Any other code fails with the text of the answer. */
+export function expectCode(answer: Answer, code: number): Body {
+  assert.equal(answer.status, code, answer.text)
+  return answer.body
 }
 
 /** Cuts a watch stream into its events and hands them out in order. */
@@ -129,7 +155,7 @@ function createLines(path: string) {
       const leftMs = deadline - performance.now()
       if (leftMs <= 0) return 'late'
       const { promise, resolve } = Promise.withResolvers<void>()
-      const timer = setTimeout(resolve, leftMs)
+      const timer = Number.isFinite(leftMs) ? setTimeout(resolve, leftMs) : undefined
       wake = resolve
       await promise
       clearTimeout(timer)
@@ -137,8 +163,8 @@ function createLines(path: string) {
   }
 
   return {
-    push(chunk: Buffer) {
-      const parts = (partial + chunk.toString()).split('\n')
+    push(chunk: string) {
+      const parts = (partial + chunk).split('\n')
       partial = parts.pop() ?? ''
       waiting.push(...parts.filter((part) => part !== '').map((part) => JSON.parse(part) as WatchEvent))
       wake()
@@ -146,6 +172,13 @@ function createLines(path: string) {
     end() {
       ended = true
       wake()
+    },
+    async *[Symbol.asyncIterator](): AsyncGenerator<WatchEvent> {
+      for (;;) {
+        const event = await take(Number.POSITIVE_INFINITY)
+        if (event === 'ended' || event === 'late') return
+        yield event
+      }
     },
     async next(fits: (event: WatchEvent) => boolean = () => true, withinMs = 30_000): Promise<WatchEvent> {
       const deadline = performance.now() + withinMs

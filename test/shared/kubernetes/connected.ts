@@ -1,21 +1,24 @@
 import { readFile } from 'node:fs/promises'
 import { parseAllDocuments } from 'yaml'
-import { type Clock, systemClock } from '../../shared/clock.ts'
-import { isProblem } from '../../shared/errors.ts'
-import { type Cluster, clusterAt } from '../../shared/kubernetes/connection.ts'
-import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import type { TestCluster } from './index.ts'
+import { type Clock, systemClock } from '../../../shared/clock.ts'
+import { isProblem } from '../../../shared/errors.ts'
+import { type Cluster, clusterAt } from '../../../shared/kubernetes/connection.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { TestCluster } from '../../cluster/index.ts'
 
 /**
- * A connection with the rights of a token's bearer, the administrator when left out. Close it when done. (It takes no kubeconfig: what
- * reads one takes half a second of CPU time to load, in each test file anew.)
+ * The programs' own connection to a test cluster, with the rights of a token's bearer, the administrator when left out. Close it when
+ * done. (It reads no kubeconfig, because the library for that takes half a second of CPU time to load.)
  */
 export function connectTo({ url, ca, adminToken }: TestCluster, token = adminToken, clock: Clock = systemClock): Cluster {
   const options = { ca, headers: { authorization: `Bearer ${token}` } }
   return clusterAt({ server: new URL(url), options: async () => options }, { clock })
 }
 
-/** Where the API server serves the kinds of an installation; the programs themselves touch none of them. */
+/** What an installation needs of a connection. */
+type Installer = Pick<Cluster, 'request'>
+
+/** The plurals of the kinds that an installation consists of. */
 const plurals: Record<string, string> = {
   CustomResourceDefinition: 'customresourcedefinitions',
   ClusterRole: 'clusterroles',
@@ -27,10 +30,10 @@ const plurals: Record<string, string> = {
 }
 
 /**
- * Applies every document of the files. Waits until the API server serves the kinds that they define, and authorises by what they bind: of
- * both it knows by watches of its own, and so a moment later.
+ * Applies every document of the files. Waits until the API server serves the CRDs among them and authorizes by the bindings: it learns of
+ * both through watches of its own, a moment later.
  */
-export async function install(admin: Cluster, files: string[]): Promise<void> {
+export async function install(admin: Installer, files: string[]): Promise<void> {
   const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')))
   const objects = texts.flatMap((text) => parseAllDocuments(text)).map((document) => document.toJS() as KubernetesObject)
   const defined: Promise<void>[] = []
@@ -38,11 +41,11 @@ export async function install(admin: Cluster, files: string[]): Promise<void> {
     await installObject(admin, object)
     if (object.kind === 'CustomResourceDefinition') defined.push(whenServed(admin, object))
   }
-  await Promise.all([...defined, ...objects.map((object) => whenInForce(admin, object, objects))])
+  await Promise.all([...defined, ...objects.map((object) => whenInEffect(admin, object, objects))])
 }
 
 /** Applies one object of an installation. */
-export async function installObject(admin: Cluster, object: KubernetesObject): Promise<void> {
+export async function installObject(admin: Installer, object: KubernetesObject): Promise<void> {
   const { apiVersion, kind, metadata } = object
   const plural = plurals[kind]
   if (plural === undefined) throw new TypeError(`${kind} is not a kind of an installation`)
@@ -57,11 +60,11 @@ export async function installObject(admin: Cluster, object: KubernetesObject): P
   })
 }
 
-/** Resolves once it holds; asks again every 50 ms for half a minute. @throws what it threw the last time */
-async function once(holds: () => Promise<boolean>, what: string): Promise<void> {
+/** Calls `holds` every 50 ms until it is true, for half a minute. @throws what it threw last */
+async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
   for (const deadline = performance.now() + 30_000; ; await systemClock.sleep(50)) {
     const error = await holds().then(
-      (is) => (is ? undefined : new Error(`not so yet: ${what}`)),
+      (is) => (is ? undefined : new Error(`not within 30 s: ${what}`)),
       (reason: unknown) => reason,
     )
     if (error === undefined) return
@@ -69,23 +72,23 @@ async function once(holds: () => Promise<boolean>, what: string): Promise<void> 
   }
 }
 
-/** It may be listed before anything can be created: up to Kubernetes 1.22 a creation fails with a 500 until the names are established. */
-async function whenServed(admin: Cluster, { metadata, spec }: KubernetesObject): Promise<void> {
+/** Up to Kubernetes 1.22 a kind can be listed before it can be created: a creation fails with a 500 until the names are established. */
+async function whenServed(admin: Installer, { metadata, spec }: KubernetesObject): Promise<void> {
   const path = `/apis/${spec.group}/${spec.versions[0].name}`
   const place = spec.scope === 'Namespaced' ? `${path}/namespaces/default/${spec.names.plural}` : `${path}/${spec.names.plural}`
-  await once(async () => {
+  await eventually(`${metadata.name} is served`, async () => {
     await admin.request({ method: 'GET', path: `${path}/${spec.names.plural}`, query: { limit: 1 } })
     return true
-  }, `${metadata.name} is served`)
+  })
   const tryOut = { method: 'POST', path: place, query: { dryRun: 'All' }, body: {} } as const
-  await once(() => admin.request(tryOut).catch((error) => isProblem(error, 'rejected-by-cluster')), `${metadata.name} can be created`)
+  await eventually(`${metadata.name} can be created`, () => admin.request(tryOut).catch((error) => isProblem(error, 'rejected-by-cluster')))
 }
 
 type Rule = { apiGroups: string[]; resources: string[]; resourceNames?: string[]; verbs: string[] }
 
-/** When a binding is in force: each of its accounts may do the last thing that its role, if that is among the objects, allows. */
-async function whenInForce(
-  admin: Cluster,
+/** Resolves once a binding is in effect: each of its accounts may do the last thing that the role, if it is among the objects, allows. */
+async function whenInEffect(
+  admin: Installer,
   { kind, metadata, roleRef, subjects }: KubernetesObject,
   objects: KubernetesObject[],
 ): Promise<void> {
@@ -104,6 +107,9 @@ async function whenInForce(
     const spec = { user: `system:serviceaccount:${account.namespace}:${account.name}`, groups, resourceAttributes }
     const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', spec }
     const review = { method: 'POST', path: '/apis/authorization.k8s.io/v1/subjectaccessreviews', body } as const
-    await once(async () => (await admin.request<KubernetesObject>(review)).status?.allowed === true, `${kind} ${metadata.name} is in force`)
+    await eventually(
+      `${kind} ${metadata.name} is in effect`,
+      async () => (await admin.request<KubernetesObject>(review)).status?.allowed === true,
+    )
   }
 }
