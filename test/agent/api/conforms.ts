@@ -17,12 +17,25 @@ type Operation = { responses: Record<string, Answer> }
 // Every answer may bear these (RFC 9110), so that no route names them.
 const usualHeaders = ['content-type', 'cache-control', 'x-request-id', 'x-content-type-options', 'etag']
 
-export function createConformance(routes: readonly RouteDoc[]): Conformance {
-  const document = createApiDocument(routes, '0.0.0')
-  const ajv = new Ajv2020({ strict: false, allErrors: true })
+/** Validators by the text of their document: to compile their schemas anew for each region of a process takes seconds. */
+const validators = new Map<string, Ajv2020>()
+
+function validatorOf(document: ApiDocument): Ajv2020 {
+  const text = JSON.stringify(document)
+  const known = validators.get(text)
+  if (known) return known
+  // Each schema checks a few answers, so that its code is not worth optimizing.
+  const ajv = new Ajv2020({ strict: false, allErrors: true, code: { optimize: false } })
   // The package is CommonJS, whose default export comes wrapped.
   ;(formats as unknown as { default: (ajv: Ajv2020) => void }).default(ajv)
   ajv.addSchema(document, 'openapi')
+  validators.set(text, ajv)
+  return ajv
+}
+
+export function createConformance(routes: readonly RouteDoc[]): Conformance {
+  const document = createApiDocument(routes, '0.0.0')
+  const ajv = validatorOf(document)
   const paths = Object.entries((document.paths ?? {}) as Record<string, Record<string, Operation>>)
 
   function check(method: string, path: string, response: Response, text: string): void {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseAllDocuments, stringify } from 'yaml'
-import { createServingCertificate } from '../certificates.ts'
+import { createServingCertificate, type ServingCertificate } from '../certificates.ts'
 import type { TestCluster } from '../test-cluster.ts'
 import { furnishCluster } from './bootstrap.ts'
 import { runDefinitionController, standIn } from './controllers.ts'
@@ -12,6 +12,7 @@ import { tokenFor } from './handlers.ts'
 import { builtInTypes } from './kinds.ts'
 import { limitRangeAdmission } from './limit-ranges.ts'
 import { namespaceAdmission, runNamespaceController } from './namespaces.ts'
+import type { Json } from './object.ts'
 import { runQuotas } from './quotas.ts'
 import { Rbac } from './rbac.ts'
 import { Registry } from './resources.ts'
@@ -34,6 +35,9 @@ export type EmbeddedOptions = {
   history?: number
 }
 
+/** All embedded clusters of a process share one: making it takes longer than everything else of a start. */
+let servingCertificate: Promise<ServingCertificate> | undefined
+
 /** Starts a Kubernetes API server in this process, with stand-ins for the controllers that the API itself depends on. */
 export async function startEmbeddedCluster({
   crds = [],
@@ -41,7 +45,8 @@ export async function startEmbeddedCluster({
   bookmarkMs = 1000,
   history = 4096,
 }: EmbeddedOptions = {}): Promise<TestCluster> {
-  const certificates = await createServingCertificate()
+  servingCertificate ??= createServingCertificate()
+  const certificates = await servingCertificate
   const store = new Store(history)
   const core: Core = { store, registry: new Registry(), lookup: createLookup(store), mutating: [], validating: [] }
   core.registry.add(builtInTypes())
@@ -58,7 +63,7 @@ export async function startEmbeddedCluster({
   runQuotas(core, queue)
   runVolumeProtection(core, queue)
   furnishCluster(core)
-  for (const document of crds.flatMap((text) => parseAllDocuments(text))) createFirst(core, document.toJS())
+  for (const document of crds.flatMap(documentsOf)) createFirst(core, document)
 
   const tokens = new Tokens(core)
   const faults = new FaultPlan()
@@ -91,6 +96,15 @@ export async function startEmbeddedCluster({
       await server.close()
     },
   }
+}
+
+const parsed = new Map<string, (Json | null)[]>()
+
+/** The documents of a YAML text, parsed once in a process: most tests start their clusters with the same ones. */
+function documentsOf(text: string): (Json | null)[] {
+  const known = parsed.get(text) ?? parseAllDocuments(text).map((document) => document.toJS())
+  parsed.set(text, known)
+  return structuredClone(known)
 }
 
 function createFirst(core: Core, document: { apiVersion?: string; kind?: string } | null): void {

@@ -4,11 +4,11 @@ import { crateDbDefinition } from '../crds/index.ts'
 import { isDiscovered } from '../discovered.ts'
 import type { World } from './world.ts'
 
+const definition = parse(crateDbDefinition)
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 
 /** Creates the CRD of CrateDB, unless the cluster has one. Resolves once discovery lists its objects. */
 export async function installDefinition(world: World): Promise<void> {
-  const definition = parse(crateDbDefinition)
   try {
     await world.cluster.request({ method: 'POST', path: definitions, body: definition })
   } catch (error) {

@@ -34,14 +34,23 @@ const plurals: Record<string, string> = {
  * both through watches of its own, a moment later.
  */
 export async function install(admin: Installer, files: string[]): Promise<void> {
-  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')))
-  const objects = texts.flatMap((text) => parseAllDocuments(text)).map((document) => document.toJS() as KubernetesObject)
+  const objects = (await Promise.all(files.map(objectsIn))).flat()
   const defined: Promise<void>[] = []
   for (const object of objects) {
     await installObject(admin, object)
     if (object.kind === 'CustomResourceDefinition') defined.push(whenServed(admin, object))
   }
   await Promise.all([...defined, ...objects.map((object) => whenInEffect(admin, object, objects))])
+}
+
+const parsed = new Map<string, KubernetesObject[]>()
+
+/** The objects of a file, parsed once in a process. */
+async function objectsIn(file: string): Promise<KubernetesObject[]> {
+  const text = await readFile(file, 'utf8')
+  const known = parsed.get(text) ?? parseAllDocuments(text).map((document) => document.toJS() as KubernetesObject)
+  parsed.set(text, known)
+  return known
 }
 
 /** Applies one object of an installation. */

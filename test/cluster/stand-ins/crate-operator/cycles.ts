@@ -33,6 +33,9 @@ type Remembered = Memory & { uid: string | undefined; notBefore: number; wakeAt:
 /** Between two attempts at what nothing in the cluster will announce, in milliseconds. */
 const laterMs = 200
 
+/** The longest pause after an injected failure, in milliseconds. Each doubles the one before, or a long fault would fill the API server. */
+const failureMs = 400
+
 export function createCycles(operator: Operator, handlers: Handlers, queue: () => Queue): Cycles {
   const { world, options, faults } = operator
   const memories = new Map<string, Remembered>()
@@ -73,6 +76,7 @@ export function createCycles(operator: Operator, handlers: Handlers, queue: () =
     { old, next, diff, signal }: { old: Essence | undefined; next: Essence; diff: Diff; signal: AbortSignal },
   ): Promise<void> {
     const purpose: Purpose = old === undefined ? 'create' : 'update'
+    let pauseMs = options.stepMs
     const { patch, done } = await runPass({
       object,
       purpose,
@@ -87,7 +91,10 @@ export function createCycles(operator: Operator, handlers: Handlers, queue: () =
       before(id, { retries }) {
         if (faults.stopsAt(key, id)) throw new Frozen()
         const failure = faults.failureOf(key, id)
-        if (failure && retries < failure.retries) throw new Retry(failure.message, 'again')
+        if (failure && retries < failure.retries) {
+          pauseMs = Math.min(options.stepMs * 2 ** retries, failureMs)
+          throw new Retry(failure.message, 'again')
+        }
         if (failure) throw new Refusal(failure.message)
       },
       failed(id, error) {
@@ -105,11 +112,11 @@ export function createCycles(operator: Operator, handlers: Handlers, queue: () =
       queue().addAfter(key, laterMs)
     }
     if (!patch) return
-    memory.notBefore = done ? 0 : world.clock.monotonic() + options.stepMs
+    memory.notBefore = done ? 0 : world.clock.monotonic() + pauseMs
     const body = { ...patch, status: Object.keys(patch.status).length > 0 ? patch.status : undefined }
     await operator.patch(handlers.kind, object, body, signal)
     // The answer may be what the copy has already: then nothing else would announce the next pass.
-    queue().addAfter(key, options.stepMs)
+    queue().addAfter(key, pauseMs)
   }
 
   return {
