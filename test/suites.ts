@@ -12,13 +12,18 @@ const files = globSync('test/{agent,cluster,deploy,house,monitor,region,shared,w
   exclude: (file) => file.endsWith('.real.test.ts'),
 })
 /** `agent/api`, `monitor`, …: the folder, at most two deep. */
-const suiteOf = (file: string) => file.split('/').slice(1, -1).slice(0, 2).join('/')
-/** These start whole programs, or wait for what takes its time in a cluster: they come first, then the largest, so that none of them is left over at the end. */
-const long = ['monitor', 'region', 'monitor/cli', 'agent/operations', 'cluster/stand-ins']
-const rank = (name: string, size: number) => (long.includes(name) ? 1_000 : size)
-const waiting = [...Map.groupBy(files.sort(), suiteOf)].sort(
-  ([one, { length }], [other, others]) => rank(other, others.length) - rank(one, length),
-)
+const folderOf = (file: string) => file.split('/').slice(1, -1).slice(0, 2).join('/')
+/**
+ * These start whole programs, or wait for a cluster: they come first, then the largest, so that none of them is left over at the end.
+ */
+const long = ['monitor', 'region', 'monitor/cli', 'agent/operations', 'cluster/stand-ins', 'agent/api']
+const folders = Map.groupBy(files.sort(), folderOf)
+const rank = (name: string) => (long.includes(name) ? 1_000 : (folders.get(name)?.length ?? 0))
+const names = [...folders.keys()].sort((one, other) => rank(other) - rank(one))
+/** Of folders with so few files, each would spend more on the start of a process than on its tests. */
+const isSmall = (name: string) => rank(name) < 4
+const suites = [...names.filter((name) => !isSmall(name)).map((name) => [name]), names.filter(isSmall)]
+const waiting = suites.map((together): [string, string[]] => [together.join(', '), together.flatMap((name) => folders.get(name) ?? [])])
 
 /** The counts of the runner's last lines, by their names. */
 const totals = new Map<string, number>()

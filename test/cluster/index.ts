@@ -1,8 +1,8 @@
 // The face of the package: everything that a program or a test outside it may use.
 export { createServingCertificate, type ServingCertificate } from './certificates.ts'
-export { type ApiRequest, type Client, createClient, type ObjectEvent } from './client/client.ts'
 export type { Clock } from './client/clock.ts'
 export type { Change, Collection } from './client/collection.ts'
+export { type ApiRequest, type Client, createClient, type ObjectEvent } from './client/connection.ts'
 export { type FailureKind, isFailure, RequestFailure } from './client/failures.ts'
 export { type Answer, type Body, createHttp, expectCode, type Http, type SendOptions, type Watch, type WatchEvent } from './client/http.ts'
 export type { Log } from './client/log.ts'
@@ -27,7 +27,7 @@ export { type DatabaseState, type Health, isReady } from './stand-ins/databases.
 export { type Fixture, type Subject, startFixture } from './stand-ins/fixture.ts'
 export { type StandInOptions, type StandIns, startStandIns } from './stand-ins/index.ts'
 export { databaseKey } from './stand-ins/index-by.ts'
-export { type KubeletOptions, type KubeletStandIn, type PodFaults, runKubelet } from './stand-ins/kubelet.ts'
+export { type KubeletOptions, type KubeletStandIn, runKubelet } from './stand-ins/kubelet.ts'
 export { type LoadBalancerStandIn, runLoadBalancer } from './stand-ins/load-balancer.ts'
 export { createNodes, createStorageClasses, type NodeShape, nodeShapes, provisioner } from './stand-ins/nodes.ts'
 export { createQueue, type Queue } from './stand-ins/queue.ts'

@@ -1,5 +1,5 @@
-import type { Client } from './client.ts'
 import { backoff, type Clock } from './clock.ts'
+import type { Client } from './connection.ts'
 import { isFailure } from './failures.ts'
 import type { Log } from './log.ts'
 import { isNewer, type Kind, type KubernetesObject, keyOf, pathOf } from './objects.ts'

@@ -59,7 +59,7 @@ const patchTypes = {
 }
 
 /** The four kinds of a patch. */
-export type PatchKind = keyof typeof patchTypes
+type PatchKind = keyof typeof patchTypes
 
 /**
  * A connection to an API server. Nothing is sent yet.

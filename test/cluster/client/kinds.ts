@@ -1,4 +1,4 @@
-import type { Client } from './client.ts'
+import type { Client } from './connection.ts'
 import { isFailure } from './failures.ts'
 import type { Kind } from './objects.ts'
 
@@ -6,7 +6,7 @@ const cluster = (apiVersion: string, kind: string, plural: string): Kind => ({ a
 const inNamespace = (apiVersion: string, kind: string, plural: string): Kind => ({ apiVersion, kind, plural, namespaced: true })
 
 /** The kinds that the stand-ins read or write. */
-export const kinds = {
+const kinds = {
   Namespace: cluster('v1', 'Namespace', 'namespaces'),
   Node: cluster('v1', 'Node', 'nodes'),
   PersistentVolume: cluster('v1', 'PersistentVolume', 'persistentvolumes'),

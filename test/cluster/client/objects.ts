@@ -1,5 +1,5 @@
 /** The metadata that the stand-ins read and write. */
-export type ObjectMeta = {
+type ObjectMeta = {
   name: string
   namespace?: string
   generateName?: string

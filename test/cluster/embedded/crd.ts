@@ -108,7 +108,7 @@ const storageVersions = (crd: KubeObject): string[] =>
   (Array.isArray(crd.spec?.versions) ? crd.spec.versions : []).flatMap((version: Json) => (version.storage ? [version.name] : []))
 
 /** The resources that a definition brings, one for each version served. */
-export function typesOf(crd: KubeObject): ResourceType[] {
+function typesOf(crd: KubeObject): ResourceType[] {
   const { group, names, scope, versions } = crd.spec
   const [storage] = storageVersions(crd)
   return versions

@@ -30,7 +30,13 @@ export class FieldSet {
     return true
   }
 
+  /** Neither a member nor a path to one below: what most writes take from most managers. */
+  get #isBare(): boolean {
+    return !this.member && this.children.size === 0
+  }
+
   union(other: FieldSet): FieldSet {
+    if (other.#isBare) return this
     const result = new FieldSet()
     result.member = this.member || other.member
     for (const [step, child] of this.children) {
@@ -43,6 +49,7 @@ export class FieldSet {
 
   /** What is here and not in the other. */
   minus(other: FieldSet): FieldSet {
+    if (other.#isBare) return this
     const result = new FieldSet()
     result.member = this.member && !other.member
     for (const [step, child] of this.children) {
@@ -56,6 +63,7 @@ export class FieldSet {
   /** What is here and below no path of the other: removing a list item removes what is in it. */
   minusBelow(other: FieldSet): FieldSet {
     if (other.member) return new FieldSet()
+    if (other.#isBare) return this
     const result = new FieldSet()
     result.member = this.member
     for (const [step, child] of this.children) {
@@ -88,7 +96,7 @@ export class FieldSet {
   }
 
   equals(other: FieldSet): boolean {
-    return this.minus(other).empty && other.minus(this).empty
+    return this === other || (this.minus(other).empty && other.minus(this).empty)
   }
 
   /** Every path as Kubernetes prints it: `.spec.containers[name="a"].image`. */

@@ -33,10 +33,27 @@ const unowned = FieldSet.fromV1({
   },
 })
 
+/** Sets by their form on the wire and back: most entries outlive many writes unchanged. Neither a set nor a form is changed in place. */
+const setOf = new WeakMap<object, FieldSet>()
+const formOf = new WeakMap<FieldSet, Record<string, Json>>()
+
+function setFrom(form: Record<string, Json>): FieldSet {
+  const set = setOf.get(form) ?? FieldSet.fromV1(form)
+  setOf.set(form, set)
+  return set
+}
+
+function formFrom(set: FieldSet): Record<string, Json> {
+  const form = formOf.get(set) ?? set.toV1()
+  formOf.set(set, form)
+  setOf.set(form, set)
+  return form
+}
+
 function decode(object: KubeObject | undefined): Managed[] {
   return (object?.metadata.managedFields ?? []).map(({ fieldsV1, fieldsType: _, ...entry }) => ({
     ...entry,
-    set: FieldSet.fromV1(fieldsV1 ?? {}),
+    set: setFrom(fieldsV1 ?? {}),
   }))
 }
 
@@ -50,7 +67,7 @@ function encode(entries: Managed[]): ManagedFieldsEntry[] {
       apiVersion,
       ...(time ? { time } : {}),
       fieldsType: 'FieldsV1',
-      fieldsV1: set.toV1(),
+      fieldsV1: formFrom(set),
       ...(subresource ? { subresource } : {}),
     }))
 }

@@ -107,7 +107,7 @@ export const internal = (message: string): ApiError =>
 export const expired = (message: string): ApiError => new ApiError(410, 'Expired', message)
 
 /** Quotes a value as `field.Invalid` prints it. */
-export const quote = (value: unknown): string => JSON.stringify(value) ?? 'null'
+const quote = (value: unknown): string => JSON.stringify(value) ?? 'null'
 
 /** The causes that apimachinery's `field` package makes, by its own names. */
 export const cause = {

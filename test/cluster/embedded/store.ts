@@ -42,7 +42,7 @@ export type Change = {
 }
 
 /** The key that orders objects in a list, as in etcd: `namespace/name`, or `name` for what has no namespace. */
-export const storeKey = (namespace: string | undefined, name: string): string => (namespace ? `${namespace}/${name}` : name)
+const storeKey = (namespace: string | undefined, name: string): string => (namespace ? `${namespace}/${name}` : name)
 
 /** The objects of one resource, found by namespace and name without a walk over the others. */
 export class Bucket {

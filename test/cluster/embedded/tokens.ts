@@ -2,7 +2,7 @@ import { createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypt
 import type { Core, User } from './core.ts'
 import type { KubeObject } from './object.ts'
 
-export const anonymous: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] }
+const anonymous: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] }
 const administrator: User = { name: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
 
 const issuer = 'https://kubernetes.default.svc.cluster.local'

@@ -21,7 +21,7 @@ export type DatabaseState = {
 }
 
 /** One node that has joined its cluster. */
-export type DatabaseNode = { name: string; version: string; hostname: string; isMaster: boolean; pod: KubernetesObject }
+type DatabaseNode = { name: string; version: string; hostname: string; isMaster: boolean; pod: KubernetesObject }
 
 /** The databases behind the pods of a cluster: who looks inside asks here. */
 export type Databases = {

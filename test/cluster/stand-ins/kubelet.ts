@@ -1,29 +1,23 @@
 import { type KubernetesObject, keyOf } from '../client/objects.ts'
 import { unmanagedPod } from './crate-operator/deployment.ts'
+import { Findings, type PodFaults } from './findings.ts'
+import { runHeartbeats } from './heartbeats.ts'
 import { trackLoads } from './loads.ts'
 import { setNodeReady } from './nodes.ts'
-import { type Finding, podStatus, secretsOf, type Waiting } from './pod-status.ts'
+import { type ContainerStatus, type Finding, podStatus } from './pod-status.ts'
 import { createQueue } from './queue.ts'
 import { runScheduler } from './scheduler.ts'
 import type { World } from './world.ts'
 
 const fieldManager = 'kubelet-stand-in'
 
+/** How fast pods become ready. */
 export type KubeletOptions = {
   /** From the start of a pod's containers until they are ready, in milliseconds. */
   readyMs?: number
 }
 
-/** What goes wrong with a pod. */
-export type PodFaults = {
-  /** Running, but never ready. */
-  neverReady?: boolean
-  /** Containers by name that wait with a reason and a message, such as `CrashLoopBackOff`. */
-  waiting?: Record<string, Waiting>
-  /** Stays though deleted. */
-  neverGone?: boolean
-}
-
+/** The kubelets of all nodes, and what goes wrong with them. */
 export type KubeletStandIn = {
   /** @param pod `name`, `namespace/name`, or either with a `*` at its end for all that begin so */
   setFaults(pod: string, faults: PodFaults): void
@@ -42,12 +36,8 @@ export type KubeletStandIn = {
  */
 export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions = {}): Promise<KubeletStandIn> {
   const [pods, nodes, secrets] = await Promise.all([world.follow('Pod'), world.follow('Node'), world.follow('Secret')])
-  const faults = new Map<string, PodFaults>()
-  const brokenImages = new Map<string, string>()
   const silent = new Set<string>()
-  const readyAt = new Map<string, number>()
-  /** Pods that wait for a Secret. */
-  const lacking = new Set<string>()
+  const findings = new Findings({ secrets, clock: world.clock, readyMs, lookAfter: (key, ms) => queue.addAfter(key, ms) })
   let addresses = 0
   const loads = trackLoads(pods)
   const scheduler = await runScheduler(world, loads, ({ metadata }) => !silent.has(metadata.name))
@@ -57,67 +47,20 @@ export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions =
       const pod = pods.get(key)
       if (!pod?.spec.nodeName || silent.has(pod.spec.nodeName) || isUnmanaged(pod)) return
       if (pod.metadata.deletionTimestamp === undefined) return runPod(key, pod, signal)
-      if (!faultsOf(pod).neverGone) await world.remove('Pod', pod.metadata, { uid: pod.metadata.uid, graceSeconds: 0, signal })
+      if (!findings.faultsOf(pod).neverGone) await world.remove('Pod', pod.metadata, { uid: pod.metadata.uid, graceSeconds: 0, signal })
     },
     { name: 'kubelet', clock: world.clock, log: world.log },
   )
 
   async function runPod(key: string, pod: KubernetesObject, signal: AbortSignal): Promise<void> {
     if (pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') return
-    const finding = look(key, pod)
+    const finding = findings.look(key, pod)
     if (signatureOf(pod) === signatureFound(pod, finding)) return
     const node = nodes.get(pod.spec.nodeName)
     const hostIp = node?.status?.addresses?.find(({ type }: { type: string }) => type === 'InternalIP')?.address ?? ''
     const podIp = pod.status?.podIP ?? nextAddress()
     const status = podStatus(pod, finding, { now: world.clock.now(), podIp, hostIp })
     await world.patch('Pod', pod.metadata, { status }, { fieldManager, subresource: 'status', signal })
-  }
-
-  /** What a kubelet would find now. Containers that run already are not started again. */
-  function look(key: string, pod: KubernetesObject): Finding {
-    const { neverReady = false, waiting = {} } = faultsOf(pod)
-    const found = new Map<string, Waiting>(Object.entries(waiting))
-    let mounting = false
-    lacking.delete(key)
-    if (!hasStarted(pod)) {
-      for (const { name, image } of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
-        const answer = brokenImages.get(image)
-        if (answer !== undefined)
-          found.set(name, { reason: 'ImagePullBackOff', message: `Back-off pulling image "${image}": ErrImagePull: ${answer}` })
-      }
-      for (const { name, key: field, container } of secretsOf(pod)) {
-        const secret = secrets.get(`${pod.metadata.namespace}/${name}`)
-        if (secret && (field === undefined || secret.data?.[field] !== undefined)) continue
-        lacking.add(key)
-        if (container === undefined) mounting = true
-        else {
-          const message = secret ? `couldn't find key ${field} in Secret ${pod.metadata.namespace}/${name}` : `secret "${name}" not found`
-          found.set(container, { reason: 'CreateContainerConfigError', message })
-        }
-      }
-    }
-    return { waiting: found, mounting, neverReady: neverReady || (found.size === 0 && !mounting && !isDue(key, pod)) }
-  }
-
-  /** Whether the time is over that a pod takes to become ready. */
-  function isDue(key: string, { metadata: { uid = '' } }: KubernetesObject): boolean {
-    if (readyMs === 0) return true
-    const now = world.clock.monotonic()
-    const due = readyAt.get(uid) ?? now + readyMs
-    readyAt.set(uid, due)
-    if (due > now) queue.addAfter(key, due - now)
-    return due <= now
-  }
-
-  function faultsOf({ metadata }: KubernetesObject): PodFaults {
-    const key = keyOf(metadata)
-    for (const [name, found] of faults) {
-      const isMeant = name.endsWith('*')
-        ? [key, metadata.name].some((each) => each.startsWith(name.slice(0, -1)))
-        : name === key || name === metadata.name
-      if (isMeant) return found
-    }
-    return {}
   }
 
   function nextAddress(): string {
@@ -129,59 +72,29 @@ export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions =
     for (const { metadata } of pods.values()) queue.add(keyOf(metadata))
   }
 
-  /**
-   * The real control plane takes a node for lost whose lease is not renewed, and until its kubelet posts a status: so after an outage of
-   * the API server.
-   */
-  async function renewLeases(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const due = [...nodes.values()].map(({ metadata }) => metadata.name).filter((name) => !silent.has(name))
-      const renewed = await Promise.allSettled(due.map((name) => renewLease(name, signal)))
-      // An API server that starts refuses for a moment what it will allow.
-      const failed = renewed.some(({ status }) => status === 'rejected')
-      await world.clock.sleep(failed ? 1_000 : leasePauseMs, signal).catch(() => {})
-    }
-  }
-
-  async function renewLease(node: string, signal: AbortSignal): Promise<void> {
-    const renewTime = new Date(world.clock.now()).toISOString().replace('Z', '000Z')
-    const spec = { holderIdentity: node, leaseDurationSeconds: 40, renewTime }
-    const named = { namespace: 'kube-node-lease', name: node }
-    const renewed = await world.patch('Lease', named, { spec }, { fieldManager, signal })
-    if (!renewed) await world.create('Lease', { metadata: named, spec }, { fieldManager, signal })
-    const conditions: { type: string; status: string }[] = nodes.get(node)?.status?.conditions ?? []
-    if (!silent.has(node) && conditions.some(({ type, status }) => type === 'Ready' && status !== 'True'))
-      await setNodeReady(world, node, true)
-  }
-
-  const ending = new AbortController()
   const endings = [
     pods.subscribe(({ type, key, object }) => {
-      if (type === 'removed') {
-        lacking.delete(key)
-        readyAt.delete(object.metadata.uid ?? '')
-      } else if (object.spec.nodeName) queue.add(key)
+      if (type === 'removed') findings.forget(key, object)
+      else if (object.spec.nodeName) queue.add(key)
     }),
     secrets.subscribe(({ object }) => {
-      for (const key of lacking) if (key.startsWith(`${object.metadata.namespace}/`)) queue.add(key)
+      for (const key of findings.lackingIn(object.metadata.namespace)) queue.add(key)
     }),
   ]
   lookAtAll()
-  const leases = world.plane === 'real' ? renewLeases(ending.signal) : undefined
+  const heartbeats = world.plane === 'real' ? runHeartbeats(world, nodes, (name) => silent.has(name)) : undefined
 
   return {
     setFaults(pod, given) {
-      faults.set(pod, given)
+      findings.setFaults(pod, given)
       lookAtAll()
     },
     clearFaults(pod) {
-      if (pod === undefined) faults.clear()
-      else faults.delete(pod)
+      findings.clearFaults(pod)
       lookAtAll()
     },
     breakImage(image, message) {
-      if (message === undefined) brokenImages.delete(image)
-      else brokenImages.set(image, message)
+      findings.breakImage(image, message)
       lookAtAll()
     },
     async setNode(name, ready) {
@@ -192,9 +105,8 @@ export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions =
       else for (const key of loads.podsOn(name)) queue.add(key)
     },
     async stop() {
-      ending.abort()
       for (const end of endings) end()
-      await leases
+      await heartbeats?.stop()
       await scheduler.stop()
       await queue.stop()
       loads.stop()
@@ -210,17 +122,8 @@ export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions =
   }
 }
 
-const leasePauseMs = 5_000
-
 function isUnmanaged({ metadata }: KubernetesObject): boolean {
   return Object.entries(unmanagedPod).every(([name, value]) => metadata.annotations?.[name] === value)
-}
-
-type ContainerStatus = { name: string; ready: boolean; containerID?: string; state?: { waiting?: Waiting } }
-
-function hasStarted({ status }: KubernetesObject): boolean {
-  const all: ContainerStatus[] = status?.containerStatuses ?? []
-  return all.length > 0 && all.every(({ containerID }) => containerID !== undefined)
 }
 
 /** What of a status can differ between two looks, as a text. */

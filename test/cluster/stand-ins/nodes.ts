@@ -87,7 +87,7 @@ function conditions(now: number, ready: boolean): unknown[] {
 }
 
 /** The storage classes of the stand-in provisioner: volumes of `crate-local` cannot grow, all others can. */
-export const storageClasses = ['crate-premium', 'crate-local', 'crate-standard', 'default'] as const
+const storageClasses = ['crate-premium', 'crate-local', 'crate-standard', 'default'] as const
 export const provisioner = 'volumes.stand-in.example'
 
 export async function createStorageClasses(world: World, reclaimPolicy: 'Delete' | 'Retain' = 'Delete'): Promise<void> {

@@ -12,6 +12,9 @@ export type Finding = {
   neverReady: boolean
 }
 
+/** What a kubelet looks at in the status of a container. */
+export type ContainerStatus = { name: string; ready: boolean; containerID?: string; state?: { waiting?: Waiting } }
+
 type Container = { name: string; image: string }
 
 const seconds = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+/, '')

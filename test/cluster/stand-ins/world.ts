@@ -1,6 +1,6 @@
-import { type ApiRequest, type Client, createClient } from '../client/client.ts'
 import { backoff, type Clock, systemClock } from '../client/clock.ts'
 import { Collection } from '../client/collection.ts'
+import { type ApiRequest, type Client, createClient } from '../client/connection.ts'
 import { isFailure } from '../client/failures.ts'
 import { discoverKinds, type StandInKind, type StandInKinds } from '../client/kinds.ts'
 import { type Log, silent } from '../client/log.ts'
@@ -8,11 +8,11 @@ import { type KubernetesObject, pathOf } from '../client/objects.ts'
 import type { TestCluster } from '../test-cluster.ts'
 
 /** Names an object for a write. */
-export type Named = { namespace?: string | undefined; name: string }
+type Named = { namespace?: string | undefined; name: string }
 
-export type JsonPatchOperation = { op: 'replace' | 'remove'; path: string; value?: unknown }
+type JsonPatchOperation = { op: 'replace' | 'remove'; path: string; value?: unknown }
 
-export type WriteOptions = {
+type WriteOptions = {
   fieldManager: string
   subresource?: 'status' | 'binding'
   signal?: AbortSignal

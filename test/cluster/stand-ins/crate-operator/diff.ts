@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 
 /** One difference, as Kopf tells its handlers: objects are compared field by field, lists only as a whole. */
-export type DiffItem = { operation: 'add' | 'change' | 'remove'; path: string[]; old: unknown; new: unknown }
+type DiffItem = { operation: 'add' | 'change' | 'remove'; path: string[]; old: unknown; new: unknown }
 export type Diff = DiffItem[]
 
 /** What leads from one JSON value to another; empty when they are equal, whatever the order of their keys. */

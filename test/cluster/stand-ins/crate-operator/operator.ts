@@ -5,7 +5,7 @@ import type { Index } from '../index-by.ts'
 import type { World } from '../world.ts'
 import type { Faults } from './faults.ts'
 import type { Draft } from './objects.ts'
-import type { Webhooks } from './webhooks.ts'
+import type { Webhooks, WebhookTarget } from './webhooks.ts'
 
 /** How the stand-in is set up, in the words of the real operator's configuration where it has them. */
 export type OperatorOptions = {
@@ -24,7 +24,7 @@ export type OperatorOptions = {
   debugVolume: { storageClass: string; size: string } | undefined
   /** NO_DOWNTIME_STORAGE_EXPANSION */
   noDowntimeStorageExpansion: boolean
-  webhook: { url: string; username: string; password: string } | undefined
+  webhook: WebhookTarget | undefined
   /** Take a database for bootstrapped without looking at its pods: for tests that need many of them and no more. */
   withoutPods: boolean
   /** Kubernetes Events on the CrateDB for what the operator logs about its handlers. */

@@ -2,10 +2,10 @@ import type { KubernetesObject } from '../../client/objects.ts'
 import { type Call, Retry } from './handling.ts'
 import { keyOfDatabase, type Operator } from './operator.ts'
 import { holdAllocation, releaseAllocation } from './pauses.ts'
+import { computeDiffers } from './plan.ts'
 import { podsOf } from './scale.ts'
 import { type NodeGroup, nodeGroups } from './stateful-set.ts'
 import type { SubHandler } from './sub-handlers.ts'
-import { computeDiffers } from './update.ts'
 
 type PendingPod = { uid: string; name: string }
 

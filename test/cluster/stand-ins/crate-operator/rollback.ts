@@ -1,8 +1,8 @@
 import type { KubernetesObject } from '../../client/objects.ts'
 import type { Call } from './handling.ts'
+import type { OperationType } from './plan.ts'
 import type { Run } from './sub-handlers.ts'
 import { prefix, progressOf, rollbackKey } from './traces.ts'
-import type { OperationType } from './update.ts'
 
 /** The edit to come is the operator's own: it has taken an upgrade back. */
 export function isRollingBack({ metadata }: KubernetesObject): boolean {

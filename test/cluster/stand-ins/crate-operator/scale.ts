@@ -4,9 +4,9 @@ import { ensureServices } from './create.ts'
 import { type Call, Retry } from './handling.ts'
 import { keyOfDatabase, type Operator } from './operator.ts'
 import { reach } from './pauses.ts'
+import { directionOf } from './plan.ts'
 import { type NodeGroup, nodeGroups } from './stateful-set.ts'
 import { type SubHandler, schedule } from './sub-handlers.ts'
-import { directionOf } from './update.ts'
 
 /** More or fewer nodes; suspending and resuming are the two ends of it. */
 export function scale(operator: Operator): SubHandler {

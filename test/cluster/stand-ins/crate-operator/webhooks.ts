@@ -1,9 +1,8 @@
 import { once } from 'node:events'
 import type { Log } from '../../client/log.ts'
 import type { Faults } from './faults.ts'
-import type { OperatorOptions } from './operator.ts'
 
-export type WebhookStatus = 'in_progress' | 'success' | 'failure' | 'temporary_failure'
+type WebhookStatus = 'in_progress' | 'success' | 'failure' | 'temporary_failure'
 export type Action =
   | 'upgrade'
   | 'scale'
@@ -16,6 +15,9 @@ export type Action =
   | 'backup_schedule_update'
   | 'restore_snapshot'
   | 'unknown'
+
+/** Where webhooks go, and with which Basic credentials. */
+export type WebhookTarget = { url: string; username: string; password: string }
 
 /** Each event and the one data key that is not null in it. */
 const dataKeys = {
@@ -30,6 +32,7 @@ const dataKeys = {
   admin_username_changed: 'admin_username_changed_data',
 } as const
 
+/** A webhook as the operator sends it. */
 export type Notification = { event: keyof typeof dataKeys; status: WebhookStatus; payload: Record<string, unknown> }
 
 export type Webhooks = {
@@ -41,7 +44,7 @@ export type Webhooks = {
 }
 
 /** Posts the operator's webhooks, as well or badly as the faults say. Without a URL it does nothing. */
-export function createWebhooks(webhook: OperatorOptions['webhook'], { faults, log }: { faults: Faults; log: Log }): Webhooks {
+export function createWebhooks(webhook: WebhookTarget | undefined, { faults, log }: { faults: Faults; log: Log }): Webhooks {
   const ending = new AbortController()
   const stopped = once(ending.signal, 'abort')
   const inHand = new Set<Promise<void>>()

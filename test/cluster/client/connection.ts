@@ -3,7 +3,7 @@ import { createHttp } from './http.ts'
 import type { KubernetesObject } from './objects.ts'
 
 /** Query parameters; those that are undefined are left out. */
-export type Query = Record<string, string | number | boolean | undefined>
+type Query = Record<string, string | number | boolean | undefined>
 
 /** One request to the API server. */
 export type ApiRequest = {

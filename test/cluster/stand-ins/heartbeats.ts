@@ -1,0 +1,44 @@
+import type { Collection } from '../client/collection.ts'
+import { setNodeReady } from './nodes.ts'
+import type { World } from './world.ts'
+
+const fieldManager = 'kubelet-stand-in'
+const pauseMs = 5_000
+
+/**
+ * Keeps nodes alive on a real control plane: its node controller takes a node for lost unless the kubelet renews a lease, and, after an
+ * outage of the API server, until the kubelet posts a status.
+ */
+export function runHeartbeats(world: World, nodes: Collection, isSilent: (node: string) => boolean): { stop(): Promise<void> } {
+  const ending = new AbortController()
+  const { signal } = ending
+
+  async function run(): Promise<void> {
+    while (!signal.aborted) {
+      const due = [...nodes.values()].map(({ metadata }) => metadata.name).filter((name) => !isSilent(name))
+      const renewed = await Promise.allSettled(due.map(renew))
+      // An API server that is starting refuses for a moment what it allows later.
+      const failed = renewed.some(({ status }) => status === 'rejected')
+      await world.clock.sleep(failed ? 1_000 : pauseMs, signal).catch(() => {})
+    }
+  }
+
+  async function renew(node: string): Promise<void> {
+    const renewTime = new Date(world.clock.now()).toISOString().replace('Z', '000Z')
+    const spec = { holderIdentity: node, leaseDurationSeconds: 40, renewTime }
+    const named = { namespace: 'kube-node-lease', name: node }
+    const renewed = await world.patch('Lease', named, { spec }, { fieldManager, signal })
+    if (!renewed) await world.create('Lease', { metadata: named, spec }, { fieldManager, signal })
+    const conditions: { type: string; status: string }[] = nodes.get(node)?.status?.conditions ?? []
+    if (!isSilent(node) && conditions.some(({ type, status }) => type === 'Ready' && status !== 'True'))
+      await setNodeReady(world, node, true)
+  }
+
+  const running = run()
+  return {
+    async stop() {
+      ending.abort()
+      await running
+    },
+  }
+}
