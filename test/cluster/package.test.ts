@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
 
 const folder = import.meta.dirname
 const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
@@ -54,4 +58,13 @@ test('what the package exports exists, and its dependencies are used', () => {
       texts.some((text) => text.includes(`from '${name}`)),
       name,
     )
+})
+
+const examples = [...readFileSync(join(folder, 'README.md'), 'utf8').matchAll(/```ts\n(.*?)```/gs)].map(([, code = '']) => code)
+test('the examples of the README run', async () => {
+  assert.equal(examples.length, 2)
+  const runs = examples.map((code) =>
+    run(process.execPath, ['--input-type=module-typescript', '--eval', code], { cwd: folder, timeout: 30_000 }),
+  )
+  for (const { stderr } of await Promise.all(runs)) assert.equal(stderr, '')
 })
