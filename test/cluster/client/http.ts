@@ -68,7 +68,7 @@ type PatchKind = keyof typeof patchTypes
  */
 export function createHttp(target: { url: string; ca: string; token: string }): Http {
   const { hostname, port } = new URL(target.url)
-  // One context for all connections: to parse the CA certificate anew for each costs more than the handshake.
+  // One context for all connections: parsing the CA certificate for each of them costs more than the handshake.
   const agent = new Agent({ keepAlive: true, secureContext: createSecureContext({ ca: target.ca }) })
 
   /** Resolves with the head of the answer. */

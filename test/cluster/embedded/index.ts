@@ -24,21 +24,22 @@ import { Watches } from './watches.ts'
 import { WorkQueue } from './work-queue.ts'
 import { createObject } from './writes.ts'
 
+/** How an embedded API server is set up. */
 export type EmbeddedOptions = {
-  /** YAML, each of one or more documents, created at start: definitions first of all, but any cluster-wide object will do. */
+  /** YAML texts of one or more documents, which are created at the start: CRDs, and any other cluster-scoped objects. */
   crds?: string[]
-  /** 0, or left out, for any free one. */
+  /** Any free one when left out. */
   port?: number
-  /** How often watches that asked for bookmarks get one, in milliseconds. */
+  /** Between two bookmarks of a watch that asks for them, in milliseconds. */
   bookmarkMs?: number
-  /** Changes of each resource that watches and paged lists can still go back to. */
+  /** How many changes of each resource are kept for watches and paged lists. */
   history?: number
 }
 
 /** All embedded clusters of a process share one: making it takes longer than everything else of a start. */
 let servingCertificate: Promise<ServingCertificate> | undefined
 
-/** Starts a Kubernetes API server in this process, with stand-ins for the controllers that the API itself depends on. */
+/** Starts a Kubernetes API server in this process, with the controllers that the API itself depends on: namespaces, quotas, garbage collection. */
 export async function startEmbeddedCluster({
   crds = [],
   port = 0,
@@ -86,7 +87,7 @@ export async function startEmbeddedCluster({
     },
     suspend: async () => {
       await server.close()
-      // a client in this process must hear of it before the port opens again, or it would use a connection that is dead
+      // A client in this process must notice before the port opens again, or it would use a dead connection.
       await sleep(20)
     },
     resume: async () => void (await server.listen(port)),

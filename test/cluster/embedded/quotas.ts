@@ -8,7 +8,7 @@ import type { WorkQueue } from './work-queue.ts'
 
 const quotaBucket = '/resourcequotas'
 
-/** What is in use in each namespace, kept up with each write instead of counted anew. */
+/** The usage of each namespace, updated with each write instead of counted again. */
 class UsageLedger {
   readonly #namespaces = new Map<string, Usage>()
 

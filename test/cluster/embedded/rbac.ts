@@ -81,7 +81,7 @@ export class Rbac {
     return [...(role?.rules ?? []), ...aggregated]
   }
 
-  /** Refuses to let somebody grant more than he has, as the real server does: nobody makes himself administrator by a Role. */
+  /** Refuses grants that exceed the rights of the user who makes them, as the real server does. */
   readonly admission = ({ operation, type, object, namespace, user }: Attempt): void => {
     if (operation === 'delete' || type.group !== group || !object || user.groups.includes('system:masters')) return
     const isRole = type.kind === 'Role' || type.kind === 'ClusterRole'

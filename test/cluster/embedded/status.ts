@@ -103,7 +103,7 @@ export const notAcceptable = (): ApiError =>
 export const internal = (message: string): ApiError =>
   new ApiError(500, 'InternalError', `Internal error occurred: ${message}`, { causes: [{ reason: '', message, field: '' }] })
 
-/** History is gone: the client has to list anew. */
+/** History is gone: the client has to list again. */
 export const expired = (message: string): ApiError => new ApiError(410, 'Expired', message)
 
 /** Quotes a value as `field.Invalid` prints it. */

@@ -2,10 +2,10 @@ import { stringify } from 'yaml'
 import { createHttp } from '../client/http.ts'
 import type { TestCluster } from '../test-cluster.ts'
 
-/** What it takes to speak to an API server as its administrator. */
+/** The address of an API server, its CA certificate as PEM, and an administrator's token. */
 export type Access = { url: string; ca: string; adminToken: string }
 
-/** The members of a `TestCluster` that any API server offers to whoever holds an administrator's token. */
+/** The members of a `TestCluster` that need an administrator's token and nothing else. */
 export function clusterAccess(access: Access): Access & Pick<TestCluster, 'kubeconfig' | 'serviceAccountToken'> {
   return {
     ...access,

@@ -10,8 +10,8 @@ import { type Access, clusterAccess } from './access.ts'
 const namespace = 'kube-system'
 
 /**
- * A cluster that is there already, by the current context of a kubeconfig whose user administers it. Tests get an account
- * of their own, bound to `cluster-admin` (the group `system:masters` is nobody's to give away); `stop()` removes it.
+ * A cluster that exists already, through the current context of an administrator's kubeconfig. The tests get a ServiceAccount of their
+ * own that is bound to `cluster-admin` (no token can carry the group `system:masters`); `stop()` removes it.
  */
 export async function useGivenCluster(kubeconfigPath: string): Promise<TestCluster> {
   const config = new KubeConfig()
@@ -41,7 +41,7 @@ export async function useGivenCluster(kubeconfigPath: string): Promise<TestClust
   await untilAdministrator(access)
 
   const notOurs = async () => {
-    throw new Error(`${cluster.server} is not a cluster of the test's own: it can't be taken away`)
+    throw new Error(`${cluster.server} does not belong to the test, which cannot take it away`)
   }
   return {
     kind: 'real',
@@ -64,7 +64,7 @@ async function untilAdministrator(access: Access): Promise<void> {
     for (const deadline = performance.now() + 30_000; ; await sleep(50)) {
       const answer = await http.post('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review)
       if (answer.body?.status?.allowed) return
-      if (performance.now() > deadline) throw new Error(`${access.url} doesn't let a cluster-admin do everything: ${answer.text}`)
+      if (performance.now() > deadline) throw new Error(`${access.url} does not grant everything to cluster-admin: ${answer.text}`)
     }
   } finally {
     http.close()

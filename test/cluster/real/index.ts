@@ -22,7 +22,7 @@ const startWithinMs = 120_000
  * A control plane of real programs: etcd, kube-apiserver with RBAC, kube-controller-manager, no node and no scheduler.
  * They end with `stop()` and with the test process, however it ends.
  *
- * `SKERRY_KUBECONFIG` names a cluster to use instead: it's only written to, never suspended or stopped.
+ * `SKERRY_KUBECONFIG` names a cluster to use instead. That one is written to, but never suspended or stopped.
  *
  * @param options `crds`: YAML of definitions that are there before the controller manager is. `address`: where nodes and pods reach the
  * API server, which listens there and not on loopback; pods get the tokens of their accounts then.
@@ -147,9 +147,8 @@ async function writeFiles(folder: string, certificate: ServingCertificate, acces
 }
 
 /**
- * Resolves when the API server says it's ready and does what it does a little later: it has made the namespaces that every cluster has, and
- * its authoriser has heard of the roles that it has made, by which even nobody may read its version. Rejects with the log of whichever
- * daemon ended first.
+ * Resolves when the API server is ready and has done what it does a little later: the namespaces of every cluster exist, and its authorizer
+ * knows the default roles, so that even an anonymous request may read the version. Rejects with the log of the daemon that ended first.
  */
 async function untilReady(access: Access, daemons: Daemon[]): Promise<void> {
   const http = createHttp({ url: access.url, ca: access.ca, token: access.adminToken })

@@ -5,11 +5,12 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+/** A program that runs until it is ended. */
 export type Daemon = {
   name: string
-  /** Undefined when it could not be started at all. */
+  /** Undefined if it could not be started. */
   pid: number | undefined
-  /** Ends the process and resolves when it's gone. */
+  /** Ends the process and resolves when it is gone. */
   kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
   /** Resolves when the process is gone. */
   ended: Promise<void>
@@ -19,6 +20,7 @@ export type Daemon = {
   logTail(): string
 }
 
+/** The daemons of one control plane, or of one server. */
 export type Daemons = {
   /** A folder of their own, gone after `stop()`. */
   folder: string
@@ -29,7 +31,7 @@ export type Daemons = {
 
 /**
  * Waits for the end of its standard input, which comes with `stop()` and with any death of the test process, SIGKILL
- * included. Then it ends what is still running and removes the folder. It's a session of its own, so that Ctrl-C doesn't
+ * included. Then it ends all daemons that still run and removes the folder. It is a session of its own, so that Ctrl-C does not
  * take it away before it has done that.
  */
 const guard = `

@@ -8,18 +8,18 @@ import { runStatement, SqlError } from './sql.ts'
 export type DatabaseStandIn = {
   /** `http://127.0.0.1:PORT` */
   url: string
-  /** Where one database takes statements. */
+  /** The SQL endpoint of a database. */
   urlOf(namespace: string, name: string): string
-  /** What a database remembers, to ask what was set and to bring things about. */
+  /** The contents of a database, to read and to change. */
   state(namespace: string, name: string): DatabaseState
-  /** Makes tables of a database unhealthy, or lets its nodes decide again. */
+  /** Overrides the health of a database; undefined makes it depend on the nodes again. */
   setHealth(namespace: string, name: string, health: Health | undefined): void
   stop(): Promise<void>
 }
 
 /**
- * Serves `POST /<namespace>/<name>/_sql` as CrateDB does: HTTP Basic as `system` or a user made since, JSON in and out, its
- * error codes. A database without a ready node hangs up, as nobody would answer there.
+ * Serves `POST /<namespace>/<name>/_sql` as CrateDB does: HTTP Basic authentication as `system` or a user created later, JSON requests and
+ * answers, its error codes. A database without a ready node hangs up.
  */
 export async function serveDatabases(databases: Databases): Promise<DatabaseStandIn> {
   const server = createServer((request, response) => {

@@ -2,9 +2,10 @@ import type { KubernetesObject } from '../client/objects.ts'
 import { databaseKey, indexBy } from './index-by.ts'
 import type { World } from './world.ts'
 
+/** The health of a database, as CrateDB reports it. */
 export type Health = 'GREEN' | 'YELLOW' | 'RED'
 
-/** What one database remembers as long as its CrateDB object exists, restarts of its nodes included, or as long as its volumes do. */
+/** The contents of one database. They outlive restarts of its nodes, and last as long as its CrateDB object or its volumes. */
 export type DatabaseState = {
   settings: { persistent: Map<string, unknown>; transient: Map<string, unknown> }
   /** Passwords by user name. `crate` is the superuser that only local connections may use. */
@@ -14,30 +15,30 @@ export type DatabaseState = {
   snapshotStatement: string | undefined
   /** Names of snapshots that a restore finds; any name when left undefined. */
   snapshots: Set<string> | undefined
-  /** Health as told by `sys.health`, whatever the nodes say. Set by `setHealth`. */
+  /** The health in `sys.health`, which takes precedence over the state of the nodes. Set by `setHealth`. */
   health: Health | undefined
-  /** Every statement that came over HTTP, with its arguments, in order. */
+  /** Every statement received over HTTP, in order. */
   statements: { stmt: string; args: unknown[]; user: string }[]
 }
 
 /** One node that has joined its cluster. */
 type DatabaseNode = { name: string; version: string; hostname: string; isMaster: boolean; pod: KubernetesObject }
 
-/** The databases behind the pods of a cluster: who looks inside asks here. */
+/** The databases behind the pods of a cluster. */
 export type Databases = {
   /** @param key `namespace/name` of the CrateDB */
   state(key: string): DatabaseState
   /** Nodes whose pods are ready, by name. */
   nodes(key: string): DatabaseNode[]
-  /** What an operator's ping finds: unreachable without a data node, yellow while nodes are missing. */
+  /** What the operator's ping finds: unreachable without a data node, yellow while nodes are missing. */
   health(key: string): Health | 'UNREACHABLE'
   /** Nodes that the StatefulSets ask for. */
   expectedNodes(key: string): number
   /** The password of the user `system`, from its Secret; undefined before there is one. */
   systemPassword(key: string): string | undefined
-  /** Makes tables of a database unhealthy, or lets its nodes decide again. */
+  /** Overrides the health of a database; undefined makes it depend on the nodes again. */
   setHealth(key: string, health: Health | undefined): void
-  /** Calls the listener after `setHealth`. Returns what ends that. */
+  /** Calls the listener after `setHealth`. Returns a function that ends this. */
   onHealth(listener: (key: string) => void): () => void
   stop(): void
 }
@@ -117,7 +118,7 @@ export async function createDatabases(world: World): Promise<Databases> {
   }
 }
 
-/** What was written to volumes that outlive their database: one that gets them again knows it. */
+/** The contents of volumes that outlive their database: a database that gets these volumes again has its contents back. */
 async function createDisks(world: World) {
   const claims = await world.follow('PersistentVolumeClaim')
   const written = new Map<string, DatabaseState>()

@@ -3,13 +3,13 @@ import type { Collection } from '../client/collection.ts'
 import { type KubernetesObject, keyOf } from '../client/objects.ts'
 import { type ContainerStatus, type Finding, secretsOf, type Waiting } from './pod-status.ts'
 
-/** What goes wrong with a pod. */
+/** The faults of a pod. */
 export type PodFaults = {
-  /** Running, but never ready. */
+  /** It runs, but never becomes ready. */
   neverReady?: boolean
   /** Containers by name that wait with a reason and a message, such as `CrashLoopBackOff`. */
   waiting?: Record<string, Waiting>
-  /** Stays though deleted. */
+  /** It stays after its deletion. */
   neverGone?: boolean
 }
 

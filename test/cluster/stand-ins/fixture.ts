@@ -12,28 +12,28 @@ import { openWorld, type World } from './world.ts'
 const fieldManager = 'test'
 const withinMs = 60_000
 
-/** A cluster with stand-ins, and an observer who has nothing to do with them. */
+/** A cluster with stand-ins, and an observer with a connection of its own. */
 export type Fixture = {
   cluster: TestCluster
   standIns: StandIns
-  /** Another connection, with watches of its own. */
+  /** The observer's connection and watches. */
   observer: World
   /** A new namespace. */
   project(): Promise<string>
-  /** Creates a CrateDB with the Secret of its user; resolves at once. */
+  /** Creates a CrateDB and the Secret of its user, and does not wait. */
   create(namespace: string, name: string, change?: (spec: Json) => void): Promise<Subject>
-  /** The same, once it has ended and is GREEN. */
+  /** Creates them, and resolves once the operator has finished and the database is GREEN. */
   created(namespace: string, name: string, change?: (spec: Json) => void): Promise<Subject>
-  /** Resolves with an object once it is as wanted. */
+  /** Resolves with an object once the condition holds. */
   until(kind: StandInKind, key: string, wanted: (object: KubernetesObject) => boolean): Promise<KubernetesObject>
-  /** Resolves once there is no such object. */
+  /** Resolves once the object is gone. */
   untilGone(kind: StandInKind, key: string): Promise<void>
-  /** An object, and those of a namespace, as the API server has them now: the watches of an observer may lag behind one another. */
+  /** An object, or all of a namespace, as the API server has them now: the observer's watches may lag behind one another. */
   read(kind: StandInKind, key: string): Promise<KubernetesObject>
   list(kind: StandInKind, namespace: string): Promise<KubernetesObject[]>
-  /** The pods of databases in a namespace, without those of backup tools that a real control plane makes. Resolves once they are so many. */
+  /** Resolves with the database pods of a namespace once there are so many. A real control plane also has pods of backup jobs. */
   pods(namespace: string, count: number): Promise<KubernetesObject[]>
-  /** Resolves with an Event of a namespace once there is one whose message fits. */
+  /** Resolves with an Event of a namespace once there is one with such a message. */
   event(namespace: string, message: RegExp): Promise<KubernetesObject>
   stop(): Promise<void>
 }
@@ -43,19 +43,19 @@ export type Subject = {
   key: string
   namespace: string
   name: string
-  /** Every version of it that a watcher has seen so far. */
+  /** Every version that the observer's watch has seen. */
   history: KubernetesObject[]
   now(): KubernetesObject
-  /** Changes it by a JSON merge patch. */
+  /** Changes it with a JSON merge patch. */
   edit(patch: Json): Promise<void>
   /** Changes the first data group. */
   editGroup(change: (group: Json) => void): Promise<void>
-  /** Edits, and resolves once the operator has ended with it. Resolves with the versions seen since the edit. */
+  /** Edits it, and resolves with the versions since then once the operator has finished. */
   run(edit: () => Promise<void>): Promise<KubernetesObject[]>
   until(wanted: (object: KubernetesObject) => boolean): Promise<KubernetesObject>
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: an assertion on a missing field fails the test, which is what it's for
+// biome-ignore lint/suspicious/noExplicitAny: an assertion on a missing field fails the test, as it should
 type Json = any
 
 /**
@@ -224,7 +224,7 @@ const isLater = ({ metadata }: KubernetesObject, than: string) =>
 
 const bookkeeping = new Set([lastKey, managedKey, rollbackKey, `${prefix}/RollbackUpgradeSubHandler`])
 
-/** What stands of handlers' progress on an object, by the annotation's name behind the prefix. */
+/** The progress of handlers in the annotations of an object, by name without the prefix. */
 export function progressIn({ metadata }: KubernetesObject): Record<string, Progress> {
   return Object.fromEntries(
     Object.entries(metadata.annotations ?? {})
@@ -233,12 +233,12 @@ export function progressIn({ metadata }: KubernetesObject): Record<string, Progr
   )
 }
 
-/** Whether the operator is through with an object, as section 6.1 of the facts about it says. */
+/** Whether the operator has finished with an object: no progress is left, and the last handled spec is the current one. */
 export function hasEnded(object: KubernetesObject): boolean {
   return Object.keys(progressIn(object)).length === 0 && isDeepStrictEqual(lastHandled(object)?.spec, object.spec)
 }
 
-/** The messages that stood in the progress of one handler, each once, in order. */
+/** The messages in the progress of one handler, in order, without repetitions. */
 export function messagesOf(history: KubernetesObject[], handler: string): string[] {
   const all = history.map((object) => progressIn(object)[handler]?.message).filter((message) => message !== undefined)
   return all.filter((message, index) => message !== all[index - 1])

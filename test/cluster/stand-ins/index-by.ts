@@ -1,10 +1,10 @@
 import type { Collection } from '../client/collection.ts'
 import type { KubernetesObject } from '../client/objects.ts'
 
-/** The objects of a collection by something that many of them share, kept current: no walk over all of them. */
+/** The objects of a collection by a shared value, kept current, so that finding them takes no walk over all. */
 export type Index = { of(value: string): KubernetesObject[]; stop(): void }
 
-/** @param groupOf what an object is found by; undefined leaves it out */
+/** @param groupOf the value by which an object is found; undefined leaves it out */
 export function indexBy(cache: Collection, groupOf: (object: KubernetesObject) => string | undefined): Index {
   const groups = new Map<string, Map<string, KubernetesObject>>()
   const values = new Map<string, string>()
@@ -34,7 +34,7 @@ export function indexBy(cache: Collection, groupOf: (object: KubernetesObject) =
   return { of: (value) => [...(groups.get(value)?.values() ?? [])], stop }
 }
 
-/** `namespace/name` of the database that an object belongs to, by the label that the Crate Operator puts on its children. */
+/** `namespace/name` of the database to which an object belongs, from the labels that the Crate Operator sets. */
 export function databaseKey({ metadata: { namespace, labels } }: KubernetesObject): string | undefined {
   const name = labels?.['app.kubernetes.io/name']
   return name === undefined || labels?.['app.kubernetes.io/component'] === undefined ? undefined : `${namespace}/${name}`

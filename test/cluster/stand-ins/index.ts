@@ -12,30 +12,30 @@ import { openWorld, type World, type WorldOptions } from './world.ts'
 
 /** Which stand-ins there are, and how they behave. */
 export type StandInOptions = WorldOptions & {
-  /** How many nodes, or which; three small servers when left out, none for 0. */
+  /** How many nodes, or which ones. Three small servers when left out. */
   nodes?: number | NodeShape[]
-  /** What becomes of volumes whose claim goes. */
+  /** What happens to a volume when its claim is deleted. */
   reclaimPolicy?: 'Delete' | 'Retain'
   operator?: Partial<OperatorOptions>
-  /** False for databases without pods: many of them cost little then, and the operator takes each for running. */
+  /** False for databases without pods, which are cheap by the thousand: the operator takes each for running. */
   pods?: boolean
   kubelet?: KubeletOptions
   loadBalancer?: { never?: boolean }
 }
 
-/** Everything that makes a test cluster behave like one with nodes, storage, a load balancer and a Crate Operator. */
+/** The stand-ins of one cluster, which behaves as if it had nodes, storage, a load balancer and a Crate Operator. */
 export type StandIns = {
   operator: CrateOperatorStandIn
   kubelet: KubeletStandIn
   volumes: VolumeStandIn
   loadBalancer: LoadBalancerStandIn
   database: DatabaseStandIn
-  /** The connection and the watches that all of them share. */
+  /** The connection and the watches that all stand-ins share. */
   world: World
   stop(): Promise<void>
 }
 
-/** Starts all stand-ins, and brings the CrateDB definition along where it's missing. A real control plane has its own StatefulSet controller. */
+/** Starts all stand-ins, and creates the CRD of CrateDB if it is missing. A real control plane runs its own StatefulSet controller. */
 export async function startStandIns(cluster: TestCluster, options: StandInOptions = {}): Promise<StandIns> {
   const {
     nodes = 3,

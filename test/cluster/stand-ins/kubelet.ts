@@ -21,18 +21,18 @@ export type KubeletOptions = {
 export type KubeletStandIn = {
   /** @param pod `name`, `namespace/name`, or either with a `*` at its end for all that begin so */
   setFaults(pod: string, faults: PodFaults): void
-  /** Takes back what was set for one name, or everything. */
+  /** Clears the faults of one name, or all faults. */
   clearFaults(pod?: string): void
-  /** An image that cannot be pulled, with what the registry answers; undefined lets it be pulled again. Running pods go on. */
+  /** Makes an image impossible to pull, with the registry's message; undefined makes it possible again. Running pods keep running. */
   breakImage(image: string, message: string | undefined): void
-  /** A node falls silent or comes back: it is NotReady, and nothing on it starts or ends. */
+  /** Silences a node or brings it back. A silent node is NotReady, and no pod on it starts or ends. */
   setNode(name: string, ready: boolean): Promise<void>
   stop(): Promise<void>
 }
 
 /**
- * A stand-in for the scheduler and for the kubelets of all nodes: binds pods to nodes they fit on, calls them running and
- * ready, ends those that are deleted. Nothing runs.
+ * Plays the scheduler and the kubelets of all nodes: binds pods to nodes that they fit on, reports them as running and ready, and ends
+ * those that are deleted. Nothing runs.
  */
 export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions = {}): Promise<KubeletStandIn> {
   const [pods, nodes, secrets] = await Promise.all([world.follow('Pod'), world.follow('Node'), world.follow('Secret')])

@@ -2,7 +2,7 @@ import type { World } from './world.ts'
 
 const fieldManager = 'node-stand-in'
 
-/** One node as a test wants it; what is left out is as on a small server. */
+/** A node. The defaults are those of a small server. */
 export type NodeShape = {
   name: string
   arch?: 'amd64' | 'arm64'
@@ -14,12 +14,12 @@ export type NodeShape = {
   pods?: string
 }
 
-/** Nodes of which the first is a control plane too, without a taint: three servers in a cabinet. */
+/** `node-1`, `node-2`, …: servers in a cabinet. The first is a control plane too, without a taint. */
 export function nodeShapes(count: number): NodeShape[] {
   return Array.from({ length: count }, (_, i) => ({ name: `node-${i + 1}`, controlPlane: i === 0 }))
 }
 
-/** Creates the nodes, ready. Those that exist are left alone. */
+/** Creates nodes that are ready. Existing nodes do not change. */
 export async function createNodes(world: World, shapes: NodeShape[]): Promise<void> {
   const { gitVersion } = await world.cluster.request<{ gitVersion: string }>({ method: 'GET', path: '/version' })
   await Promise.all(shapes.map((shape, index) => createNode(world, shape, index, gitVersion)))
@@ -62,7 +62,7 @@ async function createNode(world: World, shape: NodeShape, index: number, kubelet
   await world.patch('Node', { name }, { status }, { fieldManager, subresource: 'status' })
 }
 
-/** Marks a node as ready or as out of reach, as the node controller does when its kubelet is silent. */
+/** Marks a node as ready, or as unreachable, as the node controller does when the kubelet is silent. */
 export async function setNodeReady(world: World, name: string, ready: boolean): Promise<void> {
   const status = { conditions: conditions(world.clock.now(), ready) }
   await world.patch('Node', { name }, { status }, { fieldManager, subresource: 'status' })
@@ -86,10 +86,12 @@ function conditions(now: number, ready: boolean): unknown[] {
   ]
 }
 
-/** The storage classes of the stand-in provisioner: volumes of `crate-local` cannot grow, all others can. */
+/** The storage classes of the provisioner. Volumes of `crate-local` cannot grow; all others can. */
 const storageClasses = ['crate-premium', 'crate-local', 'crate-standard', 'default'] as const
+/** The name of the provisioner stand-in. */
 export const provisioner = 'volumes.stand-in.example'
 
+/** Creates the storage classes. Existing ones do not change. */
 export async function createStorageClasses(world: World, reclaimPolicy: 'Delete' | 'Retain' = 'Delete'): Promise<void> {
   const isDefault = { 'storageclass.kubernetes.io/is-default-class': 'true' }
   await Promise.all(

@@ -1,12 +1,12 @@
 import { backoff, type Clock } from '../client/clock.ts'
 import type { Log } from '../client/log.ts'
 
-/** Work by key: a key added while it is being worked on is worked on once more, never twice at the same time. */
+/** A queue of keys, as controllers have it. A key that is added while it is in progress runs once more afterwards, never twice at once. */
 export type Queue = {
   add(key: string): void
-  /** Adds the key after a pause. A key that waits already keeps the earlier moment. */
+  /** Adds the key after a pause. If it waits already, the earlier time counts. */
   addAfter(key: string, ms: number): void
-  /** Takes no more work, cuts waits short and resolves once nothing is in hand. */
+  /** Takes no more keys, ends all waits, and resolves once no work is in progress. */
   stop(): Promise<void>
 }
 
@@ -14,13 +14,13 @@ export type QueueOptions = {
   name: string
   clock: Clock
   log: Log
-  /** Keys in hand at the same time. */
+  /** Keys in progress at the same time. */
   concurrency?: number
 }
 
 const pauses = { baseMs: 20, capMs: 2_000 }
 
-/** A queue as controllers have it. Work that throws is tried again after a pause that grows. */
+/** Creates a queue. Work that throws is tried again after a growing pause. */
 export function createQueue(work: (key: string, signal: AbortSignal) => Promise<void>, options: QueueOptions): Queue {
   const { name, clock, log, concurrency = 32 } = options
   const waiting = new Set<string>()

@@ -18,7 +18,7 @@ type Requirement = { key: string; operator: string; values?: string[] }
 type Selector = { matchLabels?: Record<string, string>; matchExpressions?: Requirement[] }
 type NodeTerm = Selector & { matchFields?: Requirement[] }
 
-/** The node for a pod, the emptiest one that fits, or why none does, in the words of kube-scheduler. */
+/** The emptiest node that a pod fits on, or why none does, in the words of kube-scheduler. */
 export function place(pod: KubernetesObject, surroundings: Surroundings): { node: string } | { message: string } {
   const requests = requestsOf(pod)
   const reasons = new Map<string, number>()

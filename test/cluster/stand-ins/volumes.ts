@@ -7,19 +7,19 @@ import type { World } from './world.ts'
 
 const fieldManager = 'volume-stand-in'
 
+/** The storage, and what goes wrong with it. */
 export type VolumeStandIn = {
-  /** Claims whose name begins so (all, for an empty text) stay Pending, with an Event; with false they are bound after all. */
+  /** Keeps claims Pending, with an Event, whose name begins with the prefix (all when left out); `false` binds them after all. */
   withhold(withheld: boolean, claimPrefix?: string): void
-  /** Whether claims that may grow are let grow, or wait for ever. */
+  /** Makes claims that grow wait, or lets them grow. */
   holdGrowth(held: boolean): void
   isWithheld(claim: KubernetesObject): boolean
   stop(): Promise<void>
 }
 
 /**
- * A stand-in for a storage provisioner and, on a control plane that has none, for the controller that binds claims: makes
- * up a volume for each claim that none is reserved for, lets those of an expandable class grow, and deletes or keeps volumes as their
- * policy says.
+ * Plays a storage provisioner and, on the embedded control plane, the controller that binds claims. It creates a volume for each claim,
+ * unless one is reserved for it, lets claims of an expandable class grow, and deletes or keeps volumes as their reclaim policy says.
  */
 export async function runVolumes(world: World): Promise<VolumeStandIn> {
   const [claims, volumes, classes] = await Promise.all([

@@ -18,27 +18,27 @@ type WriteOptions = {
   signal?: AbortSignal
 }
 
-/** What all stand-ins of one cluster share: a connection like any controller's, and one watch for each kind. */
+/** What all stand-ins of a cluster share: a connection, and one watch per kind. */
 export type World = {
-  /** Which control plane it is: the embedded one lacks controllers that the real one brings along. */
+  /** The control plane: the embedded one lacks some controllers of the real one. */
   plane: TestCluster['kind']
   cluster: Client
   clock: Clock
   log: Log
   kinds: StandInKinds
-  /** The followed collection of a kind, seen whole. The same one for all who ask. */
+  /** The collection of a kind, complete and kept current. All callers share it. */
   follow(kind: StandInKind): Promise<Collection>
-  /** Creates it and returns it; undefined when it exists already. */
+  /** Creates an object and returns it; undefined if it exists already. */
   create(
     kind: StandInKind,
     object: Omit<KubernetesObject, 'apiVersion' | 'kind'>,
     options: WriteOptions,
   ): Promise<KubernetesObject | undefined>
-  /** A JSON merge patch. Undefined when the object is gone. */
+  /** Applies a JSON merge patch; undefined if the object is gone. */
   patch(kind: StandInKind, named: Named, body: unknown, options: WriteOptions): Promise<KubernetesObject | undefined>
-  /** The same as a list of JSON patch operations, for what a merge patch cannot say. */
+  /** Applies a JSON patch, for what a merge patch cannot express. */
   patchJson(kind: StandInKind, named: Named, operations: JsonPatchOperation[], options: WriteOptions): Promise<KubernetesObject | undefined>
-  /** Deletes it; nothing happens when it is gone or has another uid by now. */
+  /** Deletes an object, unless it is gone or has another uid. */
   remove(
     kind: StandInKind,
     named: Named,
@@ -49,7 +49,7 @@ export type World = {
 
 export type WorldOptions = { clock?: Clock; log?: Log }
 
-/** Connects to the test cluster as its administrator. */
+/** Connects to a cluster as its administrator. Close it when done. */
 export async function openWorld(testCluster: TestCluster, { clock = systemClock, log = silent }: WorldOptions = {}): Promise<World> {
   const cluster = createClient(testCluster)
   const kinds = await discoverKinds(cluster)
@@ -62,7 +62,7 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
       try {
         return await cluster.request<KubernetesObject>({ ...what, signal: either })
       } catch (error) {
-        // The API server may be made to fail on purpose; a stand-in goes on as the controller that it plays would.
+        // Tests make the API server fail; a stand-in tries again, as a controller does.
         if (either.aborted || !isTransient(error, what.body)) throw error
         await clock.sleep(backoff({ baseMs: 20, capMs: 1_000 }, attempt), either)
       }
@@ -154,7 +154,7 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
   }
 }
 
-/** Whether the same request may be sent again: nothing in it depends on what the object was when it was made. */
+/** Whether the same request may be sent again: it does not depend on the version of the object. */
 function isTransient(error: unknown, body: unknown): boolean {
   if (isFailure(error, 'unreachable', 'server-error')) return true
   const { resourceVersion } = (body as { metadata?: { resourceVersion?: string } } | undefined)?.metadata ?? {}

@@ -4,19 +4,19 @@ import { fieldManager, type OperatorOptions } from './operator.ts'
 
 const name = 'crate-operator'
 const namespace = 'crate-operator'
-/** Where the operator is. */
+/** The operator's Deployment. */
 export const deploymentAt = { namespace, name }
 const appLabels = { 'app.kubernetes.io/name': name, 'app.kubernetes.io/instance': name }
 
-/** Pods with this annotation are none of the kubelet stand-in's business. */
+/** The annotation of pods that the kubelet stand-in leaves alone. */
 export const unmanagedPod = { 'skerry.dev/stand-in': 'minds-its-own-pods' }
 
-/** The Deployment as which the operator is seen in the cluster: ready while it runs, not ready while its process is gone. */
+/** The operator's Deployment: ready while the operator runs, not ready while it is paused. */
 export type OperatorDeployment = { setReady(ready: boolean): Promise<void>; stop(): void }
 
 /**
- * Creates namespace and Deployment. On the embedded control plane its status is written here, since nobody else does; on a
- * real one the Deployment controller makes a pod, and it is the pod's readiness that is written.
+ * Creates the operator's namespace and Deployment. On the embedded control plane, which has no Deployment controller, it writes the
+ * status of the Deployment; on a real one it writes that of the Deployment's pod.
  */
 export async function createOperatorDeployment(world: World, debugVolume?: OperatorOptions['debugVolume']): Promise<OperatorDeployment> {
   await world.create('Namespace', { metadata: { name: namespace } }, { fieldManager })

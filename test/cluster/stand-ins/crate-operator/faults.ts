@@ -1,24 +1,25 @@
 import type { Health } from '../databases.ts'
 
-/** What the operator does wrong with one database, or one Secret, for as long as it is set. */
+/** What the operator does wrong with one database or one Secret. */
 export type DatabaseFaults = {
   /**
-   * Handlers that fail for good, with their message: by id, or by the end of it (`scale`, `before_cluster_update/disable_cronjob`).
-   * With `retries` they first fail that many times for the time being.
+   * Handlers that fail permanently, with their message, by id or the end of it (`scale`, `before_cluster_update/disable_cronjob`).
+   * With `retries` they first fail temporarily so many times.
    */
   fail?: Record<string, string | { message: string; retries: number }>
   /** An upgrade fails while pods restart, with this message, and is rolled back. */
   rollBackUpgrade?: string
   /** A restore fails with this message; `restoreSnapshot` is reset as always. */
   failRestore?: string
-  /** A sub-handler that waits for longer than the operator lets it: at its next call it fails with a time-out. */
+  /** A sub-handler that exceeds its time: it fails with a time-out at its next call. */
   timeOut?: string
-  /** Nothing moves any more from this handler on: its progress stays as it stands. */
+  /** The handler at which everything stops: its progress stays as it is. */
   stopAt?: string
-  /** The object is not seen at all. */
+  /** The operator never notices the object. */
   neverStart?: boolean
+  /** The operator never removes its finalizer. */
   holdFinalizer?: boolean
-  /** Health is never written again; with a value, after that has been written. */
+  /** Health is never written again. A value is written first. */
   staleHealth?: boolean | Health | 'UNREACHABLE' | 'SUSPENDED'
 }
 
@@ -26,30 +27,31 @@ export type DatabaseFaults = {
 export type WebhookFaults = {
   /** How often each is sent; 1 when left out. */
   copies?: number
-  /** Those from now on wait until this is taken back; other processes see what they tell of before. */
+  /** Webhooks wait until this is cleared, so that others see the change in the cluster first. */
   late?: boolean
-  /** Holds this many back and sends them last to first. */
+  /** Collects so many and sends them in reverse order. */
   reverseEvery?: number
 }
 
+/** The faults of the operator. */
 export type Faults = {
   /** @param database `name`, or `namespace/name` */
   set(database: string, faults: DatabaseFaults): void
-  /** Takes back what was set for one database, or everything. */
+  /** Clears the faults of one database, or all faults. */
   clear(database?: string): void
   webhooks(faults: WebhookFaults): void
-  /** What is set for an object at the moment. */
+  /** The faults that are in effect for an object. */
   of(key: string): DatabaseFaults
   readonly ofWebhooks: WebhookFaults
-  /** Resolves once webhooks are not late, or no longer so. */
+  /** Resolves as soon as webhooks are not late. */
   punctual(): Promise<void>
-  /** The message with which a handler is to fail now. */
+  /** The failure that a handler reports now. */
   failureOf(key: string, handlerId: string): { message: string; retries: number } | undefined
   stopsAt(key: string, handlerId: string): boolean
   timesOut(key: string, handlerId: string): boolean
 }
 
-/** @param changed is told which database's faults have changed, undefined for all */
+/** @param changed called with the database whose faults have changed, or undefined for all */
 export function createFaults(changed: (database: string | undefined) => void): Faults {
   const all = new Map<string, DatabaseFaults>()
   let ofWebhooks: WebhookFaults = {}

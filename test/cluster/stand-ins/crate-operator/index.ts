@@ -24,12 +24,12 @@ import { createWebhooks } from './webhooks.ts'
 export type { DatabaseFaults, Faults, WebhookFaults } from './faults.ts'
 export type { OperatorOptions } from './operator.ts'
 
-/** A stand-in for the Crate Operator 2.63.0 that leaves the traces of the real one. It runs no database. */
+/** Plays the Crate Operator 2.63.0: objects, annotations, Events and webhooks are those of the real one. It runs no database. */
 export type CrateOperatorStandIn = {
   faults: Faults
-  /** The process is gone: what it had in hand stays as it is, and its Deployment is not ready. */
+  /** Ends its process: unfinished work stays as it is, and its Deployment is not ready. */
   pause(): Promise<void>
-  /** It comes back and goes on from what it finds. */
+  /** Starts it again. It continues from what it finds. */
   resume(): Promise<void>
   stop(): Promise<void>
 }

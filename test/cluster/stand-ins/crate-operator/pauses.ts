@@ -108,7 +108,7 @@ function refuseJobs(operator: Operator, object: KubernetesObject): undefined {
   throw new Retry(`A snapshot k8s job is currently running, waiting for it to finish: ${running.metadata.name}`)
 }
 
-/** Replicas are not allocated anew while nodes are down. */
+/** Keeps CrateDB from allocating replicas while nodes are down. */
 export function holdAllocation(operator: Operator, object: KubernetesObject): void {
   const { settings } = operator.databases.state(keyOfDatabase(object))
   settings.transient.set(allocation, 'primaries')

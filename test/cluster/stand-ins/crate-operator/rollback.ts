@@ -12,7 +12,7 @@ export function isRollingBack({ metadata }: KubernetesObject): boolean {
 const className = 'RollbackUpgradeSubHandler'
 
 /**
- * Takes an upgrade back of which a part has failed: in the spec, and only the version. The StatefulSets keep the new image.
+ * Rolls a failed upgrade back: in the spec, and only the version. The StatefulSets keep the new image.
  *
  * It leaves an annotation named for its own class, which no cycle ever takes away, and a result of that name.
  */

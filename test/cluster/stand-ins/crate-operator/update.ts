@@ -74,7 +74,7 @@ function noteCronJobDelay(operator: Operator, { object, patch }: Call, plan: Pla
   if (plan.operation === 'suspend') patch.status.delay_cronjob = false
   if (plan.operation !== 'resume' && !plan.upgrade) return
   patch.status.delay_cronjob = true
-  // Written anew at each pass in the real one too, but a pass that changes nothing else would never end here.
+  // The real operator writes it at each pass. Here, a pass that changes nothing else would never end.
   const standing = object.status?.delay_cronjob === true && object.status.cluster_update?.ref !== undefined
   patch.status.delay_cronjob_start = standing ? object.status.delay_cronjob_start : operator.world.clock.now() / 1000
 }

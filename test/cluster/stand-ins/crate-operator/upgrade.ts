@@ -51,7 +51,7 @@ export function upgrade(operator: Operator): SubHandler {
   }
 }
 
-/** Users with a JWT get it set anew; there are none without Grand Central. */
+/** Sets the JWT of users again. Without Grand Central there are none. */
 export function restoreJwt(): SubHandler {
   return { id: 'restore_user_jwt_auth', className: 'RestoreUserJWTAuthSubHandler', work: async () => {} }
 }
