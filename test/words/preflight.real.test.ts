@@ -8,7 +8,7 @@ import { findings as findingsOf } from '../agent/preflight/samples.ts'
 import { createServingCertificate, until } from '../cluster/index.ts'
 import { definitionNamed } from '../deploy/bootstrap.ts'
 import { freePort } from '../shared/free-port.ts'
-import { install } from '../shared/kubernetes/connected.ts'
+import { connectTo, install } from '../shared/kubernetes/connected.ts'
 import { commandsInProse } from './prose.ts'
 import { openScene } from './scene.ts'
 
@@ -240,7 +240,9 @@ test('an API that nobody serves is deleted', async () => {
 test('the agent runs with what docs/running.md applies', async () => {
   await runner.run('kubectl create namespace skerry')
   await runner.run('kubectl apply --server-side -f deploy/crds/ -f deploy/rbac/')
-  await install(world.cluster, ['deploy/crds/projects.yaml', 'deploy/crds/operations.yaml', 'deploy/rbac/agent.yaml'])
+  const admin = connectTo(scene.cluster)
+  await install(admin, ['deploy/crds/projects.yaml', 'deploy/crds/operations.yaml', 'deploy/rbac/agent.yaml'])
+  admin.close()
   const { cert, key } = await createServingCertificate()
   const { folder } = runner
   const [port, adminPort] = [await freePort(), await freePort()]

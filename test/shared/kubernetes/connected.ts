@@ -15,9 +15,6 @@ export function connectTo({ url, ca, adminToken }: TestCluster, token = adminTok
   return clusterAt({ server: new URL(url), options: async () => options }, { clock })
 }
 
-/** What an installation needs of a connection. */
-type Installer = Pick<Cluster, 'request'>
-
 /** The plurals of the kinds that an installation consists of. */
 const plurals: Record<string, string> = {
   CustomResourceDefinition: 'customresourcedefinitions',
@@ -33,7 +30,7 @@ const plurals: Record<string, string> = {
  * Applies every document of the files. Waits until the API server serves the CRDs among them and authorizes by the bindings: it learns of
  * both through watches of its own, a moment later.
  */
-export async function install(admin: Installer, files: string[]): Promise<void> {
+export async function install(admin: Cluster, files: string[]): Promise<void> {
   const objects = (await Promise.all(files.map(objectsIn))).flat()
   const defined: Promise<void>[] = []
   for (const object of objects) {
@@ -54,7 +51,7 @@ async function objectsIn(file: string): Promise<KubernetesObject[]> {
 }
 
 /** Applies one object of an installation. */
-export async function installObject(admin: Installer, object: KubernetesObject): Promise<void> {
+export async function installObject(admin: Cluster, object: KubernetesObject): Promise<void> {
   const { apiVersion, kind, metadata } = object
   const plural = plurals[kind]
   if (plural === undefined) throw new TypeError(`${kind} is not a kind of an installation`)
@@ -82,7 +79,7 @@ async function eventually(what: string, holds: () => Promise<boolean>): Promise<
 }
 
 /** Up to Kubernetes 1.22 a kind can be listed before it can be created: a creation fails with a 500 until the names are established. */
-async function whenServed(admin: Installer, { metadata, spec }: KubernetesObject): Promise<void> {
+async function whenServed(admin: Cluster, { metadata, spec }: KubernetesObject): Promise<void> {
   const path = `/apis/${spec.group}/${spec.versions[0].name}`
   const place = spec.scope === 'Namespaced' ? `${path}/namespaces/default/${spec.names.plural}` : `${path}/${spec.names.plural}`
   await eventually(`${metadata.name} is served`, async () => {
@@ -97,7 +94,7 @@ type Rule = { apiGroups: string[]; resources: string[]; resourceNames?: string[]
 
 /** Resolves once a binding is in effect: each of its accounts may do the last thing that the role, if it is among the objects, allows. */
 async function whenInEffect(
-  admin: Installer,
+  admin: Cluster,
   { kind, metadata, roleRef, subjects }: KubernetesObject,
   objects: KubernetesObject[],
 ): Promise<void> {
