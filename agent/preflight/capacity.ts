@@ -52,8 +52,8 @@ function roomOf({
 }
 
 function judgeProcessor(free: number, { least, usual }: Needs): Finding {
-  const what = `${cores(free)} left after 1 for the system of each node and what other pods request`
-  const action = 'Add nodes or larger ones, or stop what is not needed. What requests how much: kubectl describe nodes'
+  const what = `${cores(free)} left after 1 for the system of each node and the requests of other pods`
+  const action = 'Add nodes or larger ones, or stop unneeded pods. The requests are in: kubectl describe nodes'
   if (free < least.millicores)
     return fail('cpu', what, `The stack alone takes ${cores(least.millicores)} to ${cores(usual.millicores)}.`, action)
   if (free < usual.millicores)
@@ -61,21 +61,21 @@ function judgeProcessor(free: number, { least, usual }: Needs): Finding {
   const forDatabases = free - usual.millicores
   const rest = `${what}, ${cores(forDatabases)} of them for databases`
   return forDatabases < smallestDatabase.millicores
-    ? warn('cpu', rest, 'Even the smallest database takes 1 core.', action)
+    ? warn('cpu', rest, 'Even the smallest database needs 1 core.', action)
     : ok('cpu', rest)
 }
 
 function judgeMemory(free: bigint, { least, usual }: Needs): Finding {
   const left = free < 0n ? 0n : free
-  const what = `${describeBytes(left)} of memory left after 1 GiB for the system of each node and what other pods request`
-  const action = 'Add nodes or larger ones, or stop what is not needed. What requests how much: kubectl describe nodes'
+  const what = `${describeBytes(left)} of memory left after 1 GiB for the system of each node and the requests of other pods`
+  const action = 'Add nodes or larger ones, or stop unneeded pods. The requests are in: kubectl describe nodes'
   const range = `${describeBytes(least.bytes)} to ${describeBytes(usual.bytes)}`
   if (left < least.bytes) return fail('memory', what, `The stack alone takes ${range}.`, action)
   if (left < usual.bytes) return warn('memory', what, `The stack takes ${range}: no database fits beside it.`, action)
   const forDatabases = left - usual.bytes
   const rest = `${what}, ${describeBytes(forDatabases)} of it for databases`
   return forDatabases < smallestDatabase.bytes
-    ? warn('memory', rest, 'Even the smallest database takes 2 GiB.', action)
+    ? warn('memory', rest, 'Even the smallest database needs 2 GiB.', action)
     : ok('memory', rest)
 }
 

@@ -1,6 +1,9 @@
 import { type Ask, textOf, Unclear } from './ask.ts'
-import type { Answer } from './charts.ts'
 import type { Component } from './components.ts'
+import type { ChartSeen } from './evidence.ts'
+
+/** The outcome of asking for one chart. */
+export type Answer = Pick<ChartSeen, 'outcome' | 'detail'>
 
 const manifest = 'application/vnd.oci.image.manifest.v1+json'
 

@@ -3,13 +3,10 @@ import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { type Ask, createAsk, Unclear } from './ask.ts'
 import { type ChartIndex, createChartIndex } from './chart-index.ts'
-import { askRegistry } from './chart-registry.ts'
+import { type Answer, askRegistry } from './chart-registry.ts'
 import type { Component } from './components.ts'
 import type { ChartSeen } from './evidence.ts'
 import { codeOf, type ReachOptions, Unreached } from './reach.ts'
-
-/** What came of asking for one chart. */
-export type Answer = Pick<ChartSeen, 'outcome' | 'detail'>
 
 /** Of an index once it is unpacked, in characters: the largest ones of the field have a tenth of it. */
 const mostCharacters = 128 << 20

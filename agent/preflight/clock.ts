@@ -14,8 +14,8 @@ export function clocks({ now, serverDate, roundTripMs, nodes, audience }: Eviden
   const apart = Math.max(0, Math.abs(difference) - uncertain)
   const machine = audience === 'agent' ? "the agent's host" : 'this machine'
   const what = `the clock of ${machine} is ${seconds(difference)} ${difference > 0 ? 'ahead of' : 'behind'} the control plane's`
-  const why = 'Tokens and certificates count as not valid yet or no longer, and leaders are judged dead too early or too late.'
-  const action = 'Let all machines keep time with the same servers: timedatectl status; chronyc tracking'
+  const why = 'Tokens and certificates appear expired or not yet valid, and leaders are declared dead too early or too late.'
+  const action = 'Synchronize all machines with the same time servers: timedatectl status; chronyc tracking'
   const own = apart >= harmful ? fail : apart >= noticeable ? warn : undefined
   const first = own ? own('clock', what, why, action) : ok('clock', `the clock of ${machine} agrees with the control plane's`)
   return [first, ...nodesAhead(serverDate, nodes ?? [], why, action)]

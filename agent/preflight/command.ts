@@ -126,7 +126,7 @@ function lookerOf(values: Way, components: Component[], env: Env) {
 function hostOf(text: string): Outside {
   const [, host, port = '443'] = /^([A-Za-z0-9.-]+)(?::(\d{1,5}))?$/.exec(text) ?? []
   if (host === undefined) throw new Error(`--host must be HOST or HOST:PORT, not ${text}`)
-  return { host, port: Number(port), tls: port !== '7844', neededFor: 'what was asked for with --host', vital: false }
+  return { host, port: Number(port), tls: port !== '7844', neededFor: 'the host given with --host', vital: false }
 }
 
 /** Whoever has a kubeconfig installs; whoever has the account of a pod is the agent. */

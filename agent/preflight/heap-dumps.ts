@@ -17,9 +17,9 @@ export function heapDumps({ operator, storageClasses }: Evidence): Finding[] {
   return [
     fail(
       'heap-dump-class',
-      `the Crate Operator makes heap-dump volumes of the class ${storageClass}, which is not there`,
-      'It gives one to each node of a database: their pods wait for it for ever.',
-      `Let it take one that is there (${names}): kubectl -n ${namespace} set env deployment/${name} CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS=${instead}`,
+      `the Crate Operator makes heap-dump volumes of the class ${storageClass}, which does not exist`,
+      'Each node of a database gets one: their pods wait for ever.',
+      `Set an existing one (${names}): kubectl -n ${namespace} set env deployment/${name} CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS=${instead}`,
     ),
   ]
 }

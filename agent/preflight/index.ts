@@ -48,7 +48,7 @@ function evidenceUnread({ unread }: Evidence): Finding[] {
     warn(
       `unread/${what}`,
       `${what} could not be read: ${detail}`,
-      'What is wrong with them stays unseen.',
+      'Faults in them go unnoticed.',
       'Use an account that may read them, and run this again.',
     ),
   )

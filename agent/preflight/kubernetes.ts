@@ -14,8 +14,15 @@ const mostBehind = 3
 export function kubernetesVersion({ kubernetes, nodes }: Evidence): Finding[] {
   const minor = minorOf(kubernetes)
   if (minor === undefined) {
-    const why = 'Whether it is new enough cannot be told.'
-    return [warn('kubernetes-version', `the API server says its version is ${kubernetes}`, why, 'Compare it with 1.20, the oldest one.')]
+    const why = 'It is unknown whether it is new enough.'
+    return [
+      warn(
+        'kubernetes-version',
+        `the API server reports the version ${kubernetes}`,
+        why,
+        'Compare it with 1.20, the oldest supported one.',
+      ),
+    ]
   }
   return [judgeVersion(kubernetes, minor), ...judgeKubelets(minor, nodes ?? [])]
 }
@@ -38,7 +45,7 @@ function lacking(components: Component[], version: string): Finding[] {
       'component-version/needed',
       `Kubernetes ${version} is too old for what databases need: ${inWords(components)}`,
       'The installation would stop there.',
-      `Upgrade the cluster to ${newest(components)} or newer. Whoever has one of them installed otherwise leaves it out: --skip ${components[0]?.name}`,
+      `Upgrade the cluster to ${newest(components)} or newer. If one of them is already installed, leave it out: --skip ${components[0]?.name}`,
     ),
   ]
 }
@@ -95,7 +102,7 @@ function judgeKubelets(minor: number, nodes: NonNullable<Evidence['nodes']>): Fi
   if (off.length === 0) return []
   const named = off.map(({ metadata, status }) => `${metadata.name} (${status.nodeInfo.kubeletVersion})`)
   const why = `A kubelet must not be newer than its API server, nor more than ${mostBehind} minor versions older.`
-  return [warn('kubelet-version', `the kubelets of ${listed(named)} do not go with the API server`, why, 'Upgrade these nodes.')]
+  return [warn('kubelet-version', `the kubelets of ${listed(named)} do not match the API server`, why, 'Upgrade these nodes.')]
 }
 
 /** The minor version of `v1.35.2-gke.100` is 35; undefined of what is no version. */

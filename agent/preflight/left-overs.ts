@@ -15,7 +15,7 @@ export function leftOvers(evidence: Evidence): Finding[] {
     ...apiServicesUnavailable(evidence),
   ]
   if (findings.length > 0 || !evidence.namespaces) return findings
-  return [ok('left-overs', 'nothing of an earlier installation stands in the way')]
+  return [ok('left-overs', 'an earlier installation left nothing behind that blocks this one')]
 }
 
 /** A chart brings its definitions once and never again, so that a program can be there without what it works on. */
@@ -28,9 +28,9 @@ function definitionsMissing({ deployments, definitions, components }: Evidence):
     if (running.length === 0 || definition === undefined || definitions.some(({ metadata }) => metadata.name === definition)) return []
     return fail(
       `definition-missing/${definition}`,
-      `${name} is installed, and its definition ${definition} is not`,
-      'Somebody deleted it, or an earlier installation was taken away by half: whatever needs it hangs or fails, and helm does not bring it back.',
-      `Run install.sh again: it brings definitions by themselves. If ${name} goes on failing, restart it: kubectl -n ${namespace} rollout restart deployment ${running.join(' ')}`,
+      `${name} is installed, but its CRD ${definition} is not`,
+      'It was deleted, or an earlier installation was removed only in part. Programs that need it hang or fail, and helm does not restore it.',
+      `Run install.sh again: it installs CRDs separately. If ${name} still fails, restart it: kubectl -n ${namespace} rollout restart deployment ${running.join(' ')}`,
     )
   })
 }
@@ -43,11 +43,11 @@ function definitionsTerminating({ definitions, instances = [], components }: Evi
     const [first] = held
     return fail(
       `definition-terminating/${name}`,
-      `the definition ${name} has been deleted and cannot go: ${left.length} ${left.length === 1 ? 'object is' : 'objects are'} left`,
-      'While it goes, no such object can be made, and one that is installed now goes with it.',
+      `the CRD ${name} is stuck in deletion: ${left.length} ${left.length === 1 ? 'object is' : 'objects are'} left`,
+      'Until it is gone, no object of this kind can be created, and a CRD that is installed now is deleted with it.',
       first
-        ? `Let whoever holds ${describeObject(first)} finish (${listed(first.metadata.finalizers ?? [])}): start that program again. ${lastResort(first, name)}`
-        : `Wait a minute. If it stays, see what is left, and let its program finish with it: kubectl get ${name} -A`,
+        ? `Start the program again that holds ${describeObject(first)} (${listed(first.metadata.finalizers ?? [])}), so that it can finish. ${lastResort(first, name)}`
+        : `Wait a minute. If it stays, see which objects are left, and let their program finish: kubectl get ${name} -A`,
     )
   })
 }
@@ -62,16 +62,16 @@ function instancesHanging({ definitions = [], instances = [], deployments }: Evi
   )
   const [first] = hanging
   if (!first || operatorRuns) return []
-  const what = `${describeObject(first)}${hanging.length > 1 ? ` and ${hanging.length - 1} more have` : ' has'} been deleted and cannot go`
-  const why = `They wait for ${listed(first.metadata.finalizers ?? [])}, and nothing that takes it off is running; their namespaces hang with them.`
-  const action = `Install: that brings the Crate Operator back, which lets them go. ${lastResort(first)}`
+  const what = `${describeObject(first)}${hanging.length > 1 ? ` and ${hanging.length - 1} more have` : ' has'} been deleted and is stuck`
+  const why = `They wait for ${listed(first.metadata.finalizers ?? [])}, but no program that removes it is running. Their namespaces are stuck too.`
+  const action = `Install: that restores the Crate Operator, which releases them. ${lastResort(first)}`
   return [warn('objects-hanging', what, why, action)]
 }
 
 /** Without the program that holds it, an object goes as it is, and whatever belongs to it goes too. @param plural with its group */
 function lastResort({ apiVersion, kind, metadata: { name, namespace } }: KubernetesObject, plural = singular(apiVersion, kind)): string {
   const at = namespace === undefined ? '' : `-n ${namespace} `
-  return `If that program never comes back, see that the reclaim policy of the volumes is Retain: kubectl get persistentvolumes. Then, as the last resort, which loses this object and all volumes of it that are not kept: kubectl ${at}patch ${plural} ${name} --type=merge -p '{"metadata":{"finalizers":null}}'`
+  return `If that program never returns, make sure that the reclaim policy of the volumes is Retain: kubectl get persistentvolumes. Then, as the last resort, which loses this object and all volumes of it that are not kept: kubectl ${at}patch ${plural} ${name} --type=merge -p '{"metadata":{"finalizers":null}}'`
 }
 
 /** `cratedb.cloud.crate.io`: another group may have a kind of the same name. */
@@ -90,10 +90,10 @@ function namespacesTerminating({ namespaces, components }: Evidence): Finding[] 
       return condition?.status === 'True' && condition.message ? [condition.message] : []
     })
     const what = `the namespace ${name} is being deleted${reasons.length > 0 ? `: ${reasons.join('; ')}` : ''}`
-    const action = `Wait until it is gone. If it stays, see what is left in it: kubectl get namespace ${name} -o jsonpath='{.status.conditions}'`
+    const action = `Wait until it is gone. If it stays, see which objects it still contains: kubectl get namespace ${name} -o jsonpath='{.status.conditions}'`
     return own.has(name)
-      ? fail(`namespace-terminating/${name}`, what, 'Nothing can be made in it until it is gone.', action)
-      : warn(`namespace-terminating/${name}`, what, 'Its project cannot be made again until it is gone.', action)
+      ? fail(`namespace-terminating/${name}`, what, 'Nothing can be created in it until it is gone.', action)
+      : warn(`namespace-terminating/${name}`, what, 'Its project cannot be created again until it is gone.', action)
   })
 }
 
@@ -117,8 +117,8 @@ function webhooksWithoutService({ webhooks, namespaces, deployments }: Evidence)
       fail(
         `webhook-without-service/${name}`,
         `the ${configuration.kind} ${name} asks the Service ${first.name} in ${first.namespace}, where nothing runs`,
-        'The API server refuses every object that this webhook is to see.',
-        `If what it belongs to is gone: kubectl delete ${configuration.kind.toLowerCase()} ${name}`,
+        'The API server refuses every object that this webhook should review.',
+        `If its program is gone: kubectl delete ${configuration.kind.toLowerCase()} ${name}`,
       ),
     ]
   })
@@ -129,7 +129,7 @@ function apiServicesUnavailable({ apiServices = [] }: Evidence): Finding[] {
   return down.map((service) => {
     const { name } = service.metadata
     const why = 'While it does not answer, namespaces cannot be deleted, and helm cannot see which kinds there are.'
-    const action = `Repair what serves it. If that is gone: kubectl delete apiservice ${name}`
+    const action = `Repair the service behind it. If that is gone: kubectl delete apiservice ${name}`
     return warn(
       `api-service-unavailable/${name}`,
       `the API ${name} does not answer: ${conditionOf(service, 'Available')?.message}`,

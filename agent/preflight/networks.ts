@@ -25,13 +25,13 @@ export function networks({ nodes, serviceCidrs, siteCidrs }: Evidence): Finding[
   const outside = [...crossing(site, pods), ...crossing(site, services)]
   const findings: Finding[] = []
   if (within.length > 0) {
-    const why = 'Some addresses stand for two things: connections end up at the wrong one.'
+    const why = 'Some addresses exist twice: connections reach the wrong one.'
     findings.push(
       fail(
         'cidr-overlap/cluster',
         listed(within),
         why,
-        'Make the cluster anew with networks that are apart: no setting of a running one changes them.',
+        'Create the cluster again with networks that do not overlap: they cannot be changed in a running cluster.',
       ),
     )
   }
@@ -42,7 +42,7 @@ export function networks({ nodes, serviceCidrs, siteCidrs }: Evidence): Finding[
         'cidr-overlap/site',
         listed(outside),
         why,
-        'Move these machines, put a gateway in front of them, or make the cluster anew with other networks.',
+        'Move these machines, put a gateway in front of them, or create the cluster again with other networks.',
       ),
     )
   }
@@ -54,12 +54,12 @@ export function networks({ nodes, serviceCidrs, siteCidrs }: Evidence): Finding[
 }
 
 function unknownNetworks(): Finding {
-  const why = 'Whether the networks of the site overlap with them cannot be told.'
+  const why = 'It is unknown whether the networks of the site overlap with them.'
   return warn(
     'cidr-overlap',
-    'the networks of pods and Services are not known',
+    'the networks of pods and Services are unknown',
     why,
-    'Compare them by hand, as the network plugin has them.',
+    'Compare them by hand with the settings of the network plugin.',
   )
 }
 

@@ -36,7 +36,7 @@ function notReady(nodes: KubernetesObject[]): Finding[] {
   const names = hostsOf(nodes).flatMap(({ hostname, ready }) => (ready ? [] : [hostname]))
   if (names.length === 0) return []
   const action = `See why: kubectl describe node ${names[0]}. Only if the machine is gone for good, for this loses what no other disk has: kubectl delete node ${names[0]}`
-  return [warn('nodes-not-ready', `${listed(names)} ${names.length === 1 ? 'is' : 'are'} not ready`, 'Nothing new runs there.', action)]
+  return [warn('nodes-not-ready', `${listed(names)} ${names.length === 1 ? 'is' : 'are'} not ready`, 'No new pods run there.', action)]
 }
 
 function underPressure(nodes: KubernetesObject[]): Finding[] {
@@ -45,5 +45,12 @@ function underPressure(nodes: KubernetesObject[]): Finding[] {
   )
   if (found.length === 0) return []
   const why = 'Pods are evicted there, or cannot be reached.'
-  return [warn('nodes-under-pressure', `in want: ${listed(found)}`, why, 'Free what the condition names: kubectl describe nodes')]
+  return [
+    warn(
+      'nodes-under-pressure',
+      `nodes under pressure: ${listed(found)}`,
+      why,
+      'Free the resource that the condition names: kubectl describe nodes',
+    ),
+  ]
 }

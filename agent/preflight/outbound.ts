@@ -4,13 +4,13 @@ import { type Finding, fail, ok, warn } from './finding.ts'
 
 /** What to do, by how it went. */
 const actions: Record<Exclude<Reached['outcome'], 'reached'>, string> = {
-  unresolved: 'Let the DNS of the site answer for this name; or give a proxy with --https-proxy.',
-  refused: 'Open the firewall for this host and port; or give a proxy with --https-proxy.',
-  silent: 'Open the firewall for this host and port, which drops what is sent there; or give a proxy with --https-proxy.',
+  unresolved: 'Make the DNS of the site resolve this name, or set a proxy with --https-proxy.',
+  refused: 'Open the firewall for this host and port, or set a proxy with --https-proxy.',
+  silent: 'Open the firewall, which drops packets to this host and port, or set a proxy with --https-proxy.',
   'proxy-unreachable': 'Correct the address of the proxy, or start it.',
-  'proxy-refused':
-    'Let the proxy connect to this host and port; give a user and a password as http://user:password@host:port if it asks for them.',
-  untrusted: 'Something in between presents a certificate of its own: give its authority with --ca-file, to containers and nodes too.',
+  'proxy-refused': 'Allow this host and port in the proxy. If it requires a user and a password, set http://user:password@host:port.',
+  untrusted:
+    'A device in between presents its own certificate: pass its CA certificate with --ca-file, and install it in containers and on nodes too.',
 }
 
 /**

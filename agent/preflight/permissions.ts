@@ -7,7 +7,7 @@ import type { Right } from './rights.ts'
 export function permissions({ rights, audience }: Evidence): Finding[] {
   if (!rights) return []
   const lacking = rights.filter(({ allowed }) => !allowed).map(({ right }) => right)
-  if (lacking.length === 0) return [ok('permissions', `the account may do all ${rights.length} things that it must`)]
+  if (lacking.length === 0) return [ok('permissions', `the account has all ${rights.length} rights that it needs`)]
   const byResource = Map.groupBy(lacking, resourceOf)
   const verbsOf = (resource: string) => (byResource.get(resource) ?? []).map(({ verb }) => verb)
   return [...Map.groupBy(byResource.keys(), (resource) => verbsOf(resource).join('+'))].map(([id, resources]) => {
@@ -18,10 +18,10 @@ export function permissions({ rights, audience }: Evidence): Finding[] {
     return fail(
       `permission/${id}`,
       `the account may not ${listed(verbs, verbs.length)} ${listed(resources, resources.length)}`,
-      audience === 'agent' ? 'What needs it fails, whenever it is asked for.' : 'The installation would stop half way.',
+      audience === 'agent' ? 'Requests that need it fail.' : 'The installation would stop halfway.',
       audience === 'agent'
-        ? `Compare the account's roles with those of the chart. To try: ${trial}`
-        : `Use an account that may (cluster-admin can), or have it given. To try: ${trial}`,
+        ? `Compare the account's roles with those of the chart. To check: ${trial}`
+        : `Use an account that has it, such as cluster-admin, or have it granted. To check: ${trial}`,
     )
   })
 }

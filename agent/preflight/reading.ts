@@ -6,7 +6,7 @@ import { parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts
 import type { Component } from './components.ts'
 import type { Audience, ChartSeen, Evidence, Reached, Requests, Unread } from './evidence.ts'
 import { minorOf } from './kubernetes.ts'
-import { everything, neededRights, type Right } from './rights.ts'
+import { agentRights, everything, installerRights, type Right } from './rights.ts'
 
 export type ReadingOptions = {
   audience: Audience
@@ -53,7 +53,7 @@ export async function readEvidence(options: ReadingOptions, { cluster, clock }: 
     list(kinds.StorageClass),
     list(kinds.Namespace),
     fold(kinds.Pod, new Map<string, Requests>(), addRequests),
-    reviewRights(cluster, neededRights(audience, namespace, minorOf(greeting.kubernetes)), unread),
+    reviewRights(cluster, isInstaller ? installerRights(minorOf(greeting.kubernetes)) : agentRights(namespace), unread),
     readServiceCidrs(cluster, isInstaller),
     options.outside?.(),
     options.operator && readOperator(cluster, options.operator, unread),

@@ -9,9 +9,9 @@ export function reportOf(findings: Finding[], now: number): Report {
 }
 
 const verdicts: Record<Level, string> = {
-  ok: 'Nothing stands in the way.',
-  warn: 'It can be done. Read the warnings first.',
-  fail: 'It cannot be done like this.',
+  ok: 'Nothing blocks the installation.',
+  warn: 'The installation can start. Read the warnings first.',
+  fail: 'The installation would fail.',
 }
 
 /** The findings for people: one line each, and below what is not fine why it matters and what to do. */

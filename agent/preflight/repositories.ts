@@ -3,15 +3,15 @@ import type { ChartSeen, Evidence } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
 const ownList =
-  'Its project says where it is now: give install.sh a list with that (--components), or the chart itself in a folder (--offline).'
+  'Its project says where it is now: pass install.sh a list with the new location (--components), or the chart itself in a folder (--offline).'
 /** What to do, by what came of asking. */
 const actions: Record<Exclude<ChartSeen['outcome'], 'there'>, string> = {
   'no-repository': ownList,
   'no-chart': ownList,
-  'no-version': 'Give install.sh a list with a version that is there (--components), or the chart itself in a folder (--offline).',
-  'no-index': 'See what stands in between, such as a page that asks for a login.',
-  unreached: 'Open the firewall for that host too, or give a proxy with --https-proxy.',
-  unclear: 'Run this again. If it stays, fetch the charts where they can be had, and give install.sh the folder (--offline).',
+  'no-version': 'Pass install.sh a list with an existing version (--components), or the chart itself in a folder (--offline).',
+  'no-index': 'Find the device in between, such as a proxy with a login page.',
+  unreached: 'Open the firewall for that host too, or set a proxy with --https-proxy.',
+  unclear: 'Run this again. If it fails again, download the charts elsewhere, and pass install.sh the folder (--offline).',
 }
 
 /** Whether the charts are where the list of components says. One that databases do not need is left out by install.sh. */
@@ -41,7 +41,7 @@ function judge(id: string, what: string, missed: ChartSeen[]): Finding {
   const usual = missed.flatMap(({ needed, component }) => (needed ? [] : [component]))
   const leftOut = `install.sh leaves ${listed(usual, usual.length)} out, and installs the rest.`
   const stops = `The installation stops at ${needed[0]}: databases do not run without it.`
-  const why = outcome === 'unclear' ? 'Whether helm can fetch it is not known.' : needed.length === 0 ? leftOut : stops
+  const why = outcome === 'unclear' ? 'It is unknown whether helm can fetch it.' : needed.length === 0 ? leftOut : stops
   // What may be otherwise in a moment, or for helm with a password, stops nobody.
   return (needed.length > 0 && outcome !== 'unclear' ? fail : warn)(id, `${what}: ${detail}`, why, actions[outcome as keyof typeof actions])
 }

@@ -24,8 +24,8 @@ const local = [...folders, 'kubernetes.io/no-provisioner', 'local.csi.openebs.io
 export function storageClasses({ storageClasses, nodes, kubernetes }: Evidence): Finding[] {
   if (!storageClasses) return []
   if (storageClasses.length === 0) {
-    const action = 'Install a CSI driver, or local-path-provisioner on a single host, and make a class of it.'
-    return [fail('storage-classes', 'the cluster has no storage class', 'Nothing that must be kept can be kept.', action)]
+    const action = 'Install a CSI driver, or local-path-provisioner on a single host, and create a class for it.'
+    return [fail('storage-classes', 'the cluster has no storage class', 'No data can be stored.', action)]
   }
   const isGke = kubernetes.includes('-gke.') || (nodes ?? []).some(({ spec }) => String(spec?.providerID ?? '').startsWith('gce://'))
   return crateClasses.flatMap((name) => {
@@ -38,11 +38,11 @@ function missing(name: string, classes: KubernetesObject[]): Finding {
   const source = sourceFor(name, classes)
   const why =
     name === 'crate-premium'
-      ? 'Databases ask for it by name: their volumes would wait for ever.'
-      : 'Databases that ask for local disks cannot be made. Nothing else needs it.'
+      ? 'Databases request it by name: their volumes would wait for ever.'
+      : 'Databases that request local disks cannot be created. Nothing else needs it.'
   const make = source
-    ? `Make it like ${source}: node agent.mjs preflight --print-storage-classes ${source} | kubectl apply -f -   (or ./install.sh --create-storage-classes ${source})`
-    : `Make it like one of ${listed(classes.map(({ metadata }) => metadata.name))}: ./install.sh --create-storage-classes NAME`
+    ? `Create it like ${source}: node agent.mjs preflight --print-storage-classes ${source} | kubectl apply -f -   (or ./install.sh --create-storage-classes ${source})`
+    : `Create it like one of ${listed(classes.map(({ metadata }) => metadata.name))}: ./install.sh --create-storage-classes NAME`
   return warn(`storage-class-missing/${name}`, `there is no storage class ${name}`, why, make)
 }
 
@@ -64,8 +64,8 @@ function judgeClass(found: KubernetesObject, isGke: boolean): Finding[] {
       fail(
         `storage-class-gke-local/${name}`,
         `${name} makes local volumes (${provisioner}) on GKE`,
-        'They do not work there for databases: GKE replaces a node on every upgrade and repair, and its local disks go with it.',
-        `Make ${name} like a class of pd.csi.storage.gke.io, such as premium-rwo. Volumes stay when a class goes: kubectl delete storageclass ${name}; ./install.sh --create-storage-classes premium-rwo`,
+        'They do not suit databases there: GKE replaces a node on every upgrade and repair, and deletes its local disks with it.',
+        `Create ${name} like a class of pd.csi.storage.gke.io, such as premium-rwo. Volumes stay when their class is deleted: kubectl delete storageclass ${name}; ./install.sh --create-storage-classes premium-rwo`,
       ),
     )
   }
@@ -74,19 +74,19 @@ function judgeClass(found: KubernetesObject, isGke: boolean): Finding[] {
       warn(
         `storage-class-no-usage/${name}`,
         `${name} makes volumes that are folders of a node (${provisioner})`,
-        'Such volumes report no usage: no metric or alert tells that one fills up, and one that does fills the disk of the node.',
-        'Watch the disks of the nodes instead, or use a CSI driver that has volumes of their own size, such as LVM.',
+        'Such volumes report no usage: no metric or alert shows that one fills up, and it fills the disk of the node.',
+        'Watch the disks of the nodes instead, or use a CSI driver whose volumes have a size of their own, such as LVM.',
       ),
     )
   }
   if (found.allowVolumeExpansion !== true) {
-    const why = 'A database that needs more room must be made anew and restored.'
+    const why = 'A database that needs more space must be created again and restored.'
     const action = `If ${provisioner} can grow volumes: kubectl patch storageclass ${name} -p '{"allowVolumeExpansion":true}'`
     findings.push(warn(`storage-class-fixed/${name}`, `volumes of ${name} cannot grow`, why, action))
   }
   if (local.includes(provisioner) && found.volumeBindingMode !== 'WaitForFirstConsumer') {
-    const why = 'A volume is made on any node before its pod has one, and the pod can then run nowhere else.'
-    const action = `Delete the class and make it again with volumeBindingMode: WaitForFirstConsumer; volumes that exist stay as they are.`
+    const why = 'A volume is created on any node before its pod is scheduled, and the pod can run nowhere else.'
+    const action = `Delete the class and create it again with volumeBindingMode: WaitForFirstConsumer; existing volumes do not change.`
     findings.push(warn(`storage-class-immediate/${name}`, `${name} places local volumes before the pods`, why, action))
   }
   return findings.length > 0 ? findings : [ok(`storage-class/${name}`, `${name} (${provisioner})`)]

@@ -180,7 +180,7 @@ test('a definition that hangs in its deletion is told by preflight and by its st
   await http.delete(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`)
   const told = await bench.run('install.sh', [token, '--yes', '--offline', charts, '--components', list], { kubeconfig })
   assert.equal(told.code, 3)
-  assert.match(told.out, /fail {2}the definition sealedsecrets\.bitnami\.com has been deleted and cannot go: 1 object is left/)
+  assert.match(told.out, /fail {2}the CRD sealedsecrets\.bitnami\.com is stuck in deletion: 1 object is left/)
   const args = [token, '--yes', '--offline', charts, '--components', list, '--only', 'grafana', '--only', 'sealed-secrets']
   const dry = await bench.run('install.sh', [...args, '--dry-run'], { kubeconfig })
   assert.equal(dry.code, 3, dry.out)

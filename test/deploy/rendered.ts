@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { parseAllDocuments } from 'yaml'
 import { actionNames } from '../../agent/operations/actions/action.ts'
 import { actions } from '../../agent/operations/actions/index.ts'
 import { parseComponents } from '../../agent/preflight/components.ts'
@@ -28,6 +29,26 @@ export const componentsFile = {
   text: () => `${JSON.stringify(parseComponents(readFileSync('deploy/bootstrap/components', 'utf8')).components, null, 1)}\n`,
 }
 
+/** The rules of the agent's manifest that are bound to no name, as the agent's bundle carries them for its preflight. */
+export const agentRightsFile = {
+  path: 'agent/preflight/agent-rights.json',
+  text: () =>
+    `[\n${agentRights()
+      .map((rule) => ` ${JSON.stringify(rule)}`)
+      .join(',\n')}\n]\n`,
+}
+
+function agentRights() {
+  return parseAllDocuments(readFileSync('deploy/rbac/agent.yaml', 'utf8')).flatMap((document) => {
+    const { kind, rules = [] } = document.toJS()
+    return rules.flatMap(({ apiGroups, resources, verbs, resourceNames }: Record<string, string[]>) =>
+      resourceNames === undefined
+        ? (apiGroups ?? []).flatMap((group) => (resources ?? []).map((resource) => ({ group, resource, verbs, isOwn: kind === 'Role' })))
+        : [],
+    )
+  })
+}
+
 /** The files of the kustomize base, by their paths. */
 export async function kustomizeFiles(): Promise<Record<string, string>> {
   const files = kustomizeBase(await template(baseValues, baseKubeVersion))
@@ -40,7 +61,8 @@ export async function kustomizePolicy(): Promise<{ path: string; text: string }>
 }
 
 if (import.meta.main) {
-  for (const { path, text } of [schemaFile, componentsFile, operationsFile, checksPage]) await writeFile(path, text())
+  const files = [schemaFile, componentsFile, agentRightsFile, operationsFile, checksPage]
+  for (const { path, text } of files) await writeFile(path, text())
   for (const [path, text] of Object.entries(await kustomizeFiles())) await writeFile(path, text)
   const policy = await kustomizePolicy()
   await writeFile(policy.path, policy.text)
