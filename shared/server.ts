@@ -15,19 +15,19 @@ import { Problem, problemDocument, problemMediaType } from './errors.ts'
 import type { Part } from './lifecycle.ts'
 import type { Log } from './log.ts'
 
-/** Where to listen, and how much to take. What is left out has the default below. */
+/** The address to listen on, and limits, with the defaults below. */
 export type ListenConfig = { host: string; port: number } & Partial<ServerLimits>
 
-/** What a client may cost before it has said anything of use. */
+/** Limits of a client. */
 export type ServerLimits = {
-  /** All of a request's header fields, with the request line. */
+  /** Of a request's header fields, with the request line. */
   maxHeaderBytes: number
   maxConnections: number
   /** From the first byte of a request to the end of its header fields. */
   headersTimeoutMs: number
-  /** The same to the end of its body. It does not limit the answer. */
+  /** From the first byte to the end of its body. It does not limit the response. */
   requestTimeoutMs: number
-  /** How long a connection is kept without a request. */
+  /** How long a connection without a request is kept. */
   idleTimeoutMs: number
 }
 
@@ -37,49 +37,49 @@ export const serverLimits: ServerLimits = {
   maxConnections: 1024,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 60_000,
-  // Longer than cloudflared keeps its connections to the origin (keepAliveTimeout, 90 s): whoever sends requests should be the one
-  // that closes, else a request meets a connection that is just being closed, and a POST is not repeated.
+  // Longer than cloudflared keeps its connections to the origin (keepAliveTimeout, 90 s): the client should close first. Otherwise a
+  // request may meet a connection that is being closed, and a POST is not repeated.
   idleTimeoutMs: 120_000,
 }
 
 /** The other end of a connection. */
 export type Peer = {
   address: string
-  /** The client's certificate, only if it was signed by an authority of `clientCaFile` and is valid. */
+  /** The client's certificate, if it is valid and signed by a CA of `clientCaFile`. */
   certificate: X509Certificate | undefined
 }
 
-/** A request and its answer, and what is known of them. */
+/** A request and its response. */
 export type Exchange = {
   incoming: IncomingMessage
   outgoing: ServerResponse
   peer: Peer
-  /** Aborts when the server stops: long answers, such as event streams, end themselves then. */
+  /** Aborts when the server stops: long responses, such as event streams, must end then. */
   stopping: AbortSignal
 }
 
-/** What a server needs: who answers (`byFetch` of fetch.ts makes it of a Hono app), and where to log. */
+/** The handler of requests (`byFetch` of fetch.ts makes one of a Hono app), and tools. */
 export type ServerNeeds = {
   name?: string
-  /** A request whose answer rejects is cut off, and logged. */
+  /** If it rejects, the connection is cut off and the error is logged. */
   answer: (exchange: Exchange) => void | Promise<void>
   log: Log
   clock?: Clock
 }
 
-/** A server as a part. It takes requests from the end of `start` to the beginning of `stop`. */
+/** A server as a part. It accepts requests from the end of `start` to the beginning of `stop`. */
 export type ServerPart = Part & {
-  /** The port it listens on, which the system chose if 0 was asked for. @throws Error before it has started */
+  /** The port it listens on; the system chooses one for port 0. @throws Error before it has started */
   port(): number
 }
 
-/** A TLS server knows its certificate too. @throws Error before it has started */
+/** A server with a certificate. @throws Error before it has started */
 export type TlsServerPart = ServerPart & { certificate(): Pick<Certificates, 'fingerprint' | 'expiresAt'> }
 
 /**
- * An HTTPS server (HTTP/1.1). A new certificate in its files is used for new connections, and none is dropped for it; one that
- * cannot be used is refused and logged. With `clientCaFile` it asks clients for a certificate, but takes those without one too.
- * `start` throws what is wrong with the files or the address.
+ * An HTTPS server (HTTP/1.1). New connections use a new certificate in its files, and no connection is dropped; an invalid one is logged
+ * and ignored. With `clientCaFile` it requests client certificates, but also accepts clients without one. `start` throws the fault of
+ * the files or the address.
  */
 export function createTlsServer(config: ListenConfig & { tls: CertificateFiles }, needs: ServerNeeds): TlsServerPart {
   const { log, clock = systemClock } = needs
@@ -98,11 +98,11 @@ export function createTlsServer(config: ListenConfig & { tls: CertificateFiles }
       ...options,
       ...secureOptions(certificates),
       requestCert: config.tls.clientCaFile !== undefined,
-      rejectUnauthorized: false, // who may do what is the app's to say; tokens are as good as certificates
+      rejectUnauthorized: false, // the app authenticates: tokens are accepted as well as certificates
       handshakeTimeout: options.headersTimeout,
     })
     const use = (next: Certificates) => {
-      // New context, new ticket keys: no session of the old authorities is resumed under the new ones.
+      // A new context has new ticket keys: no session from before a change of the CAs is resumed.
       server.setSecureContext(secureOptions(next))
       certificates = next
     }
@@ -127,11 +127,12 @@ export function createTlsServer(config: ListenConfig & { tls: CertificateFiles }
   }
 }
 
-/** An HTTP server with the same limits and the same manners, for ports that stay inside the cluster. */
+/** An HTTP server with the same limits, for ports inside the cluster. */
 export function createPlainServer(config: ListenConfig, needs: ServerNeeds): ServerPart {
   return createListener(config, { name: 'admin', ...needs }, async (options) => createHttpServer(options))
 }
 
+/** How long a connection without a request is kept during a stop, in milliseconds. */
 const freshMs = 500
 
 type Options = ServerOptions & { headersTimeout: number }
@@ -143,31 +144,22 @@ function createListener(
 ): ServerPart {
   const limits = { ...serverLimits, ...definedOnly(config) }
   const stopping = new AbortController()
-  const sockets = new Set<Socket>()
-  // Connections on which nothing was asked yet, by the address of the client: TLS has a socket of its own over each of these.
-  const fresh = new Map<string, Socket>()
-  const answers = new Set<ServerResponse>()
+  const connections = new Connections()
   let server: HttpServer | HttpsServer | undefined
 
-  function onRequest(incoming: IncomingMessage, outgoing: ServerResponse): void {
-    answers.add(outgoing)
-    fresh.delete(addressOf(incoming.socket))
-    // Too late for a new request, but it is here: it is answered, and the client is told to come back on another connection.
+  async function onRequest(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    connections.requested(incoming, outgoing)
+    // A request that arrives during the stop is answered, and the client must use another connection afterwards.
     if (stopping.signal.aborted) outgoing.shouldKeepAlive = false
     outgoing.on('close', () => {
-      answers.delete(outgoing)
-      // Its head may have promised to keep the connection, before the stop.
+      // Its head, sent before the stop, may have promised to keep the connection.
       if (stopping.signal.aborted) setImmediate(() => server?.closeIdleConnections())
     })
-    void respond({ incoming, outgoing, peer: peerOf(incoming), stopping: stopping.signal })
-  }
-
-  async function respond(exchange: Exchange): Promise<void> {
     try {
-      await answer(exchange)
+      await answer({ incoming, outgoing, peer: peerOf(incoming), stopping: stopping.signal })
     } catch (error) {
       log.error({ err: error, server: name }, 'request failed')
-      exchange.outgoing.destroy()
+      outgoing.destroy()
     }
   }
 
@@ -179,28 +171,11 @@ function createListener(
       return address.port
     },
     async start(signal) {
-      const created = await create({
-        maxHeaderSize: limits.maxHeaderBytes,
-        headersTimeout: limits.headersTimeoutMs,
-        requestTimeout: limits.requestTimeoutMs,
-        keepAliveTimeout: limits.idleTimeoutMs,
-        connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs),
-        requireHostHeader: false, // refused further on, with a problem document
-        keepAlive: true, // finds clients that vanished without a word
-        keepAliveInitialDelay: 30_000,
-      })
+      const created = await create(optionsOf(limits))
       created.maxConnections = limits.maxConnections
-      created.on('request', onRequest)
-      created.on('connection', (socket: Socket) => {
-        const address = addressOf(socket)
-        sockets.add(socket)
-        fresh.set(address, socket)
-        socket.once('close', () => {
-          sockets.delete(socket)
-          fresh.delete(address)
-        })
-      })
-      created.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuse(error, socket, answers))
+      created.on('request', (incoming, outgoing) => void onRequest(incoming, outgoing))
+      created.on('connection', (socket: Socket) => connections.opened(socket))
+      created.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuse(error, socket, connections.responses))
       logDrops(created, { name, log, maxConnections: limits.maxConnections })
       await listen(created, config, signal)
       created.on('error', (error) => log.error({ err: error, server: name }, 'server failed to accept a connection'))
@@ -211,20 +186,66 @@ function createListener(
       const running = server
       if (running === undefined) return
       const closed = new Promise<void>((resolve) => running.close(() => resolve()))
-      for (const answer of answers) if (!answer.headersSent) answer.shouldKeepAlive = false
+      for (const response of connections.responses) if (!response.headersSent) response.shouldKeepAlive = false
       stopping.abort(new Error('the server stops'))
       running.closeIdleConnections()
       const done = new AbortController()
       const sleep = (ms: number) => clock.sleep(Math.max(0, ms), done.signal).catch(() => {})
-      // A connection made just now brings its request in a moment; Node would let one that brings none wait for headersTimeout.
+      // A fresh connection may still bring a request; Node would wait for headersTimeout if it brings none.
       await Promise.race([closed, sleep(Math.min(freshMs, deadline - clock.monotonic()))])
-      for (const socket of fresh.values()) socket.destroy()
+      connections.closeFresh()
       await Promise.race([closed, sleep(deadline - clock.monotonic())])
-      if (answers.size > 0) log.warn({ server: name, requests: answers.size }, 'requests cut off at the deadline')
-      for (const socket of sockets) socket.destroy()
+      if (connections.responses.size > 0)
+        log.warn({ server: name, requests: connections.responses.size }, 'requests cut off at the deadline')
+      connections.closeAll()
       await closed
       done.abort()
     },
+  }
+}
+
+/** The open connections of a server, and the responses in progress. */
+class Connections {
+  readonly #sockets = new Set<Socket>()
+  /** Connections without a request so far, by the address of the client: TLS has a socket of its own over each of these. */
+  readonly #fresh = new Map<string, Socket>()
+  readonly responses = new Set<ServerResponse>()
+
+  opened(socket: Socket): void {
+    const address = addressOf(socket)
+    this.#sockets.add(socket)
+    this.#fresh.set(address, socket)
+    socket.once('close', () => {
+      this.#sockets.delete(socket)
+      this.#fresh.delete(address)
+    })
+  }
+
+  requested(incoming: IncomingMessage, outgoing: ServerResponse): void {
+    this.responses.add(outgoing)
+    this.#fresh.delete(addressOf(incoming.socket))
+    outgoing.on('close', () => this.responses.delete(outgoing))
+  }
+
+  closeFresh(): void {
+    for (const socket of this.#fresh.values()) socket.destroy()
+  }
+
+  closeAll(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}
+
+function optionsOf(limits: ServerLimits): Options {
+  return {
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.idleTimeoutMs,
+    connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs),
+    requireHostHeader: false, // the app refuses it, with a problem document
+    keepAlive: true, // detects clients that vanished
+    keepAliveInitialDelay: 30_000,
   }
 }
 
@@ -255,11 +276,11 @@ function peerOf(incoming: IncomingMessage): Peer {
   return { address: socket.remoteAddress ?? '', certificate: authorized ? socket.getPeerX509Certificate() : undefined }
 }
 
-/** One line when the limit is reached, not one for each connection that is turned away. */
+/** Logs once when the limit is reached, not for each connection that is refused. */
 function logDrops(server: HttpServer, { name, log, maxConnections }: { name: string; log: Log; maxConnections: number }): void {
   let dropping = false
   server.on('drop', () => {
-    if (!dropping) log.warn({ server: name, maxConnections }, 'connections turned away, the limit is reached')
+    if (!dropping) log.warn({ server: name, maxConnections }, 'connections refused, the limit is reached')
     dropping = true
   })
   server.on('connection', () => {
@@ -267,10 +288,10 @@ function logDrops(server: HttpServer, { name, log, maxConnections }: { name: str
   })
 }
 
-/** Answers what is no HTTP with a problem document, if an answer can still be understood, and closes the connection. */
+/** Answers invalid HTTP with a problem document, if the client can still read one, and closes the connection. */
 function refuse(error: NodeJS.ErrnoException, socket: Socket, answers: ReadonlySet<ServerResponse>): void {
   const isHttp = error.code?.startsWith('HPE_') || error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-  // In the middle of an answer, a second head would be read as part of its body.
+  // In the middle of a response, the client would read a second head as part of the body.
   const isAnswering = [...answers].some((answer) => answer.socket === socket && answer.headersSent)
   if (!isHttp || !socket.writable || isAnswering) {
     socket.destroy()
@@ -293,5 +314,5 @@ const reasons: Record<number, string> = { 400: 'Bad Request', 408: 'Request Time
 function problemOfClientError({ code }: NodeJS.ErrnoException): Problem {
   if (code === 'HPE_HEADER_OVERFLOW') return new Problem('headers-too-large', 'The request line and the header fields are too large.')
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('request-timeout', 'The request did not arrive in time.')
-  return new Problem('invalid-request', 'What arrived is not HTTP/1.1.')
+  return new Problem('invalid-request', 'The data received is not HTTP/1.1.')
 }

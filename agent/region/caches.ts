@@ -1,7 +1,8 @@
 import type { Clock } from '../../shared/clock.ts'
-import { type Cache, createCache, createTurns } from '../../shared/kubernetes/cache.ts'
+import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
+import { limitConcurrency } from '../../shared/limit-concurrency.ts'
 import type { Log } from '../../shared/log.ts'
 import { type DataVolume, dataVolumeOf } from '../resources/kept-volume.ts'
 import type { Operation } from '../resources/operation.ts'
@@ -56,7 +57,7 @@ export type Caches = {
 
 /** @param namespace the agent's own, where the operations are */
 export function createCaches({ namespace }: { namespace: string }, given: { cluster: Cluster; clock: Clock; log: Log }): Caches {
-  const tools = { ...given, inTurn: createTurns() }
+  const tools = { ...given, limitReads: limitConcurrency(1) }
   const labelSelector = 'app.kubernetes.io/part-of=cratedb'
   return {
     projects: createCache({ kind: kinds.Project }, tools),

@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
-import { type KubernetesObject, keyOf } from '../../shared/kubernetes/objects.ts'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import type { Operation } from '../resources/operation.ts'
 import type { Caches, PodView, ServiceView, StatefulSetView } from './caches.ts'
@@ -156,9 +156,4 @@ export function follow<T>(cache: Followed<T>, tell: (changed: T, present: T | un
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
-}
-
-/** The key by which caches and views know a database. */
-export function databaseKey(project: string, database: string): string {
-  return keyOf({ namespace: namespaceOf(project), name: database })
 }

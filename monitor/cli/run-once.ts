@@ -1,4 +1,4 @@
-import { turns } from '../../shared/turns.ts'
+import { limitConcurrency } from '../../shared/limit-concurrency.ts'
 import { checkKinds } from '../checks/index.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
 import type { Check, CheckStatus } from '../prober/check.ts'
@@ -40,7 +40,7 @@ export async function runAllOnce(
 ): Promise<CheckStatus[]> {
   const statuses = new Map<string, Promise<CheckStatus>>()
   const byName = new Map(checks.map((check) => [check.name, check]))
-  const inSlot = turns(parallelism)
+  const inSlot = limitConcurrency(parallelism)
 
   /** Dependencies have no circles: a file with one is refused. */
   function statusOf(check: Check): Promise<CheckStatus> {

@@ -1,7 +1,8 @@
-import { type Cache, type CacheTools, createCache, createTurns } from '../../shared/kubernetes/cache.ts'
+import { type Cache, type CacheTools, createCache } from '../../shared/kubernetes/cache.ts'
 import { kinds } from '../../shared/kubernetes/objects.ts'
 import { createKubernetesVersion, type KubernetesVersion } from '../../shared/kubernetes/version.ts'
 import type { Part } from '../../shared/lifecycle.ts'
+import { limitConcurrency } from '../../shared/limit-concurrency.ts'
 import { type SparkplugNode, sparkplugNodeKind, sparkplugNodeView } from '../sparkplug/sparkplug-node.ts'
 import type { ComponentConfig } from './config.ts'
 import { createOptionalCache, type OptionalCache } from './optional-cache.ts'
@@ -46,7 +47,7 @@ export type CachesSettings = { components: readonly ComponentConfig[]; lookMs?: 
 
 /** Deployments and Services are those of the components, found by their label in all namespaces. */
 export function createMonitorCaches({ components, lookMs }: CachesSettings, given: CacheTools): MonitorCaches {
-  const tools = { ...given, inTurn: createTurns() }
+  const tools = { ...given, limitReads: limitConcurrency(1) }
   const labels = components.map(({ name, label = name }) => label)
   // A database may have the name of a component, and its Services have that name in the same label.
   const labelSelector = `${componentLabel} in (${labels.length === 0 ? 'none' : labels.join(',')}),app.kubernetes.io/part-of!=cratedb`

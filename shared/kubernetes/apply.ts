@@ -3,18 +3,18 @@ import { type KubernetesObject, pathOfObject } from './objects.ts'
 
 export type ApplyOptions = {
   fieldManager: string
-  /** Take over fields that another manager owns. Only where the present value was read first and is meant to go. */
+  /** Takes over fields that another manager owns. Only where the present value was read first and is to be replaced. */
   force?: boolean
-  /** Let the API server do all but store it. */
+  /** Makes the API server do everything but store the object. */
   dryRun?: boolean
   signal?: AbortSignal | undefined
 }
 
 /**
- * Applies one object on the server's side: the fields in it become the manager's, those it applied before and no longer
- * names are taken away. Where `metadata.resourceVersion` is given the object must still be that version.
+ * Server-side apply of one object: its fields become the manager's, and fields that the manager applied before are removed if they are
+ * absent now. With `metadata.resourceVersion`, the object must still be that version.
  *
- * @returns the object as the server has it now
+ * @returns the stored object
  * @throws Problem `field-conflict` when another manager owns a field and `force` is not set, and as `Cluster.request` does
  */
 export function applyObject(cluster: Cluster, object: KubernetesObject, options: ApplyOptions): Promise<KubernetesObject> {

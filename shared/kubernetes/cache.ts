@@ -1,17 +1,13 @@
 import { backoff, type Clock } from '../clock.ts'
 import { isProblem } from '../errors.ts'
 import type { Part } from '../lifecycle.ts'
+import type { Limiter } from '../limit-concurrency.ts'
 import type { Log } from '../log.ts'
+import { type Cached, type Change, Collection, isNewer } from './collection.ts'
 import type { Cluster } from './connection.ts'
-import { type Kind, type KubernetesObject, keyOf, type ObjectMeta, pathOf } from './objects.ts'
+import { type Kind, type KubernetesObject, keyOf, pathOf } from './objects.ts'
 
-/** What a cache keeps of an object: at least what names and orders it. With its uid, it is told from another of its name. */
-export type Cached = { metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion' | 'uid'> }
-
-export type Change<T> =
-  | { type: 'added'; key: string; object: T; previous?: undefined }
-  | { type: 'changed'; key: string; object: T; previous: T }
-  | { type: 'removed'; key: string; object: T; previous?: undefined }
+export { type Cached, type Change, isNewer } from './collection.ts'
 
 export type CacheConfig<T> = {
   kind: Kind
@@ -20,9 +16,9 @@ export type CacheConfig<T> = {
   labelSelector?: string | undefined
   /** By one of the fields that the API server selects this kind by; every kind has `metadata.name`. */
   fieldSelector?: string | undefined
-  /** Objects in one page of a list: bounds what is parsed at once. A pod has 10 KB of JSON, and several times that when parsed. */
+  /** Objects in one page of a list: bounds how much is parsed at once. A pod has 10 KB of JSON, and several times that when parsed. */
   pageSize?: number
-  /** What is kept of each object; all but `managedFields` when left out. */
+  /** Which fields of each object are kept; all but `managedFields` when left out. */
   view?: (object: KubernetesObject) => T
 }
 
@@ -30,25 +26,25 @@ export type CacheConfig<T> = {
 export type Cache<T> = Part & {
   get(key: string): T | undefined
   values(): IterableIterator<T>
-  /** Those in one namespace, in no order. */
+  /** The objects in one namespace, in no order. */
   in(namespace: string): T[]
   readonly size: number
-  /** Goes up with every change of what the cache holds: what was made from it is current while this stays the same. */
+  /** Goes up with every change of the collection: a result derived from it is current while this stays the same. */
   readonly version: number
-  /** The resourceVersion up to which the watch has told everything; empty before. Of one cluster, all kinds' can be compared. */
+  /** The resourceVersion that the watch has reached; empty before. Those of all kinds in one cluster can be compared. */
   readonly seen: string
-  /** Whether the collection was seen whole, and is followed since. It stays true while a broken watch is mended. */
+  /** Whether the collection has been read whole, and is followed since. It stays true while a broken watch is mended. */
   readonly synced: boolean
   /** The monotonic moment, in milliseconds, at which the API server last proved that the watch lives; undefined before. */
   readonly heardAt: number | undefined
   /** Why the collection cannot be followed at the moment. */
   readonly trouble: string | undefined
   /**
-   * Calls the listener after each change, in order. Returns what ends that. One that was deleted and made anew is told as
-   * removed and then added, however little of it was heard, as long as the view keeps the uid.
+   * Calls the listener after each change, in order. Returns the function that unsubscribes. An object that was deleted and created again
+   * is reported as removed and then added, even if the watch missed the deletion, as long as the view keeps the uid.
    */
   subscribe(listener: (change: Change<T>) => void): () => void
-  /** Takes the answer of a write into the copy, so that its writer reads it back at once. An older one is ignored. */
+  /** Takes the answer of a write into the copy, so that its writer reads it back at once. An older version is ignored. */
   put(object: KubernetesObject): void
 }
 
@@ -56,204 +52,60 @@ export type CacheTools = {
   cluster: Cluster
   clock: Clock
   log: Log
-  /** Runs one reading of a page after the other for all caches that share it. Each at once when left out. */
-  inTurn?: <Result>(work: () => Promise<Result>) => Promise<Result>
+  /**
+   * Shared by caches to read their pages one at a time; without it each reads at once. A process hardly ever gives back the memory that
+   * it took for parsing: with a thousand databases, reading side by side took 60 MiB more for good.
+   */
+  limitReads?: Limiter
 }
 
-/**
- * What caches share to read one page at a time. Memory that a process once took for parsing it hardly ever gives back: with a
- * thousand databases, side by side took 60 MiB more for good.
- */
-export function createTurns(): NonNullable<CacheTools['inTurn']> {
-  let last: Promise<unknown> = Promise.resolve()
-  return (work) => {
-    const mine = last.then(work, work)
-    last = mine
-    return mine
-  }
-}
-
-/** Between two attempts to list or watch again. */
-// The longest one is short for a watch: the API server is next door, and what is decided here must not be decided on old news.
+/** Between two attempts to list or watch. The cap is low: the API server is near, and decisions must not rest on stale data. */
 const pauses = { baseMs: 250, capMs: 5_000 }
-/** Objects in one page of a list, where nothing else is said. */
-const usualPageSize = 100
-
-type Page = { metadata: { resourceVersion: string; continue?: string }; items?: KubernetesObject[] }
+const defaultPageSize = 100
 
 /**
- * A watch cache of one collection. Its `start` resolves when the collection was seen whole.
+ * A watch cache of one collection. Its `start` resolves when the collection has been read whole.
  *
- * A watch that ends is resumed from where it was; one that the API server has forgotten (410) begins with a new list, and
- * only what differs is told. It never gives up: failures are spread by full jitter and logged once each time they begin.
+ * A watch that ends is resumed where it stopped. If the API server no longer has that version (410), the collection is listed again and
+ * only the differences are reported. The cache never gives up: attempts are spread by full jitter, and trouble is logged once.
  */
-export function createCache<T extends Cached = KubernetesObject>(
-  {
-    kind,
-    namespace,
-    labelSelector,
-    fieldSelector,
-    pageSize = usualPageSize,
-    view = withoutManagedFields as unknown as (object: KubernetesObject) => T,
-  }: CacheConfig<T>,
-  { cluster, clock, log, inTurn = (work) => work() }: CacheTools,
-): Cache<T> {
-  const path = pathOf(kind, namespace)
-  const objects = new Map<string, T>()
-  const byNamespace = new Map<string, Map<string, T>>()
-  const listeners = new Set<(change: Change<T>) => void>()
-  let seen = '' // the resourceVersion up to which the watch has told everything
-  let version = 0
-  let synced = false
-  let heardAt: number | undefined
-  let trouble: string | undefined
-  let failures = 0
-  let running: Promise<void> | undefined
+export function createCache<T extends Cached = KubernetesObject>(config: CacheConfig<T>, tools: CacheTools): Cache<T> {
+  const { view = withoutManagedFields as unknown as (object: KubernetesObject) => T } = config
+  const collection = new Collection<T>()
+  const follower = new Follower({ ...config, view }, collection, tools)
   const ending = new AbortController()
-
-  function tell(change: Change<T>): void {
-    version++
-    for (const listener of listeners) listener(change)
-  }
-
-  function store(object: T): void {
-    const key = keyOf(object.metadata)
-    let previous = objects.get(key)
-    if (previous && !isNewer(object.metadata.resourceVersion, previous.metadata.resourceVersion)) return
-    if (previous && isAnother(previous, object)) {
-      remove(key)
-      previous = undefined
-    }
-    objects.set(key, object)
-    index(key, object)
-    tell(previous ? { type: 'changed', key, object, previous } : { type: 'added', key, object })
-  }
-
-  function remove(key: string, resourceVersion?: string): void {
-    const object = objects.get(key)
-    if (!object || (resourceVersion !== undefined && isNewer(object.metadata.resourceVersion, resourceVersion))) return
-    objects.delete(key)
-    const namespace = object.metadata.namespace ?? ''
-    const there = byNamespace.get(namespace)
-    there?.delete(key)
-    if (there?.size === 0) byNamespace.delete(namespace)
-    tell({ type: 'removed', key, object })
-  }
-
-  function index(key: string, object: T): void {
-    const namespace = object.metadata.namespace ?? ''
-    const there = byNamespace.get(namespace)
-    if (there) there.set(key, object)
-    else byNamespace.set(namespace, new Map([[key, object]]))
-  }
-
-  /** Reads the whole collection, page by page, and tells what differs from what was held. */
-  async function list(signal: AbortSignal): Promise<void> {
-    const there = new Set<string>()
-    let page: Page['metadata'] | undefined
-    do {
-      const token = page?.continue
-      page = await inTurn(() => readPage(token, there, signal))
-    } while (page.continue)
-    // Only now: a watch from here on tells nothing of the pages that were not read.
-    seen = page.resourceVersion
-    for (const key of objects.keys()) if (!there.has(key)) remove(key, seen)
-    heard()
-  }
-
-  async function readPage(token: string | undefined, there: Set<string>, signal: AbortSignal) {
-    const { metadata, items = [] } = await cluster.request<Page>({
-      method: 'GET',
-      path,
-      query: { limit: pageSize, continue: token, labelSelector, fieldSelector },
-      timeoutMs: 20_000, // a page is small, and others may wait for their turn
-      signal,
-    })
-    for (const item of items) {
-      there.add(keyOf(item.metadata))
-      // Items of a list do not say their own kind.
-      store(view({ ...item, apiVersion: kind.apiVersion, kind: kind.kind }))
-    }
-    return metadata
-  }
-
-  async function follow(signal: AbortSignal): Promise<void> {
-    for await (const { type, object } of cluster.watch(path, { resourceVersion: seen, labelSelector, fieldSelector }, signal)) {
-      heard()
-      seen = object.metadata.resourceVersion ?? seen
-      if (type === 'ADDED' || type === 'MODIFIED') store(view(object))
-      else if (type === 'DELETED') remove(keyOf(object.metadata), object.metadata.resourceVersion)
-    }
-  }
-
-  function heard(): void {
-    heardAt = clock.monotonic()
-    failures = 0
-    if (trouble !== undefined) log.info({ kind: kind.kind }, 'watch works again')
-    trouble = undefined
-  }
-
-  async function run(signal: AbortSignal, whole: () => void): Promise<void> {
-    while (!signal.aborted) {
-      const began = clock.monotonic()
-      try {
-        if (seen === '') {
-          await list(signal)
-          synced = true
-          whole()
-        }
-        await follow(signal)
-        // An end in good order is resumed at once, unless the server does nothing but end watches.
-        if (clock.monotonic() - began < 1_000) await pause(signal)
-      } catch (error) {
-        if (signal.aborted) return
-        if (isProblem(error, 'gone')) seen = ''
-        else if (trouble === undefined) log.warn({ kind: kind.kind, err: error }, 'watch broken, trying again')
-        trouble = error instanceof Error ? error.message : String(error)
-        await pause(signal)
-      }
-    }
-  }
-
-  function pause(signal: AbortSignal): Promise<void> {
-    return clock.sleep(backoff(pauses, failures++, Math.random()), signal).catch(() => {})
-  }
-
+  let running: Promise<void> | undefined
   return {
-    name: `cache of ${kind.plural}`,
-    get: (key) => objects.get(key),
-    values: () => objects.values(),
-    in: (namespace) => [...(byNamespace.get(namespace)?.values() ?? [])],
+    name: `cache of ${config.kind.plural}`,
+    get: (key) => collection.get(key),
+    values: () => collection.values(),
+    in: (namespace) => collection.in(namespace),
     get size() {
-      return objects.size
+      return collection.size
     },
     get version() {
-      return version
+      return collection.version
     },
     get seen() {
-      return seen
+      return follower.seen
     },
     get synced() {
-      return synced
+      return follower.synced
     },
     get heardAt() {
-      return heardAt
+      return follower.heardAt
     },
     get trouble() {
-      return trouble
+      return follower.trouble
     },
-    subscribe(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    subscribe: (listener) => collection.subscribe(listener),
     put(object) {
-      if (!isNewer(object.metadata.resourceVersion, seen)) return
-      store(view(object))
+      if (isNewer(object.metadata.resourceVersion, follower.seen)) collection.store(view(object))
     },
     start: (signal) =>
       new Promise((resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-        running = run(ending.signal, resolve)
+        running = follower.run(ending.signal, resolve)
       }),
     async stop() {
       ending.abort()
@@ -262,18 +114,108 @@ export function createCache<T extends Cached = KubernetesObject>(
   }
 }
 
-/**
- * Whether one resourceVersion is later than another of the same collection. They are etcd revisions, compared as numbers;
- * KEP-5504 makes that a promise of the API.
- */
-export function isNewer(version: string | undefined, than: string | undefined): boolean {
-  if (version === undefined || than === undefined || than === '') return true
-  return version.length === than.length ? version > than : version.length > than.length
-}
+type Page = { metadata: { resourceVersion: string; continue?: string }; items?: KubernetesObject[] }
 
-/** Whether an object stands where one of its name was deleted, which nobody may have told yet. */
-function isAnother({ metadata: { uid } }: Cached, object: Cached): boolean {
-  return uid !== undefined && uid !== object.metadata.uid
+/** Keeps a collection as it is in the cluster: lists it, then watches it. */
+class Follower<T extends Cached> {
+  readonly #config: CacheConfig<T> & { view: (object: KubernetesObject) => T }
+  readonly #collection: Collection<T>
+  readonly #tools: CacheTools
+  readonly #path: string
+  #failures = 0
+  seen = ''
+  synced = false
+  heardAt: number | undefined
+  trouble: string | undefined
+
+  constructor(config: CacheConfig<T> & { view: (object: KubernetesObject) => T }, collection: Collection<T>, tools: CacheTools) {
+    this.#config = config
+    this.#collection = collection
+    this.#tools = tools
+    this.#path = pathOf(config.kind, config.namespace)
+  }
+
+  /** Until the signal aborts. Calls `whole` each time the collection has been listed. */
+  async run(signal: AbortSignal, whole: () => void): Promise<void> {
+    const { clock } = this.#tools
+    while (!signal.aborted) {
+      const began = clock.monotonic()
+      try {
+        if (this.seen === '') {
+          await this.#list(signal)
+          this.synced = true
+          whole()
+        }
+        await this.#watch(signal)
+        // A watch that ended in order is resumed at once, unless the server does nothing but end watches.
+        if (clock.monotonic() - began < 1_000) await this.#pause(signal)
+      } catch (error) {
+        if (signal.aborted) return
+        this.#note(error)
+        await this.#pause(signal)
+      }
+    }
+  }
+
+  /** Reads the whole collection, page by page. */
+  async #list(signal: AbortSignal): Promise<void> {
+    const { limitReads = (work) => work() } = this.#tools
+    const present = new Set<string>()
+    let page: Page['metadata'] | undefined
+    do {
+      const token = page?.continue
+      page = await limitReads(() => this.#readPage(token, present, signal))
+    } while (page.continue)
+    // Only now: a watch that starts here reports nothing of pages that were not read.
+    this.seen = page.resourceVersion
+    for (const key of this.#collection.keys()) if (!present.has(key)) this.#collection.remove(key, this.seen)
+    this.#heard()
+  }
+
+  async #readPage(token: string | undefined, present: Set<string>, signal: AbortSignal): Promise<Page['metadata']> {
+    const { kind, labelSelector, fieldSelector, pageSize = defaultPageSize, view } = this.#config
+    const { metadata, items = [] } = await this.#tools.cluster.request<Page>({
+      method: 'GET',
+      path: this.#path,
+      query: { limit: pageSize, continue: token, labelSelector, fieldSelector },
+      timeoutMs: 20_000, // a page is small, and other caches may wait for it
+      signal,
+    })
+    for (const item of items) {
+      present.add(keyOf(item.metadata))
+      // Items of a list do not say their own kind.
+      this.#collection.store(view({ ...item, apiVersion: kind.apiVersion, kind: kind.kind }))
+    }
+    return metadata
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { labelSelector, fieldSelector, view } = this.#config
+    const query = { resourceVersion: this.seen, labelSelector, fieldSelector }
+    for await (const { type, object } of this.#tools.cluster.watch(this.#path, query, signal)) {
+      this.#heard()
+      this.seen = object.metadata.resourceVersion ?? this.seen
+      if (type === 'ADDED' || type === 'MODIFIED') this.#collection.store(view(object))
+      else if (type === 'DELETED') this.#collection.remove(keyOf(object.metadata), object.metadata.resourceVersion)
+    }
+  }
+
+  #heard(): void {
+    this.heardAt = this.#tools.clock.monotonic()
+    this.#failures = 0
+    if (this.trouble !== undefined) this.#tools.log.info({ kind: this.#config.kind.kind }, 'watch works again')
+    this.trouble = undefined
+  }
+
+  #note(error: unknown): void {
+    if (isProblem(error, 'gone')) this.seen = ''
+    else if (this.trouble === undefined) this.#tools.log.warn({ kind: this.#config.kind.kind, err: error }, 'watch broken, trying again')
+    this.trouble = error instanceof Error ? error.message : String(error)
+  }
+
+  #pause(signal: AbortSignal): Promise<void> {
+    return this.#tools.clock.sleep(backoff(pauses, this.#failures++, Math.random()), signal).catch(() => {})
+  }
 }
 
 function withoutManagedFields(object: KubernetesObject): KubernetesObject {

@@ -15,17 +15,17 @@ export type ClusterRequest = {
   body?: unknown
   /** `application/json` when left out. */
   contentType?: string
-  /** What the answer should be, such as a Table; `application/json` when left out. */
+  /** The media type of the response, such as a Table; `application/json` when left out. */
   accept?: string
   /** An abort ends the request and rejects with the signal's reason. */
   signal?: AbortSignal | undefined
-  /** Until the whole answer is there; 10 s when left out. */
+  /** Until the whole response has been read; 10 s when left out. */
   timeoutMs?: number
-  /** Gets the headers of the answer, whatever its status. */
+  /** Called with the headers of the response, whatever its status. */
   onHeaders?: (headers: IncomingHttpHeaders) => void
 }
 
-/** What a watch delivers. BOOKMARK carries a resourceVersion and nothing else. */
+/** An event of a watch. BOOKMARK carries only a resourceVersion. */
 export type WatchEvent<T = KubernetesObject> = { type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; object: T }
 
 /** A connection to one Kubernetes API server. Connections are kept and shared; nothing is retried here. */
@@ -33,47 +33,46 @@ export type Cluster = {
   server: URL
   /**
    * The parsed JSON body of a success.
-   * @throws Problem `cluster-unreachable` without an answer, else what `problemOfAnswer` makes of it
+   * @throws Problem `cluster-unreachable` without a response, otherwise that of `problemOfAnswer`
    */
-  // biome-ignore lint/suspicious/noExplicitAny: the caller knows what the path serves
+  // biome-ignore lint/suspicious/noExplicitAny: the caller knows the type of the resource
   request<T = any>(request: ClusterRequest): Promise<T>
   /**
-   * Events of a collection as they come, until the server ends the watch, which it does every few minutes.
+   * The events of a collection, until the server ends the watch, which it does every few minutes.
    * @throws Problem `gone` when the resourceVersion is too old, and as `request` does
    */
   watch(path: string, query: Record<string, string | number | boolean | undefined>, signal: AbortSignal): AsyncGenerator<WatchEvent>
   close(): void
 }
 
-/** How to reach the cluster: by a kubeconfig, or as the pod that this is. */
+/** How to reach the cluster: by a kubeconfig, or by the service account of this pod. */
 export type ClusterConfig = {
   kubeconfig?: string | undefined
-  /** Where the kubelet projects the service account's token and authority. */
+  /** The folder into which the kubelet projects the service account's token and CA certificate. */
   serviceAccountDir: string
-  /** Host and port of the API server for a pod, as Kubernetes puts them into its environment. */
+  /** Host and port of the API server, from the environment of the pod. */
   serviceHost?: string | undefined
   servicePort?: string | undefined
 }
 
-/** Counts requests by method and status, 0 for no answer, and how long they took. */
+/** Called after each request; status 0 means no response. */
 export type RequestObserver = (method: string, status: number, seconds: number) => void
 
 /**
  * Connects to a cluster. Nothing is sent yet.
- * @throws Error that says which file or variable is missing
+ * @throws Error with the file or variable that is missing
  */
 export async function connectCluster(config: ClusterConfig, tools: { clock: Clock; observe?: RequestObserver }): Promise<Cluster> {
   return clusterAt(await credentialsOf(config, tools.clock), tools)
 }
 
 /**
- * The credentials for a cluster; whoever needs them besides a connection makes that with `clusterAt`.
- * @throws Error that says which file or variable is missing
+ * The credentials for a cluster. `clusterAt` connects with them.
+ * @throws Error with the file or variable that is missing
  */
 export async function credentialsOf(config: ClusterConfig, clock: Clock): Promise<Credentials> {
   if (config.kubeconfig !== undefined) return kubeconfigCredentials(config.kubeconfig)
-  if (config.serviceHost === undefined)
-    throw new Error('not in a cluster (KUBERNETES_SERVICE_HOST is not set): name a kubeconfig with cluster.kubeconfig')
+  if (config.serviceHost === undefined) throw new Error('not in a cluster (KUBERNETES_SERVICE_HOST is not set): set cluster.kubeconfig')
   const host = config.serviceHost.includes(':') ? `[${config.serviceHost}]` : config.serviceHost
   const server = new URL(`https://${host}:${config.servicePort ?? 443}`)
   return serviceAccountCredentials(config.serviceAccountDir, server, clock)
@@ -81,12 +80,12 @@ export async function credentialsOf(config: ClusterConfig, clock: Clock): Promis
 
 /** A connection with these credentials. Nothing is sent yet. */
 export function clusterAt(credentials: Credentials, { clock, observe = () => {} }: { clock: Clock; observe?: RequestObserver }): Cluster {
-  // Watches hold one connection each for minutes, so there must be room for the others beside them.
+  // Each watch occupies a connection for minutes: the limit must leave room for requests.
   const agent = new Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 16, scheduling: 'lifo' })
   const { server } = credentials
   const base = server.pathname.replace(/\/+$/, '')
 
-  /** Sends the request and resolves with the head of the answer. */
+  /** Sends the request and resolves with the head of the response. */
   async function send(request: ClusterRequest, signal: AbortSignal | undefined): Promise<IncomingMessage> {
     const { headers, ...tls } = await credentials.options()
     const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body))
@@ -115,7 +114,7 @@ export function clusterAt(credentials: Credentials, { clock, observe = () => {} 
 
   async function request<T>(request: ClusterRequest): Promise<T> {
     const started = clock.monotonic()
-    const timeout = AbortSignal.timeout(Math.ceil(request.timeoutMs ?? 10_000)) // which takes whole numbers only
+    const timeout = AbortSignal.timeout(Math.ceil(request.timeoutMs ?? 10_000)) // an integer
     const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout
     const what = `${request.method} ${request.path}`
     let status = 0
@@ -135,7 +134,7 @@ export function clusterAt(credentials: Credentials, { clock, observe = () => {} 
   }
 
   async function* watch(path: string, query: ClusterRequest['query'], signal: AbortSignal): AsyncGenerator<WatchEvent> {
-    // The server ends the watch after this time; a connection that lives on longer is dead without knowing it.
+    // The server ends the watch after this time; a connection that stays open for longer is dead.
     const seconds = 240 + Math.floor(Math.random() * 240)
     const whole = AbortSignal.any([signal, AbortSignal.timeout((seconds + 30) * 1000)])
     const what = `watch ${path}`
@@ -175,7 +174,7 @@ async function readText(answer: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** The lines of a stream that end with a newline; a last line without one was cut off and is not given out. */
+/** The lines of a stream. A last line without a newline was cut off and is dropped. */
 async function* lines(answer: IncomingMessage): AsyncGenerator<string> {
   let rest: Buffer[] = []
   for await (const chunk of answer as AsyncIterable<Buffer>) {

@@ -3,7 +3,7 @@ import type { RequestOptions } from 'node:https'
 import path from 'node:path'
 import type { Clock } from '../clock.ts'
 
-/** Where the API server is and how to prove who asks. */
+/** The address of the API server, and the client's credentials. */
 export type Credentials = {
   /** `https://host:port`, with a path where a gateway serves several clusters. */
   server: URL
@@ -11,14 +11,14 @@ export type Credentials = {
   options(): Promise<Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'headers' | 'servername' | 'rejectUnauthorized'>>
 }
 
-/** The kubelet rewrites a projected token long before it expires; this is how long a read one is used, in milliseconds. */
+/** How long a token is used before it is read again, in milliseconds. The kubelet replaces it long before it expires. */
 const tokenAgeMs = 60_000
 
 /**
  * The credentials of the pod's own service account, from the files that the kubelet projects.
  *
- * Read here rather than by @kubernetes/client-node, whose configuration module brings its whole generated API with it:
- * 40 MiB that an edge box has better uses for (docs/decisions/0002).
+ * Read here rather than by @kubernetes/client-node: its configuration module loads the whole generated API, 40 MiB that an edge box
+ * needs for other things (docs/decisions/0002).
  *
  * @param directory holds `token` and `ca.crt`
  * @throws the file system's error when a file is missing
@@ -40,12 +40,12 @@ export function serviceAccountCredentials(directory: string, server: URL, clock:
 }
 
 /**
- * The credentials of a kubeconfig's current context, with everything @kubernetes/client-node knows about them: client
- * certificates, exec plugins, OpenID Connect, tokens in files.
+ * The credentials of a kubeconfig's current context, in every form that @kubernetes/client-node supports: client certificates, exec
+ * plugins, OpenID Connect, tokens in files.
  *
- * @param files one, or several that are merged: the first that names a current context says which it is
+ * @param files one, or several that are merged: the first one with a current context determines it
  * @param context another context than the current one
- * @throws Error when a file cannot be read, or they have no such context, or name no cluster with HTTPS
+ * @throws Error when a file cannot be read, or the context does not exist or has no cluster with HTTPS
  */
 export async function kubeconfigCredentials(files: string | readonly string[], context?: string): Promise<Credentials> {
   const { KubeConfig } = await import('@kubernetes/client-node')
@@ -74,7 +74,7 @@ export async function kubeconfigCredentials(files: string | readonly string[], c
     options: async () => {
       const options: RequestOptions = {}
       await kubeconfig.applyToHTTPSOptions(options)
-      // It brings an agent of its own, which would open a connection for every request.
+      // Without its agent, which opens a connection for every request.
       const { ca, cert, key, headers, servername, rejectUnauthorized } = options
       return Object.fromEntries(
         Object.entries({ ca, cert, key, headers, servername, rejectUnauthorized }).filter(([, value]) => value !== undefined),

@@ -2,11 +2,11 @@ import { isProblem } from '../errors.ts'
 import type { Cluster } from './connection.ts'
 import { type KubernetesObject, kinds, pathOf } from './objects.ts'
 
-/** Something worth telling about an object, as `kubectl get events` and `kubectl describe` show it. */
+/** An Event about an object, as `kubectl get events` and `kubectl describe` show it. */
 export type EventGiven = {
-  /** Of the Event itself: the same occasion has the same name, so that it is told once, whoever tells it. */
+  /** Of the Event itself. The same occasion has the same name, so that replicas make one Event of it. */
   name: string
-  /** In which namespace the Event is made; that of the object, where it has one. */
+  /** Of the Event; that of the object, if it has one. */
   namespace: string
   about: Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'>
   type: 'Normal' | 'Warning'
@@ -19,7 +19,7 @@ export type EventGiven = {
   now: number
 }
 
-/** Makes a Kubernetes Event; one of the same name is left as it is. @throws Problem as the connection does */
+/** Creates a Kubernetes Event unless one of that name exists. @throws Problem as the connection does */
 export async function tellEvent(cluster: Cluster, given: EventGiven): Promise<void> {
   const { name, namespace, about, type, reason, message, component } = given
   const { uid } = about.metadata

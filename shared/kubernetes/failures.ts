@@ -1,6 +1,6 @@
 import { type Fault, isProblem, Problem, type ProblemType } from '../errors.ts'
 
-/** The part of a Kubernetes `Status` that says why. */
+/** The members of a Kubernetes `Status` that give the reason. */
 type Status = {
   message?: string
   reason?: string
@@ -9,9 +9,9 @@ type Status = {
 }
 
 /**
- * What an answer that is not a success means to Skerry.
+ * The Problem of an unsuccessful response.
  *
- * @param what the request in words, such as `PATCH /api/v1/…`, for the detail
+ * @param what the request, such as `PATCH /api/v1/…`, for the detail
  */
 export function problemOfAnswer(what: string, code: number, body: string, retryAfter?: string): Problem {
   const status = parseStatus(body)
@@ -27,7 +27,7 @@ export function problemOfAnswer(what: string, code: number, body: string, retryA
   })
 }
 
-/** What a request about one object is answered with; undefined when there is no such object. */
+/** The response to a request for one object; undefined when the object does not exist. */
 export async function unlessGone<T>(request: Promise<T>): Promise<T | undefined> {
   try {
     return await request
@@ -40,12 +40,12 @@ export async function unlessGone<T>(request: Promise<T>): Promise<T | undefined>
 function typeOf(code: number, { reason, message = '', details }: Status): ProblemType {
   const causes = details?.causes?.map((cause) => cause.reason) ?? []
   if (code === 403 && message.includes('exceeded quota')) return 'quota-exceeded'
-  // Nobody has counted yet what the quota limits. It passes, and has nothing to do with permissions.
+  // Until the quota is counted. It passes, and has nothing to do with permissions.
   if (code === 403 && message.includes('status unknown for quota')) return 'cluster-error'
   if (causes.includes('NamespaceTerminating')) return 'conflict'
   if (code === 401 || code === 403) return 'cluster-forbidden'
-  // Only an answer that names the object says that there is none. Up to Kubernetes 1.22 a server that starts answers 404 to everything
-  // about custom resources whose definitions it has not read yet.
+  // Only a 404 that names the object means that it does not exist. Up to Kubernetes 1.22, a starting server answers 404 for custom resources
+  // until it has read their CRDs.
   if (code === 404) return details?.name === undefined ? 'not-served' : 'not-found'
   if (code === 409 && reason === 'AlreadyExists') return 'already-exists'
   if (code === 409 && causes.includes('FieldManagerConflict')) return 'field-conflict'

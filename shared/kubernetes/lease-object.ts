@@ -1,6 +1,6 @@
 import type { KubernetesObject } from './objects.ts'
 
-/** The spec of a Lease (coordination.k8s.io/v1), as far as an election uses it. Times are MicroTime: six decimals. */
+/** The fields of a Lease's spec (coordination.k8s.io/v1) that an election uses. Times are MicroTime: six decimals. */
 export type LeaseSpec = {
   holderIdentity?: string | null
   leaseDurationSeconds?: number | null
@@ -12,12 +12,12 @@ export type LeaseSpec = {
 /** A Lease. */
 export type LeaseObject = KubernetesObject & { spec: LeaseSpec }
 
-/** A Lease as last seen, and when it was seen to change: milliseconds of the monotonic clock. */
+/** A Lease as last seen, and the monotonic moment, in milliseconds, at which it was seen to change. */
 export type Observation = { object: LeaseObject; at: number }
 
 /**
- * Whether `identity` may take the Lease: nobody holds it, it is ours, or its holder let the time pass that it promised.
- * The promise counts, not our own setting: in a rolling update the two may differ.
+ * Whether `identity` may take the Lease: nobody holds it, it is ours, or its holder has not renewed it within its own duration. That
+ * duration counts, not our setting: in a rolling update the two may differ.
  */
 export function isFree(
   observation: Observation | undefined,
@@ -50,12 +50,12 @@ export function takenBy(
   }
 }
 
-/** The spec without a holder, as client-go leaves it behind: with one second, for those who look at the duration alone. */
+/** The spec without a holder, as client-go releases it: one second, for clients that only check the duration. */
 export function releasedBy(from: LeaseObject, now: number): LeaseSpec {
   return { ...from.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime(now) }
 }
 
-/** A Lease that is not there yet. */
+/** A new Lease. */
 export function leaseObject({ namespace, name }: { namespace: string; name: string }, spec: LeaseSpec): LeaseObject {
   return {
     apiVersion: 'coordination.k8s.io/v1',
@@ -65,7 +65,7 @@ export function leaseObject({ namespace, name }: { namespace: string; name: stri
   }
 }
 
-/** MicroTime is read with exactly six decimals (metav1.RFC3339Micro). */
+/** MicroTime must have exactly six decimals (metav1.RFC3339Micro). */
 function microTime(now: number): string {
   return new Date(now).toISOString().replace('Z', '000Z')
 }

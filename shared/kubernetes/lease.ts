@@ -8,36 +8,39 @@ import { unlessGone } from './failures.ts'
 import { isFree, type LeaseObject, leaseObject, type Observation, releasedBy, takenBy } from './lease-object.ts'
 import { kinds, pathOf } from './objects.ts'
 
-/** Which Lease, for whom, and how long things take. The defaults are those of client-go. */
+/** The Lease, its holder and its times. */
 export type LeaseConfig = {
   namespace: string
   name: string
-  /** Whom people will see as the holder: the name of the pod. Its identity is this and a random ending. */
+  /** The holder as people see it: the name of the pod. Its identity has a random suffix as well. */
   holder: string
-  /** How long others wait after they last saw it renewed; 15 s. Whole seconds, as the Lease counts them. */
+  /** How long others wait after they last saw it renewed. Whole seconds, as the Lease counts them. */
   durationMs?: number
-  /** How long the leader goes on without a renewal; 10 s. The difference to the duration is for clocks that run unevenly. */
+  /** How long the leader acts without a renewal. Shorter than the duration, since clocks run unevenly. */
   renewDeadlineMs?: number
-  /** Pause between renewals and between attempts; 2 s. */
+  /** Pause between renewals and between attempts. */
   retryMs?: number
 }
 
-/** The right to act, which one process at a time has. */
+/** Those of client-go. */
+const defaults = { durationMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 }
+
+/** The right to act: one process at a time has it. */
 export type Lease = Part & {
-  /** What the Lease shows as its holder while this process leads. No two processes have the same. */
+  /** The Lease shows it as its holder while this process leads. No two processes have the same. */
   readonly identity: string
   /**
-   * Whether this process may act, judged by the clock at the moment of asking: one that was paused knows it at once, before it has
-   * heard of anything. Ask right before each write.
+   * Whether this process may act, by the clock at the moment of asking: a process that was paused gets the right answer at once. Ask right
+   * before each write.
    */
   isLeader(): boolean
   /** The holder as last seen; undefined before the first look and while nobody holds it. */
   holder(): string | undefined
-  /** Tells of every change of leadership, of the end no later than others may begin. Returns how to unsubscribe. */
+  /** Calls the listener at every change of leadership, at its end no later than others may lead. Returns the function that unsubscribes. */
   onChange(listener: (leads: boolean) => void): () => void
 }
 
-/** A Lease as those who act under it see it. */
+/** A Lease as the parts see it that act under it. */
 export type Leadership = Pick<Lease, 'isLeader' | 'onChange'>
 
 /**
@@ -45,174 +48,228 @@ export type Leadership = Pick<Lease, 'isLeader' | 'onChange'>
  * and the API server lets one of them through (resourceVersion). Times written in the Lease are for people, and never compared:
  * each side measures with its own clock, from when it saw a change, or from before it asked for one.
  *
- * `start` resolves as soon as it competes; the cluster may be away. `stop` gives the Lease back, so that another can take it at
- * once. It must be stopped after everything that acts under it.
+ * `start` resolves as soon as it competes, whether the cluster answers or not. `stop` releases the Lease, so that another process can take
+ * it at once. Stop it after everything that acts under it.
  */
-export function createLease(
-  config: LeaseConfig,
-  { cluster, clock, log, random = Math.random }: { cluster: Pick<Cluster, 'request'>; clock: Clock; log: Log; random?: () => number },
-): Lease {
-  const { durationMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000 } = config
-  if (durationMs % 1000 !== 0 || durationMs <= renewDeadlineMs || renewDeadlineMs <= retryMs * 1.2)
-    throw new RangeError('a Lease needs duration > renew deadline > 1.2 × retry, the duration in whole seconds')
+export function createLease(config: LeaseConfig, given: LeaseTools): Lease {
   const identity = `${config.holder}_${randomUUID().slice(0, 8)}`
-  const path = pathOf(kinds.Lease, config.namespace, config.name)
-  const collection = path.slice(0, path.lastIndexOf('/'))
-  const requestTimeoutMs = renewDeadlineMs / 2 // so that a second attempt fits before the deadline
+  const tools = { ...given, log: given.log.child({ lease: config.name, identity }) }
+  const term = createTerm(config, tools)
+  const candidate = new Candidate(identity, term, config, tools)
+  return {
+    name: 'lease',
+    identity,
+    isLeader: term.isCurrent,
+    holder: () => candidate.holder,
+    onChange(listener) {
+      term.listeners.add(listener)
+      return () => term.listeners.delete(listener)
+    },
+    async start() {
+      candidate.start()
+    },
+    stop: (deadline) => candidate.stop(deadline),
+  }
+}
+
+export type LeaseTools = { cluster: Pick<Cluster, 'request'>; clock: Clock; log: Log; random?: () => number }
+
+/** The time in which this process leads, and the listeners to its beginning and end. */
+type Term = ReturnType<typeof createTerm>
+
+function createTerm({ renewDeadlineMs = defaults.renewDeadlineMs }: LeaseConfig, { clock, log }: LeaseTools) {
   const listeners = new Set<(leads: boolean) => void>()
-  const ending = new AbortController()
-
-  /** What this process has told its listeners. Whether it is still so is a question to the clock. */
+  /** As the listeners know it. Whether it still holds, the clock says. */
   let leading = false
-  let renewedAt: Moment = { wall: 0, monotonic: 0 }
-  let observation: Observation | undefined
-  /** A write with our identity went out. Even one that failed may have been done. */
-  let mayHold = false
-  let isFailing = false
-  let running = Promise.resolve()
+  let renewedAt = { wall: 0, monotonic: 0 }
 
-  function isLeader(): boolean {
-    return leading && elapsedSince(renewedAt) < renewDeadlineMs
+  const moment = () => ({ wall: clock.now(), monotonic: clock.monotonic() })
+
+  /** Until the renew deadline. By the faster clock: only the wall clock counts on while a virtual machine is suspended. */
+  function leftMs(): number {
+    const { wall, monotonic } = moment()
+    return renewDeadlineMs - Math.max(monotonic - renewedAt.monotonic, wall - renewedAt.wall)
   }
 
-  /** By the slower process, the faster clock: a virtual machine that was suspended may see it on the wall clock only. */
-  function elapsedSince(then: Moment): number {
-    return Math.max(clock.monotonic() - then.monotonic, clock.now() - then.wall)
-  }
+  const isCurrent = () => leading && leftMs() > 0
 
-  const moment = (): Moment => ({ wall: clock.now(), monotonic: clock.monotonic() })
-
-  function tell(leads: boolean, why: string): void {
-    if (leads === leading) return
+  function tell(leads: boolean): void {
     leading = leads
-    if (leads) log.info({ lease: config.name, identity }, 'lease acquired')
-    else log.warn({ lease: config.name, identity, why }, 'lease lost')
     for (const listener of listeners) {
       try {
         listener(leads)
       } catch (error) {
-        log.error({ err: error, lease: config.name }, 'a listener of the lease failed')
+        log.error({ err: error }, 'a listener of the lease failed')
       }
     }
   }
 
-  function observe(object: LeaseObject): void {
-    const before = observation?.object.spec.holderIdentity
-    // By what the Lease says, not by its version: a label that somebody adds is no renewal.
-    if (JSON.stringify(object.spec) === JSON.stringify(observation?.object.spec))
-      observation = { object, at: (observation as Observation).at }
-    else observation = { object, at: clock.monotonic() }
-    const { holderIdentity } = object.spec
-    if (holderIdentity !== identity) tell(false, 'another holds it')
-    if (holderIdentity && holderIdentity !== identity && holderIdentity !== before)
-      log.info({ lease: config.name, holder: holderIdentity }, 'lease is held')
+  function end(why: string): void {
+    if (!leading) return
+    log.warn({ why }, 'lease lost')
+    tell(false)
   }
 
-  /** Writes the Lease with us as its holder. From before the request on it counts as renewed: the server did it no earlier. */
-  async function take(from: LeaseObject | undefined): Promise<void> {
-    const sentAt = moment()
-    const next = takenBy(identity, from, { durationMs, now: clock.now() })
-    mayHold = true
-    const body = from === undefined ? leaseObject(config, next) : { ...from, spec: next }
-    const written = await cluster.request<LeaseObject>({
-      method: from === undefined ? 'POST' : 'PUT',
-      path: from === undefined ? collection : path,
-      body,
-      signal: ending.signal,
-      timeoutMs: requestTimeoutMs,
-    })
-    observe(written)
-    if (ending.signal.aborted) return
-    // A gap that nobody asked about while it lasted is a gap all the same: whoever acted before must hear of it.
-    if (!isLeader()) tell(false, 'not renewed in time')
-    renewedAt = sentAt
-    if (elapsedSince(renewedAt) < renewDeadlineMs) tell(true, '')
+  /** @param at from before the renewal was requested: the API server stored it no earlier */
+  function renew(at: ReturnType<typeof moment>): void {
+    // Whoever acted before a gap must hear of it, even if nobody asked during it.
+    if (!isCurrent()) end('not renewed in time')
+    renewedAt = at
+    if (leading || leftMs() <= 0) return
+    log.info('lease acquired')
+    tell(true)
   }
 
-  async function attempt(): Promise<void> {
-    const known = observation?.object
-    if (known?.spec.holderIdentity === identity) {
+  return { moment, leftMs, isCurrent, isLeading: () => leading, renew, end, listeners }
+}
+
+/** Reads the Lease, takes it when it is free, renews it, and releases it. */
+class Candidate {
+  readonly #identity: string
+  readonly #term: Term
+  readonly #config: LeaseConfig & Required<Pick<LeaseConfig, 'durationMs' | 'retryMs'>>
+  readonly #tools: LeaseTools
+  readonly #path: string
+  /** A second attempt fits before the deadline. */
+  readonly #requestTimeoutMs: number
+  readonly #ending = new AbortController()
+  #observation: Observation | undefined
+  /** A write with our identity was sent. It may have been stored even if it failed. */
+  #mayHold = false
+  #isFailing = false
+  #running = Promise.resolve()
+
+  constructor(identity: string, term: Term, config: LeaseConfig, tools: LeaseTools) {
+    const { durationMs, renewDeadlineMs, retryMs } = { ...defaults, ...config }
+    if (durationMs % 1000 !== 0 || durationMs <= renewDeadlineMs || renewDeadlineMs <= retryMs * 1.2)
+      throw new RangeError('a Lease needs duration > renew deadline > 1.2 × retry, the duration in whole seconds')
+    this.#identity = identity
+    this.#term = term
+    this.#config = { ...config, durationMs, retryMs }
+    this.#tools = tools
+    this.#path = pathOf(kinds.Lease, config.namespace, config.name)
+    this.#requestTimeoutMs = renewDeadlineMs / 2
+  }
+
+  get holder(): string | undefined {
+    return this.#observation?.object.spec.holderIdentity || undefined
+  }
+
+  start(): void {
+    this.#running = Promise.all([this.#compete(), this.#watchDeadline()]).then(() => {})
+  }
+
+  async stop(deadline: number): Promise<void> {
+    this.#ending.abort(new Error('the lease is released'))
+    this.#term.end('told to stop')
+    await this.#running
+    if (this.#mayHold) await this.#release(deadline)
+  }
+
+  async #compete(): Promise<void> {
+    const { clock, random = Math.random } = this.#tools
+    const { signal } = this.#ending
+    const { retryMs } = this.#config
+    while (!signal.aborted) {
       try {
-        return await take(known)
+        await this.#attempt()
+        this.#noteReached()
+      } catch (error) {
+        if (signal.aborted) return
+        this.#noteFailure(error)
+      }
+      // Candidates spread out, so that they do not all ask at the same moment (client-go's JitterFactor).
+      await clock.sleep(this.#term.isLeading() ? retryMs : retryMs * (1 + 1.2 * random()), signal).catch(() => {})
+    }
+  }
+
+  async #attempt(): Promise<void> {
+    const { clock, log } = this.#tools
+    const known = this.#observation?.object
+    if (known?.spec.holderIdentity === this.#identity) {
+      try {
+        return await this.#take(known)
       } catch (error) {
         if (!isProblem(error, 'conflict', 'not-found')) throw error
       }
     }
-    const found = await read({ signal: ending.signal, timeoutMs: requestTimeoutMs })
-    if (found !== undefined) observe(found)
-    // One that was deleted while its holder leads is not free before the holder has had the time to notice.
-    if (isFree(observation, identity, { durationMs, now: clock.monotonic() })) await take(found)
-    else if (found === undefined) log.debug({ lease: config.name }, 'lease was deleted, its time has not run out')
+    const found = await this.#read({ signal: this.#ending.signal, timeoutMs: this.#requestTimeoutMs })
+    if (found !== undefined) this.#observe(found)
+    const { durationMs } = this.#config
+    // A Lease that was deleted while its holder leads is not free before the holder has had the time to notice.
+    if (isFree(this.#observation, this.#identity, { durationMs, now: clock.monotonic() })) await this.#take(found)
+    else if (found === undefined) log.debug('lease was deleted, its time has not run out')
   }
 
-  async function read(limits: { signal?: AbortSignal; timeoutMs: number }): Promise<LeaseObject | undefined> {
-    return unlessGone(cluster.request<LeaseObject>({ method: 'GET', path, ...limits }))
+  /** Writes the Lease with us as its holder. */
+  async #take(from: LeaseObject | undefined): Promise<void> {
+    const { cluster, clock } = this.#tools
+    const sentAt = this.#term.moment()
+    const next = takenBy(this.#identity, from, { durationMs: this.#config.durationMs, now: clock.now() })
+    this.#mayHold = true
+    const written = await cluster.request<LeaseObject>({
+      ...(from === undefined
+        ? { method: 'POST', path: pathOf(kinds.Lease, this.#config.namespace), body: leaseObject(this.#config, next) }
+        : { method: 'PUT', path: this.#path, body: { ...from, spec: next } }),
+      signal: this.#ending.signal,
+      timeoutMs: this.#requestTimeoutMs,
+    })
+    this.#observe(written)
+    if (!this.#ending.signal.aborted) this.#term.renew(sentAt)
   }
 
-  async function compete(): Promise<void> {
-    while (!ending.signal.aborted) {
-      try {
-        await attempt()
-        if (isFailing) log.info({ lease: config.name }, 'lease can be reached again')
-        isFailing = false
-      } catch (error) {
-        if (ending.signal.aborted) return
-        // Losing a race is how it works; anything else is said once, until it works again.
-        const isRace = isProblem(error, 'conflict', 'already-exists')
-        if (!isRace && !isFailing) log.warn({ err: error, lease: config.name }, 'lease cannot be reached')
-        if (!isRace) isFailing = true
-      }
-      // Those who wait spread out, so that they don't all ask in the same moment (client-go's JitterFactor).
-      await clock.sleep(leading ? retryMs : retryMs * (1 + 1.2 * random()), ending.signal).catch(() => {})
+  #observe(object: LeaseObject): void {
+    const before = this.#observation
+    // The spec counts, not the version: a label that somebody adds is no renewal.
+    const isUnchanged = before !== undefined && JSON.stringify(object.spec) === JSON.stringify(before.object.spec)
+    this.#observation = { object, at: isUnchanged ? before.at : this.#tools.clock.monotonic() }
+    const { holderIdentity } = object.spec
+    if (holderIdentity === this.#identity) return
+    this.#term.end('another holds it')
+    if (holderIdentity && holderIdentity !== before?.object.spec.holderIdentity)
+      this.#tools.log.info({ holder: holderIdentity }, 'lease is held')
+  }
+
+  async #read(limits: { signal?: AbortSignal; timeoutMs: number }): Promise<LeaseObject | undefined> {
+    return unlessGone(this.#tools.cluster.request<LeaseObject>({ method: 'GET', path: this.#path, ...limits }))
+  }
+
+  #noteReached(): void {
+    if (this.#isFailing) this.#tools.log.info('lease can be reached again')
+    this.#isFailing = false
+  }
+
+  /** Losing a race is normal. Any other failure is logged once, until an attempt succeeds. */
+  #noteFailure(error: unknown): void {
+    if (isProblem(error, 'conflict', 'already-exists')) return
+    if (!this.#isFailing) this.#tools.log.warn({ err: error }, 'lease cannot be reached')
+    this.#isFailing = true
+  }
+
+  /** Ends the term on time, also while a request hangs. */
+  async #watchDeadline(): Promise<void> {
+    while (!this.#ending.signal.aborted) {
+      const left = this.#term.isLeading() ? this.#term.leftMs() : this.#config.retryMs
+      await this.#tools.clock.sleep(Math.max(1, left), this.#ending.signal).catch(() => {})
+      if (!this.#term.isCurrent()) this.#term.end('not renewed in time')
     }
   }
 
-  /** Tells of the end on time, also while a request hangs. */
-  async function watchDeadline(): Promise<void> {
-    while (!ending.signal.aborted) {
-      const left = leading ? renewDeadlineMs - elapsedSince(renewedAt) : retryMs
-      await clock.sleep(Math.max(1, left), ending.signal).catch(() => {})
-      if (leading && !isLeader()) tell(false, 'not renewed in time')
-    }
-  }
-
-  /** Clears the holder if it is us. A write of ours that is still under way meets a newer version then, or is seen on the next look. */
-  async function release(deadline: number): Promise<void> {
+  /** Clears the holder if it is us. A write of ours that is still under way then meets a newer version, or is seen on the next look. */
+  async #release(deadline: number): Promise<void> {
+    const { cluster, clock, log } = this.#tools
     for (let tries = 0; tries < 3; tries++) {
-      const timeoutMs = Math.min(requestTimeoutMs, deadline - clock.monotonic())
-      if (timeoutMs <= 0) return log.warn({ lease: config.name }, 'no time left to give the lease back')
+      const timeoutMs = Math.min(this.#requestTimeoutMs, deadline - clock.monotonic())
+      if (timeoutMs <= 0) return log.warn('no time left to release the lease')
       try {
-        const found = await read({ timeoutMs })
-        if (found?.spec.holderIdentity !== identity) return
-        await cluster.request({ method: 'PUT', path, body: { ...found, spec: releasedBy(found, clock.now()) }, timeoutMs })
-        return log.info({ lease: config.name }, 'lease given back')
+        const found = await this.#read({ timeoutMs })
+        if (found?.spec.holderIdentity !== this.#identity) return
+        const body = { ...found, spec: releasedBy(found, clock.now()) }
+        await cluster.request({ method: 'PUT', path: this.#path, body, timeoutMs })
+        return log.info('lease released')
       } catch (error) {
-        if (!isProblem(error, 'conflict'))
-          return log.warn({ err: error, lease: config.name }, 'lease could not be given back, others wait for it to expire')
+        if (!isProblem(error, 'conflict')) return log.warn({ err: error }, 'lease could not be released, others wait for it to expire')
       }
     }
-  }
-
-  return {
-    name: 'lease',
-    identity,
-    isLeader,
-    holder: () => observation?.object.spec.holderIdentity || undefined,
-    onChange(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
-    async start() {
-      running = Promise.all([compete(), watchDeadline()]).then(() => {})
-    },
-    async stop(deadline) {
-      ending.abort(new Error('the lease is given back'))
-      tell(false, 'told to stop')
-      await running
-      if (mayHold) await release(deadline)
-    },
   }
 }
-
-/** The time by both clocks. */
-type Moment = { wall: number; monotonic: number }

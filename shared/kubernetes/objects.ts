@@ -23,7 +23,7 @@ export type OwnerReference = {
   blockOwnerDeletion?: boolean
 }
 
-/** Any Kubernetes object. What the fields beside the metadata hold is for the reader's schema to say. */
+/** Any Kubernetes object. The types of the fields beside the metadata depend on its kind. */
 export type KubernetesObject = {
   apiVersion: string
   kind: string
@@ -32,7 +32,7 @@ export type KubernetesObject = {
   [field: string]: any
 }
 
-/** A kind and where the API server serves it. */
+/** A kind, and its place in the API. */
 export type Kind = { apiVersion: string; kind: string; plural: string; namespaced: boolean }
 
 /** Every kind that Skerry reads or writes. */
@@ -70,14 +70,14 @@ export function pathOf(kind: Kind, namespace?: string, name?: string): string {
   return `${group}${scope}/${kind.plural}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`
 }
 
-/** The API path of an object that says its own kind, which must be one of `kinds`. */
+/** The API path of an object, whose kind must be one of `kinds`. */
 export function pathOfObject({ apiVersion, kind, metadata }: KubernetesObject): string {
   const known = Object.values(kinds).find((candidate) => candidate.kind === kind && candidate.apiVersion === apiVersion)
   if (!known) throw new TypeError(`${apiVersion} ${kind} is not in the table of kinds`)
   return pathOf(known, metadata.namespace, metadata.name)
 }
 
-/** `namespace/name`, or `name` where there is no namespace: what a cache finds an object by. */
+/** `namespace/name`, or `name` without a namespace: the key of an object in a cache. */
 export function keyOf({ namespace, name }: { namespace?: string | undefined; name: string }): string {
   return namespace === undefined ? name : `${namespace}/${name}`
 }

@@ -6,11 +6,11 @@ import type { Cluster } from './connection.ts'
 /** The version of the control plane, `v1.35.2`; undefined until it was first read. */
 export type KubernetesVersion = Part & { readonly current: string | undefined }
 
-/** No watch tells of an upgrade of the control plane, in milliseconds. */
+/** In milliseconds. No watch reports an upgrade of the control plane. */
 const refreshMs = 10 * 60_000
 const pauses = { baseMs: 1_000, capMs: 60_000 }
 
-/** Asks for the version at start and again now and then. It is ready after the first attempt, whatever came of it. */
+/** Reads the version at the start, and periodically. It is ready after the first attempt, whether that succeeds or not. */
 export function createKubernetesVersion({
   cluster,
   clock,

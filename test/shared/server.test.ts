@@ -228,7 +228,7 @@ test('a key that does not belong to the certificate is refused and logged, and t
   const before = part.certificate().fingerprint
   const next = await authority.server('renewed')
   await mount.replace({ 'tls.crt': next.cert, 'tls.key': pair.key })
-  await journal.seen('new certificate refused, the old one stays in use')
+  await journal.seen('new certificate is invalid, the old one stays in use')
   assert.equal((await ask(part, '/')).fingerprint, before)
   await mount.replace({ 'tls.crt': next.cert, 'tls.key': next.key })
   await journal.seen('certificate replaced')
@@ -429,7 +429,7 @@ test('connections beyond the limit are turned away, and that is logged once', li
   const kept = [connect(part.port(), '127.0.0.1'), connect(part.port(), '127.0.0.1')]
   await Promise.all(kept.map((socket) => once(socket, 'connect')))
   for (let i = 0; i < 3; i++) assert.equal(await sendRaw(part, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'), '')
-  assert.equal(journal.lines.filter((line) => line.msg === 'connections turned away, the limit is reached').length, 1)
+  assert.equal(journal.lines.filter((line) => line.msg === 'connections refused, the limit is reached').length, 1)
   for (const socket of kept) socket.destroy()
 })
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
-import { turns } from '../../../shared/turns.ts'
+import { limitConcurrency } from '../../../shared/limit-concurrency.ts'
 import type { Target } from '../../resources/kind.ts'
 import { type Obstacle, targetKey } from '../../resources/operation.ts'
 import type { Caches } from '../caches.ts'
@@ -19,7 +19,7 @@ import { loadBalancerWithoutAddress } from './services.ts'
 import { classCannotGrow, volumeAttachmentOnDeadNode, volumeNotAttached, volumeNotBound, volumeNotResized } from './volumes.ts'
 
 /** Everything that may stand in the way. What others follow from comes first: the answer is in this order. */
-export const rules: Rule[] = [
+const rules: Rule[] = [
   evidenceUnread,
   operatorNotRunning,
   projectNotReady,
@@ -76,7 +76,7 @@ export function createObstacles({
   config: ObstaclesConfig
 }): Obstacles {
   const answers = new Map<string, { answer: Promise<Obstacle[]>; until: number }>()
-  const inTurn = turns(concurrency)
+  const limit = limitConcurrency(concurrency)
 
   function of(target: Target): Promise<Obstacle[]> {
     const now = clock.monotonic()
@@ -84,7 +84,7 @@ export function createObstacles({
     const key = targetKey(target)
     const known = answers.get(key)
     if (known) return known.answer
-    const answer = inTurn(async () => judge(await readEvidence(target, { cluster, caches, clock, config })))
+    const answer = limit(async () => judge(await readEvidence(target, { cluster, caches, clock, config })))
     // In use while it is being made, and fresh for a while from then on.
     const entry = { answer, until: Number.POSITIVE_INFINITY }
     answers.set(key, entry)
@@ -98,7 +98,7 @@ export function createObstacles({
 }
 
 /** What the rules find in the evidence. Pure. */
-export function judge(evidence: Evidence): Obstacle[] {
+function judge(evidence: Evidence): Obstacle[] {
   return rules.flatMap((rule) => rule(evidence))
 }
 

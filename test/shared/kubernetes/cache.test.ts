@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { systemClock } from '../../../shared/clock.ts'
-import { createCache, createTurns } from '../../../shared/kubernetes/cache.ts'
+import { createCache } from '../../../shared/kubernetes/cache.ts'
 import { type Kind, kinds } from '../../../shared/kubernetes/objects.ts'
+import { limitConcurrency } from '../../../shared/limit-concurrency.ts'
 import { createLog } from '../../../shared/log.ts'
 import { startEmbeddedCluster } from '../../cluster/index.ts'
 import { connectTo } from './connected.ts'
@@ -55,7 +56,7 @@ test('a cache sees a collection whole that takes several pages', async (t) => {
 
 test('caches that share their turns read one page at a time', async (t) => {
   const { cluster, seen } = await clusterWith(t, 7)
-  const tools = { cluster, clock: systemClock, log, inTurn: createTurns() }
+  const tools = { cluster, clock: systemClock, log, limitReads: limitConcurrency(1) }
   const caches = [kinds.ConfigMap, kinds.Secret].map((kind) => createCache(config(kind), tools))
   await Promise.all(caches.map((cache) => starting(t, cache)))
   assert.deepEqual([caches.map(({ size }) => size), seen.lists, seen.most], [[7, 7], 6, 1])
@@ -63,7 +64,7 @@ test('caches that share their turns read one page at a time', async (t) => {
 
 test('a page that fails does not hold up the caches that wait for their turn', async (t) => {
   const { cluster } = await clusterWith(t, 1)
-  const tools = { cluster, clock: systemClock, log, inTurn: createTurns() }
+  const tools = { cluster, clock: systemClock, log, limitReads: limitConcurrency(1) }
   const missing = createCache({ kind: { ...kinds.CrateDB, plural: 'nothings' } }, tools)
   t.after(() => missing.stop(0))
   void missing.start(new AbortController().signal).catch(() => {})

@@ -67,7 +67,7 @@ test('a Lease that is given back is taken by the next in line at its next look',
   assert.deepEqual(a.told, [true, false])
   assert.ok(b.lease.isLeader(), 'it did not take over within the time between two looks')
   assert.equal(server.stored()?.spec.leaseTransitions, 1)
-  assert.ok(lines.some((line) => line.msg === 'lease given back'))
+  assert.ok(lines.some((line) => line.msg === 'lease released'))
   await stop(b.lease)
   assert.equal(server.stored()?.spec.holderIdentity, '')
 })
@@ -324,7 +324,7 @@ test('giving the Lease back does not take longer than the deadline', async () =>
   await clock.advance(1_000)
   assert.ok(stopped)
   assert.ok(!lease.isLeader())
-  assert.ok(lines.some((line) => line.msg === 'lease could not be given back, others wait for it to expire'))
+  assert.ok(lines.some((line) => line.msg === 'lease could not be released, others wait for it to expire'))
 })
 
 test('times that cannot work are refused', () => {
