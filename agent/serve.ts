@@ -84,44 +84,26 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const api = createTlsServer(config.api, { answer: byFetch(app.fetch, log), log })
 
   // What the site sees.
+  const ready = createReadyMark(() =>
+    log.info({ region: config.region.id, version, apiPort: api.port(), adminPort: admin.port() }, 'region is ready'),
+  )
   const all = { ...caches, operator, ...(tunnel && namedCaches(tunnel)) }
-  const admin = createPlainServer(config.admin, {
-    answer: byFetch(
-      createAdmin({
-        metrics,
-        readiness: [...cacheReadiness(all), { name: 'API', trouble: () => (announced ? undefined : 'not listening yet') }],
-        facts: () => ({ leader: lease.isLeader(), leaseHolder: lease.holder(), version, kubernetes: kubernetes.current }),
-      }).fetch,
-      log,
-    ),
-    log,
-  })
+  const readiness = [...cacheReadiness(all), { name: 'API', trouble: () => (ready.isSet ? undefined : 'not listening yet') }]
+  const facts = () => ({ leader: lease.isLeader(), leaseHolder: lease.holder(), version, kubernetes: kubernetes.current })
+  const admin = createPlainServer(config.admin, { answer: byFetch(createAdmin({ metrics, readiness, facts }).fetch, log), log })
   metrics.read({
     operations: () => caches.operations.values(),
     queueDepth: () => executor.depth,
     caches: all,
     isLeader: lease.isLeader,
     subscribers: () => events.subscribers,
-    certificateExpiresAt: () => (announced ? api.certificate().expiresAt : undefined),
+    certificateExpiresAt: () => (ready.isSet ? api.certificate().expiresAt : undefined),
     exposed: () => (tunnel ? tunnelStateOf(tunnel.tunnel, tunnel.caches).exposed.map(({ what }) => what) : []),
   })
-  let announced = false
-  const announce: Part = {
-    name: 'readiness',
-    async start() {
-      announced = true
-      log.info({ region: config.region.id, version, apiPort: api.port(), adminPort: admin.port() }, 'region is ready')
-    },
-    async stop() {
-      announced = false
-    },
-  }
-
   // Started left to right, stopped right to left: callers drain first, the Lease is released after the last write.
-  const following = together('caches', Object.values(all))
   const parts = [
     admin,
-    following,
+    together('caches', Object.values(all)),
     kubernetes,
     journal,
     authentication,
@@ -134,12 +116,30 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
     collector,
     events,
     api,
-    announce,
+    ready,
   ]
   try {
     await runParts(parts, { stopping, graceMs: config.grace, log })
   } finally {
     cluster.close()
+  }
+}
+
+/** Set once every other part has started, until the first of them stops. */
+function createReadyMark(onSet: () => void): Part & { readonly isSet: boolean } {
+  let isSet = false
+  return {
+    name: 'readiness',
+    get isSet() {
+      return isSet
+    },
+    async start() {
+      isSet = true
+      onSet()
+    },
+    async stop() {
+      isSet = false
+    },
   }
 }
 

@@ -1,8 +1,8 @@
 import type { Clock } from '../../shared/clock.ts'
-import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { deleteObject } from '../../shared/kubernetes/delete.ts'
 import type { Leadership } from '../../shared/kubernetes/lease.ts'
-import { type KubernetesObject, kinds, type ObjectMeta, pathOf } from '../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Journal } from '../operations/journal.ts'
@@ -14,16 +14,16 @@ export type CollectorConfig = {
   namespace: string
   /** Ended operations are kept for this long, in milliseconds. */
   keepMs: number
-  /** No more than this many operations are kept, if enough of them have ended. */
+  /** The maximum number of operations that are kept, if enough of them have ended. */
   keepCount: number
-  /** Between two looks, in milliseconds. */
+  /** Between two collections, in milliseconds. */
   intervalMs: number
 }
 
-/** A request is accepted within seconds of its Secret being written; after this long, in milliseconds, nobody will refer to it. */
+/** A request is accepted within seconds after its Secret is created. A Secret of this age, in milliseconds, that no operation refers to is orphaned. */
 const orphanAgeMs = 10 * 60_000
 
-/** Takes away what has had its time: operations that ended long ago, and Secrets of operations that are no more. */
+/** Deletes operations that ended long ago, and Secrets of operations that no longer exist. */
 export function createCollector(
   config: CollectorConfig,
   {
@@ -48,7 +48,7 @@ export function createCollector(
           if (!signal.aborted) log.warn({ err: error }, 'collecting failed, trying again')
         })
       }
-      // Spread, so that regions set up together do not collect together.
+      // Jitter, so that regions set up together do not collect together.
       wake = new AbortController()
       await clock.sleep(config.intervalMs * (0.75 + Math.random() / 2), AbortSignal.any([signal, wake.signal])).catch(() => {})
     }
@@ -57,9 +57,9 @@ export function createCollector(
   async function collect(signal: AbortSignal): Promise<void> {
     const gone = collectable(journal.all(), config, clock.now())
     for (const { metadata } of gone) {
-      // One after the other, the oldest first: what is kept is without gaps wherever this is cut off.
+      // One by one, the oldest first: wherever this is cut off, the ledger has no gaps.
       if (signal.aborted || !lease.isLeader()) return
-      await remove(pathOf(kinds.Operation, config.namespace, metadata.name), metadata)
+      await deleteObject(cluster, pathOf(kinds.Operation, config.namespace, metadata.name), metadata.uid)
     }
     if (gone.length > 0) log.info({ count: gone.length, upTo: gone.at(-1)?.metadata.name }, 'ended operations collected')
     await collectSecrets(signal)
@@ -76,7 +76,7 @@ export function createCollector(
       .map(({ metadata }) => metadata)
       .filter(({ creationTimestamp = '' }) => clock.now() - Date.parse(creationTimestamp) > orphanAgeMs)
     if (old.length === 0) return
-    // Asked of the API server itself: of an operation that the cache has not seen yet, the secrets would be lost for good.
+    // From the API server: the cache may lack a new operation, whose secrets would be lost for good.
     const operations = await cluster.request<{ items: Operation[] }>({
       method: 'GET',
       path: pathOf(kinds.Operation, config.namespace),
@@ -86,17 +86,9 @@ export function createCollector(
     const orphans = old.filter(({ name }) => !needed.has(name))
     for (const metadata of orphans) {
       if (signal.aborted || !lease.isLeader()) return
-      await remove(pathOf(kinds.Secret, config.namespace, metadata.name), metadata)
+      await deleteObject(cluster, pathOf(kinds.Secret, config.namespace, metadata.name), metadata.uid)
     }
     if (orphans.length > 0) log.info({ count: orphans.length }, 'orphaned secrets of operations collected')
-  }
-
-  async function remove(path: string, { uid }: Pick<ObjectMeta, 'uid'>): Promise<void> {
-    try {
-      await cluster.request({ method: 'DELETE', path, body: { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid } } })
-    } catch (error) {
-      if (!isProblem(error, 'not-found')) throw error
-    }
   }
 
   return {
@@ -114,10 +106,10 @@ export function createCollector(
 }
 
 /**
- * The operations that have had their time, the oldest first. Pure.
+ * The operations to delete, the oldest first. Pure.
  *
- * Only from the oldest on, so that the numbers kept have no gap, and never the newest: it is the head that the next one is
- * chained to. One that has not ended, or that is to be kept, keeps all that came after it.
+ * They are consecutive from the oldest on, so that the ledger has no gaps, and never include the newest: the next one is chained to it.
+ * An operation that has not ended, or is to be kept, also keeps all later ones.
  *
  * @param operations all that are kept, by sequence
  * @param now Unix milliseconds

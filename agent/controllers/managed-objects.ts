@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../shared/clock.ts'
-import { isProblem } from '../../shared/errors.ts'
 import { applyObject } from '../../shared/kubernetes/apply.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { deleteObject } from '../../shared/kubernetes/delete.ts'
 import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type Kind, type KubernetesObject, keyOf, kinds, type ObjectMeta, pathOf, pathOfObject } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
@@ -48,17 +48,17 @@ export type ManagedObjects = Part & {
   subscribe(listener: (project: string) => void): () => void
 }
 
-/** @param mustLead throws when the Lease is no longer held; called right before each write */
+/** @param mustAct throws when the Lease is no longer held; called right before each write */
 export function createManagedObjects({
   cluster,
   clock,
   log,
-  mustLead,
+  mustAct,
 }: {
   cluster: Cluster
   clock: Clock
   log: Log
-  mustLead: () => void
+  mustAct: () => void
 }): ManagedObjects {
   const labelSelector = 'app.kubernetes.io/managed-by=skerry'
   const caches = Object.fromEntries(
@@ -68,39 +68,29 @@ export function createManagedObjects({
     ]),
   ) as Record<(typeof followed)[number], Cache<ManagedView>>
   const all = Object.values(caches)
-  /** By path: what was wanted, and the digest of what then stood there; for Secrets the moment instead. */
-  const settled = new Map<string, { wanted: string; found: string | number }>()
+  const settled = new Settled(clock)
 
   function cacheOf(kind: string): Cache<ManagedView> | undefined {
     return caches[kind as (typeof followed)[number]]
   }
 
-  function isSettled(path: string, object: KubernetesObject, wanted: string): boolean {
-    const known = settled.get(path)
-    if (known?.wanted !== wanted) return false
-    if (typeof known.found === 'number') return clock.monotonic() - known.found < secretsFreshMs
-    return cacheOf(object.kind)?.get(keyOf(object.metadata))?.digest === known.found
-  }
-
   async function ensure(given: KubernetesObject): Promise<void> {
     const path = pathOfObject(given)
     const hash = hashOf(given)
-    if (isSettled(path, given, hash)) return
+    if (settled.has(path, hash, cacheOf(given.kind)?.get(keyOf(given.metadata)))) return
     const object = given.kind === 'Secret' ? given : withAppliedHash(given, hash)
-    const there = await read(path)
-    if (there && covers(there, object)) return settle(path, hash, there)
-    mustLead()
+    const standing = await read(path)
+    if (standing && covers(standing, object)) return settle(path, hash, standing)
+    mustAct()
     const applied = await applyObject(cluster, object, { fieldManager, force: true })
-    log.info({ kind: object.kind, namespace: object.metadata.namespace, object: object.metadata.name, isNew: !there }, 'object applied')
+    log.info({ kind: object.kind, namespace: object.metadata.namespace, object: object.metadata.name, isNew: !standing }, 'object applied')
     settle(path, hash, applied)
   }
 
   function settle(path: string, wanted: string, object: KubernetesObject): void {
     const cache = cacheOf(object.kind)
-    if (!cache) return void settled.set(path, { wanted, found: clock.monotonic() })
-    const { digest } = managedView(object)
-    settled.set(path, { wanted, found: digest })
-    cache.put(object)
+    settled.add(path, wanted, cache && managedView(object))
+    cache?.put(object)
   }
 
   async function read(path: string): Promise<KubernetesObject | undefined> {
@@ -109,16 +99,10 @@ export function createManagedObjects({
 
   async function remove({ kind, metadata }: Pick<ManagedView, 'kind' | 'metadata'>): Promise<void> {
     const path = pathOf(kinds[kind as keyof typeof kinds] as Kind, metadata.namespace, metadata.name)
-    settled.delete(path)
-    mustLead()
-    try {
-      const body = { apiVersion: 'v1', kind: 'DeleteOptions', ...(metadata.uid !== undefined && { preconditions: { uid: metadata.uid } }) }
-      await cluster.request({ method: 'DELETE', path, body })
+    settled.forget(path)
+    mustAct()
+    if (await deleteObject(cluster, path, metadata.uid))
       log.info({ kind, namespace: metadata.namespace, object: metadata.name }, 'object deleted')
-    } catch (error) {
-      // A conflict: another object bears the name now. It is looked at when its event comes.
-      if (!isProblem(error, 'not-found', 'conflict')) throw error
-    }
   }
 
   return {
@@ -131,12 +115,9 @@ export function createManagedObjects({
     subscribe(listener) {
       const ends = all.map((cache) =>
         cache.subscribe(({ type, object, key }) => {
-          if (type === 'removed') {
-            const path = pathOf(kinds[object.kind as keyof typeof kinds] as Kind, ...splitKey(key))
-            settled.delete(path)
-            // With a namespace its Secrets go, of which no watch tells.
-            if (object.kind === 'Namespace') for (const other of settled.keys()) if (other.includes(`${path}/`)) settled.delete(other)
-          }
+          const path = pathOf(kinds[object.kind as keyof typeof kinds] as Kind, ...splitKey(key))
+          if (type === 'removed') settled.forget(path)
+          if (type === 'removed' && object.kind === 'Namespace') settled.forgetWithin(path)
           const project = object.project ?? projectOf(object.metadata.namespace ?? object.metadata.name)
           if (project !== undefined) listener(project)
         }),
@@ -151,6 +132,36 @@ export function createManagedObjects({
     async stop(deadline) {
       await Promise.all(all.map((cache) => cache.stop(deadline)))
     },
+  }
+}
+
+/** What was last found to be right, by path. */
+class Settled {
+  readonly #clock: Clock
+  /** The hash of the wanted object, and the digest of the one found; for Secrets, which no watch follows, the moment instead. */
+  readonly #entries = new Map<string, { wanted: string; found: string | number }>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  has(path: string, wanted: string, view: ManagedView | undefined): boolean {
+    const known = this.#entries.get(path)
+    if (known?.wanted !== wanted) return false
+    return typeof known.found === 'number' ? this.#clock.monotonic() - known.found < secretsFreshMs : view?.digest === known.found
+  }
+
+  add(path: string, wanted: string, view: ManagedView | undefined): void {
+    this.#entries.set(path, { wanted, found: view?.digest ?? this.#clock.monotonic() })
+  }
+
+  forget(path: string): void {
+    this.#entries.delete(path)
+  }
+
+  /** Secrets go with their namespace, and no watch reports that. */
+  forgetWithin(path: string): void {
+    for (const other of this.#entries.keys()) if (other.startsWith(`${path}/`)) this.#entries.delete(other)
   }
 }
 

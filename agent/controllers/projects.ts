@@ -1,18 +1,26 @@
 import type { Clock } from '../../shared/clock.ts'
-import { isProblem, Problem } from '../../shared/errors.ts'
+import { isProblem } from '../../shared/errors.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, kinds } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
-import { createQueue } from '../../shared/queue.ts'
+import { createQueue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
 import { readDatabase } from '../resources/cratedb.ts'
 import { projectOf } from '../resources/kind.ts'
 import { createManagedObjects } from './managed-objects.ts'
-import { createReconciler, type ProjectControllerConfig } from './project-reconcile.ts'
+import type { ProjectNamespaceConfig } from './project-namespace.ts'
+import { reconcileProject } from './project-reconcile.ts'
+
+export type ProjectControllerConfig = ProjectNamespaceConfig & {
+  /** Projects worked on at once. */
+  parallelism: number
+  /** How often a project that is not ready is looked at without any news of it, in milliseconds. */
+  recheckMs: number
+}
 
 export type ProjectControllerParts = {
   cluster: Cluster
@@ -23,43 +31,32 @@ export type ProjectControllerParts = {
   log: Log
 }
 
-/** Makes namespaces of projects. `depth` is how many projects wait for a free hand. */
-export type ProjectController = Part & { readonly depth: number }
-
 const retry = { baseMs: 500, capMs: 60_000 }
 
 /**
  * The project controller: for each `Project` a namespace with its limits, its isolation and its pull secrets, kept so.
  *
- * It looks at the whole present state, whatever woke it, and acts only while the Lease is held. Ready once it follows what it
- * makes.
+ * It looks at the whole present state, whatever woke it. Ready once it follows the objects that it makes.
  */
-export function createProjectController(config: ProjectControllerConfig, parts: ProjectControllerParts): ProjectController {
+export function createProjectController(config: ProjectControllerConfig, parts: ProjectControllerParts): Part {
   const { caches, cluster, clock, lease, log: parentLog } = parts
   const log = parentLog.child({ controller: 'projects' })
-  let stopping = false
-  const acts = () => lease.isLeader() && !stopping
-  /** Called before each write, so that a stop, or the loss of the Lease, takes effect between two of them. */
-  const mustLead = () => {
-    if (!acts()) throw new Problem('not-ready', 'The Lease is no longer held.')
-  }
-  const managed = createManagedObjects({ cluster, clock, log, mustLead })
+  const tools = { cluster, clock, log }
+  const { parallelism } = config
+  const queue = createQueue({ name: 'project controller', parallelism, retry, handle, subscribe, addAll }, { lease, clock, log })
+  const managed = createManagedObjects({ ...tools, mustAct: queue.mustAct })
   const pullSecrets: Cache<KubernetesObject> = createCache(
-    // Pull secrets alone: the operations' Secrets, in the same namespace, are nobody's to keep in memory.
+    // Pull secrets alone: the Secrets of operations, in the same namespace, are not to be kept in memory.
     { kind: kinds.Secret, namespace: config.namespace, fieldSelector: 'type=kubernetes.io/dockerconfigjson' },
-    { cluster, clock, log },
+    tools,
   )
-  const reconcile = createReconciler(config, { ...parts, managed, pullSecrets, mustLead, log })
-  const queue = createQueue({ name: 'projects', parallelism: config.parallelism, retry }, handle, { clock, log })
-  const subscriptions: (() => void)[] = []
+  const reconciling = { ...parts, config, managed, pullSecrets, recheckMs: config.recheckMs, mustAct: queue.mustAct, log }
 
   async function handle(id: string): Promise<number | undefined> {
-    if (!acts()) return undefined
     try {
-      return await reconcile(id)
+      return await reconcileProject(id, reconciling)
     } catch (error) {
-      if (!acts()) return undefined // it is for the next leader to try again
-      // Somebody else wrote what was to be written, and the cache will soon have it.
+      // Another writer came first, and the cache will soon have its version.
       if (isProblem(error, 'conflict')) return Math.ceil(50 + Math.random() * 200)
       throw error
     }
@@ -73,34 +70,30 @@ export function createProjectController(config: ProjectControllerConfig, parts: 
     for (const { metadata, spec } of caches.projects.values()) if (spec?.imagePullSecrets?.includes(secret)) queue.add(metadata.name)
   }
 
+  function subscribe() {
+    return [
+      caches.projects.subscribe(({ object, previous }) => {
+        // The status written here comes back as a change too.
+        if (isNews(object, previous)) queue.add(object.metadata.name)
+      }),
+      caches.databases.subscribe(({ type, object, previous }) => {
+        // A project's objects depend on how many databases it has, and on whether one is protected.
+        if (type === 'changed' && isProtected(object) === isProtected(previous)) return
+        const project = projectOf(object.metadata.namespace ?? '')
+        if (project !== undefined) queue.add(project)
+      }),
+      managed.subscribe((project) => queue.add(project)),
+      pullSecrets.subscribe(({ object }) => addUsersOf(object.metadata.name)),
+    ]
+  }
+
   return {
-    name: 'project controller',
-    get depth() {
-      return queue.depth
-    },
+    name: queue.name,
     async start(signal) {
-      subscriptions.push(
-        caches.projects.subscribe(({ object, previous }) => {
-          // Its own status comes back as a change too.
-          if (isNews(object, previous)) queue.add(object.metadata.name)
-        }),
-        caches.databases.subscribe(({ type, object, previous }) => {
-          // How many there are, and whether one is protected, is all that a project says of its databases.
-          if (type === 'changed' && isProtected(object) === isProtected(previous)) return
-          const project = projectOf(object.metadata.namespace ?? '')
-          if (project !== undefined) queue.add(project)
-        }),
-        managed.subscribe((project) => queue.add(project)),
-        pullSecrets.subscribe(({ object }) => addUsersOf(object.metadata.name)),
-        lease.onChange((leads) => leads && addAll()),
-      )
       await Promise.all([managed.start(signal), pullSecrets.start(signal)])
       await queue.start(signal)
-      addAll()
     },
     async stop(deadline) {
-      stopping = true
-      for (const unsubscribe of subscriptions) unsubscribe()
       await queue.stop(deadline)
       await Promise.all([managed.stop(deadline), pullSecrets.stop(deadline)])
     },

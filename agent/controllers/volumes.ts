@@ -1,12 +1,12 @@
 import type { Clock } from '../../shared/clock.ts'
-import { isProblem, Problem } from '../../shared/errors.ts'
+import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
-import { createQueue } from '../../shared/queue.ts'
+import { createQueue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import { readDatabase } from '../resources/cratedb.ts'
 import { type DataVolume, dataVolumeOf, keepingPatch, meeting, volumeAnnotation } from '../resources/kept-volume.ts'
@@ -22,47 +22,41 @@ export type VolumeControllerParts = {
 }
 
 const retry = { baseMs: 200, capMs: 30_000 }
-/** Volumes looked at at once. */
+/** Volumes handled at once. */
 const parallelism = 4
 
 /**
- * The volume controller: the data of a database outlives everything but an operation that was asked to let it go. A volume of a
- * database is `Retain` from the moment it is bound, and says whose it is.
+ * The volume controller: the data of a database outlives everything but an operation that was asked to delete it. A volume of a
+ * database is `Retain` from the moment it is bound, and bears the name of its database.
  *
  * | the database                                  | its volume                                                             |
  * |-----------------------------------------------|------------------------------------------------------------------------|
- * | stands                                        | is kept, and put right when somebody changes that                      |
- * | stands, and says `retainVolumes: false`       | stays as it is: operations let go, this controller never does          |
+ * | stands                                        | is kept, and set to `Retain` again if somebody changes that            |
+ * | stands, with `retainVolumes: false`           | stays as it is: only operations let volumes go                         |
  * | is being deleted by an operation that lets go | stays as that operation left it                                        |
  * | is gone, or goes in any other way             | is kept, unless an operation has let it go                             |
  *
- * It looks at the whole present state, whatever woke it, decides on what it reads from the API server at that moment, and acts only
- * while the Lease is held.
+ * It looks at the whole present state, whatever woke it, and decides on objects that it reads from the API server at that moment.
  */
 export function createVolumeController(
   { namespace: home }: { namespace: string },
   { cluster, caches, lease, clock, log: parentLog }: VolumeControllerParts,
 ): Part {
   const log = parentLog.child({ controller: 'volumes' })
-  const queue = createQueue({ name: 'volumes', parallelism, retry }, handle, { clock, log })
-  const subscriptions: (() => void)[] = []
-  let stopping = false
-  const acts = () => lease.isLeader() && !stopping
+  const queue = createQueue({ name: 'volume controller', parallelism, retry, handle, subscribe, addAll }, { lease, clock, log })
 
   async function handle(name: string): Promise<number | undefined> {
     const seen = caches.volumes.get(name)?.data
-    if (!acts() || !seen) return undefined
     try {
-      if (!isKept(seen)) await keep(name)
+      if (seen && !isKept(seen)) await keep(name)
       return undefined
     } catch (error) {
-      if (!acts()) return undefined // it is for the next leader to try again
       if (isProblem(error, 'conflict')) return 50 // an operation, or the binding controller, wrote at the same moment
       throw error
     }
   }
 
-  /** As far as the caches tell: one that is as its database needs it is worth no request. */
+  /** By the caches: a volume that needs no change is worth no request. */
   function isKept(volume: DataVolume): boolean {
     const id = volume.marks[label.database] ?? ''
     const database = caches.databases.get(keyOf({ namespace: volume.claim.namespace, name: id }))
@@ -81,7 +75,7 @@ export function createVolumeController(
     const database = await read(pathOf(kinds.CrateDB, claim.namespace, id))
     const patch = mayKeep(volume, database) ? keepingPatch(volume, id, database) : undefined
     if (!patch) return
-    if (!acts()) throw new Problem('not-ready', 'The Lease is no longer held.')
+    queue.mustAct()
     const contentType = 'application/merge-patch+json'
     const body = meeting(present, patch)
     const kept = await unlessGone(cluster.request<KubernetesObject>({ method: 'PATCH', path, query: { fieldManager }, contentType, body }))
@@ -91,7 +85,7 @@ export function createVolumeController(
       log.info({ volume: name, claim: `${claim.namespace}/${claim.name}`, from: volume.policy }, 'volume kept')
   }
 
-  /** Whether nobody who may has said that the volume is not to outlive its database. */
+  /** Whether the volume is to outlive its database: no operation has let it go, and the database does not give it up. */
   function mayKeep({ marks }: DataVolume, database: KubernetesObject | undefined): boolean {
     const by = marks[volumeAnnotation.letGo]
     if (by === undefined) return database === undefined || readDatabase(database).retainVolumes
@@ -104,7 +98,7 @@ export function createVolumeController(
     try {
       return await cluster.request<KubernetesObject>({ method: 'GET', path })
     } catch (error) {
-      if (isProblem(error, 'not-found', 'not-served')) return undefined // the definition of databases may be deleted, too
+      if (isProblem(error, 'not-found', 'not-served')) return undefined // the CRD of databases may be deleted too
       throw error
     }
   }
@@ -117,30 +111,23 @@ export function createVolumeController(
     addWhere(({ claim, marks }) => claim.namespace === metadata.namespace && marks[label.database] === metadata.name)
   }
 
-  /** A deletion that ended without the database being gone leaves volumes behind that it has let go. */
+  /** A deletion that failed may have let volumes go whose database still stands. */
   function addAfter(ended: Operation): void {
     if (ended.status?.phase === 'Succeeded' || !isDeletion(ended)) return
     addWhere(({ marks }) => marks[volumeAnnotation.letGo] === ended.metadata.name)
   }
 
-  const addAll = () => addWhere(() => true)
-
-  return {
-    name: 'volume controller',
-    async start(signal) {
-      subscriptions.push(
-        caches.volumes.subscribe(({ type, object: { data } }) => type !== 'removed' && data && queue.add(data.name)),
-        caches.databases.subscribe(({ type, object }) => type === 'changed' && addOfDatabase(object)),
-        caches.operations.subscribe(({ type, object }) => type === 'changed' && hasEnded(object) && addAfter(object)),
-        lease.onChange((leads) => leads && addAll()),
-      )
-      await queue.start(signal)
-      addAll()
-    },
-    async stop(deadline) {
-      stopping = true
-      for (const unsubscribe of subscriptions) unsubscribe()
-      await queue.stop(deadline)
-    },
+  function addAll(): void {
+    addWhere(() => true)
   }
+
+  function subscribe() {
+    return [
+      caches.volumes.subscribe(({ type, object: { data } }) => type !== 'removed' && data && queue.add(data.name)),
+      caches.databases.subscribe(({ type, object }) => type === 'changed' && addOfDatabase(object)),
+      caches.operations.subscribe(({ type, object }) => type === 'changed' && hasEnded(object) && addAfter(object)),
+    ]
+  }
+
+  return queue
 }

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
 import type { OperationSpec } from '../resources/operation.ts'
 
-/** The last entry of the ledger: what the next one is chained to. */
+/** The last entry of the ledger, which the next one is chained to. */
 export type LedgerHead = { sequence: number; hash: string }
 
-/** The head of a ledger without entries: what the first entry is chained to. */
+/** The head of a ledger without entries. */
 export const emptyLedger: LedgerHead = { sequence: 0, hash: `sha256:${'0'.repeat(64)}` }
 
 /** The entry after `head`, with its place in the chain and its hash. */

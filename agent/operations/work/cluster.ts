@@ -1,6 +1,7 @@
 import { isProblem, Problem } from '../../../shared/errors.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { deleteObject } from '../../../shared/kubernetes/delete.ts'
 import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import { type KindName, type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import type { Caches } from '../../region/caches.ts'
@@ -65,12 +66,7 @@ export function createWorkCluster(cluster: Cluster, { mustLead, caches }: { must
     },
     async remove(object) {
       mustLead()
-      const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', preconditions: { uid: object.metadata.uid } }
-      try {
-        await cluster.request({ method: 'DELETE', path: pathOfObject(object), body })
-      } catch (error) {
-        if (!isProblem(error, 'not-found', 'conflict')) throw error // a conflict: another object bears the name now
-      }
+      await deleteObject(cluster, pathOfObject(object), object.metadata.uid)
     },
   }
 }

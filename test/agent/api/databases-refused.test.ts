@@ -110,7 +110,7 @@ const cases: Case[] = [
     name: 'a field that nobody knows',
     body: { verison: '5.10.2' },
     type: 'invalid-fields',
-    faults: { '/verison': 'is not known here; did you mean "version"?' },
+    faults: { '/verison': 'is not recognized; did you mean "version"?' },
   },
   {
     name: 'another id than that of the path',
@@ -239,14 +239,14 @@ const cases: Case[] = [
     path: `${path}/actions/suspend`,
     body: { force: true },
     type: 'invalid-fields',
-    faults: { '/force': 'is not known here' },
+    faults: { '/force': 'is not recognized' },
   },
   {
     name: 'a parameter of the query that nobody knows',
     method: 'DELETE',
     path: `${path}?casacde=true`,
     type: 'invalid-fields',
-    faults: { 'query:casacde': 'is not known here; there are dryRun, retainVolumes' },
+    faults: { 'query:casacde': 'is not recognized; expected one of dryRun, retainVolumes' },
   },
   { name: 'a change meant for another version', path, body: { version: '5.10.2' }, status: 412, type: 'precondition-failed' },
 ]

@@ -232,7 +232,7 @@ test('a project is dismantled in order: its databases, its namespace, then itsel
   await remove(projectNamed('leaving'))
 
   const standing = await whenReason('leaving', 'DatabasesRemain')
-  assert.equal(readyOf(standing)?.message, 'Cannot go while it holds databases: tide.')
+  assert.equal(readyOf(standing)?.message, 'Cannot be deleted while it holds databases: tide.')
   assert.equal(standing.status?.blockers[0].code, 'OperatorNotRunning')
   assert.equal(standing.status?.blockers[1].code, 'DatabasesRemain')
   assert.equal((await read(namespaceNamed('project-leaving')))?.metadata.deletionTimestamp, undefined)

@@ -1,5 +1,5 @@
 import { after } from 'node:test'
-import { createProjectController, type ProjectController } from '../../../agent/controllers/projects.ts'
+import { createProjectController } from '../../../agent/controllers/projects.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
 import { createObstacles } from '../../../agent/region/obstacles/index.ts'
 import { systemClock } from '../../../shared/clock.ts'
@@ -7,6 +7,7 @@ import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster, ClusterRequest } from '../../../shared/kubernetes/connection.ts'
 import type { Leadership } from '../../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/objects.ts'
+import type { Part } from '../../../shared/lifecycle.ts'
 import { createLog } from '../../../shared/log.ts'
 import { startCluster, type TestCluster, until } from '../../cluster/index.ts'
 import { regionDefinitions } from '../../region/definitions.ts'
@@ -50,7 +51,7 @@ export type ControlledRegion = {
   /** Merges into an object. */
   patch(object: KubernetesObject, change: unknown): Promise<void>
   /** Starts a project controller with caches of its own. `stop` may be called more than once. */
-  startProjects(lease?: Leadership): Promise<ProjectController & { caches: Caches }>
+  startProjects(lease?: Leadership): Promise<Part & { caches: Caches }>
   /** Waits until the project's condition has this reason; resolves with the project. */
   whenReason(project: string, reason: string): Promise<KubernetesObject>
 }

@@ -20,7 +20,7 @@ const aws = { bucket: 'b', region: 'r', cron: '0 * * * *' }
 
 /** One bad sample for each rule. */
 const refused: { name: string; fields: Record<string, unknown>; faults: string[] }[] = [
-  { name: 'a field that nobody knows', fields: { colour: 'red' }, faults: ['/colour is not known here'] },
+  { name: 'a field that nobody knows', fields: { colour: 'red' }, faults: ['/colour is not recognized'] },
   { name: 'an id with capitals', fields: { id: 'Tidal' }, faults: [`/id ${label}`] },
   {
     name: 'an id whose StatefulSet would have too long a name',

@@ -37,7 +37,7 @@ test('it says so and waits; the leader of the new version carries it out', async
     [waiting.status?.message, waiting.status?.action],
     [
       'This version of the agent does not know the action paint of a database.',
-      'Finish the upgrade: an agent of the newer version carries it out. Else cancel the operation.',
+      'Finish the upgrade: an agent of the newer version carries it out. Otherwise cancel the operation.',
     ],
   )
   assert.ok(waiting.status?.deadline, 'it ends at its deadline if no such leader comes')

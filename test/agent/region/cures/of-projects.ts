@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createManagedObjects, type ManagedObjects } from '../../../../agent/controllers/managed-objects.ts'
-import { createReconciler } from '../../../../agent/controllers/project-reconcile.ts'
+import { reconcileProject } from '../../../../agent/controllers/project-reconcile.ts'
 import { createCaches } from '../../../../agent/region/caches.ts'
 import { cures } from '../../../../agent/region/obstacles/cures.ts'
 import { createObstacles } from '../../../../agent/region/obstacles/index.ts'
@@ -83,6 +83,7 @@ export function curesOfProjects(scene: Scene, trial: () => Trial): void {
   test('a quota that is not counted is looked into', async () => {
     const log = createLog({ level: 'silent', name: 'test' })
     const tools = { cluster: admin, clock: systemClock, log }
+    const mustAct = () => {}
     const caches = createCaches({ namespace: 'skerry' }, tools)
     const obstacles = createObstacles({
       cluster: admin,
@@ -90,22 +91,20 @@ export function curesOfProjects(scene: Scene, trial: () => Trial): void {
       clock: systemClock,
       config: { namespace: 'skerry', operator: operatorName },
     })
-    const managed = createManagedObjects({ ...tools, mustLead: () => {} })
+    const managed = createManagedObjects({ ...tools, mustAct })
     const pullSecrets = createCache({ kind: kinds.Secret, namespace: 'skerry' }, tools)
-    const parts = [caches.projects, caches.databases, managed, pullSecrets]
+    const followed = [caches.projects, caches.databases, managed, pullSecrets]
     const { project, namespace } = await scene.project()
     await remove(namespaceNamed(namespace))
     await until('the namespace is gone', async () => (await read(namespaceNamed(namespace))) === undefined)
     await make({ ...projectNamed(project), spec: { quota: { databases: 3 } } })
-    await Promise.all(parts.map((part) => part.start(new AbortController().signal)))
-    const config = {
-      ...{ namespace: 'skerry', parallelism: 1, recheckMs: 1_000 },
-      network: { operatorNamespace: operatorName.namespace, scrapeNamespaces: [] },
-    }
-    // It has not heard that anything was counted.
+    await Promise.all(followed.map((part) => part.start(new AbortController().signal)))
+    const config = { namespace: 'skerry', network: { operatorNamespace: operatorName.namespace, scrapeNamespaces: [] } }
+    // Its cache never shows a counted quota.
     const unheard: ManagedObjects = { ...managed, quota: () => undefined }
-    await createReconciler(config, { ...tools, caches, managed: unheard, pullSecrets, obstacles, mustLead: () => {} })(project)
-    await Promise.all(parts.map((part) => part.stop(0)))
+    const parts = { ...tools, config, caches, managed: unheard, pullSecrets, obstacles, mustAct, recheckMs: 1_000 }
+    await reconcileProject(project, parts)
+    await Promise.all(followed.map((part) => part.stop(0)))
 
     const [ready] = (await read(projectNamed(project)))?.status?.conditions ?? []
     assert.equal(ready.reason, 'QuotaNotCounted')

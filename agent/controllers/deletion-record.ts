@@ -1,0 +1,100 @@
+import type { Clock } from '../../shared/clock.ts'
+import { isProblem } from '../../shared/errors.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { tellEvent } from '../../shared/kubernetes/events.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import type { Log } from '../../shared/log.ts'
+import { deletionRecordOf } from '../operations/actions/record-deletion.ts'
+import type { Journal } from '../operations/journal.ts'
+import type { Caches } from '../region/caches.ts'
+import { describeTarget, namespaceOf, type Target } from '../resources/kind.ts'
+import { deletedWith, hasEnded, isDeletion, isDeletionRecord, type Operation } from '../resources/operation.ts'
+
+/** A project or a database that was deleted: the object with this uid, even if another one has its name by now. */
+export type Deleted = { target: Target; uid: string; resourceVersion: string; allowedBy: string | undefined }
+
+/** Stands for the unknown person who deleted it. No identity has this name: blanks are not allowed in one. */
+const outside = 'outside Skerry'
+
+export type DeletionRecordParts = {
+  /** The agent's own. */
+  namespace: string
+  cluster: Cluster
+  caches: Pick<Caches, 'operations'>
+  journal: Pick<Journal, 'accept'>
+  clock: Clock
+  log: Log
+}
+
+/** Writes a deletion into the ledger unless an operation explains it, and makes an Event of it. */
+export async function recordDeletion(deleted: Deleted, parts: DeletionRecordParts): Promise<void> {
+  const explanation = explanationOf(deleted, parts)
+  const operation = explanation === undefined && (await isDeleted(deleted, parts)) ? await accept(deleted, parts) : explanation
+  if (operation && isDeletionRecord(operation)) await emitEvent(operation, deleted, parts)
+}
+
+/** The operation that deleted that object, will delete it, or records its deletion. */
+function explanationOf({ target, uid }: Deleted, { caches }: DeletionRecordParts): Operation | undefined {
+  for (const operation of caches.operations.values()) {
+    if (isDeletionRecord(operation) && operation.spec.parameters?.uid === uid) return operation
+    if (!isDeletion(operation) || !covers(operation.spec.target, target)) continue
+    const { observed } = operation.status ?? {}
+    if (!hasEnded(operation) || observed?.uid === uid || deletedWith(operation).some((database) => database.uid === uid)) return operation
+  }
+  return undefined
+}
+
+/** By the API server, since a watch may lag: no standing object is recorded as deleted. */
+async function isDeleted({ target, uid }: Deleted, { cluster }: DeletionRecordParts): Promise<boolean> {
+  const path =
+    target.kind === 'project'
+      ? pathOf(kinds.Project, undefined, target.project)
+      : pathOf(kinds.CrateDB, namespaceOf(target.project), target.database)
+  try {
+    const { metadata } = await cluster.request<KubernetesObject>({ method: 'GET', path })
+    return metadata.uid !== uid || metadata.deletionTimestamp !== undefined
+  } catch (error) {
+    if (isProblem(error, 'not-found', 'not-served')) return true
+    throw error
+  }
+}
+
+async function accept(deleted: Deleted, parts: DeletionRecordParts): Promise<Operation | undefined> {
+  const { target, uid, resourceVersion, allowedBy } = deleted
+  const parameters = { uid, resourceVersion, ...(allowedBy !== undefined && { allowedBy }) }
+  parts.log.warn({ target: describeTarget(target), uid, allowedBy }, 'deleted outside Skerry')
+  const proposal = deletionRecordOf(target, parameters)
+  const accepted = await parts.journal.accept({
+    target,
+    requestedBy: outside,
+    requestId: `deletion-${uid}`,
+    idempotencyKey: uid, // one entry for each object, even if two replicas believe that they lead
+    canonical: `deletion ${uid}`,
+    decide: () => (explanationOf(deleted, parts) ? undefined : proposal),
+  })
+  return accepted.outcome === 'unchanged' ? undefined : accepted.operation
+}
+
+async function emitEvent(
+  { apiVersion, kind, metadata }: Operation,
+  { target, uid, allowedBy }: Deleted,
+  { cluster, namespace, clock }: DeletionRecordParts,
+): Promise<void> {
+  const allowed = allowedBy === undefined ? '' : `, allowed by "${allowedBy}"`
+  await tellEvent(cluster, {
+    name: `skerry-deletion.${uid}`,
+    namespace,
+    about: { apiVersion, kind, metadata },
+    type: 'Warning',
+    reason: 'DeletedOutside',
+    message: `Somebody deleted the ${describeTarget(target)} without the API${allowed}. The operation lists the volumes that are kept.`,
+    component: 'skerry-agent',
+    now: clock.now(),
+  })
+}
+
+/** Whether deleting the one deletes the other: the same target, or a database and its project. */
+function covers(one: Target, other: Target): boolean {
+  if (one.project !== other.project) return false
+  return one.kind === 'project' || (other.kind === 'database' && one.database === other.database)
+}

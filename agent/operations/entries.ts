@@ -1,0 +1,157 @@
+import { backoff, type Clock } from '../../shared/clock.ts'
+import { isProblem, Problem } from '../../shared/errors.ts'
+import type { Cache } from '../../shared/kubernetes/cache.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { unlessGone } from '../../shared/kubernetes/failures.ts'
+import { keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { label, managedBy } from '../resources/labels.ts'
+import { hasEnded, type Operation, type OperationSpec, operationName } from '../resources/operation.ts'
+import { chainEntry, type LedgerHead } from './ledger.ts'
+
+/** How long an entry is retried under its name while the outcome of the first write is unknown, in milliseconds. */
+const unknownOutcomeMs = 15_000
+const pauses = { baseMs: 100, capMs: 2_000 }
+
+/** How often a cancellation is retried after a conflict with the executor's own write. */
+const cancelAttempts = 10
+
+/** The entries of the ledger: one `Operation` object each, written to the API server and read back through the cache. */
+export class Entries {
+  readonly #namespace: string
+  readonly #cluster: Cluster
+  readonly #cache: Cache<Operation>
+  readonly #clock: Clock
+
+  constructor(namespace: string, { cluster, operations, clock }: { cluster: Cluster; operations: Cache<Operation>; clock: Clock }) {
+    this.#namespace = namespace
+    this.#cluster = cluster
+    this.#cache = operations
+    this.#clock = clock
+  }
+
+  /** As the cache has it. */
+  known(name: string): Operation | undefined {
+    return this.#cache.get(keyOf({ namespace: this.#namespace, name }))
+  }
+
+  /** Reads an entry from the API server into the cache. */
+  async read(name: string): Promise<Operation | undefined> {
+    const path = pathOf(kinds.Operation, this.#namespace, name)
+    const standing = await unlessGone(this.#cluster.request<Operation>({ method: 'GET', path }))
+    if (standing) this.#cache.put(standing)
+    return standing
+  }
+
+  /** Whether one of these operations has ended since the cache last had them: an end takes no place in the ledger. */
+  async haveEnded(open: Operation[]): Promise<boolean> {
+    const now = await Promise.all(open.map(({ metadata }) => this.read(metadata.name)))
+    return now.some((operation) => operation !== undefined && hasEnded(operation))
+  }
+
+  /**
+   * Creates the entry after `head`; undefined when another entry has taken that place.
+   * @throws Problem `cluster-unreachable` when the outcome stays unknown
+   */
+  async append(head: LedgerHead, entry: Omit<OperationSpec, 'sequence' | 'previousHash' | 'hash'>): Promise<Operation | undefined> {
+    const operation = operationOf(chainEntry(head, entry), this.#namespace)
+    const until = this.#clock.monotonic() + unknownOutcomeMs
+    let isUnknown = false
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#create(operation)
+      } catch (error) {
+        // Without an answer the entry may exist. The same name is retried until the outcome is known; refusals by a server that is
+        // starting do not settle it.
+        isUnknown ||= isProblem(error, 'cluster-unreachable', 'cluster-error')
+        if (!isUnknown) throw error
+        if (this.#clock.monotonic() >= until) throw unknownOutcome(error)
+        await this.#clock.sleep(backoff(pauses, attempt, Math.random()))
+      }
+    }
+  }
+
+  async #create(operation: Operation): Promise<Operation | undefined> {
+    try {
+      const path = pathOf(kinds.Operation, this.#namespace)
+      const written = await this.#cluster.request<Operation>({ method: 'POST', path, body: operation })
+      this.#cache.put(written)
+      return written
+    } catch (error) {
+      if (!isProblem(error, 'already-exists')) throw error
+      // Either this very entry, written by an attempt that got no answer, or somebody else's.
+      const standing = await this.read(operation.metadata.name)
+      return standing?.spec.hash === operation.spec.hash ? standing : undefined
+    }
+  }
+
+  /** Requests the cancellation. The executor writes the same object: on a conflict, the new version is read and tried again. */
+  async cancel(name: string, by: string): Promise<Operation> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#tryToCancel(name, by)
+      } catch (error) {
+        if (!isProblem(error, 'conflict') || attempt === cancelAttempts) throw error
+        await this.#clock.sleep(20 * attempt)
+        await this.read(name)
+      }
+    }
+  }
+
+  async #tryToCancel(name: string, by: string): Promise<Operation> {
+    const operation = this.#existing(name)
+    if (hasEnded(operation)) throw new Problem('ended', `Operation ${name} has ended: ${operation.status?.phase}.`)
+    if (operation.status?.cancelRequested) return operation
+    const cancelRequested = { by, at: new Date(this.#clock.now()).toISOString() }
+    const status = { phase: operation.status?.phase ?? 'Accepted', cancelRequested }
+    const cancelled = await this.#cluster.request<Operation>({
+      method: 'PATCH',
+      path: `${pathOf(kinds.Operation, this.#namespace, name)}/status`,
+      contentType: 'application/merge-patch+json',
+      body: { metadata: { resourceVersion: operation.metadata.resourceVersion }, status },
+    })
+    this.#cache.put(cancelled)
+    return cancelled
+  }
+
+  /** The operation once it has ended, or as it is after `ms` milliseconds or when the signal aborts. */
+  whenEnded(name: string, ms: number, signal: AbortSignal): Promise<Operation> {
+    const present = this.#existing(name)
+    if (hasEnded(present) || ms <= 0) return Promise.resolve(present)
+    const over = AbortSignal.any([signal, AbortSignal.timeout(ms)])
+    return new Promise((resolve) => {
+      const finish = () => {
+        unsubscribe()
+        over.removeEventListener('abort', finish)
+        resolve(this.known(name) ?? present)
+      }
+      const unsubscribe = this.#cache.subscribe(({ object }) => {
+        if (object.metadata.name === name && hasEnded(object)) finish()
+      })
+      if (over.aborted) finish()
+      else over.addEventListener('abort', finish, { once: true })
+    })
+  }
+
+  /** @throws Problem `not-found` */
+  #existing(name: string): Operation {
+    const operation = this.known(name)
+    if (!operation) throw new Problem('not-found', `There is no operation ${name}.`)
+    return operation
+  }
+}
+
+function operationOf(spec: OperationSpec, namespace: string): Operation {
+  const { target } = spec
+  const database = target.kind === 'database' ? { [label.database]: target.database } : {}
+  const labels = { ...managedBy, [label.project]: target.project, ...database }
+  const metadata = { name: operationName(spec.sequence), namespace, labels }
+  return { apiVersion: kinds.Operation.apiVersion, kind: 'Operation', metadata, spec }
+}
+
+function unknownOutcome(cause: unknown): Problem {
+  return new Problem(
+    'cluster-unreachable',
+    'The API server gave no answer, so it is not known whether the request was accepted. Repeat it with the same Idempotency-Key.',
+    { cause },
+  )
+}

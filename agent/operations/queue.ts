@@ -1,0 +1,151 @@
+import { backoff, type Clock } from '../../shared/clock.ts'
+import { Problem } from '../../shared/errors.ts'
+import type { Leadership } from '../../shared/kubernetes/lease.ts'
+import type { Part } from '../../shared/lifecycle.ts'
+import type { Log } from '../../shared/log.ts'
+
+/**
+ * The work queue of a part that acts only while the Lease is held. A key is never handled twice at once; however often it is added while
+ * it waits or is handled, it is handled once more afterwards. The work to do is read from the state of the cluster, never from the queue.
+ */
+export type Queue = Part & {
+  /** Has the key handled after `delayMs` milliseconds at the earliest. The earlier of two times counts. */
+  add(key: string, delayMs?: number): void
+  /** Keys that wait for a free worker, those with a delay left out. */
+  readonly depth: number
+  /** Whether the Lease is held and the queue has not been stopped. */
+  acts(): boolean
+  /** To be called before each write, so that a stop or the loss of the Lease takes effect between two of them. @throws Problem `not-ready` */
+  mustAct(): void
+}
+
+export type QueueConfig = {
+  name: string
+  /** Keys handled at once. */
+  parallelism: number
+  /** Pause after a key's first failure, and the longest one. */
+  retry: { baseMs: number; capMs: number }
+  /**
+   * Does the work of one key; a number it returns is when to look again, in milliseconds. An error is logged, and the key is retried with
+   * full jitter, later each time. Without the Lease the key is dropped: the next leader finds its work by itself.
+   */
+  handle: (key: string) => Promise<number | undefined>
+  /** Subscribes to everything that may bring work; returns the functions that unsubscribe. */
+  subscribe: () => (() => void)[]
+  /** Adds every key. Called at the start, and whenever the Lease is acquired. */
+  addAll: () => void
+}
+
+export function createQueue(config: QueueConfig, tools: { lease: Leadership; clock: Clock; log: Log }): Queue {
+  return new LeaderQueue(config, tools)
+}
+
+class LeaderQueue implements Queue {
+  readonly #config: QueueConfig
+  readonly #tools: { lease: Leadership; clock: Clock; log: Log }
+  /** In order of arrival. */
+  readonly #ready = new Set<string>()
+  readonly #delayed = new Map<string, { due: number; cancel: AbortController }>()
+  readonly #handled = new Map<string, Promise<void>>()
+  /** Added while they were handled. */
+  readonly #again = new Set<string>()
+  readonly #failures = new Map<string, number>()
+  #subscriptions: (() => void)[] = []
+  #state: 'new' | 'started' | 'stopped' = 'new'
+
+  constructor(config: QueueConfig, tools: { lease: Leadership; clock: Clock; log: Log }) {
+    this.#config = config
+    this.#tools = tools
+  }
+
+  get name(): string {
+    return this.#config.name
+  }
+
+  get depth(): number {
+    return this.#ready.size
+  }
+
+  acts(): boolean {
+    return this.#tools.lease.isLeader() && this.#state !== 'stopped'
+  }
+
+  mustAct = (): void => {
+    if (!this.acts()) throw new Problem('not-ready', 'The Lease is no longer held.')
+  }
+
+  add(key: string, delayMs = 0): void {
+    if (this.#state === 'stopped') return
+    if (delayMs > 0) this.#addLater(key, delayMs)
+    else this.#addNow(key)
+  }
+
+  #addNow(key: string): void {
+    this.#delayed.get(key)?.cancel.abort()
+    this.#delayed.delete(key)
+    if (this.#handled.has(key)) this.#again.add(key)
+    else this.#ready.add(key)
+    this.#work()
+  }
+
+  #addLater(key: string, delayMs: number): void {
+    const { clock } = this.#tools
+    const due = clock.monotonic() + delayMs
+    const present = this.#delayed.get(key)
+    if (present && present.due <= due) return
+    present?.cancel.abort()
+    const cancel = new AbortController()
+    this.#delayed.set(key, { due, cancel })
+    clock.sleep(delayMs, cancel.signal).then(
+      () => this.add(key),
+      () => {},
+    )
+  }
+
+  #work(): void {
+    if (this.#state !== 'started') return
+    for (const key of this.#ready) {
+      if (this.#handled.size >= this.#config.parallelism) return
+      this.#ready.delete(key)
+      this.#handled.set(key, this.#handle(key))
+    }
+  }
+
+  async #handle(key: string): Promise<void> {
+    const { name, retry, handle } = this.#config
+    let delay: number | undefined
+    try {
+      // Awaited in any case: the key must be in `#handled` before it is taken out.
+      delay = await (this.acts() ? handle(key) : undefined)
+      this.#failures.delete(key)
+    } catch (error) {
+      if (this.acts()) {
+        this.#tools.log.warn({ queue: name, key, err: error }, 'handling failed, trying again')
+        const attempt = this.#failures.get(key) ?? 0
+        this.#failures.set(key, attempt + 1)
+        delay = Math.max(1, backoff(retry, attempt, Math.random()))
+      }
+    }
+    this.#handled.delete(key)
+    if (this.#again.delete(key)) this.add(key)
+    else if (delay !== undefined) this.add(key, delay)
+    this.#work()
+  }
+
+  async start(): Promise<void> {
+    const { subscribe, addAll } = this.#config
+    this.#subscriptions = [...subscribe(), this.#tools.lease.onChange((leads) => leads && addAll())]
+    this.#state = 'started'
+    this.#work()
+    addAll()
+  }
+
+  /** Resolves once the keys in hand are handled. */
+  async stop(): Promise<void> {
+    for (const unsubscribe of this.#subscriptions) unsubscribe()
+    this.#state = 'stopped'
+    this.#ready.clear()
+    for (const { cancel } of this.#delayed.values()) cancel.abort()
+    await Promise.all(this.#handled.values())
+  }
+}

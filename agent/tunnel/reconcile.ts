@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto'
+import type { Clock } from '../../shared/clock.ts'
+import { applyObject } from '../../shared/kubernetes/apply.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { tellEvent } from '../../shared/kubernetes/events.ts'
+import type { Log } from '../../shared/log.ts'
+import { annotation, fieldManager } from '../resources/labels.ts'
+import {
+  desiredTunnel,
+  exposedBy,
+  exposureWarnings,
+  hostnamesIn,
+  isSameTunnel,
+  isTakenUp,
+  nextRevision,
+  readExposure,
+  readTunnelYaml,
+  rolledDeployment,
+  tunnelConfigMap,
+  tunnelYaml,
+} from './desired.ts'
+import type { Tunnel } from './settings.ts'
+import { lookUp, readSettings, type TunnelCaches } from './state.ts'
+
+/** Owns the error in the ConfigMap of the settings, so that its two writers do not remove each other's fields. */
+const errorManager = 'skerry-agent-tunnel'
+
+export type TunnelParts = { tunnel: Tunnel; caches: TunnelCaches; cluster: Cluster; mustAct: () => void; clock: Clock; log: Log }
+
+/** Writes `tunnel.yaml` as it is to be, under a revision of its own. */
+export async function configure({ tunnel, caches, cluster, mustAct, log }: TunnelParts): Promise<void> {
+  const { settings, configuration, deployment } = lookUp(tunnel, caches)
+  const found = readTunnelYaml(configuration)
+  if (isSameTunnel(found, desiredTunnel(tunnel, readExposure(tunnel, settings)))) return
+  // Two watches report settings and configuration. A stale setting must not expose anything.
+  const expose = readExposure(tunnel, await readSettings(tunnel, cluster))
+  const wanted = desiredTunnel(tunnel, expose)
+  if (isSameTunnel(found, wanted)) return
+  const revision = nextRevision(wanted, found, [configuration?.metadata.annotations?.[annotation.tunnelRevision], deployment?.revision])
+  mustAct()
+  const object = tunnelConfigMap(tunnel, tunnelYaml(tunnel, expose), revision)
+  caches.configuration.put(await applyObject(cluster, object, { fieldManager, force: true }))
+  const [before, now] = [hostnamesIn(found), exposedBy(tunnel, expose).map(({ hostname }) => hostname)]
+  const opened = now.filter((hostname) => !before.includes(hostname))
+  const closed = before.filter((hostname) => !now.includes(hostname))
+  log.info({ revision, opened, closed, isNew: configuration === undefined }, 'tunnel configured')
+}
+
+/** Has pods replaced that started with another configuration. */
+export async function roll({ tunnel, caches, cluster, mustAct, log }: TunnelParts): Promise<void> {
+  const { configuration, deployment } = lookUp(tunnel, caches)
+  const revision = configuration?.metadata.annotations?.[annotation.tunnelRevision]
+  if (revision === undefined || deployment === undefined || isTakenUp(revision, deployment.revision)) return
+  mustAct()
+  caches.deployment.put(await applyObject(cluster, rolledDeployment(tunnel, revision), { fieldManager, force: true }))
+  log.info({ from: deployment.revision, to: revision }, 'cloudflared rolled')
+}
+
+/** Warns in the log and by an Event of everything exposed, unless it has done so on this occasion. Resolves with the occasion. */
+export async function warn(last: string, parts: TunnelParts): Promise<string> {
+  const { tunnel, caches, mustAct, log } = parts
+  const { settings, configuration } = lookUp(tunnel, caches)
+  const warnings = exposureWarnings(exposedBy(tunnel, readExposure(tunnel, settings)))
+  const occasion = `${configuration?.metadata.annotations?.[annotation.tunnelRevision] ?? ''} ${warnings.join(' ')}`
+  if (occasion === last) return occasion
+  mustAct()
+  if (warnings.length > 0) {
+    log.warn({ warnings }, 'more than the agent is exposed')
+    await emit(occasion, warnings.join(' '), parts)
+  }
+  return occasion
+}
+
+async function emit(occasion: string, message: string, { tunnel, caches, cluster, clock }: TunnelParts): Promise<void> {
+  const { namespace, configMap } = tunnel
+  const { uid } = lookUp(tunnel, caches).configuration?.metadata ?? {}
+  await tellEvent(cluster, {
+    // The name is made of the occasion: the next leader makes no second Event of it while this one is kept.
+    name: `skerry-tunnel.${createHash('sha256').update(occasion).digest('hex').slice(0, 16)}`,
+    namespace,
+    about: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: configMap, ...(uid !== undefined && { uid }) } },
+    type: 'Warning',
+    reason: 'Exposed',
+    message,
+    component: 'skerry-agent',
+    now: clock.now(),
+  })
+}
+
+/** Writes the last error where every replica can read it. */
+export async function noteError(error: string | undefined, { tunnel, caches, cluster, mustAct }: TunnelParts): Promise<void> {
+  const { settings } = lookUp(tunnel, caches)
+  if (settings?.data?.error === error) return
+  mustAct()
+  const { namespace, settings: name } = tunnel
+  const data = error === undefined ? {} : { error }
+  const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace }, data }
+  caches.settings.put(await applyObject(cluster, object, { fieldManager: errorManager, force: true }))
+}
