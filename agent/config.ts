@@ -11,8 +11,8 @@ const regionSection = z.strictObject({
   id: z
     .string()
     .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and dashes, at most 63')
-    .describe('What the cloud calls this region'),
-  name: z.string().max(200).optional().describe('What people call it'),
+    .describe('Name of this region in the cloud'),
+  name: z.string().max(200).optional().describe('Name of this region for people'),
 })
 
 const apiSection = z.strictObject({
@@ -20,17 +20,17 @@ const apiSection = z.strictObject({
   port: port(8443).describe('Port of the HTTPS API; 0 takes any free one'),
   tls: z
     .strictObject({
-      certFile: z.string().describe('PEM certificate chain; a new one is taken up while running'),
+      certFile: z.string().describe('PEM certificate chain; a new one takes effect without a restart'),
       keyFile: z.string().describe('PEM key of the certificate'),
-      clientCaFile: z.string().optional().describe('PEM authorities whose client certificates are accepted as credentials'),
+      clientCaFile: z.string().optional().describe('PEM CA certificates; client certificates that they signed are accepted as credentials'),
     })
     .describe('Certificate of the API'),
-  limits: limitsConfig.prefault({}).describe('How much one caller may ask for'),
+  limits: limitsConfig.prefault({}).describe('Rate limits of one caller'),
 })
 
 const adminSection = z.strictObject({
   host: z.string().default('0.0.0.0').describe('Address to listen on'),
-  port: port(9808).describe('Port of health and metrics over plain HTTP; never part of the tunnel'),
+  port: port(9808).describe('Port of health and metrics over plain HTTP; never exposed by the tunnel'),
 })
 
 const clusterSection = z.strictObject({
@@ -39,16 +39,16 @@ const clusterSection = z.strictObject({
   serviceAccountDir: z
     .string()
     .default('/var/run/secrets/kubernetes.io/serviceaccount')
-    .describe('Where the token and the authority of the service account are'),
+    .describe('Folder with the token and the CA certificate of the service account'),
 })
 
 const operationsSection = z.strictObject({
   parallelism: z.int().min(1).max(256).default(16).describe('Targets worked on at once'),
   recheck: duration({ min: '100ms', max: '10m' })
     .prefault('15s')
-    .describe('How often a waiting operation is looked at when nothing is heard'),
+    .describe('Interval at which a waiting operation is checked without an event'),
   retention: duration({ min: '1m' }).prefault('30d').describe('How long ended operations are kept'),
-  keep: z.int().min(1).max(1_000_000).default(10_000).describe('Ended operations kept at most'),
+  keep: z.int().min(1).max(1_000_000).default(10_000).describe('Maximum number of ended operations that are kept'),
   timeouts: z
     .strictObject({
       create: duration({ min: '1s' }).prefault('45m').describe('Creation of a project or a database'),
@@ -58,7 +58,7 @@ const operationsSection = z.strictObject({
       password: duration({ min: '1s' }).prefault('30m').describe('Change of a password'),
     })
     .prefault({})
-    .describe('How long operations may take from their start'),
+    .describe('Timeouts of operations, from their start'),
 })
 
 const databasesSection = z.strictObject({
@@ -66,15 +66,15 @@ const databasesSection = z.strictObject({
   sqlUrl: z
     .string()
     .default('http://crate-discovery-{database}.{namespace}.svc.cluster.local:4200/_sql')
-    .describe('Where a database answers SQL over HTTP'),
+    .describe('URL at which a database answers SQL over HTTP'),
   heapDumpVolume: storageQuantity
     .default('64Gi')
     .describe(
-      "Size of each node's heap-dump volume, which counts against quotas, where the Crate Operator's Deployment does not tell it: there is none, or its DEBUG_VOLUME_SIZE comes from a Secret",
+      "Size of each node's heap-dump volume, which counts against quotas; used only if the Crate Operator has no Deployment, or takes DEBUG_VOLUME_SIZE from a Secret",
     ),
-  scrapeNamespaces: z.array(z.string()).default(['monitoring', 'skerry']).describe('Namespaces from which metrics may be scraped'),
-  egressPorts: z.array(z.int().min(1).max(65_535)).default([]).describe('Ports besides 443 to which backups may go'),
-  cloudMetadata: z.boolean().default(false).describe("Let nodes ask the cloud's metadata service for their zone"),
+  scrapeNamespaces: z.array(z.string()).default(['monitoring', 'skerry']).describe('Namespaces that may scrape metrics'),
+  egressPorts: z.array(z.int().min(1).max(65_535)).default([]).describe('Ports besides 443 that backups may connect to'),
+  cloudMetadata: z.boolean().default(false).describe("Whether nodes may ask the cloud provider's metadata service for their zone"),
 })
 
 const crateOperatorSection = z.strictObject({
@@ -83,30 +83,36 @@ const crateOperatorSection = z.strictObject({
 })
 
 const leaseSection = z.strictObject({
-  name: z.string().default('skerry-agent').describe('Name of the Lease that says who acts'),
-  duration: duration({ min: '1s', max: '10m' }).prefault('15s').describe('After this time without renewal another replica takes over'),
-  renewDeadline: duration({ min: '500ms', max: '10m' }).prefault('10s').describe('After this time without renewal the leader steps down'),
-  retryPeriod: duration({ min: '100ms', max: '1m' }).prefault('2s').describe('Pause between two attempts'),
+  name: z.string().default('skerry-agent').describe('Name of the Lease that elects the leader'),
+  duration: duration({ min: '1s', max: '10m' }).prefault('15s').describe('Time without a renewal after which another replica takes over'),
+  renewDeadline: duration({ min: '500ms', max: '10m' })
+    .prefault('10s')
+    .describe('Time without a renewal after which the leader steps down'),
+  retryPeriod: duration({ min: '100ms', max: '1m' }).prefault('2s').describe('Pause between two attempts to acquire or renew'),
 })
 
-/** The agent's configuration: what is parsed, what `--help` prints and what the documentation shows. */
+/** The agent's configuration. Parsing, `--help` and the documentation derive from it. */
 export const agentConfig = z
   .strictObject({
-    region: regionSection.describe('Who this region is'),
-    api: apiSection.describe('The HTTPS API that the tunnel leads to'),
+    region: regionSection.describe('Identity of this region'),
+    api: apiSection.describe('The HTTPS API, to which the tunnel leads'),
     admin: adminSection.prefault({}).describe('Health and metrics'),
     cluster: clusterSection.prefault({}).describe('The Kubernetes cluster'),
     identity: identityConfig.prefault({}).describe('Who may call the API'),
     operations: operationsSection.prefault({}).describe('How requests are carried out'),
-    databases: databasesSection.prefault({}).describe('What all databases have in common'),
+    databases: databasesSection.prefault({}).describe('Settings of all databases'),
     crateOperator: crateOperatorSection.prefault({}).describe('Where the Crate Operator runs'),
-    tunnel: tunnelSection.optional().describe('The tunnel that leads to the agent; when left out, cloudflared is none of its business'),
+    tunnel: tunnelSection
+      .optional()
+      .describe('The tunnel that leads to the agent; without this section the agent does not manage cloudflared'),
     lease: leaseSection.prefault({}).describe('Leader election'),
     log: z
-      .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level written') })
+      .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Minimum level that is logged') })
       .prefault({})
       .describe('Log on standard output, JSON lines'),
-    grace: duration({ min: '1s', max: '10m' }).prefault('25s').describe('Time to stop in; less than terminationGracePeriodSeconds'),
+    grace: duration({ min: '1s', max: '10m' })
+      .prefault('25s')
+      .describe('Time for an orderly stop; less than terminationGracePeriodSeconds'),
   })
   .superRefine(({ region, tunnel }, context) => {
     for (const fault of tunnel === undefined ? [] : tunnelFaults(tunnel, region.id)) context.addIssue({ code: 'custom', ...fault })

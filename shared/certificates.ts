@@ -6,26 +6,26 @@ import type { Clock } from './clock.ts'
 import type { Log } from './log.ts'
 import { watchFolder } from './watch-folder.ts'
 
-/** Where a server's certificate chain, its key and the authorities of its clients stand, in PEM. */
+/** The files of a server's certificate chain, its key and the CA certificates of its clients, in PEM. */
 export type CertificateFiles = { certFile: string; keyFile: string; clientCaFile?: string | undefined }
 
-/** A pair that fits together, as it stood in the files. */
+/** A certificate and its key, as read from the files. */
 export type Certificates = {
   cert: string
   key: string
-  /** Who may sign the certificates of clients. */
+  /** The CA certificates for clients. */
   ca?: string
   /** SHA-256 of the server's own certificate, as openssl prints it. */
   fingerprint: string
   /** When it expires, Unix ms. */
   expiresAt: number
-  /** Tells two states of the files apart. */
+  /** Of the files' content. */
   digest: string
 }
 
 /**
- * Reads the files and proves that they can be used.
- * @throws Error that names the file and what is wrong with it
+ * Reads the files and verifies that the server can use them.
+ * @throws Error with the file and its fault
  */
 export async function readCertificates({ certFile, keyFile, clientCaFile }: CertificateFiles): Promise<Certificates> {
   const [cert, key, ca] = await Promise.all([
@@ -54,7 +54,7 @@ function about<T>(problem: string, act: () => T): T {
   try {
     return act()
   } catch (error) {
-    // OpenSSL's own words are for developers, so they are only the cause.
+    // OpenSSL's own message is for developers, so it is only the cause.
     throw new Error(problem, { cause: error })
   }
 }
@@ -63,17 +63,17 @@ function digestOf(texts: (string | undefined)[]): string {
   return createHash('sha256').update(JSON.stringify(texts)).digest('hex')
 }
 
-// Events get lost on network file systems and when the folder itself is replaced, so the files are read now and then as well.
+/** Events get lost on network file systems and when the folder itself is replaced, so the files are also read periodically. */
 const pollMs = 30_000
-// Whoever writes the pair writes two files; what stands there in between does not fit together.
+/** The pair is two files: between their writes, they do not match. */
 const settleMs = 100
 
 /**
- * Watches the files until `signal` aborts and hands over every new state of them that can be used.
- * One that cannot be used is logged once, and the old one stays in use.
+ * Watches the files until `signal` aborts, and passes every new valid pair to `use`.
+ * An invalid pair is logged once, and the old one stays in use.
  *
- * The folders are watched, not the files: Kubernetes replaces the symlink `..data` beside them, and others rename a new file over
- * the old one. A watch of the file itself would go on looking at what was there before.
+ * The folders are watched, not the files: Kubernetes replaces the symlink `..data` beside them, and other tools rename a new file over
+ * the old one. A watch on the file itself would stay on the old inode.
  */
 export async function watchCertificates(
   files: CertificateFiles,
@@ -97,7 +97,7 @@ export async function watchCertificates(
       const woken = await clock.sleep(pollMs, AbortSignal.any([signal, changed.signal])).catch(() => changed.signal.aborted)
       if (signal.aborted) return
       if (woken) await clock.sleep(settleMs, signal)
-      // What changes from here on is news again, even while the files are being read.
+      // A change from here on counts, even while the files are being read.
       changed = new AbortController()
       try {
         const next = await readCertificates(files)
@@ -108,7 +108,7 @@ export async function watchCertificates(
         log.info({ fingerprint: next.fingerprint, expiresAt: new Date(next.expiresAt) }, 'certificate replaced')
       } catch (error) {
         const why = (error as Error).message
-        if (why !== refused) log.error({ err: error, certFile: files.certFile }, 'new certificate refused, the old one stays in use')
+        if (why !== refused) log.error({ err: error, certFile: files.certFile }, 'new certificate is invalid, the old one stays in use')
         refused = why
       }
     }

@@ -1,4 +1,4 @@
-/** Time as an argument. Nothing else in Skerry reads the time of day or waits, so that a test can hold both. */
+/** Time as an argument. Nothing else in Skerry reads the time of day or waits, so that a test can control both. */
 export type Clock = {
   /** The time of day: Unix time in milliseconds. It may jump; never measure a duration with it. */
   now(): number
@@ -8,7 +8,7 @@ export type Clock = {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-/** setTimeout keeps its delay in 32 bits with a sign: a longer one would fire at once. */
+/** setTimeout keeps its delay in a signed 32-bit integer: a longer one would fire at once. */
 const longestTimerMs = 2 ** 31 - 1
 
 /** The time of this machine. `monotonic` counts on while the process is paused. */
@@ -43,7 +43,7 @@ function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
 /**
  * How long to wait before the next attempt, in milliseconds: somewhere in [0, min(capMs, baseMs × 2^attempt)).
  *
- * Full jitter: those who failed together come back spread over the window, not all at the same moment.
+ * Full jitter: clients that failed together retry spread over the window, not all at the same moment.
  *
  * @param attempt failed attempts so far, from 0
  * @param random a number in [0, 1), given so that a test can fix it

@@ -2,12 +2,12 @@ import type * as z from 'zod'
 import type { Fault } from './errors.ts'
 import { fieldNames, fieldSchemas, nearest, type Schema } from './schema.ts'
 
-/** A fault with its path in pieces, for those who look the place up in a document. `isKey`: the fault is the name, not the value. */
+/** A fault with its path in pieces, to be located in a document. `isKey`: the name of the field is at fault, not its value. */
 export type FaultAt = { path: (string | number)[]; message: string; isKey: boolean }
 
 /**
- * Parses with a schema, and on failure names every fault at once, in words and without quoting what was given (it may be secret).
- * A field nobody knows comes with the one that was probably meant.
+ * Parses with a schema. On failure it names all faults in words, without the values that were given: they may be secret.
+ * The message for an unrecognized field suggests the most similar name.
  *
  * @param jitless for a schema that parses once: zod generates no code for it, which takes longer than the parse
  */
@@ -22,7 +22,7 @@ export function parseWith<S extends z.ZodType>(
     : { ok: false, faults: parsed.error.issues.flatMap((issue) => faultsOf(issue, schema, input)) }
 }
 
-/** A fault as it goes into a Problem, below `base`, which is a JSON pointer. */
+/** A fault of a Problem. @param base JSON pointer that the path is relative to */
 export function asFault({ path, message }: FaultAt, base = ''): Fault {
   return { path: base + path.map((piece) => `/${String(piece).replaceAll('~', '~0').replaceAll('/', '~1')}`).join(''), message }
 }
@@ -34,10 +34,10 @@ function faultsOf(issue: z.core.$ZodIssue, schema: Schema, input: unknown): Faul
     return issue.keys.map((key) => ({ path: [...path, key], message: unknownField(key, known), isKey: true }))
   }
   if (issue.code === 'invalid_key') {
-    return [{ path, message: `is not a name allowed here: it ${issue.issues[0]?.message ?? 'is invalid'}`, isKey: true }]
+    return [{ path, message: `is not an allowed name: it ${issue.issues[0]?.message ?? 'is invalid'}`, isKey: true }]
   }
   if (issue.code === 'invalid_union' && issue.errors.length > 0 && issue.message === unsaid) {
-    // The alternative that was meant is the one whose faults lie inside: the others already refuse the value as a whole.
+    // The intended alternative is the one with faults inside the value: the others refuse the value as a whole.
     const [meant, ...others] = issue.errors.filter((faults) =>
       faults.every((fault) => fault.path.length > 0 || fault.code === 'unrecognized_keys'),
     )
@@ -49,14 +49,14 @@ function faultsOf(issue: z.core.$ZodIssue, schema: Schema, input: unknown): Faul
   return [{ path, message: issue.message, isKey: false }]
 }
 
-/** What zod says of a union when neither the schema nor `sayIssue` has words for it. */
+/** zod's message for a union when neither the schema nor `sayIssue` has one. */
 const unsaid = 'Invalid input'
 
-/** How a field that nobody knows is reported. */
+/** The message for an unrecognized field. */
 export function unknownField(name: string, known: readonly string[]): string {
   const meant = nearest(name, known)
-  if (meant !== undefined) return `is not known here; did you mean ${JSON.stringify(meant)}?`
-  return known.length > 0 && known.length <= 12 ? `is not known here; there are ${known.join(', ')}` : 'is not known here'
+  if (meant !== undefined) return `is not recognized; did you mean ${JSON.stringify(meant)}?`
+  return known.length > 0 && known.length <= 12 ? `is not recognized; expected one of ${known.join(', ')}` : 'is not recognized'
 }
 
 function schemasAt(schema: Schema, path: readonly (string | number)[], input: unknown): Schema[] {
@@ -70,7 +70,7 @@ function schemasAt(schema: Schema, path: readonly (string | number)[], input: un
 }
 
 const typeWords: Record<string, string> = {
-  string: 'a text',
+  string: 'a string',
   number: 'a number',
   int: 'a whole number',
   boolean: 'true or false',
@@ -82,7 +82,7 @@ const typeWords: Record<string, string> = {
 }
 
 const formatWords: Record<string, string> = {
-  url: 'an absolute address (URL)',
+  url: 'an absolute URL',
   email: 'an e-mail address',
   ipv4: 'an IPv4 address',
   ipv6: 'an IPv6 address',
@@ -94,7 +94,7 @@ const formatWords: Record<string, string> = {
   hostname: 'a host name',
 }
 
-/** Says an issue in words that follow the path of the field. A message given in the schema itself goes before this one. */
+/** The message for an issue; it follows the path of the field. A message in the schema itself takes precedence. */
 function sayIssue(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
@@ -126,7 +126,7 @@ function sayIssue(issue: z.core.$ZodRawIssue): string | undefined {
 }
 
 function expectedWords(issue: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidType>): string {
-  // zod asks for any number first, even where only whole ones will do.
+  // zod reports that it expects a number, even where only whole numbers are valid.
   const { format } = (issue.inst?._zod.def ?? {}) as { format?: string }
   return typeWords[format === 'safeint' ? 'int' : issue.expected] ?? issue.expected
 }

@@ -3,15 +3,15 @@ import { asProblem, Problem, problemResponse } from './errors.ts'
 import type { Log } from './log.ts'
 import type { Exchange, ServerNeeds } from './server.ts'
 
-/** What an app finds in `c.env`. */
+/** The content of `c.env` in an app. */
 export type ServerBindings = HttpBindings & Exchange
 
-/** Where an answer keeps what its server knows of it. A WeakMap would do as well, and costs the garbage collector 5 % of a small read. */
+/** Where a response keeps its exchange. A WeakMap costs the garbage collector 5 % of a small read. */
 const exchangeOf = Symbol('exchange')
 
 type Answering = HttpBindings['outgoing'] & { [exchangeOf]?: Exchange }
 
-/** An app of the Fetch standard (`app.fetch` of Hono fits) as what a server asks for answers. Who uses it loads all of Node's fetch. */
+/** Makes a server answer with a Fetch handler, such as `app.fetch` of Hono. It loads all of Node's fetch. */
 export function byFetch(
   fetch: (request: Request, bindings: ServerBindings) => Response | Promise<Response>,
   log: Log,
@@ -20,7 +20,7 @@ export function byFetch(
     (request, env) => {
       const { [exchangeOf]: exchange } = env.outgoing as Answering
       const response = fetch(request, exchange as ServerBindings)
-      // What is answered without waiting stays without a promise.
+      // A synchronous response stays synchronous.
       return response instanceof Promise ? response.then((settled) => guardStream(settled, log)) : guardStream(response, log)
     },
     {
@@ -41,8 +41,8 @@ export function byFetch(
 }
 
 /**
- * An event stream that fails is logged and ended, so that its client connects again. Left alone, the adapter would print the
- * error beside the log, and send its text to the client if nothing else was sent yet.
+ * Logs the failure of an event stream and ends it, so that its client connects again. The adapter itself would print the error to
+ * stderr, and send its text to the client if nothing else was sent yet.
  */
 function guardStream(response: Response, log: Log): Response {
   if (response.body === null || !response.headers.get('content-type')?.startsWith('text/event-stream')) return response
@@ -52,7 +52,7 @@ function guardStream(response: Response, log: Log): Response {
     async pull(controller) {
       try {
         const { done, value } = await reader.read()
-        if (hungUp) return // the client went while this waited, and its stream is closed already
+        if (hungUp) return // the client has gone, and its stream is closed already
         if (done) controller.close()
         else controller.enqueue(value)
       } catch (error) {

@@ -2,11 +2,11 @@ import { inspect } from 'node:util'
 import * as z from 'zod'
 import { layers, type Schema } from './schema.ts'
 
-/** Kinds of fields that mean more than their JSON type. Help and the printed configuration read them from here. */
-type FieldKind = { kind: 'duration' | 'size' | 'quantity' | 'secret' }
+/** Kinds of fields with a syntax of their own, for `--help` and the printed configuration. */
+type FieldKind = { kind: 'duration' | 'size' | 'secret' }
 const kinds = z.registry<FieldKind>()
 
-/** Which of the kinds below a field is, if any. */
+/** The kind of a field, if it has one. */
 export function fieldKind(schema: Schema): FieldKind['kind'] | undefined {
   for (const layer of layers(schema)) {
     const found = kinds.get(layer)
@@ -23,7 +23,7 @@ const durationUnits = [
   ['ms', 1],
 ] as const
 
-/** Milliseconds of a text such as `250ms`, `30s`, `1h30m` or `7d`; undefined if it is none. Units go from large to small, each once. */
+/** Milliseconds of a text such as `250ms`, `30s`, `1h30m` or `7d`; undefined if it is invalid. Units go from large to small, each once. */
 export function parseDuration(text: string): number | undefined {
   const match = /^(?=\d)(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?$/.exec(text)
   if (match === null || text.length > 40) return undefined
@@ -44,8 +44,8 @@ export function formatDuration(ms: number): string {
 }
 
 /**
- * A duration, written with its unit and read as milliseconds. Its default is written the same way: `duration().prefault('30s')`.
- * @param limits the shortest and the longest allowed, in the same words
+ * A duration, written with its unit and read as milliseconds. The default has the same syntax: `duration().prefault('30s')`.
+ * @param limits the shortest and the longest allowed, in the same syntax
  */
 export function duration({ min = '0s', max = '3650d' }: { min?: string; max?: string } = {}) {
   const [least, most] = [parseDuration(min), parseDuration(max)]
@@ -80,7 +80,7 @@ const sizeUnits: Record<string, number> = {
   TB: 1e12,
 }
 
-/** Bytes of a text such as `512B`, `64KiB`, `1.5GiB` or `2Gi`; undefined if it is none. */
+/** Bytes of a text such as `512B`, `64KiB`, `1.5GiB` or `2Gi`; undefined if it is invalid. */
 export function parseByteSize(text: string): number | undefined {
   const match = /^(\d{1,16}(?:\.\d{1,6})?)([A-Za-z]+)$/.exec(text)
   const unit = match?.[2] !== undefined && Object.hasOwn(sizeUnits, match[2]) ? sizeUnits[match[2]] : undefined
@@ -116,22 +116,9 @@ export function byteSize({ min = '0B', max = '1024TiB' }: { min?: string; max?: 
 
 const sizeWords = 'must be a size: a number with its unit, such as 512B, 64KiB, 1MiB or 2GiB'
 
-// The syntax of resource.Quantity, without a sign: what is asked for here is never negative.
-const quantitySyntax = /^(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d{1,3})?$/
-
-/** A Kubernetes quantity such as `500m`, `2` or `1Gi`, kept as the text it is: the cluster does the sums. */
-export function quantity() {
-  const words = 'must be a quantity, such as 500m, 2 or 1Gi'
-  return z
-    .union([z.string(), z.number().nonnegative()], { error: (issue) => (issue.input === undefined ? undefined : words) })
-    .transform(String)
-    .refine((text) => text.length <= 40 && quantitySyntax.test(text), words)
-    .register(kinds, { kind: 'quantity' })
-}
-
 /**
- * A secret as it is handed around: it shows itself only to `reveal()`, never to a log, to JSON or to a template.
- * `file` is where it was read, for those who look again after a rotation; undefined if it came from the environment.
+ * A secret. Only `reveal()` shows it: a log, JSON or a template gets a mask.
+ * `file` is its file, to be read again after a rotation; undefined if it came from the environment.
  */
 export class Secret {
   readonly file: string | undefined
@@ -142,13 +129,13 @@ export class Secret {
     this.#value = 'value' in source ? source.value : undefined
   }
 
-  /** The secret itself. @throws Error before it has been loaded, which `loadConfig` does */
+  /** The secret itself. @throws Error before `loadConfig` has loaded it */
   reveal(): string {
     if (this.#value === undefined) throw new Error(`the secret in ${this.file} has not been loaded`)
     return this.#value
   }
 
-  /** Takes what the file holds, without the line end that editors add. */
+  /** Takes the content of the file, without the line end that editors add. */
   load(text: string): void {
     this.#value = text.replace(/\r?\n$/, '')
   }
@@ -167,8 +154,8 @@ export class Secret {
 }
 
 /**
- * The path of a file that holds a secret. Name the field `…File`; the configuration then holds a `Secret`, read while loading.
- * The environment may give the secret itself, in the variable named without `_FILE`.
+ * The path of a file with a secret. Name the field `…File`; the configuration then holds a `Secret`, which is read while loading.
+ * The environment may hold the secret itself, in the variable without `_FILE`.
  */
 export function secretFile() {
   return z

@@ -5,21 +5,21 @@ import type { Log } from './log.ts'
 export type Part = {
   name: string
   /**
-   * Resolves when the part is ready. `signal` aborts when the process is told to stop: a start in progress gives up then.
+   * Resolves when the part is ready. `signal` aborts when the process is to stop: a start in progress gives up then.
    * A start that rejects has cleaned up after itself: `stop` is not called.
    */
   start(signal: AbortSignal): Promise<void>
-  /** Finishes what is in hand and resolves; what is not finished at `deadline` (of `clock.monotonic()`) is cut off. */
+  /** Finishes the work in progress and resolves. Work that is unfinished at `deadline` (of `clock.monotonic()`) is cut off. */
   stop(deadline: number): Promise<void>
 }
 
-/** What `runParts` needs. All parts together are stopped within `graceMs` of being told. */
+/** All parts together stop within `graceMs`. */
 export type RunOptions = { stopping: AbortSignal; graceMs: number; log: Log; clock?: Clock }
 
 /**
  * Starts the parts from left to right, waits until `stopping` aborts, stops them from right to left, and resolves.
- * Errors of a stop are logged and the next part is stopped all the same.
- * @throws what the start of a part threw, after those already started have been stopped
+ * If a stop fails, the error is logged and the next part is stopped.
+ * @throws the error of a part's start, after the parts that had started were stopped
  */
 export async function runParts(parts: readonly Part[], { stopping, graceMs, log, clock = systemClock }: RunOptions): Promise<void> {
   const started: Part[] = []
@@ -32,7 +32,7 @@ export async function runParts(parts: readonly Part[], { stopping, graceMs, log,
       () => ({ ready: true as const }),
       (error: unknown) => ({ ready: false as const, error }),
     )
-    // A start that ignores its signal must not hold up the stop for ever, so it gets the first half of the grace.
+    // A start that ignores its signal gets the first half of the grace, so that it cannot block the stop.
     const outcome = await Promise.race([starting, told.then(() => within(starting, graceMs / 2, clock))])
     if (outcome?.ready) {
       started.push(part)
@@ -53,8 +53,8 @@ export async function runParts(parts: readonly Part[], { stopping, graceMs, log,
 }
 
 /**
- * Half of the grace belongs to whoever needs it first. The other half is kept in equal slices for the parts still to come: a
- * client that never lets go of the API must not take the time in which the Lease is given back.
+ * The first part to stop may use half of the grace. The other half is kept in equal slices for the parts after it: a client that never
+ * closes its connection to the API must not use up the time in which the Lease is released.
  */
 async function stopParts(started: readonly Part[], { graceMs, log, clock }: { graceMs: number; log: Log; clock: Clock }): Promise<void> {
   const end = clock.monotonic() + graceMs
@@ -63,7 +63,7 @@ async function stopParts(started: readonly Part[], { graceMs, log, clock }: { gr
     const began = clock.monotonic()
     const limit = end - after * slice
     try {
-      // The part hears a deadline a little before the limit, so that one that cuts off on time is not called late.
+      // The part's deadline is a little before the limit, so that a part that cuts off on time is not logged as late.
       const stopped = part.stop(limit - slice / 5).then(() => true)
       const inTime = await within(stopped, limit - began, clock)
       if (inTime) log.debug({ part: part.name, ms: Math.round(clock.monotonic() - began) }, 'part stopped')
@@ -75,7 +75,7 @@ async function stopParts(started: readonly Part[], { graceMs, log, clock }: { gr
   log.info('stopped')
 }
 
-/** The value, or undefined when it takes longer. A rejection after that is nobody's any more. */
+/** The value, or undefined when it takes longer; a later rejection is ignored. */
 async function within<T>(promise: Promise<T>, ms: number, clock: Clock): Promise<T | undefined> {
   const done = new AbortController()
   promise.catch(() => {})

@@ -1,7 +1,7 @@
 import pino from 'pino'
 import { Problem } from './errors.ts'
 
-/** A logger. Passed in, and made narrower with `log.child({ project })`; never imported. */
+/** A logger. It is passed in and narrowed with `log.child({ project })`, never imported. */
 export type Log = pino.Logger
 
 /** The levels a log can be set to. */
@@ -11,8 +11,8 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' |
  * A logger that writes one JSON object per line: `level` as a word, `time` in ISO 8601, `name`, the fields, `msg`.
  * It writes synchronously to standard output (or to `destination`), so that the last line before a crash is not lost.
  *
- * Fields whose name says secret are masked at any depth, so write `secretName` for the name of a Secret. Errors, under any
- * field, keep their chain of causes and lose what may quote a body. The constant message is not searched: put what varies into fields.
+ * Fields with the name of a secret are masked at any depth, so write `secretName` for the name of a Secret. Errors, in any field, keep
+ * their chain of causes and lose texts that may quote a body. The message must be constant, for it is not searched: use fields.
  */
 export function createLog({ level, name, destination }: { level: LogLevel; name: string; destination?: pino.DestinationStream }): Log {
   const log = pino(
@@ -21,7 +21,7 @@ export function createLog({ level, name, destination }: { level: LogLevel; name:
       base: { name },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), log: printableFields },
-      // `printableFields` has seen to errors already; pino's own serializer would add every enumerable property of one.
+      // `printableFields` has converted errors already; pino's own serializer would add all their enumerable properties.
       serializers: { err: (value: unknown) => value },
       hooks: {
         logMethod(args, method) {
@@ -44,14 +44,14 @@ export function createLog({ level, name, destination }: { level: LogLevel; name:
   return log
 }
 
-/** What stands in a log line instead of a secret. */
+/** Replaces a secret in a log line. */
 export const masked = '[masked]'
 
-/** By the end of the name: `accessToken`, `set-cookie` and `mqtt_password` too. `data` and `stringData` are how a Secret holds it. */
+/** By the end of the name: `accessToken`, `set-cookie` and `mqtt_password` too. `data` and `stringData` are the fields of a Secret. */
 const secretName = /(authorization|token|password|passwd|passphrase|secret|cookie|credential|api[-_]?key|private[-_]?key)s?$/i
 const bodyName = /^(data|stringData|binaryData|body|rawBody|headers)$/i
 
-/** Deeper than this is not for a log line; it also ends cycles. */
+/** Levels that are logged. The limit also ends cycles. */
 const maxDepth = 6
 const maxItems = 50
 const maxText = 2000
@@ -72,7 +72,7 @@ function printable(value: unknown, depth: number): unknown {
   }
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString()
   if (value instanceof URL) return printableText(value.href)
-  // A socket, a request, a Map: what it would print is not known here.
+  // A socket, a request, a Map: it could print anything.
   if (!isPlain(value)) return `[${value.constructor?.name || 'object'}]`
   const fields: Record<string, unknown> = {}
   for (const [name, field] of Object.entries(value)) {
@@ -88,7 +88,7 @@ function isPlain(value: unknown): value is Record<string, unknown> {
   return prototype === Object.prototype || prototype === null
 }
 
-/** Credentials inside an address or an Authorization header, wherever a text quotes them. Query strings may hold tokens too. */
+/** Masks credentials in URLs and Authorization headers that a text quotes. Query strings may contain tokens too. */
 function printableText(text: string): string {
   const cut = text.length > maxText ? `${text.slice(0, maxText)}…` : text
   return cut
@@ -98,8 +98,8 @@ function printableText(text: string): string {
 }
 
 /**
- * The parts of an error that say what happened, and its causes. Only known fields: many libraries hang the whole request or the
- * answer's body on the error, and some write it into the message.
+ * An error's name, message, code and causes. Only known fields: many libraries attach the whole request or the response body to the
+ * error, and some write it into the message.
  */
 function printableError(error: unknown, depth: number): unknown {
   if (!(error instanceof Error)) return printable(error, maxDepth - 1)
@@ -125,7 +125,7 @@ function isScalar(value: unknown): boolean {
 }
 
 function printableMessage(error: Error): string {
-  // V8 quotes the text that is not JSON; the Kubernetes client writes the body and the headers of the answer on lines of their own.
+  // V8 quotes the invalid JSON; the Kubernetes client writes the body and the headers of the response on lines of their own.
   const text =
     error instanceof SyntaxError ? error.message.replace(/(\.\.\.)?"[\s\S]*"(\.\.\.)?(?= is not valid JSON)/, 'the text') : error.message
   return printableText(text.replace(/\n(Body|Headers):[\s\S]*$/, ''))

@@ -1,21 +1,21 @@
 import { constants } from 'node:os'
 import type { Log } from './log.ts'
 
-/** How a process of Skerry ends, besides 128 + the number of a second signal. `crashed` is EX_SOFTWARE of sysexits.h. */
+/** Exit codes, besides 128 + the number of a second signal. `crashed` is EX_SOFTWARE of sysexits.h. */
 export const exitCodes = { stopped: 0, failed: 1, crashed: 70 } as const
 
-/** What the operating system tells the process, as one signal to stop. */
+/** The reasons to stop, as one signal. */
 export type Stopping = {
-  /** Aborts at the first SIGTERM or SIGINT, and at an error nobody caught. */
+  /** Aborts at the first SIGTERM or SIGINT, and at an uncaught error. */
   signal: AbortSignal
-  /** Set once an error that nobody caught is the reason. */
+  /** Set once an uncaught error is the reason. */
   crashed(): boolean
 }
 
 /**
- * The one place that hears SIGTERM and SIGINT. The first aborts the signal, a second one ends the process at once with 143 or 130.
- * An error nobody caught is logged and aborts too: the process is in an unknown state, so it stops as well as it can.
- * If it still runs `graceMs` (and a second) later, it is ended.
+ * The only handler of SIGTERM and SIGINT. The first aborts the signal, a second one ends the process at once with 143 or 130.
+ * An uncaught error is logged and aborts too, since the state of the process is unknown. If the process still runs `graceMs` (and a
+ * second) later, it is killed.
  */
 export function onSignals({ log, graceMs }: { log: Log; graceMs: number }): Stopping {
   const controller = new AbortController()
@@ -41,15 +41,15 @@ export function onSignals({ log, graceMs }: { log: Log; graceMs: number }): Stop
   // With this listener Node reports unhandled rejections here as well, marked by their origin.
   process.on('uncaughtException', (error, origin) => {
     crashed = true
-    log.fatal({ err: error, origin }, 'an error nobody caught, stopping')
+    log.fatal({ err: error, origin }, 'uncaught error, stopping')
     stop(origin, exitCodes.crashed)
   })
   return { signal: controller.signal, crashed: () => crashed }
 }
 
 /**
- * Runs the program and ends the process: 0 after an orderly stop, 1 when it could not start, 70 after an error nobody caught.
- * It ends the process itself, because a forgotten timer or socket would keep it alive past its grace.
+ * Runs the program and ends the process: 0 after an orderly stop, 1 when it could not start, 70 after an uncaught error.
+ * It calls exit, because a forgotten timer or socket would keep the process alive past its grace.
  */
 export async function runProcess(
   run: (stopping: AbortSignal) => Promise<void>,

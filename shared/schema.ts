@@ -1,9 +1,9 @@
 import type * as z from 'zod'
 
-/** A zod schema, as far as it is walked here. */
+/** A zod schema. */
 export type Schema = z.core.$ZodType
 
-/** What is read of a schema's definition; which members are there depends on `type`. */
+/** The members of a schema's definition that are used here; `type` determines which exist. */
 type Def = {
   type: string
   innerType?: Schema
@@ -28,12 +28,12 @@ export function defOf(schema: Schema): Def {
   return schema._zod.def as unknown as Def
 }
 
-/** The schema and everything it wraps, from outside in: defaults, optional, transforms. The last one says what is accepted. */
+/** The schema and everything it wraps, from outside in: defaults, optional, transforms. The last one validates the input. */
 export function layers(schema: Schema): Schema[] {
   const found = [schema]
   for (;;) {
     const def = defOf(found.at(-1) as Schema)
-    // A preprocess step is a pipe that begins with a transform; what it accepts is said by its end.
+    // A preprocess step is a pipe that begins with a transform; its end validates the input.
     const pipeInput = def.in && defOf(def.in).type === 'transform' ? def.out : def.in
     const next = def.innerType ?? (def.type === 'pipe' ? pipeInput : def.type === 'lazy' ? def.getter?.() : undefined)
     if (next === undefined) return found
@@ -41,7 +41,7 @@ export function layers(schema: Schema): Schema[] {
   }
 }
 
-/** What a schema accepts, without defaults and transforms around it. */
+/** The schema without the defaults and transforms around it. */
 export function core(schema: Schema): Schema {
   return layers(schema).at(-1) as Schema
 }
@@ -65,7 +65,7 @@ export function fieldSchemas(schema: Schema, name: string, given?: unknown): Sch
   return each ? [each] : []
 }
 
-/** The alternatives of a union that fit the discriminator of `given`, all of them when that does not decide. */
+/** The alternatives of a union that match the discriminator of `given`; all of them if it has none. */
 export function alternatives(schema: Schema, given: unknown): Schema[] {
   const { options = [], discriminator } = defOf(core(schema))
   if (discriminator === undefined || typeof given !== 'object' || given === null) return options
@@ -74,13 +74,13 @@ export function alternatives(schema: Schema, given: unknown): Schema[] {
   return fitting.length > 0 ? fitting : options
 }
 
-/** The values of a literal or an enum, empty for all else. */
+/** The values of a literal or an enum; empty for any other schema. */
 export function literals(schema: Schema): unknown[] {
   const def = defOf(core(schema))
   return def.values ?? Object.values(def.entries ?? {})
 }
 
-/** The name among `names` that was probably meant, if one is near enough. */
+/** The name that was probably intended, if one is similar enough. */
 export function nearest(wrong: string, names: readonly string[]): string | undefined {
   const plain = (name: string) => name.toLowerCase().replace(/[-_]/g, '')
   const same = names.find((name) => plain(name) === plain(wrong))
@@ -90,7 +90,7 @@ export function nearest(wrong: string, names: readonly string[]): string | undef
   return best !== undefined && best.distance <= Math.max(1, Math.floor(wrong.length / 3)) ? best.name : undefined
 }
 
-/** How many letters to insert, delete, change or swap with the next one, to make one word of the other (optimal string alignment). */
+/** The edits that turn one word into the other: insert, delete, change a letter, swap two neighbours (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = []
   let last = Array.from({ length: b.length + 1 }, (_, j) => j)

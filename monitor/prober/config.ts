@@ -208,7 +208,7 @@ function take<S extends z.ZodType>(
   if (parsed.ok) return parsed.value
   const known = [...fieldNames(schema), ...beside]
   for (const fault of parsed.faults) {
-    const isName = fault.isKey && fault.path.length === 1 && fault.message.startsWith('is not known here')
+    const isName = fault.isKey && fault.path.length === 1 && fault.message.startsWith('is not recognized')
     const message = isName ? unknownField(String(fault.path[0]), known) : fault.message
     faults.push({ ...fault, message, path: [...at, ...fault.path] })
   }

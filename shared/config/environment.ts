@@ -4,7 +4,7 @@ import { unknownField } from '../faults.ts'
 import { fieldKind, Secret } from '../fields.ts'
 import { core, defOf, fieldNames, fieldSchemas, type Schema } from '../schema.ts'
 
-/** A value from the environment, and where it belongs. */
+/** A value from the environment, and its path in the configuration. */
 export type Override = { variable: string; path: (string | number)[]; value: unknown }
 
 /** The variable of a field: `SKERRY_AGENT__API__REQUEST_TIMEOUT` for `api.requestTimeout`. */
@@ -21,8 +21,8 @@ export function variableName(prefix: string, path: readonly (string | number)[])
 }
 
 /**
- * Finds the fields that the variables with this prefix name. A double underscore goes one level down; case and single underscores
- * do not matter; a number is a place in a list. A text is taken as it is, all else as YAML. An empty variable counts as not set.
+ * Finds the fields named by the variables with this prefix. A double underscore goes one level down; case and single underscores
+ * do not matter; a number is an index. A string is taken as it is, any other value as YAML. An empty variable counts as unset.
  */
 export function readEnvironment(
   schema: Schema,
@@ -75,7 +75,7 @@ function findField(schema: Schema, segments: string[]): Found | { message: strin
   return { path, schemas: here, isSecret }
 }
 
-/** A field that takes text only must not lose leading zeros, nor become `true`. */
+/** Strings are not parsed: `007` keeps its zeros, and `yes` stays a string. */
 function readValue(schemas: readonly Schema[], text: string): { value: unknown } | undefined {
   const isText = schemas.some(
     (schema) => ['string', 'enum', 'template_literal'].includes(defOf(core(schema)).type) || fieldKind(schema) !== undefined,
@@ -86,7 +86,7 @@ function readValue(schemas: readonly Schema[], text: string): { value: unknown }
   return { value: document.toJS({ maxAliasCount: 0 }) }
 }
 
-/** Puts a value into plain data, on the way making what is not there. What is no object or list on the way is left, to be faulted. */
+/** Puts a value into plain data, and creates the objects and lists on its path. Any other value on the path stays, and is faulted later. */
 export function place(data: unknown, path: readonly (string | number)[], value: unknown): unknown {
   const [first, ...rest] = path
   if (first === undefined) return value
@@ -94,7 +94,7 @@ export function place(data: unknown, path: readonly (string | number)[], value: 
   if (typeof first === 'number') {
     const list = Array.isArray(data) ? [...data] : []
     list[first] = place(list[first], rest, value)
-    // A gap would be read as "required"; say null, which is refused in the same words as in a file.
+    // A gap would be reported as "required"; null is refused with the same message as in a file.
     return Array.from(list, (item) => item ?? null)
   }
   if (Array.isArray(data)) return data

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { isAlias, isCollection, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml'
 
-/** How files are read; a test may give its own. */
+/** How files are read. */
 export type Files = {
   /** The bytes of a regular file. @throws Error if it cannot be read or is longer than `maxBytes` */
   read(path: string, maxBytes: number): Uint8Array
@@ -18,14 +18,14 @@ export const systemFiles: Files = {
   },
 }
 
-/** The text of a file. @throws Error that says what is wrong with the file, without its name */
+/** The text of a file. @throws Error with the fault of the file, without its name */
 export function readText(files: Files, path: string, maxBytes: number): string {
   let bytes: Uint8Array
   try {
     bytes = files.read(path, maxBytes)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    throw new Error(code === 'EACCES' ? 'this process may not read it' : message.replace(/^[A-Z]+: /, ''), { cause: error })
+    throw new Error(code === 'EACCES' ? 'permission denied' : message.replace(/^[A-Z]+: /, ''), { cause: error })
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
@@ -37,24 +37,24 @@ export function readText(files: Files, path: string, maxBytes: number): string {
 /** Line and column, both from 1, as editors count them. */
 export type Position = { line: number; column: number }
 
-/** A YAML file as plain data, and where in the file each place of it stands. */
+/** A YAML file as plain data, with the position of each value. */
 export type ConfigFile = {
   value: unknown
-  /** The place at a path, or the nearest one around it. `isKey`: that of the field's name instead of its value. */
+  /** The position of the value at a path, or of the nearest one around it. `isKey`: of the field's name instead. */
   position(path: readonly (string | number)[], isKey: boolean): Position | undefined
 }
 
-/** What is wrong with a file as a whole, or at a position of it. */
+/** A fault of a file as a whole, or at a position in it. */
 export type FileFault = { message: string; position?: Position }
 
-// The parser takes seconds for a megabyte that is made to be slow. A region with a thousand checks fits.
+/** A malicious megabyte keeps the parser busy for seconds. A region with a thousand checks fits. */
 export const maxConfigBytes = 512 * 1024
 const maxDepth = 50
 const maxNodes = 100_000
 
 /**
- * Reads YAML 1.2 (so JSON too) that a person wrote. What such a file has no need for is refused: two documents, tags, a key twice,
- * anchors that multiply or contain themselves.
+ * Reads YAML 1.2 (so JSON too) that a person wrote. It refuses features that such a file does not need: several documents, tags, duplicate keys,
+ * aliases that expand to too much or contain themselves.
  */
 export function parseConfigFile(text: string): ConfigFile | FileFault[] {
   const lines = new LineCounter()
@@ -62,7 +62,7 @@ export function parseConfigFile(text: string): ConfigFile | FileFault[] {
     const { line, col } = lines.linePos(offset)
     return { line, column: col }
   }
-  // The library looks for duplicate keys in quadratic time, so that is done below.
+  // The library finds duplicate keys in quadratic time, so they are looked for below.
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, schema: 'core', logLevel: 'error' })
   const faults: FileFault[] = [...document.errors, ...document.warnings].slice(0, 20).map((error) => ({
     message: wordsOf(error.code, error.message),
@@ -77,8 +77,8 @@ export function parseConfigFile(text: string): ConfigFile | FileFault[] {
         for (const { key } of map.items) {
           const name = isScalar(key) ? String(key.value) : undefined
           const position = at((key as Node | null)?.range?.[0] ?? 0)
-          if (name === undefined) faults.push({ message: 'the name of a field must be a plain text', position })
-          else if (seen.has(name)) faults.push({ message: `${JSON.stringify(name)} is there a second time`, position })
+          if (name === undefined) faults.push({ message: 'a key must be a plain string', position })
+          else if (seen.has(name)) faults.push({ message: `${JSON.stringify(name)} is a duplicate key`, position })
           else seen.add(name)
         }
       },
@@ -86,22 +86,22 @@ export function parseConfigFile(text: string): ConfigFile | FileFault[] {
     if (faults.length > 0) return faults
     const value: unknown = document.toJS({ maxAliasCount: 1000 })
     if (!isBounded(value))
-      return [{ message: `nested deeper than ${maxDepth}, or more than ${maxNodes} values with all anchors filled in` }]
+      return [{ message: `nested more than ${maxDepth} levels deep, or more than ${maxNodes} values with all aliases expanded` }]
     return { value, position: (path, isKey) => locate(contents, path, isKey, at) }
   } catch (error) {
     if (!(error instanceof RangeError || error instanceof ReferenceError)) throw error
-    return [{ message: error instanceof RangeError ? `nested deeper than ${maxDepth}` : 'its anchors multiply beyond reason' }]
+    return [{ message: error instanceof RangeError ? `nested more than ${maxDepth} levels deep` : 'its aliases expand to too many values' }]
   }
 }
 
 function wordsOf(code: string, message: string): string {
-  if (code === 'MULTIPLE_DOCS') return 'a second document begins here; one is expected'
-  if (code === 'TAG_RESOLVE_FAILED') return 'a tag is not allowed here'
-  if (message.startsWith('Maximum call stack')) return `nested deeper than ${maxDepth}`
+  if (code === 'MULTIPLE_DOCS') return 'a second document starts here; only one is allowed'
+  if (code === 'TAG_RESOLVE_FAILED') return 'tags are not allowed'
+  if (message.startsWith('Maximum call stack')) return `nested more than ${maxDepth} levels deep`
   return message.charAt(0).toLowerCase() + message.slice(1)
 }
 
-/** Counts what an alias repeats as often as it does; a value that contains itself is too deep. */
+/** Counts the values of an alias each time it is used; a value that contains itself is too deep. */
 function isBounded(value: unknown): boolean {
   let nodes = 0
   const fits = (each: unknown, depth: number): boolean => {
@@ -126,7 +126,7 @@ function locate(
     const valueOffset = (next as Node | null | undefined)?.range?.[0]
     if (keyOffset === undefined && valueOffset === undefined) break
     const isLast = index === path.length - 1
-    // Where the fault is inside, or at something missing inside, the name of what holds it is the better place to look.
+    // A fault inside a value, or of a missing field in it, is shown at the key of the value.
     offset = (isLast && !isKey && !isCollection(next) ? valueOffset : keyOffset) ?? valueOffset ?? keyOffset
     node = isAlias(next) ? undefined : next
   }

@@ -3,20 +3,20 @@ import { fieldKind, formatByteSize, formatDuration, Secret } from '../fields.ts'
 import { alternatives, core, defOf, layers, literals, type Schema } from '../schema.ts'
 import { variableName } from './environment.ts'
 
-/** One setting, as people read about it. */
+/** One setting, as the documentation shows it. */
 export type Setting = {
   /** As in the file: `api.port`, `checks[].interval`, `modules.<name>.kind`; in a union `checks[kind=http].url`. */
   path: string
   type: string
   description?: string
-  /** As it would stand in the file; undefined if there is none, so that it is required or simply left out. */
+  /** As written in the file; undefined if there is none. */
   default?: string
   required: boolean
   /** The environment variable, where the path has no variable part. */
   variable?: string
 }
 
-/** All settings of a schema, in its order. What `--help` prints and pages of documentation are made of. */
+/** All settings of a schema, in its order: for `--help` and for the documentation. */
 export function settings(schema: Schema, prefix: string): Setting[] {
   return list(schema, '', [], prefix)
 }
@@ -65,7 +65,7 @@ function describe(schema: Schema, path: string, variable: string[] | undefined, 
   }
 }
 
-/** The default of a field as it would stand in the file. */
+/** The default of a field, as written in the file. */
 function defaultOf(schema: Schema): unknown {
   for (const layer of layers(schema)) {
     const def = defOf(layer)
@@ -94,7 +94,7 @@ function typeWords(schema: Schema): string {
   if (def.type === 'record') return 'map'
   const format = (def as { format?: string }).format
   if (def.type === 'number') return format === 'safeint' ? 'whole number' : 'number'
-  if (def.type === 'string') return format === undefined || format === 'regex' ? 'text' : format
+  if (def.type === 'string') return format === undefined || format === 'regex' ? 'string' : format
   return { boolean: 'true or false', object: 'object' }[def.type] ?? def.type
 }
 
@@ -105,12 +105,12 @@ export function helpText(schema: Schema, { program, version, prefix }: { program
     '',
     `Usage: ${program} [--config FILE] [--check-config | --print-config | --version | --help]`,
     '',
-    `  --config FILE    a YAML file; else the one that ${prefix}_CONFIG names; else defaults and environment alone`,
-    '  --check-config   say ok, or everything that is wrong, and exit with 0 or 1',
-    '  --print-config   print the configuration in effect, secrets masked',
+    `  --config FILE    the YAML file to read; defaults to the one that ${prefix}_CONFIG names, or none`,
+    '  --check-config   print ok or all faults, and exit with 0 or 1',
+    '  --print-config   print the configuration in effect, with secrets masked',
     '  --version        print the version',
     '',
-    'Settings. The environment goes before the file.',
+    'Settings. The environment takes precedence over the file.',
   ]
   for (const { path, type, description, default: given, required, variable } of settings(schema, prefix)) {
     lines.push('', `  ${path}`, `      ${type}${given !== undefined ? `, default ${given}` : required ? ', required' : ', optional'}`)
@@ -120,7 +120,7 @@ export function helpText(schema: Schema, { program, version, prefix }: { program
   return `${lines.join('\n')}\n`
 }
 
-/** What the file would say if every default stood in it. Secrets given by the environment, and those inside addresses, are masked. */
+/** The file with every default filled in. Secrets from the environment, and those inside URLs, are masked. */
 export function effectiveConfig(schema: Schema, given: unknown): unknown {
   if (given instanceof Secret) return given.file ?? '[masked]'
   const value = given === undefined ? defaultOf(schema) : given

@@ -7,9 +7,9 @@ import { type ConfigFile, type Files, maxConfigBytes, parseConfigFile, readText,
 import { effectiveConfig, helpText } from './help.ts'
 import { loadSecrets } from './secrets.ts'
 
-/** What a program was started with. */
+/** The inputs of a program's configuration. */
 export type ConfigSources = {
-  /** Its name, such as `skerry-agent`; the environment's prefix is made of it: `SKERRY_AGENT`. */
+  /** Its name, such as `skerry-agent`; the prefix of its environment variables derives from it: `SKERRY_AGENT`. */
   program: string
   version: string
   /** The arguments without those of Node. */
@@ -18,7 +18,7 @@ export type ConfigSources = {
   files?: Files
 }
 
-/** The configuration to run with; or what to print and the code to exit with (0 on standard output, else on standard error). */
+/** The configuration to run with; or the output and exit code (0 prints on standard output, others on standard error). */
 export type LoadedConfig<T> = { kind: 'run'; config: T } | { kind: 'exit'; code: number; output: string }
 
 /**
@@ -53,7 +53,7 @@ function exit(code: number, output: string): { kind: 'exit'; code: number; outpu
 }
 
 function report(faults: readonly string[]): string {
-  return `The configuration is not valid:\n${faults.map((fault) => `  ${fault}\n`).join('')}`
+  return `The configuration is invalid:\n${faults.map((fault) => `  ${fault}\n`).join('')}`
 }
 
 type Asked = { config: string | undefined; help: boolean; version: boolean; check: boolean; print: boolean }
@@ -114,7 +114,7 @@ function locateIn(path: string | undefined, file: ConfigFile | undefined, overri
   return (fault) => {
     const name =
       fault.path.length === 0
-        ? 'the whole'
+        ? 'the document'
         : fault.path
             .map((piece) => (typeof piece === 'number' ? `[${piece}]` : `.${piece}`))
             .join('')

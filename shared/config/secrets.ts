@@ -1,12 +1,12 @@
 import { Secret } from '../fields.ts'
 import { type Files, readText } from './file.ts'
 
-/** Where something is wrong with a secret, and what. */
+/** A fault of a secret, and its path. */
 export type SecretFault = { path: (string | number)[]; message: string }
 
 const secretBytes = 64 * 1024
 
-/** Reads the files of all secrets below `value` in place, and returns what was wrong with them. */
+/** Loads all secrets below `value` from their files, and returns the faults. */
 export function loadSecrets(value: unknown, files: Files, path: (string | number)[] = []): SecretFault[] {
   if (value instanceof Secret) {
     if (value.file === undefined) return []
@@ -20,7 +20,7 @@ export function loadSecrets(value: unknown, files: Files, path: (string | number
   return inside(value).flatMap(([name, each]) => loadSecrets(each, files, [...path, name]))
 }
 
-/** What a value holds, by its places; nothing for a text or a number. */
+/** The fields or items of a value; none for a string or a number. */
 export function inside(value: unknown): [string | number, unknown][] {
   if (Array.isArray(value)) return value.map((each, index) => [index, each])
   return typeof value === 'object' && value !== null ? Object.entries(value) : []

@@ -30,11 +30,11 @@ test('a problem document has the members of RFC 9457 and those of Skerry', () =>
   })
   assert.deepEqual(problemDocument(problem, '/v1/requests/7'), {
     type: 'https://skerry.dev/problems/invalid-fields',
-    title: 'Some fields are not as they must be',
+    title: 'Some fields are invalid',
     status: 422,
     detail: '2 fields are wrong',
     instance: '/v1/requests/7',
-    action: 'Correct every field listed under "faults" and send the request again.',
+    action: 'Correct every field listed under "faults", and send the request again.',
     retry: 'never',
     faults: [
       { path: '/nodes', message: 'must be at least 1' },
@@ -56,13 +56,13 @@ test('an extension does not replace a standard member, and no cause or stack goe
   assert.ok(!('instance' in document) && !('faults' in document) && !('stack' in document))
 })
 
-test('an error nobody designed goes out as internal with fixed text and keeps its cause inside', () => {
+test('an unexpected error goes out as internal with fixed text and keeps its cause inside', () => {
   const cause = new TypeError('cannot read password of undefined')
   const problem = asProblem(cause)
   assert.equal(problem.type, 'internal')
   assert.equal(problem.cause, cause)
   assert.ok(!JSON.stringify(problemDocument(problem)).includes('password'))
-  assert.equal(problemDocument(new Problem('internal', 'the password is hunter2')).detail, 'The cause is in the log of the agent.')
+  assert.equal(problemDocument(new Problem('internal', 'the password is hunter2')).detail, "The cause is in the agent's log.")
 })
 
 test('a designed problem stays itself and is told apart by type', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formatByteSize, formatDuration, parseByteSize, parseDuration, quantity } from '../../shared/fields.ts'
+import { formatByteSize, formatDuration, parseByteSize, parseDuration } from '../../shared/fields.ts'
 import { fc } from './property.ts'
 
 const durations: [string, number | undefined][] = [
@@ -47,19 +47,3 @@ test('a duration or a size that is written out is read as the same again', () =>
   fc.assert(fc.property(fc.nat(2 ** 40), (value) => parseDuration(formatDuration(value)) === value))
   fc.assert(fc.property(fc.nat(2 ** 50), (value) => parseByteSize(formatByteSize(value)) === value))
 })
-
-const quantities: [unknown, string | undefined][] = [
-  ['500m', '500m'],
-  ['1Gi', '1Gi'],
-  [2, '2'],
-  [0.5, '0.5'],
-  ['.5', '.5'],
-  ['1e3', '1e3'],
-  ['1GiB', undefined],
-  ['-1', undefined],
-  ['', undefined],
-  [true, undefined],
-]
-for (const [given, text] of quantities) {
-  test(`the quantity ${JSON.stringify(given)} is ${text ?? 'none'}`, () => assert.equal(quantity().safeParse(given).data, text))
-}

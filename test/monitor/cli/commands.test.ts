@@ -92,7 +92,7 @@ for (const command of ['check', 'validate'])
     assert.deepEqual([code, out], [2, ''])
     assert.match(err, /given\.yaml:2:\d+: checks\[0\]\.kind is not a kind of check; did you mean "tcp"\?/)
     assert.match(err, /given\.yaml:3:\d+: checks\[1\]\.port must be at most 65535/)
-    assert.match(err, /given\.yaml:3:\d+: checks\[1\]\.intervall is not known here; did you mean "interval"\?/)
+    assert.match(err, /given\.yaml:3:\d+: checks\[1\]\.intervall is not recognized; did you mean "interval"\?/)
   })
 
 test("validate ends with 2 and names every fault of the monitor's configuration", async (t) => {
@@ -135,7 +135,7 @@ test('test does not wait longer than it is told', async (t) => {
 test('test ends with 2 and names every fault of the options at once', async () => {
   const { code, err } = await run(['test', 'tcp', 'hst=127.0.0.1', 'port=x', 'foo'])
   assert.equal(code, 2)
-  for (const fault of ['"foo" is not key=value', 'host is required', 'port must be a whole number, not a text', 'did you mean "host"?'])
+  for (const fault of ['"foo" is not key=value', 'host is required', 'port must be a whole number, not a string', 'did you mean "host"?'])
     assert.ok(err.includes(fault), `${fault}: ${err}`)
 })
 

@@ -7,7 +7,7 @@ import { inspect } from 'node:util'
 import { parse } from 'yaml'
 import * as z from 'zod'
 import { loadConfig } from '../../../shared/config/index.ts'
-import { byteSize, duration, quantity, secretFile } from '../../../shared/fields.ts'
+import { byteSize, duration, secretFile } from '../../../shared/fields.ts'
 
 const check = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('http'), url: z.url().describe('Where to look.'), interval: duration({ min: '1s' }).prefault('30s') }),
@@ -30,7 +30,10 @@ const schema = z.strictObject({
   mqtt: z
     .strictObject({ url: z.string().optional(), passwordFile: secretFile().optional().describe('File with the password.') })
     .prefault({}),
-  memory: quantity().prefault('1Gi'),
+  memory: z
+    .string()
+    .regex(/^\d+Gi$/, 'must be a quantity, such as 1Gi')
+    .default('1Gi'),
   level: z.enum(['debug', 'info']).default('info'),
   labels: z.record(z.string().regex(/^[a-z-]+$/), z.string()).default({}),
   checks: z.array(check).default([]),
@@ -60,7 +63,7 @@ function faults(argv: string[], env: Record<string, string> = {}) {
   assert.ok(result.kind === 'exit', 'it was accepted')
   assert.equal(result.code, 1, result.output)
   const [first, ...lines] = result.output.trimEnd().split('\n')
-  assert.equal(first, 'The configuration is not valid:')
+  assert.equal(first, 'The configuration is invalid:')
   return lines.map((line) =>
     line
       .trim()
@@ -82,7 +85,7 @@ test('without a file, defaults and the environment are the configuration', () =>
   })
 })
 
-test('the environment goes before the file, which goes before the defaults', (t) => {
+test('the environment takes precedence over the file, and the file over the defaults', (t) => {
   const at = folder(t, { 'agent.yaml': 'region: from-file\napi: { port: 1, requestTimeout: 1m30s }\n' })
   const config = loaded(['--config', at('agent.yaml')], { SKERRY_AGENT__API__PORT: '2' })
   assert.equal(config.region, 'from-file')
@@ -140,24 +143,24 @@ checks:
 `,
   })
   assert.deepEqual(faults(['--config', at('agent.yaml')], { SKERRY_AGENT__API__HOST: 'x', SKERRY_AGENT__API__HOSTS: '7' }).sort(), [
-    'SKERRY_AGENT__API__HOST: is not known here; did you mean "hosts"?',
+    'SKERRY_AGENT__API__HOST: is not recognized; did you mean "hosts"?',
     'SKERRY_AGENT__API__HOSTS: api.hosts must be a list, not a number',
     'agent.yaml:10:1: mqtt must be an object, not a list',
-    'agent.yaml:13:10: checks[0].url must be an absolute address (URL)',
+    'agent.yaml:13:10: checks[0].url must be an absolute URL',
     'agent.yaml:14:15: checks[0].interval must be at least 1s',
     'agent.yaml:15:13: checks[1].kind must be one of "http", "tcp"',
     'agent.yaml:16:5: checks[2].host is required',
     'agent.yaml:17:11: checks[2].port must be at most 65535',
-    'agent.yaml:18:5: checks[3] must be an object, not a text',
-    'agent.yaml:2:3: api.prot is not known here; did you mean "port"?',
-    'agent.yaml:3:9: api.port must be a whole number, not a text',
+    'agent.yaml:18:5: checks[3] must be an object, not a string',
+    'agent.yaml:2:3: api.prot is not recognized; did you mean "port"?',
+    'agent.yaml:3:9: api.port must be a whole number, not a string',
     'agent.yaml:4:19: api.requestTimeout must be a duration: a number with its unit, such as 250ms, 30s, 5m or 2h',
     'agent.yaml:5:12: api.maxBody must be a size: a number with its unit, such as 512B, 64KiB, 1MiB or 2GiB',
     'agent.yaml:6:9: region must match /^[a-z0-9-]+$/',
-    'agent.yaml:7:9: memory must be a quantity, such as 500m, 2 or 1Gi',
+    'agent.yaml:7:9: memory must be a quantity, such as 1Gi',
     'agent.yaml:8:8: level must be one of "debug", "info"',
-    'agent.yaml:9:11: labels.UPPER is not a name allowed here: it must match /^[a-z-]+$/',
-    'agent.yaml:9:24: labels.a must be a text, not a number',
+    'agent.yaml:9:11: labels.UPPER is not an allowed name: it must match /^[a-z-]+$/',
+    'agent.yaml:9:24: labels.a must be a string, not a number',
   ])
 })
 
@@ -166,22 +169,22 @@ test('without a file, what is missing is named alone', () => {
 })
 
 const hostile: { name: string; yaml: string | Uint8Array; want: RegExp }[] = [
-  { name: 'a field that is there twice', yaml: 'region: a\nregion: b', want: /^agent.yaml:2:1: "region" is there a second time$/ },
+  { name: 'a field that is there twice', yaml: 'region: a\nregion: b', want: /^agent.yaml:2:1: "region" is a duplicate key$/ },
   {
     name: 'a second document',
     yaml: 'region: a\n---\nregion: b',
-    want: /^agent.yaml:2:1: a second document begins here; one is expected$/,
+    want: /^agent.yaml:2:1: a second document starts here; only one is allowed$/,
   },
-  { name: 'a tag', yaml: 'region: !!js/function x', want: /^agent.yaml:1:9: a tag is not allowed here$/ },
-  { name: 'a field whose name is a list', yaml: '? [a]\n: b', want: /^agent.yaml:1:3: the name of a field must be a plain text$/ },
+  { name: 'a tag', yaml: 'region: !!js/function x', want: /^agent.yaml:1:9: tags are not allowed$/ },
+  { name: 'a field whose name is a list', yaml: '? [a]\n: b', want: /^agent.yaml:1:3: a key must be a plain string$/ },
   { name: 'broken syntax', yaml: 'region: [a', want: /^agent.yaml:1:11: / },
-  { name: 'anchors that multiply', yaml: laughs(), want: /^agent.yaml: (its anchors multiply beyond reason|nested deeper)/ },
-  { name: 'an anchor that contains itself', yaml: 'labels: &a { a: *a }', want: /^agent.yaml: nested deeper than 50/ },
-  { name: 'endless nesting', yaml: '['.repeat(5_000), want: /nested deeper than 50$/ },
+  { name: 'anchors that multiply', yaml: laughs(), want: /^agent.yaml: (its aliases expand to too many values|nested deeper)/ },
+  { name: 'an anchor that contains itself', yaml: 'labels: &a { a: *a }', want: /^agent.yaml: nested more than 50 levels deep/ },
+  { name: 'endless nesting', yaml: '['.repeat(5_000), want: /nested more than 50 levels deep$/ },
   { name: 'a huge file', yaml: `region: ${'x'.repeat(600_000)}`, want: /^agent.yaml: cannot be read: it is larger than 512 KiB$/ },
   { name: 'bytes that are no text', yaml: Uint8Array.of(0xff, 0xfe, 0x00), want: /^agent.yaml: cannot be read: it is not UTF-8 text$/ },
-  { name: 'a list', yaml: '- region', want: /^agent.yaml:1:1: the whole must be an object, not a list$/ },
-  { name: 'a prototype', yaml: 'region: a\n__proto__: { level: debug }', want: /^agent.yaml:2:1: __proto__ is not known here/ },
+  { name: 'a list', yaml: '- region', want: /^agent.yaml:1:1: the document must be an object, not a list$/ },
+  { name: 'a prototype', yaml: 'region: a\n__proto__: { level: debug }', want: /^agent.yaml:2:1: __proto__ is not recognized/ },
 ]
 for (const { name, yaml, want } of hostile) {
   test(`a file with ${name} is refused in clear words`, (t) => {
