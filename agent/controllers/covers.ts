@@ -3,18 +3,18 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { parseBytes } from '../../shared/kubernetes/quantity.ts'
 
 /**
- * Whether an object in the cluster is as wanted: it has every field that `wanted` names, with that value. What the API server
- * or others added besides does not matter; a list must have just the entries wanted.
+ * Whether an object in the cluster has every field of `wanted`, with the same value. Fields that the API server or others added do not
+ * matter; a list must have exactly the wanted entries.
  */
 export function covers(there: KubernetesObject, wanted: KubernetesObject): boolean {
   const { apiVersion: _, kind: __, ...fields } = wanted
-  // What a Secret holds is one thing: a key that the source lost must go from the copy too.
+  // The data of a Secret are compared as a whole: a key that was removed from the source must be removed from the copy.
   if (wanted.kind === 'Secret' && !isDeepStrictEqual(there.data, wanted.data)) return false
   return holds(there, fields)
 }
 
 function holds(there: unknown, wanted: unknown): boolean {
-  // The API server leaves out what is empty.
+  // The API server omits empty values.
   if (isEmpty(wanted)) return isEmpty(there)
   if (Array.isArray(wanted)) {
     return Array.isArray(there) && there.length === wanted.length && wanted.every((entry, index) => holds(there[index], entry))
@@ -31,14 +31,14 @@ function isEmpty(value: unknown): boolean {
   return value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0)
 }
 
-/** `0.5` and `500m`, `1024Mi` and `1Gi`: the API server has a spelling of its own. */
+/** The API server normalizes quantities: `0.5` is `500m`, and `1024Mi` is `1Gi`. */
 function sameQuantity(there: unknown, wanted: unknown): boolean {
   if (typeof there !== 'string' || typeof wanted !== 'string') return false
   const [a, b] = [thousandths(there), thousandths(wanted)]
   return a !== undefined && a === b
 }
 
-/** A quantity in thousandths, so that those of processors are whole numbers too. */
+/** A quantity in thousandths, so that amounts of processor are integers too. */
 function thousandths(text: string): bigint | undefined {
   const [, digits = '', milli] = /^(\d+)(m)$/.exec(text) ?? []
   if (milli) return BigInt(digits)

@@ -12,39 +12,39 @@ import { projectOf } from '../resources/kind.ts'
 import { annotation, fieldManager, label } from '../resources/labels.ts'
 import { covers } from './covers.ts'
 
-/** What is kept of an object that Skerry made: enough to see that it changed. */
+/** The fields of an object that Skerry made that are kept: enough to detect a change. */
 export type ManagedView = {
   kind: string
   metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion' | 'uid' | 'deletionTimestamp'>
   /** By its label. */
   project: string | undefined
-  /** Changes with everything but the status and the bookkeeping of the API server. */
+  /** Of everything but the status and the bookkeeping of the API server. */
   digest: string
-  /** Of a ResourceQuota alone. */
+  /** Of a ResourceQuota only. */
   used: Record<string, string> | undefined
 }
 
 const followed = ['Namespace', 'ResourceQuota', 'LimitRange', 'NetworkPolicy', 'ServiceAccount'] as const
 
-/** Secrets have no watch: to follow them in all namespaces the agent would have to be allowed to read all of the cluster's. */
+/** How long a Secret is taken to be right, in milliseconds. It has no watch: the agent would need the right to read every Secret of the cluster. */
 export const secretsFreshMs = 5 * 60_000
 
-/** The objects that the project controller makes, and how they stand in the cluster. */
+/** The objects that the project controller makes, and their state in the cluster. */
 export type ManagedObjects = Part & {
   namespace(name: string): ManagedView | undefined
   /** The quota that Skerry made in a namespace. */
   quota(namespace: string): ManagedView | undefined
-  /** Everything of a project in its namespace that is followed. */
+  /** Every followed object in a namespace. */
   within(namespace: string): ManagedView[]
   /**
-   * Makes the cluster have the object as given, unless it has it already. That is asked of the API server only where the
-   * cache shows anything else than what was last found to be right.
+   * Applies the object unless the cluster has it already. The API server is asked only if the cache differs from the last object that was
+   * found to be right.
    * @throws Problem as `applyObject` does
    */
   ensure(wanted: KubernetesObject): Promise<void>
-  /** Deletes that very object; one that is gone is fine. */
+  /** Deletes the object with that uid, if it still exists. */
   remove(view: Pick<ManagedView, 'kind' | 'metadata'>): Promise<void>
-  /** Calls the listener with the id of each project of which something changed. */
+  /** Calls the listener with the id of each project whose objects changed. */
   subscribe(listener: (project: string) => void): () => void
 }
 
@@ -188,7 +188,7 @@ function managedView(object: KubernetesObject): ManagedView {
   }
 }
 
-/** Over what people and controllers can change, in an order of keys that does not matter. */
+/** Of the fields that people and controllers can change, independent of the order of keys. */
 function hashOf({ metadata, status: _, ...rest }: KubernetesObject): string {
   const { labels, annotations, ownerReferences } = metadata
   return createHash('sha256')
@@ -208,15 +208,15 @@ function sorted(value: unknown): unknown {
 }
 
 /**
- * Server-side apply takes away what was applied before and is no longer named, but only where something is applied: with the
- * hash on the object it shows that something else was wanted before. Not on Secrets, of which nothing may tell the content.
+ * Server-side apply removes fields that were applied before and are no longer wanted, but only when the object is applied: the hash on the
+ * object shows that another object was wanted before. Secrets have none, since nothing may reveal their content.
  */
 function withAppliedHash(object: KubernetesObject, hash: string): KubernetesObject {
   const { metadata } = object
   return { ...object, metadata: { ...metadata, annotations: { ...metadata.annotations, [annotation.applied]: hash } } }
 }
 
-/** Whether an object bears what only Skerry writes: its labels, or fields that it applied where somebody took the labels off. */
+/** Whether Skerry made the namespace: it has Skerry's labels, or, if they were removed, fields that Skerry applied. */
 export function isSkerrysNamespace(namespace: KubernetesObject, project: string): boolean {
   const { labels = {}, managedFields = [] } = namespace.metadata as ObjectMeta & {
     managedFields?: { manager: string; operation: string }[]

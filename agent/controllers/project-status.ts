@@ -2,12 +2,12 @@ import { isDeepStrictEqual } from 'node:util'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import type { Obstacle } from '../resources/operation.ts'
 
-/** What became of one look at a project. */
+/** The outcome of one look at a project. */
 export type ProjectOutcome = {
   ready: boolean
   /** One CamelCase word for programs. */
   reason: string
-  /** A sentence for people, that says what to do where something is to be done. */
+  /** A sentence for people, with the action if one is needed. */
   message: string
 }
 
@@ -17,14 +17,14 @@ export type ProjectFacts = {
   databases: number
   /** `status.used` of the quota that Skerry made. */
   used: Record<string, string> | undefined
-  /** Names of the pull secrets that stand copied in the namespace. */
+  /** Names of the pull secrets that are copied into the namespace. */
   pullSecrets: string[]
   blockers: Obstacle[]
   /** RFC 3339 */
   now: string
 }
 
-/** The status of a project. Pure; equal to the present one, times included, when nothing changed. */
+/** The status of a project. Pure; the present one itself, times included, when nothing has changed. */
 export function projectStatus(project: KubernetesObject, facts: ProjectFacts): Record<string, unknown> {
   const { outcome, namespace, databases, used = {}, pullSecrets, blockers } = facts
   const status = {

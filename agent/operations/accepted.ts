@@ -9,8 +9,8 @@ import { type ProjectSpec, readProject } from '../resources/project.ts'
 import type { Journal } from './journal.ts'
 
 /**
- * A resource as it was last asked for: what a request is checked against, and what a patch is merged into. The operation
- * that has not ended says it first, the cluster otherwise.
+ * A resource as last requested: requests are checked against it, and patches are merged into it. An open operation takes precedence over
+ * the cluster.
  */
 export type AcceptedResource<Spec> = {
   spec: Spec
@@ -18,7 +18,7 @@ export type AcceptedResource<Spec> = {
   object: KubernetesObject | undefined
   /** The newest operation of the resource that has not ended. */
   operation: Operation | undefined
-  /** Its deletion has been accepted. */
+  /** Whether its deletion has been accepted. */
   leaving: boolean
 }
 
@@ -30,8 +30,8 @@ export type AcceptedState = {
 }
 
 /**
- * What a CrateDB says, read once for each version of it: the quota of a project is reckoned from all its databases, and reading
- * a thousand takes 17 ms. Only objects of a cache, which nobody changes, may be asked for here.
+ * The spec of each version of a CrateDB, read once: the usage of a quota is the sum of all databases of the project, and reading a thousand
+ * takes 17 ms. Only for objects of a cache, which are never changed.
  */
 const readings = new WeakMap<KubernetesObject, StoredDatabaseSpec>()
 
@@ -44,7 +44,7 @@ function readOnce(object: KubernetesObject): StoredDatabaseSpec {
   return spec
 }
 
-/** @returns a view over the journal and the caches; nothing is copied, every call reads what is known at that moment */
+/** @returns a view of the journal and the caches: nothing is copied, every call reads their present state */
 export function createAcceptedState({
   journal,
   caches,
@@ -98,8 +98,8 @@ export function createAcceptedState({
 }
 
 /**
- * Operations and their targets are followed by two watches, and either may be behind the other. The operation that succeeded
- * last says which version of its target it saw:
+ * Two watches follow operations and their targets, and either may lag behind the other. The last operation that succeeded recorded the
+ * version of its target that it saw:
  *
  * | it      | the cache of targets                       | what holds                     |
  * |---------|--------------------------------------------|--------------------------------|
@@ -121,7 +121,7 @@ function reconcileCaches(
   return isBehind ? { object, ahead: last } : { object }
 }
 
-/** Whether the protection that stands was taken away by something accepted that has not been carried out. */
+/** Whether an accepted request removes the protection, but has not been carried out yet. */
 export function isUnprotected({ object, spec }: AcceptedResource<StoredDatabaseSpec>): boolean {
   return object !== undefined && !spec.deletionProtection && readOnce(object).deletionProtection
 }

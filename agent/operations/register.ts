@@ -4,7 +4,7 @@ import type { Target } from '../resources/kind.ts'
 import { hasEnded, type Operation, phaseOf, targetKey } from '../resources/operation.ts'
 import { emptyLedger, type LedgerHead } from './ledger.ts'
 
-/** What the journal asks of the operations it knows. Kept up to date by the cache, looked up without a search. */
+/** Indexes of the operations in the cache, for the journal. */
 export type Register = {
   head(): LedgerHead
   /** All that are kept, by sequence. */
@@ -12,17 +12,17 @@ export type Register = {
   /** Those of a target that have not ended, by sequence. */
   unended(key: string): Operation[]
   unendedTargets(): Target[]
-  /** The newest operation of a target that succeeded and says which version of it it saw. */
+  /** The newest operation of a target that succeeded and recorded the version it saw. */
   lastSucceeded(key: string): Operation | undefined
   /**
-   * The operation that a request repeats: the one with its idempotency key, or, for a request without one, the newest of its
-   * target that has not ended if that is the very same request.
+   * The operation that a request repeats: the one with its idempotency key. Without a key, it is the newest open operation of the
+   * target, if its request was the same.
    * @throws Problem `idempotency-key-reused` when the key belongs to another request
    */
   repeatOf(request: { requestedBy: string; idempotencyKey?: string | undefined }, fingerprint: string): Operation | undefined
 }
 
-/** Follows the cache of operations for as long as it lives. */
+/** Follows the cache of operations for its whole life. */
 export function createRegister(operations: Cache<Operation>): Register {
   const bySequence = new Map<number, Operation>()
   const byKey = new Map<string, Operation>()
@@ -76,11 +76,8 @@ export function createRegister(operations: Cache<Operation>): Register {
     repeatOf({ requestedBy, idempotencyKey }, fingerprint) {
       const keyed = idempotencyKey === undefined ? undefined : byKey.get(keyOfRequest(requestedBy, idempotencyKey))
       if (keyed && keyed.spec.fingerprint !== fingerprint)
-        throw new Problem(
-          'idempotency-key-reused',
-          `The key was used for operation ${keyed.metadata.name}, which asked for something else.`,
-        )
-      // Whoever gives keys says with them what is the same request and what is another one.
+        throw new Problem('idempotency-key-reused', `The key was used for operation ${keyed.metadata.name}, whose request was different.`)
+      // With keys, the client itself determines which requests are the same.
       if (keyed || idempotencyKey !== undefined) return keyed
       const same = byFingerprint.get(fingerprint)
       const newest = same && unended(targetKey(same.spec.target)).at(-1)
@@ -89,7 +86,7 @@ export function createRegister(operations: Cache<Operation>): Register {
   }
 }
 
-/** Keys of different identities have nothing to do with each other. */
+/** Each identity has its own keys. */
 function keyOfRequest(requestedBy: string, idempotencyKey: string): string {
   return `${requestedBy}\n${idempotencyKey}`
 }

@@ -2,26 +2,26 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import type { Component } from './components.ts'
 import type { Right } from './rights.ts'
 
-/** Who asks: somebody who is about to install Skerry and what it stands on, or the agent that runs there already. */
+/** For whom the check runs: a person who will install Skerry and its components, or the agent that runs already. */
 export type Audience = 'installer' | 'agent'
 
-/** What the pods of one namespace request in all, those that have ended left out. */
+/** The sum of the requests of one namespace's pods, without those that have ended. */
 export type Requests = { millicores: number; bytes: bigint }
 
 /**
- * What was seen of a cluster and of the ways out of it, at one moment.
+ * The state of a cluster and of its connections to the outside, at one moment.
  *
- * `undefined` says that it could not be read, or was not asked for: no rule may conclude anything from that.
+ * `undefined` means that a part could not be read, or was not requested: no rule may conclude anything from that.
  */
 export type Evidence = {
   audience: Audience
-  /** What is to be installed, or for the agent what is brought usually. */
+  /** The components to be installed; for the agent, the usual ones. */
   components: Component[]
-  /** Of the machine that asks, in Unix milliseconds, in the middle of the request that was answered with `serverDate`. */
+  /** The clock of this machine in Unix milliseconds, in the middle of the request that returned `serverDate`. */
   now: number
-  /** The API server's clock in Unix milliseconds; it tells whole seconds. */
+  /** The API server's clock in Unix milliseconds, to the second. */
   serverDate: number | undefined
-  /** How long that request took, in milliseconds: no difference of clocks below this can be seen. */
+  /** How long that request took, in milliseconds: smaller differences of the clocks cannot be detected. */
   roundTripMs: number
   /** `v1.35.2` */
   kubernetes: string
@@ -31,11 +31,11 @@ export type Evidence = {
   storageClasses: KubernetesObject[] | undefined
   namespaces: KubernetesObject[] | undefined
   rights: { right: Right; allowed: boolean }[] | undefined
-  /** Deployments of what the installer brings, wherever they are. */
+  /** Deployments of all namespaces. */
   deployments: KubernetesObject[] | undefined
-  /** Definitions of custom resources, all of them. */
+  /** All CRDs. */
   definitions: KubernetesObject[] | undefined
-  /** Objects of Skerry's and the Crate Operator's kinds and of definitions that are being deleted. */
+  /** Objects of Skerry's and the Crate Operator's kinds, and of CRDs that are being deleted. */
   instances: KubernetesObject[] | undefined
   /** Webhook configurations of both kinds. */
   webhooks: KubernetesObject[] | undefined
@@ -53,22 +53,22 @@ export type Evidence = {
   unread: Unread[]
 }
 
-/** How it went to reach a host outside. */
+/** The outcome of reaching a host outside. */
 export type Reached = {
   host: string
   port: number
   /** What is not available without it, in words. */
   neededFor: string
-  /** Without it nothing can be installed that runs databases. */
+  /** Whether databases cannot be installed without it. */
   vital: boolean
   /** `host:port` of the proxy it was tried through. */
   proxy: string | undefined
   outcome: 'reached' | 'unresolved' | 'refused' | 'silent' | 'proxy-unreachable' | 'proxy-refused' | 'untrusted'
-  /** What was said, for people; empty when it was reached. */
+  /** The reason, for people; empty when it was reached. */
   detail: string
 }
 
-/** Whether the chart of a component stands where the list of components says. */
+/** Whether the chart of a component is in the repository of the list. */
 export type ChartSeen = {
   component: string
   needed: boolean
@@ -76,11 +76,11 @@ export type ChartSeen = {
   version: string
   repository: string
   /**
-   * `no-repository`, `no-chart`, `no-version`: that is not there. `no-index`: something else answers. `unreached`: a host is not reached
-   * to which it leads. `unclear`: nothing follows from what was answered.
+   * `no-repository`, `no-chart`, `no-version`: it does not exist. `no-index`: another server answers. `unreached`: it redirects to a host that
+   * is not reached. `unclear`: the answer is inconclusive.
    */
   outcome: 'there' | 'no-repository' | 'no-chart' | 'no-version' | 'no-index' | 'unreached' | 'unclear'
-  /** What was said, for people; empty when it is there. */
+  /** The reason, for people; empty when it exists. */
   detail: string
 }
 

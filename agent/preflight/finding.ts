@@ -1,35 +1,35 @@
 import type { Evidence } from './evidence.ts'
 
-/** `fail`: the installation cannot work like this. `warn`: it can, and someone should know. */
+/** `fail`: the installation cannot work. `warn`: it can work, but someone should know. */
 export type Level = 'ok' | 'warn' | 'fail'
 
-/** One thing that was looked at. */
+/** The result of one check. */
 export type Finding = {
-  /** Stable, for programs: `storage-class-missing/crate-premium`. What follows the slash is what it is about. */
+  /** Stable, for programs: `storage-class-missing/crate-premium`. The subject follows the slash. */
   id: string
   level: Level
-  /** What was seen, in one line. */
+  /** The observation, in one line. */
   what: string
-  /** Why that matters; empty where nothing is wrong. */
+  /** Why it matters; empty if all is well. */
   why: string
-  /** What to do, with the command where there is one; empty where nothing is wrong. */
+  /** The action, with the command if there is one; empty if all is well. */
   action: string
 }
 
-/** Judges one group of things. Pure; concludes nothing from what could not be read. */
+/** Checks one group. Pure; concludes nothing from evidence that could not be read. */
 export type Rule = (evidence: Evidence) => Finding[]
 
-/** Nothing is wrong, and this is what was seen. */
+/** All is well. */
 export function ok(id: string, what: string): Finding {
   return { id, level: 'ok', what, why: '', action: '' }
 }
 
-/** It works like this, and someone should know. */
+/** It works, but someone should know. */
 export function warn(id: string, what: string, why: string, action: string): Finding {
   return { id, level: 'warn', what, why, action }
 }
 
-/** It cannot work like this. */
+/** It cannot work. */
 export function fail(id: string, what: string, why: string, action: string): Finding {
   return { id, level: 'fail', what, why, action }
 }

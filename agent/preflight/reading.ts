@@ -35,12 +35,12 @@ const webhookKinds: Kind[] = ['Validating', 'Mutating'].map((what) => ({
   plural: `${what.toLowerCase()}webhookconfigurations`,
   namespaced: false,
 }))
-/** Whose objects are looked at even if nothing is wrong with their definitions. */
+/** Groups whose objects are read even if their CRDs are in order. */
 const ownGroups = ['skerry.dev', 'cloud.crate.io']
 
 /**
- * Reads what there is to see of a cluster. What could not be read is in `unread`.
- * @throws Problem when the API server does not answer at all, or takes the credentials for none
+ * Reads the evidence. Parts that could not be read are in `unread`.
+ * @throws Problem when the API server does not answer at all, or rejects the credentials
  */
 export async function readEvidence(options: ReadingOptions, { cluster, clock }: { cluster: Cluster; clock: Clock }): Promise<Evidence> {
   const { audience, namespace, siteCidrs, components } = options
@@ -99,7 +99,7 @@ function kindOf({ spec }: KubernetesObject): Kind {
   }
 }
 
-/** The first word to the API server: whether it answers, what it is, and what time it has. */
+/** The first request: whether the API server answers, its version and its clock. */
 async function greet(cluster: Cluster, clock: Clock) {
   const started = clock.monotonic()
   let date: string | undefined
@@ -125,7 +125,7 @@ type Reader = {
   fold<T>(kind: Kind, start: T, add: (sum: T, item: KubernetesObject) => void): Promise<T | undefined>
 }
 
-/** Of one page, so that a cluster with ten thousand pods costs time and not memory. */
+/** Objects in one page: a cluster with ten thousand pods takes time, not memory. */
 const pageSize = 250
 
 function reader(cluster: Cluster, unread: Unread[]): Reader {
@@ -175,7 +175,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** Asks for each right; for all of them at once first, which is how most who install are answered. */
+/** Asks for each right, after one question for all of them: most installers are cluster-admin. */
 async function reviewRights(cluster: Cluster, rights: Right[], unread: Unread[]): Promise<Evidence['rights']> {
   const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
   const isAllowed = async (resourceAttributes: Right) => {
@@ -197,9 +197,8 @@ async function reviewRights(cluster: Cluster, rights: Right[], unread: Unread[])
 }
 
 /**
- * The networks of Services. Before Kubernetes 1.33 nothing tells them, but the refusal of a Service that asks for an address which
- * nobody can have names the network; nothing is made by a dry run. Where that refuses nothing (1.20), the address of the API server
- * is the one that is known.
+ * The networks of Services. Before Kubernetes 1.33 there is no resource for them, but the API server names the network when it refuses a
+ * Service with an impossible address, in a dry run. Where it does not (1.20), only the address of the API server itself is known.
  */
 async function readServiceCidrs(cluster: Cluster, mayTry: boolean): Promise<string[] | undefined> {
   const told = await cluster.request({ method: 'GET', path: '/apis/networking.k8s.io/v1/servicecidrs' }).catch(() => undefined)
@@ -212,7 +211,7 @@ async function readServiceCidrs(cluster: Cluster, mayTry: boolean): Promise<stri
 }
 
 async function refusedAddress(cluster: Cluster): Promise<string | undefined> {
-  const spec = { clusterIP: '198.51.100.1', ports: [{ port: 1 }] } // RFC 5737: an address of documentation, in no cluster
+  const spec = { clusterIP: '198.51.100.1', ports: [{ port: 1 }] } // RFC 5737: reserved for documentation, so in no cluster
   const body = { apiVersion: 'v1', kind: 'Service', metadata: { generateName: 'skerry-preflight-' }, spec }
   try {
     await cluster.request({ method: 'POST', path: '/api/v1/namespaces/default/services', query: { dryRun: 'All' }, body })
