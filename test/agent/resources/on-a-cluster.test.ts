@@ -76,7 +76,14 @@ test('a control plane takes the objects of a project and of a database, and prun
 
 test('what a project is given can be taken away again, member by member', async () => {
   const id = 'buoyage'
-  const full = { id, displayName: 'Buoyage', organization: 'Port', quota: { cpu: 1, databases: 2 }, imagePullSecrets: ['a'], labels: { a: 'b' } }
+  const full = {
+    id,
+    displayName: 'Buoyage',
+    organization: 'Port',
+    quota: { cpu: 1, databases: 2 },
+    imagePullSecrets: ['a'],
+    labels: { a: 'b' },
+  }
   for (const member of ['displayName', 'organization', 'quota', 'imagePullSecrets', 'labels'] as const) {
     await apply(desiredProject(projectSpec.parse(full)))
     const { [member]: _, ...rest } = full
