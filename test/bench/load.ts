@@ -32,14 +32,19 @@ function drive({ host, port, ca, path, headers }: Load, state: { running: boolea
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
   const request = Buffer.from([`GET ${path} HTTP/1.1`, `host: ${host}:${port}`, ...lines, '', ''].join('\r\n'))
   const socket = connect({ host, port, ca, servername: 'localhost', checkServerIdentity: () => undefined })
-  let expected = 0
+  let first: Buffer[] = []
+  let expected: number | undefined
   let received = 0
   socket.setNoDelay(true)
   socket.on('error', state.fail)
   socket.on('data', (chunk: Buffer) => {
-    if (expected === 0) expected = lengthOf(chunk)
     received += chunk.byteLength
-    if (received < expected) return
+    if (expected === undefined) {
+      first.push(chunk)
+      expected = lengthOf(Buffer.concat(first))
+      if (expected !== undefined) first = []
+    }
+    if (expected === undefined || received < expected) return
     if (received > expected) return state.fail(new Error(`an answer of ${received} bytes, not ${expected}`))
     received = 0
     state.answers++
@@ -48,14 +53,17 @@ function drive({ host, port, ca, path, headers }: Load, state: { running: boolea
   return { ask: () => socket.write(request) }
 }
 
-/** Bytes of the answer whose beginning, with its whole head, is in this chunk. */
-function lengthOf(chunk: Buffer): number {
-  const end = chunk.indexOf('\r\n\r\n')
-  const head = chunk.toString('latin1', 0, end)
+/** Bytes of the answer, once enough of it is there to know: its head, or all of it where it comes in chunks. */
+function lengthOf(answer: Buffer): number | undefined {
+  const end = answer.indexOf('\r\n\r\n')
+  const head = answer.toString('latin1', 0, end)
   const length = /^content-length: (\d+)/im.exec(head)?.[1]
-  if (!head.startsWith('HTTP/1.1 200') || length === undefined) throw new Error(`not the answer that was asked for:\n${chunk}`)
-  return end + 4 + Number(length)
+  if (!head.startsWith('HTTP/1.1 200')) throw new Error(`not the answer that was asked for:\n${answer}`)
+  if (length !== undefined) return end + 4 + Number(length)
+  return answer.subarray(-7).equals(lastChunk) ? answer.byteLength : undefined
 }
+
+const lastChunk = Buffer.from('\r\n0\r\n\r\n')
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const state = {
