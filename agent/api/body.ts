@@ -2,7 +2,6 @@ import type * as z from 'zod'
 import { type Fault, Problem } from '../../shared/errors.ts'
 import { asFault, parseWith } from '../../shared/faults.ts'
 import type { ApiContext } from './context.ts'
-import { header } from './header.ts'
 import { JsonSyntaxError, parseJson } from './json-text.ts'
 
 /** The largest body that is read, in bytes. A keystore in it may have 512 KiB as base64, all else has some 30. */
@@ -15,27 +14,6 @@ export type MergePatch = { [name: string]: unknown }
 
 /** What was read, with the faults found on the way; those of a schema are not in yet. */
 export type ReadBody = { given: unknown; faults: Fault[] }
-
-/**
- * The body, validated; undefined is validated in place of an empty one.
- * @throws Problem `unsupported-media-type`, `body-too-large`, `invalid-request` when it is not JSON, `invalid-fields` with all faults
- */
-export async function readJson<S extends z.ZodType>(c: ApiContext, schema: S): Promise<z.output<S>> {
-  const body = await readBody(c, mediaTypes.json)
-  const faults: Fault[] = []
-  const value = validateBody(body, schema, faults)
-  if (faults.length > 0) throw invalidFields(faults)
-  return value as z.output<S>
-}
-
-/** The body as a merge patch. What it leads to is for the caller to validate. @throws as `readJson` does */
-export async function readMergePatch(c: ApiContext): Promise<MergePatch> {
-  const body = await readBody(c, mediaTypes.patch)
-  const faults: Fault[] = []
-  const value = validatePatch(body, faults)
-  if (faults.length > 0) throw invalidFields(faults)
-  return value
-}
 
 /** The body against the schema: its value, and every fault added to `faults`. */
 export function validateBody(body: ReadBody, schema: z.ZodType, faults: Fault[]): unknown {
@@ -80,10 +58,10 @@ function cut(text: string, length: number): string {
 /** The JSON of the body; `given` is undefined when there is no body. @throws Problem as `readJson` does, for all but fields */
 export async function readBody(c: ApiContext, mediaType: string): Promise<ReadBody> {
   if (!hasBody(c)) return { given: undefined, faults: [] }
-  const encoding = header(c, 'content-encoding')
+  const encoding = c.req.header('content-encoding')
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
     throw new Problem('unsupported-media-type', 'The body has a Content-Encoding. Send it as it is.')
-  checkMediaType(header(c, 'content-type'), mediaType)
+  checkMediaType(c.req.header('content-type'), mediaType)
   const bytes = await readBytes(c)
   if (bytes.byteLength === 0) return { given: undefined, faults: [] }
   return parse(bytes)
@@ -92,8 +70,8 @@ export async function readBody(c: ApiContext, mediaType: string): Promise<ReadBo
 /** Whether the request has a body: one of length 0 is none. */
 export function hasBody(c: ApiContext): boolean {
   if (c.env?.incoming === undefined) return c.req.raw.body !== null
-  const length = header(c, 'content-length')
-  return length === undefined ? header(c, 'transfer-encoding') !== undefined : length !== '0'
+  const length = c.req.header('content-length')
+  return length === undefined ? c.req.header('transfer-encoding') !== undefined : length !== '0'
 }
 
 function checkMediaType(given: string | undefined, wanted: string): void {
@@ -105,7 +83,7 @@ function checkMediaType(given: string | undefined, wanted: string): void {
 }
 
 async function readBytes(c: ApiContext): Promise<Uint8Array> {
-  const length = header(c, 'content-length')
+  const length = c.req.header('content-length')
   if (length !== undefined) {
     // Node takes no more than what the header says, so that the fast way of reading is bounded too.
     if (Number(length) > maxBodyBytes) throw tooLarge()

@@ -1,6 +1,5 @@
 import { Problem } from '../../shared/errors.ts'
 import type { ApiContext } from './context.ts'
-import { header } from './header.ts'
 
 /**
  * An entity tag: `what` stands for all that a client can change, `when` for everything else that a read shows.
@@ -36,7 +35,7 @@ function failed(detail: string, current: string | undefined): Problem {
 
 /** Whether the caller of a GET has this version already, by If-None-Match (weak comparison, RFC 9110, section 13.1.2). */
 export function isNotModified(c: ApiContext, current: string): boolean {
-  const given = header(c, 'if-none-match')
+  const given = c.req.header('if-none-match')
   if (given === undefined) return false
   if (given === current) return true
   const tags = parseTags(given)
@@ -44,7 +43,7 @@ export function isNotModified(c: ApiContext, current: string): boolean {
 }
 
 function tagsOf(c: ApiContext, lowerName: string, name: string): string[] | '*' | undefined {
-  const given = header(c, lowerName)
+  const given = c.req.header(lowerName)
   if (given === undefined) return undefined
   const tags = parseTags(given)
   if (tags !== undefined) return tags

@@ -10,10 +10,18 @@ export type Scope = (typeof scopes)[number]
 /** Who sends a request. The name stands in audit records and in operations. */
 export type Identity = { name: string; scopes: ReadonlySet<Scope> }
 
-/** What a handler finds in its context. `operation` is for it to set: the audit record and the log name it. */
+/** What a handler finds in its context. `operation` is for the handler to set: the audit record names it. */
 export type ApiEnv = {
-  Variables: { identity: Identity; requestId: string; operation: string | undefined }
-  /** As the listener gives them; all are missing under `app.request()`. */
+  Variables: {
+    requestId: string
+    identity: Identity
+    operation: string | undefined
+    /** The path of the route, with its parameters in braces; undefined where no route has the path. */
+    template: string | undefined
+    dryRun: boolean | undefined
+    problem: Problem | undefined
+  }
+  /** From the listener; all are missing under `app.request()`. */
   Bindings: Partial<ServerBindings>
 }
 

@@ -1,9 +1,8 @@
 // What a file of routes needs: reading requests, answering them, and who asks.
-export { empty, json, send } from './answer.ts'
+export { json } from './answer.ts'
 export * from './body.ts'
 export * from './conditions.ts'
 export * from './context.ts'
-export { header, remoteAddress } from './header.ts'
 export * from './pages.ts'
 export * from './parameters.ts'
 export * from './preferences.ts'

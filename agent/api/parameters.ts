@@ -1,28 +1,7 @@
 import type * as z from 'zod'
 import type { Fault } from '../../shared/errors.ts'
 import { parseWith, unknownField } from '../../shared/faults.ts'
-import { invalidFields } from './body.ts'
 import type { ApiContext } from './context.ts'
-
-/**
- * The query, validated. Parameters the schema does not know are refused, and so is one that stands there twice.
- * Values arrive as texts: the schema turns them into what they mean (`z.stringbool()`, `z.coerce.number()`).
- * @throws Problem `invalid-fields` with faults at `query:name`
- */
-export function readQuery<S extends z.ZodObject>(c: ApiContext, schema: S): z.output<S> {
-  const faults: Fault[] = []
-  const value = validateQuery(c, schema, faults)
-  if (faults.length > 0) throw invalidFields(faults)
-  return value as z.output<S>
-}
-
-/** The parameters in the path, validated. @throws Problem `invalid-fields` with faults at `path:name` */
-export function readParams<S extends z.ZodObject>(c: ApiContext, schema: S): z.output<S> {
-  const faults: Fault[] = []
-  const value = validateParams(c, schema, faults)
-  if (faults.length > 0) throw invalidFields(faults)
-  return value as z.output<S>
-}
 
 /** The query against the schema: its value, and every fault added to `faults`. */
 export function validateQuery(c: ApiContext, schema: z.ZodObject, faults: Fault[]): unknown {

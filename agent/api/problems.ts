@@ -1,8 +1,7 @@
-import { asProblem, type Problem, problemDocument, problemLevel, problemMediaType } from '../../shared/errors.ts'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { type Problem, problemDocument, problemLevel, problemMediaType } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
-import { send } from './answer.ts'
 import type { ApiContext, ResponseHeaders } from './context.ts'
-import { header } from './header.ts'
 
 /**
  * The one place where what was thrown becomes an answer: an RFC 9457 document, with the headers that its kind of problem owes the
@@ -10,19 +9,17 @@ import { header } from './header.ts'
  */
 export function problemAnswer(c: ApiContext, problem: Problem): Response {
   const document = problemDocument(problem, `/v1/requests/${c.get('requestId')}`)
-  return send(c, problem.status, JSON.stringify(document), {
+  return c.body(JSON.stringify(document), problem.status as ContentfulStatusCode, {
     'content-type': problemMediaType,
     'cache-control': 'no-store',
     ...headersOf(c, problem),
   })
 }
 
-/** What was thrown, as a Problem, logged if someone other than the caller should see it. */
-export function decide(c: ApiContext, error: unknown, log: Log): Problem {
-  const problem = asProblem(error)
+/** Logs a problem if somebody other than the caller should see it. */
+export function logProblem(c: ApiContext, problem: Problem, log: Log): void {
   const level = problemLevel(problem.type)
   if (level !== 'info') log[level]({ requestId: c.get('requestId'), method: c.req.method, err: causeOf(problem) }, 'request failed')
-  return problem
 }
 
 /** The wrapper around an undesigned error says nothing that the error does not. */
@@ -49,5 +46,5 @@ function headersOf(c: ApiContext, problem: Problem): ResponseHeaders {
 
 /** RFC 6750, section 3.1: without a credential in the request, no error is named. */
 function challenge(c: ApiContext): string {
-  return header(c, 'authorization') === undefined ? 'Bearer realm="skerry"' : 'Bearer realm="skerry", error="invalid_token"'
+  return c.req.header('authorization') === undefined ? 'Bearer realm="skerry"' : 'Bearer realm="skerry", error="invalid_token"'
 }

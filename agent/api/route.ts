@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { type Fault, Problem, type ProblemType } from '../../shared/errors.ts'
-import { hasBody, invalidFields, type MergePatch, mediaTypes, type ReadBody, readBody, validateBody, validatePatch } from './body.ts'
+import { hasBody, invalidFields, type MergePatch, mediaTypes, readBody, validateBody, validatePatch } from './body.ts'
 import type { ApiContext, Scope } from './context.ts'
 import { validateParams, validateQuery } from './parameters.ts'
 import { preferredWait, validateIdempotencyKey } from './preferences.ts'
@@ -85,39 +85,33 @@ export function route<
 const noParameters = z.strictObject({})
 
 /**
- * Reads what a route takes, and names all that is wrong in path, query, headers and body at once.
- * @throws Problem `invalid-fields` with all faults; for a body that cannot be read at all as `readJson` does
+ * Reads everything that a route takes, and names all that is wrong in path, query, headers and body at once.
+ * @throws Problem `invalid-fields` with all faults; for a body that cannot be read at all, as `readBody` does
  */
-export function readInput(c: ApiContext, doc: RouteDoc): Input | Promise<Input> {
+export async function readInput(c: ApiContext, doc: RouteDoc): Promise<Input> {
   const faults: Fault[] = []
-  const params = doc.params === undefined ? undefined : validateParams(c, doc.params, faults)
-  const query = doc.query === undefined && !c.req.raw.url.includes('?') ? {} : validateQuery(c, doc.query ?? noParameters, faults)
   const isWrite = doc.method !== 'GET'
   const input: Input = {
-    params,
-    query,
+    params: doc.params && validateParams(c, doc.params, faults),
+    query: validateQuery(c, doc.query ?? noParameters, faults),
     body: undefined,
     idempotencyKey: isWrite ? validateIdempotencyKey(c, faults) : undefined,
     waitSeconds: isWrite ? preferredWait(c) : undefined,
   }
-  if (doc.body !== undefined || doc.patch !== undefined) return readWithBody(c, doc, input, faults)
-  if (hasBody(c)) faults.push({ path: '', message: 'is not taken: this route has no body' })
+  if (doc.body !== undefined || doc.patch !== undefined) {
+    const mediaType = doc.patch === undefined ? mediaTypes.json : mediaTypes.patch
+    const body = await readBody(c, mediaType).catch((error: unknown) => {
+      throw withFaults(error, faults)
+    })
+    input.body = doc.body === undefined ? validatePatch(body, faults) : validateBody(body, doc.body, faults)
+  } else if (hasBody(c)) faults.push({ path: '', message: 'must be empty: this route takes no body' })
   if (faults.length > 0) throw invalidFields(faults)
   return input
 }
 
-async function readWithBody(c: ApiContext, doc: RouteDoc, input: Input, faults: Fault[]): Promise<Input> {
-  let body: ReadBody
-  try {
-    body = await readBody(c, doc.patch === undefined ? mediaTypes.json : mediaTypes.patch)
-  } catch (error) {
-    // The body cannot be read; what is wrong besides is told all the same.
-    if (!(error instanceof Problem) || faults.length === 0) throw error
-    const { type, detail, cause, extensions } = error
-    throw new Problem(type, detail, { cause, extensions, faults: [...error.faults, ...faults] })
-  }
-  if (doc.patch !== undefined) input.body = validatePatch(body, faults)
-  else if (doc.body !== undefined) input.body = validateBody(body, doc.body, faults)
-  if (faults.length > 0) throw invalidFields(faults)
-  return input
+/** Why the body cannot be read, with the faults found elsewhere. */
+function withFaults(error: unknown, faults: Fault[]): unknown {
+  if (!(error instanceof Problem) || faults.length === 0) return error
+  const { type, detail, cause, extensions } = error
+  return new Problem(type, detail, { cause, extensions, faults: [...error.faults, ...faults] })
 }

@@ -5,7 +5,6 @@ import { Problem } from '../../../shared/errors.ts'
 import type { Cache, Cached } from '../../../shared/kubernetes/cache.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
 import type { Log } from '../../../shared/log.ts'
-import { header } from '../header.ts'
 import type { ApiContext } from '../http.ts'
 import { type Route, route } from '../route.ts'
 import { createRetained, type EventKind, eventKinds } from './retained.ts'
@@ -244,12 +243,11 @@ nothing came for a minute is dead. After an hour the stream ends; come back with
         'content-type': 'text/event-stream',
         'cache-control': 'no-store',
         'x-accel-buffering': 'no', // nginx would hold events back
-        'x-request-id': c.get('requestId'),
       }
-      if (c.req.method === 'HEAD') return new Response(null, { status: 200, headers })
+      if (c.req.method === 'HEAD') return c.body(null, 200, headers)
       const wanted = { kinds: new Set<EventKind>(kinds ?? eventKinds), project }
-      const stream = subscribe(wanted, header(c, 'last-event-id') || lastEventId, c.env?.stopping)
-      return new Response(stream, { status: 200, headers })
+      const stream = subscribe(wanted, c.req.header('last-event-id') || lastEventId, c.env?.stopping)
+      return c.body(stream, 200, headers)
     },
   })
 }

@@ -5,7 +5,7 @@ import { createApiDocument } from './document.ts'
 import { createPage } from './page.ts'
 
 /** What is published about the API, ready to be sent. */
-export type Published = Record<'/openapi.json' | '/docs', { body: Buffer; headers: ResponseHeaders & { etag: string } }>
+export type Published = Record<'/openapi.json' | '/docs', { body: string; headers: ResponseHeaders & { etag: string } }>
 
 /** Makes the OpenAPI document from the routes, and the page from the document. */
 export function publish(routes: readonly RouteDoc[], version: string): Published {
@@ -23,7 +23,7 @@ export function publish(routes: readonly RouteDoc[], version: string): Published
 function file(text: string, contentType: string, headers: ResponseHeaders): Published['/docs'] {
   const etag = `"${hash('sha256', text, 'hex').slice(0, 32)}"`
   return {
-    body: Buffer.from(text),
+    body: text,
     headers: { 'content-type': contentType, 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff', etag, ...headers },
   }
 }

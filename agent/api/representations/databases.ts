@@ -26,12 +26,12 @@ export type DatabaseRepresentationParts = {
 
 export function createDatabaseRepresentations({ accepted, views, surroundings }: DatabaseRepresentationParts): DatabaseRepresentations {
   type Made = { revision: number; context: string; prepared: PreparedDatabase | undefined }
-  // By view, so that what is made goes with it.
+  // Under the view, so that both go together.
   const made = new WeakMap<DatabaseView, Made>()
-  const memo = createMemo<PreparedDatabase[]>()
   const pages = createMemo<{ bytes: Buffer; next: string | undefined }>()
 
-  function of(project: string, view: DatabaseView, around: DatabaseSurroundings, context: string): PreparedDatabase | undefined {
+  function of(project: string, view: DatabaseView, around: DatabaseSurroundings): PreparedDatabase | undefined {
+    const context = contextOf(around)
     const known = made.get(view)
     if (known && known.revision === view.revision && known.context === context) return known.prepared
     const prepared = make(project, view, around)
@@ -39,42 +39,35 @@ export function createDatabaseRepresentations({ accepted, views, surroundings }:
     return prepared
   }
 
-  /** Undefined where only traces are left: ended operations, pods that still stop. */
+  /** Undefined where only traces are left, such as ended operations or pods that are still terminating. */
   function make(project: string, view: DatabaseView, around: DatabaseSurroundings): PreparedDatabase | undefined {
     const resource = accepted.database(project, view.name)
     if (!resource) return undefined
-    // What is accepted knows of a deletion before the cache of databases may.
+    // What is accepted includes a deletion before the cache of databases may.
     const status = databaseStatus({ ...view, object: resource.object }, resource, around)
     return { ...prepare(resource.spec, status), spec: resource.spec, status, unwell: isUnwell(status) }
   }
 
-  function all(project: string): PreparedDatabase[] {
-    const namespace = namespaceOf(project)
-    const around = surroundings()
-    const context = contextOf(around)
-    return memo(project, `${views.revisionOf(namespace)} ${context}`, () =>
-      views
-        .within(namespace)
-        .map((view) => of(project, view, around, context))
-        .filter((prepared) => prepared !== undefined),
-    )
+  function all(project: string, around: DatabaseSurroundings): PreparedDatabase[] {
+    return views
+      .within(namespaceOf(project))
+      .map((view) => of(project, view, around))
+      .filter((prepared) => prepared !== undefined)
   }
 
   return {
     get(project, id) {
       const view = views.get(namespaceOf(project), id)
-      if (!view) return undefined
-      const around = surroundings()
-      return of(project, view, around, contextOf(around))
+      return view && of(project, view, surroundings())
     },
     page(project, { limit, cursor }) {
-      const items = all(project)
-      return pages(`${project} ${limit} ${cursor ?? ''}`, items, () => {
-        const page: Page<PreparedDatabase> = pageOf(items, ({ id }) => id, { limit, cursor }, `databases/${project}`)
+      const around = surroundings()
+      return pages(`${project} ${limit} ${cursor ?? ''}`, `${views.revisionOf(namespaceOf(project))} ${contextOf(around)}`, () => {
+        const page: Page<PreparedDatabase> = pageOf(all(project, around), ({ id }) => id, { limit, cursor }, `databases/${project}`)
         return { bytes: composePage(page), next: page.next }
       })
     },
-    count: (project) => all(project).length,
+    count: (project) => all(project, surroundings()).length,
   }
 }
 

@@ -56,7 +56,7 @@ async function start(t: TestContext, { config = {}, clock = systemClock }: { con
   t.after(() => events.stop(0))
   const app = createApi(limitsConfig.parse({}), {
     routes: [events.route],
-    authentication: { identify: () => ({ name: 'pilot', scopes: new Set(['region:read']) }) },
+    authentication: { identify: async () => ({ name: 'pilot', scopes: new Set(['region:read']) }) },
     audit: { record: () => {} },
     observe: () => {},
     version: '0',

@@ -173,7 +173,7 @@ export function createTestApi({ clock = systemClock, limits = {}, scopes: grante
   const { log, lines } = createKeptLog()
   const app = createApi(limitsConfig.parse({ requestsPerSecond: 1e6, burst: 1e6, ...limits }), {
     routes: routes ?? harbourOfTest.routes,
-    authentication: { identify: identity ?? (() => ({ name: 'pilot', scopes: new Set(granted) })) },
+    authentication: { identify: async () => identity?.() ?? { name: 'pilot', scopes: new Set(granted) } },
     audit: { record: (record) => void records.push(record) },
     observe: ({ seconds: _, ...request }) => void observed.push(request),
     version: '0.0.0',

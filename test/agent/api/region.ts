@@ -83,7 +83,7 @@ export function createApiOver(
   function as(granted: readonly Scope[]): Call {
     const app = createApi(limitsConfig.parse({ requestsPerSecond: 1e6, burst: 1e6 }), {
       routes: resources.routes,
-      authentication: { identify: () => ({ name: 'cloud', scopes: new Set(granted) }) },
+      authentication: { identify: async () => ({ name: 'cloud', scopes: new Set(granted) }) },
       audit: { record: (record) => void records.push(record) },
       observe: () => {},
       version: '0.0.0',
