@@ -13,8 +13,7 @@ import { createApi } from './api/app.ts'
 import { createAudit } from './api/audit.ts'
 import { createEvents, usualEvents } from './api/events/index.ts'
 import { createAuthentication } from './api/identity/authentication.ts'
-import { createResources } from './api/resources.ts'
-import { eventSources } from './api/sources.ts'
+import { openResources } from './api/resources.ts'
 import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
@@ -25,20 +24,19 @@ import { actions } from './operations/actions/index.ts'
 import { createExecutor } from './operations/executor.ts'
 import { createJournal } from './operations/journal.ts'
 import { createCaches } from './region/caches.ts'
+import { createDatabaseViews } from './region/database-view.ts'
 import { createObstacles } from './region/obstacles/index.ts'
 import { createOperatorCache } from './region/operator.ts'
+import { createProjectViews } from './region/project-view.ts'
 import { createDatabaseSql } from './region/sql.ts'
-import { createTunnelController } from './tunnel/controller.ts'
-import type { TunnelInUse } from './tunnel/exposure.ts'
-import { tunnelOf } from './tunnel/settings.ts'
-import { createTunnelCaches, tunnelStateOf } from './tunnel/state.ts'
+import { openTunnel, tunnelStateOf } from './tunnel/index.ts'
 
-/** What the process knows of itself from its environment. */
+/** The process's own pod, from its environment. */
 export type Pod = { name: string; serviceHost: string | undefined; servicePort: string | undefined }
 
 /**
- * The agent: built here from its parts, each from its slice of the configuration, then run until `stopping` aborts.
- * @throws what the start of a part throws
+ * The agent: builds its parts, each from its slice of the configuration, and runs them until `stopping` aborts.
+ * @throws Error when a part does not start
  */
 export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { log: Log; stopping: AbortSignal }): Promise<void> {
   const clock = systemClock
@@ -47,31 +45,33 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const cluster = await connectCluster({ ...config.cluster, ...pod }, { clock, observe: metrics.observeCluster })
   const tools = { cluster, clock, log }
 
-  // What is: the cluster, followed by watches.
+  // The region as it is: the cluster, followed by watches.
   const caches = createCaches({ namespace }, tools)
   const operatorAt = { namespace: config.crateOperator.namespace, name: config.crateOperator.deployment }
   const operator = createOperatorCache(operatorAt, tools)
   const kubernetes = createKubernetesVersion(tools)
-  const tunnel = tunnelInUse(config, tools)
+  const tunnel = openTunnel(config.tunnel, { region: config.region.id, namespace }, tools)
+  const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
   const obstacles = createObstacles({ ...tools, caches, config: { namespace, operator: operatorAt } })
 
-  // What is asked for, and who makes it real: every replica accepts, the holder of the Lease acts.
+  // Requests, and what makes them real: every replica accepts, the holder of the Lease acts.
   const journal = createJournal({ namespace }, { cluster, clock, operations: caches.operations })
   const accepted = createAcceptedState({ journal, caches })
   const lease = createLease({ ...leaseOf(config), namespace, holder: pod.name }, tools)
   const sql = createDatabaseSql(config.databases, tools)
-  const known = { ...tools, caches, obstacles, journal, actions }
-  const executor = createExecutor(executorOf(config), { ...known, lease, sql, ended: metrics.observeEnded })
-  const projects = createProjectController(projectsOf(config), { ...tools, caches, lease, obstacles })
-  const volumes = createVolumeController({ namespace }, { ...tools, caches, lease })
-  const deletions = createDeletionController({ namespace }, { ...tools, caches, journal, lease })
-  const tunnels = tunnel && createTunnelController(tunnel.tunnel, { ...tools, caches: tunnel.caches, lease })
+  const known = { ...tools, caches, obstacles, journal, actions, lease }
+  const executor = createExecutor(executorOf(config), { ...known, sql, ended: metrics.observeEnded })
+  const controllers = [
+    createProjectController(projectsOf(config), { ...tools, caches, lease, obstacles }),
+    createVolumeController({ namespace }, { ...tools, caches, lease }),
+    createDeletionController({ namespace }, { ...tools, caches, journal, lease }),
+  ]
   const collector = createCollector(collectorOf(config), { ...tools, journal, lease })
 
-  // What the cloud sees.
+  // The API, for the cloud.
   const authentication = createAuthentication(config.identity, config.api.limits, { clock, log })
-  const resources = createResources(resourcesOf(config), { ...known, accepted, operator, kubernetes, tunnel })
-  const events = createEvents(usualEvents, { sources: eventSources(caches, resources), observe: metrics.observeEvents, clock, log })
+  const resources = openResources({ ...known, config, accepted, views, operator, kubernetes, tunnel })
+  const events = createEvents(usualEvents, { sources: resources.events, observe: metrics.observeEvents, clock, log })
   const app = createApi(config.api.limits, {
     routes: [...resources.routes, events.route],
     authentication,
@@ -83,11 +83,11 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   })
   const api = createTlsServer(config.api, { answer: byFetch(app.fetch, log), log })
 
-  // What the site sees.
+  // Health and metrics, for the site.
   const ready = createReadyMark(() =>
     log.info({ region: config.region.id, version, apiPort: api.port(), adminPort: admin.port() }, 'region is ready'),
   )
-  const all = { ...caches, operator, ...(tunnel && namedCaches(tunnel)) }
+  const all = { ...caches, operator, ...resources.caches }
   const readiness = [...cacheReadiness(all), { name: 'API', trouble: () => (ready.isSet ? undefined : 'not listening yet') }]
   const facts = () => ({ leader: lease.isLeader(), leaseHolder: lease.holder(), version, kubernetes: kubernetes.current })
   const admin = createPlainServer(config.admin, { answer: byFetch(createAdmin({ metrics, readiness, facts }).fetch, log), log })
@@ -100,24 +100,11 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
     certificateExpiresAt: () => (ready.isSet ? api.certificate().expiresAt : undefined),
     exposed: () => (tunnel ? tunnelStateOf(tunnel.tunnel, tunnel.caches).exposed.map(({ what }) => what) : []),
   })
+
   // Started left to right, stopped right to left: callers drain first, the Lease is released after the last write.
-  const parts = [
-    admin,
-    together('caches', Object.values(all)),
-    kubernetes,
-    journal,
-    authentication,
-    lease,
-    projects,
-    volumes,
-    deletions,
-    ...(tunnels ? [tunnels] : []),
-    executor,
-    collector,
-    events,
-    api,
-    ready,
-  ]
+  const following = together('caches', Object.values(all))
+  const before = [admin, following, kubernetes, journal, authentication, lease]
+  const parts = [...before, ...controllers, ...resources.controllers, executor, collector, events, api, ready]
   try {
     await runParts(parts, { stopping, graceMs: config.grace, log })
   } finally {
@@ -143,18 +130,7 @@ function createReadyMark(onSet: () => void): Part & { readonly isSet: boolean } 
   }
 }
 
-/** The tunnel as it is configured, with its objects followed; undefined where none is. */
-function tunnelInUse({ tunnel, region, cluster: { namespace } }: AgentConfig, tools: Parameters<typeof createTunnelCaches>[1]) {
-  if (tunnel === undefined) return undefined
-  const settled = tunnelOf(tunnel, { region: region.id, namespace })
-  return { tunnel: settled, caches: createTunnelCaches(settled, tools) }
-}
-
-function namedCaches({ caches }: TunnelInUse) {
-  return { tunnelSettings: caches.settings, tunnelConfiguration: caches.configuration, cloudflared: caches.deployment }
-}
-
-/** Parts that need nothing of each other, started and stopped side by side. */
+/** Parts that do not need each other, started and stopped side by side. */
 function together(name: string, parts: Part[]): Part {
   return {
     name,
@@ -184,9 +160,4 @@ function projectsOf({ cluster, databases, crateOperator, operations }: AgentConf
 
 function collectorOf({ cluster, operations }: AgentConfig) {
   return { namespace: cluster.namespace, keepMs: operations.retention, keepCount: operations.keep, intervalMs: 60_000 }
-}
-
-function resourcesOf({ region, cluster, crateOperator, databases, operations }: AgentConfig) {
-  const { imageRegistry, heapDumpVolume } = databases
-  return { region, version, crateOperator, namespace: cluster.namespace, imageRegistry, heapDumpVolume, timeouts: operations.timeouts }
 }

@@ -2,10 +2,8 @@ import type { Context } from 'hono'
 import { Problem } from '../../shared/errors.ts'
 import type { ServerBindings } from '../../shared/fetch.ts'
 
-/** What an identity may do. Reading anything needs `region:read`. */
-export const scopes = ['region:read', 'projects:write', 'databases:write', 'deployments:write', 'tunnel:write'] as const
-
-export type Scope = (typeof scopes)[number]
+/** Something that an identity may be allowed to do: `databases:write`. The resources say which ones exist. */
+export type Scope = `${string}:${'read' | 'write' | 'admin'}`
 
 /** Who sends a request. The name stands in audit records and in operations. */
 export type Identity = { name: string; scopes: ReadonlySet<Scope> }

@@ -2,19 +2,64 @@ import * as z from 'zod'
 import type { Clock } from '../../shared/clock.ts'
 import type { DecisionParts } from '../operations/deciding/decision.ts'
 import { noSuchDatabase, noSuchProject } from '../operations/deciding/present.ts'
+import type { DatabaseView } from '../region/database-view.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
+import { operatorStateOf } from '../region/status.ts'
 import { databaseId, projectId } from '../resources/identifiers.ts'
+import { projectOf, targetKinds } from '../resources/kind.ts'
 import type { AcceptingParts } from './accepting.ts'
 import { actionRoutes } from './actions.ts'
+import { type Present, shownChanges } from './events/shown.ts'
 import { type ApiContext, json, nextLink, pageQuery, type Route, route } from './http.ts'
 import { linkHeader, listOf, readResponses } from './projects.ts'
-import type { DatabaseRepresentations, PreparedDatabase } from './representations/databases.ts'
+import { createDatabaseSchema } from './representations/database.ts'
+import { createDatabaseRepresentations, type DatabaseRepresentations, type PreparedDatabase } from './representations/databases.ts'
 import { prepare } from './representations/prepared.ts'
+import { acceptingParts, operatorAt, type Resource } from './resource.ts'
 
 type Params = { project: string; database: string }
 
 const projectParams = z.strictObject({ project: projectId.describe('Id of the project').meta({ example: 'harbour' }) })
 const params = projectParams.extend({ database: databaseId.describe('Id of the database').meta({ example: 'tidal-gauge' }) })
+
+/** Databases: CrateDB clusters in the namespaces of projects. */
+export const databases: Resource = {
+  scopes: [targetKinds.database.scope],
+  open(parts) {
+    const { accepted, actions, caches, clock, config, obstacles, operator, schemas } = parts
+    const views = parts.views.databases
+    const operatorNow = () => operatorStateOf(operator, operatorAt(config))
+    const databases = createDatabaseRepresentations({
+      accepted,
+      views,
+      surroundings: () => ({ operator: operatorNow(), trouble: caches.databases.trouble, actions }),
+    })
+    const present = ({ namespace, name }: DatabaseView): Present[] => {
+      const project = projectOf(namespace)
+      return project === undefined ? [] : [{ project, id: name, prepared: databases.get(project, name) }]
+    }
+    const all = () => [...views.values()].flatMap(present)
+    const changes = shownChanges(all, (look) => {
+      let { state } = operatorNow()
+      const ends = [
+        views.subscribe((view) => present(view).forEach(look)),
+        // While the operator does not run, the health of all databases is stale.
+        operator.subscribe(() => {
+          if (operatorNow().state === state) return
+          state = operatorNow().state
+          all().forEach(look)
+        }),
+      ]
+      return () => ends.forEach((end) => void end())
+    })
+    const schema = createDatabaseSchema(actions, schemas)
+    return {
+      routes: databaseRoutes({ ...acceptingParts(parts), obstacles, clock, databases, schemas: { ...schemas, database: schema } }),
+      events: [{ kind: 'database', subscribe: changes }],
+    }
+  },
+}
+
 export type DatabaseRouteParts = AcceptingParts &
   DecisionParts & {
     databases: DatabaseRepresentations

@@ -5,11 +5,13 @@ import { databaseId, projectId } from '../resources/identifiers.ts'
 import { describeTarget, isKnownKind, type Target, targetKinds } from '../resources/kind.ts'
 import { type Operation, phaseOf, phases, sequenceOf } from '../resources/operation.ts'
 import { operationAnswer, operationHeaders, whenEnded } from './accepting.ts'
+import type { EventSource } from './events/index.ts'
 import { json, nextLink, pageOf, pageQuery, type Route, requireScope, route, type Scope } from './http.ts'
 import { linkHeader, listOf } from './projects.ts'
 import type { OperationSchemas } from './representations/operation.ts'
-import type { OperationRepresentations } from './representations/operations.ts'
+import { createOperationRepresentations, type OperationRepresentations } from './representations/operations.ts'
 import { composePage } from './representations/prepared.ts'
+import type { Resource } from './resource.ts'
 
 const params = z.strictObject({
   operation: z
@@ -46,6 +48,23 @@ const ledgerSchema = z
     hash: z.string().nullable().describe('Its hash'),
   })
   .describe('The part of the ledger that is kept')
+
+/** Operations: accepted requests, and how far they have come. */
+export const operations: Resource = {
+  open({ caches, journal, schemas }) {
+    const operations = createOperationRepresentations()
+    const subscribe: EventSource['subscribe'] = (listener) =>
+      caches.operations.subscribe(({ type, object }) =>
+        listener({
+          type,
+          project: object.spec.target.project,
+          id: object.metadata.name,
+          ...(type !== 'removed' && { show: () => operations.of(object).bytes }),
+        }),
+      )
+    return { routes: operationRoutes({ journal, operations, schemas }), events: [{ kind: 'operation', subscribe }] }
+  },
+}
 
 export type OperationRouteParts = { journal: Journal; operations: OperationRepresentations; schemas: OperationSchemas }
 

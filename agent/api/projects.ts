@@ -1,14 +1,49 @@
 import * as z from 'zod'
 import type { DecisionParts } from '../operations/deciding/decision.ts'
 import { noSuchProject } from '../operations/deciding/present.ts'
+import type { DatabaseView } from '../region/database-view.ts'
+import type { ProjectView } from '../region/project-view.ts'
 import { projectId } from '../resources/identifiers.ts'
+import { namespaceOf, targetKinds } from '../resources/kind.ts'
+import { hasEnded } from '../resources/operation.ts'
 import type { AcceptingParts } from './accepting.ts'
 import { actionRoutes } from './actions.ts'
+import { shownChanges } from './events/shown.ts'
 import { json, nextLink, pageQuery, type ResponseDoc, type Route, route } from './http.ts'
-import type { ProjectRepresentations } from './representations/project.ts'
+import { createProjectRepresentations, createProjectSchema, type ProjectRepresentations } from './representations/project.ts'
+import { acceptingParts, type Resource } from './resource.ts'
 
 const params = z.strictObject({ project: projectId.describe('Id of the project').meta({ example: 'harbour' }) })
 const path = '/projects/{project}'
+
+/** Projects: tenants, each with a namespace. */
+export const projects: Resource = {
+  scopes: [targetKinds.project.scope],
+  open(parts) {
+    const { accepted, actions, schemas, views } = parts
+    const projects = createProjectRepresentations({
+      accepted,
+      actions,
+      views: views.projects,
+      // Counted as views: nothing is rendered, and traces of a database that is gone do not count.
+      databases: (project) => views.databases.within(namespaceOf(project)).filter(isThere).length,
+    })
+    const present = ({ id }: ProjectView) => ({ project: id, id, prepared: projects.get(id) })
+    const changes = shownChanges(
+      () => views.projects.all().map(present),
+      (look) => views.projects.subscribe((view) => look(present(view))),
+    )
+    const schema = createProjectSchema(actions, schemas)
+    return {
+      routes: projectRoutes({ ...acceptingParts(parts), projects, schemas: { ...schemas, project: schema } }),
+      events: [{ kind: 'project', subscribe: changes }],
+    }
+  },
+}
+
+function isThere({ object, operations }: DatabaseView): boolean {
+  return object !== undefined || operations.some((operation) => !hasEnded(operation))
+}
 
 export type ProjectRouteParts = AcceptingParts & DecisionParts & { projects: ProjectRepresentations; schemas: { project: z.ZodType } }
 

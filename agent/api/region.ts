@@ -1,14 +1,12 @@
 import * as z from 'zod'
-import type { Cache } from '../../shared/kubernetes/cache.ts'
-import type { Caches } from '../region/caches.ts'
-import type { OperatorView } from '../region/operator.ts'
+import { version } from '../../shared/version.ts'
 import { capacityOf, hostsOf, operatorStateOf, storageClassesOf } from '../region/status.ts'
-import type { TunnelInUse } from '../tunnel/exposure.ts'
 import { cloudflaredSchema, configurationStates } from '../tunnel/representation.ts'
-import { tunnelStateOf, versionOf } from '../tunnel/state.ts'
-import { json, type Route, route } from './http.ts'
+import { type TunnelInUse, tunnelStateOf, versionOf } from '../tunnel/state.ts'
+import { json, route } from './http.ts'
 import { readResponses } from './projects.ts'
 import { createMemo, type Prepared, prepareDocument } from './representations/prepared.ts'
+import { operatorAt, type Resource } from './resource.ts'
 
 const amounts = { cpu: z.number().describe('Cores'), memory: z.string().meta({ example: '96Gi' }) }
 
@@ -79,34 +77,16 @@ const regionSchema = z
       .nullable()
       .describe('null where none is configured; more of it is at /tunnel'),
   })
-  .meta({ id: 'Region', description: 'What the region is, and what of it is taken.' })
+  .meta({ id: 'Region', description: 'The region, and how much of it is in use.' })
 
-export type RegionRouteConfig = {
-  region: { id: string; name?: string | undefined }
-  /** Of the agent. */
-  version: string
-  crateOperator: { namespace: string; deployment: string }
-}
-
-export type RegionRouteParts = {
-  caches: Caches
-  operator: Cache<OperatorView>
-  kubernetes: { readonly current: string | undefined }
-  tunnel?: TunnelInUse | undefined
-}
-
-/** The route of the region. Its answer is made anew when something in it changed, and otherwise sent as it is. */
-export function regionRoutes(
-  { region, version, crateOperator }: RegionRouteConfig,
-  { caches, operator, kubernetes, tunnel: use }: RegionRouteParts,
-): Route[] {
-  const memo = createMemo<Prepared>()
-
-  function make(): z.input<typeof regionSchema> {
+/** The region. Its answer is made again when something in it has changed. */
+export const region: Resource = {
+  open({ config, caches, operator, kubernetes, tunnel }) {
     const { nodes, storageClasses, databases, projects } = caches
-    return {
-      id: region.id,
-      name: region.name ?? null,
+    const memo = createMemo<Prepared>()
+    const shown = (): z.input<typeof regionSchema> => ({
+      id: config.region.id,
+      name: config.region.name ?? null,
       agent: { version },
       kubernetes: { version: kubernetes.current ?? null },
       hosts: hostsOf(nodes.values()),
@@ -114,29 +94,26 @@ export function regionRoutes(
       capacity: capacityOf({ nodes: nodes.values(), databases: databases.values(), projects: projects.values() }),
       databases: databases.size,
       projects: projects.size,
-      operator: operatorStateOf(operator, { namespace: crateOperator.namespace, name: crateOperator.deployment }),
-      tunnel: use === undefined ? null : tunnelShown(use),
-    }
-  }
-
-  return [
-    route({
+      operator: operatorStateOf(operator, operatorAt(config)),
+      tunnel: tunnel === undefined ? null : tunnelShown(tunnel),
+    })
+    const getRegion = route({
       method: 'GET',
       path: '/region',
       operationId: 'getRegion',
       tag: 'Region',
-      summary: 'What the region is, and what of it is taken',
+      summary: 'The region, and how much of it is in use',
       scope: 'region:read',
       responses: () => readResponses({ description: 'The region.', schema: regionSchema }),
       handle(c) {
-        const { nodes, storageClasses, databases, projects } = caches
         const versions = [nodes, storageClasses, databases, projects, operator].map((cache) => cache.version)
-        const madeFrom = [...versions, operator.synced, kubernetes.current, use && versionOf(use.caches)].join(' ')
-        const { bytes, etag } = memo('region', madeFrom, () => prepareDocument(region.id, make()))
+        const madeFrom = [...versions, operator.synced, kubernetes.current, tunnel && versionOf(tunnel.caches)].join(' ')
+        const { bytes, etag } = memo('region', madeFrom, () => prepareDocument(config.region.id, shown()))
         return json(c, 200, bytes, { etag })
       },
-    }),
-  ]
+    })
+    return { routes: [getRegion] }
+  },
 }
 
 function tunnelShown({ tunnel, caches }: TunnelInUse): NonNullable<z.input<typeof regionSchema>['tunnel']> {

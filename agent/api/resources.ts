@@ -1,112 +1,40 @@
-import type { Clock } from '../../shared/clock.ts'
-import type { Cache } from '../../shared/kubernetes/cache.ts'
-import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import type { AcceptedState } from '../operations/accepted.ts'
-import type { Actions } from '../operations/actions/action.ts'
-import type { Timeouts } from '../operations/deciding/decision.ts'
-import type { Journal } from '../operations/journal.ts'
-import type { Caches } from '../region/caches.ts'
-import { createDatabaseViews, type DatabaseView, type DatabaseViews } from '../region/database-view.ts'
-import type { Obstacles } from '../region/obstacles/index.ts'
-import { heapDumpVolumeNow, type OperatorView } from '../region/operator.ts'
-import { createProjectViews, type ProjectViews } from '../region/project-view.ts'
-import { operatorStateOf } from '../region/status.ts'
-import { namespaceOf } from '../resources/kind.ts'
-import { hasEnded } from '../resources/operation.ts'
-import type { TunnelInUse } from '../tunnel/exposure.ts'
-import { tunnelRoutes } from '../tunnel/route.ts'
-import { databaseRoutes } from './databases.ts'
-import type { Route } from './http.ts'
-import { operationRoutes } from './operations.ts'
-import { preflightRoutes } from './preflight.ts'
-import { projectRoutes } from './projects.ts'
-import { type RegionRouteConfig, regionRoutes } from './region.ts'
-import { createDatabaseSchema } from './representations/database.ts'
-import { createDatabaseRepresentations, type DatabaseRepresentations } from './representations/databases.ts'
+import { tunnel } from '../tunnel/index.ts'
+import type { Scope } from './context.ts'
+import { databases } from './databases.ts'
+import { operations } from './operations.ts'
+import { preflight } from './preflight.ts'
+import { projects } from './projects.ts'
+import { region } from './region.ts'
 import { createOperationSchemas } from './representations/operation.ts'
-import { createOperationRepresentations, type OperationRepresentations } from './representations/operations.ts'
-import { createProjectRepresentations, createProjectSchema, type ProjectRepresentations } from './representations/project.ts'
+import type { OpenResource, Resource, ResourceParts } from './resource.ts'
 
-export type RoutesConfig = RegionRouteConfig & {
-  /** The agent's own namespace. */
-  namespace: string
-  imageRegistry: string
-  /** Size of the heap-dump volumes where the operator's Deployment does not tell it. */
-  heapDumpVolume: string
-  timeouts: Timeouts
+/** The resources of the API, in the order of the OpenAPI document. */
+export const resources: Readonly<Record<string, Resource>> = {
+  projects,
+  databases,
+  // Tokens are issued with this scope already. The resource is still to come.
+  deployments: { scopes: ['deployments:write'], open: () => ({ routes: [] }) },
+  operations,
+  region,
+  preflight,
+  tunnel,
 }
 
-export type RoutesParts = {
-  /** What can be done to projects and databases. */
-  actions: Actions
-  journal: Journal
-  accepted: AcceptedState
-  caches: Caches
-  operator: Cache<OperatorView>
-  kubernetes: { readonly current: string | undefined }
-  obstacles: Pick<Obstacles, 'of'>
-  /** Undefined where none is configured. */
-  tunnel?: TunnelInUse | undefined
-  cluster: Cluster
-  clock: Clock
-}
+/** Everything that an identity may be allowed to do. Every read needs `region:read`. */
+export const scopes: readonly Scope[] = ['region:read', ...Object.values(resources).flatMap(({ scopes = [] }) => scopes)]
 
-/** The routes of the resources, and what makes the answers of their reads, for those who tell of changes. */
-export type Resources = {
-  routes: Route[]
-  projects: ProjectRepresentations
-  databases: DatabaseRepresentations
-  operations: OperationRepresentations
-  views: { projects: ProjectViews; databases: DatabaseViews }
-  /** How the Crate Operator is: while it does not run, the health of all databases is stale. */
-  operatorState: () => string
-  operator: Cache<OperatorView>
-}
-
-/** Projects, databases, operations and the region, as the API has them. */
-export function createResources(config: RoutesConfig, parts: RoutesParts): Resources {
-  const { actions, caches, accepted, operator, clock } = parts
-  const { namespace: operatorNamespace, deployment: name } = config.crateOperator
-  const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
-  const operatorAt = { namespace: operatorNamespace, name }
-  const operatorNow = () => operatorStateOf(operator, operatorAt)
-  const databases = createDatabaseRepresentations({
-    accepted,
-    views: views.databases,
-    surroundings: () => ({ operator: operatorNow(), trouble: caches.databases.trouble, actions }),
-  })
-  const projects = createProjectRepresentations({
-    accepted,
-    views: views.projects,
-    // Not those of which only traces are left. Counting makes nothing ready to be sent.
-    databases: (project) => views.databases.within(namespaceOf(project)).filter(isThere).length,
-    actions,
-  })
-  const operations = createOperationRepresentations()
-  const operationSchemas = createOperationSchemas(actions)
-  const schemas = {
-    ...operationSchemas,
-    project: createProjectSchema(actions, operationSchemas),
-    database: createDatabaseSchema(actions, operationSchemas),
+/** Opens all resources. @param parts all but how operations are shown, which follows from the actions
+ * @throws Error when a route needs a scope that no resource adds, so that nobody could ever have it */
+export function openResources(parts: Omit<ResourceParts, 'schemas'>): Required<OpenResource> {
+  const schemas = createOperationSchemas(parts.actions)
+  const opened = Object.values(resources).map((resource) => resource.open({ ...parts, schemas }))
+  const routes = opened.flatMap((each) => each.routes)
+  for (const { operationId, scope } of routes)
+    if (!scopes.includes(scope)) throw new Error(`${operationId} needs the scope ${scope}, which no resource adds`)
+  return {
+    routes,
+    events: opened.flatMap(({ events = [] }) => events),
+    caches: Object.assign({}, ...opened.map(({ caches }) => caches)),
+    controllers: opened.flatMap(({ controllers = [] }) => controllers),
   }
-  const { imageRegistry, timeouts, namespace } = config
-  const accepting = {
-    ...parts,
-    schemas,
-    heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt, config.heapDumpVolume),
-    config: { imageRegistry, timeouts, namespace },
-  }
-  const routes = [
-    ...projectRoutes({ ...accepting, projects }),
-    ...databaseRoutes({ ...accepting, databases }),
-    ...operationRoutes({ ...parts, operations, schemas }),
-    ...regionRoutes(config, parts),
-    ...preflightRoutes(config, parts),
-    ...tunnelRoutes(config.region.id, { use: parts.tunnel, cluster: parts.cluster }),
-  ]
-  return { routes, projects, databases, operations, views, operator, operatorState: () => operatorNow().state }
-}
-
-function isThere({ object, operations }: DatabaseView): boolean {
-  return object !== undefined || operations.some((operation) => !hasEnded(operation))
 }

@@ -21,10 +21,7 @@ import {
   tunnelSpec,
 } from './desired.ts'
 import type { Tunnel } from './settings.ts'
-import { lookUp, readSettings, type TunnelCaches } from './state.ts'
-
-/** A tunnel that is configured, with its objects as the caches have them. */
-export type TunnelInUse = { tunnel: Tunnel; caches: TunnelCaches }
+import { lookUp, readSettings, type TunnelInUse } from './state.ts'
 
 /** A wish to expose more, or less. The guard throws if it was meant for another state than the present. */
 export type ExposureRequest = { patch: unknown; guard: (present: Exposure) => void }

@@ -3,9 +3,8 @@ import { obstacleSchema } from '../api/representations/operation.ts'
 import { type Prepared, prepare } from '../api/representations/prepared.ts'
 import type { Obstacle } from '../resources/operation.ts'
 import { type Exposure, exposureSpec } from './desired.ts'
-import type { TunnelInUse } from './exposure.ts'
 import { exposables } from './settings.ts'
-import { type TunnelState, tunnelStateOf } from './state.ts'
+import { type TunnelInUse, type TunnelState, tunnelStateOf } from './state.ts'
 
 export const cloudflaredSchema = z
   .object({

@@ -60,6 +60,8 @@ export const tunnelSection = z.strictObject({
   gracePeriod: duration({ min: '0s', max: '10m' }).prefault('30s').describe('How long it lets requests end when it stops'),
 })
 
+export type TunnelSection = z.output<typeof tunnelSection>
+
 /** What the tunnel may lead to. The agent and Prometheus, where it is configured, always are exposed. */
 export const exposables = ['agent', 'prometheus', 'grafana'] as const
 
@@ -85,7 +87,7 @@ export type Tunnel = {
 }
 
 /** @param around the region's id, from which names are made, and the agent's namespace */
-export function tunnelOf(section: z.output<typeof tunnelSection>, around: { region: string; namespace: string }): Tunnel {
+export function tunnelOf(section: TunnelSection, around: { region: string; namespace: string }): Tunnel {
   const { id, hostname, domain, agent, prometheus, grafana, gracePeriod, ...rest } = section
   const { region, namespace } = around
   const url = agent.url ?? `https://skerry-agent.${namespace}.svc:8443`
@@ -107,7 +109,7 @@ export function tunnelOf(section: z.output<typeof tunnelSection>, around: { regi
 }
 
 /** What is wrong with a tunnel although each field by itself is right: a name that is missing, too long, or given twice. */
-export function tunnelFaults(section: z.output<typeof tunnelSection>, region: string): { path: string[]; message: string }[] {
+export function tunnelFaults(section: TunnelSection, region: string): { path: string[]; message: string }[] {
   const faults: { path: string[]; message: string }[] = []
   const names = new Map([[section.hostname, 'hostname']])
   for (const what of ['prometheus', 'grafana'] as const) {

@@ -16,7 +16,7 @@ import {
   readExposure,
   readTunnelYaml,
 } from './desired.ts'
-import type { Exposable, Tunnel } from './settings.ts'
+import { type Exposable, type Tunnel, type TunnelSection, tunnelOf } from './settings.ts'
 
 /** What is kept of cloudflared's Deployment. */
 export type CloudflaredView = {
@@ -42,6 +42,20 @@ export type TunnelCaches = {
   settings: Cache<KubernetesObject>
   configuration: Cache<KubernetesObject>
   deployment: Cache<CloudflaredView>
+}
+
+/** A configured tunnel with its objects. */
+export type TunnelInUse = { tunnel: Tunnel; caches: TunnelCaches }
+
+/** The tunnel of that section, with caches that somebody else starts; undefined without a section. */
+export function openTunnel(
+  section: TunnelSection | undefined,
+  around: { region: string; namespace: string },
+  tools: { cluster: Cluster; clock: Clock; log: Log },
+): TunnelInUse | undefined {
+  if (section === undefined) return undefined
+  const tunnel = tunnelOf(section, around)
+  return { tunnel, caches: createTunnelCaches(tunnel, tools) }
 }
 
 export function createTunnelCaches(tunnel: Tunnel, tools: { cluster: Cluster; clock: Clock; log: Log }): TunnelCaches {

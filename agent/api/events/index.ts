@@ -1,27 +1,24 @@
-import { randomBytes } from 'node:crypto'
-import * as z from 'zod'
 import type { Clock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
-import type { Cache, Cached } from '../../../shared/kubernetes/cache.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
 import type { Log } from '../../../shared/log.ts'
-import type { ApiContext } from '../http.ts'
-import { type Route, route } from '../route.ts'
-import { createRetained, type EventKind, eventKinds } from './retained.ts'
+import type { Route } from '../route.ts'
+import { EventLog, type EventLogConfig, type RetainedEvent } from './log.ts'
+import { eventsRoute, type Wanted } from './route.ts'
+import type { EventSource, ResourceChange } from './source.ts'
 import { createSubscriber, type Subscriber } from './subscriber.ts'
 
+export type { EventSource, ResourceChange } from './source.ts'
+
 /** How much is kept, and for whom. */
-export type EventsConfig = {
-  /** Events kept for those who come back. */
-  maxRetained: number
-  maxRetainedBytes: number
+export type EventsConfig = EventLogConfig & {
   maxSubscribers: number
-  /** What waits for one client at most. */
+  /** The most that waits for one client. */
   queueBytes: number
   heartbeatMs: number
-  /** A client that takes nothing for this long is let go. */
+  /** A client that reads nothing for this long is disconnected. */
   stalledMs: number
-  /** After this the stream ends, so that its client comes back and says again who it is. */
+  /** After this the stream ends, so that its client comes back and authenticates again. */
   longestMs: number
 }
 
@@ -35,219 +32,150 @@ export const usualEvents: EventsConfig = {
   longestMs: 3_600_000,
 }
 
-/** A collection whose changes are events. */
-export type EventSource<T extends Cached = Cached> = {
-  kind: EventKind
-  cache: Pick<Cache<T>, 'subscribe'>
-  /** What the API calls it; undefined for an object that is none of the API's, which makes no event. */
-  refOf: (object: T) => { project: string; id: string } | undefined
-  /** What the API shows of it, as JSON. */
-  render: (object: T) => string | Uint8Array
-}
-
 export type EventsParts = {
-  // biome-ignore lint/suspicious/noExplicitAny: each source knows the type of its own objects
-  sources: readonly EventSource<any>[]
-  /** Told of each event, and of each subscriber that must list again. */
+  sources: readonly EventSource[]
+  /** Called for each event, and for each subscriber that must list again. */
   observe: (what: 'made' | 'relist') => void
   clock: Clock
   log: Log
 }
 
-/** The changes of operations and resources, pushed to whoever listens. Started after the caches: what is in them then is no event. */
-export type Events = Part & {
-  route: Route
-  readonly subscribers: number
-  /** An event that no cache tells of: what is shown of an object changed because something around it did. */
-  publish(kind: EventKind, type: ChangeType, ref: { project: string; id: string }, representation?: string | Uint8Array): void
-}
-
-export type ChangeType = 'added' | 'changed' | 'removed'
+/** The changes of operations and resources, pushed to subscribers. Started after the caches: their first content is no event. */
+export type Events = Part & { route: Route; readonly subscribers: number }
 
 /**
  * Server-sent events of everything the API shows.
  *
- * An id is made of a name for this process and a number without gaps. A client that comes back to the same process gets what it
- * missed, if it is still kept; to any other (a restart, another replica) it is told to list again, as those have seen events in
- * another order. So a client never misses anything in silence, and may see the same state twice.
+ * A client that comes back to the same process gets what it missed, if that is still kept; from any other process (a restart, another
+ * replica) it gets `relist`. So a client never misses anything in silence, and may see the same state twice.
  */
-export function createEvents(config: EventsConfig, { sources, observe, clock, log }: EventsParts): Events {
-  const process = randomBytes(6).toString('base64url').replaceAll(/[-_]/g, 'x')
-  const retained = createRetained({ maxCount: config.maxRetained, maxBytes: config.maxRetainedBytes }, 1)
-  const subscribers = new Map<Subscriber, Wanted & { since: number }>()
+export function createEvents(config: EventsConfig, parts: EventsParts): Events {
+  const { sources, clock } = parts
+  const stream = new EventStream(config, parts)
   const ending = new AbortController()
-  const subscriptions: (() => void)[] = []
-  let sequence = 0
+  let unsubscribe: (() => void)[] = []
   let beating = Promise.resolve()
-
-  const id = () => `${process}-${sequence}`
-
-  function publish(kind: EventKind, type: ChangeType, { project, id: name }: Ref, representation?: string | Uint8Array): void {
-    sequence++
-    const ref = JSON.stringify({ type, project, id: name }).slice(0, -1)
-    const head = `id: ${id()}\nevent: ${kind}\ndata: ${ref}`
-    if (representation === undefined) deliver(kind, project, Buffer.from(`${head}}\n\n`))
-    else if (typeof representation === 'string') deliver(kind, project, Buffer.from(`${head},"object":${representation}}\n\n`))
-    // JSON on one line, in a Buffer that the reads share.
-    else deliver(kind, project, Buffer.concat([Buffer.from(`${head},"object":`), representation, Buffer.from('}\n\n')]))
-  }
-
-  function deliver(kind: EventKind, project: string, frame: Buffer): void {
-    retained.add({ sequence, kind, project, frame })
-    observe('made')
-    for (const [subscriber, wanted] of subscribers) if (wants(wanted, kind, project)) subscriber.send(frame)
-  }
-
-  function onChange<T extends Cached>(source: EventSource<T>, type: ChangeType, object: T): void {
-    const ref = source.refOf(object)
-    if (ref === undefined) return
-    try {
-      publish(source.kind, type, ref, type === 'removed' ? undefined : source.render(object))
-    } catch (error) {
-      log.error({ err: error, kind: source.kind, ...ref }, 'event cannot be made, its subscribers must list again')
-      // In its place, or they would believe in the old state for ever.
-      sequence++
-      deliver(source.kind, ref.project, relist('An event could not be made.'))
-    }
-  }
-
-  function relist(reason: string): Buffer {
-    observe('relist')
-    return Buffer.from(`id: ${id()}\nevent: relist\ndata: ${JSON.stringify({ reason })}\n\n`)
-  }
-
-  /** What a client that comes back has missed, or that it must list again. */
-  function missed(lastEventId: string, wanted: Wanted): Buffer[] {
-    const [, of, at] = /^([A-Za-z0-9]{8})-(\d{1,15})$/.exec(lastEventId) ?? []
-    if (of !== process || Number(at) > sequence) return [relist('This process does not know the event with that id.')]
-    const events = retained.after(Number(at))
-    if (events === undefined) return [relist('The events after that id are no longer kept.')]
-    const frames = events.filter(({ kind, project }) => wants(wanted, kind, project)).map(({ frame }) => frame)
-    const bytes = frames.reduce((sum, frame) => sum + frame.byteLength, 0)
-    return bytes > config.queueBytes / 2 ? [relist('More was missed than is sent at once.')] : frames
-  }
-
-  function subscribe(wanted: Wanted, lastEventId: string | undefined, stopping: AbortSignal | undefined): ReadableStream<Uint8Array> {
-    if (subscribers.size >= config.maxSubscribers)
-      throw new Problem('busy', `${config.maxSubscribers} event streams are open, and no more are taken.`, { retryAfterSeconds: 30 })
-    const stop = () => subscriber.close()
-    const subscriber = createSubscriber(config, {
-      relist: () => relist('The client did not keep up.'),
-      ended: () => {
-        subscribers.delete(subscriber)
-        stopping?.removeEventListener('abort', stop)
-      },
-      monotonic: clock.monotonic,
-    })
-    const frames = lastEventId === undefined ? [] : missed(lastEventId, wanted)
-    // An id without data is remembered by the client all the same, so that it can come back before it got any event.
-    if (frames.length === 0) subscriber.send(Buffer.from(`retry: 2000\nid: ${id()}\n\n`))
-    else subscriber.send(Buffer.from('retry: 2000\n\n'))
-    for (const frame of frames) subscriber.send(frame)
-    subscribers.set(subscriber, { ...wanted, since: clock.monotonic() })
-    stopping?.addEventListener('abort', stop, { once: true })
-    if (stopping?.aborted || ending.signal.aborted) stop()
-    return subscriber.stream
-  }
 
   async function beat(): Promise<void> {
     for (;;) {
       await clock.sleep(config.heartbeatMs, ending.signal).catch(() => {})
       if (ending.signal.aborted) return
-      const now = clock.monotonic()
-      // It bears the id, so that a client whose filter lets nothing through does not fall out of what is kept.
-      const frame = Buffer.from(`: ${new Date(clock.now()).toISOString()}\nid: ${id()}\n\n`)
-      for (const [subscriber, { since }] of subscribers) {
-        const isStalled = subscriber.laggingSince !== undefined && now - subscriber.laggingSince >= config.stalledMs
-        if (isStalled || now - since >= config.longestMs) subscriber.close()
-        else subscriber.send(frame)
-      }
+      stream.beat()
     }
   }
 
   return {
     name: 'events',
-    route: eventsRoute(subscribe),
-    publish,
+    route: eventsRoute(
+      sources.map(({ kind }) => kind),
+      (wanted, lastEventId, stopping) =>
+        stream.open(wanted, lastEventId, AbortSignal.any([ending.signal, ...(stopping ? [stopping] : [])])),
+    ),
     get subscribers() {
-      return subscribers.size
+      return stream.subscribers
     },
     async start() {
-      for (const source of sources)
-        subscriptions.push(
-          source.cache.subscribe(({ type, object }: { type: ChangeType; object: Cached }) => onChange(source, type, object)),
-        )
+      unsubscribe = sources.map((source) => source.subscribe((change) => stream.publish(source.kind, change)))
       beating = beat()
     },
     async stop() {
-      for (const unsubscribe of subscriptions) unsubscribe()
+      for (const end of unsubscribe) end()
       ending.abort()
-      for (const subscriber of [...subscribers.keys()]) subscriber.close()
       await beating
     },
   }
 }
 
-type Ref = { project: string; id: string }
+/** Who gets which event. */
+class EventStream {
+  readonly #config: EventsConfig
+  readonly #parts: EventsParts
+  readonly #log: EventLog
+  readonly #subscribers = new Map<Subscriber, Wanted & { since: number }>()
 
-/** What a subscriber wants to hear of. */
-type Wanted = { kinds: ReadonlySet<EventKind>; project: string | undefined }
+  constructor(config: EventsConfig, parts: EventsParts) {
+    this.#config = config
+    this.#parts = parts
+    this.#log = new EventLog(config)
+  }
 
-function wants(wanted: Wanted, kind: EventKind, project: string): boolean {
-  return wanted.kinds.has(kind) && (wanted.project === undefined || wanted.project === project)
+  get subscribers(): number {
+    return this.#subscribers.size
+  }
+
+  publish(kind: string, { type, project, id, show }: ResourceChange): void {
+    try {
+      const head = JSON.stringify({ type, project, id }).slice(0, -1)
+      const shown = show === undefined ? [] : [Buffer.from(',"object":'), Buffer.from(show())]
+      this.#deliver(this.#log.append({ type: kind, kind, project, data: [Buffer.from(head), ...shown, Buffer.from('}')] }))
+    } catch (error) {
+      this.#parts.log.error({ err: error, kind, project, id }, 'event cannot be made, its subscribers must list again')
+      // In its place: its subscribers would keep the old state for ever.
+      this.#parts.observe('relist')
+      const data = [Buffer.from(JSON.stringify({ reason: 'An event could not be made.' }))]
+      this.#deliver(this.#log.append({ type: 'relist', kind, project, data }))
+    }
+  }
+
+  /** Opens a stream that ends when `stopping` aborts. @throws Problem `busy` when too many are open */
+  open(wanted: Wanted, lastEventId: string | undefined, stopping: AbortSignal): ReadableStream<Uint8Array> {
+    const { maxSubscribers } = this.#config
+    if (this.#subscribers.size >= maxSubscribers)
+      throw new Problem('busy', `All ${maxSubscribers} event streams are in use.`, { retryAfterSeconds: 30 })
+    const { monotonic } = this.#parts.clock
+    const stop = () => subscriber.close()
+    const subscriber = createSubscriber(this.#config, {
+      relist: () => this.#relist('The client did not keep up.'),
+      ended: () => {
+        this.#subscribers.delete(subscriber)
+        stopping.removeEventListener('abort', stop)
+      },
+      monotonic,
+    })
+    const frames = lastEventId === undefined ? [] : this.#missed(lastEventId, wanted)
+    // A client remembers an id without data too, so it can come back before it got any event.
+    subscriber.send(Buffer.from(frames.length === 0 ? `retry: 2000\nid: ${this.#log.lastId}\n\n` : 'retry: 2000\n\n'))
+    for (const frame of frames) subscriber.send(frame)
+    this.#subscribers.set(subscriber, { ...wanted, since: monotonic() })
+    stopping.addEventListener('abort', stop, { once: true })
+    if (stopping.aborted) stop()
+    return subscriber.stream
+  }
+
+  /** Sends every client a comment, and closes the streams that stalled or are too old. */
+  beat(): void {
+    const { stalledMs, longestMs } = this.#config
+    const { clock } = this.#parts
+    const now = clock.monotonic()
+    // With the id, so that a client whose filter excludes every event still moves on with what is kept.
+    const frame = Buffer.from(`: ${new Date(clock.now()).toISOString()}\nid: ${this.#log.lastId}\n\n`)
+    for (const [subscriber, { since }] of this.#subscribers) {
+      const isStalled = subscriber.laggingSince !== undefined && now - subscriber.laggingSince >= stalledMs
+      if (isStalled || now - since >= longestMs) subscriber.close()
+      else subscriber.send(frame)
+    }
+  }
+
+  #deliver(event: RetainedEvent): void {
+    this.#parts.observe('made')
+    for (const [subscriber, wanted] of this.#subscribers) if (wants(wanted, event)) subscriber.send(event.frame)
+  }
+
+  /** The frames that a client has missed, or one that tells it to list again. */
+  #missed(lastEventId: string, wanted: Wanted): Uint8Array[] {
+    const events = this.#log.after(lastEventId)
+    if (typeof events === 'string') return [this.#relist(events)]
+    const frames = events.filter((event) => wants(wanted, event)).map(({ frame }) => frame)
+    const bytes = frames.reduce((sum, frame) => sum + frame.byteLength, 0)
+    return bytes > this.#config.queueBytes / 2 ? [this.#relist('More events were missed than are sent at once.')] : frames
+  }
+
+  #relist(reason: string): Uint8Array {
+    this.#parts.observe('relist')
+    return Buffer.from(`id: ${this.#log.lastId}\nevent: relist\ndata: ${JSON.stringify({ reason })}\n\n`)
+  }
 }
 
-const kindsSchema = z
-  .string()
-  .transform((text) => text.split(','))
-  .pipe(z.array(z.enum(eventKinds)).nonempty())
-  .optional()
-  .describe(`Only these kinds, separated by commas: ${eventKinds.join(', ')}.`)
-  .meta({ override: { type: 'string' }, example: 'operation,database' })
-
-const query = z.strictObject({
-  project: z.string().min(1).max(63).optional().describe('Only what belongs to this project.'),
-  kinds: kindsSchema,
-  lastEventId: z.string().max(100).optional().describe('As the header Last-Event-ID, which goes before it.'),
-})
-
-function eventsRoute(
-  subscribe: (wanted: Wanted, lastEventId: string | undefined, stopping: AbortSignal | undefined) => ReadableStream,
-): Route {
-  return route({
-    method: 'GET',
-    path: '/events',
-    operationId: 'watchEvents',
-    tag: 'Events',
-    summary: 'Changes as they happen',
-    description: `Server-sent events (\`text/event-stream\`). The stream begins with now: to have everything, open it first and list then.
-
-The types of events are \`operation\`, \`project\` and \`database\`, with \`{"type":"added"|"changed"|"removed","project":…,"id":…,"object":…}\` as
-data, where \`object\` is what a read answers and is missing from what was removed; and \`relist\`, which says that events were missed:
-list again what you follow, the stream goes on meanwhile. The same state may be sent twice.
-
-A client that comes back with \`Last-Event-ID\` gets what it missed, or \`relist\`. A comment comes every 15 seconds; a stream on which
-nothing came for a minute is dead. After an hour the stream ends; come back with the last id.`,
-    scope: 'region:read',
-    query,
-    responses: () => ({
-      200: {
-        description: 'Events, until either side ends the stream',
-        schema: z.string(),
-        contentType: 'text/event-stream',
-        example: 'id: k3f9a0bc-17\nevent: operation\ndata: {"type":"changed","project":"harbour","id":"op-0000000042","object":{}}\n\n',
-      },
-    }),
-    handle(c: ApiContext, { query: { project, kinds, lastEventId } }) {
-      const headers = {
-        'content-type': 'text/event-stream',
-        'cache-control': 'no-store',
-        'x-accel-buffering': 'no', // nginx would hold events back
-      }
-      if (c.req.method === 'HEAD') return c.body(null, 200, headers)
-      const wanted = { kinds: new Set<EventKind>(kinds ?? eventKinds), project }
-      const stream = subscribe(wanted, c.req.header('last-event-id') || lastEventId, c.env?.stopping)
-      return c.body(stream, 200, headers)
-    },
-  })
+function wants(wanted: Wanted, { kind, project }: RetainedEvent): boolean {
+  return wanted.kinds.has(kind) && (wanted.project === undefined || wanted.project === project)
 }

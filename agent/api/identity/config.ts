@@ -1,7 +1,8 @@
 import * as z from 'zod'
-import { scopes } from '../http.ts'
+import type { Scope } from '../context.ts'
+import { scopes } from '../resources.ts'
 
-const scopeList = z.array(z.enum(scopes)).nonempty()
+const scopeList = z.array(z.enum(scopes as [Scope, ...Scope[]])).nonempty()
 const name = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,99}$/, 'must be 1 to 100 letters, digits and . _ @ : / -, beginning with a letter or digit')

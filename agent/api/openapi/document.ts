@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi'
 import { type ProblemType, problemMediaType, problems, problemTypeBase } from '../../../shared/errors.ts'
 import { mediaTypes } from '../body.ts'
-import { type Scope, scopes } from '../http.ts'
+import type { Scope } from '../http.ts'
 import type { ResponseDoc, RouteDoc } from '../route.ts'
 
 /** An OpenAPI 3.1 document, as zod-openapi makes it. */
@@ -22,7 +22,7 @@ export function createApiDocument(routes: readonly RouteDoc[], version: string):
       info: {
         title: 'Skerry agent',
         version,
-        description: introduction,
+        description: introduction(routes),
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: '/' }],
@@ -51,7 +51,9 @@ export function createApiDocument(routes: readonly RouteDoc[], version: string):
   )
 }
 
-const introduction = `Takes projects and databases for one region and makes them real in its Kubernetes cluster.
+const introduction = (
+  routes: readonly RouteDoc[],
+) => `Takes projects and databases for one region and makes them real in its Kubernetes cluster.
 
 A request that changes something is answered \`202\` once it is durable, with an operation that tells how it goes on; \`200\` if there
 was nothing to do. \`Prefer: wait=N\` waits up to N seconds for the end. With an \`Idempotency-Key\` the same request can be sent again
@@ -59,7 +61,7 @@ without being done again. \`?dryRun=true\` tells what would happen and changes n
 
 Everything that is refused is a problem document (RFC 9457) that says what to do; \`faults\` names all fields at once.
 
-The scope that a route needs is named with it: ${scopes.map((scope) => `\`${scope}\``).join(', ')}.`
+The scope that a route needs is named with it: ${[...new Set(routes.map(({ scope }) => `\`${scope}\``))].join(', ')}.`
 
 const problemSchema = z
   .looseObject({

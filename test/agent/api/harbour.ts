@@ -12,9 +12,9 @@ import {
   type Route,
   route,
   type Scope,
-  scopes,
 } from '../../../agent/api/http.ts'
 import { limitsConfig } from '../../../agent/api/limits.ts'
+import { scopes } from '../../../agent/api/resources.ts'
 import { type Clock, systemClock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
 import { createLog, type Log } from '../../../shared/log.ts'

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { eventSources } from '../../../agent/api/sources.ts'
 import { createOperatorCache } from '../../../agent/region/operator.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
@@ -66,8 +65,10 @@ test('the main job: a project and a database are asked for, changed, and taken a
 
   await t.test('two kinds of change are made one after the other, and the operation tells which of how many', async () => {
     const steps = new Set<string>()
-    const unsubscribe = region.caches.operations.subscribe(({ object }) => {
-      const { step } = JSON.parse(String(api.resources.operations.of(object).bytes))
+    const source = api.resources.events.find(({ kind }) => kind === 'operation')
+    assert.ok(source)
+    const unsubscribe = source.subscribe(({ show }) => {
+      const { step } = JSON.parse(String(show?.()))
       if (step) steps.add(`${step.name} ${step.number} of ${step.of}`)
     })
     const patched = await api.call('PATCH', path, { body: { nodes: { count: 2 }, version: '5.10.2' }, headers: wait })
@@ -96,11 +97,11 @@ test('the main job: a project and a database are asked for, changed, and taken a
   })
 
   await t.test('events say so exactly when a read would answer something else', async () => {
-    const source = eventSources(region.caches, api.resources).find(({ kind }) => kind === 'database')
+    const source = api.resources.events.find(({ kind }) => kind === 'database')
     assert.ok(source)
     const shown: string[] = []
-    const unsubscribe = source.cache.subscribe(({ type, object }) => {
-      const { spec: _, ...rest } = JSON.parse(String(source.render(object)))
+    const unsubscribe = source.subscribe(({ type, show }) => {
+      const { spec: _, ...rest } = JSON.parse(String(show?.()))
       shown.push(`${type} ${rest.id} ${rest.status.phase} ${rest.status.etag}`)
     })
     const patched = await api.call('PATCH', path, { body: { retainVolumes: false }, headers: wait })

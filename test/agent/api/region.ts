@@ -1,22 +1,24 @@
 import { createApi } from '../../../agent/api/app.ts'
 import type { AuditRecord } from '../../../agent/api/audit.ts'
-import { type Scope, scopes } from '../../../agent/api/http.ts'
+import type { Scope } from '../../../agent/api/http.ts'
 import { limitsConfig } from '../../../agent/api/limits.ts'
-import { createResources, type Resources } from '../../../agent/api/resources.ts'
+import type { OpenResource } from '../../../agent/api/resource.ts'
+import { openResources, scopes } from '../../../agent/api/resources.ts'
 import { createAcceptedState } from '../../../agent/operations/accepted.ts'
 import type { Actions } from '../../../agent/operations/actions/action.ts'
-import { actions as usualActions } from '../../../agent/operations/actions/index.ts'
+import { actions } from '../../../agent/operations/actions/index.ts'
 import { createJournal, type Journal } from '../../../agent/operations/journal.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
+import { createDatabaseViews } from '../../../agent/region/database-view.ts'
 import type { Obstacles } from '../../../agent/region/obstacles/index.ts'
 import { createOperatorCache } from '../../../agent/region/operator.ts'
+import { createProjectViews } from '../../../agent/region/project-view.ts'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
 import { databaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import { desiredSecrets } from '../../../agent/resources/database-secrets.ts'
 import { desiredProject, projectSpec } from '../../../agent/resources/project.ts'
-import type { TunnelInUse } from '../../../agent/tunnel/exposure.ts'
 import type { Tunnel } from '../../../agent/tunnel/settings.ts'
-import { createTunnelCaches } from '../../../agent/tunnel/state.ts'
+import { createTunnelCaches, type TunnelInUse } from '../../../agent/tunnel/state.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
@@ -40,7 +42,7 @@ const log = createLog({ level: process.env.TEST_LOG === undefined ? 'fatal' : 'd
 /** The API over a cluster, called without a network. Every answer is held against the OpenAPI document. */
 export type Api = {
   call: Call
-  resources: Resources
+  resources: Required<OpenResource>
   records: AuditRecord[]
   conformance: Conformance
   as(granted: readonly Scope[]): Call
@@ -58,25 +60,20 @@ export function createApiOver(
   operator: ReturnType<typeof createOperatorCache>,
 ): Api {
   const minutes = (count: number) => count * 60_000
-  const resources = createResources(
-    {
-      region: { id: 'harbour-1', name: 'Harbour' },
-      version: '0.0.0',
-      namespace,
-      crateOperator: operatorAt,
-      imageRegistry: 'crate',
-      heapDumpVolume: '64Gi',
-      timeouts: { create: minutes(45), change: minutes(360), delete: minutes(60), restore: minutes(1440), password: minutes(30) },
-    },
-    {
-      actions: usualActions,
-      ...parts,
-      accepted: createAcceptedState(parts),
-      operator,
-      kubernetes: { current: 'v1.35.0' },
-      clock: systemClock,
-    },
-  )
+  const timeouts = { create: minutes(45), change: minutes(360), delete: minutes(60), restore: minutes(1440), password: minutes(30) }
+  const config = {
+    region: { id: 'harbour-1', name: 'Harbour' },
+    cluster: { namespace },
+    crateOperator: operatorAt,
+    databases: { imageRegistry: 'crate', heapDumpVolume: '64Gi' },
+    operations: { timeouts },
+  }
+  const { caches } = parts
+  const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock: systemClock }) }
+  const seen = { views, operator, kubernetes: { current: 'v1.35.0' }, accepted: createAcceptedState(parts) }
+  // Nobody acts here.
+  const lease = { isLeader: () => false, onChange: () => () => {} }
+  const resources = openResources({ actions, ...parts, ...seen, config, lease, clock: systemClock, log })
   const conformance = createConformance(resources.routes)
   const records: AuditRecord[] = []
 

@@ -1,3 +1,15 @@
+/**
+ * The tunnel through which the agent is reached, with cloudflared in front of it.
+ *
+ *     index.ts           the resource of the API: GET and PATCH /v1/tunnel
+ *     settings.ts        the section `tunnel` of the configuration, and the names derived from it
+ *     desired.ts         cloudflared's configuration and the ConfigMaps, as pure functions
+ *     state.ts           the objects in the cluster, followed by caches, and the state that they show
+ *     controller.ts      writes cloudflared's configuration and replaces its pods, on the leader
+ *     exposure.ts        decides, plans and writes a change of what is exposed
+ *     obstacles.ts       what keeps the tunnel from working, with cures
+ *     representation.ts  the tunnel as JSON
+ */
 import * as z from 'zod'
 import { Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
@@ -5,16 +17,36 @@ import { dryRunQuery, planSchema } from '../api/accepting.ts'
 import { type ApiContext, checkPreconditions, json, type Route, route } from '../api/http.ts'
 import { readResponses } from '../api/projects.ts'
 import { prepare } from '../api/representations/prepared.ts'
+import type { Resource } from '../api/resource.ts'
+import { createTunnelController } from './controller.ts'
 import { type Exposure, tunnelSpec } from './desired.ts'
-import { changeExposure, planExposure, type TunnelInUse } from './exposure.ts'
+import { changeExposure, planExposure } from './exposure.ts'
 import { tunnelObstacles } from './obstacles.ts'
 import { howToConfigure, prepareNoTunnel, prepareTunnel, tunnelSchema, tunnelSpecShown } from './representation.ts'
+import type { TunnelInUse } from './state.ts'
 
-/** The routes of the tunnel: they translate HTTP, and nothing else. @param use undefined where no tunnel is configured */
-export function tunnelRoutes(region: string, { use, cluster }: { use: TunnelInUse | undefined; cluster: Cluster }): Route[] {
+export { openTunnel, tunnelStateOf } from './state.ts'
+
+/** The tunnel as a resource. Its routes exist without a tunnel too, and say how to configure one. */
+export const tunnel: Resource = {
+  scopes: ['tunnel:write'],
+  open({ config, cluster, clock, lease, log, tunnel: use }) {
+    const routes = tunnelRoutes(config.region.id, { use, cluster })
+    if (use === undefined) return { routes }
+    const { settings, configuration, deployment } = use.caches
+    return {
+      routes,
+      caches: { tunnelSettings: settings, tunnelConfiguration: configuration, cloudflared: deployment },
+      controllers: [createTunnelController(use.tunnel, { caches: use.caches, cluster, clock, lease, log })],
+    }
+  },
+}
+
+/** @param use undefined where no tunnel is configured */
+function tunnelRoutes(region: string, { use, cluster }: { use: TunnelInUse | undefined; cluster: Cluster }): Route[] {
   const show = async () =>
     use === undefined ? prepareNoTunnel(region) : prepareTunnel(region, use, await tunnelObstacles(use.tunnel, use.caches, cluster))
-  /** If-Match and If-None-Match, judged whenever the request is decided on. */
+  /** Checks If-Match and If-None-Match, each time the request is decided. */
   const guardOf = (c: ApiContext) => (present: Exposure) => checkPreconditions(c, prepare(tunnelSpecShown(region, true, present), {}).etag)
 
   return [
@@ -23,7 +55,7 @@ export function tunnelRoutes(region: string, { use, cluster }: { use: TunnelInUs
       path: '/tunnel',
       operationId: 'getTunnel',
       tag: 'Region',
-      summary: 'What is reachable from the internet, and how the tunnel is',
+      summary: 'The tunnel, and everything that it exposes to the internet',
       scope: 'region:read',
       responses: () => readResponses({ description: 'The tunnel.', schema: tunnelSchema }),
       async handle(c) {
@@ -36,10 +68,10 @@ export function tunnelRoutes(region: string, { use, cluster }: { use: TunnelInUs
       path: '/tunnel',
       operationId: 'patchTunnel',
       tag: 'Region',
-      summary: 'Exposes something besides the agent, or ends that',
+      summary: 'Exposes something besides the agent, or stops exposing it',
       description:
-        'Answered once it is durable; `status.configuration` is `in-force` when every pod of cloudflared has taken it up. It is no ' +
-        'operation, and sending it again changes nothing: neither `Prefer: wait` nor `Idempotency-Key` makes a difference.',
+        'The answer comes once the change is durable; `status.configuration` is `in-force` when every pod of cloudflared uses it. The ' +
+        'change is not an operation, and repeating it changes nothing: `Prefer: wait` and `Idempotency-Key` have no effect.',
       scope: 'tunnel:write',
       problems: ['wrong-state'],
       query: z.strictObject(dryRunQuery),

@@ -1,0 +1,91 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { Cache } from '../../shared/kubernetes/cache.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import type { Leadership } from '../../shared/kubernetes/lease.ts'
+import type { Part } from '../../shared/lifecycle.ts'
+import type { Log } from '../../shared/log.ts'
+import type { AcceptedState } from '../operations/accepted.ts'
+import type { Actions } from '../operations/actions/action.ts'
+import type { DecisionParts, Timeouts } from '../operations/deciding/decision.ts'
+import type { Journal } from '../operations/journal.ts'
+import type { Caches } from '../region/caches.ts'
+import type { DatabaseViews } from '../region/database-view.ts'
+import type { Obstacles } from '../region/obstacles/index.ts'
+import { heapDumpVolumeNow, type OperatorView } from '../region/operator.ts'
+import type { ProjectViews } from '../region/project-view.ts'
+import type { TunnelInUse } from '../tunnel/state.ts'
+import type { AcceptingParts } from './accepting.ts'
+import type { Scope } from './context.ts'
+import type { EventSource } from './events/index.ts'
+import type { OperationSchemas } from './representations/operation.ts'
+import type { Route } from './route.ts'
+
+/**
+ * A resource of the API: one file or folder, and one entry in the table of resources.ts. Authentication, limits, scopes, audit,
+ * metrics, the OpenAPI document, events, readiness and the life cycle follow from it.
+ */
+export type Resource = {
+  /** The scopes that it adds, besides `region:read`. */
+  scopes?: readonly Scope[]
+  /** Starts nothing. */
+  open(parts: ResourceParts): OpenResource
+}
+
+/** What a resource consists of while the agent runs. */
+export type OpenResource = {
+  routes: readonly Route[]
+  /** Its changes, for `/events`. */
+  events?: readonly EventSource[]
+  /** Collections of its own, by their name in readiness and metrics. The agent starts and stops them. */
+  // biome-ignore lint/suspicious/noExplicitAny: each resource knows the type of its own objects
+  caches?: Readonly<Record<string, Cache<any>>>
+  /** What acts for it while this replica holds the Lease; started after the caches. */
+  controllers?: readonly Part[]
+}
+
+/** The part of the agent's configuration that resources read. */
+export type ResourcesConfig = {
+  region: { id: string; name?: string | undefined }
+  cluster: { namespace: string }
+  crateOperator: { namespace: string; deployment: string }
+  databases: { imageRegistry: string; heapDumpVolume: string }
+  operations: { timeouts: Timeouts }
+}
+
+/** What the rest of the agent offers to resources. */
+export type ResourceParts = {
+  config: ResourcesConfig
+  caches: Caches
+  views: { projects: ProjectViews; databases: DatabaseViews }
+  operator: Cache<OperatorView>
+  kubernetes: { readonly current: string | undefined }
+  obstacles: Pick<Obstacles, 'of'>
+  /** Everything that can be done to projects and databases. */
+  actions: Actions
+  /** How operations are shown. */
+  schemas: OperationSchemas
+  journal: Journal
+  accepted: AcceptedState
+  lease: Leadership
+  /** Undefined where none is configured. */
+  tunnel?: TunnelInUse | undefined
+  cluster: Cluster
+  clock: Clock
+  log: Log
+}
+
+/** What requests need that become operations. */
+export function acceptingParts(parts: ResourceParts): AcceptingParts & DecisionParts {
+  const { operator, config } = parts
+  const { cluster, databases, operations } = config
+  return {
+    ...parts,
+    heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt(config), databases.heapDumpVolume),
+    config: { imageRegistry: databases.imageRegistry, timeouts: operations.timeouts, namespace: cluster.namespace },
+  }
+}
+
+/** The Crate Operator's Deployment. */
+export function operatorAt({ crateOperator }: ResourcesConfig): { namespace: string; name: string } {
+  return { namespace: crateOperator.namespace, name: crateOperator.deployment }
+}
