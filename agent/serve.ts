@@ -51,12 +51,13 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const operator = createOperatorCache(operatorAt, tools)
   const kubernetes = createKubernetesVersion(tools)
   const tunnel = openTunnel(config.tunnel, { region: config.region.id, namespace }, tools)
-  const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
   const obstacles = createObstacles({ ...tools, caches, config: { namespace, operator: operatorAt } })
 
   // Requests, and what makes them real: every replica accepts, the holder of the Lease acts.
   const journal = createJournal({ namespace }, { cluster, clock, operations: caches.operations })
   const accepted = createAcceptedState({ journal, caches })
+  // After the journal, which must know of a change in the caches before a view is rendered because of it.
+  const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
   const lease = createLease({ ...leaseOf(config), namespace, holder: pod.name }, tools)
   const sql = createDatabaseSql(config.databases, tools)
   const known = { ...tools, caches, obstacles, journal, actions, lease }
