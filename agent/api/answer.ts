@@ -1,6 +1,10 @@
-import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { isNotModified } from './conditions.ts'
 import type { ApiContext, ResponseHeaders } from './context.ts'
+
+/** Any answer. It bears the id of the request. The adapter sends plain headers as they are; `c.header` would cost a quarter of a read. */
+export function answer(c: ApiContext, status: number, body: ConstructorParameters<typeof Response>[0], headers: ResponseHeaders): Response {
+  return new Response(body, { status, headers: { ...headers, 'x-request-id': c.var.requestId } })
+}
 
 /**
  * An answer of JSON. Bytes and texts are sent as they are; everything else is serialised. With an `etag` among the headers, a caller
@@ -8,9 +12,9 @@ import type { ApiContext, ResponseHeaders } from './context.ts'
  */
 export function json(c: ApiContext, status: number, body: unknown, headers: ResponseHeaders = {}): Response {
   const isRead = status === 200 && (c.req.method === 'GET' || c.req.method === 'HEAD')
-  if (isRead && headers.etag !== undefined && isNotModified(c, headers.etag)) return c.body(null, 304, { ...revalidated, ...headers })
+  if (isRead && headers.etag !== undefined && isNotModified(c, headers.etag)) return answer(c, 304, null, { ...revalidated, ...headers })
   const data = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
-  return c.body(data as string, status as ContentfulStatusCode, {
+  return answer(c, status, data as string, {
     'content-type': 'application/json',
     ...(headers.etag === undefined ? unstored : revalidated),
     ...headers,

@@ -3,6 +3,7 @@ import { Hono, type MiddlewareHandler } from 'hono'
 import type { Clock } from '../../shared/clock.ts'
 import { asProblem, Problem } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
+import { answer } from './answer.ts'
 import { type Audit, isAudited } from './audit.ts'
 import { type ApiContext, type ApiEnv, requireScope } from './context.ts'
 import { type Authentication, clientAddress } from './identity/authentication.ts'
@@ -62,7 +63,7 @@ export function createApi(config: LimitsConfig, parts: ApiParts): Hono<ApiEnv> {
   app.notFound((c) => {
     const allow = methodsAt(app, c.req.path)
     if (allow.length === 0) throw new Problem('not-found', 'No route has this path.')
-    if (c.req.method === 'OPTIONS') return c.body(null, 204, { 'cache-control': 'no-store', allow: allow.join(', ') })
+    if (c.req.method === 'OPTIONS') return answer(c as ApiContext, 204, null, { 'cache-control': 'no-store', allow: allow.join(', ') })
     throw new Problem('method-not-allowed', `This path takes ${allow.join(', ')}.`, { extensions: { allow } })
   })
   app.onError((error, c) => {
@@ -80,7 +81,6 @@ function accountFor(config: LimitsConfig, { audit, observe, clock }: ApiParts): 
     const started = clock.monotonic()
     const requestId = requestIdOf(c)
     c.set('requestId', requestId)
-    c.header('x-request-id', requestId)
     await next()
     const { method } = c.req
     const { status } = c.res
@@ -132,7 +132,7 @@ function createPublished(routes: readonly Route[], version: string) {
   return async (c: ApiContext, path: '/openapi.json' | '/docs'): Promise<Response> => {
     made ??= import('./openapi/index.ts').then(({ publish }) => publish(routes, version))
     const { body, headers } = (await made)[path]
-    if (c.req.header('if-none-match') === headers.etag) return c.body(null, 304, headers)
-    return c.body(body, 200, headers)
+    if (c.req.header('if-none-match') === headers.etag) return answer(c, 304, null, headers)
+    return answer(c, 200, body, headers)
   }
 }

@@ -14,7 +14,7 @@ export function validateQuery(c: ApiContext, schema: z.ZodObject, faults: Fault[
     const name = decode(split < 0 ? piece : piece.slice(0, split))
     const value = decode(split < 0 ? '' : piece.slice(split + 1))
     if (name === undefined || value === undefined) faults.push({ path: `query:${name ?? ''}`, message: 'is not percent-encoded UTF-8' })
-    else if (names.has(name)) faults.push({ path: `query:${name}`, message: 'stands there more than once' })
+    else if (names.has(name)) faults.push({ path: `query:${name}`, message: 'is given more than once' })
     else {
       names.add(name)
       if (Object.hasOwn(schema.shape, name)) given[name] = value

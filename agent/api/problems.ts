@@ -1,6 +1,6 @@
-import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { type Problem, problemDocument, problemLevel, problemMediaType } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
+import { answer } from './answer.ts'
 import type { ApiContext, ResponseHeaders } from './context.ts'
 
 /**
@@ -9,7 +9,7 @@ import type { ApiContext, ResponseHeaders } from './context.ts'
  */
 export function problemAnswer(c: ApiContext, problem: Problem): Response {
   const document = problemDocument(problem, `/v1/requests/${c.get('requestId')}`)
-  return c.body(JSON.stringify(document), problem.status as ContentfulStatusCode, {
+  return answer(c, problem.status, JSON.stringify(document), {
     'content-type': problemMediaType,
     'cache-control': 'no-store',
     ...headersOf(c, problem),

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { answer } from '../answer.ts'
 import { type Route, route } from '../route.ts'
 
 /** The events that a subscriber asks for. */
@@ -49,9 +50,9 @@ silent for a minute is dead. After an hour the stream ends; come back with the l
         'cache-control': 'no-store',
         'x-accel-buffering': 'no', // nginx would buffer the events
       }
-      if (c.req.method === 'HEAD') return c.body(null, 200, headers)
+      if (c.req.method === 'HEAD') return answer(c, 200, null, headers)
       const wanted = { kinds: new Set(given ?? kinds), project }
-      return c.body(open(wanted, c.req.header('last-event-id') || lastEventId, c.env?.stopping), 200, headers)
+      return answer(c, 200, open(wanted, c.req.header('last-event-id') || lastEventId, c.env?.stopping), headers)
     },
   })
 }

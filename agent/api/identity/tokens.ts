@@ -52,7 +52,7 @@ function parseTokens(text: string): Entry[] {
         .join('; '),
     )
   const twice = parsed.value.findIndex(({ sha256 }, index) => parsed.value.findIndex((other) => other.sha256 === sha256) < index)
-  if (twice >= 0) throw new Error(`/${twice}/sha256 stands there more than once`)
+  if (twice >= 0) throw new Error(`/${twice}/sha256 is given more than once`)
   return parsed.value.map(({ name, sha256, scopes, expires }) => ({
     digest: Buffer.from(sha256, 'latin1'),
     identity: { name, scopes: new Set(scopes) },

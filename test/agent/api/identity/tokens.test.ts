@@ -59,7 +59,7 @@ const unusable = [
   { text: JSON.stringify([entry('a', { scopes: [] })]), says: /\/0\/scopes must have at least 1 item/ },
   { text: JSON.stringify([entry('a', { scopes: ['root'] })]), says: /\/0\/scopes\/0 must be one of "region:read"/ },
   { text: JSON.stringify([entry('a', { expire: 'x', name: '' })]), says: /\/0\/name .*; \/0\/expire .*did you mean "expires"/ },
-  { text: JSON.stringify([entry('a'), entry('a')]), says: /\/1\/sha256 stands there more than once/ },
+  { text: JSON.stringify([entry('a'), entry('a')]), says: /\/1\/sha256 is given more than once/ },
   { text: 'a: &a [*a]', says: /./ },
 ]
 for (const { text, says } of unusable) {
