@@ -2,19 +2,19 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import { createBuckets } from './limits.ts'
 
-/** One request, as the audit sees it: who, what, and what came of it. Never a secret, a query or a body. */
+/** One request in the audit: who, what, and with which result. Never a secret, a query or a body. */
 export type AuditRecord = {
   requestId: string
-  /** undefined when nobody was recognised. */
+  /** undefined when the request was not authenticated. */
   identity: string | undefined
   remote: string
   method: string
-  /** The route's template, such as `/v1/projects/{project}`; undefined when no route fits. */
+  /** The route's template, such as `/v1/projects/{project}`; undefined when no route has the path. */
   route: string | undefined
   /** The values of the path's parameters. */
   target: Record<string, string>
   status: number
-  /** The type of the problem, for what was refused. */
+  /** The type of the problem, if the request was refused. */
   problem: string | undefined
   /** The operation that was accepted. */
   operation: string | undefined
@@ -23,13 +23,13 @@ export type AuditRecord = {
 
 export type Audit = { record(record: AuditRecord): void }
 
-/** Whether a request leaves a record: all that may have changed something, and all that was refused for who asks. */
+/** Whether a request leaves a record: every request that may have changed something, and every refusal because of the caller. */
 export function isAudited(method: string, status: number): boolean {
   const isRead = method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
   return !isRead || status === 401 || status === 403 || status === 429
 }
 
-/** Whoever has no name yet could fill the disk with what is refused: this many in a second are told one by one. */
+/** An unauthenticated caller could fill the disk with refusals: only this many in a second have a record each; the rest are counted. */
 const anonymous = { perSecond: 10, burst: 50 }
 
 /** Writes audit records to the log, as lines with `audit: true`. */

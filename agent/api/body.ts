@@ -4,23 +4,23 @@ import { asFault, parseWith } from '../../shared/faults.ts'
 import type { ApiContext } from './context.ts'
 import { JsonSyntaxError, parseJson } from './json-text.ts'
 
-/** The largest body that is read, in bytes. A keystore in it may have 512 KiB as base64, all else has some 30. */
+/** The largest body that is read, in bytes. A keystore has up to 512 KiB as base64, everything else about 30 KiB. */
 export const maxBodyBytes = 1024 * 1024
 
 export const mediaTypes = { json: 'application/json', patch: 'application/merge-patch+json' } as const
 
-/** A JSON merge patch (RFC 7386) of an object: null takes a member away, objects are merged, all else replaces. */
+/** A JSON merge patch (RFC 7386) of an object: null removes a member, objects are merged, other values replace. */
 export type MergePatch = { [name: string]: unknown }
 
-/** What was read, with the faults found on the way; those of a schema are not in yet. */
+/** A body, parsed but not yet validated, with the faults found while parsing. */
 export type ReadBody = { given: unknown; faults: Fault[] }
 
-/** The body against the schema: its value, and every fault added to `faults`. */
+/** Validates the body: returns its value, and adds every fault to `faults`. */
 export function validateBody(body: ReadBody, schema: z.ZodType, faults: Fault[]): unknown {
   const parsed = parseWith(schema, body.given)
   faults.push(...body.faults)
   if (parsed.ok) return parsed.value
-  // A value that was taken out because it is not even JSON of ours must not be called missing as well.
+  // A value that the parser removed must not be reported as missing as well.
   const known = new Set(body.faults.map(({ path }) => path))
   for (const each of parsed.faults) {
     const fault = asFault(each)
@@ -29,7 +29,7 @@ export function validateBody(body: ReadBody, schema: z.ZodType, faults: Fault[])
   return undefined
 }
 
-/** The body as a merge patch, and every fault added to `faults`. */
+/** Validates the body as a merge patch: returns it, and adds every fault to `faults`. */
 export function validatePatch(body: ReadBody, faults: Fault[]): MergePatch {
   faults.push(...body.faults)
   if (typeof body.given === 'object' && body.given !== null && !Array.isArray(body.given)) return body.given as MergePatch
@@ -37,14 +37,14 @@ export function validatePatch(body: ReadBody, faults: Fault[]): MergePatch {
   return {}
 }
 
-/** One problem for all that is wrong with the fields of a request. */
+/** One problem for all faults of a request. */
 export function invalidFields(faults: Fault[]): Problem {
-  // A hostile body can have a fault in each of its bytes; nobody reads a hundred of them.
-  const told = faults.slice(0, maxFaults).map(({ path, message }) => ({ path: cut(path, 500), message: cut(message, 1000) }))
-  const more = faults.length - told.length
-  const count = faults.length === 1 ? '1 field is not as it must be' : `${faults.length} fields are not as they must be`
-  return new Problem('invalid-fields', `${count}${more > 0 ? `; the first ${told.length} are listed` : ''}.`, {
-    faults: told,
+  // A hostile body can have a fault in every byte; more than a hundred help nobody.
+  const listed = faults.slice(0, maxFaults).map(({ path, message }) => ({ path: cut(path, 500), message: cut(message, 1000) }))
+  const more = faults.length - listed.length
+  const count = faults.length === 1 ? '1 field is invalid' : `${faults.length} fields are invalid`
+  return new Problem('invalid-fields', `${count}${more > 0 ? `; the first ${listed.length} are listed` : ''}.`, {
+    faults: listed,
   })
 }
 
@@ -55,19 +55,22 @@ function cut(text: string, length: number): string {
   return wellFormed.length > length ? `${wellFormed.slice(0, length)}…` : wellFormed
 }
 
-/** The JSON of the body; `given` is undefined when there is no body. @throws Problem as `readJson` does, for all but fields */
+/**
+ * Reads and parses the body; `given` is undefined when there is none.
+ * @throws Problem `unsupported-media-type`, `body-too-large`, or `invalid-request` when it is not JSON
+ */
 export async function readBody(c: ApiContext, mediaType: string): Promise<ReadBody> {
   if (!hasBody(c)) return { given: undefined, faults: [] }
   const encoding = c.req.header('content-encoding')
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
-    throw new Problem('unsupported-media-type', 'The body has a Content-Encoding. Send it as it is.')
+    throw new Problem('unsupported-media-type', 'The body has a Content-Encoding. Send it uncompressed.')
   checkMediaType(c.req.header('content-type'), mediaType)
   const bytes = await readBytes(c)
   if (bytes.byteLength === 0) return { given: undefined, faults: [] }
   return parse(bytes)
 }
 
-/** Whether the request has a body: one of length 0 is none. */
+/** Whether the request has a body. Length 0 means that it has none. */
 export function hasBody(c: ApiContext): boolean {
   if (c.env?.incoming === undefined) return c.req.raw.body !== null
   const length = c.req.header('content-length')
@@ -85,7 +88,7 @@ function checkMediaType(given: string | undefined, wanted: string): void {
 async function readBytes(c: ApiContext): Promise<Uint8Array> {
   const length = c.req.header('content-length')
   if (length !== undefined) {
-    // Node takes no more than what the header says, so that the fast way of reading is bounded too.
+    // Node reads no more than Content-Length says, so arrayBuffer() is bounded.
     if (Number(length) > maxBodyBytes) throw tooLarge()
     const bytes = new Uint8Array(await broken(c.req.raw.arrayBuffer()))
     if (bytes.byteLength > maxBodyBytes) throw tooLarge()
@@ -100,7 +103,7 @@ async function readBytes(c: ApiContext): Promise<Uint8Array> {
     if (done || value === undefined) return Buffer.concat(chunks)
     size += value.byteLength
     if (size > maxBodyBytes) {
-      // Not awaited: the rest of a body that never ends would never come.
+      // Not awaited: an endless body would never end.
       reader.cancel().catch(() => {})
       throw tooLarge()
     }
@@ -109,13 +112,15 @@ async function readBytes(c: ApiContext): Promise<Uint8Array> {
 }
 
 function tooLarge(): Problem {
-  return new Problem('body-too-large', `A body may have ${maxBodyBytes} bytes.`, { extensions: { maxBytes: maxBodyBytes } })
+  return new Problem('body-too-large', `The body is larger than ${maxBodyBytes / 1024 / 1024} MiB.`, {
+    extensions: { maxBytes: maxBodyBytes },
+  })
 }
 
-/** A body that breaks off is the caller's fault, not ours. */
+/** A body that ends early is the caller's fault. */
 function broken<T>(read: Promise<T>): Promise<T> {
   return read.catch((cause) => {
-    throw new Problem('invalid-request', 'The body broke off before its end.', { cause })
+    throw new Problem('invalid-request', 'The body ended early.', { cause })
   })
 }
 

@@ -2,38 +2,38 @@ import { Problem } from '../../shared/errors.ts'
 import type { ApiContext } from './context.ts'
 
 /**
- * An entity tag: `what` stands for all that a client can change, `when` for everything else that a read shows.
- * If-Match looks at the first part only, so that a status that moved on never breaks an edit.
+ * An entity tag: `what` stands for everything that a client can change, `when` for everything else that a read shows.
+ * If-Match compares the first part only, so a change of status never breaks an edit.
  */
 export function etag(what: string, when: string): string {
   return `"${what}-${when}"`
 }
 
 /**
- * Judges If-Match and If-None-Match of a request that changes something. `current` is the entity tag of what stands now,
- * undefined when nothing does.
- * @throws Problem `precondition-failed` (`etag` says what stands now), `invalid-request` when a header cannot be read
+ * Checks If-Match and If-None-Match of a request that changes something. `current` is the entity tag of the resource, undefined
+ * when it does not exist.
+ * @throws Problem `precondition-failed` with the current `etag`, `invalid-request` when a header is malformed
  */
 export function checkPreconditions(c: ApiContext, current: string | undefined): void {
   const ifMatch = tagsOf(c, 'if-match', 'If-Match')
   if (ifMatch !== undefined) {
     const wanted = current === undefined ? undefined : changeable(current)
     const matches = wanted !== undefined && (ifMatch === '*' || ifMatch.some((tag) => changeable(tag) === wanted))
-    if (!matches) throw failed(current === undefined ? 'If-Match is given, and there is nothing here yet.' : stale, current)
+    if (!matches) throw failed(current === undefined ? 'If-Match is given, but the resource does not exist.' : stale, current)
   }
   const ifNoneMatch = tagsOf(c, 'if-none-match', 'If-None-Match')
   if (ifNoneMatch === undefined || current === undefined) return
-  if (ifNoneMatch === '*') throw failed('If-None-Match: * is given, and there is something here already.', current)
-  if (ifNoneMatch.some((tag) => weak(tag) === current)) throw failed('It is the version that If-None-Match excludes.', current)
+  if (ifNoneMatch === '*') throw failed('If-None-Match: * is given, but the resource exists.', current)
+  if (ifNoneMatch.some((tag) => weak(tag) === current)) throw failed('If-None-Match excludes the current version.', current)
 }
 
-const stale = 'It was changed since the version that If-Match names.'
+const stale = 'The resource has changed since the version in If-Match.'
 
 function failed(detail: string, current: string | undefined): Problem {
   return new Problem('precondition-failed', detail, current === undefined ? {} : { extensions: { etag: current } })
 }
 
-/** Whether the caller of a GET has this version already, by If-None-Match (weak comparison, RFC 9110, section 13.1.2). */
+/** Whether If-None-Match says that the caller of a GET already has this version (weak comparison, RFC 9110, section 13.1.2). */
 export function isNotModified(c: ApiContext, current: string): boolean {
   const given = c.req.header('if-none-match')
   if (given === undefined) return false
@@ -51,7 +51,7 @@ function tagsOf(c: ApiContext, lowerName: string, name: string): string[] | '*' 
   throw new Problem('invalid-request', `The header ${name} ${message}.`, { faults: [{ path: `header:${name}`, message }] })
 }
 
-/** The entity tags of a header, `*`, or undefined when it holds neither. */
+/** The entity tags of a header, `*`, or undefined when it is malformed. */
 function parseTags(given: string): string[] | '*' | undefined {
   const text = given.trim()
   if (text === '*') return '*'
@@ -68,7 +68,7 @@ function parseTags(given: string): string[] | '*' | undefined {
   return tags.length > 0 ? tags : undefined
 }
 
-/** The part of a strong tag that If-Match looks at. A weak tag promises too little, so that it matches nothing. */
+/** The part of a strong tag that If-Match compares. A weak tag matches nothing. */
 function changeable(tag: string): string | undefined {
   if (tag.startsWith('W/')) return undefined
   const end = tag.indexOf('-')
@@ -76,6 +76,6 @@ function changeable(tag: string): string | undefined {
 }
 
 function weak(tag: string): string {
-  // What compresses on the way (Cloudflare does) makes a strong tag weak.
+  // A proxy that compresses (Cloudflare does) makes a strong tag weak.
   return tag.startsWith('W/') ? tag.slice(2) : tag
 }

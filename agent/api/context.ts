@@ -5,7 +5,7 @@ import type { ServerBindings } from '../../shared/fetch.ts'
 /** Something that an identity may be allowed to do: `databases:write`. The resources say which ones exist. */
 export type Scope = `${string}:${'read' | 'write' | 'admin'}`
 
-/** Who sends a request. The name stands in audit records and in operations. */
+/** Who sends a request. The name is in audit records and operations. */
 export type Identity = { name: string; scopes: ReadonlySet<Scope> }
 
 /** What a handler finds in its context. `operation` is for the handler to set: the audit record names it. */
@@ -25,7 +25,7 @@ export type ApiEnv = {
 
 export type ApiContext = Context<ApiEnv>
 
-/** Header names in lower case: one name never stands there twice. */
+/** Header names are in lower case, so none is there twice. */
 export type ResponseHeaders = Record<string, string>
 
 /** @throws Problem `forbidden` that names the scope when the identity lacks it */

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import type { Clock } from '../../shared/clock.ts'
 import { Problem } from '../../shared/errors.ts'
 
-/** How much one caller may ask for. */
+/** How many requests a caller may send. */
 export const limitsConfig = z.strictObject({
   requestsPerSecond: z.number().positive().default(200).describe('Requests of one identity in a second, on average.'),
   burst: z.int().min(1).default(400).describe('Requests of one identity at once, after a pause.'),
@@ -14,22 +14,22 @@ export const limitsConfig = z.strictObject({
     .transform((name) => name.toLowerCase())
     .optional()
     .describe(
-      'The header in which a proxy in front tells the address of the client, such as CF-Connecting-IP. ' +
-        'Only where nothing but that proxy reaches the port: anyone else could write what they like in it.',
+      'The header in which a proxy gives the address of the client, such as CF-Connecting-IP. ' +
+        'Set it only where nothing but that proxy reaches the port: anyone else could forge it.',
     ),
 })
 
 export type LimitsConfig = z.output<typeof limitsConfig>
 
-/** Token buckets by key: each holds `burst` tokens at most and regains `perSecond` in a second. */
+/** Token buckets by key: each holds at most `burst` tokens and regains `perSecond` a second. */
 export type Buckets = {
-  /** Takes a token. 0 when there was one, else the seconds until there is. */
+  /** Takes a token. Returns 0, or the seconds until there is one. */
   take(key: string): number
-  /** The seconds until there is a token, 0 when there is one now. Takes none. */
+  /** The seconds until there is a token, 0 if there is one now. Takes none. */
   wait(key: string): number
 }
 
-/** More keys than this are not held: the ones touched first go first, as if they had been quiet. */
+/** At most this many keys are kept. The oldest are removed first, as if they had been idle. */
 const mostKeys = 10_000
 
 export function createBuckets({ perSecond, burst }: { perSecond: number; burst: number }, clock: Clock): Buckets {
@@ -49,7 +49,7 @@ export function createBuckets({ perSecond, burst }: { perSecond: number; burst: 
     return full
   }
 
-  /** Full buckets are as good as none; if there are not enough of those, the oldest tenth goes. */
+  /** Removes full buckets, which are as good as none; if too few are full, the oldest tenth. */
   function forget(now: number): void {
     for (const [key, { tokens, at }] of buckets) if (tokens + ((now - at) / 1000) * perSecond >= burst) buckets.delete(key)
     if (buckets.size < mostKeys) return
@@ -68,10 +68,10 @@ export function createBuckets({ perSecond, burst }: { perSecond: number; burst: 
   }
 }
 
-/** The problem of a caller that has to wait. `who` begins the sentence. */
+/** The problem of a caller that must wait. `who` begins the sentence. */
 export function rateLimited(who: string, waitSeconds: number): Problem {
   const retryAfterSeconds = Math.max(1, Math.ceil(waitSeconds))
-  return new Problem('rate-limited', `${who} sent more requests than are allowed. Come back in ${retryAfterSeconds} s.`, {
+  return new Problem('rate-limited', `${who} has sent too many requests. Try again in ${retryAfterSeconds} s.`, {
     retryAfterSeconds,
   })
 }

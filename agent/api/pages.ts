@@ -12,21 +12,17 @@ export const pageQuery = {
     .transform(Number)
     .pipe(z.number().min(pageLimits.least).max(pageLimits.most))
     .default(pageLimits.usual)
-    .describe('How many to return at most.')
+    .describe('The most items to return.')
     .meta({ override: { type: 'integer', minimum: pageLimits.least, maximum: pageLimits.most, default: pageLimits.usual } }),
-  cursor: z
-    .string()
-    .max(1024)
-    .optional()
-    .describe('Where to go on: the cursor of the page before. It means nothing to anyone but the agent.'),
+  cursor: z.string().max(1024).optional().describe('The cursor from the previous page. Its content is opaque.'),
 }
 
-/** One page of a list that is sorted by key, and the cursor of the next one if there is more. */
+/** One page of a list that is sorted by key, and the cursor of the next page if there is one. */
 export type Page<T> = { items: T[]; next: string | undefined }
 
 /**
- * Cuts one page out of a list sorted by key, in the order of UTF-16 code units. It begins after the key in the cursor, so that
- * what comes and goes between two pages neither repeats nor hides anything else.
+ * Cuts a page from a list sorted by key, in the order of UTF-16 code units. It begins after the key in the cursor, so items that are
+ * added or removed between two pages neither repeat nor hide others.
  * @param list names the list: a cursor of another one is refused
  * @throws Problem `invalid-fields` when the cursor is not one of this list
  */
@@ -53,25 +49,25 @@ function firstAfter<T>(sorted: readonly T[], keyOf: (item: T) => string, key: st
   return low
 }
 
-/** The cursor that stands behind this key. */
-export function cursorOf(list: string, key: string): string {
+/** The cursor behind this key. */
+function cursorOf(list: string, key: string): string {
   return Buffer.from(JSON.stringify([list, key])).toString('base64url')
 }
 
-/** The key that a cursor stands behind. @throws Problem `invalid-fields` when it is not a cursor of this list */
-export function keyOfCursor(cursor: string, list: string): string {
+/** The key of a cursor. @throws Problem `invalid-fields` when it is not a cursor of this list */
+function keyOfCursor(cursor: string, list: string): string {
   try {
     const [of, key, ...rest] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[]
     if (of === list && typeof key === 'string' && rest.length === 0) return key
   } catch {
-    // Whatever it is, it is none of ours.
+    // It is not one of our cursors.
   }
-  throw new Problem('invalid-fields', '1 field is not as it must be.', {
-    faults: [{ path: 'query:cursor', message: 'is not a cursor of this list; take it from the page before' }],
+  throw new Problem('invalid-fields', '1 field is invalid.', {
+    faults: [{ path: 'query:cursor', message: 'is not a cursor of this list; use the one from the previous page' }],
   })
 }
 
-/** The value of `Link` for the next page: the present request with the cursor in it. */
+/** The value of `Link` for the next page: the current request with the cursor in it. */
 export function nextLink(c: ApiContext, next: string): string {
   const url = new URL(c.req.raw.url)
   url.searchParams.set('cursor', next)

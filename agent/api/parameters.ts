@@ -3,7 +3,10 @@ import type { Fault } from '../../shared/errors.ts'
 import { parseWith, unknownField } from '../../shared/faults.ts'
 import type { ApiContext } from './context.ts'
 
-/** The query against the schema: its value, and every fault added to `faults`. */
+/**
+ * Validates the query: returns its value, and adds every fault to `faults`. Values are texts, which the schema converts. Unknown
+ * parameters and repeated ones are faults.
+ */
 export function validateQuery(c: ApiContext, schema: z.ZodObject, faults: Fault[]): unknown {
   const given: Record<string, string> = {}
   const names = new Set<string>()
@@ -26,7 +29,7 @@ export function validateQuery(c: ApiContext, schema: z.ZodObject, faults: Fault[
   return check(schema, given, 'query', faults)
 }
 
-/** The path's parameters against the schema: their values, and every fault added to `faults`. */
+/** Validates the path's parameters: returns their values, and adds every fault to `faults`. */
 export function validateParams(c: ApiContext, schema: z.ZodObject, faults: Fault[]): unknown {
   return check(schema, c.req.param(), 'path', faults)
 }

@@ -5,8 +5,8 @@ import type { ApiContext } from './context.ts'
 export const longestWaitSeconds = 90
 
 /**
- * How long the caller would wait for the end of what it asks for, in seconds, by `Prefer: wait=N` (RFC 7240), at most
- * `longestWaitSeconds`. undefined when it does not say; a preference that cannot be read is no preference.
+ * How long the caller waits for the end of the operation, in seconds, from `Prefer: wait=N` (RFC 7240); at most `longestWaitSeconds`.
+ * undefined without a preference; a malformed one is ignored.
  */
 export function preferredWait(c: ApiContext): number | undefined {
   const given = c.req.header('prefer')

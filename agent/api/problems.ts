@@ -4,8 +4,8 @@ import { answer } from './answer.ts'
 import type { ApiContext, ResponseHeaders } from './context.ts'
 
 /**
- * The one place where what was thrown becomes an answer: an RFC 9457 document, with the headers that its kind of problem owes the
- * caller. What nobody designed goes out as `internal` with fixed text; it is in the log, under the same request id.
+ * The answer of a problem: an RFC 9457 document, with the headers that its type requires. An unexpected error is sent as `internal` with
+ * fixed text; its cause is in the log, under the same request id.
  */
 export function problemAnswer(c: ApiContext, problem: Problem): Response {
   const document = problemDocument(problem, `/v1/requests/${c.get('requestId')}`)
@@ -22,12 +22,12 @@ export function logProblem(c: ApiContext, problem: Problem, log: Log): void {
   if (level !== 'info') log[level]({ requestId: c.get('requestId'), method: c.req.method, err: causeOf(problem) }, 'request failed')
 }
 
-/** The wrapper around an undesigned error says nothing that the error does not. */
+/** The wrapper around an unexpected error adds nothing to it. */
 function causeOf(problem: Problem): unknown {
   return problem.type === 'internal' && problem.cause !== undefined ? problem.cause : problem
 }
 
-/** Seconds after which to come back to what is not there for a moment, where nobody knows better. */
+/** The `Retry-After` of a temporary problem that does not set its own. */
 const usualRetrySeconds = 5
 
 function headersOf(c: ApiContext, problem: Problem): ResponseHeaders {

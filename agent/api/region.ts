@@ -15,7 +15,7 @@ const regionSchema = z
     id: z.string().meta({ example: 'harbour-1' }),
     name: z.string().nullable(),
     agent: z.object({ version: z.string() }),
-    kubernetes: z.object({ version: z.string().nullable().describe('null until it was first read') }),
+    kubernetes: z.object({ version: z.string().nullable().describe('null until the first read') }),
     hosts: z.array(
       z.object({
         hostname: z.string(),
@@ -28,7 +28,7 @@ const regionSchema = z
         specialised: z
           .object({ key: z.string(), value: z.string(), effect: z.string() })
           .nullable()
-          .describe('The taint that keeps it for pods of one kind; null on an ordinary host'),
+          .describe('The taint that reserves it for some pods; null on an ordinary host'),
       }),
     ),
     storageClasses: z.array(
@@ -36,17 +36,15 @@ const regionSchema = z
         name: z.string(),
         provisioner: z.string(),
         expandable: z.boolean().describe('Its volumes can grow'),
-        reclaims: z.boolean().describe('Its volumes go with their claims'),
+        reclaims: z.boolean().describe('Its volumes are deleted with their claims'),
         isDefault: z.boolean(),
       }),
     ),
     capacity: z.object({
-      allocatable: z
-        .object({ ...amounts, hosts: z.int() })
-        .describe('What pods may request on hosts that are ready and kept for nothing else'),
+      allocatable: z.object({ ...amounts, hosts: z.int() }).describe('What pods may request on hosts that are ready and not reserved'),
       requested: z
         .object({ ...amounts, storage: z.string(), nodes: z.int(), databases: z.int() })
-        .describe('What databases ask for; of heap-dump volumes nothing'),
+        .describe('What databases request, without heap-dump volumes'),
       promised: z
         .object({
           ...amounts,
@@ -68,14 +66,14 @@ const regionSchema = z
       .describe('The Crate Operator'),
     tunnel: z
       .object({
-        hostname: z.string().describe('By which the agent is called from outside'),
-        alsoExposed: z.array(z.string()).describe('Hostnames of everything else that is reachable from the internet'),
+        hostname: z.string().describe('The public hostname of the agent'),
+        alsoExposed: z.array(z.string()).describe('The other hostnames that are reachable from the internet'),
         cloudflared: cloudflaredSchema,
         configuration: configurationStates,
-        lastError: z.string().nullable().describe('Why the agent could not configure cloudflared last time'),
+        lastError: z.string().nullable().describe('Why the last attempt to configure cloudflared failed'),
       })
       .nullable()
-      .describe('null where none is configured; more of it is at /tunnel'),
+      .describe('null if none is configured; see /tunnel for details'),
   })
   .meta({ id: 'Region', description: 'The region, and how much of it is in use.' })
 

@@ -5,25 +5,25 @@ import type { ApiContext, Scope } from './context.ts'
 import { validateParams, validateQuery } from './parameters.ts'
 import { preferredWait, validateIdempotencyKey } from './preferences.ts'
 
-/** One answer of a route, for the document that describes the API. Problems are described once for all routes. */
+/** One answer of a route, for the OpenAPI document. Problems are described once for all routes. */
 export type ResponseDoc = {
   description: string
   schema?: z.ZodType
   /** `application/json` when left out. */
   contentType?: string
-  /** Header → what it says. */
+  /** By the name of the header. */
   headers?: Record<string, string>
   example?: unknown
 }
 
-/** What a route is: the answers to it are made from this, and so is the document that describes the API. */
+/** A route: requests are read by it, and the OpenAPI document is made from it. */
 export type RouteDoc = {
   method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE'
-  /** Below `/v1`, with its parameters in braces: `/projects/{project}`. */
+  /** Below `/v1`, with parameters in braces: `/projects/{project}`. */
   path: string
-  /** One word for programs, unique: `putProject`. */
+  /** Unique: `putProject`. */
   operationId: string
-  /** The part of the API it belongs to: `Projects`. */
+  /** Its section in the document: `Projects`. */
   tag: string
   summary: string
   description?: string
@@ -31,19 +31,19 @@ export type RouteDoc = {
   scope: Scope
   params?: z.ZodObject
   query?: z.ZodObject
-  /** A JSON body. One that may be missing has a schema that takes undefined. */
+  /** A JSON body. The schema of an optional body accepts undefined. */
   body?: z.ZodType
-  /** A merge patch; the schema is of what it leads to and serves the document only. */
+  /** A merge patch. The schema is that of the result, and only for the document. */
   patch?: z.ZodType
   /** An example of the body. */
   example?: unknown
-  /** Problems that it may answer with besides those that every route of its kind may. */
+  /** Problems besides those that every route of its method has. */
   problems?: readonly ProblemType[]
-  /** By status. A function, because nobody needs the schemas before somebody asks for the document. */
+  /** By status. A function: the schemas are needed only when somebody requests the document. */
   responses: () => Record<number, ResponseDoc>
 }
 
-/** What was read of a request, all of it valid. The last two are undefined for GET. */
+/** A request that has been read and is valid. The last two are undefined for GET. */
 export type Input<P = unknown, Q = unknown, B = unknown> = {
   params: P
   query: Q
@@ -52,13 +52,13 @@ export type Input<P = unknown, Q = unknown, B = unknown> = {
   waitSeconds: number | undefined
 }
 
-/** A route with what answers it. */
+/** A route and its handler. */
 export type Route = RouteDoc & { handle(c: ApiContext, input: Input): Response | Promise<Response> }
 
 type Nothing = z.ZodObject<Record<never, never>, z.core.$strict>
 
 /**
- * Types a route: what `handle` gets is what its schemas give.
+ * Types a route: `handle` gets the output of its schemas.
  *
  *     route({ method: 'PUT', path: '/projects/{project}', params, body: projectSpec, …, handle: async (c, { params, body }) => … })
  */

@@ -23,21 +23,22 @@ import {
 import type { Tunnel } from './settings.ts'
 import { lookUp, readSettings, type TunnelInUse } from './state.ts'
 
-/** A wish to expose more, or less. The guard throws if it was meant for another state than the present. */
+/** A request to change what is exposed. The guard throws if the request was meant for another state than the current one. */
 export type ExposureRequest = { patch: unknown; guard: (present: Exposure) => void }
 
 type Decision = { before: Exposure; after: Exposure; present: KubernetesObject | undefined; isNews: boolean }
 
-/** Somebody else's write may come between reading and writing; then the request is decided on anew. */
+/** After somebody else's write between our read and our write, the request is decided again. */
 const attempts = 4
 
 /**
- * Writes what is to be exposed, in the version that was decided on. It stands in etcd when this resolves; the controller does the rest.
+ * Writes the new exposure if its object is still the version that the decision read. It is in etcd when this resolves; the controller
+ * does the rest.
  *
- * It is no operation: there is one object, of which the last word counts and which is wanted at once or not at all (docs/decisions).
+ * It is not an operation: the tunnel has one object, and the last write takes precedence (decision 8).
  *
- * @throws Problem `invalid-fields`, `wrong-state` when the thing to be exposed is not configured, what the guard throws, `conflict`
- *   when others write all the time, and as `Cluster.request` does
+ * @throws Problem `invalid-fields`, `wrong-state` when Grafana is not configured, the guard's own, `conflict` when others keep writing,
+ *   and those of `Cluster.request`
  */
 export async function changeExposure(use: TunnelInUse, cluster: Cluster, request: ExposureRequest): Promise<void> {
   for (let attempt = 1; ; attempt++) {
@@ -53,7 +54,7 @@ export async function changeExposure(use: TunnelInUse, cluster: Cluster, request
   }
 }
 
-/** What `changeExposure` would do, and what would come of it. Writes nothing. @throws Problem as that does */
+/** The plan of `changeExposure`. Writes nothing. @throws Problem like `changeExposure` */
 export async function planExposure({ tunnel, caches }: TunnelInUse, cluster: Cluster, request: ExposureRequest): Promise<PlannedStep[]> {
   const { before, after, isNews } = await decide({ tunnel, caches }, cluster, request)
   if (!isNews) return []
@@ -84,7 +85,7 @@ export async function planExposure({ tunnel, caches }: TunnelInUse, cluster: Clu
   return [...steps, { name: 'configure', consequences: [], objects: deployment === undefined ? [written] : [written, rolled] }]
 }
 
-/** The ConfigMap with its text parsed, so that a difference names a rule and not the whole file. */
+/** The ConfigMap with its text parsed: a difference then names a rule instead of the whole file. */
 function configurationShown({ configMap, namespace }: Tunnel, content: object): KubernetesObject {
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: configMap, namespace }, data: { [tunnelKey]: content } }
 }
@@ -102,10 +103,10 @@ async function decide({ tunnel, caches }: TunnelInUse, cluster: Cluster, { patch
     )
   const after = parsed.value.expose
   if (after.grafana && tunnel.grafana === undefined) {
-    const detail = 'No Grafana is configured that could be exposed. Set tunnel.grafana.url in the configuration of the agent first.'
+    const detail = 'No Grafana is configured. Set tunnel.grafana.url in the configuration of the agent first.'
     throw new Problem('wrong-state', detail)
   }
-  // What was never said is said now, though it is the default: the default may become another.
+  // An explicit value is kept even if it equals the default, which may change.
   const isSaid = present?.data?.expose !== undefined
   return { before, after, present, isNews: !isSaid || !sameJson(before, after) }
 }

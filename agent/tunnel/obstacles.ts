@@ -11,8 +11,8 @@ import { type CloudflaredView, lookUp, type TunnelCaches, tunnelStateOf } from '
 const timeoutMs = 5_000
 
 /**
- * What keeps the tunnel from being as it should be; empty when nothing does. Pods and Secrets are looked at only when cloudflared is
- * not ready. Never rejects: what could not be looked at says nothing.
+ * The obstacles of the tunnel; empty when it works. Reads pods and Secrets only when cloudflared is not ready. Never rejects: a failed
+ * read finds nothing.
  */
 export async function tunnelObstacles(tunnel: Tunnel, caches: TunnelCaches, cluster: Cluster): Promise<Obstacle[]> {
   const { cloudflared, lastError } = tunnelStateOf(tunnel, caches)
@@ -49,7 +49,7 @@ function notApplied({ namespace, settings }: Tunnel, lastError: string | null): 
 function missing({ namespace, deployment }: Tunnel): Obstacle {
   return tell({
     code: 'CloudflaredMissing',
-    message: `There is no Deployment ${deployment}: nobody reaches this region through the tunnel.`,
+    message: `Deployment ${deployment} does not exist: this region cannot be reached through the tunnel.`,
     evidence: `Deployment ${namespace}/${deployment}`,
     cures: [cures.CloudflaredMissing.install()],
   })
@@ -58,7 +58,7 @@ function missing({ namespace, deployment }: Tunnel): Obstacle {
 function scaledDown({ namespace, deployment }: Tunnel): Obstacle {
   return tell({
     code: 'CloudflaredScaledDown',
-    message: 'cloudflared is scaled down to no replicas: nobody reaches this region through the tunnel.',
+    message: 'cloudflared is scaled to 0 replicas: this region cannot be reached through the tunnel.',
     evidence: `Deployment ${namespace}/${deployment}`,
     cures: [cures.CloudflaredScaledDown.start({ namespace, deployment })],
   })
@@ -70,7 +70,7 @@ async function notReady(tunnel: Tunnel, view: CloudflaredView, cluster: Cluster)
   const secrets = gone.map((name) =>
     tell({
       code: 'SecretMissing',
-      message: `Secret ${name} does not exist; the pods of cloudflared do not start without it.`,
+      message: `Secret ${name} does not exist; the pods of cloudflared need it to start.`,
       evidence: `Deployment ${namespace}/${deployment}`,
       cures: [cures.SecretMissing.tunnel({ namespace, name })],
     }),
@@ -84,7 +84,7 @@ async function podsOf({ namespace }: Tunnel, { matchLabels }: CloudflaredView, c
   const labelSelector = Object.entries(matchLabels)
     .map((pair) => pair.join('='))
     .join(',')
-  // A selector that is empty would be all pods of the namespace.
+  // An empty selector would match all pods of the namespace.
   if (labelSelector === '') return []
   try {
     const query = { labelSelector, limit: 50 }
@@ -100,7 +100,7 @@ async function podsOf({ namespace }: Tunnel, { matchLabels }: CloudflaredView, c
   }
 }
 
-/** Whether one exists is all that is taken from the answer. */
+/** The Secrets that do not exist. Their content is not read. */
 async function missingSecrets(namespace: string, names: string[], cluster: Cluster): Promise<string[]> {
   const isGone = async (name: string) => {
     try {
@@ -138,7 +138,7 @@ function withoutConnection({ namespace, deployment }: Tunnel, { trouble }: Cloud
   return tell({
     code: 'CloudflaredNotReady',
     message: runs
-      ? `cloudflared runs, and not every replica has a connection to Cloudflare's edge.${said}`
+      ? `cloudflared runs, but not every replica has a connection to Cloudflare's edge.${said}`
       : `Not every replica of cloudflared is ready.${said}`,
     evidence: `Deployment ${namespace}/${deployment}`,
     cures: [(runs ? log : describe)({ namespace, deployment })],

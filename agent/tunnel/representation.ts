@@ -9,9 +9,9 @@ import { type TunnelInUse, type TunnelState, tunnelStateOf } from './state.ts'
 export const cloudflaredSchema = z
   .object({
     state: z.enum(['running', 'degraded', 'not-ready', 'scaled-down', 'missing', 'unknown']),
-    replicas: z.int().describe('Wanted'),
+    replicas: z.int().describe('The desired number'),
     readyReplicas: z.int().describe("Those with at least one connection to Cloudflare's edge"),
-    since: z.string().nullable().describe('When it became available, or ceased to be; null where Kubernetes does not say'),
+    since: z.string().nullable().describe('When it became available or unavailable; null if Kubernetes does not say'),
     image: z.string().nullable(),
     namespace: z.string(),
     deployment: z.string(),
@@ -20,44 +20,44 @@ export const cloudflaredSchema = z
 
 export const configurationStates = z
   .enum(['in-force', 'rolling', 'pending', 'unknown'])
-  .describe('`pending`: not written yet. `rolling`: written, and some pods still run with another one')
+  .describe('`pending`: not written yet. `rolling`: written, but some pods still use another one')
 
 const tunnelStatusSchema = z.object({
-  tunnel: z.string().nullable().describe('Its id; null when none is configured'),
-  message: z.string().optional().describe('What to do to have one'),
+  tunnel: z.string().nullable().describe('Its id; null if none is configured'),
+  message: z.string().optional().describe('How to configure one'),
   exposed: z
     .array(
       z.object({
         what: z.enum(exposables),
         hostname: z.string().meta({ example: 'harbour-1.example.org' }),
-        url: z.string().describe('Where that leads to within the cluster'),
+        url: z.string().describe('The address within the cluster'),
       }),
     )
-    .describe('Everything that the tunnel leads to; all else is answered 404'),
-  warnings: z.array(z.string()).describe('What to know about what is exposed besides the agent'),
+    .describe('Everything that the tunnel exposes; other hostnames get 404'),
+  warnings: z.array(z.string()).describe('Warnings about everything that is exposed besides the agent'),
   cloudflared: cloudflaredSchema.nullable(),
   configuration: configurationStates.nullable(),
-  lastError: z.string().nullable().describe('Why the agent could not configure cloudflared last time'),
+  lastError: z.string().nullable().describe('Why the last attempt to configure cloudflared failed'),
   blockers: z.array(obstacleSchema).describe('What stands in the way'),
   etag: z.string().describe('For If-Match'),
 })
 
-/** The tunnel as the API gives it. */
+/** The tunnel as the API shows it. */
 export const tunnelSchema = z
   .object({
     id: z.string().describe('Of the region').meta({ example: 'harbour-1' }),
-    configured: z.boolean().describe('Whether the agent has a tunnel to look after'),
+    configured: z.boolean().describe('Whether the agent manages a tunnel'),
     expose: exposureSpec,
     status: tunnelStatusSchema,
   })
-  .meta({ id: 'Tunnel', description: 'What is reachable from the internet, and how the tunnel is.' })
+  .meta({ id: 'Tunnel', description: 'The tunnel, and everything that it exposes to the internet.' })
 
-/** What of a tunnel can be changed: an entity tag's first part stands for this. */
+/** The part of a tunnel that can be changed, which the first part of its entity tag covers. */
 export function tunnelSpecShown(region: string, configured: boolean, expose: Exposure) {
   return { id: region, configured, expose }
 }
 
-/** The tunnel as it is sent. */
+/** Renders the tunnel. */
 export function prepareTunnel(region: string, { tunnel, caches }: TunnelInUse, blockers: Obstacle[]): Prepared {
   const { expose, exposed, warnings, cloudflared, configuration, lastError }: TunnelState = tunnelStateOf(tunnel, caches)
   const status: Omit<z.input<typeof tunnelStatusSchema>, 'etag'> = {
@@ -67,11 +67,11 @@ export function prepareTunnel(region: string, { tunnel, caches }: TunnelInUse, b
   return prepare(tunnelSpecShown(region, true, expose), status)
 }
 
-/** How to come by a tunnel. */
+/** How to configure a tunnel. */
 export const howToConfigure =
-  'The agent has no tunnel to look after: set `tunnel` in its configuration, which the chart does with cloudflared.enabled=true.'
+  'The agent manages no tunnel: set `tunnel` in its configuration, as the chart does with cloudflared.enabled=true.'
 
-/** Where no tunnel is configured. */
+/** Renders the answer without a tunnel. */
 export function prepareNoTunnel(region: string): Prepared {
   const status: Omit<z.input<typeof tunnelStatusSchema>, 'etag'> = {
     tunnel: null,

@@ -2,73 +2,70 @@ import * as z from 'zod'
 import { duration, formatDuration } from '../../shared/fields.ts'
 import { hostname, objectName } from '../resources/identifiers.ts'
 
-/** cloudflared refuses a service with a path, be it only "/": the path of the request goes on as it is. */
-const originUrl = z.string().refine(isOrigin, 'must be http:// or https:// with a host and perhaps a port, and nothing after that')
+/** cloudflared refuses a service with a path, even "/": it forwards the path of the request. */
+const originUrl = z.string().refine(isOrigin, 'must be http:// or https:// with a host and an optional port, and nothing else')
 
 function isOrigin(text: string): boolean {
   return /^https?:\/\/[^/?#@\s]+$/.test(text) && URL.canParse(text)
 }
 
 const exposable = (what: string) => ({
-  url: originUrl.describe(`Where ${what} is within the cluster, such as http://${what.toLowerCase()}.monitoring.svc:80`),
-  hostname: hostname.optional().describe(`What it is called from outside; ${what.toLowerCase()}-<region>.<domain> when left out`),
+  url: originUrl.describe(`The address of ${what} within the cluster, such as http://${what.toLowerCase()}.monitoring.svc:80`),
+  hostname: hostname.optional().describe(`Its public hostname; ${what.toLowerCase()}-<region>.<domain> by default`),
 })
 
-/** The section `tunnel` of the agent's configuration: what cloudflared is to be told. */
+/** The section `tunnel` of the agent's configuration. */
 export const tunnelSection = z.strictObject({
   id: z
     .string()
     .regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, 'must be the id of a tunnel, as "cloudflared tunnel list" shows it')
     .describe('Id of the tunnel'),
-  hostname: hostname.describe('What the agent is called from outside'),
-  domain: hostname.optional().describe('Below which Prometheus and Grafana get their names'),
+  hostname: hostname.describe('The public hostname of the agent'),
+  domain: hostname.optional().describe('The domain of the default hostnames of Prometheus and Grafana'),
   agent: z
     .strictObject({
       url: originUrl
         .refine((url) => url.startsWith('https:'), 'must be https://')
         .optional()
-        .describe("Where cloudflared reaches the agent; https://skerry-agent.<namespace>.svc:8443 when left out, the chart's Service"),
-      serverName: hostname.optional().describe("Name in the agent's certificate; the host of url when left out"),
-      caFile: z
-        .string()
-        .optional()
-        .describe("Authority of that certificate, as cloudflared's pods see it; those of the system when left out"),
+        .describe("Where cloudflared reaches the agent; by default https://skerry-agent.<namespace>.svc:8443, the chart's Service"),
+      serverName: hostname.optional().describe("Name in the agent's certificate; the host of url by default"),
+      caFile: z.string().optional().describe("CA of that certificate, as a path in cloudflared's pods; the system's CAs by default"),
     })
     .prefault({})
     .describe('How cloudflared reaches the agent'),
-  prometheus: z.strictObject(exposable('Prometheus')).optional().describe('The Prometheus that is exposed; none when left out'),
+  prometheus: z.strictObject(exposable('Prometheus')).optional().describe('The Prometheus that is exposed; none by default'),
   grafana: z
     .strictObject({
       ...exposable('Grafana'),
-      exposed: z.boolean().default(false).describe('Whether it is exposed as long as nobody said so by PATCH /v1/tunnel'),
+      exposed: z.boolean().default(false).describe('Whether it is exposed until PATCH /v1/tunnel says otherwise'),
     })
     .optional()
-    .describe('The Grafana that can be exposed; none when left out'),
+    .describe('The Grafana that can be exposed; none by default'),
   deployment: objectName.default('cloudflared').describe('Deployment of cloudflared, in the namespace of the agent'),
   configMap: objectName.default('cloudflared').describe('ConfigMap with its tunnel.yaml'),
-  settings: objectName.default('skerry-tunnel').describe('ConfigMap in which is kept what PATCH /v1/tunnel says'),
+  settings: objectName.default('skerry-tunnel').describe('ConfigMap that keeps the settings of PATCH /v1/tunnel'),
   credentialsFile: z
     .string()
     .default('/etc/cloudflared/credentials/credentials.json')
-    .describe("The tunnel's credentials, as cloudflared's pods see them"),
+    .describe("The tunnel's credentials, as a path in cloudflared's pods"),
   metrics: z
     .string()
     .regex(/^\S+:\d{1,5}$/, 'must be an address and a port such as 0.0.0.0:2000')
     .default('0.0.0.0:2000')
-    .describe('Where cloudflared tells its metrics and whether it is ready'),
-  protocol: z.enum(['auto', 'quic', 'http2']).default('auto').describe("How it talks to Cloudflare's edge"),
-  gracePeriod: duration({ min: '0s', max: '10m' }).prefault('30s').describe('How long it lets requests end when it stops'),
+    .describe('Where cloudflared serves its metrics and readiness'),
+  protocol: z.enum(['auto', 'quic', 'http2']).default('auto').describe("Its protocol to Cloudflare's edge"),
+  gracePeriod: duration({ min: '0s', max: '10m' }).prefault('30s').describe('How long requests may finish when it stops'),
 })
 
 export type TunnelSection = z.output<typeof tunnelSection>
 
-/** What the tunnel may lead to. The agent and Prometheus, where it is configured, always are exposed. */
+/** What the tunnel can expose. The agent and a configured Prometheus always are exposed. */
 export const exposables = ['agent', 'prometheus', 'grafana'] as const
 
-/** One thing that the tunnel may lead to. */
+/** One exposed service. */
 export type Exposable = { what: (typeof exposables)[number]; hostname: string; url: string }
 
-/** A tunnel as it is configured, with every default filled in. */
+/** A configured tunnel with every default. */
 export type Tunnel = {
   id: string
   /** Of cloudflared and of the ConfigMaps. */
@@ -108,7 +105,7 @@ export function tunnelOf(section: TunnelSection, around: { region: string; names
   }
 }
 
-/** What is wrong with a tunnel although each field by itself is right: a name that is missing, too long, or given twice. */
+/** The faults between valid fields: a name that is missing, too long, or given twice. */
 export function tunnelFaults(section: TunnelSection, region: string): { path: string[]; message: string }[] {
   const faults: { path: string[]; message: string }[] = []
   const names = new Map([[section.hostname, 'hostname']])

@@ -18,26 +18,26 @@ import {
 } from './desired.ts'
 import { type Exposable, type Tunnel, type TunnelSection, tunnelOf } from './settings.ts'
 
-/** What is kept of cloudflared's Deployment. */
+/** The fields of cloudflared's Deployment that are kept. */
 export type CloudflaredView = {
   metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion'>
   replicas: number
   readyReplicas: number
-  /** Every pod is of the newest template, and the controller has seen that template. */
+  /** Every pod has the newest template, and Kubernetes has observed that template. */
   isRolledOut: boolean
-  /** The writing of the configuration that its pods are made for. */
+  /** The revision of the configuration that its pods use. */
   revision: string | undefined
   image: string | undefined
-  /** When it became available, or ceased to be. */
+  /** When it became available or unavailable. */
   since: string | undefined
-  /** Why its pods are not made, or do not become ready, in Kubernetes' words. */
+  /** Why its pods are not created or do not become ready, in Kubernetes' words. */
   trouble: string | undefined
   matchLabels: Record<string, string>
-  /** Secrets without which its pods do not start. */
+  /** Secrets that its pods need to start. */
   secrets: string[]
 }
 
-/** The three objects of a tunnel, each followed by itself. */
+/** The three objects of a tunnel, each with its own watch. */
 export type TunnelCaches = {
   settings: Cache<KubernetesObject>
   configuration: Cache<KubernetesObject>
@@ -94,31 +94,31 @@ function troubleIn(object: KubernetesObject): string | undefined {
   return progress?.status === 'False' ? progress.message : undefined
 }
 
-/** How cloudflared is. A replica is ready while it has at least one connection to Cloudflare's edge. */
+/** The state of cloudflared. A replica is ready while it has at least one connection to Cloudflare's edge. */
 export type CloudflaredState = {
   state: 'running' | 'degraded' | 'not-ready' | 'scaled-down' | 'missing' | 'unknown'
   replicas: number
   readyReplicas: number
-  /** When it became available, or ceased to be; null where Kubernetes does not say. */
+  /** When it became available or unavailable; null if Kubernetes does not say. */
   since: string | null
   image: string | null
   namespace: string
   deployment: string
 }
 
-/** A tunnel as it is. */
+/** The state of a tunnel. */
 export type TunnelState = {
   expose: Exposure
   exposed: Exposable[]
   warnings: string[]
   cloudflared: CloudflaredState
-  /** `pending`: the leader has yet to write it. `rolling`: some pods still run with another one. */
+  /** `pending`: the leader has yet to write it. `rolling`: some pods still use another one. */
   configuration: 'in-force' | 'rolling' | 'pending' | 'unknown'
-  /** Why the controller could not do its work last time. */
+  /** Why the controller's last attempt failed. */
   lastError: string | null
 }
 
-/** Pure, from what the caches hold: every replica tells the same. */
+/** The state from the caches: every replica shows the same. */
 export function tunnelStateOf(tunnel: Tunnel, caches: TunnelCaches): TunnelState {
   const { settings, configuration, deployment } = lookUp(tunnel, caches)
   const expose = readExposure(tunnel, settings)
@@ -137,7 +137,7 @@ export function tunnelStateOf(tunnel: Tunnel, caches: TunnelCaches): TunnelState
   }
 }
 
-/** The objects of a tunnel as the caches have them. */
+/** The objects of a tunnel from the caches. */
 export function lookUp({ namespace, settings, configMap, deployment }: Tunnel, caches: TunnelCaches) {
   return {
     settings: caches.settings.get(`${namespace}/${settings}`),
@@ -160,12 +160,12 @@ function stateOf({ replicas, readyReplicas }: CloudflaredView): CloudflaredState
   return readyReplicas < replicas ? 'degraded' : 'running'
 }
 
-/** Goes up with every change of what a tunnel's state is made from. */
+/** Changes with every change of a tunnel's objects. */
 export function versionOf({ settings, configuration, deployment }: TunnelCaches): string {
   return [settings, configuration, deployment].map(({ version, synced }) => `${version}${synced}`).join(' ')
 }
 
-/** What is asked for as the API server has it: on the copy of a cache a decision could be made twice, or on old news. */
+/** Reads the settings from the API server: the copy in a cache may be stale. */
 export async function readSettings({ namespace, settings }: Tunnel, cluster: Cluster): Promise<KubernetesObject | undefined> {
   return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.ConfigMap, namespace, settings) }))
 }

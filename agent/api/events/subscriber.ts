@@ -1,16 +1,16 @@
-/** Who listens to events: one open answer. */
+/** One open event stream. */
 export type Subscriber = {
   readonly stream: ReadableStream<Uint8Array>
-  /** Sends it, or lets it fall when the client does not keep up: it is then told to list again as soon as it reads on. */
+  /** Sends it, or drops it if the client does not keep up: the client then gets `relist` as soon as it reads on. */
   send(frame: Uint8Array): void
-  /** Since when nothing could be sent, by the clock; undefined while the client keeps up. */
+  /** Since when frames are dropped, by the monotonic clock; undefined while the client keeps up. */
   readonly laggingSince: number | undefined
   close(): void
 }
 
 /**
- * At most `queueBytes` wait for a client. One that falls further behind loses what does not fit, and is told so with the frame
- * that `relist` makes, once half of the queue is free: nothing it could miss comes between.
+ * At most `queueBytes` wait for a client. Frames that do not fit are dropped. Once half of the queue is free, the client gets the frame
+ * of `relist`, and no frame is dropped in between.
  * @param ended called once, when the stream has ended for whatever reason
  */
 export function createSubscriber(
@@ -51,7 +51,7 @@ export function createSubscriber(
     send(frame) {
       if (!isOpen || laggingSince !== undefined) return
       const room = controller.desiredSize ?? 0
-      // A frame larger than the queue is sent to a client that has taken everything before it.
+      // A frame larger than the queue is sent to a client that has read everything before it.
       if (room >= frame.byteLength || room === queueBytes) controller.enqueue(frame)
       else laggingSince = monotonic()
     },

@@ -4,9 +4,9 @@ import { Problem } from '../../../shared/errors.ts'
 import type { Identity } from '../http.ts'
 import type { CertificateEntry } from './config.ts'
 
-/** Who a certificate belongs to. It was verified at the handshake: signed by an authority of the listener, and valid then. */
+/** Finds the identity of a certificate. The handshake has verified it: signed by a CA of the listener, and valid at that time. */
 export type ClientCertificates = {
-  /** undefined when no entry fits. @throws Problem `unauthenticated` when it has expired since the handshake */
+  /** undefined when no entry matches. @throws Problem `unauthenticated` when it has expired since the handshake */
   find(certificate: X509Certificate): Identity | undefined
 }
 
@@ -29,13 +29,13 @@ export function createClientCertificates(entries: readonly CertificateEntry[], c
   }
 }
 
-/** The one CN of the subject. With several, nobody could say which is meant. */
+/** The CN of the subject, if there is exactly one. */
 function commonNameOf(certificate: X509Certificate): string | undefined {
   const { CN } = certificate.toLegacyObject().subject as { CN?: string | string[] }
   return typeof CN === 'string' ? CN : undefined
 }
 
-/** The URIs among the alternative names. Node writes a name that contains a comma or a quote as a JSON string. */
+/** The URIs among the subject alternative names. Node writes a name that contains a comma or a quote as a JSON string. */
 function urisOf(certificate: X509Certificate): string[] {
   const found: string[] = []
   for (const [, name, value] of (certificate.subjectAltName ?? '').matchAll(/(?:^|, )([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,"]*)/g)) {
@@ -43,7 +43,7 @@ function urisOf(certificate: X509Certificate): string[] {
     try {
       found.push(value.startsWith('"') ? (JSON.parse(value) as string) : value)
     } catch {
-      // A name that cannot be read fits nothing.
+      // A malformed name matches nothing.
     }
   }
   return found

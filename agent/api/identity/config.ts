@@ -7,24 +7,24 @@ const name = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,99}$/, 'must be 1 to 100 letters, digits and . _ @ : / -, beginning with a letter or digit')
 
-/** A static token. Several of the same name are one identity, so that a token can be replaced without a gap. */
+/** A static token. Tokens with the same name are one identity, so a token can be replaced without a gap. */
 export const tokenEntry = z.strictObject({
-  name: name.describe('Who it is; stands in audit records and operations.'),
+  name: name.describe('The name of the caller, in audit records and operations.'),
   sha256: z
     .string()
     .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits: printf %s "$TOKEN" | sha256sum')
     .describe('SHA-256 of the token.'),
   scopes: scopeList,
-  expires: z.iso.datetime({ offset: true }).optional().describe('When it ends, such as 2027-01-31T00:00:00Z.'),
+  expires: z.iso.datetime({ offset: true }).optional().describe('When it expires, such as 2027-01-31T00:00:00Z.'),
 })
 
-/** What stands in a file of tokens. */
+/** The content of a file of tokens. */
 export const tokenList = z.array(tokenEntry).max(1000)
 
 /** Signed tokens of an identity provider. */
 export const jwtConfig = z
   .strictObject({
-    issuer: z.string().min(1).describe('The `iss` that every token must bear; for Cloudflare Access https://TEAM.cloudflareaccess.com.'),
+    issuer: z.string().min(1).describe('The `iss` that every token must have; for Cloudflare Access https://TEAM.cloudflareaccess.com.'),
     audience: z
       .union([
         z
@@ -33,7 +33,7 @@ export const jwtConfig = z
           .transform((one) => [one]),
         z.array(z.string().min(1)).nonempty(),
       ])
-      .describe('What `aud` must name; for Cloudflare Access the AUD tag of the application.'),
+      .describe('The `aud` that every token must have; for Cloudflare Access the AUD tag of the application.'),
     jwksUrl: z
       .url({ protocol: /^https?$/ })
       .optional()
@@ -43,27 +43,31 @@ export const jwtConfig = z
       .array(z.enum(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']))
       .nonempty()
       .default(['RS256', 'ES256', 'EdDSA'])
-      .describe('The signatures that are accepted. Shared secrets never are.'),
+      .describe('Accepted signature algorithms. Shared secrets are never accepted.'),
     header: z
       .string()
       .regex(/^[A-Za-z0-9-]+$/)
       .transform((given) => given.toLowerCase())
       .default('authorization')
-      .describe('Where the token stands: Authorization (as "Bearer …") or Cf-Access-Jwt-Assertion.'),
+      .describe('The header with the token: Authorization (as "Bearer …") or Cf-Access-Jwt-Assertion.'),
     nameClaims: z
       .array(z.string().min(1))
       .nonempty()
       .default(['common_name', 'email', 'sub'])
-      .describe('The first of these that says something is the name. Cloudflare puts the name of a service token into common_name.'),
-    scopesClaim: z.string().min(1).default('scope').describe('Where the scopes stand: a list, or a text with spaces. Dots go deeper.'),
+      .describe('The first of these claims that is not empty is the name. Cloudflare puts the name of a service token into common_name.'),
+    scopesClaim: z
+      .string()
+      .min(1)
+      .default('scope')
+      .describe('The claim with the scopes: a list, or a text separated by spaces. Dots separate nested names.'),
     grants: z
       .array(z.strictObject({ claim: z.string().min(1), value: z.string().min(1), scopes: scopeList }))
       .default([])
-      .describe('Scopes for tokens in which a claim has this value, or has it among others: for providers that know no scopes.'),
+      .describe('Scopes for tokens in which a claim is this value or contains it: for providers without scopes.'),
   })
   .refine(({ jwksUrl, jwksFile }) => (jwksUrl === undefined) !== (jwksFile === undefined), 'needs either jwksUrl or jwksFile')
 
-/** Who a client certificate belongs to. All that is given must fit. */
+/** The identity of a client certificate. Every field that is given must match. */
 export const certificateEntry = z
   .strictObject({
     name,
@@ -81,7 +85,7 @@ export const certificateEntry = z
     'needs commonName, uri or fingerprint',
   )
 
-/** Who is recognised, and by what. */
+/** The callers, and their credentials. */
 export const identityConfig = z.strictObject({
   tokensFile: z
     .string()
@@ -89,10 +93,7 @@ export const identityConfig = z.strictObject({
     .optional()
     .describe('Static tokens, as YAML or JSON: [{name, sha256, scopes, expires?}]. Read again when it changes.'),
   jwt: jwtConfig.optional(),
-  certificates: z
-    .array(certificateEntry)
-    .default([])
-    .describe('Client certificates, which the authorities of the API listener have signed.'),
+  certificates: z.array(certificateEntry).default([]).describe('Client certificates, signed by a CA of the API listener.'),
 })
 
 export type IdentityConfig = z.output<typeof identityConfig>

@@ -6,21 +6,21 @@ import type { Part } from '../../../shared/lifecycle.ts'
 import type { Log } from '../../../shared/log.ts'
 import { watchFolder } from '../../../shared/watch-folder.ts'
 
-/** A value that stands in a file and follows it. */
+/** The value of a file, updated when the file changes. */
 export type FileValue<T> = Part & {
-  /** What the file held when it could last be used. @throws Error before it has started */
+  /** The last valid value. @throws Error before the part has started */
   value(): T
 }
 
-// Events get lost on network file systems and when the folder itself is replaced, so the file is read now and then as well.
+// Network file systems lose events, and so does replacing the folder itself. The file is therefore read at intervals too.
 const pollMs = 30_000
-/** Writers of several chunks are let finish. */
+/** Gives a writer of several chunks time to finish. */
 const settleMs = 50
 
 /**
- * Reads the file at its start and whenever it changes. A change that `parse` refuses is logged once and the old value stays.
+ * Reads the file at the start and whenever it changes. If `parse` refuses a change, it is logged once and the old value stays in use.
  * The folder is watched, not the file: Kubernetes replaces the symlink `..data` beside it.
- * @param parse throws an Error that says what is wrong, without quoting the file
+ * @param parse throws an Error with the fault, without quoting the file
  */
 export function createFileValue<T>(
   file: string,
@@ -53,7 +53,7 @@ export function createFileValue<T>(
         log.info({ file }, 'file read again')
       } catch (error) {
         const why = (error as Error).message
-        if (why !== refused) log.error({ err: error, file }, 'changed file refused, what it held before stays in use')
+        if (why !== refused) log.error({ err: error, file }, 'changed file is invalid, its last valid content stays in use')
         refused = why
       }
     }
@@ -66,7 +66,7 @@ export function createFileValue<T>(
       return current.value
     },
     async start() {
-      // Watched first: what changes while it is read is read again.
+      // Watched first: a change during the read causes another read.
       watcher = watchFolder(dirname(file), () => changed.abort(), log)
       try {
         current = await read()

@@ -11,8 +11,8 @@ import { createFileValue, type FileValue } from './file.ts'
 /** Verifies signed tokens. */
 export type JwtVerifier = Part & {
   /**
-   * @param sha256 of the token, by which what was verified is remembered for a minute
-   * @throws Problem `unauthenticated` that says what is wrong with it, `busy` when its keys cannot be fetched
+   * @param sha256 of the token: a verified token is remembered by it for a minute
+   * @throws Problem `unauthenticated` with the reason, `busy` when the keys cannot be fetched
    */
   verify(token: string, sha256: string): Identity | Promise<Identity>
 }
@@ -25,7 +25,7 @@ const keysMaxAgeMs = 600_000
 /** The clocks of two machines may differ by this much. */
 const toleranceSeconds = 30
 
-/** jose is loaded at the start of this part, and not at all by an agent without it: it takes memory. */
+/** Loads jose when it starts: an agent without signed tokens saves the memory. */
 export function createJwtVerifier(config: JwtConfig, { clock, log }: { clock: Clock; log: Log }): JwtVerifier {
   const remembered = new Map<string, { identity: Identity; until: number }>()
   let keysFile: FileValue<JWTVerifyGetKey> | undefined
@@ -86,18 +86,18 @@ export function createJwtVerifier(config: JwtConfig, { clock, log }: { clock: Cl
   }
 }
 
-/** What jose refuses, in words for the caller. Only what the caller's own token says is told. */
+/** A refusal by jose, in words for the caller. It reveals nothing but what the caller's own token says. */
 function problemOf(error: unknown, { errors }: typeof import('jose')): Problem {
   const unauthenticated = (detail: string) => new Problem('unauthenticated', detail, { cause: error })
   if (error instanceof errors.JWTExpired) return unauthenticated('The token has expired.')
   if (error instanceof errors.JWTClaimValidationFailed)
-    return unauthenticated(`The token does not fit: its claim "${error.claim}" is not accepted here.`)
-  if (error instanceof errors.JOSEAlgNotAllowed) return unauthenticated('The token is signed in a way that is not accepted here.')
+    return unauthenticated(`The claim "${error.claim}" of the token is not accepted here.`)
+  if (error instanceof errors.JOSEAlgNotAllowed) return unauthenticated('The signature algorithm of the token is not accepted here.')
   if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
-    return unauthenticated('The token is signed with a key that is not known here.')
-  if (error instanceof errors.JWTInvalid || error instanceof errors.JWSInvalid) return unauthenticated('The token cannot be read.')
+    return unauthenticated('The key that signed the token is unknown here.')
+  if (error instanceof errors.JWTInvalid || error instanceof errors.JWSInvalid) return unauthenticated('The token is malformed.')
   if (error instanceof errors.JWSSignatureVerificationFailed) return unauthenticated('The signature of the token is wrong.')
-  if (error instanceof errors.JOSENotSupported) return unauthenticated('The token is signed in a way that is not accepted here.')
+  if (error instanceof errors.JOSENotSupported) return unauthenticated('The signature algorithm of the token is not accepted here.')
   return new Problem('busy', 'The keys of the identity provider cannot be fetched.', {
     cause: error,
     retryAfterSeconds: keysCooldownMs / 1000,
@@ -116,13 +116,13 @@ function identityOf(payload: JWTPayload, config: JwtConfig): Identity {
   return { name: name.slice(0, 100), scopes: granted }
 }
 
-/** The scopes of Skerry among those in a claim; a provider has others for other programs. */
+/** Skerry's scopes among those in a claim, which may have others for other programs. */
 function scopesIn(claim: unknown): Scope[] {
   const given = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : []
   return scopes.filter((scope) => given.includes(scope))
 }
 
-/** A claim by its name, or by its way down: `custom.scopes`. */
+/** A claim by its name or its path: `custom.scopes`. */
 function claimAt(payload: JWTPayload, path: string): unknown {
   if (Object.hasOwn(payload, path)) return payload[path]
   let here: unknown = payload

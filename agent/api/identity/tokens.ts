@@ -12,7 +12,7 @@ import { createFileValue } from './file.ts'
 /** The static tokens. */
 export type Tokens = Part & {
   /**
-   * Who the token belongs to, by its SHA-256 in hexadecimal; undefined when it is not one of these.
+   * The identity of a token, by its SHA-256 in hexadecimal; undefined for an unknown token.
    * @throws Problem `unauthenticated` when it has expired
    */
   find(sha256: string): Identity | undefined
@@ -20,7 +20,7 @@ export type Tokens = Part & {
 
 type Entry = { digest: Buffer; identity: Identity; expiresAt: number }
 
-/** Static tokens in a file, which is read again when it changes. @param file YAML or JSON, as `tokenList` has it */
+/** Static tokens in a file, which is read again when it changes. @param file YAML or JSON of `tokenList` */
 export function createTokens(file: string, { clock, log }: { clock: Clock; log: Log }): Tokens {
   const entries = createFileValue(file, parseTokens, { name: 'tokens', clock, log })
   return {
@@ -30,7 +30,7 @@ export function createTokens(file: string, { clock, log }: { clock: Clock; log: 
     find(sha256) {
       const given = Buffer.from(sha256, 'latin1')
       let found: Entry | undefined
-      // All of them are compared, whole, so that the time tells nothing about which one was nearly right.
+      // Compares all of them completely: the time must not reveal which one was nearly right.
       for (const entry of entries.value()) if (timingSafeEqual(entry.digest, given)) found = entry
       if (found !== undefined && found.expiresAt <= clock.now()) throw new Problem('unauthenticated', 'The token has expired.')
       return found?.identity
@@ -38,7 +38,7 @@ export function createTokens(file: string, { clock, log }: { clock: Clock; log: 
   }
 }
 
-/** @throws Error that names every fault and quotes nothing */
+/** @throws Error with every fault, quoting nothing */
 function parseTokens(text: string): Entry[] {
   const document = YAML.parseDocument(text, { uniqueKeys: true })
   const [broken] = document.errors

@@ -8,7 +8,7 @@ import type { ResponseDoc, RouteDoc } from '../route.ts'
 /** An OpenAPI 3.1 document, as zod-openapi makes it. */
 export type ApiDocument = ReturnType<typeof createDocument>
 
-/** The document that describes the API: everything in it comes from the routes and the table of problems. */
+/** The OpenAPI document. Everything in it comes from the routes and the table of problems. */
 export function createApiDocument(routes: readonly RouteDoc[], version: string): ApiDocument {
   const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
   for (const doc of routes) {
@@ -40,28 +40,26 @@ export function createApiDocument(routes: readonly RouteDoc[], version: string):
             type: 'apiKey',
             in: 'header',
             name: 'Cf-Access-Jwt-Assertion',
-            description: 'A signed token that Cloudflare Access puts in front.',
+            description: 'A signed token that Cloudflare Access adds.',
           },
           clientCertificate: { type: 'mutualTLS' as 'http', description: 'A client certificate that the agent knows.' },
         },
       },
     },
-    // What a schema cannot say in JSON Schema (a refinement, a transform) is left open there; its description says it.
+    // JSON Schema cannot express a refinement or a transform; the description does.
     { allowEmptySchema: { custom: true, transform: true, pipe: true } },
   )
 }
 
-const introduction = (
-  routes: readonly RouteDoc[],
-) => `Takes projects and databases for one region and makes them real in its Kubernetes cluster.
+const introduction = (routes: readonly RouteDoc[]) => `Manages the projects and databases of one region in its Kubernetes cluster.
 
-A request that changes something is answered \`202\` once it is durable, with an operation that tells how it goes on; \`200\` if there
-was nothing to do. \`Prefer: wait=N\` waits up to N seconds for the end. With an \`Idempotency-Key\` the same request can be sent again
-without being done again. \`?dryRun=true\` tells what would happen and changes nothing.
+A request that changes something is answered \`202\` once it is durable, with an operation that shows the progress; \`200\` if there is
+nothing to do. \`Prefer: wait=N\` waits up to N seconds for the end. With an \`Idempotency-Key\`, the same request can be sent again
+and is carried out once. \`?dryRun=true\` answers with the plan and changes nothing.
 
-Everything that is refused is a problem document (RFC 9457) that says what to do; \`faults\` names all fields at once.
+A refusal is a problem document (RFC 9457) that says what to do; \`faults\` lists all invalid fields at once.
 
-The scope that a route needs is named with it: ${[...new Set(routes.map(({ scope }) => `\`${scope}\``))].join(', ')}.`
+Each route names the scope that it needs: ${[...new Set(routes.map(({ scope }) => `\`${scope}\``))].join(', ')}.`
 
 const problemSchema = z
   .looseObject({
@@ -69,11 +67,11 @@ const problemSchema = z
     title: z.string(),
     status: z.int().min(400).max(599),
     detail: z.string(),
-    instance: z.string().optional().describe('Names this occurrence; the id in it stands in the log of the agent.'),
-    action: z.string().describe('What to do about it.'),
+    instance: z.string().optional().describe('This occurrence; its id is in the log of the agent.'),
+    action: z.string().describe('What to do.'),
     retry: z
       .enum(['never', 'backoff', 'later'])
-      .describe('Whether the same request may succeed: never, after a growing pause, or once something has happened.'),
+      .describe('Whether the same request may succeed: never, after a growing pause, or after a change elsewhere.'),
     faults: z
       .array(
         z.object({
@@ -85,7 +83,7 @@ const problemSchema = z
   })
   .meta({ id: 'Problem', description: 'A problem document (RFC 9457).' })
 
-/** Problems that any route may answer with, besides those that its method adds. */
+/** The problems of every route. */
 const everywhere: ProblemType[] = [
   'unauthenticated',
   'forbidden',
@@ -133,7 +131,7 @@ function operationOf(doc: RouteDoc): ZodOpenApiOperationObject {
         content: {
           [mediaType]: { schema: doc.patch === undefined ? body : patchSchema, ...(doc.example !== undefined && { example: doc.example }) },
         },
-        ...(doc.patch !== undefined && { description: 'Only what is to change; null takes a field away (RFC 7386).' }),
+        ...(doc.patch !== undefined && { description: 'Only the fields to change; null removes a field (RFC 7386).' }),
       },
     }),
     responses: {
@@ -153,26 +151,23 @@ const writeHeaders = z.object({
     .string()
     .regex(/^[\x21-\x7e]{1,255}$/)
     .optional()
-    .describe('The same key and the same request: the same operation. Chosen by the caller, new for each new request.'),
-  'If-Match': z
-    .string()
-    .optional()
-    .describe('Only if the resource is still the version with this ETag. A status that moved on does not count.'),
-  'If-None-Match': z.string().optional().describe('`*`: only if there is nothing of that name yet.'),
+    .describe('Chosen by the caller, a new one for each new request. The same key and request return the same operation.'),
+  'If-Match': z.string().optional().describe('Only if the resource still has this ETag. Changes of status do not count.'),
+  'If-None-Match': z.string().optional().describe('`*`: only if the resource does not exist.'),
 })
 
 function responseOf({ description, schema, contentType = mediaTypes.json, headers, example }: ResponseDoc) {
   return {
     description,
     headers: {
-      'X-Request-Id': { description: 'The id of the request, which the log of the agent bears too.', schema: { type: 'string' } },
+      'X-Request-Id': { description: 'The id of the request, also in the log of the agent.', schema: { type: 'string' } },
       ...Object.fromEntries(Object.entries(headers ?? {}).map(([name, says]) => [name, { description: says, schema: { type: 'string' } }])),
     },
     ...(schema && { content: { [contentType]: { schema, ...(example !== undefined && { example }) } } }),
   }
 }
 
-/** One response for each status, that names all the problems it may stand for. */
+/** One response for each status, with all its problems. */
 function problemResponses(doc: RouteDoc): Record<string, unknown> {
   const types = [
     ...everywhere,

@@ -6,10 +6,10 @@ import { type Page, pageOf } from '../pages.ts'
 import { type DatabaseStatus, type DatabaseSurroundings, databaseStatus, isUnwell } from './database.ts'
 import { composePage, createMemo, type Prepared, prepare } from './prepared.ts'
 
-/** One database, ready to be sent, with what it was made from. */
+/** A rendered database, with its spec and status. */
 export type PreparedDatabase = Prepared & { spec: StoredDatabaseSpec; status: DatabaseStatus; unwell: boolean }
 
-/** Databases as the API gives them. Each is made when it is first asked for after a change, and then sent as it is. */
+/** Databases as the API shows them. Each is rendered on the first read after a change. */
 export type DatabaseRepresentations = {
   get(project: string, id: string): PreparedDatabase | undefined
   /** One page of a project's databases, by id. @throws Problem `invalid-fields` for a cursor of another list */

@@ -3,7 +3,7 @@ import canonicalize from 'canonicalize'
 import { etag } from '../conditions.ts'
 import type { Page } from '../pages.ts'
 
-/** A resource as it is sent, made once and sent many times: a Buffer goes out several times as fast as a string or an object. */
+/** A resource, rendered once and sent many times: a Buffer is sent several times as fast as a string or an object. */
 export type Prepared = {
   id: string
   bytes: Buffer
@@ -11,10 +11,10 @@ export type Prepared = {
 }
 
 /**
- * Prepares a resource whose last member is `status`. The entity tag stands at the end of that too, so that an item of a list can be
- * edited without being read again.
+ * Renders a resource whose last member is `status`. The entity tag is the last member of the status, so an item of a list can be edited
+ * without being read again.
  *
- * The tag's first part stands for the spec alone, independent of how its keys are ordered; the second for every byte.
+ * The tag's first part covers the spec alone, whatever the order of its keys; the second covers every byte.
  */
 export function prepare<Spec extends { id: string }>(spec: Spec, status: object): Prepared {
   const text = JSON.stringify({ ...spec, status })
@@ -22,14 +22,14 @@ export function prepare<Spec extends { id: string }>(spec: Spec, status: object)
   return { id: spec.id, bytes: Buffer.from(`${text.slice(0, -2)},"etag":${JSON.stringify(tag)}}}`), etag: tag }
 }
 
-/** A document that nobody can change. */
+/** Renders a read-only document. */
 export function prepareDocument(id: string, document: object): Prepared {
   const text = JSON.stringify(document)
   return { id, bytes: Buffer.from(text), etag: `"${digest(text)}"` }
 }
 
-/** The first part of an entity tag: changes when what a client can change does, and only then. */
-export function specHash(spec: object): string {
+/** The first part of an entity tag. */
+function specHash(spec: object): string {
   return digest(canonicalize(spec) ?? '')
 }
 
@@ -40,14 +40,14 @@ function digest(text: string): string {
 const opening = Buffer.from('{"items":[')
 const comma = Buffer.from(',')
 
-/** A page of a list, from its items as they are sent alone. */
+/** A page of a list, composed of rendered items. */
 export function composePage({ items, next }: Page<Prepared>, more: object = {}): Buffer {
   const rest = JSON.stringify({ ...more, ...(next !== undefined && { next }) })
   const closing = Buffer.from(rest === '{}' ? ']}' : `],${rest.slice(1)}`)
   return Buffer.concat([opening, ...items.flatMap(({ bytes }, index) => (index === 0 ? [bytes] : [comma, bytes])), closing])
 }
 
-/** Keeps what was made last under each key, for as long as it was made from the same thing. */
+/** Keeps the last value of each key while `madeFrom` stays the same. */
 export function createMemo<Value>(): (key: string, madeFrom: unknown, make: () => Value) => Value {
   const kept = new Map<string, { madeFrom: unknown; value: Value }>()
   return (key, madeFrom, make) => {
@@ -56,7 +56,7 @@ export function createMemo<Value>(): (key: string, madeFrom: unknown, make: () =
     const value = make()
     kept.delete(key)
     kept.set(key, { madeFrom, value })
-    // The oldest goes: a key that nobody asks for any more must not hold its value for ever.
+    // The oldest key is removed: unused keys must not keep their values for ever.
     for (const old of kept.keys()) {
       if (kept.size <= mostKept) break
       kept.delete(old)

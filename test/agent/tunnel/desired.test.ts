@@ -158,9 +158,9 @@ const refused = [
   { name: 'an id that is none', given: { id: 'my-tunnel' }, message: /must be the id of a tunnel/ },
   { name: 'a hostname with a port', given: { hostname: 'harbour-1.example.org:443' }, message: /must be a full host name/ },
   { name: 'a hostname with a wildcard', given: { hostname: '*.example.org' }, message: /must be a full host name/ },
-  { name: 'a service with a path', given: { grafana: { url: 'http://grafana/d' } }, message: /nothing after that/ },
-  { name: 'a service that ends in a slash', given: { grafana: { url: 'http://grafana/' } }, message: /nothing after that/ },
-  { name: 'a service with a password', given: { grafana: { url: 'http://a:b@grafana' } }, message: /nothing after that/ },
+  { name: 'a service with a path', given: { grafana: { url: 'http://grafana/d' } }, message: /nothing else/ },
+  { name: 'a service that ends in a slash', given: { grafana: { url: 'http://grafana/' } }, message: /nothing else/ },
+  { name: 'a service with a password', given: { grafana: { url: 'http://a:b@grafana' } }, message: /nothing else/ },
   { name: 'a service of another protocol', given: { grafana: { url: 'ssh://grafana:22' } }, message: /must be http/ },
   { name: 'an agent without TLS', given: { agent: { url: 'http://agent:8080' } }, message: /must be https/ },
 ]

@@ -54,7 +54,7 @@ test('shows what is reachable from the internet, and what stands in the way', as
     { what: 'prometheus', hostname: 'prometheus-harbour-1.example.org', url: 'http://prometheus-operated.monitoring.svc:9090' },
   ])
   assert.equal(status.warnings.length, 1)
-  assert.match(status.warnings[0], /^Prometheus .* no login of its own/)
+  assert.match(status.warnings[0], /^Prometheus .* has no login, so only/)
   assert.deepEqual([status.cloudflared.state, status.configuration, status.lastError], ['missing', 'pending', null])
   assert.deepEqual(
     status.blockers.map(({ code }: { code: string }) => code),
@@ -107,7 +107,7 @@ test('a dry run tells the difference and what it means, and writes nothing', asy
   assert.deepEqual((await shown()).expose, { grafana: false })
 
   const [exposing, configuring] = body.steps
-  assert.match(exposing.consequences[0], /^Grafana becomes reachable from the internet at https:\/\/grafana-harbour-1\.example\.org; it is/)
+  assert.match(exposing.consequences[0], /^Grafana becomes reachable from the internet at https:\/\/grafana-harbour-1\.example\.org; only its own login/)
   assert.deepEqual([exposing.objects[0].name, exposing.objects[0].change], ['skerry-tunnel', 'create'])
   const expected = (desiredTunnel(tunnel, { grafana: true }) as { ingress: { hostname?: string }[] }).ingress[2]?.hostname
   const [written, rolled] = configuring.objects

@@ -44,7 +44,7 @@ test('a file that is replaced is read again; one that cannot be used is refused 
   assert.ok(tokens.find(sha256('two')))
 
   await replace('- {name: cloud, sha256: not-a-hash-but-a-secret, scopes: [region:read]}')
-  await seen('changed file refused, what it held before stays in use')
+  await seen('changed file is invalid, its last valid content stays in use')
   assert.ok(tokens.find(sha256('two')))
   assert.doesNotMatch(JSON.stringify(lines), /not-a-hash-but-a-secret/)
 
