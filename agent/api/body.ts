@@ -5,7 +5,7 @@ import type { ApiContext } from './context.ts'
 import { JsonSyntaxError, parseJson } from './json-text.ts'
 
 /** The largest body that is read, in bytes. A keystore has up to 512 KiB as base64, everything else about 30 KiB. */
-export const maxBodyBytes = 1024 * 1024
+const maxBodyBytes = 1024 * 1024
 
 export const mediaTypes = { json: 'application/json', patch: 'application/merge-patch+json' } as const
 

@@ -60,7 +60,7 @@ export const databases: Resource = {
   },
 }
 
-export type DatabaseRouteParts = AcceptingParts &
+type DatabaseRouteParts = AcceptingParts &
   DecisionParts & {
     databases: DatabaseRepresentations
     obstacles: Pick<Obstacles, 'of'>
@@ -69,7 +69,7 @@ export type DatabaseRouteParts = AcceptingParts &
   }
 
 /** The routes of databases: they translate HTTP, and nothing else. */
-export function databaseRoutes(parts: DatabaseRouteParts): Route[] {
+function databaseRoutes(parts: DatabaseRouteParts): Route[] {
   const { databases, schemas } = parts
   const get = ({ project, database }: Params) => databases.get(project, database)
   return [...readRoutes(parts), ...actionRoutes(parts, { kind: 'database', ...ofDatabase, schema: schemas.database, get })]

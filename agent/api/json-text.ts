@@ -12,7 +12,7 @@ export type JsonLimits = {
   maxFaults: number
 }
 
-export const jsonLimits: JsonLimits = { maxDepth: 32, maxFaults: 100 }
+const jsonLimits: JsonLimits = { maxDepth: 32, maxFaults: 100 }
 
 /** Names with a meaning in JavaScript. Nothing in the API has one of them, now or later. */
 const refusedNames = new Set(['__proto__', 'constructor', 'prototype'])

@@ -66,10 +66,10 @@ export const operations: Resource = {
   },
 }
 
-export type OperationRouteParts = { journal: Journal; operations: OperationRepresentations; schemas: OperationSchemas }
+type OperationRouteParts = { journal: Journal; operations: OperationRepresentations; schemas: OperationSchemas }
 
 /** The routes of operations: they translate HTTP, and nothing else. */
-export function operationRoutes(parts: OperationRouteParts): Route[] {
+function operationRoutes(parts: OperationRouteParts): Route[] {
   const { journal, operations, schemas } = parts
   const listSchema = listOf(schemas.operation).extend({ ledger: ledgerSchema })
   return [

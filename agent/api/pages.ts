@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { Problem } from '../../shared/errors.ts'
 import type { ApiContext } from './context.ts'
 
-export const pageLimits = { least: 1, most: 1000, usual: 500 } as const
+const pageLimits = { least: 1, most: 1000, usual: 500 } as const
 
 /** The parameters of every list, to be spread into its query's schema: `z.strictObject({ ...pageQuery, phase: … })`. */
 export const pageQuery = {

@@ -2,7 +2,7 @@ import type { Fault } from '../../shared/errors.ts'
 import type { ApiContext } from './context.ts'
 
 /** The longest that a request is held for `Prefer: wait`, in seconds. Cloudflare's edge gives up on an origin after 100. */
-export const longestWaitSeconds = 90
+const longestWaitSeconds = 90
 
 /**
  * How long the caller waits for the end of the operation, in seconds, from `Prefer: wait=N` (RFC 7240); at most `longestWaitSeconds`.

@@ -45,10 +45,10 @@ function isThere({ object, operations }: DatabaseView): boolean {
   return object !== undefined || operations.some((operation) => !hasEnded(operation))
 }
 
-export type ProjectRouteParts = AcceptingParts & DecisionParts & { projects: ProjectRepresentations; schemas: { project: z.ZodType } }
+type ProjectRouteParts = AcceptingParts & DecisionParts & { projects: ProjectRepresentations; schemas: { project: z.ZodType } }
 
 /** The routes of projects: they translate HTTP, and nothing else. */
-export function projectRoutes(parts: ProjectRouteParts): Route[] {
+function projectRoutes(parts: ProjectRouteParts): Route[] {
   const { projects, schemas } = parts
   const ofProject = { tag: 'Projects', params, path }
   return [

@@ -9,7 +9,7 @@ import { createOperationSchemas } from './representations/operation.ts'
 import type { OpenResource, Resource, ResourceParts } from './resource.ts'
 
 /** The resources of the API, in the order of the OpenAPI document. */
-export const resources: Readonly<Record<string, Resource>> = {
+const resources: Readonly<Record<string, Resource>> = {
   projects,
   databases,
   // Tokens are issued with this scope already. The resource is still to come.

@@ -95,7 +95,7 @@ function troubleIn(object: KubernetesObject): string | undefined {
 }
 
 /** The state of cloudflared. A replica is ready while it has at least one connection to Cloudflare's edge. */
-export type CloudflaredState = {
+type CloudflaredState = {
   state: 'running' | 'degraded' | 'not-ready' | 'scaled-down' | 'missing' | 'unknown'
   replicas: number
   readyReplicas: number

@@ -8,7 +8,7 @@ const name = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,99}$/, 'must be 1 to 100 letters, digits and . _ @ : / -, beginning with a letter or digit')
 
 /** A static token. Tokens with the same name are one identity, so a token can be replaced without a gap. */
-export const tokenEntry = z.strictObject({
+const tokenEntry = z.strictObject({
   name: name.describe('The name of the caller, in audit records and operations.'),
   sha256: z
     .string()
@@ -22,7 +22,7 @@ export const tokenEntry = z.strictObject({
 export const tokenList = z.array(tokenEntry).max(1000)
 
 /** Signed tokens of an identity provider. */
-export const jwtConfig = z
+const jwtConfig = z
   .strictObject({
     issuer: z.string().min(1).describe('The `iss` that every token must have; for Cloudflare Access https://TEAM.cloudflareaccess.com.'),
     audience: z
@@ -68,7 +68,7 @@ export const jwtConfig = z
   .refine(({ jwksUrl, jwksFile }) => (jwksUrl === undefined) !== (jwksFile === undefined), 'needs either jwksUrl or jwksFile')
 
 /** The identity of a client certificate. Every field that is given must match. */
-export const certificateEntry = z
+const certificateEntry = z
   .strictObject({
     name,
     commonName: z.string().min(1).optional().describe('The CN of the subject.'),
