@@ -3,7 +3,7 @@ import type { ApiContext, ResponseHeaders } from './context.ts'
 
 /** Any answer. It bears the id of the request. The adapter sends plain headers as they are; `c.header` would cost a quarter of a read. */
 export function answer(c: ApiContext, status: number, body: ConstructorParameters<typeof Response>[0], headers: ResponseHeaders): Response {
-  return new Response(body, { status, headers: { ...headers, 'x-request-id': c.var.requestId } })
+  return new Response(body, { status, headers: { ...headers, 'x-request-id': c.get('requestId') } })
 }
 
 /**

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { Hono, type MiddlewareHandler } from 'hono'
+import { Hono } from 'hono'
 import type { Clock } from '../../shared/clock.ts'
 import { asProblem, Problem } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
@@ -29,84 +29,80 @@ export type ApiParts = {
 /** Longer URLs are not read. What the API itself makes, cursors included, stays below 2,000 characters. */
 const maxUrlLength = 8192
 
-/** The API: one middleware around every request, and one entry for each route. */
+/** The API: everything that holds for every request is in `answered`, and everything that holds for every route in its entry. */
 export function createApi(config: LimitsConfig, parts: ApiParts): Hono<ApiEnv> {
   const { routes, authentication, version, clock, log } = parts
   const buckets = createBuckets({ perSecond: config.requestsPerSecond, burst: config.burst }, clock)
   const app = new Hono<ApiEnv>()
-  app.use(accountFor(config, parts), limitUrl)
 
   for (const route of routes) {
     const template = `/v1${route.path}`
-    app.on(route.method, honoPath(template), async (c) => {
-      c.set('template', template)
-      const identity = await authentication.identify(c)
-      c.set('identity', identity)
-      const wait = buckets.take(identity.name)
-      if (wait > 0) throw rateLimited(identity.name, wait)
-      requireScope(c, route.scope)
-      const input = await readInput(c, route)
-      c.set('dryRun', (input.query as { dryRun?: boolean }).dryRun === true)
-      return route.handle(c, input)
-    })
+    app.on(route.method, honoPath(template), (c) =>
+      answered(c, template, async () => {
+        const identity = await authentication.identify(c)
+        c.set('identity', identity)
+        const wait = buckets.take(identity.name)
+        if (wait > 0) throw rateLimited(identity.name, wait)
+        requireScope(c, route.scope)
+        const input = await readInput(c, route)
+        c.set('dryRun', (input.query as { dryRun?: boolean }).dryRun === true)
+        return route.handle(c, input)
+      }),
+    )
   }
 
   const published = createPublished(routes, version)
-  for (const path of ['/openapi.json', '/docs'] as const) {
-    app.get(path, (c) => {
-      c.set('template', path)
-      return published(c, path)
-    })
-  }
+  for (const path of ['/openapi.json', '/docs'] as const) app.get(path, (c) => answered(c, path, () => published(c, path)))
 
   // The OpenAPI document is public, so nobody has to authenticate to learn that a path does not exist.
-  app.notFound((c) => {
-    const allow = methodsAt(app, c.req.path)
-    if (allow.length === 0) throw new Problem('not-found', 'No route has this path.')
-    if (c.req.method === 'OPTIONS') return answer(c as ApiContext, 204, null, { 'cache-control': 'no-store', allow: allow.join(', ') })
-    throw new Problem('method-not-allowed', `This path takes ${allow.join(', ')}.`, { extensions: { allow } })
-  })
-  app.onError((error, c) => {
-    const problem = asProblem(error)
-    c.set('problem', problem)
-    logProblem(c as ApiContext, problem, log)
-    return problemAnswer(c as ApiContext, problem)
-  })
-  return app
-}
+  app.notFound((c: ApiContext) =>
+    answered(c, undefined, () => {
+      const allow = methodsAt(app, c.req.path)
+      if (allow.length === 0) throw new Problem('not-found', 'No route has this path.')
+      if (c.req.method === 'OPTIONS') return answer(c, 204, null, { 'cache-control': 'no-store', allow: allow.join(', ') })
+      throw new Problem('method-not-allowed', `This path takes ${allow.join(', ')}.`, { extensions: { allow } })
+    }),
+  )
 
-/** Gives every request its id, and counts and records the answer, whatever made it. */
-function accountFor(config: LimitsConfig, { audit, observe, clock }: ApiParts): MiddlewareHandler<ApiEnv> {
-  return async (c, next) => {
+  /** Gives the request its id, answers it by `work` or with the problem that `work` throws, and counts and records the answer. */
+  async function answered(c: ApiContext, template: string | undefined, work: () => Response | Promise<Response>): Promise<Response> {
     const started = clock.monotonic()
-    const requestId = requestIdOf(c)
-    c.set('requestId', requestId)
-    await next()
+    c.set('requestId', requestIdOf(c))
+    let problem: Problem | undefined
+    let response: Response
+    try {
+      if (c.req.url.length > maxUrlLength) throw new Problem('uri-too-long', `A URL may have at most ${maxUrlLength} characters.`)
+      response = await work()
+    } catch (error) {
+      problem = asProblem(error)
+      logProblem(c, problem, log)
+      response = problemAnswer(c, problem)
+    }
+    account(c, { template, problem, status: response.status, seconds: (clock.monotonic() - started) / 1000 })
+    return response
+  }
+
+  function account(c: ApiContext, { template, problem, status, seconds }: Outcome): void {
     const { method } = c.req
-    const { status } = c.res
-    const { template, problem } = c.var
-    const seconds = (clock.monotonic() - started) / 1000
-    observe({ method, route: template ?? 'none', status, seconds, ...(problem && { problem: problem.type }) })
+    parts.observe({ method, route: template ?? 'none', status, seconds, ...(problem && { problem: problem.type }) })
     if (!isAudited(method, status)) return
-    audit.record({
-      requestId,
-      identity: c.var.identity?.name,
+    parts.audit.record({
+      requestId: c.get('requestId'),
+      identity: c.get('identity')?.name,
       remote: clientAddress(c, config.clientAddressHeader),
       method,
       route: template,
       target: template === undefined ? {} : c.req.param(),
       status,
       problem: problem?.type,
-      operation: c.var.operation,
-      dryRun: c.var.dryRun ?? false,
+      operation: c.get('operation'),
+      dryRun: c.get('dryRun') ?? false,
     })
   }
+  return app
 }
 
-const limitUrl: MiddlewareHandler = async (c, next) => {
-  if (c.req.url.length > maxUrlLength) throw new Problem('uri-too-long', `A URL may have at most ${maxUrlLength} characters.`)
-  await next()
-}
+type Outcome = { template: string | undefined; problem: Problem | undefined; status: number; seconds: number }
 
 /** The id in the request if it is a usable one, so that a request can be followed through several systems. */
 function requestIdOf(c: ApiContext): string {
@@ -121,7 +117,7 @@ function honoPath(template: string): string {
 const methods = ['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE'] as const
 
 function methodsAt(app: Hono<ApiEnv>, path: string): string[] {
-  const isRouted = (method: string) => app.router.match(method, path)[0].some(([[, route]]) => route.method === method)
+  const isRouted = (method: string) => app.router.match(method, path)[0].length > 0
   const found: string[] = methods.filter((method) => isRouted(method === 'HEAD' ? 'GET' : method))
   return found.length > 0 ? [...found, 'OPTIONS'] : []
 }

@@ -14,10 +14,7 @@ export type ApiEnv = {
     requestId: string
     identity: Identity
     operation: string | undefined
-    /** The path of the route, with its parameters in braces; undefined where no route has the path. */
-    template: string | undefined
     dryRun: boolean | undefined
-    problem: Problem | undefined
   }
   /** From the listener; all are missing under `app.request()`. */
   Bindings: Partial<ServerBindings>

@@ -93,7 +93,7 @@ export async function readInput(c: ApiContext, doc: RouteDoc): Promise<Input> {
   const isWrite = doc.method !== 'GET'
   const input: Input = {
     params: doc.params && validateParams(c, doc.params, faults),
-    query: validateQuery(c, doc.query ?? noParameters, faults),
+    query: doc.query === undefined && !c.req.url.includes('?') ? {} : validateQuery(c, doc.query ?? noParameters, faults),
     body: undefined,
     idempotencyKey: isWrite ? validateIdempotencyKey(c, faults) : undefined,
     waitSeconds: isWrite ? preferredWait(c) : undefined,

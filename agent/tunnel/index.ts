@@ -5,7 +5,8 @@
  *     settings.ts        the section `tunnel` of the configuration, and the names derived from it
  *     desired.ts         cloudflared's configuration and the ConfigMaps, as pure functions
  *     state.ts           the objects in the cluster, followed by caches, and the state that they show
- *     controller.ts      writes cloudflared's configuration and replaces its pods, on the leader
+ *     controller.ts      looks again after each change, on the leader
+ *     reconcile.ts       writes cloudflared's configuration and replaces its pods
  *     exposure.ts        decides, plans and writes a change of what is exposed
  *     obstacles.ts       what keeps the tunnel from working, with cures
  *     representation.ts  the tunnel as JSON
