@@ -107,7 +107,10 @@ test('a dry run tells the difference and what it means, and writes nothing', asy
   assert.deepEqual((await shown()).expose, { grafana: false })
 
   const [exposing, configuring] = body.steps
-  assert.match(exposing.consequences[0], /^Grafana becomes reachable from the internet at https:\/\/grafana-harbour-1\.example\.org; only its own login/)
+  assert.match(
+    exposing.consequences[0],
+    /^Grafana becomes reachable from the internet at https:\/\/grafana-harbour-1\.example\.org; only its own login/,
+  )
   assert.deepEqual([exposing.objects[0].name, exposing.objects[0].change], ['skerry-tunnel', 'create'])
   const expected = (desiredTunnel(tunnel, { grafana: true }) as { ingress: { hostname?: string }[] }).ingress[2]?.hostname
   const [written, rolled] = configuring.objects
