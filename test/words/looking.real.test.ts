@@ -145,7 +145,7 @@ test('logs tell of errors once there are any, and of the container before', asyn
 
 test('the programs in the pods answer', async () => {
   const agent = await runner.run('kubectl -n skerry exec deploy/skerry-agent -- node /skerry/agent.mjs preflight')
-  assert.match(agent.out, /ok +the account may do all \d+ things[\s\S]*0 fail/)
+  assert.match(agent.out, /ok +the account has all \d+ rights that it needs[\s\S]*0 fail/)
   const monitor = 'kubectl -n skerry exec deploy/skerry-monitor -- node /skerry/monitor.mjs'
   assert.match((await runner.run(`${monitor} validate --config /etc/skerry/monitor.yaml`)).out, /^ok, \d+ check/)
   // Components of the region that are not here are down.
