@@ -45,7 +45,7 @@ export function createLog({ level, name, destination }: { level: LogLevel; name:
 }
 
 /** Replaces a secret in a log line. */
-export const masked = '[masked]'
+const masked = '[masked]'
 
 /** By the end of the name: `accessToken`, `set-cookie` and `mqtt_password` too. `data` and `stringData` are the fields of a Secret. */
 const secretName = /(authorization|token|password|passwd|passphrase|secret|cookie|credential|api[-_]?key|private[-_]?key)s?$/i

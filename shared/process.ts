@@ -2,10 +2,10 @@ import { constants } from 'node:os'
 import type { Log } from './log.ts'
 
 /** Exit codes, besides 128 + the number of a second signal. `crashed` is EX_SOFTWARE of sysexits.h. */
-export const exitCodes = { stopped: 0, failed: 1, crashed: 70 } as const
+const exitCodes = { stopped: 0, failed: 1, crashed: 70 } as const
 
 /** The reasons to stop, as one signal. */
-export type Stopping = {
+type Stopping = {
   /** Aborts at the first SIGTERM or SIGINT, and at an uncaught error. */
   signal: AbortSignal
   /** Set once an uncaught error is the reason. */
@@ -17,7 +17,7 @@ export type Stopping = {
  * An uncaught error is logged and aborts too, since the state of the process is unknown. If the process still runs `graceMs` (and a
  * second) later, it is killed.
  */
-export function onSignals({ log, graceMs }: { log: Log; graceMs: number }): Stopping {
+function onSignals({ log, graceMs }: { log: Log; graceMs: number }): Stopping {
   const controller = new AbortController()
   let crashed = false
   const stop = (why: string, code: number) => {

@@ -19,7 +19,7 @@ import type { Log } from './log.ts'
 export type ListenConfig = { host: string; port: number } & Partial<ServerLimits>
 
 /** Limits of a client. */
-export type ServerLimits = {
+type ServerLimits = {
   /** Of a request's header fields, with the request line. */
   maxHeaderBytes: number
   maxConnections: number
@@ -32,7 +32,7 @@ export type ServerLimits = {
 }
 
 /** The defaults of `ServerLimits`. */
-export const serverLimits: ServerLimits = {
+const serverLimits: ServerLimits = {
   maxHeaderBytes: 16 * 1024,
   maxConnections: 1024,
   headersTimeoutMs: 10_000,
@@ -43,7 +43,7 @@ export const serverLimits: ServerLimits = {
 }
 
 /** The other end of a connection. */
-export type Peer = {
+type Peer = {
   address: string
   /** The client's certificate, if it is valid and signed by a CA of `clientCaFile`. */
   certificate: X509Certificate | undefined

@@ -13,7 +13,7 @@ import { annotation, fieldManager, label } from '../resources/labels.ts'
 import { covers } from './covers.ts'
 
 /** The fields of an object that Skerry made that are kept: enough to detect a change. */
-export type ManagedView = {
+type ManagedView = {
   kind: string
   metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion' | 'uid' | 'deletionTimestamp'>
   /** By its label. */

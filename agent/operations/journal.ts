@@ -10,7 +10,7 @@ import { Entries } from './entries.ts'
 import { fingerprintKey, fingerprintOf } from './fingerprint.ts'
 import { createRegister } from './register.ts'
 
-export type { Accepted, AcceptRequest, Proposal } from './acceptance.ts'
+export type { AcceptRequest, Proposal } from './acceptance.ts'
 
 /** The durable, ordered record of accepted requests. Ready once it has its key and the cache has every operation. */
 export type Journal = Part & {

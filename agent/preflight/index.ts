@@ -16,7 +16,7 @@ import { repositories } from './repositories.ts'
 import { defaultStorageClass, storageClasses } from './storage.ts'
 
 /** Every group of findings. The answer is in this order. */
-export const groups = {
+const groups = {
   kubernetes: (evidence) => [...kubernetesVersion(evidence), ...leastVersions(evidence)],
   nodes,
   capacity,

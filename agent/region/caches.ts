@@ -40,7 +40,7 @@ export type ServiceView = {
 }
 
 /** Of a volume that serves no database no more than its name is kept. */
-export type VolumeView = { metadata: Pick<ObjectMeta, 'name' | 'resourceVersion'>; data: DataVolume | undefined }
+type VolumeView = { metadata: Pick<ObjectMeta, 'name' | 'resourceVersion'>; data: DataVolume | undefined }
 
 /** Everything the agent follows in the cluster: reads are answered from here, and nothing polls. */
 export type Caches = {

@@ -4,7 +4,7 @@ import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/ob
 import { namespaceOf } from '../resources/kind.ts'
 
 /** What a statement returned: one array of values a row. */
-export type SqlResult = { cols: string[]; rows: unknown[][] }
+type SqlResult = { cols: string[]; rows: unknown[][] }
 
 /** Asks databases of the region over CrateDB's HTTP endpoint, as the operator's user `system`. */
 export type DatabaseSql = {

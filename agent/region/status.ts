@@ -74,7 +74,7 @@ export function storageClassesOf(classes: Iterable<KubernetesObject>): StorageCl
 }
 
 /** Cores as a number, bytes as a quantity. */
-export type Amounts = { cpu: number; memory: string }
+type Amounts = { cpu: number; memory: string }
 
 export type Capacity = {
   /** What pods may request in all on the hosts that are ready, schedulable and not kept for something else. */

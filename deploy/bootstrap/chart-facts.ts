@@ -43,7 +43,7 @@ export type Workload = {
 }
 
 /** @property ports `name:port` */
-export type ServiceFacts = { name: string; namespace: string; ports: string[] }
+type ServiceFacts = { name: string; namespace: string; ports: string[] }
 
 /** @property from helm installs those in a folder crds/ once, and never changes them or takes them away */
 export type DefinitionFacts = { name: string; kind: string; scope: string; versions: string[]; from: 'templates' | 'crds'; keep: boolean }

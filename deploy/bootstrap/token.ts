@@ -57,7 +57,7 @@ const words: Record<string, { pattern: string; as: string }> = {
 }
 
 /** The claims that a command line of KEY=VALUE asks for, or everything that is wrong with it. @param now Unix seconds */
-export function readClaims(given: string[], now: number): { claims: Claims } | { faults: string[] } {
+function readClaims(given: string[], now: number): { claims: Claims } | { faults: string[] } {
   const faults: string[] = []
   const said = new Map<string, string>()
   for (const each of given) {

@@ -109,7 +109,7 @@ export function isKnown({ synced, absent = false }: Readable): boolean {
  * How long a watch may be silent before its data is stale, in milliseconds. The API server sends a bookmark about every minute; a watch that
  * was merely cut is restored before the next.
  */
-export const staleAfterMs = 90_000
+const staleAfterMs = 90_000
 
 /** Whether a cache holds its collection as it is now, as far as can be known. */
 export function isCurrent(cache: Readable, monotonicNow: number): boolean {

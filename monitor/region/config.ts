@@ -31,7 +31,7 @@ const component = z.strictObject({
 })
 
 /** The components that are looked for by default. A missing one costs nothing. */
-export const usualComponents: z.input<typeof component>[] = [
+const usualComponents: z.input<typeof component>[] = [
   { name: 'agent', label: 'skerry-agent', check: { kind: 'agent', ports: ['admin', 9808] } },
   { name: 'monitor', label: 'skerry-monitor' },
   { name: 'cloudflared', check: { kind: 'cloudflared', ports: ['metrics', 2000] } },

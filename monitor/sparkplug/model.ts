@@ -49,7 +49,7 @@ export type TrackedModel = EdgeNodeModel & {
 }
 
 /** What a session hears of the model. */
-export type ModelListener = {
+type ModelListener = {
   /** The set of metrics of an owner is about to change. */
   reshaping(): void
   /** The set of metrics of an owner has changed. */

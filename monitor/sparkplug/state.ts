@@ -1,5 +1,5 @@
 /** What a STATE message means to the node. */
-export type HostVerdict = 'online' | 'offline' | 'outdated' | 'invalid'
+type HostVerdict = 'online' | 'offline' | 'outdated' | 'invalid'
 
 /** The primary host as known on one server. A host keeps its timestamps per server, so each server has one of these. */
 export type HostState = {

@@ -29,7 +29,7 @@ const sendTimeoutMs = 5_000
  * one without a native module (nodejs/node#29339). The unit needs `NotifyAccess=all`, since the program is a process of its own. It waits
  * until systemd has read the message and has seen which process sent it: `--no-block` would lose that race.
  */
-export function systemdNotify({ NOTIFY_SOCKET, PATH }: NotifyEnvironment): Send {
+function systemdNotify({ NOTIFY_SOCKET, PATH }: NotifyEnvironment): Send {
   const env = { NOTIFY_SOCKET, PATH: PATH ?? '/usr/bin:/bin' }
   return (assignments) =>
     new Promise((resolve, reject) => {

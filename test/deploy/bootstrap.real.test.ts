@@ -78,7 +78,7 @@ test('without a Node to run preflight, the most important things are looked at a
 test('preflight lets pass what is fit', async () => {
   const args = [token, '--yes', '--offline', charts, '--components', list, '--only', 'grafana', '--dry-run']
   const ran = await bench.run('install.sh', args, { kubeconfig })
-  assert.match(ran.out, /ok {4}the account may do all \d+ things/)
+  assert.match(ran.out, /ok {4}the account has all \d+ rights that it needs/)
   succeeded(ran)
   assert.match(ran.out, /\n {7}nothing stands in the way \(\d+ s\)\n\[2\/2\] grafana/)
 })
