@@ -9,7 +9,10 @@ export const root = fileURLToPath(new URL('../../', import.meta.url))
 /** The files of the repository, those not yet committed included, with `/` between their parts. */
 export function filesOf(): string[] {
   const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
-  return listed.split('\n').filter((file) => file !== '' && existsSync(path.join(root, file)))
+  return listed
+    .split('\n')
+    .filter((file) => file !== '' && existsSync(path.join(root, file)))
+    .sort()
 }
 
 /** The text of a file of the repository. */
