@@ -20,7 +20,7 @@ const takeOffFinalizer = `kubectl <where> patch <kind> <name> --type json --patc
 const ofTheRegion = {
   EvidenceUnread: {
     grant: advises("Grant the agent's service account what the message names: compare its ClusterRole with deploy/rbac/agent.yaml."),
-    apiServer: looks('None if it passes. Else check the API server', `kubectl get --raw '/readyz?verbose'`),
+    apiServer: looks('None if it passes. Otherwise check the API server', `kubectl get --raw '/readyz?verbose'`),
   },
   OperatorNotRunning: {
     find: looks(
@@ -28,33 +28,33 @@ const ofTheRegion = {
       'kubectl get deployments --all-namespaces',
     ),
     start: changes('Start it', 'kubectl --namespace <namespace> scale deployment <deployment> --replicas=1'),
-    describe: looks('See what keeps it from being ready', 'kubectl --namespace <namespace> describe deployment <deployment>'),
-    pods: looks('See what became of its pods', 'kubectl --namespace <namespace> describe pods --selector <selector>'),
-    log: looks('See what it says, once it has started', logOfOperator),
+    describe: looks('See why it is not ready', 'kubectl --namespace <namespace> describe deployment <deployment>'),
+    pods: looks('See the state of its pods', 'kubectl --namespace <namespace> describe pods --selector <selector>'),
+    log: looks('See what it logs, once it has started', logOfOperator),
   },
   OperatorStepFailed: {
-    log: looks('Its log tells more', logOfOperator),
-    why: looks('It does not try again by itself. Its log says why', logOfOperator),
+    log: looks('Its log says more', logOfOperator),
+    why: looks('It does not retry. Its log says why', logOfOperator),
     unprotect: changes(
-      'Once that is mended, take the protection off that keeps the API ($url, $token) from deleting the database',
+      'Once that is fixed, turn off the deletion protection with the API ($url, $token)',
       `curl -X PATCH "$url/v1/projects/<project>/databases/<database>" ${unprotecting}`,
     ),
     remove: changes(
-      'Once that is mended, delete the database by the API ($url, $token), which keeps its volumes, then repeat the request that created it',
+      'Once that is fixed, delete the database with the API ($url, $token), which keeps its volumes, then repeat the request that created it',
       `curl -X DELETE "$url/v1/projects/<project>/databases/<database>?retainVolumes=true" ${asToken}`,
     ),
   },
-  OperatorStepDelayed: { log: looks('None if it passes. Its log tells more', logOfOperator) },
+  OperatorStepDelayed: { log: looks('None if it passes. Its log says more', logOfOperator) },
   OperatorStalled: {
     log: looks('See whether its log mentions <database>', logOfOperator),
     restart: changes(
-      'Restart the operator. Databases run on, and it takes up what it finds unfinished',
+      'Restart the operator. Databases keep running, and it continues unfinished work',
       'kubectl --namespace <namespace> rollout restart deployment <deployment>',
     ),
   },
   UpgradeRolledBack: {
     events: looks(
-      'See why in its events, mend that and ask for the upgrade again',
+      'See why in its events, fix it and request the upgrade again',
       'kubectl --namespace <namespace> describe cratedb <database>',
     ),
   },
@@ -63,7 +63,7 @@ const ofTheRegion = {
 const ofProjects = {
   ProjectNotReady: {
     create: advises('Create the project first; its namespace comes with it.'),
-    leaving: looks('Wait for its end, then create it again', 'kubectl describe project <project>'),
+    leaving: looks('Wait until it is gone, then create it again', 'kubectl describe project <project>'),
     describe: looks('Its conditions say what to do', 'kubectl describe project <project>'),
   },
   NamespaceNotOwned: {
@@ -74,64 +74,64 @@ const ofProjects = {
   },
   QuotaNotCounted: {
     quotas: looks(
-      'If that takes more than a minute, see that kube-controller-manager runs',
+      'If that takes more than a minute, check that kube-controller-manager runs',
       'kubectl describe resourcequota --all-namespaces',
     ),
   },
   NamespaceMissing: {
     describe: looks(
-      'The leading agent makes it within seconds. If not, see what it says of the project',
+      'The leading agent creates it within seconds. If not, see what it says about the project',
       'kubectl describe project <project>',
     ),
     leases: looks('See which agent leads', 'kubectl get leases --all-namespaces'),
   },
   NamespaceTerminating: {
-    discovery: looks('An API service does not answer. Mend the one that is not available', 'kubectl get apiservices'),
-    parsing: looks('Mend or remove the API service that the message names', 'kubectl get apiservices'),
+    discovery: looks('An API service does not answer. Fix the unavailable one', 'kubectl get apiservices'),
+    parsing: looks('Fix or remove the API service that the message names', 'kubectl get apiservices'),
     content: looks('See what it says', 'kubectl describe namespace <namespace>'),
     holders: looks(
       'See what holds them',
       'kubectl --namespace <namespace> get <resources> --output custom-columns=KIND:.kind,NAME:.metadata.name,FINALIZERS:.metadata.finalizers',
     ),
-    wait: looks('Wait for its end. If it does not end, see that kube-controller-manager runs', 'kubectl describe namespace <namespace>'),
+    wait: looks('Wait until it is gone. If it stays, check that kube-controller-manager runs', 'kubectl describe namespace <namespace>'),
   },
   DatabasesRemain: {
     unprotectDatabase: changes(
-      'Take the protection of database <database> off by the API ($url, $token), if it is to go',
+      'If it is to be deleted, turn off the deletion protection of database <database> with the API ($url, $token)',
       `curl -X PATCH "$url/v1/projects/<project>/databases/<database>" ${unprotecting}`,
     ),
     unprotectProject: changes(
-      'Take the protection of the project off by the API ($url, $token)',
+      'Turn off the deletion protection of the project with the API ($url, $token)',
       `curl -X PATCH "$url/v1/projects/<project>" ${unprotecting}`,
     ),
     cascade: changes(
-      'Delete the databases with the project by the API ($url, $token), which keeps their volumes',
+      'Delete the databases together with the project with the API ($url, $token), which keeps their volumes',
       `curl -X DELETE "$url/v1/projects/<project>?cascade=true" ${asToken}`,
     ),
     remove: changes(
-      'Delete database <database> by the API ($url, $token), which keeps its volumes',
+      'Delete database <database> with the API ($url, $token), which keeps its volumes',
       `curl -X DELETE "$url/v1/projects/<project>/databases/<database>?retainVolumes=true" ${asToken}`,
     ),
   },
   FinalizerHeld: {
-    install: advises('Install the Crate Operator again: it takes the finalizer off by itself.'),
-    operator: looks('See that it runs', 'kubectl --namespace <namespace> get deployment <deployment>'),
+    install: advises('Install the Crate Operator again: it removes the finalizer itself.'),
+    operator: looks('Check that it runs', 'kubectl --namespace <namespace> get deployment <deployment>'),
     claim: looks('See which pods use it', describeClaim),
-    service: looks('See that it runs and what it says', 'kubectl --namespace <namespace> describe service <service>'),
-    collector: looks('See that kube-controller-manager runs, and what is left', 'kubectl --namespace <namespace> get all'),
+    service: looks('Check that it runs, and see what it says', 'kubectl --namespace <namespace> describe service <service>'),
+    collector: looks('Check that kube-controller-manager runs, and see what remains', 'kubectl --namespace <namespace> get all'),
     drivers: looks('See which storage drivers there are', 'kubectl get csidrivers'),
-    driverPods: looks('See that the pods of the storage driver run', 'kubectl get pods --all-namespaces'),
-    controller: advises('Find the controller that it is named for and start it: it takes the finalizer off by itself.'),
+    driverPods: looks('Check that the pods of the storage driver run', 'kubectl get pods --all-namespaces'),
+    controller: advises('Find the controller that the finalizer is named after and start it: it removes the finalizer itself.'),
     keepVolumes: changes(
-      'Before anything else is done, keep the volumes, whatever becomes of their claims',
+      'First of all, keep the volumes, whatever happens to their claims',
       `kubectl patch pv <volumes> --patch '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'`,
     ),
     withoutOperator: destroys(
-      'Only if the operator is gone for good, and this is not OpenShift, take its finalizer off. This loses the CrateDB and what belongs to it: pods, Services and claims. Volumes that are Retain stay',
+      'Only if the operator is gone for good, and this is not OpenShift, remove its finalizer. This loses the CrateDB and what belongs to it: pods, Services and claims. Volumes that are Retain stay',
       takeOffFinalizer,
     ),
     withoutController: destroys(
-      'Only if there is no such controller any more, take its finalizer off. This loses <object>, and what that controller would still have done. Volumes that are Retain stay',
+      'Only if that controller no longer exists, remove its finalizer. This loses <object>, and what that controller would still have done. Volumes that are Retain stay',
       takeOffFinalizer,
     ),
   },
@@ -139,43 +139,43 @@ const ofProjects = {
 
 const ofNodes = {
   NodeNotReady: {
-    describe: looks('Bring it back. See what it says', 'kubectl describe node <node>'),
+    describe: looks('Bring it back. See its conditions and events', 'kubectl describe node <node>'),
     remove: destroys(
-      'Only once the machine is off for certain and for good, remove the node: its pods start elsewhere, and two that write to one volume corrupt it. This loses the Node and its labels',
+      'Only when the machine is certainly off, and for good, remove the node: its pods start elsewhere, and two pods that write to one volume corrupt it. This loses the Node and its labels',
       'kubectl delete node <node>',
     ),
-    pods: looks('Its pods go by themselves within a minute', 'kubectl --namespace <namespace> get pods --output wide'),
+    pods: looks('Its pods are removed within a minute', 'kubectl --namespace <namespace> get pods --output wide'),
     force: destroys(
-      'Only once the machine is off for certain, let them start elsewhere: two that write to one volume corrupt it. This loses these pods, without waiting for their end',
+      'Only when the machine is certainly off, let them start elsewhere: two pods that write to one volume corrupt it. This loses these pods, without waiting for them to end',
       'kubectl --namespace <namespace> delete pod <pods> --force',
     ),
   },
   PodNotEnding: { describe: looks('See what the kubelet says', describePod) },
   PodUnschedulable: {
     nodes: looks('Add nodes', 'kubectl get nodes'),
-    scheduler: looks('See that kube-scheduler runs', 'kubectl --namespace kube-system get pods'),
-    spread: advises('Add as many nodes as there are to be CrateDB nodes, or ask for fewer.'),
-    resources: advises('Ask for less per node, free some, or add larger nodes.'),
+    scheduler: looks('Check that kube-scheduler runs', 'kubectl --namespace kube-system get pods'),
+    spread: advises('Add nodes until there is one for each CrateDB node, or request fewer CrateDB nodes.'),
+    resources: advises('Request less per CrateDB node, free some, or add larger nodes.'),
     taints: looks(
-      'See which taints the nodes bear; one that is under pressure or not ready bears one by itself',
+      'See which taints the nodes have; Kubernetes taints nodes that are under pressure or not ready',
       'kubectl get nodes --output custom-columns=NAME:.metadata.name,TAINTS:.spec.taints',
     ),
-    untaint: changes('Take the taint off each node that CrateDB may use, here <node>', 'kubectl taint nodes <node> <key>-'),
-    labels: looks('See which labels the nodes bear', 'kubectl get nodes --show-labels'),
+    untaint: changes('Remove the taint from each node that CrateDB may use, here <node>', 'kubectl taint nodes <node> <key>-'),
+    labels: looks('See which labels the nodes have', 'kubectl get nodes --show-labels'),
     label: changes('Label each node that CrateDB may use, with its name in $node', 'kubectl label node "$node" <labels>'),
     cordoned: looks('See which nodes are cordoned', 'kubectl get nodes'),
-    uncordon: changes('Once whoever cordoned them has finished, let them take pods again', 'kubectl uncordon <nodes>'),
+    uncordon: changes('Once the work that they were cordoned for is finished, uncordon them', 'kubectl uncordon <nodes>'),
     volumes: looks('The volume is tied to a node or zone: bring that back', 'kubectl --namespace <namespace> get pvc,pv --output wide'),
     zones: advises('Add nodes in the other zones; the operator spreads over three.'),
-    claims: looks('See what keeps it from being bound', 'kubectl --namespace <namespace> describe pvc'),
+    claims: looks('See why it is not bound', 'kubectl --namespace <namespace> describe pvc'),
     maxPods: advises("Add nodes, or raise the kubelet's maxPods."),
-    describe: looks('See all that was said of it', describePod),
+    describe: looks('See its events', describePod),
   },
 }
 
 const ofPods = {
   QuotaExceeded: {
-    describe: looks('Raise the quota of project <project>, or ask for less', 'kubectl --namespace <namespace> describe resourcequota'),
+    describe: looks('Raise the quota of project <project>, or request less', 'kubectl --namespace <namespace> describe resourcequota'),
   },
   PodRefused: {
     describe: looks('Change what refuses them, which the message names', 'kubectl --namespace <namespace> describe statefulset <set>'),
@@ -185,9 +185,9 @@ const ofPods = {
       'Create it, with the registry in $server and its credentials in $user and $password',
       'kubectl --namespace <namespace> create secret docker-registry <name> --docker-server="$server" --docker-username="$user" --docker-password="$password"',
     ),
-    repeat: advises('Create it again by repeating the request that held it.'),
+    repeat: advises('Create it again by repeating the request that contained it.'),
     create: changes(
-      'Or create it with what it held under the key <key> in $value',
+      'Or create it with its former value for the key <key> in $value',
       'kubectl --namespace <namespace> create secret generic <name> --from-literal=<key>="$value"',
     ),
     tunnel: changes(
@@ -199,7 +199,7 @@ const ofPods = {
   ContainerConfigError: { describe: looks('Create what it names, or correct it', describePod) },
   InitContainerFailing: {
     mirror: looks(
-      'Let the pods reach repo1.maven.org, or put a mirror in front of that host',
+      'Let the pods reach repo1.maven.org, or provide a mirror under that name',
       'kubectl --namespace <namespace> logs <pod> --container <container>',
     ),
     log: looks('Its log says why', 'kubectl --namespace <namespace> logs <pod> --container <container>'),
@@ -211,7 +211,7 @@ const ofPods = {
   },
   LoadBalancerWithoutAddress: {
     describe: looks(
-      'Install a load balancer controller (on bare metal, for instance, MetalLB) or mend it',
+      'Install a load balancer controller (on bare metal, for instance, MetalLB) or fix it',
       'kubectl --namespace <namespace> describe service <service>',
     ),
   },
@@ -220,37 +220,37 @@ const ofPods = {
 const ofVolumes = {
   VolumeNotBound: {
     lost: looks('Restore it from a snapshot of the storage or of the database', describeClaim),
-    class: looks('Create it, or ask for one of these', 'kubectl get storageclasses'),
+    class: looks('Create it, or request one of these', 'kubectl get storageclasses'),
     // A StatefulSet keeps the class that it was made with.
     debugClass: looks(
-      "Create it. For databases that are made from now on, the operator's CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS can name one of these",
+      "Create it. For databases created from now on, the operator's CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS can name one of these",
       'kubectl get storageclasses',
     ),
     defaultClass: looks('Mark one as default', 'kubectl get storageclasses'),
-    failed: looks('Mend what the message names', describeClaim),
+    failed: looks('Fix what the message names', describeClaim),
     volumes: looks('Provide a PersistentVolume of that class and size', 'kubectl get pv'),
-    driver: looks('See that the pods of the storage driver run', describeClaim),
+    driver: looks('Check that the pods of the storage driver run', describeClaim),
   },
   ClassCannotGrow: {
     allow: changes(
       'If its driver can do it, let volumes of the class grow',
       `kubectl patch storageclass <class> --patch '{"allowVolumeExpansion":true}'`,
     ),
-    back: advises('Else go back to <size>.'),
+    back: advises('Otherwise go back to <size>.'),
   },
-  VolumeNotResized: { describe: looks('Mend what the message names', describeClaim) },
+  VolumeNotResized: { describe: looks('Fix what the message names', describeClaim) },
   VolumeAttachmentOnDeadNode: {
-    describe: looks('See what it says. It goes by itself once the node is back', 'kubectl describe volumeattachment <attachment>'),
+    describe: looks('See what it says. It goes once the node is back', 'kubectl describe volumeattachment <attachment>'),
     detach: destroys(
-      'Only once the machine is off for certain, detach the volume: two machines that write to it corrupt it. This loses the VolumeAttachment',
+      'Only when the machine is certainly off, detach the volume: two machines that write to it corrupt it. This loses the VolumeAttachment',
       'kubectl delete volumeattachment <attachment> --wait=false',
     ),
     removeNode: destroys(
-      'Only once the machine is off for certain and for good, remove the node too. This loses the Node and its labels',
+      'Only when the machine is certainly off, and for good, remove the node too. This loses the Node and its labels',
       'kubectl delete node <node>',
     ),
   },
-  VolumeNotAttached: { describe: looks('Mend what the message names', describePod) },
+  VolumeNotAttached: { describe: looks('Fix what the message names', describePod) },
 }
 
 const ofTheTunnel = {
@@ -265,10 +265,10 @@ const ofTheTunnel = {
   CloudflaredScaledDown: { start: changes('Start it', 'kubectl --namespace <namespace> scale deployment <deployment> --replicas=2') },
   CloudflaredNotReady: {
     log: looks(
-      'See that port 7844 is open outwards, by UDP or TCP, and what it says',
+      'Check that outbound port 7844 is open, for UDP or TCP, and see what it logs',
       'kubectl --namespace <namespace> logs deployment/<deployment>',
     ),
-    describe: looks('See what became of its pods', 'kubectl --namespace <namespace> describe deployment <deployment>'),
+    describe: looks('See the state of its pods', 'kubectl --namespace <namespace> describe deployment <deployment>'),
   },
 }
 

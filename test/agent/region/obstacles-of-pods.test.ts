@@ -29,13 +29,13 @@ const schedulerCases = [
     name: 'anti-affinity',
     said: "0/2 nodes are available: 2 node(s) didn't match pod affinity/anti-affinity, 2 node(s) didn't match pod anti-affinity rules.",
     says: /None of 2 nodes takes it: 2 nodes have already a pod of this database.*anti-affinity by hostname/,
-    cure: /Add as many nodes/,
+    cure: /Add nodes until/,
   },
   {
     name: 'too little left of what the nodes have',
     said: '0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.',
     says: /^None of 2 nodes takes it: 2 nodes have not enough cpu left: the pod asks for 4 cores, the largest node has 8 cores in all\.$/,
-    cure: /Ask for less per node/,
+    cure: /Request less per CrateDB node/,
   },
   {
     name: 'more memory than any node has',

@@ -93,7 +93,7 @@ test('a creation that the operator ended without success is told from what is le
   await make(database)
   const { message, cure } = await told(target, 'OperatorStepFailed', ({ message }) => message.includes('ended the creation'))
   assert.match(message, /^The Crate Operator ended the creation without having set up the database/)
-  assert.match(cure, /^It does not try again by itself\. Its log says why: kubectl .* logs deployment\/crate-operator\n.*by the API/)
+  assert.match(cure, /^It does not retry\. Its log says why: kubectl .* logs deployment\/crate-operator\n.*with the API/)
 })
 
 test('an operator that stops in the middle is told once its last sign of life is old', async () => {
@@ -164,7 +164,7 @@ test('a finalizer that the operator keeps is told after a moment, with what to d
   only(await obstacles(target))
   const { message, cure } = only(await obstacles(target, { laterMs: 20_000 }), 'FinalizerHeld')
   assert.match(message, /held by the finalizer operator\.cloud\.crate\.io\/finalizer\. To take it off is for the Crate Operator\.$/)
-  assert.match(cure, /See that it runs: kubectl --namespace crate-operator get deployment crate-operator/)
+  assert.match(cure, /Check that it runs: kubectl --namespace crate-operator get deployment crate-operator/)
 })
 
 test('an operator that is not there is told by what is wrong with its Deployment', async () => {
