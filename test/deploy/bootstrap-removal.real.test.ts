@@ -122,7 +122,7 @@ test('told to keep databases, it leaves them with their operator and takes the r
     told.out,
     /What would be removed:\n {7}release skerry in skerry\n[\s\S]* {7}database project-harbour\/tide\n {7}project harbour\n[\s\S]* {7}namespace skerry\n/,
   )
-  assert.match(told.out, / {7}definition cratedbs\.cloud\.crate\.io\n[\s\S]*WITH ALL DATA\nWhat would stay:\nNothing was changed\.\n$/)
+  assert.match(told.out, / {7}CRD cratedbs\.cloud\.crate\.io\n[\s\S]*WITH ALL DATA\nWhat would stay:\nNothing was changed\.\n$/)
   assert.equal((await uninstall(['--keep-databases', '--delete-databases'])).code, 2)
   const ran = await uninstall(['--keep-databases'])
   succeeded(ran)
