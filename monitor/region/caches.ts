@@ -5,7 +5,7 @@ import type { Part } from '../../shared/lifecycle.ts'
 import { limitConcurrency } from '../../shared/limit-concurrency.ts'
 import { type SparkplugNode, sparkplugNodeKind, sparkplugNodeView } from '../sparkplug/sparkplug-node.ts'
 import type { ComponentConfig } from './config.ts'
-import { createOptionalCache, type OptionalCache } from './optional-cache.ts'
+import { OptionalCache } from './optional-cache.ts'
 import { createWatchedSecrets, type WatchedSecrets } from './secrets.ts'
 import {
   componentLabel,
@@ -51,11 +51,11 @@ export function createMonitorCaches({ components, lookMs }: CachesSettings, give
   const labels = components.map(({ name, label = name }) => label)
   // A database may have the name of a component, and its Services have that name in the same label.
   const labelSelector = `${componentLabel} in (${labels.length === 0 ? 'none' : labels.join(',')}),app.kubernetes.io/part-of!=cratedb`
-  const sparkplugNodes = createOptionalCache<SparkplugNode>({ kind: sparkplugNodeKind, view: sparkplugNodeView, lookMs }, tools)
+  const sparkplugNodes = new OptionalCache<SparkplugNode>({ kind: sparkplugNodeKind, view: sparkplugNodeView, lookMs }, tools)
   return {
     hosts: createCache<HostView>({ kind: kinds.Node, pageSize: 50, view: hostView }, tools),
-    projects: createOptionalCache<ProjectView>({ kind: kinds.Project, view: projectView, lookMs }, tools),
-    databases: createOptionalCache<DatabaseView>({ kind: kinds.CrateDB, pageSize: 50, view: databaseView, lookMs }, tools),
+    projects: new OptionalCache<ProjectView>({ kind: kinds.Project, view: projectView, lookMs }, tools),
+    databases: new OptionalCache<DatabaseView>({ kind: kinds.CrateDB, pageSize: 50, view: databaseView, lookMs }, tools),
     pods: createCache<PodView>({ kind: kinds.Pod, pageSize: 50, view: podView }, tools),
     deployments: createCache<DeploymentView>({ kind: kinds.Deployment, labelSelector, pageSize: 50, view: deploymentView }, tools),
     services: createCache<ServiceView>({ kind: kinds.Service, labelSelector, view: serviceView }, tools),
@@ -98,7 +98,7 @@ export function followRegion(caches: MonitorCaches, { clock, log, patienceMs = 5
   }
 }
 
-type Readable = Pick<Cache<unknown>, 'synced' | 'heardAt'> & { absent?: boolean }
+type Readable = Pick<Cache, 'synced' | 'heardAt'> & { absent?: boolean }
 
 /** Whether a cache has ever held its whole collection. */
 export function isKnown({ synced, absent = false }: Readable): boolean {

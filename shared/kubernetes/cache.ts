@@ -3,7 +3,7 @@ import { isProblem } from '../errors.ts'
 import type { Part } from '../lifecycle.ts'
 import type { Limiter } from '../limit-concurrency.ts'
 import type { Log } from '../log.ts'
-import { type Cached, type Change, Collection, isNewer } from './collection.ts'
+import { type Cached, Collection, isNewer } from './collection.ts'
 import type { Cluster } from './connection.ts'
 import { type Kind, type KubernetesObject, keyOf, pathOf } from './objects.ts'
 
@@ -22,32 +22,6 @@ export type CacheConfig<T> = {
   view?: (object: KubernetesObject) => T
 }
 
-/** A copy of a collection that follows the cluster by a watch. */
-export type Cache<T> = Part & {
-  get(key: string): T | undefined
-  values(): IterableIterator<T>
-  /** The objects in one namespace, in no order. */
-  in(namespace: string): T[]
-  readonly size: number
-  /** Goes up with every change of the collection: a result derived from it is current while this stays the same. */
-  readonly version: number
-  /** The resourceVersion that the watch has reached; empty before. Those of all kinds in one cluster can be compared. */
-  readonly seen: string
-  /** Whether the collection has been read whole, and is followed since. It stays true while a broken watch is mended. */
-  readonly synced: boolean
-  /** The monotonic moment, in milliseconds, at which the API server last proved that the watch lives; undefined before. */
-  readonly heardAt: number | undefined
-  /** Why the collection cannot be followed at the moment. */
-  readonly trouble: string | undefined
-  /**
-   * Calls the listener after each change, in order. Returns the function that unsubscribes. An object that was deleted and created again
-   * is reported as removed and then added, even if the watch missed the deletion, as long as the view keeps the uid.
-   */
-  subscribe(listener: (change: Change<T>) => void): () => void
-  /** Takes the answer of a write into the copy, so that its writer reads it back at once. An older version is ignored. */
-  put(object: KubernetesObject): void
-}
-
 export type CacheTools = {
   cluster: Cluster
   clock: Clock
@@ -63,80 +37,58 @@ export type CacheTools = {
 const pauses = { baseMs: 250, capMs: 5_000 }
 const defaultPageSize = 100
 
+type Page = { metadata: { resourceVersion: string; continue?: string }; items?: KubernetesObject[] }
+
 /**
- * A watch cache of one collection. Its `start` resolves when the collection has been read whole.
+ * A copy of a collection that follows the cluster by a watch. Its `start` resolves when the collection has been read whole.
  *
  * A watch that ends is resumed where it stopped. If the API server no longer has that version (410), the collection is listed again and
  * only the differences are reported. The cache never gives up: attempts are spread by full jitter, and trouble is logged once.
  */
-export function createCache<T extends Cached = KubernetesObject>(config: CacheConfig<T>, tools: CacheTools): Cache<T> {
-  const { view = withoutManagedFields as unknown as (object: KubernetesObject) => T } = config
-  const collection = new Collection<T>()
-  const follower = new Follower({ ...config, view }, collection, tools)
-  const ending = new AbortController()
-  let running: Promise<void> | undefined
-  return {
-    name: `cache of ${config.kind.plural}`,
-    get: (key) => collection.get(key),
-    values: () => collection.values(),
-    in: (namespace) => collection.in(namespace),
-    get size() {
-      return collection.size
-    },
-    get version() {
-      return collection.version
-    },
-    get seen() {
-      return follower.seen
-    },
-    get synced() {
-      return follower.synced
-    },
-    get heardAt() {
-      return follower.heardAt
-    },
-    get trouble() {
-      return follower.trouble
-    },
-    subscribe: (listener) => collection.subscribe(listener),
-    put(object) {
-      if (isNewer(object.metadata.resourceVersion, follower.seen)) collection.store(view(object))
-    },
-    start: (signal) =>
-      new Promise((resolve, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-        running = follower.run(ending.signal, resolve)
-      }),
-    async stop() {
-      ending.abort()
-      await running
-    },
-  }
-}
-
-type Page = { metadata: { resourceVersion: string; continue?: string }; items?: KubernetesObject[] }
-
-/** Keeps a collection as it is in the cluster: lists it, then watches it. */
-class Follower<T extends Cached> {
-  readonly #config: CacheConfig<T> & { view: (object: KubernetesObject) => T }
-  readonly #collection: Collection<T>
+export class Cache<T extends Cached = KubernetesObject> extends Collection<T> implements Part {
+  readonly name: string
+  /** The resourceVersion that the watch has reached; empty before. Those of all kinds in one cluster can be compared. */
+  seen = ''
+  /** Whether the collection has been read whole, and is followed since. It stays true while a broken watch is mended. */
+  synced = false
+  /** The monotonic moment, in milliseconds, at which the API server last proved that the watch lives; undefined before. */
+  heardAt: number | undefined
+  /** Why the collection cannot be followed at the moment. */
+  trouble: string | undefined
+  readonly #config: CacheConfig<T>
   readonly #tools: CacheTools
   readonly #path: string
+  readonly #ending = new AbortController()
   #failures = 0
-  seen = ''
-  synced = false
-  heardAt: number | undefined
-  trouble: string | undefined
+  #running: Promise<void> | undefined
 
-  constructor(config: CacheConfig<T> & { view: (object: KubernetesObject) => T }, collection: Collection<T>, tools: CacheTools) {
+  constructor(config: CacheConfig<T>, tools: CacheTools) {
+    super()
+    this.name = `cache of ${config.kind.plural}`
     this.#config = config
-    this.#collection = collection
     this.#tools = tools
     this.#path = pathOf(config.kind, config.namespace)
   }
 
+  start(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+      this.#running = this.#run(this.#ending.signal, resolve)
+    })
+  }
+
+  async stop(_deadline?: number): Promise<void> {
+    this.#ending.abort()
+    await this.#running
+  }
+
+  /** Takes the answer of a write into the copy, so that its writer reads it back at once. An older version is ignored. */
+  put(object: KubernetesObject): void {
+    if (isNewer(object.metadata.resourceVersion, this.seen)) this.#take(object)
+  }
+
   /** Until the signal aborts. Calls `whole` each time the collection has been listed. */
-  async run(signal: AbortSignal, whole: () => void): Promise<void> {
+  async #run(signal: AbortSignal, whole: () => void): Promise<void> {
     const { clock } = this.#tools
     while (!signal.aborted) {
       const began = clock.monotonic()
@@ -168,12 +120,12 @@ class Follower<T extends Cached> {
     } while (page.continue)
     // Only now: a watch that starts here reports nothing of pages that were not read.
     this.seen = page.resourceVersion
-    for (const key of this.#collection.keys()) if (!present.has(key)) this.#collection.remove(key, this.seen)
+    for (const key of this.keys()) if (!present.has(key)) this.remove(key, this.seen)
     this.#heard()
   }
 
   async #readPage(token: string | undefined, present: Set<string>, signal: AbortSignal): Promise<Page['metadata']> {
-    const { kind, labelSelector, fieldSelector, pageSize = defaultPageSize, view } = this.#config
+    const { kind, labelSelector, fieldSelector, pageSize = defaultPageSize } = this.#config
     const { metadata, items = [] } = await this.#tools.cluster.request<Page>({
       method: 'GET',
       path: this.#path,
@@ -184,20 +136,25 @@ class Follower<T extends Cached> {
     for (const item of items) {
       present.add(keyOf(item.metadata))
       // Items of a list do not say their own kind.
-      this.#collection.store(view({ ...item, apiVersion: kind.apiVersion, kind: kind.kind }))
+      this.#take({ ...item, apiVersion: kind.apiVersion, kind: kind.kind })
     }
     return metadata
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { labelSelector, fieldSelector, view } = this.#config
+    const { labelSelector, fieldSelector } = this.#config
     const query = { resourceVersion: this.seen, labelSelector, fieldSelector }
     for await (const { type, object } of this.#tools.cluster.watch(this.#path, query, signal)) {
       this.#heard()
       this.seen = object.metadata.resourceVersion ?? this.seen
-      if (type === 'ADDED' || type === 'MODIFIED') this.#collection.store(view(object))
-      else if (type === 'DELETED') this.#collection.remove(keyOf(object.metadata), object.metadata.resourceVersion)
+      if (type === 'ADDED' || type === 'MODIFIED') this.#take(object)
+      else if (type === 'DELETED') this.remove(keyOf(object.metadata), object.metadata.resourceVersion)
     }
+  }
+
+  #take(object: KubernetesObject): void {
+    const { view = withoutManagedFields as unknown as (object: KubernetesObject) => T } = this.#config
+    this.store(view(object))
   }
 
   #heard(): void {
@@ -216,6 +173,11 @@ class Follower<T extends Cached> {
   #pause(signal: AbortSignal): Promise<void> {
     return this.#tools.clock.sleep(backoff(pauses, this.#failures++, Math.random()), signal).catch(() => {})
   }
+}
+
+/** A new cache of one collection. Nothing is sent before its start. */
+export function createCache<T extends Cached = KubernetesObject>(config: CacheConfig<T>, tools: CacheTools): Cache<T> {
+  return new Cache<T>(config, tools)
 }
 
 function withoutManagedFields(object: KubernetesObject): KubernetesObject {

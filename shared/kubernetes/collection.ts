@@ -20,7 +20,7 @@ export class Collection<T extends Cached> {
     return this.#objects.size
   }
 
-  /** Goes up with every change. */
+  /** Goes up with every change: a result derived from the collection is current while this stays the same. */
   get version(): number {
     return this.#version
   }
@@ -37,17 +37,22 @@ export class Collection<T extends Cached> {
     return this.#objects.values()
   }
 
+  /** The objects in one namespace, in no order. */
   in(namespace: string): T[] {
     return [...(this.#byNamespace.get(namespace)?.values() ?? [])]
   }
 
+  /**
+   * Calls the listener after each change, in order. Returns the function that unsubscribes. An object that was deleted and created again
+   * is reported as removed and then added, even if the watch missed the deletion, as long as the view keeps the uid.
+   */
   subscribe(listener: (change: Change<T>) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
   /** Takes an object unless the collection already holds that version or a later one. */
-  store(object: T): void {
+  protected store(object: T): void {
     const key = keyOf(object.metadata)
     const standing = this.#objects.get(key)
     if (standing && !isNewer(object.metadata.resourceVersion, standing.metadata.resourceVersion)) return
@@ -60,7 +65,7 @@ export class Collection<T extends Cached> {
   }
 
   /** @param resourceVersion of the deletion: an object that is newer stays */
-  remove(key: string, resourceVersion?: string): void {
+  protected remove(key: string, resourceVersion?: string): void {
     const object = this.#objects.get(key)
     if (!object || (resourceVersion !== undefined && isNewer(object.metadata.resourceVersion, resourceVersion))) return
     this.#objects.delete(key)

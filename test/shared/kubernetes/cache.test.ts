@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test'
 import { systemClock } from '../../../shared/clock.ts'
 import { createCache } from '../../../shared/kubernetes/cache.ts'
 import { type Kind, kinds } from '../../../shared/kubernetes/objects.ts'
+import type { Part } from '../../../shared/lifecycle.ts'
 import { limitConcurrency } from '../../../shared/limit-concurrency.ts'
 import { createLog } from '../../../shared/log.ts'
 import { startEmbeddedCluster } from '../../cluster/index.ts'
@@ -37,7 +38,7 @@ async function clusterWith(t: TestContext, count: number) {
   return { seen, cluster }
 }
 
-const starting = async (t: TestContext, cache: ReturnType<typeof createCache>) => {
+const starting = async (t: TestContext, cache: Part) => {
   t.after(() => cache.stop(0))
   await cache.start(new AbortController().signal)
 }
