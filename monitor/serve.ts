@@ -11,17 +11,17 @@ import { edgeNodeReadiness, regionReadiness } from './metrics/readiness.ts'
 import { createActions } from './prober/actions/index.ts'
 import { createChecksInEffect } from './prober/checks-in-effect.ts'
 import { createProber } from './prober/index.ts'
-import { createChecksFile } from './prober/reload.ts'
+import { FollowedChecks } from './prober/reload.ts'
 import { createMonitorCaches, followRegion } from './region/caches.ts'
 import { accessCluster } from './region/cluster-access.ts'
 import { mayBeDiscovered } from './region/discovered-checks.ts'
-import { createDiscovery } from './region/discovery.ts'
-import { createRegionModel } from './region/model.ts'
+import { Discovery } from './region/discovery.ts'
+import { RegionModel } from './region/model.ts'
 import { type BdSeqStore, createClusterBdSeq, createFileBdSeq } from './sparkplug/bd-seq.ts'
 import { edgeNodeConfig } from './sparkplug/config.ts'
 import { createBuffer } from './sparkplug/create-buffer.ts'
 import { createEdgeNode } from './sparkplug/edge-node.ts'
-import { createWatchedNodes, type WatchedNodes } from './sparkplug/watched-nodes.ts'
+import { WatchedNodes } from './sparkplug/watched-nodes.ts'
 import { watchedStateOf } from './sparkplug/watched-state.ts'
 import { createServiceManager, type NotifyEnvironment } from './systemd/notify.ts'
 import { statusText } from './systemd/status-text.ts'
@@ -66,19 +66,19 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
       lease,
       ...tools,
     })
-  const watched = caches && edgeNode && createWatchedNodes({ nodes: caches.sparkplugNodes, secrets: caches.secrets, edgeNode, ...tools })
+  const watched = caches && edgeNode && new WatchedNodes({ nodes: caches.sparkplugNodes, secrets: caches.secrets, edgeNode, ...tools })
 
   // The checks.
   const context = { ...(access && { apiServer: access.apiServer }), ...(watched && { sparkplugNode: watchedStateOf(watched) }) }
   const prober = createProber(config.checks, { context, act: createActions({ cluster, isLeader, ...tools }), leadership: lease, ...tools })
-  const found = caches && createDiscovery({ discovery, components }, { caches, ...tools })
-  const file = createChecksFile(
+  const found = caches && new Discovery({ discovery, components }, { caches, ...tools })
+  const file = new FollowedChecks(
     { path: config.checks.file, namespace: config.cluster.namespace, isDiscovered: caches && mayBeDiscovered },
     { cluster, ...tools },
   )
   const checks = createChecksInEffect({ prober, configured: file, discovered: found, hearsNodes: hearing(watched, lease) })
   const model =
-    edgeNode && createRegionModel({ caches, components, prober, edgeNode, watched, facts: { version, region: config.region.id }, ...tools })
+    edgeNode && new RegionModel({ caches, components, prober, edgeNode, watched, facts: { version, region: config.region.id }, ...tools })
 
   // What others see of it: the port, and systemd.
   const metrics = createMonitorEndpoint(config.metrics, {

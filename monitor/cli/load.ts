@@ -8,11 +8,11 @@ import { version } from '../../shared/version.ts'
 import type { CheckContext } from '../checks/kind.ts'
 import { type MonitorConfig, monitorConfig, placementOf } from '../config.ts'
 import type { Check } from '../prober/check.ts'
-import { type ChecksFileNeeds, createChecksFile } from '../prober/reload.ts'
+import { type ChecksFileNeeds, FollowedChecks } from '../prober/reload.ts'
 import { createMonitorCaches, followRegion } from '../region/caches.ts'
 import { accessCluster } from '../region/cluster-access.ts'
 import { mayBeDiscovered, mergeChecks } from '../region/discovered-checks.ts'
-import { createDiscovery } from '../region/discovery.ts'
+import { Discovery } from '../region/discovery.ts'
 import { type Surroundings, UsageError } from './command.ts'
 
 /** The checks of a configuration, and the context that they run in. */
@@ -59,14 +59,14 @@ export async function loadChecks(given: string | undefined, surroundings: Surrou
 /** The checks of the file, with its Secrets. @throws UsageError */
 async function readChecks(path: string | undefined, config: MonitorConfig, tools: ChecksFileNeeds): Promise<readonly Check[]> {
   const { namespace } = config.cluster
-  const followed = createChecksFile({ path, namespace, isDiscovered: tools.cluster && mayBeDiscovered }, tools)
+  const followed = new FollowedChecks({ path, namespace, isDiscovered: tools.cluster && mayBeDiscovered }, tools)
   try {
-    await followed.start(new AbortController().signal)
+    await followed.start()
   } catch (error) {
     throw new UsageError((error as Error).message)
   }
   const checks = followed.checks()
-  await followed.stop(0)
+  await followed.stop()
   // The monitor waits for these Secrets, without checks. A command must not print an empty table as if all were well.
   if (followed.last()?.ok === false)
     throw new UsageError('the Secrets that the checks file refers to cannot be read: check that the API server answers')
@@ -98,11 +98,11 @@ async function discover({ components, discovery }: MonitorConfig, tools: Paramet
   const { signal } = new AbortController()
   const caches = createMonitorCaches({ components }, tools)
   const following = followRegion(caches, tools)
-  const found = createDiscovery({ discovery, components }, { caches, ...tools })
+  const found = new Discovery({ discovery, components }, { caches, ...tools })
   await following.start(signal)
-  await found.start(signal)
+  await found.start()
   const checks = found.checks()
-  await found.stop(0)
+  await found.stop()
   await following.stop(0)
   return checks
 }

@@ -7,20 +7,10 @@ import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { watchFolder } from '../../shared/watch-folder.ts'
 import type { Check } from './check.ts'
+import type { CheckSource } from './checks-in-effect.ts'
 import { ChecksReader, type Reading } from './checks-reader.ts'
 import { createSecretReader } from './cluster-secrets.ts'
 import type { ParseOptions } from './config.ts'
-
-/** The checks of a file, as it last was without faults. */
-type FollowedChecks = Part & {
-  checks(): readonly Check[]
-  /** Calls the listener when the checks have changed. @returns a function that ends the subscription */
-  subscribe(listener: () => void): () => void
-  /** Reads the file now. @returns whether it has no faults */
-  reload(): Promise<boolean>
-  /** Whether the file had no faults when it was last read, and when that was, in Unix milliseconds. Undefined before the first reading. */
-  last(): { ok: boolean; at: number } | undefined
-}
 
 /** Where the checks are. */
 type ChecksFileConfig = Pick<ParseOptions, 'isDiscovered'> & {
@@ -55,11 +45,7 @@ const settleMs = 50
  * The start fails if the file has faults. If only Secrets of the cluster cannot be read, it succeeds, and there are no checks until they
  * can be: the API server may be down.
  */
-export function createChecksFile(config: ChecksFileConfig, needs: ChecksFileNeeds): FollowedChecks {
-  return new ChecksFollower(config, needs)
-}
-
-class ChecksFollower implements FollowedChecks {
+export class FollowedChecks implements Part, CheckSource {
   readonly name = 'checks file'
   readonly #path: string | undefined
   readonly #needs: ChecksFileNeeds
@@ -81,6 +67,7 @@ class ChecksFollower implements FollowedChecks {
     this.#reader = new ChecksReader(path ?? '', { files, isDiscovered, readSecrets: cluster && createSecretReader(cluster, namespace) })
   }
 
+  /** The checks of the file, as it last was without faults. */
   checks(): readonly Check[] {
     return this.#reader.current?.checks ?? []
   }
@@ -90,10 +77,12 @@ class ChecksFollower implements FollowedChecks {
     return () => this.#listeners.delete(listener)
   }
 
+  /** Reads the file now. @returns whether it has no faults */
   async reload(): Promise<boolean> {
     return this.#path === undefined || this.#reread()
   }
 
+  /** Whether the file had no faults when it was last read, and when that was, in Unix milliseconds. Undefined before the first reading. */
   last(): { ok: boolean; at: number } | undefined {
     return this.#last
   }

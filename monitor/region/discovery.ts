@@ -6,25 +6,13 @@ import type { Check } from '../prober/check.ts'
 import type { MonitorCaches } from './caches.ts'
 import { type DiscoverySettings, discoveredChecks, type RegionView } from './discovered-checks.ts'
 
-/** Follows the caches, and reports when the discovered checks change. */
-export type Discovery = Part & {
-  /** As of now, sorted by name. */
-  checks(): readonly Check[]
-  /** Calls the listener when the checks change. Returns how to end that. */
-  subscribe(listener: (checks: readonly Check[]) => void): () => void
-}
-
 type DiscoveryParts = { caches: Pick<MonitorCaches, 'hosts' | 'databases' | 'services' | 'sparkplugNodes'>; clock: Clock; log: Log }
 
 /** How long changes are gathered, in milliseconds: a project with ten databases comes as one change. */
 const gatherMs = 500
 
-/** Start it after the caches. `checks()` is right as soon as they are. */
-export function createDiscovery(settings: DiscoverySettings, parts: DiscoveryParts): Discovery {
-  return new FollowedDiscovery(settings, parts)
-}
-
-class FollowedDiscovery implements Discovery {
+/** Follows the caches, and reports when the discovered checks change. Start it after the caches: `checks()` is right as soon as they are. */
+export class Discovery implements Part {
   readonly name = 'discovery'
   readonly #settings: DiscoverySettings
   readonly #parts: DiscoveryParts
@@ -43,10 +31,12 @@ class FollowedDiscovery implements Discovery {
     this.#parts = parts
   }
 
+  /** As of now, sorted by name. */
   checks(): readonly Check[] {
     return this.#known
   }
 
+  /** Calls the listener when the checks change. Returns how to end that. */
   subscribe(listener: (checks: readonly Check[]) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -55,8 +45,8 @@ class FollowedDiscovery implements Discovery {
   async start(): Promise<void> {
     const { hosts, databases, services, sparkplugNodes } = this.#parts.caches
     this.#look()
-    for (const source of [hosts, databases, services, sparkplugNodes])
-      this.#forget.push((source.subscribe as (listener: () => void) => () => void)(() => this.#gather()))
+    const gather = () => this.#gather()
+    for (const source of [hosts, databases, services, sparkplugNodes]) this.#forget.push(source.subscribe(gather))
   }
 
   async stop(): Promise<void> {

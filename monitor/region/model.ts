@@ -44,11 +44,7 @@ const devicesAtOnce = 50
  * comes and goes after that becomes DBIRTH and DDEATH. When a source cannot be read, be it a watch or a prober that stalls, everything
  * learnt from it is stale; the values stay.
  */
-export function createRegionModel(parts: RegionModelParts): Part {
-  return new RegionModel(parts)
-}
-
-class RegionModel implements Part {
+export class RegionModel implements Part {
   readonly name = 'region model'
   readonly #parts: RegionModelParts
   readonly #totals: PodTotals | undefined

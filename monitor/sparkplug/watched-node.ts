@@ -40,18 +40,20 @@ export class WatchedNode {
   /** The id of its device on the monitor's edge node. */
   readonly device: string
   spec: SparkplugNode
+  /** Where it is, by its resource or by its last birth; undefined while nobody knows. */
+  address: NodeAddress | undefined
+  /** Unix milliseconds of its last sign of life. */
+  lastSeen: number | undefined
   /** A Secret that it uses has changed, and it does not know yet. */
   isReloadDue = false
   readonly #clock: Clock
   readonly #random: () => number
-  #address: NodeAddress | undefined
   /** `Alerts/Offline`: undefined until the first sign of life or the third silent interval. */
   #isOffline: boolean | undefined
   /** It was heard on the present connection. */
   #wasHeard = false
   /** The monotonic moment from which silence counts. */
   #since: number
-  #lastSeen: number | undefined
   #isDead = false
   /** The bdSeq of its last birth; undefined while none was heard on the present connection. */
   #bdSeq: number | undefined
@@ -59,38 +61,25 @@ export class WatchedNode {
   #askAt: number
   #requests = 0
 
-  constructor(key: string, spec: SparkplugNode, { clock, random }: { clock: Clock; random: () => number }) {
+  constructor(key: string, spec: SparkplugNode, { clock, random = Math.random }: { clock: Clock; random?: () => number }) {
     this.key = key
     this.device = deviceId('sparkplug-node', key.replace('/', '.'))
     this.spec = spec
     this.#clock = clock
     this.#random = random
-    this.#address = spec.address
+    this.address = spec.address
     this.#since = clock.monotonic()
     this.#askAt = this.#since + this.#patience()
-  }
-
-  get address(): NodeAddress | undefined {
-    return this.#address
   }
 
   get isOffline(): boolean {
     return this.#isOffline === true
   }
 
-  get lastSeen(): number | undefined {
-    return this.#lastSeen
-  }
-
   /** Only its UUID is given, and a birth may show where it is: it was not found yet, or is offline and may have moved. */
   get isSought(): boolean {
     const { address, uuid } = this.spec
-    return address === undefined && uuid !== undefined && (this.#address === undefined || this.isOffline)
-  }
-
-  /** It was found at this address. */
-  moveTo(address: NodeAddress): void {
-    this.#address = address
+    return address === undefined && uuid !== undefined && (this.address === undefined || this.isOffline)
   }
 
   /** The monitor has a new connection. The time without one does not count as silence, and a birth may have been missed. */
@@ -111,7 +100,7 @@ export class WatchedNode {
     this.#wasHeard = true
     this.#isDead = false
     this.#isOffline = false
-    this.#lastSeen = this.#clock.now()
+    this.lastSeen = this.#clock.now()
     this.#listenAgain()
   }
 
@@ -143,8 +132,8 @@ export class WatchedNode {
     const silentMs = isConnected ? this.#silentMs() : undefined
     return {
       liveness: this.#liveness(silentMs),
-      address: this.#address,
-      lastSeen: this.#lastSeen,
+      address: this.address,
+      lastSeen: this.lastSeen,
       silentMs,
       isDead: this.#isDead,
       rebirthRequests: this.#requests,
@@ -154,7 +143,7 @@ export class WatchedNode {
   /** The metrics of its device. */
   metrics(): SparkplugMetric[] {
     const { intervalMs } = this.spec
-    const address = this.#address && addressKey(this.#address)
+    const address = this.address && addressKey(this.address)
     return [
       {
         name: 'Alerts/Offline',
@@ -165,7 +154,7 @@ export class WatchedNode {
       {
         name: 'Last Seen',
         datatype: 'DateTime',
-        value: this.#lastSeen ?? null,
+        value: this.lastSeen ?? null,
         // Otherwise every message of the node would lead to a message of ours.
         deadband: intervalMs,
         description: 'Time of its last sign of life',

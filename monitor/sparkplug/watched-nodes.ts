@@ -12,12 +12,6 @@ import { type NodeAddress, readTopic } from './topics.ts'
 import { WatchedAddresses } from './watched-addresses.ts'
 import { WatchedNode, type WatchedState } from './watched-node.ts'
 
-/** Watches the edge nodes that `SparkplugNode` resources name. Keys are `namespace/name`. */
-export type WatchedNodes = Part & {
-  state(key: string): WatchedState | undefined
-  keys(): string[]
-}
-
 /** How often the silence of each node is looked at, in milliseconds. */
 const tickMs = 1_000
 /** Births of others may be large; larger ones do not come through the connection. */
@@ -35,24 +29,22 @@ type Parts = {
 }
 
 /**
+ * Watches the edge nodes that `SparkplugNode` resources name. Keys are `namespace/name`.
+ *
  * Each watched node is a device of the monitor's edge node, with `Alerts/Offline`. A sign of life clears the alert at once; retained
  * messages are not one. Silence counts only while the monitor itself is connected. A silent node is asked for a rebirth once in each
  * interval.
  */
-export function createWatchedNodes({ random = Math.random, ...parts }: Parts): WatchedNodes {
-  return new Watch({ random, ...parts })
-}
-
-class Watch implements WatchedNodes {
+export class WatchedNodes implements Part {
   readonly name = 'watched-nodes'
-  readonly #parts: Required<Omit<Parts, 'secrets'>> & Pick<Parts, 'secrets'>
+  readonly #parts: Parts
   readonly #watched = new Map<string, WatchedNode>()
   readonly #addresses = new WatchedAddresses()
   readonly #ending = new AbortController()
   readonly #forget: (() => void)[] = []
   #running: Promise<void> = Promise.resolve()
 
-  constructor(parts: Required<Omit<Parts, 'secrets'>> & Pick<Parts, 'secrets'>) {
+  constructor(parts: Parts) {
     this.#parts = parts
   }
 
@@ -143,7 +135,7 @@ class Watch implements WatchedNodes {
       const isThere = node.address?.group === group && node.address.node === id
       if (uuid === undefined || node.spec.uuid !== uuid || isThere) continue
       this.#addresses.remove(node)
-      node.moveTo({ group, node: id })
+      node.address = { group, node: id }
       this.#addresses.add(node)
       this.#parts.log.info({ sparkplugNode: node.key, group, node: id }, 'watched node found by its UUID')
     }

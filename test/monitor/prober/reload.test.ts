@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { type ChecksFileNeeds, createChecksFile } from '../../../monitor/prober/reload.ts'
+import { type ChecksFileNeeds, FollowedChecks } from '../../../monitor/prober/reload.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
 import type { Secret } from '../../../shared/fields.ts'
@@ -25,9 +25,9 @@ async function follow(t: TestContext, text: string, needs: Partial<ChecksFileNee
   writeFileSync(file, text)
   const clock = createFakeClock()
   const { log, lines } = logLines()
-  const checks = createChecksFile({ path: file, namespace: 'skerry' }, { clock, log, ...needs })
-  await checks.start(new AbortController().signal)
-  t.after(() => checks.stop(0))
+  const checks = new FollowedChecks({ path: file, namespace: 'skerry' }, { clock, log, ...needs })
+  await checks.start()
+  t.after(() => checks.stop())
   let heard = 0
   checks.subscribe(() => heard++)
   return { file, checks, clock, lines, names: () => checks.checks().map(({ name }) => name), heard: () => heard }
@@ -111,22 +111,19 @@ test('a faulty file is refused at the start, with all its faults', async (t) => 
   const file = path.join(folder(t), 'checks.yaml')
   writeFileSync(file, 'checks: [{name: a, kind: tpc}, {kind: tcp, host: h, port: 1}]')
   const { log } = logLines()
-  const checks = createChecksFile({ path: file }, { clock: createFakeClock(), log })
-  await assert.rejects(checks.start(new AbortController().signal), (error: Error) => {
+  const checks = new FollowedChecks({ path: file }, { clock: createFakeClock(), log })
+  await assert.rejects(checks.start(), (error: Error) => {
     assert.equal(error.message.split('\n').length, 3)
     return true
   })
-  await assert.rejects(
-    createChecksFile({ path: `${file}.none` }, { clock: createFakeClock(), log }).start(new AbortController().signal),
-    /there is no such file/,
-  )
+  await assert.rejects(new FollowedChecks({ path: `${file}.none` }, { clock: createFakeClock(), log }).start(), /there is no such file/)
 })
 
 test('without a file there are no checks', async () => {
-  const checks = createChecksFile({ path: undefined }, { clock: createFakeClock(), log: logLines().log })
-  await checks.start(new AbortController().signal)
+  const checks = new FollowedChecks({ path: undefined }, { clock: createFakeClock(), log: logLines().log })
+  await checks.start()
   assert.deepEqual([checks.checks(), checks.last(), await checks.reload()], [[], undefined, true])
-  await checks.stop(0)
+  await checks.stop()
 })
 
 test('a mounted ConfigMap is taken up when its link is swapped', { timeout: 20_000 }, async (t) => {
@@ -141,9 +138,9 @@ test('a mounted ConfigMap is taken up when its link is swapped', { timeout: 20_0
   symlinkSync('..1', path.join(mount, '..data'))
   symlinkSync('..data/checks.yaml', path.join(mount, 'checks.yaml'))
   const { log } = logLines()
-  const checks = createChecksFile({ path: path.join(mount, 'checks.yaml') }, { clock: systemClock, log })
-  await checks.start(AbortSignal.timeout(20_000))
-  t.after(() => checks.stop(0))
+  const checks = new FollowedChecks({ path: path.join(mount, 'checks.yaml') }, { clock: systemClock, log })
+  await checks.start()
+  t.after(() => checks.stop())
   const target = new EventTarget()
   checks.subscribe(() => target.dispatchEvent(new Event('change')))
   const changed = once(target, 'change')
@@ -214,12 +211,12 @@ test('while the API server swallows requests, the start takes 5 s for all Secret
   }
   const clock = createFakeClock()
   const { log, lines } = logLines()
-  const checks = createChecksFile({ path: file, namespace: 'skerry' }, { clock, log, cluster })
+  const checks = new FollowedChecks({ path: file, namespace: 'skerry' }, { clock, log, cluster })
   let isStarted = false
-  const starting = checks.start(new AbortController().signal).then(() => {
+  const starting = checks.start().then(() => {
     isStarted = true
   })
-  t.after(() => checks.stop(0))
+  t.after(() => checks.stop())
   await clock.advance(4_999)
   const secrets = ['skerry/secrets/a', 'skerry/secrets/b', 'other/secrets/a'].map((each) => `/api/v1/namespaces/${each}`)
   assert.deepEqual([isStarted, asked], [false, secrets])

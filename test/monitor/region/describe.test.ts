@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { createRegionModel } from '../../../monitor/region/model.ts'
+import { RegionModel } from '../../../monitor/region/model.ts'
 import { sparkplugNodeView } from '../../../monitor/sparkplug/sparkplug-node.ts'
 import type { SparkplugMetric } from '../../../monitor/sparkplug/tracked-metric.ts'
-import { createWatchedNodes } from '../../../monitor/sparkplug/watched-nodes.ts'
+import { WatchedNodes } from '../../../monitor/sparkplug/watched-nodes.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
 import { describeDevices, withTables } from './describe.ts'
 import {
@@ -35,13 +35,13 @@ async function published(t: Parameters<typeof cachesOn>[0]): Promise<Map<string,
     setNode: (metrics: readonly SparkplugMetric[]) => void births.set('node', metrics),
     setDevice: (id: string, metrics: readonly SparkplugMetric[]) => void births.set(id.split(':')[0] as string, metrics),
   }
-  const watched = createWatchedNodes({
+  const watched = new WatchedNodes({
     nodes: { values: () => [sparkplugNodeView(sparkplugNode('site', 'crane'))].values(), subscribe: () => () => {} },
     edgeNode: { ...edgeNode, attach: () => () => {} },
     clock,
     log: silent,
   })
-  const model = createRegionModel({
+  const model = new RegionModel({
     caches,
     components,
     prober,
@@ -52,8 +52,8 @@ async function published(t: Parameters<typeof cachesOn>[0]): Promise<Map<string,
     log: silent,
   })
   for (const part of [model, watched]) {
-    await part.start(new AbortController().signal)
-    t.after(() => part.stop(0))
+    await part.start()
+    t.after(() => part.stop())
   }
   return births
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { componentsConfig, discoveryConfig } from '../../../monitor/region/config.ts'
 import { discoveredChecks, mayBeDiscovered, mergeChecks, type RegionView } from '../../../monitor/region/discovered-checks.ts'
-import { createDiscovery } from '../../../monitor/region/discovery.ts'
+import { Discovery } from '../../../monitor/region/discovery.ts'
 import { databaseView, hostView, serviceView } from '../../../monitor/region/views.ts'
 import { sparkplugNodeView } from '../../../monitor/sparkplug/sparkplug-node.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
@@ -146,9 +146,9 @@ test('checks come and go with what they check, and of what makes no difference n
   const clock = createFakeClock()
   const world = clusterInHand([node('pier'), crateDB('project-shop', 'orders')])
   const caches = await cachesOn(t, world, clock)
-  const discovery = createDiscovery(settings({ volumes: false }), { caches, clock, log: silent })
-  await discovery.start(new AbortController().signal)
-  t.after(() => discovery.stop(0))
+  const discovery = new Discovery(settings({ volumes: false }), { caches, clock, log: silent })
+  await discovery.start()
+  t.after(() => discovery.stop())
   const told: string[][] = []
   discovery.subscribe((checks) => told.push(names([...checks])))
   assert.deepEqual(names([...discovery.checks()]), ['database/shop/orders', 'kubernetes'])
@@ -174,9 +174,9 @@ test('a database that cannot be checked is left out and said once, whether it is
   const world = clusterInHand([crateDB('project-shop', odd), crateDB('project-shop', 'orders')])
   const { log, lines } = logLines()
   const caches = await cachesOn(t, world, clock)
-  const discovery = createDiscovery(settings({ volumes: false }), { caches, clock, log })
-  await discovery.start(new AbortController().signal)
-  t.after(() => discovery.stop(0))
+  const discovery = new Discovery(settings({ volumes: false }), { caches, clock, log })
+  await discovery.start()
+  t.after(() => discovery.stop())
   assert.deepEqual(names([...discovery.checks()]), ['database/shop/orders', 'kubernetes'])
 
   world.set(crateDB('project-shop', 'b'.repeat(242)))

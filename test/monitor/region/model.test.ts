@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { MonitorCaches } from '../../../monitor/region/caches.ts'
-import { createRegionModel } from '../../../monitor/region/model.ts'
+import { RegionModel } from '../../../monitor/region/model.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
 import { cachesOn, clusterInHand, components, crateDB, deployment, edgeNodeInHand, node, pod, proberInHand, silent } from './in-hand.ts'
@@ -18,13 +18,13 @@ async function regionOf(t: TestContext, objects: KubernetesObject[], { withClust
   const prober = proberInHand()
   const edgeNode = edgeNodeInHand(clock)
   const facts = { version: '0.1.0', region: 'harbour-1' }
-  const model = createRegionModel({ caches, components, prober, edgeNode, facts, clock, log: silent })
-  t.after(() => model.stop(0))
+  const model = new RegionModel({ caches, components, prober, edgeNode, facts, clock, log: silent })
+  t.after(() => model.stop())
   const settled = async () => {
     edgeNode.calls.length = 0
     await clock.advance(200)
   }
-  return { clock, world, prober, edgeNode, settled, start: () => model.start(new AbortController().signal) }
+  return { clock, world, prober, edgeNode, settled, start: () => model.start() }
 }
 
 test('when it has started, everything that is known is there, before anything was connected', async (t) => {
@@ -221,9 +221,9 @@ test('a cluster that was never seen is unknown, not empty', async (t) => {
   const caches = await starting
   const prober = proberInHand()
   const edgeNode = edgeNodeInHand(clock)
-  const model = createRegionModel({ caches, components, prober, edgeNode, facts: { version: '0' }, clock, log: silent })
-  await model.start(new AbortController().signal)
-  t.after(() => model.stop(0))
+  const model = new RegionModel({ caches, components, prober, edgeNode, facts: { version: '0' }, clock, log: silent })
+  await model.start()
+  t.after(() => model.stop())
   assert.equal(edgeNode.value(undefined, 'Cluster/Hosts/Total'), null)
   assert.deepEqual(edgeNode.qualities(undefined).toSorted(), [good, stale])
 
@@ -358,10 +358,10 @@ test('after its end nothing is told any more', async (t) => {
   const world = clusterInHand([node('pier')])
   const caches = await cachesOn(t, world, clock)
   const edgeNode = edgeNodeInHand(clock)
-  const model = createRegionModel({ caches, prober: proberInHand(), edgeNode, facts: { version: '0' }, clock, log: silent })
-  await model.start(new AbortController().signal)
+  const model = new RegionModel({ caches, prober: proberInHand(), edgeNode, facts: { version: '0' }, clock, log: silent })
+  await model.start()
   world.set(node('quay'))
-  await model.stop(0)
+  await model.stop()
   await clock.advance(10_000)
   assert.deepEqual(edgeNode.devices(), ['host:pier'])
 })

@@ -10,7 +10,7 @@ import { restartPods } from '../../../monitor/prober/actions/restart-pod.ts'
 import { resultOfError } from '../../../monitor/prober/run.ts'
 import { collections, createMonitorCaches, followRegion, isKnown } from '../../../monitor/region/caches.ts'
 import { discoveryConfig } from '../../../monitor/region/config.ts'
-import { createDiscovery } from '../../../monitor/region/discovery.ts'
+import { Discovery } from '../../../monitor/region/discovery.ts'
 import { createClusterBdSeq } from '../../../monitor/sparkplug/bd-seq.ts'
 import { apiServerOf } from '../../../monitor/wire/api-server.ts'
 import { systemClock } from '../../../shared/clock.ts'
@@ -75,7 +75,7 @@ let recorded: RecordedCluster
 let admin: Cluster
 let cluster: Cluster
 let directory: string
-let discovered: ReturnType<typeof createDiscovery>
+let discovered: Discovery
 let caches: ReturnType<typeof createMonitorCaches>
 const parts: Part[] = []
 
@@ -95,7 +95,7 @@ before(async () => {
   const tools = { cluster, clock: systemClock, log: silent }
   caches = createMonitorCaches({ components }, tools)
   const discovery = discoveryConfig.parse({ databaseUrl: `${fixture.standIns.database.url}/{namespace}/{database}/_sql` })
-  discovered = createDiscovery({ discovery, components }, { ...tools, caches })
+  discovered = new Discovery({ discovery, components }, { ...tools, caches })
   parts.push(followRegion(caches, tools), discovered)
   for (const part of parts) await part.start(new AbortController().signal)
 })

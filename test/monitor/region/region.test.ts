@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { cratedb } from '../../../monitor/checks/cratedb.ts'
 import { createMonitorCaches, followRegion } from '../../../monitor/region/caches.ts'
-import { createRegionModel } from '../../../monitor/region/model.ts'
+import { RegionModel } from '../../../monitor/region/model.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { Secret } from '../../../shared/fields.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
@@ -25,7 +25,7 @@ before(async () => {
   const tools = { cluster: admin, clock: systemClock, log: silent }
   const caches = createMonitorCaches({ components }, tools)
   edgeNode = edgeNodeInHand(systemClock)
-  const model = createRegionModel({ ...tools, caches, components, prober: proberInHand(), edgeNode, facts: { version: '0.1.0' } })
+  const model = new RegionModel({ ...tools, caches, components, prober: proberInHand(), edgeNode, facts: { version: '0.1.0' } })
   parts.push(followRegion(caches, tools), model)
   for (const part of parts) await part.start(new AbortController().signal)
 })

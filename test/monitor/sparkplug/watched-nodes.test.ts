@@ -11,7 +11,7 @@ import {
   sparkplugNodeView,
 } from '../../../monitor/sparkplug/sparkplug-node.ts'
 import type { SparkplugMetric } from '../../../monitor/sparkplug/tracked-metric.ts'
-import { createWatchedNodes } from '../../../monitor/sparkplug/watched-nodes.ts'
+import { WatchedNodes } from '../../../monitor/sparkplug/watched-nodes.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import type { Change } from '../../../shared/kubernetes/cache.ts'
 import { createCache } from '../../../shared/kubernetes/cache.ts'
@@ -44,7 +44,7 @@ async function watchInHand(t: { after(end: () => unknown): void }, specs: [name:
   const commands: { at: number; topic: string; name: string | undefined; seq: number | undefined; hasTime: boolean }[] = []
   const filters = new Set<string>()
   let guest: Guest | undefined
-  const watched = createWatchedNodes({
+  const watched = new WatchedNodes({
     nodes: {
       values: () => nodes.values(),
       subscribe: (listener) => {
@@ -73,8 +73,8 @@ async function watchInHand(t: { after(end: () => unknown): void }, specs: [name:
     log: logInHand().log,
     random: () => 0.5,
   })
-  await watched.start(new AbortController().signal)
-  t.after(() => watched.stop(0))
+  await watched.start()
+  t.after(() => watched.stop())
   const start = clock.monotonic()
   const online = () =>
     guest?.online({
@@ -247,9 +247,9 @@ test('the definition of SparkplugNode is served, refuses what it must, and a res
   t.after(() => nodes.stop(0))
   const broker = await startBroker(t)
   const { node } = nodeInHand(t, [broker.url])
-  const watched = createWatchedNodes({ nodes, edgeNode: node, clock: systemClock, log })
-  await watched.start(new AbortController().signal)
-  t.after(() => watched.stop(0))
+  const watched = new WatchedNodes({ nodes, edgeNode: node, clock: systemClock, log })
+  await watched.start()
+  t.after(() => watched.stop())
   await node.start(new AbortController().signal)
   const plcNode = nodeInHand(t, [broker.url], { group: 'Mill', node: 'PLC-1', clientId: 'plc' }).node
   plcNode.setNode([metric('Speed', 1)])
