@@ -6,7 +6,7 @@ import type { ChangeBuffer } from './buffer.ts'
 import { type Connect, createMqttConnect } from './connection.ts'
 import { createCounters, type SparkplugCounters } from './counters.ts'
 import { type Guest, Guests } from './guests.ts'
-import { createModel, type EdgeNodeModel } from './model.ts'
+import { type EdgeNodeModel, TrackedModel } from './model.ts'
 import type { ServerConfig } from './mqtt-client.ts'
 import { createQuietLog } from './quiet-log.ts'
 import type { SessionContext, SessionSettings } from './session-context.ts'
@@ -58,7 +58,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
   const { buffer, lease, clock, log, random = Math.random, connect = createMqttConnect({ clock }) } = parts
   const counters = createCounters()
   counters.buffer.length = buffer.end - buffer.start
-  const model = createModel(config, { buffer, counters, clock, log })
+  const model = new TrackedModel(config, { buffer, counters, clock, log })
   const warn = createQuietLog({ log, clock })
   const guests = new Guests()
   const isLeader = () => lease?.isLeader() ?? true
@@ -69,7 +69,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
   })
   const stopping = new AbortController()
   let running: Promise<unknown> = Promise.resolve()
-  model.isRecording = isLeader()
+  model.recorder.isRecording = isLeader()
 
   async function saveWhileOffline(signal: AbortSignal): Promise<void> {
     for (;;) {
@@ -89,9 +89,9 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
     attach: (guest) => guests.attach(guest),
     async start() {
       const forget = lease?.onChange((leads) => {
-        model.isRecording = leads
+        model.recorder.isRecording = leads
       })
-      model.isRecording = isLeader()
+      model.recorder.isRecording = isLeader()
       const { signal } = stopping
       const sessions = runSessions({ ...config, contextFor, lease, counters, clock, log, warn, random }, signal)
       running = Promise.allSettled([sessions, saveWhileOffline(signal)]).finally(() => forget?.())

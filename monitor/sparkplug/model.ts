@@ -38,16 +38,6 @@ export type EdgeNodeModel = {
   setQuality(id: string | undefined, quality: Quality): void
 }
 
-/** The model, as a session sees it. */
-export type TrackedModel = EdgeNodeModel & {
-  readonly node: Owner
-  readonly devices: ReadonlyMap<string, Owner>
-  /** Hears of every change. One at a time: the session. */
-  listener: ModelListener | undefined
-  /** While false, changes are not kept: another replica publishes them. */
-  isRecording: boolean
-}
-
 /** What a session hears of the model. */
 type ModelListener = {
   /** The set of metrics of an owner is about to change. */
@@ -61,38 +51,25 @@ type ModelListener = {
 
 type ModelParts = { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock; log: Log }
 
-/** A model without devices. Aliases, if wanted, are unique over the node and all its devices [tck-id-payloads-alias-uniqueness]. */
-export function createModel(settings: { maxSilenceMs: number; hasAliases: boolean }, parts: ModelParts): TrackedModel {
-  return new Model(settings, parts)
-}
-
-class Model implements TrackedModel {
+/** The model of the node. Aliases, if wanted, are unique over the node and all its devices [tck-id-payloads-alias-uniqueness]. */
+export class TrackedModel implements EdgeNodeModel {
   readonly node: Owner = { id: undefined, metrics: new Map(), bornAt: undefined }
   readonly devices = new Map<string, Owner>()
+  /** Hears of every change. One at a time: the session. */
   listener: ModelListener | undefined
-  readonly #recorder: Recorder
+  readonly recorder: Recorder
   readonly #hasAliases: boolean
-  readonly #counters: SparkplugCounters
-  readonly #clock: Clock
+  readonly #parts: ModelParts
   readonly #warn: QuietLog
   /** Ids of devices by their lower-case form. */
   readonly #lowerCaseIds = new Map<string, string>()
   #nextAlias = 1
 
   constructor({ maxSilenceMs, hasAliases }: { maxSilenceMs: number; hasAliases: boolean }, parts: ModelParts) {
-    this.#recorder = new Recorder(maxSilenceMs, parts)
+    this.recorder = new Recorder(maxSilenceMs, parts)
     this.#hasAliases = hasAliases
-    this.#counters = parts.counters
-    this.#clock = parts.clock
+    this.#parts = parts
     this.#warn = createQuietLog(parts)
-  }
-
-  get isRecording(): boolean {
-    return this.#recorder.isRecording
-  }
-
-  set isRecording(is: boolean) {
-    this.#recorder.isRecording = is
   }
 
   setNode(metrics: readonly SparkplugMetric[]): void {
@@ -132,9 +109,9 @@ class Model implements TrackedModel {
       const metric = owner?.metrics.get(sample.name)
       const fault = metric === undefined ? 'unknown' : sampleFault(metric.datatype, sample)
       if (owner === undefined || metric === undefined || fault !== undefined) {
-        this.#counters.refusedSamples++
+        this.#parts.counters.refusedSamples++
         this.#warn('sample', { device: id, metric: sample.name, fault }, 'sample refused')
-      } else this.#recorder.take(owner, metric, sample)
+      } else this.recorder.take(owner, metric, sample)
     }
     this.listener?.changed()
   }
@@ -142,10 +119,10 @@ class Model implements TrackedModel {
   setQuality(id: string | undefined, quality: Quality): void {
     const owner = this.#find(id)
     if (owner === undefined) return
-    const now = this.#clock.now()
+    const now = this.#parts.clock.now()
     for (const metric of owner.metrics.values()) {
       const timestamp = Math.max(now, metric.timestamp)
-      if (metric.quality !== quality) this.#recorder.take(owner, metric, { ...metric, timestamp, quality })
+      if (metric.quality !== quality) this.recorder.take(owner, metric, { ...metric, timestamp, quality })
     }
     this.listener?.changed()
   }
@@ -166,10 +143,10 @@ class Model implements TrackedModel {
       const tracked = after.get(metric.name) as TrackedMetric
       if (before.get(metric.name) !== tracked) {
         // A first value that never went out in a birth would be missing from the history.
-        if (tracked.value !== null) this.#recorder.record(owner, tracked)
+        if (tracked.value !== null) this.recorder.record(owner, tracked)
       } else if (metric.timestamp === undefined || metric.timestamp >= tracked.timestamp) {
         // The same description with an older time is not a late value: it says nothing new.
-        this.#recorder.take(owner, tracked, metric)
+        this.recorder.take(owner, tracked, metric)
       }
     }
     return isReshaped
@@ -191,7 +168,7 @@ class Model implements TrackedModel {
       const alias = this.#hasAliases ? (known?.alias ?? this.#nextAlias) : undefined
       if (alias === this.#nextAlias) this.#nextAlias++
       const isKnown = known !== undefined && isSameDefinition(known, metric)
-      after.set(name, isKnown ? known : trackedMetric(metric, { alias, now: this.#clock.now(), at: this.#clock.monotonic() }))
+      after.set(name, isKnown ? known : trackedMetric(metric, alias, this.#parts.clock))
     }
     return after
   }

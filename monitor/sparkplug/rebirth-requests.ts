@@ -1,23 +1,19 @@
 import type { Clock } from '../../shared/clock.ts'
 
-/** Requests for rebirths, of the node (undefined) and of each device. */
-export type RebirthRequests = {
-  request(device: string | undefined): void
-  /** The device is gone. */
-  forget(device: string): void
-}
+/** What `createRebirthRequests` returns. */
+export type RebirthRequests = ReturnType<typeof createRebirthRequests>
 
 /**
- * Makes a storm of requests harmless: the first one is served at once, and all that come within `intervalMs` of it are served by one more
+ * Requests for rebirths, of the node (undefined) and of each device. It makes a storm of requests harmless: the first one is served at once, and all that come within `intervalMs` of it are served by one more
  * rebirth. Everything ends with the signal.
  */
 export function createRebirthRequests(
   serve: (device: string | undefined) => void,
   { intervalMs, clock, signal }: { intervalMs: number; clock: Clock; signal: AbortSignal },
-): RebirthRequests {
+) {
   const requests = new Map<string | undefined, { servedAt: number; isWaiting: boolean }>()
   return {
-    request(device) {
+    request(device: string | undefined): void {
       const now = clock.monotonic()
       const request = requests.get(device) ?? { servedAt: now - intervalMs, isWaiting: false }
       if (request.isWaiting || signal.aborted) return
@@ -32,6 +28,7 @@ export function createRebirthRequests(
       if (request.isWaiting) clock.sleep(left, signal).then(run, () => {})
       else run()
     },
-    forget: (device) => void requests.delete(device),
+    /** The device is gone. */
+    forget: (device: string) => void requests.delete(device),
   }
 }

@@ -5,14 +5,16 @@ import { quality } from './payload.ts'
 import { isReportable } from './report.ts'
 import type { Owner, Sample, TrackedMetric } from './tracked-metric.ts'
 
+type RecorderParts = { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock }
+
 /** Takes samples over into the metrics of the model, and puts those that are changes into the buffer. */
 export class Recorder {
   readonly #maxSilenceMs: number
-  readonly #parts: { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock }
+  readonly #parts: RecorderParts
   /** While false, changes are not kept: another replica publishes them. */
   isRecording = true
 
-  constructor(maxSilenceMs: number, parts: { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock }) {
+  constructor(maxSilenceMs: number, parts: RecorderParts) {
     this.#maxSilenceMs = maxSilenceMs
     this.#parts = parts
   }

@@ -19,45 +19,29 @@ export type SenderLimits = {
 /** The result of a step. `throttled`: time must pass. `unproven`: proof must come. `over`: nothing can be sent any more. */
 export type StepResult = 'idle' | 'sent' | 'throttled' | 'unproven' | 'congested' | 'over'
 
+/** What `createSender` returns. */
+export type Sender = ReturnType<typeof createSender>
+
+type Group = { owner: Owner; isHistorical: boolean; metrics: DataMetric[] }
+
+type SenderParts = {
+  model: TrackedModel
+  buffer: ChangeBuffer
+  counters: SparkplugCounters
+  clock: Clock
+  /** Hands one NDATA or DDATA over; false when that is no longer possible. */
+  send: (owner: Owner, encode: Encode) => boolean
+  isCongested: () => boolean
+}
+
 /**
- * Turns the buffer into data messages, in order.
+ * Turns the buffer into data messages on one connection, in order, from the first unproven change on.
  *
  * Changes from before the birth of their owner on this connection are history: they go first, rate limited, with `is_historical` and their
  * own times. Changes from after the birth are live and wait behind them, so that no metric goes back in time; the present values were in the
  * birth. The change that the birth itself carried is not sent again.
  */
-export type Sender = {
-  /** The buffer was handed over up to here. With proof it can be released up to here. */
-  readonly cursor: number
-  /** Sends one batch at most. */
-  step(): StepResult
-}
-
-type Group = { owner: Owner; isHistorical: boolean; metrics: DataMetric[] }
-
-/**
- * A sender for one connection, which starts at the first unproven change.
- *
- * @param send hands one NDATA or DDATA over; false when that is no longer possible
- */
-export function createSender(
-  limits: SenderLimits,
-  {
-    model,
-    buffer,
-    counters,
-    clock,
-    send,
-    isCongested,
-  }: {
-    model: TrackedModel
-    buffer: ChangeBuffer
-    counters: SparkplugCounters
-    clock: Clock
-    send: (owner: Owner, encode: Encode) => boolean
-    isCongested: () => boolean
-  },
-): Sender {
+export function createSender(limits: SenderLimits, { model, buffer, counters, clock, send, isCongested }: SenderParts) {
   let cursor = buffer.start
   // At most what a tenth of a second allows, at once.
   const burst = Math.max(1, limits.flushPerSecond / 10)
@@ -70,6 +54,7 @@ export function createSender(
     refilledAt = now
   }
 
+  /** Sends one batch at most. */
   function step(): StepResult {
     if (isCongested()) return 'congested'
     cursor = Math.max(cursor, buffer.start)
@@ -108,7 +93,8 @@ export function createSender(
   }
 
   return {
-    get cursor() {
+    /** The buffer was handed over up to here. With proof it can be released up to here. */
+    get cursor(): number {
       return cursor
     },
     step,
@@ -123,12 +109,5 @@ function add(groups: Map<string, Group>, owner: Owner, isHistorical: boolean, me
 }
 
 function dataOf({ name, alias, datatype }: TrackedMetric, { value, timestamp, quality }: Change, isHistorical: boolean): DataMetric {
-  return {
-    ...(alias === undefined ? { name } : { alias }),
-    datatype,
-    value,
-    timestamp,
-    quality,
-    isHistorical,
-  }
+  return { ...(alias === undefined ? { name } : { alias }), datatype, value, timestamp, quality, isHistorical }
 }

@@ -1,21 +1,8 @@
 /** What a STATE message means to the node. */
 type HostVerdict = 'online' | 'offline' | 'outdated' | 'invalid'
 
-/** The primary host as known on one server. A host keeps its timestamps per server, so each server has one of these. */
-export type HostState = {
-  /**
-   * Judges the payload of a STATE message of the primary host.
-   *
-   * | online | timestamp                                    | verdict  |
-   * |--------|----------------------------------------------|----------|
-   * | true   | not older than that of any STATE before      | online   |
-   * | true   | older                                        | outdated |
-   * | false  | not older than that of the last online STATE | offline  |
-   * | false  | older: left behind by an earlier connection  | outdated |
-   * | anything else: not JSON, other types, empty, the old bare words | invalid |
-   */
-  observe(payload: Uint8Array, now: number): HostVerdict
-}
+/** What `createHostState` returns. */
+export type HostState = ReturnType<typeof createHostState>
 
 /** A STATE has less than 100 bytes; JSON may contain white space. */
 const maxBytes = 4096
@@ -24,12 +11,23 @@ const maxAheadMs = 24 * 3600_000
 /** A clock that shows an earlier year was never set, and cannot tell. */
 const plausible = Date.UTC(2024, 0, 1)
 
-/** The state before the host was heard on the server. */
-export function createHostState(): HostState {
+/** The primary host as known on one server, before it was heard there. A host keeps its timestamps per server, so each server has one. */
+export function createHostState() {
   let last: number | undefined
   let lastOnline: number | undefined
   return {
-    observe(payload, now) {
+    /**
+     * Judges the payload of a STATE message of the primary host.
+     *
+     * | online | timestamp                                    | verdict  |
+     * |--------|----------------------------------------------|----------|
+     * | true   | not older than that of any STATE before      | online   |
+     * | true   | older                                        | outdated |
+     * | false  | not older than that of the last online STATE | offline  |
+     * | false  | older: left behind by an earlier connection  | outdated |
+     * | anything else: not JSON, other types, empty, the old bare words | invalid |
+     */
+    observe(payload: Uint8Array, now: number): HostVerdict {
       const state = readState(payload)
       if (state === undefined || (now > plausible && state.timestamp > now + maxAheadMs)) return 'invalid'
       const { online, timestamp } = state

@@ -1,3 +1,4 @@
+import type { Clock } from '../../shared/clock.ts'
 import { controls } from './commands.ts'
 import { type Datatype, fits, type MetricValue, same } from './datatypes.ts'
 import { type Property, type Quality, quality } from './payload.ts'
@@ -54,15 +55,12 @@ export type Owner = {
 }
 
 /** A metric as it is described, with nothing reported of it yet. */
-export function trackedMetric(
-  given: SparkplugMetric,
-  { alias, now, at }: { alias: number | undefined; now: number; at: number },
-): TrackedMetric {
-  const { name, datatype, value, deadband, timestamp = now, quality: code = quality.good } = given
+export function trackedMetric(given: SparkplugMetric, alias: number | undefined, clock: Clock): TrackedMetric {
+  const { name, datatype, value, deadband, timestamp = clock.now(), quality: code = quality.good } = given
   return {
     ...{ name, alias, datatype, deadband, value, timestamp, quality: code },
     properties: propertiesOf(given),
-    reported: { value, quality: code, timestamp, at },
+    reported: { value, quality: code, timestamp, at: clock.monotonic() },
     changeIndex: -1,
     carriedIndex: -1,
   }

@@ -4,7 +4,7 @@ import { createMonitorCaches, followRegion, type MonitorCaches } from '../../../
 import { componentsConfig } from '../../../monitor/region/config.ts'
 import { createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
 import { createCounters } from '../../../monitor/sparkplug/counters.ts'
-import { createModel, type EdgeNodeModel } from '../../../monitor/sparkplug/model.ts'
+import { type EdgeNodeModel, TrackedModel } from '../../../monitor/sparkplug/model.ts'
 import type { Clock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
 import type { Cluster, WatchEvent } from '../../../shared/kubernetes/connection.ts'
@@ -213,7 +213,7 @@ export type EdgeNodeInHand = EdgeNodeModel & {
 
 export function edgeNodeInHand(clock: Clock): EdgeNodeInHand {
   const buffer = createMemoryBuffer({ limit: 1_000_000 })
-  const model = createModel({ maxSilenceMs: 600_000, hasAliases: false }, { buffer, counters: createCounters(), clock, log: silent })
+  const model = new TrackedModel({ maxSilenceMs: 600_000, hasAliases: false }, { buffer, counters: createCounters(), clock, log: silent })
   const calls: string[] = []
   const owner = (id: string | undefined) => (id === undefined ? model.node : model.devices.get(id))
   return {
