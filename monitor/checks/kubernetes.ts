@@ -1,6 +1,5 @@
 import * as z from 'zod'
-import { needApiServer } from '../wire/api-server.ts'
-import { parseHealthParts } from '../wire/health-parts.ts'
+import { needApiServer, parseHealthParts } from '../wire/api-server.ts'
 import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl } from '../wire/http-access.ts'
 import type { Answer } from '../wire/http-exchange.ts'
 import { CheckFailure } from '../wire/reasons.ts'

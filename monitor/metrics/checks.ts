@@ -1,7 +1,7 @@
 import type { Family, Labels, Sample } from '../../shared/prometheus.ts'
 import { checkKindNamed, checkKinds } from '../checks/index.ts'
-import type { Measure, Measurement } from '../checks/kind.ts'
-import type { Check, CheckStatus, ProbeState } from '../prober/check.ts'
+import type { CheckState, Measure, Measurement } from '../checks/kind.ts'
+import type { Check, CheckStatus } from '../prober/check.ts'
 import { reservedLabels } from '../prober/check-fields.ts'
 import { histogram } from './histogram.ts'
 
@@ -12,7 +12,7 @@ const maxMeasurements = 2_000
 const longestLabel = 200
 
 /** The value of `skerry_check_up` in each state. */
-const upIn: Record<ProbeState, 0 | 1> = { up: 1, degraded: 1, down: 0, unknown: 0 }
+const upIn: Record<CheckState, 0 | 1> = { up: 1, degraded: 1, down: 0, unknown: 0 }
 
 const stateLabels = Object.keys(upIn).map((state) => ({ state }))
 

@@ -3,15 +3,6 @@ import type { Log } from '../../shared/log.ts'
 import { type Family, family } from '../../shared/prometheus.ts'
 import { type HostSource, hostSources } from './host-sources.ts'
 
-/** The metrics of the host. */
-type HostMetrics = {
-  /** The last readings, from memory. Empty until something was read. */
-  families(): Family[]
-  /** Begins to read in the background. */
-  start(): void
-  stop(): Promise<void>
-}
-
 /** A reading that takes longer has failed, and its series are gone until one succeeds. */
 const patienceMs = 5_000
 
@@ -22,7 +13,7 @@ const patienceMs = 5_000
 export function createHostMetrics(
   { enabled, interval }: { enabled: boolean; interval: number },
   { clock, log, sources = hostSources }: { clock: Clock; log: Log; sources?: readonly HostSource[] },
-): HostMetrics {
+) {
   const stopping = new AbortController()
   const { signal } = stopping
   const known = new Map<string, readonly Family[]>()
@@ -65,7 +56,8 @@ export function createHostMetrics(
   }
 
   return {
-    families() {
+    /** The last readings, from memory. Empty until something was read. */
+    families(): Family[] {
       if (running === undefined) return []
       const states = sources.filter(({ name }) => !absent.has(name) && (known.has(name) || failing.has(name)))
       return [
@@ -78,10 +70,11 @@ export function createHostMetrics(
         ),
       ]
     },
-    start() {
+    /** Begins to read in the background. */
+    start(): void {
       if (enabled) running ??= run()
     },
-    async stop() {
+    async stop(): Promise<void> {
       stopping.abort(new Error('the monitor stops'))
       await running
     },

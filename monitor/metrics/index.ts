@@ -13,7 +13,6 @@ import { monitorFamilies, type Reload } from './monitor.ts'
 import { createProbes } from './probe/probes.ts'
 import { sparkplugFamilies } from './sparkplug.ts'
 
-export type { Readiness } from './app.ts'
 export { type MetricsConfig, metricsConfig } from './config.ts'
 
 /** What the endpoint shows. It is read for each request, from memory. */
@@ -33,14 +32,11 @@ export type MonitorEndpointNeeds = {
   log: Log
 }
 
-/** The endpoint as a part: it answers from the end of `start` to the beginning of `stop`, on `port()`. */
-export type MonitorEndpoint = ServerPart
-
 /**
  * The monitor's port: `/metrics`, `/probe`, `/healthz`, `/readyz` and an index, over HTTP or, with `tls`, over HTTPS.
  * Its start throws if the address or the files of the certificate cannot be used.
  */
-export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpointNeeds): MonitorEndpoint {
+export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpointNeeds): ServerPart {
   const { prober, sparkplug, isLeader, readiness, facts, version, clock, log } = needs
   const registry = createProcessRegistry()
   const checkSeries = createCheckSeries()

@@ -35,9 +35,6 @@ export type Check = {
   actions: readonly Action[]
 }
 
-/** `unknown`: it has not run yet, what it depends on is down, or its last run could not know. */
-export type ProbeState = CheckState
-
 /** A Prometheus histogram. `buckets[i]` counts the durations of at most `durationBuckets[i]` seconds, not cumulated. */
 export type Durations = { readonly buckets: Uint32Array; sum: number; count: number }
 
@@ -47,7 +44,8 @@ export const durationBuckets = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60] as c
 /** The current state of a check. Times are Unix times in milliseconds. */
 export type CheckStatus = {
   readonly check: Check
-  state: ProbeState
+  /** `unknown`: it has not run yet, what it depends on is down, or its last run could not know. */
+  state: CheckState
   /** When it entered that state. */
   since: number
   /** Why it is not up. */
@@ -69,7 +67,7 @@ export type CheckStatus = {
 export type ProbeEvent = { type: 'added' | 'finished' | 'changed' | 'removed'; status: CheckStatus }
 
 /** What a prober counts, live. */
-export type ProberStatistics = {
+type ProberStatistics = {
   /** Runs that ended, by their result. */
   readonly runs: Readonly<Record<CheckState, number>>
   /** Runs under way. */

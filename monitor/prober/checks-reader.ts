@@ -7,36 +7,24 @@ import type { SecretValues } from './secrets.ts'
 /** What came of a reading: the file is in effect, it did not change, or it has faults. */
 export type Reading = 'taken' | 'same' | { faults: string[] }
 
+/** How the checks file is read. */
+type ReaderOptions = Pick<ParseOptions, 'isDiscovered' | 'files'> & { readSecrets: ReadSecrets | undefined }
+
 /** Reads the checks file, the files of its secrets, and the Secrets of the cluster that it refers to. */
 export class ChecksReader {
+  /** The last content without faults. */
+  current: ChecksFile | undefined
+  /** Whether a Secret of the cluster could not be read the last time. */
+  isWaiting = false
   readonly #path: string
-  readonly #files: Files
-  readonly #options: Pick<ParseOptions, 'isDiscovered'>
-  readonly #readSecrets: ReadSecrets | undefined
-  #current: ChecksFile | undefined
+  readonly #options: ReaderOptions
   /** Of the content that is in effect; undefined if the last reading had faults. */
   #fingerprint: string | undefined
   #secrets: SecretValues = new Map()
-  #isWaiting = false
 
-  constructor(
-    path: string,
-    { files, readSecrets, ...options }: Pick<ParseOptions, 'isDiscovered' | 'files'> & { readSecrets: ReadSecrets | undefined },
-  ) {
+  constructor(path: string, options: ReaderOptions) {
     this.#path = path
-    this.#files = files
     this.#options = options
-    this.#readSecrets = readSecrets
-  }
-
-  /** The last content without faults. */
-  get current(): ChecksFile | undefined {
-    return this.#current
-  }
-
-  /** Whether a Secret of the cluster could not be read the last time. */
-  get isWaiting(): boolean {
-    return this.#isWaiting
   }
 
   async read(signal: AbortSignal): Promise<Reading> {
@@ -48,30 +36,30 @@ export class ChecksReader {
   async #read(signal: AbortSignal): Promise<Reading> {
     let text: string
     try {
-      text = readText(this.#files, this.#path, maxConfigBytes)
+      text = readText(this.#options.files, this.#path, maxConfigBytes)
       await this.#lookUpSecrets(text, signal)
     } catch (error) {
       return { faults: [`${this.#path}: ${(error as Error).message}`] }
     }
     if (this.#fingerprint !== undefined && this.#fingerprintOf(text) === this.#fingerprint) return 'same'
-    const parsed = parseChecks(text, { ...this.#options, files: this.#files, secrets: this.#secrets })
+    const parsed = parseChecks(text, { ...this.#options, secrets: this.#secrets })
     if ('faults' in parsed) return { faults: parsed.faults.map((fault) => sayFault(fault, this.#path)) }
-    this.#current = parsed
+    this.current = parsed
     this.#fingerprint = this.#fingerprintOf(text)
     return 'taken'
   }
 
   /** A Secret that cannot be read now keeps its last value. */
   async #lookUpSecrets(text: string, signal: AbortSignal): Promise<void> {
-    const found = (await this.#readSecrets?.(secretReferences(text), signal)) ?? new Map<string, string | Error>()
+    const found = (await this.#options.readSecrets?.(secretReferences(text), signal)) ?? new Map<string, string | Error>()
     const unread = [...found].filter(([, value]) => value instanceof Error && !(value instanceof MissingSecret))
     for (const [key, error] of unread) found.set(key, this.#secrets.get(key) ?? error)
     this.#secrets = found
-    this.#isWaiting = unread.length > 0
+    this.isWaiting = unread.length > 0
   }
 
   #fingerprintOf(text: string): string {
-    const fromFiles = this.#current?.secretFiles.map((file) => textOr(file, this.#files))
+    const fromFiles = this.current?.secretFiles.map((file) => textOr(file, this.#options.files))
     const fromCluster = [...this.#secrets].map(([key, value]) => [key, value instanceof Error ? value.message : value])
     return hash('sha256', JSON.stringify([text, fromFiles, fromCluster]))
   }

@@ -1,33 +1,22 @@
-/** Places for work that runs at the same time. */
-export type Slots<T> = {
-  /** Takes a slot if there is one; otherwise the item waits, and a later `free` returns it. */
-  take(item: T, lane: Lane): boolean
-  /** Gives a slot back. @returns the item that got it, if one waited */
-  free(lane: Lane): { item: T; lane: Lane } | undefined
-  isWaiting(item: T): boolean
-  /** Ends the wait of an item. */
-  forget(item: T): void
-  /** The quick item that has waited longest. */
-  first(): T | undefined
-  readonly running: number
-  readonly waiting: number
-}
+/** What `createSlots` returns. */
+export type Slots<T> = ReturnType<typeof createSlots<T>>
 
 /** `slow`: it timed out when it last ran. */
 export type Lane = 'quick' | 'slow'
 
 /**
- * A number of slots. Slow items get at most half of them, so that the quick ones keep their schedule however many targets hang. Within a
+ * Places for work that runs at the same time. Slow items get at most half of them, so that the quick ones keep their schedule however many targets hang. Within a
  * lane the first to come is the first to be served; quick items go before slow ones.
  */
-export function createSlots<T>(parallelism: number): Slots<T> {
+export function createSlots<T>(parallelism: number) {
   const most = { quick: parallelism, slow: Math.max(1, Math.floor(parallelism / 2)) }
   const running = { quick: 0, slow: 0 }
   const waiting = { quick: new Set<T>(), slow: new Set<T>() }
   const hasRoom = (lane: Lane): boolean => running.quick + running.slow < parallelism && running[lane] < most[lane]
 
   return {
-    take(item, lane) {
+    /** Takes a slot if there is one; otherwise the item waits, and a later `free` returns it. */
+    take(item: T, lane: Lane): boolean {
       if (hasRoom(lane)) {
         running[lane]++
         return true
@@ -35,7 +24,8 @@ export function createSlots<T>(parallelism: number): Slots<T> {
       waiting[lane].add(item)
       return false
     },
-    free(lane) {
+    /** Gives a slot back. @returns the item that got it, if one waited */
+    free(lane: Lane): { item: T; lane: Lane } | undefined {
       running[lane]--
       for (const next of ['quick', 'slow'] as const) {
         const [item] = waiting[next]
@@ -46,16 +36,18 @@ export function createSlots<T>(parallelism: number): Slots<T> {
       }
       return undefined
     },
-    isWaiting: (item) => waiting.quick.has(item) || waiting.slow.has(item),
-    forget(item) {
+    isWaiting: (item: T) => waiting.quick.has(item) || waiting.slow.has(item),
+    /** Ends the wait of an item. */
+    forget(item: T): void {
       waiting.quick.delete(item)
       waiting.slow.delete(item)
     },
-    first: () => waiting.quick.values().next().value,
-    get running() {
+    /** The quick item that has waited longest. */
+    first: (): T | undefined => waiting.quick.values().next().value,
+    get running(): number {
       return running.quick + running.slow
     },
-    get waiting() {
+    get waiting(): number {
       return waiting.quick.size + waiting.slow.size
     },
   }

@@ -1,11 +1,11 @@
-import type { CheckResult } from '../checks/kind.ts'
+import type { CheckResult, CheckState } from '../checks/kind.ts'
 import type { Reason } from '../wire/reasons.ts'
 import { shorten } from '../wire/wording.ts'
-import type { Check, ProbeState } from './check.ts'
+import type { Check } from './check.ts'
 
 /** The health of a check after its runs so far. */
 export type Health = {
-  readonly state: ProbeState
+  readonly state: CheckState
   /** When it entered that state: Unix time in milliseconds. */
   readonly since: number
   readonly reason: Reason | 'dependency' | undefined

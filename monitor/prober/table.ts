@@ -1,11 +1,12 @@
+import type { CheckState } from '../checks/kind.ts'
 import { shorten } from '../wire/wording.ts'
-import type { CheckStatus, ProbeState } from './check.ts'
+import type { CheckStatus } from './check.ts'
 
 /** The columns of the table. */
 const columns = ['STATE', 'NAME', 'KIND', 'TARGET', 'TOOK', 'DETAIL'] as const
 
 /** SGR codes of ECMA-48: green, yellow, red, faint. */
-const colours: Record<ProbeState, string> = { up: '32', degraded: '33', down: '31', unknown: '2' }
+const colours: Record<CheckState, string> = { up: '32', degraded: '33', down: '31', unknown: '2' }
 
 /**
  * A table of checks for people: a line with the names of the columns, then one for each check. The detail comes last and is not cut to

@@ -42,15 +42,11 @@ const levels: Record<CheckState, 'warn' | 'info' | 'debug'> = { up: 'info', degr
 export class Verdicts {
   readonly #needs: VerdictNeeds
   #subjects = new Map<string, Subject>()
-  readonly #acting = new Set<Promise<unknown>>()
+  /** Actions under way. */
+  readonly acting = new Set<Promise<unknown>>()
 
   constructor(needs: VerdictNeeds) {
     this.#needs = needs
-  }
-
-  /** Actions under way. */
-  get acting(): Iterable<Promise<unknown>> {
-    return this.#acting
   }
 
   /** Every check, in the order given. */
@@ -198,8 +194,8 @@ export class Verdicts {
           },
           (error: unknown) => log.error({ err: error, check: check.name, action: action.type }, 'an action failed unexpectedly'),
         )
-        .finally(() => this.#acting.delete(taken))
-      this.#acting.add(taken)
+        .finally(() => this.acting.delete(taken))
+      this.acting.add(taken)
     }
   }
 }

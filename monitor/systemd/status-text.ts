@@ -1,9 +1,10 @@
-import type { CheckStatus, ProbeState } from '../prober/check.ts'
+import type { CheckState } from '../checks/kind.ts'
+import type { CheckStatus } from '../prober/check.ts'
 import type { SparkplugCounters } from '../sparkplug/counters.ts'
 
 /** A summary on one line: `12 checks: 11 up, 1 down (website); born on mqtt://…`. For `systemctl status`. */
 export function statusText(statuses: Iterable<CheckStatus>, sparkplug: Readonly<SparkplugCounters> | undefined): string {
-  const counts = new Map<ProbeState, number>()
+  const counts = new Map<CheckState, number>()
   const down: string[] = []
   let all = 0
   for (const { state, check } of statuses) {

@@ -3,23 +3,6 @@ import { reasons } from '../../wire/reasons.ts'
 import type { ActionCause } from './act.ts'
 import type { Action } from './action.ts'
 
-/** The body of the request to a webhook. Times are in the format of RFC 3339. */
-type WebhookBody = {
-  check: string
-  kind: string
-  target: string
-  severity: string
-  labels: Readonly<Record<string, string>>
-  state: string
-  since: string
-  reason: string | undefined
-  detail: string
-  /** What the reason means, and what to check. */
-  hint: string | undefined
-  consecutiveFailures: number
-  sentAt: string
-}
-
 const timeoutMs = 10_000
 
 /**
@@ -48,7 +31,8 @@ export async function callWebhook(
   throw new Error(`the answer has status ${answer.status}${redirect}`)
 }
 
-function bodyOf({ check, state, since, reason, detail, consecutiveFailures }: ActionCause, now: number): WebhookBody {
+/** The body of the request. Times are in the format of RFC 3339; `hint` says what the reason means, and what to check. */
+function bodyOf({ check, state, since, reason, detail, consecutiveFailures }: ActionCause, now: number) {
   const hint = reason === undefined || reason === 'dependency' ? undefined : reasons[reason]
   return {
     check: check.name,

@@ -1,4 +1,5 @@
-import type { Check, CheckStatus, Prober, ProbeState } from '../../prober/check.ts'
+import type { CheckState } from '../../checks/kind.ts'
+import type { Check, CheckStatus, Prober } from '../../prober/check.ts'
 import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { DeviceFamily } from './family.ts'
 import { count } from './metrics.ts'
@@ -22,14 +23,14 @@ export function checkMetrics({ check, state, since, reason, detail, lastDuration
   ]
 }
 
-const states: readonly ProbeState[] = ['up', 'degraded', 'down', 'unknown']
+const states: readonly CheckState[] = ['up', 'degraded', 'down', 'unknown']
 
 /** How many checks there are, and how many in each state. */
 export function summaryMetrics(statuses: Iterable<CheckStatus>, place = 'Summary'): SparkplugMetric[] {
-  const counts: Record<ProbeState, number> = { up: 0, degraded: 0, down: 0, unknown: 0 }
+  const counts: Record<CheckState, number> = { up: 0, degraded: 0, down: 0, unknown: 0 }
   for (const { state } of statuses) counts[state]++
   const total = states.reduce((sum, state) => sum + counts[state], 0)
-  const names: Record<ProbeState, string> = { up: 'Up', degraded: 'Degraded', down: 'Down', unknown: 'Unknown' }
+  const names: Record<CheckState, string> = { up: 'Up', degraded: 'Degraded', down: 'Down', unknown: 'Unknown' }
   return [
     count(`${place}/Total`, total, 'Checks'),
     ...states.map((state) => count(`${place}/${names[state]}`, counts[state], `Checks that are ${state}`)),

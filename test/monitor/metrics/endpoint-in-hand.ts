@@ -1,10 +1,11 @@
 import type { TestContext } from 'node:test'
 import { pino } from 'pino'
 import type * as z from 'zod'
-import { createMonitorEndpoint, type MonitorEndpoint, type MonitorEndpointNeeds, metricsConfig } from '../../../monitor/metrics/index.ts'
+import { createMonitorEndpoint, type MonitorEndpointNeeds, metricsConfig } from '../../../monitor/metrics/index.ts'
 import { type Check, type CheckStatus, durationBuckets } from '../../../monitor/prober/check.ts'
 import { createStatistics, type Statistics } from '../../../monitor/prober/statistics.ts'
 import { systemClock } from '../../../shared/clock.ts'
+import type { ServerPart } from '../../../shared/server.ts'
 
 /** A check that was never run, with some things said otherwise. */
 export function statusOf(check: Partial<Check> = {}, status: Partial<CheckStatus> = {}): CheckStatus {
@@ -44,7 +45,7 @@ export async function startEndpoint(
   t: TestContext,
   given: z.input<typeof metricsConfig> = {},
   needs: Partial<MonitorEndpointNeeds> = {},
-): Promise<{ endpoint: MonitorEndpoint; url: string; prober: ProberInHand; page(accept?: string): Promise<string> }> {
+): Promise<{ endpoint: ServerPart; url: string; prober: ProberInHand; page(accept?: string): Promise<string> }> {
   const prober: ProberInHand = {
     statuses: [],
     stalled: undefined,
