@@ -13,6 +13,18 @@ export type Part = {
   stop(deadline: number): Promise<void>
 }
 
+/** A part and the reason why it is not ready; undefined if it is. */
+export type Readiness = { name: string; trouble: () => string | undefined }
+
+/** What `/readyz` says of some parts: it is ready when all of them are. */
+export function readinessOf(all: readonly Readiness[]) {
+  const parts = all.map(({ name, trouble }) => {
+    const reason = trouble()
+    return { name, ready: reason === undefined, ...(reason !== undefined && { reason }) }
+  })
+  return { ready: parts.every(({ ready }) => ready), parts }
+}
+
 /** All parts together stop within `graceMs`. */
 export type RunOptions = { stopping: AbortSignal; graceMs: number; log: Log; clock?: Clock }
 

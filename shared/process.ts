@@ -4,20 +4,12 @@ import type { Log } from './log.ts'
 /** Exit codes, besides 128 + the number of a second signal. `crashed` is EX_SOFTWARE of sysexits.h. */
 const exitCodes = { stopped: 0, failed: 1, crashed: 70 } as const
 
-/** The reasons to stop, as one signal. */
-type Stopping = {
-  /** Aborts at the first SIGTERM or SIGINT, and at an uncaught error. */
-  signal: AbortSignal
-  /** Set once an uncaught error is the reason. */
-  crashed(): boolean
-}
-
 /**
  * The only handler of SIGTERM and SIGINT. The first aborts the signal, a second one ends the process at once with 143 or 130.
  * An uncaught error is logged and aborts too, since the state of the process is unknown. If the process still runs `graceMs` (and a
  * second) later, it is killed.
  */
-function onSignals({ log, graceMs }: { log: Log; graceMs: number }): Stopping {
+function onSignals({ log, graceMs }: { log: Log; graceMs: number }) {
   const controller = new AbortController()
   let crashed = false
   const stop = (why: string, code: number) => {
@@ -44,7 +36,11 @@ function onSignals({ log, graceMs }: { log: Log; graceMs: number }): Stopping {
     log.fatal({ err: error, origin }, 'uncaught error, stopping')
     stop(origin, exitCodes.crashed)
   })
-  return { signal: controller.signal, crashed: () => crashed }
+  return {
+    signal: controller.signal,
+    /** Whether an uncaught error is the reason to stop. */
+    crashed: () => crashed,
+  }
 }
 
 /**

@@ -1,9 +1,7 @@
 import { Hono } from 'hono'
+import { type Readiness, readinessOf } from '../../shared/lifecycle.ts'
 import { pageTypeFor, renderPage } from '../../shared/prometheus.ts'
 import type { Metrics } from './metrics.ts'
-
-/** A part and the reason why it is not ready; undefined if it is. */
-export type Readiness = { name: string; trouble: () => string | undefined }
 
 /** What the admin port shows. */
 type AdminParts = {
@@ -26,12 +24,8 @@ export function createAdmin({ metrics, readiness, facts }: AdminParts): Hono {
   app.get('/healthz', (c) => c.text('ok\n', 200, headers))
 
   app.get('/readyz', (c) => {
-    const parts = readiness.map(({ name, trouble }) => {
-      const reason = trouble()
-      return { name, ready: reason === undefined, ...(reason !== undefined && { reason }) }
-    })
-    const isReady = parts.every(({ ready }) => ready)
-    return c.json({ ready: isReady, parts, facts: facts() }, isReady ? 200 : 503, headers)
+    const { ready, parts } = readinessOf(readiness)
+    return c.json({ ready, parts, facts: facts() }, ready ? 200 : 503, headers)
   })
 
   app.get('/metrics', async (c) => {

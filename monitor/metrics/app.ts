@@ -1,12 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import { problemMediaType } from '../../shared/errors.ts'
+import { type Readiness, readinessOf } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { type Family, type PageType, pageTypeFor, renderPage } from '../../shared/prometheus.ts'
 import type { Exchange } from '../../shared/server.ts'
 import { EndpointProblem, type EndpointProblemType, refusal } from './problems.ts'
-
-/** A part and the reason why it is not ready; undefined if it is. */
-export type Readiness = { name: string; trouble: () => string | undefined }
 
 /** What the answers are made from. */
 type MonitorAppParts = {
@@ -114,11 +112,7 @@ function sendReadiness(
   accept: string | undefined,
   { readiness, facts }: Pick<MonitorAppParts, 'readiness' | 'facts'>,
 ): void {
-  const parts = readiness.map(({ name, trouble }) => {
-    const reason = trouble()
-    return { name, ready: reason === undefined, ...(reason !== undefined && { reason }) }
-  })
-  const isReady = parts.every(({ ready }) => ready)
+  const { ready: isReady, parts } = readinessOf(readiness)
   const status = isReady ? 200 : 503
   if (!accept?.includes('text/plain')) {
     sendText(outgoing, status, 'application/json', JSON.stringify({ ready: isReady, parts, facts: facts() }))

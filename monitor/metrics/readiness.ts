@@ -1,6 +1,6 @@
+import type { Readiness } from '../../shared/lifecycle.ts'
 import { collections, isKnown, type MonitorCaches } from '../region/caches.ts'
 import type { EdgeNode } from '../sparkplug/edge-node.ts'
-import type { Readiness } from './app.ts'
 
 /**
  * Whether every collection of the cluster was listed once. A watch that broke since then does not make the monitor unready: its data is

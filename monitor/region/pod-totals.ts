@@ -2,29 +2,19 @@ import { keyOf } from '../../shared/kubernetes/objects.ts'
 import type { MonitorCaches } from './caches.ts'
 import type { Amounts, PodView } from './views.ts'
 
-/** Sums over all pods, updated with each change: three thousand pods are not added up because one became ready. */
-export type PodTotals = {
-  /** The requests of all pods that are placed on a host, or on the host that is named. */
-  requested(host?: string): Readonly<Amounts & { pods: number }>
-  /** Pods that wait for a host. */
-  readonly unplaced: number
-  /** Ready nodes of a database. */
-  ready(namespace: string, database: string): number
-  /** Calls the listener after each change that matters. Returns how to end that. */
-  subscribe(listener: (change: { hosts: readonly string[]; databases: readonly string[] }) => void): () => void
-  /** Stops following. */
-  close(): void
-}
+/** What `createPodTotals` returns. */
+export type PodTotals = ReturnType<typeof createPodTotals>
 
 type Sum = Amounts & { pods: number }
+type Listener = (change: { hosts: readonly string[]; databases: readonly string[] }) => void
 
-/** Counts the present pods, and follows them from now on. */
-export function createPodTotals(pods: Pick<MonitorCaches['pods'], 'values' | 'subscribe'>): PodTotals {
+/** Sums over all pods, updated with each change: three thousand pods are not added up because one became ready. */
+export function createPodTotals(pods: Pick<MonitorCaches['pods'], 'values' | 'subscribe'>) {
   const all: Sum = { millicores: 0, memory: 0, pods: 0 }
   const none: Sum = { ...all }
   const byHost = new Map<string, Sum>()
   const readyNodes = new Map<string, number>()
-  const listeners = new Set<Parameters<PodTotals['subscribe']>[0]>()
+  const listeners = new Set<Listener>()
   let unplaced = 0
 
   /** Adds or subtracts a pod. */
@@ -62,16 +52,21 @@ export function createPodTotals(pods: Pick<MonitorCaches['pods'], 'values' | 'su
   })
 
   return {
-    requested: (host) => (host === undefined ? all : (byHost.get(host) ?? none)),
-    get unplaced() {
+    /** The requests of all pods that are placed on a host, or on the host that is named. */
+    requested: (host?: string): Readonly<Sum> => (host === undefined ? all : (byHost.get(host) ?? none)),
+    /** Pods that wait for a host. */
+    get unplaced(): number {
       return unplaced
     },
-    ready: (namespace, database) => readyNodes.get(keyOf({ namespace, name: database })) ?? 0,
-    subscribe(listener) {
+    /** Ready nodes of a database. */
+    ready: (namespace: string, database: string): number => readyNodes.get(keyOf({ namespace, name: database })) ?? 0,
+    /** Calls the listener after each change that matters. Returns the function that unsubscribes. */
+    subscribe(listener: Listener): () => void {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    close() {
+    /** Stops following. */
+    close(): void {
       forget()
       listeners.clear()
     },

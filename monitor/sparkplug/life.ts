@@ -36,12 +36,12 @@ import { messageOf } from './waits.ts'
 /** How long to wait while the socket is congested or the flush is throttled, in milliseconds. */
 const pauseMs = 50
 
+type LifeParts = { connection: Connection; bdSeq: number; end: EndSession; signal: AbortSignal }
+
 /** Births, data, commands and proof on an open connection. Everything that runs in the background ends with the signal. */
 export class Life {
   readonly #context: SessionContext
-  readonly #connection: Connection
-  readonly #end: EndSession
-  readonly #signal: AbortSignal
+  readonly #parts: LifeParts
   readonly #publisher: Publisher
   readonly #births: Births
   readonly #sender: Sender
@@ -51,21 +51,21 @@ export class Life {
   readonly #rebirths: RebirthRequests
   /** Takes in a message that came on the connection. */
   readonly receive: (topic: string, payload: Buffer, isRetained: boolean) => void
-  readonly #hostOnline = Promise.withResolvers<void>()
+  /** Resolves when the primary host is online. */
+  readonly hostOnline: Promise<void>
+  /** The server has answered a PINGREQ since the births: it has read them. */
+  isProven = false
   #state: 'waiting' | 'live' | 'closed' = 'waiting'
-  #isProven = false
   /** Ends the pump's wait for news. */
   #wake: () => void = () => {}
 
-  constructor(
-    context: SessionContext,
-    { connection, bdSeq, end, signal }: { connection: Connection; bdSeq: number; end: EndSession; signal: AbortSignal },
-  ) {
+  constructor(context: SessionContext, parts: LifeParts) {
     const { settings, clock, hasNextServer } = context
+    const { connection, bdSeq, end, signal } = parts
+    const hostOnline = Promise.withResolvers<void>()
     this.#context = context
-    this.#connection = connection
-    this.#end = end
-    this.#signal = signal
+    this.#parts = parts
+    this.hostOnline = hostOnline.promise
     const publisher = createPublisher(context, connection, end)
     this.#publisher = publisher
     this.#births = createBirths(context, publisher, { bdSeq, hasNextServer })
@@ -79,20 +79,10 @@ export class Life {
     this.#rebirths = createRebirthRequests((device) => this.#rebirth(device), { intervalMs: settings.rebirthIntervalMs, clock, signal })
     this.receive = createInbox(context, {
       isLive: () => this.#isLive,
-      hostOnline: () => this.#hostOnline.resolve(),
+      hostOnline: () => hostOnline.resolve(),
       rebirth: (device) => this.#rebirths.request(device),
       end,
     })
-  }
-
-  /** Resolves when the primary host is online. */
-  get hostOnline(): Promise<void> {
-    return this.#hostOnline.promise
-  }
-
-  /** The server has answered a PINGREQ since the births: it has read them. */
-  get isProven(): boolean {
-    return this.#isProven
   }
 
   /** Proves that the connection is alive, from now on. */
@@ -119,7 +109,7 @@ export class Life {
     if (this.#state === 'closed') return
     try {
       if (this.#isLive) this.#context.guests.offline()
-      if (this.#connection.isOpen()) this.#drain()
+      if (this.#parts.connection.isOpen()) this.#drain()
     } finally {
       this.#state = 'closed'
       this.#publisher.close()
@@ -141,7 +131,7 @@ export class Life {
   /** Lets work go on in the background. It fails when the connection does, and that ends the session. */
   #run(work: Promise<void>): void {
     work.catch((error: unknown) => {
-      if (!this.#signal.aborted && this.#state !== 'closed') this.#end('lost', messageOf(error))
+      if (!this.#parts.signal.aborted && this.#state !== 'closed') this.#parts.end('lost', messageOf(error))
     })
   }
 
@@ -162,8 +152,8 @@ export class Life {
       else if (result === 'unproven') await this.#proveNow()
       else if (result === 'idle') {
         await this.#news()
-        await clock.sleep(settings.coalesceMs, this.#signal)
-      } else await clock.sleep(pauseMs, this.#signal)
+        await clock.sleep(settings.coalesceMs, this.#parts.signal)
+      } else await clock.sleep(pauseMs, this.#parts.signal)
     }
   }
 
@@ -177,8 +167,8 @@ export class Life {
   async #prove(): Promise<void> {
     const { settings, buffer, clock } = this.#context
     while (this.#state !== 'closed') {
-      await clock.sleep(Math.min(settings.proofMs, this.#pingMs), this.#signal)
-      const isWanted = this.#proof.isDue() || (this.#isLive && !this.#isProven)
+      await clock.sleep(Math.min(settings.proofMs, this.#pingMs), this.#parts.signal)
+      const isWanted = this.#proof.isDue() || (this.#isLive && !this.isProven)
       if (isWanted || this.#sender.cursor > buffer.start) await this.#proveNow()
     }
   }
@@ -188,7 +178,7 @@ export class Life {
       const mark = this.#sender.cursor
       const wasLive = this.#isLive
       return () => {
-        this.#isProven ||= wasLive
+        this.isProven ||= wasLive
         if (this.#isLive) this.#release(mark)
       }
     })
@@ -205,7 +195,7 @@ export class Life {
     const device = id === undefined ? undefined : model.devices.get(id)
     if (!this.#isLive || (id !== undefined && device === undefined)) return
     // All births on top of what the socket has not sent yet would only add to it.
-    if (device === undefined && this.#connection.isCongested()) {
+    if (device === undefined && this.#parts.connection.isCongested()) {
       this.#rebirths.request(undefined)
       return
     }
@@ -244,7 +234,7 @@ export class Life {
   }
 
   #lendToGuests(): void {
-    const connection = this.#connection
+    const connection = this.#parts.connection
     this.#context.guests.online({
       subscribe: (filters) => {
         if (filters.length > 0) connection.subscribe(filters, 0).catch(() => {})

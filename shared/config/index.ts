@@ -43,8 +43,8 @@ export function loadConfig<S extends z.ZodType>(schema: S, sources: ConfigSource
     : parsed.faults.map(read.locate)
   faults.push(...read.misnamed)
   if (!parsed.ok || faults.length > 0) return exit(1, report(faults))
-  if (asked.check) return exit(0, 'ok\n')
-  if (asked.print) return exit(0, stringify(effectiveConfig(schema, read.data ?? {}), { lineWidth: 0 }))
+  if (asked['check-config']) return exit(0, 'ok\n')
+  if (asked['print-config']) return exit(0, stringify(effectiveConfig(schema, read.data ?? {}), { lineWidth: 0 }))
   return { kind: 'run', config: parsed.value }
 }
 
@@ -56,27 +56,18 @@ function report(faults: readonly string[]): string {
   return `The configuration is invalid:\n${faults.map((fault) => `  ${fault}\n`).join('')}`
 }
 
-type Asked = { config: string | undefined; help: boolean; version: boolean; check: boolean; print: boolean }
-
-function readArguments(argv: readonly string[]): Asked | { fault: string } {
+function readArguments(argv: readonly string[]) {
   try {
-    const { values } = parseArgs({
+    return parseArgs({
       args: [...argv],
       options: {
         config: { type: 'string', short: 'c' },
-        help: { type: 'boolean', short: 'h', default: false },
-        version: { type: 'boolean', default: false },
-        'check-config': { type: 'boolean', default: false },
-        'print-config': { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean' },
+        'check-config': { type: 'boolean' },
+        'print-config': { type: 'boolean' },
       },
-    })
-    return {
-      config: values.config,
-      help: values.help,
-      version: values.version,
-      check: values['check-config'],
-      print: values['print-config'],
-    }
+    }).values
   } catch (error) {
     return { fault: (error as Error).message.split('. ')[0] ?? '' }
   }

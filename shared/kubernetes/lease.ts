@@ -51,25 +51,8 @@ export type Leadership = Pick<Lease, 'isLeader' | 'onChange'>
  * `start` resolves as soon as it competes, whether the cluster answers or not. `stop` releases the Lease, so that another process can take
  * it at once. Stop it after everything that acts under it.
  */
-export function createLease(config: LeaseConfig, given: LeaseTools): Lease {
-  const identity = `${config.holder}_${randomUUID().slice(0, 8)}`
-  const tools = { ...given, log: given.log.child({ lease: config.name, identity }) }
-  const term = createTerm(config, tools)
-  const candidate = new Candidate(identity, term, config, tools)
-  return {
-    name: 'lease',
-    identity,
-    isLeader: term.isCurrent,
-    holder: () => candidate.holder,
-    onChange(listener) {
-      term.listeners.add(listener)
-      return () => term.listeners.delete(listener)
-    },
-    async start() {
-      candidate.start()
-    },
-    stop: (deadline) => candidate.stop(deadline),
-  }
+export function createLease(config: LeaseConfig, tools: LeaseTools): Lease {
+  return new Candidate(config, tools)
 }
 
 export type LeaseTools = { cluster: Pick<Cluster, 'request'>; clock: Clock; log: Log; random?: () => number }
@@ -124,8 +107,10 @@ function createTerm({ renewDeadlineMs = defaults.renewDeadlineMs }: LeaseConfig,
 }
 
 /** Reads the Lease, takes it when it is free, renews it, and releases it. */
-class Candidate {
-  readonly #identity: string
+class Candidate implements Lease {
+  readonly name = 'lease'
+  readonly identity: string
+  readonly isLeader: () => boolean
   readonly #term: Term
   readonly #config: LeaseConfig & Required<Pick<LeaseConfig, 'durationMs' | 'retryMs'>>
   readonly #tools: LeaseTools
@@ -139,23 +124,29 @@ class Candidate {
   #isFailing = false
   #running = Promise.resolve()
 
-  constructor(identity: string, term: Term, config: LeaseConfig, tools: LeaseTools) {
+  constructor(config: LeaseConfig, tools: LeaseTools) {
     const { durationMs, renewDeadlineMs, retryMs } = { ...defaults, ...config }
     if (durationMs % 1000 !== 0 || durationMs <= renewDeadlineMs || renewDeadlineMs <= retryMs * 1.2)
       throw new RangeError('a Lease needs duration > renew deadline > 1.2 × retry, the duration in whole seconds')
-    this.#identity = identity
-    this.#term = term
+    this.identity = `${config.holder}_${randomUUID().slice(0, 8)}`
     this.#config = { ...config, durationMs, retryMs }
-    this.#tools = tools
+    this.#tools = { ...tools, log: tools.log.child({ lease: config.name, identity: this.identity }) }
+    this.#term = createTerm(config, this.#tools)
+    this.isLeader = this.#term.isCurrent
     this.#path = pathOf(kinds.Lease, config.namespace, config.name)
     this.#requestTimeoutMs = renewDeadlineMs / 2
   }
 
-  get holder(): string | undefined {
+  holder(): string | undefined {
     return this.#observation?.object.spec.holderIdentity || undefined
   }
 
-  start(): void {
+  onChange(listener: (leads: boolean) => void): () => void {
+    this.#term.listeners.add(listener)
+    return () => this.#term.listeners.delete(listener)
+  }
+
+  async start(): Promise<void> {
     this.#running = Promise.all([this.#compete(), this.#watchDeadline()]).then(() => {})
   }
 
@@ -186,7 +177,7 @@ class Candidate {
   async #attempt(): Promise<void> {
     const { clock, log } = this.#tools
     const known = this.#observation?.object
-    if (known?.spec.holderIdentity === this.#identity) {
+    if (known?.spec.holderIdentity === this.identity) {
       try {
         return await this.#take(known)
       } catch (error) {
@@ -197,7 +188,7 @@ class Candidate {
     if (found !== undefined) this.#observe(found)
     const { durationMs } = this.#config
     // A Lease that was deleted while its holder leads is not free before the holder has had the time to notice.
-    if (isFree(this.#observation, this.#identity, { durationMs, now: clock.monotonic() })) await this.#take(found)
+    if (isFree(this.#observation, this.identity, { durationMs, now: clock.monotonic() })) await this.#take(found)
     else if (found === undefined) log.debug('lease was deleted, its time has not run out')
   }
 
@@ -205,7 +196,7 @@ class Candidate {
   async #take(from: LeaseObject | undefined): Promise<void> {
     const { cluster, clock } = this.#tools
     const sentAt = this.#term.moment()
-    const next = takenBy(this.#identity, from, { durationMs: this.#config.durationMs, now: clock.now() })
+    const next = takenBy(this.identity, from, { durationMs: this.#config.durationMs, now: clock.now() })
     this.#mayHold = true
     const written = await cluster.request<LeaseObject>({
       ...(from === undefined
@@ -224,7 +215,7 @@ class Candidate {
     const isUnchanged = before !== undefined && JSON.stringify(object.spec) === JSON.stringify(before.object.spec)
     this.#observation = { object, at: isUnchanged ? before.at : this.#tools.clock.monotonic() }
     const { holderIdentity } = object.spec
-    if (holderIdentity === this.#identity) return
+    if (holderIdentity === this.identity) return
     this.#term.end('another holds it')
     if (holderIdentity && holderIdentity !== before?.object.spec.holderIdentity)
       this.#tools.log.info({ holder: holderIdentity }, 'lease is held')
@@ -263,7 +254,7 @@ class Candidate {
       if (timeoutMs <= 0) return log.warn('no time left to release the lease')
       try {
         const found = await this.#read({ timeoutMs })
-        if (found?.spec.holderIdentity !== this.#identity) return
+        if (found?.spec.holderIdentity !== this.identity) return
         const body = { ...found, spec: releasedBy(found, clock.now()) }
         await cluster.request({ method: 'PUT', path: this.#path, body, timeoutMs })
         return log.info('lease released')

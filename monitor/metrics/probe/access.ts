@@ -1,13 +1,8 @@
 import { type BlockList, isIP } from 'node:net'
 import { blockListOf, networkOf, type ProbeRule } from './config.ts'
 
-/** Decides which targets may be probed. */
-export type Access = {
-  /** Whether a rule could allow this host at this port. Asked before the name is resolved, so that nobody can resolve other names. */
-  mayAsk(host: string, port: number): boolean
-  /** Whether a connection for this host may go to this address. For a target given as an address, the host is that address. */
-  mayConnect(host: string, address: string, port: number): boolean
-}
+/** What `createAccess` returns. */
+export type Access = ReturnType<typeof createAccess>
 
 /**
  * Addresses that no rule can allow: link-local addresses and the metadata services of clouds, which hand out credentials to any caller
@@ -32,21 +27,23 @@ const never = blockListOf([
 
 const loopback = blockListOf(['127.0.0.0/8', '::1'])
 
-/** Access by rules: a single rule must allow name, address and port together. Without rules, nothing is allowed. */
-export function createAccess(rules: readonly ProbeRule[]): Access {
+/** Decides which targets may be probed: a single rule must allow name, address and port together. Without rules, nothing is allowed. */
+export function createAccess(rules: readonly ProbeRule[]) {
   const compiled = rules.map(compile)
 
-  const mayConnect = (host: string, address: string, port: number): boolean => {
+  /** Whether a connection for this host may go to this address. For a target given as an address, the host is that address. */
+  function mayConnect(host: string, address: string, port: number): boolean {
     const found = plain(address)
     if (found === undefined) return false
     return compiled.some((rule) => rule.hasPort(port) && (isIP(host) !== 0 || rule.hasName(host)) && rule.hasAddress(found))
   }
   return {
-    mayAsk(host, port) {
+    mayConnect,
+    /** Whether a rule could allow this host at this port. Asked before the name is resolved, so that nobody can resolve other names. */
+    mayAsk(host: string, port: number): boolean {
       if (isIP(host) !== 0) return mayConnect(host, host, port)
       return compiled.some((rule) => rule.hasPort(port) && rule.hasName(host))
     },
-    mayConnect,
   }
 }
 

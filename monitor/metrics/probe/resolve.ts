@@ -8,16 +8,8 @@ import type { ProbeModule } from './config.ts'
 /** The address to connect to, and how long the lookup took, in milliseconds. */
 export type Resolved = { host: string; port: number; address: string; family: 4 | 6; ms: number }
 
-/** Finds addresses that the rules allow. */
-export type Resolver = {
-  /**
-   * Resolves a name once. The connection uses this address, so that a second answer of the name server cannot lead elsewhere.
-   * @throws EndpointProblem `probe-not-allowed`; CheckFailure `dns`; the signal's reason
-   */
-  resolve(host: string, port: number, preference: IpPreference, signal: AbortSignal): Promise<Resolved>
-  /** Abandoned lookups that still run: the system's resolver cannot be stopped. */
-  readonly lingering: number
-}
+/** What `createResolver` returns. */
+export type Resolver = ReturnType<typeof createResolver>
 
 /** Which addresses of a name to use. */
 type IpPreference = { preferred_ip_protocol: 'ip4' | 'ip6'; ip_protocol_fallback: boolean }
@@ -29,8 +21,8 @@ export type Lookup = (
   done: (error: Error | null, found: { address: string; family: number }[]) => void,
 ) => void
 
-/** A resolver that follows the rules. @param ask the system's resolver, or a test's */
-export function createResolver(access: Access, ask: Lookup = lookup): Resolver {
+/** Finds addresses that the rules allow. @param ask the system's resolver, or a test's */
+export function createResolver(access: Access, ask: Lookup = lookup) {
   let lingering = 0
 
   function addressesOf(host: string, signal: AbortSignal): Promise<{ address: string; family: number }[]> {
@@ -51,10 +43,16 @@ export function createResolver(access: Access, ask: Lookup = lookup): Resolver {
   }
 
   return {
-    get lingering() {
+    /** Abandoned lookups that still run: the system's resolver cannot be stopped. */
+    get lingering(): number {
       return lingering
     },
-    async resolve(host, port, { preferred_ip_protocol, ip_protocol_fallback }, signal) {
+    /**
+     * Resolves a name once. The connection uses this address, so that a second answer of the name server cannot lead elsewhere.
+     * @throws EndpointProblem `probe-not-allowed`; CheckFailure `dns`; the signal's reason
+     */
+    async resolve(host: string, port: number, preference: IpPreference, signal: AbortSignal): Promise<Resolved> {
+      const { preferred_ip_protocol, ip_protocol_fallback } = preference
       const isLiteral = isIP(host) !== 0
       if (!access.mayAsk(host, port)) throw refused(host, port)
       const started = performance.now()
