@@ -1,5 +1,6 @@
-import { Problem } from '../../shared/errors.ts'
+import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { referenceKey, type SecretReference } from './secrets.ts'
 
 /**
@@ -18,7 +19,7 @@ export function createSecretReader(cluster: Pick<Cluster, 'request'>, namespace:
       const found = await cluster.request<{ data?: Record<string, string> }>({ method: 'GET', path, signal })
       return found.data ?? {}
     } catch (error) {
-      if (error instanceof Problem && error.type === 'not-found') return new MissingSecret('it does not exist', { cause: error })
+      if (isProblem(error, 'not-found')) return new MissingSecret('it does not exist', { cause: error })
       return new Error(`it cannot be read: ${(error as Error).message}`, { cause: error })
     }
   }
@@ -27,7 +28,7 @@ export function createSecretReader(cluster: Pick<Cluster, 'request'>, namespace:
     const reads = new Map<string, ReturnType<typeof read>>()
     const values = references.map(async (reference): Promise<[string, string | Error]> => {
       const { secretName, key, namespace: given = namespace } = reference
-      const path = `/api/v1/namespaces/${encodeURIComponent(given)}/secrets/${encodeURIComponent(secretName)}`
+      const path = pathOf(kinds.Secret, given, secretName)
       const reading = reads.get(path) ?? read(path, signal)
       reads.set(path, reading)
       return [referenceKey(reference), textIn(await reading, key)]

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { Secret } from '../../shared/fields.ts'
+import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { type ApiServer, needApiServer } from './api-server.ts'
 import { jsonOf } from './http-access.ts'
 import { CheckFailure } from './reasons.ts'
@@ -38,8 +39,7 @@ export async function withPassword<T extends Options>(
   const { passwordSecret } = options
   if (passwordSecret === undefined) return options
   const { namespace, name, key } = passwordSecret
-  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets/${encodeURIComponent(name)}`
-  const answer = await needApiServer(apiServer).get(path, { signal, accept: 'application/json' })
+  const answer = await needApiServer(apiServer).get(pathOf(kinds.Secret, namespace, name), { signal, accept: 'application/json' })
   if (answer.status === 401 || answer.status === 403)
     throw new CheckFailure('unauthorized', `The monitor may not read the password. Grant it "get secrets" for ${namespace}/${name}.`)
   if (answer.status === 404)

@@ -12,26 +12,14 @@ import { createResolver, type Lookup, preferenceOf, type Resolved, type Resolver
 import { beginAddress, createProbeSeries, type ProbeSeries, setAddress } from './series.ts'
 import { beginTcp, probeTcp } from './tcp.ts'
 
-/** Runs probes on request. */
-export type Probes = {
-  /**
-   * Runs the probe of a query: `target`, `module` (http_2xx by default) and, for HTTP, `hostname`. A probe that fails is a result like any
-   * other, with `probe_success` 0.
-   * @throws EndpointProblem if the query is invalid or not allowed, or if too many probes are running
-   */
-  run(query: URLSearchParams, request: ProbeRequest): Promise<Family[]>
-  /** How many probes were run and rejected. */
-  families(): Family[]
-}
-
 /** The time left for the answer to reach Prometheus before the scrape times out; the same as blackbox_exporter's. */
 const marginSeconds = 0.5
 /** The default if neither Prometheus nor the module sets a limit. */
 const usualSeconds = 30
 const longestSeconds = 120
 
-/** Probes that follow the rules of the configuration. */
-export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Clock; lookup?: Lookup }): Probes {
+/** Runs probes on request, by the rules of the configuration. */
+export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Clock; lookup?: Lookup }) {
   const modules = new Map<string, ProbeModule>(Object.entries(builtInModules).map(([name, module]) => [name, probeModule.parse(module)]))
   for (const [name, module] of Object.entries(config.modules)) modules.set(name, module)
   const resolver = createResolver(createAccess(config.allow), lookup)
@@ -53,7 +41,12 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
   }
 
   return {
-    async run(query, { scrapeTimeout, signal }) {
+    /**
+     * Runs the probe of a query: `target`, `module` (http_2xx by default) and, for HTTP, `hostname`. A probe that fails is a result like
+     * any other, with `probe_success` 0.
+     * @throws EndpointProblem if the query is invalid or not allowed, or if too many probes are running
+     */
+    async run(query: URLSearchParams, { scrapeTimeout, signal }: ProbeRequest): Promise<Family[]> {
       const name = query.get('module') || 'http_2xx'
       const module = modules.get(name)
       if (module === undefined)
@@ -80,7 +73,8 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
         done.abort()
       }
     },
-    families: () => [
+    /** How many probes were run and rejected. */
+    families: (): Family[] => [
       family(
         'counter',
         'skerry_monitor_probes_total',

@@ -4,23 +4,20 @@ import type { Family, Labels, Sample } from '../../../shared/prometheus.ts'
 import { wordsOf } from './access.ts'
 import type { Resolved } from './resolve.ts'
 
-/** The series of one probe, as blackbox_exporter names them. */
-export type ProbeSeries = {
-  /** Sets a sample. It replaces an earlier one with the same name and labels. */
-  set(name: string, help: string, value: number, labels?: Labels): void
-  families(): Family[]
-}
+/** What `createProbeSeries` returns. */
+export type ProbeSeries = ReturnType<typeof createProbeSeries>
 
-/** An empty set of series. */
-export function createProbeSeries(): ProbeSeries {
+/** The series of one probe, as blackbox_exporter names them. */
+export function createProbeSeries() {
   const found = new Map<string, { help: string; samples: Map<string, Sample> }>()
   return {
-    set(name, help, value, labels = {}) {
+    /** Sets a sample. It replaces an earlier one with the same name and labels. */
+    set(name: string, help: string, value: number, labels: Labels = {}): void {
       const known = found.get(name) ?? { help, samples: new Map<string, Sample>() }
       known.samples.set(JSON.stringify(labels), { labels, value })
       found.set(name, known)
     },
-    families: () => [...found].map(([name, { help, samples }]) => ({ name, type: 'gauge', help, values: [...samples.values()] })),
+    families: (): Family[] => [...found].map(([name, { help, samples }]) => ({ name, type: 'gauge', help, values: [...samples.values()] })),
   }
 }
 

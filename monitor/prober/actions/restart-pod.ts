@@ -1,6 +1,6 @@
-import { Problem } from '../../../shared/errors.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { deleteObject } from '../../../shared/kubernetes/delete.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { someOf } from '../../wire/wording.ts'
 import type { Action } from './action.ts'
 
@@ -16,7 +16,7 @@ export async function restartPods(
   { cluster, signal }: { cluster: Pick<Cluster, 'request'> | undefined; signal: AbortSignal },
 ): Promise<string> {
   if (cluster === undefined) throw new Error('this monitor is not connected to a cluster')
-  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`
+  const path = pathOf(kinds.Pod, namespace)
   const query = { labelSelector: selector, limit: mostPods + 1 }
   const { items = [] } = await cluster.request<{ items?: KubernetesObject[] }>({ method: 'GET', path, query, signal })
   if (items.length > mostPods) throw new Error(`the selector matches more than ${mostPods} pods, so none was deleted: make it narrower`)
@@ -24,14 +24,7 @@ export async function restartPods(
   if (pods.length === 0) throw new Error('the selector matches no pod')
   const deleted: string[] = []
   for (const { metadata } of pods) {
-    try {
-      // This pod only, and not a new one of the same name.
-      const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid: metadata.uid } }
-      await cluster.request({ method: 'DELETE', path: `${path}/${encodeURIComponent(metadata.name)}`, body, signal })
-      deleted.push(metadata.name)
-    } catch (error) {
-      if (!(error instanceof Problem && (error.type === 'not-found' || error.type === 'conflict'))) throw error
-    }
+    if (await deleteObject(cluster, pathOf(kinds.Pod, namespace, metadata.name), metadata.uid, signal)) deleted.push(metadata.name)
   }
   return deleted.length === 0 ? 'the pods were gone already' : `deleted ${someOf(deleted, mostPods)}`
 }
