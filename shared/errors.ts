@@ -299,7 +299,7 @@ export function isProblem(error: unknown, ...types: ProblemType[]): error is Pro
   return error instanceof Problem && (types.length === 0 || types.includes(error.type))
 }
 
-/** Any error as a Problem: one that is none becomes `internal`, with fixed text and the error as its cause. */
+/** Any error as a Problem: any other error becomes `internal`, with fixed text and the error as its cause. */
 export function asProblem(error: unknown): Problem {
   return error instanceof Problem ? error : new Problem('internal', "The cause is in the agent's log.", { cause: error })
 }

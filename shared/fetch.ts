@@ -9,8 +9,8 @@ export type ServerBindings = HttpBindings & Exchange
 /**
  * Makes a server answer with a Fetch handler, such as `app.fetch` of Hono. It loads all of Node's fetch.
  *
- * The adapter puts its own `Request` and `Response` in place of the global ones, as it does by default: they hold an answer as plain
- * values until somebody looks into it, and a small read costs half as much (decision 15). A stream in an answer must close rather than
+ * The adapter puts its own `Request` and `Response` in place of the global ones, as it does by default: they keep an answer as plain
+ * values until it is inspected, and a small read costs half as much (decision 15). A stream in an answer must close rather than
  * fail: the adapter would print the error beside the log, and may send its text to the client.
  */
 export function byFetch(

@@ -26,7 +26,7 @@ function onSignals({ log, graceMs }: { log: Log; graceMs: number }) {
         log.warn({ signal: name }, 'second signal, ending the process at once')
         process.exit(128 + constants.signals[name])
       }
-      log.info({ signal: name, graceMs }, 'told to stop')
+      log.info({ signal: name, graceMs }, 'stopping')
       stop(name, exitCodes.failed)
     })
   }

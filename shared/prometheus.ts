@@ -33,7 +33,7 @@ export function family(
   return { name, type, help, values: (given ?? []).map(([labels, value]) => ({ labels, value })) }
 }
 
-/** Gauges whose names end in `_total`, which promtool and OpenMetrics keep for counters; other names tell the same by type. */
+/** Gauges whose names end in `_total`, which promtool and OpenMetrics reserve for counters; other gauges give the same numbers by type. */
 const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
 
 /** A registry with what prom-client knows of the process: processor, memory, event loop, garbage collection. */
@@ -63,7 +63,7 @@ export function pageTypeFor(accept = ''): PageType {
 }
 
 /**
- * A page of the families that have samples, in pieces, whose memory is used again sooner than that of one buffer of megabytes.
+ * A page of the families that have samples, in pieces, whose memory is reused sooner than that of one buffer of megabytes.
  *
  * prom-client could render it from the same samples. A scrape of 10,000 series then takes 100 ms instead of 26 ms on a busy machine, which
  * is 1.5 times as long as its registry takes alone, and the monitor with 1,000 checks takes 150 MiB instead of 125 MiB.

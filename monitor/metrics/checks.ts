@@ -8,7 +8,7 @@ import { histogram } from './histogram.ts'
 /** Measurements of one check that are shown: a target that answers with a million names must not become a million series. */
 const maxMeasurements = 2_000
 
-/** UTF-16 units of a measurement's label that are shown: some are names that the target chose, as long as it likes. */
+/** The longest label of a measurement that is shown, in UTF-16 units: the target chooses some of them, and may make them long. */
 const longestLabel = 200
 
 /** The value of `skerry_check_up` in each state. */
@@ -122,7 +122,7 @@ function addMeasurements(measured: Map<string, Sample[]>, { check, measurements 
   }
 }
 
-/** Labels cut to the longest that is shown. Halves of characters are replaced here already, lest two series become one on the page. */
+/** Each label cut to the longest length shown. Lone surrogates are replaced before series are compared: on the page they look the same. */
 function shortened(labels: NonNullable<Measurement['labels']>): Record<string, string> {
   const isFit = Object.values(labels).every((value) => value.length <= longestLabel && value.isWellFormed())
   if (isFit) return labels

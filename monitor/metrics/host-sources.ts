@@ -129,7 +129,7 @@ export function networkFamilies(text: string): Family[] {
 /** Partitions, and devices that are no disks. */
 const noDisk = /^(?:(?:loop|ram|zram|sr|fd|nbd|zd)\d|(?:sd|vd|xvd|hd)[a-z]+\d+$|(?:nvme\d+n\d+|mmcblk\d+)p\d+$)/
 
-/** The families in /proc/diskstats (Documentation/admin-guide/iostats.rst of the kernel). It counts in sectors of 512 bytes, whatever the disk has. */
+/** The families in /proc/diskstats (the kernel's Documentation/admin-guide/iostats.rst), which counts sectors of 512 bytes on any disk. */
 export function diskFamilies(text: string): Family[] {
   const rows = text
     .split('\n')

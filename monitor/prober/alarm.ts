@@ -7,21 +7,21 @@ const longestSleepMs = 1_000
 export class Alarm {
   readonly #clock: Clock
   #waking = new AbortController()
-  /** When the current sleep ends; nobody needs to be woken while nobody sleeps. */
+  /** When the current sleep ends; -Infinity while there is none. */
   #wakesAt = -Infinity
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** Cuts a sleep short that would outlast that moment. */
+  /** Ends the current sleep if it would last beyond that moment. */
   expect(at: number): void {
     if (at < this.#wakesAt) this.#waking.abort()
   }
 
   /**
-   * Calls `onWake` again and again until the signal aborts. It gets the time and how late that is, and returns when something is due next;
-   * undefined if nothing is.
+   * Calls `onWake` repeatedly until the signal aborts, with the time and how late the call is. `onWake` returns when something is due
+   * next; undefined if nothing is.
    */
   async run(onWake: (now: number, lateMs: number) => number | undefined, signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => this.#waking.abort(), { once: true })

@@ -76,7 +76,7 @@ export function createProber(
       runner.start()
     },
     async stop(deadline) {
-      ending.abort(new Error('told to stop'))
+      ending.abort(new Error('stopping'))
       forgetLeadership()
       await runner.stop(deadline, verdicts.acting)
     },

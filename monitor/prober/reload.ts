@@ -29,9 +29,9 @@ export type ChecksFileNeeds = {
   files?: Files | undefined
 }
 
-/** Network file systems lose events, and so does a folder that is replaced; files of secrets are in other folders. */
+/** Watching is not enough: network file systems and replaced folders lose events, and files of secrets are in other folders. */
 const pollMs = 30_000
-/** While Secrets of the cluster cannot be read, so that the checks are there soon after the API server. */
+/** The interval while Secrets of the cluster cannot be read, so that the checks follow soon after the API server is back. */
 const retryMs = 5_000
 /** How long the start waits for Secrets of the cluster. */
 const firstReadMs = 5_000
@@ -107,7 +107,7 @@ export class FollowedChecks implements Part, CheckSource {
   }
 
   async stop(): Promise<void> {
-    this.#ending.abort(new Error('told to stop'))
+    this.#ending.abort(new Error('stopping'))
     this.#watcher?.close()
     await Promise.all([this.#following, this.#reading])
   }

@@ -32,13 +32,13 @@ type RunnerNeeds = {
 const graceMs = 1_000
 /** Checks that were changed, or whose dependency is back, run again within this. */
 const soonMs = 5_000
-/** A failing check that depends on another has that one run no more often than this. */
+/** The shortest time between two runs of a check that failing dependants request. */
 const wantedPauseMs = 1_000
-/** Runs get the time back that the process stood still, if it was longer than this. */
+/** If the process stood still for longer than this, its runs get that time in addition. */
 const excusedMs = 1_000
 
 /**
- * Starts checks when they are due and aborts them when their time is up: a check has one run at a time, and no more run than there are
+ * Starts checks when they are due, and aborts them when they time out. A check has one run at a time, and there are no more runs than
  * slots. A run that does not end within a short grace is abandoned and counted; its check does not run again until it ends.
  *
  * All times are milliseconds of the monotonic clock.
@@ -114,7 +114,7 @@ export class Runner {
   /** Resolves when every run and `work` have ended, or at the deadline. */
   async stop(deadline: number, work: Iterable<Promise<unknown>>): Promise<void> {
     const { clock } = this.#needs
-    this.#ending.abort(new Error('told to stop'))
+    this.#ending.abort(new Error('stopping'))
     for (const { run } of this.#running) run?.controller.abort(this.#ending.signal.reason)
     await this.#loop
     const left = deadline - this.#now()
@@ -147,7 +147,7 @@ export class Runner {
     if (this.#isActive()) this.#plan(task, firstStart(task.grid, task.check.name, this.#now()))
   }
 
-  /** Runs it at `at`, unless it runs before that anyway. */
+  /** Runs it at `at`, unless it is due earlier. */
   #runBy(task: Task, at: number): void {
     const isIdle = task.run === undefined && !this.#needs.slots.isWaiting(task)
     if (this.#isActive() && isIdle && at < task.at) this.#plan(task, at)
@@ -165,7 +165,7 @@ export class Runner {
     return this.#timetable.first()?.at
   }
 
-  /** While the process stood still, nobody read the answers: the runs get that time back. */
+  /** While the process stood still, it could not read answers: the runs get that time in addition. */
   #excuse(now: number, ms: number): void {
     for (const task of this.#running) this.#plan(task, task.at + ms)
     if (ms < lateMs) return

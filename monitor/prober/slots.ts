@@ -5,8 +5,8 @@ export type Slots<T> = ReturnType<typeof createSlots<T>>
 export type Lane = 'quick' | 'slow'
 
 /**
- * Places for work that runs at the same time. Slow items get at most half of them, so that the quick ones keep their schedule however many targets hang. Within a
- * lane the first to come is the first to be served; quick items go before slow ones.
+ * Places for work that runs at the same time. Slow items get at most half of them, so that the quick ones keep their schedule however
+ * many targets hang. Each lane is first in, first out; quick items take precedence over slow ones.
  */
 export function createSlots<T>(parallelism: number) {
   const most = { quick: parallelism, slow: Math.max(1, Math.floor(parallelism / 2)) }

@@ -9,7 +9,7 @@ export type Run = {
   readonly controller: AbortController
   readonly startedAt: number
   readonly lane: Lane
-  /** Why it was aborted: its time was up, or nobody wants its result any more. */
+  /** Why it was aborted: it timed out, or its result is no longer wanted. */
   aborted: 'overdue' | 'unwanted' | undefined
   /** It ended, or its slot was given away. */
   isOver: boolean

@@ -93,7 +93,7 @@ export function followRegion(caches: MonitorCaches, { clock, log, patienceMs = 5
   }
 
   async function stop(deadline: number): Promise<void> {
-    ending.abort(new Error('told to stop'))
+    ending.abort(new Error('stopping'))
     await Promise.all(parts.map((part) => part.stop(deadline)))
   }
 }

@@ -4,7 +4,7 @@ import { type ApiServer, apiServerOf } from '../wire/api-server.ts'
 
 /** Two ways to the cluster, with the same credentials. */
 export type ClusterAccess = {
-  /** Over kept connections, for everything that is watched. */
+  /** Over persistent connections, for all watches. */
   cluster: Cluster
   /** Over a new connection each time, for checks: they test whether a new client can connect. */
   apiServer: ApiServer

@@ -37,8 +37,8 @@ export type Uncheckable = (object: string, error: unknown) => void
 
 /**
  * The checks of the objects in the cluster, sorted by name. Pure. The same object has the same check as long as it exists. A database that
- * is suspended or being deleted has none; one that is not yet made has one, which says so. An object that cannot be checked goes to
- * `uncheckable` and costs no other its check: anybody may have put it into the cluster.
+ * is suspended or being deleted has none; a database that is still being created has one, which says so. An object that cannot be checked
+ * goes to `uncheckable` and does not affect the checks of others: anybody may have put it into the cluster.
  */
 export function discoveredChecks(
   view: RegionView,

@@ -11,7 +11,7 @@ type DiscoveryParts = { caches: Pick<MonitorCaches, 'hosts' | 'databases' | 'ser
 /** How long changes are gathered, in milliseconds: a project with ten databases comes as one change. */
 const gatherMs = 500
 
-/** Follows the caches, and reports when the discovered checks change. Start it after the caches: `checks()` is right as soon as they are. */
+/** Follows the caches, and reports when the discovered checks change. Start it after the caches, so that `checks()` is complete. */
 export class Discovery implements Part {
   readonly name = 'discovery'
   readonly #settings: DiscoverySettings
@@ -51,11 +51,11 @@ export class Discovery implements Part {
 
   async stop(): Promise<void> {
     for (const end of this.#forget.splice(0)) end()
-    this.#ending.abort(new Error('told to stop'))
+    this.#ending.abort(new Error('stopping'))
     await this.#gathering
   }
 
-  /** Makes the checks again, unless nothing has changed that matters to them: a database's health does not. @returns whether it did */
+  /** Makes the checks again if something that they depend on has changed, unlike a database's health. @returns whether it did */
   #look(): boolean {
     const { caches, log } = this.#parts
     const view = {

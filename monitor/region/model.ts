@@ -36,13 +36,13 @@ const lookMs = 5_000
 const devicesAtOnce = 50
 
 /**
- * Publishes what the region is: metrics of the node for the cluster as a whole, and devices for hosts, databases, components and groups of
- * checks. (Watched edge nodes make their own devices.) Ids are `host:<node>`, `database:<project>.<id>`, `component:<name>` and
+ * Publishes the state of the region: metrics of the node for the cluster as a whole, and devices for hosts, databases, components and groups
+ * of checks. (Watched edge nodes make their own devices.) Ids are `host:<node>`, `database:<project>.<id>`, `component:<name>` and
  * `checks:<group>`, by `deviceId`.
  *
  * Start it after the caches and before the edge node, so that the births of the first connection carry everything that is known. What
- * comes and goes after that becomes DBIRTH and DDEATH. When a source cannot be read, be it a watch or a prober that stalls, everything
- * learnt from it is stale; the values stay.
+ * comes and goes after that becomes DBIRTH and DDEATH. When a source cannot be read (a broken watch, a stalled prober), everything from it
+ * becomes stale; the values stay.
  */
 export class RegionModel implements Part {
   readonly name = 'region model'
@@ -75,11 +75,11 @@ export class RegionModel implements Part {
     // What changes no device may change the node: a project, or a pod that waits for a host.
     if (caches && this.#totals) this.#forget.push(caches.projects.subscribe(gather), this.#totals.subscribe(gather))
     this.#publishNode()
-    this.#looking = this.#lookOnAndOn().catch(() => {}) // told to stop
+    this.#looking = this.#keepLooking().catch(() => {}) // stopping
   }
 
   async stop(): Promise<void> {
-    this.#ending.abort(new Error('told to stop'))
+    this.#ending.abort(new Error('stopping'))
     for (const end of this.#forget.splice(0)) end()
     this.#totals?.close()
     await Promise.all([this.#publishing, this.#looking])
@@ -93,7 +93,7 @@ export class RegionModel implements Part {
     this.#stale = stale
   }
 
-  /** Publishes changes after a while, again and again as long as there are any. */
+  /** Publishes changes after a pause, and repeats that while there are any. */
   #gather(): void {
     const { clock, log } = this.#parts
     const { signal } = this.#ending
@@ -132,7 +132,7 @@ export class RegionModel implements Part {
     }
   }
 
-  async #lookOnAndOn(): Promise<void> {
+  async #keepLooking(): Promise<void> {
     const { clock, log } = this.#parts
     for (;;) {
       await clock.sleep(lookMs, this.#ending.signal)

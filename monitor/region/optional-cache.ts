@@ -12,7 +12,7 @@ const pauses = { baseMs: 500, capMs: 10_000 }
  * that is installed later is noticed within ten seconds.
  */
 export class OptionalCache<T extends Cached> extends Cache<T> {
-  /** The API server does not serve the kind, so the cache is rightly empty. */
+  /** The API server does not serve the kind, so an empty cache is correct. */
   absent = false
   readonly #config: CacheConfig<T> & { lookMs?: number | undefined }
   readonly #tools: CacheTools
@@ -34,7 +34,7 @@ export class OptionalCache<T extends Cached> extends Cache<T> {
   }
 
   override async stop(_deadline?: number): Promise<void> {
-    this.#ending.abort(new Error('told to stop'))
+    this.#ending.abort(new Error('stopping'))
     await this.#running
     if (this.#following !== undefined) await super.stop()
   }

@@ -20,7 +20,7 @@ export function createWatchedSecrets({
   const stopping = new Set<Promise<void>>()
   let forget = () => {}
 
-  /** Level-based: looks at all nodes, whichever changed. */
+  /** Level-based: it looks at all nodes, not only at the changed one. */
   function settle(): void {
     const wanted = new Set<string>()
     for (const { metadata, secrets } of nodes.values()) if (secrets.length > 0) wanted.add(metadata.namespace ?? '')
@@ -56,7 +56,7 @@ export function createWatchedSecrets({
     },
     async stop() {
       forget()
-      ending.abort(new Error('told to stop'))
+      ending.abort(new Error('stopping'))
       await Promise.all([...stopping, ...[...caches.values()].map((cache) => cache.stop(0))])
     },
   }

@@ -17,7 +17,7 @@ export type BdSeqStore = {
   next(signal: AbortSignal): Promise<number>
 }
 
-/** Keeps it in a file, written beside its place, flushed and renamed. If the disk cannot be written, the node warns and goes on. */
+/** Keeps it in a file, written under a temporary name, flushed and renamed. If the disk cannot be written, the node warns and goes on. */
 export function createFileBdSeq(file: string, { log }: { log: Log }): BdSeqStore {
   let last: number | undefined
   let isRead = false

@@ -34,7 +34,7 @@ export function createBirths({ model, buffer }: { model: TrackedModel; buffer: C
     },
     /** The DDEATH of a device. */
     death: ({ id }: Owner): boolean => publisher.publishDevice('DDEATH', id as string, (head) => encodeData([], head)),
-    /** The connection has ended: nobody is born any more. */
+    /** The connection has ended: neither the node nor a device is born any more. */
     end(): void {
       for (const owner of [model.node, ...model.devices.values()]) owner.bornAt = undefined
     },
@@ -77,8 +77,8 @@ function oldestFirst(owner: Owner): readonly BirthMetric[] {
 }
 
 /**
- * The controls have no alias, so they come first. Nothing may be older than what follows it, so they bear the oldest time of the birth:
- * they have been false for at least that long, and nothing reads the time of bdSeq.
+ * The controls have no alias, so they come first. No metric may be newer than the one that follows it, so the controls have the oldest time
+ * of the birth: they have been false for at least that long, and nothing reads the time of bdSeq.
  */
 function firstTime(metrics: readonly BirthMetric[], { timestamp }: Head): number {
   return metrics[0]?.timestamp ?? timestamp

@@ -16,7 +16,7 @@ export type CommandReading<Action extends string> = { actions: Action[]; dropped
 const limits = { maxBytes: 64 * 1024, maxMetrics: 1_000 }
 
 /**
- * Reads an NCMD. A host can bring about nothing else: unknown names and aliases, wrong types and undecodable payloads are dropped, each
+ * Reads an NCMD. A host can cause nothing else: unknown names and aliases, wrong types and undecodable payloads are dropped, each
  * with its reason.
  */
 export function readNodeCommand(

@@ -36,7 +36,7 @@ export type Connect = (options: ConnectOptions, signal: AbortSignal) => Promise<
 /** More than this in the socket's buffer is congestion. */
 const congestedAt = 1024 * 1024
 
-/** Connects over MQTT. Its only timer is that of the clock given. */
+/** Connects over MQTT. Its only timer is on the given clock. */
 export function createMqttConnect({ clock }: { clock: Clock }): Connect {
   return async (options, signal) => {
     const client = newClient(options)
@@ -84,7 +84,7 @@ function endOf(client: MqttClient) {
 
   client.on('error', (error) => {
     reason ??= (error as NodeJS.ErrnoException).code ?? error.message
-    // An error of the protocol leaves the stream open, and nobody reads it any more.
+    // A protocol error leaves the stream open, although it is no longer read.
     cut()
   })
   client.on('disconnect', ({ reasonCode }) => {

@@ -9,29 +9,29 @@ export type DiskBufferConfig = {
   /** All segments together, in bytes. The oldest one goes when a new one would exceed it. */
   maxBytes: number
   /**
-   * Changes in memory at most; there are as many as that only while the disk cannot be written. From half of them on the older ones are
-   * written, so a crash can lose that many while nothing is connected.
+   * The most changes in memory, reached only while the disk cannot be written. From half that number on, the older ones go to disk: a crash
+   * while the node is offline can lose half that number.
    */
   values: number
 }
 
 /**
- * A buffer whose older part is in files. While the node is connected nothing is written: proof of what is sent comes within seconds. What
- * piles up goes to disk in segments.
+ * A buffer whose older part is in files. While the node is connected, nothing is written: proof of delivery comes within seconds.
+ * Changes that pile up go to disk in segments.
  *
- * A disk that cannot be written is logged once, and the buffer keeps what fits into memory. A segment that cannot be read is left out, and
- * left where it is: its changes count as dropped, and a later start may be able to read it.
+ * A disk that cannot be written is logged once, and the buffer keeps what fits into memory. A segment that cannot be read is skipped, and
+ * stays in the folder: its changes count as dropped, and a later start may be able to read it.
  */
 export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConfig, { log }: { log: Log }): ChangeBuffer {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const segments = new Segments(directory, maxBytes, log)
-  /** Index, seen from outside, of the first change that came into memory. */
+  /** The index, as callers see it, of the first change that came into memory. */
   const base = segments.end
   // If the disk cannot be written, this bound drops the oldest instead.
   const memory = createMemoryBuffer({ limit: values })
   const spillAt = Math.floor(values / 2)
   let isFailing = false
-  /** Changes to come before a disk that failed is tried again. */
+  /** How many more changes come before a failed disk is tried again. */
   let pause = 0
 
   /** Moves up to `count` of the oldest changes in memory to disk. @returns whether it moved any */

@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
+import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import type { BdSeqStore } from './bd-seq.ts'
@@ -10,7 +11,7 @@ import { type EdgeNodeModel, TrackedModel } from './model.ts'
 import type { ServerConfig } from './mqtt-client.ts'
 import { createQuietLog } from './quiet-log.ts'
 import type { SessionContext, SessionSettings } from './session-context.ts'
-import { type Leadership, runSessions } from './session-loop.ts'
+import { runSessions } from './session-loop.ts'
 import { createHostState } from './state.ts'
 import { idFault, type NodeAddress } from './topics.ts'
 
@@ -97,7 +98,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
       running = Promise.allSettled([sessions, saveWhileOffline(signal)]).finally(() => forget?.())
     },
     async stop() {
-      stopping.abort(new Error('told to stop'))
+      stopping.abort(new Error('stopping'))
       await running
       buffer.save()
     },

@@ -4,7 +4,7 @@ import type { EndSession, SessionContext } from './session-context.ts'
 import type { HostState } from './state.ts'
 import { deviceTopic, nodeTopic, stateTopic } from './topics.ts'
 
-/** A command that the server kept for whoever subscribes, and one for a device that does not exist. */
+/** The readings of a retained command, and of a command for a device that does not exist. */
 const leftover: CommandReading<never> = { actions: [], dropped: [{ reason: 'retained' }] }
 const stranger: CommandReading<never> = { actions: [], dropped: [{ reason: 'unknown-device' }] }
 

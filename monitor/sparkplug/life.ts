@@ -91,8 +91,8 @@ export class Life {
   }
 
   /**
-   * Publishes the births, and data from then on. All in one go, so that nothing changes between the births and the moment from which
-   * changes are sent.
+   * Publishes the births, and data from then on. It is synchronous, so that nothing can change between the births and the moment from
+   * which changes are sent.
    * @returns whether the births could be handed over
    */
   begin(): boolean {
@@ -104,7 +104,7 @@ export class Life {
     return true
   }
 
-  /** Sends what was gathered while its owners are still born. After that nothing of the model reaches the connection. */
+  /** Sends what was gathered while its owners are still born. After that, no change of the model is sent. */
   close(): void {
     if (this.#state === 'closed') return
     try {
@@ -128,7 +128,7 @@ export class Life {
     return this.#state === 'live'
   }
 
-  /** Lets work go on in the background. It fails when the connection does, and that ends the session. */
+  /** Runs work in the background. It fails when the connection does, and that ends the session. */
   #run(work: Promise<void>): void {
     work.catch((error: unknown) => {
       if (!this.#parts.signal.aborted && this.#state !== 'closed') this.#parts.end('lost', messageOf(error))
@@ -194,7 +194,7 @@ export class Life {
     const { model, counters } = this.#context
     const device = id === undefined ? undefined : model.devices.get(id)
     if (!this.#isLive || (id !== undefined && device === undefined)) return
-    // All births on top of what the socket has not sent yet would only add to it.
+    // While the socket is congested, more births would only add to its backlog.
     if (device === undefined && this.#parts.connection.isCongested()) {
       this.#rebirths.request(undefined)
       return

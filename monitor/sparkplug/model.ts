@@ -17,7 +17,7 @@ import {
   trackedMetric,
 } from './tracked-metric.ts'
 
-/** The input of the edge node: whatever is to be published. The device `undefined` is the node itself. */
+/** The input of the edge node: everything that it publishes. The device `undefined` is the node itself. */
 export type EdgeNodeModel = {
   /**
    * Sets the metrics of the node itself. A change of the set is a rebirth.
@@ -38,7 +38,7 @@ export type EdgeNodeModel = {
   setQuality(id: string | undefined, quality: Quality): void
 }
 
-/** What a session hears of the model. */
+/** How a session follows the model. */
 type ModelListener = {
   /** The set of metrics of an owner is about to change. */
   reshaping(): void
@@ -55,7 +55,7 @@ type ModelParts = { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Cl
 export class TrackedModel implements EdgeNodeModel {
   readonly node: Owner = { id: undefined, metrics: new Map(), bornAt: undefined }
   readonly devices = new Map<string, Owner>()
-  /** Hears of every change. One at a time: the session. */
+  /** Notified of every change: the session, of which there is one at a time. */
   listener: ModelListener | undefined
   readonly recorder: Recorder
   readonly #hasAliases: boolean
@@ -136,7 +136,7 @@ export class TrackedModel implements EdgeNodeModel {
     const before = owner.metrics
     const after = this.#track(owner, given)
     const isReshaped = before.size !== after.size || [...after].some(([name, metric]) => before.get(name) !== metric)
-    // All are checked by now, and nothing is changed yet: what a metric that goes reported last is sent while it is still born.
+    // All metrics are valid, and nothing has changed yet: the last reports of removed metrics are sent while these are still born.
     if (isReshaped && before.size > 0) this.listener?.reshaping()
     owner.metrics = after
     for (const metric of given) {

@@ -1,11 +1,11 @@
-// Together with connection.ts, the only code that knows mqtt.js: how its client is made.
+// How the client of mqtt.js is made. Only this file and connection.ts know the library.
 import { readFileSync } from 'node:fs'
 import type { Duplex } from 'node:stream'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { writeToStream } from 'mqtt-packet'
 import { createPacketFilter } from './packet-filter.ts'
 
-// Otherwise it keeps a Buffer for each two-byte number, 10 MiB in all, to save the making of one per packet.
+// Otherwise the library keeps a Buffer for each two-byte number, 10 MiB in all, to avoid one allocation per packet.
 writeToStream.cacheNumbers = false
 
 /** One server of the list, with its credentials. Files are read for each connection, so that they can be rotated. */
@@ -41,8 +41,8 @@ export type ConnectOptions = {
 }
 
 /**
- * A client that has not begun to connect. Of the library one connection is used and nothing around it: no reconnect (the will would keep its
- * old bdSeq), no queue of unsent messages, no automatic resubscription, no timers.
+ * A client that has not begun to connect. It uses a single connection of the library and none of its other features: no reconnection (the
+ * will would keep its old bdSeq), no queue of unsent messages, no automatic resubscription, no timers.
  */
 export function newClient(options: ConnectOptions): MqttClient {
   const { server, protocolVersion } = options

@@ -15,7 +15,7 @@ export type Quality = (typeof quality)[keyof typeof quality]
 /** A property of a metric: a unit, a limit, a description, or the quality. */
 export type Property = { type: 'String' | 'Double' | 'Int32' | 'Boolean'; value: string | number | boolean | null }
 
-/** What births and data say of a metric. */
+/** The fields of a metric that births and data share. */
 type Metric = {
   datatype: Datatype
   /** Null is unknown. */
@@ -107,7 +107,7 @@ export function encodeData(metrics: readonly DataMetric[], head: Head): Buffer {
   })
 }
 
-/** Quality may be left out where it is good, and must be there where it is not [tck-id-payloads-propertyset-quality-value-type]. */
+/** Quality may be omitted if it is good, and is required otherwise [tck-id-payloads-propertyset-quality-value-type]. */
 function fieldsOf({ datatype, value, timestamp, quality: code }: Metric, properties?: BirthMetric['properties']): WireFields {
   const fields: WireFields = { timestamp }
   if (code !== undefined && code !== quality.good)
@@ -118,8 +118,8 @@ function fieldsOf({ datatype, value, timestamp, quality: code }: Metric, propert
 }
 
 /**
- * Metrics of a birth that are encoded together. Protobuf messages that stand one behind the other are one message. The library keeps
- * several objects for each field until a message ends: pieces let them go while they are young.
+ * The number of metrics that are encoded together. Concatenated protobuf messages are one message. The library keeps several objects for
+ * each field until a message ends: with pieces, they are collected while they are young.
  */
 const piece = 100
 

@@ -2,7 +2,7 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 
 /**
- * Logs warnings that others can cause as often as they like: once per reason and period, with the number since. A storm of hostile messages
+ * Logs warnings that others can cause at will: once per reason and period, with the number suppressed since. A storm of hostile messages
  * then costs one line, not a full disk.
  */
 export function createQuietLog({ log, clock, periodMs = 300_000 }: { log: Log; clock: Clock; periodMs?: number }) {

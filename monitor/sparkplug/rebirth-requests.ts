@@ -4,8 +4,8 @@ import type { Clock } from '../../shared/clock.ts'
 export type RebirthRequests = ReturnType<typeof createRebirthRequests>
 
 /**
- * Requests for rebirths, of the node (undefined) and of each device. It makes a storm of requests harmless: the first one is served at once, and all that come within `intervalMs` of it are served by one more
- * rebirth. Everything ends with the signal.
+ * Requests for rebirths, of the node (undefined) and of each device. A storm of requests is harmless: the first one is served at once, and
+ * all that come within `intervalMs` of it are served by one more rebirth. Everything ends with the signal.
  */
 export function createRebirthRequests(
   serve: (device: string | undefined) => void,

@@ -7,7 +7,7 @@ import type { Owner, Sample, TrackedMetric } from './tracked-metric.ts'
 
 type RecorderParts = { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock }
 
-/** Takes samples over into the metrics of the model, and puts those that are changes into the buffer. */
+/** Stores samples in the metrics of the model, and those that are changes in the buffer. */
 export class Recorder {
   readonly #maxSilenceMs: number
   readonly #parts: RecorderParts
@@ -26,7 +26,7 @@ export class Recorder {
     metric.changeIndex = this.#append({ device: owner.id, name, value, timestamp, quality: code })
   }
 
-  /** Takes a sample over, and into the buffer if it is a change. */
+  /** Stores a sample in its metric, and in the buffer if it is a change. */
   take(owner: Owner, metric: TrackedMetric, { value, timestamp: given, quality: code = quality.good }: Sample): void {
     const { clock } = this.#parts
     // A clock that is set back must not turn every new value into history.

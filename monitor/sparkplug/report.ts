@@ -15,7 +15,7 @@ type Reportable = {
  *
  * A change of quality is a change, and so is a change from or to unknown. A number has changed when it has left the deadband around the
  * value last reported, not the value last measured: otherwise a slow drift would never be sent. A value that its source keeps confirming is
- * sent again after `maxSilenceMs`. A value that nobody confirms is not: that would claim to know it.
+ * sent again after `maxSilenceMs`. An unconfirmed value is not: to send it would claim that it is still known.
  */
 export function isReportable(
   { value, quality, deadband = 0, reported }: Reportable,

@@ -1,4 +1,4 @@
-// How kept changes stand on disk: a segment is a file of lines of JSON, one for each change.
+// The format of kept changes on disk: a segment is a file with one line of JSON for each change.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import type { Change } from './buffer.ts'
 import type { MetricValue } from './datatypes.ts'
@@ -15,7 +15,7 @@ export function segmentNumber(name: string): number | undefined {
   return digits === undefined ? undefined : Number(digits)
 }
 
-/** Writes a file beside its place, flushes and renames it, so that it is never half there. @throws what the file system throws */
+/** Writes a file under a temporary name and renames it, so that a reader never sees part of it. @throws what the file system throws */
 export function writeWhole(file: string, text: string, { flush }: { flush: boolean }): void {
   writeFileSync(`${file}.new`, text, { mode: 0o600, flush })
   renameSync(`${file}.new`, file)
@@ -42,7 +42,7 @@ function writeChange({ device, name, value, timestamp, quality: code, isLate }: 
   return JSON.stringify([device ?? null, name, toJson(value), timestamp, code, isLate ? 1 : 0])
 }
 
-/** A line as a change; undefined if it is none, which a damaged disk can bring about. */
+/** The change in a line; undefined if the line is damaged. */
 function readChange(line: string): Change | undefined {
   try {
     const [device, name, value, timestamp, code, isLate] = JSON.parse(line) as unknown[]

@@ -4,7 +4,7 @@ import type { Log } from '../../shared/log.ts'
 import type { Change } from './buffer.ts'
 import { readSegment, segmentName, segmentNumber, writeSegment, writeWhole } from './segment-file.ts'
 
-/** Changes in a segment at most: a few megabytes, which are read at once. The folder is made to fit its size by whole segments. */
+/** The most changes in a segment: a few megabytes, which are read at once. To keep within its size, the folder drops whole segments. */
 export const segmentLimit = 10_000
 
 /**
@@ -113,7 +113,7 @@ export class Segments {
   #open(): void {
     const names = readdirSync(this.#directory)
     let end = 0
-    // Files that a crash left beside their place.
+    // Temporary files that a crash left behind.
     for (const name of names) if (/^\d{12}\.jsonl\.new$/.test(name)) this.#remove(path.join(this.#directory, name))
     for (const name of names.filter((each) => segmentNumber(each) !== undefined).sort()) {
       const file = path.join(this.#directory, name)
@@ -132,12 +132,12 @@ export class Segments {
     if (position !== undefined && oldest !== undefined && position.name === path.basename(oldest.file))
       this.#released = Math.min(position.count, oldest.count)
     else this.#position.remove()
-    // If the position could not be removed, no segment gets the name that it speaks of.
+    // If the position could not be removed, no new segment may have the name in it.
     if (position !== undefined) this.#nextNumber = Math.max(this.#nextNumber, (segmentNumber(position.name) as number) + 1)
     if (oldest !== undefined) this.#log.info({ changes: end - this.#released, segments: this.#segments.length }, 'kept changes found')
   }
 
-  /** The changes of a segment. Those that are no longer in its file are given up. */
+  /** The changes of a segment. Those that are missing from its file count as dropped. */
   #changesOf(segment: Segment): Change[] {
     if (this.#loaded?.segment === segment) return this.#loaded.changes
     let changes: Change[] = []
@@ -180,7 +180,7 @@ export class Segments {
     }
   }
 
-  /** The youngest segment with its changes, if more can be put into it. Not the one that is being sent: its position counts changes. */
+  /** The youngest segment with its changes, if it can take more. One that is being sent cannot: its position is a number of changes. */
   #growing(first: number): { segment: Segment; changes: Change[] } | undefined {
     const segment = this.#segments.at(-1)
     const isSmall = segment !== undefined && segment.count < segmentLimit && segment.bytes < Math.min(mergedBelow, this.#maxBytes / 8)
@@ -197,7 +197,7 @@ export class Segments {
   }
 }
 
-/** How many changes of which segment were released. The file only saves repetition, so its failures are not worth more than a debug line. */
+/** The segment that is being sent, and how many of its changes were released. Without this file, changes are only sent again. */
 class PositionFile {
   readonly #file: string
   readonly #log: Log

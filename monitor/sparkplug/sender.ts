@@ -8,7 +8,7 @@ import type { Owner, TrackedMetric } from './tracked-metric.ts'
 
 /** How much is sent at a time. */
 export type SenderLimits = {
-  /** Metrics in one message at most. */
+  /** The most metrics in one message. */
   maxMetricsPerMessage: number
   /** Historical values per second, so that a flush leaves the link and the historian room. */
   flushPerSecond: number
@@ -43,7 +43,7 @@ type SenderParts = {
  */
 export function createSender(limits: SenderLimits, { model, buffer, counters, clock, send, isCongested }: SenderParts) {
   let cursor = buffer.start
-  // At most what a tenth of a second allows, at once.
+  // The most that is sent at once: as much as a tenth of a second allows.
   const burst = Math.max(1, limits.flushPerSecond / 10)
   let tokens = burst
   let refilledAt = clock.monotonic()
@@ -54,7 +54,7 @@ export function createSender(limits: SenderLimits, { model, buffer, counters, cl
     refilledAt = now
   }
 
-  /** Sends one batch at most. */
+  /** Sends at most one batch. */
   function step(): StepResult {
     if (isCongested()) return 'congested'
     cursor = Math.max(cursor, buffer.start)

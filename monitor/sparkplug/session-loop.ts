@@ -1,4 +1,5 @@
 import { backoff, type Clock } from '../../shared/clock.ts'
+import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import type { Log } from '../../shared/log.ts'
 import type { SparkplugCounters } from './counters.ts'
 import { type ServerConfig, serverName } from './mqtt-client.ts'
@@ -6,9 +7,6 @@ import type { QuietLog } from './quiet-log.ts'
 import { runSession } from './session.ts'
 import type { SessionContext, SessionEnd } from './session-context.ts'
 import { messageOf } from './waits.ts'
-
-/** The Lease, as far as the edge node needs it. */
-export type Leadership = { isLeader(): boolean; onChange(listener: (leads: boolean) => void): () => void }
 
 /** What the loop works with. Without a `lease` the node always leads. */
 export type SessionLoopParts = {

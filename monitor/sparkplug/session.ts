@@ -33,7 +33,7 @@ export async function runSession(context: SessionContext, signal: AbortSignal): 
   const bdSeq = await context.bdSeq.next(signal)
   if (!context.isLeader()) return neverOnline('not-leader', 'before CONNECT')
   const session = new Session(context, bdSeq)
-  const onAbort = () => session.end('stopped', 'told to stop')
+  const onAbort = () => session.end('stopped', 'stopping')
   signal.addEventListener('abort', onAbort, { once: true })
   try {
     return await session.run(signal)
@@ -84,11 +84,11 @@ class Session {
     const isOnPurpose = result.reason !== 'lost'
     if (isOnPurpose) await this.#leave(connection, life)
     if (this.#onlineAt === undefined) return neverOnline(result.reason, result.detail)
-    // A node that leaves on purpose was not thrown out because of its births.
+    // If the node leaves on purpose, the server did not disconnect it because of its births.
     return { ...result, onlineMs: clock.monotonic() - this.#onlineAt, isProven: life.isProven || isOnPurpose }
   }
 
-  /** Ends whatever is left. What may throw comes last: no connection may outlive its session. */
+  /** Ends everything that is left. The connection comes first: it must not outlive its session, and what follows may throw. */
   close(): void {
     const { counters } = this.#context
     this.#connection?.destroy('the session is over')
@@ -166,5 +166,5 @@ class Session {
   }
 }
 
-/** The primary host was not online in time; another server may have it. */
+/** The primary host did not come online in time on this server; it may be on another. */
 class HostSilent extends Error {}

@@ -8,7 +8,7 @@ export type HostState = ReturnType<typeof createHostState>
 const maxBytes = 4096
 /** A timestamp further ahead than this is invalid: one such message would make every later STATE of the host outdated. */
 const maxAheadMs = 24 * 3600_000
-/** A clock that shows an earlier year was never set, and cannot tell. */
+/** A clock that shows an earlier time was never set, so timestamps are not compared with it. */
 const plausible = Date.UTC(2024, 0, 1)
 
 /** The primary host as known on one server, before it was heard there. A host keeps its timestamps per server, so each server has one. */

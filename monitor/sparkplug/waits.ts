@@ -30,7 +30,7 @@ export async function until<T>(promise: Promise<T>, signal: AbortSignal): Promis
   }
 }
 
-/** The message of whatever was thrown. */
+/** The message of a thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

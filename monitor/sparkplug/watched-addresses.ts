@@ -51,7 +51,7 @@ export class WatchedAddresses {
   }
 }
 
-/** Everything about a node and its devices. Commands to it are among that, and are no sign of life. */
+/** Everything about a node and its devices. That includes commands to it, which are no sign of life. */
 function filtersOf({ group, node }: NodeAddress): string[] {
   return [`spBv1.0/${group}/+/${node}`, `spBv1.0/${group}/+/${node}/+`]
 }

@@ -1,4 +1,4 @@
-// The words for how a watched node is. The monitor knows that for sure only while it is connected itself.
+// The states of a watched node. They are certain only while the monitor itself is connected.
 //
 // | for its check | `Liveness` | means                                                                | its check |
 // |---------------|------------|----------------------------------------------------------------------|-----------|
@@ -14,7 +14,7 @@ import type { SparkplugNode } from './sparkplug-node.ts'
 import { deviceId, type NodeAddress } from './topics.ts'
 import type { SparkplugMetric } from './tracked-metric.ts'
 
-/** How a watched node is, by its signs of life alone: see the table at the head of this file. */
+/** The state of a watched node, by its signs of life alone: see the table at the head of this file. */
 export type Liveness = 'unknown' | 'alive' | 'silent' | 'offline'
 
 /** What is known of one watched node. */
@@ -33,14 +33,14 @@ export type WatchedState = {
 /** After how many intervals without a sign of life a node is offline. */
 const offlineAfter = 3
 
-/** One watched node: where it is, and when it was heard. It hears nothing by itself. */
+/** One watched node: its address, and when it was last heard. Its owner reports what it hears. */
 export class WatchedNode {
   /** `namespace/name` of its resource. */
   readonly key: string
   /** The id of its device on the monitor's edge node. */
   readonly device: string
   spec: SparkplugNode
-  /** Where it is, by its resource or by its last birth; undefined while nobody knows. */
+  /** From its resource or its last birth; undefined while it is unknown. */
   address: NodeAddress | undefined
   /** Unix milliseconds of its last sign of life. */
   lastSeen: number | undefined
@@ -121,7 +121,7 @@ export class WatchedNode {
     if (wasSent) this.#requests++
   }
 
-  /** Looks at the clock. @returns whether it has just become offline */
+  /** Checks the clock. @returns whether it has just become offline */
   turnOffline(): boolean {
     if (this.isOffline || this.#silentMs() < offlineAfter * this.spec.intervalMs) return false
     this.#isOffline = true

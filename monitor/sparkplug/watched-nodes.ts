@@ -32,8 +32,8 @@ type Parts = {
  * Watches the edge nodes that `SparkplugNode` resources name. Keys are `namespace/name`.
  *
  * Each watched node is a device of the monitor's edge node, with `Alerts/Offline`. A sign of life clears the alert at once; retained
- * messages are not one. Silence counts only while the monitor itself is connected. A silent node is asked for a rebirth once in each
- * interval.
+ * messages are not one. Silence counts only while the monitor itself is connected. The monitor requests a rebirth of a silent node once
+ * per interval.
  */
 export class WatchedNodes implements Part {
   readonly name = 'watched-nodes'
@@ -69,15 +69,15 @@ export class WatchedNodes implements Part {
         message: (topic, payload, isRetained) => this.#receive(topic, payload, isRetained),
       }),
     )
-    // From now on: the nodes know the Secrets that exist already.
+    // Only later changes count: the nodes know the Secrets that exist already.
     if (secrets) this.#forget.push(secrets.subscribe((change) => this.#noteSecret(change)))
-    this.#running = this.#tickOnAndOn().catch((error: unknown) => {
+    this.#running = this.#keepTicking().catch((error: unknown) => {
       if (!this.#ending.signal.aborted) log.error({ err: error }, 'watched nodes are no longer watched')
     })
   }
 
   async stop(): Promise<void> {
-    this.#ending.abort(new Error('told to stop'))
+    this.#ending.abort(new Error('stopping'))
     for (const end of this.#forget.splice(0)) end()
     await this.#running
   }
@@ -126,7 +126,7 @@ export class WatchedNodes implements Part {
     }
   }
 
-  /** A birth may be that of a node of which only the UUID is known, or which has moved. */
+  /** Finds nodes by the UUID in a birth: those whose address is not known, or has changed. */
   #find({ group, node: id }: NodeAddress, payload: Buffer): void {
     const sought = [...this.#watched.values()].filter(({ isSought }) => isSought)
     if (sought.length === 0) return
@@ -149,7 +149,7 @@ export class WatchedNodes implements Part {
     }
   }
 
-  async #tickOnAndOn(): Promise<void> {
+  async #keepTicking(): Promise<void> {
     for (;;) {
       await this.#parts.clock.sleep(tickMs, this.#ending.signal)
       if (this.#addresses.session !== undefined) for (const node of this.#watched.values()) this.#tick(node)

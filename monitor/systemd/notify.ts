@@ -113,7 +113,7 @@ export function createServiceManager(
       if (intervalMs !== undefined) watching = watch(intervalMs).catch(() => {})
     },
     async stop() {
-      ending.abort(new Error('told to stop'))
+      ending.abort(new Error('stopping'))
       await watching
       await tell(['STOPPING=1', statusLine('stopping')])
     },

@@ -90,7 +90,7 @@ export function reasonOf(error: unknown): Reason {
   return error.cause === undefined ? 'error' : reasonOf(error.cause)
 }
 
-/** The message of whatever was thrown. */
+/** The message of a thrown value. */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return [...new Set(error.errors.map(messageOf))].join(', ')
   if (!(error instanceof Error)) return String(error)

@@ -27,8 +27,8 @@ export type CacheTools = {
   clock: Clock
   log: Log
   /**
-   * Shared by caches to read their pages one at a time; without it each reads at once. A process hardly ever gives back the memory that
-   * it took for parsing: with a thousand databases, reading side by side took 60 MiB more for good.
+   * Shared by caches, so that they read their pages one at a time; without it they read in parallel. A process rarely returns the memory
+   * that it used for parsing: with a thousand databases, parallel reads took 60 MiB more, permanently.
    */
   limitReads?: Limiter
 }
@@ -49,7 +49,7 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
   readonly name: string
   /** The resourceVersion that the watch has reached; empty before. Those of all kinds in one cluster can be compared. */
   seen = ''
-  /** Whether the collection has been read whole, and is followed since. It stays true while a broken watch is mended. */
+  /** Whether the collection has been read whole, and is followed since. It stays true while a broken watch is restored. */
   synced = false
   /** The monotonic moment, in milliseconds, at which the API server last proved that the watch lives; undefined before. */
   heardAt: number | undefined

@@ -1,6 +1,6 @@
 import { keyOf, type ObjectMeta } from './objects.ts'
 
-/** The least that a cache keeps of an object: its name and its version. With the uid, an object is told from another of its name. */
+/** The minimum that a cache keeps of an object: its name and version. The uid distinguishes it from a later object of that name. */
 export type Cached = { metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion' | 'uid'> }
 
 /** One change of a collection. */

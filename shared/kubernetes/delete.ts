@@ -2,7 +2,7 @@ import { isProblem } from '../errors.ts'
 import type { Cluster } from './connection.ts'
 
 /**
- * Deletes the object with this uid, not another one that has its name by now. An object that is gone is fine.
+ * Deletes the object with this uid, but not a newer object of the same name. It is not an error if the object no longer exists.
  *
  * @returns whether this call deleted it
  * @throws Problem as `Cluster.request` does

@@ -4,9 +4,9 @@ import { type KubernetesObject, kinds, pathOf } from './objects.ts'
 
 /** An Event about an object, as `kubectl get events` and `kubectl describe` show it. */
 export type EventGiven = {
-  /** Of the Event itself. The same occasion has the same name, so that replicas make one Event of it. */
+  /** The name of the Event. The same occasion always has the same name, so that replicas create one Event for it. */
   name: string
-  /** Of the Event; that of the object, if it has one. */
+  /** The namespace of the Event: that of the object, if the object has one. */
   namespace: string
   about: Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'>
   type: 'Normal' | 'Warning'

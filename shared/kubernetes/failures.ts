@@ -40,7 +40,7 @@ export async function unlessGone<T>(request: Promise<T>): Promise<T | undefined>
 function typeOf(code: number, { reason, message = '', details }: Status): ProblemType {
   const causes = details?.causes?.map((cause) => cause.reason) ?? []
   if (code === 403 && message.includes('exceeded quota')) return 'quota-exceeded'
-  // Until the quota is counted. It passes, and has nothing to do with permissions.
+  // The answer until the quota has been counted: it passes, and has nothing to do with permissions.
   if (code === 403 && message.includes('status unknown for quota')) return 'cluster-error'
   if (causes.includes('NamespaceTerminating')) return 'conflict'
   if (code === 401 || code === 403) return 'cluster-forbidden'

@@ -34,9 +34,9 @@ export type Lease = Part & {
    * before each write.
    */
   isLeader(): boolean
-  /** The holder as last seen; undefined before the first look and while nobody holds it. */
+  /** The holder as last seen; undefined before the first read and while there is none. */
   holder(): string | undefined
-  /** Calls the listener at every change of leadership, at its end no later than others may lead. Returns the function that unsubscribes. */
+  /** Calls the listener at every change of leadership; at its end, before another may lead. Returns the function that unsubscribes. */
   onChange(listener: (leads: boolean) => void): () => void
 }
 
@@ -44,9 +44,9 @@ export type Lease = Part & {
 export type Leadership = Pick<Lease, 'isLeader' | 'onChange'>
 
 /**
- * Competes for a Lease, as client-go's leader election does: whoever sees no renewal for as long as the holder promised takes it,
- * and the API server lets one of them through (resourceVersion). Times written in the Lease are for people, and never compared:
- * each side measures with its own clock, from when it saw a change, or from before it asked for one.
+ * Competes for a Lease, as client-go's leader election does: a process that sees no renewal for the holder's duration takes it, and the
+ * API server accepts the write of one process only (resourceVersion). Times written in the Lease are for people, and never compared: each
+ * process measures with its own clock, a follower from when it saw a change, the leader from before it requested one.
  *
  * `start` resolves as soon as it competes, whether the cluster answers or not. `stop` releases the Lease, so that another process can take
  * it at once. Stop it after everything that acts under it.
@@ -62,13 +62,13 @@ type Term = ReturnType<typeof createTerm>
 
 function createTerm({ renewDeadlineMs = defaults.renewDeadlineMs }: LeaseConfig, { clock, log }: LeaseTools) {
   const listeners = new Set<(leads: boolean) => void>()
-  /** As the listeners know it. Whether it still holds, the clock says. */
+  /** As last reported to the listeners. Whether it is still true depends on the clock. */
   let leading = false
   let renewedAt = { wall: 0, monotonic: 0 }
 
   const moment = () => ({ wall: clock.now(), monotonic: clock.monotonic() })
 
-  /** Until the renew deadline. By the faster clock: only the wall clock counts on while a virtual machine is suspended. */
+  /** The time left until the renew deadline, by the faster clock: only the wall clock counts on while a virtual machine is suspended. */
   function leftMs(): number {
     const { wall, monotonic } = moment()
     return renewDeadlineMs - Math.max(monotonic - renewedAt.monotonic, wall - renewedAt.wall)
@@ -95,7 +95,7 @@ function createTerm({ renewDeadlineMs = defaults.renewDeadlineMs }: LeaseConfig,
 
   /** @param at from before the renewal was requested: the API server stored it no earlier */
   function renew(at: ReturnType<typeof moment>): void {
-    // Whoever acted before a gap must hear of it, even if nobody asked during it.
+    // Parts that acted before a gap must learn of it, even if none of them asked during it.
     if (!isCurrent()) end('not renewed in time')
     renewedAt = at
     if (leading || leftMs() <= 0) return
@@ -152,7 +152,7 @@ class Candidate implements Lease {
 
   async stop(deadline: number): Promise<void> {
     this.#ending.abort(new Error('the lease is released'))
-    this.#term.end('told to stop')
+    this.#term.end('stopping')
     await this.#running
     if (this.#mayHold) await this.#release(deadline)
   }
@@ -211,7 +211,7 @@ class Candidate implements Lease {
 
   #observe(object: LeaseObject): void {
     const before = this.#observation
-    // The spec counts, not the version: a label that somebody adds is no renewal.
+    // The specs are compared, not the versions: a label that somebody adds is not a renewal.
     const isUnchanged = before !== undefined && JSON.stringify(object.spec) === JSON.stringify(before.object.spec)
     this.#observation = { object, at: isUnchanged ? before.at : this.#tools.clock.monotonic() }
     const { holderIdentity } = object.spec
@@ -246,7 +246,7 @@ class Candidate implements Lease {
     }
   }
 
-  /** Clears the holder if it is us. A write of ours that is still under way then meets a newer version, or is seen on the next look. */
+  /** Clears the holder if it is this process. A write of ours that is still in flight then conflicts, or is seen by the next try. */
   async #release(deadline: number): Promise<void> {
     const { cluster, clock, log } = this.#tools
     for (let tries = 0; tries < 3; tries++) {

@@ -50,7 +50,7 @@ export function createKubernetesVersion({
         running = run(ending.signal, resolve)
       }),
     async stop() {
-      ending.abort(new Error('told to stop'))
+      ending.abort(new Error('stopping'))
       await running
     },
   }

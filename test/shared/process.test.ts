@@ -47,7 +47,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     assert.equal(await exit(child), 0)
     assert.deepEqual(
       lines.map((line) => line.msg),
-      ['started', 'told to stop', 'closing', 'stopped'],
+      ['started', 'stopping', 'closing', 'stopped'],
     )
   })
 }

@@ -13,7 +13,7 @@ type DeviceSink = Pick<EdgeNode, 'setDevice' | 'removeDevice' | 'update' | 'setQ
 /** What `createPublishedDevices` returns. */
 export type PublishedDevices = ReturnType<typeof createPublishedDevices>
 
-/** The devices of one family, as they are published: which there are, which changed since, and whether they are stale. */
+/** The published devices of one family: which ones exist, which have changed, and whether they are stale. */
 export function createPublishedDevices(family: DeviceFamily, { edgeNode, log }: { edgeNode: DeviceSink; log: Log }) {
   const published = new Set<string>()
   const changed = new Map<string, Change>()
@@ -52,7 +52,7 @@ export function createPublishedDevices(family: DeviceFamily, { edgeNode, log }: 
 
   return {
     hasChanges: () => changed.size > 0,
-    /** Publishes all devices, and from now on notes which of them change. @returns how to end that */
+    /** Publishes all devices, and from now on notes which of them change. @returns a function that ends that */
     start(stale: ReadonlySet<Source>, onChange: () => void): () => void {
       isStale = staleSources(stale).length > 0
       for (const key of family.keys()) publish(key, 'all')
