@@ -66,7 +66,7 @@ export const kafka = checkKind({
         failures.push(failureOf(error))
       }
     }
-    // What a broker said explains more than the absence of another broker.
+    // The error of a broker that answered explains more than the absence of another broker.
     throw failures.find((failure) => failure instanceof CheckFailure) ?? failures[0]
   },
 })
@@ -103,7 +103,7 @@ async function exchange(
     connection.socket.on('data', (chunk: Buffer) => {
       bytes += chunk.length
       if (bytes > maxBytes) reject(new CheckFailure('too_large', `The broker sent more than ${maxBytes} bytes. Is this a Kafka broker?`))
-      // The first four bytes say how many the client waits for. In a text they say more than a broker ever sends.
+      // The first four bytes are the length of the answer. In a text, they are a larger number than a broker ever sends.
       if (bytes === chunk.length && chunk.length >= 4 && chunk.readUInt32BE(0) > maxBytes)
         reject(
           new CheckFailure(

@@ -30,8 +30,8 @@ export async function runOnce(
 }
 
 /**
- * Runs every check once, plus its retries if it fails, at most `parallelism` at a time. A check that depends on one that is down does not
- * run and is unknown. Resolves with the statuses in the order given.
+ * Runs every check once, plus its retries if it fails, at most `parallelism` at a time. A check whose dependency is down does not run, and
+ * is unknown. Resolves with the statuses in the order given.
  */
 export async function runAllOnce(
   checks: readonly Check[],

@@ -42,7 +42,7 @@ export type DatabaseView = Cached & {
   suspended: boolean
   /** The requests of all nodes together. */
   requested: Amounts
-  /** The data volumes of all nodes. While it is suspended, only known if the number of its nodes after the resume is. */
+  /** The data volumes of all nodes. While it is suspended, they are known only if its number of nodes after the resume is known. */
   disks: { count: number; bytes: number } | undefined
   storageClass: string
   /** The result of the operator's last ping. */
@@ -239,9 +239,9 @@ export function podView({ metadata, spec = {}, status = {} }: KubernetesObject):
 type Container = { resources?: { requests?: Record<string, unknown> }; restartPolicy?: string }
 
 /**
- * The requests of a pod as the scheduler counts them: its containers and sidecars together, or the most that it takes while it starts,
- * where init containers run one after the other beside the sidecars started before them; and its overhead (KEP-753). Requests of the pod as
- * a whole (KEP-2837) take precedence.
+ * The requests of a pod as the scheduler counts them: the sum of its containers and sidecars, or the largest amount during its start if
+ * that is more (init containers run one at a time, beside the sidecars that started before them); plus its overhead (KEP-753). Requests of
+ * the pod as a whole (KEP-2837) take precedence.
  */
 export function podRequests(spec: {
   containers?: Container[]
