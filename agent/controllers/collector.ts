@@ -1,11 +1,8 @@
-import type { Clock } from '../../shared/clock.ts'
-import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { deleteObject } from '../../shared/kubernetes/delete.ts'
-import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
-import type { Log } from '../../shared/log.ts'
 import type { Journal } from '../operations/journal.ts'
+import type { LeaderTools } from '../operations/queue.ts'
 import { label } from '../resources/labels.ts'
 import { hasEnded, type Operation } from '../resources/operation.ts'
 
@@ -26,13 +23,7 @@ const orphanAgeMs = 10 * 60_000
 /** Deletes operations that ended long ago, and Secrets of operations that no longer exist. */
 export function createCollector(
   config: CollectorConfig,
-  {
-    cluster,
-    journal,
-    lease,
-    clock,
-    log: parentLog,
-  }: { cluster: Cluster; journal: Pick<Journal, 'all'>; lease: Leadership; clock: Clock; log: Log },
+  { cluster, journal, lease, clock, log: parentLog }: LeaderTools & { journal: Pick<Journal, 'all'> },
 ): Part {
   const log = parentLog.child({ controller: 'collector' })
   const ending = new AbortController()

@@ -1,11 +1,9 @@
-import type { Clock } from '../../shared/clock.ts'
 import { isProblem } from '../../shared/errors.ts'
-import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { tellEvent } from '../../shared/kubernetes/events.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
-import type { Log } from '../../shared/log.ts'
 import { deletionRecordOf } from '../operations/actions/record-deletion.ts'
 import type { Journal } from '../operations/journal.ts'
+import type { LeaderTools } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import { describeTarget, namespaceOf, type Target } from '../resources/kind.ts'
 import { deletedWith, hasEnded, isDeletion, isDeletionRecord, type Operation } from '../resources/operation.ts'
@@ -16,14 +14,11 @@ export type Deleted = { target: Target; uid: string; resourceVersion: string; al
 /** Stands for the unknown person who deleted it. No identity has this name: blanks are not allowed in one. */
 const outside = 'outside Skerry'
 
-export type DeletionRecordParts = {
+export type DeletionRecordParts = Omit<LeaderTools, 'lease'> & {
   /** The agent's own. */
   namespace: string
-  cluster: Cluster
   caches: Pick<Caches, 'operations'>
   journal: Pick<Journal, 'accept'>
-  clock: Clock
-  log: Log
 }
 
 /** Writes a deletion into the ledger unless an operation explains it, and makes an Event of it. */

@@ -1,26 +1,13 @@
-import type { Clock } from '../../shared/clock.ts'
 import type { Change } from '../../shared/kubernetes/cache.ts'
-import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, keyOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
-import type { Log } from '../../shared/log.ts'
 import type { Journal } from '../operations/journal.ts'
-import { createQueue } from '../operations/queue.ts'
+import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import { isKnownKind, namespaceOf, projectOf, type Target } from '../resources/kind.ts'
 import { annotation } from '../resources/labels.ts'
 import { isDeletion, isDeletionRecord, type Operation, targetKey } from '../resources/operation.ts'
 import { type Deleted, recordDeletion } from './deletion-record.ts'
-
-export type DeletionControllerParts = {
-  cluster: Cluster
-  caches: Pick<Caches, 'projects' | 'databases' | 'operations'>
-  journal: Pick<Journal, 'accept' | 'all' | 'lastSucceeded'>
-  lease: Leadership
-  clock: Clock
-  log: Log
-}
 
 const retry = { baseMs: 200, capMs: 30_000 }
 
@@ -31,12 +18,18 @@ const retry = { baseMs: 200, capMs: 30_000 }
  * The watches report deletions. A new leader also finds those that nobody watched: the last operation of a target is kept and the target
  * is gone.
  */
-export function createDeletionController({ namespace }: { namespace: string }, parts: DeletionControllerParts): Part {
+export function createDeletionController(
+  { namespace }: { namespace: string },
+  parts: LeaderTools & {
+    caches: Pick<Caches, 'projects' | 'databases' | 'operations'>
+    journal: Pick<Journal, 'accept' | 'all' | 'lastSucceeded'>
+  },
+): Part {
   const { caches, journal } = parts
   const log = parts.log.child({ controller: 'deletions' })
   /** By uid. */
   const found = new Map<string, Deleted>()
-  const queue = createQueue({ name: 'deletion controller', parallelism: 1, retry, handle, subscribe, addAll }, { ...parts, log })
+  const queue = new Queue({ name: 'deletion controller', parallelism: 1, retry, handle, subscribe, addAll }, { ...parts, log })
 
   async function handle(uid: string): Promise<undefined> {
     const deleted = found.get(uid)

@@ -1,12 +1,8 @@
-import type { Clock } from '../../shared/clock.ts'
 import { isProblem } from '../../shared/errors.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
-import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, kinds } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
-import type { Log } from '../../shared/log.ts'
-import { createQueue } from '../operations/queue.ts'
+import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
 import { readDatabase } from '../resources/cratedb.ts'
@@ -22,15 +18,6 @@ export type ProjectControllerConfig = ProjectNamespaceConfig & {
   recheckMs: number
 }
 
-export type ProjectControllerParts = {
-  cluster: Cluster
-  caches: Caches
-  lease: Leadership
-  obstacles: Obstacles
-  clock: Clock
-  log: Log
-}
-
 const retry = { baseMs: 500, capMs: 60_000 }
 
 /**
@@ -38,12 +25,15 @@ const retry = { baseMs: 500, capMs: 60_000 }
  *
  * It looks at the whole present state, whatever woke it. Ready once it follows the objects that it makes.
  */
-export function createProjectController(config: ProjectControllerConfig, parts: ProjectControllerParts): Part {
+export function createProjectController(
+  config: ProjectControllerConfig,
+  parts: LeaderTools & { caches: Caches; obstacles: Obstacles },
+): Part {
   const { caches, cluster, clock, lease, log: parentLog } = parts
   const log = parentLog.child({ controller: 'projects' })
   const tools = { cluster, clock, log }
   const { parallelism } = config
-  const queue = createQueue({ name: 'project controller', parallelism, retry, handle, subscribe, addAll }, { lease, clock, log })
+  const queue = new Queue({ name: 'project controller', parallelism, retry, handle, subscribe, addAll }, { lease, clock, log })
   const managed = createManagedObjects({ ...tools, mustAct: queue.mustAct })
   const pullSecrets: Cache<KubernetesObject> = createCache(
     // Pull secrets alone: the Secrets of operations, in the same namespace, are not to be kept in memory.
@@ -91,10 +81,10 @@ export function createProjectController(config: ProjectControllerConfig, parts: 
     name: queue.name,
     async start(signal) {
       await Promise.all([managed.start(signal), pullSecrets.start(signal)])
-      await queue.start(signal)
+      await queue.start()
     },
     async stop(deadline) {
-      await queue.stop(deadline)
+      await queue.stop()
       await Promise.all([managed.stop(deadline), pullSecrets.stop(deadline)])
     },
   }

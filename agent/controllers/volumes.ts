@@ -1,25 +1,13 @@
-import type { Clock } from '../../shared/clock.ts'
 import { isProblem } from '../../shared/errors.ts'
-import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { unlessGone } from '../../shared/kubernetes/failures.ts'
-import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Part } from '../../shared/lifecycle.ts'
-import type { Log } from '../../shared/log.ts'
-import { createQueue } from '../operations/queue.ts'
+import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import { readDatabase } from '../resources/cratedb.ts'
 import { type DataVolume, dataVolumeOf, keepingPatch, meeting, volumeAnnotation } from '../resources/kept-volume.ts'
 import { fieldManager, label } from '../resources/labels.ts'
 import { hasEnded, isDeletion, type Operation } from '../resources/operation.ts'
-
-export type VolumeControllerParts = {
-  cluster: Cluster
-  caches: Pick<Caches, 'volumes' | 'databases' | 'operations'>
-  lease: Leadership
-  clock: Clock
-  log: Log
-}
 
 const retry = { baseMs: 200, capMs: 30_000 }
 /** Volumes handled at once. */
@@ -40,10 +28,10 @@ const parallelism = 4
  */
 export function createVolumeController(
   { namespace: home }: { namespace: string },
-  { cluster, caches, lease, clock, log: parentLog }: VolumeControllerParts,
+  { cluster, caches, lease, clock, log: parentLog }: LeaderTools & { caches: Pick<Caches, 'volumes' | 'databases' | 'operations'> },
 ): Part {
   const log = parentLog.child({ controller: 'volumes' })
-  const queue = createQueue({ name: 'volume controller', parallelism, retry, handle, subscribe, addAll }, { lease, clock, log })
+  const queue = new Queue({ name: 'volume controller', parallelism, retry, handle, subscribe, addAll }, { lease, clock, log })
 
   async function handle(name: string): Promise<number | undefined> {
     const seen = caches.volumes.get(name)?.data

@@ -1,8 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import { backoff, type Clock } from '../../shared/clock.ts'
+import { backoff } from '../../shared/clock.ts'
 import { asProblem, isProblem, Problem } from '../../shared/errors.ts'
-import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Caches } from '../region/caches.ts'
@@ -13,6 +11,7 @@ import type { Obstacle, Operation, OperationStatus } from '../resources/operatio
 import { type Actions, workOf } from './actions/action.ts'
 import { OperationRecord } from './operation-record.ts'
 import { precedenceOf } from './precedence.ts'
+import type { LeaderTools } from './queue.ts'
 import { createWorkCluster, type WorkCluster } from './work/cluster.ts'
 import type { Progress, Work, WorkContext } from './work/context.ts'
 import { readCrateDB } from './work/database-steps.ts'
@@ -24,16 +23,12 @@ export type ExecutionConfig = {
   imageRegistry: string
 }
 
-export type ExecutionParts = {
+export type ExecutionParts = LeaderTools & {
   actions: Actions
   caches: Caches
-  cluster: Cluster
-  lease: Leadership
   obstacles: { of(target: Target): Promise<Obstacle[]> }
   sql: DatabaseSql
   failures: OperatorFailures
-  clock: Clock
-  log: Log
   /** Called with each operation that ended. */
   ended?: (operation: Operation) => void
 }

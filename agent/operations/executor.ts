@@ -4,7 +4,7 @@ import { projectOf, type Target } from '../resources/kind.ts'
 import { hasEnded, isDeletionRecord, type Operation, targetKey, targetOf } from '../resources/operation.ts'
 import { Execution, type ExecutionConfig, type ExecutionParts } from './execution.ts'
 import type { Journal } from './journal.ts'
-import { createQueue, type Queue } from './queue.ts'
+import { Queue } from './queue.ts'
 
 export type ExecutorConfig = ExecutionConfig & {
   /** Targets worked on at once. */
@@ -28,7 +28,7 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Ex
   const { journal, caches } = parts
   const failures = createOperatorFailures(parts)
   const { parallelism } = config
-  const queue = createQueue({ name: 'executor', parallelism, retry, handle, subscribe, addAll }, parts)
+  const queue = new Queue({ name: 'executor', parallelism, retry, handle, subscribe, addAll }, parts)
 
   async function handle(key: string): Promise<number | undefined> {
     const target = targetOf(key)

@@ -1,23 +1,12 @@
 import { backoff, type Clock } from '../../shared/clock.ts'
 import { Problem } from '../../shared/errors.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 
-/**
- * The work queue of a part that acts only while the Lease is held. A key is never handled twice at once; however often it is added while
- * it waits or is handled, it is handled once more afterwards. The work to do is read from the state of the cluster, never from the queue.
- */
-export type Queue = Part & {
-  /** Has the key handled after `delayMs` milliseconds at the earliest. The earlier of two times counts. */
-  add(key: string, delayMs?: number): void
-  /** Keys that wait for a free worker, those with a delay left out. */
-  readonly depth: number
-  /** Whether the Lease is held and the queue has not been stopped. */
-  acts(): boolean
-  /** To be called before each write, so that a stop or the loss of the Lease takes effect between two of them. @throws Problem `not-ready` */
-  mustAct(): void
-}
+/** What a part needs that changes the cluster while the Lease is held. */
+export type LeaderTools = { cluster: Cluster; lease: Leadership; clock: Clock; log: Log }
 
 export type QueueConfig = {
   name: string
@@ -36,13 +25,13 @@ export type QueueConfig = {
   addAll: () => void
 }
 
-export function createQueue(config: QueueConfig, tools: { lease: Leadership; clock: Clock; log: Log }): Queue {
-  return new LeaderQueue(config, tools)
-}
-
-class LeaderQueue implements Queue {
+/**
+ * The work queue of a part that acts only while the Lease is held. A key is never handled twice at once; however often it is added while
+ * it waits or is handled, it is handled once more afterwards. The work to do is read from the state of the cluster, never from the queue.
+ */
+export class Queue implements Part {
   readonly #config: QueueConfig
-  readonly #tools: { lease: Leadership; clock: Clock; log: Log }
+  readonly #tools: Omit<LeaderTools, 'cluster'>
   /** In order of arrival. */
   readonly #ready = new Set<string>()
   readonly #delayed = new Map<string, { due: number; cancel: AbortController }>()
@@ -53,7 +42,7 @@ class LeaderQueue implements Queue {
   #subscriptions: (() => void)[] = []
   #state: 'new' | 'started' | 'stopped' = 'new'
 
-  constructor(config: QueueConfig, tools: { lease: Leadership; clock: Clock; log: Log }) {
+  constructor(config: QueueConfig, tools: Omit<LeaderTools, 'cluster'>) {
     this.#config = config
     this.#tools = tools
   }
@@ -62,18 +51,22 @@ class LeaderQueue implements Queue {
     return this.#config.name
   }
 
+  /** Keys that wait for a free worker, those with a delay left out. */
   get depth(): number {
     return this.#ready.size
   }
 
+  /** Whether the Lease is held and the queue has not been stopped. */
   acts(): boolean {
     return this.#tools.lease.isLeader() && this.#state !== 'stopped'
   }
 
+  /** To be called before each write, so that a stop or the loss of the Lease takes effect between two of them. @throws Problem `not-ready` */
   mustAct = (): void => {
     if (!this.acts()) throw new Problem('not-ready', 'The Lease is no longer held.')
   }
 
+  /** Has the key handled after `delayMs` milliseconds at the earliest. The earlier of two times counts. */
   add(key: string, delayMs = 0): void {
     if (this.#state === 'stopped') return
     if (delayMs > 0) this.#addLater(key, delayMs)

@@ -1,15 +1,9 @@
-import type { Clock } from '../../shared/clock.ts'
 import { asProblem, isProblem } from '../../shared/errors.ts'
-import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import type { Part } from '../../shared/lifecycle.ts'
-import type { Log } from '../../shared/log.ts'
-import { createQueue } from '../operations/queue.ts'
+import { type LeaderTools, Queue } from '../operations/queue.ts'
 import { configure, noteError, roll, warn } from './reconcile.ts'
 import type { Tunnel } from './settings.ts'
 import type { TunnelCaches } from './state.ts'
-
-export type TunnelControllerParts = { caches: TunnelCaches; cluster: Cluster; lease: Leadership; clock: Clock; log: Log }
 
 const retry = { baseMs: 500, capMs: 60_000 }
 /** There is only one tunnel. */
@@ -20,9 +14,12 @@ const key = 'tunnel'
  *
  * It looks at the whole present state, whatever woke it. It neither starts nor stops the caches.
  */
-export function createTunnelController(tunnel: Tunnel, { caches, cluster, lease, clock, log: parentLog }: TunnelControllerParts): Part {
+export function createTunnelController(
+  tunnel: Tunnel,
+  { caches, cluster, lease, clock, log: parentLog }: LeaderTools & { caches: TunnelCaches },
+): Part {
   const log = parentLog.child({ controller: 'tunnel' })
-  const queue = createQueue({ name: 'tunnel controller', parallelism: 1, retry, handle, subscribe, addAll }, { lease, clock, log })
+  const queue = new Queue({ name: 'tunnel controller', parallelism: 1, retry, handle, subscribe, addAll }, { lease, clock, log })
   const parts = { tunnel, caches, cluster, mustAct: queue.mustAct, clock, log }
   /** A new leader warns again. */
   let warnedOf = ''
