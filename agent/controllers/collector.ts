@@ -1,5 +1,6 @@
 import { deleteObject } from '../../shared/kubernetes/delete.ts'
-import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { listObjects } from '../../shared/kubernetes/read.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { LeaderTools } from '../operations/queue.ts'
@@ -30,7 +31,6 @@ export function createCollector(
   let running: Promise<void> | undefined
   let wake = new AbortController()
   let unsubscribe = () => {}
-  const secrets = pathOf(kinds.Secret, config.namespace)
 
   async function run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
@@ -57,27 +57,20 @@ export function createCollector(
   }
 
   async function collectSecrets(signal: AbortSignal): Promise<void> {
-    const { items } = await cluster.request<{ items: KubernetesObject[] }>({
-      method: 'GET',
-      path: secrets,
-      query: { labelSelector: `${label.operationSecret}=true` },
-      signal,
-    })
-    const old = items
+    const { namespace } = config
+    const query = { labelSelector: `${label.operationSecret}=true` }
+    const secrets = await listObjects(cluster, kinds.Secret, { namespace, query, signal })
+    const old = secrets
       .map(({ metadata }) => metadata)
       .filter(({ creationTimestamp = '' }) => clock.now() - Date.parse(creationTimestamp) > orphanAgeMs)
     if (old.length === 0) return
     // From the API server: the cache may lack a new operation, whose secrets would be lost for good.
-    const operations = await cluster.request<{ items: Operation[] }>({
-      method: 'GET',
-      path: pathOf(kinds.Operation, config.namespace),
-      signal,
-    })
-    const needed = new Set(operations.items.filter((operation) => !hasEnded(operation)).map(({ spec }) => spec.secretName))
+    const operations = await listObjects<Operation>(cluster, kinds.Operation, { namespace, signal })
+    const needed = new Set(operations.filter((operation) => !hasEnded(operation)).map(({ spec }) => spec.secretName))
     const orphans = old.filter(({ name }) => !needed.has(name))
     for (const metadata of orphans) {
       if (signal.aborted || !lease.isLeader()) return
-      await deleteObject(cluster, pathOf(kinds.Secret, config.namespace, metadata.name), metadata.uid)
+      await deleteObject(cluster, pathOf(kinds.Secret, namespace, metadata.name), metadata.uid)
     }
     if (orphans.length > 0) log.info({ count: orphans.length }, 'orphaned secrets of operations collected')
   }

@@ -4,8 +4,8 @@ import { applyObject } from '../../shared/kubernetes/apply.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { deleteObject } from '../../shared/kubernetes/delete.ts'
-import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type Kind, type KubernetesObject, keyOf, kinds, type ObjectMeta, pathOf, pathOfObject } from '../../shared/kubernetes/objects.ts'
+import { readObject } from '../../shared/kubernetes/read.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { projectOf } from '../resources/kind.ts'
@@ -79,7 +79,7 @@ export function createManagedObjects({
     const hash = hashOf(given)
     if (settled.has(path, hash, cacheOf(given.kind)?.get(keyOf(given.metadata)))) return
     const object = given.kind === 'Secret' ? given : withAppliedHash(given, hash)
-    const standing = await read(path)
+    const standing = await readObject(cluster, path)
     if (standing && covers(standing, object)) return settle(path, hash, standing)
     mustAct()
     const applied = await applyObject(cluster, object, { fieldManager, force: true })
@@ -91,10 +91,6 @@ export function createManagedObjects({
     const cache = cacheOf(object.kind)
     settled.add(path, wanted, cache && managedView(object))
     cache?.put(object)
-  }
-
-  async function read(path: string): Promise<KubernetesObject | undefined> {
-    return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path }))
   }
 
   async function remove({ kind, metadata }: Pick<ManagedView, 'kind' | 'metadata'>): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { listObjects, readObject } from '../../shared/kubernetes/read.ts'
 import type { Caches } from '../region/caches.ts'
 import { cures } from '../region/obstacles/cures.ts'
 import { listed } from '../region/obstacles/evidence.ts'
@@ -49,11 +49,10 @@ export async function furnishNamespace(project: KubernetesObject, parts: Project
 /** Deletes the namespace once it holds no databases. Resolves with the reason to wait; undefined when there is nothing left to delete. */
 export async function removeNamespace(id: string, { cluster, managed }: ProjectNamespaceParts): Promise<ProjectOutcome | undefined> {
   const name = namespaceOf(id)
-  const namespace = await read(name, cluster)
+  const namespace = await readObject(cluster, pathOf(kinds.Namespace, undefined, name))
   if (!namespace || !isSkerrysNamespace(namespace, id)) return undefined
   // From the API server: by a stale cache, a database could be deleted with the namespace.
-  const path = pathOf(kinds.CrateDB, name)
-  const { items: databases } = await cluster.request<{ items: KubernetesObject[] }>({ method: 'GET', path })
+  const databases = await listObjects(cluster, kinds.CrateDB, { namespace: name })
   if (databases.length > 0) return databasesRemain(databases)
   if (namespace.metadata.deletionTimestamp === undefined) await managed.remove({ ...namespace, kind: 'Namespace' })
   return { ready: false, reason: 'NamespaceTerminating', message: `Waits for the end of namespace ${name}.` }
@@ -69,7 +68,7 @@ async function refusalOf(id: string, { managed, cluster }: ProjectNamespaceParts
   const name = namespaceOf(id)
   const seen = managed.namespace(name)
   if (seen?.project === id && seen.metadata.deletionTimestamp === undefined) return undefined
-  const namespace = await read(name, cluster)
+  const namespace = await readObject(cluster, pathOf(kinds.Namespace, undefined, name))
   if (!namespace) return undefined
   if (!isSkerrysNamespace(namespace, id)) {
     const cure = renderCures([cures.NamespaceNotOwned.handOver({ namespace: name, project: id })])
@@ -101,10 +100,6 @@ async function removeOthers(project: KubernetesObject, wanted: KubernetesObject[
     if (!pullSecretsOf(project).includes(name))
       await managed.remove({ kind: 'Secret', metadata: { name: pullSecretCopyName(name), namespace } })
   }
-}
-
-function read(name: string, cluster: Cluster): Promise<KubernetesObject | undefined> {
-  return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.Namespace, undefined, name) }))
 }
 
 function databasesRemain(databases: KubernetesObject[]): ProjectOutcome {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts'
 import { asProblem, isProblem } from '../../shared/errors.ts'
-import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, pathOfObject } from '../../shared/kubernetes/objects.ts'
+import { readObject } from '../../shared/kubernetes/read.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Caches } from '../region/caches.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
@@ -52,8 +52,7 @@ async function furnish(project: KubernetesObject, parts: ReconcilerParts): Promi
 async function dismantle(project: KubernetesObject, parts: ReconcilerParts): Promise<ProjectOutcome | 'gone'> {
   const { name, uid, finalizers = [] } = project.metadata
   // By a stale cache, the namespace could be that of a project that was created again under the name.
-  const path = pathOfObject(project)
-  const standing = await unlessGone(parts.cluster.request<KubernetesObject>({ method: 'GET', path }))
+  const standing = await readObject(parts.cluster, pathOfObject(project))
   if (standing?.metadata.uid !== uid) return 'gone'
   const left = await removeNamespace(name, parts)
   if (left) return left

@@ -2,8 +2,8 @@ import { backoff, type Clock } from '../../shared/clock.ts'
 import { isProblem, Problem } from '../../shared/errors.ts'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { readObject } from '../../shared/kubernetes/read.ts'
 import { label, managedBy } from '../resources/labels.ts'
 import { hasEnded, type Operation, type OperationSpec, operationName } from '../resources/operation.ts'
 import { chainEntry, type LedgerHead } from './ledger.ts'
@@ -36,8 +36,7 @@ export class Entries {
 
   /** Reads an entry from the API server into the cache. */
   async read(name: string): Promise<Operation | undefined> {
-    const path = pathOf(kinds.Operation, this.#namespace, name)
-    const standing = await unlessGone(this.#cluster.request<Operation>({ method: 'GET', path }))
+    const standing = await readObject<Operation>(this.#cluster, pathOf(kinds.Operation, this.#namespace, name))
     if (standing) this.#cache.put(standing)
     return standing
   }

@@ -12,6 +12,7 @@ import { type Actions, workOf } from './actions/action.ts'
 import { OperationRecord } from './operation-record.ts'
 import { precedenceOf } from './precedence.ts'
 import type { LeaderTools } from './queue.ts'
+import { secretsIn } from './request-secret.ts'
 import { createWorkCluster, type WorkCluster } from './work/cluster.ts'
 import type { Progress, Work, WorkContext } from './work/context.ts'
 import { readCrateDB } from './work/database-steps.ts'
@@ -212,8 +213,7 @@ async function readSecrets(name: string | undefined, namespace: string, cluster:
   if (name === undefined) return {}
   const secret = await cluster.read({ kind: 'Secret', namespace, name })
   if (!secret) throw new Problem('not-found', `The Secret ${namespace}/${name} that came with the request is gone.`)
-  const values = Object.entries((secret.data ?? {}) as Record<string, string>)
-  return Object.fromEntries(values.map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')])) as Secrets
+  return secretsIn(secret)
 }
 
 /** `quota-exceeded` as `QuotaExceeded`. */

@@ -13,9 +13,6 @@ export type ExecutorConfig = ExecutionConfig & {
 
 export type ExecutorParts = Omit<ExecutionParts, 'failures'> & { journal: Journal }
 
-/** Carries out accepted operations. `depth` is how many targets wait for a free worker. */
-export type Executor = Pick<Queue, 'name' | 'depth' | 'start' | 'stop'>
-
 const retry = { baseMs: 500, capMs: 30_000 }
 
 /**
@@ -24,7 +21,7 @@ const retry = { baseMs: 500, capMs: 30_000 }
  * It acts only while the Lease is held. Every write of an operation's status must meet the version that was read: the API server stops a
  * former leader that has not noticed its successor.
  */
-export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Executor {
+export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Queue {
   const { journal, caches } = parts
   const failures = createOperatorFailures(parts)
   const { parallelism } = config

@@ -30,6 +30,7 @@ export type QueueConfig = {
  * it waits or is handled, it is handled once more afterwards. The work to do is read from the state of the cluster, never from the queue.
  */
 export class Queue implements Part {
+  readonly name: string
   readonly #config: QueueConfig
   readonly #tools: Omit<LeaderTools, 'cluster'>
   /** In order of arrival. */
@@ -43,12 +44,9 @@ export class Queue implements Part {
   #state: 'new' | 'started' | 'stopped' = 'new'
 
   constructor(config: QueueConfig, tools: Omit<LeaderTools, 'cluster'>) {
+    this.name = config.name
     this.#config = config
     this.#tools = tools
-  }
-
-  get name(): string {
-    return this.#config.name
   }
 
   /** Keys that wait for a free worker, those with a delay left out. */
@@ -105,7 +103,7 @@ export class Queue implements Part {
   }
 
   async #handle(key: string): Promise<void> {
-    const { name, retry, handle } = this.#config
+    const { retry, handle } = this.#config
     let delay: number | undefined
     try {
       // Awaited in any case: the key must be in `#handled` before it is taken out.
@@ -113,7 +111,7 @@ export class Queue implements Part {
       this.#failures.delete(key)
     } catch (error) {
       if (this.acts()) {
-        this.#tools.log.warn({ queue: name, key, err: error }, 'handling failed, trying again')
+        this.#tools.log.warn({ queue: this.name, key, err: error }, 'handling failed, trying again')
         const attempt = this.#failures.get(key) ?? 0
         this.#failures.set(key, attempt + 1)
         delay = Math.max(1, backoff(retry, attempt, Math.random()))

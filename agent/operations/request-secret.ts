@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Secrets } from '../resources/kind.ts'
 import { label, managedBy } from '../resources/labels.ts'
 
@@ -41,4 +41,10 @@ export class RequestSecret {
     this.#created = undefined
     await this.#cluster.request({ method: 'DELETE', path }).catch(() => {})
   }
+}
+
+/** What such a Secret holds; nothing if it is gone. */
+export function secretsIn(secret: KubernetesObject | undefined): Secrets {
+  const entries = Object.entries((secret?.data ?? {}) as Record<string, string>)
+  return Object.fromEntries(entries.map(([place, value]) => [place, Buffer.from(value, 'base64').toString('utf8')]))
 }

@@ -5,7 +5,8 @@ import { parseArgs } from 'node:util'
 import { systemClock } from '../../shared/clock.ts'
 import { type Cluster, clusterAt, connectCluster } from '../../shared/kubernetes/connection.ts'
 import { kubeconfigCredentials } from '../../shared/kubernetes/credentials.ts'
-import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { kinds } from '../../shared/kubernetes/objects.ts'
+import { listObjects } from '../../shared/kubernetes/read.ts'
 import { canonicalCidr } from '../resources/cidr.ts'
 import { type Component, componentsToCome, ownComponents, readComponents } from './components.ts'
 import type { Audience } from './evidence.ts'
@@ -78,7 +79,7 @@ export async function preflightCommand(argv: readonly string[], env: Env, { out,
     const { cluster, audience } = await connect(values, env)
     try {
       if (values['print-storage-classes'] !== undefined) {
-        out(storageClassManifest(await readClasses(cluster), values['print-storage-classes']))
+        out(storageClassManifest(await listObjects(cluster, kinds.StorageClass), values['print-storage-classes']))
         return exitCodes.ok
       }
       const { namespace, output } = values
@@ -150,9 +151,4 @@ async function connect(
     { clock: systemClock },
   )
   return { cluster, audience: 'agent' }
-}
-
-async function readClasses(cluster: Cluster): Promise<KubernetesObject[]> {
-  const { items } = await cluster.request<{ items: KubernetesObject[] }>({ method: 'GET', path: pathOf(kinds.StorageClass) })
-  return items
 }

@@ -1,5 +1,6 @@
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, keyOf, kinds } from '../../shared/kubernetes/objects.ts'
+import { listObjects } from '../../shared/kubernetes/read.ts'
 import { readOperatorRun } from '../resources/cratedb-run.ts'
 import type { Caches } from './caches.ts'
 
@@ -31,13 +32,9 @@ export function createOperatorFailures({ caches, cluster }: { caches: Pick<Cache
 
   /** Kopf posts what the operator logs as events: what is left where nobody watched, as after a restart of the agent. */
   async function fromEvents({ metadata }: KubernetesObject): Promise<string | undefined> {
-    const fieldSelector = `involvedObject.uid=${metadata.uid},reason=Logging`
-    const { items } = await cluster.request<{ items: KubernetesObject[] }>({
-      method: 'GET',
-      path: pathOf(kinds.Event, metadata.namespace),
-      query: { fieldSelector, limit: 200 },
-    })
-    const bad = items.filter(({ type }) => type === 'Error').sort((a, b) => String(a.lastTimestamp).localeCompare(String(b.lastTimestamp)))
+    const query = { fieldSelector: `involvedObject.uid=${metadata.uid},reason=Logging`, limit: 200 }
+    const events = await listObjects(cluster, kinds.Event, { namespace: metadata.namespace, query })
+    const bad = events.filter(({ type }) => type === 'Error').sort((a, b) => String(a.lastTimestamp).localeCompare(String(b.lastTimestamp)))
     return bad.at(-1)?.message
   }
 

@@ -1,6 +1,7 @@
-import { isProblem, Problem } from '../../shared/errors.ts'
+import { Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { readObject } from '../../shared/kubernetes/read.ts'
 import { namespaceOf } from '../resources/kind.ts'
 
 /** What a statement returned: one array of values a row. */
@@ -20,16 +21,10 @@ const timeoutMs = 10_000
  */
 export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: { cluster: Cluster }): DatabaseSql {
   async function passwordOf(namespace: string, database: string): Promise<string> {
-    try {
-      const secret = await cluster.request<KubernetesObject>({
-        method: 'GET',
-        path: pathOf(kinds.Secret, namespace, `user-system-${database}`),
-      })
-      return Buffer.from(secret.data?.password ?? '', 'base64').toString('utf8')
-    } catch (error) {
-      if (!isProblem(error, 'not-found')) throw error
-      throw new Problem('database-unreachable', `The Crate Operator has not made the Secret ${namespace}/user-system-${database} yet.`)
-    }
+    const name = `user-system-${database}`
+    const secret = await readObject(cluster, pathOf(kinds.Secret, namespace, name))
+    if (!secret) throw new Problem('database-unreachable', `The Crate Operator has not made the Secret ${namespace}/${name} yet.`)
+    return Buffer.from(secret.data?.password ?? '', 'base64').toString('utf8')
   }
 
   return {

@@ -1,6 +1,7 @@
 import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { listObjects } from '../../shared/kubernetes/read.ts'
 import { containerConfigError, imageNotPulled, podCrashLooping } from '../region/obstacles/containers.ts'
 import { cures } from '../region/obstacles/cures.ts'
 import { describeObject, tell } from '../region/obstacles/evidence.ts'
@@ -87,14 +88,7 @@ async function podsOf({ namespace }: Tunnel, { matchLabels }: CloudflaredView, c
   // An empty selector would match all pods of the namespace.
   if (labelSelector === '') return []
   try {
-    const query = { labelSelector, limit: 50 }
-    const { items = [] } = await cluster.request<{ items?: KubernetesObject[] }>({
-      method: 'GET',
-      path: pathOf(kinds.Pod, namespace),
-      query,
-      timeoutMs,
-    })
-    return items.map((item) => ({ ...item, apiVersion: 'v1', kind: 'Pod' }))
+    return await listObjects(cluster, kinds.Pod, { namespace, query: { labelSelector, limit: 50 }, timeoutMs })
   } catch {
     return []
   }

@@ -1,8 +1,8 @@
 import type { Clock } from '../../shared/clock.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, kinds, type ObjectMeta, pathOf } from '../../shared/kubernetes/objects.ts'
+import { readObject } from '../../shared/kubernetes/read.ts'
 import type { Log } from '../../shared/log.ts'
 import { type Condition, conditionOf } from '../region/obstacles/evidence.ts'
 import { annotation } from '../resources/labels.ts'
@@ -167,5 +167,5 @@ export function versionOf({ settings, configuration, deployment }: TunnelCaches)
 
 /** Reads the settings from the API server: the copy in a cache may be stale. */
 export async function readSettings({ namespace, settings }: Tunnel, cluster: Cluster): Promise<KubernetesObject | undefined> {
-  return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.ConfigMap, namespace, settings) }))
+  return readObject(cluster, pathOf(kinds.ConfigMap, namespace, settings))
 }

@@ -1,8 +1,8 @@
 import { isProblem } from '../../../shared/errors.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
-import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/objects.ts'
+import { readObject } from '../../../shared/kubernetes/read.ts'
 import type { Step } from '../../resources/kind.ts'
 import { fieldManager } from '../../resources/labels.ts'
 import { type Difference, differenceOf } from './difference.ts'
@@ -46,15 +46,11 @@ export async function tryOut(
   seen: Map<string, KubernetesObject | undefined>,
 ): Promise<PlannedObject> {
   const path = pathOfObject(object)
-  const before = seen.has(path) ? seen.get(path) : await read(cluster, path)
+  const before = seen.has(path) ? seen.get(path) : await readObject(cluster, path)
   const after = await dryRun(cluster, object)
   seen.set(path, after)
   const diff = differenceOf(before && { ...before, kind: object.kind }, { ...after, kind: object.kind })
   return { ...named(object), change: before === undefined ? 'create' : diff.length > 0 ? 'change' : 'none', diff }
-}
-
-async function read(cluster: Cluster, path: string): Promise<KubernetesObject | undefined> {
-  return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path }))
 }
 
 async function dryRun(cluster: Cluster, object: KubernetesObject): Promise<KubernetesObject> {

@@ -1,10 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Problem } from '../../../shared/errors.ts'
 import { unlessGone } from '../../../shared/kubernetes/failures.ts'
-import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { listObjects, readObject } from '../../../shared/kubernetes/read.ts'
 import { readSecrets } from '../../resources/database-secrets.ts'
 import { type DatabaseTarget, namespaceOf, type Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
+import { secretsIn } from '../request-secret.ts'
 import type { DecisionParts, Guard } from './decision.ts'
 
 /**
@@ -44,20 +46,11 @@ async function readPresentSecrets({ accepted, journal, cluster, config }: Decisi
   // The operations first: one whose Secret is gone has been applied, so that what is read after it is what it brought.
   for (const { spec } of journal.unended(target)) {
     if (spec.secretName === undefined || spec.wanted === undefined) continue
-    const path = pathOf(kinds.Secret, config.namespace, spec.secretName)
-    const secret = await unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path }))
-    waiting.push(textsOf(secret))
+    waiting.push(secretsIn(await readObject(cluster, pathOf(kinds.Secret, config.namespace, spec.secretName))))
   }
-  const { items = [] } =
-    (await unlessGone(
-      cluster.request<{ items: KubernetesObject[] }>({
-        method: 'GET',
-        path: pathOf(kinds.Secret, namespaceOf(target.project)),
-        query: { labelSelector: `${label.database}=${target.database}` },
-      }),
-    )) ?? {}
-  const secrets = items.map((item) => ({ ...item, kind: 'Secret' }))
-  return Object.assign(readSecrets(target, present.spec, secrets), ...waiting)
+  const query = { labelSelector: `${label.database}=${target.database}` }
+  const secrets = await unlessGone(listObjects(cluster, kinds.Secret, { namespace: namespaceOf(target.project), query }))
+  return Object.assign(readSecrets(target, present.spec, secrets ?? []), ...waiting)
 }
 
 /** The places at which another value is given than is present. The time it takes tells nothing about the values. */
@@ -71,9 +64,4 @@ export function differingSecrets(given: Secrets, present: Secrets): string[] {
 /** Hashed, so that values of different lengths can be compared in constant time. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
-}
-
-function textsOf(secret: KubernetesObject | undefined): Secrets {
-  const entries = Object.entries((secret?.data ?? {}) as Record<string, string>)
-  return Object.fromEntries(entries.map(([place, value]) => [place, Buffer.from(value, 'base64').toString('utf8')]))
 }

@@ -2,8 +2,8 @@ import { isProblem, Problem } from '../../../shared/errors.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { deleteObject } from '../../../shared/kubernetes/delete.ts'
-import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import { type KindName, type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
+import { listObjects, readObject } from '../../../shared/kubernetes/read.ts'
 import type { Caches } from '../../region/caches.ts'
 import { fieldManager } from '../../resources/labels.ts'
 
@@ -43,17 +43,8 @@ export function createWorkCluster(cluster: Cluster, { mustLead, caches }: { must
   }
 
   return {
-    async read({ kind, namespace, name }) {
-      return unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds[kind], namespace, name) }))
-    },
-    async list(kind, namespace, labelSelector) {
-      const { items } = await cluster.request<{ items: KubernetesObject[] }>({
-        method: 'GET',
-        path: pathOf(kinds[kind], namespace),
-        query: { labelSelector },
-      })
-      return items.map((item) => ({ ...item, apiVersion: kinds[kind].apiVersion, kind }))
-    },
+    read: ({ kind, namespace, name }) => readObject(cluster, pathOf(kinds[kind], namespace, name)),
+    list: (kind, namespace, labelSelector) => listObjects(cluster, kinds[kind], { namespace, query: { labelSelector } }),
     async apply(object) {
       mustLead()
       return remember(await applied(object))

@@ -1,6 +1,7 @@
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { deleteObject } from '../../../shared/kubernetes/delete.ts'
-import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { listObjects } from '../../../shared/kubernetes/read.ts'
 import { someOf } from '../../wire/wording.ts'
 import type { Action } from './action.ts'
 
@@ -16,11 +17,10 @@ export async function restartPods(
   { cluster, signal }: { cluster: Pick<Cluster, 'request'> | undefined; signal: AbortSignal },
 ): Promise<string> {
   if (cluster === undefined) throw new Error('this monitor is not connected to a cluster')
-  const path = pathOf(kinds.Pod, namespace)
   const query = { labelSelector: selector, limit: mostPods + 1 }
-  const { items = [] } = await cluster.request<{ items?: KubernetesObject[] }>({ method: 'GET', path, query, signal })
-  if (items.length > mostPods) throw new Error(`the selector matches more than ${mostPods} pods, so none was deleted: make it narrower`)
-  const pods = items.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+  const matched = await listObjects(cluster, kinds.Pod, { namespace, query, signal })
+  if (matched.length > mostPods) throw new Error(`the selector matches more than ${mostPods} pods, so none was deleted: make it narrower`)
+  const pods = matched.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
   if (pods.length === 0) throw new Error('the selector matches no pod')
   const deleted: string[] = []
   for (const { metadata } of pods) {
