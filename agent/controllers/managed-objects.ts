@@ -8,6 +8,7 @@ import { type Kind, type KubernetesObject, keyOf, kinds, type ObjectMeta, pathOf
 import { readObject } from '../../shared/kubernetes/read.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
+import { identityOf } from '../region/caches.ts'
 import { projectOf } from '../resources/kind.ts'
 import { annotation, fieldManager, label } from '../resources/labels.ts'
 import { covers } from './covers.ts'
@@ -168,13 +169,11 @@ function splitKey(key: string): [namespace: string | undefined, name: string] {
 
 function managedView(object: KubernetesObject): ManagedView {
   const { kind, metadata } = object
-  const { name, namespace, resourceVersion, uid, deletionTimestamp } = metadata
+  const { uid, deletionTimestamp } = metadata
   return {
     kind,
     metadata: {
-      name,
-      ...(namespace !== undefined && { namespace }),
-      ...(resourceVersion !== undefined && { resourceVersion }),
+      ...identityOf(object),
       ...(uid !== undefined && { uid }),
       ...(deletionTimestamp !== undefined && { deletionTimestamp }),
     },

@@ -6,6 +6,7 @@ import { limitConcurrency } from '../../shared/limit-concurrency.ts'
 import type { Log } from '../../shared/log.ts'
 import { type DataVolume, dataVolumeOf } from '../resources/kept-volume.ts'
 import type { Operation } from '../resources/operation.ts'
+import { isReady } from './obstacles/evidence.ts'
 
 /** The few fields of a pod that a region of a thousand databases can afford to keep. */
 export type PodView = {
@@ -77,7 +78,8 @@ function operationOf(object: KubernetesObject): Operation {
   return object as Operation
 }
 
-function identity({ metadata }: KubernetesObject) {
+/** What is kept of the metadata of every object: its names and its version. */
+export function identityOf({ metadata }: KubernetesObject) {
   const { name, namespace, resourceVersion } = metadata
   return { name, ...(namespace !== undefined && { namespace }), ...(resourceVersion !== undefined && { resourceVersion }) }
 }
@@ -91,25 +93,24 @@ function crateImage(podSpec: { containers?: { name: string; image?: string }[] }
 }
 
 function volumeView(volume: KubernetesObject): VolumeView {
-  return { metadata: identity(volume), data: dataVolumeOf(volume) }
+  return { metadata: identityOf(volume), data: dataVolumeOf(volume) }
 }
 
 function podView(pod: KubernetesObject): PodView {
   const { uid, deletionTimestamp } = pod.metadata
-  const conditions: { type: string; status: string }[] = pod.status?.conditions ?? []
   return {
-    metadata: { ...identity(pod), ...(uid !== undefined && { uid }), ...(deletionTimestamp !== undefined && { deletionTimestamp }) },
+    metadata: { ...identityOf(pod), ...(uid !== undefined && { uid }), ...(deletionTimestamp !== undefined && { deletionTimestamp }) },
     database: databaseOf(pod),
     node: pod.spec?.nodeName,
     phase: pod.status?.phase ?? 'Pending',
-    ready: conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
+    ready: isReady(pod),
     image: crateImage(pod.spec),
   }
 }
 
 function statefulSetView(set: KubernetesObject): StatefulSetView {
   return {
-    metadata: identity(set),
+    metadata: identityOf(set),
     database: databaseOf(set),
     group: set.metadata.labels?.['cloud.crate.io/node-name'],
     replicas: set.spec?.replicas ?? 0,
@@ -121,7 +122,7 @@ function statefulSetView(set: KubernetesObject): StatefulSetView {
 function serviceView(service: KubernetesObject): ServiceView {
   const ingress: { ip?: string; hostname?: string }[] = service.status?.loadBalancer?.ingress ?? []
   return {
-    metadata: identity(service),
+    metadata: identityOf(service),
     database: databaseOf(service),
     type: service.spec?.type ?? 'ClusterIP',
     sourceRanges: service.spec?.loadBalancerSourceRanges ?? [],

@@ -4,6 +4,7 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
 import { type HeapDumpVolume, heapDumpVolumeOf } from '../resources/heap-dump-volume.ts'
+import { identityOf } from './caches.ts'
 
 /** What is kept of the Deployment of the Crate Operator. */
 export type OperatorView = {
@@ -23,10 +24,9 @@ export function createOperatorCache(
 }
 
 function operatorView(deployment: KubernetesObject): OperatorView {
-  const { metadata, spec, status } = deployment
-  const { name, namespace, resourceVersion } = metadata
+  const { spec, status } = deployment
   return {
-    metadata: { name, ...(namespace !== undefined && { namespace }), ...(resourceVersion !== undefined && { resourceVersion }) },
+    metadata: identityOf(deployment),
     replicas: spec?.replicas ?? 1,
     readyReplicas: status?.readyReplicas ?? 0,
     image: spec?.template?.spec?.containers?.[0]?.image,

@@ -3,6 +3,7 @@ import { formatBytes, parseBytes, parseMillicores } from '../../shared/kubernete
 import { readDatabase } from '../resources/cratedb.ts'
 import type { StorageClassFacts } from '../resources/kind.ts'
 import { readProject } from '../resources/project.ts'
+import { isReady } from './obstacles/evidence.ts'
 import type { OperatorView } from './operator.ts'
 
 /** A node of the cluster, in the words in which clouds ask for hosts. */
@@ -21,7 +22,6 @@ export type Host = {
 }
 
 type Taint = { key: string; value?: string; effect: string }
-type NodeCondition = { type: string; status: string }
 
 const controlPlaneLabels = [
   'node-role.kubernetes.io/control-plane',
@@ -34,7 +34,8 @@ export function hostsOf(nodes: Iterable<KubernetesObject>): Host[] {
   return [...nodes].map(hostOf).sort((a, b) => (a.hostname < b.hostname ? -1 : 1))
 }
 
-function hostOf({ metadata, spec = {}, status = {} }: KubernetesObject): Host {
+function hostOf(node: KubernetesObject): Host {
+  const { metadata, spec = {}, status = {} } = node
   const { kubeletVersion = '', architecture = '', operatingSystem = '' } = status.nodeInfo ?? {}
   const addresses: { type: string; address: string }[] = status.addresses ?? []
   const taint = specialisedTaint(spec.taints ?? [])
@@ -44,14 +45,10 @@ function hostOf({ metadata, spec = {}, status = {} }: KubernetesObject): Host {
     k8s_version: kubeletVersion,
     arch: architecture || (metadata.labels?.['kubernetes.io/arch'] ?? ''),
     os: operatingSystem || (metadata.labels?.['kubernetes.io/os'] ?? ''),
-    ready: isReady(status.conditions),
+    ready: isReady(node),
     schedulable: spec.unschedulable !== true && metadata.deletionTimestamp === undefined,
     specialised: taint ? { key: taint.key, value: taint.value ?? '', effect: taint.effect } : null,
   }
-}
-
-function isReady(conditions: NodeCondition[] = []): boolean {
-  return conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
 }
 
 /** The first taint that somebody chose. Kubernetes' own say how a node is, and that it carries the control plane. */
@@ -86,16 +83,8 @@ export type Capacity = {
 }
 
 /** What the cluster has, what of it the databases ask for, and what the quotas allow them to. */
-export function capacityOf({
-  nodes,
-  databases,
-  projects,
-}: {
-  nodes: Iterable<KubernetesObject>
-  databases: Iterable<KubernetesObject>
-  projects: Iterable<KubernetesObject>
-}): Capacity {
-  return { allocatable: allocatableOf(nodes), requested: requestedOf(databases), promised: promisedOf(projects) }
+export function capacityOf(seen: Record<'nodes' | 'databases' | 'projects', Iterable<KubernetesObject>>): Capacity {
+  return { allocatable: allocatableOf(seen.nodes), requested: requestedOf(seen.databases), promised: promisedOf(seen.projects) }
 }
 
 /** The hosts that are ready, schedulable and not kept for something else. */

@@ -1,11 +1,10 @@
-import { type Fault, isProblem, Problem } from '../../shared/errors.ts'
-import { asFault, parseWith } from '../../shared/faults.ts'
+import { isProblem, Problem } from '../../shared/errors.ts'
 import { applyObject } from '../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import { refusal, sameJson } from '../operations/deciding/decision.ts'
+import { sameJson } from '../operations/deciding/decision.ts'
 import { differenceOf } from '../operations/deciding/difference.ts'
-import { mergePatch } from '../operations/deciding/merge-patch.ts'
+import { patched } from '../operations/deciding/merge-patch.ts'
 import { type PlannedObject, type PlannedStep, tryOut } from '../operations/deciding/plan.ts'
 import { annotation, fieldManager } from '../resources/labels.ts'
 import {
@@ -24,7 +23,7 @@ import type { Tunnel } from './settings.ts'
 import { lookUp, readSettings, type TunnelInUse } from './state.ts'
 
 /** A request to change what is exposed. The guard throws if the request was meant for another state than the current one. */
-export type ExposureRequest = { patch: unknown; guard: (present: Exposure) => void }
+export type ExposureRequest = { patch: Record<string, unknown>; guard: (present: Exposure) => void }
 
 type Decision = { before: Exposure; after: Exposure; present: KubernetesObject | undefined; isNews: boolean }
 
@@ -95,13 +94,7 @@ async function decide({ tunnel, caches }: TunnelInUse, cluster: Cluster, { patch
   if (present) caches.settings.put(present)
   const before = readExposure(tunnel, present)
   guard(before)
-  const parsed = parseWith(tunnelSpec, mergePatch({ expose: before }, patch))
-  if (!parsed.ok)
-    throw refusal(
-      'invalid-fields',
-      parsed.faults.map((fault): Fault => asFault(fault)),
-    )
-  const after = parsed.value.expose
+  const { expose: after } = patched(tunnelSpec, { expose: before }, patch)
   if (after.grafana && tunnel.grafana === undefined) {
     const detail = 'No Grafana is configured. Set tunnel.grafana.url in the configuration of the agent first.'
     throw new Problem('wrong-state', detail)

@@ -87,8 +87,7 @@ function tunnelRoutes(region: string, { use, cluster }: { use: TunnelInUse | und
       }),
       async handle(c, { query, body }) {
         if (use === undefined) throw new Problem('wrong-state', howToConfigure)
-        const { status: _, ...patch } = body
-        const request = { patch, guard: guardOf(c) }
+        const request = { patch: body, guard: guardOf(c) }
         if (query.dryRun) return json(c, 200, { dryRun: true, steps: await planExposure(use, cluster, request) })
         await changeExposure(use, cluster, request)
         const { bytes, etag } = await show()

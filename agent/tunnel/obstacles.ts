@@ -4,7 +4,7 @@ import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/ob
 import { listObjects } from '../../shared/kubernetes/read.ts'
 import { containerConfigError, imageNotPulled, podCrashLooping } from '../region/obstacles/containers.ts'
 import { cures } from '../region/obstacles/cures.ts'
-import { describeObject, tell } from '../region/obstacles/evidence.ts'
+import { conditionOf, describeObject, tell } from '../region/obstacles/evidence.ts'
 import type { Obstacle } from '../resources/operation.ts'
 import type { Tunnel } from './settings.ts'
 import { type CloudflaredView, lookUp, type TunnelCaches, tunnelStateOf } from './state.ts'
@@ -110,14 +110,13 @@ async function missingSecrets(namespace: string, names: string[], cluster: Clust
 
 function unschedulable(pods: KubernetesObject[]): Obstacle[] {
   return pods.flatMap((pod) => {
-    const conditions: { type: string; status: string; reason?: string; message?: string }[] = pod.status?.conditions ?? []
-    const refused = conditions.find(({ type, status }) => type === 'PodScheduled' && status === 'False')
-    if (refused === undefined) return []
+    const scheduled = conditionOf(pod, 'PodScheduled')
+    if (scheduled?.status !== 'False') return []
     const { namespace = '', name } = pod.metadata
     return [
       tell({
         code: 'PodUnschedulable',
-        message: `No node takes a pod of cloudflared: ${refused.message ?? refused.reason ?? 'no reason given'}`,
+        message: `No node takes a pod of cloudflared: ${scheduled.message ?? scheduled.reason ?? 'no reason given'}`,
         evidence: describeObject(pod),
         cures: [cures.PodUnschedulable.describe({ namespace, pod: name })],
       }),

@@ -4,6 +4,7 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
 import type { Log } from '../../shared/log.ts'
+import { identityOf } from '../region/caches.ts'
 import { type Condition, conditionOf } from '../region/obstacles/evidence.ts'
 import { annotation } from '../resources/labels.ts'
 import {
@@ -70,14 +71,13 @@ export function createTunnelCaches(tunnel: Tunnel, tools: { cluster: Cluster; cl
 
 function cloudflaredView(object: KubernetesObject): CloudflaredView {
   const { metadata, spec = {}, status = {} } = object
-  const { name, namespace, resourceVersion, generation = 0 } = metadata
   const { replicas = 0, updatedReplicas = 0, observedGeneration = 0 } = status
   const volumes: { secret?: { secretName?: string; optional?: boolean } }[] = spec.template?.spec?.volumes ?? []
   return {
-    metadata: { name, ...(namespace !== undefined && { namespace }), ...(resourceVersion !== undefined && { resourceVersion }) },
+    metadata: identityOf(object),
     replicas: spec.replicas ?? 1,
     readyReplicas: status.readyReplicas ?? 0,
-    isRolledOut: observedGeneration >= generation && updatedReplicas === replicas && replicas === (spec.replicas ?? 1),
+    isRolledOut: observedGeneration >= (metadata.generation ?? 0) && updatedReplicas === replicas && replicas === (spec.replicas ?? 1),
     revision: spec.template?.metadata?.annotations?.[annotation.tunnelRevision],
     image: spec.template?.spec?.containers?.[0]?.image,
     since: conditionOf(object, 'Available')?.lastTransitionTime,

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type { AcceptedResource, AcceptedState } from '../../operations/accepted.ts'
 import { type Actions, phaseMeanwhile } from '../../operations/actions/action.ts'
+import { type Condition, conditionOf } from '../../region/obstacles/evidence.ts'
 import type { ProjectView, ProjectViews } from '../../region/project-view.ts'
 import { namespaceOf } from '../../resources/kind.ts'
 import { hasEnded, phaseOf } from '../../resources/operation.ts'
@@ -36,7 +37,6 @@ export function createProjectSchema(actions: Actions, { summary }: OperationSche
 
 type ProjectDocument = z.input<ReturnType<typeof createProjectSchema>>
 type ProjectStatus = Omit<ProjectDocument['status'], 'etag'>
-type Condition = { type: string; status: string; reason?: string; message?: string; observedGeneration?: number }
 
 /** The status of a project. Pure. @param databases how many it has */
 function projectStatus(
@@ -46,8 +46,7 @@ function projectStatus(
   actions: Actions,
 ): ProjectStatus {
   const { operation, spec } = accepted
-  const conditions: Condition[] = object?.status?.conditions ?? []
-  const ready = conditions.find(({ type }) => type === 'Ready')
+  const ready = object && conditionOf(object, 'Ready')
   const { cpu, memory, storage } = object?.status?.usage ?? {}
   const last = operations.findLast(hasEnded)
   const failed = last && phaseOf(last) === 'Failed' ? last : undefined

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { conditionOf } from '../../region/obstacles/evidence.ts'
 import { projectId } from '../../resources/identifiers.ts'
 import { namespaceOf, type ProjectTarget, type Step } from '../../resources/kind.ts'
 import { desiredProject, type ProjectSpec, projectSpec, readProject } from '../../resources/project.ts'
@@ -95,9 +96,7 @@ async function advance(context: WorkContext<ProjectTarget>): Promise<Progress> {
     await context.record({ phase: 'Waiting', ...(record && { step: { ...record, note: { generation: applied.metadata.generation } } }) })
     return { next: 'again' }
   }
-  const conditions: { type: string; status: string; reason?: string; message?: string; observedGeneration?: number }[] =
-    current.status?.conditions ?? []
-  const ready = conditions.find(({ type }) => type === 'Ready')
+  const ready = conditionOf(current, 'Ready')
   const seen = (ready?.observedGeneration ?? current.status?.observedGeneration ?? 0) >= (step.note.generation as number)
   if (seen && ready?.status === 'True') {
     await context.finish()

@@ -1,5 +1,6 @@
 import { isProblem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { isReady } from '../../region/obstacles/evidence.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import { isSuspended, refuseFaults, seconds } from '../deciding/decision.ts'
@@ -129,10 +130,7 @@ async function replaceHeld(
     }
     return { next: 'wait', message: `Node ${replaced + 1} of ${note.pods.length}, ${pod.name}, is stopping.` }
   }
-  const ready = there?.status?.conditions?.some(
-    ({ type, status }: { type: string; status: string }) => type === 'Ready' && status === 'True',
-  )
-  if (!ready) return { next: 'wait', message: `Node ${replaced} of ${note.pods.length}, ${pod.name}, is starting.` }
+  if (!there || !isReady(there)) return { next: 'wait', message: `Node ${replaced} of ${note.pods.length}, ${pod.name}, is starting.` }
   return releaseAllocation(context, note)
 }
 

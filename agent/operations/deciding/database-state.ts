@@ -1,5 +1,6 @@
 import { type Fault, Problem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { isReady } from '../../region/obstacles/evidence.ts'
 import { storageClassesOf, usableHosts } from '../../region/status.ts'
 import { desiredCrateDB } from '../../resources/cratedb.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
@@ -8,19 +9,15 @@ import { refusals } from '../../resources/database-rules.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
 import type { ProjectSpec } from '../../resources/project.ts'
 import type { AcceptedResource } from '../accepted.ts'
-import { type DecisionParts, type Guard, onlyUnprotects, type Proposed, refusal, sameJson, seconds } from './decision.ts'
+import type { Asked as AskedOf } from '../actions/action.ts'
+import { type DecisionParts, onlyUnprotects, type Proposed, refusal, sameJson, seconds } from './decision.ts'
 import { leavingProblem, noSuchDatabase, projectAround } from './present.ts'
 import { differingSecrets } from './present-secrets.ts'
 
 type Present = AcceptedResource<StoredDatabaseSpec>
 
 /** What a decision about the state of a database needs of the request. */
-type Asked = {
-  target: DatabaseTarget
-  guard: Guard
-  passwordAt(place: string): string
-  presentSecrets?: Secrets | undefined
-}
+type Asked = Omit<AskedOf<DatabaseTarget>, 'query' | 'body'>
 
 /** Stops a database's nodes, or starts them again. A database that is so already is left as it is. */
 export function decideSuspension(parts: DecisionParts, asked: Asked, suspended: boolean): Proposed | undefined {
@@ -207,10 +204,5 @@ function scarcity({ nodes, master }: StoredDatabaseSpec, hosts: number): string[
 function tryOut({ target, wanted, present, project, options }: Decided, steps: Step[]): KubernetesObject[] {
   if (present && !present.object) return []
   if (present) return (steps[0]?.objects ?? []).filter(({ kind }) => kind === 'CrateDB')
-  return hasNamespace(project) ? [desiredCrateDB(target, wanted, options)] : []
-}
-
-function hasNamespace({ object }: AcceptedResource<ProjectSpec>): boolean {
-  const conditions: { type: string; status: string }[] = object?.status?.conditions ?? []
-  return conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
+  return project.object && isReady(project.object) ? [desiredCrateDB(target, wanted, options)] : []
 }

@@ -76,11 +76,23 @@ export function describeObject({ kind, metadata: { namespace, name } }: Kubernet
   return `${kind} ${namespace === undefined ? name : `${namespace}/${name}`}`
 }
 
-export type Condition = { type: string; status: string; reason?: string; message?: string; lastTransitionTime?: string }
+export type Condition = {
+  type: string
+  status: string
+  reason?: string
+  message?: string
+  lastTransitionTime?: string
+  observedGeneration?: number
+}
 
 /** The condition of that type in an object's status. */
 export function conditionOf(object: KubernetesObject, type: string): Condition | undefined {
   return (object.status?.conditions as Condition[] | undefined)?.find((condition) => condition.type === type)
+}
+
+/** Whether the condition `Ready` of a node, a pod or a project is true. */
+export function isReady(object: KubernetesObject): boolean {
+  return conditionOf(object, 'Ready')?.status === 'True'
 }
 
 /** Whether a moment, in any form that JSON carries one in, is more than `ms` milliseconds before `now`. False for no moment. */

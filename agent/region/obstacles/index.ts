@@ -1,9 +1,6 @@
-import type { Clock } from '../../../shared/clock.ts'
-import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { limitConcurrency } from '../../../shared/limit-concurrency.ts'
 import type { Target } from '../../resources/kind.ts'
 import { type Obstacle, targetKey } from '../../resources/operation.ts'
-import type { Caches } from '../caches.ts'
 import { containerConfigError, imageNotPulled, initContainerFailing, podCrashLooping } from './containers.ts'
 import { podRefused, quotaExceeded } from './creation.ts'
 import { cures } from './cures.ts'
@@ -12,7 +9,7 @@ import { finalizerHeld } from './finalizers.ts'
 import { nodeNotReady, podNotEnding } from './nodes.ts'
 import { operatorNotRunning, operatorStalled, operatorStepFailed, upgradeRolledBack } from './operator.ts'
 import { databasesRemain, namespaceMissing, namespaceTerminating, projectNotReady } from './project.ts'
-import { type ReadingConfig, readEvidence } from './reading.ts'
+import { type ReadingTools, readEvidence } from './reading.ts'
 import { podUnschedulable } from './scheduling.ts'
 import { secretMissing } from './secrets.ts'
 import { loadBalancerWithoutAddress } from './services.ts'
@@ -57,24 +54,13 @@ export type Obstacles = {
   of(target: Target): Promise<Obstacle[]>
 }
 
-export type ObstaclesConfig = ReadingConfig
-
 /** How long an answer is given again, in milliseconds: the status, the API and the executor ask at the same time. */
 const freshMs = 2_000
 /** Targets that are looked at at the same time; each takes about ten requests. */
 const concurrency = 4
 
-export function createObstacles({
-  cluster,
-  caches,
-  clock,
-  config,
-}: {
-  cluster: Cluster
-  caches: Caches
-  clock: Clock
-  config: ObstaclesConfig
-}): Obstacles {
+export function createObstacles(tools: ReadingTools): Obstacles {
+  const { clock } = tools
   const answers = new Map<string, { answer: Promise<Obstacle[]>; until: number }>()
   const limit = limitConcurrency(concurrency)
 
@@ -84,7 +70,7 @@ export function createObstacles({
     const key = targetKey(target)
     const known = answers.get(key)
     if (known) return known.answer
-    const answer = limit(async () => judge(await readEvidence(target, { cluster, caches, clock, config })))
+    const answer = limit(async () => judge(await readEvidence(target, tools)))
     // In use while it is being made, and fresh for a while from then on.
     const entry = { answer, until: Number.POSITIVE_INFINITY }
     answers.set(key, entry)

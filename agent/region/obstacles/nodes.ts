@@ -1,7 +1,7 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { Obstacle } from '../../resources/operation.ts'
 import { cures } from './cures.ts'
-import { conditionOf, describeObject, type Evidence, gather, isPast, listed, tell } from './evidence.ts'
+import { conditionOf, describeObject, type Evidence, gather, isPast, isReady, listed, tell } from './evidence.ts'
 
 /** A pod's deletionTimestamp is the end of its grace period. How long after that it may still be there, in milliseconds. */
 const endingPatienceMs = 60_000
@@ -47,9 +47,4 @@ export function podNotEnding({ nodes, pods, now }: Evidence): Obstacle[] {
       cures: [cures.PodNotEnding.describe({ namespace: pod.metadata.namespace ?? '', pod: pod.metadata.name })],
     })),
   )
-}
-
-/** Whether a node's, or a pod's, own condition says that it is ready. */
-export function isReady(object: KubernetesObject): boolean {
-  return conditionOf(object, 'Ready')?.status === 'True'
 }

@@ -5,16 +5,17 @@ import { type Kind, type KubernetesObject, kinds, pathOf } from '../../../shared
 import { readOperatorRun } from '../../resources/cratedb-run.ts'
 import { namespaceOf, type Target } from '../../resources/kind.ts'
 import type { Caches } from '../caches.ts'
-import { type Evidence, isPast, type MissingSecret, momentOfEvent, type Unread } from './evidence.ts'
-import { isReady } from './nodes.ts'
+import { type Evidence, isPast, isReady, type MissingSecret, momentOfEvent, type Unread } from './evidence.ts'
 import { secretsOf } from './secrets.ts'
 
-export type ReadingConfig = {
+type ReadingConfig = {
   /** The agent's own namespace, where the pull secrets come from. */
   namespace: string
   /** The Deployment of the Crate Operator. */
   operator: { namespace: string; name: string }
 }
+
+export type ReadingTools = { cluster: Cluster; caches: Caches; clock: Clock; config: ReadingConfig }
 
 /** Events older than this say nothing about now; a StatefulSet's controller tries again after at most 17 minutes. */
 const eventsAgeMs = 20 * 60_000
@@ -28,10 +29,7 @@ const most = 500
  * What the rules need only for something that is not as it should be (events, attachments, whether Secrets exist) is read only
  * then. Never throws: what could not be read is in `unread`.
  */
-export async function readEvidence(
-  target: Target,
-  tools: { cluster: Cluster; caches: Caches; clock: Clock; config: ReadingConfig },
-): Promise<Evidence> {
+export async function readEvidence(target: Target, tools: ReadingTools): Promise<Evidence> {
   const { caches, clock, config } = tools
   const unread: Unread[] = []
   const { get, list } = reader(tools.cluster, unread)

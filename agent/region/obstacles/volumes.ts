@@ -3,9 +3,8 @@ import { compareBytes } from '../../../shared/kubernetes/quantity.ts'
 import type { Cure } from '../../resources/cure.ts'
 import type { Obstacle } from '../../resources/operation.ts'
 import { cures } from './cures.ts'
-import { describeObject, type Evidence, type Finding, gather, latestEvent, listed, tell } from './evidence.ts'
+import { describeObject, type Evidence, type Finding, gather, isReady, latestEvent, listed, tell } from './evidence.ts'
 import { claimsOf } from './finalizers.ts'
-import { isReady } from './nodes.ts'
 
 /** A claim that got no volume, with why: its class is not there, the provisioner failed or is silent. */
 export function volumeNotBound(evidence: Evidence): Obstacle[] {
