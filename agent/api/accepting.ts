@@ -114,7 +114,7 @@ export async function carryOut(
     ...(outcome === 'accepted' && credentials.length > 0 && { credentials }),
     ...(outcome === 'repeated' && { note: repeatedNote }),
   }
-  return json(c, isDone(now) ? 200 : 202, told, headersOf(now, waitSeconds))
+  return json(c, phaseOf(now) === 'Succeeded' ? 200 : 202, told, headersOf(now, waitSeconds))
 }
 
 type Request = { action: string; target: Target; decide: () => Proposed | undefined; resource: (() => Prepared | undefined) | undefined }
@@ -140,10 +140,6 @@ function headersOf(operation: Operation, waitSeconds: number | undefined): Respo
     ...(!hasEnded(operation) && { 'retry-after': String(retryAfterSeconds) }),
     ...(waitSeconds !== undefined && { 'preference-applied': `wait=${waitSeconds}` }),
   }
-}
-
-function isDone(operation: Operation): boolean {
-  return phaseOf(operation) === 'Succeeded'
 }
 
 function unchanged(c: ApiContext, resource: Prepared | undefined): Response {

@@ -8,8 +8,7 @@ import { operationAnswer, operationHeaders, whenEnded } from './accepting.ts'
 import type { EventSource } from './events/index.ts'
 import { json, nextLink, pageOf, pageQuery, type Route, requireScope, route, type Scope } from './http.ts'
 import { linkHeader, listOf } from './projects.ts'
-import type { OperationSchemas } from './representations/operation.ts'
-import { createOperationRepresentations, type OperationRepresentations } from './representations/operations.ts'
+import { type OperationSchemas, prepareOperation } from './representations/operation.ts'
 import { composePage } from './representations/prepared.ts'
 import type { Resource } from './resource.ts'
 
@@ -52,25 +51,21 @@ const ledgerSchema = z
 /** Operations: accepted requests, and how far they have come. */
 export const operations: Resource = {
   open({ caches, journal, schemas }) {
-    const operations = createOperationRepresentations()
     const subscribe: EventSource['subscribe'] = (listener) =>
       caches.operations.subscribe(({ type, object }) =>
         listener({
           type,
           project: object.spec.target.project,
           id: object.metadata.name,
-          ...(type !== 'removed' && { show: () => operations.of(object).bytes }),
+          ...(type !== 'removed' && { show: () => prepareOperation(object).bytes }),
         }),
       )
-    return { routes: operationRoutes({ journal, operations, schemas }), events: [{ kind: 'operation', subscribe }] }
+    return { routes: operationRoutes(journal, schemas), events: [{ kind: 'operation', subscribe }] }
   },
 }
 
-type OperationRouteParts = { journal: Journal; operations: OperationRepresentations; schemas: OperationSchemas }
-
 /** The routes of operations: they translate HTTP, and nothing else. */
-function operationRoutes(parts: OperationRouteParts): Route[] {
-  const { journal, operations, schemas } = parts
+function operationRoutes(journal: Journal, schemas: OperationSchemas): Route[] {
   const listSchema = listOf(schemas.operation).extend({ ledger: ledgerSchema })
   return [
     route({
@@ -93,7 +88,7 @@ function operationRoutes(parts: OperationRouteParts): Route[] {
           query.since === undefined
             ? pageOf(chosen.reverse(), backwards, query, 'operations')
             : pageOf(since(chosen, query.since, ledger.oldest), ({ metadata }) => metadata.name, query, 'ledger')
-        const bytes = composePage({ items: page.items.map(operations.of), next: page.next }, { ledger })
+        const bytes = composePage({ items: page.items.map(prepareOperation), next: page.next }, { ledger })
         return json(c, 200, bytes, page.next === undefined ? {} : { link: nextLink(c, page.next) })
       },
     }),
@@ -107,7 +102,7 @@ function operationRoutes(parts: OperationRouteParts): Route[] {
       problems: ['gone'],
       params,
       responses: () => ({ 200: { description: 'The operation.', schema: schemas.operation } }),
-      handle: async (c, { params }) => json(c, 200, operations.of(await operationOf(journal, params.operation)).bytes),
+      handle: async (c, { params }) => json(c, 200, prepareOperation(await operationOf(journal, params.operation)).bytes),
     }),
     route({
       method: 'DELETE',
@@ -130,7 +125,7 @@ function operationRoutes(parts: OperationRouteParts): Route[] {
         c.set('operation', metadata.name)
         const cancelled = await journal.cancel(metadata.name, c.get('identity').name)
         const now = waitSeconds === undefined ? cancelled : await whenEnded(c, journal, cancelled, waitSeconds)
-        return operationAnswer(c, now, waitSeconds, operations.of(now).bytes)
+        return operationAnswer(c, now, waitSeconds, prepareOperation(now).bytes)
       },
     }),
   ]

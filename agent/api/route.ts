@@ -2,8 +2,7 @@ import * as z from 'zod'
 import { type Fault, Problem, type ProblemType } from '../../shared/errors.ts'
 import { hasBody, invalidFields, type MergePatch, mediaTypes, readBody, validateBody, validatePatch } from './body.ts'
 import type { ApiContext, Scope } from './context.ts'
-import { validateParams, validateQuery } from './parameters.ts'
-import { preferredWait, validateIdempotencyKey } from './preferences.ts'
+import { preferredWait, validateIdempotencyKey, validateParams, validateQuery } from './parameters.ts'
 
 /** One answer of a route, for the OpenAPI document. Problems are described once for all routes. */
 export type ResponseDoc = {

@@ -4,7 +4,6 @@ import { capacity } from './capacity.ts'
 import { clocks } from './clock.ts'
 import type { Evidence } from './evidence.ts'
 import { type Finding, type Rule, warn } from './finding.ts'
-import { heapDumps } from './heap-dumps.ts'
 import { kubernetesVersion, leastVersions } from './kubernetes.ts'
 import { leftOvers } from './left-overs.ts'
 import { networks } from './networks.ts'
@@ -13,7 +12,7 @@ import { outbound } from './outbound.ts'
 import { permissions } from './permissions.ts'
 import { type ReadingOptions, readEvidence } from './reading.ts'
 import { repositories } from './repositories.ts'
-import { defaultStorageClass, storageClasses } from './storage.ts'
+import { defaultStorageClass, heapDumps, storageClasses } from './storage.ts'
 
 /** Every group of findings. The answer is in this order. */
 const groups = {

@@ -1,6 +1,7 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { listed } from '../region/obstacles/evidence.ts'
 import { storageClassesOf } from '../region/status.ts'
+import { heapDumpVolumeOf } from '../resources/heap-dump-volume.ts'
 import type { Evidence } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
@@ -47,7 +48,7 @@ function missing(name: string, classes: KubernetesObject[]): Finding {
 }
 
 /** The class that a missing one would best be made from: of the same nature, the default one first. */
-export function sourceFor(name: string, classes: KubernetesObject[]): string | undefined {
+function sourceFor(name: string, classes: KubernetesObject[]): string | undefined {
   const isLocal = ({ provisioner }: KubernetesObject) => local.includes(provisioner)
   const facts = storageClassesOf(classes)
   const isDefault = ({ metadata }: KubernetesObject) => facts.some((fact) => fact.name === metadata.name && fact.isDefault)
@@ -110,4 +111,24 @@ export function defaultStorageClass({ storageClasses, audience, components }: Ev
   }
   const why = 'Which one a claim gets depends on the version of Kubernetes; before 1.26 it is refused.'
   return [warn('storage-class-default', `${listed(names)} are all default storage classes`, why, `Keep one: ${mark(first, false)}`)]
+}
+
+/** Whether the class is there that the Crate Operator, where it runs, gives the heap-dump volume of each node of a database. */
+export function heapDumps({ operator, storageClasses }: Evidence): Finding[] {
+  const { storageClass } = operator ? heapDumpVolumeOf(operator) : {}
+  // Without any class, that is what is told.
+  const instead = storageClasses && sourceFor('crate-premium', storageClasses)
+  if (!operator || !storageClasses || storageClass === undefined || instead === undefined) return []
+  if (storageClasses.some(({ metadata }) => metadata.name === storageClass))
+    return [ok('heap-dump-class', `the Crate Operator makes heap-dump volumes of the class ${storageClass}`)]
+  const { name, namespace } = operator.metadata
+  const names = listed(storageClasses.map(({ metadata }) => metadata.name))
+  return [
+    fail(
+      'heap-dump-class',
+      `the Crate Operator makes heap-dump volumes of the class ${storageClass}, which does not exist`,
+      'Each node of a database gets one: their pods wait for ever.',
+      `Set an existing one (${names}): kubectl -n ${namespace} set env deployment/${name} CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS=${instead}`,
+    ),
+  ]
 }

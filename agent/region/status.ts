@@ -1,6 +1,7 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { formatBytes, parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 import { readDatabase } from '../resources/cratedb.ts'
+import { groupsOf } from '../resources/database.ts'
 import type { StorageClassFacts } from '../resources/kind.ts'
 import { readProject } from '../resources/project.ts'
 import { isReady } from './obstacles/evidence.ts'
@@ -104,10 +105,8 @@ function allocatableOf(nodes: Iterable<KubernetesObject>): Capacity['allocatable
 
 function requestedOf(databases: Iterable<KubernetesObject>): Capacity['requested'] {
   const specs = [...databases].map(readDatabase)
-  const groups = specs.flatMap(({ nodes, master, suspended }) =>
-    [nodes, ...(master ? [master] : [])].map((group) => ({ ...group, suspended })),
-  )
-  const running = groups.filter(({ suspended }) => !suspended)
+  const groups = specs.flatMap(groupsOf)
+  const running = specs.filter(({ suspended }) => !suspended).flatMap(groupsOf)
   return {
     cpu: cores(running.map(({ cpu, count }) => cpu * count)),
     memory: bytes(running.map(({ memory, count }) => ({ size: memory, times: count }))),

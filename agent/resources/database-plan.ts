@@ -1,7 +1,7 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { compareBytes, describeBytes, parseBytes } from '../../shared/kubernetes/quantity.ts'
 import { type DatabaseOptions, desiredCrateDB, desiredDatabase, openTo, ownAnnotations, readDatabase } from './cratedb.ts'
-import type { NodeGroup, StoredDatabaseSpec } from './database.ts'
+import { groupsOf, type NodeGroup, type StoredDatabaseSpec } from './database.ts'
 import { desiredSecrets } from './database-secrets.ts'
 import type { DatabaseTarget, Secrets, Step, StorageClassFacts } from './kind.ts'
 import { annotation } from './labels.ts'
@@ -262,7 +262,7 @@ const volumesGoWithIt =
 /** What deleting a database means, by its spec and by the storage classes that there are. */
 export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: StorageClassFacts[]): string[] {
   const volumes = volumesOf(spec)
-  const reclaims = [spec.nodes, ...(spec.master ? [spec.master] : [])].some(
+  const reclaims = groupsOf(spec).some(
     // A class that nobody knows any more is taken for one that reclaims, which is the default of Kubernetes.
     ({ disk }) => storageClasses.find(({ name }) => name === disk.storageClass)?.reclaims ?? true,
   )
@@ -282,8 +282,10 @@ export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: S
 }
 
 /** `3 × 64 GiB`, and that of the masters. */
-function volumesOf({ nodes, master }: StoredDatabaseSpec): string {
-  return [nodes, ...(master ? [master] : [])].map((group) => `${group.count * group.disk.count} × ${sizeOf(group)}`).join(' and ')
+function volumesOf(spec: StoredDatabaseSpec): string {
+  return groupsOf(spec)
+    .map((group) => `${group.count * group.disk.count} × ${sizeOf(group)}`)
+    .join(' and ')
 }
 
 function sizeOf({ disk }: NodeGroup): string {

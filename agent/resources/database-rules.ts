@@ -1,29 +1,19 @@
 import type { Fault } from '../../shared/errors.ts'
 import { compareBytes } from '../../shared/kubernetes/quantity.ts'
 import type { NodeGroup, StoredDatabaseSpec } from './database.ts'
-import { quotaExceeded } from './database-usage.ts'
+import { type QuotaFacts, quotaExceeded } from './database-usage.ts'
 import type { DatabaseTarget, StorageClassFacts } from './kind.ts'
-import type { ProjectSpec } from './project.ts'
 
 /** All that a decision about a database depends on. */
-export type DatabaseFacts = {
+export type DatabaseFacts = QuotaFacts & {
   target: DatabaseTarget
-  wanted: StoredDatabaseSpec
-  /** As it stands or was last accepted; undefined for a creation. */
-  current: StoredDatabaseSpec | undefined
   storageClasses: StorageClassFacts[]
-  /** Undefined where its quota is not known, as in a trial: then nothing is said about it. */
-  project: ProjectSpec | undefined
-  /** The other databases of the project, accepted ones included. */
-  siblings: StoredDatabaseSpec[]
   /**
    * Places of secrets with another value than stands in the cluster (`changedSecrets`); for a creation those that are missing
    * (`secretsNeeded`) are given in `missingSecrets`.
    */
   changedSecrets?: string[]
   missingSecrets?: string[]
-  /** What the operator gives each pod for heap dumps; its class is undefined where it is not known. */
-  heapDumpVolume: { size: string; storageClass: string | undefined }
 }
 
 /** What is wrong with a request, by type of problem. */

@@ -1,49 +1,26 @@
 import type { Fault } from '../../shared/errors.ts'
 import { describeBytes, parseBytes } from '../../shared/kubernetes/quantity.ts'
-import type { StoredDatabaseSpec } from './database.ts'
+import { groupsOf, type NodeGroup, type StoredDatabaseSpec } from './database.ts'
 import type { ProjectSpec } from './project.ts'
 
-/** What databases take of a project's quota. */
-type Usage = { millicores: number; memoryBytes: bigint; storageBytes: bigint; databases: number }
-
-/**
- * What one database takes. A suspended one takes no cpu and no memory, since none of its pods runs, but all of its volumes.
- *
- * Storage counts the heap-dump volume that the operator claims for each pod, in whatever class: the namespace's ResourceQuota
- * counts every claim, and a limit that Skerry reckons otherwise than Kubernetes would let a creation pass that then never ends.
- */
-function usageOf(spec: StoredDatabaseSpec, heapDumpVolume: string): Usage {
-  const sum: Usage = { millicores: 0, memoryBytes: 0n, storageBytes: 0n, databases: 1 }
-  for (const { count, cpu, memory, disk } of [spec.nodes, ...(spec.master ? [spec.master] : [])]) {
-    const volumes = BigInt(disk.count) * (parseBytes(disk.size) ?? 0n) + (parseBytes(heapDumpVolume) ?? 0n)
-    sum.storageBytes += BigInt(count) * volumes
-    if (spec.suspended) continue
-    sum.millicores += Math.round(count * cpu * 1000)
-    sum.memoryBytes += BigInt(count) * (parseBytes(memory) ?? 0n)
-  }
-  return sum
+/** What the quota of a project decides on. */
+export type QuotaFacts = {
+  wanted: StoredDatabaseSpec
+  /** As it stands or was last accepted; undefined for a creation. */
+  current: StoredDatabaseSpec | undefined
+  /** Undefined where its quota is not known, as in a trial: then nothing is said about it. */
+  project: ProjectSpec | undefined
+  /** The other databases of the project, accepted ones included. */
+  siblings: StoredDatabaseSpec[]
+  /** The volume for heap dumps that the operator gives each pod; its class is undefined where it is not known. */
+  heapDumpVolume: { size: string; storageClass: string | undefined }
 }
 
-/** What several databases take together. */
-function usageOfAll(specs: StoredDatabaseSpec[], heapDumpVolume: string): Usage {
-  return specs
-    .map((spec) => usageOf(spec, heapDumpVolume))
-    .reduce(
-      (sum, one) => ({
-        millicores: sum.millicores + one.millicores,
-        memoryBytes: sum.memoryBytes + one.memoryBytes,
-        storageBytes: sum.storageBytes + one.storageBytes,
-        databases: sum.databases + one.databases,
-      }),
-      { millicores: 0, memoryBytes: 0n, storageBytes: 0n, databases: 0 },
-    )
-}
-
-/** One dimension of a quota: how it is reckoned and said. */
+/** One dimension of a quota: its limit, what a database takes of it, and how an amount is written. */
 type Dimension = {
   path: string
   limit(quota: NonNullable<ProjectSpec['quota']>): bigint | undefined
-  taken(usage: Usage): bigint
+  takenBy(spec: StoredDatabaseSpec, heapDumpVolume: string): bigint
   say(amount: bigint): string
   note?: string
 }
@@ -51,61 +28,59 @@ type Dimension = {
 const cores = (millicores: bigint) => `${Number(millicores) / 1000} ${millicores === 1000n ? 'core' : 'cores'}`
 const bytesOf = (text: string | undefined) => (text === undefined ? undefined : parseBytes(text))
 
+/** The sum over all nodes. */
+function ofNodes(spec: StoredDatabaseSpec, ofOne: (group: NodeGroup) => bigint): bigint {
+  return groupsOf(spec).reduce((sum, group) => sum + BigInt(group.count) * ofOne(group), 0n)
+}
+
+/** The sum over the nodes that run. A suspended database has none, but keeps all its volumes. */
+function ofRunningNodes(spec: StoredDatabaseSpec, ofOne: (group: NodeGroup) => bigint): bigint {
+  return spec.suspended ? 0n : ofNodes(spec, ofOne)
+}
+
 const dimensions: Dimension[] = [
   {
     path: '/nodes/cpu',
     limit: ({ cpu }) => (cpu === undefined ? undefined : BigInt(Math.round(cpu * 1000))),
-    taken: ({ millicores }) => BigInt(millicores),
+    takenBy: (spec) => ofRunningNodes(spec, ({ cpu }) => BigInt(Math.round(cpu * 1000))),
     say: cores,
   },
   {
     path: '/nodes/memory',
     limit: ({ memory }) => bytesOf(memory),
-    taken: ({ memoryBytes }) => memoryBytes,
+    takenBy: (spec) => ofRunningNodes(spec, ({ memory }) => parseBytes(memory) ?? 0n),
     say: (bytes) => `${describeBytes(bytes)} of memory`,
   },
   {
     path: '/nodes/disk/size',
     limit: ({ storage }) => bytesOf(storage),
-    taken: ({ storageBytes }) => storageBytes,
+    // With the heap-dump volume of each pod, in whatever class: the namespace's ResourceQuota counts every claim, and a limit that Skerry
+    // computes differently from Kubernetes would accept a creation that then never ends.
+    takenBy: (spec, heapDumpVolume) =>
+      ofNodes(spec, ({ disk }) => BigInt(disk.count) * (parseBytes(disk.size) ?? 0n) + (parseBytes(heapDumpVolume) ?? 0n)),
     say: (bytes) => `${describeBytes(bytes)} of storage`,
     note: ', the heap-dump volume of each node included',
   },
   {
     path: '',
     limit: ({ databases }) => (databases === undefined ? undefined : BigInt(databases)),
-    taken: ({ databases }) => BigInt(databases),
+    takenBy: () => 1n,
     say: (count) => `${count} database${count === 1n ? '' : 's'}`,
   },
 ]
 
-/** Where a database would take more than its project's quota leaves. Who asks for no more than before is let through, even above it. */
-export function quotaExceeded({
-  wanted,
-  current,
-  project,
-  siblings,
-  heapDumpVolume: { size },
-}: {
-  wanted: StoredDatabaseSpec
-  current: StoredDatabaseSpec | undefined
-  project: ProjectSpec | undefined
-  siblings: StoredDatabaseSpec[]
-  heapDumpVolume: { size: string }
-}): Fault[] {
+/** The dimensions in which a database would take more than its project's quota leaves. One that asks for no more than before passes. */
+export function quotaExceeded({ wanted, current, project, siblings, heapDumpVolume: { size } }: QuotaFacts): Fault[] {
   const { quota } = project ?? {}
   if (!quota) return []
-  const used = usageOfAll(siblings, size)
-  const wants = usageOf(wanted, size)
-  const has = usageOfAll(current ? [current] : [], size)
-  return dimensions.flatMap(({ path, limit, taken, say, note = '' }) => {
+  return dimensions.flatMap(({ path, limit, takenBy, say, note = '' }) => {
     const most = limit(quota)
-    if (most === undefined || taken(wants) <= taken(has) || taken(wants) + taken(used) <= most) return []
-    return [
-      {
-        path,
-        message: `${say(taken(wants))} wanted${note}, ${say(taken(used))} used by the project's other databases, ${say(most)} allowed`,
-      },
-    ]
+    if (most === undefined) return []
+    const wants = takenBy(wanted, size)
+    const has = current ? takenBy(current, size) : 0n
+    const used = siblings.reduce((sum, sibling) => sum + takenBy(sibling, size), 0n)
+    if (wants <= has || wants + used <= most) return []
+    const message = `${say(wants)} wanted${note}, ${say(used)} used by the project's other databases, ${say(most)} allowed`
+    return [{ path, message }]
   })
 }

@@ -243,6 +243,11 @@ export type StoredDatabaseSpec = Omit<GivenDatabaseSpec, 'users' | 'ssl' | 'back
   backups?: StoredBackups | undefined
 }
 
+/** Its groups of nodes: those with data, then the dedicated masters if it has any. */
+export function groupsOf({ nodes, master }: Pick<StoredDatabaseSpec, 'nodes' | 'master'>): NodeGroup[] {
+  return [nodes, ...(master ? [master] : [])]
+}
+
 /** Parts a request's database into what may be shown and what may not, the latter by its place: `users.0.password`. */
 export function splitSecrets(given: GivenDatabaseSpec): { spec: StoredDatabaseSpec; secrets: Secrets } {
   const { users, ssl, backups, ...rest } = given

@@ -1,5 +1,5 @@
 import type { Prepared } from '../representations/prepared.ts'
-import type { EventSource } from './source.ts'
+import type { EventSource } from './index.ts'
 
 /** A resource as a read would show it now; `prepared` is undefined when it is gone. */
 export type Present = { project: string; id: string; prepared: Prepared | undefined }

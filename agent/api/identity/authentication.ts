@@ -5,7 +5,7 @@ import type { Part } from '../../../shared/lifecycle.ts'
 import type { Log } from '../../../shared/log.ts'
 import type { ApiContext, Identity } from '../http.ts'
 import { createBuckets, type LimitsConfig } from '../limits.ts'
-import { createClientCertificates } from './client-certificates.ts'
+import { identityOfCertificate } from './client-certificates.ts'
 import type { IdentityConfig } from './config.ts'
 import { createJwtVerifier } from './jwt.ts'
 import { createTokens } from './tokens.ts'
@@ -35,7 +35,6 @@ export function createAuthentication(
 ): Authentication {
   const tokens = config.tokensFile === undefined ? undefined : createTokens(config.tokensFile, { clock, log })
   const jwt = config.jwt === undefined ? undefined : createJwtVerifier(config.jwt, { clock, log })
-  const certificates = createClientCertificates(config.certificates, clock)
   const failures = createBuckets({ perSecond: limits.failuresPerMinute / 60, burst: limits.failuresBurst }, clock)
   const familiar = new Set<string>()
   const parts: Part[] = [tokens, jwt].filter((part) => part !== undefined)
@@ -50,7 +49,7 @@ export function createAuthentication(
   function identifyByCertificate(c: ApiContext): Identity {
     const certificate = c.env?.peer?.certificate
     if (certificate === undefined) throw new Problem('unauthenticated', 'The request has no credential.')
-    const identity = certificates.find(certificate)
+    const identity = identityOfCertificate(certificate, config.certificates, clock)
     if (identity !== undefined) return identity
     throw new Problem('unauthenticated', 'The client certificate is not assigned to an identity.')
   }

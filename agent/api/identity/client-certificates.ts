@@ -4,29 +4,28 @@ import { Problem } from '../../../shared/errors.ts'
 import type { Identity } from '../http.ts'
 import type { CertificateEntry } from './config.ts'
 
-/** Finds the identity of a certificate. The handshake has verified it: signed by a CA of the listener, and valid at that time. */
-export type ClientCertificates = {
-  /** undefined when no entry matches. @throws Problem `unauthenticated` when it has expired since the handshake */
-  find(certificate: X509Certificate): Identity | undefined
-}
-
-export function createClientCertificates(entries: readonly CertificateEntry[], clock: Clock): ClientCertificates {
-  const known = entries.map((entry) => ({ ...entry, identity: { name: entry.name, scopes: new Set(entry.scopes) } }))
-  return {
-    find(certificate) {
-      if (known.length === 0) return undefined
-      if (certificate.validToDate.getTime() <= clock.now()) throw new Problem('unauthenticated', 'The client certificate has expired.')
-      const commonName = commonNameOf(certificate)
-      const uris = urisOf(certificate)
-      const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase()
-      return known.find(
-        (entry) =>
-          (entry.commonName === undefined || entry.commonName === commonName) &&
-          (entry.uri === undefined || uris.includes(entry.uri)) &&
-          (entry.fingerprint === undefined || entry.fingerprint === fingerprint),
-      )?.identity
-    },
-  }
+/**
+ * The identity of a client certificate; undefined when no entry matches. The handshake has verified the certificate: signed by a CA of the
+ * listener, and valid at that time.
+ * @throws Problem `unauthenticated` when it has expired since the handshake
+ */
+export function identityOfCertificate(
+  certificate: X509Certificate,
+  entries: readonly CertificateEntry[],
+  clock: Clock,
+): Identity | undefined {
+  if (entries.length === 0) return undefined
+  if (certificate.validToDate.getTime() <= clock.now()) throw new Problem('unauthenticated', 'The client certificate has expired.')
+  const commonName = commonNameOf(certificate)
+  const uris = urisOf(certificate)
+  const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase()
+  const found = entries.find(
+    (entry) =>
+      (entry.commonName === undefined || entry.commonName === commonName) &&
+      (entry.uri === undefined || uris.includes(entry.uri)) &&
+      (entry.fingerprint === undefined || entry.fingerprint === fingerprint),
+  )
+  return found && { name: found.name, scopes: new Set(found.scopes) }
 }
 
 /** The CN of the subject, if there is exactly one. */

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { type Actions, actionNames } from '../../operations/actions/action.ts'
 import { targetKinds } from '../../resources/kind.ts'
 import { type Obstacle, type Operation, phaseOf, phases, plannedSteps } from '../../resources/operation.ts'
+import type { Prepared } from './prepared.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' })
 
@@ -174,6 +175,20 @@ export function representOperation(operation: Operation): OperationDocument {
     ...(planned && { planned }),
     ...(step && { step }),
   } as OperationDocument
+}
+
+/** What was made of the objects in the cache, which nobody changes; it goes with them. */
+const made = new WeakMap<Operation, Prepared>()
+
+/** An operation as the API sends it, made once for each of its versions. */
+export function prepareOperation(operation: Operation): Prepared {
+  const known = made.get(operation)
+  if (known) return known
+  const { name, resourceVersion } = operation.metadata
+  const bytes = Buffer.from(JSON.stringify(representOperation(operation)))
+  const prepared = { id: name, bytes, etag: `"${resourceVersion}"` }
+  made.set(operation, prepared)
+  return prepared
 }
 
 /** An operation in short. */
