@@ -2,7 +2,6 @@ import { loadConfig } from '../shared/config/index.ts'
 import { createLog } from '../shared/log.ts'
 import { runProcess } from '../shared/process.ts'
 import { version } from '../shared/version.ts'
-import { agentConfig } from './config.ts'
 
 const program = 'skerry-agent'
 const [, , first, ...rest] = process.argv
@@ -12,6 +11,8 @@ if (first === 'preflight') {
   const write = (stream: NodeJS.WriteStream) => (text: string) => void stream.write(text)
   process.exit(await preflightCommand(rest, process.env, { out: write(process.stdout), err: write(process.stderr) }))
 }
+// Loaded here: the preflight needs neither the settings nor the API, whose scopes are among them.
+const { agentConfig } = await import('./config.ts')
 const loaded = loadConfig(agentConfig, { program, version, argv: process.argv.slice(2), env: process.env })
 if (loaded.kind === 'exit') {
   const isHelp = loaded.code === 0 && ['-h', '--help'].some((flag) => process.argv.includes(flag))
@@ -27,7 +28,7 @@ if (loaded.kind === 'exit') {
     serviceHost: process.env.KUBERNETES_SERVICE_HOST,
     servicePort: process.env.KUBERNETES_SERVICE_PORT,
   }
-  // Loaded here, so that what only answers a question needs none of it.
+  // Loaded here: a help text or a configuration to check needs none of it.
   const { serve } = await import('./serve.ts')
   await runProcess((stopping) => serve(config, pod, { log, stopping }), { log, graceMs: config.grace })
 }
