@@ -3,7 +3,7 @@ import { byFetch } from '../shared/fetch.ts'
 import { connectCluster } from '../shared/kubernetes/connection.ts'
 import { createLease } from '../shared/kubernetes/lease.ts'
 import { createKubernetesVersion } from '../shared/kubernetes/version.ts'
-import { type Part, runParts } from '../shared/lifecycle.ts'
+import { type Part, runParts, together } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import { createPlainServer, createTlsServer } from '../shared/server.ts'
 import { version } from '../shared/version.ts'
@@ -127,19 +127,6 @@ function createReadyMark(onSet: () => void): Part & { readonly isSet: boolean } 
     },
     async stop() {
       isSet = false
-    },
-  }
-}
-
-/** Parts that do not need each other, started and stopped side by side. */
-function together(name: string, parts: Part[]): Part {
-  return {
-    name,
-    async start(signal) {
-      await Promise.all(parts.map((part) => part.start(signal)))
-    },
-    async stop(deadline) {
-      await Promise.all(parts.map((part) => part.stop(deadline)))
     },
   }
 }

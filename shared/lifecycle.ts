@@ -25,6 +25,23 @@ export function readinessOf(all: readonly Readiness[]) {
   return { ready: parts.every(({ ready }) => ready), parts }
 }
 
+/** Parts that do not need each other, as one: started and stopped side by side. */
+export function together(name: string, parts: readonly Part[]): Part {
+  return {
+    name,
+    async start(signal) {
+      const started = await Promise.allSettled(parts.map((part) => part.start(signal)))
+      const failure = started.find((each) => each.status === 'rejected')
+      if (!failure) return
+      await Promise.all(parts.filter((_, index) => started[index]?.status === 'fulfilled').map((part) => part.stop(0)))
+      throw failure.reason
+    },
+    async stop(deadline) {
+      await Promise.all(parts.map((part) => part.stop(deadline)))
+    },
+  }
+}
+
 /** All parts together stop within `graceMs`. */
 export type RunOptions = { stopping: AbortSignal; graceMs: number; log: Log; clock?: Clock }
 

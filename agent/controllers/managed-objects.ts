@@ -6,7 +6,7 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { deleteObject } from '../../shared/kubernetes/delete.ts'
 import { type Kind, type KubernetesObject, keyOf, kinds, type ObjectMeta, pathOf, pathOfObject } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
-import type { Part } from '../../shared/lifecycle.ts'
+import { type Part, together } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { identityOf } from '../region/caches.ts'
 import { projectOf } from '../resources/kind.ts'
@@ -103,7 +103,7 @@ export function createManagedObjects({
   }
 
   return {
-    name: 'objects of projects',
+    ...together('objects of projects', all),
     namespace: (name) => caches.Namespace.get(name),
     quota: (namespace) => caches.ResourceQuota.in(namespace)[0],
     within: (namespace) => all.flatMap((cache) => cache.in(namespace)),
@@ -122,12 +122,6 @@ export function createManagedObjects({
       return () => {
         for (const end of ends) end()
       }
-    },
-    async start(signal) {
-      await Promise.all(all.map((cache) => cache.start(signal)))
-    },
-    async stop(deadline) {
-      await Promise.all(all.map((cache) => cache.stop(deadline)))
     },
   }
 }

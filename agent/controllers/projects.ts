@@ -1,7 +1,7 @@
 import { isProblem } from '../../shared/errors.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import { type KubernetesObject, kinds } from '../../shared/kubernetes/objects.ts'
-import type { Part } from '../../shared/lifecycle.ts'
+import { type Part, together } from '../../shared/lifecycle.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
@@ -40,6 +40,7 @@ export function createProjectController(
     { kind: kinds.Secret, namespace: config.namespace, fieldSelector: 'type=kubernetes.io/dockerconfigjson' },
     tools,
   )
+  const following = together('objects that the project controller follows', [managed, pullSecrets])
   const reconciling = { ...parts, config, managed, pullSecrets, recheckMs: config.recheckMs, mustAct: queue.mustAct, log }
 
   async function handle(id: string): Promise<number | undefined> {
@@ -80,12 +81,12 @@ export function createProjectController(
   return {
     name: queue.name,
     async start(signal) {
-      await Promise.all([managed.start(signal), pullSecrets.start(signal)])
+      await following.start(signal)
       await queue.start()
     },
     async stop(deadline) {
       await queue.stop()
-      await Promise.all([managed.stop(deadline), pullSecrets.stop(deadline)])
+      await following.stop(deadline)
     },
   }
 }

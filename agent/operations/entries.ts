@@ -15,29 +15,27 @@ const pauses = { baseMs: 100, capMs: 2_000 }
 /** How often a cancellation is retried after a conflict with the executor's own write. */
 const cancelAttempts = 10
 
+export type EntriesParts = { cluster: Cluster; operations: Cache<Operation>; clock: Clock }
+
 /** The entries of the ledger: one `Operation` object each, written to the API server and read back through the cache. */
 export class Entries {
   readonly #namespace: string
-  readonly #cluster: Cluster
-  readonly #cache: Cache<Operation>
-  readonly #clock: Clock
+  readonly #parts: EntriesParts
 
-  constructor(namespace: string, { cluster, operations, clock }: { cluster: Cluster; operations: Cache<Operation>; clock: Clock }) {
+  constructor(namespace: string, parts: EntriesParts) {
     this.#namespace = namespace
-    this.#cluster = cluster
-    this.#cache = operations
-    this.#clock = clock
+    this.#parts = parts
   }
 
   /** As the cache has it. */
   known(name: string): Operation | undefined {
-    return this.#cache.get(keyOf({ namespace: this.#namespace, name }))
+    return this.#parts.operations.get(keyOf({ namespace: this.#namespace, name }))
   }
 
   /** Reads an entry from the API server into the cache. */
   async read(name: string): Promise<Operation | undefined> {
-    const standing = await readObject<Operation>(this.#cluster, pathOf(kinds.Operation, this.#namespace, name))
-    if (standing) this.#cache.put(standing)
+    const standing = await readObject<Operation>(this.#parts.cluster, pathOf(kinds.Operation, this.#namespace, name))
+    if (standing) this.#parts.operations.put(standing)
     return standing
   }
 
@@ -53,7 +51,7 @@ export class Entries {
    */
   async append(head: LedgerHead, entry: Omit<OperationSpec, 'sequence' | 'previousHash' | 'hash'>): Promise<Operation | undefined> {
     const operation = operationOf(chainEntry(head, entry), this.#namespace)
-    const until = this.#clock.monotonic() + unknownOutcomeMs
+    const until = this.#parts.clock.monotonic() + unknownOutcomeMs
     let isUnknown = false
     for (let attempt = 0; ; attempt++) {
       try {
@@ -63,8 +61,8 @@ export class Entries {
         // starting do not settle it.
         isUnknown ||= isProblem(error, 'cluster-unreachable', 'cluster-error')
         if (!isUnknown) throw error
-        if (this.#clock.monotonic() >= until) throw unknownOutcome(error)
-        await this.#clock.sleep(backoff(pauses, attempt, Math.random()))
+        if (this.#parts.clock.monotonic() >= until) throw unknownOutcome(error)
+        await this.#parts.clock.sleep(backoff(pauses, attempt, Math.random()))
       }
     }
   }
@@ -72,8 +70,8 @@ export class Entries {
   async #create(operation: Operation): Promise<Operation | undefined> {
     try {
       const path = pathOf(kinds.Operation, this.#namespace)
-      const written = await this.#cluster.request<Operation>({ method: 'POST', path, body: operation })
-      this.#cache.put(written)
+      const written = await this.#parts.cluster.request<Operation>({ method: 'POST', path, body: operation })
+      this.#parts.operations.put(written)
       return written
     } catch (error) {
       if (!isProblem(error, 'already-exists')) throw error
@@ -90,7 +88,7 @@ export class Entries {
         return await this.#tryToCancel(name, by)
       } catch (error) {
         if (!isProblem(error, 'conflict') || attempt === cancelAttempts) throw error
-        await this.#clock.sleep(20 * attempt)
+        await this.#parts.clock.sleep(20 * attempt)
         await this.read(name)
       }
     }
@@ -100,15 +98,15 @@ export class Entries {
     const operation = this.#existing(name)
     if (hasEnded(operation)) throw new Problem('ended', `Operation ${name} has ended: ${operation.status?.phase}.`)
     if (operation.status?.cancelRequested) return operation
-    const cancelRequested = { by, at: new Date(this.#clock.now()).toISOString() }
+    const cancelRequested = { by, at: new Date(this.#parts.clock.now()).toISOString() }
     const status = { phase: operation.status?.phase ?? 'Accepted', cancelRequested }
-    const cancelled = await this.#cluster.request<Operation>({
+    const cancelled = await this.#parts.cluster.request<Operation>({
       method: 'PATCH',
       path: `${pathOf(kinds.Operation, this.#namespace, name)}/status`,
       contentType: 'application/merge-patch+json',
       body: { metadata: { resourceVersion: operation.metadata.resourceVersion }, status },
     })
-    this.#cache.put(cancelled)
+    this.#parts.operations.put(cancelled)
     return cancelled
   }
 
@@ -123,7 +121,7 @@ export class Entries {
         over.removeEventListener('abort', finish)
         resolve(this.known(name) ?? present)
       }
-      const unsubscribe = this.#cache.subscribe(({ object }) => {
+      const unsubscribe = this.#parts.operations.subscribe(({ object }) => {
         if (object.metadata.name === name && hasEnded(object)) finish()
       })
       if (over.aborted) finish()

@@ -1,14 +1,11 @@
-import type { Clock } from '../../shared/clock.ts'
 import { Problem } from '../../shared/errors.ts'
-import type { Cache } from '../../shared/kubernetes/cache.ts'
-import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Target } from '../resources/kind.ts'
 import { type Operation, sequenceOf, targetKey } from '../resources/operation.ts'
 import { Acceptance, type Accepted, type AcceptRequest, Writers } from './acceptance.ts'
-import { Entries } from './entries.ts'
+import { Entries, type EntriesParts } from './entries.ts'
 import { fingerprintKey, fingerprintOf } from './fingerprint.ts'
-import { createRegister } from './register.ts'
+import { Register } from './register.ts'
 
 export type { AcceptRequest, Proposal } from './acceptance.ts'
 
@@ -44,12 +41,10 @@ export type Journal = Part & {
  * next place and the open operations of the target were read from the API server, for a watch may lag. So every decision was made with
  * all earlier entries known, and numbers have no gaps.
  */
-export function createJournal(
-  { namespace }: { namespace: string },
-  { cluster, operations, clock }: { cluster: Cluster; operations: Cache<Operation>; clock: Clock },
-): Journal {
-  const register = createRegister(operations)
-  const entries = new Entries(namespace, { cluster, operations, clock })
+export function createJournal({ namespace }: { namespace: string }, parts: EntriesParts): Journal {
+  const { cluster, operations, clock } = parts
+  const register = new Register(operations)
+  const entries = new Entries(namespace, parts)
   const writers = new Writers()
   let key: Buffer | undefined
   return {
@@ -68,9 +63,9 @@ export function createJournal(
     async find(name) {
       return entries.known(name) ?? (sequenceOf(name) > register.head().sequence ? entries.read(name) : undefined)
     },
-    all: register.all,
+    all: () => register.all(),
     unended: (target) => register.unended(targetKey(target)),
     lastSucceeded: (target) => register.lastSucceeded(targetKey(target)),
-    unendedTargets: register.unendedTargets,
+    unendedTargets: () => register.unendedTargets(),
   }
 }

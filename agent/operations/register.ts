@@ -4,85 +4,88 @@ import type { Target } from '../resources/kind.ts'
 import { hasEnded, type Operation, phaseOf, targetKey } from '../resources/operation.ts'
 import { emptyLedger, type LedgerHead } from './ledger.ts'
 
-/** Indexes of the operations in the cache, for the journal. */
-export type Register = {
-  head(): LedgerHead
+/** Indexes of the operations in the cache, for the journal. It follows the cache for its whole life. */
+export class Register {
+  readonly #bySequence = new Map<number, Operation>()
+  readonly #byKey = new Map<string, Operation>()
+  readonly #byFingerprint = new Map<string, Operation>()
+  readonly #succeeded = new Map<string, Operation>()
+  readonly #unendedByTarget = new Map<string, Map<number, Operation>>()
+  #head = emptyLedger
+
+  constructor(operations: Cache<Operation>) {
+    operations.subscribe(({ type, object }) => {
+      this.#forget(object)
+      if (type !== 'removed') this.#learn(object)
+    })
+  }
+
+  head(): LedgerHead {
+    return this.#head
+  }
+
   /** All that are kept, by sequence. */
-  all(): Operation[]
+  all(): Operation[] {
+    return [...this.#bySequence.values()].sort(bySequenceOrder)
+  }
+
   /** Those of a target that have not ended, by sequence. */
-  unended(key: string): Operation[]
-  unendedTargets(): Target[]
+  unended(key: string): Operation[] {
+    return [...(this.#unendedByTarget.get(key)?.values() ?? [])].sort(bySequenceOrder)
+  }
+
+  unendedTargets(): Target[] {
+    return [...this.#unendedByTarget.values()].flatMap((operations) => [...operations.values()].slice(0, 1)).map(({ spec }) => spec.target)
+  }
+
   /** The newest operation of a target that succeeded and recorded the version it saw. */
-  lastSucceeded(key: string): Operation | undefined
+  lastSucceeded(key: string): Operation | undefined {
+    return this.#succeeded.get(key)
+  }
+
   /**
    * The operation that a request repeats: the one with its idempotency key. Without a key, it is the newest open operation of the
    * target, if its request was the same.
    * @throws Problem `idempotency-key-reused` when the key belongs to another request
    */
-  repeatOf(request: { requestedBy: string; idempotencyKey?: string | undefined }, fingerprint: string): Operation | undefined
-}
+  repeatOf(
+    { requestedBy, idempotencyKey }: { requestedBy: string; idempotencyKey?: string | undefined },
+    fingerprint: string,
+  ): Operation | undefined {
+    const keyed = idempotencyKey === undefined ? undefined : this.#byKey.get(keyOfRequest(requestedBy, idempotencyKey))
+    if (keyed && keyed.spec.fingerprint !== fingerprint)
+      throw new Problem('idempotency-key-reused', `The key was used for operation ${keyed.metadata.name}, whose request was different.`)
+    // With keys, the client itself determines which requests are the same.
+    if (keyed || idempotencyKey !== undefined) return keyed
+    const same = this.#byFingerprint.get(fingerprint)
+    const newest = same && this.unended(targetKey(same.spec.target)).at(-1)
+    return newest?.spec.fingerprint === fingerprint ? newest : undefined
+  }
 
-/** Follows the cache of operations for its whole life. */
-export function createRegister(operations: Cache<Operation>): Register {
-  const bySequence = new Map<number, Operation>()
-  const byKey = new Map<string, Operation>()
-  const byFingerprint = new Map<string, Operation>()
-  const succeeded = new Map<string, Operation>()
-  const unendedByTarget = new Map<string, Map<number, Operation>>()
-  let head = emptyLedger
-
-  operations.subscribe(({ type, object }) => {
-    forget(object)
-    if (type !== 'removed') learn(object)
-  })
-
-  function learn(operation: Operation): void {
+  #learn(operation: Operation): void {
     const { spec } = operation
-    bySequence.set(spec.sequence, operation)
-    if (spec.sequence > head.sequence) head = { sequence: spec.sequence, hash: spec.hash }
-    if (spec.idempotencyKey !== undefined) byKey.set(keyOfRequest(spec.requestedBy, spec.idempotencyKey), operation)
+    this.#bySequence.set(spec.sequence, operation)
+    if (spec.sequence > this.#head.sequence) this.#head = { sequence: spec.sequence, hash: spec.hash }
+    if (spec.idempotencyKey !== undefined) this.#byKey.set(keyOfRequest(spec.requestedBy, spec.idempotencyKey), operation)
     const key = targetKey(spec.target)
     const saw = phaseOf(operation) === 'Succeeded' && operation.status?.observed !== undefined
-    if (saw && spec.sequence >= (succeeded.get(key)?.spec.sequence ?? 0)) succeeded.set(key, operation)
+    if (saw && spec.sequence >= (this.#succeeded.get(key)?.spec.sequence ?? 0)) this.#succeeded.set(key, operation)
     if (hasEnded(operation)) return
-    byFingerprint.set(spec.fingerprint, operation)
-    const others = unendedByTarget.get(key)
+    this.#byFingerprint.set(spec.fingerprint, operation)
+    const others = this.#unendedByTarget.get(key)
     if (others) others.set(spec.sequence, operation)
-    else unendedByTarget.set(key, new Map([[spec.sequence, operation]]))
+    else this.#unendedByTarget.set(key, new Map([[spec.sequence, operation]]))
   }
 
-  function forget({ spec }: Operation): void {
-    bySequence.delete(spec.sequence)
-    if (spec.idempotencyKey !== undefined) byKey.delete(keyOfRequest(spec.requestedBy, spec.idempotencyKey))
-    if (byFingerprint.get(spec.fingerprint)?.spec.sequence === spec.sequence) byFingerprint.delete(spec.fingerprint)
+  #forget({ spec }: Operation): void {
+    this.#bySequence.delete(spec.sequence)
+    if (spec.idempotencyKey !== undefined) this.#byKey.delete(keyOfRequest(spec.requestedBy, spec.idempotencyKey))
+    if (this.#byFingerprint.get(spec.fingerprint)?.spec.sequence === spec.sequence) this.#byFingerprint.delete(spec.fingerprint)
     const key = targetKey(spec.target)
-    if (succeeded.get(key)?.spec.sequence === spec.sequence) succeeded.delete(key)
-    const others = unendedByTarget.get(key)
+    if (this.#succeeded.get(key)?.spec.sequence === spec.sequence) this.#succeeded.delete(key)
+    const others = this.#unendedByTarget.get(key)
     others?.delete(spec.sequence)
-    if (others?.size === 0) unendedByTarget.delete(key)
-  }
-
-  function unended(key: string): Operation[] {
-    return [...(unendedByTarget.get(key)?.values() ?? [])].sort(bySequenceOrder)
-  }
-
-  return {
-    head: () => head,
-    all: () => [...bySequence.values()].sort(bySequenceOrder),
-    unended,
-    lastSucceeded: (key) => succeeded.get(key),
-    unendedTargets: () =>
-      [...unendedByTarget.values()].flatMap((operations) => [...operations.values()].slice(0, 1)).map(({ spec }) => spec.target),
-    repeatOf({ requestedBy, idempotencyKey }, fingerprint) {
-      const keyed = idempotencyKey === undefined ? undefined : byKey.get(keyOfRequest(requestedBy, idempotencyKey))
-      if (keyed && keyed.spec.fingerprint !== fingerprint)
-        throw new Problem('idempotency-key-reused', `The key was used for operation ${keyed.metadata.name}, whose request was different.`)
-      // With keys, the client itself determines which requests are the same.
-      if (keyed || idempotencyKey !== undefined) return keyed
-      const same = byFingerprint.get(fingerprint)
-      const newest = same && unended(targetKey(same.spec.target)).at(-1)
-      return newest?.spec.fingerprint === fingerprint ? newest : undefined
-    },
+    if (others?.size === 0) this.#unendedByTarget.delete(key)
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Part, runParts } from '../../shared/lifecycle.ts'
+import { type Part, runParts, together } from '../../shared/lifecycle.ts'
 import { createLog } from '../../shared/log.ts'
 import { createFakeClock, settle } from './fake-clock.ts'
 
@@ -131,4 +131,13 @@ test('a part that uses its time up to the deadline is not called late', async ()
   await options.clock.advance(graceMs)
   await running
   assert.ok(!lines.some((line) => line.includes('in time')))
+})
+
+test('of parts that start together, a failure stops those that have started', async () => {
+  const stopped: string[] = []
+  const part = (name: string, start: () => Promise<void>): Part => ({ name, start, stop: async () => void stopped.push(name) })
+  const failing = part('failing', () => Promise.reject(new Error('no file')))
+  const all = together('all', [part('one', async () => {}), failing, part('two', async () => {})])
+  await assert.rejects(all.start(new AbortController().signal), /no file/)
+  assert.deepEqual(stopped, ['one', 'two'])
 })

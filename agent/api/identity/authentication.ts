@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { Clock } from '../../../shared/clock.ts'
 import { isProblem, Problem } from '../../../shared/errors.ts'
-import type { Part } from '../../../shared/lifecycle.ts'
+import { type Part, together } from '../../../shared/lifecycle.ts'
 import type { Log } from '../../../shared/log.ts'
 import type { ApiContext, Identity } from '../http.ts'
 import { createBuckets, type LimitsConfig } from '../limits.ts'
@@ -77,25 +77,7 @@ export function createAuthentication(
     }
   }
 
-  return {
-    name: 'authentication',
-    async start(signal) {
-      const started: Part[] = []
-      try {
-        for (const part of parts) {
-          await part.start(signal)
-          started.push(part)
-        }
-      } catch (error) {
-        for (const part of started) await part.stop(0)
-        throw error
-      }
-    },
-    async stop(deadline) {
-      for (const part of parts.toReversed()) await part.stop(deadline)
-    },
-    identify,
-  }
+  return { ...together('authentication', parts), identify }
 }
 
 function tooManyFailures(wait: number): Problem {
