@@ -57,14 +57,14 @@ export async function changeExposure(use: TunnelInUse, cluster: Cluster, request
 export async function planExposure({ tunnel, caches }: TunnelInUse, cluster: Cluster, request: ExposureRequest): Promise<PlannedStep[]> {
   const { before, after, isNews } = await decide({ tunnel, caches }, cluster, request)
   if (!isNews) return []
-  const { configuration, deployment } = lookUp(tunnel, caches)
+  const { configuration, written: present, deployment } = lookUp(tunnel, caches)
   const consequences = exposureConsequences(tunnel, before, after)
   const settings = await tryOut(cluster, settingsConfigMap(tunnel, after), new Map())
   const steps = [{ name: 'expose', consequences, objects: [settings] }]
 
   const [found, wanted] = [readTunnelYaml(configuration), desiredTunnel(tunnel, after)]
   if (isSameTunnel(found, wanted)) return steps
-  const revision = nextRevision(wanted, found, [configuration?.metadata.annotations?.[annotation.tunnelRevision], deployment?.revision])
+  const revision = nextRevision(wanted, found, [present, deployment?.revision])
   const asObject = (content: object | undefined) => content && configurationShown(tunnel, content)
   const written: PlannedObject = {
     kind: 'ConfigMap',

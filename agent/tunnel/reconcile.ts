@@ -4,7 +4,7 @@ import { applyObject } from '../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { tellEvent } from '../../shared/kubernetes/events.ts'
 import type { Log } from '../../shared/log.ts'
-import { annotation, fieldManager } from '../resources/labels.ts'
+import { fieldManager } from '../resources/labels.ts'
 import {
   desiredTunnel,
   exposedBy,
@@ -29,14 +29,14 @@ export type TunnelParts = { tunnel: Tunnel; caches: TunnelCaches; cluster: Clust
 
 /** Writes `tunnel.yaml` as it is to be, under a revision of its own. */
 export async function configure({ tunnel, caches, cluster, mustAct, log }: TunnelParts): Promise<void> {
-  const { settings, configuration, deployment } = lookUp(tunnel, caches)
+  const { settings, configuration, written, deployment } = lookUp(tunnel, caches)
   const found = readTunnelYaml(configuration)
   if (isSameTunnel(found, desiredTunnel(tunnel, readExposure(tunnel, settings)))) return
   // Two watches report settings and configuration. A stale setting must not expose anything.
   const expose = readExposure(tunnel, await readSettings(tunnel, cluster))
   const wanted = desiredTunnel(tunnel, expose)
   if (isSameTunnel(found, wanted)) return
-  const revision = nextRevision(wanted, found, [configuration?.metadata.annotations?.[annotation.tunnelRevision], deployment?.revision])
+  const revision = nextRevision(wanted, found, [written, deployment?.revision])
   mustAct()
   const object = tunnelConfigMap(tunnel, tunnelYaml(tunnel, expose), revision)
   caches.configuration.put(await applyObject(cluster, object, { fieldManager, force: true }))
@@ -48,20 +48,19 @@ export async function configure({ tunnel, caches, cluster, mustAct, log }: Tunne
 
 /** Has pods replaced that started with another configuration. */
 export async function roll({ tunnel, caches, cluster, mustAct, log }: TunnelParts): Promise<void> {
-  const { configuration, deployment } = lookUp(tunnel, caches)
-  const revision = configuration?.metadata.annotations?.[annotation.tunnelRevision]
-  if (revision === undefined || deployment === undefined || isTakenUp(revision, deployment.revision)) return
+  const { written, deployment } = lookUp(tunnel, caches)
+  if (written === undefined || deployment === undefined || isTakenUp(written, deployment.revision)) return
   mustAct()
-  caches.deployment.put(await applyObject(cluster, rolledDeployment(tunnel, revision), { fieldManager, force: true }))
-  log.info({ from: deployment.revision, to: revision }, 'cloudflared rolled')
+  caches.deployment.put(await applyObject(cluster, rolledDeployment(tunnel, written), { fieldManager, force: true }))
+  log.info({ from: deployment.revision, to: written }, 'cloudflared rolled')
 }
 
 /** Warns in the log and by an Event of everything exposed, unless it has done so on this occasion. Resolves with the occasion. */
 export async function warn(last: string, parts: TunnelParts): Promise<string> {
   const { tunnel, caches, mustAct, log } = parts
-  const { settings, configuration } = lookUp(tunnel, caches)
+  const { settings, written } = lookUp(tunnel, caches)
   const warnings = exposureWarnings(exposedBy(tunnel, readExposure(tunnel, settings)))
-  const occasion = `${configuration?.metadata.annotations?.[annotation.tunnelRevision] ?? ''} ${warnings.join(' ')}`
+  const occasion = `${written ?? ''} ${warnings.join(' ')}`
   if (occasion === last) return occasion
   mustAct()
   if (warnings.length > 0) {

@@ -120,12 +120,11 @@ export type TunnelState = {
 
 /** The state from the caches: every replica shows the same. */
 export function tunnelStateOf(tunnel: Tunnel, caches: TunnelCaches): TunnelState {
-  const { settings, configuration, deployment } = lookUp(tunnel, caches)
+  const { settings, configuration, written, deployment } = lookUp(tunnel, caches)
   const expose = readExposure(tunnel, settings)
   const exposed = exposedBy(tunnel, expose)
   const isWritten = isSameTunnel(readTunnelYaml(configuration), desiredTunnel(tunnel, expose))
-  const revision = configuration?.metadata.annotations?.[annotation.tunnelRevision]
-  const isRolled = deployment === undefined || isTakenUp(revision, deployment.revision)
+  const isRolled = deployment === undefined || isTakenUp(written, deployment.revision)
   const synced = caches.settings.synced && caches.configuration.synced && caches.deployment.synced
   return {
     expose,
@@ -137,11 +136,13 @@ export function tunnelStateOf(tunnel: Tunnel, caches: TunnelCaches): TunnelState
   }
 }
 
-/** The objects of a tunnel from the caches. */
+/** The objects of a tunnel from the caches, with the revision of the configuration that was written last. */
 export function lookUp({ namespace, settings, configMap, deployment }: Tunnel, caches: TunnelCaches) {
+  const configuration = caches.configuration.get(`${namespace}/${configMap}`)
   return {
     settings: caches.settings.get(`${namespace}/${settings}`),
-    configuration: caches.configuration.get(`${namespace}/${configMap}`),
+    configuration,
+    written: configuration?.metadata.annotations?.[annotation.tunnelRevision],
     deployment: caches.deployment.get(`${namespace}/${deployment}`),
   }
 }
