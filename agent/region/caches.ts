@@ -8,10 +8,10 @@ import { type DataVolume, dataVolumeOf } from '../resources/kept-volume.ts'
 import type { Operation } from '../resources/operation.ts'
 import { isReady } from './obstacles/evidence.ts'
 
-/** The few fields of a pod that a region of a thousand databases can afford to keep. */
+/** The fields of a pod that are kept: few, because a region may have a thousand databases. */
 export type PodView = {
   metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion' | 'uid' | 'deletionTimestamp'>
-  /** Name of the CrateDB it belongs to. */
+  /** The name of its CrateDB. */
   database: string | undefined
   node: string | undefined
   phase: string
@@ -35,15 +35,15 @@ export type ServiceView = {
   database: string | undefined
   type: string
   sourceRanges: string[]
-  /** Addresses or host names that the load balancer was given. */
+  /** Addresses or hostnames of the load balancer. */
   addresses: string[]
   ports: { name: string; port: number }[]
 }
 
-/** Of a volume that serves no database no more than its name is kept. */
+/** Only the name is kept of a volume that serves no database. */
 type VolumeView = { metadata: Pick<ObjectMeta, 'name' | 'resourceVersion'>; data: DataVolume | undefined }
 
-/** Everything the agent follows in the cluster: reads are answered from here, and nothing polls. */
+/** Everything that the agent follows in the cluster. Reads are answered from these caches, and nothing polls. */
 export type Caches = {
   projects: Cache<KubernetesObject>
   operations: Cache<Operation>

@@ -4,35 +4,35 @@ import { namespaceOf } from '../resources/kind.ts'
 import type { Operation } from '../resources/operation.ts'
 import type { Caches, PodView, ServiceView, StatefulSetView } from './caches.ts'
 
-/** All that the caches hold of one database. The arrays are replaced, never changed, when something in them changes. */
+/** Everything in the caches about one database. An array is never changed in place: a change replaces it. */
 export type DatabaseView = {
   readonly namespace: string
   readonly name: string
-  /** The CrateDB; undefined before its creation was applied and after its end. */
+  /** The CrateDB; undefined before it is created and after it is deleted. */
   readonly object: KubernetesObject | undefined
   readonly statefulSets: readonly StatefulSetView[]
   readonly pods: readonly PodView[]
   readonly services: readonly ServiceView[]
-  /** Those that are kept, by sequence. */
+  /** The operations that are kept, by sequence. */
   readonly operations: readonly Operation[]
   /**
-   * Unix milliseconds at which this process saw the health change; undefined while it has been the same since the process began.
-   * The operator writes neither a time nor an equal value again (crate-operator.md, 6.2).
+   * When this process saw the health change, in Unix milliseconds; undefined if it has not changed since the process started.
+   * The operator writes no time, and does not write an unchanged value again (crate-operator.md, 6.2).
    */
   readonly healthChangedAt: number | undefined
-  /** Goes up with every change of any of them: what was made from the view is current while this stays the same. */
+  /** Increases with every change of the view: a result derived from the view is current while this stays the same. */
   readonly revision: number
 }
 
 export type DatabaseViews = {
   get(namespace: string, name: string): DatabaseView | undefined
-  /** Of one namespace, by name. The array is replaced, never changed. */
+  /** The views of one namespace, by name. A change replaces the array. */
   within(namespace: string): readonly DatabaseView[]
-  /** Goes up with every change of any view in the namespace. */
+  /** Increases with every change of a view in the namespace. */
   revisionOf(namespace: string): number
-  /** All of them, in no order. */
+  /** All views, in no order. */
   values(): Iterable<DatabaseView>
-  /** Calls the listener after each change of a view, when the view has it. Returns what ends that. */
+  /** Calls the listener after each change of a view. Returns the function that unsubscribes. */
   subscribe(listener: (view: DatabaseView) => void): () => void
 }
 
@@ -50,7 +50,7 @@ const blank = {
 type Room = { views: Map<string, Mutable<DatabaseView>>; sorted: readonly DatabaseView[] | undefined; revision: number }
 
 /**
- * Gathers by database what the caches hold by kind, so that reading one database or a thousand never searches the pods of all.
+ * Groups the content of the caches by database, so that a read of one database, or of a thousand, never searches all pods.
  * It follows the caches from its creation on.
  */
 export function createDatabaseViews(
@@ -61,7 +61,7 @@ export function createDatabaseViews(
   const listeners = new Set<(view: DatabaseView) => void>()
   let revision = 0
 
-  /** The view that a change is about, made if need be, with its revision and its room's raised. */
+  /** The view that a change is about, created if it does not exist. Increases its revision and that of its room. */
   function touch(namespace: string, name: string): Mutable<DatabaseView> {
     let room = rooms.get(namespace)
     if (!room) {
@@ -74,12 +74,12 @@ export function createDatabaseViews(
       room.views.set(name, view)
       room.sorted = undefined
     }
-    // One counter for all, so that a view that ends and begins anew never has a revision that it had before.
+    // One counter for all views: a view that is removed and created again never repeats a revision.
     view.revision = room.revision = ++revision
     return view
   }
 
-  /** Ends a change: a view of which nothing is left goes, and those who listen are told. */
+  /** Ends a change: removes the view if it is empty, and calls the listeners. */
   function settle(view: DatabaseView): void {
     forgetEmpty(view)
     for (const listener of listeners) listener(view)
@@ -138,7 +138,7 @@ export function createDatabaseViews(
   }
 }
 
-/** What the operator's last ping said; undefined before the first. */
+/** The health that the operator's last ping reported; undefined before the first ping. */
 export function healthOf({ status }: KubernetesObject): string | undefined {
   return status?.crateDBStatus?.health
 }
@@ -148,7 +148,7 @@ type Followed<T> = {
   subscribe(listener: (change: { type: 'added' | 'changed' | 'removed'; object: T }) => void): unknown
 }
 
-/** Tells of everything that is there, then of every change; `present` is undefined for what was removed. */
+/** Calls `tell` for every object in the cache, then for every change; `present` is undefined for a removed object. */
 export function follow<T>(cache: Followed<T>, tell: (changed: T, present: T | undefined) => void): void {
   for (const object of cache.values()) tell(object, object)
   cache.subscribe(({ type, object }) => tell(object, type === 'removed' ? undefined : object))

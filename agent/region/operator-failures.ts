@@ -5,11 +5,11 @@ import { readOperatorRun } from '../resources/cratedb-run.ts'
 import type { Caches } from './caches.ts'
 
 /**
- * The reasons with which the Crate Operator gave up. They stand on an object only while other parts of its run still work, so
- * every change is looked at as it comes, and the last reason is kept until the next run begins.
+ * Why runs of the Crate Operator failed. A CrateDB shows the reason only while other parts of the same run still work. So every change is
+ * examined as it arrives, and the last reason is kept until the next run begins.
  */
 export type OperatorFailures = {
-  /** Why the latest run of this CrateDB failed, as far as anything was heard of it. */
+  /** Why the latest run of this CrateDB failed; undefined if no reason was seen. */
   of(object: KubernetesObject): Promise<string | undefined>
 }
 
@@ -30,7 +30,7 @@ export function createOperatorFailures({ caches, cluster }: { caches: Pick<Cache
     if (failure !== undefined) seen.set(key, failure)
   })
 
-  /** Kopf posts what the operator logs as events: what is left where nobody watched, as after a restart of the agent. */
+  /** Kopf also posts the operator's log as Events. They still show the reason if the agent missed it, for instance during a restart. */
   async function fromEvents({ metadata }: KubernetesObject): Promise<string | undefined> {
     const query = { fieldSelector: `involvedObject.uid=${metadata.uid},reason=Logging`, limit: 200 }
     const events = await listObjects(cluster, kinds.Event, { namespace: metadata.namespace, query })

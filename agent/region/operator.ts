@@ -6,7 +6,7 @@ import type { Log } from '../../shared/log.ts'
 import { type HeapDumpVolume, heapDumpVolumeOf } from '../resources/heap-dump-volume.ts'
 import { identityOf } from './caches.ts'
 
-/** What is kept of the Deployment of the Crate Operator. */
+/** The fields of the Crate Operator's Deployment that are kept. */
 export type OperatorView = {
   metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion'>
   replicas: number
@@ -15,7 +15,7 @@ export type OperatorView = {
   heapDumpVolume: HeapDumpVolume
 }
 
-/** Follows the Deployment of the Crate Operator, and no other. */
+/** Follows the Crate Operator's Deployment, and no other. */
 export function createOperatorCache(
   { namespace, name }: { namespace: string; name: string },
   tools: { cluster: Cluster; clock: Clock; log: Log },
@@ -35,8 +35,8 @@ function operatorView(deployment: KubernetesObject): OperatorView {
 }
 
 /**
- * The heap-dump volume that each node of a new database gets, as the operator is set up now. Without an operator, or where it has that
- * from elsewhere than its own environment, the size is `otherwise`, and the class is not known.
+ * The heap-dump volume that each node of a new database gets with the present settings of the operator. If there is no operator, or its
+ * settings come from outside its own environment, the size is `otherwise` and the class is unknown.
  */
 export function heapDumpVolumeNow(
   cache: { get(key: string): OperatorView | undefined },

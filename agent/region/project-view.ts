@@ -3,27 +3,27 @@ import type { Operation } from '../resources/operation.ts'
 import type { Caches } from './caches.ts'
 import { follow } from './database-view.ts'
 
-/** All that the caches hold of one project. */
+/** Everything in the caches about one project. */
 export type ProjectView = {
   readonly id: string
   readonly object: KubernetesObject | undefined
-  /** Those that are kept and are about the project itself, by sequence. */
+  /** The operations on the project itself that are kept, by sequence. */
   readonly operations: readonly Operation[]
-  /** Goes up with every change of any of them. */
+  /** Increases with every change of the view. */
   readonly revision: number
 }
 
 export type ProjectViews = {
   get(id: string): ProjectView | undefined
-  /** By id. The array is replaced, never changed. */
+  /** All views, by id. A change replaces the array. */
   all(): readonly ProjectView[]
-  /** Calls the listener after each change of a view, when the view has it. Returns what ends that. */
+  /** Calls the listener after each change of a view. Returns the function that unsubscribes. */
   subscribe(listener: (view: ProjectView) => void): () => void
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-/** Gathers by project what the caches hold by kind. It follows the caches from its creation on. */
+/** Groups the content of the caches by project. It follows the caches from its creation on. */
 export function createProjectViews(caches: Pick<Caches, 'projects' | 'operations'>): ProjectViews {
   const views = new Map<string, Mutable<ProjectView>>()
   const listeners = new Set<(view: ProjectView) => void>()

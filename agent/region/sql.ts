@@ -4,21 +4,19 @@ import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
 import { namespaceOf } from '../resources/kind.ts'
 
-/** What a statement returned: one array of values a row. */
+/** The result of a statement: one array of values for each row. */
 type SqlResult = { cols: string[]; rows: unknown[][] }
 
-/** Asks databases of the region over CrateDB's HTTP endpoint, as the operator's user `system`. */
+/** Runs SQL in databases of the region over CrateDB's HTTP endpoint, as the operator's user `system`. */
 export type DatabaseSql = {
   /** @throws Problem `database-unreachable` without an answer or the password, `database-refused` with CrateDB's message */
   query(database: { project: string; database: string }, statement: string, args?: unknown[]): Promise<SqlResult>
 }
 
-/** A statement that takes longer than this has failed, in milliseconds. */
+/** Timeout of a statement, in milliseconds. */
 const timeoutMs = 10_000
 
-/**
- * @param sqlUrl where a database answers; `{namespace}` and `{database}` are put in
- */
+/** @param sqlUrl the URL of a database, with the placeholders `{namespace}` and `{database}` */
 export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: { cluster: Cluster }): DatabaseSql {
   async function passwordOf(namespace: string, database: string): Promise<string> {
     const name = `user-system-${database}`

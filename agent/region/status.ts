@@ -7,18 +7,18 @@ import { readProject } from '../resources/project.ts'
 import { isReady } from './obstacles/evidence.ts'
 import type { OperatorView } from './operator.ts'
 
-/** A node of the cluster, in the words in which clouds ask for hosts. */
+/** A node of the cluster, with the field names that clouds use for hosts. */
 export type Host = {
   hostname: string
   control_plane: boolean
-  /** The kubelet's: `v1.35.2`. */
+  /** The version of the kubelet: `v1.35.2`. */
   k8s_version: string
   arch: string
   os: string
   ready: boolean
-  /** New pods may be placed on it: it is neither cordoned nor about to go. */
+  /** New pods may be placed on it: it is neither cordoned nor being deleted. */
   schedulable: boolean
-  /** The taint that keeps it for pods of one kind, such as `cratedb=shared:NoSchedule`; null on an ordinary node. */
+  /** The taint that reserves it for some pods, such as `cratedb=shared:NoSchedule`; null on an ordinary node. */
   specialised: { key: string; value: string; effect: string } | null
 }
 
@@ -30,7 +30,7 @@ const controlPlaneLabels = [
   'node-role.kubernetes.io/controlplane',
 ]
 
-/** The nodes, by name. Pure, as everything here: from what the caches hold. */
+/** The nodes, by name. Pure, like everything in this file: computed from the content of the caches. */
 export function hostsOf(nodes: Iterable<KubernetesObject>): Host[] {
   return [...nodes].map(hostOf).sort((a, b) => (a.hostname < b.hostname ? -1 : 1))
 }
@@ -52,14 +52,14 @@ function hostOf(node: KubernetesObject): Host {
   }
 }
 
-/** The first taint that somebody chose. Kubernetes' own say how a node is, and that it carries the control plane. */
+/** The first taint that an administrator set. Kubernetes' own taints show conditions of a node, and that it runs the control plane. */
 function specialisedTaint(taints: Taint[]): Taint | undefined {
   return taints.find(
     ({ key, effect }) => effect !== 'PreferNoSchedule' && !/^(node(-role)?|node\.cloudprovider)\.kubernetes\.io\//.test(key),
   )
 }
 
-/** The storage classes, by name. `reclaims` is whether a volume goes with its claim. */
+/** The storage classes, by name. `reclaims`: a volume is deleted with its claim. */
 export function storageClassesOf(classes: Iterable<KubernetesObject>): StorageClassFacts[] {
   const facts = [...classes].map(({ metadata, provisioner, allowVolumeExpansion, reclaimPolicy }) => ({
     name: metadata.name,
@@ -75,20 +75,20 @@ export function storageClassesOf(classes: Iterable<KubernetesObject>): StorageCl
 type Amounts = { cpu: number; memory: string }
 
 export type Capacity = {
-  /** What pods may request in all on the hosts that are ready, schedulable and not kept for something else. */
+  /** What pods may request in total on the hosts that are ready, schedulable and not reserved. */
   allocatable: Amounts & { hosts: number }
-  /** What the databases ask for by their specs, suspended ones nothing but their storage. Heap-dump volumes are not in it. */
+  /** What the specs of the databases request; of suspended databases only the storage. Heap-dump volumes are not included. */
   requested: Amounts & { storage: string; nodes: number; databases: number }
-  /** The sum of the projects' quotas. A quota that leaves a resource open counts for nothing there: `open` counts such projects. */
+  /** The sum of the projects' quotas. A quota without a limit for a resource adds nothing to it: `open` counts such projects. */
   promised: Amounts & { storage: string; databases: number; open: { cpu: number; memory: number; storage: number; databases: number } }
 }
 
-/** What the cluster has, what of it the databases ask for, and what the quotas allow them to. */
+/** What the cluster has, what the databases request, and what the quotas allow. */
 export function capacityOf(seen: Record<'nodes' | 'databases' | 'projects', Iterable<KubernetesObject>>): Capacity {
   return { allocatable: allocatableOf(seen.nodes), requested: requestedOf(seen.databases), promised: promisedOf(seen.projects) }
 }
 
-/** The hosts that are ready, schedulable and not kept for something else. */
+/** The hosts that are ready, schedulable and not reserved. */
 export function usableHosts(nodes: Iterable<KubernetesObject>): KubernetesObject[] {
   return [...nodes].filter((node) => {
     const { ready, schedulable, specialised } = hostOf(node)
@@ -128,7 +128,7 @@ function promisedOf(projects: Iterable<KubernetesObject>): Capacity['promised'] 
   }
 }
 
-/** The sum, rounded to what Kubernetes counts in: thousandths of a core. */
+/** The sum in cores. Kubernetes counts in thousandths of a core. */
 function cores(amounts: (number | string | undefined)[]): number {
   return amounts.reduce<number>((sum, amount) => sum + (amount === undefined ? 0 : (parseMillicores(amount) ?? 0)), 0) / 1000
 }
@@ -137,12 +137,12 @@ function bytes(amounts: { size: string | undefined; times?: number }[]): string 
   return formatBytes(amounts.reduce((sum, { size, times = 1 }) => sum + (parseBytes(size ?? '') ?? 0n) * whole(times), 0n))
 }
 
-/** The CrateDB's schema lets any number through where only a whole one makes sense. */
+/** The schema of CrateDB objects accepts any number, even where only an integer makes sense. */
 function whole(times: number): bigint {
   return BigInt(Number.isFinite(times) ? Math.max(0, Math.ceil(times)) : 0)
 }
 
-/** How the Crate Operator is. `unknown` until its Deployment was looked for. */
+/** The state of the Crate Operator. `unknown` until its Deployment has been looked up. */
 export type OperatorState = {
   state: 'running' | 'not-ready' | 'scaled-down' | 'missing' | 'unknown'
   version: string | null
@@ -150,7 +150,7 @@ export type OperatorState = {
   deployment: string
 }
 
-/** @param cache what `createOperatorCache` made for the same name */
+/** @param cache the one from `createOperatorCache` for the same name */
 export function operatorStateOf(
   cache: { readonly synced: boolean; get(key: string): OperatorView | undefined },
   { namespace, name }: { namespace: string; name: string },
@@ -162,7 +162,7 @@ export function operatorStateOf(
   return { state, version: tagOf(view.image), ...where }
 }
 
-/** The tag of an image; a digest, or none, says no version. */
+/** The tag of an image; null without a tag: a digest alone does not tell the version. */
 function tagOf(image: string | undefined): string | null {
   return /:([^:/@]+)(@.*)?$/.exec(image ?? '')?.[1] ?? null
 }

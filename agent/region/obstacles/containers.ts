@@ -31,7 +31,7 @@ export function imageNotPulled({ pods }: Pick<Evidence, 'pods'>): Obstacle[] {
       containers(pod).flatMap(({ name, image, state }): Finding[] => {
         const { reason = '' } = state?.waiting ?? {}
         if (!pullFailures.includes(reason)) return []
-        // The kubelet alternates between two reasons, of which only one brings the registry's words: told alike, or the text would flicker.
+        // The kubelet alternates between two reasons, and only one comes with the registry's message. One text for both does not flicker.
         return [
           {
             object: pod,
@@ -44,7 +44,7 @@ export function imageNotPulled({ pods }: Pick<Evidence, 'pods'>): Obstacle[] {
   )
 }
 
-/** The kubelet cannot put a container together. A missing Secret is told by its own rule. */
+/** The kubelet cannot create a container. A missing Secret has a rule of its own. */
 export function containerConfigError({ pods, missingSecrets }: Pick<Evidence, 'pods' | 'missingSecrets'>): Obstacle[] {
   return gather(
     'ContainerConfigError',
@@ -65,7 +65,7 @@ export function containerConfigError({ pods, missingSecrets }: Pick<Evidence, 'p
   )
 }
 
-/** An init container that fails keeps its pod from starting. */
+/** A failing init container, without which its pod does not start. */
 export function initContainerFailing({ pods }: Evidence): Obstacle[] {
   return gather(
     'InitContainerFailing',
@@ -109,7 +109,7 @@ export function podCrashLooping({ pods }: Pick<Evidence, 'pods'>): Obstacle[] {
 function cureOfCrash(pod: KubernetesObject, { name: container, state, lastState }: ContainerStatus, failure: string): Cure {
   const { memory, log, previous } = cures.PodCrashLooping
   if (failure.startsWith('out of memory')) return memory(namesOf(pod))
-  // The kubelet gives the log of the container that ended last, unless another one runs by now.
+  // The kubelet returns the log of the container that ended last, unless another one is running.
   const runsAgain = state?.running !== undefined && lastState?.terminated !== undefined
   return (runsAgain ? previous : log)({ ...namesOf(pod), container })
 }
@@ -118,7 +118,7 @@ function namesOf({ metadata: { namespace = '', name } }: KubernetesObject) {
   return { namespace, pod: name }
 }
 
-/** Restarts from which on a container that is not ready is called failing, though it happens to run at the moment. */
+/** After this many restarts, a container that is not ready counts as failing even while it runs. */
 const restartsThatTell = 3
 
 function failureOf({ state, lastState, restartCount = 0, ready }: ContainerStatus): string | undefined {

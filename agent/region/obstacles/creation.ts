@@ -2,7 +2,7 @@ import type { Obstacle } from '../../resources/operation.ts'
 import { cures } from './cures.ts'
 import { type Evidence, type Finding, gather, latestEvent } from './evidence.ts'
 
-/** StatefulSets that lack pods, each with what the API server said to the last attempt to create one (or its volumes). */
+/** StatefulSets that lack pods, each with the API server's answer to the last attempt to create a pod or its volumes. */
 function refusals({ statefulSets, events, pods }: Evidence): Finding[] {
   return statefulSets.flatMap((set) => {
     const own = pods.filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === set.metadata.uid))
@@ -13,7 +13,7 @@ function refusals({ statefulSets, events, pods }: Evidence): Finding[] {
   })
 }
 
-/** Pods or volumes that are not created since the project's quota is used up. The numbers are the API server's. */
+/** Pods or volumes that are not created because they exceed the project's quota. The numbers are the API server's. */
 export function quotaExceeded(evidence: Evidence): Obstacle[] {
   const { namespaceName, target } = evidence
   const findings = refusals(evidence)

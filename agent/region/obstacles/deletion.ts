@@ -7,7 +7,7 @@ import { cures } from './cures.ts'
 
 type OfDatabase = CureKind<'<project><database>'>
 
-/** What has a database deleted by the API, its volumes kept: where it is protected, its protection is taken off before that. */
+/** How to delete a database by the API and keep its volumes. If it is protected, the protection is turned off first. */
 export function deletionOf(database: KubernetesObject, { unprotect, remove }: { unprotect: OfDatabase; remove: OfDatabase }): Cure[] {
   const { namespace = '', name } = database.metadata
   const named = { project: projectOf(namespace) ?? '', database: name }
@@ -15,10 +15,11 @@ export function deletionOf(database: KubernetesObject, { unprotect, remove }: { 
 }
 
 /**
- * What helps a project on that was deleted and still holds databases: its protections are taken off, then all goes at once. While a protected
- * database is on its way out already the API does not let all go at once: then the others are deleted one by one, and the project follows.
+ * How to finish the deletion of a project that still holds databases: the protections are turned off, then all databases are deleted at
+ * once. The API refuses that while a protected database is already being deleted: then the others are deleted one by one, and the project
+ * follows.
  *
- * @param databases those of the project, none of which has to stand
+ * @param databases those of the project; all of them may already be in deletion
  */
 export function cascadeOf(project: KubernetesObject, databases: KubernetesObject[]): Cure[] {
   const { unprotectDatabase, unprotectProject, cascade, remove } = cures.DatabasesRemain

@@ -4,13 +4,13 @@ import type { Target } from '../../resources/kind.ts'
 import type { Obstacle } from '../../resources/operation.ts'
 
 /**
- * What was seen of a target and of what it stands on, at one moment. Lists hold what belongs to the target only.
+ * The state of a target, and of everything that it depends on, at one moment. Lists hold only objects that belong to the target.
  *
- * `null` says that it was looked for and is not there, `undefined` that it could not be read: no rule may conclude anything from that.
+ * `null` means that the object does not exist. `undefined` means that it could not be read: no rule may conclude anything from that.
  */
 export type Evidence = {
   target: Target
-  /** Unix milliseconds of the agent's clock when the reading began. */
+  /** The agent's clock in Unix milliseconds when the reading began. */
   now: number
   operatorName: { namespace: string; name: string }
   namespaceName: string
@@ -18,19 +18,19 @@ export type Evidence = {
   project: KubernetesObject | null | undefined
   /** The Deployment of the Crate Operator. */
   operator: KubernetesObject | null | undefined
-  /** The CrateDB of a database; all of a project's. */
+  /** The CrateDB of the database, or all of the project. */
   databases: KubernetesObject[]
   statefulSets: KubernetesObject[]
   pods: KubernetesObject[]
   claims: KubernetesObject[]
   services: KubernetesObject[]
-  /** All of the cluster. */
+  /** All in the cluster. */
   nodes: KubernetesObject[] | undefined
-  /** All of the cluster. */
+  /** All in the cluster. */
   storageClasses: KubernetesObject[] | undefined
-  /** Where the volumes of `claims` are attached. Read only when a pod waits on its node. */
+  /** The attachments of the volumes of `claims`. Read only when a pod that has a node does not start. */
   attachments: KubernetesObject[]
-  /** Of objects above that are not as they should be, the latest last. */
+  /** Events about the objects above that have a problem, the latest last. */
   events: KubernetesObject[]
   missingSecrets: MissingSecret[]
   unread: Unread[]
@@ -41,7 +41,7 @@ export type MissingSecret = {
   namespace: string
   name: string
   usedFor: string
-  /** The keys that are read of it, where they are known. */
+  /** The keys that are read, if they are known. */
   keys?: string[]
   isPullSecret?: boolean
 }
@@ -49,19 +49,19 @@ export type MissingSecret = {
 /** A part of the evidence that could not be read, and why. */
 export type Unread = { what: string; path: string; reason: 'forbidden' | 'unreachable'; detail: string }
 
-/** Judges one kind of thing that may be wrong. Pure; an empty list when it is not. */
+/** Looks for one kind of obstacle. Pure. Returns an empty list if there is none. */
 export type Rule = (evidence: Evidence) => Obstacle[]
 
-/** One object on which something is wrong; `message` must not name it, so that the same finding on another one is told with it. */
+/** An object with a problem. `message` must not name the object, so that the same finding on several objects becomes one obstacle. */
 export type Finding = { object: KubernetesObject; message: string; cures: Cure[] }
 
-/** An obstacle with its cures as one text besides. */
+/** The obstacle with its cures as one text added. */
 export function tell(found: Omit<Obstacle, 'cure'>): Obstacle {
   const { code, message, evidence, cures } = found
   return { code, message, evidence, cure: renderCures(cures), cures }
 }
 
-/** One obstacle for each different message. Its evidence is the first object, and how many more there are. */
+/** One obstacle for each different message. Its evidence is the first object and the number of others. */
 export function gather(code: string, findings: Finding[]): Obstacle[] {
   const groups = Map.groupBy(findings, ({ message }) => message)
   return [...groups].map(([message, [first, ...others]]) => {
@@ -95,17 +95,17 @@ export function isReady(object: KubernetesObject): boolean {
   return conditionOf(object, 'Ready')?.status === 'True'
 }
 
-/** Whether a moment, in any form that JSON carries one in, is more than `ms` milliseconds before `now`. False for no moment. */
+/** Whether a moment, as text, is more than `ms` milliseconds before `now`. False if there is no moment. */
 export function isPast(moment: string | undefined, ms: number, now: number): boolean {
   return moment !== undefined && now - Date.parse(moment) > ms
 }
 
-/** When an event was last repeated: its fields depend on which generation of recorders wrote it. */
+/** When an Event last occurred. Which field holds that depends on the version of the recorder. */
 export function momentOfEvent({ series, lastTimestamp, eventTime, metadata }: KubernetesObject): string | undefined {
   return series?.lastObservedTime ?? lastTimestamp ?? eventTime ?? metadata.creationTimestamp
 }
 
-/** The latest event about an object that fits. */
+/** The latest Event about an object for which `fits` is true. */
 export function latestEvent(
   events: KubernetesObject[],
   { kind, metadata }: KubernetesObject,
@@ -116,7 +116,7 @@ export function latestEvent(
   })
 }
 
-/** `a, b and c`, the rest counted beyond `most`. */
+/** `a, b and c`; words beyond `most` are counted. */
 export function listed(words: string[], most = 5): string {
   const shown = words.length > most ? [...words.slice(0, most), `${words.length - most} more`] : words
   return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}`

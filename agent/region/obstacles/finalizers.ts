@@ -4,14 +4,14 @@ import type { Obstacle } from '../../resources/operation.ts'
 import { cures } from './cures.ts'
 import { describeObject, type Evidence, isPast, listed, tell } from './evidence.ts'
 
-/** How long whoever is known to take a finalizer off may take for it before that is worth telling, in milliseconds. */
+/** How long a known keeper may take to remove its finalizer before that is reported, in milliseconds. */
 const patienceMs = 10_000
 
 type Keeper = {
   finalizer: RegExp
-  /** Who takes it off. */
+  /** Who removes it. */
   who: string
-  /** What that waits for, if more than its turn. */
+  /** What the keeper waits for, if that is known. */
   waitsFor?: (object: KubernetesObject, evidence: Evidence) => string | undefined
   cures: (object: KubernetesObject, evidence: Evidence, finalizer: string) => Cure[]
 }
@@ -57,8 +57,8 @@ const keepers: Keeper[] = [
 ]
 
 /**
- * Something that is being deleted and is held by a finalizer. Kubernetes' own and the operator's get a moment; a foreign one
- * is told at once, since nothing here knows whether anybody will ever take it off.
+ * Objects that are being deleted and are held by a finalizer. Known keepers get some time; any other finalizer is reported at once, since it
+ * is unknown whether anybody will ever remove it.
  */
 export function finalizerHeld(evidence: Evidence): Obstacle[] {
   const { project, namespace, databases, claims, pods, services, statefulSets } = evidence
@@ -67,7 +67,7 @@ export function finalizerHeld(evidence: Evidence): Obstacle[] {
   ) as KubernetesObject[]
   return leaving.flatMap((object) =>
     (object.metadata.finalizers ?? [])
-      .filter((finalizer) => !finalizer.startsWith('skerry.dev/')) // the agent's own: what it waits for is told beside it
+      .filter((finalizer) => !finalizer.startsWith('skerry.dev/')) // the agent's own: other rules report what it waits for
       .flatMap((finalizer) => held(object, finalizer, evidence)),
   )
 }
@@ -105,7 +105,7 @@ export function claimsOf(pod: KubernetesObject): string[] {
   return volumes.flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? [])
 }
 
-/** With these go claims, which take volumes along that are not to be kept. */
+/** How to keep the volumes of the claims that are deleted with this object. */
 function keeping(object: KubernetesObject, { claims }: Evidence): Cure[] {
   const { kind, metadata } = object
   const going: Record<string, (claim: KubernetesObject) => boolean> = {
@@ -118,7 +118,7 @@ function keeping(object: KubernetesObject, { claims }: Evidence): Cure[] {
   return volumes.length > 0 ? [keepVolumes({ volumes: volumes.sort() })] : []
 }
 
-/** Where a finalizer stands: it can be taken off by its place only. */
+/** The place of a finalizer in the list: a JSON patch can remove it only by its index. */
 function placeOf({ kind, metadata: { namespace, name, finalizers = [] } }: KubernetesObject, finalizer: string) {
   const where = namespace === undefined ? [] : ['--namespace', namespace]
   return { where, kind: kind.toLowerCase(), name, finalizer, index: String(finalizers.indexOf(finalizer)) }

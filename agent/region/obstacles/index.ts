@@ -15,7 +15,7 @@ import { secretMissing } from './secrets.ts'
 import { loadBalancerWithoutAddress } from './services.ts'
 import { classCannotGrow, volumeAttachmentOnDeadNode, volumeNotAttached, volumeNotBound, volumeNotResized } from './volumes.ts'
 
-/** Everything that may stand in the way. What others follow from comes first: the answer is in this order. */
+/** All rules, in the order of the answer: causes before their consequences. */
 const rules: Rule[] = [
   evidenceUnread,
   operatorNotRunning,
@@ -45,18 +45,18 @@ const rules: Rule[] = [
   operatorStalled,
 ]
 
-/** What stands in the way of a target: asked by everything that is not done. */
+/** Finds the obstacles of targets that are not done. */
 export type Obstacles = {
   /**
-   * What keeps the target from being as it should be, what others follow from first; empty when nothing does. Never rejects:
-   * what the agent could not see is an obstacle of its own. Texts change only when the matter does, so they can be compared.
+   * The obstacles of a target, causes before their consequences; empty if there are none. Never rejects: evidence that could not be read
+   * is an obstacle too. The texts stay the same while the situation does, so they can be compared.
    */
   of(target: Target): Promise<Obstacle[]>
 }
 
-/** How long an answer is given again, in milliseconds: the status, the API and the executor ask at the same time. */
+/** How long an answer is reused, in milliseconds: the status, the API and the executor ask at the same time. */
 const freshMs = 2_000
-/** Targets that are looked at at the same time; each takes about ten requests. */
+/** Targets that are examined at the same time; each takes about ten requests. */
 const concurrency = 4
 
 export function createObstacles(tools: ReadingTools): Obstacles {
@@ -71,7 +71,7 @@ export function createObstacles(tools: ReadingTools): Obstacles {
     const known = answers.get(key)
     if (known) return known.answer
     const answer = limit(async () => judge(await readEvidence(target, tools)))
-    // In use while it is being made, and fresh for a while from then on.
+    // Shared while it is being made, and fresh for a while afterwards.
     const entry = { answer, until: Number.POSITIVE_INFINITY }
     answers.set(key, entry)
     void answer.then(() => {
@@ -83,12 +83,12 @@ export function createObstacles(tools: ReadingTools): Obstacles {
   return { of }
 }
 
-/** What the rules find in the evidence. Pure. */
+/** Applies all rules. Pure. */
 function judge(evidence: Evidence): Obstacle[] {
   return rules.flatMap((rule) => rule(evidence))
 }
 
-/** What the agent itself could not look at. */
+/** Evidence that the agent could not read. */
 function evidenceUnread({ unread }: Evidence): Obstacle[] {
   const [first, ...others] = unread
   if (!first) return []

@@ -3,10 +3,10 @@ import type { Obstacle } from '../../resources/operation.ts'
 import { cures } from './cures.ts'
 import { conditionOf, describeObject, type Evidence, gather, isPast, isReady, listed, tell } from './evidence.ts'
 
-/** A pod's deletionTimestamp is the end of its grace period. How long after that it may still be there, in milliseconds. */
+/** How long a pod may exist after the end of its grace period, which is its deletionTimestamp, in milliseconds. */
 const endingPatienceMs = 60_000
 
-/** A node that does not answer keeps its pods in Terminating: a StatefulSet starts no other one of that name meanwhile. */
+/** The pods of a node that does not answer stay in Terminating, and meanwhile a StatefulSet does not start their replacements. */
 export function nodeNotReady({ nodes, pods: all, namespaceName: namespace }: Evidence): Obstacle[] {
   if (!nodes) return []
   const placed = Map.groupBy(
@@ -33,7 +33,7 @@ export function nodeNotReady({ nodes, pods: all, namespaceName: namespace }: Evi
   })
 }
 
-/** A pod whose grace period is over and that its node, which is ready, does not get rid of. */
+/** A pod whose grace period is over, but that its node does not remove although the node is ready. */
 export function podNotEnding({ nodes, pods, now }: Evidence): Obstacle[] {
   const stuck = pods.filter(({ metadata, spec }) => {
     const node = nodes?.find((candidate) => candidate.metadata.name === spec?.nodeName)

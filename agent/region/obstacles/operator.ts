@@ -7,13 +7,13 @@ import { cures } from './cures.ts'
 import { deletionOf } from './deletion.ts'
 import { conditionOf, describeObject, type Evidence, isPast, latestEvent, tell } from './evidence.ts'
 
-/** The operator retries after 15 to 60 seconds: without a sign of life for longer than that after its last mark it is not at it. */
+/** The operator retries after 15 to 60 seconds. If it leaves no new mark for longer than this, in milliseconds, it is not working. */
 const stalledAfterMs = 60_000
 
 const prefix = 'operator.cloud.crate.io/'
 
 export function operatorNotRunning({ target, operator, operatorName, databases }: Evidence): Obstacle[] {
-  // A project needs the operator only where databases are to go.
+  // A project needs the operator only for the deletion of its databases.
   if (operator === undefined || (target.kind === 'project' && databases.length === 0)) return []
   const { namespace, name } = operatorName
   const named = { namespace, deployment: name }
@@ -33,7 +33,7 @@ export function operatorNotRunning({ target, operator, operatorName, databases }
   )
 }
 
-/** What the operator gave up with, or what it waits for, in its own words. */
+/** Why the operator gave up, or what it waits for, in its own words. */
 export function operatorStepFailed({ databases, target, operatorName: { namespace, name }, events }: Evidence): Obstacle[] {
   const database = theDatabase(target, databases)
   if (!database || database.metadata.deletionTimestamp !== undefined) return []
@@ -70,7 +70,7 @@ export function operatorStepFailed({ databases, target, operatorName: { namespac
   ]
 }
 
-/** The operator runs, and nothing moves. Where it does not run, that is told instead. */
+/** The operator runs but makes no progress. If it does not run, another rule reports that. */
 export function operatorStalled(evidence: Evidence): Obstacle[] {
   const { databases, target, operator, operatorName, now } = evidence
   const database = theDatabase(target, databases)
@@ -94,8 +94,8 @@ export function operatorStalled(evidence: Evidence): Obstacle[] {
 }
 
 /**
- * The operator put the version back after an upgrade failed. It leaves a mark that stays for ever, so what counts is that the
- * version is no longer what Skerry wrote, or that the pods still run another image than the spec says.
+ * The operator restored the version after a failed upgrade. Its mark stays forever. So the mark counts only if the version is no longer the
+ * one that Skerry wrote, or if pods still run another image than that of the spec.
  */
 export function upgradeRolledBack({ databases, target, statefulSets }: Evidence): Obstacle[] {
   const database = theDatabase(target, databases)
@@ -119,7 +119,7 @@ export function upgradeRolledBack({ databases, target, statefulSets }: Evidence)
   ]
 }
 
-/** The pods of a Deployment, as kubectl selects them. */
+/** The selector of a Deployment's pods, as kubectl takes it. */
 function selectorOf({ spec }: KubernetesObject): string {
   const labels: Record<string, string> = spec?.selector?.matchLabels ?? {}
   return Object.entries(labels)
@@ -131,7 +131,7 @@ function theDatabase(target: Evidence['target'], databases: KubernetesObject[]):
   return target.kind === 'database' ? databases[0] : undefined
 }
 
-/** The latest moment in the operator's progress annotations: when it began, ended or means to try again. */
+/** The latest time in the operator's progress annotations: of a start, an end or a planned retry. */
 function latestMark({ metadata }: KubernetesObject): string | undefined {
   const moments = Object.entries(metadata.annotations ?? {}).flatMap(([name, value]) => {
     if (!name.startsWith(prefix) || !value.startsWith('{') || name === `${prefix}last`) return []
@@ -145,7 +145,7 @@ function latestMark({ metadata }: KubernetesObject): string | undefined {
   return moments.sort((a, b) => Date.parse(a) - Date.parse(b)).at(-1)
 }
 
-/** When anybody last wrote what the operator acts on. The object itself has no such time, but its managed fields have. */
+/** When the spec was last written. Only the managed fields have such a time. */
 function latestChange(database: KubernetesObject): string | undefined {
   const { creationTimestamp = '' } = database.metadata
   if (handledState(database) === undefined) return creationTimestamp
@@ -162,7 +162,7 @@ function fieldOwners({ metadata }: KubernetesObject): FieldOwner[] {
   return (metadata as { managedFields?: FieldOwner[] }).managedFields ?? []
 }
 
-/** Whether the version is as Skerry wrote it: an applied field that somebody else changes becomes theirs. */
+/** Whether Skerry still owns the field with the version: another manager that changes it becomes its owner. */
 function isSkerrys(database: KubernetesObject): boolean {
   const owners = fieldOwners(database).filter(({ fieldsV1 }) => fieldsV1?.['f:spec']?.['f:cluster']?.['f:version'] !== undefined)
   return owners.length === 0 || owners.some(({ manager }) => manager === fieldManager)

@@ -4,10 +4,10 @@ import { cures } from './cures.ts'
 import { cascadeOf } from './deletion.ts'
 import { conditionOf, describeObject, type Evidence, isPast, listed, tell } from './evidence.ts'
 
-/** How long the namespace controller may say nothing about a deletion before that is worth telling, in milliseconds. */
+/** How long a namespace may terminate without any condition before that is reported, in milliseconds. */
 const deletionPatienceMs = 10_000
 
-/** The project is not there, or its controller could not make all of it. */
+/** The project does not exist, or its controller could not create all of its objects. */
 export function projectNotReady({ target, project, namespaceName }: Evidence): Obstacle[] {
   if (project === undefined) return []
   const code = 'ProjectNotReady'
@@ -41,7 +41,7 @@ export function projectNotReady({ target, project, namespaceName }: Evidence): O
 }
 
 export function namespaceMissing({ target, namespace, namespaceName, project }: Evidence): Obstacle[] {
-  // A project that is not there or leaves has no namespace to miss.
+  // A project that does not exist, or is being deleted, needs no namespace.
   if (namespace !== null || !project || project.metadata.deletionTimestamp !== undefined) return []
   return [
     tell({
@@ -53,7 +53,7 @@ export function namespaceMissing({ target, namespace, namespaceName, project }: 
   ]
 }
 
-/** What a namespace's conditions say while it is being deleted, the worst first, and what helps. */
+/** The conditions of a namespace that is being deleted, the worst first, each with its cure. */
 const remains = [
   { type: 'NamespaceDeletionDiscoveryFailure', cure: () => cures.NamespaceTerminating.discovery() },
   { type: 'NamespaceDeletionGroupVersionParsingFailure', cure: () => cures.NamespaceTerminating.parsing() },
@@ -77,7 +77,7 @@ export function namespaceTerminating({ target, namespace, now, databases }: Evid
     const content = told.map(({ message }) => message).join(' ')
     return [tell({ code, message: `Namespace ${name} is being deleted. ${content}`, evidence, cures: [worst.cure(name, content)] })]
   }
-  // On the way out this is what is meant to happen, unless nothing does.
+  // In the deletion of a project this is expected, unless it makes no progress.
   if (target.kind === 'project' && (databases.length > 0 || !isPast(since, deletionPatienceMs, now))) return []
   return [
     tell({
@@ -95,7 +95,7 @@ function lookAtContent(namespace: string, message = ''): Cure {
   return cures.NamespaceTerminating.holders({ namespace, resources: resources.join(',') || 'all' })
 }
 
-/** The project is to go and still holds databases that nobody has deleted. */
+/** The project is being deleted, but holds databases that are not. */
 export function databasesRemain({ target, project, databases }: Evidence): Obstacle[] {
   if (target.kind !== 'project' || project?.metadata.deletionTimestamp === undefined) return []
   const standing = databases.filter(({ metadata }) => metadata.deletionTimestamp === undefined)

@@ -17,17 +17,17 @@ type ReadingConfig = {
 
 export type ReadingTools = { cluster: Cluster; caches: Caches; clock: Clock; config: ReadingConfig }
 
-/** Events older than this say nothing about now; a StatefulSet's controller tries again after at most 17 minutes. */
+/** The maximum age of an Event that is considered, in milliseconds: the controller of StatefulSets retries after at most 17 minutes. */
 const eventsAgeMs = 20 * 60_000
 const timeoutMs = 5_000
-/** Of each collection. More of one target's objects than this would make the answer no better. */
+/** The maximum number of objects that are read from each collection. More would not improve the answer. */
 const most = 500
 
 /**
- * Reads what there is to see of a target: its objects as the API server has them now, nodes and storage classes from the caches.
+ * Reads the evidence about a target: its objects from the API server, nodes and storage classes from the caches.
  *
- * What the rules need only for something that is not as it should be (events, attachments, whether Secrets exist) is read only
- * then. Never throws: what could not be read is in `unread`.
+ * Events, attachments and the existence of Secrets are read only if an object has a problem that they can explain. Never throws: parts that
+ * could not be read are in `unread`.
  */
 export async function readEvidence(target: Target, tools: ReadingTools): Promise<Evidence> {
   const { caches, clock, config } = tools
@@ -35,7 +35,7 @@ export async function readEvidence(target: Target, tools: ReadingTools): Promise
   const { get, list } = reader(tools.cluster, unread)
   const namespaceName = namespaceOf(target.project)
   const now = clock.now()
-  // PVCs bear only the StatefulSet's selector.
+  // PVCs have only the labels of the StatefulSet's selector.
   const own: Record<string, string> =
     target.kind === 'database' ? { labelSelector: `app.kubernetes.io/name=${target.database},app.kubernetes.io/component=cratedb` } : {}
 
@@ -61,7 +61,7 @@ export async function readEvidence(target: Target, tools: ReadingTools): Promise
     missingSecrets: [],
   }
 
-  /** The latest events of a kind that something is wrong with. */
+  /** The latest Events about objects of a kind, if one of these objects has a problem. */
   const eventsOf = async (kind: string, wrong: boolean) => {
     const found = wrong ? await list(kinds.Event, namespaceName, { fieldSelector: `involvedObject.kind=${kind}` }) : []
     return found.filter((event) => !isPast(momentOfEvent(event), eventsAgeMs, now))
@@ -113,7 +113,7 @@ function reader(cluster: Cluster, unread: Unread[]) {
   return { get, list }
 }
 
-/** Where a database may be in want of a Secret, those it refers to; of a project its pull secrets. */
+/** The pull secrets of a project; the Secrets that a database refers to, if the database may be waiting for one. */
 function secretsToLookFor({ target, namespaceName, databases, project, pods }: Evidence, agentNamespace: string): MissingSecret[] {
   if (target.kind === 'project') {
     const names: string[] = project?.spec?.imagePullSecrets ?? []
@@ -126,12 +126,12 @@ function secretsToLookFor({ target, namespaceName, databases, project, pods }: E
   }
   const [database] = databases
   if (!database || database.metadata.deletionTimestamp !== undefined) return []
-  const isInWant = readOperatorRun(database).state !== 'ended' || endedWithoutBootstrap(database) || pods.some((pod) => !isReady(pod))
-  if (!isInWant) return []
+  const mayWait = readOperatorRun(database).state !== 'ended' || endedWithoutBootstrap(database) || pods.some((pod) => !isReady(pod))
+  if (!mayWait) return []
   return [...secretsOf(database)].map(([name, reference]) => ({ namespace: namespaceName, name, ...reference }))
 }
 
-/** Those that do not exist. Whether one does is all that is taken from the answer: what it holds stays unread. */
+/** The Secrets that do not exist. Their content is not looked at. */
 async function missingOf(secrets: MissingSecret[], get: Get): Promise<MissingSecret[]> {
   const found = await Promise.all(secrets.map(async ({ namespace, name }) => (await get(kinds.Secret, namespace, name)) !== null))
   return secrets.filter((_, index) => !found[index])

@@ -5,7 +5,7 @@ import type { Obstacle } from '../../resources/operation.ts'
 import { cures } from './cures.ts'
 import { conditionOf, type Evidence, type Finding, gather, isPast, listed } from './evidence.ts'
 
-/** How long a scheduler may leave a pod unlooked at before that is worth telling, in milliseconds. */
+/** How long a pod may wait for a scheduler before that is reported, in milliseconds. */
 const schedulerPatienceMs = 30_000
 
 type Taint = { key: string; value?: string; effect: string }
@@ -14,7 +14,7 @@ type Reason = { words: RegExp; message: (scene: Scene) => string; cures: (scene:
 
 const propose = cures.PodUnschedulable
 
-/** What kube-scheduler says of nodes that do not fit, from 1.20 to today, and what that means for CrateDB. */
+/** The reasons that kube-scheduler gives since 1.20 for nodes that do not fit, and their meaning for CrateDB. */
 const reasons: Reason[] = [
   {
     words: /anti-affinity|pod affinity/,
@@ -66,7 +66,7 @@ const reasons: Reason[] = [
   },
 ]
 
-/** A pod that no node takes, with each of the reasons the scheduler found and on how many nodes. */
+/** A pod that fits on no node, with the scheduler's reasons and the number of nodes for each. */
 export function podUnschedulable({ pods, nodes, now }: Evidence): Obstacle[] {
   const waiting = pods.filter(({ spec, metadata }) => spec?.nodeName === undefined && metadata.deletionTimestamp === undefined)
   return gather(
@@ -99,7 +99,7 @@ function judge(pod: KubernetesObject, nodes: KubernetesObject[] | undefined, now
 
 /**
  * The parts of a scheduler's message: `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't match … rules. preemption: …`
- * Text that is not of this form comes back whole.
+ * Text of any other form is returned unchanged.
  */
 function parseScheduler(message: string): { count: number; words: string }[] {
   const [, list = message] = /nodes are available: (.*)$/s.exec(message) ?? []
@@ -123,7 +123,7 @@ function insufficient({ pod, nodes, count, words }: Scene): string {
   return asked > most ? `no node is large enough in ${resource}: ${size}` : `${counted(count)} not enough ${resource} left: ${size}`
 }
 
-/** What a pod asks for of a resource: the sum over its containers, or the largest init container if that is more. */
+/** A pod's request for a resource: the sum over its containers, or the largest init container if that is more. */
 function requested({ spec }: KubernetesObject, resource: string): bigint | undefined {
   type Containers = { resources?: { requests?: Record<string, string> } }[]
   const of = (containers: Containers | undefined) =>
@@ -137,7 +137,7 @@ function largest(amounts: bigint[]): bigint | undefined {
   return amounts.toSorted((a, b) => (a < b ? 1 : a > b ? -1 : 0))[0]
 }
 
-/** Millicores of cpu, bytes or pieces of anything else. */
+/** In millicores of cpu; in bytes or pieces of anything else. */
 function amount(resource: string, quantity: string | undefined): bigint {
   if (quantity === undefined) return 0n
   return resource === 'cpu' ? BigInt(parseMillicores(quantity) ?? 0) : (parseBytes(quantity) ?? 0n)
@@ -148,12 +148,12 @@ function describe(resource: string, value: bigint): string {
   return resource === 'memory' || resource.includes('storage') ? describeBytes(value) : String(value)
 }
 
-/** Each effect and command once: of several reasons two may be cured alike. */
+/** Without duplicates: two reasons may have the same cure. */
 function unlike(all: Cure[]): Cure[] {
   return [...new Map(all.map((cure) => [`${cure.effect} ${cure.command}`, cure])).values()]
 }
 
-/** Taints that Kubernetes sets by itself go by themselves. */
+/** Taints that Kubernetes itself sets and removes. */
 const ownTaint = /(^|\.)(kubernetes|k8s)\.io\/(not-ready|unreachable|unschedulable|.*-pressure|network-unavailable|out-of-disk)$/
 
 function untaint({ nodes, words }: Scene): Cure[] {
@@ -169,7 +169,7 @@ function tainted(nodes: KubernetesObject[]): KubernetesObject[] {
   return nodes.filter(({ spec }) => spec?.taints?.some(({ effect }: Taint) => effect !== 'PreferNoSchedule'))
 }
 
-/** The taint in the scheduler's words (`untolerated taint {key: value}`), else those that nodes bear. */
+/** The taint in the scheduler's message (`untolerated taint {key: value}`), otherwise those of the nodes. */
 function taints(words: string, nodes: KubernetesObject[]): string {
   const named = /\{([^:}]+): ?([^}]*)\}/.exec(words)
   if (named) return ` (${named[2] ? `${named[1]}=${named[2]}` : named[1]})`
@@ -187,7 +187,7 @@ function selector({ spec }: KubernetesObject): string {
   return all.length === 0 ? '' : ` (${listed(all)})`
 }
 
-/** Labels with which a node would match: of the affinity's terms, one of which is enough, the first that asks for values only. */
+/** Labels with which a node would match. One term of the affinity is enough: the first that only lists values is taken. */
 function wantedLabels({ spec }: KubernetesObject): string[] {
   const terms = affinityTerms(spec)
   const term = terms.find((expressions) => expressions.every(({ operator, values }) => operator === 'In' && values?.length))

@@ -4,7 +4,7 @@ import type { Obstacle } from '../../resources/operation.ts'
 import { cures } from './cures.ts'
 import { type Evidence, type MissingSecret, tell } from './evidence.ts'
 
-/** A Secret that the database or the project refers to and that is not there. */
+/** A Secret that the database or the project refers to does not exist. */
 export function secretMissing({ missingSecrets }: Evidence): Obstacle[] {
   return missingSecrets.map((secret) => {
     const { namespace, name, usedFor } = secret
@@ -21,11 +21,11 @@ function curesOf({ namespace, name, keys = [], isPullSecret }: MissingSecret): C
   const { pull, repeat, create } = cures.SecretMissing
   if (isPullSecret) return [pull({ namespace, name })]
   const [key, ...others] = keys
-  // With several keys it holds what only the request knows, such as an address and a name beside a password.
+  // A Secret with several keys also holds values that only the request contains, such as an address and a name.
   return key === undefined || others.length > 0 ? [repeat()] : [repeat(), create({ namespace, name, key })]
 }
 
-/** A Secret that a CrateDB refers to: the place of the first reference, and the keys that are read. */
+/** A CrateDB's references to a Secret: the path of the first one, and all keys that are read. */
 export type SecretReference = { usedFor: string; keys: string[] }
 
 /** The Secrets that a CrateDB refers to, by name. */

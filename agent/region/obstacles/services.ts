@@ -2,10 +2,10 @@ import type { Obstacle } from '../../resources/operation.ts'
 import { cures } from './cures.ts'
 import { type Evidence, gather, isPast, latestEvent } from './evidence.ts'
 
-/** How long a load balancer may take for an address before that is worth telling, in milliseconds. */
+/** How long a load balancer may be without an address before that is reported, in milliseconds. */
 const addressPatienceMs = 30_000
 
-/** A Service of type LoadBalancer that got no address. The operator's resume waits for one without an end. */
+/** A Service of type LoadBalancer without an address. The operator's resume waits for one without a timeout. */
 export function loadBalancerWithoutAddress({ services, events, now }: Evidence): Obstacle[] {
   const waiting = services.filter(
     ({ spec, status, metadata }) =>

@@ -6,7 +6,7 @@ import { cures } from './cures.ts'
 import { describeObject, type Evidence, type Finding, gather, isReady, latestEvent, listed, tell } from './evidence.ts'
 import { claimsOf } from './finalizers.ts'
 
-/** A claim that got no volume, with why: its class is not there, the provisioner failed or is silent. */
+/** A claim without a volume, with the reason: its class does not exist, or the provisioner failed or does not respond. */
 export function volumeNotBound(evidence: Evidence): Obstacle[] {
   const waiting = evidence.claims.filter(({ status, metadata }) => status?.phase !== 'Bound' && metadata.deletionTimestamp === undefined)
   return gather(
@@ -34,7 +34,7 @@ function unbound(claim: KubernetesObject, { storageClasses, events, pods }: Evid
     return finding('It names no storage class, and the cluster has no default one.', defaultClass())
   const failed = latestEvent(events, claim, ({ type, reason }) => type === 'Warning' || reason === 'FailedBinding')
   if (failed) return finding(`Storage class ${className} gives no volume: ${failed.message}`, mend(named))
-  // With this mode a claim waits for its pod by design: that the pod is not placed is told by itself.
+  // With this mode a claim waits for its pod by design. Another rule reports a pod that is not scheduled.
   const isUsed = pods.some((pod) => pod.spec?.nodeName !== undefined && claimsOf(pod).includes(name))
   if (found?.volumeBindingMode === 'WaitForFirstConsumer' && !isUsed && !claim.metadata.annotations?.['volume.kubernetes.io/selected-node'])
     return []
@@ -47,7 +47,7 @@ function unbound(claim: KubernetesObject, { storageClasses, events, pods }: Evid
   )
 }
 
-/** A disk that is to grow and whose class does not let volumes grow. */
+/** A disk is to grow, but its storage class does not allow that. */
 export function classCannotGrow({ databases, claims, storageClasses, target }: Evidence): Obstacle[] {
   const [database] = databases
   if (target.kind !== 'database' || !database || !storageClasses) return []
@@ -76,7 +76,7 @@ export function classCannotGrow({ databases, claims, storageClasses, target }: E
   )
 }
 
-/** The storage driver takes a volume that is to grow, and fails. */
+/** The storage driver fails to resize a volume. */
 export function volumeNotResized({ claims, events }: Evidence): Obstacle[] {
   return gather(
     'VolumeNotResized',
@@ -96,7 +96,7 @@ export function volumeNotResized({ claims, events }: Evidence): Obstacle[] {
   )
 }
 
-/** A volume that is still attached to a node that is gone or silent, while its pod is to start elsewhere. */
+/** A volume is still attached to a node that is gone or does not answer, while its pod is to start on another node. */
 export function volumeAttachmentOnDeadNode({ attachments, claims, pods, nodes }: Evidence): Obstacle[] {
   if (!nodes) return []
   return attachments.flatMap((attachment): Obstacle[] => {
@@ -118,7 +118,7 @@ export function volumeAttachmentOnDeadNode({ attachments, claims, pods, nodes }:
   })
 }
 
-/** A pod that has a node but not its volumes there, in the kubelet's or the attach controller's words. */
+/** A pod has a node, but its volumes are not ready there: with the message of the kubelet or of the attach controller. */
 export function volumeNotAttached(evidence: Evidence): Obstacle[] {
   const { pods, events } = evidence
   if (volumeAttachmentOnDeadNode(evidence).length > 0) return []
@@ -127,7 +127,7 @@ export function volumeNotAttached(evidence: Evidence): Obstacle[] {
     pods.flatMap((pod): Finding[] => {
       if (pod.spec?.nodeName === undefined || pod.status?.phase !== 'Pending' || pod.metadata.deletionTimestamp !== undefined) return []
       const failed = latestEvent(events, pod, ({ reason }) => reason === 'FailedAttachVolume' || reason === 'FailedMount')
-      // A Secret that is mounted and missing is told by its own rule.
+      // A missing Secret has a rule of its own.
       if (!failed || /secret "[^"]+" not found/.test(failed.message)) return []
       const { namespace = '', name } = pod.metadata
       return [
