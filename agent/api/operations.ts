@@ -162,7 +162,7 @@ function since(operations: Operation[], sequence: number, oldest: number | null)
 }
 
 function noLongerKept(oldest: number): Problem {
-  return new Problem('gone', `Operations are kept from ${oldest} on. What was done before shows in the resources: list them anew.`, {
+  return new Problem('gone', `Operations are kept from ${oldest} on. Older changes are part of the resources: list those again.`, {
     extensions: { oldest },
   })
 }

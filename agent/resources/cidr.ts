@@ -2,7 +2,7 @@ import { isIPv4, isIPv6 } from 'node:net'
 import * as z from 'zod'
 import { wrongType } from './wording.ts'
 
-/** An IP network: the address as a number of 32 or 128 bits, and how many of them count. */
+/** An IP network: the address as a number of 32 or 128 bits, and the length of its prefix. */
 type Network = { address: bigint; bits: 32 | 128; prefix: number }
 
 function parseIPv4(text: string): bigint {
@@ -41,14 +41,14 @@ function withoutHostBits(network: Network): Network {
   return { ...network, address: (network.address >> shift) << shift }
 }
 
-/** A network as it is written by everyone alike (`2001:db8::/32`); `undefined` if the text is none or has bits set beyond its prefix. */
+/** The canonical form of a network (`2001:db8::/32`); undefined if the text is not a network or has bits set beyond its prefix. */
 export function canonicalCidr(text: string): string | undefined {
   const network = parseNetwork(text)
   if (!network || withoutHostBits(network).address !== network.address) return undefined
   return formatNetwork(network)
 }
 
-/** True when the two networks have an address in common; false when one of the texts is none. */
+/** Whether the two networks have an address in common; false if one of the texts is not a network. */
 export function cidrsOverlap(one: string, other: string): boolean {
   const [a, b] = [parseNetwork(one), parseNetwork(other)]
   if (!a || !b || a.bits !== b.bits) return false
@@ -56,7 +56,7 @@ export function cidrsOverlap(one: string, other: string): boolean {
   return a.address >> shift === b.address >> shift
 }
 
-/** True for a network within 127.0.0.0/8 or ::1/128, from which no packet ever arrives at another machine (RFC 1122, section 3.2.1.3). */
+/** Whether a network is within 127.0.0.0/8 or ::1/128: no packet from there arrives at another machine (RFC 1122, section 3.2.1.3). */
 export function isLoopback(text: string): boolean {
   const network = parseNetwork(text)
   if (!network) return false
@@ -64,7 +64,7 @@ export function isLoopback(text: string): boolean {
   return network.prefix === 128 && network.address === 1n
 }
 
-/** One network. IPv6 is respelled; bits beyond the prefix are refused, since they are more often a slip than a wish. */
+/** One network. IPv6 is brought into its canonical form. Bits beyond the prefix are refused: they are more likely a mistake than intended. */
 export const cidr = z
   .string(wrongType('must be a network such as "10.20.0.0/16"'))
   .max(49, 'must be a network such as "10.20.0.0/16" or "2001:db8::/32"')

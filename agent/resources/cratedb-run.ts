@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 
-/** What the Crate Operator's traces on an object say about the run of its latest change. */
+/** The state of the Crate Operator's latest run on an object, from the annotations and the status that the operator writes. */
 export type OperatorRun = {
-  /** `unseen`: the operator has not begun. `working`: it is at it. `ended`: it is through, well or not. */
+  /** `unseen`: the operator has not begun. `working`: it has begun. `ended`: it has finished, with or without success. */
   state: 'unseen' | 'working' | 'ended'
-  /** What it said last; only while it works. */
+  /** Its last message; only while it works. */
   message?: string
-  /** What it gave up with. It stands only while other parts of the run still work: keep it when seen. */
+  /** Why it gave up. Only visible while other parts of the run still work: whoever sees it must keep it. */
   failure?: string
 }
 
@@ -18,14 +18,14 @@ const bookkeeping = new Set([`${prefix}last`, `${prefix}kopf-managed`, `${prefix
 type Progress = { started?: string; delayed?: string | null; success?: boolean; failure?: boolean; message?: string | null }
 
 /**
- * Reads the traces. Neither conditions nor `observedGeneration` exist: the operator is through when no progress annotation
- * is left and its record of what it handled equals the spec.
+ * Reads that state. There are neither conditions nor `observedGeneration`: the operator has finished when no progress annotation is left and
+ * its record of the last handled spec equals the spec.
  */
 export function readOperatorRun(object: KubernetesObject): OperatorRun {
   const progress = progressOf(object)
   if (progress.length > 0) {
     const failure = progress.find(({ failure }) => failure)?.message
-    // A handler that only waits for those below it says "None", which is Python for nothing.
+    // The message "None" is Python's null: the handler only waits for its sub-handlers.
     const message = progress
       .filter(({ success, failure, message }) => !success && !failure && message !== 'None')
       .sort(newestFirst)[0]?.message
@@ -40,12 +40,12 @@ function progressOf({ metadata }: KubernetesObject): Progress[] {
     Object.entries(metadata.annotations ?? {})
       .filter(([name]) => name.startsWith(prefix) && !bookkeeping.has(name))
       .map(([, value]) => parse<Progress>(value))
-      // The rollback of an upgrade leaves a record of its own for ever; it says nothing of when it was started.
+      // The record of a rolled-back upgrade stays forever, and has no start.
       .filter((progress) => progress?.started !== undefined) as Progress[]
   )
 }
 
-/** What the operator noted as handled: `{spec, metadata}` of a CrateDB, `{data, …}` of a Secret. */
+/** The operator's record of the last handled state: `{spec, metadata}` of a CrateDB, `{data, …}` of a Secret. */
 export function handledState(object: KubernetesObject): { spec?: unknown; data?: Record<string, string> } | undefined {
   const last = object.metadata.annotations?.[`${prefix}last`]
   return last === undefined ? undefined : parse(last)
@@ -63,7 +63,7 @@ function newestFirst(a: Progress, b: Progress): number {
   return (b.delayed ?? b.started ?? '').localeCompare(a.delayed ?? a.started ?? '')
 }
 
-/** The status entry whose success decides on a step; steps that are not here are judged by what they leave elsewhere. */
+/** The status entry that shows whether a step has succeeded. Steps without one are judged by their effect. */
 const decidingEntry: Record<string, string> = {
   create: 'cluster_create/bootstrap',
   scale: 'cluster_update/scale',
@@ -76,13 +76,13 @@ const decidingEntry: Record<string, string> = {
   restore: 'cluster_restore/spec.cluster.restoreSnapshot/send_success_notification',
 }
 
-/** Where the `ref` of the latest run of a step's kind stands; a creation has none to compare with. */
+/** The status entry with the `ref` of the latest run of a kind of step. A creation has no earlier run to compare with. */
 const runEntry: Record<string, string | undefined> = {
   create: undefined,
   restore: 'cluster_restore/spec.cluster.restoreSnapshot',
 }
 
-/** The `ref` of the latest run of this kind of step, to be noted before the change is written. */
+/** The `ref` of the latest run of this kind of step. It is recorded before the change is written. */
 export function runRef(object: KubernetesObject | undefined, step: string): string | undefined {
   const entry = step in runEntry ? runEntry[step] : 'cluster_update'
   return entry === undefined ? undefined : object?.status?.[entry]?.ref
@@ -94,9 +94,9 @@ export type StepOutcome =
   | { state: 'failed'; reason: string; message: string }
 
 /**
- * How a step stands whose change has been written.
+ * The outcome of a step whose change has been written.
  *
- * @param refBefore the run's `ref` before the change was written: results with that `ref` are those of the run before
+ * @param refBefore the `ref` before the change was written: results with it belong to the run before
  */
 export function outcomeOfStep(object: KubernetesObject, step: string, refBefore: string | undefined): StepOutcome {
   const run = readOperatorRun(object)

@@ -6,35 +6,35 @@ import { databaseLabels, desiredSecrets, userSecretName } from './database-secre
 import { type DatabaseTarget, namespaceOf, type Secrets } from './kind.ts'
 import { annotation } from './labels.ts'
 
-/** What every CrateDB of a region has in common. */
+/** Settings that all CrateDBs of a region share. */
 export type DatabaseOptions = {
   /** Repository of CrateDB's image; the image is `<imageRegistry>:<version>`. */
   imageRegistry: string
 }
 
-/** What the API's database holds and a CrateDB has no field for; kept in an annotation. */
+/** Members of the API's database for which a CrateDB has no field. They are kept in an annotation. */
 type KeptByAnnotation = Pick<StoredDatabaseSpec, 'deletionProtection' | 'retainVolumes'> & {
-  /** Those of the request. The object's own labels are these, Skerry's, and any that somebody else added. */
+  /** The labels of the request. The object also has Skerry's labels, and perhaps those of others. */
   labels: Record<string, string>
-  /** Bucket, region and the like: the CrateDB only refers to the Secret with them. */
+  /** Bucket, region and so on: the CrateDB only refers to the Secret that holds them. */
   backups?: { aws?: object; azureBlob?: object }
 }
 
 /**
- * The operator takes an absent or empty list for "everybody" (exposure.py), so "nobody" needs an entry. The loopback network is one
- * from which no packet can arrive (RFC 1122, section 3.2.1.3). IPv4 only: an IPv6 entry makes some cloud providers refuse the whole
- * load balancer, and without its address the operator never ends a resume.
+ * The operator treats an absent or empty list as "everybody" (exposure.py), so "nobody" needs an entry. No packet can arrive from the
+ * loopback network (RFC 1122, section 3.2.1.3). IPv4 only: because of an IPv6 entry, some cloud providers refuse the whole load balancer, and
+ * without its address the operator never completes a resume.
  */
 const nobody = ['127.0.0.1/32']
 const everybody = ['0.0.0.0/0', '::/0']
 
-/** The one data group's name. It is part of volumes' names, so it never changes. */
+/** The name of the only data group. It is part of the names of volumes, so it never changes. */
 export const dataGroup = 'hot'
 
 /**
- * A database's objects as the Crate Operator needs them: its Secrets first, since the CrateDB refers to them.
+ * The objects of a database in the order in which they are written: first its Secrets, since the CrateDB refers to them.
  *
- * @throws TypeError when a value is missing in `secrets`: secretsNeeded says which are needed
+ * @throws TypeError when a value is missing in `secrets`: `secretsNeeded` returns the required ones
  */
 export function desiredDatabase(
   target: DatabaseTarget,
@@ -45,7 +45,7 @@ export function desiredDatabase(
   return [...desiredSecrets(target, spec, secrets), desiredCrateDB(target, spec, options)]
 }
 
-/** The CrateDB alone: what needs no value of a secret. */
+/** The CrateDB alone, which contains no secrets. */
 export function desiredCrateDB(target: DatabaseTarget, spec: StoredDatabaseSpec, options: DatabaseOptions): KubernetesObject {
   const { database } = target
   const replicas = spec.suspended ? 0 : spec.nodes.count
@@ -72,22 +72,22 @@ export function desiredCrateDB(target: DatabaseTarget, spec: StoredDatabaseSpec,
       },
       nodes: {
         data: [{ name: dataGroup, replicas, ...groupSpec(spec.nodes, spec.annotations) }],
-        // Their number stays while suspended: the operator takes it as the one to come back to.
+        // Suspended, the number stays: the operator resumes with it.
         ...(spec.master ? { master: { replicas: spec.master.count, ...groupSpec(spec.master, spec.annotations) } } : {}),
       },
-      // Present even when empty: without it a changed password fails in every database of the namespace.
+      // Present even if empty: without this field, no password can be changed in any database of the namespace.
       users: spec.users.map(({ name }, index) => ({ name, password: secretKeyRef(userSecretName(database, index), 'password') })),
       ...(spec.backups ? { backups: backupReferences(database, spec.backups) } : {}),
     },
   }
 }
 
-/** The value of `spec.cluster.allowedCIDRs` that lets in these networks and no others. */
+/** The value of `spec.cluster.allowedCIDRs` that admits these networks and no others. */
 export function openTo(networks: string[]): string[] {
   return networks.length === 0 ? nobody : networks
 }
 
-/** The annotations by which Skerry keeps what the CrateDB has no field for. */
+/** The annotations with the members for which the CrateDB has no field. */
 export function ownAnnotations({ nodes, deletionProtection, retainVolumes, labels, backups }: StoredDatabaseSpec): Record<string, string> {
   const kept: KeptByAnnotation = { deletionProtection, retainVolumes, labels }
   if (backups?.aws) {
@@ -97,11 +97,11 @@ export function ownAnnotations({ nodes, deletionProtection, retainVolumes, label
     const { accountName, container, region } = backups.azureBlob
     kept.backups = { azureBlob: { accountName, container, region } }
   }
-  // Written while running too: who scales to 0 with kubectl does not note where from.
+  // Also written while the database runs: whoever scales it to 0 with kubectl does not record the former number.
   return { [annotation.database]: JSON.stringify(kept), [annotation.nodesWhenResumed]: String(nodes.count) }
 }
 
-/** `resources` of a group. Requests are the limits: with less the operator would let CrateDB be evicted for its neighbours. */
+/** `resources` of a group. The requests equal the limits: with lower requests, CrateDB could be evicted in favour of other pods. */
 function groupResources({ cpu, memory, heapRatio, disk }: Omit<NodeGroup, 'count'>): Record<string, unknown> {
   return { limits: { cpu, memory }, requests: { cpu, memory }, heapRatio, disk: { ...disk } }
 }
@@ -153,8 +153,8 @@ function backupReferences(database: string, { aws, azureBlob }: StoredBackups) {
 }
 
 /**
- * The database that a CrateDB object describes: what is really there, whoever wrote it. After a rolled-back upgrade that is the old
- * version, after a restore the admin user of the snapshot. It never throws: what is missing or of the wrong type takes a default.
+ * The database that a CrateDB object describes, whoever wrote the object: after a rolled-back upgrade with the old version, after a restore
+ * with the admin user of the snapshot. It never throws: members that are missing or of the wrong type take a default.
  */
 export function readDatabase({ metadata, spec = {} }: KubernetesObject): StoredDatabaseSpec {
   const { cluster = {}, nodes = {}, backups } = spec
@@ -187,13 +187,13 @@ export function readDatabase({ metadata, spec = {} }: KubernetesObject): StoredD
   }
 }
 
-/** What the annotation holds, or what an object without a readable one is taken for: unprotected, volumes kept. */
+/** The content of the annotation. Without a readable one: not protected, and the volumes are kept. */
 function readKept(text: string | undefined): KeptByAnnotation {
   let given: Partial<Record<keyof KeptByAnnotation, unknown>> = {}
   try {
     given = JSON.parse(text ?? '{}') ?? {}
   } catch {
-    // Somebody edited it by hand. The defaults are the careful ones, and the next change writes it anew.
+    // It was edited by hand. The defaults are the careful ones, and the next change replaces it.
   }
   const backups = typeof given.backups === 'object' && given.backups !== null ? given.backups : undefined
   return {
@@ -208,7 +208,7 @@ function readKept(text: string | undefined): KeptByAnnotation {
 function readGroup({ resources = {} }: any): Omit<NodeGroup, 'count'> {
   const { limits = {}, disk = {} } = resources
   return {
-    // The older fields that the operator falls back to.
+    // `cpus` and `memory` are older fields, which the operator falls back to.
     cpu: (parseMillicores(limits.cpu ?? resources.cpus ?? 0) ?? 0) / 1000,
     memory: canonicalBytes(limits.memory ?? resources.memory),
     heapRatio: Number(resources.heapRatio ?? 0.25),

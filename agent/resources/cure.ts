@@ -1,36 +1,36 @@
-/** One thing that somebody can do about what stands in the way. */
+/** One way to deal with an obstacle. */
 export type Cure = {
-  /** What it is for and what it does, in a sentence; of a destructive one also what it loses. */
+  /** Its purpose and effect, in a sentence; for a destructive cure also the loss. */
   effect: string
-  /** What is pasted into a shell, just so: nothing stands around it. Without one, `effect` says what to do. */
+  /** A command to paste into a shell as it is. Without one, `effect` says what to do. */
   command?: string
-  /** Whether something cannot be had again afterwards: data, a volume, a claim, a Node, an object of a user. */
+  /** Whether something is lost that cannot be restored: data, a volume, a claim, a Node, an object of a user. */
   destructive: boolean
 }
 
 /**
- * What a kind of cure does to the cluster. What the API deletes counts as a change, since it keeps the volumes;
- * what destroys is never proposed first.
+ * The effect of a kind of cure on the cluster. A deletion by the API counts as a change, since it keeps the volumes. A cure that destroys
+ * something is never the first proposal.
  */
 type Deed = 'advises' | 'looks' | 'changes' | 'destroys'
 
 /** The names in angle brackets in a text. */
 type Holes<Text extends string> = Text extends `${string}<${infer Name}>${infer Rest}` ? Name | Holes<Rest> : never
 
-/** What is put into the places in angle brackets. Several words of a command stand side by side; none leave nothing behind. */
+/** The values for the places in angle brackets. Several words become separate arguments of a command; an empty list removes the place. */
 type Values<Text extends string> = { [Name in Holes<Text>]: string | string[] }
 
-/** Makes a cure for one case; needs no values where the texts have no places for any. */
+/** Makes a cure for one case. Texts without places need no values. */
 type Make<Text extends string> = (...given: [Holes<Text>] extends [never] ? [] : [values: Values<Text>]) => Cure
 
-/** A cure as it is written down once, with places in angle brackets: `kubectl describe node <node>`. */
+/** The template of a cure, with places in angle brackets: `kubectl describe node <node>`. */
 export type CureKind<Text extends string = string> = Make<Text> & {
   readonly does: Deed
   readonly effect: string
   readonly command?: string
 }
 
-/** Says what to do where no command does it. */
+/** Advice without a command. */
 export function advises<Effect extends string>(effect: Effect): CureKind<Effect> {
   return kindOf('advises', effect)
 }
@@ -40,12 +40,12 @@ export function looks<Effect extends string, Command extends string>(effect: Eff
   return kindOf('looks', effect, command)
 }
 
-/** A command that changes something which can be changed back or had again. */
+/** A command whose change can be undone. */
 export function changes<Effect extends string, Command extends string>(effect: Effect, command: Command): CureKind<`${Effect}${Command}`> {
   return kindOf('changes', effect, command)
 }
 
-/** A command after which something cannot be had again. Its effect says what, beginning with "This loses". */
+/** A command with a permanent loss, which its effect names after "This loses". */
 export function destroys<Effect extends `${string}This loses ${string}`, Command extends string>(
   effect: Effect,
   command: Command,
@@ -69,12 +69,12 @@ function fill(text: string, values: Record<string, string | string[]>, join: (wo
   })
 }
 
-/** A word as a shell takes it. Names of Kubernetes need no quotes. */
+/** A word quoted for a shell. Names of Kubernetes objects need no quotes. */
 function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
-/** Cures as one text for people: a line for each, at whose end the command stands after a colon. */
+/** Cures as one text for people: one line each, with the command after a colon. */
 export function renderCures(cures: Cure[]): string {
   return cures.map(({ effect, command }) => (command === undefined ? effect : `${effect}: ${command}`)).join('\n')
 }

@@ -7,15 +7,15 @@ import type { DatabaseTarget, Secrets, Step, StorageClassFacts } from './kind.ts
 import { annotation } from './labels.ts'
 
 export type PlanOptions = DatabaseOptions & {
-  /** Places of secrets whose value differs from what stands in the cluster (`changedSecrets`). `secrets` must then hold them all. */
+  /** Places of secrets whose value differs from that in the cluster (`changedSecrets`). `secrets` must contain all of these values. */
   changedSecrets?: string[]
 }
 
-/** One kind of change: the operator does a single one per update, and forgets the rest (crate-operator.md, section 7). */
+/** One kind of change. The operator performs only one kind per update and ignores the rest (crate-operator.md, section 7). */
 type Change = {
   name: string
   isWanted(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): boolean
-  /** Changes the CrateDB in place, nothing but what this kind of change is about. */
+  /** Changes the CrateDB in place, and only the fields of this kind of change. */
   edit(cratedb: KubernetesObject, wanted: StoredDatabaseSpec, options: DatabaseOptions): void
   consequences(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): string[]
 }
@@ -23,12 +23,12 @@ type Change = {
 /**
  * The kinds of change, in the order in which they are made.
  *
- * - `annotate` protects at once; it concerns nobody but Skerry.
- * - `allow-list` and `backup-time` come before `resume`: they need no running database, and the Service that a resume makes anew
- *   takes the list as it is then. The other way round, a list that is being narrowed would stand wide open for a while.
- * - `resume` comes before all that needs a reachable database.
- * - `disk`, `compute` and `scale` come before `upgrade`, so that an upgrade finds the room that was asked for together with it.
- * - `suspend` comes last: afterwards nothing could be changed.
+ * - `annotate` comes first, so that protection takes effect at once. It only concerns Skerry.
+ * - `allow-list` and `backup-time` come before `resume`: they need no running database, and a resume creates the Service with the list that
+ *   is in effect then. In the reverse order, a list that is being narrowed would admit too much for a while.
+ * - `resume` comes before all changes that need a reachable database.
+ * - `disk`, `compute` and `scale` come before `upgrade`, so that an upgrade already has the resources of the same request.
+ * - `suspend` comes last: afterwards nothing can be changed.
  */
 const changes: Change[] = [
   {
@@ -72,7 +72,7 @@ const changes: Change[] = [
     name: 'resume',
     isWanted: (current, wanted) => current.suspended && !wanted.suspended,
     edit(cratedb) {
-      // The number it had: another one would be a scale, which is a change of its own.
+      // The former number: a different one would be a `scale`, which is a change of its own.
       setDataGroup(cratedb, { replicas: readDatabase(cratedb).nodes.count })
     },
     consequences: (current) => [
@@ -152,7 +152,7 @@ const changes: Change[] = [
     isWanted: (current, wanted) => !current.suspended && current.version !== wanted.version,
     edit(cratedb, { version }, { imageRegistry }) {
       cratedb.spec.cluster.version = version
-      // The only moment at which a moved registry costs no restart of its own.
+      // Only here a changed registry costs no additional restart.
       cratedb.spec.cluster.imageRegistry = imageRegistry
     },
     consequences: (current, wanted) => [
@@ -177,12 +177,12 @@ const changes: Change[] = [
 ]
 
 /**
- * The steps from what is there to what is wanted; none when there is nothing to do.
+ * The steps from the current state to the wanted one; none when there is nothing to do.
  *
- * Creation is one step. Each step of a change holds the whole CrateDB, made from the current object's spec and this and the earlier
- * changes, so that what the operator itself wrote (a version rolled back, a restore reset, a renamed admin) is never reverted.
- * A step is right only for the object that it was made from: whoever applies it plans again after each one, and takes the first.
- * What an edit cannot bring about is not in the plan; `refusals` says so beforehand.
+ * Creation is one step. Each step of a change contains the whole CrateDB: the spec of the current object with this change and all earlier
+ * ones. So the operator's own edits (a version rolled back, a restore reset, a renamed admin) are never reverted. A step is valid only for the
+ * object that it was made from: after each step, the plan is made again and its first step is taken. Changes that an edit cannot make are
+ * not in the plan: `refusals` rejects them beforehand.
  */
 export function planDatabase(
   target: DatabaseTarget,
@@ -206,8 +206,8 @@ export function planDatabase(
 }
 
 /**
- * The part of a CrateDB that Skerry applies. All of the spec, since its lists are single values to server-side apply and since a
- * field that is left out would be taken away; of the metadata only what is Skerry's.
+ * The part of a CrateDB that Skerry applies: the whole spec, since server-side apply treats its lists as single values and removes fields
+ * that are left out; of the metadata only Skerry's own.
  */
 export function applied(target: DatabaseTarget, { spec, metadata }: KubernetesObject): KubernetesObject {
   const present = readDatabase({ apiVersion: '', kind: '', metadata, spec })
@@ -219,7 +219,7 @@ export function applied(target: DatabaseTarget, { spec, metadata }: KubernetesOb
   return { ...frame, metadata: { ...frame.metadata, annotations: Object.fromEntries(own) }, spec: structuredClone(spec) }
 }
 
-/** New values for credentials and keystores. The Secret is what the CrateDB refers to, so the CrateDB itself stays as it is. */
+/** New values for credentials and keystores. Only Secrets change: the CrateDB refers to them. */
 function credentialSteps(
   target: DatabaseTarget,
   current: KubernetesObject,
@@ -255,15 +255,15 @@ function creationConsequences(wanted: StoredDatabaseSpec): string[] {
   ]
 }
 
-/** What `retainVolumes: false` means. */
+/** The consequence of `retainVolumes: false`. */
 const volumesGoWithIt =
   'From then on its volumes go with the database, whoever deletes it and how: by the API, with kubectl, with its namespace or its definition. Unless the storage class retains them, the data is lost.'
 
-/** What deleting a database means, by its spec and by the storage classes that there are. */
+/** The consequences of deleting a database, by its spec and the storage classes of the cluster. */
 export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: StorageClassFacts[]): string[] {
   const volumes = volumesOf(spec)
   const reclaims = groupsOf(spec).some(
-    // A class that nobody knows any more is taken for one that reclaims, which is the default of Kubernetes.
+    // A class that no longer exists counts as one that reclaims, which is the default of Kubernetes.
     ({ disk }) => storageClasses.find(({ name }) => name === disk.storageClass)?.reclaims ?? true,
   )
   const fate = spec.retainVolumes
@@ -281,7 +281,7 @@ export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: S
   ]
 }
 
-/** `3 × 64 GiB`, and that of the masters. */
+/** `3 × 64 GiB`, and the same for the masters. */
 function volumesOf(spec: StoredDatabaseSpec): string {
   return groupsOf(spec)
     .map((group) => `${group.count * group.disk.count} × ${sizeOf(group)}`)
@@ -300,7 +300,7 @@ function sameTexts(some: string[], others: string[]): boolean {
   return some.length === others.length && some.every((text) => others.includes(text))
 }
 
-/** The groups that are in both: a group that comes or goes is not a change that can be made. */
+/** The groups that are in both specs: adding or removing a group is not possible. */
 function groupPairs(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): { is: NodeGroup; wants: NodeGroup }[] {
   return [
     { is: current.nodes, wants: wanted.nodes },
@@ -312,7 +312,7 @@ function grows(is: NodeGroup, wants: NodeGroup): boolean {
   return (compareBytes(wants.disk.size, is.disk.size) ?? 0) > 0
 }
 
-// heapRatio alone is not acted on by the operator, and goes along when cpu or memory changes.
+// The operator ignores a change of heapRatio alone. It takes effect together with a change of cpu or memory.
 function computesOtherwise(is: NodeGroup, wants: NodeGroup): boolean {
   return is.cpu !== wants.cpu || compareBytes(is.memory, wants.memory) !== 0
 }
@@ -322,7 +322,7 @@ function setDataGroup(cratedb: KubernetesObject, fields: Record<string, unknown>
   cratedb.spec.nodes.data = [{ ...first, ...fields }, ...others]
 }
 
-/** Runs an edit on each group of the CrateDB that the wanted database has too. */
+/** Edits each group of the CrateDB that the wanted database has too. */
 function editGroups(
   cratedb: KubernetesObject,
   wanted: StoredDatabaseSpec,

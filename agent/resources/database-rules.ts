@@ -4,28 +4,28 @@ import type { NodeGroup, StoredDatabaseSpec } from './database.ts'
 import { type QuotaFacts, quotaExceeded } from './database-usage.ts'
 import type { DatabaseTarget, StorageClassFacts } from './kind.ts'
 
-/** All that a decision about a database depends on. */
+/** Everything that a decision about a database depends on. */
 export type DatabaseFacts = QuotaFacts & {
   target: DatabaseTarget
   storageClasses: StorageClassFacts[]
   /**
-   * Places of secrets with another value than stands in the cluster (`changedSecrets`); for a creation those that are missing
-   * (`secretsNeeded`) are given in `missingSecrets`.
+   * `changedSecrets`: places of secrets whose value differs from that in the cluster. `missingSecrets`: those that a creation lacks, from
+   * `secretsNeeded`.
    */
   changedSecrets?: string[]
   missingSecrets?: string[]
 }
 
-/** What is wrong with a request, by type of problem. */
+/** The faults of a request, by type of problem. */
 export type Refusal = { type: 'invalid-fields' | 'unsupported-edit' | 'quota-exceeded'; faults: Fault[] }
 
 type Rule = (facts: DatabaseFacts) => Fault[]
-/** A rule about an edit: it is asked only where there is something to edit. */
+/** A rule about an edit. It applies only to a database that exists. */
 type EditRule = (current: StoredDatabaseSpec, wanted: StoredDatabaseSpec, facts: DatabaseFacts) => Fault[]
 
 const anew = 'to have another one, create a new database and restore a snapshot into it'
 
-/** Every reason to refuse a database before anything is written; empty when there is none. */
+/** Every reason to refuse a request before anything is written; empty if there is none. */
 export function refusals(facts: DatabaseFacts): Refusal[] {
   const { current, wanted } = facts
   const invalid = [unknownStorageClass, unknownHeapDumpClass, traefikWithoutHostname, suspendedFromTheStart, missingSecret]
@@ -39,7 +39,7 @@ export function refusals(facts: DatabaseFacts): Refusal[] {
 
 const unknownStorageClass: Rule = ({ wanted, current, storageClasses }) =>
   groups(wanted)
-    // A class that has gone since is no fault of a request that does not choose one.
+    // A request that does not change the class is not at fault if the class no longer exists.
     .filter(({ group, of }) => group.disk.storageClass !== (current && of(current)?.disk.storageClass))
     .filter(({ group }) => !storageClasses.some(({ name }) => name === group.disk.storageClass))
     .map(({ path }) => ({
@@ -47,7 +47,7 @@ const unknownStorageClass: Rule = ({ wanted, current, storageClasses }) =>
       message: `is not a storage class of this cluster: ${known(storageClasses)}`,
     }))
 
-// Its pods would wait for that volume for ever. The class of a database that is there stays as it was made.
+// Its pods would wait forever for that volume. An existing database keeps the class that it was created with.
 const unknownHeapDumpClass: Rule = ({ current, storageClasses, heapDumpVolume: { storageClass } }) => {
   if (current || storageClass === undefined || storageClasses.some(({ name }) => name === storageClass)) return []
   const message = `cannot start here: the Crate Operator gives each a heap-dump volume of the storage class ${storageClass}, which this cluster does not have (${known(storageClasses)}); have the class made, or another one set in the operator's CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS`
@@ -65,7 +65,7 @@ const traefikWithoutHostname: Rule = ({ wanted: { exposure } }) =>
     ? [{ path: '/exposure/hostname', message: 'is needed for traefik, which tells databases apart by their host names' }]
     : []
 
-// Bootstrap runs SQL in a node, so without nodes a creation never ends.
+// The bootstrap runs SQL in a node, so a creation without nodes never ends.
 const suspendedFromTheStart: Rule = ({ wanted, current }) =>
   current === undefined && wanted.suspended
     ? [{ path: '/suspended', message: 'must be false for a new database: create it running, then use actions/suspend' }]
@@ -74,7 +74,7 @@ const suspendedFromTheStart: Rule = ({ wanted, current }) =>
 const missingSecret: Rule = ({ missingSecrets = [] }) =>
   missingSecrets.map((place) => ({ path: pointer(...place.split('.')), message: 'is required when the database is created' }))
 
-/** Edits that the Crate Operator accepts and then ignores or does by halves (crate-operator.md, sections 3 and 7). */
+/** Edits that the Crate Operator accepts, but ignores or performs only in part (crate-operator.md, sections 3 and 7). */
 const unsupportedEdits: Record<string, EditRule> = {
   renamed: (current, wanted) =>
     current.id === wanted.id ? [] : [{ path: '/id', message: `must stay "${current.id}": a database cannot be renamed` }],
@@ -92,7 +92,7 @@ const unsupportedEdits: Record<string, EditRule> = {
       const found = storageClasses.find(({ name }) => name === is?.disk.storageClass)
       if (!is || found?.expandable || (compareBytes(group.disk.size, is.disk.size) ?? 0) <= 0) return []
       if (!found) {
-        const gone = `must stay ${is.disk.size}: the storage class ${is.disk.storageClass} does not exist any more, and volumes grow by it only; have it made anew`
+        const gone = `must stay ${is.disk.size}: the storage class ${is.disk.storageClass} no longer exists, and volumes cannot grow without it; create it again`
         return [{ path: `${path}/disk/size`, message: gone }]
       }
       const message = `must stay ${is.disk.size}: the storage class ${found.name} does not allow volumes to grow; have allowVolumeExpansion set on it, if its provisioner can, or ${anew.slice('to have another one, '.length)}`
@@ -180,7 +180,7 @@ const unsupportedEdits: Record<string, EditRule> = {
         : [],
     ),
 
-  // The passwords are environment variables of pods that nothing would restart.
+  // The passwords are environment variables of pods, and nothing would restart these.
   otherKeystorePassword: (_current, _wanted, { changedSecrets = [] }) =>
     ['keystorePassword', 'keystoreKeyPassword']
       .filter((field) => changedSecrets.includes(`ssl.${field}`))
@@ -212,7 +212,7 @@ const unsupportedEdits: Record<string, EditRule> = {
 
   otherBackups,
 
-  // Changed together with the type it counts: then the operator makes the Service or the route anew.
+  // A change together with the type takes effect: then the operator creates the Service or the route again.
   otherHostname: (current, wanted) => {
     if (current.exposure.type !== wanted.exposure.type || current.exposure.hostname === wanted.exposure.hostname) return []
     const { type, hostname } = current.exposure
@@ -223,7 +223,7 @@ const unsupportedEdits: Record<string, EditRule> = {
   changedWhileSuspended,
 }
 
-/** Only the time of snapshots on S3 is watched by the operator; for Azure not even that. New credentials go into their Secret. */
+/** The operator only acts on a change of the snapshot time on S3; for Azure on no change. New credentials go into their Secret. */
 function otherBackups(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): Fault[] {
   const [is, wants] = [current.backups, wanted.backups]
   if (!is && !wants) return []
@@ -250,7 +250,7 @@ function otherBackups(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): 
   })
 }
 
-/** Each of these waits for a database that answers, for up to a day, or is forgotten. */
+/** The operator waits up to a day for the database to answer before it makes one of these changes, or ignores the change. */
 function changedWhileSuspended(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): Fault[] {
   if (!current.suspended || !wanted.suspended) return []
   const paths = groups(wanted).flatMap(({ path, group, of }) => {
@@ -271,7 +271,7 @@ function changedWhileSuspended(current: StoredDatabaseSpec, wanted: StoredDataba
   }))
 }
 
-/** A group of nodes, where it is in the request, and the same group in another spec. */
+/** Each group of nodes with its path in the request, and the same group of another spec. */
 function groups(spec: StoredDatabaseSpec): { path: string; group: NodeGroup; of: (other: StoredDatabaseSpec) => NodeGroup | undefined }[] {
   return [
     { path: '/nodes', group: spec.nodes, of: (other) => other.nodes },

@@ -3,7 +3,7 @@ import type { StoredDatabaseSpec } from './database.ts'
 import { type DatabaseTarget, namespaceOf, type Secrets } from './kind.ts'
 import { label, managedBy } from './labels.ts'
 
-/** One key of a Secret and what stands in it: a value that must not be shown, found by its place, or a plain one. */
+/** One key of a Secret with its value: a secret, found by its place, or a plain text. */
 type Entry = { key: string; place: string } | { key: string; text: string }
 
 /** The metadata of every object of a database. */
@@ -11,7 +11,7 @@ export function databaseLabels({ project, database }: DatabaseTarget): Record<st
   return { ...managedBy, [label.project]: project, [label.database]: database }
 }
 
-/** The operator parses this name: after a changed password it takes the CrateDB's name from between the prefix and the number. */
+/** The operator parses this name: after a change of the password, it finds the CrateDB's name between the prefix and the number. */
 export function userSecretName(database: string, index: number): string {
   return `user-password-${database}-${index}`
 }
@@ -67,9 +67,9 @@ function contents({ database }: DatabaseTarget, { users, backups, ssl }: StoredD
 }
 
 /**
- * The Secrets of a database, complete: server-side apply takes away what an object no longer names.
+ * The Secrets of a database, complete: server-side apply removes keys that are left out.
  *
- * @throws TypeError when a value is missing: secretsNeeded says which are needed
+ * @throws TypeError when a value is missing: `secretsNeeded` returns the required ones
  */
 export function desiredSecrets(target: DatabaseTarget, spec: StoredDatabaseSpec, secrets: Secrets): KubernetesObject[] {
   return contents(target, spec).map(({ name, entries }) =>
@@ -77,7 +77,7 @@ export function desiredSecrets(target: DatabaseTarget, spec: StoredDatabaseSpec,
   )
 }
 
-/** A Secret among a database's objects. `data` is base64 already. */
+/** A Secret of a database. @param data in base64 */
 export function secretObject(target: DatabaseTarget, name: string, data: Record<string, string>): KubernetesObject {
   return {
     apiVersion: 'v1',
@@ -88,21 +88,21 @@ export function secretObject(target: DatabaseTarget, name: string, data: Record<
   }
 }
 
-// `data`, not `stringData`: the latter is write-only, so nobody could compare it or see who owns it.
+// `data`, not `stringData`, which is write-only: its fields could not be compared, and their owner could not be seen.
 function encode(entry: Entry, secrets: Secrets): string {
   if ('text' in entry) return toBase64(entry.text)
   const value = Object.hasOwn(secrets, entry.place) ? secrets[entry.place] : undefined
   if (value === undefined) throw new TypeError(`the secret ${entry.place} is missing`)
-  // A keystore comes as base64 of its bytes, which is what a Secret holds.
+  // A keystore is already base64, as a Secret holds it.
   return entry.place === 'ssl.keystore' ? value : toBase64(value)
 }
 
-/** Text as base64 of its UTF-8, as Kubernetes keeps it in a Secret. */
+/** The text in base64, as a Secret holds it. */
 export function toBase64(text: string): string {
   return Buffer.from(text, 'utf8').toString('base64')
 }
 
-/** The values that a database's Secrets hold now, by place; a Secret or key that is not there is left out. */
+/** The present values in a database's Secrets, by place; without those whose Secret or key does not exist. */
 export function readSecrets(target: DatabaseTarget, spec: StoredDatabaseSpec, objects: KubernetesObject[]): Secrets {
   const namespace = namespaceOf(target.project)
   const found: Secrets = {}
@@ -117,7 +117,7 @@ export function readSecrets(target: DatabaseTarget, spec: StoredDatabaseSpec, ob
   return found
 }
 
-/** The places at which a request gives another value than stands in the cluster: what `refusals` and `planDatabase` ask for. */
+/** The places whose value in a request differs from that in the cluster, for `refusals` and `planDatabase`. */
 export function changedSecrets(given: Secrets, present: Secrets): string[] {
   return Object.keys(given).filter((place) => given[place] !== present[place])
 }

@@ -6,13 +6,13 @@ import type { ProjectSpec } from './project.ts'
 /** What the quota of a project decides on. */
 export type QuotaFacts = {
   wanted: StoredDatabaseSpec
-  /** As it stands or was last accepted; undefined for a creation. */
+  /** The present or last accepted state; undefined for a creation. */
   current: StoredDatabaseSpec | undefined
-  /** Undefined where its quota is not known, as in a trial: then nothing is said about it. */
+  /** Undefined if its quota is unknown, as in a trial: then no quota is checked. */
   project: ProjectSpec | undefined
   /** The other databases of the project, accepted ones included. */
   siblings: StoredDatabaseSpec[]
-  /** The volume for heap dumps that the operator gives each pod; its class is undefined where it is not known. */
+  /** The volume for heap dumps that the operator gives each pod; the class is undefined if it is unknown. */
   heapDumpVolume: { size: string; storageClass: string | undefined }
 }
 

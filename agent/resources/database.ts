@@ -48,7 +48,7 @@ const master = z.strictObject({
   ...sizing,
 })
 
-// The operator grants everything and has no field for less. Taking anything else would be a promise that nobody keeps.
+// The operator grants everything and has no field for less, so no other value is accepted.
 const privileges = z
   .array(
     z.enum(['ALL'], wrongType('must be "ALL": the Crate Operator grants nothing less; take privileges away with SQL: REVOKE … FROM …')),
@@ -79,7 +79,7 @@ const user = z
     message: 'must be left out where a password is given',
   })
 
-// `[A-Za-z0-9]` first: such a value is an argument or a variable of the backup image, and must not look like an option there.
+// The first character is `[A-Za-z0-9]`: the value becomes an argument or a variable of the backup image, and must not look like an option.
 const plainName = (what: string) =>
   z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, `must be ${what}: letters, digits, "." "_" and "-"`)
 
@@ -95,7 +95,7 @@ export const basePath = z
 const writeOnly = (what: string, example: string) =>
   credential.optional().describe(`${what}; needed at creation, never given back`).meta({ example, writeOnly: true })
 
-/** Where snapshots are kept on S3 or what speaks like it. */
+/** Where snapshots are kept on S3 or a compatible store. */
 const aws = z.strictObject({
   bucket: plainName('the name of a bucket').describe('Bucket').meta({ example: 'harbour-snapshots' }),
   region: plainName('the name of a region').describe('Region of the bucket').meta({ example: 'eu-north-1' }),
@@ -165,10 +165,10 @@ const exposure = z.strictObject({
 })
 
 /**
- * A database as the API takes it. Parsing what the API gave (a StoredDatabaseSpec) gives the same again.
+ * A database as the API accepts it. Parsing a StoredDatabaseSpec returns the same again.
  *
- * `allowedCIDRs`: the operator takes an absent or empty list for "open to everyone" (exposure.py). A database that is open because
- * somebody forgot a line is not what anybody wants, so here the list says who may come in, and empty or absent means nobody does.
+ * `allowedCIDRs`: for the operator, an absent or empty list means "open to everyone" (exposure.py). A forgotten line must not open a
+ * database, so here an absent or empty list admits nobody.
  */
 export const databaseSpec = z
   .strictObject({
@@ -235,10 +235,10 @@ export type StoredBackups = {
   azureBlob?: Omit<z.output<typeof azureBlob>, 'accountKey'> | undefined
 }
 
-/** A database without the values of its secrets: what an Operation may hold, a GET gives and `readDatabase` reads. */
+/** A database without the values of its secrets: as in an Operation, in the response to a GET, and from `readDatabase`. */
 export type StoredDatabaseSpec = Omit<GivenDatabaseSpec, 'users' | 'ssl' | 'backups'> & {
   users: { name: string; privileges: 'ALL'[] }[]
-  /** Empty: that it is there says that there is a keystore. */
+  /** An empty object if there is a keystore. */
   ssl?: Record<string, never> | undefined
   backups?: StoredBackups | undefined
 }
@@ -248,7 +248,7 @@ export function groupsOf({ nodes, master }: Pick<StoredDatabaseSpec, 'nodes' | '
   return [nodes, ...(master ? [master] : [])]
 }
 
-/** Parts a request's database into what may be shown and what may not, the latter by its place: `users.0.password`. */
+/** Splits a request's database into the spec and its secrets, these by place: `users.0.password`. */
 export function splitSecrets(given: GivenDatabaseSpec): { spec: StoredDatabaseSpec; secrets: Secrets } {
   const { users, ssl, backups, ...rest } = given
   const values: [string, string | undefined][] = users.map(({ password }, index) => [`users.${index}.password`, password])
@@ -256,7 +256,7 @@ export function splitSecrets(given: GivenDatabaseSpec): { spec: StoredDatabaseSp
   if (backups?.aws) {
     const { accessKeyId, secretAccessKey, ...aws } = backups.aws
     values.push(['backups.aws.accessKeyId', accessKeyId], ['backups.aws.secretAccessKey', secretAccessKey])
-    // The default, said aloud: kept as if it had been left out, so that both read back alike.
+    // The explicit default is stored like an absent value, so that both read the same.
     if (aws.basePath === given.id) delete aws.basePath
     spec.backups = { aws }
   }
@@ -273,7 +273,7 @@ export function splitSecrets(given: GivenDatabaseSpec): { spec: StoredDatabaseSp
   return { spec, secrets: Object.fromEntries(values.filter((entry): entry is [string, string] => entry[1] !== undefined)) }
 }
 
-/** What a database needs to be created besides its spec, by place: passwords can be generated, the rest only its owner has. */
+/** The secrets that a creation needs and does not have, by place: passwords can be generated, the others only the owner has. */
 export function secretsNeeded(spec: StoredDatabaseSpec, given: Secrets = {}): { generate: string[]; missing: string[] } {
   const absent = (place: string) => !Object.hasOwn(given, place)
   return {

@@ -4,7 +4,7 @@ import { wrongType } from './wording.ts'
 const dnsLabelForm = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
 const dnsLabelWords = 'must consist of lower-case letters, digits and "-", and begin and end with a letter or digit'
 
-/** A DNS label of limited length (RFC 1123), with a reason for the limit. */
+/** A DNS label (RFC 1123). @param because the reason for the maximum length */
 function dnsLabel(longest: number, because: string) {
   return z
     .string()
@@ -13,12 +13,12 @@ function dnsLabel(longest: number, because: string) {
     .regex(dnsLabelForm, dnsLabelWords)
 }
 
-/** A project's id. 55 characters, since its namespace is `project-<id>` and a namespace's name has at most 63. */
+/** A project's id: at most 55 characters, since its namespace is `project-<id>` and the name of a namespace has at most 63. */
 export const projectId = dnsLabel(55, 'its namespace is called project-<id>, and Kubernetes allows 63')
 
 /**
- * A database's id, which is the name of its CrateDB. The pods' label `controller-revision-hash` holds the StatefulSet's name,
- * a dash and a hash of ten in at most 63 characters, and that StatefulSet is called `crate-data-hot-<id>`: so 37 are left.
+ * A database's id, which is the name of its CrateDB. The pods' label `controller-revision-hash` has at most 63 characters: the name of the
+ * StatefulSet, a dash and a hash of ten. The StatefulSet is called `crate-data-hot-<id>`, so 37 are left for the id.
  */
 export const databaseId = dnsLabel(37, 'its StatefulSet is called crate-data-hot-<id>, and Kubernetes allows 52')
 
@@ -28,7 +28,7 @@ export const objectName = z
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, `${dnsLabelWords}; "." may join such parts`)
 
-/** A host name with at least two parts. */
+/** A hostname with at least two parts. */
 export const hostname = z
   .string()
   .max(253)
@@ -37,7 +37,7 @@ export const hostname = z
     'must be a full host name in lower case such as "tidal-gauge.example.org"',
   )
 
-/** A user that the operator may create. It pastes the name into SQL, so nothing that needs quoting is let through. */
+/** A user that the operator may create. It pastes the name into SQL, so names that need quoting are refused. */
 export const userName = z
   .string()
   .regex(
@@ -46,7 +46,7 @@ export const userName = z
   )
   .refine((name) => !['crate', 'system', 'gc'].includes(name), 'is a user that CrateDB or the operator makes itself')
 
-/** A password. Control characters and broken surrogates would not survive the way through a terminal, SQL and UTF-8 alike. */
+/** A password. Control characters and lone surrogates would not pass unchanged through a terminal, SQL and UTF-8. */
 export const password = z
   .string()
   .min(12, 'must have at least 12 characters')
@@ -61,7 +61,7 @@ export const credential = z
   .max(1024)
   .regex(/^[!-~]+$/, 'must consist of printable ASCII characters without spaces')
 
-/** A CrateDB release. Nothing older than 4.5.0, the first that the operator runs. */
+/** A CrateDB release, 4.5.0 or newer: the operator runs no older ones. */
 export const version = z
   .string(wrongType('must be text such as "5.10.1"'))
   .regex(/^(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})$/, 'must be a full release such as "5.10.1"')
@@ -70,7 +70,7 @@ export const version = z
     return major > 4 || (major === 4 && minor >= 5)
   }, 'must be at least 4.5.0: the Crate Operator runs nothing older')
 
-// The operator's definition has exactly this grammar (crd.yaml, spec.backups.aws.cron); it accepts values out of range, a CronJob does not.
+// The operator's CRD has exactly this grammar (crd.yaml, spec.backups.aws.cron). It accepts values out of range; a CronJob does not.
 const cronRanges = [
   { name: 'minute', least: 0, greatest: 59 },
   { name: 'hour', least: 0, greatest: 23 },
@@ -80,7 +80,7 @@ const cronRanges = [
 ]
 const cronField = /^(\d{1,2}(,\d{1,2})+|\d{1,2}[/-]\d{1,2}|\d{1,2}|\*)$/
 
-/** When snapshots are taken: five fields as the operator accepts them, in UTC. */
+/** When snapshots are taken, in UTC: five fields, as the operator accepts them. */
 export const cron = z
   .string(wrongType('must be text such as "17 * * * *"'))
   .max(200)
@@ -127,7 +127,7 @@ function keyFault(key: string): string | undefined {
   return reserved && `the prefix ${reserved} is reserved`
 }
 
-/** A map of labels or annotations whose every key and value `faultOf` agrees to. */
+/** A map of labels or annotations. @param faultOf the fault of an entry; undefined if it is valid */
 function keyedTexts(most: number, faultOf: (key: string, value: string) => string | undefined) {
   return z.record(z.string(), z.string()).superRefine((texts, context) => {
     if (Object.keys(texts).length > most) context.addIssue(`must have at most ${most} entries`)
@@ -145,7 +145,7 @@ export const labels = keyedTexts(32, (_key, value) =>
     : 'the value must have at most 63 letters, digits, "-", "_" or ".", and begin and end with a letter or digit',
 )
 
-/** Annotations of legal syntax outside the reserved prefixes. Kubernetes allows 256 KiB for all of an object's; these share it with the operator's. */
+/** Annotations of legal syntax outside the reserved prefixes. Kubernetes allows 256 KiB per object, which they share with the operator's. */
 export const annotations = keyedTexts(32, (_key, value) => {
   if (value.length > 4096) return 'the value must have at most 4096 characters'
   return value.isWellFormed() && !/\p{Cc}/u.test(value.replaceAll(/[\n\t]/g, ''))

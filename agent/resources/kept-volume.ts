@@ -3,38 +3,38 @@ import { readDatabase } from './cratedb.ts'
 import { projectOf } from './kind.ts'
 import { label } from './labels.ts'
 
-/** What a volume of a database bears, so that it can be found, taken back and let go when nothing else is left of the database. */
+/** Annotations of a kept volume. With them it can be found, reused and let go when nothing else is left of its database. */
 export const volumeAnnotation = {
   /** `NAMESPACE/CLAIM`: the claim that it served. */
   from: 'skerry.dev/retained-from',
   /** Its reclaim policy before Skerry changed that to `Retain`. */
   policy: 'skerry.dev/reclaim-policy',
-  /** What the database is made of, as JSON (`DatabaseShape`): only one of that shape takes the volume back. */
+  /** The shape of the database as JSON (`DatabaseShape`): only a database of the same shape can reuse the volume. */
   shape: 'skerry.dev/database-shape',
   /** The operation that was asked to let the volume go with its database. */
   letGo: 'skerry.dev/let-go-by',
 } as const
 
-/** The part of a database that decides about its claims: their number, names, sizes and class. */
+/** The part of a database that determines its claims: their number, names, sizes and class. */
 type DatabaseShape = {
   version: string
   nodes: { count: number; disk: { count: number; size: string; storageClass: string } }
   master?: DatabaseShape['nodes']
 }
 
-/** A volume that serves a data claim in the namespace of a project: what the keeping of it looks at. */
+/** A volume that serves a data claim in the namespace of a project, with everything that decides whether it is kept. */
 export type DataVolume = {
   name: string
   claim: { namespace: string; name: string }
   /** `persistentVolumeReclaimPolicy` */
   policy: string
-  /** Its labels and annotations that are Skerry's, by their names. */
+  /** Skerry's labels and annotations on it, by name. */
   marks: Record<string, string>
 }
 
 const markNames = [label.project, label.database, ...Object.values(volumeAnnotation)]
 
-/** Reads a PersistentVolume; undefined where it serves no data claim of a project, or does so no more. */
+/** Reads a PersistentVolume; undefined if it does not, or no longer, serve a data claim of a project. */
 export function dataVolumeOf({ metadata, spec, status }: KubernetesObject): DataVolume | undefined {
   const { namespace, name } = spec?.claimRef ?? {}
   const isOver = status?.phase === 'Released' || status?.phase === 'Failed'
@@ -44,7 +44,7 @@ export function dataVolumeOf({ metadata, spec, status }: KubernetesObject): Data
   return { name: metadata.name, claim: { namespace, name }, policy: spec.persistentVolumeReclaimPolicy ?? 'Delete', marks }
 }
 
-/** Whether a claim holds data, by the name that the Crate Operator gives it. The others are for heap dumps, which are not kept. */
+/** Whether a claim is for data, by the name that the Crate Operator gives it. Other claims are for heap dumps, which are not kept. */
 function holdsData(claim: string): boolean {
   return /^data\d/.test(claim)
 }
@@ -54,11 +54,11 @@ export type VolumePatch = { metadata: { labels?: Marks; annotations: Marks }; sp
 type Marks = Record<string, string | null>
 
 /**
- * What makes a volume outlive its claim, its database and its namespace: the policy `Retain`, and whose it is.
+ * The patch with which a volume outlives its claim, its database and its namespace: the policy `Retain`, and the owner of the data.
  *
- * @param id the database that the claim is of
- * @param database its CrateDB; undefined where it is gone, and the shape noted before stays
- * @returns undefined when all of it is so already
+ * @param id the database of the claim
+ * @param database its CrateDB; undefined if it is gone, and the recorded shape stays
+ * @returns undefined if the volume needs no change
  */
 export function keepingPatch(volume: DataVolume, id: string, database: KubernetesObject | undefined): VolumePatch | undefined {
   const { claim, policy, marks } = volume
@@ -75,9 +75,9 @@ export function keepingPatch(volume: DataVolume, id: string, database: Kubernete
 }
 
 /**
- * What lets a volume go with its claim: the policy that it had before it was kept, and the operation that asked for it.
+ * The patch with which a volume is deleted with its claim: its former policy, and the operation that requested it.
  *
- * A volume that is `Retain` by its class has no policy to go back to: it stays.
+ * A volume that is `Retain` by its class has no former policy: it stays.
  */
 export function lettingGoPatch({ metadata, spec }: KubernetesObject, operation: string): VolumePatch {
   const before = metadata.annotations?.[volumeAnnotation.policy]
@@ -87,7 +87,7 @@ export function lettingGoPatch({ metadata, spec }: KubernetesObject, operation: 
     : { metadata: { annotations } }
 }
 
-/** The patch for the very version that it was made from: what somebody else wrote meanwhile is looked at anew, not undone. */
+/** The patch, restricted to the version that it was made from: a concurrent change causes a conflict instead of being undone. */
 export function meeting({ metadata }: KubernetesObject, patch: VolumePatch): VolumePatch & { metadata: { resourceVersion: string } } {
   return { ...patch, metadata: { ...patch.metadata, resourceVersion: metadata.resourceVersion as string } }
 }

@@ -1,8 +1,8 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 
 /**
- * Every kind of target: what names one, from the outside in, as in the API's paths, and the scope that a change of one needs. Whatever
- * tells kinds apart is a table with these keys, so that the compiler names each one that a new kind is missing from.
+ * Every kind of target: the names that identify one, in the order of the API's paths, and the scope that a change needs. Code that depends
+ * on the kind is a table with these keys, so that the compiler finds each table that lacks a new kind.
  */
 export const targetKinds = {
   project: { names: ['project'], scope: 'projects:write' },
@@ -12,7 +12,7 @@ export const targetKinds = {
 /** `project` or `database`. */
 export type TargetKind = keyof typeof targetKinds
 
-/** What a request is about. A project's id and a database's id are the names in the API's paths. */
+/** The resource of a request, by the ids in the API's paths. */
 export type Target = {
   [Kind in TargetKind]: { kind: Kind } & { [Name in (typeof targetKinds)[Kind]['names'][number]]: string }
 }[TargetKind]
@@ -22,12 +22,12 @@ export type TargetOf<Kind extends TargetKind> = Extract<Target, { kind: Kind }>
 export type ProjectTarget = TargetOf<'project'>
 export type DatabaseTarget = TargetOf<'database'>
 
-/** Whether this version knows targets of that kind: the cluster may hold operations that a newer one accepted. */
+/** Whether this version knows the kind: the cluster may hold operations that a newer version accepted. */
 export function isKnownKind(kind: string): kind is TargetKind {
   return Object.hasOwn(targetKinds, kind)
 }
 
-/** What a target is called in logs and sentences: `project harbour`, `database harbour/tidal-gauge`. */
+/** The name of a target in logs and messages: `project harbour`, `database harbour/tidal-gauge`. */
 export function describeTarget(target: Target): string {
   const names = new Map(Object.entries(target))
   const order = isKnownKind(target.kind) ? targetKinds[target.kind].names : [...names.keys()].filter((name) => name !== 'kind').sort()
@@ -40,21 +40,21 @@ export function namespaceOf(project: string): string {
 }
 
 /**
- * One change that the cluster makes as a whole: written once, then waited for before the next.
- * A plan is a list of them; it is what `dryRun` shows and what the executor does.
+ * One change that the cluster makes as a whole. It is written once and completed before the next begins.
+ * A plan is a list of steps: `dryRun` shows it, and the executor carries it out.
  */
 export type Step = {
-  /** What kind of change: `create`, `upgrade`, `scale`, `suspend`, …; one word that logs, statuses and metrics share. */
+  /** The kind of change: `create`, `upgrade`, `scale`, `suspend`, …: the same word in logs, statuses and metrics. */
   name: string
-  /** What to write by server-side apply, in this order. */
+  /** The objects to write by server-side apply, in this order. */
   objects: KubernetesObject[]
-  /** What it means for whoever uses the resource, in sentences: outages, addresses that change, data that goes. */
+  /** The consequences for users of the resource, in sentences: outages, changed addresses, lost data. */
   consequences: string[]
-  /** What it deletes. */
+  /** The objects that it deletes. */
   removed?: KubernetesObject[]
 }
 
-/** A value in a request that must never stand in an Operation's spec, by its place in the request: `users.0.password`. */
+/** Values of a request that must never be in an Operation, by their place in the request: `users.0.password`. */
 export type Secrets = Record<string, string>
 
 /** A storage class as rules need it. */

@@ -5,22 +5,22 @@ export const managedBy = { 'app.kubernetes.io/managed-by': 'skerry' }
 export const label = {
   project: 'skerry.dev/project',
   database: 'skerry.dev/database',
-  /** On the Secrets that keep what must not stand in an Operation. */
+  /** On the Secrets with the values that must not be in an Operation. */
   operationSecret: 'skerry.dev/operation-secret',
 } as const
 
 export const annotation = {
-  /** On a CrateDB: what the API's database holds and the CrateDB has no field for, as JSON. */
+  /** On a CrateDB: members of the API's database for which the CrateDB has no field, as JSON. */
   database: 'skerry.dev/database',
-  /** On a CrateDB: the node count to which a suspended database comes back. */
+  /** On a CrateDB: the number of nodes after a resume. */
   nodesWhenResumed: 'skerry.dev/nodes-when-resumed',
-  /** On what the project controller makes: a hash of what it wanted when it applied the object last. */
+  /** On objects of the project controller: a hash of the object as it was last applied. */
   applied: 'skerry.dev/applied',
   /** On a project's namespace: `true` while the project or a database in it has deletionProtection. The chart's policy reads it. */
   deletionProtection: 'skerry.dev/deletion-protection',
-  /** An administrator's: what bears it may be deleted although it is protected. The value says why. */
+  /** Set by an administrator: the object may be deleted although it is protected. The value says why. */
   allowDeletion: 'skerry.dev/allow-deletion',
-  /** On cloudflared's ConfigMap and on its pods: which writing of the configuration it is. */
+  /** On cloudflared's ConfigMap and pods: the revision of the configuration. */
   tunnelRevision: 'skerry.dev/tunnel-revision',
 } as const
 

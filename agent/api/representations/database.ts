@@ -145,7 +145,7 @@ function staleness({ state }: DatabaseSurroundings['operator'], trouble: string 
     missing: 'is not installed where the agent looks for it',
     unknown: 'was not seen yet',
   }[state]
-  return `The Crate Operator ${how}, so this is its last report, and nobody asks the database any more.`
+  return `The Crate Operator ${how}, so this is its last report: the health is no longer checked.`
 }
 
 function nodesOf({ statefulSets, object }: DatabaseView, spec: StoredDatabaseSpec): DatabaseStatus['nodes'] {

@@ -69,7 +69,7 @@ async function advance(context: WorkContext<DatabaseTarget>): Promise<Progress> 
   if (current && !isDone(operation, volumeStep(operation))) return decideOnVolumes(context, current)
   if (current) return remove(context, current)
   const left = await whatIsLeft(context)
-  if (left > 0) return { next: 'wait', message: `${left} objects of the database are still being taken down.`, recheckMs: 500 }
+  if (left > 0) return { next: 'wait', message: `${left} objects of the database still exist.`, recheckMs: 500 }
   if (!isDone(operation, 'delete-secrets')) return removeSecrets(context)
   return { next: 'done', message: keptMessage(operation) }
 }
@@ -92,7 +92,7 @@ async function remove(context: WorkContext<DatabaseTarget>, current: KubernetesO
   if (context.operation.status?.step?.name !== 'delete') await context.begin('delete')
   await noteObserved(context, current)
   if (!current.metadata.deletionTimestamp) await context.cluster.remove(current)
-  return { next: 'wait', message: 'The Crate Operator and the API server are taking the database down.' }
+  return { next: 'wait', message: 'The Crate Operator and the API server are deleting the database.' }
 }
 
 /**
@@ -123,5 +123,5 @@ function keptMessage(operation: Operation): string {
   if (kept === 0) return 'Deleted; no volume was kept.'
   const [volumes, were, stay] = kept === 1 ? ['1 volume', 'was', 'stays'] : [`${kept} volumes`, 'were', 'stay']
   if (volumeStep(operation) === 'retain-volumes') return `Deleted; ${volumes} ${were} kept, see the result.`
-  return `Deleted; ${volumes} ${stay} all the same, since the cluster retains them: see the result, and delete them by hand.`
+  return `Deleted; ${volumes} ${stay} nevertheless, since the cluster retains them: see the result, and delete them by hand.`
 }

@@ -109,7 +109,7 @@ async function advance(context: WorkContext<ProjectTarget>): Promise<Progress> {
   if (context.operation.status?.step?.name !== 'delete') await context.begin('delete')
   await noteObserved(context, current)
   if (!current.metadata.deletionTimestamp) await context.cluster.remove(current)
-  return { next: 'wait', message: 'The namespace of the project is being taken down.' }
+  return { next: 'wait', message: 'The namespace of the project is being deleted.' }
 }
 
 async function removeDatabases(context: WorkContext<ProjectTarget>, databases: KubernetesObject[]): Promise<Progress> {

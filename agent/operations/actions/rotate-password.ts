@@ -101,7 +101,7 @@ async function advance(context: WorkContext<DatabaseTarget>): Promise<Progress> 
   }
   // No watch follows Secrets, so that their contents stay out of the agent's memory: this one is looked at.
   if (handledState(secret)?.data?.password !== password || isBeingHandled(secret.metadata.annotations)) {
-    return { next: 'wait', message: 'The Crate Operator has not told the database yet.', recheckMs: 500 }
+    return { next: 'wait', message: 'The Crate Operator has not changed the password in the database yet.', recheckMs: 500 }
   }
   await context.finish()
   return { next: 'done', message: `User "${users[index]?.name}" has the new password.` }

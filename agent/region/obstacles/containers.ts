@@ -128,7 +128,7 @@ function failureOf({ state, lastState, restartCount = 0, ready }: ContainerStatu
     (state?.running !== undefined && !ready && restartCount >= restartsThatTell)
   if (!failing) return undefined
   const terminated = state?.terminated ?? lastState?.terminated
-  if (!terminated) return 'it ends again and again'
+  if (!terminated) return 'it ends repeatedly'
   if (terminated.reason === 'OOMKilled') return 'out of memory (OOMKilled)'
   const message = terminated.message?.trim().split('\n').at(-1)
   return `exit code ${terminated.exitCode}${message ? `, ${message.slice(0, 200)}` : ''}`

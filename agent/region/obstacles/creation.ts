@@ -20,7 +20,7 @@ export function quotaExceeded(evidence: Evidence): Obstacle[] {
     .filter(({ message }) => message.includes('exceeded quota'))
     .map(({ object, message }) => ({
       object,
-      message: `It cannot have all its pods: ${message.slice(message.indexOf('exceeded quota'))}`,
+      message: `It lacks pods: ${message.slice(message.indexOf('exceeded quota'))}`,
       cures: [cures.QuotaExceeded.describe({ project: target.project, namespace: namespaceName })],
     }))
   return gather('QuotaExceeded', findings)
@@ -32,7 +32,7 @@ export function podRefused(evidence: Evidence): Obstacle[] {
     .filter(({ message }) => !message.includes('exceeded quota'))
     .map(({ object, message }) => ({
       object,
-      message: `It cannot have all its pods: ${message}`,
+      message: `It lacks pods: ${message}`,
       cures: [cures.PodRefused.describe({ namespace: evidence.namespaceName, set: object.metadata.name })],
     }))
   return gather('PodRefused', findings)

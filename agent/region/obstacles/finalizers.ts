@@ -41,12 +41,12 @@ const keepers: Keeper[] = [
   },
   {
     finalizer: /^service\.kubernetes\.io\/load-balancer-cleanup$/,
-    who: 'the controller of the load balancer, once it has taken the load balancer away',
+    who: 'the controller of the load balancer, once the load balancer is removed',
     cures: ({ metadata }, { namespaceName }) => [service({ namespace: namespaceName, service: metadata.name })],
   },
   {
     finalizer: /^(foregroundDeletion|orphan)$/,
-    who: 'the garbage collector of kube-controller-manager, once what belongs to it is gone',
+    who: 'the garbage collector of kube-controller-manager, once its dependents are gone',
     cures: (_, { namespaceName }) => [collector({ namespace: namespaceName })],
   },
   {
@@ -77,14 +77,14 @@ function held(object: KubernetesObject, finalizer: string, evidence: Evidence): 
   const keeper = keepers.find((candidate) => candidate.finalizer.test(finalizer))
   const operatorAway = finalizer.startsWith('operator.cloud.crate.io/') && !isRunning(evidence.operator)
   if (keeper && !operatorAway && !isPast(since, patienceMs, evidence.now)) return []
-  const about = `${describeObject(object)} is being deleted since ${since} and held by the finalizer ${finalizer}`
+  const about = `${describeObject(object)} has been in deletion since ${since}, held by the finalizer ${finalizer}`
   const waits = keeper?.waitsFor?.(object, evidence)
   return [
     tell({
       code: 'FinalizerHeld',
       message: keeper
-        ? `${about}. To take it off is for ${keeper.who}${operatorAway ? ', which is not running' : waits === undefined ? '' : `; ${waits}`}.`
-        : `${about}. Whoever put it there has to take it off.`,
+        ? `${about}. It is removed by ${keeper.who}${operatorAway ? ', which is not running' : waits === undefined ? '' : `; ${waits}`}.`
+        : `${about}. Its owner has to remove it.`,
       evidence: describeObject(object),
       cures: keeper?.cures(object, evidence, finalizer) ?? [
         controller(),

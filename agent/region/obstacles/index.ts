@@ -98,7 +98,7 @@ function evidenceUnread({ unread }: Evidence): Obstacle[] {
   return [
     tell({
       code: 'EvidenceUnread',
-      message: `The agent could not look at ${all.slice(0, 3).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}: ${(forbidden ?? first).detail}`,
+      message: `The agent could not read ${all.slice(0, 3).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}: ${(forbidden ?? first).detail}`,
       evidence: others.length > 0 ? `${first.path} (and ${others.length} more)` : first.path,
       cures: [forbidden ? grant() : apiServer()],
     }),

@@ -23,10 +23,10 @@ export function nodeNotReady({ nodes, pods: all, namespaceName: namespace }: Evi
     const ready = node && conditionOf(node, 'Ready')
     const state = node
       ? `is not ready${ready?.lastTransitionTime ? ` since ${ready.lastTransitionTime}` : ''}${ready?.message ? ` (${ready.message})` : ''}`
-      : 'does not exist any more'
+      : 'no longer exists'
     return tell({
       code: 'NodeNotReady',
-      message: `Node ${name} ${state}; ${hanging.length > 0 ? `${names} hang in Terminating on it` : `${names} should run on it`}.`,
+      message: `Node ${name} ${state}; ${hanging.length > 0 ? `stuck in Terminating on it: ${names}` : `${names} should run on it`}.`,
       evidence: node ? describeObject(node) : describeObject(onIt[0] as KubernetesObject),
       cures: node ? [describe({ node: name }), remove({ node: name })] : [pods({ namespace }), force({ namespace, pods: podNames })],
     })
@@ -43,7 +43,7 @@ export function podNotEnding({ nodes, pods, now }: Evidence): Obstacle[] {
     'PodNotEnding',
     stuck.map((pod) => ({
       object: pod,
-      message: `Its grace period is over, and node ${pod.spec.nodeName} has not ended it.`,
+      message: `Its grace period is over, and node ${pod.spec.nodeName} has not removed it.`,
       cures: [cures.PodNotEnding.describe({ namespace: pod.metadata.namespace ?? '', pod: pod.metadata.name })],
     })),
   )

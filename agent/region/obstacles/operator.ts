@@ -44,7 +44,7 @@ export function operatorStepFailed({ databases, target, operatorName: { namespac
     return [
       tell({
         code: 'OperatorStepFailed',
-        message: `The Crate Operator gave up a step: ${failure}`,
+        message: `The Crate Operator gave up on a step: ${failure}`,
         evidence,
         cures: [cures.OperatorStepFailed.log(operator)],
       }),
@@ -85,7 +85,7 @@ export function operatorStalled(evidence: Evidence): Obstacle[] {
       code: 'OperatorStalled',
       message:
         state === 'working'
-          ? `The Crate Operator began on this and has left no sign of life since ${mark}.`
+          ? `The Crate Operator began on this, but has shown no progress since ${mark}.`
           : `The Crate Operator has not begun on the change of ${mark}, though it runs. It may not watch this namespace.`,
       evidence: describeObject(database),
       cures: [cures.OperatorStalled.log({ ...named, database: database.metadata.name }), cures.OperatorStalled.restart(named)],

@@ -27,7 +27,7 @@ export function projectNotReady({ target, project, namespaceName }: Evidence): O
   if (ready?.status === 'True') return []
   const message =
     ready === undefined
-      ? `Project ${target.project} has not been worked on yet.`
+      ? `Project ${target.project} has not been reconciled yet.`
       : `Project ${target.project} is not ready: ${ready.message ?? ready.reason ?? 'no reason given'}`
   const handOver = cures.NamespaceNotOwned.handOver({ ...named, namespace: namespaceName })
   return [
@@ -82,7 +82,7 @@ export function namespaceTerminating({ target, namespace, now, databases }: Evid
   return [
     tell({
       code,
-      message: `Namespace ${name} is being deleted since ${since}; nothing can be created in it.`,
+      message: `Namespace ${name} has been terminating since ${since}; nothing can be created in it.`,
       evidence,
       cures: [cures.NamespaceTerminating.wait({ namespace: name })],
     }),

@@ -23,7 +23,7 @@ export function loadBalancerWithoutAddress({ services, events, now }: Evidence):
         object: service,
         message: event
           ? `The load balancer has no address: ${event.message}`
-          : 'The load balancer has no address, and nobody says why: perhaps nothing in the cluster hands out addresses.',
+          : 'The load balancer has no address, and no Event says why: perhaps nothing in the cluster assigns addresses.',
         cures: [cures.LoadBalancerWithoutAddress.describe({ namespace, service: name })],
       }
     }),

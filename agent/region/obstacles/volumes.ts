@@ -21,19 +21,19 @@ function unbound(claim: KubernetesObject, { storageClasses, events, pods }: Evid
   const named = { namespace, claim: name }
   const finding = (message: string, cure: Cure): Finding[] => [{ object: claim, message, cures: [cure] }]
   if (claim.status?.phase === 'Lost')
-    return finding(`Its volume ${claim.spec?.volumeName} does not exist any more, and the data with it.`, lost(named))
+    return finding(`Its volume ${claim.spec?.volumeName} no longer exists, nor does its data.`, lost(named))
   const className: string | undefined = claim.spec?.storageClassName || undefined
   const found = storageClasses?.find(({ metadata }) => metadata.name === className)
   const known = storageClasses && listed(storageClasses.map(({ metadata }) => metadata.name).sort())
   if (className !== undefined && storageClasses && !found)
     return finding(
-      `There is no storage class ${className}; there ${storageClasses.length === 0 ? 'is none at all' : `are: ${known}`}.`,
+      `There is no storage class ${className}; the cluster has ${storageClasses.length === 0 ? 'none' : known}.`,
       name.startsWith('debug-') ? debugClass() : noClass(),
     )
   if (className === undefined && !claim.spec?.volumeName)
     return finding('It names no storage class, and the cluster has no default one.', defaultClass())
   const failed = latestEvent(events, claim, ({ type, reason }) => type === 'Warning' || reason === 'FailedBinding')
-  if (failed) return finding(`Storage class ${className} gives no volume: ${failed.message}`, mend(named))
+  if (failed) return finding(`Storage class ${className} provides no volume: ${failed.message}`, mend(named))
   // With this mode a claim waits for its pod by design. Another rule reports a pod that is not scheduled.
   const isUsed = pods.some((pod) => pod.spec?.nodeName !== undefined && claimsOf(pod).includes(name))
   if (found?.volumeBindingMode === 'WaitForFirstConsumer' && !isUsed && !claim.metadata.annotations?.['volume.kubernetes.io/selected-node'])
@@ -41,8 +41,8 @@ function unbound(claim: KubernetesObject, { storageClasses, events, pods }: Evid
   const provisioner = found?.provisioner as string | undefined
   return finding(
     provisioner === 'kubernetes.io/no-provisioner'
-      ? `No free volume of storage class ${className} fits, and nothing makes new ones (no-provisioner).`
-      : `Storage class ${className} has given no volume yet${provisioner ? `; that is for ${provisioner}` : ''}.`,
+      ? `No free volume of storage class ${className} fits, and none is created automatically (no-provisioner).`
+      : `Storage class ${className} has provided no volume yet${provisioner ? `; its provisioner is ${provisioner}` : ''}.`,
     provisioner === 'kubernetes.io/no-provisioner' ? volumes() : driver(named),
   )
 }
@@ -68,7 +68,7 @@ export function classCannotGrow({ databases, claims, storageClasses, target }: E
       return [
         {
           object: claim,
-          message: `The disk is to grow from ${has} to ${size}, and storage class ${found.metadata.name} does not let volumes grow.`,
+          message: `The disk is to grow from ${has} to ${size}, but storage class ${found.metadata.name} does not let volumes grow.`,
           cures: [cures.ClassCannotGrow.allow({ class: found.metadata.name }), cures.ClassCannotGrow.back({ size: has })],
         },
       ]
@@ -110,7 +110,7 @@ export function volumeAttachmentOnDeadNode({ attachments, claims, pods, nodes }:
     return [
       tell({
         code: 'VolumeAttachmentOnDeadNode',
-        message: `Volume ${claim.spec.volumeName} is still attached to node ${nodeName}, which ${node ? 'is not ready' : 'does not exist any more'}; ${waiting.metadata.name} cannot have it elsewhere.`,
+        message: `Volume ${claim.spec.volumeName} is still attached to node ${nodeName}, which ${node ? 'is not ready' : 'no longer exists'}; ${waiting.metadata.name} cannot use it elsewhere.`,
         evidence: describeObject(attachment),
         cures: [describe({ attachment: name }), detach({ attachment: name }), ...(node ? [removeNode({ node: nodeName })] : [])],
       }),

@@ -98,7 +98,7 @@ test('a database shows its nodes, versions, addresses and health', async () => {
   region.seen(operatorWith(0))
   const { status } = (await region.call('GET', path)).body
   assert.deepEqual([status.phase, status.health.value], ['Running', 'GREEN'])
-  assert.equal(status.health.stale, 'The Crate Operator is not ready, so this is its last report, and nobody asks the database any more.')
+  assert.equal(status.health.stale, 'The Crate Operator is not ready, so this is its last report: the health is no longer checked.')
 })
 
 test('a database that is not well, with nothing under way, shows what stands in the way', async () => {

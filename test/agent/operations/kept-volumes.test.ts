@@ -102,7 +102,7 @@ test('volumes of a class that retains are named, though the deletion was to take
       .sort(byClaim),
     volumes.sort(byClaim),
   )
-  assert.match(deletion.status?.message ?? '', /^Deleted; 2 volumes stay all the same/)
+  assert.match(deletion.status?.message ?? '', /^Deleted; 2 volumes stay nevertheless/)
 })
 
 function byClaim(one: Kept, other: Kept): number {

@@ -221,7 +221,7 @@ test('pods on a node that is silent are told with the node, those that hang in T
   })
   await scene.remove(pod)
   const { message, cure } = only(await obstacles(target), 'NodeNotReady')
-  assert.match(message, /crate-data-hot-tide-0 hang in Terminating on it/)
+  assert.match(message, /stuck in Terminating on it: .*crate-data-hot-tide-0/)
   assert.match(cure, /kubectl delete node wreck/)
 })
 
@@ -236,7 +236,7 @@ test('a pod that its node does not end is told once its grace is over', async ()
   only(await obstacles(target))
   only(await obstacles(target, { laterMs: 70_000 })) // 50 s after its grace
   const { message } = only(await obstacles(target, { laterMs: 90_000 }), 'PodNotEnding')
-  assert.match(message, /node quay-1 has not ended it/)
+  assert.match(message, /node quay-1 has not removed it/)
 })
 
 test('a pod that a foreign finalizer holds is told at once', async () => {
@@ -246,7 +246,7 @@ test('a pod that a foreign finalizer holds is told at once', async () => {
     await make({ ...pod, metadata: { ...metadata, finalizers: ['example.com/hold'] } } as typeof pod & { metadata: typeof metadata }),
   )
   const { message, cure } = only(await obstacles(target), 'FinalizerHeld')
-  assert.match(message, /held by the finalizer example\.com\/hold. Whoever put it there has to take it off/)
+  assert.match(message, /held by the finalizer example\.com\/hold. Its owner has to remove it/)
   assert.match(cure, /kubectl --namespace \S+ patch pod crate-data-hot-tide-0 --type json/)
 })
 

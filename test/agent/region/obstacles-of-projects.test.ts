@@ -146,7 +146,7 @@ test('a foreign finalizer on a project is told at once, with the command that ta
   const { project } = await scene.project()
   await removeHeld(projectNamed(project), 'example.com/audit')
   const { message, cure } = only(await obstacles({ kind: 'project', project }), 'FinalizerHeld')
-  assert.match(message, new RegExp(`^Project ${project} is being deleted since .* held by the finalizer example\\.com/audit`))
+  assert.match(message, new RegExp(`^Project ${project} has been in deletion since .* held by the finalizer example\\.com/audit`))
   const patch =
     '[{"op":"test","path":"/metadata/finalizers/0","value":"example.com/audit"},{"op":"remove","path":"/metadata/finalizers/0"}]'
   assert.ok(cure.endsWith(`: kubectl patch project ${project} --type json --patch '${patch}'`), cure)
@@ -161,7 +161,7 @@ test('what the agent may not look at is an obstacle of its own, and nothing is c
       await obstacles({ kind: 'database', project, database: 'tide' }, { cluster: stranger }),
       'EvidenceUnread',
     )
-    assert.match(message, /could not look at .*forbidden/)
+    assert.match(message, /could not read .*forbidden/)
     assert.match(cure, /ClusterRole/)
   } finally {
     stranger.close()

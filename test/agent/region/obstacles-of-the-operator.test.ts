@@ -56,7 +56,7 @@ test('a database waits for heap-dump volumes of a class that is not there, and s
   const waiting = await fresh('slack')
   await make(waiting.database)
   const { message, evidence } = await told(waiting.target, 'VolumeNotBound', ({ message }) => message.includes('nowhere'))
-  assert.match(message, /^There is no storage class nowhere; there are: /)
+  assert.match(message, /^There is no storage class nowhere; the cluster has /)
   assert.match(evidence, /PersistentVolumeClaim \S+\/debug-crate-data-hot-slack-\d/)
   const { items: pods } = await scene.admin.request<{ items: KubernetesObject[] }>({
     method: 'GET',
@@ -75,7 +75,7 @@ test('an operator that gave up a step is quoted while the step stands', async ()
   standIn.faults.set('surge', { fail: { sql_exporter_config: 'quota of 3 exceeded', ...others } })
   await make(database)
   const { message, cure } = await told(target, 'OperatorStepFailed')
-  assert.equal(message, 'The Crate Operator gave up a step: quota of 3 exceeded')
+  assert.equal(message, 'The Crate Operator gave up on a step: quota of 3 exceeded')
   assert.match(cure, /kubectl --namespace crate-operator logs deployment\/crate-operator/)
 })
 
@@ -107,7 +107,7 @@ test('an operator that stops in the middle is told once its last sign of life is
   const isStalled = ({ code }: Obstacle) => code === 'OperatorStalled'
   assert.equal((await obstacles(target)).some(isStalled), false)
   const { message, cure } = await told(target, 'OperatorStalled', () => true, { laterMs: 10 * 60_000 })
-  assert.match(message, /^The Crate Operator began on this and has left no sign of life since 20/)
+  assert.match(message, /^The Crate Operator began on this, but has shown no progress since 20/)
   assert.match(cure, /rollout restart deployment crate-operator/)
 })
 
@@ -163,7 +163,7 @@ test('a finalizer that the operator keeps is told after a moment, with what to d
   await scene.remove(database)
   only(await obstacles(target))
   const { message, cure } = only(await obstacles(target, { laterMs: 20_000 }), 'FinalizerHeld')
-  assert.match(message, /held by the finalizer operator\.cloud\.crate\.io\/finalizer\. To take it off is for the Crate Operator\.$/)
+  assert.match(message, /held by the finalizer operator\.cloud\.crate\.io\/finalizer\. It is removed by the Crate Operator\.$/)
   assert.match(cure, /Check that it runs: kubectl --namespace crate-operator get deployment crate-operator/)
 })
 
@@ -184,7 +184,7 @@ test('an operator that is not there is told by what is wrong with its Deployment
   await scene.remove(database)
   const held = only(await obstacles(target), 'OperatorNotRunning', 'FinalizerHeld')
   assert.equal(held.code, 'OperatorNotRunning')
-  assert.match((await told(target, 'FinalizerHeld')).message, /for the Crate Operator, which is not running\.$/)
+  assert.match((await told(target, 'FinalizerHeld')).message, /by the Crate Operator, which is not running\.$/)
 
   const scaled = {
     apiVersion: 'apps/v1',

@@ -20,7 +20,7 @@ test('a claim whose storage class does not exist is told with those that do', as
   const { namespace, target } = await database()
   await make(claimOf(namespace, 'data0', { storageClassName: 'fast' }))
   const { message, cure, evidence } = only(await obstacles(target), 'VolumeNotBound')
-  assert.equal(message, 'There is no storage class fast; there are: crate-handmade, crate-late and crate-premium.')
+  assert.equal(message, 'There is no storage class fast; the cluster has crate-handmade, crate-late and crate-premium.')
   assert.equal(evidence, `PersistentVolumeClaim ${namespace}/data0-crate-data-hot-tide-0`)
   assert.match(cure, /kubectl get storageclasses/)
 })
@@ -36,7 +36,7 @@ test('a claim that its provisioner fails to serve is told in its words', async (
   const object = await make(claimOf(namespace, 'data0', {}))
   await scene.event(object, { type: 'Warning', reason: 'ProvisioningFailed', message: 'pool "tank" has 12 GiB left' })
   const { message } = only(await obstacles(target), 'VolumeNotBound')
-  assert.equal(message, 'Storage class crate-premium gives no volume: pool "tank" has 12 GiB left')
+  assert.equal(message, 'Storage class crate-premium provides no volume: pool "tank" has 12 GiB left')
 })
 
 test('a claim that nobody serves is told with who should', async () => {
@@ -44,7 +44,7 @@ test('a claim that nobody serves is told with who should', async () => {
   await make(claimOf(namespace, 'data0', {}))
   assert.match(
     only(await obstacles(target), 'VolumeNotBound').message,
-    /crate-premium has given no volume yet; that is for volumes\.example\.com/,
+    /crate-premium has provided no volume yet; its provisioner is volumes\.example\.com/,
   )
 })
 
@@ -52,7 +52,7 @@ test('a claim of a class that makes no volumes by itself is told so', async () =
   const { namespace, target } = await database()
   await make(claimOf(namespace, 'data0', { storageClassName: 'crate-handmade' }))
   const { message, cure } = only(await obstacles(target), 'VolumeNotBound')
-  assert.match(message, /No free volume of storage class crate-handmade fits|crate-handmade gives no volume/)
+  assert.match(message, /No free volume of storage class crate-handmade fits|crate-handmade provides no volume/)
   assert.match(cure, /kubectl/)
 })
 
@@ -72,14 +72,14 @@ test('a claim whose volume is lost is told', async () => {
     const all = await obstacles(target)
     return all[0]?.message.includes('sunk') && all
   })
-  assert.match(found?.message ?? '', /^Its volume sunk does not exist any more/)
+  assert.match(found?.message ?? '', /^Its volume sunk no longer exists/)
 })
 
 test('a disk that is to grow in a class that cannot is told before anybody tries', async () => {
   const { namespace, target } = await database({ disk: '128Gi' })
   await bound(namespace)
   const { message, cure } = only(await obstacles(target), 'ClassCannotGrow')
-  assert.equal(message, 'The disk is to grow from 64Gi to 128Gi, and storage class crate-premium does not let volumes grow.')
+  assert.equal(message, 'The disk is to grow from 64Gi to 128Gi, but storage class crate-premium does not let volumes grow.')
   assert.match(cure, /kubectl patch storageclass crate-premium/)
 })
 
@@ -111,7 +111,7 @@ test('a volume that hangs on a dead node is told with the attachment', async () 
   const { message, evidence, cure } = only(await obstacles(target), 'VolumeAttachmentOnDeadNode')
   assert.equal(
     message,
-    `Volume ${volume} is still attached to node wreck, which is not ready; crate-data-hot-tide-0 cannot have it elsewhere.`,
+    `Volume ${volume} is still attached to node wreck, which is not ready; crate-data-hot-tide-0 cannot use it elsewhere.`,
   )
   assert.equal(evidence, `VolumeAttachment csi-${namespace}`)
   assert.match(cure, new RegExp(`kubectl delete volumeattachment csi-${namespace} --wait=false\n.*: kubectl delete node wreck$`))
@@ -166,7 +166,7 @@ test('a load balancer without an address is told after a while', async () => {
   const object = await make(service(namespace, { loadBalancer: {} }))
   only(await obstacles(target))
   const later = { laterMs: 60_000 }
-  assert.match(only(await obstacles(target, later), 'LoadBalancerWithoutAddress').message, /nobody says why/)
+  assert.match(only(await obstacles(target, later), 'LoadBalancerWithoutAddress').message, /no Event says why/)
   await scene.event(object, { type: 'Warning', reason: 'AllocationFailed', message: 'no available IPs in pool "quay"' })
   const { message, cure } = only(await obstacles(target, later), 'LoadBalancerWithoutAddress')
   assert.equal(message, 'The load balancer has no address: no available IPs in pool "quay"')

@@ -107,7 +107,7 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
     name: 'a disk that grows on a class that is gone',
     facts: edit({ nodes: disk({ storageClass: 'gone' }) }, { nodes: disk({ storageClass: 'gone', size: '128Gi' }) }),
     says: [
-      'unsupported-edit /nodes/disk/size: must stay 64Gi: the storage class gone does not exist any more, and volumes grow by it only; have it made anew',
+      'unsupported-edit /nodes/disk/size: must stay 64Gi: the storage class gone no longer exists, and volumes cannot grow without it; create it again',
     ],
   },
   {
