@@ -39,7 +39,7 @@ function missing(name: string, classes: KubernetesObject[]): Finding {
   const source = sourceFor(name, classes)
   const why =
     name === 'crate-premium'
-      ? 'Databases request it by name: their volumes would wait for ever.'
+      ? 'Databases request it by name: their volumes would wait forever.'
       : 'Databases that request local disks cannot be created. Nothing else needs it.'
   const make = source
     ? `Create it like ${source}: node agent.mjs preflight --print-storage-classes ${source} | kubectl apply -f -   (or ./install.sh --create-storage-classes ${source})`
@@ -106,7 +106,7 @@ export function defaultStorageClass({ storageClasses, audience, components }: Ev
   const mark = (name: string, value: boolean) =>
     `kubectl annotate --overwrite storageclass ${name} storageclass.kubernetes.io/is-default-class=${value}`
   if (first === undefined) {
-    const why = `The claims of ${listed(claiming)} name no class: their volumes would wait for ever.`
+    const why = `The claims of ${listed(claiming)} name no class: their volumes would wait forever.`
     return [warn('storage-class-default', 'there is no default storage class', why, `Choose one: ${mark('NAME', true)}`)]
   }
   const why = 'Which one a claim gets depends on the version of Kubernetes; before 1.26 it is refused.'
@@ -127,7 +127,7 @@ export function heapDumps({ operator, storageClasses }: Evidence): Finding[] {
     fail(
       'heap-dump-class',
       `the Crate Operator makes heap-dump volumes of the class ${storageClass}, which does not exist`,
-      'Each node of a database gets one: their pods wait for ever.',
+      'Each node of a database gets one: their pods wait forever.',
       `Set an existing one (${names}): kubectl -n ${namespace} set env deployment/${name} CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS=${instead}`,
     ),
   ]

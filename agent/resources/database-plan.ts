@@ -43,7 +43,7 @@ const changes: Change[] = [
     consequences: (current, wanted) => [
       ...(current.deletionProtection && !wanted.deletionProtection ? ['The database can be deleted from then on.'] : []),
       ...(current.retainVolumes && !wanted.retainVolumes ? [volumesGoWithIt] : []),
-      ...(!current.retainVolumes && wanted.retainVolumes ? ['From then on its volumes outlive it, whoever deletes it and how.'] : []),
+      ...(!current.retainVolumes && wanted.retainVolumes ? ['From then on its volumes are kept, however the database is deleted.'] : []),
     ],
   },
   {
@@ -78,7 +78,7 @@ const changes: Change[] = [
     consequences: (current) => [
       `Starts ${plural(current.nodes.count + (current.master?.count ?? 0), 'node')}.`,
       'The external address may change.',
-      'Snapshots start again an hour after.',
+      'Snapshots start again an hour later.',
     ],
   },
   {
@@ -157,7 +157,7 @@ const changes: Change[] = [
     },
     consequences: (current, wanted) => [
       'Restarts every node, one after the other; queries on the node that restarts fail.',
-      `There is no way back from ${wanted.version} to ${current.version} but a snapshot taken before.`,
+      `The only way back from ${wanted.version} to ${current.version} is a snapshot taken before.`,
     ],
   },
   {
@@ -169,8 +169,8 @@ const changes: Change[] = [
       setDataGroup(cratedb, { replicas: 0 })
     },
     consequences: () => [
-      'Nobody can connect until it is resumed; no snapshots are taken.',
-      'The external address is given up and may be another one afterwards.',
+      'Clients cannot connect until it is resumed; no snapshots are taken.',
+      'The external address is released, and may be different afterwards.',
       'Waits for a running snapshot to end, up to 24 hours.',
     ],
   },
@@ -257,7 +257,7 @@ function creationConsequences(wanted: StoredDatabaseSpec): string[] {
 
 /** The consequence of `retainVolumes: false`. */
 const volumesGoWithIt =
-  'From then on its volumes go with the database, whoever deletes it and how: by the API, with kubectl, with its namespace or its definition. Unless the storage class retains them, the data is lost.'
+  'From then on its volumes are deleted with the database, however it is deleted: by the API, with kubectl, with its namespace or with the CRD. Unless the storage class retains them, the data is lost.'
 
 /** The consequences of deleting a database, by its spec and the storage classes of the cluster. */
 export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: StorageClassFacts[]): string[] {
@@ -267,14 +267,14 @@ export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: S
     ({ disk }) => storageClasses.find(({ name }) => name === disk.storageClass)?.reclaims ?? true,
   )
   const fate = spec.retainVolumes
-    ? [`${volumes} will be kept; the agent notes which they are.`]
+    ? [`${volumes} will be kept; the operation lists them.`]
     : reclaims
       ? [
           `${volumes} will be deleted: the storage class reclaims them. ${spec.backups ? 'Only snapshots are left.' : 'Nothing of the data is left.'}`,
         ]
       : [`${volumes} will be released: the storage class retains them until somebody deletes them by hand.`]
   return [
-    'Nobody can connect any more, and the external address is given up.',
+    'Clients can no longer connect, and the external address is released.',
     ...fate,
     "The users' passwords and other Secrets of the database will be deleted.",
     ...(spec.backups ? ['Snapshots in the bucket stay.'] : []),

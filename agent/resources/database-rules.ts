@@ -23,7 +23,7 @@ type Rule = (facts: DatabaseFacts) => Fault[]
 /** A rule about an edit. It applies only to a database that exists. */
 type EditRule = (current: StoredDatabaseSpec, wanted: StoredDatabaseSpec, facts: DatabaseFacts) => Fault[]
 
-const anew = 'to have another one, create a new database and restore a snapshot into it'
+const recreate = 'to change it, create a new database and restore a snapshot into it'
 
 /** Every reason to refuse a request before anything is written; empty if there is none. */
 export function refusals(facts: DatabaseFacts): Refusal[] {
@@ -83,7 +83,7 @@ const unsupportedEdits: Record<string, EditRule> = {
     groups(wanted).flatMap(({ path, group, of }) => {
       const is = of(current)
       if (!is || (compareBytes(group.disk.size, is.disk.size) ?? 0) >= 0) return []
-      return [{ path: `${path}/disk/size`, message: `must be at least ${is.disk.size}: volumes cannot shrink; ${anew}` }]
+      return [{ path: `${path}/disk/size`, message: `must be at least ${is.disk.size}: volumes cannot shrink; ${recreate}` }]
     }),
 
   unexpandableDisk: (current, wanted, { storageClasses }) =>
@@ -95,7 +95,7 @@ const unsupportedEdits: Record<string, EditRule> = {
         const gone = `must stay ${is.disk.size}: the storage class ${is.disk.storageClass} no longer exists, and volumes cannot grow without it; create it again`
         return [{ path: `${path}/disk/size`, message: gone }]
       }
-      const message = `must stay ${is.disk.size}: the storage class ${found.name} does not allow volumes to grow; have allowVolumeExpansion set on it, if its provisioner can, or ${anew.slice('to have another one, '.length)}`
+      const message = `must stay ${is.disk.size}: the storage class ${found.name} does not allow volumes to grow; have allowVolumeExpansion set on it, if its provisioner can, or ${recreate.slice('to change it, '.length)}`
       return [{ path: `${path}/disk/size`, message }]
     }),
 
@@ -104,8 +104,8 @@ const unsupportedEdits: Record<string, EditRule> = {
       const is = of(current)
       if (!is) return []
       return [
-        ...fixed(`${path}/disk/count`, is.disk.count, group.disk.count, anew),
-        ...fixed(`${path}/disk/storageClass`, is.disk.storageClass, group.disk.storageClass, anew),
+        ...fixed(`${path}/disk/count`, is.disk.count, group.disk.count, recreate),
+        ...fixed(`${path}/disk/storageClass`, is.disk.storageClass, group.disk.storageClass, recreate),
       ]
     }),
 
@@ -124,7 +124,7 @@ const unsupportedEdits: Record<string, EditRule> = {
   masterAddedOrRemoved: (current, wanted) => {
     if (Boolean(current.master) === Boolean(wanted.master)) return []
     const now = current.master
-      ? 'has dedicated master nodes, and they cannot be taken away'
+      ? 'has dedicated master nodes, and they cannot be removed'
       : 'has no dedicated master nodes, and they cannot be added'
     return [{ path: '/master', message: `the database ${now}; create a new database and restore a snapshot into it` }]
   },
@@ -135,7 +135,7 @@ const unsupportedEdits: Record<string, EditRule> = {
       return [
         {
           path: '/version',
-          message: `must be at least ${is}: CrateDB cannot read the data of a newer release; ${anew.replace('one', 'release')}`,
+          message: `must be at least ${is}: CrateDB cannot read the data of a newer release; ${recreate.replace('change it', 'have another release')}`,
         },
       ]
     }
@@ -162,7 +162,7 @@ const unsupportedEdits: Record<string, EditRule> = {
       })),
       ...removed.map((name) => ({
         path: '/users',
-        message: `the user "${name}" must stay in the list; to take it away use SQL: DROP USER "${name}", and keep it here`,
+        message: `the user "${name}" must stay in the list; to remove it use SQL: DROP USER "${name}", and keep it here`,
       })),
       ...(order ? [{ path: '/users', message: `must keep its order: ${is.join(', ')}` }] : []),
     ]
@@ -205,7 +205,7 @@ const unsupportedEdits: Record<string, EditRule> = {
     return [
       {
         path: '/ssl',
-        message: `cannot be ${current.ssl ? 'taken away' : 'added'} after creation; create a new database and restore a snapshot into it`,
+        message: `cannot be ${current.ssl ? 'removed' : 'added'} after creation; create a new database and restore a snapshot into it`,
       },
     ]
   },
@@ -228,7 +228,7 @@ function otherBackups(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): 
   const [is, wants] = [current.backups, wanted.backups]
   if (!is && !wants) return []
   if (!is || !wants) {
-    const how = is ? 'cannot be taken away' : 'cannot be added'
+    const how = is ? 'cannot be removed' : 'cannot be added'
     return [{ path: '/backups', message: `${how} after creation; create a new database and restore a snapshot into it` }]
   }
   if (Boolean(is.aws) !== Boolean(wants.aws)) {
@@ -245,7 +245,7 @@ function otherBackups(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): 
       pointer('backups', kind, field),
       old,
       now,
-      'the Crate Operator reads it at creation only; to have another one, create a new database and restore a snapshot into it',
+      'the Crate Operator reads it at creation only; to change it, create a new database and restore a snapshot into it',
     )
   })
 }

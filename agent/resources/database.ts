@@ -50,9 +50,7 @@ const master = z.strictObject({
 
 // The operator grants everything and has no field for less, so no other value is accepted.
 const privileges = z
-  .array(
-    z.enum(['ALL'], wrongType('must be "ALL": the Crate Operator grants nothing less; take privileges away with SQL: REVOKE … FROM …')),
-  )
+  .array(z.enum(['ALL'], wrongType('must be "ALL": the Crate Operator grants nothing less; revoke privileges with SQL: REVOKE … FROM …')))
   .length(1, 'must be ["ALL"]')
   .default(['ALL'])
   .describe('What the user may do after creation')
@@ -65,13 +63,13 @@ const user = z
     password: password
       .optional()
       .describe(
-        'At creation: the password. Left out, one is generated. Later: may be left out; another one is refused in favour of actions/rotate-password',
+        'At creation: the password; if left out, one is generated. Later: may be left out; a different one is refused, use actions/rotate-password',
       )
       .meta({ example: 'correct horse battery staple', writeOnly: true }),
     generate: z
       .literal(true, wrongType('must be true, or left out'))
       .optional()
-      .describe('Says in so many words that the password is to be generated')
+      .describe('Requests a generated password explicitly')
       .meta({ example: true, writeOnly: true }),
   })
   .refine(({ password, generate }) => password === undefined || generate === undefined, {
@@ -93,7 +91,7 @@ export const basePath = z
   )
 
 const writeOnly = (what: string, example: string) =>
-  credential.optional().describe(`${what}; needed at creation, never given back`).meta({ example, writeOnly: true })
+  credential.optional().describe(`${what}; required at creation, never returned`).meta({ example, writeOnly: true })
 
 /** Where snapshots are kept on S3 or a compatible store. */
 const aws = z.strictObject({
@@ -195,7 +193,7 @@ export const databaseSpec = z
       .max(128)
       .refine((networks) => new Set(networks).size === networks.length, 'must not name a network twice')
       .default([])
-      .describe('Networks from which clients may connect from outside the cluster. Empty: none. For everyone say "0.0.0.0/0"')
+      .describe('Networks from which clients may connect from outside the cluster. Empty: none. For everyone: "0.0.0.0/0"')
       .meta({ example: ['10.20.0.0/16'] }),
     settings: settings
       .default({})
@@ -211,7 +209,7 @@ export const databaseSpec = z
       .meta({ example: { 'example.org/team': 'tides' } }),
     ssl: ssl
       .optional()
-      .describe('TLS for HTTP and PostgreSQL. What is given back is empty: the parts are in a Secret')
+      .describe('TLS for HTTP and PostgreSQL. A read returns an empty object: the parts are in a Secret')
       .meta({ example: {} }),
     backups: backups
       .optional()
@@ -223,7 +221,7 @@ export const databaseSpec = z
       .meta({ example: { type: 'loadbalancer' } }),
     suspended: flag.default(false).describe('True: no node runs; volumes and secrets stay').meta({ example: false }),
     deletionProtection: flag.default(false).describe('While true the database cannot be deleted').meta({ example: true }),
-    retainVolumes: flag.default(true).describe('Whether its volumes outlive it, whoever deletes it and how').meta({ example: true }),
+    retainVolumes: flag.default(true).describe('Whether its volumes are kept, however it is deleted').meta({ example: true }),
   })
   .describe('A CrateDB cluster')
 

@@ -44,7 +44,7 @@ export const userName = z
     /^[a-z_][a-z0-9_]{0,62}$/,
     'must begin with a lower-case letter or "_", continue with those and digits, and have at most 63 characters',
   )
-  .refine((name) => !['crate', 'system', 'gc'].includes(name), 'is a user that CrateDB or the operator makes itself')
+  .refine((name) => !['crate', 'system', 'gc'].includes(name), 'is a user that CrateDB or the operator itself creates')
 
 /** A password. Control characters and lone surrogates would not pass unchanged through a terminal, SQL and UTF-8. */
 export const password = z

@@ -7,7 +7,7 @@ export const phases = ['Accepted', 'Applying', 'Waiting', 'Succeeded', 'Failed',
 /** `Accepted → Applying ⇄ Waiting → Succeeded | Failed | Cancelled | Superseded` */
 export type Phase = (typeof phases)[number]
 
-/** One accepted request, as it stands in the cluster. The spec never changes; the executor writes the status. */
+/** One accepted request as an object in the cluster. Its spec never changes; the executor writes the status. */
 export type Operation = KubernetesObject & {
   kind: 'Operation'
   metadata: ObjectMeta
@@ -16,11 +16,11 @@ export type Operation = KubernetesObject & {
 }
 
 /**
- * An entry of the ledger. `hash` covers everything in it but itself and `planned`, and `previousHash` chains it to the entry before.
- * `planned` stays outside, because it is no part of what was asked for, and because a CRD of an earlier version prunes it.
+ * An entry of the ledger. `hash` covers all other members except `planned`, and `previousHash` chains the entry to the one before. The hash
+ * does not cover `planned`, since that is not part of the request, and since a CRD of an earlier version prunes it.
  */
 export type OperationSpec = {
-  /** From 1 on, without gaps. */
+  /** Starts at 1, without gaps. */
   sequence: number
   /** Hash of the entry before; `sha256:` and 64 zeros in the first. */
   previousHash: string
@@ -28,23 +28,23 @@ export type OperationSpec = {
   hash: string
   /** RFC 3339, UTC, milliseconds. */
   acceptedAt: string
-  /** The name of the identity that asked. */
+  /** The name of the identity that sent the request. */
   requestedBy: string
-  /** Of the HTTP request; tells a repeated write of this entry from somebody else's. */
+  /** The id of the HTTP request. It distinguishes a repeated write of this entry from another writer's. */
   requestId: string
   idempotencyKey?: string
-  /** Keyed hash of method, path and body: the same request has the same one, and nobody can guess a password from it. */
+  /** Keyed hash of method, path and body: equal for equal requests, and no password can be guessed from it. */
   fingerprint: string
-  /** The name of an action in the table, or of one that a newer version brought. */
+  /** The name of an action in the table, or of an action of a newer version. */
   action: string
   target: Target
-  /** The steps that were planned at acceptance: `allow-list,scale`. Missing where none were, and in entries of earlier versions. */
+  /** The steps that were planned at acceptance: `allow-list,scale`. Absent without steps, and in entries of earlier versions. */
   planned?: string
   /** The desired state, without secrets. */
   wanted?: unknown
-  /** What the action needs besides: `cascade`, `user`, `snapshot`, … */
+  /** Further arguments of the action: `cascade`, `user`, `snapshot`, … */
   parameters?: Record<string, unknown>
-  /** The Secret in the same namespace that holds what must not stand here; gone once it has been applied. */
+  /** The Secret in the same namespace with the secrets of the request. It is deleted once they are applied. */
   secretName?: string
   /** How long it may take from its start, in seconds. */
   timeoutSeconds: number
@@ -56,47 +56,47 @@ export type OperationStatus = {
   reason?: string
   /** A sentence for people. */
   message?: string
-  /** What to do about it, for one that failed or waits. */
+  /** What to do, if the operation failed or waits. */
   action?: string
   startedAt?: string
   endedAt?: string
-  /** Until when it must have ended. */
+  /** When it must have ended. */
   deadline?: string
-  /** The step in hand, written before anything of it is done, so that whoever comes next knows what was meant. */
+  /** The current step. It is recorded before any of its work is done, so that a new leader can continue it. */
   step?: StepRecord
-  /** The steps that were done. */
+  /** The completed steps. */
   done?: { name: string; startedAt: string; endedAt: string; message?: string }[]
-  /** Attempts of the present step that failed in a way that may pass. */
+  /** Attempts of the current step that failed for a temporary reason. */
   attempts?: number
-  /** What stands in the way at the moment. */
+  /** The present obstacles. */
   blockers?: Obstacle[]
   cancelRequested?: { by: string; at: string }
-  /** The target's object as the executor saw it last: who knows a later one, by its own watch, knows what this brought about. */
+  /** The target's object as the executor saw it last. A watch that has reached this version has seen the effects of the operation. */
   observed?: { uid: string; resourceVersion: string }
-  /** What came of it and cannot be read anywhere else, such as the volumes that a deletion left. */
+  /** Results that cannot be read elsewhere, such as the volumes that a deletion kept. */
   result?: Record<string, unknown>
 }
 
 export type StepRecord = {
   name: string
   startedAt: string
-  /** What the executor noted before it wrote, such as the operator's `ref` of the run before. */
+  /** The executor's notes from before it wrote, such as the `ref` of the operator's previous run. */
   note?: Record<string, unknown>
-  /** What the operator said last. */
+  /** The operator's last message. */
   message?: string
 }
 
-/** Something that keeps a thing from being done, with what shows it and what cures it. */
+/** Something that keeps a target from getting done, with its evidence and its cures. */
 export type Obstacle = {
   /** One CamelCase word for programs: `OperatorNotRunning`, `PodUnschedulable`, … */
   code: string
-  /** What is the matter, in a sentence. */
+  /** The obstacle, in a sentence. */
   message: string
   /** The object that shows it: `Pod project-harbour/crate-data-hot-tidal-gauge-0`. */
   evidence: string
-  /** What to do, as one text for people: made of `cures`. */
+  /** All cures as one text for people. */
   cure: string
-  /** What to do, the first proposal first; a destructive one never is. */
+  /** The cures, the first proposal first. A destructive cure is never the first. */
   cures: Cure[]
 }
 
@@ -109,23 +109,23 @@ export function hasEnded(operation: Operation): boolean {
   return phase !== 'Accepted' && phase !== 'Applying' && phase !== 'Waiting'
 }
 
-/** The names of the steps that were planned at acceptance; undefined where none were, and in entries of earlier versions. */
+/** The names of the steps that were planned at acceptance; undefined without steps, and in entries of earlier versions. */
 export function plannedSteps({ spec }: Operation): string[] | undefined {
   return spec.planned?.split(',')
 }
 
-/** The name of the action that takes a target away, of whatever kind. What was accepted before it for the target gives way to it. */
+/** The name of the action that deletes a target of any kind. It takes precedence over operations that were accepted before it. */
 export const deletion = 'delete'
 
-/** The name of the action that nobody asks for: it writes down that somebody deleted the target without an operation. */
+/** The name of the action that no request asks for: it records that the target was deleted without an operation. */
 export const deletionRecord = 'record-deletion'
 
-/** Whether it takes its target away. */
+/** Whether it deletes its target. */
 export function isDeletion({ spec }: Operation): boolean {
   return spec.action === deletion
 }
 
-/** Whether it only writes down that its target was deleted. */
+/** Whether it only records that its target was deleted. */
 export function isDeletionRecord({ spec }: Operation): boolean {
   return spec.action === deletionRecord
 }
@@ -140,7 +140,7 @@ export function sequenceOf(name: string): number {
   return Number(name.slice('op-'.length))
 }
 
-/** The same key for the same target, of whatever kind: operations under one key run one after the other. */
+/** A key that is the same for the same target, of any kind. Operations with the same key run one after the other. */
 export function targetKey(target: Target): string {
   const members = Object.entries(target).map(([name, value]) => `${name}=${value}`)
   return members.sort().join(',')
@@ -151,7 +151,7 @@ export function targetOf(key: string): Target {
   return Object.fromEntries(key.split(',').map((member) => member.split('='))) as Target
 }
 
-/** The databases that the deletion of a project deleted, as its result has them. */
+/** The databases that the deletion of a project has deleted, from its result. */
 export function deletedWith({ status }: Operation): { id: string; uid: string }[] {
   return (status?.result?.databases ?? []) as { id: string; uid: string }[]
 }

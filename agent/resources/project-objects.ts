@@ -4,25 +4,25 @@ import { annotation, label, managedBy } from './labels.ts'
 import { type NetworkSurroundings, networkPolicies } from './network-policies.ts'
 import { type ProjectSpec, readProject } from './project.ts'
 
-/** What the objects of a project depend on besides the project. */
+/** Everything besides the project on which its objects depend. */
 export type ProjectSurroundings = NetworkSurroundings & {
-  /** The Secrets in the agent's namespace; those that the project does not name are left aside, a missing one is not copied. */
+  /** The pull secrets in the agent's namespace. Those that the project names are copied. */
   pullSecrets: KubernetesObject[]
-  /** Whether a database in the project has deletionProtection: its namespace is protected then too. */
+  /** Whether a database in the project has deletionProtection: then the namespace is protected too. */
   holdsProtected: boolean
 }
 
-/** The name in the project's namespace of a copied pull secret. The prefix keeps it from ever being a database's `user-password-…`. */
+/** The name of the copy of a pull secret. The prefix avoids a conflict with the Secrets of databases, such as `user-password-…`. */
 export function pullSecretCopyName(name: string): string {
   return `skerry-pull-${name}`.slice(0, 253)
 }
 
 /**
- * What the project controller makes of a `Project` and heals when it drifts, in the order in which it must be written.
+ * The objects that the project controller creates for a `Project`, and restores when they drift, in the order in which they must be written.
  *
- * All but two bear an owner reference to the Project, so that nothing stays behind. The namespace has none: the garbage collector
- * would take it, and every database in it, with a Project that goes without its finalizer being asked, for instance because
- * somebody uninstalled the definition of projects. The ServiceAccount `default` is Kubernetes' own.
+ * All but two have an owner reference to the Project, so that nothing stays behind. The namespace has none: if a Project disappeared without
+ * its finalizer, for instance because somebody deleted the CRD of projects, the garbage collector would delete the namespace and every
+ * database in it. The ServiceAccount `default` belongs to Kubernetes.
  */
 export function projectObjects(project: KubernetesObject, surroundings: ProjectSurroundings): KubernetesObject[] {
   const spec = readProject(project)
@@ -52,15 +52,15 @@ export function projectObjects(project: KubernetesObject, surroundings: ProjectS
 }
 
 function ownerOf({ apiVersion, kind, metadata }: KubernetesObject): { ownerReferences?: OwnerReference[] } {
-  // Before the API server has named it there is nothing to refer to: a plan shows the objects without.
+  // A plan shows the objects before the Project has a uid: then there is nothing to refer to.
   return metadata.uid === undefined
     ? {}
     : { ownerReferences: [{ apiVersion, kind, name: metadata.name, uid: metadata.uid, controller: true }] }
 }
 
 function namespaceObject(spec: ProjectSpec, namespace: string, own: Record<string, string>, holdsProtected: boolean): KubernetesObject {
-  // The operator's init container `init-sysctl` is privileged and the CrateDB container adds SYS_CHROOT (create.py): Pod Security
-  // refuses both at any level but this. The namespace's isolation is the network policies and that no tenant can make pods.
+  // The operator's init container `init-sysctl` is privileged, and the CrateDB container adds SYS_CHROOT (create.py). Pod Security accepts
+  // both only at this level. The namespace is isolated by the network policies, and no tenant can create pods.
   const podSecurity = { 'pod-security.kubernetes.io/enforce': 'privileged' }
   const annotations = spec.deletionProtection || holdsProtected ? { annotations: { [annotation.deletionProtection]: 'true' } } : {}
   const labels = { ...spec.labels, ...podSecurity, ...own }
@@ -68,13 +68,13 @@ function namespaceObject(spec: ProjectSpec, namespace: string, own: Record<strin
 }
 
 /**
- * A ResourceQuota on requests refuses every pod with a container that requests nothing, and the operator's `sql-exporter`,
- * its init containers and its backup job do not. Zero is a request, and keeps the sum what the project asked for.
- * There is no default limit: one guessed here would some day kill a backup for its memory.
+ * A ResourceQuota on requests refuses every pod with a container without requests, such as the operator's `sql-exporter`, its init
+ * containers and its backup job. Zero counts as a request, and does not change the sum. There is no default limit: a guessed one could kill a
+ * backup that needs more memory.
  */
 const limitRangeSpec = { limits: [{ type: 'Container', defaultRequest: { cpu: '0', memory: '0' } }] }
 
-/** Counts CrateDB objects too, so that one made with kubectl meets the same limit. Storage covers all claims, heap-dump volumes included. */
+/** CrateDB objects are counted too, so that the limit also applies to those created with kubectl. Storage includes heap-dump volumes. */
 function hardLimits({ quota = {} }: ProjectSpec): Record<string, string> {
   const { cpu, memory, storage, databases } = quota
   return {
@@ -86,8 +86,8 @@ function hardLimits({ quota = {} }: ProjectSpec): Record<string, string> {
 }
 
 /**
- * The operator's pods run as `default`. Its list of pull secrets is named only where there are some: the list is one value to
- * server-side apply, and on OpenShift another controller fills it.
+ * The operator's pods run as `default`. The list of pull secrets is set only if there are any: server-side apply treats it as one value, and
+ * on OpenShift another controller fills it.
  */
 function serviceAccount(spec: ProjectSpec, namespace: string, own: Record<string, string>): KubernetesObject {
   const imagePullSecrets = spec.imagePullSecrets.map((name) => ({ name: pullSecretCopyName(name) }))

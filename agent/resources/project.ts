@@ -30,7 +30,7 @@ const quota = z
   .describe('Limits of everything in the project; what is not named is not limited')
   .meta({ example: { cpu: 24, memory: '96Gi', storage: '2Ti', databases: 8 } })
 
-/** A project as the API takes, keeps and gives it. Parsing what it gave gives the same again. */
+/** A project as the API accepts, stores and returns it. Parsing a returned one gives the same again. */
 export const projectSpec = z
   .strictObject({
     id: projectId.describe("The project's id; its namespace is project-<id>").meta({ example: 'harbour' }),
@@ -66,7 +66,7 @@ export function desiredProject(spec: ProjectSpec): KubernetesObject {
   }
 }
 
-/** The project that a `Project` object describes, whoever wrote it: what is missing or unreadable there takes its default. */
+/** The project that a `Project` object describes, whoever wrote the object. Members that are missing or unreadable take their defaults. */
 export function readProject({ metadata, spec = {} }: KubernetesObject): ProjectSpec {
   const { id: _id, ...fields } = projectSpec.shape
   const given: Record<string, unknown> = {}

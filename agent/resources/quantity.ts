@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { formatBytes, parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 import { wrongType } from './wording.ts'
 
-/** A quantity of bytes at least as large as `least`, respelled by `formatBytes`. */
+/** A quantity of at least `least` bytes, normalized by `formatBytes`. */
 function byteQuantity(least: string, why: string) {
   const leastBytes = parseBytes(least) ?? 0n
   const greatest = 1n << 60n
@@ -20,8 +20,8 @@ function byteQuantity(least: string, why: string) {
     })
 }
 
-// `4` or `100m` as a size is a forgotten suffix, which Kubernetes would take for four bytes or a tenth of one.
-/** Memory of one node, as text; what it gives is in the spelling of `formatBytes`. */
+// In a size such as `4` or `100m` the suffix is missing. Kubernetes would accept it as four bytes, or a tenth of a byte.
+/** Memory of one node, as text, normalized by `formatBytes`. */
 export const memoryQuantity = byteQuantity('256Mi', 'CrateDB does not start with less. Is the suffix missing?')
 
 /** The size of one volume, or a sum of them. */
@@ -31,8 +31,8 @@ export const storageQuantity = byteQuantity('1Gi', 'no smaller volume is of use 
 export const memorySum = byteQuantity('256Mi', 'one node needs that much. Is the suffix missing?')
 
 /**
- * An amount of processor, as a number of cores or as text; gives a number of cores, since the operator computes with it:
- * `0.5`, never `500m`.
+ * An amount of processor, as a number of cores or as text. The result is a number of cores, since the operator calculates with it: `0.5`,
+ * never `500m`.
  */
 export const cpuQuantity = z
   .union([z.number(), z.string()], wrongType('must be a number of cores such as 2 or 0.5, or text such as "500m"'))

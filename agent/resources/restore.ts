@@ -9,7 +9,7 @@ import { credential } from './identifiers.ts'
 import type { DatabaseTarget, Secrets, Step } from './kind.ts'
 import { wrongType } from './wording.ts'
 
-// Every one of these is pasted into SQL by the operator (restore_backup.py), so nothing that would need quoting is let through.
+// The operator pastes each of these into SQL (restore_backup.py), so values that need quoting are refused.
 const identifier = /^[a-z_][a-z0-9_]{0,254}$/
 const column = z.string().regex(identifier, 'must be a column in lower case, of letters, digits and "_"')
 const table = z
@@ -39,7 +39,7 @@ const partition = z.strictObject({
     .meta({ example: [{ name: 'month', value: 1767225600000 }] }),
 })
 
-// By its fields: the operator knows neither an endpoint nor a region here, so only Amazon's own S3 can be restored from.
+// The operator accepts neither an endpoint nor a region here, so it can restore only from Amazon's own S3.
 const source = z
   .strictObject({
     basePath: basePath.describe('Folder of the snapshots in the bucket').meta({ example: 'tidal-gauge' }),
@@ -107,7 +107,7 @@ export const restoreBody = z
   .superRefine((body, context) => {
     for (const [type, field] of Object.entries(needs)) {
       const given = body[field].length > 0
-      // The operator takes an empty list of tables for all of them.
+      // The operator treats an empty list of tables as all tables.
       if (body.type === type && !given)
         context.addIssue({ code: 'custom', path: [field], message: `must name at least one for type ${type}` })
       if (body.type !== type && given)
@@ -116,7 +116,7 @@ export const restoreBody = z
   })
   .describe('A snapshot to restore into the database')
 
-/** What `restoreBody` gives. */
+/** The output of `restoreBody`. */
 export type Restore = z.output<typeof restoreBody>
 
 /** A restore without the values of its secrets. */
@@ -126,7 +126,7 @@ export type StoredRestore = Omit<Restore, 'source'> & {
     | undefined
 }
 
-/** Parts a restore into what may be shown and what may not, the latter by its place: `source.aws.secretAccessKey`. */
+/** Splits a restore into its parameters and its secrets, these by place: `source.aws.secretAccessKey`. */
 export function splitRestoreSecrets({ source, ...rest }: Restore): { restore: StoredRestore; secrets: Secrets } {
   if (source?.aws) {
     const { accessKeyId, secretAccessKey, ...aws } = source.aws
@@ -143,16 +143,16 @@ export function splitRestoreSecrets({ source, ...rest }: Restore): { restore: St
   return { restore: rest, secrets: {} }
 }
 
-/** Why a restore cannot be done to this database; empty when it can. */
+/** Why the snapshot cannot be restored into this database; empty if it can. */
 export function restoreRefusals(spec: StoredDatabaseSpec, restore: StoredRestore): Fault[] {
   if (spec.suspended) return [{ path: '', message: 'the database is suspended; use actions/resume first' }]
-  // The operator pauses the exporter of backup metrics without looking whether there is one, and waits for it for a day.
+  // The operator pauses the exporter of backup metrics even if none exists, and then waits for it for a day.
   if (!spec.backups) {
     return [
       { path: '', message: 'the Crate Operator restores only into databases with backups; create one with backups and restore into it' },
     ]
   }
-  // The fields that the operator reads have no room for a container's path, and Azure backups of its own have none.
+  // The fields that the operator reads have no path within a container, and backups on Azure have none either.
   if (!restore.source && spec.backups.azureBlob) return [{ path: '/source', message: 'is required for a database with backups on Azure' }]
   if (!restore.source && spec.backups.aws?.endpointUrl !== undefined) {
     return [
@@ -166,16 +166,16 @@ export function restoreRefusals(spec: StoredDatabaseSpec, restore: StoredRestore
   return []
 }
 
-/** The Secret for a restore. The operator deletes one of this name when the restore has ended; others it would leave. */
+/** The name of the Secret for a restore. The operator deletes the Secret with this name when the restore has ended. */
 function restoreSecretName(database: string): string {
   return `restore-from-backup-${database}`
 }
 
 /**
- * The one step of a restore: a Secret with where the snapshot is, and the CrateDB that names it.
+ * The only step of a restore: a Secret with the location of the snapshot, and the CrateDB that refers to it.
  *
- * @param current the CrateDB as it stands; all else in its spec stays
- * @throws TypeError when a value is missing in `secrets`: splitRestoreSecrets gives them all
+ * @param current the present CrateDB; the rest of its spec does not change
+ * @throws TypeError when a value is missing in `secrets`: `splitRestoreSecrets` returns them all
  */
 export function restoreStep(target: DatabaseTarget, current: KubernetesObject, restore: StoredRestore, secrets: Secrets): Step {
   const { snapshot, type, tables, sections, partitions } = restore
@@ -193,9 +193,9 @@ export function restoreStep(target: DatabaseTarget, current: KubernetesObject, r
     name: 'restore',
     objects: [secretObject(target, restoreSecretName(target.database), data), cratedb],
     consequences: [
-      'Tables of the same name must not exist: the restore fails at them.',
+      'The restore fails if tables of the same names exist.',
       ...(type === 'all' || type === 'metadata' || sections.includes('users')
-        ? ['Users and privileges of the snapshot come with it; the admin user may be another one afterwards.']
+        ? ['Users and privileges of the snapshot are restored too; the admin user may be different afterwards.']
         : []),
       'Waits for a running snapshot to end; no snapshots are taken meanwhile.',
     ],
@@ -203,20 +203,20 @@ export function restoreStep(target: DatabaseTarget, current: KubernetesObject, r
 }
 
 function sqlPartition({ table, columns }: Restore['partitions'][number]) {
-  // Strings become SQL literals here: their alphabet has no quote.
+  // Strings become SQL literals here. They cannot contain quotes.
   return {
     table_ident: table,
     columns: columns.map(({ name, value }) => ({ name, value: typeof value === 'string' ? `'${value}'` : String(value) })),
   }
 }
 
-/** What the operator calls each kind of source, and the fields that it reads from the Secret. */
+/** The operator's name for each kind of source, and the fields that it reads from the Secret. */
 const sources = {
   aws: { backupProvider: 'aws', fields: ['bucket', 'accessKeyId', 'secretAccessKey'] },
   azureBlob: { backupProvider: 'azure_blob', fields: ['container', 'accountName', 'accountKey'] },
 }
 
-/** The restore's Secret and the fields that refer to it. Without a source they are those of the database's own backups. */
+/** The data of the restore's Secret, and the fields that refer to it. Without a source they are those of the database's own backups. */
 function repository(target: DatabaseTarget, current: KubernetesObject, { source }: StoredRestore, secrets: Secrets) {
   const own = (key: string) => secretKeyRef(restoreSecretName(target.database), key)
   if (!source) {

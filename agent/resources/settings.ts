@@ -2,13 +2,13 @@ import * as z from 'zod'
 import { wrongType } from './wording.ts'
 
 /**
- * Settings of CrateDB that a database may have, by the beginning of their names.
+ * Settings of CrateDB that a database may have, by the prefixes of their names.
  *
- * The operator turns each into a launcher argument `-C<key>=<value>` that a shell in the container evaluates, and the later
- * argument wins: so a key could switch off authentication and a value could run a command. Therefore a list of what is allowed,
- * never of what is not. Left out with intent are what the operator decides (names, discovery, paths, ports, TLS, authentication,
- * processors, how many nodes to wait for), what opens files or hosts to SQL (`repositories.`, `foreign_data_wrapper.`, `http.cors.`),
- * and scripting (`lang.`).
+ * The operator turns each setting into a launcher argument `-C<key>=<value>`, which a shell in the container evaluates, and the last
+ * argument takes precedence. A key could turn off authentication, and a value could run a command. So this is a list of allowed settings, not
+ * of forbidden ones. It deliberately omits settings that the operator controls (names, discovery, paths, ports, TLS, authentication,
+ * processors, the number of nodes to wait for), settings that open files or hosts to SQL (`repositories.`, `foreign_data_wrapper.`,
+ * `http.cors.`), and scripting (`lang.`).
  */
 const allowedPrefixes = [
   'bulk.',
@@ -37,7 +37,7 @@ const allowedPrefixes = [
 const keyForm = /^[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)*$/
 const valueForm = /^-?[A-Za-z0-9][A-Za-z0-9._%:,+-]*$/
 
-// Within an allowed prefix, yet the operator's: it excludes nodes while it scales, and holds allocation while it restarts them.
+// These match an allowed prefix but belong to the operator, which excludes nodes while it scales and restricts allocation while it restarts.
 const refusedPrefixes = ['cluster.routing.allocation.enable', 'cluster.routing.allocation.exclude.', 'stats.enabled']
 
 function keyFault(key: string): string | undefined {

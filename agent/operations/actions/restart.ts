@@ -37,7 +37,7 @@ export const restart: Action<DatabaseTarget> = {
 function stepOf({ nodes: { count }, master }: StoredDatabaseSpec): Step {
   const nodes = count + (master?.count ?? 0)
   const consequences = [
-    `Restarts ${nodes === 1 ? 'the only node: nobody can connect meanwhile' : `all ${nodes} nodes, one after the other`}; queries on the node that restarts fail.`,
+    `Restarts ${nodes === 1 ? 'the only node: meanwhile clients cannot connect' : `all ${nodes} nodes, one after the other`}; queries on the node that restarts fail.`,
     'Goes on to the next node only when the database is GREEN.',
   ]
   return { name: 'restart', consequences, objects: [] }
@@ -85,7 +85,7 @@ async function leave(context: WorkContext<DatabaseTarget>): Promise<string | und
     return undefined
   } catch (error) {
     if (!isProblem(error, 'database-unreachable', 'database-refused')) throw error
-    return `Shard allocation is still held to primaries, and the database could not be told: run "${release}" when it answers, or its replicas stay away.`
+    return `Shard allocation is still restricted to primaries, since the database did not answer: run "${release}" when it does, or its replicas are not allocated.`
   }
 }
 

@@ -36,7 +36,7 @@ export const restore: Action<DatabaseTarget> = {
 
 const notYet: Step = {
   name: 'restore',
-  consequences: ['The database does not exist yet, so that the change cannot be shown.'],
+  consequences: ['The database does not exist yet, so the change cannot be shown.'],
   objects: [],
 }
 

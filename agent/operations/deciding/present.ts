@@ -57,7 +57,7 @@ export function noSuchDatabase({ project, database }: { project: string; databas
 export function leavingProblem(target: Target, resource: AcceptedResource<unknown>): Problem {
   const { operation } = resource
   const by = operation && isDeletion(operation) ? ` by operation ${operation.metadata.name}` : ''
-  const left = leavesUnasked(resource) ? ' Until then it can be read, have its deletionProtection taken off, and be deleted.' : ''
+  const left = leavesUnasked(resource) ? ' Until then it can be read and deleted, and its deletionProtection can be turned off.' : ''
   return new Problem('wrong-state', `The ${describeTarget(target)} is being deleted${by}. Repeat the request when it is gone.${left}`, {
     ...(operation && { extensions: { operation: operation.metadata.name } }),
   })

@@ -49,7 +49,7 @@ const cases: Case[] = [
     type: 'unsupported-edit',
     faults: {
       '/nodes/disk/size':
-        'must be at least 64Gi: volumes cannot shrink; to have another one, create a new database and restore a snapshot into it',
+        'must be at least 64Gi: volumes cannot shrink; to change it, create a new database and restore a snapshot into it',
     },
   },
   {
@@ -97,7 +97,7 @@ const cases: Case[] = [
     type: 'unsupported-edit',
     faults: {
       '/nodes/disk/size':
-        'must be at least 64Gi: volumes cannot shrink; to have another one, create a new database and restore a snapshot into it',
+        'must be at least 64Gi: volumes cannot shrink; to change it, create a new database and restore a snapshot into it',
       '/master':
         'the database has no dedicated master nodes, and they cannot be added; create a new database and restore a snapshot into it',
       '/version':
@@ -211,7 +211,7 @@ const cases: Case[] = [
     body: { user: 'crate', password: 'short' },
     type: 'invalid-fields',
     faults: {
-      '/user': 'is a user that CrateDB or the operator makes itself',
+      '/user': 'is a user that CrateDB or the operator itself creates',
       '/password': 'must have at least 12 characters',
     },
   },

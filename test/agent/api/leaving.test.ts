@@ -122,6 +122,9 @@ test('nothing else is taken for a leaving project or what is in it, and the refu
   for (const [method, at, body] of refused) {
     const answer = await api.call(method, at, { body })
     assert.equal(answer.status, 409, `${method} ${at} ${JSON.stringify(body)}: ${answer.text}`)
-    assert.match(answer.body.detail, /project petrel is being deleted.*can be read, have its deletionProtection taken off, and be deleted/)
+    assert.match(
+      answer.body.detail,
+      /project petrel is being deleted.*can be read and deleted, and its deletionProtection can be turned off/,
+    )
   }
 })

@@ -244,7 +244,7 @@ test('a project is dismantled in order: its databases, its namespace, then itsel
     const blockers: { code: string; message: string }[] = (await read(projectNamed('leaving')))?.status?.blockers ?? []
     return blockers.find(({ code }) => code === 'FinalizerHeld')
   })
-  assert.match(told.message, /for the Crate Operator, which is not running/)
+  assert.match(told.message, /by the Crate Operator, which is not running/)
   assert.equal((await read(namespaceNamed('project-leaving')))?.metadata.deletionTimestamp, undefined)
 
   await patch(database, { metadata: { finalizers: null } })

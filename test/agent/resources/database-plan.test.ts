@@ -98,7 +98,7 @@ const plans: { name: string; from: Record<string, unknown>; to: Record<string, u
   },
 ]
 const goWithIt =
-  'From then on its volumes go with the database, whoever deletes it and how: by the API, with kubectl, with its namespace or its definition. Unless the storage class retains them, the data is lost.'
+  'From then on its volumes are deleted with the database, however it is deleted: by the API, with kubectl, with its namespace or with the CRD. Unless the storage class retains them, the data is lost.'
 
 for (const { name, from, to, steps } of plans) test(`a plan holds ${name}`, () => assert.deepEqual(namesOf(from, to), steps))
 
@@ -161,18 +161,18 @@ test('says what each step means', () => {
     ],
     upgrade: [
       'Restarts every node, one after the other; queries on the node that restarts fail.',
-      'There is no way back from 6.0.0 to 5.10.1 but a snapshot taken before.',
+      'The only way back from 6.0.0 to 5.10.1 is a snapshot taken before.',
     ],
     suspend: [
-      'Nobody can connect until it is resumed; no snapshots are taken.',
-      'The external address is given up and may be another one afterwards.',
+      'Clients cannot connect until it is resumed; no snapshots are taken.',
+      'The external address is released, and may be different afterwards.',
       'Waits for a running snapshot to end, up to 24 hours.',
     ],
   })
   const [scale] = planDatabase(target, standing(stored()), stored({ nodes: nodes({ count: 5 }) }), {}, options)
   assert.deepEqual(scale?.consequences, ['Starts 2 more nodes, each on a host of its own, with volumes of its own.'])
   const [resume] = planDatabase(target, standing(stored({ suspended: true })), stored(), {}, options)
-  assert.deepEqual(resume?.consequences, ['Starts 3 nodes.', 'The external address may change.', 'Snapshots start again an hour after.'])
+  assert.deepEqual(resume?.consequences, ['Starts 3 nodes.', 'The external address may change.', 'Snapshots start again an hour later.'])
 })
 
 test('never reverts what the operator wrote into the spec', () => {
@@ -324,7 +324,7 @@ function differences(one: unknown, other: unknown, path: string[] = []): string[
 }
 
 const deletions: { name: string; fields: Record<string, unknown>; said: string }[] = [
-  { name: 'are kept', fields: {}, said: '3 × 64 GiB will be kept; the agent notes which they are.' },
+  { name: 'are kept', fields: {}, said: '3 × 64 GiB will be kept; the operation lists them.' },
   {
     name: 'are deleted by a class that reclaims',
     fields: { retainVolumes: false },

@@ -94,7 +94,7 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
   {
     name: 'a disk that shrinks',
     facts: edit({}, { nodes: disk({ size: '32Gi' }) }),
-    says: [`unsupported-edit /nodes/disk/size: must be at least 64Gi: volumes cannot shrink; to have another one, ${restored}`],
+    says: [`unsupported-edit /nodes/disk/size: must be at least 64Gi: volumes cannot shrink; to change it, ${restored}`],
   },
   {
     name: 'a disk that grows on a class that cannot',
@@ -114,8 +114,8 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
     name: 'another number and class of disks',
     facts: edit({}, { nodes: disk({ count: 2, storageClass: 'crate-standard' }) }),
     says: [
-      `unsupported-edit /nodes/disk/count: must stay 1; to have another one, ${restored}`,
-      `unsupported-edit /nodes/disk/storageClass: must stay "crate-premium"; to have another one, ${restored}`,
+      `unsupported-edit /nodes/disk/count: must stay 1; to change it, ${restored}`,
+      `unsupported-edit /nodes/disk/storageClass: must stay "crate-premium"; to change it, ${restored}`,
     ],
   },
   {
@@ -133,7 +133,7 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
   {
     name: 'masters that go',
     facts: edit({ master }, {}),
-    says: [`unsupported-edit /master: the database has dedicated master nodes, and they cannot be taken away; ${restored}`],
+    says: [`unsupported-edit /master: the database has dedicated master nodes, and they cannot be removed; ${restored}`],
   },
   {
     name: 'a downgrade',
@@ -154,7 +154,7 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
     facts: edit({ users: [{ name: 'a' }, { name: 'b' }] }, { users: [{ name: 'a' }, { name: 'c' }] }),
     says: [
       'unsupported-edit /users/1: the user "c" cannot be added here; do it with SQL: CREATE USER "c" WITH (password = …)',
-      'unsupported-edit /users: the user "b" must stay in the list; to take it away use SQL: DROP USER "b", and keep it here',
+      'unsupported-edit /users: the user "b" must stay in the list; to remove it use SQL: DROP USER "b", and keep it here',
     ],
   },
   {
@@ -196,7 +196,7 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
   {
     name: 'TLS that goes',
     facts: edit({ ssl: {} }, {}),
-    says: [`unsupported-edit /ssl: cannot be taken away after creation; ${restored}`],
+    says: [`unsupported-edit /ssl: cannot be removed after creation; ${restored}`],
   },
   {
     name: 'backups that come',
@@ -206,7 +206,7 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
   {
     name: 'backups that go',
     facts: edit({ backups: azure() }, {}),
-    says: [`unsupported-edit /backups: cannot be taken away after creation; ${restored}`],
+    says: [`unsupported-edit /backups: cannot be removed after creation; ${restored}`],
   },
   {
     name: 'backups to another kind of place',
@@ -221,14 +221,14 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
       ['basePath', 'stay unset'],
     ].map(
       ([field, must]) =>
-        `unsupported-edit /backups/aws/${field}: must ${must}; the Crate Operator reads it at creation only; to have another one, ${restored}`,
+        `unsupported-edit /backups/aws/${field}: must ${must}; the Crate Operator reads it at creation only; to change it, ${restored}`,
     ),
   },
   {
     name: 'another time of backups on Azure, which the operator does not watch',
     facts: edit({ backups: azure() }, { backups: azure({ cron: '5 0 * * *' }) }),
     says: [
-      `unsupported-edit /backups/azureBlob/cron: must stay "0 0 * * *"; the Crate Operator reads it at creation only; to have another one, ${restored}`,
+      `unsupported-edit /backups/azureBlob/cron: must stay "0 0 * * *"; the Crate Operator reads it at creation only; to change it, ${restored}`,
     ],
   },
   {

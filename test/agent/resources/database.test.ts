@@ -55,7 +55,7 @@ const refused: { name: string; fields: Record<string, unknown>; faults: string[]
   {
     name: 'a user that CrateDB has already',
     fields: { users: [{ name: 'crate' }, { name: 'system' }, { name: 'gc' }] },
-    faults: [0, 1, 2].map((index) => `/users/${index}/name is a user that CrateDB or the operator makes itself`),
+    faults: [0, 1, 2].map((index) => `/users/${index}/name is a user that CrateDB or the operator itself creates`),
   },
   {
     name: 'a user name that would end a quoted name in SQL',
@@ -86,7 +86,7 @@ const refused: { name: string; fields: Record<string, unknown>; faults: string[]
   {
     name: 'privileges that nobody would grant',
     fields: { users: [{ name: 'a', privileges: ['DQL'] }] },
-    faults: ['/users/0/privileges/0 must be "ALL": the Crate Operator grants nothing less; take privileges away with SQL: REVOKE … FROM …'],
+    faults: ['/users/0/privileges/0 must be "ALL": the Crate Operator grants nothing less; revoke privileges with SQL: REVOKE … FROM …'],
   },
   {
     name: 'an address without a prefix',
