@@ -13,20 +13,20 @@ import type { LedgerHead } from './ledger.ts'
 import type { Register } from './register.ts'
 import { RequestSecret } from './request-secret.ts'
 
-/** The entry that a request asks for, after every check that does not need the API server. */
+/** The entry that a request leads to, after every check that does not need the API server. */
 export type Proposal = {
   /** The name of an action. */
   action: string
   target: Target
-  /** The desired state without secrets, as the resource's schema gives it; for an action that asks for a state. */
+  /** For an action that requests a state: the desired state without secrets, as the output of the resource's schema. */
   wanted?: unknown
   parameters?: Record<string, unknown>
   /** Kept in a Secret until applied. */
   secrets?: Secrets
   timeoutSeconds: number
-  /** Objects that the API server is asked about (dry run) before the operation is written. */
+  /** Objects that are applied as a dry run before the operation is written. */
   tryOut: KubernetesObject[]
-  /** The steps that it will take, as far as is known now; a dry run shows them. */
+  /** The steps as far as they are known now. A dry run shows them. */
   plan: Step[]
 }
 
@@ -39,8 +39,8 @@ export type AcceptRequest = {
   /** The request in canonical form: method, path, body. Only a keyed hash of it is kept. */
   canonical: string
   /**
-   * Decides on the request against everything accepted so far; `undefined` when there is nothing to do.
-   * It is called again whenever another request was accepted meanwhile, here or at another replica, so it must only read.
+   * Decides on the request, given everything that has been accepted so far; returns undefined when there is nothing to do.
+   * It is called again whenever another request is accepted meanwhile, here or at another replica, so it must only read.
    * @throws Problem when the request is refused
    */
   decide: () => Proposal | undefined
@@ -49,14 +49,14 @@ export type AcceptRequest = {
 export type Accepted =
   /** Written by this call. */
   | { outcome: 'accepted'; operation: Operation }
-  /** The same request was accepted before: it has the same idempotency key, or is the newest open operation of its target. */
+  /** The same request was accepted earlier: it has the same idempotency key, or is the newest open operation of its target. */
   | { outcome: 'repeated'; operation: Operation }
   | { outcome: 'unchanged' }
 
-/** Requests that may wait to be written; the next one is refused as `busy`. */
+/** The maximum number of requests that wait to be written. Further ones are refused as `busy`. */
 const maxWaiting = 500
 
-/** The writers of one replica, one at a time. */
+/** Lets the requests of one replica write one at a time. */
 export class Writers {
   readonly #limit = limitConcurrency(1)
   #waiting = 0
@@ -77,8 +77,8 @@ export class Writers {
 export type AcceptanceParts = { cluster: Cluster; entries: Entries; register: Register; writers: Writers; clock: Clock }
 
 /**
- * One request on its way into the ledger: decided, tried out on the API server, appended at the head. When the head moves meanwhile it
- * starts over; objects and Secret of the earlier attempt are reused if the new decision needs the same.
+ * Accepts one request: it is decided, tried out on the API server, and appended to the ledger. If the head of the ledger moves meanwhile,
+ * all of that is repeated. The tried objects and the Secret are reused if the new decision needs the same.
  */
 export class Acceptance {
   readonly #request: AcceptRequest
@@ -106,7 +106,7 @@ export class Acceptance {
     }
   }
 
-  /** Undefined when it was decided on stale data. */
+  /** @returns undefined if the decision was made on stale data */
   async #attempt(): Promise<Accepted | undefined> {
     const { entries, register, writers } = this.#parts
     const repeated = register.repeatOf(this.#request, this.#fingerprint)
@@ -127,7 +127,7 @@ export class Acceptance {
     return operation && { outcome: 'accepted', operation }
   }
 
-  /** The proposal, or why the request is refused; neither when there is nothing to do. */
+  /** The proposal, or the reason for a refusal; neither if there is nothing to do. */
   #decide(): { proposal?: Proposal | undefined; refusal?: unknown } {
     try {
       return { proposal: this.#request.decide() }
@@ -136,34 +136,34 @@ export class Acceptance {
     }
   }
 
-  /** Whether the API server has a later entry, or the end of an open operation of the target, that the watch has not delivered. */
+  /** Whether the API server has a later entry, or an open operation of the target has ended there, and the watch has not delivered it. */
   async #isBehind(): Promise<boolean> {
     const { entries, register } = this.#parts
     if (await entries.read(operationName(register.head().sequence + 1))) return true
     return entries.haveEnded(register.unended(targetKey(this.#request.target)))
   }
 
-  /** Dry run and Secret, side by side: each costs as much as the entry itself. */
+  /** Does the dry run and writes the Secret in parallel: each takes as long as writing the entry. */
   async #prepare({ tryOut, secrets }: Proposal): Promise<void> {
     const done = await Promise.allSettled([this.#tryOut(tryOut), this.#secret.hold(secrets)])
     for (const part of done) if (part.status === 'rejected') throw part.reason
   }
 
-  /** Makes the API server refuse now whatever it would refuse later, with its own field paths. */
+  /** The API server refuses now what it would refuse later, with its own field paths. */
   async #tryOut(objects: KubernetesObject[]): Promise<void> {
     if (isDeepStrictEqual(this.#triedOut, objects)) return
     await Promise.all(objects.map((object) => applyObject(this.#parts.cluster, object, { fieldManager, force: true, dryRun: true })))
     this.#triedOut = objects
   }
 
-  /** Undefined when the ledger has moved and the decision no longer holds, or another entry took the place. */
+  /** @returns undefined if the ledger has moved and the decision no longer holds, or if another entry took the place */
   async #append(proposal: Proposal, decidedAt: LedgerHead): Promise<Operation | undefined> {
     const { entries, register } = this.#parts
     const holds =
       register.head() === decidedAt ||
       (!register.repeatOf(this.#request, this.#fingerprint) && isDeepStrictEqual(this.#decide().proposal, proposal))
     if (!holds) return undefined
-    // The entry may be written even if no answer comes: only another entry in its place shows that it was not.
+    // Without an answer, the entry may still be written. Only another entry in its place proves that it was not.
     this.#secret.handedOver = true
     const written = await entries.append(register.head(), this.#entryOf(proposal))
     this.#secret.handedOver = written !== undefined

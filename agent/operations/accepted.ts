@@ -30,8 +30,8 @@ export type AcceptedState = {
 }
 
 /**
- * The spec of each version of a CrateDB, read once: the usage of a quota is the sum of all databases of the project, and reading a thousand
- * takes 17 ms. Only for objects of a cache, which are never changed.
+ * The spec of each version of a CrateDB. It is read once, since the usage of a quota is the sum over all databases of a project, and reading
+ * a thousand takes 17 ms. Only for objects of a cache, which never change.
  */
 const readings = new WeakMap<KubernetesObject, StoredDatabaseSpec>()
 
@@ -44,7 +44,7 @@ function readOnce(object: KubernetesObject): StoredDatabaseSpec {
   return spec
 }
 
-/** @returns a view of the journal and the caches: nothing is copied, every call reads their present state */
+/** A view of the journal and the caches. Nothing is copied: every call reads their present state. */
 export function createAcceptedState({
   journal,
   caches,
@@ -98,14 +98,14 @@ export function createAcceptedState({
 }
 
 /**
- * Two watches follow operations and their targets, and either may lag behind the other. The last operation that succeeded recorded the
- * version of its target that it saw:
+ * Two watches follow operations and their targets, and each may lag behind the other. The last operation that succeeded recorded the version
+ * of its target that it saw:
  *
- * | it      | the cache of targets                       | what holds                     |
- * |---------|--------------------------------------------|--------------------------------|
- * | deleted | still has that very object                 | the object is gone             |
- * | changed | has not heard of that version yet          | what the operation asked for   |
- * | either  | anything else                              | what the cache has             |
+ * | the operation | the cache of targets               | the present state                    |
+ * |---------------|------------------------------------|--------------------------------------|
+ * | deleted       | still has the same object          | the object is gone                   |
+ * | changed       | has not reached that version yet   | the desired state of the operation   |
+ * | either        | anything else                      | the object in the cache              |
  */
 function reconcileCaches(
   last: Operation | undefined,
@@ -121,7 +121,7 @@ function reconcileCaches(
   return isBehind ? { object, ahead: last } : { object }
 }
 
-/** Whether an accepted request removes the protection, but has not been carried out yet. */
+/** Whether an accepted operation removes the protection, but has not been carried out yet. */
 export function isUnprotected({ object, spec }: AcceptedResource<StoredDatabaseSpec>): boolean {
   return object !== undefined && !spec.deletionProtection && readOnce(object).deletionProtection
 }

@@ -27,7 +27,7 @@ export class Entries {
     this.#parts = parts
   }
 
-  /** As the cache has it. */
+  /** The entry as the cache has it. */
   known(name: string): Operation | undefined {
     return this.#parts.operations.get(keyOf({ namespace: this.#namespace, name }))
   }
@@ -39,14 +39,14 @@ export class Entries {
     return standing
   }
 
-  /** Whether one of these operations has ended since the cache last had them: an end takes no place in the ledger. */
+  /** Whether one of these operations has ended since the cache read it. An end does not change the ledger's head. */
   async haveEnded(open: Operation[]): Promise<boolean> {
     const now = await Promise.all(open.map(({ metadata }) => this.read(metadata.name)))
     return now.some((operation) => operation !== undefined && hasEnded(operation))
   }
 
   /**
-   * Creates the entry after `head`; undefined when another entry has taken that place.
+   * Creates the entry after `head`. Returns undefined if another entry has taken that place.
    * @throws Problem `cluster-unreachable` when the outcome stays unknown
    */
   async append(head: LedgerHead, entry: Omit<OperationSpec, 'sequence' | 'previousHash' | 'hash'>): Promise<Operation | undefined> {
@@ -57,8 +57,8 @@ export class Entries {
       try {
         return await this.#create(operation)
       } catch (error) {
-        // Without an answer the entry may exist. The same name is retried until the outcome is known; refusals by a server that is
-        // starting do not settle it.
+        // Without an answer the entry may exist. The same name is retried until the outcome is known. Refusals by a starting server do not
+        // count as an outcome.
         isUnknown ||= isProblem(error, 'cluster-unreachable', 'cluster-error')
         if (!isUnknown) throw error
         if (this.#parts.clock.monotonic() >= until) throw unknownOutcome(error)
@@ -75,7 +75,7 @@ export class Entries {
       return written
     } catch (error) {
       if (!isProblem(error, 'already-exists')) throw error
-      // Either this very entry, written by an attempt that got no answer, or somebody else's.
+      // Either this entry, written by an attempt without an answer, or that of another writer.
       const standing = await this.read(operation.metadata.name)
       return standing?.spec.hash === operation.spec.hash ? standing : undefined
     }

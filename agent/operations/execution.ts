@@ -19,7 +19,7 @@ import { readCrateDB } from './work/database-steps.ts'
 
 export type ExecutionConfig = {
   namespace: string
-  /** How often a waiting operation is looked at without any news of its target, in milliseconds. */
+  /** Interval at which a waiting operation is checked without a change of its target, in milliseconds. */
   recheckMs: number
   imageRegistry: string
 }
@@ -35,17 +35,17 @@ export type ExecutionParts = LeaderTools & {
 }
 
 const retry = { baseMs: 500, capMs: 30_000 }
-/** An error that has no kind of its own may pass, but hardly after so many attempts. */
+/** Attempts after which an unexpected error counts as permanent. */
 const internalAttempts = 5
-/** Conflicts in a row from which on the status shows them. */
+/** After this many conflicts in a row, the status shows them. */
 const shownConflicts = 3
 
 /**
- * One look at one operation: the next thing is done for it, and the outcome is written into its status.
+ * Advances one operation: does the next part of its work, and writes the outcome into its status.
  *
  * | from                        | to         | who moves it, and when                                                         |
  * |-----------------------------|------------|--------------------------------------------------------------------------------|
- * |                             | Accepted   | the journal, at any replica: the entry stands in the ledger                    |
+ * |                             | Accepted   | the journal, at any replica: the entry is in the ledger                        |
  * | Accepted, Applying, Waiting | Applying   | the executor: a step begins                                                    |
  * | Accepted, Applying          | Waiting    | the executor: the operator, a volume or another object is not ready yet        |
  * | Accepted, Applying, Waiting | Succeeded  | the executor: nothing is left to do                                            |
@@ -119,7 +119,7 @@ export class Execution {
     return progress.recheckMs ?? this.#config.recheckMs
   }
 
-  /** Writes what the operation waits for and what blocks it, if that has changed. */
+  /** Records what the operation waits for and its obstacles, if they have changed. */
   async #noteWaiting(message: string | undefined): Promise<void> {
     const blockers = await this.#blockers()
     const [first] = blockers
@@ -149,15 +149,15 @@ export class Execution {
     const told = { reason: reasonOf(problem), message: problem.detail, action: problem.action }
     if (!passes) return this.#end({ phase: 'Failed', ...told })
     await this.#record.write({ attempts, ...told }).catch(() => {
-      this.#log.warn({ err: problem }, 'operation waits for the cluster') // and so does the record of the attempt
+      this.#log.warn({ err: problem }, 'operation waits for the cluster') // the attempt cannot be recorded either
     })
     const { retryAfterSeconds } = problem
     return Math.max(1, retryAfterSeconds !== undefined ? retryAfterSeconds * 1000 : backoff(retry, attempts, Math.random()))
   }
 
   /**
-   * Another writer, most often the operator, changed the object: look again soon. A conflict that stays, as in a namespace that is being
-   * deleted, is retried less and less often.
+   * Another writer, most often the operator, changed the object: the operation is retried soon. A persistent conflict, as in a namespace that
+   * is being deleted, is retried less and less often.
    */
   async #afterConflict({ detail, action }: Problem): Promise<number> {
     const attempts = this.#nextAttempt()
@@ -179,12 +179,12 @@ export class Execution {
     ended?.(this.#record.current)
     const { secretName } = this.#record.current.spec
     if (secretName === undefined) return
-    // If this fails, the collector deletes it.
+    // The collector deletes it if this fails.
     await cluster.request({ method: 'DELETE', path: pathOf(kinds.Secret, this.#config.namespace, secretName) }).catch(() => {})
   }
 }
 
-/** What the work of an operation may use. */
+/** The tools for the work of an operation. */
 function contextOf(record: OperationRecord, mustLead: () => void, config: ExecutionConfig, parts: ExecutionParts): WorkContext {
   const cluster = createWorkCluster(parts.cluster, { mustLead, caches: parts.caches })
   return {

@@ -7,7 +7,7 @@ import type { Journal } from './journal.ts'
 import { Queue } from './queue.ts'
 
 export type ExecutorConfig = ExecutionConfig & {
-  /** Targets worked on at once. */
+  /** Targets that are processed at the same time. */
   parallelism: number
 }
 
@@ -16,9 +16,9 @@ export type ExecutorParts = Omit<ExecutionParts, 'failures'> & { journal: Journa
 const retry = { baseMs: 500, capMs: 30_000 }
 
 /**
- * The executor: one operation at a time for each target, in order of acceptance; different targets side by side.
+ * The executor carries out the operations of each target one at a time, in order of acceptance, and those of different targets in parallel.
  *
- * It acts only while the Lease is held. Every write of an operation's status must meet the version that was read: the API server stops a
+ * It acts only while the Lease is held. Every write of an operation's status requires the version that was read, so the API server stops a
  * former leader that has not noticed its successor.
  */
 export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Queue {
@@ -36,7 +36,7 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Qu
     if (!operation) return undefined
     const later = open.filter(({ spec }) => spec.sequence > operation.spec.sequence)
     const ofProject = target.kind === 'database' ? journal.unended({ kind: 'project', project: target.project }) : []
-    // When it ends, the cache reports that, and the next operation of its target follows.
+    // The cache reports the end of the operation, and then the next operation of the target follows.
     return new Execution(operation, config, { ...parts, failures }).run(later, ofProject)
   }
 
@@ -49,7 +49,7 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Qu
     for (const target of journal.unendedTargets()) queue.add(targetKey(target))
   }
 
-  /** News is an operation that is new, has ended or is to be cancelled. All other changes were written here. */
+  /** Relevant are operations that are new, have ended or are to be cancelled. The executor itself writes all other changes. */
   function wakeAfterOperation({ type, object: operation, previous }: Change<Operation>): void {
     const isNews = type !== 'changed' || hasEnded(operation) || (operation.status?.cancelRequested && !previous.status?.cancelRequested)
     if (!isNews) return

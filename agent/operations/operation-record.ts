@@ -10,7 +10,7 @@ export type OperationRecordParts = { cluster: Cluster; operations: Cache<Operati
 /** A change of the status; `undefined` removes a field. */
 export type StatusChange = { [Field in keyof OperationStatus]?: OperationStatus[Field] | undefined }
 
-/** One operation as its executor reads and writes it. Every write must meet the version that was read. */
+/** One operation as the executor reads and writes it. Every write requires the version that was read. */
 export class OperationRecord {
   readonly #parts: OperationRecordParts
   readonly #path: string
@@ -26,7 +26,7 @@ export class OperationRecord {
     return this.#operation
   }
 
-  /** Whether the API server still has the version in hand. Another replica may have led meanwhile, and the watch may lag. */
+  /** Whether the API server still has this version. Another replica may have led meanwhile, and the watch may lag. */
   async isCurrent(): Promise<boolean> {
     const standing = await this.#parts.cluster.request<Operation>({ method: 'GET', path: this.#path })
     this.#parts.operations.put(standing)
@@ -47,17 +47,17 @@ export class OperationRecord {
     if (status.phase !== from) log.info({ from, to: status.phase, step: status.step?.name, reason: status.reason }, 'operation advanced')
   }
 
-  /** Records that a step begins, before any of its work is done. */
+  /** Records the start of a step, before any of its work is done. */
   async begin(name: string, note: Record<string, unknown> = {}): Promise<StepRecord> {
     const step = { name, startedAt: this.now(), note }
-    // A step that begins again because its change could not be written keeps its attempts and the reason of the last failure.
+    // A step that begins again, because its change could not be written, keeps its attempts and the reason of the last failure.
     const isAgain = this.#operation.status?.step?.name === name
     const fresh = { attempts: undefined, reason: undefined, action: undefined, message: `Step ${name} begins.` }
     await this.write({ phase: 'Applying', step, ...(isAgain ? {} : fresh) })
     return step
   }
 
-  /** Records that the current step has ended. */
+  /** Records the end of the current step. */
   async finish(message?: string): Promise<void> {
     const { step, done = [] } = this.#operation.status ?? {}
     if (!step) return

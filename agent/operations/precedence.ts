@@ -2,9 +2,9 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { outcomeOfStep } from '../resources/cratedb-run.ts'
 import { isDeletion, isDeletionRecord, type Operation, type OperationStatus } from '../resources/operation.ts'
 
-/** Where an operation stands among the others of its target and its project. */
+/** Whether an operation may proceed, given the other operations of its target and its project. */
 export type Precedence =
-  /** It is worked on. */
+  /** It proceeds. */
   | { kind: 'go' }
   /** It waits for an earlier operation of its project. */
   | { kind: 'hold' }
@@ -24,9 +24,9 @@ export type Precedence =
  * | an earlier operation of its project has not ended; any, if it is new  | hold        |
  *
  * An operation on a database yields between two steps, or while only hosts for its nodes are missing. The first operation of a database
- * creates it in any case: only that operation has the passwords. Likewise an operation that brings other secrets applies them first.
- * Whether the database exists is asked of the API server: a cache may still hold a deleted one of that name. A project is made by its
- * controller, which takes another desired state at any time.
+ * always creates it, since only that operation has the passwords. Likewise, an operation with other secrets first applies them. The API
+ * server is asked whether the database exists: a cache may still hold a deleted one with that name. The controller of projects accepts
+ * another desired state at any time.
  *
  * @param later the other open operations of the same target, by sequence
  * @param ofProject the open operations of the database's project
@@ -61,7 +61,7 @@ async function canYield({ spec, status }: Operation, standing: () => Promise<Kub
   if (step !== undefined && step.name !== 'create') return false
   const database = await standing()
   if (database === undefined) return false
-  // A creation that only lacks hosts for its nodes can take another desired state, such as one with fewer nodes.
+  // A creation that only lacks hosts for its nodes can yield to another desired state, such as one with fewer nodes.
   if (step !== undefined) return outcomeOfStep(database, 'create', undefined).state === 'succeeded'
   return spec.secretName === undefined || done.some(({ name }) => name === 'create' || name === 'credentials')
 }

@@ -5,7 +5,7 @@ import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 
-/** What a part needs that changes the cluster while the Lease is held. */
+/** The tools of a part that changes the cluster while the Lease is held. */
 export type LeaderTools = { cluster: Cluster; lease: Leadership; clock: Clock; log: Log }
 
 export type QueueConfig = {
@@ -15,19 +15,19 @@ export type QueueConfig = {
   /** Pause after a key's first failure, and the longest one. */
   retry: { baseMs: number; capMs: number }
   /**
-   * Does the work of one key; a number it returns is when to look again, in milliseconds. An error is logged, and the key is retried with
-   * full jitter, later each time. Without the Lease the key is dropped: the next leader finds its work by itself.
+   * Does the work for one key. Returns after how many milliseconds to handle it again; undefined if an event will add it. An error is logged,
+   * and the key is retried with full jitter, later each time. Without the Lease the key is dropped: the next leader finds the work itself.
    */
   handle: (key: string) => Promise<number | undefined>
-  /** Subscribes to everything that may bring work; returns the functions that unsubscribe. */
+  /** Subscribes to all sources of work; returns the functions that unsubscribe. */
   subscribe: () => (() => void)[]
   /** Adds every key. Called at the start, and whenever the Lease is acquired. */
   addAll: () => void
 }
 
 /**
- * The work queue of a part that acts only while the Lease is held. A key is never handled twice at once; however often it is added while
- * it waits or is handled, it is handled once more afterwards. The work to do is read from the state of the cluster, never from the queue.
+ * The work queue of a part that acts only while the Lease is held. A key is never handled twice at the same time. However often it is added
+ * while it waits or is handled, it is handled once more afterwards. The work is determined from the state of the cluster, not from the queue.
  */
 export class Queue implements Part {
   readonly name: string
@@ -49,7 +49,7 @@ export class Queue implements Part {
     this.#tools = tools
   }
 
-  /** Keys that wait for a free worker, those with a delay left out. */
+  /** The number of keys that wait for a free worker, without delayed ones. */
   get depth(): number {
     return this.#ready.size
   }
@@ -59,12 +59,12 @@ export class Queue implements Part {
     return this.#tools.lease.isLeader() && this.#state !== 'stopped'
   }
 
-  /** To be called before each write, so that a stop or the loss of the Lease takes effect between two of them. @throws Problem `not-ready` */
+  /** Called before each write, so that a stop or the loss of the Lease takes effect between two writes. @throws Problem `not-ready` */
   mustAct = (): void => {
     if (!this.acts()) throw new Problem('not-ready', 'The Lease is no longer held.')
   }
 
-  /** Has the key handled after `delayMs` milliseconds at the earliest. The earlier of two times counts. */
+  /** Lets the key be handled, after `delayMs` milliseconds at the earliest. Of two times, the earlier one counts. */
   add(key: string, delayMs = 0): void {
     if (this.#state === 'stopped') return
     if (delayMs > 0) this.#addLater(key, delayMs)
@@ -106,7 +106,7 @@ export class Queue implements Part {
     const { retry, handle } = this.#config
     let delay: number | undefined
     try {
-      // Awaited in any case: the key must be in `#handled` before it is taken out.
+      // Always awaited: the key must be in `#handled` before it is removed.
       delay = await (this.acts() ? handle(key) : undefined)
       this.#failures.delete(key)
     } catch (error) {
@@ -131,7 +131,7 @@ export class Queue implements Part {
     addAll()
   }
 
-  /** Resolves once the keys in hand are handled. */
+  /** Resolves when the keys that are being handled are done. */
   async stop(): Promise<void> {
     for (const unsubscribe of this.#subscriptions) unsubscribe()
     this.#state = 'stopped'

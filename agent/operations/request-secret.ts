@@ -10,7 +10,7 @@ export class RequestSecret {
   readonly #cluster: Cluster
   readonly #namespace: string
   #created: { name: string; secrets: Secrets } | undefined
-  /** The operation that refers to it may have been written: only the executor or the collector deletes it from then on. */
+  /** The operation that refers to it may have been written. From then on, only the executor or the collector deletes the Secret. */
   handedOver = false
 
   constructor(cluster: Cluster, namespace: string) {
@@ -22,7 +22,7 @@ export class RequestSecret {
     return this.#created?.name
   }
 
-  /** Makes it hold these secrets. A new decision on the same request may need others than the one before, or none. */
+  /** Makes it hold these secrets. A repeated decision on the same request may need others, or none. */
   async hold(secrets: Secrets | undefined): Promise<void> {
     if (this.#created && isDeepStrictEqual(this.#created.secrets, secrets)) return
     await this.discard()
@@ -43,7 +43,7 @@ export class RequestSecret {
   }
 }
 
-/** What such a Secret holds; nothing if it is gone. */
+/** The content of such a Secret; empty if it is gone. */
 export function secretsIn(secret: KubernetesObject | undefined): Secrets {
   const entries = Object.entries((secret?.data ?? {}) as Record<string, string>)
   return Object.fromEntries(entries.map(([place, value]) => [place, Buffer.from(value, 'base64').toString('utf8')]))

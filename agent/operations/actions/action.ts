@@ -14,15 +14,15 @@ import type { DecisionParts, Guard, Proposed } from '../deciding/decision.ts'
 import type { Work } from '../work/context.ts'
 
 /**
- * What can be done to a target of one kind. Everything about it stands in its file; routes, the OpenAPI document, the CRD, the executor
- * and the representations take what they need from the table.
+ * Something that can be done to a target of one kind. All of it is in one file. Routes, the OpenAPI document, the CRD, the executor and the
+ * representations are derived from the table of actions.
  */
 export type Action<T extends Target = Target> = {
-  /** What it is called in the ledger, in metrics and in the CRD, and in its path if it is asked for by POST. */
+  /** Its name in the ledger, in metrics, in the CRD, and, if it is requested by POST, in its path. */
   name: string
-  /** The ways to ask for it; none where the leader itself has a reason. */
+  /** The requests for it; none for an action that only the leader starts. */
   requests: readonly ActionRequest<T>[]
-  /** The phase of its target while the operation has not ended; undefined where that depends on the target alone. */
+  /** The phase of the target until the operation ends; undefined if the phase depends on the target alone. */
   phase: string | undefined
   work: Work<T>
 }
@@ -30,7 +30,7 @@ export type Action<T extends Target = Target> = {
 /** The actions on each kind of target. */
 export type Actions = { readonly [Kind in TargetKind]: readonly Action<TargetOf<Kind>>[] }
 
-/** A request as a decision sees it: read, and valid by its schemas. */
+/** A request that has been read and is valid by its schemas. */
 export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = {
   target: T
   guard: Guard
@@ -43,8 +43,8 @@ export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = 
 }
 
 /**
- * One way to ask for an action: its route is made from this, and the route's part of the OpenAPI document. The functions get what the
- * schemas give.
+ * One request for an action. Its route and its part of the OpenAPI document are derived from this. The functions get the output of the
+ * schemas.
  */
 export type ActionRequest<T extends Target = Target, Query = unknown, Body = unknown> = {
   /** PUT, PATCH and DELETE go to the target's own path, POST to `actions/<name>` below it. */
@@ -55,26 +55,26 @@ export type ActionRequest<T extends Target = Target, Query = unknown, Body = unk
   description?: string
   /** Parameters of the query besides `dryRun`. */
   query?: z.ZodRawShape
-  /** A JSON body; if it may be left out, its schema takes undefined. */
+  /** A JSON body. The schema of an optional body accepts undefined. */
   body?: z.ZodType
-  /** A merge patch of what this schema describes. */
+  /** A merge patch. The schema is that of the result. */
   patch?: z.ZodType
   /** An example of the body. */
   example?: unknown
-  /** Problems of its own, besides those of every request that changes something. */
+  /** Problems besides those of every request that changes something. */
   problems?: readonly ProblemType[]
-  /** It asks for a state, not for an event: where there is nothing to do, the answer is the resource as it is. */
+  /** It requests a state, not an event: if there is nothing to do, the answer is the unchanged resource. */
   asksForState: boolean
-  /** Another kind of target that this request deletes or changes as well, so that its scope is needed too. */
+  /** Another kind of target that this request also deletes or changes, so that its scope is required too. */
   takesAlong?(query: Query): TargetKind | undefined
-  /** The body in the form that is compared: requests that mean the same are the same request. */
+  /** Normalizes the body, so that equivalent requests count as the same request. */
   normalize?(body: Body, target: T): Body
-  /** Reads what the decision needs and no cache has. */
+  /** Reads data for the decision that no cache has. */
   prepare?(parts: DecisionParts, asked: Asked<T, Query, Body>): Promise<Asked<T, Query, Body>>
   /**
-   * Decides against what is accepted at that moment, as often as the journal wants. It waits for nothing.
+   * Decides by everything that has been accepted at that moment. It is called as often as the journal needs it, and waits for nothing.
    * @returns undefined when there is nothing to do
-   * @throws Problem when the request is refused; all reasons in one
+   * @throws Problem when the request is refused, with all reasons
    */
   decide(parts: DecisionParts, asked: Asked<T, Query, Body>): Proposed | undefined
 }
@@ -92,17 +92,17 @@ function typed<T extends Target>() {
   ) => request as ActionRequest<T>
 }
 
-/** Types a request about a project: `decide` gets what the schemas give. */
+/** Types a request about a project: `decide` gets the output of the schemas. */
 export const projectRequest = typed<ProjectTarget>()
-/** Types a request about a database: `decide` gets what the schemas give. */
+/** Types a request about a database: `decide` gets the output of the schemas. */
 export const databaseRequest = typed<DatabaseTarget>()
 
-/** A body that says nothing, and may be left out. @param description what happens all the same */
+/** An empty body, which may be left out. @param description the effect of the request */
 export function emptyBody(description: string) {
   return z.strictObject({}).describe(description).meta({ example: {} }).optional()
 }
 
-/** A parameter of the query that is `true` or `false`. @param usual what it is if left out; undefined if left out as well */
+/** A query parameter that is `true` or `false`. @param usual its default, if it has one */
 export function flag<Usual extends boolean | undefined = undefined>(description: string, usual?: Usual) {
   const text = z.enum(['true', 'false']).optional()
   const value = text.transform((given) => (given === undefined ? (usual as Usual) : given === 'true'))
@@ -111,7 +111,7 @@ export function flag<Usual extends boolean | undefined = undefined>(description:
     .meta({ override: { type: 'boolean', enum: undefined, ...(usual !== undefined && { default: usual }) } })
 }
 
-/** The action of an operation; undefined where a newer version of the agent accepted one that this version does not know. */
+/** The action of an operation; undefined if a newer version of the agent accepted it and this version does not know the action. */
 function actionOf(actions: Actions, { spec }: Operation): Action | undefined {
   const { kind } = spec.target
   const ofKind: readonly Action[] = isKnownKind(kind) ? actions[kind] : []
@@ -123,18 +123,18 @@ export function actionNames(actions: Actions): string[] {
   return [...new Set(Object.values(actions).flatMap((ofKind) => ofKind.map(({ name }) => name)))]
 }
 
-/** The phase of a target while this operation has not ended; undefined where that depends on the target alone. */
+/** The phase of a target until this operation ends; undefined if the phase depends on the target alone. */
 export function phaseMeanwhile(actions: Actions, operation: Operation): string | undefined {
   const action = actionOf(actions, operation)
   return action === undefined ? 'Updating' : action.phase
 }
 
-/** The work of an operation; of an action that this version does not know, what can be done about it all the same. */
+/** The work of an operation. For an unknown action it only waits. */
 export function workOf(actions: Actions, operation: Operation): Work {
   return actionOf(actions, operation)?.work ?? unknownWork
 }
 
-/** Waits for a leader of a newer version until the deadline. */
+/** Waits until the deadline for a leader of a newer version. */
 const unknownWork: Work = {
   async advance({ operation: { spec } }) {
     throw new Problem('unknown-action', `This version of the agent does not know the action ${spec.action} of a ${spec.target.kind}.`)

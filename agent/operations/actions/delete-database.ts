@@ -17,8 +17,8 @@ import { settleVolumes } from '../work/volumes.ts'
 import { type Action, type Asked, databaseRequest, flag } from './action.ts'
 
 /**
- * The end of a database. Its volumes are kept unless the request, or else the database, says otherwise; that is settled first. Its
- * Secrets go last, because pods need them to stop.
+ * Deletes a database. The volumes are settled first: they are kept unless the request, or else the database, says otherwise. The Secrets are
+ * deleted last, because pods need them to stop.
  */
 export const deleteDatabase: Action<DatabaseTarget> = {
   name: deletion,
@@ -82,7 +82,7 @@ async function decideOnVolumes(context: WorkContext<DatabaseTarget>, current: Ku
   const step = volumeStep(context.operation)
   if (!context.operation.status?.step) await context.begin(step)
   const retainedVolumes = await settleVolumes(context, current, step === 'retain-volumes')
-  // Noted before anything is deleted: afterwards the claims are gone.
+  // Recorded before the deletion: afterwards the claims are gone.
   await context.record({ result: { retainedVolumes } })
   await context.finish(`${retainedVolumes.length} volumes will stay.`)
   return { next: 'again' }
@@ -96,7 +96,7 @@ async function remove(context: WorkContext<DatabaseTarget>, current: KubernetesO
 }
 
 /**
- * What the operator made is collected once the CrateDB is gone. Only then is the name free: a new database must not meet the
+ * Kubernetes deletes the operator's objects once the CrateDB is gone. Only afterwards is the name free: a new database must not find the
  * claims of the old one.
  */
 async function whatIsLeft(context: WorkContext<DatabaseTarget>): Promise<number> {
@@ -107,7 +107,7 @@ async function whatIsLeft(context: WorkContext<DatabaseTarget>): Promise<number>
   return left.flat().length
 }
 
-/** The operator owns what it made, and leaves the Secrets that came with the request. */
+/** Deletes the Secrets of the request, which the operator does not own. */
 async function removeSecrets(context: WorkContext<DatabaseTarget>): Promise<Progress> {
   const { project, database } = context.target
   if (context.operation.status?.step?.name === 'delete') await context.finish()

@@ -14,8 +14,8 @@ import { type RetainedVolume, settleVolumes } from '../work/volumes.ts'
 import { type Action, type Asked, flag, projectRequest } from './action.ts'
 
 /**
- * The end of a project: its databases first, each with its volumes kept or let go, then the Project, whose controller takes the
- * namespace down. Never the namespace first: the Crate Operator gives up in a namespace that terminates.
+ * Deletes a project: first its databases, each with its volumes kept or let go, then the Project, whose controller deletes the namespace.
+ * Never the namespace first: the Crate Operator gives up in a namespace that terminates.
  */
 export const deleteProject: Action<ProjectTarget> = {
   name: deletion,
@@ -61,7 +61,7 @@ function decide(parts: DecisionParts, asked: Asked<ProjectTarget, Given>): Propo
   }
 }
 
-/** @throws Problem when databases are in the way */
+/** @throws Problem when databases prevent the deletion */
 function refuseUnlessDeletable({ project }: ProjectTarget, databases: AcceptedResource<StoredDatabaseSpec>[], { cascade }: Given): void {
   const ids = databases.map(({ spec }) => spec.id)
   if (databases.length > 0 && !cascade) {

@@ -10,7 +10,7 @@ import { resume } from './resume.ts'
 import { rotatePassword } from './rotate-password.ts'
 import { suspend } from './suspend.ts'
 
-/** Everything that can be done to each kind of target, in the order in which the API's documents have it. */
+/** All actions on each kind of target, in the order of the OpenAPI document. */
 export const actions = {
   project: [putProject, deleteProject, recordProjectDeletion],
   database: [putDatabase, deleteDatabase, suspend, resume, restart, restore, rotatePassword, recordDatabaseDeletion],

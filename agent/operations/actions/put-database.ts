@@ -14,7 +14,7 @@ const withSecrets = ['users', 'backups', 'ssl']
 
 const given = (body: unknown) => splitSecrets(body as GivenDatabaseSpec)
 
-/** A database as it is to be: made, or changed. */
+/** Creates or changes a database. */
 export const putDatabase: Action<DatabaseTarget> = {
   name: 'put',
   phase: 'Updating',
@@ -25,7 +25,7 @@ export const putDatabase: Action<DatabaseTarget> = {
       summary: 'Creates a database, or brings it to the given state',
       description:
         'Passwords that a creation leaves out are generated and returned once, in this answer. Several kinds of change in one request are made one after the other.',
-      // What a read shows beside the spec may come back with it, so that what was read can be edited and put.
+      // The other members of a read are accepted too, so that its answer can be edited and put.
       body: databaseSpec.extend({
         id: databaseId.optional().describe('As in the path, if given').meta({ example: 'tidal-gauge' }),
         status: z.unknown().optional().describe('Ignored: the status that a read shows'),

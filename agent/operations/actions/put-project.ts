@@ -14,7 +14,7 @@ import { type Action, type Asked, projectRequest } from './action.ts'
 
 type Present = AcceptedResource<ProjectSpec> | undefined
 
-/** A project as it is to be: made, or changed. Its controller makes the namespace and all that belongs to it. */
+/** Creates or changes a project. Its controller creates the namespace and everything in it. */
 export const putProject: Action<ProjectTarget> = {
   name: 'put',
   phase: 'Updating',
@@ -23,7 +23,7 @@ export const putProject: Action<ProjectTarget> = {
       method: 'PUT',
       operationId: 'putProject',
       summary: 'Creates a project, or brings it to the given state',
-      // What a read shows beside the spec may come back with it, so that what was read can be edited and put.
+      // The other members of a read are accepted too, so that its answer can be edited and put.
       body: projectSpec.extend({
         id: projectId.optional().describe('As in the path, if given').meta({ example: 'harbour' }),
         status: z.unknown().optional().describe('Ignored: the status that a read shows'),
@@ -108,12 +108,12 @@ async function advance(context: WorkContext<ProjectTarget>): Promise<Progress> {
   }
 }
 
-/** A project on its way out can only lose its protection. Any other change is for the project that is made under its name afterwards. */
+/** A project that is being deleted can only lose its protection. Any other change applies to the next project with its name. */
 async function putLeaving(context: WorkContext<ProjectTarget>, current: KubernetesObject, wanted: ProjectSpec): Promise<Progress> {
   const { deletionProtection } = wanted
   if (deletionProtection || !isDeepStrictEqual({ ...readProject(current), deletionProtection }, wanted))
     return { next: 'wait', message: 'The project of this name is still being deleted.' }
-  // Not an apply, which would create the project again if it went at this moment.
+  // Not an apply, which would create the project again if it disappeared at this moment.
   const changed = await context.cluster.patch({ kind: 'Project', name: wanted.id }, { spec: { deletionProtection } })
   return { next: 'done', message: 'The project, which is being deleted, is no longer protected.', observed: observedOf(changed) }
 }

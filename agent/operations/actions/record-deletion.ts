@@ -4,11 +4,11 @@ import type { Proposal } from '../journal.ts'
 import { keptVolumes } from '../work/volumes.ts'
 import type { Action } from './action.ts'
 
-// Nobody asks for these: the leader writes down that somebody deleted the target without an operation. They wait for nothing, because
-// what has happened is an entry of the ledger even while the object still has a finalizer.
+// No request asks for these: the leader records that somebody deleted the target without an operation. They wait for nothing: the deletion
+// becomes an entry of the ledger even while the object still has a finalizer.
 const record = { name: deletionRecord, requests: [], phase: undefined }
 
-/** Writes down that somebody deleted a project without an operation. */
+/** Records that somebody deleted a project without an operation. */
 export const recordProjectDeletion: Action<ProjectTarget> = {
   ...record,
   work: {
@@ -16,7 +16,7 @@ export const recordProjectDeletion: Action<ProjectTarget> = {
   },
 }
 
-/** Writes down that somebody deleted a database without an operation, and which volumes are kept. */
+/** Records that somebody deleted a database without an operation, and which volumes are kept. */
 export const recordDatabaseDeletion: Action<DatabaseTarget> = {
   ...record,
   work: {
@@ -36,7 +36,7 @@ export type DeletedObject = { uid: string; resourceVersion: string; allowedBy?: 
 /** How long the record may take, in seconds. */
 const timeoutSeconds = 600
 
-/** What the leader has accepted about a target that was deleted. */
+/** The entry that the leader writes about a target that was deleted. */
 export function deletionRecordOf(target: Target, deleted: DeletedObject): Proposal {
   const plan = [{ name: deletionRecord, consequences: [], objects: [] }]
   return { action: deletionRecord, target, parameters: deleted, timeoutSeconds, tryOut: [], plan }

@@ -10,9 +10,9 @@ import { busy, isBusy, readCrateDB } from '../work/database-steps.ts'
 import { type Action, databaseRequest, emptyBody } from './action.ts'
 
 /**
- * Restarts a database node by node, as the Crate Operator does inside an upgrade, since it has no restart of its own
- * (crate-operator.md, 6.1): allocation held to primaries, one pod deleted, another one of its name awaited, allocation
- * released, and on to the next only when all nodes are back and the health is GREEN.
+ * Restarts a database node by node. The Crate Operator has no restart of its own, so this does what the operator does in an upgrade
+ * (crate-operator.md, 6.1): restrict allocation to primaries, delete one pod, wait for its replacement, release allocation, and continue with
+ * the next only when all nodes are back and the health is GREEN.
  */
 export const restart: Action<DatabaseTarget> = {
   name: 'restart',
@@ -43,10 +43,10 @@ function stepOf({ nodes: { count }, master }: StoredDatabaseSpec): Step {
   return { name: 'restart', consequences, objects: [] }
 }
 
-/** The pods that were there at the beginning, masters first: each is restarted once, told apart by its uid. */
+/** The pods at the beginning, masters first. Each is restarted once, and identified by its uid. */
 type RestartNote = {
   pods: { name: string; uid: string }[]
-  /** Shard allocation is held, or is about to be. */
+  /** Shard allocation is restricted, or is about to be. */
   holding?: boolean
   /** The pod that is being replaced. */
   current?: string
@@ -76,7 +76,7 @@ async function advance(context: WorkContext<DatabaseTarget>): Promise<Progress> 
   return { next: 'done', message: `All ${note.pods.length} nodes were restarted, one at a time.` }
 }
 
-/** The hold outlives everything: as long as it stands, no replica comes back. */
+/** The restriction is persistent: as long as it is in effect, no replica is allocated. */
 async function leave(context: WorkContext<DatabaseTarget>): Promise<string | undefined> {
   const note = context.operation.status?.step?.note as RestartNote | undefined
   if (!note?.holding) return undefined
@@ -90,7 +90,7 @@ async function leave(context: WorkContext<DatabaseTarget>): Promise<string | und
 }
 
 async function begin(context: WorkContext<DatabaseTarget>, current: KubernetesObject, pods: KubernetesObject[]): Promise<Progress> {
-  // Never with another change running: its own restarts would get in the way of these.
+  // Never during another change, which may restart nodes itself.
   if (isBusy(current)) return busy
   const masterFirst = (pod: KubernetesObject) => (pod.metadata.labels?.['cloud.crate.io/node-name'] === 'master' ? 0 : 1)
   const ordered = pods.toSorted((a, b) => masterFirst(a) - masterFirst(b) || a.metadata.name.localeCompare(b.metadata.name))
@@ -99,7 +99,7 @@ async function begin(context: WorkContext<DatabaseTarget>, current: KubernetesOb
 }
 
 async function holdAllocation(context: WorkContext<DatabaseTarget>, note: RestartNote): Promise<Progress> {
-  // Noted first: whatever happens now, the hold is released.
+  // Recorded first: so the restriction is released whatever happens.
   await noteHolding(context, { ...note, holding: true })
   await context.sql.query(context.target, hold)
   return { next: 'again' }
@@ -107,7 +107,7 @@ async function holdAllocation(context: WorkContext<DatabaseTarget>, note: Restar
 
 type Nodes = { pods: KubernetesObject[]; left: RestartNote['pods']; replaced: number }
 
-/** While allocation is held: deletes the next pod, waits for the one that replaces it, and releases the hold. */
+/** While allocation is restricted: deletes the next pod, waits for its replacement, and releases allocation. */
 async function replaceHeld(
   context: WorkContext<DatabaseTarget>,
   current: KubernetesObject,
@@ -123,9 +123,9 @@ async function replaceHeld(
   const there = pods.find(({ metadata }) => metadata.name === pod.name)
   if (there?.metadata.uid === pod.uid) {
     if (!there.metadata.deletionTimestamp) {
-      // What was healthy when the hold was noted may have lost a node since.
+      // The database may have lost a node since the restriction was recorded.
       if (await whyNotHealthy(context, current)) return releaseAllocation(context, note)
-      await context.sql.query(context.target, hold) // said again: a crash may have come between the note and the statement
+      await context.sql.query(context.target, hold) // repeated: there may have been a crash between the record and the statement
       await context.cluster.remove(there)
     }
     return { next: 'wait', message: `Node ${replaced + 1} of ${note.pods.length}, ${pod.name}, is stopping.` }
@@ -145,7 +145,7 @@ async function noteHolding(context: WorkContext<DatabaseTarget>, note: RestartNo
   if (step) await context.record({ phase: 'Waiting', step: { ...step, note } })
 }
 
-/** Why the next node must not be taken down yet. */
+/** Why the next node must not be restarted yet. */
 async function whyNotHealthy(context: WorkContext<DatabaseTarget>, { spec }: KubernetesObject): Promise<string | undefined> {
   const target = context.target
   const groups: { replicas: number }[] = [...spec.nodes.data, ...(spec.nodes.master ? [spec.nodes.master] : [])]

@@ -22,8 +22,8 @@ const body = z
   .describe('A new password for a user')
 
 /**
- * Gives one of the users that a database was created with another password: the Secret gets it, the Crate Operator sees that and tells
- * the database. It is done when the operator's own record of the Secret holds the new value.
+ * Changes the password of one of the users that a database was created with. The Secret gets the password, and the Crate Operator sets it in
+ * the database. The operation is done when the operator's record of the Secret contains the new value.
  */
 export const rotatePassword: Action<DatabaseTarget> = {
   name: 'rotate-password',
@@ -99,7 +99,7 @@ async function advance(context: WorkContext<DatabaseTarget>): Promise<Progress> 
     await context.cluster.patch(ref, { data: { password } })
     return { next: 'wait', recheckMs: 200 }
   }
-  // No watch follows Secrets, so that their contents stay out of the agent's memory: this one is looked at.
+  // No watch follows Secrets, so that their contents stay out of the agent's memory: this Secret is read at intervals.
   if (handledState(secret)?.data?.password !== password || isBeingHandled(secret.metadata.annotations)) {
     return { next: 'wait', message: 'The Crate Operator has not changed the password in the database yet.', recheckMs: 500 }
   }
