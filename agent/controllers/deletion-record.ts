@@ -11,7 +11,7 @@ import { deletedWith, hasEnded, isDeletion, isDeletionRecord, type Operation } f
 /** A project or a database that was deleted: the object with this uid, even if another one has its name by now. */
 export type Deleted = { target: Target; uid: string; resourceVersion: string; allowedBy: string | undefined }
 
-/** Stands for the unknown person who deleted it. No identity has this name: blanks are not allowed in one. */
+/** The name for whoever deleted it. No identity has this name, since identities contain no blanks. */
 const outside = 'outside Skerry'
 
 export type DeletionRecordParts = Omit<LeaderTools, 'lease'> & {
@@ -21,7 +21,7 @@ export type DeletionRecordParts = Omit<LeaderTools, 'lease'> & {
   journal: Pick<Journal, 'accept'>
 }
 
-/** Writes a deletion into the ledger unless an operation explains it, and makes an Event of it. */
+/** Writes a deletion into the ledger unless an operation explains it, and creates an Event. */
 export async function recordDeletion(deleted: Deleted, parts: DeletionRecordParts): Promise<void> {
   const explanation = explanationOf(deleted, parts)
   const operation = explanation === undefined && (await isDeleted(deleted, parts)) ? await accept(deleted, parts) : explanation

@@ -15,7 +15,7 @@ const retry = { baseMs: 200, capMs: 30_000 }
  * The deletion controller: a deletion of a project or a database that no operation explains becomes an entry of the ledger, a warning in
  * the log and an Event. Kubernetes does not say who deleted it; the audit log of the API server does, where there is one.
  *
- * The watches report deletions. A new leader also finds those that nobody watched: the last operation of a target is kept and the target
+ * The watches report deletions. A new leader also finds those that no watch reported: the last operation of a target is kept, but the target
  * is gone.
  */
 export function createDeletionController(
@@ -49,7 +49,7 @@ export function createDeletionController(
     if (target) add({ target, uid, resourceVersion, allowedBy: annotations?.[annotation.allowDeletion] })
   }
 
-  /** News is an object whose deletion begins, or one that is gone without that. */
+  /** Relevant are objects whose deletion begins, and objects that disappear without that. */
   function hear({ type, object, previous }: Change<KubernetesObject>): void {
     if (type === 'removed' ? !isLeaving(object) : isLeaving(object) && !(previous && isLeaving(previous))) addObject(object)
   }

@@ -13,13 +13,13 @@ import { projectOf } from '../resources/kind.ts'
 import { annotation, fieldManager, label } from '../resources/labels.ts'
 import { covers } from './covers.ts'
 
-/** The fields of an object that Skerry made that are kept: enough to detect a change. */
+/** The fields that are kept of an object that Skerry made: enough to detect a change. */
 type ManagedView = {
   kind: string
   metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion' | 'uid' | 'deletionTimestamp'>
   /** By its label. */
   project: string | undefined
-  /** Of everything but the status and the bookkeeping of the API server. */
+  /** Hash of everything but the status and the API server's bookkeeping. */
   digest: string
   /** Of a ResourceQuota only. */
   used: Record<string, string> | undefined

@@ -14,7 +14,7 @@ import { type ProjectOutcome, projectStatus } from './project-status.ts'
 export type ReconcilerParts = ProjectNamespaceParts & {
   caches: Pick<Caches, 'projects' | 'databases'>
   obstacles: Obstacles
-  /** How often a project that is not ready is looked at without any news of it, in milliseconds. */
+  /** Interval at which a project that is not ready is checked without a change, in milliseconds. */
   recheckMs: number
   mustAct: () => void
   clock: Clock
@@ -22,7 +22,7 @@ export type ReconcilerParts = ProjectNamespaceParts & {
 }
 
 /**
- * Looks at one project, does the work that is left, and writes the outcome into its status. Resolves with when to look again, in
+ * Does the work that is left for a project, and writes the outcome into its status. Resolves with the time until the next check, in
  * milliseconds.
  */
 export async function reconcileProject(id: string, parts: ReconcilerParts): Promise<number | undefined> {
@@ -41,7 +41,7 @@ export async function reconcileProject(id: string, parts: ReconcilerParts): Prom
   }
 }
 
-/** The finalizer comes first: everything that is made afterwards must be deleted before the project can be. */
+/** The finalizer comes first: everything that is created afterwards must be deleted before the project. */
 async function furnish(project: KubernetesObject, parts: ReconcilerParts): Promise<ProjectOutcome> {
   const { finalizers = [] } = project.metadata
   const held = hasFinalizer(project) ? project : await setFinalizers(project, [...finalizers, finalizer], parts)

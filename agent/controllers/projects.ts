@@ -12,18 +12,18 @@ import type { ProjectNamespaceConfig } from './project-namespace.ts'
 import { reconcileProject } from './project-reconcile.ts'
 
 export type ProjectControllerConfig = ProjectNamespaceConfig & {
-  /** Projects worked on at once. */
+  /** Projects that are processed at the same time. */
   parallelism: number
-  /** How often a project that is not ready is looked at without any news of it, in milliseconds. */
+  /** Interval at which a project that is not ready is checked without a change, in milliseconds. */
   recheckMs: number
 }
 
 const retry = { baseMs: 500, capMs: 60_000 }
 
 /**
- * The project controller: for each `Project` a namespace with its limits, its isolation and its pull secrets, kept so.
+ * The project controller: creates and maintains for each `Project` a namespace with its limits, its isolation and its pull secrets.
  *
- * It looks at the whole present state, whatever woke it. Ready once it follows the objects that it makes.
+ * Whatever woke it, it looks at the whole present state. Ready once it follows the objects that it creates.
  */
 export function createProjectController(
   config: ProjectControllerConfig,
@@ -36,7 +36,7 @@ export function createProjectController(
   const queue = new Queue({ name: 'project controller', parallelism, retry, handle, subscribe, addAll }, { lease, clock, log })
   const managed = createManagedObjects({ ...tools, mustAct: queue.mustAct })
   const pullSecrets: Cache<KubernetesObject> = createCache(
-    // Pull secrets alone: the Secrets of operations, in the same namespace, are not to be kept in memory.
+    // Only pull secrets: the Secrets of operations, in the same namespace, must not be kept in memory.
     { kind: kinds.Secret, namespace: config.namespace, fieldSelector: 'type=kubernetes.io/dockerconfigjson' },
     tools,
   )

@@ -10,21 +10,21 @@ import { fieldManager, label } from '../resources/labels.ts'
 import { hasEnded, isDeletion, type Operation } from '../resources/operation.ts'
 
 const retry = { baseMs: 200, capMs: 30_000 }
-/** Volumes handled at once. */
+/** Volumes that are handled at the same time. */
 const parallelism = 4
 
 /**
- * The volume controller: the data of a database outlives everything but an operation that was asked to delete it. A volume of a
- * database is `Retain` from the moment it is bound, and bears the name of its database.
+ * The volume controller: only an operation that is meant to delete the data of a database can do so. A volume of a database is `Retain` as soon
+ * as it is bound, and its labels name its database.
  *
  * | the database                                  | its volume                                                             |
  * |-----------------------------------------------|------------------------------------------------------------------------|
  * | stands                                        | is kept, and set to `Retain` again if somebody changes that            |
- * | stands, with `retainVolumes: false`           | stays as it is: only operations let volumes go                         |
+ * | stands, with `retainVolumes: false`           | stays unchanged: only operations let volumes go                        |
  * | is being deleted by an operation that lets go | stays as that operation left it                                        |
- * | is gone, or goes in any other way             | is kept, unless an operation has let it go                             |
+ * | is gone, or is deleted in any other way       | is kept, unless an operation has let it go                             |
  *
- * It looks at the whole present state, whatever woke it, and decides on objects that it reads from the API server at that moment.
+ * Whatever woke it, it looks at the whole present state, and decides by objects that it reads from the API server at that moment.
  */
 export function createVolumeController(
   { namespace: home }: { namespace: string },
@@ -39,12 +39,12 @@ export function createVolumeController(
       if (seen && !isKept(seen)) await keep(name)
       return undefined
     } catch (error) {
-      if (isProblem(error, 'conflict')) return 50 // an operation, or the binding controller, wrote at the same moment
+      if (isProblem(error, 'conflict')) return 50 // an operation or the binding controller wrote at the same time
       throw error
     }
   }
 
-  /** By the caches: a volume that needs no change is worth no request. */
+  /** By the caches, so that a volume that needs no change costs no request. */
   function isKept(volume: DataVolume): boolean {
     const id = volume.marks[label.database] ?? ''
     const database = caches.databases.get(keyOf({ namespace: volume.claim.namespace, name: id }))
@@ -73,7 +73,7 @@ export function createVolumeController(
       log.info({ volume: name, claim: `${claim.namespace}/${claim.name}`, from: volume.policy }, 'volume kept')
   }
 
-  /** Whether the volume is to outlive its database: no operation has let it go, and the database does not give it up. */
+  /** Whether the volume is to outlive its database: no operation has let it go, and the database retains its volumes. */
   function mayKeep({ marks }: DataVolume, database: KubernetesObject | undefined): boolean {
     const by = marks[volumeAnnotation.letGo]
     if (by === undefined) return database === undefined || readDatabase(database).retainVolumes

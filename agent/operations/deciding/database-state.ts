@@ -16,10 +16,10 @@ import { differingSecrets } from './present-secrets.ts'
 
 type Present = AcceptedResource<StoredDatabaseSpec>
 
-/** What a decision about the state of a database needs of the request. */
+/** The part of a request that a decision about the state of a database needs. */
 type Asked = Omit<AskedOf<DatabaseTarget>, 'query' | 'body'>
 
-/** Stops a database's nodes, or starts them again. A database that is so already is left as it is. */
+/** Stops a database's nodes, or starts them again. Nothing changes if they are already stopped or running. */
 export function decideSuspension(parts: DecisionParts, asked: Asked, suspended: boolean): Proposed | undefined {
   return decideState(parts, asked, (present) => {
     if (!present) throw noSuchDatabase(asked.target)
@@ -32,8 +32,8 @@ export function decideSuspension(parts: DecisionParts, asked: Asked, suspended: 
 }
 
 /**
- * A database as it is to be, with its secrets. Passwords that a creation lacks are generated.
- * @param intent the state that the request asks for, by the state that was last accepted
+ * Decides on the desired state of a database, with its secrets. Passwords that a creation lacks are generated.
+ * @param intent returns the requested state, given the state that was last accepted
  */
 export function decideState(
   parts: DecisionParts,
@@ -58,7 +58,7 @@ export function decideState(
   return { ...proposalOf(parts, decided, steps), credentials }
 }
 
-/** What the rules about databases cannot know: the path of the request, and that a creation is still to come. */
+/** Rules that depend on the path of the request, or on a creation that is not finished: the rules about databases know neither. */
 function ownRules(given: StoredDatabaseSpec, { database }: DatabaseTarget, present: Present | undefined): Fault[] {
   return [
     ...(given.id === database ? [] : [{ path: '/id', message: `must be "${database}", as in the path` }]),
@@ -83,9 +83,9 @@ type Decided = {
 }
 
 type SecretsToKeep = {
-  /** What the operation takes along. */
+  /** Those that are stored with the operation. */
   values: Secrets
-  /** Places with another value than is present. */
+  /** Places whose value differs from the present one. */
   changed: string[]
   /** Places of passwords that were generated. */
   generated: string[]
@@ -93,7 +93,7 @@ type SecretsToKeep = {
   missing: string[]
 }
 
-/** Which secrets go with the operation: for a creation all, later the whole of each part in which one is new. */
+/** The secrets that are stored with the operation: all for a creation; later all of each part in which one has changed. */
 function secretsOf(
   wanted: StoredDatabaseSpec,
   given: Secrets,
@@ -114,14 +114,14 @@ function secretsOf(
   if (!presentSecrets) throw new Problem('conflict', `Database ${wanted.id} was asked for by another request at the same moment.`)
   const changed = differingSecrets(given, presentSecrets)
   const all = { ...presentSecrets, ...given }
-  // Should the creation end before it made anything, this operation makes the database, and needs all of them.
+  // If the creation ends without having created anything, this operation creates the database, and needs all secrets.
   if (!present.object) {
     const { generate, missing } = secretsNeeded(wanted, all)
-    // Generated passwords came with the creation. Without them it has ended, and that was not heard yet.
+    // Generated passwords are stored with the creation. If they are missing, it has ended, and the watch has not delivered that yet.
     if (generate.length > 0) throw new Problem('conflict', `The creation of database ${wanted.id} ended at the same moment.`)
     return { values: all, changed, generated: [], missing }
   }
-  // A Secret is applied whole: of backups and keystores what is not new goes along with what is.
+  // A Secret is applied as a whole, so unchanged credentials and keystores are stored together with the changed ones.
   const parts = ['backups.', 'ssl.'].filter((part) => changed.some((place) => place.startsWith(part)))
   const values = Object.fromEntries(Object.entries(all).filter(([place]) => parts.some((part) => place.startsWith(part))))
   const missing = secretsNeeded(wanted, all).missing.filter((place) => parts.some((part) => place.startsWith(part)))
@@ -133,7 +133,7 @@ function userAt({ users }: StoredDatabaseSpec, place: string): string {
   return users[Number(place.split('.')[1])]?.name ?? ''
 }
 
-/** @throws Problem of the gravest type, with the faults of all types */
+/** @throws Problem of the most severe type, with the faults of all types */
 function refuse(
   { accepted, caches, heapDumpVolume }: DecisionParts,
   target: DatabaseTarget,
@@ -143,7 +143,7 @@ function refuse(
   secrets: SecretsToKeep,
   ownFaults: Fault[],
 ): void {
-  // Reading a thousand databases takes milliseconds: only where their sum matters.
+  // Only if there is a quota: reading a thousand databases takes milliseconds.
   const siblings = project.quota === undefined ? [] : accepted.databases(target.project).map(({ spec }) => spec)
   const found = refusals({
     target,
@@ -170,7 +170,7 @@ function plan({ target, wanted, present, secrets, options }: Decided): Step[] {
   return planDatabase(target, present?.object, wanted, values, { imageRegistry: options.imageRegistry, changedSecrets: changed })
 }
 
-/** Nothing is to do: it was accepted so before, or what stands in the cluster is so and nothing else is under way. */
+/** Nothing to do: this state is already accepted, or the cluster is in this state and no operation is open. */
 function isUnchanged({ wanted, present, secrets }: Decided, steps: Step[]): boolean {
   if (!present || secrets.changed.length > 0) return false
   return sameJson(wanted, present.spec) || (present.object !== undefined && !present.operation && steps.length === 0)
@@ -190,7 +190,7 @@ function proposalOf({ config, caches }: DecisionParts, decided: Decided, steps: 
 
 const startsNodes = new Set(['create', 'scale', 'resume'])
 
-/** No host takes two nodes of a database. It is not refused: hosts can be added at any time, and the operation waits for them. */
+/** A host takes only one node of a database. The request is not refused: hosts can be added at any time, and the operation waits. */
 function scarcity({ nodes, master }: StoredDatabaseSpec, hosts: number): string[] {
   const count = nodes.count + (master?.count ?? 0)
   if (count <= hosts) return []
@@ -198,8 +198,8 @@ function scarcity({ nodes, master }: StoredDatabaseSpec, hosts: number): string[
 }
 
 /**
- * The CrateDB of the first step: of it the API server has a schema and perhaps a policy. Nothing while the project's namespace is
- * still to be made, since all that could be learned is that it is missing.
+ * The objects for the dry run: the CrateDB of the first step, for which the API server has a schema and perhaps a policy. None while the
+ * namespace of the project does not exist, since the dry run would only report that.
  */
 function tryOut({ target, wanted, present, project, options }: Decided, steps: Step[]): KubernetesObject[] {
   if (present && !present.object) return []

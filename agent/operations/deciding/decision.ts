@@ -10,34 +10,34 @@ import type { Journal, Proposal } from '../journal.ts'
 /** How long operations may take from their start, in milliseconds. */
 export type Timeouts = { create: number; change: number; delete: number; restore: number; password: number }
 
-/** What a decision looks at: everything but `cluster` is in memory. */
+/** The data for a decision. Everything but `cluster` is in memory. */
 export type DecisionParts = {
   accepted: AcceptedState
   caches: Pick<Caches, 'storageClasses' | 'databases' | 'nodes'>
-  /** What the Crate Operator gives each node of a new database; the class is undefined where it is not known. */
+  /** The volume that the Crate Operator gives each node of a new database; the class is undefined if it is unknown. */
   heapDumpVolume(): { size: string; storageClass: string | undefined }
   config: {
     imageRegistry: string
     timeouts: Timeouts
-    /** The agent's own, where operations keep their secrets. */
+    /** The agent's own namespace, where the secrets of operations are. */
     namespace: string
   }
   journal: Pick<Journal, 'unended'>
-  /** For secrets, which no cache holds. They are read before the decision: that waits for nothing. */
+  /** For secrets, which no cache holds. They are read before the decision, which waits for nothing. */
   cluster: Cluster
 }
 
-/** A password that was generated. It is given back once, in the answer to the request that had it made. */
+/** A generated password. It is returned once, in the answer to the request that caused it. */
 export type Credential = { user: string; password: string }
 
-/** What an action makes of a request; its name and the target are known. There may be no object to ask the API server about. */
+/** The proposal of an action, without its name and target, which are known. */
 export type Proposed = Omit<Proposal, 'action' | 'target' | 'tryOut'> & { tryOut?: KubernetesObject[]; credentials?: Credential[] }
 
-/** Looks at the resource as it was last accepted, and throws if the request was meant for another version of it. */
+/** Throws if the request was meant for a version of the resource other than the last accepted one. */
 export type Guard = (present: unknown) => void
 
 /**
- * Passwords for one request, by their place in it: the same place has the same one however often the request is decided on.
+ * Passwords for one request, by their place in it. Each place keeps its password however often the request is decided on.
  * 32 characters of the URL-safe alphabet, which are 192 bits.
  */
 export function createPasswordMint(): (place: string) => string {
@@ -49,29 +49,29 @@ export function createPasswordMint(): (place: string) => string {
   }
 }
 
-/** Milliseconds as the whole seconds that an operation is given, at least one. */
+/** Milliseconds as whole seconds, at least one, for the timeout of an operation. */
 export function seconds(ms: number): number {
   return Math.max(1, Math.ceil(ms / 1000))
 }
 
-/** One problem of several faults. Its detail tells a single one in full, since many read no further. */
+/** One problem for several faults. Its detail contains the first fault in full, since many readers stop there. */
 export function refusal(type: 'invalid-fields' | 'unsupported-edit' | 'quota-exceeded' | 'wrong-state', faults: Fault[]): Problem {
   const [first, ...others] = faults
   const said = first ? `${first.path === '' ? 'The request' : first.path}: ${first.message}.` : ''
   return new Problem(type, others.length === 0 ? said : `${said} And ${others.length} more, listed under "faults".`, { faults })
 }
 
-/** @throws Problem of all faults, if there are any: about the state if one is about no field, else about the fields */
+/** @throws Problem with all faults, if there are any: `wrong-state` if one has no path, else `invalid-fields` */
 export function refuseFaults(faults: Fault[]): void {
   if (faults.length > 0) throw refusal(faults.some(({ path }) => path === '') ? 'wrong-state' : 'invalid-fields', faults)
 }
 
-/** The fault of a request that needs the nodes of a database; none where they run. */
+/** The fault of a request that needs running nodes; empty if the database is not suspended. */
 export function isSuspended({ suspended }: { suspended: boolean }): Fault[] {
   return suspended ? [{ path: '', message: 'the database is suspended; use actions/resume first' }] : []
 }
 
-/** Whether all that is to change is that the resource may be deleted. */
+/** Whether the only change is that the deletion protection is turned off. */
 export function onlyUnprotects<Spec extends { deletionProtection: boolean }>(wanted: Spec, present: Spec): boolean {
   return present.deletionProtection && !wanted.deletionProtection && sameJson({ ...wanted, deletionProtection: true }, present)
 }

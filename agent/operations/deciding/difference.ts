@@ -1,17 +1,17 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 
-/** One value that is another than before. `path` is a JSON pointer; `from` is missing where nothing was, `to` where nothing will be. */
+/** One changed value. `path` is a JSON pointer; `from` is missing for an added value, `to` for a removed one. */
 export type Difference = { path: string; from?: unknown; to?: unknown }
 
-/** What stands in place of a secret value. */
+/** Replaces a secret value. */
 const masked = '[masked]'
 
-// Kubernetes' own account of an object, which every write changes.
+// Kubernetes changes these in every write.
 const bookkeeping = ['managedFields', 'resourceVersion', 'generation', 'uid', 'creationTimestamp']
 
 /**
- * What differs between an object as it is and as it would be, the deepest fields each for itself. Of a Secret, values are masked
- * and annotations left out: the operator keeps a copy of the data in one.
+ * The differences between an object as it is and as it would be, down to single values. The values of a Secret are masked, and its
+ * annotations omitted: the operator keeps a copy of the data in one of them.
  */
 export function differenceOf(before: KubernetesObject | undefined, after: KubernetesObject | undefined): Difference[] {
   const found: Difference[] = []
@@ -28,7 +28,7 @@ function shown({ kind, metadata, status: _status, apiVersion: _apiVersion, ...re
 function compare(path: string, from: unknown, to: unknown, found: Difference[]): void {
   if (from === to) return
   const alike = isObject(from) && isObject(to) && Array.isArray(from) === Array.isArray(to)
-  // A branch that comes or goes is told leaf by leaf, so that every path names one value.
+  // Of an added or removed branch every value is listed, so that each path names one value.
   const comesOrGoes = (from === undefined && isBranch(to)) || (to === undefined && isBranch(from))
   if (alike || comesOrGoes) compareMembers(path, (from ?? {}) as object, (to ?? {}) as object, found)
   else found.push({ path, ...(from !== undefined && { from }), ...(to !== undefined && { to }) })
@@ -45,7 +45,7 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
-/** An object or list with something in it; that an empty one comes or goes is told like any other value. */
+/** A non-empty object or list. An empty one counts as a single value. */
 function isBranch(value: unknown): boolean {
   return isObject(value) && Object.keys(value).length > 0
 }

@@ -2,9 +2,9 @@ import type * as z from 'zod'
 import { asFault, parseWith } from '../../../shared/faults.ts'
 import { refusal } from './decision.ts'
 
-/** The state that a patch makes of the present one, judged as a whole. @throws Problem `invalid-fields` */
+/** The present state with a patch applied, validated as a whole. @throws Problem `invalid-fields` */
 export function patched<Schema extends z.ZodType>(schema: Schema, present: unknown, patch: Record<string, unknown>): z.output<Schema> {
-  const { status: _, ...change } = patch // what a read shows may come back
+  const { status: _, ...change } = patch // the status of a read may be sent back
   const parsed = parseWith(schema, mergePatch(present, change))
   if (parsed.ok) return parsed.value
   throw refusal(
@@ -15,7 +15,7 @@ export function patched<Schema extends z.ZodType>(schema: Schema, present: unkno
 
 /**
  * The target with a JSON merge patch applied (RFC 7386): members of the patch replace those of the target, objects are merged,
- * `null` takes a member away, an array replaces the whole array. Neither argument is changed.
+ * `null` removes a member, an array replaces the whole array. Neither argument is changed.
  */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isObject(patch)) return patch

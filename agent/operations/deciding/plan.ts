@@ -7,7 +7,7 @@ import type { Step } from '../../resources/kind.ts'
 import { fieldManager } from '../../resources/labels.ts'
 import { type Difference, differenceOf } from './difference.ts'
 
-/** What would be done with one object. */
+/** The planned change of one object. */
 export type PlannedObject = {
   kind: string
   namespace?: string
@@ -16,12 +16,11 @@ export type PlannedObject = {
   diff: Difference[]
 }
 
-/** One step of a plan, with what it means for whoever uses the resource. */
+/** One step of a plan, with its consequences for users of the resource. */
 export type PlannedStep = { name: string; consequences: string[]; objects: PlannedObject[] }
 
 /**
- * What would become of each object of a plan, as the API server itself says (dry run), in comparison with what the steps before would
- * leave. Nothing is written.
+ * The planned change of each object, by a dry run on the API server, compared with the result of the steps before. Nothing is written.
  *
  * @throws Problem `rejected-by-cluster` and others, when the API server would refuse an object
  */
@@ -37,8 +36,8 @@ export async function dryRunOf(cluster: Cluster, plan: Step[]): Promise<PlannedS
 }
 
 /**
- * What the API server says an object would become, in comparison with what it is; nothing is written.
- * @param seen what objects became in the steps before, by path; this one is added
+ * The change of an object by a dry run on the API server, compared with its present state. Nothing is written.
+ * @param seen the results of the steps before, by path; the result of this one is added
  */
 export async function tryOut(
   cluster: Cluster,
@@ -57,7 +56,7 @@ async function dryRun(cluster: Cluster, object: KubernetesObject): Promise<Kuber
   try {
     return await applyObject(cluster, object, { fieldManager, force: true, dryRun: true })
   } catch (error) {
-    // Its namespace is still to be made: the object is shown as it will be sent.
+    // Its namespace does not exist yet: the object is shown as it will be sent.
     if (isProblem(error, 'not-found')) return object
     throw error
   }

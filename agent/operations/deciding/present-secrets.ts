@@ -10,9 +10,9 @@ import { secretsIn } from '../request-secret.ts'
 import type { DecisionParts, Guard } from './decision.ts'
 
 /**
- * A request with the secrets that its database has, and with a guard that refuses it where another request brought secrets since. They
- * are read only where they matter: to compare them with those in the request, or to hand on those of a creation that is still to come.
- * @param brings whether there may be secrets in the request
+ * The request with the present secrets of its database, and with a guard that refuses it if another request has brought secrets since. They
+ * are read only if they are needed: to compare them with those in the request, or to pass on those of a creation that is not finished.
+ * @param brings whether the request may contain secrets
  */
 export async function withPresentSecrets<Asked extends { target: DatabaseTarget; guard: Guard }>(
   parts: DecisionParts,
@@ -36,14 +36,14 @@ export async function withPresentSecrets<Asked extends { target: DatabaseTarget;
 }
 
 /**
- * The secrets of a database as they were last accepted, by place: those that wait in operations take precedence over those in its own
- * Secrets. Empty for a database that is not there. They are read for one request and not kept.
+ * The last accepted secrets of a database, by place: those of open operations take precedence over those in its own Secrets. Empty if the
+ * database does not exist. They are read for one request and not kept.
  */
 async function readPresentSecrets({ accepted, journal, cluster, config }: DecisionParts, target: DatabaseTarget): Promise<Secrets> {
   const present = accepted.database(target.project, target.database)
   if (!present) return {}
   const waiting: Secrets[] = []
-  // The operations first: one whose Secret is gone has been applied, so that what is read after it is what it brought.
+  // The operations first: if the Secret of one is gone, its secrets have been applied, and are read afterwards from the database's own.
   for (const { spec } of journal.unended(target)) {
     if (spec.secretName === undefined || spec.wanted === undefined) continue
     waiting.push(secretsIn(await readObject(cluster, pathOf(kinds.Secret, config.namespace, spec.secretName))))
@@ -53,7 +53,7 @@ async function readPresentSecrets({ accepted, journal, cluster, config }: Decisi
   return Object.assign(readSecrets(target, present.spec, secrets ?? []), ...waiting)
 }
 
-/** The places at which another value is given than is present. The time it takes tells nothing about the values. */
+/** The places whose given value differs from the present one. The time of the comparison reveals nothing about the values. */
 export function differingSecrets(given: Secrets, present: Secrets): string[] {
   return Object.keys(given).filter((place) => {
     const is = present[place]

@@ -7,11 +7,11 @@ import type { AcceptedResource } from '../accepted.ts'
 import type { DecisionParts, Guard } from './decision.ts'
 
 /**
- * The project of a database that a request is about.
+ * The project of the database in a request.
  *
- * @param seesOff whether the request helps the database to go. Then it is taken too while the project leaves without an operation,
- *   because the project waits for its databases
- * @throws Problem when there is none, or when it is on its way out
+ * @param seesOff the request helps to delete the database. Then a project that is being deleted without an operation is accepted too,
+ *   because it waits for its databases
+ * @throws Problem when the project does not exist or is being deleted
  */
 export function projectAround(
   { accepted }: Pick<DecisionParts, 'accepted'>,
@@ -25,10 +25,10 @@ export function projectAround(
 }
 
 /**
- * The database that a request is about.
+ * The database in a request.
  *
- * @param seesOff whether the request helps the database to go. Then it is taken too for one that leaves without an operation
- * @throws Problem when there is none, or it or its project is on its way out
+ * @param seesOff the request helps to delete the database. Then a database that is being deleted without an operation is accepted too
+ * @throws Problem when the database does not exist, or when it or its project is being deleted
  */
 export function databaseOfRequest(
   parts: DecisionParts,
@@ -43,17 +43,17 @@ export function databaseOfRequest(
   return present
 }
 
-/** There is no project of that id. */
+/** No project has that id. */
 export function noSuchProject(id: string): Problem {
   return new Problem('not-found', `There is no project ${id}. It is created by PUT /v1/projects/${id}.`)
 }
 
-/** There is no database of that id. */
+/** No database has that id. */
 export function noSuchDatabase({ project, database }: { project: string; database: string }): Problem {
   return new Problem('not-found', `There is no database ${database} in project ${project}.`)
 }
 
-/** The resource is on its way out, and nothing of what the request asks for can be done any more. */
+/** The resource is being deleted, so the request is not possible. */
 export function leavingProblem(target: Target, resource: AcceptedResource<unknown>): Problem {
   const { operation } = resource
   const by = operation && isDeletion(operation) ? ` by operation ${operation.metadata.name}` : ''
@@ -63,7 +63,7 @@ export function leavingProblem(target: Target, resource: AcceptedResource<unknow
   })
 }
 
-/** It is being deleted without an operation: somebody used kubectl, or the operation that deleted it ended before it was gone. */
+/** Whether it is being deleted without an operation: somebody used kubectl, or the operation that deleted it ended too early. */
 export function leavesUnasked({ leaving, operation }: AcceptedResource<unknown>): boolean {
   return leaving && !(operation && isDeletion(operation))
 }

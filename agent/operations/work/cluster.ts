@@ -10,29 +10,29 @@ import { fieldManager } from '../../resources/labels.ts'
 /** Names one object. */
 type ObjectRef = { kind: KindName; namespace?: string; name: string }
 
-/** The cluster as work may touch it: read as it is now, and written only while the Lease is held. */
+/** The cluster as work may use it: reads return the present state, and writes need the Lease. */
 export type WorkCluster = {
-  /** As the API server has it at this moment, not a cache; undefined when it does not exist. */
+  /** The object from the API server, not from a cache; undefined if it does not exist. */
   read(ref: ObjectRef): Promise<KubernetesObject | undefined>
   list(kind: KindName, namespace: string | undefined, labelSelector?: string): Promise<KubernetesObject[]>
-  /** Server-side apply that takes over fields of others: only of objects that were read just before. */
+  /** Server-side apply that takes over fields of other managers: only for objects that were read just before. */
   apply(object: KubernetesObject): Promise<KubernetesObject>
   /** Merge patch. */
   patch(ref: ObjectRef, change: unknown): Promise<KubernetesObject>
-  /** Deletes that very object, not another that came to bear its name; one that is gone already is fine. */
+  /** Deletes this object, not another one with its name. An object that is already gone is fine. */
   remove(object: KubernetesObject): Promise<void>
 }
 
 /** @param mustLead throws when the Lease is no longer held; called right before each write */
 export function createWorkCluster(cluster: Cluster, { mustLead, caches }: { mustLead: () => void; caches: Caches }): WorkCluster {
-  /** So that the reader of the cache sees what was written at once. */
+  /** Puts a written object into its cache, so that readers see it at once. */
   function remember(object: KubernetesObject): KubernetesObject {
     if (object.kind === 'CrateDB') caches.databases.put(object)
     if (object.kind === 'Project') caches.projects.put(object)
     return object
   }
 
-  /** Only its namespace can be missing of what is applied, and that comes: the project controller makes it anew. */
+  /** In an apply, only the namespace can be missing. That is temporary: the project controller creates it again. */
   async function applied(object: KubernetesObject): Promise<KubernetesObject> {
     try {
       return await applyObject(cluster, object, { fieldManager, force: true })

@@ -32,12 +32,12 @@ export async function advanceToState(context: WorkContext<DatabaseTarget>): Prom
     changedSecrets: secrets.changed,
   })
   const progress = await advanceSteps(context, current, plan)
-  // A database that is done keeps its volumes or lets them go, as was asked for.
+  // At the end, the volumes are kept or let go as requested.
   if (progress.next === 'done' && current) await settleVolumes(context, current, wanted.retainVolumes)
   return progress
 }
 
-/** A change was accepted, and somebody else deleted the database before its turn came. */
+/** The database was deleted between the acceptance of a change and its execution. */
 const gone = {
   next: 'failed' as const,
   reason: 'Disappeared',
@@ -50,7 +50,7 @@ function lacksSecrets(wanted: StoredDatabaseSpec, given: Secrets): boolean {
   return generate.length > 0 || missing.length > 0
 }
 
-/** For a creation all that came with the request; later those that are not what stands in the cluster. */
+/** For a creation all secrets of the request; later those that differ from the cluster. */
 async function secretsToApply(context: WorkContext<DatabaseTarget>, current: KubernetesObject | undefined, wanted: StoredDatabaseSpec) {
   const { operation } = context
   const isCreation = operation.status?.step?.name === 'create' || isDone(operation, 'create')
@@ -64,8 +64,8 @@ async function secretsToApply(context: WorkContext<DatabaseTarget>, current: Kub
 }
 
 /**
- * The operator reverts the version in the spec when a step of an upgrade fails, and marks that it did. The mark stays for ever, so
- * it says something only of an upgrade that was written.
+ * The operator reverts the version in the spec when a step of an upgrade fails, and sets a mark. The mark stays forever, so it counts only
+ * after this upgrade was written.
  */
 function wasRolledBack(current: KubernetesObject, wanted: StoredDatabaseSpec, step: StepRecord | undefined): boolean {
   if (step?.name !== 'upgrade' || current.spec.cluster.version === wanted.version || !wasWritten(step, current)) return false

@@ -6,28 +6,28 @@ import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kin
 import type { StepRecord } from '../../resources/operation.ts'
 import { observedOf, type Progress, type WorkContext } from './context.ts'
 
-/** The CrateDB of an operation's target, as it is at this moment. */
+/** The CrateDB of an operation's target, from the API server. */
 export function readCrateDB({ cluster, target }: Pick<Context, 'cluster' | 'target'>): Promise<KubernetesObject | undefined> {
   return cluster.read({ kind: 'CrateDB', namespace: namespaceOf(target.project), name: target.database })
 }
 
 type Context = WorkContext<DatabaseTarget>
 
-/** What is noted of a step before its change is written. */
+/** The record of a step. */
 type StepNote = {
-  /** The operator's `ref` of the run before: results that bear it are not this step's. */
+  /** The `ref` of the operator's previous run: results with it do not belong to this step. */
   refBefore?: string
   /** The change was written. */
   written?: boolean
-  /** What the operator gave up with; it is gone at the end of its run. */
+  /** Why the operator gave up. The operator's own record of that disappears at the end of its run. */
   failure?: string
 }
 
 /**
- * Brings a plan further: begins its first step, writes it, or judges how the operator came along with the step in hand.
+ * Advances a plan: begins its first step, writes its change, or checks the operator's progress in the current step.
  *
- * @param current the CrateDB as it was read just now
- * @param plan the steps from `current`; none when nothing is left to do
+ * @param current the CrateDB, just read
+ * @param plan the steps from `current`; empty if nothing is left to do
  */
 export async function advanceSteps(context: Context, current: KubernetesObject | undefined, plan: Step[]): Promise<Progress> {
   const { step } = context.operation.status ?? {}
@@ -44,20 +44,21 @@ async function begin(context: Context, current: KubernetesObject | undefined, ne
   return write(context, current, next)
 }
 
-/** An edit during a run is lost or stuck (crate-operator.md, 7): the next one only after the last one ended. */
+/** Whether the operator is working. An edit during a run is lost or stuck (crate-operator.md, 7), so the next change waits for its end. */
 export function isBusy(current: KubernetesObject | undefined): boolean {
   return current !== undefined && readOperatorRun(current).state !== 'ended'
 }
 
-/** What is said meanwhile. */
+/** The progress while the operator is working. */
 export const busy: Progress = { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
 
-/** Changes that the operator takes back itself, so that they are to be done again by the plan although they were written. */
+/** Changes that the operator itself reverts, so that the plan contains them again although they were written. */
 const takenBack = ['upgrade', 'restore']
 
 /**
- * Whether the change of the step in hand reached the cluster. It is noted after the write, so a crash between the two leaves it
- * open. That the plan still has it says no; where the operator itself may have taken it back, a run that is new or under way says yes.
+ * Whether the change of the current step has been written to the cluster. That is recorded after the write, so after a crash between the two
+ * it is unknown. If the plan still contains the change, it was not written; except that a change which the operator may have reverted was
+ * written if there is a new or current run.
  */
 export function wasWritten(step: StepRecord, current: KubernetesObject | undefined): boolean {
   const { written = false, refBefore } = (step.note ?? {}) as StepNote
@@ -73,7 +74,7 @@ async function write(context: Context, current: KubernetesObject | undefined, ne
   return next.name === 'annotate' ? ended(context) : { next: 'wait' }
 }
 
-/** The object with the version that it must still have, so that nothing the operator wrote meanwhile is undone. */
+/** The object with the version that it must still have, so that no concurrent change of the operator is undone. */
 function meeting(current: KubernetesObject | undefined, object: KubernetesObject): KubernetesObject {
   if (!current || object.kind !== 'CrateDB') return object
   return { ...object, metadata: { ...object.metadata, resourceVersion: current.metadata.resourceVersion as string } }
@@ -100,13 +101,13 @@ async function ended(context: Context): Promise<Progress> {
   return { next: 'again' }
 }
 
-/** What is still to come of a change that the operator is through with; undefined when all of it is there. */
+/** What is missing of a change that the operator has finished; undefined if nothing is. */
 async function waitForEffect(context: Context, current: KubernetesObject, step: string): Promise<Progress | undefined> {
   if (step === 'create') return waitForNodes(context, current)
   return (await isEffective(context, current, step)) ? undefined : { next: 'wait', recheckMs: 500 }
 }
 
-/** The operator ends a creation when one node answers, whatever becomes of the others. */
+/** The operator ends a creation as soon as one node answers, whatever the state of the others. */
 async function waitForNodes({ cluster }: Context, { metadata }: KubernetesObject): Promise<Progress | undefined> {
   const own = `app.kubernetes.io/name=${metadata.name},app.kubernetes.io/part-of=cratedb`
   const sets = await cluster.list('StatefulSet', metadata.namespace as string, own)
@@ -114,11 +115,11 @@ async function waitForNodes({ cluster }: Context, { metadata }: KubernetesObject
   const ready = sum(({ status }) => status?.readyReplicas ?? 0)
   const wanted = sum(({ spec }) => spec.replicas ?? 1)
   if (ready >= wanted) return undefined
-  // A pod that is ready wakes the operation a moment before its StatefulSet has counted it.
+  // A ready pod wakes the operation a moment before its StatefulSet counts it.
   return { next: 'wait', message: `${ready} of ${wanted} nodes are ready.`, recheckMs: 1_000 }
 }
 
-/** Kubernetes 1.20 has its CronJobs in another version. */
+/** Kubernetes 1.20 serves CronJobs in another API version. */
 async function unlessNotServed<T>(read: Promise<T>): Promise<T | undefined> {
   return read.catch((error: unknown) => {
     if (isProblem(error, 'not-served')) return undefined
@@ -126,7 +127,7 @@ async function unlessNotServed<T>(read: Promise<T>): Promise<T | undefined> {
   })
 }
 
-/** Two kinds of change leave no result in the status: what they were for is looked at instead. */
+/** Two kinds of change leave no result in the status: their effect is checked instead. */
 async function isEffective({ cluster }: Context, { metadata, spec }: KubernetesObject, step: string): Promise<boolean> {
   const namespace = metadata.namespace as string
   if (step === 'allow-list') {

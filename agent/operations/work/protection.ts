@@ -3,14 +3,14 @@ import { readDatabase } from '../../resources/cratedb.ts'
 import type { Progress } from './context.ts'
 
 /**
- * Protected since the deletion was accepted, or without the replica that accepted it having heard of that. What was accepted before it
- * to take the protection away gave way to the deletion, which says so in its parameters.
+ * Whether the database is protected although its deletion was accepted: the protection was turned on later, or the accepting replica had not
+ * seen it. An operation that turns the protection off and was accepted earlier is superseded by the deletion, whose parameters record that.
  */
 export function isProtected(database: KubernetesObject): boolean {
   return database.metadata.deletionTimestamp === undefined && readDatabase(database).deletionProtection
 }
 
-/** The end of a deletion that met protected databases. */
+/** The failure of a deletion because of protected databases. */
 export function stillProtected(databases: KubernetesObject[]): Progress {
   const names = databases.map(({ metadata }) => metadata.name).join(', ')
   return {

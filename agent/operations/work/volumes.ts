@@ -6,7 +6,7 @@ import { label } from '../../resources/labels.ts'
 import type { WorkCluster } from './cluster.ts'
 import type { WorkContext } from './context.ts'
 
-/** A volume that outlives its database, with what is needed to take it back: the claim it served and where its bytes are. */
+/** A volume that outlives its database, with everything that is needed to reuse it: its former claim, and where the data is. */
 export type RetainedVolume = {
   volume: string
   claim: string
@@ -17,8 +17,8 @@ export type RetainedVolume = {
 }
 
 /**
- * Decides for the operation whether the volumes of a database outlive it.
- * @returns those that will: all of them, or those that cannot be let go
+ * Keeps the volumes of a database or lets them go.
+ * @returns the volumes that outlive the database: all of them, or those that cannot be let go
  */
 export function settleVolumes(
   { cluster, operation }: Pick<WorkContext, 'cluster' | 'operation'>,
@@ -29,8 +29,8 @@ export function settleVolumes(
 }
 
 /**
- * Makes sure that the data volumes of a database outlive it. The controller of volumes keeps each from the moment it is bound; an
- * operation that relies on it asks the API server itself.
+ * Makes sure that the data volumes of a database outlive it. The controller of volumes keeps each volume as soon as it is bound, but an
+ * operation that relies on that asks the API server itself.
  *
  * @returns the volumes that will stay
  */
@@ -42,16 +42,16 @@ async function retainVolumes(cluster: WorkCluster, database: KubernetesObject): 
 }
 
 /**
- * Lets the volumes of a database go with it: they get the policy again that they had before they were kept.
+ * Lets the volumes of a database go: they get back the reclaim policy from before they were kept.
  *
- * @param operation the name of the one that was asked to
- * @returns the volumes that stay all the same, since the cluster was told elsewhere to retain them
+ * @param operation the name of the operation
+ * @returns the volumes that stay, since the cluster retains them by its own policy
  */
 async function releaseVolumes(cluster: WorkCluster, database: KubernetesObject, operation: string): Promise<RetainedVolume[]> {
   return settle(cluster, await claimsOf(cluster, database), (volume) => lettingGoPatch(volume, operation))
 }
 
-/** The volumes of a database that are kept, as they say themselves: its claims may be gone. */
+/** The kept volumes of a database, by their own labels, since its claims may be gone. */
 export async function keptVolumes(cluster: WorkCluster, { project, database }: DatabaseTarget): Promise<RetainedVolume[]> {
   const volumes = await cluster.list('PersistentVolume', undefined, `${label.project}=${project},${label.database}=${database}`)
   const kept = volumes.filter(({ spec }) => spec?.persistentVolumeReclaimPolicy === 'Retain')
@@ -63,7 +63,7 @@ async function claimsOf(cluster: WorkCluster, { metadata }: KubernetesObject): P
   return claims.filter(({ spec }) => spec?.volumeName)
 }
 
-/** Patches the volume of each claim where there is something to patch; resolves with those that will outlive their claims. */
+/** Patches the volume of each claim, if necessary. Resolves with the volumes that will outlive their claims. */
 async function settle(
   cluster: WorkCluster,
   claims: KubernetesObject[],
@@ -72,7 +72,7 @@ async function settle(
   const settled = claims.map(async (claim) => {
     const ref = { kind: 'PersistentVolume' as const, name: claim.spec.volumeName as string }
     const present = await cluster.read(ref)
-    // One that is gone already is nothing to keep, and the database must be able to go all the same.
+    // A volume that is already gone must not prevent the deletion of the database.
     const patch = present && patchOf(present)
     const volume = patch ? await unlessGone(cluster.patch(ref, meeting(present, patch))) : present
     return volume?.spec.persistentVolumeReclaimPolicy === 'Retain'
