@@ -2,17 +2,17 @@ import { type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:ht
 import { connectOutside, type ReachOptions } from './reach.ts'
 
 /**
- * Gets a page outside by HTTPS, redirects followed. The body is to be read, or destroyed.
+ * Gets a page by HTTPS and follows redirects. The caller must read or destroy the body.
  * @throws Unreached, Unclear, or what broke the connection
  */
 export type Ask = (url: URL, headers?: OutgoingHttpHeaders) => Promise<IncomingMessage>
 
-/** There was an answer, and nothing follows from it. */
+/** There was an answer, but it is inconclusive. */
 export class Unclear extends Error {}
 
 const mostRedirects = 5
 
-/** @param signal ends whatever is under way, bodies too */
+/** @param signal aborts all requests, bodies included */
 export function createAsk(options: ReachOptions, signal: AbortSignal): Ask {
   async function get(url: URL, headers: OutgoingHttpHeaders, redirects: number): Promise<IncomingMessage> {
     if (url.protocol !== 'https:') throw new Unclear(`it leads to ${url.protocol}//${url.host}, which is not HTTPS`)
@@ -31,14 +31,14 @@ export function createAsk(options: ReachOptions, signal: AbortSignal): Ask {
     if (redirects === mostRedirects) throw new Unclear(`it leads on more than ${mostRedirects} times`)
     if (!URL.canParse(location, url.href)) throw new Unclear('it leads to no address')
     const next = new URL(location, url)
-    // The token is for one host, and no other is to see it.
+    // The token is for one host only.
     const { authorization: _, ...others } = headers
     return get(next, next.host === url.host ? headers : others, redirects + 1)
   }
   return (url, headers = {}) => get(url, headers, 0)
 }
 
-/** @throws Unclear when it is longer than any answer that is meant for programs */
+/** @throws Unclear when the body is too long for an answer to a program */
 export async function textOf(response: IncomingMessage): Promise<string> {
   let text = ''
   for await (const chunk of response.setEncoding('utf8')) {

@@ -6,19 +6,19 @@ import { stackNeeds } from './stack.ts'
 
 type Needs = ReturnType<typeof stackNeeds>
 
-/** Of each node, for its operating system and the kubelet: one core and one GiB. */
+/** The part of each node for its operating system and the kubelet: one core and one GiB. */
 const forSystem: Requests = { millicores: 1_000, bytes: 1n << 30n }
-/** The smallest node of a database that is of use. */
+/** The smallest useful node of a database. */
 const smallestDatabase: Requests = { millicores: 1_000, bytes: 2n << 30n }
 
 /**
- * Whether processor and memory are enough for the stack, and what is left for databases after it. What pods of others request is
- * taken off; those of the stack are counted by what it needs, whether it runs yet or not.
+ * Whether processor and memory are enough for the stack, and how much is left for databases. The requests of other pods are subtracted. The
+ * stack counts with its needs, whether it runs already or not.
  */
 export function capacity({ nodes, requests, components }: Evidence): Finding[] {
   if (!nodes || !requests) return []
   const usable = usableHosts(nodes)
-  // No node at all is told by another rule.
+  // Another rule reports a cluster without usable nodes.
   if (usable.length === 0) return []
   const has = usable.map(({ status }) => roomOf(status))
   const own = new Set(components.map(({ namespace }) => namespace))
@@ -31,7 +31,7 @@ export function capacity({ nodes, requests, components }: Evidence): Finding[] {
   return [judgeProcessor(free.millicores, needs), judgeMemory(free.bytes, needs)]
 }
 
-/** What a node has for pods: what it declares, and no more than what is there without the part of the system. */
+/** The capacity of a node for pods: as it declares, but at most its total capacity without the part of the system. */
 function roomOf({
   allocatable = {},
   capacity = {},

@@ -1,20 +1,20 @@
-/** What an index of a repository of charts says of some of them, read line by line: the whole of it is many megabytes. */
+/** Looks up some charts in the index of a repository. It is read line by line, since it may have many megabytes. */
 export type ChartIndex = {
   /** Takes the next line. */
   line(text: string): void
-  /** Everything that was sought was seen: the rest need not be read. */
+  /** All versions were found: the rest need not be read. */
   readonly complete: boolean
-  /** Whether it is an index at all. */
+  /** Whether the text is an index. */
   readonly isIndex: boolean
-  /** Whether the version of the chart is in it, and the first version, which helm has the newest be; undefined without the chart. */
+  /** Whether the index contains this version of the chart, and the first version, which helm makes the newest; undefined without the chart. */
   of(chart: string, version: string): { version: boolean; newest: string | undefined }
 }
 
 type Sought = { chart: string; version: string }
 
 /**
- * Reads an index as helm writes it: `entries`, below it each chart, below it a list of its versions, each a map.
- * @param sought charts with the versions that they are to have
+ * Reads an index as helm writes it: `entries` has a list of versions for each chart, and each version is a map.
+ * @param sought charts with their required versions
  */
 export function createChartIndex(sought: readonly Sought[]): ChartIndex {
   const seen = new Map<string, string[]>(sought.map(({ chart }) => [chart, []]))
@@ -84,7 +84,7 @@ export function createChartIndex(sought: readonly Sought[]): ChartIndex {
   }
 }
 
-/** Helm takes `v1.2.3` for `1.2.3`. */
+/** For helm, `v1.2.3` is the same as `1.2.3`. */
 function bare(version: string): string {
   return version.replace(/^v/, '')
 }

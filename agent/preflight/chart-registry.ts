@@ -7,14 +7,14 @@ export type Answer = Pick<ChartSeen, 'outcome' | 'detail'>
 
 const manifest = 'application/vnd.oci.image.manifest.v1+json'
 
-/** Asks a registry for charts, as somebody whom it does not know. @param repository `oci://HOST/PATH` */
+/** Asks a registry for charts, as an anonymous user. @param repository `oci://HOST/PATH` */
 export async function askRegistry(repository: string, components: readonly Component[], ask: Ask): Promise<Answer[]> {
   const { host, pathname } = new URL(repository.replace(/^oci:/, 'https:'))
   return Promise.all(components.map((component) => askFor(host, `${pathname.replace(/^\/|\/$/g, '')}/${component.chart}`, component, ask)))
 }
 
 async function askFor(host: string, name: string, { chart, version }: Component, ask: Ask): Promise<Answer> {
-  // A tag may not have a plus sign; helm writes it so.
+  // A tag cannot contain a plus sign; helm writes an underscore instead.
   const url = new URL(`https://${host}/v2/${name}/manifests/${version.replaceAll('+', '_')}`)
   let response = await ask(url, { accept: manifest })
   if (response.statusCode === 401) {
@@ -33,7 +33,7 @@ async function askFor(host: string, name: string, { chart, version }: Component,
   return statusCode === 200 ? { outcome: 'there', detail: '' } : { outcome: 'unclear', detail: `it answers ${statusCode}` }
 }
 
-/** The token that a registry gives to everybody (distribution.github.io/distribution/spec/auth/token). */
+/** The token of an anonymous user (distribution.github.io/distribution/spec/auth/token). */
 async function anonymousToken(challenge: string, ask: Ask): Promise<string> {
   const { realm, ...given } = Object.fromEntries([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]))
   if (!/^bearer /i.test(challenge) || !URL.canParse(realm)) throw new Unclear('it wants a user and a password')

@@ -8,12 +8,12 @@ import type { Component } from './components.ts'
 import type { ChartSeen } from './evidence.ts'
 import { codeOf, type ReachOptions, Unreached } from './reach.ts'
 
-/** Of an index once it is unpacked, in characters: the largest ones of the field have a tenth of it. */
+/** The maximum size of an unpacked index, in characters: ten times that of the largest known ones. */
 const mostCharacters = 128 << 20
-/** Of one line of it: an index that is one line is JSON. */
+/** The maximum length of a line, in characters: a JSON index is a single line. */
 const longestLine = 8 << 20
 
-/** Asks for the chart of each component where its repository is, all repositories at once. Never rejects: what went wrong is in the outcome. */
+/** Asks the repository of each component for its chart, all repositories at once. Never rejects: failures are in the outcome. */
 export async function askCharts(components: readonly Component[], options: ReachOptions = {}): Promise<ChartSeen[]> {
   const { timeoutMs = 20_000 } = options
   const asked = [...Map.groupBy(components, ({ repository = '' }) => repository)].map(async ([repository, those]) => {
@@ -65,7 +65,7 @@ function answerOf(index: ChartIndex, { chart, version }: Component): Answer {
   return { outcome: 'no-version', detail: `no version ${version} of ${chart} is in it; the newest is ${found.newest}` }
 }
 
-/** Reads no further than until everything is found. @throws Unclear when it is too large */
+/** Reads the index until all charts are found. @throws Unclear when it is too large */
 async function readIndex(response: IncomingMessage, sought: readonly Component[]): Promise<ChartIndex> {
   const index = createChartIndex(sought)
   let [rest, characters] = ['', 0]

@@ -2,13 +2,13 @@ import { conditionOf, listed } from '../region/obstacles/evidence.ts'
 import type { Evidence } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
-/** From here on, leases and tokens are judged wrongly now and then; and from here on, certificates and tokens are refused. In milliseconds. */
+/** Differences in milliseconds from which on leases and tokens are sometimes misjudged, and from which on certificates and tokens are refused. */
 const [noticeable, harmful] = [5_000, 60_000]
 
 /** Whether the clocks of this machine, of the control plane and of the nodes agree. */
 export function clocks({ now, serverDate, roundTripMs, nodes, audience }: Evidence): Finding[] {
   if (serverDate === undefined) return []
-  // The server tells whole seconds, rounded down: half of one is the best guess at the rest.
+  // The server reports whole seconds, rounded down: half a second is the best estimate of the rest.
   const difference = now - (serverDate + 500)
   const uncertain = 500 + roundTripMs / 2
   const apart = Math.max(0, Math.abs(difference) - uncertain)
@@ -21,7 +21,7 @@ export function clocks({ now, serverDate, roundTripMs, nodes, audience }: Eviden
   return [first, ...nodesAhead(serverDate, nodes ?? [], why, action)]
 }
 
-/** A heartbeat bears the node's own time, so that one of the future gives its clock away. */
+/** A heartbeat has the node's own time: one in the future shows that its clock is ahead. */
 function nodesAhead(serverDate: number, nodes: NonNullable<Evidence['nodes']>, why: string, action: string): Finding[] {
   const ahead = nodes.flatMap((node) => {
     const heartbeat = Date.parse((conditionOf(node, 'Ready') as { lastHeartbeatTime?: string } | undefined)?.lastHeartbeatTime ?? '')

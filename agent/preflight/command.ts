@@ -16,29 +16,29 @@ import { type Outside, reachHosts } from './reach.ts'
 import { reportOf, reportTable } from './report.ts'
 import { storageClassManifest } from './storage-manifest.ts'
 
-/** How the command ends. Warnings do not stop an installation, so they end it as if nothing was found. */
+/** The exit codes. Warnings do not stop an installation, so with warnings only the code is that of success. */
 export const exitCodes = { ok: 0, failed: 1, notRun: 2 } as const
 
 const help = `skerry-agent preflight: whether a region can be installed in a cluster. Nothing is changed.
 
   --kubeconfig FILE       the cluster: this file, else KUBECONFIG, else ~/.kube/config, else that of the pod
   --context NAME          another context than the current one
-  --namespace NAME        where Skerry is to be (skerry)
+  --namespace NAME        the namespace of Skerry (skerry)
   --output table|json     (table)
-  --component NAME        what is to be installed; may be repeated (all that install.sh brings)
+  --component NAME        a component to be installed; may be repeated (all that install.sh installs)
   --components FILE       another list of components than the one of this release
-  --offline               try no host outside, and ask for no chart
-  --chart-at-hand NAME    ask for no chart of this component; may be repeated
-  --host HOST[:PORT]      try these hosts instead of the usual ones, and ask for no chart; may be repeated
+  --offline               try no host outside, and look for no chart
+  --chart-at-hand NAME    do not look for the chart of this component; may be repeated
+  --host HOST[:PORT]      try these hosts instead of the usual ones, and look for no chart; may be repeated
   --https-proxy URL       the proxy to try them through (HTTPS_PROXY)
-  --no-proxy LIST         hosts and .domains that are reached without it, with commas between (NO_PROXY)
-  --ca-file FILE          PEM of authorities to trust besides the usual ones
+  --no-proxy LIST         hosts and .domains that are reached without it, separated by commas (NO_PROXY)
+  --ca-file FILE          PEM CA certificates to trust besides the usual ones
   --cidr NETWORK          a network of the site that pods must be able to reach; may be repeated
   --print-storage-classes NAME
-                          print a manifest of the storage classes that are missing, made like NAME, and do nothing else
+                          only print a manifest of the missing storage classes, made like NAME
   --help
 
-It ends with 0 when nothing stands in the way, warnings or not; with 1 when something does; with 2 when it could not look.
+The exit code is 0 if nothing blocks the installation, even with warnings; 1 if something does; 2 if the check could not run.
 `
 
 const options = {
@@ -107,7 +107,7 @@ function networkOf(text: string): string {
 
 type Way = { host: string[]; 'chart-at-hand': string[]; 'https-proxy'?: string; 'no-proxy'?: string; 'ca-file'?: string }
 
-/** What looks outside. Only whoever installs fetches charts. */
+/** The function that looks outside. Only an installer fetches charts. */
 function lookerOf(values: Way, components: Component[], env: Env) {
   const proxy = values['https-proxy'] ?? env.HTTPS_PROXY ?? env.https_proxy
   if (proxy && !URL.parse(proxy)?.protocol.startsWith('http:'))
@@ -130,7 +130,7 @@ function hostOf(text: string): Outside {
   return { host, port: Number(port), tls: port !== '7844', neededFor: 'the host given with --host', vital: false }
 }
 
-/** Whoever has a kubeconfig installs; whoever has the account of a pod is the agent. */
+/** With a kubeconfig, the audience is an installer; with the service account of a pod, the agent. */
 async function connect(
   { kubeconfig, context }: { kubeconfig?: string; context?: string },
   env: Env,
@@ -143,7 +143,7 @@ async function connect(
   if (env.KUBERNETES_SERVICE_HOST === undefined) throw new Error('there is no kubeconfig: name one with --kubeconfig')
   const cluster = await connectCluster(
     {
-      // As the agent's own configuration has it.
+      // As in the agent's own configuration.
       serviceAccountDir: env.SKERRY_AGENT__CLUSTER__SERVICE_ACCOUNT_DIR ?? '/var/run/secrets/kubernetes.io/serviceaccount',
       serviceHost: env.KUBERNETES_SERVICE_HOST,
       servicePort: env.KUBERNETES_SERVICE_PORT,

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import rendered from './components.json' with { type: 'json' }
 
-/** What install.sh brings, as deploy/bootstrap/components has it. What has several values has them in the list's order. */
+/** A component that install.sh installs, as in deploy/bootstrap/components. Lists keep their order there. */
 export type Component = {
   name: string
-  /** `needed`: databases do not run without it. `retired`: an earlier version brought it. */
+  /** `needed`: databases do not run without it. `retired`: only an earlier version installed it. */
   role: Role
   why?: string
   chart: string
@@ -13,12 +13,12 @@ export type Component = {
   version: string
   checked?: string
   namespace: string
-  /** The least version, such as 1.25. */
+  /** The minimum version, such as 1.25. */
   kubernetes: string
   present: string[]
-  /** `deployment/NAME` and the like, with "?" where it need not exist. */
+  /** `deployment/NAME` and so on, with "?" if it need not exist. */
   wait: string[]
-  /** Name of a definition without which it is of no use. */
+  /** The name of a CRD without which it is useless. */
   definition?: string
   keep?: string
   remade: string[]
@@ -29,7 +29,7 @@ export type Component = {
 type Role = (typeof roles)[number]
 
 const roles = ['needed', 'usual', 'retired'] as const
-/** Keys that may stand there several times, and those with several words. */
+/** Keys that may be repeated, and keys with several words. */
 const lists = ['present', 'image'] as const
 const words = ['wait', 'remade'] as const
 const required = ['chart', 'version', 'namespace'] as const
@@ -38,10 +38,10 @@ const keys: string[] = [
   ...[...lists, ...words, ...required],
 ]
 
-/** The list of this release, retired components included. `npm run render` makes it of deploy/bootstrap/components. */
+/** The list of this release, retired components included. `npm run render` generates it from deploy/bootstrap/components. */
 export const ownComponents = rendered as Component[]
 
-/** Reads a list that is written as deploy/bootstrap/components is, with all that is wrong in it: `line 3: there is no key colour`. */
+/** Reads a list in the format of deploy/bootstrap/components, with all its faults: `line 3: there is no key colour`. */
 export function parseComponents(text: string): { components: Component[]; faults: string[] } {
   const components: Component[] = []
   const faults: string[] = []
@@ -82,8 +82,8 @@ export function readComponents(file: string): Component[] {
 }
 
 /**
- * Those that are brought: all that are not retired, or the ones that are named.
- * @throws Error when one of the names is none of them
+ * The components to install: all that are not retired, or the named ones.
+ * @throws Error when a name is not among them
  */
 export function componentsToCome(all: readonly Component[], names: readonly string[] = []): Component[] {
   const brought = all.filter(({ role }) => role !== 'retired')

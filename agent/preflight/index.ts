@@ -28,20 +28,20 @@ const groups = {
   evidence: evidenceUnread,
 } satisfies Record<string, Rule>
 
-/** What the rules find in the evidence. Pure. */
+/** Applies all rules to the evidence. Pure. */
 export function judge(evidence: Evidence): Finding[] {
   return Object.values(groups).flatMap((rule: Rule) => rule(evidence))
 }
 
 /**
- * Looks at the cluster, and at the ways out of it if asked to, and judges what it saw.
- * @throws Problem when the API server does not answer at all, or takes the credentials for none
+ * Examines the cluster and, if requested, its connections to the outside.
+ * @throws Problem when the API server does not answer at all, or rejects the credentials
  */
 export async function preflight(options: ReadingOptions, tools: { cluster: Cluster; clock: Clock }): Promise<Finding[]> {
   return judge(await readEvidence(options, tools))
 }
 
-/** What could not be looked at. Nothing was concluded from it. */
+/** Parts of the evidence that could not be read. */
 function evidenceUnread({ unread }: Evidence): Finding[] {
   return unread.map(({ what, detail }) =>
     warn(

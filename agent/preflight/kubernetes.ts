@@ -5,12 +5,12 @@ import { type Finding, fail, ok, warn } from './finding.ts'
 
 /** The chart refuses older ones. */
 const oldest = 20
-/** From here on, Pod Security admission is there, which the namespaces of projects are labelled for. */
+/** The first version with Pod Security admission, for which the namespaces of projects are labelled. */
 const podSecuritySince = 25
 /** A kubelet may be this many minor versions behind its API server (kubernetes.io/releases/version-skew-policy). */
 const mostBehind = 3
 
-/** Whether the version of the control plane will do, and those of the kubelets go with it. */
+/** Whether the version of the control plane is sufficient, and those of the kubelets match it. */
 export function kubernetesVersion({ kubernetes, nodes }: Evidence): Finding[] {
   const minor = minorOf(kubernetes)
   if (minor === undefined) {
@@ -27,10 +27,10 @@ export function kubernetesVersion({ kubernetes, nodes }: Evidence): Finding[] {
   return [judgeVersion(kubernetes, minor), ...judgeKubelets(minor, nodes ?? [])]
 }
 
-/** Whether it is new enough for each component that is to come. */
+/** Whether Kubernetes is new enough for each component to be installed. */
 export function leastVersions({ kubernetes, components, audience }: Evidence): Finding[] {
   const minor = minorOf(kubernetes)
-  // What is there already is judged by how it runs.
+  // For the agent, the components are already installed.
   if (minor === undefined || audience === 'agent') return []
   const tooNew = components.filter((component) => (minorOf(component.kubernetes) ?? 0) > minor)
   const needed = tooNew.filter(({ role }) => role === 'needed')
@@ -105,7 +105,7 @@ function judgeKubelets(minor: number, nodes: NonNullable<Evidence['nodes']>): Fi
   return [warn('kubelet-version', `the kubelets of ${listed(named)} do not match the API server`, why, 'Upgrade these nodes.')]
 }
 
-/** The minor version of `v1.35.2-gke.100` is 35; undefined of what is no version. */
+/** The minor version: 35 for `v1.35.2-gke.100`; undefined if the text is not a version. */
 export function minorOf(version: string): number | undefined {
   const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(version) ?? []
   if (major === undefined) return undefined

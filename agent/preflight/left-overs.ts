@@ -4,7 +4,7 @@ import type { Evidence } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 import { deploymentsOf, isOfStack } from './stack.ts'
 
-/** What an earlier installation left behind and a new one would stumble over. What others follow from comes first. */
+/** Leftovers of an earlier installation that block a new one. Causes come before their consequences. */
 export function leftOvers(evidence: Evidence): Finding[] {
   const findings = [
     ...definitionsMissing(evidence),
@@ -18,7 +18,7 @@ export function leftOvers(evidence: Evidence): Finding[] {
   return [ok('left-overs', 'an earlier installation left nothing behind that blocks this one')]
 }
 
-/** A chart brings its definitions once and never again, so that a program can be there without what it works on. */
+/** Helm installs the CRDs of a chart only once, so a program can exist without its CRDs. */
 function definitionsMissing({ deployments, definitions, components }: Evidence): Finding[] {
   if (!deployments || !definitions) return []
   return components.flatMap((component) => {
@@ -52,7 +52,7 @@ function definitionsTerminating({ definitions, instances = [], components }: Evi
   })
 }
 
-/** Deleted databases and the like that wait for a program which is not there. Those of a definition that goes are told with it. */
+/** Deleted objects, such as databases, that wait for a program that does not run. Those of a CRD in deletion are reported with the CRD. */
 function instancesHanging({ definitions = [], instances = [], deployments }: Evidence): Finding[] {
   const groupsGoing = definitions.filter(({ metadata }) => metadata.deletionTimestamp).map(({ spec }) => spec.group)
   const operatorRuns = deployments?.some(({ metadata, status }) => metadata.name === 'crate-operator' && (status?.readyReplicas ?? 0) > 0)
@@ -68,13 +68,13 @@ function instancesHanging({ definitions = [], instances = [], deployments }: Evi
   return [warn('objects-hanging', what, why, action)]
 }
 
-/** Without the program that holds it, an object goes as it is, and whatever belongs to it goes too. @param plural with its group */
+/** The last resort: to delete an object without the program that holds it. @param plural with its group */
 function lastResort({ apiVersion, kind, metadata: { name, namespace } }: KubernetesObject, plural = singular(apiVersion, kind)): string {
   const at = namespace === undefined ? '' : `-n ${namespace} `
   return `If that program never returns, make sure that the reclaim policy of the volumes is Retain: kubectl get persistentvolumes. Then, as the last resort, which loses this object and all volumes of it that are not kept: kubectl ${at}patch ${plural} ${name} --type=merge -p '{"metadata":{"finalizers":null}}'`
 }
 
-/** `cratedb.cloud.crate.io`: another group may have a kind of the same name. */
+/** `cratedb.cloud.crate.io`, with the group, since another group may have a kind of the same name. */
 function singular(apiVersion: string, kind: string): string {
   return `${kind.toLowerCase()}.${apiVersion.split('/')[0]}`
 }
@@ -99,7 +99,7 @@ function namespacesTerminating({ namespaces, components }: Evidence): Finding[] 
 
 type Webhook = { failurePolicy?: string; clientConfig?: { service?: { namespace: string; name: string } } }
 
-/** A webhook that nobody answers any more refuses whatever it is asked about. */
+/** Webhooks whose Service no longer runs: the API server refuses every object that they should review. */
 function webhooksWithoutService({ webhooks, namespaces, deployments }: Evidence): Finding[] {
   if (!webhooks || !namespaces || !deployments) return []
   const live = new Set(namespaces.filter(({ metadata }) => !metadata.deletionTimestamp).map(({ metadata }) => metadata.name))

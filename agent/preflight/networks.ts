@@ -5,7 +5,7 @@ import { type Finding, fail, ok, warn } from './finding.ts'
 
 type Network = { whose: string; cidr: string }
 
-/** Whether the networks of pods, Services, nodes and the site are apart: an address that two of them have is reached in one of them only. */
+/** Whether the networks of pods, Services, nodes and the site are disjoint: an address in two networks is reached in only one of them. */
 export function networks({ nodes, serviceCidrs, siteCidrs }: Evidence): Finding[] {
   if (!nodes) return []
   const pods = uniqueNetworks(

@@ -4,13 +4,13 @@ import { hostsOf, usableHosts } from '../region/status.ts'
 import type { Evidence } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
-/** A database keeps a copy of everything on another host, and goes on without one of three. */
+/** A database keeps a copy of all data on another host, and survives the loss of one of three hosts. */
 const forHighAvailability = 3
 
-/** Conditions that say that a node is in want of something. */
+/** Conditions that show a shortage on a node. */
 const pressures = ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'NetworkUnavailable']
 
-/** Whether there are enough nodes on which databases can be placed, and how they are. */
+/** Whether there are enough nodes for databases, and the state of all nodes. */
 export function nodes({ nodes }: Evidence): Finding[] {
   if (!nodes) return []
   const usable = usableHosts(nodes)

@@ -2,7 +2,7 @@ import { listed } from '../region/obstacles/evidence.ts'
 import type { Evidence, Reached } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
-/** What to do, by how it went. */
+/** The action for each outcome. */
 const actions: Record<Exclude<Reached['outcome'], 'reached'>, string> = {
   unresolved: 'Make the DNS of the site resolve this name, or set a proxy with --https-proxy.',
   refused: 'Open the firewall for this host and port, or set a proxy with --https-proxy.',
@@ -14,8 +14,8 @@ const actions: Record<Exclude<Reached['outcome'], 'reached'>, string> = {
 }
 
 /**
- * Whether what is needed from outside can be reached from the machine that asks. A failure only where install.sh, on this machine, could
- * not fetch a chart that databases need; the nodes may have another way than it, and mirrors can stand in for all of their images.
+ * Whether the required hosts outside can be reached from this machine. It is a failure only if install.sh, on this machine, cannot fetch a chart
+ * that databases need. The nodes may have another way out, and mirrors can provide all of their images.
  */
 export function outbound({ reached }: Evidence): Finding[] {
   if (!reached || reached.length === 0) return []
@@ -24,14 +24,14 @@ export function outbound({ reached }: Evidence): Finding[] {
   return [...Map.groupBy(reached, ({ proxy }) => proxy).values()].flatMap(judgeWay)
 }
 
-/** @param reached hosts that were tried directly, or through one and the same proxy */
+/** @param reached hosts that were tried directly, or through the same proxy */
 function judgeWay(reached: Reached[]): Finding[] {
   const missed = reached.filter(({ outcome }) => outcome !== 'reached')
   const [first] = missed
   if (!first) return []
   const { host, proxy, detail } = first
   const way = proxy === undefined ? '' : ` through the proxy ${proxy}`
-  // One cause, such as a site without DNS, and not one warning for each host.
+  // If no host is reached there is one cause, such as a site without DNS, and so one warning.
   if (missed.length === reached.length && missed.length > 1 && missed.every(({ outcome }) => outcome === first.outcome)) {
     const names = missed.map(({ host, port }) => `${host}:${port}`)
     const what = `none of the ${missed.length} hosts outside is reached${way}: ${host}: ${detail}`

@@ -4,10 +4,10 @@ import type { Component } from './components.ts'
 import type { ChartSeen, Reached } from './evidence.ts'
 import { type Outside, type ReachOptions, reachHosts } from './reach.ts'
 
-/** What there is outside besides charts: by host the components that need it, and what for if not for images. */
+/** The hosts outside, except those of charts, each with the components that need it, and the purpose if that is not images. */
 const others: { host: string; port?: number; components: string[]; what?: string }[] = [
   { host: 'ghcr.io', components: ['prometheus', 'flux', 'skerry'] },
-  // The operator's: those of databases too.
+  // For the operator: also the images of databases.
   { host: 'registry-1.docker.io', components: ['crate-operator', 'loki', 'alloy', 'grafana', 'sealed-secrets', 'skerry'] },
   { host: 'quay.io', components: ['cert-manager', 'prometheus', 'grafana'] },
   { host: 'registry.k8s.io', components: ['prometheus'] },
@@ -16,11 +16,11 @@ const others: { host: string; port?: number; components: string[]; what?: string
 ]
 
 export type OutsideOptions = ReachOptions & {
-  /** Components whose charts are at hand, so that nobody is asked for them. */
+  /** Components whose charts are available locally. */
   atHand?: readonly string[]
 }
 
-/** Tries the hosts that these components come from and live on, and asks those that are reached for the charts. */
+/** Tries the hosts that these components need, and asks those that are reached for the charts. */
 export async function lookOutside(
   components: readonly Component[],
   { atHand = [], ...options }: OutsideOptions,
@@ -32,7 +32,7 @@ export async function lookOutside(
   return { reached, charts: await askCharts(asked, options) }
 }
 
-/** Every host once, with all that it is needed for. @param fetched those of the components whose charts are fetched */
+/** Each host once, with all its purposes. @param fetched the components whose charts are fetched */
 export function hostsOf(components: readonly Component[], fetched: readonly Component[]): Outside[] {
   const needs = [...chartHosts(fetched), ...otherHosts(components)]
   return [...Map.groupBy(needs, addressOf).values()].map((those) => {

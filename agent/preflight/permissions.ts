@@ -3,7 +3,7 @@ import type { Evidence } from './evidence.ts'
 import { type Finding, fail, ok } from './finding.ts'
 import type { Right } from './rights.ts'
 
-/** Whether the account that asks may do what it will have to. One finding for all resources of which it lacks the same. */
+/** Whether the account has all rights that it needs. One finding for all resources on which it lacks the same verbs. */
 export function permissions({ rights, audience }: Evidence): Finding[] {
   if (!rights) return []
   const lacking = rights.filter(({ allowed }) => !allowed).map(({ right }) => right)
@@ -13,7 +13,7 @@ export function permissions({ rights, audience }: Evidence): Finding[] {
   return [...Map.groupBy(byResource.keys(), (resource) => verbsOf(resource).join('+'))].map(([id, resources]) => {
     const verbs = id.split('+')
     const [first = ''] = resources
-    // As kubectl takes it: the namespace is an option.
+    // For kubectl, the namespace is an option.
     const trial = `kubectl auth can-i ${verbs[0]} ${first.replace(' in ', ' -n ')}`
     return fail(
       `permission/${id}`,

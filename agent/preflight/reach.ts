@@ -8,25 +8,25 @@ import type { Reached } from './evidence.ts'
 export type Outside = {
   host: string
   port: number
-  /** It speaks TLS with a certificate that this machine should trust. */
+  /** Whether it uses TLS with a certificate that this machine should trust. */
   tls: boolean
   neededFor: string
-  /** Without it nothing can be installed that runs databases. */
+  /** Whether databases cannot be installed without it. */
   vital: boolean
 }
 
 export type ReachOptions = {
-  /** `http://host:port`; undefined for the direct way. */
+  /** `http://host:port`; undefined for a direct connection. */
   proxy?: string | undefined
-  /** Hosts, `.domains` and `*` that are reached directly all the same. */
+  /** Hosts, `.domains` or `*` that are reached directly in spite of the proxy. */
   noProxy?: string[]
-  /** PEM of authorities to trust besides the usual ones. */
+  /** PEM CA certificates to trust besides the usual ones. */
   ca?: string | undefined
-  /** Until a host is reached, in milliseconds. */
+  /** Timeout for reaching a host, in milliseconds. */
   timeoutMs?: number
 }
 
-/** Tries each host, all at once. Never rejects: what went wrong is in the outcome. */
+/** Tries all hosts at once. Never rejects: failures are in the outcome. */
 export function reachHosts(hosts: Outside[], options: ReachOptions = {}): Promise<Reached[]> {
   return Promise.all(hosts.map((host) => reachHost(host, options)))
 }
@@ -48,8 +48,8 @@ async function reachHost(outside: Outside, options: ReachOptions): Promise<Reach
 type Way = Pick<Outside, 'host' | 'port' | 'tls'>
 
 /**
- * A connection to a host outside, by the proxy if there is one, with TLS if it is to have it.
- * @throws Unreached with how it went; whatever the signal was aborted with
+ * A connection to a host outside, through the proxy if one is configured, with TLS if the host uses it.
+ * @throws Unreached with the outcome; the reason of the signal if it aborts
  */
 export async function connectOutside(way: Way, options: ReachOptions, signal: AbortSignal): Promise<Socket> {
   const { host, port, tls } = way
@@ -63,7 +63,7 @@ export async function connectOutside(way: Way, options: ReachOptions, signal: Ab
   }
 }
 
-/** cloudflared knows no proxies, so its way out is tried without one. */
+/** cloudflared does not support proxies, so its host is tried without one. */
 function proxyFor({ host, tls }: Way, { proxy, noProxy = [] }: ReachOptions): URL | undefined {
   return proxy !== undefined && tls && !isExempt(host, noProxy) ? new URL(proxy) : undefined
 }
@@ -77,7 +77,7 @@ export class Unreached extends Error {
   }
 }
 
-/** As most programs read NO_PROXY: a name stands for itself and all below it. */
+/** As most programs read NO_PROXY: a name includes its subdomains. */
 function isExempt(host: string, noProxy: string[]): boolean {
   return noProxy.some((entry) => {
     const domain = entry
@@ -125,21 +125,21 @@ function throughProxy(proxy: URL, host: string, port: number, signal: AbortSigna
 async function shakeHands(socket: Socket, host: string, ca: string | undefined, signal: AbortSignal): Promise<Socket> {
   const secure = connectTls({ socket, servername: host, ...(ca !== undefined && { ca: [...rootCertificates, ca] }) })
   return settled<Socket>(secure, 'secureConnect', signal, (error) =>
-    // Some firewalls let the connection through and cut it once they have read the name.
+    // Some firewalls accept the connection and close it once they have read the name.
     /^(ECONNRESET|EPIPE)$/.test(codeOf(error))
       ? new Unreached('refused', `the connection is cut as soon as ${host} is named`)
       : new Unreached('untrusted', `its certificate is not trusted (${codeOf(error)})`),
   )
 }
 
-/** Resolves with the socket once the event came. */
+/** Resolves with the socket after the event. */
 function settled<T extends Socket>(socket: T, event: string, signal: AbortSignal, wrong: (error: Error) => Error): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => socket.destroy(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
     socket.once(event, () => {
       signal.removeEventListener('abort', abort)
-      socket.on('error', () => {}) // a reset afterwards is no matter
+      socket.on('error', () => {}) // a later reset is irrelevant
       resolve(socket)
     })
     socket.once('error', (error) => reject(signal.aborted ? error : wrong(error)))
@@ -153,7 +153,7 @@ function raced<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   })
 }
 
-/** What an error of a connection is called: `ECONNREFUSED`. */
+/** The code of a connection error: `ECONNREFUSED`. */
 export function codeOf(error: unknown): string {
   return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error)
 }

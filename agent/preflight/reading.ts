@@ -10,11 +10,11 @@ import { agentRights, everything, installerRights, type Right } from './rights.t
 
 export type ReadingOptions = {
   audience: Audience
-  /** Where Skerry is, or is to be. */
+  /** The namespace of Skerry. */
   namespace: string
   /** Networks of the site that pods must be able to reach. */
   siteCidrs: string[]
-  /** What is to be installed, or for the agent what is brought usually. */
+  /** The components to be installed; for the agent, the usual ones. */
   components: Component[]
   /** The Deployment of the Crate Operator. The agent knows it; an installer looks for it. */
   operator?: { namespace: string; name: string }
@@ -99,7 +99,7 @@ function kindOf({ spec }: KubernetesObject): Kind {
   }
 }
 
-/** The first request: whether the API server answers, its version and its clock. */
+/** The first request. It shows whether the API server answers, its version and its clock. */
 async function greet(cluster: Cluster, clock: Clock) {
   const started = clock.monotonic()
   let date: string | undefined
@@ -125,7 +125,7 @@ type Reader = {
   fold<T>(kind: Kind, start: T, add: (sum: T, item: KubernetesObject) => void): Promise<T | undefined>
 }
 
-/** Objects in one page: a cluster with ten thousand pods takes time, not memory. */
+/** Objects in one page, so that a cluster with ten thousand pods takes time but no memory. */
 const pageSize = 250
 
 function reader(cluster: Cluster, unread: Unread[]): Reader {
@@ -175,7 +175,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** Asks for each right, after one question for all of them: most installers are cluster-admin. */
+/** Checks all rights with one request first, since most installers are cluster-admin, then each right. */
 async function reviewRights(cluster: Cluster, rights: Right[], unread: Unread[]): Promise<Evidence['rights']> {
   const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
   const isAllowed = async (resourceAttributes: Right) => {

@@ -1,6 +1,6 @@
 import { type Finding, type Level, worst } from './finding.ts'
 
-/** What was found and when, as programs read it. */
+/** The findings and their time, for programs. */
 export type Report = { checkedAt: string; level: Level; findings: Finding[] }
 
 /** @param now Unix milliseconds */
@@ -14,7 +14,7 @@ const verdicts: Record<Level, string> = {
   fail: 'The installation would fail.',
 }
 
-/** The findings for people: one line each, and below what is not fine why it matters and what to do. */
+/** The findings for people: one line each, and for problems the reason and the action below it. */
 export function reportTable({ findings, level }: Report): string {
   const lines = findings.flatMap(({ level, what, why, action }) => [
     `${level.padEnd(4)}  ${what}`,

@@ -4,7 +4,7 @@ import { type Finding, fail, ok, warn } from './finding.ts'
 
 const ownList =
   'Its project says where it is now: pass install.sh a list with the new location (--components), or the chart itself in a folder (--offline).'
-/** What to do, by what came of asking. */
+/** The action for each outcome. */
 const actions: Record<Exclude<ChartSeen['outcome'], 'there'>, string> = {
   'no-repository': ownList,
   'no-chart': ownList,
@@ -34,7 +34,7 @@ export function repositories({ charts }: Evidence): Finding[] {
   })
 }
 
-/** @param missed all for the same reason */
+/** @param missed charts with the same outcome */
 function judge(id: string, what: string, missed: ChartSeen[]): Finding {
   const [{ outcome, detail }] = missed as [ChartSeen]
   const needed = missed.flatMap(({ needed, component }) => (needed ? [component] : []))
@@ -42,6 +42,6 @@ function judge(id: string, what: string, missed: ChartSeen[]): Finding {
   const leftOut = `install.sh leaves ${listed(usual, usual.length)} out, and installs the rest.`
   const stops = `The installation stops at ${needed[0]}: databases do not run without it.`
   const why = outcome === 'unclear' ? 'It is unknown whether helm can fetch it.' : needed.length === 0 ? leftOut : stops
-  // What may be otherwise in a moment, or for helm with a password, stops nobody.
+  // An unclear outcome may be temporary, or different for helm with a password: it is no failure.
   return (needed.length > 0 && outcome !== 'unclear' ? fail : warn)(id, `${what}: ${detail}`, why, actions[outcome as keyof typeof actions])
 }

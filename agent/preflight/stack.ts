@@ -1,16 +1,16 @@
 import type { Component } from './components.ts'
 import type { Requests } from './evidence.ts'
 
-/** The Deployments by which a component is known: those that install.sh waits for. */
+/** The Deployments that identify a component: those that install.sh waits for. */
 export function deploymentsOf({ wait }: Component): string[] {
   return wait.flatMap((target) => /^deployment\/([^?]+)/.exec(target)?.[1] ?? [])
 }
 
-/** Whether a group of the API comes with one of the components, or is below one that does. */
+/** Whether an API group belongs to one of the components, or is a subgroup of such a group. */
 export function isOfStack(group: string, components: readonly Component[]): boolean {
   return components.some(({ definition }) => {
     if (definition === undefined) return false
-    // Of certificates.cert-manager.io all of cert-manager.io, and of helmreleases.helm.toolkit.fluxcd.io all of toolkit.fluxcd.io.
+    // certificates.cert-manager.io stands for all of cert-manager.io, helmreleases.helm.toolkit.fluxcd.io for all of toolkit.fluxcd.io.
     const own = definition.split('.').slice(1).slice(-3).join('.')
     return group === own || group.endsWith(`.${own}`)
   })
@@ -20,8 +20,8 @@ export function isOfStack(group: string, components: readonly Component[]): bool
 const gib = (count: number) => BigInt(count * 2 ** 30)
 
 /**
- * What each component takes of the 2 to 3 cores and 4 to 6 GiB that the whole stack was found to take on three nodes: an estimate of its
- * share. With less it does not start, with more it is at ease.
+ * The estimated share of each component in the 2 to 3 cores and 4 to 6 GiB that the whole stack takes on three nodes, as measured: with less
+ * than `least` it does not start, `usual` is comfortable.
  */
 const needs: Record<string, { least: Requests; usual: Requests }> = {
   'cert-manager': { least: { millicores: 200, bytes: gib(0.25) }, usual: { millicores: 300, bytes: gib(0.5) } },
@@ -35,7 +35,7 @@ const needs: Record<string, { least: Requests; usual: Requests }> = {
   skerry: { least: { millicores: 150, bytes: gib(0.25) }, usual: { millicores: 200, bytes: gib(0.375) } },
 }
 
-/** Cores and memory that these components take: with less than `least` they do not start, with `usual` they are at ease. */
+/** The cores and memory that these components need: with less than `least` they do not start, `usual` is comfortable. */
 export function stackNeeds(components: readonly Component[]): { least: Requests; usual: Requests } {
   const sum = (which: 'least' | 'usual') =>
     components.reduce<Requests>(

@@ -3,8 +3,8 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { crateClasses } from './storage.ts'
 
 /**
- * The manifest of the classes that are missing, made like an existing one: same provisioner and parameters, volumes that can grow
- * and are placed with their pods. Empty when none is missing.
+ * The manifest of the missing classes, made like an existing one: with the same provisioner and parameters, and volumes that can grow and are
+ * placed with their pods. Empty if no class is missing.
  * @throws Error when there is no class of that name
  */
 export function storageClassManifest(classes: readonly KubernetesObject[], from: string): string {
@@ -24,7 +24,7 @@ function likeness({ provisioner, parameters, mountOptions, reclaimPolicy }: Kube
     ...(parameters !== undefined && { parameters }),
     ...(mountOptions !== undefined && { mountOptions }),
     reclaimPolicy: reclaimPolicy ?? 'Delete',
-    // Statically made volumes cannot grow, and saying otherwise would only be found out later.
+    // Static volumes cannot grow.
     allowVolumeExpansion: provisioner !== 'kubernetes.io/no-provisioner',
     volumeBindingMode: 'WaitForFirstConsumer',
   }

@@ -5,10 +5,10 @@ import { heapDumpVolumeOf } from '../resources/heap-dump-volume.ts'
 import type { Evidence } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
-/** The classes that databases ask for: the usual one, and the one for local disks. */
+/** The classes that databases request: the usual one, and the one for local disks. */
 export const crateClasses = ['crate-premium', 'crate-local'] as const
 
-/** Volumes that are folders on a node: the kubelet measures none of them. */
+/** Provisioners whose volumes are folders on a node: the kubelet does not measure their usage. */
 const folders = [
   'kubernetes.io/host-path',
   'docker.io/hostpath',
@@ -18,10 +18,10 @@ const folders = [
   'openebs.io/local',
   'hostpath.csi.k8s.io',
 ]
-/** Besides folders, those whose volumes are on one node and stay there. */
+/** All provisioners whose volumes stay on one node. */
 const local = [...folders, 'kubernetes.io/no-provisioner', 'local.csi.openebs.io', 'topolvm.io', 'topolvm.cybozu.com']
 
-/** Whether the classes that databases ask for are there, and what is to be known of their volumes. */
+/** Whether the classes that databases request exist, and the limitations of their volumes. */
 export function storageClasses({ storageClasses, nodes, kubernetes }: Evidence): Finding[] {
   if (!storageClasses) return []
   if (storageClasses.length === 0) {
@@ -47,7 +47,7 @@ function missing(name: string, classes: KubernetesObject[]): Finding {
   return warn(`storage-class-missing/${name}`, `there is no storage class ${name}`, why, make)
 }
 
-/** The class that a missing one would best be made from: of the same nature, the default one first. */
+/** The best class to make a missing one from: of the same kind, preferably the default class. */
 function sourceFor(name: string, classes: KubernetesObject[]): string | undefined {
   const isLocal = ({ provisioner }: KubernetesObject) => local.includes(provisioner)
   const facts = storageClassesOf(classes)
@@ -113,10 +113,10 @@ export function defaultStorageClass({ storageClasses, audience, components }: Ev
   return [warn('storage-class-default', `${listed(names)} are all default storage classes`, why, `Keep one: ${mark(first, false)}`)]
 }
 
-/** Whether the class is there that the Crate Operator, where it runs, gives the heap-dump volume of each node of a database. */
+/** Whether the class exists that the Crate Operator, if it runs, uses for the heap-dump volume of each node of a database. */
 export function heapDumps({ operator, storageClasses }: Evidence): Finding[] {
   const { storageClass } = operator ? heapDumpVolumeOf(operator) : {}
-  // Without any class, that is what is told.
+  // Another rule reports a cluster without any class.
   const instead = storageClasses && sourceFor('crate-premium', storageClasses)
   if (!operator || !storageClasses || storageClass === undefined || instead === undefined) return []
   if (storageClasses.some(({ metadata }) => metadata.name === storageClass))
