@@ -8,19 +8,19 @@ type AdminParts = {
   metrics: Pick<Metrics, 'families'>
   /** All of these must be ready before requests are sent here. */
   readiness: readonly Readiness[]
-  /** Shown beside them, and never a reason to send requests elsewhere: who leads, and the like. */
+  /** Shown with them, but without effect on the readiness: the leader and so on. */
   facts: () => Record<string, string | number | boolean | undefined>
 }
 
 /**
- * The admin port: health, readiness with its reasons, and metrics. It is for the kubelet and for Prometheus inside the cluster:
- * no authentication, nothing that changes anything, and no names of tenants.
+ * The admin port: health, readiness with its reasons, and metrics, for the kubelet and for Prometheus inside the cluster. It has no
+ * authentication, changes nothing, and shows no names of tenants.
  */
 export function createAdmin({ metrics, readiness, facts }: AdminParts): Hono {
   const app = new Hono()
   const headers = { 'cache-control': 'no-store' }
 
-  // An answer is proof enough of health: a process that must be restarted has an event loop that does not get here.
+  // Any answer proves health: if the process must be restarted, its event loop does not get here.
   app.get('/healthz', (c) => c.text('ok\n', 200, headers))
 
   app.get('/readyz', (c) => {
@@ -36,8 +36,8 @@ export function createAdmin({ metrics, readiness, facts }: AdminParts): Hono {
 }
 
 /**
- * Whether every cache has listed its whole collection. A broken watch is a fact and no reason: stale answers are better than none, and
- * another replica would see no more.
+ * Whether every cache has listed its whole collection. A broken watch does not affect the readiness: stale answers are better than none, and
+ * another replica would not see more.
  */
 export function cacheReadiness(caches: Record<string, { synced: boolean; trouble: string | undefined }>): Readiness[] {
   return Object.entries(caches).map(([name, cache]) => ({

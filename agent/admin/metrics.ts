@@ -17,7 +17,7 @@ export type MetricSources = {
   subscribers: () => number
   /** Unix milliseconds at which the API's certificate expires; undefined before it listens. */
   certificateExpiresAt: () => number | undefined
-  /** What the tunnel leads to now; nothing where there is none. */
+  /** Everything that the tunnel exposes now; empty without a tunnel. */
   exposed: () => readonly Exposable['what'][]
 }
 
@@ -45,7 +45,7 @@ const methods = new Set(['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE', 'OPTIO
 
 const statusClasses = ['other', '1xx', '2xx', '3xx', '4xx', '5xx']
 
-/** The agent's metrics. Until they are given sources, they show what was observed only. */
+/** Creates the metrics. Until `read` gives them sources, they only show what was observed. */
 export function createMetrics({ version, clock }: { version: string; clock: Clock }): Metrics {
   const registry = createProcessRegistry()
   const registers = [registry]

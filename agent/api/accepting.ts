@@ -49,18 +49,18 @@ export const planSchema = z
   })
   .meta({ id: 'Plan', description: 'What a request would do.' })
 
-/** What every request that becomes an operation is answered with. @param unchanged the resource, where there may be nothing to do */
+/** The answers to every request that becomes an operation. @param unchanged the resource, if there may be nothing to do */
 export function acceptingResponses({ accepted }: OperationSchemas, unchanged?: z.ZodType): Record<number, ResponseDoc> {
   const done = 'With `Prefer: wait`: the operation, which has succeeded. With `dryRun=true`: the plan.'
   return {
     200: {
-      description: unchanged ? `There was nothing to do: the resource as it is. ${done}` : done,
+      description: unchanged ? `There was nothing to do: the present resource. ${done}` : done,
       schema: z.union([...(unchanged ? [unchanged] : []), planSchema, accepted]),
       headers: operationHeaders,
     },
     202: {
       description:
-        'Durably accepted: the operation as it is at the moment. With `Prefer: wait` it may have ended without success: see its phase.',
+        'Durably accepted: the present state of the operation. With `Prefer: wait` it may have ended without success: see its phase.',
       schema: accepted,
       headers: operationHeaders,
     },
@@ -71,18 +71,18 @@ export function acceptingResponses({ accepted }: OperationSchemas, unchanged?: z
 export const operationHeaders = {
   Location: 'Where the operation is.',
   'Retry-After': 'When to ask for it again, in seconds; missing when it has ended.',
-  'Preference-Applied': 'That the answer was held back for the end of the operation.',
+  'Preference-Applied': 'That the answer was delayed until the end of the operation.',
 }
 
-/** How soon asking again is worth the while, in seconds. */
+/** After how many seconds a client should ask again. */
 const retryAfterSeconds = 2
 
 /**
- * Lets the journal decide on a request, and answers with what came of it: 202 and the operation; 200 and the resource where nothing
- * was to do; 200 and the plan for a dry run. With `Prefer: wait` the answer is held back for the end, and is 200 only if that is
- * success: so 200 always means that it is so now.
+ * Lets the journal decide on a request, and answers with the outcome: 202 and the operation; 200 and the resource if there was nothing to do;
+ * 200 and the plan for a dry run. With `Prefer: wait` the answer is delayed until the end, and is 200 only after success. So 200 always means
+ * that the requested state is reached.
  *
- * @param resource the resource as it is, for when there is nothing to do
+ * @param resource returns the present resource, for an answer if there is nothing to do
  * @throws Problem whatever refuses the request
  */
 export async function carryOut(
@@ -122,12 +122,12 @@ type Request = { action: string; target: Target; decide: () => Proposed | undefi
 const repeatedNote =
   'This request was accepted before, as this operation; it is not done again. Passwords that were generated then are not returned a second time: actions/rotate-password makes new ones.'
 
-/** The answer about an operation that somebody waits for or asks to end. */
+/** The answer with an operation, after a wait or a cancellation. */
 export function operationAnswer(c: ApiContext, operation: Operation, waitSeconds: number | undefined, body: unknown): Response {
   return json(c, hasEnded(operation) ? 200 : 202, body, headersOf(operation, waitSeconds))
 }
 
-/** The operation once it has ended, or as it is when the time is up, the caller is gone or the agent stops. */
+/** The operation once it has ended, or its state when the time is up, the caller has disconnected or the agent stops. */
 export function whenEnded(c: ApiContext, journal: Journal, { metadata }: Operation, waitSeconds: number): Promise<Operation> {
   const signals = [c.req.raw.signal, c.env?.stopping].filter((signal) => signal !== undefined)
   return journal.whenEnded(metadata.name, waitSeconds * 1000, AbortSignal.any(signals))
@@ -143,6 +143,6 @@ function headersOf(operation: Operation, waitSeconds: number | undefined): Respo
 }
 
 function unchanged(c: ApiContext, resource: Prepared | undefined): Response {
-  if (!resource) throw new Problem('conflict', 'It went while the request was decided on.')
+  if (!resource) throw new Problem('conflict', 'The resource disappeared during the decision.')
   return json(c, 200, resource.bytes, { etag: resource.etag })
 }

@@ -6,7 +6,7 @@ import { type AcceptingParts, acceptingResponses, carryOut, dryRunQuery } from '
 import { checkPreconditions, type Input, type Route, requireScope } from './http.ts'
 import type { Prepared } from './representations/prepared.ts'
 
-/** How the API shows the targets of one kind. */
+/** The resource of the API for the targets of one kind. */
 export type ResourceOfKind<Kind extends TargetKind> = {
   kind: Kind
   /** Below `/v1`: `/projects/{project}`. */
@@ -17,7 +17,7 @@ export type ResourceOfKind<Kind extends TargetKind> = {
   get(target: TargetOf<Kind>): Prepared | undefined
 }
 
-/** The routes of all actions on one kind of target, made from the table. */
+/** The routes of all actions on one kind of target, derived from the table. */
 export function actionRoutes<Kind extends TargetKind>(parts: AcceptingParts & DecisionParts, resource: ResourceOfKind<Kind>): Route[] {
   return parts.actions[resource.kind].flatMap(({ name, requests }) => requests.map((request) => routeOf(parts, resource, name, request)))
 }

@@ -29,7 +29,7 @@ export type ApiParts = {
 /** Longer URLs are not read. What the API itself makes, cursors included, stays below 2,000 characters. */
 const maxUrlLength = 8192
 
-/** The API: everything that holds for every request is in `answered`, and everything that holds for every route in its entry. */
+/** The API. `answered` does what applies to every request, and the loop over the routes what applies to every route. */
 export function createApi(config: LimitsConfig, parts: ApiParts): Hono<ApiEnv> {
   const { routes, authentication, version, clock, log } = parts
   const buckets = createBuckets({ perSecond: config.requestsPerSecond, burst: config.burst }, clock)
@@ -64,7 +64,7 @@ export function createApi(config: LimitsConfig, parts: ApiParts): Hono<ApiEnv> {
     }),
   )
 
-  /** Gives the request its id, answers it by `work` or with the problem that `work` throws, and counts and records the answer. */
+  /** Gives the request its id, answers it by `work` or with the problem that `work` throws, then counts and audits the answer. */
   async function answered(c: ApiContext, template: string | undefined, work: () => Response | Promise<Response>): Promise<Response> {
     const started = clock.monotonic()
     c.set('requestId', requestIdOf(c))
@@ -104,7 +104,7 @@ export function createApi(config: LimitsConfig, parts: ApiParts): Hono<ApiEnv> {
 
 type Outcome = { template: string | undefined; problem: Problem | undefined; status: number; seconds: number }
 
-/** The id in the request if it is a usable one, so that a request can be followed through several systems. */
+/** The id in the request, if it is valid, so that a request can be traced through several systems. */
 function requestIdOf(c: ApiContext): string {
   const given = c.req.header('x-request-id')
   return given !== undefined && /^[A-Za-z0-9._:-]{1,128}$/.test(given) ? given : randomUUID()
@@ -122,7 +122,7 @@ function methodsAt(app: Hono<ApiEnv>, path: string): string[] {
   return found.length > 0 ? [...found, 'OPTIONS'] : []
 }
 
-/** The documents about the API, made on the first request for one: they cost 15 ms and some MiB that most processes never need. */
+/** The documents about the API. They are made on the first request: they cost 15 ms and several MiB, and most processes never need them. */
 function createPublished(routes: readonly Route[], version: string) {
   let made: Promise<import('./openapi/index.ts').Published> | undefined
   return async (c: ApiContext, path: '/openapi.json' | '/docs'): Promise<Response> => {

@@ -39,7 +39,7 @@ export function validatePatch(body: ReadBody, faults: Fault[]): MergePatch {
 
 /** One problem for all faults of a request. */
 export function invalidFields(faults: Fault[]): Problem {
-  // A hostile body can have a fault in every byte; more than a hundred help nobody.
+  // A hostile body can have a fault in every byte. More than a hundred faults are of no use.
   const listed = faults.slice(0, maxFaults).map(({ path, message }) => ({ path: cut(path, 500), message: cut(message, 1000) }))
   const more = faults.length - listed.length
   const count = faults.length === 1 ? '1 field is invalid' : `${faults.length} fields are invalid`

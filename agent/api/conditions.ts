@@ -2,7 +2,7 @@ import { Problem } from '../../shared/errors.ts'
 import type { ApiContext } from './context.ts'
 
 /**
- * An entity tag: `what` stands for everything that a client can change, `when` for everything else that a read shows.
+ * An entity tag: `what` represents everything that a client can change, `when` everything else in a read.
  * If-Match compares the first part only, so a change of status never breaks an edit.
  */
 export function etag(what: string, when: string): string {

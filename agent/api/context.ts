@@ -8,7 +8,7 @@ export type Scope = `${string}:${'read' | 'write' | 'admin'}`
 /** Who sends a request. The name is in audit records and operations. */
 export type Identity = { name: string; scopes: ReadonlySet<Scope> }
 
-/** What a handler finds in its context. `operation` is for the handler to set: the audit record names it. */
+/** The context of a handler. The handler sets `operation`, for the audit record. */
 export type ApiEnv = {
   Variables: {
     requestId: string
@@ -22,7 +22,7 @@ export type ApiEnv = {
 
 export type ApiContext = Context<ApiEnv>
 
-/** Header names are in lower case, so none is there twice. */
+/** By name in lower case, so that no header occurs twice. */
 export type ResponseHeaders = Record<string, string>
 
 /** @throws Problem `forbidden` that names the scope when the identity lacks it */

@@ -117,7 +117,7 @@ function readRoutes(parts: DatabaseRouteParts): Route[] {
 /** How long a read waits for obstacles, in milliseconds. */
 const obstaclesMs = 3_000
 
-/** A database that is not as it should be while no operation is under way: a read looks for its obstacles now. */
+/** Answers a read of a database that has a problem without an open operation: its obstacles are determined now. */
 async function withObstacles(c: ApiContext, parts: DatabaseRouteParts, { spec, status, bytes, etag }: PreparedDatabase): Promise<Response> {
   const { project, database } = c.req.param() as Params
   const enough = new AbortController()

@@ -1,4 +1,4 @@
-// What a file of routes needs: reading requests, answering them, and who asks.
+// Everything for a file of routes: reading requests, answering them, and the identity of the caller.
 export { json } from './answer.ts'
 export * from './body.ts'
 export * from './conditions.ts'

@@ -21,8 +21,8 @@ const refusedNames = new Set(['__proto__', 'constructor', 'prototype'])
  * Parses JSON (RFC 8259) and is strict where `JSON.parse` is not: a repeated name, a name with a meaning in JavaScript, half a
  * surrogate pair, a control character and a number that cannot be represented exactly are faults with a JSON pointer.
  *
- * Our own parser, because a body is an order for a database: `JSON.parse` silently keeps the last of two `"nodes"`, rounds a number, and
- * names no line. Its reviver sees none of that, and YAML, the other parser here, accepts what is not JSON.
+ * It is our own parser, because a body can order a database: `JSON.parse` silently keeps the last of two `"nodes"`, rounds numbers, and reports
+ * no line. A reviver does not see any of that, and a YAML parser accepts texts that are not JSON.
  *
  * @returns the value without the faulty parts, and all faults
  * @throws JsonSyntaxError with line and column, or because of too many levels

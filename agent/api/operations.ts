@@ -131,7 +131,7 @@ function operationRoutes(journal: Journal, schemas: OperationSchemas): Route[] {
   ]
 }
 
-/** @throws Problem for a target of which this version does not know who may change it */
+/** @throws Problem for a kind of target whose scope this version does not know */
 function scopeOf(target: Target): Scope {
   if (isKnownKind(target.kind)) return targetKinds[target.kind].scope
   throw new Problem('unknown-action', `This version of the agent does not know the kind of target of ${describeTarget(target)}.`)
@@ -151,7 +151,7 @@ function ledgerOf(all: Operation[]): z.input<typeof ledgerSchema> {
   return { oldest: all[0]?.spec.sequence ?? null, newest: newest?.sequence ?? null, hash: newest?.hash ?? null }
 }
 
-/** Newest first: a key that grows from the newest to the oldest. */
+/** A key that increases from the newest to the oldest operation. */
 function backwards({ spec }: Operation): string {
   return String(1e15 - spec.sequence).padStart(16, '0')
 }

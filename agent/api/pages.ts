@@ -17,7 +17,7 @@ export const pageQuery = {
   cursor: z.string().max(1024).optional().describe('The cursor from the previous page. Its content is opaque.'),
 }
 
-/** One page of a list that is sorted by key, and the cursor of the next page if there is one. */
+/** One page of a list that is sorted by key, with the cursor of the next page, if any. */
 export type Page<T> = { items: T[]; next: string | undefined }
 
 /**

@@ -31,7 +31,7 @@ export type Resource = {
   open(parts: ResourceParts): OpenResource
 }
 
-/** What a resource consists of while the agent runs. */
+/** The parts of a resource while the agent runs. */
 export type OpenResource = {
   routes: readonly Route[]
   /** Its changes, for `/events`. */
@@ -39,7 +39,7 @@ export type OpenResource = {
   /** Collections of its own, by their name in readiness and metrics. The agent starts and stops them. */
   // biome-ignore lint/suspicious/noExplicitAny: each resource knows the type of its own objects
   caches?: Readonly<Record<string, Cache<any>>>
-  /** What acts for it while this replica holds the Lease; started after the caches. */
+  /** Its controllers, which act while this replica holds the Lease. They are started after the caches. */
   controllers?: readonly Part[]
 }
 
@@ -52,7 +52,7 @@ export type ResourcesConfig = {
   operations: { timeouts: Timeouts }
 }
 
-/** What the rest of the agent offers to resources. */
+/** The parts of the agent that resources can use. */
 export type ResourceParts = {
   config: ResourcesConfig
   caches: Caches
@@ -60,21 +60,21 @@ export type ResourceParts = {
   operator: Cache<OperatorView>
   kubernetes: { readonly current: string | undefined }
   obstacles: Pick<Obstacles, 'of'>
-  /** Everything that can be done to projects and databases. */
+  /** The actions on projects and databases. */
   actions: Actions
-  /** How operations are shown. */
+  /** The schemas of operations. */
   schemas: OperationSchemas
   journal: Journal
   accepted: AcceptedState
   lease: Leadership
-  /** Undefined where none is configured. */
+  /** Undefined if none is configured. */
   tunnel?: TunnelInUse | undefined
   cluster: Cluster
   clock: Clock
   log: Log
 }
 
-/** What requests need that become operations. */
+/** The parts for requests that become operations. */
 export function acceptingParts(parts: ResourceParts): AcceptingParts & DecisionParts {
   const { operator, config } = parts
   const { cluster, databases, operations } = config

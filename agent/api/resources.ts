@@ -12,7 +12,7 @@ import type { OpenResource, Resource, ResourceParts } from './resource.ts'
 const resources: Readonly<Record<string, Resource>> = {
   projects,
   databases,
-  // Tokens are issued with this scope already. The resource is still to come.
+  // Tokens with this scope already exist. The resource does not exist yet.
   deployments: { scopes: ['deployments:write'], open: () => ({ routes: [] }) },
   operations,
   region,
@@ -23,8 +23,10 @@ const resources: Readonly<Record<string, Resource>> = {
 /** Everything that an identity may be allowed to do. Every read needs `region:read`. */
 export const scopes: readonly Scope[] = ['region:read', ...Object.values(resources).flatMap(({ scopes = [] }) => scopes)]
 
-/** Opens all resources. @param parts all but how operations are shown, which follows from the actions
- * @throws Error when a route needs a scope that no resource adds, so that nobody could ever have it */
+/**
+ * Opens all resources.
+ * @throws Error when a route needs a scope that no resource adds, so that no identity could have it
+ */
 export function openResources(parts: Omit<ResourceParts, 'schemas'>): Required<OpenResource> {
   const schemas = createOperationSchemas(parts.actions)
   const opened = Object.values(resources).map((resource) => resource.open({ ...parts, schemas }))

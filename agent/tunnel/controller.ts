@@ -10,9 +10,9 @@ const retry = { baseMs: 500, capMs: 60_000 }
 const key = 'tunnel'
 
 /**
- * The tunnel controller: keeps cloudflared's configuration as it is to be, and has its pods replaced after a change.
+ * The tunnel controller: maintains cloudflared's configuration, and has its pods replaced after a change.
  *
- * It looks at the whole present state, whatever woke it. It neither starts nor stops the caches.
+ * Whatever woke it, it looks at the whole present state. It neither starts nor stops the caches.
  */
 export function createTunnelController(
   tunnel: Tunnel,

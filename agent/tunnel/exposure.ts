@@ -27,7 +27,7 @@ export type ExposureRequest = { patch: Record<string, unknown>; guard: (present:
 
 type Decision = { before: Exposure; after: Exposure; present: KubernetesObject | undefined; isNews: boolean }
 
-/** After somebody else's write between our read and our write, the request is decided again. */
+/** How often a request is decided again because another writer came first. */
 const attempts = 4
 
 /**

@@ -27,7 +27,7 @@ const errorManager = 'skerry-agent-tunnel'
 
 export type TunnelParts = { tunnel: Tunnel; caches: TunnelCaches; cluster: Cluster; mustAct: () => void; clock: Clock; log: Log }
 
-/** Writes `tunnel.yaml` as it is to be, under a revision of its own. */
+/** Writes the desired `tunnel.yaml`, with a new revision. */
 export async function configure({ tunnel, caches, cluster, mustAct, log }: TunnelParts): Promise<void> {
   const { settings, configuration, written, deployment } = lookUp(tunnel, caches)
   const found = readTunnelYaml(configuration)
@@ -46,7 +46,7 @@ export async function configure({ tunnel, caches, cluster, mustAct, log }: Tunne
   log.info({ revision, opened, closed, isNew: configuration === undefined }, 'tunnel configured')
 }
 
-/** Has pods replaced that started with another configuration. */
+/** Has the pods replaced that started with another configuration. */
 export async function roll({ tunnel, caches, cluster, mustAct, log }: TunnelParts): Promise<void> {
   const { written, deployment } = lookUp(tunnel, caches)
   if (written === undefined || deployment === undefined || isTakenUp(written, deployment.revision)) return
@@ -55,7 +55,7 @@ export async function roll({ tunnel, caches, cluster, mustAct, log }: TunnelPart
   log.info({ from: deployment.revision, to: written }, 'cloudflared rolled')
 }
 
-/** Warns in the log and by an Event of everything exposed, unless it has done so on this occasion. Resolves with the occasion. */
+/** Warns about everything exposed, in the log and by an Event, once for each occasion. Resolves with the occasion. */
 export async function warn(last: string, parts: TunnelParts): Promise<string> {
   const { tunnel, caches, mustAct, log } = parts
   const { settings, written } = lookUp(tunnel, caches)
@@ -74,7 +74,7 @@ async function emit(occasion: string, message: string, { tunnel, caches, cluster
   const { namespace, configMap } = tunnel
   const { uid } = lookUp(tunnel, caches).configuration?.metadata ?? {}
   await tellEvent(cluster, {
-    // The name is made of the occasion: the next leader makes no second Event of it while this one is kept.
+    // The name depends on the occasion, so that the next leader does not create a second Event while this one is kept.
     name: `skerry-tunnel.${createHash('sha256').update(occasion).digest('hex').slice(0, 16)}`,
     namespace,
     about: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: configMap, ...(uid !== undefined && { uid }) } },

@@ -105,7 +105,7 @@ export function tunnelOf(section: TunnelSection, around: { region: string; names
   }
 }
 
-/** The faults between valid fields: a name that is missing, too long, or given twice. */
+/** The faults between valid fields: a hostname that is missing, too long, or used twice. */
 export function tunnelFaults(section: TunnelSection, region: string): { path: string[]; message: string }[] {
   const faults: { path: string[]; message: string }[] = []
   const names = new Map([[section.hostname, 'hostname']])

@@ -48,7 +48,7 @@ export type TunnelCaches = {
 /** A configured tunnel with its objects. */
 export type TunnelInUse = { tunnel: Tunnel; caches: TunnelCaches }
 
-/** The tunnel of that section, with caches that somebody else starts; undefined without a section. */
+/** The tunnel of that section, with caches that the caller starts; undefined without a section. */
 export function openTunnel(
   section: TunnelSection | undefined,
   around: { region: string; namespace: string },

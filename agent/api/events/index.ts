@@ -12,7 +12,7 @@ export type ResourceChange = {
   type: 'added' | 'changed' | 'removed'
   project: string
   id: string
-  /** What a read shows of it, as JSON on one line; missing from what was removed. */
+  /** The resource as a read shows it, as JSON on one line; absent if it was removed. */
   show?: () => string | Uint8Array
 }
 
@@ -20,14 +20,14 @@ export type ResourceChange = {
 export type EventSource = {
   /** The type of its events: `operation`. */
   kind: string
-  /** Calls with every change from now on. Returns the function that ends that. */
+  /** Calls the listener with every change from now on. Returns the function that unsubscribes. */
   subscribe(listener: (change: ResourceChange) => void): () => void
 }
 
-/** How much is kept, and for whom. */
+/** The limits of the event streams. */
 export type EventsConfig = EventLogConfig & {
   maxSubscribers: number
-  /** The most that waits for one client. */
+  /** The maximum number of bytes that wait for one client. */
   queueBytes: number
   heartbeatMs: number
   /** A client that reads nothing for this long is disconnected. */
@@ -100,7 +100,7 @@ export function createEvents(config: EventsConfig, parts: EventsParts): Events {
   }
 }
 
-/** Who gets which event. */
+/** Distributes events to subscribers. */
 class EventStream {
   readonly #config: EventsConfig
   readonly #parts: EventsParts
@@ -124,7 +124,7 @@ class EventStream {
       this.#deliver(this.#log.append({ type: kind, kind, project, data: [Buffer.from(head), ...shown, Buffer.from('}')] }))
     } catch (error) {
       this.#parts.log.error({ err: error, kind, project, id }, 'event cannot be made, its subscribers must list again')
-      // In its place: its subscribers would keep the old state for ever.
+      // Sent in place of the event: otherwise its subscribers would keep the old state forever.
       this.#parts.observe('relist')
       const data = [Buffer.from(JSON.stringify({ reason: 'An event could not be made.' }))]
       this.#deliver(this.#log.append({ type: 'relist', kind, project, data }))
@@ -147,7 +147,7 @@ class EventStream {
       monotonic,
     })
     const frames = lastEventId === undefined ? [] : this.#missed(lastEventId, wanted)
-    // A client remembers an id without data too, so it can come back before it got any event.
+    // Clients also remember an id without data, so they can come back before their first event.
     subscriber.send(Buffer.from(frames.length === 0 ? `retry: 2000\nid: ${this.#log.lastId}\n\n` : 'retry: 2000\n\n'))
     for (const frame of frames) subscriber.send(frame)
     this.#subscribers.set(subscriber, { ...wanted, since: monotonic() })
@@ -161,7 +161,7 @@ class EventStream {
     const { stalledMs, longestMs } = this.#config
     const { clock } = this.#parts
     const now = clock.monotonic()
-    // With the id, so that a client whose filter excludes every event still moves on with what is kept.
+    // With the id, so that a client whose filter excludes all events can still come back with a recent id.
     const frame = Buffer.from(`: ${new Date(clock.now()).toISOString()}\nid: ${this.#log.lastId}\n\n`)
     for (const [subscriber, { since }] of this.#subscribers) {
       const isStalled = subscriber.laggingSince !== undefined && now - subscriber.laggingSince >= stalledMs
@@ -175,7 +175,7 @@ class EventStream {
     for (const [subscriber, wanted] of this.#subscribers) if (wants(wanted, event)) subscriber.send(event.frame)
   }
 
-  /** The frames that a client has missed, or one that tells it to list again. */
+  /** The frames that a client has missed, or a single one with which it must list again. */
   #missed(lastEventId: string, wanted: Wanted): Uint8Array[] {
     const events = this.#log.after(lastEventId)
     if (typeof events === 'string') return [this.#relist(events)]

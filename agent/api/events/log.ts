@@ -1,20 +1,20 @@
 import { randomBytes } from 'node:crypto'
 
-/** How much of the past is kept. */
+/** How many past events are kept. */
 export type EventLogConfig = {
   /** Events kept for clients that come back. */
   maxRetained: number
   maxRetainedBytes: number
 }
 
-/** One event as it is sent: serialised once, shared by all subscribers. */
+/** One serialised event, shared by all subscribers. */
 export type RetainedEvent = { sequence: number; kind: string; project: string; frame: Buffer }
 
 /**
  * The last events, numbered without gaps, bounded in number and bytes.
  *
- * An id is made of a random name for this process and the number. Only this process can tell what a client with that id has missed:
- * another replica, or the next process, has seen the events in another order.
+ * An id consists of a random name of this process and the number. Only this process knows which events a client with that id has missed:
+ * another replica, or the next process, has seen the events in a different order.
  */
 export class EventLog {
   readonly #config: EventLogConfig
@@ -45,7 +45,7 @@ export class EventLog {
     return retained
   }
 
-  /** The events after the one with that id, oldest first; or, as a text, why they cannot be told. */
+  /** The events after the one with that id, oldest first; or a text that says why they are unknown. */
   after(id: string): RetainedEvent[] | string {
     const [, process, at] = /^([A-Za-z0-9]{8})-(\d{1,15})$/.exec(id) ?? []
     const sequence = Number(at)

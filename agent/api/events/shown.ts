@@ -5,10 +5,10 @@ import type { EventSource } from './index.ts'
 export type Present = { project: string; id: string; prepared: Prepared | undefined }
 
 /**
- * Events exactly when a read would answer something else. Much that happens in the cluster changes nothing that is shown, and one
- * change may come from any of five caches.
+ * Emits an event exactly when the answer of a read changes. Many changes in the cluster do not affect that answer, and a change may come from
+ * any of five caches.
  * @param all everything that exists now
- * @param follow calls `look` with every resource that may have changed; returns the function that ends that
+ * @param follow calls `look` with every resource that may have changed; returns the function that unsubscribes
  */
 export function shownChanges(
   all: () => Iterable<Present>,

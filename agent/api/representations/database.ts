@@ -10,7 +10,7 @@ import { failureSchema, failureStatus, type OperationSchemas, obstacleSchema, re
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })
 
-/** Phases of a database that nothing is done to, and of its beginning and end. */
+/** Phases of a database without an open operation, and during its creation and deletion. */
 const ownPhases = ['Pending', 'Creating', 'Running', 'Degraded', 'Suspended', 'Deleting', 'Failed'] as const
 
 const nodesSchema = z.object({
@@ -24,7 +24,7 @@ const addressesSchema = z.object({
   psql: z.string().meta({ example: 'postgresql://192.0.2.17:5432' }),
 })
 
-/** A database as the API gives it; its phases are those of the table of actions and its own. */
+/** A database as the API returns it. Its phases are its own and those of the table of actions. */
 export function createDatabaseSchema(actions: Actions, { summary }: OperationSchemas) {
   const status = z.object({
     phase: z.enum([...new Set([...ownPhases, ...actions.database.flatMap(({ phase }) => phase ?? [])])]),
@@ -64,7 +64,7 @@ export function createDatabaseSchema(actions: Actions, { summary }: OperationSch
 type DatabaseDocument = z.input<ReturnType<typeof createDatabaseSchema>>
 export type DatabaseStatus = Omit<DatabaseDocument['status'], 'etag'>
 
-/** What the status of a database depends on besides the database. */
+/** Everything besides the database that its status depends on. */
 export type DatabaseSurroundings = {
   operator: Pick<OperatorState, 'state'>
   /** Why databases cannot be followed at the moment. */
@@ -96,12 +96,12 @@ export function databaseStatus(
   }
 }
 
-/** Neither fine nor being worked on: then a read looks for obstacles. */
+/** Whether it has a problem without an open operation: then a read determines the obstacles. */
 export function isUnwell({ phase, operation }: DatabaseStatus): boolean {
   return operation === null && (phase === 'Degraded' || phase === 'Failed' || phase === 'Creating' || phase === 'Deleting')
 }
 
-/** Besides those of a database itself, what an action says. */
+/** A phase of the database itself, or of an action. */
 type Phase = (typeof ownPhases)[number] | (string & {})
 
 function phaseOfDatabase(

@@ -26,7 +26,7 @@ export type DatabaseRepresentationParts = {
 
 export function createDatabaseRepresentations({ accepted, views, surroundings }: DatabaseRepresentationParts): DatabaseRepresentations {
   type Made = { revision: number; context: string; prepared: PreparedDatabase | undefined }
-  // Under the view, so that both go together.
+  // By the view, so that both are released together.
   const made = new WeakMap<DatabaseView, Made>()
   const pages = createMemo<{ bytes: Buffer; next: string | undefined }>()
 

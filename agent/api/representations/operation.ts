@@ -18,7 +18,7 @@ const cureSchema = z
   })
   .meta({ id: 'Cure', description: 'One thing that somebody can do about an obstacle.' })
 
-/** An obstacle as the API gives it. */
+/** An obstacle as the API returns it. */
 export const obstacleSchema = z
   .object({
     code: z.string().describe('One word for programs').meta({ example: 'PodUnschedulable' }),
@@ -29,7 +29,7 @@ export const obstacleSchema = z
   })
   .meta({ id: 'Obstacle', description: 'Something that keeps a target from getting done.' })
 
-/** These names, and in what a newer version accepted perhaps others. */
+/** These names, and others that a newer version may have accepted. */
 const openEnum = (names: string[]) => z.union([z.enum(names), z.string().describe('A name that a newer version of the agent brought')])
 
 const targetSchema = z.looseObject({
@@ -46,7 +46,7 @@ const stepSchema = z.object({
   message: z.string().optional().describe('The last message of the Crate Operator'),
 })
 
-/** How far an operation has come, as its status has it: all that is told of it as it is. */
+/** The members of an operation's status that are returned unchanged. */
 const progress = {
   reason: z.string().optional().describe('One word for programs'),
   message: z.string().optional().describe('A sentence for people'),
@@ -62,7 +62,7 @@ const progress = {
   result: z.record(z.string(), z.unknown()).optional().describe('Its outcome, such as the volumes that a deletion left'),
 }
 
-/** What the hash of an entry of the ledger covers. */
+/** The members that the hash of an entry of the ledger covers. */
 function entryShape(actions: Actions) {
   return {
     sequence: z.int().min(1).describe('Place in the ledger, from 1 on without gaps'),
@@ -95,33 +95,33 @@ const summaryMembers = {
   deadline: true,
 } as const
 
-/** The schemas in which the names of actions stand, made once for a table of them. */
+/** The schemas with the names of actions, made once for each table of actions. */
 export function createOperationSchemas(actions: Actions) {
   const entry = entryShape(actions)
   const covered = Object.keys(entry).join(', ')
-  /** The entry of the ledger, which never changes, and then how far it has come. */
+  /** The entry of the ledger, which never changes, and the progress. */
   const operation = z
     .object({
       id: z.string().meta({ example: 'op-0000000042' }),
       ...entry,
       hash: z
         .string()
-        .describe(`\`sha256:\` and the SHA-256 of the canonical JSON (RFC 8785) of those of these members that are there: ${covered}`),
+        .describe(`\`sha256:\` and the SHA-256 of the canonical JSON (RFC 8785) of the present ones of these members: ${covered}`),
       planned: z
         .array(z.string())
         .optional()
         .describe('The steps that were planned at acceptance; missing where none were, and in entries of earlier versions')
         .meta({ example: ['allow-list', 'scale'] }),
-      phase: z.enum(phases).describe('The last four are the end of it'),
+      phase: z.enum(phases).describe('The last four are final'),
       ...progress,
       cure: z.string().optional().describe('What to do about it, if it failed or waits'),
       step: stepSchema.optional().describe('The step in hand'),
       blockers: z.array(obstacleSchema).optional().describe('The obstacles at the moment'),
     })
     .meta({ id: 'Operation', description: 'One accepted request and how far it has come.' })
-  /** As the resource that it is about shows it. */
+  /** As its target shows it. */
   const summary = operation.pick(summaryMembers).meta({ id: 'OperationSummary', description: 'The operation that is under way, in short.' })
-  /** The answer to the request that it was. */
+  /** The answer to its request. */
   const accepted = operation
     .extend({
       credentials: z
@@ -143,7 +143,7 @@ export const failureSchema = z
   .object({ operation: z.string(), reason: z.string().optional(), message: z.string().optional(), cure: z.string().optional() })
   .meta({ id: 'Failure', description: 'Why the last operation failed, if it did.' })
 
-/** Obstacles as the API gives them: those noted by an earlier version have only the text of their cures. */
+/** Obstacles as the API returns them. Those recorded by an earlier version have only the text of their cures. */
 export function representObstacles(obstacles: (Omit<Obstacle, 'cures'> & Partial<Obstacle>)[] = []): z.input<typeof obstacleSchema>[] {
   return obstacles.map(({ cures = [], ...obstacle }) => ({ ...obstacle, cures }))
 }
@@ -158,10 +158,10 @@ export function failureStatus({ metadata, status }: Operation): z.input<typeof f
   }
 }
 
-/** An operation as the API gives it. */
+/** An operation as the API returns it. */
 export function representOperation(operation: Operation): OperationDocument {
   const { spec, metadata, status } = operation
-  // Not what the executor notes for itself.
+  // Without the executor's own notes.
   const told = Object.entries(status ?? {}).filter(([name]) => Object.hasOwn(progress, name))
   const planned = plannedSteps(operation)
   const step = stepInHand(operation)
@@ -177,7 +177,7 @@ export function representOperation(operation: Operation): OperationDocument {
   } as OperationDocument
 }
 
-/** What was made of the objects in the cache, which nobody changes; it goes with them. */
+/** By the object in the cache, which never changes, so that both are released together. */
 const made = new WeakMap<Operation, Prepared>()
 
 /** An operation as the API sends it, made once for each of its versions. */
@@ -197,7 +197,7 @@ export function summarizeOperation(operation: Operation): OperationSummary {
   return Object.fromEntries(members) as OperationSummary
 }
 
-/** The step in hand and its place; what the executor noted for itself stays inside. */
+/** The current step and its place, without the executor's own notes. */
 function stepInHand(operation: Operation): OperationSummary['step'] {
   const { step, done = [] } = operation.status ?? {}
   if (!step) return undefined
@@ -212,7 +212,7 @@ function stepInHand(operation: Operation): OperationSummary['step'] {
   }
 }
 
-/** How many steps are left, including the step in hand; undefined where the work has other steps than the plan. */
+/** How many steps are left, including the current one; undefined if the steps differ from the plan. */
 function stepsLeft(operation: Operation): number | undefined {
   const { step, done = [] } = operation.status ?? {}
   const planned = plannedSteps(operation) ?? []

@@ -56,7 +56,7 @@ export function createMemo<Value>(): (key: string, madeFrom: unknown, make: () =
     const value = make()
     kept.delete(key)
     kept.set(key, { madeFrom, value })
-    // The oldest key is removed: unused keys must not keep their values for ever.
+    // The oldest keys are removed, so that unused ones do not keep their values forever.
     for (const old of kept.keys()) {
       if (kept.size <= mostKept) break
       kept.delete(old)

@@ -11,10 +11,10 @@ import { failureSchema, failureStatus, type OperationSchemas, obstacleSchema, re
 import { composePage, type Prepared, prepare } from './prepared.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })
-/** Phases of a project that nothing is done to, and of its beginning and end. */
+/** Phases of a project without an open operation, and during its creation and deletion. */
 const ownPhases = ['Pending', 'Creating', 'Ready', 'NotReady', 'Deleting', 'Failed'] as const
 
-/** A project as the API gives it; its phases are those of the table of actions and its own. */
+/** A project as the API returns it. Its phases are its own and those of the table of actions. */
 export function createProjectSchema(actions: Actions, { summary }: OperationSchemas) {
   const status = z.object({
     phase: z.enum([...new Set([...ownPhases, ...actions.project.flatMap(({ phase }) => phase ?? [])])]),
@@ -84,7 +84,7 @@ function phaseOfProject(
   return ready.status === 'True' ? 'Ready' : 'NotReady'
 }
 
-/** Projects as the API gives them. Each is made when it is first asked for after a change, and then sent as it is. */
+/** Projects as the API returns them. Each is rendered on the first read after a change. */
 export type ProjectRepresentations = {
   get(id: string): Prepared | undefined
   /** One page, by id. @throws Problem `invalid-fields` for a cursor of another list */
