@@ -1,7 +1,7 @@
 import { isNotModified } from './conditions.ts'
 import type { ApiContext, ResponseHeaders } from './context.ts'
 
-/** Any answer. It bears the id of the request. The adapter sends plain headers as they are; `c.header` would cost a quarter of a read. */
+/** Any answer, with the id of the request. The adapter sends plain headers unchanged; `c.header` would cost a quarter of a read. */
 export function answer(c: ApiContext, status: number, body: ConstructorParameters<typeof Response>[0], headers: ResponseHeaders): Response {
   return new Response(body, { status, headers: { ...headers, 'x-request-id': c.get('requestId') } })
 }

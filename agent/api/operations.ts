@@ -109,15 +109,15 @@ function operationRoutes(journal: Journal, schemas: OperationSchemas): Route[] {
       path: '/operations/{operation}',
       operationId: 'cancelOperation',
       tag: 'Operations',
-      summary: 'Asks for the end of an operation',
+      summary: 'Cancels an operation',
       description:
-        'What was begun goes on in the cluster; nothing more is begun. Needs `projects:write` for one about a project and `databases:write` for one about a database.',
+        'The current step continues in the cluster, and no further step begins. Needs `projects:write` for one about a project and `databases:write` for one about a database.',
       scope: 'region:read',
       problems: ['ended', 'gone', 'unknown-action'],
       params,
       responses: () => ({
         200: { description: 'With `Prefer: wait`: it has ended.', schema: schemas.operation, headers: operationHeaders },
-        202: { description: 'Its end was asked for.', schema: schemas.operation, headers: operationHeaders },
+        202: { description: 'Its cancellation was requested.', schema: schemas.operation, headers: operationHeaders },
       }),
       async handle(c, { params, waitSeconds }) {
         const { spec, metadata } = await operationOf(journal, params.operation)

@@ -14,7 +14,7 @@ const retry = { baseMs: 200, capMs: 30_000 }
 const parallelism = 4
 
 /**
- * The volume controller: only an operation that is meant to delete the data of a database can do so. A volume of a database is `Retain` as soon
+ * The volume controller: only an operation that lets volumes go can delete the data of a database. A volume of a database is `Retain` as soon
  * as it is bound, and its labels name its database.
  *
  * | the database                                  | its volume                                                             |
@@ -99,7 +99,7 @@ export function createVolumeController(
     addWhere(({ claim, marks }) => claim.namespace === metadata.namespace && marks[label.database] === metadata.name)
   }
 
-  /** A deletion that failed may have let volumes go whose database still stands. */
+  /** A failed deletion may have let volumes go although their database still exists. */
   function addAfter(ended: Operation): void {
     if (ended.status?.phase === 'Succeeded' || !isDeletion(ended)) return
     addWhere(({ marks }) => marks[volumeAnnotation.letGo] === ended.metadata.name)

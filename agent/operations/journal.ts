@@ -12,7 +12,7 @@ export type { AcceptRequest, Proposal } from './acceptance.ts'
 /** The durable, ordered record of accepted requests. Ready once it has its key and the cache has every operation. */
 export type Journal = Part & {
   /**
-   * Writes one operation. When this resolves the operation stands in etcd.
+   * Writes one operation. When this resolves, the operation is in etcd.
    * @throws Problem those of `decide`; `rejected-by-cluster` and others from the dry run; `idempotency-key-reused`; `busy`;
    *   `cluster-unreachable` when it is unknown whether the operation was written
    */
@@ -21,7 +21,7 @@ export type Journal = Part & {
   cancel(name: string, by: string): Promise<Operation>
   /** The operation once it has ended, or as it is when `ms` milliseconds have passed or the signal aborts. @throws Problem `not-found` */
   whenEnded(name: string, ms: number, signal: AbortSignal): Promise<Operation>
-  /** An operation that is kept, also one that another replica has just accepted and the watch has not delivered yet. */
+  /** A kept operation, even if another replica has just accepted it and the watch has not delivered it yet. */
   find(name: string): Promise<Operation | undefined>
   /** All that are kept, by sequence. */
   all(): Operation[]

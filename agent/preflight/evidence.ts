@@ -44,7 +44,7 @@ export type Evidence = {
   operator: KubernetesObject | undefined
   /** Hosts outside that were tried; undefined when offline. */
   reached: Reached[] | undefined
-  /** Charts that were asked for, of those whose host was reached; undefined when none was. */
+  /** The charts that were looked for, of the hosts that were reached; undefined if none was looked for. */
   charts: ChartSeen[] | undefined
   /** Networks from which Services get their addresses, or those of them that are known. */
   serviceCidrs: string[] | undefined

@@ -69,7 +69,7 @@ const dimensions: Dimension[] = [
   },
 ]
 
-/** The dimensions in which a database would take more than its project's quota leaves. One that asks for no more than before passes. */
+/** The dimensions in which a database would take more than its project's quota leaves. A request for no more than before passes. */
 export function quotaExceeded({ wanted, current, project, siblings, heapDumpVolume: { size } }: QuotaFacts): Fault[] {
   const { quota } = project ?? {}
   if (!quota) return []

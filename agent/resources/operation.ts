@@ -146,7 +146,7 @@ export function targetKey(target: Target): string {
   return members.sort().join(',')
 }
 
-/** The target that a key stands for. */
+/** The target of a key. */
 export function targetOf(key: string): Target {
   return Object.fromEntries(key.split(',').map((member) => member.split('='))) as Target
 }

@@ -27,7 +27,7 @@ const quota = z
       .describe('How many databases there may be, suspended ones included')
       .meta({ example: 8 }),
   })
-  .describe('Limits of everything in the project; what is not named is not limited')
+  .describe('Limits of everything in the project; resources that are left out are not limited')
   .meta({ example: { cpu: 24, memory: '96Gi', storage: '2Ti', databases: 8 } })
 
 /** A project as the API accepts, stores and returns it. Parsing a returned one gives the same again. */

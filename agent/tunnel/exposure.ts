@@ -22,7 +22,7 @@ import {
 import type { Tunnel } from './settings.ts'
 import { lookUp, readSettings, type TunnelInUse } from './state.ts'
 
-/** A request to change what is exposed. The guard throws if the request was meant for another state than the current one. */
+/** A request to change what is exposed. The guard throws if the request was meant for a state other than the current one. */
 export type ExposureRequest = { patch: Record<string, unknown>; guard: (present: Exposure) => void }
 
 type Decision = { before: Exposure; after: Exposure; present: KubernetesObject | undefined; isNews: boolean }

@@ -140,6 +140,6 @@ const unknownWork: Work = {
     throw new Problem('unknown-action', `This version of the agent does not know the action ${spec.action} of a ${spec.target.kind}.`)
   },
   async leave({ operation: { spec, status } }) {
-    return `What the step "${status?.step?.name}" began still stands: this version of the agent does not know how to take back the action ${spec.action}.`
+    return `What the step "${status?.step?.name}" began is still in effect: this version of the agent cannot revert the action ${spec.action}.`
   },
 }

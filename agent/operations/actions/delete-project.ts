@@ -119,7 +119,7 @@ async function removeDatabases(context: WorkContext<ProjectTarget>, databases: K
     return {
       next: 'failed',
       reason: 'NotEmpty',
-      message: `Databases stand in the project: ${names}.`,
+      message: `The project contains databases: ${names}.`,
       action: 'Delete them first, or ask with cascade=true.',
     }
   }

@@ -111,14 +111,14 @@ function secretsOf(
     }
   }
   if (!presentSecrets && Object.keys(given).length === 0 && present.object) return { values: {}, changed: [], generated: [], missing: [] }
-  if (!presentSecrets) throw new Problem('conflict', `Database ${wanted.id} was asked for by another request at the same moment.`)
+  if (!presentSecrets) throw new Problem('conflict', `Database ${wanted.id} was created by another request at the same time.`)
   const changed = differingSecrets(given, presentSecrets)
   const all = { ...presentSecrets, ...given }
   // If the creation ends without having created anything, this operation creates the database, and needs all secrets.
   if (!present.object) {
     const { generate, missing } = secretsNeeded(wanted, all)
     // Generated passwords are stored with the creation. If they are missing, it has ended, and the watch has not delivered that yet.
-    if (generate.length > 0) throw new Problem('conflict', `The creation of database ${wanted.id} ended at the same moment.`)
+    if (generate.length > 0) throw new Problem('conflict', `The creation of database ${wanted.id} ended at the same time.`)
     return { values: all, changed, generated: [], missing }
   }
   // A Secret is applied as a whole, so unchanged credentials and keystores are stored together with the changed ones.

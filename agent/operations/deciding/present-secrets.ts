@@ -30,7 +30,7 @@ export async function withPresentSecrets<Asked extends { target: DatabaseTarget;
     guard(now: unknown) {
       guard(now)
       if (bringing().every((name) => known.has(name))) return
-      throw new Problem('conflict', `Secrets of database ${target.database} were given by another request at the same moment.`)
+      throw new Problem('conflict', `Secrets of database ${target.database} were changed by another request at the same time.`)
     },
   }
 }

@@ -1,10 +1,11 @@
 import { advises, changes, destroys, looks } from '../../resources/cure.ts'
 
 /*
- * Everything that anybody is told to do about what stands in the way, by the code of the obstacle. No command stands anywhere else.
+ * All cures, by the code of their obstacle. No command is defined anywhere else.
  *
- * Each is run as it stands by test/agent/region/cures.real.test.ts, in the situation that shows it. Within one obstacle what looks comes
- * first, then what changes, and what destroys last. The API is reached at `$url` with `$token`, as in docs/operating.md.
+ * test/agent/region/cures.real.test.ts runs each command unchanged, in the situation in which it is proposed. Within one obstacle, cures that
+ * only look come first, then those that change something, and last those that destroy something. The API is reached at `$url` with `$token`,
+ * as in docs/operating.md.
  */
 
 const asToken = '-H "Authorization: Bearer $token"'
@@ -12,7 +13,7 @@ const unprotecting = `${asToken} -H 'content-type: application/merge-patch+json'
 const logOfOperator = 'kubectl --namespace <namespace> logs deployment/<deployment>'
 const describePod = 'kubectl --namespace <namespace> describe pod <pod>'
 const describeClaim = 'kubectl --namespace <namespace> describe pvc <claim>'
-/** Of all finalizers just the one, and only while it stands where it was seen. */
+/** Removes only this finalizer, and only if it is still at the index where it was seen. */
 const onlyThatOne =
   '[{"op":"test","path":"/metadata/finalizers/<index>","value":"<finalizer>"},{"op":"remove","path":"/metadata/finalizers/<index>"}]'
 const takeOffFinalizer = `kubectl <where> patch <kind> <name> --type json --patch '${onlyThatOne}'` as const
