@@ -5,17 +5,17 @@ import path from 'node:path'
 import { build, type Plugin } from 'esbuild'
 
 /**
- * Bundles each program into `dist/<program>.mjs`, or into the folder that is given. What a program loads only when it is needed
- * (a kubeconfig, JSON Web Tokens, the API's description, the client of a database that is checked) becomes a chunk of its own beside
- * it, so that it costs neither memory nor start-up time before.
+ * Bundles each program into `dist/<program>.mjs`, or into the folder given as argument. Modules that a program loads on demand (for a
+ * kubeconfig, JSON Web Tokens, the OpenAPI document, the client of a checked database) become separate chunks, so that they cost
+ * neither memory nor start-up time until then.
  */
 const programs = ['agent', 'monitor'].filter((program) => existsSync(`${program}/main.ts`))
 const [, , outdir = 'dist'] = process.argv
 const require = createRequire(import.meta.url)
 
 /**
- * Loads Node's own modules by `require`, and reads only the exports that a program uses. An `import` reads all of them: those of `node:http`
- * load Node's fetch (15 MiB), those of `node:util` its diff (4 ms). esbuild leaves out an unused call that is marked as pure.
+ * Loads Node's own modules with `require`, and reads only the exports that a program uses. An `import` reads all of them: `node:http` then
+ * loads Node's fetch (15 MiB), and `node:util` its diff (4 ms). esbuild drops unused calls that are marked as pure.
  */
 const requiredBuiltins: Plugin = {
   name: 'required builtins',
@@ -34,7 +34,7 @@ const requiredBuiltins: Plugin = {
   },
 }
 
-/** mqtt.js loads a SOCKS client at each start. No setting of the monitor needs it, and it takes 18 ms of processor time. */
+/** mqtt.js loads a SOCKS client at each start, which takes 18 ms of processor time. No setting of the monitor needs it. */
 const withoutSocks: Plugin = {
   name: 'without SOCKS',
   setup(bundler) {
@@ -44,15 +44,15 @@ const withoutSocks: Plugin = {
 }
 
 /**
- * CommonJS packages, and the modules above, call `require`. Node warns of what is deprecated in a program's own code only; bundled, that of
- * others counts as our own, and its warnings would stand between the lines of JSON.
+ * CommonJS packages, and the modules above, call `require`. Node warns about deprecated calls in a program's own code only. In a bundle,
+ * the code of packages counts as our own, and its warnings would appear between the JSON log lines.
  */
 const banner =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); process.noDeprecation = true;"
 
-// A folder of somebody else's is never emptied.
+// Only our own folder is emptied.
 if (outdir === 'dist') await rm(outdir, { recursive: true, force: true })
-// One after the other: what two programs share in a common bundle, both would load in whole.
+// One build per program: of a chunk that both shared, each would load all of it.
 for (const program of programs)
   await build({
     entryPoints: { [program]: `${program}/main.ts` },
@@ -67,7 +67,7 @@ for (const program of programs)
     platform: 'node',
     target: 'node22.19',
     plugins: [requiredBuiltins, withoutSocks],
-    // The Kafka client's own package reads its WebAssembly from a file beside it; this one of the same release holds it.
+    // The Kafka client's package reads its WebAssembly from a separate file; this module of the same release has it built in.
     alias: { '@platformatic/wasm-utils': path.resolve('node_modules/@platformatic/wasm-utils/dist/bundled.js') },
     banner: { js: banner },
     logLevel: 'warning',

@@ -3,20 +3,20 @@ import { stringify } from 'yaml'
 // biome-ignore lint/suspicious/noExplicitAny: objects of all kinds
 type KubernetesObject = any
 
-/** The values with which the chart becomes the base: what helm would make by itself, the overlay brings along. */
+/** The values with which the base is rendered. The overlay provides the Secrets that helm would create. */
 export const baseValues = {
   region: { id: 'region' },
   agent: { tls: { mode: 'existingSecret', existingSecret: 'skerry-agent-tls' }, tokens: { existingSecret: 'skerry-agent-tokens' } },
 }
 
-/** Old enough for every cluster that the chart supports but 1.20, which had disruption budgets in a beta only. */
+/** The oldest version with disruption budgets in policy/v1. Of the versions that the chart supports, only 1.20 lacks them. */
 export const baseKubeVersion = '1.21.0'
 
-const header = '# Rendered from deploy/chart by `npm run render`. Change it there, and this in an overlay.\n'
+const header = '# Rendered from deploy/chart by `npm run render`. Change the chart, or override this in an overlay.\n'
 
 /**
- * Turns what the chart renders into a base for kustomize, by file name. Configuration becomes generated ConfigMaps, whose names have a
- * hash: pods are replaced when it changes, as the chart does it with checksums.
+ * Turns the chart's objects into a base for kustomize, by file name. Configuration becomes generated ConfigMaps with a hash in their names,
+ * so that pods are replaced when it changes. The chart does this with checksums.
  */
 export function kustomizeBase(objects: KubernetesObject[]): Record<string, string> {
   const files: Record<string, string> = {}
@@ -47,12 +47,12 @@ export function kustomizeBase(objects: KubernetesObject[]): Record<string, strin
   return files
 }
 
-/** A version that has policies. */
+/** The first version with ValidatingAdmissionPolicies. */
 export const policyKubeVersion = '1.30.0'
 
 /**
- * The policy of deletion protection, for `kubectl apply` after the overlay. It is no part of the base, which is for older clusters too, and
- * no component: kustomize would put it into a namespace.
+ * The policy of deletion protection, for `kubectl apply` after the overlay. It is not in the base, which is for older clusters too, and
+ * not a component, because kustomize would give it a namespace.
  */
 export function deletionProtection(objects: KubernetesObject[]): string {
   const policies = objects.filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'))

@@ -6,8 +6,8 @@ import { monitorConfig } from '../../monitor/config.ts'
 import { probeConfig } from '../../monitor/metrics/probe/config.ts'
 import { fileFields } from '../../monitor/prober/check-fields.ts'
 
-// What may stand in the chart's values. Helm holds every value against it before anything is rendered. Only what is set by somebody
-// is judged here: defaults are in values.yaml, where people read them.
+// The schema of the chart's values. Helm checks the values against it before it renders anything. It has no defaults: those are in
+// values.yaml, where people read them.
 
 const nameOf = (what: string) =>
   z
@@ -25,7 +25,7 @@ const quantity = z.union([z.string().regex(/^\d+(\.\d+)?(m|[kMGTPE]|[KMGTPE]i)?$
 const texts = z.record(z.string(), z.string())
 const hostname = z.string().regex(/^$|^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/)
 const proxyUrl = z.string().regex(/^$|^https?:\/\/[^/\s]+\/?$/)
-/** Parts of Kubernetes' own API, which Kubernetes judges. */
+/** Parts of Kubernetes' own API, which the API server validates. */
 const kubernetesObject = z.record(z.string(), z.unknown())
 
 const image = z
@@ -41,7 +41,7 @@ const image = z
 const resources = z.strictObject({ requests: z.record(z.string(), quantity), limits: z.record(z.string(), quantity) }).partial()
 const peers = z.array(kubernetesObject)
 
-/** What the pods of every program have. */
+/** Fields of every program's pods. */
 const pods = {
   replicas: z.int().min(1).max(10),
   image,
@@ -137,7 +137,7 @@ const cloudflared = z
 
 const values = z
   .strictObject({
-    global: z.unknown().describe('Helm puts it there for charts that have this one in them'),
+    global: z.unknown().describe('Helm sets it if the chart is a dependency of another one'),
     region: z
       .strictObject({
         id: z.string().regex(/^$|^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/),
@@ -185,7 +185,7 @@ const values = z
   })
   .partial()
 
-/** The checks file. The options of each check are judged by the monitor itself: `skerry-monitor --check-config`. */
+/** The checks file. The monitor itself validates the options of each check: `skerry-monitor --check-config`. */
 const checksFile = fileFields
   .extend({
     checks: z.array(z.looseObject({ name: z.string(), kind: z.enum(Object.keys(checkKinds) as [string, ...string[]]) })),
@@ -198,7 +198,7 @@ type JsonSchema = { [key: string]: unknown; properties?: Record<string, JsonSche
 const draft = (schema: z.ZodType) =>
   z.toJSONSchema(schema, { io: 'input', target: 'draft-7', unrepresentable: 'any', reused: 'inline' }) as JsonSchema
 
-/** Fields that the chart sets itself, which are therefore not known in the values. */
+/** Fields that the chart sets itself. The values do not have them. */
 const setByChart = {
   agent: [
     'region',
@@ -216,7 +216,7 @@ const setByChart = {
   monitor: ['region', 'cluster', 'metrics.host', 'metrics.port', 'checks', 'dataDir', 'grace'],
 }
 
-/** The schema of a program's configuration without some fields; what is required is required of the whole, not of the values. */
+/** The schema of a program's configuration without the fields that the chart sets. All fields that the agent requires are among those. */
 function configSchema(program: 'agent' | 'monitor'): JsonSchema {
   const schema = draft(program === 'agent' ? agentConfig : monitorConfig)
   delete schema.$schema
@@ -242,7 +242,7 @@ function inside(schema: JsonSchema, name: string, path: string): JsonSchema {
   return found
 }
 
-/** The JSON Schema of the chart's values, as `values.schema.json` has it. */
+/** The content of `values.schema.json`. */
 export function valuesSchema(): JsonSchema {
   const schema = draft(values)
   const { agent, monitor } = schema.properties as Record<string, JsonSchema>

@@ -19,7 +19,8 @@ const { minor } = expectCode(await http.get('/version'), 200)
 const hasPolicies = Number.parseInt(minor, 10) >= 30
 
 const home = '/apis/cloud.crate.io/v1/namespaces/project-harbour/cratedbs'
-const protection = 'the database harbour/tide has deletionProtection. Take it off by the API: PATCH /v1/projects/harbour/databases/tide'
+const protection =
+  'the database harbour/tide has deletionProtection. Turn it off through the API: PATCH /v1/projects/harbour/databases/tide'
 
 /** A project with one database, both protected, as the agent has them. */
 async function establish(): Promise<void> {

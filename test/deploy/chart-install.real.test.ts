@@ -100,7 +100,7 @@ test('helm installs a region into an empty cluster', async () => {
   const said = await run('install', release, chart, '--create-namespace', values)
   assert.match(said, /Region harbour-1 is being installed into the namespace skerry/)
   assert.match(said, /publishes nothing over MQTT until/)
-  assert.doesNotMatch(said, /Nobody may call the agent/)
+  assert.doesNotMatch(said, /Nobody can call the agent/)
   for (const name of ['skerry-agent', 'skerry-monitor']) assert.equal((await deployment(name)).spec.replicas, 2)
   authority = (await secret('skerry-agent-tls'))['ca.crt'] as string
 })

@@ -56,7 +56,7 @@ const refused: { name: string; given: Omit<Deletion, 'username'> }[] = [
 ]
 for (const { name, given } of refused)
   test(`is refused: ${name}`, () =>
-    assert.match(asked(given) ?? '', /has deletionProtection\. Take it off by the API: PATCH \/v1\/projects\//))
+    assert.match(asked(given) ?? '', /has deletionProtection\. Turn it off through the API: PATCH \/v1\/projects\//))
 
 const controllers = [
   'system:serviceaccount:skerry:skerry-agent',
@@ -123,16 +123,16 @@ test('what bears a reason passes, whatever else it bears', () => {
 test('the message names the object, the request that takes the protection off and the command of an administrator', () => {
   const messages = {
     project:
-      'the project harbour has deletionProtection. Take it off by the API: PATCH /v1/projects/harbour {"deletionProtection":false}. An ' +
-      'administrator may also give a reason, and delete it then: kubectl annotate project.skerry.dev harbour skerry.dev/allow-deletion=WHY',
+      'the project harbour has deletionProtection. Turn it off through the API: PATCH /v1/projects/harbour {"deletionProtection":false}. An ' +
+      'administrator can instead give a reason, and then delete it: kubectl annotate project.skerry.dev harbour skerry.dev/allow-deletion=WHY',
     database:
-      'the database harbour/tidal-gauge has deletionProtection. Take it off by the API: PATCH /v1/projects/harbour/databases/tidal-gauge ' +
-      '{"deletionProtection":false}. An administrator may also give a reason, and delete it then: kubectl -n project-harbour annotate ' +
+      'the database harbour/tidal-gauge has deletionProtection. Turn it off through the API: PATCH /v1/projects/harbour/databases/tidal-gauge ' +
+      '{"deletionProtection":false}. An administrator can instead give a reason, and then delete it: kubectl -n project-harbour annotate ' +
       'cratedb.cloud.crate.io tidal-gauge skerry.dev/allow-deletion=WHY',
     namespace:
-      'the project harbour, whose namespace this is, or a database in it has deletionProtection. Take it off by the API: PATCH ' +
-      '/v1/projects/harbour {"deletionProtection":false}, and the same for its databases. An administrator may also give a reason, and ' +
-      'delete it then: kubectl annotate namespace project-harbour skerry.dev/allow-deletion=WHY',
+      'the project harbour, whose namespace this is, or a database in it has deletionProtection. Turn it off through the API: PATCH ' +
+      '/v1/projects/harbour {"deletionProtection":false}, and the same for its databases. An administrator can instead give a reason, and ' +
+      'then delete it: kubectl annotate namespace project-harbour skerry.dev/allow-deletion=WHY',
   }
   for (const isCollection of [false, true]) {
     assert.equal(asked(protectedProject, 'jane', isCollection), messages.project)

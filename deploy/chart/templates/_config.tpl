@@ -1,4 +1,4 @@
-{{/* The agent's configuration: what the chart decides, then what agent.config adds. */}}
+{{/* The agent's configuration: the fields that the chart sets, merged with agent.config. */}}
 {{- define "skerry.agent.config" -}}
 {{- $config := dict
   "region" (include "skerry.region" . | fromYaml)
@@ -36,8 +36,8 @@ name: {{ . | quote }}
 {{- end }}
 
 {{/*
-What the agent is told of the tunnel. It writes cloudflared's tunnel.yaml from that and from what PATCH /v1/tunnel says, and replaces
-cloudflared's pods when it changes.
+The agent's configuration of the tunnel. From it and from PATCH /v1/tunnel, the agent writes cloudflared's tunnel.yaml, and replaces
+cloudflared's pods when that changes.
 */}}
 {{- define "skerry.agent.tunnel" -}}
 {{- with .Values.cloudflared -}}
@@ -68,7 +68,7 @@ grafana:
 {{ printf "%s://%s.%s.svc:%v" .scheme .name .namespace .port }}
 {{- end }}
 
-{{/* What the tunnel may lead to besides the agent, as a YAML list. */}}
+{{/* What the tunnel can expose besides the agent, as a YAML list. */}}
 {{- define "skerry.tunnel.exposable" -}}
 {{- $all := list }}
 {{- range list .Values.cloudflared.prometheus .Values.cloudflared.grafana }}

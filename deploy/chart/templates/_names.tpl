@@ -1,6 +1,6 @@
 {{/* One region per cluster: projects are cluster-scoped, so the names are the same in every installation. */}}
 
-{{/* Labels of everything. Takes {root, name}. */}}
+{{/* Labels of every object. Takes {root, name}. */}}
 {{- define "skerry.labels" -}}
 {{ include "skerry.selector" . }}
 app.kubernetes.io/part-of: skerry
@@ -9,13 +9,13 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name (replace "+" "_" .root.Chart.Version) }}
 {{- end }}
 
-{{/* What finds the pods of a program, and never changes: a Deployment's selector is immutable. Takes {root, name}. */}}
+{{/* Labels that select the pods of a program. They never change: a Deployment's selector is immutable. Takes {root, name}. */}}
 {{- define "skerry.selector" -}}
 app.kubernetes.io/name: {{ .name }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- end }}
 
-{{/* Metadata of an object of a program; it is called as the program unless `object` says otherwise. Takes {root, name, object}. */}}
+{{/* Metadata of a program's object, which has the program's name unless `object` is set. Takes {root, name, object}. */}}
 {{- define "skerry.metadata" -}}
 name: {{ .object | default .name }}
 namespace: {{ .root.Release.Namespace }}
@@ -23,7 +23,7 @@ labels:
   {{- include "skerry.labels" . | nindent 2 }}
 {{- end }}
 
-{{/* The reference of an image. With imageRegistry, all of them come from there. Takes {root, image}. */}}
+{{/* The reference of an image. imageRegistry takes precedence over its registry. Takes {root, image}. */}}
 {{- define "skerry.image" -}}
 {{- $registry := .root.Values.imageRegistry | default .image.registry -}}
 {{- $tag := .image.tag | default .root.Chart.AppVersion -}}
@@ -31,7 +31,7 @@ labels:
 {{- with .image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
-{{/* The name by which the agent is called within the cluster, which its certificate bears. */}}
+{{/* The agent's name inside the cluster, which its certificate has. */}}
 {{- define "skerry.agent.host" -}}
 skerry-agent.{{ .Release.Namespace }}.svc
 {{- end }}
@@ -55,7 +55,7 @@ skerry-agent-tls
 {{ .Values.agent.tokens.existingSecret | default "skerry-agent-tokens" }}
 {{- end }}
 
-{{/* Stops with what to do when values cannot be judged one by one. */}}
+{{/* Rules for values that depend on each other, which the schema cannot express. */}}
 {{- define "skerry.validate" -}}
 {{- if not .Values.region.id }}{{ fail "region.id is not set: what the cloud calls this region, such as --set region.id=harbour-1" }}{{ end }}
 {{- with .Values.agent }}

@@ -1,4 +1,4 @@
-{{/* Name resolution, anywhere: NodeLocal DNSCache answers on an address that no selector matches. 5353 is OpenShift's. */}}
+{{/* DNS at any address: NodeLocal DNSCache answers at one that no selector matches. 5353 is OpenShift's port. */}}
 {{- define "skerry.network.dns" -}}
 - ports:
     - { protocol: UDP, port: 53 }
@@ -14,7 +14,7 @@ podSelector:
     {{- include "skerry.selector" . | nindent 4 }}
 {{- end }}
 
-{{/* Who scrapes: Prometheus in its namespaces, and the monitor. */}}
+{{/* Peers that scrape: Prometheus in its namespaces, and the monitor. */}}
 {{- define "skerry.network.scrapers" -}}
 - {{- include "skerry.network.pods" (dict "root" . "name" "skerry-monitor") | nindent 2 }}
 {{- range .Values.prometheus.namespaces }}
@@ -22,7 +22,7 @@ podSelector:
 {{- end }}
 {{- end }}
 
-{{/* Addresses outside of the cluster, as far as that can be told by an address. */}}
+{{/* Addresses outside the cluster, as far as an address shows that. */}}
 {{- define "skerry.network.outside" -}}
 - ipBlock:
     cidr: 0.0.0.0/0

@@ -1,6 +1,6 @@
 {{/*
-Objects of a file, for this release. deploy/rbac and deploy/crds are the only place where they are written: what the tests hold to be
-enough, and no more, is what is installed. Takes {root, file, name, annotations, without}: `without` are names of objects to leave out.
+Objects of a file, for this release. deploy/rbac and deploy/crds are their only source, so that the chart installs the same permissions
+that the tests check. Takes {root, file, name, annotations, without}: `without` has the names of objects to leave out.
 */}}
 {{- define "skerry.objects" -}}
 {{- $root := .root -}}

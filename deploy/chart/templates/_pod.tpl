@@ -1,7 +1,7 @@
 {{/* What the pods of all programs have in common. Takes {root, name, values}. */}}
 {{- define "skerry.pod" -}}
 serviceAccountName: {{ .name }}
-enableServiceLinks: false # else each Service of the namespace becomes environment, and SKERRY_AGENT… means configuration
+enableServiceLinks: false # otherwise each Service sets variables, and SKERRY_AGENT… is configuration
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -42,7 +42,7 @@ securityContext:
   seccompProfile: { type: RuntimeDefault }
 {{- end }}
 
-{{/* A container's rights: none. */}}
+{{/* A container has no privileges. */}}
 {{- define "skerry.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -64,7 +64,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* Environment of a program on Node: proxy, authorities, and what the values add. Takes {root, values}. */}}
+{{/* Environment of a program on Node: proxy, CA certificates, and the variables of the values. Takes {root, values}. */}}
 {{- define "skerry.environment" -}}
 {{- with .root.Values.caBundle.configMap }}
 - { name: NODE_EXTRA_CA_CERTS, value: /etc/skerry/ca/ca.crt }
@@ -78,7 +78,7 @@ annotations:
 {{- with .https }}
 - { name: HTTPS_PROXY, value: {{ . | quote }} }
 {{- end }}
-# Kubernetes puts the address of its API in where the reference stands.
+# Kubernetes replaces the reference with the address of its API.
 - name: NO_PROXY
   value: {{ concat (list "localhost" "127.0.0.1" "$(KUBERNETES_SERVICE_HOST)" ".svc" (printf ".%s" $.root.Values.clusterDomain)) .noProxy | uniq | join "," | quote }}
 {{- end }}
@@ -88,7 +88,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* Files beside the configuration: the site's authorities, and Secrets by their names. Takes {root, values}. */}}
+{{/* Files besides the configuration: the site's CA certificates, and Secrets by name. Takes {root, values}. */}}
 {{- define "skerry.mounts" -}}
 {{- if .root.Values.caBundle.configMap }}
 - { name: ca, mountPath: /etc/skerry/ca, readOnly: true }
@@ -98,7 +98,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* 288 is 0440, which one YAML reads in octal and the next in decimal. Takes {root, values}. */}}
+{{/* 288 is 0440, which some YAML parsers read as octal and others as decimal. Takes {root, values}. */}}
 {{- define "skerry.volumes" -}}
 {{- with .root.Values.caBundle }}
 {{- if .configMap }}
@@ -114,7 +114,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* Lets Services and the tunnel forget the pod before it stops accepting. There is no shell in the images. */}}
+{{/* Gives Services and the tunnel time to stop using the pod before it stops accepting. The images have no shell. */}}
 {{- define "skerry.preStop" -}}
 {{- if .seconds }}
 lifecycle:

@@ -1,6 +1,6 @@
 {{/*
-The agent's self-signed certificate: authority, certificate and key, in Base64 as a Secret has them. That in the cluster is kept until a
-tenth of its time is left or its names change. Rendered once per run: the Secret and those who trust it must show the same one.
+The agent's self-signed certificate: CA certificate, certificate and key, in Base64 as in a Secret. The one in the cluster is kept until a
+tenth of its validity is left or its names change. Created once per run: the Secret and those who trust it need the same one.
 */}}
 {{- define "skerry.agent.selfSigned" -}}
 {{- if not (hasKey .Values "selfSignedMade") }}
