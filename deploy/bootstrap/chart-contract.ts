@@ -3,7 +3,7 @@ import { merged, type Values, valueAt } from './chart-values.ts'
 
 export type Which = 'pinned' | 'before'
 
-/** What the charts of all components are, at the versions that the list of components pins and at those that it pinned before. */
+/** The facts of all components' charts, at the versions that the list of components pins and at those that it pinned before. */
 export type Contract = {
   about: string
   date: string
@@ -11,20 +11,20 @@ export type Contract = {
   beyond: Record<string, Beyond>
 }
 
-/** What no manifest of a component's chart shows. */
+/** Facts of a component that no manifest of its chart shows. */
 export type Beyond = {
-  /** The least version of Kubernetes that a hook insists on. */
+  /** The oldest version of Kubernetes that a hook accepts. */
   hookWants?: Record<Which, string>
-  /** Secrets that its programs make again when they are gone. */
+  /** Secrets that its programs recreate. */
   remakes?: string[]
-  /** Services that its programs make. */
+  /** Services that its programs create. */
   makesServices?: ChartFacts['services']
-  /** The value that brings the chart within it that has its definitions in a folder crds/. */
+  /** The value that enables the subchart with its CRDs in a folder crds/. */
   subchart?: string
   note?: string
 }
 
-/** The facts as they are under these values, where those decide: whether definitions are kept, and how Deployments are replaced. */
+/** The facts with these values applied: they decide whether CRDs are kept, and how Deployments are replaced. */
 export function under(facts: ChartFacts, values: Values): ChartFacts {
   const all = merged(facts.defaults, values)
   const asked = (path: string) => valueAt(facts.defaults, path) !== undefined
@@ -41,11 +41,11 @@ export function under(facts: ChartFacts, values: Values): ChartFacts {
   }
 }
 
-/** What is otherwise than it was: a line for each thing that is gone, new, or changed. */
+/** The differences: a line per fact that is gone, new or changed. */
 export function differences(was: ChartFacts, is: ChartFacts): string[] {
   const [before, now] = [linesOf(was), linesOf(is)]
   const changed = [...new Set([...before.keys(), ...now.keys()])].filter((key) => before.get(key) !== now.get(key))
-  // Of what came or went, its parts are not told one by one.
+  // The parts of something new or gone are not listed one by one.
   const whole = changed.filter((key) => before.has(key) !== now.has(key)).map((key) => `${key} `)
   const told = changed.filter((key) => !whole.some((other) => key.startsWith(other)))
   return told.sort().map((key) => {
@@ -64,7 +64,7 @@ function linesOf(facts: ChartFacts): Map<string, string> {
     ...imagesOf(facts).map((image): [string, string] => [`image ${image}`, '']),
     ...facts.secrets.map((name): [string, string] => [`Secret/${name}`, '']),
     ...facts.claims.map(({ name, keep }): [string, string] => [`PersistentVolumeClaim/${name}`, keptOrNot(keep)]),
-    ...facts.unknownValues.map((path): [string, string] => [`our value ${path}, of which the chart says nothing,`, '']),
+    ...facts.unknownValues.map((path): [string, string] => [`our value ${path}, which the chart does not list,`, '']),
     ...facts.services.map(({ namespace, name, ports }): [string, string] => [`Service/${name} in ${namespace}`, ports.join(' ')]),
   ]
   for (const { name, versions, from, keep } of facts.definitions) {
@@ -77,7 +77,7 @@ function linesOf(facts: ChartFacts): Map<string, string> {
     for (const [label, value] of Object.entries(labels)) lines.push([`${kind}/${name} label ${label}`, value])
     for (const claim of [...(volumes?.claims ?? []), ...(volumes?.template ?? [])]) lines.push([`${kind}/${name} volume ${claim}`, ''])
   }
-  // What a release makes of its own definitions must be known to them before it is brought up to date.
+  // A CRD must have the fields of the release's own objects before the release is upgraded.
   for (const { kind, fields, images } of facts.customs)
     if (images) for (const field of fields) lines.push([`field ${field} of ${kind}`, ''])
   return new Map(lines)

@@ -2,8 +2,8 @@ import { parseAllDocuments } from 'yaml'
 import { defaultsOf, unknownValues, type Values } from './chart-values.ts'
 
 /**
- * What of a chart the scripts here, their values and texts rely on. In an order that does not depend on the chart's own, so that two can be
- * compared; without what is of no matter to anybody else, and without labels that name a version.
+ * The facts about a chart that the scripts here, their values and texts rely on, without labels that name a version. Their order does not
+ * depend on the chart's, so that two charts can be compared.
  */
 export type ChartFacts = {
   chart: string
@@ -16,9 +16,9 @@ export type ChartFacts = {
   customs: CustomFacts[]
   secrets: string[]
   claims: { name: string; keep: boolean }[]
-  /** What the chart says by itself where values decide on facts. */
+  /** The chart's defaults of the values that decide on facts. */
   defaults: Values
-  /** Paths of our values that the chart says nothing about. It may call them otherwise by now, or leave them out by intention. */
+  /** Paths of our values that the chart does not list. It may have renamed them, or leave them out on purpose. */
   unknownValues: string[]
 }
 
@@ -35,23 +35,23 @@ export type Workload = {
   name: string
   labels: Record<string, string>
   strategy?: string
-  /** When helm runs it, and waits for its end. */
+  /** When helm runs it as a hook, and waits for its end. */
   hook?: string[]
   containers: Container[]
-  /** Names of claims that its pods share, and of those that each of its pods has for itself. */
+  /** Names of the claims that its pods share, and of those that each pod has for itself. */
   volumes?: { claims?: string[]; template?: string[] }
 }
 
 /** @property ports `name:port` */
 type ServiceFacts = { name: string; namespace: string; ports: string[] }
 
-/** @property from helm installs those in a folder crds/ once, and never changes them or takes them away */
+/** @property from helm installs those of a folder crds/ once, and never upgrades or deletes them */
 export type DefinitionFacts = { name: string; kind: string; scope: string; versions: string[]; from: 'templates' | 'crds'; keep: boolean }
 
-/** Objects of one kind that the chart both defines and makes: the fields of their specs, and by name the images in them, by path. */
+/** Objects of a kind that the chart both defines and creates: the fields of their specs and, by name, their images by path. */
 export type CustomFacts = { apiVersion: string; kind: string; fields: string[]; images?: Record<string, Record<string, string>> }
 
-/** A chart as helm shows it. */
+/** A chart as helm prints it. */
 export type Rendered = {
   metadata: { name: string; version: string; kubeVersion?: string }
   /** What `helm template --include-crds` prints. */
@@ -68,7 +68,7 @@ const workloadKinds = ['Deployment', 'StatefulSet', 'DaemonSet', 'Job', 'CronJob
 
 /** Pure. */
 export function chartFacts({ metadata: { name: chart, version, kubeVersion }, text, namespace, values, ours }: Rendered): ChartFacts {
-  // Tests that a chart brings along are run by those who ask for them.
+  // A chart's tests run only on request.
   const all = objectsOf(text).filter(({ object }) => !hooksOf(object).includes('test'))
   const of = (...kinds: string[]) => all.map(({ object }) => object).filter(({ kind }) => kinds.includes(kind))
   const definitions = all.filter(({ object }) => object.kind === 'CustomResourceDefinition').map(definitionFacts)
@@ -88,11 +88,11 @@ export function chartFacts({ metadata: { name: chart, version, kubeVersion }, te
   }
 }
 
-/** All objects by kind and name, and from which file of the chart each one is. */
+/** All objects by kind and name, with the file of the chart that each is from. */
 function objectsOf(text: string): { source: string; object: Manifest }[] {
   let source = ''
   const objects = text.split(/^---$/m).flatMap((document) => {
-    // A file that begins with a separator of its own leaves its comment behind in a document without an object.
+    // If a file begins with a separator, its comment is in a document without an object.
     source = /^# Source: (.*)$/m.exec(document)?.[1] ?? source
     const here = source
     return parseAllDocuments(document).flatMap((each) => {
@@ -143,7 +143,7 @@ function containerFacts({ name, image, command, args, env }: Manifest): Containe
   return { name, image, ...(naming.length > 0 && { args: naming }) }
 }
 
-/** The image in `--acme-http01-solver-image=quay.io/…`. It names its registry, or could not be told from other text. */
+/** The image in `--acme-http01-solver-image=quay.io/…`. Without its registry, it could not be told from other text. */
 function imageIn(word: string): string | undefined {
   return /(?:^|=)((?:[a-z0-9-]+\.)+[a-z]+(?::\d+)?\/[a-z0-9._/-]+:[\w.-]+(?:@sha256:[0-9a-f]{64})?)$/.exec(word)?.[1]
 }

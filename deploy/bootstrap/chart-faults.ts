@@ -3,7 +3,7 @@ import type { Component } from '../../agent/preflight/components.ts'
 import type { Beyond } from './chart-contract.ts'
 import type { ChartFacts, Workload } from './chart-facts.ts'
 
-/** The list of components and what their charts are: those whose chart is not known are left out of the latter. */
+/** The list of components, and the facts of those whose chart is known. */
 export type Stack = {
   components: Component[]
   charts: Record<string, ChartFacts>
@@ -13,7 +13,7 @@ export type Stack = {
 
 type Rule = (component: Component, facts: ChartFacts, stack: Stack) => string[]
 
-/** What is wrong in the list of components, each with its place: `alloy: wait daemonset/alloy: …`. Pure. */
+/** The faults of the list of components, each with its place: `alloy: wait daemonset/alloy: …`. Pure. */
 export function faultsOf(stack: Stack): string[] {
   return stack.components.flatMap((component) => {
     const facts = stack.charts[component.name]
@@ -26,7 +26,7 @@ const kindOf: Record<string, string> = { deployment: 'Deployment', statefulset: 
 
 const pin: Rule = ({ chart, version }, facts) => [
   ...(chart === facts.chart ? [] : [`chart ${chart}: it is called ${facts.chart}`]),
-  ...(version === facts.version ? [] : [`version ${version}: what is known is ${facts.version}`]),
+  ...(version === facts.version ? [] : [`version ${version}: the known facts are of ${facts.version}`]),
 ]
 
 const waits: Rule = ({ wait }, { workloads, definitions }) =>
@@ -37,7 +37,7 @@ const waits: Rule = ({ wait }, { workloads, definitions }) =>
     return found ? [] : [`wait ${target}: the chart has no such workload`]
   })
 
-/** The first way finds the chart's own; none of them finds what another component brings. */
+/** The first selector must find the chart's own objects; none may find another component's. */
 const present: Rule = (component, facts, stack) =>
   component.present.flatMap((way, index) => {
     const own = facts.workloads.length > 0 ? [component] : stack.components.filter(({ namespace }) => namespace === component.namespace)
@@ -63,34 +63,36 @@ const definition: Rule = ({ definition: wanted }, _facts, { charts }) => {
 
 const kept: Rule = ({ keep }, { definitions }) => {
   const lost = definitions.filter((each) => each.from === 'templates' && !each.keep).map(({ name }) => name)
-  if (keep === 'definitions') return lost.length > 0 ? [] : ['keep definitions: the chart takes none along']
-  return lost.map((name) => `definition ${name} goes with the chart, with all its objects: a value has to keep it, or "keep definitions"`)
+  if (keep === 'definitions') return lost.length > 0 ? [] : ['keep definitions: no CRD would be deleted with the chart']
+  return lost.map(
+    (name) => `definition ${name} is deleted with the chart, with all its objects: keep it with a value, or with "keep definitions"`,
+  )
 }
 
 const claims: Rule = (_component, { workloads }) =>
   workloads
     .filter(({ kind, strategy, volumes }) => kind === 'Deployment' && volumes?.claims && strategy !== 'Recreate')
-    .map(({ name }) => `deployment/${name}: its strategy has to be Recreate, for two pods cannot share its volume`)
+    .map(({ name }) => `deployment/${name}: its strategy has to be Recreate, because two pods cannot share its volume`)
 
 const kubernetes: Rule = ({ name, kubernetes: least }, { kubeVersion = '' }, { beyond, which = 'pinned' }) =>
   [
     ['the chart', /\d+\.\d+/.exec(kubeVersion)?.[0]],
     ['its hook', beyond[name]?.hookWants?.[which]],
-  ].flatMap(([who, wants]) => (wants !== undefined && minor(least) < minor(wants) ? [`kubernetes ${least}: ${who} wants ${wants}`] : []))
+  ].flatMap(([who, wants]) => (wants !== undefined && minor(least) < minor(wants) ? [`kubernetes ${least}: ${who} requires ${wants}`] : []))
 
 const minor = (version: string) => Number(version.split('.')[1])
 
 const remade: Rule = ({ name, remade: named }, { secrets }, { beyond }) =>
   named
     .filter((each) => ![...secrets, ...(beyond[name]?.remakes ?? [])].includes(each))
-    .map((each) => `remade ${each}: neither the chart nor its programs make it`)
+    .map((each) => `remade ${each}: neither the chart nor its programs create it`)
 
 const rules: Rule[] = [pin, waits, present, definition, kept, claims, kubernetes, remade]
 
-/** A text that names Services, or a file of values in which they are maps. */
+/** A text that names Services, or a file of values with Services as maps. */
 export type Text = { where: string; text: string }
 
-/** Services in namespaces of components that a text names and no chart has. */
+/** Services in the components' namespaces that a text names but no chart has. */
 export function serviceFaults(texts: Text[], { components, charts, beyond }: Stack): string[] {
   const known = new Set(components.filter(({ name }) => charts[name]).map(({ namespace }) => namespace))
   const all = components.flatMap(({ name }) => [...(charts[name]?.services ?? []), ...(beyond[name]?.makesServices ?? [])])

@@ -3,17 +3,17 @@ export type Values = Record<string, unknown>
 
 const isMap = (value: unknown): value is Values => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** What an empty map says of its keys: it takes any. */
+/** An empty map accepts any keys. */
 const isOpen = (value: unknown) => isMap(value) && Object.keys(value).length === 0
 
-/** Values that decide on what is told of a chart: whether definitions come and stay, what is in an environment, who may have a claim. */
+/** Values that decide on facts: whether CRDs are installed and kept, the environment, and who can have a claim. */
 const deciding: Values = {
   ...{ env: {}, installCRDs: false, crds: { enabled: true, keep: true, create: true, annotations: {} } },
   ...{ deploymentStrategy: { type: '' }, persistence: { enabled: true, size: '', annotations: {} } },
   singleBinary: { persistence: { size: '' } },
 }
 
-/** Values as helm puts them together: of maps those of both, of anything else the latter. */
+/** Merges values as helm does: maps key by key; of anything else, the latter takes precedence. */
 export function merged(values: Values, over: Values): Values {
   const all: Values = { ...values }
   for (const [key, value] of Object.entries(over)) {
@@ -28,7 +28,7 @@ export function valueAt(values: Values, path: string): unknown {
   return path.split('.').reduce<unknown>((value, key) => (isMap(value) ? value[key] : undefined), values)
 }
 
-/** What a chart says by itself where values decide, and no more of its values than that. */
+/** The chart's defaults of the values that decide on facts. */
 export function defaultsOf(values: Values, wanted = deciding): Values {
   const found: Values = {}
   for (const [key, value] of Object.entries(wanted)) {
@@ -38,7 +38,7 @@ export function defaultsOf(values: Values, wanted = deciding): Values {
   return found
 }
 
-/** Paths of ours that are not among the chart's. */
+/** Paths of our values that the chart does not list. */
 export function unknownValues(values: Values, ours: Values, path = ''): string[] {
   return Object.entries(ours).flatMap(([key, value]) => {
     if (!(key in values)) return [`${path}${key}`]

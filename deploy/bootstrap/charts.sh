@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# Where charts come from: repositories, a folder, Skerry's own from beside this script. Sourced by install.sh. POSIX sh.
-# shellcheck disable=SC2154 # install.sh sets what is used here
+# Fetches charts: from repositories, from a folder, and Skerry's own from this checkout. Sourced by install.sh. POSIX sh.
+# shellcheck disable=SC2154 # install.sh sets these variables
 
-# The way out for helm and curl. The API server is never asked through a proxy.
+# Sets the proxy for helm and curl. The API server is never called through it.
 set_proxy() {
   [ -z "$http_proxy_" ] || export HTTP_PROXY="$http_proxy_"
   [ -z "$https_proxy_" ] || export HTTPS_PROXY="$https_proxy_"
@@ -11,7 +11,7 @@ set_proxy() {
   export NO_PROXY="${no_proxy_:+$no_proxy_,}$server"
 }
 
-# helm and curl take these authorities instead of the usual ones, so both are put together: a proxy may look into some connections only.
+# helm and curl use these CA certificates instead of the system's, so the file contains both: a proxy may intercept only some connections.
 trust() {
   [ -n "$ca_file" ] || return 0
   trusted=$scratch/authorities.pem
@@ -22,7 +22,7 @@ trust() {
   cat "$ca_file" >>"$trusted"
 }
 
-# get_chart FOLDER: brings the chart of the row at hand there, and sets chart_file to it. Once: all of helm's work is done with that file.
+# get_chart FOLDER: puts the current row's chart there, and sets chart_file to it. It is fetched once; helm always works with that file.
 get_chart() {
   chart_file=$1/$chart-$version.tgz
   [ ! -r "$chart_file" ] || return 0
@@ -44,10 +44,10 @@ get_chart() {
   fi
 }
 
-# What to do when it cannot.
-chart_help='check the proxy and --ca-file, or use --offline DIR. A repository that is gone has moved: take a newer version of this installer, or name the new one in a list of your own with --components'
+# What to do if that fails.
+chart_help='check the proxy and --ca-file, or use --offline DIR. If the repository has moved, use a newer version of this installer, or a list of your own with the new address: --components FILE'
 
-# download FOLDER: all charts that are wanted. One that is not available does not keep the others.
+# download FOLDER: downloads all wanted charts. If one is not available, the others are downloaded all the same.
 download() {
   while read -r name role chart repository version _ <&4; do
     wanted "$name" || continue

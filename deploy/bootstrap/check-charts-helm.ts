@@ -7,13 +7,13 @@ import type { Component } from '../../agent/preflight/components.ts'
 import { type ChartFacts, chartFacts } from './chart-facts.ts'
 import type { Values } from './chart-values.ts'
 
-/** Charts are rendered for this version of Kubernetes, which all of them take. */
+/** Charts are rendered for this version of Kubernetes, which all of them accept. */
 const kubeVersion = '1.35.0'
 
-/** Runs helm with folders of its own. @throws Error with what it says */
+/** Runs helm with its own folders. @throws Error with helm's message */
 export type Helm = (...args: string[]) => Promise<string>
 
-/** @param folder for what helm keeps */
+/** @param folder for helm's files */
 export function createHelm(folder: string): Helm {
   const own = ['CACHE', 'CONFIG', 'DATA'].map((each) => [`HELM_${each}_HOME`, join(folder, each)])
   const env = { ...process.env, ...Object.fromEntries(own) }
@@ -38,7 +38,7 @@ export async function pullChart(helm: Helm, { chart, version, repository = '' }:
   return join(folder, packed)
 }
 
-/** What the packed chart is with the values in a file, which need not be there. @throws Error when helm cannot render it */
+/** The facts of the packed chart with the values of a file, if that exists. @throws Error when helm cannot render it */
 export async function factsOf(helm: Helm, packed: string, { name, namespace }: Component, file: string, ours: Values): Promise<ChartFacts> {
   const given = existsSync(file) ? ['--values', file] : []
   const [metadata, values, text] = await Promise.all([

@@ -1,13 +1,13 @@
 import { parse } from 'yaml'
 
-/** What a repository says of a chart. */
+/** A repository's information about a chart. */
 export type Looked = {
-  /** Where its index is now, when it has moved for good. */
+  /** The new address of its index, if it has moved permanently. */
   movedTo?: string
-  /** Whether the version is in it, and was not taken back. */
+  /** Whether it has the version, and has not withdrawn it. */
   isThere: boolean
   isDeprecated: boolean
-  /** The newest one that is newer, and no trial of one. */
+  /** The newest newer version, pre-releases excluded. */
   newer?: string
 }
 
@@ -17,8 +17,8 @@ const mostRedirects = 5
 const timeoutMs = 60_000
 
 /**
- * Looks into the index of a repository of charts.
- * @throws Error with what it answers, or why it does not
+ * Reads the index of a chart repository.
+ * @throws Error with its answer, or the reason why there is none
  */
 export async function lookInto(repository: string, chart: string, version: string): Promise<Looked> {
   const { text, movedTo } = await get(`${repository.replace(/\/$/, '')}/index.yaml`)
@@ -54,11 +54,11 @@ async function get(url: string): Promise<{ text: string; movedTo?: string }> {
       throw new Error(`${gone}: ${at} answers ${response.status}`)
     }
     at = new URL(location, at).href
-    // Where a temporary redirect leads, it may lead somewhere else tomorrow.
+    // A temporary redirect may have another target tomorrow.
     isForGood &&= [301, 308].includes(response.status)
     if (isForGood) movedTo = at
   }
-  throw new Error(`it leads on more than ${mostRedirects} times, to ${at} at last`)
+  throw new Error(`it redirects more than ${mostRedirects} times, last to ${at}`)
 }
 
 function reasonOf(error: unknown): string {
@@ -66,7 +66,7 @@ function reasonOf(error: unknown): string {
   return cause?.message || cause?.code || message
 }
 
-/** The versions of one chart. An index is of many megabytes, so only the part of that chart is read, where it is written as helm does. */
+/** The versions of one chart. An index has many megabytes, so only that chart's part is parsed, if it is written as helm writes it. */
 function entriesOf(text: string, chart: string): Entry[] {
   const escaped = chart.replaceAll(/[^\w-]/g, '\\$&')
   const [, part] = new RegExp(`^  ${escaped}:\\n((?:(?: {2}-| {3}).*\\n?|\\n)+)`, 'm').exec(text) ?? []
@@ -76,7 +76,7 @@ function entriesOf(text: string, chart: string): Entry[] {
 
 const bare = (version = '') => version.replace(/^v/, '')
 
-/** Of versions without a suffix, or of which only the second may have one. */
+/** Compares versions of which only the second can have a suffix. */
 function compareVersions(a: string, b: string): number {
   const [left, right] = [a, b].map((each) => bare(each).split(/[.+-]/).slice(0, 3).map(Number)) as [number[], number[]]
   const at = left.findIndex((part, index) => part !== right[index])

@@ -14,17 +14,17 @@ import { lookInto } from './check-charts-repository.ts'
 
 const usage = `npm run check:charts -- [options]: holds the list of components and our values against the charts in their repositories
 
-For each component it looks whether its repository is there and has the version, names a newer one, renders the chart with our values,
-and tells what in the list does not fit it, and what is otherwise than it was when this was last written down. It needs helm. The way out is that of HTTPS_PROXY and NO_PROXY.
+For each component it checks that the repository has the version, names a newer one, renders the chart with our values, and reports
+what in the list does not fit the chart, and what has changed since the facts were last written. It needs helm. It uses the proxy of HTTPS_PROXY and NO_PROXY.
 
   --only NAME        just this component; may be repeated
-  --offline DIR      take the charts from DIR, which install.sh --download fills, and ask no repository
-  --write FILE       write down what the charts are now
-  --contract FILE    what they were (test/deploy/charts.json)
+  --offline DIR      take the charts from DIR, which install.sh --download fills, and contact no repository
+  --write FILE       write the current facts of the charts
+  --contract FILE    the facts to compare with (default: test/deploy/charts.json)
   --components FILE  another list
   --values DIR       other values than those beside the list
 
-It ends with 0 when all is well, 1 when something is wrong or otherwise than it was, 2 when it cannot begin. That a version is newer is well.
+Exit status: 0 all is well, 1 there are faults or changes, 2 it could not start. A newer version alone does not change the status.
 `
 
 const here = import.meta.dirname
@@ -45,7 +45,7 @@ type Seen = { facts?: ChartFacts; faults: string[]; changes: string[]; newer?: s
 const say = (line: string) => process.stdout.write(`${line}\n`)
 const textOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
-/** @returns the exit code. @throws Error when it cannot begin */
+/** @returns the exit code. @throws Error when it cannot start */
 async function main(given: Given): Promise<number> {
   const contract: Contract = JSON.parse(readFileSync(given.contract, 'utf8'))
   const components = componentsToCome(readComponents(given.components))
@@ -89,13 +89,13 @@ function stackOf(charts: Record<string, ChartFacts>, { components, contract }: J
   return { components, charts, beyond: contract.beyond }
 }
 
-/** Values that name Services of components. */
+/** The values that name Services of components. */
 function textsOf({ values }: Given) {
   const files = [...globSync('*.yaml', { cwd: values }).map((file) => join(values, file)), join(here, '../chart/values.yaml')]
   return files.map((where) => ({ where, text: readFileSync(where, 'utf8') }))
 }
 
-/** Never rejects: what is not available is a fault, and the next one is looked at all the same. */
+/** Never rejects: a chart that is not available is a fault, and the next one is checked all the same. */
 async function look(component: Component, job: Job, charts: Record<string, ChartFacts>): Promise<Seen> {
   const seen: Seen = { faults: [], changes: [] }
   const { name, chart, version, repository = '' } = component
@@ -132,7 +132,7 @@ function tell({ name, chart, version, repository }: Component, { faults, changes
   if (newer !== undefined) say(`  NEWER    ${newer}`)
 }
 
-/** What could not be looked at stays as it was. */
+/** Facts of charts that could not be checked stay. */
 async function write(file: string, chosen: Component[], all: Seen[], contract: Contract): Promise<void> {
   const charts = { ...contract.charts }
   for (const [index, { name }] of chosen.entries()) {

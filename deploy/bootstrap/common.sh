@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# What install.sh and uninstall.sh share: the cluster, the steps, the log. Sourced, never run. POSIX sh.
+# Shared by install.sh and uninstall.sh: the cluster, the steps, the log. Sourced, never run. POSIX sh.
 
 umask 077
 label='app.kubernetes.io/part-of=skerry'
@@ -8,17 +8,17 @@ label='app.kubernetes.io/part-of=skerry'
 context='' dry_run='' log_open='' yes='' log_file=${SKERRY_LOG:-skerry-install.log} wait_seconds=600
 
 kube() { kubectl ${context:+--context "$context"} "$@"; }
-# Runs helm against the cluster. Its own chatter about kubeconfigs that others may read is no matter of ours.
+# Runs helm against the cluster.
 helm_() { helm ${context:+--kube-context "$context"} "$@"; }
 
 say() {
   printf '%s\n' "$*"
   log "$*"
 }
-# Into the log, once it is open.
+# Writes to the log, once it is open.
 log() { [ -z "$log_open" ] || printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$log_file"; }
 
-# The wrong use of a script, before anything was done.
+# Ends a script that was called wrongly, before anything was done.
 refuse() {
   printf '%s: %s\n' "${0##*/}" "$1" >&2
   log "refused: $1"
@@ -27,7 +27,7 @@ refuse() {
   exit 2
 }
 
-# Something else is to be done first; nothing was done.
+# Ends a script that cannot start yet. Nothing was done.
 stop() {
   say ''
   for line; do say "$line"; done
@@ -35,15 +35,15 @@ stop() {
 }
 
 open_log() {
-  # In a shell of its own: a redirection that fails at ":" ends some shells at once.
+  # In a subshell: a failed redirection of ":" ends some shells at once.
   (: >>"$log_file") 2>/dev/null || refuse "cannot write the log $log_file" 'Choose another file with --log FILE.'
-  # As root it would close /dev/null to everybody else.
+  # Only a file: as root, chmod would close /dev/null to everybody else.
   [ ! -f "$log_file" ] || chmod 600 "$log_file"
   log_open=1
   log "---- ${0##*/} begins"
 }
 
-# A folder that nobody else may look into, gone when the script ends.
+# A private folder, removed when the script ends.
 make_scratch() {
   scratch=$(mktemp -d "${TMPDIR:-/tmp}/skerry.XXXXXX") || refuse 'cannot create a temporary directory'
   trap 'rm -rf "$scratch"' EXIT
@@ -51,14 +51,14 @@ make_scratch() {
   trap 'exit 143' TERM HUP
 }
 
-# Two runs at once on one machine would take each other's releases for cut off.
+# Of two runs at once on one machine, each would take the other's releases for interrupted ones.
 take_lock() {
   lock=${XDG_STATE_HOME:-$HOME/.local/state}/skerry
   mkdir -p "$lock" || refuse "cannot create the directory $lock"
   lock=$lock/install-$(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}' | tr -c 'A-Za-z0-9.-' _ | cut -c 1-200).pid
   if [ -s "$lock" ]; then
     read -r other <"$lock"
-    # The number may belong to something else by now.
+    # The process id may belong to another program by now.
     if ps -o args= -p "$other" 2>/dev/null | grep -q 'install\.sh'; then refuse "another run is under way for this cluster (process $other)" 'Wait for it, or end it.'; fi
   fi
   printf '%s\n' "$$" >"$lock"
@@ -76,13 +76,13 @@ need_tools() {
   esac
   helm_version=$(helm version --short 2>/dev/null || :)
   helm_major=$(printf '%s' "$helm_version" | sed -n 's/^v\([0-9]*\)\..*/\1/p') helm_minor=$(printf '%s' "$helm_version" | sed -n 's/^v[0-9]*\.\([0-9]*\).*/\1/p')
-  # Releases have borne labels since 3.13, and told their own metadata since 3.14.
+  # Releases have labels since 3.13; `helm get metadata` exists since 3.14.
   case $helm_version in
     v[012].* | v3.[0-9].* | v3.1[0-3].*) refuse "helm $helm_version is too old" 'Get version 3.14 or newer: https://helm.sh/docs/intro/install/' ;;
   esac
 }
 
-# Sets server_minor to the minor version of the API server, or to nothing when it says something else.
+# Sets server_minor to the minor version of the API server, or to nothing if it has another form.
 need_cluster() {
   if kube version --output yaml --request-timeout=15s >"$scratch/version" 2>&1; then
     server_minor=$(sed -n '/^serverVersion:/,$ s/^ *minor: *"*\([0-9][0-9]*\).*/\1/p' "$scratch/version")
@@ -92,7 +92,7 @@ need_cluster() {
   refuse 'the cluster does not answer' "$(tail -n 1 "$scratch/version")" 'Choose it with --context NAME or KUBECONFIG, and try: kubectl version'
 }
 
-# Whether there is a terminal. The file is there and readable without one too, and only opening it tells.
+# Whether there is a terminal. Without one, /dev/tty exists and is readable too; only opening it fails.
 somebody_there() { (: </dev/tty) 2>/dev/null; }
 
 confirm() {
@@ -105,14 +105,14 @@ confirm() {
 
 step_number=0 step_total=0 step_began=$(date +%s) step_help='' goes_on=''
 
-# begin NAME WHAT HELP…: the next step, and what to do should it fail.
+# begin NAME WHAT HELP…: begins the next step. HELP is what to do if it fails.
 begin() {
   step_number=$((step_number + 1)) step_began=$(date +%s)
   say "[$step_number/$step_total] $1: $2"
   shift 2
   step_help=$*
 }
-# ended HOW: the end of a step that found nothing to do; done_ HOW: of one that did something, if it was not told to only say it.
+# ended HOW: ends a step that found nothing to do. done_ HOW: ends one that changed something, unless this is a dry run.
 ended() { say "       $1 ($(($(date +%s) - step_began)) s)"; }
 done_() { [ -n "$dry_run" ] || ended "$1"; }
 
@@ -127,7 +127,7 @@ failed() {
   exit 1
 }
 
-# change WHAT COMMAND…: runs what changes something, its output into the log. With --dry-run it only says so, and says nothing twice.
+# change WHAT COMMAND…: runs a command that changes something, with its output in the log. With --dry-run, it only prints WHAT, once.
 change() {
   what=$1
   shift
@@ -147,8 +147,8 @@ change() {
 # apply WHAT: applies the manifest in $scratch/manifest.
 apply() { change "$1" kube apply --server-side --force-conflicts --field-manager=skerry-install -f "$scratch/manifest"; }
 
-# component_rows FILE: a line for each component of the list: name, role, chart, repository, version, namespace, least Kubernetes, what
-# finds it elsewhere (with "|" between), what to wait for (with "," between), definition, and what of it is kept. "-" where it has none.
+# component_rows FILE: prints a line per component: name, role, chart, repository, version, namespace, oldest Kubernetes, selectors of
+# other installations (separated by "|"), targets to wait for (separated by ","), definition, keep. "-" stands for none.
 component_rows() {
   awk '
     function field(key, otherwise) { return key in fields ? fields[key] : otherwise }
@@ -171,7 +171,7 @@ component_rows() {
   ' "$1"
 }
 
-# about FILE COMPONENT KEY: each value of a key of a component, a line for each.
+# about FILE COMPONENT KEY: prints the values of a component's key, one per line.
 about() {
   awk -v name="$2" -v key="$3" '
     /^[[:space:]]*(#|$)/ { next }
@@ -180,7 +180,7 @@ about() {
   ' "$1"
 }
 
-# check_components FILE: refuses a list that is not written as ours is, with all that is wrong in it.
+# check_components FILE: refuses an invalid list, with all of its faults.
 check_components() {
   [ -r "$1" ] || refuse "the list of components, $1, cannot be read"
   wrong=$(awk '
@@ -208,10 +208,10 @@ check_components() {
   [ -z "$wrong" ] || refuse "the list of components, $1, is wrong:" "$wrong"
 }
 
-# Whether a word is in a list with blanks between.
+# Whether a word is in a list that is separated by blanks.
 among() { case " $2 " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 
-# release NAMESPACE NAME: sets release_revision, release_status and release_ours of the newest revision; all empty when there is none.
+# release NAMESPACE NAME: sets release_revision, release_status and release_ours of the newest revision, or empties them if there is none.
 release() {
   kube -n "$1" get secrets -l "owner=helm,name=$2" -o 'jsonpath={range .items[*]}{.metadata.labels.version}{" "}{.metadata.labels.status}{" "}{.metadata.labels.app\.kubernetes\.io/part-of}{"\n"}{end}' >"$scratch/releases" 2>"$scratch/output" ||
     failed "the releases in $1 cannot be read"
@@ -220,7 +220,7 @@ release() {
   read -r release_revision release_status release_ours <"$scratch/release" || :
 }
 
-# A release that was being changed when its helm was killed blocks every other helm. What it has made is taken over by the next one.
+# If helm is killed while it changes a release, that release blocks every later run. The next revision takes over its objects.
 free_release() {
   case $release_status in
     pending-*)
@@ -231,14 +231,14 @@ free_release() {
   esac
 }
 
-# Whether it is there. What cannot be looked at is no "no": the script ends. Not for pipelines and $(…), whose end would be theirs alone.
+# Whether an object exists. If that cannot be read, the script ends. Not for pipelines and $(…), where only the subshell would end.
 exists() {
   kube get "$@" --ignore-not-found -o name >"$scratch/exists" 2>"$scratch/output" || failed "cannot check whether this exists: $*"
   [ -s "$scratch/exists" ]
 }
 
-# elsewhere KIND:SELECTOR[|KIND:SELECTOR…]: sets other to NAMESPACE/NAME of the first one that no release of this installer has brought, or
-# to nothing.
+# elsewhere KIND:SELECTOR[|KIND:SELECTOR…]: sets other to NAMESPACE/NAME of the first match that is not from a release of this installer,
+# or to nothing.
 elsewhere() {
   other=''
   printf '%s\n' "$1" | tr '|' '\n' >"$scratch/ways"
@@ -248,7 +248,7 @@ elsewhere() {
   done 8<"$scratch/ways"
 }
 elsewhere_by() {
-  kube get "${1%%:*}" -A -l "${1#*:}" -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.annotations.meta\.helm\.sh/release-namespace} {.metadata.annotations.meta\.helm\.sh/release-name}{"\n"}{end}' >"$scratch/found" 2>"$scratch/output" || failed "it cannot be read whether somebody else has installed ${1#*:}"
+  kube get "${1%%:*}" -A -l "${1#*:}" -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.annotations.meta\.helm\.sh/release-namespace} {.metadata.annotations.meta\.helm\.sh/release-name}{"\n"}{end}' >"$scratch/found" 2>"$scratch/output" || failed "other installations of ${1#*:} cannot be looked for"
   while read -r found_at found_namespace found_release <&7; do
     if [ -n "$found_release" ]; then
       kube -n "$found_namespace" get secrets -l "owner=helm,name=$found_release,$label" -o name >"$scratch/exists" 2>"$scratch/output" ||
@@ -260,14 +260,14 @@ elsewhere_by() {
   done 7<"$scratch/found"
 }
 
-# why_namespace_hangs NAMESPACE: appends to $scratch/output why a namespace that is being deleted does not go: its conditions, which come
-# some seconds after the deletion, and the objects in it that wait for somebody. Fails when the namespace has gone in the meantime.
+# why_namespace_hangs NAMESPACE: appends to $scratch/output why a namespace is stuck in deletion: its conditions, which appear some
+# seconds after the deletion, and its objects with their finalizers. Fails if the namespace is gone by now.
 why_namespace_hangs() {
   tries=0
   while [ "$tries" -lt 20 ]; do
     kube get namespace "$1" --ignore-not-found -o 'jsonpath={.metadata.name}{"\n"}{range .status.conditions[?(@.status=="True")]}{.message}{"\n"}{end}{range .metadata.finalizers[*]}the namespace itself waits for {@}{"\n"}{end}' >"$scratch/hanging" 2>>"$scratch/output" || return 0
     [ -s "$scratch/hanging" ] || return 1
-    # The first line is its name alone.
+    # The first line is only its name.
     if [ "$(grep -c . "$scratch/hanging")" -gt 1 ]; then break; fi
     tries=$((tries + 1))
     sleep 1

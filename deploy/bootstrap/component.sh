@@ -1,14 +1,15 @@
 # shellcheck shell=sh
-# One component: found, brought or brought up to date, waited for. Sourced by install.sh. POSIX sh.
-# shellcheck disable=SC2154 # install.sh sets what is used here
+# Finds a component, installs or upgrades it, and waits for it. Sourced by install.sh. POSIX sh.
+# shellcheck disable=SC2154 # install.sh sets these variables
 
-# Sets phase to that of the namespace, empty when there is none. What is in one that is being deleted goes with it, releases too.
+# Sets phase to the namespace's, or to nothing if there is none. Waits for the end of a namespace that is being deleted: it takes
+# everything in it along, releases too.
 outlive_namespace() {
   phase=$(kube get namespace "$1" --ignore-not-found -o 'jsonpath={.status.phase}' 2>"$scratch/output") || failed "the namespace $1 cannot be read"
   [ "$phase" = Terminating ] || return 0
   say "       waiting until the old namespace $1 is gone"
   if ! change "wait for the end of the namespace $1" kube wait --for=delete "namespace/$1" "--timeout=${wait_seconds}s" && why_namespace_hangs "$1"; then
-    step_help="see what is left in it, above, and let its program finish: start it again if need be"
+    step_help="see above what is left in it. The program that holds these objects must run to let them go; start it again"
     failed "the namespace $1 is stuck in deletion"
   fi
   phase=''
@@ -21,7 +22,7 @@ ensure_namespace() {
   apply "create the namespace $1" || failed "the namespace $1 cannot be created"
 }
 
-# Sets missing to whether there is no definition. One that is being deleted takes along whatever is made now.
+# Sets missing if there is no definition. Waits for the end of one that is being deleted: it would take new objects along.
 outlive_definition() {
   missing=''
   [ "$definition" != - ] || return 0
@@ -36,12 +37,12 @@ outlive_definition() {
   say "       waiting until the old CRD $definition is gone"
   change "wait for the end of $definition" kube wait --for=delete "customresourcedefinition/$definition" "--timeout=${patience}s" && return 0
   kube get "$definition" -A >>"$scratch/output" 2>&1 || :
-  step_help="the objects above hold it. Start the program that holds them again. If it never comes back, see that the reclaim policy of the volumes is Retain: kubectl get persistentvolumes. Then, as the last resort, which loses the object and all volumes of it that are not kept: kubectl -n NAMESPACE patch $definition NAME --type=merge -p '{\"metadata\":{\"finalizers\":null}}'"
+  step_help="the objects above hold it. Start the program that holds them again. If it never comes back, see that the reclaim policy of the volumes is Retain: kubectl get persistentvolumes. Then, as a last resort, which loses the object and its volumes that are not kept: kubectl -n NAMESPACE patch $definition NAME --type=merge -p '{\"metadata\":{\"finalizers\":null}}'"
   failed "the CRD $definition is stuck in deletion"
 }
 
-# bring_definitions VALUES: helm brings what is in a chart's folder crds/ once, and never brings it up to date; a new version of the program
-# then fails for ever. What a chart or its values leave out is not brought.
+# bring_definitions VALUES: applies the CRDs in the chart's folder crds/. Helm installs those once and never upgrades them, so that a new
+# version of the program would fail. CRDs that the chart or its values leave out are not applied.
 bring_definitions() {
   brought=''
   [ -z "$dry_run" ] || return 0
@@ -55,8 +56,8 @@ bring_definitions() {
   brought=1
 }
 
-# What helm takes away with a release is in the release's own record: whether a definition stays is written there, or nowhere. A chart that
-# does not say so of its definitions is put into one that does, under its name and version. Sets chart_file.
+# Helm decides by a release's own record which objects to delete with it, so a CRD must be marked there to be kept. A chart that does not
+# mark its CRDs is wrapped in one that does, with the same name and version. Sets chart_file.
 keep_definitions() {
   [ "$keep" = definitions ] && [ -z "$dry_run" ] || return 0
   kept=$scratch/kept-$name
@@ -69,7 +70,7 @@ keep_definitions() {
   chart_file=$kept
 }
 
-# Over what the release has: what we want otherwise than the chart, what the token says, what the user gave, now or before.
+# Values in ascending precedence: the release's, ours, those of the token and the cluster, the user's, of this run and earlier ones.
 install_chart() {
   set --
   if [ "$name" = skerry ] && [ -s "$scratch/options.yaml" ]; then set -- --values "$scratch/options.yaml"; fi
@@ -83,7 +84,7 @@ install_chart() {
   done <"$scratch/value-files"
   given_values "$@"
   set -- --values "$scratch/given.yaml"
-  # What this run finds of the cluster: of the region for Skerry, of storage for the Crate Operator.
+  # Values that this run has found: the region's for Skerry, the storage class for the Crate Operator.
   [ ! -s "$scratch/found-$name.yaml" ] || set -- --values "$scratch/found-$name.yaml" "$@"
   [ ! -r "$here/values/$name.yaml" ] || set -- --values "$here/values/$name.yaml" "$@"
   bring_definitions "$@"
@@ -117,15 +118,14 @@ wait_for() {
   done
 }
 
-# left_out COMPONENT WHY: so that the end can list it.
+# left_out COMPONENT WHY: records a skipped component for the list at the end.
 left_out() { printf '%s: %s\n' "$1" "$2" >>"$scratch/left-out"; }
 
-# attempt COMMAND: runs the step of the row at hand in a shell of its own. A region works without what is not needed: the step's end is
-# not that of the installation.
+# attempt COMMAND: runs the current row's step in a subshell. If the component is not needed, its failure does not end the installation.
 attempt() {
   goes_on=''
-  [ "$role" = needed ] || goes_on='Going on without it.'
-  echo 'it ended before its time' >"$scratch/reason"
+  [ "$role" = needed ] || goes_on='Continuing without it.'
+  echo 'it ended unexpectedly' >"$scratch/reason"
   set +e
   (
     set -e
@@ -140,7 +140,7 @@ attempt() {
   esac
 }
 
-# Ends the script with what it had to leave out.
+# Ends the script with the list of skipped components.
 end_with_left_out() {
   [ -s "$scratch/left-out" ] || exit 0
   line='Skipped, for the reasons above:'
@@ -153,7 +153,7 @@ end_with_left_out() {
   exit 4
 }
 
-# What an earlier version has brought and this one does not: nobody brings it up to date any more.
+# Lists components that only earlier versions installed. Nobody upgrades them.
 tell_retired() {
   component_rows "$components" | awk '$2 == "retired" { print $1, $6 }' >"$scratch/retired"
   [ -s "$scratch/retired" ] || return 0
@@ -165,7 +165,7 @@ tell_retired() {
   done 6<"$scratch/retired"
 }
 
-# Whether the cluster is older than the component can do with.
+# Whether the cluster is too old for the component.
 too_old() { [ -n "$server_minor" ] && [ "$server_minor" -lt "${1#1.}" ]; }
 
 step_out_of_range() {
@@ -177,16 +177,16 @@ step_out_of_range() {
   exit 1
 }
 
-# What is there of somebody else, or as it should be, is left as it is. Ends the step then, and fails otherwise.
+# Whether somebody else has installed the component. Ends the step then.
 is_settled() {
   if [ -n "$release_revision" ] && [ "$release_ours" != skerry ]; then
-    ended "a release of this name is there, not of this installer: left alone"
+    ended "a release of this name exists, not from this installer: left alone"
     return
   fi
   if [ -z "$release_revision" ] && [ "$present" != - ]; then
     elsewhere "$present"
     if [ -n "$other" ]; then
-      ended "is there already as $other, not of this installer: left alone"
+      ended "already installed as $other, not by this installer: left alone"
       return
     fi
   fi
@@ -198,7 +198,7 @@ is_up_to_date() {
     [ "$(helm_ get metadata "$name" -n "$namespace" -o yaml 2>>"$log_file" | sed -n 's/^version: *//p')" = "$version" ]
 }
 
-# The step of the row at hand. Runs in a shell of its own, which ends with it when it fails.
+# The current row's step. It runs in a subshell, which a failure ends.
 component() {
   chart_file='' step_help='see the last lines above'
   release "$namespace" "$name"
@@ -208,7 +208,7 @@ component() {
   outlive_definition
   if is_up_to_date; then
     wait_for
-    ended 'is there already'
+    ended 'already up to date'
     return
   fi
   ensure_namespace "$namespace"
@@ -229,5 +229,5 @@ component() {
   esac
   install_chart || failed 'helm did not install it'
   wait_for
-  case $release_revision in '') done_ 'installed' ;; *) done_ 'brought up to date' ;; esac
+  case $release_revision in '') done_ 'installed' ;; *) done_ 'upgraded' ;; esac
 }

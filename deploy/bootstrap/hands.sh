@@ -1,23 +1,23 @@
 # shellcheck shell=sh
-# What helm refuses because of what it finds: hands have been at what is ours, or were there before us. Sourced by install.sh. POSIX sh.
-# shellcheck disable=SC2154 # install.sh sets what is used here
+# Upgrades that helm refuses because somebody created or changed the objects by hand. Sourced by install.sh. POSIX sh.
+# shellcheck disable=SC2154 # install.sh sets these variables
 
-# take_back VALUES: what helm refused is in $scratch/output. What was made without helm is taken over, unless another release has it; fields
-# that somebody has set get their values again. Fails when none of that is the cause, or helps.
+# take_back VALUES: handles the refusal of helm in $scratch/output. Adopts objects that were created without helm, unless another release
+# owns them, and resets fields that somebody has set. Fails if none of these is the cause, or if that does not help.
 take_back() {
   if grep -q 'invalid ownership metadata' "$scratch/output"; then
     take_over "$@" || return 1
     set -- --take-ownership "$@"
     upgrade "$@" && return 0
   fi
-  # Since helm 4 the API server tells who else has set a field.
+  # Helm 4 applies on the server, which names the field's other manager.
   if [ "$helm_major" -ge 4 ] && grep -q 'conflicts* with "' "$scratch/output"; then
     say '       reset, because others had changed it:'
     conflicts | tee -a "$log_file" | sed 's/^/         /'
     upgrade --force-conflicts "$@" && return 0
   fi
   if recreate; then upgrade "$@" && return 0; fi
-  # An API server tells of new fields a moment after it serves the definition that has them.
+  # An API server publishes new fields a moment after it serves the CRD that has them.
   tries=0
   while [ -n "$brought" ] && [ "$tries" -lt 10 ] && grep -q -e 'unknown field' -e 'no matches for kind' "$scratch/output"; do
     tries=$((tries + 1))
@@ -27,8 +27,8 @@ take_back() {
   return 1
 }
 
-# The API server has filled in what belongs to a strategy of rolling updates. Helm does not take it out when the chart's strategy becomes
-# Recreate, and the API server refuses both together.
+# The API server has filled in the defaults of the strategy RollingUpdate. Helm does not remove them when the chart's strategy becomes
+# Recreate, and the API server refuses the combination.
 recreate() {
   deployment=$(sed -n 's/.*Deployment\.apps "\([^"]*\)" is invalid: spec\.strategy\.rollingUpdate: Forbidden.*/\1/p' "$scratch/output" | head -n 1)
   [ -n "$deployment" ] || return 1
@@ -36,7 +36,7 @@ recreate() {
     -p '{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}'
 }
 
-# Field and manager of each conflict in helm's output, as the API server writes them: one in the line, several below it, by manager.
+# Prints field and manager of each conflict in helm's output. The API server writes a single field in the line, several below it:
 #   conflict with "kubectl-patch" using apps/v1: .spec.replicas        conflicts with "kubectl-patch" using apps/v1:⏎- .spec.replicas⏎- …
 conflicts() {
   awk '
@@ -51,10 +51,10 @@ conflicts() {
   ' "$scratch/output" | sort -u
 }
 
-# Fails when something belongs to another release: that one would fight for it.
+# Fails if an object belongs to another release, which would change it back.
 take_over() {
   helm template "$name" "$chart_file" --namespace "$namespace" --no-hooks ${server_minor:+--kube-version "1.$server_minor.0"} "$@" >"$scratch/manifest" 2>"$scratch/output" </dev/null || return 1
-  # A file for each object: at a kind that is not served yet, of which there is nothing, kubectl ends only the file.
+  # One file per object: if a kind is not served yet, kubectl skips the rest of the file.
   rm -rf "$scratch/objects-of"
   mkdir "$scratch/objects-of"
   awk -v folder="$scratch/objects-of" '/^---/ { if (file) close(file); file = folder "/" ++count ".yaml" } file { print >file }' "$scratch/manifest"
@@ -73,7 +73,7 @@ take_over() {
     return 1
   fi
   if [ "$helm_major" -lt 4 ] && [ "$helm_minor" -lt 17 ]; then
-    step_help='take helm 3.17 or newer, which can take over what was made without it'
+    step_help='use helm 3.17 or newer, which can adopt objects that were created without it'
     return 1
   fi
   say '       adopted, because no release owned it:'

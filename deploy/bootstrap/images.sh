@@ -1,12 +1,12 @@
 # shellcheck shell=sh
-# Every image that a region needs, for a site without internet. Sourced by install.sh, after charts.sh. POSIX sh.
-# shellcheck disable=SC2154,SC2034 # install.sh sets what is used here, and get_chart uses the row that is read here
+# Lists every image that a region needs, for a site without internet. Sourced by install.sh, after charts.sh. POSIX sh.
+# shellcheck disable=SC2154,SC2034 # install.sh sets these variables, and get_chart uses the row that is read here
 
-# Charts render differently for each version of Kubernetes, and some refuse an old one. No cluster is asked: the list is made elsewhere.
+# What a chart renders depends on the version of Kubernetes, and some refuse an old one. The list is made without access to the cluster.
 images_kubernetes=1.35.0
 
-# list_images: prints each image of the wanted components once, sorted. A component whose chart is not available or rendered is left out and
-# listed; the list is of no use without one that is needed.
+# list_images: prints each image of the wanted components once, sorted. A component whose chart is not available or cannot be rendered is
+# skipped and listed. If it is needed, the list would be useless, and the script ends.
 list_images() {
   : >"$scratch/images"
   while read -r name role chart repository version namespace least present wait definition keep <&4; do
@@ -19,20 +19,19 @@ list_images() {
   sort -u "$scratch/images"
 }
 
-# images_of NAME: the images of the component whose row was read, one a line, some of them more than once. What went wrong is in
-# $scratch/output.
+# images_of NAME: prints the images of the current row's component, one per line, possibly repeated. Errors are in $scratch/output.
 images_of() {
   get_chart "$scratch/charts" || return 1
   about "$components" "$1" image | whole_names
   case $1 in
-    # Its chart lists its images in a file, since it needs a region's values to be rendered.
+    # Its chart lists its images in a file, because it cannot be rendered without a region's values.
     skerry) tar -xzOf "$chart_file" "$chart/images.yaml" >"$scratch/rendered" 2>"$scratch/output" && sed -n 's/^- *//p' "$scratch/rendered" | whole_names ;;
     *) images_of_chart "$1" ;;
   esac || return 1
   if [ "$1" = crate-operator ]; then images_of_databases; fi
 }
 
-# What the chart renders with our values and the user's, tests of the chart left out.
+# The images that the chart renders with our values and the user's, without the chart's tests.
 images_of_chart() {
   release_name=$1
   set -- --namespace "$namespace" --kube-version "$images_kubernetes" --skip-tests
@@ -45,7 +44,7 @@ images_of_chart() {
   images_in <"$scratch/rendered" | whole_names
 }
 
-# What databases run is up to those who ask for them.
+# The callers of the API choose the versions of their databases.
 images_of_databases() {
   if [ -z "$cratedb_versions" ]; then
     printf '# CrateDB itself is not listed: pass --cratedb VERSION for each version that databases here will use.\n' >&2
@@ -53,14 +52,14 @@ images_of_databases() {
   for each in $cratedb_versions; do printf 'docker.io/library/crate:%s\n' "$each"; done
 }
 
-# images_in: prints the images in the manifests on standard input. They stand
+# images_in: prints the images in the manifests on standard input. They appear
 #
 #   under the key image, of containers, init containers and objects of other kinds
 #   in arguments                    --acme-http01-solver-image=NAME, --prometheus-config-reloader=NAME
 #   in variables called …IMAGE
 #
-# in blocks, in flow style or as JSON. A name with registry and tag is found wherever it is a whole word; one without, such as busybox:1.35,
-# only where it says that it is an image. Definitions tell of images in their descriptions, and have none.
+# in block style, in flow style or as JSON. A name with registry and tag is found wherever it is a whole word; one without, such as
+# busybox:1.35, only in these places. CRDs are skipped: they mention images in descriptions only.
 images_in() {
   awk '
     BEGIN {
@@ -73,9 +72,9 @@ images_in() {
       variable = "name[\"\047]?:[[:space:]]*[\"\047]?[A-Z0-9_]*IMAGE[\"\047]?[[:space:]]*"
     }
     function show(name, pattern) { if (name ~ pattern) print name }
-    # The word with which a text begins, without the quotes.
+    # The first word of a text, without quotes.
     function word(text) { sub(/^["\047]/, "", text); sub(/["\047,}\][:space:]].*$/, "", text); return text }
-    # Shows what stands behind each place that a pattern finds.
+    # Shows the word after each match of a pattern.
     function behind(text, pattern) {
       while (match(text, pattern)) {
         text = substr(text, RSTART + RLENGTH)
@@ -111,7 +110,7 @@ images_in() {
   '
 }
 
-# Names as a container runtime completes them: busybox is docker.io/library/busybox:latest.
+# Completes names as a container runtime does: busybox is docker.io/library/busybox:latest.
 whole_names() {
   awk '
     {

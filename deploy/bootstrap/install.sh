@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs a region into a Kubernetes cluster, or brings one up to date. Safe to be run again at any point. See docs/installing.md.
+# Installs a region into a Kubernetes cluster, or upgrades one. It can be run again at any point. See docs/installing.md.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=deploy/bootstrap/common.sh
@@ -65,8 +65,8 @@ END
 valued='--context --only --skip --values --create-storage-classes --offline --image-registry --http-proxy --https-proxy --no-proxy --ca-file'
 valued="$valued --tunnel-credentials --token-file --cloud-key --timeout --components --log --download --cratedb"
 
-# The argument of a process can be read by everybody, its input by nobody: begin again without the token among the arguments.
-# A file may be called like a token: what stands behind an option that takes a value is none.
+# Every user can read a process's arguments, but not its input: start again without the token among the arguments.
+# A file name can look like a token, so the value of an option is not taken for one.
 hide_token() {
   found='' count=$# before=none
   while [ "$count" -gt 0 ]; do
@@ -138,7 +138,7 @@ while [ $# -gt 0 ]; do
       ;;
     -*) refuse "unrecognized option $1" 'See --help.' ;;
     '') refuse 'the token is empty' 'Is the variable that holds it set?' ;;
-    *) refuse 'this is neither a token nor an option' 'A token begins with "skerry1.". Was it cut off when it was copied? See --help.' ;;
+    *) refuse 'this is neither a token nor an option' 'A token begins with "skerry1.". Is the copy complete? See --help.' ;;
   esac
   shift
 done
@@ -213,10 +213,10 @@ done 4<"$scratch/rows"
 tell_retired
 
 if [ -n "$dry_run" ]; then
-  [ -z "$would_stop" ] || stop 'Nothing was changed. The preflight, above, stands in the way of all this.'
+  [ -z "$would_stop" ] || stop 'Nothing was changed. Without --dry-run, the preflight above stops the installation.'
   say 'Nothing was changed.'
 elif wanted skerry; then
-  say "Region $region_id is installed. See how it is: kubectl -n skerry get pods"
+  say "Region $region_id is installed. Check its pods: kubectl -n skerry get pods"
 else
   say 'Done.'
 fi

@@ -1,11 +1,11 @@
 # shellcheck shell=sh
-# What stays when a region is taken away: the volumes of what goes, definitions with all objects of their kinds, and namespaces in which is
-# what nobody can make again. Sourced by uninstall.sh; take_release also by install.sh. POSIX sh.
-# shellcheck disable=SC2154 # uninstall.sh sets what is used here
+# What stays when a region is removed: volumes, CRDs with all their objects, and namespaces with objects that cannot be recreated. Sourced
+# by uninstall.sh, and by install.sh for take_release. POSIX sh.
+# shellcheck disable=SC2154 # uninstall.sh sets these variables
 
 # --- volumes
-# keep_volumes FILE: the volumes behind the claims of the namespaces in it stay when their claims go, and bear whose they were, as
-# those bear that the agent keeps, so that they can be found and taken back (docs/operating.md, "Restore").
+# keep_volumes FILE: keeps the volumes of the claims in the file's namespaces beyond their claims, with the same labels and annotations as
+# those that the agent keeps, so that they can be found and used again (docs/operating.md, "Restore").
 keep_volumes() {
   kube get persistentvolumes -o 'jsonpath={range .items[?(@.spec.claimRef)]}{.metadata.name} {.spec.claimRef.namespace} {.spec.claimRef.name} {.spec.persistentVolumeReclaimPolicy}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || unseen volumes
   while read -r volume namespace claim policy <&6; do
@@ -25,8 +25,8 @@ keep_volumes() {
   done 6<"$scratch/volumes"
 }
 
-# let_go_volumes FILE: the volumes behind the claims of the namespaces in it that were told to stay, by the agent or by an earlier run,
-# have the policy again that they had before, and go with their claims. Those of which no policy is noted stay as their class has them.
+# let_go_volumes FILE: the volumes of the claims in the file's namespaces that the agent or an earlier run kept get their former reclaim
+# policy back, and go with their claims. Those without a recorded policy keep the policy of their class.
 let_go_volumes() {
   kube get persistentvolumes -o 'jsonpath={range .items[?(@.status.phase=="Bound")]}{.metadata.name} {.spec.claimRef.namespace} {.spec.persistentVolumeReclaimPolicy} {.metadata.annotations.skerry\.dev/reclaim-policy}{"\n"}{end}' >"$scratch/volumes" 2>"$scratch/output" || unseen volumes
   while read -r volume namespace policy before <&6; do
@@ -38,12 +38,12 @@ let_go_volumes() {
   done 6<"$scratch/volumes"
 }
 
-# decide_on_volumes FILE: they stay, unless this run was told to delete them.
+# decide_on_volumes FILE: keeps the volumes, unless --delete-volumes is given.
 decide_on_volumes() {
   if [ -n "$delete_volumes" ]; then let_go_volumes "$1"; else keep_volumes "$1"; fi
 }
 
-# A claim belongs to its database and goes with it. Whether the volume behind it goes as well is for this run to say.
+# A claim goes with its database. Whether its volume goes too depends on --delete-volumes.
 decide_on_project_volumes() {
   kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
   cut -d / -f 1 "$scratch/databases" >>"$scratch/namespaces"
@@ -51,8 +51,8 @@ decide_on_project_volumes() {
 }
 
 # --- releases, with the definitions among their templates
-# take_release NAMESPACE NAME: what the release has made goes, but no definition, with which all objects of its kind would go. Helm goes by
-# what the newest revision says, and not by the object: a definition that is not marked there as one to be kept would be deleted.
+# take_release NAMESPACE NAME: removes the release's objects, but no CRD, which would take all its objects along. Helm reads from the
+# newest revision, not from the object, whether to keep it: it would delete a CRD that is not marked there.
 take_release() {
   helm_ get manifest "$2" --namespace "$1" >"$scratch/made" 2>"$scratch/output" || {
     grep -q 'not found' "$scratch/output" && return 0
@@ -67,7 +67,7 @@ take_release() {
 }
 uninstall_release() { change "uninstall $2" helm_ uninstall "$2" --namespace "$1" --ignore-not-found --timeout "${wait_seconds}s" || failed 'helm did not uninstall it'; }
 
-# Sorts $scratch/made: definitions that helm would delete, and, from the end on, as helm deletes, what says its namespace, and what does not.
+# Splits $scratch/made into CRDs that helm would delete, objects with a namespace and objects without, in helm's order of deletion.
 sort_made() {
   : >"$scratch/made-definitions" && : >"$scratch/made-there" && : >"$scratch/made-here"
   awk -v scratch="$scratch/made-" '
@@ -88,7 +88,7 @@ sort_made() {
   ' "$scratch/made"
 }
 
-# take_apart NAMESPACE NAME: takes a release away without helm. It is forgotten last, so that a run that was cut off can go on.
+# take_apart NAMESPACE NAME: removes a release without helm. Its record goes last, so that an interrupted run can continue.
 take_apart() {
   say '       the CRDs among its templates stay, with all their objects'
   [ ! -s "$scratch/made-here" ] || change "delete what $2 has made" kube -n "$1" delete -f "$scratch/made-here" --ignore-not-found --wait=false ||
@@ -99,14 +99,14 @@ take_apart() {
 }
 
 # --- namespaces
-# A line for each object that is not being deleted: namespace, kind, name, and whatever tells who has made it.
+# A line per object that is not being deleted: namespace, kind, name, and marks of its creator.
 marked='go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.namespace}} {{.kind}} {{.metadata.name}}{{if .metadata.ownerReferences}} owned{{end}}'
 marked=$marked'{{with .metadata.labels}}{{with index . "app.kubernetes.io/part-of"}} part-of={{.}}{{end}}{{with index . "app.kubernetes.io/managed-by"}} managed-by={{.}}{{end}}{{with index . "sealedsecrets.bitnami.com/sealed-secrets-key"}} sealing{{end}}{{end}}'
 marked=$marked'{{with .metadata.annotations}}{{with index . "meta.helm.sh/release-name"}} release={{.}}{{end}}{{with index . "helm.sh/resource-policy"}} policy={{.}}{{end}}{{with index . "control-plane.alpha.kubernetes.io/leader"}} leader{{end}}{{end}}'
 marked=$marked'{{range .metadata.managedFields}} manager={{.manager}}{{end}}{{"\n"}}{{end}}{{end}}'
 
-# of_others FILE: those of such lines whose objects neither this installer, nor the region, nor a release that goes has made, that belong to
-# no other object, and that no component and no cluster makes again by itself.
+# of_others FILE: prints the lines of objects that were created by neither this installer nor the region nor a release that goes, that no
+# other object owns, and that no component or cluster recreates by itself.
 of_others() {
   awk -v going="$scratch/releases-here" -v remade="$scratch/remade" '
     BEGIN {
@@ -128,11 +128,11 @@ of_others() {
   ' "$1"
 }
 
-# The first few of the lines, as one.
+# Joins the first six lines.
 named() { sort -u | awk 'NR > 6 { next } { printf "%s%s", (NR > 1 ? ", " : ""), $0 } END { if (NR > 6) printf " and %d more", NR - 6 }'; }
 
-# Writes the objects of all definitions that stay, but of those that this run deletes: whatever is in a namespace goes with it. An operation
-# is a record of the projects.
+# Writes the custom objects in namespaces, except those that this run deletes: a namespace takes its objects along. Operations are left
+# out because they belong to projects.
 custom_objects() {
   kube get customresourcedefinitions -o 'go-template={{range .items}}{{if eq .spec.scope "Namespaced"}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{range .status.conditions}}{{if eq .type "Established"}}{{.status}}{{end}}{{end}} {{range .spec.versions}}{{.served}}{{end}}{{"\n"}}{{end}}{{end}}{{end}}' >"$scratch/found" 2>"$scratch/output" || unseen definitions
   {
@@ -147,12 +147,12 @@ custom_objects() {
   kube get "${kinds%,}" -A -o "$marked" >"$scratch/custom" 2>"$scratch/output" || unseen 'objects of other definitions'
 }
 
-# what_holds NAMESPACE: writes into $scratch/reasons why it stays, nothing when it can go.
+# what_holds NAMESPACE: writes into $scratch/reasons why the namespace stays; nothing if it can go.
 what_holds() {
   : >"$scratch/reasons" && : >"$scratch/keys"
   case $keep_databases,$1 in 1,crate-operator | 1,skerry) echo 'databases stay' >"$scratch/reasons" && return ;; esac
-  # Operations, the key of fingerprints and pull secrets belong to the projects.
-  if [ "$1" = skerry ] && [ -s "$scratch/projects" ] && [ -z "$delete_databases" ]; then echo 'projects stand' >"$scratch/reasons" && return; fi
+  # Operations, the fingerprint key and pull secrets belong to the projects.
+  if [ "$1" = skerry ] && [ -s "$scratch/projects" ] && [ -z "$delete_databases" ]; then echo 'projects exist' >"$scratch/reasons" && return; fi
   kube -n "$1" get secrets -l 'owner=helm,app.kubernetes.io/part-of!=skerry' -o 'jsonpath={range .items[*]}the release {.metadata.labels.name}{"\n"}{end}' >"$scratch/foreign" 2>"$scratch/output" || unseen "releases in $1"
   kube -n "$1" get configmaps,persistentvolumeclaims,deployments,statefulsets,daemonsets,cronjobs -o "$marked" >"$scratch/found" 2>"$scratch/output" || unseen "what is in $1"
   kube -n "$1" get secrets --field-selector 'type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token' -o "$marked" >"$scratch/secrets" 2>"$scratch/output" || unseen "Secrets in $1"
@@ -160,7 +160,7 @@ what_holds() {
   awk '$2 != "PersistentVolumeClaim"' "$scratch/found" >"$scratch/work"
   of_others "$scratch/work" | awk '{ print $2, $3 }' >>"$scratch/foreign"
   [ ! -s "$scratch/foreign" ] || printf 'not from this installer: %s\n' "$(named <"$scratch/foreign")" >>"$scratch/reasons"
-  # A claim that is going already holds nothing: its volume stays by itself.
+  # A claim that is being deleted does not count: its volume stays anyway.
   if [ -z "$delete_volumes" ] && awk '$2 == "PersistentVolumeClaim"' "$scratch/found" | grep -q .; then
     echo 'volumes are in it (--delete-volumes loses their data)' >>"$scratch/reasons"
   fi
@@ -170,8 +170,8 @@ what_holds() {
   fi
 }
 
-# Writes /NAME of the namespaces that go: those that install.sh made and that nothing holds; NAME and why of those that stay; and, if told
-# to lose them, the Secrets that go with a namespace and that nobody can make again.
+# Writes /NAME of the namespaces that go: those that install.sh created and that nothing holds. Also NAME and reasons of those that stay
+# and, with --delete-keys, the Secrets that go with a namespace and cannot be recreated.
 going_namespaces() {
   : >"$scratch/going" && : >"$scratch/staying" && : >"$scratch/lost"
   custom_objects

@@ -1,10 +1,10 @@
 # shellcheck shell=sh
-# Whether the cluster is fit, before anything is installed. Sourced by install.sh. POSIX sh.
-# shellcheck disable=SC2154 # install.sh sets what is used here
+# Checks whether the cluster is fit, before anything is installed. Sourced by install.sh. POSIX sh.
+# shellcheck disable=SC2154 # install.sh sets these variables
 
-# The agent's own preflight where there is a Node to run it, else what kubectl alone can tell.
+# Runs the agent's own preflight if Node is installed, otherwise the checks that need only kubectl.
 preflight() {
-  begin preflight 'is the cluster fit for a region?' 'Do what is said above at "do". To go on in spite of it: --ignore-preflight.'
+  begin preflight 'is the cluster fit for a region?' 'Follow the "do" lines above. To continue despite failures: --ignore-preflight.'
   program=''
   for each in "${offline:+$offline/agent.mjs}" "$here/agent.mjs" "$here/../../dist/agent.mjs"; do
     if [ -r "$each" ] && [ -z "$program" ]; then program=$each; fi
@@ -16,7 +16,7 @@ preflight() {
     done
     if [ -r "$here/../chart/Chart.yaml" ]; then set -- "$@" --chart-at-hand skerry; fi
     code=0
-    # The proxy stands in the environment: its address may hold a password.
+    # The proxy's address is passed in the environment, because it may contain a password.
     node "$program" preflight "$@" >"$scratch/findings" 2>&1 </dev/null || code=$?
     tee -a "$log_file" <"$scratch/findings" | sed 's/^/       /'
   else
@@ -31,7 +31,7 @@ preflight() {
   case $code,$ignore_preflight in
     0,*) ended 'nothing stands in the way' ;;
     *,1) ended 'failures are ignored, as requested' ;;
-    *) would_stop=1 && ended 'without --dry-run, this would be the end' ;;
+    *) would_stop=1 && ended 'without --dry-run, the run would end here' ;;
   esac
 }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# What Skerry's own chart is told of the region: values, authorities, the credentials of the tunnel. Sourced by install.sh. POSIX sh.
-# shellcheck disable=SC2154 # install.sh and token.sh set what is used here
+# The region's part of Skerry's own chart: values, CA certificates, the tunnel's credentials. Sourced by install.sh. POSIX sh.
+# shellcheck disable=SC2154 # install.sh and token.sh set these variables
 
 # Sets tunnel_secret, and writes the values into $scratch/found-skerry.yaml.
 prepare_skerry() {
@@ -11,7 +11,7 @@ prepare_skerry() {
     apply 'give the CA certificates of --ca-file to Skerry' || failed 'the ConfigMap skerry-ca cannot be created'
   fi
   if exists customresourcedefinition podmonitors.monitoring.coreos.com; then pod_monitors=true; fi
-  # Where Prometheus and Grafana are ours they find what is meant for them; those of others are told by their owners.
+  # Our own Prometheus and Grafana find rules and dashboards. The owners of others configure them.
   if [ -n "$pod_monitors" ] && exists -n monitoring secrets -l "owner=helm,name=prometheus,$label"; then rules=true; fi
   if exists -n monitoring secrets -l "owner=helm,name=grafana,$label"; then dashboards=true; fi
   region_values >"$scratch/found-skerry.yaml"
@@ -26,7 +26,7 @@ tunnel_credentials() {
   file=$tunnel_file
   if [ -z "$file" ]; then
     if exists -n "$namespace" secret "$tunnel_secret"; then return 0; fi
-    step_help='get credentials.json of the tunnel from the cloud, and give it with --tunnel-credentials FILE'
+    step_help='get credentials.json of the tunnel from the cloud, and pass it with --tunnel-credentials FILE'
     case $region_credentials in secret:*) failed "the Secret $tunnel_secret in $namespace, which the token refers to, does not exist" ;; esac
     [ -z "$offline" ] || failed "the tunnel's credentials are at $region_credentials, which --offline does not contact"
     command -v curl >/dev/null || failed 'curl is not installed; it is needed to fetch the credentials of the tunnel'
@@ -35,7 +35,7 @@ tunnel_credentials() {
       say "       would fetch the credentials of the tunnel from $region_credentials"
       return 0
     fi
-    # The token goes in on standard input: arguments can be read by everybody.
+    # The token is passed on standard input: every user can read arguments.
     printf 'header = "Authorization: Bearer %s"\n' "$token_header" |
       curl --config - --fail --silent --show-error --max-time 60 ${trusted:+--cacert "$trusted"} --output "$file" "$region_credentials" 2>"$scratch/output" ||
       failed "the credentials of the tunnel cannot be fetched from $region_credentials"
@@ -45,8 +45,8 @@ tunnel_credentials() {
   rm -f "$scratch/manifest" "$scratch/credentials.json"
 }
 
-# What the token and the cluster say: all of it each time, so that nothing of an earlier token is left where values are taken over.
-# Every word in here was held against a pattern when the token was read, or is quoted.
+# Values from the token and the cluster. All of them each time, so that no value of an earlier token is reused.
+# Every word was checked against a pattern when the token was read, or is quoted.
 region_values() {
   printf 'region: { id: "%s", name: "%s" }\n' "$region_id" "$region_name"
   if [ -n "$region_caller" ]; then
@@ -63,7 +63,7 @@ region_values() {
   printf 'grafana: { dashboards: { enabled: %s } }\n' "${dashboards:-false}"
 }
 
-# What the options of this run say. Those that are not given say nothing, so that what an earlier run was given stays.
+# Values from the options of this run. Options that are not given set nothing, so that those of earlier runs stay in effect.
 option_values() {
   [ -z "$image_registry" ] || printf 'imageRegistry: "%s"\n' "$image_registry"
   [ -z "$ca_file" ] || printf 'caBundle: { configMap: skerry-ca, key: ca.crt }\n'
@@ -75,15 +75,15 @@ option_values() {
   fi
 }
 
-# given_values VALUES…: merges what the user gave in this run over what earlier runs were given, into $scratch/given.yaml, and keeps that
-# in a Secret beside the release. Helm's own memory does not tell the user's values from ours, which are to change with the version.
+# given_values VALUES…: merges the user's values of this run over those of earlier runs, into $scratch/given.yaml, and saves them in a
+# Secret. The release itself does not distinguish the user's values from ours, which change with the version.
 given_values() {
   : >"$scratch/before.yaml"
   if [ -n "$release_revision" ] && [ -z "$reset_values" ]; then
     kube -n "$namespace" get secret "skerry-install-$name" --ignore-not-found -o 'go-template={{index .data "values.yaml" | base64decode}}' >"$scratch/before.yaml" 2>"$scratch/output" ||
       failed 'the values of earlier runs cannot be read'
   fi
-  # A chart that prints its values: helm merges them as it does for any other.
+  # A chart that prints its values, so that helm does the merging.
   mkdir -p "$scratch/merge/templates"
   printf 'apiVersion: v2\nname: merge\nversion: 0.0.0\n' >"$scratch/merge/Chart.yaml"
   printf '{{ toJson .Values }}\n' >"$scratch/merge/templates/values.yaml"

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# Storage classes that databases ask for, and the one of their heap dumps. Sourced by install.sh. POSIX sh.
-# shellcheck disable=SC2154 # install.sh sets what is used here
+# The storage classes of databases and of their heap dumps. Sourced by install.sh. POSIX sh.
+# shellcheck disable=SC2154 # install.sh sets these variables
 
-# Databases ask for these classes by name. Who is there is asked which one to make them like; all others read it in the preflight.
+# Databases request these classes by name. At a terminal, the user is asked which class to copy; otherwise the preflight reports them.
 offer_storage_classes() {
   lacking=''
   for class in crate-premium crate-local; do exists storageclass "$class" || lacking="${lacking:+$lacking and }$class"; done
@@ -16,7 +16,7 @@ offer_storage_classes() {
   if [ -n "$storage_source" ] && ! exists storageclass "$storage_source"; then stop "There is no storage class $storage_source. Nothing was done."; fi
 }
 
-# Made by kubectl's own templates, so that no other tool is needed.
+# Rendered with kubectl's own templates, so that no other tool is needed.
 storage_classes() {
   begin storage-classes "crate-premium and crate-local like $storage_source" "Choose a class that exists: kubectl get storageclasses"
   exists storageclass "$storage_source" || failed "there is no storage class $storage_source"
@@ -40,11 +40,11 @@ volumeBindingMode: WaitForFirstConsumer
     apply "create the storage class $class" || failed "$class cannot be created"
     made="$made $class"
   done
-  case $made in '') ended 'are there already' ;; *) done_ "made$made" ;; esac
+  case $made in '') ended 'they exist already' ;; *) done_ "made$made" ;; esac
 }
 
-# The operator adds a volume for heap dumps to each node of a database, of a class of its own setting: databases stay Pending without it.
-# What an operator has already is kept, as long as its class is there: its databases were made with it.
+# The operator adds a volume for heap dumps to each node of a database, of a class that is a setting of the operator. If that class does not
+# exist, databases stay Pending. An existing setting is kept while its class exists, because databases were created with it.
 prepare_crate_operator() {
   setting='{range .spec.template.spec.containers[*].env[?(@.name=="CRATEDB_OPERATOR_DEBUG_VOLUME_%s")]}{.value}{end}'
   dump_class=$(operator_setting STORAGE_CLASS) || failed 'the settings of the operator cannot be read'
@@ -63,7 +63,7 @@ operator_setting() {
   kube -n "$namespace" get deployment crate-operator --ignore-not-found -o "jsonpath=$(printf "$setting" "$1")" 2>"$scratch/output"
 }
 
-# Sets dump_class to one that is there, or is to be made.
+# Sets dump_class to a class that exists, or is going to be created.
 choose_dump_class() {
   for dump_class in crate-premium crate-local; do
     if [ -n "$storage_source" ] || exists storageclass "$dump_class"; then return 0; fi

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# Reads and judges a region's token (docs/decisions/0010-the-installation-token.md). Sourced by install.sh. POSIX sh.
+# Reads and verifies a region's token (docs/decisions/0010-the-installation-token.md). Sourced by install.sh. POSIX sh.
 
-# Sets the region_… variables from $token, or refuses it, saying in which way it is wrong.
+# Sets the region_… variables from $token, or refuses it and says why.
 read_token() {
   token=$(printf '%s' "$token" | tr -d ' \t\r\n')
   again='Copy the whole command from the cloud once more, or let it make a new token.'
@@ -19,7 +19,7 @@ read_token() {
   judge_time
 }
 
-# Sets decoder to what turns Base64 into text here: some know only one of the options, and some machines only openssl.
+# Sets decoder to a command that decodes Base64: some versions know only one of the options, and some machines have only openssl.
 need_decoder() {
   command -v cksum >/dev/null || refuse 'cksum is not installed; it is needed to check that the token is complete' 'It is part of coreutils and of busybox.'
   for decoder in 'base64 -d' 'base64 -D' 'openssl base64 -d -A'; do
@@ -34,7 +34,7 @@ token_parts() {
   token_claims=${rest%%.*} rest=${rest#*.} token_signature=${rest%%.*} token_sum=${rest#*.}
   sum=$(printf '%s' "skerry1.$token_claims.$token_signature" | cksum | cut -d ' ' -f 1)
   [ "$token_sum" != "$sum" ] || return 0
-  # The beginning of the right sum: only the end is missing.
+  # The sum begins correctly, so only its end is missing.
   case $sum in "$token_sum"*) refuse "the token is truncated: it ends after ${#token} characters" "$again" ;; esac
   refuse 'the token is damaged: a character was changed' "$again"
 }
@@ -47,7 +47,7 @@ from_base64url() {
 
 claim() { printf '%s\n' "$claims" | sed -n "s/^$1=//p" | head -n 1; }
 
-# takes NAME VALUE PATTERN: refuses a claim that is not as it must be. All of them end up in files that helm reads.
+# takes NAME VALUE PATTERN: refuses a claim that does not match the pattern. All claims end up in files that helm reads.
 takes() {
   printf '%s\n' "$2" | grep -Eq "^($3)\$" || refuse "the token is invalid: its $1 is malformed" 'Have the cloud issue a new one. If that does not help, contact its support.'
 }

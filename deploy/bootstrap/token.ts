@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
-/** What a token says (docs/decisions/0010-the-installation-token.md). Times are Unix seconds. */
+/** The content of a token (docs/decisions/0010-the-installation-token.md). Times are Unix seconds. */
 export type Claims = {
   region: string
   name?: string
@@ -9,15 +9,15 @@ export type Claims = {
   cloud: string
   issued: number
   expires: number
-  /** The tunnel's id, with the hostname of the agent and where its credentials are: `https://…` or `secret:NAME`. */
+  /** The tunnel's id, with the agent's hostname and the place of its credentials: `https://…` or `secret:NAME`. */
   tunnel?: string
   hostname?: string
   credentials?: string
-  /** SHA-256, in hex, of the token by which the cloud will call the agent. */
+  /** SHA-256, in hex, of the token with which the cloud will call the agent. */
   caller?: string
 }
 
-/** The token of a region, signed with the cloud's Ed25519 key, as install.sh takes it. */
+/** The token of a region for install.sh, signed with the cloud's Ed25519 key. */
 export function issueToken(claims: Claims, key: KeyObject): string {
   const lines = Object.entries(claims).map(([name, value]) => `${name}=${value}`)
   const signed = `skerry1.${Buffer.from(lines.join('\n')).toString('base64url')}`
@@ -25,7 +25,7 @@ export function issueToken(claims: Claims, key: KeyObject): string {
   return `${whole}.${cksum(Buffer.from(whole))}`
 }
 
-/** What `cksum` prints: the CRC of POSIX, IEEE Std 1003.1, over the bytes and their number. */
+/** The sum that `cksum` prints: the CRC of POSIX, IEEE Std 1003.1, over the bytes and their number. */
 function cksum(bytes: Buffer): number {
   let crc = 0
   const add = (byte: number) => {
@@ -39,7 +39,7 @@ function cksum(bytes: Buffer): number {
 
 const host = '[a-z0-9]([-a-z0-9.]*[a-z0-9])?'
 
-/** What each word of the command line must be: the same as install.sh takes (token.sh), so that no token is made that it refuses. */
+/** The pattern of each word of the command line. token.sh has the same ones, so that install.sh refuses no token that is issued here. */
 const words: Record<string, { pattern: string; as: string }> = {
   region: { pattern: '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?', as: 'lower-case letters, digits and "-", 63 at most' },
   name: { pattern: '[^"\\\\\\n]{0,200}', as: 'at most 200 characters on one line, without \\ and "' },
@@ -56,7 +56,7 @@ const words: Record<string, { pattern: string; as: string }> = {
   caller: { pattern: '[0-9a-f]{64}', as: 'a SHA-256 in hex' },
 }
 
-/** The claims that a command line of KEY=VALUE asks for, or everything that is wrong with it. @param now Unix seconds */
+/** The claims of a command line of KEY=VALUE, or all its faults. @param now Unix seconds */
 function readClaims(given: string[], now: number): { claims: Claims } | { faults: string[] } {
   const faults: string[] = []
   const said = new Map<string, string>()
@@ -78,14 +78,14 @@ function readClaims(given: string[], now: number): { claims: Claims } | { faults
   return faults.length > 0 ? { faults } : { claims: claims as Claims }
 }
 
-/** The key in a file; what is wrong with it goes to `faults`. */
+/** The private key in a file. Adds its faults to `faults`. */
 function readKey(file: string, faults: string[]): KeyObject | undefined {
   try {
     const key = createPrivateKey(readFileSync(file))
     if (key.asymmetricKeyType === 'ed25519') return key
-    faults.push(`${file} holds a key for ${key.asymmetricKeyType}, not for ed25519`)
+    faults.push(`${file} holds a key of type ${key.asymmetricKeyType}, not ed25519`)
   } catch (error) {
-    faults.push(`${file} is no private key that can be read: ${error instanceof Error ? error.message : error}`)
+    faults.push(`${file} is not a readable private key: ${error instanceof Error ? error.message : error}`)
   }
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes a region away, in the order that finalizers need. Safe to be run again at any point. See docs/installing.md.
+# Removes a region, in the order that finalizers need. It can be run again at any point. See docs/installing.md.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=deploy/bootstrap/common.sh
@@ -75,7 +75,7 @@ open_log
 need_cluster
 [ -n "$dry_run" ] || take_lock
 
-# The components from the last to the first.
+# The components in reverse order.
 component_rows "$components" | sed '1!G;h;$!d' >"$scratch/rows"
 known=$(cut -d ' ' -f 1 "$scratch/rows" | tr '\n' ' ')
 for each in $only; do among "$each" "$known" || refuse "unknown component $each" "Known components: $known"; done
@@ -83,10 +83,10 @@ wanted() {
   case $1 in crate-operator | crate-operator-crds) [ -z "$keep_databases" ] || return 1 ;; esac
   [ -z "$only" ] || among "$1" "$only"
 }
-# Without --only, also what no component is.
+# Without --only, more than components is removed.
 everything() { [ -z "$only" ]; }
 
-# objects KIND [SELECTOR]: NAMESPACE/NAME of all there are, none when the kind is not served. Fails when that cannot be read.
+# objects KIND [SELECTOR]: prints NAMESPACE/NAME of each object; nothing if the kind is not served. Fails if they cannot be listed.
 objects() {
   grep -q "/$1\$" "$scratch/served" || return 0
   kube get "$1" -A ${2:+-l "$2"} -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\n"}{end}' 2>"$scratch/output"
@@ -100,7 +100,7 @@ deployments() {
 }
 listed() { sed 's/^/       /'; }
 
-# selector_of COMPONENT: sets selector to what is ours of the objects that it works on: all of them, unless somebody else's works here.
+# selector_of COMPONENT: sets selector to the objects of the component that are ours: all of them, unless somebody else has installed it.
 selector_of() {
   present=$(while read -r name _ _ _ _ _ _ present _; do if [ "$name" = "$1" ]; then printf '%s\n' "$present"; fi; done <"$scratch/rows")
   selector=''
@@ -109,10 +109,10 @@ selector_of() {
   [ -z "$other" ] || selector=app.kubernetes.io/managed-by=skerry
 }
 
-# Nothing may be taken for absent that only could not be seen: so much hangs on databases.
+# An object that could not be listed must not count as absent.
 unseen() { failed "$1 cannot be listed"; }
 see_definitions() { kube get customresourcedefinitions -o name >"$scratch/served" 2>"$scratch/output" || unseen definitions; }
-step_help='use an account that may see everything that is to go'
+step_help='use an account that can read everything that would be removed'
 see_definitions
 kube get secrets -A -l "owner=helm,$label" -o 'jsonpath={range .items[*]}{.metadata.namespace} {.metadata.labels.name}{"\n"}{end}' >"$scratch/found" 2>"$scratch/output" || unseen releases
 while read -r name _ _ _ _ namespace _ <&4; do
@@ -128,11 +128,11 @@ sed 's,^/,,' "$scratch/found" >"$scratch/projects"
 : >"$scratch/deployments"
 if wanted flux; then
   selector_of flux
-  # Flux of somebody else stays, and what it has deployed with it, unless it is Skerry's and told to go.
+  # Somebody else's Flux stays with its deployments, except Skerry's own with --delete-deployments.
   if [ -z "$selector" ] || [ -n "$delete_deployments" ]; then deployments "$selector" >"$scratch/deployments" || unseen 'what Flux has deployed'; fi
 fi
 
-# our_definitions: writes /NAME of each definition of what install.sh brings. What is of somebody else keeps its definitions.
+# our_definitions: writes /NAME of each CRD of the components. Components that somebody else has installed keep theirs.
 groups='skerry.dev cloud.crate.io cert-manager.io monitoring.coreos.com toolkit.fluxcd.io bitnami.com'
 our_definitions() {
   foreign=''
@@ -153,8 +153,8 @@ our_definitions() {
   done <"$scratch/served" >"$scratch/definitions"
 }
 
-# The Service that the operator of Prometheus keeps for the kubelets is in no release. It is marked before the operator goes, and so is found
-# again by a run that goes on, and told from that of another operator.
+# The Prometheus Operator's Service for the kubelets is in no release. It is labelled before the operator goes, so that a later run finds it
+# and can tell it from that of another operator.
 kubelet_service() {
   : >"$scratch/kubelets"
   kube -n kube-system get services -l app.kubernetes.io/managed-by=prometheus-operator --field-selector metadata.name=prometheus-kubelet -o 'jsonpath={range .items[*]}{.metadata.name} {.metadata.labels.app\.kubernetes\.io/part-of}{"\n"}{end}' >"$scratch/found-kubelets" 2>"$scratch/output" || unseen 'Services in kube-system'
@@ -165,7 +165,7 @@ kubelet_service() {
 }
 
 # --- what would go
-# tell WHAT FILE: a line for each one in the file.
+# tell WHAT FILE: prints a line for each one in the file.
 tell() { [ ! -s "$2" ] || say "$(sed "s|^/*|       $1 |" "$2")"; }
 
 [ -z "$delete_definitions" ] || our_definitions
@@ -195,25 +195,25 @@ everything || say '       namespaces'
 tell namespace "$scratch/staying"
 
 if [ -s "$scratch/databases" ] && [ -z "$keep_databases$delete_databases" ] && { wanted crate-operator || wanted crate-operator-crds || wanted skerry; }; then
-  stop 'Refused: databases stand.' "$(listed <"$scratch/databases")" \
-    'Give --keep-databases to leave them and the Crate Operator running, or --delete-databases to delete them (their volumes stay).'
+  stop 'Refused: databases exist.' "$(listed <"$scratch/databases")" \
+    'Pass --keep-databases to leave them and the Crate Operator running, or --delete-databases to delete them (their volumes stay).'
 fi
 if [ -s "$scratch/deployments" ] && [ -z "$delete_deployments" ]; then
   stop 'Refused: without Flux, these would hang when they are deleted, and their namespaces with them.' "$(listed <"$scratch/deployments")" \
-    'Delete them first, or give --delete-deployments.'
+    'Delete them first, or pass --delete-deployments.'
 fi
 if [ -s "$scratch/projects" ] && [ -n "$delete_definitions" ] && [ -z "$delete_databases" ]; then
-  stop 'Refused: projects stand, and would hang without the agent when their definition goes.' "$(listed <"$scratch/projects")" \
-    'Give --delete-databases too, which takes projects with their namespaces and databases, or leave --delete-definitions out.'
+  stop 'Refused: projects exist, and would hang without the agent when their CRD is deleted.' "$(listed <"$scratch/projects")" \
+    'Pass --delete-databases too, which deletes projects with their namespaces and databases, or omit --delete-definitions.'
 fi
 if [ -n "$dry_run" ]; then
   say 'Nothing was changed.'
   exit 0
 fi
-confirm 'Take it away?'
+confirm 'Remove all this?'
 
 # --- in the order that finalizers need
-# A chart may have claims among its objects, or let those of its StatefulSets go with them.
+# A chart's claims, or those of its StatefulSets, may be deleted with the release.
 remove_release() {
   printf '%s\n' "$1" >"$scratch/namespaces"
   decide_on_volumes "$scratch/namespaces"
@@ -221,15 +221,15 @@ remove_release() {
   change "delete the saved values of $2" kube -n "$1" delete secret "skerry-install-$2" --ignore-not-found || failed 'its values cannot be deleted'
 }
 
-# Whether the last output is a refusal by the policy of deletion protection, and that is gone: an API server goes on with a policy for a
-# second or two after it is deleted. That of a Skerry that stays is no such one, and what it says is shown.
+# Whether the policy of deletion protection refused the last command although it is deleted: an API server enforces a policy for another
+# second or two. If Skerry stays, so does its policy, and its refusal is shown.
 policy_lingers() {
   grep -q "ValidatingAdmissionPolicy 'skerry-deletion-protection'" "$scratch/output" || return 1
   kube get validatingadmissionpolicies.admissionregistration.k8s.io skerry-deletion-protection --ignore-not-found -o name >"$scratch/exists" 2>>"$log_file"
   [ ! -s "$scratch/exists" ]
 }
 
-# delete_objects KIND WHO FILE: deletes NAMESPACE/NAME of each line, and waits until whoever holds them has let go.
+# delete_objects KIND WHO FILE: deletes NAMESPACE/NAME of each line, and waits until WHO has removed its finalizers.
 delete_objects() {
   while IFS=/ read -r namespace name <&5; do
     refused=0
@@ -248,15 +248,15 @@ delete_objects() {
     }
     say "       removing the finalizers of $1 $name"
     change '' kube ${namespace:+-n "$namespace"} patch "$1" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' || {
-      # It may have gone by itself at this moment.
+      # It may be gone by now.
       if exists ${namespace:+-n "$namespace"} "$1" "$name"; then failed "$1 $name cannot be released"; fi
     }
-    # What is in a namespace has finalizers of its own.
+    # The objects in a namespace have their own finalizers.
     [ "$1" != namespaces ] || change '' kube wait --for=delete "namespace/$name" "--timeout=${wait_seconds}s" || hangs "$1" "$2" "$name"
   done 5<"$3"
 }
 
-# hangs KIND WHO NAME: fails, saying what an object waits for; of a namespace also, what is in it. One that has gone by now is none.
+# hangs KIND WHO NAME: fails, and says what the object waits for, and what is in a namespace. Returns if a namespace is gone by now.
 hangs() {
   step_help="$2 must run to let it go; start it again"
   why="$1 $3 waits for $(kube ${namespace:+-n "$namespace"} get "$1" "$3" --ignore-not-found -o 'jsonpath={.metadata.finalizers}')"
@@ -265,11 +265,11 @@ hangs() {
     why="the namespace $3 is stuck in deletion"
     grep -q 'the namespace itself waits' "$scratch/output" || failed "$why"
   fi
-  step_help="$step_help. If it never will: the same command with --release-finalizers, which loses what it would have put in order"
+  step_help="$step_help. If it never will: the same command with --release-finalizers, which loses what it would have cleaned up"
   failed "$why"
 }
 
-# The agent holds each project until its namespace is gone. It is gone itself by now, and the namespaces are too.
+# The agent's finalizer holds each project until its namespace is gone. By now the namespaces are gone, and so is the agent.
 release_projects() {
   while read -r name <&5; do
     held=$(kube get projects.skerry.dev "$name" --ignore-not-found -o 'jsonpath={.metadata.finalizers}') || failed "the project $name cannot be read"
@@ -286,7 +286,7 @@ if [ -s "$scratch/deployments" ]; then step_total=$((step_total + 1)); fi
 if [ -n "$delete_definitions" ]; then step_total=$((step_total + 1)); fi
 if everything; then step_total=$((step_total + 1)); fi
 
-# Skerry goes first, so that nobody asks for anything new; the operators go after what they have to let go.
+# Skerry goes first, so that no new requests are accepted. An operator goes after the objects that wait for it.
 if grep -q ' skerry$' "$scratch/releases-here"; then
   begin skerry 'the agent, the monitor and the tunnel' 'see the last lines above'
   remove_release "$(sed -n 's/ skerry$//p' "$scratch/releases-here")" skerry
@@ -299,7 +299,7 @@ if [ -n "$delete_databases" ]; then
   ended 'gone'
   begin projects "$(grep -c . "$scratch/projects" || :)" 'see what is left: kubectl get namespaces; kubectl get namespace NAME -o yaml'
   kube get namespaces -l app.kubernetes.io/managed-by=skerry -o 'jsonpath={range .items[*]}/{.metadata.name}{"\n"}{end}' >"$scratch/namespaces" 2>"$scratch/output" || unseen namespaces
-  delete_objects namespaces 'whoever holds what is in it' "$scratch/namespaces"
+  delete_objects namespaces 'the controller of its objects' "$scratch/namespaces"
   release_projects
   sed 's,^,/,' "$scratch/projects" >"$scratch/project-objects"
   delete_objects projects.skerry.dev 'the agent' "$scratch/project-objects"
@@ -324,7 +324,7 @@ while read -r namespace name <&4; do
 done 4<"$scratch/releases-here"
 if [ -s "$scratch/kubelets" ]; then
   begin kubelets 'the Service prometheus-kubelet in kube-system' 'see the last lines above'
-  # The Service goes last: it bears the mark.
+  # The Service goes last, because it has the label.
   change 'delete its endpoints' kube -n kube-system delete endpointslices -l kubernetes.io/service-name=prometheus-kubelet || failed 'its endpoints cannot be deleted'
   change 'delete its endpoints' kube -n kube-system delete endpoints prometheus-kubelet --ignore-not-found || failed 'its endpoints cannot be deleted'
   change 'delete it' kube -n kube-system delete service prometheus-kubelet --ignore-not-found || failed 'it cannot be deleted'
@@ -332,7 +332,7 @@ if [ -s "$scratch/kubelets" ]; then
 fi
 
 if [ -n "$delete_definitions" ]; then
-  begin definitions 'and all objects of their kinds' 'objects that their programs hold keep them: start these again. If they never will: the same command with --release-finalizers, which loses what they would have put in order'
+  begin definitions 'and all objects of their kinds' 'objects with finalizers hold them: start the controllers of these again. If they never will: the same command with --release-finalizers, which loses what they would have cleaned up'
   our_definitions
   if [ -n "$release_finalizers" ]; then
     while IFS=/ read -r _ definition <&5; do
@@ -342,21 +342,21 @@ if [ -n "$delete_definitions" ]; then
       done 6<"$scratch/objects"
     done 5<"$scratch/definitions"
   fi
-  delete_objects customresourcedefinitions 'whoever holds its objects' "$scratch/definitions"
+  delete_objects customresourcedefinitions 'the controller of its objects' "$scratch/definitions"
   ended 'gone'
 fi
 
 if everything; then
   begin namespaces 'those that install.sh made' 'see what is left in it: kubectl get namespace NAME -o yaml'
   going_namespaces
-  # Claims that an earlier run has kept go with them.
+  # Claims that an earlier run kept go with the namespaces.
   sed 's,^/,,' "$scratch/going" >"$scratch/namespaces"
   decide_on_volumes "$scratch/namespaces"
-  delete_objects namespaces 'whoever holds what is in it' "$scratch/going"
+  delete_objects namespaces 'the controller of its objects' "$scratch/going"
   ended "$(grep -c . "$scratch/going" || :) gone"
 fi
 
-# with_reasons: the namespaces, each with why it stays.
+# with_reasons: prints the namespaces, each with the reason why it stays.
 with_reasons() {
   awk -v staying="$scratch/staying" '
     BEGIN { while ((getline line <staying) > 0) { name = line; sub(/:.*/, "", name); reasons[name] = substr(line, length(name) + 1) } }
@@ -373,7 +373,7 @@ say 'What is left:'
   objects projects.skerry.dev | sed 's,^/,       project ,'
   sed 's,^/,       definition ,' "$scratch/definitions"
   kube get namespaces -l "$label" -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' | with_reasons
-  # Somebody else's Prometheus has one of its own.
+  # Somebody else's Prometheus has its own.
   if everything && [ -s "$scratch/found-kubelets" ] && [ -z "$selector" ]; then echo '       service kube-system/prometheus-kubelet'; fi
   kube get persistentvolumes -o 'jsonpath={range .items[*]}       volume {.metadata.name} ({.spec.claimRef.namespace}/{.spec.claimRef.name}, {.status.phase}){"\n"}{end}'
 } 2>>"$log_file" >"$scratch/left"

@@ -251,7 +251,7 @@ test('a namespace that hangs is told with its conditions and what is left in it'
     assert.match(out, /FAILED after \d+ s: the namespace hanging is stuck in deletion\n/)
     assert.match(out, / {9}Some content in the namespace has finalizers remaining: example\.com\/held in 1 resource instances\n/)
     assert.match(out, / {9}configmaps held waits for example\.com\/held\n/)
-    assert.match(out, /What to do: whoever holds what is in it must run to let it go; start it again\n/)
+    assert.match(out, /What to do: the controller of its objects must run to let it go; start it again\n/)
   }
   await http.patch('merge', path, { metadata: { finalizers: null } })
   succeeded(await uninstall())

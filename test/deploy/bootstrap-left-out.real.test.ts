@@ -98,7 +98,7 @@ test('a repository that is gone keeps neither Skerry nor a download from coming,
     const ran = await bench.run('install.sh', args, { kubeconfig })
     assert.equal(ran.code, 4, ran.out)
     assert.match(ran.out, /\] sealed-secrets.*\n {7}FAILED .*: its chart, sealed-secrets [\d.]+ of http:.*moved, is not available\n.*404/)
-    assert.match(ran.out, /What to do: check the proxy .*\n {7}Going on without it\.[\s\S]*\] skerry: .*\n {7}brought up to date/)
+    assert.match(ran.out, /What to do: check the proxy .*\n {7}Continuing without it\.[\s\S]*\] skerry: .*\n {7}upgraded/)
     assert.match(
       ran.out,
       /Region harbour-1 is installed.*\nSkipped, for the reasons above:\n {7}sealed-secrets: its chart, .* is not available\n/,
@@ -171,7 +171,7 @@ test('pods of one that is not needed that do not start keep no others', async ()
   kubelet.setFaults('monitoring/grafana*', { neverReady: true })
   const ran = await install(['--timeout', '4', ...without('grafana', 'prometheus')])
   assert.equal(ran.code, 4, ran.out)
-  assert.match(ran.out, /FAILED after \d+ s: deployment\/grafana does not become ready[\s\S]*\] skerry: .*\n {7}brought up to date/)
+  assert.match(ran.out, /FAILED after \d+ s: deployment\/grafana does not become ready[\s\S]*\] skerry: .*\n {7}upgraded/)
   assert.match(ran.out, /Skipped, for the reasons above:\n {7}grafana: deployment\/grafana does not become ready\n/)
   kubelet.clearFaults()
   succeeded(await install([...without('grafana', 'prometheus')]))
@@ -256,5 +256,8 @@ test('what somebody else has installed without helm is found, and left alone', a
   const ran = await install(['--no-wait', '--skip', 'flux', '--skip', 'alloy'])
   succeeded(ran)
   for (const name of Object.keys(foreign))
-    assert.match(ran.out, new RegExp(`\\] ${name}: .*\n {7}is there already as kube-system/own-${name}, not of this installer: left alone`))
+    assert.match(
+      ran.out,
+      new RegExp(`\\] ${name}: .*\n {7}already installed as kube-system/own-${name}, not by this installer: left alone`),
+    )
 })

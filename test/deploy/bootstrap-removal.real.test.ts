@@ -107,7 +107,7 @@ test('databases are not taken from under their owners', async () => {
   assert.equal(code, 3)
   assert.match(
     out,
-    /What would be removed:\n {7}release skerry in skerry\n[\s\S]*Refused: databases stand\.\n {7}project-harbour\/tide\n.*--keep-databases/,
+    /What would be removed:\n {7}release skerry in skerry\n[\s\S]*Refused: databases exist\.\n {7}project-harbour\/tide\n.*--keep-databases/,
   )
   const part = await uninstall(['--only', 'crate-operator-crds'])
   assert.equal(part.code, 3, 'with their definition they would go all the same')
@@ -225,7 +225,7 @@ test('what somebody else has installed is left alone, by both, with all that wor
   const ran = await install()
   succeeded(ran)
   for (const { name } of foreign)
-    assert.match(ran.out, new RegExp(`\\] ${name}: .*\n {7}is there already as default/own-${name}, not of this installer: left alone`))
+    assert.match(ran.out, new RegExp(`\\] ${name}: .*\n {7}already installed as default/own-${name}, not by this installer: left alone`))
 
   succeeded(await uninstall(['--delete-databases', '--delete-deployments', '--delete-definitions', '--delete-volumes']))
   assert.deepEqual(await releases(), [])

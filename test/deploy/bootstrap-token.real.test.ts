@@ -218,7 +218,7 @@ test('what is wrong with a token to be issued is said at once, and none is issue
     'token.ts: issued is given twice',
     'token.ts: cloud is missing',
     'token.ts: hours and expires cannot be combined',
-    "token.ts: /nowhere.pem is no private key that can be read: ENOENT: no such file or directory, open '/nowhere.pem'",
+    "token.ts: /nowhere.pem is not a readable private key: ENOENT: no such file or directory, open '/nowhere.pem'",
   ])
   assert.match(
     (await issue(keyFile, ...named, `issued=${now}`, `expires=${now - 1}`)).err,

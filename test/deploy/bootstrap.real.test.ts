@@ -159,7 +159,7 @@ test('installed again, everything is found and nothing is made anew', async () =
   const before = asWritten((await deployment('cert-manager', 'cert-manager')).body)
   const ran = await install()
   succeeded(ran)
-  assert.equal(ran.out.match(/is there already/g)?.length, components.length - 1)
+  assert.equal(ran.out.match(/already up to date/g)?.length, components.length - 1)
   assert.deepEqual(asWritten((await deployment('cert-manager', 'cert-manager')).body), before)
 })
 
@@ -184,7 +184,7 @@ test('a definition that hangs in its deletion is told by preflight and by its st
   const args = [token, '--yes', '--offline', charts, '--components', list, '--only', 'grafana', '--only', 'sealed-secrets']
   const dry = await bench.run('install.sh', [...args, '--dry-run'], { kubeconfig })
   assert.equal(dry.code, 3, dry.out)
-  assert.match(dry.out, /this would be the end[\s\S]*\[2\/3\] grafana[\s\S]*The preflight, above, stands in the way of all this\.\n$/)
+  assert.match(dry.out, /the run would end here[\s\S]*\[2\/3\] grafana[\s\S]*the preflight above stops the installation\.\n$/)
   const ignored = await bench.run('install.sh', [...args, '--ignore-preflight', '--no-wait', '--timeout', '2'], { kubeconfig })
   assert.equal(ignored.code, 4, ignored.out)
   assert.match(ignored.out, /failures are ignored, as requested/)
@@ -320,5 +320,5 @@ test('a component that does not become ready is named, with where to look; witho
   kubelet.clearFaults()
   const ran = await install(['--only', 'crate-operator', '--only', 'skerry'])
   succeeded(ran)
-  assert.match(ran.out, /\[1\/2\] crate-operator.*\n {7}is there already[\s\S]*\[2\/2\] skerry/)
+  assert.match(ran.out, /\[1\/2\] crate-operator.*\n {7}already up to date[\s\S]*\[2\/2\] skerry/)
 })

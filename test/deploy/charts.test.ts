@@ -56,7 +56,7 @@ const faulty: { name: string; stack: Stack; faults: RegExp[] }[] = [
   {
     name: 'a version that is not that of the facts',
     stack: stackOf(changed('loki', { version: '6.46.0' })),
-    faults: [/^loki: version 6\.46\.0: what is known is 18/],
+    faults: [/^loki: version 6\.46\.0: the known facts are of 18/],
   },
   {
     name: 'a chart by another name',
@@ -103,22 +103,22 @@ const faulty: { name: string; stack: Stack; faults: RegExp[] }[] = [
   {
     name: 'definitions that go, for want of the value that keeps them',
     stack: stackOf(components, contract, without('flux')),
-    faults: Array.from({ length: 14 }, () => /^flux: definition \S+\.toolkit\.fluxcd\.io goes with the chart, with all its objects/),
+    faults: Array.from({ length: 14 }, () => /^flux: definition \S+\.toolkit\.fluxcd\.io is deleted with the chart, with all its objects/),
   },
   {
     name: 'definitions that go, for a value that does not keep them',
     stack: stackOf(components, contract, (name) => (name === 'cert-manager' ? { crds: { enabled: true, keep: false } } : valuesOf(name))),
-    faults: Array.from({ length: 6 }, () => /^cert-manager: definition \S+ goes with the chart/),
+    faults: Array.from({ length: 6 }, () => /^cert-manager: definition \S+ is deleted with the chart/),
   },
   {
     name: 'definitions that go, with nothing in the list about it',
     stack: stackOf(changed('crate-operator-crds', { keep: undefined as never })),
-    faults: [/^crate-operator-crds: definition cratedbs\.cloud\.crate\.io goes with the chart/],
+    faults: [/^crate-operator-crds: definition cratedbs\.cloud\.crate\.io is deleted with the chart/],
   },
   {
     name: 'definitions of which the list says that they go, and which stay',
     stack: stackOf(changed('cert-manager', { keep: 'definitions' })),
-    faults: [/^cert-manager: keep definitions: the chart takes none along$/],
+    faults: [/^cert-manager: keep definitions: no CRD would be deleted with the chart$/],
   },
   {
     name: 'a volume for one pod, and two of them at each upgrade',
@@ -128,17 +128,17 @@ const faulty: { name: string; stack: Stack; faults: RegExp[] }[] = [
   {
     name: 'a Kubernetes that is too old for the chart',
     stack: stackOf(changed('prometheus', { kubernetes: '1.24' })),
-    faults: [/^prometheus: kubernetes 1\.24: the chart wants 1\.25$/],
+    faults: [/^prometheus: kubernetes 1\.24: the chart requires 1\.25$/],
   },
   {
     name: 'a Kubernetes that is too old for its hook',
     stack: stackOf(changed('flux', { kubernetes: '1.32' })),
-    faults: [/^flux: kubernetes 1\.32: its hook wants 1\.33$/],
+    faults: [/^flux: kubernetes 1\.32: its hook requires 1\.33$/],
   },
   {
     name: 'a Secret that nobody makes again',
     stack: stackOf(changed('sealed-secrets', { remade: ['sealed-secrets-key'] })),
-    faults: [/^sealed-secrets: remade sealed-secrets-key: neither the chart nor its programs make it$/],
+    faults: [/^sealed-secrets: remade sealed-secrets-key: neither the chart nor its programs create it$/],
   },
 ]
 
@@ -200,7 +200,7 @@ test('what has changed in a chart is told by its place', () => {
     'Service/prometheus-operator in monitoring is https:8443, and was https:443',
     'field tide of Alertmanager is new',
     'image registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0 is gone',
-    'our value tide.high, of which the chart says nothing, is new',
+    'our value tide.high, which the chart does not list, is new',
     'the condition on Kubernetes is >=1.30.0-0, and was >=1.25.0-0',
   ])
 })

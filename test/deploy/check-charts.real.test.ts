@@ -132,7 +132,7 @@ const answer: { name: string; answers: Record<string, RequestListener>; says: Re
   {
     name: 'a repository that leads in circles',
     answers: { '/loki/index.yaml': (_, response) => response.writeHead(302, { location: '/loki/index.yaml' }).end() },
-    says: /^ {2}FAULT {4}it leads on more than 5 times/m,
+    says: /^ {2}FAULT {4}it redirects more than 5 times/m,
   },
   {
     name: 'a page instead of an index',
@@ -221,7 +221,7 @@ const changes: { name: string; component: string; from: string | RegExp; to: str
     from: 'helm.sh/resource-policy: keep',
     to: '',
     says: [
-      /FAULT {4}definition certificates\.cert-manager\.io goes with the chart, with all its objects/,
+      /FAULT {4}definition certificates\.cert-manager\.io is deleted with the chart, with all its objects/,
       /CHANGED {2}CustomResourceDefinition\/certificates\.cert-manager\.io is among the templates, not kept, and was among the templates, kept/,
     ],
   },

@@ -224,7 +224,7 @@ test('databases are deleted when that is asked for, and every volume stays', asy
     return claims.length > 0 && claims.every(({ status }) => status?.phase === 'Bound')
   })
   const before = await volumes()
-  assert.match((await runner.runAny('./uninstall.sh --yes', { cwd })).out, /Refused: databases stand/)
+  assert.match((await runner.runAny('./uninstall.sh --yes', { cwd })).out, /Refused: databases exist/)
   const { out } = await runner.run('./uninstall.sh --delete-databases', { cwd, typed, loses: true })
   assert.deepEqual(await volumes(), before)
   assert.deepEqual(await list(path), [])
