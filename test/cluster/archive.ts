@@ -18,7 +18,7 @@ export function readFromTgz(archive: Buffer, name: string): Buffer {
 
 /**
  * One file out of a zip (stored or deflated, no ZIP64), found by its central directory as APPNOTE 4.3.12 describes it:
- * the local headers before the data may leave the sizes out. Throws when there is none of that name.
+ * the local headers may omit the sizes. Throws if the archive has no such file.
  */
 export function readFromZip(zip: Buffer, name: string): Buffer {
   const end = zip.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'))

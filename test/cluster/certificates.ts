@@ -3,7 +3,7 @@ import { generate } from 'selfsigned'
 /** A serving certificate, its private key, and the CA certificate that signed it, each as PEM. */
 export type ServingCertificate = { ca: string; cert: string; key: string }
 
-/** A certificate for a server on loopback and on the given addresses, valid for a week, and signed by a CA of its own. */
+/** A certificate for a server on loopback and on the given addresses, valid for a week, and signed by its own CA. */
 export async function createServingCertificate(commonName = 'kube-apiserver', addresses: string[] = []): Promise<ServingCertificate> {
   const notBeforeDate = new Date(Date.now() - 60_000)
   const notAfterDate = new Date(Date.now() + 7 * 24 * 3600_000)

@@ -10,14 +10,14 @@ const { cluster, http } = contract
 
 const rbac = '/apis/rbac.authorization.k8s.io/v1'
 
-/** A ServiceAccount that may do nothing yet. */
+/** A ServiceAccount without permissions. */
 async function account(): Promise<{ namespace: string; name: string; token: string; user: string }> {
   const namespace = await contract.namespace()
   const name = 'pilot'
   return { namespace, name, token: await cluster.serviceAccountToken(namespace, name), user: `system:serviceaccount:${namespace}:${name}` }
 }
 
-/** Lets an account do what `rules` say in `within`, or everywhere when that is undefined. */
+/** Grants `rules` to an account in the namespace `within`, or everywhere if that is undefined. */
 async function allow(
   who: { namespace: string; name: string },
   rules: Body[],
@@ -34,7 +34,7 @@ async function allow(
   return name
 }
 
-/** The authoriser of the real API server learns of a new binding from a watch, a moment after it was made. */
+/** The authorizer of the real API server learns of a new binding from a watch, a moment after it was created. */
 const untilAllowed = (path: string, token: string) =>
   until(`GET ${path} is allowed`, async () => (await http.get(path, { token })).status === 200)
 

@@ -10,7 +10,7 @@ const path = `/apis/cloud.crate.io/v1/namespaces/${await contract.namespace()}/c
 
 const secret = (name: string, key: string) => ({ secretKeyRef: { name, key } })
 
-/** A database as somebody would order it: three nodes, one user, hourly backups. */
+/** A typical database: three nodes, one user, hourly backups. */
 const tidalGauge = (): Body => ({
   apiVersion: 'cloud.crate.io/v1',
   kind: 'CrateDB',

@@ -94,7 +94,7 @@ for (const { what, spec, causes, message } of faults) {
   })
 }
 
-// The reason and the text of these have changed between versions of Kubernetes; the path hasn't.
+// Their reason and text differ between versions of Kubernetes; the path does not.
 for (const { what, spec, field } of [
   { what: 'a number for a text', spec: { name: 5 }, field: 'spec.name' },
   { what: 'a text for a number', spec: { name: 'ab', draught: '1.5' }, field: 'spec.draught' },

@@ -42,7 +42,7 @@ test('the core resources tell scope, kind, verbs, short names and subresources',
   assert.equal(resource(list, 'serviceaccounts/token').verbs.includes('create'), true)
 })
 
-// The kinds that an operator for databases and its tests use.
+// The kinds that a database operator and its tests use.
 const served: Record<string, string[]> = {
   v1: [
     'configmaps',

@@ -21,7 +21,7 @@ after(() => rm(folder, { recursive: true, force: true }))
 const namespace = await contract.namespace()
 const configMaps = `/api/v1/namespaces/${namespace}/configmaps`
 
-/** Runs kubectl as the administrator in the namespace of this file; fails with what it printed when it fails. */
+/** Runs kubectl as the administrator in the namespace of this file. If it fails, throws its output. */
 async function run(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await kubectl(cluster.kubeconfig(), '--namespace', namespace, ...args)
   assert.equal(code, 0, stderr || stdout)
@@ -95,7 +95,7 @@ test('kubectl creates, labels, annotates, patches in each way and deletes', opti
   const labels = { app: 'pier' }
   const template = { metadata: { labels }, spec: { containers: [{ name: 'pier', image: 'pier:1' }] } }
   const spec = { replicas: 0, selector: { matchLabels: labels }, template }
-  // Not `kubectl create deployment`: that one writes protobuf, which the embedded API server reads of simpler kinds only.
+  // Not `kubectl create deployment`: it sends protobuf, which the embedded API server decodes only for simpler kinds.
   await run(
     'create',
     '--validate=false',
@@ -180,7 +180,7 @@ test('kubectl get --watch shows what happens', options, async () => {
   await run('create', 'configmap', 'watched')
   const selected = ['configmaps', '--field-selector=metadata.name=watched']
   const watching = run('get', ...selected, '--watch-only', '--output=name', '--request-timeout=4s')
-  // Whenever the watch begins, something is still to come.
+  // Whenever the watch begins, some changes are still to come.
   let hasEnded = false
   void watching.finally(() => {
     hasEnded = true

@@ -8,7 +8,7 @@ const { http } = contract
 
 const namesOf = (list: Body): string[] => list.items.map((item: Body) => item.metadata.name)
 
-/** A namespace with Leases named l00 …, of which nothing but the test makes any; resolves with their path. */
+/** A namespace with Leases named l00 …; only the test creates Leases there. Resolves with their path. */
 async function leases(count: number): Promise<string> {
   const path = `/apis/coordination.k8s.io/v1/namespaces/${await contract.namespace()}/leases`
   for (let i = 0; i < count; i++) {
@@ -55,7 +55,7 @@ test('limit and continue walk through a list in pages of one version', async () 
   assert.equal(first.metadata.remainingItemCount, 4)
   assert.ok(first.metadata.continue)
 
-  // What happens between two pages isn't seen: the pages are of the version at which the walk began.
+  // Changes between two pages are not seen: all pages are of the version of the first one.
   expectCode(await http.post(path, { metadata: { name: 'l99' } }), 201)
   expectCode(await http.delete(`${path}/l04`), 200)
 
@@ -159,7 +159,7 @@ for (const query of [
 test('resourceVersion=0 and a version that is known give a list, one from the future does not', async () => {
   const path = await leases(2)
   const { items } = expectCode(await http.get(path), 200)
-  // That of the list may be of a change to something else, of which the API server's cache of Leases does not hear.
+  // The version of the list may be from a change of another kind, which the API server's cache of Leases does not see.
   const resourceVersion = Math.max(...items.map(({ metadata }: Body) => Number(metadata.resourceVersion)))
   assert.equal(expectCode(await http.get(`${path}?resourceVersion=${resourceVersion}`), 200).items.length, 2)
   expectCode(await http.get(`${path}?resourceVersion=0`), 200)

@@ -45,7 +45,7 @@ test('a namespace whose content is held says so in its conditions, refuses new c
   expectCode(await http.post(path, { metadata: { name: 'free' } }), 201)
   expectCode(await http.delete(`/api/v1/namespaces/${name}`), 200)
 
-  // What was under way when the namespace was deleted, such as its default ServiceAccount, may remain for a moment too.
+  // Objects that were being created when the namespace was deleted, such as its default ServiceAccount, may remain for a moment too.
   const held = await until('the conditions tell of it alone', async () => {
     const namespace = await read(name)
     const isAlone = condition(namespace, 'NamespaceContentRemaining')?.message.endsWith(' configmaps. has 1 resource instances')

@@ -10,7 +10,7 @@ test('while the API server is away connections are refused and watches have ende
   const path = `/api/v1/namespaces/${await contract.namespace()}/configmaps`
   const created = expectCode(await http.post(path, { metadata: { name: 'tide' }, data: { high: '12' } }), 201)
   const token = await cluster.serviceAccountToken('default', 'pilot')
-  // Of that one alone: a controller puts a ConfigMap of its own into each namespace, sooner or later.
+  // Only this one: sooner or later, a controller adds its own ConfigMap to each namespace.
   const watched = `${path}?watch=true&fieldSelector=metadata.name%3Dtide`
   await using watch = await http.watch(`${watched}&resourceVersion=${created.metadata.resourceVersion}`)
 
@@ -21,7 +21,7 @@ test('while the API server is away connections are refused and watches have ende
 
   assert.deepEqual(expectCode(await http.get(`${path}/tide`), 200), created)
   expectCode(await http.get('/version', { token }), 200)
-  // Not from the version of before: a restarted API server may have forgotten it.
+  // Not from the previous version: a restarted API server may have forgotten it.
   const { resourceVersion } = expectCode(await http.get(path), 200).metadata
   await using again = await http.watch(`${watched}&resourceVersion=${resourceVersion}`)
   expectCode(await http.patch('merge', `${path}/tide`, { data: { high: '13' } }), 200)

@@ -6,7 +6,7 @@ import { expectCode, expectFailure, startContract, until, untilQuotasCount } fro
 const contract = await startContract()
 const { http } = contract
 
-/** A namespace with a quota that is in force; resolves with its path. */
+/** A namespace with a quota that is in effect; resolves with its path. */
 async function withQuota(hard: Record<string, string>): Promise<string> {
   const namespace = await contract.namespace()
   const path = `/api/v1/namespaces/${namespace}`

@@ -133,7 +133,7 @@ test('bookmarks carry a version to go on from, and a watch ends by itself after 
   const created = await create(path, 'tide')
   const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=4&resourceVersion=${created.metadata.resourceVersion}`
   const other = await newPath()
-  // The real API server sends one two seconds before the end, of what it has heard until then, and none when it is late itself.
+  // The real API server sends one two seconds before the end, with the version that it has seen by then; none if it is late itself.
   const attempts = contract.cluster.kind === 'real' ? 10 : 1
   let [bookmark, elsewhere]: Body[] = []
   for (let attempt = 0; attempt < attempts && !(versionIn(bookmark) >= versionIn(elsewhere)); attempt++) {
@@ -154,7 +154,7 @@ test('without asking there are no bookmarks', async () => {
 })
 
 test('a watch from a version that is no longer known is Gone, and a new list goes on', async () => {
-  // The real API server has no history of a kind from before the kind was defined; the embedded one is told to forget.
+  // The real API server has no history of a kind from before its definition; the test makes the embedded one forget it.
   const definition = await contract.define(definitionOf('Boat'))
   const path = await contract.pathOf(definition)
   const boat = (name: string) => ({ apiVersion: `${definition.spec.group}/v1`, kind: 'Boat', metadata: { name } })

@@ -10,18 +10,18 @@ import type { TestCluster } from './test-cluster.ts'
 import { until, untilQuotasCount } from './until.ts'
 
 /**
- * What the contract tests of one file share. Every test works in namespaces and under names of its own, so that the suite
- * also runs on a cluster that somebody else uses.
+ * Shared by the contract tests of one file. Every test uses its own namespaces and names, so that the suite also runs on a
+ * cluster that others use.
  */
 export type Contract = {
   cluster: TestCluster
-  /** Speaks as the administrator. */
+  /** Calls the API as the administrator. */
   http: Http
   /** A new namespace; resolves with its name. */
   namespace(): Promise<string>
-  /** Creates a definition and waits until its objects are served and discovered; resolves with the definition as it stands then. */
+  /** Creates a definition and waits until its objects are served and discovered; resolves with the definition as served. */
   define(definition: Body): Promise<Body>
-  /** Where the objects of a definition are served in a new namespace. */
+  /** The path of a definition's objects in a new namespace. */
   pathOf(definition: Body): Promise<string>
 }
 
@@ -74,7 +74,7 @@ export function uniqueName(prefix: string): string {
  * A definition of one kind with one version `v1`, in a group that no other test uses.
  *
  * @param kind `Boat` is served as `boats`
- * @param properties of the schema, beside apiVersion, kind and metadata; left out, any field is pruned
+ * @param properties of the schema, besides apiVersion, kind and metadata; without them, every field is pruned
  * @param more of the version: `subresources`, `additionalPrinterColumns`
  */
 export function definitionOf(kind: string, properties: Body = {}, more: Body = {}): Body {
@@ -108,13 +108,13 @@ export function expectFailure(answer: Answer, code: number, reason: string, mess
   return answer.body
 }
 
-/** The causes of a 422, as `field: reason`, sorted, each once: the real API server tells some of them twice. */
+/** The causes of a 422, as `field: reason`, sorted, each once: the real API server reports some of them twice. */
 export function causesOf(status: Body): string[] {
   const causes: Body[] = status.details?.causes ?? []
   return [...new Set(causes.map(({ field, reason }) => `${field}: ${reason}`))].sort()
 }
 
-/** The fields that a 422 names, without the places of list items: up to Kubernetes 1.22 they are left out for custom objects. */
+/** The fields that a 422 names, without the indexes of list items, which Kubernetes omits for custom objects up to 1.22. */
 export function fieldsOf(status: Body): string[] {
   const causes: Body[] = status.details?.causes ?? []
   return [...new Set(causes.map(({ field }) => withoutPlaces(field)))].sort()
@@ -125,7 +125,7 @@ export function withoutPlaces(text: string): string {
   return text.replace(/\[\d+\]/g, '')
 }
 
-/** Reads a path, for its parsed answer; undefined when it is a failure. */
+/** The parsed answer of a path; undefined if the request fails. */
 function bodyOf(http: Http): (path: string) => Promise<Body | undefined> {
   return async (path) => {
     const { status, body } = await http.get(path)

@@ -4,7 +4,7 @@ import type { Body } from './client/http.ts'
  * Whether discovery lists the objects of a CRD. A real API server serves them a little earlier, but not completely: a creation may still
  * fail, kubectl does not know the kind, and controllers skip it.
  *
- * @param get the parsed answer of a path, undefined when it is a failure
+ * @param get returns the parsed answer of a path; undefined if the request fails
  */
 export async function isDiscovered(get: (path: string) => Promise<Body | undefined>, { spec }: Body): Promise<boolean> {
   const { group, versions, names } = spec

@@ -1,4 +1,4 @@
-// The face of the package: everything that a program or a test outside it may use.
+// The public interface of the package.
 export { createServingCertificate, type ServingCertificate } from './certificates.ts'
 export type { Clock } from './client/clock.ts'
 export type { Change, Collection } from './client/collection.ts'

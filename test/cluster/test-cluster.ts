@@ -7,13 +7,13 @@ export type TestCluster = {
   ca: string
   /** A bearer token of group `system:masters`. */
   adminToken: string
-  /** A kubeconfig, as YAML, with this token; the administrator's when left out. */
+  /** A kubeconfig, as YAML, with this token; by default, the administrator's. */
   kubeconfig(token?: string): string
   /** A bearer token of a ServiceAccount, which is created if it does not exist. RBAC objects in the cluster decide what it may do. */
   serviceAccountToken(namespace: string, name: string): Promise<string>
   /** Makes the API server misbehave. Undefined for a real one. */
   faults: Faults | undefined
-  /** Takes the API server away: it refuses connections and cuts those that are open. */
+  /** Makes the API server unreachable: it refuses connections and cuts open ones. */
   suspend(): Promise<void>
   /** Brings it back on the same port, with all objects. */
   resume(): Promise<void>

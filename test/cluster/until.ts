@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Body, createHttp, expectCode } from './client/http.ts'
 import type { TestCluster } from './test-cluster.ts'
 
-/** Calls `holds` every 50 ms until it returns something true, and resolves with that. Fails after `withinMs`. @param what the expectation, for the message */
+/** Calls `holds` every 50 ms until it returns a truthy value, and resolves with that. Fails after `withinMs`. @param what the expectation, for the message */
 export async function until<T>(what: string, holds: () => Promise<T | false | undefined>, withinMs = 60_000): Promise<T> {
   const deadline = performance.now() + withinMs
   for (;;) {
@@ -16,7 +16,7 @@ export async function until<T>(what: string, holds: () => Promise<T | false | un
 
 /**
  * Resolves once the API server enforces every quota that a namespace has now. The status of a quota does not show this, because admission
- * learns of quotas from a watch of its own. Therefore a quota of the test's own is added last, and that quota stays.
+ * learns of quotas from its own watch. Therefore this adds another quota last, which stays.
  */
 export async function untilQuotasCount({ url, ca, adminToken }: TestCluster, namespace: string): Promise<void> {
   const http = createHttp({ url, ca, token: adminToken })

@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
-/** The time as the stand-ins see it. A test that passes a clock of its own decides how fast time runs. */
+/** The time as the stand-ins see it. A test can pass its own clock to control how fast time runs. */
 export type Clock = {
   /** Unix time in milliseconds. */
   now(): number
-  /** Milliseconds since a fixed moment. It never goes back; only differences have a meaning. */
+  /** Milliseconds since a fixed moment. It never goes back; only differences are meaningful. */
   monotonic(): number
   /** Resolves after `ms` milliseconds; rejects as soon as the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>

@@ -17,7 +17,7 @@ const pauses = { baseMs: 50, capMs: 2_000 }
  * A copy of all objects of a kind, kept current by a watch, as an informer of client-go keeps one.
  *
  * A watch that ends is resumed from the last version seen. If the API server no longer knows that version (410), the collection is listed
- * again, and only the differences are told. Objects come without `managedFields`.
+ * again, and only the differences are reported. Objects come without `managedFields`.
  */
 export class Collection {
   readonly #kind: Kind
@@ -26,7 +26,7 @@ export class Collection {
   readonly #listeners = new Set<(change: Change) => void>()
   readonly #ending = new AbortController()
   #running: Promise<void> | undefined
-  /** The resourceVersion up to which the watch has told everything; empty when the collection must be listed. */
+  /** The resourceVersion up to which the watch has reported everything; empty when the collection must be listed. */
   #seen = ''
   #failures = 0
 
@@ -61,7 +61,7 @@ export class Collection {
   }
 
   /**
-   * Calls the listener after each change. Returns a function that ends this. An object that was deleted and created again is told as
+   * Calls the listener after each change. Returns a function that unsubscribes. An object that was deleted and created again is reported as
    * removed and then as added, even if the watch missed the deletion.
    */
   subscribe(listener: (change: Change) => void): () => void {
@@ -126,7 +126,7 @@ export class Collection {
     this.#tell(isSame ? { type: 'changed', key, object, previous } : { type: 'added', key, object })
   }
 
-  /** @param resourceVersion of the removal: an object that is newer stays */
+  /** @param resourceVersion of the removal; a newer object stays */
   #remove(key: string, resourceVersion: string | undefined): void {
     const object = this.#objects.get(key)
     if (!object || isNewer(object.metadata.resourceVersion, resourceVersion)) return

@@ -2,7 +2,7 @@ import { failureOf, isFailure, RequestFailure } from './failures.ts'
 import { createHttp } from './http.ts'
 import type { KubernetesObject } from './objects.ts'
 
-/** Query parameters; those that are undefined are left out. */
+/** Query parameters; undefined ones are omitted. */
 type Query = Record<string, string | number | boolean | undefined>
 
 /** One request to the API server. */
@@ -37,10 +37,10 @@ export type Client = {
   close(): void
 }
 
-/** Until the API server must have begun to answer, in milliseconds. */
+/** Time in which the API server must begin to answer, in milliseconds. */
 const answerWithinMs = 10_000
 
-/** A client with the rights of the token's bearer, the cluster's administrator when left out. Nothing is sent yet. */
+/** A client with the permissions of the token, by default the cluster's administrator's. Sends nothing yet. */
 export function createClient(cluster: { url: string; ca: string; adminToken: string }, token = cluster.adminToken): Client {
   const http = createHttp({ url: cluster.url, ca: cluster.ca, token })
 

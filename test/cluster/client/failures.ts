@@ -1,5 +1,5 @@
 /**
- * Why a request failed, as far as a controller behaves differently:
+ * Why a request failed, as far as that makes a difference to a controller:
  * `unreachable` (no answer, 503, 504), `server-error` (429, other 5xx, a quota that is not counted yet), `not-served` (404 for the whole
  * kind), `not-found` (404 for one object), `already-exists`, `conflict`, `gone` (410), and `refused` for everything else.
  */

@@ -14,7 +14,7 @@ export type Answer = { status: number; headers: IncomingHttpHeaders; text: strin
 /** One line of a watch. */
 export type WatchEvent = { type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'; object: Body }
 
-/** What may differ from one request to the next. */
+/** Options of one request. */
 export type SendOptions = {
   /** `null` sends no credentials at all. */
   token?: string | null
@@ -22,28 +22,28 @@ export type SendOptions = {
   headers?: Record<string, string>
   /** An abort ends the request, or the stream of a watch. */
   signal?: AbortSignal
-  /** Longest silence of the server, in milliseconds; as long as it likes when left out. */
+  /** Longest silence of the server, in milliseconds; unlimited by default. */
   timeoutMs?: number
 }
 
-/** An open watch. Its events are read by `next` and `rest`, or all of them by iteration. */
+/** An open watch. Read its events with `next` and `rest`, or iterate over all of them. */
 export type Watch = AsyncDisposable & {
   [Symbol.asyncIterator](): AsyncGenerator<WatchEvent>
   status: number
-  /** The next event that fits; those before it are dropped. Rejects, and says what came instead, after `withinMs` or at the end of the stream. */
+  /** The next matching event; earlier ones are dropped. Rejects after `withinMs` or at the end of the stream, and lists the events that came instead. */
   next(fits?: (event: WatchEvent) => boolean, withinMs?: number): Promise<WatchEvent>
-  /** Every event up to the end of the stream. */
+  /** All events until the stream ends. */
   rest(withinMs?: number): Promise<WatchEvent[]>
   close(): void
 }
 
-/** Speaks to an API server over kept TLS connections, one per request in flight, with nothing between the test and the wire. */
+/** Calls an API server over keep-alive TLS connections, one per concurrent request, with nothing between the test and the wire. */
 export type Http = {
   send(method: string, path: string, body?: unknown, options?: SendOptions): Promise<Answer>
   get(path: string, options?: SendOptions): Promise<Answer>
   post(path: string, body: unknown, options?: SendOptions): Promise<Answer>
   put(path: string, body: unknown, options?: SendOptions): Promise<Answer>
-  /** A JSON Merge Patch, a strategic one or a list of JSON Patch operations: `kind` says which. */
+  /** A JSON merge patch, a strategic merge patch or a list of JSON Patch operations, as `kind` says. */
   patch(kind: PatchKind, path: string, body: unknown, options?: SendOptions): Promise<Answer>
   delete(path: string, body?: unknown, options?: SendOptions): Promise<Answer>
   /** Resolves with the first byte of the answer; the stream then runs until closed. */
@@ -62,13 +62,13 @@ const patchTypes = {
 type PatchKind = keyof typeof patchTypes
 
 /**
- * A connection to an API server. Nothing is sent yet.
+ * A connection to an API server. Sends nothing yet.
  *
- * @param target the server, the PEM of its CA certificate, and the token that requests carry unless they name another one
+ * @param target the server, the PEM of its CA certificate, and the token of requests that have no other one
  */
 export function createHttp(target: { url: string; ca: string; token: string }): Http {
   const { hostname, port } = new URL(target.url)
-  // One context for all connections: parsing the CA certificate for each of them costs more than the handshake.
+  // One context for all connections: parsing the CA certificate each time costs more than the handshake.
   const agent = new Agent({ keepAlive: true, secureContext: createSecureContext({ ca: target.ca }) })
 
   /** Resolves with the head of the answer. */
@@ -80,7 +80,7 @@ export function createHttp(target: { url: string; ca: string; token: string }): 
       ...{ method, agent, hostname, port, path },
       headers: {
         accept: 'application/json',
-        // With a length, since node would send the body of a DELETE unframed.
+        // With a length, because Node would send the body of a DELETE unframed.
         ...(payload === undefined
           ? {}
           : { 'content-type': contentType ?? 'application/json', 'content-length': Buffer.byteLength(payload) }),
@@ -96,7 +96,7 @@ export function createHttp(target: { url: string; ca: string; token: string }): 
         request.on('response', resolve)
         request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)))
         request.on('error', (cause) => {
-          // A kept connection may have been cut meanwhile, as by suspend(). Reading again is safe.
+          // A keep-alive connection may have been cut, for example by suspend(). Repeating a read is safe.
           const isCut = 'code' in cause && (cause.code === 'ECONNRESET' || cause.code === 'EPIPE')
           if (method === 'GET' && request.reusedSocket && isCut) attempt()
           else reject(new Error(`${method} ${path}: ${cause.message}`, { cause }))

@@ -36,7 +36,7 @@ export type StandInKind = keyof typeof kinds
 /** The table, in the versions that one API server serves. */
 export type StandInKinds = Record<StandInKind, Kind>
 
-/** Kinds that Kubernetes 1.20 serves in an older version only. */
+/** Kinds of which Kubernetes 1.20 serves only an older version. */
 const older: Partial<Record<StandInKind, string>> = { PodDisruptionBudget: 'policy/v1beta1', CronJob: 'batch/v1beta1' }
 
 /** The kinds in the versions that this API server serves. */

@@ -1,4 +1,4 @@
-/** What the stand-ins write to: pino's logger fits, and so does any other with this method. */
+/** The log of the stand-ins: pino's logger, or any other with this method. */
 export type Log = { debug(fields: Record<string, unknown>, message: string): void }
 
 /** A log that drops everything. */

@@ -50,7 +50,7 @@ export function keyOf({ namespace, name }: { namespace?: string | undefined; nam
 
 /**
  * Whether one resourceVersion is later than another of the same cluster. Both are etcd revisions and compare as numbers, which KEP-5504
- * makes a promise of the API. A missing version counts as older than any other.
+ * makes part of the API. A missing version counts as older than any other.
  */
 export function isNewer(version: string | undefined, than: string | undefined): boolean {
   if (version === undefined || than === undefined || than === '') return true

@@ -7,7 +7,7 @@ import { fc } from './property.ts'
 
 type Content = { byName?: object[]; tags?: string[] }
 
-/** A kind with one of each way to merge: a map, a list by key, a set, and a list that goes as a whole. */
+/** A kind with each way to merge: a map, a list by key, a set, and an atomic list. */
 const kind: FieldType = struct({ spec: struct({ byName: keyed(['name']), tags: set }) })
 
 const name = fc.constantFrom('a', 'b', 'c')
@@ -30,7 +30,7 @@ const configuration = (content: object): KubeObject =>
 const apply = (live: KubeObject | undefined, content: object, manager: string): KubeObject =>
   applyConfiguration(live, configuration(content), kind, { manager, apiVersion: 'v1', subresource: '', hasStatus: false }, true)
 
-/** Content without order where order means nothing. */
+/** The content, in a fixed order where order does not matter. */
 function normal({ byName = [], tags = [], ...rest }: Content): Content {
   const sorted = <T>(list: T[]): T[] => list.map((item) => JSON.stringify(item)).sort() as T[]
   return { ...rest, byName: sorted(byName), tags: sorted(tags) }

@@ -58,7 +58,7 @@ const bindings: [role: string, groups: string[]][] = [
   ['system:public-info-viewer', ['system:authenticated', 'system:unauthenticated']],
 ]
 
-/** Makes what every cluster begins with: the namespaces of the system and the default roles. */
+/** Creates the objects that every cluster starts with: the system namespaces and the default roles. */
 export function furnishCluster(core: Core): void {
   const make = (group: string, plural: string, document: Json): void => {
     const type = core.registry.find(group, 'v1', plural)

@@ -9,7 +9,7 @@ const wide = (name: string, value: Value): Column => ({ name, type: 'string', pr
 /** The first column of every kind. */
 export const nameColumn: Column = { name: 'Name', type: 'string', format: 'name', priority: 0, value: (object) => object.metadata.name }
 
-/** How long an object exists, as kubectl prints it: `5s`, `3m12s`, `2d4h`. */
+/** The age of an object as kubectl prints it: `5s`, `3m12s`, `2d4h`. */
 export function age(since: string | undefined, now = Date.now()): string {
   if (!since) return '<unknown>'
   const seconds = Math.max(0, Math.floor((now - Date.parse(since)) / 1000))
@@ -82,7 +82,7 @@ const quotaText = ({ status, spec }: KubeObject): string =>
 const isTrue = (object: KubeObject, type: string): boolean =>
   object.status?.conditions?.some((each: Json) => each.type === type && each.status === 'True') ?? false
 
-/** Columns after the name, by `group/Kind`; a kind that is not listed has its age. */
+/** Columns after the name, by `group/Kind`; a kind that is not listed has only its age. */
 const columns: Record<string, Column[]> = {
   '/Namespace': [column('Status', ({ status }) => status?.phase), ageColumn],
   '/ConfigMap': [column('Data', (object) => count(object.data) + count(object.binaryData), 'integer'), ageColumn],

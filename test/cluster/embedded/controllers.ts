@@ -5,12 +5,12 @@ import { clone, equal, type Json, type KubeObject } from './object.ts'
 import type { WorkQueue } from './work-queue.ts'
 import { isDone, type WriteOptions } from './writes.ts'
 
-/** Writes of the stand-ins go by the names of what they stand in for. */
+/** The stand-ins write under the names of the controllers that they replace. */
 export const standIn = (manager: string): WriteOptions => ({ user: systemUser, manager, dryRun: false })
 
 /**
- * Writes an object as a controller does: `change` gets a copy of what stands now and alters it. Nothing is written when
- * nothing changed or the object is gone; it is removed when its last hold went.
+ * Writes an object as a controller does: `change` gets a copy of the current object and alters it. Nothing is written if
+ * nothing changed or the object is gone. A deleted object without finalizers is removed.
  */
 export function alter(
   core: Core,
@@ -37,7 +37,7 @@ export const dropFinalizer = (object: KubeObject, finalizer: string): void => {
 
 /**
  * Stand-in for the controllers of CustomResourceDefinitions: establishes new ones, and deletes the objects of deleted ones
- * before they go themselves.
+ * before it removes these.
  */
 export function runDefinitionController(core: Core, queue: WorkQueue): void {
   const leaving = new Map<string, string>()
@@ -71,6 +71,6 @@ function establish(crd: KubeObject): void {
   if (crd.metadata.deletionTimestamp) return
   const status = establishedStatus(crd)
   const holds = (crd.status?.conditions ?? []).some((each: Json) => each.type === 'Established' && each.status === 'True')
-  // an established one keeps its conditions, so that establishing it again changes nothing
+  // an established definition keeps its conditions, so that establishing it again changes nothing
   crd.status = holds ? { ...status, conditions: crd.status.conditions } : status
 }

@@ -2,10 +2,10 @@ import type { KubeObject } from './object.ts'
 import type { Lookup, Registry, ResourceType } from './resources.ts'
 import type { Store } from './store.ts'
 
-/** Who asks. */
+/** The caller. */
 export type User = { name: string; groups: string[]; uid?: string }
 
-/** A write on its way in; `old` is left out on creation, `object` on deletion. */
+/** A write before it is stored; `old` is missing on creation, `object` on deletion. */
 export type Attempt = {
   operation: 'create' | 'update' | 'delete'
   type: ResourceType
@@ -16,14 +16,14 @@ export type Attempt = {
   user: User
 }
 
-/** What every part of the server works on. */
+/** Shared by all parts of the server. */
 export type Core = {
   store: Store
   registry: Registry
   lookup: Lookup
-  /** Asked before each write, also a dry one, while the object is still as the client sent it. May change it, or throw to refuse it. */
+  /** Called before each write, dry runs included, with the object as the client sent it. May change it, or throw to refuse it. */
   mutating: ((attempt: Attempt) => void)[]
-  /** Asked before each write, also a dry one, once the object is complete and valid. May throw to refuse it. */
+  /** Called before each write, dry runs included, once the object is complete and valid. May throw to refuse it. */
   validating: ((attempt: Attempt) => void)[]
 }
 

@@ -13,7 +13,7 @@ export const crdFinalizer = 'customresourcecleanup.apiextensions.k8s.io'
 
 const label = /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/
 
-/** Fills in what the real server fills in and refuses what is not a structural definition. */
+/** Sets the defaults that the real server sets, and refuses a definition that is not structural. */
 export const crdRules: KindRules = {
   prepare(object, old) {
     const { names } = object.spec ?? {}
@@ -69,7 +69,7 @@ function checkVersion(version: Json, path: string): Cause[] {
   return faults
 }
 
-/** Every node of a structural schema says its type, and keeps properties and additionalProperties apart. */
+/** Every node of a structural schema has a type, and at most one of properties and additionalProperties. */
 function checkStructural(schema: Schema, path: string): Cause[] {
   const faults: Cause[] = []
   const untyped = schema['x-kubernetes-int-or-string'] || schema['x-kubernetes-preserve-unknown-fields']
@@ -107,7 +107,7 @@ function isPattern(text: string): boolean {
 const storageVersions = (crd: KubeObject): string[] =>
   (Array.isArray(crd.spec?.versions) ? crd.spec.versions : []).flatMap((version: Json) => (version.storage ? [version.name] : []))
 
-/** The resources that a definition brings, one for each version served. */
+/** The resources of a definition, one per served version. */
 function typesOf(crd: KubeObject): ResourceType[] {
   const { group, names, scope, versions } = crd.spec
   const [storage] = storageVersions(crd)
@@ -154,8 +154,8 @@ function printerColumns(given: Json[] | undefined): Column[] {
 }
 
 /**
- * Serves what definitions define, from the moment they are stored: a stand-in for the controllers of apiextensions.
- * Names are accepted and the definition is established by a write of its own, as on the real server.
+ * Serves the kinds of definitions as soon as these are stored: a stand-in for the controllers of apiextensions.
+ * A separate write accepts the names and establishes the definition, as on the real server.
  */
 export function establishDefinitions(core: Core, unserved: (bucket: string) => void): void {
   const { store, registry } = core
@@ -177,7 +177,7 @@ export function establishDefinitions(core: Core, unserved: (bucket: string) => v
   })
 }
 
-/** An object as the real server reads it back under a schema that changed since it was written: pruned, with defaults. */
+/** An object as the real server reads it if its schema has changed since it was written: pruned, with defaults. */
 function decoded(object: KubeObject, schema: Schema): KubeObject {
   const copy = clone(object)
   prune(copy, schema, true)

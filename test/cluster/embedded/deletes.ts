@@ -12,7 +12,7 @@ export type DeleteOptions = {
   preconditions?: { uid?: string; resourceVersion?: string }
 }
 
-/** Reads DeleteOptions from a body and a query; the query wins, as on the real server. */
+/** Reads DeleteOptions from a body and a query; the query takes precedence, as on the real server. */
 export function deleteOptions(body: Json, query: URLSearchParams): DeleteOptions & { dryRun: boolean } {
   const given = isMap(body) ? body : {}
   const grace = query.get('gracePeriodSeconds')
@@ -31,7 +31,7 @@ export function deleteOptions(body: Json, query: URLSearchParams): DeleteOptions
   }
 }
 
-/** How a deletion went: at once, or begun and held by finalizers, a grace period or a namespace's content. */
+/** The result of a deletion: done, or begun and held by finalizers, a grace period or a namespace's content. */
 export type Deletion = { removed: boolean; entry: Entry }
 
 /** Deletes an object, or marks it for deletion. Throws 404, and 409 when a precondition does not hold. */
@@ -88,7 +88,7 @@ function mark(type: ResourceType, old: KubeObject, given: DeleteOptions): KubeOb
   return { ...old, metadata, ...phase }
 }
 
-/** Only a running pod is given time: its kubelet confirms the end. Nothing else has anybody to wait for. */
+/** Only a running pod has a grace period, because its kubelet confirms the end. */
 function graceOf(type: ResourceType, old: KubeObject, given: DeleteOptions): number {
   const running = type.bucket === '/pods' && old.spec?.nodeName && !['Succeeded', 'Failed'].includes(old.status?.phase)
   return running ? (given.gracePeriodSeconds ?? old.spec.terminationGracePeriodSeconds ?? 30) : 0

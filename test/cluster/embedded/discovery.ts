@@ -27,7 +27,7 @@ function typesIn(registry: Registry, group: string, version: string): ResourceTy
     .sort((a, b) => (a.plural < b.plural ? -1 : 1))
 }
 
-/** `/api/v1`, `/apis/<group>/<version>`; undefined for one that is not served. */
+/** `/api/v1`, `/apis/<group>/<version>`; undefined if it is not served. */
 export function resourceList(registry: Registry, group: string, version: string): Json {
   const types = typesIn(registry, group, version)
   if (types.length === 0) return undefined
@@ -63,7 +63,7 @@ export function groupList(registry: Registry): Json {
   return { kind: 'APIGroupList', apiVersion: 'v1', groups }
 }
 
-/** `/apis/<group>`; undefined for one that is not served. */
+/** `/apis/<group>`; undefined if it is not served. */
 export function groupOf(registry: Registry, group: string): Json {
   const versions = group ? registry.groups().get(group) : undefined
   return versions && { kind: 'APIGroup', apiVersion: 'v1', ...groupDocument(group, versions) }
@@ -78,7 +78,7 @@ export const coreVersions = (serverAddress: string): Json => ({
 
 export const aggregatedType = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
 
-/** `/api` and `/apis` with everything in them, for clients that ask for aggregated discovery. */
+/** `/api` and `/apis` with all resources, for clients that request aggregated discovery. */
 export function aggregatedList(registry: Registry, core: boolean): Json {
   const items = [...registry.groups()]
     .filter(([group]) => (group === '') === core)

@@ -20,7 +20,7 @@ async function start(t: TestContext): Promise<{ cluster: TestCluster; faults: Fa
 const create = (http: Http, name: string) => http.post(path, { metadata: { name } })
 const names = async (http: Http) => (await http.get(path)).body.items.map((item: { metadata: { name: string } }) => item.metadata.name)
 
-/** The status codes of so many creations, one after the other. */
+/** The status codes of `count` sequential creations. */
 async function creations(http: Http, count: number): Promise<number[]> {
   const codes: number[] = []
   for (let i = 0; i < count; i++) codes.push((await create(http, `n${i}`)).status)

@@ -5,7 +5,7 @@ type Settings = Required<Parameters<Faults['set']>[0]>
 
 const none: Settings = { latencyMs: 0, errorRate: 0, lostAnswerRate: 0, conflictRate: 0 }
 
-/** A generator of numbers in [0, 1) that gives the same ones for the same seed (mulberry32). */
+/** A generator of numbers in [0, 1), the same for the same seed (mulberry32). */
 function seeded(seed: number): () => number {
   let state = seed >>> 0
   return () => {
@@ -25,7 +25,7 @@ const serverErrors = [
   () => new ApiError(429, 'TooManyRequests', 'too many requests, please try again later: injected fault', { retryAfterSeconds: 1 }),
 ]
 
-/** How the server misbehaves just now. */
+/** The faults in effect. */
 export class FaultPlan {
   #settings = none
   #random: () => number
@@ -49,7 +49,7 @@ export class FaultPlan {
     return this.#settings.latencyMs
   }
 
-  /** The error that this request is answered with, before anything is done. */
+  /** The error with which this request fails before it has any effect. */
   refusal(method: string): ApiError | undefined {
     const { errorRate, conflictRate } = this.#settings
     if (this.#draw(errorRate)) return serverErrors[Math.floor(this.#random() * serverErrors.length)]?.()
@@ -61,7 +61,7 @@ export class FaultPlan {
     return undefined
   }
 
-  /** Whether the answer to this write, which is done, gets lost. */
+  /** Whether the answer to this write, which took effect, is lost. */
   losesAnswer(method: string): boolean {
     return method !== 'GET' && this.#draw(this.#settings.lostAnswerRate)
   }

@@ -17,7 +17,7 @@ export class FieldSet {
     return child
   }
 
-  /** Adds the path of the step itself. */
+  /** Adds the path that ends at this step. */
   add(step: string): FieldSet {
     const child = this.child(step)
     child.member = true
@@ -30,7 +30,7 @@ export class FieldSet {
     return true
   }
 
-  /** Neither a member nor a path to one below: what most writes take from most managers. */
+  /** Empty: neither a member nor a path to one below. Most writes take nothing from most managers. */
   get #isBare(): boolean {
     return !this.member && this.children.size === 0
   }
@@ -47,7 +47,7 @@ export class FieldSet {
     return result
   }
 
-  /** What is here and not in the other. */
+  /** The paths in this set but not in the other. */
   minus(other: FieldSet): FieldSet {
     if (other.#isBare) return this
     const result = new FieldSet()
@@ -60,7 +60,7 @@ export class FieldSet {
     return result
   }
 
-  /** What is here and below no path of the other: removing a list item removes what is in it. */
+  /** The paths in this set that are not below a path of the other: removing a list item removes its fields. */
   minusBelow(other: FieldSet): FieldSet {
     if (other.member) return new FieldSet()
     if (other.#isBare) return this
@@ -86,7 +86,7 @@ export class FieldSet {
     return result
   }
 
-  /** Only what lies under the given top-level fields, or all but that. */
+  /** Only the paths under the given top-level fields, or all others. */
   underTop(fields: readonly string[], keep: boolean): FieldSet {
     const result = new FieldSet()
     for (const [step, child] of this.children) {

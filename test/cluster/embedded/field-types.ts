@@ -1,8 +1,8 @@
 /**
  * How the fields of a kind merge: for server-side apply (who owns what) and for strategic merge patches.
  *
- * `any` stands for content nobody described: maps merge key by key, lists are replaced as a whole.
- * `open` structs take fields that are not listed, as `any`; the others refuse them when applied.
+ * `any` is content without a description: maps merge key by key, lists are replaced as a whole.
+ * `open` structs accept unlisted fields as `any`; the others refuse to apply them.
  */
 export type FieldType =
   | { is: 'any' }
@@ -16,10 +16,10 @@ export const any: FieldType = { is: 'any' }
 export const atomic: FieldType = { is: 'atomic' }
 export const set: FieldType = { is: 'set' }
 
-/** A built-in object type: what is not listed is `any`. */
+/** A built-in object type; unlisted fields are `any`. */
 export const struct = (fields: Record<string, FieldType>): FieldType => ({ is: 'struct', fields, open: true })
 
-/** A list whose items are known by `keys`; a strategic merge patch goes by the first of them alone, as Kubernetes' tags say. */
+/** A list whose items are known by `keys`; a strategic merge patch uses only the first of them, as Kubernetes' tags say. */
 export const keyed = (keys: string[], items: FieldType = any, defaults: Record<string, string> = {}): FieldType => ({
   is: 'list',
   keys,
@@ -75,7 +75,7 @@ const workload = struct({
 const jobSpec = struct({ selector: atomic, template: podTemplate })
 const withConditions = struct({ metadata: metadataType, status: struct({ conditions: byType }) })
 
-/** What each built-in kind has beyond plain maps and atomic lists, by `group/Kind`. */
+/** The fields of built-in kinds that are not plain maps or atomic lists, by `group/Kind`. */
 export const builtInFields: Record<string, FieldType> = {
   '/Pod': struct({ metadata: metadataType, spec: podSpec, status: struct({ conditions: byType, podIPs: keyed(['ip']) }) }),
   '/Service': struct({
@@ -117,5 +117,5 @@ export const builtInFields: Record<string, FieldType> = {
   'apiextensions.k8s.io/CustomResourceDefinition': withConditions,
 }
 
-/** The type of a built-in kind that has nothing particular. */
+/** The type of a built-in kind without special fields. */
 export const plainFields: FieldType = struct({ metadata: metadataType })

@@ -5,7 +5,7 @@ import type { KubeObject, OwnerReference } from './object.ts'
 import type { Change, Entry } from './store.ts'
 import type { WorkQueue } from './work-queue.ts'
 
-/** Where an object stands. */
+/** The place of an object. */
 type Place = { resource: string; namespace: string | undefined; name: string }
 
 const placeOf = (resource: string, object: KubeObject): Place => ({
@@ -15,8 +15,8 @@ const placeOf = (resource: string, object: KubeObject): Place => ({
 })
 
 /**
- * Stand-in for kube-controller-manager's garbage collector. Deletes objects whose owners are all gone (background), lets an
- * owner wait for its dependents (foreground), and cuts the ties of an owner that leaves them behind (orphan).
+ * Stand-in for kube-controller-manager's garbage collector. Deletes objects whose owners are all gone (background), makes
+ * an owner wait for its dependents (foreground), and removes references to an owner that leaves its dependents behind (orphan).
  */
 export function runGarbageCollector(core: Core, queue: WorkQueue): void {
   new GarbageCollector(core, queue).run()
@@ -25,7 +25,7 @@ export function runGarbageCollector(core: Core, queue: WorkQueue): void {
 class GarbageCollector {
   readonly #core: Core
   readonly #queue: WorkQueue
-  /** Objects by uid: owners are looked up here. */
+  /** Objects by uid, to look up owners. */
   readonly #places = new Map<string, Place>()
   /** Uids of dependents by uid of their owner. */
   readonly #dependents = new Map<string, Set<string>>()
@@ -80,7 +80,7 @@ class GarbageCollector {
     return place && entry && entry.object.metadata.uid === uid ? { place, entry } : undefined
   }
 
-  /** Deletes an object that no owner holds any more; drops references to owners that are gone while others hold it. */
+  /** Deletes an object whose owners are all gone; otherwise removes the references to those that are gone. */
   #collect(uid: string): void {
     const found = this.#entry(uid)
     const owners = found?.entry.object.metadata.ownerReferences ?? []

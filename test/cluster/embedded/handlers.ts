@@ -16,10 +16,10 @@ import type { Entry } from './store.ts'
 import type { Tokens } from './tokens.ts'
 import { applyObject, checkPatchOptions, createObject, type Target, updateObject, type WriteOptions } from './writes.ts'
 
-/** An answer that is whole; only watches are not. */
+/** A complete answer; only watches have none. */
 export type Answer = { code: number; body: string; mediaType?: string }
 
-/** A request for a resource that is served, with its body read. */
+/** A request for a served resource, with its body. */
 export type ResourceRequest = ApiRequest & {
   type: ResourceType
   target: Target
@@ -44,7 +44,7 @@ const writeOptions = (request: ResourceRequest, kind: string): WriteOptions => (
   dryRun: isDryRun(request.query, kind),
 })
 
-/** Refuses fields that the schema does not know when the client asks for that, as kubectl does. */
+/** Refuses fields that are not in the schema if the client requests that, as kubectl does. */
 function checkStrictly({ query, type }: ResourceRequest, document: Json): void {
   const mode = query.get('fieldValidation')
   if (mode && !['Ignore', 'Warn', 'Strict'].includes(mode)) throw badRequest(`fieldValidation: Unsupported value: ${JSON.stringify(mode)}`)
@@ -87,7 +87,7 @@ async function update({ core }: Services, request: ResourceRequest): Promise<Ans
   )
 }
 
-/** Applying what is not there yet takes the right to create as well. */
+/** Applying an object that does not exist also needs permission to create it. */
 function mayCreate({ core, rbac }: Services, { type, target, user }: ResourceRequest): void {
   const { namespace, name } = target
   if (core.store.bucket(type.bucket).get(namespace, name)) return
@@ -191,7 +191,7 @@ async function evict({ core }: Services, request: ResourceRequest): Promise<Answ
   return json(201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 })
 }
 
-/** `POST pods/<name>/binding`: what a scheduler does. */
+/** `POST pods/<name>/binding`, which a scheduler calls. */
 async function bind({ core }: Services, request: ResourceRequest): Promise<Answer> {
   const document = ((await parseDocument(request.body, request.mediaType)) ?? {}) as Json
   const { type, namespace, name } = request.target
@@ -237,7 +237,7 @@ const subresources: Record<string, (services: Services, request: ResourceRequest
   log,
 }
 
-/** Answers every request for a resource but watches. Throws ApiError. */
+/** Answers every request for a resource except watches. Throws ApiError. */
 export function answer(services: Services, request: ResourceRequest): Answer | Promise<Answer> {
   const { type, verb, target, method } = request
   const own = subresources[target.subresource]
@@ -251,7 +251,7 @@ export function answer(services: Services, request: ResourceRequest): Answer | P
   return handler(services, request)
 }
 
-/** Creates the ServiceAccount if need be and gives a token for it, on behalf of the cluster's owner. */
+/** Returns a token for a ServiceAccount, which it creates if necessary, on behalf of the cluster's owner. */
 export function tokenFor({ core, tokens }: Services, namespace: string, name: string): string {
   const type = core.registry.find('', 'v1', 'serviceaccounts') as ResourceType
   const options = { user: systemUser, manager: 'test-cluster', dryRun: false }

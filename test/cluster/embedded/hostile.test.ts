@@ -64,7 +64,7 @@ test('no document brings the server to an internal error, nor what it stored fro
         await http.get(path, table),
         await http.delete(`${path}/${name}`),
       ]
-      // The real one has a 500 for items of a list that lack their key, too.
+      // The real one answers 500 to list items without their key, too.
       for (const { status, text } of answers) assert.ok(status < 500 || text.includes('failed to create typed patch object'), text)
     }),
     { numRuns: 300 },

@@ -24,19 +24,19 @@ import { Watches } from './watches.ts'
 import { WorkQueue } from './work-queue.ts'
 import { createObject } from './writes.ts'
 
-/** How an embedded API server is set up. */
+/** Options of an embedded API server. */
 export type EmbeddedOptions = {
-  /** YAML texts of one or more documents, which are created at the start: CRDs, and any other cluster-scoped objects. */
+  /** YAML texts with the objects to create at the start: CRDs, and any other cluster-scoped objects. */
   crds?: string[]
-  /** Any free one when left out. */
+  /** By default, any free port. */
   port?: number
-  /** Between two bookmarks of a watch that asks for them, in milliseconds. */
+  /** Interval of the bookmarks of a watch that requests them, in milliseconds. */
   bookmarkMs?: number
-  /** How many changes of each resource are kept for watches and paged lists. */
+  /** Changes per resource that are kept for watches and paged lists. */
   history?: number
 }
 
-/** All embedded clusters of a process share one: making it takes longer than everything else of a start. */
+/** All embedded clusters of a process share one certificate: creating it takes longer than the rest of a start. */
 let servingCertificate: Promise<ServingCertificate> | undefined
 
 /** Starts a Kubernetes API server in this process, with the controllers that the API itself depends on: namespaces, quotas, garbage collection. */
@@ -87,7 +87,7 @@ export async function startEmbeddedCluster({
     },
     suspend: async () => {
       await server.close()
-      // A client in this process must notice before the port opens again, or it would use a dead connection.
+      // A client in this process must notice before the port opens again; otherwise it would use a dead connection.
       await sleep(20)
     },
     resume: async () => void (await server.listen(port)),
@@ -101,7 +101,7 @@ export async function startEmbeddedCluster({
 
 const parsed = new Map<string, (Json | null)[]>()
 
-/** The documents of a YAML text, parsed once in a process: most tests start their clusters with the same ones. */
+/** The documents of a YAML text, parsed once per process: most tests start their clusters with the same ones. */
 function documentsOf(text: string): (Json | null)[] {
   const known = parsed.get(text) ?? parseAllDocuments(text).map((document) => document.toJS())
   parsed.set(text, known)

@@ -9,13 +9,13 @@ const immutable = 'field is immutable'
 const sameField = (field: string, now: Json, old: Json, detail = immutable): Cause[] =>
   equal(now ?? null, old ?? null) ? [] : [cause.invalid(field, now ?? null, detail)]
 
-/** The map in a field, made when there is none. */
+/** The map in a field, created if missing. */
 function within(object: Json, field: string): Json {
   if (!isMap(object[field])) object[field] = {}
   return object[field]
 }
 
-/** Sets what is absent. */
+/** Sets missing fields. */
 function fill(target: Record<string, Json>, defaults: Record<string, Json>): void {
   for (const [key, value] of Object.entries(defaults)) if (target[key] === undefined) target[key] = value
 }
@@ -60,7 +60,7 @@ const secret: KindRules = {
 
 const lastClusterIp = new WeakMap<Lookup, number>()
 
-/** The next address of 10.0.0.0/8 in this cluster. None is given twice, so no write has to look through the Services. */
+/** The next address of 10.0.0.0/8 in this cluster. None is assigned twice, so no write has to search the Services. */
 function nextClusterIp(lookup: Lookup): string {
   const number = (lastClusterIp.get(lookup) ?? 256) + 1
   lastClusterIp.set(lookup, number)
@@ -279,7 +279,7 @@ const quota: KindRules = {
       .map(([name, value]) => cause.invalid(`spec.hard[${name}]`, value, 'must be a quantity greater than or equal to 0')),
 }
 
-/** What each built-in kind does beyond storing JSON, by `group/Kind`. */
+/** The rules of built-in kinds, by `group/Kind`. */
 export const kindRules: Record<string, KindRules> = {
   '/Namespace': namespace,
   '/ConfigMap': configMap,

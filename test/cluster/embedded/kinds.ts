@@ -7,7 +7,7 @@ type Row = {
   plural?: string
   short?: string[]
   categories?: string[]
-  /** Belongs to no namespace. */
+  /** Cluster-scoped. */
   cluster?: true
   status?: true
   generation?: true
@@ -30,10 +30,10 @@ const podFields = [
 const workload: Row = { status: true, generation: true, categories: all }
 const scalable: Row = { ...workload, subresources: ['scale'] }
 
-/** A namespace takes what is in it along, so nobody deletes all of them in one request. */
+/** Namespaces cannot be deleted as a collection, because each takes its content along. */
 const namespaceVerbs = allVerbs.filter((verb) => verb !== 'deletecollection')
 
-/** Every built-in resource: `group/version`, kind, and what differs from a plain namespaced one. */
+/** Every built-in resource: `group/version`, kind, and its differences from a plain namespaced one. */
 const table: [groupVersion: string, kind: string, row: Row][] = [
   [
     'v1',

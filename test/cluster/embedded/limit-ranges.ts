@@ -8,7 +8,7 @@ const bucket = '/limitranges'
 const itemsOf = (core: Core, namespace: string, type: string): Json[] =>
   core.lookup.list(bucket, namespace).flatMap((range) => (range.spec?.limits ?? []).filter((item: Json) => item.type === type))
 
-/** The LimitRanger admission: fills in what containers leave out (a copy of `Container` defaults) and refuses what is out of bounds. */
+/** The LimitRanger admission: sets the resources that containers omit (from `Container` defaults) and refuses values out of bounds. */
 export function limitRangeAdmission(core: Core): (attempt: Attempt) => void {
   return ({ operation, type, namespace, object }) => {
     if (operation !== 'create' || namespace === undefined || !object || !core.store.bucket(bucket).has(namespace)) return
@@ -28,7 +28,7 @@ function limitPod(core: Core, namespace: string, pod: KubeObject): string[] {
   const containers: Json[] = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])]
   return containers.flatMap((container) => {
     const resources = { ...container.resources }
-    // what is limited and not requested counts as requested, before the range's own defaults
+    // a limit without a request is also the request, before the range's own defaults
     resources.requests = { ...resources.limits, ...resources.requests }
     resources.limits = { ...resources.limits }
     for (const item of items) {
@@ -69,7 +69,7 @@ function tooMuch(max: Json, type: string, amounts: Json, what: string): string[]
   })
 }
 
-/** Fills in a range's own defaults: limits from the maximum, requests from the limits, then from the minimum. */
+/** Sets a range's own defaults: limits from the maximum, requests from the limits, then from the minimum. */
 export function completeLimitRange(range: KubeObject): void {
   for (const item of range.spec?.limits ?? []) {
     if (item.type !== 'Container') continue

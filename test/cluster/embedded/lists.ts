@@ -4,7 +4,7 @@ import { fieldSelector, labelSelector, type Selector } from './selectors.ts'
 import { ApiError, badRequest, expired } from './status.ts'
 import type { Entry } from './store.ts'
 
-/** What a list or watch is narrowed to; undefined when everything is wanted. */
+/** The selection of a list or watch; undefined selects everything. */
 export function selectorOf(type: ResourceType, query: URLSearchParams): Selector | undefined {
   const byLabel = labelSelector(query.get('labelSelector') ?? '')
   const byField = fieldSelector(query.get('fieldSelector') ?? '', type.fieldSelectors)
@@ -12,7 +12,7 @@ export function selectorOf(type: ResourceType, query: URLSearchParams): Selector
   return (object) => byLabel(object) && byField(object)
 }
 
-/** A revision as a number. Throws 400 for anything else, 504 for one that does not exist yet. */
+/** A revision as a number. Throws 400 for anything else, 504 for a revision that does not exist yet. */
 export function revisionOf(core: Core, text: string): number {
   if (!/^\d+$/.test(text))
     throw badRequest(
@@ -49,8 +49,8 @@ const tooOld =
 export type ListMetadata = { resourceVersion: string; continue?: string; remainingItemCount?: number }
 
 /**
- * The objects wanted, ordered by key, with the metadata of the list. A list in pages shows one moment: later pages are read
- * at the revision of the first, or end in 410 once that is forgotten.
+ * The selected objects, ordered by key, with the metadata of the list. All pages of a list are of one revision: later pages are
+ * read at the revision of the first, or fail with 410 once that is forgotten.
  */
 export function listObjects(
   core: Core,

@@ -4,18 +4,18 @@ import { compare, fieldsOf, mergeApplied, removeFields } from './merge.ts'
 import { equal, type Json, type KubeObject, type ManagedFieldsEntry, timestamp } from './object.ts'
 import { ApiError, type Cause } from './status.ts'
 
-/** Who writes, and through which door. */
+/** Who writes, and through which subresource. */
 export type Writer = {
   manager: string
   apiVersion: string
   subresource: '' | 'status'
-  /** Whether the kind keeps `status` behind its own subresource. */
+  /** Whether the kind has the subresource `status`. */
   hasStatus: boolean
 }
 
 type Managed = Omit<ManagedFieldsEntry, 'fieldsV1' | 'fieldsType'> & { set: FieldSet }
 
-/** Fields that nobody owns: the server's own. */
+/** Fields without an owner: the server's own. */
 const unowned = FieldSet.fromV1({
   'f:apiVersion': {},
   'f:kind': {},
@@ -33,7 +33,7 @@ const unowned = FieldSet.fromV1({
   },
 })
 
-/** Sets by their form on the wire and back: most entries outlive many writes unchanged. Neither a set nor a form is changed in place. */
+/** Sets by their wire form and back, cached because most entries survive many writes unchanged. Neither is changed in place. */
 const setOf = new WeakMap<object, FieldSet>()
 const formOf = new WeakMap<FieldSet, Record<string, Json>>()
 
@@ -74,7 +74,7 @@ function encode(entries: Managed[]): ManagedFieldsEntry[] {
 
 const sortKey = (entry: Managed): string => `${entry.operation} ${entry.time} ${entry.manager} ${entry.apiVersion}`
 
-/** A writer owns only what its door lets through. */
+/** A writer owns only the fields that its subresource can change. */
 function through(set: FieldSet, writer: Writer): FieldSet {
   const owned = set.minusBelow(unowned)
   if (writer.subresource === 'status') return owned.underTop(['status'], true)
@@ -88,8 +88,8 @@ const sameEntry = (entry: Managed, writer: Writer, operation: 'Apply' | 'Update'
   (entry.subresource ?? '') === writer.subresource
 
 /**
- * The managedFields after a write that is not an apply: the writer takes what it changed from everybody else.
- * Returns the old list itself when nothing changed hands, so that a write without effect stays one.
+ * The managedFields after a write that is not an apply: the writer takes the fields that it changed from all other managers.
+ * Returns the old list itself if no owner changed, so that a write without effect stays one.
  */
 export function recordUpdate(
   before: KubeObject | undefined,
@@ -126,8 +126,8 @@ const entryOf = (writer: Writer, operation: 'Apply' | 'Update'): Managed => ({
 })
 
 /**
- * Server-side apply: lays the configuration over the live object, removes what this manager applied before and no longer does
- * (unless another manager owns it too) and records the ownership.
+ * Server-side apply: merges the configuration into the live object, removes the fields that this manager applied before but
+ * omits now (unless another manager owns them too) and records the ownership.
  * Throws 409 naming the managers whose fields would change, unless `force`; TypedValueError where the configuration does not fit.
  */
 export function applyConfiguration(
@@ -149,7 +149,7 @@ export function applyConfiguration(
 
   const keptByOthers = others.reduce((kept, other) => kept.union(other.set), new FieldSet())
   const gone = own ? own.set.minus(applied).minus(keptByOthers) : new FieldSet()
-  // what has no manager at all (defaults, the server's own fields) is in nobody's set and so never in `gone`
+  // fields without a manager (defaults, the server's own fields) are in no set, and so never in `gone`
   if (!gone.empty) result = removeFields(result, gone, keptByOthers.union(applied), type)
   const { removed } = compare(live ?? {}, result, type)
 

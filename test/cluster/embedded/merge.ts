@@ -79,7 +79,7 @@ function collect(value: Json, type: FieldType, set: FieldSet, path: string, stri
   }
 }
 
-/** What became different between two states: paths whose value is new or another one, and paths that are gone. */
+/** The differences between two states: paths whose value is new or changed, and paths that are gone. */
 export type Difference = { changed: FieldSet; removed: FieldSet }
 
 export function compare(before: Json, after: Json, type: FieldType): Difference {
@@ -122,7 +122,7 @@ function compareInto(before: Json, after: Json, type: FieldType, changed: FieldS
   if (isMap(after) && granularMap(type)) collect(after, type, changed, '', false)
 }
 
-/** What results when a configuration is laid over the live state: its values win, everything else stays. */
+/** The live state with a configuration merged into it: the configuration takes precedence, everything else stays. */
 export function mergeApplied(live: Json, config: Json, type: FieldType): Json {
   if (isMap(config) && granularMap(type)) {
     const result: Record<string, Json> = {}
@@ -144,8 +144,8 @@ export function mergeApplied(live: Json, config: Json, type: FieldType): Json {
 }
 
 /**
- * The value without the fields in `gone`. A map or list item goes as a whole unless somebody owns something in it (`kept`);
- * what became empty by the removal goes too.
+ * The value without the fields in `gone`. A map or list item is removed entirely unless a manager owns something in it (`kept`);
+ * maps and lists that become empty are removed too.
  */
 export function removeFields(value: Json, gone: FieldSet, kept: FieldSet, type: FieldType): Json {
   if (isMap(value) && granularMap(type)) {

@@ -20,7 +20,7 @@ const serviceText =
 const qualifiedText =
   "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 
-/** Characters of generated names: no vowels, and none that look alike. */
+/** Characters of generated names: no vowels, and no characters that look alike. */
 const alphabet = 'bcdfghjklmnpqrstvwxz2456789'
 const suffix = (): string => Array.from({ length: 5 }, () => alphabet[randomInt(alphabet.length)]).join('')
 
@@ -113,7 +113,7 @@ export function checkMetadata(type: ResourceType, object: KubeObject, old: KubeO
 
 const stringMaps = ['labels', 'annotations']
 
-/** Checks the types of the metadata that a client sent; what is wrong here could not be decoded by the real server: 400. */
+/** Checks the types of the metadata that a client sent. The real server could not decode a fault here: 400. */
 function checkShape(metadata: Json): void {
   if (!isMap(metadata)) throw badRequest('json: cannot unmarshal metadata into Go struct field of type v1.ObjectMeta')
   const wrong = (field: string, want: string): never => {
@@ -137,7 +137,7 @@ function checkShape(metadata: Json): void {
 
 /**
  * A document from a client as an object of the type: envelope checked (400), namespace filled in from the path.
- * The document belongs to the caller no longer.
+ * The caller must not use the document any more.
  */
 export function incoming(type: ResourceType, namespace: string | undefined, document: Json, name?: string): KubeObject {
   if (!isMap(document)) throw badRequest('the body of the request is not an object')
@@ -173,7 +173,7 @@ export function incoming(type: ResourceType, namespace: string | undefined, docu
   return object
 }
 
-/** Gives a new object what the server gives it: name, uid, time of creation, generation. */
+/** Sets the server's fields of a new object: name, uid, time of creation, generation. */
 export function stampNew(type: ResourceType, object: KubeObject): void {
   const { metadata } = object
   if (!metadata.name && metadata.generateName) metadata.name = metadata.generateName.slice(0, 58) + suffix()
@@ -186,7 +186,7 @@ export function stampNew(type: ResourceType, object: KubeObject): void {
   if (type.generation) metadata.generation = 1
 }
 
-/** Carries over what no client may change, and refuses a document that speaks of another object or an older state. */
+/** Carries over the fields that no client can change, and refuses a document of another object or an older state. */
 export function keepIdentity(type: ResourceType, object: KubeObject, old: KubeObject): void {
   const { metadata } = object
   const name = old.metadata.name
@@ -208,7 +208,7 @@ export function keepIdentity(type: ResourceType, object: KubeObject, old: KubeOb
   }
 }
 
-/** Raises the generation when what is wanted changed: the spec, or anything but metadata where status has no door of its own. */
+/** Raises the generation if the desired state changed: the spec, or, without the subresource status, anything but metadata. */
 export function raiseGeneration(type: ResourceType, object: KubeObject, old: KubeObject): void {
   if (!type.generation || old.metadata.generation === undefined) return
   const withStatus = !type.subresources.includes('status')

@@ -10,7 +10,7 @@ const namespacesBucket = '/namespaces'
 
 const lasting = ['default', 'kube-system', 'kube-public']
 
-/** Refuses to create in a namespace that does not exist (404) or goes (403), and to delete those that a cluster needs (403). */
+/** Refuses to create objects in a namespace that does not exist (404) or is being deleted (403), and to delete system namespaces (403). */
 export function namespaceAdmission(core: Core): (attempt: Attempt) => void {
   return ({ operation, type, namespace, object, old }) => {
     if (operation === 'delete' && type.bucket === namespacesBucket && lasting.includes(old?.metadata.name ?? '')) {
@@ -29,7 +29,7 @@ export function namespaceAdmission(core: Core): (attempt: Attempt) => void {
 
 /**
  * Stand-in for kube-controller-manager's namespace, service account and root CA controllers: every namespace has its default
- * ServiceAccount and the CA, and a deleted one is emptied, kind by kind, before it goes.
+ * ServiceAccount and the CA, and a deleted one is emptied, kind by kind, before it is removed.
  */
 export function runNamespaceController(core: Core, queue: WorkQueue, rootCa: string): void {
   const leaving = new Set<string>()
@@ -100,7 +100,7 @@ function drain(core: Core, namespace: string): void {
   })
 }
 
-/** The conditions of a namespace on its way out, worded as the real controller words them. */
+/** The conditions of a namespace that is being deleted, in the real controller's words. */
 function conditionsOf(remaining: Map<string, KubeObject[]>): Json[] {
   const counts = [...remaining].map(([resource, objects]) => `${resource} has ${objects.length} resource instances`)
   const holders = new Map<string, number>()

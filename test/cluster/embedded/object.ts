@@ -38,12 +38,12 @@ export type ObjectMeta = {
   managedFields?: ManagedFieldsEntry[]
 }
 
-/** A Kubernetes object. What stands in the store is never changed in place: writers clone first. */
+/** A Kubernetes object. Objects in the store are never changed in place: writers clone first. */
 export type KubeObject = { apiVersion: string; kind: string; metadata: ObjectMeta; [field: string]: Json }
 
 export const isMap = (value: Json): value is Record<string, Json> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** A deep copy of a JSON value; several times as fast as `structuredClone`, which handles far more than JSON. */
+/** A deep copy of a JSON value; several times as fast as `structuredClone`, which handles more than JSON. */
 export function clone<T>(value: T): T {
   if (Array.isArray(value)) return value.map(clone) as T
   if (typeof value !== 'object' || value === null) return value
@@ -52,13 +52,13 @@ export function clone<T>(value: T): T {
   return copy as T
 }
 
-/** Sets a key that came from outside: `__proto__` becomes an ordinary key instead of changing the prototype. */
+/** Sets a key from outside: `__proto__` becomes an ordinary key instead of changing the prototype. */
 export function setKey(target: Record<string, Json>, key: string, value: Json): void {
   if (key === '__proto__') Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
   else target[key] = value
 }
 
-/** The own value of a key that came from outside, never an inherited one. */
+/** The own value of a key from outside, never an inherited value. */
 export function ownValue(target: Json, key: string): Json {
   return isMap(target) && Object.hasOwn(target, key) ? target[key] : undefined
 }

@@ -3,13 +3,13 @@ import type { Json } from './object.ts'
 import { apiVersionOf, type Registry, type ResourceType } from './resources.ts'
 
 /**
- * OpenAPI of what is served, as far as kubectl needs it: which kinds know server-side field validation, and the schemas of
- * custom resources for `kubectl explain`. Built-in kinds are described as objects of any content, which is what is checked here.
+ * The OpenAPI document, as far as kubectl needs it: which kinds support server-side field validation, and the schemas of custom
+ * resources for `kubectl explain`. Built-in kinds are described as objects of any content, because only their shape is checked.
  */
 
 const pathOf = (group: string, version: string): string => (group ? `apis/${group}/${version}` : `api/${version}`)
 
-/** `/openapi/v3`: where the documents are. The hash changes with what is served, so that clients know when to read again. */
+/** `/openapi/v3`: the addresses of the documents. The hash changes with the content, so that clients know when to read again. */
 export function openApiIndex(registry: Registry): Json {
   const paths: Record<string, Json> = {}
   for (const [group, versions] of registry.groups()) {
@@ -53,7 +53,7 @@ function pathsOf(type: ResourceType): [string, Json][] {
     'x-kubernetes-group-version-kind': kind,
   })
   const patchTypes = ['application/apply-patch+yaml', 'application/json-patch+json', 'application/merge-patch+json']
-  // strategic merge patches are left out for built-in kinds: kubectl would look for merge keys in schemas that name no fields
+  // strategic merge patches are omitted for built-in kinds: kubectl would look for merge keys in schemas without fields
   const content = Object.fromEntries(patchTypes.map((mediaType) => [mediaType, { schema: { type: 'object' } }]))
   const collection = { get: does('list'), ...(type.verbs.includes('create') ? { post: does('post', writing) } : {}) }
   if (!type.verbs.includes('get')) return [[base, collection]]
@@ -69,7 +69,7 @@ function pathsOf(type: ResourceType): [string, Json][] {
   ]
 }
 
-/** `/openapi/v3/apis/<group>/<version>`; undefined for one that is not served. */
+/** `/openapi/v3/apis/<group>/<version>`; undefined if it is not served. */
 export function openApiOf(registry: Registry, group: string, version: string): Json {
   const types = registry.all().filter((type) => type.group === group && type.version === version)
   if (types.length === 0) return undefined
@@ -85,10 +85,10 @@ export function openApiOf(registry: Registry, group: string, version: string): J
   }
 }
 
-/** As servers answer since 1.28: clients ask for it with an "@", which no media type may have, and client-go refuses an answer that has one. */
+/** The answer of servers since 1.28. Clients request it with an "@", which a media type cannot have; client-go refuses an answer with it. */
 export const openApiV2Protobuf = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 
-/** `/openapi/v2` without definitions: what is described at all is described in version 3. */
+/** `/openapi/v2` without definitions: only version 3 describes kinds. */
 export const openApiV2 = (): Json => ({ swagger: '2.0', info: { title: 'Kubernetes', version: 'embedded' }, paths: {} })
 
 /** The same document in the only encoding that client-go reads: fields 1 (swagger), 2 (info: title, version) and 8 (paths). */

@@ -2,7 +2,7 @@ import { type FieldType, fieldOf } from './field-types.ts'
 import { clone, equal, isMap, type Json, ownValue, setKey } from './object.ts'
 import { ApiError, badRequest } from './status.ts'
 
-/** Lays a JSON merge patch (RFC 7386) over a value and returns the result; the value itself stays as it is. */
+/** Returns a value with a JSON merge patch (RFC 7386) applied; the value itself does not change. */
 export function mergePatch(target: Json, patch: Json): Json {
   if (!isMap(patch)) return clone(patch)
   const result: Record<string, Json> = {}
@@ -170,7 +170,7 @@ function mergeList(old: Json, patch: Json[], type: FieldType): Json {
   return items
 }
 
-/** Items named in the order stand in that order; the others keep their places after the item they followed. */
+/** Items in `order` get that order; the others stay behind the item that they followed. */
 function ordered(list: Json[], order: Json[], type: FieldType): Json[] {
   const key = type.is === 'list' ? type.mergeKey : undefined
   const idOf = (item: Json): Json => (key && isMap(item) ? item[key] : item)

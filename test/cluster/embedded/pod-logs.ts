@@ -7,7 +7,7 @@ import type { Target } from './writes.ts'
 
 const timeoutMs = 10_000
 
-/** `GET pods/<name>/log`: asked of the kubelet of the pod's node, at the address and port that the Node tells. As the real server, it takes any certificate. */
+/** `GET pods/<name>/log`, from the kubelet at the address and port in the pod's Node. As the real server, it accepts any certificate. */
 export async function readPodLog({ lookup }: Core, { type, namespace, name }: Target, query: URLSearchParams): Promise<string> {
   const pod = lookup.get('/pods', namespace, name)
   if (!pod) throw notFound(type, name)

@@ -2,9 +2,9 @@ import { isMap, type Json, setKey, timestamp } from './object.ts'
 import { ApiError, badRequest } from './status.ts'
 
 /**
- * kubectl's typed commands (`auth can-i`, `create namespace`, `create token` …) send protobuf and cannot be told otherwise.
- * The kinds they send are decoded here, from the field numbers of Kubernetes' generated.proto files, and a field that is not in
- * these tables is refused instead of dropped. Answers are always JSON.
+ * kubectl's typed commands (`auth can-i`, `create namespace`, `create token` …) always send protobuf.
+ * This decodes the kinds that they send, with the field numbers of Kubernetes' generated.proto files, and refuses fields that
+ * are not in these tables instead of dropping them. Answers are always JSON.
  */
 type Kind = 'string' | 'strings' | 'int' | 'bool' | 'strings map' | 'bytes map' | 'quantities map' | 'time' | Message | { list: Message }
 type Message = { [number: number]: [name: string, kind: Kind] }
@@ -131,7 +131,7 @@ const messages: Record<string, Message> = {
 
 export const protobufType = 'application/vnd.kubernetes.protobuf'
 
-/** The document in a protobuf body, as its JSON would be; undefined for a kind that is not known here. */
+/** The document in a protobuf body, as in JSON; undefined for an unknown kind. */
 export function decodeProtobuf(bytes: Buffer): Json {
   if (bytes.subarray(0, 4).toString('latin1') !== 'k8s\0') return undefined
   let typeMeta: Json = {}
@@ -186,13 +186,13 @@ function decode(bytes: Buffer, message: Message): Json {
   return result
 }
 
-/** Go writes its zero values too: nothing but zeros and empty strings, however deep. */
+/** Whether a field holds only zeros and empty strings, at any depth: Go writes its zero values too. */
 function isBlank(value: number | Buffer): boolean {
   if (!Buffer.isBuffer(value)) return value === 0
   try {
     return [...fields(value)].every((field) => field.number > 0 && isBlank(field.value))
   } catch {
-    return false // not a message, so text that says something
+    return false // not a message, so non-empty text
   }
 }
 

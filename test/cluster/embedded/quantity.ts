@@ -52,7 +52,7 @@ function print(nanos: bigint, family: 'binary' | 'decimal'): string {
   return `${nanos / 10n ** BigInt(power + 9)}${suffix}`
 }
 
-/** The number that a Kubernetes quantity (`500m`, `10Gi`, `1e3`) stands for; undefined when it is none. */
+/** The number of a Kubernetes quantity (`500m`, `10Gi`, `1e3`); undefined if it is not one. */
 export function parseQuantity(text: unknown): number | undefined {
   const parsed = parse(text)
   return parsed && Number(parsed.nanos) / 1e9
@@ -73,7 +73,7 @@ const ofClaim = (claim: Json): Json[] => [claim?.spec?.resources]
 const within = (holders: Json[], fields: string[]): Json[] => holders.flatMap((holder) => fields.map((field) => holder?.[field]))
 const listOf = (value: Json): Json[] => (Array.isArray(value) ? value : [])
 
-/** Where the kinds that are built in have quantities: maps of them. */
+/** The fields of built-in kinds that are maps of quantities. */
 const places: Record<string, (object: Json) => Json[]> = {
   ResourceQuota: ({ spec }) => [spec?.hard],
   LimitRange: ({ spec }) => within(listOf(spec?.limits), ['max', 'min', 'default', 'defaultRequest', 'maxLimitRequestRatio']),
@@ -93,8 +93,8 @@ const places: Record<string, (object: Json) => Json[]> = {
 }
 
 /**
- * Writes the quantities of a built-in kind the one way Kubernetes writes them, in place: `0.5` becomes `500m`, `1024Mi`
- * becomes `1Gi`. Throws 400 for one that does not parse, as decoding does on the real server.
+ * Normalizes the quantities of a built-in kind as Kubernetes does, in place: `0.5` becomes `500m`, `1024Mi`
+ * becomes `1Gi`. Throws 400 if one does not parse, as decoding does on the real server.
  */
 export function canonicalQuantities(kind: string, object: Json): void {
   for (const place of places[kind]?.(object) ?? []) {

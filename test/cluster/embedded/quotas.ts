@@ -21,7 +21,7 @@ class UsageLedger {
     return usage
   }
 
-  /** Takes a change in; tells whether it changed what is in use. */
+  /** Adds a change; returns whether it changed the usage. */
   move(resource: string, namespace: string, before: KubeObject | undefined, after: KubeObject | undefined): boolean {
     const delta = difference(before && usageOf(resource, before), after && usageOf(resource, after))
     const usage = this.of(namespace)
@@ -40,8 +40,8 @@ function difference(before: Usage | undefined, after: Usage | undefined): Usage 
 }
 
 /**
- * Stand-in for the quota admission and kube-controller-manager's quota controller: a ResourceQuota is in force once its status
- * says so, refuses what exceeds it, and shows what is used. Scopes are not evaluated.
+ * Stand-in for the quota admission and kube-controller-manager's quota controller: a ResourceQuota is in effect once its
+ * status says so, refuses objects that exceed it, and shows the usage. Scopes are not evaluated.
  */
 export function runQuotas(core: Core, queue: WorkQueue): void {
   const ledger = new UsageLedger()

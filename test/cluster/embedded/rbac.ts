@@ -5,7 +5,7 @@ import { ApiError, forbidden } from './status.ts'
 const group = 'rbac.authorization.k8s.io'
 const buckets = ['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'].map((plural) => `${group}/${plural}`)
 
-/** What somebody wants to do: with a resource, or at a path that is none. */
+/** A requested action, on a resource or on a path outside resources. */
 export type Attributes = {
   verb: string
   group: string
@@ -13,7 +13,7 @@ export type Attributes = {
   subresource: string
   name: string
   namespace: string
-  /** Set for what is not a resource. */
+  /** The path, if it is not a resource. */
   path?: string
 }
 
@@ -25,10 +25,10 @@ export type PolicyRule = {
   nonResourceURLs?: string[]
 }
 
-/** Role-based access control, evaluated from the objects in the cluster. */
+/** Role-based access control, evaluated with the objects in the cluster. */
 export class Rbac {
   readonly #core: Core
-  /** Rules by user and namespace, as of a revision of the RBAC objects. */
+  /** Rules by user and namespace, for one revision of the RBAC objects. */
   readonly #cache = new Map<string, PolicyRule[]>()
   #cachedAt = -1
 
@@ -41,7 +41,7 @@ export class Rbac {
     return this.rulesFor(user, attributes.namespace).some((rule) => grants(rule, attributes))
   }
 
-  /** Every rule that holds for a user in a namespace, or cluster-wide with an empty one. */
+  /** Every rule that applies to a user in a namespace, or cluster-wide if the namespace is empty. */
   rulesFor(user: User, namespace: string): PolicyRule[] {
     const { store } = this.#core
     const revision = Math.max(...buckets.map((bucket) => store.bucket(bucket).revision))
@@ -81,7 +81,7 @@ export class Rbac {
     return [...(role?.rules ?? []), ...aggregated]
   }
 
-  /** Refuses grants that exceed the rights of the user who makes them, as the real server does. */
+  /** Refuses grants that exceed the permissions of the granting user, as the real server does. */
   readonly admission = ({ operation, type, object, namespace, user }: Attempt): void => {
     if (operation === 'delete' || type.group !== group || !object || user.groups.includes('system:masters')) return
     const isRole = type.kind === 'Role' || type.kind === 'ClusterRole'
@@ -142,14 +142,14 @@ function grants(rule: PolicyRule, wanted: Attributes): boolean {
   return !rule.resourceNames?.length || rule.resourceNames.includes(wanted.name)
 }
 
-/** The refusal of what somebody may not do. */
+/** The refusal of an action without permission. */
 export function denied(user: User, wanted: Attributes): ApiError {
   const { group: apiGroup, resource, name, path } = wanted
   const details = path === undefined ? { ...(name ? { name } : {}), ...(apiGroup ? { group: apiGroup } : {}), kind: resource } : {}
   return new ApiError(403, 'Forbidden', refusal(user, wanted), details)
 }
 
-/** The text of a refusal, as the real server words it. */
+/** The text of a refusal, in the real server's words. */
 function refusal(user: User, { verb, group: apiGroup, resource, subresource, name, namespace, path }: Attributes): string {
   if (path !== undefined) return `forbidden: User "${user.name}" cannot ${verb} path "${path}"`
   const what = subresource ? `${resource}/${subresource}` : resource

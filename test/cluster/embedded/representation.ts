@@ -3,10 +3,10 @@ import { apiVersionOf, type Column, type ResourceType } from './resources.ts'
 import { notAcceptable } from './status.ts'
 import type { Entry } from './store.ts'
 
-/** In which form a client wants objects: whole, metadata only, or as rows for `kubectl get`. */
+/** The form of objects that a client requests: complete, metadata only, or rows for `kubectl get`. */
 export type Representation = { as: 'object' } | { as: 'metadata' } | { as: 'table'; rows: 'Object' | 'Metadata' | 'None' }
 
-/** Reads the Accept header; the first form that can be served wins. Throws 406 when there is none. */
+/** Reads the Accept header and picks the first form that can be served. Throws 406 if there is none. */
 export function representationOf(accept: string | undefined, query: URLSearchParams): Representation {
   if (!accept) return { as: 'object' }
   for (const range of accept.split(',')) {
@@ -32,7 +32,7 @@ function cellOf(column: Column, object: KubeObject): unknown {
     const value = column.value(object)
     return value === undefined ? '' : value
   } catch {
-    return '' // built-in kinds are checked lightly, so what a column looks at may have any shape
+    return '' // built-in kinds are checked lightly, so the fields of a column may have any shape
   }
 }
 
@@ -69,7 +69,7 @@ export function renderObject(entry: Entry, type: ResourceType, form: Representat
   return JSON.stringify(tableOf([entry], type, { resourceVersion }, form.rows, withColumns))
 }
 
-/** A list as text: the cached JSON of its objects put together, nothing serialised again. */
+/** A list as text, joined from the cached JSON of its objects. */
 export function renderList(entries: Entry[], type: ResourceType, metadata: Json, form: Representation): string {
   if (form.as === 'table') return JSON.stringify(tableOf(entries, type, metadata, form.rows, true))
   const apiVersion = apiVersionOf(type)

@@ -3,12 +3,12 @@ import { decodeProtobuf, protobufType } from './protobuf.ts'
 import type { Attributes } from './rbac.ts'
 import { ApiError, badRequest, cause, invalid, unsupportedMediaType } from './status.ts'
 
-/** A request as its path and method say it, before anything is looked up. */
+/** A request, parsed from its path and method alone. */
 export type ApiRequest = {
   method: string
   path: string
   query: URLSearchParams
-  /** Undefined for what is not a resource, such as `/version`. */
+  /** Undefined if the path is not a resource, such as `/version`. */
   resource: { group: string; version: string; namespace: string | undefined; plural: string; name: string; subresource: string } | undefined
   verb: string
 }
@@ -62,7 +62,7 @@ function decode(part: string): string {
   }
 }
 
-/** What access control is asked about a request. */
+/** The action of a request, for access control. */
 export function attributesOf({ verb, path, resource, query }: ApiRequest): Attributes {
   if (!resource) return { verb, group: '', resource: '', subresource: '', name: '', namespace: '', path }
   const { group, plural, subresource, name, namespace = '' } = resource
@@ -71,7 +71,7 @@ export function attributesOf({ verb, path, resource, query }: ApiRequest): Attri
   return { verb, group, resource: plural, subresource, name: named, namespace: own }
 }
 
-/** Whether a request only pretends to write. Throws 422 for any value but `All`. */
+/** Whether a request is a dry run. Throws 422 for any value except `All`. */
 export function isDryRun(query: URLSearchParams, kind: string): boolean {
   const values = query.getAll('dryRun').filter(Boolean)
   const wrong = values.find((value) => value !== 'All')
@@ -99,7 +99,7 @@ export const mediaTypeOf = (request: IncomingMessage): string => (request.header
 
 const documentTypes = ['application/json', 'application/yaml']
 
-/** The document in a body: JSON, YAML, or protobuf of the kinds that kubectl sends so. Throws 400 when it does not parse, 415 for other types. */
+/** The document in a body: JSON, YAML, or protobuf of the kinds that kubectl sends that way. Throws 400 if it does not parse, 415 for other types. */
 export async function parseDocument(body: Buffer, mediaType: string, accepted = documentTypes): Promise<unknown> {
   if (mediaType === protobufType && accepted === documentTypes) {
     const document = decodeProtobuf(body)

@@ -3,30 +3,30 @@ import type { KubeObject } from './object.ts'
 import type { Schema } from './schema.ts'
 import type { Cause } from './status.ts'
 
-/** A column of `kubectl get`; priority 1 shows with `-o wide` only. */
+/** A column of `kubectl get`; with priority 1, only `-o wide` shows it. */
 export type Column = {
   name: string
   type: 'string' | 'integer' | 'number' | 'boolean' | 'date'
   format?: string
   description?: string
   priority: number
-  /** Undefined prints as nothing, null is said to be missing. */
+  /** Undefined prints as an empty text, null as missing. */
   value(object: KubeObject): unknown
 }
 
-/** What a rule may look up in the cluster; `resource` is `group/plural`, with an empty group for core. */
+/** The lookups of a rule in the cluster; `resource` is `group/plural`, with an empty group for core. */
 export type Lookup = {
   get(resource: string, namespace: string | undefined, name: string): KubeObject | undefined
   list(resource: string, namespace?: string): KubeObject[]
 }
 
-/** What a built-in kind does beyond storing JSON. */
+/** The rules of a built-in kind. */
 export type KindRules = {
-  /** How names are formed. Left out: a DNS subdomain. */
+  /** The form of names; by default, a DNS subdomain. */
   name?: 'label' | 'service' | 'path'
-  /** Fills in what the server fills in. The object may be changed; `old` is left out on creation. */
+  /** Sets the server's defaults. It may change the object; `old` is missing on creation. */
   prepare?(object: KubeObject, old: KubeObject | undefined, lookup: Lookup): void
-  /** Every fault of the object. `old` is left out on creation. */
+  /** Every fault of the object. `old` is missing on creation. */
   check?(object: KubeObject, old: KubeObject | undefined, lookup: Lookup): Cause[]
   /** Refuses by policy: throws 403. */
   admit?(object: KubeObject, old: KubeObject | undefined, lookup: Lookup): void
@@ -48,9 +48,9 @@ export type ResourceType = {
   categories: string[]
   namespaced: boolean
   verbs: Verb[]
-  /** Subresources that answer: `status` and, for some, one of their own. */
+  /** Subresources that are served: `status` and, for some kinds, another one. */
   subresources: string[]
-  /** `group/plural`: where its objects stand, whatever the version. */
+  /** `group/plural`: the bucket of its objects, whatever the version. */
   bucket: string
   /** The version in which objects are stored. */
   storageApiVersion: string
@@ -60,7 +60,7 @@ export type ResourceType = {
   columns: Column[]
   fieldSelectors: string[]
   rules: KindRules
-  /** Of a custom resource. */
+  /** The schema of a custom resource. */
   custom: { schema: Schema } | undefined
 }
 
@@ -69,12 +69,12 @@ export const apiVersionOf = (type: Pick<ResourceType, 'group' | 'version'>): str
 
 export const hasStatus = (type: ResourceType): boolean => type.subresources.includes('status')
 
-/** Which resources are served: the built-in ones and those of the CustomResourceDefinitions in the cluster. */
+/** The served resources: the built-in ones and those of the CustomResourceDefinitions in the cluster. */
 export class Registry {
   readonly #types = new Map<string, ResourceType>()
   readonly #byKind = new Map<string, ResourceType>()
   readonly #byBucket = new Map<string, ResourceType[]>()
-  /** Grows with each change, so that documents made from the registry know when they are old. */
+  /** Grows with each change, so that documents made from the registry can detect that they are stale. */
   generation = 0
 
   add(types: ResourceType[]): void {
@@ -103,7 +103,7 @@ export class Registry {
     return this.#byKind.get(`${apiVersion}/${kind}`)
   }
 
-  /** The type that a bucket's objects are stored as. */
+  /** The type in which a bucket's objects are stored. */
   stored(bucket: string): ResourceType | undefined {
     const types = this.#byBucket.get(bucket)
     return types?.find((type) => apiVersionOf(type) === type.storageApiVersion) ?? types?.[0]

@@ -28,7 +28,7 @@ function rulesReview(rbac: Rbac, user: User, namespace: string): Json {
   }
 }
 
-/** Answers the questions that are posed by creating an object which is never stored: who am I, may I. */
+/** Answers reviews, objects that are created but never stored: who am I, am I allowed to. */
 export function answerReview(rbac: Rbac, user: User, kind: string, document: Json): Json {
   const { spec } = document ?? {}
   switch (kind) {

@@ -13,7 +13,7 @@ export function scaleOf({ metadata, spec, status }: KubeObject): Json {
   }
 }
 
-/** A workload with the replicas that a Scale asks for; the metadata of the Scale speaks for the workload's. */
+/** A workload with the replicas and the metadata of a Scale. */
 export function scaled(workload: KubeObject, scale: Json): Json {
   const { resourceVersion = workload.metadata.resourceVersion, uid = workload.metadata.uid } = scale?.metadata ?? {}
   const replicas = scale?.spec?.replicas ?? 0

@@ -1,7 +1,7 @@
 import { any, atomic, type FieldType, keyed, metadataType, set } from './field-types.ts'
 import { clone, isMap, type Json, setKey } from './object.ts'
 
-/** A structural schema of a CustomResourceDefinition, as far as it is obeyed here: all but CEL rules. */
+/** A structural schema of a CustomResourceDefinition, as far as it is enforced here: everything except CEL rules. */
 export type Schema = {
   type?: string
   description?: string
@@ -38,14 +38,14 @@ export type Schema = {
   'x-kubernetes-map-type'?: 'atomic' | 'granular'
 }
 
-/** Fields of a whole object that every schema has, whether it names them or not. */
+/** Fields of a whole object that every schema has implicitly. */
 const envelope = ['apiVersion', 'kind', 'metadata']
 
 const property = (schema: Schema, key: string): Schema | undefined =>
   schema.properties && Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined
 const valuesOf = (schema: Schema): Schema | undefined => (isMap(schema.additionalProperties) ? schema.additionalProperties : undefined)
 
-/** Removes, in place, what the schema does not describe; `resource` marks a whole object, whose envelope stays. */
+/** Removes, in place, fields that are not in the schema; `resource` marks a whole object, whose envelope stays. */
 export function prune(value: Json, schema: Schema, resource = false): void {
   if (Array.isArray(value)) {
     if (schema.items) for (const item of value) prune(item, schema.items, schema.items['x-kubernetes-embedded-resource'])
@@ -60,7 +60,7 @@ export function prune(value: Json, schema: Schema, resource = false): void {
   }
 }
 
-/** Fills in defaults, in place, and drops nulls of fields that may not be null, as the real server does before it validates. */
+/** Sets defaults, in place, and drops nulls of fields that are not nullable, as the real server does before it validates. */
 export function applyDefaults(value: Json, schema: Schema, resource = false): void {
   if (Array.isArray(value)) {
     if (schema.items) for (const item of value) applyDefaults(item, schema.items)
@@ -81,7 +81,7 @@ export function applyDefaults(value: Json, schema: Schema, resource = false): vo
 
 /**
  * How the fields that a schema describes merge under server-side apply: lists by `x-kubernetes-list-type`, maps by
- * `x-kubernetes-map-type`, atomic lists and granular maps when it does not say.
+ * `x-kubernetes-map-type`; by default, lists are atomic and maps are granular.
  */
 export function fieldTypeOf(schema: Schema, resource = false): FieldType {
   if (schema['x-kubernetes-int-or-string']) return atomic

@@ -14,7 +14,7 @@ type Requirement = (labels: Record<string, string>) => boolean
 
 /**
  * Compiles a label selector, equality and set based (`a=b,c!=d,e in (f,g),h notin (i),j,!k,l>5`).
- * Throws 400 when it does not parse.
+ * Throws 400 if it does not parse.
  */
 export function labelSelector(text: string): Selector | undefined {
   if (!text.trim()) return undefined
@@ -64,7 +64,7 @@ function splitOutsideParentheses(text: string): string[] {
 }
 
 /**
- * Compiles a field selector (`metadata.name=a,status.phase!=Running`) for a kind that can be selected by the given fields.
+ * Compiles a field selector (`metadata.name=a,status.phase!=Running`) for a kind with the given selectable fields.
  * Throws 400 for any other field, as the real server does.
  */
 export function fieldSelector(text: string, fields: readonly string[]): Selector | undefined {

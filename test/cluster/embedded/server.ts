@@ -14,7 +14,7 @@ import { type ApiRequest, attributesOf, mediaTypeOf, parseRequest, readBody } fr
 import { ApiError, badRequest, noSuchPath, unauthorized } from './status.ts'
 import type { Watches } from './watches.ts'
 
-/** What the server says of itself: it serves the APIs of this version as far as the table of kinds goes. */
+/** The version that the server reports. It serves that version's APIs as far as they are in the table of kinds. */
 const version = {
   major: '1',
   minor: '33',
@@ -27,7 +27,7 @@ const version = {
   platform: `${process.platform}/${process.arch}`,
 }
 
-/** A watcher that reads so slowly that this much waits for it is cut off, as the real server does. In bytes. */
+/** A slow watcher is cut off when this many bytes wait for it, as on the real server. */
 const watchBacklog = 64 * 1024 * 1024
 
 const noBody = Buffer.alloc(0)
@@ -46,7 +46,7 @@ export class ApiServer {
     this.#watches = watches
     this.#faults = faults
     this.#server = createServer({ ...tls, keepAlive: true }, (request, response) => void this.#serve(request, response))
-    // clients keep connections for long; closing one just as it is used again would look like a fault nobody injected
+    // clients keep connections for long; closing one just as it is used again would look like an injected fault
     this.#server.keepAliveTimeout = 0
     this.#server.requestTimeout = 0
     this.#server.on('tlsClientError', () => {})
@@ -56,7 +56,7 @@ export class ApiServer {
     })
   }
 
-  /** Listens on loopback; on the port it had before when it listened once. Returns the port. */
+  /** Listens on loopback, on its previous port if it had one. Returns the port. */
   async listen(port: number): Promise<number> {
     const wanted = this.#address?.port ?? port
     await new Promise<void>((resolve, reject) => {
@@ -74,7 +74,7 @@ export class ApiServer {
   async close(): Promise<void> {
     if (!this.#server.listening) return
     const closed = new Promise((resolve) => this.#server.close(resolve))
-    // Not `closeAllConnections`: it does not know those whose TLS handshake is under way, and they would be waited for.
+    // Not `closeAllConnections`: it misses connections whose TLS handshake is in progress, and closing would wait for those.
     for (const socket of this.#sockets) socket.destroy()
     await closed
   }
@@ -98,7 +98,7 @@ export class ApiServer {
     }
   }
 
-  /** Who the bearer wants to be (`kubectl --as`), which takes the right to impersonate. */
+  /** The user that the caller impersonates (`kubectl --as`), which needs permission. */
   #impersonated(bearer: User, { headers }: IncomingMessage): User {
     const name = headers['impersonate-user']
     if (typeof name !== 'string') return bearer
@@ -163,7 +163,7 @@ export class ApiServer {
     response.once('close', stop)
   }
 
-  /** What is served beside resources: discovery, OpenAPI, health, version. */
+  /** The paths outside resources: discovery, OpenAPI, health, version. */
   #document({ path, method }: ApiRequest, accept: string): Answer {
     if (method !== 'GET') throw noSuchPath()
     const { registry } = this.#services.core
@@ -219,7 +219,7 @@ function sendError(response: ServerResponse, error: unknown): void {
     error instanceof ApiError
       ? error
       : error instanceof RangeError
-        ? badRequest('json: the document is nested too deep') // a walk over it ran out of stack, before anything was written
+        ? badRequest('json: the document is nested too deep') // walking it overflowed the stack, before anything was written
         : new ApiError(500, 'InternalError', `Internal error occurred: ${error instanceof Error ? error.stack : String(error)}`)
   if (response.headersSent) {
     response.destroy()

@@ -2,8 +2,8 @@ import { isMap, type Json, ownValue } from './object.ts'
 import { badRequest } from './status.ts'
 
 /**
- * The types of fields of built-in kinds without which the server itself would stumble. The real one decodes into Go structs
- * and so knows all of them; here it is those that are acted on.
+ * The types of those fields of built-in kinds that this server uses. The real one decodes into Go structs, which
+ * checks all fields.
  */
 type Shape = 'object' | 'strings' | 'bytes' | 'list' | 'texts' | 'string' | 'integer' | 'boolean'
 
@@ -86,7 +86,7 @@ export function checkShapes(kind: string, version: string, document: Json): void
   }
 }
 
-/** Drops nulls, in place: decoding into a struct does the same. */
+/** Drops nulls, in place, as decoding into a struct does. */
 export function dropNulls(value: Json): void {
   if (Array.isArray(value)) for (const item of value) dropNulls(item)
   if (!isMap(value)) return

@@ -1,4 +1,4 @@
-/** One fault of a request, as `Status.details.causes` carries it. `field` is a path such as `spec.nodes.data[0].name`. */
+/** One fault of a request, as in `Status.details.causes`. `field` is a path such as `spec.nodes.data[0].name`. */
 export type Cause = { reason: string; message: string; field: string }
 
 export type StatusDetails = {
@@ -10,7 +10,7 @@ export type StatusDetails = {
   retryAfterSeconds?: number
 }
 
-/** A Kubernetes `Status` on its way out: thrown anywhere, written by the server. */
+/** A Kubernetes `Status` as an error: thrown anywhere, sent by the server. */
 export class ApiError extends Error {
   readonly code: number
   readonly reason: string
@@ -23,7 +23,7 @@ export class ApiError extends Error {
     this.details = details
   }
 
-  /** The document that goes over the wire, also inside an ERROR event of a watch. */
+  /** The document that is sent, also inside an ERROR event of a watch. */
   status(): Record<string, unknown> {
     return {
       kind: 'Status',
@@ -38,7 +38,7 @@ export class ApiError extends Error {
   }
 }
 
-/** What an error needs to know of a resource to name it. */
+/** The names of a resource in errors. */
 export type Named = { group: string; plural: string; kind: string }
 
 const qualified = (type: Named): string => (type.group ? `${type.plural}.${type.group}` : type.plural)
@@ -51,7 +51,7 @@ const detailsOf = (type: Named, name: string): StatusDetails => ({
 export const notFound = (type: Named, name: string): ApiError =>
   new ApiError(404, 'NotFound', `${qualified(type)} "${name}" not found`, detailsOf(type, name))
 
-/** The answer to a path that no resource is served at. */
+/** The answer to a path without a resource. */
 export const noSuchPath = (): ApiError => new ApiError(404, 'NotFound', 'the server could not find the requested resource', {})
 
 export const alreadyExists = (type: Named, name: string): ApiError =>
@@ -69,7 +69,7 @@ export const forbidden = (type: Named, name: string, message: string, causes?: C
     ...(causes ? { causes } : {}),
   })
 
-/** 422 with every fault, worded as apimachinery's `field.ErrorList` words it. */
+/** 422 with every fault, in the words of apimachinery's `field.ErrorList`. */
 export function invalid(type: Pick<Named, 'group' | 'kind'>, name: string, causes: Cause[]): ApiError {
   const texts = [...new Set(causes.map((cause) => `${cause.field}: ${cause.message}`))]
   const list = texts.length === 1 ? texts[0] : `[${texts.join(', ')}]`
@@ -103,13 +103,13 @@ export const notAcceptable = (): ApiError =>
 export const internal = (message: string): ApiError =>
   new ApiError(500, 'InternalError', `Internal error occurred: ${message}`, { causes: [{ reason: '', message, field: '' }] })
 
-/** History is gone: the client has to list again. */
+/** The history is forgotten: the client has to list again. */
 export const expired = (message: string): ApiError => new ApiError(410, 'Expired', message)
 
 /** Quotes a value as `field.Invalid` prints it. */
 const quote = (value: unknown): string => JSON.stringify(value) ?? 'null'
 
-/** The causes that apimachinery's `field` package makes, by its own names. */
+/** The causes of apimachinery's `field` package, by its own names. */
 export const cause = {
   required: (field: string, detail = ''): Cause => ({
     reason: 'FieldValueRequired',

@@ -1,6 +1,6 @@
 import type { KubeObject } from './object.ts'
 
-/** One object at one revision. Its JSON is made at most once, whoever asks for it: answers, lists, watches. */
+/** One object at one revision. Its JSON is made at most once for answers, lists and watches. */
 export class Entry {
   readonly object: KubeObject
   readonly revision: number
@@ -12,7 +12,7 @@ export class Entry {
     this.revision = revision
   }
 
-  /** The object as JSON in the version asked for; versions differ in nothing else, as with conversion strategy `None`. */
+  /** The object as JSON in the requested version. Versions differ only in their name, as with conversion strategy `None`. */
   json(apiVersion = this.object.apiVersion): string {
     if (apiVersion === this.object.apiVersion) {
       this.#json ??= JSON.stringify(this.object)
@@ -32,7 +32,7 @@ export class Entry {
   }
 }
 
-/** One change, kept as history for watches and for lists that go on at an older revision. */
+/** One change, kept as history for watches and for lists that continue at an older revision. */
 export type Change = {
   type: 'ADDED' | 'MODIFIED' | 'DELETED'
   revision: number
@@ -41,14 +41,14 @@ export type Change = {
   bucket: Bucket
 }
 
-/** The key that orders objects in a list, as in etcd: `namespace/name`, or `name` for what has no namespace. */
+/** The key that orders objects in a list, as in etcd: `namespace/name`, or `name` for a cluster-scoped object. */
 const storeKey = (namespace: string | undefined, name: string): string => (namespace ? `${namespace}/${name}` : name)
 
-/** The objects of one resource, found by namespace and name without a walk over the others. */
+/** The objects of one resource, indexed by namespace and name. */
 export class Bucket {
   readonly resource: string
   readonly watchers = new Set<(change: Change) => void>()
-  /** The revision of the last change here. */
+  /** The revision of the last change in this bucket. */
   revision = 0
   /** Changes up to this revision are forgotten. */
   forgotten = 0
@@ -56,7 +56,7 @@ export class Bucket {
   size = 0
   readonly #historyLimit: number
   readonly #namespaces = new Map<string, Map<string, Entry>>()
-  /** Names in order, per namespace; an update leaves them as they are, so only creations and deletions cost a sort. */
+  /** Sorted names per namespace. Updates do not change them, so only creations and deletions cost a sort. */
   readonly #sortedNames = new Map<string, string[]>()
   #sortedNamespaces: string[] | undefined
 
@@ -69,22 +69,22 @@ export class Bucket {
     return this.#namespaces.get(namespace ?? '')?.get(name)
   }
 
-  /** Whether there is anything in a namespace. */
+  /** Whether a namespace has any objects. */
   has(namespace: string): boolean {
     return this.#namespaces.has(namespace)
   }
 
-  /** The entries of one namespace, or of all when left out, ordered by key. Not to be changed by the caller. */
+  /** The entries of one namespace, or of all by default, ordered by key. The caller must not change them. */
   list(namespace?: string): Entry[] {
     if (namespace !== undefined) return this.#sortedEntries(namespace)
-    // '/' sorts above '-' and '.', so "a-b/…" stands before "a/…" as it does in etcd
+    // '/' sorts above '-' and '.', so "a-b/…" comes before "a/…" as in etcd
     this.#sortedNamespaces ??= [...this.#namespaces.keys()].sort((a, b) => (`${a}/` < `${b}/` ? -1 : 1))
     if (this.#sortedNamespaces.length === 1) return this.#sortedEntries(this.#sortedNamespaces[0] ?? '')
     return this.#sortedNamespaces.flatMap((each) => this.#sortedEntries(each))
   }
 
   /**
-   * The entries as they stood at an older revision, ordered by key: the present with the changes since then undone.
+   * The entries at an older revision, ordered by key: the current ones with the changes since then undone.
    * The caller makes sure that the revision is not forgotten.
    */
   listAt(revision: number, namespace?: string): Entry[] {
@@ -112,7 +112,7 @@ export class Bucket {
     return this.changes.slice(low)
   }
 
-  /** Takes a change in and tells the watchers, in order and before the writer gets its answer. */
+  /** Stores a change and notifies the watchers, in order and before the writer gets its answer. */
   record(change: Change): void {
     const { namespace = '', name } = change.entry.object.metadata
     let names = this.#namespaces.get(namespace)
@@ -138,12 +138,12 @@ export class Bucket {
     }
     this.revision = change.revision
     this.changes.push(change)
-    // by half as much again and then in one go, since each cut copies what is kept
+    // only once half as many again have piled up, because each cut copies the rest
     if (this.changes.length > this.#historyLimit * 1.5) this.#forget(this.changes.length - this.#historyLimit)
     for (const watcher of this.watchers) watcher(change)
   }
 
-  /** Replaces what every object reads as, without a change of revision and without an event. */
+  /** Replaces the content of every object, without a new revision and without an event. */
   rewrite(read: (object: KubeObject) => KubeObject): void {
     for (const entries of this.#namespaces.values()) {
       for (const [name, entry] of entries) entries.set(name, new Entry(read(entry.object), entry.revision))
@@ -179,10 +179,10 @@ export class Store {
   #compacted = 0
   readonly #historyLimit: number
   readonly buckets = new Map<string, Bucket>()
-  /** Told of every change after the watchers; a listener puts off what it wants to write. */
+  /** Called on every change, after the watchers. A listener must defer its own writes. */
   readonly listeners: ((change: Change) => void)[] = []
 
-  /** @param historyLimit changes kept per resource; older ones are forgotten, and who still needs them gets 410 Gone */
+  /** @param historyLimit changes kept per resource; older ones are forgotten, and clients that still need them get 410 Gone */
   constructor(historyLimit: number) {
     this.#historyLimit = historyLimit
   }
@@ -196,7 +196,7 @@ export class Store {
     return bucket
   }
 
-  /** Stores an object, which the store owns from here on, under the next revision. */
+  /** Stores an object under the next revision. The caller must not change it any more. */
   put(bucket: Bucket, object: KubeObject, previous: Entry | undefined): Entry {
     const revision = ++this.revision
     object.metadata.resourceVersion = String(revision)
@@ -219,7 +219,7 @@ export class Store {
     for (const bucket of this.buckets.values()) bucket.compact(this.revision)
   }
 
-  /** The oldest revision that a list or watch of this bucket may still start from. */
+  /** The oldest revision from which a list or watch of this bucket can still start. */
   oldest(bucket: Bucket): number {
     return Math.max(bucket.forgotten, this.#compacted)
   }

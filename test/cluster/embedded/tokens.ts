@@ -9,7 +9,7 @@ const issuer = 'https://kubernetes.default.svc.cluster.local'
 
 type Claims = { namespace: string; name: string; uid: string; expires: number }
 
-/** Bearer tokens: one for the administrator, and signed ones for ServiceAccounts that hold as long as the account does. */
+/** Bearer tokens: one for the administrator, and signed ones for ServiceAccounts that are valid as long as the account exists. */
 export class Tokens {
   readonly admin = randomBytes(24).toString('base64url')
   readonly #secret = randomBytes(32)
@@ -20,7 +20,7 @@ export class Tokens {
     this.#core = core
   }
 
-  /** A token for a ServiceAccount, for so many seconds. */
+  /** A token for a ServiceAccount, valid for so many seconds. */
   issue(account: KubeObject, seconds: number, audiences: string[] = [issuer]): { token: string; expires: Date } {
     const { namespace = '', name, uid } = account.metadata
     const issued = Math.floor(Date.now() / 1000)
@@ -40,7 +40,7 @@ export class Tokens {
     return { token, expires: new Date(claims.exp * 1000) }
   }
 
-  /** Who bears the Authorization header: nobody in particular without one, undefined when it is not good. */
+  /** The user of the Authorization header: anonymous without one, undefined if it is not valid. */
   authenticate(header: string | undefined): User | undefined {
     if (!header) return anonymous
     const token = /^Bearer +(\S+)$/i.exec(header)?.[1]

@@ -1,10 +1,10 @@
 import type { Json, KubeObject } from './object.ts'
 import { parseQuantity } from './quantity.ts'
 
-/** Amounts by the names that a ResourceQuota limits them under. */
+/** Amounts by their names in a ResourceQuota. */
 export type Usage = Map<string, number>
 
-/** Core kinds that a quota may count without `count/`. */
+/** Core kinds that a quota can count without `count/`. */
 const countable = ['pods', 'services', 'secrets', 'configmaps', 'persistentvolumeclaims', 'resourcequotas']
 
 const computed = ['cpu', 'memory', 'ephemeral-storage']
@@ -15,7 +15,7 @@ function add(usage: Usage, name: string, amount: number | undefined): void {
 
 const ended = (pod: KubeObject): boolean => ['Succeeded', 'Failed'].includes(pod.status?.phase)
 
-/** What a pod asks for of a resource: its containers together, or its greediest init container if that is more. */
+/** A pod's request for a resource: that of its containers together, or of its largest init container if that is more. */
 function podSum(pod: KubeObject, field: 'requests' | 'limits', resource: string): number {
   const amounts = (containers: Json[] | undefined): number[] =>
     (containers ?? []).map((container) => parseQuantity(container.resources?.[field]?.[resource]) ?? 0)
@@ -23,7 +23,7 @@ function podSum(pod: KubeObject, field: 'requests' | 'limits', resource: string)
   return Math.max(together, ...amounts(pod.spec?.initContainers))
 }
 
-/** What one object takes from the quotas of its namespace; `resource` is `group/plural`. */
+/** The usage of one object in the quotas of its namespace; `resource` is `group/plural`. */
 export function usageOf(resource: string, object: KubeObject): Usage {
   const usage: Usage = new Map()
   const [group = '', plural = ''] = resource.split('/')
@@ -54,7 +54,7 @@ export function usageOf(resource: string, object: KubeObject): Usage {
   return usage
 }
 
-/** Of what is limited, the names that every container of a pod must speak of and one does not. */
+/** The limited resources that every container of a pod must specify and at least one does not. */
 export function unspecified(pod: KubeObject, limited: string[]): string[] {
   const containers: Json[] = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])]
   return limited.filter((name) => {

@@ -3,7 +3,7 @@ import { equal, isMap, type Json } from './object.ts'
 import type { Schema } from './schema.ts'
 import { type Cause, cause } from './status.ts'
 
-/** Every fault of a value against its structural schema, worded as the real server words them. */
+/** Every fault of a value against its structural schema, in the real server's words. */
 export function validate(value: Json, schema: Schema, path: string): Cause[] {
   if (value === null && schema.nullable) return []
   const wrongType = checkType(value, schema, path)
@@ -123,7 +123,7 @@ function checkArray(value: Json[], schema: Schema, path: string): Cause[] {
   return faults
 }
 
-/** `x-kubernetes-list-type` set and map promise that members, or their keys, are there once. */
+/** With `x-kubernetes-list-type` set or map, members, or their keys, must be unique. */
 function checkUnique(value: Json[], schema: Schema, path: string): Cause[] {
   const listType = schema['x-kubernetes-list-type']
   if (listType !== 'set' && listType !== 'map') return []
@@ -163,7 +163,7 @@ function checkObject(value: Record<string, Json>, schema: Schema, path: string):
 
 const hostname = /^(?=.{1,253}$)[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)*\.?$/
 
-/** The formats that are enforced; unknown ones are ignored, as the real server does. */
+/** The enforced formats; others are ignored, as on the real server. */
 const formats: Record<string, (value: string) => boolean> = {
   'date-time': (value) =>
     /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/.test(value) && !Number.isNaN(Date.parse(value)),

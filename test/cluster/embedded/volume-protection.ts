@@ -15,7 +15,7 @@ export const volumeProtection = ({ operation, type, object }: Attempt): void => 
 const claimsOf = (pod: KubeObject): string[] =>
   (pod.spec?.volumes ?? []).flatMap((volume: Json) => volume.persistentVolumeClaim?.claimName ?? [])
 
-/** Stand-in for kube-controller-manager's pvc-protection controller: lets a deleted claim go once no pod mounts it. */
+/** Stand-in for kube-controller-manager's pvc-protection controller: releases a deleted claim once no pod mounts it. */
 export function runVolumeProtection(core: Core, queue: WorkQueue): void {
   const releaseLater = (namespace: string, name: string): void =>
     queue.add(`claim ${namespace}/${name}`, () => {

@@ -7,14 +7,14 @@ import type { Selector } from './selectors.ts'
 import { ApiError, expired } from './status.ts'
 import { type Change, Entry } from './store.ts'
 
-/** The far end of a watch. `send` takes whole lines. */
+/** The client's end of a watch. `send` takes whole lines. */
 export type Sink = { send(line: Buffer | string): void; end(): void; cut(): void }
 
 type Wanted = { type: ResourceType; namespace: string | undefined; query: URLSearchParams; form: Representation }
 
 const line = (type: string, object: string): string => `{"type":"${type}","object":${object}}\n`
 
-/** One client's view of a resource as it changes. */
+/** One client's view of a changing resource. */
 class Watch {
   readonly #core: Core
   readonly #wanted: Wanted
@@ -36,7 +36,7 @@ class Watch {
     return this.#wanted.type
   }
 
-  /** Sends what happened before now, then follows. Returns how to stop. */
+  /** Sends past changes, then follows new ones. Returns a function that stops it. */
   start(): () => void {
     const { type, namespace, query } = this.#wanted
     const bucket = this.#core.store.bucket(type.bucket)
@@ -65,7 +65,7 @@ class Watch {
     return () => bucket.watchers.delete(watcher)
   }
 
-  /** Tells how far the watch has come, if the client asked for that and it does not know yet. */
+  /** Sends a bookmark if the client requested them and does not know the revision yet. */
   bookmark(): void {
     if (this.#bookmarks && this.#core.store.revision > this.#sent) this.#sendBookmark()
   }
@@ -88,7 +88,7 @@ class Watch {
       this.#forward(change)
       return
     }
-    // a change may bring an object into the selection or take it out
+    // a change may move an object into or out of the selection
     const before = change.previous !== undefined && this.#selector(change.previous.object)
     const now = change.type !== 'DELETED' && this.#selector(object)
     if (before && now) this.#send('MODIFIED', change.entry)
@@ -115,7 +115,7 @@ const withRevision = (object: KubeObject, revision: number): Entry =>
 
 let shared: { change: Change; apiVersion: string; bytes: Buffer } | undefined
 
-/** Watchers hear of a change one right after the other, so the line is made for the first and kept until the next change. */
+/** Watchers get a change one right after the other, so its line is made once and kept until the next change. */
 function sharedLine(change: Change, apiVersion: string): Buffer {
   if (shared?.change !== change || shared.apiVersion !== apiVersion) {
     shared = { change, apiVersion, bytes: Buffer.from(line(change.type, change.entry.json(apiVersion))) }
@@ -129,7 +129,7 @@ export class Watches {
   readonly #open = new Map<Watch, { stop: () => void; sink: Sink }>()
   readonly #timer: NodeJS.Timeout
 
-  /** @param bookmarkMs how often watches hear how far they have come, in milliseconds */
+  /** @param bookmarkMs interval of bookmarks, in milliseconds */
   constructor(core: Core, bookmarkMs: number) {
     this.#core = core
     this.#timer = setInterval(() => {
@@ -138,7 +138,7 @@ export class Watches {
     this.#timer.unref()
   }
 
-  /** Opens a watch; what is wrong with it is sent as an ERROR event. Returns how to stop it. Throws 400 for a bad selector. */
+  /** Opens a watch; a fault is sent as an ERROR event. Returns a function that stops it. Throws 400 for a bad selector. */
   open(wanted: Wanted, sink: Sink): () => void {
     const watch = new Watch(this.#core, wanted, sink)
     try {
@@ -159,7 +159,7 @@ export class Watches {
     }
   }
 
-  /** Ends every open watch of a resource, as happens when it is served no longer. */
+  /** Ends every open watch of a resource that is no longer served. */
   endAll(wanted: (type: ResourceType) => boolean = () => true): void {
     for (const [watch, { stop, sink }] of [...this.#open]) {
       if (!wanted(watch.type)) continue

@@ -1,8 +1,8 @@
 import { ApiError } from './status.ts'
 
 /**
- * What the stand-in controllers still have to do. Work is put off to a later turn of the event loop, so that a writer has its
- * answer first, as with controllers of their own process; the same key waits only once.
+ * The pending work of the stand-in controllers. Work is deferred to a later turn of the event loop, so that a writer gets its
+ * answer first, as with controllers in another process. A key waits only once.
  */
 export class WorkQueue {
   readonly #pending = new Map<string, () => void>()
@@ -29,7 +29,7 @@ export class WorkQueue {
       try {
         work()
       } catch (error) {
-        // the object went, or is refused by a rule, since the work was queued: the change that did it queues what is due
+        // since the work was queued, the object is gone or a rule refuses it; the change that caused this queues new work
         if (!(error instanceof ApiError)) throw error
       }
     }

@@ -11,12 +11,12 @@ import { validate } from './validation.ts'
 
 export type WriteOptions = {
   user: User
-  /** The field manager: as asked for, or the client's name from its User-Agent. */
+  /** The field manager: as requested, or the client's name from its User-Agent. */
   manager: string
   dryRun: boolean
 }
 
-/** What a path names. */
+/** The target of a path. */
 export type Target = { type: ResourceType; namespace: string | undefined; name: string; subresource: string }
 
 function writerOf(target: Pick<Target, 'type' | 'subresource'>, options: WriteOptions): Writer {
@@ -33,13 +33,13 @@ function attempt(target: Target, operation: Attempt['operation'], object: Attemp
   return { operation, type, subresource, namespace, object, old, user }
 }
 
-/** Refuses an object with every fault it has, after defaults are filled in. */
+/** Refuses an invalid object with all its faults, after setting defaults. */
 function complete(core: Core, type: ResourceType, object: KubeObject, old: KubeObject | undefined): void {
   if (type.custom) {
     prune(object, type.custom.schema, true)
     applyDefaults(object, type.custom.schema, true)
   }
-  // a missing spec is a fault to report, not one to stumble over
+  // a missing spec must be reported as a fault, not cause an exception
   type.rules.prepare?.(object, old, core.lookup)
   const faults = checkMetadata(type, object, old)
   if (type.custom) faults.push(...validate(object, type.custom.schema, ''))
@@ -49,7 +49,7 @@ function complete(core: Core, type: ResourceType, object: KubeObject, old: KubeO
 
 /**
  * Creates an object from a client's document. Throws 400, 409 AlreadyExists, 422, or what admission throws.
- * With `dryRun` everything is checked and nothing kept.
+ * With `dryRun`, everything is checked and nothing is stored.
  */
 export function createObject(core: Core, type: ResourceType, namespace: string | undefined, document: Json, options: WriteOptions): Entry {
   const object = incoming(type, namespace, document)
@@ -79,8 +79,8 @@ function insert(core: Core, target: Target, object: KubeObject, options: WriteOp
 }
 
 /**
- * Replaces an object by what `next` makes of the current one (in the version of the target's type).
- * A write that changes nothing leaves the revision as it is. The last finalizer's removal from a deleted object removes it.
+ * Replaces an object with the result of `next` for the current one (in the version of the target's type).
+ * A write that changes nothing keeps the revision. Removing the last finalizer of a deleted object removes the object.
  */
 export function updateObject(core: Core, target: Target, next: (current: KubeObject) => Json, options: WriteOptions): Entry {
   const { type, namespace, name } = target
@@ -98,7 +98,7 @@ export function updateObject(core: Core, target: Target, next: (current: KubeObj
   if (resourceVersion && resourceVersion !== old.metadata.resourceVersion) throw modified(type, name)
   const updated = mayChange(target, object, old)
   return replace(core, target, updated, existing, options, (result) => {
-    // an explicit empty list, or one empty entry, gives up all ownership, as the real server documents it
+    // an explicit empty list, or one empty entry, resets all ownership, as the real server documents
     const reset = given !== undefined && (given.length === 0 || (given.length === 1 && Object.keys(given[0] ?? {}).length === 0))
     const base = reset ? { ...old, metadata: { ...old.metadata, managedFields: [] } } : old
     const managed = recordUpdate(base, result, type.fields, writerOf(target, options))
@@ -107,7 +107,7 @@ export function updateObject(core: Core, target: Target, next: (current: KubeObj
   })
 }
 
-/** The object with only those changes that its door lets through. */
+/** The object with only the changes that the subresource allows. */
 function mayChange({ type, subresource }: Target, object: KubeObject, old: KubeObject): KubeObject {
   keepIdentity(type, object, old)
   if (subresource === 'status') return { ...clone(old), ...(object.status === undefined ? {} : { status: object.status }) }
@@ -144,7 +144,7 @@ function replace(
   return store.put(bucket, object, existing)
 }
 
-/** Whether a deleted object is held by nothing any more. */
+/** Whether nothing holds a deleted object any more. */
 export function isDone(object: KubeObject): boolean {
   const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = object.metadata
   if (!deletionTimestamp || finalizers?.length || deletionGracePeriodSeconds) return false
@@ -152,7 +152,7 @@ export function isDone(object: KubeObject): boolean {
 }
 
 /**
- * Server-side apply. Creates the object when there is none, else merges. Throws 409 with the managers in conflict unless `force`.
+ * Server-side apply. Creates or merges the object. Throws 409 with the conflicting managers unless `force`.
  */
 export function applyObject(
   core: Core,
@@ -199,7 +199,7 @@ function applied(live: KubeObject | undefined, config: KubeObject, target: Targe
   }
 }
 
-/** Refuses what no apply or patch may ask for together. */
+/** Refuses options of an apply or patch that exclude each other. */
 export function checkPatchOptions(mediaType: string, manager: string | null, force: boolean): void {
   const options = { group: 'meta.k8s.io', kind: 'PatchOptions' }
   const apply = mediaType === 'application/apply-patch+yaml'

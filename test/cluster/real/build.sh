@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Builds the control plane that the real tier starts, once per machine, from Debian's source package of Kubernetes.
 #
-#   test/cluster/real/build.sh          prints the folder with the binaries; returns at once when they are there
+#   test/cluster/real/build.sh          prints the folder with the binaries; returns at once if they exist
 #
-# The folder follows the envtest convention (etcd and kube-apiserver side by side), so KUBEBUILDER_ASSETS may name it as well.
-# Needs Debian 12; as root it installs what is missing. About five minutes on two cores, 2 GB of disk meanwhile, 0.4 GB afterwards.
+# The folder follows the envtest convention (etcd and kube-apiserver side by side), so KUBEBUILDER_ASSETS can name it too.
+# Needs Debian 12; as root, it installs missing packages. Takes about five minutes on two cores, 2 GB of disk, and 0.4 GB afterwards.
 set -euo pipefail
 
 version=1.20.2
-revision=2 # raised, here and in binaries.ts, with every change of what is built
+revision=2 # raised, here and in binaries.ts, with every change of the build
 packages=(golang-go golang-github-modern-go-reflect2-dev rsync make jq etcd-server dpkg-dev ca-certificates)
 binaries=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
 reflect2=/usr/share/gocode/src/github.com/modern-go/reflect2
@@ -31,8 +31,8 @@ finish_if_ready() {
 finish_if_ready
 mkdir -p "$cache"
 
-# One builder at a time: the others wait here and find its work done. The lock is inherited by what the build starts, so
-# that a compiler left behind by a killed build still keeps the next one out.
+# One build at a time: others wait here, and then find it done. Child processes inherit the lock, so that a compiler left
+# behind by a killed build still blocks the next one.
 exec 9>"$cache/build.lock"
 if ! flock --nonblock 9; then
   say "another build is running; waiting for it"
@@ -40,7 +40,7 @@ if ! flock --nonblock 9; then
 fi
 finish_if_ready
 
-rm -rf "$cache"/building.* # what a build that was cut off left behind
+rm -rf "$cache"/building.* # left behind by an interrupted build
 work=$(mktemp -d "$cache/building.XXXXXX")
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 trap 'exit 130' INT
@@ -54,7 +54,7 @@ install_packages() {
   [ ${#missing[@]} -eq 0 ] && return
   [ "$(id -u)" -eq 0 ] || fail "missing packages; run as root: apt-get install --no-install-recommends ${missing[*]}"
   say "installing ${missing[*]}"
-  # etcd-server would start a server of its own; no test uses it, and policy 101 keeps it from starting.
+  # The package etcd-server would start a server, which no test uses; policy 101 prevents that.
   printf '#!/bin/sh\nexit 101\n' >"$work/policy-rc.d"
   chmod +x "$work/policy-rc.d"
   apt-get -o DPkg::Lock::Timeout=600 update -qq >&2
@@ -62,7 +62,7 @@ install_packages() {
     apt-get -o DPkg::Lock::Timeout=600 install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
-# The system's own lists stay as they are: copies of them, turned into source lists, are used for this one download.
+# The system's own lists do not change: this one download uses copies of them, turned into source lists.
 download_source() {
   mkdir -p "$work/apt/parts" "$work/apt/lists/partial" "$work/source"
   local list
@@ -75,15 +75,15 @@ download_source() {
   local options=(-o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$work/apt/parts" -o Dir::State::Lists="$work/apt/lists"
     -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root)
   say "downloading the source of Kubernetes $version"
-  # A list of somebody else's that has no sources fails here; what counts is that the download below succeeds.
-  apt-get "${options[@]}" -qq update >&2 || say "some lists could not be read; going on"
+  # Third-party lists without sources fail here. Only the download below has to succeed.
+  apt-get "${options[@]}" -qq update >&2 || say "some lists could not be read; continuing"
   (cd "$work/source" && apt-get "${options[@]}" -qq source --download-only kubernetes >&2)
   tarball=$(find "$work/source" -name "kubernetes_*$version.orig.tar.gz") # Debian calls it 1.20.5+really1.20.2
   [ -n "$tarball" ] || fail "Debian's kubernetes is no longer $version: $(ls -m "$work/source")"
 }
 
 unpack_source() {
-  tree=$work/go/src/k8s.io/kubernetes # too old for module mode: it wants its place in a GOPATH
+  tree=$work/go/src/k8s.io/kubernetes # too old for module mode: it needs a place in a GOPATH
   mkdir -p "$tree"
   tar -xzf "$tarball" -C "$tree" --strip-components=1
   # reflect2 1.0.1, which the tree carries, corrupts memory when built with Go 1.18 or newer: the API server dies at
@@ -91,13 +91,13 @@ unpack_source() {
   rm -rf "$tree/vendor/github.com/modern-go/reflect2"
   cp -r "$reflect2" "$tree/vendor/github.com/modern-go/reflect2"
   # The validation of custom objects compares two reflect.Value, which since Go 1.18 point to one and the same zero: an empty
-  # string would count as null. What was meant is the nil before it.
+  # string would count as null. The code meant the nil before it.
   local zero='reflect.DeepEqual(reflect.Zero(reflect.TypeOf(data)), reflect.ValueOf(data))' validator
   for validator in "$tree/vendor/"{github.com/go-openapi/validate,k8s.io/kube-openapi/pkg/validation/validate}/type.go; do
     grep -qF "data == nil || $zero" "$validator" || fail "the comparison to mend is not in $validator"
     sed -i "s/data == nil || $zero/data == nil/" "$validator"
   done
-  # Without a git tree the makefile would call the result v0.0.0; clients judge the server by this.
+  # Without a git tree, the makefile would set v0.0.0, and clients act on the server's version.
   cat >"$work/version" <<END
 KUBE_GIT_COMMIT=debian
 KUBE_GIT_TREE_STATE=archive
@@ -109,7 +109,7 @@ END
 
 build_binaries() {
   say "building ${binaries[*]} (minutes)"
-  # By make and not by go build: the makefile generates the OpenAPI code that the API server needs.
+  # With make, not go build: the makefile generates the OpenAPI code that the API server needs.
   (
     cd "$tree"
     export GOPATH=$work/go GOCACHE=$work/gocache GO111MODULE=off GOFLAGS='' GOPROXY=off CGO_ENABLED=0
@@ -118,7 +118,7 @@ build_binaries() {
   )
 }
 
-# Renamed into place as the last step: the folder is there complete or not at all.
+# Renaming is the last step, so that the folder is complete or absent.
 keep_binaries() {
   local staged=$work/ready name
   mkdir "$staged"

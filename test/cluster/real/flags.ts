@@ -1,26 +1,26 @@
-// What the programs of a control plane are started with, by their versions.
+// The flags of a control plane's programs, by version.
 
-/** Flags of etcd. @param folder where its data goes */
+/** Flags of etcd. @param folder for its data */
 export function etcdArgs(folder: string, port: number): string[] {
   return [
     `--data-dir=${folder}/etcd`,
     `--listen-client-urls=http://127.0.0.1:${port}`,
     `--advertise-client-urls=http://127.0.0.1:${port}`,
     '--listen-peer-urls=http://127.0.0.1:0', // no peer ever comes
-    '--unsafe-no-fsync', // outlives a killed process, not a power cut: enough for a test
-    // It elects itself; with the default it would wait a second before it does.
+    '--unsafe-no-fsync', // data survives a killed process, not a power cut: enough for a test
+    // It elects itself; by default it would wait a second before that.
     '--heartbeat-interval=20',
     '--election-timeout=100',
   ]
 }
 
-/** The first address of the range of Services below: that of `kubernetes`. */
+/** The first address of the Service range below: that of `kubernetes`. */
 export const apiServiceAddress = '10.0.0.1'
 
-/** Where an API server listens, and where its etcd does. `address` as in `startRealCluster`. */
+/** The addresses of an API server and its etcd. `address` as in `startRealCluster`. */
 export type ApiServerPlace = { apiPort: number; etcdPort: number; address: string | undefined }
 
-/** Flags of kube-apiserver; all of them are known from 1.20 on to this day. @param folder with the files of `writeFiles` */
+/** Flags of kube-apiserver; every version since 1.20 has all of them. @param folder with the files of `writeFiles` */
 export function apiServerArgs(folder: string, { apiPort, etcdPort, address }: ApiServerPlace): string[] {
   return [
     `--etcd-servers=http://127.0.0.1:${etcdPort}`,
@@ -38,7 +38,7 @@ export function apiServerArgs(folder: string, { apiPort, etcdPort, address }: Ap
     '--service-cluster-ip-range=10.0.0.0/24',
     ...(address === undefined
       ? [
-          '--disable-admission-plugins=ServiceAccount', // pods may be created before their account is
+          '--disable-admission-plugins=ServiceAccount', // pods may be created before their account
           '--endpoint-reconciler-type=none', // "kubernetes" needs no endpoints: nothing reaches it from a pod network
         ]
       : ['--kubelet-preferred-address-types=InternalIP']),
@@ -58,21 +58,21 @@ export function managerArgs(folder: string, { address, minor }: { address: strin
     `--service-account-private-key-file=${folder}/sa.key`,
     ...(address === undefined ? [] : [`--root-ca-file=${folder}/ca.crt`]),
     `--cert-dir=${folder}`,
-    ...(minor < 24 ? ['--port=0'] : []), // an insecure port, which is gone since 1.24, and its flag with it
+    ...(minor < 24 ? ['--port=0'] : []), // no insecure port; 1.24 removed the port and the flag
     '--secure-port=0',
     '--leader-elect=false',
     '--controllers=*,-nodeipam,-cloud-node-lifecycle',
-    '--enable-hostpath-provisioner', // real folders, which really go with their volumes: kubernetes.io/host-path
-    // Its default of 20 requests a second would make a test wait for the collector.
+    '--enable-hostpath-provisioner', // kubernetes.io/host-path: real folders, deleted with their volumes
+    // With its default of 20 requests a second, tests would wait for the garbage collector.
     '--kube-api-qps=500',
     '--kube-api-burst=1000',
   ]
 }
 
 /**
- * The minor version in what a program of Kubernetes prints for `--version`: 20 of `Kubernetes v1.20.2`.
+ * The minor version in the `--version` output of a Kubernetes program: 20 of `Kubernetes v1.20.2`.
  *
- * @throws Error when it prints anything else
+ * @throws Error for any other output
  */
 export function minorVersion(printed: string): number {
   const minor = /^Kubernetes v1\.(\d+)\./.exec(printed)?.[1]

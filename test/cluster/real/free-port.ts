@@ -4,9 +4,8 @@ import { createServer } from 'node:net'
 const given = new Set<number>()
 
 /**
- * A port of loopback that is free at this moment, each but once in a process. It is below the range from which the kernel takes ports for
- * outgoing connections: one of those could have it before it is listened on, even one that tries to reach this very port, which then is
- * connected to itself.
+ * A port of loopback that is free at the moment; a process gets each port only once. It is below the kernel's range for outgoing
+ * connections: otherwise one of those could take it first, even one to this very port, which would then be connected to itself.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

@@ -10,8 +10,8 @@ import { type Access, clusterAccess } from './access.ts'
 const namespace = 'kube-system'
 
 /**
- * A cluster that exists already, through the current context of an administrator's kubeconfig. The tests get a ServiceAccount of their
- * own that is bound to `cluster-admin` (no token can carry the group `system:masters`); `stop()` removes it.
+ * An existing cluster, through the current context of an administrator's kubeconfig. The tests get their own ServiceAccount, bound to
+ * `cluster-admin` (no token can carry the group `system:masters`); `stop()` removes it.
  */
 export async function useGivenCluster(kubeconfigPath: string): Promise<TestCluster> {
   const config = new KubeConfig()
@@ -56,7 +56,7 @@ export async function useGivenCluster(kubeconfigPath: string): Promise<TestClust
   }
 }
 
-/** An API server authorises by a new binding only once its own watch has told it. */
+/** An API server applies a new binding only once its watch has delivered it. */
 async function untilAdministrator(access: Access): Promise<void> {
   const http = createHttp({ url: access.url, ca: access.ca, token: access.adminToken })
   const review = { spec: { resourceAttributes: { verb: '*', group: '*', resource: '*' } } }

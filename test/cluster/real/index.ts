@@ -19,13 +19,13 @@ import { createSigningKey } from './signing-key.ts'
 const startWithinMs = 120_000
 
 /**
- * A control plane of real programs: etcd, kube-apiserver with RBAC, kube-controller-manager, no node and no scheduler.
- * They end with `stop()` and with the test process, however it ends.
+ * A control plane of real programs: etcd, kube-apiserver with RBAC, kube-controller-manager; no nodes and no scheduler.
+ * They end with `stop()`, and with the test process however that ends.
  *
- * `SKERRY_KUBECONFIG` names a cluster to use instead. That one is written to, but never suspended or stopped.
+ * `SKERRY_KUBECONFIG` names a cluster to use instead. Tests write to it, but never suspend or stop it.
  *
- * @param options `crds`: YAML of definitions that are there before the controller manager is. `address`: where nodes and pods reach the
- * API server, which listens there and not on loopback; pods get the tokens of their accounts then.
+ * @param options `crds`: YAML of CRDs that are created before the controller manager starts. `address`: where nodes and pods reach the
+ * API server, which then listens there instead of on loopback; pods then get the tokens of their accounts.
  */
 export async function startRealCluster({ crds = [], address }: { crds?: string[]; address?: string } = {}): Promise<TestCluster> {
   if (process.env.SKERRY_KUBECONFIG) return useGivenCluster(process.env.SKERRY_KUBECONFIG)
@@ -43,7 +43,7 @@ export async function startRealCluster({ crds = [], address }: { crds?: string[]
   }
 }
 
-/** Uses a cluster that exists already, with the rights of the current context of a kubeconfig, which must be an administrator's. */
+/** Uses an existing cluster, with the permissions of the current context of a kubeconfig, which must be an administrator's. */
 export async function useGivenCluster(kubeconfigPath: string): Promise<TestCluster> {
   const given = await import('./given.ts') // on demand, since its Kubernetes client takes half a second to load
   return given.useGivenCluster(kubeconfigPath)
@@ -78,7 +78,7 @@ async function startControlPlane(
     kind: 'real',
     ...clusterAccess(access),
     faults: undefined,
-    // Not SIGTERM: it would serve open watches for up to a minute more.
+    // Not SIGTERM: it would keep serving open watches for up to a minute.
     suspend: () => apiServer.kill('SIGKILL'),
     async resume() {
       apiServer = startApiServer()
@@ -92,7 +92,7 @@ async function startControlPlane(
   }
 }
 
-/** Creates the definitions and waits until what they define is discovered: of anything else a controller manager hears half a minute later. */
+/** Creates the CRDs and waits until their kinds are discovered: a controller manager notices later ones only after half a minute. */
 async function define(access: Access, crds: string[]): Promise<void> {
   const http = createHttp({ url: access.url, ca: access.ca, token: access.adminToken })
   const definitions = crds.flatMap((text) => parseAllDocuments(text)).map((document) => document.toJS())
@@ -115,7 +115,7 @@ async function define(access: Access, crds: string[]): Promise<void> {
   }
 }
 
-/** Starts a daemon again whenever it ends, as a kubelet would: the controller manager gives up when the API server is away while it starts. */
+/** Restarts a daemon whenever it ends, as a kubelet would: the controller manager exits if the API server is unreachable while it starts. */
 function keepRunning(first: Daemon, start: () => Daemon): { release(): void; released: Promise<void> } {
   const stopping = new AbortController()
   async function keep(): Promise<void> {
@@ -128,7 +128,7 @@ function keepRunning(first: Daemon, start: () => Daemon): { release(): void; rel
   return { release: () => stopping.abort(), released: keep() }
 }
 
-/** As whom a controller manager works everywhere; admission lets it do what it would refuse to people. */
+/** The user of a controller manager; admission allows it actions that it refuses to people. */
 const managerUser = 'system:kube-controller-manager'
 
 async function writeFiles(folder: string, certificate: ServingCertificate, access: Access): Promise<void> {
@@ -147,8 +147,8 @@ async function writeFiles(folder: string, certificate: ServingCertificate, acces
 }
 
 /**
- * Resolves when the API server is ready and has done what it does a little later: the namespaces of every cluster exist, and its authorizer
- * knows the default roles, so that even an anonymous request may read the version. Rejects with the log of the daemon that ended first.
+ * Resolves when the API server is ready and has finished its delayed work: the system namespaces exist, and its authorizer knows the
+ * default roles, so that even an anonymous request can read the version. Rejects with the log of the daemon that ended first.
  */
 async function untilReady(access: Access, daemons: Daemon[]): Promise<void> {
   const http = createHttp({ url: access.url, ca: access.ca, token: access.adminToken })

@@ -5,7 +5,7 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A program that runs until it is ended. */
+/** A program that runs until it is stopped. */
 export type Daemon = {
   name: string
   /** Undefined if it could not be started. */
@@ -22,7 +22,7 @@ export type Daemon = {
 
 /** The daemons of one control plane, or of one server. */
 export type Daemons = {
-  /** A folder of their own, gone after `stop()`. */
+  /** Their folder, which `stop()` removes. */
   folder: string
   start(name: string, path: string, args: string[]): Daemon
   /** Ends all of them, the last started first, and removes the folder. */
@@ -31,8 +31,8 @@ export type Daemons = {
 
 /**
  * Waits for the end of its standard input, which comes with `stop()` and with any death of the test process, SIGKILL
- * included. Then it ends all daemons that still run and removes the folder. It is a session of its own, so that Ctrl-C does not
- * take it away before it has done that.
+ * included. Then it ends all daemons that still run and removes the folder. It runs in a separate session, so that Ctrl-C does
+ * not end it before that.
  */
 const guard = `
 running=
@@ -72,7 +72,7 @@ export function createDaemons(): Daemons {
       const guardEnded = once(watcher, 'exit')
       told.end()
       await guardEnded
-      // Children of theirs may have written into it until a moment ago.
+      // Their child processes may have written into it until a moment ago.
       await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
     },
   }

@@ -75,12 +75,12 @@ function parseRequest(text: string): { stmt: string; args?: unknown[] } {
     const body: unknown = JSON.parse(text)
     if (body !== null && typeof body === 'object' && 'stmt' in body && typeof body.stmt === 'string') return body as { stmt: string }
   } catch {
-    // told below, as for any other body that is not a request
+    // reported below, like any other invalid body
   }
   throw new SqlError(4000, 'SQLParseException[Invalid SQL request body]')
 }
 
-/** 4041 is a 404, 40410 too. */
+/** Both 4041 and 40410 are a 404. */
 const statusOf = (code: number): number => Number(String(code).slice(0, 3))
 
 class Refused extends Error {}
@@ -91,7 +91,7 @@ function authenticate(databases: Databases, key: string, header: string | undefi
     .split(':')
   const { users } = databases.state(key)
   const expected = user === 'system' ? databases.systemPassword(key) : users.get(user)?.password
-  // The superuser is let in from inside the pods only.
+  // The superuser can connect only from inside the pods.
   if (user === '' || user === 'crate') return new Refused('trust authentication failed for user "crate"')
   return users.has(user) && expected !== undefined && expected === rest.join(':')
     ? user

@@ -13,7 +13,7 @@ export type DatabaseState = {
   privileges: { state: 'GRANT' | 'DENY'; type: string; class: string; ident: string | null; grantee: string; grantor: string }[]
   /** A running `CREATE SNAPSHOT`; it makes the operator wait before any update. */
   snapshotStatement: string | undefined
-  /** Names of snapshots that a restore finds; any name when left undefined. */
+  /** Names of snapshots that a restore finds; undefined finds any name. */
   snapshots: Set<string> | undefined
   /** The health in `sys.health`, which takes precedence over the state of the nodes. Set by `setHealth`. */
   health: Health | undefined
@@ -30,20 +30,20 @@ export type Databases = {
   state(key: string): DatabaseState
   /** Nodes whose pods are ready, by name. */
   nodes(key: string): DatabaseNode[]
-  /** What the operator's ping finds: unreachable without a data node, yellow while nodes are missing. */
+  /** The result of the operator's ping: unreachable without a data node, yellow while nodes are missing. */
   health(key: string): Health | 'UNREACHABLE'
-  /** Nodes that the StatefulSets ask for. */
+  /** Number of nodes in the StatefulSets. */
   expectedNodes(key: string): number
-  /** The password of the user `system`, from its Secret; undefined before there is one. */
+  /** The password of the user `system`, from its Secret; undefined until that exists. */
   systemPassword(key: string): string | undefined
   /** Overrides the health of a database; undefined makes it depend on the nodes again. */
   setHealth(key: string, health: Health | undefined): void
-  /** Calls the listener after `setHealth`. Returns a function that ends this. */
+  /** Calls the listener after `setHealth`. Returns a function that unsubscribes. */
   onHealth(listener: (key: string) => void): () => void
   stop(): void
 }
 
-/** Follows the pods, StatefulSets and Secrets of the cluster. */
+/** Watches the pods, StatefulSets and Secrets of the cluster. */
 export async function createDatabases(world: World): Promise<Databases> {
   const pods = indexBy(await world.follow('Pod'), databaseKey)
   const sets = indexBy(await world.follow('StatefulSet'), databaseKey)
@@ -118,7 +118,7 @@ export async function createDatabases(world: World): Promise<Databases> {
   }
 }
 
-/** The contents of volumes that outlive their database: a database that gets these volumes again has its contents back. */
+/** The contents of volumes that outlive their database: a database that gets these volumes has these contents. */
 async function createDisks(world: World) {
   const claims = await world.follow('PersistentVolumeClaim')
   const written = new Map<string, DatabaseState>()
@@ -150,13 +150,13 @@ function freshState(): DatabaseState {
   }
 }
 
-/** Whether a pod is ready and not on its way out. */
+/** Whether a pod is ready and not being deleted. */
 export function isReady(pod: KubernetesObject): boolean {
   if (pod.metadata.deletionTimestamp !== undefined) return false
   return (pod.status?.conditions ?? []).some(({ type, status }: { type: string; status: string }) => type === 'Ready' && status === 'True')
 }
 
-/** The version that a pod runs, by the tag of its image. */
+/** The version of a pod, from the tag of its image. */
 function versionOf(pod: KubernetesObject): string {
   const crate = pod.spec.containers.find(({ name }: { name: string }) => name === 'crate')
   return (
@@ -166,12 +166,12 @@ function versionOf(pod: KubernetesObject): string {
   )
 }
 
-/** Every kind of privilege on the whole cluster: what GRANT ALL PRIVILEGES comes to. */
+/** Every kind of privilege on the whole cluster, as GRANT ALL PRIVILEGES grants. */
 export function grantAll(state: DatabaseState, grantee: string, grantor: string): void {
   for (const type of ['DQL', 'DML', 'DDL', 'AL']) grant(state, { state: 'GRANT', type, class: 'CLUSTER', ident: null, grantee, grantor })
 }
 
-/** Records a privilege in place of an earlier one on the same thing. */
+/** Records a privilege. It replaces an earlier one on the same object. */
 export function grant(state: DatabaseState, privilege: DatabaseState['privileges'][number]): void {
   const { type, class: level, ident, grantee } = privilege
   state.privileges = state.privileges.filter(

@@ -9,7 +9,7 @@ export type PodFaults = {
   neverReady?: boolean
   /** Containers by name that wait with a reason and a message, such as `CrashLoopBackOff`. */
   waiting?: Record<string, Waiting>
-  /** It stays after its deletion. */
+  /** It never ends after its deletion. */
   neverGone?: boolean
 }
 
@@ -18,11 +18,11 @@ type FindingTools = {
   clock: Clock
   /** From the start of a pod's containers until they are ready, in milliseconds. */
   readyMs: number
-  /** Has the pod with this key looked at again after a while. */
+  /** Schedules another look at the pod with this key. */
   lookAfter(key: string, ms: number): void
 }
 
-/** What a kubelet finds when it tries to run a pod: from the cluster, and from the faults that a test sets. */
+/** A kubelet's findings when it tries to run a pod: from the cluster, and from the faults that a test sets. */
 export class Findings {
   readonly #tools: FindingTools
   readonly #faults = new Map<string, PodFaults>()
@@ -40,13 +40,13 @@ export class Findings {
     this.#faults.set(pod, faults)
   }
 
-  /** @param pod as it was set; everything when left out */
+  /** @param pod the name as it was set; by default, all faults */
   clearFaults(pod?: string): void {
     if (pod === undefined) this.#faults.clear()
     else this.#faults.delete(pod)
   }
 
-  /** @param message what the registry answers; undefined lets the image be pulled again */
+  /** @param message the registry's answer; undefined makes the image available again */
   breakImage(image: string, message: string | undefined): void {
     if (message === undefined) this.#brokenImages.delete(image)
     else this.#brokenImages.set(image, message)
@@ -63,7 +63,7 @@ export class Findings {
     return {}
   }
 
-  /** What a kubelet finds now. Containers that run already are not started again. */
+  /** A kubelet's current findings. Running containers are not started again. */
   look(key: string, pod: KubernetesObject): Finding {
     const { neverReady = false, waiting = {} } = this.faultsOf(pod)
     const found = new Map<string, Waiting>(Object.entries(waiting))
@@ -99,7 +99,7 @@ export class Findings {
     this.#readyAt.delete(metadata.uid ?? '')
   }
 
-  /** Whether a pod has had the time that its containers take to become ready. */
+  /** Whether the start-up time of a pod's containers has passed. */
   #isDue(key: string, { metadata: { uid = '' } }: KubernetesObject): boolean {
     const { readyMs, clock, lookAfter } = this.#tools
     if (readyMs === 0) return true

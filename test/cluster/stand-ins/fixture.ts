@@ -12,7 +12,7 @@ import { openWorld, type World } from './world.ts'
 const fieldManager = 'test'
 const withinMs = 60_000
 
-/** A cluster with stand-ins, and an observer with a connection of its own. */
+/** A cluster with stand-ins, and an observer with its own connection. */
 export type Fixture = {
   cluster: TestCluster
   standIns: StandIns
@@ -20,7 +20,7 @@ export type Fixture = {
   observer: World
   /** A new namespace. */
   project(): Promise<string>
-  /** Creates a CrateDB and the Secret of its user, and does not wait. */
+  /** Creates a CrateDB and the Secret of its user, without waiting. */
   create(namespace: string, name: string, change?: (spec: Json) => void): Promise<Subject>
   /** Creates them, and resolves once the operator has finished and the database is GREEN. */
   created(namespace: string, name: string, change?: (spec: Json) => void): Promise<Subject>
@@ -28,10 +28,10 @@ export type Fixture = {
   until(kind: StandInKind, key: string, wanted: (object: KubernetesObject) => boolean): Promise<KubernetesObject>
   /** Resolves once the object is gone. */
   untilGone(kind: StandInKind, key: string): Promise<void>
-  /** An object, or all of a namespace, as the API server has them now: the observer's watches may lag behind one another. */
+  /** An object, or all of a namespace, from the API server: the observer's watches may lag behind one another. */
   read(kind: StandInKind, key: string): Promise<KubernetesObject>
   list(kind: StandInKind, namespace: string): Promise<KubernetesObject[]>
-  /** Resolves with the database pods of a namespace once there are so many. A real control plane also has pods of backup jobs. */
+  /** Resolves with the database pods of a namespace once there are that many. A real control plane also has pods of backup jobs. */
   pods(namespace: string, count: number): Promise<KubernetesObject[]>
   /** Resolves with an Event of a namespace once there is one with such a message. */
   event(namespace: string, message: RegExp): Promise<KubernetesObject>
@@ -50,7 +50,7 @@ export type Subject = {
   edit(patch: Json): Promise<void>
   /** Changes the first data group. */
   editGroup(change: (group: Json) => void): Promise<void>
-  /** Edits it, and resolves with the versions since then once the operator has finished. */
+  /** Edits it; once the operator has finished, resolves with all versions since then. */
   run(edit: () => Promise<void>): Promise<KubernetesObject[]>
   until(wanted: (object: KubernetesObject) => boolean): Promise<KubernetesObject>
 }
@@ -61,7 +61,7 @@ type Json = any
 /**
  * Starts the cluster that `SKERRY_CLUSTER` names, with all stand-ins.
  *
- * @param options `crds`: YAML of CRDs served from the start; that of CrateDB when left out
+ * @param options `crds`: YAML of CRDs served from the start; by default, that of CrateDB
  */
 export async function startFixture({
   crds = [crateDbDefinition],

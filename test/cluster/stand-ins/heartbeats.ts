@@ -6,7 +6,7 @@ const fieldManager = 'kubelet-stand-in'
 const pauseMs = 5_000
 
 /**
- * Keeps nodes alive on a real control plane: its node controller takes a node for lost unless the kubelet renews a lease, and, after an
+ * Keeps nodes alive on a real control plane: its node controller considers a node lost unless the kubelet renews a Lease, and, after an
  * outage of the API server, until the kubelet posts a status.
  */
 export function runHeartbeats(world: World, nodes: Collection, isSilent: (node: string) => boolean): { stop(): Promise<void> } {
@@ -17,7 +17,7 @@ export function runHeartbeats(world: World, nodes: Collection, isSilent: (node: 
     while (!signal.aborted) {
       const due = [...nodes.values()].map(({ metadata }) => metadata.name).filter((name) => !isSilent(name))
       const renewed = await Promise.allSettled(due.map(renew))
-      // An API server that is starting refuses for a moment what it allows later.
+      // For a moment after its start, an API server refuses requests that it allows later.
       const failed = renewed.some(({ status }) => status === 'rejected')
       await world.clock.sleep(failed ? 1_000 : pauseMs, signal).catch(() => {})
     }

@@ -1,10 +1,10 @@
 import type { Collection } from '../client/collection.ts'
 import type { KubernetesObject } from '../client/objects.ts'
 
-/** The objects of a collection by a shared value, kept current, so that finding them takes no walk over all. */
+/** An index of a collection by a shared value, kept current. */
 export type Index = { of(value: string): KubernetesObject[]; stop(): void }
 
-/** @param groupOf the value by which an object is found; undefined leaves it out */
+/** @param groupOf the key of an object; undefined leaves the object out */
 export function indexBy(cache: Collection, groupOf: (object: KubernetesObject) => string | undefined): Index {
   const groups = new Map<string, Map<string, KubernetesObject>>()
   const values = new Map<string, string>()

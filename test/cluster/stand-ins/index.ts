@@ -10,14 +10,14 @@ import { runStatefulSets } from './statefulsets.ts'
 import { runVolumes, type VolumeStandIn } from './volumes.ts'
 import { openWorld, type World, type WorldOptions } from './world.ts'
 
-/** Which stand-ins there are, and how they behave. */
+/** Options of the stand-ins. */
 export type StandInOptions = WorldOptions & {
-  /** How many nodes, or which ones. Three small servers when left out. */
+  /** How many nodes, or which ones. By default, three small servers. */
   nodes?: number | NodeShape[]
-  /** What happens to a volume when its claim is deleted. */
+  /** The reclaim policy of volumes. */
   reclaimPolicy?: 'Delete' | 'Retain'
   operator?: Partial<OperatorOptions>
-  /** False for databases without pods, which are cheap by the thousand: the operator takes each for running. */
+  /** False for databases without pods, which are cheap by the thousand: the operator treats each as running. */
   pods?: boolean
   kubelet?: KubeletOptions
   loadBalancer?: { never?: boolean }

@@ -17,9 +17,9 @@ export type KubeletOptions = {
   readyMs?: number
 }
 
-/** The kubelets of all nodes, and what goes wrong with them. */
+/** The kubelets of all nodes, and their faults. */
 export type KubeletStandIn = {
-  /** @param pod `name`, `namespace/name`, or either with a `*` at its end for all that begin so */
+  /** @param pod `name`, `namespace/name`, or either with a `*` at its end as a prefix */
   setFaults(pod: string, faults: PodFaults): void
   /** Clears the faults of one name, or all faults. */
   clearFaults(pod?: string): void
@@ -113,7 +113,7 @@ export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions =
     },
   }
 
-  /** As the node controller does with the pods of a silent node. */
+  /** Does to the pods of a silent node what the node controller does. */
   async function markNotReady(key: string): Promise<void> {
     const pod = pods.get(key)
     if (!pod?.status?.conditions) return
@@ -126,7 +126,7 @@ function isUnmanaged({ metadata }: KubernetesObject): boolean {
   return Object.entries(unmanagedPod).every(([name, value]) => metadata.annotations?.[name] === value)
 }
 
-/** What of a status can differ between two looks, as a text. */
+/** The parts of a status that can change between two looks, as text. */
 function signatureOf({ status }: KubernetesObject): string {
   const all: ContainerStatus[] = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
   const ready = (status?.conditions ?? []).find(({ type }: { type: string }) => type === 'Ready')?.status === 'True'

@@ -3,14 +3,14 @@ import type { World } from './world.ts'
 
 const fieldManager = 'load-balancer-stand-in'
 
-/** The load balancer, and what goes wrong with it. */
+/** The load balancer, and its faults. */
 export type LoadBalancerStandIn = {
-  /** Withholds addresses from Services of this name (from all when left out), or assigns them again. */
+  /** Withholds addresses from Services of this name (by default, from all), or assigns them again. */
   withhold(withheld: boolean, service?: string): void
   stop(): Promise<void>
 }
 
-/** Assigns addresses from 192.0.2.0/24 to Services of type LoadBalancer. Each is the next one, so that a new Service gets a new address. */
+/** Assigns addresses from 192.0.2.0/24 to Services of type LoadBalancer. Addresses are not reused, so that a new Service gets a new one. */
 export async function runLoadBalancer(world: World, { never = false }: { never?: boolean } = {}): Promise<LoadBalancerStandIn> {
   const services = await world.follow('Service')
   const withheld = new Set<string>(never ? ['*'] : [])

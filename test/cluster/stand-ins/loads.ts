@@ -2,13 +2,13 @@ import type { Collection } from '../client/collection.ts'
 import { type KubernetesObject, keyOf } from '../client/objects.ts'
 import { type Load, requestsOf } from './scheduling.ts'
 
-/** Which pod is on which node, those included that were just bound and that the watch has not told yet. */
+/** Which pod is on which node, including pods that were just bound and that the watch has not delivered yet. */
 export type Loads = {
   of(node: string): Load
   nodeOf(pod: KubernetesObject): string | undefined
-  /** Takes a pod as being on a node from now on. */
+  /** Counts a pod as being on a node from now on. */
   assume(pod: KubernetesObject, node: string): void
-  /** Takes that back: it could not be bound. */
+  /** Undoes that, because the pod could not be bound. */
   release(pod: KubernetesObject): void
   /** The keys of the pods on a node. */
   podsOn(node: string): string[]

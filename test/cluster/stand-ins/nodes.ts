@@ -14,7 +14,7 @@ export type NodeShape = {
   pods?: string
 }
 
-/** `node-1`, `node-2`, …: servers in a cabinet. The first is a control plane too, without a taint. */
+/** `node-1`, `node-2`, …: servers in a cabinet. The first one is also a control plane node, without a taint. */
 export function nodeShapes(count: number): NodeShape[] {
   return Array.from({ length: count }, (_, i) => ({ name: `node-${i + 1}`, controlPlane: i === 0 }))
 }
@@ -35,7 +35,7 @@ async function createNode(world: World, shape: NodeShape, index: number, kubelet
   }
   const made = await world.create('Node', { metadata: { name, labels: { ...standard, ...labels } }, spec: { taints } }, { fieldManager })
   if (!made) return
-  // A real API server taints a node that is not ready yet; here it is ready from the start.
+  // A real API server taints a node until it is ready; here it is ready from the start.
   if ((made.spec?.taints ?? []).length > taints.length) await world.patch('Node', { name }, { spec: { taints } }, { fieldManager })
   const resources = { cpu, memory, pods, 'ephemeral-storage': '200Gi' }
   const status = {

@@ -11,7 +11,7 @@ describe('the operator stand-in creates a database', () => {
   })
   after(() => fixture.stop())
 
-  /** Creates a database whose pods get ready only once that holds of it; resolves once it is GREEN. */
+  /** Creates a database whose pods become ready only once the condition holds; resolves once it is GREEN. */
   async function createdAfter(seen: (object: KubernetesObject) => boolean): Promise<Subject> {
     const namespace = await fixture.project()
     fixture.standIns.kubelet.setFaults(`${namespace}/*`, { neverReady: true })

@@ -45,7 +45,7 @@ describe('the operator stand-in goes wrong', () => {
   const ref = ({ status }: KubernetesObject): string | undefined => status?.cluster_update?.ref
   const grow = (group: Json) => Object.assign(group, { replicas: group.replicas + 1 })
 
-  /** Resolves with the webhooks of a database that fit, once there are as many as wanted. */
+  /** Resolves with the matching webhooks of a database once there are enough. */
   async function webhooks(
     cluster: { namespace: string; name: string },
     count: number,
@@ -238,7 +238,7 @@ describe('the operator stand-in goes wrong', () => {
     assert.match(address.info_data.external_ip, /^192\.0\.2\./)
     await subject.run(() => subject.editGroup(grow))
     const [scaled] = await webhooks(subject, 1, ({ event }) => event === 'scale')
-    // They went through the status, and Kubernetes 1.20 drops what is null inside a list.
+    // They passed through the status, and Kubernetes 1.20 drops nulls inside a list.
     const masters = { old_master_replicas: null, new_master_replicas: null }
     assert.deepEqual(
       { ...masters, ...scaled.scale_data },

@@ -26,7 +26,7 @@ describe('the operator stand-in restores a snapshot', () => {
     return name
   }
 
-  /** Asks for a restore; resolves once it was tried and the request was taken out of the spec. */
+  /** Requests a restore; resolves once it was tried and the request was removed from the spec. */
   async function restore(subject: Subject, secret: string) {
     return subject.run(async () => {
       await subject.edit({ spec: { cluster: { restoreSnapshot: request(secret) } } })

@@ -16,7 +16,7 @@ describe('the operator stand-in updates a database', () => {
   const result = (subject: Subject, id: string) =>
     subject.now().status?.[`cluster_update/${id}`] as { success: boolean; ref: string } | undefined
 
-  /** The latest run has this result, under a ref of its own. */
+  /** The latest run has this result, under its own ref. */
   function assertSucceeded(subject: Subject, id: string, before?: string): void {
     const ref = refOf(subject.now())
     assert.match(ref ?? '', /^[0-9a-f]{32}$/)
@@ -224,7 +224,7 @@ describe('the operator stand-in updates a database', () => {
       })
       const nodes = structuredClone(subject.now().spec.nodes)
       change(nodes)
-      // The CRD refuses fewer than three masters by itself where the API server checks it.
+      // If the API server checks it, the CRD itself refuses fewer than three masters.
       const edited = subject.run(() => subject.edit({ spec: { nodes } }))
       if (name === 'masters to nothing') {
         await assert.rejects(edited, /minimum|should be greater than or equal to 3/)

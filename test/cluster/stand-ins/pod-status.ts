@@ -1,18 +1,18 @@
 import type { KubernetesObject } from '../client/objects.ts'
 
-/** Why a container does not run, as it stands in its status. */
+/** Why a container does not run, as in its status. */
 export type Waiting = { reason: string; message?: string }
 
-/** What a kubelet finds when it tries to run a pod. */
+/** A kubelet's findings when it tries to run a pod. */
 export type Finding = {
-  /** By name of the container; those that are not in it run. */
+  /** By container name; all other containers run. */
   waiting: Map<string, Waiting>
-  /** Volumes cannot be mounted yet: nothing is started. */
+  /** Volumes cannot be mounted yet, so nothing starts. */
   mounting: boolean
   neverReady: boolean
 }
 
-/** What a kubelet looks at in the status of a container. */
+/** The part of a container's status that a kubelet uses. */
 export type ContainerStatus = { name: string; ready: boolean; containerID?: string; state?: { waiting?: Waiting } }
 
 type Container = { name: string; image: string }
@@ -84,7 +84,7 @@ function previousTransition(pod: KubernetesObject, type: string, met: boolean): 
   return known?.status === (met ? 'True' : 'False') ? known.lastTransitionTime : undefined
 }
 
-/** The Secrets a pod refers to, and the containers that cannot be made without them; those of volumes stop the whole pod. */
+/** The Secrets of a pod, and the containers that cannot be created without them; those of volumes block the whole pod. */
 export function secretsOf(pod: KubernetesObject): { name: string; key?: string; container?: string }[] {
   const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers]
   return [

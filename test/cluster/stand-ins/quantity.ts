@@ -15,8 +15,8 @@ const factors: Record<string, number> = {
 }
 
 /**
- * A Kubernetes quantity, or one with a trailing B as the CrateDB resource takes it, as a number of cores or bytes.
- * @throws RangeError when it is none
+ * A Kubernetes quantity, or one with a trailing B as in the CrateDB resource, as a number of cores or bytes.
+ * @throws RangeError for any other text
  */
 export function parseQuantity(text: string | number): number {
   const [, digits, unit = ''] = /^\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z]*)\s*$/.exec(String(text)) ?? []

@@ -1,10 +1,10 @@
 import { backoff, type Clock } from '../client/clock.ts'
 import type { Log } from '../client/log.ts'
 
-/** A queue of keys, as controllers have it. A key that is added while it is in progress runs once more afterwards, never twice at once. */
+/** A controller's work queue. A key that is added while it is in progress runs once more afterwards, never twice at once. */
 export type Queue = {
   add(key: string): void
-  /** Adds the key after a pause. If it waits already, the earlier time counts. */
+  /** Adds the key after a pause. If it already waits, the earlier time applies. */
   addAfter(key: string, ms: number): void
   /** Takes no more keys, ends all waits, and resolves once no work is in progress. */
   stop(): Promise<void>
@@ -20,7 +20,7 @@ export type QueueOptions = {
 
 const pauses = { baseMs: 20, capMs: 2_000 }
 
-/** Creates a queue. Work that throws is tried again after a growing pause. */
+/** Creates a queue. Work that throws is retried after a growing pause. */
 export function createQueue(work: (key: string, signal: AbortSignal) => Promise<void>, options: QueueOptions): Queue {
   const { name, clock, log, concurrency = 32 } = options
   const waiting = new Set<string>()

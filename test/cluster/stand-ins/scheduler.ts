@@ -7,10 +7,10 @@ import type { World } from './world.ts'
 
 const fieldManager = 'scheduler-stand-in'
 
-/** How long a pod's claims may take to be bound before the pod is called unschedulable, in milliseconds. */
+/** Time in which a pod's claims must be bound before the pod is unschedulable, in milliseconds. */
 const bindingMs = 300
 
-/** A stand-in for kube-scheduler. @param isUp whether a node takes pods */
+/** A stand-in for kube-scheduler. @param isUp whether a node accepts pods */
 export async function runScheduler(
   world: World,
   loads: Loads,
@@ -19,13 +19,13 @@ export async function runScheduler(
   const [pods, nodes, claims] = await Promise.all([world.follow('Pod'), world.follow('Node'), world.follow('PersistentVolumeClaim')])
   const byDatabase = indexBy(pods, databaseKey)
   const byNamespace = indexBy(pods, ({ metadata }) => metadata.namespace)
-  /** Pods that fit nowhere, until something makes room. */
+  /** Pods that fit on no node, until there is room. */
   const blocked = new Set<string>()
-  /** Pods by the claims they wait for, and since when they do. */
+  /** Pods by the claims that they wait for, with the start of the wait. */
   const waiters = new Map<string, Set<string>>()
   const waitingSince = new Map<string, number>()
 
-  // One after the other: each decision has to know of those before.
+  // One after the other: each decision depends on the earlier ones.
   const queue = createQueue(
     async (key, signal) => {
       const pod = pods.get(key)
@@ -41,7 +41,7 @@ export async function runScheduler(
       try {
         await bind(pod, decision.node, signal)
       } catch (error) {
-        // If it was bound all the same, the watch tells.
+        // If it was bound all the same, the watch reports it.
         if (!pods.get(key)?.spec.nodeName) loads.release(pod)
         throw error
       }
@@ -96,7 +96,7 @@ export async function runScheduler(
     })
   }
 
-  /** Says why a pod has no node, on the pod and as an Event, as long as the reason is a new one. */
+  /** Reports why a pod has no node, on the pod and as an Event, if the reason is new. */
   async function refuse(pod: KubernetesObject, message: string, signal: AbortSignal): Promise<void> {
     const { metadata, apiVersion, kind } = pod
     const known = (pod.status?.conditions ?? []).find(({ type }: { type: string }) => type === 'PodScheduled')

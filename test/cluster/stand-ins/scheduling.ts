@@ -1,16 +1,16 @@
 import type { KubernetesObject } from '../client/objects.ts'
 import { parseQuantity } from './quantity.ts'
 
-/** What pods on a node have asked for. */
+/** The requests of the pods on a node. */
 export type Load = { cpu: number; memory: number; pods: number }
 
-/** What a decision needs to know of the cluster. */
+/** The state of the cluster that a decision needs. */
 export type Surroundings = {
   nodes: KubernetesObject[]
   loadOf(node: string): Load
-  /** The node a pod is on, or on its way to. */
+  /** The node that a pod is on or was just bound to. */
   nodeOf(pod: KubernetesObject): string | undefined
-  /** Pods that a pod may keep away from, or that may keep it away: perhaps more than those that match. */
+  /** Pods that may have anti-affinity with a pod, in either direction; may include pods that do not match. */
   neighbours(pod: KubernetesObject): KubernetesObject[]
 }
 
@@ -18,7 +18,7 @@ type Requirement = { key: string; operator: string; values?: string[] }
 type Selector = { matchLabels?: Record<string, string>; matchExpressions?: Requirement[] }
 type NodeTerm = Selector & { matchFields?: Requirement[] }
 
-/** The emptiest node that a pod fits on, or why none does, in the words of kube-scheduler. */
+/** The emptiest node that a pod fits on, or why it fits on none, in kube-scheduler's words. */
 export function place(pod: KubernetesObject, surroundings: Surroundings): { node: string } | { message: string } {
   const requests = requestsOf(pod)
   const reasons = new Map<string, number>()
@@ -37,7 +37,7 @@ export function place(pod: KubernetesObject, surroundings: Surroundings): { node
   return { message: total === 0 ? 'no nodes available to schedule pods' : `0/${total} nodes are available: ${all.join(', ')}.` }
 }
 
-/** Why a pod cannot be on a node: the first thing that is wrong, or everything there is too little of. */
+/** Why a pod does not fit on a node: the first violated rule, or all insufficient resources. */
 function obstacles(pod: KubernetesObject, requests: Load, node: KubernetesObject, load: Load, surroundings: Surroundings): string[] {
   if (node.spec?.unschedulable) return ['node(s) were unschedulable']
   const taint = (node.spec?.taints ?? []).find((each: Taint) => each.effect !== 'PreferNoSchedule' && !tolerates(pod, each))
@@ -73,12 +73,12 @@ function matchesNode(pod: KubernetesObject, node: KubernetesObject): boolean {
   const { nodeSelector = {}, affinity } = pod.spec
   if (!matches({ matchLabels: nodeSelector }, node.metadata.labels)) return false
   const terms: NodeTerm[] | undefined = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms
-  // The name is the only field there is; a DaemonSet binds each of its pods by it.
+  // The only field is the name; a DaemonSet binds each of its pods by it.
   const named = ({ matchFields = [] }: NodeTerm) => matches({ matchExpressions: matchFields }, { 'metadata.name': node.metadata.name })
   return terms === undefined || terms.some((term) => matches(term, node.metadata.labels) && named(term))
 }
 
-/** Selectors of pods that must not be on the same host. */
+/** Selectors of pods that must not be on the same node. */
 function antiAffinity(pod: KubernetesObject): Selector[] {
   const terms = pod.spec.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []
   return terms
@@ -86,7 +86,7 @@ function antiAffinity(pod: KubernetesObject): Selector[] {
     .map(({ labelSelector }: { labelSelector: Selector }) => labelSelector)
 }
 
-/** The database whose pods a pod keeps away from, so that only these need to be looked at. */
+/** The database with whose pods a pod has anti-affinity, so that only these need a check. */
 export function databaseWanted(pod: KubernetesObject): string | undefined {
   const [selector] = antiAffinity(pod)
   const label = 'app.kubernetes.io/name'
@@ -117,7 +117,7 @@ function shortage(requests: Load, load: Load, allocatable: Record<string, string
 
 const requestsCache = new WeakMap<object, Load>()
 
-/** What a pod asks for: the sum of its containers. */
+/** The requests of a pod: the sum of its containers'. */
 export function requestsOf(pod: KubernetesObject): Load {
   let known = requestsCache.get(pod.spec)
   if (!known) {

@@ -1,10 +1,10 @@
 import type { DatabaseState, Databases } from './databases.ts'
 import { grant, grantAll } from './databases.ts'
 
-/** The result of a statement, as `/_sql` answers it but for the duration. */
+/** The result of a statement as in the answer of `/_sql`, without the duration. */
 export type SqlResult = { cols: string[]; rows: unknown[][]; rowcount: number }
 
-/** A statement that fails, with CrateDB's own code: its first three digits are the HTTP status. */
+/** A failed statement, with CrateDB's own code: its first three digits are the HTTP status. */
 export class SqlError extends Error {
   readonly code: number
 
@@ -22,7 +22,7 @@ const unquoted = (text = ''): string => (text.startsWith('"') ? text.slice(1, -1
 
 type Statement = { pattern: RegExp; run(match: string[], args: unknown[], session: Session, state: DatabaseState): SqlResult }
 
-/** The statements that are understood besides SELECT. */
+/** The supported statements besides SELECT. */
 const statements: Statement[] = [
   {
     pattern: /^set\s+global\s+(?:(transient|persistent)\s+)?(.+)$/is,
@@ -87,10 +87,10 @@ const statements: Statement[] = [
 ]
 
 /**
- * Runs one statement against what a database remembers. Understood is what this repository's programs say to CrateDB:
+ * Runs one statement on the contents of a database. It supports the statements that the programs of this repository send:
  * SELECT on some system tables, global settings, users and privileges.
  *
- * @throws SqlError as CrateDB would, in code and shape of the message
+ * @throws SqlError with CrateDB's code and form of message
  */
 export function runStatement(session: Session, stmt: string, args: unknown[]): SqlResult {
   const text = stmt.trim().replace(/;\s*$/, '')
@@ -215,7 +215,7 @@ const tables: Record<string, (session: Session) => Row[]> = {
   'sys.node_checks': () => [],
 }
 
-/** Settings as the object that `sys.cluster.settings` is: what is set persistently, then for the time being, over the defaults. */
+/** Settings as the object `sys.cluster.settings`: transient ones take precedence over persistent ones, and these over the defaults. */
 function nested({ settings }: DatabaseState): Row {
   const watermark = { low: '85%', high: '90%', flood_stage: '95%' }
   const root: Row = { cluster: { routing: { allocation: { enable: 'all', disk: { watermark } } } } }
@@ -245,7 +245,7 @@ function runSelect(session: Session, [, columns = '', table, where, groupBy, lim
   return { cols: outputs.map(({ name }) => name), rows: cut, rowcount: cut.length }
 }
 
-/** The rows of each row of the result: one each, all of them if all is aggregated, or those with the same value. */
+/** The source rows of each result row: one, all if everything is aggregated, or those with the same value. */
 function grouped(rows: Row[], outputs: Output[], groupBy: string | undefined): Row[][] {
   if (groupBy !== undefined) return [...Map.groupBy(rows, column(groupBy)).values()]
   const isAggregate = outputs.length > 0 && outputs.every(({ aggregate }) => aggregate !== undefined)
@@ -280,7 +280,7 @@ function output(text: string, args: unknown[]): Output {
   return { name, of: column(expression) }
 }
 
-/** A column, perhaps one inside an object: `version['number']`. */
+/** A column, possibly inside an object: `version['number']`. */
 function column(text: string): (row: Row) => unknown {
   const [, path = '', subscripts = ''] = /^([\w."]+)((?:\['[^']+'\])*)$/.exec(text.trim().replace(/::\w+$/, '')) ?? fail(text)
   const first = path.replaceAll('"', '').split('.').at(-1) as string
@@ -291,7 +291,7 @@ function column(text: string): (row: Row) => unknown {
   }
 }
 
-/** Comparisons joined by AND; anything else lets no statement through unread. */
+/** Comparisons joined by AND; anything else fails. */
 function condition(text: string, args: unknown[]): (row: Row) => boolean {
   const tests = text.split(/\s+and\s+/i).map((each) => {
     const [, left = '', operator = '', right = ''] =
@@ -321,7 +321,7 @@ function comparison(of: (row: Row) => unknown, operator: string, right: string, 
   return (row) => (of(row) === value) === (operator === '=' || operator === 'is')
 }
 
-/** A literal or a parameter: `?` takes the next argument, `$2` the second. */
+/** A literal or a parameter: `?` is the next argument, `$2` the second. */
 function literal(text: string, args: unknown[]): unknown {
   const trimmed = text.trim().replace(/::\w+$/, '')
   const numbered = /^\$(\d+)$/.exec(trimmed)?.[1]
@@ -340,7 +340,7 @@ const settingName = (text = ''): string =>
     .replaceAll('"', '')
     .replace(/\['([^']+)'\]/g, '.$1')
 
-/** Cuts at commas outside quotes and brackets. */
+/** Splits at commas outside quotes and brackets. */
 function splitList(text: string): string[] {
   return text.trim() === ''
     ? []

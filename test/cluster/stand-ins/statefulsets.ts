@@ -23,7 +23,7 @@ type Status = {
 }
 
 /**
- * A stand-in for the StatefulSet controller, for a control plane that has none: pods and claims by ordinal, parallel or one
+ * A stand-in for the StatefulSet controller, for a control plane without one: pods and claims by ordinal, parallel or one
  * after the other, revisions as labels, `OnDelete` and `RollingUpdate` without partitions. It keeps no ControllerRevisions.
  */
 export async function runStatefulSets(world: World): Promise<{ stop(): Promise<void> }> {
@@ -99,7 +99,7 @@ export async function runStatefulSets(world: World): Promise<{ stop(): Promise<v
     if (metadata.deletionTimestamp === undefined) await world.remove('Pod', metadata, { uid: metadata.uid, signal })
   }
 
-  /** The last pod of an older revision goes, once all others are ready. */
+  /** Deletes the last pod of an older revision, once all others are ready. */
   async function replaceOutdated(mine: KubernetesObject[], replicas: number, revision: string, signal: AbortSignal): Promise<void> {
     const [last] = mine.filter(({ metadata }) => metadata.labels?.[revisionLabel] !== revision).sort((a, b) => ordinalOf(b) - ordinalOf(a))
     if (last && mine.length === replicas && mine.every((pod) => pod === last || isReady(pod))) await deletePod(last, signal)
@@ -109,7 +109,7 @@ export async function runStatefulSets(world: World): Promise<{ stop(): Promise<v
     const living = mine.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
     const withRevision = (wanted: string) => living.filter(({ metadata }) => metadata.labels?.[revisionLabel] === wanted).length
     const known: string = set.status?.currentRevision ?? revision
-    // With OnDelete the current revision never moves on, as in the real controller.
+    // With OnDelete, the current revision never advances, as in the real controller.
     const isThrough = set.spec.updateStrategy?.type === 'RollingUpdate' && withRevision(revision) === mine.length
     const current = isThrough ? revision : known
     const ready = living.filter(isReady).length
@@ -159,7 +159,7 @@ const ordinalOf = ({ metadata }: KubernetesObject): number => Number(metadata.na
 
 const revisions = new WeakMap<object, string>()
 
-/** The name of the template's revision: it changes whenever the template does, and comes back with it. */
+/** The name of the template's revision. It depends only on the template: an earlier template gets its earlier name back. */
 function revisionOf(set: KubernetesObject): string {
   const { template } = set.spec
   let revision = revisions.get(template)

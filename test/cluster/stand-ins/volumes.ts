@@ -7,11 +7,11 @@ import type { World } from './world.ts'
 
 const fieldManager = 'volume-stand-in'
 
-/** The storage, and what goes wrong with it. */
+/** The storage, and its faults. */
 export type VolumeStandIn = {
-  /** Keeps claims Pending, with an Event, whose name begins with the prefix (all when left out); `false` binds them after all. */
+  /** Keeps claims whose name begins with the prefix (by default, all) Pending, with an Event; `false` binds them after all. */
   withhold(withheld: boolean, claimPrefix?: string): void
-  /** Makes claims that grow wait, or lets them grow. */
+  /** Holds back the expansion of claims, or lets them grow. */
   holdGrowth(held: boolean): void
   isWithheld(claim: KubernetesObject): boolean
   stop(): Promise<void>
@@ -69,7 +69,7 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
         { fieldManager, signal },
       )
     }
-    if (!binds) return // the real controller does, by claimRef
+    if (!binds) return // the real controller does, using claimRef
     if (reserved) await world.patch('PersistentVolume', { name: volume }, { spec: { claimRef: { uid } } }, { fieldManager, signal })
     await world.patch('PersistentVolume', { name: volume }, { status: { phase: 'Bound' } }, { fieldManager, subresource: 'status', signal })
     await world.patch('PersistentVolumeClaim', claim.metadata, { spec: { volumeName: volume } }, { fieldManager, signal })
@@ -77,13 +77,13 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
     await world.patch('PersistentVolumeClaim', claim.metadata, { status }, { fieldManager, subresource: 'status', signal })
   }
 
-  /** The volume that somebody wrote the name of this claim upon, before there was one; it may have served one of that name before. */
+  /** The volume that is reserved for this claim by name. It may have belonged to an earlier claim of that name. */
   async function reservedFor({ metadata }: KubernetesObject): Promise<string | undefined> {
     for (const { metadata: volume, spec } of volumes.values()) {
       if (spec.claimRef?.namespace !== metadata.namespace || spec.claimRef?.name !== metadata.name) continue
       const path = pathOf(world.kinds.PersistentVolume, undefined, volume.name)
       const now = await world.cluster.request<KubernetesObject>({ method: 'GET', path })
-      // The real controller may have written the claim's uid upon it by now, and not yet called the claim bound.
+      // The real controller may have written the claim's uid into the volume by now, but not yet marked the claim as bound.
       if (now.spec.claimRef !== undefined && [undefined, metadata.uid].includes(now.spec.claimRef.uid)) return volume.name
     }
     return undefined
@@ -97,7 +97,7 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
     await world.patch('PersistentVolumeClaim', claim.metadata, { status: { capacity } }, { fieldManager, subresource: 'status', signal })
   }
 
-  /** As the real controller says it while it waits for a provisioner. */
+  /** The real controller's message while it waits for a provisioner. */
   async function announce({ apiVersion, kind, metadata }: KubernetesObject): Promise<void> {
     if (world.plane === 'real' || announced.has(metadata.uid ?? '')) return
     announced.add(metadata.uid ?? '')
@@ -116,7 +116,7 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
     await world.create('Event', event, { fieldManager })
   }
 
-  /** The claim is gone: so is the volume, unless its policy keeps it. */
+  /** Deletes the volume of a deleted claim, unless its reclaim policy keeps it. */
   async function release(claim: KubernetesObject): Promise<void> {
     const volume = volumes.get(claim.spec.volumeName ?? '')
     if (volume?.spec.csi?.driver !== provisioner || volume.spec.claimRef?.uid !== claim.metadata.uid) return

@@ -18,7 +18,7 @@ type WriteOptions = {
   signal?: AbortSignal
 }
 
-/** What all stand-ins of a cluster share: a connection, and one watch per kind. */
+/** Shared by all stand-ins of a cluster: a connection, and one watch per kind. */
 export type World = {
   /** The control plane: the embedded one lacks some controllers of the real one. */
   plane: TestCluster['kind']
@@ -36,7 +36,7 @@ export type World = {
   ): Promise<KubernetesObject | undefined>
   /** Applies a JSON merge patch; undefined if the object is gone. */
   patch(kind: StandInKind, named: Named, body: unknown, options: WriteOptions): Promise<KubernetesObject | undefined>
-  /** Applies a JSON patch, for what a merge patch cannot express. */
+  /** Applies a JSON patch, for changes that a merge patch cannot express. */
   patchJson(kind: StandInKind, named: Named, operations: JsonPatchOperation[], options: WriteOptions): Promise<KubernetesObject | undefined>
   /** Deletes an object, unless it is gone or has another uid. */
   remove(
@@ -62,7 +62,7 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
       try {
         return await cluster.request<KubernetesObject>({ ...what, signal: either })
       } catch (error) {
-        // Tests make the API server fail; a stand-in tries again, as a controller does.
+        // Tests make the API server fail; a stand-in retries, as a controller does.
         if (either.aborted || !isTransient(error, what.body)) throw error
         await clock.sleep(backoff({ baseMs: 20, capMs: 1_000 }, attempt), either)
       }
@@ -154,12 +154,12 @@ export async function openWorld(testCluster: TestCluster, { clock = systemClock,
   }
 }
 
-/** Whether the same request may be sent again: it does not depend on the version of the object. */
+/** Whether the same request can be repeated, because it does not depend on the object's version. */
 function isTransient(error: unknown, body: unknown): boolean {
   if (isFailure(error, 'unreachable', 'server-error')) return true
   const { resourceVersion } = (body as { metadata?: { resourceVersion?: string } } | undefined)?.metadata ?? {}
   const preconditions = (body as { preconditions?: unknown } | undefined)?.preconditions
-  // A merge patch without a version cannot conflict, so this is an injected one, or a race inside the API server.
+  // A merge patch without a version cannot conflict, so this conflict is injected, or a race inside the API server.
   return isFailure(error, 'conflict') && resourceVersion === undefined && preconditions === undefined && !terminates(error)
 }
 

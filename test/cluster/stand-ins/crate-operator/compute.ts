@@ -3,7 +3,7 @@ import { changedGroups } from './restart.ts'
 import { containerResources, heapSize, nodeGroups, processors, statefulSet } from './stateful-set.ts'
 import { type SubHandler, schedule } from './sub-handlers.ts'
 
-/** Gives the changed groups' StatefulSets their new resources. The pods have them once restarted. */
+/** Sets the new resources in the StatefulSets of the changed groups. Pods get them when they restart. */
 export function changeCompute(operator: Operator): SubHandler {
   return {
     id: 'change_compute',

@@ -18,7 +18,7 @@ import { type NodeGroup, nodeGroups, statefulSet } from './stateful-set.ts'
 import { registerChain, type SubHandler } from './sub-handlers.ts'
 import { md5 } from './traces.ts'
 
-/** The handler of a CrateDB that no cycle has ended on yet. Its parts wait for nothing but the pods. */
+/** The handler of a CrateDB that has not finished a cycle yet. Its parts wait only for the pods. */
 export function clusterCreate(operator: Operator): Handler {
   return {
     id: 'cluster_create',
@@ -40,7 +40,7 @@ export function clusterCreate(operator: Operator): Handler {
   }
 }
 
-/** Every handler ends for good in a namespace that goes away. */
+/** In a namespace that is being deleted, every handler fails permanently. */
 export function refuseTerminatingNamespace(operator: Operator, { metadata }: KubernetesObject): void {
   const namespace = operator.get('Namespace', '', metadata.namespace ?? '')
   if (namespace?.metadata.deletionTimestamp !== undefined || namespace?.status?.phase === 'Terminating') {
@@ -48,7 +48,7 @@ export function refuseTerminatingNamespace(operator: Operator, { metadata }: Kub
   }
 }
 
-/** What the CRD lets through and no cluster could start with. */
+/** Specs that the CRD accepts but with which no cluster could start. */
 // biome-ignore lint/suspicious/noExplicitAny: the CRD's own shape
 function checkNodes({ data, master }: any): void {
   const names: string[] = data.map(({ name }: { name: string }) => name)
@@ -124,7 +124,7 @@ async function ensureStatefulSet(operator: Operator, { object, signal }: Call, g
   await operator.ensure('RoleBinding', roleBinding(object), signal)
 }
 
-/** Makes the users, in the first pod that can become master. */
+/** Creates the users, in the first pod that can become master. */
 async function bootstrap(operator: Operator, { object, signal }: Call, groups: NodeGroup[]): Promise<void> {
   const { namespace = '', name } = object.metadata
   const key = keyOfDatabase(object)

@@ -8,20 +8,20 @@ import { keyOfDatabase, type Operator } from './operator.ts'
 import { type Essence, essenceOf, lastHandled, type Purpose } from './traces.ts'
 import type { Action } from './webhooks.ts'
 
-/** What there is to do about a kind of object. */
+/** The handlers of a kind of object. */
 export type Handlers = {
   kind: StandInKind
   /** Ids of all handlers. */
   owned: string[]
-  /** Those that a difference concerns; undefined stands for an object that was never handled. */
+  /** The handlers for a difference; undefined stands for an object that was never handled. */
   select(object: KubernetesObject, old: Essence | undefined, next: Essence, diff: Diff): Handler[]
-  /** For the webhook on a failure; none is sent for undefined. */
+  /** The webhook on a failure; undefined sends none. */
   actionOf?(purpose: Purpose, diff: Diff): Action
 }
 
 /** Drives objects of one kind through their cycles, a pass at a time. */
 export type Cycles = {
-  /** Goes on with an object as far as it can go now. */
+  /** Processes an object as far as possible now. */
   advance(object: KubernetesObject, signal: AbortSignal): Promise<void>
   /** Something that belongs to the object has changed. */
   wake(key: string): void
@@ -30,10 +30,10 @@ export type Cycles = {
 
 type Remembered = Memory & { uid: string | undefined; notBefore: number; wakeAt: number | undefined }
 
-/** Between two attempts at what nothing in the cluster will announce, in milliseconds. */
+/** Interval between two attempts if no change in the cluster announces the result, in milliseconds. */
 const laterMs = 200
 
-/** The longest pause after an injected failure, in milliseconds. Each doubles the one before, or a long fault would fill the API server. */
+/** The longest pause after an injected failure, in milliseconds. Each pause doubles the previous one, so that a long fault does not flood the API server. */
 const failureMs = 400
 
 export function createCycles(operator: Operator, handlers: Handlers, queue: () => Queue): Cycles {
@@ -115,7 +115,7 @@ export function createCycles(operator: Operator, handlers: Handlers, queue: () =
     memory.notBefore = done ? 0 : world.clock.monotonic() + pauseMs
     const body = { ...patch, status: Object.keys(patch.status).length > 0 ? patch.status : undefined }
     await operator.patch(handlers.kind, object, body, signal)
-    // The answer may be what the copy has already: then nothing else would announce the next pass.
+    // The copy may already have this answer; then no event would start the next pass.
     queue().addAfter(key, pauseMs)
   }
 

@@ -16,7 +16,7 @@ export type OperatorDeployment = { setReady(ready: boolean): Promise<void>; stop
 
 /**
  * Creates the operator's namespace and Deployment. On the embedded control plane, which has no Deployment controller, it writes the
- * status of the Deployment; on a real one it writes that of the Deployment's pod.
+ * status of the Deployment; on a real one, that of the Deployment's pod.
  */
 export async function createOperatorDeployment(world: World, debugVolume?: OperatorOptions['debugVolume']): Promise<OperatorDeployment> {
   await world.create('Namespace', { metadata: { name: namespace } }, { fieldManager })
@@ -49,7 +49,7 @@ function environment(debugVolume: OperatorOptions['debugVolume']): { name: strin
   ]
 }
 
-/** What the environment says, and where it says nothing, the defaults of the operator's config.py. */
+/** The settings from the environment, with the defaults of the operator's config.py. */
 export function debugVolumeOf(deployment: KubernetesObject | undefined): { size: string; storageClass: string } {
   const env: { name: string; value?: string }[] = deployment?.spec?.template?.spec?.containers?.[0]?.env ?? []
   const value = (variable: string) => env.find((each) => each.name === variable)?.value
@@ -82,7 +82,7 @@ async function byPods(world: World): Promise<OperatorDeployment> {
 
   async function show(pod: KubernetesObject): Promise<void> {
     const { name, uid, deletionTimestamp } = pod.metadata
-    // A kubelet ends it, and the next one comes, as after every change of the Deployment.
+    // A kubelet ends the pod, and a new one starts, as after every change of the Deployment.
     if (deletionTimestamp !== undefined) return world.remove('Pod', { namespace, name }, { uid, graceSeconds: 0 })
     const now = pod.status?.conditions?.find(({ type }: { type: string }) => type === 'Ready')?.status
     if (now === (wanted ? 'True' : 'False')) return

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 
-/** One difference, as Kopf tells its handlers: objects are compared field by field, lists only as a whole. */
+/** One difference, in the form that Kopf passes to handlers: objects are compared field by field, lists only as a whole. */
 type DiffItem = { operation: 'add' | 'change' | 'remove'; path: string[]; old: unknown; new: unknown }
 export type Diff = DiffItem[]
 
-/** What leads from one JSON value to another; empty when they are equal, whatever the order of their keys. */
+/** The differences between two JSON values; empty if they are equal, whatever the order of their keys. */
 export function diffOf(old: unknown, next: unknown, path: string[] = []): Diff {
   if (isDeepStrictEqual(old, next)) return []
   if (old === undefined) return [{ operation: 'add', path, old, new: next }]
@@ -14,7 +14,7 @@ export function diffOf(old: unknown, next: unknown, path: string[] = []): Diff {
   return keys.flatMap((key) => diffOf(old[key], next[key], [...path, key]))
 }
 
-/** The value at a path of field names, undefined where it leads nowhere. */
+/** The value at a path of field names; undefined if there is none. */
 export function valueAt(value: unknown, path: readonly string[]): unknown {
   return path.reduce<unknown>((at, key) => (isMap(at) ? at[key] : undefined), value)
 }

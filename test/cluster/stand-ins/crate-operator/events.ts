@@ -1,13 +1,13 @@
 import type { KubernetesObject } from '../../client/objects.ts'
 import { fieldManager, type Operator } from './operator.ts'
 
-/** A Kubernetes Event on an object for a line of the operator's log, as Kopf posts it. Nobody waits for it, and it may get lost. */
+/** A Kubernetes Event on an object for a line of the operator's log, as Kopf posts it. Nothing waits for it, and it may get lost. */
 export function postEvent(operator: Operator, object: KubernetesObject, type: 'Normal' | 'Warning' | 'Error', message: string): void {
   if (!operator.options.events) return
   const { apiVersion, kind, metadata } = object
   const now = new Date(operator.world.clock.now()).toISOString()
   const event = {
-    // The API server makes the name up.
+    // The API server generates the name.
     metadata: { generateName: 'kopf-event-', namespace: metadata.namespace } as KubernetesObject['metadata'],
     action: 'Action?',
     type,

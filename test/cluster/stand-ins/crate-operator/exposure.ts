@@ -3,7 +3,7 @@ import { dataService } from './objects.ts'
 import type { Operator } from './operator.ts'
 import { type SubHandler, schedule } from './sub-handlers.ts'
 
-/** Turns the data Service from a load balancer's into one inside the cluster, or back. Traefik's own objects are not made here. */
+/** Changes the data Service from type LoadBalancer to ClusterIP, or back. It does not create Traefik's own objects. */
 export function changeExposure(operator: Operator): SubHandler {
   return {
     id: 'change_exposure',

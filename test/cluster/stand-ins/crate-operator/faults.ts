@@ -1,10 +1,10 @@
 import type { Health } from '../databases.ts'
 
-/** What the operator does wrong with one database or one Secret. */
+/** Faults of the operator for one database or one Secret. */
 export type DatabaseFaults = {
   /**
    * Handlers that fail permanently, with their message, by id or the end of it (`scale`, `before_cluster_update/disable_cronjob`).
-   * With `retries` they first fail temporarily so many times.
+   * With `retries`, they first fail temporarily that many times.
    */
   fail?: Record<string, string | { message: string; retries: number }>
   /** An upgrade fails while pods restart, with this message, and is rolled back. */
@@ -13,23 +13,23 @@ export type DatabaseFaults = {
   failRestore?: string
   /** A sub-handler that exceeds its time: it fails with a time-out at its next call. */
   timeOut?: string
-  /** The handler at which everything stops: its progress stays as it is. */
+  /** The handler at which everything hangs: its progress no longer changes. */
   stopAt?: string
   /** The operator never notices the object. */
   neverStart?: boolean
   /** The operator never removes its finalizer. */
   holdFinalizer?: boolean
-  /** Health is never written again. A value is written first. */
+  /** Health is never written again, after this value if one is given. */
   staleHealth?: boolean | Health | 'UNREACHABLE' | 'SUSPENDED'
 }
 
 /** How webhooks arrive. */
 export type WebhookFaults = {
-  /** How often each is sent; 1 when left out. */
+  /** How often each is sent; 1 by default. */
   copies?: number
   /** Webhooks wait until this is cleared, so that others see the change in the cluster first. */
   late?: boolean
-  /** Collects so many and sends them in reverse order. */
+  /** Collects this many and sends them in reverse order. */
   reverseEvery?: number
 }
 

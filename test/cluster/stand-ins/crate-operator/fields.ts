@@ -2,10 +2,10 @@ import { valueAt } from './diff.ts'
 import type { Call, Handler } from './handling.ts'
 import { keyOfDatabase, type Operator } from './operator.ts'
 
-/** A handler of one field: it runs whenever the field differs, at creation as well when it is there. */
+/** A handler of one field: it runs whenever the field differs, and at creation if the field exists. */
 export type FieldHandler = Handler & { field: string[]; when?(value: unknown): boolean }
 
-/** Whether the field differs between what was handled and what is. */
+/** Whether the field differs between the last handled state and the current one. */
 export function isConcerned({ field, when }: FieldHandler, old: unknown, next: unknown): boolean {
   const now = valueAt(next, field)
   return JSON.stringify(valueAt(old, field)) !== JSON.stringify(now) && (when?.(now) ?? true)
@@ -30,7 +30,7 @@ export function cidrChanges(operator: Operator): FieldHandler {
   }
 }
 
-/** The time of the backups, only of those on AWS. */
+/** The schedule of the backups, only of those on AWS. */
 export function backupSchedule(operator: Operator): FieldHandler {
   const field = ['spec', 'backups', 'aws', 'cron']
   return {

@@ -22,7 +22,7 @@ export type Patch = {
   spec?: Record<string, unknown>
 }
 
-/** What a handler is called with. */
+/** The arguments of a handler. */
 export type Call = {
   id: string
   /** The object at the start of this pass. */
@@ -33,45 +33,45 @@ export type Call = {
   started: string
   patch: Patch
   signal: AbortSignal
-  /** To be called by a handler that `waits`, once its turn has come. */
+  /** A handler that `waits` calls this once its turn has come. */
   begin(): void
-  /** Has another handler run below this one, which is done when all of them are. */
+  /** Adds a sub-handler. This handler is done when all of its sub-handlers are. */
   register(handler: Handler): void
 }
 
 export type Handler = {
   id: string
-  /** It finds out by itself whether its turn has come, and says so by `begin`. */
+  /** It checks itself whether its turn has come, and then calls `begin`. */
   waits?: true
-  /** What it resolves with is kept in the status under its id. */
+  /** Its result is kept in the status under its id. */
   run(call: Call): Promise<Record<string, unknown> | undefined>
 }
 
-/** Not yet: `message` says what it waits for, and `until` what makes it worth another try. */
+/** A temporary failure: `message` says what the handler waits for, and `until` when to try again. */
 export class Retry extends Error {
   readonly until: 'change' | 'again' | 'later' | { results: string[] }
 
-  /** @param until a change of what belongs to the object, the next pass, some time, or results (or failures) of other handlers */
+  /** @param until a change of the object's surroundings, the next pass, some time, or results (or failures) of other handlers */
   constructor(message: string | undefined, until: Retry['until'] = 'change') {
     super(message ?? 'None') // Python's str() of an exception without a message
     this.until = until
   }
 }
 
-/** Never: the handler has failed for good. */
+/** A permanent failure of a handler. */
 export class Refusal extends Error {}
 
-/** A handler that another one stopped from running. Nobody is notified of it a second time. */
+/** A handler that did not run because another one failed. It sends no second notification. */
 export class FailedDependency extends Refusal {}
 
 /** Thrown to leave the whole object as it is. */
 export class Frozen extends Error {}
 
-/** What the operator remembers of a cycle between two passes. Nothing is lost with it but patience. */
+/** The operator's memory of a cycle between two passes. Losing it costs only time. */
 export type Memory = {
   asleep: Map<string, Retry['until']>
   fingerprint: string
-  /** How often something has changed: a pass that was overtaken by a change has to look again. */
+  /** Number of changes: a pass during which something changed has to look again. */
   changes: number
 }
 
@@ -82,12 +82,12 @@ export type Cycle = {
   next: Essence
   diff: Diff
   handlers: Handler[]
-  /** Ids of all handlers of this kind of object, also of those that have no part in this cycle: their progress goes at its end. */
+  /** Ids of all handlers of this kind of object, also of those that do not run in this cycle: the end of the cycle removes their progress. */
   owned: string[]
   memory: Memory
   clock: Clock
   signal: AbortSignal
-  /** Called when a handler's turn has come; it may throw in its place. */
+  /** Called when a handler's turn has come; it may throw instead of the handler. */
   before(id: string, progress: Progress): void
   failed(id: string, error: Refusal, call: Call): void
   retried(id: string, error: Retry): void
@@ -97,8 +97,8 @@ export type Cycle = {
 const retrySeconds = 30
 
 /**
- * One pass over the handlers of a cycle, as Kopf makes it: those not finished and not asleep are called in order, their
- * outcomes become one patch. When the last one is finished, all progress goes and `last` becomes what was handled.
+ * One pass over the handlers of a cycle, as in Kopf: it calls those that are neither finished nor asleep in order, and puts
+ * their outcomes into one patch. When the last one is finished, all progress is removed and `last` becomes the handled state.
  *
  * @returns the patch, unless nothing worth writing happened, and whether the cycle is over
  */
@@ -201,19 +201,19 @@ export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined;
   if (object.metadata.annotations?.[managedKey] === undefined) patch.metadata.annotations[managedKey] = 'yes'
   return { patch: worthWriting || done ? patch : undefined, done }
 
-  /** Whether the object says already what the patch would write there. */
+  /** Whether the object already has the values of the patch. */
   function isStanding(key: string): boolean {
     return JSON.stringify(object.status?.[key]) === JSON.stringify(patch.status[key])
   }
 }
 
-/** Wakes what waits for a change of the object's surroundings, or for time to pass. */
+/** Wakes handlers that wait for a change of the object's surroundings, or for time to pass. */
 export function wake(memory: Memory, what: 'change' | 'later'): void {
   if (what === 'change') memory.changes++
   for (const [id, until] of memory.asleep) if (until === what) memory.asleep.set(id, 'again')
 }
 
-/** An answer of the API server that repeating at once would not mend is one more reason to wait, as any exception is to Kopf. */
+/** An API error that an immediate repetition would not fix is a reason to wait, as any exception is for Kopf. */
 function asRetry(error: unknown, signal: AbortSignal): Retry {
   if (error instanceof Retry) return error
   if (isFailure(error) && !signal.aborted) return new Retry(error.message, 'later')

@@ -34,7 +34,7 @@ export type CrateOperatorStandIn = {
   stop(): Promise<void>
 }
 
-/** Starts the stand-in on a connection of its own. */
+/** Starts the stand-in on its own connection. */
 export async function startCrateOperatorStandIn(
   cluster: TestCluster,
   { clock, log, ...options }: Partial<OperatorOptions> & WorldOptions = {},
@@ -169,7 +169,7 @@ function run(operator: Operator, cacheOf: (kind: StandInKind) => Collection): Ru
     }
   }
 
-  /** The timer by which backups come back a while after an upgrade or a resume. */
+  /** The timer that resumes backups some time after an upgrade or a resume. */
   async function reenableCronJob(object: KubernetesObject, signal: AbortSignal): Promise<void> {
     if (object.status?.delay_cronjob !== true) return
     const leftMs = object.status.delay_cronjob_start * 1000 + options.cronJobDelayMs - world.clock.now()
@@ -236,7 +236,7 @@ function run(operator: Operator, cacheOf: (kind: StandInKind) => Collection): Ru
   }
 }
 
-/** What the operator does about a CrateDB, in the order in which the real one declares it. */
+/** The operator's handlers of a CrateDB, in the order in which the real one declares them. */
 function databaseHandlers(operator: Operator): Handlers {
   const create = clusterCreate(operator)
   const update = clusterUpdate(operator)

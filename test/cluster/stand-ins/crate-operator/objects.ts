@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { KubernetesObject, OwnerReference } from '../../client/objects.ts'
 
-/** An object as it is created: the kind is said beside it. */
+/** An object to create, without its kind. */
 export type Draft = Omit<KubernetesObject, 'apiVersion' | 'kind'>
 
 export const labels = {
@@ -56,7 +56,7 @@ export function sqlExporterConfig(database: KubernetesObject): Draft {
   }
 }
 
-/** The Service that clients reach, by load balancer or, with Traefik in front, inside the cluster only. */
+/** The Service for clients: a load balancer's or, behind Traefik, inside the cluster only. */
 export function dataService(database: KubernetesObject): Draft {
   const { name } = database.metadata
   const { allowedCIDRs, exposure = 'loadbalancer', externalDNS, service } = database.spec.cluster
@@ -130,7 +130,7 @@ export function roleBinding(database: KubernetesObject): Draft {
   }
 }
 
-/** The CronJob that takes the snapshots. Both providers share its name; AWS wins when both are given. */
+/** The CronJob that takes the snapshots. Both providers share its name; AWS takes precedence if both are given. */
 export function snapshotCronJob(database: KubernetesObject, image: string): Draft {
   const { aws, azure_blob: azure } = database.spec.backups
   const name = `create-snapshot-${database.metadata.name}`

@@ -7,27 +7,27 @@ import type { Faults } from './faults.ts'
 import type { Draft } from './objects.ts'
 import type { Webhooks, WebhookTarget } from './webhooks.ts'
 
-/** How the stand-in is set up, in the words of the real operator's configuration where it has them. */
+/** Options of the stand-in, named as in the real operator's configuration where it has them. */
 export type OperatorOptions = {
   /** Pause between two passes over one object. The real operator's are 15 to 60 seconds. */
   stepMs: number
-  /** How long after a change an object's health is looked at. */
+  /** Time from a change of an object to the check of its health. */
   healthMs: number
-  /** Between the end of an upgrade or resume and the CronJob's return; an hour in reality. */
+  /** Time from the end of an upgrade or resume until the CronJob resumes; an hour in reality. */
   cronJobDelayMs: number
-  /** CLUSTER_BACKUP_IMAGE: without it no backups are set up. */
+  /** CLUSTER_BACKUP_IMAGE: without it, no backups are set up. */
   backupImage: string | undefined
   /**
-   * DEBUG_VOLUME_STORAGE_CLASS and DEBUG_VOLUME_SIZE in the environment of its Deployment, if that is not there yet: the operator's own
-   * chart (2.63.0) sets `default` and `128GiB`. Undefined for neither, so that the operator's own defaults count.
+   * DEBUG_VOLUME_STORAGE_CLASS and DEBUG_VOLUME_SIZE in the environment of its Deployment, unless that exists: the operator's own
+   * chart (2.63.0) sets `default` and `128GiB`. Undefined sets neither, so that the operator's own defaults apply.
    */
   debugVolume: { storageClass: string; size: string } | undefined
   /** NO_DOWNTIME_STORAGE_EXPANSION */
   noDowntimeStorageExpansion: boolean
   webhook: WebhookTarget | undefined
-  /** Take a database for bootstrapped without looking at its pods: for tests that need many of them and no more. */
+  /** Treats databases as bootstrapped without checking their pods, for tests that only need many of them. */
   withoutPods: boolean
-  /** Kubernetes Events on the CrateDB for what the operator logs about its handlers. */
+  /** Posts the operator's log lines about handlers as Kubernetes Events on the CrateDB. */
   events: boolean
 }
 
@@ -45,20 +45,20 @@ export const defaultOptions: OperatorOptions = {
 
 export const fieldManager = 'crate-operator'
 
-/** What the operator's handlers work with. */
+/** Shared by the operator's handlers. */
 export type Operator = {
   world: World
   options: OperatorOptions
   databases: Databases
   faults: Faults
   webhooks: Webhooks
-  /** What the environment of its Deployment says of heap-dump volumes. The real one reads it at its start, which a change of it brings about. */
+  /** The heap-dump settings in its Deployment's environment. The real one reads them at its start; changing them restarts it. */
   debugVolume(): { storageClass: string; size: string }
   /** Children by `namespace/name` of their CrateDB. */
   children: { pods: Index; statefulSets: Index; claims: Index; cronJobs: Index; jobs: Index }
   /** An object from the operator's copy of the cluster. */
   get(kind: StandInKind, namespace: string, name: string): KubernetesObject | undefined
-  /** Creates what is not there yet, and leaves what is. */
+  /** Creates missing objects, and leaves existing ones as they are. */
   ensure(kind: StandInKind, draft: Draft, signal: AbortSignal): Promise<void>
   patch(
     kind: StandInKind,

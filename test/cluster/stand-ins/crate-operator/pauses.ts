@@ -21,7 +21,7 @@ export function reach(operator: Operator, object: KubernetesObject): void {
     throw new Retry('Waiting for database connection.')
 }
 
-/** Before almost every update: no backup begins, none is running, and shards stay where they are. */
+/** Before almost every update: no backup starts or runs, and shards stay where they are. */
 export function beforeClusterUpdate(operator: Operator): SubHandler {
   return {
     id: 'before_cluster_update',
@@ -42,7 +42,7 @@ export function beforeClusterUpdate(operator: Operator): SubHandler {
   }
 }
 
-/** The other half. It runs after failures too. */
+/** Undoes that after the update, failed ones included. */
 export function afterClusterUpdate(operator: Operator): SubHandler {
   return {
     id: 'after_cluster_update',
@@ -71,13 +71,13 @@ async function disableCronJob(operator: Operator, { object, signal }: Call): Pro
   const [job] = operator.children.cronJobs.of(keyOfDatabase(object))
   if (!job) return undefined
   const found = { cronjob_name: job.metadata.name, cronjob_suspended: true }
-  // Somebody else has suspended it, so it is left as it is afterwards.
+  // Somebody else has suspended it, so it stays suspended afterwards.
   if (job.spec.suspend && object.status?.delay_cronjob !== true) return { ...found, ignore_cronjob: true }
   await operator.patch('CronJob', job, { spec: { suspend: true } }, signal)
   return { ...found, ignore_cronjob: false }
 }
 
-/** Lets the CronJob run again that an update has suspended. */
+/** Resumes the CronJob that an update has suspended. */
 export async function enableCronJob(operator: Operator, object: KubernetesObject, signal: AbortSignal): Promise<undefined> {
   const [, disabled] = Object.entries(object.status ?? {}).find(([id]) => id.endsWith(parts.disable)) ?? []
   const { ignore_cronjob: ignore, cronjob_name: name } = (disabled ?? { ignore_cronjob: true }) as {
@@ -96,7 +96,7 @@ export async function enableCronJob(operator: Operator, object: KubernetesObject
 function refuseSnapshots(operator: Operator, object: KubernetesObject): undefined {
   reach(operator, object)
   const statement = operator.databases.state(keyOfDatabase(object)).snapshotStatement
-  // Only the database knows when it ends, so it is asked again.
+  // Only the database knows when it ends, so ask again.
   if (statement !== undefined) throw new Retry(`A snapshot is currently in progress, waiting for it to finish: ${statement}`, 'later')
 }
 
@@ -121,7 +121,7 @@ export function releaseAllocation(operator: Operator, object: KubernetesObject):
   settings.persistent.delete(allocation)
 }
 
-/** Tells the preStop hook of the pods who minds the shards. */
+/** Tells the preStop hook of the pods who moves the shards. */
 async function labelStatefulSets(operator: Operator, { object, signal }: Call, owner: string | null): Promise<void> {
   for (const set of operator.children.statefulSets.of(keyOfDatabase(object))) {
     await operator.patch('StatefulSet', set, { metadata: { labels: { [routingOwner]: owner } } }, signal)

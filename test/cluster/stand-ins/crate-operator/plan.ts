@@ -2,10 +2,10 @@ import type { Diff } from './diff.ts'
 import { Refusal } from './handling.ts'
 import type { Operator } from './operator.ts'
 
-/** What an update is about. The last kind of change found names the whole. */
+/** The kind of an update. The last kind of change found names the whole update. */
 export type OperationType = 'upgrade' | 'scale' | 'suspend' | 'resume' | 'change_compute' | 'change_exposure' | 'unknown'
 
-/** What the operator makes of a difference: which chains it runs, and which it leaves out. */
+/** The operator's plan for a difference: the chains that it runs, and those that it skips. */
 export type Plan = {
   operation: OperationType
   before: boolean
@@ -15,11 +15,11 @@ export type Plan = {
   scale: boolean
   disk: boolean
   exposure: boolean
-  /** Nothing of it concerns the operator: the change is noted as handled, and that is all. */
+  /** The change does not concern the operator, which only records it as handled. */
   nothing: boolean
 }
 
-/** Reads a difference as the operator does: master fields one by one, data groups by position and only the first thing in each. */
+/** Reads a difference as the operator does: master fields one by one, data groups by position, and only the first change in each. */
 export function planOf(diff: Diff, operator: Operator): Plan {
   const plan: Plan = {
     operation: 'unknown',
@@ -54,7 +54,7 @@ export function planOf(diff: Diff, operator: Operator): Plan {
 // biome-ignore lint/suspicious/noExplicitAny: the CRD's own shape
 type Group = any
 
-/** Suspending and resuming are of the whole cluster: all data groups to or from nothing. */
+/** Suspending and resuming concern the whole cluster: all data groups scale to or from zero. */
 export function directionOf(diff: Diff): { resuming: boolean; suspending: boolean } {
   const data = diff.find(({ path }) => path.join('.') === 'spec.nodes.data')
   const none = (groups: unknown) => (groups as Group[]).every(({ replicas }) => (replicas ?? 0) === 0)
@@ -95,7 +95,7 @@ function planData(plan: Plan, old: Group[], next: Group[], { resuming, suspendin
   }
 }
 
-/** Limits, requests and the pool of nodes; not the heap's share. */
+/** Limits, requests and the node pool, without the heap ratio. */
 export function computeDiffers(a: Group, b: Group): boolean {
   const of = ({ resources, nodepool }: Group) => [
     resources?.limits?.cpu,

@@ -9,7 +9,7 @@ import type { SubHandler } from './sub-handlers.ts'
 
 type PendingPod = { uid: string; name: string }
 
-/** Restarts one node after the other, masters first: all of them for an upgrade, else those of the groups that changed. */
+/** Restarts one node after the other, masters first: all of them for an upgrade, otherwise those of the changed groups. */
 export function restart(operator: Operator, action: 'upgrade' | 'change_compute'): SubHandler {
   return {
     id: 'restart',
@@ -40,7 +40,7 @@ export function restart(operator: Operator, action: 'upgrade' | 'change_compute'
   }
 }
 
-/** Resolves with true once the node is back; says what it waits for until then. */
+/** Resolves with true once the node is back; until then, reports what it waits for. */
 async function restartOne(
   operator: Operator,
   call: Call,

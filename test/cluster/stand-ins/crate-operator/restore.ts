@@ -10,13 +10,13 @@ import { md5 } from './traces.ts'
 const field = ['spec', 'cluster', 'restoreSnapshot']
 const id = `cluster_restore/${field.join('.')}`
 
-/** What a repository needs, by provider. */
+/** The settings of a repository, by provider. */
 const credentials = {
   aws: ['accessKeyId', 'secretAccessKey', 'bucket', 'basePath'],
   azure_blob: ['accountName', 'accountKey', 'container', 'basePath'],
 }
 
-/** Restores a snapshot when one is named. */
+/** Restores a snapshot if one is named. */
 export function clusterRestore(operator: Operator): FieldHandler {
   return {
     id,
@@ -78,7 +78,7 @@ async function prepare(operator: Operator, call: Call): Promise<void> {
   call.register(scaleBackupMetrics(operator, 'suspend_backup_metrics', 0))
 }
 
-/** Unlike suspending, restoring takes the Deployment for granted: without backups it waits here for ever. */
+/** Unlike suspending, restoring assumes that the Deployment exists: without backups it waits here forever. */
 function scaleBackupMetrics(operator: Operator, partId: string, replicas: number): Handler {
   return {
     id: partId,
@@ -122,7 +122,7 @@ async function cleanUp(operator: Operator, call: Call): Promise<void> {
   call.register(scaleBackupMetrics(operator, 'restart_backup_metrics', 1))
 }
 
-/** Empties the name and takes the choice away, by a JSON patch of its own, so that the same snapshot can be asked for again. */
+/** Empties the name and removes the choice in a separate JSON patch, so that the same snapshot can be requested again. */
 async function resetSnapshot(operator: Operator, { object, signal }: Call): Promise<void> {
   const path = '/spec/cluster/restoreSnapshot'
   const present = ['type', 'tables', 'sections', 'partitions'].filter((key) => key in object.spec.cluster.restoreSnapshot)

@@ -4,7 +4,7 @@ import type { OperationType } from './plan.ts'
 import type { Run } from './sub-handlers.ts'
 import { prefix, progressOf, rollbackKey } from './traces.ts'
 
-/** The edit to come is the operator's own: it has taken an upgrade back. */
+/** Marks the next edit as the operator's own rollback. */
 export function isRollingBack({ metadata }: KubernetesObject): boolean {
   return metadata.annotations?.[rollbackKey] === 'true'
 }
@@ -14,7 +14,7 @@ const className = 'RollbackUpgradeSubHandler'
 /**
  * Rolls a failed upgrade back: in the spec, and only the version. The StatefulSets keep the new image.
  *
- * It leaves an annotation named for its own class, which no cycle ever takes away, and a result of that name.
+ * It leaves an annotation named after its own class, which no cycle ever removes, and a result of that name.
  */
 export function finalRollback({ object, old, patch }: Call, run: Run, chain: string[], operation: OperationType): void {
   const failed = chain.some((id) => progressOf(object, id) !== undefined && !progressOf(object, id)?.success)

@@ -8,7 +8,7 @@ import { directionOf } from './plan.ts'
 import { type NodeGroup, nodeGroups } from './stateful-set.ts'
 import { type SubHandler, schedule } from './sub-handlers.ts'
 
-/** More or fewer nodes; suspending and resuming are the two ends of it. */
+/** Scales up or down; suspending and resuming are special cases. */
 export function scale(operator: Operator): SubHandler {
   return {
     id: 'scale',
@@ -108,7 +108,7 @@ async function setReplicas(operator: Operator, { object, signal }: Call, { setNa
   if (set && set.spec.replicas !== replicas) await operator.patch('StatefulSet', set, { spec: { replicas } }, signal)
 }
 
-/** Backups need not be set up for it. */
+/** It works without backups too. */
 async function scaleBackupMetrics(operator: Operator, { object, signal }: Call, replicas: number): Promise<void> {
   const { namespace, name } = object.metadata
   await operator.patch(
@@ -135,7 +135,7 @@ function awaitGreen(operator: Operator, object: KubernetesObject): void {
   if (!isWhole || operator.databases.health(key) !== 'GREEN') throw new Retry('Waiting for cluster to be healthy.')
 }
 
-/** Shards leave the nodes that go; they are quick here. */
+/** Shards leave the nodes that are removed, here at once. */
 function moveShards(operator: Operator, object: KubernetesObject, { nodePrefix }: NodeGroup, from: number, to: number): void {
   const names = Array.from({ length: from - to }, (_, i) => `${nodePrefix}-${to + i}`)
   operator.databases.state(keyOfDatabase(object)).settings.transient.set('cluster.routing.allocation.exclude._name', names.join(','))
@@ -145,7 +145,7 @@ function replicasOf(operator: Operator, object: KubernetesObject, { setName }: N
   return operator.get('StatefulSet', object.metadata.namespace ?? '', setName)?.spec.replicas ?? 0
 }
 
-/** The pods of one group, those on their way out included, by name. */
+/** The pods of one group by name, those that are being deleted included. */
 export function podsOf(operator: Operator, object: KubernetesObject, { name }: NodeGroup): KubernetesObject[] {
   return operator.children.pods
     .of(keyOfDatabase(object))
@@ -159,7 +159,7 @@ function hasAddress(operator: Operator, { metadata }: KubernetesObject): boolean
   return Boolean(first?.ip || first?.hostname)
 }
 
-/** As Python prints a list of dictionaries: the operator's messages carry it. */
+/** A list of dictionaries as Python prints it, for the operator's messages. */
 const describePods = (pods: KubernetesObject[]): string =>
   `[${pods.map(({ metadata }) => `{'uid': '${metadata.uid}', 'name': '${metadata.name}'}`).join(', ')}]`
 

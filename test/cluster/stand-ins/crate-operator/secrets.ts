@@ -9,12 +9,12 @@ import type { Operator } from './operator.ts'
 
 type User = { name: string; password: { secretKeyRef: { name: string; key: string } } }
 
-/** Whether the operator minds a Secret: it labels those of users at bootstrap. Once it does, it keeps a copy of the data in an annotation. */
+/** Whether the operator handles a Secret: at bootstrap, it labels those of users. It keeps a copy of their data in an annotation. */
 export function isUserPassword({ metadata }: KubernetesObject): boolean {
   return metadata.labels?.[labels.userPassword] === 'true'
 }
 
-/** What a changed password leads to. */
+/** Handles a changed password. */
 export function secretHandlers(operator: Operator, databases: Collection): Handlers {
   const update: Handler = {
     id: 'secret_update',
@@ -40,7 +40,7 @@ export function secretHandlers(operator: Operator, databases: Collection): Handl
 }
 
 function registerUpdates(operator: Operator, call: Call, database: KubernetesObject, cluster: string, path: string[]): void {
-  // The real one takes `users` for granted in every CrateDB of the namespace: KeyError, again and again.
+  // The real one assumes `users` in every CrateDB of the namespace: KeyError, again and again.
   if (!database.spec.users) throw new Retry("'users'", 'later')
   for (const user of database.spec.users as User[]) {
     const { name, key } = user.password.secretKeyRef
@@ -52,7 +52,7 @@ function registerUpdates(operator: Operator, call: Call, database: KubernetesObj
   }
 }
 
-/** In the first pod of the cluster that the Secret's name tells. */
+/** In the first pod of the cluster that the Secret's name contains. */
 function alterUser(operator: Operator, { object }: Call, database: KubernetesObject, cluster: string, { name, password }: User): undefined {
   const { namespace = '' } = object.metadata
   const [group] = database.spec.nodes.data

@@ -7,15 +7,15 @@ export type NodeGroup = {
   /** `master`, or the name of the data group. */
   name: string
   isMaster: boolean
-  /** Of the StatefulSet and, with an ordinal behind it, of the pods. */
+  /** The name of the StatefulSet and, with an ordinal appended, of the pods. */
   setName: string
-  /** What CrateDB's own node names begin with. */
+  /** The prefix of CrateDB's own node names. */
   nodePrefix: string
   // biome-ignore lint/suspicious/noExplicitAny: the CRD's own shape
   spec: any
 }
 
-/** The groups of a database in the order in which the operator deals with them: masters first. */
+/** The groups of a database in the operator's order: masters first. */
 // biome-ignore lint/suspicious/noExplicitAny: the CRD's own shape
 export function nodeGroups(name: string, nodes: any): NodeGroup[] {
   const data = nodes.data.map((spec: { name: string }) => ({
@@ -103,7 +103,7 @@ function podSpec(database: KubernetesObject, group: NodeGroup): unknown {
   }
 }
 
-/** On nodes of the shared pool, or each pod of a cluster on a node of its own. */
+/** On nodes of the shared pool, or each pod of a cluster on a separate node. */
 function placement(name: string, nodepool: string | undefined): { affinity: unknown; tolerations: unknown[] } {
   const toleration = { key: 'cratedb', operator: 'Equal', effect: 'NoSchedule' }
   if (nodepool === 'shared') {
@@ -127,7 +127,7 @@ function placement(name: string, nodepool: string | undefined): { affinity: unkn
   }
 }
 
-/** Limits and requests as the operator takes them: requests are the limits, limits the deprecated fields, where left out. */
+/** The operator's limits and requests: requests default to the limits, limits to the deprecated fields. */
 // biome-ignore lint/suspicious/noExplicitAny: the CRD's own shape
 export function containerResources({ limits = {}, requests = {}, cpus, memory }: any) {
   const limit = { cpu: limits.cpu ?? cpus, memory: limits.memory ?? memory }
@@ -137,7 +137,7 @@ export function containerResources({ limits = {}, requests = {}, cpus, memory }:
   }
 }
 
-/** The CRATE_HEAP_SIZE in bytes. */
+/** CRATE_HEAP_SIZE in bytes. */
 // biome-ignore lint/suspicious/noExplicitAny: the CRD's own shape
 export function heapSize({ limits, memory, heapRatio }: any): string {
   return String(Math.floor(parseQuantity(limits?.memory ?? memory) * heapRatio))
@@ -201,7 +201,7 @@ function crateContainer(database: KubernetesObject, group: NodeGroup): unknown {
   }
 }
 
-/** The data volumes and one for heap dumps. They belong to the CrateDB, so they go with it. */
+/** The data volumes and one for heap dumps. The CrateDB owns them, so they are deleted with it. */
 function claimTemplates(database: KubernetesObject, { spec }: NodeGroup, { debugVolume }: StatefulSetOptions): unknown[] {
   const { count, size, storageClass } = spec.resources.disk
   const template = (name: string, storage: string, storageClassName: string) => ({

@@ -3,22 +3,22 @@ import { keyOfDatabase, type Operator } from './operator.ts'
 import { progressOf } from './traces.ts'
 import type { Notification } from './webhooks.ts'
 
-/** One run of a chain: its `ref` tells its results from those of the runs before. */
+/** One run of a chain: its `ref` distinguishes its results from those of earlier runs. */
 export type Run = { ref: string; context: { ref?: string; notifications?: Notification[] } }
 
 /** One link of a chain. */
 export type SubHandler = {
   id: string
-  /** The name of the operator's class, under which its start is kept in the status. */
+  /** The operator's class name, under which the status records its start. */
   className: string
-  /** Full ids of those it waits for; all before it in the chain when left out. */
+  /** Full ids of the links that it waits for; by default, all earlier ones in the chain. */
   dependsOn?: string[]
-  /** Runs although those it waits for have failed: it cleans up. */
+  /** Runs even if those that it waits for have failed, because it cleans up. */
   always?: boolean
   work(call: Call, run: Run): Promise<void>
 }
 
-/** Registers the links of a chain below the handler of this call. Returns their ids, for what comes after the chain. */
+/** Registers the links of a chain below the handler of this call. Returns their ids, for later handlers to wait for. */
 export function registerChain(operator: Operator, call: Call, run: Run, links: SubHandler[]): string[] {
   const before: string[] = []
   for (const link of links) {
@@ -29,7 +29,7 @@ export function registerChain(operator: Operator, call: Call, run: Run, links: S
   return before
 }
 
-/** A sub-handler that finds out from status and progress of the object whether its turn has come. */
+/** A sub-handler that reads from the object's status and progress whether its turn has come. */
 function stateBased(operator: Operator, run: Run, link: SubHandler & { dependsOn: string[] }): Handler {
   const { faults, world } = operator
   return {
@@ -61,7 +61,7 @@ function stateBased(operator: Operator, run: Run, link: SubHandler & { dependsOn
   }
 }
 
-/** Whether another handler has still to finish. Throws when it has failed and this one cannot go on without it. */
+/** Whether another handler is unfinished. Throws if it has failed and this one depends on it. */
 function isOpen({ object }: Call, { ref }: Run, id: string, { always }: SubHandler): boolean {
   const result = object.status?.[id] as { ref?: string } | undefined
   if (result && result.ref === ref) return false
@@ -76,7 +76,7 @@ export function schedule(run: Run, notification: Notification): void {
   run.context.notifications = [...(run.context.notifications ?? []), notification]
 }
 
-/** Sends what was scheduled in this run. */
+/** Sends the notifications of this run. */
 export function flush(operator: Operator, { object }: Call, run: Run): void {
   for (const notification of run.context.notifications ?? []) operator.webhooks.send(keyOfDatabase(object), notification)
   if (run.context.notifications) run.context.notifications = []

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { KubernetesObject } from '../../client/objects.ts'
 
-/** Under this prefix the operator keeps what it knows in the annotations of an object. */
+/** The prefix of the annotations in which the operator keeps an object's state. */
 export const prefix = 'operator.cloud.crate.io'
 export const finalizer = `${prefix}/finalizer`
 export const lastKey = `${prefix}/last`
@@ -10,7 +10,7 @@ export const rollbackKey = `${prefix}/rollback-upgrade`
 
 export type Purpose = 'create' | 'update' | 'delete'
 
-/** How far one handler has come, in Kopf's shape: what is null there is left out. Times are ISO 8601 with microseconds. */
+/** The progress of one handler, in Kopf's form without null fields. Times are ISO 8601 with microseconds. */
 export type Progress = {
   started: string
   stopped?: string
@@ -23,7 +23,7 @@ export type Progress = {
   subrefs?: string[]
 }
 
-/** What the operator compares: an object without what systems write into it. */
+/** The part of an object that the operator compares: without fields that systems write. */
 export type Essence = {
   metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> }
   // biome-ignore lint/suspicious/noExplicitAny: whatever the kind holds
@@ -31,10 +31,10 @@ export type Essence = {
 }
 
 /**
- * The annotation in which a handler's progress stands: its id with "/" as ".", at most 63 characters behind the prefix.
+ * The annotation with a handler's progress: its id with "/" replaced by ".", at most 63 characters after the prefix.
  *
- * A longer id is cut and ends in six characters of a hash. Kopf takes BLAKE2b with a digest of four bytes, which Node's
- * crypto doesn't offer; this is another hash of the same length and alphabet, and nobody can tell from a key alone.
+ * A longer id is cut and ends in six characters of a hash. Kopf uses BLAKE2b with a digest of four bytes, which Node's
+ * crypto does not offer; this hash has the same length and alphabet, so that the keys look alike.
  */
 export function progressKey(handlerId: string): string {
   const safe = handlerId.replaceAll('/', '.')
@@ -51,7 +51,7 @@ export function progressOf(object: KubernetesObject, handlerId: string): Progres
 
 export const isFinished = (progress: Progress | undefined): boolean => progress?.stopped !== undefined
 
-/** The state that was last handled, whether well or not; undefined for an object that no cycle has ended on. */
+/** The last handled state, successful or not; undefined for an object that has not finished a cycle. */
 export function lastHandled(object: KubernetesObject): Essence | undefined {
   const text = object.metadata.annotations?.[lastKey]
   return text === undefined ? undefined : (JSON.parse(text) as Essence)
@@ -71,7 +71,7 @@ export function essenceOf({ apiVersion: _, kind: __, metadata, status: ___, ...r
   return { ...rest, ...(Object.keys(kept).length > 0 && { metadata: kept }) }
 }
 
-/** As it stands in the annotation: JSON without spaces, and a newline for kubectl's sake. */
+/** The text in the annotation: JSON without spaces, and a newline for kubectl. */
 export const encodeEssence = (essence: Essence): string => `${JSON.stringify(essence)}\n`
 
 /** Unix milliseconds as Python's isoformat writes them. */

@@ -13,7 +13,7 @@ import { md5, rollbackKey } from './traces.ts'
 import { afterUpgrade, beforeUpgrade, restoreJwt, upgrade } from './upgrade.ts'
 import { expandVolume, startCluster, suspendCluster } from './volumes.ts'
 
-/** The handler of every change of a CrateDB after its creation. */
+/** The handler of all changes of a CrateDB after its creation. */
 export function clusterUpdate(operator: Operator): Handler {
   return {
     id: 'cluster_update',
@@ -69,12 +69,12 @@ function linksOf(operator: Operator, plan: Plan): SubHandler[] {
   ]
 }
 
-/** After these the CronJob comes back by a timer, not by the chain; after a suspension not at all. */
+/** After these, a timer resumes the CronJob, not the chain; after a suspension, nothing does. */
 function noteCronJobDelay(operator: Operator, { object, patch }: Call, plan: Plan): void {
   if (plan.operation === 'suspend') patch.status.delay_cronjob = false
   if (plan.operation !== 'resume' && !plan.upgrade) return
   patch.status.delay_cronjob = true
-  // The real operator writes it at each pass. Here, a pass that changes nothing else would never end.
+  // The real operator writes it in each pass. Here, each write would cause another pass.
   const standing = object.status?.delay_cronjob === true && object.status.cluster_update?.ref !== undefined
   patch.status.delay_cronjob_start = standing ? object.status.delay_cronjob_start : operator.world.clock.now() / 1000
 }

@@ -4,10 +4,10 @@ import { reach } from './pauses.ts'
 import { imageOf, nodeGroups } from './stateful-set.ts'
 import { type SubHandler, schedule } from './sub-handlers.ts'
 
-/** Oldest Lucene version whose segments each major version still reads; others are not known to the operator. */
+/** The oldest Lucene version whose segments each major version reads. The operator knows no others. */
 const luceneMinimum: Record<number, string> = { 5: '7.%', 6: '8.%', 7: '9.%' }
 
-/** Refuses what would lose data. A downgrade or a skipped major is not among it. */
+/** Refuses upgrades that would lose data. Downgrades and skipped major versions are not refused. */
 export function beforeUpgrade(operator: Operator): SubHandler {
   return {
     id: 'before_upgrade',
@@ -27,7 +27,7 @@ function majorOf(version: string): number {
   return Number(major)
 }
 
-/** Gives all StatefulSets the new image. */
+/** Sets the new image in all StatefulSets. */
 export function upgrade(operator: Operator): SubHandler {
   return {
     id: 'upgrade',
@@ -51,7 +51,7 @@ export function upgrade(operator: Operator): SubHandler {
   }
 }
 
-/** Sets the JWT of users again. Without Grand Central there are none. */
+/** Sets the JWT of users again. It exists only with Grand Central. */
 export function restoreJwt(): SubHandler {
   return { id: 'restore_user_jwt_auth', className: 'RestoreUserJWTAuthSubHandler', work: async () => {} }
 }

@@ -6,7 +6,7 @@ import { startNodes, stopNodes } from './scale.ts'
 import { nodeGroups } from './stateful-set.ts'
 import { type SubHandler, schedule } from './sub-handlers.ts'
 
-/** Before volumes grow, unless the operator is told that they may while in use. A change of the masters' disks alone stops nothing. */
+/** Stops the pods before volumes grow, unless the operator may expand volumes in use. A change of only the masters' disks stops none. */
 export function suspendCluster(operator: Operator): SubHandler {
   return {
     id: 'suspend_cluster',
@@ -15,7 +15,7 @@ export function suspendCluster(operator: Operator): SubHandler {
   }
 }
 
-/** It runs although the volumes could not grow. */
+/** It runs even if the volumes could not grow. */
 export function startCluster(operator: Operator): SubHandler {
   return {
     id: 'start_cluster',
@@ -27,7 +27,7 @@ export function startCluster(operator: Operator): SubHandler {
 
 const touchesData = ({ diff }: Call): boolean => diff.some(({ path }) => path.join('.') === 'spec.nodes.data')
 
-/** Asks for larger volumes and waits until that is accepted; the growing itself may take longer. */
+/** Requests larger volumes and waits until that is accepted; the expansion itself may take longer. */
 export function expandVolume(operator: Operator): SubHandler {
   return {
     id: 'expand_volume',

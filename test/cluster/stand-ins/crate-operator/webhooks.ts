@@ -16,10 +16,10 @@ export type Action =
   | 'restore_snapshot'
   | 'unknown'
 
-/** Where webhooks go, and with which Basic credentials. */
+/** The target of webhooks, and their Basic credentials. */
 export type WebhookTarget = { url: string; username: string; password: string }
 
-/** Each event and the one data key that is not null in it. */
+/** Each event, and the one data key that is not null in it. */
 const dataKeys = {
   scale: 'scale_data',
   upgrade: 'upgrade_data',
@@ -38,12 +38,12 @@ export type Notification = { event: keyof typeof dataKeys; status: WebhookStatus
 export type Webhooks = {
   /** @param key `namespace/name` of the CrateDB */
   send(key: string, notification: Notification): void
-  /** A message on how an operation goes. */
+  /** A message about the progress of an operation. */
   feedback(key: string, status: WebhookStatus, operation: 'create' | 'update', action: Action, message: string): void
   stop(): Promise<void>
 }
 
-/** Posts the operator's webhooks, as well or badly as the faults say. Without a URL it does nothing. */
+/** Posts the operator's webhooks, subject to the faults. Without a URL, it does nothing. */
 export function createWebhooks(webhook: WebhookTarget | undefined, { faults, log }: { faults: Faults; log: Log }): Webhooks {
   const ending = new AbortController()
   const stopped = once(ending.signal, 'abort')
@@ -75,7 +75,7 @@ export function createWebhooks(webhook: WebhookTarget | undefined, { faults, log
     }
   }
 
-  /** In order, each after the one before; late ones do not hold up the others. */
+  /** In order, one after the other; late ones do not delay the others. */
   function deliver(body: string): void {
     const { late = false } = faults.ofWebhooks
     const sent = late ? post(body) : line.then(() => post(body))
