@@ -45,7 +45,7 @@ async function installTools(): Promise<string> {
 /** What a command printed, and its exit code; -1 for a signal or a time-out. */
 export type CommandResult = { stdout: string; stderr: string; code: number }
 
-/** Runs the real kubectl 1.35 with a kubeconfig, and a home folder and caches of its own. A failure is a `code`, not an exception. */
+/** Runs the real kubectl 1.35 with a kubeconfig, and its own home folder and caches. A failure is a `code`, not an exception. */
 export async function kubectl(kubeconfigYaml: string, ...args: string[]): Promise<CommandResult> {
   const path = await installedTool('kubectl')
   const home = await mkdtemp(join(tmpdir(), 'skerry-kubectl-'))

@@ -12,7 +12,7 @@ export type ApiRequest = {
   path: string
   query?: Query
   body?: unknown
-  /** `application/json` when left out. */
+  /** `application/json` by default. */
   contentType?: string
   /** An abort ends the request and rejects with the signal's reason. */
   signal?: AbortSignal | undefined

@@ -91,7 +91,7 @@ export function checkMetadata(type: ResourceType, object: KubeObject, old: KubeO
   ]
   for (const finalizer of metadata.finalizers ?? []) {
     faults.push(...checkQualified(finalizer, 'metadata.finalizers'))
-    // the real server asks this of its own kinds only
+    // the real server requires this only of built-in kinds
     if (
       !type.custom &&
       type.kind !== 'CustomResourceDefinition' &&

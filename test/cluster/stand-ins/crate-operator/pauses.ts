@@ -121,7 +121,7 @@ export function releaseAllocation(operator: Operator, object: KubernetesObject):
   settings.persistent.delete(allocation)
 }
 
-/** Tells the preStop hook of the pods who moves the shards. */
+/** Tells the preStop hook of the pods who manages shard routing. */
 async function labelStatefulSets(operator: Operator, { object, signal }: Call, owner: string | null): Promise<void> {
   for (const set of operator.children.statefulSets.of(keyOfDatabase(object))) {
     await operator.patch('StatefulSet', set, { metadata: { labels: { [routingOwner]: owner } } }, signal)
