@@ -59,8 +59,8 @@ export function parseComponents(text: string): { components: Component[]; faults
       end()
       began = index + 1
       components.push(named(key))
-      if (value !== '') fault('a name stands alone; what it is stands below, indented')
-    } else if (!component) fault('no name stands above')
+      if (value !== '') fault('a name has a line of its own; its keys follow, indented')
+    } else if (!component) fault('no name precedes this key')
     else if (!keys.includes(key)) fault(`there is no key ${key}`)
     else {
       for (const wrong of faultsOf(key, value)) fault(wrong)

@@ -64,9 +64,7 @@ const definition: Rule = ({ definition: wanted }, _facts, { charts }) => {
 const kept: Rule = ({ keep }, { definitions }) => {
   const lost = definitions.filter((each) => each.from === 'templates' && !each.keep).map(({ name }) => name)
   if (keep === 'definitions') return lost.length > 0 ? [] : ['keep definitions: no CRD would be deleted with the chart']
-  return lost.map(
-    (name) => `definition ${name} is deleted with the chart, with all its objects: keep it with a value, or with "keep definitions"`,
-  )
+  return lost.map((name) => `definition ${name} is deleted with the chart, with all its objects: keep it by a value or by "keep"`)
 }
 
 const claims: Rule = (_component, { workloads }) =>

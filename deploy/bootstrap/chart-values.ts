@@ -1,4 +1,3 @@
-/** Values of a chart. */
 export type Values = Record<string, unknown>
 
 const isMap = (value: unknown): value is Values => typeof value === 'object' && value !== null && !Array.isArray(value)

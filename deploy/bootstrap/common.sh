@@ -194,10 +194,10 @@ check_components() {
     /^[[:space:]]*(#|$)/ { next }
     /^[^[:space:]]/ {
       ended(); name = $1; began = NR; split("", has)
-      if (NF > 1) print "line " NR ": a name stands alone; what it is stands below, indented"
+      if (NF > 1) print "line " NR ": a name has a line of its own; its keys follow, indented"
       next
     }
-    name == "" { print "line " NR ": no name stands above"; next }
+    name == "" { print "line " NR ": no name precedes this key"; next }
     !($1 in known) { print "line " NR ": there is no key " $1; next }
     NF < 2 { print "line " NR ": " $1 " has no value" }
     $1 == "role" && $2 !~ /^(needed|usual|retired)$/ { print "line " NR ": role is needed, usual or retired, not " $2 }

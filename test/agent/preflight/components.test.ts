@@ -25,7 +25,7 @@ ebb
 `
   const { components, faults } = parseComponents(text)
   assert.deepEqual(faults, [
-    'line 2: a name stands alone; what it is stands below, indented',
+    'line 2: a name has a line of its own; its keys follow, indented',
     'line 2: tide has no chart',
     'line 2: tide has no version',
     'line 2: tide has no namespace',
