@@ -143,7 +143,7 @@ function containerFacts({ name, image, command, args, env }: Manifest): Containe
   return { name, image, ...(naming.length > 0 && { args: naming }) }
 }
 
-/** The image in `--acme-http01-solver-image=quay.io/…`. Without its registry, it could not be told from other text. */
+/** The image in `--acme-http01-solver-image=quay.io/…`. Without its registry, it could not be distinguished from other text. */
 function imageIn(word: string): string | undefined {
   return /(?:^|=)((?:[a-z0-9-]+\.)+[a-z]+(?::\d+)?\/[a-z0-9._/-]+:[\w.-]+(?:@sha256:[0-9a-f]{64})?)$/.exec(word)?.[1]
 }

@@ -91,10 +91,10 @@ sort_made() {
 # take_apart NAMESPACE NAME: removes a release without helm. Its record goes last, so that an interrupted run can continue.
 take_apart() {
   say '       the CRDs among its templates stay, with all their objects'
-  [ ! -s "$scratch/made-here" ] || change "delete what $2 has made" kube -n "$1" delete -f "$scratch/made-here" --ignore-not-found --wait=false ||
-    failed "what $2 has made cannot be deleted"
-  [ ! -s "$scratch/made-there" ] || change "delete what $2 has made" kube delete -f "$scratch/made-there" --ignore-not-found --wait=false ||
-    failed "what $2 has made cannot be deleted"
+  [ ! -s "$scratch/made-here" ] || change "delete the objects of the release $2" kube -n "$1" delete -f "$scratch/made-here" --ignore-not-found --wait=false ||
+    failed "the objects of the release $2 cannot be deleted"
+  [ ! -s "$scratch/made-there" ] || change "delete the objects of the release $2" kube delete -f "$scratch/made-there" --ignore-not-found --wait=false ||
+    failed "the objects of the release $2 cannot be deleted"
   change "delete the record of the release $2" kube -n "$1" delete secrets -l "owner=helm,name=$2" || failed "the release $2 cannot be deleted"
 }
 
@@ -154,7 +154,7 @@ what_holds() {
   # Operations, the fingerprint key and pull secrets belong to the projects.
   if [ "$1" = skerry ] && [ -s "$scratch/projects" ] && [ -z "$delete_databases" ]; then echo 'projects exist' >"$scratch/reasons" && return; fi
   kube -n "$1" get secrets -l 'owner=helm,app.kubernetes.io/part-of!=skerry' -o 'jsonpath={range .items[*]}the release {.metadata.labels.name}{"\n"}{end}' >"$scratch/foreign" 2>"$scratch/output" || unseen "releases in $1"
-  kube -n "$1" get configmaps,persistentvolumeclaims,deployments,statefulsets,daemonsets,cronjobs -o "$marked" >"$scratch/found" 2>"$scratch/output" || unseen "what is in $1"
+  kube -n "$1" get configmaps,persistentvolumeclaims,deployments,statefulsets,daemonsets,cronjobs -o "$marked" >"$scratch/found" 2>"$scratch/output" || unseen "objects in $1"
   kube -n "$1" get secrets --field-selector 'type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token' -o "$marked" >"$scratch/secrets" 2>"$scratch/output" || unseen "Secrets in $1"
   awk -v namespace="$1" '$1 == namespace' "$scratch/custom" >>"$scratch/found"
   awk '$2 != "PersistentVolumeClaim"' "$scratch/found" >"$scratch/work"

@@ -16,7 +16,7 @@ uninstall.sh [options]: removes what install.sh installed, and nothing else. Dat
   --yes                  do not ask
   --keep-databases       keep databases, with the Crate Operator and its CRD; remove everything else
   --delete-databases     delete databases with their projects. Their volumes stay
-  --delete-deployments   delete what Flux has deployed
+  --delete-deployments   delete everything that Flux deployed
   --delete-volumes       delete volumes with their owners: the data is lost
   --delete-definitions   delete CRDs, and with them all their objects, including certificates of others
   --delete-keys          delete Secrets that cannot be recreated with their namespaces, including sealing keys and ACME accounts: what was
@@ -129,7 +129,7 @@ sed 's,^/,,' "$scratch/found" >"$scratch/projects"
 if wanted flux; then
   selector_of flux
   # Somebody else's Flux stays with its deployments, except Skerry's own with --delete-deployments.
-  if [ -z "$selector" ] || [ -n "$delete_deployments" ]; then deployments "$selector" >"$scratch/deployments" || unseen 'what Flux has deployed'; fi
+  if [ -z "$selector" ] || [ -n "$delete_deployments" ]; then deployments "$selector" >"$scratch/deployments" || unseen 'deployments of Flux'; fi
 fi
 
 # our_definitions: writes /NAME of each CRD of the components. Components that somebody else has installed keep theirs.
@@ -256,7 +256,7 @@ delete_objects() {
   done 5<"$3"
 }
 
-# hangs KIND WHO NAME: fails, and says what the object waits for, and what is in a namespace. Returns if a namespace is gone by now.
+# hangs KIND WHO NAME: fails and says what the object waits for; for a namespace, also its objects. Returns if a namespace is gone by now.
 hangs() {
   step_help="$2 must run to let it go; start it again"
   why="$1 $3 waits for $(kube ${namespace:+-n "$namespace"} get "$1" "$3" --ignore-not-found -o 'jsonpath={.metadata.finalizers}')"
@@ -317,7 +317,7 @@ while read -r namespace name <&4; do
   [ "$name" != skerry ] || continue
   begin "$name" "in $namespace" 'see the last lines above'
   if [ "$name" = prometheus ] && [ -s "$scratch/kubelets" ]; then
-    change 'mark its Service in kube-system' kube -n kube-system label service prometheus-kubelet "$label" --overwrite || failed 'its Service in kube-system cannot be marked'
+    change 'label its Service in kube-system' kube -n kube-system label service prometheus-kubelet "$label" --overwrite || failed 'its Service in kube-system cannot be labelled'
   fi
   remove_release "$namespace" "$name"
   ended 'gone'
