@@ -36,7 +36,7 @@ after(() => scene.close())
 test('an account that sees little takes nothing away, for it could not see what hangs on it', async () => {
   const { code, out } = await uninstall(['--keep-databases'], { kubeconfig: await visitor() })
   assert.equal(code, 1)
-  assert.match(out, /FAILED after \d+ s: definitions cannot be listed\n.*forbidden[\s\S]*What to do: use an account that may see/)
+  assert.match(out, /FAILED after \d+ s: definitions cannot be listed\n.*forbidden[\s\S]*What to do: use an account that can read/)
 })
 
 test('a region is installed, each component ready before the next', async () => {

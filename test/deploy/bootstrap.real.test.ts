@@ -194,7 +194,7 @@ test('a definition that hangs in its deletion is told by preflight and by its st
   const stuck = await install(['--only', 'sealed-secrets', '--timeout', '2'])
   assert.equal(stuck.code, 4)
   assert.match(stuck.out, /FAILED after \d+ s: the CRD sealedsecrets\.bitnami\.com is stuck in deletion\n[\s\S]*default +held/)
-  assert.match(stuck.out, /What to do: .* as the last resort, which loses .*: kubectl -n NAMESPACE patch sealedsecrets\.bitnami\.com/)
+  assert.match(stuck.out, /What to do: .* as a last resort, which loses .*: kubectl -n NAMESPACE patch sealedsecrets\.bitnami\.com/)
 
   const letGo = await kubectl(kubeconfig, ...command.replaceAll("'", '').split(' '))
   assert.equal(letGo.code, 0, letGo.stderr)

@@ -74,10 +74,10 @@ test('kubectl explain says what holds, what does not, and that the data is kept'
   const said = stdout.replaceAll(/\s+/g, ' ')
   for (const sentence of [
     'the API refuses to delete the project.',
-    'On Kubernetes 1.30 and newer the API server refuses it to kubectl and to everything else as well, by the policy skerry-deletion-protection',
-    'The annotation skerry.dev/allow-deletion, with a reason as its value, lets the project pass.',
+    "On Kubernetes 1.30 and newer, the chart's policy skerry-deletion-protection makes the API server refuse it to kubectl and everything else as well",
+    'The annotation skerry.dev/allow-deletion, with a reason as its value, overrides the policy.',
     'Before 1.30, or with the policy switched off, kubectl delete is not refused.',
-    'Nowhere is it refused to delete the definition projects.skerry.dev',
+    'Nothing refuses the deletion of the CRD projects.skerry.dev, which deletes all projects.',
     'The data is kept all the same: the volumes of databases stay, except those of a database with retainVolumes false.',
   ])
     assert.ok(said.includes(sentence), `${sentence}\n${stdout}`)
