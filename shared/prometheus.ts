@@ -63,16 +63,15 @@ export function pageTypeFor(accept = ''): PageType {
 }
 
 /**
- * A page of the families that have samples, in pieces, whose memory is reused sooner than that of one buffer of megabytes.
+ * A page of the families that have samples, in texts of about 16 KB: one text of megabytes would outlive many collections.
  *
  * prom-client could render it from the same samples. A scrape of 10,000 series then takes 100 ms instead of 26 ms on a busy machine, which
  * is 1.5 times as long as its registry takes alone, and the monitor with 1,000 checks takes 150 MiB instead of 125 MiB.
  *
  * In OpenMetrics the name of a counter's family goes without `_total`, and the end is marked, so that a page that was cut off is noticed.
  */
-export function renderPage(families: readonly Family[], type: PageType): Buffer[] {
+export function* renderPage(families: readonly Family[], type: PageType): Generator<string> {
   const isOpen = type === Registry.OPENMETRICS_CONTENT_TYPE
-  const pieces: Buffer[] = []
   let text = ''
   for (const { name, type, help, values } of families) {
     const title = isOpen && type === 'counter' ? name.replace(/_total$/, '') : name
@@ -80,17 +79,13 @@ export function renderPage(families: readonly Family[], type: PageType): Buffer[
     for (const { metricName = name, value, labels, sharedLabels } of values) {
       text += `${header}${metricName}${bracesOf(labels, sharedLabels)} ${numberText(value)}\n`
       header = ''
-      if (text.length < pieceLength) continue
-      pieces.push(Buffer.from(text))
+      if (text.length < 16 * 1024) continue
+      yield text
       text = ''
     }
   }
-  pieces.push(Buffer.from(isOpen ? `${text}# EOF\n` : text))
-  return pieces
+  yield isOpen ? `${text}# EOF\n` : text
 }
-
-/** Long enough to be encoded quickly, short enough to die young: one text of megabytes would live to be moved by the collector. */
-const pieceLength = 16 * 1024
 
 const textsOfShared = new WeakMap<Labels, string>()
 

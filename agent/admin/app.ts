@@ -30,7 +30,8 @@ export function createAdmin({ metrics, readiness, facts }: AdminParts): Hono {
 
   app.get('/metrics', async (c) => {
     const type = pageTypeFor(c.req.header('accept'))
-    return c.body(Buffer.concat(renderPage(await metrics.families(), type)), 200, { ...headers, 'content-type': type, vary: 'Accept' })
+    const page = [...renderPage(await metrics.families(), type)].join('')
+    return c.body(page, 200, { ...headers, 'content-type': type, vary: 'Accept' })
   })
   return app
 }

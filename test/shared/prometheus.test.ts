@@ -21,8 +21,8 @@ for (const { name, accept, format } of offers) test(`${name} gets ${format}`, ()
 
 test('a counter is called with _total in the text format, and its family without it in OpenMetrics', () => {
   const families = [family('counter', 'x_total', 'Things.', 3)]
-  assert.equal(renderPage(families, pageTypes.text).join(''), '# HELP x_total Things.\n# TYPE x_total counter\nx_total 3\n')
-  assert.equal(renderPage(families, pageTypes.openmetrics).join(''), '# HELP x Things.\n# TYPE x counter\nx_total 3\n# EOF\n')
+  assert.equal([...renderPage(families, pageTypes.text)].join(''), '# HELP x_total Things.\n# TYPE x_total counter\nx_total 3\n')
+  assert.equal([...renderPage(families, pageTypes.openmetrics)].join(''), '# HELP x Things.\n# TYPE x counter\nx_total 3\n# EOF\n')
 })
 
 test('a family without samples is left out', () => {

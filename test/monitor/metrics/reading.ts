@@ -23,8 +23,8 @@ const suffixes: Record<string, string[]> = { histogram: ['_bucket', '_sum', '_co
  * that is missing or comes twice, series of another family or twice, labels that are not escaped, and in OpenMetrics counters without
  * `_total`, a missing end and anything after it.
  */
-export function readPage(page: string | readonly Buffer[], format: keyof typeof pageTypes = 'text'): Page {
-  const text = typeof page === 'string' ? page : Buffer.concat(page).toString()
+export function readPage(page: string | Iterable<string>, format: keyof typeof pageTypes = 'text'): Page {
+  const text = typeof page === 'string' ? page : Buffer.from([...page].join('')).toString()
   const families: Page['families'] = new Map()
   const seen = new Set<string>()
   const isOpen = format === 'openmetrics'

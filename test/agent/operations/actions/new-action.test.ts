@@ -65,7 +65,7 @@ test('it is accepted, shown meanwhile, carried out, and told of everywhere', asy
   const metrics = createMetrics({ version: '0.0.0', clock: systemClock })
   metrics.observeEnded(operation)
   assert.match(
-    renderPage(await metrics.families(), pageTypeFor()).join(''),
+    [...renderPage(await metrics.families(), pageTypeFor())].join(''),
     /skerry_agent_operation_duration_seconds_count\{action="paint",outcome="Succeeded"\} 1/,
   )
 })
