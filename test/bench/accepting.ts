@@ -39,7 +39,7 @@ export const accepting: Measurement = {
           return { apiVersion, kind, metadata: { name, labels, annotations }, spec }
         }
         const { one, other } = await sideBySide(
-          { rounds: 40, warmUp: 10 },
+          { rounds: 60, warmUp: 40 },
           async (round) => {
             bench.tell(`round ${round}`)
             let id = ''

@@ -49,7 +49,7 @@ function metricsOf(more: (number: number) => Partial<SparkplugMetric>): Sparkplu
 async function beside(url: string, more: (number: number) => Partial<SparkplugMetric>) {
   const metrics = metricsOf(more)
   const { one, other } = await sideBySide(
-    { rounds: 11, warmUp: 3 },
+    { rounds: 41, warmUp: 20 },
     () => bear(url, metrics),
     async () => libraryMs(metrics),
   )
