@@ -6,6 +6,7 @@ import type { Log } from '../log.ts'
 import { type Cached, Collection, isNewer } from './collection.ts'
 import type { Cluster } from './connection.ts'
 import { type Kind, type KubernetesObject, keyOf, pathOf } from './objects.ts'
+import { itemsOf } from './read.ts'
 
 export { type Cached, type Change, isNewer } from './collection.ts'
 
@@ -37,7 +38,7 @@ export type CacheTools = {
 const pauses = { baseMs: 250, capMs: 5_000 }
 const defaultPageSize = 100
 
-type Page = { metadata: { resourceVersion: string; continue?: string }; items?: KubernetesObject[] }
+type Page = { metadata: { resourceVersion: string; continue?: string }; items?: KubernetesObject[] | null }
 
 /**
  * A copy of a collection that follows the cluster by a watch. Its `start` resolves when the collection has been read whole.
@@ -126,19 +127,18 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
 
   async #readPage(token: string | undefined, present: Set<string>, signal: AbortSignal): Promise<Page['metadata']> {
     const { kind, labelSelector, fieldSelector, pageSize = defaultPageSize } = this.#config
-    const { metadata, items = [] } = await this.#tools.cluster.request<Page>({
+    const page = await this.#tools.cluster.request<Page>({
       method: 'GET',
       path: this.#path,
       query: { limit: pageSize, continue: token, labelSelector, fieldSelector },
       timeoutMs: 20_000, // a page is small, and other caches may wait for it
       signal,
     })
-    for (const item of items) {
+    for (const item of itemsOf(page, kind)) {
       present.add(keyOf(item.metadata))
-      // Items of a list do not say their own kind.
-      this.#take({ ...item, apiVersion: kind.apiVersion, kind: kind.kind })
+      this.#take(item)
     }
-    return metadata
+    return page.metadata
   }
 
   async #watch(signal: AbortSignal): Promise<void> {

@@ -69,6 +69,22 @@ test('begins a list anew that broke off between two pages', async (t) => {
   assert.deepEqual(watched, ['10'])
 })
 
+test('an answer without items after a gap removes nothing: the list is read again', async (t) => {
+  let answer: object = { metadata: { resourceVersion: '10' }, items: [project('anchor', '3')] }
+  const { cache, clock, tell } = cacheOver(t, () => answer)
+  const started = cache.start(new AbortController().signal)
+  await clock.advance(0)
+  await started
+  answer = { metadata: { resourceVersion: '20' } }
+  await tell(new Problem('gone', 'too old'))
+  await clock.advance(10_000)
+  assert.deepEqual(names(cache), ['anchor'])
+  assert.match(cache.trouble ?? '', /without a list of projects/)
+  answer = { metadata: { resourceVersion: '20' }, items: [] }
+  await clock.advance(10_000)
+  assert.deepEqual(names(cache), [])
+})
+
 test('a list after a gap takes away what went in it, also what was written from here meanwhile', async (t) => {
   let items = [project('anchor', '3'), project('buoy', '4')]
   let version = '10'
