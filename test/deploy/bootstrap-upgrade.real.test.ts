@@ -79,6 +79,17 @@ test('values that helm was given by hand hold on; what an earlier token said doe
   assert.deepEqual([agent.tokens.list, imageRegistry, monitor], [[], undefined, undefined], 'nobody of an earlier token may call')
 })
 
+test('a Secret of callers takes the place of the list, which must be empty', async () => {
+  const alone = await valuesFile('callers-alone.yaml', { agent: { tokens: { existingSecret: 'callers' } } })
+  const refused = await install([...skerry, '--values', alone])
+  assert.equal(refused.code, 1)
+  assert.match(refused.out, /agent\.tokens\.list and agent\.tokens\.existingSecret cannot be combined/)
+  const tokens = { existingSecret: 'callers', list: [] }
+  succeeded(await install([...skerry, '--values', await valuesFile('callers.yaml', { agent: { tokens } })]))
+  succeeded(await install(skerry))
+  assert.deepEqual((await valuesOf('skerry', 'skerry')).agent.tokens, tokens)
+})
+
 test('a value of the user goes before ours at the next upgrade of a component, too', async () => {
   const values = await valuesFile('loki.yaml', { singleBinary: { persistence: { size: '50Gi' } } })
   succeeded(await install(['--only', 'loki', '--no-wait', '--values', `loki=${values}`]))
