@@ -37,6 +37,8 @@ export class ChecksReader {
     let text: string
     try {
       text = readText(this.#options.files, this.#path, maxConfigBytes)
+      // Writing in place empties the file first. Read at that moment, it would take all checks away.
+      if (this.current !== undefined && text.trim() === '') throw new Error('it is empty; for no checks, write "checks: []"')
       await this.#lookUpSecrets(text, signal)
     } catch (error) {
       return { faults: [`${this.#path}: ${(error as Error).message}`] }

@@ -71,6 +71,20 @@ test('a file with faults is refused with all of them, said once, and the checks 
   assert.deepEqual([names(), checks.last()?.ok], [['c'], true])
 })
 
+test('a file that is empty while it is written takes no checks away', async (t) => {
+  const { file, checks, names, lines } = await follow(t, one('a'))
+  for (const text of ['', '\n']) {
+    writeFileSync(file, text)
+    assert.deepEqual([await checks.reload(), names()], [false, ['a']])
+  }
+  assert.deepEqual(
+    lines.map(({ faults }) => faults),
+    [[`${file}: it is empty; for no checks, write "checks: []"`]],
+  )
+  writeFileSync(file, 'checks: []')
+  assert.deepEqual([await checks.reload(), names()], [true, []])
+})
+
 test('a file that vanished is said once, and taken up when it is back, as it was', async (t) => {
   const { file, checks, names, lines } = await follow(t, one('a'))
   rmSync(file)
