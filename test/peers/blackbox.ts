@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { stringify } from 'yaml'
-import { freePort } from '../shared/free-port.ts'
+import { freePort } from '../cluster/index.ts'
 import { answers, type Peer, startPeer } from './peer.ts'
 
 /** blackbox_exporter with these modules. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { freePort } from '../shared/free-port.ts'
+import { freePort } from '../cluster/index.ts'
 import { answers, type Peer, startPeer } from './peer.ts'
 
 /** One etcd; `url` is where its clients, `/health` and `/metrics` are. */

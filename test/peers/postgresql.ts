@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { freePort } from '../shared/free-port.ts'
+import { freePort } from '../cluster/index.ts'
 import { type Peer, startPeer } from './peer.ts'
 
 const run = promisify(execFile)

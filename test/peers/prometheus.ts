@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { freePort } from '../shared/free-port.ts'
+import { freePort } from '../cluster/index.ts'
 import { answers, type Peer, startPeer } from './peer.ts'
 
 /**

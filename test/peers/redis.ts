@@ -1,5 +1,5 @@
 import type { TestContext } from 'node:test'
-import { freePort } from '../shared/free-port.ts'
+import { freePort } from '../cluster/index.ts'
 import { type Peer, says, startPeer } from './peer.ts'
 
 /** Redis without a save to disk. `args` are further arguments, such as `--requirepass x`. */

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { freePort } from '../shared/free-port.ts'
+import { freePort } from '../cluster/index.ts'
 import { type Peer, says, startPeer } from './peer.ts'
 
 /** One ZooKeeper with the four-letter words given. `lonely`: it is one of an ensemble whose other members are not there, so it never serves. */

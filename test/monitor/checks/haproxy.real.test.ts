@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { haproxy } from '../../../monitor/checks/haproxy.ts'
+import { freePort } from '../../cluster/index.ts'
 import { startHaproxy } from '../../peers/haproxy.ts'
 import { startNginx } from '../../peers/nginx.ts'
-import { freePort } from '../../shared/free-port.ts'
 import { assertResult, measured, run, runUntil, secret } from './run.ts'
 
 test('haproxy check of a real HAProxy', async (t) => {

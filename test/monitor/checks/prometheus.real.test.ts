@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CheckResult } from '../../../monitor/checks/kind.ts'
 import { prometheus } from '../../../monitor/checks/prometheus.ts'
+import { freePort } from '../../cluster/index.ts'
 import { startPrometheus } from '../../peers/prometheus.ts'
-import { freePort } from '../../shared/free-port.ts'
 import { assertResult, measured, run, runUntil, secret } from './run.ts'
 
 test('prometheus check of a real Prometheus', async (t) => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { checkKinds } from '../../../monitor/checks/index.ts'
-import { freePort } from '../../shared/free-port.ts'
+import { freePort } from '../../cluster/index.ts'
 
 type Ended = { code: number; out: string; err: string }
 

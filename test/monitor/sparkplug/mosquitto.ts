@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
 import mqtt, { type MqttClient } from 'mqtt'
-import { freePort } from '../../shared/free-port.ts'
+import { freePort } from '../../cluster/index.ts'
 import type { Heard } from './broker.ts'
 import { decode } from './schema.ts'
 
