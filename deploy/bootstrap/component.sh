@@ -160,7 +160,7 @@ tell_retired() {
   kube get secrets -A -l "owner=helm,$label" -o 'jsonpath={range .items[*]}{.metadata.labels.name} {.metadata.namespace}{"\n"}{end}' 2>>"$log_file" | sort -u >"$scratch/releases" || return 0
   while read -r name namespace <&6; do
     grep -qx "$name $namespace" "$scratch/releases" || continue
-    say "$name is here from an earlier version, and is no longer installed: $(about "$components" "$name" why)."
+    say "$name was installed by an earlier version, and this one does not upgrade it: $(about "$components" "$name" why)."
     say "       If nothing of yours uses it: ./uninstall.sh --only $name"
   done 6<"$scratch/retired"
 }

@@ -2,6 +2,9 @@
 # Checks whether the cluster is fit, before anything is installed. Sourced by install.sh. POSIX sh.
 # shellcheck disable=SC2154 # install.sh sets these variables
 
+# Whether Node is new enough for the bundle: 22.19, as package.json says.
+runs_bundle() { node -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 22 || (major === 22 && minor >= 19) ? 0 : 1)'; }
+
 # Runs the agent's own preflight if Node is installed, otherwise the checks that need only kubectl.
 preflight() {
   begin preflight 'is the cluster fit for a region?' 'Follow the "do" lines above. To continue despite failures: --ignore-preflight.'
@@ -9,7 +12,7 @@ preflight() {
   for each in "${offline:+$offline/agent.mjs}" "$here/agent.mjs" "$here/../../dist/agent.mjs"; do
     if [ -r "$each" ] && [ -z "$program" ]; then program=$each; fi
   done
-  if [ -n "$program" ] && command -v node >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 22 ? 0 : 1)'; then
+  if [ -n "$program" ] && command -v node >/dev/null && runs_bundle; then
     set -- --components "$components" ${context:+--context "$context"} ${offline:+--offline} ${ca_file:+--ca-file "$ca_file"}
     for each in $known; do
       if wanted "$each"; then set -- "$@" --component "$each"; fi
@@ -22,7 +25,7 @@ preflight() {
   else
     code=0
     basic_preflight || code=$?
-    say '       Without Node 22 and agent.mjs only the most important checks were run.'
+    say '       Without Node 22.19 and agent.mjs only the most important checks were run.'
   fi
   if [ "$code" -ne 0 ] && [ -z "$ignore_preflight$dry_run" ]; then
     say "       What to do: $step_help"

@@ -212,7 +212,7 @@ test('what an earlier version brought and this one does not is told of, and can 
   succeeded(ran)
   assert.match(
     ran.out,
-    /ingress-nginx is here from an earlier version, and is no longer installed: retired in March .*\n.*\.\/uninstall\.sh --only ingress-nginx\n/,
+    /ingress-nginx was installed by an earlier version, and this one does not upgrade it: retired in March .*\n.*\.\/uninstall\.sh --only ingress-nginx\n/,
   )
   succeeded(await uninstall(['--only', 'ingress-nginx']))
   assert.ok(!(await releases()).includes('ingress-nginx deployed'))
