@@ -77,10 +77,12 @@ function untilOpen(port: number): string {
 const sights: [command: string, shows: RegExp, values?: Record<string, string>][] = [
   ['kubectl -n skerry get pods,lease', /skerry-agent-[\s\S]*skerry-monitor-[\s\S]*lease.coordination.k8s.io\/skerry-agent/],
   ['kubectl get projects,operations,cratedbs -A', /harbour[\s\S]*op-0000000001[\s\S]*tide/],
-  ["kubectl get operations -A | grep -vE 'Succeeded|Failed|Superseded|Cancelled'", /^NAMESPACE.*\n$/],
+  [
+    "kubectl get operations -A -o custom-columns=NAME:.metadata.name,PHASE:.status.phase | grep -vE 'Succeeded|Failed|Superseded|Cancelled'",
+    /^NAME +PHASE\n$/,
+  ],
   ['kubectl get operations -A', /skerry +op-0000000001 .*Succeeded/],
   ['kubectl -n skerry get operations', /op-0000000001 .*Succeeded/],
-  ['openssl rand -base64 32', /^[\w+/]{43}=\n$/],
   ['token=$(openssl rand -base64 32); printf %s "$token" | sha256sum', /^[0-9a-f]{64} /],
   ['kubectl -n skerry get lease skerry-agent -o yaml', /holderIdentity: \S/],
   ['kubectl -n skerry get lease skerry-monitor -o yaml', /holderIdentity: \S/],
@@ -127,7 +129,7 @@ test('what is to be looked at can be seen', async (t) => {
 })
 
 test('logs tell of errors once there are any, and of the container before', async () => {
-  const errors = `kubectl -n skerry logs deploy/skerry-agent --since=1h | grep '"level":"error"'`
+  const errors = `kubectl -n skerry logs -l app.kubernetes.io/name=skerry-agent --prefix --since=1h --tail=-1 | grep '"level":"error"'`
   assert.equal((await runner.run(errors, { code: 1 })).out, '', 'nothing is wrong, and grep finds nothing')
   createLog({
     level: 'error',
