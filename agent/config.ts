@@ -2,6 +2,8 @@ import * as z from 'zod'
 import { duration } from '../shared/fields.ts'
 import { identityConfig } from './api/identity/config.ts'
 import { limitsConfig } from './api/limits.ts'
+import { metadataSection } from './resources/allowed-keys.ts'
+import { objectName } from './resources/identifiers.ts'
 import { storageQuantity } from './resources/quantity.ts'
 import { tunnelFaults, tunnelSection } from './tunnel/settings.ts'
 
@@ -23,6 +25,17 @@ const apiSection = z.strictObject({
       certFile: z.string().describe('PEM certificate chain; a new one takes effect without a restart'),
       keyFile: z.string().describe('PEM key of the certificate'),
       clientCaFile: z.string().optional().describe('PEM CA certificates; client certificates that they signed are accepted as credentials'),
+      clientCrlFile: z
+        .string()
+        .optional()
+        .describe(
+          'Certificate revocation lists of these CAs, PEM or DER, one for each CA: without one that is valid, no certificate of a CA is accepted. ' +
+            'A new file takes effect without a restart',
+        ),
+    })
+    .refine(({ clientCaFile, clientCrlFile }) => clientCrlFile === undefined || clientCaFile !== undefined, {
+      path: ['clientCrlFile'],
+      message: 'needs clientCaFile',
     })
     .describe('Certificate of the API'),
   limits: limitsConfig.prefault({}).describe('Rate limits of one caller'),
@@ -34,12 +47,26 @@ const adminSection = z.strictObject({
 })
 
 const clusterSection = z.strictObject({
-  kubeconfig: z.string().optional().describe('Kubeconfig to use instead of the service account of the pod'),
+  kubeconfig: z
+    .string()
+    .optional()
+    .describe('Kubeconfig to use instead of the service account of the pod; outside a pod, KUBECONFIG or ~/.kube/config if not set'),
   namespace: z.string().default('skerry').describe("The agent's own namespace: its operations, Lease and Secrets"),
+  serviceAccount: objectName
+    .default('skerry-agent')
+    .describe("The agent's service account, in that namespace: it gets rights in the namespaces of projects"),
   serviceAccountDir: z
     .string()
     .default('/var/run/secrets/kubernetes.io/serviceaccount')
     .describe('Folder with the token and the CA certificate of the service account'),
+})
+
+const monitorSection = z.strictObject({
+  serviceAccount: objectName.default('skerry-monitor').describe("The monitor's service account, in the agent's namespace"),
+  databasePasswords: z
+    .boolean()
+    .default(true)
+    .describe('Whether it may read the password of the user "system" of each database in a project, which its checks of databases need'),
 })
 
 const operationsSection = z.strictObject({
@@ -70,16 +97,41 @@ const databasesSection = z.strictObject({
   heapDumpVolume: storageQuantity
     .default('64Gi')
     .describe(
-      "Size of each node's heap-dump volume, which counts against quotas; used only if the Crate Operator has no Deployment, or takes DEBUG_VOLUME_SIZE from a Secret",
+      "Size of each node's heap-dump volume, which counts against quotas; used only if the Crate Operator has no Deployment, or takes DEBUG_VOLUME_SIZE from a ConfigMap or Secret",
     ),
   scrapeNamespaces: z.array(z.string()).default(['monitoring', 'skerry']).describe('Namespaces that may scrape metrics'),
   egressPorts: z.array(z.int().min(1).max(65_535)).default([]).describe('Ports besides 443 that backups may connect to'),
+  backupEndpoints: z
+    .strictObject({
+      allowed: z
+        .array(
+          z.union(
+            [z.cidrv4(), z.cidrv6(), z.string().regex(/^\.?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/)],
+            'must be a host, ".domain" or network',
+          ),
+        )
+        .default([])
+        .describe('Hosts, domains such as ".storage.svc" and networks inside the cluster that backups and restores may use as endpoints'),
+      clusterNetworks: z
+        .array(z.union([z.cidrv4(), z.cidrv6()], 'must be a network such as 10.96.0.0/12'))
+        .default([])
+        .describe(
+          'Networks of pods and Services, in which endpoints are refused, besides the pod networks of the nodes and the API server',
+        ),
+    })
+    .prefault({})
+    .describe('Endpoints inside the cluster: refused unless they are allowed here'),
   cloudMetadata: z.boolean().default(false).describe("Whether nodes may ask the cloud provider's metadata service for their zone"),
 })
 
 const crateOperatorSection = z.strictObject({
   namespace: z.string().default('crate-operator').describe('Namespace of the Crate Operator'),
   deployment: z.string().default('crate-operator').describe('Name of its Deployment'),
+  version: z
+    .string()
+    .regex(/^\d+\.\d+\.\d+$/, 'must be a release such as "2.64.0"')
+    .optional()
+    .describe("Its release, if the tag of its image does not say it: a digest, or `latest`. It takes precedence over the image's tag"),
 })
 
 const leaseSection = z.strictObject({
@@ -101,10 +153,12 @@ export const agentConfig = z
     identity: identityConfig.prefault({}).describe('Who may call the API'),
     operations: operationsSection.prefault({}).describe('How requests are carried out'),
     databases: databasesSection.prefault({}).describe('Settings of all databases'),
+    metadata: metadataSection.prefault({}).describe('Labels and annotations that requests may give to projects and databases'),
     crateOperator: crateOperatorSection.prefault({}).describe('Where the Crate Operator runs'),
     tunnel: tunnelSection
       .optional()
       .describe('The tunnel that leads to the agent; without this section the agent does not manage cloudflared'),
+    monitor: monitorSection.prefault({}).describe('The monitor that runs beside the agent'),
     lease: leaseSection.prefault({}).describe('Leader election'),
     log: z
       .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Minimum level that is logged') })

@@ -1,4 +1,5 @@
 import { loadConfig } from '../shared/config/index.ts'
+import { usualKubeconfigs } from '../shared/kubernetes/credentials.ts'
 import { createLog } from '../shared/log.ts'
 import { runProcess } from '../shared/process.ts'
 import { version } from '../shared/version.ts'
@@ -27,6 +28,7 @@ if (loaded.kind === 'exit') {
     name: process.env.HOSTNAME ?? 'agent',
     serviceHost: process.env.KUBERNETES_SERVICE_HOST,
     servicePort: process.env.KUBERNETES_SERVICE_PORT,
+    usualKubeconfigs: usualKubeconfigs(process.env),
   }
   // Loaded here: a help text or a configuration to check needs none of it.
   const { serve } = await import('./serve.ts')

@@ -1,7 +1,8 @@
 import { systemClock } from '../shared/clock.ts'
 import { byFetch } from '../shared/fetch.ts'
 import { connectCluster } from '../shared/kubernetes/connection.ts'
-import { createLease } from '../shared/kubernetes/lease.ts'
+import { createEventRecorder } from '../shared/kubernetes/event-recorder.ts'
+import { createLease, leaseFacts } from '../shared/kubernetes/lease.ts'
 import { createKubernetesVersion } from '../shared/kubernetes/version.ts'
 import { type Part, runParts, together } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
@@ -18,21 +19,25 @@ import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
 import { createProjectController } from './controllers/projects.ts'
+import { createStory } from './controllers/story.ts'
 import { createVolumeController } from './controllers/volumes.ts'
 import { createAcceptedState } from './operations/accepted.ts'
 import { actions } from './operations/actions/index.ts'
 import { createExecutor } from './operations/executor.ts'
 import { createJournal } from './operations/journal.ts'
+import { createLedgerKeeper } from './operations/ledger-keeper.ts'
+import { createWaitingNotes } from './operations/waiting.ts'
 import { createCaches } from './region/caches.ts'
 import { createDatabaseViews } from './region/database-view.ts'
 import { createObstacles } from './region/obstacles/index.ts'
 import { createOperatorCache } from './region/operator.ts'
 import { createProjectViews } from './region/project-view.ts'
 import { createDatabaseSql } from './region/sql.ts'
+import { fieldManager } from './resources/labels.ts'
 import { openTunnel, tunnelStateOf } from './tunnel/index.ts'
 
-/** The process's own pod, from its environment. */
-export type Pod = { name: string; serviceHost: string | undefined; servicePort: string | undefined }
+/** The process's own pod, from its environment; and the kubeconfigs of the machine, for a process that runs in none. */
+export type Pod = { name: string; serviceHost: string | undefined; servicePort: string | undefined; usualKubeconfigs: readonly string[] }
 
 /**
  * The agent: builds its parts, each from its slice of the configuration, and runs them until `stopping` aborts.
@@ -43,6 +48,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const { namespace } = config.cluster
   const metrics = createMetrics({ version, clock })
   const cluster = await connectCluster({ ...config.cluster, ...pod }, { clock, observe: metrics.observeCluster })
+  log.info({ server: cluster.server.href, namespace }, 'using a cluster')
   const tools = { cluster, clock, log }
 
   // The region as it is: the cluster, followed by watches.
@@ -54,7 +60,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const obstacles = createObstacles({ ...tools, caches, config: { namespace, operator: operatorAt } })
 
   // Requests, and what makes them real: every replica accepts, the holder of the Lease acts.
-  const journal = createJournal({ namespace }, { cluster, clock, operations: caches.operations })
+  const journal = createJournal({ namespace }, { cluster, clock, operations: caches.operations, ledger: caches.ledger })
   const accepted = createAcceptedState({ journal, caches })
   // After the journal, which must know of a change in the caches before a view is rendered because of it.
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
@@ -62,12 +68,16 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const sql = createDatabaseSql(config.databases, tools)
   const known = { ...tools, caches, obstacles, journal, actions, lease }
   const executor = createExecutor(executorOf(config), { ...known, sql, ended: metrics.observeEnded })
+  const waiting = createWaitingNotes({ namespace, parallelism: config.operations.parallelism }, { ...known, queue: executor })
   const controllers = [
     createProjectController(projectsOf(config), { ...tools, caches, lease, obstacles }),
     createVolumeController({ namespace }, { ...tools, caches, lease }),
     createDeletionController({ namespace }, { ...tools, caches, journal, lease }),
   ]
-  const collector = createCollector(collectorOf(config), { ...tools, journal, lease })
+  const keeper = createLedgerKeeper({ namespace }, { ...tools, caches, journal, lease })
+  const recorder = createEventRecorder({ fieldManager }, tools)
+  const story = createStory({ caches, journal, recorder, lease })
+  const collector = createCollector(collectorOf(config), { ...tools, journal, keeper, lease })
 
   // The API, for the cloud.
   const authentication = createAuthentication(config.identity, config.api.limits, { clock, log })
@@ -82,7 +92,8 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
     clock,
     log,
   })
-  const api = createTlsServer(config.api, { answer: byFetch(app.fetch, log), log })
+  const singularHeaders = ['idempotency-key', 'last-event-id', 'x-request-id', ...(config.identity.jwt ? [config.identity.jwt.header] : [])]
+  const api = createTlsServer(config.api, { answer: byFetch(app.fetch, log), singularHeaders, log })
 
   // Health and metrics, for the site.
   const ready = createReadyMark(() =>
@@ -90,22 +101,27 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   )
   const all = { ...caches, operator, ...resources.caches }
   const readiness = [...cacheReadiness(all), { name: 'API', trouble: () => (ready.isSet ? undefined : 'not listening yet') }]
-  const facts = () => ({ leader: lease.isLeader(), leaseHolder: lease.holder(), version, kubernetes: kubernetes.current })
+  const facts = () => ({ leader: lease.isLeader(), ...leaseFacts(lease.standing()), version, kubernetes: kubernetes.current })
   const admin = createPlainServer(config.admin, { answer: byFetch(createAdmin({ metrics, readiness, facts }).fetch, log), log })
   metrics.read({
     operations: () => caches.operations.values(),
+    holes: () => journal.holes(),
     queueDepth: () => executor.depth,
     caches: all,
     isLeader: lease.isLeader,
+    isLeaderless: () => lease.standing().state === 'nobody',
     subscribers: () => events.subscribers,
+    servers: () => [api.statistics(), admin.statistics()],
     certificateExpiresAt: () => (ready.isSet ? api.certificate().expiresAt : undefined),
+    stale: () => ({ certificate: ready.isSet && api.certificate().isStale, ...authentication.stale() }),
+    revocationListExpiresAt: () => (ready.isSet ? api.certificate().crl?.expiresAt : undefined),
     exposed: () => (tunnel ? tunnelStateOf(tunnel.tunnel, tunnel.caches).exposed.map(({ what }) => what) : []),
   })
 
   // Started left to right, stopped right to left: callers drain first, the Lease is released after the last write.
   const following = together('caches', Object.values(all))
-  const before = [admin, following, kubernetes, journal, authentication, lease]
-  const parts = [...before, ...controllers, ...resources.controllers, executor, collector, events, api, ready]
+  const before = [admin, following, kubernetes, journal, authentication, recorder, story, lease]
+  const parts = [...before, ...controllers, ...resources.controllers, executor, waiting, keeper, collector, events, api, ready]
   try {
     await runParts(parts, { stopping, graceMs: config.grace, log })
   } finally {
@@ -140,10 +156,13 @@ function executorOf({ cluster, operations, databases }: AgentConfig) {
   return { namespace: cluster.namespace, parallelism, recheckMs: recheck, imageRegistry: databases.imageRegistry }
 }
 
-function projectsOf({ cluster, databases, crateOperator, operations }: AgentConfig) {
+function projectsOf({ cluster, databases, crateOperator, operations, monitor, metadata }: AgentConfig) {
   const { scrapeNamespaces, egressPorts, cloudMetadata } = databases
   const network = { operatorNamespace: crateOperator.namespace, scrapeNamespaces, egressPorts, cloudMetadata }
-  return { namespace: cluster.namespace, network, parallelism: operations.parallelism, recheckMs: operations.recheck }
+  const accounts = { agent: cluster.serviceAccount, monitor: monitor.databasePasswords ? monitor.serviceAccount : undefined }
+  const { namespace } = cluster
+  const { parallelism, recheck } = operations
+  return { namespace, network, accounts, allowedLabels: metadata.labels, parallelism, recheckMs: recheck }
 }
 
 function collectorOf({ cluster, operations }: AgentConfig) {

@@ -1,16 +1,25 @@
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { createRequire, isBuiltin } from 'node:module'
 import path from 'node:path'
+import { parseArgs } from 'node:util'
 import { build, type Plugin } from 'esbuild'
+import { createSbom } from './sbom.ts'
 
 /**
  * Bundles each program into `dist/<program>.mjs`, or into the folder given as argument. Modules that a program loads on demand (for a
  * kubeconfig, JSON Web Tokens, the OpenAPI document, the client of a checked database) become separate chunks, so that they cost
  * neither memory nor start-up time until then.
+ *
+ * Beside each bundle is its bill of materials, `<program>.cdx.json`. With `--base IMAGE`, for a Dockerfile, there is also
+ * `<program>-image.cdx.json`: that of the image with this base and this Node. `--metafile` writes esbuild's `<program>.meta.json`.
  */
 const programs = ['agent', 'monitor'].filter((program) => existsSync(`${program}/main.ts`))
-const [, , outdir = 'dist'] = process.argv
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { base: { type: 'string' }, metafile: { type: 'boolean', default: false } },
+})
+const [outdir = 'dist'] = positionals
 const require = createRequire(import.meta.url)
 
 /**
@@ -53,8 +62,8 @@ const banner =
 // Only our own folder is emptied.
 if (outdir === 'dist') await rm(outdir, { recursive: true, force: true })
 // One build per program: of a chunk that both shared, each would load all of it.
-for (const program of programs)
-  await build({
+for (const program of programs) {
+  const { metafile } = await build({
     entryPoints: { [program]: `${program}/main.ts` },
     outdir,
     outExtension: { '.js': '.mjs' },
@@ -71,4 +80,10 @@ for (const program of programs)
     alias: { '@platformatic/wasm-utils': path.resolve('node_modules/@platformatic/wasm-utils/dist/bundled.js') },
     banner: { js: banner },
     logLevel: 'warning',
+    metafile: true,
   })
+  const write = (name: string, text: string) => writeFile(path.join(outdir, `${program}${name}.json`), text)
+  await write('.cdx', createSbom(program, metafile))
+  if (options.base !== undefined) await write('-image.cdx', createSbom(program, metafile, { base: options.base, node: process.versions }))
+  if (options.metafile) await write('.meta', JSON.stringify(metafile))
+}

@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import type { Cluster } from '../shared/kubernetes/connection.ts'
-import { createLease, type Lease } from '../shared/kubernetes/lease.ts'
+import { createLease, type Lease, leaseFacts } from '../shared/kubernetes/lease.ts'
 import { type Part, runParts } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import { version } from '../shared/version.ts'
@@ -85,11 +85,12 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
     prober,
     sparkplug: () => edgeNode?.observe(),
     isLeader,
+    isLeaderless: () => lease?.standing().state === 'nobody',
     reload: () => file.last(),
     readiness: [...(caches ? regionReadiness(caches) : []), ...(edgeNode ? [edgeNodeReadiness(edgeNode, isLeader)] : [])],
     facts: () => ({
       region: config.region.id,
-      leaseHolder: lease?.holder(),
+      ...(lease && leaseFacts(lease.standing())),
       kubernetes: caches?.version.current,
       mqtt: edgeNode?.observe().server,
     }),

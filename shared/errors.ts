@@ -73,7 +73,7 @@ export const problems = {
   },
   protected: {
     status: 409,
-    retry: 'never',
+    retry: 'later',
     title: 'The resource is protected against this change',
     action: 'If the change is intended, remove the protection first, in a request of its own.',
   },
@@ -104,7 +104,7 @@ export const problems = {
   'precondition-failed': {
     status: 412,
     retry: 'never',
-    title: 'The version in If-Match is no longer current',
+    title: 'A condition in If-Match or If-None-Match does not hold',
     action: 'Read the resource again, decide whether the change is still right, and send it with the new ETag.',
   },
   'body-too-large': {
@@ -216,6 +216,13 @@ export const problems = {
     action:
       "Grant the agent's service account the rights that the detail names: compare its ClusterRole and bindings (RBAC) with those of the chart.",
   },
+  'rights-pending': {
+    status: 503,
+    retry: 'later',
+    title: "The agent's rights in the namespace of a project are not in effect yet",
+    action:
+      'None if it passes within seconds. Otherwise compare the ClusterRole skerry-agent-project with that of the chart, and see the RoleBindings in the namespace of the project.',
+  },
   'database-unreachable': {
     status: 503,
     retry: 'backoff',
@@ -239,17 +246,86 @@ export const problems = {
 /** The key of a row in `problems`. */
 export type ProblemType = keyof typeof problems
 
-/**
- * One fault in a request or a file.
- * `path` is a JSON pointer into the body ('' is the whole body), or `header:Name`, or `query:name`.
- */
-export type Fault = { path: string; message: string }
+/** One fault in a body or a file. `path` is a JSON pointer into it (RFC 6901); '' is the whole. */
+export type BodyFault = { path: string; message: string }
+
+/** One fault in a parameter of a request, which has a name and no pointer. */
+type ParameterFault = { in: 'path' | 'query' | 'header'; name: string; message: string }
+
+export type Fault = BodyFault | ParameterFault
+
+/** Where a fault is, for people, and to compare places: `/nodes/count`, `query parameter "since"`, `header Prefer`. */
+export function placeOf(fault: Fault): string {
+  if ('path' in fault) return fault.path === '' ? 'the request' : fault.path
+  return fault.in === 'header' ? `header ${fault.name}` : `${fault.in} parameter ${JSON.stringify(fault.name)}`
+}
+
+/** A sentence with the first fault in full, since many readers stop there, and the number of the others. @param more besides `faults` */
+export function summaryOf(faults: readonly Fault[], more = 0): string {
+  const [first] = faults
+  if (!first) return ''
+  const place = placeOf(first)
+  const said = `${place.startsWith('/') ? place : place.charAt(0).toUpperCase() + place.slice(1)}: ${first.message}.`
+  const count = distinct(faults).length - 1 + more
+  return count === 0 ? said : `${said} And ${count} more, listed under "faults".`
+}
+
+/** At most this many faults are told: nobody reads more, and a hostile input has one in every byte. */
+export const maxFaults = 100
+
+/** The faults of an input, as they are found: the first ones are kept, the others are counted. */
+export class FaultList<F = Fault> {
+  readonly found: F[] = []
+  more = 0
+
+  /** @param say called only for a fault that is kept: words take longer than finding the fault */
+  add(say: () => F): void {
+    if (this.found.length < maxFaults) this.found.push(say())
+    else this.more++
+  }
+
+  /** @param more how many there are besides `faults` */
+  addAll(faults: readonly F[], more = 0): void {
+    for (const fault of faults) this.add(() => fault)
+    this.more += more
+  }
+}
+
+/** All faults of a document together may have this many bytes, so that no problem document has more than 64 KiB. */
+const maxFaultBytes = 40 * 1024
+
+/** The faults as they are told. Whatever finds faults may quote what it was given, so each text is cut here. */
+function toldOf(given: readonly Fault[], more: number): { faults: Fault[]; more: number } {
+  const faults: Fault[] = []
+  let bytes = 0
+  const all = distinct(given)
+  for (const fault of all.slice(0, maxFaults)) {
+    const message = cut(fault.message, 1000)
+    const told = 'path' in fault ? { path: cut(fault.path, 500), message } : { in: fault.in, name: cut(fault.name, 500), message }
+    bytes += Buffer.byteLength(JSON.stringify(told))
+    if (bytes > maxFaultBytes) break
+    faults.push(told)
+  }
+  return { faults, more: more + all.length - faults.length }
+}
+
+/** Without those that say the same of the same place. */
+function distinct(faults: readonly Fault[]): Fault[] {
+  return [...new Map(faults.map((fault) => [`${placeOf(fault)} ${fault.message}`, fault])).values()]
+}
+
+/** The text, well-formed, with at most `length` UTF-16 code units and an ellipsis. */
+function cut(text: string, length: number): string {
+  return (text.length > length ? `${text.slice(0, length)}…` : text).toWellFormed()
+}
 
 /** The optional parts of a Problem. */
 export type ProblemOptions = {
   /** Stays in the log; never leaves the process. */
   cause?: unknown
-  faults?: Fault[]
+  faults?: readonly Fault[]
+  /** How many faults there are besides those in `faults`. */
+  moreFaults?: number
   /** Further members of the document (RFC 9457, section 3.2). They never replace a standard member. */
   extensions?: Record<string, unknown>
   /** Becomes Retry-After, in whole seconds. */
@@ -264,15 +340,21 @@ export class Problem extends Error {
   override readonly name = 'Problem'
   readonly type: ProblemType
   readonly detail: string
+  /** As many as are told, see `maxFaults`. */
   readonly faults: readonly Fault[]
+  /** How many faults there are besides. */
+  readonly moreFaults: number
   readonly extensions: Readonly<Record<string, unknown>>
   readonly retryAfterSeconds: number | undefined
 
   constructor(type: ProblemType, detail: string, options: ProblemOptions = {}) {
-    super(detail, 'cause' in options ? { cause: options.cause } : undefined)
+    const { faults, more } = toldOf(options.faults ?? [], options.moreFaults ?? 0)
+    const told = cut(detail, 2000) + (more > 0 ? ` Only the first ${faults.length} faults are listed.` : '')
+    super(told, 'cause' in options ? { cause: options.cause } : undefined)
     this.type = type
-    this.detail = detail
-    this.faults = options.faults ?? []
+    this.detail = told
+    this.faults = faults
+    this.moreFaults = more
     this.extensions = options.extensions ?? {}
     this.retryAfterSeconds = options.retryAfterSeconds
   }
@@ -320,6 +402,7 @@ export type ProblemDocument = {
   action: string
   retry: Retry
   faults?: readonly Fault[]
+  moreFaults?: number
   [extension: string]: unknown
 }
 
@@ -343,6 +426,7 @@ export function problemDocument(problem: Problem, instance?: string): ProblemDoc
     action,
     retry,
     ...(problem.faults.length === 0 ? {} : { faults: problem.faults }),
+    ...(problem.moreFaults === 0 ? {} : { moreFaults: problem.moreFaults }),
   }
 }
 

@@ -1,52 +1,73 @@
 import type * as z from 'zod'
-import type { Fault } from './errors.ts'
+import { type BodyFault, FaultList } from './errors.ts'
+import { pointerTo } from './json-pointer.ts'
 import { fieldNames, fieldSchemas, nearest, type Schema } from './schema.ts'
 
 /** A fault with its path in pieces, to be located in a document. `isKey`: the name of the field is at fault, not its value. */
 export type FaultAt = { path: (string | number)[]; message: string; isKey: boolean }
 
 /**
- * Parses with a schema. On failure it names all faults in words, without the values that were given: they may be secret.
- * The message for an unrecognized field suggests the most similar name.
+ * Parses with a schema. On failure it names the faults in words, as many as a FaultList keeps, without the values that were given: they may
+ * be secret. The message for an unrecognized field suggests the most similar name.
  *
  * @param jitless for a schema that parses once: zod generates no code for it, which takes longer than the parse
+ * @param explain what is known about an unrecognized field, by its path; undefined for the usual message
  */
 export function parseWith<S extends z.ZodType>(
   schema: S,
   input: unknown,
-  { jitless = false } = {},
-): { ok: true; value: z.output<S> } | { ok: false; faults: FaultAt[] } {
+  { jitless = false, explain = () => undefined }: { jitless?: boolean; explain?: Explain } = {},
+): { ok: true; value: z.output<S> } | { ok: false; faults: FaultAt[]; more: number } {
   const parsed = schema.safeParse(input, { error: sayIssue, jitless })
-  return parsed.success
-    ? { ok: true, value: parsed.data }
-    : { ok: false, faults: parsed.error.issues.flatMap((issue) => faultsOf(issue, schema, input)) }
+  if (parsed.success) return { ok: true, value: parsed.data }
+  const list = new FaultList<FaultAt>()
+  // A refinement presupposes the form: "must be at least 4.5.0" says nothing more about a version that is none.
+  const { issues } = parsed.error
+  const malformed = new Set(issues.flatMap(({ code, path }) => (code === 'invalid_format' ? [path.join('\0')] : [])))
+  const said = malformed.size === 0 ? issues : issues.filter(({ code, path }) => code !== 'custom' || !malformed.has(path.join('\0')))
+  for (const issue of said) addFaults(issue, { schema, input, explain }, list)
+  return { ok: false, faults: list.found, more: list.more }
 }
 
 /** A fault of a Problem. @param base JSON pointer that the path is relative to */
-export function asFault({ path, message }: FaultAt, base = ''): Fault {
-  return { path: base + path.map((piece) => `/${String(piece).replaceAll('~', '~0').replaceAll('/', '~1')}`).join(''), message }
+export function asFault({ path, message }: FaultAt, base = ''): BodyFault {
+  return { path: base + pointerTo(path), message }
 }
 
-function faultsOf(issue: z.core.$ZodIssue, schema: Schema, input: unknown): FaultAt[] {
+type Explain = (path: readonly (string | number)[]) => string | undefined
+type Parse = { schema: Schema; input: unknown; explain: Explain }
+
+function addFaults(issue: z.core.$ZodIssue, parse: Parse, list: FaultList<FaultAt>): void {
+  const { schema, input, explain } = parse
   const path = issue.path.map((piece) => (typeof piece === 'number' ? piece : String(piece)))
   if (issue.code === 'unrecognized_keys') {
-    const known = schemasAt(schema, path, input).flatMap(fieldNames)
-    return issue.keys.map((key) => ({ path: [...path, key], message: unknownField(key, known), isKey: true }))
+    let known: string[] | undefined
+    for (const key of issue.keys) {
+      list.add(() => {
+        known ??= schemasAt(schema, path, input).flatMap(fieldNames)
+        return { path: [...path, key], message: explain([...path, key]) ?? unknownField(key, known), isKey: true }
+      })
+    }
+    return
   }
   if (issue.code === 'invalid_key') {
-    return [{ path, message: `is not an allowed name: it ${issue.issues[0]?.message ?? 'is invalid'}`, isKey: true }]
+    list.add(() => ({ path, message: `is not an allowed name: it ${issue.issues[0]?.message ?? 'is invalid'}`, isKey: true }))
+    return
   }
   if (issue.code === 'invalid_union' && issue.errors.length > 0 && issue.message === unsaid) {
     // The intended alternative is the one with faults inside the value: the others refuse the value as a whole.
     const [meant, ...others] = issue.errors.filter((faults) =>
       faults.every((fault) => fault.path.length > 0 || fault.code === 'unrecognized_keys'),
     )
-    if (meant !== undefined && others.length === 0)
-      return meant.flatMap((inner) => faultsOf({ ...inner, path: [...issue.path, ...inner.path] }, schema, input))
+    if (meant !== undefined && others.length === 0) {
+      for (const inner of meant) addFaults({ ...inner, path: [...issue.path, ...inner.path] }, parse, list)
+      return
+    }
     const words = new Set(issue.errors.flatMap((faults) => faults.slice(0, 1).map((fault) => fault.message)))
-    return [{ path, message: [...words].join(', or '), isKey: false }]
+    list.add(() => ({ path, message: [...words].join(', or '), isKey: false }))
+    return
   }
-  return [{ path, message: issue.message, isKey: false }]
+  list.add(() => ({ path, message: issue.message, isKey: false }))
 }
 
 /** zod's message for a union when neither the schema nor `sayIssue` has one. */
@@ -99,6 +120,8 @@ function sayIssue(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
       if (issue.input === undefined) return 'is required'
+      // "Not a number" would be wrong of 1.5.
+      if (Number.isFinite(issue.input) && expectedWords(issue) === typeWords.int) return `must be ${typeWords.int}`
       return `must be ${expectedWords(issue)}, not ${nameOf(issue.input)}`
     case 'invalid_value':
       return issue.input === undefined ? 'is required' : `must be ${oneOf(issue.values)}`

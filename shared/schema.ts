@@ -82,10 +82,12 @@ export function literals(schema: Schema): unknown[] {
 
 /** The name that was probably intended, if one is similar enough. */
 export function nearest(wrong: string, names: readonly string[]): string | undefined {
+  if (wrong.length > 100) return undefined
   const plain = (name: string) => name.toLowerCase().replace(/[-_]/g, '')
-  const same = names.find((name) => plain(name) === plain(wrong))
-  if (same !== undefined || wrong.length > 100) return same
-  const ranked = names.map((name) => ({ name, distance: editDistance(plain(name), plain(wrong)) })).sort((a, b) => a.distance - b.distance)
+  const given = plain(wrong)
+  const same = names.find((name) => plain(name) === given)
+  if (same !== undefined) return same
+  const ranked = names.map((name) => ({ name, distance: editDistance(plain(name), given) })).sort((a, b) => a.distance - b.distance)
   const [best] = ranked
   return best !== undefined && best.distance <= Math.max(1, Math.floor(wrong.length / 3)) ? best.name : undefined
 }

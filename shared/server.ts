@@ -8,12 +8,15 @@ import {
 } from 'node:http'
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
-import { type CertificateFiles, type Certificates, readCertificates, watchCertificates } from './certificates.ts'
+import { Admission } from './admission.ts'
+import { type CertificateFiles, type Certificates, readCertificates, secureOptionsOf, watchCertificates } from './certificates.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { Connections, type Marks } from './connections.ts'
 import { Problem, problemDocument, problemMediaType } from './errors.ts'
 import type { Part } from './lifecycle.ts'
 import type { Log } from './log.ts'
+import { formFault } from './request-form.ts'
+import { Trust } from './trust.ts'
 
 /** The address to listen on, and limits, with the defaults below. */
 export type ListenConfig = { host: string; port: number } & Partial<ServerLimits>
@@ -27,8 +30,12 @@ type ServerLimits = {
   headersTimeoutMs: number
   /** From the first byte to the end of its body. It does not limit the response. */
   requestTimeoutMs: number
+  /** How long a client may take nothing of a response that waits for it. A response on which it goes on reading may take any time. */
+  writeTimeoutMs: number
   /** How long a connection without a request is kept. */
   idleTimeoutMs: number
+  /** The same for a connection that never carried a request of a caller whom the app knows, and is not that of a proxy. */
+  strangerIdleTimeoutMs: number
 }
 
 /** The defaults of `ServerLimits`. */
@@ -37,9 +44,11 @@ const serverLimits: ServerLimits = {
   maxConnections: 1024,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 60_000,
+  writeTimeoutMs: 60_000,
   // Longer than cloudflared keeps its connections to the origin (keepAliveTimeout, 90 s): the client should close first. Otherwise a
   // request may meet a connection that is being closed, and a POST is not repeated.
   idleTimeoutMs: 120_000,
+  strangerIdleTimeoutMs: 20_000,
 }
 
 /** The other end of a connection. */
@@ -50,11 +59,14 @@ type Peer = {
 }
 
 /** A request and its response. */
-export type Exchange = {
+export type Exchange = Marks & {
   incoming: IncomingMessage
   outgoing: ServerResponse
   peer: Peer
-  /** Aborts when the server stops: long responses, such as event streams, must end then. */
+  /**
+   * Aborts when the server stops, or when the client's certificate is no longer trusted: long responses, such as event streams, must end
+   * then.
+   */
   stopping: AbortSignal
 }
 
@@ -63,6 +75,8 @@ export type ServerNeeds = {
   name?: string
   /** If it rejects, the connection is cut off and the error is logged. */
   answer: (exchange: Exchange) => void | Promise<void>
+  /** Headers that the app reads as one value, besides `Host` and the like: a request that has one of them twice is refused. */
+  singularHeaders?: readonly string[]
   log: Log
   clock?: Clock
 }
@@ -71,15 +85,32 @@ export type ServerNeeds = {
 export type ServerPart = Part & {
   /** The port it listens on; the system chooses one for port 0. @throws Error before it has started */
   port(): number
+  statistics(): ServerStatistics
 }
 
-/** A server with a certificate. @throws Error before it has started */
-export type TlsServerPart = ServerPart & { certificate(): Pick<Certificates, 'fingerprint' | 'expiresAt'> }
+/** The connections of a server: those that are open, and how many were closed or refused to keep it answering. */
+export type ServerStatistics = {
+  name: string
+  open: number
+  /** Closed to make room for others. */
+  spared: number
+  /** Refused, because none could be closed. */
+  refused: number
+  /** Closed because the client did not read its response. */
+  stalled: number
+  /** How often no file descriptor was left, so that the system refused connections. */
+  outOfDescriptors: number
+  /** Requests refused for their form, which the app never saw. */
+  malformed: number
+}
+
+/** A server with a certificate; `isStale`: its files have changed, and are invalid now. @throws Error before it has started */
+export type TlsServerPart = ServerPart & { certificate(): Pick<Certificates, 'fingerprint' | 'expiresAt' | 'crl'> & { isStale: boolean } }
 
 /**
  * An HTTPS server (HTTP/1.1). New connections use a new certificate in its files, and no connection is dropped; an invalid one is logged
- * and ignored. With `clientCaFile` it requests client certificates, but also accepts clients without one. `start` throws the fault of
- * the files or the address.
+ * and ignored. With `clientCaFile` it requests client certificates, but also accepts clients without one. When the CAs or the revocation
+ * lists change, connections with client certificates end (trust.ts). `start` throws the fault of the files or the address.
  */
 export function createTlsServer(config: ListenConfig & { tls: CertificateFiles }, needs: ServerNeeds): TlsServerPart {
   const { log, clock = systemClock } = needs
@@ -90,28 +121,39 @@ export function createTlsServer(config: ListenConfig & { tls: CertificateFiles }
     if (certificates === undefined) throw new Error('the server has not started')
     return certificates
   }
-  const secureOptions = ({ cert, key, ca }: Certificates) => ({ cert, key, ...(ca !== undefined && { ca }) })
+  const trust = new Trust()
+  let leaving = Promise.resolve()
+  let isStale = false
 
-  const part = createListener(config, { name: 'api', ...needs }, async (options) => {
+  const part = createListener(config, { name: 'api', ...needs, trust }, async (options) => {
     certificates = await readCertificates(config.tls)
     const server = createHttpsServer({
       ...options,
-      ...secureOptions(certificates),
+      ...secureOptionsOf(certificates),
       requestCert: config.tls.clientCaFile !== undefined,
       rejectUnauthorized: false, // the app authenticates: tokens are accepted as well as certificates
       handshakeTimeout: options.headersTimeout,
     })
-    const use = (next: Certificates) => {
-      // A new context has new ticket keys: no session from before a change of the CAs is resumed.
-      server.setSecureContext(secureOptions(next))
+    server.on('connection', (socket: Socket) => trust.accepted(socket))
+    server.on('secureConnection', (socket) => trust.opened(socket))
+    const use = (next: Certificates, isTrustChanged: boolean) => {
+      // A new context has new ticket keys: no session from before a change of the CAs, or before the end of a list, is resumed.
+      server.setSecureContext(secureOptionsOf(next))
+      if (isTrustChanged) {
+        const before = leaving
+        leaving = trust.changed(clock, watching.signal).then(() => before)
+      }
       certificates = next
     }
-    watched = watchCertificates(config.tls, { current: certificates, signal: watching.signal, clock, log, use })
+    const stale = (isNow: boolean) => {
+      isStale = isNow
+    }
+    watched = watchCertificates(config.tls, { current: certificates, signal: watching.signal, clock, log, use, stale })
     return server
   })
   return {
     ...part,
-    certificate: () => ({ fingerprint: inUse().fingerprint, expiresAt: inUse().expiresAt }),
+    certificate: () => ({ ...inUse(), isStale }),
     async start(signal) {
       try {
         await part.start(signal)
@@ -122,7 +164,7 @@ export function createTlsServer(config: ListenConfig & { tls: CertificateFiles }
     },
     async stop(deadline) {
       watching.abort()
-      await Promise.all([part.stop(deadline), watched])
+      await Promise.all([part.stop(deadline), watched, leaving])
     },
   }
 }
@@ -137,18 +179,25 @@ const freshMs = 500
 
 type Options = ServerOptions & { headersTimeout: number }
 
+/** Headers with one value, which decide on the request (RFC 9110). */
+const singularHeaders = ['host', 'authorization', 'proxy-authorization', 'content-type', 'content-length']
+
 function createListener(
   config: ListenConfig,
-  { name, answer, log, clock = systemClock }: ServerNeeds & { name: string },
+  { name, answer, log, clock = systemClock, trust, ...needs }: ServerNeeds & { name: string; trust?: Trust },
   create: (options: Options) => Promise<HttpServer | HttpsServer>,
 ): ServerPart {
   const limits = { ...serverLimits, ...definedOnly(config) }
+  const singular = new Set([...singularHeaders, ...(needs.singularHeaders ?? []).map((header) => header.toLowerCase())])
   const stopping = new AbortController()
-  const connections = new Connections()
+  const connections = new Connections(clock.monotonic)
+  const admission = new Admission({ name, limits, connections, log, clock })
   let server: HttpServer | HttpsServer | undefined
+  let sweeping = Promise.resolve()
 
   async function onRequest(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    connections.requested(incoming, outgoing)
+    const marks = connections.requested(incoming, outgoing)
+    trust?.requested(incoming.socket, outgoing)
     // A request that arrives during the stop is answered, and the client must use another connection afterwards.
     if (stopping.signal.aborted) outgoing.shouldKeepAlive = false
     outgoing.on('close', () => {
@@ -156,7 +205,14 @@ function createListener(
       if (stopping.signal.aborted) setImmediate(() => server?.closeIdleConnections())
     })
     try {
-      await answer({ incoming, outgoing, peer: peerOf(incoming), stopping: stopping.signal })
+      const fault = formFault(incoming, singular)
+      if (fault !== undefined) {
+        admission.malformed(fault)
+        return sendProblem(outgoing, new Problem('invalid-request', fault))
+      }
+      const { socket } = incoming
+      const peer = { address: socket.remoteAddress ?? '', certificate: trust?.certificateOf(socket) }
+      await answer({ incoming, outgoing, peer, stopping: trust?.until(socket, stopping.signal) ?? stopping.signal, ...marks })
     } catch (error) {
       log.error({ err: error, server: name }, 'request failed')
       outgoing.destroy()
@@ -165,6 +221,7 @@ function createListener(
 
   return {
     name,
+    statistics: () => ({ name, open: connections.size, ...admission.counts }),
     port() {
       const address = server?.address() as AddressInfo | null | undefined
       if (!address) throw new Error(`the ${name} server does not listen`)
@@ -172,14 +229,16 @@ function createListener(
     },
     async start(signal) {
       const created = await create(optionsOf(limits))
-      created.maxConnections = limits.maxConnections
       created.on('request', (incoming, outgoing) => void onRequest(incoming, outgoing))
-      created.on('connection', (socket: Socket) => connections.opened(socket))
-      created.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuse(error, socket, connections.responses))
-      logDrops(created, { name, log, maxConnections: limits.maxConnections })
+      created.on('connection', (socket: Socket) => admission.admit(socket))
+      created.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+        if (error.code?.startsWith('HPE_')) admission.malformed(problemOfClientError(error).detail)
+        refuse(error, socket, connections.responses)
+      })
       await listen(created, config, signal)
       created.on('error', (error) => log.error({ err: error, server: name }, 'server failed to accept a connection'))
       server = created
+      sweeping = admission.sweep(stopping.signal)
       log.info({ server: name, host: config.host, port: (created.address() as AddressInfo).port }, 'listening')
     },
     async stop(deadline) {
@@ -198,41 +257,9 @@ function createListener(
       if (connections.responses.size > 0)
         log.warn({ server: name, requests: connections.responses.size }, 'requests cut off at the deadline')
       connections.closeAll()
-      await closed
+      await Promise.all([closed, sweeping])
       done.abort()
     },
-  }
-}
-
-/** The open connections of a server, and the responses in progress. */
-class Connections {
-  readonly #sockets = new Set<Socket>()
-  /** Connections without a request so far, by the address of the client: TLS has a socket of its own over each of these. */
-  readonly #fresh = new Map<string, Socket>()
-  readonly responses = new Set<ServerResponse>()
-
-  opened(socket: Socket): void {
-    const address = addressOf(socket)
-    this.#sockets.add(socket)
-    this.#fresh.set(address, socket)
-    socket.once('close', () => {
-      this.#sockets.delete(socket)
-      this.#fresh.delete(address)
-    })
-  }
-
-  requested(incoming: IncomingMessage, outgoing: ServerResponse): void {
-    this.responses.add(outgoing)
-    this.#fresh.delete(addressOf(incoming.socket))
-    outgoing.on('close', () => this.responses.delete(outgoing))
-  }
-
-  closeFresh(): void {
-    for (const socket of this.#fresh.values()) socket.destroy()
-  }
-
-  closeAll(): void {
-    for (const socket of this.#sockets) socket.destroy()
   }
 }
 
@@ -241,7 +268,7 @@ function optionsOf(limits: ServerLimits): Options {
     maxHeaderSize: limits.maxHeaderBytes,
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
-    keepAliveTimeout: limits.idleTimeoutMs,
+    keepAliveTimeout: 0, // `Admission` closes idle connections, those of strangers sooner
     connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs),
     requireHostHeader: false, // the app refuses it, with a problem document
     keepAlive: true, // detects clients that vanished
@@ -266,26 +293,16 @@ function listen(server: HttpServer, { host, port }: ListenConfig, signal: AbortS
   })
 }
 
-function addressOf(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort}`
-}
-
-function peerOf(incoming: IncomingMessage): Peer {
-  const { socket } = incoming
-  const authorized = socket instanceof TLSSocket && socket.authorized
-  return { address: socket.remoteAddress ?? '', certificate: authorized ? socket.getPeerX509Certificate() : undefined }
-}
-
-/** Logs once when the limit is reached, not for each connection that is refused. */
-function logDrops(server: HttpServer, { name, log, maxConnections }: { name: string; log: Log; maxConnections: number }): void {
-  let dropping = false
-  server.on('drop', () => {
-    if (!dropping) log.warn({ server: name, maxConnections }, 'connections refused, the limit is reached')
-    dropping = true
+/** Answers a request that the app does not see, and closes the connection: the two sides may not agree where a request ends. */
+function sendProblem(outgoing: ServerResponse, problem: Problem): void {
+  const body = JSON.stringify(problemDocument(problem))
+  outgoing.shouldKeepAlive = false
+  outgoing.writeHead(problem.status, {
+    'content-type': problemMediaType,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
   })
-  server.on('connection', () => {
-    dropping = false
-  })
+  outgoing.end(outgoing.req.method === 'HEAD' ? undefined : body)
 }
 
 /** Answers invalid HTTP with a problem document, if the client can still read one, and closes the connection. */

@@ -4,26 +4,39 @@ import { availableParallelism } from 'node:os'
 import { text } from 'node:stream/consumers'
 
 /*
- * What `npm test` runs: every test file whose name does not say that it needs a real peer. The files of a folder share a process, and
+ * What `npm test` runs: every test file whose name does not say that it needs a real peer, or takes long. The files of a folder share a process, and
  * what they load: a process for each file would spend half of its time on starting.
  */
 
 const files = globSync('test/{agent,cluster,deploy,house,monitor,region,shared,words}/**/*.test.ts', {
-  exclude: (file) => file.endsWith('.real.test.ts'),
+  exclude: (file) => /\.(real|long)\.test\.ts$/.test(file) || file.endsWith('node_modules'),
 })
 /** `agent/api`, `monitor`, …: the folder, at most two deep. */
 const folderOf = (file: string) => file.split('/').slice(1, -1).slice(0, 2).join('/')
 /**
  * These start whole programs, or wait for a cluster: they come first, then the largest, so that none of them is left over at the end.
  */
-const long = ['monitor', 'region', 'monitor/cli', 'agent/operations', 'cluster/stand-ins', 'agent/api']
+const long = ['agent/operations', 'agent/api', 'agent/controllers', 'monitor/cli', 'monitor', 'region', 'deploy', 'monitor/checks']
+/** Each of these is longer than its share of the whole, so several processes share its files. */
+const shared = new Map([
+  ['agent/operations', 3],
+  ['agent/api', 2],
+])
 const folders = Map.groupBy(files.sort(), folderOf)
-const rank = (name: string) => (long.includes(name) ? 1_000 : (folders.get(name)?.length ?? 0))
+const rank = (name: string) => (long.includes(name) ? 1_000 - long.indexOf(name) : (folders.get(name)?.length ?? 0))
 const names = [...folders.keys()].sort((one, other) => rank(other) - rank(one))
 /** Of folders with so few files, each would spend more on the start of a process than on its tests. */
 const isSmall = (name: string) => rank(name) < 4
-const suites = [...names.filter((name) => !isSmall(name)).map((name) => [name]), names.filter(isSmall)]
-const waiting = suites.map((together): [string, string[]] => [together.join(', '), together.flatMap((name) => folders.get(name) ?? [])])
+const filesOf = (name: string) => folders.get(name) ?? []
+const partsOf = (name: string): [string, string[]][] => {
+  const parts = Object.entries(Object.groupBy(filesOf(name), (_, index) => index % (shared.get(name) ?? 1)))
+  return parts.map(([part, paths = []]) => [parts.length > 1 ? `${name}, part ${Number(part) + 1}` : name, paths])
+}
+const small = names.filter(isSmall)
+const waiting = [
+  ...names.filter((name) => !isSmall(name)).flatMap(partsOf),
+  [small.join(', '), small.flatMap(filesOf)] satisfies [string, string[]],
+]
 
 /** The counts of the runner's last lines, by their names. */
 const totals = new Map<string, number>()

@@ -2,21 +2,33 @@ import { Counter, Histogram } from 'prom-client'
 import type { Clock } from '../../shared/clock.ts'
 import type { RequestObserver as ClusterObserver } from '../../shared/kubernetes/connection.ts'
 import { createProcessRegistry, type Family, familiesOf, family } from '../../shared/prometheus.ts'
+import type { ServerStatistics } from '../../shared/server.ts'
+import { serverFamilies } from '../../shared/server-metrics.ts'
 import type { RequestObserver } from '../api/app.ts'
-import { hasEnded, type Operation, phaseOf, phases } from '../resources/operation.ts'
+import type { CountedHole } from '../operations/holes.ts'
+import { hasEnded, type Operation, phaseOf, phases, waitingCodes } from '../resources/operation.ts'
 import { type Exposable, exposables } from '../tunnel/settings.ts'
 
 /** What a scrape reads. All of it is in memory. */
 export type MetricSources = {
   operations: () => Iterable<Operation>
+  /** The holes in the ledger. */
+  holes: () => readonly CountedHole[]
   /** Targets that wait for a free worker of the executor. */
   queueDepth: () => number
   /** By the name of the collection. */
   caches: Record<string, { synced: boolean; heardAt: number | undefined; trouble: string | undefined; size: number }>
   isLeader: () => boolean
+  /** Whether this replica sees that no replica leads. */
+  isLeaderless: () => boolean
   subscribers: () => number
   /** Unix milliseconds at which the API's certificate expires; undefined before it listens. */
   certificateExpiresAt: () => number | undefined
+  /** The same for the first of the revocation lists of client certificates; undefined without lists. */
+  revocationListExpiresAt: () => number | undefined
+  /** By source: whether what it holds now cannot be used, so that an earlier content is. */
+  stale: () => Record<string, boolean>
+  servers: () => readonly ServerStatistics[]
   /** Everything that the tunnel exposes now; empty without a tunnel. */
   exposed: () => readonly Exposable['what'][]
 }
@@ -115,8 +127,13 @@ function currentFamilies(sources: MetricSources, clock: Clock): Family[] {
   const gauge = (name: string, help: string, value: Parameters<typeof family>[3]) => family('gauge', `skerry_agent_${name}`, help, value)
   const operations = [...sources.operations()]
   const byPhase = Object.groupBy(operations, phaseOf)
+  const waiting = Object.groupBy(
+    operations.filter((operation) => !hasEnded(operation)),
+    ({ status }) => status?.reason ?? '',
+  )
   const exposed = sources.exposed()
   const expiresAt = sources.certificateExpiresAt()
+  const listExpiresAt = sources.revocationListExpiresAt()
   const caches = Object.entries(sources.caches)
   const byCache = (value: (cache: MetricSources['caches'][string]) => number) =>
     caches.map(([name, cache]) => [{ cache: name }, value(cache)] as const)
@@ -134,10 +151,29 @@ function currentFamilies(sources: MetricSources, clock: Clock): Family[] {
       'Age of the oldest operation that has not ended; 0 if all have.',
       oldestAge(operations, clock.now()),
     ),
+    gauge('ledger_missing_entries', 'Entries of the ledger that were deleted outside the agent.', missingEntries(sources)),
+    gauge('ledger_hole_timestamp_seconds', 'When the last hole in the ledger was noticed; missing if there is none.', lastNoticed(sources)),
     gauge('queue_depth', 'Targets that wait for a free worker of the executor.', sources.queueDepth()),
     gauge('leader', '1 while this replica may act.', sources.isLeader() ? 1 : 0),
+    gauge('leaderless', '1 while no replica may act, as this one sees it: the Lease is not renewed.', sources.isLeaderless() ? 1 : 0),
+    gauge(
+      'operations_waiting',
+      'Operations that nobody works on, by what they wait for.',
+      waitingCodes.map((reason) => [{ reason }, waiting[reason]?.length ?? 0]),
+    ),
+    ...serverFamilies('skerry_agent', sources.servers()),
     gauge('event_subscribers', 'Open event streams.', sources.subscribers()),
     gauge('certificate_expiry_timestamp_seconds', "When the API's certificate expires.", expiresAt && expiresAt / 1000),
+    gauge(
+      'client_crl_expiry_timestamp_seconds',
+      'When the first revocation list of client certificates expires, and all certificates of its CA are refused.',
+      listExpiresAt && listExpiresAt / 1000,
+    ),
+    gauge(
+      'credentials_stale',
+      '1 while the present content of this source cannot be used or read, so that an earlier one is in use.',
+      Object.entries(sources.stale()).map(([source, isStale]) => [{ source }, isStale ? 1 : 0]),
+    ),
     gauge(
       'tunnel_exposed',
       '1 for everything that the tunnel leads to.',
@@ -160,6 +196,16 @@ function currentFamilies(sources: MetricSources, clock: Clock): Family[] {
       byCache(({ trouble }) => (trouble === undefined ? 0 : 1)),
     ),
   ]
+}
+
+function missingEntries({ holes }: MetricSources): number {
+  return holes().reduce((sum, { missing }) => sum + missing, 0)
+}
+
+/** Unix seconds. */
+function lastNoticed({ holes }: MetricSources): number | undefined {
+  const moments = holes().flatMap(({ noticedAt }) => (noticedAt === null ? [] : [Date.parse(noticedAt) / 1000]))
+  return moments.length === 0 ? undefined : Math.max(...moments)
 }
 
 /** Seconds. */

@@ -19,15 +19,20 @@ export const dryRunQuery = { dryRun: flag('Shows the plan, checked by the API se
 
 const plannedObject = z.object({
   kind: z.string().meta({ example: 'CrateDB' }),
-  namespace: z.string().optional(),
-  name: z.string(),
-  change: z.enum(['create', 'change', 'none', 'delete']),
+  namespace: z.string().optional().meta({ example: 'project-harbour' }),
+  name: z.string().meta({ example: 'tidal-gauge' }),
+  change: z.enum(['create', 'change', 'none', 'delete']).meta({ example: 'change' }),
   diff: z
     .array(
       z.object({
         path: z.string().describe('A JSON pointer into the object').meta({ example: '/spec/nodes/data/0/replicas' }),
-        from: z.unknown().optional().describe('The present value; missing where there is none'),
-        to: z.unknown().optional().describe('The value afterwards; missing where there is none'),
+        from: z.unknown().optional().describe('The present value; missing where there is none').meta({ example: 3 }),
+        to: z.unknown().optional().describe('The value afterwards; missing where there is none').meta({ example: 5 }),
+        setBy: z
+          .array(z.string())
+          .optional()
+          .describe('The field managers that have set the present value, such as kubectl-patch; missing where that was Skerry')
+          .meta({ example: ['kubectl-patch'] }),
       }),
     )
     .describe('Differences from the step before; secrets are masked'),
@@ -41,7 +46,10 @@ export const planSchema = z
       .array(
         z.object({
           name: z.string().meta({ example: 'scale' }),
-          consequences: z.array(z.string()).describe('What it means for users of the resource'),
+          consequences: z
+            .array(z.string())
+            .describe('What it means for users of the resource')
+            .meta({ example: ['Two nodes join; shards move to them while queries go on.'] }),
           objects: z.array(plannedObject),
         }),
       )
@@ -49,8 +57,15 @@ export const planSchema = z
   })
   .meta({ id: 'Plan', description: 'What a request would do.' })
 
-/** The answers to every request that becomes an operation. @param unchanged the resource, if there may be nothing to do */
-export function acceptingResponses({ accepted }: OperationSchemas, unchanged?: z.ZodType): Record<number, ResponseDoc> {
+/**
+ * The answers to every request that becomes an operation.
+ * @param unchanged the resource, if there may be nothing to do
+ * @param example members of the operation in the example
+ */
+export function acceptingResponses(
+  { accepted }: OperationSchemas,
+  { unchanged, example }: { unchanged?: z.ZodType | undefined; example: { action: string; target: object } },
+): Record<number, ResponseDoc> {
   const done = 'With `Prefer: wait`: the operation, which has succeeded. With `dryRun=true`: the plan.'
   return {
     200: {
@@ -63,6 +78,7 @@ export function acceptingResponses({ accepted }: OperationSchemas, unchanged?: z
         'Durably accepted: the present state of the operation. With `Prefer: wait` it may have ended without success: see its phase.',
       schema: accepted,
       headers: operationHeaders,
+      example,
     },
   }
 }
@@ -96,6 +112,7 @@ export async function carryOut(
   const accepted = await journal.accept({
     target,
     requestedBy: c.get('identity').name,
+    formerly: c.get('identity').unqualified,
     requestId: c.get('requestId'),
     idempotencyKey,
     canonical: canonicalize({ method: c.req.method, path: c.req.path, query, body: body ?? null }) ?? '',
@@ -127,10 +144,19 @@ export function operationAnswer(c: ApiContext, operation: Operation, waitSeconds
   return json(c, hasEnded(operation) ? 200 : 202, body, headersOf(operation, waitSeconds))
 }
 
-/** The operation once it has ended, or its state when the time is up, the caller has disconnected or the agent stops. */
-export function whenEnded(c: ApiContext, journal: Journal, { metadata }: Operation, waitSeconds: number): Promise<Operation> {
+/** After how many seconds of a wait the caller's credential is checked again. */
+const recheckSeconds = 30
+
+/**
+ * The operation once it has ended, or its state when the time is up, the caller has disconnected or lost its credential, or the agent stops.
+ */
+export async function whenEnded(c: ApiContext, journal: Journal, { metadata }: Operation, waitSeconds: number): Promise<Operation> {
   const signals = [c.req.raw.signal, c.env?.stopping].filter((signal) => signal !== undefined)
-  return journal.whenEnded(metadata.name, waitSeconds * 1000, AbortSignal.any(signals))
+  const signal = AbortSignal.any(signals)
+  for (let left = waitSeconds; ; left -= recheckSeconds) {
+    const now = await journal.whenEnded(metadata.name, Math.min(left, recheckSeconds) * 1000, signal)
+    if (hasEnded(now) || left <= recheckSeconds || signal.aborted || !(await c.get('isStillAllowed')())) return now
+  }
 }
 
 function headersOf(operation: Operation, waitSeconds: number | undefined): ResponseHeaders {

@@ -36,7 +36,14 @@ function routeOf<Kind extends TargetKind>(
     scope: targetKinds[kind].scope,
     params,
     query: z.strictObject({ ...dryRunQuery, ...query }),
-    responses: () => acceptingResponses(parts.schemas, asksForState ? schema : undefined),
+    responses() {
+      const target = { kind, project: 'harbour', ...(kind === 'project' ? {} : { database: 'tidal-gauge' }) }
+      const steps: Partial<Record<string, string>> =
+        kind === 'project' ? { PUT: 'apply', PATCH: 'apply' } : { PUT: 'create', PATCH: 'scale' }
+      const planned = [steps[request.method] ?? name]
+      const example = { action: name, target, planned }
+      return acceptingResponses(parts.schemas, { unchanged: asksForState ? schema : undefined, example })
+    },
     async handle(c, { params, ...input }) {
       const target = { kind, ...(params as object) } as TargetOf<Kind>
       const { dryRun, ...query } = input.query as { dryRun: boolean }

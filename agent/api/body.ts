@@ -1,8 +1,9 @@
 import type * as z from 'zod'
-import { type Fault, Problem } from '../../shared/errors.ts'
+import { type BodyFault, type FaultList, Problem, summaryOf } from '../../shared/errors.ts'
 import { asFault, parseWith } from '../../shared/faults.ts'
+import { type ForeignBodies, foreignObjects } from '../resources/foreign-bodies.ts'
 import type { ApiContext } from './context.ts'
-import { JsonSyntaxError, parseJson } from './json-text.ts'
+import { JsonLimitError, JsonSyntaxError, parseJson } from './json-text.ts'
 
 /** The largest body that is read, in bytes. A keystore has up to 512 KiB as base64, everything else about 30 KiB. */
 const maxBodyBytes = 1024 * 1024
@@ -12,47 +13,41 @@ export const mediaTypes = { json: 'application/json', patch: 'application/merge-
 /** A JSON merge patch (RFC 7386) of an object: null removes a member, objects are merged, other values replace. */
 export type MergePatch = { [name: string]: unknown }
 
-/** A body, parsed but not yet validated, with the faults found while parsing. */
-export type ReadBody = { given: unknown; faults: Fault[] }
+/** A body, parsed but not yet validated, with the faults found while parsing, and how many there are besides. */
+export type ReadBody = { given: unknown; faults: BodyFault[]; more: number }
 
-/** Validates the body: returns its value, and adds every fault to `faults`. */
-export function validateBody(body: ReadBody, schema: z.ZodType, faults: Fault[]): unknown {
-  const parsed = parseWith(schema, body.given)
-  faults.push(...body.faults)
+/** Validates the body: returns its value, and adds every fault to `faults`. A body of another API is one fault. */
+export function validateBody(body: ReadBody, schema: z.ZodType, faults: FaultList, foreign: ForeignBodies = foreignObjects): unknown {
+  const parsed = parseWith(schema, body.given, { explain: foreign.field })
+  if (!parsed.ok && isForeign(body, faults, foreign)) return undefined
+  faults.addAll(body.faults, body.more)
   if (parsed.ok) return parsed.value
   // A value that the parser removed must not be reported as missing as well.
   const known = new Set(body.faults.map(({ path }) => path))
-  for (const each of parsed.faults) {
-    const fault = asFault(each)
-    if (!known.has(fault.path)) faults.push(fault)
-  }
+  const found = parsed.faults.map((each) => asFault(each)).filter(({ path }) => !known.has(path))
+  faults.addAll(found, parsed.more)
   return undefined
 }
 
+/** Whether the body as a whole was written for another API, which is then its only fault. */
+function isForeign({ given }: ReadBody, faults: FaultList, { whole }: ForeignBodies): boolean {
+  const message = whole(given)
+  if (message !== undefined) faults.add(() => ({ path: '', message }))
+  return message !== undefined
+}
+
 /** Validates the body as a merge patch: returns it, and adds every fault to `faults`. */
-export function validatePatch(body: ReadBody, faults: Fault[]): MergePatch {
-  faults.push(...body.faults)
+export function validatePatch(body: ReadBody, faults: FaultList, foreign: ForeignBodies = foreignObjects): MergePatch {
+  if (isForeign(body, faults, foreign)) return {}
+  faults.addAll(body.faults, body.more)
   if (typeof body.given === 'object' && body.given !== null && !Array.isArray(body.given)) return body.given as MergePatch
-  faults.push({ path: '', message: body.given === undefined ? 'is required' : 'must be an object' })
+  faults.add(() => ({ path: '', message: body.given === undefined ? 'is required' : 'must be an object' }))
   return {}
 }
 
 /** One problem for all faults of a request. */
-export function invalidFields(faults: Fault[]): Problem {
-  // A hostile body can have a fault in every byte. More than a hundred faults are of no use.
-  const listed = faults.slice(0, maxFaults).map(({ path, message }) => ({ path: cut(path, 500), message: cut(message, 1000) }))
-  const more = faults.length - listed.length
-  const count = faults.length === 1 ? '1 field is invalid' : `${faults.length} fields are invalid`
-  return new Problem('invalid-fields', `${count}${more > 0 ? `; the first ${listed.length} are listed` : ''}.`, {
-    faults: listed,
-  })
-}
-
-const maxFaults = 100
-
-function cut(text: string, length: number): string {
-  const wellFormed = text.toWellFormed()
-  return wellFormed.length > length ? `${wellFormed.slice(0, length)}…` : wellFormed
+export function invalidFields({ found, more }: FaultList): Problem {
+  return new Problem('invalid-fields', summaryOf(found, more), { faults: found, moreFaults: more })
 }
 
 /**
@@ -60,15 +55,17 @@ function cut(text: string, length: number): string {
  * @throws Problem `unsupported-media-type`, `body-too-large`, or `invalid-request` when it is not JSON
  */
 export async function readBody(c: ApiContext, mediaType: string): Promise<ReadBody> {
-  if (!hasBody(c)) return { given: undefined, faults: [] }
+  if (!hasBody(c)) return noBody
   const encoding = c.req.header('content-encoding')
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
     throw new Problem('unsupported-media-type', 'The body has a Content-Encoding. Send it uncompressed.')
   checkMediaType(c.req.header('content-type'), mediaType)
   const bytes = await readBytes(c)
-  if (bytes.byteLength === 0) return { given: undefined, faults: [] }
+  if (bytes.byteLength === 0) return noBody
   return parse(bytes)
 }
+
+const noBody: ReadBody = { given: undefined, faults: [], more: 0 }
 
 /** Whether the request has a body. Length 0 means that it has none. */
 export function hasBody(c: ApiContext): boolean {
@@ -81,7 +78,7 @@ function checkMediaType(given: string | undefined, wanted: string): void {
   const [type = '', ...parameters] = (given ?? '').split(';').map((piece) => piece.trim().toLowerCase())
   const isUtf8 = parameters.every((parameter) => !parameter.startsWith('charset=') || /^charset="?utf-?8"?$/.test(parameter))
   if (type === wanted && isUtf8) return
-  const said = given === undefined ? 'The body has no Content-Type' : `The body has the Content-Type ${cut(JSON.stringify(given), 100)}`
+  const said = given === undefined ? 'The body has no Content-Type' : `The body has the Content-Type ${JSON.stringify(given.slice(0, 100))}`
   throw new Problem('unsupported-media-type', `${said}; this route takes ${wanted} in UTF-8.`, { extensions: { accepted: [wanted] } })
 }
 
@@ -129,17 +126,18 @@ function parse(bytes: Uint8Array): ReadBody {
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (cause) {
-    throw syntaxProblem('it is not UTF-8', cause)
+    throw unreadable('The body is not JSON', 'it is not UTF-8', cause)
   }
   try {
-    const { value, faults } = parseJson(text)
-    return { given: value, faults }
+    const { value, ...faults } = parseJson(text)
+    return { given: value, ...faults }
   } catch (cause) {
-    if (cause instanceof JsonSyntaxError) throw syntaxProblem(cause.message, cause)
+    if (cause instanceof JsonSyntaxError) throw unreadable('The body is not JSON', cause.message, cause)
+    if (cause instanceof JsonLimitError) throw unreadable('The body has too much in it', cause.message, cause)
     throw cause
   }
 }
 
-function syntaxProblem(what: string, cause: unknown): Problem {
-  return new Problem('invalid-request', `The body is not JSON: ${what}.`, { cause, faults: [{ path: '', message: what }] })
+function unreadable(said: string, what: string, cause: unknown): Problem {
+  return new Problem('invalid-request', `${said}: ${what}.`, { cause, faults: [{ path: '', message: what }] })
 }

@@ -1,4 +1,4 @@
-import { Problem } from '../../shared/errors.ts'
+import { type FaultList, Problem } from '../../shared/errors.ts'
 import type { ApiContext } from './context.ts'
 
 /**
@@ -9,19 +9,28 @@ export function etag(what: string, when: string): string {
   return `"${what}-${when}"`
 }
 
+/** Adds a fault for each of If-Match and If-None-Match that is malformed. */
+export function validateConditions(c: ApiContext, faults: FaultList): void {
+  for (const name of ['If-Match', 'If-None-Match']) {
+    const given = c.req.header(name.toLowerCase())
+    if (given === undefined || parseTags(given) !== undefined) continue
+    faults.add(() => ({ in: 'header', name, message: 'must be "*" or entity tags in double quotes, separated by commas' }))
+  }
+}
+
 /**
  * Checks If-Match and If-None-Match of a request that changes something. `current` is the entity tag of the resource, undefined
- * when it does not exist.
- * @throws Problem `precondition-failed` with the current `etag`, `invalid-request` when a header is malformed
+ * when it does not exist. `validateConditions` has refused malformed ones.
+ * @throws Problem `precondition-failed` with the current `etag`
  */
 export function checkPreconditions(c: ApiContext, current: string | undefined): void {
-  const ifMatch = tagsOf(c, 'if-match', 'If-Match')
+  const ifMatch = tagsOf(c, 'if-match')
   if (ifMatch !== undefined) {
     const wanted = current === undefined ? undefined : changeable(current)
     const matches = wanted !== undefined && (ifMatch === '*' || ifMatch.some((tag) => changeable(tag) === wanted))
     if (!matches) throw failed(current === undefined ? 'If-Match is given, but the resource does not exist.' : stale, current)
   }
-  const ifNoneMatch = tagsOf(c, 'if-none-match', 'If-None-Match')
+  const ifNoneMatch = tagsOf(c, 'if-none-match')
   if (ifNoneMatch === undefined || current === undefined) return
   if (ifNoneMatch === '*') throw failed('If-None-Match: * is given, but the resource exists.', current)
   if (ifNoneMatch.some((tag) => weak(tag) === current)) throw failed('If-None-Match excludes the current version.', current)
@@ -42,13 +51,9 @@ export function isNotModified(c: ApiContext, current: string): boolean {
   return tags === '*' || (tags?.some((tag) => weak(tag) === weak(current)) ?? false)
 }
 
-function tagsOf(c: ApiContext, lowerName: string, name: string): string[] | '*' | undefined {
-  const given = c.req.header(lowerName)
-  if (given === undefined) return undefined
-  const tags = parseTags(given)
-  if (tags !== undefined) return tags
-  const message = 'must be "*" or entity tags in double quotes, separated by commas'
-  throw new Problem('invalid-request', `The header ${name} ${message}.`, { faults: [{ path: `header:${name}`, message }] })
+function tagsOf(c: ApiContext, name: string): string[] | '*' | undefined {
+  const given = c.req.header(name)
+  return given === undefined ? undefined : (parseTags(given) ?? [])
 }
 
 /** The entity tags of a header, `*`, or undefined when it is malformed. */

@@ -86,6 +86,7 @@ function readRoutes(parts: DatabaseRouteParts): Route[] {
       path: '/projects/{project}/databases',
       operationId: 'listDatabases',
       tag: 'Databases',
+      tagDescription: 'CrateDB clusters in projects: their desired state, their health, and what can be done with them.',
       summary: 'Lists the databases of a project, by id',
       scope: 'region:read',
       params: projectParams,

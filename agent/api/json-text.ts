@@ -1,18 +1,28 @@
-import type { Fault } from '../../shared/errors.ts'
+import { type BodyFault, FaultList } from '../../shared/errors.ts'
+import { pointerTo } from '../../shared/json-pointer.ts'
 
 /** A text that is not JSON. Lines and columns count from 1. */
 export class JsonSyntaxError extends Error {
   override readonly name = 'JsonSyntaxError'
 }
 
-export type JsonLimits = {
-  /** Levels of objects and arrays. */
-  maxDepth: number
-  /** More faults are not collected. */
-  maxFaults: number
+/** A text that is more complex than any request of the API. The message names the limit and the place. */
+export class JsonLimitError extends Error {
+  override readonly name = 'JsonLimitError'
 }
 
-const jsonLimits: JsonLimits = { maxDepth: 32, maxFaults: 100 }
+/**
+ * The limits of a body. The work on a body grows with its values: a megabyte can have half a million, and a request that is valid has few.
+ * The largest restore names 256 partitions by 16 columns each, which are 13,000 values; no list or object has more than 256 members.
+ */
+export const jsonLimits = {
+  /** Levels of objects and lists. */
+  depth: 32,
+  /** Members of one object, or items of one list. */
+  members: 1024,
+  /** Values, containers included. */
+  values: 16_384,
+} as const
 
 /** Names with a meaning in JavaScript. Nothing in the API has one of them, now or later. */
 const refusedNames = new Set(['__proto__', 'constructor', 'prototype'])
@@ -24,25 +34,25 @@ const refusedNames = new Set(['__proto__', 'constructor', 'prototype'])
  * It is our own parser, because a body can order a database: `JSON.parse` silently keeps the last of two `"nodes"`, rounds numbers, and reports
  * no line. A reviver does not see any of that, and a YAML parser accepts texts that are not JSON.
  *
- * @returns the value without the faulty parts, and all faults
- * @throws JsonSyntaxError with line and column, or because of too many levels
+ * @returns the value without the faulty parts; the faults, as many as a FaultList keeps; and how many there are besides
+ * @throws JsonSyntaxError with line and column, JsonLimitError if the text exceeds `jsonLimits`
  */
-export function parseJson(text: string, limits: JsonLimits = jsonLimits): { value: unknown; faults: Fault[] } {
-  const reader = new JsonReader(text, limits)
-  return { value: reader.read(), faults: reader.faults }
+export function parseJson(text: string): { value: unknown; faults: BodyFault[]; more: number } {
+  const reader = new JsonReader(text)
+  const value = reader.read()
+  return { value, faults: reader.faults.found, more: reader.faults.more }
 }
 
 class JsonReader {
-  readonly faults: Fault[] = []
+  readonly faults = new FaultList<BodyFault>()
   readonly #text: string
-  readonly #limits: JsonLimits
   readonly #path: (string | number)[] = []
   #at = 0
   #depth = 0
+  #values = 0
 
-  constructor(text: string, limits: JsonLimits) {
+  constructor(text: string) {
     this.#text = text
-    this.#limits = limits
   }
 
   read(): unknown {
@@ -53,8 +63,22 @@ class JsonReader {
   }
 
   #fail(what: string): never {
-    const before = this.#text.slice(0, this.#at).split('\n')
-    throw new JsonSyntaxError(`line ${before.length}, column ${(before.at(-1) as string).length + 1}: ${what}`)
+    throw new JsonSyntaxError(`${this.#place()}: ${what}`)
+  }
+
+  #exceeds(limit: keyof typeof jsonLimits, what: string): never {
+    throw new JsonLimitError(`${this.#place()}: more than ${jsonLimits[limit]} ${what}`)
+  }
+
+  /** Where the reader is. */
+  #place(): string {
+    let line = 1
+    let start = 0
+    for (let end = this.#text.indexOf('\n'); end >= 0 && end < this.#at; end = this.#text.indexOf('\n', start)) {
+      line++
+      start = end + 1
+    }
+    return `line ${line}, column ${this.#at - start + 1}`
   }
 
   /** At the end of the text says `atEnd`. */
@@ -63,7 +87,7 @@ class JsonReader {
   }
 
   #fault(message: string): void {
-    if (this.faults.length < this.#limits.maxFaults) this.faults.push({ path: pointer(this.#path), message })
+    this.faults.add(() => ({ path: pointer(this.#path), message }))
   }
 
   #skipSpace(): void {
@@ -81,6 +105,7 @@ class JsonReader {
   }
 
   #value(): unknown {
+    if (++this.#values > jsonLimits.values) this.#exceeds('values', 'values')
     const first = this.#next()
     if (first === '{') return this.#object()
     if (first === '[') return this.#array()
@@ -95,7 +120,8 @@ class JsonReader {
     const result: Record<string, unknown> = {}
     this.#open()
     if (this.#next() === '}') return this.#close(result)
-    for (;;) {
+    for (let members = 1; ; members++) {
+      if (members > jsonLimits.members) this.#exceeds('members', 'members in one object')
       if (this.#next() !== '"') this.#expected('a name in double quotes', 'inside an object')
       const name = this.#string()
       if (this.#next() !== ':') this.#fail('":" is expected after a name')
@@ -118,6 +144,7 @@ class JsonReader {
     this.#open()
     if (this.#next() === ']') return this.#close(result)
     for (;;) {
+      if (result.length === jsonLimits.members) this.#exceeds('members', 'items in one list')
       this.#path.push(result.length)
       result.push(this.#value())
       this.#path.pop()
@@ -129,7 +156,7 @@ class JsonReader {
   }
 
   #open(): void {
-    if (++this.#depth > this.#limits.maxDepth) this.#fail(`more than ${this.#limits.maxDepth} levels of objects and lists`)
+    if (++this.#depth > jsonLimits.depth) this.#exceeds('depth', 'levels of objects and lists')
     this.#at++
   }
 
@@ -158,11 +185,12 @@ class JsonReader {
   }
 
   #escape(): void {
-    const next = this.#text[this.#at + 1]
-    if (next === 'u') {
-      if (!/^[0-9a-fA-F]{4}$/.test(this.#text.slice(this.#at + 2, this.#at + 6))) this.#fail('"\\u" needs four hexadecimal digits')
+    const next = this.#text.charCodeAt(this.#at + 1)
+    if (next === 0x75) {
+      for (let at = this.#at + 2; at < this.#at + 6; at++)
+        if (!isHexadecimal(this.#text.charCodeAt(at))) this.#fail('"\\u" needs four hexadecimal digits')
       this.#at += 6
-    } else if (next !== undefined && '"\\/bfnrt'.includes(next)) this.#at += 2
+    } else if (escapable.has(next)) this.#at += 2
     else this.#fail('unknown escape')
   }
 
@@ -194,10 +222,17 @@ class JsonReader {
   }
 }
 
+/** The characters that may follow a backslash, besides `u`. */
+const escapable = new Set([...'"\\/bfnrt'].map((character) => character.charCodeAt(0)))
+
+function isHexadecimal(code: number): boolean {
+  return (code >= 48 && code <= 57) || (code >= 65 && code <= 70) || (code >= 97 && code <= 102)
+}
+
 function pointer(path: readonly (string | number)[]): string {
   // Names come from the request, and a document quotes them: they must be printable and short.
   const printable = (piece: string) =>
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the search is for them
     (piece.length > 100 ? `${piece.slice(0, 100)}…` : piece).toWellFormed().replace(/[\u0000-\u001f\u007f]/g, '\ufffd')
-  return path.map((piece) => `/${printable(String(piece)).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+  return pointerTo(path.map((piece) => printable(String(piece))))
 }

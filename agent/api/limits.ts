@@ -3,21 +3,47 @@ import type { Clock } from '../../shared/clock.ts'
 import { Problem } from '../../shared/errors.ts'
 
 /** How many requests a caller may send. */
-export const limitsConfig = z.strictObject({
-  requestsPerSecond: z.number().positive().default(200).describe('Requests of one identity in a second, on average.'),
-  burst: z.int().min(1).default(400).describe('Requests of one identity at once, after a pause.'),
-  failuresPerMinute: z.number().positive().default(30).describe('Failed authentications from one address in a minute, on average.'),
-  failuresBurst: z.int().min(1).default(20).describe('Failed authentications from one address at once, after a pause.'),
-  clientAddressHeader: z
-    .string()
-    .regex(/^[A-Za-z0-9-]+$/)
-    .transform((name) => name.toLowerCase())
-    .optional()
-    .describe(
-      'The header in which a proxy gives the address of the client, such as CF-Connecting-IP. ' +
-        'Set it only where nothing but that proxy reaches the port: anyone else could forge it.',
-    ),
-})
+export const limitsConfig = z
+  .strictObject({
+    requestsPerSecond: z.number().positive().default(200).describe('Requests of one identity in a second, on average.'),
+    burst: z.int().min(1).default(400).describe('Requests of one identity at once, after a pause.'),
+    concurrentRequests: z
+      .int()
+      .min(1)
+      .default(256)
+      .describe('Requests of one identity under way at once, with those that wait for the end of an operation.'),
+    failuresPerMinute: z.number().positive().default(30).describe('Failed authentications from one address in a minute, on average.'),
+    failuresBurst: z.int().min(1).default(20).describe('Failed authentications from one address at once, after a pause.'),
+    anonymousPerMinute: z
+      .number()
+      .positive()
+      .default(120)
+      .describe(
+        'Requests without a credential from one address in a minute, on average: for /docs, /openapi.json and paths without a route.',
+      ),
+    anonymousBurst: z.int().min(1).default(60).describe('Requests without a credential from one address at once, after a pause.'),
+    clientAddressHeader: z
+      .string()
+      .regex(/^[A-Za-z0-9-]+$/)
+      .transform((name) => name.toLowerCase())
+      .optional()
+      .describe('The header in which proxies give the address of the client, such as CF-Connecting-IP or X-Forwarded-For.'),
+    trustedProxies: z
+      .array(z.union([z.cidrv4(), z.cidrv6()], 'must be a network such as 10.0.0.0/8 or fd00::/8'))
+      .max(100)
+      .default([])
+      .describe(
+        'Networks of proxies from which clientAddressHeader is believed; the client is the right-most address in it outside of them.',
+      ),
+  })
+  .superRefine(({ clientAddressHeader, trustedProxies }, context) => {
+    if (clientAddressHeader !== undefined && trustedProxies.length === 0)
+      context.addIssue({
+        code: 'custom',
+        path: ['trustedProxies'],
+        message: 'is required with clientAddressHeader, which anybody else could forge',
+      })
+  })
 
 export type LimitsConfig = z.output<typeof limitsConfig>
 
@@ -25,8 +51,6 @@ export type LimitsConfig = z.output<typeof limitsConfig>
 export type Buckets = {
   /** Takes a token. Returns 0, or the seconds until there is one. */
   take(key: string): number
-  /** The seconds until there is a token, 0 if there is one now. Takes none. */
-  wait(key: string): number
 }
 
 /** At most this many keys are kept. The oldest are removed first, as if they had been idle. */
@@ -64,7 +88,6 @@ export function createBuckets({ perSecond, burst }: { perSecond: number; burst: 
       if (wait === 0) bucket.tokens--
       return wait
     },
-    wait: (key) => (buckets.has(key) ? secondsTo1(refill(key).tokens) : 0),
   }
 }
 

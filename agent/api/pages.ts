@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { Problem } from '../../shared/errors.ts'
+import { Problem, summaryOf } from '../../shared/errors.ts'
 import type { ApiContext } from './context.ts'
 
 const pageLimits = { least: 1, most: 1000, usual: 500 } as const
@@ -62,9 +62,9 @@ function keyOfCursor(cursor: string, list: string): string {
   } catch {
     // It is not one of our cursors.
   }
-  throw new Problem('invalid-fields', '1 field is invalid.', {
-    faults: [{ path: 'query:cursor', message: 'is not a cursor of this list; use the one from the previous page' }],
-  })
+  const message = 'is not a cursor of this list; use the one from the previous page'
+  const faults = [{ in: 'query' as const, name: 'cursor', message }]
+  throw new Problem('invalid-fields', summaryOf(faults), { faults })
 }
 
 /** The value of `Link` for the next page: the current request with the cursor in it. */

@@ -1,5 +1,5 @@
 import type * as z from 'zod'
-import type { Fault } from '../../shared/errors.ts'
+import { type Fault, type FaultList, placeOf } from '../../shared/errors.ts'
 import { parseWith, unknownField } from '../../shared/faults.ts'
 import type { ApiContext } from './context.ts'
 
@@ -7,30 +7,29 @@ import type { ApiContext } from './context.ts'
  * Validates the query: returns its value, and adds every fault to `faults`. Values are texts, which the schema converts. Unknown
  * parameters and repeated ones are faults.
  */
-export function validateQuery(c: ApiContext, schema: z.ZodObject, faults: Fault[]): unknown {
+export function validateQuery(c: ApiContext, schema: z.ZodObject, faults: FaultList): unknown {
   const given: Record<string, string> = {}
   const names = new Set<string>()
-  const before = faults.length
   for (const piece of queryOf(c.req.raw.url).split('&')) {
     if (piece === '') continue
     const split = piece.indexOf('=')
     const name = decode(split < 0 ? piece : piece.slice(0, split))
     const value = decode(split < 0 ? '' : piece.slice(split + 1))
-    if (name === undefined || value === undefined) faults.push({ path: `query:${name ?? ''}`, message: 'is not percent-encoded UTF-8' })
-    else if (names.has(name)) faults.push({ path: `query:${name}`, message: 'is given more than once' })
+    if (name === undefined || value === undefined)
+      faults.add(() => ({ in: 'query', name: name ?? '', message: 'is not percent-encoded UTF-8' }))
+    else if (names.has(name)) faults.add(() => ({ in: 'query', name, message: 'is given more than once' }))
     else {
       names.add(name)
       if (Object.hasOwn(schema.shape, name)) given[name] = value
     }
-    if (faults.length - before > 100) break
   }
   const unknown = [...names].filter((name) => !Object.hasOwn(schema.shape, name))
-  for (const name of unknown.slice(0, 100)) faults.push({ path: `query:${name}`, message: unknownField(name, Object.keys(schema.shape)) })
+  for (const name of unknown) faults.add(() => ({ in: 'query', name, message: unknownField(name, Object.keys(schema.shape)) }))
   return check(schema, given, 'query', faults)
 }
 
 /** Validates the path's parameters: returns their values, and adds every fault to `faults`. */
-export function validateParams(c: ApiContext, schema: z.ZodObject, faults: Fault[]): unknown {
+export function validateParams(c: ApiContext, schema: z.ZodObject, faults: FaultList): unknown {
   return check(schema, c.req.param(), 'path', faults)
 }
 
@@ -49,21 +48,22 @@ export function preferredWait(c: ApiContext): number | undefined {
 }
 
 /** The key that makes a request safe to repeat; undefined without one. One that is malformed is added to `faults`. */
-export function validateIdempotencyKey(c: ApiContext, faults: Fault[]): string | undefined {
+export function validateIdempotencyKey(c: ApiContext, faults: FaultList): string | undefined {
   const key = c.req.header('idempotency-key')
   if (key === undefined || /^[\x21-\x7e]{1,255}$/.test(key)) return key
-  faults.push({ path: 'header:Idempotency-Key', message: 'must be 1 to 255 visible ASCII characters' })
+  faults.add(() => ({ in: 'header', name: 'Idempotency-Key', message: 'must be 1 to 255 visible ASCII characters' }))
   return undefined
 }
 
-function check(schema: z.ZodObject, given: unknown, where: 'query' | 'path', faults: Fault[]): unknown {
+function check(schema: z.ZodObject, given: unknown, where: 'query' | 'path', faults: FaultList): unknown {
   const parsed = parseWith(schema, given)
   if (parsed.ok) return parsed.value
-  const known = new Set(faults.map(({ path }) => path))
-  for (const { path, message } of parsed.faults) {
-    const at = `${where}:${path.join('.')}`
-    if (!known.has(at)) faults.push({ path: at, message })
-  }
+  const known = new Set(faults.found.map(placeOf))
+  const found = parsed.faults.map(({ path, message }): Fault => ({ in: where, name: path.join('.'), message }))
+  faults.addAll(
+    found.filter((fault) => !known.has(placeOf(fault))),
+    parsed.more,
+  )
   return undefined
 }
 

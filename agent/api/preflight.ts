@@ -10,14 +10,20 @@ const level = z.enum(['ok', 'warn', 'fail'])
 const preflightSchema = z
   .object({
     checkedAt: z.iso.datetime(),
-    level: level.describe('The worst level found'),
+    level: level.describe('The worst level found').meta({ example: 'fail' }),
     findings: z.array(
       z.object({
         id: z.string().describe('Stable; after the slash, the object it is about').meta({ example: 'storage-class-missing/crate-local' }),
-        level,
-        what: z.string().describe('The fact'),
-        why: z.string().describe('Why it matters; empty if nothing is wrong'),
-        action: z.string().describe('What to do; empty if nothing is wrong'),
+        level: level.meta({ example: 'fail' }),
+        what: z.string().describe('The fact').meta({ example: 'There is no StorageClass crate-local.' }),
+        why: z
+          .string()
+          .describe('Why it matters; empty if nothing is wrong')
+          .meta({ example: 'Volumes of this class stay Pending, and so do the databases that ask for them.' }),
+        action: z
+          .string()
+          .describe('What to do; empty if nothing is wrong')
+          .meta({ example: 'Create the StorageClass, or use another one.' }),
       }),
     ),
   })

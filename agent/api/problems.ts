@@ -32,7 +32,8 @@ const usualRetrySeconds = 5
 
 function headersOf(c: ApiContext, problem: Problem): ResponseHeaders {
   const { type, status, retryAfterSeconds, extensions } = problem
-  const headers: ResponseHeaders = {}
+  // RFC 8288: where the page of this type is, as seen from the address of the request.
+  const headers: ResponseHeaders = { link: `</problems/${type}>; rel="help"` }
   const retryAfter = retryAfterSeconds ?? (status === 503 || status === 429 ? usualRetrySeconds : undefined)
   if (retryAfter !== undefined) headers['retry-after'] = String(Math.max(0, Math.ceil(retryAfter)))
   if (type === 'unauthenticated') headers['www-authenticate'] = challenge(c)

@@ -9,7 +9,7 @@ import { hasEnded } from '../resources/operation.ts'
 import type { AcceptingParts } from './accepting.ts'
 import { actionRoutes } from './actions.ts'
 import { shownChanges } from './events/shown.ts'
-import { json, nextLink, pageQuery, type ResponseDoc, type Route, route } from './http.ts'
+import { json, nextLink, pageQuery, type ResponseDoc, type Route, route, sees } from './http.ts'
 import { createProjectRepresentations, createProjectSchema, type ProjectRepresentations } from './representations/project.ts'
 import { acceptingParts, type Resource } from './resource.ts'
 
@@ -57,12 +57,14 @@ function projectRoutes(parts: ProjectRouteParts): Route[] {
       path: '/projects',
       operationId: 'listProjects',
       tag: 'Projects',
+      tagDescription: 'Tenants: each is a namespace with a quota, isolation and pull secrets.',
       summary: 'Lists projects, by id',
       scope: 'region:read',
+      filtered: true,
       query: z.strictObject(pageQuery),
       responses: () => ({ 200: { description: 'A page of projects.', schema: listOf(schemas.project), headers: linkHeader } }),
       handle(c, { query }) {
-        const { bytes, next } = projects.page(query)
+        const { bytes, next } = projects.page(query, (project) => sees(c, project))
         return json(c, 200, bytes, next === undefined ? {} : { link: nextLink(c, next) })
       },
     }),

@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import type { Leadership } from '../../shared/kubernetes/lease.ts'
+import type { Leadership, Lease } from '../../shared/kubernetes/lease.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import type { AcceptedState } from '../operations/accepted.ts'
@@ -9,10 +9,12 @@ import type { Actions } from '../operations/actions/action.ts'
 import type { DecisionParts, Timeouts } from '../operations/deciding/decision.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { Caches } from '../region/caches.ts'
+import { clusterNetworksNow } from '../region/cluster-networks.ts'
 import type { DatabaseViews } from '../region/database-view.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
-import { heapDumpVolumeNow, type OperatorView } from '../region/operator.ts'
+import { heapDumpVolumeNow, type OperatorView, operatorReleaseNow } from '../region/operator.ts'
 import type { ProjectViews } from '../region/project-view.ts'
+import type { AllowedKeys } from '../resources/allowed-keys.ts'
 import type { TunnelInUse } from '../tunnel/state.ts'
 import type { AcceptingParts } from './accepting.ts'
 import type { Scope } from './context.ts'
@@ -47,9 +49,14 @@ export type OpenResource = {
 export type ResourcesConfig = {
   region: { id: string; name?: string | undefined }
   cluster: { namespace: string }
-  crateOperator: { namespace: string; deployment: string }
-  databases: { imageRegistry: string; heapDumpVolume: string }
+  crateOperator: { namespace: string; deployment: string; version?: string | undefined }
+  databases: {
+    imageRegistry: string
+    heapDumpVolume: string
+    backupEndpoints: { allowed: readonly string[]; clusterNetworks: readonly string[] }
+  }
   operations: { timeouts: Timeouts }
+  metadata: AllowedKeys
 }
 
 /** The parts of the agent that resources can use. */
@@ -66,7 +73,7 @@ export type ResourceParts = {
   schemas: OperationSchemas
   journal: Journal
   accepted: AcceptedState
-  lease: Leadership
+  lease: Leadership & Pick<Lease, 'standing'>
   /** Undefined if none is configured. */
   tunnel?: TunnelInUse | undefined
   cluster: Cluster
@@ -77,15 +84,29 @@ export type ResourceParts = {
 /** The parts for requests that become operations. */
 export function acceptingParts(parts: ResourceParts): AcceptingParts & DecisionParts {
   const { operator, config } = parts
-  const { cluster, databases, operations } = config
+  const { cluster, crateOperator, databases, metadata, operations } = config
+  const { allowed, clusterNetworks } = databases.backupEndpoints
+  const { server } = parts.cluster
   return {
     ...parts,
+    operatorRelease: () => operatorReleaseNow(operator, operatorAt(config)),
     heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt(config), databases.heapDumpVolume),
-    config: { imageRegistry: databases.imageRegistry, timeouts: operations.timeouts, namespace: cluster.namespace },
+    config: {
+      imageRegistry: databases.imageRegistry,
+      timeouts: operations.timeouts,
+      namespace: cluster.namespace,
+      allowedKeys: metadata,
+      endpoints: {
+        allowed,
+        clusterNetworks: () => clusterNetworksNow(clusterNetworks, { nodes: parts.caches.nodes.values(), server }),
+        namespaces: [cluster.namespace, crateOperator.namespace],
+      },
+    },
   }
 }
 
-/** The Crate Operator's Deployment. */
-export function operatorAt({ crateOperator }: ResourcesConfig): { namespace: string; name: string } {
-  return { namespace: crateOperator.namespace, name: crateOperator.deployment }
+/** The Crate Operator's Deployment, and its release if the configuration states it. */
+export function operatorAt({ crateOperator }: ResourcesConfig): { namespace: string; name: string; version?: string | undefined } {
+  const { namespace, deployment, version } = crateOperator
+  return { namespace, name: deployment, version }
 }

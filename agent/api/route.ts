@@ -1,6 +1,8 @@
 import * as z from 'zod'
-import { type Fault, Problem, type ProblemType } from '../../shared/errors.ts'
+import { FaultList, Problem, type ProblemType } from '../../shared/errors.ts'
+import type { ForeignBodies } from '../resources/foreign-bodies.ts'
 import { hasBody, invalidFields, type MergePatch, mediaTypes, readBody, validateBody, validatePatch } from './body.ts'
+import { validateConditions } from './conditions.ts'
 import type { ApiContext, Scope } from './context.ts'
 import { preferredWait, validateIdempotencyKey, validateParams, validateQuery } from './parameters.ts'
 
@@ -12,6 +14,7 @@ export type ResponseDoc = {
   contentType?: string
   /** By the name of the header. */
   headers?: Record<string, string>
+  /** An example, or those members that differ from the examples of the schema. */
   example?: unknown
 }
 
@@ -24,16 +27,25 @@ export type RouteDoc = {
   operationId: string
   /** Its section in the document: `Projects`. */
   tag: string
+  /** Its section in a sentence. One route of a section has it. */
+  tagDescription?: string
   summary: string
   description?: string
   /** Checked before anything else of the request is read. */
   scope: Scope
+  /**
+   * For a route without `{project}` in its path: the handler leaves out what the identity must not see (`sees`). Without it, the route is
+   * closed to identities that are bound to projects (reach.ts).
+   */
+  filtered?: boolean
   params?: z.ZodObject
   query?: z.ZodObject
   /** A JSON body. The schema of an optional body accepts undefined. */
   body?: z.ZodType
   /** A merge patch. The schema is that of the result, and only for the document. */
   patch?: z.ZodType
+  /** What to answer to a body that was written for another API; the usual answer is for any object of Kubernetes. */
+  foreign?: ForeignBodies
   /** An example of the body. */
   example?: unknown
   /** Problems besides those that every route of its method has. */
@@ -88,7 +100,7 @@ const noParameters = z.strictObject({})
  * @throws Problem `invalid-fields` with all faults; for a body that cannot be read at all, as `readBody` does
  */
 export async function readInput(c: ApiContext, doc: RouteDoc): Promise<Input> {
-  const faults: Fault[] = []
+  const faults = new FaultList()
   const isWrite = doc.method !== 'GET'
   const input: Input = {
     params: doc.params && validateParams(c, doc.params, faults),
@@ -97,20 +109,23 @@ export async function readInput(c: ApiContext, doc: RouteDoc): Promise<Input> {
     idempotencyKey: isWrite ? validateIdempotencyKey(c, faults) : undefined,
     waitSeconds: isWrite ? preferredWait(c) : undefined,
   }
+  if (isWrite) validateConditions(c, faults)
   if (doc.body !== undefined || doc.patch !== undefined) {
     const mediaType = doc.patch === undefined ? mediaTypes.json : mediaTypes.patch
     const body = await readBody(c, mediaType).catch((error: unknown) => {
       throw withFaults(error, faults)
     })
-    input.body = doc.body === undefined ? validatePatch(body, faults) : validateBody(body, doc.body, faults)
-  } else if (hasBody(c)) faults.push({ path: '', message: 'must be empty: this route takes no body' })
-  if (faults.length > 0) throw invalidFields(faults)
+    input.body = doc.body === undefined ? validatePatch(body, faults, doc.foreign) : validateBody(body, doc.body, faults, doc.foreign)
+  } else if (hasBody(c)) faults.add(() => ({ path: '', message: 'must be empty: this route takes no body' }))
+  if (faults.found.length > 0) throw invalidFields(faults)
   return input
 }
 
 /** Why the body cannot be read, with the faults found elsewhere. */
-function withFaults(error: unknown, faults: Fault[]): unknown {
-  if (!(error instanceof Problem) || faults.length === 0) return error
+function withFaults(error: unknown, { found, more }: FaultList): unknown {
+  if (!(error instanceof Problem) || found.length === 0) return error
   const { type, detail, cause, extensions } = error
-  return new Problem(type, detail, { cause, extensions, faults: [...error.faults, ...faults] })
+  const count = found.length + more
+  const whole = `${detail} And ${count === 1 ? 'one more fault, listed' : `${count} more faults, listed`} under "faults".`
+  return new Problem(type, whole, { cause, extensions, faults: [...error.faults, ...found], moreFaults: more })
 }

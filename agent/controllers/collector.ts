@@ -3,6 +3,7 @@ import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { listObjects } from '../../shared/kubernetes/read.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Journal } from '../operations/journal.ts'
+import type { LedgerKeeper } from '../operations/ledger-keeper.ts'
 import type { LeaderTools } from '../operations/queue.ts'
 import { label } from '../resources/labels.ts'
 import { hasEnded, type Operation } from '../resources/operation.ts'
@@ -24,7 +25,14 @@ const orphanAgeMs = 10 * 60_000
 /** Deletes operations that ended long ago, and Secrets of operations that no longer exist. */
 export function createCollector(
   config: CollectorConfig,
-  { cluster, journal, lease, clock, log: parentLog }: LeaderTools & { journal: Pick<Journal, 'all'> },
+  {
+    cluster,
+    journal,
+    keeper,
+    lease,
+    clock,
+    log: parentLog,
+  }: LeaderTools & { journal: Pick<Journal, 'all'>; keeper: Pick<LedgerKeeper, 'collect'> },
 ): Part {
   const log = parentLog.child({ controller: 'collector' })
   const ending = new AbortController()
@@ -47,6 +55,8 @@ export function createCollector(
 
   async function collect(signal: AbortSignal): Promise<void> {
     const gone = collectable(journal.all(), config, clock.now())
+    const upTo = gone.at(-1)?.spec.sequence
+    if (upTo !== undefined) await keeper.collect(upTo)
     for (const { metadata } of gone) {
       // One by one, the oldest first: wherever this is cut off, the ledger has no gaps.
       if (signal.aborted || !lease.isLeader()) return
@@ -99,10 +109,10 @@ export function createCollector(
  * @param now Unix milliseconds
  */
 export function collectable(
-  operations: Operation[],
+  operations: readonly Operation[],
   { keepMs, keepCount }: Pick<CollectorConfig, 'keepMs' | 'keepCount'>,
   now: number,
-): Operation[] {
+): readonly Operation[] {
   const candidates = operations.slice(0, -1)
   const tooMany = operations.length - keepCount
   const firstKept = candidates.findIndex((operation, index) => {

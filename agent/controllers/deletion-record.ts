@@ -73,12 +73,11 @@ async function accept(deleted: Deleted, parts: DeletionRecordParts): Promise<Ope
 async function emitEvent(
   { apiVersion, kind, metadata }: Operation,
   { target, uid, allowedBy }: Deleted,
-  { cluster, namespace, clock }: DeletionRecordParts,
+  { cluster, clock }: DeletionRecordParts,
 ): Promise<void> {
   const allowed = allowedBy === undefined ? '' : `, allowed by "${allowedBy}"`
   await tellEvent(cluster, {
     name: `skerry-deletion.${uid}`,
-    namespace,
     about: { apiVersion, kind, metadata },
     type: 'Warning',
     reason: 'DeletedOutside',

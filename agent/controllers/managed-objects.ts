@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../shared/clock.ts'
-import { applyObject } from '../../shared/kubernetes/apply.ts'
+import { pointerTo } from '../../shared/json-pointer.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { deleteObject } from '../../shared/kubernetes/delete.ts'
@@ -8,10 +8,12 @@ import { type Kind, type KubernetesObject, keyOf, kinds, type ObjectMeta, pathOf
 import { readObject } from '../../shared/kubernetes/read.ts'
 import { type Part, together } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
+import { takeOver } from '../operations/taking-over.ts'
 import { identityOf } from '../region/caches.ts'
+import { differing } from '../resources/covers.ts'
+import { foreignFields, namesOf, type OwnedField } from '../resources/field-owners.ts'
 import { projectOf } from '../resources/kind.ts'
 import { annotation, fieldManager, label } from '../resources/labels.ts'
-import { covers } from './covers.ts'
 
 /** The fields that are kept of an object that Skerry made: enough to detect a change. */
 type ManagedView = {
@@ -25,7 +27,7 @@ type ManagedView = {
   used: Record<string, string> | undefined
 }
 
-const followed = ['Namespace', 'ResourceQuota', 'LimitRange', 'NetworkPolicy', 'ServiceAccount'] as const
+const followed = ['Namespace', 'RoleBinding', 'Role', 'ResourceQuota', 'LimitRange', 'NetworkPolicy', 'ServiceAccount'] as const
 
 /** How long a Secret is taken to be right, in milliseconds. It has no watch: the agent would need the right to read every Secret of the cluster. */
 export const secretsFreshMs = 5 * 60_000
@@ -38,9 +40,9 @@ export type ManagedObjects = Part & {
   /** Every followed object in a namespace. */
   within(namespace: string): ManagedView[]
   /**
-   * Applies the object unless the cluster has it already. The API server is asked only if the cache differs from the last object that was
-   * found to be right.
-   * @throws Problem as `applyObject` does
+   * Applies the object unless the cluster has it already, and removes fields of others from its spec or data. The API server is asked only
+   * if the cache differs from the last object that was found to be right.
+   * @throws Problem as `takeOver` does
    */
   ensure(wanted: KubernetesObject): Promise<void>
   /** Deletes the object with that uid, if it still exists. */
@@ -81,10 +83,12 @@ export function createManagedObjects({
     if (settled.has(path, hash, cacheOf(given.kind)?.get(keyOf(given.metadata)))) return
     const object = given.kind === 'Secret' ? given : withAppliedHash(given, hash)
     const standing = await readObject(cluster, path)
-    if (standing && covers(standing, object)) return settle(path, hash, standing)
-    mustAct()
-    const applied = await applyObject(cluster, object, { fieldManager, force: true })
-    log.info({ kind: object.kind, namespace: object.metadata.namespace, object: object.metadata.name, isNew: !standing }, 'object applied')
+    const foreign = standing ? foreignFields(standing, object, standing) : []
+    const isRight = standing && foreign.length === 0 && differing(standing, object) === undefined && !isOwnedByProject(standing)
+    if (isRight) return settle(path, hash, standing)
+    const applied = await takeOver(cluster, object, { before: standing, mustAct })
+    const said = { kind: object.kind, namespace: object.metadata.namespace, object: object.metadata.name, isNew: !standing }
+    log.info({ ...said, ...(foreign.length > 0 && { takenOver: foreign.map(told) }) }, 'object applied')
     settle(path, hash, applied)
   }
 
@@ -124,6 +128,19 @@ export function createManagedObjects({
       }
     },
   }
+}
+
+/** A field that somebody else has set, for the log: without its value, which may be a secret. */
+function told({ path, managers }: OwnedField): string {
+  return `${pointerTo(path)} (set by ${namesOf(managers)})`
+}
+
+/** Up to 0.1.0, the objects of a project had an owner reference to it. Of a Secret, which bears no hash, nothing else shows that it has to go. */
+function isOwnedByProject({ metadata }: KubernetesObject): boolean {
+  return (
+    metadata.ownerReferences?.some(({ apiVersion, kind }) => kind === kinds.Project.kind && apiVersion === kinds.Project.apiVersion) ??
+    false
+  )
 }
 
 /** What was last found to be right, by path. */

@@ -1,4 +1,3 @@
-import type { Clock } from '../../shared/clock.ts'
 import { asProblem, isProblem } from '../../shared/errors.ts'
 import { type KubernetesObject, pathOfObject } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
@@ -8,7 +7,14 @@ import type { Obstacles } from '../region/obstacles/index.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import { fieldManager, finalizer } from '../resources/labels.ts'
 import { secretsFreshMs } from './managed-objects.ts'
-import { furnishNamespace, type ProjectNamespaceParts, presentPullSecrets, removeNamespace } from './project-namespace.ts'
+import {
+  furnishNamespace,
+  type ProjectNamespaceParts,
+  presentPullSecrets,
+  removeNamespace,
+  rightsPending,
+  waitedForRights,
+} from './project-namespace.ts'
 import { type ProjectOutcome, projectStatus } from './project-status.ts'
 
 export type ReconcilerParts = ProjectNamespaceParts & {
@@ -17,7 +23,6 @@ export type ReconcilerParts = ProjectNamespaceParts & {
   /** Interval at which a project that is not ready is checked without a change, in milliseconds. */
   recheckMs: number
   mustAct: () => void
-  clock: Clock
   log: Log
 }
 
@@ -34,11 +39,17 @@ export async function reconcileProject(id: string, parts: ReconcilerParts): Prom
     const outcome = leaves ? await dismantle(project, parts) : await furnish(project, parts)
     if (outcome === 'gone') return undefined
     await writeStatus(project, outcome, parts)
-    return outcome.ready ? secretsFreshMs : parts.recheckMs
+    if (outcome.reason !== rightsPending) parts.withoutRights.delete(id)
+    return outcome.ready ? secretsFreshMs : untilNextLook(id, outcome, parts)
   } catch (error) {
     await noteFailure(project, error, parts)
     throw error
   }
+}
+
+/** A RoleBinding mostly takes effect within milliseconds, and nothing reports that. The pause is as long as the wait so far, at most `recheckMs`. */
+function untilNextLook(id: string, { reason }: ProjectOutcome, parts: ReconcilerParts): number {
+  return reason === rightsPending ? Math.min(parts.recheckMs, Math.max(20, waitedForRights(id, parts))) : parts.recheckMs
 }
 
 /** The finalizer comes first: everything that is created afterwards must be deleted before the project. */
@@ -54,7 +65,7 @@ async function dismantle(project: KubernetesObject, parts: ReconcilerParts): Pro
   // By a stale cache, the namespace could be that of a project that was created again under the name.
   const standing = await readObject(parts.cluster, pathOfObject(project))
   if (standing?.metadata.uid !== uid) return 'gone'
-  const left = await removeNamespace(name, parts)
+  const left = await removeNamespace(project, parts)
   if (left) return left
   const others = finalizers.filter((each) => each !== finalizer)
   await setFinalizers(project, others, parts)

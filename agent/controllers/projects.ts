@@ -41,7 +41,8 @@ export function createProjectController(
     tools,
   )
   const following = together('objects that the project controller follows', [managed, pullSecrets])
-  const reconciling = { ...parts, config, managed, pullSecrets, recheckMs: config.recheckMs, mustAct: queue.mustAct, log }
+  const withoutRights = new Map<string, number>()
+  const reconciling = { ...parts, config, managed, pullSecrets, withoutRights, recheckMs: config.recheckMs, mustAct: queue.mustAct, log }
 
   async function handle(id: string): Promise<number | undefined> {
     try {
@@ -68,8 +69,8 @@ export function createProjectController(
         if (isNews(object, previous)) queue.add(object.metadata.name)
       }),
       caches.databases.subscribe(({ type, object, previous }) => {
-        // A project's objects depend on how many databases it has, and on whether one is protected.
-        if (type === 'changed' && isProtected(object) === isProtected(previous)) return
+        // A project's objects depend on which databases it has, and on whether one is protected.
+        if (type === 'changed' && isProtected(object) === isProtected(previous) && object.metadata.uid === previous.metadata.uid) return
         const project = projectOf(object.metadata.namespace ?? '')
         if (project !== undefined) queue.add(project)
       }),

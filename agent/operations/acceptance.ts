@@ -8,6 +8,7 @@ import { limitConcurrency } from '../../shared/limit-concurrency.ts'
 import type { Secrets, Step, Target } from '../resources/kind.ts'
 import { fieldManager } from '../resources/labels.ts'
 import { type Operation, operationName, targetKey } from '../resources/operation.ts'
+import type { CatchUp } from './catch-up.ts'
 import type { Entries } from './entries.ts'
 import type { LedgerHead } from './ledger.ts'
 import type { Register } from './register.ts'
@@ -34,6 +35,8 @@ export type AcceptRequest = {
   target: Target
   /** The identity's name. */
   requestedBy: string
+  /** Its name in entries of version 0.1, for requests that are repeated after an upgrade. */
+  formerly?: string | undefined
   requestId: string
   idempotencyKey?: string | undefined
   /** The request in canonical form: method, path, body. Only a keyed hash of it is kept. */
@@ -74,7 +77,7 @@ export class Writers {
   }
 }
 
-export type AcceptanceParts = { cluster: Cluster; entries: Entries; register: Register; writers: Writers; clock: Clock }
+export type AcceptanceParts = { cluster: Cluster; entries: Entries; register: Register; catchUp: CatchUp; writers: Writers; clock: Clock }
 
 /**
  * Accepts one request: it is decided, tried out on the API server, and appended to the ledger. If the head of the ledger moves meanwhile,
@@ -108,7 +111,8 @@ export class Acceptance {
 
   /** @returns undefined if the decision was made on stale data */
   async #attempt(): Promise<Accepted | undefined> {
-    const { entries, register, writers } = this.#parts
+    const { entries, register, catchUp, writers } = this.#parts
+    await catchUp.run()
     const repeated = register.repeatOf(this.#request, this.#fingerprint)
     if (repeated) {
       // Without a key a request repeats only an operation that has not ended.
@@ -158,7 +162,8 @@ export class Acceptance {
 
   /** @returns undefined if the ledger has moved and the decision no longer holds, or if another entry took the place */
   async #append(proposal: Proposal, decidedAt: LedgerHead): Promise<Operation | undefined> {
-    const { entries, register } = this.#parts
+    const { entries, register, catchUp } = this.#parts
+    if (catchUp.isNeeded()) return undefined
     const holds =
       register.head() === decidedAt ||
       (!register.repeatOf(this.#request, this.#fingerprint) && isDeepStrictEqual(this.#decide().proposal, proposal))

@@ -4,6 +4,7 @@ import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
+import { limitConcurrency } from '../../shared/limit-concurrency.ts'
 import { label, managedBy } from '../resources/labels.ts'
 import { hasEnded, type Operation, type OperationSpec, operationName } from '../resources/operation.ts'
 import { chainEntry, type LedgerHead } from './ledger.ts'
@@ -11,6 +12,9 @@ import { chainEntry, type LedgerHead } from './ledger.ts'
 /** How long an entry is retried under its name while the outcome of the first write is unknown, in milliseconds. */
 const unknownOutcomeMs = 15_000
 const pauses = { baseMs: 100, capMs: 2_000 }
+
+/** How many entries are read at the same time. */
+const parallelReads = 8
 
 /** How often a cancellation is retried after a conflict with the executor's own write. */
 const cancelAttempts = 10
@@ -32,11 +36,26 @@ export class Entries {
     return this.#parts.operations.get(keyOf({ namespace: this.#namespace, name }))
   }
 
-  /** Reads an entry from the API server into the cache. */
+  /** An entry as the API server has it. */
+  standing(name: string): Promise<Operation | undefined> {
+    return readObject<Operation>(this.#parts.cluster, pathOf(kinds.Operation, this.#namespace, name))
+  }
+
+  /**
+   * Reads an entry from the API server into the cache. It is one that the cache knows or the next one: whoever follows the cache hears of the
+   * entries in the order of the ledger.
+   */
   async read(name: string): Promise<Operation | undefined> {
-    const standing = await readObject<Operation>(this.#parts.cluster, pathOf(kinds.Operation, this.#namespace, name))
+    const standing = await this.standing(name)
     if (standing) this.#parts.operations.put(standing)
     return standing
+  }
+
+  /** Reads entries from the API server into the cache, in this order. */
+  async readAll(names: string[]): Promise<void> {
+    const limit = limitConcurrency(parallelReads)
+    const found = await Promise.all(names.map((name) => limit(() => this.standing(name))))
+    for (const standing of found) if (standing) this.#parts.operations.put(standing)
   }
 
   /** Whether one of these operations has ended since the cache read it. An end does not change the ledger's head. */

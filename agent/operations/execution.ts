@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { backoff } from '../../shared/clock.ts'
 import { asProblem, isProblem, Problem } from '../../shared/errors.ts'
-import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Caches } from '../region/caches.ts'
 import type { OperatorFailures } from '../region/operator-failures.ts'
@@ -10,12 +10,13 @@ import { describeTarget, type Secrets, type Target } from '../resources/kind.ts'
 import type { Obstacle, Operation, OperationStatus } from '../resources/operation.ts'
 import { type Actions, workOf } from './actions/action.ts'
 import { OperationRecord } from './operation-record.ts'
-import { precedenceOf } from './precedence.ts'
+import { precedenceOf, type Standing } from './precedence.ts'
 import type { LeaderTools } from './queue.ts'
 import { secretsIn } from './request-secret.ts'
 import { createWorkCluster, type WorkCluster } from './work/cluster.ts'
 import type { Progress, Work, WorkContext } from './work/context.ts'
 import { readCrateDB } from './work/database-steps.ts'
+import { readMissingNodes } from './work/nodes-evidence.ts'
 
 export type ExecutionConfig = {
   namespace: string
@@ -86,9 +87,10 @@ export class Execution {
   async run(later: Operation[], ofProject: Operation[]): Promise<number | undefined> {
     try {
       if (!(await this.#record.isCurrent())) return 0
-      const precedence = await precedenceOf(this.#record.current, later, ofProject, () => this.#standing(), this.#parts.clock.now())
+      const precedence = await precedenceOf(this.#record.current, later, ofProject, this.#standing, this.#parts.clock.now())
       if (precedence.kind === 'hold') return undefined
       if (precedence.kind === 'end') return await this.#end(precedence.status)
+      if (precedence.kind === 'overtaken') return await this.#overtakenBy(precedence.by, later, ofProject)
       return await this.#after(await this.#work.advance(this.#context))
     } catch (error) {
       if (!this.#parts.lease.isLeader()) return undefined
@@ -96,13 +98,21 @@ export class Execution {
     }
   }
 
+  async #overtakenBy(by: Operation, later: Operation[], ofProject: Operation[]): Promise<number | undefined> {
+    const afterIt = later.filter(({ spec }) => spec.sequence > by.spec.sequence)
+    return new Execution(by, this.#config, this.#parts).run(afterIt, ofProject)
+  }
+
   get #work(): Work {
     return workOf(this.#parts.actions, this.#record.current)
   }
 
-  async #standing(): Promise<KubernetesObject | undefined> {
+  get #standing(): Standing {
     const { target, cluster } = this.#context
-    return target.kind === 'database' ? readCrateDB({ cluster, target }) : undefined
+    return {
+      database: async () => (target.kind === 'database' ? readCrateDB({ cluster, target }) : undefined),
+      nodes: (database) => readMissingNodes(cluster, database),
+    }
   }
 
   async #after(progress: Progress): Promise<number | undefined> {

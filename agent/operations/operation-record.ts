@@ -3,7 +3,7 @@ import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
-import { type Operation, type OperationStatus, phaseOf, type StepRecord } from '../resources/operation.ts'
+import { isWaitingNote, type Operation, type OperationStatus, phaseOf, type StepRecord } from '../resources/operation.ts'
 
 export type OperationRecordParts = { cluster: Cluster; operations: Cache<Operation>; clock: Clock; mustLead: () => void; log: Log }
 
@@ -39,7 +39,7 @@ export class OperationRecord {
     const from = phaseOf(this.#operation)
     const { timeoutSeconds } = this.#operation.spec
     const start = { startedAt: this.now(), deadline: new Date(clock.now() + timeoutSeconds * 1000).toISOString() }
-    const status = { phase: from, ...start, ...this.#operation.status, ...change } as OperationStatus
+    const status = { phase: from, ...start, ...workedOn(this.#operation.status), ...change } as OperationStatus
     mustLead()
     const body = { ...this.#operation, status }
     this.#operation = await cluster.request<Operation>({ method: 'PUT', path: `${this.#path}/status`, body })
@@ -75,4 +75,11 @@ export class OperationRecord {
   now(): string {
     return new Date(this.#parts.clock.now()).toISOString()
   }
+}
+
+/** A status without the note of what the operation waited for: whoever writes it works on the operation. */
+function workedOn(status: OperationStatus | undefined): StatusChange {
+  return isWaitingNote(status)
+    ? { ...status, reason: undefined, message: undefined, action: undefined, blockers: undefined }
+    : { ...status }
 }

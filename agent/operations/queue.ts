@@ -54,6 +54,11 @@ export class Queue implements Part {
     return this.#ready.size
   }
 
+  /** Whether the key waits for a free worker. */
+  waits(key: string): boolean {
+    return this.#ready.has(key)
+  }
+
   /** Whether the Lease is held and the queue has not been stopped. */
   acts(): boolean {
     return this.#tools.lease.isLeader() && this.#state !== 'stopped'

@@ -4,6 +4,9 @@ import type { Target } from '../resources/kind.ts'
 import { hasEnded, type Operation, phaseOf, targetKey } from '../resources/operation.ts'
 import { emptyLedger, type LedgerHead } from './ledger.ts'
 
+/** The parts of a request that tell whether it repeats another. */
+type Repeatable = { target: Target; requestedBy: string; formerly?: string | undefined; idempotencyKey?: string | undefined }
+
 /** Indexes of the operations in the cache, for the journal. It follows the cache for its whole life. */
 export class Register {
   readonly #bySequence = new Map<number, Operation>()
@@ -12,21 +15,38 @@ export class Register {
   readonly #succeeded = new Map<string, Operation>()
   readonly #unendedByTarget = new Map<string, Map<number, Operation>>()
   #head = emptyLedger
+  #all: readonly Operation[] | undefined
+  #membership = 0
 
   constructor(operations: Cache<Operation>) {
     operations.subscribe(({ type, object }) => {
+      this.#all = undefined
+      if (type !== 'changed') this.#membership++
       this.#forget(object)
-      if (type !== 'removed') this.#learn(object)
+      if (type === 'removed') this.#bySequence.delete(object.spec.sequence)
+      else this.#learn(object)
     })
   }
 
+  /** The newest entry up to which all are known, or known to be gone. */
   head(): LedgerHead {
     return this.#head
   }
 
+  /** Every entry up to this one is known, or known to be gone. If it is gone itself, its number is still never given again. */
+  raiseTo({ sequence, hash }: LedgerHead): void {
+    if (sequence > this.#head.sequence) this.#head = { sequence, hash }
+  }
+
   /** All that are kept, by sequence. */
-  all(): Operation[] {
-    return [...this.#bySequence.values()].sort(bySequenceOrder)
+  all(): readonly Operation[] {
+    this.#all ??= [...this.#bySequence.values()].sort(bySequenceOrder)
+    return this.#all
+  }
+
+  /** Goes up whenever an operation is added or removed: what follows from which ones are kept is current while this stays the same. */
+  get membership(): number {
+    return this.#membership
   }
 
   /** Those of a target that have not ended, by sequence. */
@@ -46,15 +66,17 @@ export class Register {
   /**
    * The operation that a request repeats: the one with its idempotency key. Without a key, it is the newest open operation of the
    * target, if its request was the same.
+   *
+   * Version 0.1 wrote the identity without its source. Such an entry counts if its request was the same.
    * @throws Problem `idempotency-key-reused` when the key belongs to another request
    */
-  repeatOf(
-    { requestedBy, idempotencyKey }: { requestedBy: string; idempotencyKey?: string | undefined },
-    fingerprint: string,
-  ): Operation | undefined {
+  repeatOf({ requestedBy, formerly, idempotencyKey, target }: Repeatable, fingerprint: string): Operation | undefined {
     const keyed = idempotencyKey === undefined ? undefined : this.#byKey.get(keyOfRequest(requestedBy, idempotencyKey))
-    if (keyed && keyed.spec.fingerprint !== fingerprint)
-      throw new Problem('idempotency-key-reused', `The key was used for operation ${keyed.metadata.name}, whose request was different.`)
+    if (keyed && keyed.spec.fingerprint !== fingerprint) throw keyReused(keyed, target)
+    if (!keyed && idempotencyKey !== undefined && formerly !== undefined) {
+      const earlier = this.#byKey.get(keyOfRequest(formerly, idempotencyKey))
+      if (earlier?.spec.fingerprint === fingerprint) return earlier
+    }
     // With keys, the client itself determines which requests are the same.
     if (keyed || idempotencyKey !== undefined) return keyed
     const same = this.#byFingerprint.get(fingerprint)
@@ -65,7 +87,8 @@ export class Register {
   #learn(operation: Operation): void {
     const { spec } = operation
     this.#bySequence.set(spec.sequence, operation)
-    if (spec.sequence > this.#head.sequence) this.#head = { sequence: spec.sequence, hash: spec.hash }
+    // The cache hears of entries in the order of the ledger.
+    this.raiseTo(spec)
     if (spec.idempotencyKey !== undefined) this.#byKey.set(keyOfRequest(spec.requestedBy, spec.idempotencyKey), operation)
     const key = targetKey(spec.target)
     const saw = phaseOf(operation) === 'Succeeded' && operation.status?.observed !== undefined
@@ -78,7 +101,6 @@ export class Register {
   }
 
   #forget({ spec }: Operation): void {
-    this.#bySequence.delete(spec.sequence)
     if (spec.idempotencyKey !== undefined) this.#byKey.delete(keyOfRequest(spec.requestedBy, spec.idempotencyKey))
     if (this.#byFingerprint.get(spec.fingerprint)?.spec.sequence === spec.sequence) this.#byFingerprint.delete(spec.fingerprint)
     const key = targetKey(spec.target)
@@ -87,6 +109,12 @@ export class Register {
     others?.delete(spec.sequence)
     if (others?.size === 0) this.#unendedByTarget.delete(key)
   }
+}
+
+/** It names only an operation of the same project: the identity may meanwhile be bound to other projects. */
+function keyReused({ metadata, spec }: Operation, { project }: Target): Problem {
+  const by = spec.target.project === project ? `operation ${metadata.name}, whose request was different` : 'a different request'
+  return new Problem('idempotency-key-reused', `The key was used for ${by}.`)
 }
 
 /** Each identity has its own keys. */

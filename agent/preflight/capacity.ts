@@ -1,6 +1,6 @@
 import { describeBytes, parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 import { usableHosts } from '../region/status.ts'
-import type { Evidence, Requests } from './evidence.ts'
+import type { Evidence, PodSum, Requests } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 import { stackNeeds } from './stack.ts'
 
@@ -12,23 +12,40 @@ const forSystem: Requests = { millicores: 1_000, bytes: 1n << 30n }
 const smallestDatabase: Requests = { millicores: 1_000, bytes: 2n << 30n }
 
 /**
- * Whether processor and memory are enough for the stack, and how much is left for databases. The requests of other pods are subtracted. The
- * stack counts with its needs, whether it runs already or not.
+ * Whether processor and memory are enough for the stack, and how much is left for databases. The requests of other pods are subtracted: those
+ * on nodes that take new pods. Pods that wait for a node take nothing yet; they are mentioned. The stack counts with its needs, whether it
+ * runs already or not.
  */
-export function capacity({ nodes, requests, components }: Evidence): Finding[] {
-  if (!nodes || !requests) return []
+export function capacity({ nodes, pods, components }: Evidence): Finding[] {
+  if (!nodes || !pods) return []
   const usable = usableHosts(nodes)
   // Another rule reports a cluster without usable nodes.
   if (usable.length === 0) return []
   const has = usable.map(({ status }) => roomOf(status))
   const own = new Set(components.map(({ namespace }) => namespace))
-  const taken = [...requests].flatMap(([namespace, each]) => (own.has(namespace) ? [] : [each]))
+  const names = new Set<string | undefined>(usable.map(({ metadata }) => metadata.name))
+  const others = pods.filter(({ namespace }) => !own.has(namespace))
+  const taken = others.filter(({ node }) => names.has(node))
+  const waiting = others.filter(({ node }) => node === undefined)
   const free = {
     millicores: sum(has.map(({ millicores }) => millicores)) - sum(taken.map(({ millicores }) => millicores)),
     bytes: total(has.map(({ bytes }) => bytes)) - total(taken.map(({ bytes }) => bytes)),
   }
   const needs = stackNeeds(components)
-  return [judgeProcessor(free.millicores, needs), judgeMemory(free.bytes, needs)]
+  return [
+    withDemand(judgeProcessor(free.millicores, needs), waiting, cores(sum(waiting.map(({ millicores }) => millicores)))),
+    withDemand(judgeMemory(free.bytes, needs), waiting, describeBytes(total(waiting.map(({ bytes }) => bytes)))),
+  ]
+}
+
+/** The finding, with the pods that wait for a node and what they request. */
+function withDemand(finding: Finding, waiting: PodSum[], asked: string): Finding {
+  const count = sum(waiting.map(({ pods }) => pods))
+  if (count === 0) return finding
+  return {
+    ...finding,
+    what: `${finding.what}. ${count} more ${count === 1 ? 'pod waits' : 'pods wait'} for a node, with requests of ${asked}`,
+  }
 }
 
 /** The capacity of a node for pods: as it declares, but at most its total capacity without the part of the system. */

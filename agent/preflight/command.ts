@@ -1,10 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../shared/clock.ts'
 import { type Cluster, clusterAt, connectCluster } from '../../shared/kubernetes/connection.ts'
-import { kubeconfigCredentials } from '../../shared/kubernetes/credentials.ts'
+import { kubeconfigCredentials, usualKubeconfigs } from '../../shared/kubernetes/credentials.ts'
 import { kinds } from '../../shared/kubernetes/objects.ts'
 import { listObjects } from '../../shared/kubernetes/read.ts'
 import { canonicalCidr } from '../resources/cidr.ts'
@@ -135,9 +133,7 @@ async function connect(
   { kubeconfig, context }: { kubeconfig?: string; context?: string },
   env: Env,
 ): Promise<{ cluster: Cluster; audience: Audience }> {
-  const usual = join(env.HOME ?? homedir(), '.kube', 'config')
-  const named = env.KUBECONFIG?.split(delimiter).filter((each) => existsSync(each)) ?? []
-  const files = kubeconfig !== undefined ? [kubeconfig] : named.length > 0 ? named : [usual].filter((each) => existsSync(each))
+  const files = kubeconfig !== undefined ? [kubeconfig] : usualKubeconfigs(env)
   if (files.length > 0)
     return { cluster: clusterAt(await kubeconfigCredentials(files, context), { clock: systemClock }), audience: 'installer' }
   if (env.KUBERNETES_SERVICE_HOST === undefined) throw new Error('there is no kubeconfig: name one with --kubeconfig')

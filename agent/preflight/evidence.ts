@@ -5,8 +5,16 @@ import type { Right } from './rights.ts'
 /** For whom the check runs: a person who will install Skerry and its components, or the agent that runs already. */
 export type Audience = 'installer' | 'agent'
 
-/** The sum of the requests of one namespace's pods, without those that have ended. */
+/** An amount of processor and memory. */
 export type Requests = { millicores: number; bytes: bigint }
+
+/** The requests of one namespace's pods on one node, without those that have ended. */
+export type PodSum = Requests & {
+  namespace: string
+  /** undefined for pods that wait for a node: they take nothing yet. */
+  node: string | undefined
+  pods: number
+}
 
 /**
  * The state of a cluster and of its connections to the outside, at one moment.
@@ -26,8 +34,7 @@ export type Evidence = {
   /** `v1.35.2` */
   kubernetes: string
   nodes: KubernetesObject[] | undefined
-  /** By namespace. */
-  requests: ReadonlyMap<string, Requests> | undefined
+  pods: PodSum[] | undefined
   storageClasses: KubernetesObject[] | undefined
   namespaces: KubernetesObject[] | undefined
   rights: { right: Right; allowed: boolean }[] | undefined
@@ -40,6 +47,8 @@ export type Evidence = {
   /** Webhook configurations of both kinds. */
   webhooks: KubernetesObject[] | undefined
   apiServices: KubernetesObject[] | undefined
+  /** Whether the policy is in effect that confines the agent; only the agent looks. */
+  isConfined: boolean | undefined
   /** The Deployment of the Crate Operator, where there is one. */
   operator: KubernetesObject | undefined
   /** Hosts outside that were tried; undefined when offline. */

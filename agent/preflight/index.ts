@@ -9,7 +9,7 @@ import { leftOvers } from './left-overs.ts'
 import { networks } from './networks.ts'
 import { nodes } from './nodes.ts'
 import { outbound } from './outbound.ts'
-import { permissions } from './permissions.ts'
+import { boundary, permissions } from './permissions.ts'
 import { type ReadingOptions, readEvidence } from './reading.ts'
 import { repositories } from './repositories.ts'
 import { defaultStorageClass, heapDumps, storageClasses } from './storage.ts'
@@ -20,7 +20,7 @@ const groups = {
   nodes,
   capacity,
   storage: (evidence) => [...storageClasses(evidence), ...defaultStorageClass(evidence), ...heapDumps(evidence)],
-  permissions,
+  permissions: (evidence) => [...permissions(evidence), ...boundary(evidence)],
   'left-overs': leftOvers,
   clock: clocks,
   outbound: (evidence) => [...outbound(evidence), ...repositories(evidence)],

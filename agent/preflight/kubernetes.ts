@@ -5,8 +5,10 @@ import { type Finding, fail, ok, warn } from './finding.ts'
 
 /** The chart refuses older ones. */
 const oldest = 20
-/** The first version with Pod Security admission, for which the namespaces of projects are labelled. */
-const podSecuritySince = 25
+/** The newest that the tests of Skerry ran on. */
+const newestTried = 36
+/** The first with ValidatingAdmissionPolicy, for which the chart has policies. */
+export const policiesSince = 30
 /** A kubelet may be this many minor versions behind its API server (kubernetes.io/releases/version-skew-policy). */
 const mostBehind = 3
 
@@ -85,12 +87,19 @@ function judgeVersion(version: string, minor: number): Finding {
       `Upgrade the cluster to 1.${oldest} or newer, best to one still maintained.`,
     )
   }
-  if (minor >= podSecuritySince) return ok('kubernetes-version', `Kubernetes ${version}`)
+  if (minor > newestTried)
+    return warn(
+      'kubernetes-version',
+      `Kubernetes ${version} is newer than any that this release of Skerry was tested with`,
+      `The newest was 1.${newestTried}. Kubernetes keeps the APIs that Skerry uses, but it may check more strictly.`,
+      'Look for a newer release of Skerry, or install it in a test cluster of this version first.',
+    )
+  if (minor >= policiesSince) return ok('kubernetes-version', `Kubernetes ${version}`)
   return warn(
     'kubernetes-version',
     `Kubernetes ${version} is old`,
-    `Before 1.${podSecuritySince} there is no Pod Security admission: what pods of a project may do on a node is not restricted.`,
-    `Upgrade the cluster to 1.${podSecuritySince} or newer when you can.`,
+    `Before 1.${policiesSince} there is no ValidatingAdmissionPolicy: only RBAC confines the agent, and deletionProtection protects from deletion through the API only.`,
+    `Upgrade the cluster to 1.${policiesSince} or newer when you can.`,
   )
 }
 

@@ -1,6 +1,7 @@
 import { listed } from '../region/obstacles/evidence.ts'
 import type { Evidence } from './evidence.ts'
-import { type Finding, fail, ok } from './finding.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
+import { minorOf, policiesSince } from './kubernetes.ts'
 import type { Right } from './rights.ts'
 
 /** Whether the account has all rights that it needs. One finding for all resources on which it lacks the same verbs. */
@@ -26,7 +27,20 @@ export function permissions({ rights, audience }: Evidence): Finding[] {
   })
 }
 
-/** `deployments.apps`, `operations.skerry.dev in skerry` */
-function resourceOf({ resource, group, namespace }: Right): string {
-  return `${resource}${group === '' ? '' : `.${group}`}${namespace === undefined ? '' : ` in ${namespace}`}`
+/** Whether a policy confines the agent, where Kubernetes has policies. */
+export function boundary({ kubernetes, isConfined }: Evidence): Finding[] {
+  if (isConfined !== false || (minorOf(kubernetes) ?? 0) < policiesSince) return []
+  return [
+    warn(
+      'agent-boundary',
+      'there is no policy skerry-agent-boundary',
+      "Only RBAC confines the agent: whoever steals its token can give himself a project's rights in other namespaces, and have any volume deleted.",
+      'With the chart, set agentBoundary.enabled, and upgrade the release again if Kubernetes was older when it was installed. Without it, apply deploy/kustomize/agent-boundary.yaml.',
+    ),
+  ]
+}
+
+/** `deployments.apps`, `operations.skerry.dev in skerry`, `limitranges/skerry in project-harbour` */
+function resourceOf({ resource, group, name, namespace }: Right): string {
+  return `${resource}${group === '' ? '' : `.${group}`}${name === undefined ? '' : `/${name}`}${namespace === undefined ? '' : ` in ${namespace}`}`
 }

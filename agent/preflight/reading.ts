@@ -2,9 +2,10 @@ import type { Clock } from '../../shared/clock.ts'
 import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type Kind, type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
-import { parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
+import { podRequest } from '../../shared/kubernetes/pod-requests.ts'
+import { label } from '../resources/labels.ts'
 import type { Component } from './components.ts'
-import type { Audience, ChartSeen, Evidence, Reached, Requests, Unread } from './evidence.ts'
+import type { Audience, ChartSeen, Evidence, PodSum, Reached, Unread } from './evidence.ts'
 import { minorOf } from './kubernetes.ts'
 import { agentRights, everything, installerRights, type Right } from './rights.ts'
 
@@ -29,6 +30,12 @@ const definitionKind: Kind = {
   namespaced: false,
 }
 const apiServiceKind: Kind = { apiVersion: 'apiregistration.k8s.io/v1', kind: 'APIService', plural: 'apiservices', namespaced: false }
+const bindingKind: Kind = {
+  apiVersion: 'admissionregistration.k8s.io/v1',
+  kind: 'ValidatingAdmissionPolicyBinding',
+  plural: 'validatingadmissionpolicybindings',
+  namespaced: false,
+}
 const webhookKinds: Kind[] = ['Validating', 'Mutating'].map((what) => ({
   apiVersion: 'admissionregistration.k8s.io/v1',
   kind: `${what}WebhookConfiguration`,
@@ -48,26 +55,47 @@ export async function readEvidence(options: ReadingOptions, { cluster, clock }: 
   const unread: Unread[] = []
   const { list, fold } = reader(cluster, unread)
   const greeting = await greet(cluster, clock)
-  const [nodes, storageClasses, namespaces, requests, rights, serviceCidrs, outside, operator] = await Promise.all([
+  const listed = list(kinds.Namespace)
+  const needed = async () =>
+    isInstaller ? installerRights(minorOf(greeting.kubernetes)) : agentRights(namespace, projectAmong((await listed) ?? []))
+  const [nodes, storageClasses, namespaces, sums, rights, serviceCidrs, outside, operator, isConfined] = await Promise.all([
     list(kinds.Node),
     list(kinds.StorageClass),
-    list(kinds.Namespace),
-    fold(kinds.Pod, new Map<string, Requests>(), addRequests),
-    reviewRights(cluster, isInstaller ? installerRights(minorOf(greeting.kubernetes)) : agentRights(namespace), unread),
+    listed,
+    fold(kinds.Pod, new Map<string, PodSum>(), addRequests),
+    needed().then((rights) => reviewRights(cluster, rights, unread)),
     readServiceCidrs(cluster, isInstaller),
     options.outside?.(),
     options.operator && readOperator(cluster, options.operator, unread),
+    isInstaller ? undefined : readBoundary(cluster, unread),
   ])
   const installerOnly = isInstaller ? await readLeftOvers(list) : {}
   return {
     audience,
     components,
     ...greeting,
-    ...{ nodes, requests, storageClasses, namespaces, rights, serviceCidrs, siteCidrs, operator, unread },
+    ...{
+      nodes,
+      pods: sums && [...sums.values()],
+      storageClasses,
+      namespaces,
+      rights,
+      serviceCidrs,
+      siteCidrs,
+      operator,
+      isConfined,
+      unread,
+    },
     ...{ reached: outside?.reached, charts: outside?.charts },
     ...{ deployments: undefined, definitions: undefined, instances: undefined, webhooks: undefined, apiServices: undefined },
     ...installerOnly,
   }
+}
+
+/** The namespace of a project: the agent has the same rights in each of them. */
+function projectAmong(namespaces: KubernetesObject[]): string | undefined {
+  return namespaces.find(({ metadata }) => metadata.labels?.[label.project] !== undefined && metadata.deletionTimestamp === undefined)
+    ?.metadata.name
 }
 
 async function readLeftOvers(list: Reader['list']) {
@@ -150,15 +178,28 @@ function reader(cluster: Cluster, unread: Unread[]): Reader {
   return { list, fold }
 }
 
-function addRequests(sum: Map<string, Requests>, { metadata, spec = {}, status }: KubernetesObject): void {
+function addRequests(sums: Map<string, PodSum>, { metadata, spec = {}, status }: KubernetesObject): void {
   if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return
-  const namespace = metadata.namespace ?? ''
-  const known = sum.get(namespace) ?? { millicores: 0, bytes: 0n }
-  for (const { resources } of spec.containers ?? []) {
-    known.millicores += parseMillicores(resources?.requests?.cpu ?? '0') ?? 0
-    known.bytes += parseBytes(resources?.requests?.memory ?? '0') ?? 0n
+  const at = { namespace: metadata.namespace ?? '', node: spec.nodeName || undefined }
+  const key = JSON.stringify([at.namespace, at.node])
+  const known = sums.get(key) ?? { ...at, pods: 0, millicores: 0, bytes: 0n }
+  known.pods += 1
+  known.millicores += Number(podRequest(spec, 'cpu'))
+  known.bytes += podRequest(spec, 'memory')
+  sums.set(key, known)
+}
+
+/** Whether the binding of the chart's policy is there. Older versions of Kubernetes have no such kind. */
+async function readBoundary(cluster: Cluster, unread: Unread[]): Promise<boolean | undefined> {
+  const path = pathOf(bindingKind, undefined, 'skerry-agent-boundary')
+  try {
+    await cluster.request({ method: 'GET', path })
+    return true
+  } catch (error) {
+    if (isProblem(error, 'not-found', 'not-served')) return false
+    unread.push({ what: 'the policy that confines the agent', path, detail: messageOf(error) })
+    return undefined
   }
-  sum.set(namespace, known)
 }
 
 async function readOperator(cluster: Cluster, { namespace, name }: { namespace: string; name: string }, unread: Unread[]) {
@@ -202,7 +243,8 @@ async function reviewRights(cluster: Cluster, rights: Right[], unread: Unread[])
  */
 async function readServiceCidrs(cluster: Cluster, mayTry: boolean): Promise<string[] | undefined> {
   const told = await cluster.request({ method: 'GET', path: '/apis/networking.k8s.io/v1/servicecidrs' }).catch(() => undefined)
-  if (told) return told.items.flatMap(({ spec }: KubernetesObject) => spec?.cidrs ?? [])
+  const networks: string[] = told?.items.flatMap(({ spec }: KubernetesObject) => spec?.cidrs ?? []) ?? []
+  if (networks.length > 0) return networks
   const refused = mayTry ? await refusedAddress(cluster) : undefined
   if (refused !== undefined) return [refused]
   const own = await cluster.request({ method: 'GET', path: pathOf(kinds.Service, 'default', 'kubernetes') }).catch(() => undefined)

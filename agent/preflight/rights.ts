@@ -1,7 +1,7 @@
 import agentRules from './agent-rights.json' with { type: 'json' }
 
 /** One permission that an account may need. `*` stands for all. */
-export type Right = { verb: string; group: string; resource: string; namespace?: string }
+export type Right = { verb: string; group: string; resource: string; name?: string; namespace?: string }
 
 /** An account with this right has every other. */
 export const everything: Right = { verb: '*', group: '*', resource: '*' }
@@ -35,15 +35,27 @@ const reading: Right[] = [
   { verb: 'list', group: '', resource: 'persistentvolumes' },
 ]
 
+type AgentRule = { group: string; resource: string; name?: string; verbs: string[]; where: string }
+
 /**
- * Every right of the agent's manifest that is not bound to a name. `npm run render` takes the list from deploy/rbac/agent.yaml.
+ * Every right of the agent's manifest whose names do not depend on the configuration. `npm run render` takes the list from
+ * deploy/rbac/agent.yaml.
  *
  * @param namespace the agent's own, for the rights that it has only there
+ * @param project the namespace of a project, for the rights that it has only in these; without one, they cannot be examined
  */
-export function agentRights(namespace: string): Right[] {
-  return agentRules.flatMap(({ group, resource, verbs, isOwn }) =>
-    verbs.map((verb) => ({ verb, group, resource, ...(isOwn && { namespace }) })),
-  )
+export function agentRights(namespace: string, project: string | undefined): Right[] {
+  return (agentRules as AgentRule[]).flatMap(({ group, resource, name, verbs, where }) => {
+    if (where === 'project' && project === undefined) return []
+    const place = where === 'cluster' ? undefined : where === 'home' ? namespace : project
+    return verbs.map((verb) => ({
+      verb,
+      group,
+      resource,
+      ...(name !== undefined && { name }),
+      ...(place !== undefined && { namespace: place }),
+    }))
+  })
 }
 
 /** Every right that an installer needs. @param minor the minor version of Kubernetes, undefined when it is unknown */

@@ -47,6 +47,8 @@ type VolumeView = { metadata: Pick<ObjectMeta, 'name' | 'resourceVersion'>; data
 export type Caches = {
   projects: Cache<KubernetesObject>
   operations: Cache<Operation>
+  /** The one ConfigMap with the record of the ledger. */
+  ledger: Cache<KubernetesObject>
   databases: Cache<KubernetesObject>
   nodes: Cache<KubernetesObject>
   storageClasses: Cache<KubernetesObject>
@@ -63,6 +65,7 @@ export function createCaches({ namespace }: { namespace: string }, given: { clus
   return {
     projects: createCache({ kind: kinds.Project }, tools),
     operations: createCache<Operation>({ kind: kinds.Operation, namespace, view: operationOf }, tools),
+    ledger: createCache({ kind: kinds.ConfigMap, namespace, fieldSelector: 'metadata.name=skerry-ledger' }, tools),
     databases: createCache({ kind: kinds.CrateDB }, tools),
     nodes: createCache({ kind: kinds.Node }, tools),
     storageClasses: createCache({ kind: kinds.StorageClass }, tools),

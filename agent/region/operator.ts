@@ -4,6 +4,7 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
 import { type HeapDumpVolume, heapDumpVolumeOf } from '../resources/heap-dump-volume.ts'
+import { type OperatorRelease, operatorRelease } from '../resources/release.ts'
 import { identityOf } from './caches.ts'
 
 /** The fields of the Crate Operator's Deployment that are kept. */
@@ -45,4 +46,12 @@ export function heapDumpVolumeNow(
 ): { size: string; storageClass: string | undefined } {
   const { size = otherwise, storageClass } = cache.get(`${namespace}/${name}`)?.heapDumpVolume ?? {}
   return { size, storageClass }
+}
+
+/** The release of the operator that runs now. @param at `version`: the release that the configuration states */
+export function operatorReleaseNow(
+  cache: { get(key: string): OperatorView | undefined },
+  { namespace, name, version }: { namespace: string; name: string; version?: string | undefined },
+): OperatorRelease {
+  return operatorRelease(cache.get(`${namespace}/${name}`)?.image, version)
 }

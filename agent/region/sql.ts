@@ -1,3 +1,4 @@
+import { boundedText } from '../../shared/bounded-text.ts'
 import { Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
@@ -15,6 +16,8 @@ export type DatabaseSql = {
 
 /** Timeout of a statement, in milliseconds. */
 const timeoutMs = 10_000
+/** What the agent asks for are a few rows. A database belongs to its users, so it may answer anything. */
+const maxAnswerBytes = 1024 * 1024
 
 /** @param sqlUrl the URL of a database, with the placeholders `{namespace}` and `{database}` */
 export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: { cluster: Cluster }): DatabaseSql {
@@ -32,7 +35,7 @@ export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: {
       const url = sqlUrl.replaceAll('{namespace}', namespace).replaceAll('{database}', database)
       const what = `database ${project}/${database}`
       let answer: Response
-      let body: SqlResult & { error?: { message?: string } }
+      let body: Partial<SqlResult> & { error?: { message?: string } }
       try {
         answer = await fetch(url, {
           method: 'POST',
@@ -44,11 +47,11 @@ export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: {
           redirect: 'error',
           signal: AbortSignal.timeout(timeoutMs),
         })
-        body = (await answer.json()) as typeof body
+        body = (JSON.parse(await boundedText(answer, maxAnswerBytes)) ?? {}) as typeof body
       } catch (error) {
         throw new Problem('database-unreachable', `${what} does not answer.`, { cause: error })
       }
-      if (!answer.ok) throw new Problem('database-refused', `${what}: ${body.error?.message ?? `status ${answer.status}`}`)
+      if (!answer.ok) throw new Problem('database-refused', `${what}: ${body.error?.message?.slice(0, 1000) ?? `status ${answer.status}`}`)
       return { cols: body.cols ?? [], rows: body.rows ?? [] }
     },
   }

@@ -1,5 +1,6 @@
+import { tagOf } from '../../shared/kubernetes/image.ts'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import { formatBytes, parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
+import { formatBytes, parseBytes, parseMillicores, whole } from '../../shared/kubernetes/quantity.ts'
 import { readDatabase } from '../resources/cratedb.ts'
 import { groupsOf } from '../resources/database.ts'
 import type { StorageClassFacts } from '../resources/kind.ts'
@@ -137,11 +138,6 @@ function bytes(amounts: { size: string | undefined; times?: number }[]): string 
   return formatBytes(amounts.reduce((sum, { size, times = 1 }) => sum + (parseBytes(size ?? '') ?? 0n) * whole(times), 0n))
 }
 
-/** The schema of CrateDB objects accepts any number, even where only an integer makes sense. */
-function whole(times: number): bigint {
-  return BigInt(Number.isFinite(times) ? Math.max(0, Math.ceil(times)) : 0)
-}
-
 /** The state of the Crate Operator. `unknown` until its Deployment has been looked up. */
 export type OperatorState = {
   state: 'running' | 'not-ready' | 'scaled-down' | 'missing' | 'unknown'
@@ -150,19 +146,18 @@ export type OperatorState = {
   deployment: string
 }
 
-/** @param cache the one from `createOperatorCache` for the same name */
+/**
+ * @param cache the one from `createOperatorCache` for the same name
+ * @param at where its Deployment is, and its release if the configuration states it
+ */
 export function operatorStateOf(
   cache: { readonly synced: boolean; get(key: string): OperatorView | undefined },
-  { namespace, name }: { namespace: string; name: string },
+  { namespace, name, version }: { namespace: string; name: string; version?: string | undefined },
 ): OperatorState {
   const view = cache.get(`${namespace}/${name}`)
   const where = { namespace, deployment: name }
   if (!view) return { state: cache.synced ? 'missing' : 'unknown', version: null, ...where }
   const state = view.readyReplicas > 0 ? 'running' : view.replicas === 0 ? 'scaled-down' : 'not-ready'
-  return { state, version: tagOf(view.image), ...where }
-}
-
-/** The tag of an image; null without a tag: a digest alone does not tell the version. */
-function tagOf(image: string | undefined): string | null {
-  return /:([^:/@]+)(@.*)?$/.exec(image ?? '')?.[1] ?? null
+  // A digest alone does not tell the version.
+  return { state, version: version ?? tagOf(view.image) ?? null, ...where }
 }

@@ -36,13 +36,21 @@ export function readOperatorRun(object: KubernetesObject): OperatorRun {
 }
 
 function progressOf({ metadata }: KubernetesObject): Progress[] {
-  return (
-    Object.entries(metadata.annotations ?? {})
-      .filter(([name]) => name.startsWith(prefix) && !bookkeeping.has(name))
-      .map(([, value]) => parse<Progress>(value))
-      // The record of a rolled-back upgrade stays forever, and has no start.
-      .filter((progress) => progress?.started !== undefined) as Progress[]
+  return progressKeys(metadata).map((key) => parse<Progress>(metadata.annotations?.[key] ?? '')) as Progress[]
+}
+
+/** The annotations with the progress of the operator's present run. */
+export function progressKeys({ annotations = {} }: KubernetesObject['metadata']): string[] {
+  return Object.keys(annotations).filter(
+    // The record of a rolled-back upgrade stays forever, and has no start.
+    (name) => name.startsWith(prefix) && !bookkeeping.has(name) && parse<Progress>(annotations[name] ?? '')?.started !== undefined,
   )
+}
+
+/** When the operator began with a part of its present run, in Unix milliseconds; NaN if it does not work on it. Kopf writes UTC, without a zone. */
+export function startOf({ metadata }: KubernetesObject, part: string): number {
+  const { started = '' } = parse<Progress>(metadata.annotations?.[`${prefix}${part}`] ?? '') ?? {}
+  return Date.parse(/(Z|[+-]\d\d:\d\d)$/.test(started) ? started : `${started}Z`)
 }
 
 /** The operator's record of the last handled state: `{spec, metadata}` of a CrateDB, `{data, …}` of a Secret. */
@@ -73,6 +81,8 @@ const decidingEntry: Record<string, string> = {
   compute: 'cluster_update/after_change_compute',
   disk: 'cluster_update/expand_volume',
   exposure: 'cluster_update/change_exposure',
+  'undo-scale': 'cluster_update/scale',
+  'undo-compute': 'cluster_update/after_change_compute',
   restore: 'cluster_restore/spec.cluster.restoreSnapshot/send_success_notification',
 }
 

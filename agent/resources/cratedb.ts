@@ -88,7 +88,14 @@ export function openTo(networks: string[]): string[] {
 }
 
 /** The annotations with the members for which the CrateDB has no field. */
-export function ownAnnotations({ nodes, deletionProtection, retainVolumes, labels, backups }: StoredDatabaseSpec): Record<string, string> {
+export function ownAnnotations({
+  nodes,
+  otherGroups,
+  deletionProtection,
+  retainVolumes,
+  labels,
+  backups,
+}: StoredDatabaseSpec): Record<string, string> {
   const kept: KeptByAnnotation = { deletionProtection, retainVolumes, labels }
   if (backups?.aws) {
     const { bucket, region, endpointUrl } = backups.aws
@@ -98,7 +105,27 @@ export function ownAnnotations({ nodes, deletionProtection, retainVolumes, label
     kept.backups = { azureBlob: { accountName, container, region } }
   }
   // Also written while the database runs: whoever scales it to 0 with kubectl does not record the former number.
-  return { [annotation.database]: JSON.stringify(kept), [annotation.nodesWhenResumed]: String(nodes.count) }
+  return { [annotation.database]: JSON.stringify(kept), [annotation.nodesWhenResumed]: countsWhenResumed(nodes, otherGroups) }
+}
+
+/** The numbers of nodes of all data groups, in their order: `3`, or `3,2` where another tool made two groups. */
+export function countsWhenResumed(nodes: { count: number }, otherGroups: { count: number }[] = []): string {
+  return [nodes, ...otherGroups].map(({ count }) => count).join(',')
+}
+
+/**
+ * The numbers of nodes with which a suspended database resumes, by data group; undefined if they are not recorded, because another tool
+ * suspended it.
+ */
+export function recordedCounts({ metadata, spec }: KubernetesObject): number[] | undefined {
+  const counts = (metadata.annotations?.[annotation.nodesWhenResumed] ?? '').split(',').map(Number)
+  const isWhole = counts.length === dataGroupsOf(spec).length && counts.every((count) => Number.isInteger(count) && count >= 0)
+  return isWhole && counts.some((count) => count > 0) ? counts : undefined
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a part of an object of a kind that the compiler does not know
+function dataGroupsOf(spec: any): any[] {
+  return Array.isArray(spec?.nodes?.data) ? spec.nodes.data : []
 }
 
 /** `resources` of a group. The requests equal the limits: with lower requests, CrateDB could be evicted in favour of other pods. */
@@ -160,15 +187,24 @@ export function readDatabase({ metadata, spec = {} }: KubernetesObject): StoredD
   const { cluster = {}, nodes = {}, backups } = spec
   const users: { name?: unknown }[] = Array.isArray(spec.users) ? spec.users : []
   const kept = readKept(metadata.annotations?.[annotation.database])
-  const data = nodes.data?.[0] ?? {}
-  const suspended = data.replicas === 0
-  const resumed = Number(metadata.annotations?.[annotation.nodesWhenResumed])
-  const count = suspended ? (Number.isInteger(resumed) && resumed > 0 ? resumed : 1) : Number(data.replicas ?? 1)
+  const [data = {}, ...others] = dataGroupsOf(spec)
+  const suspended = [data, ...others].every(({ replicas }) => replicas === 0)
+  const recorded = suspended ? recordedCounts({ apiVersion: '', kind: '', metadata, spec }) : undefined
+  const countOf = ({ replicas }: { replicas?: unknown }, index: number) => (suspended ? (recorded?.[index] ?? 1) : Number(replicas ?? 1))
   const storedBackups = readBackups(metadata.name, backups, kept)
   return {
     id: metadata.name,
     version: String(cluster.version ?? ''),
-    nodes: { count, ...readGroup(data) },
+    nodes: { count: countOf(data, 0), ...readGroup(data) },
+    ...(others.length > 0
+      ? {
+          otherGroups: others.map((group, index) => ({
+            name: String(group.name ?? ''),
+            count: countOf(group, index + 1),
+            ...readGroup(group),
+          })),
+        }
+      : {}),
     ...(nodes.master ? { master: { count: Number(nodes.master.replicas ?? 3), ...readGroup(nodes.master) } } : {}),
     users: users.map((user) => ({ name: String(user.name ?? ''), privileges: ['ALL'] })),
     allowedCIDRs: readAllowed(cluster.allowedCIDRs),

@@ -1,6 +1,17 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { compareBytes, describeBytes, parseBytes } from '../../shared/kubernetes/quantity.ts'
-import { type DatabaseOptions, desiredCrateDB, desiredDatabase, openTo, ownAnnotations, readDatabase } from './cratedb.ts'
+import { widthOf } from './cidr.ts'
+import {
+  countsWhenResumed,
+  type DatabaseOptions,
+  desiredCrateDB,
+  desiredDatabase,
+  openTo,
+  ownAnnotations,
+  readDatabase,
+  recordedCounts,
+} from './cratedb.ts'
+import { type NodesEvidence, setCompute, undoOf } from './cratedb-undo.ts'
 import { groupsOf, type NodeGroup, type StoredDatabaseSpec } from './database.ts'
 import { desiredSecrets } from './database-secrets.ts'
 import type { DatabaseTarget, Secrets, Step, StorageClassFacts } from './kind.ts'
@@ -9,6 +20,10 @@ import { annotation } from './labels.ts'
 export type PlanOptions = DatabaseOptions & {
   /** Places of secrets whose value differs from that in the cluster (`changedSecrets`). `secrets` must contain all of these values. */
   changedSecrets?: string[]
+  /** The nodes as they are, if one of them has no host: then a change may have to be taken back first. */
+  nodes?: NodesEvidence | undefined
+  /** Unix time in milliseconds. */
+  now?: number
 }
 
 /** One kind of change. The operator performs only one kind per update and ignores the rest (crate-operator.md, section 7). */
@@ -17,7 +32,8 @@ type Change = {
   isWanted(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): boolean
   /** Changes the CrateDB in place, and only the fields of this kind of change. */
   edit(cratedb: KubernetesObject, wanted: StoredDatabaseSpec, options: DatabaseOptions): void
-  consequences(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): string[]
+  /** @param cratedb the object before this change */
+  consequences(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec, cratedb: KubernetesObject, options: DatabaseOptions): string[]
 }
 
 /**
@@ -57,6 +73,7 @@ const changes: Change[] = [
         .filter((network) => !wanted.allowedCIDRs.includes(network))
         .map((network) => `Clients in ${network} can no longer connect, unless another network on the list contains them.`),
       ...(wanted.allowedCIDRs.length === 0 ? ['Nobody outside the cluster can connect.'] : []),
+      ...widthOf(wanted.allowedCIDRs),
     ],
   },
   {
@@ -71,12 +88,12 @@ const changes: Change[] = [
   {
     name: 'resume',
     isWanted: (current, wanted) => current.suspended && !wanted.suspended,
-    edit(cratedb) {
-      // The former number: a different one would be a `scale`, which is a change of its own.
-      setDataGroup(cratedb, { replicas: readDatabase(cratedb).nodes.count })
+    edit(cratedb, wanted) {
+      // The former numbers: different ones would be a `scale`, which is a change of its own. If there is no record, the request has the number.
+      setReplicas(cratedb, recordedCounts(cratedb) ?? [wanted.nodes.count])
     },
     consequences: (current) => [
-      `Starts ${plural(current.nodes.count + (current.master?.count ?? 0), 'node')}.`,
+      `Starts ${plural(nodesIn(current), 'node')}.`,
       'The external address may change.',
       'Snapshots start again an hour later.',
     ],
@@ -120,12 +137,13 @@ const changes: Change[] = [
     edit(cratedb, wanted) {
       editGroups(cratedb, wanted, (is, wants, group) => {
         if (!computesOtherwise(is, wants)) return
-        const { cpu, memory, heapRatio } = wants
-        const { cpus: _cpus, memory: _memory, ...resources } = group.resources // the deprecated fields, which limits replace
-        group.resources = { ...resources, limits: { cpu, memory }, requests: { cpu, memory }, heapRatio }
+        setCompute(group, wants)
       })
     },
-    consequences: () => ['Restarts every node, one after the other; queries on the node that restarts fail.'],
+    consequences: (current, wanted, cratedb) => [
+      'Restarts every node, one after the other; queries on the node that restarts fail.',
+      ...lowerRequests(current, wanted, cratedb),
+    ],
   },
   {
     name: 'scale',
@@ -133,7 +151,8 @@ const changes: Change[] = [
     edit(cratedb, wanted) {
       setDataGroup(cratedb, { replicas: wanted.nodes.count })
       if (cratedb.spec.nodes.master && wanted.master) cratedb.spec.nodes.master.replicas = wanted.master.count
-      cratedb.metadata.annotations = { ...cratedb.metadata.annotations, [annotation.nodesWhenResumed]: String(wanted.nodes.count) }
+      const counts = countsWhenResumed(wanted.nodes, readDatabase(cratedb).otherGroups)
+      cratedb.metadata.annotations = { ...cratedb.metadata.annotations, [annotation.nodesWhenResumed]: counts }
     },
     consequences: (current, wanted) => {
       const removed = current.nodes.count - wanted.nodes.count
@@ -155,18 +174,22 @@ const changes: Change[] = [
       // Only here a changed registry costs no additional restart.
       cratedb.spec.cluster.imageRegistry = imageRegistry
     },
-    consequences: (current, wanted) => [
+    consequences: (current, wanted, cratedb, { imageRegistry }) => [
       'Restarts every node, one after the other; queries on the node that restarts fail.',
       `The only way back from ${wanted.version} to ${current.version} is a snapshot taken before.`,
+      ...(cratedb.spec.cluster.imageRegistry === imageRegistry
+        ? []
+        : [`Its image comes from ${imageRegistry} from then on, and no longer from ${cratedb.spec.cluster.imageRegistry}.`]),
     ],
   },
   {
     name: 'suspend',
     isWanted: (current, wanted) => !current.suspended && wanted.suspended,
     edit(cratedb) {
-      const { count } = readDatabase(cratedb).nodes
-      cratedb.metadata.annotations = { ...cratedb.metadata.annotations, [annotation.nodesWhenResumed]: String(count) }
-      setDataGroup(cratedb, { replicas: 0 })
+      const { nodes, otherGroups } = readDatabase(cratedb)
+      const counts = countsWhenResumed(nodes, otherGroups)
+      cratedb.metadata.annotations = { ...cratedb.metadata.annotations, [annotation.nodesWhenResumed]: counts }
+      setReplicas(cratedb, [])
     },
     consequences: () => [
       'Clients cannot connect until it is resumed; no snapshots are taken.',
@@ -181,7 +204,8 @@ const changes: Change[] = [
  *
  * Creation is one step. Each step of a change contains the whole CrateDB: the spec of the current object with this change and all earlier
  * ones. So the operator's own edits (a version rolled back, a restore reset, a renamed admin) are never reverted. A step is valid only for the
- * object that it was made from: after each step, the plan is made again and its first step is taken. Changes that an edit cannot make are
+ * object that it was made from: after each step, the plan is made again and its first step is taken. A change that waits for hosts and is no
+ * longer wanted is taken back first. Changes that an edit cannot make are
  * not in the plan: `refusals` rejects them beforehand.
  */
 export function planDatabase(
@@ -195,12 +219,21 @@ export function planDatabase(
     return [{ name: 'create', objects: desiredDatabase(target, wanted, secrets, options), consequences: creationConsequences(wanted) }]
   const steps: Step[] = credentialSteps(target, current, wanted, secrets, options)
   let draft = applied(target, current)
+  const undo = options.nodes && undoOf(current, wanted, options.nodes, options.now ?? 0)
+  if (undo) {
+    const { name, spec, alongside, consequences } = undo
+    const nodesWhenResumed = String(spec.nodes.data[0].replicas)
+    const annotations = { ...draft.metadata.annotations, [annotation.nodesWhenResumed]: nodesWhenResumed }
+    draft = { ...draft, metadata: { ...draft.metadata, annotations }, spec }
+    steps.push({ name, objects: [draft], consequences, alongside })
+  }
   for (const { name, isWanted, edit, consequences } of changes) {
     const before = readDatabase(draft)
     if (!isWanted(before, wanted)) continue
+    const former = draft
     draft = structuredClone(draft)
     edit(draft, wanted, options)
-    steps.push({ name, objects: [draft], consequences: consequences(before, wanted) })
+    steps.push({ name, objects: [draft], consequences: consequences(before, wanted, former, options) })
   }
   return steps
 }
@@ -245,12 +278,13 @@ function credentialSteps(
 }
 
 function creationConsequences(wanted: StoredDatabaseSpec): string[] {
-  const { allowedCIDRs, exposure, nodes, master } = wanted
+  const { allowedCIDRs, exposure } = wanted
   return [
-    `Starts ${plural(nodes.count + (master?.count ?? 0), 'node')}, each on a host of its own.`,
+    `Starts ${plural(nodesIn(wanted), 'node')}, each on a host of its own.`,
     `Claims ${volumesOf(wanted)}, and a volume for heap dumps with each node.`,
     exposure.type === 'loadbalancer' ? 'Asks for a load balancer.' : `Is reached as ${exposure.hostname}, by Traefik.`,
     allowedCIDRs.length === 0 ? 'Nobody outside the cluster can connect.' : `Clients can connect from ${allowedCIDRs.join(', ')}.`,
+    ...widthOf(allowedCIDRs),
     ...(wanted.retainVolumes ? [] : [volumesGoWithIt]),
   ]
 }
@@ -276,7 +310,7 @@ export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: S
   return [
     'Clients can no longer connect, and the external address is released.',
     ...fate,
-    "The users' passwords and other Secrets of the database will be deleted.",
+    "The users' passwords and other Secrets that the API made for the database will be deleted.",
     ...(spec.backups ? ['Snapshots in the bucket stay.'] : []),
   ]
 }
@@ -312,9 +346,40 @@ function grows(is: NodeGroup, wants: NodeGroup): boolean {
   return (compareBytes(wants.disk.size, is.disk.size) ?? 0) > 0
 }
 
+/** Another tool may have set requests below the limits. With a change of the limits, both become the same. */
+function lowerRequests(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec, cratedb: KubernetesObject): string[] {
+  const { data, master } = cratedb.spec.nodes
+  return [
+    { is: current.nodes, wants: wanted.nodes, group: data[0] },
+    { is: current.master, wants: wanted.master, group: master },
+  ].flatMap(({ is, wants, group }) => {
+    const { requests = {} } = group?.resources ?? {}
+    if (!is || !wants || !computesOtherwise(is, wants)) return []
+    const lower = [
+      ...(requests.cpu !== undefined && requests.cpu !== is.cpu ? [`${requests.cpu} cores`] : []),
+      ...(requests.memory !== undefined && compareBytes(String(requests.memory), is.memory) !== 0 ? [`${requests.memory} of memory`] : []),
+    ]
+    return lower.length === 0
+      ? []
+      : [
+          `Its nodes request ${wants.cpu} cores and ${wants.memory} of memory each from then on, as much as their limits; before, ${lower.join(' and ')}.`,
+        ]
+  })
+}
+
 // The operator ignores a change of heapRatio alone. It takes effect together with a change of cpu or memory.
 function computesOtherwise(is: NodeGroup, wants: NodeGroup): boolean {
   return is.cpu !== wants.cpu || compareBytes(is.memory, wants.memory) !== 0
+}
+
+/** All nodes, dedicated masters included. */
+function nodesIn(spec: StoredDatabaseSpec): number {
+  return groupsOf(spec).reduce((sum, { count }) => sum + count, 0)
+}
+
+/** Sets the number of nodes of each data group; 0 where none is given. */
+function setReplicas(cratedb: KubernetesObject, counts: number[]): void {
+  cratedb.spec.nodes.data = cratedb.spec.nodes.data.map((group: object, index: number) => ({ ...group, replicas: counts[index] ?? 0 }))
 }
 
 function setDataGroup(cratedb: KubernetesObject, fields: Record<string, unknown>): void {

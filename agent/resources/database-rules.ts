@@ -1,8 +1,13 @@
-import type { Fault } from '../../shared/errors.ts'
+import { isDeepStrictEqual } from 'node:util'
+import type { BodyFault } from '../../shared/errors.ts'
+import { pointerTo } from '../../shared/json-pointer.ts'
 import { compareBytes } from '../../shared/kubernetes/quantity.ts'
+import { type AllowedKeys, disallowedKeys } from './allowed-keys.ts'
 import type { NodeGroup, StoredDatabaseSpec } from './database.ts'
 import { type QuotaFacts, quotaExceeded } from './database-usage.ts'
+import { type EndpointRules, endpointFault } from './endpoint.ts'
 import type { DatabaseTarget, StorageClassFacts } from './kind.ts'
+import { compareReleases, releaseOf } from './release.ts'
 
 /** Everything that a decision about a database depends on. */
 export type DatabaseFacts = QuotaFacts & {
@@ -14,28 +19,54 @@ export type DatabaseFacts = QuotaFacts & {
    */
   changedSecrets?: string[]
   missingSecrets?: string[]
+  allowedKeys: AllowedKeys
+  endpoints: EndpointRules
 }
 
 /** The faults of a request, by type of problem. */
-export type Refusal = { type: 'invalid-fields' | 'unsupported-edit' | 'quota-exceeded'; faults: Fault[] }
+export type Refusal = { type: 'invalid-fields' | 'unsupported-edit' | 'quota-exceeded'; faults: BodyFault[] }
 
-type Rule = (facts: DatabaseFacts) => Fault[]
+type Rule = (facts: DatabaseFacts) => BodyFault[]
 /** A rule about an edit. It applies only to a database that exists. */
-type EditRule = (current: StoredDatabaseSpec, wanted: StoredDatabaseSpec, facts: DatabaseFacts) => Fault[]
+type EditRule = (current: StoredDatabaseSpec, wanted: StoredDatabaseSpec, facts: DatabaseFacts) => BodyFault[]
 
 const recreate = 'to change it, create a new database and restore a snapshot into it'
 
 /** Every reason to refuse a request before anything is written; empty if there is none. */
 export function refusals(facts: DatabaseFacts): Refusal[] {
   const { current, wanted } = facts
-  const invalid = [unknownStorageClass, unknownHeapDumpClass, traefikWithoutHostname, suspendedFromTheStart, missingSecret]
-  const edits = current ? Object.values(unsupportedEdits).flatMap((rule) => rule(current, wanted, facts)) : []
+  const invalid = [
+    severalGroups,
+    unknownStorageClass,
+    unknownHeapDumpClass,
+    traefikWithoutHostname,
+    suspendedFromTheStart,
+    missingSecret,
+    innerEndpoint,
+    disallowedLabel,
+  ]
+  const edits = current ? editFaults(current, wanted, facts) : []
   return [
     { type: 'invalid-fields' as const, faults: invalid.flatMap((rule) => rule(facts)) },
     { type: 'unsupported-edit' as const, faults: edits },
     { type: 'quota-exceeded' as const, faults: quotaExceeded(facts) },
   ].filter(({ faults }) => faults.length > 0)
 }
+
+/** Of several rules that find the same place at fault, the first one speaks: what can never be is not also forbidden for the moment. */
+function editFaults(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec, facts: DatabaseFacts): BodyFault[] {
+  const found: BodyFault[] = []
+  for (const rule of Object.values(unsupportedEdits)) {
+    const known = new Set(found.map(({ path }) => path))
+    found.push(...rule(current, wanted, facts).filter(({ path }) => !known.has(path)))
+  }
+  return found
+}
+
+const severalGroups: Rule = ({ wanted, current }) =>
+  current === undefined && wanted.otherGroups !== undefined && wanted.otherGroups.length > 0
+    ? [{ path: '/otherGroups', message: 'must be left out: a database of the API has one data group, "nodes"' }]
+    : []
 
 const unknownStorageClass: Rule = ({ wanted, current, storageClasses }) =>
   groups(wanted)
@@ -72,12 +103,28 @@ const suspendedFromTheStart: Rule = ({ wanted, current }) =>
     : []
 
 const missingSecret: Rule = ({ missingSecrets = [] }) =>
-  missingSecrets.map((place) => ({ path: pointer(...place.split('.')), message: 'is required when the database is created' }))
+  missingSecrets.map((place) => ({ path: pointerTo(place.split('.')), message: 'is required when the database is created' }))
+
+const innerEndpoint: Rule = ({ wanted, current, endpoints }) => {
+  const url = wanted.backups?.aws?.endpointUrl
+  if (url === undefined || url === current?.backups?.aws?.endpointUrl) return []
+  const message = endpointFault(url, endpoints)
+  return message === undefined ? [] : [{ path: '/backups/aws/endpointUrl', message }]
+}
+
+// Those of an existing database cannot change, whatever is allowed.
+const disallowedLabel: Rule = ({ wanted, current, allowedKeys }) =>
+  current ? [] : (['labels', 'annotations'] as const).flatMap((member) => disallowedKeys(member, wanted[member], undefined, allowedKeys))
 
 /** Edits that the Crate Operator accepts, but ignores or performs only in part (crate-operator.md, sections 3 and 7). */
 const unsupportedEdits: Record<string, EditRule> = {
   renamed: (current, wanted) =>
     current.id === wanted.id ? [] : [{ path: '/id', message: `must stay "${current.id}": a database cannot be renamed` }],
+
+  otherGroups: ({ otherGroups: is = [] }, { otherGroups: wants = [] }) =>
+    isDeepStrictEqual(is, wants)
+      ? []
+      : [{ path: '/otherGroups', message: 'must stay as a read shows it, or be left out: these groups can only be changed with kubectl' }],
 
   shrunkDisk: (current, wanted) =>
     groups(wanted).flatMap(({ path, group, of }) => {
@@ -157,7 +204,7 @@ const unsupportedEdits: Record<string, EditRule> = {
     const order = added.length === 0 && removed.length === 0 && is.some((name, index) => name !== wants[index])
     return [
       ...added.map((name) => ({
-        path: pointer('users', wants.indexOf(name)),
+        path: pointerTo(['users', wants.indexOf(name)]),
         message: `the user "${name}" cannot be added here; do it with SQL: CREATE USER "${name}" WITH (password = …)`,
       })),
       ...removed.map((name) => ({
@@ -173,7 +220,7 @@ const unsupportedEdits: Record<string, EditRule> = {
       changedSecrets.includes(`users.${index}.password`)
         ? [
             {
-              path: pointer('users', index, 'password'),
+              path: pointerTo(['users', index, 'password']),
               message: `cannot be changed here; use actions/rotate-password for the user "${name}"`,
             },
           ]
@@ -184,7 +231,10 @@ const unsupportedEdits: Record<string, EditRule> = {
   otherKeystorePassword: (_current, _wanted, { changedSecrets = [] }) =>
     ['keystorePassword', 'keystoreKeyPassword']
       .filter((field) => changedSecrets.includes(`ssl.${field}`))
-      .map((field) => ({ path: pointer('ssl', field), message: 'cannot be changed; give the new keystore the passwords of the old one' })),
+      .map((field) => ({
+        path: pointerTo(['ssl', field]),
+        message: 'cannot be changed; give the new keystore the passwords of the old one',
+      })),
 
   otherSettings: (current, wanted) =>
     otherEntries(
@@ -224,7 +274,7 @@ const unsupportedEdits: Record<string, EditRule> = {
 }
 
 /** The operator only acts on a change of the snapshot time on S3; for Azure on no change. New credentials go into their Secret. */
-function otherBackups(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): Fault[] {
+function otherBackups(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): BodyFault[] {
   const [is, wants] = [current.backups, wanted.backups]
   if (!is && !wants) return []
   if (!is || !wants) {
@@ -241,8 +291,12 @@ function otherBackups(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): 
   return [...fields].flatMap((field) => {
     if (kind === 'aws' && field === 'cron') return []
     const [old, now] = [(before as Record<string, unknown>)[field], (after as Record<string, unknown>)[field]]
+    if (old === '' && now !== '')
+      return [
+        { path: pointerTo(['backups', kind, field]), message: 'is not known, since another tool set up these backups; leave backups out' },
+      ]
     return fixed(
-      pointer('backups', kind, field),
+      pointerTo(['backups', kind, field]),
       old,
       now,
       'the Crate Operator reads it at creation only; to change it, create a new database and restore a snapshot into it',
@@ -251,7 +305,7 @@ function otherBackups(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): 
 }
 
 /** The operator waits up to a day for the database to answer before it makes one of these changes, or ignores the change. */
-function changedWhileSuspended(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): Fault[] {
+function changedWhileSuspended(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): BodyFault[] {
   if (!current.suspended || !wanted.suspended) return []
   const paths = groups(wanted).flatMap(({ path, group, of }) => {
     const is = of(current)
@@ -279,7 +333,7 @@ function groups(spec: StoredDatabaseSpec): { path: string; group: NodeGroup; of:
   ]
 }
 
-function fixed(path: string, is: unknown, wants: unknown, instead: string): Fault[] {
+function fixed(path: string, is: unknown, wants: unknown, instead: string): BodyFault[] {
   if (is === wants) return []
   const stay = is === undefined ? 'stay unset' : `stay ${JSON.stringify(is)}`
   return [{ path, message: `must ${stay}; ${instead}` }]
@@ -290,24 +344,11 @@ function otherEntries(
   is: Record<string, string>,
   wants: Record<string, string>,
   instead: (name: string) => string,
-): Fault[] {
+): BodyFault[] {
   const names = [...new Set([...Object.keys(is), ...Object.keys(wants)])]
-  return names.flatMap((name) => fixed(pointer(field, name), ownText(is, name), ownText(wants, name), instead(name)))
+  return names.flatMap((name) => fixed(pointerTo([field, name]), ownText(is, name), ownText(wants, name), instead(name)))
 }
 
 function ownText(map: Record<string, string>, name: string): string | undefined {
   return Object.hasOwn(map, name) ? map[name] : undefined
-}
-
-/** A JSON pointer (RFC 6901). */
-function pointer(...pieces: (string | number)[]): string {
-  return pieces.map((piece) => `/${String(piece).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
-}
-
-function releaseOf(version: string): number[] {
-  return version.split('.').map(Number)
-}
-
-function compareReleases(some: number[], others: number[]): number {
-  return some.map((part, index) => part - (others[index] ?? 0)).find((difference) => difference !== 0) ?? 0
 }

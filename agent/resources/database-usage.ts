@@ -1,5 +1,5 @@
-import type { Fault } from '../../shared/errors.ts'
-import { describeBytes, parseBytes } from '../../shared/kubernetes/quantity.ts'
+import type { BodyFault } from '../../shared/errors.ts'
+import { describeBytes, parseBytes, whole } from '../../shared/kubernetes/quantity.ts'
 import { groupsOf, type NodeGroup, type StoredDatabaseSpec } from './database.ts'
 import type { ProjectSpec } from './project.ts'
 
@@ -30,7 +30,7 @@ const bytesOf = (text: string | undefined) => (text === undefined ? undefined : 
 
 /** The sum over all nodes. */
 function ofNodes(spec: StoredDatabaseSpec, ofOne: (group: NodeGroup) => bigint): bigint {
-  return groupsOf(spec).reduce((sum, group) => sum + BigInt(group.count) * ofOne(group), 0n)
+  return groupsOf(spec).reduce((sum, group) => sum + whole(group.count) * ofOne(group), 0n)
 }
 
 /** The sum over the nodes that run. A suspended database has none, but keeps all its volumes. */
@@ -57,7 +57,7 @@ const dimensions: Dimension[] = [
     // With the heap-dump volume of each pod, in whatever class: the namespace's ResourceQuota counts every claim, and a limit that Skerry
     // computes differently from Kubernetes would accept a creation that then never ends.
     takenBy: (spec, heapDumpVolume) =>
-      ofNodes(spec, ({ disk }) => BigInt(disk.count) * (parseBytes(disk.size) ?? 0n) + (parseBytes(heapDumpVolume) ?? 0n)),
+      ofNodes(spec, ({ disk }) => whole(disk.count) * (parseBytes(disk.size) ?? 0n) + (parseBytes(heapDumpVolume) ?? 0n)),
     say: (bytes) => `${describeBytes(bytes)} of storage`,
     note: ', the heap-dump volume of each node included',
   },
@@ -70,7 +70,7 @@ const dimensions: Dimension[] = [
 ]
 
 /** The dimensions in which a database would take more than its project's quota leaves. A request for no more than before passes. */
-export function quotaExceeded({ wanted, current, project, siblings, heapDumpVolume: { size } }: QuotaFacts): Fault[] {
+export function quotaExceeded({ wanted, current, project, siblings, heapDumpVolume: { size } }: QuotaFacts): BodyFault[] {
   const { quota } = project ?? {}
   if (!quota) return []
   return dimensions.flatMap(({ path, limit, takenBy, say, note = '' }) => {

@@ -93,14 +93,20 @@ export const basePath = z
 const writeOnly = (what: string, example: string) =>
   credential.optional().describe(`${what}; required at creation, never returned`).meta({ example, writeOnly: true })
 
+/** The address of a store that is compatible with S3. */
+export const endpointUrl = z
+  .string()
+  .max(512)
+  .regex(
+    /^https?:\/\/[A-Za-z0-9.-]+(:\d{1,5})?(\/[A-Za-z0-9._/-]*)?$/,
+    'must be a URL such as "https://s3.harbour.example"; an IPv6 address needs a name',
+  )
+
 /** Where snapshots are kept on S3 or a compatible store. */
 const aws = z.strictObject({
   bucket: plainName('the name of a bucket').describe('Bucket').meta({ example: 'harbour-snapshots' }),
   region: plainName('the name of a region').describe('Region of the bucket').meta({ example: 'eu-north-1' }),
-  endpointUrl: z
-    .string()
-    .max(512)
-    .regex(/^https?:\/\/[A-Za-z0-9.-]+(:\d{1,5})?(\/[A-Za-z0-9._/-]*)?$/, 'must be a URL such as "https://s3.harbour.example"')
+  endpointUrl: endpointUrl
     .optional()
     .describe("Address of the store, where it is not Amazon's")
     .meta({ example: 'https://s3.harbour.example' }),
@@ -162,6 +168,23 @@ const exposure = z.strictObject({
     .meta({ example: 'tidal-gauge.example.org' }),
 })
 
+/** A data group besides the first. Its values are those of another tool, so the schema does not judge them. */
+const otherGroup = z.strictObject({
+  name: z.string().describe('Its name').meta({ example: 'cold' }),
+  count: z.number().describe('How many nodes').meta({ example: 2 }),
+  cpu: z.number().describe('Cores of each node').meta({ example: 0.5 }),
+  memory: z.string().describe('Memory of each node').meta({ example: '2Gi' }),
+  heapRatio: z.number().describe("Share of the memory that is the JVM's heap").meta({ example: 0.25 }),
+  disk: z
+    .strictObject({
+      count: z.number().describe('Data volumes of each node').meta({ example: 1 }),
+      size: z.string().describe('Size of each volume').meta({ example: '256Gi' }),
+      storageClass: z.string().describe('StorageClass of the volumes').meta({ example: 'crate-slow' }),
+    })
+    .describe('Volumes of each node')
+    .meta({ example: { count: 1, size: '256Gi', storageClass: 'crate-slow' } }),
+})
+
 /**
  * A database as the API accepts it. Parsing a StoredDatabaseSpec returns the same again.
  *
@@ -181,13 +204,23 @@ export const databaseSpec = z
       .meta({
         example: { count: 3, cpu: 1, memory: '2Gi', heapRatio: 0.25, disk: { count: 1, size: '16Gi', storageClass: 'crate-premium' } },
       }),
+    otherGroups: z
+      .array(otherGroup)
+      .max(64)
+      .optional()
+      .describe('Read only: the data groups besides the first, which only another tool can make. May be left out; stays as it is')
+      .meta({
+        example: [
+          { name: 'cold', count: 2, cpu: 0.5, memory: '2Gi', heapRatio: 0.25, disk: { count: 1, size: '256Gi', storageClass: 'slow' } },
+        ],
+      }),
     users: z
       .array(user)
       .max(32)
       .refine((users) => new Set(users.map(({ name }) => name)).size === users.length, 'must not name a user twice')
       .default([])
       .describe('Users made at creation; later ones are made with SQL: CREATE USER')
-      .meta({ example: [{ name: 'harbourmaster' }] }),
+      .meta({ example: [{ name: 'harbourmaster', privileges: ['ALL'] }] }),
     allowedCIDRs: z
       .array(cidr)
       .max(128)
@@ -201,11 +234,11 @@ export const databaseSpec = z
       .meta({ example: { 'stats.jobs_log_size': '5000' } }),
     labels: labels
       .default({})
-      .describe('Labels of the CrateDB and of all that is made for it; fixed at creation')
+      .describe('Labels of the CrateDB and of all that is made for it, among those that the region allows; fixed at creation')
       .meta({ example: { 'cost-centre': '4711' } }),
     annotations: annotations
       .default({})
-      .describe("Annotations of the nodes' pods; fixed at creation")
+      .describe("Annotations of the nodes' pods, among those that the region allows; fixed at creation")
       .meta({ example: { 'example.org/team': 'tides' } }),
     ssl: ssl
       .optional()
@@ -242,8 +275,8 @@ export type StoredDatabaseSpec = Omit<GivenDatabaseSpec, 'users' | 'ssl' | 'back
 }
 
 /** Its groups of nodes: those with data, then the dedicated masters if it has any. */
-export function groupsOf({ nodes, master }: Pick<StoredDatabaseSpec, 'nodes' | 'master'>): NodeGroup[] {
-  return [nodes, ...(master ? [master] : [])]
+export function groupsOf({ nodes, otherGroups = [], master }: Pick<StoredDatabaseSpec, 'nodes' | 'otherGroups' | 'master'>): NodeGroup[] {
+  return [nodes, ...otherGroups, ...(master ? [master] : [])]
 }
 
 /** Splits a request's database into the spec and its secrets, these by place: `users.0.password`. */

@@ -66,7 +66,8 @@ export const version = z
   .string(wrongType('must be text such as "5.10.1"'))
   .regex(/^(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})$/, 'must be a full release such as "5.10.1"')
   .refine((text) => {
-    const [major = 0, minor = 0] = text.split('.').map(Number)
+    // It is called for text of any length.
+    const [major = 0, minor = 0] = text.split('.', 2).map(Number)
     return major > 4 || (major === 4 && minor >= 5)
   }, 'must be at least 4.5.0: the Crate Operator runs nothing older')
 
@@ -85,6 +86,7 @@ export const cron = z
   .string(wrongType('must be text such as "17 * * * *"'))
   .max(200)
   .superRefine((text, context) => {
+    if (text.length > 200) return
     const fields = text.split(' ')
     if (fields.length !== 5 || !fields.every((field) => cronField.test(field))) {
       context.addIssue(
@@ -114,7 +116,8 @@ const reservedPrefixes = [
   'prometheus.io',
 ]
 
-function keyFault(key: string): string | undefined {
+/** Why this is no key of a label or annotation that a request could set; undefined if it is one. */
+export function keyFault(key: string): string | undefined {
   const slash = key.indexOf('/')
   const prefix = slash < 0 ? undefined : key.slice(0, slash)
   const name = key.slice(slash + 1)

@@ -25,6 +25,8 @@ type DatabaseShape = {
 /** A volume that serves a data claim in the namespace of a project, with everything that decides whether it is kept. */
 export type DataVolume = {
   name: string
+  /** When the object was created, as text. */
+  createdAt: string | undefined
   claim: { namespace: string; name: string }
   /** `persistentVolumeReclaimPolicy` */
   policy: string
@@ -41,7 +43,8 @@ export function dataVolumeOf({ metadata, spec, status }: KubernetesObject): Data
   if (isOver || !holdsData(name ?? '') || projectOf(namespace ?? '') === undefined) return undefined
   const all = { ...metadata.labels, ...metadata.annotations }
   const marks = Object.fromEntries(markNames.flatMap((mark) => (all[mark] === undefined ? [] : [[mark, all[mark]]])))
-  return { name: metadata.name, claim: { namespace, name }, policy: spec.persistentVolumeReclaimPolicy ?? 'Delete', marks }
+  const policy = spec.persistentVolumeReclaimPolicy ?? 'Delete'
+  return { name: metadata.name, createdAt: metadata.creationTimestamp, claim: { namespace, name }, policy, marks }
 }
 
 /** Whether a claim is for data, by the name that the Crate Operator gives it. Other claims are for heap dumps, which are not kept. */

@@ -50,6 +50,8 @@ export type Step = {
   objects: KubernetesObject[]
   /** The consequences for users of the resource, in sentences: outages, changed addresses, lost data. */
   consequences: string[]
+  /** A merge patch that is written to the object in the same request, and that an apply cannot express: it removes or takes back fields. */
+  alongside?: Record<string, unknown>
   /** The objects that it deletes. */
   removed?: KubernetesObject[]
 }

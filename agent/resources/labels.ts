@@ -20,8 +20,10 @@ export const annotation = {
   deletionProtection: 'skerry.dev/deletion-protection',
   /** Set by an administrator: the object may be deleted although it is protected. The value says why. */
   allowDeletion: 'skerry.dev/allow-deletion',
-  /** On cloudflared's ConfigMap and pods: the revision of the configuration. */
+  /** On cloudflared's ConfigMap: the revision of the configuration. */
   tunnelRevision: 'skerry.dev/tunnel-revision',
+  /** On cloudflared's ConfigMap: the uids of the pods that started with an earlier revision. */
+  tunnelOutdatedPods: 'skerry.dev/tunnel-outdated-pods',
 } as const
 
 /** On a Project, until its namespace is gone. */

@@ -28,7 +28,7 @@ export type OperationSpec = {
   hash: string
   /** RFC 3339, UTC, milliseconds. */
   acceptedAt: string
-  /** The name of the identity that sent the request. */
+  /** The name of the identity that sent the request, such as `token:cloud`. Version 0.1 wrote it without its source. */
   requestedBy: string
   /** The id of the HTTP request. It distinguishes a repeated write of this entry from another writer's. */
   requestId: string
@@ -98,6 +98,21 @@ export type Obstacle = {
   cure: string
   /** The cures, the first proposal first. A destructive cure is never the first. */
   cures: Cure[]
+}
+
+/** The reasons of operations that nobody works on. */
+export const waitingCodes = ['NoLeader', 'OperationAhead', 'NoFreeWorker'] as const
+
+export type WaitingCode = (typeof waitingCodes)[number]
+
+/** Whether a status only notes what an operation waits for that nobody works on. */
+export function isWaitingNote(status: OperationStatus | undefined): boolean {
+  return isWaitingCode(status?.reason)
+}
+
+/** Whether it is the reason of an operation that nobody works on. */
+export function isWaitingCode(code: string | undefined): code is WaitingCode {
+  return (waitingCodes as readonly (string | undefined)[]).includes(code)
 }
 
 export function phaseOf(operation: Operation): Phase {

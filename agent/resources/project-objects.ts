@@ -1,15 +1,18 @@
-import type { KubernetesObject, OwnerReference } from '../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, kinds, type OwnerReference } from '../../shared/kubernetes/objects.ts'
+import { readDatabase } from './cratedb.ts'
 import { namespaceOf } from './kind.ts'
 import { annotation, label, managedBy } from './labels.ts'
 import { type NetworkSurroundings, networkPolicies } from './network-policies.ts'
 import { type ProjectSpec, readProject } from './project.ts'
+import { type Accounts, agentBinding, monitorAccess } from './project-access.ts'
 
 /** Everything besides the project on which its objects depend. */
 export type ProjectSurroundings = NetworkSurroundings & {
   /** The pull secrets in the agent's namespace. Those that the project names are copied. */
   pullSecrets: KubernetesObject[]
-  /** Whether a database in the project has deletionProtection: then the namespace is protected too. */
-  holdsProtected: boolean
+  /** The CrateDBs in the project. If one has deletionProtection, the namespace is protected too. */
+  databases: KubernetesObject[]
+  accounts: Accounts
 }
 
 /** The name of the copy of a pull secret. The prefix avoids a conflict with the Secrets of databases, such as `user-password-…`. */
@@ -20,19 +23,21 @@ export function pullSecretCopyName(name: string): string {
 /**
  * The objects that the project controller creates for a `Project`, and restores when they drift, in the order in which they must be written.
  *
- * All but two have an owner reference to the Project, so that nothing stays behind. The namespace has none: if a Project disappeared without
- * its finalizer, for instance because somebody deleted the CRD of projects, the garbage collector would delete the namespace and every
- * database in it. The ServiceAccount `default` belongs to Kubernetes.
+ * None has an owner reference to the Project: what is in the namespace goes with the namespace, which the controller deletes. The garbage
+ * collector would delete it too early: in a deletion in the foreground (`kubectl delete --cascade=foreground`, or Argo CD) at once, although
+ * the Project waits for its databases, which then have neither isolation nor an agent with rights. If a Project disappeared without its
+ * finalizer, a namespace with an owner would even be deleted with every database in it.
+ *
+ * What the monitor may read of a database belongs to the CrateDB and goes with it.
  */
 export function projectObjects(project: KubernetesObject, surroundings: ProjectSurroundings): KubernetesObject[] {
   const spec = readProject(project)
   const namespace = namespaceOf(spec.id)
   const own = { ...managedBy, [label.project]: spec.id }
-  const owned = ownerOf(project)
-  const inside = (object: Omit<KubernetesObject, 'metadata'> & { apiVersion: string; kind: string; name: string }): KubernetesObject => {
-    const { apiVersion, kind, name, ...rest } = object
-    return { apiVersion, kind, metadata: { name, namespace, labels: own, ...owned }, ...rest }
+  const inside = ({ apiVersion, kind, name, ...rest }: Inside, owner = {}): KubernetesObject => {
+    return { apiVersion, kind, metadata: { name, namespace, labels: own, ...owner }, ...rest }
   }
+  const { agentNamespace, databases, accounts } = surroundings
   const copies = spec.imagePullSecrets.flatMap((name) => {
     const source = surroundings.pullSecrets.find((secret) => secret.metadata.name === name)
     return source
@@ -40,7 +45,8 @@ export function projectObjects(project: KubernetesObject, surroundings: ProjectS
       : []
   })
   return [
-    namespaceObject(spec, namespace, own, surroundings.holdsProtected),
+    namespaceObject(spec, namespace, own, databases),
+    inside(agentBinding(agentNamespace, accounts)),
     inside({ apiVersion: 'v1', kind: 'LimitRange', name: 'skerry', spec: limitRangeSpec }),
     inside({ apiVersion: 'v1', kind: 'ResourceQuota', name: 'skerry', spec: { hard: hardLimits(spec) } }),
     ...networkPolicies(surroundings).map(({ name, spec }) =>
@@ -48,21 +54,30 @@ export function projectObjects(project: KubernetesObject, surroundings: ProjectS
     ),
     ...copies,
     serviceAccount(spec, namespace, own),
+    ...databases.flatMap((database) =>
+      monitorAccess(database, agentNamespace, accounts).map((object) => inside(object, ownedBy(database))),
+    ),
   ]
 }
 
-function ownerOf({ apiVersion, kind, metadata }: KubernetesObject): { ownerReferences?: OwnerReference[] } {
-  // A plan shows the objects before the Project has a uid: then there is nothing to refer to.
-  return metadata.uid === undefined
-    ? {}
-    : { ownerReferences: [{ apiVersion, kind, name: metadata.name, uid: metadata.uid, controller: true }] }
+type Inside = Omit<KubernetesObject, 'metadata'> & { apiVersion: string; kind: string; name: string }
+
+function ownedBy({ metadata: { name, uid } }: KubernetesObject): { ownerReferences?: OwnerReference[] } {
+  const { apiVersion, kind } = kinds.CrateDB
+  return uid === undefined ? {} : { ownerReferences: [{ apiVersion, kind, name, uid, controller: true }] }
 }
 
-function namespaceObject(spec: ProjectSpec, namespace: string, own: Record<string, string>, holdsProtected: boolean): KubernetesObject {
+function namespaceObject(
+  spec: ProjectSpec,
+  namespace: string,
+  own: Record<string, string>,
+  databases: KubernetesObject[],
+): KubernetesObject {
   // The operator's init container `init-sysctl` is privileged, and the CrateDB container adds SYS_CHROOT (create.py). Pod Security accepts
   // both only at this level. The namespace is isolated by the network policies, and no tenant can create pods.
   const podSecurity = { 'pod-security.kubernetes.io/enforce': 'privileged' }
-  const annotations = spec.deletionProtection || holdsProtected ? { annotations: { [annotation.deletionProtection]: 'true' } } : {}
+  const isProtected = spec.deletionProtection || databases.some((database) => readDatabase(database).deletionProtection)
+  const annotations = isProtected ? { annotations: { [annotation.deletionProtection]: 'true' } } : {}
   const labels = { ...spec.labels, ...podSecurity, ...own }
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels, ...annotations } }
 }

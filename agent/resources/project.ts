@@ -46,7 +46,7 @@ export const projectSpec = z
       .meta({ example: ['registry-mirror'] }),
     labels: labels
       .default({})
-      .describe("Labels of the project and of its namespace; prefixes of Kubernetes', the operator's and Skerry's own are reserved")
+      .describe('Labels of the project and of its namespace, among those that the region allows')
       .meta({ example: { 'cost-centre': '4711' } }),
     deletionProtection: z.boolean().default(false).describe('While true the project cannot be deleted').meta({ example: true }),
   })

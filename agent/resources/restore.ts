@@ -1,12 +1,14 @@
 import * as z from 'zod'
-import type { Fault } from '../../shared/errors.ts'
+import type { BodyFault } from '../../shared/errors.ts'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { secretKeyRef } from './cratedb.ts'
-import { basePath, type StoredDatabaseSpec } from './database.ts'
+import { basePath, endpointUrl, type StoredDatabaseSpec } from './database.ts'
 import { applied } from './database-plan.ts'
 import { secretObject, toBase64 } from './database-secrets.ts'
+import { type EndpointRules, endpointFault } from './endpoint.ts'
 import { credential } from './identifiers.ts'
 import type { DatabaseTarget, Secrets, Step } from './kind.ts'
+import { compareReleases, type OperatorRelease, releaseOf } from './release.ts'
 import { wrongType } from './wording.ts'
 
 // The operator pastes each of these into SQL (restore_backup.py), so values that need quoting are refused.
@@ -39,7 +41,7 @@ const partition = z.strictObject({
     .meta({ example: [{ name: 'month', value: 1767225600000 }] }),
 })
 
-// The operator accepts neither an endpoint nor a region here, so it can restore only from Amazon's own S3.
+// The operator has no field for a region here.
 const source = z
   .strictObject({
     basePath: basePath.describe('Folder of the snapshots in the bucket').meta({ example: 'tidal-gauge' }),
@@ -48,9 +50,13 @@ const source = z
         bucket: credential.describe('Bucket').meta({ example: 'harbour-snapshots' }),
         accessKeyId: credential.describe('Access key').meta({ example: 'AKIAEXAMPLE', writeOnly: true }),
         secretAccessKey: credential.describe('Secret access key').meta({ example: 'example', writeOnly: true }),
+        endpointUrl: endpointUrl
+          .optional()
+          .describe("Address of the store, where it is not Amazon's; needs Crate Operator 2.64.0 or later")
+          .meta({ example: 'https://s3.harbour.example' }),
       })
       .optional()
-      .describe('A bucket on S3')
+      .describe('A bucket on S3 or a compatible store')
       .meta({ example: { bucket: 'harbour-snapshots', accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'example' } }),
     azureBlob: z
       .strictObject({
@@ -122,7 +128,11 @@ export type Restore = z.output<typeof restoreBody>
 /** A restore without the values of its secrets. */
 export type StoredRestore = Omit<Restore, 'source'> & {
   source?:
-    | { basePath: string; aws?: { bucket: string } | undefined; azureBlob?: { container: string; accountName: string } | undefined }
+    | {
+        basePath: string
+        aws?: { bucket: string; endpointUrl?: string | undefined } | undefined
+        azureBlob?: { container: string; accountName: string } | undefined
+      }
     | undefined
 }
 
@@ -143,27 +153,83 @@ export function splitRestoreSecrets({ source, ...rest }: Restore): { restore: St
   return { restore: rest, secrets: {} }
 }
 
-/** Why the snapshot cannot be restored into this database; empty if it can. */
-export function restoreRefusals(spec: StoredDatabaseSpec, restore: StoredRestore): Fault[] {
-  if (spec.suspended) return [{ path: '', message: 'the database is suspended; use actions/resume first' }]
+/** Why the snapshot must not be read from where the request says; empty if it may. */
+export function endpointFaults({ source }: StoredRestore, rules: EndpointRules): BodyFault[] {
+  const message = source?.aws?.endpointUrl === undefined ? undefined : endpointFault(source.aws.endpointUrl, rules)
+  return message === undefined ? [] : [{ path: '/source/aws/endpointUrl', message }]
+}
+
+/** Everything that decides whether the operator can restore from a store that is not Amazon's. */
+export type RestoreFacts = {
+  /** The present CrateDB, if it exists. */
+  object?: KubernetesObject | undefined
+  operator: OperatorRelease
+  /** Whether the CRD has the field for the address; undefined if that is not known. */
+  keepsEndpoint?: boolean | undefined
+}
+
+/** `restoreSnapshot.endpointUrl` exists since this release (crate/crate-operator#889). Older ones ignore the address. */
+const endpointSince = '2.64.0'
+
+/** Whether the restore needs the address of a store. The backups of a database that another tool made are described by its CrateDB alone. */
+export function needsEndpoint(spec: StoredDatabaseSpec, { source }: StoredRestore, object: KubernetesObject | undefined): boolean {
+  if (source) return source.aws?.endpointUrl !== undefined
+  return spec.backups?.aws?.endpointUrl !== undefined || object?.spec.backups?.aws?.endpointUrl !== undefined
+}
+
+/** Why no snapshot can ever be restored into this database; empty if one can. */
+export function neverRestores({ backups }: StoredDatabaseSpec): BodyFault[] {
   // The operator pauses the exporter of backup metrics even if none exists, and then waits for it for a day.
-  if (!spec.backups) {
-    return [
-      { path: '', message: 'the Crate Operator restores only into databases with backups; create one with backups and restore into it' },
-    ]
-  }
+  if (backups) return []
+  const message = 'the Crate Operator restores only into databases with backups; create one with backups and restore into it'
+  return [{ path: '', message }]
+}
+
+/** Why the snapshot cannot be restored into this database at present; empty if it can. */
+export function restoreRefusals(spec: StoredDatabaseSpec, restore: StoredRestore, facts: RestoreFacts): BodyFault[] {
+  if (spec.suspended) return [{ path: '', message: 'the database is suspended; use actions/resume first' }]
   // The fields that the operator reads have no path within a container, and backups on Azure have none either.
-  if (!restore.source && spec.backups.azureBlob) return [{ path: '/source', message: 'is required for a database with backups on Azure' }]
-  if (!restore.source && spec.backups.aws?.endpointUrl !== undefined) {
-    return [
-      {
-        path: '/source',
-        message:
-          "the Crate Operator restores only from Amazon's own S3, and the backups of this database are elsewhere; copy the snapshot there and name it here",
-      },
-    ]
+  if (!restore.source && spec.backups?.azureBlob) return [{ path: '/source', message: 'is required for a database with backups on Azure' }]
+  return needsEndpoint(spec, restore, facts.object) ? withoutEndpoint(restore, facts) : []
+}
+
+/** Why the address of the store would be ignored; empty if it is not. */
+function withoutEndpoint({ source }: StoredRestore, { operator, keepsEndpoint }: RestoreFacts): BodyFault[] {
+  const path = source ? '/source/aws/endpointUrl' : '/source'
+  const instead = `copy the snapshot to Amazon's S3 and name it ${source ? '' : 'under source '}without an endpointUrl`
+  const runs = `the Crate Operator here is ${describeRelease(operator)}`
+  if (operator.version !== undefined && compareReleases(releaseOf(operator.version), releaseOf(endpointSince)) < 0) {
+    const message = `${runs}, and restores only from Amazon's own S3; restoring from another store needs ${endpointSince} or later: upgrade the operator and its CRD, or ${instead}`
+    return [{ path, message }]
   }
-  return []
+  return keepsEndpoint === false ? [{ path, message: `${runs}, but ${crdLacksEndpoint}, or ${instead}` }] : []
+}
+
+/** Why a restore from another store would go wrong although the operator may be new enough. */
+export const crdLacksEndpoint = `its CRD has no field restoreSnapshot.endpointUrl, so the operator would look for the snapshot on Amazon's own S3; install the CRD of ${endpointSince} or later (chart crate-operator-crds)`
+
+function describeRelease({ version, image }: OperatorRelease): string {
+  if (version !== undefined) return version
+  return `of an unknown release (${image === undefined ? 'its Deployment was not found' : `its image is ${image}`})`
+}
+
+/** The agent's assumption about the operator, if this restore depends on one. */
+export function endpointAssumption(spec: StoredDatabaseSpec, restore: StoredRestore, { object, operator }: RestoreFacts): string[] {
+  if (operator.version !== undefined || !needsEndpoint(spec, restore, object)) return []
+  return [
+    `The Crate Operator is ${describeRelease(operator)}: the agent assumes ${endpointSince} or later, as its CRD has the field for the address. State it in crateOperator.version.`,
+  ]
+}
+
+/** A change of a CrateDB that shows, as a dry run, whether the CRD has the field for an address: where it has not, the address is dropped. */
+export function endpointProbe({ database }: DatabaseTarget) {
+  const ref = secretKeyRef(restoreSecretName(database), 'endpoint-url')
+  return { spec: { cluster: { restoreSnapshot: { snapshot: '', basePath: ref, endpointUrl: ref } } } }
+}
+
+/** Whether the CrateDB has an address to restore from. */
+export function hasEndpoint({ spec }: KubernetesObject): boolean {
+  return spec?.cluster?.restoreSnapshot?.endpointUrl !== undefined
 }
 
 /** The name of the Secret for a restore. The operator deletes the Secret with this name when the restore has ended. */
@@ -212,23 +278,25 @@ function sqlPartition({ table, columns }: Restore['partitions'][number]) {
 
 /** The operator's name for each kind of source, and the fields that it reads from the Secret. */
 const sources = {
-  aws: { backupProvider: 'aws', fields: ['bucket', 'accessKeyId', 'secretAccessKey'] },
-  azureBlob: { backupProvider: 'azure_blob', fields: ['container', 'accountName', 'accountKey'] },
+  aws: { backupProvider: 'aws', required: ['bucket', 'accessKeyId', 'secretAccessKey'] },
+  azureBlob: { backupProvider: 'azure_blob', required: ['container', 'accountName', 'accountKey'] },
 }
 
 /** The data of the restore's Secret, and the fields that refer to it. Without a source they are those of the database's own backups. */
 function repository(target: DatabaseTarget, current: KubernetesObject, { source }: StoredRestore, secrets: Secrets) {
   const own = (key: string) => secretKeyRef(restoreSecretName(target.database), key)
   if (!source) {
-    const { basePath, accessKeyId, secretAccessKey, bucket } = current.spec.backups.aws
+    const { basePath, accessKeyId, secretAccessKey, bucket, endpointUrl } = current.spec.backups.aws
+    const fields = { backupProvider: 'aws', basePath: own('base-path'), accessKeyId, secretAccessKey, bucket }
     return {
       data: { 'base-path': toBase64(basePath ?? target.database) },
-      fields: { backupProvider: 'aws', basePath: own('base-path'), accessKeyId, secretAccessKey, bucket },
+      fields: { ...fields, ...(endpointUrl === undefined ? {} : { endpointUrl }) },
     }
   }
   const kind = source.azureBlob ? 'azureBlob' : 'aws'
-  const { backupProvider, fields } = sources[kind]
-  const shown = new Map<string, string>(Object.entries({ ...source.aws, ...source.azureBlob }))
+  const { backupProvider, required } = sources[kind]
+  const fields = source.aws?.endpointUrl === undefined ? required : [...required, 'endpointUrl']
+  const shown = new Map<string, string | undefined>(Object.entries({ ...source.aws, ...source.azureBlob }))
   const values = ['basePath', ...fields].map((field) => {
     const value = field === 'basePath' ? source.basePath : (shown.get(field) ?? secrets[`source.${kind}.${field}`])
     if (value === undefined) throw new TypeError(`the secret source.${kind}.${field} is missing`)

@@ -1,7 +1,7 @@
 import { asProblem, isProblem } from '../../shared/errors.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
-import { configure, noteError, roll, warn } from './reconcile.ts'
+import { configure, noteError, noteOutdated, roll, warn } from './reconcile.ts'
 import type { Tunnel } from './settings.ts'
 import type { TunnelCaches } from './state.ts'
 
@@ -10,7 +10,7 @@ const retry = { baseMs: 500, capMs: 60_000 }
 const key = 'tunnel'
 
 /**
- * The tunnel controller: maintains cloudflared's configuration, and has its pods replaced after a change.
+ * The tunnel controller: maintains cloudflared's configuration, and replaces its pods after a change.
  *
  * Whatever woke it, it looks at the whole present state. It neither starts nor stops the caches.
  */
@@ -27,6 +27,7 @@ export function createTunnelController(
   async function handle(): Promise<number | undefined> {
     try {
       await configure(parts)
+      await noteOutdated(parts)
       await roll(parts)
       warnedOf = await warn(warnedOf, parts)
       await noteError(undefined, parts)
@@ -51,7 +52,12 @@ export function createTunnelController(
   }
 
   function subscribe() {
-    return [caches.settings.subscribe(look), caches.configuration.subscribe(look), caches.deployment.subscribe(look)]
+    return [
+      caches.settings.subscribe(look),
+      caches.configuration.subscribe(look),
+      caches.deployment.subscribe(look),
+      caches.pods.subscribe(look),
+    ]
   }
 
   return queue

@@ -76,11 +76,8 @@ export function hostnamesIn(tunnelYaml: Record<string, unknown> | undefined): st
 /**
  * Names one revision of the configuration: `3-5d41402abc4b`, a growing number and a hash of the content.
  *
- * The ConfigMap and its pods are annotated with it. The hash alone is not enough: pods that started with somebody else's text must be
- * replaced even after the right text, with the same hash as before, is restored.
- *
- * @param found the content until now, if any: pods may run with it, so it counts as the first revision
- * @param present the revisions of the ConfigMap and the pods
+ * @param found the content until now, if any, which counts as the first revision
+ * @param present the present revision; also that of the pods, which an earlier version wrote
  */
 export function nextRevision(configuration: object, found: object | undefined, present: readonly (string | undefined)[]): string {
   const last = Math.max(found === undefined ? 0 : 1, ...present.map((revision) => Number.parseInt(revision ?? '', 10) || 0))
@@ -92,8 +89,8 @@ export function nextRevision(configuration: object, found: object | undefined, p
 }
 
 /**
- * Whether pods of revision `borne` use the ConfigMap of revision `written`. Pods without a revision are those of the installation, which
- * could only start after the first write.
+ * Whether pods of revision `borne` use the ConfigMap of revision `written`, both from a version that changed the pods' template. Pods without
+ * a revision are those of the installation, which could only start after the first write.
  */
 export function isTakenUp(written: string | undefined, borne: string | undefined): boolean {
   return written === borne || written === undefined || (borne === undefined && written.startsWith('1-'))
@@ -101,16 +98,17 @@ export function isTakenUp(written: string | undefined, borne: string | undefined
 
 /**
  * cloudflared's ConfigMap. It gets no labels of ours: it usually belongs to a Helm release, whose labels it has.
+ * @param outdated which pods are, as `outdatedIn` reads it
+ * @param resourceVersion writes only if it is still that version
  */
-export function tunnelConfigMap({ namespace, configMap }: Tunnel, text: string, revision: string): KubernetesObject {
-  const metadata = { name: configMap, namespace, annotations: { [annotation.tunnelRevision]: revision } }
+export function tunnelConfigMap(
+  { namespace, configMap }: Tunnel,
+  text: string,
+  { revision, outdated, resourceVersion }: { revision: string; outdated: string; resourceVersion?: string | undefined },
+): KubernetesObject {
+  const annotations = { [annotation.tunnelRevision]: revision, [annotation.tunnelOutdatedPods]: outdated }
+  const metadata = { name: configMap, namespace, annotations, ...(resourceVersion !== undefined && { resourceVersion }) }
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { [tunnelKey]: text } }
-}
-
-/** The one field of cloudflared's Deployment that Skerry owns. A change replaces the pods. */
-export function rolledDeployment({ namespace, deployment }: Tunnel, revision: string): KubernetesObject {
-  const template = { metadata: { annotations: { [annotation.tunnelRevision]: revision } } }
-  return { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: deployment, namespace }, spec: { template } }
 }
 
 /** The ConfigMap that keeps the exposure. @param resourceVersion writes only if it is still that version */
@@ -158,6 +156,6 @@ export function exposureConsequences(tunnel: Tunnel, before: Exposure, after: Ex
     : `Grafana is no longer reachable at https://${grafana.hostname}; its users there are disconnected.`
   return [
     said,
-    'The pods of cloudflared are replaced one after the other; requests through the old ones may be cut off when their grace period ends.',
+    'The pods of cloudflared are replaced one after the other; requests through the old ones may be cut off when their grace period ends. If there is only one, nothing gets through until the next one is connected.',
   ]
 }

@@ -6,13 +6,12 @@ import { sameJson } from '../operations/deciding/decision.ts'
 import { differenceOf } from '../operations/deciding/difference.ts'
 import { patched } from '../operations/deciding/merge-patch.ts'
 import { type PlannedObject, type PlannedStep, tryOut } from '../operations/deciding/plan.ts'
-import { annotation, fieldManager } from '../resources/labels.ts'
+import { fieldManager } from '../resources/labels.ts'
 import {
   desiredTunnel,
   type Exposure,
   exposureConsequences,
   isSameTunnel,
-  nextRevision,
   readExposure,
   readTunnelYaml,
   settingsConfigMap,
@@ -57,14 +56,13 @@ export async function changeExposure(use: TunnelInUse, cluster: Cluster, request
 export async function planExposure({ tunnel, caches }: TunnelInUse, cluster: Cluster, request: ExposureRequest): Promise<PlannedStep[]> {
   const { before, after, isNews } = await decide({ tunnel, caches }, cluster, request)
   if (!isNews) return []
-  const { configuration, written: present, deployment } = lookUp(tunnel, caches)
+  const { configuration, pods } = lookUp(tunnel, caches)
   const consequences = exposureConsequences(tunnel, before, after)
   const settings = await tryOut(cluster, settingsConfigMap(tunnel, after), new Map())
   const steps = [{ name: 'expose', consequences, objects: [settings] }]
 
   const [found, wanted] = [readTunnelYaml(configuration), desiredTunnel(tunnel, after)]
   if (isSameTunnel(found, wanted)) return steps
-  const revision = nextRevision(wanted, found, [present, deployment?.revision])
   const asObject = (content: object | undefined) => content && configurationShown(tunnel, content)
   const written: PlannedObject = {
     kind: 'ConfigMap',
@@ -73,15 +71,10 @@ export async function planExposure({ tunnel, caches }: TunnelInUse, cluster: Clu
     change: configuration === undefined ? 'create' : 'change',
     diff: differenceOf(asObject(found), asObject(wanted)),
   }
-  const path = `/spec/template/metadata/annotations/${annotation.tunnelRevision.replace('/', '~1')}`
-  const rolled: PlannedObject = {
-    kind: 'Deployment',
-    namespace: tunnel.namespace,
-    name: tunnel.deployment,
-    change: 'change',
-    diff: [{ path, ...(deployment?.revision !== undefined && { from: deployment.revision }), to: revision }],
-  }
-  return [...steps, { name: 'configure', consequences: [], objects: deployment === undefined ? [written] : [written, rolled] }]
+  const replaced = pods.map(({ metadata }): PlannedObject => {
+    return { kind: 'Pod', namespace: tunnel.namespace, name: metadata.name, change: 'delete', diff: [] }
+  })
+  return [...steps, { name: 'configure', consequences: [], objects: [written, ...replaced] }]
 }
 
 /** The ConfigMap with its text parsed: a difference then names a rule instead of the whole file. */

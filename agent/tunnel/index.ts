@@ -5,6 +5,7 @@
  *     settings.ts        the section `tunnel` of the configuration, and the names derived from it
  *     desired.ts         cloudflared's configuration and the ConfigMaps, as pure functions
  *     state.ts           the objects in the cluster, followed by caches, and the state that they show
+ *     pods.ts            the pods of cloudflared, and which of them are outdated, as pure functions
  *     controller.ts      looks again after each change, on the leader
  *     reconcile.ts       writes cloudflared's configuration and replaces its pods
  *     exposure.ts        decides, plans and writes a change of what is exposed
@@ -34,10 +35,10 @@ export const tunnel: Resource = {
   open({ config, cluster, clock, lease, log, tunnel: use }) {
     const routes = tunnelRoutes(config.region.id, { use, cluster })
     if (use === undefined) return { routes }
-    const { settings, configuration, deployment } = use.caches
+    const { settings, configuration, deployment, pods } = use.caches
     return {
       routes,
-      caches: { tunnelSettings: settings, tunnelConfiguration: configuration, cloudflared: deployment },
+      caches: { tunnelSettings: settings, tunnelConfiguration: configuration, cloudflared: deployment, cloudflaredPods: pods },
       controllers: [createTunnelController(use.tunnel, { caches: use.caches, cluster, clock, lease, log })],
     }
   },

@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '../../shared/clock.ts'
 import { applyObject } from '../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { deleteObject } from '../../shared/kubernetes/delete.ts'
 import { tellEvent } from '../../shared/kubernetes/events.ts'
+import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { listObjects } from '../../shared/kubernetes/read.ts'
 import type { Log } from '../../shared/log.ts'
 import { fieldManager } from '../resources/labels.ts'
 import {
@@ -11,14 +14,14 @@ import {
   exposureWarnings,
   hostnamesIn,
   isSameTunnel,
-  isTakenUp,
   nextRevision,
   readExposure,
   readTunnelYaml,
-  rolledDeployment,
   tunnelConfigMap,
+  tunnelKey,
   tunnelYaml,
 } from './desired.ts'
+import { nextReplaced, podOfTunnel, podsOf, toBeNoted } from './pods.ts'
 import type { Tunnel } from './settings.ts'
 import { lookUp, readSettings, type TunnelCaches } from './state.ts'
 
@@ -38,7 +41,8 @@ export async function configure({ tunnel, caches, cluster, mustAct, log }: Tunne
   if (isSameTunnel(found, wanted)) return
   const revision = nextRevision(wanted, found, [written, deployment?.revision])
   mustAct()
-  const object = tunnelConfigMap(tunnel, tunnelYaml(tunnel, expose), revision)
+  const outdated = configuration?.data?.[tunnelKey] === undefined ? toBeNoted.started : toBeNoted.all
+  const object = tunnelConfigMap(tunnel, tunnelYaml(tunnel, expose), { revision, outdated })
   caches.configuration.put(await applyObject(cluster, object, { fieldManager, force: true }))
   const [before, now] = [hostnamesIn(found), exposedBy(tunnel, expose).map(({ hostname }) => hostname)]
   const opened = now.filter((hostname) => !before.includes(hostname))
@@ -46,13 +50,35 @@ export async function configure({ tunnel, caches, cluster, mustAct, log }: Tunne
   log.info({ revision, opened, closed, isNew: configuration === undefined }, 'tunnel configured')
 }
 
-/** Has the pods replaced that started with another configuration. */
-export async function roll({ tunnel, caches, cluster, mustAct, log }: TunnelParts): Promise<void> {
-  const { written, deployment } = lookUp(tunnel, caches)
-  if (written === undefined || deployment === undefined || isTakenUp(written, deployment.revision)) return
+/**
+ * Notes which pods started with an earlier configuration. It asks after the configuration is written, so that every pod that could read an
+ * earlier one is among them.
+ */
+export async function noteOutdated({ tunnel, caches, cluster, mustAct }: TunnelParts): Promise<void> {
+  const { configuration, written: revision, deployment, outdated } = lookUp(tunnel, caches)
+  if (configuration === undefined || revision === undefined || 'uids' in outdated) return
+  const pods = await listObjects(cluster, kinds.Pod, { namespace: tunnel.namespace })
+  const concerned = podsOf(deployment, pods.map(podOfTunnel)).filter(({ isStarted }) => isStarted || outdated.note === 'all')
+  const uids = concerned.map(({ metadata }) => metadata.uid).join(' ')
   mustAct()
-  caches.deployment.put(await applyObject(cluster, rolledDeployment(tunnel, written), { fieldManager, force: true }))
-  log.info({ from: deployment.revision, to: written }, 'cloudflared rolled')
+  const { resourceVersion } = configuration.metadata
+  const object = tunnelConfigMap(tunnel, configuration.data?.[tunnelKey], { revision, outdated: uids, resourceVersion })
+  caches.configuration.put(await applyObject(cluster, object, { fieldManager, force: true }))
+}
+
+/**
+ * Replaces the pods that started with an earlier configuration, one after the other. They are deleted, and their Deployment makes new ones:
+ * a right to change the Deployment would be one to run anything (decision 29).
+ */
+export async function roll({ tunnel, caches, cluster, mustAct, log }: TunnelParts): Promise<void> {
+  const { written, deployment, pods, outdated } = lookUp(tunnel, caches)
+  if (deployment === undefined || !('uids' in outdated)) return
+  const next = nextReplaced(pods, outdated.uids, deployment.replicas)
+  if (next === undefined) return
+  const { name, uid } = next.metadata
+  mustAct()
+  if (await deleteObject(cluster, pathOf(kinds.Pod, tunnel.namespace, name), uid))
+    log.info({ pod: name, revision: written }, 'pod of cloudflared replaced')
 }
 
 /** Warns about everything exposed, in the log and by an Event, once for each occasion. Resolves with the occasion. */
@@ -76,8 +102,7 @@ async function emit(occasion: string, message: string, { tunnel, caches, cluster
   await tellEvent(cluster, {
     // The name depends on the occasion, so that the next leader does not create a second Event while this one is kept.
     name: `skerry-tunnel.${createHash('sha256').update(occasion).digest('hex').slice(0, 16)}`,
-    namespace,
-    about: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: configMap, ...(uid !== undefined && { uid }) } },
+    about: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: configMap, namespace, ...(uid !== undefined && { uid }) } },
     type: 'Warning',
     reason: 'Exposed',
     message,

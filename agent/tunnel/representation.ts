@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { obstacleSchema } from '../api/representations/operation.ts'
-import { type Prepared, prepare } from '../api/representations/prepared.ts'
+import { exampleEtag, type Prepared, prepare } from '../api/representations/prepared.ts'
 import type { Obstacle } from '../resources/operation.ts'
 import { type Exposure, exposureSpec } from './desired.ts'
 import { exposables } from './settings.ts'
@@ -9,12 +9,16 @@ import { type TunnelInUse, type TunnelState, tunnelStateOf } from './state.ts'
 export const cloudflaredSchema = z
   .object({
     state: z.enum(['running', 'degraded', 'not-ready', 'scaled-down', 'missing', 'unknown']),
-    replicas: z.int().describe('The desired number'),
-    readyReplicas: z.int().describe("Those with at least one connection to Cloudflare's edge"),
-    since: z.string().nullable().describe('When it became available or unavailable; null if Kubernetes does not say'),
-    image: z.string().nullable(),
-    namespace: z.string(),
-    deployment: z.string(),
+    replicas: z.int().describe('The desired number').meta({ example: 2 }),
+    readyReplicas: z.int().describe("Those with at least one connection to Cloudflare's edge").meta({ example: 2 }),
+    since: z
+      .string()
+      .nullable()
+      .describe('When it became available or unavailable; null if Kubernetes does not say')
+      .meta({ example: '2026-01-31T12:00:00Z' }),
+    image: z.string().nullable().meta({ example: 'cloudflare/cloudflared:2026.1.0' }),
+    namespace: z.string().meta({ example: 'skerry' }),
+    deployment: z.string().meta({ example: 'skerry-cloudflared' }),
   })
   .meta({ id: 'Cloudflared', description: 'The program that holds the tunnel open.' })
 
@@ -23,30 +27,30 @@ export const configurationStates = z
   .describe('`pending`: not written yet. `rolling`: written, but some pods still use another one')
 
 const tunnelStatusSchema = z.object({
-  tunnel: z.string().nullable().describe('Its id; null if none is configured'),
+  tunnel: z.string().nullable().describe('Its id; null if none is configured').meta({ example: '6f1c2c0e-8f43-4b0d-9a55-0b8a8a6a2f11' }),
   message: z.string().optional().describe('How to configure one'),
   exposed: z
     .array(
       z.object({
         what: z.enum(exposables),
         hostname: z.string().meta({ example: 'harbour-1.example.org' }),
-        url: z.string().describe('The address within the cluster'),
+        url: z.string().describe('The address within the cluster').meta({ example: 'https://skerry-agent.skerry.svc:8443' }),
       }),
     )
     .describe('Everything that the tunnel exposes; other hostnames get 404'),
-  warnings: z.array(z.string()).describe('Warnings about everything that is exposed besides the agent'),
+  warnings: z.array(z.string()).describe('Warnings about everything that is exposed besides the agent').meta({ example: [] }),
   cloudflared: cloudflaredSchema.nullable(),
   configuration: configurationStates.nullable(),
-  lastError: z.string().nullable().describe('Why the last attempt to configure cloudflared failed'),
-  blockers: z.array(obstacleSchema).describe('What stands in the way'),
-  etag: z.string().describe('For If-Match'),
+  lastError: z.string().nullable().describe('Why the last attempt to configure cloudflared failed').meta({ example: null }),
+  blockers: z.array(obstacleSchema).describe('What stands in the way').meta({ example: [] }),
+  etag: z.string().describe('For If-Match').meta({ example: exampleEtag }),
 })
 
 /** The tunnel as the API shows it. */
 export const tunnelSchema = z
   .object({
     id: z.string().describe('Of the region').meta({ example: 'harbour-1' }),
-    configured: z.boolean().describe('Whether the agent manages a tunnel'),
+    configured: z.boolean().describe('Whether the agent manages a tunnel').meta({ example: true }),
     expose: exposureSpec,
     status: tunnelStatusSchema,
   })

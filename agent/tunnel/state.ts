@@ -7,16 +7,8 @@ import type { Log } from '../../shared/log.ts'
 import { identityOf } from '../region/caches.ts'
 import { type Condition, conditionOf } from '../region/obstacles/evidence.ts'
 import { annotation } from '../resources/labels.ts'
-import {
-  desiredTunnel,
-  type Exposure,
-  exposedBy,
-  exposureWarnings,
-  isSameTunnel,
-  isTakenUp,
-  readExposure,
-  readTunnelYaml,
-} from './desired.ts'
+import { desiredTunnel, type Exposure, exposedBy, exposureWarnings, isSameTunnel, readExposure, readTunnelYaml } from './desired.ts'
+import { outdatedIn, type PodOfTunnel, podOfTunnel, podsOf } from './pods.ts'
 import { type Exposable, type Tunnel, type TunnelSection, tunnelOf } from './settings.ts'
 
 /** The fields of cloudflared's Deployment that are kept. */
@@ -26,7 +18,7 @@ export type CloudflaredView = {
   readyReplicas: number
   /** Every pod has the newest template, and Kubernetes has observed that template. */
   isRolledOut: boolean
-  /** The revision of the configuration that its pods use. */
+  /** The revision of the configuration that its pods use, if a version wrote it that changed their template. */
   revision: string | undefined
   image: string | undefined
   /** When it became available or unavailable. */
@@ -38,11 +30,12 @@ export type CloudflaredView = {
   secrets: string[]
 }
 
-/** The three objects of a tunnel, each with its own watch. */
+/** The three objects of a tunnel, each with its own watch, and the pods in their namespace. */
 export type TunnelCaches = {
   settings: Cache<KubernetesObject>
   configuration: Cache<KubernetesObject>
   deployment: Cache<CloudflaredView>
+  pods: Cache<PodOfTunnel>
 }
 
 /** A configured tunnel with its objects. */
@@ -66,6 +59,7 @@ export function createTunnelCaches(tunnel: Tunnel, tools: { cluster: Cluster; cl
     settings: createCache({ kind: kinds.ConfigMap, ...one(tunnel.settings) }, tools),
     configuration: createCache({ kind: kinds.ConfigMap, ...one(tunnel.configMap) }, tools),
     deployment: createCache<CloudflaredView>({ kind: kinds.Deployment, ...one(tunnel.deployment), view: cloudflaredView }, tools),
+    pods: createCache<PodOfTunnel>({ kind: kinds.Pod, namespace, pageSize: 50, view: podOfTunnel }, tools),
   }
 }
 
@@ -120,30 +114,40 @@ export type TunnelState = {
 
 /** The state from the caches: every replica shows the same. */
 export function tunnelStateOf(tunnel: Tunnel, caches: TunnelCaches): TunnelState {
-  const { settings, configuration, written, deployment } = lookUp(tunnel, caches)
+  const { settings, configuration, deployment, pods, outdated } = lookUp(tunnel, caches)
   const expose = readExposure(tunnel, settings)
   const exposed = exposedBy(tunnel, expose)
   const isWritten = isSameTunnel(readTunnelYaml(configuration), desiredTunnel(tunnel, expose))
-  const isRolled = deployment === undefined || isTakenUp(written, deployment.revision)
-  const synced = caches.settings.synced && caches.configuration.synced && caches.deployment.synced
+  const isNoted = deployment === undefined || 'uids' in outdated
+  const isRolled = !pods.some(({ metadata }) => 'uids' in outdated && outdated.uids.includes(metadata.uid ?? ''))
+  const synced = Object.values(caches).every((cache) => cache.synced)
   return {
     expose,
     exposed,
     warnings: exposureWarnings(exposed),
     cloudflared: cloudflaredStateOf(tunnel, caches.deployment.synced, deployment),
-    configuration: !synced ? 'unknown' : !isWritten || !isRolled ? 'pending' : deployment?.isRolledOut === false ? 'rolling' : 'in-force',
+    configuration: !synced
+      ? 'unknown'
+      : !isWritten || !isNoted
+        ? 'pending'
+        : !isRolled || deployment?.isRolledOut === false
+          ? 'rolling'
+          : 'in-force',
     lastError: settings?.data?.error ?? null,
   }
 }
 
-/** The objects of a tunnel from the caches, with the revision of the configuration that was written last. */
-export function lookUp({ namespace, settings, configMap, deployment }: Tunnel, caches: TunnelCaches) {
+/** The objects of a tunnel from the caches, with the revision of the configuration that was written last, and the pods that it outdated. */
+export function lookUp({ namespace, settings, configMap, deployment: name }: Tunnel, caches: TunnelCaches) {
   const configuration = caches.configuration.get(`${namespace}/${configMap}`)
+  const deployment = caches.deployment.get(`${namespace}/${name}`)
   return {
     settings: caches.settings.get(`${namespace}/${settings}`),
     configuration,
     written: configuration?.metadata.annotations?.[annotation.tunnelRevision],
-    deployment: caches.deployment.get(`${namespace}/${deployment}`),
+    deployment,
+    pods: podsOf(deployment, caches.pods.values()),
+    outdated: outdatedIn(configuration, deployment),
   }
 }
 
@@ -162,8 +166,10 @@ function stateOf({ replicas, readyReplicas }: CloudflaredView): CloudflaredState
 }
 
 /** Changes with every change of a tunnel's objects. */
-export function versionOf({ settings, configuration, deployment }: TunnelCaches): string {
-  return [settings, configuration, deployment].map(({ version, synced }) => `${version}${synced}`).join(' ')
+export function versionOf(caches: TunnelCaches): string {
+  return Object.values(caches)
+    .map(({ version, synced }) => `${version}${synced}`)
+    .join(' ')
 }
 
 /** Reads the settings from the API server: the copy in a cache may be stale. */

@@ -18,8 +18,20 @@ outlive_namespace() {
 
 ensure_namespace() {
   [ -z "$phase" ] || return 0
-  printf 'apiVersion: v1\nkind: Namespace\nmetadata: { name: %s, labels: { app.kubernetes.io/part-of: skerry } }\n' "$1" >"$scratch/manifest"
+  labels='app.kubernetes.io/part-of: skerry'
+  if is_restricted; then labels="$labels, pod-security.kubernetes.io/enforce: restricted"; fi
+  printf 'apiVersion: v1\nkind: Namespace\nmetadata: { name: %s, labels: { %s } }\n' "$1" "$labels" >"$scratch/manifest"
   apply "create the namespace $1" || failed "the namespace $1 cannot be created"
+}
+
+# Skerry's own pods need nothing that the level restricted forbids, unless the user's values give them the network of the host.
+is_restricted() {
+  [ "$name" = skerry ] || return 1
+  printf '%s' "$value_files" >"$scratch/value-files"
+  while IFS= read -r each; do
+    case $each in skerry=*) each=${each#*=} ;; *=*) continue ;; esac
+    ! grep -q 'hostNetwork"\{0,1\} *: *true' "$each" || return 1
+  done <"$scratch/value-files"
 }
 
 # Sets missing if there is no definition. Waits for the end of one that is being deleted: it would take new objects along.

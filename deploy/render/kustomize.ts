@@ -22,7 +22,7 @@ export function kustomizeBase(objects: KubernetesObject[]): Record<string, strin
   const files: Record<string, string> = {}
   const generated: { name: string; files: string[] }[] = []
   const resources: Record<string, KubernetesObject[]> = { 'namespace.yaml': [namespace], 'crds.yaml': [] }
-  for (const object of objects) {
+  for (const object of objects.filter((each) => !closesNamespace(each))) {
     withoutHelm(object)
     if (object.kind === 'ConfigMap') {
       generated.push({ name: object.metadata.name, files: Object.keys(object.data) })
@@ -50,14 +50,39 @@ export function kustomizeBase(objects: KubernetesObject[]): Record<string, strin
 /** The first version with ValidatingAdmissionPolicies. */
 export const policyKubeVersion = '1.30.0'
 
+/** The RoleBindings that close namespaces: those outside Skerry's namespace. */
+const closesNamespace = ({ kind, metadata }: KubernetesObject) => kind === 'RoleBinding' && metadata.namespace !== 'skerry'
+const isPolicy = (name: string) => (object: KubernetesObject) =>
+  object.kind.startsWith('ValidatingAdmissionPolicy') && object.metadata.name === name
+
 /**
- * The policy of deletion protection, for `kubectl apply` after the overlay. It is not in the base, which is for older clusters too, and
- * not a component, because kustomize would give it a namespace.
+ * What is applied with `kubectl apply` after the overlay, by file name. Policies are not in the base, which is for older clusters too. None
+ * of this is a component, because kustomize would move it to the namespace of the overlay.
  */
-export function deletionProtection(objects: KubernetesObject[]): string {
-  const policies = objects.filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'))
-  for (const each of policies) withoutHelm(each)
-  return header + policies.map((each) => stringify(each, { lineWidth: 0 })).join('---\n')
+export const besideTheBase: Record<string, (object: KubernetesObject) => boolean> = {
+  'deletion-protection.yaml': isPolicy('skerry-deletion-protection'),
+  'agent-boundary.yaml': isPolicy('skerry-agent-boundary'),
+  'closed-namespaces.yaml': closesNamespace,
+}
+
+/** What a file beside the base does not take from the configuration, as its head says. */
+const toChange: Record<string, string> = {
+  'agent-boundary.yaml': `#
+# For the namespace skerry, the service accounts skerry-agent and skerry-monitor, and no labels of requests. With other settings in the
+# configuration of the agent, change here as well:
+#   cluster.namespace, cluster.serviceAccount    system:serviceaccount:skerry:skerry-agent, and each 'skerry' and 'skerry-agent'
+#   monitor.serviceAccount                       'skerry-monitor'
+#   tunnel.deployment                            'cloudflared-'
+#   metadata.labels                              the variable allowedLabels, such as ['team', 'example.org/'] for [team, example.org/]
+# With another account of the agent it confines nobody. Without the labels, the namespace of a project that has them is refused.
+`,
+}
+
+/** The text of a file beside the base. */
+export function fileBeside(objects: KubernetesObject[], name: string, belongs: (object: KubernetesObject) => boolean): string {
+  const found = objects.filter(belongs)
+  for (const each of found) withoutHelm(each)
+  return header + (toChange[name] ?? '') + found.map((each) => stringify(each, { lineWidth: 0 })).join('---\n')
 }
 
 const namespace = {

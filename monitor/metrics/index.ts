@@ -3,6 +3,7 @@ import type { Readiness } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { createProcessRegistry, familiesOf } from '../../shared/prometheus.ts'
 import { createPlainServer, createTlsServer, type ServerPart } from '../../shared/server.ts'
+import { serverFamilies } from '../../shared/server-metrics.ts'
 import type { Prober } from '../prober/check.ts'
 import type { SparkplugCounters } from '../sparkplug/counters.ts'
 import { createMonitorApp } from './app.ts'
@@ -22,6 +23,8 @@ export type MonitorEndpointNeeds = {
   /** Undefined if this monitor publishes nothing. */
   sparkplug?: () => SparkplugCounters | undefined
   isLeader: () => boolean
+  /** Whether this replica sees that no replica leads; never if there is no Lease. */
+  isLeaderless?: () => boolean
   /** The last reload; undefined before the first one. */
   reload?: () => Reload | undefined
   /** `/readyz` answers that all of these are ready, and that the prober has not stalled. */
@@ -46,11 +49,12 @@ export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpo
   const app = createMonitorApp({
     families: async () => [
       ...(await familiesOf(registry)),
-      ...monitorFamilies({ version, prober, isLeader, reload: needs.reload }),
+      ...monitorFamilies({ version, prober, isLeader, isLeaderless: needs.isLeaderless, reload: needs.reload }),
       ...checkSeries(prober.statuses()),
       ...sparkplugFamilies(sparkplug?.()),
       ...host.families(),
       ...probes.families(),
+      ...serverFamilies('skerry_monitor', [server.statistics()]),
     ],
     probe: probes.run,
     authorized: config.basicAuth && createBasicAuth(config.basicAuth),
@@ -66,6 +70,7 @@ export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpo
   return {
     name: 'metrics',
     port: () => server.port(),
+    statistics: () => server.statistics(),
     async start(signal) {
       await server.start(signal)
       host.start()

@@ -10,6 +10,8 @@ type MonitorSources = {
   version: string
   prober: Pick<Prober, 'statistics' | 'stall'>
   isLeader: () => boolean
+  /** Whether this replica sees that no replica leads. */
+  isLeaderless?: (() => boolean) | undefined
   /** Undefined until something was reloaded. */
   reload?: (() => Reload | undefined) | undefined
 }
@@ -17,7 +19,7 @@ type MonitorSources = {
 const delaySamples = histogram('skerry_monitor_check_start_delay_seconds')
 
 /** The monitor's own families. */
-export function monitorFamilies({ version, prober, isLeader, reload }: MonitorSources): Family[] {
+export function monitorFamilies({ version, prober, isLeader, isLeaderless, reload }: MonitorSources): Family[] {
   const gauge = (name: string, help: string, value: Parameters<typeof family>[3]) => family('gauge', `skerry_monitor_${name}`, help, value)
   const counter = (name: string, help: string, value: Parameters<typeof family>[3]) =>
     family('counter', `skerry_monitor_${name}_total`, help, value)
@@ -28,6 +30,7 @@ export function monitorFamilies({ version, prober, isLeader, reload }: MonitorSo
   return [
     gauge('build_info', 'Always 1; the version that runs.', [[{ version, node: process.version }, 1]]),
     gauge('leader', '1 while this replica publishes and takes actions.', isLeader() ? 1 : 0),
+    gauge('leaderless', '1 while no replica publishes, as this one sees it: the Lease is not renewed.', isLeaderless?.() ? 1 : 0),
     counter('check_runs', 'Runs of checks that ended, by their result.', by('state', runs)),
     counter('check_runs_skipped', 'Runs that were skipped because the run before, or the monitor itself, took too long.', skipped),
     counter('check_runs_abandoned', 'Runs that did not end after they were aborted.', abandoned),

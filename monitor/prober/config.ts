@@ -1,6 +1,7 @@
 import type * as z from 'zod'
 import { type ConfigFile, type Files, type Position, parseConfigFile } from '../../shared/config/file.ts'
 import { loadSecrets } from '../../shared/config/secrets.ts'
+import { maxFaults } from '../../shared/errors.ts'
 import { type FaultAt, parseWith, unknownField } from '../../shared/faults.ts'
 import { formatDuration } from '../../shared/fields.ts'
 import { fieldNames, nearest } from '../../shared/schema.ts'
@@ -58,7 +59,7 @@ export function parseChecks(text: string, options: ParseOptions): ChecksFile | {
   judgeTogether(entries, options, faults)
   judgeActions(entries, whole?.allowActions, faults)
   const checks = entries.flatMap(({ check }) => check ?? [])
-  if (faults.length > 0 || whole === undefined) return { faults: faults.map((fault) => saidOf(fault, file)).sort(byPosition) }
+  if (faults.length > 0 || whole === undefined) return { faults: told(faults, file) }
   const allowActions = whole.allowActions === true
   return {
     checks: allowActions ? checks : checks.map((check) => ({ ...check, actions: [] })),
@@ -168,7 +169,8 @@ function judgeTogether(entries: readonly Entry[], { isDiscovered = () => false }
   for (const { index, dependsOn } of entries) {
     for (const [place, name] of dependsOn.entries()) {
       if (named.has(name) || isDiscovered(name)) continue
-      const meant = nearest(name, [...named.keys()])
+      // The words for a fault that is not told are not looked for: that takes longer than finding the fault.
+      const meant = faults.length < maxFaults ? nearest(name, [...named.keys()]) : undefined
       const hint = meant === undefined ? '' : `; did you mean ${JSON.stringify(meant)}?`
       faults.push({ path: ['checks', index, 'dependsOn', place], message: `names no check${hint}`, isKey: false })
     }
@@ -212,6 +214,7 @@ function take<S extends z.ZodType>(
     const message = isName ? unknownField(String(fault.path[0]), known) : fault.message
     faults.push({ ...fault, message, path: [...at, ...fault.path] })
   }
+  if (parsed.more > 0) faults.push({ path: [...at], message: `has ${parsed.more} more faults`, isKey: true })
   return undefined
 }
 
@@ -228,6 +231,16 @@ function asValueFault(fault: { path: (string | number)[]; message: string }): Fa
 function saidOf({ path, message, isKey }: FaultAt, file: ConfigFile): ChecksFault {
   const name = path.map((piece) => (typeof piece === 'number' ? `[${piece}]` : `.${piece}`)).join('')
   return { path: name.replace(/^\./, ''), message, position: file.position(path, isKey) }
+}
+
+/** The faults as they are told, in the order of the file. Finding the position of a fault takes longer than finding the fault. */
+function told(faults: readonly FaultAt[], file: ConfigFile): ChecksFault[] {
+  const said = faults
+    .slice(0, maxFaults)
+    .map((fault) => saidOf(fault, file))
+    .sort(byPosition)
+  const more = faults.length - said.length
+  return more > 0 ? [...said, { path: '', message: `and ${more} more faults` }] : said
 }
 
 function byPosition({ position: a }: ChecksFault, { position: b }: ChecksFault): number {

@@ -1,5 +1,7 @@
 import type { Cached } from '../../shared/kubernetes/cache.ts'
+import { tagOf } from '../../shared/kubernetes/image.ts'
 import type { KubernetesObject, ObjectMeta } from '../../shared/kubernetes/objects.ts'
+import { podRequest, type RequestingPod } from '../../shared/kubernetes/pod-requests.ts'
 import { parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 
 // What the caches keep of each object: the few fields that are published or that decide what is checked.
@@ -236,32 +238,10 @@ export function podView({ metadata, spec = {}, status = {} }: KubernetesObject):
   }
 }
 
-type Container = { resources?: { requests?: Record<string, unknown> }; restartPolicy?: string }
-
-/**
- * The requests of a pod as the scheduler counts them: the sum of its containers and sidecars, or the largest amount during its start if
- * that is more (init containers run one at a time, beside the sidecars that started before them); plus its overhead (KEP-753). Requests of
- * the pod as a whole (KEP-2837) take precedence.
- */
-export function podRequests(spec: {
-  containers?: Container[]
-  initContainers?: Container[]
-  overhead?: Record<string, unknown>
-  resources?: { requests?: Record<string, unknown> }
-}): Amounts {
-  const amount = (resource: 'cpu' | 'memory', read: (given: unknown) => number) => {
-    const asked = ({ resources }: Container) => read(resources?.requests?.[resource])
-    let sidecars = 0
-    let starting = 0
-    for (const container of spec.initContainers ?? []) {
-      if (container.restartPolicy === 'Always') sidecars += asked(container)
-      else starting = Math.max(starting, sidecars + asked(container))
-    }
-    const running = (spec.containers ?? []).reduce((sum, container) => sum + asked(container), sidecars)
-    const whole = spec.resources?.requests?.[resource]
-    return (whole === undefined ? Math.max(running, starting) : read(whole)) + read(spec.overhead?.[resource])
-  }
-  return { millicores: amount('cpu', millicoresOf), memory: amount('memory', bytesOf) }
+/** The requests of a pod, as the scheduler counts them. */
+export function podRequests(spec: RequestingPod): Amounts {
+  const amount = (resource: string) => Math.min(Number.MAX_SAFE_INTEGER, Number(podRequest(spec, resource)))
+  return { millicores: amount('cpu'), memory: amount('memory') }
 }
 
 /** Makes the view of a Deployment. */
@@ -273,7 +253,7 @@ export function deploymentView({ metadata, spec = {}, status = {} }: KubernetesO
     desired: whole(spec.replicas ?? 1),
     ready: whole(status.readyReplicas),
     updated: whole(status.updatedReplicas),
-    version: metadata.labels?.['app.kubernetes.io/version'] ?? /:([^:/@]+)(@.*)?$/.exec(String(image ?? ''))?.[1] ?? '',
+    version: metadata.labels?.['app.kubernetes.io/version'] ?? tagOf(typeof image === 'string' ? image : undefined) ?? '',
   }
 }
 

@@ -41,7 +41,10 @@ export async function withPassword<T extends Options>(
   const { namespace, name, key } = passwordSecret
   const answer = await needApiServer(apiServer).get(pathOf(kinds.Secret, namespace, name), { signal, accept: 'application/json' })
   if (answer.status === 401 || answer.status === 403)
-    throw new CheckFailure('unauthorized', `The monitor may not read the password. Grant it "get secrets" for ${namespace}/${name}.`)
+    throw new CheckFailure(
+      'unauthorized',
+      `The monitor may not read the password. Grant it "get secrets" for ${namespace}/${name} with a Role; in the namespace of a project the agent does that.`,
+    )
   if (answer.status === 404)
     throw new CheckFailure(
       'missing',

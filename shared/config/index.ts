@@ -42,6 +42,7 @@ export function loadConfig<S extends z.ZodType>(schema: S, sources: ConfigSource
     ? loadSecrets(parsed.value, files).map((fault) => read.locate({ ...fault, isKey: false }))
     : parsed.faults.map(read.locate)
   faults.push(...read.misnamed)
+  if (!parsed.ok && parsed.more > 0) faults.push(`and ${parsed.more} more faults`)
   if (!parsed.ok || faults.length > 0) return exit(1, report(faults))
   if (asked['check-config']) return exit(0, 'ok\n')
   if (asked['print-config']) return exit(0, stringify(effectiveConfig(schema, read.data ?? {}), { lineWidth: 0 }))

@@ -45,9 +45,11 @@ export type Cluster = {
   close(): void
 }
 
-/** How to reach the cluster: by a kubeconfig, or by the service account of this pod. */
+/** How to reach the cluster: by a kubeconfig, or by the service account of this pod, or as kubectl would. */
 export type ClusterConfig = {
   kubeconfig?: string | undefined
+  /** The kubeconfigs of this machine, used outside a pod if no other is set: `usualKubeconfigs`. */
+  usualKubeconfigs?: readonly string[] | undefined
   /** The folder into which the kubelet projects the service account's token and CA certificate. */
   serviceAccountDir: string
   /** Host and port of the API server, from the environment of the pod. */
@@ -72,7 +74,13 @@ export async function connectCluster(config: ClusterConfig, tools: { clock: Cloc
  */
 export async function credentialsOf(config: ClusterConfig, clock: Clock): Promise<Credentials> {
   if (config.kubeconfig !== undefined) return kubeconfigCredentials(config.kubeconfig)
-  if (config.serviceHost === undefined) throw new Error('not in a cluster (KUBERNETES_SERVICE_HOST is not set): set cluster.kubeconfig')
+  if (config.serviceHost === undefined) {
+    const { usualKubeconfigs = [] } = config
+    if (usualKubeconfigs.length > 0) return kubeconfigCredentials(usualKubeconfigs)
+    throw new Error(
+      'this is no pod (KUBERNETES_SERVICE_HOST is not set), KUBECONFIG is not set, and there is no ~/.kube/config: set cluster.kubeconfig',
+    )
+  }
   const host = config.serviceHost.includes(':') ? `[${config.serviceHost}]` : config.serviceHost
   const server = new URL(`https://${host}:${config.servicePort ?? 443}`)
   return serviceAccountCredentials(config.serviceAccountDir, server, clock)

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import type { RequestOptions } from 'node:https'
+import { homedir } from 'node:os'
 import path from 'node:path'
 import type { Clock } from '../clock.ts'
 
@@ -37,6 +38,17 @@ export function serviceAccountCredentials(directory: string, server: URL, clock:
       return { ca, headers: { authorization: `Bearer ${token}` } }
     },
   }
+}
+
+/**
+ * The kubeconfigs that kubectl uses unless it is given another: the files of `KUBECONFIG`, of which some may be missing, but not all; else
+ * `~/.kube/config`, if it exists.
+ */
+export function usualKubeconfigs(env: Record<string, string | undefined>): string[] {
+  const named = (env.KUBECONFIG ?? '').split(path.delimiter).filter((file) => file !== '')
+  if (named.length === 0) return [path.join(env.HOME ?? homedir(), '.kube', 'config')].filter((file) => existsSync(file))
+  const existing = named.filter((file) => existsSync(file))
+  return existing.length > 0 ? existing : named // reading them names the missing file
 }
 
 /**

@@ -1,4 +1,5 @@
-import { type Fault, isProblem, Problem, type ProblemType } from '../errors.ts'
+import { type BodyFault, isProblem, Problem, type ProblemType } from '../errors.ts'
+import { pointerTo } from '../json-pointer.ts'
 
 /** The members of a Kubernetes `Status` that give the reason. */
 type Status = {
@@ -8,6 +9,9 @@ type Status = {
   details?: { name?: string; retryAfterSeconds?: number; causes?: { reason?: string; message?: string; field?: string }[] }
 }
 
+/** What Kubernetes writes for the field of a cause that concerns no single one: a nil path, printed (field.Path in k8s.io/apimachinery). */
+const noField = '<nil>'
+
 /**
  * The Problem of an unsuccessful response.
  *
@@ -16,9 +20,9 @@ type Status = {
 export function problemOfAnswer(what: string, code: number, body: string, retryAfter?: string): Problem {
   const status = parseStatus(body)
   const type = typeOf(code, status)
-  const faults: Fault[] =
+  const faults: BodyFault[] =
     type === 'rejected-by-cluster'
-      ? (status.details?.causes ?? []).map(({ field, message }) => ({ path: pointerOf(field ?? ''), message: message ?? '' }))
+      ? (status.details?.causes ?? []).map(({ field = '', message = '' }) => ({ path: pointerOf(field === noField ? '' : field), message }))
       : []
   const seconds = Number(retryAfter ?? status.details?.retryAfterSeconds)
   return new Problem(type, `${what}: ${status.message ?? `status ${code}`}`, {
@@ -37,11 +41,15 @@ export async function unlessGone<T>(request: Promise<T>): Promise<T | undefined>
   }
 }
 
+/** As admission policies and webhooks refuse, the former with 403 if they say so, the latter with any status that they choose. */
+const byAdmission = /\bdenied (the )?request\b/
+
 function typeOf(code: number, { reason, message = '', details }: Status): ProblemType {
   const causes = details?.causes?.map((cause) => cause.reason) ?? []
   if (code === 403 && message.includes('exceeded quota')) return 'quota-exceeded'
   // The answer until the quota has been counted: it passes, and has nothing to do with permissions.
   if (code === 403 && message.includes('status unknown for quota')) return 'cluster-error'
+  if (code === 403 && byAdmission.test(message)) return 'rejected-by-cluster'
   if (causes.includes('NamespaceTerminating')) return 'conflict'
   if (code === 401 || code === 403) return 'cluster-forbidden'
   // Only a 404 that names the object means that it does not exist. Up to Kubernetes 1.22, a starting server answers 404 for custom resources
@@ -68,5 +76,5 @@ function parseStatus(body: string): Status {
 /** `spec.nodes[0].name` as the JSON pointer `/spec/nodes/0/name`. */
 function pointerOf(field: string): string {
   const steps = field.replace(/^\./, '').match(/[^.[\]]+/g) ?? []
-  return steps.map((step) => `/${step.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+  return pointerTo(steps)
 }

@@ -16,8 +16,20 @@ export type LeaseObject = KubernetesObject & { spec: LeaseSpec }
 export type Observation = { object: LeaseObject; at: number }
 
 /**
+ * How many times our own setting a holder's duration may be. In a rolling update the two may differ. Beyond that, a holder that vanished
+ * would keep everybody waiting: client-go believes a Lease that promises a day.
+ */
+const mostTimes = 4
+
+/** How long after its last renewal a holder is respected, in milliseconds. `durationMs` is our own setting. */
+export function respectedMs({ leaseDurationSeconds }: LeaseSpec, durationMs: number): number {
+  const promisedMs = leaseDurationSeconds ? leaseDurationSeconds * 1000 : durationMs
+  return Math.min(promisedMs, mostTimes * durationMs)
+}
+
+/**
  * Whether `identity` may take the Lease: nobody holds it, it is ours, or its holder has not renewed it within its own duration. That
- * duration counts, not our setting: in a rolling update the two may differ.
+ * duration counts, not our setting, up to four times our setting.
  */
 export function isFree(
   observation: Observation | undefined,
@@ -25,10 +37,9 @@ export function isFree(
   { durationMs, now }: { durationMs: number; now: number },
 ): boolean {
   if (observation === undefined) return true
-  const { holderIdentity, leaseDurationSeconds } = observation.object.spec
-  if (!holderIdentity || holderIdentity === identity) return true
-  const promisedMs = leaseDurationSeconds ? leaseDurationSeconds * 1000 : durationMs
-  return now - observation.at >= promisedMs
+  const { spec } = observation.object
+  if (!spec.holderIdentity || spec.holderIdentity === identity) return true
+  return now - observation.at >= respectedMs(spec, durationMs)
 }
 
 /** The spec with `identity` as its holder, renewed now. `now` is Unix ms. */

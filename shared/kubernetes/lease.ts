@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import { isProblem } from '../errors.ts'
+import { asProblem, isProblem } from '../errors.ts'
 import type { Part } from '../lifecycle.ts'
 import type { Log } from '../log.ts'
 import type { Cluster } from './connection.ts'
 import { unlessGone } from './failures.ts'
-import { isFree, type LeaseObject, leaseObject, type Observation, releasedBy, takenBy } from './lease-object.ts'
+import { isFree, type LeaseObject, leaseObject, type Observation, releasedBy, respectedMs, takenBy } from './lease-object.ts'
 import { kinds, pathOf } from './objects.ts'
 
 /** The Lease, its holder and its times. */
@@ -34,10 +34,30 @@ export type Lease = Part & {
    * before each write.
    */
   isLeader(): boolean
-  /** The holder as last seen; undefined before the first read and while there is none. */
-  holder(): string | undefined
+  /** Who leads, as this process sees it. The texts stay the same while the situation does. */
+  standing(): LeaseStanding
   /** Calls the listener at every change of leadership; at its end, before another may lead. Returns the function that unsubscribes. */
   onChange(listener: (leads: boolean) => void): () => void
+}
+
+/** Who leads. */
+export type LeaseStanding = {
+  namespace: string
+  name: string
+  /** The holder as last seen; undefined before the first read and while there is none. */
+  holder: string | undefined
+  /**
+   * `leads`: this process or another one. `nobody`: no process may act, since nobody has renewed or taken the Lease within our renew
+   * deadline. `unknown`: it was not read in that time, or is about to be taken.
+   */
+  state: 'leads' | 'nobody' | 'unknown'
+  /** Why nobody leads, or why that is unknown for so long, in a sentence. */
+  trouble: string | undefined
+}
+
+/** Who leads, as `/readyz` shows it. A replica is ready without a leader: it answers, and another would lead no sooner. */
+export function leaseFacts({ holder, state, trouble }: LeaseStanding): Record<string, string | undefined> {
+  return { leaseHolder: holder, leadership: trouble ?? state }
 }
 
 /** A Lease as the parts see it that act under it. */
@@ -45,7 +65,7 @@ export type Leadership = Pick<Lease, 'isLeader' | 'onChange'>
 
 /**
  * Competes for a Lease, as client-go's leader election does: a process that sees no renewal for the holder's duration takes it, and the
- * API server accepts the write of one process only (resourceVersion). Times written in the Lease are for people, and never compared: each
+ * API server accepts the write of one process only (resourceVersion). Unlike there, a duration counts up to four times our own. Times written in the Lease are for people, and never compared: each
  * process measures with its own clock, a follower from when it saw a change, the leader from before it requested one.
  *
  * `start` resolves as soon as it competes, whether the cluster answers or not. `stop` releases the Lease, so that another process can take
@@ -112,16 +132,20 @@ class Candidate implements Lease {
   readonly identity: string
   readonly isLeader: () => boolean
   readonly #term: Term
-  readonly #config: LeaseConfig & Required<Pick<LeaseConfig, 'durationMs' | 'retryMs'>>
+  readonly #config: LeaseConfig & Required<Pick<LeaseConfig, 'durationMs' | 'renewDeadlineMs' | 'retryMs'>>
   readonly #tools: LeaseTools
   readonly #path: string
   /** A second attempt fits before the deadline. */
   readonly #requestTimeoutMs: number
   readonly #ending = new AbortController()
   #observation: Observation | undefined
+  /** The monotonic moment of the last successful read or write. */
+  #reachedAt: number
+  readonly #startedAt: number
   /** A write with our identity was sent. It may have been stored even if it failed. */
   #mayHold = false
-  #isFailing = false
+  /** Why the last attempt failed; undefined if it did not. */
+  #failure: string | undefined
   #running = Promise.resolve()
 
   constructor(config: LeaseConfig, tools: LeaseTools) {
@@ -129,16 +153,41 @@ class Candidate implements Lease {
     if (durationMs % 1000 !== 0 || durationMs <= renewDeadlineMs || renewDeadlineMs <= retryMs * 1.2)
       throw new RangeError('a Lease needs duration > renew deadline > 1.2 × retry, the duration in whole seconds')
     this.identity = `${config.holder}_${randomUUID().slice(0, 8)}`
-    this.#config = { ...config, durationMs, retryMs }
+    this.#config = { ...config, durationMs, renewDeadlineMs, retryMs }
     this.#tools = { ...tools, log: tools.log.child({ lease: config.name, identity: this.identity }) }
     this.#term = createTerm(config, this.#tools)
     this.isLeader = this.#term.isCurrent
+    this.#startedAt = tools.clock.monotonic()
+    this.#reachedAt = this.#startedAt
     this.#path = pathOf(kinds.Lease, config.namespace, config.name)
     this.#requestTimeoutMs = renewDeadlineMs / 2
   }
 
-  holder(): string | undefined {
-    return this.#observation?.object.spec.holderIdentity || undefined
+  standing(): LeaseStanding {
+    const { namespace, name, renewDeadlineMs } = this.#config
+    const { object, at } = this.#observation ?? { at: this.#startedAt }
+    const seen = { namespace, name, holder: object?.spec.holderIdentity || undefined, trouble: undefined }
+    if (this.isLeader()) return { ...seen, state: 'leads' }
+    if (this.#tools.clock.monotonic() - this.#reachedAt > renewDeadlineMs) {
+      const trouble = `Whether a replica leads is unknown: the Lease ${namespace}/${name} could not be read${this.#why()}`
+      return { ...seen, state: 'unknown', trouble }
+    }
+    // A holder that lives renews several times in that time, and stops acting at the end of it.
+    if (this.#reachedAt - at < renewDeadlineMs) return { ...seen, state: seen.holder === undefined ? 'unknown' : 'leads' }
+    return { ...seen, state: 'nobody', trouble: `No replica leads: ${this.#whyNobody(object)}` }
+  }
+
+  #whyNobody(object: LeaseObject | undefined): string {
+    const { namespace, name, durationMs } = this.#config
+    const { holderIdentity: holder } = object?.spec ?? {}
+    if (object === undefined || !holder || holder === this.identity)
+      return `this one could not write the Lease ${namespace}/${name}${this.#why()}`
+    const seconds = respectedMs(object.spec, durationMs) / 1000
+    return `the Lease ${namespace}/${name} is held by ${holder}, which does not renew it. Another one takes it ${seconds} s after the last renewal.`
+  }
+
+  #why(): string {
+    return this.#failure === undefined ? '.' : `: ${this.#failure}`
   }
 
   onChange(listener: (leads: boolean) => void): () => void {
@@ -185,6 +234,7 @@ class Candidate implements Lease {
       }
     }
     const found = await this.#read({ signal: this.#ending.signal, timeoutMs: this.#requestTimeoutMs })
+    this.#reachedAt = clock.monotonic()
     if (found !== undefined) this.#observe(found)
     const { durationMs } = this.#config
     // A Lease that was deleted while its holder leads is not free before the holder has had the time to notice.
@@ -205,15 +255,17 @@ class Candidate implements Lease {
       signal: this.#ending.signal,
       timeoutMs: this.#requestTimeoutMs,
     })
+    this.#reachedAt = clock.monotonic()
     this.#observe(written)
     if (!this.#ending.signal.aborted) this.#term.renew(sentAt)
   }
 
   #observe(object: LeaseObject): void {
     const before = this.#observation
+    const now = this.#tools.clock.monotonic()
     // The specs are compared, not the versions: a label that somebody adds is not a renewal.
     const isUnchanged = before !== undefined && JSON.stringify(object.spec) === JSON.stringify(before.object.spec)
-    this.#observation = { object, at: isUnchanged ? before.at : this.#tools.clock.monotonic() }
+    this.#observation = { object, at: isUnchanged ? before.at : now }
     const { holderIdentity } = object.spec
     if (holderIdentity === this.identity) return
     this.#term.end('another holds it')
@@ -226,15 +278,15 @@ class Candidate implements Lease {
   }
 
   #noteReached(): void {
-    if (this.#isFailing) this.#tools.log.info('lease can be reached again')
-    this.#isFailing = false
+    if (this.#failure !== undefined) this.#tools.log.info('lease can be reached again')
+    this.#failure = undefined
   }
 
   /** Losing a race is normal. Any other failure is logged once, until an attempt succeeds. */
   #noteFailure(error: unknown): void {
     if (isProblem(error, 'conflict', 'already-exists')) return
-    if (!this.#isFailing) this.#tools.log.warn({ err: error }, 'lease cannot be reached')
-    this.#isFailing = true
+    if (this.#failure === undefined) this.#tools.log.warn({ err: error }, 'lease cannot be reached')
+    this.#failure = asProblem(error).detail
   }
 
   /** Ends the term on time, also while a request hangs. */

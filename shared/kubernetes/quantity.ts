@@ -67,3 +67,8 @@ export function compareBytes(one: string, other: string): number | undefined {
   if (a === undefined || b === undefined) return undefined
   return a < b ? -1 : a > b ? 1 : 0
 }
+
+/** A number of objects. The schema of CrateDB accepts any number, even where only a whole one makes sense. */
+export function whole(count: number): bigint {
+  return BigInt(Number.isFinite(count) ? Math.max(0, Math.ceil(count)) : 0)
+}

@@ -7,6 +7,7 @@ import { accepting } from './accepting.ts'
 import { announcing } from './announcing.ts'
 import { birth } from './birth.ts'
 import { events } from './events.ts'
+import { hostile } from './hostile.ts'
 import { installing } from './installing.ts'
 import { listing } from './listing.ts'
 import type { Bench, Finding, Measurement } from './measurement.ts'
@@ -18,7 +19,7 @@ import { starting } from './starting.ts'
 import { textTable } from './table.ts'
 import { thousandChecks } from './thousand-checks.ts'
 
-const ofAgent: Measurement[] = [accepting, reading, listing, events, memory, starting]
+const ofAgent: Measurement[] = [accepting, reading, listing, events, hostile, memory, starting]
 const ofMonitor: Measurement[] = [probing, thousandChecks, birth, announcing]
 const ofInstaller: Measurement[] = [installing]
 const measurements = [...ofAgent, ...ofMonitor, ...ofInstaller]

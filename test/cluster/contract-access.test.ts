@@ -209,3 +209,16 @@ test('a role reference cannot be changed', async () => {
   const answer = await http.patch('merge', `${rbac}/namespaces/${who.namespace}/rolebindings/${name}`, { roleRef: { name: 'other' } })
   expectFailure(answer, 422, 'Invalid', /cannot change roleRef/)
 })
+
+test('a refusal names the role of a binding that does not exist', async () => {
+  const { namespace, name, token, user } = await account()
+  const subjects = [{ kind: 'ServiceAccount', namespace, name }]
+  const bindings = `${rbac}/namespaces/${namespace}/rolebindings`
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: uniqueName('nobody-made-it') }
+  expectCode(await http.post(bindings, { metadata: { name: 'tide' }, subjects, roleRef }), 201)
+  const list = () => http.get(`/api/v1/namespaces/${namespace}/configmaps`, { token })
+  const words = `configmaps is forbidden: User "${user}" cannot list resource "configmaps" in API group "" in the namespace "${namespace}"`
+  const absent = `clusterrole.rbac.authorization.k8s.io "${roleRef.name}" not found`
+  await until('the binding is in effect', async () => String((await list()).body.message).includes('RBAC'))
+  expectFailure(await list(), 403, 'Forbidden', `${words}: RBAC: ${absent}`)
+})

@@ -15,7 +15,7 @@ function apply(manager: string, object: Body, query = ''): Promise<Answer> {
   const root = apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`
   return contract.http.patch('apply', `${root}/namespaces/${namespace}/${plural}/${metadata.name}?fieldManager=${manager}${query}`, object)
 }
-const configMap = (name: string, data: Record<string, string>, metadata = {}) => ({
+const configMap = (name: string, data: Record<string, string> | undefined, metadata = {}) => ({
   apiVersion: 'v1',
   kind: 'ConfigMap',
   metadata: { name, ...metadata },
@@ -191,12 +191,12 @@ test('items of a list with keys belong to who applied them', async () => {
 
 test('a list of a set holds the items of every manager', async () => {
   const name = uniqueName('tide')
-  expectCode(await apply('one', configMap(name, {}, { finalizers: ['example.com/a'] })), 201)
-  const both = expectCode(await apply('two', configMap(name, {}, { finalizers: ['example.com/b'] })), 200)
+  expectCode(await apply('one', configMap(name, undefined, { finalizers: ['example.com/a'] })), 201)
+  const both = expectCode(await apply('two', configMap(name, undefined, { finalizers: ['example.com/b'] })), 200)
   assert.deepEqual(both.metadata.finalizers.toSorted(), ['example.com/a', 'example.com/b'])
-  const rest = expectCode(await apply('one', configMap(name, {})), 200)
+  const rest = expectCode(await apply('one', configMap(name, undefined)), 200)
   assert.deepEqual(rest.metadata.finalizers, ['example.com/b'])
-  expectCode(await apply('two', configMap(name, {})), 200)
+  expectCode(await apply('two', configMap(name, undefined)), 200)
 })
 
 test('an atomic list is owned whole', async () => {

@@ -109,7 +109,9 @@ for (const { what, spec, field } of [
 ]) {
   test(`a custom object with ${what} is refused with the path`, async () => {
     const status = expectFailure(await http.post(path, boat('wrong', spec)), 422, 'Invalid')
-    assert.deepEqual(fieldsOf(status), [withoutPlaces(field)], JSON.stringify(status.details.causes))
+    // Newer versions add a cause without a field, for a value whose type keeps its range from being checked.
+    const fields = fieldsOf(status).filter((each) => each !== '<nil>')
+    assert.deepEqual(fields, [withoutPlaces(field)], JSON.stringify(status.details.causes))
   })
 }
 

@@ -7,7 +7,7 @@ export { type FailureKind, isFailure, RequestFailure } from './client/failures.t
 export { type Answer, type Body, createHttp, expectCode, type Http, type SendOptions, type Watch, type WatchEvent } from './client/http.ts'
 export type { Log } from './client/log.ts'
 export type { KubernetesObject } from './client/objects.ts'
-export { crateDbDefinition } from './crds/index.ts'
+export { crateDbDefinition, crateDbDefinition264 } from './crds/index.ts'
 export { type EmbeddedOptions, startEmbeddedCluster } from './embedded/index.ts'
 export { freePort } from './free-port.ts'
 export { type CommandResult, installedTool, kubectl, type Tool } from './kubectl.ts'

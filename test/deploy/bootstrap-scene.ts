@@ -100,7 +100,14 @@ case " $* " in *" upgrade ${step} "* | *" uninstall ${step} "*) exec sleep 600 ;
     env: { PATH: `${tools}:${folder}/bin:/usr/sbin:/usr/bin:/sbin:/bin` },
     onLine(line, child) {
       if (!new RegExp(`^\\[\\d+/\\d+\\] ${step}:`).test(line)) return
-      const kill = () => child.exitCode === null && process.kill(-(child.pid as number), 'SIGKILL')
+      const kill = () => {
+        try {
+          process.kill(-(child.pid as number), 'SIGKILL')
+        } catch (error) {
+          // It has ended meanwhile.
+          if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+        }
+      }
       if (!reached) return kill()
       const looking = setInterval(async () => {
         if (!(await reached())) return

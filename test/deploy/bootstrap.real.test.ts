@@ -130,6 +130,8 @@ test('cut off at each step, an installation goes on the next time, and ends comp
   }
   succeeded(await install())
   assert.deepEqual(await releases(), allDeployed)
+  const { labels } = (await http.get('/api/v1/namespaces/skerry')).body.metadata
+  assert.equal(labels['pod-security.kubernetes.io/enforce'], 'restricted')
 })
 
 test('a release that was left in the middle of its change is freed and finished', async () => {

@@ -225,12 +225,11 @@ test('the agent writes what the tunnel leads to, and an upgrade leaves it to the
   const next = await startAgent()
   t.after(() => next.stop())
   await until('it is written anew', async () => (await rules())[0] === 'other.example')
-  const revision = async () => (await deployment('cloudflared')).spec.template.metadata.annotations['skerry.dev/tunnel-revision']
-  const writing = async () => (await read(`${home}/configmaps/cloudflared`)).metadata.annotations['skerry.dev/tunnel-revision']
-  await until('the pods are of that writing', async () => (await revision()) === (await writing()))
-  const before = await revision()
+  const annotations = async () => (await read(`${home}/configmaps/cloudflared`)).metadata.annotations
+  await until('the pods that it outdates are noted', async () => (await annotations())['skerry.dev/tunnel-outdated-pods'] !== 'all')
+  const before = await annotations()
   await run('upgrade', release, chart, changed)
-  assert.equal(await revision(), before)
+  assert.deepEqual(await annotations(), before)
   assert.equal((await rules())[0], 'other.example')
   await next.stop()
   await run('rollback', release)
@@ -239,10 +238,12 @@ test('the agent writes what the tunnel leads to, and an upgrade leaves it to the
 
 test('uninstalling takes away what was installed, and leaves the definitions, the projects and what the programs wrote', async () => {
   await run('uninstall', release, '--wait')
+  // Kubernetes 1.20 serves disruption budgets in v1beta1 only, 1.25 and newer in v1 only.
+  const policy = (await read('/apis/policy')).preferredVersion.groupVersion
   for (const path of [
     `/apis/apps/v1/namespaces/${namespace}/deployments`,
     `/apis/networking.k8s.io/v1/namespaces/${namespace}/networkpolicies`,
-    `/apis/policy/v1beta1/namespaces/${namespace}/poddisruptionbudgets`,
+    `/apis/${policy}/namespaces/${namespace}/poddisruptionbudgets`,
     `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}/roles`,
     `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}/rolebindings`,
     `${home}/services`,
@@ -262,7 +263,7 @@ test('uninstalling takes away what was installed, and leaves the definitions, th
   const names = async (kind: string) => (await read(`${home}/${kind}`)).items.map(({ metadata }: Manifest) => metadata.name)
   const ours = (all: string[]) => all.filter((name) => /skerry/.test(name) && !/-token-/.test(name))
   assert.deepEqual(ours(await names('secrets')), ['skerry-fingerprint-key'])
-  assert.deepEqual(ours(await names('configmaps')), [])
+  assert.deepEqual(ours(await names('configmaps')), ['skerry-ledger'])
   const { items } = await read('/apis/apiextensions.k8s.io/v1/customresourcedefinitions')
   const kept = items.map(({ metadata }: Manifest) => metadata.name).filter((name: string) => name.endsWith('.skerry.dev'))
   assert.deepEqual(kept.sort(), ['operations.skerry.dev', 'projects.skerry.dev', 'sparkplugnodes.skerry.dev'])

@@ -14,6 +14,7 @@ import { parseChecks } from '../../monitor/prober/config.ts'
 import { systemFiles } from '../../shared/config/file.ts'
 import { assertGolden } from '../agent/resources/golden.ts'
 import { kubectl } from '../cluster/index.ts'
+import { refusalOf } from './admission-policy.ts'
 import { chart, helm, type Manifest, manifestsOf, template } from './helm.ts'
 import { kustomizeFiles } from './rendered.ts'
 import { restrictedFaults } from './restricted.ts'
@@ -144,16 +145,23 @@ test('the permissions are those of deploy/rbac, bound in the namespace of the re
     )
   }
   const others = objects.filter(({ kind, metadata }) => permissionKinds.includes(kind) && !shipped.has(`${kind} ${metadata.name}`))
-  assert.deepEqual(others, [])
+  assert.deepEqual(
+    others.map(({ kind, metadata, subjects }) => [kind, metadata.namespace, metadata.name, subjects]),
+    [['RoleBinding', 'kube-system', 'skerry-agent-project', undefined]],
+    'one that gives nothing to nobody, and closes a namespace to the agent',
+  )
   assert.equal(JSON.stringify(objects.filter(({ kind }) => permissionKinds.includes(kind))).includes('"*"'), false)
 })
 
-test('nobody may read passwords of databases when no check asks databases', async () => {
-  const objects = await template({ ...shapes.default, monitor: { config: { discovery: { databases: false, volumes: false } } } })
-  assert.equal(
-    objects.some(({ metadata }) => metadata.name === 'skerry-monitor-database-passwords'),
-    false,
-  )
+test('the agent lets the monitor read passwords of databases only if a check asks databases', async () => {
+  const isAllowed = async (monitor: object) => {
+    const objects = await template({ ...shapes.default, monitor })
+    return parse(find(objects, 'ConfigMap', 'skerry-agent').data['agent.yaml']).monitor.databasePasswords
+  }
+  assert.equal(await isAllowed({}), true)
+  assert.equal(await isAllowed({ config: { discovery: { volumes: false } } }), true)
+  assert.equal(await isAllowed({ config: { discovery: { databases: false, volumes: false } } }), false)
+  assert.equal(await isAllowed({ enabled: false }), false)
 })
 
 test('the definitions are those of deploy/crds, and stay when the release goes', () => {
@@ -322,6 +330,11 @@ const refusals: { name: string; values: object; says: RegExp }[] = [
     values: { agent: { tls: { mode: 'existingSecret' } } },
     says: /agent\.tls\.existingSecret is not set/,
   },
+  {
+    name: 'a variable that the boundary of the agent would not know',
+    values: { agent: { env: [{ name: 'TZ' }, { name: 'SKERRY_AGENT__METADATA__LABELS', value: '["team"]' }] } },
+    says: /agent\.env sets SKERRY_AGENT__METADATA__LABELS, .*set it in agent\.config/,
+  },
   { name: 'an ingress without a host', values: { agent: { ingress: { enabled: true } } }, says: /agent\.ingress\.host is not set/ },
   { name: 'a tunnel without an id', values: { cloudflared: { ...tunnel, tunnel: '' } }, says: /cloudflared\.tunnel is not set/ },
   {
@@ -369,6 +382,33 @@ for (const { name, values, says } of refusals) {
     assert.match(stderr, says)
   })
 }
+
+test('the boundary of the agent knows the names and the labels that are configured', async () => {
+  const config = { metadata: { labels: ['team', 'example.org/'] }, monitor: { serviceAccount: 'lookout' }, lease: { name: 'wheel' } }
+  const objects = await template({ ...shapes.default, agent: { config }, monitor: { config: { lease: { name: 'crow' } } } })
+  const policy = find(objects, 'ValidatingAdmissionPolicy', 'skerry-agent-boundary')
+  const username = 'system:serviceaccount:skerry:skerry-agent'
+  const labelled = {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: 'project-quay', labels: { team: 'tides', 'example.org/unit': 'a' } },
+  }
+  assert.equal(refusalOf(policy, { operation: 'CREATE', resource: 'namespaces', username, object: labelled }), undefined)
+  const binding = (name: string) => ({
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: { name: 'skerry-monitor-tide', namespace: 'project-quay' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'skerry-monitor-tide' },
+    subjects: [{ kind: 'ServiceAccount', name, namespace: 'skerry' }],
+  })
+  const bound = (name: string) => refusalOf(policy, { operation: 'CREATE', resource: 'rolebindings', username, object: binding(name) })
+  assert.equal(bound('lookout'), undefined)
+  assert.match(bound('skerry-monitor') ?? 'passes', /^the agent binds only/)
+
+  const leases = (program: string) =>
+    find(objects, 'Role', program).rules.find(({ resources, resourceNames }: Manifest) => resources[0] === 'leases' && resourceNames)
+  assert.deepEqual([leases('skerry-agent').resourceNames, leases('skerry-monitor').resourceNames], [['wheel'], ['crow']])
+})
 
 test('the base for kustomize is what the chart renders', async () => {
   const files = await kustomizeFiles()

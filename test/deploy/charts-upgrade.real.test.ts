@@ -17,6 +17,12 @@ const contract = await readContract()
 const components = await readComponents()
 const [before, pinned] = [await packCharts(folder, 'before'), await packCharts(folder)]
 const strict = await packCharts(join(folder, 'strict'), 'pinned', { anyKubernetes: false })
+const served = JSON.parse((await kubectl(kubeconfig, 'get', '--raw', '/version')).stdout)
+/** Why an API server does not refuse the component: it is not too old for it. False if it is. */
+const newEnough = (component: string): string | false => {
+  const least = components.find(({ name }) => name === component)?.kubernetes ?? assert.fail(component)
+  return Number.parseInt(served.minor, 10) >= Number(least.split('.')[1]) && `${served.gitVersion} is new enough for ${component}`
+}
 after(async () => {
   await cluster.stop()
   await rm(folder, { recursive: true, force: true })
@@ -54,14 +60,14 @@ test('definitions in a folder crds/ stay as they were, and an upgrade fails on t
   await until('the upgrade goes through', async () => (await upgrade('prometheus', pinned)).code === 0)
 })
 
-test('a hook that refuses an old Kubernetes leaves a release that failed', async () => {
+test('a hook that refuses an old Kubernetes leaves a release that failed', { skip: newEnough('flux') }, async () => {
   const { code, stderr } = await upgrade('flux', strict)
   assert.notEqual(code, 0)
   assert.match(stderr, /pre-install/)
   assert.equal(await status('flux'), 'failed')
 })
 
-test('a chart that wants a newer Kubernetes leaves nothing', async () => {
+test('a chart that wants a newer Kubernetes leaves nothing', { skip: newEnough('loki') }, async () => {
   const { code, stderr } = await upgrade('loki', strict)
   assert.notEqual(code, 0)
   assert.match(stderr, /kubeVersion.*incompatible/)

@@ -119,6 +119,7 @@ const whileWell = [
   'skerry_check_reason{check="closed"}',
   'skerry_cloudflared_ready_connections',
   'skerry_agent_operation_duration_seconds_count{outcome="Succeeded"}',
+  'skerry_agent_ledger_hole_timestamp_seconds',
   'skerry_host_filesystem_size_bytes',
 ]
 /** Seen while the MQTT server is away. */

@@ -10,7 +10,8 @@ import { shapes } from './shapes.ts'
 // What the policy decides, by a CEL of its own that keeps to the specification: on API servers, deletion-protection.real.test.ts tries it.
 
 const rendered = await template(shapes.default)
-const policy = rendered.find(({ kind }) => kind === 'ValidatingAdmissionPolicy')
+const named = (wanted: string) => rendered.find(({ kind, metadata }) => kind === wanted && metadata.name === 'skerry-deletion-protection')
+const policy = named('ValidatingAdmissionPolicy')
 
 type Annotations = Record<string, string>
 const project = (spec: object | undefined, annotations?: Annotations) => ({
@@ -224,6 +225,6 @@ test('fails closed, for deletions only, and denies', () => {
     matchConstraints.resourceRules.map(({ operations, resources }: Manifest) => [...operations, ...resources]),
     ['projects', 'cratedbs', 'namespaces'].map((resource) => ['DELETE', resource]),
   )
-  const { spec } = rendered.find(({ kind }) => kind === 'ValidatingAdmissionPolicyBinding')
+  const { spec } = named('ValidatingAdmissionPolicyBinding')
   assert.deepEqual(spec, { policyName: policy.metadata.name, validationActions: ['Deny'] })
 })

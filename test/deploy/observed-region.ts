@@ -1,5 +1,8 @@
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import mqtt from 'mqtt'
@@ -11,6 +14,7 @@ import { type Client, createClient } from '../region/client.ts'
 import { regionDefinitions } from '../region/definitions.ts'
 import { prepareRegion } from '../region/index.ts'
 import { database, persistent, project } from '../region/scenario.ts'
+import { createAuthority } from '../shared/certificates.ts'
 import { ruleFiles } from './observability.ts'
 
 const often = { interval: '2s', timeout: '2s' }
@@ -30,12 +34,15 @@ export async function startObservedRegion(t: TestContext): Promise<ObservedRegio
   t.after(() => cluster.stop())
   const standIns = await startStandIns(cluster, { operator: { stepMs: 120 } })
   t.after(() => standIns.stop())
-  const region = await prepareRegion(cluster, { sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` })
+  const directory = await mkdtemp(join(tmpdir(), 'skerry-observed-'))
+  const region = await prepareRegion(cluster, { directory, sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` })
   t.after(() => region.close())
   const broker = await startMosquitto(t)
   await region.admin.request({ method: 'POST', path: '/apis/skerry.dev/v1/namespaces/skerry/sparkplugnodes', body: crane })
 
-  const agent = await region.startAgent({ config: { operations: { recheck: '2s' } } })
+  const tls = { certFile: join(directory, 'tls/tls.crt'), keyFile: join(directory, 'tls/tls.key'), ...(await clientFiles(directory)) }
+  const config = { operations: { recheck: '2s' }, api: { host: '127.0.0.1', port: 0, tls } }
+  const agent = await region.startAgent({ config })
   const apiPort = Number(new URL(agent.url).port)
   const monitor = await region.startMonitor(broker, {
     config: { discovery: { databaseUrl: `${standIns.database.url}/{namespace}/{database}/_sql`, ...often, volumeInterval: '2s' } },
@@ -58,6 +65,7 @@ export async function startObservedRegion(t: TestContext): Promise<ObservedRegio
   const client = createClient({ url: agent.url, ca: region.ca, token: region.token })
   t.after(() => client.close())
   await makeDatabase(client)
+  await region.admin.request({ method: 'DELETE', path: '/apis/skerry.dev/v1/namespaces/skerry/operations/op-0000000001' })
   return {
     prometheus,
     instances: { agent: `127.0.0.1:${adminPort}`, monitor: `127.0.0.1:${metricsPort}` },
@@ -76,6 +84,15 @@ export async function startObservedRegion(t: TestContext): Promise<ObservedRegio
       })
     },
   }
+}
+
+/** The CA certificate of clients, and its revocation list. */
+async function clientFiles(directory: string) {
+  const authority = await createAuthority('CA of the harbour')
+  const [clientCaFile, clientCrlFile] = [join(directory, 'clients.crt'), join(directory, 'clients.crl')]
+  await writeFile(clientCaFile, authority.cert)
+  await writeFile(clientCrlFile, authority.revocationList([]))
+  return { clientCaFile, clientCrlFile }
 }
 
 /** Requests that need the API server. */

@@ -5,11 +5,13 @@ import { actionNames } from '../../agent/operations/actions/action.ts'
 import { actions } from '../../agent/operations/actions/index.ts'
 import { parseComponents } from '../../agent/preflight/components.ts'
 import { targetKinds } from '../../agent/resources/kind.ts'
-import { baseKubeVersion, baseValues, deletionProtection, kustomizeBase, policyKubeVersion } from '../../deploy/render/kustomize.ts'
+import { baseKubeVersion, baseValues, besideTheBase, fileBeside, kustomizeBase, policyKubeVersion } from '../../deploy/render/kustomize.ts'
 import { valuesSchema } from '../../deploy/render/values.ts'
+import { fieldsPage } from '../agent/resources/fields-page.ts'
 import { checksPage } from '../monitor/checks/page.ts'
 import { installingPage } from './components-table.ts'
 import { template } from './helm.ts'
+import { securityPage } from './permissions-table.ts'
 
 /** The schema of the chart's values, as its file has it. */
 export const schemaFile = { path: 'deploy/chart/values.schema.json', text: () => `${JSON.stringify(valuesSchema(), null, 1)}\n` }
@@ -29,7 +31,7 @@ export const componentsFile = {
   text: () => `${JSON.stringify(parseComponents(readFileSync('deploy/bootstrap/components', 'utf8')).components, null, 1)}\n`,
 }
 
-/** The rules of the agent's manifest that are bound to no name, as the agent's bundle carries them for its preflight. */
+/** The rules of the agent's manifest whose names do not depend on the configuration, as the agent's bundle carries them for its preflight. */
 export const agentRightsFile = {
   path: 'agent/preflight/agent-rights.json',
   text: () =>
@@ -40,10 +42,15 @@ export const agentRightsFile = {
 
 function agentRights() {
   return parseAllDocuments(readFileSync('deploy/rbac/agent.yaml', 'utf8')).flatMap((document) => {
-    const { kind, rules = [] } = document.toJS()
+    const { kind, metadata, rules = [] } = document.toJS()
+    const where = kind === 'Role' ? 'home' : metadata?.name === 'skerry-agent-project' ? 'project' : 'cluster'
     return rules.flatMap(({ apiGroups, resources, verbs, resourceNames }: Record<string, string[]>) =>
-      resourceNames === undefined
-        ? (apiGroups ?? []).flatMap((group) => (resources ?? []).map((resource) => ({ group, resource, verbs, isOwn: kind === 'Role' })))
+      resourceNames === undefined || (where !== 'home' && !resourceNames.includes('crate-operator'))
+        ? (apiGroups ?? []).flatMap((group) =>
+            (resources ?? []).flatMap((resource) =>
+              (resourceNames ?? [undefined]).map((name) => ({ group, resource, name, verbs, where })),
+            ),
+          )
         : [],
     )
   })
@@ -55,17 +62,17 @@ export async function kustomizeFiles(): Promise<Record<string, string>> {
   return Object.fromEntries(Object.entries(files).map(([name, text]) => [`deploy/kustomize/base/${name}`, text]))
 }
 
-/** The policy that is applied beside the base, by its path. */
-export async function kustomizePolicy(): Promise<{ path: string; text: string }> {
-  return { path: 'deploy/kustomize/deletion-protection.yaml', text: deletionProtection(await template(baseValues, policyKubeVersion)) }
+/** The files that are applied beside the base, by their paths. */
+export async function kustomizeFilesBeside(): Promise<Record<string, string>> {
+  const objects = await template(baseValues, policyKubeVersion)
+  return Object.fromEntries(
+    Object.entries(besideTheBase).map(([name, belongs]) => [`deploy/kustomize/${name}`, fileBeside(objects, name, belongs)]),
+  )
 }
 
 if (import.meta.main) {
-  const files = [schemaFile, componentsFile, agentRightsFile, operationsFile, checksPage]
+  const files = [schemaFile, componentsFile, agentRightsFile, operationsFile, checksPage, fieldsPage]
   for (const { path, text } of files) await writeFile(path, text())
-  for (const [path, text] of Object.entries(await kustomizeFiles())) await writeFile(path, text)
-  const policy = await kustomizePolicy()
-  await writeFile(policy.path, policy.text)
-  const page = await installingPage()
-  await writeFile(page.path, page.text)
+  for (const [path, text] of Object.entries({ ...(await kustomizeFiles()), ...(await kustomizeFilesBeside()) })) await writeFile(path, text)
+  for (const { path, text } of [await installingPage(), await securityPage()]) await writeFile(path, text)
 }

@@ -12,8 +12,8 @@ export type EmbeddedBroker = {
   close(): Promise<void>
 }
 
-/** Starts a broker on a free port of loopback. */
-export async function startEmbeddedBroker(): Promise<EmbeddedBroker> {
+/** Starts a broker on a port of loopback, any free one when left out. */
+export async function startEmbeddedBroker({ port = 0 } = {}): Promise<EmbeddedBroker> {
   const aedes = await Aedes.createBroker({ concurrency: 1000 })
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
@@ -21,7 +21,7 @@ export async function startEmbeddedBroker(): Promise<EmbeddedBroker> {
     socket.on('close', () => sockets.delete(socket)).on('error', () => {})
     aedes.handle(socket)
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   const cut = () => {
     for (const socket of sockets) socket.destroy()

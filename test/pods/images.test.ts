@@ -22,7 +22,10 @@ const run = (...args: string[]) =>
 test('both images are built upon the Node that the lock file has, and upon the same bases', () => {
   const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'))
   for (const program of programs) {
-    assert.equal(argumentOf(program, 'NODE'), `node:${packages['node_modules/node'].version}-bookworm-slim`)
+    const node = `node:${packages['node_modules/node'].version}-bookworm-slim`
+    assert.equal(argumentOf(program, 'NODE').split('@')[0], node)
+    for (const name of ['NODE', 'BASE']) assert.match(argumentOf(program, name), /@sha256:[0-9a-f]{64}$/)
+    assert.equal(argumentOf(program, 'NODE'), argumentOf('agent', 'NODE'))
     assert.equal(argumentOf(program, 'BASE'), argumentOf('agent', 'BASE'))
   }
 })
@@ -35,6 +38,16 @@ test('the chart asks for the images under the names under which they are built',
 for (const program of programs) {
   const image = imageOf(program)
   const inspect = async () => JSON.parse(await started.docker('image', 'inspect', image))[0]
+
+  test(`the image of the ${program} holds its bill of materials: its Node, its base and its packages`, async () => {
+    const read = "process.stdout.write(require('node:fs').readFileSync('/skerry/sbom.cdx.json'))"
+    const bom = JSON.parse(await run('--entrypoint=/usr/local/bin/node', image, '--eval', read))
+    assert.deepEqual([bom.bomFormat, bom.specVersion, bom.metadata.component.version], ['CycloneDX', '1.6', version])
+    const versions = new Map(bom.components.map((each: { name: string; version: string }) => [each.name, each.version]))
+    assert.equal(versions.get('node'), (await run('--entrypoint=/usr/local/bin/node', image, '--print', 'process.versions.node')).trim())
+    assert.ok(versions.has('gcr.io/distroless/cc-debian12'))
+    assert.ok(versions.has('zod'))
+  })
 
   test(`the image of the ${program} is smaller than 200 MB`, async (t) => {
     const { Size } = await inspect()

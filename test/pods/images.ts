@@ -20,12 +20,19 @@ export function argumentOf(program: Program, name: string): string {
   return value
 }
 
+/** The bases, by the names that the Dockerfiles give. Those that are made here have other digests than the published ones. */
+const bases = () => {
+  const nameOf = (name: string) => argumentOf('agent', name).replace(/@sha256:[0-9a-f]{64}$/, '')
+  return { build: nameOf('NODE'), run: nameOf('BASE') }
+}
+
 /** Builds the images of both programs from the checkout, by its own Dockerfiles. */
 export async function buildImages(docker: Docker, say: (line: string) => void): Promise<void> {
-  await makeBases(docker, { build: argumentOf('agent', 'NODE'), run: argumentOf('agent', 'BASE') }, say)
+  const { build: node, run: base } = bases()
+  await makeBases(docker, { build: node, run: base }, say)
   for (const program of programs) {
     say(`building the image of the ${program}`)
-    const build = ['--network', 'host', '--file', `Dockerfile.${program}`]
+    const build = ['--network', 'host', '--file', `Dockerfile.${program}`, '--build-arg', `NODE=${node}`, '--build-arg', `BASE=${base}`]
     // The stage that builds is named, so that it is not pruned: the next run takes from it what has not changed.
     await docker.build([...build, '--target', 'build', '--tag', `skerry.test/build-${program}`, '.'])
     await docker.build([...build, '--tag', imageOf(program), '.'])

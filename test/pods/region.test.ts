@@ -314,6 +314,7 @@ test(`a region lives on a real node (SKERRY_SEED=${seed})`, async (t) => {
 /** What deploy/chart/README.md says. */
 const keptWhenUninstalled = [
   'apiservices.apiregistration.k8s.io /v1.skerry.dev', // of the definitions
+  'configmaps skerry/skerry-ledger',
   'configmaps skerry/skerry-monitor-session',
   'customresourcedefinitions.apiextensions.k8s.io /operations.skerry.dev',
   'customresourcedefinitions.apiextensions.k8s.io /projects.skerry.dev',

@@ -1,14 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { stringify } from 'yaml'
+import { parseAllDocuments, stringify } from 'yaml'
+import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { createServingCertificate, type TestCluster } from '../cluster/index.ts'
 import { connectTo, install, installObject } from '../shared/kubernetes/connected.ts'
 import { type AgentProcess, startAgentProcess } from './agent-process.ts'
 import { partsOf } from './broker-url.ts'
-import { definitions } from './definitions.ts'
+import { allowingLabels, definitions } from './definitions.ts'
 import { type MonitorProcess, startMonitorProcess } from './monitor-process.ts'
 import type { ProgramOptions, RunningProgram } from './program.ts'
 
@@ -37,6 +38,7 @@ export type StartOptions = {
   program?: string
   nodeArguments?: string[]
   onLog?: (line: string) => void
+  signal?: AbortSignal
   /** Merged into the configuration, section by section. */
   config?: Sections
 }
@@ -48,20 +50,27 @@ type Sections = Record<string, Record<string, unknown>>
 export type BrokerAccess = { url: string }
 
 export type RegionOptions = {
+  /** Its id; `harbour-1` when left out. */
+  id?: string
+  /** Where the files of its programs are until `close`; whatever is there is removed. A temporary folder when left out. */
+  directory?: string
   /** Where databases answer SQL: a template as in the agent's configuration. */
   sqlUrl?: string
   config?: Sections
 }
 
 const namespace = 'skerry'
-const regionId = 'harbour-1'
 
 /** Installs into the cluster what the chart would: definitions, namespace, service account, permissions. Starts nothing. */
 export async function prepareRegion(cluster: TestCluster, options: RegionOptions = {}): Promise<Region> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'skerry-'))
+  const { id: regionId = 'harbour-1' } = options
+  const directory = options.directory ?? (await mkdtemp(path.join(tmpdir(), 'skerry-')))
+  await rm(directory, { recursive: true, force: true })
+  await mkdir(directory, { mode: 0o700 })
   const admin = connectTo(cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
-  await install(admin, [...definitions.skerry, ...definitions.crateDB, 'deploy/rbac/agent.yaml'])
+  await install(admin, [...definitions.skerry, ...definitions.crateDB, 'deploy/rbac/agent.yaml', 'deploy/kustomize/closed-namespaces.yaml'])
+  if (await servesPolicies(admin)) await installBoundary(admin, (options.config?.metadata?.labels ?? []) as string[])
   const token = randomBytes(24).toString('base64url')
   const readerToken = randomBytes(24).toString('base64url')
   const { ca, cert, key } = await createServingCertificate()
@@ -144,6 +153,24 @@ export async function prepareRegion(cluster: TestCluster, options: RegionOptions
       await rm(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** The policy that confines the agent, for a site that allows these labels. */
+async function installBoundary(admin: Cluster, labels: readonly string[]): Promise<void> {
+  const [policy, binding] = parseAllDocuments(await readFile('deploy/kustomize/agent-boundary.yaml', 'utf8')).map((each) => each.toJS())
+  for (const object of [allowingLabels(policy, labels), binding]) await installObject(admin, object)
+}
+
+/** Whether the API server has ValidatingAdmissionPolicies: those of Kubernetes 1.30 and newer do, the embedded one does not. */
+export async function servesPolicies(admin: Cluster): Promise<boolean> {
+  const path = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies'
+  return admin.request({ method: 'GET', path }).then(
+    () => true,
+    (error) => {
+      if (isProblem(error, 'not-served')) return false
+      throw error
+    },
+  )
 }
 
 function tokens({ cloud, reader }: { cloud: string; reader: string }) {

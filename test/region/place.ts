@@ -2,8 +2,10 @@ import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { AgentProcess } from './agent-process.ts'
 import type { EdgeNodeAddress } from './births.ts'
+import { firstFolder } from './folder.ts'
 import type { Region } from './index.ts'
 import type { MonitorProcess } from './monitor-process.ts'
+import { project } from './scenario.ts'
 
 /** A region that runs, and where all of it is. */
 export type RunningRegion = { region: Region; agent: AgentProcess; monitor: MonitorProcess; mqtt: EdgeNodeAddress }
@@ -20,18 +22,18 @@ export type Place = {
   kubeconfig: string
 }
 
-/** The folder of `npm start` in the working directory. */
-export const folder = '.skerry'
-
-const files = {
-  region: `${folder}/region.json`,
-  ca: `${folder}/ca.pem`,
-  token: `${folder}/token`,
-  kubeconfig: `${folder}/kubeconfig`,
+function filesIn(folder: string) {
+  return {
+    region: `${folder}/region.json`,
+    ca: `${folder}/ca.pem`,
+    token: `${folder}/token`,
+    kubeconfig: `${folder}/kubeconfig`,
+  }
 }
 
 /** Writes where everything is. It holds secrets, so nobody else may read it. */
-export async function writePlace({ region, agent, monitor, mqtt }: RunningRegion): Promise<void> {
+export async function writePlace(folder: string, { region, agent, monitor, mqtt }: RunningRegion): Promise<void> {
+  const files = filesIn(folder)
   await writeFile(files.ca, region.ca)
   await writeFile(files.kubeconfig, region.cluster.kubeconfig(), { mode: 0o600 })
   await writeFile(files.token, region.token, { mode: 0o600 })
@@ -46,23 +48,33 @@ export async function writePlace({ region, agent, monitor, mqtt }: RunningRegion
 }
 
 /** All of it is worthless once the region has ended. */
-export async function removePlace(): Promise<void> {
-  await Promise.all(Object.values(files).map((file) => rm(file, { force: true })))
+export async function removePlace(folder: string): Promise<void> {
+  await Promise.all(Object.values(filesIn(folder)).map((file) => rm(file, { force: true })))
 }
 
 /** Ready-made lines for people. */
-export function waysToGoOn({ agent: { url, adminUrl }, monitor, mqtt }: RunningRegion): string {
+export function waysToGoOn({ agent: { url, adminUrl }, monitor, mqtt }: RunningRegion, folder: string): string {
+  const files = filesIn(folder)
   const curl = `curl --cacert ${files.ca} -H "Authorization: Bearer $(cat ${files.token})"`
+  const kubectl = `kubectl --kubeconfig ${files.kubeconfig}`
+  const databases = `${url}/v1/projects/${project.id}/databases`
+  const json = "-H 'content-type: application/json' -d"
+  const buoy = '{"version":"5.99.0","nodes":{"count":1,"cpu":1,"memory":"2Gi","disk":{"size":"16Gi","storageClass":"crate-premium"}}}'
   return `
 Go on with
-  ${curl} ${url}/v1/projects/harbour/databases/tidal-gauge
-  ${curl} -X POST ${url}/v1/projects/harbour/databases/tidal-gauge/actions/restart -H 'content-type: application/json' -d '{}'
+  ${curl} ${databases}/tidal-gauge
+  ${curl} -X POST ${databases}/tidal-gauge/actions/restart ${json} '{}'
   ${curl} -N ${url}/v1/events
   curl ${adminUrl}/metrics
   curl ${monitor.url}/metrics
-  npx node test/region/watch-births.ts
+  npx node test/region/watch-births.ts${folder === firstFolder ? '' : ` ${folder}`}
   ${mosquittoSub(mqtt)}
-  kubectl --kubeconfig ${files.kubeconfig} get projects,operations,cratedbs -A
+  ${kubectl} get projects,operations,cratedbs -A
+Put something in the way, and see what "blockers" says about it
+  ${kubectl} -n crate-operator scale deployment crate-operator --replicas=0
+  ${curl} -X PUT ${databases}/buoy ${json} '${buoy}'
+  ${curl} ${databases}/buoy
+  ${kubectl} -n crate-operator scale deployment crate-operator --replicas=1
 The API is described at ${url}/docs. Ctrl-C ends it all.`
 }
 

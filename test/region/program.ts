@@ -24,29 +24,46 @@ export type ProgramOptions = {
   nodeArguments?: string[]
   /** Gets every line of its log. */
   onLog?: (line: string) => void
+  /** An abort before it is ready ends it. */
+  signal?: AbortSignal
 }
 
 /** The one line of its log, by its message, with which a program says that it is ready, and the name that errors give the program. */
 export type Readiness = { name: string; message: string }
 
 /**
+ * Run in a program before its own code. The channel to the process that started it closes with that process, however that ends: then the
+ * program stops too, as it does on SIGTERM, but within five seconds.
+ */
+const leash = `process.on('disconnect', () => {
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), 5000).unref()
+  process.kill(process.pid, 'SIGTERM')
+})
+process.channel.unref()`
+
+/**
  * Starts a program and waits until it is ready. It gets no more of this environment than where programs are, and where Node keeps what it
- * has compiled.
+ * has compiled. It ends with this process. Ctrl-C at the terminal does not reach it, since it has a session of its own: whoever started it
+ * stops it.
  * @returns what the line of its log says, too
  * @throws Error with the end of its log when it ends before that
  */
 export async function startProgram(
-  { program, configFile, env, nodeArguments = [], onLog }: ProgramOptions,
+  { program, configFile, env, nodeArguments = [], onLog, signal }: ProgramOptions,
   readiness: Readiness,
 ): Promise<RunningProgram & { said: Record<string, unknown> }> {
   const started = performance.now()
   const { PATH = '', NODE_COMPILE_CACHE } = process.env
-  const child = spawn(process.execPath, [...nodeArguments, program, '--config', configFile], {
+  const preloaded = ['--import', `data:text/javascript,${encodeURIComponent(leash)}`]
+  const child = spawn(process.execPath, [...nodeArguments, ...preloaded, program, '--config', configFile], {
     env: { PATH, ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    detached: true,
   })
   const exited = once(child, 'exit').then(([code, signal]) => (signal ?? code) as number | NodeJS.Signals)
-  const said = await whenReady(child, exited, readiness, onLog)
+  const end = () => child.kill('SIGTERM')
+  signal?.addEventListener('abort', end)
+  const said = await whenReady(child, exited, readiness, onLog).finally(() => signal?.removeEventListener('abort', end))
   return {
     said,
     pid: child.pid as number,

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { startEmbeddedCluster, startRealCluster, startStandIns, type TestCluster, useGivenCluster } from '../cluster/index.ts'
 import { startEmbeddedBroker } from '../peers/embedded-broker.ts'
 import { type Births, bdSeqOf, countsOf, followBirths, showMessages } from './births.ts'
@@ -6,49 +6,72 @@ import { partsOf, withoutCredentials } from './broker-url.ts'
 import { createClient } from './client.ts'
 import { regionDefinitions } from './definitions.ts'
 import { createDisplay, type Display } from './display.ts'
+import { type OwnFolder, takeFolder } from './folder.ts'
+import { missingImage } from './images.ts'
 import { prepareRegion } from './index.ts'
-import { folder, type RunningRegion, removePlace, waysToGoOn, writePlace } from './place.ts'
+import { openLog } from './log-file.ts'
+import { type RunningRegion, removePlace, waysToGoOn, writePlace } from './place.ts'
 import { runScenario } from './scenario.ts'
 import { showChecks, showObjects } from './tables.ts'
-
-/** What is undone at the end, in the opposite order. */
-type Undo = (() => Promise<unknown>)[]
+import { createUndertaking, type Undertaking } from './undertaking.ts'
 
 /** As `npm start` was asked. */
 export type Options = {
   once: boolean
+  port?: number | undefined
+  mqttPort?: number | undefined
   kubeconfig?: string | undefined
   real: boolean
   mqtt?: string | undefined
-  log: string
-  'monitor-log': string
+  log?: string | undefined
+  monitorLog?: string | undefined
 }
 
-/** Starts the region, shows the main job, and stays until it is told to stop, unless it is to run once. @throws Error when a step goes wrong */
-export async function run(options: Options): Promise<void> {
+/**
+ * Starts the region, shows the main job, and stays until `stopping` aborts, unless it is to run once.
+ * @returns the exit code: 130 if it was interrupted before it had run once
+ * @throws Error when a step goes wrong
+ */
+export async function run(options: Options, stopping: AbortSignal): Promise<number> {
   const display = createDisplay(process.stdout)
-  const undo: Undo = []
-  const stopped = stopSignal()
+  const work = createUndertaking(stopping)
+  const announceStop = () => display.live('  stopping')
+  stopping.addEventListener('abort', announceStop)
   try {
-    const cluster = await startPlane(options, display)
-    undo.push(() => cluster.stop())
-    const { births, ...running } = await startRegion(cluster, options, undo, display)
+    const own = await work.take(takeFolder, (taken) => taken.release())
+    if (own.number > 1) display.line(`Another region runs in this checkout. This is ${idOf(own)}, and its files are in ${own.folder}.`)
+    await work.wait(removePlace(own.folder)) // of one that was killed
+    const cluster = await work.take(
+      () => startPlane(options, display),
+      (started) => started.stop(),
+    )
+    const { births, ...running } = await startRegion(cluster, { options, own, work, stopping, display })
     const { region, agent, monitor } = running
     const client = createClient({ url: agent.url, ca: region.ca, token: region.token })
-    undo.push(async () => client.close())
-    await Promise.race([runScenario(client, births, display), stopped.then(() => Promise.reject(new Error('interrupted')))])
-    await showObjects(region.admin, display)
-    await showChecks(monitor.url, display)
+    await work.take(
+      async () => client,
+      () => client.close(),
+    )
+    await work.wait(runScenario(client, births, display))
+    await work.wait(showObjects(region.admin, display))
+    await work.wait(showChecks(monitor.url, display))
     display.line(`\nHeard over MQTT so far: ${countsOf(births.messages)}`)
-    if (options.once) return
-    display.line(waysToGoOn(running))
-    await stopped
+    if (!options.once) {
+      display.line(waysToGoOn(running, own.folder))
+      await work.wait(new Promise(() => {}))
+    }
+  } catch (error) {
+    if (!stopping.aborted) throw error
+    return options.once ? 130 : 0
   } finally {
-    display.live('  stopping')
-    for (const step of undo.toReversed()) await step().catch((error) => display.line(`while stopping: ${error}`))
+    announceStop()
+    await work.end((error) => display.line(`while stopping: ${error}`))
     display.line('Stopped.')
   }
+  return 0
 }
+
+const idOf = ({ number }: OwnFolder) => `harbour-${number}`
 
 async function startPlane({ kubeconfig, real }: Options, display: Display): Promise<TestCluster> {
   if (kubeconfig !== undefined) {
@@ -64,73 +87,82 @@ async function startPlane({ kubeconfig, real }: Options, display: Display): Prom
 /** So that each has run before the scenario has ended. */
 const often = { interval: '2s', timeout: '2s' }
 
-async function startRegion(
-  cluster: TestCluster,
-  options: Options,
-  undo: Undo,
-  display: Display,
-): Promise<RunningRegion & { births: Births }> {
-  await mkdir(folder, { recursive: true })
-  const keepAgentLog = keepLog(options.log, undo)
-  const keepMonitorLog = keepLog(options['monitor-log'], undo)
-  const region = await prepareRegion(cluster)
-  undo.push(() => region.close())
-  display.live('  starting the stand-ins: nodes, volumes, a load balancer and a Crate Operator')
-  const standIns = await startStandIns(cluster, { operator: { stepMs: 120 } })
-  undo.push(() => standIns.stop())
-  const mqtt = { url: options.mqtt ?? (await startBroker(undo)), ...region.edgeNode }
-  // Before the monitor, so that nothing it says is missed.
-  const births = await followBirths(mqtt, showMessages(mqtt, display))
-  undo.push(() => births.close())
+type Tools = { options: Options; own: OwnFolder; work: Undertaking; stopping: AbortSignal; display: Display }
 
+async function startRegion(cluster: TestCluster, tools: Tools): Promise<RunningRegion & { births: Births }> {
+  const { options, own, work, stopping, display } = tools
+  const log = async (file: string) =>
+    work.take(
+      async () => openLog(file),
+      (opened) => opened.close(),
+    )
+  const agentLog = await log(options.log ?? `${own.folder}/agent.log`)
+  const monitorLog = await log(options.monitorLog ?? `${own.folder}/monitor.log`)
+  const region = await work.take(
+    () => prepareRegion(cluster, { id: idOf(own), directory: path.resolve(own.folder, 'run') }),
+    (prepared) => prepared.close(),
+  )
+  display.live('  starting the stand-ins: nodes, volumes, a load balancer and a Crate Operator')
+  const standIns = await work.take(
+    () => startStandIns(cluster, { operator: { stepMs: 120 }, kubelet: { missingImage } }),
+    (started) => started.stop(),
+  )
+  const broker = async () => {
+    const started = await work.take(
+      () => startEmbeddedBroker({ port: options.mqttPort }),
+      (running) => running.close(),
+    )
+    return started.url
+  }
+  const mqtt = { url: options.mqtt ?? (await broker()), ...region.edgeNode }
+  // Before the monitor, so that nothing it says is missed.
+  const births = await work.take(
+    () => followBirths(mqtt, showMessages(mqtt, display)),
+    (followed) => followed.close(),
+  )
+
+  display.live('  starting the agent')
   const sqlUrl = `${standIns.database.url}/{namespace}/{database}/_sql`
-  const agent = await region.startAgent({
-    config: { databases: { sqlUrl }, operations: { recheck: '2s' } },
-    onLog: keepAgentLog,
-  })
+  const agent = await work.take(() =>
+    region.startAgent({
+      config: { api: { port: options.port ?? 0 }, databases: { sqlUrl }, operations: { recheck: '2s' } },
+      onLog: agentLog.line,
+      signal: stopping,
+    }),
+  )
   display.line(
     `The agent answers at ${agent.url}, ready ${agent.readyMs.toFixed(0)} ms after its start; health and metrics at ${agent.adminUrl}`,
   )
+  display.live('  starting the monitor')
   const { url, username } = partsOf(mqtt.url)
-  const monitor = await region.startMonitor(mqtt, {
-    config: { discovery: { databaseUrl: sqlUrl, interval: '2s', volumeInterval: '2s', timeout: '2s' } },
-    checks: [
-      ...(username === undefined ? [{ name: 'broker', kind: 'mqtt', url, protocolVersion: 4, ...often }] : []),
-      { name: 'agent', kind: 'agent', url: agent.adminUrl, ...often },
-      { name: 'agent-health', kind: 'http', url: `${agent.adminUrl}/healthz`, ...often },
-    ],
-    onLog: keepMonitorLog,
-  })
+  const monitor = await work.take(
+    () =>
+      region.startMonitor(mqtt, {
+        config: { discovery: { databaseUrl: sqlUrl, interval: '2s', volumeInterval: '2s', timeout: '2s' } },
+        checks: [
+          ...(username === undefined ? [{ name: 'broker', kind: 'mqtt', url, protocolVersion: 4, ...often }] : []),
+          { name: 'agent', kind: 'agent', url: agent.adminUrl, ...often },
+          { name: 'agent-health', kind: 'http', url: `${agent.adminUrl}/healthz`, ...often },
+        ],
+        onLog: monitorLog.line,
+        signal: stopping,
+      }),
+    // Last started is first stopped: it says so before it goes.
+    async (started) => {
+      await started.stop()
+      const birth = births.messages.find(({ verb }) => verb === 'NBIRTH')
+      if (birth) await births.heard((message) => message.verb === 'NDEATH' && bdSeqOf(message) === bdSeqOf(birth), 'The death of the node')
+    },
+  )
   display.line(
     `The monitor answers at ${monitor.url}, ready ${monitor.readyMs.toFixed(0)} ms after its start; it announces the region at ${withoutCredentials(mqtt.url)}`,
   )
-  const birth = await births.heard(({ verb }) => verb === 'NBIRTH', `The birth of ${mqtt.group}/${mqtt.node}`)
-  // Last started is first stopped: it says so before it goes.
-  undo.push(async () => {
-    await monitor.stop()
-    await births.heard((message) => message.verb === 'NDEATH' && bdSeqOf(message) === bdSeqOf(birth), 'The death of the node')
-  })
+  await work.wait(births.heard(({ verb }) => verb === 'NBIRTH', `The birth of ${mqtt.group}/${mqtt.node}`))
   const running = { region, agent, monitor, mqtt }
-  await writePlace(running)
-  undo.push(removePlace)
+  await work.take(
+    () => writePlace(own.folder, running),
+    () => removePlace(own.folder),
+  )
+  display.line(`Files for other programs: ${own.folder}/region.json and beside it`)
   return { ...running, births }
-}
-
-async function startBroker(undo: Undo): Promise<string> {
-  const broker = await startEmbeddedBroker()
-  undo.push(() => broker.close())
-  return broker.url
-}
-
-/** Gathers lines, which are written when all has ended. */
-function keepLog(file: string, undo: Undo): (line: string) => void {
-  const lines: string[] = []
-  undo.push(() => writeFile(file, `${lines.join('\n')}\n`))
-  return (line) => lines.push(line)
-}
-
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
-  })
 }

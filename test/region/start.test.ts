@@ -1,28 +1,13 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
-import { text } from 'node:stream/consumers'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { noMosquitto, startMosquitto } from '../monitor/sparkplug/mosquitto.ts'
 import { bdSeqOf, followBirths } from './births.ts'
-import { type Place, type RunningRegion, waysToGoOn } from './place.ts'
+import { type RunningRegion, waysToGoOn } from './place.ts'
 import { isBirthOf } from './scenario.ts'
-
-function spawnStart(options: string[]): ChildProcess {
-  return spawn(process.execPath, ['test/region/main.ts', ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
-}
-
-async function start(...options: string[]): Promise<{ code: number; out: string; err: string }> {
-  const child = spawnStart(options)
-  const [out, err, [code]] = await Promise.all([
-    text(child.stdout as NodeJS.ReadableStream),
-    text(child.stderr as NodeJS.ReadableStream),
-    once(child, 'exit'),
-  ])
-  return { code, out, err }
-}
+import { spawnStart, start } from './started.ts'
 
 /** On the real tier everything is real: the control plane, and a broker that is there already. */
 async function realPeers(t: TestContext): Promise<string[]> {
@@ -33,31 +18,19 @@ async function realPeers(t: TestContext): Promise<string[]> {
 }
 
 test('npm start -- --once shows a project and a database become real and be born, another program follows, and it exits 0', async (t) => {
-  const child = spawnStart([
-    '--once',
-    '--log',
-    '.skerry/test-agent.log',
-    '--monitor-log',
-    '.skerry/test-monitor.log',
-    ...(await realPeers(t)),
-  ])
-  const exited = once(child, 'exit')
-  // It has programs of its own to end.
-  t.after(async () => {
-    if (child.exitCode === null && child.kill('SIGTERM')) await exited
-  })
-  const said: string[] = []
-  const errors = text(child.stderr as NodeJS.ReadableStream)
-  const scenarioBegun = Promise.withResolvers<void>()
-  createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
-    said.push(line)
-    if (line.startsWith('→ a project is put')) scenarioBegun.resolve()
-  })
-  await Promise.race([scenarioBegun.promise, exited])
-  assert.equal(child.exitCode, null, `${said.join('\n')}\n${child.exitCode === null ? '' : await errors}`)
+  const logs = await mkdtemp(path.join(tmpdir(), 'skerry-logs-'))
+  t.after(() => rm(logs, { recursive: true }))
+  const started = spawnStart(t, ['--once', '--log', `${logs}/agent.log`, '--monitor-log', `${logs}/monitor.log`, ...(await realPeers(t))])
+  const { said, errors, exited } = started
+  await started.says('→ a project is put')
 
   // It knows nothing but the file.
-  const place: Place = JSON.parse(await readFile('.skerry/region.json', 'utf8'))
+  const place = await started.place()
+  for (const [log, message] of [
+    ['agent.log', 'region is ready'],
+    ['monitor.log', 'monitor is ready'],
+  ] as const)
+    assert.ok((await readFile(`${logs}/${log}`, 'utf8')).includes(message), `${log} is written while it runs`)
   const births = await followBirths(place.mqtt)
   t.after(() => births.close())
   await births.askForRebirth()
@@ -67,7 +40,7 @@ test('npm start -- --once shows a project and a database become real and be born
   const up = metrics.split('\n').filter((line) => line.startsWith('skerry_check_up'))
   assert.match(up.join('\n'), /^skerry_check_up\{check="agent",.*\} [01]$/m)
 
-  const [code] = await exited
+  const code = await exited
   const out = said.join('\n')
   assert.equal(code, 0, `${out}\n${await errors}`)
   assert.equal(bdSeqOf(await births.heard(({ verb }) => verb === 'NDEATH', 'the NDEATH')), 0)
@@ -76,21 +49,24 @@ test('npm start -- --once shows a project and a database become real and be born
   assert.match(out, /A disk that shrinks is refused/)
   assert.match(out, /harbour +Harbour authority +True/)
   assert.match(out, /tidal-gauge +tidal-gauge +5\.10\.1 +3 .*GREEN/)
-  assert.match(out, /◂ NBIRTH skerry\/harbour-1 · \d+ metrics · bdSeq 0/)
-  assert.match(out, /◂ DBIRTH skerry\/harbour-1\/host:node-1 · \d+ metrics/)
-  assert.match(out, /◂ DBIRTH skerry\/harbour-1\/database:\S*tidal-gauge · \d+ metrics/)
-  assert.match(out, /◂ DDATA +skerry\/harbour-1\/\S+ · \S+/)
+  assert.match(out, /◂ NBIRTH skerry\/harbour-\d · \d+ metrics · bdSeq 0/)
+  assert.match(out, /◂ DBIRTH skerry\/harbour-\d\/host:node-1 · \d+ metrics/)
+  assert.match(out, /◂ DBIRTH skerry\/harbour-\d\/database:\S*tidal-gauge · \d+ metrics/)
+  assert.match(out, /◂ DDATA +skerry\/harbour-\d\/\S+ · \S+/)
   for (const check of ['agent', 'agent-health', 'broker', 'kubernetes', 'database/harbour/tidal-gauge'])
     assert.match(out, new RegExp(`^skerry_check_up\\{check="${check}".*\\} 1$`, 'm'))
   assert.match(out, /^Heard over MQTT so far: .*\d+ NBIRTH/m)
 })
 
 test('the lines to go on with ask what runs, and show no password', () => {
-  const lines = waysToGoOn({
-    agent: { url: 'https://127.0.0.1:8443', adminUrl: 'http://127.0.0.1:9808' },
-    monitor: { url: 'http://127.0.0.1:9809' },
-    mqtt: { url: 'mqtts://ships:secret@broker.example.com', group: 'skerry', node: 'harbour-1' },
-  } as RunningRegion)
+  const lines = waysToGoOn(
+    {
+      agent: { url: 'https://127.0.0.1:8443', adminUrl: 'http://127.0.0.1:9808' },
+      monitor: { url: 'http://127.0.0.1:9809' },
+      mqtt: { url: 'mqtts://ships:secret@broker.example.com', group: 'skerry', node: 'harbour-1' },
+    } as RunningRegion,
+    '.skerry',
+  )
   assert.match(lines, /^ {2}curl http:\/\/127\.0\.0\.1:9809\/metrics$/m)
   assert.match(lines, /^ {2}mosquitto_sub -h broker\.example\.com -p 8883 --tls-use-os-certs -u ships -P … -t 'spBv1\.0\/skerry\/#'/m)
   assert.doesNotMatch(lines, /secret/)
@@ -111,4 +87,22 @@ test('npm start says what it can do, and what it cannot read or use', async () =
   assert.equal(unknown.code, 1)
   assert.equal(noBroker.code, 1)
   assert.match(noBroker.err, /^--mqtt http:\/\/127\.0\.0\.1 is none of mqtt:/)
+})
+
+test('npm start refuses what it cannot do, with the reason', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'skerry-log-'))
+  t.after(() => rm(folder, { recursive: true }))
+  await mkdir(`${folder}/agent.log`)
+  for (const [options, reason] of [
+    [['--port', 'http'], /^--port must be a port from 1 to 65535, not "http"$/],
+    [['--mqtt-port', '0'], /^--mqtt-port must be a port from 1 to 65535, not "0"$/],
+    [['--mqtt-port', '1883', '--mqtt', 'mqtt://broker'], /^--mqtt-port is for the embedded broker/],
+    [['--real', '--kubeconfig', 'admin'], /^--kubeconfig and --real name two clusters/],
+    [['--port', '1883', '--mqtt-port', '1883'], /must be two ports/],
+    [['--log', `${folder}/agent.log`], /agent\.log/],
+  ] as const) {
+    const { code, err } = await start(...options)
+    assert.equal(code, 1, options.join(' '))
+    assert.match(err.trimEnd(), reason)
+  }
 })

@@ -24,7 +24,7 @@ test('a problem document has the members of RFC 9457 and those of Skerry', () =>
   const problem = new Problem('invalid-fields', '2 fields are wrong', {
     faults: [
       { path: '/nodes', message: 'must be at least 1' },
-      { path: 'header:If-Match', message: 'is required' },
+      { in: 'header', name: 'If-Match', message: 'is required' },
     ],
     extensions: { limit: 3 },
   })
@@ -38,7 +38,7 @@ test('a problem document has the members of RFC 9457 and those of Skerry', () =>
     retry: 'never',
     faults: [
       { path: '/nodes', message: 'must be at least 1' },
-      { path: 'header:If-Match', message: 'is required' },
+      { in: 'header', name: 'If-Match', message: 'is required' },
     ],
     limit: 3,
   })

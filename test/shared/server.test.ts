@@ -416,15 +416,6 @@ for (const [name, bytes] of [
   })
 }
 
-test('connections beyond the limit are turned away, and that is logged once', limit, async (t) => {
-  const { part, journal } = await startPlain(t, { maxConnections: 2 })
-  const kept = [connect(part.port(), '127.0.0.1'), connect(part.port(), '127.0.0.1')]
-  await Promise.all(kept.map((socket) => once(socket, 'connect')))
-  for (let i = 0; i < 3; i++) assert.equal(await sendRaw(part, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'), '')
-  assert.equal(journal.lines.filter((line) => line.msg === 'connections refused, the limit is reached').length, 1)
-  for (const socket of kept) socket.destroy()
-})
-
 test('an error of the app is logged and goes out as internal, without its text', limit, async (t) => {
   const { part, journal } = await startTls(t)
   const answer = await ask(part, '/broken')

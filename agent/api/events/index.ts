@@ -27,6 +27,8 @@ export type EventSource = {
 /** The limits of the event streams. */
 export type EventsConfig = EventLogConfig & {
   maxSubscribers: number
+  /** Of one identity. */
+  maxSubscribersEach: number
   /** The maximum number of bytes that wait for one client. */
   queueBytes: number
   heartbeatMs: number
@@ -40,6 +42,7 @@ export const usualEvents: EventsConfig = {
   maxRetained: 5_000,
   maxRetainedBytes: 4 * 1024 * 1024,
   maxSubscribers: 100,
+  maxSubscribersEach: 20,
   queueBytes: 512 * 1024,
   heartbeatMs: 15_000,
   stalledMs: 60_000,
@@ -74,7 +77,7 @@ export function createEvents(config: EventsConfig, parts: EventsParts): Events {
     for (;;) {
       await clock.sleep(config.heartbeatMs, ending.signal).catch(() => {})
       if (ending.signal.aborted) return
-      stream.beat()
+      await stream.beat()
     }
   }
 
@@ -131,9 +134,17 @@ class EventStream {
     }
   }
 
-  /** Opens a stream that ends when `stopping` aborts. @throws Problem `busy` when too many are open */
+  /**
+   * Opens a stream that ends when `stopping` aborts.
+   * @throws Problem `rate-limited` when the identity has its share of streams open, `busy` when all identities together have too many
+   */
   open(wanted: Wanted, lastEventId: string | undefined, stopping: AbortSignal): ReadableStream<Uint8Array> {
-    const { maxSubscribers } = this.#config
+    const { maxSubscribers, maxSubscribersEach } = this.#config
+    const own = [...this.#subscribers.values()].filter(({ identity }) => identity === wanted.identity).length
+    if (own >= maxSubscribersEach) {
+      const detail = `${wanted.identity} has ${own} event streams open, and may have no more. Close one, or follow several kinds with one stream.`
+      throw new Problem('rate-limited', detail, { retryAfterSeconds: 30 })
+    }
     if (this.#subscribers.size >= maxSubscribers)
       throw new Problem('busy', `All ${maxSubscribers} event streams are in use.`, { retryAfterSeconds: 30 })
     const { monotonic } = this.#parts.clock
@@ -156,8 +167,8 @@ class EventStream {
     return subscriber.stream
   }
 
-  /** Sends every client a comment, and closes the streams that stalled or are too old. */
-  beat(): void {
+  /** Sends every client a comment, and closes the streams that stalled, are too old, or whose credential is no longer valid. */
+  async beat(): Promise<void> {
     const { stalledMs, longestMs } = this.#config
     const { clock } = this.#parts
     const now = clock.monotonic()
@@ -168,6 +179,10 @@ class EventStream {
       if (isStalled || now - since >= longestMs) subscriber.close()
       else subscriber.send(frame)
     }
+    const check = async ([subscriber, { isStillAllowed }]: [Subscriber, Wanted]) => {
+      if (!(await isStillAllowed())) subscriber.close()
+    }
+    await Promise.all([...this.#subscribers].map(check))
   }
 
   #deliver(event: RetainedEvent): void {
@@ -191,5 +206,5 @@ class EventStream {
 }
 
 function wants(wanted: Wanted, { kind, project }: RetainedEvent): boolean {
-  return wanted.kinds.has(kind) && (wanted.project === undefined || wanted.project === project)
+  return wanted.kinds.has(kind) && wanted.sees(project) && (wanted.project === undefined || wanted.project === project)
 }

@@ -1,9 +1,19 @@
 import * as z from 'zod'
 import { answer } from '../answer.ts'
+import { sees } from '../reach.ts'
 import { type Route, route } from '../route.ts'
 
 /** The events that a subscriber asks for. */
-export type Wanted = { kinds: ReadonlySet<string>; project: string | undefined }
+export type Wanted = {
+  /** The name of the subscriber. */
+  identity: string
+  kinds: ReadonlySet<string>
+  project: string | undefined
+  /** Whether the subscriber may know of a project. */
+  sees: (project: string) => boolean
+  /** Whether its credential is still valid. */
+  isStillAllowed: () => Promise<boolean>
+}
 
 /** @param kinds the types of events that exist @param open starts a stream of those that are wanted */
 export function eventsRoute(
@@ -15,6 +25,7 @@ export function eventsRoute(
     path: '/events',
     operationId: 'watchEvents',
     tag: 'Events',
+    tagDescription: 'Changes as they happen, over one connection.',
     summary: 'Changes as they happen',
     description: `Server-sent events (\`text/event-stream\`). The stream begins with the next change: to have everything, open it first, then list.
 
@@ -25,6 +36,7 @@ the stream continues meanwhile. The same state may be sent twice.
 A client that comes back with \`Last-Event-ID\` gets what it missed, or \`relist\`. A comment comes every 15 seconds; a stream that is
 silent for a minute is dead. After an hour the stream ends; come back with the last id.`,
     scope: 'region:read',
+    filtered: true,
     query: z.strictObject({
       project: z.string().min(1).max(63).optional().describe('Only events of this project.'),
       kinds: z
@@ -51,7 +63,13 @@ silent for a minute is dead. After an hour the stream ends; come back with the l
         'x-accel-buffering': 'no', // nginx would buffer the events
       }
       if (c.req.method === 'HEAD') return answer(c, 200, null, headers)
-      const wanted = { kinds: new Set(given ?? kinds), project }
+      const wanted = {
+        identity: c.get('identity').name,
+        kinds: new Set(given ?? kinds),
+        project,
+        sees: (id: string) => sees(c, id),
+        isStillAllowed: c.get('isStillAllowed'),
+      }
       return answer(c, 200, open(wanted, c.req.header('last-event-id') || lastEventId, c.env?.stopping), headers)
     },
   })

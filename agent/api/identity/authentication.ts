@@ -5,6 +5,7 @@ import { type Part, together } from '../../../shared/lifecycle.ts'
 import type { Log } from '../../../shared/log.ts'
 import type { ApiContext, Identity } from '../http.ts'
 import { createBuckets, type LimitsConfig } from '../limits.ts'
+import { createClientAddresses } from './client-address.ts'
 import { identityOfCertificate } from './client-certificates.ts'
 import type { IdentityConfig } from './config.ts'
 import { createJwtVerifier } from './jwt.ts'
@@ -14,29 +15,29 @@ import { createTokens } from './tokens.ts'
 export type Authentication = Part & {
   /** @throws Problem `unauthenticated`, or `rate-limited` after too many failures from the same address */
   identify(c: ApiContext): Promise<Identity>
+  /** By source, `tokens` and `keys`: whether its present content cannot be used, so that credentials are judged by an earlier one. */
+  stale(): Record<string, boolean>
 }
 
 /** A longer credential is refused unread. A token of Cloudflare Access has about 1 KB. */
 const maxCredentialLength = 8192
-const mostFamiliar = 10_000
 
 /**
  * Recognises static tokens, signed tokens and client certificates, in this order. A wrong token is refused, even with a valid
  * certificate beside it.
  *
- * Failures slow down the address they come from: after some of them, credentials from that address are refused unread for a while,
- * except those that were right before. All requests through a tunnel have one address, and a caller with a wrong token must not lock
- * the others out.
+ * Only failures are limited, by the address that they come from. Every credential is looked at first: all requests through a tunnel may have
+ * one address, and strangers must not lock out the caller with the right one. Guessing gains nothing from that: a token has 256 bits.
  */
 export function createAuthentication(
   config: IdentityConfig,
-  limits: Pick<LimitsConfig, 'failuresPerMinute' | 'failuresBurst' | 'clientAddressHeader'>,
+  limits: Pick<LimitsConfig, 'failuresPerMinute' | 'failuresBurst' | 'clientAddressHeader' | 'trustedProxies'>,
   { clock, log }: { clock: Clock; log: Log },
 ): Authentication {
   const tokens = config.tokensFile === undefined ? undefined : createTokens(config.tokensFile, { clock, log })
   const jwt = config.jwt === undefined ? undefined : createJwtVerifier(config.jwt, { clock, log })
   const failures = createBuckets({ perSecond: limits.failuresPerMinute / 60, burst: limits.failuresBurst }, clock)
-  const familiar = new Set<string>()
+  const addresses = createClientAddresses(limits)
   const parts: Part[] = [tokens, jwt].filter((part) => part !== undefined)
 
   function recognise({ token, isJwt }: Presented, sha256: string): Identity | Promise<Identity> {
@@ -54,35 +55,29 @@ export function createAuthentication(
     throw new Problem('unauthenticated', 'The client certificate is not assigned to an identity.')
   }
 
-  async function identify(c: ApiContext): Promise<Identity> {
+  function look(c: ApiContext): Identity | Promise<Identity> {
     const credential = credentialIn(c, config.jwt?.header)
     if (credential === undefined) return identifyByCertificate(c)
     const presented = presentedBy(credential)
-    const address = clientAddress(c, limits.clientAddressHeader)
-    const sha256 = hash('sha256', presented.token, 'hex')
-    const key = `${address} ${sha256}`
-    const wait = failures.wait(address)
-    if (wait > 0 && !familiar.has(key)) throw tooManyFailures(wait)
+    return recognise(presented, hash('sha256', presented.token, 'hex'))
+  }
+
+  async function identify(c: ApiContext): Promise<Identity> {
     try {
-      const identity = await recognise(presented, sha256)
-      if (familiar.size >= mostFamiliar && !familiar.has(key)) familiar.clear()
-      familiar.add(key)
-      return identity
+      return await look(c)
     } catch (error) {
-      if (isProblem(error, 'unauthenticated')) {
-        familiar.delete(key)
-        failures.take(address)
-      }
-      throw error
+      const wait = isProblem(error, 'unauthenticated') ? failures.take(addresses.of(c)) : 0
+      throw wait > 0 ? tooManyFailures(wait) : error
     }
   }
 
-  return { ...together('authentication', parts), identify }
+  const stale = () => ({ ...(tokens && { tokens: tokens.isStale() }), ...(jwt && { keys: jwt.isStale() }) })
+  return { ...together('authentication', parts), identify, stale }
 }
 
 function tooManyFailures(wait: number): Problem {
   const retryAfterSeconds = Math.max(1, Math.ceil(wait))
-  const detail = `Too many wrong credentials came from this address. Try again in ${retryAfterSeconds} s.`
+  const detail = `The request carries no valid credential, and too many such requests came from this address. Try again in ${retryAfterSeconds} s.`
   return new Problem('rate-limited', detail, { retryAfterSeconds })
 }
 
@@ -113,13 +108,4 @@ function presentedBy({ text, isAssertion }: Credential): Presented {
 
 function looksSigned(token: string): boolean {
   return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)
-}
-
-/**
- * The client's address: from the proxy's header if one is configured, else the other end of the connection. Without such a header,
- * every request through the tunnel has the address of cloudflared.
- */
-export function clientAddress(c: ApiContext, headerName: string | undefined): string {
-  const told = headerName === undefined ? undefined : c.req.header(headerName)?.split(',')[0]?.trim().slice(0, 45)
-  return told || (c.env?.peer?.address ?? 'unknown')
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
 import type { Identity } from '../http.ts'
 import type { CertificateEntry } from './config.ts'
+import { identityFrom } from './source.ts'
 
 /**
  * The identity of a client certificate; undefined when no entry matches. The handshake has verified the certificate: signed by a CA of the
@@ -25,7 +26,7 @@ export function identityOfCertificate(
       (entry.uri === undefined || uris.includes(entry.uri)) &&
       (entry.fingerprint === undefined || entry.fingerprint === fingerprint),
   )
-  return found && { name: found.name, scopes: new Set(found.scopes) }
+  return found && identityFrom('cert', found.name, found)
 }
 
 /** The CN of the subject, if there is exactly one. */

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { projectId } from '../../resources/identifiers.ts'
 import type { Scope } from '../context.ts'
 import { scopes } from '../resources.ts'
 
@@ -6,6 +7,14 @@ const scopeList = z.array(z.enum(scopes as [Scope, ...Scope[]])).nonempty()
 const name = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,99}$/, 'must be 1 to 100 letters, digits and . _ @ : / -, beginning with a letter or digit')
+
+const projectList = z
+  .array(projectId)
+  .nonempty()
+  .max(1000)
+  .describe(
+    'The only projects that the caller sees and changes. It cannot change the region. Without this list: all projects, and the region.',
+  )
 
 /** A static token. Tokens with the same name are one identity, so a token can be replaced without a gap. */
 const tokenEntry = z.strictObject({
@@ -15,6 +24,7 @@ const tokenEntry = z.strictObject({
     .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits: printf %s "$TOKEN" | sha256sum')
     .describe('SHA-256 of the token.'),
   scopes: scopeList,
+  projects: projectList.optional(),
   expires: z.iso.datetime({ offset: true }).optional().describe('When it expires, such as 2027-01-31T00:00:00Z.'),
 })
 
@@ -60,6 +70,14 @@ const jwtConfig = z
       .min(1)
       .default('scope')
       .describe('The claim with the scopes: a list, or a text separated by spaces. Dots separate nested names.'),
+    projectsClaim: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'The claim with the projects that the token is bound to: a list, or a text separated by spaces. `*` stands for all, and the ' +
+          'region; a token without the claim sees no project. Without this setting, every token sees all.',
+      ),
     grants: z
       .array(z.strictObject({ claim: z.string().min(1), value: z.string().min(1), scopes: scopeList }))
       .default([])
@@ -79,6 +97,7 @@ const certificateEntry = z
       .pipe(z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 fingerprint, as openssl x509 -fingerprint -sha256 prints it'))
       .optional(),
     scopes: scopeList,
+    projects: projectList.optional(),
   })
   .refine(
     ({ commonName, uri, fingerprint }) => commonName !== undefined || uri !== undefined || fingerprint !== undefined,
@@ -91,7 +110,7 @@ export const identityConfig = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('Static tokens, as YAML or JSON: [{name, sha256, scopes, expires?}]. Read again when it changes.'),
+    .describe('Static tokens, as YAML or JSON: [{name, sha256, scopes, projects?, expires?}]. Read again when it changes.'),
   jwt: jwtConfig.optional(),
   certificates: z.array(certificateEntry).default([]).describe('Client certificates, signed by a CA of the API listener.'),
 })

@@ -10,6 +10,8 @@ import { watchFolder } from '../../../shared/watch-folder.ts'
 export type FileValue<T> = Part & {
   /** The last valid value. @throws Error before the part has started */
   value(): T
+  /** The present content of the file is invalid, or cannot be read: the value is that of an earlier one. */
+  isStale(): boolean
 }
 
 // Network file systems lose events, and so does replacing the folder itself. The file is therefore read at intervals too.
@@ -65,6 +67,7 @@ export function createFileValue<T>(
       if (current === undefined) throw new Error(`${file} has not been read yet`)
       return current.value
     },
+    isStale: () => refused !== undefined,
     async start() {
       // Watched first: a change during the read causes another read.
       watcher = watchFolder(dirname(file), () => changed.abort(), log)

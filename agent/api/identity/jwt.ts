@@ -1,4 +1,4 @@
-import type { JWTPayload, JWTVerifyGetKey } from 'jose'
+import type { JWTPayload, JWTVerifyOptions } from 'jose'
 import type { Clock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
@@ -7,6 +7,8 @@ import type { Identity, Scope } from '../http.ts'
 import { scopes } from '../resources.ts'
 import type { JwtConfig } from './config.ts'
 import { createFileValue, type FileValue } from './file.ts'
+import { createRemoteKeys, type KeySet, type Keys, parseKeys } from './keys.ts'
+import { identityFrom } from './source.ts'
 
 /** Verifies signed tokens. */
 export type JwtVerifier = Part & {
@@ -15,20 +17,22 @@ export type JwtVerifier = Part & {
    * @throws Problem `unauthenticated` with the reason, `busy` when the keys cannot be fetched
    */
   verify(token: string, sha256: string): Identity | Promise<Identity>
+  /** The last attempt to read newer keys failed. */
+  isStale(): boolean
 }
 
 const rememberedMs = 60_000
 const mostRemembered = 1_000
-const keysTimeoutMs = 5_000
-const keysCooldownMs = 30_000
-const keysMaxAgeMs = 600_000
+/** As OpenID Connect limits `sub`. A longer name is refused, not cut: two callers must not become one. */
+const longestName = 255
 /** The clocks of two machines may differ by this much. */
 const toleranceSeconds = 30
 
 /** Loads jose when it starts: an agent without signed tokens saves the memory. */
 export function createJwtVerifier(config: JwtConfig, { clock, log }: { clock: Clock; log: Log }): JwtVerifier {
   const remembered = new Map<string, { identity: Identity; until: number }>()
-  let keysFile: FileValue<JWTVerifyGetKey> | undefined
+  let keysFile: FileValue<KeySet> | undefined
+  let keys: Keys | undefined
   let verifyNow: ((token: string) => Promise<JWTPayload>) | undefined
 
   async function check(token: string, sha256: string): Promise<Identity> {
@@ -45,36 +49,19 @@ export function createJwtVerifier(config: JwtConfig, { clock, log }: { clock: Cl
     name: 'signed tokens',
     async start(signal) {
       const jose = await import('jose')
-      let keys: JWTVerifyGetKey
+      const parse = (text: string) => parseKeys(text, jose.createLocalJWKSet)
       if (config.jwksFile !== undefined) {
-        const parse = (text: string) => jose.createLocalJWKSet(JSON.parse(text))
         const file = createFileValue(config.jwksFile, parse, { name: 'keys of signed tokens', clock, log })
         await file.start(signal)
         keysFile = file
-        keys = (header, token) => file.value()(header, token)
+        keys = { current: () => file.value(), renewed: async () => undefined, isStale: file.isStale }
       } else {
-        keys = jose.createRemoteJWKSet(new URL(config.jwksUrl as string), {
-          timeoutDuration: keysTimeoutMs,
-          cooldownDuration: keysCooldownMs,
-          cacheMaxAge: keysMaxAgeMs,
-        })
+        keys = createRemoteKeys(config.jwksUrl as string, { parse, clock, log })
       }
-      verifyNow = async (token) => {
-        try {
-          const { payload } = await jose.jwtVerify(token, keys, {
-            issuer: config.issuer,
-            audience: config.audience,
-            algorithms: config.algorithms,
-            clockTolerance: toleranceSeconds,
-            requiredClaims: ['exp'],
-            currentDate: new Date(clock.now()),
-          })
-          return payload
-        } catch (error) {
-          throw problemOf(error, jose)
-        }
-      }
+      const inUse = keys
+      verifyNow = (token) => verifyWith(inUse, token, { ...fixedOptions(config), currentDate: new Date(clock.now()) }, jose)
     },
+    isStale: () => keys?.isStale() ?? false,
     async stop(deadline) {
       await keysFile?.stop(deadline)
     },
@@ -86,22 +73,71 @@ export function createJwtVerifier(config: JwtConfig, { clock, log }: { clock: Cl
   }
 }
 
+function fixedOptions({ issuer, audience, algorithms }: JwtConfig): JWTVerifyOptions {
+  return { issuer, audience, algorithms, clockTolerance: toleranceSeconds, requiredClaims: ['exp'] }
+}
+
+/** @throws Problem */
+async function verifyWith(keys: Keys, token: string, options: JWTVerifyOptions, jose: Jose): Promise<JWTPayload> {
+  const current = await currentOf(keys)
+  try {
+    return await verifiedBy(current, token, options, jose).catch(async (error: unknown) => {
+      // The provider may have a new key, perhaps under the `kid` of the old one.
+      const isUnfit = error instanceof jose.errors.JWKSNoMatchingKey || doesNotFit(error, jose)
+      const renewed = isUnfit ? await keys.renewed(current) : undefined
+      if (renewed === undefined) throw error
+      return verifiedBy(renewed, token, options, jose)
+    })
+  } catch (error) {
+    throw problemOf(error, jose)
+  }
+}
+
+async function currentOf(keys: Keys): Promise<KeySet> {
+  try {
+    return await keys.current()
+  } catch (cause) {
+    throw new Problem('busy', 'The keys of the identity provider cannot be fetched.', { cause, retryAfterSeconds: 30 })
+  }
+}
+
+/** Whether another key may verify the token. What is no error of jose's is about the key: it is too short, or malformed. */
+function doesNotFit(error: unknown, { errors }: Jose): boolean {
+  return error instanceof errors.JWSSignatureVerificationFailed || !(error instanceof errors.JOSEError)
+}
+
+/** Verifies with the key of the set that fits; if several do, as without a `kid`, with each. */
+async function verifiedBy(keys: KeySet, token: string, options: JWTVerifyOptions, jose: Jose): Promise<JWTPayload> {
+  const { jwtVerify, errors } = jose
+  try {
+    return (await jwtVerify(token, keys, options)).payload
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error
+    for await (const key of error) {
+      try {
+        return (await jwtVerify(token, key, options)).payload
+      } catch (refusal) {
+        if (!doesNotFit(refusal, jose)) throw refusal
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed()
+  }
+}
+
+type Jose = typeof import('jose')
+
 /** A refusal by jose, in words for the caller. It reveals nothing but what the caller's own token says. */
-function problemOf(error: unknown, { errors }: typeof import('jose')): Problem {
+function problemOf(error: unknown, { errors }: Jose): Problem {
   const unauthenticated = (detail: string) => new Problem('unauthenticated', detail, { cause: error })
   if (error instanceof errors.JWTExpired) return unauthenticated('The token has expired.')
   if (error instanceof errors.JWTClaimValidationFailed)
     return unauthenticated(`The claim "${error.claim}" of the token is not accepted here.`)
   if (error instanceof errors.JOSEAlgNotAllowed) return unauthenticated('The signature algorithm of the token is not accepted here.')
-  if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
-    return unauthenticated('The key that signed the token is unknown here.')
+  if (error instanceof errors.JWKSNoMatchingKey) return unauthenticated('The key that signed the token is unknown here.')
   if (error instanceof errors.JWTInvalid || error instanceof errors.JWSInvalid) return unauthenticated('The token is malformed.')
   if (error instanceof errors.JWSSignatureVerificationFailed) return unauthenticated('The signature of the token is wrong.')
   if (error instanceof errors.JOSENotSupported) return unauthenticated('The signature algorithm of the token is not accepted here.')
-  return new Problem('busy', 'The keys of the identity provider cannot be fetched.', {
-    cause: error,
-    retryAfterSeconds: keysCooldownMs / 1000,
-  })
+  return unauthenticated('The key that signed the token cannot be used here.')
 }
 
 function identityOf(payload: JWTPayload, config: JwtConfig): Identity {
@@ -113,13 +149,30 @@ function identityOf(payload: JWTPayload, config: JwtConfig): Identity {
     const fits = Array.isArray(given) ? given.includes(value) : given === value
     if (fits) for (const scope of more) granted.add(scope)
   }
-  return { name: name.slice(0, 100), scopes: granted }
+  if (name.length > longestName || /\p{Cc}/u.test(name))
+    throw new Problem('unauthenticated', `The name in the token must have at most ${longestName} characters, and no control characters.`)
+  return identityFrom(`jwt:${config.issuer}`, name, { scopes: granted, projects: projectsIn(payload, config) })
 }
 
 /** Skerry's scopes among those in a claim, which may have others for other programs. */
 function scopesIn(claim: unknown): Scope[] {
-  const given = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : []
+  const given = listIn(claim)
   return scopes.filter((scope) => given.includes(scope))
+}
+
+/**
+ * The projects that a token is bound to; undefined for all. Providers leave a claim out for a user who has nothing in it, so a missing claim
+ * stands for none. An entry that is no id of a project binds to nothing that exists.
+ */
+function projectsIn(payload: JWTPayload, { projectsClaim }: JwtConfig): string[] | undefined {
+  if (projectsClaim === undefined) return undefined
+  const given = listIn(claimAt(payload, projectsClaim))
+  return given.includes('*') ? undefined : given
+}
+
+function listIn(claim: unknown): string[] {
+  if (typeof claim === 'string') return claim.split(' ')
+  return Array.isArray(claim) ? claim.filter((each) => typeof each === 'string') : []
 }
 
 /** A claim by its name or its path: `custom.scopes`. */

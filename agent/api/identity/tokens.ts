@@ -8,6 +8,7 @@ import type { Log } from '../../../shared/log.ts'
 import type { Identity } from '../http.ts'
 import { tokenList } from './config.ts'
 import { createFileValue } from './file.ts'
+import { identityFrom } from './source.ts'
 
 /** The static tokens. */
 export type Tokens = Part & {
@@ -16,6 +17,8 @@ export type Tokens = Part & {
    * @throws Problem `unauthenticated` when it has expired
    */
   find(sha256: string): Identity | undefined
+  /** The file has changed, and its present content is invalid. */
+  isStale(): boolean
 }
 
 type Entry = { digest: Buffer; identity: Identity; expiresAt: number }
@@ -27,6 +30,7 @@ export function createTokens(file: string, { clock, log }: { clock: Clock; log: 
     name: entries.name,
     start: (signal) => entries.start(signal),
     stop: (deadline) => entries.stop(deadline),
+    isStale: entries.isStale,
     find(sha256) {
       const given = Buffer.from(sha256, 'latin1')
       let found: Entry | undefined
@@ -49,13 +53,14 @@ function parseTokens(text: string): Entry[] {
       parsed.faults
         .map((fault) => asFault(fault))
         .map(({ path, message }) => `${path || '/'} ${message}`)
+        .concat(parsed.more > 0 ? [`and ${parsed.more} more faults`] : [])
         .join('; '),
     )
   const twice = parsed.value.findIndex(({ sha256 }, index) => parsed.value.findIndex((other) => other.sha256 === sha256) < index)
   if (twice >= 0) throw new Error(`/${twice}/sha256 is given more than once`)
-  return parsed.value.map(({ name, sha256, scopes, expires }) => ({
+  return parsed.value.map(({ name, sha256, scopes, projects, expires }) => ({
     digest: Buffer.from(sha256, 'latin1'),
-    identity: { name, scopes: new Set(scopes) },
+    identity: identityFrom('token', name, { scopes, projects }),
     expiresAt: expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(expires),
   }))
 }

@@ -4,6 +4,8 @@ import { type ProblemType, problemMediaType, problems, problemTypeBase } from '.
 import { mediaTypes } from '../body.ts'
 import type { Scope } from '../http.ts'
 import type { ResponseDoc, RouteDoc } from '../route.ts'
+import { withoutBounds } from './bounds.ts'
+import { addExamples } from './examples.ts'
 
 /** An OpenAPI 3.1 document, as zod-openapi makes it. */
 export type ApiDocument = ReturnType<typeof createDocument>
@@ -16,18 +18,19 @@ export function createApiDocument(routes: readonly RouteDoc[], version: string):
     paths[path] ??= {}
     paths[path][doc.method.toLowerCase()] = operationOf(doc)
   }
-  return createDocument(
+  const document = createDocument(
     {
       openapi: '3.1.0',
       info: {
         title: 'Skerry agent',
         version,
         description: introduction(routes),
+        contact: { name: 'Skerry' },
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: '/' }],
       security: [{ token: [] }, { accessAssertion: [] }, { clientCertificate: [] }],
-      tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
+      tags: tagsOf(routes),
       paths: paths as ZodOpenApiPathsObject,
       components: {
         securitySchemes: {
@@ -49,6 +52,18 @@ export function createApiDocument(routes: readonly RouteDoc[], version: string):
     // JSON Schema cannot express a refinement or a transform; the description does.
     { allowEmptySchema: { custom: true, transform: true, pipe: true } },
   )
+  const { schemas = {} } = document.components ?? {}
+  // Everything that kubectl can write is among the databases of the API.
+  if (schemas.Database) schemas.Database = withoutBounds(schemas.Database as Record<string, never>)
+  return addExamples(document)
+}
+
+/** The sections, in the order of their routes. */
+function tagsOf(routes: readonly RouteDoc[]) {
+  return [...Map.groupBy(routes, ({ tag }) => tag)].map(([name, own]) => {
+    const description = own.find(({ tagDescription }) => tagDescription !== undefined)?.tagDescription
+    return { name, ...(description !== undefined && { description }) }
+  })
 }
 
 const introduction = (routes: readonly RouteDoc[]) => `Manages the projects and databases of one region in its Kubernetes cluster.
@@ -57,13 +72,15 @@ A request that changes something is answered \`202\` once it is durable, with an
 nothing to do. \`Prefer: wait=N\` waits up to N seconds for the end. With an \`Idempotency-Key\`, the same request can be sent again
 and is carried out once. \`?dryRun=true\` answers with the plan and changes nothing.
 
-A refusal is a problem document (RFC 9457) that says what to do; \`faults\` lists all invalid fields at once.
+A refusal is a problem document (RFC 9457) that says what to do; \`faults\` lists all invalid fields at once, up to 100.
 
 Each route names the scope that it needs: ${[...new Set(routes.map(({ scope }) => `\`${scope}\``))].join(', ')}.`
 
 const problemSchema = z
   .looseObject({
-    type: z.enum(Object.keys(problems).map((type) => problemTypeBase + type) as [string, ...string[]]),
+    type: z
+      .enum(Object.keys(problems).map((type) => problemTypeBase + type) as [string, ...string[]])
+      .describe('Match on its last part. The agent has a page at its path, which says what to do: `/problems/…`.'),
     title: z.string(),
     status: z.int().min(400).max(599),
     detail: z.string(),
@@ -75,11 +92,17 @@ const problemSchema = z
     faults: z
       .array(
         z.object({
-          path: z.string().describe('A JSON pointer into the body, or `path:name`, `query:name`, `header:Name`.'),
+          path: z
+            .string()
+            .optional()
+            .describe('A JSON pointer (RFC 6901) into the body; empty for the whole of it. Missing for a parameter.'),
+          in: z.enum(['path', 'query', 'header']).optional().describe('Where the parameter is. Missing for a place in the body.'),
+          name: z.string().optional().describe('Name of the parameter. Missing for a place in the body.'),
           message: z.string(),
         }),
       )
       .optional(),
+    moreFaults: z.int().optional().describe('How many faults there are besides those listed; missing if all are listed.'),
   })
   .meta({ id: 'Problem', description: 'A problem document (RFC 9457).' })
 
@@ -106,6 +129,8 @@ const onWrite: ProblemType[] = [
   'wrong-state',
   'cluster-error',
   'cluster-unreachable',
+  'cluster-forbidden',
+  'rights-pending',
   'not-served',
   'deadline-exceeded',
 ]

@@ -1,147 +1,91 @@
-import { hash } from 'node:crypto'
+import { type ProblemType, problems } from '../../../shared/errors.ts'
 import type { ApiDocument } from './document.ts'
+import { anchor, codeBlock, escapeHtml, htmlPage, inline, type Page, prose } from './markup.ts'
+import { methodHtml, type Operation, operationHtml, problemsOf } from './operation-html.ts'
+import { pageScript } from './page-script.ts'
+import { type Schema, schemaHtml } from './schema-html.ts'
 
-type Json = Record<string, unknown>
-type Operation = {
-  operationId: string
-  tags: string[]
-  summary?: string
-  description?: string
-  parameters?: { name: string; in: string; required?: boolean; description?: string; schema?: Json }[]
-  requestBody?: { content: Record<string, { schema?: Json; example?: unknown }> }
-  responses: Record<string, { description: string; content?: Record<string, { schema?: Json; example?: unknown }> }>
+/** All operations of the document, in its order. */
+function operationsOf(document: ApiDocument): Operation[] {
+  return Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
+    Object.entries(item as Record<string, Omit<Operation, 'method' | 'path'>>).map(([method, operation]) => ({
+      path,
+      method: method.toUpperCase(),
+      ...operation,
+    })),
+  )
 }
 
 /**
- * The document as a page for people: one file that loads nothing and runs nothing. The policy allows its own style and no more,
- * so that even text that were not escaped could do nothing.
+ * The document as a page for people: one file that loads nothing. It can be read without its script, and its policy allows its own style and
+ * script and no more, so that even text that were not escaped could do nothing.
  */
-export function createPage(document: ApiDocument): { html: string; contentSecurityPolicy: string } {
-  const schemas = (document.components?.schemas ?? {}) as Record<string, Json>
-  const operations = Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
-    Object.entries(item as Record<string, Operation>).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
-  )
-  const tags = (document.tags ?? []).map(({ name }) => name)
-  const html = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(document.info.title)} ${escapeHtml(document.info.version)}</title><style>${style}</style></head>
-<body><header><h1>${escapeHtml(document.info.title)} <small>${escapeHtml(document.info.version)}</small></h1>
-${prose(document.info.description ?? '')}<p><a href="openapi.json">openapi.json</a></p>
-<nav>${tags.map((tag) => `<a href="#${anchor(tag)}">${escapeHtml(tag)}</a>`).join(' ')} <a href="#schemas">Schemas</a></nav></header>
-<main>${tags
-    .map((tag) => {
-      const own = operations.filter(({ operation }) => operation.tags.includes(tag))
-      return `<section id="${anchor(tag)}"><h2>${escapeHtml(tag)}</h2>${own.map(operationHtml).join('')}</section>`
-    })
-    .join('')}
-<section id="schemas"><h2>Schemas</h2>${Object.entries(schemas)
-    .map(
-      ([name, schema]) =>
-        `<details id="schema-${anchor(name)}"><summary><code>${escapeHtml(name)}</code></summary>${prose(String(schema.description ?? ''))}${fields(schema)}</details>`,
+export function createPage(document: ApiDocument): Page {
+  const { title, version, description = '' } = document.info
+  const operations = operationsOf(document)
+  const tags = (document.tags ?? []).map((tag) => ({ ...tag, own: operations.filter(({ tags }) => tags.includes(tag.name)) }))
+  const schemas = Object.entries((document.components?.schemas ?? {}) as Record<string, Schema>)
+  const contents = tags.map(({ name, own }) => {
+    const links = own.map(
+      ({ method, operationId, summary = '' }) =>
+        `<li><a href="#${anchor(operationId)}">${methodHtml(method)}${escapeHtml(summary)}</a></li>`,
     )
-    .join('')}</section></main></body></html>
-`
-  const styleHash = hash('sha256', style, 'base64')
-  return {
-    html,
-    contentSecurityPolicy: `default-src 'none'; style-src 'sha256-${styleHash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
-  }
-}
-
-function operationHtml({ path, method, operation }: { path: string; method: string; operation: Operation }): string {
-  const parameters = (operation.parameters ?? [])
-    .map(
-      ({ name, in: where, required, description, schema }) =>
-        `<tr><td><code>${escapeHtml(name)}</code></td><td>${escapeHtml(where)}${required ? ', required' : ''}</td><td>${typeOf(schema)}</td><td>${inline(description ?? String(schema?.description ?? ''))}</td></tr>`,
-    )
-    .join('')
-  const body = Object.entries(operation.requestBody?.content ?? {})
-    .map(
-      ([mediaType, { schema, example }]) => `<h4>Body <small>${escapeHtml(mediaType)}</small></h4>${fields(schema)}${exampleHtml(example)}`,
-    )
-    .join('')
-  const responses = Object.entries(operation.responses)
-    .map(([status, { description, content }]) => {
-      const shown = Object.entries(content ?? {})
-        .filter(([mediaType]) => mediaType !== 'application/problem+json')
-        .map(([, { schema, example }]) => fields(schema) + exampleHtml(example))
-        .join('')
-      return `<tr><td><code>${escapeHtml(status)}</code></td><td>${inline(description)}${shown}</td></tr>`
-    })
-    .join('')
-  return `<details id="${anchor(operation.operationId)}"><summary><b class="${method.toLowerCase()}">${method}</b> <code>${escapeHtml(path)}</code> <span>${escapeHtml(operation.summary ?? '')}</span></summary>
-${prose(operation.description ?? '')}${parameters && `<h4>Parameters</h4><table>${parameters}</table>`}${body}<h4>Answers</h4><table>${responses}</table></details>`
-}
-
-/** A table of the fields of an object; of anything else its type. */
-function fields(schema: Json | undefined, depth = 0): string {
-  if (schema === undefined) return ''
-  const properties = schema.properties as Record<string, Json> | undefined
-  if (properties === undefined) {
-    const items = schema.items as Json | undefined
-    return items?.properties && depth < 6 ? `<p>A list of:</p>${fields(items, depth + 1)}` : `<p>${typeOf(schema)}</p>`
-  }
-  const required = new Set((schema.required as string[] | undefined) ?? [])
-  const rows = Object.entries(properties).map(([name, field]) => {
-    const inner = (field.properties ? field : (field.items as Json | undefined)?.properties ? (field.items as Json) : undefined) as
-      | Json
-      | undefined
-    const nested = inner && depth < 6 ? fields(inner, depth + 1) : ''
-    return `<tr><td><code>${escapeHtml(name)}</code>${required.has(name) ? ' <i>required</i>' : ''}</td><td>${typeOf(field)}</td><td>${inline(String(field.description ?? ''))}${nested}</td></tr>`
+    return `<a class="tag" href="#tag-${anchor(name)}">${escapeHtml(name)}</a><ul>${links.join('')}</ul>`
   })
-  return `<table>${rows.join('')}</table>`
+  const sections = tags.map(
+    ({ name, description: about = '', own }) =>
+      `<section><h2 id="tag-${anchor(name)}">${escapeHtml(name)}</h2>${prose(about)}${own.map(operationHtml).join('')}</section>`,
+  )
+  const body = `<a class="skip" href="#content">Skip to the content</a><div class="shell">
+<nav class="side" aria-label="Contents"><details open><summary>Contents</summary><a class="tag" href="#content">${escapeHtml(title)}</a>${contents.join('')}
+<a class="tag" href="#schemas">Schemas</a><a class="tag" href="#problems">Problems</a></details></nav>
+<main id="content"><h1>${escapeHtml(title)} <small>${escapeHtml(version)}</small></h1>${prose(description)}
+<p>The same as a document for programs: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>
+${startHtml}
+<div class="tools" role="search" hidden><input id="search" type="search" placeholder="Search   /" aria-label="Search operations and their fields"><button id="expand" type="button">Expand all</button><button id="collapse" type="button">Collapse all</button><span id="found" class="muted" role="status"></span></div>
+${sections.join('\n')}
+<section><h2 id="schemas">Schemas</h2>${schemas.map(schemaSection).join('')}</section>
+<section><h2 id="problems">Problems</h2><p>The last part of a problem's <code>type</code> is one of these.</p><ul class="problems">${problemTypes.map(problemItem).join('')}</ul></section></main></div>`
+  return htmlPage({ title: `${title} ${version}`, body, script: pageScript })
 }
 
-function typeOf(schema: Json | undefined): string {
-  if (schema === undefined) return ''
-  const reference = typeof schema.$ref === 'string' ? schema.$ref.split('/').at(-1) : undefined
-  if (reference !== undefined) return `<a href="#schema-${anchor(reference)}">${escapeHtml(reference)}</a>`
-  const alternatives = (schema.anyOf ?? schema.oneOf) as Json[] | undefined
-  if (alternatives !== undefined) return alternatives.map(typeOf).join(' or ')
-  if (Array.isArray(schema.enum)) return schema.enum.map((value) => `<code>${escapeHtml(JSON.stringify(value))}</code>`).join(' ')
-  if (schema.const !== undefined) return `<code>${escapeHtml(JSON.stringify(schema.const))}</code>`
-  if (schema.type === 'array') return `list of ${typeOf(schema.items as Json | undefined) || 'anything'}`
-  const limits = [
-    schema.minimum !== undefined && `≥ ${schema.minimum}`,
-    schema.maximum !== undefined && schema.maximum !== Number.MAX_SAFE_INTEGER && `≤ ${schema.maximum}`,
-    schema.default !== undefined && `default ${JSON.stringify(schema.default)}`,
-  ].filter(Boolean)
-  return escapeHtml([String(schema.type ?? 'anything'), ...limits].join(', '))
+const startHtml = `<h4>To try the examples</h4><figure><figcaption>Shell</figcaption><pre tabindex="0">url=<span class="origin">https://agent.example.org:8443</span>
+token='the token of your cloud'
+export CURL_CA_BUNDLE=ca.pem   # only if the agent's certificate has a CA of its own</pre></figure>`
+
+function schemaSection([name, schema]: [string, Schema]): string {
+  const about = typeof schema.description === 'string' ? schema.description : ''
+  return `<details class="op"><summary><h3><code>${escapeHtml(name)}</code><span class="muted">${inline(about)}</span></h3></summary><div class="cols" id="schema-${anchor(name)}"><div>${schemaHtml(schema)}</div></div></details>`
 }
 
-function exampleHtml(example: unknown): string {
-  return example === undefined ? '' : `<pre>${escapeHtml(JSON.stringify(example, null, 2))}</pre>`
+/** Every type of problem that the agent's API answers with. */
+export const problemTypes = Object.keys(problems) as ProblemType[]
+
+function problemItem(type: ProblemType): string {
+  const { status, title } = problems[type]
+  return `<li><code>${status}</code> <a href="problems/${type}">${type}</a>: ${inline(title)}.</li>`
 }
 
-/** Paragraphs, and code between backticks: all the Markdown that descriptions use. */
-function prose(text: string): string {
-  return text
-    .split(/\n{2,}/)
-    .filter((paragraph) => paragraph.trim() !== '')
-    .map((paragraph) => `<p>${inline(paragraph)}</p>`)
-    .join('')
+const retries = {
+  never: 'The same request fails again. Change it first.',
+  backoff: 'The same request may succeed. Repeat it with the same Idempotency-Key, after a growing pause.',
+  later: 'The same request may succeed after a change elsewhere, which the detail names.',
 }
 
-function inline(text: string): string {
-  return escapeHtml(text).replaceAll(/`([^`]+)`/g, '<code>$1</code>')
+/** The page of a type of problem: what it says, what to do, and which operations answer with it. */
+export function createProblemPage(document: ApiDocument, type: ProblemType, typeUri: string): Page {
+  const { status, title, action, retry } = problems[type]
+  const answering = operationsOf(document).filter(({ responses }) =>
+    Object.values(responses).some((each) => problemsOf(each).includes(type)),
+  )
+  const example = { type: typeUri, title, status, detail: 'What happened in this case.', instance: '/v1/requests/…', action, retry }
+  const items = answering.map(
+    ({ method, path, operationId }) =>
+      `<li>${methodHtml(method)} <a href="../docs#${anchor(operationId)}"><code>${escapeHtml(path)}</code></a></li>`,
+  )
+  const where = items.length === 0 ? '' : `<h2>Operations that answer with it</h2><ul class="problems">${items.join('')}</ul>`
+  const body = `<main class="plain"><p><a href="../docs">Reference</a> › <a href="../docs#problems">Problems</a></p><h1>${inline(title)}</h1>
+<dl><dt>Type</dt><dd><code>${type}</code></dd><dt>Status</dt><dd>${status}</dd><dt>What to do</dt><dd>${inline(action)}</dd><dt>Retry</dt><dd><code>${retry}</code>: ${retries[retry]}</dd></dl>
+${codeBlock('Answer, as application/problem+json', JSON.stringify(example, null, 2))}${where}</main>`
+  return htmlPage({ title: `${title} (${type})`, body })
 }
-
-function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
-}
-
-function anchor(name: string): string {
-  return name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')
-}
-
-const style = `
-:root{color-scheme:light dark;--line:color-mix(in srgb,currentColor 18%,transparent)}
-body{font:16px/1.55 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:2rem 1.25rem 6rem}
-h1{font-size:1.7rem;margin:0}h2{margin:2.5rem 0 .75rem;font-size:1.25rem}h4{margin:1.1rem 0 .3rem}small{opacity:.6;font-weight:400}
-code,pre{font:.88em/1.5 ui-monospace,monospace}pre{overflow:auto;padding:.75rem;border:1px solid var(--line);border-radius:.4rem}
-nav{display:flex;flex-wrap:wrap;gap:.3rem 1rem}a{color:inherit}
-details{border:1px solid var(--line);border-radius:.4rem;margin:.4rem 0;padding:.45rem .8rem}
-summary{cursor:pointer}summary span{opacity:.7}summary b{display:inline-block;min-width:4.3em}
-.get{color:#2a78c4}.put,.patch{color:#b07a00}.post{color:#2b8a3e}.delete{color:#c9372c}
-table{border-collapse:collapse;width:100%}td{vertical-align:top;padding:.3rem .6rem .3rem 0;border-top:1px solid var(--line)}td td:first-child{padding-left:.4rem}
-`

@@ -1,22 +1,27 @@
 import * as z from 'zod'
+import { tagOf } from '../../../shared/kubernetes/image.ts'
 import type { AcceptedResource } from '../../operations/accepted.ts'
 import { type Actions, phaseMeanwhile } from '../../operations/actions/action.ts'
 import { type DatabaseView, healthOf } from '../../region/database-view.ts'
 import type { OperatorState } from '../../region/status.ts'
+import { unsupportedParts } from '../../resources/adopted.ts'
 import { dataGroup } from '../../resources/cratedb.ts'
 import { databaseSpec, type StoredDatabaseSpec } from '../../resources/database.ts'
 import { hasEnded, type Operation, phaseOf } from '../../resources/operation.ts'
 import { failureSchema, failureStatus, type OperationSchemas, obstacleSchema, representObstacles, summarizeOperation } from './operation.ts'
+import { exampleEtag } from './prepared.ts'
 
-const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })
+const moment = z.iso.datetime()
 
 /** Phases of a database without an open operation, and during its creation and deletion. */
 const ownPhases = ['Pending', 'Creating', 'Running', 'Degraded', 'Suspended', 'Deleting', 'Failed'] as const
 
 const nodesSchema = z.object({
-  ready: z.int().describe('Nodes that take queries'),
-  desired: z.int().describe('Nodes that there should be at the moment'),
-  groups: z.array(z.object({ name: z.string().meta({ example: 'hot' }), ready: z.int(), desired: z.int() })),
+  ready: z.int().describe('Nodes that take queries').meta({ example: 3 }),
+  desired: z.int().describe('Nodes that there should be at the moment').meta({ example: 3 }),
+  groups: z
+    .array(z.object({ name: z.string(), ready: z.int(), desired: z.int() }))
+    .meta({ example: [{ name: 'hot', ready: 3, desired: 3 }] }),
 })
 
 const addressesSchema = z.object({
@@ -27,13 +32,14 @@ const addressesSchema = z.object({
 /** A database as the API returns it. Its phases are its own and those of the table of actions. */
 export function createDatabaseSchema(actions: Actions, { summary }: OperationSchemas) {
   const status = z.object({
-    phase: z.enum([...new Set([...ownPhases, ...actions.database.flatMap(({ phase }) => phase ?? [])])]),
+    phase: z.enum([...new Set([...ownPhases, ...actions.database.flatMap(({ phase }) => phase ?? [])])]).meta({ example: 'Running' }),
     health: z
       .object({
         value: z
           .string()
           .nullable()
-          .describe('The last health that CrateDB reported: GREEN, YELLOW, RED, UNREACHABLE or SUSPENDED; null before the first report'),
+          .describe('The last health that CrateDB reported: GREEN, YELLOW, RED, UNREACHABLE or SUSPENDED; null before the first report')
+          .meta({ example: 'GREEN' }),
         changedAt: moment.optional().describe('Since when, as far as this agent saw it'),
         stale: z.string().optional().describe('Why the value may be stale: it stays as it was while the Crate Operator does not run'),
       })
@@ -48,15 +54,32 @@ export function createDatabaseSchema(actions: Actions, { summary }: OperationSch
     }),
     endpoints: z.object({
       external: z.array(addressesSchema).describe('From outside the cluster, for the networks in allowedCIDRs'),
-      inCluster: addressesSchema.describe('From within the cluster'),
+      inCluster: addressesSchema.describe('From within the cluster').meta({
+        example: {
+          http: 'http://crate-discovery-tidal-gauge.project-harbour.svc.cluster.local:4200',
+          psql: 'postgresql://crate-discovery-tidal-gauge.project-harbour.svc.cluster.local:5432',
+        },
+      }),
     }),
     blockers: z
       .array(obstacleSchema)
-      .describe('The obstacles: in a single database always, in a list only while an operation is under way'),
-    operation: summary.nullable().describe('The operation under way'),
+      .describe('The obstacles: in a single database always, in a list only while an operation is under way')
+      .meta({ example: [] }),
+    operation: summary.nullable().describe('The operation under way').meta({ example: null }),
     failure: failureSchema.optional(),
+    unsupported: z
+      .array(
+        z.object({
+          part: z
+            .string()
+            .describe('A field of the CrateDB, or of the API as a JSON pointer')
+            .meta({ example: 'spec.nodes.data[].nodepool' }),
+          message: z.string().meta({ example: 'Each node has a host of its own; in a shared pool, …' }),
+        }),
+      )
+      .describe('Parts of the CrateDB that the API cannot show or change; empty unless another tool made or changed it'),
     createdAt: moment,
-    etag: z.string().describe('For If-Match'),
+    etag: z.string().describe('For If-Match').meta({ example: exampleEtag }),
   })
   return databaseSpec.extend({ status }).meta({ id: 'Database', description: 'A CrateDB cluster.' })
 }
@@ -92,6 +115,7 @@ export function databaseStatus(
     blockers: representObstacles(operation?.status?.blockers),
     operation: operation ? summarizeOperation(operation) : null,
     ...(failed && { failure: failureStatus(failed) }),
+    unsupported: object ? unsupportedParts(object) : [],
     createdAt: object?.metadata.creationTimestamp ?? operation?.spec.acceptedAt ?? new Date(0).toISOString(),
   }
 }
@@ -163,7 +187,7 @@ function nodesOf({ statefulSets, object }: DatabaseView, spec: StoredDatabaseSpe
 }
 
 function runningVersions({ pods }: DatabaseView): string[] {
-  const tags = pods.map(({ image }) => /:([^:/@]+)(@.*)?$/.exec(image ?? '')?.[1])
+  const tags = pods.map(({ image }) => tagOf(image))
   return [...new Set(tags.filter((tag) => tag !== undefined))].sort()
 }
 

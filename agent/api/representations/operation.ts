@@ -4,11 +4,14 @@ import { targetKinds } from '../../resources/kind.ts'
 import { type Obstacle, type Operation, phaseOf, phases, plannedSteps } from '../../resources/operation.ts'
 import type { Prepared } from './prepared.ts'
 
-const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' })
+const moment = z.iso.datetime()
 
 const cureSchema = z
   .object({
-    effect: z.string().describe('Its purpose and effect; of a destructive one also the loss'),
+    effect: z
+      .string()
+      .describe('Its purpose and effect; of a destructive one also the loss')
+      .meta({ example: 'Lets pods be placed on node-2 again.' }),
     command: z
       .string()
       .optional()
@@ -22,20 +25,26 @@ const cureSchema = z
 export const obstacleSchema = z
   .object({
     code: z.string().describe('One word for programs').meta({ example: 'PodUnschedulable' }),
-    message: z.string().describe('The obstacle, in a sentence'),
+    message: z.string().describe('The obstacle, in a sentence').meta({ example: 'No host has room for pod crate-data-hot-tidal-gauge-2.' }),
     evidence: z.string().describe('The object that shows it').meta({ example: 'Pod project-harbour/crate-data-hot-tidal-gauge-2' }),
-    cure: z.string().describe('All cures as one text for people, a line for each'),
+    cure: z
+      .string()
+      .describe('All cures as one text for people, a line for each')
+      .meta({ example: 'Lets pods be placed on node-2 again: kubectl uncordon node-2' }),
     cures: z.array(cureSchema).describe('The cures, the first proposal first; a destructive one never is'),
   })
   .meta({ id: 'Obstacle', description: 'Something that keeps a target from getting done.' })
+
+/** A hash for the examples of the OpenAPI document, made of two digits. */
+export const exampleHash = (digits: string) => `sha256:${digits.repeat(32)}`
 
 /** These names, and others that a newer version may have accepted. */
 const openEnum = (names: string[]) => z.union([z.enum(names), z.string().describe('A name that a newer version of the agent brought')])
 
 const targetSchema = z.looseObject({
-  kind: openEnum(Object.keys(targetKinds)),
-  project: z.string(),
-  database: z.string().optional(),
+  kind: openEnum(Object.keys(targetKinds)).meta({ example: 'database' }),
+  project: z.string().meta({ example: 'harbour' }),
+  database: z.string().optional().meta({ example: 'tidal-gauge' }),
 })
 
 const stepSchema = z.object({
@@ -65,19 +74,25 @@ const progress = {
 /** The members that the hash of an entry of the ledger covers. */
 function entryShape(actions: Actions) {
   return {
-    sequence: z.int().min(1).describe('Place in the ledger, from 1 on without gaps'),
-    previousHash: z.string().describe('Hash of the entry before; `sha256:` and 64 zeros in the first'),
+    sequence: z.int().min(1).describe('Place in the ledger, from 1 on without gaps').meta({ example: 42 }),
+    previousHash: z
+      .string()
+      .describe('Hash of the entry before; `sha256:` and 64 zeros in the first')
+      .meta({ example: exampleHash('4e') }),
     acceptedAt: moment,
-    requestedBy: z.string().describe('The identity that asked'),
-    requestId: z.string(),
+    requestedBy: z.string().describe('The identity that asked').meta({ example: 'cloud' }),
+    requestId: z.string().meta({ example: '3f6d2c9a-5b1e-4c7d-9a60-2f8e7d1c4b35' }),
     idempotencyKey: z.string().optional(),
-    fingerprint: z.string().describe('Keyed hash of the request'),
+    fingerprint: z
+      .string()
+      .describe('Keyed hash of the request')
+      .meta({ example: `hmac-${exampleHash('b7')}` }),
     action: openEnum(actionNames(actions)),
     target: targetSchema,
     wanted: z.record(z.string(), z.unknown()).optional().describe('The requested state, without secrets'),
     parameters: z.record(z.string(), z.unknown()).optional().describe('Further arguments of the action'),
     secretName: z.string().optional().describe('The Secret that holds the secrets of the request until they are applied'),
-    timeoutSeconds: z.int().describe('How long it may take from its start'),
+    timeoutSeconds: z.int().describe('How long it may take from its start').meta({ example: 21_600 }),
   }
 }
 
@@ -106,7 +121,8 @@ export function createOperationSchemas(actions: Actions) {
       ...entry,
       hash: z
         .string()
-        .describe(`\`sha256:\` and the SHA-256 of the canonical JSON (RFC 8785) of the present ones of these members: ${covered}`),
+        .describe(`\`sha256:\` and the SHA-256 of the canonical JSON (RFC 8785) of the present ones of these members: ${covered}`)
+        .meta({ example: exampleHash('d1') }),
       planned: z
         .array(z.string())
         .optional()

@@ -22,6 +22,9 @@ export function prepare<Spec extends { id: string }>(spec: Spec, status: object)
   return { id: spec.id, bytes: Buffer.from(`${text.slice(0, -2)},"etag":${JSON.stringify(tag)}}}`), etag: tag }
 }
 
+/** An entity tag for the examples of the OpenAPI document. */
+export const exampleEtag = etag('4c9d1b7e0a35', '8f02e6d4b1c7')
+
 /** Renders a read-only document. */
 export function prepareDocument(id: string, document: object): Prepared {
   const text = JSON.stringify(document)

@@ -8,27 +8,28 @@ import { hasEnded, phaseOf } from '../../resources/operation.ts'
 import { type ProjectSpec, projectSpec } from '../../resources/project.ts'
 import { type Page, pageOf } from '../pages.ts'
 import { failureSchema, failureStatus, type OperationSchemas, obstacleSchema, representObstacles, summarizeOperation } from './operation.ts'
-import { composePage, type Prepared, prepare } from './prepared.ts'
+import { composePage, exampleEtag, type Prepared, prepare } from './prepared.ts'
 
-const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })
+const moment = z.iso.datetime()
 /** Phases of a project without an open operation, and during its creation and deletion. */
 const ownPhases = ['Pending', 'Creating', 'Ready', 'NotReady', 'Deleting', 'Failed'] as const
 
 /** A project as the API returns it. Its phases are its own and those of the table of actions. */
 export function createProjectSchema(actions: Actions, { summary }: OperationSchemas) {
   const status = z.object({
-    phase: z.enum([...new Set([...ownPhases, ...actions.project.flatMap(({ phase }) => phase ?? [])])]),
+    phase: z.enum([...new Set([...ownPhases, ...actions.project.flatMap(({ phase }) => phase ?? [])])]).meta({ example: 'Ready' }),
     reason: z.string().optional().describe('One word for programs'),
     message: z.string().optional().describe('A sentence for people'),
     namespace: z.string().describe("Where the project's databases are").meta({ example: 'project-harbour' }),
     usage: z
       .object({ cpu: z.string().optional(), memory: z.string().optional(), storage: z.string().optional(), databases: z.int() })
-      .describe('The use that Kubernetes counts against the quota; volumes for heap dumps are part of the storage'),
-    blockers: z.array(obstacleSchema).describe('The obstacles'),
-    operation: summary.nullable().describe('The operation under way'),
+      .describe('The use that Kubernetes counts against the quota; volumes for heap dumps are part of the storage')
+      .meta({ example: { cpu: '6', memory: '12Gi', storage: '192Gi', databases: 1 } }),
+    blockers: z.array(obstacleSchema).describe('The obstacles').meta({ example: [] }),
+    operation: summary.nullable().describe('The operation under way').meta({ example: null }),
     failure: failureSchema.optional(),
     createdAt: moment,
-    etag: z.string().describe('For If-Match'),
+    etag: z.string().describe('For If-Match').meta({ example: exampleEtag }),
   })
   return projectSpec
     .extend({ status })
@@ -87,8 +88,8 @@ function phaseOfProject(
 /** Projects as the API returns them. Each is rendered on the first read after a change. */
 export type ProjectRepresentations = {
   get(id: string): Prepared | undefined
-  /** One page, by id. @throws Problem `invalid-fields` for a cursor of another list */
-  page(query: { limit: number; cursor?: string | undefined }): { bytes: Buffer; next: string | undefined }
+  /** One page of those that `sees` accepts, by id. @throws Problem `invalid-fields` for a cursor of another list */
+  page(query: { limit: number; cursor?: string | undefined }, sees: (id: string) => boolean): { bytes: Buffer; next: string | undefined }
 }
 
 export function createProjectRepresentations({
@@ -120,9 +121,10 @@ export function createProjectRepresentations({
       const view = views.get(id)
       return view && of(view)
     },
-    page(query) {
+    page(query, sees) {
       const items = views
         .all()
+        .filter(({ id }) => sees(id))
         .map(of)
         .filter((prepared) => prepared !== undefined)
       const page: Page<Prepared> = pageOf(items, ({ id }) => id, query, 'projects')

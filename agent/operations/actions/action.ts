@@ -1,5 +1,7 @@
 import * as z from 'zod'
 import { Problem, type ProblemType } from '../../../shared/errors.ts'
+import type { NodesEvidence } from '../../resources/cratedb-undo.ts'
+import type { ForeignBodies } from '../../resources/foreign-bodies.ts'
 import {
   type DatabaseTarget,
   isKnownKind,
@@ -40,6 +42,10 @@ export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = 
   passwordAt(place: string): string
   /** The secrets that a database has; undefined if `prepare` did not read them. */
   presentSecrets?: Secrets | undefined
+  /** Whether the CRD of the Crate Operator has a field for the address of a store; undefined if `prepare` did not find out. */
+  keepsEndpoint?: boolean | undefined
+  /** The nodes of a database of which one has no host; undefined if all have one, or if `prepare` did not look. */
+  nodes?: NodesEvidence | undefined
 }
 
 /**
@@ -59,6 +65,8 @@ export type ActionRequest<T extends Target = Target, Query = unknown, Body = unk
   body?: z.ZodType
   /** A merge patch. The schema is that of the result. */
   patch?: z.ZodType
+  /** What to answer to a body that was written for another API. */
+  foreign?: ForeignBodies
   /** An example of the body. */
   example?: unknown
   /** Problems besides those of every request that changes something. */

@@ -1,5 +1,6 @@
 import { Problem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { unlessNamespaceGone } from '../../region/project-rights.ts'
 import { storageClassesOf } from '../../region/status.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import { deletionConsequences } from '../../resources/database-plan.ts'
@@ -113,7 +114,10 @@ async function removeSecrets(context: WorkContext<DatabaseTarget>): Promise<Prog
   if (context.operation.status?.step?.name === 'delete') await context.finish()
   if (!context.operation.status?.step) await context.begin('delete-secrets')
   const labels = `app.kubernetes.io/managed-by=skerry,${label.project}=${project},${label.database}=${database}`
-  for (const secret of await context.cluster.list('Secret', namespaceOf(project), labels)) await context.cluster.remove(secret)
+  const name = namespaceOf(project)
+  const secrets = unlessNamespaceGone(context.cluster.list('Secret', name, labels), () => context.cluster.read({ kind: 'Namespace', name }))
+  // A namespace that goes takes them along.
+  for (const secret of (await secrets) ?? []) await context.cluster.remove(secret)
   await context.finish()
   return { next: 'again' }
 }

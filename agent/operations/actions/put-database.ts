@@ -1,9 +1,11 @@
 import * as z from 'zod'
 import { databaseSpec, type GivenDatabaseSpec, splitSecrets } from '../../resources/database.ts'
+import { foreignDatabases } from '../../resources/foreign-bodies.ts'
 import { databaseId } from '../../resources/identifiers.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
 import { decideState } from '../deciding/database-state.ts'
 import { patched } from '../deciding/merge-patch.ts'
+import { withMissingNodes } from '../deciding/missing-nodes.ts'
 import { noSuchDatabase } from '../deciding/present.ts'
 import { withPresentSecrets } from '../deciding/present-secrets.ts'
 import { advanceToState } from '../work/database-state.ts'
@@ -36,10 +38,12 @@ export const putDatabase: Action<DatabaseTarget> = {
         users: [{ name: 'harbourmaster' }],
         allowedCIDRs: ['10.20.0.0/16'],
       },
+      foreign: foreignDatabases,
       asksForState: true,
       normalize: ({ status: _, ...rest }, { database }) => ({ ...rest, id: rest.id ?? database }),
-      prepare: (parts, asked) => withPresentSecrets(parts, asked, Object.keys(given(asked.body).secrets).length > 0),
-      decide: (parts, asked) => decideState(parts, asked, () => given(asked.body)),
+      prepare: async (parts, asked) =>
+        withMissingNodes(parts, await withPresentSecrets(parts, asked, Object.keys(given(asked.body).secrets).length > 0)),
+      decide: (parts, asked) => decideState(parts, asked, () => ({ ...given(asked.body), counts: true })),
     }),
     databaseRequest({
       method: 'PATCH',
@@ -48,16 +52,16 @@ export const putDatabase: Action<DatabaseTarget> = {
       description: 'The patch is merged into the state that was last accepted. Lists are replaced as a whole.',
       patch: databaseSpec,
       example: { nodes: { count: 5 } },
+      foreign: foreignDatabases,
       asksForState: true,
-      prepare: (parts, asked) =>
-        withPresentSecrets(
-          parts,
-          asked,
-          withSecrets.some((member) => Object.hasOwn(asked.body, member)),
-        ),
+      prepare: async (parts, asked) => {
+        const brings = withSecrets.some((member) => Object.hasOwn(asked.body, member))
+        return withMissingNodes(parts, await withPresentSecrets(parts, asked, brings))
+      },
       decide: (parts, asked) =>
         decideState(parts, asked, (present) => {
-          if (present) return splitSecrets(patched(databaseSpec, present.spec, asked.body))
+          const counts = (asked.body.nodes as { count?: unknown } | null | undefined)?.count !== undefined
+          if (present) return { ...splitSecrets(patched(databaseSpec, present.spec, asked.body, foreignDatabases)), counts }
           throw noSuchDatabase(asked.target)
         }),
     }),

@@ -1,7 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
+import { pointerTo } from '../../../shared/json-pointer.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { conditionOf } from '../../region/obstacles/evidence.ts'
+import { conditionOf, describeObject } from '../../region/obstacles/evidence.ts'
+import { disallowedKeys } from '../../resources/allowed-keys.ts'
+import { foreignFields, namesOf, type OwnedField, unheldField } from '../../resources/field-owners.ts'
 import { projectId } from '../../resources/identifiers.ts'
 import { namespaceOf, type ProjectTarget, type Step } from '../../resources/kind.ts'
 import { desiredProject, type ProjectSpec, projectSpec, readProject } from '../../resources/project.ts'
@@ -66,6 +69,8 @@ function decideState(
   if (present?.leaving && !seesOff) throw leavingProblem(target, present)
   if (wanted.id !== target.project)
     throw refusal('invalid-fields', [{ path: '/id', message: `must be "${target.project}", as in the path` }])
+  const disallowed = disallowedKeys('labels', wanted.labels, present?.spec.labels, config.allowedKeys)
+  if (disallowed.length > 0) throw refusal('invalid-fields', disallowed)
   if (present && sameJson(wanted, present.spec)) return undefined
   const timeoutSeconds = seconds(config.timeouts[present ? 'change' : 'create'])
   return { wanted, timeoutSeconds, tryOut: [desiredProject(wanted)], plan: [stepOf(wanted, present?.spec)] }
@@ -90,21 +95,46 @@ async function advance(context: WorkContext<ProjectTarget>): Promise<Progress> {
   if (current?.metadata.deletionTimestamp) return putLeaving(context, current, wanted)
   const { step } = operation.status ?? {}
   if (!step) await context.begin('apply')
-  if (!current || step?.note?.generation === undefined) {
-    const applied = await context.cluster.apply(desiredProject(wanted))
-    const record = operation.status?.step ?? context.operation.status?.step
-    await context.record({ phase: 'Waiting', ...(record && { step: { ...record, note: { generation: applied.metadata.generation } } }) })
-    return { next: 'again' }
-  }
+  if (!current || step?.note?.generation === undefined) return write(context, current)
+  const { generation, writes = 1 } = step.note as WriteNote
   const ready = conditionOf(current, 'Ready')
-  const seen = (ready?.observedGeneration ?? current.status?.observedGeneration ?? 0) >= (step.note.generation as number)
+  const seen = (ready?.observedGeneration ?? current.status?.observedGeneration ?? 0) >= generation
   if (seen && ready?.status === 'True') {
+    const unheld = unheldField(current, desiredProject(wanted)) ?? foreignFields(current, desiredProject(wanted))[0]
+    if (unheld) return writes < maxWrites ? write(context, current) : writtenAgain(current, unheld, writes)
     await context.finish()
     return { next: 'done', observed: observedOf(current) }
   }
   return {
     next: 'wait',
     message: seen ? (ready?.message ?? 'The project is not ready.') : 'The project controller has not seen the change yet.',
+  }
+}
+
+type WriteNote = { generation: number; writes?: number }
+
+/** How often an operation writes a project that somebody else changes meanwhile. */
+const maxWrites = 3
+
+async function write(context: WorkContext<ProjectTarget>, current: KubernetesObject | undefined): Promise<Progress> {
+  const wanted = context.operation.spec.wanted as ProjectSpec
+  const applied = await context.cluster.apply(desiredProject(wanted), current)
+  const record = context.operation.status?.step
+  const { writes = 0 } = (record?.note ?? {}) as Partial<WriteNote>
+  const note = { generation: applied.metadata.generation, writes: writes + 1 }
+  await context.record({ phase: 'Waiting', ...(record && { step: { ...record, note } }) })
+  return { next: 'again' }
+}
+
+/** Somebody keeps writing a field of the project. It stays as they want it, rather than changing without end. */
+function writtenAgain(current: KubernetesObject, { path, value, managers }: OwnedField, writes: number): Progress {
+  const setters = namesOf(managers)
+  const is = value === undefined ? 'missing' : JSON.stringify(value)
+  return {
+    next: 'failed',
+    reason: 'FieldConflict',
+    message: `${pointerTo(path)} of ${describeObject(current)} is ${is} again, set by ${setters}, after it was written ${writes} times.`,
+    action: `Make ${setters} leave the field alone, or request the value that it sets; then repeat the request.`,
   }
 }
 

@@ -1,7 +1,7 @@
 import { isProblem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { isReady } from '../../region/obstacles/evidence.ts'
-import type { StoredDatabaseSpec } from '../../resources/database.ts'
+import { groupsOf, type StoredDatabaseSpec } from '../../resources/database.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import { isSuspended, refuseFaults, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
@@ -34,8 +34,8 @@ export const restart: Action<DatabaseTarget> = {
   work: { advance, leave },
 }
 
-function stepOf({ nodes: { count }, master }: StoredDatabaseSpec): Step {
-  const nodes = count + (master?.count ?? 0)
+function stepOf(spec: StoredDatabaseSpec): Step {
+  const nodes = groupsOf(spec).reduce((sum, { count }) => sum + count, 0)
   const consequences = [
     `Restarts ${nodes === 1 ? 'the only node: meanwhile clients cannot connect' : `all ${nodes} nodes, one after the other`}; queries on the node that restarts fail.`,
     'Goes on to the next node only when the database is GREEN.',

@@ -1,15 +1,20 @@
-import { type Fault, Problem } from '../../../shared/errors.ts'
+import { type BodyFault, Problem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { describeBytes, parseBytes, parseMillicores } from '../../../shared/kubernetes/quantity.ts'
 import { isReady } from '../../region/obstacles/evidence.ts'
 import { storageClassesOf, usableHosts } from '../../region/status.ts'
+import { foreignSecrets, inexpressible, uncountedWhy } from '../../resources/adopted.ts'
 import { desiredCrateDB } from '../../resources/cratedb.ts'
-import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
+import type { NodesEvidence } from '../../resources/cratedb-undo.ts'
+import { groupsOf, type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import { planDatabase } from '../../resources/database-plan.ts'
 import { refusals } from '../../resources/database-rules.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
+import type { Operation } from '../../resources/operation.ts'
 import type { ProjectSpec } from '../../resources/project.ts'
 import type { AcceptedResource } from '../accepted.ts'
 import type { Asked as AskedOf } from '../actions/action.ts'
+import { hasBegun } from '../precedence.ts'
 import { type DecisionParts, onlyUnprotects, type Proposed, refusal, sameJson, seconds } from './decision.ts'
 import { leavingProblem, noSuchDatabase, projectAround } from './present.ts'
 import { differingSecrets } from './present-secrets.ts'
@@ -37,29 +42,68 @@ export function decideSuspension(parts: DecisionParts, asked: Asked, suspended: 
  */
 export function decideState(
   parts: DecisionParts,
-  { target, guard, presentSecrets, passwordAt }: Asked,
-  intent: (present: Present | undefined) => { spec: StoredDatabaseSpec; secrets: Secrets },
+  { target, guard, presentSecrets, passwordAt, nodes }: Asked,
+  intent: (present: Present | undefined) => Intent,
 ): Proposed | undefined {
   const present = parts.accepted.database(target.project, target.database)
   guard(present)
   const project = projectAround(parts, target, { seesOff: true })
   if (present?.leaving) throw leavingProblem(target, present)
   const given = intent(present)
-  const wanted = { ...given.spec, id: target.database }
+  const wanted = { ...given.spec, ...carriedOver(given.spec, present), id: target.database }
   if (project.leaving && !(present && onlyUnprotects(wanted, present.spec)))
     throw leavingProblem({ kind: 'project', project: target.project }, project)
-  const ownFaults = ownRules(given.spec, target, present)
   const secrets = secretsOf(wanted, given.secrets, present, presentSecrets, passwordAt)
+  const ownFaults = [...ownRules(given.spec, target, present), ...adoptedRules(given, present, secrets.changed)]
   refuse(parts, target, wanted, present, project.spec, secrets, ownFaults)
-  const decided = { target, wanted, present, project, secrets, options: parts.config }
+  const decided = { target, wanted, present, project, secrets, nodes, options: parts.config }
   const steps = plan(decided)
   if (isUnchanged(decided, steps)) return undefined
   const credentials = secrets.generated.map((place) => ({ user: userAt(wanted, place), password: passwordAt(place) }))
   return { ...proposalOf(parts, decided, steps), credentials }
 }
 
+type Intent = {
+  spec: StoredDatabaseSpec
+  secrets: Secrets
+  /** Whether the request itself names the number of nodes. */
+  counts?: boolean
+}
+
+/** What another tool made, and a request need not repeat: the other groups, and members with values that the schema of the API refuses. */
+function carriedOver(given: StoredDatabaseSpec, present: Present | undefined): Partial<StoredDatabaseSpec> {
+  if (!present?.object) return {}
+  const { spec } = present
+  const members = new Set(['otherGroups', ...inexpressible(spec).map(({ path }) => path.split('/')[1])])
+  return Object.fromEntries(
+    Object.entries(spec).filter(([name]) => members.has(name) && isLeftOut((given as Record<string, unknown>)[name])),
+  )
+}
+
+/** Also an empty map or list, which is the default. */
+function isLeftOut(value: unknown): boolean {
+  return value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
+}
+
+/** Rules about a CrateDB that another tool made or suspended. */
+function adoptedRules({ spec, counts = false }: Intent, present: Present | undefined, changedSecrets: string[]): BodyFault[] {
+  if (!present?.object) return []
+  const { object } = present
+  const uncounted = spec.suspended ? undefined : uncountedWhy(object, present.spec)
+  const isUncounted = uncounted !== undefined && !(counts && present.spec.otherGroups === undefined)
+  return [
+    ...(isUncounted ? [{ path: '/nodes/count', message: uncounted }] : []),
+    ...foreignSecrets(object)
+      .filter(({ place }) => changedSecrets.includes(place))
+      .map(({ place, secret }) => ({
+        path: `/${place.replaceAll('.', '/')}`,
+        message: `is in the Secret ${secret} of another tool, which the API does not overwrite; change it there`,
+      })),
+  ]
+}
+
 /** Rules that depend on the path of the request, or on a creation that is not finished: the rules about databases know neither. */
-function ownRules(given: StoredDatabaseSpec, { database }: DatabaseTarget, present: Present | undefined): Fault[] {
+function ownRules(given: StoredDatabaseSpec, { database }: DatabaseTarget, present: Present | undefined): BodyFault[] {
   return [
     ...(given.id === database ? [] : [{ path: '/id', message: `must be "${database}", as in the path` }]),
     ...(present && !present.object && given.suspended
@@ -79,6 +123,7 @@ type Decided = {
   present: Present | undefined
   project: AcceptedResource<ProjectSpec>
   secrets: SecretsToKeep
+  nodes: NodesEvidence | undefined
   options: { imageRegistry: string }
 }
 
@@ -135,13 +180,13 @@ function userAt({ users }: StoredDatabaseSpec, place: string): string {
 
 /** @throws Problem of the most severe type, with the faults of all types */
 function refuse(
-  { accepted, caches, heapDumpVolume }: DecisionParts,
+  { accepted, caches, config, heapDumpVolume }: DecisionParts,
   target: DatabaseTarget,
   wanted: StoredDatabaseSpec,
   present: Present | undefined,
   project: ProjectSpec,
   secrets: SecretsToKeep,
-  ownFaults: Fault[],
+  ownFaults: BodyFault[],
 ): void {
   // Only if there is a quota: reading a thousand databases takes milliseconds.
   const siblings = project.quota === undefined ? [] : accepted.databases(target.project).map(({ spec }) => spec)
@@ -155,6 +200,8 @@ function refuse(
     changedSecrets: secrets.changed,
     missingSecrets: secrets.missing,
     heapDumpVolume: heapDumpVolume(),
+    allowedKeys: config.allowedKeys,
+    endpoints: config.endpoints,
   })
   const all = [...(ownFaults.length > 0 ? [{ type: 'invalid-fields' as const, faults: ownFaults }] : []), ...found]
   const [gravest] = all
@@ -165,34 +212,117 @@ function refuse(
     )
 }
 
-function plan({ target, wanted, present, secrets, options }: Decided): Step[] {
+function plan({ target, wanted, present, secrets, nodes, options: { imageRegistry } }: Decided): Step[] {
   const { values, changed } = secrets
-  return planDatabase(target, present?.object, wanted, values, { imageRegistry: options.imageRegistry, changedSecrets: changed })
+  return planDatabase(target, present?.object, wanted, values, { imageRegistry, changedSecrets: changed, nodes })
 }
 
 /** Nothing to do: this state is already accepted, or the cluster is in this state and no operation is open. */
 function isUnchanged({ wanted, present, secrets }: Decided, steps: Step[]): boolean {
-  if (!present || secrets.changed.length > 0) return false
+  if (!present || secrets.changed.length > 0 || steps[0]?.alongside) return false
   return sameJson(wanted, present.spec) || (present.object !== undefined && !present.operation && steps.length === 0)
 }
 
-function proposalOf({ config, caches }: DecisionParts, decided: Decided, steps: Step[]): Proposed {
+function proposalOf({ config, caches, journal }: DecisionParts, decided: Decided, steps: Step[]): Proposed {
   const { wanted, present, secrets } = decided
-  const scarce = scarcity(wanted, usableHosts(caches.nodes.values()).length)
+  const hosts = usableHosts(caches.nodes.values())
+  const large = tooLarge(wanted, hosts)
+  const scarce = [...scarcity(wanted, hosts.length), ...large]
+  const told = (step: Step) => [
+    ...(step.alongside ? overtakes(journal.unended(decided.target)) : []),
+    ...(step === steps[0] && !step.alongside ? waitsFor(journal.unended(decided.target)) : []),
+    ...step.consequences,
+    ...(startsNodes.has(step.name) ? scarce : []),
+    ...(step.name === 'compute' && large.length > 0 && needsEveryNode(wanted) ? [cannotBeTakenBack.compute] : []),
+    ...(step.name === 'scale' && scarce.length > 0 && isForGood(wanted, present, large.length > 0 ? 0 : hosts.length)
+      ? [cannotBeTakenBack.scale]
+      : []),
+  ]
   return {
     wanted,
     ...(Object.keys(secrets.values).length > 0 && { secrets: secrets.values }),
     timeoutSeconds: seconds(config.timeouts[present ? 'change' : 'create']),
     tryOut: tryOut(decided, steps),
-    plan: steps.map((step) => (startsNodes.has(step.name) ? { ...step, consequences: [...step.consequences, ...scarce] } : step)),
+    plan: steps.map((step) => ({ ...step, consequences: told(step) })),
   }
 }
 
-const startsNodes = new Set(['create', 'scale', 'resume'])
+/** The effect on the open operations of the database if the change that they wait for is taken back. */
+function overtakes(open: Operation[]): string[] {
+  const ending = open.filter(({ spec }) => spec.wanted !== undefined)
+  const others = open.filter(({ spec }) => spec.wanted === undefined)
+  const [begun, waiting] = [others.filter(hasBegun), others.filter((operation) => !hasBegun(operation))]
+  return [
+    ...(begun.length > 0 ? [`Waits for ${named(begun)}, which ${have(begun)} begun.`] : []),
+    ...(ending.length > 0
+      ? [
+          `Supersedes ${named(ending)}, which ${have(ending)} not ended: what ${ending.length === 1 ? 'it waits' : 'they wait'} for is taken back.`,
+        ]
+      : []),
+    ...(waiting.length > 0 ? [`Takes precedence over ${named(waiting)}, which ${have(waiting)} not begun.`] : []),
+  ]
+}
+
+/** The operation that waits for hosts, if the request does not take back what it waits for. */
+function waitsFor(open: Operation[]): string[] {
+  const isUnschedulable = ({ status }: Operation) => status?.blockers?.some(({ code }) => code === 'PodUnschedulable') ?? false
+  return open
+    .filter((operation) => operation.status?.step !== undefined && isUnschedulable(operation))
+    .map(
+      (operation) =>
+        `Waits for ${named([operation])}: its step "${operation.status?.step?.name}" waits for hosts, and this request does not take it back.`,
+    )
+}
+
+/** `operation op-1`, or `operations op-1, op-2 and op-3`. */
+function named(operations: Operation[]): string {
+  const names = operations.map(({ metadata }) => metadata.name)
+  return names.length === 1 ? `operation ${names[0]}` : `operations ${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
+}
+
+function have(operations: Operation[]): string {
+  return operations.length === 1 ? 'has' : 'have'
+}
+
+const startsNodes = new Set(['create', 'compute', 'scale', 'resume'])
+
+/** Whether the database has no majority while one of its nodes is missing (decision 24). */
+function needsEveryNode({ nodes, master }: StoredDatabaseSpec): boolean {
+  return nodes.count === 1 || (master === undefined && nodes.count === 2)
+}
+
+/** Whether no request could take back new nodes that wait for hosts: of one node without a second, or of several groups (decision 24). */
+function isForGood({ nodes: { count } }: StoredDatabaseSpec, present: Present | undefined, hosts: number): boolean {
+  const { nodes, otherGroups = [] } = present?.spec ?? {}
+  return nodes !== undefined && count > nodes.count && (otherGroups.length > 0 || (nodes.count === 1 && hosts < 2))
+}
+
+const cannotBeTakenBack = {
+  compute: 'Until then the database does not answer, and the change cannot be taken back.',
+  scale: 'Until then the change cannot be taken back.',
+}
+
+/** What no host has as much of as a node asks for. The request is not refused, for the same reason. */
+function tooLarge(spec: StoredDatabaseSpec, hosts: KubernetesObject[]): string[] {
+  if (hosts.length === 0) return []
+  const most = (resource: 'cpu' | 'memory', read: (quantity: string) => bigint | number | undefined) =>
+    hosts.map(({ status }) => BigInt(read(status?.allocatable?.[resource] ?? '0') ?? 0)).reduce((a, b) => (a > b ? a : b))
+  const cores = Number(most('cpu', parseMillicores)) / 1000
+  const bytes = most('memory', parseBytes)
+  const waits = 'The first node that starts with that waits until a host has it, and is missing until then.'
+  return groupsOf(spec).flatMap(({ cpu, memory }) => [
+    ...(cpu > cores ? [`A node asks for ${cpu} cores, and the largest host has ${cores} in all. ${waits}`] : []),
+    ...((parseBytes(memory) ?? 0n) > bytes
+      ? [
+          `A node asks for ${describeBytes(parseBytes(memory) ?? 0n)} of memory, and the largest host has ${describeBytes(bytes)} in all. ${waits}`,
+        ]
+      : []),
+  ])
+}
 
 /** A host takes only one node of a database. The request is not refused: hosts can be added at any time, and the operation waits. */
-function scarcity({ nodes, master }: StoredDatabaseSpec, hosts: number): string[] {
-  const count = nodes.count + (master?.count ?? 0)
+function scarcity(spec: StoredDatabaseSpec, hosts: number): string[] {
+  const count = groupsOf(spec).reduce((sum, group) => sum + group.count, 0)
   if (count <= hosts) return []
   return [`Its ${count} nodes need a host each, and ${hosts} can take one at the moment: the others start when there are more.`]
 }

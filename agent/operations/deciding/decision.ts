@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import canonicalize from 'canonicalize'
-import { type Fault, Problem } from '../../../shared/errors.ts'
+import { type BodyFault, Problem, summaryOf } from '../../../shared/errors.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { Caches } from '../../region/caches.ts'
+import type { AllowedKeys } from '../../resources/allowed-keys.ts'
+import type { EndpointRules } from '../../resources/endpoint.ts'
+import type { OperatorRelease } from '../../resources/release.ts'
 import type { AcceptedState } from '../accepted.ts'
 import type { Journal, Proposal } from '../journal.ts'
 
@@ -13,14 +16,19 @@ export type Timeouts = { create: number; change: number; delete: number; restore
 /** The data for a decision. Everything but `cluster` is in memory. */
 export type DecisionParts = {
   accepted: AcceptedState
-  caches: Pick<Caches, 'storageClasses' | 'databases' | 'nodes'>
+  caches: Pick<Caches, 'storageClasses' | 'databases' | 'nodes' | 'pods'>
   /** The volume that the Crate Operator gives each node of a new database; the class is undefined if it is unknown. */
   heapDumpVolume(): { size: string; storageClass: string | undefined }
+  operatorRelease(): OperatorRelease
   config: {
     imageRegistry: string
     timeouts: Timeouts
     /** The agent's own namespace, where the secrets of operations are. */
     namespace: string
+    /** The labels and annotations that requests may set. */
+    allowedKeys: AllowedKeys
+    /** The endpoints inside the cluster that backups may use. */
+    endpoints: EndpointRules
   }
   journal: Pick<Journal, 'unended'>
   /** For secrets, which no cache holds. They are read before the decision, which waits for nothing. */
@@ -54,20 +62,25 @@ export function seconds(ms: number): number {
   return Math.max(1, Math.ceil(ms / 1000))
 }
 
-/** One problem for several faults. Its detail contains the first fault in full, since many readers stop there. */
-export function refusal(type: 'invalid-fields' | 'unsupported-edit' | 'quota-exceeded' | 'wrong-state', faults: Fault[]): Problem {
-  const [first, ...others] = faults
-  const said = first ? `${first.path === '' ? 'The request' : first.path}: ${first.message}.` : ''
-  return new Problem(type, others.length === 0 ? said : `${said} And ${others.length} more, listed under "faults".`, { faults })
+/**
+ * One problem for several faults of a body.
+ * @param more how many there are besides `faults`
+ */
+export function refusal(
+  type: 'invalid-fields' | 'unsupported-edit' | 'quota-exceeded' | 'wrong-state',
+  faults: readonly BodyFault[],
+  more = 0,
+): Problem {
+  return new Problem(type, summaryOf(faults, more), { faults, moreFaults: more })
 }
 
 /** @throws Problem with all faults, if there are any: `wrong-state` if one has no path, else `invalid-fields` */
-export function refuseFaults(faults: Fault[]): void {
+export function refuseFaults(faults: BodyFault[]): void {
   if (faults.length > 0) throw refusal(faults.some(({ path }) => path === '') ? 'wrong-state' : 'invalid-fields', faults)
 }
 
 /** The fault of a request that needs running nodes; empty if the database is not suspended. */
-export function isSuspended({ suspended }: { suspended: boolean }): Fault[] {
+export function isSuspended({ suspended }: { suspended: boolean }): BodyFault[] {
   return suspended ? [{ path: '', message: 'the database is suspended; use actions/resume first' }] : []
 }
 

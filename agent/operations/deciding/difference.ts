@@ -1,3 +1,4 @@
+import { pointerTo } from '../../../shared/json-pointer.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 
 /** One changed value. `path` is a JSON pointer; `from` is missing for an added value, `to` for a removed one. */
@@ -10,8 +11,8 @@ const masked = '[masked]'
 const bookkeeping = ['managedFields', 'resourceVersion', 'generation', 'uid', 'creationTimestamp']
 
 /**
- * The differences between an object as it is and as it would be, down to single values. The values of a Secret are masked, and its
- * annotations omitted: the operator keeps a copy of the data in one of them.
+ * The differences between an object as it is and as it would be, down to single values. Long texts are cut. The values of a Secret are
+ * masked, and its annotations omitted: the operator keeps a copy of the data in one of them.
  */
 export function differenceOf(before: KubernetesObject | undefined, after: KubernetesObject | undefined): Difference[] {
   const found: Difference[] = []
@@ -31,13 +32,21 @@ function compare(path: string, from: unknown, to: unknown, found: Difference[]):
   // Of an added or removed branch every value is listed, so that each path names one value.
   const comesOrGoes = (from === undefined && isBranch(to)) || (to === undefined && isBranch(from))
   if (alike || comesOrGoes) compareMembers(path, (from ?? {}) as object, (to ?? {}) as object, found)
-  else found.push({ path, ...(from !== undefined && { from }), ...(to !== undefined && { to }) })
+  else found.push({ path, ...(from !== undefined && { from: cut(from) }), ...(to !== undefined && { to: cut(to) }) })
+}
+
+/** Longer texts are cut: an annotation may have thousands of characters, and a plan lists every value. */
+const mostCharacters = 500
+
+function cut(value: unknown): unknown {
+  if (typeof value !== 'string' || value.length <= mostCharacters) return value
+  return `${value.slice(0, mostCharacters).toWellFormed()}… (${value.length} characters)`
 }
 
 function compareMembers(path: string, from: object, to: object, found: Difference[]): void {
   const [before, after] = [new Map(Object.entries(from)), new Map(Object.entries(to))]
   for (const name of new Set([...before.keys(), ...after.keys()])) {
-    compare(`${path}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, before.get(name), after.get(name), found)
+    compare(path + pointerTo([name]), before.get(name), after.get(name), found)
   }
 }
 

@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Problem } from '../../../shared/errors.ts'
-import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { listObjects, readObject } from '../../../shared/kubernetes/read.ts'
+import { unlessNamespaceGone } from '../../region/project-rights.ts'
 import { readSecrets } from '../../resources/database-secrets.ts'
 import { type DatabaseTarget, namespaceOf, type Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
@@ -48,8 +48,11 @@ async function readPresentSecrets({ accepted, journal, cluster, config }: Decisi
     if (spec.secretName === undefined || spec.wanted === undefined) continue
     waiting.push(secretsIn(await readObject(cluster, pathOf(kinds.Secret, config.namespace, spec.secretName))))
   }
+  const namespace = namespaceOf(target.project)
   const query = { labelSelector: `${label.database}=${target.database}` }
-  const secrets = await unlessGone(listObjects(cluster, kinds.Secret, { namespace: namespaceOf(target.project), query }))
+  const secrets = await unlessNamespaceGone(listObjects(cluster, kinds.Secret, { namespace, query }), () =>
+    readObject(cluster, pathOf(kinds.Namespace, undefined, namespace)),
+  )
   return Object.assign(readSecrets(target, present.spec, secrets ?? []), ...waiting)
 }
 

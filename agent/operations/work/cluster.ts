@@ -1,11 +1,12 @@
 import { isProblem, Problem } from '../../../shared/errors.ts'
-import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { deleteObject } from '../../../shared/kubernetes/delete.ts'
 import { type KindName, type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
+import { mergePatch } from '../../../shared/kubernetes/patch.ts'
 import { listObjects, readObject } from '../../../shared/kubernetes/read.ts'
 import type { Caches } from '../../region/caches.ts'
 import { fieldManager } from '../../resources/labels.ts'
+import { takeOver } from '../taking-over.ts'
 
 /** Names one object. */
 type ObjectRef = { kind: KindName; namespace?: string; name: string }
@@ -15,10 +16,17 @@ export type WorkCluster = {
   /** The object from the API server, not from a cache; undefined if it does not exist. */
   read(ref: ObjectRef): Promise<KubernetesObject | undefined>
   list(kind: KindName, namespace: string | undefined, labelSelector?: string): Promise<KubernetesObject[]>
-  /** Server-side apply that takes over fields of other managers: only for objects that were read just before. */
-  apply(object: KubernetesObject): Promise<KubernetesObject>
+  /**
+   * Server-side apply that takes over fields of other managers, and reads the result back: only for objects that were read just before.
+   * @param before the object as it was read; undefined if it does not exist
+   * @param alongside a merge patch for other fields, which the same write makes
+   * @throws Problem `field-conflict` when the result is not what was written
+   */
+  apply(object: KubernetesObject, before: KubernetesObject | undefined, alongside?: object): Promise<KubernetesObject>
   /** Merge patch. */
   patch(ref: ObjectRef, change: unknown): Promise<KubernetesObject>
+  /** What a merge patch would store. */
+  tryPatch(ref: ObjectRef, change: unknown): Promise<KubernetesObject>
   /** Deletes this object, not another one with its name. An object that is already gone is fine. */
   remove(object: KubernetesObject): Promise<void>
 }
@@ -33,9 +41,9 @@ export function createWorkCluster(cluster: Cluster, { mustLead, caches }: { must
   }
 
   /** In an apply, only the namespace can be missing. That is temporary: the project controller creates it again. */
-  async function applied(object: KubernetesObject): Promise<KubernetesObject> {
+  async function applied(object: KubernetesObject, before: KubernetesObject | undefined, alongside?: object): Promise<KubernetesObject> {
     try {
-      return await applyObject(cluster, object, { fieldManager, force: true })
+      return await takeOver(cluster, object, { before, alongside, mustAct: mustLead })
     } catch (error) {
       if (isProblem(error, 'not-found')) throw new Problem('cluster-error', error.detail, { cause: error })
       throw error
@@ -45,16 +53,13 @@ export function createWorkCluster(cluster: Cluster, { mustLead, caches }: { must
   return {
     read: ({ kind, namespace, name }) => readObject(cluster, pathOf(kinds[kind], namespace, name)),
     list: (kind, namespace, labelSelector) => listObjects(cluster, kinds[kind], { namespace, query: { labelSelector } }),
-    async apply(object) {
-      mustLead()
-      return remember(await applied(object))
-    },
+    apply: async (object, before, alongside) => remember(await applied(object, before, alongside)),
     async patch({ kind, namespace, name }, change) {
       mustLead()
-      const path = pathOf(kinds[kind], namespace, name)
-      const contentType = 'application/merge-patch+json'
-      return cluster.request<KubernetesObject>({ method: 'PATCH', path, query: { fieldManager }, contentType, body: change })
+      return mergePatch(cluster, pathOf(kinds[kind], namespace, name), change, { fieldManager })
     },
+    tryPatch: ({ kind, namespace, name }, change) =>
+      mergePatch(cluster, pathOf(kinds[kind], namespace, name), change, { fieldManager, dryRun: true }),
     async remove(object) {
       mustLead()
       await deleteObject(cluster, pathOfObject(object), object.metadata.uid)

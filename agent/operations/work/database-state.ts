@@ -1,13 +1,19 @@
+import { pointerTo } from '../../../shared/json-pointer.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { describeObject } from '../../region/obstacles/evidence.ts'
+import { firstDifference } from '../../resources/covers.ts'
+import { readDatabase } from '../../resources/cratedb.ts'
 import { readOperatorRun } from '../../resources/cratedb-run.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import { planDatabase } from '../../resources/database-plan.ts'
 import { changedSecrets, readSecrets } from '../../resources/database-secrets.ts'
+import { managersOf, namesOf, valueAt } from '../../resources/field-owners.ts'
 import { type DatabaseTarget, namespaceOf, type Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import type { StepRecord } from '../../resources/operation.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
 import { advanceSteps, readCrateDB, wasWritten } from './database-steps.ts'
+import { readMissingNodes } from './nodes-evidence.ts'
 import { settleVolumes } from './volumes.ts'
 
 /** Brings a database to the state in the operation's `wanted`, one kind of change at a time. */
@@ -30,11 +36,40 @@ export async function advanceToState(context: WorkContext<DatabaseTarget>): Prom
   const plan = planDatabase(context.target, current, wanted, secrets.values, {
     ...context.options,
     changedSecrets: secrets.changed,
+    nodes: current && isToPlan(context.operation.status?.step) ? await readMissingNodes(context.cluster, current) : undefined,
+    now: context.clock.now(),
   })
   const progress = await advanceSteps(context, current, plan)
+  if (progress.next !== 'done' || !current) return progress
+  const unheld = whatIsNotHeld(current, wanted)
+  if (unheld) return unheld
   // At the end, the volumes are kept or let go as requested.
-  if (progress.next === 'done' && current) await settleVolumes(context, current, wanted.retainVolumes)
+  await settleVolumes(context, current, wanted.retainVolumes)
   return progress
+}
+
+/** Whether the next step is still to be written, so that it may be one that takes a change back. */
+function isToPlan(step: StepRecord | undefined): boolean {
+  return step === undefined || (step.name.startsWith('undo-') && step.note?.written !== true)
+}
+
+/**
+ * What was requested and is not in the CrateDB, although no step is left. The order of networks has no meaning: `allow-list` has compared
+ * them. Requests do not change users, and the operator itself renames the first one after a restore.
+ */
+function whatIsNotHeld(current: KubernetesObject, wanted: StoredDatabaseSpec): Progress | undefined {
+  const is = readDatabase(current)
+  const { users: _users, allowedCIDRs: _networks, ...compared } = wanted
+  const path = firstDifference(is, compared)
+  if (!path) return undefined
+  const setters = namesOf(managersOf(current, ['spec']))
+  const [value, requested] = [is, wanted].map((spec) => JSON.stringify(valueAt(spec, path)))
+  return {
+    next: 'failed',
+    reason: 'FieldConflict',
+    message: `${pointerTo(path)} of the database is ${value}, although ${requested} was requested: somebody changed ${describeObject(current)} meanwhile. Besides Skerry, ${setters} has set fields of its spec.`,
+    action: 'Make them leave the object alone, and repeat the request.',
+  }
 }
 
 /** The database was deleted between the acceptance of a change and its execution. */

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isProblem } from '../../../shared/errors.ts'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { KindName, KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { outcomeOfStep, readOperatorRun, runRef } from '../../resources/cratedb-run.ts'
+import { staleRecords } from '../../resources/cratedb-undo.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import type { StepRecord } from '../../resources/operation.ts'
 import { observedOf, type Progress, type WorkContext } from './context.ts'
@@ -38,7 +39,8 @@ export async function advanceSteps(context: Context, current: KubernetesObject |
 }
 
 async function begin(context: Context, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
-  if (isBusy(current)) return busy
+  // What takes a change back replaces the run that is on, and no run reads credentials.
+  if (isBusy(current) && !next.alongside && next.name !== 'credentials') return busy
   const refBefore = runRef(current, next.name)
   await context.begin(next.name, refBefore === undefined ? {} : { refBefore })
   return write(context, current, next)
@@ -51,6 +53,9 @@ export function isBusy(current: KubernetesObject | undefined): boolean {
 
 /** The progress while the operator is working. */
 export const busy: Progress = { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
+
+/** Steps in which the operator has no part: they end as soon as they are written. */
+const ownSteps = new Set(['annotate', 'credentials'])
 
 /** Changes that the operator itself reverts, so that the plan contains them again although they were written. */
 const takenBack = ['upgrade', 'restore']
@@ -68,10 +73,14 @@ export function wasWritten(step: StepRecord, current: KubernetesObject | undefin
 
 async function write(context: Context, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
   const { step } = context.operation.status ?? {}
-  for (const object of next.objects) await context.cluster.apply(meeting(current, object))
+  for (const object of next.objects) {
+    const { kind, metadata } = object
+    const before = kind === 'CrateDB' ? current : await context.cluster.read({ kind: kind as KindName, ...metadata })
+    await context.cluster.apply(meeting(current, object), before, next.alongside)
+  }
   const written = { ...(step as StepRecord), note: { ...step?.note, written: true } }
   await context.record({ phase: 'Waiting', step: written, message: `Step ${next.name} is with the Crate Operator.` })
-  return next.name === 'annotate' ? ended(context) : { next: 'wait' }
+  return ownSteps.has(next.name) ? ended(context) : { next: 'wait' }
 }
 
 /** The object with the version that it must still have, so that no concurrent change of the operator is undone. */
@@ -83,17 +92,32 @@ function meeting(current: KubernetesObject | undefined, object: KubernetesObject
 async function judge(context: Context, current: KubernetesObject | undefined, step: StepRecord): Promise<Progress> {
   if (!current)
     return { next: 'failed', reason: 'Disappeared', message: 'The CrateDB was deleted by somebody else while the operation ran.' }
+  if (ownSteps.has(step.name)) return ended(context)
   const note = (step.note ?? {}) as StepNote
   const { failure = note.failure, message } = readOperatorRun(current)
   const outcome = outcomeOfStep(current, step.name, note.refBefore)
   if (outcome.state === 'failed')
     return { next: 'failed', reason: outcome.reason, message: failure ?? (await context.failures.of(current)) ?? outcome.message }
+  if (step.name.startsWith('undo-') && (await dropStaleRecords(context, current))) return { next: 'again' }
   if (outcome.state === 'succeeded') return (await waitForEffect(context, current, step.name)) ?? ended(context)
   if (failure !== note.failure || (message !== undefined && message !== step.message)) {
     const said = { ...step, note: { ...note, ...(failure !== undefined && { failure }) }, ...(message !== undefined && { message }) }
     await context.record({ step: said })
   }
   return { next: 'wait', message: outcome.message }
+}
+
+/**
+ * A pass of the abandoned run that was on when the change was taken back writes its records afterwards. Those of handlers that ended then are
+ * of no run, and the present run waits for them without end: it does their work again if they are gone.
+ */
+async function dropStaleRecords({ cluster }: Context, current: KubernetesObject): Promise<boolean> {
+  const stale = staleRecords(current)
+  if (stale.length === 0) return false
+  const { namespace = '', name, resourceVersion } = current.metadata
+  const annotations = Object.fromEntries(stale.map((key) => [key, null]))
+  await cluster.patch({ kind: 'CrateDB', namespace, name }, { metadata: { resourceVersion, annotations } })
+  return true
 }
 
 async function ended(context: Context): Promise<Progress> {

@@ -21,7 +21,7 @@ const takeOffFinalizer = `kubectl <where> patch <kind> <name> --type json --patc
 const ofTheRegion = {
   EvidenceUnread: {
     grant: advises("Grant the agent's service account what the message names: compare its ClusterRole with deploy/rbac/agent.yaml."),
-    apiServer: looks('None if it passes. Otherwise check the API server', `kubectl get --raw '/readyz?verbose'`),
+    apiServer: looks('Wait: it usually passes. Otherwise check the API server', `kubectl get --raw '/readyz?verbose'`),
   },
   OperatorNotRunning: {
     find: looks(
@@ -45,7 +45,7 @@ const ofTheRegion = {
       `curl -X DELETE "$url/v1/projects/<project>/databases/<database>?retainVolumes=true" ${asToken}`,
     ),
   },
-  OperatorStepDelayed: { log: looks('None if it passes. Its log says more', logOfOperator) },
+  OperatorStepDelayed: { log: looks('Wait: it usually passes. Otherwise its log says more', logOfOperator) },
   OperatorStalled: {
     log: looks('See whether its log mentions <database>', logOfOperator),
     restart: changes(
@@ -61,6 +61,28 @@ const ofTheRegion = {
   },
 }
 
+/** Of operations that nobody works on. */
+const ofTheQueue = {
+  NoLeader: {
+    holder: looks('See the holder, and whether that pod still runs', 'kubectl --namespace <namespace> get lease <lease> --output yaml'),
+    free: changes(
+      'Only if no pod of that name runs, clear the holder: a replica takes the Lease within seconds',
+      `kubectl --namespace <namespace> patch lease <lease> --type merge --patch '{"spec":{"holderIdentity":""}}'`,
+    ),
+  },
+  OperationAhead: {
+    see: looks('See what that one waits for', 'kubectl --namespace <namespace> get operation <operation> --output yaml'),
+    cancel: changes(
+      'If that one is no longer wanted, cancel it with the API ($url, $token)',
+      `curl -X DELETE "$url/v1/operations/<operation>" ${asToken}`,
+    ),
+  },
+  NoFreeWorker: {
+    see: looks('Wait: it usually passes. Otherwise see which operations do not end', 'kubectl --namespace <namespace> get operations'),
+    raise: advises('Or raise operations.parallelism in the configuration of the agent.'),
+  },
+}
+
 const ofProjects = {
   ProjectNotReady: {
     create: advises('Create the project first; its namespace comes with it.'),
@@ -72,6 +94,13 @@ const ofProjects = {
       'Choose another project id. Or hand the namespace over, if whoever made it agrees: Skerry changes it then, and deletes it with all that is in it when the project is deleted',
       'kubectl label --overwrite namespace <namespace> app.kubernetes.io/managed-by=skerry skerry.dev/project=<project>',
     ),
+  },
+  RightsPending: {
+    wait: advises(
+      'Wait: it usually passes. Otherwise compare the ClusterRole skerry-agent-project with the one in the chart of the running version.',
+    ),
+    compare: advises('Compare that RoleBinding, and the ClusterRole skerry-agent-project, with those of the chart of the running version.'),
+    install: advises('Install the one of the running version: upgrade the release, or apply deploy/rbac/agent.yaml.'),
   },
   QuotaNotCounted: {
     quotas: looks(
@@ -155,8 +184,22 @@ const ofNodes = {
   PodUnschedulable: {
     nodes: looks('Add nodes', 'kubectl get nodes'),
     scheduler: looks('Check that kube-scheduler runs', 'kubectl --namespace kube-system get pods'),
-    spread: advises('Add nodes until there is one for each CrateDB node, or request fewer CrateDB nodes.'),
-    resources: advises('Request less per CrateDB node, free some, or add larger nodes.'),
+    spread: advises('Add nodes until there is one for each CrateDB node.'),
+    resources: advises('Free some, or add larger nodes.'),
+    fewer: changes(
+      'Or request <count> CrateDB nodes with the API ($url, $token). This takes back the others, which have never started',
+      `curl -X PATCH "$url/v1/projects/<project>/databases/<database>" ${asToken} -H 'content-type: application/merge-patch+json' -d '{"nodes":{"count":<count>}}'`,
+    ),
+    less: changes(
+      'Or go back to <cpu> cores and <memory> per CrateDB node with the API ($url, $token)',
+      `curl -X PATCH "$url/v1/projects/<project>/databases/<database>" ${asToken} -H 'content-type: application/merge-patch+json' -d '{"nodes":{"cpu":<cpu>,"memory":"<memory>"}}'`,
+    ),
+    again: advises(
+      'Or delete the database with the API: it has not been set up and holds no data. Then put it with fewer or smaller nodes.',
+    ),
+    againWithData: advises(
+      'Or delete the database with the API and retainVolumes=true: it has not been set up, but may hold data, on volumes that are older than it. Then reserve these volumes for it again (docs/operating.md, Restore), and put it with smaller nodes: with another number of nodes or disks it could not use them.',
+    ),
     taints: looks(
       'See which taints the nodes have; Kubernetes taints nodes that are under pressure or not ready',
       'kubectl get nodes --output custom-columns=NAME:.metadata.name,TAINTS:.spec.taints',
@@ -237,7 +280,7 @@ const ofVolumes = {
       'If its driver can do it, let volumes of the class grow',
       `kubectl patch storageclass <class> --patch '{"allowVolumeExpansion":true}'`,
     ),
-    back: advises('Otherwise go back to <size>.'),
+    wait: advises('Otherwise wait: the Crate Operator gives up after half an hour, and the database goes on with volumes of <size>.'),
   },
   VolumeNotResized: { describe: looks('Fix what the message names', describeClaim) },
   VolumeAttachmentOnDeadNode: {
@@ -256,7 +299,7 @@ const ofVolumes = {
 
 const ofTheTunnel = {
   TunnelNotApplied: {
-    compare: advises("None if it passes. If it says forbidden, compare the agent's Role with deploy/rbac/agent.yaml."),
+    compare: advises("Wait: it usually passes. If the message says forbidden, compare the agent's Role with deploy/rbac/agent.yaml."),
   },
   CloudflaredMissing: {
     install: advises(
@@ -274,4 +317,4 @@ const ofTheTunnel = {
 }
 
 /** All cures, by the code of the obstacle that proposes them. */
-export const cures = { ...ofTheRegion, ...ofProjects, ...ofNodes, ...ofPods, ...ofVolumes, ...ofTheTunnel }
+export const cures = { ...ofTheRegion, ...ofTheQueue, ...ofProjects, ...ofNodes, ...ofPods, ...ofVolumes, ...ofTheTunnel }

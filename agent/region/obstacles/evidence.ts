@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { type Cure, renderCures } from '../../resources/cure.ts'
+import type { DataVolume } from '../../resources/kept-volume.ts'
 import type { Target } from '../../resources/kind.ts'
 import type { Obstacle } from '../../resources/operation.ts'
 
@@ -23,6 +24,8 @@ export type Evidence = {
   statefulSets: KubernetesObject[]
   pods: KubernetesObject[]
   claims: KubernetesObject[]
+  /** The volumes with data that serve these claims or are reserved for them. */
+  volumes: DataVolume[] | undefined
   services: KubernetesObject[]
   /** All in the cluster. */
   nodes: KubernetesObject[] | undefined

@@ -1,8 +1,9 @@
 import type { Clock } from '../../../shared/clock.ts'
 import { isProblem } from '../../../shared/errors.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
-import { type Kind, type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { type Kind, type KubernetesObject, keyOf, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { readOperatorRun } from '../../resources/cratedb-run.ts'
+import type { DataVolume } from '../../resources/kept-volume.ts'
 import { namespaceOf, type Target } from '../../resources/kind.ts'
 import type { Caches } from '../caches.ts'
 import { type Evidence, isPast, isReady, type MissingSecret, momentOfEvent, type Unread } from './evidence.ts'
@@ -24,7 +25,7 @@ const timeoutMs = 5_000
 const most = 500
 
 /**
- * Reads the evidence about a target: its objects from the API server, nodes and storage classes from the caches.
+ * Reads the evidence about a target: its objects from the API server, nodes, storage classes and volumes from the caches.
  *
  * Events, attachments and the existence of Secrets are read only if an object has a problem that they can explain. Never throws: parts that
  * could not be read are in `unread`.
@@ -53,6 +54,7 @@ export async function readEvidence(target: Target, tools: ReadingTools): Promise
   ])
   const evidence: Evidence = {
     ...{ target, now, namespaceName, namespace, project, operator, databases, statefulSets, pods, services, claims, unread },
+    volumes: volumesOf(claims, { unread, caches }),
     operatorName: config.operator,
     nodes: caches.nodes.synced ? [...caches.nodes.values()] : undefined,
     storageClasses: caches.storageClasses.synced ? [...caches.storageClasses.values()] : undefined,
@@ -66,9 +68,9 @@ export async function readEvidence(target: Target, tools: ReadingTools): Promise
     const found = wrong ? await list(kinds.Event, namespaceName, { fieldSelector: `involvedObject.kind=${kind}` }) : []
     return found.filter((event) => !isPast(momentOfEvent(event), eventsAgeMs, now))
   }
-  const volumes = new Set(claims.flatMap(({ spec }) => spec?.volumeName ?? []))
+  const volumeNames = new Set(claims.flatMap(({ spec }) => spec?.volumeName ?? []))
   const [attachments, missingSecrets, ...events] = await Promise.all([
-    pods.some(waitsOnItsNode) && volumes.size > 0 ? list(kinds.VolumeAttachment) : [],
+    pods.some(waitsOnItsNode) && volumeNames.size > 0 ? list(kinds.VolumeAttachment) : [],
     missingOf(secretsToLookFor(evidence, config.namespace), get),
     eventsOf('CrateDB', databases.some(endedWithoutBootstrap)),
     eventsOf(
@@ -84,10 +86,19 @@ export async function readEvidence(target: Target, tools: ReadingTools): Promise
   ])
   return {
     ...evidence,
-    attachments: attachments.filter(({ spec }) => volumes.has(spec?.source?.persistentVolumeName)),
+    attachments: attachments.filter(({ spec }) => volumeNames.has(spec?.source?.persistentVolumeName)),
     missingSecrets,
     events: events.flat().sort((a, b) => Date.parse(momentOfEvent(a) ?? '') - Date.parse(momentOfEvent(b) ?? '')),
   }
+}
+
+function volumesOf(
+  claims: KubernetesObject[],
+  { unread, caches }: Pick<Evidence, 'unread'> & { caches: Caches },
+): DataVolume[] | undefined {
+  if (!caches.volumes.synced || unread.some(({ what }) => what === kinds.PersistentVolumeClaim.plural)) return undefined
+  const keys = new Set(claims.map(({ metadata }) => keyOf(metadata)))
+  return [...caches.volumes.values()].flatMap(({ data }) => (data && keys.has(keyOf(data.claim)) ? data : []))
 }
 
 type Get = (kind: Kind, namespace: string | undefined, name: string) => Promise<KubernetesObject | null | undefined>

@@ -1,5 +1,7 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { describeBytes, parseBytes, parseMillicores } from '../../../shared/kubernetes/quantity.ts'
+import { amountOf, podRequest } from '../../../shared/kubernetes/pod-requests.ts'
+import { describeBytes } from '../../../shared/kubernetes/quantity.ts'
+import { fewestNodes, formerCompute } from '../../resources/cratedb-undo.ts'
 import type { Cure } from '../../resources/cure.ts'
 import type { Obstacle } from '../../resources/operation.ts'
 import { cures } from './cures.ts'
@@ -67,12 +69,41 @@ const reasons: Reason[] = [
 ]
 
 /** A pod that fits on no node, with the scheduler's reasons and the number of nodes for each. */
-export function podUnschedulable({ pods, nodes, now }: Evidence): Obstacle[] {
+export function podUnschedulable(evidence: Evidence): Obstacle[] {
+  const { pods, nodes, now } = evidence
   const waiting = pods.filter(({ spec, metadata }) => spec?.nodeName === undefined && metadata.deletionTimestamp === undefined)
+  const found = waiting.flatMap((pod) => judge(pod, nodes, now))
+  const requests = found.length > 0 ? requestsForLess(evidence) : []
   return gather(
     'PodUnschedulable',
-    waiting.flatMap((pod) => judge(pod, nodes, now)),
+    found.map((finding) => ({ ...finding, cures: [...finding.cures, ...requests] })),
   )
+}
+
+/** Requests with which the database does without the host, as far as the Crate Operator can carry them out (decision 24). */
+function requestsForLess(given: Evidence): Cure[] {
+  const { target, databases, pods, claims, statefulSets } = given
+  const [database] = databases
+  if (target.kind !== 'database' || !database || database.metadata.deletionTimestamp !== undefined) return []
+  if (!database.status?.['cluster_create/bootstrap']?.success)
+    return [mayHoldData(database, given) ? propose.againWithData() : propose.again()]
+  const evidence = { pods, claims, statefulSets }
+  const { project, database: name } = target
+  const fewest = fewestNodes(database, evidence)
+  const former = formerCompute(database, evidence)
+  return [
+    ...(fewest === undefined ? [] : [propose.fewer({ project, database: name, count: String(fewest) })]),
+    ...(former === undefined ? [] : [propose.less({ project, database: name, cpu: String(former.cpu), memory: former.memory })]),
+  ]
+}
+
+/**
+ * Whether a database that has not been set up may hold data: of an earlier database, on volumes that were kept. Those are older than it.
+ * So are new volumes that an administrator has provided in advance; they cannot be told apart.
+ */
+function mayHoldData({ metadata }: KubernetesObject, { volumes }: Evidence): boolean {
+  const since = Date.parse(metadata.creationTimestamp ?? '')
+  return volumes === undefined || volumes.some(({ createdAt }) => !(Date.parse(createdAt ?? '') >= since))
 }
 
 function judge(pod: KubernetesObject, nodes: KubernetesObject[] | undefined, now: number): Finding[] {
@@ -117,30 +148,20 @@ function counted(count: number, one = 'has', many = 'have'): string {
 function insufficient({ pod, nodes, count, words }: Scene): string {
   const resource = words.replace('Insufficient ', '')
   const asked = requested(pod, resource)
-  const most = largest(nodes.map(({ status }) => amount(resource, status?.allocatable?.[resource])))
+  const most = largest(nodes.map(({ status }) => amountOf(resource, status?.allocatable?.[resource])))
   if (asked === undefined || most === undefined) return `${counted(count)} not enough ${resource}`
   const size = `the pod asks for ${describe(resource, asked)}, the largest node has ${describe(resource, most)} in all`
   return asked > most ? `no node is large enough in ${resource}: ${size}` : `${counted(count)} not enough ${resource} left: ${size}`
 }
 
-/** A pod's request for a resource: the sum over its containers, or the largest init container if that is more. */
+/** A pod's request for a resource; undefined without one. */
 function requested({ spec }: KubernetesObject, resource: string): bigint | undefined {
-  type Containers = { resources?: { requests?: Record<string, string> } }[]
-  const of = (containers: Containers | undefined) =>
-    (containers ?? []).map(({ resources }) => amount(resource, resources?.requests?.[resource]))
-  const sum = of(spec?.containers).reduce((total, each) => total + each, 0n)
-  const asked = largest([sum, ...of(spec?.initContainers)])
+  const asked = podRequest(spec ?? {}, resource)
   return asked === 0n ? undefined : asked
 }
 
 function largest(amounts: bigint[]): bigint | undefined {
   return amounts.toSorted((a, b) => (a < b ? 1 : a > b ? -1 : 0))[0]
-}
-
-/** In millicores of cpu; in bytes or pieces of anything else. */
-function amount(resource: string, quantity: string | undefined): bigint {
-  if (quantity === undefined) return 0n
-  return resource === 'cpu' ? BigInt(parseMillicores(quantity) ?? 0) : (parseBytes(quantity) ?? 0n)
 }
 
 function describe(resource: string, value: bigint): string {

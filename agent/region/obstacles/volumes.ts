@@ -69,7 +69,7 @@ export function classCannotGrow({ databases, claims, storageClasses, target }: E
         {
           object: claim,
           message: `The disk is to grow from ${has} to ${size}, but storage class ${found.metadata.name} does not let volumes grow.`,
-          cures: [cures.ClassCannotGrow.allow({ class: found.metadata.name }), cures.ClassCannotGrow.back({ size: has })],
+          cures: [cures.ClassCannotGrow.allow({ class: found.metadata.name }), cures.ClassCannotGrow.wait({ size: has })],
         },
       ]
     }),

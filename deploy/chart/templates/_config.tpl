@@ -6,13 +6,24 @@
   "cluster" (dict "namespace" .Release.Namespace)
   "identity" (dict "tokensFile" "/etc/skerry/tokens/tokens.yaml")
   "databases" (dict "scrapeNamespaces" (append .Values.prometheus.namespaces .Release.Namespace | uniq))
-  "crateOperator" .Values.crateOperator
+  "crateOperator" (omit .Values.crateOperator (empty .Values.crateOperator.version | ternary "version" ""))
+  "monitor" (dict "databasePasswords" (include "skerry.monitor.asksDatabases" . | eq "true"))
   "grace" (printf "%vs" .Values.agent.graceSeconds)
 -}}
 {{- if .Values.cloudflared.enabled }}
 {{- $_ := set $config "tunnel" (include "skerry.agent.tunnel" . | fromYaml) }}
+{{- /* The addresses of cloudflared's pods are not known in advance, but they are private. */}}
+{{- $private := list "10.0.0.0/8" "100.64.0.0/10" "172.16.0.0/12" "192.168.0.0/16" "fc00::/7" }}
+{{- $_ := set $config.api "limits" (dict "clientAddressHeader" "CF-Connecting-IP" "trustedProxies" $private) }}
 {{- end }}
 {{- mustMergeOverwrite $config (deepCopy .Values.agent.config) | toYaml }}
+{{- end }}
+
+{{/* Whether the monitor logs in to databases. */}}
+{{- define "skerry.monitor.asksDatabases" -}}
+{{- with .Values.monitor -}}
+{{ and .enabled (or (dig "discovery" "databases" true .config) (dig "discovery" "volumes" true .config)) }}
+{{- end }}
 {{- end }}
 
 {{- define "skerry.monitor.config" -}}

@@ -60,6 +60,9 @@ skerry-agent-tls
 {{- if not .Values.region.id }}{{ fail "region.id is not set: what the cloud calls this region, such as --set region.id=harbour-1" }}{{ end }}
 {{- with .Values.agent }}
 {{- if and .tokens.existingSecret .tokens.list }}{{ fail "agent.tokens.list and agent.tokens.existingSecret cannot be combined: remove one of them" }}{{ end }}
+{{- range .env }}
+{{- if regexMatch "^SKERRY_AGENT__(METADATA__LABELS|MONITOR__SERVICE_ACCOUNT|CLUSTER__SERVICE_ACCOUNT)$" (.name | default "") }}{{ fail (printf "agent.env sets %s, which the boundary of the agent must know: set it in agent.config, or, for the agent's own account, leave it out" .name) }}{{ end }}
+{{- end }}
 {{- if and .ingress.enabled (not .ingress.host) }}{{ fail "agent.ingress.host is not set: the name by which the agent is called from outside" }}{{ end }}
 {{- end }}
 {{- if and .Values.prometheus.podMonitors.enabled .Values.monitor.enabled }}

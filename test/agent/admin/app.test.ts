@@ -24,11 +24,16 @@ function start() {
   }
   const sources: MetricSources = {
     operations: () => [operation('Waiting', clock.now() - 90_000), operation('Accepted', clock.now() - 10_000), operation('Failed', 0)],
+    holes: () => [{ from: 2, to: 9, missing: 3, previousHash: null, hash: null, noticedAt: '2026-01-01T00:00:00.000Z' }],
     queueDepth: () => 4,
     caches,
     isLeader: () => true,
+    isLeaderless: () => false,
     subscribers: () => 2,
+    servers: () => [{ name: 'api', open: 3, spared: 1, refused: 0, stalled: 0, outOfDescriptors: 0, malformed: 0 }],
     certificateExpiresAt: () => 1_800_000_000_000,
+    revocationListExpiresAt: () => 1_790_000_000_000,
+    stale: () => ({ certificate: false, tokens: true }),
     exposed: () => ['agent', 'grafana'],
   }
   const admin = createAdmin({
@@ -87,9 +92,16 @@ test('what happened and what is can be scraped', async () => {
     'skerry_agent_operations{phase="Succeeded"} 0',
     'skerry_agent_operation_oldest_age_seconds 90',
     'skerry_agent_queue_depth 4',
+    'skerry_agent_ledger_missing_entries 3',
+    'skerry_agent_ledger_hole_timestamp_seconds 1767225600',
     'skerry_agent_leader 1',
+    'skerry_agent_leaderless 0',
+    'skerry_agent_operations_waiting{reason="NoLeader"} 0',
     'skerry_agent_event_subscribers 2',
     'skerry_agent_certificate_expiry_timestamp_seconds 1800000000',
+    'skerry_agent_client_crl_expiry_timestamp_seconds 1790000000',
+    'skerry_agent_credentials_stale{source="certificate"} 0',
+    'skerry_agent_credentials_stale{source="tokens"} 1',
     'skerry_agent_tunnel_exposed{what="grafana"} 1',
     'skerry_agent_tunnel_exposed{what="prometheus"} 0',
     'skerry_agent_events_total{what="relist"} 1',

@@ -3,6 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { type ApiDocument, createApiDocument } from '../../../agent/api/openapi/document.ts'
 import type { RouteDoc } from '../../../agent/api/route.ts'
+import { assertRefusal } from './refusals.ts'
 
 /** Says whether a response is one that the OpenAPI document promises. */
 export type Conformance = {
@@ -20,7 +21,8 @@ const usualHeaders = ['content-type', 'cache-control', 'x-request-id', 'x-conten
 /** Validators by the text of their document: to compile their schemas anew for each region of a process takes seconds. */
 const validators = new Map<string, Ajv2020>()
 
-function validatorOf(document: ApiDocument): Ajv2020 {
+/** A validator that knows the document as `openapi`. */
+export function validatorOf(document: ApiDocument): Ajv2020 {
   const text = JSON.stringify(document)
   const known = validators.get(text)
   if (known) return known
@@ -54,13 +56,14 @@ export function createConformance(routes: readonly RouteDoc[]): Conformance {
     assert.ok(answer, `${what} is not in the document: ${text.slice(0, 500)}`)
     const known = Object.keys(answer.headers ?? {}).map((name) => name.toLowerCase())
     const others = [...response.headers.keys()].filter((name) => !usualHeaders.includes(name) && !known.includes(name))
-    const owed = response.status >= 400 ? ['retry-after', 'www-authenticate', 'allow', 'accept', 'accept-patch'] : []
+    const owed = response.status >= 400 ? ['link', 'retry-after', 'www-authenticate', 'allow', 'accept', 'accept-patch'] : []
     assert.deepEqual(
       others.filter((name) => !owed.includes(name)),
       [],
       `${what} has headers that the document does not name`,
     )
     if (response.status === 304 || text === '') return
+    if (response.status >= 400) assertRefusal(text, what)
     const mediaType = response.headers.get('content-type')?.split(';')[0] ?? ''
     const content = answer.content?.[mediaType]
     assert.ok(content, `${what} with ${mediaType}, which the document does not promise`)

@@ -229,8 +229,8 @@ const cases: Case[] = [
     method: 'POST',
     path: `${path}/actions/restore`,
     body: { snapshot: 'monday' },
-    status: 409,
-    type: 'wrong-state',
+    status: 422,
+    type: 'unsupported-edit',
     faults: { '': 'the Crate Operator restores only into databases with backups; create one with backups and restore into it' },
   },
   {
@@ -259,7 +259,12 @@ for (const { name, method = 'PATCH', path: at = path, body, status = 422, type, 
     assert.equal(answer.body.type, `https://skerry.dev/problems/${type}`)
     if (faults)
       assert.deepEqual(
-        Object.fromEntries(answer.body.faults.map((fault: { path: string; message: string }) => [fault.path, fault.message])),
+        Object.fromEntries(
+          answer.body.faults.map((fault: { path?: string; in?: string; name?: string; message: string }) => [
+            fault.path ?? `${fault.in}:${fault.name}`,
+            fault.message,
+          ]),
+        ),
         faults,
       )
     if (detail) assert.equal(answer.body.detail, detail)

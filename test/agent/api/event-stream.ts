@@ -13,6 +13,8 @@ export type OpenStream = {
   /** The id that the client would come back with. */
   lastEventId(): string
   comments: string[]
+  /** The next comment has come, or the stream has ended. */
+  commented(): Promise<void>
   /** Resolves when the other side has ended the stream. */
   ended: Promise<void>
   /** Takes nothing more from the connection, or goes on. */
@@ -32,6 +34,7 @@ export async function openStream(
   const events: SentEvent[] = []
   const comments: string[] = []
   let waiting: (() => void) | undefined
+  let onComment = () => {}
   let lastId = ''
   let buffered = ''
   let event = ''
@@ -46,8 +49,10 @@ export async function openStream(
   const onLine = (line: string) => {
     if (line === '') return dispatch()
     const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line) as RegExpExecArray
-    if (field === '') comments.push(value as string)
-    else if (field === 'id') lastId = value as string
+    if (field === '') {
+      comments.push(value as string)
+      onComment()
+    } else if (field === 'id') lastId = value as string
     else if (field === 'event') event = value as string
     else if (field === 'data') data.push(value as string)
   }
@@ -59,6 +64,7 @@ export async function openStream(
   const ended = new Promise<void>((resolve) => {
     response.on('close', () => {
       isOver = true
+      onComment()
       waiting?.()
       resolve()
     })
@@ -68,6 +74,10 @@ export async function openStream(
     status: response.statusCode ?? 0,
     headers: response.headers,
     comments,
+    commented: () =>
+      new Promise((resolve) => {
+        onComment = resolve
+      }),
     ended,
     lastEventId: () => lastId,
     next: () =>

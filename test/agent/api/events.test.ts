@@ -49,7 +49,7 @@ async function start(t: TestContext, { config = {}, clock = systemClock }: { con
   t.after(() => events.stop(0))
   const app = createApi(limitsConfig.parse({}), {
     routes: [events.route],
-    authentication: { identify: async () => ({ name: 'pilot', scopes: new Set(['region:read']) }) },
+    authentication: { identify: async (c) => ({ name: c.req.header('x-identity') ?? 'pilot', scopes: new Set(['region:read']) }) },
     audit: { record: () => {} },
     observe: () => {},
     version: '0',
@@ -231,6 +231,15 @@ test('more streams than are allowed are turned away, and one that was closed mak
   one.close()
   while (events.subscribers > 1) await new Promise(setImmediate)
   assert.equal((await open()).status, 200)
+})
+
+test('one identity has a share of the streams, and another one still gets its own', limit, async (t) => {
+  const { open } = await start(t, { config: { maxSubscribers: 3, maxSubscribersEach: 2 } })
+  for (let i = 0; i < 2; i++) assert.equal((await open()).status, 200)
+  const third = await open()
+  assert.equal(third.status, 429)
+  assert.ok(third.headers['retry-after'])
+  assert.equal((await open('', { 'x-identity': 'ferry' })).status, 200)
 })
 
 test('streams end when the server stops, without holding it up', limit, async (t) => {

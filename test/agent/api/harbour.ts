@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { createApi } from '../../../agent/api/app.ts'
+import { type ApiParts, createApi } from '../../../agent/api/app.ts'
 import type { AuditRecord } from '../../../agent/api/audit.ts'
 import {
   checkPreconditions,
@@ -162,18 +162,26 @@ type Given = {
   limits?: Record<string, unknown>
   scopes?: readonly Scope[]
   identity?: () => Identity
+  authentication?: ApiParts['authentication']
   routes?: readonly Route[]
 }
 
 /** The API over the harbour, with everyone let in as `pilot` unless `identity` says otherwise. */
-export function createTestApi({ clock = systemClock, limits = {}, scopes: granted = scopes, identity, routes }: Given = {}) {
+export function createTestApi({
+  clock = systemClock,
+  limits = {},
+  scopes: granted = scopes,
+  identity,
+  authentication,
+  routes,
+}: Given = {}) {
   const harbourOfTest = createHarbour()
   const records: AuditRecord[] = []
   const observed: { method: string; route: string; status: number; problem?: string }[] = []
   const { log, lines } = createKeptLog()
   const app = createApi(limitsConfig.parse({ requestsPerSecond: 1e6, burst: 1e6, ...limits }), {
     routes: routes ?? harbourOfTest.routes,
-    authentication: { identify: async () => identity?.() ?? { name: 'pilot', scopes: new Set(granted) } },
+    authentication: authentication ?? { identify: async () => identity?.() ?? { name: 'pilot', scopes: new Set(granted) } },
     audit: { record: (record) => void records.push(record) },
     observe: ({ seconds: _, ...request }) => void observed.push(request),
     version: '0.0.0',

@@ -7,6 +7,7 @@ import { createTlsServer } from '../../../shared/server.ts'
 import { createAuthority, mountSecret } from '../../shared/certificates.ts'
 import { anyText, fc } from '../../shared/property.ts'
 import { createTestApi } from './harbour.ts'
+import { assertRefusal } from './refusals.ts'
 
 const limit = { timeout: 60_000 }
 
@@ -89,6 +90,7 @@ function assertRefused(status: number, mediaType: string | null, answer: string,
   if (answer === '') return // HEAD
   const problem = JSON.parse(answer)
   assert.equal(problem.status, status)
+  assertRefusal(answer, what)
   if (status === 422) assert.ok(problem.faults.length > 0, what)
 }
 

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { JsonSyntaxError, parseJson } from '../../../agent/api/json-text.ts'
+import * as z from 'zod'
+import { JsonSyntaxError, jsonLimits, parseJson } from '../../../agent/api/json-text.ts'
+import { databaseSpec } from '../../../agent/resources/database.ts'
+import { projectSpec } from '../../../agent/resources/project.ts'
+import { restoreBody } from '../../../agent/resources/restore.ts'
 import { fc } from '../../shared/property.ts'
 
 test('what JSON.stringify writes is read back as it was', () => {
@@ -10,7 +14,7 @@ test('what JSON.stringify writes is read back as it was', () => {
       if (/\\u00[01]|\\b|\\f|\\ud[89a-f]|[\u007f]|__proto__|constructor|prototype/i.test(text)) return
       const numbersAreExact = !/\d{16}|e\+/.test(text)
       if (!numbersAreExact) return
-      assert.deepEqual(parseJson(text), { value: JSON.parse(text), faults: [] })
+      assert.deepEqual(parseJson(text), { value: JSON.parse(text), faults: [], more: 0 })
     }),
   )
 })
@@ -69,12 +73,48 @@ const broken = [
   { text: '{"a": 1} x', says: 'line 1, column 10: unexpected text after the value' },
   { text: '"\\x41"', says: 'line 1, column 2: unknown escape' },
   { text: '\ufeff{}', says: 'line 1, column 1: a value is expected' },
-  { text: '['.repeat(100_000), says: 'line 1, column 33: more than 32 levels of objects and lists' },
 ]
 for (const { text, says } of broken) {
   test(`${JSON.stringify(text.slice(0, 20))} is refused with the place where it goes wrong`, () => {
     assert.throws(() => parseJson(text), { name: 'JsonSyntaxError', message: says })
   })
+}
+
+const beyond = [
+  { text: '['.repeat(100_000), says: 'line 1, column 33: more than 32 levels of objects and lists' },
+  { text: `[\n${'1,'.repeat(2_000)}1]`, says: 'line 2, column 2049: more than 1024 items in one list' },
+  { text: `{${'"a":1,'.repeat(2_000)}"a":1}`, says: 'line 1, column 6146: more than 1024 members in one object' },
+  { text: `[${`[${'1,'.repeat(999)}1],`.repeat(20)}1]`, says: 'line 1, column 32767: more than 16384 values' },
+]
+for (const { text, says } of beyond) {
+  test(`${JSON.stringify(text.slice(0, 20))} goes beyond a limit: ${says}`, () => {
+    assert.throws(() => parseJson(text), { name: 'JsonLimitError', message: says })
+  })
+}
+
+test('of the faults in a text the first hundred are named, the others counted', () => {
+  const { faults, more } = parseJson(`[${'1e999,'.repeat(299)}1e999]`)
+  assert.equal(faults.length, 100)
+  assert.equal(more, 200)
+})
+
+test('no schema of a request allows more members than are read', () => {
+  for (const most of [...mostMembers(databaseSpec), ...mostMembers(projectSpec), ...mostMembers(restoreBody)])
+    assert.ok(most <= jsonLimits.members, `${most} members`)
+})
+
+/** The `maxItems` and the counts of fields, of a schema and everything in it. */
+function mostMembers(schema: z.ZodType): number[] {
+  const found: number[] = []
+  const visit = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null) return
+    const { type, maxItems, properties } = node as { type?: unknown; maxItems?: number; properties?: object }
+    if (type === 'array') found.push(maxItems ?? Number.POSITIVE_INFINITY)
+    if (properties !== undefined) found.push(Object.keys(properties).length)
+    for (const each of Object.values(node)) visit(each)
+  }
+  visit(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }))
+  return found
 }
 
 const faulty = [

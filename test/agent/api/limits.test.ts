@@ -13,7 +13,7 @@ test('a bucket gives its burst, then what it regains, and tells how long that ta
     [0, 0, 0, 0.5],
   )
   await clock.advance(400)
-  assert.ok(Math.abs(buckets.wait('a') - 0.1) < 1e-9)
+  assert.ok(Math.abs(buckets.take('a') - 0.1) < 1e-9)
   await clock.advance(100)
   assert.equal(buckets.take('a'), 0)
   await clock.advance(3_600_000)

@@ -27,6 +27,7 @@ import { createLog } from '../../../shared/log.ts'
 import { startCluster } from '../../cluster/index.ts'
 import { definitions, regionDefinitions } from '../../region/definitions.ts'
 import { connectTo, install, installObject } from '../../shared/kubernetes/connected.ts'
+import { leaseInHand } from '../controllers/region.ts'
 import { type Conformance, createConformance } from './conforms.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it got
@@ -65,14 +66,19 @@ export function createApiOver(
     region: { id: 'harbour-1', name: 'Harbour' },
     cluster: { namespace },
     crateOperator: operatorAt,
-    databases: { imageRegistry: 'crate', heapDumpVolume: '64Gi' },
+    databases: {
+      imageRegistry: 'crate',
+      heapDumpVolume: '64Gi',
+      backupEndpoints: { allowed: ['.allowed.svc', '10.96.7.0/24'], clusterNetworks: ['10.96.0.0/12'] },
+    },
     operations: { timeouts },
+    metadata: { labels: ['team', 'example.org/'], annotations: ['example.org/'] },
   }
   const { caches } = parts
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock: systemClock }) }
   const seen = { views, operator, kubernetes: { current: 'v1.35.0' }, accepted: createAcceptedState(parts) }
   // Nobody acts here.
-  const lease = { isLeader: () => false, onChange: () => () => {} }
+  const lease = leaseInHand(false)
   const resources = openResources({ actions, ...parts, ...seen, config, lease, clock: systemClock, log })
   const conformance = createConformance(resources.routes)
   const records: AuditRecord[] = []
@@ -133,7 +139,7 @@ export async function startQuietRegion(given: { tunnel?: Tunnel } = {}): Promise
   const tools = { cluster: admin, clock: systemClock, log }
   const caches = createCaches({ namespace }, tools)
   const operator = createOperatorCache({ namespace: operatorAt.namespace, name: operatorAt.deployment }, tools)
-  const journal = createJournal({ namespace }, { cluster: admin, operations: caches.operations, clock: systemClock })
+  const journal = createJournal({ namespace }, { cluster: admin, operations: caches.operations, ledger: caches.ledger, clock: systemClock })
   const obstacles: { of: Obstacles['of'] } = { of: async () => [] }
   const tunnel = given.tunnel && { tunnel: given.tunnel, caches: createTunnelCaches(given.tunnel, tools) }
   const api = createApiOver({ cluster: admin, caches, journal, obstacles: { of: (target) => obstacles.of(target) }, tunnel }, operator)

@@ -133,7 +133,9 @@ test('the collector leaves a chain without gaps, and of the Secrets those that a
     looks++
     return operations
   }
-  const collector = createCollector(config, { cluster: region.cluster, journal: { all }, lease, clock, log })
+  const noted: number[] = []
+  const keeper = { collect: async (upTo: number) => void noted.push(upTo) }
+  const collector = createCollector(config, { cluster: region.cluster, journal: { all }, keeper, lease, clock, log })
   await collector.start(new AbortController().signal)
   t.after(() => collector.stop(0))
 
@@ -144,6 +146,7 @@ test('the collector leaves a chain without gaps, and of the Secrets those that a
   await until('the old operations are gone', async () => (await names(operationsPath)).length === kept.length)
   assert.deepEqual(await names(operationsPath), kept)
   assert.equal(faultOfChain(operations.slice(2)), undefined)
+  assert.deepEqual([...new Set(noted)], [2], 'what it deletes is noted, so that it is no hole')
 
   const ofOperations = () => names(secretsPath, 'skerry.dev/operation-secret')
   assert.equal((await ofOperations()).length, 3, 'a Secret may belong to a request that is being accepted')

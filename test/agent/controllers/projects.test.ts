@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
+import { systemClock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
+import { problemOfAnswer } from '../../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { parseMillicores } from '../../../shared/kubernetes/quantity.ts'
 import { until, untilQuotasCount } from '../../cluster/index.ts'
@@ -9,7 +12,7 @@ import { leaseInHand, namespaceNamed, projectNamed, readyOf, startControlledRegi
 
 const region = await startControlledRegion()
 const { make, read, remove, patch, whenReason } = region
-const controller = await region.startProjects()
+let controller = await region.startProjects()
 
 /** Nobody looks at a project that is as it should be before that is over, unless something is heard: on a busy machine that takes some. */
 const withinSecondsMs = 20_000
@@ -31,8 +34,9 @@ const pullSecret = (name: string, password: string): KubernetesObject => ({
   kind: 'Secret',
   type: 'kubernetes.io/dockerconfigjson',
   metadata: { name, namespace: region.namespace },
-  data: { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths: { 'quay.example': { auth: password } } })).toString('base64') },
+  data: { '.dockerconfigjson': base64(JSON.stringify({ auths: { 'quay.example': { auth: base64(`pilot:${password}`) } } })) },
 })
+const base64 = (text: string) => Buffer.from(text).toString('base64')
 
 test('a project becomes a namespace with its limits and its isolation', async () => {
   await make(
@@ -117,6 +121,44 @@ test('a limit that is taken away goes from the quota', async () => {
   assert.deepEqual((await read(quotaOf('looser')))?.spec.hard, { 'requests.cpu': '4' })
 })
 
+const added = [
+  { name: 'a limit in the quota', of: quotaOf, field: 'spec', change: { hard: { pods: '0' } }, is: { hard: { 'requests.cpu': '4' } } },
+  {
+    name: 'a rule in a network policy',
+    of: (project: string) => policyOf(project, 'skerry-operator'),
+    field: 'spec',
+    change: { egress: [{ to: [{ namespaceSelector: {} }] }] },
+    is: { policyTypes: ['Ingress'], egress: undefined },
+  },
+  {
+    name: 'a key in the copy of a pull secret',
+    of: (project: string) => copyOf(project, 'opened'),
+    field: 'data',
+    change: { other: 'b3RoZXI=' },
+    is: { other: undefined },
+  },
+]
+test('what others add to the objects of a project is removed within seconds', async () => {
+  await make(pullSecret('opened', 'one'))
+  await make(projectNamed('opened', { quota: { cpu: 4 }, imagePullSecrets: ['opened'] }))
+  await whenReason('opened', 'Ready')
+  for (const { name, of, field, change, is } of added) {
+    const object = of('opened')
+    await patch(object, { [field]: change })
+    // No watch follows Secrets: only a controller that remembers nothing looks at them now.
+    const again = object.kind === 'Secret' ? await region.startProjects() : undefined
+    await until(
+      `${name} is removed`,
+      async () => {
+        const now = (await read(object))?.[field] ?? {}
+        return Object.keys(change).every((key) => isDeepStrictEqual(now[key], (is as Record<string, unknown>)[key]))
+      },
+      withinSecondsMs,
+    )
+    await again?.stop(0)
+  }
+})
+
 test('what others added to the namespace is left alone', async () => {
   await make(projectNamed('shared'))
   await whenReason('shared', 'Ready')
@@ -127,6 +169,46 @@ test('what others added to the namespace is left alone', async () => {
   await until('the label is there', async () => (await read(namespaceNamed('project-shared')))?.metadata.labels?.tide === 'high')
   assert.equal((await read(namespaceNamed('project-shared')))?.metadata.labels?.team, 'quay')
   assert.ok(await read(theirs))
+})
+
+test('labels that the site does not allow stay on a namespace that has them, and nothing waits for them', async () => {
+  const labels = { team: 'tides', 'cost-centre': '4711', 'example.org/unit': 'gauges' }
+  await make(projectNamed('of-old', { labels: { 'cost-centre': '4711' } }))
+  await whenReason('of-old', 'Ready')
+  // As 0.1.0 left it, which allowed all labels.
+  await patch(namespaceNamed('project-of-old'), { metadata: { labels } })
+  await patch(projectNamed('of-old'), { spec: { labels } })
+  await until('the change is seen', async () => (await read(projectNamed('of-old')))?.status?.observedGeneration === 2)
+  const message = async () => readyOf(await whenReason('of-old', 'Ready'))?.message
+  const own = async () => {
+    const { team, 'cost-centre': centre, 'example.org/unit': unit } = (await read(namespaceNamed('project-of-old')))?.metadata.labels ?? {}
+    return [team, centre, unit]
+  }
+  assert.deepEqual([await message(), await own()], ['Namespace project-of-old is set up.', ['tides', '4711', 'gauges']])
+
+  region.forget()
+  await patch(namespaceNamed('project-of-old'), { metadata: { labels: { team: null, 'cost-centre': null } } })
+  await until('the label that is allowed is back', async () => (await own())[1] === '4711')
+  await until('the other is told', async () =>
+    (await message())?.includes('does not get the label team of the project: metadata.labels of the agent'),
+  )
+  assert.deepEqual(await own(), [undefined, '4711', 'gauges'])
+
+  const before = (await read(namespaceNamed('project-of-old')))?.metadata.uid
+  await remove(namespaceNamed('project-of-old'))
+  await until('there is another namespace', async () => {
+    const uid = (await read(namespaceNamed('project-of-old')))?.metadata.uid
+    return uid !== undefined && uid !== before
+  })
+  await until('both are told', async () =>
+    /the labels (team and example.org.unit|example.org.unit and team) of/.test((await message()) ?? ''),
+  )
+  assert.deepEqual(await own(), [undefined, '4711', undefined])
+  assert.ok(
+    region.requests
+      .filter(({ method, path }) => method !== 'GET' && path === pathOf(kinds.Namespace, undefined, 'project-of-old'))
+      .every(({ body }) => (body as KubernetesObject).metadata.labels?.team === undefined),
+  )
 })
 
 test('a project is ready once its quota is counted, and tells what is used of it', async () => {
@@ -174,9 +256,37 @@ test('a pull secret that does not exist is told with the command that makes it, 
     project.status?.blockers.map(({ code, evidence }: { code: string; evidence: string }) => [code, evidence]),
     [['SecretMissing', 'Secret skerry/late']],
   )
+  const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io'
+  type Table = { columnDefinitions: { name: string }[]; rows: { cells: unknown[] }[] }
+  const { columnDefinitions, rows } = await region.admin.request<Table>({
+    method: 'GET',
+    path: pathOf(kinds.Project, undefined, 'waiter'),
+    accept,
+  })
+  const columnOf = (wanted: string) => rows[0]?.cells[columnDefinitions.findIndex(({ name }) => name === wanted)]
+  assert.deepEqual(['Ready', 'Reason', 'Blocker'].map(columnOf), ['False', 'PullSecretMissing', 'SecretMissing'])
   assert.ok(await read(policyOf('waiter')), 'all that can be made is made')
   await make(pullSecret('late', 'x'))
   assert.equal((await whenReason('waiter', 'Ready')).status?.blockers, undefined)
+})
+
+test('a pull secret without credentials does not count as there, and is taken up when it holds them', async () => {
+  const empty = { ...pullSecret('quay-login', ''), data: { '.dockerconfigjson': base64('{}') } }
+  await make(empty)
+  await make(projectNamed('early', { imagePullSecrets: ['quay-login'] }))
+  const project = await whenReason('early', 'PullSecretEmpty')
+  assert.match(readyOf(project)?.message ?? '', /^Pull secret quay-login holds no credentials yet\. It is in namespace skerry/)
+  assert.equal(project.status?.pullSecrets, undefined)
+  assert.equal(await read(copyOf('early', 'quay-login')), undefined)
+  await make(pullSecret('quay-login', 'filled'))
+  assert.deepEqual((await whenReason('early', 'Ready')).status?.pullSecrets, ['quay-login'])
+  const copied = async () => (await read(copyOf('early', 'quay-login')))?.data
+  assert.deepEqual(await copied(), pullSecret('quay-login', 'filled').data)
+  await make(empty)
+  assert.deepEqual((await whenReason('early', 'PullSecretEmpty')).status?.pullSecrets, ['quay-login'])
+  assert.deepEqual(await copied(), pullSecret('quay-login', 'filled').data, 'what was copied before stays')
+  await make(projectNamed('early', { imagePullSecrets: [] }))
+  await until('the copy is gone', async () => (await read(copyOf('early', 'quay-login'))) === undefined)
 })
 
 test('a namespace that is somebody else’s is left alone until it is handed over', async () => {
@@ -233,8 +343,14 @@ test('a project is dismantled in order: its databases, its namespace, then itsel
 
   const standing = await whenReason('leaving', 'DatabasesRemain')
   assert.equal(readyOf(standing)?.message, 'Cannot be deleted while it holds databases: tide.')
-  assert.equal(standing.status?.blockers[0].code, 'OperatorNotRunning')
-  assert.equal(standing.status?.blockers[1].code, 'DatabasesRemain')
+  // The obstacles of a moment before, when it was not to be deleted, may still be told for two seconds.
+  await until('its blockers are told', async () => {
+    const blockers: { code: string }[] = (await read(projectNamed('leaving')))?.status?.blockers ?? []
+    return isDeepStrictEqual(
+      blockers.map(({ code }) => code),
+      ['OperatorNotRunning', 'DatabasesRemain'],
+    )
+  })
   assert.equal((await read(namespaceNamed('project-leaving')))?.metadata.deletionTimestamp, undefined)
 
   await remove(database)
@@ -250,6 +366,60 @@ test('a project is dismantled in order: its databases, its namespace, then itsel
   await patch(database, { metadata: { finalizers: null } })
   await until('the project is gone', async () => (await read(projectNamed('leaving'))) === undefined)
   assert.equal(await read(namespaceNamed('project-leaving')), undefined)
+})
+
+const access = (kind: 'Role' | 'RoleBinding', project: string, database: string) =>
+  inside('rbac.authorization.k8s.io/v1', kind, project, `skerry-monitor-${database}`)
+const bindingOf = (project: string) => inside('rbac.authorization.k8s.io/v1', 'RoleBinding', project, 'skerry-agent-project')
+
+/** Whether the agent has its rights in the namespace of the project. */
+const mayAct = (project: string) =>
+  region.cluster.request({ method: 'GET', path: pathOf(kinds.Secret, `project-${project}`) }).then(
+    () => true,
+    () => false,
+  )
+
+test('a project that waits for its databases keeps the rights of the agent and its isolation', async () => {
+  await make(projectNamed('ebb'))
+  await whenReason('ebb', 'Ready')
+  await make(crateDB('project-ebb', 'tide'))
+  await remove(projectNamed('ebb'))
+  await whenReason('ebb', 'DatabasesRemain')
+  for (const lost of [bindingOf('ebb'), policyOf('ebb'), access('Role', 'ebb', 'tide')]) {
+    await remove(lost)
+    await until(`${lost.kind} ${lost.metadata.name} is back`, () => read(lost))
+  }
+  await until('the agent may act', () => mayAct('ebb'))
+  await remove(crateDB('project-ebb', 'tide'))
+  await until('the project is gone', async () => (await read(projectNamed('ebb'))) === undefined)
+})
+
+test('a project from before the agent bound its rights gets them, though it is being deleted', async () => {
+  await make(projectNamed('flood'))
+  await whenReason('flood', 'Ready')
+  await make(crateDB('project-flood', 'tide'))
+  await remove(projectNamed('flood'))
+  await whenReason('flood', 'DatabasesRemain')
+  await controller.stop(0)
+  await remove(bindingOf('flood'))
+  controller = await region.startProjects()
+  await until('the agent may act', () => mayAct('flood'))
+})
+
+test('a deletion in the foreground leaves everything in the namespace while databases remain', async () => {
+  await make(projectNamed('slack'))
+  await whenReason('slack', 'Ready')
+  await make(crateDB('project-slack', 'tide'))
+  const within = [bindingOf('slack'), policyOf('slack'), limitsOf('slack'), quotaOf('slack')]
+  const uids = () => Promise.all(within.map(async (object) => (await read(object))?.metadata.uid))
+  const before = await uids()
+  const path = pathOf(kinds.Project, undefined, 'slack')
+  await region.admin.request({ method: 'DELETE', path, query: { propagationPolicy: 'Foreground' } })
+  await until('the garbage collector is done with it', async () =>
+    isDeepStrictEqual((await read(projectNamed('slack')))?.metadata.finalizers, ['skerry.dev/project']),
+  )
+  await whenReason('slack', 'DatabasesRemain')
+  assert.deepEqual(await uids(), before)
 })
 
 test('a deletion that something holds does not hang in silence', async () => {
@@ -282,6 +452,114 @@ test('what the API server refuses is told in the condition, and tried again', as
   region.interfere = undefined
   await whenReason('refused', 'Ready')
 })
+
+test('the monitor may read the password of each database, whoever made it, and of no other', async () => {
+  await make(projectNamed('pier'))
+  await whenReason('pier', 'Ready')
+  for (const id of ['one', 'two']) await make(crateDB('project-pier', id))
+  await until(
+    'both have a binding',
+    async () => (await read(access('RoleBinding', 'pier', 'one'))) && read(access('RoleBinding', 'pier', 'two')),
+  )
+  const { rules, metadata } = (await read(access('Role', 'pier', 'one'))) as KubernetesObject
+  assert.deepEqual(rules, [{ apiGroups: [''], resources: ['secrets'], resourceNames: ['user-system-one'], verbs: ['get'] }])
+  assert.deepEqual(
+    metadata.ownerReferences?.map(({ kind, name }) => [kind, name]),
+    [['CrateDB', 'one']],
+  )
+  const { subjects, roleRef } = (await read(access('RoleBinding', 'pier', 'one'))) as KubernetesObject
+  assert.deepEqual(subjects, [{ kind: 'ServiceAccount', name: 'skerry-monitor', namespace: region.namespace }])
+  assert.deepEqual([roleRef.kind, roleRef.name], ['Role', 'skerry-monitor-one'])
+
+  await patch(access('Role', 'pier', 'one'), { rules: [{ apiGroups: [''], resources: ['secrets'], verbs: ['get'] }] })
+  await until('it is narrow again', async () => (await read(access('Role', 'pier', 'one')))?.rules[0].resourceNames !== undefined)
+  await remove(crateDB('project-pier', 'one'))
+  for (const kind of ['Role', 'RoleBinding'] as const)
+    await until(`its ${kind} goes with it`, async () => (await read(access(kind, 'pier', 'one'))) === undefined)
+  assert.ok(await read(access('Role', 'pier', 'two')))
+})
+
+test('a project whose RoleBinding is lost gets it back', async () => {
+  await make(projectNamed('mole'))
+  await whenReason('mole', 'Ready')
+  await remove(bindingOf('mole'))
+  await until('it is back', () => read(bindingOf('mole')))
+  await remove(limitsOf('mole'))
+  await until('and in effect', () => read(limitsOf('mole')))
+})
+
+const role = {
+  path: '/apis/rbac.authorization.k8s.io/v1/clusterroles/skerry-agent-project',
+  read: () => region.admin.request<KubernetesObject>({ method: 'GET', path: role.path }),
+  setRules: (rules: unknown) =>
+    region.admin.request({ method: 'PATCH', path: role.path, contentType: 'application/merge-patch+json', body: { rules } }),
+}
+
+test('a project says so while the rights of its RoleBinding are not in effect, and goes on by itself', async () => {
+  let ahead = 0
+  await controller.stop(0)
+  controller = await region.startProjects(leaseInHand(), { ...systemClock, monotonic: () => systemClock.monotonic() + ahead })
+  const { rules } = await role.read()
+  await role.setRules([])
+  await make(projectNamed('dock'))
+  const message = async () => readyOf(await whenReason('dock', 'RightsPending'))?.message ?? ''
+  assert.match(
+    await message(),
+    /^The agent may not write in namespace project-dock yet; .* in a moment\. .*is forbidden.*Wait: it usually passes.*compare the ClusterRole skerry-agent-project/,
+  )
+  ahead = 31_000
+  const later = await until('it no longer says that this passes', async () => {
+    const now = await message()
+    return !now.includes('yet;') && now
+  })
+  assert.match(
+    later,
+    /^The agent may not write in namespace project-dock, although .*is forbidden.*Compare .*ClusterRole skerry-agent-project/,
+  )
+  await role.setRules(rules)
+  await whenReason('dock', 'Ready')
+  assert.ok(await read(limitsOf('dock')))
+})
+
+test('a project says that the ClusterRole of its RoleBinding does not exist', async () => {
+  const { metadata, rules } = await role.read()
+  await region.admin.request({ method: 'DELETE', path: role.path })
+  await make(projectNamed('wharf'))
+  assert.match(
+    readyOf(await whenReason('wharf', 'RightsPending'))?.message ?? '',
+    /^The ClusterRole skerry-agent-project does not exist\. .* deploy\/rbac\/agent\.yaml\.$/,
+  )
+  const body = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: metadata.name }, rules }
+  await region.admin.request({ method: 'POST', path: role.path.replace(/\/[^/]+$/, ''), body })
+  await whenReason('wharf', 'Ready')
+})
+
+for (const [what, refusedPath, message, says] of [
+  [
+    'a policy that refuses a part of a project',
+    'limitranges/',
+    "limitranges \"skerry\" is forbidden: ValidatingAdmissionPolicy 'fence' with binding 'fence' denied request: not here",
+    /policy 'fence'.*owner of the admission policy/i,
+  ],
+  [
+    'a right that is missing to make the RoleBinding',
+    'rolebindings/skerry-agent-project',
+    'rolebindings.rbac.authorization.k8s.io "skerry-agent-project" is forbidden: User "system:serviceaccount:skerry:skerry-agent" cannot patch resource "rolebindings" in API group "rbac.authorization.k8s.io" in the namespace "project-fenced"',
+    /cannot patch.*Grant the agent's service account the rights/,
+  ],
+] as const)
+  test(`${what} is told as such, and not as rights that come in a moment`, async () => {
+    region.interfere = ({ method, path }) => {
+      if (method === 'PATCH' && path.includes('/project-fenced/') && path.includes(refusedPath))
+        throw problemOfAnswer(`${method} ${path}`, 403, JSON.stringify({ reason: 'Forbidden', code: 403, message }))
+    }
+    await make(projectNamed('fenced'))
+    assert.match(readyOf(await whenReason('fenced', 'NotApplied'))?.message ?? '', says)
+    region.interfere = undefined
+    await whenReason('fenced', 'Ready')
+    await remove(projectNamed('fenced'))
+    await until('the project is gone', async () => (await read(projectNamed('fenced'))) === undefined)
+  })
 
 test('a controller acts only while the Lease is held', async () => {
   await controller.stop(0)

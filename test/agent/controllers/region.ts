@@ -2,10 +2,10 @@ import { after } from 'node:test'
 import { createProjectController } from '../../../agent/controllers/projects.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
 import { createObstacles } from '../../../agent/region/obstacles/index.ts'
-import { systemClock } from '../../../shared/clock.ts'
+import { type Clock, systemClock } from '../../../shared/clock.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster, ClusterRequest } from '../../../shared/kubernetes/connection.ts'
-import type { Leadership } from '../../../shared/kubernetes/lease.ts'
+import type { Leadership, Lease } from '../../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
 import { createLog } from '../../../shared/log.ts'
@@ -15,12 +15,13 @@ import { prepareRegion } from '../../region/index.ts'
 import { connectTo } from '../../shared/kubernetes/connected.ts'
 
 /** A lease that a test gives and takes. */
-export type LeaseInHand = Leadership & { set(leads: boolean): void }
+export type LeaseInHand = Leadership & Pick<Lease, 'standing'> & { set(leads: boolean): void }
 
 export function leaseInHand(leads = true): LeaseInHand {
   const listeners = new Set<(leads: boolean) => void>()
   return {
     isLeader: () => leads,
+    standing: () => ({ namespace: 'skerry', name: 'skerry-agent', holder: 'agent', state: 'leads', trouble: undefined }),
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -51,22 +52,21 @@ export type ControlledRegion = {
   /** Merges into an object. */
   patch(object: KubernetesObject, change: unknown): Promise<void>
   /** Starts a project controller with caches of its own. `stop` may be called more than once. */
-  startProjects(lease?: Leadership): Promise<Part & { caches: Caches }>
+  startProjects(lease?: Leadership, clock?: Clock): Promise<Part & { caches: Caches }>
   /** Waits until the project's condition has this reason; resolves with the project. */
   whenReason(project: string, reason: string): Promise<KubernetesObject>
 }
 
 export const log = createLog({ level: 'silent', name: 'test' })
 
-/** Starts the cluster that `SKERRY_CLUSTER` names, and stops it after the last test of the calling file. */
-export async function startControlledRegion(): Promise<ControlledRegion> {
-  const testCluster = await startCluster({ crds: regionDefinitions() })
-  const installed = await prepareRegion(testCluster)
+/** Starts the cluster that `SKERRY_CLUSTER` names, or another one, and stops it after the last test of the calling file. */
+export async function startControlledRegion(start: typeof startCluster = startCluster): Promise<ControlledRegion> {
+  const testCluster = await start({ crds: regionDefinitions() })
+  const allowedLabels = ['cost-centre', 'tide']
+  const installed = await prepareRegion(testCluster, { config: { metadata: { labels: allowedLabels } } })
   const { admin, namespace } = installed
   const account = connectTo(testCluster, await testCluster.serviceAccountToken(namespace, 'skerry-agent'))
   const stops: (() => Promise<void>)[] = []
-  const clock = systemClock
-
   after(async () => {
     for (const stop of stops) await stop()
     account.close()
@@ -100,7 +100,7 @@ export async function startControlledRegion(): Promise<ControlledRegion> {
     async patch(object, body) {
       await admin.request({ method: 'PATCH', path: pathOfObject(object), contentType: 'application/merge-patch+json', body })
     },
-    async startProjects(lease = leaseInHand()) {
+    async startProjects(lease = leaseInHand(), clock = systemClock) {
       const { cluster } = region
       const caches = createCaches({ namespace }, { cluster, clock, log })
       const followed = [caches.projects, caches.databases]
@@ -108,7 +108,8 @@ export async function startControlledRegion(): Promise<ControlledRegion> {
       const operator = { namespace: 'crate-operator', name: 'crate-operator' }
       const obstacles = createObstacles({ cluster, caches, clock, config: { namespace, operator } })
       const network = { operatorNamespace: operator.namespace, scrapeNamespaces: ['monitoring'] }
-      const config = { namespace, network, parallelism: 4, recheckMs: 200 }
+      const accounts = { agent: 'skerry-agent', monitor: 'skerry-monitor' }
+      const config = { namespace, network, accounts, allowedLabels, parallelism: 4, recheckMs: 200 }
       const { stop: stopController, ...controller } = createProjectController(config, { cluster, caches, lease, obstacles, clock, log })
       await controller.start(new AbortController().signal)
       let stopped = false

@@ -29,10 +29,9 @@ async function untilReleased(project: string): Promise<void> {
   await until(`the claims of ${project} are gone`, async () => (await scene.volumesOf(project)).length === 0, 60_000)
 }
 
-/** The stand-in's process is another than its Deployment's pod: it goes and comes with it. */
 async function scaleOperator(replicas: 0 | 1): Promise<void> {
   await run(`kubectl --namespace crate-operator scale deployment crate-operator --replicas=${replicas}`)
-  await (replicas === 0 ? region.standIns.operator.pause() : region.standIns.operator.resume())
+  await run('kubectl --namespace crate-operator rollout status deployment crate-operator --timeout=60s')
 }
 
 /** The entry of the ledger about what was deleted by hand. */
@@ -198,7 +197,7 @@ test('helm uninstall of Skerry, and of the Crate Operator with its definition', 
     'agent.tls.existingSecret=tls',
     'agent.tokens.existingSecret=tokens',
     // The embedded control plane calls itself 1.33 and has no policies.
-    `deletionProtection.enabled=${region.cluster.kind === 'real'}`,
+    ...['deletionProtection', 'agentBoundary'].map((policy) => `${policy}.enabled=${region.cluster.kind === 'real'}`),
   ]
   await run(`helm install skerry ${chart} --namespace skerry --take-ownership --force-conflicts --set ${values.join(',')}`)
   await run('helm uninstall skerry --namespace skerry')

@@ -5,6 +5,7 @@ import type { Actions } from '../../../agent/operations/actions/action.ts'
 import { actions as usualActions } from '../../../agent/operations/actions/index.ts'
 import { createExecutor } from '../../../agent/operations/executor.ts'
 import { createJournal, type Journal, type Proposal } from '../../../agent/operations/journal.ts'
+import { createWaitingNotes } from '../../../agent/operations/waiting.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
 import { createObstacles } from '../../../agent/region/obstacles/index.ts'
 import { createDatabaseSql } from '../../../agent/region/sql.ts'
@@ -64,12 +65,12 @@ export type ActingRegion = {
   close(): Promise<void>
 }
 
-/** @param actions those of the product if left out */
-export async function startActingRegion(actions: Actions = usualActions): Promise<ActingRegion> {
-  const cluster = await startCluster({ crds: regionDefinitions() })
+/** @param actions those of the product if left out @param crateDb the CRD of CrateDB */
+export async function startActingRegion(actions: Actions = usualActions, { crateDb }: { crateDb?: string } = {}): Promise<ActingRegion> {
+  const cluster = await startCluster({ crds: regionDefinitions(crateDb) })
   const admin = connectTo(cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
-  await install(admin, [...definitions.skerry, ...definitions.crateDB])
+  await install(admin, definitions.skerry)
   const standIns = await startStandIns(cluster, { operator: { stepMs: 2 } })
   let ahead = 0
   const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead }
@@ -183,7 +184,7 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
   }
   const tools = { cluster, clock, log }
   const caches = createCaches({ namespace }, tools)
-  const journal = createJournal({ namespace }, { cluster, operations: caches.operations, clock })
+  const journal = createJournal({ namespace }, { cluster, operations: caches.operations, ledger: caches.ledger, clock })
   const lease = leaseInHand()
   const obstacles = createObstacles({
     ...tools,
@@ -192,7 +193,14 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
   })
   const sql = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster })
   const projects = createProjectController(
-    { namespace, network: { operatorNamespace: 'crate-operator', scrapeNamespaces: [] }, parallelism: 4, recheckMs: 1_000 },
+    {
+      namespace,
+      network: { operatorNamespace: 'crate-operator', scrapeNamespaces: [] },
+      accounts: { agent: 'skerry-agent', monitor: 'skerry-monitor' },
+      allowedLabels: [],
+      parallelism: 4,
+      recheckMs: 1_000,
+    },
     { ...tools, caches, lease, obstacles },
   )
   const volumes = createVolumeController({ namespace }, { ...tools, caches, lease })
@@ -201,7 +209,8 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
     { namespace, parallelism: 8, recheckMs: 500, imageRegistry: 'crate' },
     { ...tools, actions, journal, caches, lease, obstacles, sql },
   )
-  const parts = [...Object.values(caches), journal, projects, volumes, deletions, executor]
+  const waiting = createWaitingNotes({ namespace, parallelism: 8 }, { ...tools, journal, caches, lease, queue: executor })
+  const parts = [...Object.values(caches), journal, projects, volumes, deletions, executor, waiting]
   const signal = new AbortController().signal
   for (const part of parts) await part.start(signal)
   return {

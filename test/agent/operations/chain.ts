@@ -5,7 +5,7 @@ import type { Operation } from '../../../agent/resources/operation.ts'
  * What is wrong with a run of consecutive entries, in words; undefined when the chain holds.
  * @param operations sorted by sequence; the first one's predecessor may have been collected
  */
-export function faultOfChain(operations: Operation[]): string | undefined {
+export function faultOfChain(operations: readonly Operation[]): string | undefined {
   for (const [index, { spec }] of operations.entries()) {
     if (hashOfEntry(spec) !== spec.hash) return `entry ${spec.sequence} is not what was hashed`
     const before = operations[index - 1]?.spec

@@ -4,6 +4,7 @@ import type { Operation } from '../../../agent/resources/operation.ts'
 import { problemOfAnswer } from '../../../shared/kubernetes/failures.ts'
 import { createNodes, until } from '../../cluster/index.ts'
 import { type ActingRegion, changed, startActingRegion } from './acting-region.ts'
+import { takeSchedulersPlace } from './hosts.ts'
 
 let region: ActingRegion
 before(async () => {
@@ -12,16 +13,20 @@ before(async () => {
 })
 after(() => region?.close())
 
-const hasNoHost = ({ status }: Operation) => status?.blockers?.some(({ code }) => code === 'PodUnschedulable') ?? false
+/** Before, a pod waits for its volumes, and the obstacle is the same. */
+const hasNoHost = ({ status }: Operation) => status?.blockers?.some(({ message }) => message.includes('must not share one')) ?? false
 const four = { count: 4, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass: 'crate-premium' } }
 
 test('a creation that waits for a host yields to one that asks for less', async () => {
+  const place = await takeSchedulersPlace(region.admin)
   const operation = await region.putDatabase('harbour', { id: 'narrower', nodes: four as never })
+  await place('crate-data-hot-narrower')
   await region.whenOperation(operation, hasNoHost)
   const wanted = changed(operation, { nodes: { ...changed(operation, {}).nodes, count: 3 } })
   const later = await region.accept({ action: 'put', target: operation.spec.target, wanted })
   assert.equal((await region.ended(operation)).status?.phase, 'Superseded')
-  await region.whenOperation(later, ({ status }) => status?.step?.name === 'scale')
+  const { status } = await region.ended(later)
+  assert.deepEqual([status?.phase, status?.done?.map(({ name }) => name)], ['Succeeded', ['undo-scale']])
 })
 
 test('a creation has not succeeded while a node of it has no host, says which, and goes on when there is one', async () => {

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
+import { ledgerConfigMap, ledgerConfigMapName } from '../../../agent/operations/holes.ts'
 import { type AcceptRequest, createJournal, type Journal, type Proposal } from '../../../agent/operations/journal.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
+import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import { type Cache, createCache } from '../../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
-import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../shared/log.ts'
-import { startCluster, type TestCluster } from '../../cluster/index.ts'
+import { startCluster, type TestCluster, until } from '../../cluster/index.ts'
 import { definitions, regionDefinitions } from '../../region/definitions.ts'
 import { connectTo, install, installObject } from '../../shared/kubernetes/connected.ts'
 import { faultOfChain } from './chain.ts'
@@ -40,21 +42,39 @@ function deaf(): Cluster {
   }
 }
 
+/** The record of the ledger, as the agent follows it. */
+function recordIn(namespace: string): Cache<KubernetesObject> {
+  const fieldSelector = `metadata.name=${ledgerConfigMapName}`
+  return createCache({ kind: kinds.ConfigMap, namespace, fieldSelector }, { cluster: admin, clock: systemClock, log })
+}
+
+/** Notes the newest entry, as the leader does, and waits until the replicas know of it. */
+async function note(namespace: string, { spec }: Operation, replicas: { ledger: Cache<KubernetesObject> }[]): Promise<void> {
+  const record = { collectedUpTo: 0, head: { sequence: spec.sequence, hash: spec.hash }, holes: [] }
+  await applyObject(admin, ledgerConfigMap(namespace, record, undefined), { fieldManager: 'test', force: true })
+  for (const { ledger } of replicas) await until('the record is known', async () => ledger.size === 1)
+}
+
+type Test = { after(fn: () => Promise<void>): void }
+
+/** One replica: a journal over a namespace, started. */
+async function replicaIn(t: Test, namespace: string, cluster: Cluster = admin) {
+  const operations = createCache<Operation>({ kind: kinds.Operation, namespace }, { cluster, clock: systemClock, log })
+  const ledger = recordIn(namespace)
+  const journal = createJournal({ namespace }, { cluster, operations, ledger, clock: systemClock })
+  await Promise.all([operations.start(AbortSignal.timeout(10_000)), ledger.start(AbortSignal.timeout(10_000))])
+  await journal.start(AbortSignal.timeout(10_000))
+  t.after(async () => void (await Promise.all([operations.stop(0), ledger.stop(0)])))
+  return { journal, operations, ledger }
+}
+
 /** A namespace of its own, and as many journals over it as there are replicas. */
-async function journals(t: { after(fn: () => Promise<void>): void }, replicas = 1, connections: Cluster[] = []) {
+async function journals(t: Test, replicas = 1, connections: Cluster[] = []) {
   const namespace = `journal-${namespaces++}`
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
-  const made: { journal: Journal; operations: Cache<Operation> }[] = []
-  for (let replica = 0; replica < replicas; replica++) {
-    const cluster = connections[replica] ?? admin
-    const operations = createCache<Operation>({ kind: kinds.Operation, namespace }, { cluster, clock: systemClock, log })
-    const journal = createJournal({ namespace }, { cluster, operations, clock: systemClock })
-    await operations.start(AbortSignal.timeout(10_000))
-    await journal.start(AbortSignal.timeout(10_000))
-    t.after(() => operations.stop(0))
-    made.push({ journal, operations })
-  }
-  return { namespace, journals: made.map(({ journal }) => journal) }
+  const made: Awaited<ReturnType<typeof replicaIn>>[] = []
+  for (let replica = 0; replica < replicas; replica++) made.push(await replicaIn(t, namespace, connections[replica]))
+  return { namespace, journals: made.map(({ journal }) => journal), made }
 }
 
 function withoutPlanned({ planned: _, ...spec }: Operation['spec']): Operation['spec'] {
@@ -112,6 +132,27 @@ describe('journal', () => {
     assert.equal(faultOfChain(entries), undefined)
     assert.equal(faultOfChain(pruned), undefined)
     assert.match(entries[0]?.spec.previousHash ?? '', /^sha256:0{64}$/)
+  })
+
+  test('a key of another source is another key; of an unqualified name it counts for the same request alone', async (t) => {
+    const {
+      namespace,
+      journals: [journal],
+    } = await journals(t)
+    const accept = async (requestedBy: string, canonical: string, formerly?: string) =>
+      (await (journal as Journal).accept(request({}, { requestedBy, formerly, canonical, idempotencyKey: 'order-4711' }))).outcome
+    assert.equal(await accept('token:cloud', 'a'), 'accepted')
+    assert.equal(await accept('jwt:https://team.example/cloud', 'b', 'cloud'), 'accepted')
+    assert.equal(await accept('cloud', 'c'), 'accepted', 'as version 0.1 did')
+    for (const { metadata } of await stored(namespace)) await end(namespace, metadata.name)
+    assert.equal(await accept('token:ferry', 'c', 'cloud'), 'repeated')
+    assert.equal(await accept('token:ferry', 'd', 'cloud'), 'accepted')
+    await assert.rejects(accept('token:cloud', 'b'), { type: 'idempotency-key-reused', detail: /operation op-0000000001/ })
+    const elsewhere = request(
+      { target: { kind: 'project', project: 'other' } },
+      { requestedBy: 'token:cloud', canonical: 'b', idempotencyKey: 'order-4711' },
+    )
+    await assert.rejects((journal as Journal).accept(elsewhere), { detail: 'The key was used for a different request.' })
   })
 
   test('an accepted request stands in the cluster when accept resolves', async (t) => {
@@ -187,6 +228,52 @@ describe('journal', () => {
     assert.equal((await lags.find('op-0000000001'))?.spec.sequence, 1)
     assert.equal(await lags.find('op-0000000002'), undefined)
     assert.equal(lags.all().length, 1)
+  })
+
+  test('a replica whose watch lags decides with what another one accepted, though the record of the ledger came first', async (t) => {
+    const { namespace, journals: both, made } = await journals(t, 2, [admin, deaf()])
+    const [hears, lags] = both as [Journal, Journal]
+    const first = request({}, { idempotencyKey: 'a' })
+    const [one, two, three] = [await hears.accept(first), await hears.accept(request({})), await hears.accept(request({}))]
+    assert.ok(one.outcome === 'accepted' && two.outcome === 'accepted' && three.outcome === 'accepted')
+    await admin.request({ method: 'DELETE', path: pathOf(kinds.Operation, namespace, two.operation.metadata.name) })
+    await note(namespace, three.operation, made)
+    assert.equal((await lags.find('op-0000000001'))?.spec.sequence, 1)
+    assert.equal((await lags.accept(first)).outcome, 'repeated')
+    const next = await lags.accept(request({}))
+    assert.ok(next.outcome === 'accepted')
+    assert.deepEqual(
+      lags.all().map(({ spec }) => spec.sequence),
+      [1, 3, 4],
+    )
+    assert.equal(next.operation.spec.previousHash, three.operation.spec.hash)
+  })
+
+  test('a replica gives no number twice, though the newest entry was deleted before it started', async (t) => {
+    const { namespace, journals: before, made } = await journals(t)
+    const [one, two] = [await before[0]?.accept(request({})), await before[0]?.accept(request({}))]
+    assert.ok(one?.outcome === 'accepted' && two?.outcome === 'accepted')
+    await note(namespace, two.operation, made)
+    await admin.request({ method: 'DELETE', path: pathOf(kinds.Operation, namespace, two.operation.metadata.name) })
+    const { journal } = await replicaIn(t, namespace)
+    assert.deepEqual(journal.head(), { sequence: 2, hash: two.operation.spec.hash })
+    const three = await journal.accept(request({}))
+    assert.ok(three.outcome === 'accepted')
+    assert.deepEqual([three.operation.spec.sequence, three.operation.spec.previousHash], [3, two.operation.spec.hash])
+  })
+
+  test('a replica whose watch lags, asked for a late entry, learns those before it in their order', async (t) => {
+    const { namespace, journals: both, made } = await journals(t, 2, [admin, deaf()])
+    const [hears, lags] = both as [Journal, Journal]
+    for (let index = 0; index < 30; index++) await hears.accept(request({ target: { kind: 'project', project: `p${index}` } }))
+    const heard: number[] = []
+    made[1]?.operations.subscribe(({ object }) => void heard.push(object.spec.sequence))
+    assert.equal((await lags.find('op-0000000030'))?.spec.sequence, 30)
+    assert.deepEqual(
+      heard,
+      Array.from({ length: 30 }, (_, index) => index + 1),
+    )
+    assert.equal(faultOfChain(await stored(namespace)), undefined)
   })
 
   test('a replica whose watch lags does not take a request for the repetition of one that has ended', async (t) => {
@@ -296,7 +383,7 @@ describe('journal', () => {
     assert.ok(accepted.outcome === 'accepted')
     const { name } = accepted.operation.metadata
     const signal = AbortSignal.timeout(10_000)
-    assert.equal((await (journal as Journal).whenEnded(name, 20, signal)).status?.phase, undefined)
+    assert.equal((await (journal as Journal).whenEnded(name, 20, signal)).status?.phase, 'Accepted')
     const waiting = (journal as Journal).whenEnded(name, 10_000, signal)
     await end(namespace, name)
     assert.equal((await waiting).status?.phase, 'Succeeded')
@@ -335,7 +422,7 @@ describe('journal', () => {
         return answer
       },
     }
-    const journal = createJournal({ namespace }, { cluster: deaf, operations, clock })
+    const journal = createJournal({ namespace }, { cluster: deaf, operations, ledger: recordIn(namespace), clock })
     await operations.start(AbortSignal.timeout(10_000))
     t.after(() => operations.stop(0))
     await journal.start(AbortSignal.timeout(10_000))

@@ -28,7 +28,7 @@ const cases: { name: string; given: Partial<Evidence>; expect: string[] }[] = [
   },
   {
     name: 'says nothing of versions of what runs already to the agent',
-    given: { audience: 'agent', kubernetes: 'v1.25.0', nodes: three({ kubelet: 'v1.25.0' }) },
+    given: { audience: 'agent', kubernetes: 'v1.30.0', nodes: three({ kubelet: 'v1.30.0' }) },
     expect: [],
   },
   {

@@ -100,8 +100,12 @@ test('a network of the site that pods hide is told, and on a real API server one
   }
   assert.equal(await ofSite('10.244.0.0/16'), '10.244.0.0/16 of the site overlaps 10.244.0.0/24 of pods')
   // The embedded one has no Services of its own.
-  if (cluster.kind === 'real')
-    assert.match((await ofSite('10.0.0.0/24')) ?? '', /^10.0.0.0\/24 of the site overlaps 10\.0\.0\.\d+\/\d+ of Services$/)
+  if (cluster.kind !== 'real') return
+  assert.match((await ofSite('10.0.0.0/24')) ?? '', /^10.0.0.0\/24 of the site overlaps 10\.0\.0\.\d+\/\d+ of Services$/)
+  // Since 1.33 the network itself can be read.
+  const { resources } = await admin.request({ method: 'GET', path: '/apis/networking.k8s.io/v1' })
+  if (resources.some(({ name }: { name: string }) => name === 'servicecidrs'))
+    assert.equal(await ofSite('10.0.0.200/32'), '10.0.0.200/32 of the site overlaps 10.0.0.0/24 of Services')
 })
 
 test('an account that may do little is told of each thing it may not, and that it did not see all', async () => {
@@ -307,6 +311,37 @@ test('the program has the command, before it needs any configuration', async () 
   assert.match((await program('--help')).out, /skerry-agent preflight/)
 })
 
+/** Creates a pod in the namespace `default`. */
+async function pod(name: string, spec: object, status?: object): Promise<void> {
+  const path = '/api/v1/namespaces/default/pods'
+  await admin.request({ method: 'POST', path, body: { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec } })
+  const contentType = 'application/merge-patch+json'
+  if (status) await admin.request({ method: 'PATCH', path: `${path}/${name}/status`, contentType, body: { status } })
+}
+
+test('a pod counts as the scheduler counts it, and takes nothing before it has a node or after it has ended', async () => {
+  const container = (cpu: string) => ({ name: `c${cpu}`, image: 'none', resources: { requests: { cpu } } })
+  await until('pods can be created', () =>
+    pod('running', { nodeName: 'quay-1', containers: [container('1')], initContainers: [container('3')] }).then(
+      () => true,
+      () => false,
+    ),
+  )
+  await pod('waiting', { containers: [container('7')], nodeSelector: { quay: 'none' } })
+  await pod('ended', { nodeName: 'quay-1', containers: [container('2')] }, { phase: 'Succeeded' })
+  const agent = await region.startAgent()
+  await heartbeat()
+  const client = createClient({ url: agent.url, ca: region.ca, token: region.readerToken })
+  try {
+    const { body } = await client.call('GET', '/v1/region/preflight')
+    const { level, what } = byId(body.findings, 'cpu') as Finding
+    assert.match(what, /^4 cores left .*\. 1 more pod waits for a node, with requests of 7 cores$/)
+    assert.notEqual(level, 'fail')
+  } finally {
+    client.close()
+  }
+})
+
 test('the agent answers the same of its own cluster, with the rights that it has', async () => {
   const agent = await region.startAgent()
   await heartbeat()
@@ -330,10 +365,21 @@ test('the agent answers the same of its own cluster, with the rights that it has
 
 test('the agent asks for the rights of its manifest, no more and no fewer', () => {
   assert.equal(readFileSync(agentRightsFile.path, 'utf8'), agentRightsFile.text(), 'rewrite it with: npm run render')
-  const asked = agentRights('skerry').map(({ verb, resource, group, namespace }) => `${verb} ${resource}.${group} in ${namespace ?? 'all'}`)
-  for (const one of ['get persistentvolumeclaims. in all', 'watch secrets. in skerry', 'create events. in skerry'])
-    assert.ok(asked.includes(one), one)
-  assert.ok(!asked.some((one) => one.includes('configmaps')), 'rights that are bound to names are not asked for')
+  const asked = (project?: string) =>
+    agentRights('skerry', project).map(
+      ({ verb, resource, group, name = '', namespace }) => `${verb} ${resource}.${group} ${name} in ${namespace ?? 'all'}`,
+    )
+  const always = [
+    'get persistentvolumeclaims.  in all',
+    'watch secrets.  in skerry',
+    'create events.  in all',
+    'bind clusterroles.rbac.authorization.k8s.io skerry-agent-project in all',
+  ]
+  const inProjects = ['create secrets.  in project-harbour', 'patch limitranges. skerry in project-harbour']
+  for (const one of always) assert.ok(asked().includes(one), one)
+  for (const one of [...always, ...inProjects]) assert.ok(asked('project-harbour').includes(one), one)
+  assert.deepEqual(asked().filter((one) => one.includes('secrets')).length, 5, 'without a project, no rights in projects')
+  assert.ok(!asked('project-harbour').some((one) => /configmaps|crate-operator/.test(one)), 'names that the configuration can change')
 })
 
 test('an installer is asked for the rights to make policies where there are policies', () => {

@@ -18,6 +18,7 @@ import {
 const deleted = { deletionTimestamp: '2026-01-31T11:00:00Z' }
 const [premium, local] = fine.storageClasses as [NonNullable<Evidence['storageClasses']>[0], NonNullable<Evidence['storageClasses']>[0]]
 const three = (given: Parameters<typeof node>[1]) => ['a', 'b', 'c'].map((name) => node(name, given))
+const podsOn = (node: string | undefined, namespace: string, millicores: number) => ({ node, namespace, pods: 1, millicores, bytes: 0n })
 const hanging = {
   apiVersion: 'cloud.crate.io/v1',
   kind: 'CrateDB',
@@ -39,9 +40,21 @@ const cases: { name: string; given: Partial<Evidence>; expect: string[] }[] = [
     expect: ['fail kubernetes-version', 'warn kubelet-version', 'fail component-version/needed', 'warn component-version/usual'],
   },
   {
-    name: 'warns of one without Pod Security admission',
-    given: { kubernetes: 'v1.24.3-gke.1', nodes: three({ kubelet: 'v1.24.3' }) },
+    name: 'warns of one without admission policies',
+    given: { kubernetes: 'v1.29.15-gke.1', nodes: three({ kubelet: 'v1.29.15' }) },
     expect: ['warn kubernetes-version', 'warn component-version/usual'],
+  },
+  {
+    name: 'warns of one that is newer than those that were tried',
+    given: { kubernetes: 'v1.37.0', nodes: three({ kubelet: 'v1.37.0' }) },
+    expect: ['warn kubernetes-version'],
+  },
+  { name: 'warns of an agent that no policy confines', given: { audience: 'agent', isConfined: false }, expect: ['warn agent-boundary'] },
+  { name: 'takes one that a policy confines', given: { audience: 'agent', isConfined: true }, expect: [] },
+  {
+    name: 'says of a Kubernetes without policies only that it is old',
+    given: { audience: 'agent', isConfined: false, kubernetes: 'v1.29.15', nodes: three({ kubelet: 'v1.29.15' }) },
+    expect: ['warn kubernetes-version'],
   },
   { name: 'takes what a vendor adds to the version', given: { kubernetes: 'v1.35.2+k3s1' }, expect: [] },
   { name: 'warns of a version that is none', given: { kubernetes: 'main' }, expect: ['warn kubernetes-version'] },
@@ -79,12 +92,20 @@ const cases: { name: string; given: Partial<Evidence>; expect: string[] }[] = [
   },
   {
     name: 'takes off what pods of others request',
-    given: { nodes: three({ cpu: '4' }), requests: new Map([['erp', { millicores: 7500, bytes: 0n }]]) },
+    given: { nodes: three({ cpu: '4' }), pods: [podsOn('a', 'erp', 7500)] },
     expect: ['fail cpu'],
   },
   {
+    name: 'takes nothing off for pods without a node, and for pods on nodes that take no new ones',
+    given: {
+      nodes: [...three({ cpu: '4' }), node('cordoned', { cpu: '4', spec: { unschedulable: true } })],
+      pods: [podsOn(undefined, 'erp', 7500), podsOn('cordoned', 'erp', 4000), podsOn('gone', 'erp', 4000)],
+    },
+    expect: [],
+  },
+  {
     name: 'counts the pods of the stack by what it needs, not twice',
-    given: { nodes: three({ cpu: '4' }), requests: new Map([['monitoring', { millicores: 7500, bytes: 0n }]]) },
+    given: { nodes: three({ cpu: '4' }), pods: [podsOn('a', 'monitoring', 7500)] },
     expect: [],
   },
 
@@ -269,7 +290,7 @@ const cases: { name: string; given: Partial<Evidence>; expect: string[] }[] = [
     name: 'concludes nothing from what could not be read, and says so',
     given: {
       nodes: undefined,
-      requests: undefined,
+      pods: undefined,
       storageClasses: undefined,
       rights: undefined,
       namespaces: undefined,

@@ -76,7 +76,7 @@ export const fine: Evidence = {
   nodes: ['quay-1', 'quay-2', 'quay-3'].map((name, index) =>
     node(name, { spec: { podCIDRs: [`10.244.${index}.0/24`] }, address: `192.0.2.${index + 1}` }),
   ),
-  requests: new Map(),
+  pods: [],
   storageClasses: [storageClass('crate-premium', { metadata: { name: 'crate-premium', ...isDefault } }), storageClass('crate-local')],
   namespaces: [namespace('default')],
   rights: [{ right: { verb: 'create', group: '', resource: 'namespaces' }, allowed: true }],
@@ -86,6 +86,7 @@ export const fine: Evidence = {
   webhooks: [],
   apiServices: [],
   operator: undefined,
+  isConfined: undefined,
   reached: [],
   charts: [],
   serviceCidrs: ['10.96.0.0/12'],

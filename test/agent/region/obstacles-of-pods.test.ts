@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
-import { makeDatabase, statefulSetOf, whenRefused } from './pieces.ts'
-import { nodeNamed, only, podOf, startScene } from './scene.ts'
+import { until } from '../../cluster/index.ts'
+import { makeBound, makeDatabase, statefulSetOf, volumeNamed, whenRefused } from './pieces.ts'
+import { crateDB, nodeNamed, only, podOf, startScene } from './scene.ts'
 
 const scene = await startScene()
 const { make, obstacles } = scene
@@ -35,7 +36,7 @@ const schedulerCases = [
     name: 'too little left of what the nodes have',
     said: '0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.',
     says: /^None of 2 nodes takes it: 2 nodes have not enough cpu left: the pod asks for 4 cores, the largest node has 8 cores in all\.$/,
-    cure: /Request less per CrateDB node/,
+    cure: /Free some, or add larger nodes/,
   },
   {
     name: 'more memory than any node has',
@@ -93,6 +94,39 @@ test('pods that lack the same are one obstacle, which says how many there are', 
     await make({ ...podOf(namespace, name, index), status: unschedulable('0/2 nodes are available: 2 Insufficient cpu.') })
   const { evidence } = only(await obstacles(target), 'PodUnschedulable')
   assert.equal(evidence, `Pod ${namespace}/crate-data-hot-tide-0 (and 2 more)`)
+})
+
+/** A database that the operator is setting up, in that project. */
+async function makeUnfinished(namespace: string) {
+  const progress = JSON.stringify({ started: new Date().toISOString(), message: 'waits for bootstrap', success: false, failure: false })
+  const made = await make(crateDB(namespace, 'tide', { traces: { cluster_create: progress }, status: {} }))
+  const metadata = { name: 'user-password-tide-0', namespace }
+  await make({ apiVersion: 'v1', kind: 'Secret', metadata, stringData: { password: 'x' } })
+  return made
+}
+
+const isCached = (volume: string) => until('the volume is seen', async () => scene.caches.volumes.get(volume) !== undefined)
+
+test('a database that waits for a host before it is set up can be deleted: on new volumes it holds no data', async () => {
+  const { project, namespace } = await scene.project()
+  await makeUnfinished(namespace)
+  await isCached((await makeBound(scene, namespace)).volume)
+  await make({ ...podOf(namespace, 'tide', 1), status: unschedulable('0/2 nodes are available: 2 Insufficient cpu.') })
+  const { cure } = only(await obstacles({ kind: 'database', project, database: 'tide' }), 'PodUnschedulable', 'OperatorStepDelayed')
+  assert.match(cure, /delete the database with the API: it has not been set up and holds no data\./)
+})
+
+test('of a database that waits for a host on volumes that were kept, nobody says that it holds no data', async () => {
+  const { project, namespace } = await scene.project()
+  const { volume } = await makeBound(scene, namespace)
+  const kept = Date.parse((await scene.read(volumeNamed(volume)))?.metadata.creationTimestamp ?? '')
+  await until('the database is younger, in the whole seconds of the API server', async () => Date.now() > kept + 1_100)
+  await makeUnfinished(namespace)
+  await isCached(volume)
+  await make({ ...podOf(namespace, 'tide', 1), status: unschedulable('0/2 nodes are available: 2 Insufficient cpu.') })
+  const { cure } = only(await obstacles({ kind: 'database', project, database: 'tide' }), 'PodUnschedulable', 'OperatorStepDelayed')
+  assert.doesNotMatch(cure, /holds no data|fewer/)
+  assert.match(cure, /with the API and retainVolumes=true: it has not been set up, but may hold data/)
 })
 
 test('a pod that no scheduler has looked at is told only after a while', async () => {

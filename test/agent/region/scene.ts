@@ -60,7 +60,7 @@ export async function startScene({ withOperator = true } = {}): Promise<Scene> {
   await operator?.setReady(true)
   if (operator) await whenOperatorIsReady(admin)
   const caches = createCaches({ namespace: region.namespace }, { cluster: admin, clock: systemClock, log })
-  const followed = [caches.nodes, caches.storageClasses]
+  const followed = [caches.nodes, caches.storageClasses, caches.volumes]
   await Promise.all(followed.map((cache) => cache.start(new AbortController().signal)))
   const readyNodes = keepReady(world)
 

@@ -6,7 +6,20 @@ import { deletionConsequences, planDatabase } from '../../../agent/resources/dat
 import { refusals } from '../../../agent/resources/database-rules.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { fc } from '../../shared/property.ts'
-import { allSecrets, anyRequest, anyStored, everything, heapDumpVolume, nodes, options, storageClasses, stored, target } from './samples.ts'
+import {
+  allowedKeys,
+  allSecrets,
+  anyRequest,
+  anyStored,
+  endpoints,
+  everything,
+  heapDumpVolume,
+  nodes,
+  options,
+  storageClasses,
+  stored,
+  target,
+} from './samples.ts'
 
 /** The CrateDB as it stands after the operator has been there. */
 function standing(spec: StoredDatabaseSpec): KubernetesObject {
@@ -301,7 +314,7 @@ function reachable(from: StoredDatabaseSpec, asked: StoredDatabaseSpec): StoredD
         }
       : wanted
   if (reached.backups === undefined) delete reached.backups
-  const around = { storageClasses, heapDumpVolume, project: undefined, siblings: [] }
+  const around = { storageClasses, heapDumpVolume, allowedKeys, endpoints, project: undefined, siblings: [] }
   const facts = { target, wanted: reached, current: from, ...around }
   assert.deepEqual(
     refusals(facts).filter(({ type }) => type === 'unsupported-edit'),

@@ -4,7 +4,7 @@ import type { StoredDatabaseSpec } from '../../../agent/resources/database.ts'
 import { type Refusal, refusals } from '../../../agent/resources/database-rules.ts'
 import { projectSpec } from '../../../agent/resources/project.ts'
 import { fc } from '../../shared/property.ts'
-import { anyStored, heapDumpVolume, nodes, storageClasses, stored, target } from './samples.ts'
+import { allowedKeys, anyStored, endpoints, heapDumpVolume, nodes, storageClasses, stored, target } from './samples.ts'
 
 type Facts = Parameters<typeof refusals>[0]
 
@@ -15,6 +15,8 @@ function facts(wanted: Record<string, unknown>, more: Partial<Facts> = {}): Fact
     current: undefined,
     storageClasses,
     heapDumpVolume,
+    allowedKeys,
+    endpoints,
     project: undefined,
     siblings: [],
     ...more,
@@ -56,6 +58,13 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
     name: 'a resume together with other changes',
     facts: edit({ suspended: true }, { version: '5.10.2', nodes: nodes({ count: 5 }) }),
     says: [],
+  },
+  {
+    name: 'a version that can never be, also of a suspended database, once',
+    facts: edit({ suspended: true, version: '5.10.1' }, { suspended: true, version: '5.9.0' }),
+    says: [
+      'unsupported-edit /version: must be at least 5.10.1: CrateDB cannot read the data of a newer release; to have another release, create a new database and restore a snapshot into it',
+    ],
   },
   {
     name: 'an allow list of a suspended database',

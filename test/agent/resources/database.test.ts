@@ -29,6 +29,7 @@ const refused: { name: string; fields: Record<string, unknown>; faults: string[]
   },
   { name: 'a path for an id', fields: { id: '../x' }, faults: [`/id ${label}`] },
   { name: 'a version that is a range', fields: { version: '5.10' }, faults: ['/version must be a full release such as "5.10.1"'] },
+  { name: 'a version that is a word, once', fields: { version: 'latest' }, faults: ['/version must be a full release such as "5.10.1"'] },
   { name: 'a version with a tag', fields: { version: '5.10.1-nightly' }, faults: ['/version must be a full release such as "5.10.1"'] },
   {
     name: 'a version older than the operator runs',
@@ -40,7 +41,7 @@ const refused: { name: string; fields: Record<string, unknown>; faults: string[]
     fields: { nodes: nodes({ count: 0 }) },
     faults: ['/nodes/count must be at least 1; to stop a database use actions/suspend'],
   },
-  { name: 'half a node', fields: { nodes: nodes({ count: 1.5 }) }, faults: ['/nodes/count must be a whole number, not a number'] },
+  { name: 'half a node', fields: { nodes: nodes({ count: 1.5 }) }, faults: ['/nodes/count must be a whole number'] },
   {
     name: 'a heap that leaves nothing',
     fields: { nodes: nodes({ heapRatio: 0.9 }) },
@@ -189,7 +190,7 @@ const refused: { name: string; fields: Record<string, unknown>; faults: string[]
   {
     name: 'an endpoint that is no URL',
     fields: { backups: { aws: { ...aws, endpointUrl: 'file:///etc' } } },
-    faults: ['/backups/aws/endpointUrl must be a URL such as "https://s3.harbour.example"'],
+    faults: ['/backups/aws/endpointUrl must be a URL such as "https://s3.harbour.example"; an IPv6 address needs a name'],
   },
   {
     name: 'a keystore that is not base64',

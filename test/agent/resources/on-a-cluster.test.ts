@@ -39,7 +39,8 @@ test('a control plane takes the objects of a project and of a database, and prun
     operatorNamespace: 'crate-operator',
     scrapeNamespaces: ['monitoring'],
     pullSecrets: [],
-    holdsProtected: false,
+    databases: [],
+    accounts: { agent: 'skerry-agent', monitor: 'skerry-monitor' },
     cloudMetadata: true,
   }
   for (const object of projectObjects(project, surroundings)) {

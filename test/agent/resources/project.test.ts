@@ -34,7 +34,8 @@ const surroundings: ProjectSurroundings = {
     },
     { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'unrelated', namespace: 'skerry' }, type: 'Opaque', data: {} },
   ],
-  holdsProtected: false,
+  databases: [{ apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', metadata: { name: 'tidal-gauge', uid: 'a-uid' } }],
+  accounts: { agent: 'skerry-agent', monitor: 'skerry-monitor' },
 }
 
 function inCluster(project: KubernetesObject): KubernetesObject {
@@ -48,16 +49,17 @@ test('what the controller makes of a project with everything', () => {
 })
 
 test('what the controller makes of the smallest project, on a cloud, with a store of its own', () => {
-  const given = { ...surroundings, scrapeNamespaces: [], pullSecrets: [], egressPorts: [9000], cloudMetadata: true }
+  const given = { ...surroundings, scrapeNamespaces: [], pullSecrets: [], databases: [], egressPorts: [9000], cloudMetadata: true }
   assertGolden('project-objects-smallest', projectObjects(inCluster(desiredProject(projectSpec.parse({ id: 'a' }))), given))
 })
 
-test('the namespace has no owner, so that no garbage collection takes databases with it; the rest goes with the project', () => {
-  const owners = projectObjects(inCluster(desiredProject(everything)), surroundings).map(({ kind, metadata }) => [
-    kind,
-    metadata.ownerReferences?.length ?? 0,
-  ])
-  assert.deepEqual([...new Set(owners.filter(([, count]) => count === 0).map(([kind]) => kind))], ['Namespace', 'ServiceAccount'])
+test('nothing has the project as its owner, so that no garbage collection comes before its databases have ended', () => {
+  const owners = projectObjects(inCluster(desiredProject(everything)), surroundings).flatMap(({ kind, metadata }) =>
+    (metadata.ownerReferences ?? []).map((owner) => `${kind} ${metadata.name} of ${owner.kind} ${owner.name}`),
+  )
+  const access = (kind: string) =>
+    surroundings.databases.map(({ metadata: { name } }) => `${kind} skerry-monitor-${name} of CrateDB ${name}`)
+  assert.deepEqual(owners.toSorted(), [...access('Role'), ...access('RoleBinding')].toSorted())
 })
 
 test('everything is found again by its labels', () => {
@@ -137,7 +139,7 @@ const refused: { name: string; given: Record<string, unknown>; faults: string[] 
       '/quota/cpu must be a number of cores such as 2 or 0.5, or text such as "500m"',
       '/quota/memory must be at least 256Mi: one node needs that much. Is the suffix missing?',
       '/quota/storage must be a quantity of bytes as text, such as "4Gi"',
-      '/quota/databases must be a whole number, not a number',
+      '/quota/databases must be a whole number',
     ],
   },
   {

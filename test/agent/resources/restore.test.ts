@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
-import { restoreBody, restoreRefusals, restoreStep, splitRestoreSecrets } from '../../../agent/resources/restore.ts'
+import { operatorRelease } from '../../../agent/resources/release.ts'
+import { endpointAssumption, restoreBody, restoreRefusals, restoreStep, splitRestoreSecrets } from '../../../agent/resources/restore.ts'
 import { asFault, parseWith } from '../../../shared/faults.ts'
 import { anyText, fc } from '../../shared/property.ts'
 import { options, stored, target } from './samples.ts'
@@ -59,12 +60,6 @@ for (const { name, body, faults } of refused) {
 const impossible: { name: string; fields: Record<string, unknown>; body: Record<string, unknown>; says: string | undefined }[] = [
   { name: 'into a database with backups', fields: { backups }, body: {}, says: undefined },
   {
-    name: 'into one without',
-    fields: {},
-    body: { source },
-    says: 'the Crate Operator restores only into databases with backups; create one with backups and restore into it',
-  },
-  {
     name: 'into one that is suspended',
     fields: { backups, suspended: true },
     body: { source },
@@ -76,17 +71,73 @@ const impossible: { name: string; fields: Record<string, unknown>; body: Record<
     body: {},
     says: 'is required for a database with backups on Azure',
   },
-  {
-    name: "from its own backups on a store that is not Amazon's",
-    fields: { backups: { aws: { ...backups.aws, endpointUrl: 'https://s3.harbour.example' } } },
-    body: {},
-    says: "the Crate Operator restores only from Amazon's own S3, and the backups of this database are elsewhere; copy the snapshot there and name it here",
-  },
 ]
 for (const { name, fields, body, says } of impossible) {
   test(`a restore ${name} is ${says === undefined ? 'possible' : 'refused'}`, () => {
     const { restore } = splitRestoreSecrets(restoreBody.parse({ snapshot: 'x', ...body }))
-    assert.equal(restoreRefusals(stored(fields), restore)[0]?.message, says)
+    assert.equal(restoreRefusals(stored(fields), restore, { operator: { version: '2.64.0', image: undefined } })[0]?.message, says)
+  })
+}
+
+const elsewhere = { backups: { aws: { ...backups.aws, endpointUrl: 'https://s3.harbour.example' } } }
+const copy = "copy the snapshot to Amazon's S3 and name it"
+const since = "and restores only from Amazon's own S3; restoring from another store needs 2.64.0 or later: upgrade the operator and its CRD"
+const lacks =
+  "but its CRD has no field restoreSnapshot.endpointUrl, so the operator would look for the snapshot on Amazon's own S3; install the CRD of 2.64.0 or later (chart crate-operator-crds)"
+type Store = { name: string; image: string; stated?: string; body?: object; keepsEndpoint?: boolean; says: string | undefined }
+const stores: Store[] = [
+  {
+    name: 'its own, with 2.63.0',
+    image: 'crate/crate-operator:2.63.0',
+    says: `the Crate Operator here is 2.63.0, ${since}, or ${copy} under source without an endpointUrl`,
+  },
+  {
+    name: 'one that the request names, with 2.63.0',
+    image: 'mirror.example:5000/crate/crate-operator:2.63.0@sha256:0123',
+    body: { source: { ...source, aws: { ...aws, endpointUrl: 'https://s3.harbour.example' } } },
+    says: `the Crate Operator here is 2.63.0, ${since}, or ${copy} without an endpointUrl`,
+  },
+  { name: 'its own, with 2.64.1', image: 'crate/crate-operator:2.64.1', keepsEndpoint: true, says: undefined },
+  { name: 'its own, with 3.0.0', image: 'crate/crate-operator:v3.0.0', says: undefined },
+  {
+    name: 'its own, with 2.64.1 and an older CRD',
+    image: 'crate/crate-operator:2.64.1',
+    keepsEndpoint: false,
+    says: `the Crate Operator here is 2.64.1, ${lacks}, or ${copy} under source without an endpointUrl`,
+  },
+  {
+    name: 'its own, with a digest and an older CRD',
+    image: 'crate/crate-operator@sha256:0123',
+    keepsEndpoint: false,
+    says: `the Crate Operator here is of an unknown release (its image is crate/crate-operator@sha256:0123), ${lacks}, or ${copy} under source without an endpointUrl`,
+  },
+  { name: 'its own, with a digest and the CRD of 2.64.0', image: 'crate/crate-operator@sha256:0123', keepsEndpoint: true, says: undefined },
+  { name: 'its own, with a digest and the release stated', image: 'crate/crate-operator@sha256:0123', stated: '2.64.0', says: undefined },
+  {
+    name: 'its own, with a stated release that is too old',
+    image: 'crate/crate-operator:latest',
+    stated: '2.63.0',
+    keepsEndpoint: true,
+    says: `the Crate Operator here is 2.63.0, ${since}, or ${copy} under source without an endpointUrl`,
+  },
+]
+for (const { name, image, stated: version, body = {}, keepsEndpoint, says } of stores) {
+  test(`a restore from a store that is not Amazon's, ${name}, is ${says === undefined ? 'possible' : 'refused'}`, () => {
+    const { restore } = splitRestoreSecrets(restoreBody.parse({ snapshot: 'x', ...body }))
+    const [fault] = restoreRefusals(stored(elsewhere), restore, { operator: operatorRelease(image, version), keepsEndpoint })
+    assert.equal(fault?.message, says)
+    if (says !== undefined) assert.equal(fault?.path, 'source' in body ? '/source/aws/endpointUrl' : '/source')
+  })
+}
+
+for (const image of ['crate/crate-operator:latest', 'crate/crate-operator:2.64', 'localhost:5000/crate-operator', undefined]) {
+  test(`the image ${image} does not tell the operator's release, and a plan says what is assumed`, () => {
+    const { restore } = splitRestoreSecrets(restoreBody.parse({ snapshot: 'x' }))
+    const facts = { operator: operatorRelease(image, undefined), keepsEndpoint: true }
+    assert.equal(facts.operator.version, undefined)
+    assert.deepEqual(restoreRefusals(stored(elsewhere), restore, facts), [])
+    assert.match(endpointAssumption(stored(elsewhere), restore, facts).join(), /assumes 2\.64\.0 or later.*crateOperator\.version/)
+    assert.deepEqual(endpointAssumption(stored({ backups }), restore, facts), [])
   })
 }
 

@@ -5,6 +5,10 @@ import { fc } from '../../shared/property.ts'
 export const target: DatabaseTarget = { kind: 'database', project: 'harbour', database: 'tidal-gauge' }
 export const options = { imageRegistry: 'crate' }
 
+/** A site that allows no labels and no annotations, which is the default. */
+export const allowedKeys = { labels: [], annotations: [] }
+export const endpoints = { allowed: [], clusterNetworks: () => [], namespaces: [] }
+
 /** A request for a small database; fields given replace those that are here. */
 export function request(fields: Record<string, unknown> = {}): Record<string, unknown> {
   return { id: 'tidal-gauge', version: '5.10.1', nodes: nodes(), users: [{ name: 'harbourmaster' }], ...fields }

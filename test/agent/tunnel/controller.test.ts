@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { afterEach, beforeEach, test } from 'node:test'
 import { parse } from 'yaml'
 import { createTunnelController } from '../../../agent/tunnel/controller.ts'
-import { desiredTunnel, settingsConfigMap } from '../../../agent/tunnel/desired.ts'
+import { desiredTunnel, settingsConfigMap, tunnelConfigMap, tunnelYaml } from '../../../agent/tunnel/desired.ts'
 import { createTunnelCaches, tunnelStateOf } from '../../../agent/tunnel/state.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
@@ -13,6 +13,7 @@ import { until } from '../../cluster/index.ts'
 import { createKeptLog } from '../api/harbour.ts'
 import { leaseInHand, startControlledRegion } from '../controllers/region.ts'
 import { installedByHelm, tunnelFrom, tunnelGiven } from '../tunnel-sample.ts'
+import { type Crew, muster } from './crew.ts'
 
 const region = await startControlledRegion()
 const { make, read, remove, patch } = region
@@ -20,21 +21,25 @@ const tunnel = tunnelFrom()
 const { configMap, deployment } = installedByHelm()
 const settings = settingsConfigMap(tunnel, { grafana: false })
 const [open, closed] = [desiredTunnel(tunnel, { grafana: true }), desiredTunnel(tunnel, { grafana: false })]
+const closedText = { 'tunnel.yaml': tunnelYaml(tunnel, { grafana: false }) }
 const expose = (grafana: boolean) => make(settingsConfigMap(tunnel, { grafana }))
 const revisionOf = (metadata: KubernetesObject['metadata'] | undefined) => metadata?.annotations?.['skerry.dev/tunnel-revision']
 
+let crew: Crew
 let stops: (() => Promise<unknown>)[] = []
 
 beforeEach(async () => {
   await make(configMap)
   await make(deployment)
+  crew = muster(region.admin, deployment)
 })
 afterEach(async () => {
   region.interfere = undefined
   for (const stop of stops) await stop()
   stops = []
+  await crew.stop()
   for (const object of [configMap, deployment, settings]) if (await read(object)) await remove(object)
-  await until('the Deployment is gone', async () => (await read(deployment)) === undefined)
+  await until('the Deployment is gone', async () => (await read(deployment)) === undefined && (await crew.pods()).length === 0, 60_000)
 })
 
 /** Starts a controller with caches of its own, by the agent's own account. */
@@ -65,54 +70,107 @@ const isWritten = (wanted: object) =>
       return false
     }
   })
-const revisionOfPods = async () => revisionOf((await read(deployment))?.spec.template.metadata)
+const ofPods = async (what: string, isSo: (pod: KubernetesObject) => boolean) => {
+  const pods = await until(what, async () => {
+    const all = await crew.pods()
+    return all.length === 2 && all.every(isSo) && all
+  })
+  return pods.map(({ metadata }) => metadata.uid as string)
+}
+const allUids = () => ofPods('the pods are there', () => true)
+const allReady = () => ofPods('the pods are ready', ({ status }) => status?.phase === 'Running')
+const areReplaced = (before: string[]) => ofPods('the pods are replaced', ({ metadata }) => !before.includes(metadata.uid as string))
 
 test('what the chart left empty is filled in, and the pods that waited for it are not replaced', async () => {
+  crew.becomesReady = false
+  const before = await allUids()
   const { state } = await start()
   await isWritten(closed)
   await until('it is in force', async () => state().configuration !== 'pending')
   const found = await read(configMap)
   assert.match(revisionOf(found?.metadata) ?? '', /^1-/)
   assert.equal(found?.metadata.labels?.['app.kubernetes.io/managed-by'], 'Helm')
-  assert.equal(await revisionOfPods(), undefined)
+  assert.deepEqual(await allUids(), before)
 })
 
 test('what somebody writes into it is undone within seconds, and the pods that may have read it are replaced', async () => {
-  await start()
+  const { state } = await start()
   await isWritten(closed)
+  const spec = (await read(deployment))?.spec
   for (const generation of [2, 3]) {
+    const before = await allReady()
     await patch(configMap, { data: { 'tunnel.yaml': 'ingress: [{ hostname: all.example.org, service: "http://anything" }]' } })
     await isWritten(closed)
-    const revision = revisionOf((await read(configMap))?.metadata)
-    assert.match(revision ?? '', new RegExp(`^${generation}-`))
-    await until('the pods are of that revision', async () => (await revisionOfPods()) === revision)
+    assert.match(revisionOf((await read(configMap))?.metadata) ?? '', new RegExp(`^${generation}-`))
+    await areReplaced(before)
+    await until('it is in force', async () => state().configuration === 'in-force')
   }
-  const { template } = (await read(deployment))?.spec ?? {}
-  assert.equal(template.spec.containers[0].image, 'docker.io/cloudflare/cloudflared:2026.7.3', 'nothing else of the Deployment changed')
+  assert.deepEqual((await read(deployment))?.spec, spec, 'the Deployment is as it was')
 })
 
-test('a configuration that is deleted comes back, and the pods keep theirs only if it is the same writing', async () => {
+test('a configuration that is deleted comes back, and no pod keeps what stood there before', async () => {
   await start()
   await isWritten(closed)
-  await remove(configMap)
-  await isWritten(closed)
-  await patch(configMap, { data: { 'tunnel.yaml': 'ingress: []' } })
-  await until('the pods are replaced', async () => (await revisionOfPods()) !== undefined)
-  const before = await revisionOfPods()
-  await remove(configMap)
-  await isWritten(closed)
-  await until('they are replaced again', async () => (await revisionOfPods()) !== before)
-  assert.equal(await revisionOfPods(), revisionOf((await read(configMap))?.metadata))
+  for (const text of [undefined, 'ingress: []']) {
+    const before = await allReady()
+    if (text !== undefined) await patch(configMap, { data: { 'tunnel.yaml': text } })
+    await remove(configMap)
+    await isWritten(closed)
+    await areReplaced(before)
+  }
 })
 
-test('an annotation that is taken from the pods comes back', async () => {
-  await start()
+test('pods are replaced one after the other: the next one when there are as many as before', async () => {
+  const { state } = await start()
   await isWritten(closed)
+  const before = await allReady()
+  crew.becomesReady = false
   await expose(true)
-  await until('the pods are replaced', async () => (await revisionOfPods()) !== undefined)
-  const revision = await revisionOfPods()
-  await patch(deployment, { spec: { template: { metadata: { annotations: null } } } })
-  await until('it is back', async () => (await revisionOfPods()) === revision)
+  await isWritten(open)
+  const left = async () => (await crew.pods()).filter(({ metadata }) => before.includes(metadata.uid as string))
+  await until('the first is replaced', async () => (await left()).length === 1 && (await crew.pods()).length === 2)
+  region.forget()
+  await patch(settings, { metadata: { annotations: { look: 'again' } } })
+  await patch(deployment, { metadata: { annotations: { look: 'again' } } })
+  await until('it is looked at again', async () => state().configuration === 'rolling')
+  assert.equal((await left()).length, 1)
+  crew.becomesReady = true
+  await areReplaced(before)
+  await until('it is in force', async () => state().configuration === 'in-force')
+})
+
+test('a pod that is not ready is replaced at once', async () => {
+  await start()
+  await isWritten(closed)
+  const before = await allReady()
+  crew.becomesReady = false
+  for (const pod of await crew.pods()) await crew.report(pod, false)
+  await expose(true)
+  await areReplaced(before)
+})
+
+test('what a leader left between the two writings is completed by the next one', async () => {
+  const before = await allReady()
+  await patch(configMap, { metadata: tunnelConfigMap(tunnel, '', { revision: '4-a', outdated: 'all' }).metadata, data: closedText })
+  const { state } = await start()
+  await areReplaced(before)
+  await until('it is in force', async () => state().configuration === 'in-force')
+  assert.equal(revisionOf((await read(configMap))?.metadata), '4-a')
+})
+
+test('pods that an earlier version replaced, by a revision in their template, stay', async () => {
+  const annotations = { 'skerry.dev/tunnel-revision': '4-a' }
+  await patch(deployment, { spec: { template: { metadata: { annotations } } } })
+  await patch(configMap, { metadata: { annotations }, data: closedText })
+  await until('the Deployment has settled', async () => (await crew.pods()).length === 2)
+  const before = await allReady()
+  const { state } = await start()
+  await until('it is in force', async () => state().configuration !== 'unknown' && state().configuration !== 'pending')
+  assert.deepEqual((await read(configMap))?.metadata.annotations, annotations)
+  await expose(true)
+  await isWritten(open)
+  assert.match(revisionOf((await read(configMap))?.metadata) ?? '', /^5-/)
+  await areReplaced(before)
 })
 
 test('what is asked for is put into force, with a warning in the log and an Event; and taken out of it again', async () => {

@@ -78,7 +78,7 @@ for (const [name, [given, expose]] of Object.entries(shapes)) {
 
 test('the configuration is as in the golden file, and read back from its ConfigMap it is what was wanted', () => {
   assertGolden('tunnel-everything', [desiredTunnel(tunnel, open)], import.meta.url)
-  const written = tunnelConfigMap(tunnel, tunnelYaml(tunnel, open), '1-a')
+  const written = tunnelConfigMap(tunnel, tunnelYaml(tunnel, open), { revision: '1-a', outdated: '' })
   assert.ok(isSameTunnel(readTunnelYaml(written), desiredTunnel(tunnel, open)))
 })
 

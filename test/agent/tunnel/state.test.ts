@@ -12,7 +12,7 @@ import { installedByHelm, tunnelFrom } from '../tunnel-sample.ts'
 
 const tunnel = tunnelFrom()
 const closed = { grafana: false }
-const written = tunnelConfigMap(tunnel, tunnelYaml(tunnel, closed), '2-a')
+const written = tunnelConfigMap(tunnel, tunnelYaml(tunnel, closed), { revision: '2-a', outdated: 'an-uid another-uid' })
 const credentials: KubernetesObject = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'tunnel-credentials', namespace: 'skerry' } }
 
 type Given = { replicas?: number; revision?: string; generation?: number; status?: object }
@@ -62,6 +62,14 @@ const pod = (status: object): KubernetesObject => ({
   spec: { containers: [{ name: 'cloudflared', image: 'docker.io/cloudflare/cloudflared:2026.7.3' }] },
   status,
 })
+const member = (metadata: object): KubernetesObject => ({
+  ...pod({ phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] }),
+  metadata: {
+    ...{ name: 'cloudflared-5d8f7c-1', namespace: 'skerry', labels: { 'app.kubernetes.io/name': 'cloudflared' } },
+    ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'cloudflared-5d8f7c', uid: 'a-set', controller: true }],
+    ...metadata,
+  },
+})
 const container = (given: object) => pod({ phase: 'Running', containerStatuses: [{ name: 'cloudflared', ready: false, ...given }] })
 const notReady = cloudflared({ status: { readyReplicas: 0 } })
 
@@ -97,10 +105,39 @@ const states: { name: string; objects: KubernetesObject[]; state: string; config
     codes: [],
   },
   {
-    name: 'has pods of an earlier writing',
-    objects: [written, cloudflared({ revision: '1-a' })],
+    name: 'has pods of an earlier writing that are not noted yet',
+    objects: [tunnelConfigMap(tunnel, tunnelYaml(tunnel, closed), { revision: '2-a', outdated: 'all' }), cloudflared()],
     state: 'running',
     configuration: 'pending',
+    codes: [],
+  },
+  {
+    name: 'has pods of an earlier writing that an earlier version has not replaced',
+    objects: [
+      { ...written, metadata: { ...written.metadata, annotations: { 'skerry.dev/tunnel-revision': '2-a' } } },
+      cloudflared({ revision: '1-a' }),
+    ],
+    state: 'running',
+    configuration: 'pending',
+    codes: [],
+  },
+  {
+    name: 'has a pod of an earlier writing',
+    objects: [written, cloudflared(), member({ uid: 'another-uid' }), member({ uid: 'a-newer-one', name: 'cloudflared-5d8f7c-2' })],
+    state: 'running',
+    configuration: 'rolling',
+    codes: [],
+  },
+  {
+    name: 'has replaced the pods of earlier writings, though one is not gone yet',
+    objects: [
+      written,
+      cloudflared(),
+      member({ uid: 'an-uid', name: 'cloudflared-5d8f7c-2', deletionTimestamp: '2026-01-31T12:00:00Z' }),
+      member({ uid: 'a-newer-one' }),
+    ],
+    state: 'running',
+    configuration: 'in-force',
     codes: [],
   },
   {

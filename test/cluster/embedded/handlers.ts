@@ -4,7 +4,7 @@ import { listObjects, selectorOf } from './lists.ts'
 import { isMap, type Json, type KubeObject } from './object.ts'
 import { jsonPatch, mergePatch, strategicMergePatch } from './patch.ts'
 import { readPodLog } from './pod-logs.ts'
-import { denied, type Rbac } from './rbac.ts'
+import type { Rbac } from './rbac.ts'
 import { type Representation, renderList, renderObject } from './representation.ts'
 import { type ApiRequest, isDryRun, parseDocument } from './request.ts'
 import { apiVersionOf, type ResourceType } from './resources.ts'
@@ -92,7 +92,7 @@ function mayCreate({ core, rbac }: Services, { type, target, user }: ResourceReq
   const { namespace, name } = target
   if (core.store.bucket(type.bucket).get(namespace, name)) return
   const wanted = { verb: 'create', group: type.group, resource: type.plural, subresource: '', name, namespace: namespace ?? '' }
-  if (!rbac.allows(user, wanted)) throw denied(user, wanted)
+  if (!rbac.allows(user, wanted)) throw rbac.denied(user, wanted)
 }
 
 const patchTypes = [

@@ -58,19 +58,27 @@ export class Rbac {
     return rules
   }
 
-  #resolve(user: User, namespace: string): PolicyRule[] {
+  #boundTo(user: User, namespace: string): KubeObject[] {
     const { lookup } = this.#core
     const bound = lookup.list(`${group}/clusterrolebindings`).filter((binding) => names(binding, user))
     if (namespace) bound.push(...lookup.list(`${group}/rolebindings`, namespace).filter((binding) => names(binding, user)))
-    return bound.flatMap((binding) => this.#rulesOf(binding.roleRef, binding.metadata.namespace))
+    return bound
+  }
+
+  #resolve(user: User, namespace: string): PolicyRule[] {
+    return this.#boundTo(user, namespace).flatMap((binding) => this.#rulesOf(binding.roleRef, binding.metadata.namespace))
+  }
+
+  #roleOf(reference: Json, namespace: string | undefined): KubeObject | undefined {
+    const { lookup } = this.#core
+    return reference?.kind === 'ClusterRole'
+      ? lookup.get(`${group}/clusterroles`, undefined, reference.name)
+      : lookup.get(`${group}/roles`, namespace, reference?.name)
   }
 
   #rulesOf(reference: Json, namespace: string | undefined): PolicyRule[] {
     const { lookup } = this.#core
-    const role =
-      reference?.kind === 'ClusterRole'
-        ? lookup.get(`${group}/clusterroles`, undefined, reference.name)
-        : lookup.get(`${group}/roles`, namespace, reference?.name)
+    const role = this.#roleOf(reference, namespace)
     const selectors: Json[] = role?.aggregationRule?.clusterRoleSelectors ?? []
     const aggregated = selectors.flatMap(({ matchLabels = {} }) =>
       lookup
@@ -79,6 +87,18 @@ export class Rbac {
         .flatMap((each) => each.rules ?? []),
     )
     return [...(role?.rules ?? []), ...aggregated]
+  }
+
+  /** The refusal of an action without permission. It names the roles that bindings of the user name, and that do not exist. */
+  denied(user: User, wanted: Attributes): ApiError {
+    const { group: apiGroup, resource, name, path, namespace } = wanted
+    const details = path === undefined ? { ...(name ? { name } : {}), ...(apiGroup ? { group: apiGroup } : {}), kind: resource } : {}
+    const absent = this.#boundTo(user, namespace).flatMap(({ roleRef, metadata }) => {
+      if (this.#roleOf(roleRef, metadata.namespace)) return []
+      return `${String(roleRef?.kind).toLowerCase()}.${group} "${roleRef?.name}" not found`
+    })
+    const reason = absent.length === 0 ? '' : `: RBAC: ${absent.length === 1 ? absent[0] : `[${absent.join(', ')}]`}`
+    return new ApiError(403, 'Forbidden', `${refusal(user, wanted)}${reason}`, details)
   }
 
   /** Refuses grants that exceed the permissions of the granting user, as the real server does. */
@@ -140,13 +160,6 @@ function grants(rule: PolicyRule, wanted: Attributes): boolean {
   const anyOwner = wanted.subresource && rule.resources?.includes(`*/${wanted.subresource}`)
   if (!has(rule.apiGroups, wanted.group) || !(has(rule.resources, resource) || anyOwner)) return false
   return !rule.resourceNames?.length || rule.resourceNames.includes(wanted.name)
-}
-
-/** The refusal of an action without permission. */
-export function denied(user: User, wanted: Attributes): ApiError {
-  const { group: apiGroup, resource, name, path } = wanted
-  const details = path === undefined ? { ...(name ? { name } : {}), ...(apiGroup ? { group: apiGroup } : {}), kind: resource } : {}
-  return new ApiError(403, 'Forbidden', refusal(user, wanted), details)
 }
 
 /** The text of a refusal, in the real server's words. */

@@ -8,7 +8,6 @@ import { aggregatedList, aggregatedType, coreVersions, groupList, groupOf, resou
 import type { FaultPlan } from './faults.ts'
 import { type Answer, answer, type ResourceRequest, type Services } from './handlers.ts'
 import { openApiIndex, openApiOf, openApiV2, openApiV2Bytes, openApiV2Protobuf } from './openapi.ts'
-import { denied } from './rbac.ts'
 import { representationOf } from './representation.ts'
 import { type ApiRequest, attributesOf, mediaTypeOf, parseRequest, readBody } from './request.ts'
 import { ApiError, badRequest, noSuchPath, unauthorized } from './status.ts'
@@ -108,7 +107,7 @@ export class ApiServer {
     const asked = [['users', name] as const, ...groups.map((group) => ['groups', group] as const)]
     for (const [resource, each] of asked) {
       const wanted = { verb: 'impersonate', group: '', resource, subresource: '', name: each, namespace: '' }
-      if (!this.#services.rbac.allows(bearer, wanted)) throw denied(bearer, wanted)
+      if (!this.#services.rbac.allows(bearer, wanted)) throw this.#services.rbac.denied(bearer, wanted)
     }
     const account = /^system:serviceaccount:([^:]+):[^:]+$/.exec(name)
     const own = account && groups.length === 0 ? ['system:serviceaccounts', `system:serviceaccounts:${account[1]}`] : groups
@@ -117,7 +116,7 @@ export class ApiServer {
 
   #authorize(user: User, request: ApiRequest): void {
     const attributes = attributesOf(request)
-    if (!this.#services.rbac.allows(user, attributes)) throw denied(user, attributes)
+    if (!this.#services.rbac.allows(user, attributes)) throw this.#services.rbac.denied(user, attributes)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, parsed: ApiRequest, user: User): Promise<Answer | undefined> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { managerArgs, minorVersion } from './flags.ts'
+import { admissionPluginsOf, apiServerArgs, managerArgs, minorVersion } from './flags.ts'
 
 const named = (args: string[]) => args.map((arg) => arg.split('=')[0])
 
@@ -16,6 +16,14 @@ test('a controller manager before 1.24 is told to open no insecure port, and a n
       assert.equal(args.includes('--port=0'), has, `1.${minor}`)
       assert.ok(args.includes('--secure-port=0'), 'nothing has to reach it')
     }
+})
+
+test('admission plugins are turned on beside the usual ones', () => {
+  const place = { apiPort: 1, etcdPort: 2, address: undefined }
+  const flags = (env: NodeJS.ProcessEnv) =>
+    apiServerArgs('/folder', place, admissionPluginsOf(env)).filter((arg) => arg.includes('--enable-'))
+  assert.deepEqual(flags({}), [])
+  assert.deepEqual(flags({ SKERRY_ADMISSION_PLUGINS: 'A,B' }), ['--enable-admission-plugins=A,B'])
 })
 
 test('nothing else of its flags hangs on the version', () => {

@@ -20,8 +20,16 @@ export const apiServiceAddress = '10.0.0.1'
 /** The addresses of an API server and its etcd. `address` as in `startRealCluster`. */
 export type ApiServerPlace = { apiPort: number; etcdPort: number; address: string | undefined }
 
+/**
+ * Admission plugins that are not on by default: those of `SKERRY_ADMISSION_PLUGINS`, names with commas between them, such as
+ * `OwnerReferencesPermissionEnforcement`, which OpenShift turns on.
+ */
+export function admissionPluginsOf({ SKERRY_ADMISSION_PLUGINS = '' }: NodeJS.ProcessEnv): string[] {
+  return SKERRY_ADMISSION_PLUGINS.split(',').filter((name) => name !== '')
+}
+
 /** Flags of kube-apiserver; every version since 1.20 has all of them. @param folder with the files of `writeFiles` */
-export function apiServerArgs(folder: string, { apiPort, etcdPort, address }: ApiServerPlace): string[] {
+export function apiServerArgs(folder: string, { apiPort, etcdPort, address }: ApiServerPlace, admissionPlugins: string[] = []): string[] {
   return [
     `--etcd-servers=http://127.0.0.1:${etcdPort}`,
     `--bind-address=${address ?? '127.0.0.1'}`,
@@ -32,6 +40,7 @@ export function apiServerArgs(folder: string, { apiPort, etcdPort, address }: Ap
     `--cert-dir=${folder}`,
     `--token-auth-file=${folder}/tokens.csv`,
     '--authorization-mode=RBAC',
+    ...(admissionPlugins.length === 0 ? [] : [`--enable-admission-plugins=${admissionPlugins.join(',')}`]),
     `--service-account-key-file=${folder}/sa.pub`,
     `--service-account-signing-key-file=${folder}/sa.key`,
     '--service-account-issuer=https://kubernetes.default.svc',

@@ -12,11 +12,15 @@ import { freePort } from '../free-port.ts'
 import type { TestCluster } from '../test-cluster.ts'
 import { type Access, clusterAccess } from './access.ts'
 import { type Binaries, findBinaries } from './binaries.ts'
-import { apiServerArgs, apiServiceAddress, etcdArgs, managerArgs, minorVersion } from './flags.ts'
+import { admissionPluginsOf, apiServerArgs, apiServiceAddress, etcdArgs, managerArgs, minorVersion } from './flags.ts'
 import { createDaemons, type Daemon, type Daemons } from './processes.ts'
 import { createSigningKey } from './signing-key.ts'
 
 const startWithinMs = 120_000
+
+export type RealClusterOptions = { crds?: string[]; address?: string; admissionPlugins?: string[] }
+
+type ControlPlaneOptions = { certificate: ServingCertificate; crds: string[]; address: string | undefined; admissionPlugins: string[] }
 
 /**
  * A control plane of real programs: etcd, kube-apiserver with RBAC, kube-controller-manager; no nodes and no scheduler.
@@ -25,16 +29,18 @@ const startWithinMs = 120_000
  * `SKERRY_KUBECONFIG` names a cluster to use instead. Tests write to it, but never suspend or stop it.
  *
  * @param options `crds`: YAML of CRDs that are created before the controller manager starts. `address`: where nodes and pods reach the
- * API server, which then listens there instead of on loopback; pods then get the tokens of their accounts.
+ * API server, which then listens there instead of on loopback; pods then get the tokens of their accounts. `admissionPlugins`: names of
+ * plugins to turn on; those of `SKERRY_ADMISSION_PLUGINS` if left out.
  */
-export async function startRealCluster({ crds = [], address }: { crds?: string[]; address?: string } = {}): Promise<TestCluster> {
+export async function startRealCluster(options: RealClusterOptions = {}): Promise<TestCluster> {
+  const { crds = [], address, admissionPlugins = admissionPluginsOf(process.env) } = options
   if (process.env.SKERRY_KUBECONFIG) return useGivenCluster(process.env.SKERRY_KUBECONFIG)
   const binaries = findBinaries()
   const certificate = await createServingCertificate('kube-apiserver', address === undefined ? [] : [address, apiServiceAddress])
   for (let attempt = 1; ; attempt++) {
     const daemons = createDaemons()
     try {
-      return await startControlPlane(daemons, binaries, { certificate, crds, address })
+      return await startControlPlane(daemons, binaries, { certificate, crds, address, admissionPlugins })
     } catch (error) {
       await daemons.stop()
       // Between finding a free port and listening on it, another process may take it.
@@ -52,7 +58,7 @@ export async function useGivenCluster(kubeconfigPath: string): Promise<TestClust
 async function startControlPlane(
   daemons: Daemons,
   binaries: Binaries,
-  { certificate, crds, address }: { certificate: ServingCertificate; crds: string[]; address: string | undefined },
+  { certificate, crds, address, admissionPlugins }: ControlPlaneOptions,
 ): Promise<TestCluster> {
   const [etcdPort, apiPort] = [await freePort(), await freePort()]
   const access: Access = {
@@ -64,7 +70,11 @@ async function startControlPlane(
 
   const etcd = daemons.start('etcd', binaries.etcd, etcdArgs(daemons.folder, etcdPort))
   const startApiServer = () =>
-    daemons.start('kube-apiserver', binaries['kube-apiserver'], apiServerArgs(daemons.folder, { apiPort, etcdPort, address }))
+    daemons.start(
+      'kube-apiserver',
+      binaries['kube-apiserver'],
+      apiServerArgs(daemons.folder, { apiPort, etcdPort, address }, admissionPlugins),
+    )
   let apiServer = startApiServer()
   const { stdout: printed } = await promisify(execFile)(binaries['kube-controller-manager'], ['--version'])
   const managerFlags = managerArgs(daemons.folder, { address, minor: minorVersion(printed) })

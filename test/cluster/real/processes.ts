@@ -59,7 +59,7 @@ export function createDaemons(): Daemons {
     start(name, path, args) {
       const log = join(folder, `${name}.log`)
       const fd = openSync(log, 'a')
-      const child = spawn(path, args, { stdio: ['ignore', fd, fd], cwd: folder })
+      const child = spawn(path, args, { stdio: ['ignore', fd, fd], cwd: folder, detached: true }) // Ctrl-C is for whoever stops them
       closeSync(fd)
       if (child.pid !== undefined) told.write(`started ${child.pid}\n`)
       const daemon = asDaemon(name, child, log, () => told.write(`ended ${child.pid}\n`))

@@ -15,6 +15,8 @@ export type DatabaseState = {
   snapshotStatement: string | undefined
   /** Names of snapshots that a restore finds; undefined finds any name. */
   snapshots: Set<string> | undefined
+  /** The settings of the repositories that restores read from, in order. */
+  repositories: Record<string, string>[]
   /** The health in `sys.health`, which takes precedence over the state of the nodes. Set by `setHealth`. */
   health: Health | undefined
   /** Every statement received over HTTP, in order. */
@@ -83,6 +85,14 @@ export async function createDatabases(world: World): Promise<Databases> {
       .sort((a, b) => a.name.localeCompare(b.name))
   }
 
+  /** Nodes that can be elected as master: the dedicated ones, or those of the first data group (handle_create_cratedb.py). */
+  function isEligible(key: string): (node: DatabaseNode) => boolean {
+    const { data = [], master } = databases.get(key)?.spec?.nodes ?? {}
+    if (master) return ({ isMaster }) => isMaster
+    const first = data[0]?.name
+    return ({ pod }) => first === undefined || pod.metadata.labels?.['cloud.crate.io/node-name'] === first
+  }
+
   function expectedNodes(key: string): number {
     return sets.of(key).reduce((sum, { spec }) => sum + (spec.replicas ?? 0), 0)
   }
@@ -93,7 +103,7 @@ export async function createDatabases(world: World): Promise<Databases> {
     expectedNodes,
     health(key) {
       const present = nodes(key)
-      if (!present.some(({ isMaster }) => !isMaster)) return 'UNREACHABLE'
+      if (!present.some(({ isMaster }) => !isMaster) || !present.some(isEligible(key))) return 'UNREACHABLE'
       return states.get(key)?.health ?? (present.length < expectedNodes(key) ? 'YELLOW' : 'GREEN')
     },
     systemPassword(key) {
@@ -145,6 +155,7 @@ function freshState(): DatabaseState {
     privileges: [],
     snapshotStatement: undefined,
     snapshots: undefined,
+    repositories: [],
     health: undefined,
     statements: [],
   }

@@ -18,6 +18,8 @@ type FindingTools = {
   clock: Clock
   /** From the start of a pod's containers until they are ready, in milliseconds. */
   readyMs: number
+  /** As in `KubeletOptions`. */
+  missingImage(image: string): string | undefined
   /** Schedules another look at the pod with this key. */
   lookAfter(key: string, ms: number): void
 }
@@ -71,7 +73,7 @@ export class Findings {
     this.#lacking.delete(key)
     if (!hasStarted(pod)) {
       for (const { name, image } of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
-        const answer = this.#brokenImages.get(image)
+        const answer = this.#brokenImages.get(image) ?? this.#tools.missingImage(image)
         if (answer !== undefined)
           found.set(name, { reason: 'ImagePullBackOff', message: `Back-off pulling image "${image}": ErrImagePull: ${answer}` })
       }

@@ -16,6 +16,7 @@ describe('the stand-ins for nodes and storage', () => {
         { name: 'gamma', labels: { cratedb: 'shared' }, taints: [{ key: 'cratedb', value: 'shared', effect: 'NoSchedule' }] },
       ],
       reclaimPolicy: 'Retain',
+      kubelet: { missingImage: (image) => (image === 'example/app:404' ? 'example/app:404: not found' : undefined) },
     })
   })
   after(() => fixture.stop())
@@ -115,6 +116,13 @@ describe('the stand-ins for nodes and storage', () => {
     assert.equal(broken.status.phase, 'Pending')
     kubelet.breakImage('example/app:2', undefined)
     await fixture.until('Pod', key, isReady)
+  })
+
+  test('cannot pull an image that the registry does not have', async () => {
+    const key = await pod(await fixture.project(), 'app', { container: { image: 'example/app:404' } })
+    const broken = await fixture.until('Pod', key, (object) => waiting(object) !== undefined)
+    const message = 'Back-off pulling image "example/app:404": ErrImagePull: example/app:404: not found'
+    assert.deepEqual(waiting(broken), { reason: 'ImagePullBackOff', message })
   })
 
   test('cannot make a container without its Secret until that is there', async () => {

@@ -15,6 +15,8 @@ const fieldManager = 'kubelet-stand-in'
 export type KubeletOptions = {
   /** From the start of a pod's containers until they are ready, in milliseconds. */
   readyMs?: number
+  /** What the registry says of an image that it does not have; undefined for one that it has. By default, it has all. */
+  missingImage?: (image: string) => string | undefined
 }
 
 /** The kubelets of all nodes, and their faults. */
@@ -34,10 +36,13 @@ export type KubeletStandIn = {
  * Plays the scheduler and the kubelets of all nodes: binds pods to nodes that they fit on, reports them as running and ready, and ends
  * those that are deleted. Nothing runs.
  */
-export async function runKubelet(world: World, { readyMs = 0 }: KubeletOptions = {}): Promise<KubeletStandIn> {
+export async function runKubelet(
+  world: World,
+  { readyMs = 0, missingImage = () => undefined }: KubeletOptions = {},
+): Promise<KubeletStandIn> {
   const [pods, nodes, secrets] = await Promise.all([world.follow('Pod'), world.follow('Node'), world.follow('Secret')])
   const silent = new Set<string>()
-  const findings = new Findings({ secrets, clock: world.clock, readyMs, lookAfter: (key, ms) => queue.addAfter(key, ms) })
+  const findings = new Findings({ secrets, clock: world.clock, readyMs, missingImage, lookAfter: (key, ms) => queue.addAfter(key, ms) })
   let addresses = 0
   const loads = trackLoads(pods)
   const scheduler = await runScheduler(world, loads, ({ metadata }) => !silent.has(metadata.name))

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isFailure } from '../client/failures.ts'
 import type { KubernetesObject, OwnerReference } from '../client/objects.ts'
 import { isReady } from './databases.ts'
 import { indexBy } from './index-by.ts'
@@ -34,6 +35,7 @@ export async function runStatefulSets(world: World): Promise<{ stop(): Promise<v
     const owner = ownerOf(pod)
     return owner && `${pod.metadata.namespace}/${owner.name}`
   })
+  const refusals = createRefusals(world)
   const queue = createQueue(
     async (key, signal) => {
       const set = sets.get(key)
@@ -76,10 +78,11 @@ export async function runStatefulSets(world: World): Promise<{ stop(): Promise<v
         namespace,
         labels: { ...template.metadata.labels, ...set.spec.selector.matchLabels },
       }
-      await world.create('PersistentVolumeClaim', { ...rest, metadata }, { fieldManager, signal })
+      const what = `Claim ${claimName} for Pod ${podName}`
+      await refusals.told(set, what, world.create('PersistentVolumeClaim', { ...rest, metadata }, { fieldManager, signal }))
     }
     const { metadata, spec } = set.spec.template
-    await world.create(
+    const made = world.create(
       'Pod',
       {
         metadata: {
@@ -93,6 +96,7 @@ export async function runStatefulSets(world: World): Promise<{ stop(): Promise<v
       },
       { fieldManager, signal },
     )
+    await refusals.told(set, `Pod ${podName}`, made)
   }
 
   async function deletePod({ metadata }: KubernetesObject, signal: AbortSignal): Promise<void> {
@@ -143,6 +147,42 @@ export async function runStatefulSets(world: World): Promise<{ stop(): Promise<v
       for (const end of endings) end()
       await queue.stop()
       bySet.stop()
+    },
+  }
+}
+
+/** Posts the event of the real controller when the API server refuses a pod or its claim, once for each reason. */
+function createRefusals(world: World) {
+  const posted = new Map<string, string>()
+
+  function post({ apiVersion, kind, metadata: { namespace, name, uid } }: KubernetesObject, what: string, why: string): void {
+    const place = `${namespace}/${name}/${what}`
+    if (posted.get(place) === why) return
+    posted.set(place, why)
+    const now = new Date(world.clock.now()).toISOString().replace(/\.\d+/, '')
+    const event = {
+      metadata: { generateName: `${name}.`, namespace } as KubernetesObject['metadata'],
+      type: 'Warning',
+      reason: 'FailedCreate',
+      message: `create ${what} in StatefulSet ${name} failed error: ${why}`,
+      source: { component: 'statefulset-controller' },
+      involvedObject: { apiVersion, kind, name, namespace, uid },
+      firstTimestamp: now,
+      lastTimestamp: now,
+      count: 1,
+    }
+    world.create('Event', event, { fieldManager }).catch((error: unknown) => world.log.debug({ err: error }, 'event not posted'))
+  }
+
+  return {
+    /** @throws what the creation throws, so that it is tried again */
+    async told(set: KubernetesObject, what: string, made: Promise<unknown>): Promise<void> {
+      try {
+        await made
+      } catch (error) {
+        if (isFailure(error, 'refused')) post(set, what, error.message.slice(error.message.indexOf(': ') + 2))
+        throw error
+      }
     },
   }
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { parseAllDocuments } from 'yaml'
+import { monitorAccess } from '../../../agent/resources/project-access.ts'
 import { checkKindNamed } from '../../../monitor/checks/index.ts'
 import type { CheckResult } from '../../../monitor/checks/kind.ts'
 import { restartPods } from '../../../monitor/prober/actions/restart-pod.ts'
@@ -13,6 +14,7 @@ import { discoveryConfig } from '../../../monitor/region/config.ts'
 import { Discovery } from '../../../monitor/region/discovery.ts'
 import { createClusterBdSeq } from '../../../monitor/sparkplug/bd-seq.ts'
 import { apiServerOf } from '../../../monitor/wire/api-server.ts'
+import { withPassword } from '../../../monitor/wire/password-secret.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { type Cluster, connectCluster } from '../../../shared/kubernetes/connection.ts'
 import { serviceAccountCredentials } from '../../../shared/kubernetes/credentials.ts'
@@ -60,7 +62,7 @@ test('nothing in it lets the monitor change the cluster, run code, or look throu
   assert.equal(bound.includes('skerry-monitor-watched-secrets'), false, 'bound only where an operator binds it')
   assert.deepEqual(
     rights(bound.flatMap(rulesOf)).filter((right) => right.endsWith(' secrets')),
-    ['get secrets'],
+    [],
   )
 })
 
@@ -69,6 +71,13 @@ test('what it writes it finds by name, and only in its own namespace', () => {
   assert.equal(own?.metadata.namespace, namespace)
   for (const { verbs, resourceNames } of (own?.rules ?? []) as Rule[]) assert.equal(resourceNames === undefined, verbs.join() === 'create')
 })
+
+/** What the agent makes for each database in a project. */
+async function grantPassword(where: string, name: string): Promise<void> {
+  const database = { apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', metadata: { name } }
+  for (const { name, ...object } of monitorAccess(database, namespace, { agent: 'skerry-agent', monitor: 'skerry-monitor' }))
+    await installObject(admin, { ...object, metadata: { name, namespace: where } })
+}
 
 let fixture: Fixture
 let recorded: RecordedCluster
@@ -85,7 +94,9 @@ before(async () => {
   admin = connectTo(fixture.cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
   await install(admin, [...definitions.skerry, manifest])
-  await fixture.created(await fixture.project(), 'gauge')
+  const project = await fixture.project()
+  await fixture.created(project, 'gauge')
+  await grantPassword(project, 'gauge')
 
   directory = await mkdtemp(path.join(tmpdir(), 'skerry-account-'))
   await writeFile(path.join(directory, 'token'), await fixture.cluster.serviceAccountToken(namespace, 'skerry-monitor'), { mode: 0o600 })
@@ -144,12 +155,26 @@ for (const kind of ['cratedb', 'volume'])
     assert.ok(recorded.deeds.some(({ path, status }) => path.endsWith('/secrets/user-system-gauge') && status === 200))
   })
 
+test('of a database outside projects the check says that it may not read the password, and who can grant it', async () => {
+  const options = { passwordSecret: { namespace: 'elsewhere', name: 'user-system-buoy', key: 'password' } }
+  const credentials = serviceAccountCredentials(directory, new URL(recorded.url), systemClock)
+  await assert.rejects(withPassword(options, { signal: AbortSignal.timeout(10_000), apiServer: apiServerOf(credentials) }), {
+    reason: 'unauthorized',
+    message: /may not read the password.*"get secrets" for elsewhere\/user-system-buoy/,
+  })
+  const { items } = await admin.request({ method: 'GET', path: pathOf(kinds.Secret) })
+  const [other] = items.filter(({ metadata }: KubernetesObject) => metadata.name !== 'user-system-gauge')
+  await assert.rejects(cluster.request({ method: 'GET', path: pathOf(kinds.Secret, other.metadata.namespace, other.metadata.name) }), {
+    type: 'cluster-forbidden',
+  })
+})
+
 test('it leads by its own Lease, and may not touch that of the agent', async () => {
   const lease = createLease({ namespace, name: 'skerry-monitor', holder: 'test' }, { cluster, clock: systemClock, log: silent })
   await lease.start(new AbortController().signal)
   await until('it leads', async () => lease.isLeader())
   await lease.stop(systemClock.monotonic() + 60_000)
-  assert.deepEqual(refused(), [])
+  assert.deepEqual(refused(), ['get secrets', 'get secrets'])
   await assert.rejects(cluster.request({ method: 'GET', path: pathOf(kinds.Lease, namespace, 'skerry-agent') }))
   recorded.deeds.splice(
     recorded.deeds.findIndex(({ path }) => path.endsWith('/skerry-agent')),
@@ -209,7 +234,7 @@ test('pods are restarted where the right to delete them is bound, and nowhere el
 })
 
 test('every right was used, and nothing else was asked for', () => {
-  assert.deepEqual([...new Set(refused())].toSorted(), ['delete pods', 'list secrets'], 'where nobody bound these rights')
+  assert.deepEqual([...new Set(refused())].toSorted(), ['delete pods', 'get secrets', 'list secrets'], 'where nobody bound these rights')
   const used = new Set(
     recorded.deeds.filter(({ status }) => status !== 401 && status !== 403).map(({ verb, resource }) => `${verb} ${resource}`),
   )

@@ -50,6 +50,8 @@ const types = protobuf.Root.fromJSON({
 
 function message(fields: Record<string, [id: number, type: string, rule?: string]>): protobuf.IType {
   return {
+    // Without it, a field that is on the wire with the default of its type would count as absent.
+    edition: 'proto2',
     fields: Object.fromEntries(Object.entries(fields).map(([name, [id, type, rule]]) => [name, { id, type, ...(rule ? { rule } : {}) }])),
   }
 }

@@ -24,6 +24,8 @@ const plurals: Record<string, string> = {
   RoleBinding: 'rolebindings',
   ServiceAccount: 'serviceaccounts',
   Namespace: 'namespaces',
+  ValidatingAdmissionPolicy: 'validatingadmissionpolicies',
+  ValidatingAdmissionPolicyBinding: 'validatingadmissionpolicybindings',
 }
 
 /**

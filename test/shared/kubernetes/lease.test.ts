@@ -46,7 +46,7 @@ test('the first to come creates the Lease and leads, the second waits', async ()
   assert.ok(a.lease.isLeader())
   assert.ok(!b.lease.isLeader())
   assert.deepEqual([a.told, b.told], [[true], []])
-  assert.equal(b.lease.holder(), a.lease.identity)
+  assert.equal(b.lease.standing().holder, a.lease.identity)
   assert.match(a.lease.identity, /^a_[0-9a-f]{8}$/)
   const stored = server.stored()
   assert.equal(stored?.spec.holderIdentity, a.lease.identity)
@@ -120,6 +120,58 @@ test('the time that its holder promised counts, not that of the one who waits', 
   await Promise.all([stop(a.lease), stop(b.lease)])
 })
 
+test('a dead holder that promised a day, renewed in 2099, is succeeded after four times our own duration, and said meanwhile', async () => {
+  const { clock, server, contender, stop } = world()
+  const [a, b] = [contender('a'), contender('b', { random: () => 0 })]
+  await a.lease.start(signal)
+  await clock.advance(0)
+  a.clock.pause()
+  server.edit((lease) => {
+    lease.spec = {
+      holderIdentity: 'agent-0_dead',
+      leaseDurationSeconds: 86_400,
+      renewTime: '2099-01-01T00:00:00.000000Z',
+      leaseTransitions: 3,
+    }
+  })
+  await b.lease.start(signal)
+  await clock.advance(9_000)
+  assert.deepEqual([b.lease.standing().state, b.lease.standing().trouble], ['leads', undefined], 'it may still live')
+  await clock.advance(3_000)
+  const { state, holder, trouble } = b.lease.standing()
+  assert.deepEqual([state, holder], ['nobody', 'agent-0_dead'])
+  assert.equal(
+    trouble,
+    'No replica leads: the Lease skerry/skerry-agent is held by agent-0_dead, which does not renew it. Another one takes it 60 s after the last renewal.',
+  )
+  await clock.advance(47_000)
+  assert.ok(!b.lease.isLeader())
+  await clock.advance(4_000)
+  assert.ok(b.lease.isLeader())
+  assert.deepEqual([b.lease.standing().state, b.lease.standing().trouble], ['leads', undefined])
+  a.clock.resume()
+  await Promise.all([stop(a.lease), stop(b.lease)])
+})
+
+test('who cannot read the Lease does not claim that nobody leads', async () => {
+  const { clock, contender, stop } = world()
+  const link = createLink()
+  const [a, b] = [contender('a'), contender('b', link)]
+  await a.lease.start(signal)
+  await clock.advance(0)
+  await b.lease.start(signal)
+  await clock.advance(5_000)
+  assert.equal(b.lease.standing().state, 'leads')
+  link.up = false
+  await clock.advance(60_000)
+  assert.equal(b.lease.standing().state, 'unknown')
+  assert.equal(
+    b.lease.standing().trouble,
+    'Whether a replica leads is unknown: the Lease skerry/skerry-agent could not be read: no answer within 5000 ms',
+  )
+  await Promise.all([stop(a.lease), stop(b.lease)])
+})
+
 test('a leader whose renewals fail steps down at the deadline, before anyone can succeed it', async () => {
   const { clock, contender, stop, lines } = world()
   const link = createLink()
@@ -141,7 +193,7 @@ test('a leader whose renewals fail steps down at the deadline, before anyone can
   link.up = true
   await clock.advance(10_000)
   assert.deepEqual(a.told, [true, false])
-  assert.equal(a.lease.holder(), b.lease.identity)
+  assert.equal(a.lease.standing().holder, b.lease.identity)
   await Promise.all([stop(a.lease), stop(b.lease)])
 })
 
@@ -234,7 +286,7 @@ test('someone else who takes the Lease by hand is obeyed at the next renewal', a
   })
   await clock.advance(2_000)
   assert.deepEqual(told, [true, false])
-  assert.equal(lease.holder(), 'operator')
+  assert.equal(lease.standing().holder, 'operator')
   await stop(lease)
   assert.equal(server.stored()?.spec.holderIdentity, 'operator')
 })

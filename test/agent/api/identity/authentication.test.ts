@@ -5,17 +5,20 @@ import { createServer } from 'node:http'
 import { request } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { Context } from 'hono'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { createApi } from '../../../../agent/api/app.ts'
+import type { ApiContext } from '../../../../agent/api/http.ts'
 import { createAuthentication } from '../../../../agent/api/identity/authentication.ts'
 import { identityConfig } from '../../../../agent/api/identity/config.ts'
+import { identityFrom } from '../../../../agent/api/identity/source.ts'
 import { limitsConfig } from '../../../../agent/api/limits.ts'
 import { systemClock } from '../../../../shared/clock.ts'
 import { byFetch } from '../../../../shared/fetch.ts'
 import { createTlsServer } from '../../../../shared/server.ts'
 import { createAuthority, mountSecret } from '../../../shared/certificates.ts'
 import { createFakeClock, type FakeClock } from '../../../shared/fake-clock.ts'
-import { createHarbour, createKeptLog } from '../harbour.ts'
+import { createHarbour, createKeptLog, createTestApi } from '../harbour.ts'
 
 const limit = { timeout: 60_000 }
 const tern = '/v1/harbours/leith/boats/tern'
@@ -49,7 +52,7 @@ async function start(t: TestContext, { identity, limits = {}, clock }: Given) {
   const audit = { record: ({ identity: name }: { identity: string | undefined }) => void names.push(name) }
   const app = createApi(limitsGiven, { routes, authentication, audit, observe: () => {}, version: '0', clock: time, log })
   const get = (headers: Record<string, string> = {}) => app.request(tern, { headers })
-  return { app, get, lines, names }
+  return { app, get, lines, names, authentication }
 }
 
 async function tokensFile(t: TestContext): Promise<string> {
@@ -70,6 +73,7 @@ async function serveKeys(t: TestContext, answer: () => { status: number; body: u
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/certs`, asked: () => asked }
 }
 
+const requestWith = (authorization: string) => new Context(new Request('https://skerry/', { headers: { authorization } })) as ApiContext
 const detailOf = async (response: Response) => ((await response.json()) as { detail: string }).detail
 
 test('a static token is recognised; what is none is challenged', limit, async (t) => {
@@ -113,6 +117,24 @@ test('a token that claims to need no signature, or one by the public key as a sh
   }
 })
 
+const bound = [
+  { name: 'without the setting sees all', claim: undefined, claims: { projects: ['harbour'] }, projects: undefined },
+  { name: 'sees those in a list', claim: 'projects', claims: { projects: ['harbour', 'dock', 7] }, projects: ['harbour', 'dock'] },
+  { name: 'sees those in a text', claim: 'custom.in', claims: { custom: { in: 'harbour dock' } }, projects: ['harbour', 'dock'] },
+  { name: 'with * sees all', claim: 'projects', claims: { projects: ['*'] }, projects: undefined },
+  { name: 'without the claim sees none', claim: 'projects', claims: {}, projects: [] },
+  { name: 'with a claim of another shape sees none', claim: 'projects', claims: { projects: { harbour: true } }, projects: [] },
+]
+for (const { name, claim, claims, projects } of bound) {
+  test(`a signed token ${name}`, limit, async (t) => {
+    const mounted = await mountSecret(t, { jwks: JSON.stringify(jwks) })
+    const identity = { jwt: { issuer, audience, jwksFile: mounted.file('jwks'), projectsClaim: claim } }
+    const { authentication } = await start(t, { identity })
+    const known = await authentication.identify(requestWith(`Bearer ${await sign(claims)}`))
+    assert.deepEqual(known.projects && [...known.projects], projects)
+  })
+}
+
 test('Cloudflare Access: the token stands in its header, its name in common_name, its scopes in a grant', limit, async (t) => {
   const keys = await serveKeys(t, () => ({ status: 200, body: jwks }))
   const grants = [{ claim: 'common_name', value: 'cloud.access', scopes: ['region:read', 'projects:write'] }]
@@ -124,7 +146,7 @@ test('Cloudflare Access: the token stands in its header, its name in common_name
   assert.equal((await get({ authorization: `Bearer ${token}` })).status, 401)
   await app.request(tern, { method: 'DELETE', headers: { 'cf-access-jwt-assertion': token } })
   await app.request('/v1/harbours/leith', { method: 'DELETE', headers: { 'cf-access-jwt-assertion': token } })
-  assert.equal(names.at(-1), 'cloud.access')
+  assert.equal(names.at(-1), 'jwt:https://team.example/cloud.access')
 })
 
 test('scopes are found deeper down, as a list', limit, async (t) => {
@@ -135,17 +157,152 @@ test('scopes are found deeper down, as a list', limit, async (t) => {
 })
 
 test('the keys are fetched once, and without them the answer is 503, not 401', limit, async (t) => {
+  const clock = createFakeClock()
   let up = false
   const keys = await serveKeys(t, () => (up ? { status: 200, body: jwks } : { status: 500, body: {} }))
-  const { get } = await start(t, { identity: { jwt: { issuer, audience, jwksUrl: keys.url } } })
-  const token = await sign({})
+  const { get } = await start(t, { clock, identity: { jwt: { issuer, audience, jwksUrl: keys.url } } })
+  const token = await sign({}, { at: clock.now() })
   const response = await get({ authorization: `Bearer ${token}` })
   assert.equal(response.status, 503)
   assert.ok(response.headers.get('retry-after'))
   up = true
-  const asked = keys.asked()
-  for (let i = 0; i < 3; i++) assert.equal((await get({ authorization: `Bearer ${await sign({ i })}` })).status, 200)
-  assert.equal(keys.asked(), asked + 1)
+  assert.equal((await get({ authorization: `Bearer ${token}` })).status, 503)
+  assert.equal(keys.asked(), 1, 'a provider that fails is not asked for each request')
+  await clock.advance(1_000)
+  for (let i = 0; i < 3; i++) assert.equal((await get({ authorization: `Bearer ${await sign({ i }, { at: clock.now() })}` })).status, 200)
+  assert.equal(keys.asked(), 2)
+})
+
+test('a set of keys that is too large is not kept, and the last good one stays in use', limit, async (t) => {
+  const clock = createFakeClock()
+  let answer: unknown = jwks
+  const keys = await serveKeys(t, () => ({ status: 200, body: answer }))
+  const { get, lines, authentication } = await start(t, { clock, identity: { jwt: { issuer, audience, jwksUrl: keys.url } } })
+  const status = async () => (await get({ authorization: `Bearer ${await sign({ at: clock.now() }, { at: clock.now() })}` })).status
+  assert.equal(await status(), 200)
+  const many = Array.from({ length: 51 }, (_, index) => ({ ...jwks.keys[0], kid: `key-${index}` }))
+  const wrong = [{ keys: jwks.keys, padding: 'x'.repeat(300 * 1024) }, { keys: many }, { keys: [] }, 'no keys', { keys: 'one' }]
+  for (const [index, each] of wrong.entries()) {
+    answer = each
+    await clock.advance(600_000)
+    assert.equal(await status(), 200, JSON.stringify(each).slice(0, 40))
+    assert.equal(keys.asked(), index + 2)
+    assert.deepEqual(authentication.stale(), { keys: true })
+  }
+  const told = lines.filter(({ msg }) => msg === 'keys of signed tokens cannot be fetched').map(({ err }) => (err as Error).message)
+  assert.deepEqual(told, [
+    'the answer has more than 256 KiB',
+    'it has 51 keys, more than 50',
+    'it has no keys',
+    'it is not a JSON Web Key Set',
+  ])
+})
+
+test('of an endless answer with keys no more is read than is kept', limit, async (t) => {
+  let sent = 0
+  const chunk = Buffer.alloc(64 * 1024, ' ')
+  const server = createServer((_request, response) => {
+    const write = () => {
+      while (!response.destroyed && sent < 300e6 && response.write(chunk)) sent += chunk.byteLength
+    }
+    response.on('drain', write).on('error', () => {})
+    write()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  const jwksUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/certs`
+  const { get } = await start(t, { identity: { jwt: { issuer, audience, jwksUrl } } })
+  assert.equal((await get({ authorization: `Bearer ${await sign({})}` })).status, 503)
+  assert.ok(sent < 16e6, `${sent} bytes`)
+})
+
+test('of several keys without a kid, each that fits is tried', limit, async (t) => {
+  const keys = await Promise.all([other, rsa].map(async ({ publicKey }) => exportJWK(publicKey)))
+  const { url } = await serveKeys(t, () => ({ status: 200, body: { keys } }))
+  const { get } = await start(t, { identity: { jwt: { issuer, audience, jwksUrl: url } } })
+  const signWith = ({ privateKey }: typeof rsa) =>
+    new SignJWT({ sub: 'ferry', scope: 'region:read' })
+      .setProtectedHeader({ alg: 'RS256' })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setExpirationTime('5m')
+      .sign(privateKey)
+  const stranger = await generateKeyPair('RS256')
+  const status = async (pair: typeof rsa) => (await get({ authorization: `Bearer ${await signWith(pair)}` })).status
+  assert.deepEqual([await status(rsa), await status(other), await status(stranger)], [200, 200, 401])
+})
+
+const useless = [
+  { name: 'an RSA key of 1,024 bits', key: { kty: 'RSA', e: 'AQAB', n: Buffer.alloc(128, 0xc7).toString('base64url') } },
+  { name: 'a malformed key', key: { kty: 'RSA', e: 'AQAB', n: 'AAAA' } },
+]
+for (const { name, key } of useless) {
+  test(`${name} among those of the provider does not disturb the others, and its tokens are refused`, limit, async (t) => {
+    const [{ kid: _, ...good }] = jwks.keys as [(typeof jwks.keys)[0]]
+    const token = (kid?: string) =>
+      new SignJWT({ sub: 'ferry', scope: 'region:read' })
+        .setProtectedHeader({ alg: 'RS256', ...(kid && { kid }) })
+        .setIssuer(issuer)
+        .setAudience(audience)
+        .setExpirationTime('5m')
+        .sign(rsa.privateKey)
+    for (const keys of [
+      [key, good],
+      [good, key],
+    ]) {
+      const { url } = await serveKeys(t, () => ({ status: 200, body: { keys } }))
+      const { get } = await start(t, { identity: { jwt: { issuer, audience, jwksUrl: url } } })
+      assert.equal((await get({ authorization: `Bearer ${await token()}` })).status, 200)
+    }
+    const { url } = await serveKeys(t, () => ({ status: 200, body: { keys: [{ ...key, kid: 'weak' }] } }))
+    const { get } = await start(t, { identity: { jwt: { issuer, audience, jwksUrl: url } } })
+    const refused = await get({ authorization: `Bearer ${await token('weak')}` })
+    assert.equal(refused.status, 401)
+    assert.equal(await detailOf(refused), 'The key that signed the token cannot be used here.')
+  })
+}
+
+test('a name that reads like that of another source stands for no earlier entries of the ledger', () => {
+  const unqualified = (name: string) => identityFrom(`jwt:${issuer}`, name, { scopes: [] }).unqualified
+  assert.equal(unqualified('ferry'), 'ferry')
+  for (const name of ['token:cloud', 'cert:cloud', `jwt:${issuer}/cloud`]) assert.equal(unqualified(name), undefined)
+})
+
+test('a new key under the kid of the old one is fetched, and wrong signatures do not make more fetches', limit, async (t) => {
+  const clock = createFakeClock()
+  let present = rsa
+  let answer: unknown = jwks
+  const keys = await serveKeys(t, () => ({ status: 200, body: answer }))
+  const { get } = await start(t, { clock, limits: { failuresBurst: 1000 }, identity: { jwt: { issuer, audience, jwksUrl: keys.url } } })
+  const status = async (key = present.privateKey) =>
+    (await get({ authorization: `Bearer ${await sign({ id: Math.random() }, { key, at: clock.now() })}` })).status
+  assert.equal(await status(), 200)
+  present = other
+  answer = { keys: [{ ...(await exportJWK(other.publicKey)), kid: 'one', alg: 'RS256' }] }
+  await clock.advance(30_000)
+  assert.equal(await status(), 200)
+  assert.equal(keys.asked(), 2)
+  for (let i = 0; i < 20; i++) assert.equal(await status(rsa.privateKey), 401)
+  assert.equal(keys.asked(), 2)
+})
+
+test('a static token and a signed token of the same name are two identities', limit, async (t) => {
+  const keys = await serveKeys(t, () => ({ status: 200, body: jwks }))
+  const identity = { tokensFile: await tokensFile(t), jwt: { issuer, audience, jwksUrl: keys.url } }
+  const limits = { requestsPerSecond: 0.001, burst: 1 }
+  const { app, names } = await start(t, { identity, limits })
+  const signedToken = await sign({ sub: 'cloud' })
+  const get = async (token: string) => (await app.request(tern, { headers: { authorization: `Bearer ${token}` } })).status
+  assert.deepEqual([await get('right-token'), await get('right-token')], [200, 429])
+  assert.deepEqual([await get(signedToken), await get(signedToken)], [200, 429], 'the rate limit is its own')
+  assert.deepEqual(names, ['token:cloud', `jwt:${issuer}/cloud`])
+})
+
+test('a signed token with a name that would have to be cut is refused', limit, async (t) => {
+  const keys = await serveKeys(t, () => ({ status: 200, body: jwks }))
+  const { get } = await start(t, { identity: { jwt: { issuer, audience, jwksUrl: keys.url } } })
+  const status = async (sub: string) => (await get({ authorization: `Bearer ${await sign({ sub })}` })).status
+  assert.deepEqual([await status('x'.repeat(255)), await status('x'.repeat(256)), await status('x\ny')], [200, 401, 401])
 })
 
 test('a verified token is remembered for a minute at most, and never beyond its end', limit, async (t) => {
@@ -161,12 +318,13 @@ test('a verified token is remembered for a minute at most, and never beyond its 
   assert.equal((await get({ authorization: `Bearer ${token}` })).status, 401)
 })
 
-test('wrong tokens are slowed down by address; who was right before, from there, is not locked out', limit, async (t) => {
+test('wrong tokens are limited by address, and the right one is answered whatever else comes from there', limit, async (t) => {
   const clock = createFakeClock()
-  const limits = { failuresPerMinute: 60, failuresBurst: 3, clientAddressHeader: 'CF-Connecting-IP' }
-  const { get } = await start(t, { clock, limits, identity: { tokensFile: await tokensFile(t) } })
-  const from = (address: string, token: string) => get({ 'cf-connecting-ip': address, authorization: `Bearer ${token}` })
-  assert.equal((await from('192.0.2.1', 'right-token')).status, 200)
+  const limits = { failuresPerMinute: 60, failuresBurst: 3, clientAddressHeader: 'CF-Connecting-IP', trustedProxies: ['10.0.0.0/8'] }
+  const { app } = await start(t, { clock, limits, identity: { tokensFile: await tokensFile(t) } })
+  const peer = { address: '10.1.2.3', certificate: undefined }
+  const from = (address: string, token: string) =>
+    app.request(tern, { headers: { 'cf-connecting-ip': address, authorization: `Bearer ${token}` } }, { peer })
   for (let i = 0; i < 3; i++) assert.equal((await from('192.0.2.1', `guess-${i}`)).status, 401)
   const limited = await from('192.0.2.1', 'guess-4')
   assert.equal(limited.status, 429)
@@ -177,19 +335,57 @@ test('wrong tokens are slowed down by address; who was right before, from there,
   assert.equal((await from('192.0.2.1', 'guess-5')).status, 401)
 })
 
+const hops = [
+  { name: 'is the other end where no proxy is trusted', trusted: [], peer: '203.0.113.9', header: '192.0.2.1', is: '203.0.113.9' },
+  {
+    name: 'is the other end if that is no trusted proxy',
+    trusted: ['10.0.0.0/8'],
+    peer: '203.0.113.9',
+    header: '192.0.2.1',
+    is: '203.0.113.9',
+  },
+  { name: 'is what the trusted proxy says', trusted: ['10.0.0.0/8'], peer: '10.1.2.3', header: '192.0.2.1', is: '192.0.2.1' },
+  {
+    name: 'is the right-most address that is no trusted proxy',
+    trusted: ['10.0.0.0/8', '198.51.100.0/24'],
+    peer: '::ffff:10.1.2.3',
+    header: '203.0.113.66, 192.0.2.1, 198.51.100.7',
+    is: '192.0.2.1',
+  },
+  { name: 'is never text', trusted: ['10.0.0.0/8'], peer: '10.1.2.3', header: '192.0.2.1, <script>', is: '10.1.2.3' },
+  { name: 'is the proxy if the header is missing', trusted: ['10.0.0.0/8'], peer: '10.1.2.3', header: undefined, is: '10.1.2.3' },
+  { name: 'may be of IPv6, with a port', trusted: ['fd00::/8'], peer: 'fd00::1', header: '[2001:db8::1]:4711', is: '2001:db8::1' },
+]
+for (const { name, trusted, peer, header, is } of hops) {
+  test(`the address of the client ${name}`, limit, async () => {
+    const proxied = trusted.length > 0 && { clientAddressHeader: 'X-Forwarded-For', trustedProxies: trusted }
+    const { app, records } = createTestApi({ limits: { ...proxied } })
+    const headers = { ...(header !== undefined && { 'x-forwarded-for': header }) }
+    await app.request('/v1/harbours/leith', { method: 'DELETE', headers }, { peer: { address: peer } })
+    assert.equal(records[0]?.remote, is)
+  })
+}
+
+test('without a trusted proxy the header of the client address is not accepted', limit, () => {
+  const parsed = limitsConfig.safeParse({ clientAddressHeader: 'X-Forwarded-For' })
+  assert.match(parsed.error?.issues[0]?.message ?? '', /^is required with clientAddressHeader/)
+})
+
 test('a client certificate is recognised by its name or its fingerprint, one of a strange authority is none', limit, async (t) => {
   const authority = await createAuthority()
   const stranger = await createAuthority('stranger')
-  const [server, ferry, pilot, fake] = await Promise.all([
+  const [server, ferry, pilot, tug, fake] = await Promise.all([
     authority.server(),
     authority.client('ferry'),
     authority.client('pilot'),
+    authority.client('tug'),
     stranger.client('ferry'),
   ])
   const files = await mountSecret(t, { 'tls.crt': server.cert, 'tls.key': server.key, 'ca.crt': authority.cert })
   const { X509Certificate } = await import('node:crypto')
   const certificates = [
     { name: 'ferry', commonName: 'ferry', scopes: ['region:read'] },
+    { name: 'tug', commonName: 'tug', scopes: ['region:read'], projects: ['harbour'] },
     { name: 'pilot', fingerprint: new X509Certificate(pilot.cert).fingerprint256, scopes: ['region:read'] },
   ]
   const { app } = await start(t, { identity: { certificates, tokensFile: await tokensFile(t) } })
@@ -215,6 +411,7 @@ test('a client certificate is recognised by its name or its fingerprint, one of 
     })
   assert.equal(await status(ferry), 200)
   assert.equal(await status(pilot), 200)
+  assert.equal(await status(tug), 403, 'it is bound to projects, and the route is about none')
   assert.equal(await status(fake), 401)
   assert.equal(await status(undefined), 401)
   assert.equal(await status(ferry, { authorization: 'Bearer wrong' }), 401)

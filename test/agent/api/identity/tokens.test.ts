@@ -21,9 +21,15 @@ async function start(t: TestContext, text: string) {
 
 test('a token is known by its hash, several of one name beside one another', limit, async (t) => {
   const { tokens } = await start(t, JSON.stringify([entry('old'), entry('new', { scopes: ['projects:write'] })]))
-  assert.deepEqual(tokens.find(sha256('old')), { name: 'cloud', scopes: new Set(['region:read']) })
-  assert.deepEqual(tokens.find(sha256('new')), { name: 'cloud', scopes: new Set(['projects:write']) })
+  assert.deepEqual(tokens.find(sha256('old')), { name: 'token:cloud', unqualified: 'cloud', scopes: new Set(['region:read']) })
+  assert.deepEqual(tokens.find(sha256('new')), { name: 'token:cloud', unqualified: 'cloud', scopes: new Set(['projects:write']) })
   assert.equal(tokens.find(sha256('else')), undefined)
+})
+
+test('a token may be bound to projects', limit, async (t) => {
+  const { tokens } = await start(t, JSON.stringify([entry('bound', { projects: ['harbour', 'dock'] }), entry('free')]))
+  assert.deepEqual(tokens.find(sha256('bound'))?.projects, new Set(['harbour', 'dock']))
+  assert.equal(tokens.find(sha256('free'))?.projects, undefined)
 })
 
 test('a token that has expired is refused, and says so to who has it', limit, async (t) => {
@@ -33,7 +39,7 @@ test('a token that has expired is refused, and says so to who has it', limit, as
 - {name: cloud, sha256: "${sha256('future')}", scopes: [region:read], expires: "2999-01-31T00:00:00+01:00"}`,
   )
   assert.throws(() => tokens.find(sha256('past')), { type: 'unauthenticated', detail: 'The token has expired.' })
-  assert.equal(tokens.find(sha256('future'))?.name, 'cloud')
+  assert.equal(tokens.find(sha256('future'))?.name, 'token:cloud')
 })
 
 test('a file that is replaced is read again; one that cannot be used is refused and the old one stays', limit, async (t) => {
@@ -46,16 +52,20 @@ test('a file that is replaced is read again; one that cannot be used is refused 
   await replace('- {name: cloud, sha256: not-a-hash-but-a-secret, scopes: [region:read]}')
   await seen('changed file is invalid, its last valid content stays in use')
   assert.ok(tokens.find(sha256('two')))
+  assert.equal(tokens.isStale(), true)
   assert.doesNotMatch(JSON.stringify(lines), /not-a-hash-but-a-secret/)
 
   await replace(JSON.stringify([entry('three')]))
   await seen('file read again', 2)
   assert.ok(tokens.find(sha256('three')))
+  assert.equal(tokens.isStale(), false)
 })
 
 const unusable = [
   { text: '[', says: /it is not YAML \(line 1/ },
   { text: '{}', says: /\/ must be a list, not an object/ },
+  { text: JSON.stringify([entry('a', { projects: [] })]), says: /\/0\/projects must have at least 1 item/ },
+  { text: JSON.stringify([entry('a', { projects: ['Not an id', 'harbour'] })]), says: /\/0\/projects\/0 / },
   { text: JSON.stringify([entry('a', { scopes: [] })]), says: /\/0\/scopes must have at least 1 item/ },
   { text: JSON.stringify([entry('a', { scopes: ['root'] })]), says: /\/0\/scopes\/0 must be one of "region:read"/ },
   { text: JSON.stringify([entry('a', { expire: 'x', name: '' })]), says: /\/0\/name .*; \/0\/expire .*did you mean "expires"/ },

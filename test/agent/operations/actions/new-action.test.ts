@@ -30,7 +30,10 @@ test('its route takes what its schemas say, and refuses the rest in words', asyn
   const { call } = scene.api
   const refused = await call('POST', `${path}/actions/paint?coats=two`, { body: { colour: 'blue' } })
   assert.equal(refused.status, 422)
-  assert.deepEqual(refused.body.faults.map(({ path }: { path: string }) => path).sort(), ['/colour', 'query:coats'])
+  assert.deepEqual(
+    refused.body.faults.map((fault: { path?: string; in?: string; name?: string }) => fault.path ?? `${fault.in}:${fault.name}`).sort(),
+    ['/colour', 'query:coats'],
+  )
   assert.equal((await scene.api.as(['region:read', 'projects:write'])('POST', `${path}/actions/paint`, { body })).status, 403)
   assert.equal((await call('POST', '/v1/projects/harbour/databases/other/actions/paint', { body })).status, 404)
   assert.equal((await call('POST', '/v1/projects/harbour/actions/paint', { body })).status, 404, 'it is no action of a project')

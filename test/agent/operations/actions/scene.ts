@@ -2,6 +2,7 @@ import { type Actions, actionNames } from '../../../../agent/operations/actions/
 import { createOperatorCache } from '../../../../agent/region/operator.ts'
 import { systemClock } from '../../../../shared/clock.ts'
 import { isProblem } from '../../../../shared/errors.ts'
+import type { Cluster, ClusterRequest } from '../../../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../../../shared/kubernetes/objects.ts'
 import { createLog } from '../../../../shared/log.ts'
 import { until } from '../../../cluster/index.ts'
@@ -17,9 +18,23 @@ export type ActionScene = {
   close(): Promise<void>
 }
 
-export async function startActionScene(actions: Actions): Promise<ActionScene> {
-  const region = await startActingRegion(actions)
-  const { admin: cluster, caches, journal } = region
+type Options = {
+  crateDb?: string
+  /** Called before each request of the API to the cluster; what it throws is the answer. */
+  interfere?: (request: ClusterRequest) => void
+}
+
+export async function startActionScene(actions: Actions, { interfere, ...options }: Options = {}): Promise<ActionScene> {
+  const region = await startActingRegion(actions, options)
+  const { admin, caches, journal } = region
+  const cluster: Cluster = {
+    ...admin,
+    // biome-ignore lint/suspicious/noExplicitAny: as the interface has it
+    async request(request): Promise<any> {
+      interfere?.(request)
+      return admin.request(request)
+    },
+  }
   await define(region, { actions: actionNames(actions), kinds: Object.keys(actions) })
   const log = createLog({ level: 'silent', name: 'test' })
   const operator = createOperatorCache(

@@ -99,7 +99,7 @@ test('a kind of target that it does not know is no other kind', async () => {
   const first = await region.accept({ action: 'put', target: berth, wanted: { id: 'north' } })
   const second = await region.accept({ action: 'put', target: berth, wanted: { id: 'north', length: 20 } })
   await region.whenOperation(first, saysUnknown)
-  assert.equal((await region.journal.find(second.metadata.name))?.status, undefined, 'it waits for its turn')
+  assert.equal((await region.journal.find(second.metadata.name))?.status?.startedAt, undefined, 'it waits for its turn')
   assert.equal(region.journal.unended({ kind: 'project', project: 'harbour' }).length, 0)
   const refused = await api.call('DELETE', `/v1/operations/${first.metadata.name}`)
   assert.deepEqual([refused.status, refused.body.type], [503, 'https://skerry.dev/problems/unknown-action'])

@@ -51,6 +51,44 @@ export function curesOfARegion(acting: ActingScene): void {
     assert.ok(await scene.read(content))
   })
 
+  /** The note in an operation that nobody works on. */
+  const noted = (operation: string, code: string): Promise<Obstacle> =>
+    until(`${code} is noted`, async () => {
+      const { body } = await call('GET', `/v1/operations/${operation}`)
+      return body.blockers?.find((blocker: Obstacle) => blocker.code === code)
+    })
+  const hasEnded = (operation: string, phase: string) =>
+    until(`${operation} is ${phase}`, async () => (await call('GET', `/v1/operations/${operation}`)).body.phase === phase)
+
+  test('without a leader, the holder of the Lease is looked at and cleared', async () => {
+    const path = '/apis/coordination.k8s.io/v1/namespaces/skerry/leases/skerry-agent'
+    const spec = { holderIdentity: 'agent-0_dead', leaseDurationSeconds: 86_400, renewTime: '2099-01-01T00:00:00.000000Z' }
+    await admin.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body: { spec } })
+    // The agent leads until it renews the Lease the next time.
+    await until('another holds it', async () => (await call('GET', '/v1/region')).body.leader.holder === spec.holderIdentity)
+    const { body } = await call('PUT', '/v1/projects/murre', {})
+    await trial.cure(await noted(body.id, 'NoLeader'), {
+      'NoLeader.holder': /agent-0_dead/,
+      'NoLeader.free': async () => void (await hasEnded(body.id, 'Succeeded')),
+    })
+  })
+
+  test('an operation that another one keeps waiting shows that one, which can be cancelled', async () => {
+    await putProject('dunlin')
+    faults.set('wave', { fail: { bootstrap: { message: 'never reached', retries: 1_000_000 } } })
+    const { body: ahead } = await call('PUT', '/v1/projects/dunlin/databases/wave', smallDatabase({ id: 'wave' }))
+    const { body } = await call('PATCH', '/v1/projects/dunlin/databases/wave', { allowedCIDRs: ['10.30.0.0/16'] })
+    await trial.cure(await noted(body.id, 'OperationAhead'), {
+      'OperationAhead.see': new RegExp(`name: ${ahead.id}`),
+      'OperationAhead.cancel': async () => void (await hasEnded(ahead.id, 'Cancelled')),
+    })
+    faults.clear('wave')
+    await hasEnded(body.id, 'Succeeded')
+    const { see, raise } = cures.NoFreeWorker
+    const crowded = [see({ namespace: 'skerry' }), raise()]
+    await trial.cure({ code: 'NoFreeWorker', cures: crowded, cure: renderCures(crowded) }, { 'NoFreeWorker.see': new RegExp(ahead.id) })
+  })
+
   test('the condition of a project without its pull secret says how to create it', async () => {
     await call('PUT', '/v1/projects/ibis', { imagePullSecrets: ['mirror'] })
     const found = await toldByTheAgent('ibis', 'SecretMissing')
@@ -135,6 +173,37 @@ export function curesOfARegion(acting: ActingScene): void {
     })
     faults.clear('neap')
     await putDatabase('tern', 'neap')
+  })
+
+  test('a database that waits for a host does without it, by the API', async () => {
+    await putProject('plover')
+    const nodes = { ...(smallDatabase({ id: 'rill' }).nodes as object), count: 3 }
+    await putDatabase('plover', 'rill', { nodes })
+    const target = databaseTarget('plover', 'rill')
+    const isBack = () =>
+      until('it is as it was, and nothing is left to do', async () => {
+        const { body } = await call('GET', '/v1/projects/plover/databases/rill')
+        return body.nodes.count === 3 && body.nodes.cpu === 0.5 && body.status.operation === null
+      })
+    const path = '/v1/projects/plover/databases/rill'
+    // For a moment, a new pod waits for its claims to be bound, and that is what is said to stand in the way.
+    const withoutHost = () =>
+      until('a host is missing', async () =>
+        (await scene.obstacles(target)).find(
+          ({ code, message, cures }) =>
+            code === 'PodUnschedulable' && !message.includes('volume') && cures.some(({ command }) => command?.includes('PATCH')),
+        ),
+      )
+    await call('PATCH', path, { nodes: { count: 4 } })
+    await trial.cure(await withoutHost(), {
+      'PodUnschedulable.describe': /crate-data-hot-rill-3/,
+      'PodUnschedulable.fewer': async () => void (await isBack()),
+    })
+    await call('PATCH', path, { nodes: { cpu: 100 } })
+    await trial.cure(await withoutHost(), {
+      'PodUnschedulable.describe': /crate-data-hot-rill-0/,
+      'PodUnschedulable.less': async () => void (await isBack()),
+    })
   })
 
   test('an upgrade that was rolled back is looked into', async () => {

@@ -99,10 +99,25 @@ export function curesOfProjects(scene: Scene, trial: () => Trial): void {
     await until('the namespace is gone', async () => (await read(namespaceNamed(namespace))) === undefined)
     await make({ ...projectNamed(project), spec: { quota: { databases: 3 } } })
     await Promise.all(followed.map((part) => part.start(new AbortController().signal)))
-    const config = { namespace: 'skerry', network: { operatorNamespace: operatorName.namespace, scrapeNamespaces: [] } }
+    const config = {
+      namespace: 'skerry',
+      network: { operatorNamespace: operatorName.namespace, scrapeNamespaces: [] },
+      accounts: { agent: 'skerry-agent', monitor: undefined },
+      allowedLabels: [],
+    }
     // Its cache never shows a counted quota.
     const unheard: ManagedObjects = { ...managed, quota: () => undefined }
-    const parts = { ...tools, config, caches, managed: unheard, pullSecrets, obstacles, mustAct, recheckMs: 1_000 }
+    const parts = {
+      ...tools,
+      config,
+      caches,
+      managed: unheard,
+      pullSecrets,
+      obstacles,
+      mustAct,
+      recheckMs: 1_000,
+      withoutRights: new Map(),
+    }
     await reconcileProject(project, parts)
     await Promise.all(followed.map((part) => part.stop(0)))
 

@@ -43,7 +43,7 @@ export function createCycles(operator: Operator, handlers: Handlers, queue: () =
   function memoryOf(key: string, { metadata }: KubernetesObject): Remembered {
     let memory = memories.get(key)
     if (!memory || memory.uid !== metadata.uid) {
-      memory = { asleep: new Map(), fingerprint: '', changes: 0, uid: metadata.uid, notBefore: 0, wakeAt: undefined }
+      memory = { asleep: new Map(), finished: new Set(), fingerprint: '', changes: 0, uid: metadata.uid, notBefore: 0, wakeAt: undefined }
       memories.set(key, memory)
     }
     return memory

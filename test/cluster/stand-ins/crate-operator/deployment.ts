@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '../../client/objects.ts'
 import type { World } from '../world.ts'
-import { fieldManager, type OperatorOptions } from './operator.ts'
+import { defaultOptions, fieldManager, type OperatorOptions } from './operator.ts'
 
 const name = 'crate-operator'
 const namespace = 'crate-operator'
@@ -11,26 +11,33 @@ const appLabels = { 'app.kubernetes.io/name': name, 'app.kubernetes.io/instance'
 /** The annotation of pods that the kubelet stand-in leaves alone. */
 export const unmanagedPod = { 'skerry.dev/stand-in': 'minds-its-own-pods' }
 
-/** The operator's Deployment: ready while the operator runs, not ready while it is paused. */
-export type OperatorDeployment = { setReady(ready: boolean): Promise<void>; stop(): void }
+/** The operator's Deployment. */
+export type OperatorDeployment = {
+  /** Shows in its status whether the operator runs. */
+  setReady(ready: boolean): Promise<void>
+  stop(): void
+}
 
 /**
  * Creates the operator's namespace and Deployment. On the embedded control plane, which has no Deployment controller, it writes the
  * status of the Deployment; on a real one, that of the Deployment's pod.
  */
-export async function createOperatorDeployment(world: World, debugVolume?: OperatorOptions['debugVolume']): Promise<OperatorDeployment> {
+export async function createOperatorDeployment(
+  world: World,
+  { version = defaultOptions.version, debugVolume }: Partial<Pick<OperatorOptions, 'version' | 'debugVolume'>> = {},
+): Promise<OperatorDeployment> {
   await world.create('Namespace', { metadata: { name: namespace } }, { fieldManager })
   await world.create(
     'Deployment',
     {
-      metadata: { name, namespace, labels: { ...appLabels, 'app.kubernetes.io/version': '2.63.0' } },
+      metadata: { name, namespace, labels: { ...appLabels, 'app.kubernetes.io/version': version } },
       spec: {
         replicas: 1,
         strategy: { type: 'Recreate' },
         selector: { matchLabels: appLabels },
         template: {
           metadata: { labels: appLabels, annotations: unmanagedPod },
-          spec: { containers: [{ name: 'operator', image: 'crate/crate-operator:2.63.0', env: environment(debugVolume) }] },
+          spec: { containers: [{ name: 'operator', image: `crate/crate-operator:${version}`, env: environment(debugVolume) }] },
         },
       },
     },
@@ -56,18 +63,30 @@ export function debugVolumeOf(deployment: KubernetesObject | undefined): { size:
   return { size: value(variables.size) ?? '64GiB', storageClass: value(variables.storageClass) ?? 'crate-standard' }
 }
 
-function byStatus(world: World): OperatorDeployment {
+/** The release in the tag of the image; a digest alone does not tell it, so `otherwise`. */
+export function versionOf(deployment: KubernetesObject | undefined, otherwise: string): string {
+  const image: string = deployment?.spec?.template?.spec?.containers?.[0]?.image ?? ''
+  return /:(\d+\.\d+\.\d+)/.exec(image)?.[1] ?? otherwise
+}
+
+async function byStatus(world: World): Promise<OperatorDeployment> {
+  const deployments = await world.follow('Deployment')
   return {
     async setReady(ready) {
-      const count = ready ? 1 : 0
+      const deployment = deployments.get(`${namespace}/${name}`)
+      if (deployment === undefined) return
+      const { replicas = 1 } = deployment.spec
+      const count = ready ? replicas : 0
+      const isAvailable = count === replicas
       const condition = {
         type: 'Available',
-        status: ready ? 'True' : 'False',
-        reason: ready ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable',
-        message: `Deployment ${ready ? 'has' : 'does not have'} minimum availability.`,
+        status: isAvailable ? 'True' : 'False',
+        reason: isAvailable ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable',
+        message: `Deployment ${isAvailable ? 'has' : 'does not have'} minimum availability.`,
       }
-      const counts = { replicas: 1, updatedReplicas: 1, readyReplicas: count, availableReplicas: count, unavailableReplicas: 1 - count }
-      const status = { observedGeneration: 1, ...counts, conditions: [condition] }
+      const counts = { replicas, updatedReplicas: replicas, readyReplicas: count, availableReplicas: count }
+      const { generation: observedGeneration = 1 } = deployment.metadata
+      const status = { observedGeneration, ...counts, unavailableReplicas: replicas - count, conditions: [condition] }
       await world.patch('Deployment', { namespace, name }, { status }, { fieldManager, subresource: 'status' })
     },
     stop() {},

@@ -70,6 +70,8 @@ export class Frozen extends Error {}
 /** The operator's memory of a cycle between two passes. Losing it costs only time. */
 export type Memory = {
   asleep: Map<string, Retry['until']>
+  /** Handlers that were seen to have finished. Somebody may remove their record: then they run again. */
+  finished: Set<string>
   fingerprint: string
   /** Number of changes: a pass during which something changed has to look again. */
   changes: number
@@ -105,8 +107,9 @@ const retrySeconds = 30
 export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined; done: boolean }> {
   const { object, purpose, memory, clock, diff } = cycle
   const fingerprint = JSON.stringify(diff)
-  if (memory.fingerprint !== fingerprint) {
+  if (memory.fingerprint !== fingerprint || [...memory.finished].some((id) => !isFinished(progressOf(object, id)))) {
     memory.asleep.clear()
+    memory.finished.clear()
     memory.fingerprint = fingerprint
   } else if (memory.asleep.size > 0 && [...memory.asleep].every(([, until]) => !isAwake(until, object))) {
     return { patch: undefined, done: false }
@@ -122,7 +125,10 @@ export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined;
     let allFinished = true
     for (const handler of handlers) {
       const known = progressOf(object, handler.id)
-      if (isFinished(known)) continue
+      if (isFinished(known)) {
+        memory.finished.add(handler.id)
+        continue
+      }
       const until = memory.asleep.get(handler.id)
       if (until !== undefined && !isAwake(until, object)) {
         sleeping.set(handler.id, until)
@@ -193,6 +199,7 @@ export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined;
     for (const key of progressKeysOf(object, [...cycle.owned, ...subrefs])) patch.metadata.annotations[key] = null
     patch.metadata.annotations[lastKey] = encodeEssence(cycle.next)
     memory.asleep = new Map()
+    memory.finished.clear()
     memory.fingerprint = ''
   } else {
     for (const [id, progress] of touched) patch.metadata.annotations[progressKey(id)] = JSON.stringify(ordered(progress))

@@ -8,7 +8,7 @@ import { createQueue } from '../queue.ts'
 import { openWorld, type World, type WorldOptions } from '../world.ts'
 import { clusterCreate } from './create.ts'
 import { createCycles, type Handlers } from './cycles.ts'
-import { createOperatorDeployment, debugVolumeOf, deploymentAt } from './deployment.ts'
+import { createOperatorDeployment, debugVolumeOf, deploymentAt, versionOf } from './deployment.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { backupSchedule, cidrChanges, isConcerned } from './fields.ts'
 import { pingDatabase } from './health.ts'
@@ -24,7 +24,10 @@ import { createWebhooks } from './webhooks.ts'
 export type { DatabaseFaults, Faults, WebhookFaults } from './faults.ts'
 export type { OperatorOptions } from './operator.ts'
 
-/** Plays the Crate Operator 2.63.0: objects, annotations, Events and webhooks are those of the real one. It runs no database. */
+/**
+ * Plays the Crate Operator, 2.63.0 unless told otherwise: objects, annotations, Events and webhooks are those of the real one. It runs no
+ * database. It runs while its Deployment is there and has replicas.
+ */
 export type CrateOperatorStandIn = {
   faults: Faults
   /** Ends its process: unfinished work stays as it is, and its Deployment is not ready. */
@@ -63,6 +66,7 @@ export async function runCrateOperator(world: World, databases: Databases, given
   for (const [kind, cache] of await Promise.all(followed.map(async (kind) => [kind, await world.follow(kind)] as const)))
     caches.set(kind, cache)
   const deployments = await world.follow('Deployment')
+  const deploymentKey = `${deploymentAt.namespace}/${deploymentAt.name}`
   const cacheOf = (kind: StandInKind) => caches.get(kind) as Collection
   let running: Running | undefined
   const faults = createFaults((database) => running?.faultsChanged(database))
@@ -81,7 +85,8 @@ export async function runCrateOperator(world: World, databases: Databases, given
     databases,
     faults,
     webhooks,
-    debugVolume: () => debugVolumeOf(deployments.get(`${deploymentAt.namespace}/${deploymentAt.name}`)),
+    debugVolume: () => debugVolumeOf(deployments.get(deploymentKey)),
+    version: () => versionOf(deployments.get(deploymentKey), options.version),
     children,
     get: (kind, namespace, name) => caches.get(kind)?.get(namespace === '' ? name : `${namespace}/${name}`),
     async ensure(kind, draft, signal) {
@@ -90,27 +95,48 @@ export async function runCrateOperator(world: World, databases: Databases, given
     patch: (kind, { metadata }, body, signal) => world.patch(kind, metadata, body, { fieldManager, signal }),
     remove: (kind, namespace, name, signal) => world.remove(kind, { namespace, name }, { signal }),
   }
-  const deployment = await createOperatorDeployment(world, options.debugVolume)
+  const deployment = await createOperatorDeployment(world, options)
+  let isPaused = false
 
-  async function resume(): Promise<void> {
-    running ??= run(operator, cacheOf)
-    await deployment.setReady(true)
-  }
   async function halt(): Promise<void> {
     const ended = running
     running = undefined
     await ended?.stop()
   }
 
-  await resume()
+  const isWanted = () => (deployments.get(deploymentKey)?.spec?.replicas ?? 0) > 0
+
+  /** Runs or does not, as its Deployment and the test want it now, and shows that. One after the other. */
+  async function settle(): Promise<void> {
+    const runs = isWanted() && !isPaused
+    if (runs) running ??= run(operator, cacheOf)
+    else await halt()
+    await deployment.setReady(runs)
+  }
+  let settling = Promise.resolve()
+  const settled = () => {
+    settling = settling.then(settle)
+    return settling
+  }
+
+  const unfollow = deployments.subscribe(({ key }) => {
+    if (key === deploymentKey && !isPaused && isWanted() !== (running !== undefined))
+      settled().catch((error: unknown) => world.log.debug({ err: error }, 'deployment of the operator not followed'))
+  })
+  await settled()
   return {
     faults,
-    resume,
-    async pause() {
-      await halt()
-      await deployment.setReady(false)
+    resume() {
+      isPaused = false
+      return settled()
+    },
+    pause() {
+      isPaused = true
+      return settled()
     },
     async stop() {
+      unfollow()
+      await settling.catch(() => {})
       await halt()
       await webhooks.stop()
       deployment.stop()

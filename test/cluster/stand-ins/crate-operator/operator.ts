@@ -9,6 +9,8 @@ import type { Webhooks, WebhookTarget } from './webhooks.ts'
 
 /** Options of the stand-in, named as in the real operator's configuration where it has them. */
 export type OperatorOptions = {
+  /** Its release, in the image of its Deployment, unless that exists: since 2.64.0, it restores from the address of a store. */
+  version: string
   /** Pause between two passes over one object. The real operator's are 15 to 60 seconds. */
   stepMs: number
   /** Time from a change of an object to the check of its health. */
@@ -32,6 +34,7 @@ export type OperatorOptions = {
 }
 
 export const defaultOptions: OperatorOptions = {
+  version: '2.63.0',
   stepMs: 5,
   healthMs: 25,
   cronJobDelayMs: 3_600_000,
@@ -54,6 +57,8 @@ export type Operator = {
   webhooks: Webhooks
   /** The heap-dump settings in its Deployment's environment. The real one reads them at its start; changing them restarts it. */
   debugVolume(): { storageClass: string; size: string }
+  /** Its release, by the image of its Deployment: another image is another operator. */
+  version(): string
   /** Children by `namespace/name` of their CrateDB. */
   children: { pods: Index; statefulSets: Index; claims: Index; cronJobs: Index; jobs: Index }
   /** An object from the operator's copy of the cluster. */
@@ -70,3 +75,9 @@ export type Operator = {
 }
 
 export const keyOfDatabase = ({ metadata }: KubernetesObject): string => `${metadata.namespace}/${metadata.name}`
+
+/** Whether the operator's release is that one or later. */
+export function isSince({ version }: Pick<Operator, 'version'>, [major, minor]: [number, number]): boolean {
+  const [ours = 0, then = 0] = version().split('.').map(Number)
+  return ours > major || (ours === major && then >= minor)
+}

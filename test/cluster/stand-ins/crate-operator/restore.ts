@@ -2,7 +2,7 @@ import type { KubernetesObject } from '../../client/objects.ts'
 import { refuseTerminatingNamespace } from './create.ts'
 import type { FieldHandler } from './fields.ts'
 import { type Call, type Handler, Refusal, Retry } from './handling.ts'
-import { fieldManager, keyOfDatabase, type Operator } from './operator.ts'
+import { fieldManager, isSince, keyOfDatabase, type Operator } from './operator.ts'
 import { afterClusterUpdate, beforeClusterUpdate, reach } from './pauses.ts'
 import { flush, type Run, registerChain, type SubHandler, schedule } from './sub-handlers.ts'
 import { md5 } from './traces.ts'
@@ -10,10 +10,10 @@ import { md5 } from './traces.ts'
 const field = ['spec', 'cluster', 'restoreSnapshot']
 const id = `cluster_restore/${field.join('.')}`
 
-/** The settings of a repository, by provider. */
-const credentials = {
-  aws: ['accessKeyId', 'secretAccessKey', 'bucket', 'basePath'],
-  azure_blob: ['accountName', 'accountKey', 'container', 'basePath'],
+/** The settings of a repository by provider, as CrateDB names them. */
+const settings = {
+  aws: { accessKeyId: 'access_key', basePath: 'base_path', bucket: 'bucket', secretAccessKey: 'secret_key' },
+  azure_blob: { accountKey: 'key', accountName: 'account', basePath: 'base_path', container: 'container' },
 }
 
 /** Restores a snapshot if one is named. */
@@ -94,19 +94,32 @@ function scaleBackupMetrics(operator: Operator, partId: string, replicas: number
 
 function restoreData(operator: Operator, object: KubernetesObject): void {
   const { restoreSnapshot } = object.spec.cluster
-  const wanted = credentials[(restoreSnapshot.backupProvider ?? 'aws') as keyof typeof credentials]
-  for (const each of wanted) {
-    const { name = '', key = '' } = restoreSnapshot[each]?.secretKeyRef ?? {}
-    if (name === '') throw new Refusal(`Key ${each} not found in secret.`)
-    const secret = operator.get('Secret', object.metadata.namespace ?? '', name)
-    if (!secret) throw new Refusal(`Secret ${name} could not be found.`)
-    if (!secret.data?.[key]) throw new Refusal(`Key ${each} not found in secret.`)
+  const provider = (restoreSnapshot.backupProvider ?? 'aws') as keyof typeof settings
+  const repository: Record<string, string> = {}
+  for (const [field, setting] of Object.entries(settings[provider])) {
+    const value = secretValue(operator, object, field)
+    if (value === undefined) throw new Refusal(`Key ${field} not found in secret.`)
+    repository[setting] = value
   }
-  const { snapshots } = operator.databases.state(keyOfDatabase(object))
+  // Before 2.64.0, the address is ignored, whatever the CRD accepts. Since then it may be missing.
+  const endpoint = provider === 'aws' && isSince(operator, [2, 64]) ? secretValue(operator, object, 'endpointUrl') : undefined
+  if (endpoint !== undefined) repository.endpoint = endpoint
+  const { snapshots, repositories } = operator.databases.state(keyOfDatabase(object))
+  repositories.push(repository)
   if (snapshots && !snapshots.has(restoreSnapshot.snapshot)) {
-    const repository = `restore_backup_${Math.floor(operator.world.clock.now() / 1000)}`
-    throw new Refusal(`Snapshot ${restoreSnapshot.snapshot} does not exist in repository ${repository}.`)
+    const name = `restore_backup_${Math.floor(operator.world.clock.now() / 1000)}`
+    throw new Refusal(`Snapshot ${restoreSnapshot.snapshot} does not exist in repository ${name}.`)
   }
+}
+
+/** The value behind a reference in the request; undefined if the reference or the key is missing. */
+function secretValue(operator: Operator, { metadata, spec }: KubernetesObject, field: string): string | undefined {
+  const { name, key = '' } = spec.cluster.restoreSnapshot[field]?.secretKeyRef ?? {}
+  if (name === undefined) return undefined
+  const secret = operator.get('Secret', metadata.namespace ?? '', name)
+  if (!secret) throw new Refusal(`Secret ${name} could not be found.`)
+  const value = secret.data?.[key]
+  return value ? Buffer.from(value, 'base64').toString() : undefined
 }
 
 async function cleanUp(operator: Operator, call: Call): Promise<void> {

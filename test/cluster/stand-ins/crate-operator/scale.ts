@@ -45,15 +45,21 @@ async function scaleNodes(operator: Operator, call: Call): Promise<void> {
     .map((group, index) => ({ group, from: Number(before[index]?.spec.replicas), to: Number(group.spec.replicas) }))
     .filter(({ from, to }) => from !== to)
   const [masters, data] = [changed.filter(({ group }) => group.isMaster), changed.filter(({ group }) => !group.isMaster)]
+  // From the old spec, whatever the StatefulSets have: `total_number_of_nodes` in scale.py.
+  let total = before.filter(({ isMaster }) => !isMaster).reduce((sum, { spec }) => sum + Number(spec.replicas), 0)
   for (const { group, from, to } of [...masters, ...data.filter(({ from, to }) => from < to)]) {
-    await setReplicas(operator, call, group, to)
+    if (!group.isMaster) total += to - from
+    if (await setReplicas(operator, call, group, to)) await setTotal(operator, call, groups, total)
     awaitNodes(operator, call, group, from, to)
   }
   for (const { group, from, to } of data.filter(({ from, to }) => from > to)) {
+    total += to - from
+    // A node that never joined keeps this from ever being true.
+    awaitGreen(operator, object)
     if (replicasOf(operator, object, group) !== to) {
-      awaitGreen(operator, object)
       moveShards(operator, object, group, from, to)
       await setReplicas(operator, call, group, to)
+      await setTotal(operator, call, groups, total)
     }
     awaitNodes(operator, call, group, from, to)
     operator.databases.state(keyOfDatabase(object)).settings.transient.delete('cluster.routing.allocation.exclude._name')
@@ -103,9 +109,32 @@ export async function stopNodes(operator: Operator, call: Call, withBackupMetric
   }
 }
 
-async function setReplicas(operator: Operator, { object, signal }: Call, { setName }: NodeGroup, replicas: number): Promise<void> {
+/** @returns whether they differed */
+async function setReplicas(operator: Operator, { object, signal }: Call, { setName }: NodeGroup, replicas: number): Promise<boolean> {
   const set = operator.get('StatefulSet', object.metadata.namespace ?? '', setName)
-  if (set && set.spec.replicas !== replicas) await operator.patch('StatefulSet', set, { spec: { replicas } }, signal)
+  if (!set || set.spec.replicas === replicas) return false
+  await operator.patch('StatefulSet', set, { spec: { replicas } }, signal)
+  return true
+}
+
+/** Tells every node, at its next start, how many data nodes there are (`patch_command` in scale.py). */
+async function setTotal(operator: Operator, { object, signal }: Call, groups: NodeGroup[], total: number): Promise<void> {
+  const values = { 'gateway.expected_data_nodes': total, 'gateway.recover_after_data_nodes': Math.floor(total / 2) + 1 }
+  for (const { setName } of groups) {
+    const set = operator.get('StatefulSet', object.metadata.namespace ?? '', setName)
+    if (!set) continue
+    const containers = set.spec.template.spec.containers.map((container: { name: string; command?: string[] }) =>
+      container.name === 'crate'
+        ? { ...container, command: (container.command ?? []).map((argument) => withTotal(argument, values)) }
+        : container,
+    )
+    await operator.patch('StatefulSet', set, { spec: { template: { spec: { containers } } } }, signal)
+  }
+}
+
+function withTotal(argument: string, values: Record<string, number>): string {
+  const [name, value] = Object.entries(values).find(([name]) => argument.startsWith(`-C${name}=`)) ?? []
+  return name === undefined ? argument : `-C${name}=${value}`
 }
 
 /** It works without backups too. */
@@ -121,6 +150,8 @@ async function scaleBackupMetrics(operator: Operator, { object, signal }: Call, 
 
 function awaitNodes(operator: Operator, { object }: Call, { nodePrefix }: NodeGroup, from: number, to: number): void {
   if (operator.options.withoutPods) return
+  // The database itself is asked: without a node that can be master, it does not answer.
+  reach(operator, object)
   const present = new Set(operator.databases.nodes(keyOfDatabase(object)).map(({ name }) => name))
   const between = Array.from({ length: Math.abs(to - from) }, (_, i) => `${nodePrefix}-${Math.min(from, to) + i}`)
   const grows = to > from

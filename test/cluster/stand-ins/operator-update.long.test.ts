@@ -57,6 +57,71 @@ describe('the operator stand-in updates a database', () => {
     await fixture.until('PersistentVolumeClaim', `${subject.namespace}/data0-crate-data-hot-gauge-1`, () => true)
   })
 
+  /*
+   * crate-operator 2.63.0 (commit 6f47c86) with Kopf 1.37.1: `scale.py`, `handlers/handle_update_cratedb.py`, `utils/kopf.py`; Kopf's
+   * `_core/intents/causes.py` (NOOP) and `_core/reactor/processing.py`.
+   */
+  test('each run has a ref of its own, also for the same change again', async () => {
+    const subject = await fixture.created(await fixture.project(), 'gauge')
+    const refs: (string | undefined)[] = []
+    // Suspended at the end, so that its nodes take no room from later tests.
+    for (const replicas of [0, 2, 0]) {
+      await subject.run(() => subject.editGroup((group) => Object.assign(group, { replicas })))
+      refs.push(refOf(subject.now()))
+    }
+    assert.equal(new Set(refs).size, 3, `${refs}`)
+  })
+
+  describe('with a node that no host takes', () => {
+    const present = 'Waiting for nodes data-hot-2, data-hot-3, data-hot-4 to be present.'
+    /** It has two nodes, and waits for three more on four hosts. */
+    async function waiting(): Promise<Subject> {
+      const subject = await fixture.created(await fixture.project(), 'gauge')
+      await subject.editGroup((group) => Object.assign(group, { replicas: 5 }))
+      await subject.until((object) => progressIn(object)['cluster_update.scale']?.message === present)
+      return subject
+    }
+    const setOf = (subject: Subject) => fixture.read('StatefulSet', `${subject.namespace}/crate-data-hot-gauge`)
+
+    test('does nothing when the spec is put back: the records and the replicas stay', async () => {
+      const subject = await waiting()
+      const before = progressIn(subject.now())
+      await subject.editGroup((group) => Object.assign(group, { replicas: 2 }))
+      await subject.until(({ spec, status }) => spec.nodes.data[0].replicas === 2 && status.crateDBStatus.health === 'YELLOW')
+      assert.deepEqual(progressIn(subject.now()), before)
+      assert.equal((await setOf(subject)).spec.replicas, 5)
+    })
+
+    test('waits for a result that never comes when the spec changes again', async () => {
+      const subject = await waiting()
+      await subject.editGroup((group) => Object.assign(group, { replicas: 4 }))
+      await subject.until(
+        (object) => progressIn(object)['cluster_update.scale']?.message === "Waiting for 'cluster_update/before_cluster_update'.",
+      )
+      assert.equal((await setOf(subject)).spec.replicas, 5)
+    })
+
+    test('does not scale down from there, and sets what it scales up to', async () => {
+      const subject = await waiting()
+      const progress = Object.keys(progressIn(subject.now())).map((id) => [`operator.cloud.crate.io/${id}`, null])
+      const { data } = subject.now().spec.nodes
+      const from = async (handled: number) => {
+        const spec = { ...subject.now().spec, nodes: { data: [{ ...data[0], replicas: handled }] } }
+        const last = { 'operator.cloud.crate.io/last': JSON.stringify({ spec }) }
+        const annotations = { ...Object.fromEntries(progress), ...last }
+        await subject.edit({ metadata: { annotations }, spec: { nodes: { data: [{ ...data[0], replicas: 3 }] } } })
+      }
+      await from(5)
+      await subject.until((object) => progressIn(object)['cluster_update.scale']?.message === 'Waiting for cluster to be healthy.')
+      assert.equal((await setOf(subject)).spec.replicas, 5)
+      await subject.run(() => from(2))
+      const { spec } = await setOf(subject)
+      assert.equal(spec.replicas, 3)
+      assert.ok(spec.template.spec.containers[0].command.includes('-Cgateway.expected_data_nodes=3'))
+      await fixture.pods(subject.namespace, 3)
+    })
+  })
+
   test('suspends and resumes: the Service goes and comes back with another address', async () => {
     const subject = await fixture.created(await fixture.project(), 'gauge')
     const service = `${subject.namespace}/crate-gauge`

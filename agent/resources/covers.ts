@@ -1,26 +1,35 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { parseBytes } from '../../shared/kubernetes/quantity.ts'
 
 /**
- * Whether an object in the cluster has every field of `wanted`, with the same value. Fields that the API server or others added do not
- * matter; a list must have exactly the wanted entries.
+ * The path of the first field of `wanted` that an object in the cluster does not have with the same value; undefined if it has all. Fields
+ * that the API server or others added do not matter; a list must have exactly the wanted entries.
  */
-export function covers(there: KubernetesObject, wanted: KubernetesObject): boolean {
+export function differing(there: KubernetesObject, wanted: KubernetesObject): string[] | undefined {
   const { apiVersion: _, kind: __, ...fields } = wanted
-  // The data of a Secret are compared as a whole: a key that was removed from the source must be removed from the copy.
-  if (wanted.kind === 'Secret' && !isDeepStrictEqual(there.data, wanted.data)) return false
-  return holds(there, fields)
+  return firstDifference(there, fields)
 }
 
-function holds(there: unknown, wanted: unknown): boolean {
+/** The path of the first value of `wanted` that `there` does not have; undefined if it has all. A list counts as one value. */
+export function firstDifference(there: unknown, wanted: unknown, path: string[] = []): string[] | undefined {
   // The API server omits empty values.
-  if (isEmpty(wanted)) return isEmpty(there)
+  if (isEmpty(wanted)) return isEmpty(there) ? undefined : path
   if (Array.isArray(wanted)) {
-    return Array.isArray(there) && there.length === wanted.length && wanted.every((entry, index) => holds(there[index], entry))
+    const isSame =
+      Array.isArray(there) &&
+      there.length === wanted.length &&
+      wanted.every((entry, index) => firstDifference(there[index], entry, path) === undefined)
+    return isSame ? undefined : path
   }
-  if (isMap(wanted)) return isMap(there) && Object.entries(wanted).every(([key, field]) => holds(there[key], field))
-  return there === wanted || sameQuantity(there, wanted)
+  if (isMap(wanted)) {
+    if (!isMap(there)) return path
+    for (const [key, field] of Object.entries(wanted)) {
+      const found = firstDifference(there[key], field, [...path, key])
+      if (found) return found
+    }
+    return undefined
+  }
+  return there === wanted || sameQuantity(there, wanted) ? undefined : path
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

@@ -213,6 +213,34 @@ describe('the operator stand-in goes wrong', () => {
     await unseen.until(hasEnded)
   })
 
+  test('runs while its Deployment has replicas, and says so there', async () => {
+    const at = { namespace: 'crate-operator', name: 'crate-operator' }
+    const scale = (replicas: number) => fixture.standIns.world.patch('Deployment', at, { spec: { replicas } }, { fieldManager: 'test' })
+    const shows = (replicas: number) =>
+      fixture.until(
+        'Deployment',
+        'crate-operator/crate-operator',
+        ({ metadata, status }) =>
+          status.observedGeneration === metadata.generation &&
+          (status.replicas ?? 0) === replicas &&
+          (status.readyReplicas ?? 0) === replicas,
+      )
+    await scale(0)
+    await shows(0)
+    const unseen = await fixture.create(await fixture.project(), 'unseen')
+    await fixture.standIns.operator.pause()
+    await scale(1)
+    await fixture.until('Deployment', 'crate-operator/crate-operator', ({ spec }) => spec.replicas === 1)
+    assert.equal(unseen.now().metadata.finalizers, undefined, 'its process has not come up again')
+    await scale(0)
+    await fixture.standIns.operator.resume()
+    await shows(0)
+    assert.equal(unseen.now().metadata.finalizers, undefined)
+    await scale(1)
+    await shows(1)
+    await unseen.until(hasEnded)
+  })
+
   test('sends webhooks as documented', async () => {
     const subject = await fixture.created(await fixture.project(), 'gauge')
     const [created] = await webhooks(subject, 1, ({ feedback_data }) => feedback_data?.action === 'create')

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { crateDbDefinition, crateDbDefinition264 } from '../crds/index.ts'
 import { type Fixture, hasEnded, progressIn, type Subject, startFixture } from './fixture.ts'
 
 const id = 'cluster_restore/spec.cluster.restoreSnapshot'
@@ -80,3 +81,30 @@ describe('the operator stand-in restores a snapshot', () => {
     assert.equal(stuck.status[`${id}/before_restore_backup`], undefined)
   })
 })
+
+const stores = [
+  { version: '2.63.0', crd: crateDbDefinition, endpoint: undefined },
+  { version: '2.64.0', crd: crateDbDefinition, endpoint: undefined },
+  { version: '2.64.0', crd: crateDbDefinition264, endpoint: 'https://s3.quay.example' },
+]
+for (const { version, crd, endpoint } of stores) {
+  const has = crd === crateDbDefinition264
+  test(`the operator stand-in ${version}, with a CRD that ${has ? 'has' : 'lacks'} endpointUrl, restores from ${endpoint ?? 'S3'}`, async (t) => {
+    const fixture = await startFixture({ nodes: 1, crds: [crd], operator: { version } })
+    t.after(() => fixture.stop())
+    const subject = await fixture.created(await fixture.project(), 'gauge', (spec) => {
+      spec.nodes.data[0].replicas = 1
+    })
+    const fields = { accessKeyId: 'a', secretAccessKey: 's', bucket: 'b', basePath: 'p', endpointUrl: 'https://s3.quay.example' }
+    const data = Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, Buffer.from(value).toString('base64')]))
+    await fixture.observer.create('Secret', { metadata: { name: 'kept', namespace: subject.namespace }, data }, { fieldManager: 'test' })
+    const refs = Object.fromEntries(Object.keys(fields).map((key) => [key, { secretKeyRef: { name: 'kept', key } }]))
+    await subject.run(async () => {
+      await subject.edit({ spec: { cluster: { restoreSnapshot: { snapshot: 'before-the-storm', ...refs } } } })
+      await subject.until(({ spec }) => spec.cluster.restoreSnapshot?.snapshot === '')
+    })
+    const [repository] = fixture.standIns.database.state(subject.namespace, subject.name).repositories
+    const without = { access_key: 'a', base_path: 'p', bucket: 'b', secret_key: 's' }
+    assert.deepEqual(repository, endpoint === undefined ? without : { ...without, endpoint })
+  })
+}

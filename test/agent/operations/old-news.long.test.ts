@@ -36,8 +36,15 @@ const nodes = (count: number) => ({ count, cpu: '500m', memory: '1Gi', disk: { s
 function decidedDeletion(target: ReturnType<typeof database>): Proposal {
   const { journal, caches, admin: cluster } = region
   const heapDumpVolume = () => ({ size: '64Gi', storageClass: undefined })
-  const config = { imageRegistry: 'crate', namespace: 'skerry', timeouts: { delete: 60_000 } as Timeouts }
-  const parts = { accepted: createAcceptedState({ journal, caches }), caches, journal, cluster, heapDumpVolume, config }
+  const operatorRelease = () => ({ version: '2.63.0', image: undefined })
+  const config = {
+    imageRegistry: 'crate',
+    namespace: 'skerry',
+    timeouts: { delete: 60_000 } as Timeouts,
+    allowedKeys: { labels: [], annotations: [] },
+    endpoints: { allowed: [], clusterNetworks: () => [], namespaces: [] },
+  }
+  const parts = { accepted: createAcceptedState({ journal, caches }), caches, journal, cluster, heapDumpVolume, operatorRelease, config }
   const [request] = deleteDatabase.requests
   const asked = { target, guard() {}, query: { retainVolumes: false }, body: undefined, passwordAt: () => '' }
   const proposed = request?.decide(parts, asked)

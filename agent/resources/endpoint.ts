@@ -1,0 +1,81 @@
+import { BlockList, isIP, isIPv4 } from 'node:net'
+
+/** What the site says about endpoints inside it. */
+export type EndpointRules = {
+  /** Hosts, domains (`.storage.svc`) and networks that backups may use although they are inside the cluster. */
+  allowed: readonly string[]
+  /** The networks of pods and Services. There is one for each node, so they are not listed unless they are needed. */
+  clusterNetworks: () => readonly string[]
+  /** Namespaces with Services of Skerry. */
+  namespaces: readonly string[]
+}
+
+const families = [
+  { is: 'a loopback address, which is the pod of the backup itself', networks: ['127.0.0.0/8', '0.0.0.0/8', '::1/128', '::/128'] },
+  {
+    is: "a link-local address, such as that of a cloud's metadata service, which returns credentials",
+    // The metadata services of Alibaba and Azure have other addresses.
+    networks: ['169.254.0.0/16', 'fe80::/10', 'fd00:ec2::254/128', '100.100.100.200/32', '168.63.129.16/32'],
+  },
+  { is: 'a multicast or reserved address', networks: ['224.0.0.0/3', 'ff00::/8'] },
+].map(({ is, networks }) => ({ is, list: blockList(networks) }))
+
+/**
+ * Why backups must not use a URL; undefined if they may. Credentials are sent to it from inside the cluster, so a caller must not choose what
+ * only the cluster can reach. The URL parser reads every form of an address: `http://2130706433` and `http://0x7f.1` are `127.0.0.1`.
+ *
+ * It checks what the URL says. Names are resolved later, by the pods of the backup: a name outside the cluster that resolves to an address
+ * inside it is not recognized, nor is a name of two parts that is a domain, and that the search domains of a pod complete to that of a Service.
+ */
+export function endpointFault(url: string, rules: EndpointRules): string | undefined {
+  let host: string
+  try {
+    host = new URL(url).hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
+  } catch {
+    return 'must be a URL with a valid host'
+  }
+  if (rules.allowed.some((each) => covers(each, host))) return undefined
+  const reason = isIP(host) === 0 ? reasonOfName(host, rules) : reasonOfAddress(host, rules)
+  return reason && `must be outside the cluster: "${host}" is ${reason}; the site can allow it in databases.backupEndpoints.allowed`
+}
+
+function reasonOfAddress(address: string, { clusterNetworks }: EndpointRules): string | undefined {
+  const found = families.find(({ list }) => isIn(list, address))
+  if (found) return found.is
+  return isIn(blockList(clusterNetworks()), address) ? 'an address of pods or Services' : undefined
+}
+
+function reasonOfName(name: string, { namespaces }: EndpointRules): string | undefined {
+  if (name === 'localhost' || name.endsWith('.localhost')) return 'a loopback address, which is the pod of the backup itself'
+  if (name === 'metadata.google.internal') return "a cloud's metadata service, which returns credentials"
+  const labels = name.split('.')
+  // 169-254-169-254.default.pod is 169.254.169.254, with CoreDNS as most clusters have it.
+  if (labels.includes('pod')) return 'the name of a pod'
+  const isService = labels.length === 1 || labels.includes('svc') || name.endsWith('.cluster.local') || name === 'kubernetes.default'
+  return isService || (labels.length === 2 && isNamespace(labels[1] ?? '', namespaces)) ? 'the name of a Service' : undefined
+}
+
+/** Whether the last of two labels is a namespace rather than a top-level domain: these have no digits, and no hyphens unless encoded. */
+function isNamespace(label: string, namespaces: readonly string[]): boolean {
+  return namespaces.includes(label) || (/[-\d]/.test(label) && !label.startsWith('xn--'))
+}
+
+/** Whether an entry of `allowed` stands for the host: itself, a domain that it is in, or a network. */
+function covers(entry: string, host: string): boolean {
+  if (entry.includes('/')) return isIP(host) !== 0 && isIn(blockList([entry]), host)
+  return entry.startsWith('.') ? host.endsWith(entry) : host === entry
+}
+
+function blockList(networks: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const network of networks) {
+    const [address = '', prefix] = network.split('/')
+    list.addSubnet(address, Number(prefix), isIPv4(address) ? 'ipv4' : 'ipv6')
+  }
+  return list
+}
+
+/** An IPv4 address inside an IPv6 address counts as itself. */
+function isIn(list: BlockList, address: string): boolean {
+  return list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
+}

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import { createDatabaseSql } from '../../../agent/region/sql.ts'
+import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+
+const limit = { timeout: 30_000 }
+const secret = { data: { password: Buffer.from('password of system').toString('base64') } }
+const cluster = { request: async () => secret } as unknown as Cluster
+
+/** Asks a database that answers like this. */
+async function query(t: TestContext, answer: (response: ServerResponse) => void) {
+  const server = createServer((request, response) => {
+    request.resume()
+    answer(response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  const sqlUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/_sql`
+  return createDatabaseSql({ sqlUrl }, { cluster }).query({ project: 'harbour', database: 'gauge' }, 'SELECT 1')
+}
+
+test('a database answers with its rows', limit, async (t) => {
+  const rows = await query(t, (response) => response.end('{"cols":["1"],"rows":[[1]]}'))
+  assert.deepEqual(rows, { cols: ['1'], rows: [[1]] })
+})
+
+test('of an endless answer of a database no more is read than is kept', limit, async (t) => {
+  let sent = 0
+  const chunk = Buffer.alloc(64 * 1024, ' ')
+  const endless = (response: ServerResponse) => {
+    const write = () => {
+      while (!response.destroyed && sent < 300e6 && response.write(chunk)) sent += chunk.byteLength
+    }
+    response.on('drain', write).on('error', () => {})
+    write()
+  }
+  await assert.rejects(query(t, endless), { type: 'database-unreachable' })
+  assert.ok(sent < 16e6, `${sent} bytes`)
+})
+
+test('an answer that is no result is none, and a long refusal is cut', limit, async (t) => {
+  assert.deepEqual(await query(t, (response) => response.end('null')), { cols: [], rows: [] })
+  await assert.rejects(
+    query(t, (response) => response.writeHead(400).end(JSON.stringify({ error: { message: 'x'.repeat(100_000) } }))),
+    ({ type, detail }: { type: string; detail: string }) => type === 'database-refused' && detail.length < 1100,
+  )
+  await assert.rejects(
+    query(t, (response) => response.writeHead(400).end('null')),
+    { type: 'database-refused', detail: /status 400/ },
+  )
+})

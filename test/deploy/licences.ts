@@ -1,0 +1,16 @@
+/**
+ * The licences that a package in a bundle or an image may have, as SPDX ids. All are permissive but EPL-2.0, which asks that changes of its own
+ * files are published: sparkplug-payload is used unchanged.
+ */
+export const allowedLicences: readonly string[] = [
+  '0BSD',
+  'Apache-2.0',
+  'BSD-2-Clause',
+  'BSD-3-Clause',
+  'BlueOak-1.0.0',
+  'EPL-2.0',
+  'ISC',
+  'MIT',
+  'PSF-2.0',
+  'Unlicense',
+]
