@@ -106,6 +106,9 @@ export type StepOutcome =
 /**
  * The outcome of a step whose change has been written.
  *
+ * What takes a change back is written with another `last` than the spec. So the operator ends only after it has handled that spec, and may do
+ * so in a run that it began before: the write is repeated if the agent dies, or meets a conflict, before it is recorded.
+ *
  * @param refBefore the `ref` before the change was written: results with it belong to the run before
  */
 export function outcomeOfStep(object: KubernetesObject, step: string, refBefore: string | undefined): StepOutcome {
@@ -116,7 +119,8 @@ export function outcomeOfStep(object: KubernetesObject, step: string, refBefore:
   if (entry === undefined) return { state: 'succeeded' }
   const result = object.status?.[entry] as { success?: boolean; ref?: string } | undefined
   const ref = runRef(object, step)
-  const isOfThisRun = step === 'create' || (ref !== undefined && ref !== refBefore && result?.ref === ref)
+  const isNew = ref !== undefined && (ref !== refBefore || step.startsWith('undo-'))
+  const isOfThisRun = step === 'create' || (isNew && result?.ref === ref)
   if (isOfThisRun && result?.success) return { state: 'succeeded' }
   return {
     state: 'failed',

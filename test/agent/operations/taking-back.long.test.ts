@@ -249,6 +249,49 @@ test('a pass of the abandoned run that writes its records late holds up nothing'
   await assertSettled('drift', 3)
 })
 
+test('taking back is repeated if the operator begins between its two writes, also if it goes on with the run that it had begun', async () => {
+  await standing('brisk', 3)
+  await waiting('brisk', { nodes: { count: 4 } })
+  const path = pathOf(kinds.CrateDB, 'project-harbour', 'brisk')
+  const { operator, database } = scene.region.standIns
+  const state = database.state('project-harbour', 'brisk')
+  state.snapshotStatement = 'CREATE SNAPSHOT system_backup.now ALL'
+  let begun: Record<string, string> | undefined
+  let repeated = false
+  scene.region.intercept(async (request, send) => {
+    if (request.method !== 'PATCH' || request.path !== path || request.query?.dryRun || repeated) return send()
+    const isFirstOfTwo = !request.contentType?.includes('apply')
+    if (begun && isFirstOfTwo) await operator.pause()
+    const answer = await send()
+    if (!begun) begun = await progressOnceBegun('brisk')
+    else if (!isFirstOfTwo) {
+      repeated = true
+      // A pass that began before the repetition writes its progress after it.
+      const body = { metadata: { annotations: begun } }
+      await scene.region.admin.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body })
+      const { databases } = scene.region.caches
+      const [key = ''] = Object.keys(begun)
+      await until('it is seen', async () => databases.get('project-harbour/brisk')?.metadata.annotations?.[key] !== undefined)
+      state.snapshotStatement = undefined
+      await operator.resume()
+    }
+    return answer
+  })
+  await done('PATCH', at('brisk'), { nodes: { count: 3 } })
+  scene.region.intercept()
+  assert.ok(repeated)
+  await assertSettled('brisk', 3)
+})
+
+/** The operator's records of a run, once that waits for the end of a snapshot. */
+function progressOnceBegun(id: string): Promise<Record<string, string>> {
+  return until('the operator has begun', async () => {
+    const { annotations = {} } = (await read('CrateDB', id)).metadata
+    const records = Object.entries(annotations).filter(([key]) => key.startsWith('operator.cloud.crate.io/cluster_'))
+    return JSON.stringify(records).includes('A snapshot is currently in progress') && Object.fromEntries(records)
+  })
+}
+
 test('more cores than a host has are taken back, and only the node that they reached restarts', async () => {
   await standing('surge', 3)
   const before = await podsOf('surge')
