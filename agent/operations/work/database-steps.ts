@@ -34,8 +34,14 @@ export async function advanceSteps(context: Context, current: KubernetesObject |
   const { step } = context.operation.status ?? {}
   const [next] = plan
   if (!step && !next) return { next: 'done', ...(current && { observed: observedOf(current) }) }
-  const isToBegin = !step || (plan.some(({ name }) => name === step.name) && !wasWritten(step, current))
+  const isToBegin = !step || (isPlanned(step, plan) && !wasWritten(step, current))
   return isToBegin && next ? begin(context, current, next) : judge(context, current, step as StepRecord)
+}
+
+/** Whether the plan still contains what a step changes. What was to be taken back may have got its hosts meanwhile, and is changed as usual then. */
+function isPlanned(step: StepRecord, plan: Step[]): boolean {
+  const usual = step.name.replace(/^undo-/, '')
+  return plan.some(({ name }) => name === step.name || name === usual)
 }
 
 async function begin(context: Context, current: KubernetesObject | undefined, next: Step): Promise<Progress> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { actions } from '../../../agent/operations/actions/index.ts'
+import { readOperatorRun } from '../../../agent/resources/cratedb-run.ts'
 import { type KindName, type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { createNodes, until } from '../../cluster/index.ts'
 import { smallDatabase } from './acting-region.ts'
@@ -433,3 +434,40 @@ test('a request that asks for no less waits for the one before', async () => {
   await createNodes(scene.region.standIns.world, [{ name: 'node-5' }, { name: 'node-6' }])
   for (const id of [first, body.id, less.id]) assert.notEqual((await scene.region.ended(await operation(id))).status?.phase, 'Failed')
 })
+
+test('what its hosts arrived for before it was taken back is changed as usual', async () => {
+  const { items: hosts } = await scene.region.admin.request({ method: 'GET', path: pathOf(kinds.Node) })
+  await standing('dawn', hosts.length)
+  await waiting('dawn', { nodes: { count: hosts.length + 1 } })
+  beforeTakenBack('dawn', [{ name: 'one-more' }])
+  const scaled = await done('PATCH', at('dawn'), { nodes: { count: hosts.length } })
+  assert.deepEqual(await stepsOf(scaled.id), ['scale'])
+  await assertSettled('dawn', hosts.length)
+
+  await standing('noon', 3)
+  await waiting('noon', { nodes: { cpu: 100 } })
+  const large = ['large-1', 'large-2', 'large-3']
+  beforeTakenBack(
+    'noon',
+    large.map((name) => ({ name, cpu: '128' })),
+  )
+  const computed = await done('PATCH', at('noon'), { nodes: { cpu: '500m' } })
+  assert.deepEqual(await stepsOf(computed.id), ['compute'])
+  await assertSettled('noon', 3)
+})
+
+async function stepsOf(id: string): Promise<string[] | undefined> {
+  return (await operation(id)).status?.done?.map(({ name }) => name)
+}
+
+/** Hosts arrive, and the operator ends its run with them, right before the write that takes its change back. */
+function beforeTakenBack(id: string, hosts: Parameters<typeof createNodes>[1]): void {
+  const path = pathOf(kinds.CrateDB, 'project-harbour', id)
+  scene.region.intercept(async (request, send) => {
+    if (request.method !== 'PATCH' || request.path !== path || request.query?.dryRun) return send()
+    scene.region.intercept()
+    await createNodes(scene.region.standIns.world, hosts)
+    await until('the operator has ended', async () => readOperatorRun(await read('CrateDB', id)).state === 'ended')
+    return send()
+  })
+}
