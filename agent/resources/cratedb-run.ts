@@ -109,7 +109,7 @@ export type StepOutcome =
  * What takes a change back is written with another `last` than the spec. So the operator ends only after it has handled that spec, and may do
  * so in a run that it began before: the write is repeated if the agent dies, or meets a conflict, before it is recorded.
  *
- * @param refBefore the `ref` before the change was written: results with it belong to the run before, except after a step that takes a change back
+ * @param refBefore the `ref` before the change was written: results with it belong to the run before, except where a change is taken back
  */
 export function outcomeOfStep(object: KubernetesObject, step: string, refBefore: string | undefined): StepOutcome {
   const run = readOperatorRun(object)

@@ -13,7 +13,7 @@ import type { TestCluster } from '../test-cluster.ts'
 import { type Access, clusterAccess } from './access.ts'
 import { type Binaries, findBinaries } from './binaries.ts'
 import { admissionPluginsOf, apiServerArgs, apiServiceAddress, etcdArgs, managerArgs, minorVersion } from './flags.ts'
-import { createDaemons, type Daemon, type Daemons } from './processes.ts'
+import { createDaemons, type Daemon, type Daemons, startAsKubelet } from './processes.ts'
 import { createSigningKey } from './signing-key.ts'
 
 const startWithinMs = 120_000
@@ -69,17 +69,16 @@ async function startControlPlane(
   await writeFiles(daemons.folder, certificate, access)
 
   const etcd = daemons.start('etcd', binaries.etcd, etcdArgs(daemons.folder, etcdPort))
+  const apiServerFlags = apiServerArgs(daemons.folder, { apiPort, etcdPort, address }, admissionPlugins)
   const startApiServer = () =>
-    daemons.start(
-      'kube-apiserver',
-      binaries['kube-apiserver'],
-      apiServerArgs(daemons.folder, { apiPort, etcdPort, address }, admissionPlugins),
+    startAsKubelet(
+      () => daemons.start('kube-apiserver', binaries['kube-apiserver'], apiServerFlags),
+      (started) => untilReady(access, [etcd, started]),
     )
-  let apiServer = startApiServer()
+  let apiServer = await startApiServer()
   const { stdout: printed } = await promisify(execFile)(binaries['kube-controller-manager'], ['--version'])
   const managerFlags = managerArgs(daemons.folder, { address, minor: minorVersion(printed) })
   const startManager = () => daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerFlags)
-  await untilReady(access, [etcd, apiServer])
   await define(access, crds)
   const manager = startManager()
   const keeper = keepRunning(manager, startManager)
@@ -91,8 +90,7 @@ async function startControlPlane(
     // Not SIGTERM: it would keep serving open watches for up to a minute.
     suspend: () => apiServer.kill('SIGKILL'),
     async resume() {
-      apiServer = startApiServer()
-      await untilReady(access, [etcd, apiServer])
+      apiServer = await startApiServer()
     },
     async stop() {
       keeper.release()

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findBinaries } from './binaries.ts'
-import { createDaemons } from './processes.ts'
+import { createDaemons, type Daemon, startAsKubelet } from './processes.ts'
 
 function isRunning(pid: number): boolean {
   try {
@@ -49,6 +49,31 @@ test('daemons that have ended are not ended again, and the folder goes with stop
   assert.equal(daemon.logTail(), 'last words')
   await daemons.stop()
   assert.equal(existsSync(daemons.folder), false)
+})
+
+test('the log of a program of Kubernetes that gave up is shown from where it says why', async () => {
+  const daemons = createDaemons()
+  const why = 'F1129 17:00:00.000000       1 hooks.go:203] PostStartHook "rbac/bootstrap-roles" failed'
+  const daemon = daemons.start('fatal', '/bin/sh', ['-c', `echo before; echo '${why}'; seq 100; exit 255`])
+  await until(() => daemon.exit !== undefined, 'the daemon has ended')
+  assert.deepEqual(daemon.logTail().split('\n').slice(0, 2), [why, '1'])
+  await daemons.stop()
+})
+
+test('a daemon that gives up while it starts is started anew, and not for ever', async () => {
+  const daemons = createDaemons()
+  let starts = 0
+  const untilReady = async (daemon: Daemon) => {
+    if (daemon.name === 'lasting') return
+    await daemon.ended
+    throw new Error(daemon.logTail())
+  }
+  const giveUp = () => daemons.start('brief', '/bin/sh', ['-c', `echo attempt ${++starts}; exit 255`])
+  const lasting = () => (starts < 1 ? giveUp() : daemons.start('lasting', '/bin/sleep', ['600']))
+  assert.equal((await startAsKubelet(lasting, untilReady)).name, 'lasting')
+  starts = 0
+  await assert.rejects(startAsKubelet(giveUp, untilReady), /attempt 3$/)
+  await daemons.stop()
 })
 
 test('a daemon whose program is missing counts as ended', async () => {

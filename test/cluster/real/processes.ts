@@ -4,6 +4,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** A program that runs until it is stopped. */
 export type Daemon = {
@@ -78,6 +79,31 @@ export function createDaemons(): Daemons {
   }
 }
 
+/**
+ * Starts a daemon, and anew if it ends before it is ready, as a kubelet would: on a slow machine a hook of the API server runs out of
+ * time, and its port may be taken while it is away.
+ *
+ * @throws what `untilReady` throws, the third time or while the daemon runs
+ */
+export async function startAsKubelet(start: () => Daemon, untilReady: (daemon: Daemon) => Promise<void>): Promise<Daemon> {
+  for (let attempt = 1; ; attempt++) {
+    const daemon = start()
+    try {
+      await untilReady(daemon)
+      return daemon
+    } catch (error) {
+      if (!daemon.exit || attempt === 3) throw error
+      await sleep(1_000)
+    }
+  }
+}
+
+/** The last twelve lines; or those from where a program of Kubernetes gave up, which is far above: it dumps its stacks after that. */
+function tailOf(lines: string[]): string {
+  const fatal = lines.findLastIndex((line) => /^F\d{4} /.test(line))
+  return (fatal < 0 ? lines.slice(-12) : lines.slice(fatal, fatal + 12)).join('\n')
+}
+
 function asDaemon(name: string, child: ChildProcess, log: string, onExit: () => void): Daemon {
   const { promise: gone, resolve } = Promise.withResolvers<void>()
   const daemon: Daemon = {
@@ -89,7 +115,7 @@ function asDaemon(name: string, child: ChildProcess, log: string, onExit: () => 
       if (!daemon.exit) child.kill(signal)
       await gone
     },
-    logTail: () => readFileSync(log, 'utf8').trimEnd().split('\n').slice(-12).join('\n'),
+    logTail: () => tailOf(readFileSync(log, 'utf8').trimEnd().split('\n')),
   }
   const ended = (code: number | null, signal: NodeJS.Signals | null) => {
     if (daemon.exit) return
