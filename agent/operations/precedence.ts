@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import { outcomeOfStep } from '../resources/cratedb-run.ts'
+import { outcomeOfStep, undoneBy } from '../resources/cratedb-run.ts'
 import { type NodesEvidence, undoOf } from '../resources/cratedb-undo.ts'
 import type { StoredDatabaseSpec } from '../resources/database.ts'
 import { isDeletion, isDeletionRecord, type Operation, type OperationStatus } from '../resources/operation.ts'
@@ -133,12 +133,12 @@ function followingState(later: Operation[]): Operation | undefined {
 function canYield(operation: Operation): boolean {
   if (!hasState(operation)) return !hasBegun(operation)
   const { step, done = [] } = operation.status ?? {}
-  if (step !== undefined) return step.name === 'create' || waitsForHosts.has(step.name)
+  if (step !== undefined) return step.name === 'create' || waitsForHosts.has(undoneBy(step.name) ?? step.name)
   return operation.spec.secretName === undefined || done.some(({ name }) => name === 'create' || name === 'credentials')
 }
 
-/** Steps that a new desired state can take back while they wait for hosts. */
-const waitsForHosts = new Set(['scale', 'compute', 'undo-scale', 'undo-compute'])
+/** Steps that a new desired state can take back while they wait for hosts, as it can what takes these back. */
+const waitsForHosts = new Set(['scale', 'compute'])
 
 function superseded(by: Operation, what: string): Precedence {
   return {

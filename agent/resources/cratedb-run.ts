@@ -71,6 +71,11 @@ function newestFirst(a: Progress, b: Progress): number {
   return (b.delayed ?? b.started ?? '').localeCompare(a.delayed ?? a.started ?? '')
 }
 
+/** The step whose change a step takes back (`undo-scale`: `scale`); undefined if it takes nothing back. */
+export function undoneBy(step: string): string | undefined {
+  return step.startsWith('undo-') ? step.slice('undo-'.length) : undefined
+}
+
 /** The status entry that shows whether a step has succeeded. Steps without one are judged by their effect. */
 const decidingEntry: Record<string, string> = {
   create: 'cluster_create/bootstrap',
@@ -81,8 +86,6 @@ const decidingEntry: Record<string, string> = {
   compute: 'cluster_update/after_change_compute',
   disk: 'cluster_update/expand_volume',
   exposure: 'cluster_update/change_exposure',
-  'undo-scale': 'cluster_update/scale',
-  'undo-compute': 'cluster_update/after_change_compute',
   restore: 'cluster_restore/spec.cluster.restoreSnapshot/send_success_notification',
 }
 
@@ -115,11 +118,12 @@ export function outcomeOfStep(object: KubernetesObject, step: string, refBefore:
   const run = readOperatorRun(object)
   if (run.state === 'unseen') return { state: 'waiting', message: 'The Crate Operator has not begun yet.' }
   if (run.state === 'working') return { state: 'waiting', ...(run.message && { message: run.message }) }
-  const entry = decidingEntry[step]
+  const undone = undoneBy(step)
+  const entry = decidingEntry[undone ?? step]
   if (entry === undefined) return { state: 'succeeded' }
   const result = object.status?.[entry] as { success?: boolean; ref?: string } | undefined
   const ref = runRef(object, step)
-  const isNew = ref !== undefined && (ref !== refBefore || step.startsWith('undo-'))
+  const isNew = ref !== undefined && (ref !== refBefore || undone !== undefined)
   const isOfThisRun = step === 'create' || (isNew && result?.ref === ref)
   if (isOfThisRun && result?.success) return { state: 'succeeded' }
   return {

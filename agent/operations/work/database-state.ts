@@ -3,7 +3,7 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { describeObject } from '../../region/obstacles/evidence.ts'
 import { firstDifference } from '../../resources/covers.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
-import { readOperatorRun } from '../../resources/cratedb-run.ts'
+import { readOperatorRun, undoneBy } from '../../resources/cratedb-run.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import { planDatabase } from '../../resources/database-plan.ts'
 import { changedSecrets, readSecrets } from '../../resources/database-secrets.ts'
@@ -50,7 +50,7 @@ export async function advanceToState(context: WorkContext<DatabaseTarget>): Prom
 
 /** Whether the next step is still to be written, so that it may be one that takes a change back. */
 function isToPlan(step: StepRecord | undefined): boolean {
-  return step === undefined || (step.name.startsWith('undo-') && step.note?.written !== true)
+  return step === undefined || (undoneBy(step.name) !== undefined && step.note?.written !== true)
 }
 
 /**

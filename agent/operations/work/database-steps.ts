@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isProblem } from '../../../shared/errors.ts'
 import type { KindName, KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { outcomeOfStep, readOperatorRun, runRef } from '../../resources/cratedb-run.ts'
+import { outcomeOfStep, readOperatorRun, runRef, undoneBy } from '../../resources/cratedb-run.ts'
 import { staleRecords } from '../../resources/cratedb-undo.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import type { StepRecord } from '../../resources/operation.ts'
@@ -40,8 +40,7 @@ export async function advanceSteps(context: Context, current: KubernetesObject |
 
 /** Whether the plan still contains what a step changes. What was to be taken back may have got its hosts meanwhile, and is changed as usual then. */
 function isPlanned(step: StepRecord, plan: Step[]): boolean {
-  const usual = step.name.replace(/^undo-/, '')
-  return plan.some(({ name }) => name === step.name || name === usual)
+  return plan.some(({ name }) => name === step.name || name === undoneBy(step.name))
 }
 
 async function begin(context: Context, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
@@ -104,7 +103,7 @@ async function judge(context: Context, current: KubernetesObject | undefined, st
   const outcome = outcomeOfStep(current, step.name, note.refBefore)
   if (outcome.state === 'failed')
     return { next: 'failed', reason: outcome.reason, message: failure ?? (await context.failures.of(current)) ?? outcome.message }
-  if (step.name.startsWith('undo-') && (await dropStaleRecords(context, current))) return { next: 'again' }
+  if (undoneBy(step.name) !== undefined && (await dropStaleRecords(context, current))) return { next: 'again' }
   if (outcome.state === 'succeeded') return (await waitForEffect(context, current, step.name)) ?? ended(context)
   if (failure !== note.failure || (message !== undefined && message !== step.message)) {
     const said = { ...step, note: { ...note, ...(failure !== undefined && { failure }) }, ...(message !== undefined && { message }) }

@@ -57,6 +57,11 @@ async function operation(id: string) {
   return found
 }
 
+/** The steps that an operation has done. */
+async function stepsOf(id: string): Promise<string[] | undefined> {
+  return (await operation(id)).status?.done?.map(({ name }) => name)
+}
+
 type Condition = { type: string; status: string }
 
 const read = (kind: KindName, name: string): Promise<KubernetesObject> =>
@@ -319,10 +324,7 @@ test('a request after a cancellation takes more cores than a host has back', asy
   await scene.api.call('DELETE', `/v1/operations/${first}`)
   assert.equal((await scene.region.ended(await operation(first))).status?.phase, 'Cancelled')
   const second = await done('PATCH', at('swell'), { nodes: { cpu: '500m' } })
-  assert.deepEqual(
-    (await operation(second.id)).status?.done?.map(({ name }) => name),
-    ['undo-compute'],
-  )
+  assert.deepEqual(await stepsOf(second.id), ['undo-compute'])
   await assertSettled('swell', 3)
 })
 
@@ -385,10 +387,7 @@ test('a node that has started is not dropped: it is scaled down as usual', async
   await fourth.give('crate-data-hot-spring-3')
   await fourth.release()
   const second = await done('PATCH', at('spring'), { nodes: { count: 3 } })
-  assert.deepEqual(
-    (await operation(second.id)).status?.done?.map(({ name }) => name),
-    ['undo-scale', 'scale'],
-  )
+  assert.deepEqual(await stepsOf(second.id), ['undo-scale', 'scale'])
   await assertSettled('spring', 3)
 })
 
@@ -418,10 +417,7 @@ test('a node that joined during the scaling, and lost its host, is not dropped',
   assert.equal(await replicas(), 4)
   await fourth.release()
   await scene.region.ended(await operation(body.id))
-  assert.deepEqual(
-    (await operation(body.id)).status?.done?.map(({ name }) => name),
-    ['undo-scale', 'scale'],
-  )
+  assert.deepEqual(await stepsOf(body.id), ['undo-scale', 'scale'])
   await assertSettled('swell', 3)
 })
 
@@ -455,10 +451,6 @@ test('what its hosts arrived for before it was taken back is changed as usual', 
   assert.deepEqual(await stepsOf(computed.id), ['compute'])
   await assertSettled('noon', 3)
 })
-
-async function stepsOf(id: string): Promise<string[] | undefined> {
-  return (await operation(id)).status?.done?.map(({ name }) => name)
-}
 
 /** Hosts arrive, and the operator ends its run with them, right before the write that takes its change back. */
 function beforeTakenBack(id: string, hosts: Parameters<typeof createNodes>[1]): void {
