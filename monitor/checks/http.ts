@@ -1,8 +1,9 @@
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
+import { decoded } from '../wire/content-coding.ts'
 import { authorizationOf, headersElsewhere, httpFields, httpUrl, targetOfUrl } from '../wire/http-access.ts'
 import { type Answer, exchange, hostOf } from '../wire/http-exchange.ts'
-import { CheckFailure } from '../wire/reasons.ts'
+import { CheckFailure, type Reason } from '../wire/reasons.ts'
 import { type TlsOptions, tlsOf } from '../wire/tls.ts'
 import { shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
@@ -34,7 +35,7 @@ const options = z.strictObject({
     .min(0)
     .max(16 * 1024 * 1024)
     .default(1024 * 1024)
-    .describe('The most bytes of the body to read. The rest is neither read nor searched.'),
+    .describe('The most bytes of the body to read, as sent and without its compression. The rest is neither read nor searched.'),
   degradedAfterMs: z.int().min(1).optional().describe('Degraded when the answer takes at least this long, in milliseconds.'),
   warnDays: z.number().min(0).default(14).describe('Degraded when a certificate of the chain expires within this many days.'),
   ...httpFields,
@@ -56,14 +57,17 @@ export const http = checkKind({
       help: 'Duration of each phase of the last request: resolve, connect, tls, processing, transfer.',
       labels: ['phase'],
     },
-    skerry_http_body_bytes: { type: 'gauge', help: 'Bytes read of the body.' },
+    skerry_http_body_bytes: { type: 'gauge', help: 'Bytes read of the body, as sent.' },
     skerry_http_redirects: { type: 'gauge', help: 'Redirects followed.' },
     skerry_http_certificate_expiry_timestamp_seconds: { type: 'gauge', help: "When the first certificate in the server's chain expires." },
   },
   target: ({ url }) => targetOfUrl(url),
   async check(options, { signal, now = Date.now }) {
     const { answer, redirects } = await follow(options, signal)
-    return judge(options, answer, measure(answer, redirects), now())
+    const measurements = measure(answer, redirects)
+    const unexpected = judgeStatus(options, answer) ?? (await judgeBody(options, answer, signal))
+    if (unexpected !== undefined) return { state: 'down', ...unexpected, measurements }
+    return judge(options, answer, measurements, now())
   },
 })
 
@@ -133,31 +137,51 @@ function measure(answer: Answer, redirects: number): Measurement[] {
   return measurements
 }
 
-function judge(options: HttpOptions, answer: Answer, measurements: Measurement[], now: number): CheckResult {
-  const { expectStatus, degradedAfterMs } = options
-  const { status } = answer
-  const expected = expectStatus.length === 0 ? status >= 200 && status <= 299 : expectStatus.includes(status)
-  if (!expected) {
-    const wanted = expectStatus.length === 0 ? '200 to 299' : expectStatus.join(' or ')
-    const where = answer.headers.location === undefined ? '' : `, to ${shorten(answer.headers.location, 100)}`
-    return {
-      state: 'down',
-      reason: 'unexpected_answer',
-      detail: `Status ${status}${where}, but ${wanted} is expected. See the log of the service.`,
-      measurements,
-    }
+type Unexpected = { reason: Reason; detail: string }
+
+function judgeStatus({ expectStatus }: HttpOptions, { status, headers }: Answer): Unexpected | undefined {
+  const isExpected = expectStatus.length === 0 ? status >= 200 && status <= 299 : expectStatus.includes(status)
+  if (isExpected) return undefined
+  const wanted = expectStatus.length === 0 ? '200 to 299' : expectStatus.join(' or ')
+  const where = headers.location === undefined ? '' : `, to ${shorten(headers.location, 100)}`
+  return { reason: 'unexpected_answer', detail: `Status ${status}${where}, but ${wanted} is expected. See the log of the service.` }
+}
+
+/** The compression of the body is undone only where an expression is to be found in it. */
+async function judgeBody(options: HttpOptions, { body, headers }: Answer, signal: AbortSignal): Promise<Unexpected | undefined> {
+  const { expectBody, refuseBody, maxBytes } = options
+  if (expectBody === undefined && refuseBody === undefined) return undefined
+  let plain: Buffer
+  try {
+    plain = await decoded(body, headers['content-encoding'], { maxBytes, cut: true, isPart: body.length >= maxBytes, signal })
+  } catch (error) {
+    if (error instanceof CheckFailure) return { reason: error.reason, detail: error.message }
+    throw error
   }
-  const body = judgeBody(options, answer)
-  if (body !== undefined) return { state: 'down', reason: 'unexpected_answer', detail: body, measurements }
-  const days = answer.tls === undefined ? Number.NaN : (answer.tls.expiresAt - now) / 86_400_000
-  if (days < options.warnDays)
+  const text = plain.toString('utf8')
+  const read = plain.length >= maxBytes ? ` in its first ${maxBytes} bytes` : ''
+  const reason = 'unexpected_answer'
+  if (expectBody !== undefined && !compiled(expectBody).test(text))
+    return { reason, detail: `The body does not match expectBody${read}. See the service's answer.` }
+  if (refuseBody !== undefined && compiled(refuseBody).test(text))
+    return { reason, detail: `The body matches refuseBody${read}. See the service's answer.` }
+  return undefined
+}
+
+function judge(
+  { degradedAfterMs, warnDays }: HttpOptions,
+  { status, ms, tls }: Answer,
+  measurements: Measurement[],
+  now: number,
+): CheckResult {
+  const days = tls === undefined ? Number.NaN : (tls.expiresAt - now) / 86_400_000
+  if (days < warnDays)
     return {
       state: 'degraded',
       reason: 'expiring',
       detail: `A certificate of the server's chain expires in ${Math.floor(days)} days. Renew it.`,
       measurements,
     }
-  const { ms } = answer
   if (degradedAfterMs !== undefined && ms >= degradedAfterMs)
     return {
       state: 'degraded',
@@ -166,16 +190,6 @@ function judge(options: HttpOptions, answer: Answer, measurements: Measurement[]
       measurements,
     }
   return { state: 'up', detail: `Status ${status}.`, measurements }
-}
-
-function judgeBody({ expectBody, refuseBody, maxBytes }: HttpOptions, { body }: Answer): string | undefined {
-  if (expectBody === undefined && refuseBody === undefined) return undefined
-  const text = body.toString('utf8')
-  const read = body.length >= maxBytes ? ` in its first ${maxBytes} bytes` : ''
-  if (expectBody !== undefined && !compiled(expectBody).test(text))
-    return `The body does not match expectBody${read}. See the service's answer.`
-  if (refuseBody !== undefined && compiled(refuseBody).test(text)) return `The body matches refuseBody${read}. See the service's answer.`
-  return undefined
 }
 
 const expressions = new Map<string, RegExp>()

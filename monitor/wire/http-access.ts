@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { type Secret, secretFile } from '../../shared/fields.ts'
+import { decoded } from './content-coding.ts'
 import { type Answer, type Exchange, exchange, hostOf } from './http-exchange.ts'
 import { CheckFailure } from './reasons.ts'
 import { type TlsOptions, tlsFields, tlsOf } from './tls.ts'
@@ -48,17 +49,21 @@ export function below(base: string, path: string): URL {
   return new URL(base.replace(/\/+$/, '') + path)
 }
 
-/** Sends one request with a kind's HTTP options. Status 401 or 403 is thrown as `unauthorized`, unless `refused` is `returned`. */
+/**
+ * Sends one request with a kind's HTTP options. The body of the answer is without its compression, which some proxies apply unasked. Status
+ * 401 or 403 is thrown as `unauthorized`, unless `refused` is `returned`.
+ */
 export async function ask(
   options: TlsOptions & CredentialOptions,
   request: Omit<Exchange, 'tls'>,
   { refused = 'thrown' }: { refused?: 'thrown' | 'returned' } = {},
 ): Promise<Answer> {
-  const answer = await exchange({
+  const raw = await exchange({
     ...request,
     headers: { ...authorizationOf(options), ...request.headers },
     ...(request.url.protocol === 'https:' && { tls: tlsOf(options, hostOf(request.url)) }),
   })
+  const answer = { ...raw, body: await decoded(raw.body, raw.headers['content-encoding'], request) }
   if (refused === 'returned' || (answer.status !== 401 && answer.status !== 403)) return answer
   const { tokenFile, username } = options
   const who = tokenFile ? 'the token of tokenFile' : username === undefined ? 'a request without credentials' : `user ${username}`
