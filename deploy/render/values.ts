@@ -3,7 +3,7 @@ import { tokenList } from '../../agent/api/identity/config.ts'
 import { agentConfig } from '../../agent/config.ts'
 import { checkKinds } from '../../monitor/checks/index.ts'
 import { monitorConfig } from '../../monitor/config.ts'
-import { probeConfig } from '../../monitor/metrics/probe/config.ts'
+import { probeConfig } from '../../monitor/probe/index.ts'
 import { fileFields } from '../../monitor/prober/check-fields.ts'
 
 // The schema of the chart's values. Helm checks the values against it before it renders anything. It has no defaults: those are in

@@ -4,27 +4,20 @@ import { type Readiness, readinessOf } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { type Family, type PageType, pageTypeFor, renderPage } from '../../shared/prometheus.ts'
 import type { Exchange } from '../../shared/server.ts'
+import { ProbeRefusal, type ProbeRequest } from '../probe/index.ts'
 import { EndpointProblem, type EndpointProblemType, refusal } from './problems.ts'
 
 /** What the answers are made from. */
 type MonitorAppParts = {
   /** Everything that `/metrics` shows. */
   families: () => Promise<Family[]>
-  /** Runs the probe that the query of a request to `/probe` asks for. @throws EndpointProblem if it is not allowed or not valid */
+  /** Runs the probe that the query of a request to `/probe` asks for. @throws ProbeRefusal if it is not allowed or not valid */
   probe: (query: URLSearchParams, request: ProbeRequest) => Promise<Family[]>
   /** Checks an `Authorization` header. Undefined if everybody may read. */
   authorized: ((header: string | undefined) => Promise<boolean | 'busy'>) | undefined
   readiness: readonly Readiness[]
   facts: () => Record<string, string | number | boolean | undefined>
   log: Log
-}
-
-/** A request to `/probe`, besides its query. */
-export type ProbeRequest = {
-  /** Header `X-Prometheus-Scrape-Timeout-Seconds`. */
-  scrapeTimeout: string | undefined
-  /** Aborts when the client disconnects. */
-  signal: AbortSignal
 }
 
 const headers = { 'cache-control': 'no-store' }
@@ -90,9 +83,10 @@ export function createMonitorApp({
     try {
       await answer(exchange)
     } catch (error) {
-      if (!(error instanceof EndpointProblem)) log.error({ err: error }, 'request failed')
+      const isRefusal = error instanceof EndpointProblem || error instanceof ProbeRefusal
+      if (!isRefusal) log.error({ err: error }, 'request failed')
       if (exchange.outgoing.headersSent) exchange.outgoing.destroy()
-      else if (error instanceof EndpointProblem) sendRefusal(exchange.outgoing, error.type, error.message)
+      else if (isRefusal) sendRefusal(exchange.outgoing, error.type, error.message)
       else sendRefusal(exchange.outgoing, 'internal', "The cause is in the monitor's log.")
     }
   }

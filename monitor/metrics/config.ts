@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { duration, secretFile } from '../../shared/fields.ts'
+import { probeConfig } from '../probe/index.ts'
 import { passwordHash } from './basic-auth.ts'
-import { probeConfig } from './probe/config.ts'
 
 const tls = z.strictObject({
   certFile: z.string().describe('PEM certificate chain; a new one is loaded without a restart'),

@@ -34,6 +34,12 @@ const walls: [string, string][] = [
   ['monitor/wire/', 'monitor/checks/'],
   ['monitor/checks/', 'monitor/prober/'],
   ['monitor/prober/', 'monitor/metrics/'],
+  ['monitor/prober/', 'monitor/probe/'],
+  ['monitor/checks/', 'monitor/probe/'],
+  ['monitor/wire/', 'monitor/probe/'],
+  ['monitor/probe/', 'monitor/metrics/'],
+  ['monitor/probe/', 'monitor/prober/'],
+  ['monitor/probe/', 'monitor/checks/'],
 ]
 
 for (const [room, other] of walls) {

@@ -3,9 +3,11 @@ import type { TLSSocket } from 'node:tls'
 import { CheckFailure } from '../../wire/reasons.ts'
 import { openSocket, readSocket } from '../../wire/socket.ts'
 import { earliestExpiry, secure, tlsOf } from '../../wire/tls.ts'
-import { expressionOf, type TcpProbe } from './config.ts'
-import type { Resolved } from './resolve.ts'
-import { close, type ProbeSeries, setCertificate, setTls } from './series.ts'
+import { expressionOf } from '../modules/fields.ts'
+import { type TcpSettings, tcpSettings } from '../modules/tcp.ts'
+import { close, type ProbeSeries, setCertificate, setTls } from '../series.ts'
+import type { ProbeRun, Prober } from './prober.ts'
+import { hostTarget } from './target.ts'
 import { trustOf } from './tls.ts'
 
 /** The most bytes to read while waiting for a line. */
@@ -13,16 +15,20 @@ const maxBytes = 64 * 1024
 
 const regexHelp = '1 if the probe failed because of a regular expression.'
 
-/** Sets the series of a TCP probe to 0, so that they exist however the probe ends. */
-export function beginTcp(series: ProbeSeries): void {
-  series.set('probe_failed_due_to_regex', regexHelp, 0)
+/** The prober `tcp`. */
+export const tcp: Prober<typeof tcpSettings> = {
+  settings: tcpSettings,
+  targetOf: (text) => hostTarget(text),
+  begin: (series) => series.set('probe_failed_due_to_regex', regexHelp, 0),
+  probe,
 }
 
 /** Connects, starts TLS if configured, and goes through the dialogue. Rejects if any step fails. */
-export async function probeTcp(config: TcpProbe, target: Resolved, signal: AbortSignal, series: ProbeSeries): Promise<boolean> {
-  const tcp = await openSocket({ host: target.address, port: target.port }, signal)
+async function probe(config: TcpSettings, { reach, series, signal }: ProbeRun): Promise<boolean> {
+  const target = await reach(config)
+  const connection = await openSocket({ host: target.address, port: target.port }, signal)
   try {
-    let socket: Socket = tcp
+    let socket: Socket = connection
     const begin = async () => {
       const { tls_config } = config
       const tls = await secure(socket, tlsOf(trustOf(tls_config), target.host), tls_config.server_name ?? target.host)
@@ -49,7 +55,7 @@ export async function probeTcp(config: TcpProbe, target: Resolved, signal: Abort
     }
     return true
   } finally {
-    close(tcp)
+    close(connection)
   }
 }
 

@@ -1,18 +1,15 @@
 import { lookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
-import { CheckFailure } from '../../wire/reasons.ts'
-import { EndpointProblem } from '../problems.ts'
-import type { Access } from './access.ts'
-import type { ProbeModule } from './config.ts'
+import { CheckFailure } from '../wire/reasons.ts'
+import type { Access } from './access/index.ts'
+import type { IpPreference } from './modules/fields.ts'
+import { ProbeRefusal } from './refusal.ts'
 
 /** The address to connect to, and how long the lookup took, in milliseconds. */
 export type Resolved = { host: string; port: number; address: string; family: 4 | 6; ms: number }
 
 /** What `createResolver` returns. */
 export type Resolver = ReturnType<typeof createResolver>
-
-/** Which addresses of a name to use. */
-type IpPreference = { preferred_ip_protocol: 'ip4' | 'ip6'; ip_protocol_fallback: boolean }
 
 /** The part of dns.lookup that is used. */
 export type Lookup = (
@@ -49,7 +46,7 @@ export function createResolver(access: Access, ask: Lookup = lookup) {
     },
     /**
      * Resolves a name once. The connection uses this address, so that a second answer of the name server cannot lead elsewhere.
-     * @throws EndpointProblem `probe-not-allowed`; CheckFailure `dns`; the signal's reason
+     * @throws ProbeRefusal `probe-not-allowed`; CheckFailure `dns`; the signal's reason
      */
     async resolve(host: string, port: number, preference: IpPreference, signal: AbortSignal): Promise<Resolved> {
       const { preferred_ip_protocol, ip_protocol_fallback } = preference
@@ -74,19 +71,7 @@ export function lookupOf({ address, family }: Resolved): LookupFunction {
   return (_host, options, done) => (options.all ? done(null, [{ address, family }]) : done(null, address, family))
 }
 
-/** The IP preference of a module. */
-export function preferenceOf(module: ProbeModule): IpPreference {
-  switch (module.prober) {
-    case 'http':
-      return module.http
-    case 'tcp':
-      return module.tcp
-    case 'dns':
-      return module.dns
-  }
-}
-
-function refused(host: string, port: number, also = ''): EndpointProblem {
+function refused(host: string, port: number, also = ''): ProbeRefusal {
   const shown = host.length > 100 ? `${host.slice(0, 100)}…` : host
-  return new EndpointProblem('probe-not-allowed', `No rule allows ${shown} at port ${port}${also}.`)
+  return new ProbeRefusal('probe-not-allowed', `No rule allows ${shown} at port ${port}${also}.`)
 }

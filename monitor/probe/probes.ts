@@ -1,16 +1,22 @@
-import { isIP } from 'node:net'
-import type { Clock } from '../../../shared/clock.ts'
-import { type Family, family } from '../../../shared/prometheus.ts'
-import { hostOf } from '../../wire/http-exchange.ts'
-import type { ProbeRequest } from '../app.ts'
-import { EndpointProblem } from '../problems.ts'
-import { createAccess } from './access.ts'
-import { builtInModules, type ProbeConfig, type ProbeModule, probeModule } from './config.ts'
-import { beginDns, probeDns } from './dns.ts'
-import { beginHttp, portOf, probeHttp } from './http.ts'
-import { createResolver, type Lookup, preferenceOf, type Resolved, type Resolver } from './resolve.ts'
+import type { Clock } from '../../shared/clock.ts'
+import { type Family, family } from '../../shared/prometheus.ts'
+import { createAccess } from './access/index.ts'
+import type { ProbeConfig } from './config.ts'
+import { builtInModules, type ProbeModule, probeModule } from './modules/index.ts'
+import { probers } from './probers/index.ts'
+import type { Prober } from './probers/prober.ts'
+import type { Target } from './probers/target.ts'
+import { ProbeRefusal } from './refusal.ts'
+import { createResolver, type Lookup, type Resolver } from './resolve.ts'
 import { beginAddress, createProbeSeries, type ProbeSeries, setAddress } from './series.ts'
-import { beginTcp, probeTcp } from './tcp.ts'
+
+/** A request for a probe, besides its query. */
+export type ProbeRequest = {
+  /** Header `X-Prometheus-Scrape-Timeout-Seconds`. */
+  scrapeTimeout: string | undefined
+  /** Aborts when the client disconnects. */
+  signal: AbortSignal
+}
 
 /** The time left for the answer to reach Prometheus before the scrape times out; the same as blackbox_exporter's. */
 const marginSeconds = 0.5
@@ -44,13 +50,13 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
     /**
      * Runs the probe of a query: `target`, `module` (http_2xx by default) and, for HTTP, `hostname`. A probe that fails is a result like
      * any other, with `probe_success` 0.
-     * @throws EndpointProblem if the query is invalid or not allowed, or if too many probes are running
+     * @throws ProbeRefusal if the query is invalid or not allowed, or if too many probes are running
      */
     async run(query: URLSearchParams, { scrapeTimeout, signal }: ProbeRequest): Promise<Family[]> {
       const name = query.get('module') || 'http_2xx'
       const module = modules.get(name)
       if (module === undefined)
-        throw new EndpointProblem(
+        throw new ProbeRefusal(
           'invalid-request',
           `There is no module ${JSON.stringify(name.slice(0, 100))}; the modules are ${[...modules.keys()].join(', ')}.`,
         )
@@ -58,7 +64,7 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
       const limit = timeoutOf(module, scrapeTimeout)
       if (running + resolver.lingering >= config.parallelism) {
         counts.busy++
-        throw new EndpointProblem('busy', `${config.parallelism} probes are running, which is the limit.`)
+        throw new ProbeRefusal('busy', `${config.parallelism} probes are running, which is the limit.`)
       }
       running++
       const done = new AbortController()
@@ -66,7 +72,7 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
         const late = AbortSignal.any([signal, done.signal, AbortSignal.timeout(limit * 1000)])
         return await measured(module, target, { hostname: query.get('hostname') || undefined, signal: late })
       } catch (error) {
-        if (error instanceof EndpointProblem) counts.refused++
+        if (error instanceof ProbeRefusal) counts.refused++
         throw error
       } finally {
         running--
@@ -86,58 +92,41 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
   }
 }
 
-type Target = { host: string; port: number; url: URL | undefined }
-
 type ProbeNeeds = { hostname: string | undefined; signal: AbortSignal; resolver: Resolver; series: ProbeSeries }
 
-const begin: Record<ProbeModule['prober'], (series: ProbeSeries) => void> = { http: beginHttp, tcp: beginTcp, dns: beginDns }
-
-/** Whether the probe succeeds. @throws EndpointProblem if the target is not allowed */
-async function probe(module: ProbeModule, target: Target, { hostname, signal, resolver, series }: ProbeNeeds): Promise<boolean> {
-  begin[module.prober](series)
-  beginAddress(series)
+/** Whether the probe succeeds. @throws ProbeRefusal if the target is not allowed */
+async function probe(module: ProbeModule, target: Target, needs: ProbeNeeds): Promise<boolean> {
+  const { signal, resolver, series } = needs
+  const prober: Prober = probers[module.prober]
+  prober.begin(series)
   try {
-    const resolved: Resolved = await resolver.resolve(target.host, target.port, preferenceOf(module), signal)
-    setAddress(series, resolved)
-    switch (module.prober) {
-      case 'http':
-        return await probeHttp(module.http, { url: target.url as URL, first: resolved, hostname, resolver, signal }, series)
-      case 'tcp':
-        return await probeTcp(module.tcp, resolved, signal, series)
-      case 'dns':
-        return await probeDns(module.dns, resolved, signal, series)
-    }
+    return await prober.probe(module.settings, {
+      target,
+      async reach(preference) {
+        beginAddress(series)
+        const resolved = await resolver.resolve(target.host, target.port, preference, signal)
+        setAddress(series, resolved)
+        return resolved
+      },
+      ...needs,
+    })
   } catch (error) {
-    if (error instanceof EndpointProblem) throw error
+    if (error instanceof ProbeRefusal) throw error
     return false
   }
 }
 
-/** The target that a text names. @throws EndpointProblem if the text does not suit the module */
-function targetOf(module: ProbeModule, text: string): Target {
-  if (text === '') throw new EndpointProblem('invalid-request', 'The parameter target is missing.')
-  if (module.prober === 'http') {
-    const url = URL.parse(/^https?:\/\//i.test(text) ? text : `http://${text}`)
-    if (url === null || url.hostname === '' || !/^https?:$/.test(url.protocol))
-      throw new EndpointProblem('invalid-request', 'The target is not an HTTP address.')
-    if (url.username !== '' || url.password !== '')
-      throw new EndpointProblem('invalid-request', 'The target must not contain credentials: use basic_auth of the module.')
-    return { host: hostOf(url), port: portOf(url), url }
-  }
-  const [, bracketed, plain, port = module.prober === 'dns' ? '53' : ''] =
-    /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9_.-]{1,253}))(?::(\d{1,5}))?$/.exec(text) ?? []
-  const host = bracketed ?? plain
-  const number = Number(port)
-  if (host === undefined || (bracketed !== undefined && isIP(bracketed) !== 6) || number < 1 || number > 65_535)
-    throw new EndpointProblem('invalid-request', `The target must be host:port${module.prober === 'dns' ? ', or a host alone' : ''}.`)
-  return { host, port: number, url: undefined }
+/** The target of a query. @throws ProbeRefusal if the text does not suit the module */
+function targetOf({ prober }: ProbeModule, text: string): Target {
+  if (text === '') throw new ProbeRefusal('invalid-request', 'The parameter target is missing.')
+  return probers[prober].targetOf(text)
 }
 
-/** The longest duration of a probe, in seconds. @throws EndpointProblem if the header is not a number */
+/** The longest duration of a probe, in seconds. @throws ProbeRefusal if the header is not a number */
 function timeoutOf(module: ProbeModule, header: string | undefined): number {
   const given = header === undefined || header === '' ? undefined : Number(header)
   if (given !== undefined && !(given > 0 && given < 86_400))
-    throw new EndpointProblem('invalid-request', 'X-Prometheus-Scrape-Timeout-Seconds is not a number of seconds.')
+    throw new ProbeRefusal('invalid-request', 'X-Prometheus-Scrape-Timeout-Seconds is not a number of seconds.')
   // A scrape timeout below the margin is halved instead.
   const left = given === undefined ? usualSeconds : Math.max(given - marginSeconds, given / 2)
   return Math.min(left, longestSeconds, module.timeout === undefined ? longestSeconds : module.timeout / 1000)

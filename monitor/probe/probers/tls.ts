@@ -1,5 +1,5 @@
 import type { TlsOptions } from '../../wire/tls.ts'
-import type { ProbeTls } from './config.ts'
+import type { ProbeTls } from '../modules/fields.ts'
 
 const translated = new WeakMap<ProbeTls, TlsOptions>()
 

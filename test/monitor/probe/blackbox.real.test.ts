@@ -3,11 +3,11 @@ import { createSocket } from 'node:dgram'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import { startBlackbox } from '../../../peers/blackbox.ts'
-import { createCertificate } from '../../../peers/certificates.ts'
-import { listen, serve } from '../../checks/servers.ts'
-import { startEndpoint } from '../endpoint-in-hand.ts'
-import { type Page, readPage } from '../reading.ts'
+import { startBlackbox } from '../../peers/blackbox.ts'
+import { createCertificate } from '../../peers/certificates.ts'
+import { listen, serve } from '../checks/servers.ts'
+import { startEndpoint } from '../metrics/endpoint-in-hand.ts'
+import { type Page, readPage } from '../metrics/reading.ts'
 
 /** Written once, for both: what blackbox_exporter's users have, they can keep. */
 const modules = {

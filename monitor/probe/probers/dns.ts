@@ -2,9 +2,11 @@ import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { CheckFailure } from '../../wire/reasons.ts'
 import { openSocket, readSocket } from '../../wire/socket.ts'
-import { type DnsProbe, dnsCodes, dnsTypes } from './config.ts'
-import type { Resolved } from './resolve.ts'
-import { close, type ProbeSeries } from './series.ts'
+import { type DnsSettings, dnsCodes, dnsSettings, dnsTypes } from '../modules/dns.ts'
+import type { Resolved } from '../resolve.ts'
+import { close, type ProbeSeries } from '../series.ts'
+import type { ProbeRun, Prober } from './prober.ts'
+import { hostTarget } from './target.ts'
 
 const help = {
   probe_dns_query_succeeded: '1 if an answer arrived.',
@@ -13,8 +15,10 @@ const help = {
   probe_dns_additional_rrs: 'Records in the additional section.',
 }
 
-/** Sets the series of a DNS probe to 0, so that they exist however the probe ends. */
-export function beginDns(series: ProbeSeries): void {
+/** The prober `dns`. */
+export const dns: Prober<typeof dnsSettings> = { settings: dnsSettings, targetOf: (text) => hostTarget(text, 53), begin, probe }
+
+function begin(series: ProbeSeries): void {
   for (const [name, text] of Object.entries(help)) series.set(name, text, 0)
   for (const phase of ['resolve', 'connect', 'request']) setPhase(series, phase, 0)
 }
@@ -24,7 +28,8 @@ function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
 }
 
 /** Queries the target, a name server. True if the response code is an expected one. */
-export async function probeDns(config: DnsProbe, target: Resolved, signal: AbortSignal, series: ProbeSeries): Promise<boolean> {
+async function probe(config: DnsSettings, { reach, series, signal }: ProbeRun): Promise<boolean> {
+  const target = await reach(config)
   const id = randomInt(65_536)
   const query = queryOf(id, config)
   setPhase(series, 'resolve', target.ms / 1000)
@@ -45,7 +50,7 @@ export async function probeDns(config: DnsProbe, target: Resolved, signal: Abort
 }
 
 /** A query (RFC 1035, section 4.1) with one question, class IN. */
-function queryOf(id: number, { query_name, query_type, recursion_desired }: DnsProbe): Buffer {
+function queryOf(id: number, { query_name, query_type, recursion_desired }: DnsSettings): Buffer {
   const head = Buffer.alloc(12)
   head.writeUInt16BE(id, 0)
   head.writeUInt16BE(recursion_desired ? 0x0100 : 0, 2)

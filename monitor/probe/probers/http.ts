@@ -2,14 +2,14 @@ import { authorizationOf, headersElsewhere } from '../../wire/http-access.ts'
 import { type Answer, exchange, hostOf } from '../../wire/http-exchange.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
 import { sniOf, tlsOf } from '../../wire/tls.ts'
-import { EndpointProblem } from '../problems.ts'
-import { expressionOf, type HttpProbe } from './config.ts'
-import { lookupOf, type Resolved, type Resolver } from './resolve.ts'
-import { type ProbeSeries, setTls } from './series.ts'
+import { expressionOf } from '../modules/fields.ts'
+import { type HttpSettings, httpSettings } from '../modules/http.ts'
+import { ProbeRefusal } from '../refusal.ts'
+import { lookupOf, type Resolved, type Resolver } from '../resolve.ts'
+import { type ProbeSeries, setTls } from '../series.ts'
+import type { ProbeRun, Prober } from './prober.ts'
+import type { Target } from './target.ts'
 import { trustOf } from './tls.ts'
-
-/** The target of an HTTP probe, and the tools to reach it. */
-type HttpTarget = { url: URL; first: Resolved; hostname: string | undefined; resolver: Resolver; signal: AbortSignal }
 
 const maxRedirects = 10
 
@@ -23,18 +23,32 @@ const help = {
   probe_failed_due_to_regex: '1 if the probe failed because of a regular expression.',
 }
 
-/** Sets the series of an HTTP probe to 0, so that they exist however the probe ends. Most phases follow when there is an address. */
-export function beginHttp(series: ProbeSeries): void {
+/** The prober `http`. */
+export const http: Prober<typeof httpSettings> = { settings: httpSettings, targetOf, begin, probe }
+
+function targetOf(text: string): Target {
+  const url = URL.parse(/^https?:\/\//i.test(text) ? text : `http://${text}`)
+  if (url === null || url.hostname === '' || !/^https?:$/.test(url.protocol))
+    throw new ProbeRefusal('invalid-request', 'The target is not an HTTP address.')
+  if (url.username !== '' || url.password !== '')
+    throw new ProbeRefusal('invalid-request', 'The target must not contain credentials: use basic_auth of the module.')
+  return { host: hostOf(url), port: portOf(url), url }
+}
+
+/** Most phases follow when there is an address. */
+function begin(series: ProbeSeries): void {
   for (const [name, text] of Object.entries(help)) series.set(name, text, 0)
   setPhase(series, 'resolve', 0)
 }
 
 /** Sends a module's request. True if the answer is as the module expects. */
-export async function probeHttp(config: HttpProbe, target: HttpTarget, series: ProbeSeries): Promise<boolean> {
+async function probe(config: HttpSettings, run: ProbeRun): Promise<boolean> {
+  const { series } = run
+  const first = await run.reach(config)
   const set = (name: keyof typeof help, value: number) => series.set(name, help[name], value)
-  setPhase(series, 'resolve', target.first.ms / 1000)
+  setPhase(series, 'resolve', first.ms / 1000)
   for (const phase of ['connect', 'tls', 'processing', 'transfer']) setPhase(series, phase, 0)
-  const { answer, url, phases } = await follow(config, target, (count) => set('probe_http_redirects', count))
+  const { answer, url, phases } = await follow(config, run, first, (count) => set('probe_http_redirects', count))
   const length = answer.headers['content-length']
   set('probe_http_status_code', answer.status)
   set('probe_http_version', Number(answer.httpVersion))
@@ -57,15 +71,16 @@ function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
 }
 
 /** Follows redirects. Each must be allowed by the rules, and the connection goes to the address that was checked. */
-async function follow(config: HttpProbe, target: HttpTarget, redirected: (count: number) => void) {
-  const { first, hostname, resolver, signal } = target
+async function follow(config: HttpSettings, run: ProbeRun, first: Resolved, redirected: (count: number) => void) {
+  const { hostname, resolver, signal } = run
+  const target = run.target.url as URL
   const phases: Record<string, number> = { resolve: 0 }
-  let { url } = target
+  let url = target
   let resolved = first
   let method: string = config.method
   let redirects = 0
   for (;;) {
-    const isFirst = url.origin === target.url.origin
+    const isFirst = url.origin === target.origin
     const host = hostOf(url)
     const tls = tlsOf(trustOf(config.tls_config), hostname ?? host)
     const answer = await exchange({
@@ -97,12 +112,12 @@ async function follow(config: HttpProbe, target: HttpTarget, redirected: (count:
   }
 }
 
-async function resolveRedirect(config: HttpProbe, url: URL, resolver: Resolver, signal: AbortSignal): Promise<Resolved> {
+async function resolveRedirect(config: HttpSettings, url: URL, resolver: Resolver, signal: AbortSignal): Promise<Resolved> {
   try {
     return await resolver.resolve(hostOf(url), portOf(url), config, signal)
   } catch (error) {
     // The target itself was allowed. A forbidden redirect fails the probe, but not the request for it.
-    if (error instanceof EndpointProblem)
+    if (error instanceof ProbeRefusal)
       throw new CheckFailure('unexpected_answer', 'The target redirects to an address that no rule allows.', { cause: error })
     throw error
   }
@@ -116,12 +131,11 @@ function locationOf({ status, headers: { location } }: Answer, from: URL): URL |
   return url
 }
 
-/** The port of an HTTP URL. */
-export function portOf({ port, protocol }: URL): number {
+function portOf({ port, protocol }: URL): number {
   return Number(port) || (protocol === 'https:' ? 443 : 80)
 }
 
-function isRefusedByText(config: HttpProbe, { body, headers }: Answer): boolean {
+function isRefusedByText(config: HttpSettings, { body, headers }: Answer): boolean {
   const { fail_if_body_matches_regexp: refused, fail_if_body_not_matches_regexp: wanted } = config
   if (refused.length + wanted.length > 0) {
     const text = body.toString('utf8')
@@ -138,7 +152,7 @@ function isRefusedByText(config: HttpProbe, { body, headers }: Answer): boolean 
   })
 }
 
-function isExpected(config: HttpProbe, { status, httpVersion }: Answer, url: URL): boolean {
+function isExpected(config: HttpSettings, { status, httpVersion }: Answer, url: URL): boolean {
   const { valid_status_codes: statuses, valid_http_versions: versions } = config
   const isSecure = url.protocol === 'https:'
   return (

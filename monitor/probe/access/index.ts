@@ -1,5 +1,5 @@
 import { type BlockList, isIP } from 'node:net'
-import { blockListOf, networkOf, type ProbeRule } from './config.ts'
+import { blockListOf, networkOf, type ProbeRule } from './rules.ts'
 
 /** What `createAccess` returns. */
 export type Access = ReturnType<typeof createAccess>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createAccess } from '../../../../monitor/metrics/probe/access.ts'
-import { probeConfig } from '../../../../monitor/metrics/probe/config.ts'
+import { createAccess } from '../../../monitor/probe/access/index.ts'
+import { probeConfig } from '../../../monitor/probe/config.ts'
 
 /** Access by one rule, at port 80 unless it says otherwise. */
 function accessOf(rule: { hosts?: string[]; addresses: string[]; ports?: (number | string)[] }) {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
-import type { Family, Labels, Sample } from '../../../shared/prometheus.ts'
-import { wordsOf } from './access.ts'
+import type { Family, Labels, Sample } from '../../shared/prometheus.ts'
+import { wordsOf } from './access/index.ts'
 import type { Resolved } from './resolve.ts'
 
 /** What `createProbeSeries` returns. */
