@@ -44,6 +44,10 @@ export const sparkplugConfig = z.strictObject({
     })
     .optional()
     .describe('Host application that must be online for anything to be published'),
+  datatypes: z
+    .enum(['always', 'births'])
+    .default('always')
+    .describe('Where values name their type; consumers that do not remember births need it in data too, for 2 bytes a value'),
   aliases: z.boolean().default(false).describe('Send aliases (numbers) instead of names in data'),
   maxSilence: duration({ min: '1s', max: '7d' })
     .prefault('10m')
@@ -84,6 +88,7 @@ export function edgeNodeConfig(section: SparkplugConfig): EdgeNodeConfig {
     servers,
     primaryHost: primaryHost && { id: primaryHost.id, giveUpMs: primaryHost.giveUp },
     hasAliases: section.aliases,
+    hasDatatypes: section.datatypes === 'always',
     maxSilenceMs: section.maxSilence,
     reconnect: { baseMs: section.reconnect.first, capMs: section.reconnect.longest },
     protocolVersion: section.protocol === '5' ? 5 : 4,

@@ -7,6 +7,10 @@ const unsigned = (bits: bigint) => ({ low: 0n, high: 2n ** bits - 1n })
 /**
  * Sparkplug's scalar types, by their names in the specification [tck-id-payloads-metric-datatype-value]. There are no bytes, arrays,
  * templates and DataSets: Skerry publishes nothing of their shape.
+ *
+ * UInt32 and UInt64 are left out, since decoders disagree about them. The specification puts UInt32 into int_value. Eclipse Tahu's Java
+ * library reads it there and in long_value, but sparkplug-payload of npm only in long_value (lib/sparkplugbpayload.js, `getValue`), and
+ * gives null. A UInt64 becomes a BigInteger in Tahu's Java library, and Ignition's tags have no such type. Int32 and Int64 are read alike.
  */
 export const datatypes = {
   Int8: { number: 1, field: 'int', ...signed(8n) },
@@ -15,8 +19,6 @@ export const datatypes = {
   Int64: { number: 4, field: 'long', ...signed(64n) },
   UInt8: { number: 5, field: 'int', ...unsigned(8n) },
   UInt16: { number: 6, field: 'int', ...unsigned(16n) },
-  UInt32: { number: 7, field: 'int', ...unsigned(32n) },
-  UInt64: { number: 8, field: 'long', ...unsigned(64n) },
   Float: { number: 9, field: 'float' },
   Double: { number: 10, field: 'double' },
   Boolean: { number: 11, field: 'boolean' },

@@ -96,10 +96,17 @@ export function encodeBirth(metrics: readonly BirthMetric[], head: Head): Buffer
   })
 }
 
-/** An NDATA or a DDATA, or a command for another node. The datatype is left out: the birth has fixed it. */
-export function encodeData(metrics: readonly DataMetric[], head: Head): Buffer {
+/**
+ * An NDATA or a DDATA, or a command for another node.
+ *
+ * The specification advises to leave the datatype out, since the birth has fixed it [tck-id-payloads-metric-datatype-not-req]. Two decoders
+ * then lose the value: sparkplug-payload of npm gives null, and the Java library of Eclipse Tahu null in place of the metric unless its caller
+ * passes the types of the births.
+ */
+export function encodeData(metrics: readonly DataMetric[], head: Head, { hasDatatypes = true } = {}): Buffer {
   return encode(head, metrics, (metric) => {
     const fields = fieldsOf(metric)
+    if (hasDatatypes) fields.datatype = datatypes[metric.datatype].number
     if (metric.alias === undefined) fields.name = metric.name
     else fields.alias = metric.alias
     if (metric.isHistorical) fields.isHistorical = true

@@ -6,8 +6,10 @@ import type { TrackedModel } from './model.ts'
 import { type DataMetric, type Encode, encodeData } from './payload.ts'
 import type { Owner, TrackedMetric } from './tracked-metric.ts'
 
-/** How much is sent at a time. */
-export type SenderLimits = {
+/** How much is sent at a time, and in which form. */
+export type SenderSettings = {
+  /** Whether each value names its type. */
+  hasDatatypes: boolean
   /** The most metrics in one message. */
   maxMetricsPerMessage: number
   /** Historical values per second, so that a flush leaves the link and the historian room. */
@@ -41,16 +43,16 @@ type SenderParts = {
  * own times. Changes from after the birth are live and wait behind them, so that no metric goes back in time; the present values were in the
  * birth. The change that the birth itself carried is not sent again.
  */
-export function createSender(limits: SenderLimits, { model, buffer, counters, clock, send, isCongested }: SenderParts) {
+export function createSender(settings: SenderSettings, { model, buffer, counters, clock, send, isCongested }: SenderParts) {
   let cursor = buffer.start
   // The most that is sent at once: as much as a tenth of a second allows.
-  const burst = Math.max(1, limits.flushPerSecond / 10)
+  const burst = Math.max(1, settings.flushPerSecond / 10)
   let tokens = burst
   let refilledAt = clock.monotonic()
 
   function refill(): void {
     const now = clock.monotonic()
-    tokens = Math.min(burst, tokens + ((now - refilledAt) / 1000) * limits.flushPerSecond)
+    tokens = Math.min(burst, tokens + ((now - refilledAt) / 1000) * settings.flushPerSecond)
     refilledAt = now
   }
 
@@ -58,7 +60,7 @@ export function createSender(limits: SenderLimits, { model, buffer, counters, cl
   function step(): StepResult {
     if (isCongested()) return 'congested'
     cursor = Math.max(cursor, buffer.start)
-    const entries = buffer.read(cursor, limits.maxMetricsPerMessage)
+    const entries = buffer.read(cursor, settings.maxMetricsPerMessage)
     if (entries.length === 0) return 'idle'
     refill()
     const groups = new Map<string, Group>()
@@ -73,7 +75,7 @@ export function createSender(limits: SenderLimits, { model, buffer, counters, cl
       else if (index !== metric.carriedIndex) {
         const isHistorical = change.isLate === true || index < (owner.bornAt as number)
         if (isHistorical) {
-          why = tokens < 1 ? 'throttled' : index - buffer.start >= limits.maxUnproven ? 'unproven' : undefined
+          why = tokens < 1 ? 'throttled' : index - buffer.start >= settings.maxUnproven ? 'unproven' : undefined
           if (why !== undefined) break
           tokens--
         }
@@ -84,7 +86,7 @@ export function createSender(limits: SenderLimits, { model, buffer, counters, cl
     for (const { owner, isHistorical, metrics } of groups.values()) {
       // Live values are ordered by time [tck-id-operational-behavior-data-publish-dbirth-order]; history keeps the order of the buffer.
       if (!isHistorical) metrics.sort((a, b) => a.timestamp - b.timestamp)
-      if (!send(owner, (head) => encodeData(metrics, head))) return 'over'
+      if (!send(owner, (head) => encodeData(metrics, head, settings))) return 'over'
       if (isHistorical) counters.buffer.historical += metrics.length
     }
     const hasMoved = next > cursor

@@ -8,12 +8,12 @@ import type { Guests } from './guests.ts'
 import type { TrackedModel } from './model.ts'
 import type { ServerConfig } from './mqtt-client.ts'
 import type { QuietLog } from './quiet-log.ts'
-import type { SenderLimits } from './sender.ts'
+import type { SenderSettings } from './sender.ts'
 import type { HostState } from './state.ts'
 import type { NodeAddress } from './topics.ts'
 
 /** Limits of a session, in milliseconds where the name does not say otherwise. Every wait for the server has its limit here. */
-export type SessionSettings = SenderLimits & {
+export type SessionSettings = SenderSettings & {
   protocolVersion: 4 | 5
   clientId: string
   /** A link that is silently lost is noticed after 1.5 times this. */

@@ -159,9 +159,9 @@ export class WatchedNode {
         deadband: intervalMs,
         description: 'Time of its last sign of life',
       },
-      { name: 'Rebirth Requests', datatype: 'UInt32', value: this.#requests, description: 'Number of rebirths requested of it' },
+      { name: 'Rebirth Requests', datatype: 'Int32', value: this.#requests, description: 'Number of rebirths requested of it' },
       { name: 'Address', datatype: 'String', value: address ?? null, description: 'Its group and node id' },
-      { name: 'Interval', datatype: 'UInt32', value: Math.round(intervalMs / 1000), unit: 's', description: 'How long it may be silent' },
+      { name: 'Interval', datatype: 'Int32', value: Math.round(intervalMs / 1000), unit: 's', description: 'How long it may be silent' },
     ]
   }
 

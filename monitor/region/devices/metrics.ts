@@ -12,14 +12,14 @@ export function flag(name: string, value: boolean | null, description: string): 
   return { name, datatype: 'Boolean', value, description }
 }
 
-/** A number of things, bounded by 32 bits. `high`: its greatest possible value, if there is one. */
+/** A number of things, bounded by 31 bits. `high`: its greatest possible value, if there is one. */
 export function count(name: string, value: number | null, description: string, high?: number): SparkplugMetric {
-  return { name, datatype: 'UInt32', ...within(2 ** 32 - 1, value, high), description }
+  return { name, datatype: 'Int32', ...within(2 ** 31 - 1, value, high), description }
 }
 
 /** A size in bytes, bounded by the greatest number that is exact. */
 export function bytes(name: string, value: number | null, description: string, high?: number): SparkplugMetric {
-  return { name, datatype: 'UInt64', unit: 'B', ...within(Number.MAX_SAFE_INTEGER, value, high), description }
+  return { name, datatype: 'Int64', unit: 'B', ...within(Number.MAX_SAFE_INTEGER, value, high), description }
 }
 
 /**

@@ -84,6 +84,6 @@ test('every metric but those of single checks says what it means, and every amou
     for (const { name, datatype, description, unit } of metrics) {
       if (name.startsWith('router/')) continue
       assert.ok(description, `${device}: ${name}`)
-      if (datatype === 'UInt64' || datatype === 'Double') assert.ok(unit, `${device}: ${name}`)
+      if (datatype === 'Int64' || datatype === 'Double') assert.ok(unit, `${device}: ${name}`)
     }
 })

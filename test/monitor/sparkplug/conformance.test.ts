@@ -11,15 +11,15 @@ const ncmd = (name: string, value: unknown = true) =>
   encode({ timestamp: Date.now(), metrics: [{ name, timestamp: Date.now(), booleanValue: value }] })
 
 /** A life with everything in it: births, data of all kinds, devices that come and go, a rebirth, a cut, history, an end. */
-async function live(t: Parameters<typeof startBroker>[0], hasAliases: boolean): Promise<Trace> {
+async function live(t: Parameters<typeof startBroker>[0], given: { hasAliases: boolean; hasDatatypes: boolean }): Promise<Trace> {
   const broker = await startBroker(t)
-  const { node, stop } = nodeInHand(t, [broker.url], { hasAliases, maxMetricsPerMessage: 7 })
+  const { node, stop } = nodeInHand(t, [broker.url], { ...given, maxMetricsPerMessage: 7 })
   node.setNode([
-    metric('Cluster/Hosts ready', 3, { datatype: 'UInt32', unit: '', description: 'Hosts that are ready' }),
+    metric('Cluster/Hosts ready', 3, { datatype: 'Int32', unit: '', description: 'Hosts that are ready' }),
     metric('Unknown', null),
   ])
   node.setDevice('host:a', [
-    metric('Memory', 2n ** 60n + 1n, { datatype: 'UInt64', unit: 'By', low: 0 }),
+    metric('Memory', 2n ** 60n + 1n, { datatype: 'Int64', unit: 'By', low: 0 }),
     metric('Load', 0.5, { timestamp: Date.now() - 5_000 }),
     ...Array.from({ length: 20 }, (_, index) => metric(`Disk/${index}`, index, { datatype: 'Int64' })),
   ])
@@ -51,14 +51,17 @@ async function live(t: Parameters<typeof startBroker>[0], hasAliases: boolean): 
   await stop()
   await broker.heard(({ verb }) => verb === 'NDEATH', broker.messages.length - 1)
   const { messages, connects, subscriptions } = broker
-  return { group: 'shore', node: 'skerry', messages, connects, subscriptions }
+  return { group: 'shore', node: 'skerry', hasDatatypes: given.hasDatatypes, messages, connects, subscriptions }
 }
 
-for (const hasAliases of [false, true]) {
-  test(`a whole life of a node ${hasAliases ? 'with' : 'without'} aliases`, async (t) => {
+for (const given of [
+  { hasAliases: false, hasDatatypes: true },
+  { hasAliases: true, hasDatatypes: false },
+]) {
+  test(`a whole life of a node ${given.hasAliases ? 'with aliases and types in births only' : 'with names and types everywhere'}`, async (t) => {
     let trace: Trace | undefined
     await t.test('is lived', async (t) => {
-      trace = await live(t, hasAliases)
+      trace = await live(t, given)
       assert.ok(trace.messages.length > 100)
       assert.equal(
         trace.messages.some(({ payload }) => payload.metrics.some(({ isHistorical }) => isHistorical)),

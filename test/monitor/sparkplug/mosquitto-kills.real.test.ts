@@ -80,7 +80,7 @@ function createLoad(t: TestContext, node: EdgeNode) {
   const devices = [undefined, 'host:a', 'host:b']
   const names = Array.from({ length: 10 }, (_, index) => `Count/${index}`)
   const counts = new Map<string, number>()
-  const metrics = names.map((name) => metric(name, 0, { datatype: 'UInt32' }))
+  const metrics = names.map((name) => metric(name, 0, { datatype: 'Int32' }))
   node.setNode(metrics)
   for (const device of ['host:a', 'host:b']) node.setDevice(device, metrics)
   let loading: NodeJS.Timeout | undefined

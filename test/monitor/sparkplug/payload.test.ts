@@ -10,12 +10,12 @@ const bytes = (...given: number[]) => Buffer.from(given)
 const cases: [Datatype, MetricValue, unknown][] = [
   ['Int8', -1, 0xffff_ffff],
   ['Int32', -(2 ** 31), 0x8000_0000],
-  ['UInt32', 2 ** 32 - 1, 2 ** 32 - 1],
+  ['UInt16', 2 ** 16 - 1, 2 ** 16 - 1],
   ['Int64', -1n, 2n ** 64n - 1n],
   ['Int64', -5, 2n ** 64n - 5n],
   ['Int64', 2n ** 53n + 1n, 2n ** 53n + 1n],
-  ['UInt64', 2n ** 64n - 1n, 2n ** 64n - 1n],
-  ['UInt64', 2 ** 53 - 1, 2n ** 53n - 1n],
+  ['DateTime', 2n ** 64n - 1n, 2n ** 64n - 1n],
+  ['Int64', 2 ** 53 - 1, 2n ** 53n - 1n],
   ['DateTime', 1_700_000_000_000, 1_700_000_000_000n],
   ['Float', 0.5, 0.5],
   ['Double', Number.NaN, Number.NaN],
@@ -39,13 +39,14 @@ for (const [datatype, value, carried] of cases) {
       assert.deepEqual(carriedValue(metrics[0] as never), carried)
       assert.ok(fieldOf(datatypes[datatype].number) in (metrics[0] as object))
     }
-    assert.deepEqual([birth.metrics[0]?.datatype, data.metrics[0]?.datatype], [datatypes[datatype].number, undefined])
+    const { number } = datatypes[datatype]
+    assert.deepEqual([birth.metrics[0]?.datatype, data.metrics[0]?.datatype], [number, number])
   })
 }
 
 test('a birth and data carry the same values, in the order given, however many they are', () => {
   const value = fc.oneof(
-    fc.tuple(fc.constant('UInt64' as const), fc.maxSafeNat()),
+    fc.tuple(fc.constant('DateTime' as const), fc.maxSafeNat()),
     fc.tuple(fc.constant('Int64' as const), fc.maxSafeInteger()),
     fc.tuple(fc.constant('Int32' as const), fc.integer()),
     fc.tuple(fc.constant('Double' as const), fc.double()),
@@ -59,10 +60,7 @@ test('a birth and data carry the same values, in the order given, however many t
         const metrics = given.map(([[datatype, value], timestamp, name]) => ({ datatype, value, timestamp, name }))
         const birth = decode(encodeBirth(metrics, { timestamp: 1, seq: 0 }))
         const data = decode(encodeData(metrics, { timestamp: 1, seq: 0 }))
-        assert.deepEqual(
-          birth.metrics.map(({ datatype: _, ...rest }) => rest),
-          data.metrics,
-        )
+        assert.deepEqual(birth.metrics, data.metrics)
         assert.deepEqual(
           birth.metrics.map(({ name }) => name),
           metrics.map(({ name }) => name),
@@ -76,7 +74,8 @@ const misfits: [Datatype, unknown][] = [
   ['Int8', 128],
   ['UInt8', -1],
   ['Int32', 1.5],
-  ['UInt64', -1n],
+  ['DateTime', -1n],
+  ['Int32', 2 ** 31],
   ['Int64', 2 ** 60],
   ['Boolean', 1],
   ['String', 1],

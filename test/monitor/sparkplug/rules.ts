@@ -4,6 +4,8 @@ import { type DecodedMetric, propertiesOf, valueFields } from './schema.ts'
 
 /** What one node did, from its first CONNECT on, as the broker saw it. `connects` and `subscriptions` only where the broker can tell. */
 export type Trace = {
+  /** Whether data names the types of its values; it does when left out. */
+  hasDatatypes?: boolean
   group: string
   node: string
   messages: Heard[]
@@ -144,7 +146,7 @@ export const rules: Rule[] = [
   },
   {
     ids: 'topics-nbirth-metric-reqs topics-dbirth-metric-reqs operational-behavior-data-publish-nbirth operational-behavior-data-publish-dbirth payloads-alias-birth-requirement payloads-alias-data-cmd-requirement payloads-alias-uniqueness payloads-metric-datatype-not-req',
-    says: 'sends only what was born, by alias alone if it has one and else by name, in the field of its type, without the type',
+    says: 'sends only what was born, by alias alone if it has one and else by name, in the field of its type, with that type or without any, as configured',
     check(trace) {
       const born = new Map<string, Map<string | bigint, DecodedMetric>>()
       const aliases = new Map<bigint, string>()
@@ -166,7 +168,7 @@ export const rules: Rule[] = [
           assert.equal(metric.alias !== undefined && metric.name !== undefined, false, 'alias and name')
           const birth = born.get(device)?.get(metric.alias ?? (metric.name as string))
           assert.ok(birth, `${metric.name ?? metric.alias} of ${device} was born`)
-          assert.equal(metric.datatype, undefined)
+          assert.equal(metric.datatype, trace.hasDatatypes === false ? undefined : birth.datatype)
           oneValue(metric)
           if (!metric.isNull) assert.ok(fieldOf(birth.datatype as number) in metric, `type ${birth.datatype} in ${Object.keys(metric)}`)
         }

@@ -41,7 +41,14 @@ async function watchInHand(t: { after(end: () => unknown): void }, specs: [name:
   const nodes = new Map(specs.map(([name, spec]) => [`site/${name}`, sparkplugNodeView(object(name, spec))]))
   const listeners = { nodes: new Set<(change: Change<SparkplugNode>) => void>(), secrets: new Set<(change: Change<SecretView>) => void>() }
   const devices = new Map<string, Map<string, SparkplugMetric['value']>>()
-  const commands: { at: number; topic: string; name: string | undefined; seq: number | undefined; hasTime: boolean }[] = []
+  const commands: {
+    at: number
+    topic: string
+    name: string | undefined
+    seq: number | undefined
+    datatype: number | undefined
+    hasTime: boolean
+  }[] = []
   const filters = new Set<string>()
   let guest: Guest | undefined
   const watched = new WatchedNodes({
@@ -91,6 +98,8 @@ async function watchInHand(t: { after(end: () => unknown): void }, specs: [name:
           topic: `${group}/${node}`,
           name: metrics[0]?.name,
           seq,
+          // Without the type, an edge node that reads with sparkplug-payload takes the request for null.
+          datatype: metrics[0]?.datatype,
           hasTime: timestamp === clock.now(),
         })
         return true
@@ -122,7 +131,9 @@ test('silence for the interval asks for a rebirth with jitter, for three raises 
   await hand.clock.advance(10_000)
   assert.deepEqual([hand.watched.state('site/plc')?.liveness, hand.commands], ['silent', []])
   await hand.clock.advance(3_000)
-  assert.deepEqual(hand.commands, [{ at: 13_000, topic: 'Mill/PLC-1', name: 'Node Control/Rebirth', seq: undefined, hasTime: true }])
+  assert.deepEqual(hand.commands, [
+    { at: 13_000, topic: 'Mill/PLC-1', name: 'Node Control/Rebirth', seq: undefined, datatype: 11, hasTime: true },
+  ])
   await hand.clock.advance(16_000)
   assert.equal(hand.alert('plc'), false)
   await hand.clock.advance(1_000)
