@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { MqttClient } from 'mqtt'
 import type { Clock } from '../../shared/clock.ts'
 import { type ConnectOptions, newClient } from './mqtt-client.ts'
+import type { Transport } from './transport.ts'
 
 /** One connection. Every promise that it gives ends, at the latest with the connection. */
 export type Connection = {
@@ -39,19 +40,28 @@ const congestedAt = 1024 * 1024
 /** Connects over MQTT. Its only timer is on the given clock. */
 export function createMqttConnect({ clock }: { clock: Clock }): Connect {
   return async (options, signal) => {
-    const client = newClient(options)
+    const { client, open, connect } = newClient(options)
     const connection = connectionOf(client, options)
     const opened = new Promise<void>((resolve) => client.once('connect', () => resolve()))
     const limit = new AbortController()
     const either = AbortSignal.any([signal, limit.signal])
     const given = clock.sleep(options.timeoutMs, either).then(() => `no answer within ${options.timeoutMs} ms`)
+    let transport: Transport | undefined
+    const establish = async () => {
+      transport = await open(either)
+      const will = await Promise.race([options.will(signal), transport.lost])
+      either.throwIfAborted()
+      connect(transport, will)
+      options.onConnect()
+      return Promise.race([opened, connection.closed])
+    }
     try {
-      client.connect()
-      const failure = await Promise.race([opened, connection.closed, given])
+      const failure = await Promise.race([establish(), given])
       if (failure !== undefined) throw new Error(failure)
       return connection
     } catch (error) {
       connection.destroy('given up')
+      transport?.destroy()
       throw error
     } finally {
       limit.abort()

@@ -24,7 +24,7 @@ export type SparkplugCounters = {
   /** Commands that were acted upon. */
   commands: number
   dropped: Record<DropReason, number>
-  /** CONNECT packets after the first one. */
+  /** Attempts to connect after the first one. */
   reconnects: number
   rebirths: number
   buffer: {

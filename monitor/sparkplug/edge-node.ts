@@ -4,6 +4,7 @@ import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import type { BdSeqStore } from './bd-seq.ts'
 import type { ChangeBuffer } from './buffer.ts'
+import { createConnectNumbers } from './connect-numbers.ts'
 import { type Connect, createMqttConnect } from './connection.ts'
 import { createCounters, type SparkplugCounters } from './counters.ts'
 import { type Guest, Guests } from './guests.ts'
@@ -62,10 +63,11 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
   const model = new TrackedModel(config, { buffer, counters, clock, log })
   const warn = createQuietLog({ log, clock })
   const guests = new Guests()
+  const numbers = createConnectNumbers(parts.bdSeq)
   const isLeader = () => lease?.isLeader() ?? true
   const contextFor = createContexts(config, {
     ...{ model, buffer, counters, guests, connect, isLeader, clock, log, warn },
-    bdSeq: parts.bdSeq,
+    numbers,
     settings: config,
   })
   const stopping = new AbortController()
@@ -91,6 +93,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
     async start() {
       const forget = lease?.onChange((leads) => {
         model.recorder.isRecording = leads
+        numbers.forget()
       })
       model.recorder.isRecording = isLeader()
       const { signal } = stopping

@@ -1,9 +1,12 @@
 // How the client of mqtt.js is made. Only this file and connection.ts know the library.
+import type { EventEmitter } from 'node:events'
 import { readFileSync } from 'node:fs'
+import type { ClientRequest } from 'node:http'
 import type { Duplex } from 'node:stream'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { writeToStream } from 'mqtt-packet'
 import { createPacketFilter } from './packet-filter.ts'
+import { openTransport, type Transport } from './transport.ts'
 
 // Otherwise the library keeps a Buffer for each two-byte number, 10 MiB in all, to avoid one allocation per packet.
 writeToStream.cacheNumbers = false
@@ -25,6 +28,9 @@ export function serverName({ url }: ServerConfig): string {
   return `${protocol}//${host}${pathname === '/' ? '' : pathname}`
 }
 
+/** What the server publishes when it loses the client. */
+type Will = { topic: string; payload: Buffer }
+
 /** How to connect to a server. */
 export type ConnectOptions = {
   server: ServerConfig
@@ -32,7 +38,14 @@ export type ConnectOptions = {
   protocolVersion: 4 | 5
   clientId: string
   keepAliveSeconds: number
-  will: { topic: string; payload: Buffer }
+  /**
+   * Asked for the will when the transport (TCP, TLS, WebSocket) is established. CONNECT follows as soon as this resolves, and `onConnect`
+   * when it was handed to the socket. Until then nothing was sent, and a rejection ends the attempt. The signal is that of the whole
+   * session: what is under way when this attempt ends may be of use to the next.
+   */
+  will: (signal: AbortSignal) => Promise<Will>
+  onConnect: () => void
+  /** For all of it, up to the CONNACK. */
   timeoutMs: number
   /** Larger messages from outside are left out and reported to `onOversized`. */
   maxPacketBytes: number
@@ -40,32 +53,35 @@ export type ConnectOptions = {
   onMessage: (topic: string, payload: Buffer, isRetained: boolean) => void
 }
 
+/** A client of the library, and the two steps in which it connects. */
+export type NewClient = {
+  client: MqttClient
+  /** Establishes the transport, and sends no byte of MQTT. @throws why it cannot be established */
+  open(signal: AbortSignal): Promise<Transport>
+  /** Sends CONNECT on it. */
+  connect(transport: Transport, will: Will): void
+}
+
 /**
  * A client that has not begun to connect. It uses a single connection of the library and none of its other features: no reconnection (the
  * will would keep its old bdSeq), no queue of unsent messages, no automatic resubscription, no timers.
  */
-export function newClient(options: ConnectOptions): MqttClient {
+export function newClient(options: ConnectOptions): NewClient {
   const { server, protocolVersion } = options
   const isFive = protocolVersion === 5
   const url = new URL(server.url)
+  const upgraded = Promise.withResolvers<void>()
   const given: IClientOptions = {
     protocol: url.protocol.slice(0, -1) as 'mqtt',
     hostname: url.hostname.replace(/^\[|\]$/g, ''),
     ...(url.port === '' ? {} : { port: Number(url.port) }),
     ...credentials(server),
     ...(url.protocol === 'mqtts:' ? tlsOptions(server) : {}),
-    ...(url.protocol.startsWith('ws') ? webSocketOptions(url, options) : {}),
+    ...(url.protocol.startsWith('ws') ? webSocketOptions(url, options, upgraded.resolve) : {}),
     protocolVersion,
     clientId: options.clientId,
     clean: true, // [tck-id-principles-persistence-clean-session-311] [tck-id-principles-persistence-clean-session-50]
     keepalive: options.keepAliveSeconds,
-    will: {
-      ...options.will,
-      qos: 1,
-      retain: false,
-      // Without a delay: hosts learn of a death when the server does.
-      ...(isFive ? { properties: { willDelayInterval: 0 } } : {}),
-    },
     ...(isFive ? { properties: { sessionExpiryInterval: 0, maximumPacketSize: options.maxPacketBytes } } : {}),
     manualConnect: true,
     reconnectPeriod: 0,
@@ -76,11 +92,25 @@ export function newClient(options: ConnectOptions): MqttClient {
     timerVariant: { set: () => 0, clear: () => {} },
   }
   const client = mqtt.connect(given)
-  // The library makes its streams itself; a filter can be put between a stream and the parser only here.
+  // The library makes its streams itself, and writes CONNECT into one before it is connected: then nobody knows whether it was sent.
+  // And only here can a filter be put between a stream and the parser.
   const inside = client as unknown as { streamBuilder: (client: MqttClient) => Duplex }
   const build = inside.streamBuilder
-  inside.streamBuilder = (of) => filtered(build(of), options)
-  return client
+  return {
+    client,
+    open(signal) {
+      const stream = build(client)
+      const event = { 'mqtt:': 'connect', 'mqtts:': 'secureConnect' }[url.protocol]
+      const ready = event === undefined ? upgraded.promise : new Promise((resolve) => stream.once(event, resolve))
+      return openTransport(stream, ready, signal)
+    },
+    connect(transport, will) {
+      // Without a delay: hosts learn of a death when the server does.
+      client.options.will = { ...will, qos: 1, retain: false, ...(isFive ? { properties: { willDelayInterval: 0 } } : {}) }
+      inside.streamBuilder = () => filtered(transport.handOver(), options)
+      client.connect()
+    },
+  }
 }
 
 function filtered(stream: Duplex, { maxPacketBytes, onOversized }: ConnectOptions): Duplex {
@@ -114,13 +144,22 @@ function tlsOptions({ caFile, certFile, keyFile }: ServerConfig) {
  * The library gathers a WebSocket message whole, up to 100 MiB and inflated, before the filter sees any of it. A message may hold several
  * packets, and a packet that is left out must not end the connection: so there is room for more than the largest packet.
  */
-function webSocketOptions({ protocol, pathname, search }: URL, { server, maxPacketBytes }: ConnectOptions): IClientOptions {
+function webSocketOptions(
+  { protocol, pathname, search }: URL,
+  { server, maxPacketBytes }: ConnectOptions,
+  onUpgraded: () => void,
+): IClientOptions {
   return {
     path: `${pathname}${search}`,
     wsOptions: {
       ...(protocol === 'wss:' ? tlsOptions(server) : {}),
       maxPayload: Math.max(1024 * 1024, 4 * maxPacketBytes),
       perMessageDeflate: false,
+      // The stream that the library makes of the WebSocket does not tell when it is open.
+      finishRequest(request: ClientRequest, socket: EventEmitter) {
+        socket.once('open', onUpgraded)
+        request.end()
+      },
     },
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
-import type { BdSeqStore } from './bd-seq.ts'
 import type { ChangeBuffer } from './buffer.ts'
+import type { ConnectNumbers } from './connect-numbers.ts'
 import type { Connect } from './connection.ts'
 import type { SparkplugCounters } from './counters.ts'
 import type { Guests } from './guests.ts'
@@ -43,7 +43,7 @@ export type SessionContext = {
   model: TrackedModel
   buffer: ChangeBuffer
   counters: SparkplugCounters
-  bdSeq: BdSeqStore
+  numbers: ConnectNumbers
   connect: Connect
   /** Whether this process may publish; asked before each message. */
   isLeader: () => boolean

@@ -1,11 +1,12 @@
-// A session is one connection of the node, from the next bdSeq to its end.
+// A session is one connection of the node, from the transport to its end.
 //
-//   next bdSeq ─▶ connecting ─▶ subscribing ─▶ waiting for the host ─▶ online ─▶ leaving ─▶ over
-//                      │              │                 │                 │                  ▲
-//                      └── refused ───┴──── refused, host-silent ─────────┴─ lost ───────────┘
+//   transport ─▶ next bdSeq ─▶ connecting ─▶ subscribing ─▶ waiting for the host ─▶ online ─▶ leaving ─▶ over
+//       │             │             │             │                 │                 │                  ▲
+//       └─ refused ───┴── refused ──┴── refused ──┴── refused, host-silent ───────────┴─ lost ───────────┘
 //
 // | state                | event                                      | publishes or sends                          | next      |
 // |----------------------|--------------------------------------------|---------------------------------------------|-----------|
+// | transport            | TCP, TLS, WebSocket are established        |                                             | next bdSeq |
 // | next bdSeq           | the store has kept it                      | CONNECT, with the NDEATH as its will        | connecting |
 // | connecting           | CONNACK                                    | SUBSCRIBE: NCMD, DCMD, STATE                | subscribing |
 // | subscribing          | SUBACK                                     |                                             | waiting   |
@@ -26,19 +27,16 @@ import { messageOf, until, within } from './waits.ts'
 /**
  * Runs one session, and resolves with how it ended. It ends when the signal aborts at the latest, and leaves nothing behind: no timer, no
  * connection, no listener.
- *
- * @throws what the store of bdSeq throws; then nothing was sent
  */
 export async function runSession(context: SessionContext, signal: AbortSignal): Promise<SessionEnd> {
-  const bdSeq = await context.bdSeq.next(signal)
   if (!context.isLeader()) return neverOnline('not-leader', 'before CONNECT')
-  const session = new Session(context, bdSeq)
+  const session = new Session(context)
   const onAbort = () => session.end('stopped', 'stopping')
   signal.addEventListener('abort', onAbort, { once: true })
   try {
     return await session.run(signal)
   } catch (error) {
-    return neverOnline(signal.aborted ? 'stopped' : 'refused', messageOf(error))
+    return neverOnline(signal.aborted ? 'stopped' : error instanceof Deposed ? 'not-leader' : 'refused', messageOf(error))
   } finally {
     signal.removeEventListener('abort', onAbort)
     session.close()
@@ -51,16 +49,16 @@ function neverOnline(reason: SessionEnd['reason'], detail: string): SessionEnd {
 
 class Session {
   readonly #context: SessionContext
-  readonly #bdSeq: number
   readonly #over = new AbortController()
   readonly #ended = Promise.withResolvers<Pick<SessionEnd, 'reason' | 'detail'>>()
   #connection: Connection | undefined
   #life: Life | undefined
   #onlineAt: number | undefined
+  /** That of the will. It is there before the connection is. */
+  #bdSeq = 0
 
-  constructor(context: SessionContext, bdSeq: number) {
+  constructor(context: SessionContext) {
     this.#context = context
-    this.#bdSeq = bdSeq
   }
 
   readonly end: EndSession = (reason, detail = '') => this.#ended.resolve({ reason, detail })
@@ -99,12 +97,17 @@ class Session {
   }
 
   #connect(signal: AbortSignal): Promise<Connection> {
-    const { address, server, settings, counters, clock, connect, warn } = this.#context
+    const { address, server, settings, counters, clock, connect, isLeader, numbers, warn } = this.#context
     const { protocolVersion, clientId, keepAliveSeconds, connectTimeoutMs, maxPacketBytes } = settings
     return connect(
       {
         ...{ server, protocolVersion, clientId, keepAliveSeconds, maxPacketBytes, timeoutMs: connectTimeoutMs },
-        will: { topic: nodeTopic('NDEATH', address), payload: nodeDeath(this.#bdSeq, clock.now()) },
+        will: async (signal) => {
+          this.#bdSeq = await numbers.take(signal)
+          if (!isLeader()) throw new Deposed('another replica leads')
+          return { topic: nodeTopic('NDEATH', address), payload: nodeDeath(this.#bdSeq, clock.now()) }
+        },
+        onConnect: () => numbers.sent(),
         onOversized: (bytes) => {
           counters.dropped['too-large']++
           warn('too-large', { bytes }, 'message dropped')
@@ -168,3 +171,6 @@ class Session {
 
 /** The primary host did not come online in time on this server; it may be on another. */
 class HostSilent extends Error {}
+
+/** This process may not connect any more. */
+class Deposed extends Error {}

@@ -31,6 +31,8 @@ function serverInHand() {
           clock.sleep(options.timeoutMs, signal).then(() => reject(new Error('timeout')), reject)
         })
       }
+      await options.will(signal)
+      options.onConnect()
       const closed = Promise.withResolvers<string>()
       let isOpen = true
       const never = new Promise<never>(() => {})
