@@ -36,7 +36,6 @@ const options = z.strictObject({
     .max(16 * 1024 * 1024)
     .default(1024 * 1024)
     .describe('The most bytes of the body to read, as sent and without its compression. The rest is neither read nor searched.'),
-  degradedAfterMs: z.int().min(1).optional().describe('Degraded when the answer takes at least this long, in milliseconds.'),
   warnDays: z.number().min(0).default(14).describe('Degraded when a certificate of the chain expires within this many days.'),
   ...httpFields,
 })
@@ -46,7 +45,7 @@ type HttpOptions = z.output<typeof options>
 /** Up when a new connection brings an answer with an expected status and, if configured, an expected body. */
 export const http = checkKind({
   about:
-    'Sends one request on a new connection. Down when the status or the body is not as expected, or when TLS fails. Degraded when a certificate of the chain expires soon, or when the answer took longer than `degradedAfterMs`. Redirects are not followed by default.',
+    'Sends one request on a new connection. Down when the status or the body is not as expected, or when TLS fails. Degraded when a certificate of the chain expires soon. Redirects are not followed by default.',
   example: { url: 'https://shop.example.com/health', expectStatus: [200], expectBody: '"status": *"ok"' },
   options,
   measures: {
@@ -168,25 +167,13 @@ async function judgeBody(options: HttpOptions, { body, headers }: Answer, signal
   return undefined
 }
 
-function judge(
-  { degradedAfterMs, warnDays }: HttpOptions,
-  { status, ms, tls }: Answer,
-  measurements: Measurement[],
-  now: number,
-): CheckResult {
+function judge({ warnDays }: HttpOptions, { status, tls }: Answer, measurements: Measurement[], now: number): CheckResult {
   const days = tls === undefined ? Number.NaN : (tls.expiresAt - now) / 86_400_000
   if (days < warnDays)
     return {
       state: 'degraded',
       reason: 'expiring',
       detail: `A certificate of the server's chain expires in ${Math.floor(days)} days. Renew it.`,
-      measurements,
-    }
-  if (degradedAfterMs !== undefined && ms >= degradedAfterMs)
-    return {
-      state: 'degraded',
-      reason: 'limit',
-      detail: `Status ${status} after ${Math.round(ms)} ms, not within ${degradedAfterMs} ms.`,
       measurements,
     }
   return { state: 'up', detail: `Status ${status}.`, measurements }

@@ -37,8 +37,6 @@ export type Answer = {
   httpVersion: string
   headers: IncomingHttpHeaders
   body: Buffer
-  /** From the start to the end of the body, in milliseconds. */
-  ms: number
   phases: Phases
   /** `expiresAt` is when the first certificate of the server's chain expires, as a Unix time in milliseconds. */
   tls?: { version: string; expiresAt: number }
@@ -87,7 +85,7 @@ export function exchange(given: Exchange): Promise<Answer> {
 }
 
 /** Watches the phases of an exchange. The function returned gives their durations when the answer is complete. */
-function watchPhases(socket: Socket, url: URL): () => Pick<Answer, 'ms' | 'phases'> {
+function watchPhases(socket: Socket, url: URL): () => Pick<Answer, 'phases'> {
   const started = performance.now()
   /** When each phase ended, in milliseconds since the start. */
   const ends: { resolve?: number; connect?: number; tls?: number; processing?: number } = {}
@@ -101,10 +99,7 @@ function watchPhases(socket: Socket, url: URL): () => Pick<Answer, 'ms' | 'phase
   return () => {
     const ms = performance.now() - started
     const { resolve = 0, connect = resolve, tls = connect, processing = tls } = ends
-    return {
-      ms,
-      phases: { resolve, connect: connect - resolve, tls: tls - connect, processing: processing - tls, transfer: ms - processing },
-    }
+    return { phases: { resolve, connect: connect - resolve, tls: tls - connect, processing: processing - tls, transfer: ms - processing } }
   }
 }
 
