@@ -11,7 +11,7 @@ export type TemplateFields = Record<(typeof textFields)[number], string> & {
 const textFields = ['check', 'kind', 'target', 'severity', 'state', 'since', 'reason', 'detail', 'hint', 'sentAt'] as const
 
 /** Every name that a template may use by itself. */
-export const templateFields: readonly string[] = [...textFields, 'consecutiveFailures', 'labels', 'secrets', ...occasions]
+const templateFields: readonly string[] = [...textFields, 'consecutiveFailures', 'labels', 'secrets', ...occasions]
 
 /**
  * Fills in a template of Mustache (mustache(5)): `{{field}}`, and sections `{{#down}}…{{/down}}` and `{{^down}}…{{/down}}`.
