@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { shownBy } from '../../../shared/discretion.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
 import { openSocket, readSocket } from '../../wire/socket.ts'
 import { earliestExpiry, secure, tlsOf } from '../../wire/tls.ts'
+import type { Dialogue } from '../dialogue.ts'
 import { expressionOf } from '../modules/fields.ts'
 import { type TcpSettings, tcpSettings } from '../modules/tcp.ts'
 import { close, type ProbeSeries, setCertificate, setTls } from '../series.ts'
@@ -24,30 +26,41 @@ export const tcp: Prober<typeof tcpSettings> = {
 }
 
 /** Connects, starts TLS if configured, and goes through the dialogue. Rejects if any step fails. */
-async function probe(config: TcpSettings, { reach, series, signal }: ProbeRun): Promise<boolean> {
+async function probe(config: TcpSettings, { reach, series, signal, dialogue }: ProbeRun): Promise<boolean> {
   const target = await reach(config)
+  dialogue.say(config.tls ? 'Dialing TCP with TLS' : 'Dialing TCP without TLS', { ip: target.address, port: target.port })
   const connection = await openSocket({ host: target.address, port: target.port }, signal)
+  dialogue.say('Successfully dialed')
   try {
     let socket: Socket = connection
     const begin = async () => {
       const { tls_config } = config
       const tls = await secure(socket, tlsOf(trustOf(tls_config), target.host), tls_config.server_name ?? target.host)
+      dialogue.say('TLS Handshake (client) succeeded.', { version: tls.getProtocol() ?? '', trusted: tls.authorized })
       describe(tls, series)
       socket = tls
     }
     if (config.tls) await begin()
     let rest: Buffer = Buffer.alloc(0)
-    for (const { expect, send, starttls } of config.query_response) {
+    const shown = shownBy('steps', config.query_response) as typeof config.query_response
+    for (const [index, { expect, send, starttls }] of config.query_response.entries()) {
+      dialogue.say('Processing query response entry', { entry_number: index })
       let groups: readonly string[] = []
       if (expect !== undefined) {
-        const found = await expectLine(socket, rest, expressionOf(expect) as RegExp).catch((error) => {
+        const expected = { source: expect, expression: expressionOf(expect) as RegExp }
+        const found = await expectLine(socket, rest, expected, dialogue).catch((error) => {
           if (error instanceof CheckFailure || signal.aborted) series.set('probe_failed_due_to_regex', regexHelp, 1)
+          dialogue.fail('Regexp did not match', { regexp: expect })
           throw error
         })
         groups = found.groups
         rest = found.rest
       }
-      if (send !== undefined) socket.write(`${expand(send, groups)}\n`)
+      if (send !== undefined) {
+        const line = expand(send, groups)
+        dialogue.say('Sending line', { line: shown[index]?.send === send ? line : shown[index]?.send, bytes: Buffer.byteLength(line) + 1 })
+        socket.write(`${line}\n`)
+      }
       if (starttls) {
         await begin()
         rest = Buffer.alloc(0) // plaintext is discarded when TLS starts (RFC 3207, section 5)
@@ -65,14 +78,22 @@ function describe(tls: TLSSocket, series: ProbeSeries): void {
 }
 
 /** Reads up to the first line that matches. The bytes behind it remain for the next step. */
-async function expectLine(socket: Socket, before: Buffer, expression: RegExp): Promise<{ groups: readonly string[]; rest: Buffer }> {
+async function expectLine(
+  socket: Socket,
+  before: Buffer,
+  { source, expression }: { source: string; expression: RegExp },
+  dialogue: Dialogue,
+): Promise<{ groups: readonly string[]; rest: Buffer }> {
   let found: { groups: readonly string[]; end: number } | undefined
   let from = 0
   const look = (bytes: Buffer): boolean => {
     for (let end = bytes.indexOf(10, from); end !== -1; end = bytes.indexOf(10, from)) {
-      const match = expression.exec(bytes.toString('utf8', from, end).replace(/\r$/, ''))
+      const line = bytes.toString('utf8', from, end).replace(/\r$/, '')
+      const match = expression.exec(line)
       from = end + 1
+      dialogue.say('Read line', { line })
       if (match !== null) {
+        dialogue.say('Regexp matched', { regexp: source })
         found = { groups: [...match], end: from }
         return true
       }
