@@ -7,7 +7,8 @@
 // | state         | event                                 | publishes                                                    |
 // |---------------|---------------------------------------|--------------------------------------------------------------|
 // | waiting       | STATE online of the primary host      | nothing; `hostOnline` resolves                               |
-// | waiting       | begin()                               | NBIRTH, then the DBIRTH of every device                      |
+// | waiting       | begin(), the host is online or none   | NBIRTH, then the DBIRTH of every device                      |
+// | waiting       | begin(), the host has left again      | nothing; it goes on waiting                                  |
 // | live          | new values                            | NDATA and DDATA, gathered for `coalesceMs`                   |
 // | live          | the node's set of metrics changes     | the gathered data, NBIRTH, all DBIRTHs                       |
 // | live          | a device comes, or its set changes    | the gathered data, DBIRTH                                    |
@@ -24,6 +25,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Births, createBirths } from './births.ts'
 import type { Connection } from './connection.ts'
+import { createHostWatch } from './host-watch.ts'
 import { createInbox } from './inbox.ts'
 import { createProof, type Proof } from './proof.ts'
 import { createPublisher, type Publisher } from './publisher.ts'
@@ -51,8 +53,7 @@ export class Life {
   readonly #rebirths: RebirthRequests
   /** Takes in a message that came on the connection. */
   readonly receive: (topic: string, payload: Buffer, isRetained: boolean) => void
-  /** Resolves when the primary host is online. */
-  readonly hostOnline: Promise<void>
+  readonly #host = createHostWatch()
   /** The server has answered a PINGREQ since the births: it has read them. */
   isProven = false
   #state: 'waiting' | 'live' | 'closed' = 'waiting'
@@ -62,10 +63,8 @@ export class Life {
   constructor(context: SessionContext, parts: LifeParts) {
     const { settings, clock, hasNextServer } = context
     const { connection, bdSeq, end, signal } = parts
-    const hostOnline = Promise.withResolvers<void>()
     this.#context = context
     this.#parts = parts
-    this.hostOnline = hostOnline.promise
     const publisher = createPublisher(context, connection, end)
     this.#publisher = publisher
     this.#births = createBirths(context, publisher, { bdSeq, hasNextServer })
@@ -79,10 +78,15 @@ export class Life {
     this.#rebirths = createRebirthRequests((device) => this.#rebirth(device), { intervalMs: settings.rebirthIntervalMs, clock, signal })
     this.receive = createInbox(context, {
       isLive: () => this.#isLive,
-      hostOnline: () => hostOnline.resolve(),
+      host: this.#host,
       rebirth: (device) => this.#rebirths.request(device),
       end,
     })
+  }
+
+  /** Resolves when the primary host is online. It may leave before anybody acts: `begin` looks again. */
+  hostOnline(): Promise<void> {
+    return this.#host.whenOnline()
   }
 
   /** Proves that the connection is alive, from now on. */
@@ -92,16 +96,17 @@ export class Life {
 
   /**
    * Publishes the births, and data from then on. It is synchronous, so that nothing can change between the births and the moment from
-   * which changes are sent.
-   * @returns whether the births could be handed over
+   * which changes are sent. It is no birth if the primary host has left again: what it said last counts at this moment
+   * [tck-id-message-flow-edge-node-birth-publish-phid-wait-online]. `lost`: the births could not be handed over.
    */
-  begin(): boolean {
-    if (!this.#births.all()) return false
+  begin(): 'born' | 'no-host' | 'lost' {
+    if (this.#context.host !== undefined && !this.#host.isOnline()) return 'no-host'
+    if (!this.#births.all()) return 'lost'
     this.#state = 'live'
     this.#followModel()
     this.#run(this.#pump())
     this.#lendToGuests()
-    return true
+    return 'born'
   }
 
   /** Sends what was gathered while its owners are still born. After that, no change of the model is sent. */
