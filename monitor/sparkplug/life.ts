@@ -13,13 +13,15 @@
 // | live          | the node's set of metrics changes     | the gathered data, NBIRTH, all DBIRTHs                       |
 // | live          | a device comes, or its set changes    | the gathered data, DBIRTH                                    |
 // | live          | a device goes                         | the gathered data, DDEATH                                    |
-// | live          | NCMD Node Control/Rebirth             | NBIRTH, all DBIRTHs; once in `rebirthIntervalMs`             |
+// | live          | NCMD Node Control/Rebirth             | NBIRTH, all DBIRTHs; once in `rebirthIntervalMs`, and until  |
+// |               |                                       | then no data; what data precedes in this table, they do too  |
 // | live          | DCMD Device Control/Rebirth           | DBIRTH; once in `rebirthIntervalMs`                          |
 // | waiting, live | NCMD Node Control/Next Server         | nothing; the session ends                                    |
 // | waiting, live | STATE offline of the primary host     | nothing; the session ends (while waiting: if it can move on) |
 // | live          | another replica leads                 | nothing; the session ends                                    |
 // | waiting, live | time for proof                        | PINGREQ; without an answer the connection is cut             |
-// | live          | close()                               | the gathered data, if the connection is open                 |
+// | live          | close()                               | the gathered data, if the connection is open and the host    |
+// |               |                                       | online                                                       |
 //
 // NDEATH is the session's to publish (session.ts): on purpose, or as the will of its CONNECT.
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -100,7 +102,7 @@ export class Life {
    * [tck-id-message-flow-edge-node-birth-publish-phid-wait-online]. `lost`: the births could not be handed over.
    */
   begin(): 'born' | 'no-host' | 'lost' {
-    if (this.#context.host !== undefined && !this.#host.isOnline()) return 'no-host'
+    if (!this.#hasHost) return 'no-host'
     if (!this.#births.all()) return 'lost'
     this.#state = 'live'
     this.#followModel()
@@ -109,12 +111,15 @@ export class Life {
     return 'born'
   }
 
-  /** Sends what was gathered while its owners are still born. After that, no change of the model is sent. */
+  /**
+   * Sends what was gathered while its owners are still born, unless the primary host has left: then it is kept for its return. After that,
+   * no change of the model is sent.
+   */
   close(): void {
     if (this.#state === 'closed') return
     try {
       if (this.#isLive) this.#context.guests.offline()
-      if (this.#parts.connection.isOpen()) this.#drain()
+      if (this.#parts.connection.isOpen() && this.#hasHost) this.#drain()
     } finally {
       this.#state = 'closed'
       this.#publisher.close()
@@ -133,6 +138,10 @@ export class Life {
     return this.#state === 'live'
   }
 
+  get #hasHost(): boolean {
+    return this.#context.host === undefined || this.#host.isOnline()
+  }
+
   /** Runs work in the background. It fails when the connection does, and that ends the session. */
   #run(work: Promise<void>): void {
     work.catch((error: unknown) => {
@@ -140,18 +149,25 @@ export class Life {
     })
   }
 
-  /** Sends what there is, without waiting for more. */
-  #drain(): StepResult {
-    let result: StepResult
-    do result = this.#isLive ? this.#sender.step() : 'over'
-    while (result === 'sent')
-    return result
+  /** Sends what there is, without waiting for more. A rebirth that was requested goes first. */
+  #drain(): void {
+    if (!this.#parts.connection.isCongested()) this.#rebirths.serveNow(undefined)
+    while (this.#step() === 'sent');
+  }
+
+  /**
+   * Sends a batch. Nothing between a request for a rebirth and the births [tck-id-operational-behavior-data-commands-rebirth-action-1]:
+   * who asks for them cannot read it.
+   */
+  #step(): StepResult {
+    if (!this.#isLive) return 'over'
+    return this.#rebirths.isWaiting(undefined) ? 'idle' : this.#sender.step()
   }
 
   async #pump(): Promise<void> {
     const { settings, clock } = this.#context
     while (this.#isLive) {
-      const result = this.#sender.step()
+      const result = this.#step()
       if (result === 'over') return
       if (result === 'sent') await nextTurn()
       else if (result === 'unproven') await this.#proveNow()
@@ -205,8 +221,12 @@ export class Life {
       return
     }
     counters.rebirths++
-    if (device === undefined) this.#births.all()
-    else this.#births.device(device)
+    if (device !== undefined) this.#births.device(device)
+    else {
+      this.#births.all()
+      // In this turn: the next request may be on its way, and a storm of them must not hold data back for ever.
+      this.#drain()
+    }
     this.#wake()
   }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { Packet } from 'mqtt-packet'
+import type { EdgeNodeConfig } from '../../../monitor/sparkplug/edge-node.ts'
 import { systemClock } from '../../../shared/clock.ts'
-import { nodeInHand } from './node-in-hand.ts'
+import { metric, nodeInHand } from './node-in-hand.ts'
 import { startWireServer, type WireServer } from './wire-server.ts'
 
 const { signal } = new AbortController()
@@ -24,9 +25,9 @@ const until = async (is: () => boolean) => {
 }
 
 /** A node that is subscribed, and waits for its primary host on the only server. */
-async function waiting(t: TestContext, protocolVersion: 4 | 5) {
+async function waiting(t: TestContext, protocolVersion: 4 | 5, more: Partial<EdgeNodeConfig> = {}) {
   const server = await startWireServer(t)
-  const { node } = nodeInHand(t, [server.url], { protocolVersion, primaryHost: { id: 'scada', giveUpMs: 200 } })
+  const { node } = nodeInHand(t, [server.url], { protocolVersion, primaryHost: { id: 'scada', giveUpMs: 200 }, ...more })
   await node.start(signal)
   await until(() => server.packets.some(({ packet }) => packet.cmd === 'subscribe'))
   const [client] = server.clients
@@ -40,7 +41,7 @@ async function waiting(t: TestContext, protocolVersion: 4 | 5) {
       await until(() => acknowledged() > before)
     }
   }
-  return { server, client, settled }
+  return { server, node, client, settled }
 }
 
 for (const protocolVersion of [4, 5] as const) {
@@ -84,5 +85,21 @@ for (const protocolVersion of [4, 5] as const) {
     await node.start(signal)
     await until(() => there.packets.some(({ packet }) => packet.cmd === 'subscribe'))
     assert.deepEqual(verbs(here), ['NDEATH'])
+  })
+
+  test(`${on}, what was gathered when the host left is kept for its return`, async (t) => {
+    const { server, node, client } = await waiting(t, protocolVersion, { coalesceMs: 600_000 })
+    node.setDevice('host:a', [metric('Load', 1)])
+    client.send(state(true, time))
+    await until(() => node.observe().isOnline && node.observe().buffer.length === 0)
+    node.update('host:a', [{ name: 'Load', value: 2 }])
+    node.update('host:a', [{ name: 'Load', value: 3 }])
+    client.send(state(false, time + 1))
+    await until(() => !node.observe().isConnected)
+    assert.deepEqual(verbs(server), ['NBIRTH', 'DBIRTH', 'NDEATH'])
+    await until(() => server.clients.size === 1 && server.packets.filter(({ packet }) => packet.cmd === 'subscribe').length === 2)
+    for (const again of server.clients) again.send(state(true, time + 2))
+    await until(() => verbs(server).length === 6)
+    assert.deepEqual(verbs(server).slice(3), ['NBIRTH', 'DBIRTH', 'DDATA'])
   })
 }
