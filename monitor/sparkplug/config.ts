@@ -44,6 +44,10 @@ export const sparkplugConfig = z.strictObject({
     })
     .optional()
     .describe('Host application that must be online for anything to be published'),
+  names: z
+    .enum(['portable', 'plain'])
+    .default('portable')
+    .describe('How device ids and metric names are written: as every consumer takes them, or as they are'),
   datatypes: z
     .enum(['always', 'births'])
     .default('always')
@@ -88,6 +92,7 @@ export function edgeNodeConfig(section: SparkplugConfig): EdgeNodeConfig {
     servers,
     primaryHost: primaryHost && { id: primaryHost.id, giveUpMs: primaryHost.giveUp },
     hasAliases: section.aliases,
+    names: section.names,
     hasDatatypes: section.datatypes === 'always',
     maxSilenceMs: section.maxSilence,
     reconnect: { baseMs: section.reconnect.first, capMs: section.reconnect.longest },
