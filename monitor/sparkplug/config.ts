@@ -17,7 +17,7 @@ const server = z
     caFile: z
       .string()
       .optional()
-      .describe("PEM file of the CA certificates for the server's certificate; those of the system when left out"),
+      .describe("PEM file of the CA certificates for the server's certificate; those of the system and those built in when left out"),
     certFile: z.string().optional().describe('PEM file of the client certificate'),
     keyFile: z.string().optional().describe('PEM file of the key of the client certificate'),
   })

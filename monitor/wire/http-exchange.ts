@@ -1,6 +1,7 @@
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net'
 import { TLSSocket, connect as tlsConnect } from 'node:tls'
+import { trustSystem } from '../../shared/system-trust.ts'
 import { GrowingBuffer } from './growing-buffer.ts'
 import { CheckFailure } from './reasons.ts'
 import { asError, defaultMaxBytes } from './socket.ts'
@@ -157,6 +158,7 @@ function readBody(response: IncomingMessage, { maxBytes = defaultMaxBytes, cut }
 function open({ url, socketPath, tls, lookup }: Exchange): Socket {
   if (socketPath !== undefined) return connect({ path: socketPath })
   const secure = url.protocol === 'https:'
+  if (secure && tls === undefined) trustSystem()
   const host = hostOf(url)
   const target = { host, port: Number(url.port) || (secure ? 443 : 80), ...(lookup && { lookup }) }
   return secure ? tlsConnect({ ...target, servername: sniOf(host), ...tls, ALPNProtocols: ['http/1.1'] }) : connect(target)

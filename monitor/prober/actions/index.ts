@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import type { Clock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { Log } from '../../../shared/log.ts'
+import { tlsMeaning } from '../../../shared/tls-errors.ts'
 import { shorten } from '../../wire/wording.ts'
 import type { Act, ActionCause } from './act.ts'
 import { type Action, type Occasion, targetOfAction } from './action.ts'
@@ -69,7 +70,7 @@ export function createActions({ clock, log, cluster, isLeader = () => true, syst
       audit.warn({ ...fields, outcome: 'done', did }, 'action taken')
       return 'done'
     } catch (error) {
-      audit.error({ ...fields, outcome: 'failed', why: shorten((error as Error).message) }, 'action failed')
+      audit.error({ ...fields, outcome: 'failed', why: shorten(tlsMeaning(error) ?? (error as Error).message) }, 'action failed')
       return 'failed'
     } finally {
       over.abort()
