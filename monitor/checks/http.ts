@@ -5,7 +5,7 @@ import { authorizationOf, headersElsewhere, httpFields, httpUrl, targetOfUrl } f
 import { type Answer, exchange, hostOf } from '../wire/http-exchange.ts'
 import { CheckFailure, type Reason } from '../wire/reasons.ts'
 import { type TlsOptions, tlsOf } from '../wire/tls.ts'
-import { shorten } from '../wire/wording.ts'
+import { expiryOf, shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 
 const pattern = z.string().min(1).max(500).refine(isPattern, { error: 'must be a regular expression' })
@@ -142,8 +142,13 @@ function judgeStatus({ expectStatus }: HttpOptions, { status, headers }: Answer)
   const isExpected = expectStatus.length === 0 ? status >= 200 && status <= 299 : expectStatus.includes(status)
   if (isExpected) return undefined
   const wanted = expectStatus.length === 0 ? '200 to 299' : expectStatus.join(' or ')
-  const where = headers.location === undefined ? '' : `, to ${shorten(headers.location, 100)}`
-  return { reason: 'unexpected_answer', detail: `Status ${status}${where}, but ${wanted} is expected. See the log of the service.` }
+  const { location } = headers
+  const isRedirect = status >= 300 && status <= 399 && location !== undefined
+  const where = isRedirect ? `, to ${shorten(location, 100)}` : ''
+  const hint = isRedirect
+    ? `To follow redirects, set maxRedirects; if this one is right, add ${status} to expectStatus.`
+    : 'See the log of the service.'
+  return { reason: 'unexpected_answer', detail: `Status ${status}${where}, but ${wanted} is expected. ${hint}` }
 }
 
 /** The compression of the body is undone only where an expression is to be found in it. */
@@ -173,7 +178,7 @@ function judge({ warnDays }: HttpOptions, { status, tls }: Answer, measurements:
     return {
       state: 'degraded',
       reason: 'expiring',
-      detail: `A certificate of the server's chain expires in ${Math.floor(days)} days. Renew it.`,
+      detail: `A certificate of the server's chain ${expiryOf(days)}. Renew it.`,
       measurements,
     }
   return { state: 'up', detail: `Status ${status}.`, measurements }

@@ -4,6 +4,7 @@ import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
 import type { Check, CheckStatus } from '../prober/check.ts'
 import { withinLimits } from '../prober/response-limits.ts'
 import { newDurations, overdueResult, recordDuration, resultOfError } from '../prober/run.ts'
+import { shorten } from '../wire/wording.ts'
 
 /** The result of one run, and its duration in seconds. */
 export type Outcome = { result: CheckResult; seconds: number }
@@ -25,7 +26,8 @@ export async function runOnce(
     setTimeout(() => timeUp.resolve(overdueResult(timeoutMs)), timeoutMs + graceMs),
   ]
   const work = (async () => kind.check(options, { ...context, signal: controller.signal }))().catch(resultOfError)
-  const result = await Promise.race([work, timeUp.promise])
+  const found = await Promise.race([work, timeUp.promise])
+  const result = { ...found, detail: shorten(found.detail) }
   for (const timer of timers) clearTimeout(timer)
   const ms = performance.now() - started
   return { result: withinLimits(result, ms, limits), seconds: ms / 1000 }
