@@ -102,7 +102,10 @@ export function explain(error: unknown): string {
   return hint.startsWith(`${said} `) ? hint : `${said} ${hint}`
 }
 
-function messageOf(error: unknown): string {
+/** What happened, without a full stop: the message of a thrown value or, of a fault of TLS, what it means. */
+export function messageOf(error: unknown): string {
+  const meaning = tlsMeaning(error)
+  if (meaning !== undefined) return meaning.replace(/\.$/, '')
   if (error instanceof AggregateError && error.errors.length > 0) return [...new Set(error.errors.map(messageOf))].join(', ')
   if (!(error instanceof Error)) return String(error)
   if (error.name === 'TimeoutError' || error.name === 'AbortError') return 'No answer in time'
