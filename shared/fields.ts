@@ -135,11 +135,6 @@ export class Secret {
     return this.#value
   }
 
-  /** Whether `reveal` has something to show. */
-  get isLoaded(): boolean {
-    return this.#value !== undefined
-  }
-
   /** Takes the content of the file, without the line end that editors add. */
   load(text: string): void {
     this.#value = text.replace(/\r?\n$/, '')

@@ -1,5 +1,3 @@
 export { probeConfig } from './config.ts'
-export { debugText } from './debug.ts'
-export type { PastProbe } from './history.ts'
-export { createProbes, type Probes } from './probes.ts'
+export { createProbes, type ProbeRequest } from './probes.ts'
 export { ProbeRefusal } from './refusal.ts'

@@ -110,8 +110,7 @@ function entered(health: Health, { state, reason, detail }: CheckResult, now: nu
     ...health,
     state,
     reason: state === 'up' ? undefined : (reason ?? 'error'),
-    // A kind may have put foreign text into it as it came.
-    detail: shorten(detail),
+    detail,
     since: health.state === state ? health.since : now,
   }
 }

@@ -1,6 +1,5 @@
 import { type CommandReading, readDeviceCommand, readNodeCommand } from './commands.ts'
 import type { DropReason } from './counters.ts'
-import type { HostWatch } from './host-watch.ts'
 import type { EndSession, SessionContext } from './session-context.ts'
 import type { HostState } from './state.ts'
 import { deviceTopic, nodeTopic, stateTopic } from './topics.ts'
@@ -12,7 +11,7 @@ const stranger: CommandReading<never> = { actions: [], dropped: [{ reason: 'unkn
 /** What messages from outside lead to. */
 export type InboxEffects = {
   isLive: () => boolean
-  host: HostWatch
+  hostOnline: () => void
   /** A host asks for the rebirth of a device, or of the node when it is undefined. Called only while the births are out. */
   rebirth: (device: string | undefined) => void
   end: EndSession
@@ -23,19 +22,16 @@ type InboxContext = Pick<SessionContext, 'address' | 'host' | 'hasNextServer' | 
 /** Takes in all messages of one connection: the primary host's STATE, commands, and what guests subscribed to. */
 export function createInbox(
   { address, host, hasNextServer, model, counters, guests, clock, warn }: InboxContext,
-  { isLive, host: watch, rebirth, end }: InboxEffects,
+  { isLive, hostOnline, rebirth, end }: InboxEffects,
 ): (topic: string, payload: Buffer, isRetained: boolean) => void {
   const commandsOfDevices = deviceTopic('DCMD', address, '')
 
   function receiveState(state: HostState, payload: Buffer): void {
     const verdict = state.observe(payload, clock.now())
-    if (verdict === 'online') watch.online()
+    if (verdict === 'online') hostOnline()
     else if (verdict === 'invalid') drop('invalid-state', { bytes: payload.length })
-    else if (verdict === 'offline') {
-      watch.offline()
-      // A node that is born always leaves. One that is not yet born waits here if there is no other server to look for the host on.
-      if (isLive() || hasNextServer) end('host-offline', 'the primary host is offline on this server')
-    }
+    // A node that is born always leaves. One that is not yet born waits here if there is no other server to look for the host on.
+    else if (verdict === 'offline' && (isLive() || hasNextServer)) end('host-offline', 'the primary host is offline on this server')
   }
 
   function receiveNodeCommand(payload: Buffer, isRetained: boolean): void {

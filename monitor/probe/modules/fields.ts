@@ -1,23 +1,6 @@
 import * as z from 'zod'
 import { duration, secretFile } from '../../../shared/fields.ts'
 
-/** A regular expression as in blackbox_exporter's configuration, including leading flags such as `(?i)`. */
-export const pattern = z
-  .string()
-  .min(1)
-  .max(500)
-  .refine((source) => expressionOf(source) !== undefined, { error: 'must be a regular expression' })
-
-/** The regular expression for a text of the configuration; undefined if the text is invalid. */
-export function expressionOf(source: string): RegExp | undefined {
-  const [, flags = '', rest = source] = /^\(\?([ims]+)\)(.*)$/s.exec(source) ?? []
-  try {
-    return new RegExp(rest, [...new Set(flags)].join(''))
-  } catch {
-    return undefined
-  }
-}
-
 /** The section `tls_config`. */
 export const tlsConfig = z
   .strictObject({
@@ -28,9 +11,7 @@ export const tlsConfig = z
       .max(253)
       .optional()
       .describe("Server name to send (SNI) and to verify in the certificate; by default the target's"),
-    ca_file: secretFile()
-      .optional()
-      .describe('PEM file of the CA certificates to trust, instead of those of the system and those built in'),
+    ca_file: secretFile().optional().describe('PEM file of the CA certificates to trust, instead of those built into Node'),
     cert_file: secretFile().optional().describe('PEM file of a client certificate'),
     key_file: secretFile().optional().describe("PEM file of the client certificate's private key"),
   })

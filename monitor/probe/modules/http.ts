@@ -1,7 +1,7 @@
 import * as z from 'zod'
-import { discreet } from '../../../shared/discretion.ts'
 import { byteSize, secretFile } from '../../../shared/fields.ts'
-import { ipProtocol, pattern, tlsConfig } from './fields.ts'
+import { pattern } from '../../wire/patterns.ts'
+import { ipProtocol, tlsConfig } from './fields.ts'
 
 const headerRule = z.strictObject({
   header: z.string().min(1).max(200).describe('Name of a header field'),
@@ -17,12 +17,13 @@ export const httpSettings = z.strictObject({
     .default([])
     .describe('Versions that count as success; all by default'),
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'OPTIONS']).default('GET').describe('Method of the request'),
-  headers: discreet(z.record(z.string(), z.string()), 'headers')
+  headers: z
+    .record(z.string(), z.string())
     .default({})
     .describe(
       'Additional header fields; authorization, cookie, proxy-authorization and host are not sent to another origin after a redirect',
     ),
-  body: discreet(z.string().max(65_536), 'text').optional().describe('Body of the request'),
+  body: z.string().max(65_536).optional().describe('Body of the request'),
   body_size_limit: byteSize({ max: '16MiB' }).prefault('1MiB').describe('The most bytes of the body to read; the rest is ignored'),
   follow_redirects: z.boolean().default(true).describe('Follow up to ten redirects; each must be an allowed target'),
   fail_if_ssl: z.boolean().default(false).describe('Fail if the last answer came over TLS'),

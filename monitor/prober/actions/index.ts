@@ -2,10 +2,9 @@ import { hash } from 'node:crypto'
 import type { Clock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { Log } from '../../../shared/log.ts'
-import { tlsMeaning } from '../../../shared/tls-errors.ts'
 import { shorten } from '../../wire/wording.ts'
 import type { Act, ActionCause } from './act.ts'
-import { type Action, type Occasion, targetOfAction } from './action.ts'
+import { type Action, targetOfAction } from './action.ts'
 import { restartPods } from './restart-pod.ts'
 import { restartUnit } from './restart-unit.ts'
 import { callWebhook } from './webhook.ts'
@@ -33,14 +32,10 @@ export function createActions({ clock, log, cluster, isLeader = () => true, syst
   const audit = log.child({ audit: true })
   const takenAt = new Map<string, number>()
 
-  async function perform(
-    action: Action,
-    cause: ActionCause,
-    { signal, occasion }: { signal: AbortSignal; occasion: Occasion },
-  ): Promise<string> {
+  async function perform(action: Action, cause: ActionCause, signal: AbortSignal): Promise<string> {
     switch (action.type) {
       case 'webhook':
-        return callWebhook(action, cause, { signal, now: clock.now(), occasion })
+        return callWebhook(action, cause, { signal, now: clock.now() })
       case 'restart-pod':
         return restartPods(action, { cluster, signal })
       case 'restart-unit':
@@ -48,10 +43,10 @@ export function createActions({ clock, log, cluster, isLeader = () => true, syst
     }
   }
 
-  return async (action, cause, { signal, occasion }) => {
+  return async (action, cause, signal) => {
     if (!isLeader()) return 'refused'
     const target = targetOfAction(action)
-    const key = JSON.stringify([cause.check.name, action.type, identityOf(action), occasion])
+    const key = JSON.stringify([cause.check.name, action.type, identityOf(action)])
     const now = clock.monotonic()
     const before = takenAt.get(key)
     if (before !== undefined && now - before < action.everyMs) return 'limited'
@@ -66,11 +61,11 @@ export function createActions({ clock, log, cluster, isLeader = () => true, syst
       () => {},
     )
     try {
-      const did = await perform(action, cause, { signal: AbortSignal.any([signal, tooLate.signal]), occasion })
+      const did = await perform(action, cause, AbortSignal.any([signal, tooLate.signal]))
       audit.warn({ ...fields, outcome: 'done', did }, 'action taken')
       return 'done'
     } catch (error) {
-      audit.error({ ...fields, outcome: 'failed', why: shorten(tlsMeaning(error) ?? (error as Error).message) }, 'action failed')
+      audit.error({ ...fields, outcome: 'failed', why: shorten((error as Error).message) }, 'action failed')
       return 'failed'
     } finally {
       over.abort()
