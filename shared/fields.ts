@@ -135,6 +135,11 @@ export class Secret {
     return this.#value
   }
 
+  /** Whether `reveal` has something to show. */
+  get isLoaded(): boolean {
+    return this.#value !== undefined
+  }
+
   /** Takes the content of the file, without the line end that editors add. */
   load(text: string): void {
     this.#value = text.replace(/\r?\n$/, '')

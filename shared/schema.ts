@@ -66,12 +66,20 @@ export function fieldSchemas(schema: Schema, name: string, given?: unknown): Sch
 }
 
 /** The alternatives of a union that match the discriminator of `given`; all of them if it has none. */
-export function alternatives(schema: Schema, given: unknown): Schema[] {
+function alternatives(schema: Schema, given: unknown): Schema[] {
   const { options = [], discriminator } = defOf(core(schema))
   if (discriminator === undefined || typeof given !== 'object' || given === null) return options
   const kind = (given as Record<string, unknown>)[discriminator]
   const fitting = options.filter((option) => fieldSchemas(option, discriminator).some((field) => literals(field).includes(kind)))
   return fitting.length > 0 ? fitting : options
+}
+
+/** The fields of the object that a schema describes; of a union, those of the only alternative that fits the value. */
+export function shapeFor(schema: Schema, value: object): Record<string, Schema> {
+  const def = defOf(core(schema))
+  if (def.shape) return def.shape
+  const [only, ...others] = def.options ? alternatives(schema, value) : []
+  return only !== undefined && others.length === 0 ? shapeFor(only, value) : {}
 }
 
 /** The values of a literal or an enum; empty for any other schema. */

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { ask, below, httpUrl, jsonOf, targetOfUrl, unexpected } from '../wire/http-access.ts'
 import { tlsFields } from '../wire/tls.ts'
-import { count, shorten, someOf } from '../wire/wording.ts'
+import { count, shorten, someOf, versionIn } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 
 const options = z.strictObject({
@@ -66,7 +66,7 @@ export const docker = checkKind({
     const daemon = await get('/info', info)
     const list = await get('/containers/json?all=1', containers)
     const measurements: Measurement[] = [
-      { name: 'skerry_docker_info', labels: { version: shorten(daemon.ServerVersion, 60) }, value: 1 },
+      { name: 'skerry_docker_info', labels: { version: versionIn(daemon.ServerVersion) }, value: 1 },
       { name: 'skerry_docker_images', value: daemon.Images },
     ]
     if (options.stats) await measure(request, list.filter(({ State }) => State === 'running').slice(0, 50), measurements)

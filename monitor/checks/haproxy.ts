@@ -13,7 +13,7 @@ const options = z
     host: host.optional().describe('Host of the runtime API, if it listens on TCP.'),
     port: port.optional().describe('Port of the runtime API, if it listens on TCP.'),
     url: httpUrl.optional().describe('The statistics page instead, such as http://lb:8404/stats; `;csv` is appended.'),
-    backends: z.array(z.string().min(1)).default([]).describe('Backends that must be up; all by default.'),
+    backends: z.array(z.string().min(1)).default([]).describe('Backends that the check is about, with their servers; all by default.'),
     ...httpFields,
   })
   .refine(({ socketPath, host, port, url }) => [socketPath, host && port, url].filter((given) => given !== undefined).length === 1, {
@@ -28,7 +28,7 @@ const maxBytes = 8 * 1024 * 1024
 /** Up when every backend and every server of HAProxy is up. */
 export const haproxy = checkKind({
   about:
-    'Reads the statistics from the runtime API or from the statistics page. Down when a backend is down (one of `backends`, or any if that is empty). Degraded when a server is down. Servers in maintenance and servers without a health check count as sound.',
+    'Reads the statistics from the runtime API or from the statistics page. Down when a backend is down, and degraded when a server is down: of `backends`, or of all backends if that is empty. Every backend is measured. Servers in maintenance and servers without a health check count as sound.',
   example: { socketPath: '/run/haproxy/admin.sock', backends: ['shop'] },
   options,
   measures: {
@@ -111,8 +111,10 @@ function judge({ backends: wanted }: HaproxyOptions, rows: Row[]): CheckResult {
     }
   const name = ({ pxname, svname, last_chk }: Row) =>
     svname === 'BACKEND' ? pxname : `${pxname}/${svname}${last_chk === '' ? '' : ` (${shorten(last_chk, 60)})`}`
-  const downBackends = backends.filter((row) => stateOf(row) === 'down' && (wanted.length === 0 || wanted.includes(row.pxname)))
-  const downServers = servers.filter((row) => stateOf(row) === 'down')
+  const isWanted = ({ pxname }: Row) => wanted.length === 0 || wanted.includes(pxname)
+  const [ownBackends, ownServers] = [backends.filter(isWanted), servers.filter(isWanted)]
+  const downBackends = ownBackends.filter((row) => stateOf(row) === 'down')
+  const downServers = ownServers.filter((row) => stateOf(row) === 'down')
   const which = `Down: ${someOf(downServers.map(name), 4)}. See these servers, and what their health checks ask for.`
   if (downBackends.length > 0)
     return {
@@ -122,5 +124,9 @@ function judge({ backends: wanted }: HaproxyOptions, rows: Row[]): CheckResult {
       measurements,
     }
   if (downServers.length > 0) return { state: 'degraded', reason: 'partly_unavailable', detail: shorten(which), measurements }
-  return { state: 'up', detail: `${count(backends.length, 'backend')} and ${count(servers.length, 'server')}, none down.`, measurements }
+  return {
+    state: 'up',
+    detail: `${count(ownBackends.length, 'backend')} and ${count(ownServers.length, 'server')}, none down.`,
+    measurements,
+  }
 }

@@ -6,7 +6,7 @@ import { type Answer, exchange, hostOf } from '../wire/http-exchange.ts'
 import { pattern } from '../wire/patterns.ts'
 import { CheckFailure, type Reason } from '../wire/reasons.ts'
 import { type TlsOptions, tlsOf } from '../wire/tls.ts'
-import { shorten } from '../wire/wording.ts'
+import { expiryOf, shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
 
 const options = z.strictObject({
@@ -35,7 +35,6 @@ const options = z.strictObject({
     .max(16 * 1024 * 1024)
     .default(1024 * 1024)
     .describe('The most bytes of the body to read, as sent and without its compression. The rest is neither read nor searched.'),
-  degradedAfterMs: z.int().min(1).optional().describe('Degraded when the answer takes at least this long, in milliseconds.'),
   warnDays: z.number().min(0).default(14).describe('Degraded when a certificate of the chain expires within this many days.'),
   ...httpFields,
 })
@@ -45,7 +44,7 @@ type HttpOptions = z.output<typeof options>
 /** Up when a new connection brings an answer with an expected status and, if configured, an expected body. */
 export const http = checkKind({
   about:
-    'Sends one request on a new connection. Down when the status or the body is not as expected, or when TLS fails. Degraded when a certificate of the chain expires soon, or when the answer took longer than `degradedAfterMs`. Redirects are not followed by default.',
+    'Sends one request on a new connection. Down when the status or the body is not as expected, or when TLS fails. Degraded when a certificate of the chain expires soon. Redirects are not followed by default.',
   example: { url: 'https://shop.example.com/health', expectStatus: [200], expectBody: '"status": *"ok"' },
   options,
   measures: {
@@ -142,8 +141,13 @@ function judgeStatus({ expectStatus }: HttpOptions, { status, headers }: Answer)
   const isExpected = expectStatus.length === 0 ? status >= 200 && status <= 299 : expectStatus.includes(status)
   if (isExpected) return undefined
   const wanted = expectStatus.length === 0 ? '200 to 299' : expectStatus.join(' or ')
-  const where = headers.location === undefined ? '' : `, to ${shorten(headers.location, 100)}`
-  return { reason: 'unexpected_answer', detail: `Status ${status}${where}, but ${wanted} is expected. See the log of the service.` }
+  const { location } = headers
+  const isRedirect = status >= 300 && status <= 399 && location !== undefined
+  const where = isRedirect ? `, to ${shorten(location, 100)}` : ''
+  const hint = isRedirect
+    ? `To follow redirects, set maxRedirects; if this one is right, add ${status} to expectStatus.`
+    : 'See the log of the service.'
+  return { reason: 'unexpected_answer', detail: `Status ${status}${where}, but ${wanted} is expected. ${hint}` }
 }
 
 /** The compression of the body is undone only where an expression is to be found in it. */
@@ -166,25 +170,13 @@ async function judgeBody(options: HttpOptions, { body, headers }: Answer, signal
   return undefined
 }
 
-function judge(
-  { degradedAfterMs, warnDays }: HttpOptions,
-  { status, ms, tls }: Answer,
-  measurements: Measurement[],
-  now: number,
-): CheckResult {
+function judge({ warnDays }: HttpOptions, { status, tls }: Answer, measurements: Measurement[], now: number): CheckResult {
   const days = tls === undefined ? Number.NaN : (tls.expiresAt - now) / 86_400_000
   if (days < warnDays)
     return {
       state: 'degraded',
       reason: 'expiring',
-      detail: `A certificate of the server's chain expires in ${Math.floor(days)} days. Renew it.`,
-      measurements,
-    }
-  if (degradedAfterMs !== undefined && ms >= degradedAfterMs)
-    return {
-      state: 'degraded',
-      reason: 'limit',
-      detail: `Status ${status} after ${Math.round(ms)} ms, not within ${degradedAfterMs} ms.`,
+      detail: `A certificate of the server's chain ${expiryOf(days)}. Renew it.`,
       measurements,
     }
   return { state: 'up', detail: `Status ${status}.`, measurements }

@@ -3,7 +3,7 @@ import { needApiServer, parseHealthParts } from '../wire/api-server.ts'
 import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl } from '../wire/http-access.ts'
 import type { Answer } from '../wire/http-exchange.ts'
 import { CheckFailure } from '../wire/reasons.ts'
-import { count, shorten, someOf } from '../wire/wording.ts'
+import { count, shorten, someOf, versionIn } from '../wire/wording.ts'
 import { type CheckContext, type CheckResult, checkKind, type Measurement } from './kind.ts'
 
 const options = z.strictObject({
@@ -61,8 +61,8 @@ export const kubernetes = checkKind({
         measurements,
       }
     }
-    const { gitVersion } = jsonOf(await get('/version'), version, { what: '/version' })
-    measurements.push({ name: 'skerry_kubernetes_info', labels: { version: gitVersion }, value: 1 })
+    const gitVersion = shorten(jsonOf(await get('/version'), version, { what: '/version' }).gitVersion, 60)
+    measurements.push({ name: 'skerry_kubernetes_info', labels: { version: versionIn(gitVersion) }, value: 1 })
     return options.hosts
       ? judgeHosts(options, get, gitVersion, measurements)
       : { state: 'up', detail: `${gitVersion} is live and ready.`, measurements }

@@ -7,7 +7,7 @@ import { host, hostAndPort, port } from '../wire/fields.ts'
 import { CheckFailure, type Reason } from '../wire/reasons.ts'
 import { defaultMaxBytes } from '../wire/socket.ts'
 import { tlsFields, tlsOf } from '../wire/tls.ts'
-import { percent, shorten } from '../wire/wording.ts'
+import { percent, shorten, versionIn } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Finding, type Measurement, resultOf } from './kind.ts'
 
 const options = z.strictObject({
@@ -138,7 +138,7 @@ async function examine(client: PgClient, options: PostgresqlOptions): Promise<Ch
     { name: 'skerry_postgresql_query_seconds', value: seconds },
     {
       name: 'skerry_postgresql_info',
-      labels: { version: shorten(state.version, 60), role: state.replica ? 'replica' : 'primary' },
+      labels: { version: versionIn(state.version), role: state.replica ? 'replica' : 'primary' },
       value: 1,
     },
     { name: 'skerry_postgresql_max_connections', value: state.max_connections },
@@ -197,11 +197,18 @@ function rowOf<S extends z.ZodType>(schema: S, row: unknown): z.output<S> {
 }
 
 /** The meaning of the server's SQLSTATE (PostgreSQL documentation, appendix A). Other errors are returned as they are. */
-function failureOf(error: unknown, { username, database }: PostgresqlOptions): unknown {
+function failureOf(error: unknown, { username, database, passwordFile }: PostgresqlOptions): unknown {
   if (!(error instanceof Error) || error instanceof CheckFailure) return error
   const { code } = error as { code?: string }
   const said = shorten(error.message, 200)
   const fail = (reason: Reason, next: string) => new CheckFailure(reason, `The server says: ${said}. ${next}`, { cause: error })
+  // pg itself refuses to log in with an empty password where the server asks for one by SCRAM. To the others it sends the empty one.
+  if (passwordFile === undefined && (code === '28P01' || /client password must be/.test(said)))
+    return new CheckFailure('unauthorized', `The server asks role ${username} for a password. Give the check a passwordFile.`, {
+      cause: error,
+    })
+  if (/client password must be/.test(said))
+    return new CheckFailure('unauthorized', `The password of role ${username} is empty. Put it into passwordFile.`, { cause: error })
   if (code === '28P01' || code === '28000') return fail('unauthorized', `Check the password of role ${username}, and pg_hba.conf.`)
   if (code === '42501') return fail('unauthorized', `Grant role ${username} the rights that the query needs, such as pg_monitor.`)
   if (code === '3D000') return fail('missing', `Check that ${database} is the right name.`)
@@ -211,11 +218,11 @@ function failureOf(error: unknown, { username, database }: PostgresqlOptions): u
   if (code !== undefined && /^[0-9A-Z]{5}$/.test(code) && 'severity' in error) return fail('failing', 'See the log of the server.')
   if (/does not support SSL/.test(said))
     return new CheckFailure('tls', 'The server offers no TLS. Set ssl = on on the server, or tls: false in this check.', { cause: error })
-  if (/SSL connection|unexpected|Unknown|invalid/i.test(said) && code === undefined)
-    return new CheckFailure('protocol', `The server does not answer like PostgreSQL: ${said}. Is this the right port?`, { cause: error })
   if (/Connection terminated/.test(said))
     return new CheckFailure('connection_lost', 'The server closed the connection before the answer was complete. See its log.', {
       cause: error,
     })
+  if (/SSL connection|unexpected|Unknown|invalid/i.test(said) && code === undefined)
+    return new CheckFailure('protocol', `The server does not answer like PostgreSQL: ${said}. Is this the right port?`, { cause: error })
   return error
 }

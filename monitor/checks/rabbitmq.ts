@@ -5,7 +5,7 @@ import { host, hostAndPort, port } from '../wire/fields.ts'
 import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl } from '../wire/http-access.ts'
 import { CheckFailure } from '../wire/reasons.ts'
 import { tlsOf } from '../wire/tls.ts'
-import { count, shorten, someOf } from '../wire/wording.ts'
+import { count, shorten, someOf, versionIn } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Finding, type Measurement, resultOf } from './kind.ts'
 
 const { tokenFile: _, ...access } = httpFields
@@ -154,7 +154,7 @@ async function manage(options: RabbitmqOptions, url: string, signal: AbortSignal
   const stopped = nodes.filter(({ running }) => !running)
   const alarms = { memory: nodes.filter((each) => each.mem_alarm), disk: nodes.filter((each) => each.disk_free_alarm) }
   measurements.push(
-    { name: 'skerry_rabbitmq_info', labels: { version: shorten(version, 40) }, value: 1 },
+    { name: 'skerry_rabbitmq_info', labels: { version: versionIn(version) }, value: 1 },
     { name: 'skerry_rabbitmq_nodes', labels: { state: 'running' }, value: nodes.length - stopped.length },
     { name: 'skerry_rabbitmq_nodes', labels: { state: 'stopped' }, value: stopped.length },
     { name: 'skerry_rabbitmq_alarms', labels: { alarm: 'memory' }, value: alarms.memory.length },

@@ -5,7 +5,7 @@ import { CheckFailure } from '../wire/reasons.ts'
 import { parseReplies, type Reply } from '../wire/resp.ts'
 import { openSocket, readSocket } from '../wire/socket.ts'
 import { secure, tlsFields, tlsOf } from '../wire/tls.ts'
-import { percent, shorten } from '../wire/wording.ts'
+import { percent, shorten, versionIn } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Finding, type Measurement, resultOf } from './kind.ts'
 
 const options = z.strictObject({
@@ -33,7 +33,11 @@ export const redis = checkKind({
   example: { host: 'redis.example.com', passwordFile: '/etc/skerry/redis-password' },
   options,
   measures: {
-    skerry_redis_info: { type: 'gauge', help: 'Always 1; version and role are its labels.', labels: ['version', 'role'] },
+    skerry_redis_info: {
+      type: 'gauge',
+      help: 'Always 1; version and role (master, slave, sentinel, other) are its labels.',
+      labels: ['version', 'role'],
+    },
     skerry_redis_memory_used_bytes: { type: 'gauge', help: 'Memory used by the data set and its overhead.' },
     skerry_redis_memory_max_bytes: { type: 'gauge', help: 'The limit maxmemory; 0 without a limit.' },
     skerry_redis_clients: { type: 'gauge', help: 'Connected clients.' },
@@ -82,17 +86,20 @@ function refusal(text: string, loggedIn: boolean): CheckFailure {
   return new CheckFailure('unexpected_answer', `${said} See its log.`)
 }
 
+/** The roles that Redis and its relatives report. A label takes no other text. */
+const roles = new Set(['master', 'slave', 'sentinel'])
+
 function judge(options: RedisOptions, replies: Reply[]): CheckResult {
   const [pong, bulk] = replies.slice(-2).map(({ text }) => text) as [string, string]
   if (pong !== 'PONG') throw new CheckFailure('protocol', `The server answers ${shorten(pong, 40)} to PING. Is this Redis?`)
   const info = new Map([...bulk.matchAll(/^(\w{1,60}):(.*?)\r?$/gm)].map(([, name, value]) => [name as string, value as string]))
   const number = (name: string) => Number(info.get(name) ?? Number.NaN)
   const text = (name: string) => shorten(info.get(name) ?? 'unknown', 40)
-  const role = text('role')
+  const role = roles.has(text('role')) ? text('role') : 'other'
   const replicas = number('connected_slaves')
   const [used, max] = [number('used_memory'), number('maxmemory')]
   const measurements: Measurement[] = [
-    { name: 'skerry_redis_info', labels: { version: text('redis_version'), role }, value: 1 },
+    { name: 'skerry_redis_info', labels: { version: versionIn(text('redis_version')), role }, value: 1 },
     { name: 'skerry_redis_memory_used_bytes', value: used },
     { name: 'skerry_redis_memory_max_bytes', value: max },
     { name: 'skerry_redis_clients', value: number('connected_clients') },
@@ -116,5 +123,5 @@ function judge(options: RedisOptions, replies: Reply[]): CheckResult {
     found.push({ reason: 'limit', text: `${percent(used / max)} of maxmemory is in use. Raise it, or store less` })
   if (info.get('rdb_last_bgsave_status') === 'err' || info.get('aof_last_write_status') === 'err')
     found.push({ reason: 'failing', text: 'The last save to disk failed. See the log of the server, and the free space on its disk' })
-  return resultOf(found, `Version ${text('redis_version')}, ${role}.`, measurements)
+  return resultOf(found, `Version ${text('redis_version')}, ${text('role')}.`, measurements)
 }

@@ -5,7 +5,7 @@ import { host, hostAndPort, port } from '../wire/fields.ts'
 import { CheckFailure, reasonOf } from '../wire/reasons.ts'
 import { openSocket } from '../wire/socket.ts'
 import { secure, tlsFields, tlsOf } from '../wire/tls.ts'
-import { count, shorten } from '../wire/wording.ts'
+import { expiryOf, shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind } from './kind.ts'
 
 const { verify, ...trust } = tlsFields
@@ -88,9 +88,9 @@ function judge(
   now: number,
 ): Pick<CheckResult, 'state' | 'reason' | 'detail'> {
   const [first] = [...chain].sort((a, b) => a.until - b.until) as [ChainPart, ...ChainPart[]]
-  const days = Math.floor((first.until - now) / 86_400_000)
-  if (first.until <= now)
-    return { state: 'down', reason: 'tls', detail: `The certificate ${first.name} expired ${count(Math.abs(days), 'day')} ago. Renew it.` }
+  const days = (first.until - now) / 86_400_000
+  const detail = `The certificate ${first.name} ${expiryOf(days)}.`
+  if (first.until <= now) return { state: 'down', reason: 'tls', detail: `${detail} Renew it.` }
   const early = chain.find((part) => part.from > now)
   if (early)
     return {
@@ -102,7 +102,6 @@ function judge(
     const fault = distrust(options, socket)
     if (fault !== undefined) return { state: 'down', reason: 'tls', detail: fault }
   }
-  const detail = `The certificate ${first.name} expires in ${count(days, 'day')}.`
   if (days < options.downDays) return { state: 'down', reason: 'expiring', detail: `${detail} Renew it.` }
   if (days < options.warnDays) return { state: 'degraded', reason: 'expiring', detail: `${detail} Renew it.` }
   return { state: 'up', detail }

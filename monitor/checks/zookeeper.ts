@@ -4,7 +4,7 @@ import { ask, below, credentialFields, httpUrl, jsonOf, targetOfUrl } from '../w
 import { CheckFailure } from '../wire/reasons.ts'
 import { openSocket, readSocket } from '../wire/socket.ts'
 import { tlsFields } from '../wire/tls.ts'
-import { shorten } from '../wire/wording.ts'
+import { shorten, versionIn } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Finding, type Measurement, resultOf } from './kind.ts'
 
 const options = z
@@ -35,7 +35,7 @@ export const zookeeper = checkKind({
   measures: {
     skerry_zookeeper_info: {
       type: 'gauge',
-      help: 'Always 1; version and role (leader, follower, observer, standalone) are its labels.',
+      help: 'Always 1; version and role (leader, follower, observer, standalone, read-only, other) are its labels.',
       labels: ['version', 'role'],
     },
     skerry_zookeeper_latency_seconds: { type: 'gauge', help: 'Average latency of requests since the server started.' },
@@ -110,18 +110,22 @@ async function byAdminServer(options: ZookeeperOptions, url: string, signal: Abo
   return new Map(Object.entries(found).map(([name, value]) => [`zk_${name}`, String(value)]))
 }
 
+/** What ZooKeeper calls the states of a server. The server's text itself is no label: it could be any, and another one each time. */
+const roles = new Set(['leader', 'follower', 'observer', 'standalone', 'read-only'])
+
 function judge(options: ZookeeperOptions, facts: Facts): CheckResult {
-  const role = facts.get('zk_server_state')
-  if (role === undefined) throw new CheckFailure('protocol', 'The server does not report its role. Is this ZooKeeper 3.4 or later?')
+  const said = facts.get('zk_server_state')
+  const role = said !== undefined && roles.has(said) ? said : 'other'
+  if (said === undefined) throw new CheckFailure('protocol', 'The server does not report its role. Is this ZooKeeper 3.4 or later?')
   const number = (name: string) => Number(facts.get(name) ?? Number.NaN)
   const [latency, outstanding] = [number('zk_avg_latency'), number('zk_outstanding_requests')]
   // 3.4 and 3.5 call them followers, later versions learners. Both include observers, which are counted apart once they are in sync.
   const synced = number('zk_synced_followers') + (number('zk_synced_observers') || 0)
   const all = Number.isNaN(number('zk_followers')) ? number('zk_learners') : number('zk_followers')
   const behind = Math.max(0, all - synced)
-  const version = shorten(/^\d+(\.\d+)*/.exec(facts.get('zk_version') ?? '')?.[0] ?? 'unknown', 40)
+  const version = versionIn(/^[\d.]*/.exec(facts.get('zk_version') ?? '')?.[0] ?? '')
   const measurements: Measurement[] = [
-    { name: 'skerry_zookeeper_info', labels: { version, role: shorten(role, 20) }, value: 1 },
+    { name: 'skerry_zookeeper_info', labels: { version, role }, value: 1 },
     { name: 'skerry_zookeeper_latency_seconds', value: latency / 1000 },
     { name: 'skerry_zookeeper_outstanding_requests', value: outstanding },
     { name: 'skerry_zookeeper_connections', value: number('zk_num_alive_connections') },
@@ -140,5 +144,5 @@ function judge(options: ZookeeperOptions, facts: Facts): CheckResult {
     found.push({ reason: 'limit', text: `The average latency is ${Math.round(latency)} ms. Check the disk and the heap of the server` })
   if (role === 'leader' && behind > 0)
     found.push({ reason: 'partly_unavailable', text: `${behind} of ${all} followers and observers are not in sync. See their logs` })
-  return resultOf(found, `Version ${version}, ${shorten(role, 20)}.`, measurements)
+  return resultOf(found, `Version ${version}, ${shorten(said, 20)}.`, measurements)
 }

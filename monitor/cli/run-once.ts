@@ -2,7 +2,9 @@ import { limitConcurrency } from '../../shared/limit-concurrency.ts'
 import { checkKinds } from '../checks/index.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
 import type { Check, CheckStatus } from '../prober/check.ts'
+import { withinLimits } from '../prober/response-limits.ts'
 import { newDurations, overdueResult, recordDuration, resultOfError } from '../prober/run.ts'
+import { shorten } from '../wire/wording.ts'
 
 /** The result of one run, and its duration in seconds. */
 export type Outcome = { result: CheckResult; seconds: number }
@@ -12,7 +14,7 @@ const graceMs = 500
 
 /** Runs a check once, as the prober does: it is down if it throws, or if it does not end in time. */
 export async function runOnce(
-  { kind: name, options, timeoutMs }: Pick<Check, 'kind' | 'options' | 'timeoutMs'>,
+  { kind: name, options, timeoutMs, ...limits }: Pick<Check, 'kind' | 'options' | 'timeoutMs' | 'degradedAfterMs' | 'downAfterMs'>,
   context: Omit<CheckContext, 'signal'>,
 ): Promise<Outcome> {
   const kind: CheckKind = checkKinds[name]
@@ -24,9 +26,11 @@ export async function runOnce(
     setTimeout(() => timeUp.resolve(overdueResult(timeoutMs)), timeoutMs + graceMs),
   ]
   const work = (async () => kind.check(options, { ...context, signal: controller.signal }))().catch(resultOfError)
-  const result = await Promise.race([work, timeUp.promise])
+  const found = await Promise.race([work, timeUp.promise])
+  const result = { ...found, detail: shorten(found.detail) }
   for (const timer of timers) clearTimeout(timer)
-  return { result, seconds: (performance.now() - started) / 1000 }
+  const ms = performance.now() - started
+  return { result: withinLimits(result, ms, limits), seconds: ms / 1000 }
 }
 
 /**

@@ -4,7 +4,7 @@ import { type Readiness, readinessOf } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { type Family, type PageType, pageTypeFor, renderPage } from '../../shared/prometheus.ts'
 import type { Exchange } from '../../shared/server.ts'
-import { ProbeRefusal, type ProbeRequest } from '../probe/index.ts'
+import { debugText, type PastProbe, ProbeRefusal, type Probes } from '../probe/index.ts'
 import { EndpointProblem, type EndpointProblemType, refusal } from './problems.ts'
 
 /** What the answers are made from. */
@@ -12,7 +12,8 @@ type MonitorAppParts = {
   /** Everything that `/metrics` shows. */
   families: () => Promise<Family[]>
   /** Runs the probe that the query of a request to `/probe` asks for. @throws ProbeRefusal if it is not allowed or not valid */
-  probe: (query: URLSearchParams, request: ProbeRequest) => Promise<Family[]>
+  probe: Probes['run']
+  pastProbes: Probes['past']
   /** Checks an `Authorization` header. Undefined if everybody may read. */
   authorized: ((header: string | undefined) => Promise<boolean | 'busy'>) | undefined
   readiness: readonly Readiness[]
@@ -21,6 +22,9 @@ type MonitorAppParts = {
 }
 
 const headers = { 'cache-control': 'no-store' }
+const plainText = 'text/plain; charset=utf-8'
+/** The text of others: a browser must not take it for a page. */
+const noSniffing = { 'x-content-type-options': 'nosniff', 'content-security-policy': "default-src 'none'; frame-ancestors 'none'" }
 
 const index = `<!doctype html>
 <html lang="en"><title>Skerry monitor</title>
@@ -43,6 +47,7 @@ const index = `<!doctype html>
 export function createMonitorApp({
   families,
   probe,
+  pastProbes,
   authorized,
   readiness,
   facts,
@@ -50,7 +55,7 @@ export function createMonitorApp({
 }: MonitorAppParts): (exchange: Exchange) => Promise<void> {
   // An answer is proof enough of health: a process that must be restarted has an event loop that does not get here.
   const open: Record<string, Handler> = {
-    '/healthz': ({ outgoing }) => sendText(outgoing, 200, 'text/plain; charset=utf-8', 'ok\n'),
+    '/healthz': ({ outgoing }) => sendText(outgoing, 200, plainText, 'ok\n'),
     '/readyz': ({ incoming, outgoing }) => sendReadiness(outgoing, incoming.headers.accept, { readiness, facts }),
   }
   const closed: Record<string, Handler> = {
@@ -60,9 +65,11 @@ export function createMonitorApp({
     },
     '/probe': async ({ incoming, outgoing, stopping }, query) => {
       const timeout = incoming.headers['x-prometheus-scrape-timeout-seconds']
-      const found = await probe(query, { scrapeTimeout: timeout as string | undefined, signal: leaving(outgoing, stopping) })
-      sendPage(outgoing, pageTypeFor(incoming.headers.accept), found)
+      const { families, past } = await probe(query, { scrapeTimeout: timeout as string | undefined, signal: leaving(outgoing, stopping) })
+      if (query.get('debug') === 'true') sendText(outgoing, 200, plainText, debugText(past), noSniffing)
+      else sendPage(outgoing, pageTypeFor(incoming.headers.accept), families)
     },
+    '/logs': ({ outgoing }, query) => sendText(outgoing, 200, plainText, debugText(pastProbeOf(query, pastProbes)), noSniffing),
   }
 
   async function answer(exchange: Exchange): Promise<void> {
@@ -90,6 +97,17 @@ export function createMonitorApp({
       else sendRefusal(exchange.outgoing, 'internal', "The cause is in the monitor's log.")
     }
   }
+}
+
+/** The probe that a query names, as blackbox_exporter's `/logs` does (main.go). @throws EndpointProblem */
+function pastProbeOf(query: URLSearchParams, past: Probes['past']): PastProbe {
+  const [id, target, module] = ['id', 'target', 'module'].map((name) => query.get(name) || undefined)
+  if (id !== undefined && target !== undefined) throw new EndpointProblem('invalid-request', 'Ask for an id or for a target, not for both.')
+  if (id === undefined && target === undefined) throw new EndpointProblem('invalid-request', 'The parameter id or target is missing.')
+  if (target === undefined && module !== undefined) throw new EndpointProblem('invalid-request', 'The parameter module needs a target.')
+  const found = target === undefined ? past.byId(Number(id)) : past.byTarget(target, module)
+  if (found === undefined) throw new EndpointProblem('not-found', 'That probe is not among those that are kept.')
+  return found
 }
 
 type Handler = (exchange: Exchange, query: URLSearchParams) => void | Promise<void>

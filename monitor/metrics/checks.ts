@@ -3,6 +3,7 @@ import { checkKindNamed, checkKinds } from '../checks/index.ts'
 import type { CheckState, Measure, Measurement } from '../checks/kind.ts'
 import type { Check, CheckStatus } from '../prober/check.ts'
 import { reservedLabels } from '../prober/check-fields.ts'
+import { visible } from '../wire/wording.ts'
 import { histogram } from './histogram.ts'
 
 /** Measurements of one check that are shown: a target that answers with a million names must not become a million series. */
@@ -122,11 +123,15 @@ function addMeasurements(measured: Map<string, Sample[]>, { check, measurements 
   }
 }
 
-/** Each label cut to the longest length shown. Lone surrogates are replaced before series are compared: on the page they look the same. */
+/**
+ * Each label cut to the longest length shown, with invisible characters in writing. Lone surrogates are replaced before series are compared: on
+ * the page they look the same.
+ */
 function shortened(labels: NonNullable<Measurement['labels']>): Record<string, string> {
-  const isFit = Object.values(labels).every((value) => value.length <= longestLabel && value.isWellFormed())
+  const isFit = Object.values(labels).every((value) => value.length <= longestLabel && /^[\x20-\x7e]*$/.test(value))
   if (isFit) return labels
-  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, value.slice(0, longestLabel).toWellFormed()]))
+  const fit = (value: string) => visible(value.slice(0, longestLabel)).slice(0, longestLabel).toWellFormed()
+  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, fit(value)]))
 }
 
 /** The check's labels and the measurement's, which takes precedence where both have one of the same name. */

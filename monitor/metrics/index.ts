@@ -45,7 +45,7 @@ export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpo
   const registry = createProcessRegistry()
   const checkSeries = createCheckSeries()
   const host = createHostMetrics(config.hostMetrics, { clock, log })
-  const probes = createProbes(config.probe, { clock })
+  const probes = createProbes(config.probe, { clock, log })
   const app = createMonitorApp({
     families: async () => [
       ...(await familiesOf(registry)),
@@ -57,6 +57,7 @@ export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpo
       ...serverFamilies('skerry_monitor', [server.statistics()]),
     ],
     probe: probes.run,
+    pastProbes: probes.past,
     authorized: config.basicAuth && createBasicAuth(config.basicAuth),
     readiness: [...readiness, { name: 'prober', trouble: () => prober.stall() }],
     facts: () => ({ version, leader: isLeader(), ...facts?.() }),

@@ -1,14 +1,15 @@
 import type { Clock } from '../../shared/clock.ts'
+import type { Log } from '../../shared/log.ts'
 import { type Family, family } from '../../shared/prometheus.ts'
 import { createAccess } from './access/index.ts'
 import type { ProbeConfig } from './config.ts'
+import { type PastProbe, ProbeHistory } from './history.ts'
 import { builtInModules, type ProbeModule, probeModule } from './modules/index.ts'
 import { probers } from './probers/index.ts'
-import type { Prober } from './probers/prober.ts'
 import type { Target } from './probers/target.ts'
+import { type RecordedRequest, runRecorded, targetShown } from './recorded.ts'
 import { ProbeRefusal } from './refusal.ts'
-import { createResolver, type Lookup, type Resolver } from './resolve.ts'
-import { beginAddress, createProbeSeries, type ProbeSeries, setAddress } from './series.ts'
+import { createResolver, type Lookup } from './resolve.ts'
 
 /** A request for a probe, besides its query. */
 export type ProbeRequest = {
@@ -24,26 +25,31 @@ const marginSeconds = 0.5
 const usualSeconds = 30
 const longestSeconds = 120
 
-/** Runs probes on request, by the rules of the configuration. */
-export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Clock; lookup?: Lookup }) {
+/** The series of a probe, and the record of it that is kept. */
+export type ProbeAnswer = { families: Family[]; past: PastProbe }
+
+/** What probes need besides the configuration. @param lookup the system's resolver, or a test's */
+type ProbesNeeds = { clock: Clock; log: Log; lookup?: Lookup }
+
+/** What `createProbes` returns. */
+export type Probes = ReturnType<typeof createProbes>
+
+/** Runs probes on request, by the rules of the configuration, and keeps the last ones. */
+export function createProbes(config: ProbeConfig, { clock, log, lookup }: ProbesNeeds) {
   const modules = new Map<string, ProbeModule>(Object.entries(builtInModules).map(([name, module]) => [name, probeModule.parse(module)]))
   for (const [name, module] of Object.entries(config.modules)) modules.set(name, module)
   const resolver = createResolver(createAccess(config.allow), lookup)
+  const history = new ProbeHistory()
   const counts = { success: 0, failure: 0, refused: 0, busy: 0 }
   let running = 0
 
-  async function measured(
-    module: ProbeModule,
-    target: Target,
-    request: { hostname: string | undefined; signal: AbortSignal },
-  ): Promise<Family[]> {
-    const series = createProbeSeries()
-    const started = clock.monotonic()
-    const isUp = await probe(module, target, { ...request, resolver, series })
-    series.set('probe_success', '1 if the probe succeeded.', isUp ? 1 : 0)
-    series.set('probe_duration_seconds', 'Duration of the probe.', (clock.monotonic() - started) / 1000)
+  async function measured(request: RecordedRequest): Promise<ProbeAnswer> {
+    const { families, ...probe } = await runRecorded(request, { clock, resolver })
+    const past = history.add(probe)
+    const { id, isUp, name, target, why } = past
     counts[isUp ? 'success' : 'failure']++
-    return series.families()
+    if (!isUp) log.debug({ probe: id, module: name, target, why }, 'probe failed')
+    return { families, past }
   }
 
   return {
@@ -52,7 +58,7 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
      * any other, with `probe_success` 0.
      * @throws ProbeRefusal if the query is invalid or not allowed, or if too many probes are running
      */
-    async run(query: URLSearchParams, { scrapeTimeout, signal }: ProbeRequest): Promise<Family[]> {
+    async run(query: URLSearchParams, { scrapeTimeout, signal }: ProbeRequest): Promise<ProbeAnswer> {
       const name = query.get('module') || 'http_2xx'
       const module = modules.get(name)
       if (module === undefined)
@@ -60,7 +66,8 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
           'invalid-request',
           `There is no module ${JSON.stringify(name.slice(0, 100))}; the modules are ${[...modules.keys()].join(', ')}.`,
         )
-      const target = targetOf(module, query.get('target') ?? '')
+      const text = query.get('target') ?? ''
+      const target = targetOf(module, text)
       const limit = timeoutOf(module, scrapeTimeout)
       if (running + resolver.lingering >= config.parallelism) {
         counts.busy++
@@ -70,7 +77,7 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
       const done = new AbortController()
       try {
         const late = AbortSignal.any([signal, done.signal, AbortSignal.timeout(limit * 1000)])
-        return await measured(module, target, { hostname: query.get('hostname') || undefined, signal: late })
+        return await measured({ name, module, text, target, hostname: query.get('hostname') || undefined, signal: late, limit })
       } catch (error) {
         if (error instanceof ProbeRefusal) counts.refused++
         throw error
@@ -78,6 +85,12 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
         running--
         done.abort()
       }
+    },
+    /** The last probes. */
+    past: {
+      byId: (id: number): PastProbe | undefined => history.byId(id),
+      /** The newest one of a target, as a request names it. @param name its module; any when left out */
+      byTarget: (target: string, name?: string): PastProbe | undefined => history.byTarget(targetShown(target), name),
     },
     /** How many probes were run and rejected. */
     families: (): Family[] => [
@@ -89,30 +102,6 @@ export function createProbes(config: ProbeConfig, { clock, lookup }: { clock: Cl
       ),
       family('gauge', 'skerry_monitor_probes_running', 'Running probes on request.', running),
     ],
-  }
-}
-
-type ProbeNeeds = { hostname: string | undefined; signal: AbortSignal; resolver: Resolver; series: ProbeSeries }
-
-/** Whether the probe succeeds. @throws ProbeRefusal if the target is not allowed */
-async function probe(module: ProbeModule, target: Target, needs: ProbeNeeds): Promise<boolean> {
-  const { signal, resolver, series } = needs
-  const prober: Prober = probers[module.prober]
-  prober.begin(series)
-  try {
-    return await prober.probe(module.settings, {
-      target,
-      async reach(preference) {
-        beginAddress(series)
-        const resolved = await resolver.resolve(target.host, target.port, preference, signal)
-        setAddress(series, resolved)
-        return resolved
-      },
-      ...needs,
-    })
-  } catch (error) {
-    if (error instanceof ProbeRefusal) throw error
-    return false
   }
 }
 

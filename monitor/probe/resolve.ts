@@ -2,6 +2,7 @@ import { lookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { CheckFailure } from '../wire/reasons.ts'
 import type { Access } from './access/index.ts'
+import type { Dialogue } from './dialogue.ts'
 import type { IpPreference } from './modules/fields.ts'
 import { ProbeRefusal } from './refusal.ts'
 
@@ -64,6 +65,19 @@ export function createResolver(access: Access, ask: Lookup = lookup) {
       return { host, port, address: chosen.address, family: chosen.family === 4 ? 4 : 6, ms: performance.now() - started }
     },
   }
+}
+
+/** Resolves a name as `Resolver.resolve` does, and records it. */
+export async function resolveFor(
+  { resolver, dialogue, signal }: { resolver: Resolver; dialogue: Dialogue; signal: AbortSignal },
+  { host, port }: { host: string; port: number },
+  preference: IpPreference,
+): Promise<Resolved> {
+  const { preferred_ip_protocol, ip_protocol_fallback } = preference
+  dialogue.say('Resolving target address', { host, preferred: preferred_ip_protocol, fallback: ip_protocol_fallback })
+  const resolved = await resolver.resolve(host, port, preference, signal)
+  dialogue.say('Resolved target address', { host, ip: resolved.address, ip_protocol: `ip${resolved.family}`, seconds: resolved.ms / 1000 })
+  return resolved
 }
 
 /** A lookup function that answers with the address already found. */

@@ -42,6 +42,7 @@ const group = z.string().superRefine((text, context) => {
 
 const interval = () => duration({ min: '1s', max: '7d' }).describe('Time from the start of a run to the start of the next')
 const timeout = () => duration({ min: '10ms', max: '10m' }).describe('Time limit of a run; at most the interval')
+const responseLimit = (state: string) => duration({ min: '1ms', max: '10m' }).describe(`A run that takes at least this long is ${state}`)
 const retries = () => z.int().min(0).max(100).describe('How often a failed run is repeated before the check is down')
 const retryDelay = () => duration({ max: '1h' }).describe('Pause before a failed run is repeated')
 const recoveryDelay = () => duration({ max: '1d' }).describe('How long a check that was down must be up before it counts as recovered')
@@ -66,6 +67,8 @@ export const checkFields = z.strictObject({
   kind: z.string().describe('Kind of check'),
   interval: interval().optional(),
   timeout: timeout().optional(),
+  degradedAfter: responseLimit('degraded').optional(),
+  downAfter: responseLimit('down').optional(),
   retries: retries().optional(),
   retryDelay: retryDelay().optional(),
   recoveryDelay: recoveryDelay().optional(),

@@ -24,6 +24,10 @@ export type Check = {
   /** From the start of a run to the start of the next. */
   intervalMs: number
   timeoutMs: number
+  /** A run that takes at least this long is degraded. */
+  degradedAfterMs?: number | undefined
+  /** A run that takes at least this long is down. */
+  downAfterMs?: number | undefined
   /** How often a failed run is repeated before the check is down. */
   retries: number
   retryDelayMs: number

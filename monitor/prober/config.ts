@@ -126,16 +126,26 @@ function readCheck(given: unknown, index: number, defaults: Defaults, files: Fil
   return { ...entry, fields, check }
 }
 
-type Times = Pick<Check, 'intervalMs' | 'timeoutMs' | 'retries' | 'retryDelayMs' | 'recoveryDelayMs'>
+type Times = Pick<Check, 'intervalMs' | 'timeoutMs' | 'degradedAfterMs' | 'downAfterMs' | 'retries' | 'retryDelayMs' | 'recoveryDelayMs'>
 
 /** A timeout from the defaults is cut to the interval of the check; its own must not exceed it. */
 function timesOf(fields: Fields, defaults: Defaults, at: (string | number)[], faults: FaultAt[]): Times {
   const intervalMs = fields.interval ?? defaults.interval
   if (fields.timeout !== undefined && fields.timeout > intervalMs)
     faults.push({ path: [...at, 'timeout'], message: longerThan(intervalMs), isKey: false })
+  const timeoutMs = fields.timeout ?? Math.min(defaults.timeout, intervalMs)
+  for (const name of ['degradedAfter', 'downAfter'] as const)
+    if ((fields[name] ?? 0) > timeoutMs)
+      faults.push({
+        path: [...at, name],
+        message: `must not be longer than the timeout, which is ${formatDuration(timeoutMs)}`,
+        isKey: false,
+      })
   return {
     intervalMs,
-    timeoutMs: fields.timeout ?? Math.min(defaults.timeout, intervalMs),
+    timeoutMs,
+    ...(fields.degradedAfter !== undefined && { degradedAfterMs: fields.degradedAfter }),
+    ...(fields.downAfter !== undefined && { downAfterMs: fields.downAfter }),
     retries: fields.retries ?? defaults.retries,
     retryDelayMs: fields.retryDelay ?? defaults.retryDelay,
     recoveryDelayMs: fields.recoveryDelay ?? defaults.recoveryDelay,

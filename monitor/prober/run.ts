@@ -1,6 +1,6 @@
 import { formatDuration } from '../../shared/fields.ts'
 import type { CheckResult } from '../checks/kind.ts'
-import { CheckFailure, messageOf, reasonOf, reasons } from '../wire/reasons.ts'
+import { CheckFailure, explain, reasonOf, reasons } from '../wire/reasons.ts'
 import { shorten } from '../wire/wording.ts'
 import { type Durations, durationBuckets } from './check.ts'
 
@@ -23,9 +23,7 @@ export type Outcome = { result: CheckResult } | { error: unknown }
 
 /** The result of a run that threw: always `down`. The detail is bounded, on one line, and ends with what to do. */
 export function resultOfError(error: unknown): CheckResult {
-  const reason = reasonOf(error)
-  const detail = error instanceof CheckFailure ? error.message : `${messageOf(error)}. ${reasons[reason]}`
-  return { state: 'down', reason, detail: shorten(detail) }
+  return { state: 'down', reason: reasonOf(error), detail: shorten(explain(error)) }
 }
 
 /** The result of a run that timed out, however it ended. An earlier failure that it saw, and its measurements, are kept. */

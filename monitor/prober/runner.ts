@@ -5,6 +5,7 @@ import { CheckFailure } from '../wire/reasons.ts'
 import { Alarm } from './alarm.ts'
 import type { Check } from './check.ts'
 import { fingerprintOf } from './fingerprint.ts'
+import { withinLimits } from './response-limits.ts'
 import { heldBackResult, type Outcome, overdueResult, recordDuration, resultOfError } from './run.ts'
 import { firstStart, gridOf, nextStart, phaseOf, startsBetween, Timetable } from './schedule.ts'
 import type { Slots } from './slots.ts'
@@ -275,7 +276,7 @@ export class Runner {
     this.#facts.lastEnd = now
     if (this.#isKnown(task)) {
       if (run.aborted === 'unwanted') this.#soon(task)
-      else this.#conclude(task, { result: resultOf(task.check, run, outcome), startedAt: run.startedAt, endedAt: now })
+      else this.#conclude(task, { result: resultOf(task.check, run, outcome, now - run.startedAt), startedAt: run.startedAt, endedAt: now })
     }
     const next = this.#needs.slots.free(run.lane)
     if (next !== undefined) this.#begin(next.item)
@@ -296,7 +297,7 @@ async function runOnce({ kind, check }: Task, context: CheckContext): Promise<Ch
   return kind.check(check.options, context)
 }
 
-function resultOf({ timeoutMs }: Check, { aborted }: Run, outcome: Outcome | undefined): CheckResult {
-  if (aborted === 'overdue' || outcome === undefined) return overdueResult(timeoutMs, outcome)
-  return 'result' in outcome ? outcome.result : resultOfError(outcome.error)
+function resultOf(check: Check, { aborted }: Run, outcome: Outcome | undefined, ms: number): CheckResult {
+  if (aborted === 'overdue' || outcome === undefined) return overdueResult(check.timeoutMs, outcome)
+  return 'result' in outcome ? withinLimits(outcome.result, ms, check) : resultOfError(outcome.error)
 }

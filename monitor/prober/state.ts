@@ -110,7 +110,8 @@ function entered(health: Health, { state, reason, detail }: CheckResult, now: nu
     ...health,
     state,
     reason: state === 'up' ? undefined : (reason ?? 'error'),
-    detail,
+    // A kind may have put foreign text into it as it came.
+    detail: shorten(detail),
     since: health.state === state ? health.since : now,
   }
 }

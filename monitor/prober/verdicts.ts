@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { CheckState } from '../checks/kind.ts'
 import type { Act } from './actions/act.ts'
+import { type Occasion, occasionsOf } from './actions/action.ts'
 import type { Check, CheckStatus, ProbeEvent } from './check.ts'
 import { inOrder, type Linked, linkChecks, reachable } from './dependencies.ts'
 import { placeOf } from './fingerprint.ts'
@@ -31,12 +32,17 @@ interface Subject extends Linked<Subject> {
   health: Health
   /** When the last run that ended began, in milliseconds of the monotonic clock. */
   heardSince: number
-  /** It went down and its actions were refused: they are due when this replica leads, if the check is still down. */
-  owesActions: boolean
+  /** It was down or degraded since it was up last: when it is up again, it has recovered. */
+  hadTrouble: boolean
+  /** Actions for this were refused: they are due if this replica leads by then, unless the state changes before. Monotonic milliseconds. */
+  owed: { occasion: Occasion; until: number } | undefined
 }
 
 /** The log level of a change to a state. A check that is down may make thousands of others unknown. */
 const levels: Record<CheckState, 'warn' | 'info' | 'debug'> = { up: 'info', degraded: 'warn', down: 'warn', unknown: 'debug' }
+
+/** Within this, a replica leads after the one before has died, in milliseconds. */
+const longestHandoverMs = 60_000
 
 /** Decides what the results of runs mean: for the check, for the checks that depend on it, and for its actions. */
 export class Verdicts {
@@ -115,9 +121,9 @@ export class Verdicts {
    */
   takeOwedActions(): void {
     for (const subject of this.#subjects.values()) {
-      if (!subject.owesActions) continue
-      subject.owesActions = false
-      this.#takeActions(subject)
+      const { owed } = subject
+      subject.owed = undefined
+      if (owed !== undefined && this.#needs.clock.monotonic() <= owed.until) this.#takeActions(subject, owed.occasion)
     }
   }
 
@@ -135,14 +141,15 @@ export class Verdicts {
     subject.health = health
     Object.assign(status, { state, since, reason, detail })
     if (from === state) return
-    subject.owesActions = false
+    subject.owed = undefined
     const dependants = state === 'down' ? [...reachable(subject, 'below')].length : 0
     const fields = { check: check.name, kind: check.kind, target: check.target, from, to: state, reason, detail }
     const level = state === 'up' && from === 'unknown' ? 'debug' : levels[state]
     log[level]({ ...fields, ...(dependants > 0 && { dependants }) }, 'check changed')
     emit('changed', status)
     if (from === 'down' || state === 'down') this.#propagate(subject)
-    if (state === 'down') this.#takeActions(subject)
+    const occasion = occasionOf(subject, state)
+    if (occasion !== undefined) this.#takeActions(subject, occasion)
   }
 
   #propagate(subject: Subject): void {
@@ -180,17 +187,23 @@ export class Verdicts {
     return doubted
   }
 
-  #takeActions(subject: Subject): void {
+  /** A check that is down stays worth telling. That one recovered is old news once a new leader should have been found. */
+  #owedFor(occasion: Occasion): Subject['owed'] {
+    return { occasion, until: occasion === 'recovered' ? this.#needs.clock.monotonic() + longestHandoverMs : Infinity }
+  }
+
+  #takeActions(subject: Subject, occasion: Occasion): void {
     const { act, log, statistics, signal } = this.#needs
     if (act === undefined) return
     const cause = { ...subject.status }
     const { check } = cause
-    for (const action of check.actions) {
-      const taken = act(action, cause, signal)
+    const due = check.actions.filter((action) => occasionsOf(action).includes(occasion))
+    for (const action of due) {
+      const taken = act(action, cause, { signal, occasion })
         .then(
           (outcome) => {
             statistics.actions[outcome] = (statistics.actions[outcome] ?? 0) + 1
-            if (outcome === 'refused' && subject.health.state === 'down') subject.owesActions = true
+            if (outcome === 'refused' && subject.status.state === cause.state) subject.owed = this.#owedFor(occasion)
           },
           (error: unknown) => log.error({ err: error, check: check.name, action: action.type }, 'an action failed unexpectedly'),
         )
@@ -204,7 +217,16 @@ function newSubject(check: Check, now: number): Subject {
   const health = newHealth(now)
   const { state, since, detail } = health
   const status = { check, state, since, detail, measurements: [], consecutiveFailures: 0, durations: newDurations() }
-  return { name: check.name, above: [], below: [], status, health, heardSince: -Infinity, owesActions: false }
+  return { name: check.name, above: [], below: [], status, health, heardSince: -Infinity, hadTrouble: false, owed: undefined }
+}
+
+/** What a check that enters a state gives occasion for. A check that is unknown may still be down, and has not recovered. */
+function occasionOf(subject: Subject, state: CheckState): Occasion | undefined {
+  if (state === 'unknown') return undefined
+  const { hadTrouble } = subject
+  subject.hadTrouble = state !== 'up'
+  if (state === 'up') return hadTrouble ? 'recovered' : undefined
+  return state
 }
 
 /** The status of a check as it is configured now: another object when its series or metrics have other names or labels. */

@@ -21,7 +21,7 @@ export type RegionModelParts = {
   caches?: MonitorCaches | undefined
   components?: readonly ComponentConfig[]
   prober: Pick<Prober, 'statuses' | 'status' | 'subscribe' | 'stall'>
-  edgeNode: Pick<EdgeNode, 'setNode' | 'setDevice' | 'removeDevice' | 'update' | 'setQuality'>
+  edgeNode: Pick<EdgeNode, 'deviceId' | 'setNode' | 'setDevice' | 'removeDevice' | 'update' | 'setQuality'>
   watched?: Pick<WatchedNodes, 'keys' | 'state'> | undefined
   facts: RegionFacts
   clock: Clock
@@ -37,8 +37,8 @@ const devicesAtOnce = 50
 
 /**
  * Publishes the state of the region: metrics of the node for the cluster as a whole, and devices for hosts, databases, components and groups
- * of checks. (Watched edge nodes make their own devices.) Ids are `host:<node>`, `database:<project>.<id>`, `component:<name>` and
- * `checks:<group>`, by `deviceId`.
+ * of checks. (Watched edge nodes make their own devices.) Ids are `host:<node>`, `database:<project>:<id>`, `component:<name>` and
+ * `checks:<group>`, by the edge node's `deviceId`.
  *
  * Start it after the caches and before the edge node, so that the births of the first connection carry everything that is known. What
  * comes and goes after that becomes DBIRTH and DDEATH. When a source cannot be read (a broken watch, a stalled prober), everything from it

@@ -10,6 +10,7 @@ import { createCounters, type SparkplugCounters } from './counters.ts'
 import { type Guest, Guests } from './guests.ts'
 import { type EdgeNodeModel, TrackedModel } from './model.ts'
 import type { ServerConfig } from './mqtt-client.ts'
+import { isPortable, type Naming } from './names.ts'
 import { createQuietLog } from './quiet-log.ts'
 import type { SessionContext, SessionSettings } from './session-context.ts'
 import { runSessions } from './session-loop.ts'
@@ -23,6 +24,8 @@ export type EdgeNodeConfig = NodeAddress & {
   /** The host without which nothing is published. `giveUpMs`: how long to look for it on one server if there are others. */
   primaryHost?: { id: string; giveUpMs: number } | undefined
   hasAliases: boolean
+  /** How device ids and metric names are written. */
+  names: Naming
   maxSilenceMs: number
   /** The window of the first pause before a new connection, and the largest window. */
   reconnect: { baseMs: number; capMs: number }
@@ -83,6 +86,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
 
   return {
     name: 'edge-node',
+    deviceId: (kind, thing) => model.deviceId(kind, thing),
     setNode: (metrics) => model.setNode(metrics),
     setDevice: (id, metrics) => model.setDevice(id, metrics),
     removeDevice: (id) => model.removeDevice(id),
@@ -91,6 +95,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
     observe: () => counters,
     attach: (guest) => guests.attach(guest),
     async start() {
+      warnOfIds(config, log)
       const forget = lease?.onChange((leads) => {
         model.recorder.isRecording = leads
         numbers.forget()
@@ -106,6 +111,12 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
       buffer.save()
     },
   }
+}
+
+/** The ids of group and node are used as they are, since other programs are configured with them. */
+function warnOfIds({ group, node, names }: EdgeNodeConfig, log: Log): void {
+  if (names === 'portable' && !(isPortable(group) && isPortable(node)))
+    log.warn({ group, node }, 'the group or node id has characters that Ignition does not take in the names of tags')
 }
 
 /** Makes the context of a session on the server with a given index. What is known of the primary host is known per server. */

@@ -1,5 +1,6 @@
 import { type CommandReading, readDeviceCommand, readNodeCommand } from './commands.ts'
 import type { DropReason } from './counters.ts'
+import type { HostWatch } from './host-watch.ts'
 import type { EndSession, SessionContext } from './session-context.ts'
 import type { HostState } from './state.ts'
 import { deviceTopic, nodeTopic, stateTopic } from './topics.ts'
@@ -11,7 +12,7 @@ const stranger: CommandReading<never> = { actions: [], dropped: [{ reason: 'unkn
 /** What messages from outside lead to. */
 export type InboxEffects = {
   isLive: () => boolean
-  hostOnline: () => void
+  host: HostWatch
   /** A host asks for the rebirth of a device, or of the node when it is undefined. Called only while the births are out. */
   rebirth: (device: string | undefined) => void
   end: EndSession
@@ -22,16 +23,19 @@ type InboxContext = Pick<SessionContext, 'address' | 'host' | 'hasNextServer' | 
 /** Takes in all messages of one connection: the primary host's STATE, commands, and what guests subscribed to. */
 export function createInbox(
   { address, host, hasNextServer, model, counters, guests, clock, warn }: InboxContext,
-  { isLive, hostOnline, rebirth, end }: InboxEffects,
+  { isLive, host: watch, rebirth, end }: InboxEffects,
 ): (topic: string, payload: Buffer, isRetained: boolean) => void {
   const commandsOfDevices = deviceTopic('DCMD', address, '')
 
   function receiveState(state: HostState, payload: Buffer): void {
     const verdict = state.observe(payload, clock.now())
-    if (verdict === 'online') hostOnline()
+    if (verdict === 'online') watch.online()
     else if (verdict === 'invalid') drop('invalid-state', { bytes: payload.length })
-    // A node that is born always leaves. One that is not yet born waits here if there is no other server to look for the host on.
-    else if (verdict === 'offline' && (isLive() || hasNextServer)) end('host-offline', 'the primary host is offline on this server')
+    else if (verdict === 'offline') {
+      watch.offline()
+      // A node that is born always leaves. One that is not yet born waits here if there is no other server to look for the host on.
+      if (isLive() || hasNextServer) end('host-offline', 'the primary host is offline on this server')
+    }
   }
 
   function receiveNodeCommand(payload: Buffer, isRetained: boolean): void {

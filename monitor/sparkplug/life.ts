@@ -7,23 +7,27 @@
 // | state         | event                                 | publishes                                                    |
 // |---------------|---------------------------------------|--------------------------------------------------------------|
 // | waiting       | STATE online of the primary host      | nothing; `hostOnline` resolves                               |
-// | waiting       | begin()                               | NBIRTH, then the DBIRTH of every device                      |
+// | waiting       | begin(), the host is online or none   | NBIRTH, then the DBIRTH of every device                      |
+// | waiting       | begin(), the host has left again      | nothing; it goes on waiting                                  |
 // | live          | new values                            | NDATA and DDATA, gathered for `coalesceMs`                   |
 // | live          | the node's set of metrics changes     | the gathered data, NBIRTH, all DBIRTHs                       |
 // | live          | a device comes, or its set changes    | the gathered data, DBIRTH                                    |
 // | live          | a device goes                         | the gathered data, DDEATH                                    |
-// | live          | NCMD Node Control/Rebirth             | NBIRTH, all DBIRTHs; once in `rebirthIntervalMs`             |
+// | live          | NCMD Node Control/Rebirth             | NBIRTH, all DBIRTHs; once in `rebirthIntervalMs`, and until  |
+// |               |                                       | then no data; what data precedes in this table, they do too  |
 // | live          | DCMD Device Control/Rebirth           | DBIRTH; once in `rebirthIntervalMs`                          |
 // | waiting, live | NCMD Node Control/Next Server         | nothing; the session ends                                    |
 // | waiting, live | STATE offline of the primary host     | nothing; the session ends (while waiting: if it can move on) |
 // | live          | another replica leads                 | nothing; the session ends                                    |
 // | waiting, live | time for proof                        | PINGREQ; without an answer the connection is cut             |
-// | live          | close()                               | the gathered data, if the connection is open                 |
+// | live          | close()                               | the gathered data, if the connection is open and the host    |
+// |               |                                       | online                                                       |
 //
 // NDEATH is the session's to publish (session.ts): on purpose, or as the will of its CONNECT.
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Births, createBirths } from './births.ts'
 import type { Connection } from './connection.ts'
+import { createHostWatch } from './host-watch.ts'
 import { createInbox } from './inbox.ts'
 import { createProof, type Proof } from './proof.ts'
 import { createPublisher, type Publisher } from './publisher.ts'
@@ -51,8 +55,7 @@ export class Life {
   readonly #rebirths: RebirthRequests
   /** Takes in a message that came on the connection. */
   readonly receive: (topic: string, payload: Buffer, isRetained: boolean) => void
-  /** Resolves when the primary host is online. */
-  readonly hostOnline: Promise<void>
+  readonly #host = createHostWatch()
   /** The server has answered a PINGREQ since the births: it has read them. */
   isProven = false
   #state: 'waiting' | 'live' | 'closed' = 'waiting'
@@ -62,10 +65,8 @@ export class Life {
   constructor(context: SessionContext, parts: LifeParts) {
     const { settings, clock, hasNextServer } = context
     const { connection, bdSeq, end, signal } = parts
-    const hostOnline = Promise.withResolvers<void>()
     this.#context = context
     this.#parts = parts
-    this.hostOnline = hostOnline.promise
     const publisher = createPublisher(context, connection, end)
     this.#publisher = publisher
     this.#births = createBirths(context, publisher, { bdSeq, hasNextServer })
@@ -79,10 +80,15 @@ export class Life {
     this.#rebirths = createRebirthRequests((device) => this.#rebirth(device), { intervalMs: settings.rebirthIntervalMs, clock, signal })
     this.receive = createInbox(context, {
       isLive: () => this.#isLive,
-      hostOnline: () => hostOnline.resolve(),
+      host: this.#host,
       rebirth: (device) => this.#rebirths.request(device),
       end,
     })
+  }
+
+  /** Resolves when the primary host is online. It may leave before anybody acts: `begin` looks again. */
+  hostOnline(): Promise<void> {
+    return this.#host.whenOnline()
   }
 
   /** Proves that the connection is alive, from now on. */
@@ -92,24 +98,28 @@ export class Life {
 
   /**
    * Publishes the births, and data from then on. It is synchronous, so that nothing can change between the births and the moment from
-   * which changes are sent.
-   * @returns whether the births could be handed over
+   * which changes are sent. It is no birth if the primary host has left again: what it said last counts at this moment
+   * [tck-id-message-flow-edge-node-birth-publish-phid-wait-online]. `lost`: the births could not be handed over.
    */
-  begin(): boolean {
-    if (!this.#births.all()) return false
+  begin(): 'born' | 'no-host' | 'lost' {
+    if (!this.#hasHost) return 'no-host'
+    if (!this.#births.all()) return 'lost'
     this.#state = 'live'
     this.#followModel()
     this.#run(this.#pump())
     this.#lendToGuests()
-    return true
+    return 'born'
   }
 
-  /** Sends what was gathered while its owners are still born. After that, no change of the model is sent. */
+  /**
+   * Sends what was gathered while its owners are still born, unless the primary host has left: then it is kept for its return. After that,
+   * no change of the model is sent.
+   */
   close(): void {
     if (this.#state === 'closed') return
     try {
       if (this.#isLive) this.#context.guests.offline()
-      if (this.#parts.connection.isOpen()) this.#drain()
+      if (this.#parts.connection.isOpen() && this.#hasHost) this.#drain()
     } finally {
       this.#state = 'closed'
       this.#publisher.close()
@@ -128,6 +138,10 @@ export class Life {
     return this.#state === 'live'
   }
 
+  get #hasHost(): boolean {
+    return this.#context.host === undefined || this.#host.isOnline()
+  }
+
   /** Runs work in the background. It fails when the connection does, and that ends the session. */
   #run(work: Promise<void>): void {
     work.catch((error: unknown) => {
@@ -135,18 +149,25 @@ export class Life {
     })
   }
 
-  /** Sends what there is, without waiting for more. */
-  #drain(): StepResult {
-    let result: StepResult
-    do result = this.#isLive ? this.#sender.step() : 'over'
-    while (result === 'sent')
-    return result
+  /** Sends what there is, without waiting for more. A rebirth that was requested goes first. */
+  #drain(): void {
+    if (!this.#parts.connection.isCongested()) this.#rebirths.serveNow(undefined)
+    while (this.#step() === 'sent');
+  }
+
+  /**
+   * Sends a batch. Nothing between a request for a rebirth and the births [tck-id-operational-behavior-data-commands-rebirth-action-1]:
+   * who asks for them cannot read it.
+   */
+  #step(): StepResult {
+    if (!this.#isLive) return 'over'
+    return this.#rebirths.isWaiting(undefined) ? 'idle' : this.#sender.step()
   }
 
   async #pump(): Promise<void> {
     const { settings, clock } = this.#context
     while (this.#isLive) {
-      const result = this.#sender.step()
+      const result = this.#step()
       if (result === 'over') return
       if (result === 'sent') await nextTurn()
       else if (result === 'unproven') await this.#proveNow()
@@ -200,8 +221,12 @@ export class Life {
       return
     }
     counters.rebirths++
-    if (device === undefined) this.#births.all()
-    else this.#births.device(device)
+    if (device !== undefined) this.#births.device(device)
+    else {
+      this.#births.all()
+      // In this turn: the next request may be on its way, and a storm of them must not hold data back for ever.
+      this.#drain()
+    }
     this.#wake()
   }
 

@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { ChangeBuffer } from './buffer.ts'
 import type { SparkplugCounters } from './counters.ts'
+import { createNames, type Names, type Naming } from './names.ts'
 import type { Quality } from './payload.ts'
 import { createQuietLog, type QuietLog } from './quiet-log.ts'
 import { Recorder } from './recorder.ts'
@@ -19,6 +20,8 @@ import {
 
 /** The input of the edge node: everything that it publishes. The device `undefined` is the node itself. */
 export type EdgeNodeModel = {
+  /** The id of the device of a thing, by the kind and the name of the thing; the node decides how it is written. */
+  deviceId(kind: string, name: string): string
   /**
    * Sets the metrics of the node itself. A change of the set is a rebirth.
    * @throws TypeError when a metric does not fit its type, or has a name that the node keeps for itself
@@ -26,7 +29,7 @@ export type EdgeNodeModel = {
   setNode(metrics: readonly SparkplugMetric[]): void
   /**
    * Sets all metrics of a device: a DBIRTH when the device is new or its set of metrics changed; else its values are updated.
-   * `deviceId` of topics.ts makes the id.
+   * `deviceId` makes the id.
    * @throws TypeError when the id is not legal in a topic, or a metric does not fit its type
    */
   setDevice(id: string, metrics: readonly SparkplugMetric[]): void
@@ -49,6 +52,8 @@ type ModelListener = {
   changed(): void
 }
 
+type ModelSettings = { maxSilenceMs: number; hasAliases: boolean; names: Naming }
+
 type ModelParts = { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock; log: Log }
 
 /** The model of the node. Aliases, if wanted, are unique over the node and all its devices [tck-id-payloads-alias-uniqueness]. */
@@ -59,17 +64,23 @@ export class TrackedModel implements EdgeNodeModel {
   listener: ModelListener | undefined
   readonly recorder: Recorder
   readonly #hasAliases: boolean
+  readonly #names: Names
   readonly #parts: ModelParts
   readonly #warn: QuietLog
   /** Ids of devices by their lower-case form. */
   readonly #lowerCaseIds = new Map<string, string>()
   #nextAlias = 1
 
-  constructor({ maxSilenceMs, hasAliases }: { maxSilenceMs: number; hasAliases: boolean }, parts: ModelParts) {
+  constructor({ maxSilenceMs, hasAliases, names }: ModelSettings, parts: ModelParts) {
     this.recorder = new Recorder(maxSilenceMs, parts)
     this.#hasAliases = hasAliases
+    this.#names = createNames(names)
     this.#parts = parts
     this.#warn = createQuietLog(parts)
+  }
+
+  deviceId(kind: string, name: string): string {
+    return this.#names.device(kind, name)
   }
 
   setNode(metrics: readonly SparkplugMetric[]): void {
@@ -105,7 +116,8 @@ export class TrackedModel implements EdgeNodeModel {
 
   update(id: string | undefined, samples: readonly Sample[]): void {
     const owner = this.#find(id)
-    for (const sample of samples) {
+    for (const given of samples) {
+      const sample = this.#named(given)
       const metric = owner?.metrics.get(sample.name)
       const fault = metric === undefined ? 'unknown' : sampleFault(metric.datatype, sample)
       if (owner === undefined || metric === undefined || fault !== undefined) {
@@ -131,8 +143,15 @@ export class TrackedModel implements EdgeNodeModel {
     return id === undefined ? this.node : this.devices.get(id)
   }
 
+  /** Inside the model, metrics have the names that they have on the wire. */
+  #named<T extends { name: string }>(given: T): T {
+    const name = this.#names.metric(given.name)
+    return name === given.name ? given : { ...given, name }
+  }
+
   /** @returns whether the set of metrics changed */
-  #set(owner: Owner, given: readonly SparkplugMetric[]): boolean {
+  #set(owner: Owner, described: readonly SparkplugMetric[]): boolean {
+    const given = described.map((metric) => this.#named(metric))
     const before = owner.metrics
     const after = this.#track(owner, given)
     const isReshaped = before.size !== after.size || [...after].some(([name, metric]) => before.get(name) !== metric)

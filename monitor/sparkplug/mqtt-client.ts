@@ -5,6 +5,7 @@ import type { ClientRequest } from 'node:http'
 import type { Duplex } from 'node:stream'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { writeToStream } from 'mqtt-packet'
+import { trustSystem } from '../../shared/system-trust.ts'
 import { createPacketFilter } from './packet-filter.ts'
 import { openTransport, type Transport } from './transport.ts'
 
@@ -132,6 +133,7 @@ function credentials({ username, passwordFile }: ServerConfig): IClientOptions {
 }
 
 function tlsOptions({ caFile, certFile, keyFile }: ServerConfig) {
+  if (caFile === undefined) trustSystem()
   return {
     ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
     ...(certFile === undefined ? {} : { cert: readFileSync(certFile) }),

@@ -54,6 +54,7 @@ class Session {
   #connection: Connection | undefined
   #life: Life | undefined
   #onlineAt: number | undefined
+  #isEnding = false
   /** That of the will. It is there before the connection is. */
   #bdSeq = 0
 
@@ -61,7 +62,10 @@ class Session {
     this.#context = context
   }
 
-  readonly end: EndSession = (reason, detail = '') => this.#ended.resolve({ reason, detail })
+  readonly end: EndSession = (reason, detail = '') => {
+    this.#isEnding = true
+    this.#ended.resolve({ reason, detail })
+  }
 
   /** @throws why there is no connection */
   async run(signal: AbortSignal): Promise<SessionEnd> {
@@ -73,9 +77,8 @@ class Session {
     const life = new Life(this.#context, { connection, bdSeq: this.#bdSeq, end: this.end, signal: this.#over.signal })
     this.#life = life
     life.keepAlive()
-    this.#establish(connection, life).then(
-      () => this.#goOnline(life),
-      (error: unknown) => this.end(error instanceof HostSilent ? 'host-silent' : 'refused', messageOf(error)),
+    this.#establish(connection, life).catch((error: unknown) =>
+      this.end(error instanceof HostSilent ? 'host-silent' : 'refused', messageOf(error)),
     )
     const result = await this.#ended.promise
     life.close()
@@ -118,7 +121,7 @@ class Session {
     )
   }
 
-  /** Subscribes, then waits for the primary host. Each step begins only when the one before it has been answered. */
+  /** Subscribes, waits for the primary host, and is born. Each step begins only when the one before it has been answered. */
   async #establish(connection: Connection, life: Life): Promise<void> {
     const { address, host, settings, clock, warn } = this.#context
     const { signal } = this.#over
@@ -133,22 +136,33 @@ class Session {
       if (code >= 0x80) throw new Error(`the server refuses the subscription to ${filters[index]}: see its access rules`)
       if (code < 1) warn('qos', { topic: filters[index], granted: code }, 'subscription granted with a lower QoS than requested')
     }
+    do await this.#hostOnline(life)
+    while (!this.#isEnding && !this.#goOnline(life))
+  }
+
+  async #hostOnline(life: Life): Promise<void> {
+    const { host, clock } = this.#context
+    const { signal } = this.#over
     if (host === undefined) return
-    if (host.giveUpMs === undefined) return until(life.hostOnline, signal)
-    await within(life.hostOnline, host.giveUpMs, 'the primary host was not heard of', clock, signal).catch((error: unknown) => {
+    if (host.giveUpMs === undefined) return until(life.hostOnline(), signal)
+    await within(life.hostOnline(), host.giveUpMs, 'the primary host was not heard of', clock, signal).catch((error: unknown) => {
       throw new HostSilent(messageOf(error))
     })
   }
 
-  #goOnline(life: Life): void {
+  /** @returns false if the primary host has left again */
+  #goOnline(life: Life): boolean {
     const { server, counters, clock, model, log } = this.#context
-    if (!life.begin()) {
+    const birth = life.begin()
+    if (birth === 'no-host') return false
+    if (birth === 'lost') {
       this.end('lost', 'the births could not be handed over')
-      return
+      return true
     }
     this.#onlineAt = clock.monotonic()
     counters.isOnline = true
     log.info({ server: serverName(server), bdSeq: this.#bdSeq, devices: model.devices.size }, 'edge node is born')
+    return true
   }
 
   /** An intentional end: NDEATH, then DISCONNECT [tck-id-operational-behavior-edge-node-intentional-disconnect-ndeath]. */

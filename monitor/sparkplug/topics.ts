@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto'
-
 /** Literal and case-sensitive [tck-id-topic-structure-namespace-a]. */
 const namespace = 'spBv1.0'
 
@@ -44,41 +42,15 @@ export function idFault(id: string, { isGroup = false }: { isGroup?: boolean } =
   return undefined
 }
 
-const longestId = 200
+/** The greatest length of an id, in bytes. */
+export const longestId = 200
 
-/** C0, DEL, C1, and what MQTT adds to them. */
-function hasControlCharacters(text: string): boolean {
+/** Whether a text has a control character: C0, DEL, C1, and what MQTT adds to them. */
+export function hasControlCharacters(text: string): boolean {
   for (const character of text) if (isControl(character.codePointAt(0) as number)) return true
   return false
 }
 
 function isControl(code: number): boolean {
   return code < 0x20 || (code >= 0x7f && code <= 0x9f) || (code & 0xfffe) === 0xfffe || code === 0xfeff
-}
-
-/**
- * The device id of a thing: `<kind>:<name>`, such as `host:node-1` or `database:shop.orders`.
- *
- * The same thing always has the same id, and no two things share one. Characters that a topic level must not contain (`+`, `#`, `/`, control
- * characters), and `%`, are percent-encoded. An id that would be longer than 200 bytes is cut and ends with `~` and 16 hexadecimal digits of
- * its SHA-256.
- */
-export function deviceId(kind: string, name: string): string {
-  if (name === '') throw new TypeError(`a ${kind} without a name cannot be a device`)
-  let id = ''
-  for (const character of `${kind}:${name}`.toWellFormed()) {
-    id += /[%+#/]/.test(character) || isControl(character.codePointAt(0) as number) ? escaped(character) : character
-  }
-  if (Buffer.byteLength(id) <= longestId) return id
-  const hash = createHash('sha256').update(id).digest('hex').slice(0, 16)
-  let kept = ''
-  for (const character of id) {
-    if (Buffer.byteLength(kept + character) > longestId - 17) break
-    kept += character
-  }
-  return `${kept}~${hash}`
-}
-
-function escaped(character: string): string {
-  return [...Buffer.from(character, 'utf8')].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')
 }

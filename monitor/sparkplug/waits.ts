@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
+import { tlsMeaning } from '../../shared/tls-errors.ts'
 
 /** Waits for a promise, at most `ms` and until the signal aborts. It leaves no timer and no listener behind. */
 export async function within<T>(promise: Promise<T>, ms: number, what: string, clock: Clock, signal?: AbortSignal): Promise<T> {
@@ -30,7 +31,7 @@ export async function until<T>(promise: Promise<T>, signal: AbortSignal): Promis
   }
 }
 
-/** The message of a thrown value. */
+/** The message of a thrown value; of a fault of TLS, what it means. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return tlsMeaning(error) ?? (error instanceof Error ? error.message : String(error))
 }

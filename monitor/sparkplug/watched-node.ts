@@ -11,7 +11,7 @@
 // | dead          | any        | its NDEATH came, and no sign of life since                           | down      |
 import type { Clock } from '../../shared/clock.ts'
 import type { SparkplugNode } from './sparkplug-node.ts'
-import { deviceId, type NodeAddress } from './topics.ts'
+import type { NodeAddress } from './topics.ts'
 import type { SparkplugMetric } from './tracked-metric.ts'
 
 /** The state of a watched node, by its signs of life alone: see the table at the head of this file. */
@@ -61,9 +61,13 @@ export class WatchedNode {
   #askAt: number
   #requests = 0
 
-  constructor(key: string, spec: SparkplugNode, { clock, random = Math.random }: { clock: Clock; random?: () => number }) {
+  constructor(
+    { key, device }: { key: string; device: string },
+    spec: SparkplugNode,
+    { clock, random = Math.random }: { clock: Clock; random?: () => number },
+  ) {
     this.key = key
-    this.device = deviceId('sparkplug-node', key.replace('/', '.'))
+    this.device = device
     this.spec = spec
     this.#clock = clock
     this.#random = random

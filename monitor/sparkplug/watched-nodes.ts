@@ -22,7 +22,7 @@ const signsOfLife = new Set(['NBIRTH', 'NDATA', 'DBIRTH', 'DDATA', 'DDEATH'])
 type Parts = {
   nodes: Pick<Cache<SparkplugNode>, 'values' | 'subscribe'>
   secrets?: Pick<Cache<SecretView>, 'subscribe'> | undefined
-  edgeNode: Pick<EdgeNode, 'attach' | 'setDevice' | 'removeDevice' | 'update'>
+  edgeNode: Pick<EdgeNode, 'attach' | 'deviceId' | 'setDevice' | 'removeDevice' | 'update'>
   clock: Clock
   log: Log
   random?: () => number
@@ -90,7 +90,7 @@ export class WatchedNodes implements Part {
       return
     }
     if (before !== undefined) this.#addresses.remove(before)
-    const node = new WatchedNode(key, spec, this.#parts)
+    const node = new WatchedNode({ key, device: this.#parts.edgeNode.deviceId('sparkplug-node', key.replace('/', '.')) }, spec, this.#parts)
     this.#watched.set(key, node)
     this.#addresses.add(node)
     this.#parts.edgeNode.setDevice(node.device, node.metrics())

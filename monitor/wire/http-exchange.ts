@@ -1,6 +1,7 @@
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net'
 import { TLSSocket, connect as tlsConnect } from 'node:tls'
+import { trustSystem } from '../../shared/system-trust.ts'
 import { GrowingBuffer } from './growing-buffer.ts'
 import { CheckFailure } from './reasons.ts'
 import { asError, defaultMaxBytes } from './socket.ts'
@@ -37,8 +38,6 @@ export type Answer = {
   httpVersion: string
   headers: IncomingHttpHeaders
   body: Buffer
-  /** From the start to the end of the body, in milliseconds. */
-  ms: number
   phases: Phases
   /** `expiresAt` is when the first certificate of the server's chain expires, as a Unix time in milliseconds. */
   tls?: { version: string; expiresAt: number }
@@ -87,7 +86,7 @@ export function exchange(given: Exchange): Promise<Answer> {
 }
 
 /** Watches the phases of an exchange. The function returned gives their durations when the answer is complete. */
-function watchPhases(socket: Socket, url: URL): () => Pick<Answer, 'ms' | 'phases'> {
+function watchPhases(socket: Socket, url: URL): () => Pick<Answer, 'phases'> {
   const started = performance.now()
   /** When each phase ended, in milliseconds since the start. */
   const ends: { resolve?: number; connect?: number; tls?: number; processing?: number } = {}
@@ -101,10 +100,7 @@ function watchPhases(socket: Socket, url: URL): () => Pick<Answer, 'ms' | 'phase
   return () => {
     const ms = performance.now() - started
     const { resolve = 0, connect = resolve, tls = connect, processing = tls } = ends
-    return {
-      ms,
-      phases: { resolve, connect: connect - resolve, tls: tls - connect, processing: processing - tls, transfer: ms - processing },
-    }
+    return { phases: { resolve, connect: connect - resolve, tls: tls - connect, processing: processing - tls, transfer: ms - processing } }
   }
 }
 
@@ -162,6 +158,7 @@ function readBody(response: IncomingMessage, { maxBytes = defaultMaxBytes, cut }
 function open({ url, socketPath, tls, lookup }: Exchange): Socket {
   if (socketPath !== undefined) return connect({ path: socketPath })
   const secure = url.protocol === 'https:'
+  if (secure && tls === undefined) trustSystem()
   const host = hostOf(url)
   const target = { host, port: Number(url.port) || (secure ? 443 : 80), ...(lookup && { lookup }) }
   return secure ? tlsConnect({ ...target, servername: sniOf(host), ...tls, ALPNProtocols: ['http/1.1'] }) : connect(target)

@@ -1,3 +1,5 @@
+import { tlsMeaning } from '../../shared/tls-errors.ts'
+
 /** Why a check is not up, and where to look. A new reason is one new row. Reasons become values of a label, so there are few. */
 export const reasons = {
   timeout: 'No answer in time. Check whether the process hangs, the machine is overloaded, or a firewall drops packets.',
@@ -90,8 +92,20 @@ export function reasonOf(error: unknown): Reason {
   return error.cause === undefined ? 'error' : reasonOf(error.cause)
 }
 
-/** The message of a thrown value. */
+/** What happened and what to do: one or two sentences, without secrets, as long as the message that was thrown. */
+export function explain(error: unknown): string {
+  if (error instanceof CheckFailure) return error.message
+  const meaning = tlsMeaning(error)
+  if (meaning !== undefined) return meaning
+  const hint = reasons[reasonOf(error)]
+  const said = `${messageOf(error)}.`
+  return hint.startsWith(`${said} `) ? hint : `${said} ${hint}`
+}
+
+/** What happened, without a full stop: the message of a thrown value or, of a fault of TLS, what it means. */
 export function messageOf(error: unknown): string {
+  const meaning = tlsMeaning(error)
+  if (meaning !== undefined) return meaning.replace(/\.$/, '')
   if (error instanceof AggregateError && error.errors.length > 0) return [...new Set(error.errors.map(messageOf))].join(', ')
   if (!(error instanceof Error)) return String(error)
   if (error.name === 'TimeoutError' || error.name === 'AbortError') return 'No answer in time'

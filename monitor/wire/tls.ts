@@ -2,11 +2,12 @@ import { isIP, type Socket } from 'node:net'
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import * as z from 'zod'
 import { type Secret, secretFile } from '../../shared/fields.ts'
+import { trustSystem } from '../../shared/system-trust.ts'
 import { CheckFailure } from './reasons.ts'
 
 /** How a TLS server is trusted, and how the client identifies itself. Spread into the options of a kind. */
 export const tlsFields = {
-  caFile: secretFile().optional().describe('PEM file of the CA certificates to trust, instead of those built into Node.'),
+  caFile: secretFile().optional().describe('PEM file of the CA certificates to trust, instead of those of the system and those built in.'),
   certificateFile: secretFile().optional().describe('PEM file of a client certificate, if the server asks for one.'),
   keyFile: secretFile().optional().describe("PEM file of the client certificate's private key."),
   serverName: z
@@ -47,6 +48,7 @@ function contextOf(options: TlsOptions): SecureContext {
   const known = contexts.get(options)
   if (known !== undefined) return known
   const { caFile, certificateFile, keyFile } = options
+  if (caFile === undefined) trustSystem()
   try {
     const context = createSecureContext({
       ...(caFile && { ca: caFile.reveal() }),

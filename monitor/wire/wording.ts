@@ -1,11 +1,22 @@
 const longestDetail = 400
 
-/** Foreign text for one line of a detail: without control characters, cut to a length, and well-formed Unicode where it is cut. */
+/**
+ * Characters that nobody sees, and that hide, or turn round, what stands beside them: the controls of writing direction, joiners, fillers, tags,
+ * and the blank of Braille. The selectors of an emoji's looks (U+FE0E, U+FE0F) are harmless and common.
+ */
+const invisible = /(?![\ufe0e\ufe0f])[\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]/gu
+
+/** Foreign text with its invisible characters in writing: `‹U+202E›`. They would make a detail, a label or a line of a log say something else. */
+export function visible(text: string): string {
+  return text.replace(invisible, (found) => `‹U+${(found.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0')}›`)
+}
+
+/**
+ * Foreign text for one line of a detail: without control characters, with invisible ones in writing, cut to a length, and well-formed Unicode
+ * where it is cut.
+ */
 export function shorten(text: string, longest: number = longestDetail): string {
-  const plain = text
-    .slice(0, longest * 4)
-    .replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
-    .trim()
+  const plain = visible(text.slice(0, longest * 4).replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')).trim()
   return (plain.length <= longest ? plain : `${plain.slice(0, longest - 1)}…`).toWellFormed()
 }
 
@@ -14,6 +25,21 @@ export function someOf(names: readonly string[], most = 5): string {
   const shown = names.slice(0, most).map((name) => shorten(name, 60))
   const rest = names.length - shown.length
   return rest > 0 ? `${shown.join(', ')} and ${rest} more` : shown.join(', ')
+}
+
+/**
+ * The version in a server's text, for a label: `15.6` of `15.6 (Debian 15.6-0+deb12u1)`, `v1.33.2+k3s1`; `unknown` if it does not begin with one.
+ * The text itself could be any, and another one each time.
+ */
+export function versionIn(text: string): string {
+  return /^v?\d{1,9}(?:\.\d{1,9}){0,3}(?:[-+~][0-9A-Za-z.+~-]{1,20})?/.exec(text)?.[0] ?? 'unknown'
+}
+
+/** What is to be said of the days until something expires: `expires in 3 days`, `expires within a day`, `expired 2 days ago`. */
+export function expiryOf(days: number): string {
+  if (days >= 1) return `expires in ${count(Math.floor(days), 'day')}`
+  if (days > 0) return 'expires within a day'
+  return days > -1 ? 'expired less than a day ago' : `expired ${count(Math.floor(-days), 'day')} ago`
 }
 
 /** `1 host`, `2 hosts`. */

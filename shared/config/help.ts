@@ -1,6 +1,7 @@
 import * as z from 'zod'
+import { discretionOf, hidden, shownBy, urlShown } from '../discretion.ts'
 import { fieldKind, formatByteSize, formatDuration, Secret } from '../fields.ts'
-import { alternatives, core, defOf, layers, literals, type Schema } from '../schema.ts'
+import { core, defOf, layers, literals, type Schema, shapeFor } from '../schema.ts'
 import { variableName } from './environment.ts'
 
 /** One setting, as the documentation shows it. */
@@ -120,11 +121,13 @@ export function helpText(schema: Schema, { program, version, prefix }: { program
   return `${lines.join('\n')}\n`
 }
 
-/** The file with every default filled in. Secrets from the environment, and those inside URLs, are masked. */
+/** The file with every default filled in. Secrets in it, from the environment, and inside URLs are masked. */
 export function effectiveConfig(schema: Schema, given: unknown): unknown {
-  if (given instanceof Secret) return given.file ?? '[masked]'
+  if (given instanceof Secret) return given.file ?? hidden
   const value = given === undefined ? defaultOf(schema) : given
-  if (typeof value === 'string') return value.replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, '$1[masked]@')
+  const how = discretionOf(schema)
+  if (how !== undefined && value !== undefined && value !== null) return shownBy(how, value)
+  if (typeof value === 'string') return urlShown(value)
   const def = defOf(core(schema))
   if (fieldKind(schema) !== undefined || value === null || value === undefined) return value
   if (Array.isArray(value)) return value.map((item) => (def.element ? effectiveConfig(def.element, item) : item))
@@ -138,11 +141,4 @@ export function effectiveConfig(schema: Schema, given: unknown): unknown {
     if (effective !== undefined) fields[name] = effective
   }
   return fields
-}
-
-function shapeFor(schema: Schema, value: object): Record<string, Schema> {
-  const def = defOf(core(schema))
-  if (def.shape) return def.shape
-  const [only, ...others] = def.options ? alternatives(schema, value) : []
-  return only !== undefined && others.length === 0 ? shapeFor(only, value) : {}
 }

@@ -11,7 +11,9 @@ export const tlsConfig = z
       .max(253)
       .optional()
       .describe("Server name to send (SNI) and to verify in the certificate; by default the target's"),
-    ca_file: secretFile().optional().describe('PEM file of the CA certificates to trust, instead of those built into Node'),
+    ca_file: secretFile()
+      .optional()
+      .describe('PEM file of the CA certificates to trust, instead of those of the system and those built in'),
     cert_file: secretFile().optional().describe('PEM file of a client certificate'),
     key_file: secretFile().optional().describe("PEM file of the client certificate's private key"),
   })

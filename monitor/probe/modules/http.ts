@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { discreet } from '../../../shared/discretion.ts'
 import { byteSize, secretFile } from '../../../shared/fields.ts'
 import { pattern } from '../../wire/patterns.ts'
 import { ipProtocol, tlsConfig } from './fields.ts'
@@ -17,13 +18,12 @@ export const httpSettings = z.strictObject({
     .default([])
     .describe('Versions that count as success; all by default'),
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'OPTIONS']).default('GET').describe('Method of the request'),
-  headers: z
-    .record(z.string(), z.string())
+  headers: discreet(z.record(z.string(), z.string()), 'headers')
     .default({})
     .describe(
       'Additional header fields; authorization, cookie, proxy-authorization and host are not sent to another origin after a redirect',
     ),
-  body: z.string().max(65_536).optional().describe('Body of the request'),
+  body: discreet(z.string().max(65_536), 'text').optional().describe('Body of the request'),
   body_size_limit: byteSize({ max: '16MiB' }).prefault('1MiB').describe('The most bytes of the body to read; the rest is ignored'),
   follow_redirects: z.boolean().default(true).describe('Follow up to ten redirects; each must be an allowed target'),
   fail_if_ssl: z.boolean().default(false).describe('Fail if the last answer came over TLS'),

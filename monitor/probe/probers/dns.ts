@@ -28,12 +28,19 @@ function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
 }
 
 /** Queries the target, a name server. True if the response code is an expected one. */
-async function probe(config: DnsSettings, { reach, series, signal }: ProbeRun): Promise<boolean> {
+async function probe(config: DnsSettings, { reach, series, signal, dialogue }: ProbeRun): Promise<boolean> {
   const target = await reach(config)
   const id = randomInt(65_536)
   const query = queryOf(id, config)
   setPhase(series, 'resolve', target.ms / 1000)
   const ask = config.transport_protocol === 'udp' ? askUdp : askTcp
+  dialogue.say('Making DNS query', {
+    ip: target.address,
+    port: target.port,
+    protocol: config.transport_protocol,
+    query: config.query_name,
+    type: config.query_type,
+  })
   const { answer, connectMs, requestMs } = await ask(query, target, signal)
   setPhase(series, 'connect', connectMs / 1000)
   setPhase(series, 'request', requestMs / 1000)
@@ -45,8 +52,19 @@ async function probe(config: DnsSettings, { reach, series, signal }: ProbeRun): 
     const serial = serialOf(answer)
     if (serial !== undefined) series.set('probe_dns_serial', 'Serial number of the zone.', serial)
   }
-  const code = dnsCodes[(answer[3] ?? 0) & 15]
-  return code !== undefined && config.valid_rcodes.includes(code)
+  const rcode = (answer[3] ?? 0) & 15
+  const code = dnsCodes[rcode]
+  dialogue.say('Got response', {
+    bytes: answer.length,
+    rcode: code ?? rcode,
+    answer_rrs: answer.readUInt16BE(6),
+    authority_rrs: answer.readUInt16BE(8),
+    additional_rrs: answer.readUInt16BE(10),
+  })
+  const isValid = code !== undefined && config.valid_rcodes.includes(code)
+  if (isValid) dialogue.say('Rcode is valid', { rcode: code })
+  else dialogue.fail('Rcode is not one of the valid rcodes', { rcode: code ?? rcode, valid_rcodes: config.valid_rcodes.join(' ') })
+  return isValid
 }
 
 /** A query (RFC 1035, section 4.1) with one question, class IN. */

@@ -1,10 +1,12 @@
+import { headerShown } from '../../../shared/discretion.ts'
 import { authorizationOf, headersElsewhere } from '../../wire/http-access.ts'
 import { type Answer, exchange, hostOf } from '../../wire/http-exchange.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
 import { sniOf, tlsOf } from '../../wire/tls.ts'
+import type { Dialogue, DialogueFields } from '../dialogue.ts'
 import { type HttpSettings, httpSettings } from '../modules/http.ts'
 import { ProbeRefusal } from '../refusal.ts'
-import { lookupOf, type Resolved, type Resolver } from '../resolve.ts'
+import { lookupOf, type Resolved, resolveFor } from '../resolve.ts'
 import { type ProbeSeries, setTls } from '../series.ts'
 import type { ProbeRun, Prober } from './prober.ts'
 import type { Target } from './target.ts'
@@ -42,7 +44,7 @@ function begin(series: ProbeSeries): void {
 
 /** Sends a module's request. True if the answer is as the module expects. */
 async function probe(config: HttpSettings, run: ProbeRun): Promise<boolean> {
-  const { series } = run
+  const { series, dialogue } = run
   const first = await run.reach(config)
   const set = (name: keyof typeof help, value: number) => series.set(name, help[name], value)
   setPhase(series, 'resolve', first.ms / 1000)
@@ -60,9 +62,9 @@ async function probe(config: HttpSettings, run: ProbeRun): Promise<boolean> {
     series.set('probe_http_last_modified_timestamp_seconds', 'When the content of the answer last changed.', modified / 1000)
   if (answer.tls !== undefined) setTls(series, { ...answer.tls, trusted: !config.tls_config.insecure_skip_verify })
 
-  const failsByText = await isRefusedByText(config, answer, run.signal)
-  if (failsByText) set('probe_failed_due_to_regex', 1)
-  return !failsByText && isExpected(config, answer, url)
+  const isTextRefused = await isRefusedByText(config, answer, { dialogue, signal: run.signal })
+  if (isTextRefused) set('probe_failed_due_to_regex', 1)
+  return isExpected(config, answer, url, dialogue) && !isTextRefused
 }
 
 function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
@@ -71,7 +73,7 @@ function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
 
 /** Follows redirects. Each must be allowed by the rules, and the connection goes to the address that was checked. */
 async function follow(config: HttpSettings, run: ProbeRun, first: Resolved, redirected: (count: number) => void) {
-  const { hostname, resolver, signal } = run
+  const { hostname, signal, dialogue } = run
   const target = run.target.url as URL
   const phases: Record<string, number> = { resolve: 0 }
   let url = target
@@ -82,16 +84,18 @@ async function follow(config: HttpSettings, run: ProbeRun, first: Resolved, redi
     const isFirst = url.origin === target.origin
     const host = hostOf(url)
     const tls = tlsOf(trustOf(config.tls_config), hostname ?? host)
+    const headers = {
+      ...(isFirst &&
+        config.basic_auth &&
+        authorizationOf({ username: config.basic_auth.username, passwordFile: config.basic_auth.password_file })),
+      ...(isFirst && hostname !== undefined && { host: hostname }),
+      ...(isFirst ? config.headers : headersElsewhere(config.headers)),
+    }
+    sayRequest(dialogue, { url, method, headers })
     const answer = await exchange({
       url,
       method,
-      headers: {
-        ...(isFirst &&
-          config.basic_auth &&
-          authorizationOf({ username: config.basic_auth.username, passwordFile: config.basic_auth.password_file })),
-        ...(isFirst && hostname !== undefined && { host: hostname }),
-        ...(isFirst ? config.headers : headersElsewhere(config.headers)),
-      },
+      headers,
       body: method === config.method ? config.body : undefined,
       maxBytes: config.body_size_limit,
       cut: true,
@@ -99,21 +103,28 @@ async function follow(config: HttpSettings, run: ProbeRun, first: Resolved, redi
       signal,
       ...(url.protocol === 'https:' && { tls: isFirst ? tls : { ...tls, servername: sniOf(host) } }),
     })
+    sayAnswer(dialogue, answer)
     for (const [phase, ms] of Object.entries(answer.phases)) phases[phase] = (phases[phase] ?? 0) + ms
     phases.resolve = (phases.resolve ?? 0) + resolved.ms
     const next = locationOf(answer, url)
-    if (next !== undefined) redirected(++redirects)
+    if (next !== undefined) {
+      redirected(++redirects)
+      dialogue.say('Received redirect', { location: next.href })
+    }
     // As in blackbox_exporter: after too many redirects the last answer counts, and its status is not a success.
-    if (next === undefined || !config.follow_redirects || redirects > maxRedirects) return { answer, url, phases }
+    if (next === undefined || !config.follow_redirects || redirects > maxRedirects) {
+      if (next !== undefined) dialogue.say('Not following redirect', { redirects })
+      return { answer, url, phases }
+    }
     if (answer.status !== 307 && answer.status !== 308 && method !== 'HEAD') method = 'GET'
     url = next
-    resolved = await resolveRedirect(config, url, resolver, signal)
+    resolved = await resolveRedirect(config, url, run)
   }
 }
 
-async function resolveRedirect(config: HttpSettings, url: URL, resolver: Resolver, signal: AbortSignal): Promise<Resolved> {
+async function resolveRedirect(config: HttpSettings, url: URL, run: ProbeRun): Promise<Resolved> {
   try {
-    return await resolver.resolve(hostOf(url), portOf(url), config, signal)
+    return await resolveFor(run, { host: hostOf(url), port: portOf(url) }, config)
   } catch (error) {
     // The target itself was allowed. A forbidden redirect fails the probe, but not the request for it.
     if (error instanceof ProbeRefusal)
@@ -134,26 +145,68 @@ function portOf({ port, protocol }: URL): number {
   return Number(port) || (protocol === 'https:' ? 443 : 80)
 }
 
-async function isRefusedByText(config: HttpSettings, { body, headers }: Answer, signal: AbortSignal): Promise<boolean> {
-  for (const refused of config.fail_if_body_matches_regexp) if (await refused.test(body, signal)) return true
-  for (const wanted of config.fail_if_body_not_matches_regexp) if (!(await wanted.test(body, signal))) return true
-  // As in blackbox_exporter: a missing field fails both kinds of rules, unless it may be missing.
-  for (const { header, regexp, allow_missing, fails } of [
-    ...config.fail_if_header_matches.map((rule) => ({ ...rule, fails: true })),
-    ...config.fail_if_header_not_matches.map((rule) => ({ ...rule, fails: false })),
-  ]) {
-    const value = headers[header.toLowerCase()]
-    if (value === undefined ? !allow_missing : (await regexp.test([value].flat().join(', '), signal)) === fails) return true
-  }
-  return false
+/** Records a request: the values of its header fields only where they cannot be secret. */
+function sayRequest(dialogue: Dialogue, { url, method, headers }: { url: URL; method: string; headers: Record<string, string> }): void {
+  dialogue.say('Making HTTP request', { method, url: url.href, host: headers.host ?? url.host })
+  const shown = Object.entries(headers).map(([name, value]) => [name, headerShown(name, value)])
+  if (shown.length > 0) dialogue.say('Sending header fields', Object.fromEntries(shown))
 }
 
-function isExpected(config: HttpSettings, { status, httpVersion }: Answer, url: URL): boolean {
+function sayAnswer(dialogue: Dialogue, { status, httpVersion, headers, body, phases, tls }: Answer): void {
+  dialogue.say('Received HTTP response', { status_code: status, version: `HTTP/${httpVersion}`, body_bytes: body.length })
+  const shown = Object.entries(headers).map(([name, value]) => [name, name === 'location' ? undefined : headerShown(name, value)])
+  dialogue.say('Received header fields', Object.fromEntries(shown))
+  if (tls !== undefined) dialogue.say('TLS connection', { version: tls.version, expires: new Date(tls.expiresAt).toISOString() })
+  const seconds = Object.entries(phases).map(([phase, ms]) => [phase, ms / 1000])
+  dialogue.say('Response timings for roundtrip', Object.fromEntries(seconds))
+}
+
+/** Says why for every rule that the answer does not keep. */
+async function isRefusedByText(
+  config: HttpSettings,
+  { body, headers }: Answer,
+  { dialogue, signal }: { dialogue: Dialogue; signal: AbortSignal },
+): Promise<boolean> {
+  const { fail_if_body_matches_regexp: refused, fail_if_body_not_matches_regexp: wanted } = config
+  let isRefused = false
+  const refuse = (message: string, fields: DialogueFields) => {
+    isRefused = true
+    dialogue.fail(message, fields)
+  }
+  for (const each of refused) if (await each.test(body, signal)) refuse('Body matched regular expression', { regexp: each.source })
+  for (const each of wanted) if (!(await each.test(body, signal))) refuse('Body did not match regular expression', { regexp: each.source })
+  const rules = [
+    ...config.fail_if_header_matches.map((rule) => ({ ...rule, fails: true })),
+    ...config.fail_if_header_not_matches.map((rule) => ({ ...rule, fails: false })),
+  ]
+  for (const { header, regexp, allow_missing, fails } of rules) {
+    const value = headers[header.toLowerCase()]
+    // As in blackbox_exporter: a missing field fails both kinds of rules, unless it may be missing.
+    if (value === undefined && !allow_missing) refuse('Missing required header', { header })
+    if (value === undefined || (await regexp.test([value].flat().join(', '), signal)) !== fails) continue
+    const message = fails ? 'Header matched regular expression' : 'Header did not match regular expression'
+    refuse(message, { header, regexp: regexp.source, value: headerShown(header, value) })
+  }
+  return isRefused
+}
+
+/** Says why if it is not. */
+function isExpected(config: HttpSettings, { status, httpVersion }: Answer, url: URL, dialogue: Dialogue): boolean {
   const { valid_status_codes: statuses, valid_http_versions: versions } = config
   const isSecure = url.protocol === 'https:'
-  return (
-    (statuses.length === 0 ? status >= 200 && status <= 299 : statuses.includes(status)) &&
-    (versions.length === 0 || versions.some((version) => version === `HTTP/${httpVersion}`)) &&
-    !(isSecure ? config.fail_if_ssl : config.fail_if_not_ssl)
-  )
+  const version = `HTTP/${httpVersion}`
+  let isGood = true
+  const refuse = (message: string, fields: DialogueFields = {}) => {
+    isGood = false
+    dialogue.fail(message, fields)
+  }
+  if (statuses.length === 0 ? status < 200 || status > 299 : !statuses.includes(status))
+    refuse(statuses.length === 0 ? 'Invalid HTTP response status code, wanted 2xx' : 'Invalid HTTP response status code', {
+      status_code: status,
+      ...(statuses.length > 0 && { valid_status_codes: statuses.join(' ') }),
+    })
+  if (versions.length > 0 && !versions.some((each) => each === version)) refuse('Invalid HTTP version number', { version })
+  if (isSecure && config.fail_if_ssl) refuse('Final request was over SSL')
+  if (!isSecure && config.fail_if_not_ssl) refuse('Final request was not over SSL')
+  return isGood
 }

@@ -1,4 +1,5 @@
 import type * as z from 'zod'
+import type { Dialogue } from '../dialogue.ts'
 import type { IpPreference } from '../modules/fields.ts'
 import type { Resolved, Resolver } from '../resolve.ts'
 import type { ProbeSeries } from '../series.ts'
@@ -17,6 +18,8 @@ export type ProbeRun = {
   /** For further hosts, such as that of a redirect. */
   resolver: Resolver
   series: ProbeSeries
+  /** Where the probe records its steps, and by `fail` why it fails. It hides the secrets of the module in whatever it is given. */
+  dialogue: Dialogue
   /** Aborts when the time is up, or the client disconnects. The probe closes what it opened. */
   signal: AbortSignal
 }

@@ -2,9 +2,10 @@ import { hash } from 'node:crypto'
 import type { Clock } from '../../../shared/clock.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { Log } from '../../../shared/log.ts'
+import { tlsMeaning } from '../../../shared/tls-errors.ts'
 import { shorten } from '../../wire/wording.ts'
 import type { Act, ActionCause } from './act.ts'
-import { type Action, targetOfAction } from './action.ts'
+import { type Action, type Occasion, targetOfAction } from './action.ts'
 import { restartPods } from './restart-pod.ts'
 import { restartUnit } from './restart-unit.ts'
 import { callWebhook } from './webhook.ts'
@@ -32,10 +33,14 @@ export function createActions({ clock, log, cluster, isLeader = () => true, syst
   const audit = log.child({ audit: true })
   const takenAt = new Map<string, number>()
 
-  async function perform(action: Action, cause: ActionCause, signal: AbortSignal): Promise<string> {
+  async function perform(
+    action: Action,
+    cause: ActionCause,
+    { signal, occasion }: { signal: AbortSignal; occasion: Occasion },
+  ): Promise<string> {
     switch (action.type) {
       case 'webhook':
-        return callWebhook(action, cause, { signal, now: clock.now() })
+        return callWebhook(action, cause, { signal, now: clock.now(), occasion })
       case 'restart-pod':
         return restartPods(action, { cluster, signal })
       case 'restart-unit':
@@ -43,10 +48,10 @@ export function createActions({ clock, log, cluster, isLeader = () => true, syst
     }
   }
 
-  return async (action, cause, signal) => {
+  return async (action, cause, { signal, occasion }) => {
     if (!isLeader()) return 'refused'
     const target = targetOfAction(action)
-    const key = JSON.stringify([cause.check.name, action.type, identityOf(action)])
+    const key = JSON.stringify([cause.check.name, action.type, identityOf(action), occasion])
     const now = clock.monotonic()
     const before = takenAt.get(key)
     if (before !== undefined && now - before < action.everyMs) return 'limited'
@@ -61,11 +66,11 @@ export function createActions({ clock, log, cluster, isLeader = () => true, syst
       () => {},
     )
     try {
-      const did = await perform(action, cause, AbortSignal.any([signal, tooLate.signal]))
+      const did = await perform(action, cause, { signal: AbortSignal.any([signal, tooLate.signal]), occasion })
       audit.warn({ ...fields, outcome: 'done', did }, 'action taken')
       return 'done'
     } catch (error) {
-      audit.error({ ...fields, outcome: 'failed', why: shorten((error as Error).message) }, 'action failed')
+      audit.error({ ...fields, outcome: 'failed', why: shorten(tlsMeaning(error) ?? (error as Error).message) }, 'action failed')
       return 'failed'
     } finally {
       over.abort()

@@ -1,27 +1,30 @@
+import type { Secret } from '../../../shared/fields.ts'
 import { exchange } from '../../wire/http-exchange.ts'
 import { reasons } from '../../wire/reasons.ts'
 import type { ActionCause } from './act.ts'
-import type { Action } from './action.ts'
+import { type Occasion, occasions, type WebhookAction } from './action.ts'
+import { isJson } from './config.ts'
+import { fillIn } from './template.ts'
 
 const timeoutMs = 10_000
 
 /**
- * POSTs the status as JSON. Redirects are not followed: the server must not choose where the status goes.
+ * Sends the status, as JSON or as its template says. Redirects are not followed: the server must not choose where the status goes.
  * @returns a description of what was done @throws Error without the address, which may be secret
  */
 export async function callWebhook(
-  { url, headers = {} }: Extract<Action, { type: 'webhook' }>,
+  action: WebhookAction,
   cause: ActionCause,
-  { signal, now }: { signal: AbortSignal; now: number },
+  { signal, now, occasion }: { signal: AbortSignal; now: number; occasion: Occasion },
 ): Promise<string> {
+  const { url, method = 'POST', headers = {}, contentType = 'application/json' } = action
   const text = (typeof url === 'string' ? url : url.reveal()).trim()
   if (!URL.canParse(text) || !/^https?:/.test(text)) throw new Error('the address is not an http or https URL')
-  const secretHeaders = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.reveal()]))
   const answer = await exchange({
     url: new URL(text),
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', ...secretHeaders },
-    body: JSON.stringify(bodyOf(cause, now)),
+    method,
+    headers: { 'Content-Type': contentType, ...revealed(headers) },
+    body: bodyOf(action, cause, { now, occasion }),
     maxBytes: 16 * 1024,
     cut: true,
     signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
@@ -31,8 +34,21 @@ export async function callWebhook(
   throw new Error(`the answer has status ${answer.status}${redirect}`)
 }
 
-/** The body of the request. Times are in the format of RFC 3339; `hint` says what the reason means, and what to check. */
-function bodyOf({ check, state, since, reason, detail, consecutiveFailures }: ActionCause, now: number) {
+function revealed(secrets: Readonly<Record<string, Secret>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, value.reveal().trim()]))
+}
+
+function bodyOf(action: WebhookAction, cause: ActionCause, { now, occasion }: { now: number; occasion: Occasion }): string {
+  const { body: template, contentType = 'application/json', secrets = {} } = action
+  const status = statusOf(cause, now)
+  if (template === undefined) return JSON.stringify(status)
+  const { reason = '', hint = '' } = status
+  const is = Object.fromEntries(occasions.map((each) => [each, each === occasion])) as Record<Occasion, boolean>
+  return fillIn(template, { ...status, reason, hint, ...is, secrets: revealed(secrets) }, isJson(contentType))
+}
+
+/** What is sent. Times are in the format of RFC 3339; `hint` says what the reason means, and what to check. */
+function statusOf({ check, state, since, reason, detail, consecutiveFailures }: ActionCause, now: number) {
   const hint = reason === undefined || reason === 'dependency' ? undefined : reasons[reason]
   return {
     check: check.name,

@@ -49,9 +49,16 @@ function usedBytes(prober: Pick<Prober, 'status'>, namespace: string, name: stri
   return undefined
 }
 
-/** The key of a database's device: `<project>.<id>`, or `namespace.<namespace>.<id>`. Projects and namespaces have no dot. */
+/**
+ * The key of a database's device: `<project>.<id>`, or `namespace.<namespace>.<id>`. Projects and namespaces have no dot, but ids may: with
+ * a project called `namespace`, `namespace.default.orders` would be two databases. It is therefore not treated as a project.
+ */
 function deviceKey({ namespace = '', name }: { namespace?: string; name: string }): string {
-  return `${placeOf(namespace)}.${name}`
+  return `${keyOfPlace(placeOf(namespace))}.${name}`
+}
+
+function keyOfPlace(place: string): string {
+  return place === 'namespace' ? 'namespace.project-namespace' : place
 }
 
 /** The key of a device's object. */
@@ -63,7 +70,7 @@ function objectKey(device: string): string {
 /** The key of the device that a check measures, if it is the check of a database. */
 function deviceOfCheck(check: string): string | undefined {
   const [, place, name] = /^(?:database|volume)\/([^/]+)\/([^/]+)$/.exec(check) ?? []
-  return place === undefined ? undefined : `${place}.${name}`
+  return place === undefined ? undefined : `${keyOfPlace(place)}.${name}`
 }
 
 /** One device for each database. */

@@ -6,7 +6,7 @@ export type Source = Collection | 'prober'
 
 /** Devices of one kind. */
 export type DeviceFamily = {
-  /** The first half of their ids: `deviceId(kind, key)`. */
+  /** The first half of their ids: the edge node's `deviceId(kind, key)`. */
   kind: string
   /** Everything that their values depend on. */
   sources: readonly Source[]

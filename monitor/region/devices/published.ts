@@ -1,14 +1,13 @@
 import type { Log } from '../../../shared/log.ts'
 import type { EdgeNode } from '../../sparkplug/edge-node.ts'
 import { quality } from '../../sparkplug/payload.ts'
-import { deviceId } from '../../sparkplug/topics.ts'
 import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { DeviceFamily, Source } from './family.ts'
 
 /** What changed of a device: some parts, or all of it. */
 type Change = Set<string> | 'all'
 
-type DeviceSink = Pick<EdgeNode, 'setDevice' | 'removeDevice' | 'update' | 'setQuality'>
+type DeviceSink = Pick<EdgeNode, 'deviceId' | 'setDevice' | 'removeDevice' | 'update' | 'setQuality'>
 
 /** What `createPublishedDevices` returns. */
 export type PublishedDevices = ReturnType<typeof createPublishedDevices>
@@ -29,7 +28,7 @@ export function createPublishedDevices(family: DeviceFamily, { edgeNode, log }: 
   }
 
   function publish(key: string, change: Change): void {
-    const id = deviceId(family.kind, key)
+    const id = edgeNode.deviceId(family.kind, key)
     try {
       if (change === 'all' || !published.has(id) || family.part === undefined) set(id, family.metrics(key))
       else {

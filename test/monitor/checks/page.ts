@@ -2,6 +2,8 @@ import { stringify } from 'yaml'
 import type * as z from 'zod'
 import { checkKinds } from '../../../monitor/checks/index.ts'
 import type { CheckKind, Measure } from '../../../monitor/checks/kind.ts'
+import { actionConfig } from '../../../monitor/prober/actions/config.ts'
+import { checkFields, defaultFields } from '../../../monitor/prober/check-fields.ts'
 import { reasons } from '../../../monitor/wire/reasons.ts'
 import { core, defOf, layers, type Schema } from '../../../shared/schema.ts'
 
@@ -13,6 +15,8 @@ function describeChecks(): string {
   return [
     '# Health checks\n\n`npm run render` makes this page from `monitor/checks/`.\n',
     kinds.map(([name]) => `- [${name}](#${name})`).join('\n'),
+    describeFields(),
+    describeActions(),
     '\n## Reasons\n\nWhy a check is not up: the values of the label `reason`.\n',
     table(
       ['reason', 'meaning'],
@@ -20,6 +24,26 @@ function describeChecks(): string {
     ),
     ...kinds.map(([name, kind]) => describeKind(name, kind)),
   ].join('\n')
+}
+
+/** The fields of every check, with the defaults that `defaults` of the file replaces. */
+function describeFields(): string {
+  const defaults = new Map(optionsOf(defaultFields).map(([name, schema]) => [name, describeOption([name, schema])[2]]))
+  const rows = optionsOf(checkFields).map(([name, schema]) => {
+    const [title = '', meaning = '', own = ''] = describeOption([name, schema])
+    return [title, meaning, defaults.get(name) ?? own]
+  })
+  return `\n## Every check\n\nBesides the options of its kind, a check has these fields. \`defaults\` of the file replaces the defaults.\n\n${table(['field', 'meaning', 'default'], rows)}`
+}
+
+function describeActions(): string {
+  const variants = (defOf(actionConfig).options ?? []) as Schema[]
+  const sections = variants.map((variant) => {
+    const [type, ...fields] = optionsOf(variant as z.ZodType)
+    const literal = type === undefined ? '' : String(defOf(core(type[1])).values?.[0])
+    return `### ${literal}\n\n${describeOption(type as [string, Schema])[1]}.\n\n${table(['field', 'meaning', 'default'], fields.map(describeOption))}`
+  })
+  return `\n## Actions\n\nWhat the monitor does when a check changes: entries of its \`actions\`, each with its \`type\`. The file must say \`allowActions: true\`.\n\n${sections.join('\n')}`
 }
 
 function describeKind(name: string, kind: CheckKind): string {

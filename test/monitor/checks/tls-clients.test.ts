@@ -3,16 +3,16 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { createServer, type TLSSocket } from 'node:tls'
-import type * as z from 'zod'
 import { elasticsearch } from '../../../monitor/checks/elasticsearch.ts'
 import { kafka } from '../../../monitor/checks/kafka.ts'
-import type { CheckKind } from '../../../monitor/checks/kind.ts'
+import type { CheckResult } from '../../../monitor/checks/kind.ts'
 import { mqtt } from '../../../monitor/checks/mqtt.ts'
 import { rabbitmq } from '../../../monitor/checks/rabbitmq.ts'
 import { redis } from '../../../monitor/checks/redis.ts'
 import type { Secret } from '../../../shared/fields.ts'
 import { createCertificate, type Signed } from '../../peers/certificates.ts'
-import { run, secret } from './run.ts'
+import { assertResult, run, secret } from './run.ts'
+import { listen } from './servers.ts'
 
 /** Starts a TLS server for one test that hangs up after the handshake, and records the server names that were sent. */
 async function startServer(t: TestContext, { cert, key }: Signed): Promise<{ port: number; names: unknown[] }> {
@@ -30,20 +30,19 @@ async function startServer(t: TestContext, { cert, key }: Signed): Promise<{ por
 
 type Trust = { caFile?: Secret; serverName?: string }
 
-/** Why a check of each kind is not up, by where it connects to and what it trusts. */
-const kinds: Record<string, (host: string, port: number, trust: Trust) => Promise<string | undefined>> = {
-  http: (host, port, trust) => reason(elasticsearch, { url: `https://${host}:${port}`, ...trust }),
-  redis: (host, port, trust) => reason(redis, { host, port, tls: true, ...trust }),
-  rabbitmq: (host, port, trust) => reason(rabbitmq, { host, port, tls: true, ...trust }),
-  mqtt: (host, port, trust) => reason(mqtt, { url: `mqtts://${host}:${port}`, ...trust }),
-  kafka: (host, port, trust) => reason(kafka, { brokers: [`${host}:${port}`], tls: true, ...trust }),
+/** A run of a check of each kind, by where it connects to and what it trusts. */
+const kinds: Record<string, (host: string, port: number, trust: Trust) => Promise<CheckResult>> = {
+  http: (host, port, trust) => run(elasticsearch, { url: `https://${host}:${port}`, ...trust }),
+  redis: (host, port, trust) => run(redis, { host, port, tls: true, ...trust }),
+  rabbitmq: (host, port, trust) => run(rabbitmq, { host, port, tls: true, ...trust }),
+  mqtt: (host, port, trust) => run(mqtt, { url: `mqtts://${host}:${port}`, ...trust }),
+  websocket: (host, port, trust) => run(mqtt, { url: `wss://${host}:${port}`, ...trust }),
+  kafka: (host, port, trust) => run(kafka, { brokers: [`${host}:${port}`], tls: true, ...trust }),
 }
 
-async function reason<S extends z.ZodType>(kind: CheckKind<S>, options: z.input<S>): Promise<string | undefined> {
-  return (await run(kind, options)).reason
-}
+for (const [name, look] of Object.entries(kinds)) {
+  const reasonOf = async (...given: Parameters<typeof look>) => (await look(...given)).reason
 
-for (const [name, reasonOf] of Object.entries(kinds))
   test(`a check by ${name} trusts what caFile says, and sends and verifies the name of the server, but sends no address`, async (t) => {
     const certificate = await createCertificate()
     const { port, names } = await startServer(t, certificate)
@@ -55,3 +54,30 @@ for (const [name, reasonOf] of Object.entries(kinds))
     assert.equal(await reasonOf('localhost', port, { caFile, serverName: 'quay.example.com' }), 'tls')
     assert.equal(await reasonOf('localhost', port, {}), 'tls')
   })
+
+  test(`a check by ${name} says what to do about a certificate that it does not trust, in the words of its own options`, async (t) => {
+    const certificate = await createCertificate()
+    const { port } = await startServer(t, certificate)
+    assertResult(await look('localhost', port, {}), 'down', 'tls', /not trusted: .* Set caFile/)
+    const misnamed = await look('localhost', port, { caFile: secret(certificate.ca), serverName: 'quay.example.com' })
+    assertResult(misnamed, 'down', 'tls', /not valid for quay\.example\.com, but for: DNS:localhost.* set serverName\.$/)
+  })
+
+  test(`a check by ${name} asks whether a port that does not speak TLS is the right one`, async (t) => {
+    const greeting = await listen(t, (socket) => socket.write('SSH-2.0-OpenSSH_9.2p1\r\n'))
+    assertResult(await look('127.0.0.1', greeting, {}), 'down', 'tls', /^The server does not answer with TLS\. Is this a TLS port\?/)
+    const answering = await listen(t, (socket) => socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')))
+    assertResult(await look('127.0.0.1', answering, {}), 'down', 'tls', /Is this a TLS port\?/)
+  })
+}
+
+test('a connection that ends during the handshake is told as that', async (t) => {
+  const port = await listen(t, (socket) => socket.once('data', () => socket.end()))
+  for (const name of ['http', 'redis', 'mqtt'])
+    assertResult(
+      (await kinds[name]?.('127.0.0.1', port, {})) as CheckResult,
+      'down',
+      'connection_lost',
+      /during the TLS handshake\. Is this a TLS port\?/,
+    )
+})

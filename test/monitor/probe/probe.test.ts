@@ -4,6 +4,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { TLSSocket } from 'node:tls'
+import { pino } from 'pino'
 import type * as z from 'zod'
 import type { MonitorEndpointNeeds } from '../../../monitor/metrics/index.ts'
 import { probeConfig } from '../../../monitor/probe/config.ts'
@@ -43,9 +44,13 @@ function probesWith(addresses: Record<string, string[]>, probe: ProbeInput = {})
     const found = (addresses[host] ?? []).map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
     setImmediate(() => (found.length > 0 ? done(null, found) : done(new Error('ENOTFOUND'), [])))
   }
-  const probes = createProbes(probeConfig.parse({ allow: [loopback], ...probe }), { clock: systemClock, lookup })
+  const probes = createProbes(probeConfig.parse({ allow: [loopback], ...probe }), {
+    clock: systemClock,
+    log: pino({ level: 'silent' }),
+    lookup,
+  })
   const run = async (query: Record<string, string>) => {
-    const families = await probes.run(new URLSearchParams(query), { scrapeTimeout: '3', signal: AbortSignal.timeout(5_000) })
+    const { families } = await probes.run(new URLSearchParams(query), { scrapeTimeout: '3', signal: AbortSignal.timeout(5_000) })
     return readPage(renderPage(families, pageTypes.text))
   }
   return { run, asked }

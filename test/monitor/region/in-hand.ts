@@ -213,11 +213,15 @@ export type EdgeNodeInHand = EdgeNodeModel & {
 
 export function edgeNodeInHand(clock: Clock): EdgeNodeInHand {
   const buffer = createMemoryBuffer({ limit: 1_000_000 })
-  const model = new TrackedModel({ maxSilenceMs: 600_000, hasAliases: false }, { buffer, counters: createCounters(), clock, log: silent })
+  const model = new TrackedModel(
+    { maxSilenceMs: 600_000, hasAliases: false, names: 'portable' },
+    { buffer, counters: createCounters(), clock, log: silent },
+  )
   const calls: string[] = []
   const owner = (id: string | undefined) => (id === undefined ? model.node : model.devices.get(id))
   return {
     calls,
+    deviceId: (kind, name) => model.deviceId(kind, name),
     setNode: (metrics) => model.setNode(metrics),
     setDevice(id, metrics) {
       calls.push(`set ${id}`)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { MonitorCaches } from '../../../monitor/region/caches.ts'
+import { checkNames } from '../../../monitor/region/discovered-checks.ts'
 import { RegionModel } from '../../../monitor/region/model.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
@@ -35,7 +36,7 @@ test('when it has started, everything that is known is there, before anything wa
   ])
   prober.add({ name: 'router', group: 'site' })
   await start()
-  assert.deepEqual(edgeNode.devices(), ['checks:site', 'component:agent', 'database:shop.orders', 'host:pier'])
+  assert.deepEqual(edgeNode.devices(), ['checks:site', 'component:agent', 'database:shop:orders', 'host:pier'])
   assert.deepEqual(edgeNode.qualities('host:pier'), [good])
   assert.equal(edgeNode.value(undefined, 'Properties/Skerry Version'), '0.1.0')
   assert.equal(edgeNode.value(undefined, 'Properties/Region'), 'harbour-1')
@@ -126,8 +127,8 @@ test('with a thousand databases a change of one touches one device', async (t) =
   assert.equal(edgeNode.devices().length, 1_000)
   world.set(crateDB('project-shop', 'db-7', { status: { crateDBStatus: { health: 'RED' } } }))
   await settled()
-  assert.deepEqual(edgeNode.calls, ['set database:shop.db-7'])
-  assert.equal(edgeNode.value('database:shop.db-7', 'Health'), 'RED')
+  assert.deepEqual(edgeNode.calls, ['set database:shop:db-7'])
+  assert.equal(edgeNode.value('database:shop:db-7', 'Health'), 'RED')
   assert.equal(edgeNode.value(undefined, 'Cluster/Databases/Healthy'), 999)
 })
 
@@ -140,14 +141,14 @@ test('a pod that becomes ready four times over touches its host and its database
   world.set(pod('project-shop', 'orders-0', { ...given, ready: true }))
   world.set(pod('project-shop', 'orders-1', { ...given, ready: false }))
   await settled()
-  assert.deepEqual(edgeNode.calls.toSorted(), ['set database:shop.orders', 'set host:pier'])
-  assert.equal(edgeNode.value('database:shop.orders', 'Nodes/Ready'), 1)
+  assert.deepEqual(edgeNode.calls.toSorted(), ['set database:shop:orders', 'set host:pier'])
+  assert.equal(edgeNode.value('database:shop:orders', 'Nodes/Ready'), 1)
   assert.equal(edgeNode.value('host:pier', 'Requested/Pods'), 2)
   assert.equal(edgeNode.value('host:pier', 'Requested/CPU'), 1)
 
   world.remove(pod('project-shop', 'orders-0'))
   await settled()
-  assert.equal(edgeNode.value('database:shop.orders', 'Nodes/Ready'), 0)
+  assert.equal(edgeNode.value('database:shop:orders', 'Nodes/Ready'), 0)
   assert.equal(edgeNode.value('host:pier', 'Requested/CPU'), 0.5)
 })
 
@@ -158,7 +159,7 @@ test('what appears becomes a device, and what goes is one no longer', async (t) 
   world.set(crateDB('project-shop', 'orders'))
   world.set(deployment('cloudflared', 'cloudflared', 'cloudflared'))
   await settled()
-  assert.deepEqual(edgeNode.devices(), ['component:cloudflared', 'database:shop.orders', 'host:pier', 'host:quay'])
+  assert.deepEqual(edgeNode.devices(), ['component:cloudflared', 'database:shop:orders', 'host:pier', 'host:quay'])
   world.remove(node('pier'))
   world.remove(crateDB('project-shop', 'orders'))
   world.remove(deployment('cloudflared', 'cloudflared', 'cloudflared'))
@@ -167,18 +168,18 @@ test('what appears becomes a device, and what goes is one no longer', async (t) 
 })
 
 for (const [namespace, name, device] of [
-  ['project-shop', 'orders', 'shop.orders'],
-  ['project-shop', 'orders.eu', 'shop.orders.eu'],
-  ['project-namespace', 'orders', 'namespace.orders'],
-  ['default', 'orders', 'namespace.default.orders'],
-  ['default', 'orders.eu', 'namespace.default.orders.eu'],
+  ['project-shop', 'orders', 'shop:orders'],
+  ['project-shop', 'orders.eu', 'shop:orders:eu'],
+  ['project-namespace', 'default.orders', 'namespace:project-namespace:default:orders'],
+  ['default', 'orders', 'namespace:default:orders'],
+  ['default', 'orders.eu', 'namespace:default:orders:eu'],
 ] as const)
   test(`the database ${namespace}/${name} is the device database:${device}, and is found by it`, async (t) => {
     const { edgeNode, start, settled, world, prober } = await regionOf(t, [crateDB(namespace, name)])
     await start()
     assert.deepEqual(edgeNode.devices(), [`database:${device}`])
     const measurements = [{ name: 'skerry_cratedb_disk_used_bytes', value: 7e9 }]
-    prober.add({ name: `database/${device.slice(0, -name.length - 1)}/${name}`, group: 'databases' }, { measurements })
+    prober.add({ name: checkNames.database(namespace, name), group: 'databases' }, { measurements })
     await settled()
     assert.equal(edgeNode.value(`database:${device}`, 'Disks/Used'), 7e9)
     world.remove(crateDB(namespace, name))
@@ -209,7 +210,7 @@ test('a kind that is not installed is no trouble, and is noticed when it comes',
   world.absent.clear()
   world.set(crateDB('project-shop', 'orders'))
   await clock.advance(11_000)
-  assert.deepEqual(edgeNode.devices(), ['database:shop.orders', 'host:pier'])
+  assert.deepEqual(edgeNode.devices(), ['database:shop:orders', 'host:pier'])
 })
 
 test('a cluster that was never seen is unknown, not empty', async (t) => {
@@ -243,7 +244,7 @@ test('what comes from the API server is stale when nothing is heard from it, val
   assert.deepEqual(edgeNode.qualities('host:pier'), [good], 'a short silence is none')
   await clock.advance(40_000)
   assert.deepEqual(edgeNode.qualities('host:pier'), [stale])
-  assert.deepEqual(edgeNode.qualities('database:shop.orders'), [stale])
+  assert.deepEqual(edgeNode.qualities('database:shop:orders'), [stale])
   assert.deepEqual(edgeNode.qualities('checks:site'), [good])
   assert.equal(edgeNode.value('host:pier', 'Ready'), true)
   assert.equal(edgeNode.value(undefined, 'Cluster/Hosts/Total'), 1)
@@ -254,7 +255,7 @@ test('what comes from the API server is stale when nothing is heard from it, val
   world.bookmark()
   await clock.advance(6_000)
   assert.deepEqual(edgeNode.qualities('host:pier'), [good])
-  assert.deepEqual(edgeNode.qualities('database:shop.orders'), [good])
+  assert.deepEqual(edgeNode.qualities('database:shop:orders'), [good])
   assert.deepEqual(edgeNode.qualities(undefined), [good])
 })
 
@@ -321,16 +322,16 @@ test('how full a database is comes from its checks', async (t) => {
   prober.add({ name: 'database/shop/orders' })
   prober.add({ name: 'volume/shop/orders' })
   await start()
-  assert.equal(edgeNode.value('database:shop.orders', 'Disks/Used'), null)
+  assert.equal(edgeNode.value('database:shop:orders', 'Disks/Used'), null)
   const used = (name: string, value: number) => ({ name, value, labels: {} })
   prober.see('database/shop/orders', {
     measurements: [used('skerry_cratedb_disk_used_bytes', 5e9), used('skerry_cratedb_disk_used_bytes', 6e9)],
   })
   await settled()
-  assert.equal(edgeNode.value('database:shop.orders', 'Disks/Used'), 11e9)
+  assert.equal(edgeNode.value('database:shop:orders', 'Disks/Used'), 11e9)
   prober.see('volume/shop/orders', { measurements: [used('skerry_volume_used_bytes', 7e9)] })
   await settled()
-  assert.equal(edgeNode.value('database:shop.orders', 'Disks/Used'), 7e9)
+  assert.equal(edgeNode.value('database:shop:orders', 'Disks/Used'), 7e9)
 })
 
 test('without a cluster only the checks are published', async (t) => {

@@ -53,7 +53,7 @@ async function requestedOn(host?: string): Promise<{ cpu: number; pods: number }
 test('the devices and the node agree with the cluster', async () => {
   const namespace = await fixture.project()
   const { name } = await fixture.created(namespace, 'gauge')
-  const id = `database:${namespace.slice('project-'.length)}.${name}`
+  const id = `database:${namespace.slice('project-'.length)}:${name}`
   await until('the database is told of', async () => edgeNode.value(id, 'Nodes/Ready') === 2 && edgeNode.value(id, 'Health') === 'GREEN')
   const values = ['Nodes/Desired', 'Version', 'Suspended', 'Disks/Count', 'Disks/Size', 'Requested/CPU'].map((each) =>
     edgeNode.value(id, each),
@@ -86,7 +86,7 @@ test('the devices and the node agree with the cluster', async () => {
 test('a database that is scaled, suspended and deleted is told of all along', async () => {
   const namespace = await fixture.project()
   const subject = await fixture.created(namespace, 'level')
-  const id = `database:${namespace.slice('project-'.length)}.level`
+  const id = `database:${namespace.slice('project-'.length)}:level`
   const replicas = (count: number) =>
     subject.run(() =>
       subject.editGroup((group) => {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import type { Guest } from '../../../monitor/sparkplug/guests.ts'
+import { createNames } from '../../../monitor/sparkplug/names.ts'
 import {
   type SecretView,
   type SparkplugNode,
@@ -10,6 +11,7 @@ import {
   sparkplugNodeKind,
   sparkplugNodeView,
 } from '../../../monitor/sparkplug/sparkplug-node.ts'
+
 import type { SparkplugMetric } from '../../../monitor/sparkplug/tracked-metric.ts'
 import { WatchedNodes } from '../../../monitor/sparkplug/watched-nodes.ts'
 import { systemClock } from '../../../shared/clock.ts'
@@ -66,6 +68,7 @@ async function watchInHand(t: { after(end: () => unknown): void }, specs: [name:
       },
     },
     edgeNode: {
+      deviceId: createNames('portable').device,
       attach(given) {
         guest = given
         return () => {}
@@ -115,7 +118,7 @@ async function watchInHand(t: { after(end: () => unknown): void }, specs: [name:
     online,
     offline: () => guest?.offline(),
     hear: (topic: string, payload: Buffer = Buffer.alloc(0), isRetained = false) => guest?.message(topic, payload, isRetained),
-    alert: (name: string) => devices.get(`sparkplug-node:site.${name}`)?.get('Alerts/Offline'),
+    alert: (name: string) => devices.get(`sparkplug-node:site:${name}`)?.get('Alerts/Offline'),
   }
 }
 
@@ -268,7 +271,7 @@ test('the definition of SparkplugNode is served, refuses what it must, and a res
   await plcNode.start(new AbortController().signal)
   await broker.heard(
     ({ device, payload }) =>
-      device === 'sparkplug-node:site.plc' &&
+      device === 'sparkplug-node:site:plc' &&
       payload.metrics.some(({ name, booleanValue }) => name === 'Alerts/Offline' && booleanValue === false),
   )
   assert.equal(watched.state('site/plc')?.liveness, 'alive')

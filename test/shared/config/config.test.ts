@@ -256,7 +256,7 @@ test('--print-config prints what is in effect as a file that gives the same agai
   assert.deepEqual(parse(result.output), {
     api: { port: 1, requestTimeout: '30s', maxBody: '1MiB', hosts: [] },
     region: 'a',
-    mqtt: { url: 'mqtts://[masked]@broker:8883', passwordFile: '[masked]' },
+    mqtt: { url: 'mqtts://<secret>@broker:8883', passwordFile: '<secret>' },
     memory: '1Gi',
     level: 'info',
     labels: { team: 'sea' },

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import type { Action } from '../../../../monitor/prober/actions/action.ts'
+import type { Action, Occasion } from '../../../../monitor/prober/actions/action.ts'
 import { type ActionNeeds, createActions } from '../../../../monitor/prober/actions/index.ts'
 import type { CheckStatus } from '../../../../monitor/prober/check.ts'
 import { newDurations } from '../../../../monitor/prober/run.ts'
@@ -30,7 +30,11 @@ function actions(needs: Partial<ActionNeeds> = {}) {
   const clock = createFakeClock()
   const { log, lines } = logLines()
   const act = createActions({ clock, log, ...needs })
-  return { clock, lines, act: (action: Action, signal = new AbortController().signal) => act(action, cause, signal) }
+  return {
+    clock,
+    lines,
+    act: (action: Action, signal = new AbortController().signal, occasion: Occasion = 'down') => act(action, cause, { signal, occasion }),
+  }
 }
 
 type Seen = { method: string | undefined; url: string | undefined; headers: IncomingHttpHeaders; body: string }
@@ -333,6 +337,38 @@ test('what went down while this replica did not lead is acted upon when it leads
 
   await prober.stop(clock.monotonic())
   assert.equal(leadership.listeners.size, 0)
+})
+
+test('a recovery that no leader told is told by one that leads within a minute, and not by a later one', async (t) => {
+  for (const { pauseMs, told } of [
+    { pauseMs: 30_000, told: ['recovered'] },
+    { pauseMs: 120_000, told: [] },
+  ]) {
+    const leadership = leadershipInHand()
+    const taken: string[] = []
+    const { prober, clock, does, start, settle } = scene(t, {
+      leadership,
+      act: async (_, __, { occasion }) => {
+        if (!leadership.isLeader()) return 'refused'
+        taken.push(occasion)
+        return 'done'
+      },
+    })
+    const check = checkOf({
+      name: 'shop',
+      actions: [{ type: 'webhook', url: 'http://a', on: ['down', 'recovered'], everyMs: 60_000 }],
+    })
+    does('shop', down)
+    prober.set([check])
+    await start()
+    await clock.advance(10_000)
+    does('shop', up)
+    await clock.advance(10_000)
+    await clock.advance(pauseMs)
+    leadership.set(true)
+    await settle()
+    assert.deepEqual(taken, told)
+  }
 })
 
 test('of two replicas that see the same, the one that leads acts; when it is lost, so does the other', async (t) => {
