@@ -6,9 +6,11 @@ import { type Part, runParts } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import { version } from '../shared/version.ts'
 import { type Host, type MonitorConfig, type Placement, placementOf } from './config.ts'
+import { type BeatStore, createClusterBeats, createFileBeats, Heartbeats } from './heartbeats/index.ts'
 import { createMonitorEndpoint } from './metrics/index.ts'
 import { edgeNodeReadiness, regionReadiness } from './metrics/readiness.ts'
 import { createActions } from './prober/actions/index.ts'
+import type { Prober } from './prober/check.ts'
 import { createChecksInEffect } from './prober/checks-in-effect.ts'
 import { createProber } from './prober/index.ts'
 import { FollowedChecks } from './prober/reload.ts'
@@ -68,8 +70,14 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
     })
   const watched = caches && edgeNode && new WatchedNodes({ nodes: caches.sparkplugNodes, secrets: caches.secrets, edgeNode, ...tools })
 
+  const heartbeats = new Heartbeats(beatsOf(config, placement, cluster, tools), tools)
+
   // The checks.
-  const context = { ...(access && { apiServer: access.apiServer }), ...(watched && { sparkplugNode: watchedStateOf(watched) }) }
+  const context = {
+    heartbeat: (id: string) => heartbeats.heard(id),
+    ...(access && { apiServer: access.apiServer }),
+    ...(watched && { sparkplugNode: watchedStateOf(watched) }),
+  }
   const prober = createProber(config.checks, { context, act: createActions({ cluster, isLeader, ...tools }), leadership: lease, ...tools })
   const found = caches && new Discovery({ discovery, components }, { caches, ...tools })
   const file = new FollowedChecks(
@@ -80,9 +88,12 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
   const model =
     edgeNode && new RegionModel({ caches, components, prober, edgeNode, watched, facts: { version, region: config.region.id }, ...tools })
 
+  refreshOnBeats(prober, heartbeats)
+
   // What others see of it: the port, and systemd.
   const metrics = createMonitorEndpoint(config.metrics, {
     prober,
+    heartbeats,
     sparkplug: () => edgeNode?.observe(),
     isLeader,
     isLeaderless: () => lease?.standing().state === 'nobody',
@@ -97,21 +108,13 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
     version,
     ...tools,
   })
+  const status = () => statusText(prober.statuses(), edgeNode?.observe())
   const manager = createServiceManager(notify, {
     stall: prober.stall,
-    status: () => statusText(prober.statuses(), edgeNode?.observe()),
+    status,
     ...tools,
   })
-  reload.addEventListener('reload', async () => {
-    manager.reloading()
-    const isTaken = await file.reload().catch((error: unknown) => {
-      log.error({ err: error }, 'the checks could not be read again; those from before stay in effect')
-      return false
-    })
-    manager.reloaded(
-      isTaken ? statusText(prober.statuses(), edgeNode?.observe()) : 'the checks file is not valid; the checks from before stay in effect',
-    )
-  })
+  reloadOn(reload, { file, manager, status, log })
   const announce: Part = {
     name: 'readiness',
     async start() {
@@ -121,7 +124,7 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
   }
 
   // Started left to right, stopped right to left: the death is published before the Lease goes, and the port answers throughout.
-  const parts = [metrics, following, found, file, checks, prober, lease, watched, model, edgeNode, announce, manager]
+  const parts = [heartbeats, metrics, following, found, file, checks, prober, lease, watched, model, edgeNode, announce, manager]
   try {
     await runParts(
       parts.filter((part) => part !== undefined),
@@ -153,6 +156,44 @@ function bdSeqOf(
 ): BdSeqStore {
   if (cluster && hasLease) return createClusterBdSeq({ namespace: config.cluster.namespace }, { cluster, ...tools })
   return createFileBdSeq(path.join(dataDir, 'bd-seq'), tools)
+}
+
+/** Replicas that share a Lease share the heartbeats too. */
+function beatsOf(
+  config: MonitorConfig,
+  { hasLease, dataDir }: Placement,
+  cluster: Cluster | undefined,
+  tools: { clock: Clock; log: Log },
+): BeatStore {
+  if (cluster && hasLease) return createClusterBeats(config.cluster.namespace, { cluster, ...tools })
+  return createFileBeats(path.join(dataDir, 'heartbeats'), tools)
+}
+
+/** A heartbeat shows at once, not at the next run of its check. */
+function refreshOnBeats(prober: Prober, heartbeats: Heartbeats): void {
+  heartbeats.subscribe((id) => {
+    for (const { check } of prober.statuses()) if (check.kind === 'heartbeat' && check.target === id) prober.refresh(check.name)
+  })
+}
+
+/** Reads the checks again on SIGHUP, and tells systemd. */
+function reloadOn(
+  reload: EventTarget,
+  {
+    file,
+    manager,
+    status,
+    log,
+  }: { file: FollowedChecks; manager: ReturnType<typeof createServiceManager>; status: () => string; log: Log },
+): void {
+  reload.addEventListener('reload', async () => {
+    manager.reloading()
+    const isTaken = await file.reload().catch((error: unknown) => {
+      log.error({ err: error }, 'the checks could not be read again; those from before stay in effect')
+      return false
+    })
+    manager.reloaded(isTaken ? status() : 'the checks file is not valid; the checks from before stay in effect')
+  })
 }
 
 /** Whether this replica listens to watched nodes: it does while it leads. */

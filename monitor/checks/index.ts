@@ -5,6 +5,7 @@ import { dns } from './dns.ts'
 import { docker } from './docker.ts'
 import { elasticsearch } from './elasticsearch.ts'
 import { haproxy } from './haproxy.ts'
+import { heartbeat } from './heartbeat.ts'
 import { http } from './http.ts'
 import { kafka } from './kafka.ts'
 import type { CheckKind } from './kind.ts'
@@ -47,6 +48,7 @@ export const checkKinds = {
   zookeeper,
   elasticsearch,
   haproxy,
+  heartbeat,
 } satisfies Record<string, CheckKind>
 
 /** The name of a kind of health check. */

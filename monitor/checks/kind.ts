@@ -1,4 +1,5 @@
 import type * as z from 'zod'
+import type { Beat } from '../heartbeats/index.ts'
 import type { ApiServer } from '../wire/api-server.ts'
 import type { Reason } from '../wire/reasons.ts'
 import { shorten } from '../wire/wording.ts'
@@ -62,6 +63,8 @@ export type CheckContext = {
    * monitor watches the node, but has no connection to its broker.
    */
   sparkplugNode?: (name: string) => SparkplugNodeState | 'unheard' | undefined
+  /** The last heartbeat of a sender, or why it is not known; `since` is when this monitor began to listen, in Unix milliseconds. */
+  heartbeat?: (id: string) => { last: Beat | string | undefined; since: number }
   /** Unix time in milliseconds; the clock of this machine by default. */
   now?: () => number
 }

@@ -16,6 +16,8 @@ type MonitorAppParts = {
   pastProbes: Probes['past']
   /** Checks an `Authorization` header. Undefined if everybody may read. */
   authorized: ((header: string | undefined) => Promise<boolean | 'busy'>) | undefined
+  /** Takes a heartbeat. @throws EndpointProblem if it is refused */
+  beat: (given: { id: string; query: URLSearchParams; authorization: string | undefined }) => void
   readiness: readonly Readiness[]
   facts: () => Record<string, string | number | boolean | undefined>
   log: Log
@@ -39,7 +41,7 @@ const index = `<!doctype html>
 `
 
 /**
- * The monitor's port: metrics, probes, health and readiness. It changes nothing. If there is a password, everything but health and
+ * The monitor's port: metrics, probes, heartbeats, health and readiness. Only a heartbeat changes anything, and has a token of its own. If there is a password, everything but health and
  * readiness needs it. HEAD is answered like GET, without the body.
  *
  * It is written for Node's own server: an app of the Fetch standard would load Node's fetch, which takes 15 MiB.
@@ -48,6 +50,7 @@ export function createMonitorApp({
   families,
   probe,
   pastProbes,
+  beat,
   authorized,
   readiness,
   facts,
@@ -77,6 +80,13 @@ export function createMonitorApp({
     const url = URL.parse(incoming.url ?? '', 'http://monitor')
     if (url === null || incoming.headers.host === undefined)
       throw new EndpointProblem('invalid-request', 'The request line or the Host header is not valid.')
+    const [, id] = /^\/heartbeat\/([\w.-]{1,100})$/.exec(url.pathname) ?? []
+    if (id !== undefined) {
+      if (!/^(GET|HEAD|POST|PUT)$/.test(incoming.method ?? ''))
+        throw new EndpointProblem('method-not-allowed', 'A heartbeat takes GET, HEAD, POST and PUT.')
+      beat({ id, query: url.searchParams, authorization: incoming.headers.authorization })
+      return sendText(exchange.outgoing, 200, 'text/plain; charset=utf-8', 'ok\n')
+    }
     const isOpen = Object.hasOwn(open, url.pathname)
     if (!isOpen && authorized !== undefined) await letIn(authorized, incoming.headers.authorization)
     const handler = isOpen ? open[url.pathname] : Object.hasOwn(closed, url.pathname) ? closed[url.pathname] : undefined

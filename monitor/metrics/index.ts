@@ -4,6 +4,7 @@ import type { Log } from '../../shared/log.ts'
 import { createProcessRegistry, familiesOf } from '../../shared/prometheus.ts'
 import { createPlainServer, createTlsServer, type ServerPart } from '../../shared/server.ts'
 import { serverFamilies } from '../../shared/server-metrics.ts'
+import type { Heartbeats } from '../heartbeats/index.ts'
 import { createProbes } from '../probe/index.ts'
 import type { Prober } from '../prober/check.ts'
 import type { SparkplugCounters } from '../sparkplug/counters.ts'
@@ -11,6 +12,7 @@ import { createMonitorApp } from './app.ts'
 import { createBasicAuth } from './basic-auth.ts'
 import { createCheckSeries } from './checks.ts'
 import type { MetricsConfig } from './config.ts'
+import { takeBeat } from './heartbeat.ts'
 import { createHostMetrics } from './host.ts'
 import { monitorFamilies, type Reload } from './monitor.ts'
 import { sparkplugFamilies } from './sparkplug.ts'
@@ -20,6 +22,8 @@ export { type MetricsConfig, metricsConfig } from './config.ts'
 /** What the endpoint shows. It is read for each request, from memory. */
 export type MonitorEndpointNeeds = {
   prober: Pick<Prober, 'statuses' | 'stall' | 'statistics'>
+  /** Takes the heartbeats that senders report at `/heartbeat/ID`. */
+  heartbeats: Pick<Heartbeats, 'take'>
   /** Undefined if this monitor publishes nothing. */
   sparkplug?: () => SparkplugCounters | undefined
   isLeader: () => boolean
@@ -41,7 +45,7 @@ export type MonitorEndpointNeeds = {
  * Its start throws if the address or the files of the certificate cannot be used.
  */
 export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpointNeeds): ServerPart {
-  const { prober, sparkplug, isLeader, readiness, facts, version, clock, log } = needs
+  const { prober, heartbeats, sparkplug, isLeader, readiness, facts, version, clock, log } = needs
   const registry = createProcessRegistry()
   const checkSeries = createCheckSeries()
   const host = createHostMetrics(config.hostMetrics, { clock, log })
@@ -58,6 +62,7 @@ export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpo
     ],
     probe: probes.run,
     pastProbes: probes.past,
+    beat: (given) => takeBeat(given, { prober, heartbeats, clock }),
     authorized: config.basicAuth && createBasicAuth(config.basicAuth),
     readiness: [...readiness, { name: 'prober', trouble: () => prober.stall() }],
     facts: () => ({ version, leader: isLeader(), ...facts?.() }),

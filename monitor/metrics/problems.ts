@@ -11,8 +11,9 @@ const problems = {
   unauthenticated: {
     status: 401,
     retry: 'never',
-    title: 'A user and password are required',
-    action: 'Send the user and password of metrics.basicAuth, in Prometheus as basic_auth of the scrape configuration.',
+    title: 'The request shows no valid credentials',
+    action:
+      'Send the user and password of metrics.basicAuth, in Prometheus as basic_auth of the scrape configuration; for a heartbeat, the token of its check.',
   },
   'probe-not-allowed': {
     status: 403,

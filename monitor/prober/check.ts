@@ -98,6 +98,8 @@ export type Prober = Part & {
   /** The status of every check, in the order given. */
   statuses(): Iterable<CheckStatus>
   status(name: string): CheckStatus | undefined
+  /** Runs a check now, because something is known to have changed. */
+  refresh(name: string): void
   /** @returns a function that ends the subscription */
   subscribe(listener: (event: ProbeEvent) => void): () => void
   /** Why the results are stale: the scheduler is late, or runs do not end. Undefined if they are not. */

@@ -65,6 +65,7 @@ export function createProber(
     },
     statuses: () => verdicts.statuses(),
     status: (name) => verdicts.status(name),
+    refresh: (name) => runner.runSince(name, clock.monotonic()),
     subscribe(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -181,3 +181,38 @@ test('the number of the last session is kept where dataDir says', async (t) => {
   assert.equal(Number(await readFile(path.join(path.dirname(checksFile), 'data', 'bd-seq'), 'utf8')), bdSeq)
   assert.equal(await monitor.stop(), 0)
 })
+
+test('a heartbeat shows at once, needs its token, and is still known after a restart', async (t) => {
+  const { start, checksFile } = await machine(t)
+  const tokenFile = path.join(path.dirname(checksFile), 'token')
+  await writeFile(tokenFile, 'anchor\n')
+  const check = { name: 'nightly backup', kind: 'heartbeat', id: 'backup', tokenFile, within: '1h', retries: 0 }
+  await writeFile(checksFile, stringify({ checks: [check] }))
+  const first = await start({})
+  const send = (url: string, query: string, token = 'anchor') =>
+    fetch(`${url}/heartbeat/backup?${query}`, { method: 'POST', headers: { authorization: `Bearer ${token}` } })
+  for (const [query, token, status] of [
+    ['', 'driftwood', 401],
+    ['token=driftwood', '', 401],
+    ['state=fine', 'anchor', 400],
+    ['ms=soon', 'anchor', 400],
+  ] as const)
+    assert.equal((await send(first.url, query, token)).status, status, query)
+  assert.equal((await fetch(`${first.url}/heartbeat/other?token=anchor`)).status, 401)
+  await metricsOnce(first.url, (page) =>
+    page.includes('skerry_check_state{check="nightly backup",kind="heartbeat",target="backup",severity="warning",state="unknown"} 1'),
+  )
+  // As Uptime Kuma's push monitors are called.
+  assert.equal((await fetch(`${first.url}/heartbeat/backup?token=anchor&status=down&msg=disk%20full&ping=1500`)).status, 200)
+  await metricsOnce(
+    first.url,
+    (page) =>
+      /skerry_check_state\{check="nightly backup".*state="down"\} 1/.test(page) &&
+      page.includes('skerry_heartbeat_duration_seconds{check="nightly backup",kind="heartbeat",target="backup",severity="warning"} 1.5'),
+  )
+  assert.equal((await send(first.url, '')).status, 200)
+  await metricsOnce(first.url, (page) => /skerry_check_state\{check="nightly backup".*state="up"\} 1/.test(page))
+  assert.equal(await first.stop(), 0)
+  const second = await start({})
+  await metricsOnce(second.url, (page) => /skerry_check_state\{check="nightly backup".*state="up"\} 1/.test(page))
+})

@@ -53,6 +53,7 @@ export async function startEndpoint(
   }
   const config = metricsConfig.parse({ host: '127.0.0.1', port: 0, hostMetrics: { enabled: false }, ...given })
   const endpoint = createMonitorEndpoint(config, {
+    heartbeats: { take() {} },
     prober: {
       statuses: () => prober.statuses,
       stall: () => prober.stalled,

@@ -7,6 +7,7 @@ import { parseAllDocuments } from 'yaml'
 import { monitorAccess } from '../../../agent/resources/project-access.ts'
 import { checkKindNamed } from '../../../monitor/checks/index.ts'
 import type { CheckResult } from '../../../monitor/checks/kind.ts'
+import { createClusterBeats, Heartbeats } from '../../../monitor/heartbeats/index.ts'
 import { restartPods } from '../../../monitor/prober/actions/restart-pod.ts'
 import { resultOfError } from '../../../monitor/prober/run.ts'
 import { collections, createMonitorCaches, followRegion, isKnown } from '../../../monitor/region/caches.ts'
@@ -52,7 +53,13 @@ test('the manifest names every right by itself, and each once', () => {
 test('nothing in it lets the monitor change the cluster, run code, or look through its secrets', () => {
   assert.deepEqual(
     rights(allRules).filter((right) => !/^(get|list|watch) /.test(right)),
-    ['create leases.coordination.k8s.io', 'update leases.coordination.k8s.io', 'create configmaps', 'update configmaps'],
+    [
+      'create leases.coordination.k8s.io',
+      'update leases.coordination.k8s.io',
+      'create configmaps',
+      'update configmaps',
+      'patch configmaps',
+    ],
   )
   assert.deepEqual(
     rights(allRules).filter((right) => /nodes\/proxy|pods\/|serviceaccounts|rbac/.test(right)),
@@ -186,6 +193,17 @@ test('it counts its sessions in the cluster', async () => {
   const store = createClusterBdSeq({ namespace }, { cluster, clock: systemClock })
   const signal = AbortSignal.timeout(10_000)
   assert.deepEqual([await store.next(signal), await store.next(signal)], [0, 1])
+})
+
+test('it keeps heartbeats in the cluster, and follows those of its replicas', async (t) => {
+  const tools = { cluster, clock: systemClock, log: silent }
+  const [here, there] = [1, 2].map(() => new Heartbeats(createClusterBeats(namespace, tools), tools)) as [Heartbeats, Heartbeats]
+  t.after(() => Promise.all([here.stop(), there.stop()]))
+  there.heard('sync')
+  for (const at of [1, 2]) {
+    here.take('sync', { at, state: 'up' })
+    await until('the other knows', async () => JSON.stringify(there.heard('sync').last) === JSON.stringify({ at, state: 'up' }))
+  }
 })
 
 test('Secrets of watched nodes are followed where the role is bound, and nowhere else', async () => {

@@ -1,0 +1,103 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { Part } from '../../shared/lifecycle.ts'
+import type { Log } from '../../shared/log.ts'
+import type { Beat } from './beat.ts'
+import type { BeatStore } from './store.ts'
+
+export type { Beat } from './beat.ts'
+export { createClusterBeats } from './cluster-store.ts'
+export { createFileBeats } from './file-store.ts'
+export type { BeatStore } from './store.ts'
+
+/** How long beats are gathered before they are kept, in milliseconds. A beat of each second must not be a write of each second. */
+const gatherMs = 5_000
+
+/**
+ * What senders last said of themselves. Beats are kept in the cluster or in a file, so that they survive a restart, and so that every
+ * replica knows what another was sent. Nothing is read before the first question about a heartbeat.
+ */
+export class Heartbeats implements Part {
+  readonly name = 'heartbeats'
+  readonly #store: BeatStore
+  readonly #clock: Clock
+  readonly #since: number
+  readonly #log: Log
+  readonly #last = new Map<string, Beat>()
+  readonly #listeners = new Set<(id: string) => void>()
+  readonly #ending = new AbortController()
+  #unkept = new Map<string, Beat>()
+  #keeping: Promise<void> | undefined
+  #isFollowing = false
+  #isInTrouble = false
+
+  constructor(store: BeatStore, { clock, log }: { clock: Clock; log: Log }) {
+    this.#store = store
+    this.#clock = clock
+    this.#since = clock.now()
+    this.#log = log
+  }
+
+  /**
+   * The last beat: undefined if there was none, and the end of a sentence if that cannot be known at the moment. `since` is when this
+   * monitor began to listen, in Unix milliseconds.
+   */
+  heard(id: string): { last: Beat | string | undefined; since: number } {
+    this.#follow()
+    return { last: this.#last.get(id) ?? this.#store.trouble(), since: this.#since }
+  }
+
+  /** Takes a beat. It counts at once, and is kept within a few seconds. */
+  take(id: string, beat: Beat): void {
+    this.#follow()
+    this.#learn(id, beat)
+    this.#unkept.set(id, beat)
+    this.#keeping ??= this.#keep(this.#ending.signal).finally(() => {
+      this.#keeping = undefined
+    })
+  }
+
+  /** Calls the listener when a beat is new, here or on another replica. @returns a function that ends the subscription */
+  subscribe(listener: (id: string) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async start(): Promise<void> {}
+
+  /** Keeps what is not kept yet. */
+  async stop(): Promise<void> {
+    this.#ending.abort(new Error('stopping'))
+    await this.#keeping
+  }
+
+  #follow(): void {
+    if (this.#isFollowing) return
+    this.#isFollowing = true
+    this.#store.follow((id, beat) => this.#learn(id, beat), this.#ending.signal)
+  }
+
+  #learn(id: string, beat: Beat): void {
+    const known = this.#last.get(id)
+    if (known !== undefined && known.at >= beat.at) return
+    this.#last.set(id, beat)
+    for (const listener of this.#listeners) listener(id)
+  }
+
+  async #keep(ending: AbortSignal): Promise<void> {
+    while (this.#unkept.size > 0) {
+      await this.#clock.sleep(gatherMs, ending).catch(() => {})
+      const beats = this.#unkept
+      this.#unkept = new Map()
+      try {
+        await this.#store.keep(beats)
+        if (this.#isInTrouble) this.#log.info('heartbeats are kept again')
+        this.#isInTrouble = false
+      } catch (error) {
+        if (!this.#isInTrouble) this.#log.warn({ err: error }, 'heartbeats cannot be kept; they count here until the monitor restarts')
+        this.#isInTrouble = true
+        if (ending.aborted) return
+        this.#unkept = new Map([...beats, ...this.#unkept])
+      }
+    }
+  }
+}
