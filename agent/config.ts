@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { duration } from '../shared/fields.ts'
+import { duration, fileToRead } from '../shared/fields.ts'
 import { identityConfig } from './api/identity/config.ts'
 import { limitsConfig } from './api/limits.ts'
 import { metadataSection } from './resources/allowed-keys.ts'
@@ -22,11 +22,12 @@ const apiSection = z.strictObject({
   port: port(8443).describe('Port of the HTTPS API; 0 takes any free one'),
   tls: z
     .strictObject({
-      certFile: z.string().describe('PEM certificate chain; a new one takes effect without a restart'),
-      keyFile: z.string().describe('PEM key of the certificate'),
-      clientCaFile: z.string().optional().describe('PEM CA certificates; client certificates that they signed are accepted as credentials'),
-      clientCrlFile: z
-        .string()
+      certFile: fileToRead().describe('PEM certificate chain; a new one takes effect without a restart'),
+      keyFile: fileToRead().describe('PEM key of the certificate'),
+      clientCaFile: fileToRead()
+        .optional()
+        .describe('PEM CA certificates; client certificates that they signed are accepted as credentials'),
+      clientCrlFile: fileToRead()
         .optional()
         .describe(
           'Certificate revocation lists of these CAs, PEM or DER, one for each CA: without one that is valid, no certificate of a CA is accepted. ' +
@@ -47,8 +48,7 @@ const adminSection = z.strictObject({
 })
 
 const clusterSection = z.strictObject({
-  kubeconfig: z
-    .string()
+  kubeconfig: fileToRead()
     .optional()
     .describe('Kubeconfig to use instead of the service account of the pod; outside a pod, KUBECONFIG or ~/.kube/config if not set'),
   namespace: z.string().default('skerry').describe("The agent's own namespace: its operations, Lease and Secrets"),

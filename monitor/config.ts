@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { duration } from '../shared/fields.ts'
+import { duration, fileToRead } from '../shared/fields.ts'
 import { metricsConfig } from './metrics/config.ts'
 import { componentsConfig, discoveryConfig } from './region/config.ts'
 import { sparkplugConfig } from './sparkplug/config.ts'
@@ -15,7 +15,7 @@ const regionSection = z.strictObject({
 
 const clusterSection = z.strictObject({
   enabled: z.boolean().optional().describe('Whether there is a cluster to monitor; by default in a pod, and where kubeconfig is set'),
-  kubeconfig: z.string().optional().describe('Kubeconfig to use instead of the service account of the pod'),
+  kubeconfig: fileToRead().optional().describe('Kubeconfig to use instead of the service account of the pod'),
   namespace: z.string().default('skerry').describe("The monitor's own namespace, for its Lease and the number of its last session"),
   serviceAccountDir: z
     .string()

@@ -13,7 +13,8 @@ if (isCommandName(first)) {
   const { runCommand } = await import('./cli/index.ts')
   process.exit(await runCommand(first, rest, { program, env: process.env }))
 }
-const loaded = loadConfig(monitorConfig, { program, version, argv: process.argv.slice(2), env: process.env })
+const examine = process.argv.includes('--check-config') ? (await import('./cli/examine.ts')).checksFileFaults : undefined
+const loaded = loadConfig(monitorConfig, { program, version, argv: process.argv.slice(2), env: process.env, examine })
 if (loaded.kind === 'exit') {
   const isHelp = loaded.code === 0 && ['-h', '--help'].some((flag) => process.argv.includes(flag))
   const output = isHelp ? loaded.output.replace('\n\n', `\n\n${commandsHelp(program)}\n`) : loaded.output
@@ -31,7 +32,7 @@ if (loaded.kind === 'exit') {
   }
   const reload = new EventTarget()
   process.on('SIGHUP', () => reload.dispatchEvent(new Event('reload')))
-  // Loaded here, so that --help and --check-config do not need it.
+  // Loaded here, so that --help does not need it.
   const { serve } = await import('./serve.ts')
   await runProcess((stopping) => serve(config, host, { log, stopping, reload, notify: env }), { log, graceMs: config.grace })
 }

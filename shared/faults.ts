@@ -75,9 +75,22 @@ const unsaid = 'Invalid input'
 
 /** The message for an unrecognized field. */
 export function unknownField(name: string, known: readonly string[]): string {
+  const file = fileFieldFor(name, known)
+  if (file !== undefined) return `is not recognized: put it into a file, and the path of that file into ${file}`
   const meant = nearest(name, known)
   if (meant !== undefined) return `is not recognized; did you mean ${JSON.stringify(meant)}?`
   return known.length > 0 && known.length <= 12 ? `is not recognized; expected one of ${known.join(', ')}` : 'is not recognized'
+}
+
+/** The field that takes the path of a file where its content was given: `passwordFile` for `password`, `certificateFile` for `cert`. */
+function fileFieldFor(name: string, known: readonly string[]): string | undefined {
+  const plain = (text: string) => text.toLowerCase().replace(/[-_]/g, '')
+  const given = plain(name)
+  const files = known.filter((each) => /_?file$/i.test(each)).map((field) => ({ field, content: plain(field).slice(0, -'file'.length) }))
+  const meant =
+    files.find(({ content }) => content === given) ??
+    files.find(({ content }) => given.length > 2 && (content.startsWith(given) || (content.length > 2 && given.endsWith(content))))
+  return known.some((each) => plain(each) === given) ? undefined : meant?.field
 }
 
 function schemasAt(schema: Schema, path: readonly (string | number)[], input: unknown): Schema[] {

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { layers, type Schema } from './schema.ts'
 
 /** Kinds of fields with a syntax of their own, for `--help` and the printed configuration. */
-type FieldKind = { kind: 'duration' | 'size' | 'secret' }
+type FieldKind = { kind: 'duration' | 'size' | 'secret' | 'file' }
 const kinds = z.registry<FieldKind>()
 
 /** The kind of a field, if it has one. */
@@ -169,4 +169,9 @@ export function secretFile() {
     })
     .transform((given) => (given instanceof Secret ? given : new Secret({ file: given })))
     .register(kinds, { kind: 'secret' })
+}
+
+/** The path of a file that the program reads while it runs, such as a certificate that is rotated. `--check-config` reads it too. */
+export function fileToRead() {
+  return z.string().min(1).register(kinds, { kind: 'file' })
 }

@@ -43,6 +43,25 @@ function onSignals({ log, graceMs }: { log: Log; graceMs: number }) {
   }
 }
 
+/** A start that failed for faults that the operator can correct, each a line with its place. The log tells these alone, and no stack. */
+export class StartFault extends Error {
+  override readonly name = 'StartFault'
+  readonly faults: readonly string[]
+
+  constructor(what: string, faults: readonly string[]) {
+    super(`${what}:\n${faults.join('\n')}`)
+    this.faults = faults
+  }
+}
+
+/** What the log tells of a start that failed. */
+function fieldsOf(error: unknown): Record<string, unknown> {
+  if (error instanceof StartFault) return { faults: error.faults }
+  // An error of the system, such as a port that is taken, says all in its message.
+  const { code, syscall, message } = error as NodeJS.ErrnoException
+  return error instanceof Error && code !== undefined && syscall !== undefined ? { faults: [message] } : { err: error }
+}
+
 /**
  * Runs the program and ends the process: 0 after an orderly stop, 1 when it could not start, 70 after an uncaught error.
  * It calls exit, because a forgotten timer or socket would keep the process alive past its grace.
@@ -57,7 +76,8 @@ export async function runProcess(
     await run(stopping.signal)
   } catch (error) {
     code = exitCodes.failed
-    log.fatal({ err: error }, 'failed')
+    const fields = fieldsOf(error)
+    log.fatal(fields, 'faults' in fields ? 'cannot start: correct the faults' : 'failed')
   }
   process.exit(stopping.crashed() ? exitCodes.crashed : code)
 }

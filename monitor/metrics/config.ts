@@ -1,11 +1,11 @@
 import * as z from 'zod'
-import { duration, secretFile } from '../../shared/fields.ts'
+import { duration, fileToRead, secretFile } from '../../shared/fields.ts'
 import { probeConfig } from '../probe/index.ts'
 import { passwordHash } from './basic-auth.ts'
 
 const tls = z.strictObject({
-  certFile: z.string().describe('PEM certificate chain; a new one is loaded without a restart'),
-  keyFile: z.string().describe('PEM key of the certificate'),
+  certFile: fileToRead().describe('PEM certificate chain; a new one is loaded without a restart'),
+  keyFile: fileToRead().describe('PEM key of the certificate'),
 })
 
 const basicAuth = z

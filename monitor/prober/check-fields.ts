@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { duration } from '../../shared/fields.ts'
 import { idFault } from '../sparkplug/topics.ts'
+import { visible } from '../wire/wording.ts'
 import { actionConfig } from './actions/config.ts'
 
 /** Labels that Skerry or Prometheus itself sets on the series of checks. */
@@ -26,14 +27,19 @@ const labelName = z
 
 const labels = z.record(labelName, z.string().max(200)).refine((all) => Object.keys(all).length <= 20, 'must have at most 20 fields')
 
-/** The name of a check: the label `check`, and part of the names of its Sparkplug metrics. */
+/**
+ * The name of a check: the label `check`, and part of the names of its Sparkplug metrics. Names come from people and from other tools: whatever
+ * can be seen is allowed, and each place that shows a name escapes it by its own rules.
+ */
 const checkName = z
   .string()
+  .min(1)
   .max(150)
   .regex(
-    /^[\p{L}\p{N}][\p{L}\p{N} ._:/@-]*$/u,
-    'must begin with a letter or a digit, and contain only letters, digits, spaces and . _ : / @ -',
+    /^(?! )[\p{L}\p{M}\p{N}\p{P}\p{S} ]*(?<! )$/u,
+    'must be letters, digits, signs and blanks, on one line and without a blank at its ends',
   )
+  .refine((name) => visible(name) === name, 'must not contain invisible characters')
 
 const group = z.string().superRefine((text, context) => {
   const fault = idFault(text)

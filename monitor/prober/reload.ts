@@ -5,6 +5,7 @@ import { type Files, systemFiles } from '../../shared/config/file.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
+import { StartFault } from '../../shared/process.ts'
 import { watchFolder } from '../../shared/watch-folder.ts'
 import type { Check } from './check.ts'
 import type { CheckSource } from './checks-in-effect.ts'
@@ -96,7 +97,7 @@ export class FollowedChecks implements Part, CheckSource {
     this.#last = { ok: reading === 'taken', at: clock.now() }
     if (typeof reading === 'object' && !this.#reader.isWaiting) {
       this.#watcher?.close()
-      throw new Error(`the checks file cannot be used:\n${reading.faults.join('\n')}`)
+      throw new StartFault('the checks file cannot be used', reading.faults)
     }
     if (typeof reading === 'object')
       log.warn(

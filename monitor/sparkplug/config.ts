@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { byteSize, duration } from '../../shared/fields.ts'
+import { byteSize, duration, fileToRead } from '../../shared/fields.ts'
 import type { EdgeNodeConfig } from './edge-node.ts'
 import { idFault } from './topics.ts'
 
@@ -13,13 +13,12 @@ const server = z
   .strictObject({
     url: z.url({ protocol: /^(mqtts?|wss?)$/ }).describe('mqtt://, mqtts://, ws:// or wss://, with host and port'),
     username: z.string().optional().describe('Name of the user'),
-    passwordFile: z.string().optional().describe('File that contains the password'),
-    caFile: z
-      .string()
+    passwordFile: fileToRead().optional().describe('File that contains the password'),
+    caFile: fileToRead()
       .optional()
       .describe("PEM file of the CA certificates for the server's certificate; those of the system and those built in when left out"),
-    certFile: z.string().optional().describe('PEM file of the client certificate'),
-    keyFile: z.string().optional().describe('PEM file of the key of the client certificate'),
+    certFile: fileToRead().optional().describe('PEM file of the client certificate'),
+    keyFile: fileToRead().optional().describe('PEM file of the key of the client certificate'),
   })
   .refine(({ url }) => !URL.canParse(url) || new URL(url).username === '', {
     message: 'must not contain credentials: use username and passwordFile',

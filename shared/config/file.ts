@@ -18,15 +18,19 @@ export const systemFiles: Files = {
   },
 }
 
-/** The text of a file. @throws Error with the fault of the file, without its name */
-export function readText(files: Files, path: string, maxBytes: number): string {
-  let bytes: Uint8Array
+/** The bytes of a file. @throws Error with the fault of the file, without its name */
+export function readBytes(files: Files, path: string, maxBytes: number): Uint8Array {
   try {
-    bytes = files.read(path, maxBytes)
+    return files.read(path, maxBytes)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     throw new Error(code === 'EACCES' ? 'permission denied' : message.replace(/^[A-Z]+: /, ''), { cause: error })
   }
+}
+
+/** The text of a file. @throws Error with the fault of the file, without its name */
+export function readText(files: Files, path: string, maxBytes: number): string {
+  const bytes = readBytes(files, path, maxBytes)
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {

@@ -107,7 +107,7 @@ export function helpText(schema: Schema, { program, version, prefix }: { program
     `Usage: ${program} [--config FILE] [--check-config | --print-config | --version | --help]`,
     '',
     `  --config FILE    the YAML file to read; default: the value of ${prefix}_CONFIG, if set`,
-    '  --check-config   print ok or all faults, and exit with 0 or 1',
+    '  --check-config   print ok or all faults, also of the files that are named, and exit with 0 or 1',
     '  --print-config   print the configuration in effect, with secrets masked',
     '  --version        print the version',
     '',

@@ -5,6 +5,7 @@ import { type FaultAt, parseWith } from '../faults.ts'
 import { type Override, place, readEnvironment } from './environment.ts'
 import { type ConfigFile, type Files, maxConfigBytes, parseConfigFile, readText, systemFiles } from './file.ts'
 import { effectiveConfig, helpText } from './help.ts'
+import { namedFileFaults } from './named-files.ts'
 import { loadSecrets } from './secrets.ts'
 
 /** The inputs of a program's configuration. */
@@ -16,6 +17,11 @@ export type ConfigSources = {
   argv: readonly string[]
   env: Record<string, string | undefined>
   files?: Files
+  /**
+   * For `--check-config`: the faults of what the configuration names beyond files of certificates and secrets, each a line with its place.
+   * It gets the merged settings before they are checked, so that these faults are told along with those of the settings.
+   */
+  examine?: ((settings: unknown, files: Files) => string[]) | undefined
 }
 
 /** The configuration to run with; or the output and exit code (0 prints on standard output, others on standard error). */
@@ -24,7 +30,7 @@ export type LoadedConfig<T> = { kind: 'run'; config: T } | { kind: 'exit'; code:
 /**
  * Reads the configuration: the file that `--config` or `<PREFIX>_CONFIG` names, overridden by `<PREFIX>__A__B=…`, checked by the
  * schema, with secrets read from their files. All faults are reported at once, each with its place.
- * `--help`, `--version`, `--print-config` and `--check-config` answer instead. Nothing here exits the process or throws.
+ * `--help`, `--version`, `--print-config` and `--check-config` answer instead. The last one also reads what the configuration names. Nothing here exits the process or throws.
  */
 export function loadConfig<S extends z.ZodType>(schema: S, sources: ConfigSources): LoadedConfig<z.output<S>> {
   const { program, version, argv, env, files = systemFiles } = sources
@@ -42,6 +48,10 @@ export function loadConfig<S extends z.ZodType>(schema: S, sources: ConfigSource
     ? loadSecrets(parsed.value, files).map((fault) => read.locate({ ...fault, isKey: false }))
     : parsed.faults.map(read.locate)
   faults.push(...read.misnamed)
+  if (asked['check-config']) {
+    if (parsed.ok) faults.push(...namedFileFaults(schema, parsed.value, files).map(read.locate))
+    faults.push(...(sources.examine?.(read.data, files) ?? []))
+  }
   if (!parsed.ok && parsed.more > 0) faults.push(`and ${parsed.more} more faults`)
   if (!parsed.ok || faults.length > 0) return exit(1, report(faults))
   if (asked['check-config']) return exit(0, 'ok\n')

@@ -80,6 +80,24 @@ test('a part that fails to start ends the process with 1 and its reason in the l
   assert.deepEqual(lines.map((line) => [line.level, line.msg, line.err?.message]).at(-1), ['fatal', 'failed', 'EADDRINUSE'])
 })
 
+test('a start that fails for faults that can be corrected tells these alone', limit, async (t) => {
+  const from = new URL('../../shared/process.ts', import.meta.url).href
+  const { child, lines } = program(t, {
+    start: `const { StartFault } = await import(${JSON.stringify(from)}); throw new StartFault('the file cannot be used', ['a.yaml:1:2: x', 'a.yaml:2:2: y'])`,
+  })
+  assert.equal(await exit(child), 1)
+  const { level, msg, faults, err } = lines.at(-1)
+  assert.deepEqual(
+    { level, msg, faults, err },
+    {
+      level: 'fatal',
+      msg: 'cannot start: correct the faults',
+      faults: ['a.yaml:1:2: x', 'a.yaml:2:2: y'],
+      err: undefined,
+    },
+  )
+})
+
 const crashes = [
   { name: 'an exception nobody caught', ready: "throw new Error('oops')", origin: 'uncaughtException' },
   { name: 'a rejection nobody handled', ready: "Promise.reject(new Error('oops'))", origin: 'unhandledRejection' },

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { fileToRead } from '../../../shared/fields.ts'
 import { projectId } from '../../resources/identifiers.ts'
 import type { Scope } from '../context.ts'
 import { scopes } from '../resources.ts'
@@ -48,7 +49,7 @@ const jwtConfig = z
       .url({ protocol: /^https?$/ })
       .optional()
       .describe('Where the keys are; for Cloudflare Access <issuer>/cdn-cgi/access/certs.'),
-    jwksFile: z.string().min(1).optional().describe('The keys in a file, for sites that cannot reach the provider.'),
+    jwksFile: fileToRead().optional().describe('The keys in a file, for sites that cannot reach the provider.'),
     algorithms: z
       .array(z.enum(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']))
       .nonempty()

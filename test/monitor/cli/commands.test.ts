@@ -107,6 +107,27 @@ test("validate ends with 2 and names every fault of the monitor's configuration"
     assert.match(err, fault)
 })
 
+test('--check-config names the faults of the configuration, of the files in it and of the checks at once; a Secret may be read later', async (t) => {
+  const checks = await file(t, `${broken}  - { name: c, kind: redis, host: h, passwordFile: { secretName: db, key: password } }\n`)
+  const config = `checks: { file: ${checks} }\nmetrics: { tls: { certFile: /nowhere, keyFile: /nowhere } }\n`
+  const { code, out, err } = await run(['--check-config', '--config', await file(t, config)])
+  assert.deepEqual([code, out], [1, ''])
+  assert.match(err, /given\.yaml:2:\d+: metrics\.tls\.certFile names \/nowhere: there is no such file/)
+  assert.match(err, /given\.yaml:2:\d+: checks\[0\]\.kind is not a kind of check/)
+  assert.match(err, /given\.yaml:3:\d+: checks\[1\]\.port must be at most 65535/)
+  assert.doesNotMatch(err, /checks\[2\]/)
+})
+
+test('a monitor whose checks are broken says so and ends, without a stack', async (t) => {
+  const config = `{ checks: { file: ${await file(t, broken)} }, metrics: { host: 127.0.0.1, port: 0 } }\n`
+  const { code, out } = await run(['--config', await file(t, config)])
+  assert.equal(code, 1)
+  const { msg, faults, err } = JSON.parse(out.trim().split('\n').at(-1) ?? '')
+  assert.equal(msg, 'cannot start: correct the faults')
+  assert.equal(faults.length, 3)
+  assert.equal(err, undefined)
+})
+
 test('validate says how many checks there are', async (t) => {
   const { code, out } = await run(['validate', '--config', await file(t, `checks:\n${tcp('a', 1)}${tcp('b', 2)}`)])
   assert.deepEqual([code, out], [0, 'ok, 2 checks\n'])

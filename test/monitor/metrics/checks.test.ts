@@ -35,6 +35,15 @@ test('a check has its series before it ran, and none of them claims what is not 
   assert.deepEqual(found.all('skerry_check_reason'), [])
 })
 
+test('a label says what the name of a check and the texts of its target say, and neither breaks the page', () => {
+  for (const name of ['Portfolio (LAN)', "Anna's NAS", 'web & api', 'GitHub | API', '"quay" \\ {7}']) {
+    const measurements = [{ name: 'skerry_haproxy_backend_up', value: 1, labels: { backend: 'a\u202e"b\n' } }]
+    const found = read([statusOf({ name, kind: 'haproxy' }, { measurements })])
+    assert.equal(found.value('skerry_check_up', { check: name }), 0)
+    assert.equal(found.value('skerry_haproxy_backend_up', { check: name, backend: 'a‹U+202E›"b\n' }), 1)
+  }
+})
+
 const states = [
   { state: 'up', up: 1 },
   { state: 'degraded', up: 1 },

@@ -106,6 +106,15 @@ for (const [name, kind] of kinds) {
   })
 }
 
+test('a name may have every sign that can be seen, as those from other tools do', () => {
+  const names = ['Portfolio (LAN)', "Anna's NAS", 'web & api', 'GitHub | API', '[prod] "quay" <7> \\ 50 %', 'Büro ❤️ 港', 'Jose\u0301']
+  const { checks } = parsed(stringify({ checks: names.map((name) => ({ name, kind: 'tcp', host: 'h', port: 1 })) }))
+  assert.deepEqual(
+    checks.map(({ name }) => name),
+    names,
+  )
+})
+
 const check = (more: string) => `checks:\n  - {name: shop, kind: tcp, host: h, port: 1, ${more}}\n`
 const samples: { name: string; text: string; want: string[]; options?: Partial<ParseOptions> }[] = [
   {
@@ -133,7 +142,28 @@ const samples: { name: string; text: string; want: string[]; options?: Partial<P
   {
     name: 'a name with control characters',
     text: 'checks: [{name: "a\\n", kind: tcp, host: h, port: 1}]',
-    want: ['1:17: checks[0].name must begin with a letter or a digit, and contain only letters, digits, spaces and . _ : / @ -'],
+    want: ['1:17: checks[0].name must be letters, digits, signs and blanks, on one line and without a blank at its ends'],
+  },
+  {
+    name: 'a name with characters that nobody sees',
+    text: 'checks: [{name: "a\\u3164b", kind: tcp, host: h, port: 1}]',
+    want: ['1:17: checks[0].name must not contain invisible characters'],
+  },
+  {
+    name: 'a secret that is given instead of the file that holds it',
+    text: 'checks: [{name: a, kind: redis, host: h, password: s}, {name: b, kind: http, url: "http://h", token: s, ca: s, cert: s, privateKey: s}]',
+    want: [
+      ...[
+        ['1:42', 0, 'password', 'password'],
+        ['1:95', 1, 'token', 'token'],
+        ['1:105', 1, 'ca', 'ca'],
+        ['1:112', 1, 'cert', 'certificate'],
+        ['1:121', 1, 'privateKey', 'key'],
+      ].map(
+        ([at, index, given, file]) =>
+          `${at}: checks[${index}].${given} is not recognized: put it into a file, and the path of that file into ${file}File`,
+      ),
+    ],
   },
   {
     name: 'a timeout longer than the interval',

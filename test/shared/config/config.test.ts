@@ -7,7 +7,7 @@ import { inspect } from 'node:util'
 import { parse } from 'yaml'
 import * as z from 'zod'
 import { loadConfig } from '../../../shared/config/index.ts'
-import { byteSize, duration, secretFile } from '../../../shared/fields.ts'
+import { byteSize, duration, fileToRead, secretFile } from '../../../shared/fields.ts'
 
 const check = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('http'), url: z.url().describe('Where to look.'), interval: duration({ min: '1s' }).prefault('30s') }),
@@ -242,6 +242,40 @@ test('a secret whose file is missing or empty is a fault at its place', (t) => {
 test('--check-config says ok with 0, or the faults with 1', () => {
   assert.deepEqual(load(['--check-config'], { SKERRY_AGENT__REGION: 'a' }), { kind: 'exit', code: 0, output: 'ok\n' })
   assert.deepEqual(faults(['--check-config']), ['region is required'])
+})
+
+test('--check-config reads what the configuration names, and tells all faults at once', (t) => {
+  const at = folder(t, { 'tls.crt': 'PEM', 'der.crl': new Uint8Array([0x30, 0x82, 0xff]), empty: '' })
+  const named = z.strictObject({
+    port: z.int().default(1),
+    tls: z.array(z.strictObject({ certFile: fileToRead(), keyFile: fileToRead().optional(), note: z.string().optional() })).default([]),
+  })
+  const examine = (settings: unknown) => [`checks.yaml:1:1: seen beside port ${(settings as { port: unknown }).port}`]
+  const faultsOf = (text: string, given = {}) => {
+    const config = folder(t, { 'a.yaml': text })('a.yaml')
+    const result = loadConfig(named, { program: 'x', version: '1', argv: ['--check-config', '--config', config], env: {}, ...given })
+    assert.ok(result.kind === 'exit')
+    return result.output
+      .split('\n')
+      .slice(1, -1)
+      .map((line) =>
+        line
+          .trim()
+          .replace(/^\S*\/a\.yaml/, 'a.yaml')
+          .replace(/names \S*\//, 'names '),
+      )
+  }
+  const good = `tls: [{ certFile: ${at('tls.crt')}, keyFile: ${at('der.crl')}, note: /nonexistent }]`
+  assert.deepEqual(faultsOf(good), [])
+  assert.deepEqual(faultsOf(`tls: [{ certFile: /nonexistent, keyFile: ${at('empty')} }]`, { examine }), [
+    'a.yaml:1:19: tls[0].certFile names nonexistent: there is no such file',
+    `a.yaml:1:42: tls[0].keyFile names empty, which is empty`,
+    'checks.yaml:1:1: seen beside port undefined',
+  ])
+  assert.deepEqual(faultsOf('port: x', { examine }), [
+    'a.yaml:1:7: port must be a whole number, not a string',
+    'checks.yaml:1:1: seen beside port x',
+  ])
 })
 
 test('--print-config prints what is in effect as a file that gives the same again, with secrets masked', (t) => {
