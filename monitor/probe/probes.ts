@@ -6,6 +6,7 @@ import type { ProbeConfig } from './config.ts'
 import { type PastProbe, ProbeHistory } from './history.ts'
 import { builtInModules, type ProbeModule, probeModule } from './modules/index.ts'
 import { probers } from './probers/index.ts'
+import type { Prober } from './probers/prober.ts'
 import type { Target } from './probers/target.ts'
 import { type RecordedRequest, runRecorded, targetShown } from './recorded.ts'
 import { ProbeRefusal } from './refusal.ts'
@@ -106,9 +107,10 @@ export function createProbes(config: ProbeConfig, { clock, log, lookup }: Probes
 }
 
 /** The target of a query. @throws ProbeRefusal if the text does not suit the module */
-function targetOf({ prober }: ProbeModule, text: string): Target {
+function targetOf({ prober, settings }: ProbeModule, text: string): Target {
   if (text === '') throw new ProbeRefusal('invalid-request', 'The parameter target is missing.')
-  return probers[prober].targetOf(text)
+  const { targetOf }: Prober = probers[prober]
+  return targetOf(text, settings)
 }
 
 /** The longest duration of a probe, in seconds. @throws ProbeRefusal if the header is not a number */

@@ -2,6 +2,7 @@ import { lookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { CheckFailure } from '../wire/reasons.ts'
 import type { Access } from './access/index.ts'
+import { icmpPort } from './access/rules.ts'
 import type { Dialogue } from './dialogue.ts'
 import type { IpPreference } from './modules/fields.ts'
 import { ProbeRefusal } from './refusal.ts'
@@ -87,5 +88,6 @@ export function lookupOf({ address, family }: Resolved): LookupFunction {
 
 function refused(host: string, port: number, also = ''): ProbeRefusal {
   const shown = host.length > 100 ? `${host.slice(0, 100)}…` : host
-  return new ProbeRefusal('probe-not-allowed', `No rule allows ${shown} at port ${port}${also}.`)
+  const asked = port === icmpPort ? `to ping ${shown}` : `${shown} at port ${port}`
+  return new ProbeRefusal('probe-not-allowed', `No rule allows ${asked}${also}.`)
 }

@@ -60,9 +60,14 @@ export function setTls(
   series: ProbeSeries,
   { expiresAt, version, trusted }: { expiresAt: number; version: string; trusted: boolean },
 ): void {
-  series.set('probe_ssl_earliest_cert_expiry', expiryHelp, expiresAt / 1000)
+  setChainExpiry(series, { expiresAt, version })
   // Without a trusted chain, blackbox_exporter shows the zero of Go's time.
   series.set('probe_ssl_last_chain_expiry_timestamp_seconds', chainHelp, trusted ? expiresAt / 1000 : -62_135_596_800)
+}
+
+/** Sets the series about the certificates that the server sent, and the TLS version. @param expiresAt Unix time in milliseconds */
+export function setChainExpiry(series: ProbeSeries, { expiresAt, version }: { expiresAt: number; version: string }): void {
+  series.set('probe_ssl_earliest_cert_expiry', expiryHelp, expiresAt / 1000)
   series.set('probe_tls_version_info', versionHelp, 1, { version: version.replace('TLSv', 'TLS ').replace(/ 1$/, ' 1.0') })
 }
 

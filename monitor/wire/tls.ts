@@ -29,7 +29,12 @@ export type TlsOptions = {
 }
 
 /** How to connect with TLS, by Node's names. */
-export type TlsSettings = { secureContext: SecureContext; rejectUnauthorized: boolean; servername: string | undefined }
+export type TlsSettings = {
+  secureContext: SecureContext
+  rejectUnauthorized: boolean
+  servername: string | undefined
+  ALPNProtocols?: string[]
+}
 
 /** The settings to connect to a host. */
 export function tlsOf(options: TlsOptions, host: string): TlsSettings {

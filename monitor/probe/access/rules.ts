@@ -23,8 +23,12 @@ export function blockListOf(networks: readonly string[]): BlockList {
   return list
 }
 
+/** What stands for the port of a ping, which has none. No rule for ports includes it. */
+export const icmpPort = 0
+
 const ports = z.union([
   z.int().min(1).max(65_535),
+  z.literal('icmp').transform(() => icmpPort),
   z
     .string()
     .regex(/^\d{1,5}-\d{1,5}$/, 'must be a port or a range such as 8000-8100')
@@ -42,7 +46,7 @@ export const probeRule = z.strictObject({
     .array(network)
     .min(1)
     .describe('Addresses and networks that may be connected to; the address of a name must be among them, too'),
-  ports: z.array(ports).min(1).describe('Ports and ranges of ports'),
+  ports: z.array(ports).min(1).describe('Ports and ranges of ports; icmp allows to ping the addresses'),
 })
 
 /** A parsed rule. */

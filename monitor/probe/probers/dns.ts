@@ -1,12 +1,13 @@
 import { randomInt } from 'node:crypto'
-import { createSocket } from 'node:dgram'
-import { CheckFailure } from '../../wire/reasons.ts'
-import { openSocket, readSocket } from '../../wire/socket.ts'
-import { type DnsSettings, dnsCodes, dnsSettings, dnsTypes } from '../modules/dns.ts'
+import { askTcp, askUdp, type DnsAnswer, type DnsRecord, dnsClasses, dnsCodes, dnsTypes, queryOf } from '../../wire/dns/index.ts'
+import { secure, tlsOf } from '../../wire/tls.ts'
+import type { Dialogue } from '../dialogue.ts'
+import { type DnsSettings, dnsSettings, type RecordRules } from '../modules/dns.ts'
 import type { Resolved } from '../resolve.ts'
-import { close, type ProbeSeries } from '../series.ts'
+import type { ProbeSeries } from '../series.ts'
 import type { ProbeRun, Prober } from './prober.ts'
 import { hostTarget } from './target.ts'
+import { trustOf } from './tls.ts'
 
 const help = {
   probe_dns_query_succeeded: '1 if an answer arrived.',
@@ -16,7 +17,12 @@ const help = {
 }
 
 /** The prober `dns`. */
-export const dns: Prober<typeof dnsSettings> = { settings: dnsSettings, targetOf: (text) => hostTarget(text, 53), begin, probe }
+export const dns: Prober<typeof dnsSettings> = {
+  settings: dnsSettings,
+  targetOf: (text, { dns_over_tls }) => hostTarget(text, dns_over_tls ? 853 : 53),
+  begin,
+  probe,
+}
 
 function begin(series: ProbeSeries): void {
   for (const [name, text] of Object.entries(help)) series.set(name, text, 0)
@@ -27,138 +33,92 @@ function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
   series.set('probe_dns_duration_seconds', 'Duration of each phase.', seconds, { phase })
 }
 
-/** Queries the target, a name server. True if the response code is an expected one. */
-async function probe(config: DnsSettings, { reach, series, signal, dialogue }: ProbeRun): Promise<boolean> {
+/** Queries the target, a name server. True if the response code is an expected one, and the records follow the rules. */
+async function probe(config: DnsSettings, run: ProbeRun): Promise<boolean> {
+  const { reach, series, dialogue } = run
+  const set = (name: keyof typeof help, value: number) => series.set(name, help[name], value)
   const target = await reach(config)
-  const id = randomInt(65_536)
-  const query = queryOf(id, config)
   setPhase(series, 'resolve', target.ms / 1000)
-  const ask = config.transport_protocol === 'udp' ? askUdp : askTcp
-  dialogue.say('Making DNS query', {
-    ip: target.address,
-    port: target.port,
-    protocol: config.transport_protocol,
-    query: config.query_name,
-    type: config.query_type,
-  })
-  const { answer, connectMs, requestMs } = await ask(query, target, signal)
-  setPhase(series, 'connect', connectMs / 1000)
-  setPhase(series, 'request', requestMs / 1000)
-  series.set('probe_dns_query_succeeded', help.probe_dns_query_succeeded, 1)
-  series.set('probe_dns_answer_rrs', help.probe_dns_answer_rrs, answer.readUInt16BE(6))
-  series.set('probe_dns_authority_rrs', help.probe_dns_authority_rrs, answer.readUInt16BE(8))
-  series.set('probe_dns_additional_rrs', help.probe_dns_additional_rrs, answer.readUInt16BE(10))
+  const { code, answer, authority, additional } = await ask(config, target, run)
+  set('probe_dns_query_succeeded', 1)
+  set('probe_dns_answer_rrs', answer.length)
+  set('probe_dns_authority_rrs', authority.length)
+  set('probe_dns_additional_rrs', additional.length)
   if (config.query_type === 'SOA') {
-    const serial = serialOf(answer)
-    if (serial !== undefined) series.set('probe_dns_serial', 'Serial number of the zone.', serial)
+    const serial = answer.findLast((record) => record.serial !== undefined)?.serial ?? 0
+    series.set('probe_dns_serial', 'Serial number of the zone.', serial)
   }
-  const rcode = (answer[3] ?? 0) & 15
-  const code = dnsCodes[rcode]
-  dialogue.say('Got response', {
-    bytes: answer.length,
-    rcode: code ?? rcode,
-    answer_rrs: answer.readUInt16BE(6),
-    authority_rrs: answer.readUInt16BE(8),
-    additional_rrs: answer.readUInt16BE(10),
-  })
-  const isValid = code !== undefined && config.valid_rcodes.includes(code)
-  if (isValid) dialogue.say('Rcode is valid', { rcode: code })
-  else dialogue.fail('Rcode is not one of the valid rcodes', { rcode: code ?? rcode, valid_rcodes: config.valid_rcodes.join(' ') })
-  return isValid
+  const rcode = Object.entries(dnsCodes).find(([, number]) => number === code)?.[0] ?? code
+  dialogue.say('Got response', { rcode, answer_rrs: answer.length, authority_rrs: authority.length, additional_rrs: additional.length })
+  if (!config.valid_rcodes.some((name) => dnsCodes[name] === code)) {
+    dialogue.fail('Rcode is not one of the valid rcodes', { rcode, valid_rcodes: config.valid_rcodes.join(' ') })
+    return false
+  }
+  dialogue.say('Rcode is valid', { rcode })
+  return (
+    (await follow('Answer', config.validate_answer_rrs, answer, run)) &&
+    (await follow('Authority', config.validate_authority_rrs, authority, run)) &&
+    (await follow('Additional', config.validate_additional_rrs, additional, run))
+  )
 }
 
-/** A query (RFC 1035, section 4.1) with one question, class IN. */
-function queryOf(id: number, { query_name, query_type, recursion_desired }: DnsSettings): Buffer {
-  const head = Buffer.alloc(12)
-  head.writeUInt16BE(id, 0)
-  head.writeUInt16BE(recursion_desired ? 0x0100 : 0, 2)
-  head.writeUInt16BE(1, 4)
-  const labels = query_name.split('.').filter((label) => label !== '')
-  const name = labels.flatMap((label) => [Buffer.from([Buffer.byteLength(label)]), Buffer.from(label)])
-  const tail = Buffer.alloc(5)
-  tail.writeUInt16BE(dnsTypes[query_type], 1)
-  tail.writeUInt16BE(1, 3)
-  return Buffer.concat([head, ...name, tail])
-}
-
-type Asked = { answer: Buffer; connectMs: number; requestMs: number }
-
-function isAnswerTo(query: Buffer, message: Buffer): boolean {
-  return message.length >= 12 && message.readUInt16BE(0) === query.readUInt16BE(0) && ((message[2] ?? 0) & 0x80) !== 0
-}
-
-/** The connected socket receives datagrams from this address and port only. Datagrams with another id are ignored. */
-function askUdp(query: Buffer, { address, port, family }: Resolved, signal: AbortSignal): Promise<Asked> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
-    const socket = createSocket(family === 4 ? 'udp4' : 'udp6')
-    const started = performance.now()
-    let connected = started
-    const finish = (settle: () => void) => {
-      signal.removeEventListener('abort', onAbort)
-      socket.removeAllListeners().on('error', () => {})
-      socket.close()
-      settle()
-    }
-    const onAbort = () => finish(() => reject(signal.reason))
-    signal.addEventListener('abort', onAbort, { once: true })
-    socket.on('error', (error) => finish(() => reject(error)))
-    socket.on('message', (answer) => {
-      if (isAnswerTo(query, answer))
-        finish(() => resolve({ answer, connectMs: connected - started, requestMs: performance.now() - connected }))
-    })
-    socket.connect(port, address, () => {
-      connected = performance.now()
-      socket.send(query)
-    })
-  })
-}
-
-/** Over TCP, each message is preceded by its length (RFC 1035, section 4.2.2). */
-async function askTcp(query: Buffer, { address, port }: Resolved, signal: AbortSignal): Promise<Asked> {
+/** Sends the query. The phases are set however it ends, as in blackbox_exporter. TLS is a part of the connection. */
+async function ask(config: DnsSettings, target: Resolved, { series, signal, dialogue }: ProbeRun): Promise<DnsAnswer> {
+  const { query_name: name, query_type: type, query_class, recursion_desired: recursionDesired, tls_config } = config
+  const { address, port } = target
+  const protocol = `${config.transport_protocol}${config.dns_over_tls ? '-tls' : ''}`
+  dialogue.say('Making DNS query', { ip: address, port, protocol, query: name, type, class: query_class })
+  const query = queryOf({ id: randomInt(65_536), name, type: dnsTypes[type], class: dnsClasses[query_class], recursionDesired })
   const started = performance.now()
-  const socket = await openSocket({ host: address, port }, signal)
+  let connected: number | undefined
   try {
-    const connected = performance.now()
-    const length = Buffer.alloc(2)
-    length.writeUInt16BE(query.length)
-    socket.write(Buffer.concat([length, query]))
-    const read = await readSocket(socket, {
-      maxBytes: 65_537,
-      enough: (bytes) => bytes.length >= 2 && bytes.length >= 2 + bytes.readUInt16BE(0),
+    return await (config.transport_protocol === 'udp' ? askUdp : askTcp)(query, {
+      address,
+      port,
+      ...(config.dns_over_tls && {
+        secure: (tcp) => secure(tcp, tlsOf(trustOf(tls_config), target.host), tls_config.server_name ?? target.host),
+      }),
+      onConnected: () => {
+        connected = performance.now()
+      },
+      signal,
     })
-    const answer = read.subarray(2)
-    if (!isAnswerTo(query, answer)) throw new CheckFailure('protocol', 'The answer does not belong to the query.')
-    return { answer, connectMs: connected - started, requestMs: performance.now() - connected }
   } finally {
-    close(socket)
+    const ended = performance.now()
+    setPhase(series, 'connect', ((connected ?? ended) - started) / 1000)
+    setPhase(series, 'request', (ended - (connected ?? ended)) / 1000)
   }
 }
 
-/** The serial number of the first SOA record among the answers; undefined without one, or if the message is malformed. */
-function serialOf(message: Buffer): number | undefined {
-  try {
-    let at = 12
-    for (let question = message.readUInt16BE(4); question > 0; question--) at = afterName(message, at) + 4
-    for (let record = message.readUInt16BE(6); record > 0; record--) {
-      const fields = afterName(message, at)
-      const data = fields + 10
-      if (message.readUInt16BE(fields) === dnsTypes.SOA) return message.readUInt32BE(afterName(message, afterName(message, data)))
-      at = data + message.readUInt16BE(fields + 8)
-    }
-  } catch {
-    // A length points outside the message, so there is no serial number to read.
-  }
-  return undefined
+/** Whether the records of a section follow its rules. What the rules mean is what blackbox_exporter does, not what their names say. */
+async function follow(section: string, rules: RecordRules, records: readonly DnsRecord[], run: ProbeRun): Promise<boolean> {
+  run.dialogue.say(`Validating ${section} RRs`)
+  const fault = await faultOf(rules, records, run)
+  if (fault !== undefined) run.dialogue.fail(`${section} RRs validation failed`, fault)
+  return fault === undefined
 }
 
-/** The offset behind a name, which ends with an empty label or a pointer. @throws RangeError outside the message */
-function afterName(message: Buffer, start: number): number {
-  let at = start
-  for (;;) {
-    const length = message.readUInt8(at)
-    if (length === 0) return at + 1
-    if (length >= 0xc0) return at + 2
-    at += 1 + length
+type Fault = { rule: keyof RecordRules; regexp?: string; rr?: string }
+
+async function faultOf(
+  rules: RecordRules,
+  records: readonly DnsRecord[],
+  { signal, dialogue }: { signal: AbortSignal; dialogue: Dialogue },
+): Promise<Fault | undefined> {
+  for (const rule of ['fail_if_not_matches_regexp', 'fail_if_none_matches_regexp'] as const)
+    if (records.length === 0 && rules[rule].length > 0) return { rule }
+  let anyMatches = false
+  for (const { text: rr } of records) {
+    dialogue.say('Validating RR', { rr })
+    const line = Buffer.from(rr, 'latin1')
+    for (const [rule, fault] of [
+      ['fail_if_matches_regexp', true],
+      ['fail_if_all_match_regexp', false],
+      ['fail_if_not_matches_regexp', false],
+    ] as const)
+      for (const expression of rules[rule])
+        if ((await expression.test(line, signal)) === fault) return { rule, regexp: expression.source, rr }
+    for (const expression of rules.fail_if_none_matches_regexp) anyMatches ||= await expression.test(line, signal)
   }
+  return rules.fail_if_none_matches_regexp.length > 0 && !anyMatches ? { rule: 'fail_if_none_matches_regexp' } : undefined
 }

@@ -29,7 +29,7 @@ export type Prober<S extends z.ZodType = z.ZodType> = {
   /** The section of a module that is named after the prober; a strict object with blackbox_exporter's names. */
   settings: S
   /** The target that the request names. @throws ProbeRefusal if the text does not suit the prober */
-  targetOf(text: string): Target
+  targetOf(text: string, settings: z.output<S>): Target
   /** Sets the series to 0 that exist however the probe ends. */
   begin(series: ProbeSeries): void
   /** Whether the probe succeeds. An error means that it fails. @throws ProbeRefusal if the target is not allowed */

@@ -1,23 +1,22 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { shownBy } from '../../../shared/discretion.ts'
+import { LineReader } from '../../wire/line-reader.ts'
 import type { Match, Pattern } from '../../wire/patterns.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
-import { openSocket, readSocket } from '../../wire/socket.ts'
+import { openSocket } from '../../wire/socket.ts'
 import { earliestExpiry, secure, tlsOf } from '../../wire/tls.ts'
-import type { Dialogue } from '../dialogue.ts'
 import { type TcpSettings, tcpSettings } from '../modules/tcp.ts'
-import { close, type ProbeSeries, setCertificate, setTls } from '../series.ts'
+import type { Resolved } from '../resolve.ts'
+import { close, setCertificate, setTls } from '../series.ts'
 import type { ProbeRun, Prober } from './prober.ts'
 import { hostTarget } from './target.ts'
 import { trustOf } from './tls.ts'
 
-/** The most bytes to read while waiting for a line. */
-const maxBytes = 64 * 1024
-
 const lineEnd = Buffer.from('\n')
 
 const regexHelp = '1 if the probe failed because of a regular expression.'
+const bytesHelp = '1 if the probe failed because of expect_bytes.'
 
 /** The prober `tcp`. */
 export const tcp: Prober<typeof tcpSettings> = {
@@ -28,77 +27,98 @@ export const tcp: Prober<typeof tcpSettings> = {
 }
 
 /** Connects, starts TLS if configured, and goes through the dialogue. Rejects if any step fails. */
-async function probe(config: TcpSettings, { reach, series, signal, dialogue }: ProbeRun): Promise<boolean> {
+async function probe(config: TcpSettings, run: ProbeRun): Promise<boolean> {
+  const { reach, series, signal, dialogue } = run
+  // A version of blackbox_exporter that knows expect_bytes has the series in every module; an older one has it in none.
+  if (config.query_response.some(({ expect_bytes }) => expect_bytes)) series.set('probe_failed_due_to_bytes', bytesHelp, 0)
   const target = await reach(config)
   dialogue.say(config.tls ? 'Dialing TCP with TLS' : 'Dialing TCP without TLS', { ip: target.address, port: target.port })
   const connection = await openSocket({ host: target.address, port: target.port }, signal)
   dialogue.say('Successfully dialed')
   try {
-    let socket: Socket = connection
-    const begin = async () => {
-      const { tls_config } = config
-      const tls = await secure(socket, tlsOf(trustOf(tls_config), target.host), tls_config.server_name ?? target.host)
-      dialogue.say('TLS Handshake (client) succeeded.', { version: tls.getProtocol() ?? '', trusted: tls.authorized })
-      describe(tls, series)
-      socket = tls
-    }
-    if (config.tls) await begin()
-    let rest: Buffer = Buffer.alloc(0)
-    const shown = shownBy('steps', config.query_response) as typeof config.query_response
-    for (const [index, { expect, send, starttls }] of config.query_response.entries()) {
-      dialogue.say('Processing query response entry', { entry_number: index })
-      let line: Match | undefined
-      if (expect !== undefined) {
-        const found = await expectLine(socket, rest, expect, { dialogue, signal }).catch((error) => {
-          if (error instanceof CheckFailure || signal.aborted) series.set('probe_failed_due_to_regex', regexHelp, 1)
-          dialogue.fail('Regexp did not match', { regexp: expect.source })
-          throw error
-        })
-        line = found.match
-        rest = found.rest
-      }
-      if (send !== undefined) {
-        const sent = line?.expand(send) ?? Buffer.from(send)
-        dialogue.say('Sending line', { line: shown[index]?.send === send ? sent.toString() : shown[index]?.send, bytes: sent.length + 1 })
-        socket.write(Buffer.concat([sent, lineEnd]))
-      }
-      if (starttls) {
-        await begin()
-        rest = Buffer.alloc(0) // plaintext is discarded when TLS starts (RFC 3207, section 5)
-      }
-    }
+    await converse(config.tls ? await startTls(connection, config, target, run) : connection, config, target, run)
     return true
   } finally {
     close(connection)
   }
 }
 
-function describe(tls: TLSSocket, series: ProbeSeries): void {
-  setTls(series, { expiresAt: earliestExpiry(tls), version: tls.getProtocol() ?? '', trusted: tls.authorized })
-  setCertificate(series, tls)
+/** The steps in the order of blackbox_exporter: expect, send, TLS. */
+async function converse(connection: Socket, config: TcpSettings, target: Resolved, run: ProbeRun): Promise<void> {
+  const { series, signal, dialogue } = run
+  const shown = shownBy('steps', config.query_response) as TcpSettings['query_response']
+  let socket = connection
+  let reader = new LineReader(socket, signal)
+  for (const [index, { expect, expect_bytes, labels, send = '', starttls }] of config.query_response.entries()) {
+    dialogue.say('Processing query response entry', { entry_number: index })
+    const match = expect && (await expectLine(reader, expect, run))
+    if (match && labels) {
+      const values = labels.map(({ name, value }) => [name, match.expand(value).toString()])
+      series.set('probe_expect_info', 'Always 1; the labels are parts of an expected line.', 1, Object.fromEntries(values))
+    }
+    if (expect_bytes) await expectBytes(reader, Buffer.from(expect_bytes), run)
+    // Without an expectation, nothing is replaced in the text.
+    const text = match ? match.expand(send) : Buffer.from(send)
+    if (text.length > 0) {
+      dialogue.say('Sending line', { line: shown[index]?.send === send ? text.toString() : shown[index]?.send, bytes: text.length + 1 })
+      await sendLine(socket, text)
+    }
+    if (starttls) {
+      socket = await startTls(socket, config, target, run)
+      reader = new LineReader(socket, signal) // plaintext that was read before TLS is discarded (RFC 3207, section 5)
+    }
+  }
 }
 
-/** Reads up to the first line that matches. The bytes behind it remain for the next step. */
-async function expectLine(
+async function startTls(
   socket: Socket,
-  before: Buffer,
-  expression: Pattern,
-  { dialogue, signal }: { dialogue: Dialogue; signal: AbortSignal },
-): Promise<{ match: Match; rest: Buffer }> {
-  let bytes = before
-  for (let from = 0; ; ) {
-    const end = bytes.indexOf(10, from)
-    if (end === -1) {
-      const read = await readSocket(socket, { maxBytes: maxBytes - bytes.length, enough: (now) => now.includes(10) })
-      bytes = Buffer.concat([bytes, read])
-      continue
+  { tls_config }: TcpSettings,
+  { host }: Resolved,
+  { series, dialogue }: ProbeRun,
+): Promise<TLSSocket> {
+  const tls = await secure(socket, tlsOf(trustOf(tls_config), host), tls_config.server_name ?? host)
+  dialogue.say('TLS Handshake (client) succeeded.', { version: tls.getProtocol() ?? '', trusted: tls.authorized })
+  setTls(series, { expiresAt: earliestExpiry(tls), version: tls.getProtocol() ?? '', trusted: tls.authorized })
+  setCertificate(series, tls)
+  return tls
+}
+
+/** Reads up to the first line that matches. As in blackbox_exporter, the expression is to blame only when all lines were read. */
+async function expectLine(reader: LineReader, expect: Pattern, { series, signal, dialogue }: ProbeRun): Promise<Match> {
+  try {
+    for (let line = await reader.line(); line !== undefined; line = await reader.line()) {
+      dialogue.say('Read line', { line: line.toString() })
+      const match = await expect.match(line, signal)
+      if (match === undefined) continue
+      dialogue.say('Regexp matched', { regexp: expect.source })
+      series.set('probe_failed_due_to_regex', regexHelp, 0)
+      return match
     }
-    const line = bytes.subarray(from, bytes[end - 1] === 13 && end > from ? end - 1 : end)
-    from = end + 1
-    dialogue.say('Read line', { line: Buffer.from(line).toString() })
-    const match = await expression.match(line, signal)
-    if (match === undefined) continue
-    dialogue.say('Regexp matched', { regexp: expression.source })
-    return { match, rest: Buffer.from(bytes.subarray(from)) }
+  } catch (error) {
+    dialogue.fail('Regexp did not match', { regexp: expect.source })
+    throw error
   }
+  series.set('probe_failed_due_to_regex', regexHelp, 1)
+  dialogue.fail('Regexp did not match', { regexp: expect.source })
+  throw new CheckFailure('unexpected_answer', 'The server closed the connection before a line matched.')
+}
+
+async function expectBytes(reader: LineReader, expected: Buffer, { series, dialogue }: ProbeRun): Promise<void> {
+  const read = await reader.bytes(expected.length)
+  const shown = { expected: expected.toString('latin1'), bytes: read.toString('latin1') }
+  const fault = read.length < expected.length ? 'Read less data than expected' : read.equals(expected) ? undefined : 'Bytes did not match'
+  if (fault === undefined) dialogue.say('Bytes matched', shown)
+  else {
+    // As in blackbox_exporter, an early end is not the fault of the bytes.
+    if (read.length === expected.length) series.set('probe_failed_due_to_bytes', bytesHelp, 1)
+    dialogue.fail(fault, shown)
+    throw new CheckFailure('unexpected_answer', 'The server sent other bytes than expected.')
+  }
+}
+
+/** Resolves when the text is with the system, so that the last text of a dialogue is sent before the connection is closed. */
+function sendLine(socket: Socket, text: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.write(Buffer.concat([text, lineEnd]), (error) => (error ? reject(error) : resolve()))
+  })
 }

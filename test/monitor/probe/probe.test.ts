@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
-import { createSocket } from 'node:dgram'
 import { createServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { TLSSocket } from 'node:tls'
 import { pino } from 'pino'
 import type * as z from 'zod'
-import type { MonitorEndpointNeeds } from '../../../monitor/metrics/index.ts'
 import { probeConfig } from '../../../monitor/probe/config.ts'
 import { createProbes } from '../../../monitor/probe/probes.ts'
 import type { Lookup } from '../../../monitor/probe/resolve.ts'
@@ -15,26 +13,10 @@ import { Secret } from '../../../shared/fields.ts'
 import { renderPage } from '../../../shared/prometheus.ts'
 import { createCertificate } from '../../peers/certificates.ts'
 import { listen, redirectingPair, serve } from '../checks/servers.ts'
-import { startEndpoint } from '../metrics/endpoint-in-hand.ts'
-import { type Page, pageTypes, readPage } from '../metrics/reading.ts'
+import { pageTypes, readPage } from '../metrics/reading.ts'
+import { loopback, start } from './asking.ts'
 
 type ProbeInput = z.input<typeof probeConfig>
-
-const loopback = { hosts: ['localhost', '*.example.com'], addresses: ['127.0.0.0/8'], ports: ['1-65535'] }
-
-/** The endpoint with probes of loopback allowed, and a way to ask for one. */
-async function start(t: TestContext, probe: ProbeInput = {}, needs: Partial<MonitorEndpointNeeds> = {}) {
-  const { url } = await startEndpoint(t, { probe: { allow: [loopback], ...probe } }, needs)
-  const ask = (query: Record<string, string>, headers: Record<string, string> = {}) =>
-    fetch(`${url}/probe?${new URLSearchParams(query)}`, { headers })
-  const run = async (query: Record<string, string>, headers: Record<string, string> = {}): Promise<Page> => {
-    const response = await ask(query, headers)
-    const text = await response.text()
-    assert.equal(response.status, 200, text)
-    return readPage(text)
-  }
-  return { url, ask, run }
-}
 
 /** Probes with a resolver in the test's hands, asked directly. */
 function probesWith(addresses: Record<string, string[]>, probe: ProbeInput = {}) {
@@ -443,63 +425,3 @@ for (const { name, tls, success } of trust)
       assert.equal(found.value('probe_tls_version_info'), success || undefined)
     }
   })
-
-/** A name server that answers every question with these counts and a code; for SOA with one record. */
-async function nameServer(t: TestContext, code: number): Promise<number> {
-  const socket = createSocket('udp4')
-  socket.on('message', (query, { port, address }) => {
-    const soa = Buffer.from(`c00c000600010000000000180161c00c0162c00c78563412${'00'.repeat(16)}`, 'hex')
-    soa.writeUInt16BE(soa.length - 12, 10)
-    const answer = Buffer.concat([query, soa])
-    answer[2] = 0x81
-    answer[3] = 0x80 | code
-    answer.writeUInt16BE(1, 6)
-    answer.writeUInt16BE(2, 8)
-    answer.writeUInt16BE(3, 10)
-    const stranger = Buffer.from(answer)
-    stranger.writeUInt16BE(answer.readUInt16BE(0) ^ 1, 0)
-    socket.send(stranger, port, address)
-    socket.send(answer, port, address)
-  })
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
-  t.after(() => socket.close())
-  return socket.address().port
-}
-
-test('a DNS probe counts the records, and reads the serial number of a zone', async (t) => {
-  const port = await nameServer(t, 0)
-  const { run } = await start(t, { modules: { zone: { prober: 'dns', dns: { query_name: 'example.com', query_type: 'SOA' } } } })
-  const found = await run({ target: `127.0.0.1:${port}`, module: 'zone' })
-  assert.equal(found.value('probe_success'), 1)
-  assert.equal(found.value('probe_dns_query_succeeded'), 1)
-  assert.equal(found.value('probe_dns_answer_rrs'), 1)
-  assert.equal(found.value('probe_dns_authority_rrs'), 2)
-  assert.equal(found.value('probe_dns_additional_rrs'), 3)
-  assert.equal(found.value('probe_dns_serial'), 0x78563412)
-})
-
-test('a DNS probe fails on another response code than it expects', async (t) => {
-  const port = await nameServer(t, 3)
-  const dns = { query_name: 'example.com', query_type: 'A' as const }
-  const { run } = await start(t, {
-    modules: { there: { prober: 'dns', dns }, gone: { prober: 'dns', dns: { ...dns, valid_rcodes: ['NXDOMAIN'] } } },
-  })
-  const target = `127.0.0.1:${port}`
-  assert.equal((await run({ target, module: 'there' })).value('probe_success'), 0)
-  assert.equal((await run({ target, module: 'gone' })).value('probe_success'), 1)
-})
-
-test('a DNS probe over TCP takes an answer in pieces, and none that is too short', async (t) => {
-  const port = await listen(t, (socket) =>
-    socket.once('data', (query) => {
-      const answer = Buffer.from(query)
-      answer[4] = 0x81
-      socket.write(answer.subarray(0, 5))
-      setImmediate(() => socket.write(answer.subarray(5)))
-    }),
-  )
-  const broken = await listen(t, (socket) => socket.once('data', () => socket.end(Buffer.from([0, 2, 1, 2]))))
-  const { run } = await start(t)
-  assert.equal((await run({ target: `127.0.0.1:${port}`, module: 'dns_tcp' })).value('probe_success'), 1)
-  assert.equal((await run({ target: `127.0.0.1:${broken}`, module: 'dns_tcp' })).value('probe_success'), 0)
-})
