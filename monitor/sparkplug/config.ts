@@ -19,6 +19,11 @@ const server = z
       .describe("PEM file of the CA certificates for the server's certificate; those of the system and those built in when left out"),
     certFile: fileToRead().optional().describe('PEM file of the client certificate'),
     keyFile: fileToRead().optional().describe('PEM file of the key of the client certificate'),
+    maxPacketSize: byteSize({ min: '512B', max: '256MiB' })
+      .optional()
+      .describe(
+        'Largest packet that the server takes, such as 128KiB for AWS IoT Core. Without it: what an MQTT 5 server says, or what is learned',
+      ),
   })
   .refine(({ url }) => !URL.canParse(url) || new URL(url).username === '', {
     message: 'must not contain credentials: use username and passwordFile',

@@ -2,12 +2,20 @@ import type { Duplex } from 'node:stream'
 import type { MqttClient } from 'mqtt'
 import type { Clock } from '../../shared/clock.ts'
 import { type ConnectOptions, newClient } from './mqtt-client.ts'
+import { farewellOf, refusalOf, type ServerTerms, termsFault, termsOf } from './server-terms.ts'
 import type { Transport } from './transport.ts'
+
+/** Who ended a connection. `too-large`: the server, because of the size of a packet. */
+export type EndedBy = 'node' | 'server' | 'too-large'
 
 /** One connection. Every promise that it gives ends, at the latest with the connection. */
 export type Connection = {
   /** Resolves with the reason when the connection has ended, whoever ended it. */
   readonly closed: Promise<string>
+  /** Who ended it, or was the first to try; undefined while it is open. */
+  endedBy(): EndedBy | undefined
+  /** What the server's CONNACK said. */
+  readonly terms: ServerTerms
   isOpen(): boolean
   /** Whether the socket has so much to send that the caller should wait before giving it more. */
   isCongested(): boolean
@@ -57,7 +65,8 @@ export function createMqttConnect({ clock }: { clock: Clock }): Connect {
     }
     try {
       const failure = await Promise.race([establish(), given])
-      if (failure !== undefined) throw new Error(failure)
+      const fault = failure ?? termsFault(connection.terms)
+      if (fault !== undefined) throw new Error(fault)
       return connection
     } catch (error) {
       connection.destroy('given up')
@@ -82,6 +91,9 @@ function flowOf(stream: Duplex): ReturnType<Connection['flow']> {
   return { given: bytesWritten, gone: begun - handle.writeQueueSize - (handle._parent?.writeQueueSize ?? 0) }
 }
 
+/** So servers of MQTT 3.1.1 refuse what their CONNACK has no code for, such as a will at QoS 1. */
+const unanswered = "the server closed the connection without a CONNACK; over MQTT 5 (protocol: '5') most servers say why"
+
 type Handle = { writeQueueSize?: number; _parent?: { writeQueueSize?: number } }
 type SocketInside = { bytesWritten: number; _bytesDispatched: number; _handle: Handle | null }
 
@@ -89,29 +101,44 @@ type SocketInside = { bytesWritten: number; _bytesDispatched: number; _handle: H
 function endOf(client: MqttClient) {
   const closed = Promise.withResolvers<string>()
   let reason: string | undefined
+  let by: EndedBy | undefined
   let isClosed = false
+  let isAnswered = false
   const cut = () => (client.stream as Duplex | undefined)?.destroy()
+  const because = (why: string, who: EndedBy) => {
+    reason ??= why
+    by ??= who
+  }
 
+  client.on('packetreceive', (packet) => {
+    if (packet.cmd === 'connack') {
+      isAnswered = true
+      const refusal = refusalOf(packet)
+      if (refusal !== undefined) because(refusal, 'server')
+    } else if (packet.cmd === 'disconnect') because(farewellOf(packet), packet.reasonCode === 0x95 ? 'too-large' : 'server')
+  })
   client.on('error', (error) => {
-    reason ??= (error as NodeJS.ErrnoException).code ?? error.message
+    const { code } = error as NodeJS.ErrnoException
+    // The codes of the system are texts. They are of the server's making: it, or what stands between, closes the socket while it is written.
+    if (typeof code === 'string') because(code, 'server')
+    else because(error.message, 'node')
     // A protocol error leaves the stream open, although it is no longer read.
     cut()
   })
-  client.on('disconnect', ({ reasonCode }) => {
-    reason ??= `the server sent DISCONNECT ${reasonCode ?? ''}`.trim()
-  })
   client.on('close', () => {
     isClosed = true
-    closed.resolve(reason ?? 'the connection was closed')
+    because(isAnswered ? 'the connection was closed' : unanswered, 'server')
+    closed.resolve(reason as string)
   })
   return {
     closed: closed.promise,
     cut,
     /** It has ended, or there is a reason why it will. */
     isNear: () => isClosed || reason !== undefined,
+    by: () => by,
     destroy(why: string): void {
-      reason ??= why
-      if (client.stream === undefined) closed.resolve(reason)
+      because(why, 'node')
+      if (client.stream === undefined) closed.resolve(reason as string)
       else cut()
     },
   }
@@ -119,10 +146,13 @@ function endOf(client: MqttClient) {
 
 function connectionOf(client: MqttClient, options: ConnectOptions): Connection {
   const end = endOf(client)
+  let terms: ServerTerms = {}
   const pongs: (() => void)[] = []
   client.on('message', (topic, payload, { retain }) => options.onMessage(topic, payload, retain))
-  client.on('packetreceive', ({ cmd }) => {
-    if (cmd === 'pingresp') pongs.shift()?.() // they come in the order of their requests
+  client.on('packetreceive', (packet) => {
+    if (packet.cmd === 'pingresp')
+      pongs.shift()?.() // they come in the order of their requests
+    else if (packet.cmd === 'connack') terms = termsOf(packet)
   })
   const isOpen = () => !end.isNear() && client.connected
   const ended = end.closed.then((why): never => {
@@ -132,6 +162,10 @@ function connectionOf(client: MqttClient, options: ConnectOptions): Connection {
 
   return {
     closed: end.closed,
+    endedBy: end.by,
+    get terms() {
+      return terms
+    },
     isOpen,
     isCongested: () => client.stream.writableLength > congestedAt,
     flow: () => flowOf(client.stream),

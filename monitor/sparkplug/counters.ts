@@ -13,6 +13,25 @@ export type DropReason =
   | 'retained' // a command that the server kept for new subscribers
   | 'invalid-state' // not a valid STATE
 
+/** Upper bounds of the buckets of sizes, in bytes. 128 KiB is the limit of AWS IoT Core. */
+export const sizeBuckets = [1024, 4096, 16_384, 65_536, 131_072, 262_144, 1_048_576] as const
+
+/** How large packets were: a count for each bucket and one for larger ones, the number of bytes, and that of packets. */
+export type Sizes = { buckets: number[]; sum: number; count: number }
+
+/** Adds a packet. */
+export function recordSize(sizes: Sizes, bytes: number): void {
+  const bucket = sizeBuckets.findIndex((bound) => bytes <= bound)
+  const place = bucket < 0 ? sizeBuckets.length : bucket
+  sizes.buckets[place] = (sizes.buckets[place] as number) + 1
+  sizes.sum += bytes
+  sizes.count++
+}
+
+function noSizes(): Sizes {
+  return { buckets: new Array(sizeBuckets.length + 1).fill(0), sum: 0, count: 0 }
+}
+
 /** The counters of the edge node. */
 export type SparkplugCounters = {
   isConnected: boolean
@@ -20,7 +39,15 @@ export type SparkplugCounters = {
   isOnline: boolean
   /** The present server, without credentials. */
   server: string | undefined
+  /** The largest packet for the present server, in bytes; undefined without a limit that is known. */
+  packetLimitBytes: number | undefined
+  /** The keep-alive of the present connection, the server's if it has one. */
+  keepAliveSeconds: number | undefined
   sent: Record<SentType, number>
+  /** Births as packets. */
+  birthBytes: Record<'NBIRTH' | 'DBIRTH', Sizes>
+  /** The node and devices whose last birth had to leave something out, or could not be sent, because of the size that the server takes. */
+  reducedBirths: number
   /** Commands that were acted upon. */
   commands: number
   dropped: Record<DropReason, number>
@@ -34,6 +61,8 @@ export type SparkplugCounters = {
     dropped: number
     /** Changes of metrics that no longer existed when they could be sent. */
     unborn: number
+    /** Changes that were larger than the server takes. */
+    tooLarge: number
     /** Changes sent as historical. */
     historical: number
   }
@@ -47,7 +76,11 @@ export function createCounters(): SparkplugCounters {
     isConnected: false,
     isOnline: false,
     server: undefined,
+    packetLimitBytes: undefined,
+    keepAliveSeconds: undefined,
     sent: { NBIRTH: 0, NDATA: 0, NDEATH: 0, DBIRTH: 0, DDATA: 0, DDEATH: 0, NCMD: 0 },
+    birthBytes: { NBIRTH: noSizes(), DBIRTH: noSizes() },
+    reducedBirths: 0,
     commands: 0,
     dropped: {
       'too-large': 0,
@@ -62,7 +95,7 @@ export function createCounters(): SparkplugCounters {
     },
     reconnects: 0,
     rebirths: 0,
-    buffer: { length: 0, dropped: 0, unborn: 0, historical: 0 },
+    buffer: { length: 0, dropped: 0, unborn: 0, tooLarge: 0, historical: 0 },
     refusedSamples: 0,
   }
 }

@@ -11,6 +11,7 @@ import { type Guest, Guests } from './guests.ts'
 import { type EdgeNodeModel, TrackedModel } from './model.ts'
 import type { ServerConfig } from './mqtt-client.ts'
 import { isPortable, type Naming } from './names.ts'
+import { PacketLimit } from './packet-limit.ts'
 import { createQuietLog } from './quiet-log.ts'
 import type { SessionContext, SessionSettings } from './session-context.ts'
 import { runSessions } from './session-loop.ts'
@@ -119,12 +120,14 @@ function warnOfIds({ group, node, names }: EdgeNodeConfig, log: Log): void {
     log.warn({ group, node }, 'the group or node id has characters that Ignition does not take in the names of tags')
 }
 
-/** Makes the context of a session on the server with a given index. What is known of the primary host is known per server. */
+/** Makes the context of a session on the server with a given index. The primary host and the largest packet are known per server. */
 function createContexts(
   { group, node, servers, primaryHost }: EdgeNodeConfig,
-  common: Omit<SessionContext, 'address' | 'server' | 'hasNextServer' | 'host'>,
+  common: Omit<SessionContext, 'address' | 'server' | 'hasNextServer' | 'host' | 'packets' | 'notes'>,
 ): (index: number) => SessionContext {
   const hostStates = servers.map(() => createHostState())
+  const limits = servers.map(({ maxPacketSize }) => new PacketLimit(maxPacketSize))
+  const noted = new Map<number, string>()
   const hasNextServer = servers.length > 1
   return (index) => {
     const state = hostStates[index]
@@ -133,6 +136,12 @@ function createContexts(
       address: { group, node },
       server: servers[index] as ServerConfig,
       hasNextServer,
+      packets: limits[index] as PacketLimit,
+      notes(terms) {
+        const isNews = noted.get(index) !== terms
+        noted.set(index, terms)
+        return isNews
+      },
       host: primaryHost && state && { id: primaryHost.id, state, giveUpMs: hasNextServer ? primaryHost.giveUpMs : undefined },
     }
   }

@@ -50,7 +50,7 @@ export class Life {
   readonly #births: Births
   readonly #sender: Sender
   readonly #proof: Proof
-  /** From one PINGREQ to the next, and for its answer: a dead link is noticed within 1.5 times the keep-alive. */
+  /** From one PINGREQ to the next at most. */
   readonly #pingMs: number
   readonly #rebirths: RebirthRequests
   /** Takes in a message that came on the connection. */
@@ -69,14 +69,17 @@ export class Life {
     this.#parts = parts
     const publisher = createPublisher(context, connection, end)
     this.#publisher = publisher
-    this.#births = createBirths(context, publisher, { bdSeq, hasNextServer })
+    this.#births = createBirths(context, publisher, { bdSeq, hasNextServer, end })
     this.#sender = createSender(settings, {
       ...context,
       isCongested: connection.isCongested,
       send: ({ id }, encode) => (id === undefined ? publisher.publishNode('NDATA', encode) : publisher.publishDevice('DDATA', id, encode)),
     })
-    this.#pingMs = settings.keepAliveSeconds * 750
-    this.#proof = createProof(connection, { intervalMs: this.#pingMs, clock, signal })
+    // From one PINGREQ to the next, and for its answer: a dead link is noticed within 1.5 times the keep-alive.
+    const answerMs = settings.keepAliveSeconds * 750
+    // The server's own keep-alive replaces the node's [MQTT-3.1.2-21]; 0 is none. It may be too short for the answer on a slow link.
+    this.#pingMs = Math.min(answerMs, (connection.terms.keepAliveSeconds || settings.keepAliveSeconds) * 750)
+    this.#proof = createProof(connection, { intervalMs: this.#pingMs, answerMs, clock, signal })
     this.#rebirths = createRebirthRequests((device) => this.#rebirth(device), { intervalMs: settings.rebirthIntervalMs, clock, signal })
     this.receive = createInbox(context, {
       isLive: () => this.#isLive,
@@ -106,6 +109,8 @@ export class Life {
     if (!this.#births.all()) return 'lost'
     this.#state = 'live'
     this.#followModel()
+    // At once: the sooner it is known that the births were read, the less the end of the connection looks like their fault.
+    this.#run(this.#proveNow())
     this.#run(this.#pump())
     this.#lendToGuests()
     return 'born'
@@ -186,10 +191,10 @@ export class Life {
 
   /** Asks for proof when something was sent, when the births are unproven, and when the keep-alive is due. */
   async #prove(): Promise<void> {
-    const { settings, buffer, clock } = this.#context
+    const { settings, buffer, packets, clock } = this.#context
     while (this.#state !== 'closed') {
       await clock.sleep(Math.min(settings.proofMs, this.#pingMs), this.#parts.signal)
-      const isWanted = this.#proof.isDue() || (this.#isLive && !this.isProven)
+      const isWanted = this.#proof.isDue() || packets.isWondering || (this.#isLive && !this.isProven)
       if (isWanted || this.#sender.cursor > buffer.start) await this.#proveNow()
     }
   }
@@ -198,7 +203,9 @@ export class Life {
     return this.#proof.prove(() => {
       const mark = this.#sender.cursor
       const wasLive = this.#isLive
+      const passed = this.#context.packets.ask()
       return () => {
+        passed()
         this.isProven ||= wasLive
         if (this.#isLive) this.#release(mark)
       }
@@ -262,12 +269,24 @@ export class Life {
     const connection = this.#parts.connection
     this.#context.guests.online({
       subscribe: (filters) => {
-        if (filters.length > 0) connection.subscribe(filters, 0).catch(() => {})
+        for (const some of batches(filters)) connection.subscribe(some, 0).catch(() => {})
       },
       unsubscribe: (filters) => {
-        if (filters.length > 0) connection.unsubscribe(filters)
+        for (const some of batches(filters)) connection.unsubscribe(some)
       },
       sendCommand: (target, payload) => this.#publisher.sendCommand(target, payload),
     })
   }
+}
+
+/**
+ * AWS IoT Core takes eight filters in one SUBSCRIBE (AWS IoT Core quotas, "Maximum subscriptions per subscribe request"). With that, the
+ * packet stays small too.
+ */
+const filtersAtOnce = 8
+
+function batches(filters: readonly string[]): string[][] {
+  return Array.from({ length: Math.ceil(filters.length / filtersAtOnce) }, (_, index) =>
+    filters.slice(index * filtersAtOnce, (index + 1) * filtersAtOnce),
+  )
 }

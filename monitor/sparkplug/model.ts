@@ -10,6 +10,7 @@ import { idFault } from './topics.ts'
 import {
   isSameDefinition,
   metricFault,
+  newOwner,
   type Owner,
   type Sample,
   type SparkplugMetric,
@@ -58,7 +59,7 @@ type ModelParts = { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Cl
 
 /** The model of the node. Aliases, if wanted, are unique over the node and all its devices [tck-id-payloads-alias-uniqueness]. */
 export class TrackedModel implements EdgeNodeModel {
-  readonly node: Owner = { id: undefined, metrics: new Map(), bornAt: undefined }
+  readonly node: Owner = newOwner(undefined)
   readonly devices = new Map<string, Owner>()
   /** Notified of every change: the session, of which there is one at a time. */
   listener: ModelListener | undefined
@@ -96,7 +97,7 @@ export class TrackedModel implements EdgeNodeModel {
     // [tck-id-case-sensitivity-sparkplug-ids]
     if (twin !== undefined && twin !== id) this.#warn('case-device', { device: id, other: twin }, 'two devices differ only by letter case')
     const known = this.devices.get(id)
-    const owner = known ?? { id, metrics: new Map(), bornAt: undefined }
+    const owner = known ?? newOwner(id)
     const isReshaped = this.#set(owner, metrics)
     this.#lowerCaseIds.set(lower, id)
     this.devices.set(id, owner)

@@ -21,6 +21,8 @@ export type ServerConfig = {
   caFile?: string | undefined
   certFile?: string | undefined
   keyFile?: string | undefined
+  /** The largest packet that it takes, in bytes, where that is known. A server of MQTT 5 tells it, one of 3.1.1 cannot. */
+  maxPacketSize?: number | undefined
 }
 
 /** The name of a server in logs and metrics: its URL without credentials. */

@@ -82,8 +82,8 @@ function propertySet(properties: Readonly<Record<string, Property>>): InstanceTy
 /** When a message is sent, and its number. A command and an NDEATH have no `seq`. */
 export type Head = { timestamp: number; seq?: number }
 
-/** Encodes a message for the moment at which it is sent. */
-export type Encode = (head: Required<Head>) => Buffer
+/** Encodes a message for the moment at which it is sent, or gives up when that is larger than `room`: the bytes that the server takes. */
+export type Encode = (head: Required<Head>, room: number) => Buffer | undefined
 
 /** An NBIRTH, a DBIRTH or an NDEATH. The metrics keep their order. */
 export function encodeBirth(metrics: readonly BirthMetric[], head: Head): Buffer {

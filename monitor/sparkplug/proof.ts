@@ -11,7 +11,7 @@ export type Proof = ReturnType<typeof createProof>
  */
 export function createProof(
   connection: Connection,
-  { intervalMs, clock, signal }: { intervalMs: number; clock: Clock; signal: AbortSignal },
+  { intervalMs, answerMs, clock, signal }: { intervalMs: number; answerMs: number; clock: Clock; signal: AbortSignal },
 ) {
   /** The PINGREQ under way; it ends with its answer, or when the connection is cut. */
   let underway: Promise<void> | undefined
@@ -34,7 +34,7 @@ export function createProof(
     let { given, gone } = connection.flow()
     for (;;) {
       try {
-        return await within(answer, intervalMs, 'no answer to PINGREQ', clock, signal)
+        return await within(answer, answerMs, 'no answer to PINGREQ', clock, signal)
       } catch (error) {
         const now = connection.flow().gone
         if (signal.aborted || gone >= given || now <= gone) throw error

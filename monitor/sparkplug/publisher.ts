@@ -1,19 +1,31 @@
 import type { Connection } from './connection.ts'
-import type { SentType } from './counters.ts'
+import { recordSize, type SentType } from './counters.ts'
 import type { Encode } from './payload.ts'
 import { createSequence } from './sequence.ts'
-import type { EndSession, SessionContext } from './session-context.ts'
+import type { EndSession, SessionContext, SessionSettings } from './session-context.ts'
 import { deviceTopic, type NodeAddress, nodeTopic } from './topics.ts'
 
 /** What `createPublisher` returns. */
 export type Publisher = ReturnType<typeof createPublisher>
 
+type PublisherContext = Pick<SessionContext, 'address' | 'packets' | 'counters' | 'clock' | 'isLeader'> & {
+  settings: Pick<SessionSettings, 'protocolVersion'>
+}
+
+/**
+ * The bytes of a PUBLISH beside its payload: the header with the longest length, the topic with its length, and in MQTT 5 the empty
+ * properties.
+ */
+function packetOverhead(topic: string, protocolVersion: 4 | 5): number {
+  return 5 + 2 + Buffer.byteLength(topic) + (protocolVersion === 5 ? 1 : 0)
+}
+
 /**
  * The only place where a message of a session is handed to the socket and takes its `seq`. Each method returns false when the message
- * could not be handed over. A replica that is no longer the leader sends nothing, and ends the session.
+ * could not be handed over, or was not encoded because it is larger than the server takes. A replica that is no longer the leader sends nothing, and ends the session.
  */
 export function createPublisher(
-  { address, counters, clock, isLeader }: Pick<SessionContext, 'address' | 'counters' | 'clock' | 'isLeader'>,
+  { address, settings, packets, counters, clock, isLeader }: PublisherContext,
   connection: Connection,
   end: EndSession,
 ) {
@@ -26,9 +38,18 @@ export function createPublisher(
       end('not-leader', 'another replica may publish now')
       return false
     }
-    const hand = (seq: number) => connection.send(topic, encode({ timestamp: clock.now(), seq }))
+    const overhead = packetOverhead(topic, settings.protocolVersion)
+    let bytes = 0
+    const hand = (seq: number): boolean => {
+      const payload = encode({ timestamp: clock.now(), seq }, packets.limit.bytes - overhead)
+      if (payload === undefined) return false
+      bytes = payload.length + overhead
+      return connection.send(topic, payload)
+    }
     if (!(type === 'NBIRTH' ? sequence.restart(hand) : sequence.next(hand))) return false
+    packets.sent(bytes)
     counters.sent[type]++
+    if (type === 'NBIRTH' || type === 'DBIRTH') recordSize(counters.birthBytes[type], bytes)
     return true
   }
 

@@ -4,6 +4,7 @@ import type { SparkplugCounters } from './counters.ts'
 import { fits } from './datatypes.ts'
 import type { TrackedModel } from './model.ts'
 import { type DataMetric, type Encode, encodeData } from './payload.ts'
+import type { QuietLog } from './quiet-log.ts'
 import type { Owner, TrackedMetric } from './tracked-metric.ts'
 
 /** How much is sent at a time, and in which form. */
@@ -31,7 +32,8 @@ type SenderParts = {
   buffer: ChangeBuffer
   counters: SparkplugCounters
   clock: Clock
-  /** Hands one NDATA or DDATA over; false when that is no longer possible. */
+  warn: QuietLog
+  /** Hands one NDATA or DDATA over; false when that is no longer possible, or when it was not encoded. */
   send: (owner: Owner, encode: Encode) => boolean
   isCongested: () => boolean
 }
@@ -43,7 +45,7 @@ type SenderParts = {
  * own times. Changes from after the birth are live and wait behind them, so that no metric goes back in time; the present values were in the
  * birth. The change that the birth itself carried is not sent again.
  */
-export function createSender(settings: SenderSettings, { model, buffer, counters, clock, send, isCongested }: SenderParts) {
+export function createSender(settings: SenderSettings, { model, buffer, counters, clock, warn, send, isCongested }: SenderParts) {
   let cursor = buffer.start
   // The most that is sent at once: as much as a tenth of a second allows.
   const burst = Math.max(1, settings.flushPerSecond / 10)
@@ -54,6 +56,29 @@ export function createSender(settings: SenderSettings, { model, buffer, counters
     const now = clock.monotonic()
     tokens = Math.min(burst, tokens + ((now - refilledAt) / 1000) * settings.flushPerSecond)
     refilledAt = now
+  }
+
+  /** Sends metrics of one owner, in as many messages as the server's limit asks for. @returns false when nothing can be sent any more */
+  function sendWithin(owner: Owner, metrics: readonly DataMetric[]): boolean {
+    let excess: { bytes: number; room: number } | undefined
+    const isSent = send(owner, (head, room) => {
+      const payload = encodeData(metrics, head, settings)
+      if (payload.length <= room) return payload
+      excess = { bytes: payload.length, room }
+      return undefined
+    })
+    if (isSent || excess === undefined) return isSent
+    if (metrics.length > 1) {
+      const half = Math.ceil(metrics.length / 2)
+      return sendWithin(owner, metrics.slice(0, half)) && sendWithin(owner, metrics.slice(half))
+    }
+    counters.buffer.tooLarge++
+    warn(
+      'change-too-large',
+      { device: owner.id, metric: metrics[0]?.name, ...excess },
+      'a value is larger than the server takes, and is left out',
+    )
+    return true
   }
 
   /** Sends at most one batch. */
@@ -69,7 +94,11 @@ export function createSender(settings: SenderSettings, { model, buffer, counters
     for (const { index, change } of entries) {
       const owner = change.device === undefined ? model.node : model.devices.get(change.device)
       const metric = owner?.metrics.get(change.name)
-      const isBorn = owner?.bornAt !== undefined && metric !== undefined && (change.value === null || fits(metric.datatype, change.value))
+      const isBorn =
+        owner?.bornAt !== undefined &&
+        metric !== undefined &&
+        !owner.leftOut.has(change.name) &&
+        (change.value === null || fits(metric.datatype, change.value))
       // Only born metrics can be sent [tck-id-operational-behavior-data-publish-nbirth]; the history of a removed metric is lost.
       if (!isBorn) counters.buffer.unborn++
       else if (index !== metric.carriedIndex) {
@@ -86,7 +115,7 @@ export function createSender(settings: SenderSettings, { model, buffer, counters
     for (const { owner, isHistorical, metrics } of groups.values()) {
       // Live values are ordered by time [tck-id-operational-behavior-data-publish-dbirth-order]; history keeps the order of the buffer.
       if (!isHistorical) metrics.sort((a, b) => a.timestamp - b.timestamp)
-      if (!send(owner, (head) => encodeData(metrics, head, settings))) return 'over'
+      if (!sendWithin(owner, metrics)) return 'over'
       if (isHistorical) counters.buffer.historical += metrics.length
     }
     const hasMoved = next > cursor

@@ -7,6 +7,7 @@ import type { SparkplugCounters } from './counters.ts'
 import type { Guests } from './guests.ts'
 import type { TrackedModel } from './model.ts'
 import type { ServerConfig } from './mqtt-client.ts'
+import type { PacketLimit } from './packet-limit.ts'
 import type { QuietLog } from './quiet-log.ts'
 import type { SenderSettings } from './sender.ts'
 import type { HostState } from './state.ts'
@@ -29,6 +30,7 @@ export type SessionSettings = SenderSettings & {
   proofMs: number
   /** The shortest time between two rebirths. */
   rebirthIntervalMs: number
+  /** For messages from outside. */
   maxPacketBytes: number
 }
 
@@ -40,6 +42,10 @@ export type SessionContext = {
   settings: SessionSettings
   /** The primary host, as known on this server. `giveUpMs`: how long to wait for it before the next server is tried. */
   host: { id: string; state: HostState; giveUpMs: number | undefined } | undefined
+  /** The largest packet that this server takes. */
+  packets: PacketLimit
+  /** Notes what the node runs with on this server. @returns whether that is news */
+  notes: (terms: string) => boolean
   model: TrackedModel
   buffer: ChangeBuffer
   counters: SparkplugCounters

@@ -73,6 +73,7 @@ class Session {
     const connection = await this.#connect(signal)
     this.#connection = connection
     counters.isConnected = true
+    this.#agree(connection)
     void connection.closed.then((why) => this.end('lost', why))
     const life = new Life(this.#context, { connection, bdSeq: this.#bdSeq, end: this.end, signal: this.#over.signal })
     this.#life = life
@@ -82,6 +83,7 @@ class Session {
     )
     const result = await this.#ended.promise
     life.close()
+    if (result.reason === 'lost') this.#learn(connection)
     const isOnPurpose = result.reason !== 'lost'
     if (isOnPurpose) await this.#leave(connection, life)
     if (this.#onlineAt === undefined) return neverOnline(result.reason, result.detail)
@@ -95,8 +97,44 @@ class Session {
     this.#connection?.destroy('the session is over')
     counters.isConnected = false
     counters.isOnline = false
+    counters.packetLimitBytes = undefined
+    counters.keepAliveSeconds = undefined
     this.#over.abort(new Error('the session is over'))
     this.#life?.close()
+  }
+
+  /** Takes what the server set in its CONNACK, and says what the node runs with on this server, when that is news. */
+  #agree({ terms }: Connection): void {
+    const { server, settings, host, packets, notes, counters, log, warn } = this.#context
+    packets.open(terms.maxPacketBytes)
+    const { bytes, source } = packets.limit
+    counters.packetLimitBytes = source && bytes
+    counters.keepAliveSeconds = terms.keepAliveSeconds ?? settings.keepAliveSeconds
+    const runsWith = {
+      server: serverName(server),
+      protocol: settings.protocolVersion === 5 ? '5' : '3.1.1',
+      ...terms,
+      keepAliveSeconds: counters.keepAliveSeconds,
+      maxPacketBytes: counters.packetLimitBytes,
+      ...(source && { maxPacketFrom: source }),
+    }
+    if (notes(JSON.stringify(runsWith))) log.info(runsWith, 'connected to the MQTT server')
+    if (host !== undefined && terms.retainAvailable === false)
+      warn(
+        'no-retain',
+        { server: runsWith.server },
+        'the server keeps no retained messages: the primary host is heard only when it publishes its STATE',
+      )
+  }
+
+  /** The server ended the connection: perhaps because of the size of a packet. */
+  #learn(connection: Connection): void {
+    const { server, packets, log } = this.#context
+    const lesson = packets.closed(connection.endedBy())
+    if (lesson === undefined) return
+    const message =
+      'the server closes the connection before it has read a large packet: from now on packets are smaller. Set maxPacketSize if its limit is known'
+    log.warn({ server: serverName(server), ...lesson }, message)
   }
 
   #connect(signal: AbortSignal): Promise<Connection> {

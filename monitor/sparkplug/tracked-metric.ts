@@ -52,6 +52,13 @@ export type Owner = {
   metrics: Map<string, TrackedMetric>
   /** End of the buffer at its last birth on the present connection: earlier changes are history. Undefined: not born. */
   bornAt: number | undefined
+  /** Metrics that its last birth left out because of the size that the server takes: nothing can be sent of them. */
+  leftOut: ReadonlySet<string>
+}
+
+/** The node, or a device, before its first birth. */
+export function newOwner(id: string | undefined): Owner {
+  return { id, metrics: new Map(), bornAt: undefined, leftOut: new Set() }
 }
 
 /** A metric as it is described, with nothing reported of it yet. */
@@ -84,7 +91,10 @@ export function carriedIndexOf({ value, quality: code, timestamp, reported, chan
   return isSaid ? changeIndex : -1
 }
 
-const ownNames = new Set<string>(['bdSeq', ...Object.values(controls)].map((name) => name.toLowerCase()))
+/** Names what a birth had to leave out. Only such births have it. */
+export const leftOutName = 'Birth/Left Out'
+
+const ownNames = new Set<string>(['bdSeq', leftOutName, ...Object.values(controls)].map((name) => name.toLowerCase()))
 
 /** Why a description cannot be published, as a predicate; undefined when it can. */
 export function metricFault(metric: SparkplugMetric): string | undefined {

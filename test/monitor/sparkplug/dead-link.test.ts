@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ChangeBuffer, createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
-import type { Connect, Connection } from '../../../monitor/sparkplug/connection.ts'
+import type { Connect, Connection, EndedBy } from '../../../monitor/sparkplug/connection.ts'
 import type { ConnectOptions } from '../../../monitor/sparkplug/mqtt-client.ts'
+import type { ServerTerms } from '../../../monitor/sparkplug/server-terms.ts'
 import { createFakeClock, type FakeClock } from '../../shared/fake-clock.ts'
 import { metric, nodeInHand } from './node-in-hand.ts'
 import { carriedValue, decode } from './schema.ts'
@@ -19,6 +20,7 @@ function serverInHand() {
       for (const connection of open) connection.destroy('ECONNRESET')
     },
     lives,
+    terms: {} as ServerTerms,
     /** Of each life in turn: what the server does not answer. */
     flow: { given: 0, gone: 0 },
     silent: new Set<'connect' | 'subscribe' | 'ping' | 'publish'>(),
@@ -35,12 +37,15 @@ function serverInHand() {
       options.onConnect()
       const closed = Promise.withResolvers<string>()
       let isOpen = true
+      let by: EndedBy | undefined
       const never = new Promise<never>(() => {})
       const take = (topic: string, payload: Buffer) => {
         sent.push({ life, verb: topic.split('/')[2] as string, metrics: decode(payload).metrics })
       }
       const connection: Connection = {
         closed: closed.promise,
+        endedBy: () => by,
+        terms: server.terms,
         isOpen: () => isOpen,
         isCongested: () => false,
         flow: () => server.flow,
@@ -58,6 +63,7 @@ function serverInHand() {
         disconnect: () => connection.destroy('left'),
         destroy(reason) {
           isOpen = false
+          by ??= reason === 'ECONNRESET' ? 'server' : 'node'
           open.delete(connection)
           closed.resolve(reason)
         },
@@ -126,11 +132,12 @@ test('a server that never reads the births is tried at longer and longer interva
   const pauses = times.slice(1).map((time, index) => nearest(time - (times[index] as number) - 23_500))
   assert.deepEqual(pauses, [5_000, 10_000, 20_000, 30_000])
   server.silent.clear()
+  while (times.length < 6) await clock.advance(500)
   await clock.advance(5_000)
   server.cut()
   const lostAt = clock.monotonic()
-  while (times.length < 6) await clock.advance(500)
-  assert.equal(nearest((times[5] as number) - lostAt), 5_000)
+  while (times.length < 7) await clock.advance(500)
+  assert.equal(nearest((times[6] as number) - lostAt), 5_000)
 })
 
 test('as long as what stands before the PINGREQ goes out, the link is slow and not dead', async (t) => {
