@@ -8,7 +8,7 @@ import { version } from '../shared/version.ts'
 import { type Host, type MonitorConfig, type Placement, placementOf } from './config.ts'
 import { type BeatStore, createClusterBeats, createFileBeats, Heartbeats } from './heartbeats/index.ts'
 import { createMonitorEndpoint } from './metrics/index.ts'
-import { edgeNodeReadiness, regionReadiness } from './metrics/readiness.ts'
+import { edgeNodeReadiness, regionReadiness, storageReadiness } from './metrics/readiness.ts'
 import { createActions } from './prober/actions/index.ts'
 import type { Prober } from './prober/check.ts'
 import { createChecksInEffect } from './prober/checks-in-effect.ts'
@@ -19,7 +19,8 @@ import { accessCluster } from './region/cluster-access.ts'
 import { mayBeDiscovered } from './region/discovered-checks.ts'
 import { Discovery } from './region/discovery.ts'
 import { RegionModel } from './region/model.ts'
-import { type BdSeqStore, createClusterBdSeq, createFileBdSeq } from './sparkplug/bd-seq.ts'
+import { type BdSeqStore, createClusterBdSeq } from './sparkplug/bd-seq.ts'
+import { createFileBdSeq } from './sparkplug/bd-seq-file.ts'
 import { edgeNodeConfig } from './sparkplug/config.ts'
 import { createBuffer } from './sparkplug/create-buffer.ts'
 import { createEdgeNode } from './sparkplug/edge-node.ts'
@@ -98,7 +99,10 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
     isLeader,
     isLeaderless: () => lease?.standing().state === 'nobody',
     reload: () => file.last(),
-    readiness: [...(caches ? regionReadiness(caches) : []), ...(edgeNode ? [edgeNodeReadiness(edgeNode, isLeader)] : [])],
+    readiness: [
+      ...(caches ? regionReadiness(caches) : []),
+      ...(edgeNode ? [edgeNodeReadiness(edgeNode, isLeader), storageReadiness(edgeNode)] : []),
+    ],
     facts: () => ({
       region: config.region.id,
       ...(lease && leaseFacts(lease.standing())),

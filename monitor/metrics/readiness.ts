@@ -29,3 +29,8 @@ export function edgeNodeReadiness(edgeNode: Pick<EdgeNode, 'observe'>, isLeader:
     },
   }
 }
+
+/** Whether what must survive a restart is on disk: bdSeq, and kept changes. */
+export function storageReadiness(edgeNode: Pick<EdgeNode, 'observe'>): Readiness {
+  return { name: 'storage', trouble: () => edgeNode.observe().storageTrouble }
+}

@@ -35,6 +35,12 @@ export function sparkplugFamilies(counters: SparkplugCounters | undefined): Fami
       'Births, of the node and of devices, that leave something out because of that limit.',
       counters.reducedBirths,
     ),
+    family(
+      'gauge',
+      'skerry_sparkplug_storage_failing',
+      '1 while bdSeq or buffered changes cannot be written to disk; readyz says why.',
+      counters.storageTrouble === undefined ? 0 : 1,
+    ),
     family('counter', 'skerry_sparkplug_messages_sent_total', 'Messages sent, by type.', by('type', sent)),
     family('counter', 'skerry_sparkplug_commands_total', 'Commands that were executed.', counters.commands),
     family('counter', 'skerry_sparkplug_messages_dropped_total', 'Received messages that were ignored, by reason.', by('reason', dropped)),

@@ -1,11 +1,8 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
-import path from 'node:path'
 import type { Clock } from '../../shared/clock.ts'
 import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
-import type { Log } from '../../shared/log.ts'
 import { bdSeqAfter } from './sequence.ts'
 
 /** Keeps the bdSeq of the last CONNECT, so that no session has the number of an earlier one whose will may still come. */
@@ -15,45 +12,8 @@ export type BdSeqStore = {
    * @throws when it cannot be kept; try again later
    */
   next(signal: AbortSignal): Promise<number>
-}
-
-/** Keeps it in a file, written under a temporary name, flushed and renamed. If the disk cannot be written, the node warns and goes on. */
-export function createFileBdSeq(file: string, { log }: { log: Log }): BdSeqStore {
-  let last: number | undefined
-  let isRead = false
-
-  async function read(): Promise<number | undefined> {
-    try {
-      const text = (await readFile(file, 'utf8')).trim()
-      if (/^\d{1,3}$/.test(text) && Number(text) < 256) return Number(text)
-      log.warn({ file }, 'the bdSeq file has no valid number, counting starts at 0')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') log.warn({ err: error, file }, 'bdSeq cannot be read, counting starts at 0')
-    }
-    return undefined
-  }
-
-  return {
-    async next() {
-      if (!isRead) last = await read()
-      isRead = true
-      last = bdSeqAfter(last)
-      try {
-        await mkdir(path.dirname(file), { recursive: true })
-        const beside = await open(`${file}.new`, 'w', 0o600)
-        try {
-          await beside.writeFile(`${last}\n`)
-          await beside.sync()
-        } finally {
-          await beside.close()
-        }
-        await rename(`${file}.new`, file)
-      } catch (error) {
-        log.warn({ err: error, file }, 'bdSeq cannot be written: after a restart hosts may miss a death')
-      }
-      return last
-    },
-  }
+  /** Why the last number could not be kept, and what to do; undefined if it could. */
+  trouble?(): string | undefined
 }
 
 /** The ConfigMap that the replicas of a monitor share. */

@@ -36,6 +36,8 @@ export type ChangeBuffer = {
   release(upTo: number): void
   /** Writes the changes that are only in memory to disk, if there is one. */
   save(): void
+  /** Why changes that should be on disk are only in memory, and what to do; undefined if none are. */
+  trouble?(): string | undefined
 }
 
 /** Released places that the array may have before it is cut. */

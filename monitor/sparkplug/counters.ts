@@ -43,6 +43,8 @@ export type SparkplugCounters = {
   packetLimitBytes: number | undefined
   /** The keep-alive of the present connection, the server's if it has one. */
   keepAliveSeconds: number | undefined
+  /** Why something that belongs on disk is not there: bdSeq, or kept changes. Undefined if all is. */
+  readonly storageTrouble: string | undefined
   sent: Record<SentType, number>
   /** Births as packets. */
   birthBytes: Record<'NBIRTH' | 'DBIRTH', Sizes>
@@ -70,9 +72,12 @@ export type SparkplugCounters = {
   refusedSamples: number
 }
 
-/** All at zero. */
-export function createCounters(): SparkplugCounters {
+/** All at zero. @param storageTrouble looked at whenever it is read */
+export function createCounters(storageTrouble: () => string | undefined = () => undefined): SparkplugCounters {
   return {
+    get storageTrouble() {
+      return storageTrouble()
+    },
     isConnected: false,
     isOnline: false,
     server: undefined,

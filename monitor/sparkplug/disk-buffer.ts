@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import type { Log } from '../../shared/log.ts'
 import { type ChangeBuffer, createMemoryBuffer } from './buffer.ts'
 import { Segments, segmentLimit } from './segments.ts'
+import { messageOf } from './waits.ts'
 
 /** Where changes are kept, and how many. */
 export type DiskBufferConfig = {
@@ -14,6 +15,8 @@ export type DiskBufferConfig = {
    */
   values: number
 }
+
+const cannotWrite = 'kept changes cannot be written: make room or correct the permissions'
 
 /**
  * A buffer whose older part is in files. While the node is connected, nothing is written: proof of delivery comes within seconds.
@@ -30,7 +33,8 @@ export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConf
   // If the disk cannot be written, this bound drops the oldest instead.
   const memory = createMemoryBuffer({ limit: values })
   const spillAt = Math.floor(values / 2)
-  let isFailing = false
+  /** Why the last write failed. */
+  let failure: string | undefined
   /** How many more changes come before a failed disk is tried again. */
   let pause = 0
 
@@ -40,11 +44,11 @@ export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConf
     const changes = memory.read(memory.start, count).map(({ change }) => change)
     try {
       memory.release(memory.start + segments.append(base + memory.start, changes))
-      isFailing = false
+      failure = undefined
       return true
     } catch (err) {
-      if (!isFailing) log.error({ err, directory }, 'kept changes cannot be written: make room or correct the permissions of the folder')
-      isFailing = true
+      if (failure === undefined) log.error({ err, directory }, `${cannotWrite} of the folder`)
+      failure = messageOf(err)
       pause = Math.floor(spillAt / 4)
       return false
     }
@@ -76,9 +80,12 @@ export function createDiskBuffer({ directory, maxBytes, values }: DiskBufferConf
     release(upTo) {
       segments.release(upTo)
       memory.release(upTo - base)
+      // Nothing is left that the disk would have to take.
+      if (memory.start === memory.end) failure = undefined
     },
     save() {
       while (spill(segmentLimit)) {}
     },
+    trouble: () => failure && `${cannotWrite} of ${directory}: ${failure}`,
   }
 }

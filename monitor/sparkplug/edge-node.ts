@@ -62,7 +62,7 @@ const saveEveryMs = 10_000
 export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): EdgeNode {
   checkIds(config)
   const { buffer, lease, clock, log, random = Math.random, connect = createMqttConnect({ clock }) } = parts
-  const counters = createCounters()
+  const counters = createCounters(() => parts.bdSeq.trouble?.() ?? buffer.trouble?.())
   counters.buffer.length = buffer.end - buffer.start
   const model = new TrackedModel(config, { buffer, counters, clock, log })
   const warn = createQuietLog({ log, clock })

@@ -1,5 +1,5 @@
 // The format of kept changes on disk: a segment is a file with one line of JSON for each change.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import type { Change } from './buffer.ts'
 import type { MetricValue } from './datatypes.ts'
 import { type Quality, quality } from './payload.ts'
@@ -15,10 +15,26 @@ export function segmentNumber(name: string): number | undefined {
   return digits === undefined ? undefined : Number(digits)
 }
 
-/** Writes a file under a temporary name and renames it, so that a reader never sees part of it. @throws what the file system throws */
+/**
+ * Writes a file under a temporary name and renames it, so that a reader never sees part of it.
+ * @throws what the file system throws; then nothing is left of it, which on a full disk would keep the last room there is
+ */
 export function writeWhole(file: string, text: string, { flush }: { flush: boolean }): void {
-  writeFileSync(`${file}.new`, text, { mode: 0o600, flush })
-  renameSync(`${file}.new`, file)
+  try {
+    writeFileSync(`${file}.new`, text, { mode: 0o600, flush })
+    renameSync(`${file}.new`, file)
+  } catch (error) {
+    removeQuietly(`${file}.new`)
+    throw error
+  }
+}
+
+function removeQuietly(file: string): void {
+  try {
+    rmSync(file, { force: true })
+  } catch {
+    // The caller learns why it could not be written.
+  }
 }
 
 /** Writes a segment. @returns its size in bytes @throws what the file system throws */

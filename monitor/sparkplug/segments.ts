@@ -114,7 +114,7 @@ export class Segments {
     const names = readdirSync(this.#directory)
     let end = 0
     // Temporary files that a crash left behind.
-    for (const name of names) if (/^\d{12}\.jsonl\.new$/.test(name)) this.#remove(path.join(this.#directory, name))
+    for (const name of names) if (/^(\d{12}\.jsonl|position)\.new$/.test(name)) this.#remove(path.join(this.#directory, name))
     for (const name of names.filter((each) => segmentNumber(each) !== undefined).sort()) {
       const file = path.join(this.#directory, name)
       this.#nextNumber = (segmentNumber(name) as number) + 1

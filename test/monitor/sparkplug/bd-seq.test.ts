@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import { createClusterBdSeq, createFileBdSeq, sessionConfigMap } from '../../../monitor/sparkplug/bd-seq.ts'
+import { storageReadiness } from '../../../monitor/metrics/readiness.ts'
+import { createClusterBdSeq, sessionConfigMap } from '../../../monitor/sparkplug/bd-seq.ts'
+import { createFileBdSeq } from '../../../monitor/sparkplug/bd-seq-file.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { startCluster } from '../../cluster/index.ts'
 import { connectTo } from '../../shared/kubernetes/connected.ts'
-import { logInHand } from './node-in-hand.ts'
+import { logInHand, nodeInHand } from './node-in-hand.ts'
+import { startWireServer } from './wire-server.ts'
 
 const { signal } = new AbortController()
 
@@ -23,16 +26,38 @@ test('bdSeq in a file begins with 0, survives, and goes from 255 to 0', async (t
   assert.equal(await createFileBdSeq(file, { log }).next(signal), 0)
 })
 
-test('a file of bdSeq that is damaged or cannot be written is warned of and silences nobody', async (t) => {
+test('a file of bdSeq without a number is warned of', async (t) => {
   const directory = mkdtempSync(path.join(tmpdir(), 'skerry-bdseq-'))
   t.after(() => rmSync(directory, { recursive: true, force: true }))
   const { log, lines } = logInHand()
   writeFileSync(path.join(directory, 'bdSeq'), 'garbage')
   assert.equal(await createFileBdSeq(path.join(directory, 'bdSeq'), { log }).next(signal), 0)
   assert.equal(lines.length, 1)
-  const lost = createFileBdSeq(path.join(directory, 'bdSeq', 'below', 'a-file'), { log })
-  assert.deepEqual([await lost.next(signal), await lost.next(signal)], [0, 1])
-  chmodSync(directory, 0o700)
+})
+
+test('a number that cannot be kept is used by nobody: no CONNECT goes out, readiness says why, and when the disk is back the node is born', async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'skerry-bdseq-'))
+  t.after(() => rmSync(directory, { recursive: true, force: true }))
+  const folder = path.join(directory, 'state')
+  const file = path.join(folder, 'bdSeq')
+  writeFileSync(folder, 'no folder')
+  const server = await startWireServer(t)
+  const { log } = logInHand()
+  const { node, lines } = nodeInHand(t, [server.url], {}, { bdSeq: createFileBdSeq(file, { log }) })
+  const readiness = storageReadiness(node)
+  assert.equal(readiness.trouble(), undefined)
+  await node.start(signal)
+  const until = async (is: () => boolean) => {
+    for (const end = performance.now() + 10_000; !is() && performance.now() < end; ) await systemClock.sleep(5, signal)
+  }
+  await until(() => node.observe().reconnects >= 3)
+  assert.deepEqual(server.packets, [])
+  assert.match(readiness.trouble() ?? '', /bdSeq cannot be kept.* make room for .*bdSeq or make it writable: ENOTDIR/)
+  assert.ok(lines.some(({ detail }) => String(detail).startsWith('bdSeq cannot be kept')))
+  rmSync(folder)
+  await until(() => node.observe().isOnline)
+  assert.deepEqual([node.observe().isOnline, readiness.trouble()], [true, undefined])
+  assert.equal(readFileSync(file, 'utf8').trim(), '0')
 })
 
 test('bdSeq in the cluster: two replicas never get the same number, in conflict and after lost answers too', async (t) => {
