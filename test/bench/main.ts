@@ -12,6 +12,7 @@ import { installing } from './installing.ts'
 import { listing } from './listing.ts'
 import type { Bench, Finding, Measurement } from './measurement.ts'
 import { memory } from './memory.ts'
+import { patterns } from './patterns.ts'
 import { probing } from './probing.ts'
 import { reading } from './reading.ts'
 import { type Run, record } from './recorded.ts'
@@ -20,7 +21,7 @@ import { textTable } from './table.ts'
 import { thousandChecks } from './thousand-checks.ts'
 
 const ofAgent: Measurement[] = [accepting, reading, listing, events, hostile, memory, starting]
-const ofMonitor: Measurement[] = [probing, thousandChecks, birth, announcing]
+const ofMonitor: Measurement[] = [probing, patterns, thousandChecks, birth, announcing]
 const ofInstaller: Measurement[] = [installing]
 const measurements = [...ofAgent, ...ofMonitor, ...ofInstaller]
 

@@ -3,9 +3,13 @@ import path from 'node:path'
 import { programPath } from './peer.ts'
 
 /** What Go's regexp is asked. */
-export type Question = { pattern: string; text: Buffer; template?: string }
-/** What it answers: why it refuses the pattern, or pairs of begin and end in bytes, and the template with groups in it, in base64. */
-export type GoAnswer = { error?: string; groups?: number[]; expanded?: string }
+export type Question = { pattern: string; text: Buffer; template?: string; timed?: boolean }
+
+/**
+ * What it answers: why it refuses the pattern, or pairs of begin and end in bytes, and the template with groups in it, in base64. If `timed`,
+ * only how long it took to tell whether there is a match.
+ */
+export type GoAnswer = { error?: string; groups?: number[]; expanded?: string; ns?: number }
 
 /**
  * What Go's regexp, and so blackbox_exporter, makes of patterns and texts. Debian's golang-go compiles `regexp.go`, without any module.

@@ -8,18 +8,21 @@ import (
 	"os"
 	"regexp"
 	"regexp/syntax"
+	"time"
 )
 
 type question struct {
 	Pattern  string `json:"pattern"`
 	Text     []byte `json:"text"` // base64
 	Template string `json:"template,omitempty"`
+	Timed    bool   `json:"timed,omitempty"`
 }
 
 type answer struct {
 	Error    string  `json:"error,omitempty"`
 	Groups   []int   `json:"groups,omitempty"` // pairs of begin and end in bytes; none if there is no match
 	Expanded *[]byte `json:"expanded,omitempty"`
+	Ns       int64   `json:"ns,omitempty"` // how long it took to tell whether there is a match
 }
 
 func main() {
@@ -47,6 +50,11 @@ func answerTo(asked question) answer {
 			return answer{Error: fault.Code.String() + ": `" + fault.Expr + "`"}
 		}
 		return answer{Error: string(err.(*syntax.Error).Code)}
+	}
+	if asked.Timed {
+		started := time.Now()
+		compiled.Match(asked.Text)
+		return answer{Ns: time.Since(started).Nanoseconds()}
 	}
 	groups := compiled.FindSubmatchIndex(asked.Text)
 	given := answer{Groups: groups}
