@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
+import { condition, jsonForConditions } from '../wire/conditions.ts'
 import { decoded } from '../wire/content-coding.ts'
 import { authorizationOf, headersElsewhere, httpFields, httpUrl, targetOfUrl } from '../wire/http-access.ts'
 import { type Answer, exchange, hostOf } from '../wire/http-exchange.ts'
@@ -8,6 +9,9 @@ import { CheckFailure, type Reason } from '../wire/reasons.ts'
 import { type TlsOptions, tlsOf } from '../wire/tls.ts'
 import { expiryOf, shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind, type Measurement } from './kind.ts'
+
+/** What conditions may name. */
+const conditionVariables = ['status', 'headers', 'body', 'text', 'ms', 'certificateDays'] as const
 
 const options = z.strictObject({
   url: httpUrl.describe('The URL to request, with http:// or https://.'),
@@ -21,6 +25,13 @@ const options = z.strictObject({
   expectStatus: z.array(z.int().min(100).max(599)).default([]).describe('Statuses that count as up; 200 to 299 by default.'),
   expectBody: pattern.optional().describe('Regular expression (RE2) that the body must match.'),
   refuseBody: pattern.optional().describe('Regular expression (RE2) that the body must not match.'),
+  conditions: z
+    .array(condition(conditionVariables))
+    .max(20)
+    .default([])
+    .describe(
+      'Expressions of the Common Expression Language that must all be true: of `status`, `headers` (names in lower case), `body` (JSON, or null), `text`, `ms`, and `certificateDays` (or null). At most three loops each, and none inside another; JSON of at most 256 KiB and 5,000 values.',
+    ),
   maxRedirects: z
     .int()
     .min(0)
@@ -63,7 +74,7 @@ export const http = checkKind({
   async check(options, { signal, now = Date.now }) {
     const { answer, redirects } = await follow(options, signal)
     const measurements = measure(answer, redirects)
-    const unexpected = judgeStatus(options, answer) ?? (await judgeBody(options, answer, signal))
+    const unexpected = judgeStatus(options, answer) ?? (await judgeBody(options, answer, { signal, now: now() }))
     if (unexpected !== undefined) return { state: 'down', ...unexpected, measurements }
     return judge(options, answer, measurements, now())
   },
@@ -137,7 +148,9 @@ function measure(answer: Answer, redirects: number): Measurement[] {
 
 type Unexpected = { reason: Reason; detail: string }
 
-function judgeStatus({ expectStatus }: HttpOptions, { status, headers }: Answer): Unexpected | undefined {
+/** A condition that names the status judges it, unless expectStatus is given too. */
+function judgeStatus({ expectStatus, conditions }: HttpOptions, { status, headers }: Answer): Unexpected | undefined {
+  if (expectStatus.length === 0 && conditions.some(({ source }) => /\bstatus\b/.test(source))) return undefined
   const isExpected = expectStatus.length === 0 ? status >= 200 && status <= 299 : expectStatus.includes(status)
   if (isExpected) return undefined
   const wanted = expectStatus.length === 0 ? '200 to 299' : expectStatus.join(' or ')
@@ -151,9 +164,14 @@ function judgeStatus({ expectStatus }: HttpOptions, { status, headers }: Answer)
 }
 
 /** The compression of the body is undone only where an expression is to be found in it. */
-async function judgeBody(options: HttpOptions, { body, headers }: Answer, signal: AbortSignal): Promise<Unexpected | undefined> {
-  const { expectBody, refuseBody, maxBytes } = options
-  if (expectBody === undefined && refuseBody === undefined) return undefined
+async function judgeBody(
+  options: HttpOptions,
+  answer: Answer,
+  { signal, now }: { signal: AbortSignal; now: number },
+): Promise<Unexpected | undefined> {
+  const { body, headers } = answer
+  const { expectBody, refuseBody, conditions, maxBytes } = options
+  if (expectBody === undefined && refuseBody === undefined && conditions.length === 0) return undefined
   let plain: Buffer
   try {
     plain = await decoded(body, headers['content-encoding'], { maxBytes, cut: true, isPart: body.length >= maxBytes, signal })
@@ -167,6 +185,28 @@ async function judgeBody(options: HttpOptions, { body, headers }: Answer, signal
     return { reason, detail: `The body does not match expectBody${read}. See the service's answer.` }
   if (refuseBody !== undefined && (await refuseBody.test(plain, signal)))
     return { reason, detail: `The body matches refuseBody${read}. See the service's answer.` }
+  return judgeConditions(options, { ...answer, body: plain }, now)
+}
+
+async function judgeConditions({ conditions }: HttpOptions, answer: Answer, now: number): Promise<Unexpected | undefined> {
+  if (conditions.length === 0) return undefined
+  const { status, headers, body, phases, tls } = answer
+  const json = jsonForConditions(body)
+  const given = {
+    status: BigInt(status),
+    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')])),
+    body: typeof json === 'string' ? null : json.value,
+    text: body.toString(),
+    ms: Object.values(phases).reduce((sum, each) => sum + each, 0),
+    certificateDays: tls === undefined || Number.isNaN(tls.expiresAt) ? null : (tls.expiresAt - now) / 86_400_000,
+  }
+  for (const condition of conditions) {
+    const verdict = await condition.holds(given)
+    if (verdict === true) continue
+    const why = typeof json === 'string' && /\bbody\b/.test(condition.source) ? `; the body ${json}` : ''
+    const detail = shorten(`The condition ${shorten(condition.source, 150)} ${shorten(verdict, 150)}${why}. See the service's answer.`)
+    return { reason: 'unexpected_answer', detail }
+  }
   return undefined
 }
 

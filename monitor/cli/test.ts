@@ -10,6 +10,7 @@ import { core, defOf, fieldSchemas, nearest, type Schema } from '../../shared/sc
 import { checkKinds, isCheckKindName } from '../checks/index.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
 import { accessCluster } from '../region/cluster-access.ts'
+import { loadConditionsFor } from '../wire/conditions.ts'
 import { type Command, print, UsageError } from './command.ts'
 import { runOnce } from './run-once.ts'
 
@@ -29,6 +30,7 @@ export const testCommand: Command = async (argv, { program, env }) => {
   }
   const timeoutMs = parseDuration(values.timeout)
   if (timeoutMs === undefined || timeoutMs < 1) throw new UsageError('--timeout must be a duration such as 500ms or 10s')
+  await loadConditionsFor(given.join())
   const read = readOptions(kind, given)
   if ('faults' in read) {
     print(`${read.faults.map((fault) => `${name}: ${fault}`).join('\n')}\nSee ${program} test ${name} --help`, { isFault: true })

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { type Files, maxConfigBytes, readText } from '../../shared/config/file.ts'
+import { loadConditionsFor } from '../wire/conditions.ts'
 import { MissingSecret, type ReadSecrets } from './cluster-secrets.ts'
 import { type ChecksFile, type ParseOptions, parseChecks, sayFault, secretReferences } from './config.ts'
 import type { SecretValues } from './secrets.ts'
@@ -39,6 +40,7 @@ export class ChecksReader {
       text = readText(this.#options.files, this.#path, maxConfigBytes)
       // Writing in place empties the file first. Read at that moment, it would take all checks away.
       if (this.current !== undefined && text.trim() === '') throw new Error('it is empty; for no checks, write "checks: []"')
+      await loadConditionsFor(text)
       await this.#lookUpSecrets(text, signal)
     } catch (error) {
       return { faults: [`${this.#path}: ${(error as Error).message}`] }
