@@ -37,6 +37,8 @@ export type ServeTools = {
   reload: EventTarget
   /** The environment with the socket of systemd. */
   notify: NotifyEnvironment
+  /** The configuration as it may be shown. */
+  shown?: (() => unknown) | undefined
 }
 
 /**
@@ -46,7 +48,7 @@ export type ServeTools = {
  * (docs/decisions/0009). Without a cluster, or with a kubeconfig on a machine of its own, there is one replica and no Lease.
  * @throws the error of a part that cannot start
  */
-export async function serve(config: MonitorConfig, host: Host, { log, stopping, reload, notify }: ServeTools): Promise<void> {
+export async function serve(config: MonitorConfig, host: Host, { log, stopping, reload, notify, shown }: ServeTools): Promise<void> {
   const clock = systemClock
   const tools = { clock, log }
   const placement = placementOf(config, host)
@@ -110,6 +112,7 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
       mqtt: edgeNode?.observe().server,
     }),
     version,
+    ...(shown && { configuration: shown }),
     ...tools,
   })
   const status = () => statusText(prober.statuses(), edgeNode?.observe())

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { discreet } from '../../shared/discretion.ts'
 import { secretFile } from '../../shared/fields.ts'
 import { condition, jsonForConditions } from '../wire/conditions.ts'
 import { decoded } from '../wire/content-coding.ts'
@@ -16,12 +17,14 @@ const conditionVariables = ['status', 'headers', 'body', 'text', 'ms', 'certific
 const options = z.strictObject({
   url: httpUrl.describe('The URL to request, with http:// or https://.'),
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'OPTIONS']).default('GET').describe('Method of the request.'),
-  headers: z.record(z.string(), z.string()).default({}).describe('Additional header fields. Secrets belong in tokenFile or headerFiles.'),
+  headers: discreet(z.record(z.string(), z.string()), 'headers')
+    .default({})
+    .describe('Additional header fields. Secrets belong in tokenFile or headerFiles.'),
   headerFiles: z
     .record(z.string(), secretFile())
     .default({})
     .describe('Header fields with secret values: for each, the file that holds the value.'),
-  body: z.string().max(65_536).optional().describe('Body of the request.'),
+  body: discreet(z.string().max(65_536), 'text').optional().describe('Body of the request.'),
   expectStatus: z.array(z.int().min(100).max(599)).default([]).describe('Statuses that count as up; 200 to 299 by default.'),
   expectBody: pattern.optional().describe('Regular expression (RE2) that the body must match.'),
   refuseBody: pattern.optional().describe('Regular expression (RE2) that the body must not match.'),

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { discreet } from '../../shared/discretion.ts'
 import { host, hostAndPort, port } from '../wire/fields.ts'
 import { openSocket, readSocket } from '../wire/socket.ts'
 import { shorten } from '../wire/wording.ts'
@@ -7,7 +8,9 @@ import { checkKind } from './kind.ts'
 const options = z.strictObject({
   host: host.describe('Host name or IP address.'),
   port: port.describe('TCP port.'),
-  send: z.string().max(4096).optional().describe('Text to send once connected; write line ends as \\r\\n in a double-quoted YAML string.'),
+  send: discreet(z.string().max(4096), 'text')
+    .optional()
+    .describe('Text to send once connected; write line ends as \\r\\n in a double-quoted YAML string.'),
   expect: z.string().min(1).max(1000).optional().describe('Text that must come back. Without it, a connection is enough.'),
   maxBytes: z
     .int()

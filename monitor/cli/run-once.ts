@@ -2,6 +2,7 @@ import { limitConcurrency } from '../../shared/limit-concurrency.ts'
 import { checkKinds } from '../checks/index.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
 import type { Check, CheckStatus } from '../prober/check.ts'
+import { PastRuns } from '../prober/past-runs.ts'
 import { withinLimits } from '../prober/response-limits.ts'
 import { newDurations, overdueResult, recordDuration, resultOfError } from '../prober/run.ts'
 import { shorten } from '../wire/wording.ts'
@@ -79,5 +80,14 @@ export async function runAllOnce(
 }
 
 function newStatus(check: Check, since: number): CheckStatus {
-  return { check, state: 'unknown', since, detail: '', measurements: [], consecutiveFailures: 0, durations: newDurations() }
+  return {
+    check,
+    state: 'unknown',
+    since,
+    detail: '',
+    measurements: [],
+    consecutiveFailures: 0,
+    durations: newDurations(),
+    past: new PastRuns(),
+  }
 }

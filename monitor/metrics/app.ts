@@ -9,6 +9,8 @@ import { EndpointProblem, type EndpointProblemType, refusal } from './problems.t
 
 /** What the answers are made from. */
 type MonitorAppParts = {
+  /** The pages for people, by path. */
+  pages: Record<string, Handler>
   /** Everything that `/metrics` shows. */
   families: () => Promise<Family[]>
   /** Runs the probe that the query of a request to `/probe` asks for. @throws ProbeRefusal if it is not allowed or not valid */
@@ -28,18 +30,6 @@ const plainText = 'text/plain; charset=utf-8'
 /** The text of others: a browser must not take it for a page. */
 const noSniffing = { 'x-content-type-options': 'nosniff', 'content-security-policy': "default-src 'none'; frame-ancestors 'none'" }
 
-const index = `<!doctype html>
-<html lang="en"><title>Skerry monitor</title>
-<h1>Skerry monitor</h1>
-<ul>
-<li><a href="/metrics">/metrics</a>: checks, host, Sparkplug and the monitor itself, for Prometheus
-<li>/probe?target=…&amp;module=…: a probe, as of blackbox_exporter, of a target that a rule allows
-<li><a href="/readyz">/readyz</a>: whether the monitor is ready, and why not
-<li><a href="/healthz">/healthz</a>: whether it is alive
-</ul>
-</html>
-`
-
 /**
  * The monitor's port: metrics, probes, heartbeats, health and readiness. Only a heartbeat changes anything, and has a token of its own. If there is a password, everything but health and
  * readiness needs it. HEAD is answered like GET, without the body.
@@ -47,6 +37,7 @@ const index = `<!doctype html>
  * It is written for Node's own server: an app of the Fetch standard would load Node's fetch, which takes 15 MiB.
  */
 export function createMonitorApp({
+  pages,
   families,
   probe,
   pastProbes,
@@ -62,7 +53,7 @@ export function createMonitorApp({
     '/readyz': ({ incoming, outgoing }) => sendReadiness(outgoing, incoming.headers.accept, { readiness, facts }),
   }
   const closed: Record<string, Handler> = {
-    '/': ({ outgoing }) => sendText(outgoing, 200, 'text/html; charset=utf-8', index),
+    ...pages,
     '/metrics': async ({ incoming, outgoing }) => {
       sendPage(outgoing, pageTypeFor(incoming.headers.accept), await families())
     },

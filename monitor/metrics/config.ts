@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { discreet } from '../../shared/discretion.ts'
 import { duration, fileToRead, secretFile } from '../../shared/fields.ts'
 import { probeConfig } from '../probe/index.ts'
 import { passwordHash } from './basic-auth.ts'
@@ -17,7 +18,7 @@ const basicAuth = z
       .regex(/^[^:]*$/, 'must not have a colon')
       .describe('User'),
     passwordFile: secretFile().optional().describe('File with the password'),
-    passwordHash: passwordHash
+    passwordHash: discreet(passwordHash, 'whole')
       .optional()
       .describe('scrypt hash of the password, instead of the file: $scrypt$ln=15,r=8,p=1$<salt>$<hash>, both in Base64 without padding'),
   })

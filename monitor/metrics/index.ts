@@ -5,6 +5,7 @@ import { createProcessRegistry, familiesOf } from '../../shared/prometheus.ts'
 import { createPlainServer, createTlsServer, type ServerPart } from '../../shared/server.ts'
 import { serverFamilies } from '../../shared/server-metrics.ts'
 import type { Heartbeats } from '../heartbeats/index.ts'
+import { createPages } from '../page/index.ts'
 import { createProbes } from '../probe/index.ts'
 import type { Prober } from '../prober/check.ts'
 import type { SparkplugCounters } from '../sparkplug/counters.ts'
@@ -21,7 +22,7 @@ export { type MetricsConfig, metricsConfig } from './config.ts'
 
 /** What the endpoint shows. It is read for each request, from memory. */
 export type MonitorEndpointNeeds = {
-  prober: Pick<Prober, 'statuses' | 'stall' | 'statistics'>
+  prober: Pick<Prober, 'statuses' | 'status' | 'stall' | 'statistics'>
   /** Takes the heartbeats that senders report at `/heartbeat/ID`. */
   heartbeats: Pick<Heartbeats, 'take'>
   /** Undefined if this monitor publishes nothing. */
@@ -36,12 +37,14 @@ export type MonitorEndpointNeeds = {
   /** Shown beside them, and never a reason not to be ready. */
   facts?: () => Record<string, string | number | boolean | undefined>
   version: string
+  /** The configuration in effect as plain data, without secrets. */
+  configuration?: () => unknown
   clock: Clock
   log: Log
 }
 
 /**
- * The monitor's port: `/metrics`, `/probe`, `/healthz`, `/readyz` and an index, over HTTP or, with `tls`, over HTTPS.
+ * The monitor's port: `/metrics`, `/probe`, `/healthz`, `/readyz` and the pages, over HTTP or, with `tls`, over HTTPS.
  * Its start throws if the address or the files of the certificate cannot be used.
  */
 export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpointNeeds): ServerPart {
@@ -50,7 +53,10 @@ export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpo
   const checkSeries = createCheckSeries()
   const host = createHostMetrics(config.hostMetrics, { clock, log })
   const probes = createProbes(config.probe, { clock, log })
+  const allReadiness = [...readiness, { name: 'prober', trouble: () => prober.stall() }]
+  const allFacts = () => ({ version, leader: isLeader(), ...facts?.() })
   const app = createMonitorApp({
+    pages: createPages({ prober, probes, readiness: allReadiness, facts: allFacts, configuration: needs.configuration, clock }),
     families: async () => [
       ...(await familiesOf(registry)),
       ...monitorFamilies({ version, prober, isLeader, isLeaderless: needs.isLeaderless, reload: needs.reload }),
@@ -64,8 +70,8 @@ export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpo
     pastProbes: probes.past,
     beat: (given) => takeBeat(given, { prober, heartbeats, clock }),
     authorized: config.basicAuth && createBasicAuth(config.basicAuth),
-    readiness: [...readiness, { name: 'prober', trouble: () => prober.stall() }],
-    facts: () => ({ version, leader: isLeader(), ...facts?.() }),
+    readiness: allReadiness,
+    facts: allFacts,
     log,
   })
   const { tls } = config

@@ -25,7 +25,7 @@ const problems = {
     status: 404,
     retry: 'never',
     title: 'Nothing is at this path',
-    action: 'Request /metrics, /probe, /healthz or /readyz.',
+    action: 'Request /, /metrics, /probe, /healthz or /readyz.',
   },
   'method-not-allowed': {
     status: 405,

@@ -6,7 +6,7 @@ import type { ProbeModule } from './modules/index.ts'
 import { probers } from './probers/index.ts'
 
 /** A module as it would be written in the configuration, with every default, and `<secret>` in place of secrets. */
-function shownModule({ prober, timeout, settings }: ProbeModule): Record<string, unknown> {
+export function shownModule({ prober, timeout, settings }: ProbeModule): Record<string, unknown> {
   return {
     prober,
     ...(timeout !== undefined && { timeout: formatDuration(timeout) }),

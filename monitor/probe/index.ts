@@ -1,5 +1,5 @@
 export { probeConfig } from './config.ts'
-export { debugText } from './debug.ts'
+export { debugText, shownModule } from './debug.ts'
 export type { PastProbe } from './history.ts'
 export { createProbes, type Probes } from './probes.ts'
 export { ProbeRefusal } from './refusal.ts'

@@ -89,10 +89,14 @@ export function createProbes(config: ProbeConfig, { clock, log, lookup }: Probes
     },
     /** The last probes. */
     past: {
+      /** All of them, the newest first. */
+      list: (): PastProbe[] => history.list(),
       byId: (id: number): PastProbe | undefined => history.byId(id),
       /** The newest one of a target, as a request names it. @param name its module; any when left out */
       byTarget: (target: string, name?: string): PastProbe | undefined => history.byTarget(targetShown(target), name),
     },
+    /** The modules in effect, by name. */
+    modules: (): ReadonlyMap<string, ProbeModule> => modules,
     /** How many probes were run and rejected. */
     families: (): Family[] => [
       family(

@@ -3,6 +3,7 @@ import type { CheckKindName } from '../checks/index.ts'
 import type { CheckState, Measurement } from '../checks/kind.ts'
 import type { Reason } from '../wire/reasons.ts'
 import type { Action } from './actions/action.ts'
+import type { PastRuns } from './past-runs.ts'
 
 /** How bad it is when a check is not up: a label, for routing alerts. */
 type Severity = 'info' | 'warning' | 'critical'
@@ -65,6 +66,8 @@ export type CheckStatus = {
   lastDuration?: number | undefined
   consecutiveFailures: number
   readonly durations: Durations
+  /** The last runs. */
+  readonly past: PastRuns
 }
 
 /** A change of a check. `finished`: a run ended, whether or not the state changed. */

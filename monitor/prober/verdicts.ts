@@ -6,6 +6,7 @@ import { type Occasion, occasionsOf } from './actions/action.ts'
 import type { Check, CheckStatus, ProbeEvent } from './check.ts'
 import { inOrder, type Linked, linkChecks, reachable } from './dependencies.ts'
 import { placeOf } from './fingerprint.ts'
+import { PastRuns } from './past-runs.ts'
 import { newDurations, recordDuration } from './run.ts'
 import type { FinishedRun, Runner } from './runner.ts'
 import { afterRun, blocked, type Health, newHealth, unblocked, withoutFailures } from './state.ts'
@@ -86,7 +87,8 @@ export class Verdicts {
   }
 
   /** Judges a run. @returns when the next one is wanted, by the monotonic clock; Infinity if the regular one will do */
-  judge(name: string, { result, startedAt, endedAt }: FinishedRun): number {
+  judge(name: string, run: FinishedRun): number {
+    const { result, startedAt, endedAt } = run
     const subject = this.#subjects.get(name)
     if (subject === undefined) return Infinity
     const { clock, statistics, emit } = this.#needs
@@ -96,6 +98,7 @@ export class Verdicts {
     status.lastDuration = (endedAt - startedAt) / 1000
     recordDuration(status.durations, status.lastDuration)
     status.finishedAt = now
+    this.#remember(status, run, now)
     if (result.state === 'down') status.consecutiveFailures++
     else if (result.state !== 'unknown') {
       status.consecutiveFailures = 0
@@ -113,6 +116,12 @@ export class Verdicts {
     this.#apply(subject, health)
     emit('finished', status)
     return rerunAt
+  }
+
+  #remember({ check, past, lastDuration: seconds = 0 }: OwnStatus, { result, endedAt }: FinishedRun, at: number): void {
+    const { state, reason, detail } = result
+    past.add({ at, state, seconds, reason, detail }, endedAt)
+    if (state === 'down') this.#needs.log.debug({ check: check.name, kind: check.kind, reason, detail, seconds }, 'run failed')
   }
 
   /**
@@ -216,7 +225,7 @@ export class Verdicts {
 function newSubject(check: Check, now: number): Subject {
   const health = newHealth(now)
   const { state, since, detail } = health
-  const status = { check, state, since, detail, measurements: [], consecutiveFailures: 0, durations: newDurations() }
+  const status = { check, state, since, detail, measurements: [], consecutiveFailures: 0, durations: newDurations(), past: new PastRuns() }
   return { name: check.name, above: [], below: [], status, health, heardSince: -Infinity, hadTrouble: false, owed: undefined }
 }
 
@@ -236,5 +245,5 @@ function statusFor(status: OwnStatus, check: Check): OwnStatus {
     status.check = check
     return status
   }
-  return { ...status, check, ...(was.kind !== check.kind && { measurements: [], durations: newDurations() }) }
+  return { ...status, check, ...(was.kind !== check.kind && { measurements: [], durations: newDurations(), past: new PastRuns() }) }
 }

@@ -24,8 +24,11 @@ export type ConfigSources = {
   examine?: ((settings: unknown, files: Files) => string[]) | undefined
 }
 
+/** The configuration to run with. `shown` is what `--print-config` prints of it: with every default, and without secrets. */
+type RunConfig<T> = { kind: 'run'; config: T; shown: () => unknown }
+
 /** The configuration to run with; or the output and exit code (0 prints on standard output, others on standard error). */
-export type LoadedConfig<T> = { kind: 'run'; config: T } | { kind: 'exit'; code: number; output: string }
+export type LoadedConfig<T> = RunConfig<T> | { kind: 'exit'; code: number; output: string }
 
 /**
  * Reads the configuration: the file that `--config` or `<PREFIX>_CONFIG` names, overridden by `<PREFIX>__A__B=…`, checked by the
@@ -55,8 +58,9 @@ export function loadConfig<S extends z.ZodType>(schema: S, sources: ConfigSource
   if (!parsed.ok && parsed.more > 0) faults.push(`and ${parsed.more} more faults`)
   if (!parsed.ok || faults.length > 0) return exit(1, report(faults))
   if (asked['check-config']) return exit(0, 'ok\n')
-  if (asked['print-config']) return exit(0, stringify(effectiveConfig(schema, read.data ?? {}), { lineWidth: 0 }))
-  return { kind: 'run', config: parsed.value }
+  const shown = () => effectiveConfig(schema, read.data ?? {})
+  if (asked['print-config']) return exit(0, stringify(shown(), { lineWidth: 0 }))
+  return { kind: 'run', config: parsed.value, shown }
 }
 
 function exit(code: number, output: string): { kind: 'exit'; code: number; output: string } {

@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import type * as z from 'zod'
 import { createMonitorEndpoint, type MonitorEndpointNeeds, metricsConfig } from '../../../monitor/metrics/index.ts'
 import { type Check, type CheckStatus, durationBuckets } from '../../../monitor/prober/check.ts'
+import { PastRuns } from '../../../monitor/prober/past-runs.ts'
 import { createStatistics, type Statistics } from '../../../monitor/prober/statistics.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import type { ServerPart } from '../../../shared/server.ts'
@@ -33,6 +34,7 @@ export function statusOf(check: Partial<Check> = {}, status: Partial<CheckStatus
     measurements: [],
     consecutiveFailures: 0,
     durations: { buckets: new Uint32Array(durationBuckets.length + 1), sum: 0, count: 0 },
+    past: new PastRuns(),
     ...status,
   }
 }
@@ -56,6 +58,7 @@ export async function startEndpoint(
     heartbeats: { take() {} },
     prober: {
       statuses: () => prober.statuses,
+      status: (name) => prober.statuses.find(({ check }) => check.name === name),
       stall: () => prober.stalled,
       get statistics() {
         return prober.statistics

@@ -1,13 +1,24 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CheckStatus } from '../../../monitor/prober/check.ts'
+import { PastRuns } from '../../../monitor/prober/past-runs.ts'
 import { newDurations } from '../../../monitor/prober/run.ts'
 import { checkTable } from '../../../monitor/prober/table.ts'
 import { checkOf } from './scene.ts'
 
 function status(name: string, given: Partial<CheckStatus>): CheckStatus {
   const check = checkOf({ name, target: `${name}.example.com:443` })
-  return { check, state: 'up', since: 0, detail: '', measurements: [], consecutiveFailures: 0, durations: newDurations(), ...given }
+  return {
+    check,
+    state: 'up',
+    since: 0,
+    detail: '',
+    measurements: [],
+    consecutiveFailures: 0,
+    durations: newDurations(),
+    past: new PastRuns(),
+    ...given,
+  }
 }
 
 const statuses = [

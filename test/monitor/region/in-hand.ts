@@ -1,5 +1,6 @@
 import pino from 'pino'
 import { type Check, type CheckStatus, durationBuckets, type ProbeEvent, type Prober } from '../../../monitor/prober/check.ts'
+import { PastRuns } from '../../../monitor/prober/past-runs.ts'
 import { createMonitorCaches, followRegion, type MonitorCaches } from '../../../monitor/region/caches.ts'
 import { componentsConfig } from '../../../monitor/region/config.ts'
 import { createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
@@ -179,7 +180,7 @@ export function proberInHand(): ProberInHand {
       }
       const durations = { buckets: new Uint32Array(durationBuckets.length + 1), sum: 0, count: 0 }
       const status: CheckStatus = {
-        ...{ check, state: 'unknown', since: 0, detail: '', measurements: [], consecutiveFailures: 0, durations },
+        ...{ check, state: 'unknown', since: 0, detail: '', measurements: [], consecutiveFailures: 0, durations, past: new PastRuns() },
         ...seen,
       }
       const isNew = !all.has(check.name)

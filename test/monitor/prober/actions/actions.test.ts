@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test'
 import type { Action, Occasion } from '../../../../monitor/prober/actions/action.ts'
 import { type ActionNeeds, createActions } from '../../../../monitor/prober/actions/index.ts'
 import type { CheckStatus } from '../../../../monitor/prober/check.ts'
+import { PastRuns } from '../../../../monitor/prober/past-runs.ts'
 import { newDurations } from '../../../../monitor/prober/run.ts'
 import { Problem } from '../../../../shared/errors.ts'
 import { Secret } from '../../../../shared/fields.ts'
@@ -24,6 +25,7 @@ const cause: CheckStatus = {
   measurements: [],
   consecutiveFailures: 3,
   durations: newDurations(),
+  past: new PastRuns(),
 }
 
 function actions(needs: Partial<ActionNeeds> = {}) {

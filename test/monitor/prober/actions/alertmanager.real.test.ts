@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { callWebhook } from '../../../../monitor/prober/actions/webhook.ts'
+import { PastRuns } from '../../../../monitor/prober/past-runs.ts'
 import { newDurations } from '../../../../monitor/prober/run.ts'
 import { startAlertmanager } from '../../../peers/alertmanager.ts'
 import { checkOf } from '../scene.ts'
@@ -16,7 +17,16 @@ test('the documented message to Alertmanager opens an alert that stays, and clos
   const send = (state: 'down' | 'up') =>
     callWebhook(
       { ...action, url: `${url}/api/v2/alerts` },
-      { check, state, since: Date.now() - 1_000, detail: 'said "no"', measurements: [], consecutiveFailures: 1, durations: newDurations() },
+      {
+        check,
+        state,
+        since: Date.now() - 1_000,
+        detail: 'said "no"',
+        measurements: [],
+        consecutiveFailures: 1,
+        durations: newDurations(),
+        past: new PastRuns(),
+      },
       { signal: AbortSignal.timeout(5_000), now: Date.now(), occasion: state === 'up' ? 'recovered' : 'down' },
     )
   await send('down')

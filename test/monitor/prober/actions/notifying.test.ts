@@ -6,6 +6,7 @@ import * as z from 'zod'
 import type { Occasion, WebhookAction } from '../../../../monitor/prober/actions/action.ts'
 import { callWebhook } from '../../../../monitor/prober/actions/webhook.ts'
 import { parseChecks } from '../../../../monitor/prober/config.ts'
+import { PastRuns } from '../../../../monitor/prober/past-runs.ts'
 import { newDurations } from '../../../../monitor/prober/run.ts'
 import { checkOf, degraded, down, scene, up } from '../scene.ts'
 import { documentedWebhooks } from './examples.ts'
@@ -37,6 +38,7 @@ async function send(
     measurements: [],
     consecutiveFailures: 3,
     durations: newDurations(),
+    past: new PastRuns(),
   } as const
   await callWebhook({ ...action, url }, status, { signal: AbortSignal.timeout(5_000), now: Date.UTC(2026, 0, 2), occasion })
   return seen.promise
