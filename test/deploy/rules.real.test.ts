@@ -3,8 +3,9 @@ import { execFile } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { test } from 'node:test'
+import { parse } from 'yaml'
 import { programPath } from '../peers/peer.ts'
 import { ruleFiles } from './observability.ts'
 
@@ -26,6 +27,16 @@ for (const file of globSync('test/deploy/rules/*.yaml').sort())
     const { code, said } = await promtool('test', 'rules', file)
     assert.equal(code, 0, said)
   })
+
+test('the rule that the documentation advises is among the cases', async () => {
+  const advised = /`(max by \(check\) \(skerry_check_state[^`]+)`/.exec(await readFile('docs/monitoring.md', 'utf8'))?.[1]
+  assert.ok((await readFile('test/deploy/rules/checks.yaml', 'utf8')).includes(`- expr: ${advised}\n`), advised)
+})
+
+test('the rules for a host without an agent are those of its cases, and raise no alert there', async () => {
+  const listed = async (file: string) => (parse(await readFile(file, 'utf8')).rule_files as string[]).map((each) => basename(each))
+  assert.deepEqual(await listed('deploy/systemd/prometheus.yaml'), await listed('test/deploy/rules/bare-host.yaml'))
+})
 
 test('the cases notice an alert that never fires, and one that fires at once', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'skerry-rules-'))
