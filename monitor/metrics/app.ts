@@ -5,6 +5,7 @@ import type { Log } from '../../shared/log.ts'
 import { type Family, type PageType, pageTypeFor, renderPage } from '../../shared/prometheus.ts'
 import type { Exchange } from '../../shared/server.ts'
 import { debugText, type PastProbe, ProbeRefusal, type Probes } from '../probe/index.ts'
+import type { Sender } from './basic-auth.ts'
 import { EndpointProblem, type EndpointProblemType, refusal } from './problems.ts'
 
 /** What the answers are made from. */
@@ -17,7 +18,7 @@ type MonitorAppParts = {
   probe: Probes['run']
   pastProbes: Probes['past']
   /** Checks an `Authorization` header. Undefined if everybody may read. */
-  authorized: ((header: string | undefined) => Promise<boolean | 'busy'>) | undefined
+  authorized: ((header: string | undefined, sender: Sender) => Promise<boolean | 'busy'>) | undefined
   /** Takes a heartbeat. @throws EndpointProblem if it is refused */
   beat: (given: { id: string; query: URLSearchParams; authorization: string | undefined }) => void
   readiness: readonly Readiness[]
@@ -79,7 +80,7 @@ export function createMonitorApp({
       return sendText(exchange.outgoing, 200, 'text/plain; charset=utf-8', 'ok\n')
     }
     const isOpen = Object.hasOwn(open, url.pathname)
-    if (!isOpen && authorized !== undefined) await letIn(authorized, incoming.headers.authorization)
+    if (!isOpen && authorized !== undefined) await letIn(authorized, exchange)
     const handler = isOpen ? open[url.pathname] : Object.hasOwn(closed, url.pathname) ? closed[url.pathname] : undefined
     if (handler === undefined) throw new EndpointProblem('not-found', 'Nothing is at this path.')
     if (incoming.method !== 'GET' && incoming.method !== 'HEAD')
@@ -113,11 +114,13 @@ function pastProbeOf(query: URLSearchParams, past: Probes['past']): PastProbe {
 
 type Handler = (exchange: Exchange, query: URLSearchParams) => void | Promise<void>
 
-/** @throws EndpointProblem unless the password is good */
-async function letIn(authorized: NonNullable<MonitorAppParts['authorized']>, header: string | undefined): Promise<void> {
-  const verdict = await authorized(header)
+/** The connection of a client that was let in is not closed to make room for strangers. @throws EndpointProblem unless the password is good */
+async function letIn(authorized: NonNullable<MonitorAppParts['authorized']>, exchange: Exchange): Promise<void> {
+  const { incoming, outgoing, peer, stopping } = exchange
+  const verdict = await authorized(incoming.headers.authorization, { address: peer.address, gone: leaving(outgoing, stopping) })
   if (verdict === 'busy') throw new EndpointProblem('busy', 'Too many passwords are being checked.')
   if (!verdict) throw new EndpointProblem('unauthenticated', 'The request has no valid user and password.')
+  exchange.recognized()
 }
 
 function sendReadiness(

@@ -1,6 +1,8 @@
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { isIP } from 'node:net'
 import * as z from 'zod'
 import type { Secret } from '../../shared/fields.ts'
+import { FairQueue } from './fair-queue.ts'
 
 /** The user who may read, with the password or its hash. */
 type BasicAuthConfig = { username: string; passwordFile?: Secret | undefined; passwordHash?: PasswordHash | undefined }
@@ -32,52 +34,51 @@ function memoryOf({ cost, blockSize, parallelization }: Pick<PasswordHash, 'cost
   return 128 * cost * blockSize * parallelization
 }
 
-/** The number of passwords that may wait to be hashed: somebody who guesses must not fill the memory or occupy all threads. */
+/** The number of passwords that may wait to be hashed: somebody who guesses must not fill the memory. */
 const maxWaiting = 8
+
+/** Who sent a header: the address of the other end, and a signal that aborts when it disconnects. */
+export type Sender = { address: string; gone: AbortSignal }
 
 /**
  * Checks whether an `Authorization` header has the user and the password; 'busy' when too many others are being checked.
  *
- * Valid credentials are remembered as a keyed digest, so that not every scrape pays for scrypt. Digests of equal length are compared in
+ * Passwords are hashed one at a time, and addresses take turns: strangers who guess cannot keep out whoever knows the password, not even
+ * before it was given for the first time. Valid credentials are remembered as a keyed digest, so that not every scrape pays for scrypt. Digests of equal length are compared in
  * constant time.
  */
 export function createBasicAuth({
   username,
   passwordFile,
   passwordHash,
-}: BasicAuthConfig): (header: string | undefined) => Promise<boolean | 'busy'> {
+}: BasicAuthConfig): (header: string | undefined, sender: Sender) => Promise<boolean | 'busy'> {
   const key = randomBytes(32)
   const digest = (text: string) => createHmac('sha256', key).update(text).digest()
   let known = passwordFile === undefined ? undefined : digest(`${username}:${passwordFile.reveal()}`)
-  let last: Promise<unknown> = Promise.resolve()
-  let waiting = 0
+  const hashing = new FairQueue<boolean>({ most: maxWaiting })
 
-  /** One hash at a time. */
-  async function matches(password: string, expected: PasswordHash): Promise<boolean> {
-    waiting++
-    const mine = last.then(() => derive(password, expected))
-    last = mine.catch(() => {})
-    try {
-      return timingSafeEqual(await mine, expected.hash)
-    } finally {
-      waiting--
-    }
-  }
-
-  return async (header) => {
+  return async (header, { address, gone }) => {
     const given = credentialsOf(header)
     if (given === undefined) return false
     const found = digest(given)
     if (known !== undefined && timingSafeEqual(found, known)) return true
     if (passwordHash === undefined) return false
-    if (waiting >= maxWaiting) return 'busy'
     const colon = given.indexOf(':')
     const isUser = timingSafeEqual(digest(given.slice(0, colon)), digest(username))
     // The password is hashed whatever the user, so that the time does not reveal whether the user is right.
-    const isRight = (await matches(given.slice(colon + 1), passwordHash)) && isUser
-    if (isRight) known = found
-    return isRight
+    const matches = async () => timingSafeEqual(await derive(given.slice(colon + 1), passwordHash), passwordHash.hash)
+    const verdict = await hashing.run(networkOf(address), matches, gone)
+    if (verdict === 'busy') return 'busy'
+    if (verdict && isUser) known = found
+    return verdict && isUser
   }
+}
+
+/** An IPv4 address, or the /64 of an IPv6 address: a single host has all addresses of one. */
+function networkOf(address: string): string {
+  if (isIP(address) !== 6 || address.startsWith('::ffff:')) return address
+  const [head = ''] = address.split('::')
+  return head.split(':').slice(0, 4).join(':')
 }
 
 /** The `user:password` in a header (RFC 7617). */

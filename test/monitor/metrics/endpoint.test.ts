@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { scryptSync } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { request as plainRequest } from 'node:http'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -195,6 +196,26 @@ test('whoever floods it with passwords to hash is turned away', async (t) => {
   assert.ok(answers.includes(401))
   assert.ok(!answers.includes(200))
 })
+
+test('strangers who flood it with passwords do not keep out whoever knows it, even before that was ever given', async (t) => {
+  const slow = `$scrypt$ln=13,r=8,p=1$${unpadded(salt)}$${unpadded(scryptSync('open sesame', salt, 32, { cost: 8_192 }))}`
+  const { url } = await startEndpoint(t, { basicAuth: { username: 'reader', passwordHash: slow } })
+  const answers: (number | undefined)[] = []
+  const flood = Array.from({ length: 60 }, async (_, index) => answers.push(await statusFor(url, `reader:${index}`, '127.0.0.1')))
+  assert.equal(await statusFor(url, 'reader:open sesame', '127.0.0.2'), 200)
+  await Promise.all(flood)
+  assert.ok(answers.includes(503), `${answers}`)
+})
+
+/** The status of a scrape with these credentials, from an address of this machine. */
+function statusFor(url: string, credentials: string, localAddress: string): Promise<number | undefined> {
+  const options = { auth: credentials, localAddress, agent: false }
+  return new Promise((resolve, reject) =>
+    plainRequest(`${url}/metrics`, options, (response) => resolve(response.resume().statusCode))
+      .on('error', reject)
+      .end(),
+  )
+}
 
 test('with a certificate it speaks TLS, and nothing else', async (t) => {
   const folder = await folderOf(t)
