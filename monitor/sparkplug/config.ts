@@ -44,7 +44,12 @@ export const sparkplugConfig = z.strictObject({
   primaryHost: z
     .strictObject({
       id: id().describe('Host id'),
-      giveUp: duration({ min: '1s', max: '1h' }).prefault('30s').describe('How long to wait for it on one server if there are others'),
+      giveUp: duration({ min: '1s', max: '1h' })
+        .prefault('5s')
+        .describe('How long to wait for its first word on one server if there are others'),
+      pause: duration({ min: '100ms', max: '10m' })
+        .prefault('5s')
+        .describe('While it is offline: window of the pause before the next server is asked; the pause is a random part of it'),
     })
     .optional()
     .describe('Host application that must be online for anything to be published'),
@@ -64,7 +69,9 @@ export const sparkplugConfig = z.strictObject({
   reconnect: z
     .strictObject({
       first: duration({ min: '100ms', max: '10m' }).prefault('10s').describe('Window of the first pause; the pause is a random part of it'),
-      longest: duration({ min: '1s', max: '1h' }).prefault('2m').describe('Largest window; it doubles with each failure'),
+      longest: duration({ min: '1s', max: '1h' })
+        .prefault('2m')
+        .describe('Largest window; it doubles with each failure of a server, until a session on it lasts as long'),
     })
     .prefault({})
     .describe('Pauses before a new connection'),
@@ -99,6 +106,7 @@ export function edgeNodeConfig(section: SparkplugConfig): EdgeNodeConfig {
     names: section.names,
     hasDatatypes: section.datatypes === 'always',
     maxSilenceMs: section.maxSilence,
+    hostPauseMs: primaryHost?.pause ?? 5_000,
     reconnect: { baseMs: section.reconnect.first, capMs: section.reconnect.longest },
     protocolVersion: section.protocol === '5' ? 5 : 4,
     clientId: section.clientId ?? `skerry-${group}-${node}`,

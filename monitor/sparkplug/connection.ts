@@ -5,8 +5,12 @@ import { type ConnectOptions, newClient } from './mqtt-client.ts'
 import { farewellOf, refusalOf, type ServerTerms, termsFault, termsOf } from './server-terms.ts'
 import type { Transport } from './transport.ts'
 
-/** Who ended a connection. `too-large`: the server, because of the size of a packet. */
-export type EndedBy = 'node' | 'server' | 'too-large'
+/**
+ * Who ended a connection. `closed`: the server, without a word and without an error. `other-client`: the server, since another client has
+ * this id (DISCONNECT 0x8E of MQTT 5, section 3.14.2.1). `too-large`: the server, because of the size of a packet. `server`: it, or what
+ * stands between, in another way.
+ */
+export type EndedBy = 'node' | 'server' | 'closed' | 'other-client' | 'too-large'
 
 /** One connection. Every promise that it gives ends, at the latest with the connection. */
 export type Connection = {
@@ -94,6 +98,9 @@ function flowOf(stream: Duplex): ReturnType<Connection['flow']> {
 /** So servers of MQTT 3.1.1 refuse what their CONNACK has no code for, such as a will at QoS 1. */
 const unanswered = "the server closed the connection without a CONNACK; over MQTT 5 (protocol: '5') most servers say why"
 
+/** Reasons of a DISCONNECT that say who is behind it (MQTT 5, section 3.14.2.1). */
+const leavers: Record<number, EndedBy> = { 142: 'other-client', 149: 'too-large' }
+
 type Handle = { writeQueueSize?: number; _parent?: { writeQueueSize?: number } }
 type SocketInside = { bytesWritten: number; _bytesDispatched: number; _handle: Handle | null }
 
@@ -115,7 +122,7 @@ function endOf(client: MqttClient) {
       isAnswered = true
       const refusal = refusalOf(packet)
       if (refusal !== undefined) because(refusal, 'server')
-    } else if (packet.cmd === 'disconnect') because(farewellOf(packet), packet.reasonCode === 0x95 ? 'too-large' : 'server')
+    } else if (packet.cmd === 'disconnect') because(farewellOf(packet), leavers[packet.reasonCode ?? 0] ?? 'server')
   })
   client.on('error', (error) => {
     const { code } = error as NodeJS.ErrnoException
@@ -127,7 +134,7 @@ function endOf(client: MqttClient) {
   })
   client.on('close', () => {
     isClosed = true
-    because(isAnswered ? 'the connection was closed' : unanswered, 'server')
+    because(isAnswered ? 'the connection was closed' : unanswered, 'closed')
     closed.resolve(reason as string)
   })
   return {

@@ -8,6 +8,7 @@ import { createConnectNumbers } from './connect-numbers.ts'
 import { type Connect, createMqttConnect } from './connection.ts'
 import { createCounters, type SparkplugCounters } from './counters.ts'
 import { type Guest, Guests } from './guests.ts'
+import type { ItineraryConfig } from './itinerary.ts'
 import { type EdgeNodeModel, TrackedModel } from './model.ts'
 import type { ServerConfig } from './mqtt-client.ts'
 import { isPortable, type Naming } from './names.ts'
@@ -22,15 +23,17 @@ import { idFault, type NodeAddress } from './topics.ts'
 export type EdgeNodeConfig = NodeAddress & {
   /** In the order in which they are tried; the first one follows the last. */
   servers: readonly ServerConfig[]
-  /** The host without which nothing is published. `giveUpMs`: how long to look for it on one server if there are others. */
+  /**
+   * The host without which nothing is published. `giveUpMs`: how long to look for it on one server if there are others; `hostPauseMs` has
+   * the window of the pause before the next one.
+   */
   primaryHost?: { id: string; giveUpMs: number } | undefined
   hasAliases: boolean
   /** How device ids and metric names are written. */
   names: Naming
   maxSilenceMs: number
-  /** The window of the first pause before a new connection, and the largest window. */
-  reconnect: { baseMs: number; capMs: number }
-} & SessionSettings
+} & ItineraryConfig &
+  SessionSettings
 
 /** The Sparkplug edge node that the monitor is. */
 export type EdgeNode = Part &

@@ -93,7 +93,7 @@ export class PacketLimit {
   closed(by: EndedBy | undefined): Lesson | undefined {
     const packetBytes = Math.max(this.#asked, this.#since)
     const isLarger = packetBytes > this.#passed
-    if (by === 'node' || packetBytes <= leastBytes || (!isLarger && this.#isProven)) return undefined
+    if (by === 'node' || by === 'other-client' || packetBytes <= leastBytes || (!isLarger && this.#isProven)) return undefined
     this.#closings++
     if (by !== 'too-large' && this.#closings < (isLarger ? closings.larger : closings.usual)) return undefined
     if (!isLarger) this.#passed = 0

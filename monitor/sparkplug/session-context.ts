@@ -2,7 +2,7 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { ChangeBuffer } from './buffer.ts'
 import type { ConnectNumbers } from './connect-numbers.ts'
-import type { Connect } from './connection.ts'
+import type { Connect, EndedBy } from './connection.ts'
 import type { SparkplugCounters } from './counters.ts'
 import type { Guests } from './guests.ts'
 import type { TrackedModel } from './model.ts'
@@ -67,6 +67,8 @@ export type SessionEnd = {
   onlineMs: number
   /** Whether the server is known to have read the births. If not, they may be the reason, and the next session may end the same way. */
   isProven: boolean
+  /** Who ended the connection; undefined if there was none, or it was open. */
+  endedBy: EndedBy | undefined
 }
 
 /** Ends the session. Only the first call counts. */

@@ -1,7 +1,8 @@
-import { backoff, type Clock } from '../../shared/clock.ts'
+import type { Clock } from '../../shared/clock.ts'
 import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import type { Log } from '../../shared/log.ts'
 import type { SparkplugCounters } from './counters.ts'
+import { createItinerary, type ItineraryConfig } from './itinerary.ts'
 import { type ServerConfig, serverName } from './mqtt-client.ts'
 import type { QuietLog } from './quiet-log.ts'
 import { runSession } from './session.ts'
@@ -9,9 +10,9 @@ import type { SessionContext, SessionEnd } from './session-context.ts'
 import { messageOf } from './waits.ts'
 
 /** What the loop works with. Without a `lease` the node always leads. */
-export type SessionLoopParts = {
+export type SessionLoopParts = ItineraryConfig & {
   servers: readonly ServerConfig[]
-  reconnect: { baseMs: number; capMs: number }
+  clientId: string
   /** The context of a session on the server with this index. */
   contextFor: (index: number) => SessionContext
   lease: Leadership | undefined
@@ -23,29 +24,35 @@ export type SessionLoopParts = {
 }
 
 /**
- * Runs one session after the other, until the signal aborts, and only while this replica leads. After the last server the first one
- * follows.
- *
- * Between two sessions it waits for a random part of a window that doubles with each failure (full jitter): 10,000 monitors that lose
- * one server come back spread over the window. Only the first session, and that of a new leader, begins at once.
+ * Runs one session after the other, until the signal aborts, and only while this replica leads. The itinerary says on which server, and
+ * after which pause. Only the first session, and that of a new leader, begins at once.
  */
 export async function runSessions(parts: SessionLoopParts, signal: AbortSignal): Promise<void> {
-  const { servers, reconnect, counters, clock, random } = parts
-  let index = 0
-  let failures = 0
+  const { servers, counters } = parts
+  const itinerary = createItinerary(servers.length, parts, parts)
   for (let sessions = 0; await isLeading(parts, signal); sessions++) {
     if (sessions > 0) counters.reconnects++
-    const end = await runOne(parts, index, signal)
+    const server = servers[itinerary.index()] as ServerConfig
+    const end = await runOne(parts, itinerary.index(), signal)
     counters.server = undefined
     if (signal.aborted) return
     // Losing the Lease is not a failure: as soon as this replica leads again, which may be now, it connects.
     if (end.reason === 'stopped' || end.reason === 'not-leader') continue
-    logEnd(parts, end, serverName(servers[index] as ServerConfig))
-    index = (index + 1) % servers.length
-    failures = end.isProven ? 0 : failures + 1
-    // A first failure has the first window too.
-    await clock.sleep(backoff(reconnect, Math.max(0, failures - 1), random()), signal).catch(() => {})
+    const { pauseMs, otherClient } = itinerary.next(end)
+    logEnd(parts, end, serverName(server))
+    if (otherClient !== undefined) logOtherClient(parts, otherClient, serverName(server))
+    await pause(parts, pauseMs, signal)
   }
+}
+
+/** Ends early when this replica begins to lead. */
+async function pause({ lease, clock }: SessionLoopParts, ms: number, signal: AbortSignal): Promise<void> {
+  const over = new AbortController()
+  const forget = lease?.onChange((leads) => {
+    if (leads) over.abort()
+  })
+  await clock.sleep(ms, AbortSignal.any([signal, over.signal])).catch(() => {})
+  forget?.()
 }
 
 async function runOne({ contextFor, lease, counters }: SessionLoopParts, index: number, signal: AbortSignal): Promise<SessionEnd> {
@@ -58,7 +65,7 @@ async function runOne({ contextFor, lease, counters }: SessionLoopParts, index: 
   try {
     return await runSession(context, AbortSignal.any([signal, deposed.signal]))
   } catch (error) {
-    return { reason: 'refused', detail: messageOf(error), onlineMs: 0, isProven: false }
+    return { reason: 'refused', detail: messageOf(error), onlineMs: 0, isProven: false, endedBy: undefined }
   } finally {
     forget?.()
   }
@@ -68,6 +75,18 @@ function logEnd({ log, warn }: SessionLoopParts, { reason, detail, onlineMs }: S
   if (onlineMs > 0) log.warn({ server, reason, detail }, 'edge node is offline, changes are kept')
   // The same failure again is not news.
   else warn(`${server} ${reason}`, { server, reason, detail }, 'edge node cannot be born on this server')
+}
+
+function logOtherClient({ clientId, warn }: SessionLoopParts, otherClient: 'certain' | 'perhaps', server: string): void {
+  const fields = { server, clientId }
+  if (otherClient === 'certain')
+    warn(`${server} taken over`, fields, 'another client uses this client id: are there two monitors with this group and node?')
+  else
+    warn(
+      `${server} closes`,
+      fields,
+      'the server closes each session soon after its births: perhaps another client uses this client id, such as a second monitor with this group and node',
+    )
 }
 
 /** Waits until this replica leads. @returns false when the signal aborts first */

@@ -44,7 +44,7 @@ export async function runSession(context: SessionContext, signal: AbortSignal): 
 }
 
 function neverOnline(reason: SessionEnd['reason'], detail: string): SessionEnd {
-  return { reason, detail, onlineMs: 0, isProven: false }
+  return { reason, detail, onlineMs: 0, isProven: false, endedBy: undefined }
 }
 
 class Session {
@@ -88,7 +88,12 @@ class Session {
     if (isOnPurpose) await this.#leave(connection, life)
     if (this.#onlineAt === undefined) return neverOnline(result.reason, result.detail)
     // If the node leaves on purpose, the server did not disconnect it because of its births.
-    return { ...result, onlineMs: clock.monotonic() - this.#onlineAt, isProven: life.isProven || isOnPurpose }
+    return {
+      ...result,
+      onlineMs: clock.monotonic() - this.#onlineAt,
+      isProven: life.isProven || isOnPurpose,
+      endedBy: connection.endedBy(),
+    }
   }
 
   /** Ends everything that is left. The connection comes first: it must not outlive its session, and what follows may throw. */

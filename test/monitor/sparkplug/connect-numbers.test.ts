@@ -76,7 +76,7 @@ test('a failed TLS handshake, a refused WebSocket and a name that is not known d
   ]
   for (const url of urls) {
     const bdSeq = countedStore()
-    const { node, stop, lines } = nodeInHand(t, [url], { connectTimeoutMs: 100, reconnect: { baseMs: 5, capMs: 5 } }, { bdSeq })
+    const { node, stop, lines } = nodeInHand(t, [url], { connectTimeoutMs: 30, reconnect: { baseMs: 5, capMs: 5 } }, { bdSeq })
     await node.start(signal)
     while (node.observe().reconnects < 2) await systemClock.sleep(5)
     await stop()
