@@ -18,6 +18,8 @@ export type Births = ReturnType<typeof createBirths>
 export function createBirths({ model, buffer, counters, packets, log }: BirthContext, publisher: Publisher, session: Session) {
   /** The owners whose birth is reduced, or did not fit at all. */
   const reduced = new Map<Owner, string>()
+  /** The devices whose death was published. They are not born again, also if some of their changes are not proven to be read. */
+  const buried = new Set<Owner>()
 
   function markBorn(owner: Owner, leftOut: ReadonlySet<string>): true {
     owner.bornAt = buffer.end
@@ -72,9 +74,12 @@ export function createBirths({ model, buffer, counters, packets, log }: BirthCon
 
   return {
     device,
-    /** NBIRTH, and right behind it the DBIRTH of every device [tck-id-payloads-dbirth-order]. A rebirth is the same. */
+    /**
+     * NBIRTH, and right behind it the DBIRTH of every device [tck-id-payloads-dbirth-order], also of those that are gone and have history
+     * to be sent. A rebirth is the same.
+     */
     all(): boolean {
-      const { node, devices } = model
+      const { node, devices, departed } = model
       const result = bear(
         node,
         (head) => nodeBirth(node, session, head),
@@ -84,10 +89,13 @@ export function createBirths({ model, buffer, counters, packets, log }: BirthCon
         log.error(packets.limit, `even the smallest NBIRTH is larger than the server takes: ${remedy}`)
         session.end('refused', `even the smallest NBIRTH is larger than the ${packets.limit.bytes} bytes that the server takes: ${remedy}`)
       }
-      return result === 'born' && devices.values().every(device)
+      const gone = departed.all().filter((owner) => !buried.has(owner))
+      return result === 'born' && [...devices.values(), ...gone].every(device)
     },
-    /** The DDEATH of a device. */
+    /** The DDEATH of a device: nothing of it is sent after that. */
     death(owner: Owner): boolean {
+      owner.bornAt = undefined
+      buried.add(owner)
       reduced.delete(owner)
       counters.reducedBirths = reduced.size
       return publisher.publishDevice('DDEATH', owner.id as string, (head) => encodeData([], head))
@@ -95,7 +103,7 @@ export function createBirths({ model, buffer, counters, packets, log }: BirthCon
     /** The connection has ended: neither the node nor a device is born any more. */
     end(): void {
       counters.reducedBirths = 0
-      for (const owner of [model.node, ...model.devices.values()]) owner.bornAt = undefined
+      for (const owner of [model.node, ...model.devices.values(), ...model.departed.all()]) owner.bornAt = undefined
     },
   }
 }

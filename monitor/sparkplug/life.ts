@@ -12,7 +12,7 @@
 // | live          | new values                            | NDATA and DDATA, gathered for `coalesceMs`                   |
 // | live          | the node's set of metrics changes     | the gathered data, NBIRTH, all DBIRTHs                       |
 // | live          | a device comes, or its set changes    | the gathered data, DBIRTH                                    |
-// | live          | a device goes                         | the gathered data, DDEATH                                    |
+// | live          | a device goes                         | the gathered data, DDEATH; in a flush once its history is out |
 // | live          | NCMD Node Control/Rebirth             | NBIRTH, all DBIRTHs; once in `rebirthIntervalMs`, and until  |
 // |               |                                       | then no data; what data precedes in this table, they do too  |
 // | live          | DCMD Device Control/Rebirth           | DBIRTH; once in `rebirthIntervalMs`                          |
@@ -166,7 +166,16 @@ export class Life {
    */
   #step(): StepResult {
     if (!this.#isLive) return 'over'
-    return this.#rebirths.isWaiting(undefined) ? 'idle' : this.#sender.step()
+    if (this.#rebirths.isWaiting(undefined)) return 'idle'
+    const result = this.#sender.step()
+    if (result !== 'over') this.#buryDeparted()
+    return result
+  }
+
+  /** The death of devices that are gone, once the last of their changes is sent. */
+  #buryDeparted(): void {
+    for (const owner of this.#context.model.departed.all())
+      if (owner.bornAt !== undefined && this.#sender.cursor > owner.lastIndex) this.#births.death(owner)
   }
 
   async #pump(): Promise<void> {
@@ -251,18 +260,19 @@ export class Life {
           this.#births.all()
         }
       },
-      removed: (owner) => this.#bury(owner),
+      removed: (owner, isRemembered) => this.#bury(owner, isRemembered),
       changed: () => {
         if (buffer.end > this.#sender.cursor) this.#wake()
       },
     }
   }
 
-  #bury(device: Owner): void {
+  #bury(device: Owner, isRemembered: boolean): void {
     if (!this.#isLive || device.bornAt === undefined) return
     this.#drain()
-    this.#births.death(device)
     this.#rebirths.forget(device.id as string)
+    // In the midst of a flush some of its history is left: it dies when that is sent.
+    if (this.#sender.cursor > device.lastIndex || !isRemembered) this.#births.death(device)
   }
 
   #lendToGuests(): void {

@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { ChangeBuffer } from './buffer.ts'
 import type { SparkplugCounters } from './counters.ts'
+import { Departed } from './departed.ts'
 import { createNames, type Names, type Naming } from './names.ts'
 import type { Quality } from './payload.ts'
 import { createQuietLog, type QuietLog } from './quiet-log.ts'
@@ -48,7 +49,8 @@ type ModelListener = {
   reshaping(): void
   /** The set of metrics of an owner has changed. */
   reshaped(owner: Owner): void
-  removed(owner: Owner): void
+  /** A device goes. `isRemembered`: it may stay born until the rest of its changes is sent. */
+  removed(owner: Owner, isRemembered: boolean): void
   /** There may be something new in the buffer. */
   changed(): void
 }
@@ -61,6 +63,8 @@ type ModelParts = { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Cl
 export class TrackedModel implements EdgeNodeModel {
   readonly node: Owner = newOwner(undefined)
   readonly devices = new Map<string, Owner>()
+  /** Devices that are gone, with changes that are not sent yet, or not proven to be read. */
+  readonly departed: Departed
   /** Notified of every change: the session, of which there is one at a time. */
   listener: ModelListener | undefined
   readonly recorder: Recorder
@@ -74,6 +78,7 @@ export class TrackedModel implements EdgeNodeModel {
 
   constructor({ maxSilenceMs, hasAliases, names }: ModelSettings, parts: ModelParts) {
     this.recorder = new Recorder(maxSilenceMs, parts)
+    this.departed = new Departed(parts.buffer)
     this.#hasAliases = hasAliases
     this.#names = createNames(names)
     this.#parts = parts
@@ -97,7 +102,7 @@ export class TrackedModel implements EdgeNodeModel {
     // [tck-id-case-sensitivity-sparkplug-ids]
     if (twin !== undefined && twin !== id) this.#warn('case-device', { device: id, other: twin }, 'two devices differ only by letter case')
     const known = this.devices.get(id)
-    const owner = known ?? newOwner(id)
+    const owner = known ?? { ...newOwner(id), lastIndex: this.departed.takeBack(id) }
     const isReshaped = this.#set(owner, metrics)
     this.#lowerCaseIds.set(lower, id)
     this.devices.set(id, owner)
@@ -109,10 +114,17 @@ export class TrackedModel implements EdgeNodeModel {
     const owner = this.devices.get(id)
     if (owner === undefined) return
     // First of all, so that what the device reported last is sent before its death.
-    this.listener?.removed(owner)
-    owner.bornAt = undefined
+    const isRemembered = this.departed.has(owner)
+    this.listener?.removed(owner, isRemembered)
     this.devices.delete(id)
+    if (isRemembered) this.departed.add(owner)
+    else owner.bornAt = undefined
     if (this.#lowerCaseIds.get(id.toLowerCase()) === id) this.#lowerCaseIds.delete(id.toLowerCase())
+  }
+
+  /** The node, a device, or a device that is gone and whose changes are still to be sent. */
+  ownerOf(id: string | undefined): Owner | undefined {
+    return this.#find(id) ?? this.departed.get(id as string)
   }
 
   update(id: string | undefined, samples: readonly Sample[]): void {

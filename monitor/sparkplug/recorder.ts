@@ -23,7 +23,7 @@ export class Recorder {
   record(owner: Owner, metric: TrackedMetric): void {
     const { name, value, timestamp, quality: code } = metric
     metric.reported = { value, quality: code, timestamp, at: this.#parts.clock.monotonic() }
-    metric.changeIndex = this.#append({ device: owner.id, name, value, timestamp, quality: code })
+    metric.changeIndex = this.#append(owner, { name, value, timestamp, quality: code })
   }
 
   /** Stores a sample in its metric, and in the buffer if it is a change. */
@@ -33,7 +33,7 @@ export class Recorder {
     const timestamp = given ?? Math.max(clock.now(), metric.timestamp)
     if (timestamp < metric.timestamp) {
       // It came late: history, not the present value, even where the present value is unknown.
-      this.#append({ device: owner.id, name: metric.name, value, timestamp, quality: code, isLate: true })
+      this.#append(owner, { name: metric.name, value, timestamp, quality: code, isLate: true })
       return
     }
     metric.value = value
@@ -43,10 +43,11 @@ export class Recorder {
   }
 
   /** @returns the index of the change; -1 if it was not kept */
-  #append(change: Change): number {
+  #append(owner: Owner, change: Omit<Change, 'device'>): number {
     const { buffer, counters } = this.#parts
     if (!this.isRecording) return -1
-    const index = buffer.append(change)
+    const index = buffer.append({ device: owner.id, ...change })
+    owner.lastIndex = index
     counters.buffer.length = buffer.end - buffer.start
     counters.buffer.dropped = buffer.dropped
     return index

@@ -92,7 +92,7 @@ export function createSender(settings: SenderSettings, { model, buffer, counters
     let next = cursor
     let why: StepResult | undefined
     for (const { index, change } of entries) {
-      const owner = change.device === undefined ? model.node : model.devices.get(change.device)
+      const owner = model.ownerOf(change.device)
       const metric = owner?.metrics.get(change.name)
       const isBorn =
         owner?.bornAt !== undefined &&

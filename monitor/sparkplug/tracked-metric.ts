@@ -54,11 +54,13 @@ export type Owner = {
   bornAt: number | undefined
   /** Metrics that its last birth left out because of the size that the server takes: nothing can be sent of them. */
   leftOut: ReadonlySet<string>
+  /** Index in the buffer of its last change; -1 if none was kept. */
+  lastIndex: number
 }
 
 /** The node, or a device, before its first birth. */
 export function newOwner(id: string | undefined): Owner {
-  return { id, metrics: new Map(), bornAt: undefined, leftOut: new Set() }
+  return { id, metrics: new Map(), bornAt: undefined, leftOut: new Set(), lastIndex: -1 }
 }
 
 /** A metric as it is described, with nothing reported of it yet. */
