@@ -4,6 +4,7 @@ import * as z from 'zod'
 import { host, hostAndPort, port } from '../wire/fields.ts'
 import { CheckFailure, reasonOf } from '../wire/reasons.ts'
 import { openSocket } from '../wire/socket.ts'
+import { askForTls, startTlsProtocols } from '../wire/starttls.ts'
 import { secure, tlsFields, tlsOf } from '../wire/tls.ts'
 import { expiryOf, shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind } from './kind.ts'
@@ -13,6 +14,12 @@ const { verify, ...trust } = tlsFields
 const options = z.strictObject({
   host: host.describe('Host name or IP address.'),
   port: port.default(443).describe('TCP port.'),
+  starttls: z
+    .enum(startTlsProtocols)
+    .optional()
+    .describe(
+      'Protocol that the connection begins with, before TLS starts on it, such as `smtp` at port 25 or 587. By default TLS starts at once.',
+    ),
   warnDays: z.number().min(0).default(14).describe('Degraded when a certificate of the chain expires within this many days.'),
   downDays: z.number().min(0).default(0).describe('Down when a certificate of the chain expires within this many days.'),
   verify: verify.describe('Whether to verify the chain and the names. With false, only the dates count.'),
@@ -25,7 +32,7 @@ type ChainPart = { name: string; from: number; until: number }
 /** Up when the handshake succeeds, the chain is trusted for the name, and none of its certificates expires soon. */
 export const tls = checkKind({
   about:
-    'Makes a TLS handshake and inspects the certificate chain. Down when the chain is not trusted, not valid for the name, not valid yet, or expired. Degraded when one of its certificates expires within `warnDays`.',
+    'Makes a TLS handshake, after `STARTTLS` if configured, and inspects the certificate chain. Down when the chain is not trusted, not valid for the name, not valid yet, or expired. Degraded when one of its certificates expires within `warnDays`.',
   example: { host: 'shop.example.com', warnDays: 21 },
   options,
   measures: {
@@ -44,6 +51,7 @@ export const tls = checkKind({
     const started = performance.now()
     const tcp = await openSocket(options, signal)
     try {
+      if (options.starttls !== undefined) await askForTls(tcp, options.starttls, signal)
       // The chain is verified after the handshake, so that a faulty chain is measured and its fault is named.
       const socket = await secure(tcp, { ...tlsOf(options, options.host), rejectUnauthorized: false }, options.host)
       const seconds = (performance.now() - started) / 1000
