@@ -3,9 +3,11 @@ import type { Clock } from '../clock.ts'
 import { asProblem, isProblem } from '../errors.ts'
 import type { Part } from '../lifecycle.ts'
 import type { Log } from '../log.ts'
+import { isNewer } from './collection.ts'
 import type { Cluster } from './connection.ts'
 import { unlessGone } from './failures.ts'
 import { isFree, type LeaseObject, leaseObject, type Observation, releasedBy, respectedMs, takenBy } from './lease-object.ts'
+import { watchLease } from './lease-watch.ts'
 import { kinds, pathOf } from './objects.ts'
 
 /** The Lease, its holder and its times. */
@@ -66,7 +68,8 @@ export type Leadership = Pick<Lease, 'isLeader' | 'onChange'>
 /**
  * Competes for a Lease, as client-go's leader election does: a process that sees no renewal for the holder's duration takes it, and the
  * API server accepts the write of one process only (resourceVersion). Unlike there, a duration counts up to four times our own. Times written in the Lease are for people, and never compared: each
- * process measures with its own clock, a follower from when it saw a change, the leader from before it requested one.
+ * process measures with its own clock, a follower from when it saw a change, the leader from before it requested one. A follower watches
+ * the Lease and acts when its time is up, so that a leader that was killed is succeeded hardly later than the duration.
  *
  * `start` resolves as soon as it competes, whether the cluster answers or not. `stop` releases the Lease, so that another process can take
  * it at once. Stop it after everything that acts under it.
@@ -75,7 +78,7 @@ export function createLease(config: LeaseConfig, tools: LeaseTools): Lease {
   return new Candidate(config, tools)
 }
 
-export type LeaseTools = { cluster: Pick<Cluster, 'request'>; clock: Clock; log: Log; random?: () => number }
+export type LeaseTools = { cluster: Pick<Cluster, 'request' | 'watch'>; clock: Clock; log: Log; random?: () => number }
 
 /** The time in which this process leads, and the listeners to its beginning and end. */
 type Term = ReturnType<typeof createTerm>
@@ -144,6 +147,12 @@ class Candidate implements Lease {
   readonly #startedAt: number
   /** A write with our identity was sent. It may have been stored even if it failed. */
   #mayHold = false
+  /** The watch under way, and how to end it. Without the permission there is none. */
+  #following: Promise<void> | undefined
+  #endWatch: () => void = () => {}
+  #mayWatch = true
+  /** Ends the pause before the next attempt. */
+  #wake: () => void = () => {}
   /** Why the last attempt failed; undefined if it did not. */
   #failure: string | undefined
   #running = Promise.resolve()
@@ -207,19 +216,59 @@ class Candidate implements Lease {
   }
 
   async #compete(): Promise<void> {
-    const { clock, random = Math.random } = this.#tools
-    const { signal } = this.#ending
-    const { retryMs } = this.#config
-    while (!signal.aborted) {
+    while (!this.#ending.signal.aborted) {
       try {
         await this.#attempt()
         this.#noteReached()
+        if (!this.#term.isLeading())
+          this.#following ??= this.#follow().finally(() => {
+            this.#following = undefined
+          })
       } catch (error) {
-        if (signal.aborted) return
+        if (this.#ending.signal.aborted) break
         this.#noteFailure(error)
       }
-      // Candidates spread out, so that they do not all ask at the same moment (client-go's JitterFactor).
-      await clock.sleep(this.#term.isLeading() ? retryMs : retryMs * (1 + 1.2 * random()), signal).catch(() => {})
+      await this.#pause()
+    }
+    await this.#following
+  }
+
+  /** Until the next renewal, or the next look: at the latest when the holder's time is up. */
+  async #pause(): Promise<void> {
+    const { clock } = this.#tools
+    const { retryMs, durationMs } = this.#config
+    const { object, at } = this.#observation ?? {}
+    const left = object && at !== undefined ? at + respectedMs(object.spec, durationMs) - clock.monotonic() : 0
+    const woken = new AbortController()
+    this.#wake = () => woken.abort()
+    const ms = this.#term.isLeading() ? retryMs : Math.min(this.#spread(), left > 0 ? left : Number.POSITIVE_INFINITY)
+    await clock.sleep(ms, AbortSignal.any([this.#ending.signal, woken.signal])).catch(() => {})
+  }
+
+  /** Candidates spread out, so that they do not all ask at the same moment (client-go's JitterFactor). */
+  #spread(): number {
+    const { random = Math.random } = this.#tools
+    return this.#config.retryMs * (1 + 1.2 * random())
+  }
+
+  /** Watches the Lease while another holds it. If the watch fails, the next look begins another. */
+  async #follow(): Promise<void> {
+    const { cluster, clock } = this.#tools
+    const { namespace, name } = this.#config
+    const ended = new AbortController()
+    this.#endWatch = () => ended.abort()
+    const signal = AbortSignal.any([this.#ending.signal, ended.signal])
+    const hear = (lease: LeaseObject) => {
+      if (signal.aborted || !isNewer(lease.metadata.resourceVersion, this.#observation?.object.metadata.resourceVersion)) return
+      this.#reachedAt = clock.monotonic()
+      this.#observe(lease)
+      if (!lease.spec.holderIdentity) this.#wake()
+    }
+    // The server ends a watch every few minutes, in order: then there must be no gap.
+    for (let lasted = Number.POSITIVE_INFINITY; this.#mayWatch && lasted >= 1_000 && !signal.aborted; ) {
+      const began = clock.monotonic()
+      this.#mayWatch = await watchLease({ namespace, name, from: this.#observation?.object, hear }, cluster, signal)
+      lasted = clock.monotonic() - began
     }
   }
 
@@ -257,6 +306,7 @@ class Candidate implements Lease {
     })
     this.#reachedAt = clock.monotonic()
     this.#observe(written)
+    this.#endWatch()
     if (!this.#ending.signal.aborted) this.#term.renew(sentAt)
   }
 

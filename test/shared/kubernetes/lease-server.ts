@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
-import type { Cluster, ClusterRequest } from '../../../shared/kubernetes/connection.ts'
+import type { Cluster, ClusterRequest, WatchEvent } from '../../../shared/kubernetes/connection.ts'
 import type { LeaseObject } from '../../../shared/kubernetes/lease-object.ts'
 
 /** What happens to one request on its way: how long it takes there and back, and whether either way loses it. */
@@ -10,6 +10,10 @@ export type Trip = { thereMs: number; backMs: number; lost?: 'request' | 'answer
 export function createLeaseServer(network: Clock) {
   let stored: LeaseObject | undefined
   let version = 0
+  const watchers = new Set<(event: WatchEvent | undefined) => void>()
+  const tell = (type: WatchEvent['type'], object: LeaseObject) => {
+    for (const watcher of watchers) watcher({ type, object: structuredClone(object) })
+  }
 
   function serve({ method, body }: ClusterRequest): LeaseObject {
     const given = structuredClone(body) as LeaseObject
@@ -21,6 +25,7 @@ export function createLeaseServer(network: Clock) {
       if (given.metadata.resourceVersion !== stored.metadata.resourceVersion) throw new Problem('conflict', 'the Lease was changed')
     }
     stored = { ...given, metadata: { ...given.metadata, resourceVersion: String(++version) } }
+    tell('MODIFIED', stored)
     return structuredClone(stored)
   }
 
@@ -30,15 +35,60 @@ export function createLeaseServer(network: Clock) {
       if (stored === undefined) throw new Error('no Lease')
       change(stored)
       stored.metadata.resourceVersion = String(++version)
+      tell('MODIFIED', stored)
+    },
+    /** As an API server does every few minutes. */
+    endWatches() {
+      for (const watcher of watchers) watcher(undefined)
     },
     delete() {
+      if (stored !== undefined) tell('DELETED', stored)
       stored = undefined
     },
     requests: [] as string[],
+    /** What a watch is answered with instead of events. */
+    watchFault: undefined as Problem | undefined,
     /** The connection of a process, which hears of an answer only while it is not paused: its clock decides that. */
-    connect(clock: Clock, trip: () => Trip = () => ({ thereMs: 0, backMs: 0 })): Pick<Cluster, 'request'> {
+    connect(clock: Clock, trip: () => Trip = () => ({ thereMs: 0, backMs: 0 })): Pick<Cluster, 'request' | 'watch'> {
       const { requests } = this
+      const watchFault = () => this.watchFault
       return {
+        // One stream: after an event that is lost, nothing comes any more.
+        async *watch(_path, { resourceVersion }, signal) {
+          const fault = watchFault()
+          if (fault !== undefined) throw fault
+          const coming: (WatchEvent | undefined)[] = []
+          let wake = () => {}
+          const woken = () =>
+            new Promise<void>((resolve) => {
+              wake = resolve
+            })
+          const watcher = (event: WatchEvent | undefined) => {
+            coming.push(event)
+            wake()
+          }
+          if (stored !== undefined && Number(stored.metadata.resourceVersion) > Number(resourceVersion))
+            watcher({ type: 'MODIFIED', object: structuredClone(stored) })
+          watchers.add(watcher)
+          const ended = new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+          ended.catch(() => {})
+          try {
+            for (;;) {
+              if (coming.length === 0) await Promise.race([ended, woken()])
+              if (coming.length === 0) continue
+              const event = coming.shift()
+              if (event === undefined) return
+              const { backMs, lost } = trip()
+              if (lost === 'request') await ended
+              if (lost === 'answer') throw new Problem('cluster-unreachable', 'the watch broke')
+              await Promise.race([ended, network.sleep(backMs)])
+              await clock.sleep(0, signal)
+              yield event
+            }
+          } finally {
+            watchers.delete(watcher)
+          }
+        },
         // biome-ignore lint/suspicious/noExplicitAny: as Cluster has it
         async request<T = any>(request: ClusterRequest): Promise<T> {
           const { signal, timeoutMs = 10_000, method } = request

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Problem } from '../../../shared/errors.ts'
 import { createLease, type Lease } from '../../../shared/kubernetes/lease.ts'
 import { createLog } from '../../../shared/log.ts'
 import { createFakeClock, type PausableClock } from '../fake-clock.ts'
@@ -70,6 +71,59 @@ test('a Lease that is given back is taken by the next in line at its next look',
   assert.ok(lines.some((line) => line.msg === 'lease released'))
   await stop(b.lease)
   assert.equal(server.stored()?.spec.holderIdentity, '')
+})
+
+test('a Lease that is given back is taken at once by whoever watches it', async () => {
+  const { clock, contender, stop } = world()
+  const [a, b] = [contender('a'), contender('b', { random: () => 0.999 })]
+  await a.lease.start(signal)
+  await clock.advance(0)
+  await b.lease.start(signal)
+  await clock.advance(10_000)
+  await stop(a.lease, 100)
+  assert.ok(b.lease.isLeader())
+  await stop(b.lease)
+})
+
+for (const [how, fault, limitMs] of [
+  ['who watches the Lease', undefined, 15_100],
+  ['who may not watch it', new Problem('cluster-forbidden', 'leases is forbidden'), 15_000 + 2_000 * 2.2],
+  ['whose watch breaks', new Problem('cluster-unreachable', 'ECONNRESET'), 15_000 + 2_000 * 2.2],
+] as const)
+  test(`a leader that is killed is succeeded within ${limitMs} ms by one ${how}, whenever that is`, async () => {
+    for (let killedAt = 6_000; killedAt < 8_200; killedAt += 137) {
+      const { clock, server, contender, stop } = world()
+      server.watchFault = fault
+      const trip = () => ({ thereMs: 10, backMs: 10 })
+      const [a, b] = [contender('a', { trip }), contender('b', { trip, random: () => 0.999 })]
+      await a.lease.start(signal)
+      await clock.advance(50)
+      await b.lease.start(signal)
+      await clock.advance(killedAt)
+      a.clock.pause()
+      await clock.advance(10_000)
+      assert.ok(!a.lease.isLeader() && !b.lease.isLeader())
+      await clock.advance(limitMs - 10_000)
+      assert.ok(b.lease.isLeader(), `killed at ${killedAt}`)
+      a.clock.resume()
+      await Promise.all([stop(a.lease), stop(b.lease)])
+    }
+  })
+
+test('a watch that the server ends in order is followed by another without a gap', async () => {
+  const { clock, server, contender, stop } = world()
+  const [a, b] = [contender('a'), contender('b', { random: () => 0.999 })]
+  await a.lease.start(signal)
+  await clock.advance(0)
+  await b.lease.start(signal)
+  await clock.advance(5_500)
+  server.endWatches()
+  await clock.advance(600) // a renewal at 6 s, and the next look at 8 s
+  a.clock.pause()
+  await clock.advance(14_950)
+  assert.ok(b.lease.isLeader())
+  a.clock.resume()
+  await Promise.all([stop(a.lease), stop(b.lease)])
 })
 
 test('whoever never held the Lease does not touch it when it stops', async () => {
