@@ -13,16 +13,19 @@ export type Part = {
   stop(deadline: number): Promise<void>
 }
 
-/** A part and the reason why it is not ready; undefined if it is. */
-export type Readiness = { name: string; trouble: () => string | undefined }
+/**
+ * A part and the reason why it is not ready; undefined if it is. A `warning` is told and does not count: the process does what is asked of
+ * it, and another one in its place would be no better off.
+ */
+export type Readiness = { name: string; trouble: () => string | undefined; isWarning?: true }
 
-/** What `/readyz` says of some parts: it is ready when all of them are. */
+/** What `/readyz` says of some parts: it is ready when all of them are, except for those that only warn. */
 export function readinessOf(all: readonly Readiness[]) {
-  const parts = all.map(({ name, trouble }) => {
+  const parts = all.map(({ name, trouble, isWarning }) => {
     const reason = trouble()
-    return { name, ready: reason === undefined, ...(reason !== undefined && { reason }) }
+    return { name, ready: reason === undefined, ...(reason !== undefined && { reason, ...(isWarning && { warning: true }) }) }
   })
-  return { ready: parts.every(({ ready }) => ready), parts }
+  return { ready: parts.every(({ ready, warning }) => ready || warning === true), parts }
 }
 
 /** Parts that do not need each other, as one: started and stopped side by side. */

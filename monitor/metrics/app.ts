@@ -134,7 +134,10 @@ function sendReadiness(
     sendText(outgoing, status, 'application/json', JSON.stringify({ ready: isReady, parts, facts: facts() }))
     return
   }
-  const lines = parts.map(({ name, ready, reason }) => `${ready ? '+' : '-'} ${name}${reason === undefined ? '' : `: ${reason}`}\n`)
+  const lines = parts.map(({ name, ready, reason, warning }) => {
+    const mark = ready ? '+' : warning ? '!' : '-'
+    return `${mark} ${name}${reason === undefined ? '' : `: ${reason}`}\n`
+  })
   sendText(outgoing, status, 'text/plain; charset=utf-8', `${isReady ? 'ready' : 'not ready'}\n${lines.join('')}`)
 }
 

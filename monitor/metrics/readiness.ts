@@ -17,10 +17,14 @@ export function regionReadiness(caches: MonitorCaches): Readiness[] {
   }))
 }
 
-/** Whether the births have been sent. A replica that does not lead has none to send, and is ready. */
+/**
+ * Whether the births have been sent. A replica that does not lead has none to send. It is a warning: without its server or its primary host
+ * the monitor checks, answers and keeps what it could not send, so that nothing waits for it, such as a rollout.
+ */
 export function edgeNodeReadiness(edgeNode: Pick<EdgeNode, 'observe'>, isLeader: () => boolean): Readiness {
   return {
     name: 'edge node',
+    isWarning: true,
     trouble() {
       const { isOnline, isConnected, server } = edgeNode.observe()
       if (isOnline || !isLeader()) return undefined

@@ -51,7 +51,9 @@ async function session(broker: TestBroker, from = 0): Promise<{ bdSeq: number; n
   return { bdSeq: bdSeqOf(birth), next: broker.messages.indexOf(birth) + 1 }
 }
 
-async function readiness(url: string): Promise<{ status: number; parts: { name: string; ready: boolean; reason?: string }[] }> {
+async function readiness(
+  url: string,
+): Promise<{ status: number; parts: { name: string; ready: boolean; reason?: string; warning?: boolean }[] }> {
   const response = await fetch(`${url}/readyz`)
   return { status: response.status, ...((await response.json()) as { parts: [] }) }
 }
@@ -98,18 +100,22 @@ test('a monitor that is killed leaves its will, and counts on when it is started
   assert.deepEqual(seen, [0, 1, 2])
 })
 
-test('a broker that is away at the start is waited for, and /readyz says so', async (t) => {
+test('a broker that is away at the start is waited for, and /readyz warns of it, ready all the same', async (t) => {
   const port = await freePort()
   const monitor = await (await machine(t)).start(sparkplugTo(`mqtt://127.0.0.1:${port}`))
   const before = await readiness(monitor.url)
-  assert.equal(before.status, 503)
-  assert.match(before.parts.find(({ name }) => name === 'edge node')?.reason ?? '', /not connected/)
+  assert.equal(before.status, 200)
+  const edgeNode = before.parts.find(({ name }) => name === 'edge node')
+  assert.match(edgeNode?.reason ?? '', /not connected/)
+  assert.deepEqual([edgeNode?.ready, edgeNode?.warning], [false, true])
+  const text = await fetch(`${monitor.url}/readyz`, { headers: { accept: 'text/plain' } })
+  assert.match(await text.text(), /^ready\n(.*\n)*! edge node: not connected/)
   assert.equal((await fetch(`${monitor.url}/healthz`)).status, 200)
   const broker = await startBroker(t)
   const late = createServer((socket) => broker.handle(socket.on('error', () => {}))).listen(port, '127.0.0.1')
   t.after(() => late.close())
   await session(broker)
-  await until('it is ready', async () => (await readiness(monitor.url)).status === 200)
+  await until('the warning is gone', async () => (await readiness(monitor.url)).parts.every(({ ready }) => ready))
   assert.equal(await monitor.stop(), 0)
 })
 
