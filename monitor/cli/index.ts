@@ -3,6 +3,7 @@ import type { CommandName } from './names.ts'
 
 const commands: Record<CommandName, () => Promise<Command>> = {
   check: async () => (await import('./check.ts')).checkCommand,
+  convert: async () => (await import('./convert.ts')).convertCommand,
   test: async () => (await import('./test.ts')).testCommand,
   validate: async () => (await import('./validate.ts')).validateCommand,
 }

@@ -7,6 +7,7 @@ import { formatDuration } from '../../shared/fields.ts'
 import { fieldNames, nearest } from '../../shared/schema.ts'
 import { checkKinds, isCheckKindName } from '../checks/index.ts'
 import type { CheckKind } from '../checks/kind.ts'
+import { type Origin, originOf } from '../convert/index.ts'
 import { actionOf } from './actions/config.ts'
 import type { Check } from './check.ts'
 import { checkFields, defaultFields, fileFields } from './check-fields.ts'
@@ -46,6 +47,9 @@ export type ParseOptions = {
  */
 export function parseChecks(text: string, options: ParseOptions): ChecksFile | { faults: ChecksFault[] } {
   const file = parseConfigFile(text)
+  const isOurs = !Array.isArray(file) && asRecord(file.value).checks !== undefined
+  const origin = isOurs ? undefined : originOf(text)
+  if (origin !== undefined) return { faults: [{ path: '', message: foreign(origin) }] }
   if (Array.isArray(file)) return { faults: file.map((fault) => ({ path: '', ...fault })) }
   const faults: FaultAt[] = []
   const resolved = resolveReferences(file.value ?? {}, options.secrets ?? new Map())
@@ -78,6 +82,10 @@ export function secretReferences(text: string): SecretReference[] {
 export function sayFault({ path, message, position }: ChecksFault, name: string): string {
   const place = position === undefined ? name : `${name}:${position.line}:${position.column}`
   return `${place}: ${path === '' ? message : `${path} ${message}`}`
+}
+
+function foreign(origin: Origin): string {
+  return `is a configuration of ${origin}: convert it with \`skerry-monitor convert --file FILE > checks.yaml\``
 }
 
 type Defaults = z.output<typeof defaultFields>

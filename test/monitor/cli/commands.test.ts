@@ -218,3 +218,32 @@ test('check does not say that all is well when the Secrets that its checks need 
   assert.deepEqual([code, out], [2, ''])
   assert.match(err, /the Secrets that the checks file refers to cannot be read/)
 })
+
+test('convert prints the checks file of a configuration of another tool, which then is valid; notes go elsewhere', async (t) => {
+  const endpoints = [
+    { name: 'web & api', url: 'https://a.example.com', conditions: ['[STATUS] == 200'] },
+    { name: 'ping', url: 'icmp://a.example.com', conditions: [] },
+  ]
+  const given = await file(t, JSON.stringify({ endpoints }))
+  const refused = await run(['check', '--config', given, '--once'])
+  assert.equal(refused.code, 2)
+  const { code, out, err } = await run(['convert', '--file', given])
+  assert.equal(code, 0)
+  assert.match(err, /^note: .*there is no check that pings.*\n1 check, 1 note\n$/)
+  const { out: verdict } = await run(['validate', '--config', await file(t, out)])
+  assert.equal(verdict, 'ok, 1 check\n')
+})
+
+test('convert says what is wrong with a file, in one line', async (t) => {
+  const cases = [
+    { args: [], why: /--file is required/ },
+    { args: ['--file', '/nowhere'], why: /\/nowhere: there is no such file/ },
+    { args: ['--file', await file(t, 'checks: []')], why: /is neither a configuration of Gatus nor/ },
+    { args: ['--fil', 'x'], why: /Unknown option/ },
+  ]
+  for (const { args, why } of cases) {
+    const { code, out, err } = await run(['convert', ...args])
+    assert.deepEqual([code, out], [2, ''])
+    assert.match(err, why)
+  }
+})
