@@ -36,8 +36,8 @@ ${fact('Retries', html`${check.retries}`)}
 ${fact('Depends on', links(check.dependsOn))}
 ${fact('Needed by', links(dependants(needs, check.name)))}</dl>
 ${runs(status)}${measurements(status)}</div>
-<section aria-labelledby="settings"><h2 id="settings">Settings</h2>
-<pre tabindex="0" role="region" aria-labelledby="settings">${lines(yamlOf(checkConfig(check)))}</pre></section>
+<h2 id="settings">Settings</h2>
+<pre tabindex="0" role="region" aria-labelledby="settings">${lines(yamlOf(checkConfig(check)))}</pre>
 ${pageEnd()}`.text
 }
 

@@ -108,11 +108,11 @@ main{padding:4px 14px 40px}
 tr.down>:first-child,tr.stale>:first-child{box-shadow:none}
 .checks .c-state{grid-area:1/1}.checks .c-last{grid-area:1/2;text-align:right}
 .checks .c-name{grid-area:2/1/3/3}.checks .c-target{grid-area:3/1/4/3}.checks .c-why{grid-area:4/1/5/3}.checks .c-why:empty{display:none}
-.checks .c-strip{grid-area:5/1}.checks .c-since{grid-area:5/2;color:var(--muted)}
+.checks .c-strip{grid-area:5/1}.checks .c-since{grid-area:5/2;color:var(--muted);text-align:right}
 .checks .c-since::before{content:"for "}.checks .c-target small{display:inline}
 .checks .c-last small{display:inline}
 .runs .c-when{grid-area:1/2;color:var(--muted)}.runs .c-state{grid-area:1/1}.runs .c-why{grid-area:2/1/3/3}.runs .c-took{grid-area:3/1;color:var(--muted)}
-.past-probes .c-name{grid-area:2/1/3/3}.past-probes .c-module{grid-area:3/1;color:var(--muted)}.past-probes .c-took{grid-area:3/2}
+.past-probes .c-name{grid-area:2/1/3/3}.past-probes .c-module{grid-area:3/1;color:var(--muted)}.past-probes .c-took{grid-area:3/2;text-align:right}
 .past-probes .c-when{grid-area:1/2;text-align:right}.past-probes .c-why{grid-area:4/1/5/3}
 }
 @media print{.filter,nav{display:none}.checks thead th{position:static}}
