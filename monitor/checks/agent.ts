@@ -23,7 +23,7 @@ export const agent = checkKind({
   target: ({ url }) => targetOfUrl(url),
   async check(options, { signal }) {
     const answer = await ask(options, { url: below(options.url, '/readyz'), signal })
-    const { ready, parts } = jsonOf(answer, readiness, { statuses: [200, 503], what: '/readyz' })
+    const { ready, parts } = await jsonOf(answer, readiness, { statuses: [200, 503], what: '/readyz' })
     const waiting = parts.filter((part) => !part.ready)
     const measurements: Measurement[] = [
       { name: 'skerry_agent_parts', labels: { state: 'ready' }, value: parts.length - waiting.length },

@@ -27,7 +27,7 @@ export const cloudflared = checkKind({
   target: ({ url }) => targetOfUrl(url),
   async check(options, { signal }) {
     const answer = await ask(options, { url: below(options.url, '/ready'), signal })
-    const { readyConnections } = jsonOf(answer, ready, { statuses: [200, 503], what: '/ready' })
+    const { readyConnections } = await jsonOf(answer, ready, { statuses: [200, 503], what: '/ready' })
     const measurements: Measurement[] = [{ name: 'skerry_cloudflared_ready_connections', value: readyConnections }]
     if (answer.status !== 200 || readyConnections === 0)
       return {

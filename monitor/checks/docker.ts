@@ -83,7 +83,7 @@ async function measure(request: Request, running: Container[], measurements: Mea
     const path = `/containers/${container.Id}/stats?stream=false&one-shot=true`
     const answer = await request(path)
     if (answer.status === 404) continue // removed since it was listed
-    const { cpu_stats, memory_stats } = jsonOf(answer, stats, { what: path })
+    const { cpu_stats, memory_stats } = await jsonOf(answer, stats, { what: path })
     const labels = { container: nameOf(container) }
     measurements.push(
       { name: 'skerry_docker_container_cpu_seconds_total', labels, value: cpu_stats.cpu_usage.total_usage / 1e9 },

@@ -41,7 +41,7 @@ export const elasticsearch = checkKind({
   async check(options, { signal }) {
     const answer = await ask(options, { url: below(options.url, '/_cluster/health'), signal })
     // A cluster without a master answers 503 after half a minute. Status 408 is its own time-out, with a full answer.
-    const found = jsonOf(answer, health, { statuses: [200, 408], what: '/_cluster/health' })
+    const found = await jsonOf(answer, health, { statuses: [200, 408], what: '/_cluster/health' })
     const measurements: Measurement[] = [
       { name: 'skerry_elasticsearch_nodes', value: found.number_of_nodes },
       { name: 'skerry_elasticsearch_data_nodes', value: found.number_of_data_nodes },

@@ -50,7 +50,7 @@ export const haproxy = checkKind({
         'protocol',
         `The answer is not HAProxy's statistics: ${shorten(text, 60)}. Is this the runtime API or the statistics page?`,
       )
-    return judge(options, parseCsv(text.slice(2), columns))
+    return judge(options, await parseCsv(text.slice(2), columns, signal))
   },
 })
 

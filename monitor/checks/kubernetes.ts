@@ -19,9 +19,13 @@ type KubernetesOptions = z.output<typeof options>
 type Get = (path: string, accept?: string) => Promise<Answer>
 
 const version = z.object({ gitVersion: z.string().max(100) })
+// Kubernetes supports 5,000 hosts.
 const table = z.object({
-  columnDefinitions: z.array(z.object({ name: z.string() })),
-  rows: z.array(z.object({ cells: z.array(z.unknown()) })).default([]),
+  columnDefinitions: z.array(z.object({ name: z.string() })).max(100),
+  rows: z
+    .array(z.object({ cells: z.array(z.unknown()) }))
+    .max(20_000)
+    .default([]),
 })
 
 /** Up when the API server is live and ready, and all hosts are ready. */
@@ -61,7 +65,7 @@ export const kubernetes = checkKind({
         measurements,
       }
     }
-    const gitVersion = shorten(jsonOf(await get('/version'), version, { what: '/version' }).gitVersion, 60)
+    const gitVersion = shorten((await jsonOf(await get('/version'), version, { what: '/version' })).gitVersion, 60)
     measurements.push({ name: 'skerry_kubernetes_info', labels: { version: versionIn(gitVersion) }, value: 1 })
     return options.hosts
       ? judgeHosts(options, get, gitVersion, measurements)
@@ -104,7 +108,7 @@ async function judgeHosts(
       detail: `${gitVersion} is live and ready, but the monitor may not see the hosts. Grant it "list nodes", or set hosts: false.`,
       measurements,
     }
-  const { columnDefinitions, rows } = jsonOf(answer, table, { what: 'the list of nodes' })
+  const { columnDefinitions, rows } = await jsonOf(answer, table, { what: 'the list of nodes' })
   const [name, status] = ['Name', 'Status'].map((column) => columnDefinitions.findIndex((each) => each.name === column)) as [number, number]
   if (name === -1 || status === -1)
     throw new CheckFailure('protocol', 'The list of nodes has no columns Name and Status. Is this a Kubernetes API server?')

@@ -44,7 +44,7 @@ export const prometheus = checkKind({
     const query = async (expression: string) => {
       const url = below(options.url, `/api/v1/query?query=${encodeURIComponent(expression)}`)
       const answer = await ask(options, { url, maxBytes: 8 * 1024 * 1024, signal })
-      return jsonOf(answer, vector, { what: `the query ${expression}` }).data.result
+      return (await jsonOf(answer, vector, { what: `the query ${expression}` })).data.result
     }
     const down = await query('up == 0')
     const up = Number((await query('count(up == 1)'))[0]?.value[1] ?? 0)

@@ -28,8 +28,8 @@ type VolumeOptions = z.output<typeof options>
 type Volume = { name: string; used: number; size: number; inodes?: { used: number; total: number }; source: 'kubelet' | 'database' }
 
 const named = z.object({ metadata: z.object({ name: z.string() }) })
-const claims = z.object({ items: z.array(named) })
-const pods = z.object({ items: z.array(z.object({ spec: z.object({ nodeName: z.string().optional() }) })) })
+const claims = z.object({ items: z.array(named).max(20_000) })
+const pods = z.object({ items: z.array(z.object({ spec: z.object({ nodeName: z.string().optional() }) })).max(20_000) })
 const bytes = z.number().min(0).optional()
 const summary = z.object({
   pods: z
@@ -100,7 +100,7 @@ async function kubeletVolumes(
   for (const host of hosts) {
     const answer = await server.get(`/api/v1/nodes/${encodeURIComponent(host)}/proxy/stats/summary`, { signal, maxBytes: 16 * 1024 * 1024 })
     if (answer.status !== 200) continue // the kubelet is down, or the right is missing: its volumes stay unknown
-    for (const pod of jsonOf(answer, summary, { what: 'the stats summary' }).pods)
+    for (const pod of (await jsonOf(answer, summary, { what: 'the stats summary' })).pods)
       for (const { pvcRef, usedBytes, capacityBytes, inodes, inodesUsed } of pod.volume) {
         if (pvcRef?.namespace !== namespace || !wanted.includes(pvcRef.name) || usedBytes === undefined || !capacityBytes) continue
         const counted = inodes !== undefined && inodesUsed !== undefined && { inodes: { used: inodesUsed, total: inodes } }

@@ -102,7 +102,7 @@ function factsOfSrvr(answer: string): Facts {
 
 async function byAdminServer(options: ZookeeperOptions, url: string, signal: AbortSignal): Promise<Facts> {
   const answer = await ask(options, { url: below(url, '/commands/monitor'), signal })
-  const found = jsonOf(answer, z.record(z.string(), z.unknown()), { what: '/commands/monitor' })
+  const found = await jsonOf(answer, z.record(z.string(), z.unknown()), { what: '/commands/monitor' })
   if (typeof found.error === 'string') {
     refuseIdle(found.error)
     throw new CheckFailure('failing', `The AdminServer says: ${shorten(found.error, 150)}. See the log of ZooKeeper.`)

@@ -5,7 +5,7 @@ import type { TlsOptions } from './tls.ts'
 import { shorten } from './wording.ts'
 
 const answer = z.object({
-  rows: z.array(z.array(z.unknown())).optional(),
+  rows: z.array(z.array(z.unknown())).max(20_000).optional(),
   error: z.object({ code: z.number().optional(), message: z.string() }).optional(),
 })
 
@@ -25,7 +25,7 @@ export async function crateRows(options: CrateSql, statement: string, signal: Ab
     signal,
   })
   // An error of CrateDB comes in the same shape, with status 4xx or 5xx.
-  const { rows, error } = jsonOf(response, answer, { statuses: [200, 400, 404, 409, 500, 503], what: '/_sql' })
+  const { rows, error } = await jsonOf(response, answer, { statuses: [200, 400, 404, 409, 500, 503], what: '/_sql' })
   if (rows !== undefined) return rows
   // CrateDB's codes: 4010 and 4011 are missing privileges; 5xxx is a failure of the cluster, such as a missing master.
   const code = error?.code ?? 0

@@ -1,63 +1,98 @@
 import { CheckFailure } from './reasons.ts'
+import { inTurns } from './turns.ts'
 
 const [maxRows, maxColumns] = [20_000, 200]
+
+/** How many lines or quotes there are between two yields: less than a millisecond. */
+const stepsBetweenYields = 1000
 
 /**
  * The wanted columns of a CSV text (RFC 4180), each row as an object by the names in the first line. A column that a row lacks is empty;
  * blank lines are skipped.
  *
- * Our own, because the text is a peer's: the work is linear in its length, and rows and columns are bounded. Quotes are needed: HAProxy
- * quotes a field that holds a quote, a comma or a line end, such as what a health check last said.
- * @throws CheckFailure `protocol` for a misplaced quote; `too_large` for more than 20,000 rows or 200 columns
+ * Our own, because the text is a peer's: the work is linear in its length, rows and columns are bounded, and a long text is read in turns
+ * with other work. Quotes are needed: HAProxy quotes a field that holds a quote, a comma or a line end, such as what a health check last said.
+ * @throws CheckFailure `protocol` for a misplaced quote; `too_large` for more than 20,000 rows or 200 columns; the signal's reason
  */
-export function parseCsv<Name extends string>(text: string, wanted: readonly Name[]): Record<Name, string>[] {
-  const rows: Record<Name, string>[] = []
-  let names: string[] | undefined
-  let fields: string[] = []
-  let field = ''
-
-  function endField(): void {
-    if (fields.push(field) > maxColumns) throw tooLarge(`${maxColumns} columns`)
-    field = ''
-  }
-
-  function endRow(): void {
-    if (fields.length === 0 && field === '') return
-    endField()
-    const row = fields
-    fields = []
-    if (names === undefined) names = row
-    else if (rows.push(pick(names, row, wanted)) > maxRows) throw tooLarge(`${maxRows} rows`)
-  }
-
-  function takePlain(part: string): void {
-    for (const [index, line] of part.split(/\r?\n/).entries()) {
-      if (index > 0) endRow()
-      for (const [column, piece] of line.split(',').entries()) {
-        if (column > 0) endField()
-        field += piece
-      }
-    }
-  }
-
-  // Every second part stands between quotes. An empty part between two of those is a doubled quote.
-  const parts = text.split('"')
-  const last = parts.length - 1
-  const isDoubled = (index: number) => index > 0 && index < last && parts[index] === ''
-  for (const [index, part] of parts.entries()) {
-    if (index % 2 === 1) {
-      if (index === last || (field !== '' && !isDoubled(index - 1))) throw misquoted()
-      field += part
-    } else if (isDoubled(index)) field += '"'
-    else if (index > 0 && !/^([,\r\n]|$)/.test(part)) throw misquoted()
-    else takePlain(part)
-  }
-  endRow()
-  return rows
+export async function parseCsv<Name extends string>(
+  text: string,
+  wanted: readonly Name[],
+  signal?: AbortSignal,
+): Promise<Record<Name, string>[]> {
+  const table = new Table(wanted)
+  await inTurns(readInto(table, text), signal)
+  return table.rows
 }
 
-function pick<Name extends string>(names: string[], row: string[], wanted: readonly Name[]): Record<Name, string> {
-  return Object.fromEntries(wanted.map((name) => [name, row[names.indexOf(name)] ?? ''])) as Record<Name, string>
+/** Every second part stands between quotes. An empty part between two of those is a doubled quote. */
+function* readInto(table: Table<string>, text: string): Generator<void, void> {
+  let wasDoubled = false
+  for (let index = 0, from = 0; ; index++) {
+    const quote = text.indexOf('"', from)
+    const isLast = quote === -1
+    const part = text.slice(from, isLast ? undefined : quote)
+    const isDoubled = index > 0 && !isLast && part === ''
+    if (index % 2 === 1) {
+      if (isLast || (table.field !== '' && !wasDoubled)) throw misquoted()
+      table.field += part
+    } else if (isDoubled) table.field += '"'
+    else if (index > 0 && !/^([,\r\n]|$)/.test(part)) throw misquoted()
+    else yield* readPlain(table, part)
+    if (isLast) break
+    if (index % stepsBetweenYields === 0) yield
+    wasDoubled = isDoubled
+    from = quote + 1
+  }
+  table.endRow()
+}
+
+/** Lines and fields without quotes. */
+function* readPlain(table: Table<string>, part: string): Generator<void, void> {
+  for (let line = 0, from = 0; ; line++) {
+    if (line > 0) table.endRow()
+    if (line % stepsBetweenYields === 0) yield
+    const end = part.indexOf('\n', from)
+    const text = part.slice(from, end === -1 ? undefined : end - (part[end - 1] === '\r' && end > from ? 1 : 0))
+    for (const [column, piece] of text.split(',', maxColumns + 2).entries()) {
+      if (column > 0) table.endField()
+      table.field += piece
+    }
+    if (end === -1) return
+    from = end + 1
+  }
+}
+
+/** The rows so far, and the one that is being read. */
+class Table<Name extends string> {
+  readonly rows: Record<Name, string>[] = []
+  /** The field that is being read. */
+  field = ''
+  readonly #wanted: readonly Name[]
+  #fields: string[] = []
+  #columns: number[] | undefined
+
+  constructor(wanted: readonly Name[]) {
+    this.#wanted = wanted
+  }
+
+  endField(): void {
+    if (this.#fields.push(this.field) > maxColumns) throw tooLarge(`${maxColumns} columns`)
+    this.field = ''
+  }
+
+  endRow(): void {
+    if (this.#fields.length === 0 && this.field === '') return
+    this.endField()
+    const row = this.#fields
+    this.#fields = []
+    const columns = this.#columns
+    if (columns === undefined) this.#columns = this.#wanted.map((name) => row.indexOf(name))
+    else if (this.rows.push(this.#pick(row, columns)) > maxRows) throw tooLarge(`${maxRows} rows`)
+  }
+
+  #pick(row: readonly string[], columns: readonly number[]): Record<Name, string> {
+    return Object.fromEntries(this.#wanted.map((name, index) => [name, row[columns[index] as number] ?? ''])) as Record<Name, string>
+  }
 }
 
 function misquoted(): CheckFailure {

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { type Secret, secretFile } from '../../shared/fields.ts'
 import { decoded } from './content-coding.ts'
 import { type Answer, type Exchange, exchange, hostOf } from './http-exchange.ts'
+import { parseJson } from './json.ts'
 import { CheckFailure } from './reasons.ts'
 import { type TlsOptions, tlsFields, tlsOf } from './tls.ts'
 import { shorten } from './wording.ts'
@@ -75,18 +76,18 @@ export async function ask(
 }
 
 /**
- * The JSON of an answer, in the shape of the schema. The answer must have one of the given statuses.
+ * The JSON of an answer, in the shape of the schema. The answer must have one of the given statuses. A long one is parsed in turns.
  * @throws CheckFailure `unexpected_answer` or `protocol`
  */
-export function jsonOf<S extends z.ZodType>(
+export async function jsonOf<S extends z.ZodType>(
   answer: Answer,
   schema: S,
   { statuses = [200], what }: { statuses?: number[]; what: string },
-): z.output<S> {
+): Promise<z.output<S>> {
   if (!statuses.includes(answer.status)) throw unexpected(answer, what)
   let value: unknown
   try {
-    value = JSON.parse(answer.body.toString('utf8'))
+    value = await parseJson(answer.body)
   } catch (error) {
     throw new CheckFailure(
       'protocol',

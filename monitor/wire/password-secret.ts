@@ -50,7 +50,7 @@ export async function withPassword<T extends Options>(
       'missing',
       `The Secret ${namespace}/${name} with the password does not exist. Check whether it has been created yet.`,
     )
-  const value = jsonOf(answer, secret, { what: `the Secret ${namespace}/${name}` }).data[key]
+  const value = (await jsonOf(answer, secret, { what: `the Secret ${namespace}/${name}` })).data[key]
   if (value === undefined) throw new CheckFailure('missing', `The Secret ${namespace}/${name} has no key ${key}.`)
   return { ...options, passwordFile: new Secret({ value: Buffer.from(value, 'base64').toString('utf8') }) }
 }

@@ -13,10 +13,10 @@ let heldMs = 0
  * @param computation yields at least every millisecond
  * @throws the signal's reason, between two turns
  */
-export async function inTurns<T>(computation: Generator<void, T>, signal: AbortSignal): Promise<T> {
+export async function inTurns<T>(computation: Generator<void, T>, signal?: AbortSignal): Promise<T> {
   for (;;) {
     if (heldMs >= sliceMs) await nextTurn()
-    signal.throwIfAborted()
+    signal?.throwIfAborted()
     const started = performance.now()
     const until = started + sliceMs - heldMs
     try {

@@ -2,11 +2,14 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { before, test } from 'node:test'
+import { docker } from '../../../monitor/checks/docker.ts'
 import { haproxy } from '../../../monitor/checks/haproxy.ts'
 import { checkKindNamed, checkKinds } from '../../../monitor/checks/index.ts'
 import type { CheckKind } from '../../../monitor/checks/kind.ts'
+import { kubernetes } from '../../../monitor/checks/kubernetes.ts'
+import { heldBy } from '../wire/turns-in-hand.ts'
 import { assertResult, measured, run, secret } from './run.ts'
-import { listen } from './servers.ts'
+import { listen, serve } from './servers.ts'
 
 /** For each kind that opens a connection, its options for a server on this port. */
 const given: Record<string, (port: number) => object> = {
@@ -110,14 +113,18 @@ for (const [name, optionsFor] of Object.entries(given))
       assert.ok(grown < 80 * 2 ** 20, `holds ${grown >> 20} MiB more`)
     })
 
-/** Asserts CPU time, because wall time depends on what else the machine does. */
-function assertQuick(since: NodeJS.CpuUsage): void {
+/**
+ * Asserts that the event loop turned: all that parses gives way to other work after 10 ms, and the garbage collector may add to that. The sum
+ * is CPU time too, because wall time depends on what else the machine does.
+ */
+function assertQuick(heldMs: number, since: NodeJS.CpuUsage): void {
+  assert.ok(heldMs < 100, `held the event loop for ${heldMs} ms`)
   const { user, system } = process.cpuUsage(since)
   const seconds = (user + system) / 1e6
   assert.ok(seconds < 2, `took ${seconds} s of the processor`)
 }
 
-// Parsing blocks the event loop, and so every other check. Its time must depend on the size of the answer alone.
+// What blocks the event loop blocks every other check.
 const statistics = '# pxname,svname,type,status,\n'
 for (const { name, rows, reason } of [
   { name: 'a field of 4 MiB that ends with a quote', rows: `${'a'.repeat(4 * 2 ** 20)}"`, reason: 'protocol' },
@@ -130,16 +137,47 @@ for (const { name, rows, reason } of [
   test(`haproxy check of statistics with ${name} is down in time`, async (t) => {
     const port = await listen(t, (socket) => socket.end(statistics + rows))
     const started = process.cpuUsage()
-    assertResult(await run(haproxy, { host: '127.0.0.1', port }, { timeoutMs: 30_000 }), 'down', reason)
-    assertQuick(started)
+    const { result, heldMs } = await heldBy(() => run(haproxy, { host: '127.0.0.1', port }, { timeoutMs: 30_000 }))
+    assertResult(result, 'down', reason)
+    assertQuick(heldMs, started)
   })
 
 test('haproxy check of statistics with 2 million blank lines and 10,000 times one backend with 9,999 servers is up in time', async (t) => {
   const rows = `${'\r\n'.repeat(2 * 2 ** 20)}${'shop,BACKEND,1,UP,\n'.repeat(10_000)}${'"shop","s ""1"", old",2,UP,\n'.repeat(9999)}`
   const port = await listen(t, (socket) => socket.end(statistics + rows))
   const started = process.cpuUsage()
-  const result = await run(haproxy, { host: '127.0.0.1', port, backends: ['shop'] }, { timeoutMs: 30_000 })
+  const { result, heldMs } = await heldBy(() => run(haproxy, { host: '127.0.0.1', port, backends: ['shop'] }, { timeoutMs: 30_000 }))
   assertResult(result, 'up', undefined, /1 backend and 9999 servers/)
   assert.equal(measured(result, 'skerry_haproxy_backend_servers', { backend: 'shop', state: 'up' }), 9999)
-  assertQuick(started)
+  assertQuick(heldMs, started)
+})
+
+const mebibytes = 8 * 2 ** 20
+
+// What JSON.parse, or a schema, would need a second for, or a tenth.
+for (const { name, body, detail } of [
+  { name: 'arrays in each other', body: '['.repeat(mebibytes / 2) + ']'.repeat(mebibytes / 2), detail: /is not JSON/ },
+  { name: 'members', body: `{${Array.from({ length: 2 ** 17 }, (_, index) => `"k${index}":1`).join()}}`, detail: /documented shape/ },
+  { name: 'an array where an object should be', body: `[${'{"a":1},'.repeat(2 ** 18)}1]`, detail: /documented shape/ },
+])
+  test(`docker check of MiBs of ${name} is down in time`, async (t) => {
+    const url = await serve(t, { '/_ping': 'OK', '/info': body })
+    const started = process.cpuUsage()
+    const { result, heldMs } = await heldBy(() => run(docker, { url }, { timeoutMs: 30_000 }))
+    assertResult(result, 'down', 'protocol', detail)
+    assertQuick(heldMs, started)
+  })
+
+test('kubernetes check of hundreds of thousands of hosts is down in time', async (t) => {
+  const hosts = `{"columnDefinitions":[{"name":"Name"},{"name":"Status"}],"rows":[${'{"cells":["a","Ready"]},'.repeat(100_000)}{"cells":[]}]}`
+  const url = await serve(t, {
+    '/livez?verbose': 'ok',
+    '/readyz?verbose': 'ok',
+    '/version': { gitVersion: 'v1' },
+    '/api/v1/nodes?includeObject=None': hosts,
+  })
+  const started = process.cpuUsage()
+  const { result, heldMs } = await heldBy(() => run(kubernetes, { url }, { timeoutMs: 30_000 }))
+  assertResult(result, 'down', 'protocol', /rows: Too big/)
+  assertQuick(heldMs, started)
 })
