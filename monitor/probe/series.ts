@@ -55,14 +55,23 @@ const expiryHelp = 'When the first certificate of the chain expires, as a Unix t
 const chainHelp = 'When the first certificate of the trusted chain expires, as a Unix time.'
 const versionHelp = 'Always 1; the TLS version is a label.'
 
-/** Sets the series about the chain's expiry and the TLS version. @param expiresAt Unix time in milliseconds */
+/**
+ * Sets the series about the chain's expiry and the TLS version.
+ * @param expiresAt when the first certificate that the server sent expires, as a Unix time in milliseconds
+ * @param chainExpiresAt the same for the whole chain, up to the trusted certificate
+ */
 export function setTls(
   series: ProbeSeries,
-  { expiresAt, version, trusted }: { expiresAt: number; version: string; trusted: boolean },
+  {
+    expiresAt,
+    chainExpiresAt = expiresAt,
+    version,
+    trusted,
+  }: { expiresAt: number; chainExpiresAt?: number; version: string; trusted: boolean },
 ): void {
   setChainExpiry(series, { expiresAt, version })
   // Without a trusted chain, blackbox_exporter shows the zero of Go's time.
-  series.set('probe_ssl_last_chain_expiry_timestamp_seconds', chainHelp, trusted ? expiresAt / 1000 : -62_135_596_800)
+  series.set('probe_ssl_last_chain_expiry_timestamp_seconds', chainHelp, trusted ? chainExpiresAt / 1000 : -62_135_596_800)
 }
 
 /** Sets the series about the certificates that the server sent, and the TLS version. @param expiresAt Unix time in milliseconds */

@@ -88,17 +88,18 @@ function bytesOf(text: Uint8Array | string): Uint8Array {
   return typeof text === 'string' ? Buffer.from(text) : text
 }
 
+function compiled(source: string, context: z.RefinementCtx): Pattern {
+  try {
+    return new Pattern(source)
+  } catch (error) {
+    if (!(error instanceof PatternError)) throw error
+    context.addIssue({ code: 'custom', message: `must be a regular expression as in RE2: ${error.message}` })
+    return z.NEVER
+  }
+}
+
 /** A field with a regular expression. A text that is none is refused with the reason. */
-export const pattern = z
-  .string()
-  .min(1)
-  .max(4096)
-  .transform((source, context) => {
-    try {
-      return new Pattern(source)
-    } catch (error) {
-      if (!(error instanceof PatternError)) throw error
-      context.addIssue({ code: 'custom', message: `must be a regular expression as in RE2: ${error.message}` })
-      return z.NEVER
-    }
-  })
+export const pattern = z.string().min(1).max(4096).transform(compiled)
+
+/** The same as in blackbox_exporter, where an empty text matches everything. */
+export const anyPattern = z.string().max(4096).transform(compiled)

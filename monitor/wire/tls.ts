@@ -90,7 +90,18 @@ export function secure(tcp: Socket, settings: TlsSettings, host: string): Promis
   })
 }
 
-/** When the first certificate of the peer's chain expires, as a Unix time in milliseconds; NaN without a certificate. */
+/**
+ * When the first of the certificates that the peer sent expires, as a Unix time in milliseconds; NaN without a certificate. Call it last:
+ * afterwards, getPeerCertificate of this socket has lost the certificates (seen with Node 24.21).
+ */
+export function earliestSentExpiry(socket: TLSSocket): number {
+  const times: number[] = []
+  // X509Certificate knows the issuers that were sent; getPeerCertificate adds those that are trusted here.
+  for (let sent = socket.getPeerX509Certificate(); sent !== undefined; sent = sent.issuerCertificate) times.push(sent.validToDate.getTime())
+  return times.length === 0 ? Number.NaN : Math.min(...times)
+}
+
+/** When the first certificate of the peer's chain, up to the one that is trusted, expires, as a Unix time in milliseconds; NaN without a certificate. */
 export function earliestExpiry(socket: TLSSocket): number {
   const seen = new Set<string>()
   let earliest = Number.POSITIVE_INFINITY

@@ -1,7 +1,8 @@
 import * as z from 'zod'
 import { dnsClasses, dnsCodes, dnsTypes } from '../../wire/dns/index.ts'
-import { pattern } from '../../wire/patterns.ts'
+import { anyPattern } from '../../wire/patterns.ts'
 import { ipProtocol, tlsConfig } from './fields.ts'
+import { sourceAddress } from './source-address.ts'
 
 /** A name of a table. @param what what it names */
 function nameIn<T extends string>(table: Readonly<Record<T, number>>, what: string) {
@@ -12,18 +13,18 @@ function nameIn<T extends string>(table: Readonly<Record<T, number>>, what: stri
 
 const rules = z
   .strictObject({
-    fail_if_matches_regexp: z.array(pattern).max(100).default([]).describe('Fail if any record matches any of these'),
+    fail_if_matches_regexp: z.array(anyPattern).max(100).default([]).describe('Fail if any record matches any of these'),
     fail_if_all_match_regexp: z
-      .array(pattern)
+      .array(anyPattern)
       .max(100)
       .default([])
       .describe('As in blackbox_exporter: fail if not every record matches all of these'),
     fail_if_not_matches_regexp: z
-      .array(pattern)
+      .array(anyPattern)
       .max(100)
       .default([])
       .describe('Fail if any record does not match all of these, or if there is none'),
-    fail_if_none_matches_regexp: z.array(pattern).max(100).default([]).describe('Fail if no record matches any of these'),
+    fail_if_none_matches_regexp: z.array(anyPattern).max(100).default([]).describe('Fail if no record matches any of these'),
   })
   .prefault({})
 
@@ -45,6 +46,7 @@ export const dnsSettings = z
     validate_answer_rrs: rules.describe('Rules for the records of the answer'),
     validate_authority_rrs: rules.describe('Rules for the records of the authority section'),
     validate_additional_rrs: rules.describe('Rules for the records of the additional section'),
+    ...sourceAddress,
     ...ipProtocol,
   })
   .refine(({ dns_over_tls, transport_protocol }) => !dns_over_tls || transport_protocol === 'tcp', {

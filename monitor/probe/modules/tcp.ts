@@ -1,7 +1,8 @@
 import * as z from 'zod'
 import { discreet } from '../../../shared/discretion.ts'
-import { pattern } from '../../wire/patterns.ts'
+import { anyPattern } from '../../wire/patterns.ts'
 import { ipProtocol, tlsConfig } from './fields.ts'
+import { sourceAddress } from './source-address.ts'
 
 const label = z.strictObject({
   name: z
@@ -15,7 +16,7 @@ const label = z.strictObject({
 
 const step = z
   .strictObject({
-    expect: pattern.optional().describe('Wait for a line that matches; earlier lines are skipped'),
+    expect: anyPattern.optional().describe('Wait for a line that matches; earlier lines are skipped'),
     expect_bytes: z.string().max(65_536).optional().describe('Wait for exactly these bytes'),
     labels: z
       .array(label)
@@ -37,6 +38,7 @@ export const tcpSettings = z.strictObject({
   query_response: discreet(z.array(step).max(100), 'steps').default([]).describe('The dialogue, step by step'),
   tls: z.boolean().default(false).describe('Whether to start TLS at once'),
   tls_config: tlsConfig,
+  ...sourceAddress,
   ...ipProtocol,
 })
 

@@ -75,6 +75,7 @@ async function ask(config: DnsSettings, target: Resolved, { series, signal, dial
     return await (config.transport_protocol === 'udp' ? askUdp : askTcp)(query, {
       address,
       port,
+      localAddress: config.source_ip_address,
       ...(config.dns_over_tls && {
         secure: (tcp) => secure(tcp, tlsOf(trustOf(tls_config), target.host), tls_config.server_name ?? target.host),
       }),

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { GrpcHealth } from '../../wire/grpc-health.ts'
 import { CheckFailure, messageOf } from '../../wire/reasons.ts'
 import { openSocket } from '../../wire/socket.ts'
-import { earliestExpiry, secure, tlsOf } from '../../wire/tls.ts'
+import { earliestSentExpiry, secure, tlsOf } from '../../wire/tls.ts'
 import { type GrpcSettings, grpcSettings } from '../modules/grpc.ts'
 import type { Resolved } from '../resolve.ts'
 import { close, type ProbeSeries, setCertificate, setChainExpiry } from '../series.ts'
@@ -85,6 +85,6 @@ async function startTls(tcp: Socket, { tls_config }: GrpcSettings, target: Resol
 
 function describe(tls: TLSSocket, series: ProbeSeries): void {
   series.set('probe_grpc_ssl', help.probe_grpc_ssl, 1)
-  setChainExpiry(series, { expiresAt: earliestExpiry(tls), version: tls.getProtocol() ?? '' })
   setCertificate(series, tls)
+  setChainExpiry(series, { expiresAt: earliestSentExpiry(tls), version: tls.getProtocol() ?? '' })
 }

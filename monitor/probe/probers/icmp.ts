@@ -44,6 +44,7 @@ async function probe(config: IcmpSettings, { reach, series, signal, dialogue }: 
   dialogue.say('Writing out packet', { ip: target.address, program })
   const reply = await ping(program, {
     address: target.address,
+    sourceAddress: config.source_ip_address,
     payloadBytes: config.payload_size || usualPayloadBytes,
     ttl: config.ttl || undefined,
     // As in blackbox_exporter, the field is for IPv4: no router fragments IPv6.

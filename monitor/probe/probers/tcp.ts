@@ -5,7 +5,7 @@ import { LineReader } from '../../wire/line-reader.ts'
 import type { Match, Pattern } from '../../wire/patterns.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
 import { openSocket } from '../../wire/socket.ts'
-import { earliestExpiry, secure, tlsOf } from '../../wire/tls.ts'
+import { earliestExpiry, earliestSentExpiry, secure, tlsOf } from '../../wire/tls.ts'
 import { type TcpSettings, tcpSettings } from '../modules/tcp.ts'
 import type { Resolved } from '../resolve.ts'
 import { close, setCertificate, setTls } from '../series.ts'
@@ -33,7 +33,12 @@ async function probe(config: TcpSettings, run: ProbeRun): Promise<boolean> {
   if (config.query_response.some(({ expect_bytes }) => expect_bytes)) series.set('probe_failed_due_to_bytes', bytesHelp, 0)
   const target = await reach(config)
   dialogue.say(config.tls ? 'Dialing TCP with TLS' : 'Dialing TCP without TLS', { ip: target.address, port: target.port })
-  const connection = await openSocket({ host: target.address, port: target.port }, signal)
+  const { source_ip_address: localAddress } = config
+  const connection = await openSocket(
+    { host: target.address, port: target.port },
+    signal,
+    localAddress === undefined ? {} : { localAddress },
+  )
   dialogue.say('Successfully dialed')
   try {
     await converse(config.tls ? await startTls(connection, config, target, run) : connection, config, target, run)
@@ -78,8 +83,15 @@ async function startTls(
 ): Promise<TLSSocket> {
   const tls = await secure(socket, tlsOf(trustOf(tls_config), host), tls_config.server_name ?? host)
   dialogue.say('TLS Handshake (client) succeeded.', { version: tls.getProtocol() ?? '', trusted: tls.authorized })
-  setTls(series, { expiresAt: earliestExpiry(tls), version: tls.getProtocol() ?? '', trusted: tls.authorized })
   setCertificate(series, tls)
+  const chainExpiresAt = earliestExpiry(tls)
+  setTls(series, {
+    expiresAt: earliestSentExpiry(tls),
+    chainExpiresAt,
+    version: tls.getProtocol() ?? '',
+    // Go's crypto/tls verifies no chain then, even if it could.
+    trusted: !tls_config.insecure_skip_verify,
+  })
   return tls
 }
 

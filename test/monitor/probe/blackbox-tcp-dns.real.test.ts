@@ -66,7 +66,7 @@ function seriesOf({ families }: Page): string[] {
 /** What a play is for, the module that it is asked with, whether the probe succeeds, and what the server then has heard. */
 type DialogueCase = { name: string; tcp: Record<string, unknown>; play: Act[]; success: 0 | 1; timeout?: string }
 
-function dialogues({ ca, cert, key }: { ca: string; cert: string; key: string }): DialogueCase[] {
+function dialogues({ ca, cert, key, authority }: { ca: string; cert: string; key: string; authority: string }): DialogueCase[] {
   const starttls = {
     query_response: [
       { expect: '^220 ([^ ]+) ESMTP' },
@@ -104,7 +104,19 @@ function dialogues({ ca, cert, key }: { ca: string; cert: string; key: string })
       play: offering,
       success: 1,
     },
+    {
+      name: 'SMTP with STARTTLS, unverified although it could be',
+      tcp: { ...starttls, tls_config: { ca_file: ca, insecure_skip_verify: true } },
+      play: offering,
+      success: 1,
+    },
     { name: 'SMTP without STARTTLS', tcp: starttls, play: [...mail, { say: '250 quay\r\n' }, { close: true }], success: 0 },
+    {
+      name: 'POP over TLS with its authority, trusted',
+      tcp: { query_response: [{ expect: '^\\+OK' }], tls: true, tls_config: { ca_file: ca } },
+      play: [{ secure: { cert: `${cert}\n${authority}`, key } }, { say: '+OK ready\r\n' }],
+      success: 1,
+    },
     {
       name: 'POP over TLS',
       tcp: { query_response: [{ expect: '^\\+OK' }], tls: true, tls_config: { insecure_skip_verify: true } },
@@ -175,6 +187,15 @@ function dialogues({ ca, cert, key }: { ca: string; cert: string; key: string })
     { name: 'silence', tcp: { query_response: [{ expect: 'x' }] }, play: [], success: 0, timeout: '300ms' },
     { name: 'lines that never match', tcp: { query_response: [{ expect: 'x' }] }, play: greeting('a\nb\n'), success: 0, timeout: '300ms' },
     { name: 'a step that neither expects nor sends', tcp: { query_response: [{}, { send: '' }] }, play: [], success: 1 },
+    {
+      name: 'any line',
+      tcp: { query_response: [{ expect: '', send: 'hello' }, { expect: 'end' }] },
+      play: [{ say: '\n' }, { wait: true }, { say: 'end\n' }],
+      success: 1,
+    },
+    { name: 'an address to come from', tcp: { source_ip_address: '127.0.0.2' }, play: [], success: 1 },
+    { name: 'an address that is not of this machine', tcp: { source_ip_address: '192.0.2.1' }, play: [], success: 0 },
+    { name: 'an address of another family', tcp: { source_ip_address: '::1' }, play: [], success: 0 },
     { name: 'nothing but a connection', tcp: {}, play: [{ close: true }], success: 1 },
   ]
 }
@@ -182,9 +203,9 @@ function dialogues({ ca, cert, key }: { ca: string; cert: string; key: string })
 test('a dialogue over TCP ends as with a real blackbox_exporter, and the server hears the same', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'skerry-'))
   t.after(() => rm(folder, { recursive: true }))
-  const signed = await createCertificate()
+  const signed = await createCertificate({ days: 400 }) // longer than that of its authority
   const { ca } = await writeCertificate(folder, signed)
-  const cases = dialogues({ ...signed, ca })
+  const cases = dialogues({ ...signed, ca, authority: signed.ca })
   const modules = Object.fromEntries(
     cases.map(({ tcp, timeout = '5s' }, index) => [`m${index}`, { prober: 'tcp', timeout, tcp: { preferred_ip_protocol: 'ip4', ...tcp } }]),
   )
@@ -199,8 +220,7 @@ test('a dialogue over TCP ends as with a real blackbox_exporter, and the server 
       const found = await ask(`m${index}`, `127.0.0.1:${server.port}`)
       assert.deepEqual(found.ours, found.theirs)
       assert.equal(found.success, success)
-      const half = server.heard.length / 2
-      assert.deepEqual(server.heard.slice(half), server.heard.slice(0, half))
+      for (const list of [server.heard, server.from]) assert.deepEqual(list.slice(list.length / 2), list.slice(0, list.length / 2))
     })
   const open = await listen(t, (socket) => socket.on('data', () => {}))
   for (const [module, target] of [
@@ -302,6 +322,10 @@ function queries(): Record<string, { dns: Record<string, unknown>; answer(query:
     refused: { dns: {}, answer: code(5) },
     'refused, as expected': { dns: { valid_rcodes: ['NXDOMAIN', 'REFUSED'] }, answer: code(5) },
     'code 10, as expected': { dns: { valid_rcodes: ['NOTZONE'] }, answer: code(10) },
+    'an address to come from': { dns: { source_ip_address: '127.0.0.3' }, answer: code(0) },
+    'an address to come from, over TCP': { dns: { source_ip_address: '127.0.0.3', transport_protocol: 'tcp' }, answer: code(0) },
+    'an address of another family': { dns: { source_ip_address: '::1' }, answer: code(0) },
+    'an address that is not of this machine': { dns: { source_ip_address: '192.0.2.1' }, answer: code(0) },
     'no valid code at all': { dns: { valid_rcodes: [] }, answer: code(0) },
     'all sections': { dns: { query_type: 'ANY' }, answer: (query) => answerTo(query, given) },
     'class CH': {
@@ -392,6 +416,8 @@ test('a ping ends as with a real blackbox_exporter', async (t) => {
     four: { prober: 'icmp', timeout: '2s', icmp: { preferred_ip_protocol: 'ip4' } },
     six: { prober: 'icmp', timeout: '2s' },
     small: { prober: 'icmp', timeout: '2s', icmp: { payload_size: 4 } },
+    sourced: { prober: 'icmp', timeout: '2s', icmp: { source_ip_address: '127.0.0.2' } },
+    stranger: { prober: 'icmp', timeout: '1s', icmp: { source_ip_address: '192.0.2.1' } },
     large: { prober: 'icmp', timeout: '2s', icmp: { payload_size: 2000, dont_fragment: true, ttl: 5 } },
   })
   for (const [module, target] of [
@@ -400,6 +426,8 @@ test('a ping ends as with a real blackbox_exporter', async (t) => {
     ['six', '::1'],
     ['small', '127.0.0.1'],
     ['large', '127.0.0.1'],
+    ['sourced', '127.0.0.1'],
+    ['stranger', '127.0.0.1'],
     ['four', 'nowhere.invalid'],
   ] as const)
     await t.test(`${module} of ${target}`, async () => {

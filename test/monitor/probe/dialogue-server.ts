@@ -15,15 +15,19 @@ export async function startDialogue(t: TestContext, play: readonly Act[]): Promi
     heard.push(...bytes.toString().split('\n').filter(Boolean))
     events.emit('heard')
   }
-  const port = await listen(t, (socket) => act(socket, play, hear))
+  const from: (string | undefined)[] = []
+  const port = await listen(t, (socket) => {
+    from.push(socket.remoteAddress)
+    act(socket, play, hear)
+  })
   const until = async (lines: number) => {
     while (heard.length < lines) await once(events, 'heard', { signal: t.signal })
   }
-  return { port, heard, until }
+  return { port, heard, from, until }
 }
 
-/** `until` resolves when so many lines were heard. */
-type DialogueServer = { port: number; heard: string[]; until(lines: number): Promise<void> }
+/** `from` are the addresses of those who connected; `until` resolves when so many lines were heard. */
+type DialogueServer = { port: number; heard: string[]; from: (string | undefined)[]; until(lines: number): Promise<void> }
 
 function act(socket: Socket, play: readonly Act[], hear: (bytes: Buffer) => void): void {
   const [next, ...rest] = play
