@@ -3,20 +3,22 @@ import { createLog } from '../../shared/log.ts'
 import { createProber } from '../prober/index.ts'
 import { checkTable } from '../prober/table.ts'
 import { type Command, print, type Surroundings } from './command.ts'
+import { checksAsJson } from './json.ts'
 import { type LoadedChecks, loadChecks, readArguments } from './load.ts'
 import { runAllOnce } from './run-once.ts'
 
-/** `skerry-monitor check --config FILE [--once]`: runs the checks and prints them as a table. It takes no actions. */
+/** `skerry-monitor check --config FILE [--once] [--json]`: runs the checks and prints them as a table, or as JSON. It takes no actions. */
 export const checkCommand: Command = async (argv, surroundings) => {
-  const { config, once, help } = readArguments(argv, { once: { type: 'boolean', default: false } })
+  const flag = { type: 'boolean', default: false } as const
+  const { config, once, json, help } = readArguments(argv, { once: flag, json: flag })
   if (help) {
     print(usage(surroundings.program))
     return 0
   }
   const loaded = await loadChecks(config, surroundings)
-  if (!once && process.stdout.isTTY) return watch(loaded, surroundings)
+  if (!once && !json && process.stdout.isTTY) return watch(loaded, surroundings)
   const statuses = await runAllOnce(loaded.checks, loaded.context, loaded)
-  print(checkTable(statuses, { isTerminal: process.stdout.isTTY }))
+  print(json ? checksAsJson(statuses) : checkTable(statuses, { isTerminal: process.stdout.isTTY }))
   return statuses.every(({ state }) => state === 'up') ? 0 : 1
 }
 
@@ -58,9 +60,10 @@ const screen = {
 }
 
 function usage(program: string): string {
-  return `Usage: ${program} check --config FILE [--once]
+  return `Usage: ${program} check --config FILE [--once] [--json]
 
 Runs the checks and shows them as a table: at their intervals on a terminal; once with --once, or without a terminal.
+With --json, it runs them once and prints one JSON object, with what each check measured.
 FILE is a checks file, or the monitor's configuration with its checks file and its cluster. No actions are taken.
 
 Exit code: 0 if all checks are up, 1 if one is not, 2 if the configuration is invalid.

@@ -1,11 +1,11 @@
 /** The commands, besides running the monitor: the arguments of each, and what it does. */
 const commands = {
   check: {
-    usage: '--config FILE [--once]',
+    usage: '--config FILE [--once] [--json]',
     what: 'run the checks and show their states; with --once, exit with 0 if all are up, else with 1',
   },
   convert: { usage: '--file FILE', what: 'print the configuration of Gatus, or of the health monitor of LambdaStack, as a checks file' },
-  test: { usage: 'KIND key=value …', what: 'run one check and exit with 0 if it is up, else with 1; test --help lists the kinds' },
+  test: { usage: 'KIND key=value … [--json]', what: 'run one check and exit with 0 if it is up, else with 1; test --help lists the kinds' },
   validate: { usage: '--config FILE', what: 'print ok, or every fault of the configuration and its checks' },
 }
 

@@ -12,6 +12,7 @@ import type { CheckContext, CheckKind, CheckResult } from '../checks/kind.ts'
 import { accessCluster } from '../region/cluster-access.ts'
 import { loadConditionsFor } from '../wire/conditions.ts'
 import { type Command, print, UsageError } from './command.ts'
+import { resultAsJson } from './json.ts'
 import { runOnce } from './run-once.ts'
 
 /** `skerry-monitor test KIND key=value …`: runs one check and prints its result. Exit code: 0 if up, 1 if not, 2 for invalid options. */
@@ -38,7 +39,9 @@ export const testCommand: Command = async (argv, { program, env }) => {
   }
   const context = await contextOf(values.kubeconfig, env)
   const { result, seconds } = await runOnce({ kind: name, options: read.options, timeoutMs }, context)
-  print(describeResult(`${name} ${kind.target(read.options)}`, result, seconds))
+  const target = kind.target(read.options)
+  if (values.json) print(JSON.stringify({ kind: name, target, ...resultAsJson(result, seconds) }))
+  else print(describeResult(`${name} ${target}`, result, seconds))
   return result.state === 'up' ? 0 : 1
 }
 
@@ -51,6 +54,7 @@ function readArguments(argv: readonly string[]) {
         help: { type: 'boolean', short: 'h', default: false },
         timeout: { type: 'string', default: '10s' },
         kubeconfig: { type: 'string' },
+        json: { type: 'boolean', default: false },
       },
     })
   } catch (error) {
@@ -142,9 +146,9 @@ function describeResult(title: string, { state, reason, detail, measurements = [
 function usage(program: string): string {
   const width = Math.max(...Object.keys(checkKinds).map((name) => name.length))
   const kinds = Object.entries<CheckKind>(checkKinds).map(([name, { about }]) => `  ${name.padEnd(width)}  ${about.split(/(?<=\.)\s/)[0]}`)
-  return `Usage: ${program} test KIND key=value … [--timeout 10s] [--kubeconfig FILE]
+  return `Usage: ${program} test KIND key=value … [--timeout 10s] [--kubeconfig FILE] [--json]
 
-Runs one check and prints its result. Exit code: 0 if the check is up, 1 if it is not, 2 if its options are invalid.
+Runs one check and prints its result, with --json as one JSON object. Exit code: 0 if the check is up, 1 if it is not, 2 if its options are invalid.
 Values are YAML. A dot leads to an option inside another, as in passwordSecret.name=crate.
 
 Kinds (their options: ${program} test KIND --help):

@@ -63,6 +63,32 @@ test('check ends with 1 when one is down, and does not run what depends on it', 
   ])
 })
 
+test('check --json and test --json print what they saw as one JSON object, with the same exit codes', async (t) => {
+  const [open, closed] = [await listener(t), await freePort()]
+  const checks = `checks:\n${tcp('gate', closed)}${tcp('"web & api"', open, ', labels: { team: quay }')}${tcp('behind', open, ', dependsOn: [gate]')}`
+  const { code, out, err } = await run(['check', '--json', '--config', await file(t, checks)])
+  assert.deepEqual([code, err], [1, ''])
+  const { summary, checks: found } = JSON.parse(out)
+  assert.deepEqual(summary, { total: 3, up: 1, degraded: 0, down: 1, unknown: 1 })
+  const [gate, web, behind] = found
+  const { durationSeconds, finishedAt, measurements, detail, ...rest } = web
+  assert.deepEqual(rest, {
+    ...{ name: 'web & api', kind: 'tcp', target: `127.0.0.1:${open}`, group: 'checks', severity: 'warning', labels: { team: 'quay' } },
+    ...{ state: 'up', failures: 0 },
+  })
+  assert.ok(durationSeconds > 0 && Date.parse(finishedAt) > 0 && detail !== '' && measurements[0].name.startsWith('skerry_tcp_'))
+  assert.deepEqual([gate.state, gate.reason, gate.failures], ['down', 'connection_refused', 1])
+  assert.deepEqual([behind.state, behind.reason, 'finishedAt' in behind], ['unknown', 'dependency', false])
+
+  const one = await run(['test', 'tcp', 'host=127.0.0.1', `port=${closed}`, '--json'])
+  assert.equal(one.code, 1)
+  const { kind, target, state, reason } = JSON.parse(one.out)
+  assert.deepEqual(
+    { kind, target, state, reason },
+    { kind: 'tcp', target: `127.0.0.1:${closed}`, state: 'down', reason: 'connection_refused' },
+  )
+})
+
 test("check takes the monitor's configuration too, and looks into the checks file that it names", async (t) => {
   const checks = await file(t, `checks:\n${tcp('quay', await listener(t))}`)
   const config = await file(t, `checks: { file: ${checks} }\n`)
