@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { duration, fileToRead } from '../shared/fields.ts'
+import { logConfig } from '../shared/log-config.ts'
 import { identityConfig } from './api/identity/config.ts'
 import { limitsConfig } from './api/limits.ts'
 import { metadataSection } from './resources/allowed-keys.ts'
@@ -160,10 +161,7 @@ export const agentConfig = z
       .describe('The tunnel that leads to the agent; without this section the agent does not manage cloudflared'),
     monitor: monitorSection.prefault({}).describe('The monitor that runs beside the agent'),
     lease: leaseSection.prefault({}).describe('Leader election'),
-    log: z
-      .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Minimum level that is logged') })
-      .prefault({})
-      .describe('Log on standard output, JSON lines'),
+    log: logConfig,
     grace: duration({ min: '1s', max: '10m' })
       .prefault('25s')
       .describe('Time for an orderly stop; less than terminationGracePeriodSeconds'),

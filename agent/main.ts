@@ -23,7 +23,7 @@ if (loaded.kind === 'exit') {
   process.exitCode = loaded.code
 } else {
   const { config } = loaded
-  const log = createLog({ level: config.log.level, name: program })
+  const log = createLog({ ...config.log, name: program })
   const pod = {
     name: process.env.HOSTNAME ?? 'agent',
     serviceHost: process.env.KUBERNETES_SERVICE_HOST,

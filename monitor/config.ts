@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { duration, fileToRead } from '../shared/fields.ts'
+import { logConfig } from '../shared/log-config.ts'
 import { metricsConfig } from './metrics/config.ts'
 import { componentsConfig, discoveryConfig } from './region/config.ts'
 import { sparkplugConfig } from './sparkplug/config.ts'
@@ -54,10 +55,7 @@ export const monitorConfig = z
       .string()
       .default('/var/lib/skerry-monitor')
       .describe('Folder for the number of the last session where there is no Lease; STATE_DIRECTORY of systemd takes precedence'),
-    log: z
-      .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Lowest level that is written') })
-      .prefault({})
-      .describe('Log on standard output, JSON lines'),
+    log: logConfig,
     grace: duration({ min: '1s', max: '10m' }).prefault('15s').describe('Time limit for stopping; less than terminationGracePeriodSeconds'),
   })
   .superRefine(({ cluster, lease }, context) => {

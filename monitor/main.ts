@@ -23,7 +23,7 @@ if (loaded.kind === 'exit') {
 } else {
   const { config, shown } = loaded
   const { env } = process
-  const log = createLog({ level: config.log.level, name: program })
+  const log = createLog({ ...config.log, name: program })
   const host = {
     name: env.HOSTNAME ?? hostname(),
     serviceHost: env.KUBERNETES_SERVICE_HOST,

@@ -1,5 +1,6 @@
 import pino from 'pino'
 import { Problem } from './errors.ts'
+import { textLine } from './log-text.ts'
 
 /** A logger. It is passed in and narrowed with `log.child({ project })`, never imported. */
 export type Log = pino.Logger
@@ -7,14 +8,25 @@ export type Log = pino.Logger
 /** The levels a log can be set to. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
 
+/** How a log is made. `auto` is text where standard output is a terminal, and else JSON. */
+export type LogOptions = { level: LogLevel; name: string; format?: 'auto' | 'json' | 'text'; destination?: pino.DestinationStream }
+
+/** Takes pino's lines of JSON. Lines of text have colours on a terminal unless `NO_COLOR` is set (no-color.org). */
+function outputOf(format: NonNullable<LogOptions['format']>, output: pino.DestinationStream): pino.DestinationStream {
+  const isTerminal = process.stdout.isTTY === true
+  if (format === 'json' || (format === 'auto' && !isTerminal)) return output
+  const hasColour = isTerminal && !process.env.NO_COLOR
+  return { write: (line) => output.write(textLine(line, hasColour)) }
+}
+
 /**
- * A logger that writes one JSON object per line: `level` as a word, `time` in ISO 8601, `name`, the fields, `msg`.
+ * A logger that writes one JSON object per line, or text for people (log-text.ts): `level` as a word, `time` in ISO 8601, `name`, the fields, `msg`.
  * It writes synchronously to standard output (or to `destination`), so that the last line before a crash is not lost.
  *
  * Fields with the name of a secret are masked at any depth, so write `secretName` for the name of a Secret. Errors, in any field, keep
  * their chain of causes and lose texts that may quote a body. The message must be constant, for it is not searched: use fields.
  */
-export function createLog({ level, name, destination }: { level: LogLevel; name: string; destination?: pino.DestinationStream }): Log {
+export function createLog({ level, name, format = 'json', destination }: LogOptions): Log {
   const log = pino(
     {
       level,
@@ -32,7 +44,7 @@ export function createLog({ level, name, destination }: { level: LogLevel; name:
         },
       },
     },
-    destination ?? pino.destination({ fd: 1, sync: true }),
+    outputOf(format, destination ?? pino.destination({ fd: 1, sync: true })),
   )
   // Children inherit this from the root. pino has a formatter for bindings, but it does not pass it on to children.
   type Child = (this: Log, bindings: pino.Bindings, options?: pino.ChildLoggerOptions) => Log

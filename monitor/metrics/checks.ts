@@ -1,9 +1,9 @@
 import type { Family, Labels, Sample } from '../../shared/prometheus.ts'
+import { visible } from '../../shared/visible.ts'
 import { checkKindNamed, checkKinds } from '../checks/index.ts'
 import type { CheckState, Measure, Measurement } from '../checks/kind.ts'
 import type { Check, CheckStatus } from '../prober/check.ts'
 import { reservedLabels } from '../prober/check-fields.ts'
-import { visible } from '../wire/wording.ts'
 import { histogram } from './histogram.ts'
 
 /** Measurements of one check that are shown: a target that answers with a million names must not become a million series. */

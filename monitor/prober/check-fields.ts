@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { duration } from '../../shared/fields.ts'
+import { visible } from '../../shared/visible.ts'
 import { idFault } from '../sparkplug/topics.ts'
-import { visible } from '../wire/wording.ts'
 import { actionConfig } from './actions/config.ts'
 
 /** Labels that Skerry or Prometheus itself sets on the series of checks. */

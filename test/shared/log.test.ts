@@ -26,6 +26,32 @@ test('a line has its level as a word, its time in ISO 8601, the name, the fields
   assert.equal(new Date(time).toISOString(), time)
 })
 
+test('a line for people has time, level, message and fields, and what is longer on lines of its own', () => {
+  const lines: string[] = []
+  const log = createLog({ level: 'info', name: 'skerry-agent', format: 'text', destination: { write: (line) => lines.push(line) } })
+  log.child({ server: 'metrics' }).info({ port: 9809, host: '::', note: 'two "words"', of: { a: [1] } }, 'listening')
+  log.fatal({ faults: ['a.yaml:1:2: x', 'a.yaml:2:2: y'] }, 'cannot start')
+  log.error({ err: new Error('outer', { cause: new Error('inner') }), check: 'web & api' }, 'went wrong')
+  const [listening, faults, failed = ''] = lines.map((line) => line.replace(/^\d\d:\d\d:\d\d\.\d{3}Z /, ''))
+  assert.equal(listening, 'INFO  listening server=metrics port=9809 host=:: note="two \\"words\\"" of={"a":[1]}\n')
+  assert.equal(faults, 'FATAL cannot start\n    a.yaml:1:2: x\n    a.yaml:2:2: y\n')
+  assert.match(
+    failed,
+    /^ERROR went wrong check="web & api"\n {4}Error: outer\n {8}at [\s\S]+\n {4}caused by:\n {4}Error: inner\n {8}at [\s\S]+\n$/,
+  )
+})
+
+test('a line for people moves no terminal, whatever it tells, and hides secrets as JSON does', () => {
+  const lines: string[] = []
+  const log = createLog({ level: 'info', name: 'x', format: 'text', destination: { write: (line) => lines.push(line) } })
+  log.warn({ said: 'a\u202e\u009b31m\u001b[2J\r\nb', password: 'hunter2', err: new Error('x\u001b[2J') }, 'a target said')
+  const text = lines.join('')
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+  assert.doesNotMatch(text.replaceAll('\n', ''), /[\u0000-\u001f\u007f-\u009f\u202e]/)
+  assert.doesNotMatch(text, /hunter2/)
+  assert.match(text, /said="a‹U\+202E›‹U\+009B›31m\\u001b\[2J\\r\\nb"/)
+})
+
 test('a line below the level is not written', () => {
   const { log, lines } = capture('warn')
   log.info('quiet')

@@ -40,7 +40,7 @@ test('a label says what the name of a check and the texts of its target say, and
     const measurements = [{ name: 'skerry_haproxy_backend_up', value: 1, labels: { backend: 'a\u202e"b\n' } }]
     const found = read([statusOf({ name, kind: 'haproxy' }, { measurements })])
     assert.equal(found.value('skerry_check_up', { check: name }), 0)
-    assert.equal(found.value('skerry_haproxy_backend_up', { check: name, backend: 'a‹U+202E›"b\n' }), 1)
+    assert.equal(found.value('skerry_haproxy_backend_up', { check: name, backend: 'a‹U+202E›"b‹U+000A›' }), 1)
   }
 })
 
