@@ -75,13 +75,13 @@ function saidOf(names: readonly string[], total: number, space: number): string 
 }
 
 const reductions: { said: string; strip: (metric: BirthMetric) => BirthMetric }[] = [
-  { said: 'descriptions', strip: withoutDescription },
+  { said: 'descriptions', strip: withoutDocumentation },
   { said: 'properties', strip: withoutProperties },
 ]
 
-function withoutDescription(metric: BirthMetric): BirthMetric {
-  const { description, ...properties } = metric.properties ?? {}
-  if (description === undefined) return metric
+function withoutDocumentation(metric: BirthMetric): BirthMetric {
+  const { documentation, ...properties } = metric.properties ?? {}
+  if (documentation === undefined) return metric
   return { ...metric, properties: Object.keys(properties).length === 0 ? undefined : properties }
 }
 

@@ -7,6 +7,7 @@ import type { ChangeBuffer } from './buffer.ts'
 import { createConnectNumbers } from './connect-numbers.ts'
 import { type Connect, createMqttConnect } from './connection.ts'
 import { createCounters, type SparkplugCounters } from './counters.ts'
+import type { Deadbands } from './deadbands.ts'
 import { type Guest, Guests } from './guests.ts'
 import type { ItineraryConfig } from './itinerary.ts'
 import { type EdgeNodeModel, TrackedModel } from './model.ts'
@@ -29,9 +30,12 @@ export type EdgeNodeConfig = NodeAddress & {
    */
   primaryHost?: { id: string; giveUpMs: number } | undefined
   hasAliases: boolean
+  /** Whether births say what each metric means. */
+  hasDocumentation: boolean
   /** How device ids and metric names are written. */
   names: Naming
   maxSilenceMs: number
+  deadbands: Deadbands
 } & ItineraryConfig &
   SessionSettings
 

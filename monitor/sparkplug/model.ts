@@ -6,7 +6,7 @@ import { Departed } from './departed.ts'
 import { createNames, type Names, type Naming } from './names.ts'
 import type { Quality } from './payload.ts'
 import { createQuietLog, type QuietLog } from './quiet-log.ts'
-import { Recorder } from './recorder.ts'
+import { Recorder, type RecorderSettings } from './recorder.ts'
 import { idFault } from './topics.ts'
 import {
   isSameDefinition,
@@ -55,7 +55,12 @@ type ModelListener = {
   changed(): void
 }
 
-type ModelSettings = { maxSilenceMs: number; hasAliases: boolean; names: Naming }
+type ModelSettings = RecorderSettings & {
+  hasAliases: boolean
+  names: Naming
+  /** Whether births say what each metric means. */
+  hasDocumentation: boolean
+}
 
 type ModelParts = { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock; log: Log }
 
@@ -68,7 +73,7 @@ export class TrackedModel implements EdgeNodeModel {
   /** Notified of every change: the session, of which there is one at a time. */
   listener: ModelListener | undefined
   readonly recorder: Recorder
-  readonly #hasAliases: boolean
+  readonly #settings: ModelSettings
   readonly #names: Names
   readonly #parts: ModelParts
   readonly #warn: QuietLog
@@ -76,11 +81,11 @@ export class TrackedModel implements EdgeNodeModel {
   readonly #lowerCaseIds = new Map<string, string>()
   #nextAlias = 1
 
-  constructor({ maxSilenceMs, hasAliases, names }: ModelSettings, parts: ModelParts) {
-    this.recorder = new Recorder(maxSilenceMs, parts)
+  constructor(settings: ModelSettings, parts: ModelParts) {
+    this.recorder = new Recorder(settings, parts)
     this.departed = new Departed(parts.buffer)
-    this.#hasAliases = hasAliases
-    this.#names = createNames(names)
+    this.#settings = settings
+    this.#names = createNames(settings.names)
     this.#parts = parts
     this.#warn = createQuietLog(parts)
   }
@@ -162,9 +167,19 @@ export class TrackedModel implements EdgeNodeModel {
     return name === given.name ? given : { ...given, name }
   }
 
+  /** As it is published: with the names of the wire, and with its meaning if births have that. */
+  #written(metric: SparkplugMetric): SparkplugMetric {
+    const { goesWith, description, ...named } = this.#named(metric)
+    return {
+      ...named,
+      ...(goesWith !== undefined && { goesWith: goesWith.map((name) => this.#names.metric(name)) }),
+      ...(description !== undefined && this.#settings.hasDocumentation && { description }),
+    }
+  }
+
   /** @returns whether the set of metrics changed */
   #set(owner: Owner, described: readonly SparkplugMetric[]): boolean {
-    const given = described.map((metric) => this.#named(metric))
+    const given = described.map((metric) => this.#written(metric))
     const before = owner.metrics
     const after = this.#track(owner, given)
     const isReshaped = before.size !== after.size || [...after].some(([name, metric]) => before.get(name) !== metric)
@@ -197,7 +212,7 @@ export class TrackedModel implements EdgeNodeModel {
       if (lowerCaseNames.has(lower)) this.#warn('case-metric', { device: id, metric: name }, 'two metrics differ only by letter case')
       lowerCaseNames.add(lower)
       const known = before.get(name)
-      const alias = this.#hasAliases ? (known?.alias ?? this.#nextAlias) : undefined
+      const alias = this.#settings.hasAliases ? (known?.alias ?? this.#nextAlias) : undefined
       if (alias === this.#nextAlias) this.#nextAlias++
       const isKnown = known !== undefined && isSameDefinition(known, metric)
       after.set(name, isKnown ? known : trackedMetric(metric, alias, this.#parts.clock))

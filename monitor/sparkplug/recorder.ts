@@ -1,21 +1,25 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Change, ChangeBuffer } from './buffer.ts'
 import type { SparkplugCounters } from './counters.ts'
+import type { Deadbands } from './deadbands.ts'
 import { quality } from './payload.ts'
 import { isReportable } from './report.ts'
 import type { Owner, Sample, TrackedMetric } from './tracked-metric.ts'
+
+/** When a change is sent: see config.ts. */
+export type RecorderSettings = { maxSilenceMs: number; deadbands: Deadbands }
 
 type RecorderParts = { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock }
 
 /** Stores samples in the metrics of the model, and those that are changes in the buffer. */
 export class Recorder {
-  readonly #maxSilenceMs: number
+  readonly #settings: RecorderSettings
   readonly #parts: RecorderParts
   /** While false, changes are not kept: another replica publishes them. */
   isRecording = true
 
-  constructor(maxSilenceMs: number, parts: RecorderParts) {
-    this.#maxSilenceMs = maxSilenceMs
+  constructor(settings: RecorderSettings, parts: RecorderParts) {
+    this.#settings = settings
     this.#parts = parts
   }
 
@@ -39,7 +43,10 @@ export class Recorder {
     metric.value = value
     metric.timestamp = timestamp
     metric.quality = code
-    if (isReportable(metric, { maxSilenceMs: this.#maxSilenceMs, now: clock.monotonic() })) this.record(owner, metric)
+    const { maxSilenceMs, deadbands } = this.#settings
+    const limits = metric.class && deadbands[metric.class]
+    const leaders = metric.goesWith?.map((name) => owner.metrics.get(name)?.reported.at ?? Number.NEGATIVE_INFINITY) ?? []
+    if (isReportable(metric, { maxSilenceMs, now: clock.monotonic(), limits, leaderAt: Math.max(...leaders) })) this.record(owner, metric)
   }
 
   /** @returns the index of the change; -1 if it was not kept */

@@ -1,6 +1,7 @@
 import type { Clock } from '../../shared/clock.ts'
 import { controls } from './commands.ts'
 import { type Datatype, fits, type MetricValue, same } from './datatypes.ts'
+import type { MetricClass } from './deadbands.ts'
 import { type Property, type Quality, quality } from './payload.ts'
 
 /** A metric, as described by the part of the monitor that measures it. */
@@ -18,11 +19,16 @@ export type SparkplugMetric = {
   /** The least and the greatest possible value: `engLow` and `engHigh`. */
   low?: number
   high?: number
+  /** What it means: `documentation`, as Ignition calls it. */
   description?: string
   /** Further properties. */
   properties?: Record<string, Property>
   /** A number that differs from the last reported one by no more than this is not a change. */
   deadband?: number
+  /** What it measures, if its changes have a deadband that can be configured. */
+  class?: MetricClass
+  /** Names of metrics whose changes it goes with: then it is sent however short the time since its last change. */
+  goesWith?: readonly string[]
 }
 
 /** A new value of a metric that exists. */
@@ -35,6 +41,8 @@ export type TrackedMetric = {
   readonly datatype: Datatype
   readonly properties: Record<string, Property> | undefined
   readonly deadband: number | undefined
+  readonly class: MetricClass | undefined
+  readonly goesWith: readonly string[] | undefined
   value: MetricValue | null
   timestamp: number
   quality: Quality
@@ -65,9 +73,9 @@ export function newOwner(id: string | undefined): Owner {
 
 /** A metric as it is described, with nothing reported of it yet. */
 export function trackedMetric(given: SparkplugMetric, alias: number | undefined, clock: Clock): TrackedMetric {
-  const { name, datatype, value, deadband, timestamp = clock.now(), quality: code = quality.good } = given
+  const { name, datatype, value, deadband, goesWith, timestamp = clock.now(), quality: code = quality.good } = given
   return {
-    ...{ name, alias, datatype, deadband, value, timestamp, quality: code },
+    ...{ name, alias, datatype, deadband, class: given.class, goesWith, value, timestamp, quality: code },
     properties: propertiesOf(given),
     reported: { value, quality: code, timestamp, at: clock.monotonic() },
     changeIndex: -1,
@@ -80,6 +88,8 @@ export function isSameDefinition(known: TrackedMetric, given: SparkplugMetric): 
   return (
     known.datatype === given.datatype &&
     known.deadband === given.deadband &&
+    known.class === given.class &&
+    JSON.stringify(known.goesWith) === JSON.stringify(given.goesWith) &&
     JSON.stringify(known.properties) === JSON.stringify(propertiesOf(given))
   )
 }
@@ -118,7 +128,7 @@ function propertiesOf({ unit, low, high, description, properties }: SparkplugMet
     ...(unit === undefined ? {} : { engUnit: { type: 'String', value: unit } }),
     ...(low === undefined ? {} : { engLow: { type: 'Double', value: low } }),
     ...(high === undefined ? {} : { engHigh: { type: 'Double', value: high } }),
-    ...(description === undefined ? {} : { description: { type: 'String', value: description } }),
+    ...(description === undefined ? {} : { documentation: { type: 'String', value: description } }),
     ...properties,
   }
   return Object.keys(all).length === 0 ? undefined : all

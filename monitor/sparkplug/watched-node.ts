@@ -161,6 +161,8 @@ export class WatchedNode {
         value: this.lastSeen ?? null,
         // Otherwise every message of the node would lead to a message of ours.
         deadband: intervalMs,
+        class: 'lastSeen',
+        goesWith: ['Alerts/Offline'],
         description: 'Time of its last sign of life',
       },
       { name: 'Rebirth Requests', datatype: 'Int32', value: this.#requests, description: 'Number of rebirths requested of it' },

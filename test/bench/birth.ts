@@ -114,7 +114,7 @@ function libraryMs(metrics: SparkplugMetric[]): number {
           engUnit: { type: 'String' as const, value: unit as string },
           engLow: { type: 'Double' as const, value: low as number },
           engHigh: { type: 'Double' as const, value: high as number },
-          description: { type: 'String' as const, value: description },
+          documentation: { type: 'String' as const, value: description },
         },
       }),
     })),

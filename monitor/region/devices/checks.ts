@@ -1,26 +1,34 @@
 import type { CheckState } from '../../checks/kind.ts'
 import type { Check, CheckStatus, Prober } from '../../prober/check.ts'
+import type { Property } from '../../sparkplug/payload.ts'
 import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { DeviceFamily } from './family.ts'
-import { count } from './metrics.ts'
+import { count, flag, moment, text } from './metrics.ts'
 
-/** Seconds by which a duration must differ to be a change: otherwise each run would be one. */
-const durationDeadband = 0.1
-
-/** The metrics of one check in the device of its group. They have no descriptions: a group may have thousands of metrics. */
+/** The metrics of one check in the device of its group. */
 export function checkMetrics({ check, state, since, reason, detail, lastDuration }: CheckStatus): SparkplugMetric[] {
-  const { name, kind, target, severity } = check
-  const properties = Object.fromEntries(
-    Object.entries({ kind, target, severity }).map(([key, value]) => [key, { type: 'String' as const, value }]),
-  )
+  const { name } = check
+  // Their changes are limited in time, but not when the state changes.
+  const goesWith = [`${name}/Since`, `${name}/Reason`]
   return [
-    { name: `${name}/State`, datatype: 'String', value: state, properties },
-    { name: `${name}/Up`, datatype: 'Boolean', value: state === 'unknown' ? null : state !== 'down' },
-    { name: `${name}/Since`, datatype: 'DateTime', value: since },
-    { name: `${name}/Reason`, datatype: 'String', value: reason ?? '' },
-    { name: `${name}/Detail`, datatype: 'String', value: detail === '' ? null : detail },
-    { name: `${name}/Duration`, datatype: 'Double', value: lastDuration ?? null, unit: 's', low: 0, deadband: durationDeadband },
+    { ...text(`${name}/State`, state, 'up, degraded, down or unknown'), properties: propertiesOf(check) },
+    flag(`${name}/Up`, state === 'unknown' ? null : state !== 'down', 'True when up or degraded, false when down, null when unknown'),
+    moment(`${name}/Since`, since, 'Time of the last change of State'),
+    // Empty is not unknown: there is no reason while it is up.
+    { ...text(`${name}/Reason`, null, 'Why it is not up; empty when it is'), value: reason ?? '' },
+    { ...text(`${name}/Detail`, detail, 'What the check saw, and what to do if something is wrong'), class: 'detail', goesWith },
+    {
+      ...{ name: `${name}/Duration`, datatype: 'Double', value: lastDuration ?? null, unit: 's', low: 0 },
+      ...{ description: 'Duration of the last run', class: 'duration', goesWith },
+    },
   ]
+}
+
+/** What a check is, as properties of its State. Its labels have the prefix `label_`, so that none hides another property. */
+function propertiesOf({ name, kind, target, severity, group, labels }: Check): Record<string, Property> {
+  const all = { check: name, kind, target, severity, group }
+  const labelled = Object.entries(labels).map(([label, value]) => [`label_${label}`, value] as const)
+  return Object.fromEntries([...Object.entries(all), ...labelled].map(([key, value]) => [key, { type: 'String', value }]))
 }
 
 const states: readonly CheckState[] = ['up', 'degraded', 'down', 'unknown']

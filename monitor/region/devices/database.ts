@@ -28,6 +28,7 @@ export function databaseMetrics(database: DatabaseView, { ready, used }: { ready
       ...bytes('Disks/Used', used ?? null, 'Bytes used on its data volumes, as its checks last measured', total),
       // One percent: otherwise each run of the check would be a change.
       ...(total !== undefined && total > 0 && { deadband: Math.round(total / 100) }),
+      class: 'usage',
     },
     text('Properties/Storage Class', database.storageClass, 'Storage class of its data volumes'),
     text('Properties/Project', placeOf(namespace), 'Its project, or namespace.NAME if the namespace is not that of a project'),

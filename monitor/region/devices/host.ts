@@ -3,7 +3,7 @@ import type { MonitorCaches } from '../caches.ts'
 import type { PodTotals } from '../pod-totals.ts'
 import type { Amounts, HostView } from '../views.ts'
 import type { DeviceFamily } from './family.ts'
-import { bytes, cores, count, flag, moment, text } from './metrics.ts'
+import { bytes, cores, count, flag, moment, requested, text } from './metrics.ts'
 
 /** Conditions that every host has. There may be others, such as those of a node problem detector. */
 const usualConditions: Record<string, string> = {
@@ -32,9 +32,11 @@ export function hostMetrics(host: HostView, used: Amounts & { pods: number }): S
     bytes('Allocatable/Memory', allocatable.memory, 'Memory that pods may request'),
     count('Allocatable/Pods', allocatable.pods, 'Pods that may be placed on it'),
     bytes('Allocatable/Ephemeral Storage', allocatable.ephemeralStorage, 'Disk that pods may request'),
-    cores('Requested/CPU', used.millicores, 'CPU that the pods on it request', allocatable.millicores),
-    bytes('Requested/Memory', used.memory, 'Memory that the pods on it request', allocatable.memory),
-    count('Requested/Pods', used.pods, 'Pods on it that have not ended', allocatable.pods),
+    ...[
+      cores('Requested/CPU', used.millicores, 'CPU that the pods on it request', allocatable.millicores),
+      bytes('Requested/Memory', used.memory, 'Memory that the pods on it request', allocatable.memory),
+      count('Requested/Pods', used.pods, 'Pods on it that have not ended', allocatable.pods),
+    ].map(requested),
     // Never null: it is known that there are none.
     { ...text('Taints', null, 'What keeps pods off it: key=value:effect, separated by commas'), value: host.taints },
     text('Properties/Role', host.controlPlane ? 'control-plane' : 'worker', 'control-plane or worker'),

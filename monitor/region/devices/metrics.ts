@@ -41,3 +41,8 @@ export function cores(name: string, millicores: number | null, description: stri
 export function moment(name: string, value: number | null | undefined, description: string): SparkplugMetric {
   return { name, datatype: 'DateTime', value: value ?? null, description }
 }
+
+/** A sum over pods, which come and go although nothing happens. */
+export function requested(metric: SparkplugMetric): SparkplugMetric {
+  return { ...metric, class: 'requested' }
+}

@@ -9,7 +9,7 @@ import type { HostAmounts } from '../views.ts'
 import { summaryMetrics } from './checks.ts'
 import { componentsOf, isReady } from './component.ts'
 import type { Source } from './family.ts'
-import { bytes, cores, count, text } from './metrics.ts'
+import { requested as asRequested, bytes, cores, count, text } from './metrics.ts'
 
 /** Facts about this process and its region. */
 export type RegionFacts = {
@@ -89,9 +89,9 @@ function clusterMetrics(caches: MonitorCaches, totals: PodTotals, components: re
       count('Cluster/Allocatable/Pods', allocatable.pods, 'Pods that may be placed there'),
     ]),
     ...from('pods', [
-      cores('Cluster/Requested/CPU', requested.millicores, 'CPU that all placed pods request'),
-      bytes('Cluster/Requested/Memory', requested.memory, 'Memory that all placed pods request'),
-      count('Cluster/Requested/Pods', requested.pods, 'Placed pods that have not ended'),
+      asRequested(cores('Cluster/Requested/CPU', requested.millicores, 'CPU that all placed pods request')),
+      asRequested(bytes('Cluster/Requested/Memory', requested.memory, 'Memory that all placed pods request')),
+      asRequested(count('Cluster/Requested/Pods', requested.pods, 'Placed pods that have not ended')),
       count('Cluster/Requested/Unplaced Pods', totals.unplaced, 'Pods that wait for a host'),
     ]),
     ...from('projects', [

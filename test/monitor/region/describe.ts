@@ -6,16 +6,6 @@ import { hostMetrics } from '../../../monitor/region/devices/host.ts'
 import { databaseView, deploymentView, hostView } from '../../../monitor/region/views.ts'
 import type { SparkplugMetric } from '../../../monitor/sparkplug/tracked-metric.ts'
 
-/** The meaning of the metrics of a check, which have no descriptions in births. */
-const checkDescriptions: Record<string, string> = {
-  State: 'up, degraded, down or unknown; its properties are kind, target and severity of the check',
-  Up: 'True when up or degraded, false when down, null when unknown',
-  Since: 'Time of the last change of State',
-  Reason: 'Why it is not up; empty when it is',
-  Detail: 'What the check saw, in a sentence that says what to do if something is wrong',
-  Duration: 'Duration of the last run; changes up to 0.1 s are not published',
-}
-
 /**
  * The tables of docs/monitoring-devices.md, made by the functions that make the metrics.
  * @param node the metrics of the node, as `nodeMetrics` makes them
@@ -23,10 +13,7 @@ const checkDescriptions: Record<string, string> = {
 export function describeDevices(node: readonly SparkplugMetric[]): Record<string, string> {
   const object = { apiVersion: '', kind: '', metadata: { name: 'example', namespace: 'project-example' } }
   const status = { check: exampleCheck, state: 'up', since: 0, detail: '', measurements: [], lastDuration: 0 } as unknown as CheckStatus
-  const ofCheck = checkMetrics(status).map((metric) => {
-    const name = metric.name.slice(exampleCheck.name.length + 1)
-    return { ...metric, name: `CHECK/${name}`, description: checkDescriptions[name] ?? '' }
-  })
+  const ofCheck = checkMetrics(status).map((metric) => ({ ...metric, name: metric.name.replace(exampleCheck.name, 'CHECK') }))
   return {
     node: tableOf(node),
     host: tableOf(hostMetrics(hostView(object), { millicores: 0, memory: 0, pods: 0 })),
@@ -36,7 +23,7 @@ export function describeDevices(node: readonly SparkplugMetric[]): Record<string
   }
 }
 
-const exampleCheck = { name: 'example', kind: 'tcp', target: '', severity: 'warning' } as Check
+const exampleCheck = { name: 'example', kind: 'tcp', target: '', severity: 'warning', group: '', labels: {} } as Check
 
 function tableOf(metrics: readonly SparkplugMetric[]): string {
   const rows = metrics.map(({ name, datatype, unit = '', description = '' }) => `| \`${name}\` | ${datatype} | ${unit} | ${description} |`)

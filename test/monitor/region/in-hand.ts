@@ -6,6 +6,7 @@ import { componentsConfig } from '../../../monitor/region/config.ts'
 import { createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
 import { createCounters } from '../../../monitor/sparkplug/counters.ts'
 import { type EdgeNodeModel, TrackedModel } from '../../../monitor/sparkplug/model.ts'
+import { profiles } from '../../../monitor/sparkplug/profiles.ts'
 import type { Clock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
 import type { Cluster, WatchEvent } from '../../../shared/kubernetes/connection.ts'
@@ -210,12 +211,16 @@ export type EdgeNodeInHand = EdgeNodeModel & {
   value(id: string | undefined, name: string): unknown
   qualities(id: string | undefined): number[]
   names(id: string): string[]
+  /** The values of the properties of a metric. */
+  properties(id: string, name: string): Record<string, unknown>
+  /** The names of the metrics whose changes were recorded since the last call, to be sent. */
+  recorded(): string[]
 }
 
 export function edgeNodeInHand(clock: Clock): EdgeNodeInHand {
   const buffer = createMemoryBuffer({ limit: 1_000_000 })
   const model = new TrackedModel(
-    { maxSilenceMs: 600_000, hasAliases: false, names: 'portable' },
+    { maxSilenceMs: 600_000, deadbands: profiles.standard.deadbands, hasAliases: false, names: 'portable', hasDocumentation: true },
     { buffer, counters: createCounters(), clock, log: silent },
   )
   const calls: string[] = []
@@ -243,6 +248,14 @@ export function edgeNodeInHand(clock: Clock): EdgeNodeInHand {
     devices: () => [...model.devices.keys()].sort(),
     value: (id, name) => owner(id)?.metrics.get(name)?.value,
     qualities: (id) => [...new Set([...(owner(id)?.metrics.values() ?? [])].map((metric) => metric.quality))],
+    properties: (id, name) =>
+      Object.fromEntries(Object.entries(owner(id)?.metrics.get(name)?.properties ?? {}).map(([key, { value }]) => [key, value])),
+    recorded() {
+      const from = buffer.start
+      const names = buffer.read(from, 1_000_000).map(({ change }) => change.name)
+      buffer.release(buffer.end)
+      return names
+    },
     names: (id) => [...(owner(id)?.metrics.keys() ?? [])],
   }
 }

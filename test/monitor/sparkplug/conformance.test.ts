@@ -97,9 +97,9 @@ test('a birth lists units, limits and descriptions, and null for what is unknown
   node.setNode([metric('Temperature', null, { unit: 'Cel', low: -40, high: 85, description: 'Of the cabinet', quality: quality.bad })])
   await node.start(new AbortController().signal)
   const temperature = named(await broker.heard(({ verb }) => verb === 'NBIRTH'), 'Temperature')
-  const { engUnit, engLow, engHigh, description, Quality } = propertiesOf(temperature)
+  const { engUnit, engLow, engHigh, documentation, Quality } = propertiesOf(temperature)
   assert.deepEqual(
-    [engUnit?.stringValue, engLow?.doubleValue, engHigh?.doubleValue, description?.stringValue, Quality?.intValue],
+    [engUnit?.stringValue, engLow?.doubleValue, engHigh?.doubleValue, documentation?.stringValue, Quality?.intValue],
     ['Cel', -40, 85, 'Of the cabinet', 0],
   )
   assert.equal(temperature?.isNull, true)

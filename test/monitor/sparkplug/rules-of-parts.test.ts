@@ -121,7 +121,8 @@ test('a message that could not be handed over uses no number up', () => {
 })
 
 const reported = { value: 10, quality: 192, at: 0 } as const
-const news: [name: string, now: Partial<Parameters<typeof isReportable>[0]>, at: number, expected: boolean][] = [
+type Circumstances = Partial<Parameters<typeof isReportable>[1]>
+const news: [name: string, now: Partial<Parameters<typeof isReportable>[0]>, at: number, expected: boolean, more?: Circumstances][] = [
   ['the same value is no news', { value: 10 }, 1, false],
   ['another value is', { value: 11 }, 1, true],
   ['a value within the deadband is not', { value: 12, deadband: 2 }, 1, false],
@@ -131,11 +132,28 @@ const news: [name: string, now: Partial<Parameters<typeof isReportable>[0]>, at:
   ['a value that is confirmed after the longest silence is', { value: 10 }, 100, true],
   ['the same count as bigint is not', { value: 10n }, 1, false],
   ['NaN is, whatever the deadband', { value: Number.NaN, deadband: 5 }, 1, true],
+  ['infinity is', { value: Number.POSITIVE_INFINITY }, 1, true, { limits: { absolute: 5, relative: 0.5 } }],
+  ['what exceeds the absolute deadband only is not', { value: 14 }, 1, false, { limits: { absolute: 1, relative: 0.5 } }],
+  ['what exceeds the relative deadband only is not', { value: 16 }, 1, false, { limits: { absolute: 7, relative: 0.5 } }],
+  ['what exceeds both is', { value: 16 }, 1, true, { limits: { absolute: 1, relative: 0.5 } }],
+  ['what does not exceed the own deadband of the metric is not', { value: 16, deadband: 7 }, 1, false, { limits: { relative: 0.5 } }],
+  ['a change too soon after the last one is not', { value: 99 }, 9, false, { limits: { atMostEveryMs: 10 } }],
+  ['a change after that time is', { value: 99 }, 10, true, { limits: { atMostEveryMs: 10 } }],
+  ['a change too soon is, if what it goes with has changed', { value: 99 }, 9, true, { limits: { atMostEveryMs: 10 }, leaderAt: 1 }],
+  ['a change within the deadband is not even then', { value: 11 }, 9, false, { limits: { absolute: 1 }, leaderAt: 1 }],
+  ['unknown is, however soon', { value: null }, 1, true, { limits: { atMostEveryMs: 10 } }],
+  [
+    'another text too soon is not',
+    { value: 'b', reported: { value: 'a', quality: 192, at: 0 } },
+    9,
+    false,
+    { limits: { atMostEveryMs: 10 } },
+  ],
 ]
-for (const [name, metric, at, expected] of news) {
+for (const [name, metric, at, expected, more] of news) {
   test(`report by exception: ${name}`, () => {
     assert.equal(
-      isReportable({ value: 10, quality: 192, deadband: undefined, ...metric, reported }, { maxSilenceMs: 100, now: at }),
+      isReportable({ value: 10, quality: 192, deadband: undefined, reported, ...metric }, { maxSilenceMs: 100, now: at, ...more }),
       expected,
     )
   })
