@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { MqttClient } from 'mqtt'
+import { generate } from 'mqtt-packet'
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
 import { orAbort } from '../wire/abort.ts'
+import { farewell } from '../wire/farewell.ts'
 import { hostOf } from '../wire/http-exchange.ts'
 import { CheckFailure } from '../wire/reasons.ts'
 import { defaultMaxBytes } from '../wire/socket.ts'
@@ -70,7 +72,7 @@ export const mqtt = checkKind({
       ...(options.url.startsWith('mqtts:') && secureOptions(options)),
       ...(options.url.startsWith('ws') && { wsOptions: webSocketOptions(options) }),
     })
-    const close = () => void client.end(true)
+    const close = () => leave(client, options.protocolVersion)
     try {
       return await orAbort(session(client, options, started), signal, close)
     } finally {
@@ -78,6 +80,12 @@ export const mqtt = checkKind({
     }
   },
 })
+
+/** With DISCONNECT if there is a session: without it a broker logs an abnormal end. The library waits with it for every message under way. */
+function leave(client: MqttClient, protocolVersion: 4 | 5): void {
+  if (client.connected) farewell(client.stream, generate({ cmd: 'disconnect', reasonCode: 0 }, { protocolVersion }))
+  else client.end(true)
+}
 
 function secureOptions(options: MqttOptions) {
   const { servername, ...settings } = tlsOf(options, hostOf(new URL(options.url)))

@@ -3,6 +3,7 @@ import type { Client as PgClient } from 'pg'
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
 import { orAbort } from '../wire/abort.ts'
+import { farewell } from '../wire/farewell.ts'
 import { host, hostAndPort, port } from '../wire/fields.ts'
 import { CheckFailure, type Reason } from '../wire/reasons.ts'
 import { defaultMaxBytes } from '../wire/socket.ts'
@@ -95,7 +96,10 @@ export const postgresql = checkKind({
   },
 })
 
-/** A client on a socket of ours, which is destroyed when the check ends or the server sends more than any answer has. */
+/** Without this message, a server logs an unexpected end of each session (its documentation, "Message Formats"). */
+const terminate = Buffer.from('5800000004', 'hex')
+
+/** A client on a socket of ours, which is closed when the check ends or the server sends more than any answer has. */
 function clientFor(Client: typeof PgClient, options: PostgresqlOptions): { client: PgClient; close: () => void } {
   const socket = new Socket()
   // pg always verifies the certificate against its host. So its host is the server name, and the socket dials the real one.
@@ -124,7 +128,12 @@ function clientFor(Client: typeof PgClient, options: PostgresqlOptions): { clien
   const { connection } = client as unknown as { connection: { stream: Socket; once(event: string, listener: () => void): void } }
   bound(socket)
   connection.once('sslconnect', () => bound(connection.stream))
-  return { client, close: () => socket.destroy() }
+  let hasSession = false
+  client.once('connect', () => {
+    hasSession = true
+  })
+  // pg says it only if no query is under way.
+  return { client, close: () => void (hasSession ? farewell(connection.stream, terminate) : socket.destroy()) }
 }
 
 async function examine(client: PgClient, options: PostgresqlOptions): Promise<CheckResult> {

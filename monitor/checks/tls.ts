@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto'
 import { checkServerIdentity, type PeerCertificate, type TLSSocket } from 'node:tls'
 import * as z from 'zod'
+import { farewell } from '../wire/farewell.ts'
 import { host, hostAndPort, port } from '../wire/fields.ts'
 import { CheckFailure, reasonOf } from '../wire/reasons.ts'
 import { openSocket } from '../wire/socket.ts'
-import { askForTls, startTlsProtocols } from '../wire/starttls.ts'
+import { askForTls, goodbyes, startTlsProtocols } from '../wire/starttls.ts'
 import { secure, tlsFields, tlsOf } from '../wire/tls.ts'
 import { expiryOf, shorten } from '../wire/wording.ts'
 import { type CheckResult, checkKind } from './kind.ts'
@@ -50,10 +51,13 @@ export const tls = checkKind({
   async check(options, { signal, now = Date.now }) {
     const started = performance.now()
     const tcp = await openSocket(options, signal)
+    const goodbye = options.starttls && goodbyes[options.starttls]
+    let secured: TLSSocket | undefined
     try {
       if (options.starttls !== undefined) await askForTls(tcp, options.starttls, signal)
       // The chain is verified after the handshake, so that a faulty chain is measured and its fault is named.
       const socket = await secure(tcp, { ...tlsOf(options, options.host), rejectUnauthorized: false }, options.host)
+      secured = socket
       const seconds = (performance.now() - started) / 1000
       const chain = chainOf(socket)
       const [own] = chain
@@ -67,7 +71,8 @@ export const tls = checkKind({
       ]
       return { ...judge(options, socket, chain, now()), measurements }
     } finally {
-      tcp.destroy()
+      if (secured !== undefined && goodbye !== undefined) farewell(secured, goodbye)
+      else tcp.destroy()
     }
   },
 })

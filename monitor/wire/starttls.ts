@@ -46,6 +46,14 @@ const protocols = {
   },
 } satisfies Record<string, (dialogue: Dialogue) => Promise<void>>
 
+/** How each protocol takes its leave, where it has words for that before a login. */
+export const goodbyes: Partial<Record<StartTlsProtocol, string>> = {
+  smtp: 'QUIT\r\n',
+  imap: 'a2 LOGOUT\r\n',
+  pop3: 'QUIT\r\n',
+  ftp: 'QUIT\r\n',
+}
+
 /** A protocol that can start TLS. */
 export type StartTlsProtocol = keyof typeof protocols
 

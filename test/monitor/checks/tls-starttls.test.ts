@@ -23,25 +23,26 @@ const plays: { protocol: StartTlsProtocol; play: Act[]; heard: string[] }[] = [
       { say: '220 go\r\n' },
       secure,
     ],
-    heard: ['EHLO skerry-monitor\r', 'STARTTLS\r'],
+    heard: ['EHLO skerry-monitor\r', 'STARTTLS\r', 'QUIT\r'],
   },
   {
     protocol: 'imap',
     play: [{ say: '* OK quay\r\n' }, wait, { say: '* CAPABILITY x\r\na1 OK begin\r\n' }, secure],
-    heard: ['a1 STARTTLS\r'],
+    heard: ['a1 STARTTLS\r', 'a2 LOGOUT\r'],
   },
-  { protocol: 'pop3', play: [{ say: '+OK quay\r\n' }, wait, { say: '+OK begin\r\n' }, secure], heard: ['STLS\r'] },
+  { protocol: 'pop3', play: [{ say: '+OK quay\r\n' }, wait, { say: '+OK begin\r\n' }, secure], heard: ['STLS\r', 'QUIT\r'] },
   {
     protocol: 'ftp',
     play: [{ say: '220-quay\r\n  welcome\r\n220 ready\r\n' }, wait, { say: '234 go\r\n' }, secure],
-    heard: ['AUTH TLS\r'],
+    heard: ['AUTH TLS\r', 'QUIT\r'],
   },
   { protocol: 'postgresql', play: [wait, { say: 'S' }, secure], heard: ['\0\0\0\b\x04\ufffd\x16/'] },
 ]
 for (const { protocol, play, heard } of plays)
-  test(`a tls check starts TLS by ${protocol}`, async (t) => {
+  test(`a tls check starts TLS by ${protocol}, and takes its leave`, async (t) => {
     const server = await startDialogue(t, play)
     assertResult(await run(tls, { host: 'localhost', port: server.port, starttls: protocol, caFile }), 'up', undefined, /expires in/)
+    await server.until(heard.length)
     assert.deepEqual(server.heard, heard)
   })
 
