@@ -21,7 +21,7 @@ if (loaded.kind === 'exit') {
   ;(loaded.code === 0 ? process.stdout : process.stderr).write(output)
   process.exitCode = loaded.code
 } else {
-  const { config, shown } = loaded
+  const { config, shown, changedFile } = loaded
   const { env } = process
   const log = createLog({ ...config.log, name: program })
   const host = {
@@ -34,5 +34,6 @@ if (loaded.kind === 'exit') {
   process.on('SIGHUP', () => reload.dispatchEvent(new Event('reload')))
   // Loaded here, so that --help does not need it.
   const { serve } = await import('./serve.ts')
-  await runProcess((stopping) => serve(config, host, { log, stopping, reload, notify: env, shown }), { log, graceMs: config.grace })
+  const tools = { log, reload, notify: env, shown, changedFile }
+  await runProcess((stopping) => serve(config, host, { ...tools, stopping }), { log, graceMs: config.grace })
 }

@@ -9,6 +9,7 @@ import { type Host, type MonitorConfig, type Placement, placementOf } from './co
 import { type BeatStore, createClusterBeats, createFileBeats, Heartbeats } from './heartbeats/index.ts'
 import { createMonitorEndpoint } from './metrics/index.ts'
 import { edgeNodeReadiness, regionReadiness, storageReadiness } from './metrics/readiness.ts'
+import { FollowedModules } from './probe/index.ts'
 import { createActions } from './prober/actions/index.ts'
 import type { Prober } from './prober/check.ts'
 import { createChecksInEffect } from './prober/checks-in-effect.ts'
@@ -35,6 +36,8 @@ export type ServeTools = {
   stopping: AbortSignal
   /** Dispatches `reload` on SIGHUP. */
   reload: EventTarget
+  /** The path of the monitor's configuration if its file has changed since the start. */
+  changedFile?: () => string | undefined
   /** The environment with the socket of systemd. */
   notify: NotifyEnvironment
   /** The configuration as it may be shown. */
@@ -48,7 +51,8 @@ export type ServeTools = {
  * (docs/decisions/0009). Without a cluster, or with a kubeconfig on a machine of its own, there is one replica and no Lease.
  * @throws the error of a part that cannot start
  */
-export async function serve(config: MonitorConfig, host: Host, { log, stopping, reload, notify, shown }: ServeTools): Promise<void> {
+export async function serve(config: MonitorConfig, host: Host, given: ServeTools): Promise<void> {
+  const { log, stopping, reload, changedFile, notify, shown } = given
   const clock = systemClock
   const tools = { clock, log }
   const placement = placementOf(config, host)
@@ -92,6 +96,7 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
     edgeNode && new RegionModel({ caches, components, prober, edgeNode, watched, facts: { version, region: config.region.id }, ...tools })
 
   refreshOnBeats(prober, heartbeats)
+  const modules = new FollowedModules(config.metrics.probe.modulesFile, tools)
 
   // What others see of it: the port, and systemd.
   const metrics = createMonitorEndpoint(config.metrics, {
@@ -100,6 +105,7 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
     sparkplug: () => edgeNode?.observe(),
     isLeader,
     isLeaderless: () => lease?.standing().state === 'nobody',
+    modules,
     reload: () => file.last(),
     readiness: [
       ...(caches ? regionReadiness(caches) : []),
@@ -116,12 +122,8 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
     ...tools,
   })
   const status = () => statusText(prober.statuses(), edgeNode?.observe())
-  const manager = createServiceManager(notify, {
-    stall: prober.stall,
-    status,
-    ...tools,
-  })
-  reloadOn(reload, { file, manager, status, log })
+  const manager = createServiceManager(notify, { stall: prober.stall, status, ...tools })
+  reloadOn(reload, { sources: { checks: file, modules }, manager, status, log, changedFile })
   const announce: Part = {
     name: 'readiness',
     async start() {
@@ -131,7 +133,7 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
   }
 
   // Started left to right, stopped right to left: the death is published before the Lease goes, and the port answers throughout.
-  const parts = [heartbeats, metrics, following, found, file, checks, prober, lease, watched, model, edgeNode, announce, manager]
+  const parts = [heartbeats, modules, metrics, following, found, file, checks, prober, lease, watched, model, edgeNode, announce, manager]
   try {
     await runParts(
       parts.filter((part) => part !== undefined),
@@ -140,6 +142,26 @@ export async function serve(config: MonitorConfig, host: Host, { log, stopping, 
   } finally {
     cluster?.close()
   }
+}
+
+/** Reads the files again that may change while the monitor runs. @returns what is wrong with them; undefined if nothing is */
+async function readAgain(
+  sources: Record<string, { reload(): Promise<boolean> }>,
+  { log, changedFile }: { log: Log; changedFile: ServeTools['changedFile'] | undefined },
+): Promise<string | undefined> {
+  const changed = changedFile?.()
+  if (changed !== undefined) log.warn({ file: changed }, 'the configuration has changed: restart the monitor, which then takes it up')
+  const faulty: string[] = []
+  for (const [what, source] of Object.entries(sources)) {
+    const isTaken = await source.reload().catch((error: unknown) => {
+      log.error({ err: error }, `the ${what} could not be read again; those from before stay in effect`)
+      return false
+    })
+    if (!isTaken) faulty.push(what)
+  }
+  if (faulty.length === 0) return undefined
+  const said = faulty.map((what) => `the ${what} file`).join(' and ')
+  return `${said} ${faulty.length === 1 ? 'is' : 'are'} not valid; the ${faulty.join(' and ')} from before stay in effect`
 }
 
 function leaseOf({ cluster, lease }: MonitorConfig, { name }: Host) {
@@ -183,23 +205,27 @@ function refreshOnBeats(prober: Prober, heartbeats: Heartbeats): void {
   })
 }
 
-/** Reads the checks again on SIGHUP, and tells systemd. */
+/** Reads the files again on SIGHUP, and tells systemd. */
 function reloadOn(
   reload: EventTarget,
   {
-    file,
+    sources,
     manager,
     status,
     log,
-  }: { file: FollowedChecks; manager: ReturnType<typeof createServiceManager>; status: () => string; log: Log },
+    changedFile,
+  }: {
+    sources: Record<string, { reload(): Promise<boolean> }>
+    manager: ReturnType<typeof createServiceManager>
+    status: () => string
+    log: Log
+    changedFile: ServeTools['changedFile'] | undefined
+  },
 ): void {
   reload.addEventListener('reload', async () => {
     manager.reloading()
-    const isTaken = await file.reload().catch((error: unknown) => {
-      log.error({ err: error }, 'the checks could not be read again; those from before stay in effect')
-      return false
-    })
-    manager.reloaded(isTaken ? status() : 'the checks file is not valid; the checks from before stay in effect')
+    const faulty = await readAgain(sources, { log, changedFile })
+    manager.reloaded(faulty ?? status())
   })
 }
 

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { layers, type Schema } from './schema.ts'
 
 /** Kinds of fields with a syntax of their own, for `--help` and the printed configuration. */
-type FieldKind = { kind: 'duration' | 'size' | 'secret' | 'file' }
+type FieldKind = { kind: 'duration' | 'size' | 'secret' | 'secretText' | 'file' }
 const kinds = z.registry<FieldKind>()
 
 /** The kind of a field, if it has one. */
@@ -174,4 +174,15 @@ export function secretFile() {
 /** The path of a file that the program reads while it runs, such as a certificate that is rotated. `--check-config` reads it too. */
 export function fileToRead() {
   return z.string().min(1).register(kinds, { kind: 'file' })
+}
+
+/**
+ * A secret that stands in the configuration itself, because a format that is not ours has it there. The configuration then holds a
+ * `Secret`; `--print-config` masks it. Numbers and booleans count as text, as they stand.
+ */
+export function secretText({ max = 65_536 }: { max?: number } = {}) {
+  return z
+    .union([z.string().max(max), z.number(), z.boolean(), z.instanceof(Secret)], { error: () => 'must be a text' })
+    .transform((given) => (given instanceof Secret ? given : new Secret({ value: String(given) })))
+    .register(kinds, { kind: 'secretText' })
 }

@@ -3,7 +3,6 @@ import { tokenList } from '../../agent/api/identity/config.ts'
 import { agentConfig } from '../../agent/config.ts'
 import { checkKinds } from '../../monitor/checks/index.ts'
 import { monitorConfig } from '../../monitor/config.ts'
-import { probeConfig } from '../../monitor/probe/index.ts'
 import { fileFields } from '../../monitor/prober/check-fields.ts'
 
 // The schema of the chart's values. Helm checks the values against it before it renders anything. It has no defaults: those are in
@@ -105,6 +104,7 @@ const monitor = z
     enabled: z.boolean(),
     config: z.unknown(),
     checks: z.unknown(),
+    probeModules: z.record(z.string(), z.looseObject({ prober: z.string() })),
     watchedSecretNamespaces: z.array(namespace),
     restartPodNamespaces: z.array(namespace),
     dataSize: quantity,
@@ -190,7 +190,6 @@ const values = z
 const checksFile = fileFields
   .extend({
     checks: z.array(z.looseObject({ name: z.string(), kind: z.enum(Object.keys(checkKinds) as [string, ...string[]]) })),
-    probe: probeConfig,
   })
   .partial()
 

@@ -4,6 +4,7 @@ import type { CommandName } from './names.ts'
 const commands: Record<CommandName, () => Promise<Command>> = {
   check: async () => (await import('./check.ts')).checkCommand,
   convert: async () => (await import('./convert.ts')).convertCommand,
+  modules: async () => (await import('./modules.ts')).modulesCommand,
   test: async () => (await import('./test.ts')).testCommand,
   validate: async () => (await import('./validate.ts')).validateCommand,
 }

@@ -5,6 +5,10 @@ const commands = {
     what: 'run the checks and show their states; with --once, exit with 0 if all are up, else with 1',
   },
   convert: { usage: '--file FILE', what: 'print the configuration of Gatus, or of the health monitor of LambdaStack, as a checks file' },
+  modules: {
+    usage: '--file FILE [--json]',
+    what: 'list the modules of a configuration of blackbox_exporter: which work, and which are refused; exit with 1 if one is',
+  },
   test: { usage: 'KIND key=value … [--json]', what: 'run one check and exit with 0 if it is up, else with 1; test --help lists the kinds' },
   validate: { usage: '--config FILE', what: 'print ok, or every fault of the configuration and its checks' },
 }

@@ -6,9 +6,10 @@ import { createPlainServer, createTlsServer, type ServerPart } from '../../share
 import { serverFamilies } from '../../shared/server-metrics.ts'
 import type { Heartbeats } from '../heartbeats/index.ts'
 import { createPages } from '../page/index.ts'
-import { createProbes } from '../probe/index.ts'
+import { createProbes, type FollowedModules } from '../probe/index.ts'
 import type { Prober } from '../prober/check.ts'
 import type { SparkplugCounters } from '../sparkplug/counters.ts'
+import { count } from '../wire/wording.ts'
 import { createMonitorApp } from './app.ts'
 import { createBasicAuth } from './basic-auth.ts'
 import { createCheckSeries } from './checks.ts'
@@ -30,6 +31,8 @@ export type MonitorEndpointNeeds = {
   isLeader: () => boolean
   /** Whether this replica sees that no replica leads; never if there is no Lease. */
   isLeaderless?: () => boolean
+  /** The modules file; undefined if there is none. */
+  modules?: Pick<FollowedModules, 'modules' | 'last'> | undefined
   /** The last reload; undefined before the first one. */
   reload?: () => Reload | undefined
   /** `/readyz` answers that all of these are ready, and that the prober has not stalled. */
@@ -52,9 +55,9 @@ export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpo
   const registry = createProcessRegistry()
   const checkSeries = createCheckSeries()
   const host = createHostMetrics(config.hostMetrics, { clock, log })
-  const probes = createProbes(config.probe, { clock, log })
+  const probes = createProbes(config.probe, { clock, log, file: needs.modules })
   const allReadiness = [...readiness, { name: 'prober', trouble: () => prober.stall() }]
-  const allFacts = () => ({ version, leader: isLeader(), ...facts?.() })
+  const allFacts = () => ({ version, leader: isLeader(), ...modulesFact(needs.modules), ...facts?.() })
   const app = createMonitorApp({
     pages: createPages({ prober, probes, readiness: allReadiness, facts: allFacts, configuration: needs.configuration, clock }),
     families: async () => [
@@ -91,4 +94,14 @@ export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpo
       await Promise.all([host.stop(), server.stop(deadline)])
     },
   }
+}
+
+/** What became of the modules file, in words. */
+function modulesFact(file: MonitorEndpointNeeds['modules']): { modulesFile?: string } {
+  const last = file?.last()
+  if (file === undefined || last === undefined) return {}
+  const modules = [...file.modules().values()]
+  const refused = modules.filter((module) => 'refused' in module).length
+  const said = `${count(modules.length, 'module')}${refused === 0 ? '' : `, ${refused} refused`}`
+  return { modulesFile: last.ok ? said : `cannot be used; ${said} from before` }
 }

@@ -8,6 +8,12 @@ const problems = {
     title: 'The request is not valid',
     action: 'Correct what the detail names, in the address or in the relabelling of the scrape.',
   },
+  'module-refused': {
+    status: 400,
+    retry: 'never',
+    title: 'This module cannot be had',
+    action: 'Change the module as the detail says. skerry-monitor modules --file FILE lists all modules of the file.',
+  },
   unauthenticated: {
     status: 401,
     retry: 'never',

@@ -1,5 +1,8 @@
 export { probeConfig } from './config.ts'
 export { debugText, shownModule } from './debug.ts'
 export type { PastProbe } from './history.ts'
+export { type ReadModules, readModules } from './modules/file.ts'
+export { FollowedModules } from './modules/follow.ts'
+export { left, sayLeft } from './modules/index.ts'
 export { createProbes, type Probes } from './probes.ts'
 export { ProbeRefusal } from './refusal.ts'

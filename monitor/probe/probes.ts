@@ -1,9 +1,11 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import { type Family, family } from '../../shared/prometheus.ts'
+import { someOf } from '../wire/wording.ts'
 import { createAccess } from './access/index.ts'
 import type { ProbeConfig } from './config.ts'
 import { type PastProbe, ProbeHistory } from './history.ts'
+import type { FollowedModules } from './modules/follow.ts'
 import { builtInModules, type ProbeModule, probeModule } from './modules/index.ts'
 import { probers } from './probers/index.ts'
 import type { Prober } from './probers/prober.ts'
@@ -29,19 +31,27 @@ const longestSeconds = 120
 /** The series of a probe, and the record of it that is kept. */
 export type ProbeAnswer = { families: Family[]; past: PastProbe }
 
-/** What probes need besides the configuration. @param lookup the system's resolver, or a test's */
-type ProbesNeeds = { clock: Clock; log: Log; lookup?: Lookup }
+/** What probes need besides the configuration. */
+type ProbesNeeds = {
+  clock: Clock
+  log: Log
+  /** The modules of a file, as they are now. */
+  file?: Pick<FollowedModules, 'modules' | 'last'> | undefined
+  /** The system's resolver, or a test's. */
+  lookup?: Lookup
+}
+
+const builtIn = new Map<string, ProbeModule>(Object.entries(builtInModules).map(([name, module]) => [name, probeModule.parse(module)]))
 
 /** What `createProbes` returns. */
 export type Probes = ReturnType<typeof createProbes>
 
 /** Runs probes on request, by the rules of the configuration, and keeps the last ones. */
-export function createProbes(config: ProbeConfig, { clock, log, lookup }: ProbesNeeds) {
-  const modules = new Map<string, ProbeModule>(Object.entries(builtInModules).map(([name, module]) => [name, probeModule.parse(module)]))
-  for (const [name, module] of Object.entries(config.modules)) modules.set(name, module)
+export function createProbes(config: ProbeConfig, { clock, log, file, lookup }: ProbesNeeds) {
+  const own = new Map(Object.entries(config.modules))
   const resolver = createResolver(createAccess(config.allow), lookup)
   const history = new ProbeHistory()
-  const counts = { success: 0, failure: 0, refused: 0, busy: 0 }
+  const counts = { success: 0, failure: 0, refused: 0, module_unknown: 0, module_refused: 0, busy: 0 }
   let running = 0
 
   async function measured(request: RecordedRequest): Promise<ProbeAnswer> {
@@ -53,6 +63,21 @@ export function createProbes(config: ProbeConfig, { clock, log, lookup }: Probes
     return { families, past }
   }
 
+  /** The module of that name: of the configuration, of the file, or built in. @throws ProbeRefusal */
+  function moduleNamed(name: string): ProbeModule {
+    const read = own.has(name) ? undefined : file?.modules().get(name)
+    if (read !== undefined && 'refused' in read) {
+      counts.module_refused++
+      throw new ProbeRefusal('module-refused', `Module ${JSON.stringify(name)} is refused: ${read.refused.join('; ')}`)
+    }
+    const module = own.get(name) ?? read?.module ?? builtIn.get(name)
+    if (module !== undefined) return module
+    counts.module_unknown++
+    const known = new Set([...own.keys(), ...(file?.modules().keys() ?? []), ...builtIn.keys()])
+    const said = JSON.stringify(name.slice(0, 100))
+    throw new ProbeRefusal('invalid-request', `There is no module ${said}; the modules are ${someOf([...known], 30)}.`)
+  }
+
   return {
     /**
      * Runs the probe of a query: `target`, `module` (http_2xx by default) and, for HTTP, `hostname`. A probe that fails is a result like
@@ -61,12 +86,7 @@ export function createProbes(config: ProbeConfig, { clock, log, lookup }: Probes
      */
     async run(query: URLSearchParams, { scrapeTimeout, signal }: ProbeRequest): Promise<ProbeAnswer> {
       const name = query.get('module') || 'http_2xx'
-      const module = modules.get(name)
-      if (module === undefined)
-        throw new ProbeRefusal(
-          'invalid-request',
-          `There is no module ${JSON.stringify(name.slice(0, 100))}; the modules are ${[...modules.keys()].join(', ')}.`,
-        )
+      const module = moduleNamed(name)
       const text = query.get('target') ?? ''
       const target = targetOf(module, text)
       const limit = timeoutOf(module, scrapeTimeout)
@@ -95,8 +115,8 @@ export function createProbes(config: ProbeConfig, { clock, log, lookup }: Probes
       /** The newest one of a target, as a request names it. @param name its module; any when left out */
       byTarget: (target: string, name?: string): PastProbe | undefined => history.byTarget(targetShown(target), name),
     },
-    /** The modules in effect, by name. */
-    modules: (): ReadonlyMap<string, ProbeModule> => modules,
+    /** The modules in effect, by name: without those that are refused. */
+    modules: (): ReadonlyMap<string, ProbeModule> => modulesInEffect(own, file),
     /** How many probes were run and rejected. */
     families: (): Family[] => [
       family(
@@ -106,8 +126,43 @@ export function createProbes(config: ProbeConfig, { clock, log, lookup }: Probes
         Object.entries(counts).map(([outcome, count]) => [{ outcome }, count]),
       ),
       family('gauge', 'skerry_monitor_probes_running', 'Running probes on request.', running),
+      ...moduleFamilies(file),
     ],
   }
+}
+
+function modulesInEffect(own: ReadonlyMap<string, ProbeModule>, file: ProbesNeeds['file']): Map<string, ProbeModule> {
+  const found = new Map(builtIn)
+  for (const [name, read] of file?.modules() ?? []) {
+    if ('refused' in read) found.delete(name)
+    else found.set(name, read.module)
+  }
+  for (const [name, module] of own) found.set(name, module)
+  return found
+}
+
+/** What became of the modules file; nothing if there is none. */
+function moduleFamilies(file: ProbesNeeds['file']): Family[] {
+  const last = file?.last()
+  if (file === undefined || last === undefined) return []
+  const counts = { works: 0, differs: 0, refused: 0 }
+  for (const module of file.modules().values())
+    counts['refused' in module ? 'refused' : module.differences.length > 0 ? 'differs' : 'works']++
+  return [
+    family(
+      'gauge',
+      'skerry_monitor_probe_modules',
+      'Modules of the modules file: those that work, work with a difference, or are refused.',
+      Object.entries(counts).map(([state, count]) => [{ state }, count]),
+    ),
+    family(
+      'gauge',
+      'skerry_monitor_probe_modules_reload_successful',
+      '1 if the modules file was valid when it was last read.',
+      last.ok ? 1 : 0,
+    ),
+    family('gauge', 'skerry_monitor_probe_modules_reload_timestamp_seconds', 'When the modules file was last read.', last.at / 1000),
+  ]
 }
 
 /** The target of a query. @throws ProbeRefusal if the text does not suit the module */

@@ -1,5 +1,5 @@
 /** Why a probe does not run; the port that took the request answers with the problem of that name. */
-export type ProbeRefusalType = 'invalid-request' | 'probe-not-allowed' | 'busy'
+export type ProbeRefusalType = 'invalid-request' | 'module-refused' | 'probe-not-allowed' | 'busy'
 
 /** A probe that does not run. @param detail for the client, without secrets */
 export class ProbeRefusal extends Error {

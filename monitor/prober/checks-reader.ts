@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { type Files, maxConfigBytes, readText } from '../../shared/config/file.ts'
+import { maxConfigBytes, readText, textOrFault } from '../../shared/config/file.ts'
 import { loadConditionsFor } from '../wire/conditions.ts'
 import { MissingSecret, type ReadSecrets } from './cluster-secrets.ts'
 import { type ChecksFile, type ParseOptions, parseChecks, sayFault, secretReferences } from './config.ts'
@@ -63,17 +63,8 @@ export class ChecksReader {
   }
 
   #fingerprintOf(text: string): string {
-    const fromFiles = this.current?.secretFiles.map((file) => textOr(file, this.#options.files))
+    const fromFiles = this.current?.secretFiles.map((file) => textOrFault(this.#options.files, file, maxConfigBytes))
     const fromCluster = [...this.#secrets].map(([key, value]) => [key, value instanceof Error ? value.message : value])
     return hash('sha256', JSON.stringify([text, fromFiles, fromCluster]))
-  }
-}
-
-/** The text of a file, or why it cannot be read: either may change. */
-function textOr(path: string, files: Files): string {
-  try {
-    return readText(files, path, maxConfigBytes)
-  } catch (error) {
-    return (error as Error).message
   }
 }

@@ -1,6 +1,6 @@
 import type * as z from 'zod'
 import { type ConfigFile, type Files, type Position, parseConfigFile } from '../../shared/config/file.ts'
-import { loadSecrets } from '../../shared/config/secrets.ts'
+import { loadSecrets, secretFilesOf } from '../../shared/config/secrets.ts'
 import { maxFaults } from '../../shared/errors.ts'
 import { type FaultAt, parseWith, unknownField } from '../../shared/faults.ts'
 import { formatDuration } from '../../shared/fields.ts'
@@ -12,7 +12,7 @@ import { actionOf } from './actions/config.ts'
 import type { Check } from './check.ts'
 import { checkFields, defaultFields, fileFields } from './check-fields.ts'
 import { cyclesOf } from './dependencies.ts'
-import { referencesOf, resolveReferences, type SecretReference, type SecretValues, secretFilesOf } from './secrets.ts'
+import { referencesOf, resolveReferences, type SecretReference, type SecretValues } from './secrets.ts'
 
 /** A checks file without faults. */
 export type ChecksFile = {

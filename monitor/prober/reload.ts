@@ -1,12 +1,10 @@
-import type { FSWatcher } from 'node:fs'
-import { dirname } from 'node:path'
 import type { Clock } from '../../shared/clock.ts'
 import { type Files, systemFiles } from '../../shared/config/file.ts'
+import { FileFollower } from '../../shared/follow-file.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { StartFault } from '../../shared/process.ts'
-import { watchFolder } from '../../shared/watch-folder.ts'
 import type { Check } from './check.ts'
 import type { CheckSource } from './checks-in-effect.ts'
 import { ChecksReader, type Reading } from './checks-reader.ts'
@@ -30,18 +28,14 @@ export type ChecksFileNeeds = {
   files?: Files | undefined
 }
 
-/** Watching is not enough: network file systems and replaced folders lose events, and files of secrets are in other folders. */
-const pollMs = 30_000
 /** The interval while Secrets of the cluster cannot be read, so that the checks follow soon after the API server is back. */
 const retryMs = 5_000
 /** How long the start waits for Secrets of the cluster. */
 const firstReadMs = 5_000
-/** A program that writes the file in several chunks gets time to finish. */
-const settleMs = 50
 
 /**
  * Follows the checks file and the secrets that it names. Content with faults is logged once, with all of them, and the checks from before
- * stay in effect. The folder is watched, since Kubernetes replaces the link `..data` beside a mounted file.
+ * stay in effect.
  *
  * The start fails if the file has faults. If only Secrets of the cluster cannot be read, it succeeds, and there are no checks until they
  * can be: the API server may be down.
@@ -52,20 +46,21 @@ export class FollowedChecks implements Part, CheckSource {
   readonly #needs: ChecksFileNeeds
   readonly #reader: ChecksReader
   readonly #listeners = new Set<() => void>()
-  readonly #ending = new AbortController()
-  #changed = new AbortController()
+  readonly #follower: FileFollower
   #last: { ok: boolean; at: number } | undefined
   /** The faults that were last logged. */
   #logged: string | undefined
-  #watcher: FSWatcher | undefined
-  #following: Promise<void> | undefined
-  #reading: Promise<unknown> = Promise.resolve()
 
   constructor({ path, namespace = 'skerry', isDiscovered }: ChecksFileConfig, needs: ChecksFileNeeds) {
     const { cluster, files = systemFiles } = needs
     this.#path = path
     this.#needs = needs
     this.#reader = new ChecksReader(path ?? '', { files, isDiscovered, readSecrets: cluster && createSecretReader(cluster, namespace) })
+    this.#follower = new FileFollower(
+      path ?? '',
+      { read: (signal) => this.#reread(signal), pauseMs: () => (this.#reader.isWaiting ? retryMs : undefined) },
+      needs,
+    )
   }
 
   /** The checks of the file, as it last was without faults. */
@@ -80,7 +75,7 @@ export class FollowedChecks implements Part, CheckSource {
 
   /** Reads the file now. @returns whether it has no faults */
   async reload(): Promise<boolean> {
-    return this.#path === undefined || this.#reread()
+    return this.#path === undefined || this.#follower.read()
   }
 
   /** Whether the file had no faults when it was last read, and when that was, in Unix milliseconds. Undefined before the first reading. */
@@ -91,12 +86,11 @@ export class FollowedChecks implements Part, CheckSource {
   async start(): Promise<void> {
     if (this.#path === undefined) return
     const { clock, log } = this.#needs
-    // Watched first: a change during the first reading is read again.
-    this.#watcher = watchFolder(dirname(this.#path), () => this.#changed.abort(), log)
+    this.#follower.watch()
     const reading = await this.#readFirst()
     this.#last = { ok: reading === 'taken', at: clock.now() }
     if (typeof reading === 'object' && !this.#reader.isWaiting) {
-      this.#watcher?.close()
+      await this.#follower.stop()
       throw new StartFault('the checks file cannot be used', reading.faults)
     }
     if (typeof reading === 'object')
@@ -104,13 +98,11 @@ export class FollowedChecks implements Part, CheckSource {
         { file: this.#path, faults: reading.faults },
         'Secrets that the checks need cannot be read; there are no checks until they can',
       )
-    this.#following = this.#follow()
+    this.#follower.follow()
   }
 
   async stop(): Promise<void> {
-    this.#ending.abort(new Error('stopping'))
-    this.#watcher?.close()
-    await Promise.all([this.#following, this.#reading])
+    await this.#follower.stop()
   }
 
   /** Everything else of the monitor waits for the first reading, so it has a time limit. */
@@ -122,33 +114,15 @@ export class FollowedChecks implements Part, CheckSource {
       () => {},
     )
     try {
-      return await this.#reader.read(AbortSignal.any([this.#ending.signal, tooLate.signal]))
+      return await this.#reader.read(AbortSignal.any([this.#follower.signal, tooLate.signal]))
     } finally {
       over.abort()
     }
   }
 
-  async #follow(): Promise<void> {
-    const { clock, log } = this.#needs
-    const { signal } = this.#ending
-    while (!signal.aborted) {
-      const pauseMs = this.#reader.isWaiting ? retryMs : pollMs
-      await clock.sleep(pauseMs, AbortSignal.any([signal, this.#changed.signal])).catch(() => {})
-      if (this.#changed.signal.aborted) await clock.sleep(settleMs, signal).catch(() => {})
-      if (signal.aborted) return
-      this.#changed = new AbortController()
-      await this.#reread().catch((error: unknown) => log.error({ err: error, file: this.#path }, 'the checks could not be read again'))
-    }
-  }
-
-  /** One reading after the other: of two at a time, the older one might win. */
-  #reread(): Promise<boolean> {
-    const next = this.#reading.then(async () => {
-      const reading = await this.#reader.read(this.#ending.signal)
-      return this.#ending.signal.aborted ? this.#last?.ok === true : this.#take(reading)
-    })
-    this.#reading = next.catch(() => {})
-    return next
+  async #reread(signal: AbortSignal): Promise<boolean> {
+    const reading = await this.#reader.read(signal)
+    return signal.aborted ? this.#last?.ok === true : this.#take(reading)
   }
 
   #take(reading: Reading): boolean {

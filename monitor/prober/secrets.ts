@@ -12,18 +12,6 @@ export function referenceKey({ secretName, key, namespace = '' }: SecretReferenc
   return `${namespace}/${secretName}/${key}`
 }
 
-/** The files of all secrets below `value`, each once. */
-export function secretFilesOf(value: unknown): string[] {
-  const found = new Set<string>()
-  const search = (each: unknown): void => {
-    if (each instanceof Secret) {
-      if (each.file !== undefined) found.add(each.file)
-    } else for (const [, part] of inside(each)) search(part)
-  }
-  search(value)
-  return [...found]
-}
-
 /** The references below `value`, each once. */
 export function referencesOf(value: unknown): SecretReference[] {
   const found = new Map<string, SecretReference>()

@@ -1,5 +1,5 @@
 import { isIP, type Socket } from 'node:net'
-import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
+import { connect, createSecureContext, type SecureContext, type SecureVersion, type TLSSocket } from 'node:tls'
 import * as z from 'zod'
 import { type Secret, secretFile } from '../../shared/fields.ts'
 import { trustSystem } from '../../shared/system-trust.ts'
@@ -26,6 +26,8 @@ export type TlsOptions = {
   keyFile?: Secret | undefined
   serverName?: string | undefined
   verify: boolean
+  minVersion?: SecureVersion | undefined
+  maxVersion?: SecureVersion | undefined
 }
 
 /** How to connect with TLS, by Node's names. */
@@ -52,13 +54,17 @@ const contexts = new WeakMap<TlsOptions, SecureContext>()
 function contextOf(options: TlsOptions): SecureContext {
   const known = contexts.get(options)
   if (known !== undefined) return known
-  const { caFile, certificateFile, keyFile } = options
+  const { caFile, certificateFile, keyFile, minVersion, maxVersion } = options
   if (caFile === undefined) trustSystem()
   try {
     const context = createSecureContext({
       ...(caFile && { ca: caFile.reveal() }),
       ...(certificateFile && { cert: certificateFile.reveal() }),
       ...(keyFile && { key: keyFile.reveal() }),
+      ...(minVersion && { minVersion }),
+      ...(maxVersion && { maxVersion }),
+      // OpenSSL 3 has the ciphers of TLS 1.0 and 1.1 at this level only.
+      ...(/^TLSv1(\.1)?$/.test(minVersion ?? '') && { ciphers: 'DEFAULT:@SECLEVEL=0' }),
     })
     contexts.set(options, context)
     return context

@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs'
-import { isAlias, isCollection, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml'
+import { isAlias, isCollection, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar, visit } from 'yaml'
 
 /** How files are read. */
 export type Files = {
@@ -38,6 +38,15 @@ export function readText(files: Files, path: string, maxBytes: number): string {
   }
 }
 
+/** The text of a file, or why it cannot be read: either may change. */
+export function textOrFault(files: Files, path: string, maxBytes: number): string {
+  try {
+    return readText(files, path, maxBytes)
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
 /** Line and column, both from 1, as editors count them. */
 export type Position = { line: number; column: number }
 
@@ -59,15 +68,25 @@ const maxNodes = 100_000
 /**
  * Reads YAML 1.2 (so JSON too) that a person wrote. It refuses features that such a file does not need: several documents, tags, duplicate keys,
  * aliases that expand to too much or contain themselves.
+ *
+ * @param asGo for a file of a program in Go, whose decoder (gopkg.in/yaml.v3) takes more: merge keys, `!!binary`, which becomes a Uint8Array,
+ * and numbers as text. A number that is not written as JavaScript would, such as `0123` or `1.0`, becomes the text as it stands.
  */
-export function parseConfigFile(text: string): ConfigFile | FileFault[] {
+export function parseConfigFile(text: string, { asGo = false }: { asGo?: boolean } = {}): ConfigFile | FileFault[] {
   const lines = new LineCounter()
   const at = (offset: number): Position => {
     const { line, col } = lines.linePos(offset)
     return { line, column: col }
   }
   // The library finds duplicate keys in quadratic time, so they are looked for below.
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, schema: 'core', logLevel: 'error' })
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    uniqueKeys: false,
+    prettyErrors: false,
+    schema: 'core',
+    logLevel: 'error',
+    ...(asGo && { merge: true, customTags: ['binary'] }),
+  })
   const faults: FileFault[] = [...document.errors, ...document.warnings].slice(0, 20).map((error) => ({
     message: wordsOf(error.code, error.message),
     position: at(error.pos[0]),
@@ -88,6 +107,7 @@ export function parseConfigFile(text: string): ConfigFile | FileFault[] {
       },
     })
     if (faults.length > 0) return faults
+    if (asGo) visit(document, { Scalar: (_key, scalar) => keepDigits(scalar) })
     const value: unknown = document.toJS({ maxAliasCount: 1000 })
     if (!isBounded(value))
       return [{ message: `nested more than ${maxDepth} levels deep, or more than ${maxNodes} values with all aliases expanded` }]
@@ -96,6 +116,12 @@ export function parseConfigFile(text: string): ConfigFile | FileFault[] {
     if (!(error instanceof RangeError || error instanceof ReferenceError)) throw error
     return [{ message: error instanceof RangeError ? `nested more than ${maxDepth} levels deep` : 'its aliases expand to too many values' }]
   }
+}
+
+/** What a password in digits must not lose: its zeros. */
+function keepDigits(scalar: Scalar): void {
+  if (typeof scalar.value === 'number' && scalar.source !== undefined && String(scalar.value) !== scalar.source)
+    scalar.value = scalar.source
 }
 
 function wordsOf(code: string, message: string): string {

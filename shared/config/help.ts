@@ -86,7 +86,8 @@ function asWritten(schema: Schema, value: unknown): unknown {
 
 function typeWords(schema: Schema): string {
   const kind = fieldKind(schema)
-  if (kind !== undefined) return kind === 'secret' ? 'file with a secret' : kind
+  if (kind !== undefined)
+    return { secret: 'file with a secret', secretText: 'secret', duration: 'duration', size: 'size', file: 'file' }[kind]
   const inner = core(schema)
   const def = defOf(inner)
   if (def.type === 'enum' || def.type === 'literal') return literals(inner).map(String).join(' | ')
@@ -124,6 +125,7 @@ export function helpText(schema: Schema, { program, version, prefix }: { program
 /** The file with every default filled in. Secrets in it, from the environment, and inside URLs are masked. */
 export function effectiveConfig(schema: Schema, given: unknown): unknown {
   if (given instanceof Secret) return given.file ?? hidden
+  if (fieldKind(schema) === 'secretText') return given === undefined || given === null ? given : hidden
   const value = given === undefined ? defaultOf(schema) : given
   const how = discretionOf(schema)
   if (how !== undefined && value !== undefined && value !== null) return shownBy(how, value)

@@ -3,7 +3,7 @@ import { stringify } from 'yaml'
 import type * as z from 'zod'
 import { type FaultAt, parseWith } from '../faults.ts'
 import { type Override, place, readEnvironment } from './environment.ts'
-import { type ConfigFile, type Files, maxConfigBytes, parseConfigFile, readText, systemFiles } from './file.ts'
+import { type ConfigFile, type Files, maxConfigBytes, parseConfigFile, readText, systemFiles, textOrFault } from './file.ts'
 import { effectiveConfig, helpText } from './help.ts'
 import { namedFileFaults } from './named-files.ts'
 import { loadSecrets } from './secrets.ts'
@@ -24,8 +24,11 @@ export type ConfigSources = {
   examine?: ((settings: unknown, files: Files) => string[]) | undefined
 }
 
-/** The configuration to run with. `shown` is what `--print-config` prints of it: with every default, and without secrets. */
-type RunConfig<T> = { kind: 'run'; config: T; shown: () => unknown }
+/**
+ * The configuration to run with. `shown` is what `--print-config` prints of it: with every default, and without secrets. `changedFile` is the
+ * path of the file if it has another content now than it was loaded with.
+ */
+type RunConfig<T> = { kind: 'run'; config: T; shown(): unknown; changedFile(): string | undefined }
 
 /** The configuration to run with; or the output and exit code (0 prints on standard output, others on standard error). */
 export type LoadedConfig<T> = RunConfig<T> | { kind: 'exit'; code: number; output: string }
@@ -60,7 +63,8 @@ export function loadConfig<S extends z.ZodType>(schema: S, sources: ConfigSource
   if (asked['check-config']) return exit(0, 'ok\n')
   const shown = () => effectiveConfig(schema, read.data ?? {})
   if (asked['print-config']) return exit(0, stringify(shown(), { lineWidth: 0 }))
-  return { kind: 'run', config: parsed.value, shown }
+  const changedFile = () => (path === undefined || textOrFault(files, path, maxConfigBytes) === read.text ? undefined : path)
+  return { kind: 'run', config: parsed.value, shown, changedFile }
 }
 
 function exit(code: number, output: string): { kind: 'exit'; code: number; output: string } {
@@ -90,7 +94,7 @@ function readArguments(argv: readonly string[]) {
 
 /** Says where a fault is, in words. */
 type Locate = (fault: FaultAt) => string
-type Merged = { data: unknown; misnamed: string[]; locate: Locate }
+type Merged = { text: string | undefined; data: unknown; misnamed: string[]; locate: Locate }
 
 function readSources(
   schema: z.ZodType,
@@ -100,8 +104,8 @@ function readSources(
   files: Files,
 ): Merged | { faults: string[] } {
   let file: ConfigFile | undefined
+  let text: string | undefined
   if (path !== undefined) {
-    let text: string
     try {
       text = readText(files, path, maxConfigBytes)
     } catch (error) {
@@ -113,7 +117,7 @@ function readSources(
   }
   const { overrides, faults } = readEnvironment(schema, prefix, env)
   const data = overrides.reduce<unknown>((merged, { path, value }) => place(merged, path, value), file?.value ?? {})
-  return { data, misnamed: faults.map((fault) => `${fault.path[0]}: ${fault.message}`), locate: locateIn(path, file, overrides) }
+  return { text, data, misnamed: faults.map((fault) => `${fault.path[0]}: ${fault.message}`), locate: locateIn(path, file, overrides) }
 }
 
 function locateIn(path: string | undefined, file: ConfigFile | undefined, overrides: readonly Override[]): Locate {

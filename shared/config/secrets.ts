@@ -20,6 +20,18 @@ export function loadSecrets(value: unknown, files: Files, path: (string | number
   return inside(value).flatMap(([name, each]) => loadSecrets(each, files, [...path, name]))
 }
 
+/** The files of all secrets below `value`, each once. */
+export function secretFilesOf(value: unknown): string[] {
+  const found = new Set<string>()
+  const search = (each: unknown): void => {
+    if (each instanceof Secret) {
+      if (each.file !== undefined) found.add(each.file)
+    } else for (const [, part] of inside(each)) search(part)
+  }
+  search(value)
+  return [...found]
+}
+
 /** The fields or items of a value; none for a string or a number. */
 export function inside(value: unknown): [string | number, unknown][] {
   if (Array.isArray(value)) return value.map((each, index) => [index, each])

@@ -10,6 +10,7 @@ import { agentConfig } from '../../agent/config.ts'
 import { readExposure, tunnelYaml } from '../../agent/tunnel/desired.ts'
 import { tunnelOf } from '../../agent/tunnel/settings.ts'
 import { monitorConfig } from '../../monitor/config.ts'
+import { type ReadModules, readModules } from '../../monitor/probe/index.ts'
 import { parseChecks } from '../../monitor/prober/config.ts'
 import { systemFiles } from '../../shared/config/file.ts'
 import { assertGolden } from '../agent/resources/golden.ts'
@@ -103,6 +104,12 @@ for (const shape of shapeNames) {
     }
     const checks = rendered[shape].find(({ metadata }) => metadata.name === 'skerry-monitor-checks')
     if (checks) assert.ok('checks' in parseChecks(checks.data['checks.yaml'], { files: systemFiles }))
+    const modules = checks?.data['modules.yaml']
+    if (modules)
+      assert.deepEqual(
+        [...(readModules(modules) as ReadModules)].map(([name, module]) => [name, 'module' in module]),
+        [['http_any', true]],
+      )
   })
 
   test(`${shape} runs under the restricted Pod Security profile`, () => {

@@ -14,6 +14,7 @@ export const shapes = {
         discovery: { kubelets: true },
       },
       checks: { checks: [{ name: 'site', kind: 'http', url: 'https://site.example/' }] },
+      probeModules: { http_any: { prober: 'http', timeout: '5s', http: { valid_status_codes: [200, 401] } } },
       secrets: ['mqtt'],
       watchedSecretNamespaces: ['field'],
       restartPodNamespaces: ['field'],

@@ -159,6 +159,23 @@ test('SIGHUP reads the checks again; those that are not valid are refused and th
   assert.equal(await monitor.stop(), 0)
 })
 
+test('SIGHUP takes up a new module of the modules file, and says that the configuration itself needs a restart', async (t) => {
+  const { start, checksFile } = await machine(t)
+  const modulesFile = path.join(path.dirname(checksFile), 'blackbox.yml')
+  await writeFile(modulesFile, 'modules: { first: { prober: tcp } }\n')
+  const probe = { modulesFile, allow: [{ addresses: ['127.0.0.1'], ports: [9] }] }
+  const metrics = { host: '127.0.0.1', port: 0, probe }
+  const monitor = await start({ metrics })
+  const status = async (module: string) => (await fetch(`${monitor.url}/probe?target=127.0.0.1:9&module=${module}`)).status
+  assert.deepEqual([await status('first'), await status('second')], [200, 400])
+  await writeFile(modulesFile, 'modules: { second: { prober: tcp } }\n')
+  await writeFile(path.join(path.dirname(checksFile), 'monitor.yaml'), stringify({ metrics, log: { level: 'debug' } }))
+  process.kill(monitor.pid, 'SIGHUP')
+  await until('it is taken up', async () => (await status('second')) === 200)
+  await until('it is told', async () => monitor.log.some((line) => line.includes('the configuration has changed: restart the monitor')))
+  assert.equal(await monitor.stop(), 0)
+})
+
 test('a cluster that is away at the start stops nothing: checks run, births go out, and /readyz says what is missing', async (t) => {
   const broker = await startBroker(t)
   const { start, checksFile } = await machine(t)

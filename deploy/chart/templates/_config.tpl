@@ -36,6 +36,9 @@
 {{- if .Values.monitor.config.sparkplug }}
 {{- $_ := set $config "sparkplug" (dict "buffer" (dict "directory" "/var/lib/skerry-monitor/buffer")) }}
 {{- end }}
+{{- if .Values.monitor.probeModules }}
+{{- $_ := set $config "metrics" (dict "probe" (dict "modulesFile" "/etc/skerry/checks/modules.yaml")) }}
+{{- end }}
 {{- mustMergeOverwrite $config (deepCopy .Values.monitor.config) | toYaml }}
 {{- end }}
 

@@ -2,12 +2,12 @@ import * as z from 'zod'
 import { discreet } from '../../../shared/discretion.ts'
 import { byteSize, secretFile } from '../../../shared/fields.ts'
 import { pattern } from '../../wire/patterns.ts'
-import { ipProtocol, tlsConfig } from './fields.ts'
+import { flag, ipProtocol, text, tlsConfig } from './fields.ts'
 
 const headerRule = z.strictObject({
   header: z.string().min(1).max(200).describe('Name of a header field'),
   regexp: pattern.describe('Regular expression for its value'),
-  allow_missing: z.boolean().default(false).describe('Whether an answer without this field passes'),
+  allow_missing: flag.prefault(false).describe('Whether an answer without this field passes'),
 })
 
 /** The section `http` of a module. */
@@ -18,16 +18,16 @@ export const httpSettings = z.strictObject({
     .default([])
     .describe('Versions that count as success; all by default'),
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'OPTIONS']).default('GET').describe('Method of the request'),
-  headers: discreet(z.record(z.string(), z.string()), 'headers')
+  headers: discreet(z.record(z.string(), text(8192)), 'headers')
     .default({})
     .describe(
       'Additional header fields; authorization, cookie, proxy-authorization and host are not sent to another origin after a redirect',
     ),
-  body: discreet(z.string().max(65_536), 'text').optional().describe('Body of the request'),
+  body: discreet(text(65_536), 'text').optional().describe('Body of the request'),
   body_size_limit: byteSize({ max: '16MiB' }).prefault('1MiB').describe('The most bytes of the body to read; the rest is ignored'),
-  follow_redirects: z.boolean().default(true).describe('Follow up to ten redirects; each must be an allowed target'),
-  fail_if_ssl: z.boolean().default(false).describe('Fail if the last answer came over TLS'),
-  fail_if_not_ssl: z.boolean().default(false).describe('Fail if the last answer did not come over TLS'),
+  follow_redirects: flag.prefault(true).describe('Follow up to ten redirects; each must be an allowed target'),
+  fail_if_ssl: flag.prefault(false).describe('Fail if the last answer came over TLS'),
+  fail_if_not_ssl: flag.prefault(false).describe('Fail if the last answer did not come over TLS'),
   fail_if_body_matches_regexp: z.array(pattern).default([]).describe('Fail if the body matches any of these'),
   fail_if_body_not_matches_regexp: z.array(pattern).default([]).describe('Fail if the body does not match all of these'),
   fail_if_header_matches: z.array(headerRule).default([]).describe('Fail if a header field matches its expression'),

@@ -1,7 +1,9 @@
 import * as z from 'zod'
+import { type FaultAt, parseWith } from '../../../shared/faults.ts'
 import { probers } from '../probers/index.ts'
 import type { Prober } from '../probers/prober.ts'
 import { timeout } from './fields.ts'
+import { commonLeft, concerns, type Left } from './left.ts'
 
 type ProberName = keyof typeof probers
 type Settings = { [N in ProberName]: (typeof probers)[N]['settings'] }
@@ -16,17 +18,64 @@ export type ProbeModule = {
   [N in ProberName]: { prober: N; timeout: number | undefined; settings: z.output<Settings[N]> }
 }[ProberName]
 
+/** The sections of a module in blackbox_exporter's configuration. Those of other probers than the module's own say nothing. */
+const sections = ['http', 'tcp', 'dns', 'icmp', 'grpc', 'unix', 'websocket']
+const ignored = Object.fromEntries(sections.map((name) => [name, z.unknown().optional()]))
+
 type Option = z.ZodObject<{ prober: z.ZodLiteral<string> }>
 
 const options = Object.entries<Prober>(probers).map(([name, { settings }]) =>
-  z.strictObject({ prober: z.literal(name), timeout, [name]: settings.prefault({}).describe(`Settings of the prober ${name}`) }),
+  z.strictObject({
+    prober: z.literal(name),
+    timeout,
+    ...ignored,
+    [name]: settings.prefault({}).describe(`Settings of the prober ${name}`),
+  }),
 ) as unknown as [Option, ...Option[]]
 
-/** One module, written as in blackbox_exporter's configuration. */
-export const probeModule = z.discriminatedUnion('prober', options).transform((module) => {
-  const { prober, timeout, [prober]: settings } = module as { prober: string; timeout?: number; [section: string]: unknown }
-  return { prober, timeout, settings }
-}) as unknown as z.ZodType<ProbeModule, ModuleInput>
+/** One module, written as in blackbox_exporter's configuration. An empty section or field counts as one that is left out. */
+export const probeModule = z.preprocess(
+  withoutNulls,
+  z.discriminatedUnion('prober', options).transform((module) => {
+    const { prober, timeout, [prober]: settings } = module as { prober: string; timeout?: number; [section: string]: unknown }
+    return { prober, timeout, settings }
+  }),
+) as unknown as z.ZodType<ProbeModule, ModuleInput>
+
+/** The value without the fields that are null, at any depth. Go's decoder leaves such a field as it is. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls)
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
+  return Object.fromEntries(Object.entries(value).flatMap(([name, each]) => (each === null ? [] : [[name, withoutNulls(each)]])))
+}
+
+/** Everything that blackbox_exporter has and the probers here have not, or have in another way. */
+export const left: readonly Left[] = [...Object.values<Prober>(probers).flatMap((prober) => prober.left), ...commonLeft]
+
+/** A module as far as it can be had: what differs, or why it is refused and what to do instead. Quotes nothing secret. */
+export type JudgedModule = { module: ProbeModule; differences: readonly Left[] } | { refused: readonly string[] }
+
+/** Judges one module of a file of blackbox_exporter's. Its files are not read. */
+export function judgeModule(given: unknown): JudgedModule {
+  const written = withoutNulls(given)
+  const asRecord = typeof written === 'object' && written !== null ? (written as Record<string, unknown>) : {}
+  const concerned = left.filter((each) => concerns(each, asRecord))
+  const missing = concerned.filter(({ effect }) => effect === 'refused')
+  if (missing.length > 0) return { refused: missing.map(sayLeft) }
+  const parsed = parseWith(probeModule, written)
+  if (!parsed.ok) return { refused: parsed.faults.map(sayFault) }
+  return { module: parsed.value, differences: concerned }
+}
+
+/** An entry of `left` as one sentence or two. */
+export function sayLeft({ what, instead }: Left): string {
+  return instead === undefined ? what : `${what} ${instead}`
+}
+
+function sayFault({ path, message }: FaultAt): string {
+  const name = path.map((piece) => (typeof piece === 'number' ? `[${piece}]` : `.${piece}`)).join('')
+  return `${name === '' ? 'the module' : name.replace(/^\./, '')} ${message}`
+}
 
 /** The built-in modules. A configured module of the same name takes precedence. */
 export const builtInModules: Readonly<Record<string, ModuleInput>> = {

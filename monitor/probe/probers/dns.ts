@@ -19,6 +19,7 @@ const help = {
 /** The prober `dns`. */
 export const dns: Prober<typeof dnsSettings> = {
   settings: dnsSettings,
+  left: [],
   targetOf: (text, { dns_over_tls }) => hostTarget(text, dns_over_tls ? 853 : 53),
   begin,
   probe,

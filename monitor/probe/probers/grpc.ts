@@ -12,7 +12,7 @@ import { hostTarget, type Target } from './target.ts'
 import { trustOf } from './tls.ts'
 
 /** The prober `grpc`, as in blackbox_exporter since 0.24. */
-export const grpc: Prober<typeof grpcSettings> = { settings: grpcSettings, targetOf, begin, probe }
+export const grpc: Prober<typeof grpcSettings> = { settings: grpcSettings, left: [], targetOf, begin, probe }
 
 const help = { probe_grpc_ssl: '1 if the answer came over TLS.', probe_grpc_status_code: 'gRPC status of the call; 0 is OK.' }
 

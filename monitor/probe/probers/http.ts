@@ -25,7 +25,7 @@ const help = {
 }
 
 /** The prober `http`. */
-export const http: Prober<typeof httpSettings> = { settings: httpSettings, targetOf, begin, probe }
+export const http: Prober<typeof httpSettings> = { settings: httpSettings, left: [], targetOf, begin, probe }
 
 function targetOf(text: string): Target {
   const url = URL.parse(/^https?:\/\//i.test(text) ? text : `http://${text}`)

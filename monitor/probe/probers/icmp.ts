@@ -12,6 +12,15 @@ const usualPayloadBytes = 28
 /** The prober `icmp`. */
 export const icmp: Prober<typeof icmpSettings> = {
   settings: icmpSettings,
+  left: [
+    {
+      where: 'prober: icmp',
+      effect: 'differs',
+      what: 'The ping program of the host sends the echo request. The image of the monitor has none.',
+      instead: 'Run a monitor on a host for it, or probe a TCP port.',
+      concerns: ({ prober }) => prober === 'icmp',
+    },
+  ],
   targetOf,
   begin: (series) => {
     for (const phase of ['resolve', 'setup', 'rtt']) setPhase(series, phase, 0)

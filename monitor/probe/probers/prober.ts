@@ -1,6 +1,7 @@
 import type * as z from 'zod'
 import type { Dialogue } from '../dialogue.ts'
 import type { IpPreference } from '../modules/fields.ts'
+import type { Left } from '../modules/left.ts'
 import type { Resolved, Resolver } from '../resolve.ts'
 import type { ProbeSeries } from '../series.ts'
 import type { Target } from './target.ts'
@@ -28,6 +29,8 @@ export type ProbeRun = {
 export type Prober<S extends z.ZodType = z.ZodType> = {
   /** The section of a module that is named after the prober; a strict object with blackbox_exporter's names. */
   settings: S
+  /** What of blackbox_exporter's prober there is not, or is in another way. */
+  left: readonly Left[]
   /** The target that the request names. @throws ProbeRefusal if the text does not suit the prober */
   targetOf(text: string, settings: z.output<S>): Target
   /** Sets the series to 0 that exist however the probe ends. */

@@ -21,6 +21,7 @@ const bytesHelp = '1 if the probe failed because of expect_bytes.'
 /** The prober `tcp`. */
 export const tcp: Prober<typeof tcpSettings> = {
   settings: tcpSettings,
+  left: [],
   targetOf: (text) => hostTarget(text),
   begin: (series) => series.set('probe_failed_due_to_regex', regexHelp, 0),
   probe,

@@ -2,6 +2,7 @@ import { stringify } from 'yaml'
 import type * as z from 'zod'
 import { checkKinds } from '../../../monitor/checks/index.ts'
 import type { CheckKind, Measure } from '../../../monitor/checks/kind.ts'
+import { left, sayLeft } from '../../../monitor/probe/index.ts'
 import { actionConfig } from '../../../monitor/prober/actions/config.ts'
 import { checkFields, defaultFields } from '../../../monitor/prober/check-fields.ts'
 import { reasons } from '../../../monitor/wire/reasons.ts'
@@ -23,6 +24,19 @@ function describeChecks(): string {
       Object.entries(reasons).map(([reason, text]) => [`\`${reason}\``, text]),
     ),
     ...kinds.map(([name, kind]) => describeKind(name, kind)),
+    describeModules(),
+  ].join('\n')
+}
+
+/** What blackbox_exporter has and the probers have not; `skerry-monitor modules` says the same of each module. */
+function describeModules(): string {
+  const effects = { refused: 'the module is refused', differs: 'the module works with a difference' }
+  return [
+    `\n## Modules of blackbox_exporter\n\n\`metrics.probe.modulesFile\` names a configuration of blackbox_exporter, whose modules are had as they are. What is left:\n`,
+    table(
+      ['in the module', 'what becomes of it', 'why, and what to do instead'],
+      left.map((each) => [`\`${each.where}\``, effects[each.effect], sayLeft(each)]),
+    ),
   ].join('\n')
 }
 

@@ -273,3 +273,33 @@ test('convert says what is wrong with a file, in one line', async (t) => {
     assert.match(err, why)
   }
 })
+
+test('modules tells what becomes of each module of a blackbox.yml, without its secrets', async (t) => {
+  const good = '{ prober: http, http: { headers: { Authorization: Bearer s3cret } } }'
+  const given = await file(t, `modules: { good: ${good}, sock: { prober: unix }, odd: { prober: http, http: { bdy: s3cret } } }`)
+  const { code, out } = await run(['modules', '--file', given])
+  assert.equal(code, 1)
+  assert.match(
+    out,
+    /^good {2}works\nsock {2}refused\n +Unix sockets are not probed.*\nodd {3}refused\n +http\.bdy is not recognized; did you mean "body"\?\n/,
+  )
+  assert.match(out, /\n1 work, 0 work with a difference, 2 refused\n$/)
+  const asJson = await run(['modules', '--file', given, '--json'])
+  assert.deepEqual(
+    (JSON.parse(asJson.out) as { module: string; state: string }[]).map(({ module, state }) => [module, state]),
+    [
+      ['good', 'works'],
+      ['sock', 'refused'],
+      ['odd', 'refused'],
+    ],
+  )
+  assert.doesNotMatch(out + asJson.out, /s3cret/)
+})
+
+test('modules ends with 0 if no module is refused, and with 2 if the file is no blackbox.yml', async (t) => {
+  assert.equal((await run(['modules', '--file', await file(t, 'modules: { good: { prober: http } }')])).code, 0)
+  const wrong = await run(['modules', '--file', await file(t, 'checks: []')])
+  assert.equal(wrong.code, 2)
+  assert.match(wrong.err, /it is no configuration of blackbox_exporter, which has no field "checks"/)
+  assert.equal((await run(['modules'])).code, 2)
+})

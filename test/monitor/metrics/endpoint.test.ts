@@ -257,7 +257,7 @@ const bad = [
     given: { probe: { allow: [{ addresses: ['10.0.0.0/8'], ports: ['90-80'] }] } },
     fault: /range of ports/,
   },
-  { name: 'an unknown prober', given: { probe: { modules: { x: { prober: 'icmp' } } } }, fault: /prober/ },
+  { name: 'an unknown prober', given: { probe: { modules: { x: { prober: 'gopher' } } } }, fault: /prober/ },
   {
     name: 'an expression that is none',
     given: { probe: { modules: { x: { prober: 'tcp', tcp: { query_response: [{ expect: '(' }] } } } } },
