@@ -1,6 +1,7 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { CheckState } from '../checks/kind.ts'
+import { shorten } from '../wire/wording.ts'
 import type { Act } from './actions/act.ts'
 import { type Occasion, occasionsOf } from './actions/action.ts'
 import type { Check, CheckStatus, ProbeEvent } from './check.ts'
@@ -119,7 +120,9 @@ export class Verdicts {
   }
 
   #remember({ check, past, lastDuration: seconds = 0 }: OwnStatus, { result, endedAt }: FinishedRun, at: number): void {
-    const { state, reason, detail } = result
+    const { state, reason } = result
+    // A kind may have put foreign text into it as it came.
+    const detail = shorten(result.detail)
     past.add({ at, state, seconds, reason, detail }, endedAt)
     if (state === 'down') this.#needs.log.debug({ check: check.name, kind: check.kind, reason, detail, seconds }, 'run failed')
   }

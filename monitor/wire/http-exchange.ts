@@ -73,7 +73,7 @@ export function exchange(given: Exchange): Promise<Answer> {
     }
     request.on('error', (error) => {
       // Bytes behind the end of an answer are ignored.
-      if (response?.complete !== true) fail(meaningOf(error))
+      if (response?.complete !== true) fail(meaningOf(error, url))
     })
     request.on('response', (found) => {
       response = found
@@ -170,17 +170,21 @@ export function hostOf({ hostname }: URL): string {
 }
 
 /** An error of Node's client as a failure of the check. An error of the connection is returned as it is. */
-function meaningOf(error: NodeJS.ErrnoException & { reason?: string; rawPacket?: Buffer }): Error {
+function meaningOf(error: NodeJS.ErrnoException & { reason?: string; rawPacket?: Buffer }, url: URL): Error {
   const { code = '', reason = error.message, rawPacket } = error
   if (code === 'HPE_HEADER_OVERFLOW')
     return new CheckFailure('too_large', `The head of the answer has more than ${maxHeadBytes} bytes. Is this the right address?`, {
       cause: error,
     })
+  // An alert of TLS (RFC 8446, section 6) is what a server with TLS answers to plain HTTP, if it answers at all.
+  if (code === 'HPE_INVALID_CONSTANT' && rawPacket?.[0] === 0x15 && rawPacket[1] === 3)
+    return new CheckFailure('protocol', 'The server speaks TLS on this port. Use https:// in the URL.', { cause: error })
   if (code === 'HPE_INVALID_CONSTANT' && rawPacket)
     return violation(`it begins with ${shorten(JSON.stringify(rawPacket.toString('latin1', 0, 24)), 60)}`)
   if (code.startsWith('HPE_')) return violation(shorten(reason, 100))
   // Node makes this error when the server closes the connection. One from the system names its call.
-  if (code === 'ECONNRESET' && error.syscall === undefined) return cutOff('without an answer')
+  if (code === 'ECONNRESET' && error.syscall === undefined)
+    return cutOff('without an answer', url.protocol === 'http:' ? 'See its log. Does it expect https:// on this port?' : undefined)
   return error
 }
 
@@ -188,8 +192,8 @@ function violation(what: string): CheckFailure {
   return new CheckFailure('protocol', `The answer is not HTTP/1.1: ${what}. Is this the right service, port and scheme?`)
 }
 
-function cutOff(when: string): CheckFailure {
-  return new CheckFailure('connection_lost', `The server closed the connection ${when}. See its log.`)
+function cutOff(when: string, hint = 'See its log.'): CheckFailure {
+  return new CheckFailure('connection_lost', `The server closed the connection ${when}. ${hint}`)
 }
 
 function securityOf(socket: Socket): Pick<Answer, 'tls'> {

@@ -90,3 +90,10 @@ test('the label of a role is from a fixed set, whatever the server says', async 
   const cache = await listen(t, (socket) => socket.once('data', () => socket.write(`+PONG\r\n$${info.length}\r\n${info}\r\n`)))
   assert.equal(measured(await run(redis, { host: '127.0.0.1', port: cache }), 'skerry_redis_info', { version: '7.4.1', role: 'other' }), 1)
 })
+
+test('an HTTP check without TLS of a port with TLS is told to use it', async (t) => {
+  const alerting = await listen(t, (socket) => socket.once('data', () => socket.end(Buffer.from([0x15, 3, 3, 0, 2, 2, 0x46]))))
+  assertResult(await run(http, { url: `http://127.0.0.1:${alerting}/` }), 'down', 'protocol', /speaks TLS on this port\. Use https:/)
+  const silent = await listen(t, (socket) => socket.once('data', () => socket.end()))
+  assertResult(await run(http, { url: `http://127.0.0.1:${silent}/` }), 'down', 'connection_lost', /Does it expect https:/)
+})

@@ -389,3 +389,14 @@ test('what depends on a check that could not know runs, and is judged by what it
   await clock.advance(20_000)
   assert.equal(state('hook'), 'down')
 })
+
+test('what nobody can see in the detail of a run is in writing wherever the detail is shown', async (t) => {
+  const { prober, clock, does, start, lines } = scene(t)
+  does('foreign', { ...down, detail: 'ends\u202ehere\u0007' })
+  prober.set([checkOf({ name: 'foreign' })])
+  await start()
+  await clock.advance(20_000)
+  const status = prober.status('foreign')
+  for (const text of [status?.detail, ...[...(status?.past ?? [])].map(({ detail }) => detail)]) assert.equal(text, 'ends‹U+202E›here')
+  assert.doesNotMatch(JSON.stringify(lines), /\u202e/)
+})
