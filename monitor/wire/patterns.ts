@@ -4,20 +4,23 @@ import { GroupFinder } from './regexp/groups.ts'
 import { compileProgram, PatternError, type Program } from './regexp/program.ts'
 import { inTurns } from './turns.ts'
 
+/** What surely is a regular expression need not be compiled before it is used, and so does not load the engine. */
+const plain = /^\^?[A-Za-z0-9 _.,:;<>"'/=@#%&~!-]*\$?$/
+
 /**
  * A regular expression of a user. It means what RE2 and Go's regexp mean, searches bytes that need not be UTF-8, and takes time in proportion
  * to their length. A long search gives way to other work.
  */
 export class Pattern {
   readonly source: string
-  readonly #program: Program
+  #compiled: Program | undefined
   #automaton: Automaton | undefined
   #finder: GroupFinder | undefined
 
   /** @throws PatternError that says what is wrong, in Go's words */
   constructor(source: string) {
     this.source = source
-    this.#program = compileProgram(source)
+    if (!plain.test(source)) this.#compiled = compileProgram(source)
   }
 
   /** Whether any part of the text matches. @throws the signal's reason */
@@ -37,6 +40,11 @@ export class Pattern {
     this.#finder ??= new GroupFinder(this.#program)
     const slots = await inTurns(this.#finder.search(bytes), signal)
     return slots && new Match(bytes, slots, this.#program.names)
+  }
+
+  get #program(): Program {
+    this.#compiled ??= compileProgram(this.source)
+    return this.#compiled
   }
 
   toString(): string {

@@ -1,4 +1,4 @@
-import { RE2JS, RE2JSException } from 're2js'
+import { createRequire } from 'node:module'
 import { RuneClasses } from './rune-classes.ts'
 
 /** Instructions of a program, with the numbers of Go's regexp/syntax that re2js has taken over (`Inst` in its source). */
@@ -80,15 +80,23 @@ export function compileProgram(source: string): Program {
   }
 }
 
+/**
+ * Loaded when the first pattern is compiled: that takes 5 ms of processor time, and a pattern is compiled in the middle of a schema, which
+ * cannot wait for `import()`. In a bundle, esbuild puts the package in place of `require`; elsewhere, a module has none.
+ */
+function engine(): typeof import('re2js') {
+  return typeof require === 'undefined' ? createRequire(import.meta.url)('re2js') : require('re2js')
+}
+
 const tooLarge = 'expression too large'
 
 function parsed(source: string): { inst: Instruction[]; start: number; groups: number; names: Record<string, number> } {
   try {
-    const compiled = RE2JS.compile(source)
+    const compiled = engine().RE2JS.compile(source)
     const { inst, start } = compiled.re2().prog
     return { inst, start, groups: compiled.groupCount() + 1, names: compiled.namedGroups() }
   } catch (error) {
-    if (!(error instanceof RE2JSException)) throw error
+    if (!(error instanceof engine().RE2JSException)) throw error
     // The engine takes a lookbehind for the name of a group, since it also reads (?<name>…), as Go does since 1.22.
     throw new PatternError(
       error.message
