@@ -42,7 +42,8 @@ const checkName = z
   .refine((name) => visible(name) === name, 'must not contain invisible characters')
 
 const group = z.string().superRefine((text, context) => {
-  const fault = idFault(text)
+  const fault =
+    idFault(text) ?? (/ \(part \d+\)$/.test(text) ? 'must not end with "(part N)": so are the devices of a large group named' : undefined)
   if (fault !== undefined) context.addIssue({ code: 'custom', message: fault })
 })
 

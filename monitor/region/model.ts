@@ -6,7 +6,7 @@ import type { EdgeNode } from '../sparkplug/edge-node.ts'
 import type { WatchedNodes } from '../sparkplug/watched-nodes.ts'
 import { collections, isCurrent, type MonitorCaches } from './caches.ts'
 import type { ComponentConfig } from './config.ts'
-import { checkDevices } from './devices/checks.ts'
+import { checkDevices } from './devices/check-devices.ts'
 import { componentDevices } from './devices/component.ts'
 import { databaseDevices } from './devices/database.ts'
 import type { Source } from './devices/family.ts'
@@ -21,7 +21,7 @@ export type RegionModelParts = {
   caches?: MonitorCaches | undefined
   components?: readonly ComponentConfig[]
   prober: Pick<Prober, 'statuses' | 'status' | 'subscribe' | 'stall'>
-  edgeNode: Pick<EdgeNode, 'deviceId' | 'setNode' | 'setDevice' | 'removeDevice' | 'update' | 'setQuality'>
+  edgeNode: Pick<EdgeNode, 'packetLimit' | 'deviceId' | 'setNode' | 'setDevice' | 'removeDevice' | 'update' | 'setQuality'>
   watched?: Pick<WatchedNodes, 'keys' | 'state'> | undefined
   facts: RegionFacts
   clock: Clock
@@ -58,13 +58,13 @@ export class RegionModel implements Part {
   #looking: Promise<void> = Promise.resolve()
 
   constructor(parts: RegionModelParts) {
-    const { caches, components = [], prober } = parts
+    const { caches, components = [], prober, edgeNode } = parts
     this.#parts = parts
     const totals = caches && createPodTotals(caches.pods)
     this.#totals = totals
     const ofCluster =
       caches && totals ? [hostDevices(caches, totals), databaseDevices(caches, totals, prober), componentDevices(caches, components)] : []
-    this.#families = [...ofCluster, checkDevices(prober)].map((family) => createPublishedDevices(family, parts))
+    this.#families = [...ofCluster, checkDevices(prober, edgeNode.packetLimit)].map((family) => createPublishedDevices(family, parts))
   }
 
   async start(): Promise<void> {
@@ -72,6 +72,8 @@ export class RegionModel implements Part {
     const gather = () => this.#gather()
     this.#lookAtSources()
     for (const family of this.#families) this.#forget.push(family.start(this.#stale, gather))
+    // A limit becomes known before the births on a server: what depends on it must be in them.
+    this.#forget.push(this.#parts.edgeNode.packetLimit.onChange(() => this.#publishAtOnce()))
     // What changes no device may change the node: a project, or a pod that waits for a host.
     if (caches && this.#totals) this.#forget.push(caches.projects.subscribe(gather), this.#totals.subscribe(gather))
     this.#publishNode()
@@ -107,6 +109,10 @@ export class RegionModel implements Part {
         this.#publishing = undefined
         if (!signal.aborted && this.#families.some(({ hasChanges }) => hasChanges())) this.#gather()
       })
+  }
+
+  #publishAtOnce(): void {
+    for (const family of this.#families) for (const _ of family.publishChanges());
   }
 
   async #publishChanges(): Promise<void> {

@@ -17,6 +17,7 @@ import { PacketLimit } from './packet-limit.ts'
 import { createQuietLog } from './quiet-log.ts'
 import type { SessionContext, SessionSettings } from './session-context.ts'
 import { runSessions } from './session-loop.ts'
+import { SmallestLimit } from './smallest-limit.ts'
 import { createHostState } from './state.ts'
 import { idFault, type NodeAddress } from './topics.ts'
 
@@ -44,6 +45,8 @@ export type EdgeNode = Part &
   EdgeNodeModel & {
     /** The present counters, live: read, not written. */
     observe(): Readonly<SparkplugCounters>
+    /** The smallest packet limit that is known. */
+    readonly packetLimit: SmallestLimit
     /** Lends the node's connections to a guest. Returns how to end that. */
     attach(guest: Guest): () => void
   }
@@ -72,6 +75,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
   const counters = createCounters(() => parts.bdSeq.trouble?.() ?? buffer.trouble?.())
   counters.buffer.length = buffer.end - buffer.start
   const model = new TrackedModel(config, { buffer, counters, clock, log })
+  const packetLimit = new SmallestLimit(config.servers.map(({ maxPacketSize }) => maxPacketSize))
   const warn = createQuietLog({ log, clock })
   const guests = new Guests()
   const numbers = createConnectNumbers(parts.bdSeq)
@@ -80,6 +84,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
     ...{ model, buffer, counters, guests, connect, isLeader, clock, log, warn },
     numbers,
     settings: config,
+    packetLimit,
   })
   const stopping = new AbortController()
   let running: Promise<unknown> = Promise.resolve()
@@ -101,6 +106,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
     update: (id, samples) => model.update(id, samples),
     setQuality: (id, quality) => model.setQuality(id, quality),
     observe: () => counters,
+    packetLimit,
     attach: (guest) => guests.attach(guest),
     async start() {
       warnOfIds(config, log)

@@ -10,6 +10,7 @@ import type { ServerConfig } from './mqtt-client.ts'
 import type { PacketLimit } from './packet-limit.ts'
 import type { QuietLog } from './quiet-log.ts'
 import type { SenderSettings } from './sender.ts'
+import type { SmallestLimit } from './smallest-limit.ts'
 import type { HostState } from './state.ts'
 import type { NodeAddress } from './topics.ts'
 
@@ -44,6 +45,8 @@ export type SessionContext = {
   host: { id: string; state: HostState; giveUpMs: number | undefined } | undefined
   /** The largest packet that this server takes. */
   packets: PacketLimit
+  /** The smallest limit of all servers. */
+  packetLimit: SmallestLimit
   /** Notes what the node runs with on this server. @returns whether that is news */
   notes: (terms: string) => boolean
   model: TrackedModel

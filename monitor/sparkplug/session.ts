@@ -110,10 +110,11 @@ class Session {
 
   /** Takes what the server set in its CONNACK, and says what the node runs with on this server, when that is news. */
   #agree({ terms }: Connection): void {
-    const { server, settings, host, packets, notes, counters, log, warn } = this.#context
+    const { server, settings, host, packets, packetLimit, notes, counters, log, warn } = this.#context
     packets.open(terms.maxPacketBytes)
     const { bytes, source } = packets.limit
     counters.packetLimitBytes = source && bytes
+    if (source !== undefined) packetLimit.meet(bytes)
     counters.keepAliveSeconds = terms.keepAliveSeconds ?? settings.keepAliveSeconds
     const runsWith = {
       server: serverName(server),

@@ -72,7 +72,7 @@ export function newOwner(id: string | undefined): Owner {
 }
 
 /** A metric as it is described, with nothing reported of it yet. */
-export function trackedMetric(given: SparkplugMetric, alias: number | undefined, clock: Clock): TrackedMetric {
+export function trackedMetric(given: SparkplugMetric, alias: number | undefined, clock: Pick<Clock, 'now' | 'monotonic'>): TrackedMetric {
   const { name, datatype, value, deadband, goesWith, timestamp = clock.now(), quality: code = quality.good } = given
   return {
     ...{ name, alias, datatype, deadband, class: given.class, goesWith, value, timestamp, quality: code },

@@ -1,12 +1,14 @@
 import type { CheckState } from '../../checks/kind.ts'
-import type { Check, CheckStatus, Prober } from '../../prober/check.ts'
+import type { Check, CheckStatus } from '../../prober/check.ts'
 import type { Property } from '../../sparkplug/payload.ts'
 import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
-import type { DeviceFamily } from './family.ts'
 import { count, flag, moment, text } from './metrics.ts'
 
+/** What is published of a check. */
+type SeenOfCheck = Pick<CheckStatus, 'check' | 'state' | 'since' | 'reason' | 'detail' | 'lastDuration'>
+
 /** The metrics of one check in the device of its group. */
-export function checkMetrics({ check, state, since, reason, detail, lastDuration }: CheckStatus): SparkplugMetric[] {
+export function checkMetrics({ check, state, since, reason, detail, lastDuration }: SeenOfCheck): SparkplugMetric[] {
   const { name } = check
   // Their changes are limited in time, but not when the state changes.
   const goesWith = [`${name}/Since`, `${name}/Reason`]
@@ -43,58 +45,4 @@ export function summaryMetrics(statuses: Iterable<CheckStatus>, place = 'Summary
     count(`${place}/Total`, total, 'Checks'),
     ...states.map((state) => count(`${place}/${names[state]}`, counts[state], `Checks that are ${state}`)),
   ]
-}
-
-/** One device for each group of checks. A run of one check updates its own metrics and the summary, not the whole group. */
-export function checkDevices(prober: Pick<Prober, 'statuses' | 'subscribe'>): DeviceFamily {
-  const groups = new Map<string, Map<string, CheckStatus>>()
-  /** Each check as it was born, with its properties. */
-  const checks = new Map<string, Check>()
-
-  function add(status: CheckStatus): void {
-    const { name, group } = status.check
-    checks.set(name, status.check)
-    const others = groups.get(group)
-    if (others) others.set(name, status)
-    else groups.set(group, new Map([[name, status]]))
-  }
-
-  function remove({ name, group }: Check): void {
-    checks.delete(name)
-    const others = groups.get(group)
-    others?.delete(name)
-    if (others?.size === 0) groups.delete(group)
-  }
-
-  return {
-    kind: 'checks',
-    sources: ['prober'],
-    keys() {
-      for (const status of prober.statuses()) add(status)
-      return groups.keys()
-    },
-    metrics(group) {
-      const statuses = groups.get(group)
-      return statuses && [...summaryMetrics(statuses.values()), ...[...statuses.values()].flatMap(checkMetrics)]
-    },
-    part(group, name) {
-      const statuses = groups.get(group)
-      const status = statuses?.get(name)
-      return statuses && status ? [...summaryMetrics(statuses.values()), ...checkMetrics(status)] : []
-    },
-    follow: (touch) =>
-      prober.subscribe(({ type, status }) => {
-        const { check } = status
-        const known = checks.get(check.name)
-        if (type === 'removed') remove(known ?? check)
-        else {
-          if (known !== undefined && known.group !== check.group) remove(known)
-          add(status)
-        }
-        const isSame = type !== 'removed' && known === check
-        if (isSame) return touch(check.group, check.name)
-        touch(check.group)
-        if (known !== undefined && known.group !== check.group) touch(known.group)
-      }),
-  }
 }

@@ -7,6 +7,7 @@ import { createMemoryBuffer } from '../../../monitor/sparkplug/buffer.ts'
 import { createCounters } from '../../../monitor/sparkplug/counters.ts'
 import { type EdgeNodeModel, TrackedModel } from '../../../monitor/sparkplug/model.ts'
 import { profiles } from '../../../monitor/sparkplug/profiles.ts'
+import { SmallestLimit } from '../../../monitor/sparkplug/smallest-limit.ts'
 import type { Clock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
 import type { Cluster, WatchEvent } from '../../../shared/kubernetes/connection.ts'
@@ -205,6 +206,7 @@ export function proberInHand(): ProberInHand {
 
 /** The edge node's own model, and what it was called with. */
 export type EdgeNodeInHand = EdgeNodeModel & {
+  packetLimit: SmallestLimit
   calls: string[]
   devices(): string[]
   /** Value of a metric of a device, or of the node. Undefined: there is none. */
@@ -227,6 +229,7 @@ export function edgeNodeInHand(clock: Clock): EdgeNodeInHand {
   const owner = (id: string | undefined) => (id === undefined ? model.node : model.devices.get(id))
   return {
     calls,
+    packetLimit: new SmallestLimit(),
     deviceId: (kind, name) => model.deviceId(kind, name),
     setNode: (metrics) => model.setNode(metrics),
     setDevice(id, metrics) {
