@@ -167,6 +167,20 @@ test('what appears becomes a device, and what goes is one no longer', async (t) 
   assert.deepEqual(edgeNode.devices(), ['host:quay'])
 })
 
+test('every device id and metric name of a region is a legal name in Ignition, whatever its hosts, groups and checks are called', async (t) => {
+  const host = node('pier.example.com')
+  const condition = { type: 'example.com/Frozen=Disk', status: 'False' }
+  const odd = { ...host, status: { ...host.status, conditions: [...host.status.conditions, condition] } }
+  const { edgeNode, start, prober } = await regionOf(t, [odd, crateDB('shore', 'orders.eu'), deployment('a', 'traefik', 'traefik')])
+  prober.add({ name: 'crane@quay.example.com:443 100%/ & more', group: 'databases.shore=west' })
+  await start()
+  const devices = edgeNode.devices()
+  assert.equal(devices.length, 4)
+  for (const id of devices)
+    for (const level of [id, ...edgeNode.names(id).flatMap((name) => name.split('/'))])
+      assert.match(level, /^[\p{L}0-9_][\p{L}0-9_ '():-]*$/u)
+})
+
 for (const [namespace, name, device] of [
   ['project-shop', 'orders', 'shop:orders'],
   ['project-shop', 'orders.eu', 'shop:orders:eu'],
