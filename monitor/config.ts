@@ -27,6 +27,7 @@ const clusterSection = z.strictObject({
 const checksSection = z.strictObject({
   file: z.string().optional().describe('YAML file with the checks; it is read again when it changes and on SIGHUP'),
   parallelism: z.int().min(1).max(1000).default(64).describe('Most checks that run at the same time'),
+  allowExec: z.boolean().default(false).describe('Whether checks of kind exec may run programs of this machine; never in a pod'),
 })
 
 const leaseSection = z.strictObject({

@@ -82,6 +82,7 @@ export async function serve(config: MonitorConfig, host: Host, given: ServeTools
   // The checks.
   const context = {
     heartbeat: (id: string) => heartbeats.heard(id),
+    mayExec: config.checks.allowExec && host.serviceHost === undefined,
     ...(access && { apiServer: access.apiServer }),
     ...(watched && { sparkplugNode: watchedStateOf(watched) }),
   }

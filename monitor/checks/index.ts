@@ -3,7 +3,9 @@ import { cloudflared } from './cloudflared.ts'
 import { cratedb } from './cratedb.ts'
 import { dns } from './dns.ts'
 import { docker } from './docker.ts'
+import { domain } from './domain.ts'
 import { elasticsearch } from './elasticsearch.ts'
+import { exec } from './exec.ts'
 import { haproxy } from './haproxy.ts'
 import { heartbeat } from './heartbeat.ts'
 import { http } from './http.ts'
@@ -49,6 +51,8 @@ export const checkKinds = {
   elasticsearch,
   haproxy,
   heartbeat,
+  domain,
+  exec,
 } satisfies Record<string, CheckKind>
 
 /** The name of a kind of health check. */

@@ -63,6 +63,8 @@ export type CheckContext = {
    * monitor watches the node, but has no connection to its broker.
    */
   sparkplugNode?: (name: string) => SparkplugNodeState | 'unheard' | undefined
+  /** Whether programs of this machine may be run; not if left out. */
+  mayExec?: boolean
   /** The last heartbeat of a sender, or why it is not known; `since` is when this monitor began to listen, in Unix milliseconds. */
   heartbeat?: (id: string) => { last: Beat | string | undefined; since: number }
   /** Unix time in milliseconds; the clock of this machine by default. */

@@ -50,7 +50,8 @@ export async function loadChecks(given: string | undefined, surroundings: Surrou
     const configured = await readChecks(isChecksFile ? file : config.checks.file, config, tools)
     const found = access ? await discover(config, { ...tools, cluster: access.cluster }) : []
     const checks = mergeChecks(configured, found).filter(({ kind }) => kind !== 'sparkplug-node')
-    return { checks, context: access ? { apiServer: access.apiServer } : {}, parallelism: config.checks.parallelism }
+    const context = { ...(access && { apiServer: access.apiServer }), mayExec: config.checks.allowExec && host.serviceHost === undefined }
+    return { checks, context, parallelism: config.checks.parallelism }
   } finally {
     access?.cluster.close()
   }

@@ -65,10 +65,14 @@ function readArguments(argv: readonly string[]) {
 /** The cluster of the kubeconfig, or of the pod. Most kinds need neither. */
 async function contextOf(kubeconfig: string | undefined, env: Record<string, string | undefined>): Promise<Omit<CheckContext, 'signal'>> {
   const { KUBERNETES_SERVICE_HOST: serviceHost, KUBERNETES_SERVICE_PORT: servicePort } = env
-  if (kubeconfig === undefined && serviceHost === undefined) return {}
+  // Whoever gives the command on a host could run the program without the monitor.
+  if (kubeconfig === undefined && serviceHost === undefined) return { mayExec: true }
   // The same variable and default as in the monitor's configuration.
   const serviceAccountDir = env.SKERRY_MONITOR__CLUSTER__SERVICE_ACCOUNT_DIR ?? '/var/run/secrets/kubernetes.io/serviceaccount'
-  return { apiServer: (await accessCluster({ kubeconfig, serviceAccountDir, serviceHost, servicePort }, systemClock)).apiServer }
+  return {
+    mayExec: serviceHost === undefined,
+    apiServer: (await accessCluster({ kubeconfig, serviceAccountDir, serviceHost, servicePort }, systemClock)).apiServer,
+  }
 }
 
 function unknownKind(name: string): string {

@@ -31,6 +31,7 @@ const given: Record<string, (port: number) => object> = {
   kafka: (port) => ({ brokers: [`127.0.0.1:${port}`] }),
   zookeeper: (port) => ({ host: '127.0.0.1', port }),
   haproxy: (port) => ({ host: '127.0.0.1', port }),
+  domain: (port) => ({ domain: 'example.com', url: `http://127.0.0.1:${port}/` }),
 }
 
 const mebibyte = Buffer.alloc(2 ** 20, 'a')
@@ -80,8 +81,8 @@ const sicknesses: Record<string, (socket: Socket) => void> = {
 }
 
 test('every kind that opens a connection is tried against hostile servers', () => {
-  // Their connections are those of other kinds; these two open none; it speaks UDP through Node's resolver.
-  const local = ['volume', 'sparkplug-node', 'heartbeat', 'dns']
+  // Their connections are those of other kinds; these three open none; it speaks UDP through Node's resolver.
+  const local = ['volume', 'sparkplug-node', 'heartbeat', 'exec', 'dns']
   assert.deepEqual(
     Object.keys(checkKinds)
       .filter((name) => !(name in given))
