@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import type { MqttClient } from 'mqtt'
-import { generate } from 'mqtt-packet'
 import * as z from 'zod'
 import { secretFile } from '../../shared/fields.ts'
 import { orAbort } from '../wire/abort.ts'
@@ -72,7 +71,7 @@ export const mqtt = checkKind({
       ...(options.url.startsWith('mqtts:') && secureOptions(options)),
       ...(options.url.startsWith('ws') && { wsOptions: webSocketOptions(options) }),
     })
-    const close = () => leave(client, options.protocolVersion)
+    const close = () => leave(client)
     try {
       return await orAbort(session(client, options, started), signal, close)
     } finally {
@@ -81,9 +80,12 @@ export const mqtt = checkKind({
   },
 })
 
+/** DISCONNECT: in MQTT 3.1.1 it has no more, and in MQTT 5 no more means a normal end (section 3.14.2.1). */
+const disconnect = Buffer.from([0xe0, 0x00])
+
 /** With DISCONNECT if there is a session: without it a broker logs an abnormal end. The library waits with it for every message under way. */
-function leave(client: MqttClient, protocolVersion: 4 | 5): void {
-  if (client.connected) farewell(client.stream, generate({ cmd: 'disconnect', reasonCode: 0 }, { protocolVersion }))
+function leave(client: MqttClient): void {
+  if (client.connected) farewell(client.stream, disconnect)
   else client.end(true)
 }
 

@@ -1,16 +1,9 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { allowedLicences } from './licences.ts'
+import { isAllowed } from './licences.ts'
 
 type Locked = { packages: Record<string, { license?: string; dev?: boolean; link?: boolean; integrity?: string }> }
-
-/** `(MIT OR GPL-3.0)` is allowed if one of both is; `MIT AND Zlib`, if both are. */
-function isAllowed(expression: string): boolean {
-  const plain = expression.replaceAll(/^\(|\)$/g, '')
-  if (plain.includes(' OR ')) return plain.split(' OR ').some(isAllowed)
-  return plain.split(' AND ').every((id) => allowedLicences.includes(id))
-}
 
 test('each production dependency in the lock file has a licence that is allowed', () => {
   const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as Locked
