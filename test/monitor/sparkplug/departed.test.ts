@@ -8,7 +8,7 @@ import { carriedValue } from './schema.ts'
 import { startScriptedServer } from './scripted-server.ts'
 
 const signal = new AbortController().signal
-const idle = { reconnect: { baseMs: 300, capMs: 300 } }
+const idle = { reconnect: { baseMs: 150, capMs: 150 } }
 const ofDevice = (messages: Heard[], id = 'host:a') =>
   messages
     .filter(({ device }) => device === id)
