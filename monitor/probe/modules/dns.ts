@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { dnsClasses, dnsCodes, dnsTypes } from '../../wire/dns/index.ts'
 import { anyPattern } from '../../wire/patterns.ts'
-import { ipProtocol, tlsConfig } from './fields.ts'
+import { flag, ipProtocol, text, tlsConfig } from './fields.ts'
 import { sourceAddress } from './source-address.ts'
 
 /** A name of a table. @param what what it names */
@@ -11,20 +11,22 @@ function nameIn<T extends string>(table: Readonly<Record<T, number>>, what: stri
   })
 }
 
+const expression = text(4096).pipe(anyPattern)
+
 const rules = z
   .strictObject({
-    fail_if_matches_regexp: z.array(anyPattern).max(100).default([]).describe('Fail if any record matches any of these'),
+    fail_if_matches_regexp: z.array(expression).max(100).default([]).describe('Fail if any record matches any of these'),
     fail_if_all_match_regexp: z
-      .array(anyPattern)
+      .array(expression)
       .max(100)
       .default([])
       .describe('As in blackbox_exporter: fail if not every record matches all of these'),
     fail_if_not_matches_regexp: z
-      .array(anyPattern)
+      .array(expression)
       .max(100)
       .default([])
       .describe('Fail if any record does not match all of these, or if there is none'),
-    fail_if_none_matches_regexp: z.array(anyPattern).max(100).default([]).describe('Fail if no record matches any of these'),
+    fail_if_none_matches_regexp: z.array(expression).max(100).default([]).describe('Fail if no record matches any of these'),
   })
   .prefault({})
 
@@ -39,9 +41,9 @@ export const dnsSettings = z
     query_type: nameIn(dnsTypes, 'a record type').default('ANY').describe('Type of the records'),
     query_class: nameIn(dnsClasses, 'a class').default('IN').describe('Class of the records'),
     transport_protocol: z.enum(['udp', 'tcp']).default('udp').describe('Transport of the query'),
-    dns_over_tls: z.boolean().default(false).describe('Whether to query over TLS, with transport_protocol tcp; the usual port is then 853'),
+    dns_over_tls: flag.prefault(false).describe('Whether to query over TLS, with transport_protocol tcp; the usual port is then 853'),
     tls_config: tlsConfig,
-    recursion_desired: z.boolean().default(true).describe('Whether to request recursion'),
+    recursion_desired: flag.prefault(true).describe('Whether to request recursion'),
     valid_rcodes: z.array(nameIn(dnsCodes, 'a response code')).default(['NOERROR']).describe('Response codes that count as success'),
     validate_answer_rrs: rules.describe('Rules for the records of the answer'),
     validate_authority_rrs: rules.describe('Rules for the records of the authority section'),

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { discreet } from '../../../shared/discretion.ts'
-import { ipProtocol, tlsConfig } from './fields.ts'
+import { flag, ipProtocol, text, tlsConfig } from './fields.ts'
 
 /** Names that HTTP/2 or gRPC use themselves. */
 const reserved = [
@@ -35,8 +35,8 @@ const metadata = z
 
 /** The section `grpc` of a module. */
 export const grpcSettings = z.strictObject({
-  service: z.string().max(1000).default('').describe('Service whose health is asked for; empty for that of the whole server'),
-  tls: z.boolean().default(false).describe('Whether to connect with TLS'),
+  service: text(1000).prefault('').describe('Service whose health is asked for; empty for that of the whole server'),
+  tls: flag.prefault(false).describe('Whether to connect with TLS'),
   tls_config: tlsConfig,
   metadata: discreet(metadata, 'headers').default({}).describe('Metadata of the request: for each name a list of values'),
   ...ipProtocol,

@@ -4,6 +4,7 @@ import { probers } from '../probers/index.ts'
 import type { Prober } from '../probers/prober.ts'
 import { timeout } from './fields.ts'
 import { commonLeft, concerns, type Left } from './left.ts'
+import { rawTextOf } from './raw-text.ts'
 
 type ProberName = keyof typeof probers
 type Settings = { [N in ProberName]: (typeof probers)[N]['settings'] }
@@ -42,9 +43,10 @@ export const probeModule = z.preprocess(
   }),
 ) as unknown as z.ZodType<ProbeModule, ModuleInput>
 
-/** The value without the fields that are null, at any depth. Go's decoder leaves such a field as it is. */
+/** The value without the fields that are null, at any depth: Go's decoder leaves such a field as it is. `!!binary` becomes text. */
 function withoutNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutNulls)
+  if (value instanceof Uint8Array) return rawTextOf(value)
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
   return Object.fromEntries(Object.entries(value).flatMap(([name, each]) => (each === null ? [] : [[name, withoutNulls(each)]])))
 }
@@ -84,6 +86,37 @@ export const builtInModules: Readonly<Record<string, ModuleInput>> = {
   tcp_connect: { prober: 'tcp' },
   tls_connect: { prober: 'tcp', tcp: { tls: true } },
   ssh_banner: { prober: 'tcp', tcp: { query_response: [{ expect: '^SSH-2.0-' }, { send: 'SSH-2.0-skerry' }] } },
+  ssh_banner_extract: {
+    prober: 'tcp',
+    timeout: '5s',
+    tcp: {
+      query_response: [
+        {
+          expect: '^SSH-2.0-([^ -]+)(?: (.*))?$',
+          labels: [
+            { name: 'ssh_version', value: `\${1}` },
+            { name: 'ssh_comments', value: `\${2}` },
+          ],
+        },
+      ],
+    },
+  },
+  pop3s_banner: { prober: 'tcp', tcp: { query_response: [{ expect: '^\\+OK' }], tls: true } },
+  irc_banner: {
+    prober: 'tcp',
+    tcp: {
+      query_response: [
+        { send: 'NICK prober' },
+        { send: 'USER prober prober prober :prober' },
+        { expect: 'PING :([^ ]+)', send: `PONG \${1}` },
+        { expect: '^:[^ ]+ 001' },
+      ],
+    },
+  },
+  icmp: { prober: 'icmp' },
+  icmp_ttl5: { prober: 'icmp', timeout: '5s', icmp: { ttl: 5 } },
+  grpc: { prober: 'grpc', grpc: { tls: true } },
+  grpc_plain: { prober: 'grpc', grpc: { tls: false } },
   dns_udp: { prober: 'dns', dns: { query_name: 'kubernetes.default.svc.cluster.local', query_type: 'A' } },
   dns_tcp: { prober: 'dns', dns: { query_name: 'kubernetes.default.svc.cluster.local', query_type: 'A', transport_protocol: 'tcp' } },
 }

@@ -19,7 +19,14 @@ const help = {
 /** The prober `dns`. */
 export const dns: Prober<typeof dnsSettings> = {
   settings: dnsSettings,
-  left: [],
+  left: [
+    {
+      where: 'dns.query_type',
+      effect: 'differs',
+      what: 'Rules see records of the types APL, HIP, IPSECKEY, AMTRELAY and TKEY in the general form of RFC 3597, such as \\# 2 00ff.',
+      concerns: ({ dns }) => /^(APL|HIP|IPSECKEY|AMTRELAY|TKEY)$/.test(String((dns as { query_type?: unknown } | undefined)?.query_type)),
+    },
+  ],
   targetOf: (text, { dns_over_tls }) => hostTarget(text, dns_over_tls ? 853 : 53),
   begin,
   probe,

@@ -16,9 +16,15 @@ export const icmp: Prober<typeof icmpSettings> = {
     {
       where: 'prober: icmp',
       effect: 'differs',
-      what: 'The ping program of the host sends the echo request. The image of the monitor has none.',
+      what: 'The ping program of the host sends the echo request, so the phase setup is the time that the program takes.',
+      concerns: ({ prober }) => prober === 'icmp' && findPing() !== undefined,
+    },
+    {
+      where: 'prober: icmp, without ping',
+      effect: 'refused',
+      what: 'It needs the ping program of iputils or busybox in /usr/bin, /bin, /usr/sbin or /sbin. The image of the monitor has none.',
       instead: 'Run a monitor on a host for it, or probe a TCP port.',
-      concerns: ({ prober }) => prober === 'icmp',
+      concerns: ({ prober }) => prober === 'icmp' && findPing() === undefined,
     },
   ],
   targetOf,
@@ -42,11 +48,7 @@ function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
 async function probe(config: IcmpSettings, { reach, series, signal, dialogue }: ProbeRun): Promise<boolean> {
   const program = findPing()
   if (program === undefined)
-    throw new ProbeRefusal(
-      'invalid-request',
-      'An ICMP probe needs the ping program of iputils or busybox in /usr/bin, /bin, /usr/sbin or /sbin, and this system has none. The image ' +
-        'of the monitor has none: run a monitor on a host for it, or probe a TCP port.',
-    )
+    throw new ProbeRefusal('module-refused', 'An ICMP probe needs the ping program of iputils or busybox, and this system has none.')
   const target = await reach(config)
   setPhase(series, 'resolve', target.ms / 1000)
   const started = performance.now()

@@ -6,6 +6,7 @@ import type { Match, Pattern } from '../../wire/patterns.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
 import { openSocket } from '../../wire/socket.ts'
 import { earliestExpiry, earliestSentExpiry, secure, tlsOf } from '../../wire/tls.ts'
+import { rawBytesOf } from '../modules/raw-text.ts'
 import { type TcpSettings, tcpSettings } from '../modules/tcp.ts'
 import type { Resolved } from '../resolve.ts'
 import { close, setCertificate, setTls } from '../series.ts'
@@ -21,10 +22,26 @@ const bytesHelp = '1 if the probe failed because of expect_bytes.'
 /** The prober `tcp`. */
 export const tcp: Prober<typeof tcpSettings> = {
   settings: tcpSettings,
-  left: [],
+  left: [
+    {
+      where: 'tcp.query_response, expect_bytes',
+      effect: 'differs',
+      what: 'The probe waits until all bytes have come, from where the line before ended. blackbox_exporter takes one packet, and skips what it has read behind that line.',
+      concerns: (module) => stepsOf(module).some((step) => recordOf(step).expect_bytes),
+    },
+  ],
   targetOf: (text) => hostTarget(text),
   begin: (series) => series.set('probe_failed_due_to_regex', regexHelp, 0),
   probe,
+}
+
+function stepsOf({ tcp }: Record<string, unknown>): readonly unknown[] {
+  const steps = recordOf(tcp).query_response
+  return Array.isArray(steps) ? steps : []
+}
+
+function recordOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }
 
 /** Connects, starts TLS if configured, and goes through the dialogue. Rejects if any step fails. */
@@ -62,9 +79,9 @@ async function converse(connection: Socket, config: TcpSettings, target: Resolve
       const values = labels.map(({ name, value }) => [name, match.expand(value).toString()])
       series.set('probe_expect_info', 'Always 1; the labels are parts of an expected line.', 1, Object.fromEntries(values))
     }
-    if (expect_bytes) await expectBytes(reader, Buffer.from(expect_bytes), run)
+    if (expect_bytes) await expectBytes(reader, rawBytesOf(expect_bytes), run)
     // Without an expectation, nothing is replaced in the text.
-    const text = match ? match.expand(send) : Buffer.from(send)
+    const text = rawBytesOf(send, match ? (part) => match.expand(part) : undefined)
     if (text.length > 0) {
       dialogue.say('Sending line', { line: shown[index]?.send === send ? text.toString() : shown[index]?.send, bytes: text.length + 1 })
       await sendLine(socket, text)

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { createAccess } from '../../../monitor/probe/access/index.ts'
 import { icmpPort } from '../../../monitor/probe/access/rules.ts'
 import { probeConfig } from '../../../monitor/probe/config.ts'
+import { judgeModule, left } from '../../../monitor/probe/modules/index.ts'
 import { findPing } from '../../../monitor/wire/ping.ts'
 import { loopback, start } from './asking.ts'
 
@@ -17,6 +18,17 @@ test('only a rule that names icmp allows to ping, and it allows nothing else', (
   assert.equal(access.mayAsk('10.0.0.1', icmpPort), false)
   assert.equal(access.mayAsk('192.0.2.1', icmpPort), true)
   assert.equal(access.mayAsk('192.0.2.1', 80), false)
+})
+
+test('a module for ICMP works with a difference where there is a ping, and is refused with the reason where there is none', () => {
+  const judged = judgeModule({ prober: 'icmp' })
+  if (findPing() === undefined) assert.match('refused' in judged ? judged.refused.join() : '', /needs the ping program/)
+  else assert.deepEqual('differences' in judged && judged.differences.map(({ where }) => where), ['prober: icmp'])
+  const icmps = left.filter(({ where }) => where.startsWith('prober: icmp'))
+  assert.deepEqual(
+    icmps.map(({ effect }) => effect),
+    ['differs', 'refused'],
+  )
 })
 
 const refused = [

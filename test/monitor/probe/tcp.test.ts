@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { probeConfig } from '../../../monitor/probe/config.ts'
+import { rawBytesOf, rawTextOf } from '../../../monitor/probe/modules/raw-text.ts'
+import { parseConfigFile } from '../../../shared/config/file.ts'
 import { start } from './asking.ts'
 import { startDialogue } from './dialogue-server.ts'
 
@@ -61,6 +63,36 @@ test('a module without expect_bytes has no series about bytes, as in older versi
   const { run } = await start(t)
   const found = await run({ module: 'tcp_connect', target: `127.0.0.1:${server.port}` })
   assert.equal(found.value('probe_failed_due_to_bytes'), undefined)
+})
+
+test('a module is read as Go reads it: numbers and words without quotes are texts, and bytes are bytes', async (t) => {
+  const server = await startDialogue(t, [{ say: '220\n' }, { wait: true }, { say: '\xd2S' }])
+  const file = `modules:
+  raw:
+    prober: tcp
+    tcp:
+      query_response:
+      - { expect: 220, labels: [{ name: code, value: $0 }], send: 1.50, starttls: no }
+      - expect_bytes: !!binary 0lM= # 0xd2, S
+      - send: !!binary AAAACATSFi8= # the SSLRequest of PostgreSQL
+`
+  const read = parseConfigFile(file, { asGo: true })
+  const { run } = await start(t, (Array.isArray(read) ? {} : read.value) as { modules: never })
+  const found = await run({ module: 'raw', target: `127.0.0.1:${server.port}` })
+  assert.equal(found.value('probe_success'), 1)
+  assert.equal(found.value('probe_expect_info', { code: '220' }), 1)
+  await server.until(2)
+  assert.deepEqual(server.heard, ['1.50', Buffer.from('0000000804d2162f', 'hex').toString()])
+})
+
+test('bytes of any kind survive in a text', () => {
+  const all = Uint8Array.from({ length: 256 }, (_, index) => index)
+  for (const bytes of [all, Buffer.from('quay é 😀 \ufeff'), Buffer.alloc(0), Buffer.from([0xed, 0xb2, 0x80])])
+    assert.deepEqual(rawBytesOf(rawTextOf(bytes)), Buffer.from(bytes))
+  assert.deepEqual(
+    rawBytesOf('😀\udcff$1', (part) => Buffer.from(part.replace('$1', 'x'))),
+    Buffer.from('f09f9880ff78', 'hex'),
+  )
 })
 
 const faults = [
