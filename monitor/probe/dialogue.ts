@@ -85,6 +85,7 @@ export class Dialogue {
   }
 
   #value(value: string | number | boolean): string {
+    if (typeof value === 'number') return String(Number(value.toFixed(6)))
     if (typeof value !== 'string') return String(value)
     // Hidden before it is cut: half a secret would not be found.
     const text = urlShown(this.hide(value.slice(0, maxChars).toWellFormed()))
