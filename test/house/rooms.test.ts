@@ -40,6 +40,13 @@ const walls: [string, string][] = [
   ['monitor/probe/', 'monitor/metrics/'],
   ['monitor/probe/', 'monitor/prober/'],
   ['monitor/probe/', 'monitor/checks/'],
+  ['monitor/probe/', 'monitor/page/'],
+  ['monitor/prober/', 'monitor/page/'],
+  ['monitor/page/', 'monitor/metrics/'],
+  ['monitor/heartbeats/', 'monitor/checks/'],
+  ['monitor/heartbeats/', 'monitor/prober/'],
+  ['monitor/convert/', 'monitor/checks/'],
+  ['monitor/convert/', 'monitor/prober/'],
 ]
 
 for (const [room, other] of walls) {
