@@ -5,7 +5,7 @@ import type { Heard } from './broker.ts'
 import { metric, nodeInHand } from './node-in-hand.ts'
 import { rules } from './rules.ts'
 import { carriedValue } from './schema.ts'
-import { startScriptedServer } from './scripted-server.ts'
+import { type Script, startScriptedServer } from './scripted-server.ts'
 
 const signal = new AbortController().signal
 const names = (message: Heard | undefined) => message?.payload.metrics.map(({ name }) => name) ?? []
@@ -149,6 +149,19 @@ test('when even the smallest NBIRTH is too large, that is an error which names t
   assert.ok(!small.messages.some(({ verb }) => verb === 'NBIRTH'))
   const line = lines.find(({ level, msg }) => level === 50 && String(msg).startsWith('even the smallest NBIRTH'))
   assert.equal(line?.bytes, 80)
+})
+
+test('a limit that is lowered is learned too, although the same births have passed before', async (t) => {
+  const script: Script = {}
+  const server = await startScriptedServer(t, script)
+  const { node } = nodeInHand(t, [server.url])
+  node.setDevice('large', many(340))
+  await node.start(signal)
+  await server.until(() => node.observe().isOnline && node.observe().buffer.length === 0, 'births that are read')
+  script.maxPacketBytes = 16_384
+  server.cut()
+  await server.until(() => node.observe().isOnline && node.observe().reducedBirths === 1, 'smaller births')
+  assert.ok(server.tooLarge >= 4 && server.tooLarge <= 6 && (node.observe().packetLimitBytes as number) < 2 * 16_384, `${server.tooLarge}`)
 })
 
 test('connections that end for other reasons teach nothing', async (t) => {
