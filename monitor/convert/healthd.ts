@@ -10,8 +10,8 @@ export function healthdEntries(document: unknown): Record<string, unknown>[] | u
 }
 
 /**
- * Converts `healthd.yml` of the health monitor of Epiphany, which LambdaStack took over (docs/design-docs/health-monitor/health-monitor.md
- * of epiphany-platform/epiphany, branch feature/health-monitor, 2020). Its times are seconds; names are compared without case.
+ * Converts `healthd.yml` of the health monitor of Epiphany, which LambdaStack took over (its design document health-monitor.md
+ * in epiphany-platform/epiphany, branch feature/health-monitor, 2020). Its times are seconds; names are compared without case.
  */
 export function convertHealthd(entries: readonly Record<string, unknown>[]): ConvertedDocument {
   return { entries: entries.map(convertEntry), notes: [] }
