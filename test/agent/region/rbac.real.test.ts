@@ -281,9 +281,12 @@ test('the agent does its whole job with these rights, and uses each of them', as
   await done('PUT', '/v1/projects/harbour', { ...project, imagePullSecrets: [] })
   await done('DELETE', '/v1/projects/harbour?cascade=true')
 
-  // Another leader collects what has ended, as soon as it is one.
-  await agent.stop()
+  // Another one follows the Lease, and collects what has ended as soon as it leads.
+  const first = agent
   await connectToAgent()
+  const isWatched = () => cluster.deeds.some(({ verb, resource }) => verb === 'watch' && resource === 'leases.coordination.k8s.io')
+  await until('the Lease is watched', async () => isWatched())
+  await first.stop()
 
   const used = () =>
     new Set(

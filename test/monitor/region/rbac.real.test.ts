@@ -19,7 +19,7 @@ import { withPassword } from '../../../monitor/wire/password-secret.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { type Cluster, connectCluster } from '../../../shared/kubernetes/connection.ts'
 import { serviceAccountCredentials } from '../../../shared/kubernetes/credentials.ts'
-import { createLease } from '../../../shared/kubernetes/lease.ts'
+import { createLease, type Lease } from '../../../shared/kubernetes/lease.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
 import { type RecordedCluster, recordCluster } from '../../agent/region/recording-proxy.ts'
@@ -177,10 +177,18 @@ test('of a database outside projects the check says that it may not read the pas
 })
 
 test('it leads by its own Lease, and may not touch that of the agent', async () => {
-  const lease = createLease({ namespace, name: 'skerry-monitor', holder: 'test' }, { cluster, clock: systemClock, log: silent })
+  const [lease, follower] = ['test', 'next'].map((holder) =>
+    createLease({ namespace, name: 'skerry-monitor', holder }, { cluster, clock: systemClock, log: silent }),
+  ) as [Lease, Lease]
   await lease.start(new AbortController().signal)
   await until('it leads', async () => lease.isLeader())
+  await follower.start(new AbortController().signal)
+  const watch = () => recorded.deeds.find(({ verb, resource }) => verb === 'watch' && resource === 'leases.coordination.k8s.io')
+  await until('the other one watches', async () => watch() !== undefined)
+  assert.equal(watch()?.status, 200)
   await lease.stop(systemClock.monotonic() + 60_000)
+  await until('the other one leads', async () => follower.isLeader())
+  await follower.stop(systemClock.monotonic() + 60_000)
   assert.deepEqual(refused(), ['get secrets', 'get secrets'])
   await assert.rejects(cluster.request({ method: 'GET', path: pathOf(kinds.Lease, namespace, 'skerry-agent') }))
   recorded.deeds.splice(
