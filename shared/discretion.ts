@@ -6,9 +6,10 @@ import { layers, type Schema } from './schema.ts'
  * - `whole`: never.
  * - `headers`: header fields; only the values of well-known harmless ones are shown.
  * - `text`: text for a server, which is hidden once it speaks of a password or the like.
+ * - `arguments`: a program with its arguments; of these only the names of options and numbers are shown.
  * - `steps`: steps of a dialogue with `expect` and `send`; the texts to send are hidden from the first step that authenticates.
  */
-type Discretion = 'whole' | 'headers' | 'text' | 'steps'
+type Discretion = 'whole' | 'headers' | 'text' | 'arguments' | 'steps'
 
 const registry = z.registry<{ how: Discretion }>()
 
@@ -39,6 +40,8 @@ export function shownBy(how: Discretion, value: unknown): unknown {
       return isRecord(value) ? Object.fromEntries(Object.entries(value).map(([name, text]) => [name, headerShown(name, text)])) : hidden
     case 'text':
       return textShown(String(value))
+    case 'arguments':
+      return Array.isArray(value) ? value.map((each, index) => argumentShown(String(each), index)) : hidden
     case 'steps':
       return Array.isArray(value) ? stepsShown(value) : hidden
   }
@@ -68,6 +71,13 @@ export function textShown(text: string): string {
   if (!authenticates.test(text)) return text
   const [, command] = /^([A-Za-z]{1,12})\s/.exec(text) ?? []
   return command === undefined ? hidden : `${command} ${hidden}`
+}
+
+function argumentShown(argument: string, index: number): string {
+  if (index === 0 || /^[\d.,:%-]*$/.test(argument)) return argument
+  // A value may be glued to a short option: `-ptide`.
+  const [, option] = /^(--[A-Za-z][\w-]*=?|-[A-Za-z])/.exec(argument) ?? []
+  return option === argument ? argument : `${option ?? ''}${hidden}`
 }
 
 type Step = { expect?: unknown; send?: string | undefined }
@@ -110,6 +120,10 @@ export function secretsIn(how: Discretion, value: unknown): string[] {
         : []
     case 'text':
       return textShown(String(value)) === value ? [] : hiddenWordsOf(String(value))
+    case 'arguments':
+      return Array.isArray(value)
+        ? value.flatMap((each, index) => (argumentShown(String(each), index) === each ? [] : wordsOf(String(each))))
+        : []
     case 'steps': {
       if (!Array.isArray(value)) return []
       const shown = stepsShown(value)

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import * as z from 'zod'
+import { discreet } from '../../shared/discretion.ts'
 import { pattern } from '../wire/patterns.ts'
 import { CheckFailure } from '../wire/reasons.ts'
 import { shorten } from '../wire/wording.ts'
@@ -9,14 +10,10 @@ import { type CheckResult, checkKind } from './kind.ts'
 const maxBytes = 16 * 1024
 
 const options = z.strictObject({
-  command: z
-    .array(z.string().max(4096))
-    .min(1)
-    .max(100)
+  command: discreet(z.array(z.string().max(4096)).min(1).max(100), 'arguments')
     .refine(([program]) => program?.startsWith('/') === true, { error: 'must begin with the absolute path of a program' })
     .describe('The program, by its absolute path, and its arguments. No shell is involved.'),
-  env: z
-    .record(z.string().regex(/^[A-Za-z_]\w*$/), z.string().max(4096))
+  env: discreet(z.record(z.string().regex(/^[A-Za-z_]\w*$/), z.string().max(4096)), 'headers')
     .default({})
     .describe('Environment, besides PATH and LANG.'),
   expectOutput: pattern.optional().describe('Regular expression (RE2) that the output must match when the program ends with 0.'),

@@ -56,6 +56,8 @@ export function* configurationText({ configuration, prober, probes }: PageNeeds)
   if (isFirst) yield '\nchecks: []\n'
   yield '\nmodules:\n'
   for (const [name, module] of probes.modules()) yield indented(yamlOf({ [name]: shownModule(module) }))
+  const refused = probes.refusedModules()
+  if (refused.length > 0) yield `\n${yamlOf({ refusedModules: Object.fromEntries(refused) })}`
 }
 
 function indented(text: string): string {

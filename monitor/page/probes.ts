@@ -14,8 +14,19 @@ ${pastProbes(needs)}</div>
 <section aria-labelledby="modules"><h2 id="modules">Modules</h2>
 <p>Ask for a probe with <code>probe?module=…&amp;target=…</code>, and for its dialogue with <code>&amp;debug=true</code>. Targets must be allowed by a rule.</p>
 <ul class="modules">
-${[...probes.modules()].map(([name, { prober }]) => html`<li><code>${name}</code> <small>${prober}</small></li>\n`)}</ul></section>
+${[...probes.modules()].map(([name, { prober }]) => html`<li><code>${name}</code> <small>${prober}</small></li>\n`)}</ul>
+${refused(needs)}</section>
 ${pageEnd()}`.text
+}
+
+/** The modules of a file that cannot be had. */
+function refused({ probes }: PageNeeds): Html {
+  const all = probes.refusedModules()
+  if (all.length === 0) return html``
+  return html`<h3>Refused modules</h3>
+<ul>
+${all.map(([name, reasons]) => html`<li><code>${name}</code>: ${reasons.join('; ')}</li>\n`)}</ul>
+`
 }
 
 /** The last probes as a table. @param most how many of them */

@@ -14,6 +14,7 @@ body{margin:0;background:var(--ground);color:var(--text);font-variant-numeric:ta
 main{max-width:1500px;margin:0 auto;padding:8px 24px 48px}
 h1{font-size:1.5rem;font-weight:600;margin:16px 0 12px;overflow-wrap:anywhere}
 h2{font-size:1.05rem;font-weight:600;margin:32px 0 8px}
+h3{font-size:.95rem;font-weight:600;margin:20px 0 6px}
 a{color:var(--accent);text-underline-offset:2px;text-decoration-thickness:1px}
 a:hover{text-decoration-thickness:2px}
 :focus-visible{outline:2px solid var(--focus);outline-offset:2px;border-radius:3px}

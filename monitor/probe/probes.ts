@@ -117,6 +117,9 @@ export function createProbes(config: ProbeConfig, { clock, log, file, lookup }: 
     },
     /** The modules in effect, by name: without those that are refused. */
     modules: (): ReadonlyMap<string, ProbeModule> => modulesInEffect(own, file),
+    /** The modules of the file that are refused, with the reasons. */
+    refusedModules: (): [name: string, reasons: readonly string[]][] =>
+      [...(file?.modules() ?? [])].flatMap(([name, read]) => ('refused' in read && !own.has(name) ? [[name, read.refused]] : [])),
     /** How many probes were run and rejected. */
     families: (): Family[] => [
       family(

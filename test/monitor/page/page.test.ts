@@ -113,6 +113,15 @@ test('the last probes are shown with a link to their dialogue', async (t) => {
   assert.match((await get('/probes')).text, /<code>tls_connect<\/code>/)
 })
 
+test('modules of a file that are refused are shown with the reason', async (t) => {
+  const file = { modules: () => new Map([['odd', { refused: ['http.<b> is not recognized'] }]]), last: () => ({ ok: true, at: 0 }) }
+  const { get } = await pages(t, {}, { modules: file })
+  assert.match((await get('/probes')).text, /<code>odd<\/code>: http\.&lt;b&gt; is not recognized/)
+  const { modules, refusedModules } = parse((await get('/config')).text)
+  assert.equal(modules.odd, undefined)
+  assert.deepEqual(refusedModules, { odd: ['http.<b> is not recognized'] })
+})
+
 test('the page says what the monitor is, and what keeps it from being ready', async (t) => {
   const { prober, get } = await pages(t, {}, { readiness: [{ name: 'edge node', trouble: () => 'not <connected>' }] })
   prober.stalled = 'no check has ended for 90 s'

@@ -19,7 +19,9 @@ const canary = 'c4n4ry-password'
 /** Values with a secret, one for each place of the schema where one may stand: only what leads there, so they need not be valid. */
 function* withSecret(schema: Schema, depth = 0): Generator<unknown> {
   if (depth > 9) return
-  if (fieldKind(schema) === 'secret') return yield new Secret({ value: canary })
+  const kind = fieldKind(schema)
+  if (kind === 'secretText') yield canary
+  if (kind === 'secret' || kind === 'secretText') return yield new Secret({ value: canary })
   switch (discretionOf(schema)) {
     case 'whole':
       return yield canary
@@ -27,6 +29,8 @@ function* withSecret(schema: Schema, depth = 0): Generator<unknown> {
       return yield { 'X-Odd-Name': canary, Authorization: canary }
     case 'text':
       return yield `PASS ${canary}`
+    case 'arguments':
+      return yield ['/usr/lib/plugin', '--password', canary, `--token=${canary}`, '-p', canary, `-p${canary}`]
     case 'steps':
       return yield [{ expect: 'login:', send: canary }, { send: `PASS ${canary}` }]
     case undefined:
@@ -87,7 +91,12 @@ test('no secret of the configuration is in what is shown of it', () => {
 
 test('no secret of a module is in what is shown of it', () => {
   for (const [name, { settings }] of Object.entries<Prober>(probers))
-    for (const value of withSecret(settings)) assertHidden(JSON.stringify(shownConfig(settings, value)), name)
+    for (const value of withSecret(settings)) {
+      assertHidden(JSON.stringify(effectiveConfig(settings, value)), name)
+      // As it is parsed: a text that is a secret is one by then.
+      if (!JSON.stringify(value, (_, each) => (each instanceof Secret ? '' : each)).includes(`:"${canary}"`))
+        assertHidden(JSON.stringify(shownConfig(settings, value)), name)
+    }
 })
 
 /** Fields whose names speak of a secret, and that hold none. */
@@ -96,7 +105,7 @@ const harmless = /^(sslKeyAlgorithm|keyType|secretName|key|passwordHash)$/
 test('every field whose name speaks of a secret is marked as one, or is the path of a file', () => {
   const unmarked: string[] = []
   const look = (schema: Schema, path: string, depth = 0): void => {
-    if (depth > 9 || fieldKind(schema) === 'secret' || discretionOf(schema) !== undefined) return
+    if (depth > 9 || ['secret', 'secretText'].includes(fieldKind(schema) ?? '') || discretionOf(schema) !== undefined) return
     const def = defOf(core(schema))
     for (const [name, field] of Object.entries(def.shape ?? {})) {
       const isText = defOf(core(field)).type === 'string' && fieldKind(field) === undefined && discretionOf(field) === undefined

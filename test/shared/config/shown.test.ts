@@ -50,6 +50,13 @@ test('a text that authenticates shows at most its command', () => {
     assert.equal(textShown(text), shown)
 })
 
+test('of the arguments of a program, only names of options and numbers are shown', () => {
+  const given = ['/usr/lib/plugin', '-w', '8,6,4', '--password', 'tide', '--token=tide', '-ptide', 'tide', '--verbose']
+  const shown = ['/usr/lib/plugin', '-w', '8,6,4', '--password', '<secret>', '--token=<secret>', '-p<secret>', '<secret>', '--verbose']
+  const schema = discreet(z.array(z.string()), 'arguments')
+  assert.deepEqual(shownConfig(schema, given), shown)
+})
+
 test('header fields are shown by name, and unknown ones not at all', () => {
   assert.equal(headerShown('Content-Type', 'text/html'), 'text/html')
   assert.equal(headerShown('PRIVATE-TOKEN', 'tide'), '<secret>')
