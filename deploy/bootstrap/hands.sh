@@ -65,7 +65,7 @@ take_over() {
     cp "$scratch/unseen" "$scratch/output"
     return 1
   fi
-  awk -v name="$name" -v namespace="$namespace" '$3 != "<none>" && ($3 != name || $4 != namespace) { print $1 " " $2 " belongs to the release " $3 " in " $4 }' "$scratch/there" >"$scratch/theirs"
+  awk -v name="$name" -v place="$namespace" '$3 != "<none>" && ($3 != name || $4 != place) { print $1 " " $2 " belongs to the release " $3 " in " $4 }' "$scratch/there" >"$scratch/theirs"
   awk '$3 == "<none>" { print $1 " " $2 }' "$scratch/there" >"$scratch/nobodys"
   if [ -s "$scratch/theirs" ]; then
     cp "$scratch/theirs" "$scratch/output"

@@ -156,7 +156,7 @@ what_holds() {
   kube -n "$1" get secrets -l 'owner=helm,app.kubernetes.io/part-of!=skerry' -o 'jsonpath={range .items[*]}the release {.metadata.labels.name}{"\n"}{end}' >"$scratch/foreign" 2>"$scratch/output" || unseen "releases in $1"
   kube -n "$1" get configmaps,persistentvolumeclaims,deployments,statefulsets,daemonsets,cronjobs -o "$marked" >"$scratch/found" 2>"$scratch/output" || unseen "objects in $1"
   kube -n "$1" get secrets --field-selector 'type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token' -o "$marked" >"$scratch/secrets" 2>"$scratch/output" || unseen "Secrets in $1"
-  awk -v namespace="$1" '$1 == namespace' "$scratch/custom" >>"$scratch/found"
+  awk -v place="$1" '$1 == place' "$scratch/custom" >>"$scratch/found"
   awk '$2 != "PersistentVolumeClaim"' "$scratch/found" >"$scratch/work"
   of_others "$scratch/work" | awk '{ print $2, $3 }' >>"$scratch/foreign"
   [ ! -s "$scratch/foreign" ] || printf 'not from this installer: %s\n' "$(named <"$scratch/foreign")" >>"$scratch/reasons"
