@@ -46,7 +46,7 @@ export function createItinerary(
     if (reason !== 'lost' && reason !== 'refused') return undefined
     // Another client comes back within the longest window, and the time that it takes to connect.
     const isShort = onlineMs < 2 * reconnect.capMs
-    // MQTT 3.1.1 knows no reason: a server that restarts closes the connection in the same way.
+    // MQTT 3.1.1 knows no reason, and mosquitto 2.0.11 gives none on MQTT 5: a server that restarts closes the connection in the same way.
     stop.closings = endedBy === 'closed' && isProven && isShort ? stop.closings + 1 : 0
     const suspicion = endedBy === 'other-client' ? 'certain' : stop.closings >= suspicious ? 'perhaps' : undefined
     const hasSettled = isProven && (suspicion === undefined ? onlineMs >= windowAfter(stop.failures) : !isShort)

@@ -124,15 +124,15 @@ test('a node that is killed dies by its will with the bdSeq of its birth', { ski
   assert.deepEqual(numbers, [0n, 0n])
 })
 
-for (const [protocolVersion, said] of [
-  [4, /perhaps another client uses this client id/],
-  [5, /^another client uses this client id/],
-] as const)
+// MQTT 5 has a reason for it (0x8E, MQTT-3.1.4-3), which mosquitto 2.0.11 does not send.
+for (const protocolVersion of [4, 5] as const)
   test(`two monitors of one name are told of each other, MQTT ${protocolVersion === 5 ? '5' : '3.1.1'}`, { skip }, async (t) => {
     const broker = await startMosquitto(t)
     const both = [1, 2].map(() => nodeInHand(t, [broker.url], { protocolVersion, reconnect: { baseMs: 50, capMs: 2_000 } }))
     for (const { node } of both) await node.start(new AbortController().signal)
-    await until('both say so', async () => both.every(({ lines }) => lines.some(({ msg }) => said.test(String(msg)))))
+    await until('both say so', async () =>
+      both.every(({ lines }) => lines.some(({ msg }) => /another client uses this client id/.test(String(msg)))),
+    )
   })
 
 test('TLS with client certificates lets in whom the server knows, and nobody who has none', { skip }, async (t) => {
