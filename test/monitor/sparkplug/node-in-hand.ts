@@ -48,6 +48,7 @@ export function nodeInHand(
     subscribeTimeoutMs: 3_000,
     deathTimeoutMs: 1_000,
     reconnect: { baseMs: 20, capMs: 50 },
+    hostPauseMs: 20,
     ...given,
   }
   const node = createEdgeNode(config, {
