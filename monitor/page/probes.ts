@@ -14,7 +14,7 @@ ${pastProbes(needs)}</div>
 <section aria-labelledby="modules"><h2 id="modules">Modules</h2>
 <p>Ask for a probe with <code>probe?module=…&amp;target=…</code>, and for its dialogue with <code>&amp;debug=true</code>. Targets must be allowed by a rule.</p>
 <ul class="modules">
-${[...probes.modules()].map(([name, { prober }]) => html`<li><code>${name}</code> <small>${prober}</small></li>\n`)}</ul>
+${[...probes.moduleNames()].map(([name, prober]) => html`<li><code>${name}</code> <small>${prober}</small></li>\n`)}</ul>
 ${refused(needs)}</section>
 ${pageEnd()}`.text
 }

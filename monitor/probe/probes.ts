@@ -41,7 +41,16 @@ type ProbesNeeds = {
   lookup?: Lookup
 }
 
-const builtIn = new Map<string, ProbeModule>(Object.entries(builtInModules).map(([name, module]) => [name, probeModule.parse(module)]))
+const parsedBuiltIn = new Map<string, ProbeModule>()
+
+/** A built-in module. It is parsed when it is asked for: their patterns load the engine of regular expressions, which takes 6 MiB. */
+function builtInNamed(name: string): ProbeModule | undefined {
+  const known = parsedBuiltIn.get(name)
+  if (known !== undefined || !Object.hasOwn(builtInModules, name)) return known
+  const module = probeModule.parse(builtInModules[name])
+  parsedBuiltIn.set(name, module)
+  return module
+}
 
 /** What `createProbes` returns. */
 export type Probes = ReturnType<typeof createProbes>
@@ -70,13 +79,15 @@ export function createProbes(config: ProbeConfig, { clock, log, file, lookup }: 
       counts.module_refused++
       throw new ProbeRefusal('module-refused', `Module ${JSON.stringify(name)} is refused: ${read.refused.join('; ')}`)
     }
-    const module = own.get(name) ?? read?.module ?? builtIn.get(name)
+    const module = own.get(name) ?? read?.module ?? builtInNamed(name)
     if (module !== undefined) return module
     counts.module_unknown++
-    const known = new Set([...own.keys(), ...(file?.modules().keys() ?? []), ...builtIn.keys()])
+    const known = new Set([...own.keys(), ...(file?.modules().keys() ?? []), ...Object.keys(builtInModules)])
     const said = JSON.stringify(name.slice(0, 100))
     throw new ProbeRefusal('invalid-request', `There is no module ${said}; the modules are ${someOf([...known], 30)}.`)
   }
+
+  const moduleNames = () => namesInEffect(own, file)
 
   return {
     /**
@@ -116,7 +127,9 @@ export function createProbes(config: ProbeConfig, { clock, log, file, lookup }: 
       byTarget: (target: string, name?: string): PastProbe | undefined => history.byTarget(targetShown(target), name),
     },
     /** The modules in effect, by name: without those that are refused. */
-    modules: (): ReadonlyMap<string, ProbeModule> => modulesInEffect(own, file),
+    modules: (): ReadonlyMap<string, ProbeModule> => new Map([...moduleNames().keys()].map((name) => [name, moduleNamed(name)])),
+    /** The names of the modules in effect, each with that of its prober. */
+    moduleNames,
     /** The modules of the file that are refused, with the reasons. */
     refusedModules: (): [name: string, reasons: readonly string[]][] =>
       [...(file?.modules() ?? [])].flatMap(([name, read]) => ('refused' in read && !own.has(name) ? [[name, read.refused]] : [])),
@@ -134,14 +147,14 @@ export function createProbes(config: ProbeConfig, { clock, log, file, lookup }: 
   }
 }
 
-function modulesInEffect(own: ReadonlyMap<string, ProbeModule>, file: ProbesNeeds['file']): Map<string, ProbeModule> {
-  const found = new Map(builtIn)
+function namesInEffect(own: ReadonlyMap<string, ProbeModule>, file: ProbesNeeds['file']): Map<string, string> {
+  const names = new Map<string, string>(Object.entries(builtInModules).map(([name, { prober }]) => [name, prober]))
   for (const [name, read] of file?.modules() ?? []) {
-    if ('refused' in read) found.delete(name)
-    else found.set(name, read.module)
+    if ('refused' in read) names.delete(name)
+    else names.set(name, read.module.prober)
   }
-  for (const [name, module] of own) found.set(name, module)
-  return found
+  for (const [name, { prober }] of own) names.set(name, prober)
+  return names
 }
 
 /** What became of the modules file; nothing if there is none. */
