@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { maxConfigBytes, readText, systemFiles } from '../../shared/config/file.ts'
 import { type ReadModules, readModules, sayLeft } from '../probe/index.ts'
+import { loadConditionsFor } from '../wire/conditions.ts'
 import { type Command, print, UsageError } from './command.ts'
 
 /** What becomes of a module, as `--json` has it. */
@@ -14,7 +15,7 @@ export const modulesCommand: Command = async (argv, { program }) => {
     return 0
   }
   if (file === undefined) throw new UsageError(`--file is missing; try ${program} modules --help`)
-  const lines = linesOf(read(file))
+  const lines = linesOf(await read(file))
   print(json ? JSON.stringify(lines, null, 2) : tableOf(lines))
   return lines.some(({ state }) => state === 'refused') ? 1 : 0
 }
@@ -33,13 +34,14 @@ function readArguments(argv: readonly string[]) {
 }
 
 /** The files that modules name for secrets are not read: they may be on the machine where the monitor runs. @throws UsageError */
-function read(file: string): ReadModules {
+async function read(file: string): Promise<ReadModules> {
   let text: string
   try {
     text = readText(systemFiles, file, maxConfigBytes)
   } catch (error) {
     throw new UsageError(`${file}: ${(error as Error).message}`)
   }
+  await loadConditionsFor(text)
   const modules = readModules(text)
   if ('faults' in modules) throw new UsageError(modules.faults.map((fault) => `${file}: ${fault}`).join('\n'))
   return modules

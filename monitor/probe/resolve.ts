@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns'
-import { isIP, type LookupFunction } from 'node:net'
+import { isIP } from 'node:net'
 import { CheckFailure } from '../wire/reasons.ts'
 import type { Access } from './access/index.ts'
 import { icmpPort } from './access/rules.ts'
@@ -79,11 +79,6 @@ export async function resolveFor(
   const resolved = await resolver.resolve(host, port, preference, signal)
   dialogue.say('Resolved target address', { host, ip: resolved.address, ip_protocol: `ip${resolved.family}`, seconds: resolved.ms / 1000 })
   return resolved
-}
-
-/** A lookup function that answers with the address already found. */
-export function lookupOf({ address, family }: Resolved): LookupFunction {
-  return (_host, options, done) => (options.all ? done(null, [{ address, family }]) : done(null, address, family))
 }
 
 function refused(host: string, port: number, also = ''): ProbeRefusal {

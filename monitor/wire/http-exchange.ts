@@ -1,5 +1,6 @@
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
-import { connect, isIP, type LookupFunction, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 import { TLSSocket, connect as tlsConnect } from 'node:tls'
 import { trustSystem } from '../../shared/system-trust.ts'
 import { GrowingBuffer } from './growing-buffer.ts'
@@ -17,6 +18,8 @@ export type Exchange = {
   method?: string | undefined
   headers?: Record<string, string> | undefined
   body?: string | Buffer | undefined
+  /** An open connection to use, with TLS if the URL asks for it. The exchange destroys it. */
+  socket?: Socket | undefined
   /** A Unix socket to use instead of the URL's host and port. */
   socketPath?: string | undefined
   tls?: TlsSettings | undefined
@@ -24,8 +27,8 @@ export type Exchange = {
   maxBytes?: number | undefined
   /** Whether a longer body is cut. By default it fails the exchange with `too_large`. */
   cut?: boolean | undefined
-  /** Replaces the resolver, so that the connection goes to an address that was checked before. */
-  lookup?: LookupFunction | undefined
+  /** Whether the body is read to its end whatever comes: more than `maxBytes` is counted, and a fault is told in the answer. */
+  count?: boolean | undefined
   signal: AbortSignal
 }
 
@@ -38,6 +41,9 @@ export type Answer = {
   httpVersion: string
   headers: IncomingHttpHeaders
   body: Buffer
+  /** With `count`: the bytes of the whole body, and why it could not be read to its end. */
+  bodyBytes?: number
+  bodyFault?: Error
   phases: Phases
   /** `expiresAt` is when the first certificate of the server's chain expires, as a Unix time in milliseconds. */
   tls?: { version: string; expiresAt: number }
@@ -79,7 +85,8 @@ export function exchange(given: Exchange): Promise<Answer> {
       response = found
       const { statusCode: status = 0, httpVersion, headers } = found
       const security = securityOf(socket)
-      readBody(found, given).then((body) => finish(() => resolve({ status, httpVersion, headers, body, ...timesOf(), ...security })), fail)
+      const read = given.count ? countBody(found, given) : readBody(found, given).then((body) => ({ body }))
+      read.then((body) => finish(() => resolve({ status, httpVersion, headers, ...body, ...timesOf(), ...security })), fail)
     })
     request.end(given.body)
   })
@@ -155,12 +162,37 @@ function readBody(response: IncomingMessage, { maxBytes = defaultMaxBytes, cut }
   })
 }
 
-function open({ url, socketPath, tls, lookup }: Exchange): Socket {
+/** Reads a body to its end, of which it keeps the beginning. */
+export function countBody(
+  stream: Readable,
+  { maxBytes = defaultMaxBytes, signal }: Pick<Exchange, 'maxBytes' | 'signal'>,
+): Promise<{ body: Buffer; bodyBytes: number; bodyFault?: Error }> {
+  return new Promise((resolve) => {
+    const kept = new GrowingBuffer()
+    let bodyBytes = 0
+    const end = (bodyFault?: Error) => {
+      signal.removeEventListener('abort', onAbort)
+      resolve({ body: kept.bytes, bodyBytes, ...(bodyFault && { bodyFault }) })
+    }
+    const onAbort = () => end(asError(signal.reason))
+    signal.addEventListener('abort', onAbort, { once: true })
+    stream.on('data', (chunk: Buffer) => {
+      bodyBytes += chunk.length
+      kept.append(chunk.subarray(0, Math.max(0, maxBytes - kept.size)))
+    })
+    stream.on('end', () => end())
+    stream.on('error', () => end(cutOff(`after ${bodyBytes} bytes of the body, before its end`)))
+    stream.on('close', () => end(cutOff(`after ${bodyBytes} bytes of the body, before its end`)))
+  })
+}
+
+function open({ url, socket, socketPath, tls }: Exchange): Socket {
+  if (socket !== undefined) return socket
   if (socketPath !== undefined) return connect({ path: socketPath })
   const secure = url.protocol === 'https:'
   if (secure && tls === undefined) trustSystem()
   const host = hostOf(url)
-  const target = { host, port: Number(url.port) || (secure ? 443 : 80), ...(lookup && { lookup }) }
+  const target = { host, port: Number(url.port) || (secure ? 443 : 80) }
   return secure ? tlsConnect({ ...target, servername: sniOf(host), ...tls, ALPNProtocols: ['http/1.1'] }) : connect(target)
 }
 
@@ -171,7 +203,9 @@ export function hostOf({ hostname }: URL): string {
 
 /** An error of Node's client as a failure of the check. An error of the connection is returned as it is. */
 function meaningOf(error: NodeJS.ErrnoException & { reason?: string; rawPacket?: Buffer }, url: URL): Error {
-  const { code = '', reason = error.message, rawPacket } = error
+  const { reason = error.message, rawPacket } = error
+  // A DOMException, such as that of a time limit, has a number.
+  const code = String(error.code ?? '')
   if (code === 'HPE_HEADER_OVERFLOW')
     return new CheckFailure('too_large', `The head of the answer has more than ${maxHeadBytes} bytes. Is this the right address?`, {
       cause: error,

@@ -5,6 +5,7 @@ import { FileFollower } from '../../../shared/follow-file.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
 import type { Log } from '../../../shared/log.ts'
 import { StartFault } from '../../../shared/process.ts'
+import { loadConditionsFor } from '../../wire/conditions.ts'
 import { type ReadModules, readModules } from './file.ts'
 
 /** What following a file of modules needs. */
@@ -64,7 +65,7 @@ export class FollowedModules implements Part {
     await this.#follower.stop()
   }
 
-  #read(path: string): boolean {
+  async #read(path: string): Promise<boolean> {
     let text: string
     try {
       text = readText(this.#files, path, maxConfigBytes)
@@ -73,6 +74,7 @@ export class FollowedModules implements Part {
     } catch (error) {
       return this.#refuse(path, [(error as Error).message])
     }
+    await loadConditionsFor(text)
     if (this.#fingerprint !== undefined && this.#fingerprintOf(text) === this.#fingerprint) return true
     const read = readModules(text, this.#files)
     if ('faults' in read) return this.#refuse(path, read.faults)

@@ -24,7 +24,8 @@ function valueAt(module: Record<string, unknown>, where: string): unknown {
 
 /** Whether an entry concerns a module. */
 export function concerns(left: Left, module: Record<string, unknown>): boolean {
-  return left.concerns?.(module) ?? valueAt(module, left.where) !== undefined
+  if (left.concerns !== undefined) return left.concerns(module)
+  return left.where.startsWith(`${String(module.prober)}.`) && valueAt(module, left.where) !== undefined
 }
 
 /** What is left of every prober, and the probers that there are not. */

@@ -1,16 +1,19 @@
 import { headerShown } from '../../../shared/discretion.ts'
-import { authorizationOf, headersElsewhere } from '../../wire/http-access.ts'
-import { type Answer, exchange, hostOf } from '../../wire/http-exchange.ts'
-import { CheckFailure } from '../../wire/reasons.ts'
-import { sniOf, tlsOf } from '../../wire/tls.ts'
+import { jsonForConditions } from '../../wire/conditions.ts'
+import { decoded } from '../../wire/content-coding.ts'
+import { headersElsewhere } from '../../wire/http-access.ts'
+import { type Answer, hostOf } from '../../wire/http-exchange.ts'
+import { CheckFailure, messageOf } from '../../wire/reasons.ts'
 import type { Dialogue, DialogueFields } from '../dialogue.ts'
-import { type HttpSettings, httpSettings } from '../modules/http.ts'
+import { authorizationFor, httpHeadersOf } from '../modules/client.ts'
+import { type HttpSettings, httpSettings, largestBody } from '../modules/http.ts'
 import { ProbeRefusal } from '../refusal.ts'
-import { lookupOf, type Resolved, resolveFor } from '../resolve.ts'
-import { type ProbeSeries, setTls } from '../series.ts'
+import { type Resolved, resolveFor } from '../resolve.ts'
+import type { ProbeSeries } from '../series.ts'
+import { httpLeft } from './http-left.ts'
+import { requestBody, roundTrip } from './http-round-trip.ts'
 import type { ProbeRun, Prober } from './prober.ts'
 import type { Target } from './target.ts'
-import { trustOf } from './tls.ts'
 
 const maxRedirects = 10
 
@@ -25,7 +28,7 @@ const help = {
 }
 
 /** The prober `http`. */
-export const http: Prober<typeof httpSettings> = { settings: httpSettings, left: [], targetOf, begin, probe }
+export const http: Prober<typeof httpSettings> = { settings: httpSettings, left: httpLeft, targetOf, begin, probe }
 
 function targetOf(text: string): Target {
   const url = URL.parse(/^https?:\/\//i.test(text) ? text : `http://${text}`)
@@ -42,29 +45,93 @@ function begin(series: ProbeSeries): void {
   setPhase(series, 'resolve', 0)
 }
 
+const celHelp = '1 if the probe failed because of an expression of CEL.'
+
 /** Sends a module's request. True if the answer is as the module expects. */
 async function probe(config: HttpSettings, run: ProbeRun): Promise<boolean> {
   const { series, dialogue } = run
+  if (hasConditions(config)) series.set('probe_failed_due_to_cel', celHelp, 0)
   const first = await run.reach(config)
   const set = (name: keyof typeof help, value: number) => series.set(name, help[name], value)
   setPhase(series, 'resolve', first.ms / 1000)
   for (const phase of ['connect', 'tls', 'processing', 'transfer']) setPhase(series, phase, 0)
-  const { answer, url, phases } = await follow(config, run, first, (count) => set('probe_http_redirects', count))
-  const length = answer.headers['content-length']
+  const { answer, url, phases, isRedirect } = await follow(config, run, first, (count) => set('probe_http_redirects', count))
   set('probe_http_status_code', answer.status)
   set('probe_http_version', Number(answer.httpVersion))
-  set('probe_http_content_length', length === undefined ? -1 : Number(length.split(',')[0]))
-  set('probe_http_uncompressed_body_length', answer.body.length)
+  set('probe_http_content_length', contentLength(answer))
   set('probe_http_ssl', url.protocol === 'https:' ? 1 : 0)
   for (const [phase, ms] of Object.entries(phases)) setPhase(series, phase, ms / 1000)
   const modified = Date.parse(answer.headers['last-modified'] ?? '')
   if (!Number.isNaN(modified))
     series.set('probe_http_last_modified_timestamp_seconds', 'When the content of the answer last changed.', modified / 1000)
-  if (answer.tls !== undefined) setTls(series, { ...answer.tls, trusted: !config.tls_config.insecure_skip_verify })
 
-  const isTextRefused = await isRefusedByText(config, answer, { dialogue, signal: run.signal })
+  const body = await bodyOf(config, answer, run)
+  // As in blackbox_exporter: nothing is read of the body of a redirect that is not followed.
+  set('probe_http_uncompressed_body_length', isRedirect ? 0 : body.length)
+  const isGood = isExpected(config, answer, url, dialogue)
+  // As there: the text is looked at only of an answer with a good status.
+  if (!hasGoodStatus(config, answer)) return false
+  const isTextRefused = await isRefusedByText(config, { body: body.bytes, headers: answer.headers }, run)
   if (isTextRefused) set('probe_failed_due_to_regex', 1)
-  return isExpected(config, answer, url, dialogue) && !isTextRefused
+  const isRefusedByCel = !isTextRefused && hasConditions(config) && (await isRefusedByCondition(config, body.bytes, dialogue))
+  if (isRefusedByCel) series.set('probe_failed_due_to_cel', celHelp, 1)
+  return isGood && body.isGood && !isTextRefused && !isRefusedByCel
+}
+
+function hasConditions(config: HttpSettings): boolean {
+  return config.fail_if_body_json_matches_cel !== undefined || config.fail_if_body_json_not_matches_cel !== undefined
+}
+
+/** What Go's client says of the length: 0 where there is no body, -1 if the answer does not state one. */
+function contentLength({ status, headers }: Answer): number {
+  const [length] = headers['content-length']?.split(',') ?? []
+  if (status === 204 || status === 304) return 0
+  return length === undefined ? -1 : Number(length)
+}
+
+/** The body without its compression, and whether it is complete, within its limit and compressed as the module says. */
+async function bodyOf(
+  config: HttpSettings,
+  { body, bodyBytes = body.length, bodyFault }: Answer,
+  { dialogue, signal }: Pick<ProbeRun, 'dialogue' | 'signal'>,
+): Promise<{ bytes: Buffer; length: number; isGood: boolean }> {
+  const limit = config.body_size_limit
+  const refused = (message: string, length: number, fields: DialogueFields = {}) => {
+    dialogue.fail(message, fields)
+    return { bytes: body, length, isGood: false }
+  }
+  if (bodyFault !== undefined) return refused('Failed to read HTTP response body', bodyBytes, { err: messageOf(bodyFault) })
+  let found = { bytes: body, length: bodyBytes }
+  if (config.compression !== undefined && config.compression !== '' && config.compression !== 'identity') {
+    if (bodyBytes > body.length) return refused('HTTP response body is too large to be decompressed', bodyBytes, { limit: body.length })
+    try {
+      const bytes = await decoded(body, config.compression, { maxBytes: largestBody, signal })
+      found = { bytes, length: bytes.length }
+      // A coding that is empty is no coding at all.
+      if (body.length === 0) return refused('Failed to get decompressor for HTTP response body', 0, { err: 'EOF' })
+    } catch (error) {
+      return refused('Failed to get decompressor for HTTP response body', 0, { err: messageOf(error) })
+    }
+  }
+  if (limit !== undefined && found.length > limit) return refused('Failed to read HTTP response body: it is too large', limit, { limit })
+  if (isSearched(config) && found.length > found.bytes.length)
+    return refused('HTTP response body is too large to be searched', found.length, { limit: found.bytes.length })
+  return { ...found, isGood: true }
+}
+
+/** Whether the content of the body matters, so that it must be kept. */
+function isSearched(config: HttpSettings): boolean {
+  const { fail_if_body_matches_regexp: refused, fail_if_body_not_matches_regexp: wanted } = config
+  return refused.length + wanted.length > 0 || hasConditions(config)
+}
+
+/** Without a limit, a body is kept up to this size, in bytes. */
+const usualLargestBody = 4 * 1024 * 1024
+
+function keptBytes(config: HttpSettings): number {
+  const isCompressed = config.compression !== undefined && config.compression !== '' && config.compression !== 'identity'
+  if (!isSearched(config) && !isCompressed) return 0
+  return Math.min(config.body_size_limit === undefined ? usualLargestBody : config.body_size_limit + 1, largestBody)
 }
 
 function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
@@ -73,36 +140,25 @@ function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
 
 /** Follows redirects. Each must be allowed by the rules, and the connection goes to the address that was checked. */
 async function follow(config: HttpSettings, run: ProbeRun, first: Resolved, redirected: (count: number) => void) {
-  const { hostname, signal, dialogue } = run
+  const { hostname, dialogue } = run
   const target = run.target.url as URL
   const phases: Record<string, number> = { resolve: 0 }
+  const body = await requestBody(config)
+  const follows = config.no_follow_redirects === undefined ? config.follow_redirects : !config.no_follow_redirects
   let url = target
   let resolved = first
-  let method: string = config.method
+  let method = config.method
   let redirects = 0
   for (;;) {
     const isFirst = url.origin === target.origin
-    const host = hostOf(url)
-    const tls = tlsOf(trustOf(config.tls_config), hostname ?? host)
     const headers = {
-      ...(isFirst &&
-        config.basic_auth &&
-        authorizationOf({ username: config.basic_auth.username, passwordFile: config.basic_auth.password_file })),
+      ...(isFirst && authorizationFor(config)),
       ...(isFirst && hostname !== undefined && { host: hostname }),
-      ...(isFirst ? config.headers : headersElsewhere(config.headers)),
+      ...(isFirst ? { ...config.headers, ...httpHeadersOf(config) } : headersElsewhere(config.headers)),
     }
     sayRequest(dialogue, { url, method, headers })
-    const answer = await exchange({
-      url,
-      method,
-      headers,
-      body: method === config.method ? config.body : undefined,
-      maxBytes: config.body_size_limit,
-      cut: true,
-      lookup: lookupOf(resolved),
-      signal,
-      ...(url.protocol === 'https:' && { tls: isFirst ? tls : { ...tls, servername: sniOf(host) } }),
-    })
+    const request = { url, method, headers, body: method === config.method ? body : undefined, maxBytes: keptBytes(config) }
+    const answer = await roundTrip(config, request, { ...run, resolved, isFirst })
     sayAnswer(dialogue, answer)
     for (const [phase, ms] of Object.entries(answer.phases)) phases[phase] = (phases[phase] ?? 0) + ms
     phases.resolve = (phases.resolve ?? 0) + resolved.ms
@@ -112,9 +168,9 @@ async function follow(config: HttpSettings, run: ProbeRun, first: Resolved, redi
       dialogue.say('Received redirect', { location: next.href })
     }
     // As in blackbox_exporter: after too many redirects the last answer counts, and its status is not a success.
-    if (next === undefined || !config.follow_redirects || redirects > maxRedirects) {
+    if (next === undefined || !follows || redirects > maxRedirects) {
       if (next !== undefined) dialogue.say('Not following redirect', { redirects })
-      return { answer, url, phases }
+      return { answer, url, phases, isRedirect: next !== undefined }
     }
     if (answer.status !== 307 && answer.status !== 308 && method !== 'HEAD') method = 'GET'
     url = next
@@ -152,11 +208,10 @@ function sayRequest(dialogue: Dialogue, { url, method, headers }: { url: URL; me
   if (shown.length > 0) dialogue.say('Sending header fields', Object.fromEntries(shown))
 }
 
-function sayAnswer(dialogue: Dialogue, { status, httpVersion, headers, body, phases, tls }: Answer): void {
-  dialogue.say('Received HTTP response', { status_code: status, version: `HTTP/${httpVersion}`, body_bytes: body.length })
+function sayAnswer(dialogue: Dialogue, { status, httpVersion, headers, bodyBytes, phases }: Answer): void {
+  dialogue.say('Received HTTP response', { status_code: status, version: `HTTP/${httpVersion}`, body_bytes: bodyBytes })
   const shown = Object.entries(headers).map(([name, value]) => [name, name === 'location' ? undefined : headerShown(name, value)])
   dialogue.say('Received header fields', Object.fromEntries(shown))
-  if (tls !== undefined) dialogue.say('TLS connection', { version: tls.version, expires: new Date(tls.expiresAt).toISOString() })
   const seconds = Object.entries(phases).map(([phase, ms]) => [phase, ms / 1000])
   dialogue.say('Response timings for roundtrip', Object.fromEntries(seconds))
 }
@@ -164,8 +219,8 @@ function sayAnswer(dialogue: Dialogue, { status, httpVersion, headers, body, pha
 /** Says why for every rule that the answer does not keep. */
 async function isRefusedByText(
   config: HttpSettings,
-  { body, headers }: Answer,
-  { dialogue, signal }: { dialogue: Dialogue; signal: AbortSignal },
+  { body, headers }: Pick<Answer, 'body' | 'headers'>,
+  { dialogue, signal }: Pick<ProbeRun, 'dialogue' | 'signal'>,
 ): Promise<boolean> {
   const { fail_if_body_matches_regexp: refused, fail_if_body_not_matches_regexp: wanted } = config
   let isRefused = false
@@ -190,8 +245,32 @@ async function isRefusedByText(
   return isRefused
 }
 
+/** Says why for an expression of CEL that the body does not keep. */
+async function isRefusedByCondition(config: HttpSettings, body: Buffer, dialogue: Dialogue): Promise<boolean> {
+  const refuse = (message: string, fields: DialogueFields): true => {
+    dialogue.fail(message, fields)
+    return true
+  }
+  const json = jsonForConditions(body)
+  if (typeof json === 'string') return refuse('Error unmarshalling HTTP body to JSON', { err: `the body ${json}` })
+  const given = { body: json.value }
+  const { fail_if_body_json_matches_cel: refused, fail_if_body_json_not_matches_cel: wanted } = config
+  const matched = await refused?.holds(given)
+  if (matched === true) return refuse('Body matched CEL expression', { expression: refused?.source })
+  if (matched !== undefined && matched !== 'is false') return refuse('Error evaluating CEL expression', { err: matched })
+  const holds = await wanted?.holds(given)
+  if (holds === undefined || holds === true) return false
+  if (holds !== 'is false') return refuse('Error evaluating CEL expression', { err: holds })
+  return refuse('Body did not match CEL expression', { expression: wanted?.source })
+}
+
+function hasGoodStatus({ valid_status_codes: statuses }: HttpSettings, { status }: Answer): boolean {
+  return statuses.length === 0 ? status >= 200 && status <= 299 : statuses.includes(status)
+}
+
 /** Says why if it is not. */
-function isExpected(config: HttpSettings, { status, httpVersion }: Answer, url: URL, dialogue: Dialogue): boolean {
+function isExpected(config: HttpSettings, answer: Answer, url: URL, dialogue: Dialogue): boolean {
+  const { status, httpVersion } = answer
   const { valid_status_codes: statuses, valid_http_versions: versions } = config
   const isSecure = url.protocol === 'https:'
   const version = `HTTP/${httpVersion}`
@@ -200,7 +279,7 @@ function isExpected(config: HttpSettings, { status, httpVersion }: Answer, url: 
     isGood = false
     dialogue.fail(message, fields)
   }
-  if (statuses.length === 0 ? status < 200 || status > 299 : !statuses.includes(status))
+  if (!hasGoodStatus(config, answer))
     refuse(statuses.length === 0 ? 'Invalid HTTP response status code, wanted 2xx' : 'Invalid HTTP response status code', {
       status_code: status,
       ...(statuses.length > 0 && { valid_status_codes: statuses.join(' ') }),

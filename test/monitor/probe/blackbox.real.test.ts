@@ -22,12 +22,6 @@ const modules = {
   dns: { prober: 'dns' as const, dns: { query_name: 'example.com', query_type: 'A' as const } },
 }
 
-/** What differs on purpose, by name, and why. */
-const differences: Record<string, string> = {
-  // The exchange that probes share with the checks tells when the chain expires, and does not hand its certificates out. TCP tells it.
-  probe_ssl_last_chain_info: 'http',
-}
-
 /** What must be the same in value, not only in name. */
 const equal = [
   'probe_success',
@@ -109,17 +103,14 @@ test('the names and the meaning of its series are those of a real blackbox_expor
         return readPage(text)
       }
       const [theirs, ours] = await Promise.all([read(blackbox.url), read(url)])
-      const kind = modules[module].prober
-      const expected = seriesOf(theirs).filter((series) => differences[series.split(' ')[0] ?? ''] !== kind)
-      assert.deepEqual(seriesOf(ours), expected)
+      assert.deepEqual(seriesOf(ours), seriesOf(theirs))
       for (const name of equal) assert.equal(ours.value(name), theirs.value(name), name)
       for (const { labels, value } of theirs.all('probe_ssl_last_chain_info'))
-        if (kind === 'tcp')
-          assert.equal(
-            ours.value('probe_ssl_last_chain_info', labels),
-            value,
-            JSON.stringify([labels, ours.all('probe_ssl_last_chain_info')]),
-          )
+        assert.equal(
+          ours.value('probe_ssl_last_chain_info', labels),
+          value,
+          JSON.stringify([labels, ours.all('probe_ssl_last_chain_info')]),
+        )
       for (const { labels } of theirs.all('probe_tls_version_info')) assert.equal(ours.value('probe_tls_version_info', labels), 1)
     })
 })

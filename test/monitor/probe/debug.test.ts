@@ -54,7 +54,7 @@ test('debug=true shows the dialogue, the series and the module of an HTTP probe'
   const [, module = ''] = text.split('Module configuration:\n')
   const { prober, http } = parse(module)
   assert.equal(prober, 'http')
-  assert.equal(http.body_size_limit, '1MiB')
+  assert.equal(http.enable_http2, true)
   assert.equal(http.follow_redirects, true)
 })
 
