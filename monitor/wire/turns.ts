@@ -2,9 +2,8 @@
 const sliceMs = 10
 
 const waiting: (() => void)[] = []
-let isScheduled = false
-/** How long computations have held the event loop since it last turned, in milliseconds. */
-let heldMs = 0
+/** When the first computation began since the event loop last turned; undefined if none did. What is done between computations counts too. */
+let begunAt: number | undefined
 
 /**
  * Runs a computation to its end. When it takes long, it gives way to the event loop again and again; several of them take turns, so that a
@@ -15,36 +14,33 @@ let heldMs = 0
  */
 export async function inTurns<T>(computation: Generator<void, T>, signal?: AbortSignal): Promise<T> {
   for (;;) {
-    if (heldMs >= sliceMs) await nextTurn()
+    if (performance.now() - begin() >= sliceMs) await nextTurn()
     signal?.throwIfAborted()
-    const started = performance.now()
-    const until = started + sliceMs - heldMs
-    try {
-      for (let now = started; now < until; now = performance.now()) {
-        const { done, value } = computation.next()
-        if (done) return value
-      }
-    } finally {
-      heldMs += performance.now() - started
-      schedule()
-    }
+    const until = begin() + sliceMs
+    // At least one step in each turn, however late it is.
+    do {
+      const { done, value } = computation.next()
+      if (done) return value
+    } while (performance.now() < until)
   }
 }
 
 function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    waiting.push(resolve)
-    schedule()
-  })
+  return new Promise((resolve) => waiting.push(resolve))
 }
 
-function schedule(): void {
-  if (isScheduled) return
-  isScheduled = true
-  setImmediate(() => {
-    isScheduled = false
-    heldMs = 0
-    waiting.shift()?.()
-    if (waiting.length > 0) schedule()
-  })
+/** When the present turn began. */
+function begin(): number {
+  if (begunAt === undefined) {
+    begunAt = performance.now()
+    setImmediate(turn)
+  }
+  return begunAt
+}
+
+function turn(): void {
+  begunAt = undefined
+  waiting.shift()?.()
+  // Whoever was let in begins the turn in a moment; without it, the next one would wait for ever.
+  if (waiting.length > 0) begin()
 }
