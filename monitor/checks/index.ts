@@ -13,7 +13,9 @@ import { kafka } from './kafka.ts'
 import type { CheckKind } from './kind.ts'
 import { kubelet } from './kubelet.ts'
 import { kubernetes } from './kubernetes.ts'
+import { mongodb } from './mongodb.ts'
 import { mqtt } from './mqtt.ts'
+import { mysql } from './mysql.ts'
 import { postgresql } from './postgresql.ts'
 import { prometheus } from './prometheus.ts'
 import { rabbitmq } from './rabbitmq.ts'
@@ -44,6 +46,8 @@ export const checkKinds = {
   dns,
   mqtt,
   postgresql,
+  mysql,
+  mongodb,
   redis,
   rabbitmq,
   kafka,

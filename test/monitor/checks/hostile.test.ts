@@ -26,6 +26,8 @@ const given: Record<string, (port: number) => object> = {
   tls: (port) => ({ host: '127.0.0.1', port }),
   mqtt: (port) => ({ url: `mqtt://127.0.0.1:${port}`, topic: 'skerry/check' }),
   postgresql: (port) => ({ host: '127.0.0.1', port, username: 'monitor', passwordFile: secret('x') }),
+  mysql: (port) => ({ host: '127.0.0.1', port, username: 'monitor', passwordFile: secret('x') }),
+  mongodb: (port) => ({ host: '127.0.0.1', port }),
   redis: (port) => ({ host: '127.0.0.1', port, passwordFile: secret('x') }),
   rabbitmq: (port) => ({ host: '127.0.0.1', port }),
   kafka: (port) => ({ brokers: [`127.0.0.1:${port}`] }),
