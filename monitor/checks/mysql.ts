@@ -17,7 +17,10 @@ const options = z.strictObject({
     .max(80)
     .describe('User to log in as. With REPLICATION CLIENT (MySQL) or REPLICA MONITOR (MariaDB), it sees replication.'),
   passwordFile: secretFile().optional().describe("File that holds the user's password."),
-  tls: z.boolean().default(false).describe('Whether to require TLS.'),
+  tls: z
+    .boolean()
+    .default(false)
+    .describe('Whether to require TLS. Without it, a false server can learn the password of a user who logs in by caching_sha2_password.'),
   query: z.string().min(1).max(10_000).default('SELECT 1').describe('Statement that must succeed. It runs in a read-only transaction.'),
   maxConnectionsUsed: z.number().gt(0).max(1).default(0.9).describe('Degraded when this share of max_connections is in use.'),
   maxLagSeconds: z.number().min(0).default(60).describe('Degraded when a replica lags further behind, in seconds.'),
