@@ -22,7 +22,7 @@ const options = z.strictObject({
 /** Up when a program of this machine ends with 0. */
 export const exec = checkKind({
   about:
-    'Runs a program of this machine, as plugins of Nagios and Icinga are: up when it ends with 0, degraded with 1, down with 2 or any other code, unknown with 3. The first line of its output is the detail. On a bare host only, and only if `checks.allowExec` of the monitor is true: whoever can change the checks file can otherwise run programs as the monitor. It runs with the permissions of the monitor, with an environment of its own, and is killed with its children when it times out.',
+    'Runs a program of this machine, as plugins of Nagios and Icinga are: up when it ends with 0, degraded with 1, down with 2 or any other code, unknown with 3. The first line of its output is the detail. On a bare host only, and only if `checks.allowExec` of the monitor is true: whoever can change the checks file can otherwise run programs as the monitor. It runs with the permissions of the monitor, with an environment of its own, and is killed with its process group when it times out.',
   example: { command: ['/usr/lib/nagios/plugins/check_load', '-w', '8,6,4', '-c', '16,12,8'] },
   options,
   measures: { skerry_exec_exit_code: { type: 'gauge', help: 'Exit code of the program.' } },
@@ -45,6 +45,9 @@ export const exec = checkKind({
     }
   },
 })
+
+/** How long the output may stay open after the program has ended, in milliseconds. */
+const patienceMs = 200
 
 /** By exit code: the conventions of Monitoring Plugins (monitoring-plugins.org, Development Guidelines, "Plugin Return Codes"). */
 const verdicts: Record<number, Pick<CheckResult, 'state' | 'reason'>> = {
@@ -92,10 +95,22 @@ function run(
     child.once('exit', (code, by) => {
       signal.removeEventListener('abort', kill)
       kill() // children that it left behind hold the output open
-      if (signal.aborted) return reject(signal.reason as Error)
+      if (signal.aborted) {
+        child.stdout.destroy()
+        child.stderr.destroy()
+        return reject(signal.reason as Error)
+      }
       const end = () =>
         resolve({ code: code ?? 128, output: Buffer.concat(by === null ? pieces : [Buffer.from(`killed by ${by}\n`), ...pieces]) })
-      child.once('close', end)
+      // A daemon that it left behind, outside of its group, may hold the output open for as long as it likes.
+      const patience = setTimeout(() => {
+        child.stdout.destroy()
+        child.stderr.destroy()
+      }, patienceMs)
+      child.once('close', () => {
+        clearTimeout(patience)
+        end()
+      })
     })
   })
 }

@@ -33,7 +33,7 @@ const options = z.strictObject({
     .max(20)
     .default([])
     .describe(
-      'Expressions of the Common Expression Language that must all be true: of `status`, `headers` (names in lower case), `body` (JSON, or null), `text`, `ms`, and `certificateDays` (or null). At most three loops each, and none inside another; JSON of at most 256 KiB and 5,000 values.',
+      'Expressions of the Common Expression Language that must all be true: of `status`, `headers` (names in lower case), `body` (JSON, or null), `text`, `ms`, and `certificateDays` (or null). At most three loops each, none inside another, and inside only the element is looked into; JSON of at most 256 KiB and 5,000 values, and the first 64 KiB as `text`.',
     ),
   maxRedirects: z
     .int()
@@ -191,6 +191,9 @@ async function judgeBody(
   return judgeConditions(options, { ...answer, body: plain }, now)
 }
 
+/** The most bytes of a body that conditions see as `text`. */
+const maxConditionText = 64 * 1024
+
 async function judgeConditions({ conditions }: HttpOptions, answer: Answer, now: number): Promise<Unexpected | undefined> {
   if (conditions.length === 0) return undefined
   const { status, headers, body, phases, tls } = answer
@@ -199,7 +202,7 @@ async function judgeConditions({ conditions }: HttpOptions, answer: Answer, now:
     status: BigInt(status),
     headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')])),
     body: typeof json === 'string' ? null : json.value,
-    text: body.toString(),
+    text: body.toString('utf8', 0, maxConditionText),
     ms: Object.values(phases).reduce((sum, each) => sum + each, 0),
     certificateDays: tls === undefined || Number.isNaN(tls.expiresAt) ? null : (tls.expiresAt - now) / 86_400_000,
   }

@@ -74,7 +74,7 @@ function optionsOf(url: string, endpoint: Record<string, unknown>, notes: string
     starttls: 'there is no check with STARTTLS; a module with prober tcp for /probe has starttls',
     ssh: 'a check of kind tcp with expect SSH-2.0- sees that it answers; nothing logs in',
   }
-  notes.push(`${url}: ${hints[scheme] ?? 'there is no kind of check for this address'}`)
+  notes.push(`${url || 'no url'}: ${hints[scheme] ?? 'there is no kind of check for this address'}`)
   return undefined
 }
 
@@ -111,8 +111,9 @@ function httpOf(
 
 /** A header field that may be secret becomes a file. */
 function headersOf(endpoint: Record<string, unknown>, notes: string[]) {
-  const headers: Record<string, string> = {}
-  const headerFiles: Record<string, string> = {}
+  // Without a prototype: a name may be anything.
+  const headers: Record<string, string> = Object.create(null)
+  const headerFiles: Record<string, string> = Object.create(null)
   for (const [name, value] of Object.entries(fieldsOf(endpoint.headers))) {
     const text = textOf(value) ?? ''
     if (headerShown(name, text) !== hidden) headers[name] = text
@@ -172,7 +173,7 @@ function commonOf(endpoint: Record<string, unknown>, notes: string[]): WrittenCh
   const timeoutMs = Math.min(intervalMs, millisecondsOf(textOf(clientOf(endpoint).timeout) ?? '10s') ?? 10_000)
   const alerts = Array.isArray(endpoint.alerts) ? endpoint.alerts.map(fieldsOf) : []
   // Gatus alerts after that many failures, one in each interval. It shows a failure at once.
-  const failures = Math.max(0, ...alerts.map((alert) => Number(alert['failure-threshold'] ?? 3)).filter(Number.isInteger))
+  const failures = Math.min(101, Math.max(0, ...alerts.map((alert) => Number(alert['failure-threshold'] ?? 3)).filter(Number.isInteger)))
   for (const { type } of alerts) notes.push(`alert ${textOf(type)}: write it as a webhook: docs/notifying.md`)
   if (Array.isArray(endpoint['maintenance-windows'])) notes.push('maintenance-windows: silence alerts in Alertmanager')
   const group = textOf(endpoint.group)
@@ -190,7 +191,7 @@ function commonOf(endpoint: Record<string, unknown>, notes: string[]): WrittenCh
 }
 
 function nameOf(endpoint: Record<string, unknown>): string {
-  return [textOf(endpoint.group), textOf(endpoint.name) ?? textOf(endpoint.url)].filter((each) => each !== undefined).join('/')
+  return [textOf(endpoint.group), textOf(endpoint.name) ?? textOf(endpoint.url) ?? 'unnamed'].filter((each) => each !== undefined).join('/')
 }
 
 function clientOf(endpoint: Record<string, unknown>): Record<string, unknown> {

@@ -39,7 +39,7 @@ function timesOf(entry: Record<string, unknown>): Record<string, unknown> {
   return {
     interval: formatDuration(intervalMs),
     ...(timeoutMs !== undefined && timeoutMs > 0 && { timeout: formatDuration(Math.min(timeoutMs, intervalMs)) }),
-    retries: Number(entry.retries ?? 7),
+    retries: Math.min(100, Math.max(0, Math.round(Number(entry.retries ?? 7)) || 0)),
     retryDelay: formatDuration(seconds('retrydelay', 3) ?? 3_000),
     ...(recoveryMs !== undefined && { recoveryDelay: formatDuration(recoveryMs) }),
   }

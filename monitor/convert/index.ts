@@ -1,4 +1,5 @@
-import { Document, isMap, parseAllDocuments, type YAMLMap } from 'yaml'
+import { Document, isMap, type YAMLMap } from 'yaml'
+import { parseConfigFile } from '../../shared/config/file.ts'
 import type { Converted, ConvertedDocument } from './converted.ts'
 import { convertGatus, isGatus } from './gatus.ts'
 import { convertHealthd, healthdEntries } from './healthd.ts'
@@ -9,11 +10,10 @@ type ConvertedFile = { text: string; notes: string[]; checks: number }
 /** The tools whose configurations can be converted. */
 export type Origin = 'Gatus' | "LambdaStack's health monitor"
 
-/** The tool that a file with checks was written for; undefined if it is none of those that can be converted. */
-export function originOf(text: string): Origin | undefined {
-  const documents = documentsOf(text) ?? []
-  if (documents.some(isGatus)) return 'Gatus'
-  return documents.some((each) => healthdEntries(each) !== undefined) ? "LambdaStack's health monitor" : undefined
+/** The tool that a configuration was written for; undefined if it is none of those that can be converted. @param value plain data */
+export function originOf(value: unknown): Origin | undefined {
+  if (isGatus(value)) return 'Gatus'
+  return healthdEntries(value) === undefined ? undefined : "LambdaStack's health monitor"
 }
 
 /** Converts a file, which may have several documents. Undefined if it is YAML that no known tool uses, or no YAML. */
@@ -34,15 +34,17 @@ export function convert(text: string): ConvertedFile | undefined {
   return { text: document.toString({ lineWidth: 0 }), notes: [...left, ...ofChecks], checks: checks.length }
 }
 
-/** A file may be as large as a checks file; the caller has bounded it. */
+/** The documents of a file; undefined if one of them is not what a person would write: see `parseConfigFile`. */
 function documentsOf(text: string): unknown[] | undefined {
-  const documents = parseAllDocuments(text, { uniqueKeys: false, logLevel: 'silent' })
-  if (!Array.isArray(documents) || documents.some(({ errors }) => errors.length > 0)) return undefined
-  try {
-    return documents.map((each) => each.toJS({ maxAliasCount: 1000 }))
-  } catch {
-    return undefined // aliases that expand to too much
+  const documents: unknown[] = []
+  // A line of three dashes begins a document, unless it is the text of a block, which such a file does not have.
+  for (const each of text.split(/^---(?:[ \t].*)?$/m)) {
+    if (each.replaceAll(/^\s*(#.*)?$/gm, '') === '') continue
+    const file = parseConfigFile(each)
+    if (Array.isArray(file)) return undefined
+    documents.push(file.value)
   }
+  return documents
 }
 
 function convertDocument(document: unknown): ConvertedDocument | undefined {

@@ -18,7 +18,7 @@ export function createClusterBeats(namespace: string, tools: CacheTools): BeatSt
   )
 
   return {
-    follow(found, signal) {
+    follow({ found, known }, signal) {
       cache.subscribe(() => {
         for (const [id, text] of Object.entries(dataOf(cache.get(`${namespace}/${heartbeatsConfigMap}`)))) {
           const beat = beatFromText(text)
@@ -26,7 +26,7 @@ export function createClusterBeats(namespace: string, tools: CacheTools): BeatSt
         }
       })
       // It rejects only when the monitor stops first.
-      cache.start(signal).catch(() => {})
+      cache.start(signal).then(known, () => {})
       signal.addEventListener('abort', () => void cache.stop(), { once: true })
     },
     async keep(beats) {

@@ -9,7 +9,7 @@ export function createFileBeats(file: string, { log }: { log: Log }): BeatStore 
   const known = new Map<string, Beat>()
   let trouble: string | undefined = 'they are being read'
 
-  async function read(found: (id: string, beat: Beat) => void): Promise<void> {
+  async function read({ found, known: done }: Parameters<BeatStore['follow']>[0]): Promise<void> {
     try {
       for (const line of (await readFile(file, 'utf8')).split('\n')) {
         const [, id, text = ''] = /^([\w.-]+) (.+)$/.exec(line) ?? []
@@ -23,11 +23,12 @@ export function createFileBeats(file: string, { log }: { log: Log }): BeatStore 
         log.warn({ err: error, file }, 'kept heartbeats cannot be read; those of before the start are lost')
     }
     trouble = undefined
+    done()
   }
 
   return {
-    follow(found) {
-      void read(found)
+    follow(listener) {
+      void read(listener)
     },
     async keep(beats) {
       for (const [id, beat] of beats) known.set(id, beat)

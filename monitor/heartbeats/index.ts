@@ -24,6 +24,8 @@ export class Heartbeats implements Part {
   readonly #log: Log
   readonly #last = new Map<string, Beat>()
   readonly #listeners = new Set<(id: string) => void>()
+  /** Ids that were asked for: what could not be said at first is told as soon as it is known. */
+  readonly #asked = new Set<string>()
   readonly #ending = new AbortController()
   #unkept = new Map<string, Beat>()
   #keeping: Promise<void> | undefined
@@ -42,6 +44,7 @@ export class Heartbeats implements Part {
    * monitor began to listen, in Unix milliseconds.
    */
   heard(id: string): { last: Beat | string | undefined; since: number } {
+    this.#asked.add(id)
     this.#follow()
     return { last: this.#last.get(id) ?? this.#store.trouble(), since: this.#since }
   }
@@ -56,7 +59,7 @@ export class Heartbeats implements Part {
     })
   }
 
-  /** Calls the listener when a beat is new, here or on another replica. @returns a function that ends the subscription */
+  /** Calls the listener when a beat is new, here or on another replica, and when it is known that there is none. @returns a function that ends the subscription */
   subscribe(listener: (id: string) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -73,13 +76,20 @@ export class Heartbeats implements Part {
   #follow(): void {
     if (this.#isFollowing) return
     this.#isFollowing = true
-    this.#store.follow((id, beat) => this.#learn(id, beat), this.#ending.signal)
+    const known = () => {
+      for (const id of this.#asked) this.#tell(id)
+    }
+    this.#store.follow({ found: (id, beat) => this.#learn(id, beat), known }, this.#ending.signal)
   }
 
   #learn(id: string, beat: Beat): void {
     const known = this.#last.get(id)
     if (known !== undefined && known.at >= beat.at) return
     this.#last.set(id, beat)
+    this.#tell(id)
+  }
+
+  #tell(id: string): void {
     for (const listener of this.#listeners) listener(id)
   }
 

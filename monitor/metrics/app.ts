@@ -75,7 +75,7 @@ export function createMonitorApp({
     const [, id] = /^\/heartbeat\/([\w.-]{1,100})$/.exec(url.pathname) ?? []
     if (id !== undefined) {
       if (!/^(GET|HEAD|POST|PUT)$/.test(incoming.method ?? ''))
-        throw new EndpointProblem('method-not-allowed', 'A heartbeat takes GET, HEAD, POST and PUT.')
+        throw new EndpointProblem('heartbeat-method', 'A heartbeat takes GET, HEAD, POST and PUT.')
       beat({ id, query: url.searchParams, authorization: incoming.headers.authorization })
       return sendText(exchange.outgoing, 200, 'text/plain; charset=utf-8', 'ok\n')
     }

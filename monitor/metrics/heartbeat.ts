@@ -10,20 +10,21 @@ export type BeatNeeds = { prober: Pick<Prober, 'statuses'>; heartbeats: Pick<Hea
 
 /**
  * Takes the heartbeat of a sender, if it has the token of a check with that id.
- * @throws EndpointProblem `unauthenticated`, whether there is no such check or the token is wrong; `invalid-request`
+ * @throws EndpointProblem `heartbeat-refused`, whether there is no such check or the token is wrong; `invalid-request`
  */
 export function takeBeat(
   { id, query, authorization }: { id: string; query: URLSearchParams; authorization: string | undefined },
   { prober, heartbeats, clock }: BeatNeeds,
 ): void {
-  const given = hash('sha256', tokenOf(authorization, query), 'buffer')
+  const token = tokenOf(authorization, query)
+  const given = hash('sha256', token, 'buffer')
   let isKnown = false
   for (const { check } of prober.statuses()) {
     if (check.kind !== 'heartbeat') continue
     const options = check.options as HeartbeatOptions
     if (options.id === id && timingSafeEqual(hash('sha256', options.tokenFile.reveal().trim(), 'buffer'), given)) isKnown = true
   }
-  if (!isKnown) throw new EndpointProblem('unauthenticated', 'There is no heartbeat check with this id and this token.')
+  if (!isKnown || token === '') throw new EndpointProblem('heartbeat-refused', 'There is no heartbeat check with this id and this token.')
   heartbeats.take(id, beatOf(query, clock.now()))
 }
 

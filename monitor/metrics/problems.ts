@@ -21,6 +21,18 @@ const problems = {
     action:
       'Send the user and password of metrics.basicAuth, in Prometheus as basic_auth of the scrape configuration; for a heartbeat, the token of its check.',
   },
+  'heartbeat-refused': {
+    status: 401,
+    retry: 'never',
+    title: 'The heartbeat is not accepted',
+    action: 'Send the token of the check, as Authorization: Bearer TOKEN or as ?token=TOKEN, to the id of the check.',
+  },
+  'heartbeat-method': {
+    status: 405,
+    retry: 'never',
+    title: 'A heartbeat does not support that method',
+    action: 'Use GET, HEAD, POST or PUT.',
+  },
   'probe-not-allowed': {
     status: 403,
     retry: 'never',
@@ -72,6 +84,8 @@ export function refusal(type: EndpointProblemType, detail: string) {
   const { status, title, action, retry } = problems[type]
   const more: Record<string, string> = {}
   if (type === 'unauthenticated') more['www-authenticate'] = 'Basic realm="skerry-monitor", charset="UTF-8"'
+  if (type === 'heartbeat-refused') more['www-authenticate'] = 'Bearer realm="skerry-monitor"'
+  if (type === 'heartbeat-method') more.allow = 'GET, HEAD, POST, PUT'
   if (type === 'method-not-allowed') more.allow = 'GET, HEAD'
   if (type === 'busy') more['retry-after'] = '1'
   return { status, more, document: { type: problemTypeBase + type, title, status, detail, action, retry } }

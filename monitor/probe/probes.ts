@@ -108,7 +108,7 @@ export function createProbes(config: ProbeConfig, { clock, log, file, lookup }: 
       running++
       const done = new AbortController()
       try {
-        const late = AbortSignal.any([signal, done.signal, AbortSignal.timeout(limit * 1000)])
+        const late = AbortSignal.any([signal, done.signal, AbortSignal.timeout(Math.ceil(limit * 1000))])
         return await measured({ name, module, text, target, hostname: query.get('hostname') || undefined, signal: late, limit })
       } catch (error) {
         if (error instanceof ProbeRefusal) counts.refused++

@@ -47,10 +47,9 @@ export type ParseOptions = {
  */
 export function parseChecks(text: string, options: ParseOptions): ChecksFile | { faults: ChecksFault[] } {
   const file = parseConfigFile(text)
-  const isOurs = !Array.isArray(file) && asRecord(file.value).checks !== undefined
-  const origin = isOurs ? undefined : originOf(text)
-  if (origin !== undefined) return { faults: [{ path: '', message: foreign(origin) }] }
   if (Array.isArray(file)) return { faults: file.map((fault) => ({ path: '', ...fault })) }
+  const origin = originOf(file.value)
+  if (origin !== undefined) return { faults: [{ path: '', message: foreign(origin) }] }
   const faults: FaultAt[] = []
   const resolved = resolveReferences(file.value ?? {}, options.secrets ?? new Map())
   faults.push(...resolved.faults.map(asValueFault))
@@ -183,6 +182,13 @@ function judgeTogether(entries: readonly Entry[], { isDiscovered = () => false }
     const first = named.get(entry.name)
     if (first === undefined) named.set(entry.name, entry)
     else faults.push({ path: ['checks', entry.index, 'name'], message: `is that of checks[${first.index}] already`, isKey: false })
+  }
+  const heartbeats = new Map<string, Entry>()
+  for (const entry of entries) {
+    if (entry.check?.kind !== 'heartbeat') continue
+    const first = heartbeats.get(entry.check.target)
+    if (first === undefined) heartbeats.set(entry.check.target, entry)
+    else faults.push({ path: ['checks', entry.index, 'id'], message: `is that of checks[${first.index}] already`, isKey: false })
   }
   for (const { index, dependsOn } of entries) {
     for (const [place, name] of dependsOn.entries()) {

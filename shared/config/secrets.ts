@@ -12,7 +12,7 @@ export function loadSecrets(value: unknown, files: Files, path: (string | number
     if (value.file === undefined) return []
     try {
       value.load(readText(files, value.file, secretBytes))
-      return value.reveal() === '' ? [{ path, message: `names ${value.file}, which is empty` }] : []
+      return value.reveal().trim() === '' ? [{ path, message: `names ${value.file}, which is empty` }] : []
     } catch (error) {
       return [{ path, message: `names ${value.file}: ${(error as Error).message}` }]
     }

@@ -222,6 +222,8 @@ test('a heartbeat shows at once, needs its token, and is still known after a res
   ] as const)
     assert.equal((await send(first.url, query, token)).status, status, query)
   assert.equal((await fetch(`${first.url}/heartbeat/other?token=anchor`)).status, 401)
+  const { status, headers } = await fetch(`${first.url}/heartbeat/backup?token=anchor`, { method: 'DELETE' })
+  assert.deepEqual([status, headers.get('allow')], [405, 'GET, HEAD, POST, PUT'])
   await metricsOnce(first.url, (page) =>
     page.includes('skerry_check_state{check="nightly backup",kind="heartbeat",target="backup",severity="warning",state="unknown"} 1'),
   )

@@ -44,7 +44,18 @@ function bodyOf(action: WebhookAction, cause: ActionCause, { now, occasion }: { 
   if (template === undefined) return JSON.stringify(status)
   const { reason = '', hint = '' } = status
   const is = Object.fromEntries(occasions.map((each) => [each, each === occasion])) as Record<Occasion, boolean>
-  return fillIn(template, { ...status, reason, hint, ...is, secrets: revealed(secrets) }, isJson(contentType))
+  return fillIn(
+    template,
+    {
+      ...status,
+      reason,
+      hint,
+      ...is,
+      labels: Object.assign(Object.create(null), cause.check.labels),
+      secrets: Object.assign(Object.create(null), revealed(secrets)),
+    },
+    isJson(contentType),
+  )
 }
 
 /** What is sent. Times are in the format of RFC 3339; `hint` says what the reason means, and what to check. */

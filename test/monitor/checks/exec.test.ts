@@ -69,6 +69,12 @@ test('an exec check that times out ends the program with its children, also one 
   }
 })
 
+test('a daemon that a program left behind does not hold up the check', async () => {
+  const began = performance.now()
+  assertResult(await run(exec, shell('setsid sleep 20 & echo started'), { ...mayExec, timeoutMs: 15_000 }), 'up', undefined, /started/)
+  assert.ok(performance.now() - began < 15_000)
+})
+
 test('a program that is not there, and a command with a relative path, are told', async () => {
   assertResult(await run(exec, { command: ['/nowhere/check_load'] }, mayExec), 'down', 'misconfigured', /cannot be started \(ENOENT\)/)
   assert.match(exec.options.safeParse({ command: ['check_load'] }).error?.issues[0]?.message ?? '', /absolute path/)

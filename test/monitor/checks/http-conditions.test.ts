@@ -31,6 +31,8 @@ const holding = [
 for (const source of holding) test(`an answer for which ${source} is up`, async (t) => assertResult(await check(t, [source]), 'up'))
 
 const failing = [
+  { source: 'text.replace("x", text) != ""', detail: /cannot be evaluated: .*replace/ },
+  { source: 'text.matches("a")', body: 'x'.repeat(20_000), detail: /matches\(\) searches at most 16384 characters; use expectBody/ },
   { source: 'body.queue > 10', detail: /^The condition body\.queue > 10 is false\. See the service's answer\.$/ },
   { source: 'body.nothing.at == 1', detail: /cannot be evaluated: field not found: nothing/ },
   { source: 'body.queue', detail: /body\.queue is neither true nor false/ },
@@ -56,6 +58,11 @@ const refused = [
   { source: 'body.state ===', why: /^must be an expression of CEL: .*found =/ },
   { source: 'bdy.state == "ok"', why: /there is no bdy; there is status, headers, body, text, ms, certificateDays$/ },
   { source: 'body.all(x, body.all(y, y == x))', why: /a loop .* must not be inside another/ },
+  { source: 'text.matches(text)', why: /the pattern of matches\(\) must be a text in quotes/ },
+  { source: 'body.all(x, x in body)', why: /inside a loop, in may look at the element only/ },
+  { source: 'body.all(x, body == body)', why: /inside a loop, == may look at the element only/ },
+  { source: 'body.all(x, text.contains(x))', why: /inside a loop, contains\(\) may look at the element only/ },
+  { source: 'body.all(x, size(text) > 0)', why: /inside a loop, size\(\) may look at the element only/ },
   { source: 'body.all(a, a) && body.all(b, b) && body.all(c, c) && body.all(d, d)', why: /more than 3 loops/ },
 ]
 for (const { source, why } of refused)

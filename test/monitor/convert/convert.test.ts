@@ -203,7 +203,7 @@ test('the configuration of the health monitor of LambdaStack becomes a valid che
 
 for (const [text, origin] of [
   [gatus, 'Gatus'],
-  [healthd, "LambdaStack's health monitor"],
+  [healthd.split('---')[0] ?? '', "LambdaStack's health monitor"],
 ] as const)
   test(`a configuration of ${origin} that is given as checks is recognized, with the command that converts it`, () => {
     const parsed = parseChecks(text, { files })
@@ -213,6 +213,21 @@ for (const [text, origin] of [
       [`is a configuration of ${origin}: convert it with \`skerry-monitor convert --file FILE > checks.yaml\``],
     )
   })
+
+test('a file that multiplies itself by aliases is refused at once, as checks and by convert', () => {
+  const map = Array.from({ length: 3_000 }, (_, index) => `k${index}: 1`).join(', ')
+  const text = `- &a {${map}}\n${'- *a\n'.repeat(900)}`
+  assert.equal(convert(text), undefined)
+  assert.ok('faults' in parseChecks(text, { files }))
+})
+
+test('names that objects have by themselves, and numbers without bounds, come out as what they are', async () => {
+  const headers = '{ "__proto__": "a", constructor: y, Accept: z }'
+  const text = `endpoints: [{ name: __proto__, url: "http://x", headers: ${headers}, conditions: [], alerts: [{ type: x, failure-threshold: 1e308 }] }, {}]`
+  const { written } = await converted(text)
+  assert.equal(written[0]?.retries, 100)
+  assert.deepEqual(Object.keys(written[0]?.headerFiles as object), ['__proto__', 'constructor'])
+})
 
 for (const text of ['', 'checks: []', 'endpoints: {}', '- a', '{', 'a: &a [*a]', 'a: 1\n---\nb: 2'])
   test(`${JSON.stringify(text)} is no configuration of a known tool`, () => assert.equal(convert(text), undefined))

@@ -161,7 +161,7 @@ test('what one replica was sent, the other knows at once; a later one is not ove
   const [here, there] = [1, 2].map(() => new Heartbeats(createClusterBeats('skerry', tools), tools)) as [Heartbeats, Heartbeats]
   t.after(() => Promise.all([here.stop(), there.stop()]))
   const news = Promise.withResolvers<string>()
-  there.subscribe((id) => news.resolve(id))
+  there.subscribe((id) => typeof there.heard(id).last === 'object' && news.resolve(id))
   assert.equal(there.heard('sync').last, 'they are being read')
   here.take('sync', { at: 10, state: 'up' })
   assert.deepEqual(here.heard('sync').last, { at: 10, state: 'up' })

@@ -283,6 +283,16 @@ test('a probe ends before the scrape does, and says that it failed', async (t) =
   assert.ok((found.value('probe_duration_seconds') ?? 0) >= 0.3)
 })
 
+test('a scrape timeout that is no whole number of milliseconds is taken, too', async (t) => {
+  const port = await listen(t, (socket) => socket.destroy())
+  const { run } = await start(t)
+  for (const seconds of ['1.1', '1.0005', '16.4', '1e-320'])
+    assert.equal(
+      (await run({ target: `http://127.0.0.1:${port}` }, { 'x-prometheus-scrape-timeout-seconds': seconds })).value('probe_success'),
+      0,
+    )
+})
+
 test("a module's own timeout counts if it is shorter", async (t) => {
   const port = await listen(t, () => {})
   const { run } = await start(t, { modules: { brief: { prober: 'http', timeout: '50ms' } } })

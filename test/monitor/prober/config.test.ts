@@ -389,3 +389,18 @@ test('a file with a thousand checks is read', () => {
   )
   assert.equal(parsed(`checks:\n${lines.join('\n')}\n`).checks.length, 1_000)
 })
+
+test('two heartbeats have not the same id, and a token is not blank', () => {
+  const parsed = parseChecks(
+    `checks:
+  - { name: a, kind: heartbeat, id: sync, tokenFile: /token, within: 1h }
+  - { name: b, kind: heartbeat, id: sync, tokenFile: /token, within: 1h }
+  - { name: c, kind: heartbeat, id: other, tokenFile: /blank, within: 1h }`,
+    { files: { read: (path) => Buffer.from(path === '/blank' ? ' \n' : 'anchor') } },
+  )
+  assert.ok('faults' in parsed)
+  assert.deepEqual(
+    parsed.faults.map(({ path, message }) => `${path} ${message}`),
+    ['checks[1].id is that of checks[0] already', 'checks[2].tokenFile names /blank, which is empty'],
+  )
+})

@@ -113,6 +113,7 @@ test('a template may use every field', async (t) => {
     'severity',
     'labels.team',
     'labels.none',
+    'labels.constructor',
     'state',
     'since',
     'reason',
@@ -128,7 +129,10 @@ test('a template may use every field', async (t) => {
   )
   assert.deepEqual(
     Object.entries(JSON.parse(body)).filter(([, value]) => value === ''),
-    [['labels.none', '']],
+    [
+      ['labels.none', ''],
+      ['labels.constructor', ''],
+    ],
   )
 })
 
