@@ -7,9 +7,10 @@ import { layers, type Schema } from './schema.ts'
  * - `headers`: header fields; only the values of well-known harmless ones are shown.
  * - `text`: text for a server, which is hidden once it speaks of a password or the like.
  * - `arguments`: a program with its arguments; of these only the names of options and numbers are shown.
+ * - `url`: a URL, of which the credentials and the values of the query are hidden.
  * - `steps`: steps of a dialogue with `expect` and `send`; the texts to send are hidden from the first step that authenticates.
  */
-type Discretion = 'whole' | 'headers' | 'text' | 'arguments' | 'steps'
+type Discretion = 'whole' | 'headers' | 'text' | 'arguments' | 'url' | 'steps'
 
 const registry = z.registry<{ how: Discretion }>()
 
@@ -42,6 +43,8 @@ export function shownBy(how: Discretion, value: unknown): unknown {
       return textShown(String(value))
     case 'arguments':
       return Array.isArray(value) ? value.map((each, index) => argumentShown(String(each), index)) : hidden
+    case 'url':
+      return urlShown(String(value))
     case 'steps':
       return Array.isArray(value) ? stepsShown(value) : hidden
   }
@@ -124,11 +127,30 @@ export function secretsIn(how: Discretion, value: unknown): string[] {
       return Array.isArray(value)
         ? value.flatMap((each, index) => (argumentShown(String(each), index) === each ? [] : wordsOf(String(each))))
         : []
+    case 'url':
+      return credentialsIn(String(value))
     case 'steps': {
       if (!Array.isArray(value)) return []
       const shown = stepsShown(value)
       return (value as Step[]).flatMap(({ send }, index) => (send === undefined || shown[index]?.send === send ? [] : hiddenWordsOf(send)))
     }
+  }
+}
+
+/** The password of a URL, also as it is sent. */
+function credentialsIn(text: string): string[] {
+  const { username = '', password = '' } = URL.parse(text) ?? {}
+  if (username === '' && password === '') return []
+  const [user, plain] = [username, password].map(percentDecoded)
+  return [password, plain ?? '', Buffer.from(`${user}:${plain}`).toString('base64')].filter((each) => each !== '')
+}
+
+/** A part of a URL without percent-encoding; as it is if that is broken. */
+export function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
   }
 }
 

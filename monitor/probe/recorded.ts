@@ -1,12 +1,13 @@
 import type { Clock } from '../../shared/clock.ts'
 import { secretTexts } from '../../shared/config/shown.ts'
-import { queryShown } from '../../shared/discretion.ts'
+import { queryShown, secretsIn } from '../../shared/discretion.ts'
 import { type Family, pageTypeFor, renderPage } from '../../shared/prometheus.ts'
 import { messageOf, reasonOf } from '../wire/reasons.ts'
 import { shorten } from '../wire/wording.ts'
 import { Dialogue } from './dialogue.ts'
 import type { PastProbe } from './history.ts'
 import type { ProbeModule } from './modules/index.ts'
+import { environmentProxies } from './modules/proxy.ts'
 import { probers } from './probers/index.ts'
 import type { ProbeRun, Prober } from './probers/prober.ts'
 import type { Target } from './probers/target.ts'
@@ -80,10 +81,14 @@ async function probe(module: ProbeModule, needs: Omit<ProbeRun, 'reach'>): Promi
 /** The texts that the dialogue hides: the secrets of the module, also as they are sent, and the values of the target's query. */
 function secretsOf({ prober, settings }: ProbeModule, { url }: Target): string[] {
   const secrets = secretTexts(probers[prober].settings, settings)
-  const { basic_auth: user } = settings as { basic_auth?: { username?: string } }
+  const { basic_auth: user, proxy_from_environment: hasProxies } = settings as {
+    basic_auth?: { username?: string }
+    proxy_from_environment?: boolean
+  }
+  const ofProxies = hasProxies ? environmentProxies().flatMap((each) => secretsIn('url', each)) : []
   const sent = secrets.map((secret) => Buffer.from(`${user?.username ?? ''}:${secret}`).toString('base64'))
   const asked = [...(url?.searchParams ?? [])].map(([key, value]) => value || key)
-  return [...secrets, ...sent, ...asked]
+  return [...secrets, ...sent, ...ofProxies, ...asked]
 }
 
 /** A target as it may be shown: without the values of its query, which may be keys. */

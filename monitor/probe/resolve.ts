@@ -20,6 +20,9 @@ export type Lookup = (
   done: (error: Error | null, found: { address: string; family: number }[]) => void,
 ) => void
 
+/** Names that would lead to the proxy itself, or to the metadata service of a cloud that it runs in (Google's). */
+const namesProxyItself = /(^|\.)(localhost|metadata\.google\.internal)\.?$/i
+
 /** Finds addresses that the rules allow. @param ask the system's resolver, or a test's */
 export function createResolver(access: Access, ask: Lookup = lookup) {
   let lingering = 0
@@ -45,6 +48,13 @@ export function createResolver(access: Access, ask: Lookup = lookup) {
     /** Abandoned lookups that still run: the system's resolver cannot be stopped. */
     get lingering(): number {
       return lingering
+    },
+    /**
+     * Allows a host that a proxy resolves, so that nobody here can check its addresses.
+     * @throws ProbeRefusal `probe-not-allowed`
+     */
+    allowUnresolved(host: string, port: number): void {
+      if (namesProxyItself.test(host) || !access.mayAsk(host, port)) throw refused(host, port)
     },
     /**
      * Resolves a name once. The connection uses this address, so that a second answer of the name server cannot lead elsewhere.

@@ -10,7 +10,7 @@ import { earliestExpiry, sniOf, type TlsSettings } from './tls.ts'
 import { shorten } from './wording.ts'
 
 /** The most bytes of status line and header fields together. */
-const maxHeadBytes = 16 * 1024
+export const maxHeadBytes = 16 * 1024
 
 /** One request on a new connection. */
 export type Exchange = {
@@ -18,6 +18,8 @@ export type Exchange = {
   method?: string | undefined
   headers?: Record<string, string> | undefined
   body?: string | Buffer | undefined
+  /** What is asked for; by default path and query of the URL. A proxy is asked for a whole URL. */
+  requestTarget?: string | undefined
   /** An open connection to use, with TLS if the URL asks for it. The exchange destroys it. */
   socket?: Socket | undefined
   /** A Unix socket to use instead of the URL's host and port. */
@@ -112,14 +114,14 @@ function watchPhases(socket: Socket, url: URL): () => Pick<Answer, 'phases'> {
 }
 
 /** @throws CheckFailure `misconfigured` for a header field that cannot be sent */
-function requestOn(socket: Socket, { url, method, headers, body }: Exchange): ClientRequest {
+function requestOn(socket: Socket, { url, method, headers, body, requestTarget = url.pathname + url.search }: Exchange): ClientRequest {
   let request: ClientRequest
   try {
     // Without an agent nobody else uses the connection, and the request says `Connection: close`.
     request = httpRequest({
       createConnection: () => socket,
       method,
-      path: url.pathname + url.search,
+      path: requestTarget,
       setHost: false,
       insecureHTTPParser: false,
       maxHeaderSize: maxHeadBytes,
@@ -202,7 +204,7 @@ export function hostOf({ hostname }: URL): string {
 }
 
 /** An error of Node's client as a failure of the check. An error of the connection is returned as it is. */
-function meaningOf(error: NodeJS.ErrnoException & { reason?: string; rawPacket?: Buffer }, url: URL): Error {
+export function meaningOf(error: NodeJS.ErrnoException & { reason?: string; rawPacket?: Buffer }, url: URL): Error {
   const { reason = error.message, rawPacket } = error
   // A DOMException, such as that of a time limit, has a number.
   const code = String(error.code ?? '')

@@ -5,6 +5,7 @@ import { condition } from '../../wire/conditions.ts'
 import { pattern } from '../../wire/patterns.ts'
 import { clientFields, judgeClient } from './client.ts'
 import { flag, ipProtocol, text, tlsConfig } from './fields.ts'
+import { judgeProxy, proxyFields } from './proxy.ts'
 
 const headerRule = z.strictObject({
   header: z.string().min(1).max(200).describe('Name of a header field'),
@@ -55,8 +56,6 @@ export const httpSettings = z
     follow_redirects: flag.prefault(true).describe('Follow up to ten redirects; each must be an allowed target'),
     no_follow_redirects: flag.optional().describe('The opposite of follow_redirects, over which it takes precedence'),
     enable_http3: flag.optional().describe('HTTP/3, which there is not: it must be off'),
-    proxy_from_environment: flag.optional().describe('Proxies, which there are not: it must be off'),
-    skip_resolve_phase_with_proxy: flag.optional().describe('Has no effect without a proxy'),
     enable_http2: flag.prefault(true).describe('Whether to use HTTP/2 with a server that offers it over TLS'),
     fail_if_ssl: flag.prefault(false).describe('Fail if the last answer came over TLS'),
     fail_if_not_ssl: flag.prefault(false).describe('Fail if the last answer did not come over TLS'),
@@ -69,11 +68,13 @@ export const httpSettings = z
     fail_if_header_matches: z.array(headerRule).default([]).describe('Fail if a header field matches its expression'),
     fail_if_header_not_matches: z.array(headerRule).default([]).describe('Fail if a header field does not match its expression'),
     ...clientFields,
+    ...proxyFields,
     tls_config: tlsConfig,
     ...ipProtocol,
   })
   .superRefine((given, context) => {
     judgeClient(given, context)
+    judgeProxy(given, context)
     if (given.body !== undefined && given.body_file !== undefined)
       context.addIssue({ code: 'custom', path: ['body'], message: 'cannot stand beside body_file' })
   })

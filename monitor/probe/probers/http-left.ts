@@ -9,15 +9,24 @@ export const httpLeft: readonly Left[] = [
     instead: 'Leave enable_http3 out to probe with HTTP/2.',
     concerns: isOn('enable_http3'),
   },
-  ...['proxy_url', 'proxy_from_environment', 'proxy_connect_header', 'no_proxy'].map(
-    (field): Left => ({
-      where: `http.${field}`,
-      effect: 'refused',
-      what: 'Probes go to their targets without a proxy.',
-      instead: 'Run a monitor where the target can be reached, or let the check http of another monitor probe it.',
-      ...(field === 'proxy_from_environment' && { concerns: isOn(field) }),
-    }),
-  ),
+  {
+    where: 'http.proxy_url: socks5://…',
+    effect: 'refused',
+    what: 'Proxies of SOCKS are not used.',
+    instead: 'Name a proxy with http:// or https://.',
+    concerns: ({ prober, http }) => prober === 'http' && /^socks/i.test(String((http as Record<string, unknown> | undefined)?.proxy_url)),
+  },
+  {
+    where: 'http.proxy_…',
+    effect: 'differs',
+    what:
+      'A rule must allow the proxy, and whatever it is asked for. The certificate of a proxy is verified for its own name. ' +
+      'Names of no_proxy hold for targets that are resolved, too; redirects are resolved here without skip_resolve_phase_with_proxy.',
+    concerns: (module) => {
+      const { prober, http } = module as { prober?: unknown; http?: Record<string, unknown> }
+      return (prober === 'http' && Boolean(http?.proxy_url)) || isOn('proxy_from_environment')(module)
+    },
+  },
   {
     where: 'http.oauth2',
     effect: 'refused',

@@ -2,12 +2,13 @@ import { open } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { type Answer, type Exchange, exchange, hostOf } from '../../wire/http-exchange.ts'
+import { openTunnel, proxyAuthorizationOf } from '../../wire/http-tunnel.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
 import { openSocket } from '../../wire/socket.ts'
 import { earliestExpiry, earliestSentExpiry, secure, sniOf, tlsOf } from '../../wire/tls.ts'
 import type { HttpSettings } from '../modules/http.ts'
-import type { Resolved } from '../resolve.ts'
 import { close, type ProbeSeries, setCertificate, setTls } from '../series.ts'
+import type { Route } from './http-route.ts'
 import type { ProbeRun } from './prober.ts'
 import { trustOf } from './tls.ts'
 
@@ -32,8 +33,8 @@ export async function requestBody({ body, body_file: path }: HttpSettings): Prom
   }
 }
 
-/** Where a request goes: the address that was checked, and whether it is the target's own origin. */
-type Way = Pick<ProbeRun, 'hostname' | 'series' | 'dialogue' | 'signal'> & { resolved: Resolved; isFirst: boolean }
+/** Where a request goes, and whether it is the target's own origin. */
+type Way = Pick<ProbeRun, 'hostname' | 'series' | 'dialogue' | 'signal'> & { route: Route; isFirst: boolean }
 
 /**
  * Sends one request on a new connection, and reads the answer to its end: over TLS by HTTP/2 if the server chooses it. The series about TLS are
@@ -44,19 +45,51 @@ export async function roundTrip(
   request: Pick<Exchange, 'url' | 'method' | 'headers' | 'body' | 'maxBytes'>,
   way: Way,
 ): Promise<Answer> {
-  const { resolved, signal } = way
+  const { route, signal } = way
   const started = performance.now()
-  const tcp = await openSocket({ host: resolved.address, port: resolved.port }, signal)
+  const tcp = await openSocket({ host: route.address, port: route.port }, signal)
   try {
-    const connected = performance.now()
     const isSecure = request.url.protocol === 'https:'
-    const socket: Socket = isSecure ? await startTls(tcp, config, request.url, way) : tcp
+    const link = await throughProxy(tcp, config, isSecure, way)
+    const connected = performance.now()
+    const socket: Socket = isSecure ? await startTls(link, config, request.url, way) : link
     const tlsMs = isSecure ? performance.now() - connected : 0
-    const answer = await send(socket, { ...request, signal })
+    const answer = await send(socket, { ...(isSecure ? request : forProxy(request, route)), signal })
     return { ...answer, phases: { ...answer.phases, connect: connected - started, tls: tlsMs } }
   } finally {
     close(tcp)
   }
+}
+
+/** The connection to the target: as it is without a proxy, with TLS for a proxy that asks for it, and through its tunnel to TLS. */
+async function throughProxy(
+  tcp: Socket,
+  config: HttpSettings,
+  isSecure: boolean,
+  { route: { proxy }, signal }: Pick<Way, 'route' | 'signal'>,
+): Promise<Socket> {
+  if (proxy === undefined) return tcp
+  const { url, authority } = proxy
+  const host = hostOf(url)
+  // The server name of the module is the target's, not the proxy's.
+  const settings = { ...tlsOf(trustOf(config.tls_config), host), servername: sniOf(host), ALPNProtocols: ['http/1.1'] }
+  const link = url.protocol === 'https:' ? await secure(tcp, settings, host) : tcp
+  if (isSecure) {
+    const fields = Object.entries(config.proxy_connect_header).map(([name, values]) => [name, values.map((value) => value.reveal())])
+    await openTunnel(link, { proxy: url, authority, headers: { ...Object.fromEntries(fields), ...proxyAuthorizationOf(url) }, signal })
+  }
+  return link
+}
+
+/** A request without TLS, as a proxy is asked (RFC 9112, section 3.2.2). */
+function forProxy(
+  request: Parameters<typeof roundTrip>[1],
+  { proxy }: Route,
+): Parameters<typeof roundTrip>[1] & Pick<Exchange, 'requestTarget'> {
+  if (proxy === undefined) return request
+  const { url, headers } = request
+  const requestTarget = `http://${proxy.authority}${url.pathname}${url.search}`
+  return { ...request, requestTarget, headers: { ...headers, host: proxy.authority, ...proxyAuthorizationOf(proxy.url) } }
 }
 
 async function send(socket: Socket, given: Omit<Exchange, 'socket'>): Promise<Answer> {

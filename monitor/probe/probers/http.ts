@@ -7,11 +7,13 @@ import { CheckFailure, messageOf } from '../../wire/reasons.ts'
 import type { Dialogue, DialogueFields } from '../dialogue.ts'
 import { authorizationFor, httpHeadersOf } from '../modules/client.ts'
 import { type HttpSettings, httpSettings, largestBody } from '../modules/http.ts'
+import { hasProxy } from '../modules/proxy.ts'
 import { ProbeRefusal } from '../refusal.ts'
-import { type Resolved, resolveFor } from '../resolve.ts'
+import type { Resolved } from '../resolve.ts'
 import type { ProbeSeries } from '../series.ts'
 import { httpLeft } from './http-left.ts'
 import { requestBody, roundTrip } from './http-round-trip.ts'
+import { portOf, type Route, routeTo } from './http-route.ts'
 import type { ProbeRun, Prober } from './prober.ts'
 import type { Target } from './target.ts'
 
@@ -39,10 +41,9 @@ function targetOf(text: string): Target {
   return { host: hostOf(url), port: portOf(url), url }
 }
 
-/** Most phases follow when there is an address. */
+/** Phases follow when there is an address. */
 function begin(series: ProbeSeries): void {
   for (const [name, text] of Object.entries(help)) series.set(name, text, 0)
-  setPhase(series, 'resolve', 0)
 }
 
 const celHelp = '1 if the probe failed because of an expression of CEL.'
@@ -51,9 +52,12 @@ const celHelp = '1 if the probe failed because of an expression of CEL.'
 async function probe(config: HttpSettings, run: ProbeRun): Promise<boolean> {
   const { series, dialogue } = run
   if (hasConditions(config)) series.set('probe_failed_due_to_cel', celHelp, 0)
-  const first = await run.reach(config)
+  // As in blackbox_exporter: there is no such phase if only the proxy resolves the name.
+  const isResolved = !(config.skip_resolve_phase_with_proxy && hasProxy(config))
+  if (isResolved) setPhase(series, 'resolve', 0)
+  const first = isResolved ? await run.reach(config) : undefined
   const set = (name: keyof typeof help, value: number) => series.set(name, help[name], value)
-  setPhase(series, 'resolve', first.ms / 1000)
+  if (first !== undefined) setPhase(series, 'resolve', first.ms / 1000)
   for (const phase of ['connect', 'tls', 'processing', 'transfer']) setPhase(series, phase, 0)
   const { answer, url, phases, isRedirect } = await follow(config, run, first, (count) => set('probe_http_redirects', count))
   set('probe_http_status_code', answer.status)
@@ -139,14 +143,13 @@ function setPhase(series: ProbeSeries, phase: string, seconds: number): void {
 }
 
 /** Follows redirects. Each must be allowed by the rules, and the connection goes to the address that was checked. */
-async function follow(config: HttpSettings, run: ProbeRun, first: Resolved, redirected: (count: number) => void) {
+async function follow(config: HttpSettings, run: ProbeRun, first: Resolved | undefined, redirected: (count: number) => void) {
   const { hostname, dialogue } = run
   const target = run.target.url as URL
-  const phases: Record<string, number> = { resolve: 0 }
+  const phases: Record<string, number> = {}
   const body = await requestBody(config)
   const follows = config.no_follow_redirects === undefined ? config.follow_redirects : !config.no_follow_redirects
   let url = target
-  let resolved = first
   let method = config.method
   let redirects = 0
   for (;;) {
@@ -156,12 +159,15 @@ async function follow(config: HttpSettings, run: ProbeRun, first: Resolved, redi
       ...(isFirst && hostname !== undefined && { host: hostname }),
       ...(isFirst ? { ...config.headers, ...httpHeadersOf(config) } : headersElsewhere(config.headers)),
     }
+    const route =
+      redirects === 0 ? await routeTo(config, { url, headers }, run, first) : await routeOfRedirect(config, { url, headers }, run)
     sayRequest(dialogue, { url, method, headers })
     const request = { url, method, headers, body: method === config.method ? body : undefined, maxBytes: keptBytes(config) }
-    const answer = await roundTrip(config, request, { ...run, resolved, isFirst })
+    const answer = await roundTrip(config, request, { ...run, route, isFirst })
     sayAnswer(dialogue, answer)
-    for (const [phase, ms] of Object.entries(answer.phases)) phases[phase] = (phases[phase] ?? 0) + ms
-    phases.resolve = (phases.resolve ?? 0) + resolved.ms
+    const { resolve: _, ...rest } = answer.phases
+    const took = { ...rest, ...((first !== undefined || redirects > 0) && { resolve: route.ms }) }
+    for (const [phase, ms] of Object.entries(took)) phases[phase] = (phases[phase] ?? 0) + ms
     const next = locationOf(answer, url)
     if (next !== undefined) {
       redirected(++redirects)
@@ -174,13 +180,12 @@ async function follow(config: HttpSettings, run: ProbeRun, first: Resolved, redi
     }
     if (answer.status !== 307 && answer.status !== 308 && method !== 'HEAD') method = 'GET'
     url = next
-    resolved = await resolveRedirect(config, url, run)
   }
 }
 
-async function resolveRedirect(config: HttpSettings, url: URL, run: ProbeRun): Promise<Resolved> {
+async function routeOfRedirect(config: HttpSettings, request: Parameters<typeof routeTo>[1], run: ProbeRun): Promise<Route> {
   try {
-    return await resolveFor(run, { host: hostOf(url), port: portOf(url) }, config)
+    return await routeTo(config, request, run, undefined)
   } catch (error) {
     // The target itself was allowed. A forbidden redirect fails the probe, but not the request for it.
     if (error instanceof ProbeRefusal)
@@ -195,10 +200,6 @@ function locationOf({ status, headers: { location } }: Answer, from: URL): URL |
   const url = URL.parse(location, from.href)
   if (url === null || !/^https?:$/.test(url.protocol)) throw new CheckFailure('protocol', 'The target redirects to a URL that is not HTTP.')
   return url
-}
-
-function portOf({ port, protocol }: URL): number {
-  return Number(port) || (protocol === 'https:' ? 443 : 80)
 }
 
 /** Records a request: the values of its header fields only where they cannot be secret. */

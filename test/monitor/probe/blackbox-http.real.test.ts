@@ -15,6 +15,7 @@ import { listen, serve } from '../checks/servers.ts'
 import { startEndpoint } from '../metrics/endpoint-in-hand.ts'
 import { type Page, readPage } from '../metrics/reading.ts'
 import { logLines } from '../prober/scene.ts'
+import { startProxy } from './proxy-server.ts'
 
 /** In the style of public files; for both programs as they stand, with the path of the target behind each. */
 const modules = `
@@ -62,6 +63,17 @@ const modules = `
   tls_host: { prober: http, http: { headers: { Host: localhost }, tls_config: { ca_file: FOLDER/ca.pem } } } # https
   tls_http1: { prober: http, http: { enable_http2: false, tls_config: { insecure_skip_verify: true } } } # https
   tls_versions: { prober: http, http: { valid_http_versions: ["HTTP/1.1"], tls_config: { insecure_skip_verify: true } } } # https
+  proxy: { prober: http, http: { proxy_url: "http://probe:e%25mple@127.0.0.1:PROXY" } } # /
+  proxy_wrong_login: { prober: http, http: { proxy_url: "http://probe:other@127.0.0.1:PROXY" } } # /
+  proxy_broken: { prober: http, http: { proxy_url: "http://probe:e%25mple@127.0.0.1:PROXY", headers: { X-Site: harbour } } } # /broken
+  proxy_follow: { prober: http, http: { proxy_url: "http://probe:e%25mple@127.0.0.1:PROXY" } } # /away
+  proxy_skip: { prober: http, http: { proxy_url: "http://probe:e%25mple@127.0.0.1:PROXY", skip_resolve_phase_with_proxy: true } } # /
+  proxy_skip_follow: { prober: http, http: { proxy_url: "http://probe:e%25mple@127.0.0.1:PROXY", skip_resolve_phase_with_proxy: true } } # /away
+  proxy_unreachable: { prober: http, http: { proxy_url: "http://127.0.0.1:1" } } # /
+  proxy_tls: { prober: http, http: { proxy_url: "http://probe:e%25mple@127.0.0.1:PROXY", tls_config: { ca_file: FOLDER/ca.pem } } } # https
+  proxy_tls_skip: { prober: http, http: { proxy_url: "http://probe:e%25mple@127.0.0.1:PROXY", skip_resolve_phase_with_proxy: true, tls_config: { insecure_skip_verify: true } } } # https
+  proxy_tls_login: { prober: http, http: { proxy_url: "http://127.0.0.1:PROXY", proxy_connect_header: { Proxy-Authorization: ["Basic cHJvYmU6ZSVtcGxl"] }, tls_config: { insecure_skip_verify: true } } } # https
+  proxy_tls_wrong_login: { prober: http, http: { proxy_url: "http://127.0.0.1:PROXY", tls_config: { insecure_skip_verify: true } } } # https
   tls_refused: { prober: http, http: { fail_if_ssl: true, tls_config: { insecure_skip_verify: true } } } # https
 `
 
@@ -109,7 +121,8 @@ test('modules of a blackbox.yml give what a real blackbox_exporter gives: the re
   const folder = mkdtempSync(path.join(tmpdir(), 'skerry-blackbox-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const target = await servers(t, folder)
-  const text = `modules:${modules.replaceAll('FOLDER', folder)}`
+  const proxy = await startProxy(t, { credentials: true })
+  const text = `modules:${modules.replaceAll('FOLDER', folder).replaceAll('PROXY', String(proxy.port))}`
   const file = path.join(folder, 'blackbox.yml')
   writeFileSync(file, text)
   const blackbox = await startBlackbox(t, parse(text).modules)
