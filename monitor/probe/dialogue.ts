@@ -26,7 +26,7 @@ const shortestSecret = 4
  */
 export class Dialogue {
   readonly #needs: DialogueNeeds
-  readonly #secrets: string[]
+  #secrets: string[] = []
   readonly #lines: string[] = []
   #chars = 0
   #omitted = 0
@@ -34,9 +34,15 @@ export class Dialogue {
 
   constructor(needs: DialogueNeeds) {
     this.#needs = needs
-    const secrets = needs.secrets.flatMap((secret) => [secret, encodeURIComponent(secret.toWellFormed())])
+    this.conceal(...needs.secrets)
+  }
+
+  /** Hides further secrets, from now on. */
+  conceal(...further: string[]): void {
+    const secrets = further.flatMap((secret) => [secret, encodeURIComponent(secret.toWellFormed())])
+    const long = secrets.filter((secret) => secret.length >= shortestSecret)
     // The longest first: one secret may be part of another.
-    this.#secrets = [...new Set(secrets)].filter((secret) => secret.length >= shortestSecret).sort((a, b) => b.length - a.length)
+    this.#secrets = [...new Set([...this.#secrets, ...long])].sort((a, b) => b.length - a.length)
   }
 
   /** Records a step. */

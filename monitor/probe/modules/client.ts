@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { discreet } from '../../../shared/discretion.ts'
 import { secretFile, secretText } from '../../../shared/fields.ts'
 import { text } from './fields.ts'
+import { oauth2 } from './oauth2.ts'
 
 // The part of Prometheus' HTTPClientConfig (prometheus/common, config/http_config.go) that is about credentials and header fields.
 
@@ -46,6 +47,7 @@ export const clientFields = {
   authorization: authorization.optional().describe('The header field Authorization; it is not sent to another origin'),
   bearer_token: secretText().optional().describe('A bearer token, as in authorization.credentials'),
   bearer_token_file: secretFile().optional().describe('File with a bearer token'),
+  oauth2: oauth2.optional().describe('A token of an OAuth 2 server as credentials; it is not sent to another origin'),
   headers: discreet(z.record(z.string(), text(8192)), 'headers')
     .default({})
     .describe(
@@ -67,9 +69,11 @@ type Client = z.output<typeof schema>
 
 /** Refuses credentials that exclude each other, as Prometheus does. */
 export function judgeClient(given: Client, context: z.core.$RefinementCtx): void {
-  const { basic_auth, authorization, bearer_token, bearer_token_file } = given
+  const { basic_auth, authorization, bearer_token, bearer_token_file, oauth2 } = given
   const fault = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message, input: undefined })
-  const ways = Object.entries({ basic_auth, authorization, bearer_token, bearer_token_file }).filter(([, each]) => each !== undefined)
+  const ways = Object.entries({ basic_auth, authorization, bearer_token, bearer_token_file, oauth2 }).filter(
+    ([, each]) => each !== undefined,
+  )
   const [[first = ''] = [], [second] = []] = ways
   if (second !== undefined) fault([second], `cannot stand beside ${first}`)
   if (basic_auth?.username !== undefined && basic_auth.username_file !== undefined)

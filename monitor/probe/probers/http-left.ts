@@ -27,11 +27,28 @@ export const httpLeft: readonly Left[] = [
       return (prober === 'http' && Boolean(http?.proxy_url)) || isOn('proxy_from_environment')(module)
     },
   },
+  ...['proxy_url', 'proxy_from_environment', 'proxy_connect_header', 'no_proxy'].map(
+    (field): Left => ({
+      where: `http.oauth2.${field}`,
+      effect: 'refused',
+      what: 'A token is requested without a proxy.',
+      instead: 'Let something else write the token to a file, and name it in authorization.credentials_file.',
+      ...(field === 'proxy_from_environment' && { concerns: isOn('proxy_from_environment', 'oauth2') }),
+    }),
+  ),
+  {
+    where: 'http.oauth2.grant_type: …jwt-bearer',
+    effect: 'refused',
+    what: 'A token is requested with client_credentials only.',
+    instead: 'Let something else write the token to a file, and name it in authorization.credentials_file.',
+    concerns: ({ prober, http }) => prober === 'http' && /jwt-bearer$/.test(String(inside(inside(http, 'oauth2'), 'grant_type'))),
+  },
   {
     where: 'http.oauth2',
-    effect: 'refused',
-    what: 'No token is requested from an OAuth 2 server.',
-    instead: 'Let something else write the token to a file, and name it in authorization.credentials_file.',
+    effect: 'differs',
+    what:
+      'A rule must allow token_url, and a redirect of it is not followed. A token is kept until it expires, for an hour at most, ' +
+      'or until the target answers with 401; blackbox_exporter requests one for each probe.',
   },
   {
     where: 'http.fail_if_body_…',
@@ -49,10 +66,14 @@ export const httpLeft: readonly Left[] = [
   },
 ]
 
-/** Whether a field that is a boolean is on. */
-function isOn(field: string): (module: Record<string, unknown>) => boolean {
+/** Whether a field that is a boolean is on, of the section or of one in it. */
+function isOn(field: string, section?: string): (module: Record<string, unknown>) => boolean {
   return ({ prober, http }) => {
-    const value = (http as Record<string, unknown> | undefined)?.[field]
+    const value = inside(section === undefined ? http : inside(http, section), field)
     return prober === 'http' && value !== undefined && value !== false && !/^(n|N|no|off)$/.test(String(value))
   }
+}
+
+function inside(section: unknown, field: string): unknown {
+  return (section as Record<string, unknown> | undefined)?.[field]
 }

@@ -14,6 +14,7 @@ import type { ProbeSeries } from '../series.ts'
 import { httpLeft } from './http-left.ts'
 import { requestBody, roundTrip } from './http-round-trip.ts'
 import { portOf, type Route, routeTo } from './http-route.ts'
+import { forgetToken, tokenFor } from './http-token.ts'
 import type { ProbeRun, Prober } from './prober.ts'
 import type { Target } from './target.ts'
 
@@ -152,6 +153,7 @@ async function follow(config: HttpSettings, run: ProbeRun, first: Resolved | und
   let url = target
   let method = config.method
   let redirects = 0
+  let token: { authorization: string } | undefined
   for (;;) {
     const isFirst = url.origin === target.origin
     const headers = {
@@ -161,10 +163,13 @@ async function follow(config: HttpSettings, run: ProbeRun, first: Resolved | und
     }
     const route =
       redirects === 0 ? await routeTo(config, { url, headers }, run, first) : await routeOfRedirect(config, { url, headers }, run)
-    sayRequest(dialogue, { url, method, headers })
-    const request = { url, method, headers, body: method === config.method ? body : undefined, maxBytes: keptBytes(config) }
+    if (isFirst && config.oauth2 !== undefined) token ??= await tokenFor(config.oauth2, config, run)
+    const sent = isFirst ? { ...headers, ...token } : headers
+    sayRequest(dialogue, { url, method, headers: sent })
+    const request = { url, method, headers: sent, body: method === config.method ? body : undefined, maxBytes: keptBytes(config) }
     const answer = await roundTrip(config, request, { ...run, route, isFirst })
     sayAnswer(dialogue, answer)
+    if (token !== undefined && config.oauth2 !== undefined && answer.status === 401) forgetToken(config.oauth2)
     const { resolve: _, ...rest } = answer.phases
     const took = { ...rest, ...((first !== undefined || redirects > 0) && { resolve: route.ms }) }
     for (const [phase, ms] of Object.entries(took)) phases[phase] = (phases[phase] ?? 0) + ms

@@ -20,14 +20,20 @@ export async function listen(t: TestContext, onConnection: (socket: Socket) => v
 /** Starts an HTTP server for one test that answers by path, or with 404. Values other than strings are sent as JSON. Returns its URL. */
 export async function serve(
   t: TestContext,
-  answers: Record<string, unknown | ((request: IncomingMessage, body: string) => { status?: number; body: unknown })>,
+  answers: Record<
+    string,
+    unknown | ((request: IncomingMessage, body: string) => { status?: number; headers?: Record<string, string>; body: unknown })
+  >,
 ): Promise<string> {
   const server = createHttpServer(async (request: IncomingMessage, response: ServerResponse) => {
     const body = (await request.toArray()).join('')
     const found = answers[request.url ?? '']
-    const { status = 200, body: answer } =
-      found === undefined ? { status: 404, body: 'no such page' } : typeof found === 'function' ? found(request, body) : { body: found }
-    response.writeHead(status).end(typeof answer === 'string' ? answer : JSON.stringify(answer))
+    const {
+      status = 200,
+      headers = {},
+      body: answer,
+    } = found === undefined ? { status: 404, body: 'no such page' } : typeof found === 'function' ? found(request, body) : { body: found }
+    response.writeHead(status, headers).end(typeof answer === 'string' ? answer : JSON.stringify(answer))
   })
   return `http://127.0.0.1:${await opened(t, server)}`
 }

@@ -31,6 +31,8 @@ function* withSecret(schema: Schema, depth = 0): Generator<unknown> {
       return yield `PASS ${canary}`
     case 'arguments':
       return yield ['/usr/lib/plugin', '--password', canary, `--token=${canary}`, '-p', canary, `-p${canary}`]
+    case 'url':
+      return yield `https://user:${canary}@proxy.example.com/?key=${canary}`
     case 'steps':
       return yield [{ expect: 'login:', send: canary }, { send: `PASS ${canary}` }]
     case undefined:

@@ -74,6 +74,10 @@ const modules = `
   proxy_tls_skip: { prober: http, http: { proxy_url: "http://probe:e%25mple@127.0.0.1:PROXY", skip_resolve_phase_with_proxy: true, tls_config: { insecure_skip_verify: true } } } # https
   proxy_tls_login: { prober: http, http: { proxy_url: "http://127.0.0.1:PROXY", proxy_connect_header: { Proxy-Authorization: ["Basic cHJvYmU6ZSVtcGxl"] }, tls_config: { insecure_skip_verify: true } } } # https
   proxy_tls_wrong_login: { prober: http, http: { proxy_url: "http://127.0.0.1:PROXY", tls_config: { insecure_skip_verify: true } } } # https
+  oauth2: { prober: http, http: { oauth2: { client_id: probe, client_secret: example, token_url: "ISSUER", scopes: [read], endpoint_params: { for: site } } } } # /token
+  oauth2_file: { prober: http, http: { oauth2: { client_id: probe, client_secret_file: FOLDER/secret, token_url: "ISSUER", scopes: [read], endpoint_params: { for: site } } } } # /token
+  oauth2_follow: { prober: http, http: { oauth2: { client_id: probe, client_secret: example, token_url: "ISSUER", scopes: [read], endpoint_params: { for: site } } } } # /away
+  oauth2_wrong_login: { prober: http, http: { oauth2: { client_id: probe, client_secret: other, token_url: "ISSUER" } } } # /token
   tls_refused: { prober: http, http: { fail_if_ssl: true, tls_config: { insecure_skip_verify: true } } } # https
 `
 
@@ -93,6 +97,13 @@ async function servers(t: TestContext, folder: string) {
       isAllowed(headers.authorization, [`Basic ${btoa('probe:example')}`]) ? { body: 'in' } : { status: 401, body: 'out' },
     '/token': ({ headers }: { headers: Record<string, unknown> }) =>
       isAllowed(headers.authorization, ['Bearer s3cret', 'Token s3cret']) ? { body: 'in' } : { status: 401, body: 'out' },
+    '/issuer': ({ headers }: { headers: Record<string, unknown> }, body: string) => {
+      const fields = Object.fromEntries(new URLSearchParams(body))
+      if (!isAllowed(headers.authorization, [`Basic ${btoa('probe:example')}`])) return { status: 401, body: '{}' }
+      if (fields.scope !== 'read' || fields.for !== 'site') return { status: 400, body: '{}' }
+      const answer = JSON.stringify({ access_token: 's3cret', token_type: 'bearer', expires_in: 3600 })
+      return { body: answer, headers: { 'content-type': 'application/json' } }
+    },
     '/modified': () => ({ body: 'old', headers: { 'last-modified': 'Wed, 21 Oct 2015 07:28:00 GMT' } }),
   })
   const raw: Record<string, Buffer> = {
@@ -108,6 +119,7 @@ async function servers(t: TestContext, folder: string) {
   const { ca, cert, key } = await createCertificate()
   writeFileSync(path.join(folder, 'ca.pem'), ca)
   writeFileSync(path.join(folder, 'token'), 's3cret\n')
+  writeFileSync(path.join(folder, 'secret'), 'example\n')
   const secure = createSecureServer({ cert, key, allowHTTP1: true }, (_request, response) => response.end('hello'))
   await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve))
   t.after(() => secure.close())
@@ -122,7 +134,8 @@ test('modules of a blackbox.yml give what a real blackbox_exporter gives: the re
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const target = await servers(t, folder)
   const proxy = await startProxy(t, { credentials: true })
-  const text = `modules:${modules.replaceAll('FOLDER', folder).replaceAll('PROXY', String(proxy.port))}`
+  const places = { FOLDER: folder, PROXY: String(proxy.port), ISSUER: target('/issuer') }
+  const text = `modules:${modules.replace(/FOLDER|PROXY|ISSUER/g, (place) => places[place as keyof typeof places])}`
   const file = path.join(folder, 'blackbox.yml')
   writeFileSync(file, text)
   const blackbox = await startBlackbox(t, parse(text).modules)
@@ -143,7 +156,10 @@ test('modules of a blackbox.yml give what a real blackbox_exporter gives: the re
         return readPage(page)
       }
       // No series differs on purpose.
-      assert.deepEqual(seriesOf(await read(url)), seriesOf(await read(blackbox.url)))
+      const ours = await read(url)
+      assert.deepEqual(seriesOf(ours), seriesOf(await read(blackbox.url)))
+      if (/^(proxy|oauth2)/.test(module))
+        assert.equal(ours.value('probe_success'), /wrong|broken|unreachable/.test(module) ? 0 : 1, 'equal, but not as meant')
     })
 })
 

@@ -77,7 +77,7 @@ test('with skip_resolve_phase_with_proxy only the proxy resolves the name, and t
 
 test('a proxy is no open door: the rules must allow the proxy, the target, the host that is asked for, and redirects', async (t) => {
   const proxy = await startProxy(t)
-  const target = await serve(t, { '/': () => ({ status: 302, headers: { location: 'http://inside.example.net/' } }) })
+  const target = await serve(t, { '/': () => ({ status: 302, body: 'x', headers: { location: 'http://inside.example.net/' } }) })
   const http = { proxy_url: `http://127.0.0.1:${proxy.port}`, skip_resolve_phase_with_proxy: true }
   const { ask, run } = await withModule(t, http)
   for (const [refused, more] of [
@@ -90,7 +90,8 @@ test('a proxy is no open door: the rules must allow the proxy, the target, the h
   ] as [string, object?][])
     assert.equal((await ask(refused, more)).status, 403, refused)
   assert.equal(proxy.asked.length, 0)
-  assert.equal((await run(target)).value('probe_success'), 0)
+  const redirected = await run(target)
+  assert.deepEqual([redirected.value('probe_success'), redirected.value('probe_http_redirects')], [0, 1])
   assert.equal(proxy.asked.length, 1)
 
   const any = [{ hosts: ['*'], addresses: ['127.0.0.0/8'], ports: ['1-65535'] }]
