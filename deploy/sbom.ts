@@ -27,7 +27,7 @@ export function createSbom(program: string, metafile: Metafile, image?: ImagePar
     licenses: licensesOf(own),
   })
   bom.metadata.component = main
-  const components = new Map([...packages.keys()].map((folder) => [folder, componentOf(folder)]))
+  const components = componentsOf([...packages.keys()])
   for (const [folder, component] of components) {
     bom.components.add(component)
     for (const dependency of packages.get(folder) ?? []) {
@@ -61,6 +61,20 @@ function packagesIn({ inputs, outputs }: Metafile): Map<string, Set<string>> {
       }
     }
   return packages
+}
+
+/** The component of each folder. Two folders with the same version of a package, which npm does not always join, are one component. */
+function componentsOf(folders: readonly string[]): Map<string, Models.Component> {
+  const byPurl = new Map<string, Models.Component>()
+  return new Map(
+    folders.map((folder) => {
+      const component = componentOf(folder)
+      const purl = String(component.purl)
+      const known = byPurl.get(purl) ?? component
+      byPurl.set(purl, known)
+      return [folder, known]
+    }),
+  )
 }
 
 /** The folder of the package that a file is in; undefined for our own files and Node's modules. */
