@@ -16,6 +16,15 @@ export function originOf(value: unknown): Origin | undefined {
   return healthdEntries(value) === undefined ? undefined : "LambdaStack's health monitor"
 }
 
+/** The same of a file with several documents, which a checks file never has. */
+export function originOfDocuments(text: string): Origin | undefined {
+  for (const each of documentsOf(text) ?? []) {
+    const origin = originOf(each)
+    if (origin !== undefined) return origin
+  }
+  return undefined
+}
+
 /** Converts a file, which may have several documents. Undefined if it is YAML that no known tool uses, or no YAML. */
 export function convert(text: string): ConvertedFile | undefined {
   const converted = (documentsOf(text) ?? []).flatMap((each) => convertDocument(each) ?? [])

@@ -7,7 +7,7 @@ import { formatDuration } from '../../shared/fields.ts'
 import { fieldNames, nearest } from '../../shared/schema.ts'
 import { checkKinds, isCheckKindName } from '../checks/index.ts'
 import type { CheckKind } from '../checks/kind.ts'
-import { type Origin, originOf } from '../convert/index.ts'
+import { type Origin, originOf, originOfDocuments } from '../convert/index.ts'
 import { actionOf } from './actions/config.ts'
 import type { Check } from './check.ts'
 import { checkFields, defaultFields, fileFields } from './check-fields.ts'
@@ -47,9 +47,9 @@ export type ParseOptions = {
  */
 export function parseChecks(text: string, options: ParseOptions): ChecksFile | { faults: ChecksFault[] } {
   const file = parseConfigFile(text)
-  if (Array.isArray(file)) return { faults: file.map((fault) => ({ path: '', ...fault })) }
-  const origin = originOf(file.value)
+  const origin = Array.isArray(file) ? originOfDocuments(text) : originOf(file.value)
   if (origin !== undefined) return { faults: [{ path: '', message: foreign(origin) }] }
+  if (Array.isArray(file)) return { faults: file.map((fault) => ({ path: '', ...fault })) }
   const faults: FaultAt[] = []
   const resolved = resolveReferences(file.value ?? {}, options.secrets ?? new Map())
   faults.push(...resolved.faults.map(asValueFault))

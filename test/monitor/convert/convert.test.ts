@@ -203,9 +203,10 @@ test('the configuration of the health monitor of LambdaStack becomes a valid che
 
 for (const [text, origin] of [
   [gatus, 'Gatus'],
+  [healthd, "LambdaStack's health monitor"],
   [healthd.split('---')[0] ?? '', "LambdaStack's health monitor"],
 ] as const)
-  test(`a configuration of ${origin} that is given as checks is recognized, with the command that converts it`, () => {
+  test(`a configuration of ${origin}, ${text.includes('---') ? 'of several documents' : 'of one document'}, that is given as checks is recognized, with the command that converts it`, () => {
     const parsed = parseChecks(text, { files })
     assert.ok('faults' in parsed)
     assert.deepEqual(
