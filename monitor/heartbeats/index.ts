@@ -10,7 +10,7 @@ export { createFileBeats } from './file-store.ts'
 export type { BeatStore } from './store.ts'
 
 /** How long beats are gathered before they are kept, in milliseconds. A beat of each second must not be a write of each second. */
-const gatherMs = 5_000
+const usualGatherMs = 5_000
 
 /**
  * What senders last said of themselves. Beats are kept in the cluster or in a file, so that they survive a restart, and so that every
@@ -20,6 +20,7 @@ export class Heartbeats implements Part {
   readonly name = 'heartbeats'
   readonly #store: BeatStore
   readonly #clock: Clock
+  readonly #gatherMs: number
   readonly #since: number
   readonly #log: Log
   readonly #last = new Map<string, Beat>()
@@ -32,9 +33,10 @@ export class Heartbeats implements Part {
   #isFollowing = false
   #isInTrouble = false
 
-  constructor(store: BeatStore, { clock, log }: { clock: Clock; log: Log }) {
+  constructor(store: BeatStore, { clock, log, gatherMs = usualGatherMs }: { clock: Clock; log: Log; gatherMs?: number }) {
     this.#store = store
     this.#clock = clock
+    this.#gatherMs = gatherMs
     this.#since = clock.now()
     this.#log = log
   }
@@ -95,7 +97,7 @@ export class Heartbeats implements Part {
 
   async #keep(ending: AbortSignal): Promise<void> {
     while (this.#unkept.size > 0) {
-      await this.#clock.sleep(gatherMs, ending).catch(() => {})
+      await this.#clock.sleep(this.#gatherMs, ending).catch(() => {})
       const beats = this.#unkept
       this.#unkept = new Map()
       try {

@@ -17,6 +17,8 @@ const maxChars = 16 * 1024
 /** Room for why the probe failed, which must not be lost behind many lines of a server. */
 const faultChars = 4 * 1024
 const maxValue = 400
+/** No line or field that a prober reads is longer. */
+const longestHeard = 128 * 1024
 /** Shorter secrets are not looked for: they would be found in every word. */
 const shortestSecret = 4
 
@@ -94,7 +96,7 @@ export class Dialogue {
     if (typeof value === 'number') return String(Number(value.toFixed(6)))
     if (typeof value !== 'string') return String(value)
     // Hidden before it is cut: half a secret would not be found.
-    const text = urlShown(this.hide(value.slice(0, maxChars).toWellFormed()))
+    const text = urlShown(this.hide(value.slice(0, longestHeard).toWellFormed()))
     const cut = text.length > maxValue ? `${text.slice(0, maxValue).toWellFormed()}…` : text
     return /^[\w.:/@%+,<>-]+$/.test(cut) ? cut : JSON.stringify(cut).replace(unprintable, escapeOf)
   }

@@ -157,7 +157,7 @@ test('what one replica was sent, the other knows at once; a later one is not ove
     body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'skerry' } },
   })
   const { log } = logLines()
-  const tools = { cluster: admin, clock: systemClock, log }
+  const tools = { cluster: admin, clock: systemClock, log, gatherMs: 50 }
   const [here, there] = [1, 2].map(() => new Heartbeats(createClusterBeats('skerry', tools), tools)) as [Heartbeats, Heartbeats]
   t.after(() => Promise.all([here.stop(), there.stop()]))
   const news = Promise.withResolvers<string>()

@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram'
 import { type TestContext, test } from 'node:test'
 import { parse } from 'yaml'
 import type * as z from 'zod'
+import { Dialogue } from '../../../monitor/probe/dialogue.ts'
 import { ProbeHistory } from '../../../monitor/probe/history.ts'
 import type { probeConfig } from '../../../monitor/probe/index.ts'
 import { probeModule } from '../../../monitor/probe/modules/index.ts'
@@ -139,6 +140,13 @@ test('debug=true shows query and answer of a DNS probe', async (t) => {
   assert.match(text, /msg="Making DNS query" .*protocol=udp query=shop.example.com type=A/)
   assert.match(text, /msg="Got response" .*rcode=NXDOMAIN answer_rrs=0/)
   assert.match(text, /level=error msg="Rcode is not one of the valid rcodes" .*rcode=NXDOMAIN valid_rcodes=NOERROR/)
+})
+
+test('no part of a secret is shown, however often a server repeats it in one line', () => {
+  const secret = Array.from({ length: 1_000 }, (_, index) => String.fromCharCode(97 + (index % 26))).join('')
+  const dialogue = new Dialogue({ now: () => 0, about: {}, secrets: [secret] })
+  dialogue.say('Read line', { line: secret.repeat(65) })
+  assert.ok(!dialogue.text().includes('abcdefgh'))
 })
 
 test('no secret of a module or of a query is shown, even if the server repeats it', async (t) => {

@@ -204,7 +204,7 @@ test('it counts its sessions in the cluster', async () => {
 })
 
 test('it keeps heartbeats in the cluster, and follows those of its replicas', async (t) => {
-  const tools = { cluster, clock: systemClock, log: silent }
+  const tools = { cluster, clock: systemClock, log: silent, gatherMs: 50 }
   const [here, there] = [1, 2].map(() => new Heartbeats(createClusterBeats(namespace, tools), tools)) as [Heartbeats, Heartbeats]
   t.after(() => Promise.all([here.stop(), there.stop()]))
   there.heard('sync')
