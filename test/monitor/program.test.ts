@@ -209,7 +209,16 @@ test('a heartbeat shows at once, needs its token, and is still known after a res
   const { start, checksFile } = await machine(t)
   const tokenFile = path.join(path.dirname(checksFile), 'token')
   await writeFile(tokenFile, 'anchor\n')
-  const check = { name: 'nightly backup', kind: 'heartbeat', id: 'backup', tokenFile, within: '1h', interval: '1s', timeout: '1s', retries: 0 }
+  const check = {
+    name: 'nightly backup',
+    kind: 'heartbeat',
+    id: 'backup',
+    tokenFile,
+    within: '1h',
+    interval: '1s',
+    timeout: '1s',
+    retries: 0,
+  }
   await writeFile(checksFile, stringify({ checks: [check] }))
   const first = await start({})
   const send = (url: string, query: string, token = 'anchor') =>
