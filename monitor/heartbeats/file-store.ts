@@ -8,6 +8,7 @@ import type { BeatStore } from './store.ts'
 export function createFileBeats(file: string, { log }: { log: Log }): BeatStore {
   const known = new Map<string, Beat>()
   let trouble: string | undefined = 'they are being read'
+  let reading: Promise<void> | undefined
 
   async function read({ found, known: done }: Parameters<BeatStore['follow']>[0]): Promise<void> {
     try {
@@ -28,9 +29,10 @@ export function createFileBeats(file: string, { log }: { log: Log }): BeatStore 
 
   return {
     follow(listener) {
-      void read(listener)
+      reading = read(listener)
     },
     async keep(beats) {
+      await reading // the file is replaced whole
       for (const [id, beat] of beats) known.set(id, beat)
       await mkdir(path.dirname(file), { recursive: true })
       const beside = `${file}.new`

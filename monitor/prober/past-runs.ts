@@ -25,8 +25,7 @@ const numbersEach = 3
 
 /**
  * The last runs of a check. A monitor may have thousands of checks, so they are kept in two flat lists, and a text that several runs share
- * is kept once: 1 KiB for a check whose runs see the same, 4 KiB if
- * each says something else, and never more than 9 KiB.
+ * is kept once: 1 KiB for a check whose runs see the same, 4 KiB if each says something else, and never more than 9 KiB.
  */
 export class PastRuns {
   readonly #numbers: number[] = []

@@ -108,6 +108,18 @@ test('heartbeats survive a restart in their file; a damaged line costs no other'
   assert.equal(lines.length, 0)
 })
 
+test('a heartbeat that arrives before those in the file have been read costs none of them', async (t) => {
+  const file = path.join(folder(t), 'heartbeats')
+  writeFileSync(file, Array.from({ length: 5_000 }, (_, index) => `job-${index} {"at":1,"state":"up"}\n`).join(''))
+  const { log } = logLines()
+  const heartbeats = new Heartbeats(createFileBeats(file, { log }), { clock: systemClock, log })
+  heartbeats.take('job-7', { at: 9, state: 'down' })
+  await heartbeats.stop()
+  const lines = readFileSync(file, 'utf8').trim().split('\n')
+  assert.equal(lines.length, 5_000)
+  assert.ok(lines.includes('job-7 {"at":9,"state":"down"}'))
+})
+
 test('heartbeats of each second are few writes, and one that cannot be kept is tried again', async (t) => {
   const clock = createFakeClock()
   const { log, lines } = logLines()
