@@ -22,7 +22,8 @@ export async function heldBy<T>(run: () => Promise<T>): Promise<{ result: T; hel
   }
 }
 
-function threadMs(): number {
+/** The processor time of this thread so far, in milliseconds. */
+export function threadMs(): number {
   const { user, system } = process.threadCpuUsage()
   return (user + system) / 1000
 }

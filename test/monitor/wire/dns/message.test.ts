@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { answerOf, queryOf } from '../../../../monitor/wire/dns/message.ts'
 import { CheckFailure } from '../../../../monitor/wire/reasons.ts'
+import { threadMs } from '../turns-in-hand.ts'
 import { answerTo, pointer, recordText, two, type WireRecord, wireName, zone } from './zone.ts'
 
 const query = queryOf({ id: 4711, name: 'quay.example', type: 1, class: 1, recursionDesired: true })
@@ -90,7 +91,7 @@ test('bytes of any kind are an answer or a failure of the protocol', () => {
   )
 })
 
-test('the largest answer, all of names that point to a long one, is decoded within 50 ms', () => {
+test('the largest answer, all of names that point to a long one, is decoded within 50 ms of processor time', () => {
   // Each record has 14 bytes, and two names of 255 bytes that must be escaped.
   const long = wireName(...Array.from({ length: 3 }, () => '\x01'.repeat(60)), '\x01'.repeat(50))
   const first: WireRecord = { type: 'NS', data: long }
@@ -100,9 +101,9 @@ test('the largest answer, all of names that point to a long one, is decoded with
   assert.ok(message.length > 64_000 && message.length < 65_536, String(message.length))
   answerOf(message)
   const times = Array.from({ length: 3 }, () => {
-    const started = performance.now()
+    const started = threadMs()
     answerOf(message)
-    return performance.now() - started
+    return threadMs() - started
   })
   assert.ok(Math.min(...times) < 50, `${times.join()} ms`)
 })
