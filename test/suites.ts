@@ -1,7 +1,9 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
 
 /*
  * What `npm test` runs: every test file whose name does not say that it needs a real peer, or takes long. The files of a folder share a process, and
@@ -45,7 +47,7 @@ const failed: string[] = []
 async function runSuite(name: string, paths: string[]): Promise<void> {
   const args = ['--test', '--test-isolation=none', '--test-reporter=spec', ...paths]
   // One that hangs is interrupted, upon which the runner says what it was at.
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], timeout: 180_000, killSignal: 'SIGINT' })
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'], timeout: 180_000, killSignal: 'SIGINT' })
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   const started = performance.now()
   const output = await text(child.stdout)
@@ -61,10 +63,16 @@ async function lane(): Promise<void> {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await runSuite(...next)
 }
 
+/** Emptied first: what an earlier build left is nobody's. */
+const bundles = 'node_modules/.cache/bundles'
+await rm(bundles, { recursive: true, force: true })
+await promisify(execFile)(process.execPath, ['deploy/build.ts', bundles])
+const env = { ...process.env, SKERRY_BUNDLES: bundles }
+
 const seconds = (since: number) => ((performance.now() - since) / 1000).toFixed(1)
 const begun = performance.now()
 // Tests wait for servers and programs about half of their time.
-await Promise.all(Array.from({ length: availableParallelism() + 2 }, lane))
+await Promise.all(Array.from({ length: availableParallelism() + 4 }, lane))
 for (const [what, count] of totals) process.stdout.write(`ℹ ${what} ${count}\n`)
 process.stdout.write(`ℹ duration_ms ${(performance.now() - begun).toFixed(0)}\n`)
 if (failed.length > 0) process.stdout.write(`✖ failed: ${failed.map((name) => `test/${name}`).join(', ')}\n`)

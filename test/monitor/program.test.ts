@@ -7,6 +7,7 @@ import test, { type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import { freePort, until } from '../cluster/index.ts'
+import { programs } from '../programs.ts'
 import { type MonitorProcess, startMonitorProcess } from '../region/monitor-process.ts'
 import { type Heard, startBroker, type TestBroker } from './sparkplug/broker.ts'
 import { carriedValue } from './sparkplug/schema.ts'
@@ -31,7 +32,7 @@ async function machine(t: TestContext, checks = 'checks: []\n') {
       const all = { metrics: { host: '127.0.0.1', port: 0 }, dataDir: path.join(folder, 'data'), checks: { file: checksFile }, ...config }
       await writeFile(configFile, stringify(all))
       const log: string[] = []
-      const monitor = await startMonitorProcess({ program: 'monitor/main.ts', configFile, env: {}, onLog: (line) => log.push(line) })
+      const monitor = await startMonitorProcess({ program: programs.monitor, configFile, env: {}, onLog: (line) => log.push(line) })
       started.push(monitor)
       return { ...monitor, log }
     },

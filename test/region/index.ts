@@ -6,6 +6,7 @@ import { parseAllDocuments, stringify } from 'yaml'
 import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { createServingCertificate, type TestCluster } from '../cluster/index.ts'
+import { programs } from '../programs.ts'
 import { connectTo, install, installObject } from '../shared/kubernetes/connected.ts'
 import { type AgentProcess, startAgentProcess } from './agent-process.ts'
 import { partsOf } from './broker-url.ts'
@@ -131,11 +132,11 @@ export async function prepareRegion(cluster: TestCluster, options: RegionOptions
     ca,
     namespace,
     edgeNode,
-    startAgent: (given = {}) => start(startAgentProcess, 'agent/main.ts', given, merged(agentConfig, options.config ?? {})),
+    startAgent: (given = {}) => start(startAgentProcess, programs.agent, given, merged(agentConfig, options.config ?? {})),
     async startMonitor(broker, { checks = [], ...given } = {}) {
       monitorAccount ??= installMonitor()
       const { username, password, ...server } = partsOf(broker.url)
-      return start(startMonitorProcess, 'monitor/main.ts', given, {
+      return start(startMonitorProcess, programs.monitor, given, {
         region: { id: regionId, name: 'Harbour' },
         cluster: { namespace, serviceAccountDir: await monitorAccount },
         sparkplug: {

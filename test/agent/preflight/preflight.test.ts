@@ -11,6 +11,7 @@ import type { Finding } from '../../../agent/preflight/finding.ts'
 import { agentRights, installerRights } from '../../../agent/preflight/rights.ts'
 import { startCluster, until } from '../../cluster/index.ts'
 import { agentRightsFile } from '../../deploy/rendered.ts'
+import { programs } from '../../programs.ts'
 import { createClient } from '../../region/client.ts'
 import { regionDefinitions } from '../../region/definitions.ts'
 import { prepareRegion } from '../../region/index.ts'
@@ -303,7 +304,7 @@ test('the program has the command, before it needs any configuration', async () 
   const path = await kubeconfig()
   const program = (...args: string[]) =>
     new Promise<{ code: unknown; out: string }>((resolve) => {
-      execFile(process.execPath, ['agent/main.ts', ...args], (error, out) => resolve({ code: error?.code ?? 0, out }))
+      execFile(process.execPath, [programs.agent, ...args], (error, out) => resolve({ code: error?.code ?? 0, out }))
     })
   const { code, out } = await program('preflight', '--kubeconfig', path, '--offline')
   assert.ok(code === exitCodes.ok || code === exitCodes.failed, out)

@@ -7,6 +7,7 @@ import path from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { checkKinds } from '../../../monitor/checks/index.ts'
 import { freePort } from '../../cluster/index.ts'
+import { programs } from '../../programs.ts'
 
 type Ended = { code: number; out: string; err: string }
 
@@ -15,8 +16,8 @@ function run(args: string[], env: Record<string, string> = {}): Promise<Ended> {
   return new Promise((resolve) => {
     const { PATH = '', NODE_COMPILE_CACHE } = process.env
     const options = { env: { PATH, ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }), ...env }, timeout: 30_000 }
-    execFile(process.execPath, ['monitor/main.ts', ...args], options, (error, out, err) => {
-      assert.doesNotMatch(out + err, /^\s+at .*\.ts:\d+/m, 'no stack trace')
+    execFile(process.execPath, [programs.monitor, ...args], options, (error, out, err) => {
+      assert.doesNotMatch(out + err, /^\s+at .*\.(ts|mjs):\d+/m, 'no stack trace')
       resolve({ code: error === null ? 0 : Number(error.code), out, err })
     })
   })
