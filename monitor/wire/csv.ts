@@ -1,7 +1,7 @@
 import { CheckFailure } from './reasons.ts'
 import { inTurns } from './turns.ts'
 
-const [maxRows, maxColumns] = [20_000, 200]
+const [maxRows, maxColumns, maxField] = [20_000, 200, 65_536]
 
 /** How many lines or quotes there are between two yields: less than a millisecond. */
 const stepsBetweenYields = 1000
@@ -10,9 +10,10 @@ const stepsBetweenYields = 1000
  * The wanted columns of a CSV text (RFC 4180), each row as an object by the names in the first line. A column that a row lacks is empty;
  * blank lines are skipped.
  *
- * Our own, because the text is a peer's: the work is linear in its length, rows and columns are bounded, and a long text is read in turns
+ * Our own, because the text is a peer's: the work is linear in its length, rows, columns and fields are bounded, and a long text is read in turns
  * with other work. Quotes are needed: HAProxy quotes a field that holds a quote, a comma or a line end, such as what a health check last said.
- * @throws CheckFailure `protocol` for a misplaced quote; `too_large` for more than 20,000 rows or 200 columns; the signal's reason
+ * @throws CheckFailure `protocol` for a misplaced quote; `too_large` for more than 20,000 rows, 200 columns or 65,536 characters in a field;
+ * the signal's reason
  */
 export async function parseCsv<Name extends string>(
   text: string,
@@ -34,8 +35,8 @@ function* readInto(table: Table<string>, text: string): Generator<void, void> {
     const isDoubled = index > 0 && !isLast && part === ''
     if (index % 2 === 1) {
       if (isLast || (table.field !== '' && !wasDoubled)) throw misquoted()
-      table.field += part
-    } else if (isDoubled) table.field += '"'
+      table.append(part)
+    } else if (isDoubled) table.append('"')
     else if (index > 0 && !/^([,\r\n]|$)/.test(part)) throw misquoted()
     else yield* readPlain(table, part)
     if (isLast) break
@@ -55,7 +56,7 @@ function* readPlain(table: Table<string>, part: string): Generator<void, void> {
     const text = part.slice(from, end === -1 ? undefined : end - (part[end - 1] === '\r' && end > from ? 1 : 0))
     for (const [column, piece] of text.split(',', maxColumns + 2).entries()) {
       if (column > 0) table.endField()
-      table.field += piece
+      table.append(piece)
     }
     if (end === -1) return
     from = end + 1
@@ -73,6 +74,12 @@ class Table<Name extends string> {
 
   constructor(wanted: readonly Name[]) {
     this.#wanted = wanted
+  }
+
+  /** More text of the field. Its bound is one of time too: a text of a million pieces keeps the garbage collector busy for a tenth of a second. */
+  append(text: string): void {
+    this.field += text
+    if (this.field.length > maxField) throw tooLarge(`${maxField} characters in a field`)
   }
 
   endField(): void {
