@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
 import type { Family, Labels, Sample } from '../../shared/prometheus.ts'
+import { earliestExpiry, earliestSentExpiry } from '../wire/tls.ts'
 import { wordsOf } from './access/index.ts'
 import type { Resolved } from './resolve.ts'
 
@@ -56,32 +57,22 @@ const chainHelp = 'When the first certificate of the trusted chain expires, as a
 const versionHelp = 'Always 1; the TLS version is a label.'
 
 /**
- * Sets the series about the chain's expiry and the TLS version.
- * @param expiresAt when the first certificate that the server sent expires, as a Unix time in milliseconds
- * @param chainExpiresAt the same for the whole chain, up to the trusted certificate
+ * Sets the series about the certificates and the TLS version of a connection.
+ * @param isVerified whether the chain was verified; undefined for a prober that tells nothing of the chain up to the trusted certificate
  */
-export function setTls(
-  series: ProbeSeries,
-  {
-    expiresAt,
-    chainExpiresAt = expiresAt,
-    version,
-    trusted,
-  }: { expiresAt: number; chainExpiresAt?: number; version: string; trusted: boolean },
-): void {
-  setChainExpiry(series, { expiresAt, version })
+export function setTls(series: ProbeSeries, socket: TLSSocket, isVerified?: boolean): void {
+  setCertificate(series, socket)
+  const chainExpiresAt = earliestExpiry(socket)
+  series.set('probe_ssl_earliest_cert_expiry', expiryHelp, earliestSentExpiry(socket) / 1000)
+  const version = (socket.getProtocol() ?? '').replace('TLSv', 'TLS ').replace(/ 1$/, ' 1.0')
+  series.set('probe_tls_version_info', versionHelp, 1, { version })
+  if (isVerified === undefined) return
   // Without a trusted chain, blackbox_exporter shows the zero of Go's time.
-  series.set('probe_ssl_last_chain_expiry_timestamp_seconds', chainHelp, trusted ? chainExpiresAt / 1000 : -62_135_596_800)
-}
-
-/** Sets the series about the certificates that the server sent, and the TLS version. @param expiresAt Unix time in milliseconds */
-export function setChainExpiry(series: ProbeSeries, { expiresAt, version }: { expiresAt: number; version: string }): void {
-  series.set('probe_ssl_earliest_cert_expiry', expiryHelp, expiresAt / 1000)
-  series.set('probe_tls_version_info', versionHelp, 1, { version: version.replace('TLSv', 'TLS ').replace(/ 1$/, ' 1.0') })
+  series.set('probe_ssl_last_chain_expiry_timestamp_seconds', chainHelp, isVerified ? chainExpiresAt / 1000 : -62_135_596_800)
 }
 
 /** Sets the series about the server's own certificate. */
-export function setCertificate(series: ProbeSeries, socket: TLSSocket): void {
+function setCertificate(series: ProbeSeries, socket: TLSSocket): void {
   const { fingerprint256, issuer, subject, subjectaltname } = socket.getPeerCertificate(true)
   if (fingerprint256 === undefined) return
   const labels = {

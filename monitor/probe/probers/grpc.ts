@@ -3,10 +3,10 @@ import type { TLSSocket } from 'node:tls'
 import type { GrpcHealth } from '../../wire/grpc-health.ts'
 import { CheckFailure, messageOf } from '../../wire/reasons.ts'
 import { openSocket } from '../../wire/socket.ts'
-import { earliestSentExpiry, secure, tlsOf } from '../../wire/tls.ts'
+import { secure, tlsOf } from '../../wire/tls.ts'
 import { type GrpcSettings, grpcSettings } from '../modules/grpc.ts'
 import type { Resolved } from '../resolve.ts'
-import { close, type ProbeSeries, setCertificate, setChainExpiry } from '../series.ts'
+import { close, type ProbeSeries, setTls } from '../series.ts'
 import type { ProbeRun, Prober } from './prober.ts'
 import { hostTarget, type Target } from './target.ts'
 import { trustOf } from './tls.ts'
@@ -85,6 +85,5 @@ async function startTls(tcp: Socket, { tls_config }: GrpcSettings, target: Resol
 
 function describe(tls: TLSSocket, series: ProbeSeries): void {
   series.set('probe_grpc_ssl', help.probe_grpc_ssl, 1)
-  setCertificate(series, tls)
-  setChainExpiry(series, { expiresAt: earliestSentExpiry(tls), version: tls.getProtocol() ?? '' })
+  setTls(series, tls)
 }

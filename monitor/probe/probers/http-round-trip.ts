@@ -5,9 +5,9 @@ import { type Answer, type Exchange, exchange, hostOf } from '../../wire/http-ex
 import { openTunnel, proxyAuthorizationOf } from '../../wire/http-tunnel.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
 import { openSocket } from '../../wire/socket.ts'
-import { earliestExpiry, earliestSentExpiry, secure, sniOf, tlsOf } from '../../wire/tls.ts'
+import { secure, sniOf, tlsOf } from '../../wire/tls.ts'
 import type { HttpSettings } from '../modules/http.ts'
-import { close, type ProbeSeries, setCertificate, setTls } from '../series.ts'
+import { close, setTls } from '../series.ts'
 import type { Route } from './http-route.ts'
 import type { ProbeRun } from './prober.ts'
 import { trustOf } from './tls.ts'
@@ -105,18 +105,7 @@ async function startTls(tcp: Socket, config: HttpSettings, url: URL, { hostname,
   const ALPNProtocols = config.enable_http2 ? ['h2', 'http/1.1'] : ['http/1.1']
   // As in blackbox_exporter: the server name of the module is for the target, not for another origin.
   const tls = await secure(tcp, { ...settings, ...(!isFirst && { servername: sniOf(host) }), ALPNProtocols }, host)
-  describeTls(tls, config, series)
+  setTls(series, tls, !config.tls_config.insecure_skip_verify)
   dialogue.say('TLS connection', { version: tls.getProtocol() ?? '', protocol: tls.alpnProtocol || 'none' })
   return tls
-}
-
-function describeTls(tls: TLSSocket, config: HttpSettings, series: ProbeSeries): void {
-  setCertificate(series, tls)
-  const chainExpiresAt = earliestExpiry(tls)
-  setTls(series, {
-    expiresAt: earliestSentExpiry(tls),
-    chainExpiresAt,
-    version: tls.getProtocol() ?? '',
-    trusted: !config.tls_config.insecure_skip_verify,
-  })
 }

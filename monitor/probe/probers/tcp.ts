@@ -5,11 +5,11 @@ import { LineReader } from '../../wire/line-reader.ts'
 import type { Match, Pattern } from '../../wire/patterns.ts'
 import { CheckFailure } from '../../wire/reasons.ts'
 import { openSocket } from '../../wire/socket.ts'
-import { earliestExpiry, earliestSentExpiry, secure, tlsOf } from '../../wire/tls.ts'
+import { secure, tlsOf } from '../../wire/tls.ts'
 import { rawBytesOf } from '../modules/raw-text.ts'
 import { type TcpSettings, tcpSettings } from '../modules/tcp.ts'
 import type { Resolved } from '../resolve.ts'
-import { close, setCertificate, setTls } from '../series.ts'
+import { close, setTls } from '../series.ts'
 import type { ProbeRun, Prober } from './prober.ts'
 import { hostTarget } from './target.ts'
 import { trustOf } from './tls.ts'
@@ -101,15 +101,8 @@ async function startTls(
 ): Promise<TLSSocket> {
   const tls = await secure(socket, tlsOf(trustOf(tls_config), host), tls_config.server_name ?? host)
   dialogue.say('TLS Handshake (client) succeeded.', { version: tls.getProtocol() ?? '', trusted: tls.authorized })
-  setCertificate(series, tls)
-  const chainExpiresAt = earliestExpiry(tls)
-  setTls(series, {
-    expiresAt: earliestSentExpiry(tls),
-    chainExpiresAt,
-    version: tls.getProtocol() ?? '',
-    // Go's crypto/tls verifies no chain then, even if it could.
-    trusted: !tls_config.insecure_skip_verify,
-  })
+  // Go's crypto/tls verifies no chain if it need not, even if it could.
+  setTls(series, tls, !tls_config.insecure_skip_verify)
   return tls
 }
 
