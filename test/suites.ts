@@ -6,8 +6,8 @@ import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 
 /*
- * What `npm test` runs: every test file whose name does not say that it needs a real peer, or takes long. The files of a folder share a process, and
- * what they load: a process for each file would spend half of its time on starting.
+ * What `npm test` runs: every test file whose name does not say that it needs a real peer, or takes long. The files of a folder share a
+ * process, and what they load: a process for each file would spend half of its time on starting.
  */
 
 const files = globSync('test/{agent,cluster,deploy,house,monitor,region,shared,words}/**/*.test.ts', {

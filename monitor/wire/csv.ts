@@ -10,10 +10,11 @@ const stepsBetweenYields = 1000
  * The wanted columns of a CSV text (RFC 4180), each row as an object by the names in the first line. A column that a row lacks is empty;
  * blank lines are skipped.
  *
- * Our own, because the text is a peer's: the work is linear in its length, rows, columns and fields are bounded, and a long text is read in turns
- * with other work. Quotes are needed: HAProxy quotes a field that holds a quote, a comma or a line end, such as what a health check last said.
- * @throws CheckFailure `protocol` for a misplaced quote; `too_large` for more than 20,000 rows, 200 columns or 65,536 characters in a field;
- * the signal's reason
+ * Our own, because the text is a peer's: the work is linear in its length, rows, columns and fields are bounded, and a long text is read
+ * in turns with other work. Quotes are needed: HAProxy quotes a field that holds a quote, a comma or a line end, such as what a health check
+ * last said.
+ * @throws CheckFailure `protocol` for a misplaced quote; `too_large` for more than 20,000 rows, 200 columns or 65,536 characters in a
+ * field; the signal's reason
  */
 export async function parseCsv<Name extends string>(
   text: string,
@@ -76,7 +77,7 @@ class Table<Name extends string> {
     this.#wanted = wanted
   }
 
-  /** More text of the field. Its bound is one of time too: a text of a million pieces keeps the garbage collector busy for a tenth of a second. */
+  /** More text of the field. The bound is for time too: a text of a million pieces occupies the garbage collector for a tenth of a second. */
   append(text: string): void {
     this.field += text
     if (this.field.length > maxField) throw tooLarge(`${maxField} characters in a field`)
