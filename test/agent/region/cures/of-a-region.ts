@@ -92,7 +92,10 @@ export function curesOfARegion(acting: ActingScene): void {
   test('the condition of a project without its pull secret says how to create it', async () => {
     await call('PUT', '/v1/projects/ibis', { imagePullSecrets: ['mirror'] })
     const found = await toldByTheAgent('ibis', 'SecretMissing')
-    assert.ok(readyOf(await read('Project', 'ibis'))?.message.endsWith(found.cure))
+    // The obstacle is told from the first look on, at which the agent may still wait for its rights in the namespace.
+    await until('its condition ends with the same command', async () =>
+      readyOf(await read('Project', 'ibis'))?.message.endsWith(found.cure),
+    )
     await trial.cure(found, { 'SecretMissing.pull': async () => void (await isReady('ibis')) })
   })
 
