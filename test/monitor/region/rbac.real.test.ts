@@ -25,7 +25,7 @@ import type { Part } from '../../../shared/lifecycle.ts'
 import { type RecordedCluster, recordCluster } from '../../agent/region/recording-proxy.ts'
 import { type Fixture, startFixture, until } from '../../cluster/index.ts'
 import { definitions, regionDefinitions } from '../../region/definitions.ts'
-import { connectTo, install, installObject } from '../../shared/kubernetes/connected.ts'
+import { connectTo, install, installObject, whenInEffect } from '../../shared/kubernetes/connected.ts'
 import { components, silent, sparkplugNode } from './in-hand.ts'
 
 type Rule = { apiGroups: string[]; resources: string[]; resourceNames?: string[]; verbs: string[] }
@@ -79,11 +79,13 @@ test('what it writes it finds by name, and only in its own namespace', () => {
   for (const { verbs, resourceNames } of (own?.rules ?? []) as Rule[]) assert.equal(resourceNames === undefined, verbs.join() === 'create')
 })
 
-/** What the agent makes for each database in a project. */
+/** What the agent makes for each database in a project. Resolves once it is in effect. */
 async function grantPassword(where: string, name: string): Promise<void> {
   const database = { apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', metadata: { name } }
-  for (const { name, ...object } of monitorAccess(database, namespace, { agent: 'skerry-agent', monitor: 'skerry-monitor' }))
-    await installObject(admin, { ...object, metadata: { name, namespace: where } })
+  const access = monitorAccess(database, namespace, { agent: 'skerry-agent', monitor: 'skerry-monitor' })
+  const objects = access.map(({ name, ...object }) => ({ ...object, metadata: { name, namespace: where } }))
+  for (const object of objects) await installObject(admin, object)
+  for (const object of objects) await whenInEffect(admin, object, objects)
 }
 
 let fixture: Fixture

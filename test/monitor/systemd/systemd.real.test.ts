@@ -64,7 +64,9 @@ test('systemd starts the shipped unit, and knows when it is ready, reloads and s
   assert.deepEqual(stopped, { Result: 'success', ExecMainStatus: '0', ActiveState: 'inactive' })
   const death = await broker.heard(({ verb }) => verb === 'NDEATH')
   assert.equal(bdSeqOf(death), bdSeqOf(birth))
-  assert.doesNotMatch(await log(), /"level":"(warn|error|fatal)"/)
+  // Where this takes long, the gateway has been called down: nothing listens there.
+  const lines = (await log()).split('\n').filter((line) => !line.includes('"msg":"check changed"'))
+  assert.doesNotMatch(lines.join('\n'), /"level":"(warn|error|fatal)"/)
 })
 
 test('it lives on for many times what the watchdog waits, and one that stands still is killed and started again', async (t) => {

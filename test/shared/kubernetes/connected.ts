@@ -95,7 +95,7 @@ async function whenServed(admin: Cluster, { metadata, spec }: KubernetesObject):
 type Rule = { apiGroups: string[]; resources: string[]; resourceNames?: string[]; verbs: string[] }
 
 /** Resolves once a binding is in effect: each of its accounts may do the last thing that the role, if it is among the objects, allows. */
-async function whenInEffect(
+export async function whenInEffect(
   admin: Cluster,
   { kind, metadata, roleRef, subjects }: KubernetesObject,
   objects: KubernetesObject[],
