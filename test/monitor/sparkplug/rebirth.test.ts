@@ -36,8 +36,10 @@ async function asked(t: TestContext, protocolVersion: 4 | 5, rebirthIntervalMs: 
   }
   await request()
   await until(() => published(server).length === 6)
+  // Before the second request: on a slow machine it comes after the interval, and its births are here before it is known to be read.
+  const from = server.packets.length
   await request()
-  return { server, node, stop, request, from: server.packets.length }
+  return { server, node, stop, request, from }
 }
 
 const births = (a: number, b: number) => [['NBIRTH'], ['DBIRTH', 'host:a', a], ['DBIRTH', 'host:b', b]]

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { generate, type IConnectPacket, type Packet, parser } from 'mqtt-packet'
+import { freePort } from '../../cluster/index.ts'
 
 /** A packet that went through, and the TCP connection on which it did, counted from 0. */
 export type Relayed = { from: 'client' | 'server'; connection: number; packet: Packet }
@@ -89,8 +90,9 @@ export async function startRelay(t: TestContext, serverUrl: string, { rewrite }:
     look()
   }
 
-  let listener = await listen(serve, 0)
-  const ownPort = (listener.address() as AddressInfo).port
+  // Not one that the kernel gives to whoever asks: while connections are refused, somebody else would get it.
+  const ownPort = await freePort()
+  let listener = await listen(serve, ownPort)
   const relay: Relay = {
     url: `mqtt://127.0.0.1:${ownPort}`,
     packets,
