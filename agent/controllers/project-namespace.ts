@@ -52,10 +52,11 @@ export async function furnishNamespace(project: KubernetesObject, parts: Project
   if (refusal) return refusal
   const { permitted, leftOut } = await withoutForeignLabels(project, parts)
   const objects = objectsOf(permitted, parts)
+  const named = pullSecretsOf(project)
+  // As the copies are made of them: one that comes while the objects are written is copied only at the next look.
+  const found = [...pullSecrets.values()].filter(({ metadata }) => named.includes(metadata.name))
   const pending = await writeObjects(project, objects, parts)
   if (pending) return pending
-  const named = pullSecretsOf(project)
-  const found = [...pullSecrets.values()].filter(({ metadata }) => named.includes(metadata.name))
   const missing = named.filter((secret) => !found.some(({ metadata }) => metadata.name === secret))
   if (missing.length > 0) return pullSecretMissing(missing, config.namespace)
   const empty = found.filter((secret) => whyWithoutCredentials(secret) !== undefined)
