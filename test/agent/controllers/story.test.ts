@@ -26,13 +26,15 @@ test('the Events of a project, a database and an operation tell the story: accep
   const standIns = await startStandIns(cluster, { operator: { stepMs: 2 } })
   t.after(() => standIns.stop())
   const sqlUrl = `${standIns.database.url}/{namespace}/{database}/_sql`
-  const scaleOperator = (replicas: number) =>
-    region.admin.request({
-      method: 'PATCH',
-      path: pathOf(kinds.Deployment, 'crate-operator', 'crate-operator'),
-      contentType: 'application/merge-patch+json',
-      body: { spec: { replicas } },
+  const operator = pathOf(kinds.Deployment, 'crate-operator', 'crate-operator')
+  const scaleOperator = async (replicas: number) => {
+    const contentType = 'application/merge-patch+json'
+    await region.admin.request({ method: 'PATCH', path: operator, contentType, body: { spec: { replicas } } })
+    await until(`it has ${replicas} replicas`, async () => {
+      const { status } = await region.admin.request<KubernetesObject>({ method: 'GET', path: operator })
+      return (status?.readyReplicas ?? 0) === replicas
     })
+  }
   const agent = await region.startAgent({ config: { databases: { sqlUrl }, operations: { recheck: '500ms' } } })
   const client = createClient({ url: agent.url, ca: region.ca, token: region.token })
   t.after(() => client.close())

@@ -30,7 +30,10 @@ test('a creation that waits for a host yields to one that asks for less', async 
 })
 
 test('a creation has not succeeded while a node of it has no host, says which, and goes on when there is one', async () => {
+  // The operator ends its part with the first node, which must not be the one without a host.
+  const place = await takeSchedulersPlace(region.admin)
   const operation = await region.putDatabase('harbour', { id: 'wide', nodes: four as never })
+  await place('crate-data-hot-wide')
   await region.whenOperation(operation, hasNoHost)
   // What an operator that ends its part with the first node leaves open.
   await until('the operator has ended its part', async () => {

@@ -144,7 +144,9 @@ test('an operation that somebody deletes leaves a hole that is told, also after 
   const { status } = await client.call('GET', '/v1/operations/op-0000000099')
   assert.equal(status, 404)
   assert.match(await (await fetch(`${agent.adminUrl}/metrics`)).text(), /^skerry_agent_ledger_missing_entries 1$/m)
-  const line = logged.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'entries of the ledger were deleted outside the agent')
+  const line = await until('the hole is logged', async () =>
+    logged.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'entries of the ledger were deleted outside the agent'),
+  )
   assert.deepEqual([line.level, line.from, line.to, line.hash], ['error', 2, 2, second.hash])
 
   // The newest is deleted while no agent runs.
@@ -181,6 +183,7 @@ test('the newest entry is noted at once: an agent that is killed writes nothing 
     const record = await region.admin.request({ method: 'GET', path }).catch(() => undefined)
     return JSON.parse(record?.data.record ?? '{}').head?.sequence
   }
+  await until('it leads', async () => (await client.call('GET', '/v1/region')).body.leader.state === 'leads')
   for (const sequence of [1, 2, 3]) {
     const { body } = await client.call('PUT', `/v1/projects/amrum-${sequence}`, { body: {} })
     assert.equal(body.sequence, sequence)

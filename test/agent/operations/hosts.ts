@@ -25,6 +25,8 @@ async function bind(admin: Cluster, name: string, host: string): Promise<void> {
   const target = { apiVersion: 'v1', kind: 'Node', name: host }
   const body = { apiVersion: 'v1', kind: 'Binding', metadata: { name }, target }
   await admin.request({ method: 'POST', path: `${pods}/${name}/binding`, body })
+  // The scheduler and the kubelet follow pods by the same watch. Until then the host counts as free, and might get another pod.
+  await until(`the kubelet knows ${name}`, async () => (await read('Pod', name))?.status?.hostIP)
 }
 
 /** No pod gets a host, until the function that is returned gives one to each of the first three of a StatefulSet in `project-harbour`. */

@@ -69,7 +69,8 @@ export async function define({ admin }: ActingRegion, names: { actions: string[]
   properties.action.enum = names.actions
   properties.target.properties.kind.enum = names.kinds
   properties.target['x-kubernetes-preserve-unknown-fields'] = true
-  await admin.request({ method: 'PUT', path: definition, body: crd })
+  // A patch, because the API server writes the status of the CRD at any time, and an update would meet a conflict.
+  await admin.request({ method: 'PATCH', path: definition, contentType: 'application/merge-patch+json', body: { spec: crd.spec } })
   const spec = {
     sequence: 1,
     previousHash: '',
