@@ -13,7 +13,8 @@ import { type ActionScene, startActionScene } from './actions/scene.ts'
 let scene: ActionScene
 let interfere = (_request: ClusterRequest) => {}
 before(async () => {
-  // A watch goes on with the CRD with which it began: the operator's must begin with the newer one.
+  // A watch goes on with the CRD with which it began, until the API server ends it a second after a change. So the operator's begins with
+  // the newer one, and the older one comes after all restores: the operator would not see the address, or see it late.
   scene = await startActionScene(actions, { crateDb: crateDbDefinition264, interfere: (request) => interfere(request) })
   await sent('PUT', '/v1/projects/harbour', {})
   await sent('PUT', path, {
@@ -69,22 +70,8 @@ test('2.63.0 is named, with the release that is needed, and nothing is written',
   assert.deepEqual(repositories(), [])
 })
 
-test('2.64.0 with the CRD of 2.63.0 would drop the address, so it is refused', async () => {
-  await upgradeOperator('crate/crate-operator:2.64.0')
-  await installCrd(crateDbDefinition)
-  const problem = await until('the API server drops the field', async () => {
-    const { status, body } = await sentDry(named)
-    return status === 422 && body
-  })
-  assert.match(problem.detail, /2\.64\.0, but its CRD has no field restoreSnapshot\.endpointUrl/)
-})
-
 test('2.64.0 restores from the address of the backups, and from the one in the request', async () => {
-  await installCrd(crateDbDefinition264)
-  await until('the API server keeps the field', async () => {
-    const { status } = await scene.api.call('POST', `${path}/actions/restore?dryRun=true`, { body: own })
-    return status === 200
-  })
+  await upgradeOperator('crate/crate-operator:2.64.0')
   await restore(own)
   await restore(named)
   assert.deepEqual(
@@ -102,9 +89,22 @@ test("a later restore from Amazon's own S3 does not inherit the address", async 
   assert.equal(repositories().at(-1)?.endpoint, undefined)
 })
 
+test('2.64.0 with the CRD of 2.63.0 would drop the address, so it is refused', async () => {
+  await installCrd(crateDbDefinition)
+  const problem = await until('the API server drops the field', async () => {
+    const { status, body } = await sentDry(named)
+    return status === 422 && body
+  })
+  assert.match(problem.detail, /2\.64\.0, but its CRD has no field restoreSnapshot\.endpointUrl/)
+})
+
 test('an operator of an unknown release is judged by its CRD, and the plan says so', async () => {
   await upgradeOperator('crate/crate-operator@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef')
-  const { body: plan } = await sentDry(own, 200)
+  await installCrd(crateDbDefinition264)
+  const plan = await until('the API server keeps the field', async () => {
+    const { status, body } = await sentDry(own)
+    return status === 200 && body
+  })
   assert.match(
     plan.steps[0].consequences.join(),
     /of an unknown release \(its image is crate\/crate-operator@sha256:.*assumes 2\.64\.0 or later/,
@@ -113,11 +113,7 @@ test('an operator of an unknown release is judged by its CRD, and the plan says 
   await until('the API server drops the field', async () => (await sentDry(own)).status === 422)
 })
 
-async function sentDry(body: object, status?: number) {
-  const answer = await scene.api.call('POST', `${path}/actions/restore?dryRun=true`, { body })
-  if (status !== undefined) assert.equal(answer.status, status, answer.text)
-  return answer
-}
+const sentDry = (body: object) => scene.api.call('POST', `${path}/actions/restore?dryRun=true`, { body })
 
 test('a restore is to be repeated soon while the rights in the namespace are not in effect', async () => {
   interfere = ({ method, path, query }) => {
