@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { WebSocket } from 'ws'
@@ -85,9 +86,9 @@ async function openPage(connection: Connection, url: string, view: View): Promis
   const send = (method: string, params?: object) => connection.send(method, params, sessionId)
   const complaints: string[] = []
   const requests: string[] = []
-  const loaded = Promise.withResolvers<void>()
+  const loaded = new EventEmitter()
   connection.on(sessionId, (method, params) => {
-    if (method === 'Page.loadEventFired') loaded.resolve()
+    if (method === 'Page.lifecycleEvent' && params.name === 'load') loaded.emit(params.loaderId)
     if (method === 'Network.requestWillBeSent') requests.push(params.request.url)
     if (method === 'Network.loadingFailed' && !params.canceled) complaints.push(`failed: ${params.errorText} ${params.blockedReason ?? ''}`)
     if (method === 'Runtime.exceptionThrown') complaints.push(`exception: ${params.exceptionDetails.text}`)
@@ -100,8 +101,10 @@ async function openPage(connection: Connection, url: string, view: View): Promis
   await send('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: scheme }] })
   await send('Emulation.setScriptExecutionDisabled', { value: !isScripted })
   await send('Emulation.setFocusEmulationEnabled', { enabled: true })
-  await send('Page.navigate', { url })
-  await loaded.promise
+  await send('Page.setLifecycleEventsEnabled', { enabled: true })
+  // The empty page from before may tell only now that it is loaded. It has another loader, whose name comes before its events.
+  const { loaderId } = await send('Page.navigate', { url })
+  await once(loaded, loaderId)
   return {
     complaints,
     requests,

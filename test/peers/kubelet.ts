@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test'
 import { builtFolder, freePort } from '../cluster/index.ts'
 import { createCertificate, writeCertificate } from './certificates.ts'
 import { startDockerd } from './dockerd.ts'
-import { answers, type Peer, startPeer } from './peer.ts'
+import { answers, type Peer, says, startPeer } from './peer.ts'
 
 /** A kubelet of its own, without an API server, on a dockerd of its own: `/healthz` in the clear at `url`, and with TLS and authentication at `secureUrl`. */
 export async function startKubelet(t: TestContext): Promise<Peer & { url: string; secureUrl: string; ca: string }> {
@@ -53,7 +53,11 @@ export async function startKubelet(t: TestContext): Promise<Peer & { url: string
         '--hostname-override=crane-1',
       ]
     },
-    ready: () => answers(`${url}/healthz`),
+    // Each port opens in its own time.
+    ready: async () => {
+      await answers(`${url}/healthz`)
+      await says(securePort)
+    },
   })
   return { ...peer, url, secureUrl: `https://127.0.0.1:${securePort}`, ca: certificate.ca }
 }

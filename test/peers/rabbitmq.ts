@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { freePort } from '../cluster/index.ts'
-import { answers, type Peer, startPeer } from './peer.ts'
+import { answers, type Peer, says, startPeer } from './peer.ts'
 
 const run = promisify(execFile)
 
@@ -56,7 +56,11 @@ export async function startRabbitmq(t: TestContext, { settings = [] as string[] 
       }
       return ['/usr/bin/env', ...Object.entries(environment).map(([name, value]) => `${name}=${value}`), program]
     },
-    ready: () => answers(`${url}/api/health/checks/virtual-hosts`, 200, { authorization }),
+    // The port of AMQP opens after all plugins have started, the management API among them.
+    ready: async () => {
+      await answers(`${url}/api/health/checks/virtual-hosts`, 200, { authorization })
+      await says(port)
+    },
   })
   const ctl = (...args: string[]) =>
     run('/usr/lib/rabbitmq/bin/rabbitmqctl', ['-n', environment.RABBITMQ_NODENAME as string, ...args], {

@@ -104,16 +104,21 @@ test('mysql check of a real MariaDB that replicates', async (t) => {
   await session.query('START SLAVE')
 
   await t.test('is up while the replica keeps up, and measures its lag', async () => {
-    await until('the replica runs', async () => /^Replica, /.test((await run(mysql, given)).detail))
-    const result = await run(mysql, given)
+    const result = await until('the replica has caught up', async () => {
+      const found = await run(mysql, given)
+      return found.state === 'up' && measured(found, 'skerry_mysql_replication_lag_seconds', { channel: '' }) === 0 && found
+    })
     assertResult(result, 'up', undefined, /^Replica, /)
     assert.equal(measured(result, 'skerry_mysql_replication_lag_seconds', { channel: '' }), 0)
     assert.equal(measured(result, 'skerry_mysql_info', { role: 'replica' }), 1)
   })
   await t.test('is degraded when the replica has lost its source', async () => {
     await source.stop()
-    await until('the replica notices', async () => (await run(mysql, given)).state === 'degraded')
-    assertResult(await run(mysql, given), 'degraded', 'partly_unavailable', /no connection to its source/)
+    const result = await until('the replica notices', async () => {
+      const found = await run(mysql, given)
+      return found.state === 'degraded' && /no connection to its source/.test(found.detail) && found
+    })
+    assertResult(result, 'degraded', 'partly_unavailable')
   })
   await t.test('is degraded when replication has stopped', async () => {
     await session.query('STOP SLAVE')

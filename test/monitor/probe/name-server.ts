@@ -1,4 +1,4 @@
-import { createSocket } from 'node:dgram'
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { createServer as createTlsServer } from 'node:tls'
@@ -8,16 +8,24 @@ export type AnswerTo = (query: Buffer, over: 'udp' | 'tcp') => Buffer | undefine
 
 /** A name server on loopback for one test, over UDP and TCP at the same port. Returns the port. */
 export async function startNameServer(t: TestContext, answerTo: AnswerTo): Promise<number> {
-  const tcp = createServer((socket) => answerOver(socket, answerTo))
-  const port = await opened(t, tcp)
-  const udp = createSocket('udp4')
-  udp.on('message', (query, { port: from, address }) => {
-    const answer = answerTo(query, 'udp')
-    if (answer !== undefined) udp.send(answer, from, address)
-  })
-  await new Promise<void>((resolve) => udp.bind(port, '127.0.0.1', resolve))
-  t.after(() => udp.close())
-  return port
+  for (;;) {
+    const port = await opened(
+      t,
+      createServer((socket) => answerOver(socket, answerTo)),
+    )
+    const udp = createSocket('udp4')
+    udp.on('message', (query, { port: from, address }) => {
+      const answer = answerTo(query, 'udp')
+      if (answer !== undefined) udp.send(answer, from, address)
+    })
+    t.after(() => udp.close())
+    // That a port is free for TCP says nothing of UDP, where somebody else may have it.
+    if (await isBound(udp, port)) return port
+  }
+}
+
+function isBound(udp: UdpSocket, port: number): Promise<boolean> {
+  return new Promise((resolve) => udp.once('error', () => resolve(false)).bind(port, '127.0.0.1', () => resolve(true)))
 }
 
 /** The same over TLS alone. */
