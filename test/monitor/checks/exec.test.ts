@@ -64,7 +64,11 @@ test('an exec check that times out ends the program with its children, also one 
   }
   for (const script of [`sleep 100 & echo $! > ${file}; wait`, `sleep 100 & echo $! > ${file}`]) {
     writeFileSync(file, '')
-    await run(exec, shell(script), { ...mayExec, timeoutMs: 2_000 })
+    const timeUp = new AbortController()
+    const ended = run(exec, shell(script), { ...mayExec, signal: timeUp.signal })
+    await until('its child is there', async () => readFileSync(file, 'utf8').endsWith('\n'))
+    timeUp.abort(new DOMException('the check timed out', 'TimeoutError'))
+    await ended
     await until('its child has ended', async () => !alive())
   }
 })

@@ -15,6 +15,9 @@ async function commands({ packets, clients }: WireServer): Promise<string[]> {
   return packets.map(({ packet }) => packet.cmd)
 }
 
+/** Ends a check as the prober does when its time is up. */
+const endByTime = (check: AbortController) => check.abort(new DOMException('the check timed out', 'TimeoutError'))
+
 for (const protocolVersion of [4, 5] as const) {
   const on = `mqtt check, protocol level ${protocolVersion},`
   const refuses = (packet: Packet) => packet.cmd === 'subscribe'
@@ -45,15 +48,23 @@ for (const protocolVersion of [4, 5] as const) {
   })
 
   test(`${on} takes its leave with DISCONNECT when its time is up, though a message is under way`, async (t) => {
-    const server = await startWireServer(t, ({ cmd }) => cmd === 'publish')
+    const check = new AbortController()
+    const server = await startWireServer(t, ({ cmd }) => {
+      if (cmd === 'publish') endByTime(check)
+      return cmd === 'publish'
+    })
     const given = { url: server.url, protocolVersion, topic: 'skerry/check' } as const
-    assertResult(await run(mqtt, given, { timeoutMs: 200 }), 'down', 'timeout')
+    assertResult(await run(mqtt, given, { signal: check.signal }), 'down', 'timeout')
     assert.deepEqual(await commands(server), ['connect', 'subscribe', 'publish', 'disconnect'])
   })
 
   test(`${on} sends no DISCONNECT to a broker that has not accepted it`, async (t) => {
-    const server = await startWireServer(t, ({ cmd }) => cmd === 'connect')
-    assertResult(await run(mqtt, { url: server.url, protocolVersion }, { timeoutMs: 100 }), 'down', 'timeout')
+    const check = new AbortController()
+    const server = await startWireServer(t, ({ cmd }) => {
+      if (cmd === 'connect') endByTime(check)
+      return cmd === 'connect'
+    })
+    assertResult(await run(mqtt, { url: server.url, protocolVersion }, { signal: check.signal }), 'down', 'timeout')
     assert.deepEqual(await commands(server), ['connect'])
   })
 }

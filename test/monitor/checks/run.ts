@@ -16,7 +16,7 @@ export function secret(value: string): Secret {
 export async function run<S extends z.ZodType>(
   kind: CheckKind<S>,
   given: z.input<S>,
-  { timeoutMs = 5000, ...context }: { timeoutMs?: number } & Partial<CheckContext> = {},
+  { timeoutMs = 30_000, ...context }: { timeoutMs?: number } & Partial<CheckContext> = {},
 ): Promise<CheckResult> {
   const signal = context.signal ?? AbortSignal.timeout(timeoutMs)
   const result = await kind.check(kind.options.parse(given), { ...context, signal }).catch(resultOfError)

@@ -108,12 +108,11 @@ test('each redirect is in the dialogue, and so is the one that no rule allows', 
 test('debug=true shows every line of a TCP dialogue, and what was expected', async (t) => {
   const port = await listen(t, (socket) => {
     socket.write('220 harbour ESMTP\r\n')
-    socket.on('data', () => socket.write('250-PIPELINING\r\n250 \u001b[31m\u202eHELP\r\n'))
+    socket.on('data', () => socket.end('250-PIPELINING\r\n250 \u001b[31m\u202eHELP\r\n'))
   })
   const { debug } = await debugging(t, {
     mine: {
       prober: 'tcp',
-      timeout: '500ms',
       tcp: { query_response: [{ expect: '^220 (\\w+)' }, { send: 'EHLO $1' }, { expect: '^251' }] },
     },
   })
@@ -161,7 +160,10 @@ test('no secret of a module or of a query is shown, even if the server repeats i
   )
   const echoing = await listen(t, (socket) => {
     socket.write('login:\r\n')
-    socket.on('data', (bytes) => socket.write(`you said ${bytes}\r\n`))
+    socket.on('data', (bytes) => {
+      socket.write(`you said ${bytes}\r\n`)
+      if (bytes.includes('PASS')) socket.end()
+    })
   })
   const { debug, get, lines } = await debugging(t, {
     mine: {
@@ -176,7 +178,6 @@ test('no secret of a module or of a query is shown, even if the server repeats i
     },
     lines: {
       prober: 'tcp',
-      timeout: '500ms',
       tcp: { query_response: [{ expect: 'login' }, { send: canary }, { expect: 'you' }, { send: `PASS ${canary}` }, { expect: 'never' }] },
     },
   })

@@ -79,12 +79,13 @@ test('a gRPC probe says by a code why there was no answer', async (t) => {
   t.after(() => void other.close())
   const { run } = await start(t, {
     modules: {
-      health: { prober: 'grpc', timeout: '100ms' },
+      health: { prober: 'grpc' },
+      brief: { prober: 'grpc', timeout: '100ms' },
       secure: { prober: 'grpc', grpc: { tls: true, tls_config: { insecure_skip_verify: true } } },
     },
   })
   for (const [module, port, code] of [
-    ['health', mute, 4],
+    ['brief', mute, 4],
     ['health', plain, 14],
     ['health', 1, 14],
     ['secure', (other.address() as AddressInfo).port, 14],

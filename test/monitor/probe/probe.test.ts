@@ -32,7 +32,7 @@ function probesWith(addresses: Record<string, string[]>, probe: ProbeInput = {})
     lookup,
   })
   const run = async (query: Record<string, string>) => {
-    const { families } = await probes.run(new URLSearchParams(query), { scrapeTimeout: '3', signal: AbortSignal.timeout(5_000) })
+    const { families } = await probes.run(new URLSearchParams(query), { scrapeTimeout: '30', signal: AbortSignal.timeout(30_000) })
     return readPage(renderPage(families, pageTypes.text))
   }
   return { run, asked }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { checkKindNamed } from '../../../monitor/checks/index.ts'
 import type { Check, ProbeEvent, Prober } from '../../../monitor/prober/check.ts'
 import { createProber } from '../../../monitor/prober/index.ts'
 import { systemClock } from '../../../shared/clock.ts'
+import { freePort } from '../../cluster/index.ts'
 import { listen, serve } from '../checks/servers.ts'
 import { checkOf, logLines } from './scene.ts'
 
@@ -41,12 +41,8 @@ const ran = (prober: Prober, name: string, times: number) =>
 test('real servers are up, ones that fail are down with why, and a server that comes back is up', { timeout: 60_000 }, async (t) => {
   const url = await serve(t, { '/well': 'fine', '/sick': () => ({ status: 503, body: 'sorry' }) })
   const port = await listen(t, () => {})
-  const away = createServer()
-  away.listen(0, '127.0.0.1')
-  await once(away, 'listening')
-  const { port: gone } = away.address() as { port: number }
-  away.close()
-  await once(away, 'close')
+  // Nobody gets this port by chance before the server is back.
+  const gone = await freePort()
   const prober = await running(t, [
     real('well', 'http', { url: `${url}/well` }),
     real('sick', 'http', { url: `${url}/sick` }),

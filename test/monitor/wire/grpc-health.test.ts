@@ -26,7 +26,7 @@ async function serveCalls(t: TestContext, answer: (stream: ServerHttp2Stream) =>
 async function askAt(
   t: TestContext,
   port: number,
-  { service = '', metadata = {} as Record<string, string[]>, signal = AbortSignal.timeout(5_000) } = {},
+  { service = '', metadata = {} as Record<string, string[]>, signal = AbortSignal.timeout(30_000) } = {},
 ) {
   const socket = connect(port, '127.0.0.1')
   t.after(() => socket.destroy())

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { parseJson } from '../../../monitor/wire/json.ts'
+import { fc } from '../../shared/property.ts'
 import { heldBy } from './turns-in-hand.ts'
 
 /** JSON of all sizes and depths, spaced in various ways, long enough to be parsed in pieces. */

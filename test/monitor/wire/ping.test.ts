@@ -16,7 +16,7 @@ async function standIn(t: TestContext, script: string): Promise<{ program: strin
 }
 
 const usual = { address: '192.0.2.1', payloadBytes: 28, ttl: 64, dontFragment: false }
-const options = (given: Partial<PingOptions> = {}): PingOptions => ({ ...usual, signal: AbortSignal.timeout(5_000), ...given })
+const options = (given: Partial<PingOptions> = {}): PingOptions => ({ ...usual, signal: AbortSignal.timeout(30_000), ...given })
 
 const outputs = [
   { name: 'iputils', text: '36 bytes from 192.0.2.1: icmp_seq=1 ttl=57 time=12.3 ms', reply: { ms: 12.3, ttl: 57 } },

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { answerOf, queryOf } from '../../../../monitor/wire/dns/message.ts'
 import { CheckFailure } from '../../../../monitor/wire/reasons.ts'
+import { fc } from '../../../shared/property.ts'
 import { threadMs } from '../turns-in-hand.ts'
 import { answerTo, pointer, recordText, two, type WireRecord, wireName, zone } from './zone.ts'
 
