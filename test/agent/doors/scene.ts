@@ -59,7 +59,7 @@ export async function startDoorsScene(): Promise<DoorsScene> {
     const claims = items.filter(({ metadata }) => metadata.name.startsWith('data'))
     return Promise.all(
       claims.map(async ({ metadata, spec }) => {
-        const volume = await read(volumePath(spec.volumeName))
+        const volume = spec.volumeName === undefined ? undefined : await read(volumePath(spec.volumeName))
         const folder: string | undefined = volume?.spec.hostPath?.path
         return { name: spec.volumeName, claim: `project-${project}/${metadata.name}`, file: folder && join(folder, 'tide-table') }
       }),
@@ -87,8 +87,11 @@ export async function startDoorsScene(): Promise<DoorsScene> {
       if (isNew) await succeeded(region.putProject(project))
       const nodes = { count: 2, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass } }
       await succeeded(region.putDatabase(project, { id: 'tide', nodes, ...given } as never))
-      const volumes = await volumesOf(project)
-      assert.equal(volumes.length, 2)
+      // It is set up once one of its nodes runs.
+      const volumes = await until('both nodes have their volumes', async () => {
+        const all = await volumesOf(project)
+        return all.length === 2 && all.every(({ name }) => name !== undefined) && all
+      })
       for (const { file } of volumes) if (file !== undefined && isNew) await writeFile(file, words)
       assert.equal(
         volumes.every(({ file }) => file !== undefined),

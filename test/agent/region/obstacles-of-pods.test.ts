@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/index.ts'
 import { makeBound, makeDatabase, statefulSetOf, volumeNamed, whenRefused } from './pieces.ts'
 import { crateDB, nodeNamed, only, podOf, startScene } from './scene.ts'
@@ -266,10 +267,11 @@ test('a pod that its node does not end is told once its grace is over', async ()
     status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
   })
   const path = `/api/v1/namespaces/${namespace}/pods/${metadata.name}`
-  await scene.admin.request({ method: 'DELETE', path, query: { gracePeriodSeconds: 20 } })
+  const leaving = await scene.admin.request<KubernetesObject>({ method: 'DELETE', path, query: { gracePeriodSeconds: 20 } })
   only(await obstacles(target))
-  only(await obstacles(target, { laterMs: 70_000 })) // 50 s after its grace
-  const { message } = only(await obstacles(target, { laterMs: 90_000 }), 'PodNotEnding')
+  const afterItsGrace = (ms: number) => ({ laterMs: Date.parse(leaving.metadata.deletionTimestamp ?? '') + ms - Date.now() })
+  only(await obstacles(target, afterItsGrace(50_000)))
+  const { message } = only(await obstacles(target, afterItsGrace(70_000)), 'PodNotEnding')
   assert.match(message, /node quay-1 has not removed it/)
 })
 

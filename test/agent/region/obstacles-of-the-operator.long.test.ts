@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { readOperatorRun } from '../../../agent/resources/cratedb-run.ts'
 import type { Obstacle } from '../../../agent/resources/operation.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { startStandIns, until } from '../../cluster/index.ts'
@@ -34,13 +35,13 @@ function told(
   )
 }
 
-/** Waits until the database stands and nothing is left to be done. */
+/** Waits until the database stands and nothing is left to be done: the operator has noted what it has handled, so the next change is another. */
 async function created(database: KubernetesObject, target: Target): Promise<KubernetesObject> {
-  await until('nothing stands in the way', async () => {
-    const isSetUp = (await scene.read(database))?.status?.['cluster_create/bootstrap']?.success === true
-    return isSetUp && (await obstacles(target)).length === 0
+  return until('nothing stands in the way', async () => {
+    const now = await scene.read(database)
+    const isSetUp = now?.status?.['cluster_create/bootstrap']?.success === true && readOperatorRun(now).state === 'ended'
+    return isSetUp && (await obstacles(target)).length === 0 && now
   })
-  return (await scene.read(database)) as KubernetesObject
 }
 
 /** Sets what the operator gives each node for heap dumps, as `kubectl set env` does. */
@@ -58,11 +59,13 @@ test('a database waits for heap-dump volumes of a class that is not there, and s
   const { message, evidence } = await told(waiting.target, 'VolumeNotBound', ({ message }) => message.includes('nowhere'))
   assert.match(message, /^There is no storage class nowhere; the cluster has /)
   assert.match(evidence, /PersistentVolumeClaim \S+\/debug-crate-data-hot-slack-\d/)
-  const { items: pods } = await scene.admin.request<{ items: KubernetesObject[] }>({
-    method: 'GET',
-    path: `/api/v1/namespaces/${waiting.namespace}/pods`,
+  // The claims of a pod are made before the pod.
+  const pods = await until('there are pods', async () => {
+    const path = `/api/v1/namespaces/${waiting.namespace}/pods`
+    const { items } = await scene.admin.request<{ items: KubernetesObject[] }>({ method: 'GET', path })
+    return items.length > 0 && items
   })
-  assert.ok(pods.length > 0 && pods.every(({ status, spec }) => status?.phase === 'Pending' && spec.nodeName === undefined))
+  assert.ok(pods.every(({ status, spec }) => status?.phase === 'Pending' && spec.nodeName === undefined))
 
   await setHeapDumpClass('default')
   const { database, target } = await fresh('flood')

@@ -178,7 +178,7 @@ async function whenCached(caches: Caches, { kind, metadata }: KubernetesObject):
       const version = cache.get(metadata.name)?.metadata.resourceVersion
       return version === metadata.resourceVersion || isNewer(version, metadata.resourceVersion)
     }
-    const timer = setTimeout(() => reject(new Error(`${kind} ${metadata.name} does not reach the cache`)), 10_000)
+    const timer = setTimeout(() => reject(new Error(`${kind} ${metadata.name} does not reach the cache`)), 60_000)
     const check = () => {
       if (!isThere()) return
       clearTimeout(timer)

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { cures } from '../../../../agent/region/obstacles/cures.ts'
 import { renderCures } from '../../../../agent/resources/cure.ts'
 import type { Obstacle } from '../../../../agent/resources/operation.ts'
+import { isNewer } from '../../../../shared/kubernetes/cache.ts'
 import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
 import { until } from '../../../cluster/index.ts'
 import { smallDatabase } from '../../operations/acting-region.ts'
@@ -190,20 +191,23 @@ export function curesOfARegion(acting: ActingScene): void {
       })
     const path = '/v1/projects/plover/databases/rill'
     // For a moment, a new pod waits for its claims to be bound, and that is what is said to stand in the way.
-    const withoutHost = () =>
+    const withoutHost = (pod: string) =>
       until('a host is missing', async () =>
         (await scene.obstacles(target)).find(
-          ({ code, message, cures }) =>
-            code === 'PodUnschedulable' && !message.includes('volume') && cures.some(({ command }) => command?.includes('PATCH')),
+          ({ code, message, evidence, cures }) =>
+            code === 'PodUnschedulable' &&
+            evidence.includes(pod) &&
+            !message.includes('volume') &&
+            cures.some(({ command }) => command?.includes('PATCH')),
         ),
       )
     await call('PATCH', path, { nodes: { count: 4 } })
-    await trial.cure(await withoutHost(), {
+    await trial.cure(await withoutHost('crate-data-hot-rill-3'), {
       'PodUnschedulable.describe': /crate-data-hot-rill-3/,
       'PodUnschedulable.fewer': async () => void (await isBack()),
     })
     await call('PATCH', path, { nodes: { cpu: 100 } })
-    await trial.cure(await withoutHost(), {
+    await trial.cure(await withoutHost('crate-data-hot-rill-0'), {
       'PodUnschedulable.describe': /crate-data-hot-rill-0/,
       'PodUnschedulable.less': async () => void (await isBack()),
     })
@@ -272,11 +276,19 @@ export function curesOfARegion(acting: ActingScene): void {
   const isPlaced = ({ metadata }: KubernetesObject) =>
     until('it is placed', async () => (await read('Pod', metadata.name, metadata.namespace))?.spec.nodeName)
   const nodes = ['node-1', 'node-2', 'node-3']
-  const patchNode = (name: string, spec: object) =>
-    admin.request({ method: 'PATCH', path: `/api/v1/nodes/${name}`, contentType: 'application/merge-patch+json', body: { spec } })
+  /** Changes all nodes, and waits until the scheduler has heard of it: it hears of pods by another watch. */
+  async function patchNodes(spec: object): Promise<void> {
+    const known = await standIns.world.follow('Node')
+    for (const name of nodes) {
+      const path = `/api/v1/nodes/${name}`
+      const contentType = 'application/merge-patch+json'
+      const { metadata } = await admin.request<KubernetesObject>({ method: 'PATCH', path, contentType, body: { spec } })
+      await until(`${name} is known`, async () => !isNewer(metadata.resourceVersion, known.get(name)?.metadata.resourceVersion))
+    }
+  }
 
   test('a node is untainted, and takes the pod', async () => {
-    for (const node of nodes) await patchNode(node, { taints: [{ key: 'dedicated', value: 'harbour', effect: 'NoSchedule' }] })
+    await patchNodes({ taints: [{ key: 'dedicated', value: 'harbour', effect: 'NoSchedule' }] })
     const { target, pod } = await refused()
     const found = await until('its cure is known', async () => {
       const obstacle = await told(target, 'PodUnschedulable')
@@ -287,11 +299,11 @@ export function curesOfARegion(acting: ActingScene): void {
       'PodUnschedulable.untaint': async () => void (await isPlaced(pod)),
       'PodUnschedulable.describe': /crate-data-hot-tide-0/,
     })
-    for (const node of nodes) await patchNode(node, { taints: null })
+    await patchNodes({ taints: null })
   })
 
   test('cordoned nodes are uncordoned, and take the pod', async () => {
-    for (const node of nodes) await patchNode(node, { unschedulable: true })
+    await patchNodes({ unschedulable: true })
     const { target, pod } = await refused()
     const found = await until('all are known to be cordoned', async () => {
       const obstacle = await told(target, 'PodUnschedulable')

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import type { Obstacle } from '../../../../agent/resources/operation.ts'
 import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
@@ -148,6 +149,10 @@ export function curesOfFinalizers(scene: Scene, trial: () => Trial): void {
       metadata: { name: 'buoy', namespace, ownerReferences: [owner], finalizers: [foreign] },
     }
     await make({ ...service, spec: { ports } } as KubernetesObject)
+    // The collector takes a project for empty whose dependents it has not heard of. It hears of Services in the order of their creation.
+    const nobody = { apiVersion: 'v1', kind: 'ConfigMap', name: 'nobody', uid: randomUUID() }
+    const orphan = { ...service, metadata: { name: 'flotsam', namespace, ownerReferences: [nobody] } }
+    await isGone(await make({ ...orphan, spec: { ports } } as KubernetesObject))
     const path = `/apis/skerry.dev/v1/projects/${project}`
     await scene.admin.request({
       method: 'DELETE',
