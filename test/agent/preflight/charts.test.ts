@@ -76,8 +76,7 @@ test('from a repository that is in trouble, from one that wants a password, and 
   const ill = await site(t, (_request, response) => response.writeHead(503).end())
   const locked = await site(t, (_request, response) => response.writeHead(401).end())
   const broken = await site(t, (_request, response) => {
-    response.writeHead(200, { 'content-length': '100000' }).write('apiVersion: v1\n')
-    setImmediate(() => response.destroy())
+    response.writeHead(200, { 'content-length': '100000' }).write('apiVersion: v1\n', () => response.destroy())
   })
   assert.deepEqual(await outcomes([component('tide', ill), component('ebb', locked), component('neap', broken)]), [
     'tide unclear: it answers 503',

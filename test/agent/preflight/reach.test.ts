@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { type ReachOptions, reachHosts } from '../../../agent/preflight/reach.ts'
@@ -21,12 +20,8 @@ test('a certificate of somebody in between is told from a closed door', async (t
   assert.match(detail, /certificate is not trusted \([A-Z_]+\)/)
 })
 
-test('a port on which nobody listens is refused', async (t) => {
-  const server = createServer()
-  const port = await listen(t, server)
-  server.close()
-  await once(server, 'close')
-  assert.equal((await reach('localhost', port)).outcome, 'refused')
+test('a port on which nobody listens is refused', async () => {
+  assert.equal((await reach('localhost', 1)).outcome, 'refused') // none that was free a moment ago: it may be somebody else's by now
 })
 
 test('a firewall that cuts the connection once it has read the name is told', async (t) => {

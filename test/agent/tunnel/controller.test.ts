@@ -7,6 +7,7 @@ import { desiredTunnel, settingsConfigMap, tunnelConfigMap, tunnelYaml } from '.
 import { createTunnelCaches, tunnelStateOf } from '../../../agent/tunnel/state.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
+import { isNewer } from '../../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/index.ts'
@@ -57,7 +58,7 @@ async function start({ lease = leaseInHand(), given = tunnelGiven as object, clu
     await Promise.all(followed.map((cache) => cache.stop(0)))
   }
   stops.push(stop)
-  return { ...kept, state: () => tunnelStateOf(controlled, caches) }
+  return { ...kept, caches, state: () => tunnelStateOf(controlled, caches) }
 }
 
 const written = async () => parse((await read(configMap))?.data?.['tunnel.yaml'] ?? '')
@@ -121,7 +122,7 @@ test('a configuration that is deleted comes back, and no pod keeps what stood th
 })
 
 test('pods are replaced one after the other: the next one when there are as many as before', async () => {
-  const { state } = await start()
+  const { state, caches } = await start()
   await isWritten(closed)
   const before = await allReady()
   crew.becomesReady = false
@@ -132,7 +133,11 @@ test('pods are replaced one after the other: the next one when there are as many
   region.forget()
   await patch(settings, { metadata: { annotations: { look: 'again' } } })
   await patch(deployment, { metadata: { annotations: { look: 'again' } } })
-  await until('it is looked at again', async () => state().configuration === 'rolling')
+  const look = (await read(deployment))?.metadata.resourceVersion
+  await until('it is looked at again', async () => {
+    const heard = caches.deployment.get(`skerry/${deployment.metadata.name}`)?.metadata.resourceVersion
+    return !isNewer(look, heard) && state().configuration === 'rolling'
+  })
   assert.equal((await left()).length, 1)
   crew.becomesReady = true
   await areReplaced(before)
@@ -162,7 +167,10 @@ test('pods that an earlier version replaced, by a revision in their template, st
   const annotations = { 'skerry.dev/tunnel-revision': '4-a' }
   await patch(deployment, { spec: { template: { metadata: { annotations } } } })
   await patch(configMap, { metadata: { annotations }, data: closedText })
-  await until('the Deployment has settled', async () => (await crew.pods()).length === 2)
+  await until('the Deployment has settled', async () => {
+    const { metadata, status } = (await read(deployment)) as KubernetesObject
+    return status?.observedGeneration === metadata.generation && status?.updatedReplicas === 2 && status?.replicas === 2
+  })
   const before = await allReady()
   const { state } = await start()
   await until('it is in force', async () => state().configuration !== 'unknown' && state().configuration !== 'pending')
@@ -186,7 +194,7 @@ test('what is asked for is put into force, with a warning in the log and an Even
   assert.match(JSON.stringify(line?.warnings), /Grafana is reachable from the internet at https:\/\/grafana-harbour-1\.example\.org/)
   const event = await until('an Event tells of it', async () => {
     const { items } = await region.admin.request<{ items: KubernetesObject[] }>({ method: 'GET', path: pathOf(kinds.Event, 'skerry') })
-    return items.find(({ reason, message }) => reason === 'Exposed' && message.includes('Grafana'))
+    return items.find(({ reason, message }) => reason === 'Exposed' && message === (line?.warnings as string[] | undefined)?.join(' '))
   })
   assert.deepEqual([event.type, event.involvedObject.name, event.count], ['Warning', 'cloudflared', 1])
 
@@ -218,8 +226,9 @@ test('a region without cloudflared has its configuration all the same', async ()
 test('a replica that does not lead writes nothing, and takes over when it does', async () => {
   const lease = leaseInHand(false)
   region.forget()
-  await start({ lease })
+  const { state } = await start({ lease })
   await expose(true)
+  await until('it has heard what is asked for', async () => state().expose.grafana)
   assert.deepEqual(
     region.requests.filter(({ method }) => method !== 'GET'),
     [],
@@ -246,7 +255,7 @@ test('what keeps the controller from its work is told where every replica sees i
 test('a leader whose watch of the settings is behind opens nothing that was closed', async () => {
   await expose(true)
   const first = leaseInHand()
-  await start({ lease: first })
+  const { state: ofFirst } = await start({ lease: first })
   await isWritten(open)
   const next = leaseInHand(false)
   const deaf: Cluster = {
@@ -256,11 +265,16 @@ test('a leader whose watch of the settings is behind opens nothing that was clos
       else if (!signal.aborted) await once(signal, 'abort')
     },
   }
-  const { state } = await start({ lease: next, cluster: deaf })
+  const { state, caches } = await start({ lease: next, cluster: deaf })
   await expose(false)
   await isWritten(closed)
+  await until('the first has noted the pods, too', async () => ofFirst().configuration !== 'pending')
   first.set(false)
-  await until('the next one has heard what is in force', async () => state().configuration === 'pending')
+  await until('the next one has heard what is in force', async () => {
+    const heard = caches.configuration.get(`skerry/${configMap.metadata.name}`)
+    return heard !== undefined && heard.metadata.resourceVersion === (await read(configMap))?.metadata.resourceVersion
+  })
+  assert.equal(state().configuration, 'pending')
   region.forget()
   next.set(true)
   const asked = (method: string, name: string) =>
