@@ -6,7 +6,8 @@ import { askGo } from '../../peers/go-regexp.ts'
 import { assertSame, chosenQuestions, isExempt, randomQuestions } from './pattern-pairs.ts'
 
 test("10,000 random patterns mean on random texts what they mean to Go's regexp", async (t) => {
-  const seed = Number(process.env.PATTERN_SEED ?? Math.floor(Math.random() * 2 ** 31))
+  // The same questions each time, so that a run says what the one before said; `PATTERN_SEED=n` has others.
+  const seed = Number(process.env.PATTERN_SEED ?? 3)
   t.diagnostic(`PATTERN_SEED=${seed}`)
   const questions = randomQuestions(14_000, seed).filter((question) => !isExempt(question))
   const { answers, version } = askGo(questions)
