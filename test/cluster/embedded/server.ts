@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../free-port.ts'
 import type { User } from './core.ts'
 import { aggregatedList, aggregatedType, coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
 import type { FaultPlan } from './faults.ts'
@@ -55,9 +56,9 @@ export class ApiServer {
     })
   }
 
-  /** Listens on loopback, on its previous port if it had one. Returns the port. */
+  /** Listens on loopback, on its previous port if it had one, or on any free port for 0. Returns the port. */
   async listen(port: number): Promise<number> {
-    const wanted = this.#address?.port ?? port
+    const wanted = this.#address?.port ?? (port || (await freePort()))
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen(wanted, '127.0.0.1', () => {
