@@ -49,7 +49,7 @@ async function accountFolder(cluster: TestCluster, folder: string): Promise<stri
   return account
 }
 
-test('the configuration in docs/running.md starts as it stands, in a pod and wherever kubectl works', { timeout: 90_000 }, async (t) => {
+test('the configuration in docs/running.md starts as it stands, in a pod and wherever kubectl works', { timeout: 240_000 }, async (t) => {
   const cluster = await startCluster()
   t.after(() => cluster.stop())
   const region = await prepareRegion(cluster)

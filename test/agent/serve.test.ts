@@ -4,7 +4,7 @@ import { startCluster } from '../cluster/index.ts'
 import { createClient } from '../region/client.ts'
 import { prepareRegion } from '../region/index.ts'
 
-test('a read after the end of an operation shows its end, in every round', { timeout: 90_000 }, async (t) => {
+test('a read after the end of an operation shows its end, in every round', { timeout: 180_000 }, async (t) => {
   const cluster = await startCluster()
   t.after(() => cluster.stop())
   const region = await prepareRegion(cluster)

@@ -1,4 +1,3 @@
-import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { WebSocket } from 'ws'
@@ -86,9 +85,15 @@ async function openPage(connection: Connection, url: string, view: View): Promis
   const send = (method: string, params?: object) => connection.send(method, params, sessionId)
   const complaints: string[] = []
   const requests: string[] = []
-  const loaded = new EventEmitter()
+  // By the loader: the empty page from before may tell only now that it is loaded. They are kept, for a loader's name and the end of its load
+  // may come in one piece, and both are heard before anything that awaits the name goes on.
+  const loaded = new Set<string>()
+  let onLoad = () => {}
   connection.on(sessionId, (method, params) => {
-    if (method === 'Page.lifecycleEvent' && params.name === 'load') loaded.emit(params.loaderId)
+    if (method === 'Page.lifecycleEvent' && params.name === 'load') {
+      loaded.add(params.loaderId)
+      onLoad()
+    }
     if (method === 'Network.requestWillBeSent') requests.push(params.request.url)
     if (method === 'Network.loadingFailed' && !params.canceled) complaints.push(`failed: ${params.errorText} ${params.blockedReason ?? ''}`)
     if (method === 'Runtime.exceptionThrown') complaints.push(`exception: ${params.exceptionDetails.text}`)
@@ -97,14 +102,16 @@ async function openPage(connection: Connection, url: string, view: View): Promis
     if (method === 'Audits.issueAdded') complaints.push(`issue: ${JSON.stringify(params.issue).slice(0, 500)}`)
   })
   for (const domain of ['Page', 'Network', 'Runtime', 'Log', 'Audits']) await send(`${domain}.enable`)
+  await send('Page.setLifecycleEventsEnabled', { enabled: true })
   await send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: width < 600 })
   await send('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: scheme }] })
   await send('Emulation.setScriptExecutionDisabled', { value: !isScripted })
   await send('Emulation.setFocusEmulationEnabled', { enabled: true })
-  await send('Page.setLifecycleEventsEnabled', { enabled: true })
-  // The empty page from before may tell only now that it is loaded. It has another loader, whose name comes before its events.
   const { loaderId } = await send('Page.navigate', { url })
-  await once(loaded, loaderId)
+  while (!loaded.has(loaderId))
+    await new Promise<void>((resolve) => {
+      onLoad = resolve
+    })
   return {
     complaints,
     requests,

@@ -96,7 +96,11 @@ async function untilReady(program: PeerProgram, peer: Peer, daemon: Daemon): Pro
 
 /** Whether every thread of a process is stopped: the letter after its name in brackets (proc(5)). */
 function areStopped(pid: number): boolean {
-  return globSync(`/proc/${pid}/task/*/stat`).every((file) => /\) T[^)]*$/.test(readFileSync(file, 'utf8')))
+  try {
+    return globSync(`/proc/${pid}/task/*/stat`).every((file) => /\) T[^)]*$/.test(readFileSync(file, 'utf8')))
+  } catch {
+    return false // a thread has just ended
+  }
 }
 
 async function isOpen(port: number): Promise<boolean> {

@@ -24,7 +24,7 @@ async function agentWithLighthouses(directory: string): Promise<string> {
   return path.join(directory, 'agent/main.ts')
 }
 
-test('one file and its line in the table make a resource of the API', { timeout: 90_000 }, async (t) => {
+test('one file and its line in the table make a resource of the API', { timeout: 180_000 }, async (t) => {
   const directory = await mkdtemp(path.join(tmpdir(), 'skerry-lighthouses-'))
   t.after(() => rm(directory, { recursive: true, force: true }))
   const program = await agentWithLighthouses(directory)
@@ -37,7 +37,7 @@ test('one file and its line in the table make a resource of the API', { timeout:
   const region = await prepareRegion(cluster)
   t.after(() => region.close())
   const lines: string[] = []
-  const config = { identity: { tokensFile }, api: { limits: { requestsPerSecond: 0.01, burst: 6 } } }
+  const config = { identity: { tokensFile }, api: { limits: { requestsPerSecond: 0.001, burst: 6 } } }
   const agent = await region.startAgent({ program, config, onLog: (line) => lines.push(line) })
   const as = (name: string) => {
     const client = createClient({ url: agent.url, ca: region.ca, token: name })

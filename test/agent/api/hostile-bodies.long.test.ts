@@ -119,10 +119,10 @@ test('twelve bodies of the maximum size at once do not keep another caller waiti
     const { method, path } = requests[index % requests.length] as (typeof requests)[number]
     return region.call(method, `${path}?dryRun=true`, { body: bodies[index % bodies.length] as string })
   })
-  const began = performance.now()
+  const before = process.cpuUsage()
   assert.equal((await region.call('GET', database)).status, 200)
-  const ms = performance.now() - began
-  assert.ok(ms <= 2 * mostCpuMs, `it took ${ms} ms`)
+  const { user, system } = process.cpuUsage(before)
+  assert.ok((user + system) / 1000 <= 2 * mostCpuMs, `the others took ${(user + system) / 1000} ms before`)
   for (const { status, text } of await Promise.all(hostile)) assert.ok(status < 500, text)
 })
 

@@ -280,7 +280,9 @@ describe('the operator stand-in goes wrong', () => {
 
   test('sends webhooks twice and out of order', async () => {
     const subject = await fixture.created(await fixture.project(), 'gauge')
+    // Only what the edit sends is to be reversed.
     await webhooks(subject, 1, ({ health_data }) => health_data?.status === 'GREEN')
+    await webhooks(subject, 1, ({ event }) => event === 'info_changed')
     const isOfAllowList = ({ feedback_data }: Json) => feedback_data?.action === 'allowed_cidr_update'
     const before = await webhooks(subject, 2, isOfAllowList)
     faults().webhooks({ copies: 2, reverseEvery: 2 })

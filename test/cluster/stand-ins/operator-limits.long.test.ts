@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { untilQuotasCount } from '../until.ts'
 import { type Fixture, hasEnded, progressIn, startFixture } from './fixture.ts'
 
 let fixture: Fixture
@@ -12,6 +13,7 @@ test('a pod that a quota refuses leaves an Event FailedCreate on its StatefulSet
   const namespace = await fixture.project()
   const quota = { metadata: { name: 'small', namespace }, spec: { hard: { pods: '1' } } }
   await fixture.observer.cluster.request({ method: 'POST', path: `/api/v1/namespaces/${namespace}/resourcequotas`, body: quota })
+  await untilQuotasCount(fixture.cluster, namespace)
   await fixture.create(namespace, 'gauge')
   const { reason, type, message, involvedObject, source } = await fixture.event(namespace, /in StatefulSet .* exceeded quota/)
   assert.deepEqual([reason, type, source.component], ['FailedCreate', 'Warning', 'statefulset-controller'])

@@ -36,7 +36,7 @@ async function writeClient(document: string): Promise<string> {
   return folder
 }
 
-test("the agent's OpenAPI document is one that other people's tools work with", { timeout: 120_000 }, async (t) => {
+test("the agent's OpenAPI document is one that other people's tools work with", { timeout: 240_000 }, async (t) => {
   const cluster = await startCluster({ crds: regionDefinitions() })
   t.after(() => cluster.stop())
   const region = await prepareRegion(cluster)
@@ -61,7 +61,7 @@ test("the agent's OpenAPI document is one that other people's tools work with", 
     const rank = (line: string) =>
       ['curl -X PUT', 'curl -X PATCH', 'curl -X POST', 'curl "', 'curl -N', 'curl -X DELETE'].findIndex((start) => line.startsWith(start))
     for (const line of lines.sort((one, other) => rank(one) - rank(other))) {
-      const script = `${line} --silent --max-time ${line.includes('/events') ? 1 : 30} --write-out '\\n%{http_code}'`
+      const script = `${line} --silent --max-time ${line.includes('/events') ? 5 : 30} --write-out '\\n%{http_code}'`
       const shell = { url: agent.url, token: region.token, CURL_CA_BUNDLE: caFile, PATH: process.env.PATH }
       // In a fresh project the agent's rights take a moment.
       const stdout = await until('the agent has its rights', async () => {

@@ -48,9 +48,16 @@ const database = await api.PUT('/v1/projects/{project}/databases/{database}', {
 if (database.error) throw new Error(database.error.detail)
 const created = await ended(operationIn(database.data))
 
-const read = await api.GET('/v1/projects/{project}/databases/{database}', { params: { path } })
-if (read.error) throw new Error(read.error.detail)
-const { phase, nodes } = read.data.status
+/** The status once the database runs: the end of its creation and its health are told by two parties. */
+async function running() {
+  for (;;) {
+    const { data, error } = await api.GET('/v1/projects/{project}/databases/{database}', { params: { path } })
+    if (error) throw new Error(error.detail)
+    if (data.status.phase === 'Running') return data.status
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+const { phase, nodes } = await running()
 
 const changed = await api.PATCH('/v1/projects/{project}/databases/{database}', { params: { path }, body: { deletionProtection: true } })
 if (changed.error) throw new Error(changed.error.detail)
