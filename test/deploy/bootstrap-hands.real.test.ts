@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { stringify } from 'yaml'
-import { kubectl } from '../cluster/index.ts'
+import { kubectl, until } from '../cluster/index.ts'
 import { definitionNamed } from './bootstrap.ts'
 import { openScene, succeeded } from './bootstrap-scene.ts'
 import { helm } from './helm.ts'
@@ -11,7 +11,7 @@ import { helm } from './helm.ts'
 // What hands do to what helm has made, or made before it: kubectl patch and replace, definitions applied by kubectl, another release.
 
 const scene = await openScene()
-const { bench, http, admin, kubeconfig, install, crd, releases, deployment } = scene
+const { bench, http, kubeconfig, install, crd, releases, deployment } = scene
 after(() => scene.close())
 
 async function file(name: string, ...objects: unknown[]): Promise<string> {
@@ -29,8 +29,8 @@ test('definitions that kubectl has applied are taken over, with what they hold',
   const cluster = { name: 'tide', imageRegistry: 'crate', version: '5.10.1' }
   const spec = { cluster, nodes: { data: [{ name: 'hot', replicas: 1, resources }] } }
   const database = { apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', metadata: { name: 'tide' }, spec }
-  await byHand('wait', '--for=condition=Established', 'crd/cratedbs.cloud.crate.io')
-  await admin.request({ method: 'POST', path: '/apis/cloud.crate.io/v1/namespaces/default/cratedbs', body: database })
+  const databases = '/apis/cloud.crate.io/v1/namespaces/default/cratedbs'
+  await until('databases can be created', async () => (await http.post(databases, database)).status === 201)
 
   const ran = await install(['--only', 'crate-operator-crds'])
   succeeded(ran)

@@ -5,8 +5,8 @@ import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
 import { issueToken } from '../../deploy/bootstrap/token.ts'
+import { until } from '../cluster/index.ts'
 import { type Bench, createBench } from './bootstrap.ts'
 
 const linux = process.platform === 'linux' && process.arch === 'x64'
@@ -250,7 +250,7 @@ test('a run is refused while another one is at the same cluster', options, async
   const env = { PATH: `${bin}:/usr/bin:/bin` }
   const args = [good, '--yes', '--skip', 'preflight']
   const first = install(args, { env })
-  while (!existsSync(reached)) await setImmediate()
+  await until('the first one is under way', async () => existsSync(reached))
   const second = await install(args, { env })
   await writeFile(done, '')
   assert.equal((await first).code, 1)

@@ -121,11 +121,7 @@ test('the agent becomes ready with the rendered configuration and its own permis
   t.after(() => client.close())
   const answer = await client.call('PUT', '/v1/projects/harbour', { body: { id: 'harbour' } })
   assert.equal(answer.status, 202, answer.text)
-  await until(
-    'the project is made',
-    async () => (await client.call('GET', `/v1/operations/${answer.body.id}`)).body.phase === 'Succeeded',
-    30_000,
-  )
+  await until('the project is made', async () => (await client.call('GET', `/v1/operations/${answer.body.id}`)).body.phase === 'Succeeded')
   assert.equal((await client.call('GET', '/v1/region')).body.id, 'harbour-1')
   assert.equal((await read(`/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/skerry-agent`)).kind, 'Lease')
 })

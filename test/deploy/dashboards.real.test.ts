@@ -24,12 +24,6 @@ test('every query of every dashboard and every rule names series and labels that
       await sleep(250)
     }
   }
-  await until(whileWell)
-  // Of the pages as they are now: Prometheus forgets what it does not see any more.
-  const metadata = await ask.metadata()
-  await withoutBroker(() => until(whileUnheard))
-  await withoutApiServer(() => until(whileAway))
-
   const filled = (text: string) =>
     text
       .replaceAll('$__rate_interval', '20s')
@@ -45,6 +39,14 @@ test('every query of every dashboard and every rule names series and labels that
     ...rules.map(({ alert, record, expr }) => ({ where: alert ?? record ?? '', expr, isSilent: alert !== undefined })),
   ]
   const recorded = new Set(rules.map(({ record }) => record))
+  const isExported = ({ name }: Selector) => !recorded.has(name) && name !== 'up'
+
+  await until(whileWell)
+  // Of the pages as they are now: Prometheus forgets what it does not see any more.
+  const exported = questions.flatMap(({ expr }) => namedIn(expr).selectors).filter(isExported)
+  const metadata = await ask.metadataOf(exported.map(({ name }) => name))
+  await withoutBroker(() => until(whileUnheard))
+  await withoutApiServer(() => until(whileAway))
 
   for (const question of questions)
     await t.test(`${question.where}: ${question.expr}`, async () => {
@@ -54,8 +56,7 @@ test('every query of every dashboard and every rule names series and labels that
         const series = await ask.series(selector.name)
         known.set(selector, series)
         assert.ok(series.length > 0, `there is a series ${selector.name}`)
-        if (!recorded.has(selector.name) && selector.name !== 'up')
-          assert.ok(metadata[familyOf(selector.name, metadata)], `${selector.name} is described by the page`)
+        if (isExported(selector)) assert.ok(metadata[familyOf(selector.name, metadata)], `${selector.name} is described by the page`)
         for (const { label, op, value } of selector.matchers) {
           const values = series.flatMap((labels) => labels[label] ?? [])
           assert.ok(values.length > 0, `${selector.name} has the label ${label}`)
@@ -153,7 +154,13 @@ function createAsker(url: string) {
     /** Labels of each series of the result, at any time: as often as Prometheus scrapes, since some are there for a moment only. */
     range: async (query: string) =>
       (await get<{ result: { metric: Labels }[] }>('query_range', { query, step: '0.25', ...since() })).result.map(({ metric }) => metric),
-    metadata: () => get<Metadata>('metadata'),
+    /** With all of these series, or without those that are still not described when patience has run out. */
+    async metadataOf(series: string[]): Promise<Metadata> {
+      for (const deadline = Date.now() + patienceMs; ; await sleep(250)) {
+        const metadata = await get<Metadata>('metadata')
+        if (series.every((name) => metadata[familyOf(name, metadata)]) || Date.now() > deadline) return metadata
+      }
+    },
     rules: async () =>
       (await get<{ groups: { rules: { name: string; health: string; lastError?: string }[] }[] }>('rules')).groups.flatMap(
         (group) => group.rules,

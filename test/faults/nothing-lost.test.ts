@@ -144,13 +144,12 @@ async function killAgain(random: () => number, workload: Workload, over: AbortSi
 }
 
 /** The replica whose metrics say that it leads. */
-async function leaderOf(replicas: AgentProcess[]): Promise<AgentProcess> {
-  for (let attempt = 0; attempt < 100; attempt++) {
+function leaderOf(replicas: AgentProcess[]): Promise<AgentProcess> {
+  return until('one of the replicas leads', async () => {
     for (const agent of replicas) {
       const metrics = await fetch(`${agent.adminUrl}/metrics`).then((answer) => answer.text())
       if (/^skerry_agent_leader 1$/m.test(metrics)) return agent
     }
-    await sleep(100)
-  }
-  throw new Error('nobody leads')
+    return undefined
+  })
 }

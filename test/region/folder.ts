@@ -5,8 +5,11 @@ import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
-/** The folder of the first `npm start` in a checkout; the folders of others that run at the same time are in it. */
-export const firstFolder = '.skerry'
+/**
+ * The folder of the first `npm start` in a checkout; the folders of others that run at the same time are in it. `SKERRY_FOLDER` names
+ * another one, for a test of who gets which: other tests start regions meanwhile.
+ */
+export const firstFolder = process.env.SKERRY_FOLDER ?? '.skerry'
 
 /** A folder that belongs to one running `npm start`: the number is 1 for the first one of the checkout, 2 for the next. */
 export type OwnFolder = { folder: string; number: number; release(): Promise<void> }

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { until } from '../cluster/index.ts'
 import { noMosquitto, startMosquitto } from '../monitor/sparkplug/mosquitto.ts'
 import { bdSeqOf, followBirths } from './births.ts'
 import { type RunningRegion, waysToGoOn } from './place.ts'
@@ -35,10 +36,10 @@ test('npm start -- --once shows a project and a database become real and be born
   t.after(() => births.close())
   await births.askForRebirth()
   assert.equal(bdSeqOf(await births.heard(({ verb }) => verb === 'NBIRTH', 'the NBIRTH')), 0)
-  await births.heard(isBirthOf('tidal-gauge'), 'the birth of the database')
-  const metrics = await (await fetch(`${place.monitor.url}/metrics`)).text()
-  const up = metrics.split('\n').filter((line) => line.startsWith('skerry_check_up'))
-  assert.match(up.join('\n'), /^skerry_check_up\{check="agent",.*\} [01]$/m)
+  // While the region still waits for its checks: it does not wait for this program.
+  const isUp = /^skerry_check_up\{check="agent",.*\} [01]$/m
+  await until('the agent is checked', async () => isUp.test(await (await fetch(`${place.monitor.url}/metrics`)).text()))
+  await births.heard(isBirthOf('tidal-gauge'), 'the birth of the database', { withinMs: 180_000 })
 
   const code = await exited
   const out = said.join('\n')

@@ -31,7 +31,8 @@ export function spawnStart(
     env: { ...process.env, ...env },
     detached: true,
   })
-  const exited = once(child, 'exit').then(([code, signal]) => signal ?? code)
+  // Not 'exit', after which its last lines may still be to come.
+  const exited = once(child, 'close').then(([code, signal]) => signal ?? code)
   t.after(async () => {
     // It has programs of its own to end.
     if (child.exitCode === null && child.signalCode === null && child.kill('SIGTERM')) await exited

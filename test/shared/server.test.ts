@@ -188,6 +188,7 @@ test('a new certificate is used for new connections and no request of the old on
   const before = part.certificate().fingerprint
   const agent = new Agent({ keepAlive: true, maxSockets: 4 })
   t.after(() => agent.destroy())
+  await Promise.all([1, 2, 3, 4].map(() => ask(part, '/', { agent }))) // the connections from before
   let replaced = false
   const seenAfter = new Set<string>()
   const client = async () => {

@@ -10,6 +10,7 @@ import { helm } from '../deploy/helm.ts'
 import { startAgentProcess } from '../region/agent-process.ts'
 import { type Client, createClient } from '../region/client.ts'
 import { startMonitorProcess } from '../region/monitor-process.ts'
+import { persistent } from '../region/scenario.ts'
 import type { Scene } from './scene.ts'
 
 export type Installed = Awaited<ReturnType<typeof startInstalled>>
@@ -158,7 +159,7 @@ export async function startInstalled(scene: Scene, token: string) {
 /** Asks for something and waits until it has succeeded. */
 function doing(client: Client) {
   return async (method: string, path: string, body?: unknown) => {
-    const answer = await client.call(method, path, { body })
+    const answer = await persistent(client).call(method, path, { body })
     if (answer.status === 200) return answer.body // as it is wanted already
     assert.equal(answer.status, 202, answer.text)
     return until(`${method} ${path} has ended`, async () => {

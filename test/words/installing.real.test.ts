@@ -221,7 +221,8 @@ test('databases are deleted when that is asked for, and every volume stays', asy
   await make(path, { apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', metadata: { name: 'tide', labels }, spec })
   await until('its volumes are bound', async () => {
     const claims = await list('/api/v1/namespaces/project-harbour/persistentvolumeclaims')
-    return claims.length > 0 && claims.every(({ status }) => status?.phase === 'Bound')
+    // One for data, one for heap dumps.
+    return claims.length === 2 && claims.every(({ status }) => status?.phase === 'Bound')
   })
   const before = await volumes()
   assert.match((await runner.runAny('./uninstall.sh --yes', { cwd })).out, /Refused: databases exist/)

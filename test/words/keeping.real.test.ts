@@ -85,6 +85,7 @@ test('a project that somebody deletes, and says why, is kept by taking its final
   assert.ok((await read('/apis/skerry.dev/v1/projects/harbour'))?.metadata.deletionTimestamp)
   await runner.run(`kubectl patch project harbour --type merge --patch '{"metadata":{"finalizers":null}}'`)
   await until('the project is gone', async () => (await read('/apis/skerry.dev/v1/projects/harbour')) === undefined)
+  await until('the agent has heard of it', async () => (await installed.client.call('GET', '/v1/projects/harbour')).status === 404)
   await putDatabase(installed)
   const after = await read(database)
   assert.deepEqual([after?.metadata.uid, after?.metadata.deletionTimestamp], [before?.metadata.uid, undefined])

@@ -124,6 +124,7 @@ test('what is to be looked at can be seen', async (t) => {
       const lease = await read(`/apis/coordination.k8s.io/v1/namespaces/skerry/leases/skerry-${program}`)
       return lease?.spec?.holderIdentity
     })
+  await until('the exposure is told', async () => (await scene.list(`${home}/events?fieldSelector=reason%3DExposed`)).length > 0)
   for (const [command, shows, values = {}] of sights)
     await t.test(command, async () => assert.match((await runner.run(command, { values })).out, shows))
 })

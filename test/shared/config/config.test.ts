@@ -8,6 +8,7 @@ import { parse } from 'yaml'
 import * as z from 'zod'
 import { loadConfig } from '../../../shared/config/index.ts'
 import { byteSize, duration, fileToRead, secretFile } from '../../../shared/fields.ts'
+import { threadMs } from '../../monitor/wire/turns-in-hand.ts'
 
 const check = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('http'), url: z.url().describe('Where to look.'), interval: duration({ min: '1s' }).prefault('30s') }),
@@ -194,11 +195,11 @@ for (const { name, yaml, want } of hostile) {
   })
 }
 
-test('a file of many fields is read in a moment', (t) => {
+test('a file of many fields is read in a moment of processor time', (t) => {
   const at = folder(t, { 'agent.yaml': `region: a\nlabels:\n${Array.from({ length: 20_000 }, (_, i) => `  ${word(i)}: x\n`).join('')}` })
-  const started = performance.now()
+  const started = threadMs()
   assert.equal(Object.keys(loaded(['--config', at('agent.yaml')]).labels).length, 20_000)
-  assert.ok(performance.now() - started < 5_000)
+  assert.ok(threadMs() - started < 5_000)
 })
 
 for (const [name, path] of [
