@@ -46,16 +46,14 @@ test('of two replicas one publishes, the other takes over when it goes or dies, 
   assert.equal(broker.connects.length, 1, 'only the leader connects')
 
   // One that is told to stop gives the Lease back after its death is out.
-  const stopping = performance.now()
   assert.equal(await first.stop(), 0)
   const death = await broker.heard(({ verb }) => verb === 'NDEATH')
   assert.equal(bdSeqOf(death), bdSeqOf(birth))
   const after = broker.messages.indexOf(death) + 1
   const second1 = await broker.heard(({ verb }) => verb === 'NBIRTH', after)
   assert.equal(bdSeqOf(second1), bdSeqOf(birth) + 1)
-  const handoverMs = performance.now() - stopping
 
-  // One that dies leaves its will; the next is born within the length of the Lease, and what else a handover takes on this machine.
+  // One that dies leaves its will; the next is born within the length of the Lease.
   const third = await region.startMonitor(broker, { config })
   const from = broker.messages.length
   const began = performance.now()
@@ -64,10 +62,6 @@ test('of two replicas one publishes, the other takes over when it goes or dies, 
   assert.equal(bdSeqOf(will), bdSeqOf(second1))
   const third1 = await broker.heard(({ verb }) => verb === 'NBIRTH', from)
   assert.equal(bdSeqOf(third1), bdSeqOf(second1) + 1)
-  const tookMs = performance.now() - began
-  assert.ok(
-    tookMs < leaseMs + 1_000 + 2 * handoverMs,
-    `${Math.round(tookMs)} ms without a node, a handover takes ${Math.round(handoverMs)} ms`,
-  )
+  assert.ok(performance.now() - began < leaseMs + 1_000, `${Math.round(performance.now() - began)} ms without a node`)
   assert.equal(await third.stop(), 0)
 })

@@ -103,14 +103,10 @@ test('a thousand strangers keep a thousand connections, and a valid caller is an
   for (let opened = 0; opened < 1_100; opened += 50) await Promise.all(Array.from({ length: 50 }, () => stranger()))
   assert.ok(server.statistics().open >= 1_000, `${server.statistics().open} connections are open`)
   await call() // loads what the first request needs
-  const answers = [await call(), await call(), await call()]
-  assert.deepEqual(
-    answers.map(({ status }) => status),
-    [200, 200, 200],
-  )
-  // Another program may hold up one of them, but not each.
-  const ms = Math.min(...answers.map(({ ms }) => ms))
-  assert.ok(ms < 1_000, `none took less than ${ms} ms`)
+  for (const { status, ms } of [await call(), await call(), await call()]) {
+    assert.equal(status, 200)
+    assert.ok(ms < 1_000, `it took ${ms} ms`)
+  }
   assert.ok(server.statistics().spared >= 70)
   assert.equal(server.statistics().refused, 0)
 })
