@@ -6,6 +6,7 @@ import { limitsConfig } from '../../../agent/api/limits.ts'
 import { type Clock, systemClock } from '../../../shared/clock.ts'
 import { byFetch } from '../../../shared/fetch.ts'
 import { createTlsServer } from '../../../shared/server.ts'
+import { until } from '../../cluster/index.ts'
 import { createAuthority, mountSecret } from '../../shared/certificates.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
 import { openStream } from './event-stream.ts'
@@ -113,7 +114,7 @@ test('a client can come back before it got any event: the stream begins with an 
   operations.tell('added', 'other', '', 'elsewhere')
   await first.next()
   const quiet = await open('?project=harbour')
-  while (quiet.lastEventId() === '') await new Promise(setImmediate)
+  await until('it has an id', async () => quiet.lastEventId() !== '')
   operations.tell('added', 'op-2', '', 'elsewhere')
   await first.next()
   // Nothing of that came through the filter, but the id of the beginning did.

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { exec } from '../../../monitor/checks/exec.ts'
 import { until } from '../../cluster/index.ts'
-import { assertResult, measured, run } from './run.ts'
+import { assertResult, endByTime, measured, run } from './run.ts'
 
 const shell = (script: string) => ({ command: ['/bin/sh', '-c', script] })
 const mayExec = { mayExec: true }
@@ -67,7 +67,7 @@ test('an exec check that times out ends the program with its children, also one 
     const timeUp = new AbortController()
     const ended = run(exec, shell(script), { ...mayExec, signal: timeUp.signal })
     await until('its child is there', async () => readFileSync(file, 'utf8').endsWith('\n'))
-    timeUp.abort(new DOMException('the check timed out', 'TimeoutError'))
+    endByTime(timeUp)
     await ended
     await until('its child has ended', async () => !alive())
   }

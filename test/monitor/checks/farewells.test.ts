@@ -5,7 +5,7 @@ import { mqtt } from '../../../monitor/checks/mqtt.ts'
 import { postgresql } from '../../../monitor/checks/postgresql.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { startWireServer, type WireServer } from '../sparkplug/wire-server.ts'
-import { assertResult, run } from './run.ts'
+import { assertResult, endByTime, run } from './run.ts'
 import { listen } from './servers.ts'
 
 /** The commands that came, once the connection has ended. */
@@ -14,9 +14,6 @@ async function commands({ packets, clients }: WireServer): Promise<string[]> {
   while (clients.size > 0) await systemClock.sleep(5, limit)
   return packets.map(({ packet }) => packet.cmd)
 }
-
-/** Ends a check as the prober does when its time is up. */
-const endByTime = (check: AbortController) => check.abort(new DOMException('the check timed out', 'TimeoutError'))
 
 for (const protocolVersion of [4, 5] as const) {
   const on = `mqtt check, protocol level ${protocolVersion},`

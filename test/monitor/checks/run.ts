@@ -9,6 +9,11 @@ export function secret(value: string): Secret {
   return new Secret({ value })
 }
 
+/** Ends a check as the prober does when its time is up. */
+export function endByTime(check: AbortController): void {
+  check.abort(new DOMException('the check timed out', 'TimeoutError'))
+}
+
 /**
  * Runs a check once, as the prober does: `down` if it throws. Every measurement must be in the kind's table, and the detail must be a
  * sentence for people.

@@ -1,3 +1,5 @@
+import { threadMs } from '../../shared/thread-time.ts'
+
 /**
  * Runs it, and returns its result with the longest time between two turns of the event loop, in milliseconds of this thread's processor time:
  * what else the machine does makes no difference.
@@ -20,10 +22,4 @@ export async function heldBy<T>(run: () => Promise<T>): Promise<{ result: T; hel
   } finally {
     isOn = false
   }
-}
-
-/** The processor time of this thread so far, in milliseconds. */
-export function threadMs(): number {
-  const { user, system } = process.threadCpuUsage()
-  return (user + system) / 1000
 }

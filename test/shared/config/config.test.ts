@@ -8,7 +8,7 @@ import { parse } from 'yaml'
 import * as z from 'zod'
 import { loadConfig } from '../../../shared/config/index.ts'
 import { byteSize, duration, fileToRead, secretFile } from '../../../shared/fields.ts'
-import { threadMs } from '../../monitor/wire/turns-in-hand.ts'
+import { threadMs } from '../thread-time.ts'
 
 const check = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('http'), url: z.url().describe('Where to look.'), interval: duration({ min: '1s' }).prefault('30s') }),

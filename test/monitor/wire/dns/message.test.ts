@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { answerOf, queryOf } from '../../../../monitor/wire/dns/message.ts'
 import { CheckFailure } from '../../../../monitor/wire/reasons.ts'
 import { fc } from '../../../shared/property.ts'
-import { threadMs } from '../turns-in-hand.ts'
+import { threadMs } from '../../../shared/thread-time.ts'
 import { answerTo, pointer, recordText, two, type WireRecord, wireName, zone } from './zone.ts'
 
 const query = queryOf({ id: 4711, name: 'quay.example', type: 1, class: 1, recursionDesired: true })
