@@ -3,6 +3,7 @@ import { duration, fileToRead } from '../shared/fields.ts'
 import { logConfig } from '../shared/log-config.ts'
 import { identityConfig } from './api/identity/config.ts'
 import { limitsConfig } from './api/limits.ts'
+import { cloudSection } from './cloud/settings.ts'
 import { metadataSection } from './resources/allowed-keys.ts'
 import { objectName } from './resources/identifiers.ts'
 import { storageQuantity } from './resources/quantity.ts'
@@ -159,6 +160,7 @@ export const agentConfig = z
     tunnel: tunnelSection
       .optional()
       .describe('The tunnel that leads to the agent; without this section the agent does not manage cloudflared'),
+    cloud: cloudSection.optional().describe('The cloud that the region joins; without this section it tells no cloud anything'),
     monitor: monitorSection.prefault({}).describe('The monitor that runs beside the agent'),
     lease: leaseSection.prefault({}).describe('Leader election'),
     log: logConfig,

@@ -14,7 +14,9 @@ import { createApi } from './api/app.ts'
 import { createAudit } from './api/audit.ts'
 import { createEvents, usualEvents } from './api/events/index.ts'
 import { createAuthentication } from './api/identity/authentication.ts'
+import { createRegionDocument, type RegionDocumentMaker } from './api/representations/region.ts'
 import { openResources } from './api/resources.ts'
+import { createLink } from './cloud/index.ts'
 import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
@@ -26,6 +28,7 @@ import { actions } from './operations/actions/index.ts'
 import { createExecutor } from './operations/executor.ts'
 import { createJournal } from './operations/journal.ts'
 import { createLedgerKeeper } from './operations/ledger-keeper.ts'
+import type { LeaderTools } from './operations/queue.ts'
 import { createWaitingNotes } from './operations/waiting.ts'
 import { createCaches } from './region/caches.ts'
 import { createDatabaseViews } from './region/database-view.ts'
@@ -84,21 +87,22 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const resources = openResources({ ...known, config, accepted, views, operator, kubernetes, tunnel })
   const events = createEvents(usualEvents, { sources: resources.events, observe: metrics.observeEvents, clock, log })
   const app = createApi(config.api.limits, {
+    ...tools,
     routes: [...resources.routes, events.route],
     authentication,
     audit: createAudit({ log, clock }),
     observe: metrics.observeRequest,
     version,
-    clock,
-    log,
   })
   const singularHeaders = ['idempotency-key', 'last-event-id', 'x-request-id', ...(config.identity.jwt ? [config.identity.jwt.header] : [])]
   const api = createTlsServer(config.api, { answer: byFetch(app.fetch, log), singularHeaders, log })
 
+  // The link outwards, to the cloud.
+  const link = await linkOf(config, createRegionDocument({ ...known, config, operator, kubernetes, tunnel }), { ...tools, lease })
+
   // Health and metrics, for the site.
-  const ready = createReadyMark(() =>
-    log.info({ region: config.region.id, version, apiPort: api.port(), adminPort: admin.port() }, 'region is ready'),
-  )
+  const ports = () => ({ apiPort: api.port(), adminPort: admin.port() })
+  const ready = createReadyMark(() => log.info({ region: config.region.id, version, ...ports() }, 'region is ready'))
   const all = { ...caches, operator, ...resources.caches }
   const readiness = [...cacheReadiness(all), { name: 'API', trouble: () => (ready.isSet ? undefined : 'not listening yet') }]
   const facts = () => ({ leader: lease.isLeader(), ...leaseFacts(lease.standing()), version, kubernetes: kubernetes.current })
@@ -121,7 +125,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   // Started left to right, stopped right to left: callers drain first, the Lease is released after the last write.
   const following = together('caches', Object.values(all))
   const before = [admin, following, kubernetes, journal, authentication, recorder, story, lease]
-  const parts = [...before, ...controllers, ...resources.controllers, executor, waiting, keeper, collector, events, api, ready]
+  const parts = [...before, ...controllers, ...resources.controllers, executor, waiting, keeper, collector, ...link, events, api, ready]
   try {
     await runParts(parts, { stopping, graceMs: config.grace, log })
   } finally {
@@ -163,6 +167,14 @@ function projectsOf({ cluster, databases, crateOperator, operations, monitor, me
   const { namespace } = cluster
   const { parallelism, recheck } = operations
   return { namespace, network, accounts, allowedLabels: metadata.labels, parallelism, recheckMs: recheck }
+}
+
+/** Nothing without a cloud. */
+async function linkOf({ cloud, cluster, region }: AgentConfig, document: RegionDocumentMaker, tools: LeaderTools): Promise<Part[]> {
+  if (cloud === undefined) return []
+  const subscribe = (changed: () => void) => document.caches.map((cache) => cache.subscribe(changed))
+  const status = { read: () => document.shown(undefined), subscribe }
+  return createLink(cloud, { namespace: cluster.namespace, region, version, status }, tools)
 }
 
 function collectorOf({ cluster, operations }: AgentConfig) {

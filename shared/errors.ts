@@ -83,6 +83,13 @@ export const problems = {
     title: 'The resource is not empty',
     action: 'Delete the objects that the detail names, wait for their end, then repeat the request.',
   },
+  'ledger-behind': {
+    status: 409,
+    retry: 'never',
+    title: 'The resource has changed since the entry of the ledger that the caller knows',
+    action:
+      'Read the operations since that entry (GET /v1/operations?since=N), decide again, and send the request with the newer number. A cloud that was restored from a backup finds there what it has forgotten.',
+  },
   'wrong-state': {
     status: 409,
     retry: 'later',

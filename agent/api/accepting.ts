@@ -6,7 +6,7 @@ import { type Actions, flag } from '../operations/actions/action.ts'
 import type { Credential, Proposed } from '../operations/deciding/decision.ts'
 import { dryRunOf } from '../operations/deciding/plan.ts'
 import type { Journal } from '../operations/journal.ts'
-import type { Target } from '../resources/kind.ts'
+import { describeTarget, type Target } from '../resources/kind.ts'
 import { hasEnded, type Operation, phaseOf } from '../resources/operation.ts'
 import { type ApiContext, type Input, json, type ResponseDoc, type ResponseHeaders } from './http.ts'
 import { type OperationSchemas, representOperation } from './representations/operation.ts'
@@ -103,10 +103,14 @@ const retryAfterSeconds = 2
  */
 export async function carryOut(
   c: ApiContext,
-  { query, body, idempotencyKey, waitSeconds }: Input<unknown, { dryRun: boolean }>,
+  { query, body, idempotencyKey, ledgerAt, waitSeconds }: Input<unknown, { dryRun: boolean }>,
   { journal, cluster }: AcceptingParts,
-  { action, target, decide, resource }: Request,
+  { action, target, decide: decideNow, resource }: Request,
 ): Promise<Response> {
+  const decide = () => {
+    if (ledgerAt !== undefined) mustKnow(journal, target, ledgerAt)
+    return decideNow()
+  }
   if (query.dryRun) return json(c, 200, { dryRun: true, steps: await dryRunOf(cluster, decide()?.plan ?? []) })
   let credentials: Credential[] = []
   const accepted = await journal.accept({
@@ -132,6 +136,17 @@ export async function carryOut(
     ...(outcome === 'repeated' && { note: repeatedNote }),
   }
   return json(c, phaseOf(now) === 'Succeeded' ? 200 : 202, told, headersOf(now, waitSeconds))
+}
+
+/** @throws Problem `ledger-behind` if the target, or the project that it is in, has changed since that entry of the ledger */
+function mustKnow(journal: Journal, target: Target, ledgerAt: number): void {
+  const project: Target = { kind: 'project', project: target.project }
+  const changedAt = Math.max(journal.lastChangeOf(target), journal.lastChangeOf(project))
+  if (changedAt <= ledgerAt) return
+  const detail = `If-Ledger-At is ${ledgerAt}, but ${describeTarget(target)} may have changed at ${changedAt}; the ledger is at ${journal.head().sequence}.`
+  throw new Problem('ledger-behind', detail, {
+    extensions: { ledger: { known: ledgerAt, changed: changedAt, head: journal.head().sequence } },
+  })
 }
 
 type Request = { action: string; target: Target; decide: () => Proposed | undefined; resource: (() => Prepared | undefined) | undefined }

@@ -55,6 +55,15 @@ export function validateIdempotencyKey(c: ApiContext, faults: FaultList): string
   return undefined
 }
 
+/** The last entry of the ledger that the caller knows; undefined without one. One that is malformed is added to `faults`. */
+export function validateLedgerAt(c: ApiContext, faults: FaultList): number | undefined {
+  const given = c.req.header('if-ledger-at')
+  if (given === undefined) return undefined
+  if (/^\d{1,15}$/.test(given)) return Number(given)
+  faults.add(() => ({ in: 'header', name: 'If-Ledger-At', message: 'must be the sequence of an operation, or 0' }))
+  return undefined
+}
+
 function check(schema: z.ZodObject, given: unknown, where: 'query' | 'path', faults: FaultList): unknown {
   const parsed = parseWith(schema, given)
   if (parsed.ok) return parsed.value

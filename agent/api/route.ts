@@ -4,7 +4,7 @@ import type { ForeignBodies } from '../resources/foreign-bodies.ts'
 import { hasBody, invalidFields, type MergePatch, mediaTypes, readBody, validateBody, validatePatch } from './body.ts'
 import { validateConditions } from './conditions.ts'
 import type { ApiContext, Scope } from './context.ts'
-import { preferredWait, validateIdempotencyKey, validateParams, validateQuery } from './parameters.ts'
+import { preferredWait, validateIdempotencyKey, validateLedgerAt, validateParams, validateQuery } from './parameters.ts'
 
 /** One answer of a route, for the OpenAPI document. Problems are described once for all routes. */
 export type ResponseDoc = {
@@ -54,12 +54,13 @@ export type RouteDoc = {
   responses: () => Record<number, ResponseDoc>
 }
 
-/** A request that has been read and is valid. The last two are undefined for GET. */
+/** A request that has been read and is valid. The last three are undefined for GET. */
 export type Input<P = unknown, Q = unknown, B = unknown> = {
   params: P
   query: Q
   body: B
   idempotencyKey: string | undefined
+  ledgerAt: number | undefined
   waitSeconds: number | undefined
 }
 
@@ -107,6 +108,7 @@ export async function readInput(c: ApiContext, doc: RouteDoc): Promise<Input> {
     query: doc.query === undefined && !c.req.url.includes('?') ? {} : validateQuery(c, doc.query ?? noParameters, faults),
     body: undefined,
     idempotencyKey: isWrite ? validateIdempotencyKey(c, faults) : undefined,
+    ledgerAt: isWrite ? validateLedgerAt(c, faults) : undefined,
     waitSeconds: isWrite ? preferredWait(c) : undefined,
   }
   if (isWrite) validateConditions(c, faults)

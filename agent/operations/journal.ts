@@ -34,6 +34,11 @@ export type Journal = Part & {
   unended(target: Target): Operation[]
   /** The newest operation of a target that succeeded and recorded the version it saw, as long as it is kept. */
   lastSucceeded(target: Target): Operation | undefined
+  /**
+   * The sequence of the newest entry of a target. Of one that is no longer kept nothing is known: then it is that of the newest entry that is
+   * gone, at which the target may have changed.
+   */
+  lastChangeOf(target: Target): number
   /** The targets that have open operations. */
   unendedTargets(): Target[]
   /** The newest entry of the ledger, even if somebody has deleted it. All earlier ones are known here, or known to be gone. */
@@ -101,6 +106,7 @@ export function createJournal({ namespace }: { namespace: string }, parts: Entri
     all: () => register.all(),
     unended: (target) => register.unended(targetKey(target)),
     lastSucceeded: (target) => register.lastSucceeded(targetKey(target)),
+    lastChangeOf: (target) => Math.max(register.newestOf(targetKey(target)), (register.all()[0]?.spec.sequence ?? head().sequence + 1) - 1),
     unendedTargets: () => register.unendedTargets(),
     head,
     catchUp: () => catchUp.run(),

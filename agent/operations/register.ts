@@ -13,6 +13,8 @@ export class Register {
   readonly #byKey = new Map<string, Operation>()
   readonly #byFingerprint = new Map<string, Operation>()
   readonly #succeeded = new Map<string, Operation>()
+  /** By target, the sequence of its newest entry, also if that is no longer kept. */
+  readonly #newest = new Map<string, number>()
   readonly #unendedByTarget = new Map<string, Map<number, Operation>>()
   #head = emptyLedger
   #all: readonly Operation[] | undefined
@@ -63,6 +65,11 @@ export class Register {
     return this.#succeeded.get(key)
   }
 
+  /** The sequence of the newest entry of a target that this process knows of; 0 if there is none. */
+  newestOf(key: string): number {
+    return this.#newest.get(key) ?? 0
+  }
+
   /**
    * The operation that a request repeats: the one with its idempotency key. Without a key, it is the newest open operation of the
    * target, if its request was the same.
@@ -91,6 +98,7 @@ export class Register {
     this.raiseTo(spec)
     if (spec.idempotencyKey !== undefined) this.#byKey.set(keyOfRequest(spec.requestedBy, spec.idempotencyKey), operation)
     const key = targetKey(spec.target)
+    this.#newest.set(key, Math.max(spec.sequence, this.newestOf(key)))
     const saw = phaseOf(operation) === 'Succeeded' && operation.status?.observed !== undefined
     if (saw && spec.sequence >= (this.#succeeded.get(key)?.spec.sequence ?? 0)) this.#succeeded.set(key, operation)
     if (hasEnded(operation)) return

@@ -20,6 +20,8 @@ export const annotation = {
   deletionProtection: 'skerry.dev/deletion-protection',
   /** Set by an administrator: the object may be deleted although it is protected. The value says why. */
   allowDeletion: 'skerry.dev/allow-deletion',
+  /** On the Registration, set by a person: a new text makes the region ask its cloud again where it rests. */
+  askAgain: 'skerry.dev/ask-again',
   /** On cloudflared's ConfigMap: the revision of the configuration. */
   tunnelRevision: 'skerry.dev/tunnel-revision',
   /** On cloudflared's ConfigMap: the uids of the pods that started with an earlier revision. */

@@ -179,6 +179,14 @@ const writeHeaders = z.object({
     .describe('Chosen by the caller, a new one for each new request. The same key and request return the same operation.'),
   'If-Match': z.string().optional().describe('Only if the resource still has this ETag. Changes of status do not count.'),
   'If-None-Match': z.string().optional().describe('`*`: only if the resource does not exist.'),
+  'If-Ledger-At': z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .optional()
+    .describe(
+      'Only if the resource has not changed since this entry of the ledger: a cloud that was restored from a backup undoes nothing.',
+    )
+    .meta({ example: '128' }),
 })
 
 function responseOf({ description, schema, contentType = mediaTypes.json, headers, example }: ResponseDoc) {

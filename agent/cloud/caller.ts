@@ -1,0 +1,127 @@
+import { gzipSync } from 'node:zlib'
+import type * as z from 'zod'
+import type { Clock } from '../../shared/clock.ts'
+import type { CloudClock } from './cloud-clock.ts'
+import { type Endpoint, pathAt } from './contract/endpoints.ts'
+import { failureOfType } from './contract/failures.ts'
+import { CloudFault } from './fault.ts'
+import type { Proven, Prover } from './proof.ts'
+import { jsonOf, type Received, type Sent, type Transport } from './transport.ts'
+
+/** One call of the contract. */
+export type Call<T> = {
+  endpoint: Endpoint
+  /** The registration, where the path has one. */
+  region?: string
+  body?: unknown
+  headers?: Record<string, string>
+  /** The credential of the region; a claim and a renewal have none. */
+  credential?: string | undefined
+  /** The hash of the installation token that the call is about. */
+  token?: string | undefined
+  answer: z.ZodType<T>
+}
+
+export type CallerParts = { url: string; transport: Transport; prover: Prover; cloudClock: CloudClock; clock: Clock }
+
+/** Bodies with more characters are compressed. */
+const compressedFrom = 1_024
+
+/** The longest wait that a cloud may ask for. */
+const longestWaitMs = 3_600_000
+
+/**
+ * Calls the cloud: proves the key, checks the answer against the contract, and takes the time from it. A call that is refused because of our
+ * clock is repeated once with the time of the cloud.
+ *
+ * @throws CloudFault
+ */
+export async function callCloud<T>(call: Call<T>, parts: CallerParts, signal: AbortSignal): Promise<T> {
+  try {
+    return await callOnce(call, parts, signal)
+  } catch (error) {
+    if (error instanceof CloudFault && error.failure === 'clock-skew') return callOnce(call, parts, signal)
+    throw error
+  }
+}
+
+async function callOnce<T>(call: Call<T>, parts: CallerParts, signal: AbortSignal): Promise<T> {
+  const { clock, cloudClock, transport } = parts
+  const sent = await signed(call, parts)
+  const began = clock.monotonic()
+  const received = await transport.send(sent, signal)
+  const tookMs = clock.monotonic() - began
+  if (received.status >= 300) throw refusalOf(received, (now) => cloudClock.heard(now, tookMs))
+  const parsed = call.answer.safeParse(received.status === 204 ? {} : jsonOf(received))
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues
+    const place = issue?.path.length ? `/${issue.path.join('/')}` : 'the answer'
+    throw new CloudFault(
+      'garbled',
+      `The cloud's answer to ${sent.method} ${sent.path} is invalid: ${place.slice(0, 100)}: ${issue?.message.slice(0, 200)}.`,
+    )
+  }
+  const { now } = parsed.data as { now?: unknown }
+  if (typeof now === 'number') cloudClock.heard(now, tookMs)
+  return parsed.data
+}
+
+async function signed<T>(call: Call<T>, { url, prover, cloudClock }: CallerParts): Promise<Sent> {
+  const { endpoint, region = '', body, credential, token } = call
+  const { method, request } = endpoint
+  const path = pathAt(endpoint, region)
+  const over: Proven['over'] = credential !== undefined ? { credential } : token !== undefined ? { sha256: token } : undefined
+  const text = body === undefined ? undefined : JSON.stringify(body)
+  const isLarge = text !== undefined && text.length > compressedFrom
+  const proof = await prover.prove({ method, url: `${url}${path}`, now: cloudClock.now(), over })
+  return {
+    method,
+    path,
+    headers: {
+      ...(credential !== undefined && { authorization: `DPoP ${credential}` }),
+      dpop: proof,
+      ...(request && { 'content-type': request.mediaType }),
+      ...(isLarge && { 'content-encoding': 'gzip' }),
+      ...call.headers,
+    },
+    body: isLarge ? gzipSync(text) : text,
+  }
+}
+
+/** What an answer other than 2xx means. A redirect is none: credentials go to the configured address only. */
+function refusalOf(received: Received, heard: (now: number) => void): CloudFault {
+  const { status, headers } = received
+  const retryAfterMs = retryAfterOf(headers['retry-after'])
+  const problem = problemOf(received)
+  if (typeof problem.now === 'number' && Number.isSafeInteger(problem.now) && problem.now > 1_577_836_800_000) heard(problem.now)
+  const failure = failureOfType(problem.type)
+  const said = typeof problem.detail === 'string' ? ` It says: ${oneLine(problem.detail)}` : ''
+  if (failure !== undefined) return new CloudFault(failure, undefined, { retryAfterMs })
+  if (status < 400) {
+    return new CloudFault('garbled', `The cloud answered with a redirect (${status}), which is not followed. Correct cloud.url.`)
+  }
+  if (status === 429 || status >= 500) return new CloudFault('busy', `The cloud answered ${status}.${said}`, { retryAfterMs })
+  return new CloudFault('garbled', `The cloud answered ${status} without a class that is known.${said}`, { retryAfterMs })
+}
+
+function problemOf(received: Received): Record<string, unknown> {
+  try {
+    const parsed = jsonOf(received)
+    return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}
+
+function retryAfterOf(header: string | undefined): number | undefined {
+  if (header === undefined || !/^\d{1,9}$/.test(header)) return undefined
+  return Math.min(longestWaitMs, Number(header) * 1000)
+}
+
+/** What somebody else wrote, as part of a sentence. */
+function oneLine(text: string): string {
+  return text
+    .slice(0, 200)
+    .replace(/[^\x20-\x7e]+/g, ' ')
+    .trim()
+}

@@ -1,0 +1,119 @@
+/**
+ * Why a cloud refuses a region. A class is the end of the `type` of a problem document (RFC 9457) with which the cloud answers, whatever its
+ * status: one 401 for everything made agents throw good keys away (wazuh#39282).
+ *
+ * - `wait`: the region asks again by itself, later each time.
+ * - `person`: asking again changes nothing. It asks again when somebody has done what the action says.
+ */
+export type FailureClass = { status: number; retry: 'wait' | 'person'; reason: string; message: string; action: string }
+
+/** Every class. None of them ends what runs in the region, and none deletes its key. */
+export const failures = {
+  'token-expired': {
+    status: 403,
+    retry: 'person',
+    reason: 'TokenExpired',
+    message: 'The installation token has expired.',
+    action: 'Let the cloud make another one, and give it to the region.',
+  },
+  'token-used': {
+    status: 409,
+    retry: 'person',
+    reason: 'TokenUsed',
+    message: 'Another region has joined with this installation token, which is good for one.',
+    action: 'Let the cloud make another one, and give it to the region.',
+  },
+  'token-unknown': {
+    status: 403,
+    retry: 'person',
+    reason: 'TokenUnknown',
+    message: 'The cloud does not know this installation token.',
+    action: 'Compare the address of the cloud with that of the one that made the token. Let this cloud make another one.',
+  },
+  'not-approved': {
+    status: 403,
+    retry: 'person',
+    reason: 'NotApproved',
+    message: 'Somebody at the cloud has refused this region.',
+    action: 'Ask there why. After an approval, ask again.',
+  },
+  'pairing-code-taken': {
+    status: 409,
+    retry: 'wait',
+    reason: 'PairingCodeTaken',
+    message: 'Another region shows the same pairing code.',
+    action: 'None: the region takes another code.',
+  },
+  'clock-skew': {
+    status: 401,
+    retry: 'wait',
+    reason: 'ClockSkew',
+    message: 'The clock of the region is wrong.',
+    action: 'None for the region, which reckons with the difference. Synchronize the clock all the same: timedatectl set-ntp true',
+  },
+  'credential-expired': {
+    status: 401,
+    retry: 'wait',
+    reason: 'CredentialExpired',
+    message: 'The credential of the region has expired.',
+    action: 'None: the region gets another one with its key.',
+  },
+  'out-of-step': {
+    status: 412,
+    retry: 'wait',
+    reason: 'OutOfStep',
+    message: 'The cloud has another status of the region than the one that changes are told against.',
+    action: 'None: the region tells its whole status.',
+  },
+  'unknown-region': {
+    status: 404,
+    retry: 'wait',
+    reason: 'UnknownRegion',
+    message: 'The cloud does not know this region. It may have been restored from a backup that is older than the region.',
+    action: 'If the cloud will not know it again, let it make an installation token, and give it to the region, which then joins anew.',
+  },
+  'invalid-signature': {
+    status: 401,
+    retry: 'wait',
+    reason: 'InvalidSignature',
+    message: 'The cloud does not accept the signature of the region.',
+    action: 'Compare the thumbprint of the key with the one that the cloud shows for this region.',
+  },
+  cloned: {
+    status: 409,
+    retry: 'person',
+    reason: 'Cloned',
+    message:
+      'The state of the region is older than what the cloud has given out: either another cluster uses a copy of its key, or the etcd of this ' +
+      'cluster was restored from a backup.',
+    action: 'Make sure that no copy of the region runs. Unlock the region at the cloud, then ask again.',
+  },
+  revoked: {
+    status: 403,
+    retry: 'person',
+    reason: 'Revoked',
+    message: 'Somebody at the cloud has revoked the credentials of this region.',
+    action: 'Ask there why. After it has been allowed again, ask again.',
+  },
+  deregistered: {
+    status: 410,
+    retry: 'person',
+    reason: 'Deregistered',
+    message: 'Somebody at the cloud has deregistered this region. Everything that runs in it stays.',
+    action: 'To join again, give the region an installation token of the cloud.',
+  },
+} as const satisfies Record<string, FailureClass>
+
+/** The name of a class, as the `type` of a problem document ends. */
+export type FailureName = keyof typeof failures
+
+/** The `type` of a problem document of a class. */
+export function typeOfFailure(name: FailureName): string {
+  return `https://skerry.dev/cloud/problems/${name}`
+}
+
+/** The class that a `type` names; undefined for any other text. */
+export function failureOfType(type: unknown): FailureName | undefined {
+  const [, name] = (typeof type === 'string' && /\/([a-z-]{1,40})$/.exec(type)) || []
+  return name !== undefined && Object.hasOwn(failures, name) ? (name as FailureName) : undefined
+}

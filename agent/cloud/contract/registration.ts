@@ -1,0 +1,87 @@
+import * as z from 'zod'
+import { instant, jws, signingKeys } from './documents.ts'
+
+/** The letters of Crockford's base 32: none that looks like another one, and no U. */
+export const pairingLetters = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+
+const pairingCode = z
+  .string()
+  .regex(/^[0-9A-HJKMNP-TV-Z]{8}$/)
+  .describe('Eight letters of Crockford base 32')
+  .meta({ example: '7Q2MX4KD' })
+const sha256 = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .describe('SHA-256 in lower-case hexadecimal')
+const tag = z.string().max(200)
+const tags = z.record(z.string().regex(/^[A-Za-z0-9]([\w./-]{0,61}[A-Za-z0-9])?$/), tag).describe('What the site says about the region')
+export const registrationId = z
+  .string()
+  .regex(/^[A-Za-z0-9][\w-]{0,63}$/)
+  .meta({ example: 'r-5f3c9a' })
+
+/**
+ * A claim: a key wants to become the key of a region. It proves the token by its hash, which is the `ath` of the proof too, or shows a pairing
+ * code; with neither, the cloud must have been told of the key before.
+ */
+export const claim = z
+  .strictObject({
+    token: z
+      .strictObject({
+        id: z
+          .string()
+          .regex(/^[\w-]{1,64}$/)
+          .optional(),
+        sha256,
+      })
+      .optional()
+      .describe('The installation token, which never leaves the site itself'),
+    pairing: z.strictObject({ code: pairingCode, expiresIn: z.int().min(1).max(3_600).describe('Seconds') }).optional(),
+    region: z.strictObject({
+      id: z.string().max(63).describe('As the site has named it').meta({ example: 'harbour-1' }),
+      name: z.string().max(200).optional(),
+      cluster: z.string().max(100).describe('UID of the namespace kube-system: the cluster, whatever it is called'),
+    }),
+    agent: z.strictObject({ version: z.string().max(100) }),
+    tags: tags.optional(),
+  })
+  .meta({ id: 'Claim' })
+export type Claim = z.infer<typeof claim>
+
+/** A renewal, of a credential that is about to expire or has expired long ago. */
+export const renewal = z
+  .strictObject({ joinState: jws.describe('The last one that the cloud gave out to this key') })
+  .meta({ id: 'Renewal' })
+export type Renewal = z.infer<typeof renewal>
+
+/** A credential: a token of the type DPoP (RFC 9449). Its life is told in seconds, since the clock of the region may be wrong. */
+const credential = z.object({
+  token: z.string().regex(/^[A-Za-z0-9._~+/-]{16,4096}=*$/),
+  expiresIn: z
+    .int()
+    .min(60)
+    .max(31 * 86_400)
+    .describe('Seconds'),
+})
+
+/** What the cloud lets a region know whenever it answers. */
+export const heard = {
+  now: instant.describe("The cloud's clock, in milliseconds since 1970"),
+  heartbeat: z.int().min(15).max(3_600).optional().describe('Seconds between two heartbeats'),
+  name: z.string().max(200).optional().describe('What people call the region, unless the site says it'),
+  tags: tags.optional().describe('Those of the cloud; of two with one name, the one of the site counts'),
+}
+
+/** The answer to a claim and to a renewal. */
+export const registrationAnswer = z
+  .discriminatedUnion('state', [
+    z.object({
+      state: z.literal('awaiting-approval'),
+      id: registrationId,
+      retryAfter: z.int().min(1).max(3_600).optional().describe('Seconds'),
+      ...heard,
+    }),
+    z.object({ state: z.literal('ready'), id: registrationId, credential, joinState: jws, keys: signingKeys, ...heard }),
+  ])
+  .meta({ id: 'Registration' })
+export type RegistrationAnswer = z.infer<typeof registrationAnswer>

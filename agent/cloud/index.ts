@@ -1,0 +1,68 @@
+/**
+ * The link outwards, to the cloud: the region registers, stays registered, and tells its status. The leader speaks.
+ *
+ *     contract/          what the region and its cloud have agreed: schemas and classes of refusals
+ *     registration/      from a key to a registration: decide.ts decides, registrar.ts does, telling.ts says it
+ *     status/            the status, whole or as a patch, and when it is told
+ *     speaker.ts         when each of them is due
+ *     link.ts            the key, the registration and the clock, over a store and a transport
+ *     caller.ts          one call: proof, answer, refusal, time
+ *     proof.ts           the key, and proofs that the region has it
+ *     trust.ts           documents that the cloud has signed; trust-keeper.ts takes them
+ *     cloud-clock.ts     how far the clock of the cloud is ahead
+ *     transport.ts       how requests travel; undici-transport.ts over HTTPS
+ *     kubernetes-store.ts  what must not be lost, in a Secret and a Registration
+ *     settings.ts        the section `cloud` of the configuration
+ */
+import { readFile } from 'node:fs/promises'
+import { createCache } from '../../shared/kubernetes/cache.ts'
+import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { readObject } from '../../shared/kubernetes/read.ts'
+import { type Part, together } from '../../shared/lifecycle.ts'
+import type { LeaderTools } from '../operations/queue.ts'
+import { createKubernetesStore, linkObjects } from './kubernetes-store.ts'
+import type { CloudConfig } from './settings.ts'
+import { createSpeaker, type SpeakerParts } from './speaker.ts'
+
+export type LinkGiven = {
+  namespace: string
+  region: { id: string; name?: string | undefined }
+  version: string
+  status: SpeakerParts['status']
+}
+
+/** The link of this region to its cloud. Every replica follows the registration; the leader speaks. */
+export async function createLink(config: CloudConfig, given: LinkGiven, tools: LeaderTools): Promise<Part[]> {
+  const { cluster, lease, clock } = tools
+  const { namespace, version, status } = given
+  const log = tools.log.child({ controller: 'cloud' })
+  const ca = config.caFile === undefined ? undefined : await readFile(config.caFile, 'utf8')
+  // Loaded here: without a cloud nobody pays for it.
+  const { createUndiciTransport } = await import('./undici-transport.ts')
+  const one = (name: string) => ({ namespace, fieldSelector: `metadata.name=${name}` })
+  const registration = createCache({ kind: kinds.Registration, ...one(linkObjects.registration) }, { cluster, clock, log })
+  const join = createCache({ kind: kinds.Secret, ...one(linkObjects.join) }, { cluster, clock, log })
+
+  async function region() {
+    const { id, name } = given.region
+    const system = await readObject(cluster, pathOf(kinds.Namespace, undefined, 'kube-system'))
+    const told = { id, cluster: system?.metadata.uid ?? '', ...(name !== undefined && { name }) }
+    return { cloud: config.url, region: told, version, tags: config.tags }
+  }
+
+  const speaker = createSpeaker(
+    { heartbeatMs: config.heartbeat, gatherMs: config.gather, region },
+    {
+      store: (mustAct) => createKubernetesStore(namespace, { cluster, mustAct }),
+      transport: createUndiciTransport({ url: config.url, ca, timeoutMs: config.timeout }),
+      random: Math.random,
+      status,
+      // Its status is written here, and comes back as a change too: the look that it causes finds nothing to do.
+      onWanted: (changed) => [registration.subscribe(changed), join.subscribe(changed)],
+      lease,
+      clock,
+      log,
+    },
+  )
+  return [together('objects of the link', [registration, join]), speaker]
+}

@@ -1,0 +1,118 @@
+import * as z from 'zod'
+import { isProblem, Problem } from '../../shared/errors.ts'
+import type { Cluster } from '../../shared/kubernetes/connection.ts'
+import { unlessGone } from '../../shared/kubernetes/failures.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { readObject } from '../../shared/kubernetes/read.ts'
+import { annotation, managedBy } from '../resources/labels.ts'
+import { readInstallToken } from './install-token.ts'
+import { type JoinSecret, type LinkState, type LinkStore, linkState, type RegistrationStatus } from './registration/state.ts'
+
+/** The names of the objects of the link, in the namespace of the agent. */
+export const linkObjects = { identity: 'skerry-identity', join: 'skerry-join', registration: 'cloud' } as const
+
+const stateKey = 'state.json'
+
+/** The Secret `skerry-join`: the token itself, as somebody puts it there by hand, or what install.sh takes from it. */
+const joinData = z.union([
+  z.object({ token: z.string() }).transform(({ token }) => readInstallToken(token)),
+  z.object({
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    id: z
+      .string()
+      .regex(/^[\w-]{1,64}$/)
+      .optional(),
+    pin: z
+      .string()
+      .regex(/^[\w-]{43}$/)
+      .optional(),
+  }),
+])
+
+/**
+ * The store of the link: the Secret of the identity, which is written by its version, and the Registration that everybody may look at.
+ * @param mustAct called before each write. @throws Problem as the connection does
+ */
+export function createKubernetesStore(namespace: string, { cluster, mustAct }: { cluster: Cluster; mustAct: () => void }): LinkStore {
+  const secretAt = (name: string) => pathOf(kinds.Secret, namespace, name)
+  const registrationAt = pathOf(kinds.Registration, namespace, linkObjects.registration)
+  const secretOf = (state: LinkState, version?: string): KubernetesObject => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: linkObjects.identity, namespace, labels: managedBy, ...(version !== undefined && { resourceVersion: version }) },
+    data: { [stateKey]: Buffer.from(JSON.stringify(state)).toString('base64') },
+  })
+  let last: { state: LinkState; version: string } | undefined
+  const take = ({ metadata, data }: KubernetesObject): LinkState => {
+    const state = linkState.parse(JSON.parse(textOf(data?.[stateKey])))
+    last = { state, version: metadata.resourceVersion ?? '' }
+    return state
+  }
+
+  /** The object that shows the registration; it is made at the first look. */
+  async function registration(): Promise<KubernetesObject> {
+    const found = await readObject(cluster, registrationAt)
+    if (found) return found
+    mustAct()
+    const { apiVersion, kind } = kinds.Registration
+    const body = { apiVersion, kind, metadata: { name: linkObjects.registration, namespace, labels: managedBy }, spec: { joined: true } }
+    return cluster.request<KubernetesObject>({ method: 'POST', path: pathOf(kinds.Registration, namespace), body })
+  }
+
+  return {
+    async read() {
+      last = undefined
+      const found = await readObject(cluster, secretAt(linkObjects.identity))
+      return found && take(found)
+    },
+    async create(state) {
+      mustAct()
+      try {
+        await cluster.request({ method: 'POST', path: pathOf(kinds.Secret, namespace), body: secretOf(state) })
+      } catch (error) {
+        if (!isProblem(error, 'already-exists')) throw error
+      }
+    },
+    async change(edit) {
+      if (last === undefined) throw new Problem('conflict', 'The identity of the region has not been read.')
+      mustAct()
+      const body = secretOf(edit(last.state), last.version)
+      return take(await cluster.request({ method: 'PUT', path: secretAt(linkObjects.identity), body }))
+    },
+    async remove() {
+      if (last === undefined) return
+      mustAct()
+      const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { resourceVersion: last.version } }
+      await unlessGone(cluster.request({ method: 'DELETE', path: secretAt(linkObjects.identity), body }))
+      last = undefined
+    },
+    async joinSecret() {
+      const data = (await readObject(cluster, secretAt(linkObjects.join)))?.data
+      return data && readJoinSecret(data)
+    },
+    async wanted() {
+      const { metadata, spec } = await registration()
+      const askAgain = metadata.annotations?.[annotation.askAgain]
+      return { joined: spec?.joined !== false, ...(askAgain !== undefined && { askAgain }) }
+    },
+    async status() {
+      return (await readObject(cluster, registrationAt))?.status as RegistrationStatus | undefined
+    },
+    async publish(status) {
+      mustAct()
+      const body = { ...(await registration()), status }
+      await cluster.request({ method: 'PUT', path: `${registrationAt}/status`, body })
+    },
+  }
+}
+
+function readJoinSecret(data: Record<string, string>): JoinSecret | undefined {
+  const texts = Object.fromEntries(Object.entries(data).map(([key, value]) => [key, textOf(value).trim()]))
+  const found = joinData.safeParse(texts).data
+  const cloudKey = texts['cloud.pem']
+  return found && { ...found, ...(cloudKey !== undefined && { cloudKey }) }
+}
+
+function textOf(base64: string | undefined): string {
+  return Buffer.from(base64 ?? '', 'base64').toString('utf8')
+}

@@ -1,0 +1,101 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { Log } from '../../shared/log.ts'
+import { type Call, callCloud } from './caller.ts'
+import { CloudClock } from './cloud-clock.ts'
+import { CloudFault } from './fault.ts'
+import { createProver, type Prover } from './proof.ts'
+import { Registrar, type RegistrarConfig } from './registration/registrar.ts'
+import type { LinkState, LinkStore } from './registration/state.ts'
+import type { Transport } from './transport.ts'
+import { TrustKeeper } from './trust-keeper.ts'
+
+export type LinkParts = {
+  store: LinkStore
+  transport: Transport
+  clock: Clock
+  /** A number in [0, 1), given so that a test can fix it. */
+  random: () => number
+  /** Aborts when the link ends. */
+  stopping: AbortSignal
+  log: Log
+}
+
+/** A registered region at its cloud. */
+export type Session = { id: string; call: <T>(call: Omit<Call<T>, 'credential' | 'region'>) => Promise<T> }
+
+/** The link of a region to its cloud, without what drives it: one key, one registration, one clock. */
+export class Link {
+  readonly cloudClock: CloudClock
+  readonly #parts: LinkParts
+  readonly #cloud: string
+  readonly #trust: TrustKeeper
+  readonly #registrar: Registrar
+  #state: LinkState | undefined
+  #prover: { x: string; prover: Promise<Prover> } | undefined
+
+  constructor(config: RegistrarConfig, parts: LinkParts) {
+    const { store, transport, clock, random, log } = parts
+    const { cloud } = config
+    this.#parts = parts
+    this.#cloud = cloud
+    this.cloudClock = new CloudClock(clock)
+    const save = async (trust: NonNullable<LinkState['trust']>) => this.#known(await store.change((state) => ({ ...state, trust })))
+    this.#trust = new TrustKeeper({ cloud, transport, log, save })
+    this.#registrar = new Registrar(config, {
+      store,
+      call: (call, state) => this.#call(call, state),
+      cloudClock: this.cloudClock,
+      clock,
+      random,
+      known: (state) => this.#known(state),
+      log,
+    })
+  }
+
+  /** Takes the next step of the registration. @returns milliseconds until the next one; undefined until something changes */
+  step(): Promise<number | undefined> {
+    return this.#registrar.step()
+  }
+
+  /** The cloud has refused the credential: the next step asks for another one, and learns why. */
+  doubt(): void {
+    this.#registrar.doubt()
+  }
+
+  /** The registration, while the region has a credential that holds. */
+  session(): Session | undefined {
+    const state = this.#state
+    const { cloud, id = '', credential } = state?.joined ?? {}
+    if (state === undefined || cloud !== this.#cloud || credential === undefined) return undefined
+    if (credential.expiresAt <= this.cloudClock.now()) return undefined
+    return { id, call: (call) => this.#call({ ...call, region: id, credential: credential.token }, state) }
+  }
+
+  /** Takes a trust document that came with an answer. @throws CloudFault `garbled` */
+  async announced(document: string): Promise<void> {
+    if (this.#state) await this.#trust.announced(document, this.#state)
+  }
+
+  #known(state: LinkState | undefined): void {
+    this.#state = state
+    this.#trust.use(state?.trust)
+  }
+
+  /** A certificate that is not trusted is a reason to ask what is trusted now, and to try once more. */
+  async #call<T>(call: Call<T>, state: LinkState): Promise<T> {
+    const { transport, clock, stopping, store } = this.#parts
+    const parts = { url: this.#cloud, transport, clock, cloudClock: this.cloudClock, prover: await this.#proverOf(state) }
+    try {
+      return await callCloud(call, parts, stopping)
+    } catch (error) {
+      if (!(error instanceof CloudFault) || error.kind !== 'untrusted') throw error
+      if (!(await this.#trust.recover(state, await store.joinSecret(), stopping))) throw error
+      return callCloud(call, parts, stopping)
+    }
+  }
+
+  #proverOf({ key }: LinkState): Promise<Prover> {
+    if (this.#prover?.x !== key.x) this.#prover = { x: key.x, prover: createProver(key) }
+    return this.#prover.prover
+  }
+}

@@ -1,0 +1,58 @@
+import type { JoinSecret, LinkState, RegistrationStatus, Wanted } from './state.ts'
+
+/** Everything that the next step depends on. */
+export type Situation = {
+  /** The origin of the configured cloud. */
+  cloud: string
+  state: LinkState | undefined
+  status: RegistrationStatus | undefined
+  join: JoinSecret | undefined
+  wanted: Wanted
+  /** The cloud has refused the credential before its time. */
+  doubted: boolean
+  /** Unix milliseconds by the clock of the cloud. */
+  now: number
+}
+
+/** The next step of the region on its way to its cloud. `until`: Unix milliseconds by the clock of the cloud; undefined until something changes. */
+export type Step = Attempt | { do: 'make-key' } | { do: 'rest'; until: number | undefined }
+
+/** A step that needs the cloud. */
+export type Attempt = { do: 'claim'; token: JoinSecret | undefined } | { do: 'renew'; as: 'Renewing' | 'Recovering' } | { do: 'leave' }
+
+/** Pure, and made from the present state alone: whoever leads goes on where the one before stopped. */
+export function decide({ cloud, state, status, join, wanted, doubted, now }: Situation): Step {
+  if (state === undefined) return wanted.joined ? { do: 'make-key' } : { do: 'rest', until: undefined }
+  const joined = state.joined?.cloud === cloud ? state.joined : undefined
+  if (!wanted.joined) return joined ? { do: 'leave' } : { do: 'rest', until: undefined }
+  const fresh = isFresh(join, joined?.token, status) ? join : undefined
+  if (rests(status) && status.cloud === cloud && fresh === undefined && wanted.askAgain === status.askedAgain) {
+    return { do: 'rest', until: undefined }
+  }
+  if (joined?.joinState === undefined) return { do: 'claim', token: join }
+  // The only class that may cost the registration, and only if somebody gives another token for it.
+  if (fresh !== undefined && loses(status)) return { do: 'claim', token: fresh }
+  const { credential } = joined
+  if (credential === undefined || credential.expiresAt <= now) return { do: 'renew', as: 'Recovering' }
+  return doubted || credential.renewAt <= now ? { do: 'renew', as: 'Renewing' } : { do: 'rest', until: credential.renewAt }
+}
+
+/** A token that the cloud has neither taken nor refused. */
+function isFresh(join: JoinSecret | undefined, taken: string | undefined, status: RegistrationStatus | undefined): boolean {
+  return join !== undefined && join.sha256 !== taken && join.sha256 !== status?.refusedToken
+}
+
+/** States in which the region asks nothing by itself. A region that the site took out comes back when the site wants it to. */
+function rests(status: RegistrationStatus | undefined): status is RegistrationStatus {
+  if (status === undefined || status.nextAttempt !== undefined || status.reason === leftReason) return false
+  return status.state === 'Refused' || status.state === 'Deregistered'
+}
+
+/** The reason of a region that has left on the word of the site. */
+export const leftReason = 'Left'
+
+const lost = new Set(['UnknownRegion', 'Revoked', 'Deregistered'])
+
+function loses(status: RegistrationStatus | undefined): boolean {
+  return status !== undefined && lost.has(status.reason)
+}

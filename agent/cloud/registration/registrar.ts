@@ -1,0 +1,281 @@
+import * as z from 'zod'
+import { backoff, type Clock } from '../../../shared/clock.ts'
+import type { Log } from '../../../shared/log.ts'
+import type { Call } from '../caller.ts'
+import type { CloudClock } from '../cloud-clock.ts'
+import { endpoints } from '../contract/endpoints.ts'
+import { failures } from '../contract/failures.ts'
+import { type Claim, type RegistrationAnswer, registrationAnswer } from '../contract/registration.ts'
+import { CloudFault } from '../fault.ts'
+import { makeKey, thumbprintOf } from '../proof.ts'
+import { cloudKeyOf, readJoinState, sequenceOf } from '../trust.ts'
+import { type Attempt, decide, leftReason } from './decide.ts'
+import { makePairingCode, pairingMs } from './pairing.ts'
+import type { Joined, JoinSecret, KnownTrust, LinkState, LinkStore, RegistrationState, RegistrationStatus } from './state.ts'
+import { statusAfter, type Told, underWay } from './telling.ts'
+
+export type RegistrarConfig = {
+  /** The origin of the cloud. */
+  cloud: string
+  region: Claim['region']
+  version: string
+  tags: Record<string, string>
+}
+
+export type RegistrarParts = {
+  store: LinkStore
+  /** Calls the cloud with the key of the region. @throws CloudFault */
+  call: <T>(call: Call<T>, state: LinkState) => Promise<T>
+  cloudClock: CloudClock
+  clock: Clock
+  random: () => number
+  /** Called whenever the state was read or written. */
+  known: (state: LinkState | undefined) => void
+  log: Log
+}
+
+const pauses = { claim: { baseMs: 1_000, capMs: 300_000 }, renew: { baseMs: 1_000, capMs: 900_000 } }
+/** How often a region asks whether it was approved, where the cloud does not say. */
+const usualPollMs = 10_000
+
+/** One look: what was read, and the status as it was last written. */
+type Look = { state: LinkState; status: RegistrationStatus | undefined; askAgain: string | undefined }
+
+/**
+ * Makes the region known to its cloud, and keeps it known: one step at a time, each from what the store says. It may be killed anywhere: a step
+ * that was begun is begun again, and the cloud takes both for one.
+ */
+export class Registrar {
+  readonly #config: RegistrarConfig
+  readonly #parts: RegistrarParts
+  /** No attempt before this monotonic moment, unless somebody has given something new. */
+  #notBefore = 0
+  #given = ''
+  #doubted = false
+  /** The code that the cloud was shown, until a monotonic moment. */
+  #pairing: { code: string; until: number } | undefined
+
+  constructor(config: RegistrarConfig, parts: RegistrarParts) {
+    this.#config = config
+    this.#parts = parts
+  }
+
+  /** The cloud has refused the credential: the next step asks for another one, and learns why. */
+  doubt(): void {
+    this.#doubted = true
+  }
+
+  /** Takes the next step. @returns milliseconds until the next one; undefined until something changes */
+  async step(): Promise<number | undefined> {
+    const { store, clock, cloudClock, known } = this.#parts
+    const [state, status, join, wanted] = await Promise.all([store.read(), store.status(), store.joinSecret(), store.wanted()])
+    known(state)
+    const given = JSON.stringify([join?.sha256, wanted])
+    if (given === this.#given && clock.monotonic() < this.#notBefore) return this.#notBefore - clock.monotonic()
+    this.#given = given
+    const { cloud } = this.#config
+    const step = decide({ cloud, state, status, join, wanted, doubted: this.#doubted, now: cloudClock.now() })
+    if (step.do === 'rest') return step.until === undefined ? undefined : Math.max(0, step.until - cloudClock.now())
+    if (state === undefined || step.do === 'make-key') {
+      await store.create({ key: await makeKey() })
+      return 0
+    }
+    return this.#do(step, { state, status, askAgain: wanted.askAgain })
+  }
+
+  async #do(step: Attempt, look: Look): Promise<number | undefined> {
+    try {
+      switch (step.do) {
+        case 'claim':
+          return await this.#claim(step.token, look)
+        case 'renew':
+          return await this.#renew(step.as, look)
+        case 'leave':
+          return await this.#leave(look)
+      }
+    } catch (error) {
+      if (!(error instanceof CloudFault)) throw error
+      return this.#failed(step, look, error)
+    }
+  }
+
+  async #claim(token: JoinSecret | undefined, look: Look): Promise<number | undefined> {
+    const { cloud, region, version, tags } = this.#config
+    const state = this.#withKeyOf(token, look.state)
+    const pairing = token === undefined ? this.#pairingCode() : undefined
+    if (!pairing) await this.#enter(look, underWay.asking(cloud))
+    const body: Claim = {
+      ...(token && { token: { sha256: token.sha256, ...(token.id !== undefined && { id: token.id }) } }),
+      ...(pairing && { pairing: { code: pairing.code, expiresIn: Math.ceil(pairingMs / 1000) } }),
+      region,
+      agent: { version },
+      ...(Object.keys(tags).length > 0 && { tags }),
+    }
+    const claimed: Call<RegistrationAnswer> = { endpoint: endpoints.claim, body, token: token?.sha256, answer: registrationAnswer }
+    const answer = await this.#parts.call(claimed, state)
+    return this.#answered(answer, state, { token: token?.sha256, after: 0 }, look)
+  }
+
+  async #renew(as: 'Renewing' | 'Recovering', look: Look): Promise<number | undefined> {
+    const { state } = look
+    const { id = '', joinState = '', token } = state.joined ?? {}
+    await this.#enter(look, underWay[as])
+    const renewed: Call<RegistrationAnswer> = { endpoint: endpoints.renew, region: id, body: { joinState }, answer: registrationAnswer }
+    const answer = await this.#parts.call(renewed, state)
+    if (answer.id !== id) throw new CloudFault('garbled', 'The cloud answered for another region.')
+    return this.#answered(answer, state, { token, after: sequenceOf(joinState) }, look)
+  }
+
+  /** Takes an answer to a claim or a renewal: first into the store, then into the status. */
+  async #answered(
+    answer: RegistrationAnswer,
+    state: LinkState,
+    { token, after }: { token: string | undefined; after: number },
+    look: Look,
+  ): Promise<number | undefined> {
+    const { cloud } = this.#config
+    const { id, name, tags } = answer
+    const base = { cloud, id, ...(token !== undefined && { token }) }
+    if (answer.state === 'awaiting-approval') {
+      // A cloud that has approved before may ask a person once more, and the region keeps what it has.
+      const kept = state.joined?.cloud === cloud && state.joined.id === id ? state.joined : {}
+      await this.#change(look, (present) => ({ ...present, joined: { ...kept, ...base } }))
+      return this.#awaiting(answer.retryAfter, look)
+    }
+    const known = state.trust?.cloud === cloud ? state.trust : undefined
+    const keys = known?.keys ?? answer.keys
+    await readJoinState(answer.joinState, { keys, cloud, id, thumbprint: await thumbprintOf(state.key), after })
+    const joined: Joined = { ...base, credential: this.#credentialOf(answer), joinState: answer.joinState }
+    await this.#change(look, (present) => ({ ...present, joined, trust: trustWith(keys, cloud, present.trust) }))
+    this.#pairing = undefined
+    this.#doubted = false
+    await this.#tell(look, { ...underWay.ready(id), heard: { name, tags } })
+    return 0
+  }
+
+  async #awaiting(retryAfter: number | undefined, look: Look): Promise<number> {
+    const pauseMs = retryAfter === undefined ? usualPollMs : retryAfter * 1000
+    const { clock } = this.#parts
+    const told = this.#pairing
+      ? underWay.unpaired(this.#pairing.code, clock.now() + this.#pairing.until - clock.monotonic())
+      : underWay.awaiting
+    await this.#tell(look, { ...told, heard: {}, pauseMs })
+    return this.#pause(pauseMs)
+  }
+
+  async #leave(look: Look): Promise<undefined> {
+    const { joined } = look.state
+    await this.#enter(look, underWay.leaving)
+    const gone = { endpoint: endpoints.leave, region: joined?.id ?? '', answer: z.object({}) }
+    await this.#parts.call(gone, look.state).catch(unlessGone)
+    const message = 'The region has left its cloud. Everything that runs in it stays.'
+    return this.#forget({ state: 'Deregistered', reason: leftReason, message }, look)
+  }
+
+  /** Tells the end first: whoever finds a status without a key makes another key, and rests or asks by what the status says. */
+  async #forget(told: Told, look: Look): Promise<undefined> {
+    await this.#tell(look, told)
+    await this.#parts.store.remove()
+    this.#parts.known(undefined)
+    return undefined
+  }
+
+  /** An attempt in vain. @returns milliseconds until the next one; undefined if only a person can help */
+  async #failed(step: Attempt, look: Look, fault: CloudFault): Promise<number | undefined> {
+    const { failure } = fault
+    const row = failure && failures[failure]
+    const refusedToken = step.do === 'claim' ? step.token?.sha256 : undefined
+    const texts = row ?? { reason: reasons[fault.kind], message: fault.message, action: undefined }
+    const { reason, message, action } = texts
+    const told = { reason, message, action, refusedToken }
+    if (failure === 'deregistered') return this.#forget({ ...told, state: 'Deregistered' }, look)
+    if (row?.retry === 'person') {
+      await this.#tell(look, { ...told, state: 'Refused' })
+      return undefined
+    }
+    if (failure === 'pairing-code-taken') this.#pairing = undefined
+    const attempts = look.status?.reason === reason ? look.status.attempts + 1 : 1
+    const usual = backoff(step.do === 'claim' ? pauses.claim : pauses.renew, Math.min(attempts, 20), this.#parts.random())
+    const pauseMs = Math.max(usual, fault.retryAfterMs ?? 0)
+    const isRefusal = failure === 'unknown-region' || failure === 'invalid-signature'
+    const state = isRefusal ? 'Refused' : stateOf(step, look.status?.state)
+    // A token that was only not heard of yet is tried again.
+    await this.#tell(look, { reason, message, action, state, attempts, pauseMs })
+    return this.#pause(pauseMs)
+  }
+
+  #pause(ms: number): number {
+    this.#notBefore = this.#parts.clock.monotonic() + ms
+    return ms
+  }
+
+  /** Two thirds of the life, with a tenth of it as jitter: regions that joined together do not renew together. */
+  #credentialOf({ credential, now }: RegistrationAnswer & { state: 'ready' }): Joined['credential'] {
+    const lifeMs = credential.expiresIn * 1000
+    const share = 2 / 3 + (this.#parts.random() - 0.5) / 5
+    return { token: credential.token, renewAt: Math.round(now + lifeMs * share), expiresAt: now + lifeMs }
+  }
+
+  /** The key of the cloud that came with the token counts from the first word on. */
+  #withKeyOf(token: JoinSecret | undefined, state: LinkState): LinkState {
+    return token?.cloudKey === undefined
+      ? state
+      : { ...state, trust: trustWith([cloudKeyOf(token.cloudKey)], this.#config.cloud, state.trust) }
+  }
+
+  #pairingCode(): { code: string; until: number } {
+    const now = this.#parts.clock.monotonic()
+    if (this.#pairing === undefined || this.#pairing.until <= now) this.#pairing = { code: makePairingCode(), until: now + pairingMs }
+    return this.#pairing
+  }
+
+  async #change(look: Look, edit: (present: LinkState) => LinkState): Promise<void> {
+    look.state = await this.#parts.store.change(edit)
+    this.#parts.known(look.state)
+  }
+
+  /** Tells that a step begins; of one that is tried again, why it failed stays in sight. */
+  async #enter(look: Look, told: Told): Promise<void> {
+    if (look.status?.state !== told.state) await this.#tell(look, told)
+  }
+
+  async #tell(look: Look, told: Told): Promise<void> {
+    const { store, clock, cloudClock, log } = this.#parts
+    const { key, joined } = look.state
+    const before = look.status
+    const now = clock.now()
+    const facts = { cloud: this.#config.cloud, joined, askAgain: look.askAgain, now, aheadMs: cloudClock.now() - now }
+    look.status = statusAfter(before, told, { ...facts, thumbprint: await thumbprintOf(key) })
+    await store.publish(look.status)
+    const { state, reason, message } = told
+    if (before?.state !== state || before.reason !== reason || before.message !== message) {
+      log.info({ from: before?.state, to: state, reason, message }, 'registration advanced')
+    }
+  }
+}
+
+/** The trust in a cloud, with its keys; those that are known already stay. */
+function trustWith(keys: NonNullable<KnownTrust['keys']>, cloud: string, known: KnownTrust | undefined): KnownTrust {
+  return { sequence: 0, anchors: [], keys, ...(known?.cloud === cloud && known), cloud }
+}
+
+const reasons = { unreachable: 'Unreachable', untrusted: 'Untrusted', garbled: 'InvalidAnswer', busy: 'Busy', refused: 'Refused' } as const
+
+/** A cloud that does not know the region, or has let it go itself, has nothing more to do. */
+function unlessGone(error: unknown): void {
+  const gone: readonly (string | undefined)[] = ['unknown-region', 'deregistered', 'revoked']
+  if (!(error instanceof CloudFault) || !gone.includes(error.failure)) throw error
+}
+
+/** The state while a step is tried again. */
+function stateOf(step: Attempt, present: RegistrationState | undefined): RegistrationState {
+  switch (step.do) {
+    case 'claim':
+      if (step.token === undefined) return 'Unpaired'
+      return present === 'AwaitingApproval' ? present : 'Claiming'
+    case 'renew':
+      return step.as
+    case 'leave':
+      return 'Deregistering'
+  }
+}

@@ -1,0 +1,81 @@
+import type { Part } from '../../shared/lifecycle.ts'
+import { type LeaderTools, Queue } from '../operations/queue.ts'
+import { Link } from './link.ts'
+import type { RegistrarConfig } from './registration/registrar.ts'
+import type { LinkStore } from './registration/state.ts'
+import { Pusher, type StatusDocument } from './status/pusher.ts'
+import type { Transport } from './transport.ts'
+
+export type SpeakerConfig = {
+  /** Between two heartbeats, where the cloud does not say; and how long changes are gathered. Milliseconds. */
+  heartbeatMs: number
+  gatherMs: number
+  /** Asked once, by the first leader's first step. */
+  region: () => Promise<RegistrarConfig>
+}
+
+export type SpeakerParts = Pick<LeaderTools, 'lease' | 'clock' | 'log'> & {
+  /** @param mustAct called before each write */
+  store: (mustAct: () => void) => LinkStore
+  transport: Transport
+  random: () => number
+  /** The status of now, and what calls at each change of it. */
+  status: { read: () => StatusDocument; subscribe: (changed: () => void) => (() => void)[] }
+  /** Calls when somebody has changed what the site wants, or has given a token. */
+  onWanted: (changed: () => void) => (() => void)[]
+}
+
+const retry = { baseMs: 1_000, capMs: 60_000 }
+const [registration, status] = ['registration', 'status'] as const
+
+/** Speaks with the cloud while the Lease is held: takes the steps of the registration, and tells the status, each when it is due. */
+export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part {
+  const { lease, clock, random, log, transport } = parts
+  const ending = new AbortController()
+  const queue = new Queue({ name: 'link to the cloud', parallelism: 2, retry, handle, subscribe, addAll }, { lease, clock, log })
+  const store = parts.store(queue.mustAct)
+  let link: Link | undefined
+  const pusher = new Pusher(config.heartbeatMs, {
+    session: () => link?.session(),
+    read: parts.status.read,
+    cloudClock: () => link?.cloudClock,
+    clock,
+    random,
+    answered: async ({ trust }) => {
+      if (trust !== undefined) await link?.announced(trust)
+    },
+    refused() {
+      link?.doubt()
+      queue.add(registration)
+    },
+    log,
+  })
+
+  async function handle(key: string): Promise<number | undefined> {
+    if (key === status) return pusher.push()
+    link ??= new Link(await config.region(), { store, transport, clock, random, stopping: ending.signal, log })
+    const pauseMs = await link.step()
+    if (link.session() && !pusher.isHeard) queue.add(status)
+    return pauseMs
+  }
+
+  function addAll(): void {
+    // Another leader may have told the cloud something else meanwhile.
+    pusher.forget()
+    queue.add(registration)
+  }
+
+  function subscribe() {
+    return [...parts.status.subscribe(() => queue.add(status, config.gatherMs)), ...parts.onWanted(() => queue.add(registration))]
+  }
+
+  return {
+    name: queue.name,
+    start: () => queue.start(),
+    async stop() {
+      ending.abort()
+      await queue.stop()
+      await transport.close()
+    },
+  }
+}

@@ -1,0 +1,109 @@
+import { getCACertificates } from 'node:tls'
+import { type Dispatcher, EnvHttpProxyAgent, request } from 'undici'
+import { tlsMeaning } from '../../shared/tls-errors.ts'
+import { CloudFault } from './fault.ts'
+import { maxAnswerBytes, type Received, type Sent, type Transport, trustPath } from './transport.ts'
+
+export type TransportConfig = {
+  /** The origin of the cloud. */
+  url: string
+  /** CA certificates (PEM) of the configuration, trusted besides those of the system. */
+  ca: string | undefined
+  /** The longest time for one exchange, in milliseconds. */
+  timeoutMs: number
+}
+
+/** Longer than the usual heartbeat: a new connection costs more than a heartbeat. A server that keeps it shorter says so. */
+const keepAliveMs = 90_000
+
+/**
+ * The transport over HTTPS, with undici. It goes through the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`), follows no
+ * redirect, and keeps one connection open.
+ */
+export function createUndiciTransport(config: TransportConfig): Transport {
+  let agent = agentFor(config, [])
+  return {
+    send: (sent, signal) => exchange(agent, config, sent, signal),
+    trust(anchors) {
+      const before = agent
+      agent = agentFor(config, anchors)
+      void before.close()
+    },
+    async fetchTrust(signal) {
+      const unverified = new EnvHttpProxyAgent({ connect: { rejectUnauthorized: false }, requestTls: { rejectUnauthorized: false } })
+      try {
+        const { status, body } = await exchange(unverified, config, { method: 'GET', path: trustPath, headers: {} }, signal)
+        if (status !== 200) throw new CloudFault('garbled', `The cloud answered ${status} to ${trustPath}.`)
+        return body.trim()
+      } finally {
+        await unverified.destroy()
+      }
+    },
+    close: () => agent.close(),
+  }
+}
+
+function agentFor({ ca }: TransportConfig, anchors: readonly string[]): Dispatcher {
+  const own = [...(ca === undefined ? [] : [ca]), ...anchors]
+  // A list replaces the CA certificates that Node trusts by default.
+  const tls = own.length === 0 ? {} : { ca: [...getCACertificates('default'), ...own] }
+  return new EnvHttpProxyAgent({ connect: tls, requestTls: tls, keepAliveTimeout: keepAliveMs, connections: 2 })
+}
+
+/** Every call of the contract may be repeated. A connection that the other side has closed meanwhile is no reason to wait. */
+async function exchange(agent: Dispatcher, config: TransportConfig, sent: Sent, signal: AbortSignal): Promise<Received> {
+  try {
+    return await exchangeOnce(agent, config, sent, signal)
+  } catch (error) {
+    if (!isClosedConnection(error) || signal.aborted) throw faultOf(error, signal)
+  }
+  try {
+    return await exchangeOnce(agent, config, sent, signal)
+  } catch (error) {
+    throw faultOf(error, signal)
+  }
+}
+
+async function exchangeOnce(dispatcher: Dispatcher, config: TransportConfig, sent: Sent, stopping: AbortSignal): Promise<Received> {
+  const { url, timeoutMs } = config
+  const { method, path, headers, body = null } = sent
+  const signal = AbortSignal.any([stopping, AbortSignal.timeout(timeoutMs)])
+  const answer = await request(`${url}${path}`, { dispatcher, method, headers, body, signal })
+  const kept = ['content-type', 'retry-after', 'date'].map((name) => [name, [answer.headers[name]].flat()[0]])
+  return { status: answer.statusCode, headers: Object.fromEntries(kept), body: await boundedBody(answer.body) }
+}
+
+async function boundedBody(body: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of body) {
+    bytes += chunk.byteLength
+    // Leaving the loop ends the connection.
+    if (bytes > maxAnswerBytes) throw new CloudFault('garbled', `The cloud's answer has more than ${maxAnswerBytes / 1024} KiB.`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function codesOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return []
+  const { code, cause } = error as { code?: unknown; cause?: unknown }
+  const nested = error instanceof AggregateError ? error.errors.flatMap(codesOf) : []
+  return [...(typeof code === 'string' ? [code] : []), ...codesOf(cause), ...nested]
+}
+
+function isClosedConnection(error: unknown): boolean {
+  return codesOf(error).some((code) => code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE')
+}
+
+const untrusted = /^(CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_(GET|VERIFY)|INVALID_CA|ERR_TLS_CERT)/
+
+function faultOf(error: unknown, stopping: AbortSignal): unknown {
+  if (error instanceof CloudFault || stopping.aborted) return error
+  const meaning = tlsMeaning(error)
+  if (codesOf(error).some((code) => untrusted.test(code))) {
+    return new CloudFault('untrusted', meaning ?? 'The certificate of the cloud is not trusted.', { cause: error })
+  }
+  const { message } = error as Error
+  return new CloudFault('unreachable', `The cloud does not answer: ${meaning ?? message}`, { cause: error })
+}

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { readInstallToken } from '../../../agent/cloud/install-token.ts'
+import { Link } from '../../../agent/cloud/link.ts'
+import { createLog } from '../../../shared/log.ts'
+import { directTransport } from '../../cloud/direct-transport.ts'
+import { HonestCloud } from '../../cloud/honest-cloud.ts'
+import { type Content, memoryStore } from '../../cloud/memory-store.ts'
+import { createFakeClock } from '../../shared/fake-clock.ts'
+
+const origin = 'https://cloud.example.org'
+const token = `skerry1.${Buffer.from('region=harbour-1\nid=abc').toString('base64url')}.${'A'.repeat(86)}.12345`
+
+function world(clock = createFakeClock()) {
+  const cloud = new HonestCloud(origin, () => clock.now())
+  const content: Content = { version: 1, wanted: { joined: true } }
+  const link = () =>
+    new Link(
+      { cloud: origin, region: { id: 'harbour-1', cluster: 'c-1' }, version: '0.2.0', tags: {} },
+      {
+        store: memoryStore(content),
+        transport: directTransport(origin, (request) => cloud.app.fetch(request)),
+        clock,
+        random: () => 0.5,
+        stopping: new AbortController().signal,
+        log: createLog({ level: 'silent', name: 'test' } as never),
+      },
+    )
+  return { cloud, content, link, clock }
+}
+
+test('a region with a token joins, and renews its credential at two thirds of its life', async () => {
+  const { cloud, content, link: start, clock } = world()
+  cloud.registry.addToken(token)
+  content.join = readInstallToken(token) ?? assert.fail()
+  const link = start()
+  assert.equal(await link.step(), 0, 'it has a key')
+  assert.equal(await link.step(), 0, 'it has joined')
+  assert.equal(content.status?.state, 'Ready', JSON.stringify(content.status))
+  const pause = await link.step()
+  assert.equal(pause, 2_400_000)
+  await clock.advance(2_400_000)
+  assert.equal(await link.step(), 0)
+  assert.equal(content.status?.state, 'Ready')
+  assert.ok(link.session())
+})
+
+test('a region without a token shows a code, and joins once somebody has typed it', async () => {
+  const { cloud, content, link: start, clock } = world()
+  const link = start()
+  await link.step()
+  assert.equal(await link.step(), 1_000)
+  assert.equal(content.status?.state, 'Unpaired')
+  const code = content.status?.pairing?.code ?? ''
+  assert.match(code, /^[0-9A-Z]{4}-[0-9A-Z]{4}$/)
+  cloud.registry.typed(code)
+  await clock.advance(1_000)
+  assert.equal(await link.step(), 0)
+  assert.equal(content.status?.state, 'Ready', JSON.stringify(content.status))
+})

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { CloudFault } from '../../../agent/cloud/fault.ts'
+import type { LinkStore } from '../../../agent/cloud/registration/state.ts'
+import type { Content } from '../../cloud/memory-store.ts'
+import { tokenWith, World } from '../../cloud/world.ts'
+
+/** Dies at the nth write of a process, before or after it. */
+class Death extends Error {}
+
+function dyingStore(store: LinkStore, at: number, when: 'before' | 'after'): LinkStore {
+  let writes = 0
+  const dying =
+    <A extends unknown[], R>(write: (...given: A) => Promise<R>) =>
+    async (...given: A): Promise<R> => {
+      const isLast = writes++ === at
+      if (isLast && when === 'before') throw new Death()
+      const done = await write(...given)
+      if (isLast) throw new Death()
+      return done
+    }
+  return { ...store, create: dying(store.create), change: dying(store.change), remove: dying(store.remove), publish: dying(store.publish) }
+}
+
+/** Drives a region whose process dies at each of its writes in turn, until a process has nothing left to die at. @returns how many died */
+async function dyingOn(world: World, state: string): Promise<number> {
+  for (let deaths = 0; deaths < 40; deaths++) {
+    const when = deaths % 2 === 0 ? 'before' : 'after'
+    const link = world.link(world.content, (store) => dyingStore(store, Math.floor(deaths / 2), when))
+    try {
+      await world.until(link, state, { steps: 8 })
+      return deaths
+    } catch (error) {
+      if (!(error instanceof Death)) throw error
+    }
+  }
+  throw new Error('it dies again and again')
+}
+
+test('a region that dies at each write joins all the same, once', async () => {
+  const world = new World()
+  world.give(tokenWith({ id: 'abc' }))
+  assert.ok((await dyingOn(world, 'Ready')) > 3)
+  assert.equal(world.registered.length, 1)
+})
+
+test('a region that dies at each write of a renewal stays itself', async () => {
+  const world = new World()
+  world.give(tokenWith())
+  await world.until(world.link(), 'Ready')
+  const [before] = world.registered
+  await world.clock.advance(30 * 86_400_000)
+  world.content.status = { ...(world.content.status ?? assert.fail()), state: 'Recovering' }
+  assert.ok((await dyingOn(world, 'Ready')) > 1)
+  assert.equal(world.registered.length, 1)
+  assert.equal(world.registered[0]?.id, before?.id)
+  assert.equal(world.registered[0]?.state, 'approved')
+})
+
+test('an answer that is lost is no loss: neither that to a claim nor that to a renewal', async () => {
+  const world = new World()
+  world.give(tokenWith())
+  const loseEachFirst = () => {
+    let count = 0
+    world.onTheWay = async (_sent, go) => {
+      const answer = await go()
+      if (count++ === 0) throw new CloudFault('unreachable', 'cut off')
+      return answer
+    }
+  }
+  loseEachFirst()
+  await world.until(world.link(), 'Ready')
+  loseEachFirst()
+  await world.clock.advance(2_500_000)
+  const link = world.link()
+  await link.step()
+  assert.equal(world.content.status?.state, 'Renewing')
+  await world.until(link, 'Ready')
+  assert.equal(world.registered.length, 1)
+  assert.equal(world.registered[0]?.sequence, 2, 'the second answer was the first one again')
+})
+
+test('months without a network are one recovery', async () => {
+  const world = new World()
+  world.give(tokenWith())
+  const link = world.link()
+  await world.until(link, 'Ready')
+  world.onTheWay = async () => {
+    throw new CloudFault('unreachable', 'no network')
+  }
+  let asked = 0
+  const end = world.clock.now() + 365 * 86_400_000
+  while (world.clock.now() < end) {
+    const pauseMs = await link.step()
+    asked++
+    assert.ok(pauseMs !== undefined && pauseMs <= 3_600_000)
+    await world.clock.advance(pauseMs)
+  }
+  assert.equal(world.content.status?.state, 'Recovering')
+  assert.ok(asked < 365 * 24 * 10, `${asked} attempts`)
+  world.onTheWay = (_sent, go) => go()
+  await world.until(link, 'Ready')
+  assert.equal(world.registered.length, 1)
+})
+
+test('of two leaders, the one that was replaced changes nothing', async () => {
+  const world = new World()
+  world.give(tokenWith())
+  const [old, present] = [world.link(), world.link()]
+  await old.step()
+  let release = () => {}
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  let isFirst = true
+  world.onTheWay = async (_sent, go) => {
+    const answer = await go()
+    if (isFirst) {
+      isFirst = false
+      await held
+    }
+    return answer
+  }
+  const late = old.step()
+  await world.until(present, 'Ready')
+  const state = structuredClone(world.content.state)
+  release()
+  await assert.rejects(late, /conflict/)
+  assert.deepEqual(world.content.state, state)
+  assert.equal(world.registered.length, 1)
+})
+
+test('an etcd from yesterday is taken for a clone, and a person brings it back', async () => {
+  const world = new World()
+  world.give(tokenWith())
+  const link = world.link()
+  await world.until(link, 'Ready')
+  const yesterday = structuredClone(world.content)
+  await world.clock.advance(2_500_000)
+  await world.until(link, 'Ready')
+  for (const region of world.registered) region.isUsed = true
+  Object.assign(world.content, yesterday)
+  await world.clock.advance(2_500_000)
+  const restored = world.link()
+  await world.until(restored, 'Refused')
+  assert.equal(world.content.status?.reason, 'Cloned')
+  world.cloud.registry.unlock(world.registered[0]?.id ?? '')
+  assert.equal(await restored.step(), undefined, 'nothing by itself')
+  world.content.wanted = { joined: true, askAgain: 'looked, there is only one' }
+  await world.until(restored, 'Ready')
+})
+
+test('a cloud that was restored from last night takes the region for what it is', async () => {
+  const world = new World()
+  world.give(tokenWith())
+  const link = world.link()
+  await world.until(link, 'Ready')
+  const lastNight = world.cloud.registry.backup()
+  for (let hour = 0; hour < 3; hour++) {
+    await world.clock.advance(2_500_000)
+    await world.until(link, 'Ready')
+  }
+  world.cloud.registry.records = lastNight
+  await world.clock.advance(2_500_000)
+  await world.until(link, 'Ready')
+  assert.equal(world.registered[0]?.sequence, 5)
+})
+
+test('a region leaves on the word of the site, and comes back as another one', async () => {
+  const world = new World()
+  world.give(tokenWith())
+  const link = world.link()
+  await world.until(link, 'Ready')
+  const key = world.content.state?.key
+  world.content.wanted = { joined: false }
+  await world.until(link, 'Deregistered')
+  assert.equal(world.content.state, undefined)
+  assert.equal(world.registered[0]?.state, 'deregistered')
+  assert.equal(await link.step(), undefined)
+  world.content.wanted = { joined: true }
+  world.give(tokenWith({ id: 'second' }))
+  await world.until(link, 'Ready')
+  assert.notDeepEqual((world.content as Content).state?.key, key)
+})

@@ -1,0 +1,28 @@
+import { createServer, type Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import { createServingCertificate } from '../cluster/index.ts'
+import { HonestCloud } from './honest-cloud.ts'
+
+/** A cloud that listens on this machine. */
+export type ServedCloud = { cloud: HonestCloud; origin: string; ca: string; server: Server; close(): Promise<void> }
+
+/** Serves a cloud over HTTPS, on a free port. Connections are kept for longer than the usual heartbeat, as the contract asks. */
+export async function serveCloud(now: () => number = Date.now): Promise<ServedCloud> {
+  const { ca, cert, key } = await createServingCertificate('cloud')
+  const server = createServer({ cert, key, keepAliveTimeout: 120_000 })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const cloud = new HonestCloud(origin, now)
+  server.on('request', getRequestListener(cloud.app.fetch))
+  return {
+    cloud,
+    origin,
+    ca,
+    server,
+    async close() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
