@@ -90,6 +90,13 @@ export const problems = {
     action:
       'Read the operations since that entry (GET /v1/operations?since=N), decide again, and send the request with the newer number. A cloud that was restored from a backup finds there what it has forgotten.',
   },
+  'ledger-ahead': {
+    status: 409,
+    retry: 'never',
+    title: 'The caller knows entries that the ledger of this region does not have',
+    action:
+      "The region's etcd was restored from a backup, or this is another region. Read the ledger (GET /v1/operations), compare the hashes with those that you know, and go on from the newest entry.",
+  },
   'wrong-state': {
     status: 409,
     retry: 'later',

@@ -6,9 +6,10 @@ import { type Actions, flag } from '../operations/actions/action.ts'
 import type { Credential, Proposed } from '../operations/deciding/decision.ts'
 import { dryRunOf } from '../operations/deciding/plan.ts'
 import type { Journal } from '../operations/journal.ts'
-import { describeTarget, type Target } from '../resources/kind.ts'
+import type { Target } from '../resources/kind.ts'
 import { hasEnded, type Operation, phaseOf } from '../resources/operation.ts'
 import { type ApiContext, type Input, json, type ResponseDoc, type ResponseHeaders } from './http.ts'
+import { hearOf, mustKnow } from './ledger-at.ts'
 import { type OperationSchemas, representOperation } from './representations/operation.ts'
 import type { Prepared } from './representations/prepared.ts'
 
@@ -108,9 +109,10 @@ export async function carryOut(
   { action, target, decide: decideNow, resource }: Request,
 ): Promise<Response> {
   const decide = () => {
-    if (ledgerAt !== undefined) mustKnow(journal, target, ledgerAt)
+    mustKnow(journal, target, ledgerAt)
     return decideNow()
   }
+  if (query.dryRun) await hearOf(journal, ledgerAt)
   if (query.dryRun) return json(c, 200, { dryRun: true, steps: await dryRunOf(cluster, decide()?.plan ?? []) })
   let credentials: Credential[] = []
   const accepted = await journal.accept({
@@ -136,17 +138,6 @@ export async function carryOut(
     ...(outcome === 'repeated' && { note: repeatedNote }),
   }
   return json(c, phaseOf(now) === 'Succeeded' ? 200 : 202, told, headersOf(now, waitSeconds))
-}
-
-/** @throws Problem `ledger-behind` if the target, or the project that it is in, has changed since that entry of the ledger */
-function mustKnow(journal: Journal, target: Target, ledgerAt: number): void {
-  const project: Target = { kind: 'project', project: target.project }
-  const changedAt = Math.max(journal.lastChangeOf(target), journal.lastChangeOf(project))
-  if (changedAt <= ledgerAt) return
-  const detail = `If-Ledger-At is ${ledgerAt}, but ${describeTarget(target)} may have changed at ${changedAt}; the ledger is at ${journal.head().sequence}.`
-  throw new Problem('ledger-behind', detail, {
-    extensions: { ledger: { known: ledgerAt, changed: changedAt, head: journal.head().sequence } },
-  })
 }
 
 type Request = { action: string; target: Target; decide: () => Proposed | undefined; resource: (() => Prepared | undefined) | undefined }

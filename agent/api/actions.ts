@@ -36,6 +36,7 @@ function routeOf<Kind extends TargetKind>(
     scope: targetKinds[kind].scope,
     params,
     query: z.strictObject({ ...dryRunQuery, ...query }),
+    comparesLedger: true,
     responses() {
       const target = { kind, project: 'harbour', ...(kind === 'project' ? {} : { database: 'tidal-gauge' }) }
       const steps: Partial<Record<string, string>> =

@@ -7,6 +7,7 @@ import { type Operation, phaseOf, phases, sequenceOf } from '../resources/operat
 import { operationAnswer, operationHeaders, whenEnded } from './accepting.ts'
 import type { EventSource } from './events/index.ts'
 import { type ApiContext, json, nextLink, pageOf, pageQuery, type Route, requireScope, route, type Scope, sees } from './http.ts'
+import { hearOf, mustKnow } from './ledger-at.ts'
 import { linkHeader, listOf } from './projects.ts'
 import { exampleHash, type OperationSchemas, prepareOperation } from './representations/operation.ts'
 import { composePage } from './representations/prepared.ts'
@@ -151,15 +152,18 @@ function operationRoutes(journal: Journal, schemas: OperationSchemas): Route[] {
       scope: 'region:read',
       filtered: true,
       problems: ['ended', 'gone', 'unknown-action'],
+      comparesLedger: true,
       params,
       responses: () => ({
         200: { description: 'With `Prefer: wait`: it has ended.', schema: schemas.operation, headers: operationHeaders },
         202: { description: 'Its cancellation was requested.', schema: schemas.operation, headers: operationHeaders },
       }),
-      async handle(c, { params, waitSeconds }) {
+      async handle(c, { params, ledgerAt, waitSeconds }) {
         const { spec, metadata } = await operationOf(c, journal, params.operation)
         requireScope(c, scopeOf(spec.target))
         c.set('operation', metadata.name)
+        await hearOf(journal, ledgerAt)
+        mustKnow(journal, spec.target, ledgerAt)
         const cancelled = await journal.cancel(metadata.name, c.get('identity').name)
         const now = waitSeconds === undefined ? cancelled : await whenEnded(c, journal, cancelled, waitSeconds)
         return operationAnswer(c, now, waitSeconds, prepareOperation(now).bytes)

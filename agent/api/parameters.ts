@@ -55,12 +55,19 @@ export function validateIdempotencyKey(c: ApiContext, faults: FaultList): string
   return undefined
 }
 
-/** The last entry of the ledger that the caller knows; undefined without one. One that is malformed is added to `faults`. */
-export function validateLedgerAt(c: ApiContext, faults: FaultList): number | undefined {
+/**
+ * The last entry of the ledger that the caller knows; undefined without one. One that is malformed is added to `faults`, and so is any for a
+ * route that does not compare it: nobody may rely on a protection that is not there.
+ */
+export function validateLedgerAt(c: ApiContext, isCompared: boolean, faults: FaultList): number | undefined {
   const given = c.req.header('if-ledger-at')
   if (given === undefined) return undefined
-  if (/^\d{1,15}$/.test(given)) return Number(given)
-  faults.add(() => ({ in: 'header', name: 'If-Ledger-At', message: 'must be the sequence of an operation, or 0' }))
+  const isNumber = /^\d{1,15}$/.test(given)
+  if (isNumber && isCompared) return Number(given)
+  const message = isCompared
+    ? 'must be the sequence of an operation, such as 42, or 0'
+    : 'does not apply: this request is not an entry of the ledger; use If-Match'
+  faults.add(() => ({ in: 'header', name: 'If-Ledger-At', message }))
   return undefined
 }
 

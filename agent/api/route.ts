@@ -48,6 +48,8 @@ export type RouteDoc = {
   foreign?: ForeignBodies
   /** An example of the body. */
   example?: unknown
+  /** The handler compares `If-Ledger-At` with the ledger (ledger-at.ts). Other writes refuse that header. */
+  comparesLedger?: true
   /** Problems besides those that every route of its method has. */
   problems?: readonly ProblemType[]
   /** By status. A function: the schemas are needed only when somebody requests the document. */
@@ -108,7 +110,7 @@ export async function readInput(c: ApiContext, doc: RouteDoc): Promise<Input> {
     query: doc.query === undefined && !c.req.url.includes('?') ? {} : validateQuery(c, doc.query ?? noParameters, faults),
     body: undefined,
     idempotencyKey: isWrite ? validateIdempotencyKey(c, faults) : undefined,
-    ledgerAt: isWrite ? validateLedgerAt(c, faults) : undefined,
+    ledgerAt: isWrite ? validateLedgerAt(c, doc.comparesLedger === true, faults) : undefined,
     waitSeconds: isWrite ? preferredWait(c) : undefined,
   }
   if (isWrite) validateConditions(c, faults)

@@ -34,10 +34,7 @@ export type Journal = Part & {
   unended(target: Target): Operation[]
   /** The newest operation of a target that succeeded and recorded the version it saw, as long as it is kept. */
   lastSucceeded(target: Target): Operation | undefined
-  /**
-   * The sequence of the newest entry of a target. Of one that is no longer kept nothing is known: then it is that of the newest entry that is
-   * gone, at which the target may have changed.
-   */
+  /** The sequence of the newest entry that has changed a target, or may have: any entry that is no longer kept may be one of this target. */
   lastChangeOf(target: Target): number
   /** The targets that have open operations. */
   unendedTargets(): Target[]
@@ -83,6 +80,16 @@ export function createJournal({ namespace }: { namespace: string }, parts: Entri
     )
   }
 
+  const holes = whileSame(findHoles, () => [register.membership, catchUp.record, head()])
+
+  /** The newest entry that is not kept, whoever deleted it; 0 while all are kept. */
+  function newestGone(): number {
+    const kept = register.all()
+    const [oldest = 1, newest = 0] = [kept[0]?.spec.sequence, kept.at(-1)?.spec.sequence]
+    const { sequence } = head()
+    return newest < sequence ? sequence : Math.max(oldest - 1, holes().at(-1)?.to ?? 0)
+  }
+
   return {
     name: 'journal',
     async start() {
@@ -106,11 +113,11 @@ export function createJournal({ namespace }: { namespace: string }, parts: Entri
     all: () => register.all(),
     unended: (target) => register.unended(targetKey(target)),
     lastSucceeded: (target) => register.lastSucceeded(targetKey(target)),
-    lastChangeOf: (target) => Math.max(register.newestOf(targetKey(target)), (register.all()[0]?.spec.sequence ?? head().sequence + 1) - 1),
+    lastChangeOf: (target) => Math.max(register.newestOf(targetKey(target)), newestGone()),
     unendedTargets: () => register.unendedTargets(),
     head,
     catchUp: () => catchUp.run(),
-    holes: whileSame(findHoles, () => [register.membership, catchUp.record, head()]),
+    holes,
   }
 }
 

@@ -148,7 +148,7 @@ function operationOf(doc: RouteDoc): ZodOpenApiOperationObject {
     requestParams: {
       ...(doc.params && { path: doc.params }),
       ...(doc.query && { query: doc.query }),
-      ...(isWrite && { header: writeHeaders }),
+      ...(isWrite && { header: doc.comparesLedger ? recordedHeaders : writeHeaders }),
     },
     ...(body && {
       requestBody: {
@@ -179,14 +179,17 @@ const writeHeaders = z.object({
     .describe('Chosen by the caller, a new one for each new request. The same key and request return the same operation.'),
   'If-Match': z.string().optional().describe('Only if the resource still has this ETag. Changes of status do not count.'),
   'If-None-Match': z.string().optional().describe('`*`: only if the resource does not exist.'),
+})
+
+const recordedHeaders = writeHeaders.extend({
   'If-Ledger-At': z
     .string()
     .regex(/^\d{1,15}$/)
     .optional()
     .describe(
-      'Only if the resource has not changed since this entry of the ledger: a cloud that was restored from a backup undoes nothing.',
+      'The last entry of the ledger that the caller knows: only if the resource and its project have not changed since. So a cloud that was restored from a backup undoes nothing.',
     )
-    .meta({ example: '128' }),
+    .meta({ example: '41' }),
 })
 
 function responseOf({ description, schema, contentType = mediaTypes.json, headers, example }: ResponseDoc) {
@@ -206,6 +209,7 @@ function problemResponses(doc: RouteDoc): Record<string, unknown> {
     ...everywhere,
     ...(doc.body || doc.patch ? withBody : []),
     ...(doc.method === 'GET' ? [] : onWrite),
+    ...(doc.comparesLedger ? (['ledger-behind', 'ledger-ahead'] as const) : []),
     ...(doc.params ? (['not-found'] as const) : []),
     ...(doc.problems ?? []),
   ]
