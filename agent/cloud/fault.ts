@@ -1,34 +1,31 @@
-import { type FailureName, failures } from './contract/failures.ts'
+import { type FailureName, type FaultKind, failures, type OwnFailureName, ownFailures } from './contract/failures.ts'
 
-/**
- * - `unreachable`: there was no answer.
- * - `untrusted`: the certificate of the cloud is not trusted.
- * - `garbled`: the answer is not what the contract says, or contradicts what the cloud has said before.
- * - `busy`: the cloud asks for patience, or has a fault of its own.
- * - `refused`: the cloud refuses, and says why.
- */
-type Kind = 'unreachable' | 'untrusted' | 'garbled' | 'busy'
-
-type Details = { cause?: unknown; retryAfterMs?: number | undefined }
+type Details = { cause?: unknown; retryAfterMs?: number | undefined; isUnknownCa?: boolean }
 
 /** Why the cloud could not be talked to. The message is a sentence for people, and holds nothing that the cloud wrote unless it was bounded. */
 export class CloudFault extends Error {
-  readonly kind: Kind | 'refused'
+  readonly kind: FaultKind | 'refused'
   /** The class, of a refusal. */
   readonly failure: FailureName | undefined
+  /** The class of what the region has found itself; undefined for a refusal. */
+  readonly own: OwnFailureName | undefined
   /** How long the cloud asks to be left alone, in milliseconds. */
   readonly retryAfterMs: number | undefined
+  /** Of an untrusted certificate: its CA is the reason, not its dates or names. */
+  readonly isUnknownCa: boolean
 
-  constructor(why: Kind | FailureName, message?: string, { cause, retryAfterMs }: Details = {}) {
-    const failure = isFailure(why) ? why : undefined
-    super(message ?? (failure ? failures[failure].message : why), { cause })
+  constructor(why: OwnFailureName | FailureName, message?: string, { cause, retryAfterMs, isUnknownCa = false }: Details = {}) {
+    const row = isRefusal(why) ? failures[why] : ownFailures[why]
+    super(message ?? row.message, { cause })
     this.name = 'CloudFault'
-    this.kind = failure ? 'refused' : (why as Kind)
-    this.failure = failure
+    this.kind = isRefusal(why) ? 'refused' : ownFailures[why].kind
+    this.failure = isRefusal(why) ? why : undefined
+    this.own = isRefusal(why) ? undefined : why
     this.retryAfterMs = retryAfterMs
+    this.isUnknownCa = isUnknownCa
   }
 }
 
-function isFailure(why: Kind | FailureName): why is FailureName {
+function isRefusal(why: OwnFailureName | FailureName): why is FailureName {
   return Object.hasOwn(failures, why)
 }

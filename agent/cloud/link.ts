@@ -7,7 +7,7 @@ import { createProver, type Prover } from './proof.ts'
 import { Registrar, type RegistrarConfig } from './registration/registrar.ts'
 import type { LinkState, LinkStore } from './registration/state.ts'
 import type { Transport } from './transport.ts'
-import { TrustKeeper } from './trust-keeper.ts'
+import { caChanged, TrustKeeper } from './trust-keeper.ts'
 
 export type LinkParts = {
   store: LinkStore
@@ -44,6 +44,7 @@ export class Link {
     this.#registrar = new Registrar(config, {
       store,
       call: (call, state) => this.#call(call, state),
+      renewTrust: (state) => this.#trust.renew(state, parts.stopping),
       cloudClock: this.cloudClock,
       clock,
       random,
@@ -71,7 +72,7 @@ export class Link {
     return { id, call: (call) => this.#call({ ...call, region: id, credential: credential.token }, state) }
   }
 
-  /** Takes a trust document that came with an answer. @throws CloudFault `garbled` */
+  /** Takes a trust document that came with an answer. */
   async announced(document: string): Promise<void> {
     if (this.#state) await this.#trust.announced(document, this.#state)
   }
@@ -89,8 +90,14 @@ export class Link {
       return await callCloud(call, parts, stopping)
     } catch (error) {
       if (!(error instanceof CloudFault) || error.kind !== 'untrusted') throw error
-      if (!(await this.#trust.recover(state, await store.joinSecret(), stopping))) throw error
-      return callCloud(call, parts, stopping)
+      await this.#trust.recover(error, state, await store.joinSecret(), stopping)
+    }
+    try {
+      return await callCloud(call, parts, stopping)
+    } catch (error) {
+      throw error instanceof CloudFault && error.kind === 'untrusted'
+        ? caChanged(error, 'It is not in what the cloud has announced.')
+        : error
     }
   }
 

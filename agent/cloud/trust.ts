@@ -21,7 +21,7 @@ export function cloudKeyOf(pem: string): Keys[number] {
   return { kty, crv, x }
 }
 
-/** The content of a document, if one of the keys signed it. @throws CloudFault `garbled` */
+/** The content of a document, if one of the keys signed it. @throws CloudFault `key-changed` if none did; `garbled` */
 async function verified<T>(what: string, document: string, type: string, keys: Keys, schema: z.ZodType<T>): Promise<T> {
   for (const key of keys) {
     const found = await compactVerify(document, await importJWK(key as JWK, 'EdDSA'), { algorithms: ['EdDSA', 'Ed25519'] }).catch(
@@ -33,10 +33,10 @@ async function verified<T>(what: string, document: string, type: string, keys: K
     if (parsed.success) return parsed.data
     throw new CloudFault('garbled', `The cloud's ${what} is signed, but invalid: ${parsed.error.issues[0]?.message.slice(0, 200)}.`)
   }
-  throw new CloudFault('garbled', `The cloud's ${what} is not signed with a key of the cloud that the region knows.`)
+  throw new CloudFault('key-changed', `The cloud's ${what} is not signed with a key of the cloud that the region knows.`)
 }
 
-/** The content of a join state. @throws CloudFault `garbled` if it is not signed, of another region or key, or not newer */
+/** The content of a join state. @throws CloudFault `key-changed`; `garbled` if it is of another region or key, or not newer */
 export async function readJoinState(
   document: string,
   { keys, cloud, id, thumbprint, after }: { keys: Keys; cloud: string; id: string; thumbprint: string; after: number },
@@ -59,9 +59,7 @@ export function sequenceOf(joinState: string | undefined): number {
   return parsed.success ? parsed.data.sequence : 0
 }
 
-/**
- * The trust after a document. @throws CloudFault `garbled` if no known key signed it, or it is older than what is known
- */
+/** The trust after a document. @throws CloudFault `key-changed` if no known key signed it; `garbled` if it is older than what is known */
 export async function readTrust(document: string, { cloud, known }: { cloud: string; known: KnownTrust }): Promise<KnownTrust> {
   const { iss, sequence, anchors, keys } = await verified('trust document', document, documentTypes.trust, known.keys ?? [], trustPayload)
   if (iss !== cloud) throw new CloudFault('garbled', 'The trust document is that of another cloud.')
@@ -71,11 +69,55 @@ export async function readTrust(document: string, { cloud, known }: { cloud: str
   return { cloud, sequence, anchors, keys }
 }
 
-/** The CA certificate in a trust document that nobody vouches for, if its key is the pinned one: the first contact with a cloud that has its own CA. */
-export function pinnedAnchor(document: string, pin: string): string | undefined {
+/** The most documents that lead from one trust to another. */
+const mostSteps = 32
+
+/**
+ * The trust after everything that the cloud has published: one document a line, oldest first, each signed with a key that the one before
+ * names. So a region that was away while the key changed twice finds its way.
+ * @returns undefined if nothing in it is newer than what is known
+ * @throws CloudFault as `readTrust`, if not even the first newer document holds
+ */
+export async function followTrust(
+  published: string,
+  { cloud, known }: { cloud: string; known: KnownTrust },
+): Promise<KnownTrust | undefined> {
+  const documents = documentsOf(published)
+  let present = known
+  for (const document of documents) {
+    if (numberOf(document) <= present.sequence) continue
+    try {
+      present = await readTrust(document, { cloud, known: present })
+    } catch (error) {
+      if (present === known) throw error
+      // Each step counts by itself.
+      return present
+    }
+  }
+  return present === known ? undefined : present
+}
+
+/** @throws CloudFault `garbled` */
+function documentsOf(published: string): string[] {
+  const documents = published.trim().split(/\s+/)
+  if (documents.length > mostSteps) throw new CloudFault('garbled', `The cloud has published more than ${mostSteps} trust documents.`)
+  return documents
+}
+
+/** The number in a trust document that nobody has verified; 0 if it cannot be read. */
+export function numberOf(document: string): number {
   const [, payload = ''] = document.split('.')
-  const parsed = trustPayload.pick({ anchors: true }).safeParse(parseJson(Buffer.from(payload, 'base64url').toString('utf8')))
-  const anchors: TrustPayload['anchors'] = parsed.success ? parsed.data.anchors : []
+  const parsed = trustPayload.pick({ sequence: true }).safeParse(parseJson(Buffer.from(payload, 'base64url').toString('utf8')))
+  return parsed.success ? parsed.data.sequence : 0
+}
+
+/** The CA certificate in a trust document that nobody vouches for, if its key is the pinned one: the first contact with a cloud that has its own CA. */
+export function pinnedAnchor(published: string, pin: string): string | undefined {
+  const anchors = documentsOf(published).flatMap((document): TrustPayload['anchors'] => {
+    const [, payload = ''] = document.split('.')
+    const parsed = trustPayload.pick({ anchors: true }).safeParse(parseJson(Buffer.from(payload, 'base64url').toString('utf8')))
+    return parsed.success ? parsed.data.anchors : []
+  })
   return anchors.find((anchor) => pinOf(anchor) === pin)
 }
 

@@ -97,12 +97,15 @@ function isClosedConnection(error: unknown): boolean {
 }
 
 const untrusted = /^(CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_(GET|VERIFY)|INVALID_CA|ERR_TLS_CERT)/
+/** Faults of the certificate itself, whoever has issued it. */
+const ofItself = /^(CERT_HAS_EXPIRED|CERT_NOT_YET_VALID|CERT_REVOKED|ERR_TLS_CERT_ALTNAME_INVALID)$/
 
 function faultOf(error: unknown, stopping: AbortSignal): unknown {
   if (error instanceof CloudFault || stopping.aborted) return error
   const meaning = tlsMeaning(error)
-  if (codesOf(error).some((code) => untrusted.test(code))) {
-    return new CloudFault('untrusted', meaning ?? 'The certificate of the cloud is not trusted.', { cause: error })
+  const codes = codesOf(error)
+  if (codes.some((code) => untrusted.test(code))) {
+    return new CloudFault('untrusted', meaning, { cause: error, isUnknownCa: !codes.some((code) => ofItself.test(code)) })
   }
   const { message } = error as Error
   return new CloudFault('unreachable', `The cloud does not answer: ${meaning ?? message}`, { cause: error })

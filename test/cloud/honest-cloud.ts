@@ -6,6 +6,7 @@ import * as z from 'zod'
 import { documentTypes, joinStatePayload } from '../../agent/cloud/contract/documents.ts'
 import { failures, typeOfFailure } from '../../agent/cloud/contract/failures.ts'
 import { claim as claimSchema, renewal as renewalSchema } from '../../agent/cloud/contract/registration.ts'
+import { trustPath } from '../../agent/cloud/transport.ts'
 import { hashOf, Proofs, Refusal } from './proofs.ts'
 import { type Registered, Registry } from './registry.ts'
 
@@ -24,7 +25,10 @@ export class HonestCloud {
   readonly app = new Hono()
   readonly #now: () => number
   readonly #proofs: Proofs
-  readonly #keys: { privateKey: KeyObject; publicKey: KeyObject } = generateKeyPairSync('ed25519')
+  #keys: { privateKey: KeyObject; publicKey: KeyObject } = generateKeyPairSync('ed25519')
+  /** What it has published about its trust, oldest first, and whether it gives the last one out with each answer to a status. */
+  readonly documents: string[] = []
+  announces = false
 
   constructor(origin: string, now: () => number) {
     this.origin = origin
@@ -35,12 +39,26 @@ export class HonestCloud {
     this.app.put('/v1/regions/:id/status', (c) => this.#whole(c))
     this.app.patch('/v1/regions/:id/status', (c) => this.#patch(c))
     this.app.delete('/v1/regions/:id', (c) => this.#leave(c))
+    this.app.get(trustPath, (c) =>
+      this.documents.length === 0 ? c.notFound() : c.body(this.documents.join('\n'), 200, { 'content-type': 'application/jose' }),
+    )
     this.app.onError((error, c) => this.#problem(error, c))
   }
 
   /** The public key with which it signs, as PEM. */
   get key(): string {
     return this.#keys.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+  }
+
+  /** Publishes by what it is trusted from now on. A new key counts at once, and only those who take the document know it. */
+  async publish({ anchors, newKey = false }: { anchors: string[]; newKey?: boolean }): Promise<string> {
+    const keys = newKey ? generateKeyPairSync('ed25519') : this.#keys
+    const sequence = this.documents.length + 1
+    const payload = { iss: this.origin, iat: Math.floor(this.#now() / 1000), sequence, anchors, keys: [jwkOf(keys.publicKey)] }
+    const document = await this.#sign(documentTypes.trust, payload)
+    this.documents.push(document)
+    this.#keys = keys
+    return document
   }
 
   async #claim(c: Context): Promise<Response> {
@@ -83,7 +101,8 @@ export class HonestCloud {
   }
 
   #acknowledged({ status }: Registered): unknown {
-    return { acknowledged: status?.sequence, now: this.#now() }
+    const trust = this.announces ? this.documents.at(-1) : undefined
+    return { acknowledged: status?.sequence, now: this.#now(), ...(trust !== undefined && { trust }) }
   }
 
   /** The region that a credential belongs to. @throws Refusal */
@@ -119,13 +138,12 @@ export class HonestCloud {
       }
     }
     const { joinState, credential, expiresAt } = region.last
-    const { crv, x } = this.#keys.publicKey.export({ format: 'jwk' })
     return {
       state: 'ready',
       id: region.id,
       credential: { token: credential, expiresIn: Math.max(60, Math.floor((expiresAt - now) / 1000)) },
       joinState,
-      keys: [{ kty: 'OKP', crv, x }],
+      keys: [jwkOf(this.#keys.publicKey)],
       now,
     }
   }
@@ -140,6 +158,11 @@ export class HonestCloud {
     const body = { type: typeOfFailure(error.failure), title: message, status, detail: error.message, now: this.#now() }
     return c.body(JSON.stringify(body), status, { 'content-type': 'application/problem+json' })
   }
+}
+
+function jwkOf(key: KeyObject): { kty: string; crv?: string; x?: string } {
+  const { crv, x } = key.export({ format: 'jwk' })
+  return { kty: 'OKP', ...(crv !== undefined && { crv }), ...(x !== undefined && { x }) }
 }
 
 async function jsonOf(c: Context): Promise<unknown> {

@@ -1,11 +1,20 @@
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { createServingCertificate } from '../cluster/index.ts'
+import { createServingCertificate, type ServingCertificate } from '../cluster/index.ts'
 import { HonestCloud } from './honest-cloud.ts'
 
 /** A cloud that listens on this machine. */
-export type ServedCloud = { cloud: HonestCloud; origin: string; ca: string; server: Server; close(): Promise<void> }
+export type ServedCloud = {
+  cloud: HonestCloud
+  origin: string
+  /** The CA of its first certificate. */
+  ca: string
+  server: Server
+  /** Changes its certificate: new connections get it, and the others end. */
+  use(certificate: ServingCertificate): void
+  close(): Promise<void>
+}
 
 /** Serves a cloud over HTTPS, on a free port. Connections are kept for longer than the usual heartbeat, as the contract asks. */
 export async function serveCloud(now: () => number = Date.now): Promise<ServedCloud> {
@@ -20,6 +29,10 @@ export async function serveCloud(now: () => number = Date.now): Promise<ServedCl
     origin,
     ca,
     server,
+    use({ cert, key }) {
+      server.setSecureContext({ cert, key })
+      server.closeAllConnections()
+    },
     async close() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

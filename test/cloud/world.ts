@@ -20,19 +20,24 @@ export function tokenWith(claims: Record<string, string> = {}): string {
 /** What happens to a request on its way. */
 export type OnTheWay = (sent: Sent, go: () => Promise<Received>) => Promise<Received>
 
-/** One region and its cloud, without a network and with a fake clock. */
+/** A cloud that is reached over a real network: how a region connects to it. */
+export type Far = { clock: FakeClock; cloud: HonestCloud; connect: () => Transport }
+
+/** One region and its cloud, with a fake clock, and without a network unless the cloud is far. */
 export class World {
   readonly clock: FakeClock
   readonly cloud: HonestCloud
+  readonly #connect: () => Transport
   readonly content: Content = { version: 1, wanted: { joined: true } }
   /** How far the clock of the cloud is ahead, in milliseconds. */
   aheadMs = 0
   onTheWay: OnTheWay = (_sent, go) => go()
   readonly lines: Record<string, unknown>[] = []
 
-  constructor() {
-    this.clock = createFakeClock()
-    this.cloud = new HonestCloud(origin, () => this.clock.now() + this.aheadMs)
+  constructor(far?: Far) {
+    this.clock = far?.clock ?? createFakeClock()
+    this.cloud = far?.cloud ?? new HonestCloud(origin, () => this.clock.now() + this.aheadMs)
+    this.#connect = far?.connect ?? (() => directTransport(origin, (request) => this.cloud.app.fetch(request)))
   }
 
   /** Gives the region a token that the cloud has made, or one that it has not. */
@@ -44,11 +49,11 @@ export class World {
 
   /** The link of a process that has just become the leader. */
   link(content: Content = this.content, around: (store: LinkStore) => LinkStore = (store) => store): Link {
-    const direct = directTransport(origin, (request) => this.cloud.app.fetch(request))
-    const transport: Transport = { ...direct, send: (sent, signal) => this.onTheWay(sent, () => direct.send(sent, signal)) }
+    const connected = this.#connect()
+    const transport: Transport = { ...connected, send: (sent, signal) => this.onTheWay(sent, () => connected.send(sent, signal)) }
     const destination = { write: (line: string) => void this.lines.push(JSON.parse(line)) }
     return new Link(
-      { cloud: origin, region: { id: 'harbour-1', cluster: 'c-1' }, version: '0.2.0', tags: {} },
+      { cloud: this.cloud.origin, region: { id: 'harbour-1', cluster: 'c-1' }, version: '0.2.0', tags: {} },
       {
         store: around(memoryStore(content)),
         transport,

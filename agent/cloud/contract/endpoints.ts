@@ -112,10 +112,11 @@ export const endpoints = {
     operationId: 'getTrust',
     summary: 'What the cloud is trusted by',
     description:
-      'A compact JWS with the header `typ: skerry-trust+jws`, signed with a key that regions trust already. Regions ask for it over a ' +
-      'connection that nobody vouches for, once the certificate of the cloud is not trusted.',
+      'Compact JWS with the header `typ: skerry-trust+jws`, one document a line, oldest first, each signed with a key that the one before ' +
+      'names: a region that was away through several changes follows them one by one. The last one is enough as long as the keys stay. ' +
+      'Regions ask for it over a connection that nobody vouches for, once a certificate or a signature of the cloud is not trusted.',
     by: 'nothing',
-    answers: { 200: { description: 'The document.', schema: trustPayload, mediaType: 'application/jose' } },
+    answers: { 200: { description: 'The documents.', schema: trustPayload, mediaType: 'application/jose' } },
     failures: [],
   },
 } as const satisfies Record<string, Endpoint>

@@ -7,7 +7,7 @@
  */
 export type FailureClass = { status: number; retry: 'wait' | 'person'; reason: string; message: string; action: string }
 
-/** Every class. None of them ends what runs in the region, and none deletes its key. */
+/** Every class of a refusal. None of them ends what runs in the region, and none deletes its key. */
 export const failures = {
   'token-expired': {
     status: 403,
@@ -103,6 +103,68 @@ export const failures = {
     action: 'To join again, give the region an installation token of the cloud.',
   },
 } as const satisfies Record<string, FailureClass>
+
+/** Why the region cannot talk with its cloud, as it finds itself: no cloud answers with these classes. */
+export type OwnFailureClass = Omit<FailureClass, 'status'> & { kind: FaultKind }
+
+/**
+ * - `unreachable`: there was no answer.
+ * - `untrusted`: the certificate of the cloud is not trusted.
+ * - `garbled`: the answer is not what the contract says, or contradicts what the cloud has said before.
+ * - `busy`: the cloud asks for patience, or has a fault of its own.
+ */
+export type FaultKind = 'unreachable' | 'untrusted' | 'garbled' | 'busy'
+
+/** Every class that the region finds itself. Its message says more where more is known. The region asks again by itself in all of them. */
+export const ownFailures = {
+  unreachable: {
+    kind: 'unreachable',
+    retry: 'wait',
+    reason: 'Unreachable',
+    message: 'The cloud does not answer.',
+    action: 'None if it passes. Else look at the link of the site, its DNS and proxy, and the address in cloud.url.',
+  },
+  untrusted: {
+    kind: 'untrusted',
+    retry: 'wait',
+    reason: 'Untrusted',
+    message: 'The certificate of the cloud is not trusted.',
+    action: 'Name the CA certificate of the cloud in cloud.caFile, or give the region an installation token that pins the CA.',
+  },
+  'ca-changed': {
+    kind: 'untrusted',
+    retry: 'wait',
+    reason: 'CaChanged',
+    message: 'The certificate of the cloud comes from a CA that the region does not trust, and the cloud has not announced it.',
+    action:
+      'Ask at the cloud whether its CA was changed. If it was, let it publish a trust document with the new CA, or name that in ' +
+      'cloud.caFile. If not, something on the way answers in its place, such as a proxy that opens TLS: let it leave this address alone.',
+  },
+  'key-changed': {
+    kind: 'garbled',
+    retry: 'wait',
+    reason: 'KeyChanged',
+    message: 'The cloud signs with a key that the region does not know, and the cloud has not announced it.',
+    action: 'Let the cloud publish the trust documents that lead from the key that the region knows to the present one.',
+  },
+  garbled: {
+    kind: 'garbled',
+    retry: 'wait',
+    reason: 'InvalidAnswer',
+    message: 'The cloud answers something else than agreed.',
+    action: 'Compare the address in cloud.url with that of the cloud, and the version of the cloud with that of the region.',
+  },
+  busy: {
+    kind: 'busy',
+    retry: 'wait',
+    reason: 'Busy',
+    message: 'The cloud asks for patience, or has a fault of its own.',
+    action: 'None if it passes. Else ask at the cloud.',
+  },
+} as const satisfies Record<string, OwnFailureClass>
+
+/** The name of a class that the region finds itself. */
+export type OwnFailureName = keyof typeof ownFailures
 
 /** The name of a class, as the `type` of a problem document ends. */
 export type FailureName = keyof typeof failures

@@ -4,7 +4,7 @@ import type { Log } from '../../../shared/log.ts'
 import type { Call } from '../caller.ts'
 import type { CloudClock } from '../cloud-clock.ts'
 import { endpoints } from '../contract/endpoints.ts'
-import { failures } from '../contract/failures.ts'
+import { failures, ownFailures } from '../contract/failures.ts'
 import { type Claim, type RegistrationAnswer, registrationAnswer } from '../contract/registration.ts'
 import { CloudFault } from '../fault.ts'
 import { makeKey, thumbprintOf } from '../proof.ts'
@@ -26,6 +26,11 @@ export type RegistrarParts = {
   store: LinkStore
   /** Calls the cloud with the key of the region. @throws CloudFault */
   call: <T>(call: Call<T>, state: LinkState) => Promise<T>
+  /**
+   * Asks what the cloud is trusted by, after a signature that is not trusted.
+   * @returns whether something else is trusted now. @throws CloudFault
+   */
+  renewTrust: (state: LinkState) => Promise<boolean>
   cloudClock: CloudClock
   clock: Clock
   random: () => number
@@ -95,6 +100,8 @@ export class Registrar {
       }
     } catch (error) {
       if (!(error instanceof CloudFault)) throw error
+      // The answer was not taken: the cloud gives the same one again.
+      if (error.own === 'key-changed' && (await this.#parts.renewTrust(look.state).catch(isNoNews))) return 0
       return this.#failed(step, look, error)
     }
   }
@@ -182,11 +189,10 @@ export class Registrar {
 
   /** An attempt in vain. @returns milliseconds until the next one; undefined if only a person can help */
   async #failed(step: Attempt, look: Look, fault: CloudFault): Promise<number | undefined> {
-    const { failure } = fault
+    const { failure, own = 'garbled' } = fault
     const row = failure && failures[failure]
     const refusedToken = step.do === 'claim' ? step.token?.sha256 : undefined
-    const texts = row ?? { reason: reasons[fault.kind], message: fault.message, action: undefined }
-    const { reason, message, action } = texts
+    const { reason, message, action } = row ?? { ...ownFailures[own], message: fault.message }
     const told = { reason, message, action, refusedToken }
     if (failure === 'deregistered') return this.#forget({ ...told, state: 'Deregistered' }, look)
     if (row?.retry === 'person') {
@@ -259,7 +265,11 @@ function trustWith(keys: NonNullable<KnownTrust['keys']>, cloud: string, known: 
   return { sequence: 0, anchors: [], keys, ...(known?.cloud === cloud && known), cloud }
 }
 
-const reasons = { unreachable: 'Unreachable', untrusted: 'Untrusted', garbled: 'InvalidAnswer', busy: 'Busy', refused: 'Refused' } as const
+/** Where the cloud says nothing new, its signature stays what it is. */
+function isNoNews(error: unknown): false {
+  if (error instanceof CloudFault) return false
+  throw error
+}
 
 /** A cloud that does not know the region, or has let it go itself, has nothing more to do. */
 function unlessGone(error: unknown): void {

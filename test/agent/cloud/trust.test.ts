@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { ownFailures } from '../../../agent/cloud/contract/failures.ts'
+import type { Link } from '../../../agent/cloud/link.ts'
+import type { Transport } from '../../../agent/cloud/transport.ts'
+import { pinOf } from '../../../agent/cloud/trust.ts'
+import { createUndiciTransport } from '../../../agent/cloud/undici-transport.ts'
+import { serveCloud } from '../../cloud/serve.ts'
+import { tokenWith, World } from '../../cloud/world.ts'
+import { createServingCertificate } from '../../cluster/index.ts'
+import { createFakeClock } from '../../shared/fake-clock.ts'
+
+/** A region and a cloud with a certificate of a CA of its own, over TLS. */
+async function overTls(t: TestContext, { isConfigured = true } = {}) {
+  const clock = createFakeClock()
+  const served = await serveCloud(() => clock.now())
+  const transports: Transport[] = []
+  const connect = () => {
+    const transport = createUndiciTransport({ url: served.origin, ca: isConfigured ? served.ca : undefined, timeoutMs: 10_000 })
+    transports.push(transport)
+    return transport
+  }
+  t.after(async () => {
+    await Promise.all(transports.map((transport) => transport.close()))
+    await served.close()
+  })
+  const { cloud } = served
+  return { served, cloud, world: new World({ clock, cloud, connect }) }
+}
+
+async function joined(world: World): Promise<Link> {
+  world.give(tokenWith())
+  const link = world.link()
+  await world.until(link, 'Ready')
+  return link
+}
+
+const renewalIsDue = (world: World) => world.clock.advance(2_500_000)
+const sequence = (world: World) => world.registered[0]?.sequence
+
+test('a CA that was announced ahead changes without a word', async (t) => {
+  const { served, cloud, world } = await overTls(t)
+  const link = await joined(world)
+  const next = await createServingCertificate('cloud')
+  await link.announced(await cloud.publish({ anchors: [served.ca, next.ca] }))
+  cloud.documents.length = 0
+  served.use(next)
+  await renewalIsDue(world)
+  await world.until(link, 'Ready')
+  assert.equal(sequence(world), 2)
+  assert.equal(world.content.state?.trust?.sequence, 1)
+  assert.deepEqual(
+    world.lines.filter(({ to }) => to === 'Recovering'),
+    [],
+  )
+  await renewalIsDue(world)
+  await world.until(world.link(), 'Ready')
+  assert.equal(sequence(world), 3, 'the next process trusts it too')
+})
+
+test('a CA that was changed while the region was away is found without a visit', async (t) => {
+  const { served, cloud, world } = await overTls(t)
+  await joined(world)
+  const next = await createServingCertificate('cloud')
+  await cloud.publish({ anchors: [next.ca] })
+  served.use(next)
+  await world.clock.advance(90 * 86_400_000)
+  await world.until(world.link(), 'Ready')
+  assert.equal(sequence(world), 2)
+})
+
+test('a CA and a key that were changed twice while the region was away are found, one document after the other', async (t) => {
+  const { served, cloud, world } = await overTls(t)
+  await joined(world)
+  const [second, third] = [await createServingCertificate('cloud'), await createServingCertificate('cloud')]
+  await cloud.publish({ anchors: [second.ca], newKey: true })
+  await cloud.publish({ anchors: [third.ca], newKey: true })
+  served.use(third)
+  await world.clock.advance(365 * 86_400_000)
+  await world.until(world.link(), 'Ready')
+  assert.equal(world.content.state?.trust?.sequence, 2)
+  assert.deepEqual(world.content.state?.trust?.anchors, [third.ca])
+  assert.equal(sequence(world), 2)
+})
+
+test('a key that was changed while the region was away is found though the CA is the same', async (t) => {
+  const { served, cloud, world } = await overTls(t)
+  await joined(world)
+  await cloud.publish({ anchors: [served.ca], newKey: true })
+  await renewalIsDue(world)
+  await world.until(world.link(), 'Ready')
+  assert.equal(sequence(world), 2, 'the answer that was not trusted was given again')
+})
+
+const unannounced: { name: string; publish: (cloud: Awaited<ReturnType<typeof overTls>>) => Promise<unknown>; says: RegExp }[] = [
+  { name: 'nothing is published', publish: async () => {}, says: /answered 404/ },
+  {
+    name: 'what is published is known already',
+    async publish({ cloud, served, world }) {
+      const document = await cloud.publish({ anchors: [served.ca] })
+      const link = world.link()
+      await link.step()
+      await link.announced(document)
+    },
+    says: /the one that the region knows already/,
+  },
+  {
+    name: 'what is published is signed by somebody else',
+    async publish({ cloud, served }) {
+      await cloud.publish({ anchors: [served.ca], newKey: true })
+      await cloud.publish({ anchors: [served.ca] })
+      cloud.documents.shift()
+    },
+    says: /not signed with a key of the cloud that the region knows/,
+  },
+  {
+    name: 'what is published names another CA',
+    async publish({ cloud }) {
+      await cloud.publish({ anchors: [(await createServingCertificate('cloud')).ca] })
+    },
+    says: /not in what the cloud has announced/,
+  },
+]
+for (const { name, publish, says } of unannounced) {
+  test(`ca-changed: where ${name}, the region goes on asking, says so, and trusts nobody else`, async (t) => {
+    const all = await overTls(t)
+    const { served, world } = all
+    await joined(world)
+    await publish(all)
+    const next = await createServingCertificate('cloud')
+    served.use(next)
+    await renewalIsDue(world)
+    const link = world.link()
+    await world.until(link, 'Renewing', { steps: 3 })
+    const { reason, message = '', action, nextAttempt } = world.content.status ?? {}
+    const row = ownFailures['ca-changed']
+    assert.deepEqual([reason, action], [row.reason, row.action], message)
+    assert.ok(message.startsWith(row.message) && nextAttempt !== undefined, message)
+    assert.match(message, says)
+    assert.equal(sequence(world), 1, 'nobody was asked')
+    assert.ok(world.content.state?.joined?.credential, 'and nothing was given up')
+  })
+}
+
+test('a CA that was changed without a word is taken as soon as it is announced', async (t) => {
+  const { served, cloud, world } = await overTls(t)
+  const link = await joined(world)
+  const next = await createServingCertificate('cloud')
+  served.use(next)
+  await renewalIsDue(world)
+  await world.until(link, 'Renewing', { steps: 3 })
+  assert.equal(world.content.status?.reason, 'CaChanged')
+  await cloud.publish({ anchors: [next.ca] })
+  await world.until(link, 'Ready')
+  assert.equal(sequence(world), 2)
+})
+
+test('key-changed: a signature by a key that nobody has announced is not trusted, until it is announced', async (t) => {
+  const { served, cloud, world } = await overTls(t)
+  const link = await joined(world)
+  await cloud.publish({ anchors: [served.ca], newKey: true })
+  const [document = ''] = cloud.documents.splice(0)
+  await renewalIsDue(world)
+  await world.until(link, 'Renewing', { steps: 3 })
+  assert.equal(world.content.status?.reason, 'KeyChanged')
+  assert.equal(world.content.status?.action, ownFailures['key-changed'].action)
+  cloud.documents.push(document)
+  await world.until(link, 'Ready')
+})
+
+test('the first contact with a cloud that has its own CA is by the pin in the token', async (t) => {
+  const { served, cloud, world } = await overTls(t, { isConfigured: false })
+  await cloud.publish({ anchors: [(await createServingCertificate('cloud')).ca, served.ca] })
+  world.give(tokenWith({ pin: pinOf(served.ca) ?? assert.fail() }))
+  await world.until(world.link(), 'Ready')
+  assert.deepEqual(world.content.state?.trust?.anchors, [served.ca])
+  await cloud.publish({ anchors: [served.ca], newKey: true })
+  await renewalIsDue(world)
+  await world.until(world.link(), 'Ready')
+  assert.equal(world.content.state?.trust?.sequence, 2, 'from then on the documents count')
+})
+
+test('without a pin, or with that of another CA, nothing is sent to a cloud that nobody vouches for', async (t) => {
+  const { served, cloud, world } = await overTls(t, { isConfigured: false })
+  await cloud.publish({ anchors: [served.ca] })
+  world.give(tokenWith())
+  await world.until(world.link(), 'Claiming', { steps: 3 })
+  assert.equal(world.content.status?.reason, 'Untrusted')
+  assert.equal(world.content.status?.action, ownFailures.untrusted.action)
+  const { ca } = await createServingCertificate('cloud')
+  world.give(tokenWith({ pin: pinOf(ca) ?? assert.fail() }))
+  await world.until(world.link(), 'Claiming', { steps: 3 })
+  assert.equal(world.content.status?.reason, 'CaChanged')
+  assert.match(world.content.status?.message ?? '', /the installation token pins/)
+  assert.deepEqual(world.registered, [])
+})
