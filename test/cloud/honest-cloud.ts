@@ -1,117 +1,146 @@
-import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import { type Context, Hono } from 'hono'
-import { CompactSign } from 'jose'
 import * as z from 'zod'
-import { documentTypes, joinStatePayload } from '../../agent/cloud/contract/documents.ts'
+import { documentTypes, type JoinStatePayload, joinStatePayload } from '../../agent/cloud/contract/documents.ts'
+import { type Endpoint, endpoints } from '../../agent/cloud/contract/endpoints.ts'
 import { failures, typeOfFailure } from '../../agent/cloud/contract/failures.ts'
 import { claim as claimSchema, renewal as renewalSchema } from '../../agent/cloud/contract/registration.ts'
+import { type StatusAnswer, statusChange, wholeStatus } from '../../agent/cloud/contract/status.ts'
 import { trustPath } from '../../agent/cloud/transport.ts'
+import type { Point } from './points.ts'
 import { hashOf, Proofs, Refusal } from './proofs.ts'
 import { type Registered, Registry } from './registry.ts'
-
-const statusSchema = z.looseObject({ sequence: z.int(), generatedAt: z.string(), region: z.record(z.string(), z.unknown()) })
+import { Signatures } from './signatures.ts'
 
 /** Life of a credential, in seconds. */
 const lifeSeconds = 3_600
 
+/** The most bytes of the body of a request, unpacked. */
+const maxBodyBytes = 4 * 2 ** 20
+
+/** What a cloud tells regions besides, whenever it answers to a status. */
+export type Besides = Pick<StatusAnswer, 'heartbeat' | 'resync' | 'call' | 'ledger' | 'name' | 'tags'>
+
 /**
- * The other side of the contract: a small cloud that keeps it, in memory. Tests drive the registry as people at the cloud would.
- * @param now its clock, in Unix milliseconds
+ * The other side of the contract: a small cloud that keeps it, in memory. Tests drive the registry as people at the cloud would. Its answers are
+ * held against the schemas of the contract.
  */
 export class HonestCloud {
   readonly origin: string
-  readonly registry = new Registry()
+  readonly registry: Registry
+  readonly signatures: Signatures
   readonly app = new Hono()
+  /** What each answer to a status says besides. */
+  besides: Besides = {}
+  /** Whether it gives the last trust document out with each answer to a status. */
+  announces = false
   readonly #now: () => number
   readonly #proofs: Proofs
-  #keys: { privateKey: KeyObject; publicKey: KeyObject } = generateKeyPairSync('ed25519')
-  /** What it has published about its trust, oldest first, and whether it gives the last one out with each answer to a status. */
-  readonly documents: string[] = []
-  announces = false
+  readonly #without: Point | undefined
 
-  constructor(origin: string, now: () => number) {
+  /**
+   * @param now its clock, in Unix milliseconds
+   * @param without a point of the contract that it does not keep, to see who notices it
+   */
+  constructor(origin: string, now: () => number, { without }: { without?: Point } = {}) {
     this.origin = origin
+    this.registry = new Registry(without)
+    this.signatures = new Signatures(origin, now)
     this.#now = now
-    this.#proofs = new Proofs(origin)
+    this.#proofs = new Proofs(origin, without)
+    this.#without = without
     this.app.post('/v1/regions', (c) => this.#claim(c))
-    this.app.post('/v1/regions/:id/credential', (c) => this.#renew(c))
-    this.app.put('/v1/regions/:id/status', (c) => this.#whole(c))
-    this.app.patch('/v1/regions/:id/status', (c) => this.#patch(c))
-    this.app.delete('/v1/regions/:id', (c) => this.#leave(c))
-    this.app.get(trustPath, (c) =>
-      this.documents.length === 0 ? c.notFound() : c.body(this.documents.join('\n'), 200, { 'content-type': 'application/jose' }),
-    )
+    this.app.post('/v1/regions/:region/credential', (c) => this.#renew(c))
+    this.app.put('/v1/regions/:region/status', (c) => this.#whole(c))
+    this.app.patch('/v1/regions/:region/status', (c) => this.#change(c))
+    this.app.delete('/v1/regions/:region', (c) => this.#leave(c))
+    this.app.get(trustPath, (c) => this.#trust(c))
     this.app.onError((error, c) => this.#problem(error, c))
   }
 
   /** The public key with which it signs, as PEM. */
   get key(): string {
-    return this.#keys.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+    return this.signatures.keys.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+  }
+
+  /** What it has published about its trust, oldest first. */
+  get documents(): string[] {
+    return this.signatures.documents
   }
 
   /** Publishes by what it is trusted from now on. A new key counts at once, and only those who take the document know it. */
-  async publish({ anchors, newKey = false }: { anchors: string[]; newKey?: boolean }): Promise<string> {
-    const keys = newKey ? generateKeyPairSync('ed25519') : this.#keys
-    const sequence = this.documents.length + 1
-    const payload = { iss: this.origin, iat: Math.floor(this.#now() / 1000), sequence, anchors, keys: [jwkOf(keys.publicKey)] }
-    const document = await this.#sign(documentTypes.trust, payload)
-    this.documents.push(document)
-    this.#keys = keys
-    return document
+  publish(trust: { anchors: string[]; newKey?: boolean }): Promise<string> {
+    return this.signatures.publish(trust)
   }
 
   async #claim(c: Context): Promise<Response> {
-    const claim = claimSchema.parse(await c.req.json())
-    const over = claim.token && Buffer.from(claim.token.sha256, 'hex').toString('base64url')
-    const thumbprint = await this.#proven(c, over)
+    const claim = this.#read(claimSchema, await this.#body(c))
+    const thumbprint = await this.#proven(c, claim.token && Buffer.from(claim.token.sha256, 'hex').toString('base64url'))
     const region = this.registry.claim(claim, thumbprint, this.#now())
-    if (region.state === 'awaiting') return c.json({ state: 'awaiting-approval', id: region.id, retryAfter: 1, now: this.#now() }, 202)
+    if (region.state === 'awaiting') {
+      const answer = { state: 'awaiting-approval', id: region.id, retryAfter: 1, now: this.#now() }
+      return this.#answer(c, endpoints.claim, 202, answer)
+    }
     this.registry.get(region.id, thumbprint)
     // A claim that is repeated before its answer was used gets the same answer.
-    return c.json(await this.#ready(region, region.last && !region.isUsed ? 'again' : 'new'))
+    return this.#answer(c, endpoints.claim, 200, await this.#ready(region, region.last && !region.isUsed ? 'again' : 'new'))
   }
 
   async #renew(c: Context): Promise<Response> {
-    const { joinState } = renewalSchema.parse(await c.req.json())
-    const region = this.registry.get(c.req.param('id') ?? '', await this.#proven(c))
-    const { sequence } = joinStatePayload.parse(JSON.parse(Buffer.from(joinState.split('.')[1] ?? '', 'base64url').toString()))
-    return c.json(await this.#ready(region, this.registry.presented(region, sequence)))
+    const { joinState } = this.#read(renewalSchema, await this.#body(c))
+    const region = this.registry.get(regionOf(c), await this.#proven(c))
+    const { sequence } = await this.#joinState(joinState, region)
+    return this.#answer(c, endpoints.renew, 200, await this.#ready(region, this.registry.presented(region, sequence)))
   }
 
   async #leave(c: Context): Promise<Response> {
-    const region = this.registry.get(c.req.param('id') ?? '', await this.#proven(c))
-    region.state = 'deregistered'
+    const region = this.registry.get(regionOf(c), await this.#proven(c))
+    if (this.#without !== 'Leaving') region.state = 'deregistered'
     return c.body(null, 204)
   }
 
   async #whole(c: Context): Promise<Response> {
     const region = await this.#authenticated(c)
-    const status = statusSchema.parse(await jsonOf(c))
+    const status = this.#read(wholeStatus, await this.#body(c))
+    const isOlder = status.sequence < (region.status?.sequence ?? 0)
+    if (isOlder && this.#without === 'The whole status') throw new Refusal('out-of-step')
     region.status = status
-    return c.json(this.#acknowledged(region))
+    return this.#acknowledged(c, endpoints.whole, region)
   }
 
-  async #patch(c: Context): Promise<Response> {
+  async #change(c: Context): Promise<Response> {
     const region = await this.#authenticated(c)
-    const patch = await jsonOf(c)
-    if (c.req.header('if-match') !== `"${region.status?.sequence}"`) throw new Refusal('out-of-step')
-    region.status = statusSchema.parse(merged(region.status, patch))
-    return c.json(this.#acknowledged(region))
+    const before = region.status
+    const patch = this.#read(statusChange, await this.#body(c))
+    const isInStep = before !== undefined && c.req.header('if-match') === `"${before.sequence}"`
+    if (!isInStep && this.#without !== 'Another status') throw new Refusal('out-of-step')
+    if (patch.region === undefined && this.#without === 'A heartbeat') throw new Refusal('out-of-step')
+    if (patch.region === undefined || this.#without !== 'A patch') region.status = this.#read(wholeStatus, merged(before, patch))
+    return this.#acknowledged(c, endpoints.change, region)
   }
 
-  #acknowledged({ status }: Registered): unknown {
+  #trust(c: Context): Response | Promise<Response> {
+    if (this.documents.length === 0 || this.#without === 'The trust document') return c.notFound()
+    return c.body(this.documents.join('\n'), 200, { 'content-type': 'application/jose' })
+  }
+
+  #acknowledged(c: Context, endpoint: Endpoint, { status }: Registered): Response {
+    const now = this.#without === 'JSON with your time' ? undefined : this.#now()
     const trust = this.announces ? this.documents.at(-1) : undefined
-    return { acknowledged: status?.sequence, now: this.#now(), ...(trust !== undefined && { trust }) }
+    return this.#answer(c, endpoint, 200, { acknowledged: status?.sequence, now, ...this.besides, ...(trust !== undefined && { trust }) })
   }
 
   /** The region that a credential belongs to. @throws Refusal */
   async #authenticated(c: Context): Promise<Registered> {
     const credential = /^DPoP (.+)$/.exec(c.req.header('authorization') ?? '')?.[1] ?? ''
-    const region = this.registry.get(c.req.param('id') ?? '', await this.#proven(c, hashOf(credential)))
+    const region = this.registry.get(regionOf(c), await this.#proven(c, hashOf(credential)))
     const { last } = region
-    if (last === undefined || last.credential !== credential || last.expiresAt <= this.#now()) throw new Refusal('credential-expired')
+    const holds = last !== undefined && last.credential === credential && last.expiresAt > this.#now()
+    if (!holds && this.#without !== 'The credential') throw new Refusal('credential-expired')
     region.isUsed = true
+    // Its life is judged by when it is heard, by the clock of the cloud.
+    region.heardAt = this.#now()
     return region
   }
 
@@ -120,56 +149,75 @@ export class HonestCloud {
     return this.#proofs.verify(c.req.header('dpop') ?? '', { method, path, now: this.#now(), over })
   }
 
+  /** @throws Refusal `invalid-signature` if the cloud has not given out that join state to this region */
+  async #joinState(document: string, region: Registered): Promise<JoinStatePayload> {
+    if (this.#without === 'A forged state') {
+      return joinStatePayload.parse(JSON.parse(Buffer.from(document.split('.')[1] ?? '', 'base64url').toString()))
+    }
+    const read = await this.signatures.read(documentTypes.joinState, document).catch(() => undefined)
+    const { data } = joinStatePayload.safeParse(read)
+    const isOurs = data?.sub === region.id && data.jkt === region.thumbprint
+    if (!isOurs) throw new Refusal('invalid-signature', 'the join state is not one of this cloud for this region')
+    return data
+  }
+
   async #ready(region: Registered, how: 'new' | 'again'): Promise<unknown> {
     const now = this.#now()
     if (how === 'new' || region.last === undefined) {
       region.sequence++
       region.isUsed = false
+      const iss = this.#without === 'The document' ? 'https://another.example.org' : this.origin
+      const state = { iss, sub: region.id, jkt: region.thumbprint, sequence: region.sequence, iat: Math.floor(now / 1000) }
       region.last = {
-        joinState: await this.#sign(documentTypes.joinState, {
-          iss: this.origin,
-          sub: region.id,
-          jkt: region.thumbprint,
-          sequence: region.sequence,
-          iat: Math.floor(now / 1000),
-        }),
+        joinState: await this.signatures.sign(documentTypes.joinState, state),
         credential: randomBytes(16).toString('base64url'),
         expiresAt: now + lifeSeconds * 1000,
       }
     }
     const { joinState, credential, expiresAt } = region.last
+    const expiresIn = Math.max(60, Math.floor((expiresAt - now) / 1000))
     return {
       state: 'ready',
       id: region.id,
-      credential: { token: credential, expiresIn: Math.max(60, Math.floor((expiresAt - now) / 1000)) },
+      credential: { token: credential, expiresIn: this.#without === 'The shape of answers' ? '1h' : expiresIn },
       joinState,
-      keys: [jwkOf(this.#keys.publicKey)],
+      keys: this.signatures.jwks,
       now,
     }
   }
 
-  #sign(typ: string, payload: object): Promise<string> {
-    return new CompactSign(Buffer.from(JSON.stringify(payload))).setProtectedHeader({ alg: 'EdDSA', typ }).sign(this.#keys.privateKey)
+  /** The body of a request. Large ones come compressed. */
+  async #body(c: Context): Promise<unknown> {
+    const bytes = Buffer.from(await c.req.arrayBuffer())
+    const isPacked = c.req.header('content-encoding') === 'gzip' && this.#without !== 'Compressed bodies'
+    return JSON.parse((isPacked ? gunzipSync(bytes, { maxOutputLength: maxBodyBytes }) : bytes).toString('utf8'))
+  }
+
+  #read<T extends z.ZodObject>(schema: T, given: unknown): z.output<T> {
+    return (this.#without === 'Unknown fields' ? schema.strict() : schema).parse(given) as z.output<T>
+  }
+
+  /** An answer as the contract has it: a cloud that errs here is not honest any more. */
+  #answer(c: Context, endpoint: Endpoint, status: 200 | 202, body: unknown): Response {
+    const wrong = this.#without === undefined ? endpoint.answers[status]?.schema?.safeParse(body).error : undefined
+    if (wrong) throw new TypeError(`the honest cloud errs: ${z.prettifyError(wrong)}`)
+    return c.json(body, status)
   }
 
   #problem(error: Error, c: Context): Response {
-    if (!(error instanceof Refusal)) return c.json({ type: 'about:blank', status: 400, detail: error.message.slice(0, 200) }, 400)
+    if (error instanceof TypeError) return c.json({ type: 'about:blank', status: 500, detail: error.message, now: this.#now() }, 500)
+    if (!(error instanceof Refusal)) {
+      return c.json({ type: 'about:blank', status: 400, detail: error.message.slice(0, 200), now: this.#now() }, 400)
+    }
     const { status, message } = failures[error.failure]
     const body = { type: typeOfFailure(error.failure), title: message, status, detail: error.message, now: this.#now() }
-    return c.body(JSON.stringify(body), status, { 'content-type': 'application/problem+json' })
+    const type = this.#without === 'Problem documents' ? 'text/plain' : 'application/problem+json'
+    return c.body(JSON.stringify(body), status, { 'content-type': type })
   }
 }
 
-function jwkOf(key: KeyObject): { kty: string; crv?: string; x?: string } {
-  const { crv, x } = key.export({ format: 'jwk' })
-  return { kty: 'OKP', ...(crv !== undefined && { crv }), ...(x !== undefined && { x }) }
-}
-
-async function jsonOf(c: Context): Promise<unknown> {
-  const bytes = Buffer.from(await c.req.arrayBuffer())
-  return JSON.parse(
-    (c.req.header('content-encoding') === 'gzip' ? gunzipSync(bytes, { maxOutputLength: 4 * 2 ** 20 }) : bytes).toString('utf8'),
-  )
+function regionOf(c: Context): string {
+  return c.req.param('region') ?? ''
 }
 
 /** What a merge patch makes of a document (RFC 7396). */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { calculateJwkThumbprint, EmbeddedJWK, type JWK, jwtVerify } from 'jose'
+import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader, EmbeddedJWK, type JWK, type JWTPayload, jwtVerify } from 'jose'
 import type { FailureName } from '../../agent/cloud/contract/failures.ts'
+import type { Point } from './points.ts'
 
 /** A refusal, as the cloud answers it. */
 export class Refusal extends Error {
@@ -15,35 +16,51 @@ export class Refusal extends Error {
 /** How far the clock of a region may be off, in milliseconds. */
 const leewayMs = 60_000
 
+/** What a proof has to be about. `over`: the hash of the credential or of the token, if there is one. */
+type Request = { method: string; path: string; now: number; over?: string | undefined }
+
 /** Verifies proofs of possession (RFC 9449, section 4.3), each of which is good for one request. */
 export class Proofs {
   readonly #seen = new Map<string, number>()
   readonly #origin: string
+  readonly #without: Point | undefined
 
-  constructor(origin: string) {
+  /** @param without what it does not verify */
+  constructor(origin: string, without?: Point) {
     this.#origin = origin
+    this.#without = without
   }
 
   /** @returns the thumbprint of the key. @throws Refusal */
-  async verify(
-    proof: string,
-    { method, path, now, over }: { method: string; path: string; now: number; over?: string | undefined },
-  ): Promise<string> {
-    const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, {
-      typ: 'dpop+jwt',
-      algorithms: ['EdDSA', 'Ed25519'],
-      currentDate: new Date(0), // the time is judged below, to tell it from a wrong signature
-    }).catch(() => {
-      throw new Refusal('invalid-signature')
-    })
+  async verify(proof: string, { method, path, now, over }: Request): Promise<string> {
+    const { payload, jwk } = await this.#signed(proof)
     const { htm, htu, iat, jti, ath } = payload
-    if (htm !== method || htu !== `${this.#origin}${path}` || typeof jti !== 'string') throw new Refusal('invalid-signature')
-    if (over !== undefined && ath !== over) throw new Refusal('invalid-signature')
-    if (Math.abs((iat ?? 0) * 1000 - now) > leewayMs) throw new Refusal('clock-skew')
-    if (this.#seen.has(jti)) throw new Refusal('invalid-signature', 'a proof was sent twice')
+    const isFor = htm === method && htu === `${this.#origin}${path}`
+    if (!isFor && this.#without !== 'Method and URL') throw new Refusal('invalid-signature', 'the proof is for another request')
+    if (over !== undefined && ath !== over && this.#without !== 'What the proof is over') {
+      throw new Refusal('invalid-signature', 'the proof is over something else')
+    }
+    const isOfNow = Math.abs((iat ?? 0) * 1000 - now) <= leewayMs
+    if (!isOfNow && this.#without !== 'The time') throw new Refusal('clock-skew')
+    if (typeof jti !== 'string') throw new Refusal('invalid-signature', 'the proof has no jti')
+    if (this.#seen.has(jti) && this.#without !== 'Once') throw new Refusal('invalid-signature', 'the proof was used before')
     this.#forget(now)
     this.#seen.set(jti, now)
-    return calculateJwkThumbprint(protectedHeader.jwk as JWK)
+    return calculateJwkThumbprint(jwk)
+  }
+
+  async #signed(proof: string): Promise<{ payload: JWTPayload; jwk: JWK }> {
+    try {
+      if (this.#without === 'The signature') return { payload: decodeJwt(proof), jwk: decodeProtectedHeader(proof).jwk as JWK }
+      const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, {
+        typ: 'dpop+jwt',
+        algorithms: ['EdDSA', 'Ed25519'],
+        currentDate: new Date(0), // the time is judged later, to tell it from a wrong signature
+      })
+      return { payload, jwk: protectedHeader.jwk as JWK }
+    } catch {
+      throw new Refusal('invalid-signature')
+    }
   }
 
   #forget(now: number): void {

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Claim } from '../../agent/cloud/contract/registration.ts'
+import type { Point } from './points.ts'
 import { Refusal } from './proofs.ts'
 
 /** A region as the cloud knows it. Times are Unix milliseconds. */
@@ -11,15 +12,18 @@ export type Registered = {
   /** Number of the last join state, and whether its credential was used. */
   sequence: number
   isUsed: boolean
-  /** The status as it was last told. */
+  /** The status as it was last told, and when that was, by the clock of the cloud. */
   status?: { sequence: number; [field: string]: unknown }
+  heardAt?: number
+  /** Until when its pairing code can be typed. */
+  codeUntil?: number
   /** The document and the credential of that number, given out again if their answer was lost. */
   last?: { joinState: string; credential: string; expiresAt: number }
 }
 
 type Token = { id: string; sha256: string; expiresAt: number; usedBy?: string }
 
-/** What the cloud stores. It can be taken away and put back, as from a backup. */
+/** What the cloud stores. It can be taken away and put back, as from a backup. `codes`: the registration that shows each. */
 export type Records = { regions: Record<string, Registered>; tokens: Record<string, Token>; codes: Record<string, string> }
 
 /** The rules of a registry that keeps the contract. */
@@ -29,6 +33,12 @@ export class Registry {
   approves = true
   /** Thumbprints that somebody has registered before their region came. */
   readonly expected = new Set<string>()
+  readonly #without: Point | undefined
+
+  /** @param without the point of the contract that it does not keep */
+  constructor(without?: Point) {
+    this.#without = without
+  }
 
   /** A copy, for `records` later. */
   backup(): Records {
@@ -45,19 +55,17 @@ export class Registry {
 
   /** Takes a claim; the same one again is the same region. @throws Refusal */
   claim(claim: Claim, thumbprint: string, now: number): Registered {
-    const known = this.#ofKey(thumbprint)
+    const known = this.#without === 'Same key, same region' ? undefined : this.#ofKey(thumbprint)
     if (claim.token) return this.#byToken(claim, thumbprint, known, now)
-    if (known) return known
-    const region = this.#add(claim, thumbprint, this.expected.has(thumbprint))
-    const { code } = claim.pairing ?? {}
-    if (code !== undefined) this.#show(code, region)
+    const region = known ?? this.#add(claim, thumbprint, this.expected.has(thumbprint) || this.#without === 'No token')
+    if (claim.pairing && region.state === 'awaiting') this.#show(claim.pairing, region, now)
     return region
   }
 
-  /** A person types the code that the region shows. @throws Error if no region shows it */
-  typed(code: string): Registered {
-    const region = this.records.regions[this.records.codes[code.replace('-', '')] ?? '']
-    if (region === undefined) throw new Error(`no region shows ${code}`)
+  /** A person types the code that the region shows. @throws Error if no region shows it, or not any more */
+  typed(code: string, now = 0): Registered {
+    const region = this.records.regions[this.records.codes[code.toUpperCase().replace(/[\s-]/g, '')] ?? '']
+    if (region === undefined || (region.codeUntil ?? 0) < now) throw new Error(`no region shows ${code}`)
     region.state = 'approved'
     return region
   }
@@ -65,8 +73,8 @@ export class Registry {
   /** @throws Refusal `unknown-region` */
   get(id: string, thumbprint: string): Registered {
     const region = this.records.regions[id]
-    if (region === undefined) throw new Refusal('unknown-region')
-    if (region.thumbprint !== thumbprint) throw new Refusal('invalid-signature')
+    if (region === undefined) throw new Refusal(this.#without === 'An unknown region' ? 'invalid-signature' : 'unknown-region')
+    if (region.thumbprint !== thumbprint && this.#without !== 'The key of the region') throw new Refusal('invalid-signature')
     if (region.state === 'revoked' || region.state === 'deregistered') throw new Refusal(region.state)
     if (region.state === 'refused') throw new Refusal('not-approved')
     if (region.state === 'locked') throw new Refusal('cloned')
@@ -80,10 +88,14 @@ export class Registry {
    */
   presented(region: Registered, sequence: number): 'new' | 'again' {
     if (sequence >= region.sequence) {
+      if (this.#without === 'The last number') return 'again'
       region.sequence = sequence
       return 'new'
     }
-    if (sequence === region.sequence - 1 && !region.isUsed && region.last) return 'again'
+    if (sequence === region.sequence - 1 && !region.isUsed && region.last) {
+      return this.#without === 'One less, and the last was never used' ? 'new' : 'again'
+    }
+    if (this.#without === 'A lower number') return 'new'
     region.state = 'locked'
     throw new Refusal('cloned')
   }
@@ -97,15 +109,24 @@ export class Registry {
   }
 
   #byToken(claim: Claim, thumbprint: string, known: Registered | undefined, now: number): Registered {
-    const token = this.records.tokens[claim.token?.sha256 ?? '']
-    if (token === undefined) throw new Refusal('token-unknown')
-    if (token.usedBy !== undefined && token.usedBy !== thumbprint) throw new Refusal('token-used')
-    if (token.usedBy === undefined && token.expiresAt <= now) throw new Refusal('token-expired')
+    const token = this.#tokenOf(claim)
+    const isUsed = token.usedBy !== undefined && token.usedBy !== thumbprint
+    if (isUsed && this.#without !== 'One region for a token') throw new Refusal('token-used')
+    const isLate = token.usedBy === undefined && token.expiresAt <= now
+    if (isLate && this.#without !== 'An expired token') throw new Refusal('token-expired')
     const region =
       known && known.state !== 'deregistered' && known.state !== 'revoked' ? known : this.#add(claim, thumbprint, this.approves)
     token.usedBy = thumbprint
     if (region.state === 'awaiting' && this.approves) region.state = 'approved'
     return region
+  }
+
+  /** @throws Refusal `token-unknown` */
+  #tokenOf({ token }: Claim): Token {
+    const known = this.records.tokens[token?.sha256 ?? '']
+    if (known) return known
+    if (this.#without === 'An unknown token') return { id: '', sha256: '', expiresAt: Number.MAX_SAFE_INTEGER }
+    throw new Refusal('token-unknown')
   }
 
   #ofKey(thumbprint: string): Registered | undefined {
@@ -119,9 +140,15 @@ export class Registry {
     return region
   }
 
-  #show(code: string, region: Registered): void {
-    const shown = this.records.codes[code]
-    if (shown !== undefined && shown !== region.id) throw new Refusal('pairing-code-taken')
-    this.records.codes[code] = region.id
+  /** A region shows one code at a time, for as long as it says. */
+  #show({ code, expiresIn }: NonNullable<Claim['pairing']>, region: Registered, now: number): void {
+    const { codes, regions } = this.records
+    const shownBy = codes[code]
+    const isOver = shownBy !== undefined && (regions[shownBy]?.codeUntil ?? Number.MAX_SAFE_INTEGER) < now
+    const isTaken = shownBy !== undefined && shownBy !== region.id && !isOver
+    if (isTaken && this.#without !== 'One code for two') throw new Refusal('pairing-code-taken')
+    for (const [other, id] of Object.entries(codes)) if (id === region.id) delete codes[other]
+    codes[code] = region.id
+    region.codeUntil = now + expiresIn * 1000
   }
 }

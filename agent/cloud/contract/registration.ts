@@ -25,9 +25,9 @@ export const registrationId = z
  * code; with neither, the cloud must have been told of the key before.
  */
 export const claim = z
-  .strictObject({
+  .object({
     token: z
-      .strictObject({
+      .object({
         id: z
           .string()
           .regex(/^[\w-]{1,64}$/)
@@ -36,22 +36,20 @@ export const claim = z
       })
       .optional()
       .describe('The installation token, which never leaves the site itself'),
-    pairing: z.strictObject({ code: pairingCode, expiresIn: z.int().min(1).max(3_600).describe('Seconds') }).optional(),
-    region: z.strictObject({
+    pairing: z.object({ code: pairingCode, expiresIn: z.int().min(1).max(3_600).describe('Seconds') }).optional(),
+    region: z.object({
       id: z.string().max(63).describe('As the site has named it').meta({ example: 'harbour-1' }),
       name: z.string().max(200).optional(),
       cluster: z.string().max(100).describe('UID of the namespace kube-system: the cluster, whatever it is called'),
     }),
-    agent: z.strictObject({ version: z.string().max(100) }),
+    agent: z.object({ version: z.string().max(100) }),
     tags: tags.optional(),
   })
   .meta({ id: 'Claim' })
 export type Claim = z.infer<typeof claim>
 
 /** A renewal, of a credential that is about to expire or has expired long ago. */
-export const renewal = z
-  .strictObject({ joinState: jws.describe('The last one that the cloud gave out to this key') })
-  .meta({ id: 'Renewal' })
+export const renewal = z.object({ joinState: jws.describe('The last one that the cloud gave out to this key') }).meta({ id: 'Renewal' })
 export type Renewal = z.infer<typeof renewal>
 
 /** A credential: a token of the type DPoP (RFC 9449). Its life is told in seconds, since the clock of the region may be wrong. */
