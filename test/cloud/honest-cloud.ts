@@ -16,6 +16,10 @@ import { Signatures } from './signatures.ts'
 /** Life of a credential, in seconds. */
 const lifeSeconds = 3_600
 
+/** Seconds between two heartbeats of a region that was not asked for others, and how many of them it may miss. */
+const usualHeartbeat = 60
+const heartbeatsMissed = 3
+
 /** The most bytes of the body of a request, unpacked. */
 const maxBodyBytes = 4 * 2 ** 20
 
@@ -72,6 +76,12 @@ export class HonestCloud {
   /** Publishes by what it is trusted from now on. A new key counts at once, and only those who take the document know it. */
   publish(trust: { anchors: string[]; newKey?: boolean }): Promise<string> {
     return this.signatures.publish(trust)
+  }
+
+  /** Judged by when it was heard of, by the clock here: what a region writes about itself says nothing. */
+  isAlive(id: string): boolean {
+    const silentMs = this.#now() - (this.registry.records.regions[id]?.heardAt ?? Number.NEGATIVE_INFINITY)
+    return silentMs <= (this.besides.heartbeat ?? usualHeartbeat) * 1000 * heartbeatsMissed
   }
 
   async #claim(c: Context): Promise<Response> {
@@ -221,7 +231,7 @@ function regionOf(c: Context): string {
 }
 
 /** What a merge patch makes of a document (RFC 7396). */
-function merged(target: unknown, patch: unknown): unknown {
+export function merged(target: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch
   const result: Record<string, unknown> = typeof target === 'object' && target !== null && !Array.isArray(target) ? { ...target } : {}
   for (const [name, value] of Object.entries(patch)) {

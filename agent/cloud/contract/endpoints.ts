@@ -86,7 +86,7 @@ export const endpoints = {
     summary: 'The whole status of the region',
     description:
       'At the start, after a takeover and an outage, and when the cloud asks for it with `resync` or `out-of-step`. It replaces what was ' +
-      'stored, if its sequence is higher.',
+      'stored, whatever the sequence of that: the clock of the region may have been set back.',
     by: 'credential',
     request: { schema: wholeStatus, mediaType: json },
     answers: acknowledged,

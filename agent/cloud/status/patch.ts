@@ -17,6 +17,14 @@ export function patchBetween(before: Json, after: Json): Json {
   return Object.fromEntries([...changed, ...removed])
 }
 
+/** The same without members that are null or undefined: in a merge patch, null means that there is no such member. */
+export function withoutNulls<T extends Json>(value: T): T {
+  if (Array.isArray(value)) return value.map(withoutNulls) as T
+  if (!isRecord(value)) return value
+  const members = Object.entries(value).flatMap(([key, member]) => (member == null ? [] : [[key, withoutNulls(member)] as const]))
+  return Object.fromEntries(members) as T
+}
+
 function isRecord(value: Json): value is Record<string, Json> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,18 +1,14 @@
 import { backoff, type Clock } from '../../../shared/clock.ts'
 import type { Log } from '../../../shared/log.ts'
-import type { Age } from '../../region/age.ts'
 import type { CloudClock, Offset } from '../cloud-clock.ts'
 import { endpoints } from '../contract/endpoints.ts'
 import { type StatusAnswer, statusAnswer } from '../contract/status.ts'
 import { CloudFault } from '../fault.ts'
 import type { Session } from '../link.ts'
-import { patchBetween } from './patch.ts'
+import { type Made, newsSince, type StatusDocument } from './news.ts'
+import { withoutNulls } from './patch.ts'
 
-/**
- * The status of a region: its document, as the API shows it. `parts` has the age of each field, by its name. While a field is not stale, each
- * status confirms it.
- */
-export type StatusDocument = { [field: string]: unknown; parts: Record<string, Age> }
+export type { StatusDocument } from './news.ts'
 
 export type PusherParts = {
   session: () => Session | undefined
@@ -30,21 +26,31 @@ export type PusherParts = {
 
 const pauses = { baseMs: 2_000, capMs: 300_000 }
 
+/** A cloud that claims to know a later status of this region than this is not believed: numbers are seconds to begin with. */
+const lastSequence = 2 ** 50
+
 /** The status that the cloud has acknowledged. */
 type Base = { sequence: number; document: StatusDocument; offset: Offset | undefined }
 
+/** The status of now, with what of it is news to the cloud: undefined if nothing is, and if the cloud knows nothing. */
+type Present = { document: StatusDocument; offset: Offset | undefined; made: Made; news: object | undefined }
+
 /**
  * Tells the cloud the status of the region: the whole one at first and whenever the cloud may have another one, then what has changed since the
- * last one that it acknowledged. What is due at the latest is a heartbeat: a status in which nothing has changed.
+ * last one that it acknowledged. If nothing changes, a heartbeat is due: a status that says nothing but that the region is there.
  */
 export class Pusher {
   readonly #parts: PusherParts
   #base: Base | undefined
   #sequence = 0
   #failures = 0
+  /** Whether it is in the log that the cloud does not hear the region. */
+  #isWarned = false
   #heartbeatMs: number
   /** No attempt before this monotonic moment, whatever changes. */
   #notBefore = 0
+  /** The monotonic moment at which the cloud has to hear of the region, whether something changes or not. */
+  #dueAt = 0
 
   /** @param heartbeatMs between two heartbeats, in milliseconds, where the cloud does not say */
   constructor(heartbeatMs: number, parts: PusherParts) {
@@ -62,95 +68,96 @@ export class Pusher {
     this.#base = undefined
   }
 
-  /** Pushes the status. @returns milliseconds until the next heartbeat or attempt; undefined while there is no session */
+  /**
+   * Tells what there is to tell: news, or that it is time for a heartbeat. Called too early, or without news, it sends nothing.
+   * @returns milliseconds until the next heartbeat or attempt; undefined while there is no session
+   */
   async push(): Promise<number | undefined> {
-    const { session, random, clock, log } = this.#parts
+    const { session, clock } = this.#parts
     const open = session()
     if (open === undefined) return undefined
     const waitMs = this.#notBefore - clock.monotonic()
     if (waitMs > 0) return waitMs
+    const base = this.#base
+    const present = this.#present(base)
+    const idleMs = this.#dueAt - clock.monotonic()
+    if (base !== undefined && present.news === undefined && idleMs > 0) return idleMs
     try {
-      const answer = await this.#send(open)
-      if (this.#failures > 0) log.info({ sequence: this.#sequence }, 'the cloud hears the region again')
-      this.#failures = 0
-      if (answer.heartbeat !== undefined) this.#heartbeatMs = answer.heartbeat * 1000
-      if (answer.resync) this.#base = undefined
-      await this.#parts.answered(answer)
-      // A quarter of it as jitter, so that regions that began together do not stay together.
-      return answer.resync ? 0 : Math.round(this.#heartbeatMs * (0.875 + random() / 4))
+      return await this.#answered(await this.#send(open, base, present), base === undefined)
     } catch (error) {
       if (!(error instanceof CloudFault)) throw error
       return this.#failed(error)
     }
   }
 
-  async #send(session: Session): Promise<StatusAnswer> {
+  #present(base: Base | undefined): Present {
     const { read, cloudClock, clock } = this.#parts
-    const document = read()
+    const document = withoutNulls(read())
     const offset = cloudClock()?.offset()
-    // Seconds to begin with: higher than what an earlier leader has told, and short.
-    const sequence = Math.max(this.#sequence + 1, this.#base === undefined ? Math.floor(clock.now() / 1000) : 0)
+    const made: Made = { generatedAt: new Date(clock.now()).toISOString(), ...(offset && { clock: { ...offset, source: 'cloud' } }) }
+    return { document, offset, made, news: base && newsSince(base, made, document) }
+  }
+
+  async #send(session: Session, base: Base | undefined, { document, offset, made, news }: Present): Promise<StatusAnswer> {
+    const { clock } = this.#parts
+    // Seconds to begin with: higher than what an earlier leader has told, and short. By the clock of the cloud, since ours may start in 1970.
+    const first = base === undefined ? Math.floor((clock.now() + (offset?.offsetMs ?? 0)) / 1000) : 0
+    const sequence = Math.max(this.#sequence + 1, first)
     this.#sequence = sequence
-    const base = this.#base
-    const made = { generatedAt: new Date(clock.now()).toISOString(), ...(offset && { clock: { ...offset, source: 'cloud' } }) }
     const answer =
       base === undefined
         ? await session.call({ endpoint: endpoints.whole, body: { sequence, ...made, region: document }, answer: statusAnswer })
         : await session.call({
             endpoint: endpoints.change,
             headers: { 'if-match': `"${base.sequence}"` },
-            body: { sequence, ...newsOf(made, base, document) },
+            body: { sequence, ...news },
             answer: statusAnswer,
           })
-    if (answer.acknowledged !== sequence)
-      throw new CloudFault('garbled', `The cloud acknowledged status ${answer.acknowledged}, not ${sequence}.`)
+    if (answer.acknowledged !== sequence) throw this.#mismatch(answer.acknowledged, sequence)
     this.#base = { sequence, document, offset }
     return answer
+  }
+
+  /** The cloud has stored another status than the one that was sent. */
+  #mismatch(acknowledged: number, sequence: number): CloudFault {
+    const told = `The cloud acknowledged status ${acknowledged}, not ${sequence}.`
+    if (acknowledged < sequence || acknowledged > lastSequence) return new CloudFault('garbled', told)
+    // Somebody with a clock ahead of ours was here before. The numbers go on from there.
+    this.#sequence = acknowledged
+    return new CloudFault('out-of-step', told)
+  }
+
+  async #answered(answer: StatusAnswer, wasWhole: boolean): Promise<number> {
+    const { answered, random, clock, log } = this.#parts
+    if (this.#isWarned) log.info({ sequence: this.#sequence }, 'the cloud hears the region again')
+    this.#isWarned = false
+    this.#failures = 0
+    if (answer.heartbeat !== undefined) this.#heartbeatMs = answer.heartbeat * 1000
+    // A quarter of it as jitter, so that regions that began together do not stay together.
+    const pauseMs = Math.round(this.#heartbeatMs * (0.875 + random() / 4))
+    this.#dueAt = clock.monotonic() + pauseMs
+    await answered(answer)
+    if (!answer.resync) return pauseMs
+    this.#base = undefined
+    if (!wasWhole) return 0
+    // It has just got the whole status. A cloud that asks for it each time does not get it more often than it gets heartbeats.
+    this.#notBefore = this.#dueAt
+    return pauseMs
   }
 
   #failed(fault: CloudFault): number {
     const { random, clock, log, refused } = this.#parts
     const { kind, failure, message, retryAfterMs = 0 } = fault
+    const isOutOfStep = failure === 'out-of-step'
     this.#base = undefined
     this.#failures++
-    if (failure === 'out-of-step' && this.#failures === 1) return 0
-    if (this.#failures === 1) log.warn({ kind, failure, message }, 'the cloud does not hear the region')
-    if (kind === 'refused') refused()
+    // The whole status follows at once, which ends it.
+    if (isOutOfStep && this.#failures === 1 && retryAfterMs === 0) return 0
+    if (!this.#isWarned) log.warn({ kind, failure, message }, 'the cloud does not hear the region')
+    this.#isWarned = true
+    if (kind === 'refused' && !isOutOfStep) refused()
     const pauseMs = Math.max(backoff(pauses, Math.min(this.#failures, 20), random()), retryAfterMs)
     this.#notBefore = clock.monotonic() + pauseMs
     return pauseMs
   }
-}
-
-/** A clock that was set is news; its estimate moves by itself. */
-const clockNewsMs = 250
-
-/** What a status says besides its number: nothing in a heartbeat, whose time is that of its proof. */
-function newsOf(made: { generatedAt: string; clock?: Offset }, base: Base, document: StatusDocument): object {
-  const change = changeOf(base.document, document)
-  const moved = Math.abs((made.clock?.offsetMs ?? 0) - (base.offset?.offsetMs ?? 0)) > clockNewsMs
-  return change.region === undefined && !moved ? {} : { ...made, ...change }
-}
-
-/** What has changed. When something was observed is no change, but goes with one. */
-function changeOf(before: StatusDocument, now: StatusDocument): { region?: unknown } {
-  const change = patchBetween(withoutTimes(before), withoutTimes(now)) as Record<string, unknown> | undefined
-  if (change === undefined) return {}
-  const ages = Object.keys(change).flatMap((field) => {
-    const age = now.parts[field]
-    return age === undefined ? [] : [[field, { observedAt: age.observedAt }] as const]
-  })
-  const parts = merged(Object.fromEntries(ages), change.parts)
-  return { region: { ...change, ...(parts && { parts }) } }
-}
-
-function merged(ages: Record<string, object>, change: unknown): object | undefined {
-  const changed = Object.entries((change as Record<string, object | null> | undefined) ?? {})
-  const all = { ...ages, ...Object.fromEntries(changed.map(([field, age]) => [field, age && { ...ages[field], ...age }])) }
-  return Object.keys(all).length === 0 ? undefined : all
-}
-
-function withoutTimes(document: StatusDocument): object {
-  const parts = Object.entries(document.parts).map(([field, { observedAt: _, ...age }]) => [field, age])
-  return { ...document, parts: Object.fromEntries(parts) }
 }
