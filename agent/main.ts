@@ -7,18 +7,30 @@ import { version } from '../shared/version.ts'
 const program = 'skerry-agent'
 const [, , first, ...rest] = process.argv
 
-if (first === 'preflight') {
-  const { preflightCommand } = await import('./preflight/command.ts')
-  const write = (stream: NodeJS.WriteStream) => (text: string) => void stream.write(text)
-  process.exit(await preflightCommand(rest, process.env, { out: write(process.stdout), err: write(process.stderr) }))
+/** The commands besides the agent itself. Each is loaded when it is asked for. */
+const commands = {
+  preflight: {
+    says: 'say whether a region can be installed in a cluster',
+    load: async () => (await import('./preflight/command.ts')).preflightCommand,
+  },
+  registration: {
+    says: 'say how the region stands with its cloud; let it leave, join, or ask again',
+    load: async () => (await import('./cli/registration.ts')).registrationCommand,
+  },
 }
-// Loaded here: the preflight needs neither the settings nor the API, whose scopes are among them.
+
+if (first !== undefined && Object.hasOwn(commands, first)) {
+  const command = await commands[first as keyof typeof commands].load()
+  const write = (stream: NodeJS.WriteStream) => (text: string) => void stream.write(text)
+  process.exit(await command(rest, process.env, { out: write(process.stdout), err: write(process.stderr) }))
+}
+// Loaded here: the commands need neither the settings nor the API, whose scopes are among them.
 const { agentConfig } = await import('./config.ts')
 const loaded = loadConfig(agentConfig, { program, version, argv: process.argv.slice(2), env: process.env })
 if (loaded.kind === 'exit') {
   const isHelp = loaded.code === 0 && ['-h', '--help'].some((flag) => process.argv.includes(flag))
-  const command = `  ${program} preflight [--help]\n      say whether a region can be installed in a cluster\n`
-  const output = isHelp ? loaded.output.replace('\n\n', `\n\n${command}\n`) : loaded.output
+  const texts = Object.entries(commands).map(([name, { says }]) => `  ${program} ${name} [--help]\n      ${says}\n`)
+  const output = isHelp ? loaded.output.replace('\n\n', `\n\n${texts.join('')}\n`) : loaded.output
   ;(loaded.code === 0 ? process.stdout : process.stderr).write(output)
   process.exitCode = loaded.code
 } else {

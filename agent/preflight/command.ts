@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../shared/clock.ts'
-import { type Cluster, clusterAt, connectCluster } from '../../shared/kubernetes/connection.ts'
-import { kubeconfigCredentials, usualKubeconfigs } from '../../shared/kubernetes/credentials.ts'
 import { kinds } from '../../shared/kubernetes/objects.ts'
 import { listObjects } from '../../shared/kubernetes/read.ts'
+import { connectAsCaller, type Env, type Output } from '../cli/caller.ts'
 import { canonicalCidr } from '../resources/cidr.ts'
 import { type Component, componentsToCome, ownComponents, readComponents } from './components.ts'
 import type { Audience } from './evidence.ts'
@@ -57,9 +56,6 @@ const options = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-type Env = Record<string, string | undefined>
-type Output = { out: (text: string) => void; err: (text: string) => void }
-
 /** The command. Never rejects: the code to exit with says how it went, one of `exitCodes`. */
 export async function preflightCommand(argv: readonly string[], env: Env, { out, err }: Output): Promise<number> {
   try {
@@ -74,7 +70,8 @@ export async function preflightCommand(argv: readonly string[], env: Env, { out,
     const components = componentsToCome(all, values.component)
     componentsToCome(all, values['chart-at-hand'])
     const look = values.offline ? undefined : lookerOf(values, components, env)
-    const { cluster, audience } = await connect(values, env)
+    const { cluster, is } = await connectAsCaller(values, env)
+    const audience: Audience = is === 'agent' ? 'agent' : 'installer'
     try {
       if (values['print-storage-classes'] !== undefined) {
         out(storageClassManifest(await listObjects(cluster, kinds.StorageClass), values['print-storage-classes']))
@@ -126,25 +123,4 @@ function hostOf(text: string): Outside {
   const [, host, port = '443'] = /^([A-Za-z0-9.-]+)(?::(\d{1,5}))?$/.exec(text) ?? []
   if (host === undefined) throw new Error(`--host must be HOST or HOST:PORT, not ${text}`)
   return { host, port: Number(port), tls: port !== '7844', neededFor: 'the host given with --host', vital: false }
-}
-
-/** With a kubeconfig, the audience is an installer; with the service account of a pod, the agent. */
-async function connect(
-  { kubeconfig, context }: { kubeconfig?: string; context?: string },
-  env: Env,
-): Promise<{ cluster: Cluster; audience: Audience }> {
-  const files = kubeconfig !== undefined ? [kubeconfig] : usualKubeconfigs(env)
-  if (files.length > 0)
-    return { cluster: clusterAt(await kubeconfigCredentials(files, context), { clock: systemClock }), audience: 'installer' }
-  if (env.KUBERNETES_SERVICE_HOST === undefined) throw new Error('there is no kubeconfig: name one with --kubeconfig')
-  const cluster = await connectCluster(
-    {
-      // As in the agent's own configuration.
-      serviceAccountDir: env.SKERRY_AGENT__CLUSTER__SERVICE_ACCOUNT_DIR ?? '/var/run/secrets/kubernetes.io/serviceaccount',
-      serviceHost: env.KUBERNETES_SERVICE_HOST,
-      servicePort: env.KUBERNETES_SERVICE_PORT,
-    },
-    { clock: systemClock },
-  )
-  return { cluster, audience: 'agent' }
 }

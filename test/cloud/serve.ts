@@ -16,14 +16,23 @@ export type ServedCloud = {
   close(): Promise<void>
 }
 
-/** Serves a cloud over HTTPS, on a free port. Connections are kept for longer than the usual heartbeat, as the contract asks. */
-export async function serveCloud(now: () => number = Date.now): Promise<ServedCloud> {
+/** Answers a request. */
+export type Answering = (request: Request) => Response | Promise<Response>
+
+/**
+ * Serves a cloud over HTTPS, on a free port. Connections are kept for longer than the usual heartbeat, as the contract asks.
+ * @param around sees each request before the cloud, and each answer after it
+ */
+export async function serveCloud(
+  now: () => number = Date.now,
+  around: (cloud: HonestCloud) => Answering = (cloud) => cloud.app.fetch,
+): Promise<ServedCloud> {
   const { ca, cert, key } = await createServingCertificate('cloud')
   const server = createServer({ cert, key, keepAliveTimeout: 120_000 })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
   const cloud = new HonestCloud(origin, now)
-  server.on('request', getRequestListener(cloud.app.fetch))
+  server.on('request', getRequestListener(around(cloud)))
   return {
     cloud,
     origin,

@@ -2,19 +2,22 @@ import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { AgentProcess } from './agent-process.ts'
 import type { EdgeNodeAddress } from './births.ts'
+import type { Cloud } from './cloud.ts'
 import { firstFolder } from './folder.ts'
 import type { Region } from './index.ts'
 import type { MonitorProcess } from './monitor-process.ts'
 import { project } from './scenario.ts'
 
 /** A region that runs, and where all of it is. */
-export type RunningRegion = { region: Region; agent: AgentProcess; monitor: MonitorProcess; mqtt: EdgeNodeAddress }
+export type RunningRegion = { region: Region; cloud: Cloud; agent: AgentProcess; monitor: MonitorProcess; mqtt: EdgeNodeAddress }
 
 /** What `.skerry/region.json` says, so that other programs can find the region. */
 export type Place = {
   /** `ca` is PEM; the token has every scope. */
   agent: { url: string; ca: string; token: string }
   admin: { url: string }
+  /** The cloud that the region has joined; `ca` is PEM. */
+  cloud: { url: string; ca: string }
   /** With its credentials, if it needs any. */
   mqtt: EdgeNodeAddress
   monitor: { url: string }
@@ -22,17 +25,18 @@ export type Place = {
   kubeconfig: string
 }
 
-function filesIn(folder: string) {
+export function filesIn(folder: string) {
   return {
     region: `${folder}/region.json`,
     ca: `${folder}/ca.pem`,
+    cloudCa: `${folder}/cloud-ca.pem`,
     token: `${folder}/token`,
     kubeconfig: `${folder}/kubeconfig`,
   }
 }
 
 /** Writes where everything is. It holds secrets, so nobody else may read it. */
-export async function writePlace(folder: string, { region, agent, monitor, mqtt }: RunningRegion): Promise<void> {
+export async function writePlace(folder: string, { region, cloud, agent, monitor, mqtt }: RunningRegion): Promise<void> {
   const files = filesIn(folder)
   await writeFile(files.ca, region.ca)
   await writeFile(files.kubeconfig, region.cluster.kubeconfig(), { mode: 0o600 })
@@ -40,6 +44,7 @@ export async function writePlace(folder: string, { region, agent, monitor, mqtt 
   const place: Place = {
     agent: { url: agent.url, ca: region.ca, token: region.token },
     admin: { url: agent.adminUrl },
+    cloud: { url: cloud.url, ca: cloud.ca },
     mqtt,
     monitor: { url: monitor.url },
     kubeconfig: path.resolve(files.kubeconfig),
@@ -53,10 +58,12 @@ export async function removePlace(folder: string): Promise<void> {
 }
 
 /** Ready-made lines for people. */
-export function waysToGoOn({ agent: { url, adminUrl }, monitor, mqtt }: RunningRegion, folder: string): string {
+export function waysToGoOn({ agent: { url, adminUrl }, cloud, monitor, mqtt }: RunningRegion, folder: string): string {
   const files = filesIn(folder)
   const curl = `curl --cacert ${files.ca} -H "Authorization: Bearer $(cat ${files.token})"`
   const kubectl = `kubectl --kubeconfig ${files.kubeconfig}`
+  const atCloud = `curl --cacert ${files.cloudCa} ${cloud.url}`
+  const registration = `npx node agent/main.ts registration --kubeconfig ${files.kubeconfig}`
   const databases = `${url}/v1/projects/${project.id}/databases`
   const json = "-H 'content-type: application/json' -d"
   const buoy = '{"version":"5.99.0","nodes":{"count":1,"cpu":1,"memory":"2Gi","disk":{"size":"16Gi","storageClass":"crate-premium"}}}'
@@ -69,7 +76,12 @@ Go on with
   curl ${monitor.url}/metrics
   npx node test/region/watch-births.ts${folder === firstFolder ? '' : ` ${folder}`}
   ${mosquittoSub(mqtt)}
-  ${kubectl} get projects,operations,cratedbs -A
+  ${kubectl} get projects,operations,cratedbs,registrations -A
+See what the cloud has heard, let the region leave, and join again with the code that it shows then
+  ${atCloud}/heard
+  ${registration} leave
+  ${registration} join --wait
+  ${atCloud}/pair -d CODE
 Put something in the way, and see what "blockers" says about it
   ${kubectl} -n crate-operator scale deployment crate-operator --replicas=0
   ${curl} -X PUT ${databases}/buoy ${json} '${buoy}'

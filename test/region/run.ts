@@ -1,16 +1,19 @@
+import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { startEmbeddedCluster, startRealCluster, startStandIns, type TestCluster, useGivenCluster } from '../cluster/index.ts'
 import { startEmbeddedBroker } from '../peers/embedded-broker.ts'
 import { type Births, bdSeqOf, countsOf, followBirths, showMessages } from './births.ts'
 import { partsOf, withoutCredentials } from './broker-url.ts'
 import { createClient } from './client.ts'
+import { type Cloud, join, startCloud } from './cloud.ts'
 import { regionDefinitions } from './definitions.ts'
 import { createDisplay, type Display } from './display.ts'
 import { type OwnFolder, takeFolder } from './folder.ts'
+import { countsOfRequests, showRequests } from './heard.ts'
 import { missingImage } from './images.ts'
 import { prepareRegion } from './index.ts'
 import { openLog } from './log-file.ts'
-import { type RunningRegion, removePlace, waysToGoOn, writePlace } from './place.ts'
+import { filesIn, type RunningRegion, removePlace, waysToGoOn, writePlace } from './place.ts'
 import { runScenario } from './scenario.ts'
 import { showChecks, showObjects } from './tables.ts'
 import { createUndertaking, type Undertaking } from './undertaking.ts'
@@ -56,6 +59,7 @@ export async function run(options: Options, stopping: AbortSignal): Promise<numb
     await work.wait(showObjects(region.admin, display))
     await work.wait(showChecks(monitor.url, display))
     display.line(`\nHeard over MQTT so far: ${countsOf(births.messages)}`)
+    display.line(`Heard by the cloud so far: ${countsOfRequests(running.cloud.heard)}`)
     if (!options.once) {
       display.line(waysToGoOn(running, own.folder))
       await work.wait(new Promise(() => {}))
@@ -98,6 +102,7 @@ async function startRegion(cluster: TestCluster, tools: Tools): Promise<RunningR
     )
   const agentLog = await log(options.log ?? `${own.folder}/agent.log`)
   const monitorLog = await log(options.monitorLog ?? `${own.folder}/monitor.log`)
+  const { cloud, caFile } = await startOwnCloud(tools)
   const region = await work.take(
     () => prepareRegion(cluster, { id: idOf(own), directory: path.resolve(own.folder, 'run') }),
     (prepared) => prepared.close(),
@@ -125,7 +130,12 @@ async function startRegion(cluster: TestCluster, tools: Tools): Promise<RunningR
   const sqlUrl = `${standIns.database.url}/{namespace}/{database}/_sql`
   const agent = await work.take(() =>
     region.startAgent({
-      config: { api: { port: options.port ?? 0 }, databases: { sqlUrl }, operations: { recheck: '2s' } },
+      config: {
+        api: { port: options.port ?? 0 },
+        databases: { sqlUrl },
+        operations: { recheck: '2s' },
+        cloud: { url: cloud.url, caFile, tags: { quay: '4' }, heartbeat: '15s', gather: '1s' },
+      },
       onLog: agentLog.line,
       signal: stopping,
     }),
@@ -133,6 +143,9 @@ async function startRegion(cluster: TestCluster, tools: Tools): Promise<RunningR
   display.line(
     `The agent answers at ${agent.url}, ready ${agent.readyMs.toFixed(0)} ms after its start; health and metrics at ${agent.adminUrl}`,
   )
+  // Meanwhile the monitor starts.
+  const joining = join(cloud, region, display, stopping)
+  joining.catch(() => {}) // it is waited for below, unless something else goes wrong before
   display.live('  starting the monitor')
   const { url, username } = partsOf(mqtt.url)
   const monitor = await work.take(
@@ -158,11 +171,27 @@ async function startRegion(cluster: TestCluster, tools: Tools): Promise<RunningR
     `The monitor answers at ${monitor.url}, ready ${monitor.readyMs.toFixed(0)} ms after its start; it announces the region at ${withoutCredentials(mqtt.url)}`,
   )
   await work.wait(births.heard(({ verb }) => verb === 'NBIRTH', `The birth of ${mqtt.group}/${mqtt.node}`))
-  const running = { region, agent, monitor, mqtt }
+  await work.wait(joining)
+  const running = { region, cloud, agent, monitor, mqtt }
   await work.take(
     () => writePlace(own.folder, running),
     () => removePlace(own.folder),
   )
   display.line(`Files for other programs: ${own.folder}/region.json and beside it`)
   return { ...running, births }
+}
+
+/** The cloud, and where the agent finds the authority of its certificate. It outlives the region. */
+async function startOwnCloud({ own, work, display }: Tools): Promise<{ cloud: Cloud; caFile: string }> {
+  const cloud = await work.take(
+    () => startCloud(showRequests(display)),
+    (started) => started.close(),
+  )
+  const caFile = path.resolve(filesIn(own.folder).cloudCa)
+  await work.take(
+    () => writeFile(caFile, cloud.ca),
+    () => rm(caFile, { force: true }),
+  )
+  display.line(`The cloud answers at ${cloud.url}`)
+  return { cloud, caFile }
 }

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { until } from '../cluster/index.ts'
 import { noMosquitto, startMosquitto } from '../monitor/sparkplug/mosquitto.ts'
 import { bdSeqOf, followBirths } from './births.ts'
+import { createClient } from './client.ts'
 import { type RunningRegion, waysToGoOn } from './place.ts'
 import { isBirthOf } from './scenario.ts'
 import { spawnStart, start } from './started.ts'
@@ -41,6 +42,11 @@ test('npm start -- --once shows a project and a database become real and be born
   await until('the agent is checked', async () => isUp.test(await (await fetch(`${place.monitor.url}/metrics`)).text()))
   await births.heard(isBirthOf('tidal-gauge'), 'the birth of the database', { withinMs: 180_000 })
 
+  const people = createClient({ ...place.cloud, token: '' })
+  t.after(() => people.close())
+  const [known] = (await people.call('GET', '/heard')).body.regions
+  assert.deepEqual([known.state, known.status.region.id], ['approved', place.mqtt.node])
+
   const code = await exited
   const out = said.join('\n')
   assert.equal(code, 0, `${out}\n${await errors}`)
@@ -57,18 +63,28 @@ test('npm start -- --once shows a project and a database become real and be born
   for (const check of ['agent', 'agent-health', 'broker', 'kubernetes', 'database/harbour/tidal-gauge'])
     assert.match(out, new RegExp(`^skerry_check_up\\{check="${check}".*\\} 1$`, 'm'))
   assert.match(out, /^Heard over MQTT so far: .*\d+ NBIRTH/m)
+  const { length: polls } = out.match(/◂ POST {3}\/v1\/regions · harbour-\d asks to join/g) ?? []
+  assert.equal(polls, 2, 'the claim, and the one that is taken: polls are not shown')
+  assert.match(out, /The region shows the pairing code [0-9A-Z]{4}-[0-9A-Z]{4}/)
+  assert.match(out, /✔ The region is registered as r-[0-9a-f]+, \d+\.\d s later/)
+  assert.match(out, /◂ PUT {4}\/v1\/regions\/r-[0-9a-f]+\/status · all of its status: .* · \d+ bytes$/m)
+  assert.match(out, /◂ PATCH {2}\/v1\/regions\/r-[0-9a-f]+\/status · what has changed: .*projects.* · \d+ bytes$/m)
+  assert.match(out, /^NAMESPACE +.*CODE|cloud +Ready +Registered/m)
+  assert.match(out, /^Heard by the cloud so far: \d+ claims, 1 status, \d+ changes?/m)
 })
 
 test('the lines to go on with ask what runs, and show no password', () => {
   const lines = waysToGoOn(
     {
       agent: { url: 'https://127.0.0.1:8443', adminUrl: 'http://127.0.0.1:9808' },
+      cloud: { url: 'https://127.0.0.1:9443' },
       monitor: { url: 'http://127.0.0.1:9809' },
       mqtt: { url: 'mqtts://ships:secret@broker.example.com', group: 'skerry', node: 'harbour-1' },
     } as RunningRegion,
     '.skerry',
   )
   assert.match(lines, /^ {2}curl http:\/\/127\.0\.0\.1:9809\/metrics$/m)
+  assert.match(lines, /^ {2}curl --cacert \.skerry\/cloud-ca\.pem https:\/\/127\.0\.0\.1:9443\/heard$/m)
   assert.match(lines, /^ {2}mosquitto_sub -h broker\.example\.com -p 8883 --tls-use-os-certs -u ships -P … -t 'spBv1\.0\/skerry\/#'/m)
   assert.doesNotMatch(lines, /secret/)
 })

@@ -7,7 +7,7 @@ type Table = { columnDefinitions: { name: string; priority?: number }[]; rows: {
 
 /** Prints what stands in the cluster now, in the columns that kubectl shows. */
 export async function showObjects(admin: Cluster, display: Display): Promise<void> {
-  for (const kind of [kinds.Project, kinds.Operation, kinds.CrateDB]) {
+  for (const kind of [kinds.Project, kinds.Operation, kinds.CrateDB, kinds.Registration]) {
     const table = await admin.request<Table>({ method: 'GET', path: pathOf(kind), accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' })
     const shown = table.columnDefinitions.flatMap(({ priority = 0 }, index) => (priority === 0 ? [index] : []))
     const head = shown.map((index) => table.columnDefinitions[index]?.name.toUpperCase() ?? '')

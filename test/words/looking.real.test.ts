@@ -129,6 +129,28 @@ test('what is to be looked at can be seen', async (t) => {
     await t.test(command, async () => assert.match((await runner.run(command, { values })).out, shows))
 })
 
+test('how the region stands with its cloud is seen, and the site changes it', async () => {
+  // This region has no cloud: what its agent would write is written here.
+  const path = '/apis/skerry.dev/v1/namespaces/skerry/registrations'
+  const kind = { apiVersion: 'skerry.dev/v1', kind: 'Registration', metadata: { name: 'cloud' } }
+  await make(path, { ...kind, spec: { joined: true } })
+  const pairing = { code: '7Q2M-X4KD', expires: '2026-01-31T12:10:00Z' }
+  const status = { state: 'Unpaired', reason: 'PairingCode', message: 'Type it.', since: '2026-01-31T12:00:00Z', attempts: 0, pairing }
+  await scene.change(`${path}/cloud/status`, { status: { ...status, cloud: 'https://cloud.example.org', thumbprint: 'a'.repeat(43) } })
+  const look = 'kubectl -n skerry exec deploy/skerry-agent -- node /skerry/agent.mjs registration'
+  assert.match((await runner.run(look, { code: 1 })).out, /^State +Unpaired [\s\S]*^Pairing code +7Q2M-X4KD, /m)
+  assert.match((await runner.run('kubectl -n skerry get registration cloud')).out, /^cloud +Unpaired +PairingCode +7Q2M-X4KD /m)
+
+  await writeFile(join(runner.folder, 'word'), 'skerry1.a.b.c')
+  await runner.run('kubectl -n skerry create secret generic skerry-join --from-file=token=FILE', { values: { FILE: 'word' } })
+  for (const joined of [false, true]) {
+    await runner.run(`kubectl -n skerry patch registration cloud --type merge -p '{"spec":{"joined":${joined}}}'`)
+    assert.equal((await read(`${path}/cloud`))?.spec?.joined, joined)
+  }
+  await runner.run('kubectl -n skerry annotate registration cloud --overwrite skerry.dev/ask-again="$(date)"')
+  assert.match((await read(`${path}/cloud`))?.metadata.annotations?.['skerry.dev/ask-again'] ?? '', /\d/)
+})
+
 test('logs tell of errors once there are any, and of the container before', async () => {
   const errors = `kubectl -n skerry logs -l app.kubernetes.io/name=skerry-agent --prefix --since=1h --tail=-1 | grep '"level":"error"'`
   assert.equal((await runner.run(errors, { code: 1 })).out, '', 'nothing is wrong, and grep finds nothing')
