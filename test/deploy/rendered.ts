@@ -7,6 +7,7 @@ import { parseComponents } from '../../agent/preflight/components.ts'
 import { targetKinds } from '../../agent/resources/kind.ts'
 import { baseKubeVersion, baseValues, besideTheBase, fileBeside, kustomizeBase, policyKubeVersion } from '../../deploy/render/kustomize.ts'
 import { valuesSchema } from '../../deploy/render/values.ts'
+import { cloudApiFile, yourCloudPage } from '../agent/cloud/cloud-api.ts'
 import { fieldsPage } from '../agent/resources/fields-page.ts'
 import { checksPage } from '../monitor/checks/page.ts'
 import { installingPage } from './components-table.ts'
@@ -71,8 +72,8 @@ export async function kustomizeFilesBeside(): Promise<Record<string, string>> {
 }
 
 if (import.meta.main) {
-  const files = [schemaFile, componentsFile, agentRightsFile, operationsFile, checksPage, fieldsPage]
+  const files = [schemaFile, componentsFile, agentRightsFile, operationsFile, checksPage, fieldsPage, cloudApiFile]
   for (const { path, text } of files) await writeFile(path, text())
   for (const [path, text] of Object.entries({ ...(await kustomizeFiles()), ...(await kustomizeFilesBeside()) })) await writeFile(path, text)
-  for (const { path, text } of [await installingPage(), await securityPage()]) await writeFile(path, text)
+  for (const { path, text } of [await installingPage(), await securityPage(), await yourCloudPage()]) await writeFile(path, text)
 }

@@ -5,6 +5,7 @@ export const jws = z
   .string()
   .max(64 * 1024)
   .regex(/^[\w-]+\.[\w-]+\.[\w-]+$/, 'must be a compact JWS')
+  .meta({ example: 'eyJhbGciOiJFZERTQSJ9.eyJzZXF1ZW5jZSI6MX0.c2lnbmVkLWJ5LXRoZS1jbG91ZA' })
 
 /** Unix time in milliseconds, by the clock of the cloud: from 2020 on. A cloud whose own clock is unset cannot be reckoned with. */
 export const instant = z.int().min(1_577_836_800_000).max(253_402_300_799_000).meta({ example: 1_796_000_000_000 })
@@ -14,7 +15,10 @@ export const signingKey = z
   .object({
     kty: z.literal('OKP'),
     crv: z.literal('Ed25519'),
-    x: z.string().regex(/^[\w-]{43}$/),
+    x: z
+      .string()
+      .regex(/^[\w-]{43}$/)
+      .meta({ example: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }),
     kid: z.string().min(1).max(100).optional(),
   })
   .meta({ id: 'SigningKey', description: 'An Ed25519 public key of the cloud.' })

@@ -1,7 +1,7 @@
 import type * as z from 'zod'
 import { trustPayload } from './documents.ts'
 import type { FailureName } from './failures.ts'
-import { claim, registrationAnswer, renewal } from './registration.ts'
+import { awaitingAnswer, claim, readyAnswer, renewal } from './registration.ts'
 import { statusAnswer, statusChange, wholeStatus } from './status.ts'
 
 /** One thing that a region asks of its cloud. */
@@ -23,6 +23,7 @@ export type Endpoint = {
 const always = ['invalid-signature', 'clock-skew'] as const
 const ofRegion = [...always, 'unknown-region', 'cloned', 'revoked', 'deregistered'] as const
 const json = 'application/json'
+const awaiting = { description: 'Somebody has to approve it. The region asks again.', schema: awaitingAnswer }
 const acknowledged = { 200: { description: 'The status is stored.', schema: statusAnswer } }
 
 /** Everything that a region asks of its cloud, and nothing else. */
@@ -39,8 +40,8 @@ export const endpoints = {
     by: 'key',
     request: { schema: claim, mediaType: json },
     answers: {
-      200: { description: 'The region has joined.', schema: registrationAnswer },
-      202: { description: 'Somebody has to approve it. The region asks again.', schema: registrationAnswer },
+      200: { description: 'The region has joined.', schema: readyAnswer },
+      202: awaiting,
     },
     failures: [
       ...always,
@@ -66,7 +67,7 @@ export const endpoints = {
       'one, with the own signature: the cloud itself was restored from a backup, so go on from that number.',
     by: 'key',
     request: { schema: renewal, mediaType: json },
-    answers: { 200: { description: 'Another credential and join state.', schema: registrationAnswer } },
+    answers: { 200: { description: 'Another credential and join state.', schema: readyAnswer }, 202: awaiting },
     failures: [...ofRegion, 'not-approved'],
   },
   leave: {

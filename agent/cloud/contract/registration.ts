@@ -54,12 +54,16 @@ export type Renewal = z.infer<typeof renewal>
 
 /** A credential: a token of the type DPoP (RFC 9449). Its life is told in seconds, since the clock of the region may be wrong. */
 const credential = z.object({
-  token: z.string().regex(/^[A-Za-z0-9._~+/-]{16,4096}=*$/),
+  token: z
+    .string()
+    .regex(/^[A-Za-z0-9._~+/-]{16,4096}=*$/)
+    .meta({ example: 'Q2hhcnQtb2YtdGhlLWhhcmJvdXI' }),
   expiresIn: z
     .int()
     .min(60)
     .max(31 * 86_400)
-    .describe('Seconds'),
+    .describe('Seconds')
+    .meta({ example: 3_600 }),
 })
 
 /** What the cloud lets a region know whenever it answers. */
@@ -70,16 +74,21 @@ export const heard = {
   tags: tags.optional().describe('Those of the cloud; of two with one name, the one of the site counts'),
 }
 
-/** The answer to a claim and to a renewal. */
-export const registrationAnswer = z
-  .discriminatedUnion('state', [
-    z.object({
-      state: z.literal('awaiting-approval'),
-      id: registrationId,
-      retryAfter: z.int().min(1).max(3_600).optional().describe('Seconds'),
-      ...heard,
-    }),
-    z.object({ state: z.literal('ready'), id: registrationId, credential, joinState: jws, keys: signingKeys, ...heard }),
-  ])
+/** The answer as long as somebody has to approve the region. */
+export const awaitingAnswer = z
+  .object({
+    state: z.literal('awaiting-approval'),
+    id: registrationId,
+    retryAfter: z.int().min(1).max(3_600).optional().describe('Seconds').meta({ example: 10 }),
+    ...heard,
+  })
+  .meta({ id: 'AwaitingApproval' })
+
+/** The answer once the region has joined. */
+export const readyAnswer = z
+  .object({ state: z.literal('ready'), id: registrationId, credential, joinState: jws, keys: signingKeys, ...heard })
   .meta({ id: 'Registration' })
+
+/** The answer to a claim and to a renewal. */
+export const registrationAnswer = z.discriminatedUnion('state', [awaitingAnswer, readyAnswer])
 export type RegistrationAnswer = z.infer<typeof registrationAnswer>

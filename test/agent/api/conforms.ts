@@ -35,6 +35,14 @@ export function validatorOf(document: ApiDocument): Ajv2020 {
   return ajv
 }
 
+/** All examples in a document, each with the pointer of its schema: the schema itself, or the one beside it in a body or parameter. */
+export function* examplesIn(node: unknown, pointer = ''): Generator<{ schema: string; example: unknown }> {
+  if (typeof node !== 'object' || node === null) return
+  if ('example' in node) yield { schema: 'schema' in node ? `${pointer}/schema` : pointer, example: node.example }
+  for (const [key, value] of Object.entries(node))
+    if (key !== 'example') yield* examplesIn(value, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`)
+}
+
 export function createConformance(routes: readonly RouteDoc[]): Conformance {
   const document = createApiDocument(routes, '0.0.0')
   const ajv = validatorOf(document)

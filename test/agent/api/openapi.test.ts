@@ -5,7 +5,7 @@ import { Script } from 'node:vm'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { publish } from '../../../agent/api/openapi/index.ts'
 import { problems } from '../../../shared/errors.ts'
-import { validatorOf } from './conforms.ts'
+import { examplesIn, validatorOf } from './conforms.ts'
 import { createTestApi } from './harbour.ts'
 import { startQuietRegion } from './region.ts'
 
@@ -43,14 +43,6 @@ test('the document is made once and answered 304 to those who have it', async ()
   const tag = first.headers.get('etag') as string
   assert.equal((await app.request('/openapi.json', { headers: { 'if-none-match': tag } })).status, 304)
 })
-
-/** All examples in a document, each with the pointer of its schema: the schema itself, or the one beside it in a body or parameter. */
-function* examplesIn(node: unknown, pointer = ''): Generator<{ schema: string; example: unknown }> {
-  if (typeof node !== 'object' || node === null) return
-  if ('example' in node) yield { schema: 'schema' in node ? `${pointer}/schema` : pointer, example: node.example }
-  for (const [key, value] of Object.entries(node))
-    if (key !== 'example') yield* examplesIn(value, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`)
-}
 
 test('every example is one that its schema permits, and every answer of success has one', async (t) => {
   const region = await startQuietRegion()
