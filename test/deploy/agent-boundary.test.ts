@@ -62,6 +62,7 @@ const written = [
   core('Secret', 'user-password-harbourmaster', 'project-harbour', { type: 'Opaque' }),
   core('Secret', 'operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11', 'skerry', { type: 'Opaque' }),
   core('Secret', 'skerry-fingerprint-key', 'skerry', { type: 'Opaque' }),
+  core('Secret', 'skerry-identity', 'skerry'),
 ]
 
 test('everything that the agent writes passes: created, changed and deleted', () => {
@@ -149,6 +150,9 @@ for (const name of [
     'operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11-more',
     'my-operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11',
     'skerry-fingerprint-key-2',
+    'skerry-identity-2',
+    // What install.sh keeps of the token decides what the next installation does.
+    'skerry-join',
   ],
 ])
   test(`and of these not ${name}`, () => {
@@ -286,7 +290,7 @@ test('fails closed, and denies', () => {
 
 /** What it may write and the policy does not look at, since RBAC names it, it is Skerry's own, or it steers nothing. */
 const uncovered = [
-  ...['projects', 'operations'], // Skerry's own kinds, wherever they are
+  ...['projects', 'operations', 'registrations'], // Skerry's own kinds, wherever they are
   ...['configmaps', 'leases'], // in its own namespace, by name
   'events', // texts, in any namespace
 ]

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { parseAllDocuments } from 'yaml'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import { type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
+import { readObject } from '../../../shared/kubernetes/read.ts'
+import { serveCloud } from '../../cloud/serve.ts'
 import { startCluster, startStandIns, until } from '../../cluster/index.ts'
 import type { AgentProcess } from '../../region/agent-process.ts'
 import { type Client, createClient } from '../../region/client.ts'
@@ -129,7 +133,11 @@ const testCluster = await startCluster({ crds: regionDefinitions() })
 const standIns = await startStandIns(testCluster, { nodes: 4 })
 const cluster = await recordCluster(testCluster)
 const region = await prepareRegion(cluster)
+const served = await serveCloud()
+const folder = await mkdtemp(join(tmpdir(), 'skerry-rights-'))
+await writeFile(join(folder, 'ca.pem'), served.ca)
 const config = {
+  cloud: { url: served.origin, caFile: join(folder, 'ca.pem') },
   databases: { sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` },
   operations: { recheck: '500ms', keep: 1 },
   tunnel: tunnelGiven,
@@ -148,6 +156,8 @@ after(async () => {
   await region.close()
   await standIns.stop()
   await cluster.stop()
+  await served.close()
+  await rm(folder, { recursive: true })
 })
 
 /** Sends a request and waits until its operation has succeeded. */
@@ -202,6 +212,14 @@ async function exposeGrafana(): Promise<void> {
   } finally {
     await crew.stop()
   }
+}
+
+/** From no key at all to a registration at the cloud. */
+async function joinCloud(): Promise<void> {
+  const registration = () => readObject(region.admin, pathOf(kinds.Registration, region.namespace, 'cloud'))
+  const { code } = await until('the region shows a code', async () => (await registration())?.status?.pairing)
+  served.cloud.registry.typed(code)
+  await until('the region is registered', async () => (await registration())?.status?.state === 'Ready')
 }
 
 /** Rights that the agent needs only when something goes another way than here, each with the test that has it so. */
@@ -278,6 +296,7 @@ test('the agent does its whole job with these rights, and uses each of them', as
       return items.length > 0 && items.every(({ metadata }) => metadata.name !== 'skerry-outdated')
     })
   await exposeGrafana()
+  await joinCloud()
   await done('PUT', '/v1/projects/harbour', { ...project, imagePullSecrets: [] })
   await done('DELETE', '/v1/projects/harbour?cascade=true')
 
