@@ -144,6 +144,7 @@ const values = z
         name: z.string().max(200),
       })
       .partial(),
+    cloud: z.strictObject({ url: z.string().regex(/^$|^https:\/\/[^/\s?#@]+\/?$/) }).partial(),
     crds: z.strictObject({ install: z.boolean() }).partial(),
     deletionProtection: z.strictObject({ enabled: z.boolean() }).partial(),
     agentBoundary: z.strictObject({ enabled: z.boolean(), closedNamespaces: z.array(namespace) }).partial(),
@@ -211,6 +212,7 @@ const setByChart = {
     'identity.tokensFile',
     'crateOperator',
     'tunnel',
+    'cloud.url',
     'grace',
   ],
   monitor: ['region', 'cluster', 'metrics.host', 'metrics.port', 'checks', 'dataDir', 'grace'],
@@ -229,8 +231,9 @@ function configSchema(program: 'agent' | 'monitor'): JsonSchema {
   }
   if (program === 'agent') {
     delete schema.required
-    const { api } = schema.properties as Record<string, JsonSchema>
+    const { api, cloud } = schema.properties as Record<string, JsonSchema>
     delete api?.required
+    delete cloud?.required
     delete api?.properties?.tls?.required
   }
   return schema

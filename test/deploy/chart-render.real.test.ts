@@ -234,6 +234,36 @@ for (const shape of ['tunnel', 'air-gapped'] as const) {
   })
 }
 
+test('the agent gets the cloud, and reaches it on its port; without one it tells no cloud anything', async () => {
+  const configOf = (objects: Manifest[]) => agentConfig.parse(parse(find(objects, 'ConfigMap', 'skerry-agent').data['agent.yaml']))
+  const { url, tags } = configOf(rendered.tunnel).cloud ?? {}
+  assert.deepEqual([url, tags], ['https://cloud.example.org:9443', { site: 'quay' }])
+  const ports = (objects: Manifest[]): number[] =>
+    find(objects, 'NetworkPolicy', 'skerry-agent').spec.egress.flatMap(({ to, ports }: Manifest) =>
+      to === undefined ? ports.map(({ port }: Manifest) => port) : [],
+    )
+  assert.ok(ports(rendered.tunnel).includes(9443))
+  assert.equal(configOf(rendered.default).cloud, undefined)
+  assert.ok(!ports(rendered.default).includes(9443))
+  // install.sh sets it each time, so that no cloud of an earlier token stays.
+  assert.equal(configOf(await template({ ...shapes.default, cloud: { url: '' } })).cloud, undefined)
+})
+
+test('the notes say how the region stands with its cloud, where it has one', async () => {
+  const notes = async (shape: Shape) => {
+    const { stdout, stderr, code } = await helm(['install', 'skerry', chart, '--namespace', 'skerry', '--dry-run=client'], {
+      values: shapes[shape],
+    })
+    assert.equal(code, 0, stderr)
+    return stdout.slice(stdout.indexOf('NOTES:'))
+  }
+  assert.match(
+    await notes('tunnel'),
+    /joins the cloud at https:\/\/cloud\.example\.org:9443\.[^\n]*\n\n {2}kubectl -n skerry get registrations -o wide\n/,
+  )
+  assert.doesNotMatch(await notes('default'), /registration/)
+})
+
 test('no rule of a network policy lets everybody in, not even when the values name nobody', async () => {
   const nobody = await template({ ...shapes.default, agent: { networkPolicy: { from: [] } }, prometheus: { namespaces: [] } })
   for (const { kind, metadata, spec } of [...nobody, ...shapeNames.flatMap((shape) => rendered[shape])])
@@ -341,6 +371,21 @@ const refusals: { name: string; values: object; says: RegExp }[] = [
     name: 'a variable that the boundary of the agent would not know',
     values: { agent: { env: [{ name: 'TZ' }, { name: 'SKERRY_AGENT__METADATA__LABELS', value: '["team"]' }] } },
     says: /agent\.env sets SKERRY_AGENT__METADATA__LABELS, .*set it in agent\.config/,
+  },
+  {
+    name: 'a cloud with a path',
+    values: { cloud: { url: 'https://cloud.example.org/regions' } },
+    says: /at '\/cloud\/url': 'https:\/\/cloud\.example\.org\/regions' does not match/,
+  },
+  {
+    name: 'the cloud in another place than its own',
+    values: { agent: { config: { cloud: { url: 'https://cloud.example.org' } } } },
+    says: /at '\/agent\/config\/cloud': additional properties 'url'/,
+  },
+  {
+    name: 'settings of a link that leads nowhere',
+    values: { agent: { config: { cloud: { heartbeat: '5m' } } } },
+    says: /cloud\.url is not set, and agent\.config\.cloud has settings/,
   },
   { name: 'an ingress without a host', values: { agent: { ingress: { enabled: true } } }, says: /agent\.ingress\.host is not set/ },
   { name: 'a tunnel without an id', values: { cloudflared: { ...tunnel, tunnel: '' } }, says: /cloudflared\.tunnel is not set/ },

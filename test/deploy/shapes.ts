@@ -23,7 +23,11 @@ export const shapes = {
 
   tunnel: {
     region: { id: 'harbour-1' },
-    agent: { tokens: { list: [{ name: 'cloud', sha256: 'ab'.repeat(32), scopes: ['region:read'] }] } },
+    cloud: { url: 'https://cloud.example.org:9443' },
+    agent: {
+      config: { cloud: { tags: { site: 'quay' } } },
+      tokens: { list: [{ name: 'cloud', sha256: 'ab'.repeat(32), scopes: ['region:read'] }] },
+    },
     cloudflared: {
       enabled: true,
       tunnel: '6ff42ae2-765d-4adf-8112-31c55c1551ef',

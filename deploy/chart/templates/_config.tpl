@@ -16,6 +16,9 @@
 {{- $private := list "10.0.0.0/8" "100.64.0.0/10" "172.16.0.0/12" "192.168.0.0/16" "fc00::/7" }}
 {{- $_ := set $config.api "limits" (dict "clientAddressHeader" "CF-Connecting-IP" "trustedProxies" $private) }}
 {{- end }}
+{{- with .Values.cloud.url }}
+{{- $_ := set $config "cloud" (dict "url" .) }}
+{{- end }}
 {{- mustMergeOverwrite $config (deepCopy .Values.agent.config) | toYaml }}
 {{- end }}
 
