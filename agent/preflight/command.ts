@@ -8,7 +8,7 @@ import { canonicalCidr } from '../resources/cidr.ts'
 import { type Component, componentsToCome, ownComponents, readComponents } from './components.ts'
 import type { Audience } from './evidence.ts'
 import { preflight } from './index.ts'
-import { lookOutside } from './outside.ts'
+import { type Cloud, lookOutside } from './outside.ts'
 import { type Outside, reachHosts } from './reach.ts'
 import { reportOf, reportTable } from './report.ts'
 import { storageClassManifest } from './storage-manifest.ts'
@@ -26,6 +26,8 @@ const help = `skerry-agent preflight: whether a region can be installed in a clu
   --components FILE       another list of components than the one of this release
   --offline               try no host outside, and look for no chart
   --chart-at-hand NAME    do not look for the chart of this component; may be repeated
+  --cloud URL             try the cloud that the region is to join, too
+  --cloud-pinned          the installation token has the pin of its CA: its certificate need not be trusted here
   --host HOST[:PORT]      try these hosts instead of the usual ones, and look for no chart; may be repeated
   --https-proxy URL       the proxy to try them through (HTTPS_PROXY)
   --no-proxy LIST         hosts and .domains that are reached without it, separated by commas (NO_PROXY)
@@ -47,6 +49,8 @@ const options = {
   components: { type: 'string' },
   offline: { type: 'boolean', default: false },
   'chart-at-hand': { type: 'string', multiple: true, default: [] as string[] },
+  cloud: { type: 'string' },
+  'cloud-pinned': { type: 'boolean', default: false },
   host: { type: 'string', multiple: true, default: [] as string[] },
   'https-proxy': { type: 'string' },
   'no-proxy': { type: 'string' },
@@ -100,7 +104,15 @@ function networkOf(text: string): string {
   return network
 }
 
-type Way = { host: string[]; 'chart-at-hand': string[]; 'https-proxy'?: string; 'no-proxy'?: string; 'ca-file'?: string }
+type Way = {
+  host: string[]
+  'chart-at-hand': string[]
+  cloud?: string
+  'cloud-pinned': boolean
+  'https-proxy'?: string
+  'no-proxy'?: string
+  'ca-file'?: string
+}
 
 /** The function that looks outside. Only an installer fetches charts. */
 function lookerOf(values: Way, components: Component[], env: Env) {
@@ -111,12 +123,19 @@ function lookerOf(values: Way, components: Component[], env: Env) {
   const ca = values['ca-file'] === undefined ? undefined : readFileSync(values['ca-file'], 'utf8')
   const options = { proxy: proxy || undefined, noProxy, ca }
   const hosts = values.host.map(hostOf)
+  const cloud = values.cloud === undefined ? undefined : cloudOf(values.cloud, values['cloud-pinned'])
   return hosts.length > 0
     ? async () => ({ reached: await reachHosts(hosts, options), charts: undefined })
     : (audience: Audience) => {
         const atHand = audience === 'agent' ? components.map(({ name }) => name) : values['chart-at-hand']
-        return lookOutside(components, { ...options, atHand })
+        return lookOutside(components, { ...options, atHand, cloud })
       }
+}
+
+function cloudOf(url: string, isPinned: boolean): Cloud {
+  const parsed = URL.parse(url)
+  if (parsed?.protocol !== 'https:') throw new Error(`--cloud must be an address such as https://cloud.example.org, not ${url}`)
+  return { host: parsed.hostname.replace(/^\[|\]$/g, ''), port: Number(parsed.port || 443), isPinned }
 }
 
 function hostOf(text: string): Outside {

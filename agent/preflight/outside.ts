@@ -15,7 +15,16 @@ const others: { host: string; port?: number; components: string[]; what?: string
   { host: 'region1.v2.argotunnel.com', port: 7844, components: ['skerry'], what: 'the tunnel to the cloud' },
 ]
 
+/** The cloud that the region is to join. */
+export type Cloud = {
+  host: string
+  port: number
+  /** Whether the region knows its CA by the pin in the installation token, so that nobody else has to trust its certificate. */
+  isPinned: boolean
+}
+
 export type OutsideOptions = ReachOptions & {
+  cloud?: Cloud | undefined
   /** Components whose charts are available locally. */
   atHand?: readonly string[]
 }
@@ -23,23 +32,26 @@ export type OutsideOptions = ReachOptions & {
 /** Tries the hosts that these components need, and asks those that are reached for the charts. */
 export async function lookOutside(
   components: readonly Component[],
-  { atHand = [], ...options }: OutsideOptions,
+  { atHand = [], cloud, ...options }: OutsideOptions,
 ): Promise<{ reached: Reached[]; charts: ChartSeen[] }> {
   const fetched = components.filter(({ name, repository = '' }) => !atHand.includes(name) && /^(https|oci):/.test(repository))
-  const reached = await reachHosts(hostsOf(components, fetched), options)
+  const reached = await reachHosts(hostsOf(components, fetched, cloud), options)
   const there = new Set(reached.filter(({ outcome }) => outcome === 'reached').map(addressOf))
   const asked = fetched.filter(({ repository = '' }) => there.has(addressOf(hostOf(repository))))
   return { reached, charts: await askCharts(asked, options) }
 }
 
 /** Each host once, with all its purposes. @param fetched the components whose charts are fetched */
-export function hostsOf(components: readonly Component[], fetched: readonly Component[]): Outside[] {
+export function hostsOf(components: readonly Component[], fetched: readonly Component[], cloud?: Cloud): Outside[] {
   const needs = [...chartHosts(fetched), ...otherHosts(components)]
-  return [...Map.groupBy(needs, addressOf).values()].map((those) => {
+  const usual = [...Map.groupBy(needs, addressOf).values()].map((those) => {
     const [{ host, port }] = those as [Need]
     const neededFor = those.map((each) => each.neededFor).join('; ')
     return { host, port, tls: port !== 7844, neededFor, vital: those.some(({ vital }) => vital) }
   })
+  if (cloud === undefined) return usual
+  const { isPinned, ...at } = cloud
+  return [...usual, { ...at, tls: true, anyCertificate: isPinned, neededFor: 'the cloud that the region joins', vital: false }]
 }
 
 type Need = Omit<Outside, 'tls'>

@@ -10,6 +10,8 @@ export type Outside = {
   port: number
   /** Whether it uses TLS with a certificate that this machine should trust. */
   tls: boolean
+  /** Whether it counts as reached even if its certificate is not trusted here. */
+  anyCertificate?: boolean
   neededFor: string
   /** Whether databases cannot be installed without it. */
   vital: boolean
@@ -40,6 +42,9 @@ async function reachHost(outside: Outside, options: ReachOptions): Promise<Reach
     socket.destroy()
     return { ...about, outcome: 'reached', detail: '' }
   } catch (error) {
+    if (outside.anyCertificate && error instanceof Unreached && error.outcome === 'untrusted') {
+      return { ...about, outcome: 'reached', detail: '' }
+    }
     const silent = { outcome: 'silent' as const, detail: `no answer within ${timeoutMs / 1000} s` }
     return { ...about, ...(error instanceof Unreached ? { outcome: error.outcome, detail: error.message } : silent) }
   }

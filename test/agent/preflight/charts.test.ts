@@ -232,6 +232,11 @@ test('every host stands once, with all that is to be had there of what is to com
     hosts.flatMap(({ host, tls }) => (tls ? [] : [host])),
     ['region1.v2.argotunnel.com'],
   )
+  const [cloud] = hostsOf([], [], { host: 'cloud.example.org', port: 8443, isPinned: true })
+  assert.deepEqual(
+    [cloud?.host, cloud?.port, cloud?.tls, cloud?.anyCertificate, cloud?.vital],
+    ['cloud.example.org', 8443, true, true, false],
+  )
 })
 
 test('images come from the hosts from which the charts are known to take them', async () => {

@@ -173,6 +173,7 @@ const unusable: [name: string, argv: string[], message: RegExp][] = [
   ['a network that is none', ['--cidr', '10.0.0.1/8'], /--cidr must be a network/],
   ['a host that is none', ['--host', 'a b'], /--host must be HOST or HOST:PORT/],
   ['a proxy that is none', ['--https-proxy', 'proxy:3128'], /--https-proxy must be an address/],
+  ['a cloud that is none', ['--cloud', 'http://cloud.example.org'], /--cloud must be an address such as https:/],
   ['an option that is none', ['--fast'], /--fast/],
   ['a component that is none', ['--component', 'harbour'], /unknown component harbour; there are cert-manager, .*, skerry/],
   ['one that is not brought any more', ['--component', 'ingress-nginx'], /unknown component ingress-nginx/],
@@ -235,6 +236,24 @@ test('preflight asks for the charts of a list, through the proxy, and trusts the
   assert.deepEqual(await charts('--component', 'tide', '--offline'), [])
   // Without the authority nothing can be had, which is one cause.
   assert.match((await charts('--component', 'tide')).join('\n'), /^fail localhost:\d+ is not reached: its certificate is not trusted/)
+})
+
+test('the cloud that the region is to join is tried, and needs no trusted certificate where its CA is pinned', async (t) => {
+  const at = await site(t, (_request, response) => response.end())
+  const list = ['--components', await listOf('https://localhost:1'), '--component', 'tide', '--chart-at-hand', 'tide']
+  const about = async (...argv: string[]) => {
+    const { out } = await run('--kubeconfig', await kubeconfig(), '--output', 'json', ...list, ...argv)
+    const { findings }: { findings: Finding[] } = JSON.parse(out)
+    return findings.filter(({ id }) => id.startsWith('outbound')).map(({ level, what, why = '' }) => `${level} ${what} ${why}`)
+  }
+  const [untrusted, ...more] = await about('--cloud', at)
+  assert.deepEqual(more, [])
+  assert.match(
+    untrusted ?? '',
+    /^warn localhost:\d+ is not reached: its certificate is not trusted .* Needed for the cloud that the region joins\.$/,
+  )
+  assert.deepEqual(await about('--cloud', at, '--cloud-pinned'), ['ok hosts outside are reached: all 1 '])
+  assert.deepEqual(await about('--cloud', at, '--offline'), [])
 })
 
 test('in the pod of an agent nobody fetches charts, so that nobody is asked for them', async (t) => {

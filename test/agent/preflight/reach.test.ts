@@ -20,8 +20,24 @@ test('a certificate of somebody in between is told from a closed door', async (t
   assert.match(detail, /certificate is not trusted \([A-Z_]+\)/)
 })
 
-test('a port on which nobody listens is refused', async () => {
-  assert.equal((await reach('localhost', 1)).outcome, 'refused') // none that was free a moment ago: it may be somebody else's by now
+test('where any certificate will do, a host is reached whoever signed its own, and a closed door stays closed', async (t) => {
+  const pinned = { host: 'localhost', tls: true, anyCertificate: true, neededFor: 'tests', vital: false }
+  const found = await reachHosts([
+    { ...pinned, port: await outside(t) },
+    { ...pinned, port: 1 },
+  ])
+  assert.deepEqual(
+    found.map(({ outcome }) => outcome),
+    ['reached', 'refused'],
+  )
+})
+
+test('a port on which nobody listens is refused', async (t) => {
+  const server = createServer()
+  const port = await listen(t, server)
+  server.close()
+  await once(server, 'close')
+  assert.equal((await reach('localhost', port)).outcome, 'refused')
 })
 
 test('a firewall that cuts the connection once it has read the name is told', async (t) => {
