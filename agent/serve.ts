@@ -16,7 +16,6 @@ import { createEvents, usualEvents } from './api/events/index.ts'
 import { createAuthentication } from './api/identity/authentication.ts'
 import { createRegionDocument, type RegionDocumentMaker } from './api/representations/region.ts'
 import { openResources } from './api/resources.ts'
-import { createLink } from './cloud/index.ts'
 import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
@@ -174,6 +173,8 @@ async function linkOf({ cloud, cluster, region }: AgentConfig, document: RegionD
   if (cloud === undefined) return []
   const subscribe = (changed: () => void) => document.caches.map((cache) => cache.subscribe(changed))
   const status = { read: () => document.shown(undefined), subscribe }
+  // With it come its client and the signatures: without a cloud nobody pays for them.
+  const { createLink } = await import('./cloud/index.ts')
   return createLink(cloud, { namespace: cluster.namespace, region, version, status }, tools)
 }
 

@@ -30,7 +30,11 @@ export function createUndiciTransport(config: TransportConfig): Transport {
       void before.close()
     },
     async fetchTrust(signal) {
-      const unverified = new EnvHttpProxyAgent({ connect: { rejectUnauthorized: false }, requestTls: { rejectUnauthorized: false } })
+      const unverified = new EnvHttpProxyAgent({
+        ...notForHttps,
+        connect: { rejectUnauthorized: false },
+        requestTls: { rejectUnauthorized: false },
+      })
       try {
         const { status, body } = await exchange(unverified, config, { method: 'GET', path: trustPath, headers: {} }, signal)
         if (status !== 200) throw new CloudFault('garbled', `The cloud answered ${status} to ${trustPath}.`)
@@ -43,11 +47,14 @@ export function createUndiciTransport(config: TransportConfig): Transport {
   }
 }
 
+/** Without HTTPS_PROXY, undici would take HTTP_PROXY, which other programs use for plain HTTP alone. */
+const notForHttps = { httpProxy: '' }
+
 function agentFor({ ca }: TransportConfig, anchors: readonly string[]): Dispatcher {
   const own = [...(ca === undefined ? [] : [ca]), ...anchors]
   // A list replaces the CA certificates that Node trusts by default.
   const tls = own.length === 0 ? {} : { ca: [...getCACertificates('default'), ...own] }
-  return new EnvHttpProxyAgent({ connect: tls, requestTls: tls, keepAliveTimeout: keepAliveMs, connections: 2 })
+  return new EnvHttpProxyAgent({ ...notForHttps, connect: tls, requestTls: tls, keepAliveTimeout: keepAliveMs, connections: 2 })
 }
 
 /** Every call of the contract may be repeated. A connection that the other side has closed meanwhile is no reason to wait. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
 import { test } from 'node:test'
-import { filesOf, importsOf } from './files.ts'
+import { filesOf, importsOf, textOf } from './files.ts'
 
 const sources = filesOf().filter((file) => file.endsWith('.ts'))
 
@@ -48,6 +48,41 @@ const walls: [string, string][] = [
   ['monitor/convert/', 'monitor/checks/'],
   ['monitor/convert/', 'monitor/prober/'],
 ]
+
+/** What the room of the link to the cloud is built on. */
+const belowCloud = ['agent/cloud/', 'agent/region/', 'agent/resources/', 'agent/operations/queue.ts', 'shared/']
+
+test('agent/cloud/ imports the region, the queue of the leader and what is shared, and nothing else', () => {
+  const inside = sources.filter((file) => file.startsWith('agent/cloud/'))
+  const others = inside.flatMap((file) =>
+    importsOf(file).flatMap((target) => (belowCloud.some((room) => target.startsWith(room)) ? [] : [`${file} → ${target}`])),
+  )
+  assert.ok(inside.length > 0, 'there is such a room')
+  assert.deepEqual(others, [])
+})
+
+/** Who builds the link, who configures it, and who shows its state. */
+const aboveCloud = ['agent/serve.ts', 'agent/config.ts', 'agent/admin/', 'agent/api/']
+
+test('of the programs nobody imports agent/cloud/ but who builds the link, configures it, or shows its state', () => {
+  const outside = sources.filter((file) => /^(agent|monitor|shared)\//.test(file) && !file.startsWith('agent/cloud/'))
+  const others = outside
+    .filter((file) => !aboveCloud.some((place) => file.startsWith(place)))
+    .flatMap((file) => importsOf(file).flatMap((target) => (target.startsWith('agent/cloud/') ? [`${file} → ${target}`] : [])))
+  assert.deepEqual(others, [])
+})
+
+test('undici is imported by the transport alone, and that is loaded only where there is a cloud', () => {
+  const programs = sources.filter((file) => /^(agent|monitor|shared)\//.test(file))
+  assert.deepEqual(
+    programs.filter((file) => /(?:from|import)\s*\(?\s*'undici'/.test(textOf(file))),
+    ['agent/cloud/undici-transport.ts'],
+  )
+  const statically = (name: string) =>
+    programs.filter((file) => new RegExp(`^import (?!type )[^']*from '[^']*${name}'`, 'm').test(textOf(file)))
+  assert.deepEqual(statically('/undici-transport\\.ts'), [])
+  assert.deepEqual(statically('cloud/index\\.ts'), [])
+})
 
 for (const [room, other] of walls) {
   test(`${room} imports nothing from ${other}`, () => {
