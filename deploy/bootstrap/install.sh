@@ -28,7 +28,8 @@ usage() {
 install.sh [TOKEN | - ] [options]: installs a region into a Kubernetes cluster. Run it again to continue, or to upgrade.
 
 The token comes from the cloud. Other users of this machine can briefly see an argument, so rather pass the token in the environment
-(SKERRY_TOKEN), in a file (--token-file), or on standard input ("-").
+(SKERRY_TOKEN), in a file (--token-file), or on standard input ("-"). A region that its cloud knows already, by the Secret skerry-identity,
+needs none.
 
   --context NAME              the context of the kubeconfig; default: the current one
   --dry-run                   print what would be done, and change nothing
@@ -47,11 +48,13 @@ The token comes from the cloud. Other users of this machine can briefly see an a
   --tunnel-credentials FILE   credentials.json of the tunnel, instead of those that the token refers to
   --token-file FILE
   --cloud-key FILE            PEM, to verify the token; default: cloud.pem beside this script
+  --no-join                   do not join the cloud that the token names: the region tells it nothing
   --no-wait                   do not wait until the components are ready
   --timeout SECONDS           how long to wait for each component to become ready; default: 600
   --ignore-preflight          continue although preflight found failures
   --components FILE           another list of components and versions
   --log FILE                  default: skerry-install.log
+  --show-token                print what the token says, and do nothing else: nobody is asked, and nothing is written
   --list                      print the components with their versions, and do nothing else
   --download DIR              download the charts of all components for --offline, and do nothing else
   --images                    print every image that is pulled, for a registry at the site, and do nothing else; also with --offline
@@ -87,7 +90,7 @@ END
 }
 hide_token "$@"
 
-token=${SKERRY_TOKEN:-} token_file='' cloud_key='' offline='' only='' skip='' no_wait='' ignore_preflight='' download='' listing='' images='' minimal='' cratedb_versions=''
+token=${SKERRY_TOKEN:-} token_file='' cloud_key='' offline='' only='' skip='' no_wait='' ignore_preflight='' download='' listing='' images='' minimal='' cratedb_versions='' no_join='' showing=''
 http_proxy_=${SKERRY_HTTP_PROXY:-} https_proxy_=${SKERRY_HTTPS_PROXY:-} no_proxy_='' ca_file='' image_registry='' storage_source='' tunnel_file='' value_files=''
 trusted='' would_stop='' reset_values='' components=$here/components
 unset SKERRY_TOKEN
@@ -105,6 +108,8 @@ while [ $# -gt 0 ]; do
     --ignore-preflight) ignore_preflight=1 ;;
     --list) listing=1 ;;
     --images) images=1 ;;
+    --no-join) no_join=1 ;;
+    --show-token) showing=1 ;;
     --minimal) minimal=1 ;;
     --reset-values) reset_values=reset-values ;;
     -) IFS= read -r token || [ -n "$token" ] || refuse 'there is no token on standard input' ;;
@@ -169,6 +174,12 @@ if [ -n "$listing" ]; then
   exit 0
 fi
 
+if [ -n "$showing" ]; then
+  [ -z "$token_file" ] || token=$(cat "$token_file")
+  show_token
+  exit 0
+fi
+
 need_tools
 make_scratch
 trust
@@ -186,13 +197,15 @@ if [ -n "$token_file" ]; then
   token=$(cat "$token_file")
 fi
 signature=''
-read_token
+if [ -n "$token" ] || ! remembered_claims; then read_token; fi
 token_header=$token token=''
+plan_join
 need_cluster
 set_proxy
 [ -n "$dry_run" ] || take_lock
 
-say "Region $region_id of $region_cloud (token's signature $signature)"
+say "Region $region_id of $region_cloud ($signature)"
+if [ -n "$join_url" ]; then say "The region joins this cloud, and tells it its status."; elif [ -n "$no_join_why" ]; then say "The region does not join this cloud: $no_join_why."; fi
 say "Cluster $(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}'), context ${context:-$(kube config current-context 2>/dev/null || echo 'of the pod')}"
 confirm 'Install into this cluster?'
 if [ -z "$storage_source$yes$dry_run$given_only" ]; then offer_storage_classes; fi
@@ -217,6 +230,7 @@ if [ -n "$dry_run" ]; then
   say 'Nothing was changed.'
 elif wanted skerry; then
   say "Region $region_id is installed. Check its pods: kubectl -n skerry get pods"
+  [ -z "$join_url" ] || say 'How it stands with its cloud: kubectl -n skerry get registration cloud'
 else
   say 'Done.'
 fi

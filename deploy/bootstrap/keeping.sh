@@ -164,6 +164,9 @@ what_holds() {
   if [ -z "$delete_volumes" ] && awk '$2 == "PersistentVolumeClaim"' "$scratch/found" | grep -q .; then
     echo 'volumes are in it (--delete-volumes loses their data)' >>"$scratch/reasons"
   fi
+  if [ -z "$forget" ] && awk '$3 == "skerry-identity"' "$scratch/secrets" | grep -q .; then
+    echo 'its cloud knows this region by the Secret skerry-identity (--forget loses it)' >>"$scratch/reasons"
+  fi
   of_others "$scratch/secrets" | awk '{ print $3 (/ sealing( |$)/ ? " (a sealing key)" : "") }' >"$scratch/keys"
   if [ -z "$delete_keys" ] && [ -s "$scratch/keys" ]; then
     printf 'these Secrets cannot be recreated: %s (--delete-keys loses them)\n' "$(named <"$scratch/keys")" >>"$scratch/reasons"

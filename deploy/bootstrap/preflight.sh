@@ -17,6 +17,7 @@ preflight() {
     for each in $known; do
       if wanted "$each"; then set -- "$@" --component "$each"; fi
     done
+    if [ -n "$join_url" ] && wanted skerry; then set -- "$@" --cloud "$join_url" ${region_pin:+--cloud-pinned}; fi
     if [ -r "$here/../chart/Chart.yaml" ]; then set -- "$@" --chart-at-hand skerry; fi
     code=0
     # The proxy's address is passed in the environment, because it may contain a password.

@@ -1,11 +1,52 @@
 # shellcheck shell=sh
-# The region's part of Skerry's own chart: values, CA certificates, the tunnel's credentials. Sourced by install.sh. POSIX sh.
+# The region's part of Skerry's own chart: values, CA certificates, the tunnel's credentials, what it joins its cloud with. Sourced by
+# install.sh. POSIX sh.
 # shellcheck disable=SC2154 # install.sh and token.sh set these variables
+
+# Without a token: takes the claims of the token that the region joined with, if it still has the key by which its cloud knows it. Fails if
+# there are none.
+remembered_claims() {
+  [ -n "$(kube -n skerry get secret skerry-identity --ignore-not-found --request-timeout=15s -o name 2>>"$log_file")" ] || return 1
+  claims=$(kube -n skerry get secret skerry-join --ignore-not-found --request-timeout=15s -o 'go-template={{with index .data "claims"}}{{. | base64decode}}{{end}}' 2>>"$log_file")
+  [ -n "$claims" ] || return 1
+  read_claims
+  signature='no token is needed: its cloud knows the region by the Secret skerry-identity'
+}
+
+# Sets join_url to the origin of the cloud that the region joins, or to nothing and no_join_why to the reason.
+plan_join() {
+  join_url='' no_join_why='--no-join'
+  [ -z "$no_join" ] || return 0
+  no_join_why='its address has a path, and regions join only clouds without one'
+  origin=${region_cloud%/}
+  case ${origin#https://} in */*) return 0 ;; esac
+  join_url=$origin
+  [ -z "$token_header" ] || find_hasher ||
+    refuse 'no program here can compute a SHA-256, by which the cloud knows the token' 'Install sha256sum (it is part of coreutils and of busybox), shasum or openssl. Or do not join the cloud: --no-join'
+}
+
+# Keeps what the region proves to its cloud that it was given the token: never the token itself.
+join_secret() {
+  if exists -n "$namespace" secret skerry-identity; then
+    say '       the Secret skerry-identity is still there: its cloud knows the region by it, and joining needs no token'
+  fi
+  [ -n "$token_header" ] || return 0
+  mkdir -p "$scratch/join"
+  printf '%s' "$token_header" | $hasher | cut -c 1-64 | tr -d '\n' >"$scratch/join/sha256"
+  printf '%s' "$claims" >"$scratch/join/claims"
+  [ -z "$region_token_id" ] || printf '%s' "$region_token_id" >"$scratch/join/id"
+  [ -z "$region_pin" ] || printf '%s' "$region_pin" >"$scratch/join/pin"
+  [ ! -r "${cloud_key:-$here/cloud.pem}" ] || cp "${cloud_key:-$here/cloud.pem}" "$scratch/join/cloud.pem"
+  kube create secret generic skerry-join --namespace "$namespace" --from-file="$scratch/join" --dry-run=client -o yaml >"$scratch/manifest"
+  apply 'keep what the region joins its cloud with in the Secret skerry-join' || failed 'the Secret skerry-join cannot be created'
+  rm -rf "$scratch/manifest" "$scratch/join"
+}
 
 # Sets tunnel_secret, and writes the values into $scratch/found-skerry.yaml.
 prepare_skerry() {
   tunnel_secret='' pod_monitors='' rules='' dashboards=''
   if [ -n "$region_tunnel" ]; then tunnel_credentials; fi
+  if [ -n "$join_url" ]; then join_secret; fi
   if [ -n "$ca_file" ]; then
     kube create configmap skerry-ca --namespace "$namespace" --from-file=ca.crt="$ca_file" --dry-run=client -o yaml >"$scratch/manifest"
     apply 'give the CA certificates of --ca-file to Skerry' || failed 'the ConfigMap skerry-ca cannot be created'
@@ -29,6 +70,7 @@ tunnel_credentials() {
     step_help='get credentials.json of the tunnel from the cloud, and pass it with --tunnel-credentials FILE'
     case $region_credentials in secret:*) failed "the Secret $tunnel_secret in $namespace, which the token refers to, does not exist" ;; esac
     [ -z "$offline" ] || failed "the tunnel's credentials are at $region_credentials, which --offline does not contact"
+    [ -n "$token_header" ] || failed "the tunnel's credentials are fetched with the token, and there is none"
     command -v curl >/dev/null || failed 'curl is not installed; it is needed to fetch the credentials of the tunnel'
     file=$scratch/credentials.json
     if [ -n "$dry_run" ]; then
@@ -49,6 +91,7 @@ tunnel_credentials() {
 # Every word was checked against a pattern when the token was read, or is quoted.
 region_values() {
   printf 'region: { id: "%s", name: "%s" }\n' "$region_id" "$region_name"
+  printf 'cloud: { url: "%s" }\n' "$join_url"
   if [ -n "$region_caller" ]; then
     printf 'agent:\n  tokens:\n    list:\n      - name: cloud\n        sha256: "%s"\n        scopes: ["region:read", "projects:write", "databases:write", "deployments:write"]\n' "$region_caller"
   else

@@ -1,7 +1,9 @@
-import { createPrivateKey, type KeyObject, sign } from 'node:crypto'
+import { createHash, createPrivateKey, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
-/** The content of a token (docs/decisions/0010-the-installation-token.md). Times are Unix seconds. */
+/**
+ * The content of a token (docs/decisions/0010-the-installation-token.md; `id` and `pin`: 0036-the-link-to-the-cloud.md). Times are Unix seconds.
+ */
 export type Claims = {
   region: string
   name?: string
@@ -15,6 +17,10 @@ export type Claims = {
   credentials?: string
   /** SHA-256, in hex, of the token with which the cloud will call the agent. */
   caller?: string
+  /** The cloud's own name for the token, which is then good for one region. Tokens without one can be used again. */
+  id?: string
+  /** SHA-256 of the public key (SubjectPublicKeyInfo) of the CA that the cloud's certificate comes from, base64url. */
+  pin?: string
 }
 
 /** The token of a region for install.sh, signed with the cloud's Ed25519 key. */
@@ -54,6 +60,9 @@ const words: Record<string, { pattern: string; as: string }> = {
     as: 'https://… or secret:NAME',
   },
   caller: { pattern: '[0-9a-f]{64}', as: 'a SHA-256 in hex' },
+  id: { pattern: '[A-Za-z0-9_-]{1,64}', as: 'at most 64 letters, digits, "_" and "-"' },
+  pin: { pattern: '[A-Za-z0-9_-]{43}', as: 'a SHA-256 in base64url' },
+  ca: { pattern: '[^\\n]+', as: 'a file with a CA certificate' },
 }
 
 /** The claims of a command line of KEY=VALUE, or all its faults. @param now Unix seconds */
@@ -72,10 +81,23 @@ function readClaims(given: string[], now: number): { claims: Claims } | { faults
   for (const key of ['region', 'cloud']) if (!said.has(key)) faults.push(`${key} is missing`)
   for (const key of ['hostname', 'credentials']) if (said.has('tunnel') && !said.has(key)) faults.push(`tunnel needs ${key} too`)
   if (said.has('hours') && said.has('expires')) faults.push('hours and expires cannot be combined')
-  const { hours = '24', issued = String(now), expires, ...rest } = Object.fromEntries(said)
-  const claims = { ...rest, issued: Number(issued), expires: Number(expires ?? Math.round(Number(issued) + Number(hours) * 3600)) }
+  if (said.has('ca') && said.has('pin')) faults.push('ca and pin cannot be combined')
+  const { hours = '24', issued = String(now), expires, ca, id = randomBytes(16).toString('base64url'), ...rest } = Object.fromEntries(said)
+  const pin = ca === undefined ? undefined : pinOf(ca, faults)
+  const times = { issued: Number(issued), expires: Number(expires ?? Math.round(Number(issued) + Number(hours) * 3600)) }
+  const claims = { ...rest, ...times, id, ...(pin !== undefined && { pin }) }
   if (claims.expires <= claims.issued) faults.push(`the token would expire (${claims.expires}) before it is issued (${claims.issued})`)
   return faults.length > 0 ? { faults } : { claims: claims as Claims }
+}
+
+/** The pin of the CA certificate in a file. Adds its faults to `faults`. */
+function pinOf(file: string, faults: string[]): string | undefined {
+  try {
+    const key = new X509Certificate(readFileSync(file)).publicKey.export({ type: 'spki', format: 'der' })
+    return createHash('sha256').update(key).digest('base64url')
+  } catch (error) {
+    faults.push(`${file} is not a readable certificate: ${error instanceof Error ? error.message : error}`)
+  }
 }
 
 /** The private key in a file. Adds its faults to `faults`. */
@@ -93,6 +115,7 @@ if (import.meta.main) {
   const [keyFile, ...given] = process.argv.slice(2)
   if (keyFile === undefined || given.length === 0) {
     process.stderr.write(`node deploy/bootstrap/token.ts KEY.pem region=… cloud=https://… [name=… tunnel=… hostname=… credentials=… caller=…]
+  [id=…, a new one when left out] [ca=CA.pem | pin=SHA256 of its public key]
   [issued=SECONDS, now when left out] [hours=24 | expires=SECONDS]; SECONDS are Unix seconds
 `)
     process.exit(2)

@@ -21,6 +21,7 @@ uninstall.sh [options]: removes what install.sh installed, and nothing else. Dat
   --delete-definitions   delete CRDs, and with them all their objects, including certificates of others
   --delete-keys          delete Secrets that cannot be recreated with their namespaces, including sealing keys and ACME accounts: what was
                          sealed can never be opened again
+  --forget               delete the key by which the cloud knows this region: to join again, it needs a new token, and is a new region there
   --release-finalizers   remove the finalizers of objects whose controller never comes back; what it would have cleaned up is lost
   --only COMPONENT       only this one; may be repeated
   --timeout SECONDS      how long to wait for each object to go; default: 600
@@ -31,7 +32,7 @@ Exit status: 0 all is removed, 1 a step failed, 2 wrong arguments, 3 refused to 
 END
 }
 
-keep_databases='' delete_databases='' delete_deployments='' delete_volumes='' delete_definitions='' delete_keys='' release_finalizers=''
+keep_databases='' delete_databases='' delete_deployments='' delete_volumes='' delete_definitions='' delete_keys='' release_finalizers='' forget=''
 only='' components=$here/components
 while [ $# -gt 0 ]; do
   case $1 in
@@ -45,6 +46,7 @@ while [ $# -gt 0 ]; do
     --delete-definitions) delete_definitions=1 ;;
     --delete-keys) delete_keys=1 ;;
     --release-finalizers) release_finalizers=1 ;;
+    --forget) forget=1 ;;
     --context | --only | --timeout | --components | --log)
       if [ $# -lt 2 ] || [ -z "$2" ]; then refuse "$1 needs a value" 'See --help.'; fi
       case $1 in
@@ -79,6 +81,7 @@ need_cluster
 component_rows "$components" | sed '1!G;h;$!d' >"$scratch/rows"
 known=$(cut -d ' ' -f 1 "$scratch/rows" | tr '\n' ' ')
 for each in $only; do among "$each" "$known" || refuse "unknown component $each" "Known components: $known"; done
+if [ -n "$forget" ] && [ -n "$only" ] && ! among skerry "$only"; then refuse '--forget cannot be combined with --only, except --only skerry' 'While Skerry runs, it would make another key.'; fi
 wanted() {
   case $1 in crate-operator | crate-operator-crds) [ -z "$keep_databases" ] || return 1 ;; esac
   [ -z "$only" ] || among "$1" "$only"
@@ -164,6 +167,12 @@ kubelet_service() {
   fi
 }
 
+# The key by which the cloud knows the region.
+: >"$scratch/identity"
+if wanted skerry; then
+  kube -n skerry get secret skerry-identity --ignore-not-found -o 'jsonpath={.metadata.name} in skerry{"\n"}' >"$scratch/identity" 2>"$scratch/output" || unseen 'Secrets in skerry'
+fi
+
 # --- what would go
 # tell WHAT FILE: prints a line for each one in the file.
 tell() { [ ! -s "$2" ] || say "$(sed "s|^/*|       $1 |" "$2")"; }
@@ -186,11 +195,16 @@ if everything; then
 fi
 [ -z "$delete_definitions" ] || tell CRD "$scratch/definitions"
 tell 'FOREVER: Secret' "$scratch/lost"
+if [ -n "$forget" ]; then
+  tell 'FOREVER: Secret' "$scratch/identity"
+  if [ -s "$scratch/identity" ]; then say '       its cloud never knows this region again: to join, it needs a new token, and is a new region there'; fi
+fi
 if grep -q 'a sealing key' "$scratch/lost"; then say '       everything sealed for this region can never be opened again'; fi
 [ -z "$delete_volumes" ] || say '       their volumes, WITH ALL DATA'
 say 'What would stay:'
 everything || say '       namespaces'
 [ -n "$delete_volumes" ] || say '       volumes'
+if [ -z "$forget" ] && [ -s "$scratch/identity" ]; then say '       the Secret skerry-identity, by which its cloud knows this region (--forget loses it)'; fi
 [ -n "$delete_definitions" ] || say '       CRDs, with all their objects'
 tell namespace "$scratch/staying"
 
@@ -282,6 +296,7 @@ release_projects() {
 step_total=$(grep -c . "$scratch/releases-here" || :)
 if [ -n "$delete_databases" ]; then step_total=$((step_total + 2)); fi
 if [ -s "$scratch/kubelets" ]; then step_total=$((step_total + 1)); fi
+if [ -n "$forget" ]; then step_total=$((step_total + 1)); fi
 if [ -s "$scratch/deployments" ]; then step_total=$((step_total + 1)); fi
 if [ -n "$delete_definitions" ]; then step_total=$((step_total + 1)); fi
 if everything; then step_total=$((step_total + 1)); fi
@@ -291,6 +306,15 @@ if grep -q ' skerry$' "$scratch/releases-here"; then
   begin skerry 'the agent, the monitor and the tunnel' 'see the last lines above'
   remove_release "$(sed -n 's/ skerry$//p' "$scratch/releases-here")" skerry
   ended 'gone'
+fi
+# After the agent and its rights, or it would make another key.
+if [ -n "$forget" ]; then
+  begin identity 'the key by which the cloud knows the region' 'see the last lines above'
+  change 'delete the Secrets skerry-identity and skerry-join' kube -n skerry delete secrets skerry-identity skerry-join --ignore-not-found || failed 'they cannot be deleted'
+  if grep -q '/registrations\.skerry\.dev$' "$scratch/served"; then
+    change 'delete the Registration' kube -n skerry delete registrations.skerry.dev cloud --ignore-not-found || failed 'the Registration cannot be deleted'
+  fi
+  ended 'forgotten'
 fi
 if [ -n "$delete_databases" ]; then
   begin databases "$(grep -c . "$scratch/databases" || :)" 'see the last lines above'

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
+import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { readInstallToken } from '../../agent/cloud/install-token.ts'
 import { issueToken } from '../../deploy/bootstrap/token.ts'
-import { until } from '../cluster/index.ts'
+import { createServingCertificate } from '../cluster/index.ts'
 import { type Bench, createBench } from './bootstrap.ts'
 
 const linux = process.platform === 'linux' && process.arch === 'x64'
@@ -51,6 +53,8 @@ const wrong: [name: string, token: string, message: RegExp][] = [
   ['whose name would end a string', bench.cloud.token({ name: 'a", id: "b' }), /its name is malformed/],
   ['whose cloud is none', bench.cloud.token({ cloud: 'http://cloud.example' }), /its cloud is malformed/],
   ['whose tunnel has no hostname', bench.cloud.token({ tunnel: '6ff42ae2-765d-4adf-8112-31c55c1551ef' }), /its hostname is malformed/],
+  ['whose id is none', bench.cloud.token({ id: 'a b' }), /its id is malformed/],
+  ['whose pin is none', bench.cloud.token({ pin: 'sha256/abc=' }), /its pin is malformed/],
 ]
 for (const [name, token, message] of wrong) {
   test(`install.sh tells a token ${name}`, options, async () => {
@@ -195,13 +199,32 @@ const named = ['region=harbour-1', 'cloud=https://cloud.example']
 test('a token is issued for the time that is asked for', options, async () => {
   const { code, out, err } = await issue(keyFile, ...named, `issued=${now - 60}`, `expires=${now + 600}`)
   assert.equal(code, 0, err)
-  assert.deepEqual(claimsOf(out), [...named, `issued=${now - 60}`, `expires=${now + 600}`])
+  assert.deepEqual(claimsOf(out).slice(0, -1), [...named, `issued=${now - 60}`, `expires=${now + 600}`])
   assert.match((await install([out])).err, accepted)
   const late = await issue(keyFile, ...named, `issued=${now - 7200}`, 'hours=1.5')
-  assert.deepEqual(claimsOf(late.out).slice(2), [`issued=${now - 7200}`, `expires=${now - 1800}`])
+  assert.deepEqual(claimsOf(late.out).slice(2, 4), [`issued=${now - 7200}`, `expires=${now - 1800}`])
   assert.match((await install([late.out])).err, /expired 3\d minutes ago/)
   const usual = claimsOf((await issue(keyFile, ...named)).out)
   assert.equal(Number(usual[3]?.split('=')[1]) - Number(usual[2]?.split('=')[1]), 24 * 3600)
+})
+
+test('a token has an id of its own, which makes it good for one region, and the pin of a CA that is given', options, async () => {
+  const idOf = (token: string) => claimsOf(token).find((line) => line.startsWith('id='))
+  const [one, other] = [await issue(keyFile, ...named), await issue(keyFile, ...named)]
+  assert.match(idOf(one.out) ?? '', /^id=[\w-]{22}$/)
+  assert.notEqual(idOf(one.out), idOf(other.out))
+  const { ca } = await createServingCertificate()
+  const file = join(bench.folder, 'ca-of-the-cloud.pem')
+  await writeFile(file, ca)
+  const pin = createHash('sha256')
+    .update(new X509Certificate(ca).publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('base64url')
+  const { code, out, err } = await issue(keyFile, ...named, 'id=t-1', `ca=${file}`)
+  assert.equal(code, 0, err)
+  assert.deepEqual(claimsOf(out).slice(-2), ['id=t-1', `pin=${pin}`])
+  assert.match((await install([out])).err, accepted)
+  // The agent reads the same in it.
+  assert.deepEqual(readInstallToken(out), { sha256: createHash('sha256').update(out).digest('hex'), id: 't-1', pin })
 })
 
 test('what is wrong with a token to be issued is said at once, and none is issued', options, async () => {
@@ -213,7 +236,7 @@ test('what is wrong with a token to be issued is said at once, and none is issue
     'token.ts: region is lower-case letters, digits and "-", 63 at most, not Harbour',
     'token.ts: hours is a number of hours, not soon',
     'token.ts: expires is Unix seconds, not 2026-12-01',
-    'token.ts: there is no key hour; there are region, name, cloud, issued, expires, hours, tunnel, hostname, credentials, caller',
+    'token.ts: there is no key hour; there are region, name, cloud, issued, expires, hours, tunnel, hostname, credentials, caller, id, pin, ca',
     'token.ts: caller is not KEY=VALUE',
     'token.ts: issued is given twice',
     'token.ts: cloud is missing',
@@ -228,6 +251,49 @@ test('what is wrong with a token to be issued is said at once, and none is issue
     (await issue(keyFile, ...named, 'tunnel=6ff42ae2-765d-4adf-8112-31c55c1551ef')).err,
     /tunnel needs hostname too\n.*tunnel needs credentials too/,
   )
+})
+
+test('a CA that cannot be read, and one beside a pin, are said', options, async () => {
+  const { code, err } = await issue(keyFile, ...named, 'ca=/nowhere.pem', `pin=${'A'.repeat(43)}`)
+  assert.equal(code, 2)
+  assert.match(err, /ca and pin cannot be combined\n.*\/nowhere\.pem is not a readable certificate: ENOENT/)
+})
+
+test('--show-token says what is in a token, asks nobody and writes nothing', options, async () => {
+  const bin = join(bench.folder, 'showing')
+  const tools = 'sh dirname sed tr cut cat date head grep awk base64 cksum sha256sum'
+  const script = `mkdir -p ${bin} && for tool in ${tools}; do ln -sf "$(command -v $tool)" ${bin}/; done
+for tool in kubectl helm curl openssl; do printf '#!/bin/sh\\n: >${bench.folder}/asked-anyway\\n' >${bin}/$tool && chmod +x ${bin}/$tool; done`
+  execFileSync('sh', ['-c', script])
+  const show = (token: string) => install([token, '--show-token'], { env: { PATH: bin } })
+  const [issued, expires] = [now - 60, now + 7 * 3600 + 60]
+  const shown = (seconds: number) => `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`
+  const pin = 'A'.repeat(43)
+  const token = bench.cloud.token({ issued, expires, id: 't-1', pin, caller: 'ab'.repeat(32) })
+  const before = await readdir(bench.folder)
+  const { code, out, err, log } = await show(token)
+  assert.equal(code, 0, err)
+  assert.deepEqual(out.split('\n'), [
+    'region     harbour-1 (Harbour)',
+    'cloud      https://cloud.example',
+    `issued     ${shown(issued)}`,
+    `expires    ${shown(expires)} (expires in 7 hours)`,
+    'id         t-1, good for one region',
+    `pin        ${pin}`,
+    'tunnel     none',
+    `caller     ${'ab'.repeat(32)}`,
+    `SHA-256    ${createHash('sha256').update(token).digest('hex').slice(0, 12)}…`,
+    'signature  not checked here',
+    '',
+  ])
+  assert.equal(log, '')
+  assert.deepEqual((await readdir(bench.folder)).sort(), [...new Set([...before, 'kubeconfig'])].sort(), 'but the kubeconfig of this test')
+  const old = await show(bench.cloud.token({ issued: now - 90_000, expires: now - 7200 }))
+  assert.match(old.out, /^expires .*\(expired 2 hours ago\)$/m)
+  assert.match(old.out, /^id +none: it is good for more than one region$/m)
+  const cut = await show(good.slice(0, -20))
+  assert.equal(cut.code, 2)
+  assert.match(cut.err, /the token is truncated/)
 })
 
 test('with nobody there to be asked, it says so instead of taking silence for an answer', options, async () => {

@@ -75,6 +75,11 @@ test('a dry run changes nothing', async () => {
   assert.match(out, /Nothing was changed\.\n$/)
 })
 
+test('what a token says is shown', async () => {
+  const { out } = await runner.run('./install.sh --show-token', { cwd, env: { SKERRY_TOKEN: token } })
+  assert.match(out, /^region +harbour-1/)
+})
+
 test('a region is installed, and the same command goes on', async () => {
   const values = { 'skerry1.…': token }
   const { out } = await runner.run('SKERRY_TOKEN=skerry1.… ./install.sh', { cwd, typed, values, loses: true })

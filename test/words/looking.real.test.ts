@@ -141,6 +141,9 @@ test('how the region stands with its cloud is seen, and the site changes it', as
   assert.match((await runner.run(look, { code: 1 })).out, /^State +Unpaired [\s\S]*^Pairing code +7Q2M-X4KD, /m)
   assert.match((await runner.run('kubectl -n skerry get registration cloud')).out, /^cloud +Unpaired +PairingCode +7Q2M-X4KD /m)
 
+  // As the notes of a chart with a cloud have it.
+  assert.match((await runner.runShown('kubectl -n skerry get registrations -o wide')).out, /^cloud +Unpaired /m)
+
   await writeFile(join(runner.folder, 'word'), 'skerry1.a.b.c')
   await runner.run('kubectl -n skerry create secret generic skerry-join --from-file=token=FILE', { values: { FILE: 'word' } })
   for (const joined of [false, true]) {
