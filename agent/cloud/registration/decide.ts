@@ -24,7 +24,7 @@ export type Attempt = { do: 'claim'; token: JoinSecret | undefined } | { do: 're
 export function decide({ cloud, state, status, join, wanted, doubted, now }: Situation): Step {
   if (state === undefined) return wanted.joined ? { do: 'make-key' } : { do: 'rest', until: undefined }
   const joined = state.joined?.cloud === cloud ? state.joined : undefined
-  if (!wanted.joined) return joined ? { do: 'leave' } : { do: 'rest', until: undefined }
+  if (!wanted.joined) return { do: 'leave' }
   const fresh = isFresh(join, joined?.token, status) ? join : undefined
   if (rests(status) && status.cloud === cloud && fresh === undefined && wanted.askAgain === status.askedAgain) {
     return { do: 'rest', until: undefined }

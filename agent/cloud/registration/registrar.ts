@@ -172,9 +172,12 @@ export class Registrar {
 
   async #leave(look: Look): Promise<undefined> {
     const { joined } = look.state
-    await this.#enter(look, underWay.leaving)
-    const gone = { endpoint: endpoints.leave, region: joined?.id ?? '', answer: z.object({}) }
-    await this.#parts.call(gone, look.state).catch(unlessGone)
+    // A cloud that has never answered, or that is no longer the one of the configuration, is told nothing.
+    if (joined?.cloud === this.#config.cloud) {
+      await this.#enter(look, underWay.leaving)
+      const gone = { endpoint: endpoints.leave, region: joined.id, answer: z.object({}) }
+      await this.#parts.call(gone, look.state).catch(unlessGone)
+    }
     const message = 'The region has left its cloud. Everything that runs in it stays.'
     return this.#forget({ state: 'Deregistered', reason: leftReason, message }, look)
   }
