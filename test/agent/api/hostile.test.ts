@@ -78,7 +78,17 @@ const body = fc.oneof(
   fc.constantFrom('null', '1e999', '-', '"', '"\\ud800"', '{"length":"9"}', '{"length":9,"length":10}'),
 )
 const header = fc.tuple(
-  fc.constantFrom('if-match', 'if-none-match', 'prefer', 'idempotency-key', 'x-request-id', 'accept', 'authorization', 'content-encoding'),
+  fc.constantFrom(
+    'if-match',
+    'if-none-match',
+    'if-ledger-at',
+    'prefer',
+    'idempotency-key',
+    'x-request-id',
+    'accept',
+    'authorization',
+    'content-encoding',
+  ),
   fc.oneof(fc.string({ maxLength: 30 }), fc.constantFrom('*', '"', 'W/"', '"a",,', 'wait=-1', 'wait=1e9', 'gzip')),
 )
 
