@@ -1,8 +1,9 @@
 import { systemClock } from '../shared/clock.ts'
+import { DateClock } from '../shared/clock-offset.ts'
 import { byFetch } from '../shared/fetch.ts'
 import { connectCluster } from '../shared/kubernetes/connection.ts'
 import { createEventRecorder } from '../shared/kubernetes/event-recorder.ts'
-import { createLease, leaseFacts } from '../shared/kubernetes/lease.ts'
+import { createLease, type Lease, leaseFacts } from '../shared/kubernetes/lease.ts'
 import { createKubernetesVersion } from '../shared/kubernetes/version.ts'
 import { type Part, runParts, together } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
@@ -13,9 +14,11 @@ import { createMetrics } from './admin/metrics.ts'
 import { createApi } from './api/app.ts'
 import { createAudit } from './api/audit.ts'
 import { createEvents, usualEvents } from './api/events/index.ts'
-import { createAuthentication } from './api/identity/authentication.ts'
+import { type Authentication, createAuthentication } from './api/identity/authentication.ts'
 import { createRegionDocument, type RegionDocumentMaker } from './api/representations/region.ts'
 import { openResources } from './api/resources.ts'
+import { createClocks } from './clock/index.ts'
+import { CloudClock } from './cloud/cloud-clock.ts'
 import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
@@ -25,13 +28,13 @@ import { createVolumeController } from './controllers/volumes.ts'
 import { createAcceptedState } from './operations/accepted.ts'
 import { actions } from './operations/actions/index.ts'
 import { createExecutor } from './operations/executor.ts'
-import { createJournal } from './operations/journal.ts'
+import { createJournal, type Journal } from './operations/journal.ts'
 import { createLedgerKeeper } from './operations/ledger-keeper.ts'
 import type { LeaderTools } from './operations/queue.ts'
 import { createWaitingNotes } from './operations/waiting.ts'
-import { createCaches } from './region/caches.ts'
+import { type Caches, createCaches } from './region/caches.ts'
 import { createDatabaseViews } from './region/database-view.ts'
-import { createObstacles } from './region/obstacles/index.ts'
+import { createObstacles, type Obstacles } from './region/obstacles/index.ts'
 import { createOperatorCache } from './region/operator.ts'
 import { createProjectViews } from './region/project-view.ts'
 import { createDatabaseSql } from './region/sql.ts'
@@ -49,7 +52,9 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const clock = systemClock
   const { namespace } = config.cluster
   const metrics = createMetrics({ version, clock })
-  const cluster = await connectCluster({ ...config.cluster, ...pod }, { clock, observe: metrics.observeCluster })
+  const [apiServer, cloud] = [new DateClock(clock), new CloudClock(clock)]
+  const heard = { observe: metrics.observeCluster, heardDate: apiServer.heard }
+  const cluster = await connectCluster({ ...config.cluster, ...pod }, { clock, ...heard })
   log.info({ server: cluster.server.href, namespace }, 'using a cluster')
   const tools = { cluster, clock, log }
 
@@ -71,19 +76,16 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const known = { ...tools, caches, obstacles, journal, actions, lease }
   const executor = createExecutor(executorOf(config), { ...known, sql, ended: metrics.observeEnded })
   const waiting = createWaitingNotes({ namespace, parallelism: config.operations.parallelism }, { ...known, queue: executor })
-  const controllers = [
-    createProjectController(projectsOf(config), { ...tools, caches, lease, obstacles }),
-    createVolumeController({ namespace }, { ...tools, caches, lease }),
-    createDeletionController({ namespace }, { ...tools, caches, journal, lease }),
-  ]
+  const controllers = controllersOf(config, known)
   const keeper = createLedgerKeeper({ namespace }, { ...tools, caches, journal, lease })
   const recorder = createEventRecorder({ fieldManager }, tools)
+  const clocks = createClocks({ cloud, apiServer, pod: { name: pod.name, namespace }, recorder }, tools)
   const story = createStory({ caches, journal, recorder, lease })
   const collector = createCollector(collectorOf(config), { ...tools, journal, keeper, lease })
 
   // The API, for the cloud.
-  const authentication = createAuthentication(config.identity, config.api.limits, { clock, log })
-  const resources = openResources({ ...known, config, accepted, views, operator, kubernetes, tunnel })
+  const authentication = createAuthentication(config.identity, config.api.limits, { clock, time: clocks.tokenTime, log })
+  const resources = openResources({ ...known, config, accepted, views, operator, kubernetes, clocks, tunnel })
   const events = createEvents(usualEvents, { sources: resources.events, observe: metrics.observeEvents, clock, log })
   const app = createApi(config.api.limits, {
     ...tools,
@@ -97,7 +99,8 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const api = createTlsServer(config.api, { answer: byFetch(app.fetch, log), singularHeaders, log })
 
   // The link outwards, to the cloud.
-  const link = await linkOf(config, createRegionDocument({ ...known, config, operator, kubernetes, tunnel }), { ...tools, lease })
+  const document = createRegionDocument({ ...known, config, operator, kubernetes, clocks, tunnel })
+  const link = await linkOf(config, document, { ...tools, lease, cloudClock: cloud })
 
   // Health and metrics, for the site.
   const ports = () => ({ apiPort: api.port(), adminPort: admin.port() })
@@ -107,28 +110,54 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const facts = () => ({ leader: lease.isLeader(), ...leaseFacts(lease.standing()), version, kubernetes: kubernetes.current })
   const admin = createPlainServer(config.admin, { answer: byFetch(createAdmin({ metrics, readiness, facts }).fetch, log), log })
   metrics.read({
+    ...measuredApi(api, { ready, authentication }),
+    ...measuredLease(lease),
     operations: () => caches.operations.values(),
     holes: () => journal.holes(),
     queueDepth: () => executor.depth,
     caches: all,
-    isLeader: lease.isLeader,
-    isLeaderless: () => lease.standing().state === 'nobody',
     subscribers: () => events.subscribers,
     servers: () => [api.statistics(), admin.statistics()],
-    certificateExpiresAt: () => (ready.isSet ? api.certificate().expiresAt : undefined),
-    stale: () => ({ certificate: ready.isSet && api.certificate().isStale, ...authentication.stale() }),
-    revocationListExpiresAt: () => (ready.isSet ? api.certificate().crl?.expiresAt : undefined),
+    clocks: clocks.read,
     exposed: () => (tunnel ? tunnelStateOf(tunnel.tunnel, tunnel.caches).exposed.map(({ what }) => what) : []),
   })
 
   // Started left to right, stopped right to left: callers drain first, the Lease is released after the last write.
   const following = together('caches', Object.values(all))
-  const before = [admin, following, kubernetes, journal, authentication, recorder, story, lease]
+  const before = [admin, following, kubernetes, journal, authentication, recorder, clocks, story, lease]
   const parts = [...before, ...controllers, ...resources.controllers, executor, waiting, keeper, collector, ...link, events, api, ready]
   try {
     await runParts(parts, { stopping, graceMs: config.grace, log })
   } finally {
     cluster.close()
+  }
+}
+
+/** What the holder of the Lease looks after, whatever is asked for. */
+function controllersOf(config: AgentConfig, known: LeaderTools & { caches: Caches; journal: Journal; obstacles: Obstacles }): Part[] {
+  const { namespace } = config.cluster
+  return [
+    createProjectController(projectsOf(config), known),
+    createVolumeController({ namespace }, known),
+    createDeletionController({ namespace }, known),
+  ]
+}
+
+/** What metrics say of the Lease. */
+function measuredLease(lease: Pick<Lease, 'isLeader' | 'standing'>) {
+  return { isLeader: lease.isLeader, isLeaderless: () => lease.standing().state === 'nobody' }
+}
+
+/** What metrics say of the certificate of the API, which is read when it starts, and of credentials. */
+function measuredApi(
+  api: { certificate(): { expiresAt: number; isStale: boolean; crl?: { expiresAt: number } | undefined } },
+  { ready, authentication }: { ready: { readonly isSet: boolean }; authentication: Authentication },
+) {
+  const certificate = () => (ready.isSet ? api.certificate() : undefined)
+  return {
+    certificateExpiresAt: () => certificate()?.expiresAt,
+    revocationListExpiresAt: () => certificate()?.crl?.expiresAt,
+    stale: () => ({ certificate: certificate()?.isStale ?? false, ...authentication.stale() }),
   }
 }
 
@@ -169,13 +198,18 @@ function projectsOf({ cluster, databases, crateOperator, operations, monitor, me
 }
 
 /** Nothing without a cloud. */
-async function linkOf({ cloud, cluster, region }: AgentConfig, document: RegionDocumentMaker, tools: LeaderTools): Promise<Part[]> {
+async function linkOf(
+  config: AgentConfig,
+  document: RegionDocumentMaker,
+  tools: LeaderTools & { cloudClock: CloudClock },
+): Promise<Part[]> {
+  const { cloud, cluster, region } = config
   if (cloud === undefined) return []
   const subscribe = (changed: () => void) => document.caches.map((cache) => cache.subscribe(changed))
   const status = { read: () => document.shown(undefined), subscribe }
   // With it come its client and the signatures: without a cloud nobody pays for them.
   const { createLink } = await import('./cloud/index.ts')
-  return createLink(cloud, { namespace: cluster.namespace, region, version, status }, tools)
+  return createLink(cloud, { namespace: cluster.namespace, region, version, status, cloudClock: tools.cloudClock }, tools)
 }
 
 function collectorOf({ cluster, operations }: AgentConfig) {

@@ -5,9 +5,11 @@ import { createProcessRegistry, type Family, familiesOf, family } from '../../sh
 import type { ServerStatistics } from '../../shared/server.ts'
 import { serverFamilies } from '../../shared/server-metrics.ts'
 import type { RequestObserver } from '../api/app.ts'
+import type { ClockReading } from '../clock/index.ts'
 import type { CountedHole } from '../operations/holes.ts'
 import { hasEnded, type Operation, phaseOf, phases, waitingCodes } from '../resources/operation.ts'
 import { type Exposable, exposables } from '../tunnel/settings.ts'
+import { clockFamilies } from './clock-families.ts'
 
 /** What a scrape reads. All of it is in memory. */
 export type MetricSources = {
@@ -31,6 +33,7 @@ export type MetricSources = {
   servers: () => readonly ServerStatistics[]
   /** Everything that the tunnel exposes now; empty without a tunnel. */
   exposed: () => readonly Exposable['what'][]
+  clocks: () => ClockReading
 }
 
 /** The agent's metrics. The `observe…` functions count what happens; each scrape reads the current state from the sources. */
@@ -117,7 +120,11 @@ export function createMetrics({ version, clock }: { version: string; clock: Cloc
       const build = family('gauge', 'skerry_agent_build_info', 'Always 1; the version that runs.', [
         [{ version, node: process.version }, 1],
       ])
-      return [...(await familiesOf(registry)), build, ...(sources === undefined ? [] : currentFamilies(sources, clock))]
+      return [
+        ...(await familiesOf(registry)),
+        build,
+        ...(sources === undefined ? [] : [...currentFamilies(sources, clock), ...clockFamilies(sources.clocks())]),
+      ]
     },
   }
 }

@@ -4,6 +4,7 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import type { Leadership, Lease } from '../../shared/kubernetes/lease.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
+import type { Clocks } from '../clock/index.ts'
 import type { AcceptedState } from '../operations/accepted.ts'
 import type { Actions } from '../operations/actions/action.ts'
 import type { DecisionParts, Timeouts } from '../operations/deciding/decision.ts'
@@ -66,6 +67,7 @@ export type ResourceParts = {
   views: { projects: ProjectViews; databases: DatabaseViews }
   operator: Cache<OperatorView>
   kubernetes: { readonly current: string | undefined }
+  clocks: Pick<Clocks, 'read' | 'shown' | 'nodesFrom'>
   obstacles: Pick<Obstacles, 'of'>
   /** The actions on projects and databases. */
   actions: Actions

@@ -13,6 +13,7 @@ export type Call<T> = {
   endpoint: Endpoint
   /** The registration, where the path has one. */
   region?: string
+  /** What is sent; a function is asked at each attempt, since the time of the cloud may become known in between. */
   body?: unknown
   headers?: Record<string, string>
   /** The credential of the region; a claim and a renewal have none. */
@@ -67,7 +68,8 @@ async function callOnce<T>(call: Call<T>, parts: CallerParts, signal: AbortSigna
 }
 
 async function signed<T>(call: Call<T>, { url, prover, cloudClock }: CallerParts): Promise<Sent> {
-  const { endpoint, region = '', body, credential, token } = call
+  const { endpoint, region = '', credential, token } = call
+  const body = typeof call.body === 'function' ? call.body() : call.body
   const { method, request } = endpoint
   const path = pathAt(endpoint, region)
   const over: Proven['over'] = credential !== undefined ? { credential } : token !== undefined ? { sha256: token } : undefined

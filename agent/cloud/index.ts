@@ -20,6 +20,7 @@ import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
 import { type Part, together } from '../../shared/lifecycle.ts'
 import type { LeaderTools } from '../operations/queue.ts'
+import type { CloudClock } from './cloud-clock.ts'
 import { createKubernetesStore, linkObjects } from './kubernetes-store.ts'
 import type { CloudConfig } from './settings.ts'
 import { createSpeaker, type SpeakerParts } from './speaker.ts'
@@ -29,12 +30,13 @@ export type LinkGiven = {
   region: { id: string; name?: string | undefined }
   version: string
   status: SpeakerParts['status']
+  cloudClock: CloudClock
 }
 
 /** The link of this region to its cloud. Every replica follows the registration; the leader speaks. */
 export async function createLink(config: CloudConfig, given: LinkGiven, tools: LeaderTools): Promise<Part[]> {
   const { cluster, lease, clock } = tools
-  const { namespace, version, status } = given
+  const { namespace, version, status, cloudClock } = given
   const log = tools.log.child({ controller: 'cloud' })
   const ca = config.caFile === undefined ? undefined : await readFile(config.caFile, 'utf8')
   // Loaded here: without a cloud nobody pays for it.
@@ -57,6 +59,7 @@ export async function createLink(config: CloudConfig, given: LinkGiven, tools: L
       transport: createUndiciTransport({ url: config.url, ca, timeoutMs: config.timeout }),
       random: Math.random,
       status,
+      cloudClock,
       // Its status is written here, and comes back as a change too: the look that it causes finds nothing to do.
       onWanted: (changed) => [registration.subscribe(changed), join.subscribe(changed)],
       lease,

@@ -18,6 +18,8 @@ export type LinkParts = {
   /** Aborts when the link ends. */
   stopping: AbortSignal
   log: Log
+  /** What the answers of the cloud tell of its clock, for others too. */
+  cloudClock?: CloudClock | undefined
 }
 
 /** A registered region at its cloud. */
@@ -38,7 +40,7 @@ export class Link {
     const { cloud } = config
     this.#parts = parts
     this.#cloud = cloud
-    this.cloudClock = new CloudClock(clock)
+    this.cloudClock = parts.cloudClock ?? new CloudClock(clock)
     const save = async (trust: NonNullable<LinkState['trust']>) => this.#known(await store.change((state) => ({ ...state, trust })))
     this.#trust = new TrustKeeper({ cloud, transport, log, save })
     this.#registrar = new Registrar(config, {

@@ -1,5 +1,6 @@
 import type { Part } from '../../shared/lifecycle.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
+import type { CloudClock } from './cloud-clock.ts'
 import { Link } from './link.ts'
 import type { RegistrarConfig } from './registration/registrar.ts'
 import type { LinkStore } from './registration/state.ts'
@@ -18,6 +19,7 @@ export type SpeakerParts = Pick<LeaderTools, 'lease' | 'clock' | 'log'> & {
   /** @param mustAct called before each write */
   store: (mustAct: () => void) => LinkStore
   transport: Transport
+  cloudClock: CloudClock
   random: () => number
   /** The status of now, and what calls at each change of it. */
   status: { read: () => StatusDocument; subscribe: (changed: () => void) => (() => void)[] }
@@ -30,7 +32,7 @@ const [registration, status] = ['registration', 'status'] as const
 
 /** Speaks with the cloud while the Lease is held: takes the steps of the registration, and tells the status, each when it is due. */
 export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part {
-  const { lease, clock, random, log, transport } = parts
+  const { lease, clock, random, log, transport, cloudClock } = parts
   const ending = new AbortController()
   const queue = new Queue({ name: 'link to the cloud', parallelism: 2, retry, handle, subscribe, addAll }, { lease, clock, log })
   const store = parts.store(queue.mustAct)
@@ -38,7 +40,7 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
   const pusher = new Pusher(config.heartbeatMs, {
     session: () => link?.session(),
     read: parts.status.read,
-    cloudClock: () => link?.cloudClock,
+    cloudClock: () => cloudClock,
     clock,
     random,
     answered: async ({ trust }) => {
@@ -53,7 +55,7 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
 
   async function handle(key: string): Promise<number | undefined> {
     if (key === status) return pusher.push()
-    link ??= new Link(await config.region(), { store, transport, clock, random, stopping: ending.signal, log })
+    link ??= new Link(await config.region(), { store, transport, clock, random, stopping: ending.signal, log, cloudClock })
     const pauseMs = await link.step()
     if (link.session() && !pusher.isHeard) queue.add(status)
     return pauseMs

@@ -35,6 +35,7 @@ const reading: Right[] = [
   { verb: 'list', group: '', resource: 'persistentvolumes' },
 ]
 
+/** `where`: `cluster`, `home`, `project`, or the name of another namespace. */
 type AgentRule = { group: string; resource: string; name?: string; verbs: string[]; where: string }
 
 /**
@@ -47,7 +48,8 @@ type AgentRule = { group: string; resource: string; name?: string; verbs: string
 export function agentRights(namespace: string, project: string | undefined): Right[] {
   return (agentRules as AgentRule[]).flatMap(({ group, resource, name, verbs, where }) => {
     if (where === 'project' && project === undefined) return []
-    const place = where === 'cluster' ? undefined : where === 'home' ? namespace : project
+    const places: Record<string, string | undefined> = { cluster: undefined, home: namespace, project }
+    const place = where in places ? places[where] : where
     return verbs.map((verb) => ({
       verb,
       group,

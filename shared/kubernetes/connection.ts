@@ -60,11 +60,19 @@ export type ClusterConfig = {
 /** Called after each request; status 0 means no response. */
 export type RequestObserver = (method: string, status: number, seconds: number) => void
 
+/** What a connection needs, and who hears of its requests. */
+export type ConnectionTools = {
+  clock: Clock
+  observe?: RequestObserver
+  /** Called when a response begins, with its header `Date` and the monotonic moment before the request was sent: see `DateClock`. */
+  heardDate?: (date: string | undefined, sentAt: number) => void
+}
+
 /**
  * Connects to a cluster. Nothing is sent yet.
  * @throws Error with the file or variable that is missing
  */
-export async function connectCluster(config: ClusterConfig, tools: { clock: Clock; observe?: RequestObserver }): Promise<Cluster> {
+export async function connectCluster(config: ClusterConfig, tools: ConnectionTools): Promise<Cluster> {
   return clusterAt(await credentialsOf(config, tools.clock), tools)
 }
 
@@ -87,7 +95,7 @@ export async function credentialsOf(config: ClusterConfig, clock: Clock): Promis
 }
 
 /** A connection with these credentials. Nothing is sent yet. */
-export function clusterAt(credentials: Credentials, { clock, observe = () => {} }: { clock: Clock; observe?: RequestObserver }): Cluster {
+export function clusterAt(credentials: Credentials, { clock, observe = () => {}, heardDate = () => {} }: ConnectionTools): Cluster {
   // Each watch occupies a connection for minutes: the limit must leave room for requests.
   const agent = new Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 16, scheduling: 'lifo' })
   const { server } = credentials
@@ -112,8 +120,12 @@ export function clusterAt(credentials: Credentials, { clock, observe = () => {} 
       },
       ...(signal && { signal }),
     }
+    const sentAt = clock.monotonic()
     return new Promise((resolve, reject) => {
-      const outgoing = httpsRequest(options, resolve)
+      const outgoing = httpsRequest(options, (answer) => {
+        heardDate(answer.headers.date, sentAt)
+        resolve(answer)
+      })
       outgoing.on('socket', (socket) => socket.setKeepAlive(true, 15_000))
       outgoing.on('error', reject)
       outgoing.end(body)

@@ -14,7 +14,7 @@ export async function securityPage(): Promise<{ path: string; text: string }> {
   return { path: page, text: `${text.slice(0, from)}${begin}\n\n${permissionsTable(await agentRoles())}\n${text.slice(to)}` }
 }
 
-/** The agent's roles, in the order of the manifest: everywhere, in the namespaces of projects, in its own. */
+/** The agent's roles, in the order of the manifest: everywhere, in the namespaces of projects, in its own, and in that of the nodes' Leases. */
 export async function agentRoles(): Promise<Rule[][]> {
   const manifest = parseAllDocuments(await readFile('deploy/rbac/agent.yaml', 'utf8')).map((each) => each.toJS())
   return manifest.filter(({ kind }) => ['ClusterRole', 'Role'].includes(kind)).map(({ rules }) => rules)
@@ -32,7 +32,7 @@ export function permissionsTable(roles: Rule[][]): string {
         row[place] = [row[place], said].filter((each) => each !== '').join('; ')
         rows.set(resource, row)
       }
-  const head = ['resource', 'everywhere', 'in the namespaces of projects', "in the agent's own namespace"]
+  const head = ['resource', 'everywhere', 'in the namespaces of projects', "in the agent's own namespace", 'in `kube-node-lease`']
   const lines = [...rows].map(([resource, cells]) => [resource, ...cells])
   return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |\n`).join('')
 }

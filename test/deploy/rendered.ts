@@ -44,7 +44,8 @@ export const agentRightsFile = {
 function agentRights() {
   return parseAllDocuments(readFileSync('deploy/rbac/agent.yaml', 'utf8')).flatMap((document) => {
     const { kind, metadata, rules = [] } = document.toJS()
-    const where = kind === 'Role' ? 'home' : metadata?.name === 'skerry-agent-project' ? 'project' : 'cluster'
+    const home = metadata?.namespace === 'skerry' ? 'home' : metadata?.namespace
+    const where = kind === 'Role' ? home : metadata?.name === 'skerry-agent-project' ? 'project' : 'cluster'
     return rules.flatMap(({ apiGroups, resources, verbs, resourceNames }: Record<string, string[]>) =>
       resourceNames === undefined || (where !== 'home' && !resourceNames.includes('crate-operator'))
         ? (apiGroups ?? []).flatMap((group) =>

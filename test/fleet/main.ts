@@ -1,3 +1,4 @@
+import { CloudClock } from '../../agent/cloud/cloud-clock.ts'
 import { CloudFault } from '../../agent/cloud/fault.ts'
 import { createSpeaker } from '../../agent/cloud/speaker.ts'
 import type { Transport } from '../../agent/cloud/transport.ts'
@@ -58,6 +59,7 @@ for (let index = 0; index < count; index++) {
     {
       store: () => memoryStore(content),
       transport: transportOf(index),
+      cloudClock: new CloudClock(clock),
       random: Math.random,
       status: { read: () => ({ id: `r-${index}`, parts: {} }), subscribe: () => [] },
       onWanted: () => [],

@@ -3,6 +3,7 @@ import type { Clock } from '../../../shared/clock.ts'
 import { isProblem, Problem } from '../../../shared/errors.ts'
 import { type Part, together } from '../../../shared/lifecycle.ts'
 import type { Log } from '../../../shared/log.ts'
+import { TokenTime } from '../../clock/index.ts'
 import type { ApiContext, Identity } from '../http.ts'
 import { createBuckets, type LimitsConfig } from '../limits.ts'
 import { createClientAddresses } from './client-address.ts'
@@ -28,14 +29,17 @@ const maxCredentialLength = 8192
  *
  * Only failures are limited, by the address that they come from. Every credential is looked at first: all requests through a tunnel may have
  * one address, and strangers must not lock out the caller with the right one. Guessing gains nothing from that: a token has 256 bits.
+ *
+ * @param time by which validity is judged; our own clock when left out
  */
 export function createAuthentication(
   config: IdentityConfig,
   limits: Pick<LimitsConfig, 'failuresPerMinute' | 'failuresBurst' | 'clientAddressHeader' | 'trustedProxies'>,
-  { clock, log }: { clock: Clock; log: Log },
+  { clock, time = new TokenTime(clock), log }: { clock: Clock; time?: TokenTime; log: Log },
 ): Authentication {
-  const tokens = config.tokensFile === undefined ? undefined : createTokens(config.tokensFile, { clock, log })
-  const jwt = config.jwt === undefined ? undefined : createJwtVerifier(config.jwt, { clock, log })
+  const tools = { clock, time, log }
+  const tokens = config.tokensFile === undefined ? undefined : createTokens(config.tokensFile, tools)
+  const jwt = config.jwt === undefined ? undefined : createJwtVerifier(config.jwt, tools)
   const failures = createBuckets({ perSecond: limits.failuresPerMinute / 60, burst: limits.failuresBurst }, clock)
   const addresses = createClientAddresses(limits)
   const parts: Part[] = [tokens, jwt].filter((part) => part !== undefined)
@@ -50,7 +54,7 @@ export function createAuthentication(
   function identifyByCertificate(c: ApiContext): Identity {
     const certificate = c.env?.peer?.certificate
     if (certificate === undefined) throw new Problem('unauthenticated', 'The request has no credential.')
-    const identity = identityOfCertificate(certificate, config.certificates, clock)
+    const identity = identityOfCertificate(certificate, config.certificates, time)
     if (identity !== undefined) return identity
     throw new Problem('unauthenticated', 'The client certificate is not assigned to an identity.')
   }

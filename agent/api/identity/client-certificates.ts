@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
-import type { Clock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
+import { shown, type TokenTime } from '../../clock/index.ts'
 import type { Identity } from '../http.ts'
 import type { CertificateEntry } from './config.ts'
 import { identityFrom } from './source.ts'
@@ -13,10 +13,11 @@ import { identityFrom } from './source.ts'
 export function identityOfCertificate(
   certificate: X509Certificate,
   entries: readonly CertificateEntry[],
-  clock: Clock,
+  time: TokenTime,
 ): Identity | undefined {
   if (entries.length === 0) return undefined
-  if (certificate.validToDate.getTime() <= clock.now()) throw new Problem('unauthenticated', 'The client certificate has expired.')
+  const validTo = certificate.validToDate.getTime()
+  if (validTo <= time.now()) throw new Problem('unauthenticated', `The client certificate expired at ${shown(validTo)}; ${time.told()}`)
   const commonName = commonNameOf(certificate)
   const uris = urisOf(certificate)
   const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase()

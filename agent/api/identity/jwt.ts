@@ -3,6 +3,7 @@ import type { Clock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
 import type { Log } from '../../../shared/log.ts'
+import { shown, type TokenTime } from '../../clock/index.ts'
 import type { Identity, Scope } from '../http.ts'
 import { scopes } from '../resources.ts'
 import type { JwtConfig } from './config.ts'
@@ -25,12 +26,10 @@ const rememberedMs = 60_000
 const mostRemembered = 1_000
 /** As OpenID Connect limits `sub`. A longer name is refused, not cut: two callers must not become one. */
 const longestName = 255
-/** The clocks of two machines may differ by this much. */
-const toleranceSeconds = 30
-
 /** Loads jose when it starts: an agent without signed tokens saves the memory. */
-export function createJwtVerifier(config: JwtConfig, { clock, log }: { clock: Clock; log: Log }): JwtVerifier {
-  const remembered = new Map<string, { identity: Identity; until: number }>()
+export function createJwtVerifier(config: JwtConfig, { clock, time, log }: { clock: Clock; time: TokenTime; log: Log }): JwtVerifier {
+  /** `until` is a monotonic moment, `expiresAt` Unix milliseconds. */
+  const remembered = new Map<string, { identity: Identity; until: number; expiresAt: number }>()
   let keysFile: FileValue<KeySet> | undefined
   let keys: Keys | undefined
   let verifyNow: ((token: string) => Promise<JWTPayload>) | undefined
@@ -41,7 +40,7 @@ export function createJwtVerifier(config: JwtConfig, { clock, log }: { clock: Cl
     const identity = identityOf(payload, config)
     if (remembered.size >= mostRemembered) remembered.clear()
     const expiresAt = (payload.exp as number) * 1000
-    remembered.set(sha256, { identity, until: Math.min(clock.now() + rememberedMs, expiresAt) })
+    remembered.set(sha256, { identity, until: clock.monotonic() + rememberedMs, expiresAt })
     return identity
   }
 
@@ -59,7 +58,7 @@ export function createJwtVerifier(config: JwtConfig, { clock, log }: { clock: Cl
         keys = createRemoteKeys(config.jwksUrl as string, { parse, clock, log })
       }
       const inUse = keys
-      verifyNow = (token) => verifyWith(inUse, token, { ...fixedOptions(config), currentDate: new Date(clock.now()) }, jose)
+      verifyNow = (token) => verifyWith(inUse, token, { options: fixedOptions(config), time }, jose)
     },
     isStale: () => keys?.isStale() ?? false,
     async stop(deadline) {
@@ -67,18 +66,24 @@ export function createJwtVerifier(config: JwtConfig, { clock, log }: { clock: Cl
     },
     verify(token, sha256) {
       const known = remembered.get(sha256)
-      if (known !== undefined && clock.now() < known.until) return known.identity
+      if (known !== undefined && clock.monotonic() < known.until && time.now() < known.expiresAt) return known.identity
       return check(token, sha256)
     },
   }
 }
 
 function fixedOptions({ issuer, audience, algorithms }: JwtConfig): JWTVerifyOptions {
-  return { issuer, audience, algorithms, clockTolerance: toleranceSeconds, requiredClaims: ['exp'] }
+  return { issuer, audience, algorithms, requiredClaims: ['exp'] }
 }
 
 /** @throws Problem */
-async function verifyWith(keys: Keys, token: string, options: JWTVerifyOptions, jose: Jose): Promise<JWTPayload> {
+async function verifyWith(
+  keys: Keys,
+  token: string,
+  { options: fixed, time }: { options: JWTVerifyOptions; time: TokenTime },
+  jose: Jose,
+): Promise<JWTPayload> {
+  const options = { ...fixed, currentDate: new Date(time.now()), clockTolerance: Math.ceil(time.leewayMs() / 1000) }
   const current = await currentOf(keys)
   try {
     return await verifiedBy(current, token, options, jose).catch(async (error: unknown) => {
@@ -89,7 +94,7 @@ async function verifyWith(keys: Keys, token: string, options: JWTVerifyOptions, 
       return verifiedBy(renewed, token, options, jose)
     })
   } catch (error) {
-    throw problemOf(error, jose)
+    throw problemOf(error, time, jose)
   }
 }
 
@@ -127,9 +132,11 @@ async function verifiedBy(keys: KeySet, token: string, options: JWTVerifyOptions
 type Jose = typeof import('jose')
 
 /** A refusal by jose, in words for the caller. It reveals nothing but what the caller's own token says. */
-function problemOf(error: unknown, { errors }: Jose): Problem {
+function problemOf(error: unknown, time: TokenTime, { errors }: Jose): Problem {
   const unauthenticated = (detail: string) => new Problem('unauthenticated', detail, { cause: error })
-  if (error instanceof errors.JWTExpired) return unauthenticated('The token has expired.')
+  if (error instanceof errors.JWTExpired) return unauthenticated(`The token expired at ${momentOf(error.payload.exp)}; ${time.told()}`)
+  if (error instanceof errors.JWTClaimValidationFailed && error.claim === 'nbf' && typeof error.payload.nbf === 'number')
+    return unauthenticated(`The token is valid from ${momentOf(error.payload.nbf)} on; ${time.told()}`)
   if (error instanceof errors.JWTClaimValidationFailed)
     return unauthenticated(`The claim "${error.claim}" of the token is not accepted here.`)
   if (error instanceof errors.JOSEAlgNotAllowed) return unauthenticated('The signature algorithm of the token is not accepted here.')
@@ -138,6 +145,12 @@ function problemOf(error: unknown, { errors }: Jose): Problem {
   if (error instanceof errors.JWSSignatureVerificationFailed) return unauthenticated('The signature of the token is wrong.')
   if (error instanceof errors.JOSENotSupported) return unauthenticated('The signature algorithm of the token is not accepted here.')
   return unauthenticated('The key that signed the token cannot be used here.')
+}
+
+/** A time in a token. Anything may stand there. */
+function momentOf(seconds: number | undefined): string {
+  const at = (seconds ?? 0) * 1000
+  return Math.abs(at) <= 8.64e15 ? shown(at) : 'a time that is no date'
 }
 
 function identityOf(payload: JWTPayload, config: JwtConfig): Identity {

@@ -5,6 +5,7 @@ import { Problem } from '../../../shared/errors.ts'
 import { asFault, parseWith } from '../../../shared/faults.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
 import type { Log } from '../../../shared/log.ts'
+import { shown, type TokenTime } from '../../clock/index.ts'
 import type { Identity } from '../http.ts'
 import { tokenList } from './config.ts'
 import { createFileValue } from './file.ts'
@@ -24,7 +25,7 @@ export type Tokens = Part & {
 type Entry = { digest: Buffer; identity: Identity; expiresAt: number }
 
 /** Static tokens in a file, which is read again when it changes. @param file YAML or JSON of `tokenList` */
-export function createTokens(file: string, { clock, log }: { clock: Clock; log: Log }): Tokens {
+export function createTokens(file: string, { clock, time, log }: { clock: Clock; time: TokenTime; log: Log }): Tokens {
   const entries = createFileValue(file, parseTokens, { name: 'tokens', clock, log })
   return {
     name: entries.name,
@@ -36,7 +37,8 @@ export function createTokens(file: string, { clock, log }: { clock: Clock; log: 
       let found: Entry | undefined
       // Compares all of them completely: the time must not reveal which one was nearly right.
       for (const entry of entries.value()) if (timingSafeEqual(entry.digest, given)) found = entry
-      if (found !== undefined && found.expiresAt <= clock.now()) throw new Problem('unauthenticated', 'The token has expired.')
+      if (found !== undefined && Number.isFinite(found.expiresAt) && found.expiresAt <= time.now())
+        throw new Problem('unauthenticated', `The token expired at ${shown(found.expiresAt)}; ${time.told()}`)
       return found?.identity
     },
   }

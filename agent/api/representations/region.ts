@@ -8,6 +8,7 @@ import { projectOf } from '../../resources/kind.ts'
 import { cloudflaredSchema, configurationStates } from '../../tunnel/representation.ts'
 import { type TunnelInUse, tunnelStateOf, versionOf } from '../../tunnel/state.ts'
 import { operatorAt, type ResourceParts } from '../resource.ts'
+import { clockSchema, clockShown } from './clock.ts'
 
 const amounts = { cpu: z.number().describe('Cores').meta({ example: 24 }), memory: z.string().meta({ example: '96Gi' }) }
 const storage = z.string().meta({ example: '2Ti' })
@@ -89,6 +90,7 @@ export const regionSchema = z
       })
       .nullable()
       .describe('null if none is configured; see /tunnel for details'),
+    clock: clockSchema,
     parts: z
       .record(
         z.string(),
@@ -104,12 +106,12 @@ export const regionSchema = z
 
 export type RegionDocument = z.input<typeof regionSchema>
 
-type RegionParts = Pick<ResourceParts, 'config' | 'caches' | 'operator' | 'kubernetes' | 'lease' | 'tunnel'> & { clock: Clock }
+type RegionParts = Pick<ResourceParts, 'config' | 'caches' | 'operator' | 'kubernetes' | 'clocks' | 'lease' | 'tunnel'> & { clock: Clock }
 
 export type RegionDocumentMaker = ReturnType<typeof createRegionDocument>
 
 /** The document of the region, for the API and for the cloud. */
-export function createRegionDocument({ config, caches, operator, kubernetes, lease, tunnel, clock }: RegionParts) {
+export function createRegionDocument({ config, caches, operator, kubernetes, clocks, lease, tunnel, clock }: RegionParts) {
   const { nodes, storageClasses, databases, projects } = caches
   /** What the fields are made from; absent ones are made from what this process itself knows. */
   const sources: Record<string, AgedSource[]> = {
@@ -119,6 +121,7 @@ export function createRegionDocument({ config, caches, operator, kubernetes, lea
     databases: [databases],
     projects: [projects],
     operator: [operator],
+    clock: [clocks.nodesFrom],
     ...(tunnel && { tunnel: [tunnel.caches.deployment, tunnel.caches.configuration] }),
   }
   return {
@@ -129,7 +132,8 @@ export function createRegionDocument({ config, caches, operator, kubernetes, lea
       const versions = [nodes, storageClasses, databases, projects, operator].map((cache) => cache.version)
       const leader = JSON.stringify(leaderShown(lease.standing()))
       const ages = JSON.stringify(agesOf(sources, clock))
-      return [...versions, operator.synced, kubernetes.current, leader, tunnel && versionOf(tunnel.caches), ages].join(' ')
+      const shown = JSON.stringify(clockShown(clocks.shown()))
+      return [...versions, operator.synced, kubernetes.current, leader, tunnel && versionOf(tunnel.caches), shown, ages].join(' ')
     },
     /** @param bound the only projects that count; undefined for all */
     shown(bound: ReadonlySet<string> | undefined): RegionDocument {
@@ -151,6 +155,7 @@ export function createRegionDocument({ config, caches, operator, kubernetes, lea
         leader: leaderShown(lease.standing()),
         operator: operatorStateOf(operator, operatorAt(config)),
         tunnel: tunnel === undefined || bound !== undefined ? null : tunnelShown(tunnel),
+        clock: clockShown(clocks.shown()),
         parts: agesOf(sources, clock),
       }
     },

@@ -1,5 +1,5 @@
+import type { Offset } from '../../../shared/clock-offset.ts'
 import type { Age } from '../../region/age.ts'
-import type { Offset } from '../cloud-clock.ts'
 import { patchBetween } from './patch.ts'
 
 /**

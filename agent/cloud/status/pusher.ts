@@ -1,6 +1,7 @@
 import { backoff, type Clock } from '../../../shared/clock.ts'
+import type { Offset } from '../../../shared/clock-offset.ts'
 import type { Log } from '../../../shared/log.ts'
-import type { CloudClock, Offset } from '../cloud-clock.ts'
+import type { CloudClock } from '../cloud-clock.ts'
 import { endpoints } from '../contract/endpoints.ts'
 import { type StatusAnswer, statusAnswer } from '../contract/status.ts'
 import { CloudFault } from '../fault.ts'
@@ -14,7 +15,7 @@ export type PusherParts = {
   session: () => Session | undefined
   /** The status of now. */
   read: () => StatusDocument
-  cloudClock: () => Pick<CloudClock, 'offset'> | undefined
+  cloudClock: () => Pick<CloudClock, 'offset' | 'now'> | undefined
   clock: Clock
   random: () => number
   /** Called with each answer. */
@@ -99,20 +100,30 @@ export class Pusher {
   }
 
   async #send(session: Session, base: Base | undefined, { document, offset, made, news }: Present): Promise<StatusAnswer> {
-    const { clock } = this.#parts
-    // Seconds to begin with: higher than what an earlier leader has told, and short. By the clock of the cloud, since ours may start in 1970.
-    const first = base === undefined ? Math.floor((clock.now() + (offset?.offsetMs ?? 0)) / 1000) : 0
-    const sequence = Math.max(this.#sequence + 1, first)
-    this.#sequence = sequence
+    const { cloudClock, clock } = this.#parts
+    const before = this.#sequence
+    // Seconds to begin with: higher than what an earlier leader has told, and short. By the clock of the cloud: ours may start in 1970, and one
+    // that is ahead would leave a number that is not reached for hours after it was set right. Asked at each attempt, since the first one may
+    // be refused because of our clock, and teach us the time of the cloud.
+    const next = (): number => {
+      const first = base === undefined ? Math.floor((cloudClock()?.now() ?? clock.now()) / 1000) : 0
+      this.#sequence = Math.max(before + 1, first)
+      return this.#sequence
+    }
     const answer =
       base === undefined
-        ? await session.call({ endpoint: endpoints.whole, body: { sequence, ...made, region: document }, answer: statusAnswer })
+        ? await session.call({
+            endpoint: endpoints.whole,
+            body: () => ({ sequence: next(), ...made, region: document }),
+            answer: statusAnswer,
+          })
         : await session.call({
             endpoint: endpoints.change,
             headers: { 'if-match': `"${base.sequence}"` },
-            body: { sequence, ...news },
+            body: () => ({ sequence: next(), ...news }),
             answer: statusAnswer,
           })
+    const sequence = this.#sequence
     if (answer.acknowledged !== sequence) throw this.#mismatch(answer.acknowledged, sequence)
     this.#base = { sequence, document, offset }
     return answer

@@ -35,6 +35,13 @@ function start() {
     revocationListExpiresAt: () => 1_790_000_000_000,
     stale: () => ({ certificate: false, tokens: true }),
     exposed: () => ['agent', 'grafana'],
+    clocks: () => ({
+      cloud: { offsetMs: 10_800_000, uncertaintyMs: 40 },
+      apiServer: undefined,
+      nodes: new Map([['quay-1', { offsetMs: -20, uncertaintyMs: 12 }]]),
+      steps: 1,
+      lastStep: { at: clock.now(), byMs: -3_000 },
+    }),
   }
   const admin = createAdmin({
     metrics,

@@ -76,7 +76,9 @@ export function createApiOver(
   }
   const { caches } = parts
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock: systemClock }) }
-  const seen = { views, operator, kubernetes: { current: 'v1.35.0' }, accepted: createAcceptedState(parts) }
+  const reading = () => ({ cloud: undefined, apiServer: undefined, nodes: new Map(), steps: 0, lastStep: undefined })
+  const clocks = { read: reading, shown: reading, nodesFrom: { heardAt: undefined, trouble: undefined } }
+  const seen = { views, operator, clocks, kubernetes: { current: 'v1.35.0' }, accepted: createAcceptedState(parts) }
   // Nobody acts here.
   const lease = leaseInHand(false)
   const resources = openResources({ actions, ...parts, ...seen, config, lease, clock: systemClock, log })

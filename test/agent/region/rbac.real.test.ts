@@ -28,6 +28,7 @@ const rulesOf = (kind: string, name = 'skerry-agent'): Rule[] =>
 const everywhere = rulesOf('ClusterRole')
 const inProjects = rulesOf('ClusterRole', 'skerry-agent-project')
 const atHome = rulesOf('Role')
+const atNodes = rulesOf('Role', 'skerry-agent-clocks')
 
 /** `patch networkpolicies.networking.k8s.io` for each verb on each resource, `patch deployments.apps cloudflared` where names are given. */
 const rights = (rules: Rule[]) =>
@@ -43,7 +44,7 @@ const rights = (rules: Rule[]) =>
   )
 
 test('the manifest names every right by itself, and each once', () => {
-  for (const rules of [everywhere, inProjects, atHome]) {
+  for (const rules of [everywhere, inProjects, atHome, atNodes]) {
     assert.ok(rules.length > 0)
     assert.equal(JSON.stringify(rules).includes('*'), false)
     assert.deepEqual(rights(rules).toSorted(), [...new Set(rights(rules))].toSorted())
@@ -74,7 +75,7 @@ test('what it may write everywhere is a project, its namespace, a volume, an Eve
 })
 
 test('nothing in it lets the agent run code, become somebody else, or read the secrets of the cluster', () => {
-  const all = rights([...everywhere, ...inProjects, ...atHome])
+  const all = rights([...everywhere, ...inProjects, ...atHome, ...atNodes])
   for (const forbidden of [
     /pods\/(exec|attach|portforward|ephemeralcontainers)/,
     /^(create|patch|update) pods/,
@@ -313,7 +314,8 @@ test('the agent does its whole job with these rights, and uses each of them', as
         .filter(({ status }) => status !== 403)
         .flatMap(({ verb, resource, name }) => [`${verb} ${resource}`, ...(name === undefined ? [] : [`${verb} ${resource} ${name}`])]),
     )
-  const unused = () => rights([...everywhere, ...inProjects, ...atHome]).filter((right) => !used().has(right) && !elsewhere.includes(right))
+  const unused = () =>
+    rights([...everywhere, ...inProjects, ...atHome, ...atNodes]).filter((right) => !used().has(right) && !elsewhere.includes(right))
   await until('every right was used', async () => unused().length === 0).catch(() =>
     assert.deepEqual(unused(), [], 'rights that nothing used'),
   )
