@@ -62,7 +62,7 @@ test('agent/cloud/ imports the region, the queue of the leader and what is share
 })
 
 /** Who builds the link, who configures it, and who shows its state. */
-const aboveCloud = ['agent/serve.ts', 'agent/config.ts', 'agent/admin/', 'agent/api/']
+const aboveCloud = ['agent/serve.ts', 'agent/config.ts', 'agent/admin/', 'agent/api/', 'agent/cli/']
 
 test('of the programs nobody imports agent/cloud/ but who builds the link, configures it, or shows its state', () => {
   const outside = sources.filter((file) => /^(agent|monitor|shared)\//.test(file) && !file.startsWith('agent/cloud/'))
