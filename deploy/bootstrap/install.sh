@@ -228,9 +228,10 @@ tell_retired
 if [ -n "$dry_run" ]; then
   [ -z "$would_stop" ] || stop 'Nothing was changed. Without --dry-run, the preflight above stops the installation.'
   say 'Nothing was changed.'
+elif wanted skerry && [ -n "$join_url" ]; then
+  say "Region $region_id is installed. Check its pods: kubectl -n skerry get pods; and how it stands with its cloud: kubectl -n skerry get registration cloud"
 elif wanted skerry; then
   say "Region $region_id is installed. Check its pods: kubectl -n skerry get pods"
-  [ -z "$join_url" ] || say 'How it stands with its cloud: kubectl -n skerry get registration cloud'
 else
   say 'Done.'
 fi

@@ -32,7 +32,7 @@ test('what the region joins its cloud with is in a Secret, and the token is nowh
   const ran = await install(token)
   succeeded(ran)
   assert.match(ran.out, /Region harbour-1 of https:\/\/cloud\.example:8443 \(token's signature checked\)\nThe region joins this cloud/)
-  assert.match(ran.out, /How it stands with its cloud: kubectl -n skerry get registration cloud\n/)
+  assert.match(ran.out, /; and how it stands with its cloud: kubectl -n skerry get registration cloud\n/)
   assert.deepEqual(await secret('skerry-join'), {
     ...{ sha256: sha256(token), id: 't-1', pin, claims: claimsOf(token) },
     'cloud.pem': bench.cloud.publicPem,
@@ -64,7 +64,7 @@ for (const [name, given, says] of apart) {
     const ran = await install(...given)
     succeeded(ran)
     assert.match(ran.out, says)
-    assert.doesNotMatch(ran.out, /How it stands with its cloud/)
+    assert.doesNotMatch(ran.out, /how it stands with its cloud/)
     assert.equal((await agentConfig()).cloud, undefined)
   })
 }

@@ -72,16 +72,38 @@ test('of the programs nobody imports agent/cloud/ but who builds the link, confi
   assert.deepEqual(others, [])
 })
 
-test('undici is imported by the transport alone, and that is loaded only where there is a cloud', () => {
-  const programs = sources.filter((file) => /^(agent|monitor|shared)\//.test(file))
-  assert.deepEqual(
-    programs.filter((file) => /(?:from|import)\s*\(?\s*'undici'/.test(textOf(file))),
-    ['agent/cloud/undici-transport.ts'],
+/** What a file imports as soon as it is loaded, types and what is loaded on demand left out. */
+function loadedBy(file: string): string[] {
+  return [...textOf(file).matchAll(/^(?:import|export) (?!type )(?:[^'=]* from )?'([^']+)'/gm)].map(([, specifier = '']) =>
+    specifier.startsWith('.') ? path.posix.join(path.posix.dirname(file), specifier) : specifier,
   )
-  const statically = (name: string) =>
-    programs.filter((file) => new RegExp(`^import (?!type )[^']*from '[^']*${name}'`, 'm').test(textOf(file)))
-  assert.deepEqual(statically('/undici-transport\\.ts'), [])
-  assert.deepEqual(statically('cloud/index\\.ts'), [])
+}
+
+/** Everything that is loaded with a file: files and packages. */
+function loadedWith(file: string, seen = new Set<string>()): Set<string> {
+  for (const each of loadedBy(file)) {
+    if (seen.has(each)) continue
+    seen.add(each)
+    if (sources.includes(each)) loadedWith(each, seen)
+  }
+  return seen
+}
+
+test('undici is imported by the transport of the link alone', () => {
+  const importing = sources.filter((file) => /^(agent|monitor|shared)\//.test(file) && /'undici'/.test(textOf(file)))
+  assert.deepEqual(importing, ['agent/cloud/undici-transport.ts'])
+})
+
+test('an agent without a cloud and without JSON Web Tokens loads neither undici nor jose', () => {
+  const always = loadedWith('agent/serve.ts')
+  const onDemand = ['undici', 'jose', 'agent/cloud/index.ts']
+  assert.ok(always.has('hono') && always.size > 100, `${always.size} files and packages`)
+  assert.deepEqual(
+    onDemand.filter((each) => always.has(each)),
+    [],
+  )
+  const withLink = loadedWith('agent/cloud/index.ts')
+  assert.ok(withLink.has('jose') && !withLink.has('undici'), 'the client comes last, with a configuration that was read')
 })
 
 for (const [room, other] of walls) {
