@@ -38,6 +38,11 @@ join_secret() {
   [ -z "$region_pin" ] || printf '%s' "$region_pin" >"$scratch/join/pin"
   [ ! -r "${cloud_key:-$here/cloud.pem}" ] || cp "${cloud_key:-$here/cloud.pem}" "$scratch/join/cloud.pem"
   kube create secret generic skerry-join --namespace "$namespace" --from-file="$scratch/join" --dry-run=client -o yaml >"$scratch/manifest"
+  # A token that somebody put there by hand would count before this one.
+  if [ -n "$(kube -n "$namespace" get secret skerry-join --ignore-not-found -o 'jsonpath={.data.token}' 2>>"$log_file")" ]; then
+    change 'remove the token in the Secret skerry-join, which this one replaces' kube -n "$namespace" patch secret skerry-join --type=json -p '[{"op":"remove","path":"/data/token"}]' ||
+      failed 'the Secret skerry-join cannot be changed'
+  fi
   apply 'keep what the region joins its cloud with in the Secret skerry-join' || failed 'the Secret skerry-join cannot be created'
   rm -rf "$scratch/manifest" "$scratch/join"
 }

@@ -51,6 +51,15 @@ test('a token of before joins by its hash alone, and nothing of the one before i
   assert.deepEqual((await agentConfig()).cloud, { url: 'https://cloud.example' })
 })
 
+test('it takes the place of a token that somebody put there by hand', async () => {
+  const body = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'skerry-join', namespace: 'skerry' }, stringData: { token } }
+  await scene.admin.request({ method: 'PATCH', path: `${secrets}/skerry-join`, contentType: 'application/merge-patch+json', body })
+  const next = bench.cloud.token({ id: 't-1b' })
+  succeeded(await install(next))
+  const { token: left, id } = (await secret('skerry-join')) ?? {}
+  assert.deepEqual([left, id], [undefined, 't-1b'])
+})
+
 const apart: [name: string, given: string[], says: RegExp][] = [
   ['with --no-join', [token, '--no-join'], /The region does not join this cloud: --no-join\./],
   [
