@@ -2,7 +2,7 @@ import { readInstallToken } from '../../agent/cloud/install-token.ts'
 import { Link } from '../../agent/cloud/link.ts'
 import type { LinkStore } from '../../agent/cloud/registration/state.ts'
 import type { Received, Sent, Transport } from '../../agent/cloud/transport.ts'
-import { createLog } from '../../shared/log.ts'
+import { createLog, type Log } from '../../shared/log.ts'
 import { createFakeClock, type FakeClock } from '../shared/fake-clock.ts'
 import { directTransport } from './direct-transport.ts'
 import { HonestCloud } from './honest-cloud.ts'
@@ -33,6 +33,9 @@ export class World {
   aheadMs = 0
   onTheWay: OnTheWay = (_sent, go) => go()
   readonly lines: Record<string, unknown>[] = []
+  readonly log: Log = createLog({ level: 'debug', name: 'test', destination: { write: (line) => void this.lines.push(JSON.parse(line)) } })
+  /** The method of each request that was answered, and the status. */
+  readonly answers: string[] = []
 
   constructor(far?: Far) {
     this.clock = far?.clock ?? createFakeClock()
@@ -50,8 +53,14 @@ export class World {
   /** The link of a process that has just become the leader. */
   link(content: Content = this.content, around: (store: LinkStore) => LinkStore = (store) => store): Link {
     const connected = this.#connect()
-    const transport: Transport = { ...connected, send: (sent, signal) => this.onTheWay(sent, () => connected.send(sent, signal)) }
-    const destination = { write: (line: string) => void this.lines.push(JSON.parse(line)) }
+    const transport: Transport = {
+      ...connected,
+      send: async (sent, signal) => {
+        const answer = await this.onTheWay(sent, () => connected.send(sent, signal))
+        this.answers.push(`${sent.method} ${answer.status}`)
+        return answer
+      },
+    }
     return new Link(
       { cloud: this.cloud.origin, region: { id: 'harbour-1', cluster: 'c-1' }, version: '0.2.0', tags: {} },
       {
@@ -60,7 +69,7 @@ export class World {
         clock: this.clock,
         random: () => 0.5,
         stopping: new AbortController().signal,
-        log: createLog({ level: 'debug', name: 'test', destination }),
+        log: this.log,
       },
     )
   }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type FailureName, failures } from '../../../agent/cloud/contract/failures.ts'
+import { type FailureName, failureOfType, failures, ownFailures } from '../../../agent/cloud/contract/failures.ts'
+import type { Link } from '../../../agent/cloud/link.ts'
+import { Pusher } from '../../../agent/cloud/status/pusher.ts'
 import { tokenWith, World } from '../../cloud/world.ts'
 
 type Case = {
@@ -8,6 +10,8 @@ type Case = {
   bringAbout: (world: World) => Promise<void> | void
   joined: boolean
   state: 'Refused' | 'Deregistered' | 'Ready' | 'Unpaired'
+  /** What else has to be so at the end. */
+  besides?: (world: World, link: Link) => Promise<void> | void
 }
 
 const renewalIsDue = (world: World) => world.clock.advance(2_500_000)
@@ -44,14 +48,29 @@ const cases: Record<Exclude<FailureName, 'out-of-step' | 'credential-expired'>, 
       }
     },
     state: 'Unpaired',
+    async besides(world, link) {
+      const { reason, action } = failures['pairing-code-taken']
+      assert.deepEqual([world.content.status?.reason, world.content.status?.action], [reason, action])
+      const first = Object.keys(world.cloud.registry.records.codes)
+      await world.clock.advance(1_000)
+      await world.until(link, 'Unpaired')
+      const shown = world.content.status?.pairing?.code.replace('-', '') ?? ''
+      assert.match(shown, /^[0-9A-Z]{8}$/)
+      assert.ok(!first.includes(shown), 'it shows another code')
+    },
   },
   'clock-skew': {
     joined: true,
     async bringAbout(world) {
       world.aheadMs = 3 * 3_600_000
       await renewalIsDue(world)
+      world.answers.length = 0
     },
     state: 'Ready',
+    besides(world) {
+      assert.equal(world.registered[0]?.sequence, 2, 'it has renewed')
+      assert.deepEqual(world.answers, ['POST 401', 'POST 200'], 'once in vain, and once with the time of the cloud')
+    },
   },
   'unknown-region': {
     joined: true,
@@ -100,7 +119,7 @@ const cases: Record<Exclude<FailureName, 'out-of-step' | 'credential-expired'>, 
   },
 }
 
-for (const [name, { joined, bringAbout, state }] of Object.entries(cases)) {
+for (const [name, { joined, bringAbout, state, besides }] of Object.entries(cases)) {
   test(`${name}: the region is ${state}, says so, and keeps what it must`, async () => {
     const world = new World()
     if (joined) {
@@ -125,6 +144,56 @@ for (const [name, { joined, bringAbout, state }] of Object.entries(cases)) {
       await link.step()
       assert.equal(asked, failure.retry === 'wait' ? 1 : 0)
     }
+    await besides?.(world, link)
     if (key && state !== 'Deregistered') assert.deepEqual(world.content.state?.key, key, 'the key is never given up')
   })
 }
+
+/** A region that has joined, and what tells its status. */
+async function telling(): Promise<{ world: World; link: Link; pusher: Pusher }> {
+  const world = new World()
+  world.give(tokenWith())
+  const link = world.link()
+  await world.until(link, 'Ready')
+  const pusher = new Pusher(60_000, {
+    session: () => link.session(),
+    read: () => ({ id: 'harbour-1', at: world.clock.now(), parts: {} }),
+    cloudClock: () => link.cloudClock,
+    clock: world.clock,
+    random: () => 0.5,
+    answered: async () => {},
+    refused: () => link.doubt(),
+    log: world.log,
+  })
+  await pusher.push()
+  assert.ok(pusher.isHeard)
+  world.answers.length = 0
+  return { world, link, pusher }
+}
+
+test('credential-expired: the region gets another credential before its time, and says why', async () => {
+  const { world, link, pusher } = await telling()
+  for (const { last } of world.registered) if (last) last.expiresAt = 1
+  const pauseMs = await pusher.push()
+  const { message } = failures['credential-expired']
+  assert.ok(world.lines.some((line) => line.failure === 'credential-expired' && line.message === message))
+  await world.until(link, 'Ready')
+  assert.equal(world.registered[0]?.sequence, 2)
+  await world.clock.advance(pauseMs ?? assert.fail())
+  await pusher.push()
+  assert.ok(pusher.isHeard)
+})
+
+test('out-of-step: the whole status is told at once', async () => {
+  const { world, pusher } = await telling()
+  for (const { status } of world.registered) if (status) status.sequence--
+  await world.clock.advance(60_000)
+  assert.equal(await pusher.push(), 0)
+  await pusher.push()
+  assert.ok(pusher.isHeard)
+  assert.deepEqual(world.answers, ['PATCH 412', 'PUT 200'])
+})
+
+test('a class that only the region finds means nothing in the mouth of a cloud', () => {
+  for (const name of Object.keys(ownFailures)) assert.equal(failureOfType(`https://skerry.dev/cloud/problems/${name}`), undefined, name)
+})
