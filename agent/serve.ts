@@ -2,7 +2,7 @@ import { systemClock } from '../shared/clock.ts'
 import { DateClock } from '../shared/clock-offset.ts'
 import { byFetch } from '../shared/fetch.ts'
 import { connectCluster } from '../shared/kubernetes/connection.ts'
-import { createEventRecorder } from '../shared/kubernetes/event-recorder.ts'
+import { createEventRecorder, type EventRecorder } from '../shared/kubernetes/event-recorder.ts'
 import { createLease, type Lease, leaseFacts } from '../shared/kubernetes/lease.ts'
 import { createKubernetesVersion } from '../shared/kubernetes/version.ts'
 import { type Part, runParts, together } from '../shared/lifecycle.ts'
@@ -19,6 +19,7 @@ import { createRegionDocument, type RegionDocumentMaker } from './api/representa
 import { openResources } from './api/resources.ts'
 import { createClocks } from './clock/index.ts'
 import { CloudClock } from './cloud/cloud-clock.ts'
+import { followRegistration, type ShownRegistration } from './cloud/registration/cache.ts'
 import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
@@ -64,6 +65,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const operator = createOperatorCache(operatorAt, tools)
   const kubernetes = createKubernetesVersion(tools)
   const tunnel = openTunnel(config.tunnel, { region: config.region.id, namespace }, tools)
+  const registration = config.cloud && followRegistration(namespace, tools)
   const obstacles = createObstacles({ ...tools, caches, config: { namespace, operator: operatorAt } })
 
   // Requests, and what makes them real: every replica accepts, the holder of the Lease acts.
@@ -85,7 +87,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
 
   // The API, for the cloud.
   const authentication = createAuthentication(config.identity, config.api.limits, { clock, time: clocks.tokenTime, log })
-  const resources = openResources({ ...known, config, accepted, views, operator, kubernetes, clocks, tunnel })
+  const resources = openResources({ ...known, config, accepted, views, operator, kubernetes, clocks, tunnel, registration })
   const events = createEvents(usualEvents, { sources: resources.events, observe: metrics.observeEvents, clock, log })
   const app = createApi(config.api.limits, {
     ...tools,
@@ -100,7 +102,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
 
   // The link outwards, to the cloud.
   const document = createRegionDocument({ ...known, config, operator, kubernetes, clocks, tunnel })
-  const link = await linkOf(config, document, { ...tools, lease, cloudClock: cloud })
+  const link = await linkOf(config, { ...tools, lease, cloudClock: cloud, recorder, document, registration })
 
   // Health and metrics, for the site.
   const ports = () => ({ apiPort: api.port(), adminPort: admin.port() })
@@ -118,6 +120,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
     caches: all,
     subscribers: () => events.subscribers,
     servers: () => [api.statistics(), admin.statistics()],
+    registration: () => registration?.status,
     clocks: clocks.read,
     exposed: () => (tunnel ? tunnelStateOf(tunnel.tunnel, tunnel.caches).exposed.map(({ what }) => what) : []),
   })
@@ -197,19 +200,22 @@ function projectsOf({ cluster, databases, crateOperator, operations, monitor, me
   return { namespace, network, accounts, allowedLabels: metadata.labels, parallelism, recheckMs: recheck }
 }
 
+type LinkParts = LeaderTools & {
+  cloudClock: CloudClock
+  recorder: EventRecorder
+  document: RegionDocumentMaker
+  registration: ShownRegistration | undefined
+}
+
 /** Nothing without a cloud. */
-async function linkOf(
-  config: AgentConfig,
-  document: RegionDocumentMaker,
-  tools: LeaderTools & { cloudClock: CloudClock },
-): Promise<Part[]> {
+async function linkOf(config: AgentConfig, { document, registration, recorder, cloudClock, ...tools }: LinkParts): Promise<Part[]> {
   const { cloud, cluster, region } = config
-  if (cloud === undefined) return []
+  if (cloud === undefined || registration === undefined) return []
   const subscribe = (changed: () => void) => document.caches.map((cache) => cache.subscribe(changed))
   const status = { read: () => document.shown(undefined), subscribe }
   // With it come its client and the signatures: without a cloud nobody pays for them.
   const { createLink } = await import('./cloud/index.ts')
-  return createLink(cloud, { namespace: cluster.namespace, region, version, status, cloudClock: tools.cloudClock }, tools)
+  return createLink(cloud, { namespace: cluster.namespace, region, version, status, registration, recorder, cloudClock }, tools)
 }
 
 function collectorOf({ cluster, operations }: AgentConfig) {

@@ -61,7 +61,7 @@ export async function serve(config: MonitorConfig, host: Host, given: ServeTools
   const access = placement.hasCluster ? await accessCluster({ ...config.cluster, ...host }, clock) : undefined
   const cluster = access?.cluster
   const { components, discovery } = config
-  const caches = cluster && createMonitorCaches({ components }, { cluster, ...tools })
+  const caches = cluster && createMonitorCaches({ components, namespace: config.cluster.namespace }, { cluster, ...tools })
   const following = caches && cluster && followRegion(caches, { cluster, ...tools })
   const lease = cluster && placement.hasLease ? createLease(leaseOf(config, host), { cluster, ...tools }) : undefined
   const isLeader = () => lease?.isLeader() ?? true

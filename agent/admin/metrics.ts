@@ -6,6 +6,7 @@ import type { ServerStatistics } from '../../shared/server.ts'
 import { serverFamilies } from '../../shared/server-metrics.ts'
 import type { RequestObserver } from '../api/app.ts'
 import type { ClockReading } from '../clock/index.ts'
+import { type RegistrationStatus, registrationStates } from '../cloud/registration/status.ts'
 import type { CountedHole } from '../operations/holes.ts'
 import { hasEnded, type Operation, phaseOf, phases, waitingCodes } from '../resources/operation.ts'
 import { type Exposable, exposables } from '../tunnel/settings.ts'
@@ -31,6 +32,8 @@ export type MetricSources = {
   /** By source: whether what it holds now cannot be used, so that an earlier content is. */
   stale: () => Record<string, boolean>
   servers: () => readonly ServerStatistics[]
+  /** How the region stands with its cloud; undefined without one, and before the first look. */
+  registration: () => RegistrationStatus | undefined
   /** Everything that the tunnel exposes now; empty without a tunnel. */
   exposed: () => readonly Exposable['what'][]
   clocks: () => ClockReading
@@ -186,6 +189,7 @@ function currentFamilies(sources: MetricSources, clock: Clock): Family[] {
       '1 for everything that the tunnel leads to.',
       exposables.map((what) => [{ what }, exposed.includes(what) ? 1 : 0]),
     ),
+    ...registrationFamilies(sources.registration(), clock),
     gauge(
       'cache_synced',
       '1 once the whole collection was listed.',
@@ -201,6 +205,30 @@ function currentFamilies(sources: MetricSources, clock: Clock): Family[] {
       'cache_troubled',
       '1 while the collection cannot be followed.',
       byCache(({ trouble }) => (trouble === undefined ? 0 : 1)),
+    ),
+  ]
+}
+
+/** None without a cloud. */
+function registrationFamilies(registration: RegistrationStatus | undefined, clock: Clock): Family[] {
+  if (registration === undefined) return []
+  const gauge = (name: string, help: string, value: Parameters<typeof family>[3]) =>
+    family('gauge', `skerry_agent_registration_${name}`, help, value)
+  const { state: present, since, credential, lastHeard } = registration
+  const secondsOf = (time: string | undefined) => (time === undefined ? undefined : Date.parse(time) / 1000)
+  const heardAt = secondsOf(lastHeard)
+  return [
+    gauge(
+      'state',
+      '1 for the state of the registration at the cloud.',
+      registrationStates.map((state) => [{ state }, state === present ? 1 : 0]),
+    ),
+    gauge('since_timestamp_seconds', 'Since when the state and its reason are the same.', secondsOf(since)),
+    gauge('credential_expiry_timestamp_seconds', 'When the credential of the region expires.', secondsOf(credential?.expires)),
+    gauge(
+      'heard_age_seconds',
+      'Time since the cloud last answered as agreed, to five minutes.',
+      heardAt === undefined ? undefined : Math.max(0, clock.now() / 1000 - heardAt),
     ),
   ]
 }

@@ -5,6 +5,7 @@ import type { Leadership, Lease } from '../../shared/kubernetes/lease.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Clocks } from '../clock/index.ts'
+import type { ShownRegistration } from '../cloud/registration/cache.ts'
 import type { AcceptedState } from '../operations/accepted.ts'
 import type { Actions } from '../operations/actions/action.ts'
 import type { DecisionParts, Timeouts } from '../operations/deciding/decision.ts'
@@ -78,6 +79,8 @@ export type ResourceParts = {
   lease: Leadership & Pick<Lease, 'standing'>
   /** Undefined if none is configured. */
   tunnel?: TunnelInUse | undefined
+  /** Undefined if the region has no cloud. */
+  registration?: ShownRegistration | undefined
   cluster: Cluster
   clock: Clock
   log: Log

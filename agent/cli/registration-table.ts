@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
-import type { RegistrationStatus } from '../cloud/registration/state.ts'
+import type { RegistrationStatus } from '../cloud/registration/status.ts'
 
 /** A registration for people, each fact in a line. Pure. */
 export function registrationTable(found: KubernetesObject | undefined, namespace: string): string {

@@ -2,7 +2,7 @@
  * The link outwards, to the cloud: the region registers, stays registered, and tells its status. The leader speaks.
  *
  *     contract/          what the region and its cloud have agreed: schemas and classes of refusals
- *     registration/      from a key to a registration: decide.ts decides, registrar.ts does, telling.ts says it
+ *     registration/      from a key to a registration: decide.ts decides, registrar.ts does, telling.ts says it; cache.ts and story.ts show it
  *     status/            the status, whole or as a patch, and when it is told
  *     speaker.ts         when each of them is due
  *     link.ts            the key, the registration and the clock, over a store and a transport
@@ -16,12 +16,16 @@
  */
 import { readFile } from 'node:fs/promises'
 import { createCache } from '../../shared/kubernetes/cache.ts'
+import type { EventRecorder } from '../../shared/kubernetes/event-recorder.ts'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
-import { type Part, together } from '../../shared/lifecycle.ts'
+import type { Part } from '../../shared/lifecycle.ts'
 import type { LeaderTools } from '../operations/queue.ts'
 import type { CloudClock } from './cloud-clock.ts'
-import { createKubernetesStore, linkObjects } from './kubernetes-store.ts'
+import { createKubernetesStore } from './kubernetes-store.ts'
+import type { ShownRegistration } from './registration/cache.ts'
+import { linkObjects } from './registration/status.ts'
+import { createRegistrationStory } from './registration/story.ts'
 import type { CloudConfig } from './settings.ts'
 import { createSpeaker, type SpeakerParts } from './speaker.ts'
 
@@ -31,19 +35,22 @@ export type LinkGiven = {
   version: string
   status: SpeakerParts['status']
   cloudClock: CloudClock
+  /** Followed by every replica; started elsewhere. */
+  registration: ShownRegistration
+  recorder: Pick<EventRecorder, 'record'>
 }
 
-/** The link of this region to its cloud. Every replica follows the registration; the leader speaks. */
+/** The link of this region to its cloud, for the leader: it speaks, and tells the story of the registration. */
 export async function createLink(config: CloudConfig, given: LinkGiven, tools: LeaderTools): Promise<Part[]> {
   const { cluster, lease, clock } = tools
-  const { namespace, version, status, cloudClock } = given
+  const { namespace, version, status, recorder, cloudClock } = given
+  const registration = given.registration.cache
   const log = tools.log.child({ controller: 'cloud' })
   const ca = config.caFile === undefined ? undefined : await readFile(config.caFile, 'utf8')
   // Loaded here: without a cloud nobody pays for it.
   const { createUndiciTransport } = await import('./undici-transport.ts')
-  const one = (name: string) => ({ namespace, fieldSelector: `metadata.name=${name}` })
-  const registration = createCache({ kind: kinds.Registration, ...one(linkObjects.registration) }, { cluster, clock, log })
-  const join = createCache({ kind: kinds.Secret, ...one(linkObjects.join) }, { cluster, clock, log })
+  const fieldSelector = `metadata.name=${linkObjects.join}`
+  const join = createCache({ kind: kinds.Secret, namespace, fieldSelector }, { cluster, clock, log })
 
   async function region() {
     const { id, name } = given.region
@@ -67,5 +74,5 @@ export async function createLink(config: CloudConfig, given: LinkGiven, tools: L
       log,
     },
   )
-  return [together('objects of the link', [registration, join]), speaker]
+  return [join, createRegistrationStory({ registration, recorder, lease }), speaker]
 }

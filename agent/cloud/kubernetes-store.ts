@@ -6,10 +6,8 @@ import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/ob
 import { readObject } from '../../shared/kubernetes/read.ts'
 import { annotation, managedBy } from '../resources/labels.ts'
 import { readInstallToken } from './install-token.ts'
-import { type JoinSecret, type LinkState, type LinkStore, linkState, type RegistrationStatus } from './registration/state.ts'
-
-/** The names of the objects of the link, in the namespace of the agent. */
-export const linkObjects = { identity: 'skerry-identity', join: 'skerry-join', registration: 'cloud' } as const
+import { type JoinSecret, type LinkState, type LinkStore, linkState } from './registration/state.ts'
+import { linkObjects, type RegistrationStatus } from './registration/status.ts'
 
 const stateKey = 'state.json'
 

@@ -4,6 +4,7 @@ import { type Call, callCloud } from './caller.ts'
 import { CloudClock } from './cloud-clock.ts'
 import { CloudFault } from './fault.ts'
 import { createProver, type Prover } from './proof.ts'
+import type { Said } from './registration/names.ts'
 import { Registrar, type RegistrarConfig } from './registration/registrar.ts'
 import type { LinkState, LinkStore } from './registration/state.ts'
 import type { Transport } from './transport.ts'
@@ -72,6 +73,11 @@ export class Link {
     if (state === undefined || cloud !== this.#cloud || credential === undefined) return undefined
     if (credential.expiresAt <= this.cloudClock.now()) return undefined
     return { id, call: (call) => this.#call({ ...call, region: id, credential: credential.token }, state) }
+  }
+
+  /** The cloud has answered a status. @returns whether the next step of the registration is due for it */
+  heard(said: Said): boolean {
+    return this.#registrar.heard(said)
   }
 
   /** Takes a trust document that came with an answer. */

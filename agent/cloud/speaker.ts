@@ -43,7 +43,8 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
     cloudClock: () => cloudClock,
     clock,
     random,
-    answered: async ({ trust }) => {
+    answered: async ({ trust, name, tags }) => {
+      if (link?.heard({ name, tags })) queue.add(registration)
       if (trust !== undefined) await link?.announced(trust)
     },
     refused() {

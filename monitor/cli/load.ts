@@ -95,9 +95,12 @@ function prefixOf(program: string): string {
 }
 
 /** The checks discovered within a few seconds. If the cluster does not answer, its own check says so. */
-async function discover({ components, discovery }: MonitorConfig, tools: Parameters<typeof followRegion>[1]): Promise<readonly Check[]> {
+async function discover(
+  { components, discovery, cluster }: MonitorConfig,
+  tools: Parameters<typeof followRegion>[1],
+): Promise<readonly Check[]> {
   const { signal } = new AbortController()
-  const caches = createMonitorCaches({ components }, tools)
+  const caches = createMonitorCaches({ components, namespace: cluster.namespace }, tools)
   const following = followRegion(caches, tools)
   const found = new Discovery({ discovery, components }, { caches, ...tools })
   await following.start(signal)

@@ -19,6 +19,8 @@ import {
   type ProjectView,
   podView,
   projectView,
+  type RegistrationView,
+  registrationView,
   type ServiceView,
   serviceView,
 } from './views.ts'
@@ -32,6 +34,8 @@ export type MonitorCaches = {
   deployments: Cache<DeploymentView>
   services: Cache<ServiceView>
   sparkplugNodes: OptionalCache<SparkplugNode>
+  /** How the region stands with its cloud: one object, or none. */
+  registrations: OptionalCache<RegistrationView>
   secrets: WatchedSecrets
   version: KubernetesVersion
 }
@@ -40,13 +44,18 @@ export type MonitorCaches = {
 export type Collection = Exclude<keyof MonitorCaches, 'secrets' | 'version'>
 
 /** The collections, in the order in which they are read. */
-export const collections: readonly Collection[] = ['hosts', 'projects', 'databases', 'pods', 'deployments', 'services', 'sparkplugNodes']
+export const collections: readonly Collection[] = [
+  ...(['hosts', 'projects', 'databases', 'pods', 'deployments', 'services', 'sparkplugNodes', 'registrations'] as const),
+]
 
-/** What is watched. `lookMs`: how often to look whether a missing kind has been installed; ten seconds when left out. */
-export type CachesSettings = { components: readonly ComponentConfig[]; lookMs?: number }
+/**
+ * What is watched. `namespace`: that of Skerry, `skerry` when left out. `lookMs`: how often to look whether a missing kind has been installed;
+ * ten seconds when left out.
+ */
+export type CachesSettings = { components: readonly ComponentConfig[]; namespace?: string; lookMs?: number }
 
 /** Deployments and Services are those of the components, found by their label in all namespaces. */
-export function createMonitorCaches({ components, lookMs }: CachesSettings, given: CacheTools): MonitorCaches {
+export function createMonitorCaches({ components, namespace = 'skerry', lookMs }: CachesSettings, given: CacheTools): MonitorCaches {
   const tools = { ...given, limitReads: limitConcurrency(1) }
   const labels = components.map(({ name, label = name }) => label)
   // A database may have the name of a component, and its Services have that name in the same label.
@@ -60,6 +69,10 @@ export function createMonitorCaches({ components, lookMs }: CachesSettings, give
     deployments: createCache<DeploymentView>({ kind: kinds.Deployment, labelSelector, pageSize: 50, view: deploymentView }, tools),
     services: createCache<ServiceView>({ kind: kinds.Service, labelSelector, view: serviceView }, tools),
     sparkplugNodes,
+    registrations: new OptionalCache<RegistrationView>(
+      { kind: kinds.Registration, namespace, fieldSelector: 'metadata.name=cloud', view: registrationView, lookMs },
+      tools,
+    ),
     secrets: createWatchedSecrets({ ...tools, nodes: sparkplugNodes }),
     version: createKubernetesVersion(tools),
   }

@@ -75,7 +75,8 @@ export class RegionModel implements Part {
     // A limit becomes known before the births on a server: what depends on it must be in them.
     this.#forget.push(this.#parts.edgeNode.packetLimit.onChange(() => this.#publishAtOnce()))
     // What changes no device may change the node: a project, or a pod that waits for a host.
-    if (caches && this.#totals) this.#forget.push(caches.projects.subscribe(gather), this.#totals.subscribe(gather))
+    if (caches && this.#totals)
+      this.#forget.push(caches.projects.subscribe(gather), caches.registrations.subscribe(gather), this.#totals.subscribe(gather))
     this.#publishNode()
     this.#looking = this.#keepLooking().catch(() => {}) // stopping
   }

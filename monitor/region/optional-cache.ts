@@ -60,9 +60,9 @@ export class OptionalCache<T extends Cached> extends Cache<T> {
 
   /** @throws Problem when the answer is unknown */
   async #isServed(signal: AbortSignal): Promise<boolean> {
-    const { kind, namespace } = this.#config
+    const { kind, namespace, fieldSelector } = this.#config
     try {
-      await this.#tools.cluster.request({ method: 'GET', path: pathOf(kind, namespace), query: { limit: 1 }, signal })
+      await this.#tools.cluster.request({ method: 'GET', path: pathOf(kind, namespace), query: { limit: 1, fieldSelector }, signal })
       return true
     } catch (error) {
       if (isProblem(error, 'not-served')) return false

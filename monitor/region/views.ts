@@ -59,6 +59,17 @@ export type DatabaseView = Cached & {
 /** A Project. */
 export type ProjectView = Cached & { ready: boolean; deleting: boolean }
 
+/** The Registration: how the region stands with its cloud. Empty texts are unknown. */
+export type RegistrationView = Cached & {
+  cloud: string
+  id: string
+  state: string
+  reason: string
+  name: string
+  /** `name=value`, sorted. */
+  tags: string
+}
+
 /** A pod, and what it takes from its host. */
 export type PodView = Cached & {
   /** The host that it is placed on. */
@@ -94,6 +105,21 @@ function identity({ name, namespace, resourceVersion }: ObjectMeta): Cached['met
 }
 
 type Condition = { type: string; status: string; lastTransitionTime?: string }
+
+/** Makes the view of a Registration. */
+export function registrationView({ metadata, status = {} }: KubernetesObject): RegistrationView {
+  const textOf = (value: unknown) => (typeof value === 'string' ? value.slice(0, 300) : '')
+  const { cloud, id, state, reason, name, tags = {} } = status as Record<string, unknown>
+  return {
+    metadata: identity(metadata),
+    ...{ cloud: textOf(cloud), id: textOf(id), state: textOf(state), reason: textOf(reason), name: textOf(name) },
+    tags: Object.entries(tags as Record<string, unknown>)
+      .map(([tag, value]) => `${tag}=${textOf(value)}`)
+      .sort()
+      .join(',')
+      .slice(0, 2_000),
+  }
+}
 
 /** Makes the view of a Node. */
 export function hostView({ metadata, spec = {}, status = {} }: KubernetesObject): HostView {

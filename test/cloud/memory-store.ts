@@ -1,4 +1,5 @@
-import type { JoinSecret, LinkState, LinkStore, RegistrationStatus, Wanted } from '../../agent/cloud/registration/state.ts'
+import type { JoinSecret, LinkState, LinkStore, Wanted } from '../../agent/cloud/registration/state.ts'
+import type { RegistrationStatus } from '../../agent/cloud/registration/status.ts'
 
 /** What a cluster keeps of the link, in memory. Two stores over one such content are two replicas. */
 export type Content = { state?: LinkState; version: number; status?: RegistrationStatus; join?: JoinSecret; wanted: Wanted }

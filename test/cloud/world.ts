@@ -35,7 +35,7 @@ export class World {
   readonly lines: Record<string, unknown>[] = []
   readonly log: Log = createLog({ level: 'debug', name: 'test', destination: { write: (line) => void this.lines.push(JSON.parse(line)) } })
   /** The method of each request that was answered, and the status. */
-  readonly answers: string[] = []
+  readonly exchanges: string[] = []
 
   constructor(far?: Far) {
     this.clock = far?.clock ?? createFakeClock()
@@ -57,7 +57,7 @@ export class World {
       ...connected,
       send: async (sent, signal) => {
         const answer = await this.onTheWay(sent, () => connected.send(sent, signal))
-        this.answers.push(`${sent.method} ${answer.status}`)
+        this.exchanges.push(`${sent.method} ${answer.status}`)
         return answer
       },
     }

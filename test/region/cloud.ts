@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RegistrationStatus } from '../../agent/cloud/registration/state.ts'
+import type { RegistrationStatus } from '../../agent/cloud/registration/status.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'

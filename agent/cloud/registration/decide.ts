@@ -1,4 +1,5 @@
-import type { JoinSecret, LinkState, RegistrationStatus, Wanted } from './state.ts'
+import type { JoinSecret, LinkState, Wanted } from './state.ts'
+import type { RegistrationStatus } from './status.ts'
 
 /** Everything that the next step depends on. */
 export type Situation = {

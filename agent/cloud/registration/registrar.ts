@@ -10,9 +10,11 @@ import { CloudFault } from '../fault.ts'
 import { makeKey, thumbprintOf } from '../proof.ts'
 import { cloudKeyOf, readJoinState, sequenceOf } from '../trust.ts'
 import { type Attempt, decide, leftReason } from './decide.ts'
+import type { Said } from './names.ts'
 import { makePairingCode, pairingMs } from './pairing.ts'
-import type { Joined, JoinSecret, KnownTrust, LinkState, LinkStore, RegistrationState, RegistrationStatus } from './state.ts'
-import { statusAfter, type Told, underWay } from './telling.ts'
+import type { Joined, JoinSecret, KnownTrust, LinkState, LinkStore } from './state.ts'
+import type { RegistrationState, RegistrationStatus } from './status.ts'
+import { heardEveryMs, statusAfter, statusHeard, type Told, underWay } from './telling.ts'
 
 export type RegistrarConfig = {
   /** The origin of the cloud. */
@@ -59,10 +61,29 @@ export class Registrar {
   #doubted = false
   /** The code that the cloud was shown, until a monotonic moment. */
   #pairing: { code: string; until: number } | undefined
+  /** What the cloud has said outside the steps, and when. */
+  #heard: (Said & { at: number }) | undefined
+  #said = ''
+  /** Until this monotonic moment it is not worth a write that the cloud was heard. */
+  #writtenUntil = 0
 
   constructor(config: RegistrarConfig, parts: RegistrarParts) {
     this.#config = config
     this.#parts = parts
+  }
+
+  /**
+   * The cloud has answered a status: what it says about the region is written down with the next step.
+   * @returns whether there is enough for one
+   */
+  heard({ name, tags }: Said): boolean {
+    const { clock } = this.#parts
+    this.#heard = { name, tags, at: clock.now() }
+    const said = JSON.stringify([name, tags])
+    if (said === this.#said && clock.monotonic() < this.#writtenUntil) return false
+    this.#said = said
+    this.#writtenUntil = clock.monotonic() + heardEveryMs
+    return true
   }
 
   /** The cloud has refused the credential: the next step asks for another one, and learns why. */
@@ -80,12 +101,24 @@ export class Registrar {
     this.#given = given
     const { cloud } = this.#config
     const step = decide({ cloud, state, status, join, wanted, doubted: this.#doubted, now: cloudClock.now() })
+    if (step.do === 'rest') await this.#writeDown(status, wanted.joined)
     if (step.do === 'rest') return step.until === undefined ? undefined : Math.max(0, step.until - cloudClock.now())
     if (state === undefined || step.do === 'make-key') {
       await store.create({ key: await makeKey() })
       return 0
     }
     return this.#do(step, { state, status, askAgain: wanted.askAgain })
+  }
+
+  /** Writes down that the cloud was heard, and what it says. */
+  async #writeDown(status: RegistrationStatus | undefined, isJoined: boolean): Promise<void> {
+    if (status === undefined || status.cloud !== this.#config.cloud) return
+    const after = statusHeard(status, { site: this.#site, heard: isJoined ? this.#heard : undefined })
+    if (after !== undefined) await this.#parts.store.publish(after)
+  }
+
+  get #site(): Said {
+    return { name: this.#config.region.name, tags: this.#config.tags }
   }
 
   async #do(step: Attempt, look: Look): Promise<number | undefined> {
@@ -253,7 +286,7 @@ export class Registrar {
     const { key, joined } = look.state
     const before = look.status
     const now = clock.now()
-    const facts = { cloud: this.#config.cloud, joined, askAgain: look.askAgain, now, aheadMs: cloudClock.now() - now }
+    const facts = { cloud: this.#config.cloud, joined, askAgain: look.askAgain, site: this.#site, now, aheadMs: cloudClock.now() - now }
     look.status = statusAfter(before, told, { ...facts, thumbprint: await thumbprintOf(key) })
     await store.publish(look.status)
     const { state, reason, message } = told

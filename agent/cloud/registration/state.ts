@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { jws, signingKeys } from '../contract/documents.ts'
 import { registrationId } from '../contract/registration.ts'
 import { privateKey } from '../proof.ts'
+import type { RegistrationStatus } from './status.ts'
 
 /** What a region must not lose to stay itself: the content of the Secret of its identity. Times are Unix milliseconds by the cloud's clock. */
 export const linkState = z.object({
@@ -60,46 +61,4 @@ export type LinkStore = {
   wanted(): Promise<Wanted>
   status(): Promise<RegistrationStatus | undefined>
   publish(status: RegistrationStatus): Promise<void>
-}
-
-export const registrationStates = [
-  'Unpaired',
-  'Claiming',
-  'AwaitingApproval',
-  'Ready',
-  'Renewing',
-  'Recovering',
-  'Refused',
-  'Deregistering',
-  'Deregistered',
-] as const
-export type RegistrationState = (typeof registrationStates)[number]
-
-/** How the region stands with its cloud, for everybody: the `status` of the Registration. Times are RFC 3339, by our own clock. */
-export type RegistrationStatus = {
-  state: RegistrationState
-  /** One CamelCase word for programs: of a refusal, its class. */
-  reason: string
-  /** A sentence for people, and what to do if something is to be done. */
-  message: string
-  action?: string
-  /** Since when the state and the reason are the same. */
-  since: string
-  /** Attempts in vain since then. */
-  attempts: number
-  /** When the region asks next; absent where only a person can help. */
-  nextAttempt?: string
-  cloud: string
-  /** The registration, as the cloud calls it. */
-  id?: string
-  thumbprint: string
-  pairing?: { code: string; expires: string }
-  credential?: { renews: string; expires: string }
-  /** When the cloud last answered as agreed. */
-  lastHeard?: string
-  name?: string
-  tags?: Record<string, string>
-  /** The installation token that was answered with a refusal, and the word `askAgain` that was followed. */
-  refusedToken?: string
-  askedAgain?: string
 }

@@ -1,5 +1,8 @@
+import { isDeepStrictEqual } from 'node:util'
+import { inForce, type Said, saidAfter } from './names.ts'
 import { pairingMs, shownCode } from './pairing.ts'
-import type { LinkState, RegistrationState, RegistrationStatus } from './state.ts'
+import type { LinkState } from './state.ts'
+import type { RegistrationState, RegistrationStatus } from './status.ts'
 
 /** What is told about one step. */
 export type Told = {
@@ -10,7 +13,7 @@ export type Told = {
   /** A code that the cloud may be given, and the wall time in Unix milliseconds until which it holds. */
   pairing?: { code: string; until: number } | undefined
   /** Whether the cloud has just answered as agreed. */
-  heard?: { name?: string | undefined; tags?: Record<string, string> | undefined } | undefined
+  heard?: Said | undefined
   /** Attempts in vain with this reason. */
   attempts?: number
   /** Until the next attempt, in milliseconds; undefined where there is none by itself. */
@@ -20,7 +23,16 @@ export type Told = {
 }
 
 /** What a status is made from besides. Times are Unix milliseconds by our own clock; `aheadMs`: how far that of the cloud is ahead. */
-type Facts = { cloud: string; thumbprint: string; joined: LinkState['joined']; askAgain: string | undefined; now: number; aheadMs: number }
+type Facts = {
+  cloud: string
+  thumbprint: string
+  joined: LinkState['joined']
+  askAgain: string | undefined
+  /** What the site says about the region. */
+  site: Said
+  now: number
+  aheadMs: number
+}
 
 /** The status of the Registration after a step. Pure. */
 export function statusAfter(before: RegistrationStatus | undefined, told: Told, facts: Facts): RegistrationStatus {
@@ -29,6 +41,7 @@ export function statusAfter(before: RegistrationStatus | undefined, told: Told, 
   const joined = facts.joined?.cloud === cloud ? facts.joined : undefined
   const isSame = before?.state === state && before.reason === reason
   const { renewAt, expiresAt } = joined?.credential ?? {}
+  const cloudSays = saidAfter(before?.cloud === cloud ? (before.cloudSays ?? {}) : {}, heard ?? {})
   return defined({
     state,
     reason,
@@ -46,11 +59,33 @@ export function statusAfter(before: RegistrationStatus | undefined, told: Told, 
         ? undefined
         : { renews: timeOf(renewAt - aheadMs), expires: timeOf(expiresAt - aheadMs) },
     lastHeard: heard ? timeOf(now) : before?.lastHeard,
-    name: heard?.name ?? before?.name,
-    tags: heard?.tags ?? before?.tags,
+    ...named(facts.site, cloudSays),
     refusedToken: told.refusedToken ?? before?.refusedToken,
     askedAgain: askAgain,
   })
+}
+
+/** How old the time in `lastHeard` may get while the cloud is heard all the time, in milliseconds: each change of it is a write. */
+export const heardEveryMs = 300_000
+
+/**
+ * The status after the cloud was heard, outside the steps, at a wall time in Unix milliseconds, or after the site has said something else.
+ * Pure.
+ * @returns undefined where nothing is worth a write
+ */
+export function statusHeard(
+  before: RegistrationStatus,
+  { site, heard }: { site: Said; heard: (Said & { at: number }) | undefined },
+): RegistrationStatus | undefined {
+  const { name: _name, tags: _tags, cloudSays: saidBefore = {}, ...rest } = before
+  const cloudSays = saidAfter(saidBefore, heard ?? {})
+  const isOld = heard !== undefined && !(heard.at - Date.parse(before.lastHeard ?? '') < heardEveryMs)
+  const after = defined({ ...rest, ...(isOld && { lastHeard: timeOf(heard.at) }), ...named(site, cloudSays) })
+  return isDeepStrictEqual(after, before) ? undefined : after
+}
+
+function named(site: Said, cloudSays: Said): Pick<RegistrationStatus, 'name' | 'tags' | 'cloudSays'> {
+  return { ...inForce(site, cloudSays), ...(Object.keys(cloudSays).length > 0 && { cloudSays }) }
 }
 
 /** What is told while a step is under way. */

@@ -43,6 +43,7 @@ export function nodeMetrics(parts: NodeParts, isStale: (source: Source) => boole
   return [
     text('Properties/Skerry Version', facts.version, 'Version of the monitor'),
     text('Properties/Region', facts.region, 'Id of the region'),
+    ...(caches ? from('registrations', registrationOf(caches)) : []),
     ...(caches && totals ? [...from('hosts', propertiesOf(caches)), ...clusterMetrics(caches, totals, components, from)] : []),
     ...from('prober', summaryMetrics(prober.statuses(), 'Cluster/Checks')),
     ...(watched ? watchedMetrics(watched) : []),
@@ -60,6 +61,21 @@ function propertiesOf({ hosts, version }: MonitorCaches): SparkplugMetric[] {
     text('Properties/Kubelet Versions', all('kubeletVersion'), 'Versions of the kubelets, separated by commas'),
     text('Properties/Architectures', all('architecture'), 'Architectures of the hosts, separated by commas'),
     text('Properties/Operating Systems', all('operatingSystem'), 'Operating systems of the hosts, separated by commas'),
+  ]
+}
+
+/** How the region stands with its cloud; nothing without one. */
+function registrationOf({ registrations }: MonitorCaches): SparkplugMetric[] {
+  const [registration] = registrations.values()
+  if (registration === undefined) return []
+  const { cloud, id, state, reason, name, tags } = registration
+  return [
+    text('Properties/Registration/Cloud', cloud, 'Address of the cloud that the region joins'),
+    text('Properties/Registration/Id', id, 'The registration, as the cloud calls it'),
+    text('Properties/Registration/State', state, 'How the region stands with its cloud: Ready if all is well'),
+    text('Properties/Registration/Reason', reason, 'Why, in one word'),
+    text('Properties/Registration/Name', name, 'What people call the region'),
+    text('Properties/Registration/Tags', tags, 'What the site and the cloud say about the region: name=value, separated by commas'),
   ]
 }
 

@@ -42,6 +42,11 @@ function start() {
       steps: 1,
       lastStep: { at: clock.now(), byMs: -3_000 },
     }),
+    registration: () => ({
+      ...{ state: 'Recovering', reason: 'Unreachable', message: 'The cloud does not answer.', since: '2026-01-01T00:00:00Z', attempts: 3 },
+      ...{ cloud: 'https://cloud.example.org', thumbprint: 'kPrK', lastHeard: new Date(clock.now() - 90_000).toISOString() },
+      credential: { renews: '2025-12-31T23:00:00Z', expires: '2025-12-31T23:20:00Z' },
+    }),
   }
   const admin = createAdmin({
     metrics,
@@ -111,6 +116,11 @@ test('what happened and what is can be scraped', async () => {
     'skerry_agent_credentials_stale{source="tokens"} 1',
     'skerry_agent_tunnel_exposed{what="grafana"} 1',
     'skerry_agent_tunnel_exposed{what="prometheus"} 0',
+    'skerry_agent_registration_state{state="Recovering"} 1',
+    'skerry_agent_registration_state{state="Ready"} 0',
+    'skerry_agent_registration_since_timestamp_seconds 1767225600',
+    'skerry_agent_registration_credential_expiry_timestamp_seconds 1767223200',
+    'skerry_agent_registration_heard_age_seconds 90',
     'skerry_agent_events_total{what="relist"} 1',
     'skerry_agent_cache_synced{cache="databases"} 0',
     'skerry_agent_cache_objects{cache="projects"} 7',
@@ -140,4 +150,10 @@ test('OpenMetrics is written for those who prefer it, and the other format stays
     assert.match(plain.text, /^# TYPE skerry_agent_events_total counter$/m)
     assert.match(plain.text, /^skerry_agent_events_total\{what="made"\} 1$/m)
   }
+})
+
+test('without a cloud there is no metric of a registration', async () => {
+  const { metrics, sources, page } = start()
+  metrics.read({ ...sources, registration: () => undefined })
+  assert.doesNotMatch((await page()).text, /registration/)
 })

@@ -64,12 +64,12 @@ const cases: Record<Exclude<FailureName, 'out-of-step' | 'credential-expired'>, 
     async bringAbout(world) {
       world.aheadMs = 3 * 3_600_000
       await renewalIsDue(world)
-      world.answers.length = 0
+      world.exchanges.length = 0
     },
     state: 'Ready',
     besides(world) {
       assert.equal(world.registered[0]?.sequence, 2, 'it has renewed')
-      assert.deepEqual(world.answers, ['POST 401', 'POST 200'], 'once in vain, and once with the time of the cloud')
+      assert.deepEqual(world.exchanges, ['POST 401', 'POST 200'], 'once in vain, and once with the time of the cloud')
     },
   },
   'unknown-region': {
@@ -167,7 +167,7 @@ async function telling(): Promise<{ world: World; link: Link; pusher: Pusher }> 
   })
   await pusher.push()
   assert.ok(pusher.isHeard)
-  world.answers.length = 0
+  world.exchanges.length = 0
   return { world, link, pusher }
 }
 
@@ -191,7 +191,7 @@ test('out-of-step: the whole status is told at once', async () => {
   assert.equal(await pusher.push(), 0)
   await pusher.push()
   assert.ok(pusher.isHeard)
-  assert.deepEqual(world.answers, ['PATCH 412', 'PUT 200'])
+  assert.deepEqual(world.exchanges, ['PATCH 412', 'PUT 200'])
 })
 
 test('a class that only the region finds means nothing in the mouth of a cloud', () => {

@@ -16,6 +16,7 @@ import {
   edgeNodeInHand,
   node,
   proberInHand,
+  registration,
   silent,
   sparkplugNode,
 } from './in-hand.ts'
@@ -25,7 +26,7 @@ const file = new URL('../../../docs/monitoring-devices.md', import.meta.url)
 /** Everything that a region publishes, by device. */
 async function published(t: Parameters<typeof cachesOn>[0]): Promise<Map<string, readonly SparkplugMetric[]>> {
   const clock = createFakeClock()
-  const world = clusterInHand([node('pier'), crateDB('project-shop', 'orders'), deployment('a', 'traefik', 'traefik')])
+  const world = clusterInHand([node('pier'), crateDB('project-shop', 'orders'), deployment('a', 'traefik', 'traefik'), registration()])
   const caches = await cachesOn(t, world, clock)
   const prober = proberInHand()
   prober.add({ name: 'router' })

@@ -27,6 +27,7 @@ const plurals: Record<string, string> = {
   Deployment: 'deployments',
   Service: 'services',
   SparkplugNode: 'sparkplugnodes',
+  Registration: 'registrations',
   Secret: 'secrets',
 }
 
@@ -345,4 +346,15 @@ export function service(namespace: string, name: string, component: string, port
 export function sparkplugNode(namespace: string, name: string, secrets: string[] = []) {
   const spec = { address: { group: 'harbour', node: name }, interval: 60, secrets }
   return { apiVersion: 'skerry.dev/v1', kind: 'SparkplugNode', metadata: { name, namespace }, spec } satisfies KubernetesObject
+}
+
+/** How a region stands with its cloud. */
+export function registration(status: object = {}) {
+  return {
+    apiVersion: 'skerry.dev/v1',
+    kind: 'Registration',
+    metadata: { name: 'cloud', namespace: 'skerry' },
+    spec: { joined: true },
+    status: { state: 'Ready', reason: 'Registered', cloud: 'https://cloud.example.org', id: 'r-5f3c9a', ...status },
+  } satisfies KubernetesObject
 }

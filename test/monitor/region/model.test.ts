@@ -5,7 +5,19 @@ import { checkNames } from '../../../monitor/region/discovered-checks.ts'
 import { RegionModel } from '../../../monitor/region/model.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
-import { cachesOn, clusterInHand, components, crateDB, deployment, edgeNodeInHand, node, pod, proberInHand, silent } from './in-hand.ts'
+import {
+  cachesOn,
+  clusterInHand,
+  components,
+  crateDB,
+  deployment,
+  edgeNodeInHand,
+  node,
+  pod,
+  proberInHand,
+  registration,
+  silent,
+} from './in-hand.ts'
 
 const good = 192
 const stale = 500
@@ -73,6 +85,26 @@ test('the node says what the cluster is as a whole', async (t) => {
     ...{ 'Properties/Architectures': 'arm64', 'Properties/Operating Systems': 'linux' },
   }
   for (const [name, value] of Object.entries(expected)) assert.equal(edgeNode.value(undefined, name), value, name)
+})
+
+test('the node says how the region stands with its cloud, and nothing about it where it has none', async (t) => {
+  const { edgeNode, start, world, settled } = await regionOf(t, [node('pier')])
+  await start()
+  assert.equal(edgeNode.value(undefined, 'Properties/Registration/State'), undefined)
+  world.set(registration({ tags: { coast: 'west', berth: '7' }, name: 'Harbour' }))
+  await settled()
+  const told = (name: string) => edgeNode.value(undefined, `Properties/Registration/${name}`)
+  assert.deepEqual(['State', 'Reason', 'Id', 'Cloud', 'Name', 'Tags'].map(told), [
+    'Ready',
+    'Registered',
+    'r-5f3c9a',
+    'https://cloud.example.org',
+    'Harbour',
+    'berth=7,coast=west',
+  ])
+  world.set(registration({ state: 'Refused', reason: 'Cloned' }))
+  await settled()
+  assert.deepEqual([told('State'), told('Reason')], ['Refused', 'Cloned'])
 })
 
 test('quantities that no metric can carry, or whose sum none can, are told as the largest that one can', async (t) => {
