@@ -40,6 +40,7 @@ export const points = [
   'The trust document',
   'Another CA',
   'Another key',
+  'All together',
 ] as const
 
 /** The title of a point. */

@@ -55,9 +55,10 @@ export class Registry {
 
   /** Takes a claim; the same one again is the same region. @throws Refusal */
   claim(claim: Claim, thumbprint: string, now: number): Registered {
-    const known = this.#without === 'Same key, same region' ? undefined : this.#ofKey(thumbprint)
+    const forgets = this.#without === (claim.token ? 'Same key, same region' : 'No token')
+    const known = forgets ? undefined : this.#ofKey(thumbprint)
     if (claim.token) return this.#byToken(claim, thumbprint, known, now)
-    const region = known ?? this.#add(claim, thumbprint, this.expected.has(thumbprint) || this.#without === 'No token')
+    const region = known ?? this.#add(claim, thumbprint, this.expected.has(thumbprint))
     if (claim.pairing && region.state === 'awaiting') this.#show(claim.pairing, region, now)
     return region
   }
