@@ -15,7 +15,7 @@ import { createApi } from './api/app.ts'
 import { createAudit } from './api/audit.ts'
 import { createEvents, usualEvents } from './api/events/index.ts'
 import { type Authentication, createAuthentication } from './api/identity/authentication.ts'
-import { createRegionDocument, type RegionDocumentMaker } from './api/representations/region.ts'
+import { RegionDocumentMaker } from './api/representations/region.ts'
 import { openResources } from './api/resources.ts'
 import { createClocks } from './clock/index.ts'
 import { CloudClock } from './cloud/cloud-clock.ts'
@@ -33,12 +33,14 @@ import { createJournal, type Journal } from './operations/journal.ts'
 import { createLedgerKeeper } from './operations/ledger-keeper.ts'
 import type { LeaderTools } from './operations/queue.ts'
 import { createWaitingNotes } from './operations/waiting.ts'
+import { ownComponents } from './preflight/components.ts'
 import { type Caches, createCaches } from './region/caches.ts'
 import { createDatabaseViews } from './region/database-view.ts'
 import { createObstacles, type Obstacles } from './region/obstacles/index.ts'
 import { createOperatorCache } from './region/operator.ts'
 import { createProjectViews } from './region/project-view.ts'
 import { createDatabaseSql } from './region/sql.ts'
+import { createStack } from './region/stack.ts'
 import { fieldManager } from './resources/labels.ts'
 import { openTunnel, tunnelStateOf } from './tunnel/index.ts'
 
@@ -63,7 +65,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const caches = createCaches({ namespace }, tools)
   const operatorAt = { namespace: config.crateOperator.namespace, name: config.crateOperator.deployment }
   const operator = createOperatorCache(operatorAt, tools)
-  const kubernetes = createKubernetesVersion(tools)
+  const [kubernetes, stack] = [createKubernetesVersion(tools), createStack(ownComponents, tools)]
   const tunnel = openTunnel(config.tunnel, { region: config.region.id, namespace }, tools)
   const registration = config.cloud && followRegistration(namespace, tools)
   const obstacles = createObstacles({ ...tools, caches, config: { namespace, operator: operatorAt } })
@@ -75,7 +77,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
   const lease = createLease({ ...leaseOf(config), namespace, holder: pod.name }, tools)
   const sql = createDatabaseSql(config.databases, tools)
-  const known = { ...tools, caches, obstacles, journal, actions, lease }
+  const known = { ...tools, caches, operator, kubernetes, stack, tunnel, obstacles, journal, accepted, views, actions, lease }
   const executor = createExecutor(executorOf(config), { ...known, sql, ended: metrics.observeEnded })
   const waiting = createWaitingNotes({ namespace, parallelism: config.operations.parallelism }, { ...known, queue: executor })
   const controllers = controllersOf(config, known)
@@ -87,7 +89,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
 
   // The API, for the cloud.
   const authentication = createAuthentication(config.identity, config.api.limits, { clock, time: clocks.tokenTime, log })
-  const resources = openResources({ ...known, config, accepted, views, operator, kubernetes, clocks, tunnel, registration })
+  const resources = openResources({ ...known, config, clocks, registration })
   const events = createEvents(usualEvents, { sources: resources.events, observe: metrics.observeEvents, clock, log })
   const app = createApi(config.api.limits, {
     ...tools,
@@ -101,7 +103,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const api = createTlsServer(config.api, { answer: byFetch(app.fetch, log), singularHeaders, log })
 
   // The link outwards, to the cloud.
-  const document = createRegionDocument({ ...known, config, operator, kubernetes, clocks, tunnel })
+  const document = new RegionDocumentMaker({ ...known, config, clocks })
   const link = await linkOf(config, { ...tools, lease, cloudClock: cloud, recorder, document, registration })
 
   // Health and metrics, for the site.
@@ -127,7 +129,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
 
   // Started left to right, stopped right to left: callers drain first, the Lease is released after the last write.
   const following = together('caches', Object.values(all))
-  const before = [admin, following, kubernetes, journal, authentication, recorder, clocks, story, lease]
+  const before = [admin, following, stack.part, kubernetes, journal, authentication, recorder, clocks, story, lease]
   const parts = [...before, ...controllers, ...resources.controllers, executor, waiting, keeper, collector, ...link, events, api, ready]
   try {
     await runParts(parts, { stopping, graceMs: config.grace, log })
@@ -211,8 +213,7 @@ type LinkParts = LeaderTools & {
 async function linkOf(config: AgentConfig, { document, registration, recorder, cloudClock, ...tools }: LinkParts): Promise<Part[]> {
   const { cloud, cluster, region } = config
   if (cloud === undefined || registration === undefined) return []
-  const subscribe = (changed: () => void) => document.caches.map((cache) => cache.subscribe(changed))
-  const status = { read: () => document.shown(undefined), subscribe }
+  const status = { read: () => document.shown(undefined), subscribe: (changed: () => void) => document.subscribe(changed) }
   // With it come its client and the signatures: without a cloud nobody pays for them.
   const { createLink } = await import('./cloud/index.ts')
   return createLink(cloud, { namespace: cluster.namespace, region, version, status, registration, recorder, cloudClock }, tools)

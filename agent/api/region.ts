@@ -1,14 +1,15 @@
 import { json, route } from './http.ts'
 import { readResponses } from './projects.ts'
 import { createMemo, type Prepared, prepareDocument } from './representations/prepared.ts'
-import { createRegionDocument, regionSchema } from './representations/region.ts'
+import { RegionDocumentMaker } from './representations/region.ts'
+import { regionSchema } from './representations/region-schema.ts'
 import type { Resource } from './resource.ts'
 
 /** The region. Its answer is made again when something in it has changed. */
 export const region: Resource = {
   open(parts) {
     const { id } = parts.config.region
-    const document = createRegionDocument(parts)
+    const document = new RegionDocumentMaker(parts)
     const memo = createMemo<Prepared>()
     const getRegion = route({
       method: 'GET',
@@ -18,7 +19,9 @@ export const region: Resource = {
       tagDescription: 'The cluster: its capacity, what it lacks, and the tunnel through which the agent is reached.',
       summary: 'The region, and how much of it is in use',
       description:
-        'An identity that is bound to projects gets counts and capacity of these alone, and null for the tunnel. Hosts and storage classes are those of the region.',
+        'An identity that is bound to projects gets counts, capacity, databases and blockers of these alone, and null for the tunnel. Hosts and ' +
+        'storage classes are those of the region; components, ledger and sealing certificate are left out.\n\n' +
+        '`parts` has the age of each field. An optional field that is absent was never known.',
       scope: 'region:read',
       filtered: true,
       responses: () => readResponses({ description: 'The region.', schema: regionSchema }),

@@ -16,6 +16,7 @@ import type { DatabaseViews } from '../region/database-view.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
 import { heapDumpVolumeNow, type OperatorView, operatorReleaseNow } from '../region/operator.ts'
 import type { ProjectViews } from '../region/project-view.ts'
+import type { Stack } from '../region/stack.ts'
 import type { AllowedKeys } from '../resources/allowed-keys.ts'
 import type { TunnelInUse } from '../tunnel/state.ts'
 import type { AcceptingParts } from './accepting.ts'
@@ -69,6 +70,7 @@ export type ResourceParts = {
   operator: Cache<OperatorView>
   kubernetes: { readonly current: string | undefined }
   clocks: Pick<Clocks, 'read' | 'shown' | 'nodesFrom'>
+  stack: Stack
   obstacles: Pick<Obstacles, 'of'>
   /** The actions on projects and databases. */
   actions: Actions

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { tagOf } from '../../shared/kubernetes/image.ts'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { formatBytes, parseBytes, parseMillicores, whole } from '../../shared/kubernetes/quantity.ts'
@@ -16,7 +17,14 @@ export type Host = {
   k8s_version: string
   arch: string
   os: string
+  /** `Debian GNU/Linux 12 (bookworm)` */
+  os_version: string
+  kernel_version: string
+  /** `containerd://1.7.24` */
+  container_runtime: string
   ready: boolean
+  /** The conditions that are true although they should not be: `MemoryPressure`, `DiskPressure`, `PIDPressure`, `NetworkUnavailable`. */
+  pressure: string[]
   /** New pods may be placed on it: it is neither cordoned nor being deleted. */
   schedulable: boolean
   /** The taint that reserves it for some pods, such as `cratedb=shared:NoSchedule`; null on an ordinary node. */
@@ -31,14 +39,24 @@ const controlPlaneLabels = [
   'node-role.kubernetes.io/controlplane',
 ]
 
+const pressures = ['DiskPressure', 'MemoryPressure', 'NetworkUnavailable', 'PIDPressure']
+
 /** The nodes, by name. Pure, like everything in this file: computed from the content of the caches. */
 export function hostsOf(nodes: Iterable<KubernetesObject>): Host[] {
   return [...nodes].map(hostOf).sort((a, b) => (a.hostname < b.hostname ? -1 : 1))
 }
 
+/** Whether two versions of a node are the same host with the same room: a kubelet writes its Node every few minutes, changed or not. */
+export function isSameHost(node: KubernetesObject, other: KubernetesObject): boolean {
+  const shown = (each: KubernetesObject) => [hostOf(each), each.spec?.taints, each.status?.allocatable, amrcHostOf(each)]
+  return isDeepStrictEqual(shown(node), shown(other))
+}
+
 function hostOf(node: KubernetesObject): Host {
   const { metadata, spec = {}, status = {} } = node
   const { kubeletVersion = '', architecture = '', operatingSystem = '' } = status.nodeInfo ?? {}
+  const { osImage = '', kernelVersion = '', containerRuntimeVersion = '' } = status.nodeInfo ?? {}
+  const conditions: { type: string; status: string }[] = status.conditions ?? []
   const addresses: { type: string; address: string }[] = status.addresses ?? []
   const taint = specialisedTaint(spec.taints ?? [])
   return {
@@ -47,10 +65,34 @@ function hostOf(node: KubernetesObject): Host {
     k8s_version: kubeletVersion,
     arch: architecture || (metadata.labels?.['kubernetes.io/arch'] ?? ''),
     os: operatingSystem || (metadata.labels?.['kubernetes.io/os'] ?? ''),
+    os_version: osImage,
+    kernel_version: kernelVersion,
+    container_runtime: containerRuntimeVersion,
     ready: isReady(node),
+    pressure: pressures.filter((type) => conditions.some((condition) => condition.type === type && condition.status === 'True')),
     schedulable: spec.unschedulable !== true && metadata.deletionTimestamp === undefined,
     specialised: taint ? { key: taint.key, value: taint.value ?? '', effect: taint.effect } : null,
   }
+}
+
+/** A host as the AMRC manager of Factory+ reads it from the configuration of an edge cluster (acs-edge-sync/lib/nodes.js). */
+export type AmrcHost = Pick<Host, 'hostname' | 'arch' | 'k8s_version' | 'os_version' | 'control_plane' | 'ready'> & {
+  /** The value of its taint; absent on an ordinary host. */
+  specialised?: string
+}
+
+const amrcTaint = 'factoryplus.app.amrc.co.uk/specialised'
+
+/** The nodes, by name, in that shape. */
+export function amrcHostsOf(nodes: Iterable<KubernetesObject>): AmrcHost[] {
+  return [...nodes].map(amrcHostOf).sort((a, b) => (a.hostname < b.hostname ? -1 : 1))
+}
+
+function amrcHostOf(node: KubernetesObject): AmrcHost {
+  const { hostname, arch, k8s_version, os_version, control_plane, ready } = hostOf(node)
+  const taints: Taint[] = node.spec?.taints ?? []
+  const taint = taints.find(({ key }) => key === amrcTaint)
+  return { hostname, arch, k8s_version, os_version, control_plane, ready, ...(taint && { specialised: taint.value ?? '' }) }
 }
 
 /** The first taint that an administrator set. Kubernetes' own taints show conditions of a node, and that it runs the control plane. */

@@ -60,6 +60,7 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
   readonly #tools: CacheTools
   readonly #path: string
   readonly #ending = new AbortController()
+  readonly #troubled = new Set<() => void>()
   #failures = 0
   #running: Promise<void> | undefined
 
@@ -86,6 +87,12 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
   /** Takes the answer of a write into the copy, so that its writer reads it back at once. An older version is ignored. */
   put(object: KubernetesObject): void {
     if (isNewer(object.metadata.resourceVersion, this.seen)) this.#take(object)
+  }
+
+  /** Calls the listener when trouble begins and when it ends. Returns the function that unsubscribes. */
+  onTrouble(listener: () => void): () => void {
+    this.#troubled.add(listener)
+    return () => this.#troubled.delete(listener)
   }
 
   /** Until the signal aborts. Calls `whole` each time the collection has been listed. */
@@ -160,14 +167,18 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
   #heard(): void {
     this.heardAt = this.#tools.clock.monotonic()
     this.#failures = 0
-    if (this.trouble !== undefined) this.#tools.log.info({ kind: this.#config.kind.kind }, 'watch works again')
+    if (this.trouble === undefined) return
+    this.#tools.log.info({ kind: this.#config.kind.kind }, 'watch works again')
     this.trouble = undefined
+    for (const listener of this.#troubled) listener()
   }
 
   #note(error: unknown): void {
     if (isProblem(error, 'gone')) this.seen = ''
     else if (this.trouble === undefined) this.#tools.log.warn({ kind: this.#config.kind.kind, err: error }, 'watch broken, trying again')
+    const isNew = this.trouble === undefined
     this.trouble = error instanceof Error ? error.message : String(error)
+    if (isNew) for (const listener of this.#troubled) listener()
   }
 
   #pause(signal: AbortSignal): Promise<void> {

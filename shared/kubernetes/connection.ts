@@ -21,6 +21,8 @@ export type ClusterRequest = {
   signal?: AbortSignal | undefined
   /** Until the whole response has been read; 10 s when left out. */
   timeoutMs?: number
+  /** The response is text of at most this many bytes, and not JSON. */
+  maxTextBytes?: number
   /** Called with the headers of the response, whatever its status. */
   onHeaders?: (headers: IncomingHttpHeaders) => void
 }
@@ -32,7 +34,7 @@ export type WatchEvent<T = KubernetesObject> = { type: 'ADDED' | 'MODIFIED' | 'D
 export type Cluster = {
   server: URL
   /**
-   * The parsed JSON body of a success.
+   * The parsed JSON body of a success, or its text with `maxTextBytes`.
    * @throws Problem `cluster-unreachable` without a response, otherwise that of `problemOfAnswer`
    */
   // biome-ignore lint/suspicious/noExplicitAny: the caller knows the type of the resource
@@ -141,9 +143,9 @@ export function clusterAt(credentials: Credentials, { clock, observe = () => {},
     try {
       const answer = await send(request, signal)
       request.onHeaders?.(answer.headers)
-      const text = await readText(answer)
+      const text = await readText(answer, request.maxTextBytes)
       status = answer.statusCode ?? 0
-      if (status >= 200 && status < 300) return JSON.parse(text) as T
+      if (status >= 200 && status < 300) return (request.maxTextBytes === undefined ? JSON.parse(text) : text) as T
       throw problemOfAnswer(what, status, text, answer.headers['retry-after'])
     } catch (error) {
       request.signal?.throwIfAborted()
@@ -188,9 +190,15 @@ function queryString(query: ClusterRequest['query'] = {}): string {
   return given.size === 0 ? '' : `?${given}`
 }
 
-async function readText(answer: IncomingMessage): Promise<string> {
+async function readText(answer: IncomingMessage, maxBytes = Number.POSITIVE_INFINITY): Promise<string> {
   const chunks: Buffer[] = []
-  for await (const chunk of answer) chunks.push(chunk as Buffer)
+  let bytes = 0
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    bytes += chunk.byteLength
+    // Leaving the loop ends the connection.
+    if (bytes > maxBytes) throw new Problem('cluster-error', `The response has more than ${maxBytes} bytes.`)
+    chunks.push(chunk)
+  }
   return Buffer.concat(chunks).toString('utf8')
 }
 

@@ -69,9 +69,9 @@ const served: Record<string, string[]> = {
   ],
   'authorization.k8s.io/v1': ['selfsubjectaccessreviews'],
   'coordination.k8s.io/v1': ['leases'],
-  'networking.k8s.io/v1': ['ingresses', 'networkpolicies'],
+  'networking.k8s.io/v1': ['ingressclasses', 'ingresses', 'networkpolicies'],
   'rbac.authorization.k8s.io/v1': ['clusterrolebindings', 'clusterroles', 'rolebindings', 'roles'],
-  'storage.k8s.io/v1': ['storageclasses', 'volumeattachments'],
+  'storage.k8s.io/v1': ['csidrivers', 'storageclasses', 'volumeattachments'],
   'apiextensions.k8s.io/v1': ['customresourcedefinitions', 'customresourcedefinitions/status'],
 }
 test('every group that an operator for databases needs is listed with its preferred version', async () => {

@@ -100,6 +100,14 @@ test('lists, counts and the ledger hold nothing of other projects', async () => 
   const [bound, whole] = [await read(call), await read(all)]
   assert.deepEqual([bound.projects, bound.databases, whole.projects, whole.databases], [1, 1, 2, 2])
   assert.deepEqual([bound.hosts, bound.storageClasses], [whole.hosts, whole.storageClasses])
+  assert.deepEqual(
+    [bound, whole].map(({ databaseStates }) => Object.keys(databaseStates as object)),
+    [['harbour/harbour-gauge'], ['dock/dock-gauge', 'harbour/harbour-gauge']],
+  )
+  // The hash of the newest entry would tell that somebody else did something.
+  for (const field of ['ledger', 'amrc', 'tunnel', 'components', 'sealing'])
+    assert.ok(bound[field] == null && !(field in (bound.parts as object)), field)
+  assert.ok(whole.ledger && whole.amrc)
   assert.equal((bound.capacity as { requested: { databases: number } }).requested.databases, 1)
   assert.deepEqual((await read(apiOf(['nowhere']))).projects, 0)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { until } from '../../cluster/index.ts'
 import { operatorAt, type QuietRegion, startQuietRegion, storageClasses, usualDatabase } from './region.ts'
 
 let region: QuietRegion
@@ -314,6 +315,35 @@ test('the region says what it is and what of it is taken', async () => {
     ],
   )
   assert.equal((await region.call('GET', '/v1/region', { headers: { 'if-none-match': headers.get('etag') ?? '' } })).status, 304)
+})
+
+test('the region shows each database in a line, what stands in the way, the head of the ledger, and how old all that is', async () => {
+  await region.standProject({ id: 'told' })
+  await region.standDatabase('told', { id: 'gauge' })
+  region.seen(statefulSet('told', 'gauge', 3, 2))
+  const { body: accepted } = await region.call('POST', '/v1/projects/told/databases/gauge/actions/restart')
+  const blocker = { code: 'PodUnschedulable', message: 'm'.repeat(300), evidence: 'Pod x', cure: 'c', cures: [] }
+  await region.end(accepted.id, { phase: 'Waiting', blockers: [blocker, { ...blocker, code: 'NoFreeWorker' }] })
+  const shown = await until('the blocker is shown', async () => {
+    const { body } = await region.call('GET', '/v1/region')
+    return body.databaseStates['told/gauge']?.blockers && body
+  })
+  const state = { health: 'GREEN', ready: 2, desired: 3, version: '5.10.1', blockers: ['PodUnschedulable', 'NoFreeWorker'] }
+  assert.deepEqual({ ...shown.databaseStates['told/gauge'], phase: undefined }, { ...state, phase: undefined })
+  assert.deepEqual(
+    shown.blockers.filter(({ project }: { project: string }) => project === 'told'),
+    [{ project: 'told', database: 'gauge', code: 'PodUnschedulable', message: 'm'.repeat(200) }],
+    'what waits for others is not in the way',
+  )
+  const { sequence, hash } = region.journal.head()
+  assert.deepEqual(shown.ledger, { sequence, hash })
+  assert.equal(shown.amrc.hosts.length, shown.hosts.length)
+  // Nobody follows these here: they were never known.
+  for (const field of ['components', 'platform', 'sealing']) assert.deepEqual([shown[field], shown.parts[field]], [undefined, undefined])
+  for (const field of ['hosts', 'databaseStates', 'ledger', 'blockers', 'amrc']) {
+    assert.ok(Math.abs(Date.parse(shown.parts[field].observedAt) - Date.now()) < 120_000, field)
+    assert.equal(shown.parts[field].stale, undefined)
+  }
 })
 
 test('the document of the API is valid OpenAPI', async () => {

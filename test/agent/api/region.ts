@@ -13,6 +13,7 @@ import { createDatabaseViews } from '../../../agent/region/database-view.ts'
 import type { Obstacles } from '../../../agent/region/obstacles/index.ts'
 import { createOperatorCache } from '../../../agent/region/operator.ts'
 import { createProjectViews } from '../../../agent/region/project-view.ts'
+import { createStack } from '../../../agent/region/stack.ts'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
 import { databaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import { desiredSecrets } from '../../../agent/resources/database-secrets.ts'
@@ -78,7 +79,9 @@ export function createApiOver(
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock: systemClock }) }
   const reading = () => ({ cloud: undefined, apiServer: undefined, nodes: new Map(), steps: 0, lastStep: undefined })
   const clocks = { read: reading, shown: reading, nodesFrom: { heardAt: undefined, trouble: undefined } }
-  const seen = { views, operator, clocks, kubernetes: { current: 'v1.35.0' }, accepted: createAcceptedState(parts) }
+  // Not started: what runs in the cluster besides databases is not known.
+  const stack = createStack([], { cluster: parts.cluster, clock: systemClock, log })
+  const seen = { stack, views, operator, clocks, kubernetes: { current: 'v1.35.0' }, accepted: createAcceptedState(parts) }
   // Nobody acts here.
   const lease = leaseInHand(false)
   const resources = openResources({ actions, ...parts, ...seen, config, lease, clock: systemClock, log })

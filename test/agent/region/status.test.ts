@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createOperatorCache } from '../../../agent/region/operator.ts'
-import { capacityOf, hostsOf, operatorStateOf, storageClassesOf } from '../../../agent/region/status.ts'
+import { amrcHostsOf, capacityOf, hostsOf, isSameHost, operatorStateOf, storageClassesOf } from '../../../agent/region/status.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { createKubernetesVersion } from '../../../shared/kubernetes/version.ts'
@@ -10,7 +10,14 @@ import { until } from '../../cluster/index.ts'
 import { crateDB, nodeNamed, operatorName, startScene } from './scene.ts'
 
 const log = createLog({ level: 'silent', name: 'test' })
-const nodeInfo = { kubeletVersion: 'v1.35.2', architecture: 'arm64', operatingSystem: 'linux' }
+const nodeInfo = {
+  kubeletVersion: 'v1.35.2',
+  architecture: 'arm64',
+  operatingSystem: 'linux',
+  osImage: 'Debian GNU/Linux 12 (bookworm)',
+  kernelVersion: '6.1.0-28-arm64',
+  containerRuntimeVersion: 'containerd://1.7.24',
+}
 const tainted = (key: string, value?: string, effect = 'NoSchedule') => ({ spec: { taints: [{ key, value, effect }] } })
 
 function node(name: string, given: Parameters<typeof nodeNamed>[1] = {}): KubernetesObject {
@@ -33,7 +40,11 @@ test('hosts are told by name, with what clouds ask of them', () => {
     k8s_version: 'v1.35.2',
     arch: 'arm64',
     os: 'linux',
+    os_version: 'Debian GNU/Linux 12 (bookworm)',
+    kernel_version: '6.1.0-28-arm64',
+    container_runtime: 'containerd://1.7.24',
     ready: true,
+    pressure: [],
     schedulable: true,
     specialised: null,
   }
@@ -53,10 +64,53 @@ test('a node that has told nothing of itself is a host that is not ready', () =>
     k8s_version: '',
     arch: 'amd64',
     os: '',
+    os_version: '',
+    kernel_version: '',
+    container_runtime: '',
     ready: false,
+    pressure: [],
     schedulable: true,
     specialised: null,
   })
+})
+
+const withConditions = (given: KubernetesObject, conditions: Record<string, string>): KubernetesObject => {
+  const told = Object.entries(conditions).map(([type, status]) => ({ type, status, lastHeartbeatTime: new Date().toISOString() }))
+  return { ...given, status: { ...given.status, conditions: [...given.status.conditions, ...told] } }
+}
+
+test('a host under pressure says which', () => {
+  const pressed = withConditions(node('quay-1'), {
+    MemoryPressure: 'True',
+    DiskPressure: 'False',
+    PIDPressure: 'Unknown',
+    NetworkUnavailable: 'True',
+  })
+  assert.deepEqual(hostsOf([pressed])[0]?.pressure, ['MemoryPressure', 'NetworkUnavailable'])
+})
+
+test('the AMRC manager gets hosts in its own shape: the value of its taint as text, and the control plane by its label alone', () => {
+  const taint = (key: string) => ({ spec: { taints: [{ key, value: 'gpu', effect: 'NoSchedule' }] } })
+  const hosts = amrcHostsOf([
+    node('quay-2', taint('factoryplus.app.amrc.co.uk/specialised')),
+    node('quay-1', { labels: { 'node-role.kubernetes.io/control-plane': '' }, ...taint('cratedb') }),
+  ])
+  const common = { arch: 'arm64', k8s_version: 'v1.35.2', os_version: 'Debian GNU/Linux 12 (bookworm)', ready: true }
+  assert.deepEqual(hosts, [
+    { ...common, hostname: 'quay-1', control_plane: true },
+    { ...common, hostname: 'quay-2', control_plane: false, specialised: 'gpu' },
+  ])
+})
+
+test('the heartbeats of a node change nothing; what is shown of it, its room and its taints do', () => {
+  const before = withConditions(node('quay-1'), { MemoryPressure: 'False' })
+  const later: KubernetesObject = structuredClone({ ...before, metadata: { ...before.metadata, resourceVersion: '2' } })
+  for (const condition of later.status.conditions) condition.lastHeartbeatTime = '2026-01-01T00:05:00Z'
+  later.status.images = [{ names: ['crate:5.10.1'], sizeBytes: 1 }]
+  assert.ok(isSameHost(before, later))
+  assert.ok(!isSameHost(before, withConditions(node('quay-1'), { MemoryPressure: 'True' })))
+  assert.ok(!isSameHost(before, { ...before, status: { ...before.status, allocatable: { cpu: '4' } } }))
+  assert.ok(!isSameHost(before, { ...before, spec: { taints: [{ key: 'slow', effect: 'PreferNoSchedule' }] } }))
 })
 
 test('storage classes say whether they grow, reclaim and are taken when none is named', () => {

@@ -62,6 +62,7 @@ const table: [groupVersion: string, kind: string, row: Row][] = [
   ['batch/v1beta1', 'CronJob', { ...workload, short: ['cj'], storedAs: 'batch/v1' }],
   ['networking.k8s.io/v1', 'NetworkPolicy', { plural: 'networkpolicies', short: ['netpol'], generation: true }],
   ['networking.k8s.io/v1', 'Ingress', { plural: 'ingresses', short: ['ing'], status: true, generation: true }],
+  ['networking.k8s.io/v1', 'IngressClass', { cluster: true, plural: 'ingressclasses' }],
   ['policy/v1', 'PodDisruptionBudget', { short: ['pdb'], status: true, generation: true }],
   ['policy/v1beta1', 'PodDisruptionBudget', { short: ['pdb'], status: true, generation: true, storedAs: 'policy/v1' }],
   ['rbac.authorization.k8s.io/v1', 'Role', {}],
