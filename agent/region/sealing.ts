@@ -26,7 +26,7 @@ const pauses = { baseMs: lookMs, capMs: 3_600_000 }
 const maxBytes = 65_536
 
 /**
- * The certificate of Sealed Secrets, as `kubeseal --fetch-cert` gets it: from the controller's Service, through the API server. The agent needs no
+ * The certificate of Sealed Secrets, as kubeseal gets it: from the controller's Service, through the API server. The agent needs no
  * right of its own for that: the chart of Sealed Secrets lets everybody who is authenticated do it. It is not read from the Secret, which has
  * the private key too.
  */

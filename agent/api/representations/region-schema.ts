@@ -141,7 +141,7 @@ export const regionSchema = z
       .describe('What the cluster offers besides'),
     sealing: z
       .object({
-        certificate: z.string().describe('PEM. For `kubeseal --cert`').meta({ example: '-----BEGIN CERTIFICATE-----…' }),
+        certificate: z.string().describe('PEM').meta({ example: '-----BEGIN CERTIFICATE-----…' }),
         fingerprint: z
           .string()
           .describe('SHA-256 of the certificate')
