@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { type Clock, systemClock } from '../shared/clock.ts'
+import { StepWatch } from '../shared/clock-steps.ts'
 import type { Cluster } from '../shared/kubernetes/connection.ts'
 import { createLease, type Lease, leaseFacts } from '../shared/kubernetes/lease.ts'
 import { type Part, runParts } from '../shared/lifecycle.ts'
@@ -93,8 +94,9 @@ export async function serve(config: MonitorConfig, host: Host, given: ServeTools
     { cluster, ...tools },
   )
   const checks = createChecksInEffect({ prober, configured: file, discovered: found, hearsNodes: hearing(watched, lease) })
-  const model =
-    edgeNode && new RegionModel({ caches, components, prober, edgeNode, watched, facts: { version, region: config.region.id }, ...tools })
+  const steps = new StepWatch(tools)
+  const clocks = { apiServer: () => (access ? access.serverClock.offset() : null), steps }
+  const model = edgeNode && new RegionModel({ caches, components, prober, edgeNode, watched, clocks, facts: factsOf(config), ...tools })
 
   refreshOnBeats(prober, heartbeats)
   const modules = new FollowedModules(config.metrics.probe.modulesFile, tools)
@@ -125,16 +127,11 @@ export async function serve(config: MonitorConfig, host: Host, given: ServeTools
   const status = () => statusText(prober.statuses(), edgeNode?.observe())
   const manager = createServiceManager(notify, { stall: prober.stall, status, ...tools })
   reloadOn(reload, { sources: { checks: file, modules }, manager, status, log, changedFile })
-  const announce: Part = {
-    name: 'readiness',
-    async start() {
-      log.info({ region: config.region.id, version, metricsPort: metrics.port() }, 'monitor is ready')
-    },
-    async stop() {},
-  }
+  const announce = announcing(() => log.info({ region: config.region.id, version, metricsPort: metrics.port() }, 'monitor is ready'))
 
   // Started left to right, stopped right to left: the death is published before the Lease goes, and the port answers throughout.
-  const parts = [heartbeats, modules, metrics, following, found, file, checks, prober, lease, watched, model, edgeNode, announce, manager]
+  const first = [steps, heartbeats, modules, metrics, following, found, file, checks, prober, lease]
+  const parts = [...first, watched, model, edgeNode, announce, manager]
   try {
     await runParts(
       parts.filter((part) => part !== undefined),
@@ -143,6 +140,21 @@ export async function serve(config: MonitorConfig, host: Host, given: ServeTools
   } finally {
     cluster?.close()
   }
+}
+
+/** Says once that everything before it has started. */
+function announcing(announce: () => void): Part {
+  return {
+    name: 'readiness',
+    async start() {
+      announce()
+    },
+    async stop() {},
+  }
+}
+
+function factsOf({ region }: MonitorConfig) {
+  return { version, region: region.id }
 }
 
 /** Reads the files again that may change while the monitor runs. @returns what is wrong with them; undefined if nothing is */

@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
+import { DateClock } from '../../shared/clock-offset.ts'
 import { type Cluster, type ClusterConfig, clusterAt, credentialsOf } from '../../shared/kubernetes/connection.ts'
 import { type ApiServer, apiServerOf } from '../wire/api-server.ts'
 
@@ -8,10 +9,14 @@ export type ClusterAccess = {
   cluster: Cluster
   /** Over a new connection each time, for checks: they test whether a new client can connect. */
   apiServer: ApiServer
+  /** The clock of the API server, as its answers tell it. */
+  serverClock: DateClock
 }
 
 /** Reads the credentials; sends nothing. @throws Error that names the missing file or variable */
 export async function accessCluster(config: ClusterConfig, clock: Clock): Promise<ClusterAccess> {
   const credentials = await credentialsOf(config, clock)
-  return { cluster: clusterAt(credentials, { clock }), apiServer: apiServerOf(credentials) }
+  const serverClock = new DateClock(clock)
+  const cluster = clusterAt(credentials, { clock, heardDate: serverClock.heard })
+  return { cluster, apiServer: apiServerOf(credentials), serverClock }
 }

@@ -11,7 +11,7 @@ import { componentDevices } from './devices/component.ts'
 import { databaseDevices } from './devices/database.ts'
 import type { Source } from './devices/family.ts'
 import { hostDevices } from './devices/host.ts'
-import { nodeMetrics, type RegionFacts } from './devices/node.ts'
+import { nodeMetrics, type OwnClock, type RegionFacts } from './devices/node.ts'
 import { createPublishedDevices, type PublishedDevices } from './devices/published.ts'
 import { createPodTotals, type PodTotals } from './pod-totals.ts'
 
@@ -23,6 +23,7 @@ export type RegionModelParts = {
   prober: Pick<Prober, 'statuses' | 'status' | 'subscribe' | 'stall'>
   edgeNode: Pick<EdgeNode, 'packetLimit' | 'deviceId' | 'setNode' | 'setDevice' | 'removeDevice' | 'update' | 'setQuality'>
   watched?: Pick<WatchedNodes, 'keys' | 'state'> | undefined
+  clocks?: OwnClock | undefined
   facts: RegionFacts
   clock: Clock
   log: Log

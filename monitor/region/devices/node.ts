@@ -1,3 +1,5 @@
+import type { Offset } from '../../../shared/clock-offset.ts'
+import type { ClockStep } from '../../../shared/clock-steps.ts'
 import type { Prober } from '../../prober/check.ts'
 import { quality } from '../../sparkplug/payload.ts'
 import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
@@ -26,7 +28,16 @@ export type NodeParts = {
   components: readonly ComponentConfig[]
   prober: Pick<Prober, 'statuses'>
   watched?: Pick<WatchedNodes, 'keys' | 'state'> | undefined
+  clocks?: OwnClock | undefined
   facts: RegionFacts
+}
+
+/** What is known of the clock of this host: its times are in everything that is published. */
+export type OwnClock = {
+  /** How far the clock of the API server is ahead; undefined before its first answer, and null without a cluster. */
+  apiServer: () => Offset | undefined | null
+  /** How often ours was set since the start. */
+  steps: { readonly count: number; readonly last: ClockStep | undefined }
 }
 
 /**
@@ -34,7 +45,7 @@ export type NodeParts = {
  * read: a cluster that was not seen yet is not a cluster without hosts.
  */
 export function nodeMetrics(parts: NodeParts, isStale: (source: Source) => boolean): SparkplugMetric[] {
-  const { caches, totals, components, prober, watched, facts } = parts
+  const { caches, totals, components, prober, watched, clocks, facts } = parts
   const from: From = (source, metrics) => {
     if (!isStale(source)) return metrics
     const wasKnown = source === 'prober' || caches === undefined || isKnown(caches[source])
@@ -47,6 +58,7 @@ export function nodeMetrics(parts: NodeParts, isStale: (source: Source) => boole
     ...(caches && totals ? [...from('hosts', propertiesOf(caches)), ...clusterMetrics(caches, totals, components, from)] : []),
     ...from('prober', summaryMetrics(prober.statuses(), 'Cluster/Checks')),
     ...(watched ? watchedMetrics(watched) : []),
+    ...(clocks ? clockMetrics(clocks) : []),
   ]
 }
 
@@ -124,6 +136,35 @@ function clusterMetrics(caches: MonitorCaches, totals: PodTotals, components: re
       count('Cluster/Components/Total', found.length, 'Components that are installed'),
       count('Cluster/Components/Ready', found.filter(isReady).length, 'Components that are ready'),
     ]),
+  ]
+}
+
+/** An estimate moves all the time; less than this many milliseconds is no change. */
+const clockDeadband = 250
+
+function clockMetrics({ apiServer, steps }: OwnClock): SparkplugMetric[] {
+  const offset = apiServer()
+  const ms = (name: string, value: number | undefined, description: string): SparkplugMetric => ({
+    name,
+    datatype: 'Int64',
+    unit: 'ms',
+    value: value ?? null,
+    deadband: clockDeadband,
+    description,
+  })
+  return [
+    ...(offset === null
+      ? []
+      : [
+          ms(
+            'Clock/Offset',
+            offset?.offsetMs,
+            'How far the clock of the API server is ahead of that of the host, whose time all metrics have',
+          ),
+          ms('Clock/Uncertainty', offset?.uncertaintyMs, 'By how much that may be wrong'),
+        ]),
+    count('Clock/Steps', steps.count, 'How often the clock of the host was set since the start of the monitor'),
+    ms('Clock/Last Step', steps.last?.byMs, 'By how much it was set the last time, forward if positive'),
   ]
 }
 

@@ -55,6 +55,23 @@ test('when it has started, everything that is known is there, before anything wa
   assert.equal(edgeNode.value(undefined, 'Properties/Kubernetes Version'), 'v1.35.2')
 })
 
+test('the node says how its own clock compares, and how often it was set', async (t) => {
+  const { clock, edgeNode } = await regionOf(t, [])
+  let offset: { offsetMs: number; uncertaintyMs: number } | undefined
+  const steps = { count: 0, last: undefined as { at: number; byMs: number } | undefined }
+  const clocks = { apiServer: () => offset, steps }
+  const model = new RegionModel({ prober: proberInHand(), edgeNode, clocks, facts: { version: '0' }, clock, log: silent })
+  t.after(() => model.stop())
+  await model.start()
+  const shown = () => ['Clock/Offset', 'Clock/Uncertainty', 'Clock/Steps', 'Clock/Last Step'].map((name) => edgeNode.value(undefined, name))
+  assert.deepEqual(shown(), [null, null, 0, null])
+  offset = { offsetMs: 10_800_000, uncertaintyMs: 40 }
+  steps.count = 1
+  steps.last = { at: clock.now(), byMs: -10_800_000 }
+  await clock.advance(6_000)
+  assert.deepEqual(shown(), [10_800_000, 40, 1, -10_800_000])
+})
+
 test('the node says what the cluster is as a whole', async (t) => {
   const { edgeNode, start, prober } = await regionOf(t, [
     node('pier'),
