@@ -34,13 +34,14 @@ const freshMs = 10_000
 
 /** The preflight, with the network and the rights of the agent's own account. */
 export const preflight: Resource = {
-  open({ config, cluster, clock }) {
+  open({ config, cluster, clock, clocks }) {
     const { namespace } = config.cluster
     const options = {
       audience: 'agent' as const,
       namespace,
       operator: operatorAt(config),
       siteCidrs: [],
+      clocks: clocks.read,
       components: componentsToCome(ownComponents),
     }
     let latest: { report: Promise<Report>; until: number } | undefined

@@ -1,3 +1,4 @@
+import type { Offset } from '../../shared/clock-offset.ts'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import type { Component } from './components.ts'
 import type { Right } from './rights.ts'
@@ -31,6 +32,10 @@ export type Evidence = {
   serverDate: number | undefined
   /** How long that request took, in milliseconds: smaller differences of the clocks cannot be detected. */
   roundTripMs: number
+  /** How far the clocks of nodes are ahead of that of this machine, by the name of the node; those that are silent are missing. */
+  nodeClocks: ReadonlyMap<string, Offset> | undefined
+  /** How far the clock of the cloud is ahead; only an agent that speaks with a cloud knows. */
+  cloudClock: Offset | undefined
   /** `v1.35.2` */
   kubernetes: string
   nodes: KubernetesObject[] | undefined

@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
+import type { Offset } from '../../shared/clock-offset.ts'
 import { isProblem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type Kind, type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
@@ -7,6 +8,7 @@ import { label } from '../resources/labels.ts'
 import type { Component } from './components.ts'
 import type { Audience, ChartSeen, Evidence, PodSum, Reached, Unread } from './evidence.ts'
 import { minorOf } from './kubernetes.ts'
+import { readNodeClocks } from './node-clocks.ts'
 import { agentRights, everything, installerRights, type Right } from './rights.ts'
 
 export type ReadingOptions = {
@@ -19,6 +21,8 @@ export type ReadingOptions = {
   components: Component[]
   /** The Deployment of the Crate Operator. The agent knows it; an installer looks for it. */
   operator?: { namespace: string; name: string }
+  /** The clocks that an agent follows. Without it, the nodes are listened to for a few seconds. */
+  clocks?: (() => { nodes: ReadonlyMap<string, Offset>; cloud: Offset | undefined }) | undefined
   /** Tries the hosts outside; undefined when offline. */
   outside?: (() => Promise<{ reached: Reached[]; charts: ChartSeen[] | undefined }>) | undefined
 }
@@ -58,8 +62,10 @@ export async function readEvidence(options: ReadingOptions, { cluster, clock }: 
   const listed = list(kinds.Namespace)
   const needed = async () =>
     isInstaller ? installerRights(minorOf(greeting.kubernetes)) : agentRights(namespace, projectAmong((await listed) ?? []))
-  const [nodes, storageClasses, namespaces, sums, rights, serviceCidrs, outside, operator, isConfined] = await Promise.all([
+  const followed = options.clocks?.()
+  const [nodes, nodeClocks, storageClasses, namespaces, sums, rights, serviceCidrs, outside, operator, isConfined] = await Promise.all([
     list(kinds.Node),
+    followed?.nodes ?? readNodeClocks({ cluster, clock }),
     list(kinds.StorageClass),
     listed,
     fold(kinds.Pod, new Map<string, PodSum>(), addRequests),
@@ -74,6 +80,8 @@ export async function readEvidence(options: ReadingOptions, { cluster, clock }: 
     audience,
     components,
     ...greeting,
+    nodeClocks,
+    cloudClock: followed?.cloud,
     ...{
       nodes,
       pods: sums && [...sums.values()],

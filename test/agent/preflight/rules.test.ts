@@ -31,6 +31,10 @@ const strictWebhook = {
   webhooks: [{ failurePolicy: 'Fail', clientConfig: { service: { namespace: 'cert-manager', name: 'webhook' } } }],
 }
 
+/** Nodes whose clocks are so far ahead of that of this machine. */
+const nodesAhead = (...aheadMs: number[]) =>
+  new Map(aheadMs.map((offsetMs, index) => [`quay-${index + 1}`, { offsetMs, uncertaintyMs: 20 }]))
+
 const cases: { name: string; given: Partial<Evidence>; expect: string[] }[] = [
   { name: 'finds nothing in a cluster in which nothing is wrong', given: {}, expect: [] },
 
@@ -272,6 +276,25 @@ const cases: { name: string; given: Partial<Evidence>; expect: string[] }[] = [
   { name: 'fails on a clock two minutes behind', given: { now: noon - 120_000 }, expect: ['fail clock'] },
   { name: 'blames no clock for a slow answer', given: { now: noon + 10_000, roundTripMs: 15_000 }, expect: [] },
   { name: 'warns of a node whose clock is ahead', given: { serverDate: noon - 30_000, now: noon - 30_000 }, expect: ['warn clock-nodes'] },
+  { name: 'takes nodes whose clocks agree to half a second', given: { nodeClocks: nodesAhead(-100, 0, 380) }, expect: [] },
+  { name: 'warns of a node whose clock is a second behind', given: { nodeClocks: nodesAhead(0, -1_000, 0) }, expect: ['warn clock-nodes'] },
+  {
+    name: 'fails on a node whose clock is six seconds ahead',
+    given: { nodeClocks: nodesAhead(0, 0, 6_000) },
+    expect: ['fail clock-nodes'],
+  },
+  { name: 'compares nodes with each other, not with this machine', given: { nodeClocks: nodesAhead(9_000, 9_000, 9_100) }, expect: [] },
+  { name: 'takes a cloud that is half a minute ahead', given: { cloudClock: { offsetMs: 30_000, uncertaintyMs: 50 } }, expect: [] },
+  {
+    name: 'warns of a clock that is a minute off, as the cloud tells the time',
+    given: { cloudClock: { offsetMs: -60_000, uncertaintyMs: 50 } },
+    expect: ['warn clock-cloud'],
+  },
+  {
+    name: 'fails on a clock that is three hours off, as the cloud tells the time',
+    given: { cloudClock: { offsetMs: 10_800_000, uncertaintyMs: 50 } },
+    expect: ['fail clock-cloud'],
+  },
 
   {
     name: 'fails when pods and Services share addresses',

@@ -72,6 +72,8 @@ export const fine: Evidence = {
   now: noon,
   serverDate: noon,
   roundTripMs: 10,
+  nodeClocks: undefined,
+  cloudClock: undefined,
   kubernetes: 'v1.35.2',
   nodes: ['quay-1', 'quay-2', 'quay-3'].map((name, index) =>
     node(name, { spec: { podCIDRs: [`10.244.${index}.0/24`] }, address: `192.0.2.${index + 1}` }),
