@@ -3,6 +3,9 @@ import type { Offset } from './clock-offset.ts'
 /** What to do about a clock that is wrong. */
 export const clockCure = 'Synchronize it: timedatectl set-ntp true'
 
+/** The same about one that nobody has compared. */
+export const clockCureIfWrong = 'If it is wrong, synchronize it: timedatectl set-ntp true'
+
 /** A time span for people, rounded: `3 h`, `12 min`, `40 s`, `0.7 s`. @param ms its sign does not count */
 export function spanOf(ms: number): string {
   const seconds = Math.abs(ms) / 1000
@@ -15,4 +18,9 @@ export function spanOf(ms: number): string {
 /** Where our clock is by the other one: `3 h behind` if the other is ahead. */
 export function sideOf({ offsetMs }: Pick<Offset, 'offsetMs'>): string {
   return `${spanOf(offsetMs)} ${offsetMs > 0 ? 'behind' : 'ahead'}`
+}
+
+/** A moment in RFC 3339, in whole seconds. @param at Unix milliseconds */
+export function shown(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 19)}Z`
 }

@@ -20,7 +20,7 @@ import { SteadyOffsets } from './steady.ts'
 import { TokenTime } from './token-time.ts'
 
 export { nodeLeaseNamespace } from './node-clocks.ts'
-export { shown, TokenTime } from './token-time.ts'
+export { TokenTime } from './token-time.ts'
 
 /** How far other clocks are ahead of ours, as far as that is known. */
 export type ClockReading = {

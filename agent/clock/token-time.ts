@@ -1,6 +1,6 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Offset } from '../../shared/clock-offset.ts'
-import { clockCure, sideOf } from '../../shared/clock-wording.ts'
+import { clockCure, clockCureIfWrong, shown, sideOf } from '../../shared/clock-wording.ts'
 import { Problem } from '../../shared/errors.ts'
 
 /** Other clocks that count for the validity of tokens: the best of them that is known. */
@@ -44,8 +44,7 @@ export class TokenTime {
   told(): string {
     const measured = this.#measured()
     const now = shown(this.#now())
-    if (measured === undefined)
-      return `it is ${now} by the clock of this machine, which was compared with no other. If it is wrong: ${clockCure}`
+    if (measured === undefined) return `it is ${now} by the clock of this machine, which was compared with no other. ${clockCureIfWrong}`
     const { by, offset } = measured
     if (Math.abs(offset.offsetMs) < worthTellingMs + offset.uncertaintyMs) return `it is ${now}.`
     return `it is ${now} by the clock of the ${by}. The clock of this machine is ${sideOf(offset)}. ${clockCure}`
@@ -54,9 +53,4 @@ export class TokenTime {
   #now(): number {
     return this.#clock.now() + (this.#measured()?.offset.offsetMs ?? 0)
   }
-}
-
-/** RFC 3339, in whole seconds. */
-export function shown(at: number): string {
-  return `${new Date(at).toISOString().slice(0, 19)}Z`
 }

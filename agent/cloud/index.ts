@@ -63,7 +63,7 @@ export async function createLink(config: CloudConfig, given: LinkGiven, tools: L
     { heartbeatMs: config.heartbeat, gatherMs: config.gather, region },
     {
       store: (mustAct) => createKubernetesStore(namespace, { cluster, mustAct }),
-      transport: createUndiciTransport({ url: config.url, ca, timeoutMs: config.timeout }),
+      transport: createUndiciTransport({ url: config.url, ca, timeoutMs: config.timeout, clock }),
       random: Math.random,
       status,
       cloudClock,

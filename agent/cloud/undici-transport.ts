@@ -1,6 +1,9 @@
 import { getCACertificates } from 'node:tls'
 import { type Dispatcher, EnvHttpProxyAgent, request } from 'undici'
+import type { Clock } from '../../shared/clock.ts'
+import { DateClock } from '../../shared/clock-offset.ts'
 import { tlsMeaning } from '../../shared/tls-errors.ts'
+import { type DateFault, datesMeaning } from './certificate-dates.ts'
 import { CloudFault } from './fault.ts'
 import { maxAnswerBytes, type Received, type Sent, type Transport, trustPath } from './transport.ts'
 
@@ -11,6 +14,7 @@ export type TransportConfig = {
   ca: string | undefined
   /** The longest time for one exchange, in milliseconds. */
   timeoutMs: number
+  clock: Clock
 }
 
 /** Longer than the usual heartbeat: a new connection costs more than a heartbeat. A server that keeps it shorter says so. */
@@ -23,25 +27,22 @@ const keepAliveMs = 90_000
 export function createUndiciTransport(config: TransportConfig): Transport {
   let agent = agentFor(config, [])
   return {
-    send: (sent, signal) => exchange(agent, config, sent, signal),
+    async send(sent, signal) {
+      try {
+        return await exchange(agent, config, sent, signal)
+      } catch (error) {
+        throw await explained(error, config, signal)
+      }
+    },
     trust(anchors) {
       const before = agent
       agent = agentFor(config, anchors)
       void before.close()
     },
     async fetchTrust(signal) {
-      const unverified = new EnvHttpProxyAgent({
-        ...notForHttps,
-        connect: { rejectUnauthorized: false },
-        requestTls: { rejectUnauthorized: false },
-      })
-      try {
-        const { status, body } = await exchange(unverified, config, { method: 'GET', path: trustPath, headers: {} }, signal)
-        if (status !== 200) throw new CloudFault('garbled', `The cloud answered ${status} to ${trustPath}.`)
-        return body.trim()
-      } finally {
-        await unverified.destroy()
-      }
+      const { status, body } = await askUnverified(config, signal)
+      if (status !== 200) throw new CloudFault('garbled', `The cloud answered ${status} to ${trustPath}.`)
+      return body.trim()
     },
     close: () => agent.close(),
   }
@@ -55,6 +56,35 @@ function agentFor({ ca }: TransportConfig, anchors: readonly string[]): Dispatch
   // A list replaces the CA certificates that Node trusts by default.
   const tls = own.length === 0 ? {} : { ca: [...getCACertificates('default'), ...own] }
   return new EnvHttpProxyAgent({ ...notForHttps, connect: tls, requestTls: tls, keepAliveTimeout: keepAliveMs, connections: 2 })
+}
+
+/** Asks for the trust document over a connection that nobody vouches for. Nothing secret is sent. */
+async function askUnverified(config: TransportConfig, signal: AbortSignal): Promise<Received> {
+  const tls = { rejectUnauthorized: false }
+  const unverified = new EnvHttpProxyAgent({ ...notForHttps, connect: tls, requestTls: tls })
+  try {
+    return await exchange(unverified, config, { method: 'GET', path: trustPath, headers: {} }, signal)
+  } finally {
+    await unverified.destroy()
+  }
+}
+
+/**
+ * A fault of a certificate's dates says whether our clock is why. The cloud is asked what its clock says: with a single node, the API server has
+ * the clock of this machine.
+ */
+async function explained(error: unknown, config: TransportConfig, signal: AbortSignal): Promise<unknown> {
+  const fault = error instanceof CloudFault ? codesOf(error).find(isDateFault) : undefined
+  if (fault === undefined) return error
+  const there = new DateClock(config.clock)
+  const sentAt = config.clock.monotonic()
+  const answer = await askUnverified(config, signal).catch(() => undefined)
+  there.heard(answer?.headers.date, sentAt)
+  return new CloudFault('untrusted', datesMeaning(fault, config.clock.now(), there.offset()), { cause: error })
+}
+
+function isDateFault(code: string): code is DateFault {
+  return code === 'CERT_NOT_YET_VALID' || code === 'CERT_HAS_EXPIRED'
 }
 
 /** Every call of the contract may be repeated. A connection that the other side has closed meanwhile is no reason to wait. */

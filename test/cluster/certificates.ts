@@ -3,10 +3,20 @@ import { generate } from 'selfsigned'
 /** A serving certificate, its private key, and the CA certificate that signed it, each as PEM. */
 export type ServingCertificate = { ca: string; cert: string; key: string }
 
-/** A certificate for a server on loopback and on the given addresses, valid for a week, and signed by its own CA. */
-export async function createServingCertificate(commonName = 'kube-apiserver', addresses: string[] = []): Promise<ServingCertificate> {
-  const notBeforeDate = new Date(Date.now() - 60_000)
-  const notAfterDate = new Date(Date.now() + 7 * 24 * 3600_000)
+/** From when until when a certificate is valid, in Unix milliseconds. */
+export type Validity = { from?: number; until?: number }
+
+/**
+ * A certificate for a server on loopback and on the given addresses, and signed by its own CA. Both are valid from a minute ago on for a week,
+ * or as given.
+ */
+export async function createServingCertificate(
+  commonName = 'kube-apiserver',
+  addresses: string[] = [],
+  { from = Date.now() - 60_000, until = from + 7 * 24 * 3600_000 }: Validity = {},
+): Promise<ServingCertificate> {
+  const notBeforeDate = new Date(from)
+  const notAfterDate = new Date(until)
   const common = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256', notBeforeDate, notAfterDate } as const
   const authority = await generate([{ name: 'commonName', value: 'skerry test authority' }], {
     ...common,

@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
+import { shown } from '../../../shared/clock-wording.ts'
 import { Problem } from '../../../shared/errors.ts'
-import { shown, type TokenTime } from '../../clock/index.ts'
+import type { TokenTime } from '../../clock/index.ts'
 import type { Identity } from '../http.ts'
 import type { CertificateEntry } from './config.ts'
 import { identityFrom } from './source.ts'

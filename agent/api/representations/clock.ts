@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { Offset } from '../../../shared/clock-offset.ts'
+import { shown } from '../../../shared/clock-wording.ts'
 import type { ClockReading } from '../../clock/index.ts'
 
 const offset = z
@@ -50,7 +51,7 @@ export function clockShown({ cloud, apiServer, nodes, steps, lastStep }: ClockRe
       off: off.sort((a, b) => Math.abs(b.offsetMs) - Math.abs(a.offsetMs)).slice(0, mostNamed),
     },
     steps,
-    lastStep: lastStep ? { at: `${new Date(lastStep.at).toISOString().slice(0, 19)}Z`, byMs: lastStep.byMs } : null,
+    lastStep: lastStep ? { at: shown(lastStep.at), byMs: lastStep.byMs } : null,
   }
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { parseAllDocuments } from 'yaml'
 import { createUndiciTransport } from '../../../agent/cloud/undici-transport.ts'
+import { systemClock } from '../../../shared/clock.ts'
 import { proxy } from '../preflight/outside.ts'
 
 type Variable = { name: string; value?: string }
@@ -31,7 +32,7 @@ async function asked(t: TestContext, url: string, edit: (variables: Record<strin
   const before = names.map((name) => [name, process.env[name]] as const)
   for (const name of names) delete process.env[name]
   Object.assign(process.env, edit(variablesOf(port)))
-  const transport = createUndiciTransport({ url, ca: undefined, timeoutMs: 5_000 })
+  const transport = createUndiciTransport({ url, ca: undefined, timeoutMs: 5_000, clock: systemClock })
   try {
     const signal = new AbortController().signal
     await assert.rejects(transport.send({ method: 'GET', path: '/', headers: {} }, signal), { kind: 'unreachable' })

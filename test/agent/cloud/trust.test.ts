@@ -5,6 +5,7 @@ import type { Link } from '../../../agent/cloud/link.ts'
 import type { Transport } from '../../../agent/cloud/transport.ts'
 import { pinOf } from '../../../agent/cloud/trust.ts'
 import { createUndiciTransport } from '../../../agent/cloud/undici-transport.ts'
+import { systemClock } from '../../../shared/clock.ts'
 import { serveCloud } from '../../cloud/serve.ts'
 import { tokenWith, World } from '../../cloud/world.ts'
 import { createServingCertificate } from '../../cluster/index.ts'
@@ -16,7 +17,12 @@ async function overTls(t: TestContext, { isConfigured = true } = {}) {
   const served = await serveCloud(() => clock.now())
   const transports: Transport[] = []
   const connect = () => {
-    const transport = createUndiciTransport({ url: served.origin, ca: isConfigured ? served.ca : undefined, timeoutMs: 10_000 })
+    const transport = createUndiciTransport({
+      url: served.origin,
+      ca: isConfigured ? served.ca : undefined,
+      timeoutMs: 10_000,
+      clock: systemClock,
+    })
     transports.push(transport)
     return transport
   }

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { readInstallToken } from '../../../agent/cloud/install-token.ts'
 import type { JoinSecret } from '../../../agent/cloud/registration/state.ts'
 import { createUndiciTransport } from '../../../agent/cloud/undici-transport.ts'
+import { systemClock } from '../../../shared/clock.ts'
 import { closedAfter } from './idle.ts'
 import { titledPoints } from './page.ts'
 import { type Given, tryCloud } from './run.ts'
@@ -44,7 +45,7 @@ async function readGiven(args: string[]): Promise<Given | undefined> {
   const idleMs = Number(values.idle) * 1000
   return {
     url: url.origin,
-    transport: createUndiciTransport({ url: url.origin, ca, timeoutMs: 30_000 }),
+    transport: createUndiciTransport({ url: url.origin, ca, timeoutMs: 30_000, clock: systemClock }),
     cloudKey: await textOf(values.key),
     token: await tokenOf(values['token-file']),
     expiredToken: await tokenOf(values['expired-token-file']),

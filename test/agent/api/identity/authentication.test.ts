@@ -13,6 +13,7 @@ import { createAuthentication } from '../../../../agent/api/identity/authenticat
 import { identityConfig } from '../../../../agent/api/identity/config.ts'
 import { identityFrom } from '../../../../agent/api/identity/source.ts'
 import { limitsConfig } from '../../../../agent/api/limits.ts'
+import { type Measured, TokenTime } from '../../../../agent/clock/token-time.ts'
 import { systemClock } from '../../../../shared/clock.ts'
 import { byFetch } from '../../../../shared/fetch.ts'
 import { createTlsServer } from '../../../../shared/server.ts'
@@ -37,14 +38,18 @@ const sign = (claims: Record<string, unknown>, { key = rsa.privateKey, at = Date
     .setExpirationTime(expires === '10m' ? Math.floor(at / 1000) + 600 : Math.floor(at / 1000) - 600)
     .sign(key)
 
-type Given = { identity: Record<string, unknown>; limits?: Record<string, unknown>; clock?: FakeClock }
+type Given = { identity: Record<string, unknown>; limits?: Record<string, unknown>; clock?: FakeClock; measured?: () => Measured }
 
 /** The API behind the given ways to be recognised. */
-async function start(t: TestContext, { identity, limits = {}, clock }: Given) {
+async function start(t: TestContext, { identity, limits = {}, clock, measured }: Given) {
   const time = clock ?? systemClock
   const { log, lines } = createKeptLog()
   const limitsGiven = limitsConfig.parse(limits)
-  const authentication = createAuthentication(identityConfig.parse(identity), limitsGiven, { clock: time, log })
+  const authentication = createAuthentication(identityConfig.parse(identity), limitsGiven, {
+    clock: time,
+    time: new TokenTime(time, measured),
+    log,
+  })
   await authentication.start(AbortSignal.timeout(10_000))
   t.after(() => authentication.stop(0))
   const { routes } = createHarbour()
@@ -316,6 +321,38 @@ test('a verified token is remembered for a minute at most, and never beyond its 
   // a minute of tolerance for clocks that differ
   clock.jump(62_000)
   assert.equal((await get({ authorization: `Bearer ${token}` })).status, 401)
+})
+
+const hour = 3_600_000
+
+test('signed tokens are judged by the time of the cloud, and a refusal says both times and what to do', limit, async (t) => {
+  const clock = createFakeClock(Date.UTC(2026, 0, 31, 12))
+  const mounted = await mountSecret(t, { jwks: JSON.stringify(jwks) })
+  let aheadMs = 3 * hour
+  const measured = (): Measured => ({ by: 'cloud', offset: { offsetMs: aheadMs, uncertaintyMs: 40 } })
+  const { get } = await start(t, { clock, measured, identity: { jwt: { issuer, audience, jwksFile: mounted.file('jwks') } } })
+  const answer = async (token: string) => {
+    const response = await get({ authorization: `Bearer ${token}` })
+    return [response.status, response.status === 200 ? undefined : ((await response.json()) as { detail: string }).detail] as const
+  }
+  const seconds = (at: number) => Math.floor(at / 1000)
+
+  // Issued just now by the clock of the cloud, which is three hours ahead.
+  const fresh = await sign({ nbf: seconds(clock.now() + aheadMs) }, { at: clock.now() + aheadMs })
+  assert.deepEqual(await answer(fresh), [200, undefined])
+  const stale = await sign({}, { at: clock.now() })
+  assert.deepEqual(await answer(stale), [
+    401,
+    'The token expired at 2026-01-31T12:10:00Z; it is 2026-01-31T15:00:00Z by the clock of the cloud. The clock of this machine is 3 h behind. Synchronize it: timedatectl set-ntp true',
+  ])
+  const early = await sign({ nbf: seconds(clock.now() + aheadMs + hour) }, { at: clock.now() + aheadMs })
+  const [status, detail] = await answer(early)
+  assert.equal(status, 401)
+  assert.match(detail ?? '', /^The token is valid from 2026-01-31T16:00:00Z on; it is 2026-01-31T15:00:00Z by the clock of the cloud\. /)
+
+  // The other way round: what has expired by our clock has not by that of the cloud.
+  aheadMs = -3 * hour
+  assert.deepEqual(await answer(await sign({}, { at: clock.now() + aheadMs })), [200, undefined])
 })
 
 test('wrong tokens are limited by address, and the right one is answered whatever else comes from there', limit, async (t) => {
