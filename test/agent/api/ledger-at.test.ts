@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/index.ts'
-import { type Answered, type QuietRegion, startQuietRegion, storageClasses, usualDatabase } from './region.ts'
+import { type Answered, type QuietRegion, startQuietRegion, storageClasses, usualDatabase, usualNodes } from './region.ts'
 
 let region: QuietRegion
 const databases = '/v1/projects/harbour/databases'
@@ -115,7 +115,8 @@ test('a region that was restored itself does not take numbers for its own that i
 
 test('a malformed number is a fault beside the others, and any number is one where it would protect nothing', async () => {
   for (const given of ['', '-1', '1.0', '0x1', '12, 13', '"12"', '1234567890123456']) {
-    const refused = await region.call('PATCH', path, { body: { nodes: { count: 'two' } }, headers: { 'if-ledger-at': given } })
+    const body = { ...usualDatabase, nodes: { ...usualNodes, count: 'two' } }
+    const refused = await region.call('PUT', path, { body, headers: { 'if-ledger-at': given } })
     assert.equal(refused.status, 422, refused.text)
     const places = refused.body.faults.map(({ path, name }: { path?: string; name?: string }) => path ?? name).sort()
     assert.deepEqual(places, ['/nodes/count', 'If-Ledger-At'], given)
