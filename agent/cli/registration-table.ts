@@ -33,9 +33,9 @@ export function registrationTable(found: KubernetesObject | undefined, namespace
     ['Next attempt', nextAttempt ? `${nextAttempt}${tried}` : state === 'Refused' ? 'none, until somebody has done something' : undefined],
     ['Cloud', cloud],
     ['Region there', id],
-    ['Name there', name],
+    ['Name', name],
     [
-      'Tags there',
+      'Tags',
       tags &&
         Object.entries(tags)
           .map((tag) => tag.join('='))
