@@ -121,6 +121,7 @@ const whileWell = [
   'skerry_cloudflared_ready_connections',
   'skerry_agent_operation_duration_seconds_count{outcome="Succeeded"}',
   'skerry_agent_ledger_hole_timestamp_seconds',
+  'skerry_agent_registration_heard_age_seconds',
   'skerry_host_filesystem_size_bytes',
 ]
 /** Seen while the MQTT server is away. */

@@ -6,15 +6,18 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import mqtt from 'mqtt'
+import { serveCloud } from '../cloud/serve.ts'
+import { tokenWith } from '../cloud/world.ts'
 import { startCluster, startStandIns } from '../cluster/index.ts'
 import { startMosquitto } from '../monitor/sparkplug/mosquitto.ts'
 import { encode } from '../monitor/sparkplug/schema.ts'
 import { startPrometheus } from '../peers/prometheus.ts'
 import { type Client, createClient } from '../region/client.ts'
 import { regionDefinitions } from '../region/definitions.ts'
-import { prepareRegion } from '../region/index.ts'
+import { prepareRegion, type Region } from '../region/index.ts'
 import { database, persistent, project } from '../region/scenario.ts'
 import { createAuthority } from '../shared/certificates.ts'
+import { installObject } from '../shared/kubernetes/connected.ts'
 import { ruleFiles } from './observability.ts'
 
 const often = { interval: '2s', timeout: '2s' }
@@ -40,8 +43,9 @@ export async function startObservedRegion(t: TestContext): Promise<ObservedRegio
   const broker = await startMosquitto(t)
   await region.admin.request({ method: 'POST', path: '/apis/skerry.dev/v1/namespaces/skerry/sparkplugnodes', body: crane })
 
+  const cloud = await joinable(t, region, directory)
   const tls = { certFile: join(directory, 'tls/tls.crt'), keyFile: join(directory, 'tls/tls.key'), ...(await clientFiles(directory)) }
-  const config = { operations: { recheck: '2s' }, api: { host: '127.0.0.1', port: 0, tls } }
+  const config = { cloud, operations: { recheck: '2s' }, api: { host: '127.0.0.1', port: 0, tls } }
   const agent = await region.startAgent({ config })
   const apiPort = Number(new URL(agent.url).port)
   const monitor = await region.startMonitor(broker, {
@@ -84,6 +88,19 @@ export async function startObservedRegion(t: TestContext): Promise<ObservedRegio
       })
     },
   }
+}
+
+/** A cloud that knows the token of the region; the section of the configuration that names it. */
+async function joinable(t: TestContext, { admin, namespace }: Region, directory: string) {
+  const served = await serveCloud()
+  t.after(() => served.close())
+  const token = tokenWith()
+  served.cloud.registry.addToken(token)
+  const data = { token: Buffer.from(token).toString('base64') }
+  await installObject(admin, { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'skerry-join', namespace }, data })
+  const caFile = join(directory, 'cloud.crt')
+  await writeFile(caFile, served.ca)
+  return { url: served.origin, caFile }
 }
 
 /** The CA certificate of clients, and its revocation list. */

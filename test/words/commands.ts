@@ -19,7 +19,14 @@ export const sources: Record<string, (text: string) => Command[]> = {
   'deploy/chart/templates/NOTES.txt': commandsInNotes,
   ...each(
     [
-      ...['docs/operating.md', 'docs/installing.md', 'docs/running.md', 'docs/alerts.md', 'docs/what-stands-in-the-way.md'],
+      ...[
+        'docs/operating.md',
+        'docs/joining-a-cloud.md',
+        'docs/installing.md',
+        'docs/running.md',
+        'docs/alerts.md',
+        'docs/what-stands-in-the-way.md',
+      ],
       'docs/what-is-kept.md',
       'deploy/chart/README.md',
     ],

@@ -163,6 +163,12 @@ export const ownFailures = {
   },
 } as const satisfies Record<string, OwnFailureClass>
 
+/** What is shown of a class that the region finds itself: its own sentence, and what is known of this time. */
+export function sentenceOf(name: OwnFailureName, detail: string): string {
+  const { message } = ownFailures[name]
+  return detail.startsWith(message.slice(0, -1)) ? detail : `${message} ${detail}`
+}
+
 /** The name of a class that the region finds itself. */
 export type OwnFailureName = keyof typeof ownFailures
 

@@ -4,7 +4,7 @@ import type { Log } from '../../../shared/log.ts'
 import type { Call } from '../caller.ts'
 import type { CloudClock } from '../cloud-clock.ts'
 import { endpoints } from '../contract/endpoints.ts'
-import { failures, ownFailures } from '../contract/failures.ts'
+import { failures, ownFailures, sentenceOf } from '../contract/failures.ts'
 import { type Claim, type RegistrationAnswer, registrationAnswer } from '../contract/registration.ts'
 import { CloudFault } from '../fault.ts'
 import { makeKey, thumbprintOf } from '../proof.ts'
@@ -228,7 +228,7 @@ export class Registrar {
     const { failure, own = 'garbled' } = fault
     const row = failure && failures[failure]
     const refusedToken = step.do === 'claim' ? step.token?.sha256 : undefined
-    const { reason, message, action } = row ?? { ...ownFailures[own], message: fault.message }
+    const { reason, message, action } = row ?? { ...ownFailures[own], message: sentenceOf(own, fault.message) }
     const told = { reason, message, action, refusedToken }
     if (failure === 'deregistered') return this.#forget({ ...told, state: 'Deregistered' }, look)
     if (row?.retry === 'person') {

@@ -4,6 +4,7 @@ import type { Scope } from '../../../agent/api/http.ts'
 import { limitsConfig } from '../../../agent/api/limits.ts'
 import type { OpenResource } from '../../../agent/api/resource.ts'
 import { openResources, scopes } from '../../../agent/api/resources.ts'
+import { followRegistration, type ShownRegistration } from '../../../agent/cloud/registration/cache.ts'
 import { createAcceptedState } from '../../../agent/operations/accepted.ts'
 import type { Actions } from '../../../agent/operations/actions/action.ts'
 import { actions } from '../../../agent/operations/actions/index.ts'
@@ -17,6 +18,7 @@ import { createStack } from '../../../agent/region/stack.ts'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
 import { databaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import { desiredSecrets } from '../../../agent/resources/database-secrets.ts'
+import type { Target } from '../../../agent/resources/kind.ts'
 import { desiredProject, projectSpec } from '../../../agent/resources/project.ts'
 import type { Tunnel } from '../../../agent/tunnel/settings.ts'
 import { createTunnelCaches, type TunnelInUse } from '../../../agent/tunnel/state.ts'
@@ -57,6 +59,7 @@ export function createApiOver(
     journal: Journal
     obstacles: Pick<Obstacles, 'of'>
     tunnel?: TunnelInUse | undefined
+    registration?: ShownRegistration | undefined
     actions?: Actions
   },
   operator: ReturnType<typeof createOperatorCache>,
@@ -136,7 +139,7 @@ export type QuietRegion = Api & {
   close(): Promise<void>
 }
 
-export async function startQuietRegion(given: { tunnel?: Tunnel } = {}): Promise<QuietRegion> {
+export async function startQuietRegion(given: { tunnel?: Tunnel; hasCloud?: boolean } = {}): Promise<QuietRegion> {
   const cluster = await startCluster({ crds: regionDefinitions() })
   const admin = connectTo(cluster)
   await installObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
@@ -147,8 +150,10 @@ export async function startQuietRegion(given: { tunnel?: Tunnel } = {}): Promise
   const journal = createJournal({ namespace }, { cluster: admin, operations: caches.operations, ledger: caches.ledger, clock: systemClock })
   const obstacles: { of: Obstacles['of'] } = { of: async () => [] }
   const tunnel = given.tunnel && { tunnel: given.tunnel, caches: createTunnelCaches(given.tunnel, tools) }
-  const api = createApiOver({ cluster: admin, caches, journal, obstacles: { of: (target) => obstacles.of(target) }, tunnel }, operator)
-  const parts = [...Object.values(caches), operator, ...Object.values(tunnel?.caches ?? {})]
+  const registration = given.hasCloud ? followRegistration(namespace, tools) : undefined
+  const known = { cluster: admin, caches, journal, obstacles: { of: (target: Target) => obstacles.of(target) }, tunnel, registration }
+  const api = createApiOver(known, operator)
+  const parts = [...Object.values(caches), operator, ...Object.values(tunnel?.caches ?? {}), ...(registration ? [registration.cache] : [])]
   await Promise.all(parts.map((part) => part.start(new AbortController().signal)))
   await journal.start(new AbortController().signal)
 

@@ -3,7 +3,10 @@ import { test } from 'node:test'
 import { type FailureName, failureOfType, failures, ownFailures } from '../../../agent/cloud/contract/failures.ts'
 import type { Link } from '../../../agent/cloud/link.ts'
 import { Pusher } from '../../../agent/cloud/status/pusher.ts'
-import { tokenWith, World } from '../../cloud/world.ts'
+import { createUndiciTransport } from '../../../agent/cloud/undici-transport.ts'
+import { HonestCloud } from '../../cloud/honest-cloud.ts'
+import { origin, tokenWith, World } from '../../cloud/world.ts'
+import { createFakeClock } from '../../shared/fake-clock.ts'
 
 type Case = {
   /** Brings it about, in a world with a region that has joined, unless it is about joining. */
@@ -146,6 +149,50 @@ for (const [name, { joined, bringAbout, state, besides }] of Object.entries(case
     }
     await besides?.(world, link)
     if (key && state !== 'Deregistered') assert.deepEqual(world.content.state?.key, key, 'the key is never given up')
+  })
+}
+
+/** How the classes come about that the region finds itself, while it joins. Those about certificates are in trust.test.ts. */
+const found: Record<'unreachable' | 'garbled' | 'busy', { world: () => World; says: RegExp; afterMs?: number }> = {
+  unreachable: {
+    world() {
+      const clock = createFakeClock()
+      // Nobody listens on the port of "discard".
+      const connect = () => createUndiciTransport({ url: 'https://127.0.0.1:9', ca: undefined, timeoutMs: 5_000 })
+      return new World({ clock, cloud: new HonestCloud(origin, clock.now), connect })
+    },
+    says: /ECONNREFUSED/,
+  },
+  garbled: {
+    world() {
+      const world = new World()
+      world.onTheWay = async () => ({ status: 200, headers: { 'content-type': 'text/html' }, body: '<html>Log in</html>' })
+      return world
+    },
+    says: /text\/html, not with JSON/,
+  },
+  busy: {
+    world() {
+      const world = new World()
+      world.onTheWay = async () => ({ status: 503, headers: { 'retry-after': '1200' }, body: '' })
+      return world
+    },
+    says: /answered 503/,
+    afterMs: 1_200_000,
+  },
+}
+
+for (const [name, { world: make, says, afterMs = 1 }] of Object.entries(found)) {
+  test(`${name}: the region goes on asking, and says what it has found`, async () => {
+    const world = make()
+    world.give(tokenWith())
+    await world.until(world.link(), 'Claiming', { steps: 4 })
+    const { reason, message, action } = ownFailures[name as keyof typeof found]
+    const { status = assert.fail() } = world.content
+    assert.deepEqual([status.reason, status.action], [reason, action])
+    assert.ok(status.message.startsWith(message.slice(0, -1)), status.message)
+    assert.match(status.message, says)
+    assert.ok(Date.parse(status.nextAttempt ?? '') >= world.clock.now() + afterMs - 1_000, status.nextAttempt)
   })
 }
 

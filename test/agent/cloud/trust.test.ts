@@ -186,7 +186,7 @@ test('the first contact with a cloud that has its own CA is by the pin in the to
   assert.equal(world.content.state?.trust?.sequence, 2, 'from then on the documents count')
 })
 
-test('without a pin, or with that of another CA, nothing is sent to a cloud that nobody vouches for', async (t) => {
+test('untrusted: without a pin, or with that of another CA, nothing is sent to a cloud that nobody vouches for', async (t) => {
   const { served, cloud, world } = await overTls(t, { isConfigured: false })
   await cloud.publish({ anchors: [served.ca] })
   world.give(tokenWith())
