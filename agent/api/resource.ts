@@ -51,6 +51,7 @@ export type OpenResource = {
 /** The part of the agent's configuration that resources read. */
 export type ResourcesConfig = {
   region: { id: string; name?: string | undefined }
+  cloud?: { tags: Record<string, string> } | undefined
   cluster: { namespace: string }
   crateOperator: { namespace: string; deployment: string; version?: string | undefined }
   databases: {

@@ -31,6 +31,11 @@ export const regionSchema = z
   .object({
     id: z.string().meta({ example: 'harbour-1' }),
     name: z.string().nullable().meta({ example: 'Harbour' }),
+    tags: z
+      .record(z.string(), z.string())
+      .optional()
+      .describe('What the site says about the region; absent without a cloud')
+      .meta({ example: { coast: 'west' } }),
     agent: z.object({ version: z.string().meta({ example: '0.1.0' }) }),
     kubernetes: z.object({ version: z.string().nullable().describe('null until the first read').meta({ example: 'v1.34.1' }) }),
     hosts: z.array(

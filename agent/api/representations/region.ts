@@ -113,6 +113,7 @@ export class RegionDocumentMaker {
     const document: Omit<RegionDocument, 'parts'> & Bounded = {
       id: config.region.id,
       name: config.region.name ?? null,
+      ...(config.cloud && { tags: config.cloud.tags }),
       agent: { version },
       kubernetes: { version: kubernetes.current ?? null },
       hosts: hostsOf(nodes.values()),

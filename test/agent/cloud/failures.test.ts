@@ -4,6 +4,7 @@ import { type FailureName, failureOfType, failures, ownFailures } from '../../..
 import type { Link } from '../../../agent/cloud/link.ts'
 import { Pusher } from '../../../agent/cloud/status/pusher.ts'
 import { createUndiciTransport } from '../../../agent/cloud/undici-transport.ts'
+import { systemClock } from '../../../shared/clock.ts'
 import { HonestCloud } from '../../cloud/honest-cloud.ts'
 import { origin, tokenWith, World } from '../../cloud/world.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
@@ -158,7 +159,7 @@ const found: Record<'unreachable' | 'garbled' | 'busy', { world: () => World; sa
     world() {
       const clock = createFakeClock()
       // Nobody listens on the port of "discard".
-      const connect = () => createUndiciTransport({ url: 'https://127.0.0.1:9', ca: undefined, timeoutMs: 5_000 })
+      const connect = () => createUndiciTransport({ url: 'https://127.0.0.1:9', ca: undefined, timeoutMs: 5_000, clock: systemClock })
       return new World({ clock, cloud: new HonestCloud(origin, clock.now), connect })
     },
     says: /ECONNREFUSED/,
