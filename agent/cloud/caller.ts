@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib'
 import type * as z from 'zod'
 import type { Clock } from '../../shared/clock.ts'
 import type { CloudClock } from './cloud-clock.ts'
+import { instant } from './contract/documents.ts'
 import { type Endpoint, pathAt } from './contract/endpoints.ts'
 import { failureOfType } from './contract/failures.ts'
 import { CloudFault } from './fault.ts'
@@ -33,7 +34,8 @@ const longestWaitMs = 3_600_000
 
 /**
  * Calls the cloud: proves the key, checks the answer against the contract, and takes the time from it. A call that is refused because of our
- * clock is repeated once with the time of the cloud.
+ * clock is repeated once with the time of the cloud, and so is one whose connection has ended: that is no reason to wait, and each call of the
+ * contract may be repeated. The proof may not: the cloud may have got it, and takes it once.
  *
  * @throws CloudFault
  */
@@ -41,7 +43,8 @@ export async function callCloud<T>(call: Call<T>, parts: CallerParts, signal: Ab
   try {
     return await callOnce(call, parts, signal)
   } catch (error) {
-    if (error instanceof CloudFault && error.failure === 'clock-skew') return callOnce(call, parts, signal)
+    const again = error instanceof CloudFault && (error.failure === 'clock-skew' || error.isCut) && !signal.aborted
+    if (again) return callOnce(call, parts, signal)
     throw error
   }
 }
@@ -95,7 +98,8 @@ function refusalOf(received: Received, heard: (now: number) => void): CloudFault
   const { status, headers } = received
   const retryAfterMs = retryAfterOf(headers['retry-after'])
   const problem = problemOf(received)
-  if (typeof problem.now === 'number' && Number.isSafeInteger(problem.now) && problem.now > 1_577_836_800_000) heard(problem.now)
+  const now = instant.safeParse(problem.now)
+  if (now.success) heard(now.data)
   const failure = failureOfType(problem.type)
   const said = typeof problem.detail === 'string' ? ` It says: ${oneLine(problem.detail)}` : ''
   if (failure !== undefined) return new CloudFault(failure, undefined, { retryAfterMs })

@@ -1,6 +1,6 @@
 import { type FailureName, type FaultKind, failures, type OwnFailureName, ownFailures } from './contract/failures.ts'
 
-type Details = { cause?: unknown; retryAfterMs?: number | undefined; isUnknownCa?: boolean }
+type Details = { cause?: unknown; retryAfterMs?: number | undefined; isUnknownCa?: boolean; isCut?: boolean }
 
 /** Why the cloud could not be talked to. The message is a sentence for people, and holds nothing that the cloud wrote unless it was bounded. */
 export class CloudFault extends Error {
@@ -13,8 +13,14 @@ export class CloudFault extends Error {
   readonly retryAfterMs: number | undefined
   /** Of an untrusted certificate: its CA is the reason, not its dates or names. */
   readonly isUnknownCa: boolean
+  /** The connection ended without an answer, as one does that was idle, and that the other side has closed meanwhile. */
+  readonly isCut: boolean
 
-  constructor(why: OwnFailureName | FailureName, message?: string, { cause, retryAfterMs, isUnknownCa = false }: Details = {}) {
+  constructor(
+    why: OwnFailureName | FailureName,
+    message?: string,
+    { cause, retryAfterMs, isUnknownCa = false, isCut = false }: Details = {},
+  ) {
     const row = isRefusal(why) ? failures[why] : ownFailures[why]
     super(message ?? row.message, { cause })
     this.name = 'CloudFault'
@@ -23,6 +29,7 @@ export class CloudFault extends Error {
     this.own = isRefusal(why) ? undefined : why
     this.retryAfterMs = retryAfterMs
     this.isUnknownCa = isUnknownCa
+    this.isCut = isCut
   }
 }
 

@@ -87,21 +87,15 @@ function isDateFault(code: string): code is DateFault {
   return code === 'CERT_NOT_YET_VALID' || code === 'CERT_HAS_EXPIRED'
 }
 
-/** Every call of the contract may be repeated. A connection that the other side has closed meanwhile is no reason to wait. */
-async function exchange(agent: Dispatcher, config: TransportConfig, sent: Sent, signal: AbortSignal): Promise<Received> {
+async function exchange(dispatcher: Dispatcher, config: TransportConfig, sent: Sent, stopping: AbortSignal): Promise<Received> {
   try {
-    return await exchangeOnce(agent, config, sent, signal)
+    return await exchanged(dispatcher, config, sent, stopping)
   } catch (error) {
-    if (!isClosedConnection(error) || signal.aborted) throw faultOf(error, signal)
-  }
-  try {
-    return await exchangeOnce(agent, config, sent, signal)
-  } catch (error) {
-    throw faultOf(error, signal)
+    throw faultOf(error, config, stopping)
   }
 }
 
-async function exchangeOnce(dispatcher: Dispatcher, config: TransportConfig, sent: Sent, stopping: AbortSignal): Promise<Received> {
+async function exchanged(dispatcher: Dispatcher, config: TransportConfig, sent: Sent, stopping: AbortSignal): Promise<Received> {
   const { url, timeoutMs } = config
   const { method, path, headers, body = null } = sent
   const signal = AbortSignal.any([stopping, AbortSignal.timeout(timeoutMs)])
@@ -129,21 +123,27 @@ function codesOf(error: unknown): string[] {
   return [...(typeof code === 'string' ? [code] : []), ...codesOf(cause), ...nested]
 }
 
-function isClosedConnection(error: unknown): boolean {
-  return codesOf(error).some((code) => code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE')
-}
-
+const cut = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+/** What arrives is no answer in HTTP, or is larger than one may be. */
+const noHttp = /^(HPE_|UND_ERR_HEADERS_OVERFLOW$|UND_ERR_RES_)/
 const untrusted = /^(CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_(GET|VERIFY)|INVALID_CA|ERR_TLS_CERT)/
 /** Faults of the certificate itself, whoever has issued it. */
 const ofItself = /^(CERT_HAS_EXPIRED|CERT_NOT_YET_VALID|CERT_REVOKED|ERR_TLS_CERT_ALTNAME_INVALID)$/
 
-function faultOf(error: unknown, stopping: AbortSignal): unknown {
+function faultOf(error: unknown, { timeoutMs }: TransportConfig, stopping: AbortSignal): unknown {
   if (error instanceof CloudFault || stopping.aborted) return error
   const meaning = tlsMeaning(error)
   const codes = codesOf(error)
   if (codes.some((code) => untrusted.test(code))) {
     return new CloudFault('untrusted', meaning, { cause: error, isUnknownCa: !codes.some((code) => ofItself.test(code)) })
   }
-  const { message } = error as Error
-  return new CloudFault('unreachable', `The cloud does not answer: ${meaning ?? message}`, { cause: error })
+  const { message, name } = error as Error
+  if (codes.some((code) => noHttp.test(code)))
+    return new CloudFault('garbled', `The cloud's answer is not HTTP: ${message}`, { cause: error })
+  if (name === 'TimeoutError')
+    return new CloudFault('unreachable', `The cloud does not answer within ${timeoutMs / 1000} s.`, { cause: error })
+  return new CloudFault('unreachable', `The cloud does not answer: ${meaning ?? message}`, {
+    cause: error,
+    isCut: codes.some((code) => cut.has(code)),
+  })
 }

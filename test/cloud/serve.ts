@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { createServingCertificate, type ServingCertificate } from '../cluster/index.ts'
+import type { Fault } from './faults.ts'
 import { HonestCloud } from './honest-cloud.ts'
 
 /** A cloud that listens on this machine. */
@@ -11,6 +12,8 @@ export type ServedCloud = {
   /** The CA of its first certificate. */
   ca: string
   server: Server
+  /** What it does in place of the honest answer, to each request from now on. */
+  fault: Fault | undefined
   /** Changes its certificate: new connections get it, and the others end. */
   use(certificate: ServingCertificate): void
   close(): Promise<void>
@@ -32,8 +35,9 @@ export async function serveCloud(
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
   const cloud = new HonestCloud(origin, now)
-  server.on('request', getRequestListener(around(cloud)))
-  return {
+  const honest = getRequestListener(around(cloud))
+  const served: ServedCloud = {
+    fault: undefined,
     cloud,
     origin,
     ca,
@@ -47,4 +51,9 @@ export async function serveCloud(
       await new Promise((resolve) => server.close(resolve))
     },
   }
+  server.on('request', (request, response) => {
+    if (served.fault) void served.fault({ request, response, cloud })
+    else void honest(request, response)
+  })
+  return served
 }

@@ -13,8 +13,14 @@ const sha256 = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
   .describe('SHA-256 in lower-case hexadecimal')
-const tag = z.string().max(200)
-const tags = z.record(z.string().regex(/^[A-Za-z0-9]([\w./-]{0,61}[A-Za-z0-9])?$/), tag).describe('What the site says about the region')
+/** A text that people see in terminals and logs. */
+const line = z
+  .string()
+  .max(200)
+  .regex(/^[^\p{Cc}\u2028\u2029]*$/u, 'must be one line')
+const tagName = z.string().regex(/^[A-Za-z0-9]([\w./-]{0,61}[A-Za-z0-9])?$/)
+const tags = z.record(tagName, z.string().max(200)).describe('What the site says about the region')
+const tagsOfCloud = z.record(tagName, line).refine((given) => Object.keys(given).length <= 64, 'must be at most 64')
 export const registrationId = z
   .string()
   .regex(/^[A-Za-z0-9][\w-]{0,63}$/)
@@ -70,8 +76,8 @@ const credential = z.object({
 export const heard = {
   now: instant.describe("The cloud's clock, in milliseconds since 1970"),
   heartbeat: z.int().min(15).max(3_600).optional().describe('Seconds between two heartbeats'),
-  name: z.string().max(200).optional().describe('What people call the region, unless the site says it'),
-  tags: tags.optional().describe('Those of the cloud; of two with one name, the one of the site counts'),
+  name: line.optional().describe('What people call the region, unless the site says it'),
+  tags: tagsOfCloud.optional().describe('Those of the cloud, at most 64; of two with one name, the one of the site counts'),
 }
 
 /** The answer as long as somebody has to approve the region. */
