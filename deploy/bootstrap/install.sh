@@ -205,7 +205,9 @@ set_proxy
 [ -n "$dry_run" ] || take_lock
 
 say "Region $region_id of $region_cloud ($signature)"
-if [ -n "$join_url" ]; then say "The region joins this cloud, and tells it its status."; elif [ -n "$no_join_why" ]; then say "The region does not join this cloud: $no_join_why."; fi
+if wanted skerry; then
+  if [ -n "$join_url" ]; then say 'The region joins this cloud, and tells it its status.'; else say "The region does not join this cloud: $no_join_why."; fi
+fi
 say "Cluster $(kube config view --minify -o 'jsonpath={.clusters[0].cluster.server}'), context ${context:-$(kube config current-context 2>/dev/null || echo 'of the pod')}"
 confirm 'Install into this cluster?'
 if [ -z "$storage_source$yes$dry_run$given_only" ]; then offer_storage_classes; fi
