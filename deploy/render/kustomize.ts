@@ -22,7 +22,7 @@ export function kustomizeBase(objects: KubernetesObject[]): Record<string, strin
   const files: Record<string, string> = {}
   const generated: { name: string; files: string[] }[] = []
   const resources: Record<string, KubernetesObject[]> = { 'namespace.yaml': [namespace], 'crds.yaml': [] }
-  for (const object of objects.filter((each) => !closesNamespace(each))) {
+  for (const object of objects.filter((each) => !closesNamespace(each) && !readsClocks(each))) {
     withoutHelm(object)
     if (object.kind === 'ConfigMap') {
       generated.push({ name: object.metadata.name, files: Object.keys(object.data) })
@@ -50,8 +50,11 @@ export function kustomizeBase(objects: KubernetesObject[]): Record<string, strin
 /** The first version with ValidatingAdmissionPolicies. */
 export const policyKubeVersion = '1.30.0'
 
-/** The RoleBindings that close namespaces: those outside Skerry's namespace. */
-const closesNamespace = ({ kind, metadata }: KubernetesObject) => kind === 'RoleBinding' && metadata.namespace !== 'skerry'
+/** The RoleBindings that close namespaces. */
+const closesNamespace = ({ kind, metadata }: KubernetesObject) =>
+  kind === 'RoleBinding' && metadata.name === 'skerry-agent-project' && metadata.namespace !== 'skerry'
+/** The Role and the RoleBinding in the namespace of the nodes' Leases. */
+const readsClocks = ({ metadata }: KubernetesObject) => metadata.name === 'skerry-agent-clocks'
 const isPolicy = (name: string) => (object: KubernetesObject) =>
   object.kind.startsWith('ValidatingAdmissionPolicy') && object.metadata.name === name
 
@@ -63,6 +66,7 @@ export const besideTheBase: Record<string, (object: KubernetesObject) => boolean
   'deletion-protection.yaml': isPolicy('skerry-deletion-protection'),
   'agent-boundary.yaml': isPolicy('skerry-agent-boundary'),
   'closed-namespaces.yaml': closesNamespace,
+  'node-clocks.yaml': readsClocks,
 }
 
 /** What a file beside the base does not take from the configuration, as its head says. */

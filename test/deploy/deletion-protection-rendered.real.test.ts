@@ -55,7 +55,7 @@ test('the files beside the base for kustomize are what the chart renders', async
   const files = Object.entries(await kustomizeFilesBeside())
   assert.deepEqual(
     files.map(([path]) => path.replace('deploy/kustomize/', '')),
-    ['deletion-protection.yaml', 'agent-boundary.yaml', 'closed-namespaces.yaml'],
+    ['deletion-protection.yaml', 'agent-boundary.yaml', 'closed-namespaces.yaml', 'node-clocks.yaml'],
   )
   for (const [path, text] of files) assert.equal(readFileSync(path, 'utf8'), text, 'rewrite it with: npm run render')
 })

@@ -10,7 +10,7 @@ test('the page on security has the permissions of the agent as they are granted'
 
 test('the table has every permission of every role', async () => {
   const roles = await agentRoles()
-  assert.equal(roles.length, 3)
+  assert.equal(roles.length, 4)
   const lines = permissionsTable(roles).trimEnd().split('\n')
   for (const [place, rules] of roles.entries())
     for (const { apiGroups, resources, resourceNames = [], verbs } of rules)
