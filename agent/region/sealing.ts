@@ -6,7 +6,7 @@ import type { Log } from '../../shared/log.ts'
 import type { AgedSource } from './age.ts'
 
 /** The public part of the key that seals secrets for this cluster. */
-export type Sealing = {
+type Sealing = {
   /** PEM */
   certificate: string
   /** SHA-256 of the certificate, in lower-case hexadecimal. */

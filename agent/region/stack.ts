@@ -6,7 +6,7 @@ import { type ComponentState, componentsOf, type KnownComponent, type WorkloadVi
 import { type Controller, SealingCertificate } from './sealing.ts'
 
 type Named = { metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'resourceVersion'> }
-export type IngressClassView = Named & { controller: string; isDefault: boolean }
+type IngressClassView = Named & { controller: string; isDefault: boolean }
 
 /** What runs in the cluster besides databases, and what it offers. */
 export type Stack = {

@@ -48,7 +48,7 @@ export function hostsOf(nodes: Iterable<KubernetesObject>): Host[] {
 
 /** Whether two versions of a node are the same host with the same room: a kubelet writes its Node every few minutes, changed or not. */
 export function isSameHost(node: KubernetesObject, other: KubernetesObject): boolean {
-  const shown = (each: KubernetesObject) => [hostOf(each), each.spec?.taints, each.status?.allocatable, amrcHostOf(each)]
+  const shown = (each: KubernetesObject) => [hostOf(each), each.spec?.taints, each.status?.allocatable]
   return isDeepStrictEqual(shown(node), shown(other))
 }
 
@@ -76,7 +76,7 @@ function hostOf(node: KubernetesObject): Host {
 }
 
 /** A host as the AMRC manager of Factory+ reads it from the configuration of an edge cluster (acs-edge-sync/lib/nodes.js). */
-export type AmrcHost = Pick<Host, 'hostname' | 'arch' | 'k8s_version' | 'os_version' | 'control_plane' | 'ready'> & {
+type AmrcHost = Pick<Host, 'hostname' | 'arch' | 'k8s_version' | 'os_version' | 'control_plane' | 'ready'> & {
   /** The value of its taint; absent on an ordinary host. */
   specialised?: string
 }

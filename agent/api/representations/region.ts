@@ -13,7 +13,7 @@ import { type Bounded, bounds, withinBytes } from './region-bounds.ts'
 import { platformOf } from './region-platform.ts'
 import type { RegionDocument } from './region-schema.ts'
 
-export type RegionDocumentParts = Pick<
+type RegionDocumentParts = Pick<
   ResourceParts,
   | 'config'
   | 'caches'

@@ -136,3 +136,21 @@ for (const [name, happen] of ways)
     assert.deepEqual(told, ['removed anchor', 'added another'])
     assert.equal(given.cache.get('anchor')?.metadata.uid, 'another')
   })
+
+test('says that trouble begins and that it ends, each once, and when the API server was last heard of', async (t) => {
+  const { cache, clock, tell } = cacheOver(t, () => ({ metadata: { resourceVersion: '10' }, items: [] }))
+  const told: (string | undefined)[] = []
+  cache.onTrouble(() => told.push(cache.trouble))
+  const started = cache.start(new AbortController().signal)
+  await clock.advance(0)
+  await started
+  const heardAt = clock.monotonic()
+  assert.equal(cache.heardAt, heardAt)
+  for (const why of ['no answer', 'no answer again']) {
+    await tell(new Problem('cluster-unreachable', why))
+    await clock.advance(60_000)
+  }
+  assert.deepEqual([told, cache.heardAt], [['no answer'], heardAt])
+  await tell({ type: 'BOOKMARK', object: project('', '11') })
+  assert.deepEqual([told, cache.heardAt], [['no answer', undefined], clock.monotonic()])
+})
