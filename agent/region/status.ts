@@ -23,8 +23,11 @@ export type Host = {
   /** `containerd://1.7.24` */
   container_runtime: string
   ready: boolean
-  /** The conditions that are true although they should not be: `MemoryPressure`, `DiskPressure`, `PIDPressure`, `NetworkUnavailable`. */
-  pressure: string[]
+  /**
+   * The conditions that are true although they should not be: `MemoryPressure`, `DiskPressure`, `PIDPressure`, `NetworkUnavailable`. Absent if
+   * there are none, as on nearly all of five hundred hosts.
+   */
+  pressure?: string[]
   /** New pods may be placed on it: it is neither cordoned nor being deleted. */
   schedulable: boolean
   /** The taint that reserves it for some pods, such as `cratedb=shared:NoSchedule`; null on an ordinary node. */
@@ -57,6 +60,7 @@ function hostOf(node: KubernetesObject): Host {
   const { kubeletVersion = '', architecture = '', operatingSystem = '' } = status.nodeInfo ?? {}
   const { osImage = '', kernelVersion = '', containerRuntimeVersion = '' } = status.nodeInfo ?? {}
   const conditions: { type: string; status: string }[] = status.conditions ?? []
+  const pressure = pressures.filter((type) => conditions.some((condition) => condition.type === type && condition.status === 'True'))
   const addresses: { type: string; address: string }[] = status.addresses ?? []
   const taint = specialisedTaint(spec.taints ?? [])
   return {
@@ -69,7 +73,7 @@ function hostOf(node: KubernetesObject): Host {
     kernel_version: kernelVersion,
     container_runtime: containerRuntimeVersion,
     ready: isReady(node),
-    pressure: pressures.filter((type) => conditions.some((condition) => condition.type === type && condition.status === 'True')),
+    ...(pressure.length > 0 && { pressure }),
     schedulable: spec.unschedulable !== true && metadata.deletionTimestamp === undefined,
     specialised: taint ? { key: taint.key, value: taint.value ?? '', effect: taint.effect } : null,
   }

@@ -51,8 +51,9 @@ export const regionSchema = z
         ready: z.boolean().meta({ example: true }),
         pressure: z
           .array(z.string())
-          .describe('Conditions that are true although they should not be, such as MemoryPressure')
-          .meta({ example: [] }),
+          .optional()
+          .describe('Conditions that are true although they should not be; absent if there are none')
+          .meta({ example: ['MemoryPressure'] }),
         schedulable: z.boolean().describe('New pods may be placed on it').meta({ example: true }),
         specialised: z
           .object({ key: z.string(), value: z.string(), effect: z.string() })

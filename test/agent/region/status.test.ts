@@ -44,7 +44,6 @@ test('hosts are told by name, with what clouds ask of them', () => {
     kernel_version: '6.1.0-28-arm64',
     container_runtime: 'containerd://1.7.24',
     ready: true,
-    pressure: [],
     schedulable: true,
     specialised: null,
   }
@@ -68,7 +67,6 @@ test('a node that has told nothing of itself is a host that is not ready', () =>
     kernel_version: '',
     container_runtime: '',
     ready: false,
-    pressure: [],
     schedulable: true,
     specialised: null,
   })
