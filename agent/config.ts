@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { duration, fileToRead } from '../shared/fields.ts'
+import { linkSection } from '../shared/link/index.ts'
 import { logConfig } from '../shared/log-config.ts'
 import { identityConfig } from './api/identity/config.ts'
 import { limitsConfig } from './api/limits.ts'
@@ -161,6 +162,7 @@ export const agentConfig = z
       .optional()
       .describe('The tunnel that leads to the agent; without this section the agent does not manage cloudflared'),
     cloud: cloudSection.optional().describe('The cloud that the region joins; without this section it tells no cloud anything'),
+    link: linkSection.prefault({}).describe('How much the agent may send and receive, where its link is paid by the megabyte'),
     monitor: monitorSection.prefault({}).describe('The monitor that runs beside the agent'),
     lease: leaseSection.prefault({}).describe('Leader election'),
     log: logConfig,
@@ -168,7 +170,13 @@ export const agentConfig = z
       .prefault('25s')
       .describe('Time for an orderly stop; less than terminationGracePeriodSeconds'),
   })
-  .superRefine(({ region, tunnel }, context) => {
+  .superRefine(({ region, tunnel, cloud }, context) => {
+    if (tunnel?.onDemand !== undefined && cloud === undefined)
+      context.addIssue({
+        code: 'custom',
+        path: ['tunnel', 'onDemand'],
+        message: 'needs the section cloud: nobody else asks for the tunnel',
+      })
     for (const fault of tunnel === undefined ? [] : tunnelFaults(tunnel, region.id)) context.addIssue({ code: 'custom', ...fault })
   })
 

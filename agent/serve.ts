@@ -6,6 +6,7 @@ import { createEventRecorder, type EventRecorder } from '../shared/kubernetes/ev
 import { createLease, type Lease, leaseFacts } from '../shared/kubernetes/lease.ts'
 import { createKubernetesVersion } from '../shared/kubernetes/version.ts'
 import { type Part, runParts, together } from '../shared/lifecycle.ts'
+import { createClusterAccount, Meter, type Traffic } from '../shared/link/index.ts'
 import type { Log } from '../shared/log.ts'
 import { createPlainServer, createTlsServer } from '../shared/server.ts'
 import { version } from '../shared/version.ts'
@@ -41,8 +42,8 @@ import { createOperatorCache } from './region/operator.ts'
 import { createProjectViews } from './region/project-view.ts'
 import { createDatabaseSql } from './region/sql.ts'
 import { createStack } from './region/stack.ts'
-import { fieldManager } from './resources/labels.ts'
-import { openTunnel, tunnelStateOf } from './tunnel/index.ts'
+import { fieldManager, managedBy } from './resources/labels.ts'
+import { callTunnel, openTunnel, type TunnelInUse, tunnelStateOf } from './tunnel/index.ts'
 
 /** The process's own pod, from its environment; and the kubeconfigs of the machine, for a process that runs in none. */
 export type Pod = { name: string; serviceHost: string | undefined; servicePort: string | undefined; usualKubeconfigs: readonly string[] }
@@ -66,6 +67,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const operatorAt = { namespace: config.crateOperator.namespace, name: config.crateOperator.deployment }
   const operator = createOperatorCache(operatorAt, tools)
   const [kubernetes, stack] = [createKubernetesVersion(tools), createStack(ownComponents, tools)]
+  const meter = meterOf(config, { ...tools, api: () => api.statistics().bytes })
   const tunnel = openTunnel(config.tunnel, { region: config.region.id, namespace }, tools)
   const registration = config.cloud && followRegistration(namespace, tools)
   const obstacles = createObstacles({ ...tools, caches, config: { namespace, operator: operatorAt } })
@@ -77,7 +79,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
   const lease = createLease({ ...leaseOf(config), namespace, holder: pod.name }, tools)
   const sql = createDatabaseSql(config.databases, tools)
-  const known = { ...tools, caches, operator, kubernetes, stack, tunnel, obstacles, journal, accepted, views, actions, lease }
+  const known = { ...tools, caches, operator, kubernetes, stack, tunnel, obstacles, journal, accepted, views, actions, lease, meter }
   const executor = createExecutor(executorOf(config), { ...known, sql, ended: metrics.observeEnded })
   const waiting = createWaitingNotes({ namespace, parallelism: config.operations.parallelism }, { ...known, queue: executor })
   const controllers = controllersOf(config, known)
@@ -104,7 +106,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
 
   // The link outwards, to the cloud.
   const document = new RegionDocumentMaker({ ...known, config, clocks })
-  const link = await linkOf(config, { ...tools, lease, cloudClock: cloud, recorder, document, registration })
+  const link = await linkOf(config, { ...known, cloudClock: cloud, recorder, document, registration })
 
   // Health and metrics, for the site.
   const ports = () => ({ apiPort: api.port(), adminPort: admin.port() })
@@ -117,19 +119,16 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
     ...measuredApi(api, { ready, authentication }),
     ...measuredLease(lease),
     operations: () => caches.operations.values(),
-    holes: () => journal.holes(),
-    queueDepth: () => executor.depth,
-    caches: all,
+    ...{ holes: () => journal.holes(), queueDepth: () => executor.depth, caches: all },
     subscribers: () => events.subscribers,
     servers: () => [api.statistics(), admin.statistics()],
-    registration: () => registration?.status,
-    clocks: clocks.read,
+    ...{ registration: () => registration?.status, clocks: clocks.read, link: meter },
     exposed: () => (tunnel ? tunnelStateOf(tunnel.tunnel, tunnel.caches).exposed.map(({ what }) => what) : []),
   })
 
   // Started left to right, stopped right to left: callers drain first, the Lease is released after the last write.
   const following = together('caches', Object.values(all))
-  const before = [admin, following, stack.part, kubernetes, journal, authentication, recorder, clocks, story, lease]
+  const before = [admin, meter, following, stack.part, kubernetes, journal, authentication, recorder, clocks, story, lease]
   const parts = [...before, ...controllers, ...resources.controllers, executor, waiting, keeper, collector, ...link, events, api, ready]
   try {
     await runParts(parts, { stopping, graceMs: config.grace, log })
@@ -202,21 +201,36 @@ function projectsOf({ cluster, databases, crateOperator, operations, monitor, me
   return { namespace, network, accounts, allowedLabels: metadata.labels, parallelism, recheckMs: recheck }
 }
 
+/** The bytes of every replica are added up in one ConfigMap. */
+function meterOf({ link, cluster }: AgentConfig, { api, ...tools }: Omit<LeaderTools, 'lease'> & { api: () => Traffic }): Meter {
+  const kept = { namespace: cluster.namespace, name: 'skerry-link', key: 'bytes', labels: managedBy, fieldManager }
+  const meter = new Meter(link, { ...tools, store: createClusterAccount(kept, tools) })
+  meter.attach('api', api)
+  return meter
+}
+
 type LinkParts = LeaderTools & {
   cloudClock: CloudClock
   recorder: EventRecorder
   document: RegionDocumentMaker
   registration: ShownRegistration | undefined
+  meter: Meter
+  tunnel: TunnelInUse | undefined
 }
 
 /** Nothing without a cloud. */
-async function linkOf(config: AgentConfig, { document, registration, recorder, cloudClock, ...tools }: LinkParts): Promise<Part[]> {
+async function linkOf(
+  config: AgentConfig,
+  { document, registration, recorder, cloudClock, meter, tunnel, ...tools }: LinkParts,
+): Promise<Part[]> {
   const { cloud, cluster, region } = config
   if (cloud === undefined || registration === undefined) return []
   const status = { read: () => document.shown(undefined), subscribe: (changed: () => void) => document.subscribe(changed) }
   // With it come its client and the signatures: without a cloud nobody pays for them.
   const { createLink } = await import('./cloud/index.ts')
-  return createLink(cloud, { namespace: cluster.namespace, region, version, status, registration, recorder, cloudClock }, tools)
+  const called = tunnel && (() => callTunnel(tunnel, tools))
+  const shown = { registration, recorder, cloudClock, meter, called }
+  return createLink(cloud, { namespace: cluster.namespace, region, version, status, ...shown }, tools)
 }
 
 function collectorOf({ cluster, operations }: AgentConfig) {

@@ -14,6 +14,7 @@ import { type Clock, systemClock } from './clock.ts'
 import { Connections, type Marks } from './connections.ts'
 import { Problem, problemDocument, problemMediaType } from './errors.ts'
 import type { Part } from './lifecycle.ts'
+import { SocketBytes, type Traffic } from './link/socket-bytes.ts'
 import type { Log } from './log.ts'
 import { formFault } from './request-form.ts'
 import { Trust } from './trust.ts'
@@ -102,6 +103,8 @@ export type ServerStatistics = {
   outOfDescriptors: number
   /** Requests refused for their form, which the app never saw. */
   malformed: number
+  /** Bytes of all connections so far, with TLS. */
+  bytes: Traffic
 }
 
 /** A server with a certificate; `isStale`: its files have changed, and are invalid now. @throws Error before it has started */
@@ -192,6 +195,7 @@ function createListener(
   const stopping = new AbortController()
   const connections = new Connections(clock.monotonic)
   const admission = new Admission({ name, limits, connections, log, clock })
+  const bytes = new SocketBytes()
   let server: HttpServer | HttpsServer | undefined
   let sweeping = Promise.resolve()
 
@@ -221,7 +225,7 @@ function createListener(
 
   return {
     name,
-    statistics: () => ({ name, open: connections.size, ...admission.counts }),
+    statistics: () => ({ name, open: connections.size, ...admission.counts, bytes: bytes.total }),
     port() {
       const address = server?.address() as AddressInfo | null | undefined
       if (!address) throw new Error(`the ${name} server does not listen`)
@@ -230,7 +234,10 @@ function createListener(
     async start(signal) {
       const created = await create(optionsOf(limits))
       created.on('request', (incoming, outgoing) => void onRequest(incoming, outgoing))
-      created.on('connection', (socket: Socket) => admission.admit(socket))
+      created.on('connection', (socket: Socket) => {
+        bytes.count(socket)
+        admission.admit(socket)
+      })
       created.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
         if (error.code?.startsWith('HPE_')) admission.malformed(problemOfClientError(error).detail)
         refuse(error, socket, connections.responses)

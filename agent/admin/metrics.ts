@@ -1,6 +1,7 @@
 import { Counter, Histogram } from 'prom-client'
 import type { Clock } from '../../shared/clock.ts'
 import type { RequestObserver as ClusterObserver } from '../../shared/kubernetes/connection.ts'
+import { linkFamilies, type Meter } from '../../shared/link/index.ts'
 import { createProcessRegistry, type Family, familiesOf, family } from '../../shared/prometheus.ts'
 import type { ServerStatistics } from '../../shared/server.ts'
 import { serverFamilies } from '../../shared/server-metrics.ts'
@@ -34,6 +35,7 @@ export type MetricSources = {
   servers: () => readonly ServerStatistics[]
   /** How the region stands with its cloud; undefined without one, and before the first look. */
   registration: () => RegistrationStatus | undefined
+  link: Pick<Meter, 'totals' | 'standing'>
   /** Everything that the tunnel exposes now; empty without a tunnel. */
   exposed: () => readonly Exposable['what'][]
   clocks: () => ClockReading
@@ -172,6 +174,7 @@ function currentFamilies(sources: MetricSources, clock: Clock): Family[] {
       waitingCodes.map((reason) => [{ reason }, waiting[reason]?.length ?? 0]),
     ),
     ...serverFamilies('skerry_agent', sources.servers()),
+    ...linkFamilies('skerry_agent', sources.link),
     gauge('event_subscribers', 'Open event streams.', sources.subscribers()),
     gauge('certificate_expiry_timestamp_seconds', "When the API's certificate expires.", expiresAt && expiresAt / 1000),
     gauge(

@@ -3,6 +3,7 @@ import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import type { Leadership, Lease } from '../../shared/kubernetes/lease.ts'
 import type { Part } from '../../shared/lifecycle.ts'
+import type { Meter } from '../../shared/link/index.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Clocks } from '../clock/index.ts'
 import type { ShownRegistration } from '../cloud/registration/cache.ts'
@@ -84,6 +85,8 @@ export type ResourceParts = {
   tunnel?: TunnelInUse | undefined
   /** Undefined if the region has no cloud. */
   registration?: ShownRegistration | undefined
+  /** How much the links of the region carry. */
+  meter?: Pick<Meter, 'standing'> | undefined
   cluster: Cluster
   clock: Clock
   log: Log

@@ -5,6 +5,7 @@
  *     registration/      from a key to a registration: decide.ts decides, registrar.ts does, telling.ts says it; cache.ts and story.ts show it
  *     status/            the status, whole or as a patch, and when it is told
  *     speaker.ts         when each of them is due
+ *     pace.ts            what the budget of the link slows
  *     link.ts            the key, the registration and the clock, over a store and a transport
  *     caller.ts          one call: proof, answer, refusal, time
  *     proof.ts           the key, and proofs that the region has it
@@ -20,9 +21,11 @@ import type { EventRecorder } from '../../shared/kubernetes/event-recorder.ts'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
 import type { Part } from '../../shared/lifecycle.ts'
+import { type Meter, SocketBytes } from '../../shared/link/index.ts'
 import type { LeaderTools } from '../operations/queue.ts'
 import type { CloudClock } from './cloud-clock.ts'
 import { createKubernetesStore } from './kubernetes-store.ts'
+import { paceOf } from './pace.ts'
 import type { ShownRegistration } from './registration/cache.ts'
 import { linkObjects } from './registration/status.ts'
 import { createRegistrationStory } from './registration/story.ts'
@@ -38,15 +41,20 @@ export type LinkGiven = {
   /** Followed by every replica; started elsewhere. */
   registration: ShownRegistration
   recorder: Pick<EventRecorder, 'record'>
+  /** Counts the bytes, and says what slows. */
+  meter: Meter
+  called?: SpeakerParts['called']
 }
 
 /** The link of this region to its cloud, for the leader: it speaks, and tells the story of the registration. */
 export async function createLink(config: CloudConfig, given: LinkGiven, tools: LeaderTools): Promise<Part[]> {
   const { cluster, lease, clock } = tools
-  const { namespace, version, status, recorder, cloudClock } = given
+  const { namespace, version, status, recorder, cloudClock, meter, called } = given
   const registration = given.registration.cache
   const log = tools.log.child({ controller: 'cloud' })
   const ca = config.caFile === undefined ? undefined : await readFile(config.caFile, 'utf8')
+  const bytes = new SocketBytes()
+  meter.attach('cloud', () => bytes.total)
   // Loaded here: without a cloud nobody pays for it.
   const { createUndiciTransport } = await import('./undici-transport.ts')
   const fieldSelector = `metadata.name=${linkObjects.join}`
@@ -63,10 +71,12 @@ export async function createLink(config: CloudConfig, given: LinkGiven, tools: L
     { heartbeatMs: config.heartbeat, gatherMs: config.gather, region },
     {
       store: (mustAct) => createKubernetesStore(namespace, { cluster, mustAct }),
-      transport: createUndiciTransport({ url: config.url, ca, timeoutMs: config.timeout, clock }),
+      transport: createUndiciTransport({ url: config.url, ca, timeoutMs: config.timeout, clock, bytes }),
       random: Math.random,
       status,
       cloudClock,
+      pace: paceOf(meter),
+      called,
       // Its status is written here, and comes back as a change too: the look that it causes finds nothing to do.
       onWanted: (changed) => [registration.subscribe(changed), join.subscribe(changed)],
       lease,

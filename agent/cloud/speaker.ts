@@ -2,6 +2,7 @@ import type { Part } from '../../shared/lifecycle.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { CloudClock } from './cloud-clock.ts'
 import { Link } from './link.ts'
+import { fullPace, type Pace } from './pace.ts'
 import type { RegistrarConfig } from './registration/registrar.ts'
 import type { LinkStore } from './registration/state.ts'
 import { Pusher, type StatusDocument } from './status/pusher.ts'
@@ -23,6 +24,10 @@ export type SpeakerParts = Pick<LeaderTools, 'lease' | 'clock' | 'log'> & {
   random: () => number
   /** The status of now, and what calls at each change of it. */
   status: { read: () => StatusDocument; subscribe: (changed: () => void) => (() => void)[] }
+  /** How much the link may carry: slows what may be slow. */
+  pace?: Pace | undefined
+  /** Called with each answer that asks for the tunnel: the cloud is about to call. @throws when it cannot be asked for now */
+  called?: (() => Promise<void>) | undefined
   /** Calls when somebody has changed what the site wants, or has given a token. */
   onWanted: (changed: () => void) => (() => void)[]
 }
@@ -32,7 +37,7 @@ const [registration, status] = ['registration', 'status'] as const
 
 /** Speaks with the cloud while the Lease is held: takes the steps of the registration, and tells the status, each when it is due. */
 export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part {
-  const { lease, clock, random, log, transport, cloudClock } = parts
+  const { lease, clock, random, log, transport, cloudClock, pace = fullPace } = parts
   const ending = new AbortController()
   const queue = new Queue({ name: 'link to the cloud', parallelism: 2, retry, handle, subscribe, addAll }, { lease, clock, log })
   const store = parts.store(queue.mustAct)
@@ -43,7 +48,8 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
     cloudClock: () => cloudClock,
     clock,
     random,
-    answered: async ({ trust, name, tags }) => {
+    answered: async ({ trust, name, tags, call }) => {
+      if (call) await called()
       if (link?.heard({ name, tags })) queue.add(registration)
       if (trust !== undefined) await link?.announced(trust)
     },
@@ -51,8 +57,14 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
       link?.doubt()
       queue.add(registration)
     },
+    heartbeatMs: pace.heartbeatMs,
     log,
   })
+
+  /** Without a tunnel that starts on demand, there is nothing to do. A fault of the cluster is no fault of the cloud. */
+  async function called(): Promise<void> {
+    await parts.called?.().catch((error: unknown) => log.warn({ err: error }, 'the cloud asks for the tunnel, which cannot be started'))
+  }
 
   async function handle(key: string): Promise<number | undefined> {
     if (key === status) return pusher.push()
@@ -69,7 +81,17 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
   }
 
   function subscribe() {
-    return [...parts.status.subscribe(() => queue.add(status, config.gatherMs)), ...parts.onWanted(() => queue.add(registration))]
+    return [
+      ...parts.status.subscribe(() => queue.add(status, gatherMs())),
+      ...parts.onWanted(() => queue.add(registration)),
+      pace.subscribe(() => queue.add(status)),
+    ]
+  }
+
+  /** Whether it is an alarm is only asked where it makes a difference. */
+  function gatherMs(): number {
+    const slowed = pace.gatherMs(config.gatherMs)
+    return slowed > config.gatherMs && pusher.hasAlarm ? config.gatherMs : slowed
   }
 
   return {

@@ -1,7 +1,8 @@
 import { getCACertificates } from 'node:tls'
-import { type Dispatcher, EnvHttpProxyAgent, request } from 'undici'
+import { buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool, request } from 'undici'
 import type { Clock } from '../../shared/clock.ts'
 import { DateClock } from '../../shared/clock-offset.ts'
+import type { SocketBytes } from '../../shared/link/index.ts'
 import { tlsMeaning } from '../../shared/tls-errors.ts'
 import { type DateFault, datesMeaning } from './certificate-dates.ts'
 import { CloudFault } from './fault.ts'
@@ -15,6 +16,8 @@ export type TransportConfig = {
   /** The longest time for one exchange, in milliseconds. */
   timeoutMs: number
   clock: Clock
+  /** Counts the bytes of its connections: those to the proxy, if there is one. */
+  bytes?: SocketBytes | undefined
 }
 
 /** Longer than the usual heartbeat: a new connection costs more than a heartbeat. A server that keeps it shorter says so. */
@@ -51,17 +54,43 @@ export function createUndiciTransport(config: TransportConfig): Transport {
 /** Without HTTPS_PROXY, undici would take HTTP_PROXY, which other programs use for plain HTTP alone. */
 const notForHttps = { httpProxy: '' }
 
-function agentFor({ ca }: TransportConfig, anchors: readonly string[]): Dispatcher {
+function agentFor(config: TransportConfig, anchors: readonly string[]): Dispatcher {
+  const { ca } = config
   const own = [...(ca === undefined ? [] : [ca]), ...anchors]
   // A list replaces the CA certificates that Node trusts by default.
-  const tls = own.length === 0 ? {} : { ca: [...getCACertificates('default'), ...own] }
-  return new EnvHttpProxyAgent({ ...notForHttps, connect: tls, requestTls: tls, keepAliveTimeout: keepAliveMs, connections: 2 })
+  return agentOf(config, own.length === 0 ? {} : { ca: [...getCACertificates('default'), ...own] })
+}
+
+type Tls = { ca?: string[]; rejectUnauthorized?: boolean }
+
+function agentOf({ bytes }: TransportConfig, tls: Tls): Dispatcher {
+  const options = { ...notForHttps, requestTls: tls, keepAliveTimeout: keepAliveMs, connections: 2 }
+  if (bytes === undefined) return new EnvHttpProxyAgent({ ...options, connect: tls })
+  return new EnvHttpProxyAgent({
+    ...options,
+    connect: countedConnector(tls, bytes),
+    clientFactory: (proxy, given) => new Pool(proxy, { ...given, connect: countedConnector({}, bytes) }),
+  })
+}
+
+/** Connects in two steps, as undici does behind a proxy: TCP, which is counted, and TLS over it. */
+function countedConnector(tls: Tls, bytes: SocketBytes): buildConnector.connector {
+  const [plain, secure] = [buildConnector({}), buildConnector(tls)]
+  return (options, callback) => {
+    const isSecure = options.protocol === 'https:'
+    plain({ ...options, protocol: 'http:', port: options.port || (isSecure ? '443' : '80') }, (...given) => {
+      const [error, socket] = given
+      if (error !== null) return callback(error, null)
+      bytes.count(socket)
+      if (isSecure) secure({ ...options, httpSocket: socket }, callback)
+      else callback(null, socket)
+    })
+  }
 }
 
 /** Asks for the trust document over a connection that nobody vouches for. Nothing secret is sent. */
 async function askUnverified(config: TransportConfig, signal: AbortSignal): Promise<Received> {
-  const tls = { rejectUnauthorized: false }
-  const unverified = new EnvHttpProxyAgent({ ...notForHttps, connect: tls, requestTls: tls })
+  const unverified = agentOf(config, { rejectUnauthorized: false })
   try {
     return await exchange(unverified, config, { method: 'GET', path: trustPath, headers: {} }, signal)
   } finally {

@@ -1,6 +1,7 @@
 import { asProblem, isProblem } from '../../shared/errors.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
+import { scale } from './on-demand.ts'
 import { configure, noteError, noteOutdated, roll, warn } from './reconcile.ts'
 import type { Tunnel } from './settings.ts'
 import type { TunnelCaches } from './state.ts'
@@ -30,8 +31,9 @@ export function createTunnelController(
       await noteOutdated(parts)
       await roll(parts)
       warnedOf = await warn(warnedOf, parts)
+      const restsAfterMs = await scale(parts)
       await noteError(undefined, parts)
-      return undefined
+      return restsAfterMs
     } catch (error) {
       if (!queue.acts()) return undefined
       const problem = asProblem(error)

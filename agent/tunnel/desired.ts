@@ -42,6 +42,8 @@ export function desiredTunnel(tunnel: Tunnel, expose: Exposure): object {
     metrics: tunnel.metrics,
     'no-autoupdate': true,
     protocol: tunnel.protocol,
+    // Its flag is not in the documentation, but is read from this file too (cloudflared's cmd/cloudflared/tunnel/cmd.go).
+    ...(tunnel.connections !== undefined && { 'ha-connections': tunnel.connections }),
     'grace-period': tunnel.gracePeriod,
     ingress: [...rules, { service: 'http_status:404' }],
   }
@@ -130,6 +132,12 @@ export function readExposure({ grafana }: Tunnel, settings: KubernetesObject | u
   } catch {
     return { grafana: false }
   }
+}
+
+/** Until when the cloud has asked for a tunnel that starts on demand, in Unix milliseconds; undefined if it never has. */
+export function readCalledUntil(settings: KubernetesObject | undefined): number | undefined {
+  const until = Date.parse(settings?.data?.calledUntil ?? '')
+  return Number.isNaN(until) ? undefined : until
 }
 
 /** A warning about everything that is exposed besides the agent. */

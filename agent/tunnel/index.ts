@@ -8,6 +8,7 @@
  *     pods.ts            the pods of cloudflared, and which of them are outdated, as pure functions
  *     controller.ts      looks again after each change, on the leader
  *     reconcile.ts       writes cloudflared's configuration and replaces its pods
+ *     on-demand.ts       starts cloudflared when the cloud asks for it
  *     exposure.ts        decides, plans and writes a change of what is exposed
  *     obstacles.ts       what keeps the tunnel from working, with cures
  *     representation.ts  the tunnel as JSON
@@ -27,7 +28,8 @@ import { tunnelObstacles } from './obstacles.ts'
 import { howToConfigure, prepareNoTunnel, prepareTunnel, tunnelSchema, tunnelSpecShown } from './representation.ts'
 import type { TunnelInUse } from './state.ts'
 
-export { openTunnel, tunnelStateOf } from './state.ts'
+export { callTunnel } from './on-demand.ts'
+export { openTunnel, type TunnelInUse, tunnelStateOf } from './state.ts'
 
 /** The tunnel as a resource. Its routes exist without a tunnel too, and say how to configure one. */
 export const tunnel: Resource = {

@@ -23,6 +23,7 @@ export async function tunnelObstacles(tunnel: Tunnel, caches: TunnelCaches, clus
   async function ofCloudflared(): Promise<Obstacle[]> {
     switch (cloudflared.state) {
       case 'running':
+      case 'resting':
       case 'unknown':
         return []
       case 'missing':

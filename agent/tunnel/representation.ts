@@ -8,7 +8,9 @@ import { type TunnelInUse, type TunnelState, tunnelStateOf } from './state.ts'
 
 export const cloudflaredSchema = z
   .object({
-    state: z.enum(['running', 'degraded', 'not-ready', 'scaled-down', 'missing', 'unknown']),
+    state: z
+      .enum(['running', 'degraded', 'not-ready', 'resting', 'scaled-down', 'missing', 'unknown'])
+      .describe('`resting`: it starts once the cloud asks for it'),
     replicas: z.int().describe('The desired number').meta({ example: 2 }),
     readyReplicas: z.int().describe("Those with at least one connection to Cloudflare's edge").meta({ example: 2 }),
     since: z
@@ -21,6 +23,18 @@ export const cloudflaredSchema = z
     deployment: z.string().meta({ example: 'skerry-cloudflared' }),
   })
   .meta({ id: 'Cloudflared', description: 'The program that holds the tunnel open.' })
+
+export const onDemandSchema = z
+  .object({
+    until: z.iso
+      .datetime()
+      .nullable()
+      .describe('When it ends, or has ended, unless the cloud asks for it again; null if it never ran')
+      .meta({ example: null }),
+  })
+  .nullable()
+  .describe('A tunnel that starts on demand; null of one that always runs')
+  .meta({ example: null })
 
 export const configurationStates = z
   .enum(['in-force', 'rolling', 'pending', 'unknown'])
@@ -40,6 +54,7 @@ const tunnelStatusSchema = z.object({
     .describe('Everything that the tunnel exposes; other hostnames get 404'),
   warnings: z.array(z.string()).describe('Warnings about everything that is exposed besides the agent').meta({ example: [] }),
   cloudflared: cloudflaredSchema.nullable(),
+  onDemand: onDemandSchema,
   configuration: configurationStates.nullable(),
   lastError: z.string().nullable().describe('Why the last attempt to configure cloudflared failed').meta({ example: null }),
   blockers: z.array(obstacleSchema).describe('What stands in the way').meta({ example: [] }),
@@ -63,10 +78,10 @@ export function tunnelSpecShown(region: string, configured: boolean, expose: Exp
 
 /** Renders the tunnel. */
 export function prepareTunnel(region: string, { tunnel, caches }: TunnelInUse, blockers: Obstacle[]): Prepared {
-  const { expose, exposed, warnings, cloudflared, configuration, lastError }: TunnelState = tunnelStateOf(tunnel, caches)
+  const { expose, exposed, warnings, cloudflared, onDemand, configuration, lastError }: TunnelState = tunnelStateOf(tunnel, caches)
   const status: Omit<z.input<typeof tunnelStatusSchema>, 'etag'> = {
     tunnel: tunnel.id,
-    ...{ exposed, warnings, cloudflared, configuration, lastError, blockers },
+    ...{ exposed, warnings, cloudflared, onDemand, configuration, lastError, blockers },
   }
   return prepare(tunnelSpecShown(region, true, expose), status)
 }
@@ -83,6 +98,7 @@ export function prepareNoTunnel(region: string): Prepared {
     exposed: [],
     warnings: [],
     cloudflared: null,
+    onDemand: null,
     configuration: null,
     lastError: null,
     blockers: [],

@@ -54,7 +54,24 @@ export const tunnelSection = z.strictObject({
     .default('0.0.0.0:2000')
     .describe('Where cloudflared serves its metrics and readiness'),
   protocol: z.enum(['auto', 'quic', 'http2']).default('auto').describe("Its protocol to Cloudflare's edge"),
+  connections: z
+    .int()
+    .min(1)
+    .max(4)
+    .optional()
+    .describe(
+      "Connections of each cloudflared to the edge, each of which costs bytes at rest too; cloudflared's own default, four, if not set",
+    ),
   gracePeriod: duration({ min: '0s', max: '10m' }).prefault('30s').describe('How long requests may finish when it stops'),
+  onDemand: z
+    .strictObject({
+      stay: duration({ min: '1m', max: '1d' }).prefault('10m').describe('How long it runs after the cloud has last asked for it'),
+      replicas: z.int().min(1).max(10).default(1).describe('How many run then'),
+    })
+    .optional()
+    .describe(
+      'Without it cloudflared always runs. With it, it runs once the cloud asks for it in its answer to a status; the agent then needs the right to scale its Deployment',
+    ),
 })
 
 export type TunnelSection = z.output<typeof tunnelSection>
@@ -79,13 +96,17 @@ export type Tunnel = {
   credentialsFile: string
   metrics: string
   protocol: string
+  /** Of each replica to the edge; undefined for what cloudflared itself takes. */
+  connections: number | undefined
+  /** Undefined if cloudflared always runs. */
+  onDemand: { stayMs: number; replicas: number } | undefined
   /** As cloudflared reads durations: `30s`. */
   gracePeriod: string
 }
 
 /** @param around the region's id, from which names are made, and the agent's namespace */
 export function tunnelOf(section: TunnelSection, around: { region: string; namespace: string }): Tunnel {
-  const { id, hostname, domain, agent, prometheus, grafana, gracePeriod, ...rest } = section
+  const { id, hostname, domain, agent, prometheus, grafana, gracePeriod, onDemand, connections, ...rest } = section
   const { region, namespace } = around
   const url = agent.url ?? `https://skerry-agent.${namespace}.svc:8443`
   const nameOf = (what: string, given: string | undefined) => given ?? `${what}-${region}.${domain}`
@@ -101,6 +122,8 @@ export function tunnelOf(section: TunnelSection, around: { region: string; names
       hostname: nameOf('grafana', grafana.hostname),
       usuallyExposed: grafana.exposed,
     },
+    connections,
+    onDemand: onDemand && { stayMs: onDemand.stay, replicas: onDemand.replicas },
     gracePeriod: formatDuration(gracePeriod),
   }
 }

@@ -7,7 +7,16 @@ import type { Log } from '../../shared/log.ts'
 import { identityOf } from '../region/caches.ts'
 import { type Condition, conditionOf } from '../region/obstacles/evidence.ts'
 import { annotation } from '../resources/labels.ts'
-import { desiredTunnel, type Exposure, exposedBy, exposureWarnings, isSameTunnel, readExposure, readTunnelYaml } from './desired.ts'
+import {
+  desiredTunnel,
+  type Exposure,
+  exposedBy,
+  exposureWarnings,
+  isSameTunnel,
+  readCalledUntil,
+  readExposure,
+  readTunnelYaml,
+} from './desired.ts'
 import { outdatedIn, type PodOfTunnel, podOfTunnel, podsOf } from './pods.ts'
 import { type Exposable, type Tunnel, type TunnelSection, tunnelOf } from './settings.ts'
 
@@ -90,7 +99,8 @@ function troubleIn(object: KubernetesObject): string | undefined {
 
 /** The state of cloudflared. A replica is ready while it has at least one connection to Cloudflare's edge. */
 type CloudflaredState = {
-  state: 'running' | 'degraded' | 'not-ready' | 'scaled-down' | 'missing' | 'unknown'
+  /** `resting`: it starts once the cloud asks for it. */
+  state: 'running' | 'degraded' | 'not-ready' | 'resting' | 'scaled-down' | 'missing' | 'unknown'
   replicas: number
   readyReplicas: number
   /** When it became available or unavailable; null if Kubernetes does not say. */
@@ -106,6 +116,8 @@ export type TunnelState = {
   exposed: Exposable[]
   warnings: string[]
   cloudflared: CloudflaredState
+  /** Of a tunnel that starts on demand; null of one that always runs. `until`: when it ends or has ended, RFC 3339; null if it never ran. */
+  onDemand: { until: string | null } | null
   /** `pending`: the leader has yet to write it. `rolling`: some pods still use another one. */
   configuration: 'in-force' | 'rolling' | 'pending' | 'unknown'
   /** Why the controller's last attempt failed. */
@@ -125,6 +137,7 @@ export function tunnelStateOf(tunnel: Tunnel, caches: TunnelCaches): TunnelState
     expose,
     exposed,
     warnings: exposureWarnings(exposed),
+    onDemand: tunnel.onDemand === undefined ? null : { until: rfc3339(readCalledUntil(settings)) },
     cloudflared: cloudflaredStateOf(tunnel, caches.deployment.synced, deployment),
     configuration: !synced
       ? 'unknown'
@@ -151,16 +164,20 @@ export function lookUp({ namespace, settings, configMap, deployment: name }: Tun
   }
 }
 
+function rfc3339(at: number | undefined): string | null {
+  return at === undefined ? null : new Date(at).toISOString()
+}
+
 function cloudflaredStateOf(tunnel: Tunnel, synced: boolean, view: CloudflaredView | undefined): CloudflaredState {
   const { namespace, deployment } = tunnel
   const where = { namespace, deployment }
   if (!view) return { state: synced ? 'missing' : 'unknown', replicas: 0, readyReplicas: 0, since: null, image: null, ...where }
   const { replicas, readyReplicas, since = null, image = null } = view
-  return { state: stateOf(view), replicas, readyReplicas, since, image, ...where }
+  return { state: stateOf(view, tunnel), replicas, readyReplicas, since, image, ...where }
 }
 
-function stateOf({ replicas, readyReplicas }: CloudflaredView): CloudflaredState['state'] {
-  if (replicas === 0) return 'scaled-down'
+function stateOf({ replicas, readyReplicas }: CloudflaredView, { onDemand }: Tunnel): CloudflaredState['state'] {
+  if (replicas === 0) return onDemand === undefined ? 'scaled-down' : 'resting'
   if (readyReplicas === 0) return 'not-ready'
   return readyReplicas < replicas ? 'degraded' : 'running'
 }

@@ -37,6 +37,10 @@ export async function startCountingRelay(t: TestContext, port: number) {
   })
   return {
     port: (server.address() as AddressInfo).port,
+    /** How many there were. */
+    connections: (): number => connections.length,
+    /** Of all connections. */
+    bytes: (): number => connections.reduce((sum, { bytes }) => sum + bytes, 0),
     /** The connection over which most has gone: that of the edge node, where checks of the broker have connections too. */
     busiest: (): Traffic => ({ ...connections.toSorted((a, b) => b.bytes - a.bytes)[0] }) as Traffic,
   }

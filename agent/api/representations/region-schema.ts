@@ -1,7 +1,8 @@
 import * as z from 'zod'
-import { cloudflaredSchema, configurationStates } from '../../tunnel/representation.ts'
+import { cloudflaredSchema, configurationStates, onDemandSchema } from '../../tunnel/representation.ts'
 import { clockSchema } from './clock.ts'
 import { databaseStateSchema } from './database-states.ts'
+import { linkSchema } from './link.ts'
 import { exampleHash } from './operation.ts'
 import { regionBlockerSchema } from './region-blockers.ts'
 
@@ -113,11 +114,13 @@ export const regionSchema = z
         hostname: z.string().describe('The public hostname of the agent').meta({ example: 'harbour-1.example.org' }),
         alsoExposed: z.array(z.string()).describe('The other hostnames that are reachable from the internet').meta({ example: [] }),
         cloudflared: cloudflaredSchema,
+        onDemand: onDemandSchema,
         configuration: configurationStates,
         lastError: z.string().nullable().describe('Why the last attempt to configure cloudflared failed').meta({ example: null }),
       })
       .nullable()
       .describe('null if none is configured; see /tunnel for details'),
+    link: linkSchema.optional().describe('What the links to the outside carry, and how much they may'),
     components: z
       .record(z.string(), componentSchema)
       .optional()

@@ -8,6 +8,7 @@ import { type TunnelInUse, tunnelStateOf } from '../../tunnel/state.ts'
 import { operatorAt, type ResourceParts } from '../resource.ts'
 import { clockShown } from './clock.ts'
 import { DatabaseStates } from './database-states.ts'
+import { linkShown } from './link.ts'
 import { regionBlockers } from './region-blockers.ts'
 import { type Bounded, bounds, withinBytes } from './region-bounds.ts'
 import { platformOf } from './region-platform.ts'
@@ -22,6 +23,7 @@ type RegionDocumentParts = Pick<
   | 'clocks'
   | 'lease'
   | 'tunnel'
+  | 'meter'
   | 'stack'
   | 'views'
   | 'accepted'
@@ -87,7 +89,7 @@ export class RegionDocumentMaker {
 
   /** The same as long as the document is. */
   madeFrom(): string {
-    const { kubernetes, lease, clock, clocks, stack } = this.#parts
+    const { kubernetes, lease, clock, clocks, stack, meter } = this.#parts
     const versions = this.#caches.map(({ version, synced }) => `${version}${synced}`)
     const { current } = stack.sealing
     const others = [
@@ -95,6 +97,7 @@ export class RegionDocumentMaker {
       leaderShown(lease.standing()),
       current?.fingerprint,
       clockShown(clocks.shown()),
+      meter && linkShown(meter.standing()),
       agesOf(this.#sources, clock),
     ]
     return [...versions, JSON.stringify(others)].join(' ')
@@ -134,12 +137,13 @@ export class RegionDocumentMaker {
 
   /** Who sees some projects only is not told how the region itself is. */
   #ofTheWhole(): Partial<RegionDocument> {
-    const { caches, tunnel, stack, journal } = this.#parts
+    const { caches, tunnel, stack, journal, meter } = this.#parts
     const { nodes } = caches
     const { current: sealing } = stack.sealing
     const isKnown = (sources: readonly AgedSource[] = []) => sources.every(({ heardAt }) => heardAt !== undefined)
     return {
       tunnel: tunnel === undefined ? null : tunnelShown(tunnel),
+      ...(meter && { link: linkShown(meter.standing()) }),
       ...(isKnown(this.#sources.components) && { components: stack.components() }),
       ...(isKnown(this.#sources.platform) && { platform: platformOf(caches, stack) }),
       ...(sealing && { sealing }),
@@ -167,7 +171,7 @@ function leaderShown({ state, holder, trouble }: LeaseStanding): RegionDocument[
 }
 
 function tunnelShown({ tunnel, caches }: TunnelInUse): NonNullable<RegionDocument['tunnel']> {
-  const { exposed, cloudflared, configuration, lastError } = tunnelStateOf(tunnel, caches)
+  const { exposed, cloudflared, onDemand, configuration, lastError } = tunnelStateOf(tunnel, caches)
   const alsoExposed = exposed.filter(({ what }) => what !== 'agent').map(({ hostname }) => hostname)
-  return { hostname: tunnel.agent.hostname, alsoExposed, cloudflared, configuration, lastError }
+  return { hostname: tunnel.agent.hostname, alsoExposed, cloudflared, onDemand, configuration, lastError }
 }

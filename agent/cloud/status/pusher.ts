@@ -6,6 +6,7 @@ import { endpoints } from '../contract/endpoints.ts'
 import { type StatusAnswer, statusAnswer } from '../contract/status.ts'
 import { CloudFault } from '../fault.ts'
 import type { Session } from '../link.ts'
+import { isAlarm } from './alarm.ts'
 import { type Made, newsSince, type StatusDocument } from './news.ts'
 import { withoutNulls } from './patch.ts'
 
@@ -22,6 +23,8 @@ export type PusherParts = {
   answered: (answer: StatusAnswer) => Promise<void>
   /** Called when the cloud refuses the region: its registration has to be looked at. */
   refused: () => void
+  /** The time between two heartbeats, where the cloud asks for this one. Milliseconds. */
+  heartbeatMs?: (asked: number) => number
   log: Log
 }
 
@@ -62,6 +65,11 @@ export class Pusher {
   /** Whether the cloud has acknowledged a status, and there was no trouble since. */
   get isHeard(): boolean {
     return this.#base !== undefined
+  }
+
+  /** Whether something new must not wait. */
+  get hasAlarm(): boolean {
+    return this.#base !== undefined && isAlarm(this.#base.document, withoutNulls(this.#parts.read()))
   }
 
   /** The next status is a whole one: after a takeover, another leader may have told the cloud something else. */
@@ -145,7 +153,8 @@ export class Pusher {
     this.#failures = 0
     if (answer.heartbeat !== undefined) this.#heartbeatMs = answer.heartbeat * 1000
     // A quarter of it as jitter, so that regions that began together do not stay together.
-    const pauseMs = Math.round(this.#heartbeatMs * (0.875 + random() / 4))
+    const heartbeatMs = this.#parts.heartbeatMs?.(this.#heartbeatMs) ?? this.#heartbeatMs
+    const pauseMs = Math.round(heartbeatMs * (0.875 + random() / 4))
     this.#dueAt = clock.monotonic() + pauseMs
     await answered(answer)
     if (!answer.resync) return pauseMs

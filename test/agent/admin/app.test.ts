@@ -30,7 +30,19 @@ function start() {
     isLeader: () => true,
     isLeaderless: () => false,
     subscribers: () => 2,
-    servers: () => [{ name: 'api', open: 3, spared: 1, refused: 0, stalled: 0, outOfDescriptors: 0, malformed: 0 }],
+    servers: () => [
+      { name: 'api', open: 3, spared: 1, refused: 0, stalled: 0, outOfDescriptors: 0, malformed: 0, bytes: { received: 0, sent: 0 } },
+    ],
+    link: {
+      totals: () => ({ cloud: { received: 400, sent: 500 } }),
+      standing: () => ({
+        profile: 'metered',
+        because: 'budget',
+        budget: { perDay: 1000, used: 900, isOver: false },
+        today: { cloud: { received: 400, sent: 500 } },
+        yesterday: {},
+      }),
+    },
     certificateExpiresAt: () => 1_800_000_000_000,
     revocationListExpiresAt: () => 1_790_000_000_000,
     stale: () => ({ certificate: false, tokens: true }),
