@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { duration, fileToRead } from '../shared/fields.ts'
+import { linkSection } from '../shared/link/index.ts'
 import { logConfig } from '../shared/log-config.ts'
 import { metricsConfig } from './metrics/config.ts'
 import { componentsConfig, discoveryConfig } from './region/config.ts'
@@ -47,6 +48,7 @@ export const monitorConfig = z
     region: regionSection.prefault({}).describe('The region'),
     cluster: clusterSection.prefault({}).describe('The Kubernetes cluster, if there is one'),
     sparkplug: sparkplugConfig.optional().describe('The Sparkplug edge node; nothing is published when left out'),
+    link: linkSection.prefault({}).describe('How much the edge node may send and receive, where its link is paid by the megabyte'),
     metrics: metricsConfig.prefault({}).describe('The port that Prometheus scrapes'),
     checks: checksSection.prefault({}).describe('The checks'),
     discovery: discoveryConfig.prefault({}).describe('Discovery of checks in the cluster'),

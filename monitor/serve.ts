@@ -4,6 +4,7 @@ import { StepWatch } from '../shared/clock-steps.ts'
 import type { Cluster } from '../shared/kubernetes/connection.ts'
 import { createLease, type Lease, leaseFacts } from '../shared/kubernetes/lease.ts'
 import { type Part, runParts } from '../shared/lifecycle.ts'
+import { type AccountStore, createClusterAccount, Meter, SocketBytes } from '../shared/link/index.ts'
 import type { Log } from '../shared/log.ts'
 import { version } from '../shared/version.ts'
 import { type Host, type MonitorConfig, type Placement, placementOf } from './config.ts'
@@ -21,8 +22,9 @@ import { accessCluster } from './region/cluster-access.ts'
 import { mayBeDiscovered } from './region/discovered-checks.ts'
 import { Discovery } from './region/discovery.ts'
 import { RegionModel } from './region/model.ts'
-import { type BdSeqStore, createClusterBdSeq } from './sparkplug/bd-seq.ts'
+import { type BdSeqStore, createClusterBdSeq, sessionConfigMap } from './sparkplug/bd-seq.ts'
 import { createFileBdSeq } from './sparkplug/bd-seq-file.ts'
+import { createFileAccount } from './sparkplug/bytes-file.ts'
 import { edgeNodeConfig } from './sparkplug/config.ts'
 import { createBuffer } from './sparkplug/create-buffer.ts'
 import { createEdgeNode } from './sparkplug/edge-node.ts'
@@ -67,15 +69,8 @@ export async function serve(config: MonitorConfig, host: Host, given: ServeTools
   const lease = cluster && placement.hasLease ? createLease(leaseOf(config, host), { cluster, ...tools }) : undefined
   const isLeader = () => lease?.isLeader() ?? true
 
-  // The edge node, which publishes.
-  const edgeNode =
-    config.sparkplug &&
-    createEdgeNode(edgeNodeConfig(config.sparkplug), {
-      bdSeq: bdSeqOf(config, placement, cluster, tools),
-      buffer: createBuffer(config.sparkplug.buffer, tools),
-      lease,
-      ...tools,
-    })
+  // The edge node, which publishes, and the meter of its link.
+  const { edgeNode, meter } = publishing(config, placement, { cluster, lease, ...tools })
   const watched = caches && edgeNode && new WatchedNodes({ nodes: caches.sparkplugNodes, secrets: caches.secrets, edgeNode, ...tools })
 
   const heartbeats = new Heartbeats(beatsOf(config, placement, cluster, tools), tools)
@@ -96,7 +91,8 @@ export async function serve(config: MonitorConfig, host: Host, given: ServeTools
   const checks = createChecksInEffect({ prober, configured: file, discovered: found, hearsNodes: hearing(watched, lease) })
   const steps = new StepWatch(tools)
   const clocks = { apiServer: () => (access ? access.serverClock.offset() : null), steps }
-  const model = edgeNode && new RegionModel({ caches, components, prober, edgeNode, watched, clocks, facts: factsOf(config), ...tools })
+  const facts = { ...factsOf(config), link: meter && (() => meter.standing()) }
+  const model = edgeNode && new RegionModel({ caches, components, prober, edgeNode, watched, clocks, facts, ...tools })
 
   refreshOnBeats(prober, heartbeats)
   const modules = new FollowedModules(config.metrics.probe.modulesFile, tools)
@@ -106,6 +102,7 @@ export async function serve(config: MonitorConfig, host: Host, given: ServeTools
     prober,
     heartbeats,
     sparkplug: () => edgeNode?.observe(),
+    link: meter,
     isLeader,
     isLeaderless: () => lease?.standing().state === 'nobody',
     modules,
@@ -130,7 +127,7 @@ export async function serve(config: MonitorConfig, host: Host, given: ServeTools
   const announce = announcing(() => log.info({ region: config.region.id, version, metricsPort: metrics.port() }, 'monitor is ready'))
 
   // Started left to right, stopped right to left: the death is published before the Lease goes, and the port answers throughout.
-  const first = [steps, heartbeats, modules, metrics, following, found, file, checks, prober, lease]
+  const first = [steps, heartbeats, modules, metrics, meter, following, found, file, checks, prober, lease]
   const parts = [...first, watched, model, edgeNode, announce, manager]
   try {
     await runParts(
@@ -198,6 +195,40 @@ function bdSeqOf(
 ): BdSeqStore {
   if (cluster && hasLease) return createClusterBdSeq({ namespace: config.cluster.namespace }, { cluster, ...tools })
   return createFileBdSeq(path.join(dataDir, 'bd-seq'), tools)
+}
+
+type PublishingTools = { cluster: Cluster | undefined; lease: Lease | undefined; clock: Clock; log: Log }
+
+/** The edge node, and the meter of its link; nothing without the section `sparkplug`. */
+function publishing(config: MonitorConfig, placement: Placement, { cluster, lease, ...tools }: PublishingTools) {
+  if (config.sparkplug === undefined) return {}
+  const bytes = new SocketBytes()
+  const meter = new Meter(config.link, { store: accountOf(config, placement, cluster, tools.clock), ...tools })
+  meter.attach('broker', () => bytes.total)
+  const edgeNode = createEdgeNode(edgeNodeConfig(config.sparkplug, config.link.profile), {
+    bdSeq: bdSeqOf(config, placement, cluster, tools),
+    buffer: createBuffer(config.sparkplug.buffer, tools),
+    lease,
+    bytes,
+    profile: () => meter.profileOfBudget,
+    ...tools,
+  })
+  return { edgeNode, meter }
+}
+
+/** The bytes of each day are kept where the number of the last session is. */
+function accountOf(
+  { cluster: { namespace } }: MonitorConfig,
+  { hasLease, dataDir }: Placement,
+  cluster: Cluster | undefined,
+  clock: Clock,
+): AccountStore {
+  if (!cluster || !hasLease) return createFileAccount(path.join(dataDir, 'bytes'))
+  const labels = { 'app.kubernetes.io/managed-by': 'skerry', 'app.kubernetes.io/component': 'monitor' }
+  return createClusterAccount(
+    { namespace, name: sessionConfigMap, key: 'bytes', labels, fieldManager: 'skerry-monitor' },
+    { cluster, clock },
+  )
 }
 
 /** Replicas that share a Lease share the heartbeats too. */

@@ -1,5 +1,6 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Readiness } from '../../shared/lifecycle.ts'
+import { linkFamilies, type Meter } from '../../shared/link/index.ts'
 import type { Log } from '../../shared/log.ts'
 import { createProcessRegistry, familiesOf } from '../../shared/prometheus.ts'
 import { createPlainServer, createTlsServer, type ServerPart } from '../../shared/server.ts'
@@ -35,6 +36,8 @@ export type MonitorEndpointNeeds = {
   modules?: Pick<FollowedModules, 'modules' | 'last'> | undefined
   /** The last reload; undefined before the first one. */
   reload?: () => Reload | undefined
+  /** Undefined if there is no link to meter. */
+  link?: Pick<Meter, 'totals' | 'standing'> | undefined
   /** `/readyz` answers that all of these are ready, and that the prober has not stalled. */
   readiness: readonly Readiness[]
   /** Shown beside them, and never a reason not to be ready. */
@@ -65,6 +68,7 @@ export function createMonitorEndpoint(config: MetricsConfig, needs: MonitorEndpo
       ...monitorFamilies({ version, prober, isLeader, isLeaderless: needs.isLeaderless, reload: needs.reload }),
       ...checkSeries(prober.statuses()),
       ...sparkplugFamilies(sparkplug?.()),
+      ...(needs.link ? linkFamilies('skerry_monitor', needs.link) : []),
       ...host.families(),
       ...probes.families(),
       ...serverFamilies('skerry_monitor', [server.statistics()]),

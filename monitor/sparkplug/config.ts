@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { byteSize, duration, fileToRead } from '../../shared/fields.ts'
+import type { LinkProfile } from '../../shared/link/index.ts'
 import type { Deadband, Deadbands } from './deadbands.ts'
 import type { EdgeNodeConfig } from './edge-node.ts'
 import { type Profile, profiles } from './profiles.ts'
@@ -61,6 +62,7 @@ const deadbands = z.strictObject({
     .strictObject({ atMostEvery })
     .prefault({})
     .describe('When a watched edge node was last heard, beyond its interval: 0s when left out, 15m if metered'),
+  link: z.strictObject({ atMostEvery }).prefault({}).describe('The bytes of the link itself: 15m when left out, 6h if metered'),
 })
 
 /** The section `sparkplug` of the monitor's configuration. `edgeNodeConfig` turns its output into the edge node's settings. */
@@ -71,9 +73,11 @@ export const sparkplugConfig = z.strictObject({
   protocol: z.enum(['3.1.1', '5']).default('3.1.1').describe('MQTT version; every server supports 3.1.1'),
   clientId: z.string().min(1).max(200).optional().describe('MQTT client id; skerry-<group>-<node> when left out'),
   profile: z
-    .enum(['standard', 'metered'])
-    .default('standard')
-    .describe('Defaults of the settings that decide how many bytes are sent; metered is for a link that is paid by the megabyte'),
+    .enum(['standard', 'metered', 'critical'])
+    .optional()
+    .describe(
+      'Defaults of the settings that decide how many bytes are sent; metered is for a link that is paid by the megabyte. When left out, that of link.profile',
+    ),
   keepAlive: duration({ min: '1s', max: '18h' })
     .optional()
     .describe('A silently lost link is noticed after 1.5 times this; 30s when left out, 4m if metered'),
@@ -134,10 +138,13 @@ export const sparkplugConfig = z.strictObject({
 /** The validated section. */
 export type SparkplugConfig = z.output<typeof sparkplugConfig>
 
-/** The settings of the edge node: the validated section, and limits that are not configurable. */
-export function edgeNodeConfig(section: SparkplugConfig): EdgeNodeConfig {
+/**
+ * The settings of the edge node: the validated section, and limits that are not configurable.
+ * @param link the profile of the link, whose words are those of the agent
+ */
+export function edgeNodeConfig(section: SparkplugConfig, link: LinkProfile = 'normal'): EdgeNodeConfig {
   const { group, node, servers, primaryHost } = section
-  const profile: Profile = profiles[section.profile]
+  const profile: Profile = profiles[section.profile ?? (link === 'normal' ? 'standard' : link)]
   return {
     group,
     node,
@@ -181,5 +188,6 @@ function deadbandsOf(given: Record<keyof Deadbands, GivenDeadband>, { deadbands:
     usage: one(given.usage, usual.usage),
     requested: one(given.requested, usual.requested),
     lastSeen: one(given.lastSeen, usual.lastSeen),
+    link: one(given.link, usual.link),
   }
 }

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { MqttClient } from 'mqtt'
 import type { Clock } from '../../shared/clock.ts'
+import type { SocketBytes } from '../../shared/link/index.ts'
 import { type ConnectOptions, newClient } from './mqtt-client.ts'
 import { farewellOf, refusalOf, type ServerTerms, termsFault, termsOf } from './server-terms.ts'
 import type { Transport } from './transport.ts'
@@ -49,10 +50,10 @@ export type Connect = (options: ConnectOptions, signal: AbortSignal) => Promise<
 /** More than this in the socket's buffer is congestion. */
 const congestedAt = 1024 * 1024
 
-/** Connects over MQTT. Its only timer is on the given clock. */
-export function createMqttConnect({ clock }: { clock: Clock }): Connect {
+/** Connects over MQTT. Its only timer is on the given clock. @param bytes counts those of every connection */
+export function createMqttConnect({ clock, bytes }: { clock: Clock; bytes?: SocketBytes | undefined }): Connect {
   return async (options, signal) => {
-    const { client, open, connect } = newClient(options)
+    const { client, open, connect } = newClient(options, bytes)
     const connection = connectionOf(client, options)
     const opened = new Promise<void>((resolve) => client.once('connect', () => resolve()))
     const limit = new AbortController()

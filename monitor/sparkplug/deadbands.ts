@@ -8,8 +8,9 @@ import type { MetricValue } from './datatypes.ts'
  * - `usage`: how full the volumes of a database are
  * - `requested`: the sums over the pods of a host or the cluster
  * - `lastSeen`: when a watched edge node was last heard
+ * - `link`: the bytes of the link itself
  */
-export type MetricClass = 'duration' | 'detail' | 'usage' | 'requested' | 'lastSeen'
+export type MetricClass = 'duration' | 'detail' | 'usage' | 'requested' | 'lastSeen' | 'link'
 
 /** When a change is sent. Left out: no limit. */
 export type Deadband = {

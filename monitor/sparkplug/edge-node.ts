@@ -1,6 +1,7 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Leadership } from '../../shared/kubernetes/lease.ts'
 import type { Part } from '../../shared/lifecycle.ts'
+import type { LinkProfile, SocketBytes } from '../../shared/link/index.ts'
 import type { Log } from '../../shared/log.ts'
 import type { BdSeqStore } from './bd-seq.ts'
 import type { ChangeBuffer } from './buffer.ts'
@@ -57,6 +58,10 @@ export type EdgeNodeParts = {
   buffer: ChangeBuffer
   lease?: Leadership | undefined
   connect?: Connect
+  /** Counts the bytes of its connections. */
+  bytes?: SocketBytes | undefined
+  /** What the budget of the link asks for. */
+  profile?: (() => LinkProfile) | undefined
   clock: Clock
   log: Log
   random?: () => number
@@ -71,10 +76,10 @@ const saveEveryMs = 10_000
  */
 export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): EdgeNode {
   checkIds(config)
-  const { buffer, lease, clock, log, random = Math.random, connect = createMqttConnect({ clock }) } = parts
+  const { buffer, lease, clock, log, random = Math.random, connect = createMqttConnect({ clock, bytes: parts.bytes }) } = parts
   const counters = createCounters(() => parts.bdSeq.trouble?.() ?? buffer.trouble?.())
   counters.buffer.length = buffer.end - buffer.start
-  const model = new TrackedModel(config, { buffer, counters, clock, log })
+  const model = new TrackedModel(config, { buffer, counters, profile: parts.profile, clock, log })
   const packetLimit = new SmallestLimit(config.servers.map(({ maxPacketSize }) => maxPacketSize))
   const warn = createQuietLog({ log, clock })
   const guests = new Guests()

@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
+import type { LinkProfile } from '../../shared/link/index.ts'
 import type { Log } from '../../shared/log.ts'
 import type { ChangeBuffer } from './buffer.ts'
 import type { SparkplugCounters } from './counters.ts'
@@ -62,7 +63,7 @@ type ModelSettings = RecorderSettings & {
   hasDocumentation: boolean
 }
 
-type ModelParts = { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock; log: Log }
+type ModelParts = { buffer: ChangeBuffer; counters: SparkplugCounters; profile?: (() => LinkProfile) | undefined; clock: Clock; log: Log }
 
 /** The model of the node. Aliases, if wanted, are unique over the node and all its devices [tck-id-payloads-alias-uniqueness]. */
 export class TrackedModel implements EdgeNodeModel {

@@ -2,9 +2,11 @@
 import type { EventEmitter } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { ClientRequest } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { writeToStream } from 'mqtt-packet'
+import type { SocketBytes } from '../../shared/link/index.ts'
 import { trustSystem } from '../../shared/system-trust.ts'
 import { createPacketFilter } from './packet-filter.ts'
 import { openTransport, type Transport } from './transport.ts'
@@ -56,6 +58,9 @@ export type ConnectOptions = {
   onMessage: (topic: string, payload: Buffer, isRetained: boolean) => void
 }
 
+/** Counts the bytes of a connection; undefined if nobody wants to know. */
+type Bytes = Pick<SocketBytes, 'count'> | undefined
+
 /** A client of the library, and the two steps in which it connects. */
 export type NewClient = {
   client: MqttClient
@@ -69,7 +74,7 @@ export type NewClient = {
  * A client that has not begun to connect. It uses a single connection of the library and none of its other features: no reconnection (the
  * will would keep its old bdSeq), no queue of unsent messages, no automatic resubscription, no timers.
  */
-export function newClient(options: ConnectOptions): NewClient {
+export function newClient(options: ConnectOptions, bytes?: Bytes): NewClient {
   const { server, protocolVersion } = options
   const isFive = protocolVersion === 5
   const url = new URL(server.url)
@@ -80,7 +85,7 @@ export function newClient(options: ConnectOptions): NewClient {
     ...(url.port === '' ? {} : { port: Number(url.port) }),
     ...credentials(server),
     ...(url.protocol === 'mqtts:' ? tlsOptions(server) : {}),
-    ...(url.protocol.startsWith('ws') ? webSocketOptions(url, options, upgraded.resolve) : {}),
+    ...(url.protocol.startsWith('ws') ? webSocketOptions(url, options, { onUpgraded: upgraded.resolve, bytes }) : {}),
     protocolVersion,
     clientId: options.clientId,
     clean: true, // [tck-id-principles-persistence-clean-session-311] [tck-id-principles-persistence-clean-session-50]
@@ -104,6 +109,7 @@ export function newClient(options: ConnectOptions): NewClient {
     open(signal) {
       const stream = build(client)
       const event = { 'mqtt:': 'connect', 'mqtts:': 'secureConnect' }[url.protocol]
+      if (event !== undefined) bytes?.count(stream as Socket)
       const ready = event === undefined ? upgraded.promise : new Promise((resolve) => stream.once(event, resolve))
       return openTransport(stream, ready, signal)
     },
@@ -151,7 +157,7 @@ function tlsOptions({ caFile, certFile, keyFile }: ServerConfig) {
 function webSocketOptions(
   { protocol, pathname, search }: URL,
   { server, maxPacketBytes }: ConnectOptions,
-  onUpgraded: () => void,
+  { onUpgraded, bytes }: { onUpgraded: () => void; bytes: Bytes },
 ): IClientOptions {
   return {
     path: `${pathname}${search}`,
@@ -162,6 +168,7 @@ function webSocketOptions(
       // The stream that the library makes of the WebSocket does not tell when it is open.
       finishRequest(request: ClientRequest, socket: EventEmitter) {
         socket.once('open', onUpgraded)
+        request.once('socket', (below) => bytes?.count(below))
         request.end()
       },
     },

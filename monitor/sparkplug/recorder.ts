@@ -1,25 +1,37 @@
 import type { Clock } from '../../shared/clock.ts'
+import type { LinkProfile } from '../../shared/link/index.ts'
 import type { Change, ChangeBuffer } from './buffer.ts'
 import type { SparkplugCounters } from './counters.ts'
-import type { Deadbands } from './deadbands.ts'
+import type { Deadband, Deadbands, MetricClass } from './deadbands.ts'
 import { quality } from './payload.ts'
+import { type Profile, profiles } from './profiles.ts'
 import { isReportable } from './report.ts'
 import type { Owner, Sample, TrackedMetric } from './tracked-metric.ts'
 
 /** When a change is sent: see config.ts. */
 export type RecorderSettings = { maxSilenceMs: number; deadbands: Deadbands }
 
-type RecorderParts = { buffer: ChangeBuffer; counters: SparkplugCounters; clock: Clock }
+type RecorderParts = {
+  buffer: ChangeBuffer
+  counters: SparkplugCounters
+  /** What the budget of the link asks for; always normal when left out. */
+  profile?: (() => LinkProfile) | undefined
+  clock: Clock
+}
 
 /** Stores samples in the metrics of the model, and those that are changes in the buffer. */
 export class Recorder {
-  readonly #settings: RecorderSettings
+  readonly #settings: Readonly<Record<LinkProfile, RecorderSettings>>
   readonly #parts: RecorderParts
   /** While false, changes are not kept: another replica publishes them. */
   isRecording = true
 
   constructor(settings: RecorderSettings, parts: RecorderParts) {
-    this.#settings = settings
+    this.#settings = {
+      normal: settings,
+      metered: thriftierSettings(settings, profiles.metered),
+      critical: thriftierSettings(settings, profiles.critical),
+    }
     this.#parts = parts
   }
 
@@ -43,7 +55,7 @@ export class Recorder {
     metric.value = value
     metric.timestamp = timestamp
     metric.quality = code
-    const { maxSilenceMs, deadbands } = this.#settings
+    const { maxSilenceMs, deadbands } = this.#settings[this.#parts.profile?.() ?? 'normal']
     const limits = metric.class && deadbands[metric.class]
     const leaders = metric.goesWith?.map((name) => owner.metrics.get(name)?.reported.at ?? Number.NEGATIVE_INFINITY) ?? []
     if (isReportable(metric, { maxSilenceMs, now: clock.monotonic(), limits, leaderAt: Math.max(...leaders) })) this.record(owner, metric)
@@ -58,5 +70,20 @@ export class Recorder {
     counters.buffer.length = buffer.end - buffer.start
     counters.buffer.dropped = buffer.dropped
     return index
+  }
+}
+
+/** Of settings and a profile, the one that sends less, field by field. Metrics without a class, such as states, are sent as before. */
+function thriftierSettings({ maxSilenceMs, deadbands }: RecorderSettings, profile: Profile): RecorderSettings {
+  const larger = (one: number | undefined, other: number | undefined) => Math.max(one ?? 0, other ?? 0)
+  const wider = (one: Deadband, other: Deadband): Deadband => ({
+    absolute: larger(one.absolute, other.absolute),
+    relative: larger(one.relative, other.relative),
+    atMostEveryMs: larger(one.atMostEveryMs, other.atMostEveryMs),
+  })
+  const classes = Object.keys(deadbands) as MetricClass[]
+  return {
+    maxSilenceMs: Math.max(maxSilenceMs, profile.maxSilence),
+    deadbands: Object.fromEntries(classes.map((name) => [name, wider(deadbands[name], profile.deadbands[name])])) as Deadbands,
   }
 }

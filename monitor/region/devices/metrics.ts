@@ -42,6 +42,11 @@ export function moment(name: string, value: number | null | undefined, descripti
   return { name, datatype: 'DateTime', value: value ?? null, description }
 }
 
+/** Bytes of the link, which change with each message about them. */
+export function ofLink(metric: SparkplugMetric): SparkplugMetric {
+  return { ...metric, class: 'link' }
+}
+
 /** A sum over pods, which come and go although nothing happens. */
 export function requested(metric: SparkplugMetric): SparkplugMetric {
   return { ...metric, class: 'requested' }

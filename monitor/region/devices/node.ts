@@ -1,5 +1,6 @@
 import type { Offset } from '../../../shared/clock-offset.ts'
 import type { ClockStep } from '../../../shared/clock-steps.ts'
+import { bytesOfDay, type LinkStanding } from '../../../shared/link/index.ts'
 import type { Prober } from '../../prober/check.ts'
 import { quality } from '../../sparkplug/payload.ts'
 import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
@@ -11,7 +12,7 @@ import type { HostAmounts } from '../views.ts'
 import { summaryMetrics } from './checks.ts'
 import { componentsOf, isReady } from './component.ts'
 import type { Source } from './family.ts'
-import { requested as asRequested, bytes, cores, count, text } from './metrics.ts'
+import { requested as asRequested, bytes, cores, count, ofLink, text } from './metrics.ts'
 
 /** Facts about this process and its region. */
 export type RegionFacts = {
@@ -19,6 +20,8 @@ export type RegionFacts = {
   version: string
   /** Its id at the cloud. */
   region?: string | undefined
+  /** How the link to the broker stands. */
+  link?: (() => LinkStanding) | undefined
 }
 
 /** The parts that the metrics of the edge node itself are made from. Without a cluster there are no caches. */
@@ -59,6 +62,15 @@ export function nodeMetrics(parts: NodeParts, isStale: (source: Source) => boole
     ...from('prober', summaryMetrics(prober.statuses(), 'Cluster/Checks')),
     ...(watched ? watchedMetrics(watched) : []),
     ...(clocks ? clockMetrics(clocks) : []),
+    ...(facts.link ? linkMetrics(facts.link()) : []),
+  ]
+}
+
+function linkMetrics({ profile, today, yesterday }: LinkStanding): SparkplugMetric[] {
+  return [
+    text('Link/Profile', profile, 'How much is sent: normal, metered or critical'),
+    ofLink(bytes('Link/Bytes Today', bytesOfDay(today), 'Bytes over the link to the broker since midnight (UTC), in both directions')),
+    bytes('Link/Bytes Yesterday', bytesOfDay(yesterday), 'The same of the day before'),
   ]
 }
 
