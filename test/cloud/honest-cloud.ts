@@ -13,9 +13,6 @@ import { hashOf, Proofs, Refusal } from './proofs.ts'
 import { type Registered, Registry } from './registry.ts'
 import { Signatures } from './signatures.ts'
 
-/** Life of a credential, in seconds. */
-const lifeSeconds = 3_600
-
 /** Seconds between two heartbeats of a region that was not asked for others, and how many of them it may miss. */
 const usualHeartbeat = 60
 const heartbeatsMissed = 3
@@ -35,6 +32,8 @@ export class HonestCloud {
   readonly registry: Registry
   readonly signatures: Signatures
   readonly app = new Hono()
+  /** Life of a credential, in seconds. */
+  lifeSeconds = 3_600
   /** What each answer to a status says besides. */
   besides: Besides = {}
   /** Whether it gives the last trust document out with each answer to a status. */
@@ -181,7 +180,7 @@ export class HonestCloud {
       region.last = {
         joinState: await this.signatures.sign(documentTypes.joinState, state),
         credential: randomBytes(16).toString('base64url'),
-        expiresAt: now + lifeSeconds * 1000,
+        expiresAt: now + this.lifeSeconds * 1000,
       }
     }
     const { joinState, credential, expiresAt } = region.last

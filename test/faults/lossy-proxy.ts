@@ -1,0 +1,58 @@
+import { createServer, type Server } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+
+/** A proxy on the way to a cloud that cuts connections while the other side answers. */
+export type LossyProxy = {
+  /** For `HTTPS_PROXY`. */
+  url: string
+  /** How many answers it has cut. */
+  readonly cut: number
+  close(): Promise<void>
+}
+
+/**
+ * A proxy for CONNECT (RFC 9110, section 9.3.6). What the client sends always arrives; of what the server sends, each piece may be the last one
+ * of its connection, which then ends without it.
+ * @param isLost asked for each piece
+ */
+export async function startLossyProxy(isLost: () => boolean): Promise<LossyProxy> {
+  let cut = 0
+  const sockets = new Set<Socket>()
+  const server: Server = createServer((_request, response) => response.writeHead(405).end())
+  server.on('connect', ({ url = '' }, client: Socket, head: Buffer) => {
+    const { hostname, port } = new URL(`tcp://${url}`)
+    const far = connect(Number(port), hostname, () => {
+      client.write('HTTP/1.1 200 Connection Established\r\n\r\n')
+      far.write(head)
+      client.pipe(far)
+    })
+    const end = () => {
+      client.destroy()
+      far.destroy()
+    }
+    for (const socket of [client, far]) {
+      sockets.add(socket)
+      socket.on('error', end)
+      socket.on('close', () => {
+        sockets.delete(socket)
+        end()
+      })
+    }
+    far.on('data', (piece) => {
+      if (!isLost()) return client.write(piece)
+      cut++
+      end()
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    get cut() {
+      return cut
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
