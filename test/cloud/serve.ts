@@ -23,16 +23,17 @@ export type ServedCloud = {
 export type Answering = (request: Request) => Response | Promise<Response>
 
 /**
- * Serves a cloud over HTTPS, on a free port. Connections are kept for longer than the usual heartbeat, as the contract asks.
+ * Serves a cloud over HTTPS, on a free port or the given one. Connections are kept for longer than the usual heartbeat, as the contract asks.
  * @param around sees each request before the cloud, and each answer after it
  */
 export async function serveCloud(
   now: () => number = Date.now,
   around: (cloud: HonestCloud) => Answering = (cloud) => cloud.app.fetch,
+  port = 0,
 ): Promise<ServedCloud> {
   const { ca, cert, key } = await createServingCertificate('cloud')
   const server = createServer({ cert, key, keepAliveTimeout: 120_000 })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
   const cloud = new HonestCloud(origin, now)
   const honest = getRequestListener(around(cloud))

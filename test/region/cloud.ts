@@ -3,8 +3,8 @@ import type { RegistrationStatus } from '../../agent/cloud/registration/status.t
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
-import type { HonestCloud } from '../cloud/honest-cloud.ts'
-import { type Answering, serveCloud } from '../cloud/serve.ts'
+import { doorForPeople } from '../cloud/people.ts'
+import { serveCloud } from '../cloud/serve.ts'
 import type { Display } from './display.ts'
 import { type Heard, heardOf } from './heard.ts'
 
@@ -38,37 +38,6 @@ export async function startCloud(onHeard: (heard: Heard) => void): Promise<Cloud
     }
   })
   return { url: origin, ca, heard, type: (code) => void cloud.registry.typed(code), close }
-}
-
-/** What people at the cloud see and do: `GET /heard`, and `POST /pair` with the code as the body. It answers nothing else. */
-function doorForPeople(cloud: HonestCloud): (request: Request) => ReturnType<Answering> | undefined {
-  const shown = () =>
-    Object.values(cloud.registry.records.regions).map(({ id, claim, thumbprint, state, status }) => ({
-      region: claim.region,
-      id,
-      thumbprint,
-      state,
-      status,
-    }))
-  return (request) => {
-    switch (`${request.method} ${new URL(request.url).pathname}`) {
-      case 'GET /heard':
-        return new Response(`${JSON.stringify({ regions: shown() }, null, 2)}\n`, { headers: { 'content-type': 'application/json' } })
-      case 'POST /pair':
-        return paired(cloud, request)
-      default:
-        return undefined
-    }
-  }
-}
-
-async function paired(cloud: HonestCloud, request: Request): Promise<Response> {
-  try {
-    const { id } = cloud.registry.typed((await request.text()).trim().toUpperCase())
-    return new Response(`${id} is approved, and joins when it asks next.\n`)
-  } catch (error) {
-    return new Response(`${(error as Error).message}\n`, { status: 404 })
-  }
 }
 
 const joinedWithinMs = 60_000
