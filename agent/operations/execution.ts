@@ -9,6 +9,7 @@ import type { DatabaseSql } from '../region/sql.ts'
 import { describeTarget, type Secrets, type Target } from '../resources/kind.ts'
 import type { Obstacle, Operation, OperationStatus } from '../resources/operation.ts'
 import { type Actions, workOf } from './actions/action.ts'
+import type { Deadlines } from './deadlines.ts'
 import { OperationRecord } from './operation-record.ts'
 import { precedenceOf, type Standing } from './precedence.ts'
 import type { LeaderTools } from './queue.ts'
@@ -31,6 +32,7 @@ export type ExecutionParts = LeaderTools & {
   obstacles: { of(target: Target): Promise<Obstacle[]> }
   sql: DatabaseSql
   failures: OperatorFailures
+  deadlines: Deadlines
   /** Called with each operation that ended. */
   ended?: (operation: Operation) => void
 }
@@ -87,7 +89,9 @@ export class Execution {
   async run(later: Operation[], ofProject: Operation[]): Promise<number | undefined> {
     try {
       if (!(await this.#record.isCurrent())) return 0
-      const precedence = await precedenceOf(this.#record.current, later, ofProject, this.#standing, this.#parts.clock.now())
+      const { clock, deadlines } = this.#parts
+      const moment = { now: clock.now(), isOutOfTime: deadlines.havePassed(this.#record.current) }
+      const precedence = await precedenceOf(this.#record.current, later, ofProject, this.#standing, moment)
       if (precedence.kind === 'hold') return undefined
       if (precedence.kind === 'end') return await this.#end(precedence.status)
       if (precedence.kind === 'overtaken') return await this.#overtakenBy(precedence.by, later, ofProject)

@@ -2,6 +2,7 @@ import type { Change } from '../../shared/kubernetes/cache.ts'
 import { createOperatorFailures } from '../region/operator-failures.ts'
 import { projectOf, type Target } from '../resources/kind.ts'
 import { hasEnded, isDeletionRecord, type Operation, targetKey, targetOf } from '../resources/operation.ts'
+import { Deadlines } from './deadlines.ts'
 import { Execution, type ExecutionConfig, type ExecutionParts } from './execution.ts'
 import type { Journal } from './journal.ts'
 import { Queue } from './queue.ts'
@@ -11,7 +12,7 @@ export type ExecutorConfig = ExecutionConfig & {
   parallelism: number
 }
 
-export type ExecutorParts = Omit<ExecutionParts, 'failures'> & { journal: Journal }
+export type ExecutorParts = Omit<ExecutionParts, 'failures' | 'deadlines'> & { journal: Journal }
 
 const retry = { baseMs: 500, capMs: 30_000 }
 
@@ -24,6 +25,7 @@ const retry = { baseMs: 500, capMs: 30_000 }
 export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Queue {
   const { journal, caches } = parts
   const failures = createOperatorFailures(parts)
+  const deadlines = new Deadlines(parts.clock)
   const { parallelism } = config
   const queue = new Queue({ name: 'executor', parallelism, retry, handle, subscribe, addAll }, parts)
 
@@ -37,7 +39,7 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Qu
     const later = open.filter(({ spec }) => spec.sequence > operation.spec.sequence)
     const ofProject = target.kind === 'database' ? journal.unended({ kind: 'project', project: target.project }) : []
     // The cache reports the end of the operation, and then the next operation of the target follows.
-    return new Execution(operation, config, { ...parts, failures }).run(later, ofProject)
+    return new Execution(operation, config, { ...parts, failures, deadlines }).run(later, ofProject)
   }
 
   /** Queues a target if it has open operations. */

@@ -50,21 +50,21 @@ export type Standing = {
  * @param later the other open operations of the same target, by sequence
  * @param ofProject the open operations of the database's project
  * @param standing reads from the API server what there is of the operation's target
- * @param now Unix time in milliseconds
+ * @param moment Unix time in milliseconds, and whether the deadline of the operation has passed
  */
 export async function precedenceOf(
   operation: Operation,
   later: Operation[],
   ofProject: Operation[],
   standing: Standing,
-  now: number,
+  { now, isOutOfTime }: { now: number; isOutOfTime: boolean },
 ): Promise<Precedence> {
   const { spec, status } = operation
   if (isDeletionRecord(operation)) return { kind: 'go' }
   const deletion = [...later, ...ofProject.filter((other) => other.spec.sequence > spec.sequence)].find(isDeletion)
   if (deletion && !isDeletion(operation)) return superseded(deletion, 'the deletion')
   if (status?.cancelRequested) return cancelled(operation)
-  if (status?.deadline !== undefined && Date.parse(status.deadline) <= now) return outOfTime(operation)
+  if (isOutOfTime) return outOfTime(operation)
   const successor = await successorOf(operation, later, standing, now)
   if (successor) return hasState(operation) ? superseded(successor, 'a newer desired state') : { kind: 'overtaken', by: successor }
   const isHeld =
