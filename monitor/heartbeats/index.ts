@@ -12,6 +12,12 @@ export type { BeatStore } from './store.ts'
 /** How long beats are gathered before they are kept, in milliseconds. A beat of each second must not be a write of each second. */
 const usualGatherMs = 5_000
 
+/** A clock that moves by less was not set. */
+const stepMs = 500
+
+/** A time by our clock, and what that clock was ahead of the monotonic one when it was noted. */
+type Noted = { at: number; distance: number }
+
 /**
  * What senders last said of themselves. Beats are kept in the cluster or in a file, so that they survive a restart, and so that every
  * replica knows what another was sent. Nothing is read before the first question about a heartbeat.
@@ -21,9 +27,9 @@ export class Heartbeats implements Part {
   readonly #store: BeatStore
   readonly #clock: Clock
   readonly #gatherMs: number
-  readonly #since: number
+  readonly #since: Noted
   readonly #log: Log
-  readonly #last = new Map<string, Beat>()
+  readonly #last = new Map<string, { beat: Beat; noted: Noted }>()
   readonly #listeners = new Set<(id: string) => void>()
   /** Ids that were asked for: what could not be said at first is told as soon as it is known. */
   readonly #asked = new Set<string>()
@@ -37,24 +43,26 @@ export class Heartbeats implements Part {
     this.#store = store
     this.#clock = clock
     this.#gatherMs = gatherMs
-    this.#since = clock.now()
+    this.#since = this.#note(clock.now())
     this.#log = log
   }
 
   /**
    * The last beat: undefined if there was none, and the end of a sentence if that cannot be known at the moment. `since` is when this
-   * monitor began to listen, in Unix milliseconds.
+   * monitor began to listen, in Unix milliseconds. Both are by the clock as it is now: if that was set meanwhile, they have moved with it, so
+   * that nothing is overdue because of that.
    */
   heard(id: string): { last: Beat | string | undefined; since: number } {
     this.#asked.add(id)
     this.#follow()
-    return { last: this.#last.get(id) ?? this.#store.trouble(), since: this.#since }
+    const last = this.#last.get(id)
+    return { last: last ? { ...last.beat, at: this.#now(last.noted) } : this.#store.trouble(), since: this.#now(this.#since) }
   }
 
   /** Takes a beat. It counts at once, and is kept within a few seconds. */
   take(id: string, beat: Beat): void {
     this.#follow()
-    this.#learn(id, beat)
+    this.#set(id, beat)
     this.#unkept.set(id, beat)
     this.#keeping ??= this.#keep(this.#ending.signal).finally(() => {
       this.#keeping = undefined
@@ -84,11 +92,27 @@ export class Heartbeats implements Part {
     this.#store.follow({ found: (id, beat) => this.#learn(id, beat), known }, this.#ending.signal)
   }
 
+  /** Takes a kept beat, of this replica or another one. It may be older than what is known. */
   #learn(id: string, beat: Beat): void {
     const known = this.#last.get(id)
-    if (known !== undefined && known.at >= beat.at) return
-    this.#last.set(id, beat)
+    if (known !== undefined && (known.beat.at === beat.at || this.#now(known.noted) >= beat.at)) return
+    this.#set(id, beat)
+  }
+
+  #set(id: string, beat: Beat): void {
+    // One from the future was kept before a clock was set back: its time begins now.
+    this.#last.set(id, { beat, noted: this.#note(Math.min(beat.at, this.#clock.now())) })
     this.#tell(id)
+  }
+
+  #note(at: number): Noted {
+    return { at, distance: this.#clock.now() - this.#clock.monotonic() }
+  }
+
+  /** A noted time by the clock as it is now. */
+  #now({ at, distance }: Noted): number {
+    const moved = this.#clock.now() - this.#clock.monotonic() - distance
+    return Math.abs(moved) > stepMs ? Math.round(at + moved) : at
   }
 
   #tell(id: string): void {

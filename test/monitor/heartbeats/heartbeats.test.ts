@@ -148,6 +148,40 @@ test('heartbeats of each second are few writes, and one that cannot be kept is t
   )
 })
 
+test('a clock that is set makes no heartbeat overdue and none younger, and the next one counts at once', async (t) => {
+  const clock = createFakeClock()
+  const { log } = logLines()
+  const store: BeatStore = { follow() {}, async keep() {}, trouble: () => undefined }
+  const heartbeats = new Heartbeats(store, { clock, log })
+  t.after(() => heartbeats.stop())
+  const ages = () => {
+    const { last, since } = heartbeats.heard('sync')
+    return [clock.now() - (last as Beat).at, clock.now() - since]
+  }
+  await clock.advance(10_000)
+  heartbeats.take('sync', { at: clock.now(), state: 'up' })
+  await clock.advance(60_000)
+  for (const ms of [0, 3 * hour, -6 * hour]) {
+    clock.jump(ms)
+    assert.deepEqual(ages(), [60_000, 70_000])
+  }
+  heartbeats.take('sync', { at: clock.now(), state: 'down' })
+  assert.equal((heartbeats.heard('sync').last as Beat).state, 'down')
+  assert.deepEqual(ages(), [0, 70_000])
+})
+
+test('a heartbeat that was kept before the clock was set back is as old as the start of the monitor', async (t) => {
+  const clock = createFakeClock()
+  const { log } = logLines()
+  const kept: Beat = { at: clock.now() + 3 * hour, state: 'up' }
+  const store: BeatStore = { follow: ({ found }) => found('sync', kept), async keep() {}, trouble: () => undefined }
+  const heartbeats = new Heartbeats(store, { clock, log })
+  t.after(() => heartbeats.stop())
+  assert.equal((heartbeats.heard('sync').last as Beat).at, clock.now())
+  await clock.advance(hour)
+  assert.equal(clock.now() - (heartbeats.heard('sync').last as Beat).at, hour)
+})
+
 test('a disk that is full keeps no half-written file', async (t) => {
   const made = folder(t)
   const { log } = logLines()
