@@ -76,7 +76,7 @@ const mostSteps = 32
  * The trust after everything that the cloud has published: one document a line, oldest first, each signed with a key that the one before
  * names. So a region that was away while the key changed twice finds its way.
  * @returns undefined if nothing in it is newer than what is known
- * @throws CloudFault as `readTrust`, if not even the first newer document holds
+ * @throws CloudFault as `readTrust`, if there are newer documents, and none of them holds
  */
 export async function followTrust(
   published: string,
@@ -84,16 +84,17 @@ export async function followTrust(
 ): Promise<KnownTrust | undefined> {
   const documents = documentsOf(published)
   let present = known
+  let wrong: unknown
   for (const document of documents) {
     if (numberOf(document) <= present.sequence) continue
     try {
       present = await readTrust(document, { cloud, known: present })
     } catch (error) {
-      if (present === known) throw error
-      // Each step counts by itself.
-      return present
+      // One from before the region joined is signed with a key that it has never known: what it knows may lead on from a later one.
+      wrong ??= error
     }
   }
+  if (present === known && wrong !== undefined) throw wrong
   return present === known ? undefined : present
 }
 

@@ -7,7 +7,7 @@
  */
 export type FailureClass = { status: number; retry: 'wait' | 'person'; reason: string; message: string; action: string }
 
-/** Every class of a refusal. None of them ends what runs in the region, and none deletes its key. */
+/** Every class of a refusal. None of them ends what runs in the region, and only `deregistered` ends its key. */
 export const failures = {
   'token-expired': {
     status: 403,

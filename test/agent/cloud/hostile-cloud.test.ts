@@ -229,7 +229,7 @@ const ofLies: Record<keyof typeof lies, Expected> = {
 for (const [name, fault] of Object.entries(lies)) hostile(name, () => fault, ofLies[name as keyof typeof lies])
 
 for (const [name, { fault, seconds }] of Object.entries(askingForPatience))
-  hostile(name, () => fault, { reasons: ['Busy'], message: /^The cloud answered (429|50[23])\.$/, pauseSeconds: seconds })
+  hostile(name, () => fault, { reasons: ['Busy'], message: /The cloud answered (429|50[23])\.$/, pauseSeconds: seconds })
 
 for (const status of [301, 302, 303, 307, 308] as const)
   hostile(`redirects with ${status}`, () => redirectTo(elsewhere, status), garbled(/redirect \(30\d\), which is not followed/))

@@ -98,6 +98,19 @@ test('a key that was changed while the region was away is found though the CA is
   assert.equal(sequence(world), 2, 'the answer that was not trusted was given again')
 })
 
+test('a region that joined after the key was changed goes on from there, past the documents from before', async (t) => {
+  const { served, cloud, world } = await overTls(t)
+  await cloud.publish({ anchors: [served.ca], newKey: true })
+  await joined(world)
+  const next = await createServingCertificate('cloud')
+  await cloud.publish({ anchors: [next.ca] })
+  served.use(next)
+  await renewalIsDue(world)
+  await world.until(world.link(), 'Ready')
+  assert.equal(sequence(world), 2)
+  assert.equal(world.content.state?.trust?.sequence, 2)
+})
+
 const unannounced: { name: string; publish: (cloud: Awaited<ReturnType<typeof overTls>>) => Promise<unknown>; says: RegExp }[] = [
   { name: 'nothing is published', publish: async () => {}, says: /answered 404/ },
   {
