@@ -41,7 +41,9 @@ export function statusAfter(before: RegistrationStatus | undefined, told: Told, 
   const joined = facts.joined?.cloud === cloud ? facts.joined : undefined
   const isSame = before?.state === state && before.reason === reason
   const { renewAt, expiresAt } = joined?.credential ?? {}
-  const cloudSays = saidAfter(before?.cloud === cloud ? (before.cloudSays ?? {}) : {}, heard ?? {})
+  // What was heard from another cloud is not what is heard from this one.
+  const earlier = before?.cloud === cloud ? before : undefined
+  const cloudSays = saidAfter(earlier?.cloudSays ?? {}, heard ?? {})
   return defined({
     state,
     reason,
@@ -58,7 +60,7 @@ export function statusAfter(before: RegistrationStatus | undefined, told: Told, 
       renewAt === undefined || expiresAt === undefined
         ? undefined
         : { renews: timeOf(renewAt - aheadMs), expires: timeOf(expiresAt - aheadMs) },
-    lastHeard: heard ? timeOf(now) : before?.lastHeard,
+    lastHeard: heard ? timeOf(now) : earlier?.lastHeard,
     ...named(facts.site, cloudSays),
     refusedToken: told.refusedToken ?? before?.refusedToken,
     askedAgain: askAgain,

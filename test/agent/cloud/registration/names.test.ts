@@ -61,5 +61,5 @@ test('that the cloud is heard is written down every five minutes', () => {
 
 test('what another cloud has said does not count', () => {
   const elsewhere = statusAfter(ready, underWay.awaiting, { ...facts, site: {}, cloud: 'https://another.example.org' })
-  assert.deepEqual([elsewhere.name, elsewhere.tags, elsewhere.cloudSays], [undefined, undefined, undefined])
+  assert.deepEqual([elsewhere.name, elsewhere.tags, elsewhere.cloudSays, elsewhere.lastHeard], Array(4).fill(undefined))
 })
