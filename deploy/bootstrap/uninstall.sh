@@ -309,7 +309,9 @@ if grep -q ' skerry$' "$scratch/releases-here"; then
 fi
 # After the agent and its rights, or it would make another key.
 if [ -n "$forget" ]; then
-  begin identity 'the key by which the cloud knows the region' 'see the last lines above'
+  begin identity 'the key by which the cloud knows the region' 'remove Skerry first, with what installed it'
+  if exists -n skerry deployment skerry-agent; then failed 'the agent is still installed, and would make another key'; fi
+  step_help='see the last lines above'
   change 'delete the Secrets skerry-identity and skerry-join' kube -n skerry delete secrets skerry-identity skerry-join --ignore-not-found || failed 'they cannot be deleted'
   if grep -q '/registrations\.skerry\.dev$' "$scratch/served"; then
     change 'delete the Registration' kube -n skerry delete registrations.skerry.dev cloud --ignore-not-found || failed 'the Registration cannot be deleted'

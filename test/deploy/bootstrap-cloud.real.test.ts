@@ -123,6 +123,20 @@ test('a region that is taken away keeps its key, and its namespace with it', asy
   assert.match(again.out, /no token is needed[\s\S]*Region harbour-1 is installed/)
 })
 
+test('it is not forgotten while an agent is there that this installer did not install', async () => {
+  const labels = { app: 'skerry-agent' }
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'agent', image: 'registry.example/own:1' }] } }
+  const deployments = '/apis/apps/v1/namespaces/skerry/deployments'
+  succeeded(await uninstall(['--only', 'skerry']))
+  const body = { metadata: { name: 'skerry-agent' }, spec: { selector: { matchLabels: labels }, template } }
+  assert.equal((await http.post(deployments, body)).status, 201)
+  const { code, out } = await uninstall(['--forget', '--only', 'skerry'])
+  assert.equal(code, 1)
+  assert.match(out, /FAILED .*: the agent is still installed, and would make another key\n.*remove Skerry first/)
+  assert.ok(await secret('skerry-identity'))
+  await http.delete(`${deployments}/skerry-agent`)
+})
+
 test('it is forgotten when that is asked for, which says what is lost', async () => {
   assert.match((await uninstall(['--forget', '--only', 'flux'])).err, /--forget cannot be combined with --only, except --only skerry/)
   const told = await uninstall(['--forget', '--dry-run'])
