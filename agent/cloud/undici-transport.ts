@@ -152,9 +152,10 @@ function codesOf(error: unknown): string[] {
   return [...(typeof code === 'string' ? [code] : []), ...codesOf(cause), ...nested]
 }
 
-const cut = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
-/** What arrives is no answer in HTTP, or is larger than one may be. */
-const noHttp = /^(HPE_|UND_ERR_HEADERS_OVERFLOW$|UND_ERR_RES_)/
+/** The connection ended before the answer, or within it. */
+const cut = new Set(['UND_ERR_SOCKET', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'ECONNRESET', 'EPIPE'])
+/** What arrives is no answer in HTTP, or has a head that is larger than one may be. Not all of these errors have a code. */
+const noHttp = new Set(['HTTPParserError', 'HeadersOverflowError'])
 const untrusted = /^(CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_(GET|VERIFY)|INVALID_CA|ERR_TLS_CERT)/
 /** Faults of the certificate itself, whoever has issued it. */
 const ofItself = /^(CERT_HAS_EXPIRED|CERT_NOT_YET_VALID|CERT_REVOKED|ERR_TLS_CERT_ALTNAME_INVALID)$/
@@ -167,8 +168,7 @@ function faultOf(error: unknown, { timeoutMs }: TransportConfig, stopping: Abort
     return new CloudFault('untrusted', meaning, { cause: error, isUnknownCa: !codes.some((code) => ofItself.test(code)) })
   }
   const { message, name } = error as Error
-  if (codes.some((code) => noHttp.test(code)))
-    return new CloudFault('garbled', `The cloud's answer is not HTTP: ${message}`, { cause: error })
+  if (noHttp.has(name)) return new CloudFault('garbled', `The cloud's answer is not HTTP: ${message}`, { cause: error })
   if (name === 'TimeoutError')
     return new CloudFault('unreachable', `The cloud does not answer within ${timeoutMs / 1000} s.`, { cause: error })
   return new CloudFault('unreachable', `The cloud does not answer: ${meaning ?? message}`, {
