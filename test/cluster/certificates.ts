@@ -7,13 +7,13 @@ export type ServingCertificate = { ca: string; cert: string; key: string }
 export type Validity = { from?: number; until?: number }
 
 /**
- * A certificate for a server on loopback and on the given addresses, and signed by its own CA. Both are valid from a minute ago on for a week,
- * or as given.
+ * A certificate for a server on loopback and on the given addresses, and signed by its own CA. Both are valid from yesterday on, so that
+ * programs whose clock is hours behind can be tested, for a week from now; or as given.
  */
 export async function createServingCertificate(
   commonName = 'kube-apiserver',
   addresses: string[] = [],
-  { from = Date.now() - 60_000, until = from + 7 * 24 * 3600_000 }: Validity = {},
+  { from = Date.now() - 86_400_000, until = Math.max(from, Date.now()) + 7 * 24 * 3600_000 }: Validity = {},
 ): Promise<ServingCertificate> {
   const notBeforeDate = new Date(from)
   const notAfterDate = new Date(until)

@@ -40,6 +40,8 @@ export type StartOptions = {
   nodeArguments?: string[]
   onLog?: (line: string) => void
   signal?: AbortSignal
+  /** Beside what tells it where the API server is. */
+  env?: Record<string, string>
   /** Merged into the configuration, section by section. */
   config?: Sections
 }
@@ -106,11 +108,11 @@ export async function prepareRegion(cluster: TestCluster, options: RegionOptions
   async function start<P extends RunningProgram>(
     startProcess: (options: ProgramOptions) => Promise<P>,
     program: string,
-    { config = {}, ...rest }: StartOptions,
+    { config = {}, env: more = {}, ...rest }: StartOptions,
     usual: Sections,
   ): Promise<P> {
     const configFile = await keep(`config-${count++}.yaml`, stringify(merged(usual, config)))
-    const process = await startProcess({ program, configFile, env, ...rest })
+    const process = await startProcess({ program, configFile, env: { ...env, ...more }, ...rest })
     running.add(process)
     void process.exited.then(() => running.delete(process))
     return process
