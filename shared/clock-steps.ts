@@ -29,7 +29,7 @@ export class StepMeter {
   }
 }
 
-export type StepWatchTools = { clock: Clock; log: Log; stepped?: (step: ClockStep) => void }
+type StepWatchTools = { clock: Clock; log: Log; stepped?: (step: ClockStep) => void }
 
 /** Looks each second whether the clock was set, and remembers how often since the start. */
 export class StepWatch implements Part {

@@ -37,7 +37,7 @@ export type ClockReading = {
 /** What estimates the offset of one clock. */
 type Estimate = { offset(): Offset | undefined }
 
-export type ClocksGiven = {
+type ClocksGiven = {
   cloud: Estimate
   apiServer: Estimate
   /** The pod of this process, and who records what happened to it. */
@@ -53,6 +53,8 @@ export type Clocks = Part & {
   /** What the offsets of the nodes are made from. */
   nodesFrom: AgedSource
   tokenTime: TokenTime
+  /** Our clock with the time of day that the best known clock tells: for what must not happen early, such as throwing things away. */
+  best: Clock
 }
 
 /** Follows the clocks of the nodes, and watches our own. */
@@ -88,6 +90,7 @@ export function createClocks(given: ClocksGiven, tools: { cluster: Cluster; cloc
     },
     nodesFrom: nodes.leases,
     tokenTime: new TokenTime(tools.clock, measured),
+    best: { ...tools.clock, now: () => tools.clock.now() + (measured()?.offset.offsetMs ?? 0) },
   }
 }
 

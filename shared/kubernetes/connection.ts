@@ -63,7 +63,7 @@ export type ClusterConfig = {
 export type RequestObserver = (method: string, status: number, seconds: number) => void
 
 /** What a connection needs, and who hears of its requests. */
-export type ConnectionTools = {
+type ConnectionTools = {
   clock: Clock
   observe?: RequestObserver
   /** Called when a response begins, with its header `Date` and the monotonic moment before the request was sent: see `DateClock`. */

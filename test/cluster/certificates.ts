@@ -4,7 +4,7 @@ import { generate } from 'selfsigned'
 export type ServingCertificate = { ca: string; cert: string; key: string }
 
 /** From when until when a certificate is valid, in Unix milliseconds. */
-export type Validity = { from?: number; until?: number }
+type Validity = { from?: number; until?: number }
 
 /**
  * A certificate for a server on loopback and on the given addresses, and signed by its own CA. Both are valid from yesterday on, so that
