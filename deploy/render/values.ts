@@ -4,6 +4,7 @@ import { agentConfig } from '../../agent/config.ts'
 import { checkKinds } from '../../monitor/checks/index.ts'
 import { monitorConfig } from '../../monitor/config.ts'
 import { fileFields } from '../../monitor/prober/check-fields.ts'
+import { linkProfiles } from '../../shared/link/index.ts'
 
 // The schema of the chart's values. Helm checks the values against it before it renders anything. It has no defaults: those are in
 // values.yaml, where people read them.
@@ -125,10 +126,13 @@ const exposed = z
 const cloudflared = z
   .strictObject({
     ...pods,
+    replicas: z.union([z.literal(''), pods.replicas]),
     enabled: z.boolean(),
     tunnel: z.string().regex(/^$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
     credentials: z.strictObject({ existingSecret: nameOf('Secret'), key: z.string().min(1) }).partial(),
-    protocol: z.enum(['auto', 'quic', 'http2']),
+    protocol: z.enum(['', 'auto', 'quic', 'http2']),
+    connections: z.union([z.literal(''), z.int().min(1).max(4)]),
+    onDemand: z.strictObject({ enabled: z.boolean(), stay: z.string().regex(/^\d+(m|h)$/) }).partial(),
     agent: z.strictObject({ hostname }).partial(),
     prometheus: z.strictObject({ hostname, service: exposed }).partial(),
     grafana: z.strictObject({ enabled: z.boolean(), hostname, service: exposed }).partial(),
@@ -145,6 +149,7 @@ const values = z
       })
       .partial(),
     cloud: z.strictObject({ url: z.string().regex(/^$|^https:\/\/[^/\s?#@]+\/?$/) }).partial(),
+    link: z.strictObject({ profile: z.enum(linkProfiles) }).partial(),
     crds: z.strictObject({ install: z.boolean() }).partial(),
     deletionProtection: z.strictObject({ enabled: z.boolean() }).partial(),
     agentBoundary: z.strictObject({ enabled: z.boolean(), closedNamespaces: z.array(namespace) }).partial(),

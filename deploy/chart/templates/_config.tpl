@@ -10,6 +10,9 @@
   "monitor" (dict "databasePasswords" (include "skerry.monitor.asksDatabases" . | eq "true"))
   "grace" (printf "%vs" .Values.agent.graceSeconds)
 -}}
+{{- if ne .Values.link.profile "normal" }}
+{{- $_ := set $config "link" (dict "profile" .Values.link.profile) }}
+{{- end }}
 {{- if .Values.cloudflared.enabled }}
 {{- $_ := set $config "tunnel" (include "skerry.agent.tunnel" . | fromYaml) }}
 {{- /* The addresses of cloudflared's pods are not known in advance, but they are private. */}}
@@ -39,6 +42,9 @@
 {{- if .Values.monitor.config.sparkplug }}
 {{- $_ := set $config "sparkplug" (dict "buffer" (dict "directory" "/var/lib/skerry-monitor/buffer")) }}
 {{- end }}
+{{- if ne .Values.link.profile "normal" }}
+{{- $_ := set $config "link" (dict "profile" .Values.link.profile) }}
+{{- end }}
 {{- if .Values.monitor.probeModules }}
 {{- $_ := set $config "metrics" (dict "probe" (dict "modulesFile" "/etc/skerry/checks/modules.yaml")) }}
 {{- end }}
@@ -60,7 +66,13 @@ cloudflared's pods when that changes.
 {{- with .Values.cloudflared -}}
 id: {{ .tunnel }}
 hostname: {{ .agent.hostname }}
-protocol: {{ .protocol }}
+protocol: {{ .protocol | default (eq $.Values.link.profile "normal" | ternary "auto" "http2") }}
+{{- with .connections | default (eq $.Values.link.profile "normal" | ternary "" 1) }}
+connections: {{ . }}
+{{- end }}
+{{- if .onDemand.enabled }}
+onDemand: { stay: {{ .onDemand.stay }}, replicas: {{ include "skerry.cloudflared.replicas" $ }} }
+{{- end }}
 gracePeriod: {{ .graceSeconds }}s
 agent:
   url: https://{{ include "skerry.agent.host" $ }}:{{ $.Values.agent.service.port }}
@@ -79,6 +91,10 @@ grafana:
   exposed: {{ .grafana.enabled }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- define "skerry.cloudflared.replicas" -}}
+{{ .Values.cloudflared.replicas | default (eq .Values.link.profile "normal" | ternary 2 1) }}
 {{- end }}
 
 {{- define "skerry.service.url" -}}
