@@ -3,9 +3,6 @@ import type { Offset } from './clock-offset.ts'
 /** What to do about a clock that is wrong. */
 export const clockCure = 'Synchronize it: timedatectl set-ntp true'
 
-/** The same about one that nobody has compared. */
-export const clockCureIfWrong = 'If it is wrong, synchronize it: timedatectl set-ntp true'
-
 /** A time span for people, rounded: `3 h`, `12 min`, `40 s`, `0.7 s`. @param ms its sign does not count */
 export function spanOf(ms: number): string {
   const seconds = Math.abs(ms) / 1000

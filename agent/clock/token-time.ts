@@ -1,6 +1,6 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Offset } from '../../shared/clock-offset.ts'
-import { clockCure, clockCureIfWrong, shown, sideOf } from '../../shared/clock-wording.ts'
+import { clockCure, shown, sideOf } from '../../shared/clock-wording.ts'
 import { Problem } from '../../shared/errors.ts'
 
 /** Other clocks that count for the validity of tokens: the best of them that is known. */
@@ -44,7 +44,8 @@ export class TokenTime {
   told(): string {
     const measured = this.#measured()
     const now = shown(this.#now())
-    if (measured === undefined) return `it is ${now} by the clock of this machine, which was compared with no other. ${clockCureIfWrong}`
+    if (measured === undefined)
+      return `it is ${now} by the clock of this machine, which was compared with no other. If it is wrong, synchronize it: timedatectl set-ntp true`
     const { by, offset } = measured
     if (Math.abs(offset.offsetMs) < worthTellingMs + offset.uncertaintyMs) return `it is ${now}.`
     return `it is ${now} by the clock of the ${by}. The clock of this machine is ${sideOf(offset)}. ${clockCure}`

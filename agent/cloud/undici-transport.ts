@@ -109,7 +109,8 @@ async function explained(error: unknown, config: TransportConfig, signal: AbortS
   const sentAt = config.clock.monotonic()
   const answer = await askUnverified(config, signal).catch(() => undefined)
   there.heard(answer?.headers.date, sentAt)
-  return new CloudFault('untrusted', datesMeaning(fault, config.clock.now(), there.offset()), { cause: error })
+  const { own, message } = datesMeaning(fault, config.clock.now(), there.offset())
+  return new CloudFault(own, message, { cause: error })
 }
 
 function isDateFault(code: string): code is DateFault {

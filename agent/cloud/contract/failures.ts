@@ -140,6 +140,20 @@ export const ownFailures = {
       'Ask at the cloud whether its CA was changed. If it was, let it publish a trust document with the new CA, or name that in ' +
       'cloud.caFile. If not, something on the way answers in its place, such as a proxy that opens TLS: let it leave this address alone.',
   },
+  'wrong-clock': {
+    kind: 'untrusted',
+    retry: 'wait',
+    reason: 'WrongClock',
+    message: 'The clock of this machine is wrong.',
+    action: 'Synchronize it: timedatectl set-ntp true',
+  },
+  'certificate-dates': {
+    kind: 'untrusted',
+    retry: 'wait',
+    reason: 'CertificateDates',
+    message: 'The dates of the certificate of the cloud do not fit.',
+    action: 'Renew it at the cloud. If its dates are right, synchronize the clock of this machine: timedatectl set-ntp true',
+  },
   'key-changed': {
     kind: 'garbled',
     retry: 'wait',

@@ -77,11 +77,15 @@ test('a clock that is three hours behind is named, where the certificate of the 
   const certificate = await createServingCertificate('cloud', [], { from: Date.now() - hour })
   young.use(certificate)
   await startAgent({ origin: young.origin, ca: certificate.ca }, faketimeOf('-3h'))
-  const { message } = await until('the fault is told', async () => {
+  const { message, action } = await until('the fault is told', async () => {
     const status = await registration()
-    return status?.message?.includes('clock') && status
+    return status?.reason === 'WrongClock' && status
   })
-  assert.match(message, /^The clock of this machine is 3 h behind, so the certificate of the cloud does not count as valid yet: /)
+  assert.match(
+    message,
+    /^The clock of this machine is wrong: it is 3 h behind, so the certificate of the cloud does not count as valid yet\. /,
+  )
+  assert.equal(action, 'Synchronize it: timedatectl set-ntp true')
 })
 
 test('a region whose clock is three hours behind joins its cloud, and says so everywhere', async () => {
