@@ -43,7 +43,7 @@ const registrationSchema = z
   .meta({ id: 'RegionRegistration', description: 'How the region stands with its cloud.' })
 
 /** How to configure a cloud. */
-export const howToConfigure = 'The region has no cloud: set `cloud.url` in the configuration of the agent.'
+const howToConfigure = 'The region has no cloud: set `cloud.url` in the configuration of the agent.'
 
 /** The registration of the region at its cloud, as the leader has written it down last. Every replica answers. */
 export const registration: Resource = {
