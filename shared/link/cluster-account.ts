@@ -7,7 +7,7 @@ import { readObject } from '../kubernetes/read.ts'
 import { accountText, addAccounts, readAccount } from './account.ts'
 import type { AccountStore } from './meter.ts'
 
-export type ClusterAccountConfig = {
+type ClusterAccountConfig = {
   namespace: string
   /** Of the ConfigMap, and of its key. */
   name: string

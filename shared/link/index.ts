@@ -10,7 +10,7 @@
  *     settings.ts      the section `link` of the configuration
  */
 export { type Account, accountText, addAccounts, bytesOfDay, readAccount } from './account.ts'
-export { type ClusterAccountConfig, createClusterAccount } from './cluster-account.ts'
+export { createClusterAccount } from './cluster-account.ts'
 export { linkFamilies } from './families.ts'
 export { type LinkProfile, linkProfiles } from './ladder.ts'
 export { type AccountStore, type LinkStanding, Meter } from './meter.ts'

@@ -49,7 +49,11 @@ async function published(t: Parameters<typeof cachesOn>[0]): Promise<Map<string,
     edgeNode,
     watched,
     clocks: { apiServer: () => undefined, steps: { count: 0, last: undefined } },
-    facts: { version: '0', region: 'a' },
+    facts: {
+      version: '0',
+      region: 'a',
+      link: () => ({ profile: 'normal', because: 'configuration', budget: undefined, today: {}, yesterday: {} }),
+    },
     clock,
     log: silent,
   })
