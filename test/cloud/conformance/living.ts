@@ -60,13 +60,14 @@ export async function tryLife(asking: Asking, report: Report, region: TriedRegio
     expect(state === 'Ready' && content.status?.id === id, `${id} to be ready ${what}`, `${content.status?.id}, ${state}: ${message}`)
   }
   const heard = async (what: string) => {
+    // A heartbeat is due then.
+    clock.pass(61_000)
     await pusher.push()
     expect(pusher.isHeard, `to be heard ${what}`, 'no acknowledgement')
   }
   await report.try('All together', async () => {
     await ready('with a clock that is three hours behind')
     await heard('after that')
-    clock.pass(61_000)
     await heard('with a heartbeat')
     link.doubt()
     await ready('after a renewal')
