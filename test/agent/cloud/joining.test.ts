@@ -11,7 +11,6 @@ import { startCluster, type TestCluster, until } from '../../cluster/index.ts'
 import type { AgentProcess } from '../../region/agent-process.ts'
 import { createClient } from '../../region/client.ts'
 import { prepareRegion, type Region } from '../../region/index.ts'
-import { installObject } from '../../shared/kubernetes/connected.ts'
 
 let cluster: TestCluster
 let region: Region
@@ -67,13 +66,14 @@ type Told = { sequence: number; region: RegionDocument }
 
 test('a database that is put is heard of at the cloud, by patches', async () => {
   const client = createClient({ url: () => agent.url, ca: region.ca, token: region.token })
-  await installObject(region.admin, {
+  const body = {
     apiVersion: 'storage.k8s.io/v1',
     kind: 'StorageClass',
     metadata: { name: 'crate-premium' },
     provisioner: 'example.org/disks',
     allowVolumeExpansion: true,
-  })
+  }
+  await region.admin.request({ method: 'POST', path: pathOf(kinds.StorageClass), body })
   const first = await whenTold(
     'the storage class',
     (told) => told.region.storageClasses.some(({ name }) => name === 'crate-premium') && told,
@@ -90,8 +90,8 @@ test('a database that is put is heard of at the cloud, by patches', async () => 
   assert.equal(puts, before, 'the whole status was told once')
   assert.ok(served.cloud.isAlive(Object.keys(served.cloud.registry.records.regions)[0] ?? ''))
   const { ledger } = (await whenTold('both operations', (told) => (told.region.ledger?.sequence ?? 0) >= 2 && told)).region
-  const { body } = await client.call('GET', '/v1/operations?since=0')
-  assert.equal(ledger?.hash, body.items.at(-1).hash)
+  const { body: since } = await client.call('GET', '/v1/operations?since=0')
+  assert.equal(ledger?.hash, since.items.at(-1).hash)
 })
 
 test('hosts that the agent can no longer follow are stale at the cloud, and fresh again when it can', async () => {
