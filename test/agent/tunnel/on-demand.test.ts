@@ -42,7 +42,7 @@ afterEach(async () => {
 })
 
 /** A leader, by the agent's own account, with a clock whose time of day can be set. */
-async function start({ onDemand = { stay: '10m', replicas: 2 } as object | undefined } = {}) {
+async function start({ onDemand = { stay: '10m', replicas: 2 } as object | null } = {}) {
   const kept = createKeptLog()
   const time = { aheadMs: 0 }
   const clock: Clock = { ...systemClock, now: () => systemClock.now() + time.aheadMs }
@@ -114,7 +114,7 @@ test('the next leader goes on with a call, and with what somebody on site has se
 })
 
 test('a tunnel that always runs is neither started nor stopped, whatever the cloud asks for', async () => {
-  const { call, state } = await start({ onDemand: undefined })
+  const { call, state } = await start({ onDemand: null })
   await until('it is configured', async () => state().configuration !== 'pending' && (await read(configMap))?.data !== undefined)
   await call()
   assert.deepEqual([await replicas(), state().onDemand, await read(settings)], [2, null, undefined])

@@ -43,9 +43,9 @@ const [minute, hour] = [60_000, 3_600_000]
 test('bytes count for the day on which they passed', async () => {
   const { meter, wire, clock } = await meterInHand({ clock: createFakeClock(Date.UTC(2026, 0, 31, 23)) })
   wire.sent = 100
-  await clock.advance(hour - minute)
+  await clock.advance(hour - 2 * minute)
   wire.sent = 130
-  await clock.advance(2 * minute)
+  await clock.advance(3 * minute)
   wire.received = 7
   assert.deepEqual(meter.standing().yesterday, { cloud: { received: 0, sent: 130 } })
   assert.deepEqual(meter.standing().today, { cloud: { received: 7, sent: 0 } })
