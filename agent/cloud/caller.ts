@@ -51,7 +51,7 @@ export async function callCloud<T>(call: Call<T>, parts: CallerParts, signal: Ab
 
 async function callOnce<T>(call: Call<T>, parts: CallerParts, signal: AbortSignal): Promise<T> {
   const { clock, cloudClock, transport } = parts
-  const sent = await signed(call, parts)
+  const sent = signed(call, parts)
   const began = clock.monotonic()
   const received = await transport.send(sent, signal)
   const tookMs = clock.monotonic() - began
@@ -70,7 +70,7 @@ async function callOnce<T>(call: Call<T>, parts: CallerParts, signal: AbortSigna
   return parsed.data
 }
 
-async function signed<T>(call: Call<T>, { url, prover, cloudClock }: CallerParts): Promise<Sent> {
+function signed<T>(call: Call<T>, { url, prover, cloudClock }: CallerParts): Sent {
   const { endpoint, region = '', credential, token } = call
   const body = typeof call.body === 'function' ? call.body() : call.body
   const { method, request } = endpoint
@@ -78,7 +78,7 @@ async function signed<T>(call: Call<T>, { url, prover, cloudClock }: CallerParts
   const over: Proven['over'] = credential !== undefined ? { credential } : token !== undefined ? { sha256: token } : undefined
   const text = body === undefined ? undefined : JSON.stringify(body)
   const isLarge = text !== undefined && text.length > compressedFrom
-  const proof = await prover.prove({ method, url: `${url}${path}`, now: cloudClock.now(), over })
+  const proof = prover.prove({ method, url: `${url}${path}`, now: cloudClock.now(), over })
   return {
     method,
     path,

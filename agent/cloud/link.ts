@@ -34,7 +34,7 @@ export class Link {
   readonly #trust: TrustKeeper
   readonly #registrar: Registrar
   #state: LinkState | undefined
-  #prover: { x: string; prover: Promise<Prover> } | undefined
+  #prover: { x: string; prover: Prover } | undefined
 
   constructor(config: RegistrarConfig, parts: LinkParts) {
     const { store, transport, clock, random, log } = parts
@@ -93,7 +93,7 @@ export class Link {
   /** A certificate that is not trusted is a reason to ask what is trusted now, and to try once more. */
   async #call<T>(call: Call<T>, state: LinkState): Promise<T> {
     const { transport, clock, stopping, store } = this.#parts
-    const parts = { url: this.#cloud, transport, clock, cloudClock: this.cloudClock, prover: await this.#proverOf(state) }
+    const parts = { url: this.#cloud, transport, clock, cloudClock: this.cloudClock, prover: this.#proverOf(state) }
     try {
       return await callCloud(call, parts, stopping)
     } catch (error) {
@@ -109,7 +109,7 @@ export class Link {
     }
   }
 
-  #proverOf({ key }: LinkState): Promise<Prover> {
+  #proverOf({ key }: LinkState): Prover {
     if (this.#prover?.x !== key.x) this.#prover = { x: key.x, prover: createProver(key) }
     return this.#prover.prover
   }

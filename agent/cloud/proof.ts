@@ -1,11 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose'
+import { createHash, createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import * as z from 'zod'
+import { jwsSigner } from './jws.ts'
 
-/** The algorithm of the region's key: Ed25519 (RFC 8037). */
-const alg = 'EdDSA'
-
-/** The key of the region as its Secret keeps it. It is made here, never leaves the site and never expires. */
+/** The Ed25519 key (RFC 8037) of the region as its Secret keeps it. It is made here, never leaves the site and never expires. */
 export const privateKey = z.object({
   kty: z.literal('OKP'),
   crv: z.literal('Ed25519'),
@@ -15,14 +12,14 @@ export const privateKey = z.object({
 export type PrivateKey = z.infer<typeof privateKey>
 
 /** A new key. */
-export async function makeKey(): Promise<PrivateKey> {
-  const { privateKey: made } = await generateKeyPair(alg, { extractable: true })
-  return privateKey.parse(await exportJWK(made))
+export function makeKey(): PrivateKey {
+  return privateKey.parse(generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }))
 }
 
 /** The thumbprint of a key (RFC 7638), by which the cloud knows the region: 43 characters. */
-export function thumbprintOf({ kty, crv, x }: PrivateKey): Promise<string> {
-  return calculateJwkThumbprint({ kty, crv, x })
+export function thumbprintOf({ kty, crv, x }: PrivateKey): string {
+  // The required members in the order of their names, without spaces (RFC 7638, section 3; RFC 8037, section 2).
+  return createHash('sha256').update(JSON.stringify({ crv, kty, x })).digest('base64url')
 }
 
 /** What one proof is about. */
@@ -37,19 +34,17 @@ export type Proven = {
 }
 
 /** Signs the proofs of one key. */
-export type Prover = { thumbprint: string; prove(proven: Proven): Promise<string> }
+export type Prover = { prove(proven: Proven): string }
 
 /** Reads the key once. Each proof shows that the caller has the key (RFC 9449): it is good for one request. */
-export async function createProver(key: PrivateKey): Promise<Prover> {
-  const signer = await importJWK(key as JWK, alg)
+export function createProver(key: PrivateKey): Prover {
   const { kty, crv, x } = key
-  const header = { typ: 'dpop+jwt', alg, jwk: { kty, crv, x } }
+  const signed = jwsSigner({ typ: 'dpop+jwt', jwk: { kty, crv, x } }, createPrivateKey({ key, format: 'jwk' }))
   return {
-    thumbprint: await thumbprintOf(key),
     prove({ method, url, now, over }) {
       const ath = over && ('sha256' in over ? Buffer.from(over.sha256, 'hex') : createHash('sha256').update(over.credential).digest())
       const claims = { jti: randomBytes(6).toString('base64url'), htm: method, htu: url, iat: Math.floor(now / 1000) }
-      return new SignJWT({ ...claims, ...(ath && { ath: ath.toString('base64url') }) }).setProtectedHeader(header).sign(signer)
+      return signed({ ...claims, ...(ath && { ath: ath.toString('base64url') }) })
     },
   }
 }

@@ -1,5 +1,4 @@
 import { createHash, createPublicKey, X509Certificate } from 'node:crypto'
-import { compactVerify, importJWK, type JWK } from 'jose'
 import type * as z from 'zod'
 import {
   documentTypes,
@@ -10,6 +9,7 @@ import {
   trustPayload,
 } from './contract/documents.ts'
 import { CloudFault } from './fault.ts'
+import { verifiedJws } from './jws.ts'
 import type { KnownTrust } from './registration/state.ts'
 
 type Keys = z.infer<typeof signingKeys>
@@ -24,12 +24,10 @@ export function cloudKeyOf(pem: string): Keys[number] {
 /** The content of a document, if one of the keys signed it. @throws CloudFault `key-changed` if none did; `garbled` */
 async function verified<T>(what: string, document: string, type: string, keys: Keys, schema: z.ZodType<T>): Promise<T> {
   for (const key of keys) {
-    const found = await compactVerify(document, await importJWK(key as JWK, 'EdDSA'), { algorithms: ['EdDSA', 'Ed25519'] }).catch(
-      () => undefined,
-    )
+    const found = verifiedJws(document, key)
     if (found === undefined) continue
-    if (found.protectedHeader.typ !== type) throw new CloudFault('garbled', `The cloud's ${what} is of another type.`)
-    const parsed = schema.safeParse(parseJson(Buffer.from(found.payload).toString('utf8')))
+    if (found.typ !== type) throw new CloudFault('garbled', `The cloud's ${what} is of another type.`)
+    const parsed = schema.safeParse(found.payload)
     if (parsed.success) return parsed.data
     throw new CloudFault('garbled', `The cloud's ${what} is signed, but invalid: ${parsed.error.issues[0]?.message.slice(0, 200)}.`)
   }

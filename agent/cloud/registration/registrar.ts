@@ -104,7 +104,7 @@ export class Registrar {
     if (step.do === 'rest') await this.#writeDown(status, wanted.joined)
     if (step.do === 'rest') return step.until === undefined ? undefined : Math.max(0, step.until - cloudClock.now())
     if (state === undefined || step.do === 'make-key') {
-      await store.create({ key: await makeKey() })
+      await store.create({ key: makeKey() })
       return 0
     }
     return this.#do(step, { state, status, askAgain: wanted.askAgain })
@@ -184,7 +184,7 @@ export class Registrar {
     }
     const known = state.trust?.cloud === cloud ? state.trust : undefined
     const keys = known?.keys ?? answer.keys
-    await readJoinState(answer.joinState, { keys, cloud, id, thumbprint: await thumbprintOf(state.key), after })
+    await readJoinState(answer.joinState, { keys, cloud, id, thumbprint: thumbprintOf(state.key), after })
     const joined: Joined = { ...base, credential: this.#credentialOf(answer), joinState: answer.joinState }
     await this.#change(look, (present) => ({ ...present, joined, trust: trustWith(keys, cloud, present.trust) }))
     this.#pairing = undefined
@@ -287,7 +287,7 @@ export class Registrar {
     const before = look.status
     const now = clock.now()
     const facts = { cloud: this.#config.cloud, joined, askAgain: look.askAgain, site: this.#site, now, aheadMs: cloudClock.now() - now }
-    look.status = statusAfter(before, told, { ...facts, thumbprint: await thumbprintOf(key) })
+    look.status = statusAfter(before, told, { ...facts, thumbprint: thumbprintOf(key) })
     await store.publish(look.status)
     const { state, reason, message } = told
     if (before?.state !== state || before.reason !== reason || before.message !== message) {
