@@ -45,13 +45,18 @@ export class HonestCloud {
   /**
    * @param now its clock, in Unix milliseconds
    * @param without a point of the contract that it does not keep, to see who notices it
+   * @param proofs verifies the proofs in another way
    */
-  constructor(origin: string, now: () => number, { without }: { without?: Point } = {}) {
+  constructor(
+    origin: string,
+    now: () => number,
+    { without, proofs = new Proofs(origin, without) }: { without?: Point; proofs?: Proofs } = {},
+  ) {
     this.origin = origin
     this.registry = new Registry(without)
     this.signatures = new Signatures(origin, now)
     this.#now = now
-    this.#proofs = new Proofs(origin, without)
+    this.#proofs = proofs
     this.#without = without
     this.app.post('/v1/regions', (c) => this.#claim(c))
     this.app.post('/v1/regions/:region/credential', (c) => this.#renew(c))

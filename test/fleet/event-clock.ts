@@ -2,22 +2,23 @@ import type { Clock } from '../../shared/clock.ts'
 
 type Sleeper = { due: number; order: number; wake: () => void }
 
+/** Everybody who is due within so many milliseconds wakes together, which spares turns of the event loop. */
+const tickMs = 10
+
+/** Turns of the event loop without anything under way, after which nothing more comes of itself: streams and pumps take one or two. */
+const quietTurns = 3
+
 /**
  * A clock for simulations of many: it jumps to the next moment at which anybody wakes. A binary heap holds the sleepers, so that ten thousand
  * cost little more than ten.
  */
 export class EventClock implements Clock {
+  /** What takes real time, such as WebCrypto in the thread pool. Time stands still until it is 0. */
+  underWay = 0
+  readonly #began = Date.UTC(2026, 0, 1)
+  readonly #heap: Sleeper[] = []
   #elapsed = 0
   #order = 0
-  readonly #heap: Sleeper[] = []
-  readonly #began: number
-
-  readonly #isBusy: () => boolean
-
-  constructor(isBusy: () => boolean, began = Date.UTC(2026, 0, 1)) {
-    this.#isBusy = isBusy
-    this.#began = began
-  }
 
   now(): number {
     return this.#began + this.#elapsed
@@ -41,8 +42,19 @@ export class EventClock implements Clock {
         signal?.removeEventListener('abort', onAbort)
         resolve()
       }
-      this.#push({ due: this.#elapsed + Math.max(0, ms), order: this.#order++, wake })
+      const due = Math.ceil((this.#elapsed + Math.max(0, ms)) / tickMs) * tickMs
+      this.#push({ due, order: this.#order++, wake })
     })
+  }
+
+  /** Counts real work as under way until it ends. */
+  async counted<T>(work: Promise<T>): Promise<T> {
+    this.underWay++
+    try {
+      return await work
+    } finally {
+      this.underWay--
+    }
   }
 
   /** Lets that much time pass. */
@@ -51,16 +63,27 @@ export class EventClock implements Clock {
     await this.#settled()
     for (let next = this.#heap[0]; next !== undefined && next.due <= end; next = this.#heap[0]) {
       this.#elapsed = Math.max(this.#elapsed, next.due)
-      // Everybody who wakes at this moment wakes together.
       while (this.#heap[0] !== undefined && this.#heap[0].due <= this.#elapsed) this.#pop()?.wake()
       await this.#settled()
     }
     this.#elapsed = end
   }
 
-  /** Until nothing is under way any more that takes real time. */
+  /** Lets time pass until that is so, looking each second. @returns milliseconds that it took; undefined if it is not so within `mostMs` */
+  async until(isSo: () => boolean, mostMs: number): Promise<number | undefined> {
+    const began = this.#elapsed
+    await this.#settled()
+    while (!isSo()) {
+      if (this.#elapsed - began >= mostMs) return undefined
+      await this.advance(1_000)
+    }
+    return this.#elapsed - began
+  }
+
   async #settled(): Promise<void> {
-    for (let quiet = 0; quiet < 3; quiet = this.#isBusy() ? 0 : quiet + 1) await new Promise<void>((resolve) => setImmediate(resolve))
+    for (let quiet = 0; quiet < quietTurns; quiet = this.underWay > 0 ? 0 : quiet + 1) {
+      await new Promise<void>((resolve) => setImmediate(resolve))
+    }
   }
 
   #push(sleeper: Sleeper): void {
