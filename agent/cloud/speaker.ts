@@ -33,6 +33,10 @@ export type SpeakerParts = Pick<LeaderTools, 'lease' | 'clock' | 'log'> & {
 }
 
 const retry = { baseMs: 1_000, capMs: 60_000 }
+
+/** A region that has joined speaks within this part of a heartbeat after its start: a whole fleet may have been started in the same second. */
+const startingPart = 1 / 3
+
 const [registration, status] = ['registration', 'status'] as const
 
 /** Speaks with the cloud while the Lease is held: takes the steps of the registration, and tells the status, each when it is due. */
@@ -42,6 +46,8 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
   const queue = new Queue({ name: 'link to the cloud', parallelism: 2, retry, handle, subscribe, addAll }, { lease, clock, log })
   const store = parts.store(queue.mustAct)
   let link: Link | undefined
+  /** No word to the cloud before this monotonic moment. */
+  let silentUntil = 0
   const pusher = new Pusher(config.heartbeatMs, {
     session: () => link?.session(),
     read: parts.status.read,
@@ -66,9 +72,23 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
     await parts.called?.().catch((error: unknown) => log.warn({ err: error }, 'the cloud asks for the tunnel, which cannot be started'))
   }
 
+  async function tell(): Promise<number | undefined> {
+    const wasHeard = pusher.isHeard
+    const pauseMs = await pusher.push()
+    // The credential has run out before its renewal was due: the machine stood still, or its clock was set.
+    if (wasHeard && pauseMs === undefined) queue.add(registration)
+    return pauseMs
+  }
+
   async function handle(key: string): Promise<number | undefined> {
-    if (key === status) return pusher.push()
-    link ??= new Link(await config.region(), { store, transport, clock, random, stopping: ending.signal, log, cloudClock })
+    if (key === status) return tell()
+    if (link === undefined) {
+      const hasJoined = (await store.read())?.joined?.joinState !== undefined
+      if (hasJoined) silentUntil = clock.monotonic() + random() * startingPart * config.heartbeatMs
+      link = new Link(await config.region(), { store, transport, clock, random, stopping: ending.signal, log, cloudClock })
+    }
+    const silentMs = silentUntil - clock.monotonic()
+    if (silentMs > 0) return Math.ceil(silentMs)
     const pauseMs = await link.step()
     if (link.session() && !pusher.isHeard) queue.add(status)
     return pauseMs

@@ -59,7 +59,8 @@ class Scene {
     const proxy = await startLossyProxy(() => random() < 0.08)
     const caFile = join(tmpdir(), `skerry-faults-${process.pid}-${id}.crt`)
     await writeFile(caFile, served.ca)
-    const cloud = { url: served.origin, caFile, gather: '1s' }
+    // A region that has joined speaks within a third of a heartbeat of its start.
+    const cloud = { url: served.origin, caFile, gather: '1s', heartbeat: '15s' }
     const region = await prepareRegion(cluster, { id, config: { lease: { ...lease, name: 'skerry-agent' }, cloud } })
     t.after(async () => {
       await region.close()

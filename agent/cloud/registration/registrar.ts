@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { backoff, type Clock } from '../../../shared/clock.ts'
+import type { Clock } from '../../../shared/clock.ts'
 import type { Log } from '../../../shared/log.ts'
 import type { Call } from '../caller.ts'
 import type { CloudClock } from '../cloud-clock.ts'
@@ -7,6 +7,7 @@ import { endpoints } from '../contract/endpoints.ts'
 import { failures, ownFailures, sentenceOf } from '../contract/failures.ts'
 import { type Claim, type RegistrationAnswer, registrationAnswer } from '../contract/registration.ts'
 import { CloudFault } from '../fault.ts'
+import { pauseAfter } from '../pause.ts'
 import { makeKey, thumbprintOf } from '../proof.ts'
 import { cloudKeyOf, readJoinState, sequenceOf } from '../trust.ts'
 import { type Attempt, decide, leftReason } from './decide.ts'
@@ -194,8 +195,9 @@ export class Registrar {
   }
 
   async #awaiting(retryAfter: number | undefined, look: Look): Promise<number> {
-    const pauseMs = retryAfter === undefined ? usualPollMs : retryAfter * 1000
-    const { clock } = this.#parts
+    const { clock, random } = this.#parts
+    // Regions that were started together do not stay together.
+    const pauseMs = Math.round((retryAfter === undefined ? usualPollMs : retryAfter * 1000) * (1 + random() / 4))
     const told = this.#pairing
       ? underWay.unpaired(this.#pairing.code, clock.now() + this.#pairing.until - clock.monotonic())
       : underWay.awaiting
@@ -237,8 +239,7 @@ export class Registrar {
     }
     if (failure === 'pairing-code-taken') this.#pairing = undefined
     const attempts = look.status?.reason === reason ? look.status.attempts + 1 : 1
-    const usual = backoff(step.do === 'claim' ? pauses.claim : pauses.renew, Math.min(attempts, 20), this.#parts.random())
-    const pauseMs = Math.max(usual, fault.retryAfterMs ?? 0)
+    const pauseMs = pauseAfter(fault, step.do === 'claim' ? pauses.claim : pauses.renew, attempts, this.#parts.random())
     const isRefusal = failure === 'unknown-region' || failure === 'invalid-signature'
     const state = isRefusal ? 'Refused' : stateOf(step, look.status?.state)
     // A token that was only not heard of yet is tried again.

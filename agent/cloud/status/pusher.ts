@@ -1,4 +1,4 @@
-import { backoff, type Clock } from '../../../shared/clock.ts'
+import type { Clock } from '../../../shared/clock.ts'
 import type { Offset } from '../../../shared/clock-offset.ts'
 import type { Log } from '../../../shared/log.ts'
 import type { CloudClock } from '../cloud-clock.ts'
@@ -6,6 +6,7 @@ import { endpoints } from '../contract/endpoints.ts'
 import { type StatusAnswer, statusAnswer } from '../contract/status.ts'
 import { CloudFault } from '../fault.ts'
 import type { Session } from '../link.ts'
+import { pauseAfter } from '../pause.ts'
 import { isAlarm } from './alarm.ts'
 import { type Made, newsSince, type StatusDocument } from './news.ts'
 import { withoutNulls } from './patch.ts'
@@ -84,7 +85,11 @@ export class Pusher {
   async push(): Promise<number | undefined> {
     const { session, clock } = this.#parts
     const open = session()
-    if (open === undefined) return undefined
+    if (open === undefined) {
+      // The next session begins with the whole status.
+      this.#base = undefined
+      return undefined
+    }
     const waitMs = this.#notBefore - clock.monotonic()
     if (waitMs > 0) return waitMs
     const base = this.#base
@@ -152,9 +157,10 @@ export class Pusher {
     this.#isWarned = false
     this.#failures = 0
     if (answer.heartbeat !== undefined) this.#heartbeatMs = answer.heartbeat * 1000
-    // A quarter of it as jitter, so that regions that began together do not stay together.
+    // Regions that began together do not stay together: the first heartbeat is anywhere in an interval, and then a quarter of it is jitter.
     const heartbeatMs = this.#parts.heartbeatMs?.(this.#heartbeatMs) ?? this.#heartbeatMs
-    const pauseMs = Math.round(heartbeatMs * (0.875 + random() / 4))
+    const jitter = wasWhole ? 1 : 1 / 4
+    const pauseMs = Math.round(heartbeatMs * (1 + (random() - 0.5) * jitter))
     this.#dueAt = clock.monotonic() + pauseMs
     await answered(answer)
     if (!answer.resync) return pauseMs
@@ -176,7 +182,7 @@ export class Pusher {
     if (!this.#isWarned) log.warn({ kind, failure, message }, 'the cloud does not hear the region')
     this.#isWarned = true
     if (kind === 'refused' && !isOutOfStep) refused()
-    const pauseMs = Math.max(backoff(pauses, Math.min(this.#failures, 20), random()), retryAfterMs)
+    const pauseMs = pauseAfter(fault, pauses, this.#failures, random())
     this.#notBefore = clock.monotonic() + pauseMs
     return pauseMs
   }

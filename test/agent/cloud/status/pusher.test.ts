@@ -257,7 +257,7 @@ test('after a failure it waits, longer each time; changes do not shorten that, a
     }
     await region.clock.advance(pauseMs)
   }
-  assert.deepEqual(pauses, [2_000, 4_000, 600_000])
+  assert.deepEqual(pauses, [2_000, 4_000, 630_000], 'after it, spread over a heartbeat')
   assert.equal(await region.pusher.push(), minute)
   const told = region.told()
   assert.deepEqual(
