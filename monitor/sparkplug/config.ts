@@ -89,7 +89,10 @@ export const sparkplugConfig = z.strictObject({
         .describe('How long to wait for its first word on one server if there are others'),
       pause: duration({ min: '100ms', max: '10m' })
         .prefault('5s')
-        .describe('While it is offline: window of the pause before the next server is asked; the pause is a random part of it'),
+        .describe(
+          'While it is offline: window of the pause before the next server is asked, and after it has come online, before the births. The ' +
+            'pause is a random part of it',
+        ),
     })
     .optional()
     .describe('Host application that must be online for anything to be published'),

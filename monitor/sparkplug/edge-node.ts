@@ -86,7 +86,7 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
   const numbers = createConnectNumbers(parts.bdSeq)
   const isLeader = () => lease?.isLeader() ?? true
   const contextFor = createContexts(config, {
-    ...{ model, buffer, counters, guests, connect, isLeader, clock, log, warn },
+    ...{ model, buffer, counters, guests, connect, isLeader, clock, random, log, warn },
     numbers,
     settings: config,
     packetLimit,
@@ -140,7 +140,7 @@ function warnOfIds({ group, node, names }: EdgeNodeConfig, log: Log): void {
 
 /** Makes the context of a session on the server with a given index. The primary host and the largest packet are known per server. */
 function createContexts(
-  { group, node, servers, primaryHost }: EdgeNodeConfig,
+  { group, node, servers, primaryHost, hostPauseMs }: EdgeNodeConfig,
   common: Omit<SessionContext, 'address' | 'server' | 'hasNextServer' | 'host' | 'packets' | 'notes'>,
 ): (index: number) => SessionContext {
   const hostStates = servers.map(() => createHostState())
@@ -160,7 +160,8 @@ function createContexts(
         noted.set(index, terms)
         return isNews
       },
-      host: primaryHost && state && { id: primaryHost.id, state, giveUpMs: hasNextServer ? primaryHost.giveUpMs : undefined },
+      host: primaryHost &&
+        state && { id: primaryHost.id, state, giveUpMs: hasNextServer ? primaryHost.giveUpMs : undefined, pauseMs: hostPauseMs },
     }
   }
 }

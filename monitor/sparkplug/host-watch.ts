@@ -7,10 +7,15 @@ export type HostWatch = ReturnType<typeof createHostWatch>
  */
 export function createHostWatch() {
   let isOnline = false
+  let isNews = false
   let came = Promise.withResolvers<void>()
   return {
     isOnline: () => isOnline,
-    online(): void {
+    /** Whether it came online while this connection was open: then every node that listens has heard it in the same moment. */
+    isNews: () => isNews,
+    /** @param isRetained what is retained was said before this node listened */
+    online(isRetained: boolean): void {
+      isNews = !isOnline && !isRetained
       isOnline = true
       came.resolve()
     },

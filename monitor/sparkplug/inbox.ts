@@ -27,9 +27,9 @@ export function createInbox(
 ): (topic: string, payload: Buffer, isRetained: boolean) => void {
   const commandsOfDevices = deviceTopic('DCMD', address, '')
 
-  function receiveState(state: HostState, payload: Buffer): void {
+  function receiveState(state: HostState, payload: Buffer, isRetained: boolean): void {
     const verdict = state.observe(payload, clock.now())
-    if (verdict === 'online') watch.online()
+    if (verdict === 'online') watch.online(isRetained)
     else if (verdict === 'invalid') drop('invalid-state', { bytes: payload.length })
     else if (verdict === 'offline') {
       watch.offline()
@@ -63,7 +63,7 @@ export function createInbox(
   }
 
   return (topic, payload, isRetained) => {
-    if (host !== undefined && topic === stateTopic(host.id)) receiveState(host.state, payload)
+    if (host !== undefined && topic === stateTopic(host.id)) receiveState(host.state, payload, isRetained)
     else if (topic === nodeTopic('NCMD', address)) receiveNodeCommand(payload, isRetained)
     else if (topic.startsWith(commandsOfDevices)) receiveDeviceCommand(topic.slice(commandsOfDevices.length), payload, isRetained)
     else guests.message(topic, payload, isRetained)

@@ -89,9 +89,13 @@ export class Life {
     })
   }
 
-  /** Resolves when the primary host is online. It may leave before anybody acts: `begin` looks again. */
-  hostOnline(): Promise<void> {
-    return this.#host.whenOnline()
+  /**
+   * Resolves when the primary host is online, with whether every node that listens has heard it in the same moment. It may leave before anybody
+   * acts: `begin` looks again.
+   */
+  async hostOnline(): Promise<'known' | 'news'> {
+    await this.#host.whenOnline()
+    return this.#host.isNews() ? 'news' : 'known'
   }
 
   /** Proves that the connection is alive, from now on. */

@@ -41,8 +41,11 @@ export type SessionContext = {
   server: ServerConfig
   hasNextServer: boolean
   settings: SessionSettings
-  /** The primary host, as known on this server. `giveUpMs`: how long to wait for it before the next server is tried. */
-  host: { id: string; state: HostState; giveUpMs: number | undefined } | undefined
+  /**
+   * The primary host, as known on this server. `giveUpMs`: how long to wait for it before the next server is tried. `pauseMs`: the window over
+   * which nodes spread that have waited for it.
+   */
+  host: { id: string; state: HostState; giveUpMs: number | undefined; pauseMs: number } | undefined
   /** The largest packet that this server takes. */
   packets: PacketLimit
   /** The smallest limit of all servers. */
@@ -58,6 +61,8 @@ export type SessionContext = {
   isLeader: () => boolean
   guests: Guests
   clock: Clock
+  /** A number in [0, 1). */
+  random: () => number
   log: Log
   warn: QuietLog
 }

@@ -11,6 +11,7 @@
 // | connecting           | CONNACK                                    | SUBSCRIBE: NCMD, DCMD, STATE                | subscribing |
 // | subscribing          | SUBACK                                     |                                             | waiting   |
 // | waiting for the host | STATE online, or no primary host is set    | NBIRTH and DBIRTHs: the life begins         | online    |
+// |                      | STATE online that is not retained          | the same, after a random part of its window | online    |
 // | online               | whatever happens on the connection         | births, data and deaths of devices: life.ts | online    |
 // | any, connected       | stopped, deposed, next-server,             | the gathered data, NDEATH, DISCONNECT       | leaving   |
 // |                      | host-offline, host-silent, refused         |                                             |           |
@@ -185,13 +186,16 @@ class Session {
   }
 
   async #hostOnline(life: Life): Promise<void> {
-    const { host, clock } = this.#context
+    const { host, clock, random } = this.#context
     const { signal } = this.#over
     if (host === undefined) return
-    if (host.giveUpMs === undefined) return until(life.hostOnline(), signal)
-    await within(life.hostOnline(), host.giveUpMs, 'the primary host was not heard of', clock, signal).catch((error: unknown) => {
-      throw new HostSilent(messageOf(error))
-    })
+    const how = await (host.giveUpMs === undefined
+      ? until(life.hostOnline(), signal)
+      : within(life.hostOnline(), host.giveUpMs, 'the primary host was not heard of', clock, signal).catch((error: unknown): never => {
+          throw new HostSilent(messageOf(error))
+        }))
+    // Ten thousand nodes may have waited for this moment: their births are spread, as their connections are when it leaves.
+    if (how === 'news') await clock.sleep(Math.floor(random() * host.pauseMs), signal)
   }
 
   /** @returns false if the primary host has left again */

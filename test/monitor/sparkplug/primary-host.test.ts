@@ -29,7 +29,7 @@ const until = async (is: () => boolean) => {
 /** A node that is subscribed, and waits for its primary host on the only server. */
 async function waiting(t: TestContext, protocolVersion: 4 | 5, more: Partial<EdgeNodeConfig> = {}) {
   const server = await startWireServer(t)
-  const { node } = nodeInHand(t, [server.url], { protocolVersion, primaryHost: { id: 'scada', giveUpMs: 200 }, ...more })
+  const { node } = nodeInHand(t, [server.url], { protocolVersion, primaryHost: { id: 'scada', giveUpMs: 200 }, hostPauseMs: 0, ...more })
   await node.start(signal)
   await until(() => subscribers(server).length === 1)
   const [client] = server.clients
