@@ -298,7 +298,7 @@ test('pods are replaced when their configuration changes, and not when checks or
   }
   const [changed] = await of({ agent: { config: { log: { level: 'debug' } } } })
   assert.notDeepEqual(changed, template1)
-  const [agent, monitor] = await of({ agent: shapes.tunnel.agent, monitor: { checks: shapes.mqtt.monitor.checks } })
+  const [agent, monitor] = await of({ agent: { tokens: shapes.tunnel.agent.tokens }, monitor: { checks: shapes.mqtt.monitor.checks } })
   assert.deepEqual(agent, template1)
   assert.deepEqual(monitor, find(rendered.default, 'Deployment', 'skerry-monitor').spec.template)
 })
