@@ -182,13 +182,6 @@ function stateOf({ replicas, readyReplicas }: CloudflaredView, { onDemand }: Tun
   return readyReplicas < replicas ? 'degraded' : 'running'
 }
 
-/** Changes with every change of a tunnel's objects. */
-export function versionOf(caches: TunnelCaches): string {
-  return Object.values(caches)
-    .map(({ version, synced }) => `${version}${synced}`)
-    .join(' ')
-}
-
 /** Reads the settings from the API server: the copy in a cache may be stale. */
 export async function readSettings({ namespace, settings }: Tunnel, cluster: Cluster): Promise<KubernetesObject | undefined> {
   return readObject(cluster, pathOf(kinds.ConfigMap, namespace, settings))
