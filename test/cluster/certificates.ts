@@ -3,8 +3,8 @@ import { generate } from 'selfsigned'
 /** A serving certificate, its private key, and the CA certificate that signed it, each as PEM. */
 export type ServingCertificate = { ca: string; cert: string; key: string }
 
-/** From when until when a certificate is valid, in Unix milliseconds. */
-type Validity = { from?: number; until?: number }
+/** From when until when a certificate is valid, in Unix milliseconds, and the name of its CA. */
+type Given = { from?: number; until?: number; authority?: string }
 
 /**
  * A certificate for a server on loopback and on the given addresses, and signed by its own CA. Both are valid from yesterday on, so that
@@ -13,12 +13,16 @@ type Validity = { from?: number; until?: number }
 export async function createServingCertificate(
   commonName = 'kube-apiserver',
   addresses: string[] = [],
-  { from = Date.now() - 86_400_000, until = Math.max(from, Date.now()) + 7 * 24 * 3600_000 }: Validity = {},
+  {
+    from = Date.now() - 86_400_000,
+    until = Math.max(from, Date.now()) + 7 * 24 * 3600_000,
+    authority: authorityName = 'skerry test authority',
+  }: Given = {},
 ): Promise<ServingCertificate> {
   const notBeforeDate = new Date(from)
   const notAfterDate = new Date(until)
   const common = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256', notBeforeDate, notAfterDate } as const
-  const authority = await generate([{ name: 'commonName', value: 'skerry test authority' }], {
+  const authority = await generate([{ name: 'commonName', value: authorityName }], {
     ...common,
     extensions: [
       { name: 'basicConstraints', cA: true, critical: true },

@@ -222,6 +222,7 @@ async function telling(): Promise<{ world: World; link: Link; pusher: Pusher }> 
 test('credential-expired: the region gets another credential before its time, and says why', async () => {
   const { world, link, pusher } = await telling()
   for (const { last } of world.registered) if (last) last.expiresAt = 1
+  await world.clock.advance(60_000)
   const pauseMs = await pusher.push()
   const { message } = failures['credential-expired']
   assert.ok(world.lines.some((line) => line.failure === 'credential-expired' && line.message === message))

@@ -11,6 +11,11 @@ import { tokenWith, World } from '../../cloud/world.ts'
 import { createServingCertificate } from '../../cluster/index.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
 
+let authorities = 1
+
+/** A certificate of another CA. Of two CAs with one name and no key identifiers, OpenSSL tries the first one only. */
+const anotherCertificate = () => createServingCertificate('cloud', [], { authority: `authority ${++authorities}` })
+
 /** A region and a cloud with a certificate of a CA of its own, over TLS. */
 async function overTls(t: TestContext, { isConfigured = true } = {}) {
   const clock = createFakeClock()
@@ -47,7 +52,7 @@ const sequence = (world: World) => world.registered[0]?.sequence
 test('a CA that was announced ahead changes without a word', async (t) => {
   const { served, cloud, world } = await overTls(t)
   const link = await joined(world)
-  const next = await createServingCertificate('cloud')
+  const next = await anotherCertificate()
   await link.announced(await cloud.publish({ anchors: [served.ca, next.ca] }))
   cloud.documents.length = 0
   served.use(next)
@@ -67,7 +72,7 @@ test('a CA that was announced ahead changes without a word', async (t) => {
 test('a CA that was changed while the region was away is found without a visit', async (t) => {
   const { served, cloud, world } = await overTls(t)
   await joined(world)
-  const next = await createServingCertificate('cloud')
+  const next = await anotherCertificate()
   await cloud.publish({ anchors: [next.ca] })
   served.use(next)
   await world.clock.advance(90 * 86_400_000)
@@ -78,7 +83,7 @@ test('a CA that was changed while the region was away is found without a visit',
 test('a CA and a key that were changed twice while the region was away are found, one document after the other', async (t) => {
   const { served, cloud, world } = await overTls(t)
   await joined(world)
-  const [second, third] = [await createServingCertificate('cloud'), await createServingCertificate('cloud')]
+  const [second, third] = [await anotherCertificate(), await anotherCertificate()]
   await cloud.publish({ anchors: [second.ca], newKey: true })
   await cloud.publish({ anchors: [third.ca], newKey: true })
   served.use(third)
@@ -102,7 +107,7 @@ test('a region that joined after the key was changed goes on from there, past th
   const { served, cloud, world } = await overTls(t)
   await cloud.publish({ anchors: [served.ca], newKey: true })
   await joined(world)
-  const next = await createServingCertificate('cloud')
+  const next = await anotherCertificate()
   await cloud.publish({ anchors: [next.ca] })
   served.use(next)
   await renewalIsDue(world)
@@ -135,7 +140,7 @@ const unannounced: { name: string; publish: (cloud: Awaited<ReturnType<typeof ov
   {
     name: 'what is published names another CA',
     async publish({ cloud }) {
-      await cloud.publish({ anchors: [(await createServingCertificate('cloud')).ca] })
+      await cloud.publish({ anchors: [(await anotherCertificate()).ca] })
     },
     says: /not in what the cloud has announced/,
   },
@@ -146,7 +151,7 @@ for (const { name, publish, says } of unannounced) {
     const { served, world } = all
     await joined(world)
     await publish(all)
-    const next = await createServingCertificate('cloud')
+    const next = await anotherCertificate()
     served.use(next)
     await renewalIsDue(world)
     const link = world.link()
@@ -164,7 +169,7 @@ for (const { name, publish, says } of unannounced) {
 test('a CA that was changed without a word is taken as soon as it is announced', async (t) => {
   const { served, cloud, world } = await overTls(t)
   const link = await joined(world)
-  const next = await createServingCertificate('cloud')
+  const next = await anotherCertificate()
   served.use(next)
   await renewalIsDue(world)
   await world.until(link, 'Renewing', { steps: 3 })
@@ -189,7 +194,7 @@ test('key-changed: a signature by a key that nobody has announced is not trusted
 
 test('the first contact with a cloud that has its own CA is by the pin in the token', async (t) => {
   const { served, cloud, world } = await overTls(t, { isConfigured: false })
-  await cloud.publish({ anchors: [(await createServingCertificate('cloud')).ca, served.ca] })
+  await cloud.publish({ anchors: [(await anotherCertificate()).ca, served.ca] })
   world.give(tokenWith({ pin: pinOf(served.ca) ?? assert.fail() }))
   await world.until(world.link(), 'Ready')
   assert.deepEqual(world.content.state?.trust?.anchors, [served.ca])
@@ -206,7 +211,7 @@ test('untrusted: without a pin, or with that of another CA, nothing is sent to a
   await world.until(world.link(), 'Claiming', { steps: 3 })
   assert.equal(world.content.status?.reason, 'Untrusted')
   assert.equal(world.content.status?.action, ownFailures.untrusted.action)
-  const { ca } = await createServingCertificate('cloud')
+  const { ca } = await anotherCertificate()
   world.give(tokenWith({ pin: pinOf(ca) ?? assert.fail() }))
   await world.until(world.link(), 'Claiming', { steps: 3 })
   assert.equal(world.content.status?.reason, 'CaChanged')
