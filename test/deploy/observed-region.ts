@@ -17,7 +17,6 @@ import { regionDefinitions } from '../region/definitions.ts'
 import { prepareRegion, type Region } from '../region/index.ts'
 import { database, persistent, project } from '../region/scenario.ts'
 import { createAuthority } from '../shared/certificates.ts'
-import { installObject } from '../shared/kubernetes/connected.ts'
 import { ruleFiles } from './observability.ts'
 
 const often = { interval: '2s', timeout: '2s' }
@@ -97,7 +96,8 @@ async function joinable(t: TestContext, { admin, namespace }: Region, directory:
   const token = tokenWith()
   served.cloud.registry.addToken(token)
   const data = { token: Buffer.from(token).toString('base64') }
-  await installObject(admin, { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'skerry-join', namespace }, data })
+  const body = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'skerry-join', namespace }, data }
+  await admin.request({ method: 'POST', path: `/api/v1/namespaces/${namespace}/secrets`, body })
   const caFile = join(directory, 'cloud.crt')
   await writeFile(caFile, served.ca)
   return { url: served.origin, caFile }

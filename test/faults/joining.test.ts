@@ -13,7 +13,6 @@ import { startCluster, type TestCluster } from '../cluster/index.ts'
 import type { AgentProcess } from '../region/agent-process.ts'
 import { regionDefinitions } from '../region/definitions.ts'
 import { prepareRegion, type Region } from '../region/index.ts'
-import { installObject } from '../shared/kubernetes/connected.ts'
 import { startLossyProxy } from './lossy-proxy.ts'
 import { seeded } from './workload.ts'
 
@@ -56,7 +55,7 @@ class Scene {
       return answer
     })
     served.cloud.lifeSeconds = 60
-    const proxy = await startLossyProxy(() => random() < 0.08)
+    const proxy = await startLossyProxy(() => random() < 0.25)
     const caFile = join(tmpdir(), `skerry-faults-${process.pid}-${id}.crt`)
     await writeFile(caFile, served.ca)
     // A region that has joined speaks within a third of a heartbeat of its start.
@@ -64,7 +63,8 @@ class Scene {
     const region = await prepareRegion(cluster, { id, config: { lease: { ...lease, name: 'skerry-agent' }, cloud } })
     t.after(async () => {
       await region.close()
-      t.diagnostic(`${proxy.cut} answers were lost`)
+      t.diagnostic(`${proxy.count.cut} of ${proxy.count.pieces} pieces of answers were lost`)
+      assert.ok(proxy.count.pieces > 0, 'the answers come through the proxy')
       await proxy.close()
       await served.close()
       for (const [kind, name] of [
@@ -84,8 +84,9 @@ class Scene {
     const token = tokenWith({ id: 'once' })
     this.served.cloud.registry.addToken(token)
     const data = { token: Buffer.from(token).toString('base64') }
-    const metadata = { name: 'skerry-join', namespace: this.region.namespace }
-    await installObject(this.region.admin, { apiVersion: 'v1', kind: 'Secret', metadata, data })
+    const { admin, namespace } = this.region
+    const body = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'skerry-join', namespace }, data }
+    await admin.request({ method: 'POST', path: pathOf(kinds.Secret, namespace), body })
   }
 
   async start(count: number): Promise<void> {

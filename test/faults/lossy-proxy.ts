@@ -5,8 +5,8 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 export type LossyProxy = {
   /** For `HTTPS_PROXY`. */
   url: string
-  /** How many answers it has cut. */
-  readonly cut: number
+  /** How many pieces of answers have come, and how many of them were the last ones of their connections. */
+  readonly count: { pieces: number; cut: number }
   close(): Promise<void>
 }
 
@@ -16,7 +16,7 @@ export type LossyProxy = {
  * @param isLost asked for each piece
  */
 export async function startLossyProxy(isLost: () => boolean): Promise<LossyProxy> {
-  let cut = 0
+  const count = { pieces: 0, cut: 0 }
   const sockets = new Set<Socket>()
   const server: Server = createServer((_request, response) => response.writeHead(405).end())
   server.on('connect', ({ url = '' }, client: Socket, head: Buffer) => {
@@ -39,17 +39,16 @@ export async function startLossyProxy(isLost: () => boolean): Promise<LossyProxy
       })
     }
     far.on('data', (piece) => {
+      count.pieces++
       if (!isLost()) return client.write(piece)
-      cut++
+      count.cut++
       end()
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    get cut() {
-      return cut
-    },
+    count,
     async close() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
