@@ -188,12 +188,13 @@ export class HonestCloud {
         expiresAt: now + this.lifeSeconds * 1000,
       }
     }
-    const { joinState, credential, expiresAt } = region.last
-    const expiresIn = Math.max(60, Math.floor((expiresAt - now) / 1000))
+    // An answer that was lost may be given again a year later: its life begins again too.
+    region.last.expiresAt = now + this.lifeSeconds * 1000
+    const { joinState, credential } = region.last
     return {
       state: 'ready',
       id: region.id,
-      credential: { token: credential, expiresIn: this.#without === 'The shape of answers' ? '1h' : expiresIn },
+      credential: { token: credential, expiresIn: this.#without === 'The shape of answers' ? '1h' : this.lifeSeconds },
       joinState,
       keys: this.signatures.jwks,
       now,

@@ -1,15 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { tryCloud } from '../../cloud/conformance/run.ts'
 import { directTransport } from '../../cloud/direct-transport.ts'
 import { HonestCloud } from '../../cloud/honest-cloud.ts'
 import { type Point, points } from '../../cloud/points.ts'
-import { serveCloud } from '../../cloud/serve.ts'
 import { origin, tokenWith } from '../../cloud/world.ts'
 
 /** What no stranger can see, from outside and in a minute. */
@@ -63,39 +58,4 @@ for (const point of points.filter((each) => !beyond.includes(each) && each !== '
 test('a cloud that closes idle connections fails at that point, and at no other', async () => {
   const { of } = await found(undefined, { closedMs: 5_000 })
   assert.deepEqual(of('fail'), ['Idle connections'])
-})
-
-test('npm run check:cloud prints a line for each point, and waits for somebody to type a code if it has no token', async (t) => {
-  const served = await serveCloud()
-  await served.cloud.publish({ anchors: [served.ca] })
-  const folder = await mkdtemp(join(tmpdir(), 'skerry-conformance-'))
-  t.after(async () => {
-    await served.close()
-    await rm(folder, { recursive: true })
-  })
-  await writeFile(join(folder, 'ca.pem'), served.ca)
-  await writeFile(join(folder, 'cloud.pem'), served.cloud.key)
-  const args = ['--url', served.origin, '--ca', join(folder, 'ca.pem'), '--key', join(folder, 'cloud.pem'), '--idle', '1']
-  const run = execFile(process.execPath, ['test/cloud/conformance/main.ts', ...args])
-  let out = ''
-  run.stdout?.on('data', (chunk) => {
-    out += chunk
-    const [, code] = /^Type the pairing code (\S+) at/m.exec(out) ?? []
-    const isWaiting = Object.values(served.cloud.registry.records.regions).every(({ state }) => state === 'awaiting')
-    if (code !== undefined && isWaiting) served.cloud.registry.typed(code)
-  })
-  const code = await new Promise((resolve) => run.once('close', resolve))
-  assert.equal(code, 0, out)
-  for (const point of points) assert.match(out, new RegExp(`^(pass|not tried) +${point}\\. \\S`, 'm'))
-  assert.match(out, /^\d+ pass, 0 fail, \d+ not tried$/m)
-})
-
-test('npm run check:cloud says what it needs, and ends with 2', async () => {
-  const ended = await new Promise<{ code: number | null; err: string }>((resolve) => {
-    const run = execFile(process.execPath, ['test/cloud/conformance/main.ts', '--url', 'http://cloud.example.org'], (_error, _out, err) =>
-      resolve({ code: run.exitCode, err }),
-    )
-  })
-  assert.equal(ended.code, 2)
-  assert.match(ended.err, /--url is needed: https:/)
 })

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { Agent, request } from 'undici'
 import { readInstallToken } from '../../../agent/cloud/install-token.ts'
+import { points } from '../../cloud/points.ts'
+import { serveCloud } from '../../cloud/serve.ts'
 
 test('npm run cloud serves a cloud that makes tokens, passes npm run check:cloud, and shows what it has heard', async (t) => {
   const cloud = spawn(process.execPath, ['test/cloud/main.ts'], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -47,4 +50,39 @@ test('npm run cloud serves a cloud that makes tokens, passes npm run check:cloud
   cloud.kill('SIGINT')
   const [ended] = await once(cloud, 'close')
   assert.equal(ended, 0)
+})
+
+test('npm run check:cloud prints a line for each point, and waits for somebody to type a code if it has no token', async (t) => {
+  const served = await serveCloud()
+  await served.cloud.publish({ anchors: [served.ca] })
+  const folder = await mkdtemp(join(tmpdir(), 'skerry-conformance-'))
+  t.after(async () => {
+    await served.close()
+    await rm(folder, { recursive: true })
+  })
+  await writeFile(join(folder, 'ca.pem'), served.ca)
+  await writeFile(join(folder, 'cloud.pem'), served.cloud.key)
+  const args = ['--url', served.origin, '--ca', join(folder, 'ca.pem'), '--key', join(folder, 'cloud.pem'), '--idle', '1']
+  const run = execFile(process.execPath, ['test/cloud/conformance/main.ts', ...args])
+  let out = ''
+  run.stdout?.on('data', (chunk) => {
+    out += chunk
+    const [, code] = /^Type the pairing code (\S+) at/m.exec(out) ?? []
+    const isWaiting = Object.values(served.cloud.registry.records.regions).every(({ state }) => state === 'awaiting')
+    if (code !== undefined && isWaiting) served.cloud.registry.typed(code)
+  })
+  const code = await new Promise((resolve) => run.once('close', resolve))
+  assert.equal(code, 0, out)
+  for (const point of points) assert.match(out, new RegExp(`^(pass|not tried) +${point}\\. \\S`, 'm'))
+  assert.match(out, /^\d+ pass, 0 fail, \d+ not tried$/m)
+})
+
+test('npm run check:cloud says what it needs, and ends with 2', async () => {
+  const ended = await new Promise<{ code: number | null; err: string }>((resolve) => {
+    const run = execFile(process.execPath, ['test/cloud/conformance/main.ts', '--url', 'http://cloud.example.org'], (_error, _out, err) =>
+      resolve({ code: run.exitCode, err }),
+    )
+  })
+  assert.equal(ended.code, 2)
+  assert.match(ended.err, /--url is needed: https:/)
 })
