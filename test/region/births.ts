@@ -104,10 +104,15 @@ function valuesOf(metrics: DecodedMetric[]): string {
 }
 
 function shortValue(metric: DecodedMetric): string {
-  const value = carriedValue(metric)
+  const value = signed(carriedValue(metric), metric)
   if (Buffer.isBuffer(value)) return `${value.length} bytes`
   const text = typeof value === 'number' ? String(Number(value.toPrecision(6))) : String(value)
   return text.length > 40 ? `${text.slice(0, 39)}…` : text
+}
+
+/** Sparkplug carries a negative Int64 as the unsigned number with the same bits; data does not repeat the type of the birth. */
+function signed(value: unknown, { longValue }: DecodedMetric): unknown {
+  return longValue === undefined || value === null ? value : BigInt.asIntN(64, BigInt(String(longValue)))
 }
 
 /**

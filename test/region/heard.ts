@@ -1,4 +1,5 @@
 import { gunzipSync } from 'node:zlib'
+import { shownCode } from '../../agent/cloud/registration/pairing.ts'
 import type { Display } from './display.ts'
 
 /** A request of the region that the cloud has answered. */
@@ -40,7 +41,7 @@ function saidIn(kind: Heard['kind'], body: Record<string, unknown> = {}): string
   switch (kind) {
     case 'claim': {
       const { pairing, region } = body as { pairing?: { code: string }; region?: { id: string } }
-      return `${region?.id} asks to join${pairing ? `, with the code ${pairing.code}` : ''}`
+      return `${region?.id} asks to join${pairing ? `, with the code ${shownCode(pairing.code)}` : ''}`
     }
     case 'renewal':
       return 'another credential'

@@ -17,6 +17,7 @@ test('a region that no cloud has ever answered leaves too: it asks no more, and 
   const { status } = world.content
   assert.deepEqual([status?.state, status?.reason, status?.pairing, status?.nextAttempt], ['Deregistered', 'Left', undefined, undefined])
   assert.equal(world.content.state, undefined)
+  await world.clock.advance(60_000)
   assert.equal(await link.step(), undefined, 'and it rests')
   assert.equal(world.content.state, undefined)
 })
