@@ -16,7 +16,7 @@ export type Situation = {
 }
 
 /** The next step of the region on its way to its cloud. `until`: Unix milliseconds by the clock of the cloud; undefined until something changes. */
-export type Step = Attempt | { do: 'make-key' } | { do: 'rest'; until: number | undefined }
+export type Step = Attempt | { do: 'make-key' } | { do: 'catch-up' } | { do: 'rest'; until: number | undefined }
 
 /** A step that needs the cloud. */
 export type Attempt = { do: 'claim'; token: JoinSecret | undefined } | { do: 'renew'; as: 'Renewing' | 'Recovering' } | { do: 'leave' }
@@ -26,6 +26,7 @@ export function decide({ cloud, state, status, join, wanted, doubted, now }: Sit
   if (state === undefined) return wanted.joined ? { do: 'make-key' } : { do: 'rest', until: undefined }
   const joined = state.joined?.cloud === cloud ? state.joined : undefined
   if (!wanted.joined) return { do: 'leave' }
+  if (!doubted && isBehind(status, joined, now)) return { do: 'catch-up' }
   const fresh = isFresh(join, joined?.token, status) ? join : undefined
   if (rests(status) && status.cloud === cloud && fresh === undefined && wanted.askAgain === status.askedAgain) {
     return { do: 'rest', until: undefined }
@@ -36,6 +37,16 @@ export function decide({ cloud, state, status, join, wanted, doubted, now }: Sit
   const { credential } = joined
   if (credential === undefined || credential.expiresAt <= now) return { do: 'renew', as: 'Recovering' }
   return doubted || credential.renewAt <= now ? { do: 'renew', as: 'Renewing' } : { do: 'rest', until: credential.renewAt }
+}
+
+/**
+ * The region has joined, and the status does not say so: the process died between the two writes. What a refusal says about a region that had
+ * a credential by then stays.
+ */
+function isBehind(status: RegistrationStatus | undefined, joined: LinkState['joined'], now: number): boolean {
+  if (joined?.credential === undefined || joined.credential.renewAt <= now) return false
+  if (status === undefined || status.credential === undefined) return true
+  return status.state !== 'Ready' && status.state !== 'Refused'
 }
 
 /** A token that the cloud has neither taken nor refused. */

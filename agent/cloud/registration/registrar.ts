@@ -108,7 +108,10 @@ export class Registrar {
       await store.create({ key: makeKey() })
       return 0
     }
-    return this.#do(step, { state, status, askAgain: wanted.askAgain })
+    const look = { state, status, askAgain: wanted.askAgain }
+    if (step.do !== 'catch-up') return this.#do(step, look)
+    await this.#tell(look, underWay.ready(state.joined?.id ?? ''))
+    return 0
   }
 
   /** Writes down that the cloud was heard, and what it says. */

@@ -57,6 +57,25 @@ test('a region that dies at each write of a renewal stays itself', async () => {
   assert.equal(world.registered[0]?.state, 'approved')
 })
 
+for (const told of [
+  { state: 'Claiming', reason: 'Asking' },
+  { state: 'Refused', reason: 'TokenExpired' },
+] as const) {
+  test(`a region that dies after it has joined, while it still says ${told.state}, says so at its next start, and asks nobody`, async () => {
+    const world = new World()
+    world.give(tokenWith())
+    await world.until(world.link(), 'Ready')
+    const { id: _id, credential: _credential, ...before } = world.content.status ?? assert.fail()
+    world.content.status = { ...before, ...told }
+    world.exchanges.length = 0
+    const link = world.link()
+    assert.equal(await link.step(), 0)
+    assert.deepEqual([world.content.status.state, world.content.status.reason], ['Ready', 'Registered'])
+    assert.ok((await link.step()) !== 0, 'and rests')
+    assert.deepEqual(world.exchanges, [])
+  })
+}
+
 test('an answer that is lost is no loss: neither that to a claim nor that to a renewal', async () => {
   const world = new World()
   world.give(tokenWith())
