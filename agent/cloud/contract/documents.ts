@@ -11,7 +11,7 @@ export const jws = z
 export const instant = z.int().min(1_577_836_800_000).max(253_402_300_799_000).meta({ example: 1_796_000_000_000 })
 
 /** A public key with which the cloud signs (RFC 8037, section 2). */
-export const signingKey = z
+const signingKey = z
   .object({
     kty: z.literal('OKP'),
     crv: z.literal('Ed25519'),

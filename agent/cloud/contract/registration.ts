@@ -56,7 +56,6 @@ export type Claim = z.infer<typeof claim>
 
 /** A renewal, of a credential that is about to expire or has expired long ago. */
 export const renewal = z.object({ joinState: jws.describe('The last one that the cloud gave out to this key') }).meta({ id: 'Renewal' })
-export type Renewal = z.infer<typeof renewal>
 
 /** A credential: a token of the type DPoP (RFC 9449). Its life is told in seconds, since the clock of the region may be wrong. */
 const credential = z.object({

@@ -32,12 +32,8 @@ test('where any certificate will do, a host is reached whoever signed its own, a
   )
 })
 
-test('a port on which nobody listens is refused', async (t) => {
-  const server = createServer()
-  const port = await listen(t, server)
-  server.close()
-  await once(server, 'close')
-  assert.equal((await reach('localhost', port)).outcome, 'refused')
+test('a port on which nobody listens is refused', async () => {
+  assert.equal((await reach('localhost', 1)).outcome, 'refused') // none that was free a moment ago: it may be somebody else's by now
 })
 
 test('a firewall that cuts the connection once it has read the name is told', async (t) => {
