@@ -55,7 +55,7 @@ async function callOnce<T>(call: Call<T>, parts: CallerParts, signal: AbortSigna
   const began = clock.monotonic()
   const received = await transport.send(sent, signal)
   const tookMs = clock.monotonic() - began
-  if (received.status >= 300) throw refusalOf(received, (now) => cloudClock.heard(now, tookMs))
+  if (received.status >= 300) throw refusalOf(received, call.endpoint, (now) => cloudClock.heard(now, tookMs))
   const parsed = call.answer.safeParse(received.status === 204 ? {} : jsonOf(received))
   if (!parsed.success) {
     const [issue] = parsed.error.issues
@@ -94,7 +94,7 @@ function signed<T>(call: Call<T>, { url, prover, cloudClock }: CallerParts): Sen
 }
 
 /** What an answer other than 2xx means. A redirect is none: credentials go to the configured address only. */
-function refusalOf(received: Received, heard: (now: number) => void): CloudFault {
+function refusalOf(received: Received, { failures }: Endpoint, heard: (now: number) => void): CloudFault {
   const { status, headers } = received
   const retryAfterMs = retryAfterOf(headers['retry-after'])
   const problem = problemOf(received)
@@ -102,12 +102,13 @@ function refusalOf(received: Received, heard: (now: number) => void): CloudFault
   if (now.success) heard(now.data)
   const failure = failureOfType(problem.type)
   const said = typeof problem.detail === 'string' ? ` It says: ${oneLine(problem.detail)}` : ''
-  if (failure !== undefined) return new CloudFault(failure, undefined, { retryAfterMs })
+  if (failure !== undefined && failures.includes(failure)) return new CloudFault(failure, undefined, { retryAfterMs })
   if (status < 400) {
     return new CloudFault('garbled', `The cloud answered with a redirect (${status}), which is not followed. Correct cloud.url.`)
   }
   if (status === 429 || status >= 500) return new CloudFault('busy', `The cloud answered ${status}.${said}`, { retryAfterMs })
-  return new CloudFault('garbled', `The cloud answered ${status} without a class that is known.${said}`, { retryAfterMs })
+  const what = failure === undefined ? 'without a class that is known' : `with ${failure}, which is no answer to this request`
+  return new CloudFault('garbled', `The cloud answered ${status} ${what}.${said}`, { retryAfterMs })
 }
 
 function problemOf(received: Received): Record<string, unknown> {

@@ -7,8 +7,11 @@ export const jws = z
   .regex(/^[\w-]+\.[\w-]+\.[\w-]+$/, 'must be a compact JWS')
   .meta({ example: 'eyJhbGciOiJFZERTQSJ9.eyJzZXF1ZW5jZSI6MX0.c2lnbmVkLWJ5LXRoZS1jbG91ZA' })
 
-/** Unix time in milliseconds, by the clock of the cloud: from 2020 on. A cloud whose own clock is unset cannot be reckoned with. */
-export const instant = z.int().min(1_577_836_800_000).max(253_402_300_799_000).meta({ example: 1_796_000_000_000 })
+/**
+ * Unix time in milliseconds, by the clock of the cloud: from 2020 until 2100. A cloud whose own clock is unset cannot be reckoned with, nor can
+ * one with a time after which a credential would expire in a year that RFC 3339 cannot say.
+ */
+export const instant = z.int().min(1_577_836_800_000).max(4_102_444_800_000).meta({ example: 1_796_000_000_000 })
 
 /** A public key with which the cloud signs (RFC 8037, section 2). */
 const signingKey = z
@@ -26,11 +29,14 @@ const signingKey = z
 /** A few keys: the present one, and the next one ahead of a change. */
 export const signingKeys = z.array(signingKey).min(1).max(8)
 
-/** PEM certificates. */
+/**
+ * One certificate in PEM. TLS would trust every one in the text, and only the first one is looked at: a second one behind that which is pinned
+ * would be anybody's.
+ */
 const anchor = z
   .string()
   .max(16 * 1024)
-  .regex(/^-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----\s*$/, 'must be a PEM certificate')
+  .regex(/^-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*$/, 'must be one PEM certificate')
 
 /**
  * What the cloud is trusted by from now on, signed with a key that the region trusts already. It comes ahead of a change in the answer to a
@@ -41,7 +47,7 @@ export const trustPayload = z
     iss: z.string().max(300).describe('The origin of the cloud, such as https://cloud.example.org'),
     iat: z.int().describe('Seconds since 1970'),
     sequence: z.int().min(1).describe('Grows with each document; an older one is refused'),
-    anchors: z.array(anchor).max(16).describe('CA certificates, PEM'),
+    anchors: z.array(anchor).max(16).describe('CA certificates, PEM, one in each'),
     keys: signingKeys.describe('The keys with which the cloud signs'),
   })
   .meta({ id: 'TrustDocument' })

@@ -7,7 +7,7 @@
  */
 export type FailureClass = { status: number; retry: 'wait' | 'person'; reason: string; message: string; action: string }
 
-/** Every class of a refusal. None of them ends what runs in the region, and only `deregistered` ends its key. */
+/** Every class of a refusal. None of them ends what runs in the region, or its key: an answer is not signed. */
 export const failures = {
   'token-expired': {
     status: 403,
@@ -100,7 +100,8 @@ export const failures = {
     retry: 'person',
     reason: 'Deregistered',
     message: 'Somebody at the cloud has deregistered this region. Everything that runs in it stays.',
-    action: 'To join again, give the region an installation token of the cloud.',
+    action:
+      'If it was a mistake, let it be undone there, then ask again. Else, to join again, give the region an installation token of the cloud.',
   },
 } as const satisfies Record<string, FailureClass>
 

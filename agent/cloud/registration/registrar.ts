@@ -60,6 +60,8 @@ export class Registrar {
   #notBefore = 0
   #given = ''
   #doubted = false
+  /** The last attempt has brought other keys of the cloud, and no answer. */
+  #hasRenewedTrust = false
   /** The code that the cloud was shown, until a monotonic moment. */
   #pairing: { code: string; until: number } | undefined
   /** What the cloud has said outside the steps, and when. */
@@ -137,9 +139,10 @@ export class Registrar {
       }
     } catch (error) {
       if (!(error instanceof CloudFault)) throw error
-      // The answer was not taken: the cloud gives the same one again.
-      if (error.own === 'key-changed' && (await this.#parts.renewTrust(look.state).catch(isNoNews))) return 0
-      return this.#failed(step, look, error)
+      // The answer was not taken: the cloud gives the same one again. Once: keys that lead to no answer are no reason to hurry.
+      const isFirst = error.own === 'key-changed' && !this.#hasRenewedTrust
+      this.#hasRenewedTrust = isFirst && (await this.#parts.renewTrust(look.state).catch(isNoNews))
+      return this.#hasRenewedTrust ? 0 : this.#failed(step, look, error)
     }
   }
 
@@ -193,6 +196,7 @@ export class Registrar {
     await this.#change(look, (present) => ({ ...present, joined, trust: trustWith(keys, cloud, present.trust) }))
     this.#pairing = undefined
     this.#doubted = false
+    this.#hasRenewedTrust = false
     await this.#tell(look, { ...underWay.ready(id), heard: { name, tags } })
     return 0
   }
@@ -216,13 +220,9 @@ export class Registrar {
       const gone = { endpoint: endpoints.leave, region: joined.id, answer: z.object({}) }
       await this.#parts.call(gone, look.state).catch(unlessGone)
     }
+    // It is told first: whoever finds a status without a key makes another key, and rests or asks by what the status says.
     const message = 'The region has left its cloud. Everything that runs in it stays.'
-    return this.#forget({ state: 'Deregistered', reason: leftReason, message }, look)
-  }
-
-  /** Tells the end first: whoever finds a status without a key makes another key, and rests or asks by what the status says. */
-  async #forget(told: Told, look: Look): Promise<undefined> {
-    await this.#tell(look, told)
+    await this.#tell(look, { state: 'Deregistered', reason: leftReason, message })
     await this.#parts.store.remove()
     this.#parts.known(undefined)
     return undefined
@@ -235,9 +235,10 @@ export class Registrar {
     const refusedToken = step.do === 'claim' ? step.token?.sha256 : undefined
     const { reason, message, action } = row ?? { ...ownFailures[own], message: sentenceOf(own, fault.message) }
     const told = { reason, message, action, refusedToken }
-    if (failure === 'deregistered') return this.#forget({ ...told, state: 'Deregistered' }, look)
     if (row?.retry === 'person') {
-      await this.#tell(look, { ...told, state: 'Refused' })
+      // The key stays: no answer is worth a region, and a person at the cloud may take the refusal back.
+      if (look.state.joined?.credential) await this.#change(look, withoutCredential)
+      await this.#tell(look, { ...told, state: failure === 'deregistered' ? 'Deregistered' : 'Refused' })
       return undefined
     }
     if (failure === 'pairing-code-taken') this.#pairing = undefined
@@ -298,6 +299,13 @@ export class Registrar {
       log.info({ from: before?.state, to: state, reason, message }, 'registration advanced')
     }
   }
+}
+
+/** What stays of a registration that the cloud has refused: enough to ask for another credential. */
+function withoutCredential(state: LinkState): LinkState {
+  if (state.joined === undefined) return state
+  const { credential: _credential, ...joined } = state.joined
+  return { ...state, joined }
 }
 
 /** The trust in a cloud, with its keys; those that are known already stay. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type FailureName, failureOfType, failures, ownFailures } from '../../../agent/cloud/contract/failures.ts'
+import { type FailureName, failureOfType, failures, ownFailures, typeOfFailure } from '../../../agent/cloud/contract/failures.ts'
 import type { Link } from '../../../agent/cloud/link.ts'
 import { Pusher } from '../../../agent/cloud/status/pusher.ts'
 import { createUndiciTransport } from '../../../agent/cloud/undici-transport.ts'
@@ -120,6 +120,13 @@ const cases: Record<Exclude<FailureName, 'out-of-step' | 'credential-expired'>, 
       await renewalIsDue(world)
     },
     state: 'Deregistered',
+    async besides(world, link) {
+      assert.equal(link.session(), undefined, 'it tells its status no more')
+      for (const region of world.registered) region.state = 'approved'
+      world.content.wanted = { joined: true, askAgain: 'it was a mistake' }
+      await world.until(link, 'Ready')
+      assert.equal(world.registered.length, 1, 'it is the same region')
+    },
   },
 }
 
@@ -149,9 +156,23 @@ for (const [name, { joined, bringAbout, state, besides }] of Object.entries(case
       assert.equal(asked, failure.retry === 'wait' ? 1 : 0)
     }
     await besides?.(world, link)
-    if (key && state !== 'Deregistered') assert.deepEqual(world.content.state?.key, key, 'the key is never given up')
+    if (key) assert.deepEqual(world.content.state?.key, key, 'the key is never given up')
   })
 }
+
+test('a class that is no answer to the request means nothing: the region goes on asking', async () => {
+  const world = new World()
+  world.give(tokenWith())
+  await world.until(world.link(), 'Ready')
+  await renewalIsDue(world)
+  const body = JSON.stringify({ type: typeOfFailure('token-used') })
+  world.onTheWay = async () => ({ status: 409, headers: { 'content-type': 'application/problem+json' }, body })
+  await world.until(world.link(), 'Renewing', { steps: 3 })
+  const { reason, message = '', nextAttempt } = world.content.status ?? {}
+  assert.equal(reason, 'InvalidAnswer')
+  assert.match(message, /409 with token-used, which is no answer to this request/)
+  assert.ok(nextAttempt)
+})
 
 /** How the classes come about that the region finds itself, while it joins. Those about certificates are in trust.test.ts. */
 const found: Record<'unreachable' | 'garbled' | 'busy', { world: () => World; says: RegExp; afterMs?: number }> = {

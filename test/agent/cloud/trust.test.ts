@@ -218,3 +218,31 @@ test('untrusted: without a pin, or with that of another CA, nothing is sent to a
   assert.match(world.content.status?.message ?? '', /the installation token pins/)
   assert.deepEqual(world.registered, [])
 })
+
+test('whoever is on the way cannot put a CA of his own behind the one that is pinned', async (t) => {
+  const { served, cloud, world } = await overTls(t, { isConfigured: false })
+  const theirs = await anotherCertificate()
+  world.give(tokenWith({ pin: pinOf(served.ca) ?? assert.fail() }))
+  // Nobody has to sign the first document: the pin vouches for what is in it.
+  const payload = { iss: cloud.origin, iat: 1, sequence: 1, anchors: [`${served.ca.trim()}\n${theirs.ca}`], keys: cloud.signatures.jwks }
+  cloud.documents.push(['{}', JSON.stringify(payload), 'x'].map((part) => Buffer.from(part).toString('base64url')).join('.'))
+  served.use(theirs)
+  await world.until(world.link(), 'Claiming', { steps: 3 })
+  assert.deepEqual(world.registered, [])
+  assert.equal(world.content.state?.trust, undefined)
+})
+
+test('a cloud that announces key after key, and signs with none of them, is not asked without a pause', async (t) => {
+  const { served, cloud, world } = await overTls(t)
+  const link = await joined(world)
+  world.onTheWay = async (_sent, go) => {
+    await cloud.publish({ anchors: [served.ca], newKey: true })
+    const answer = await go()
+    return { ...answer, body: answer.body.replace(/\.[\w-]{86}"/, `.${'A'.repeat(86)}"`) }
+  }
+  await renewalIsDue(world)
+  const pauses = [await link.step(), await link.step()]
+  assert.deepEqual(pauses[0], 0, 'the first one may be what was missing')
+  assert.ok((pauses[1] ?? 0) > 0, `${pauses}`)
+  assert.equal(world.content.status?.reason, 'KeyChanged')
+})
