@@ -2,7 +2,7 @@ import { type FailureName, type FaultKind, failures, type OwnFailureName, ownFai
 
 type Details = { cause?: unknown; retryAfterMs?: number | undefined; isUnknownCa?: boolean; isCut?: boolean }
 
-/** Why the cloud could not be talked to. The message is a sentence for people, and holds nothing that the cloud wrote unless it was bounded. */
+/** Why the cloud could not be talked to. The message is a sentence for people: it may quote the cloud, and is one bounded line all the same. */
 export class CloudFault extends Error {
   readonly kind: FaultKind | 'refused'
   /** The class, of a refusal. */
@@ -22,7 +22,7 @@ export class CloudFault extends Error {
     { cause, retryAfterMs, isUnknownCa = false, isCut = false }: Details = {},
   ) {
     const row = isRefusal(why) ? failures[why] : ownFailures[why]
-    super(message ?? row.message, { cause })
+    super(shown(message ?? row.message), { cause })
     this.name = 'CloudFault'
     this.kind = isRefusal(why) ? 'refused' : ownFailures[why].kind
     this.failure = isRefusal(why) ? why : undefined
@@ -31,6 +31,14 @@ export class CloudFault extends Error {
     this.isUnknownCa = isUnknownCa
     this.isCut = isCut
   }
+}
+
+/** The longest message: it becomes an Event, a column, and a line of the log. */
+const longestMessage = 1_000
+
+/** Names in a certificate, headers and fields are the words of whoever answers: none of them moves a cursor or begins another line. */
+function shown(message: string): string {
+  return message.replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]+/gu, ' ').slice(0, longestMessage)
 }
 
 function isRefusal(why: OwnFailureName | FailureName): why is FailureName {

@@ -63,7 +63,16 @@ function agentFor(config: TransportConfig, anchors: readonly string[]): Dispatch
 
 type Tls = { ca?: string[]; rejectUnauthorized?: boolean }
 
-function agentOf({ bytes }: TransportConfig, tls: Tls): Dispatcher {
+/** @throws Error if the address of the proxy is none; it is not repeated, since there may be a password in it */
+function agentOf(config: TransportConfig, tls: Tls): Dispatcher {
+  try {
+    return proxied(config, tls)
+  } catch {
+    throw new Error('HTTPS_PROXY must be an address such as http://proxy.site:3128')
+  }
+}
+
+function proxied({ bytes }: TransportConfig, tls: Tls): Dispatcher {
   const options = { ...notForHttps, requestTls: tls, keepAliveTimeout: keepAliveMs, connections: 2 }
   if (bytes === undefined) return new EnvHttpProxyAgent({ ...options, connect: tls })
   return new EnvHttpProxyAgent({

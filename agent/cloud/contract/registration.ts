@@ -13,11 +13,14 @@ const sha256 = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
   .describe('SHA-256 in lower-case hexadecimal')
-/** A text that people see in terminals and logs. */
+/**
+ * A text that people see in terminals and logs: nothing in it moves the cursor, or turns the direction of what follows. Half a surrogate pair
+ * would come back from the API server as another character, and look like a change for ever.
+ */
 const line = z
   .string()
   .max(200)
-  .regex(/^[^\p{Cc}\u2028\u2029]*$/u, 'must be one line')
+  .regex(/^[^\p{Cc}\p{Cs}\u2028-\u202e\u2066-\u2069]*$/u, 'must be one line of visible characters')
 const tagName = z.string().regex(/^[A-Za-z0-9]([\w./-]{0,61}[A-Za-z0-9])?$/)
 const tags = z.record(tagName, z.string().max(200)).describe('What the site says about the region')
 const tagsOfCloud = z.record(tagName, line).refine((given) => Object.keys(given).length <= 64, 'must be at most 64')
