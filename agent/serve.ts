@@ -87,7 +87,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const recorder = createEventRecorder({ fieldManager }, tools)
   const clocks = createClocks({ cloud, apiServer, pod: { name: pod.name, namespace }, recorder }, tools)
   const story = createStory({ caches, journal, recorder, lease })
-  const collector = createCollector(collectorOf(config), { ...tools, clock: clocks.best, journal, keeper, lease })
+  const collector = createCollector(collectorOf(config), { ...tools, clock: clocks.careful, journal, keeper, lease })
 
   // The API, for the cloud.
   const authentication = createAuthentication(config.identity, config.api.limits, { clock, time: clocks.tokenTime, log })

@@ -53,8 +53,11 @@ export type Clocks = Part & {
   /** What the offsets of the nodes are made from. */
   nodesFrom: AgedSource
   tokenTime: TokenTime
-  /** Our clock with the time of day that the best known clock tells: for what must not happen early, such as throwing things away. */
-  best: Clock
+  /**
+   * Our clock with the earliest time of day that any known clock tells: for what must not happen early, such as throwing things away. One that is
+   * wrong, or that of a cloud that lies, can put it off and nothing else.
+   */
+  careful: Clock
 }
 
 /** Follows the clocks of the nodes, and watches our own. */
@@ -90,7 +93,10 @@ export function createClocks(given: ClocksGiven, tools: { cluster: Cluster; cloc
     },
     nodesFrom: nodes.leases,
     tokenTime: new TokenTime(tools.clock, measured),
-    best: { ...tools.clock, now: () => tools.clock.now() + (measured()?.offset.offsetMs ?? 0) },
+    careful: {
+      ...tools.clock,
+      now: () => tools.clock.now() + Math.min(0, cloud.offset()?.offsetMs ?? 0, apiServer.offset()?.offsetMs ?? 0),
+    },
   }
 }
 
