@@ -6,7 +6,7 @@ import { instant } from './contract/documents.ts'
 import { type Endpoint, pathAt } from './contract/endpoints.ts'
 import { failureOfType } from './contract/failures.ts'
 import { CloudFault } from './fault.ts'
-import type { Proven, Prover } from './proof.ts'
+import type { Prover } from './proof.ts'
 import { jsonOf, type Received, type Sent, type Transport } from './transport.ts'
 
 /** One call of the contract. */
@@ -19,8 +19,6 @@ export type Call<T> = {
   headers?: Record<string, string>
   /** The credential of the region; a claim and a renewal have none. */
   credential?: string | undefined
-  /** The hash of the installation token that the call is about. */
-  token?: string | undefined
   answer: z.ZodType<T>
 }
 
@@ -71,14 +69,13 @@ async function callOnce<T>(call: Call<T>, parts: CallerParts, signal: AbortSigna
 }
 
 function signed<T>(call: Call<T>, { url, prover, cloudClock }: CallerParts): Sent {
-  const { endpoint, region = '', credential, token } = call
+  const { endpoint, region = '', credential } = call
   const body = typeof call.body === 'function' ? call.body() : call.body
   const { method, request } = endpoint
   const path = pathAt(endpoint, region)
-  const over: Proven['over'] = credential !== undefined ? { credential } : token !== undefined ? { sha256: token } : undefined
   const text = body === undefined ? undefined : JSON.stringify(body)
   const isLarge = text !== undefined && text.length > compressedFrom
-  const proof = prover.prove({ method, url: `${url}${path}`, now: cloudClock.now(), over })
+  const proof = prover.prove({ method, url: `${url}${path}`, now: cloudClock.now(), credential })
   return {
     method,
     path,

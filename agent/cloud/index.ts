@@ -8,7 +8,7 @@
  *     pace.ts            what the budget of the link slows
  *     link.ts            the key, the registration and the clock, over a store and a transport
  *     caller.ts          one call: proof, answer, refusal, time
- *     proof.ts           the key, and proofs that the region has it; jws.ts signs and verifies
+ *     proof.ts           the key, and proofs that the region has it; jws.ts signs and verifies; token-proof.ts proves an installation token
  *     trust.ts           documents that the cloud has signed; trust-keeper.ts takes them
  *     cloud-clock.ts     how far the clock of the cloud is ahead
  *     transport.ts       how requests travel; undici-transport.ts over HTTPS

@@ -29,8 +29,8 @@ export type Proven = {
   url: string
   /** Unix milliseconds by the clock of the cloud. */
   now: number
-  /** The credential that is sent with it, or the SHA-256 in hexadecimal of the token that a claim is about. */
-  over?: { credential: string } | { sha256: string } | undefined
+  /** That is sent with it, if there is one. */
+  credential?: string | undefined
 }
 
 /** Signs the proofs of one key. */
@@ -41,10 +41,9 @@ export function createProver(key: PrivateKey): Prover {
   const { kty, crv, x } = key
   const signed = jwsSigner({ typ: 'dpop+jwt', jwk: { kty, crv, x } }, createPrivateKey({ key, format: 'jwk' }))
   return {
-    prove({ method, url, now, over }) {
-      const ath = over && ('sha256' in over ? Buffer.from(over.sha256, 'hex') : createHash('sha256').update(over.credential).digest())
+    prove({ method, url, now, credential }) {
       const claims = { jti: randomBytes(6).toString('base64url'), htm: method, htu: url, iat: Math.floor(now / 1000) }
-      return signed({ ...claims, ...(ath && { ath: ath.toString('base64url') }) })
+      return signed({ ...claims, ...(credential !== undefined && { ath: createHash('sha256').update(credential).digest('base64url') }) })
     },
   }
 }

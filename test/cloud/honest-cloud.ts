@@ -53,7 +53,7 @@ export class HonestCloud {
     { without, proofs = new Proofs(origin, without) }: { without?: Point; proofs?: Proofs } = {},
   ) {
     this.origin = origin
-    this.registry = new Registry(without)
+    this.registry = new Registry(origin, without)
     this.signatures = new Signatures(origin, now)
     this.#now = now
     this.#proofs = proofs
@@ -90,7 +90,7 @@ export class HonestCloud {
 
   async #claim(c: Context): Promise<Response> {
     const claim = this.#read(claimSchema, await this.#body(c))
-    const thumbprint = await this.#proven(c, claim.token && Buffer.from(claim.token.sha256, 'hex').toString('base64url'))
+    const thumbprint = await this.#proven(c)
     const region = this.registry.claim(claim, thumbprint, this.#now())
     if (region.state === 'awaiting') {
       const answer = { state: 'awaiting-approval', id: region.id, retryAfter: 1, now: this.#now() }

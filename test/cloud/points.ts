@@ -20,6 +20,7 @@ export const points = [
   'An expired token',
   'One region for a token',
   'Same key, same region',
+  'What proves the token',
   'No token',
   'One code for two',
   'Codes as people type them',

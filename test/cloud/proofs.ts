@@ -16,7 +16,7 @@ export class Refusal extends Error {
 /** How far the clock of a region may be off, in milliseconds. */
 const leewayMs = 60_000
 
-/** What a proof has to be about. `over`: the hash of the credential or of the token, if there is one. */
+/** What a proof has to be about. `over`: the hash of the credential, if there is one. */
 type Request = { method: string; path: string; now: number; over?: string | undefined }
 
 /** Verifies proofs of possession (RFC 9449, section 4.3), each of which is good for one request. */
@@ -43,10 +43,12 @@ export class Proofs {
     const isOfNow = Math.abs((iat ?? 0) * 1000 - now) <= leewayMs
     if (!isOfNow && this.#without !== 'The time') throw new Refusal('clock-skew')
     if (typeof jti !== 'string') throw new Refusal('invalid-signature', 'the proof has no jti')
-    if (this.#seen.has(jti) && this.#without !== 'Once') throw new Refusal('invalid-signature', 'the proof was used before')
+    const thumbprint = await calculateJwkThumbprint(jwk)
+    const once = `${thumbprint} ${jti}`
+    if (this.#seen.has(once) && this.#without !== 'Once') throw new Refusal('invalid-signature', 'the proof was used before')
     this.#forget(now)
-    this.#seen.set(jti, now)
-    return calculateJwkThumbprint(jwk)
+    this.#seen.set(once, now)
+    return thumbprint
   }
 
   async #signed(proof: string): Promise<{ payload: JWTPayload; jwk: JWK }> {
@@ -64,9 +66,9 @@ export class Proofs {
   }
 
   #forget(now: number): void {
-    for (const [jti, at] of this.#seen) {
+    for (const [once, at] of this.#seen) {
       if (at > now - 2 * leewayMs) return
-      this.#seen.delete(jti)
+      this.#seen.delete(once)
     }
   }
 }

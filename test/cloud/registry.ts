@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Claim } from '../../agent/cloud/contract/registration.ts'
+import { tokenProof } from '../../agent/cloud/token-proof.ts'
 import type { Point } from './points.ts'
 import { Refusal } from './proofs.ts'
 
@@ -21,9 +22,9 @@ export type Registered = {
   last?: { joinState: string; credential: string; expiresAt: number }
 }
 
-type Token = { id: string; sha256: string; expiresAt: number; usedBy?: string }
+type Token = { id: string; sha256: string; hash: string; expiresAt: number; usedBy?: string }
 
-/** What the cloud stores. It can be taken away and put back, as from a backup. `codes`: the registration that shows each. */
+/** What the cloud stores. It can be taken away and put back, as from a backup. `tokens`: by the hash in claims; `codes`: the registration that shows each. */
 export type Records = { regions: Record<string, Registered>; tokens: Record<string, Token>; codes: Record<string, string> }
 
 /** The rules of a registry that keeps the contract. */
@@ -33,10 +34,12 @@ export class Registry {
   approves = true
   /** Thumbprints that somebody has registered before their region came. */
   readonly expected = new Set<string>()
+  readonly #origin: string
   readonly #without: Point | undefined
 
   /** @param without the point of the contract that it does not keep */
-  constructor(without?: Point) {
+  constructor(origin: string, without?: Point) {
+    this.#origin = origin
     this.#without = without
   }
 
@@ -48,8 +51,9 @@ export class Registry {
   /** @param text the token itself; the cloud keeps its hash */
   addToken(text: string, { id = randomBytes(16).toString('hex'), expiresAt = Number.MAX_SAFE_INTEGER } = {}): Token {
     const sha256 = createHash('sha256').update(text).digest('hex')
-    const token = { id, sha256, expiresAt }
-    this.records.tokens[sha256] = token
+    const hash = createHash('sha256').update(Buffer.from(sha256, 'hex')).digest('hex')
+    const token = { id, sha256, hash, expiresAt }
+    this.records.tokens[hash] = token
     return token
   }
 
@@ -110,7 +114,7 @@ export class Registry {
   }
 
   #byToken(claim: Claim, thumbprint: string, known: Registered | undefined, now: number): Registered {
-    const token = this.#tokenOf(claim)
+    const token = this.#tokenOf(claim, thumbprint)
     const isUsed = token.usedBy !== undefined && token.usedBy !== thumbprint
     if (isUsed && this.#without !== 'One region for a token') throw new Refusal('token-used')
     const isLate = token.usedBy === undefined && token.expiresAt <= now
@@ -122,11 +126,14 @@ export class Registry {
     return region
   }
 
-  /** @throws Refusal `token-unknown` */
-  #tokenOf({ token }: Claim): Token {
-    const known = this.records.tokens[token?.sha256 ?? '']
-    if (known) return known
-    if (this.#without === 'An unknown token') return { id: '', sha256: '', expiresAt: Number.MAX_SAFE_INTEGER }
+  /** @throws Refusal `token-unknown`, also to whoever has only seen the claim of another key */
+  #tokenOf({ token }: Claim, thumbprint: string): Token {
+    const known = this.records.tokens[token?.hash ?? '']
+    if (known === undefined && this.#without === 'An unknown token') {
+      return { id: '', sha256: '', hash: '', expiresAt: Number.MAX_SAFE_INTEGER }
+    }
+    const mac = known && tokenProof(known.sha256, { cloud: this.#origin, thumbprint }).mac
+    if (known && (token?.mac === mac || this.#without === 'What proves the token')) return known
     throw new Refusal('token-unknown')
   }
 

@@ -9,10 +9,6 @@ const pairingCode = z
   .regex(/^[0-9A-HJKMNP-TV-Z]{8}$/)
   .describe('Eight letters of Crockford base 32')
   .meta({ example: '7Q2MX4KD' })
-const sha256 = z
-  .string()
-  .regex(/^[0-9a-f]{64}$/)
-  .describe('SHA-256 in lower-case hexadecimal')
 /**
  * A text that people see in terminals and logs: nothing in it moves the cursor, or turns the direction of what follows. Half a surrogate pair
  * would come back from the API server as another character, and look like a change for ever.
@@ -30,8 +26,8 @@ export const registrationId = z
   .meta({ example: 'r-5f3c9a' })
 
 /**
- * A claim: a key wants to become the key of a region. It proves the token by its hash, which is the `ath` of the proof too, or shows a pairing
- * code; with neither, the cloud must have been told of the key before.
+ * A claim: a key wants to become the key of a region. It proves that it was given a token, or shows a pairing code; with neither, the cloud must
+ * have been told of the key before.
  */
 export const claim = z
   .object({
@@ -41,10 +37,20 @@ export const claim = z
           .string()
           .regex(/^[\w-]{1,64}$/)
           .optional(),
-        sha256,
+        hash: z
+          .string()
+          .regex(/^[0-9a-f]{64}$/)
+          .describe('SHA-256 of the 32 bytes of the SHA-256 of the token, in lower-case hexadecimal: what the cloud finds it by'),
+        mac: z
+          .string()
+          .regex(/^[\w-]{43}$/)
+          .describe(
+            'HMAC-SHA256 in base64url: the key is the SHA-256 of the token (32 bytes), and the text is three lines without a last line feed: ' +
+              '`skerry-claim`, the origin of the cloud, and the thumbprint of the key that claims',
+          ),
       })
       .optional()
-      .describe('The installation token, which never leaves the site itself'),
+      .describe('The installation token. Neither it nor its SHA-256 is sent'),
     pairing: z.object({ code: pairingCode, expiresIn: z.int().min(1).max(3_600).describe('Seconds') }).optional(),
     region: z.object({
       id: z.string().max(63).describe('As the site has named it').meta({ example: 'harbour-1' }),

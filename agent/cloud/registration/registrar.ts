@@ -9,6 +9,7 @@ import { type Claim, type RegistrationAnswer, registrationAnswer } from '../cont
 import { CloudFault } from '../fault.ts'
 import { pauseAfter } from '../pause.ts'
 import { makeKey, thumbprintOf } from '../proof.ts'
+import { tokenProof } from '../token-proof.ts'
 import { cloudKeyOf, readJoinState, sequenceOf } from '../trust.ts'
 import { type Attempt, decide, leftReason } from './decide.ts'
 import type { Said } from './names.ts'
@@ -152,13 +153,18 @@ export class Registrar {
     const pairing = token === undefined ? this.#pairingCode() : undefined
     if (!pairing) await this.#enter(look, underWay.asking(cloud))
     const body: Claim = {
-      ...(token && { token: { sha256: token.sha256, ...(token.id !== undefined && { id: token.id }) } }),
+      ...(token && {
+        token: {
+          ...tokenProof(token.sha256, { cloud, thumbprint: thumbprintOf(state.key) }),
+          ...(token.id !== undefined && { id: token.id }),
+        },
+      }),
       ...(pairing && { pairing: { code: pairing.code, expiresIn: Math.ceil(pairingMs / 1000) } }),
       region,
       agent: { version },
       ...(Object.keys(tags).length > 0 && { tags }),
     }
-    const claimed: Call<RegistrationAnswer> = { endpoint: endpoints.claim, body, token: token?.sha256, answer: registrationAnswer }
+    const claimed: Call<RegistrationAnswer> = { endpoint: endpoints.claim, body, answer: registrationAnswer }
     const answer = await this.#parts.call(claimed, state)
     return this.#answered(answer, state, { token: token?.sha256, after: 0 }, look)
   }

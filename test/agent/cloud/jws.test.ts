@@ -26,7 +26,7 @@ test('the thumbprint of a key is that of RFC 8037, appendix A.3', () => {
 test('jose verifies a proof, and finds the same thumbprint', async () => {
   const key = makeKey()
   const url = 'https://cloud.example.org/v1/regions/r-1/status'
-  const proof = createProver(key).prove({ method: 'PATCH', url, now: 1_796_000_000_900, over: { credential: 'c'.repeat(16) } })
+  const proof = createProver(key).prove({ method: 'PATCH', url, now: 1_796_000_000_900, credential: 'c'.repeat(16) })
   const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, { typ: 'dpop+jwt', currentDate: new Date(0) })
   assert.deepEqual(
     { ...payload, jti: typeof payload.jti },

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readInstallToken } from '../../../agent/cloud/install-token.ts'
 import { Link } from '../../../agent/cloud/link.ts'
+import { createProver, makeKey } from '../../../agent/cloud/proof.ts'
 import { createLog } from '../../../shared/log.ts'
 import { directTransport } from '../../cloud/direct-transport.ts'
 import { HonestCloud } from '../../cloud/honest-cloud.ts'
 import { type Content, memoryStore } from '../../cloud/memory-store.ts'
+import { tokenWith, World } from '../../cloud/world.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
 
 const origin = 'https://cloud.example.org'
@@ -57,4 +59,31 @@ test('a region without a token shows a code, and joins once somebody has typed i
   await clock.advance(1_125)
   assert.equal(await link.step(), 0)
   assert.equal(content.status?.state, 'Ready', JSON.stringify(content.status))
+})
+
+test('whoever reads a claim on its way cannot claim with another key first', async () => {
+  const world = new World()
+  world.give(tokenWith({ id: 'abc' }))
+  const seen: string[] = []
+  world.onTheWay = async (sent) => {
+    seen.push(JSON.stringify(sent))
+    return { status: 503, headers: {}, body: '' }
+  }
+  const link = world.link()
+  await world.until(link, 'Claiming', { steps: 3 })
+  const [claim = ''] = seen
+  const { sha256 = '' } = world.content.join ?? {}
+  for (const form of ['hex', 'base64url'] as const) {
+    assert.ok(!claim.includes(Buffer.from(sha256, 'hex').toString(form)), 'the secret of both sides is not sent')
+  }
+  const { path, headers, body } = JSON.parse(claim)
+  const proof = createProver(makeKey()).prove({ method: 'POST', url: `${world.cloud.origin}${path}`, now: world.clock.now() })
+  const theirs = new Request(`${world.cloud.origin}${path}`, { method: 'POST', headers: { ...headers, dpop: proof }, body })
+  const refused = (await (await world.cloud.app.fetch(theirs)).json()) as { type: string }
+  assert.match(refused.type, /token-unknown$/)
+  assert.deepEqual(world.registered, [])
+
+  world.onTheWay = (_sent, go) => go()
+  await world.clock.advance(10_000)
+  await world.until(link, 'Ready')
 })

@@ -28,8 +28,6 @@ export type Question = {
   region?: string
   body?: object
   credential?: string
-  /** SHA-256 of the installation token that the claim is about, in hexadecimal. */
-  token?: string | undefined
   ifMatch?: number
   isPacked?: boolean
   forged?: Forged
@@ -69,11 +67,10 @@ export class Asking {
     }
   }
 
-  async #send({ endpoint, key, region = '', body, credential, token, ifMatch, isPacked, forged = {} }: Question): Promise<Received> {
+  async #send({ endpoint, key, region = '', body, credential, ifMatch, isPacked, forged = {} }: Question): Promise<Received> {
     const { method, request } = endpoint
     const path = pathAt(endpoint, region)
-    const over = credential !== undefined ? createHash('sha256').update(credential) : undefined
-    const ath = over?.digest('base64url') ?? (token === undefined ? undefined : Buffer.from(token, 'hex').toString('base64url'))
+    const ath = credential === undefined ? undefined : createHash('sha256').update(credential).digest('base64url')
     const text = body && JSON.stringify(body)
     const headers = {
       dpop: await this.#proof(key, { htm: method, htu: `${this.url}${path}`, ...(ath !== undefined && { ath }), ...forged }),

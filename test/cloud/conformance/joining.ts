@@ -77,6 +77,12 @@ export async function tryClaims(asking: Asking, report: Report, region: TriedReg
     const { body, text } = await region.claim()
     expect(body.id === region.id, `the registration ${region.id} for the same claim`, `${body.id ?? text}`)
   })
+  if (!region.hasToken) report.leave('no token was given: --token-file', 'What proves the token')
+  else
+    await report.try('What proves the token', async () => {
+      const seen = await region.claim({ mac: randomBytes(32).toString('base64url') })
+      expectRefusal(seen, 'a claim that shows the hash of the token without having it', 'token-unknown')
+    })
   await report.try('Unknown fields', async () => {
     const { code, text } = await region.claim({ besides: { future: { field: 1 } } })
     expect(code === 200, '200 for a claim with a field that is not in the contract', text)

@@ -4,6 +4,7 @@ import { endpoints } from '../../../agent/cloud/contract/endpoints.ts'
 import { makeKey } from '../../../agent/cloud/proof.ts'
 import { makePairingCode } from '../../../agent/cloud/registration/pairing.ts'
 import type { JoinSecret } from '../../../agent/cloud/registration/state.ts'
+import { tokenProof } from '../../../agent/cloud/token-proof.ts'
 import { sequenceOf } from '../../../agent/cloud/trust.ts'
 import { type Answer, type Asking, type Key, type Question, withThumbprint } from './asking.ts'
 
@@ -50,16 +51,17 @@ export class TriedRegion {
   }
 
   /** Claims, and takes the answer. */
-  async claim({ besides = {}, code = this.#claimed.code, forged }: Pick<Claimed, 'besides' | 'code'> & Pick<Question, 'forged'> = {}) {
+  async claim({ besides = {}, code = this.#claimed.code, mac }: Pick<Claimed, 'besides' | 'code'> & { mac?: string } = {}) {
     const { token } = this.#claimed
+    const shown = token && tokenProof(token.sha256, { cloud: this.#asking.url, thumbprint: this.own.thumbprint })
     const body = {
-      ...(token && { token: { sha256: token.sha256, ...(token.id !== undefined && { id: token.id }) } }),
+      ...(shown && { token: { ...shown, ...(mac !== undefined && { mac }), ...(token?.id !== undefined && { id: token.id }) } }),
       ...(code !== undefined && { pairing: { code, expiresIn: 600 } }),
       region: { id: 'conformance', cluster: randomUuid(this.own), ...besides },
       agent: { version: '0.0.0' },
       ...besides,
     }
-    return this.#take(await this.ask(endpoints.claim, { body, token: token?.sha256, ...(forged && { forged }) }))
+    return this.#take(await this.ask(endpoints.claim, { body }))
   }
 
   /** Renews, and takes the answer. */
