@@ -130,23 +130,19 @@ test('of two leaders, the one that was replaced changes nothing', async () => {
   world.give(tokenWith())
   const [old, present] = [world.link(), world.link()]
   await old.step()
-  let release = () => {}
-  const held = new Promise<void>((resolve) => {
-    release = resolve
-  })
-  let isFirst = true
+  const [answered, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   world.onTheWay = async (_sent, go) => {
+    world.onTheWay = (_other, pass) => pass()
     const answer = await go()
-    if (isFirst) {
-      isFirst = false
-      await held
-    }
+    answered.resolve()
+    await held.promise
     return answer
   }
   const late = old.step()
+  await answered.promise
   await world.until(present, 'Ready')
   const state = structuredClone(world.content.state)
-  release()
+  held.resolve()
   await assert.rejects(late, /conflict/)
   assert.deepEqual(world.content.state, state)
   assert.equal(world.registered.length, 1)
