@@ -2,7 +2,8 @@
  * The link outwards, to the cloud: the region registers, stays registered, and tells its status. The leader speaks.
  *
  *     contract/          what the region and its cloud have agreed: schemas and classes of refusals
- *     registration/      from a key to a registration: decide.ts decides, registrar.ts does, telling.ts says it; cache.ts and story.ts show it
+ *     registration/      from a key to a registration: decide.ts decides, registrar.ts does, look.ts writes, telling.ts and refusing.ts say it;
+ *                        cache.ts and story.ts show it
  *     status/            the status, whole or as a patch, and when it is told
  *     speaker.ts         when each of them is due
  *     pace.ts            what the budget of the link slows

@@ -23,7 +23,7 @@ export function thumbprintOf({ kty, crv, x }: PrivateKey): string {
 }
 
 /** What one proof is about. */
-export type Proven = {
+type Proven = {
   method: string
   /** Absolute, without query. */
   url: string

@@ -7,7 +7,7 @@ import { type Bound, type Outcome, recoveryBounds, stepFor, Timeline } from './t
 /** @param count regions; the same seed gives the same run */
 type Run = (count: number, seed: number) => Promise<Outcome>
 
-/** The longest pause between two attempts to tell a status, and to renew a credential: pusher.ts and registrar.ts. */
+/** The longest pause between two attempts to tell a status, and to renew a credential: pusher.ts and refusing.ts. */
 const [longestPauseMs, longestRenewalPauseMs] = [300_000, 900_000]
 const outageMs = 600_000
 

@@ -6,6 +6,7 @@ import { filesOf, textOf } from './files.ts'
 const reasons: Record<string, string> = {
   'agent/clock/lease-clock.ts': 'compares clocks',
   'agent/cloud/cloud-clock.ts': 'compares clocks',
+  'agent/cloud/registration/look.ts': 'how far the clock of the cloud is ahead of ours, which is to be known',
   'agent/cloud/registration/registrar.ts': 'the time of the cloud, which follows the monotonic clock',
   'agent/controllers/collector.ts': 'since an object was created, perhaps before this process began',
   'agent/operations/actions/rotate-password.ts': 'since a step began, perhaps in another process; it only changes a text',
