@@ -42,7 +42,7 @@ export function createKubernetesStore(namespace: string, { cluster, mustAct }: {
   })
   let last: { state: LinkState; version: string } | undefined
   const take = ({ metadata, data }: KubernetesObject): LinkState => {
-    const state = linkState.parse(JSON.parse(textOf(data?.[stateKey])))
+    const state = readState(textOf(data?.[stateKey]))
     last = { state, version: metadata.resourceVersion ?? '' }
     return state
   }
@@ -101,6 +101,22 @@ export function createKubernetesStore(namespace: string, { cluster, mustAct }: {
       const body = { ...(await registration()), status }
       await cluster.request({ method: 'PUT', path: `${registrationAt}/status`, body })
     },
+  }
+}
+
+/** @throws Error without a word of the content: the key is in it, and JSON.parse quotes what it does not understand */
+function readState(text: string): LinkState {
+  const state = linkState.safeParse(jsonOf(text)).data
+  if (state) return state
+  const secret = linkObjects.identity
+  throw new Error(`The Secret ${secret} is damaged. Restore it from a backup, or delete it and give the region a new installation token.`)
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 
