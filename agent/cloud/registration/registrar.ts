@@ -36,8 +36,11 @@ export type RegistrarParts = LookParts & {
   random: () => number
 }
 
-/** How often a region asks whether it was approved, where the cloud does not say. */
-const usualPollMs = 10_000
+/**
+ * How often a region asks whether it was approved, where the cloud does not say. With each answer it waits a second longer, up to a minute: somebody
+ * decides at once, or tomorrow, and each question is a write of the status and more than a heartbeat on the link.
+ */
+const polls = { usualMs: 10_000, growMs: 1_000, longestMs: 60_000 }
 
 /**
  * Makes the region known to its cloud, and keeps it known: one step at a time, each from what the store says. It may be killed anywhere: a step
@@ -52,6 +55,8 @@ export class Registrar {
   #notBefore = 0
   #given = ''
   #doubted = false
+  /** How often the cloud has answered that somebody has to decide. */
+  #polled = 0
   /** The last attempt has brought other keys of the cloud, and no answer. */
   #hasRenewedTrust = false
 
@@ -185,6 +190,7 @@ export class Registrar {
     const joined: Joined = { ...base, credential: this.#credentialOf(answer), joinState: answer.joinState }
     await look.change((present) => ({ ...present, joined, trust: trustWith(keys, cloud, present.trust) }))
     this.#codes.drop()
+    this.#polled = 0
     this.#doubted = false
     this.#hasRenewedTrust = false
     await look.tell({ ...underWay.ready(id), heard: { name, tags } })
@@ -193,8 +199,10 @@ export class Registrar {
 
   async #awaiting(retryAfter: number | undefined, pairing: Pairing | undefined, look: Look): Promise<number> {
     const { clock, random } = this.#parts
+    this.#polled++
+    const askedMs = retryAfter === undefined ? polls.usualMs : retryAfter * 1000
     // Regions that were started together do not stay together.
-    const pauseMs = Math.round((retryAfter === undefined ? usualPollMs : retryAfter * 1000) * (1 + random() / 4))
+    const pauseMs = Math.round(Math.max(askedMs, Math.min(polls.longestMs, this.#polled * polls.growMs)) * (1 + random() / 4))
     const told = pairing ? underWay.unpaired(pairing.code, clock.now() + pairing.until - clock.monotonic()) : underWay.awaiting
     await look.tell({ ...told, heard: {}, pauseMs })
     return this.#pause(pauseMs)

@@ -87,3 +87,14 @@ test('whoever reads a claim on its way cannot claim with another key first', asy
   await world.clock.advance(10_000)
   await world.until(link, 'Ready')
 })
+
+test('a region for which nobody decides asks once a minute in the end, whatever the cloud asks for', async () => {
+  const world = new World()
+  const link = world.link()
+  const until = world.clock.now() + 86_400_000
+  await link.step()
+  while (world.clock.now() < until) await world.clock.advance((await link.step()) ?? assert.fail())
+  assert.equal(world.content.status?.state, 'Unpaired')
+  const asked = world.exchanges.length
+  assert.ok(asked > 1_000 && asked < 1_400, `${asked} questions in a day`)
+})
