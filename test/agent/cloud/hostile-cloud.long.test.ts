@@ -137,7 +137,8 @@ const stages: Record<string, Stage> = {
   },
 }
 
-const bounds = { bytes: 80 * 2 ** 20, seconds: 10 }
+/** A pause is an hour at the longest, and a part of a minute comes on top, which spreads regions that were all asked to wait. */
+const bounds = { bytes: 80 * 2 ** 20, seconds: 10, pauseMs: 3_660_000 }
 
 /** Meets a fault, within bounds of memory and time. */
 async function met(region: Region, meet: Stage['meet']): Promise<number | undefined> {
@@ -173,13 +174,13 @@ function hostile(name: string, fault: () => Fault, { reasons, message, pauseSeco
       assert.match(found.message, message)
       assert.ok(found.message.length < 600, `${found.message.length} characters`)
       assert.doesNotMatch(found.message, /\p{Cc}/u)
-      assert.ok(pauseMs !== undefined && pauseMs >= pauseSeconds * 1000 && pauseMs <= 3_600_000, `a pause of ${pauseMs} ms`)
+      assert.ok(pauseMs !== undefined && pauseMs >= pauseSeconds * 1000 && pauseMs <= bounds.pauseMs, `a pause of ${pauseMs} ms`)
       const state = region.world.content.state
       assert.deepEqual(state?.key, before?.key)
       assert.deepEqual(state?.joined, before?.joined, 'nothing of the answer was taken')
       assert.deepEqual(heardElsewhere, [])
       served.fault = undefined
-      await clock.advance(3_600_000)
+      await clock.advance(bounds.pauseMs)
       region.restart(10_000)
       await region.arrive()
       if (before?.joined) assert.equal(region.world.content.status?.id, before.joined.id)
