@@ -54,6 +54,8 @@ export class Pusher {
   #heartbeatMs: number
   /** No attempt before this monotonic moment, whatever changes. */
   #notBefore = 0
+  /** The last entry of the ledger that the cloud has said it knows. */
+  #known: number | undefined
   /** The monotonic moment at which the cloud has to hear of the region, whether something changes or not. */
   #dueAt = 0
 
@@ -162,13 +164,30 @@ export class Pusher {
     const jitter = wasWhole ? 1 : 1 / 4
     const pauseMs = Math.round(heartbeatMs * (1 + (random() - 0.5) * jitter))
     this.#dueAt = clock.monotonic() + pauseMs
+    const isBehind = this.#isBehind(answer)
     await answered(answer)
-    if (!answer.resync) return pauseMs
+    if (!answer.resync && (wasWhole || !isBehind)) return pauseMs
     this.#base = undefined
     if (!wasWhole) return 0
     // It has just got the whole status. A cloud that asks for it each time does not get it more often than it gets heartbeats.
     this.#notBefore = this.#dueAt
     return pauseMs
+  }
+
+  /**
+   * Whether the cloud knows less of the ledger than it did: it was restored from a backup, and what else it knows of the region may be as old,
+   * even if the sequence of the status is the same by chance.
+   */
+  #isBehind({ ledger }: StatusAnswer): boolean {
+    if (ledger === undefined) return false
+    const before = this.#known
+    this.#known = ledger.known
+    if (before === undefined || ledger.known >= before) return false
+    this.#parts.log.warn(
+      { known: ledger.known, before },
+      'the cloud knows less of the ledger than before: it may have been restored from a backup',
+    )
+    return true
   }
 
   #failed(fault: CloudFault): number {

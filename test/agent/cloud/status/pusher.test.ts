@@ -228,6 +228,27 @@ test('a cloud that asks for the whole status gets it, but not more often than he
   )
 })
 
+test('a cloud that knows less of the ledger than before gets the whole status once, and that is said with both numbers', async () => {
+  const region = await Telling.start()
+  const hear = async (known: number) => {
+    region.cloud.besides = { ledger: { known } }
+    await region.clock.advance(minute)
+    return region.pusher.push()
+  }
+  for (const known of [57, 57, 60]) assert.equal(await hear(known), minute)
+  region.told()
+  assert.equal(await hear(41), 0, 'it was restored from a backup')
+  assert.equal(await region.pusher.push(), minute)
+  assert.equal(await hear(41), minute)
+  assert.equal(await hear(60), minute, 'it catches up')
+  assert.deepEqual(
+    region.told().map(([method]) => method),
+    ['PATCH', 'PUT', 'PATCH', 'PATCH'],
+  )
+  const said = region.lines.filter(({ msg }) => /less of the ledger/.test(String(msg))).map(({ known, before }) => [known, before])
+  assert.deepEqual(said, [[41, 60]])
+})
+
 test('the cloud sets the time between two heartbeats, within bounds', async () => {
   const region = await Telling.start()
   region.cloud.besides = { heartbeat: 300 }
