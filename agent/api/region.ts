@@ -1,6 +1,7 @@
+import { withoutTimes } from '../region/age.ts'
 import { json, route } from './http.ts'
 import { readResponses } from './projects.ts'
-import { createMemo, type Prepared, prepareDocument } from './representations/prepared.ts'
+import { createMemo, type Prepared, prepareObserved } from './representations/prepared.ts'
 import { RegionDocumentMaker } from './representations/region.ts'
 import { regionSchema } from './representations/region-schema.ts'
 import type { Resource } from './resource.ts'
@@ -21,14 +22,18 @@ export const region: Resource = {
       description:
         'An identity that is bound to projects gets counts, capacity, databases and blockers of these alone, and null for the tunnel. Hosts and ' +
         'storage classes are those of the region; components, ledger and sealing certificate are left out.\n\n' +
-        '`parts` has the age of each field. An optional field that is absent was never known.',
+        '`parts` has the age of each field. An optional field that is absent was never known. The entity tag is weak: it stays while nothing but ' +
+        'the times in `parts` changes. So 304 confirms every field that was not stale.',
       scope: 'region:read',
       filtered: true,
       responses: () => readResponses({ description: 'The region.', schema: regionSchema }),
       handle(c) {
         const { projects: bound } = c.get('identity')
         const key = bound === undefined ? 'all' : `of ${[...bound].sort().join(' ')}`
-        const { bytes, etag } = memo(key, document.madeFrom(), () => prepareDocument(id, document.shown(bound)))
+        const { bytes, etag } = memo(key, document.madeFrom(), () => {
+          const shown = document.shown(bound)
+          return prepareObserved(id, shown, withoutTimes(shown))
+        })
         return json(c, 200, bytes, { etag })
       },
     })

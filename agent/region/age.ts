@@ -23,6 +23,12 @@ export function agesOf(sources: Record<string, readonly AgedSource[]>, clock: Cl
   return Object.fromEntries(ages)
 }
 
+/** A document without the times in its ages, which pass by themselves: the same as long as nothing else changes. */
+export function withoutTimes(document: { parts: Record<string, Age> }): object {
+  const parts = Object.entries(document.parts).map(([field, { stale }]) => [field, stale === undefined ? {} : { stale: stale.reason }])
+  return { ...document, parts: Object.fromEntries(parts) }
+}
+
 function ageOf(sources: readonly AgedSource[], clock: Clock): Age | undefined {
   if (sources.some(({ heardAt }) => heardAt === undefined)) return undefined
   const heardAt = Math.min(...sources.map(({ heardAt = 0 }) => heardAt))

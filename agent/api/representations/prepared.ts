@@ -31,6 +31,14 @@ export function prepareDocument(id: string, document: object): Prepared {
   return { id, bytes: Buffer.from(text), etag: `"${digest(text)}"` }
 }
 
+/**
+ * Renders a read-only document that says when it was observed. Its tag is weak, and that of what it says besides (`lasting`): that the same was
+ * observed again is no reason to send it again.
+ */
+export function prepareObserved(id: string, document: object, lasting: object): Prepared {
+  return { id, bytes: Buffer.from(JSON.stringify(document)), etag: `W/"${digest(JSON.stringify(lasting))}"` }
+}
+
 /** The first part of an entity tag. */
 function specHash(spec: object): string {
   return digest(canonicalize(spec) ?? '')

@@ -1,5 +1,5 @@
 import type { Offset } from '../../../shared/clock-offset.ts'
-import type { Age } from '../../region/age.ts'
+import { type Age, withoutTimes } from '../../region/age.ts'
 import { patchBetween } from './patch.ts'
 
 /**
@@ -46,9 +46,4 @@ function ageChange(before: Age | undefined, now: Age | undefined): object | null
   if (now === undefined) return before && null
   const { observedAt, stale } = now
   return { observedAt, ...(stale ? { stale } : before?.stale && { stale: null }) }
-}
-
-function withoutTimes(document: StatusDocument): object {
-  const parts = Object.entries(document.parts).map(([field, { stale }]) => [field, stale === undefined ? {} : { stale: stale.reason }])
-  return { ...document, parts: Object.fromEntries(parts) }
 }

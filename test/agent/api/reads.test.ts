@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Validator } from '@seriousme/openapi-schema-validator'
+import { systemClock } from '../../../shared/clock.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/index.ts'
 import { operatorAt, type QuietRegion, startQuietRegion, storageClasses, usualDatabase } from './region.ts'
@@ -315,6 +316,20 @@ test('the region says what it is and what of it is taken', async () => {
     ],
   )
   assert.equal((await region.call('GET', '/v1/region', { headers: { 'if-none-match': headers.get('etag') ?? '' } })).status, 304)
+})
+
+test('a region of which only the age has changed is not sent again, and one that has changed is', async (t) => {
+  const first = await region.call('GET', '/v1/region')
+  const tag = first.headers.get('etag') ?? ''
+  assert.match(tag, /^W\/"/, 'its bytes differ')
+  const now = systemClock.now()
+  const set = t.mock.method(systemClock, 'now', () => now + 300_000)
+  const later = await region.call('GET', '/v1/region')
+  assert.notEqual(later.body.parts.hosts.observedAt, first.body.parts.hosts.observedAt)
+  assert.equal((await region.call('GET', '/v1/region', { headers: { 'if-none-match': tag } })).status, 304)
+  set.mock.restore()
+  await region.standProject({ id: 'one-more' })
+  assert.equal((await region.call('GET', '/v1/region', { headers: { 'if-none-match': tag } })).status, 200)
 })
 
 test('the region shows each database in a line, what stands in the way, the head of the ledger, and how old all that is', async () => {
