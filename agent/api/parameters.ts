@@ -2,6 +2,7 @@ import type * as z from 'zod'
 import { type Fault, type FaultList, placeOf } from '../../shared/errors.ts'
 import { parseWith, unknownField } from '../../shared/faults.ts'
 import type { ApiContext } from './context.ts'
+import type { LedgerAt } from './ledger-at.ts'
 
 /**
  * Validates the query: returns its value, and adds every fault to `faults`. Values are texts, which the schema converts. Unknown
@@ -55,17 +56,20 @@ export function validateIdempotencyKey(c: ApiContext, faults: FaultList): string
   return undefined
 }
 
+/** What `If-Ledger-At` looks like: the sequence, and the hash if the caller has it. */
+export const ledgerAtSyntax = /^(\d{1,15})(?: (sha256:[0-9a-f]{64}))?$/
+
 /**
  * The last entry of the ledger that the caller knows; undefined without one. One that is malformed is added to `faults`, and so is any for a
  * route that does not compare it: nobody may rely on a protection that is not there.
  */
-export function validateLedgerAt(c: ApiContext, isCompared: boolean, faults: FaultList): number | undefined {
+export function validateLedgerAt(c: ApiContext, isCompared: boolean, faults: FaultList): LedgerAt | undefined {
   const given = c.req.header('if-ledger-at')
   if (given === undefined) return undefined
-  const isNumber = /^\d{1,15}$/.test(given)
-  if (isNumber && isCompared) return Number(given)
+  const [, sequence, hash] = ledgerAtSyntax.exec(given) ?? []
+  if (sequence !== undefined && isCompared) return { sequence: Number(sequence), hash }
   const message = isCompared
-    ? 'must be the sequence of an operation, such as 42, or 0'
+    ? 'must be the sequence of an operation, such as 42, or 0; its hash may follow after a space: 42 sha256:…'
     : 'does not apply: this request is not an entry of the ledger; use If-Match'
   faults.add(() => ({ in: 'header', name: 'If-Ledger-At', message }))
   return undefined

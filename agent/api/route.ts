@@ -4,6 +4,7 @@ import type { ForeignBodies } from '../resources/foreign-bodies.ts'
 import { hasBody, invalidFields, type MergePatch, mediaTypes, readBody, validateBody, validatePatch } from './body.ts'
 import { validateConditions } from './conditions.ts'
 import type { ApiContext, Scope } from './context.ts'
+import type { LedgerAt } from './ledger-at.ts'
 import { preferredWait, validateIdempotencyKey, validateLedgerAt, validateParams, validateQuery } from './parameters.ts'
 
 /** One answer of a route, for the OpenAPI document. Problems are described once for all routes. */
@@ -62,7 +63,7 @@ export type Input<P = unknown, Q = unknown, B = unknown> = {
   query: Q
   body: B
   idempotencyKey: string | undefined
-  ledgerAt: number | undefined
+  ledgerAt: LedgerAt | undefined
   waitSeconds: number | undefined
 }
 

@@ -3,6 +3,7 @@ import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObj
 import { type ProblemType, problemMediaType, problems, problemTypeBase } from '../../../shared/errors.ts'
 import { mediaTypes } from '../body.ts'
 import type { Scope } from '../http.ts'
+import { ledgerAtSyntax } from '../parameters.ts'
 import type { ResponseDoc, RouteDoc } from '../route.ts'
 import { withoutBounds } from './bounds.ts'
 import { addExamples } from './examples.ts'
@@ -184,10 +185,10 @@ const writeHeaders = z.object({
 const recordedHeaders = writeHeaders.extend({
   'If-Ledger-At': z
     .string()
-    .regex(/^\d{1,15}$/)
+    .regex(ledgerAtSyntax)
     .optional()
     .describe(
-      'The last entry of the ledger that the caller knows: only if the resource and its project have not changed since. So a cloud that was restored from a backup undoes nothing.',
+      'The last entry of the ledger that the caller knows, and its hash if it has that (`41 sha256:…`): only if the resource and its project have not changed since. So a cloud that was restored from a backup undoes nothing.',
     )
     .meta({ example: '41' }),
 })

@@ -113,8 +113,29 @@ test('a region that was restored itself does not take numbers for its own that i
   }
 })
 
+test('a region that was restored and went on differently knows its own entries by their hash, kept or not', async () => {
+  const tell = (sequence: number, hash: string) =>
+    region.call('PATCH', '/v1/projects/pier?dryRun=true', {
+      body: { displayName: 'Pier' },
+      headers: { 'if-ledger-at': `${sequence} ${hash}` },
+    })
+  const known = head()
+  const { hash } = region.journal.head()
+  const foreign = `sha256:${'f'.repeat(64)}`
+  assert.equal((await tell(known, hash)).status, 200, 'the head')
+  await change()
+  assert.equal((await tell(known, hash)).status, 200, 'an entry before it')
+  for (const sequence of [known, head()]) {
+    const refused = await tell(sequence, foreign)
+    assert.equal(refused.status, 409, refused.text)
+    assert.equal(refused.body.type, 'https://skerry.dev/problems/ledger-ahead')
+    assert.deepEqual(refused.body.ledger, { known: sequence, head: head() })
+    assert.match(refused.body.detail, /another hash/)
+  }
+})
+
 test('a malformed number is a fault beside the others, and any number is one where it would protect nothing', async () => {
-  for (const given of ['', '-1', '1.0', '0x1', '12, 13', '"12"', '1234567890123456']) {
+  for (const given of ['', '-1', '1.0', '0x1', '12, 13', '"12"', '1234567890123456', '12 abc', `12  sha256:${'f'.repeat(64)}`]) {
     const body = { ...usualDatabase, nodes: { ...usualNodes, count: 'two' } }
     const refused = await region.call('PUT', path, { body, headers: { 'if-ledger-at': given } })
     assert.equal(refused.status, 422, refused.text)
@@ -142,6 +163,14 @@ test('an entry that is no longer kept may have been about anything', async () =>
   }
   await remove(buoy)
   assertBehind(await tryAt(buoy - 1), { known: buoy - 1, changed: buoy, head: later })
+  const [next] = region.journal.all()
+  const hashed = (hash: string | undefined) =>
+    region.call('PATCH', '/v1/projects/pier?dryRun=true', {
+      body: { displayName: 'Pier' },
+      headers: { 'if-ledger-at': `${buoy} ${hash}` },
+    })
+  assert.equal((await hashed(next?.spec.previousHash)).status, 200, 'the next entry has the hash of the one that is gone')
+  assert.equal((await hashed(next?.spec.hash)).body.type, 'https://skerry.dev/problems/ledger-ahead')
   await remove(later)
   assertBehind(await tryAt(buoy), { known: buoy, changed: later, head: later })
   assert.equal((await tryAt(later)).status, 200)
