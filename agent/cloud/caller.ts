@@ -27,9 +27,6 @@ export type CallerParts = { url: string; transport: Transport; prover: Prover; c
 /** Bodies with more characters are compressed. */
 const compressedFrom = 1_024
 
-/** The longest wait that a cloud may ask for. */
-const longestWaitMs = 3_600_000
-
 /**
  * Calls the cloud: proves the key, checks the answer against the contract, and takes the time from it. A call that is refused because of our
  * clock is repeated once with the time of the cloud, and so is one whose connection has ended: that is no reason to wait, and each call of the
@@ -119,7 +116,7 @@ function problemOf(received: Received): Record<string, unknown> {
 
 function retryAfterOf(header: string | undefined): number | undefined {
   if (header === undefined || !/^\d{1,9}$/.test(header)) return undefined
-  return Math.min(longestWaitMs, Number(header) * 1000)
+  return Number(header) * 1000
 }
 
 /** What somebody else wrote, as part of a sentence. */

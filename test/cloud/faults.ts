@@ -153,7 +153,7 @@ export const lies = {
 export const askingForPatience = {
   'answers 429 with Retry-After': { fault: always(429, { 'retry-after': '90' }), seconds: 90 },
   'answers 503 with Retry-After': { fault: always(503, { 'retry-after': '600' }), seconds: 600 },
-  'asks for a pause of years': { fault: always(503, { 'retry-after': '999999999' }), seconds: 3_600 },
+  'asks for a pause of years': { fault: always(503, { 'retry-after': '999999999' }), seconds: 3_540 },
   'asks for a pause that is none': { fault: always(503, { 'retry-after': '-5' }), seconds: 0 },
   'answers 502 in HTML': { fault: always(502, { 'content-type': 'text/html' }, '<h1>Bad Gateway</h1>'), seconds: 0 },
 } satisfies Record<string, { fault: Fault; seconds: number }>

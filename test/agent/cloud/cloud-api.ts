@@ -115,7 +115,9 @@ function refusalsOf(names: readonly FailureName[]) {
 
 /** A cloud may ask for patience anywhere. */
 function laterOf(by: Endpoint['by']) {
-  const retryAfter = { 'Retry-After': { description: 'Seconds, at most an hour', schema: { type: 'integer', minimum: 0, maximum: 3_600 } } }
+  const retryAfter = {
+    'Retry-After': { description: 'Seconds, at most 59 minutes', schema: { type: 'integer', minimum: 0, maximum: 3_540 } },
+  }
   const later = { description: 'Later: the region asks again, not before that time.', headers: retryAfter }
   return by === 'nothing' ? {} : { 429: later, 503: later }
 }

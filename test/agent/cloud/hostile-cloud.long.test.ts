@@ -137,8 +137,8 @@ const stages: Record<string, Stage> = {
   },
 }
 
-/** A pause is an hour at the longest, and a part of a minute comes on top, which spreads regions that were all asked to wait. */
-const bounds = { bytes: 80 * 2 ** 20, seconds: 10, pauseMs: 3_660_000 }
+/** A pause is an hour at the longest, with the part of it that spreads regions that were all asked to wait. */
+const bounds = { bytes: 80 * 2 ** 20, seconds: 10, pauseMs: 3_600_000 }
 
 /** Meets a fault, within bounds of memory and time. */
 async function met(region: Region, meet: Stage['meet']): Promise<number | undefined> {
