@@ -37,6 +37,32 @@ async function dyingOn(world: World, state: string): Promise<number> {
   throw new Error('it dies again and again')
 }
 
+/**
+ * As `dyingOn`, from each death to the next, until it is so and a process has nothing left to die at. What is awaited may hold for the state
+ * before as well, so it is asked of the whole world.
+ */
+async function dyingUntil(world: World, isSo: () => boolean): Promise<void> {
+  let died = 0
+  for (let lives = 0; lives < 60; lives++) {
+    const link = world.link(world.content, (store) => dyingStore(store, Math.floor(lives / 2), lives % 2 === 0 ? 'before' : 'after'))
+    try {
+      for (let step = 0; step < 8; step++) {
+        const pauseMs = await link.step()
+        if (isSo() && pauseMs !== 0) {
+          assert.ok(died > 1, `it died ${died} times`)
+          return
+        }
+        if (pauseMs === undefined) break
+        await world.clock.advance(pauseMs)
+      }
+    } catch (error) {
+      if (!(error instanceof Death)) throw error
+      died++
+    }
+  }
+  assert.fail(`it is not so: ${JSON.stringify(world.content.status)}`)
+}
+
 test('a region that dies at each write joins all the same, once', async () => {
   const world = new World()
   world.give(tokenWith({ id: 'abc' }))
@@ -55,6 +81,77 @@ test('a region that dies at each write of a renewal stays itself', async () => {
   assert.equal(world.registered.length, 1)
   assert.equal(world.registered[0]?.id, before?.id)
   assert.equal(world.registered[0]?.state, 'approved')
+})
+
+test('a region that dies at each write of its way through an approval joins once it is approved, as one', async () => {
+  const world = new World()
+  world.cloud.registry.approves = false
+  world.give(tokenWith({ id: 'abc' }))
+  assert.ok((await dyingOn(world, 'AwaitingApproval')) > 2)
+  for (const region of world.registered) region.state = 'approved'
+  await world.clock.advance(3_600_000)
+  assert.ok((await dyingOn(world, 'Ready')) > 1)
+  assert.equal(world.registered.length, 1)
+})
+
+test('a region that dies at each write of a recovery, months later, stays itself', async () => {
+  const world = new World()
+  world.give(tokenWith())
+  await world.until(world.link(), 'Ready')
+  const [before = assert.fail()] = world.registered
+  const { id, thumbprint, sequence } = before
+  await world.clock.advance(200 * 86_400_000)
+  await dyingUntil(world, () => world.content.status?.state === 'Ready' && (world.registered[0]?.sequence ?? 0) > sequence)
+  assert.deepEqual(
+    world.registered.map((region) => [region.id, region.thumbprint, region.state, region.sequence]),
+    [[id, thumbprint, 'approved', sequence + 1]],
+    'each death was answered with the same credential',
+  )
+})
+
+test('a region that the cloud has lost, and that dies at each write while it joins with another token, keeps its key', async () => {
+  const world = new World()
+  world.give(tokenWith({ id: 'first' }))
+  await world.until(world.link(), 'Ready')
+  const key = world.content.state?.key
+  world.cloud.registry.records = { regions: {}, tokens: {}, codes: {} }
+  await world.clock.advance(2_500_000)
+  await world.until(world.link(), 'Refused')
+  world.give(tokenWith({ id: 'second' }))
+  await dyingUntil(world, () => world.content.status?.state === 'Ready')
+  assert.deepEqual(world.content.state?.key, key)
+  assert.deepEqual(
+    world.registered.map(({ id, state }) => [id, state]),
+    [[world.content.status?.id, 'approved']],
+  )
+})
+
+test('a region that dies at each write of its leaving has left in the end', async () => {
+  const world = new World()
+  world.give(tokenWith())
+  await world.until(world.link(), 'Ready')
+  world.content.wanted = { joined: false }
+  await dyingUntil(world, () => world.content.status?.state === 'Deregistered' && world.content.state === undefined)
+  assert.deepEqual(
+    world.registered.map(({ state }) => state),
+    ['deregistered'],
+  )
+})
+
+test('a region that dies at each write of a change of trust trusts the other key in the end, and stays itself', async () => {
+  const world = new World()
+  world.give(tokenWith())
+  await world.until(world.link(), 'Ready')
+  const [before = assert.fail()] = world.registered
+  const { id, sequence } = before
+  await world.cloud.publish({ anchors: [], newKey: true })
+  await world.clock.advance(2_500_000)
+  await dyingUntil(world, () => world.content.status?.state === 'Ready' && (world.registered[0]?.sequence ?? 0) > sequence)
+  assert.equal(world.content.state?.trust?.sequence, 1)
+  assert.deepEqual(
+    world.registered.map((region) => [region.id, region.state]),
+    [[id, 'approved']],
+  )
 })
 
 for (const told of [
