@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import { SocketBytes } from '../../../shared/link/index.ts'
-import { createServingCertificate } from '../../cluster/index.ts'
+import { createServingCertificate, until } from '../../cluster/index.ts'
 
 const { ca, cert, key } = await createServingCertificate('wire')
 
@@ -58,6 +58,8 @@ for (const isTls of [false, true]) {
     await over
     assert.ok(passed.up >= 3_000 && passed.down >= 50_000)
     assert.deepEqual(made.total, { received: passed.down, sent: passed.up })
+    // The other end may have yet to read the last words.
+    await until('the other end has read all', async () => accepted.total.received === passed.up, 10_000)
     assert.deepEqual(accepted.total, { received: passed.up, sent: passed.down })
   })
 }
