@@ -70,7 +70,9 @@ test('npm start -- --once shows a project and a database become real and be born
   assert.match(out, /◂ PUT {4}\/v1\/regions\/r-[0-9a-f]+\/status · all of its status: .* · \d+ bytes$/m)
   assert.match(out, /◂ PATCH {2}\/v1\/regions\/r-[0-9a-f]+\/status · what has changed: \w.* · \d+ bytes$/m)
   assert.match(out, /^cloud +Ready +Registered /m)
-  assert.match(out, /^Heard by the cloud so far: \d+ claims, 1 status, \d+ changes?/m)
+  // A heartbeat may come before the first change.
+  const [, counts = ''] = /^Heard by the cloud so far: (.*)$/m.exec(out) ?? []
+  for (const count of [/\d+ claims/, /\b1 status\b/, /\d+ changes?/]) assert.match(counts, count)
 })
 
 test('the lines to go on with ask what runs, and show no password', () => {

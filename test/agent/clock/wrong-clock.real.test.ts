@@ -125,7 +125,9 @@ test('a clock that is set while the agent runs costs neither its leadership nor 
   assert.ok(isNear(clock.cloud.offsetMs, 3 * hour), 'the offset changes with the step, before the cloud has answered again')
   assert.equal(leader.state, 'leads')
   assert.equal((await registration())?.state, 'Ready')
-  assert.equal(lines.filter((line) => line.includes('"the clock was set"')).length, 1)
+  const told = () => lines.filter((line) => line.includes('"the clock was set"')).length
+  await until('its log tells it', async () => told() > 0)
+  assert.equal(told(), 1)
   assert.equal(lines.filter((line) => line.includes('"lease lost"')).length, 0)
   await until('an Event tells it', async () => {
     const events = await listObjects(region.admin, kinds.Event, { namespace: region.namespace })
