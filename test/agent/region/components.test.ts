@@ -120,9 +120,11 @@ test('of a workload that is no component, its name is kept, and no label of it',
 })
 
 test('each component that has a workload to wait for can be recognised by its chart', () => {
-  for (const component of ownComponents.filter(
+  const waitedFor = ownComponents.filter(
     ({ wait, role }) => role !== 'retired' && wait.some((each) => /^(deploy|stateful|daemon)/.test(each)),
-  )) {
+  )
+  assert.ok(waitedFor.length > 0, 'there are such components')
+  for (const component of waitedFor) {
     const view = workloadView(
       'deployments',
       ownComponents,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { newsSince, type StatusDocument } from '../../../../agent/cloud/status/news.ts'
 import { withoutNulls } from '../../../../agent/cloud/status/patch.ts'
 import { merged } from '../../../cloud/honest-cloud.ts'
+import { fc } from '../../../shared/property.ts'
 
 const made = { generatedAt: '2026-01-01T00:00:00.000Z' }
 
