@@ -259,10 +259,12 @@ test('uninstalling takes away what was installed, and leaves the definitions, th
   const names = async (kind: string) => (await read(`${home}/${kind}`)).items.map(({ metadata }: Manifest) => metadata.name)
   const ours = (all: string[]) => all.filter((name) => /skerry/.test(name) && !/-token-/.test(name))
   assert.deepEqual(ours(await names('secrets')), ['skerry-fingerprint-key'])
-  assert.deepEqual(ours(await names('configmaps')), ['skerry-ledger'])
+  assert.deepEqual(ours(await names('configmaps')), ['skerry-ledger', 'skerry-link'])
   const { items } = await read('/apis/apiextensions.k8s.io/v1/customresourcedefinitions')
   const kept = items.map(({ metadata }: Manifest) => metadata.name).filter((name: string) => name.endsWith('.skerry.dev'))
-  assert.deepEqual(kept.sort(), ['operations.skerry.dev', 'projects.skerry.dev', 'sparkplugnodes.skerry.dev'])
+  assert.deepEqual(kept.sort(), [
+    ...['operations.skerry.dev', 'projects.skerry.dev', 'registrations.skerry.dev', 'sparkplugnodes.skerry.dev'],
+  ])
   assert.equal((await read('/apis/skerry.dev/v1/projects/harbour')).metadata.name, 'harbour')
 })
 
