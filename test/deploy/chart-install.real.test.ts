@@ -232,6 +232,23 @@ test('the agent writes what the tunnel leads to, and an upgrade leaves it to the
   await run('upgrade', release, chart, values)
 })
 
+const registration = async () => (await http.get(`/apis/skerry.dev/v1/namespaces/${namespace}/registrations/cloud`)).body
+const cloud = { url: 'https://127.0.0.1:1' }
+let thumbprint = ''
+
+test('one value joins the region to a cloud, and one that does not answer keeps nothing from running', async (t) => {
+  const said = await run('upgrade', release, chart, '--reset-then-reuse-values', '--set', `cloud.url=${cloud.url}`)
+  assert.match(said, /joins the cloud at https:\/\/127\.0\.0\.1:1/)
+  const agent = await startAgent()
+  t.after(() => agent.stop())
+  await until('it is told that the cloud does not answer', async () => (await registration()).status?.reason === 'Unreachable')
+  assert.equal((await fetch(`${agent.adminUrl}/readyz`)).status, 200)
+  const status = (await registration()).status
+  assert.equal(status.cloud, cloud.url)
+  thumbprint = status.thumbprint
+  assert.match(thumbprint, /^[\w-]{43}$/)
+})
+
 test('uninstalling takes away what was installed, and leaves the definitions, the projects and what the programs wrote', async () => {
   await run('uninstall', release, '--wait')
   // Kubernetes 1.20 serves disruption budgets in v1beta1 only, 1.25 and newer in v1 only.
@@ -258,7 +275,7 @@ test('uninstalling takes away what was installed, and leaves the definitions, th
   }
   const names = async (kind: string) => (await read(`${home}/${kind}`)).items.map(({ metadata }: Manifest) => metadata.name)
   const ours = (all: string[]) => all.filter((name) => /skerry/.test(name) && !/-token-/.test(name))
-  assert.deepEqual(ours(await names('secrets')), ['skerry-fingerprint-key'])
+  assert.deepEqual(ours(await names('secrets')), ['skerry-fingerprint-key', 'skerry-identity'])
   assert.deepEqual(ours(await names('configmaps')), ['skerry-ledger', 'skerry-link'])
   const { items } = await read('/apis/apiextensions.k8s.io/v1/customresourcedefinitions')
   const kept = items.map(({ metadata }: Manifest) => metadata.name).filter((name: string) => name.endsWith('.skerry.dev'))
@@ -268,14 +285,18 @@ test('uninstalling takes away what was installed, and leaves the definitions, th
   assert.equal((await read('/apis/skerry.dev/v1/projects/harbour')).metadata.name, 'harbour')
 })
 
-test('it is installed again over what was kept, and the agent knows its projects', async (t) => {
-  await run('install', release, chart, values)
+test('it is installed again over what was kept, and the agent knows its projects and is known by its key', async (t) => {
+  const kept = await registration()
+  assert.equal(kept.status.thumbprint, thumbprint)
+  await run('install', release, chart, { ...values, cloud })
   authority = (await secret('skerry-agent-tls'))['ca.crt'] as string
   const agent = await startAgent()
   t.after(() => agent.stop())
   const client = createClient({ url: agent.url, ca: authority, token })
   t.after(() => client.close())
   assert.equal((await client.call('GET', '/v1/projects/harbour')).status, 200)
+  await until('it has told of its cloud', async () => (await registration()).metadata.resourceVersion !== kept.metadata.resourceVersion)
+  assert.equal((await registration()).status.thumbprint, thumbprint)
 })
 
 test('definitions that somebody else has applied are taken over when asked for, and refused with how to ask otherwise', async () => {

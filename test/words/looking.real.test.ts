@@ -141,7 +141,7 @@ test('how the region stands with its cloud is seen, and the site changes it', as
   assert.match((await runner.run(look, { code: 1 })).out, /^State +Unpaired [\s\S]*^Pairing code +7Q2M-X4KD, /m)
   assert.match((await runner.run('kubectl -n skerry get registration cloud')).out, /^cloud +Unpaired +PairingCode +7Q2M-X4KD /m)
 
-  assert.match((await runner.run('kubectl -n skerry describe registration cloud')).out, /Code: +7Q2M-X4KD[\s\S]*Message: +Type it\./)
+  assert.match((await runner.run('kubectl -n skerry describe registration cloud')).out, /Message: +Type it\.[\s\S]*Code: +7Q2M-X4KD/)
 
   // As the notes of a chart with a cloud have it.
   assert.match((await runner.runShown('kubectl -n skerry get registrations -o wide')).out, /^cloud +Unpaired /m)
