@@ -6,6 +6,7 @@ import { fullPace, type Pace } from './pace.ts'
 import type { RegistrarConfig } from './registration/registrar.ts'
 import type { LinkStore } from './registration/state.ts'
 import { Pusher, type StatusDocument } from './status/pusher.ts'
+import { TellingOn } from './status/telling-on.ts'
 import type { Transport } from './transport.ts'
 
 export type SpeakerConfig = {
@@ -55,6 +56,8 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
     clock,
     random,
     answered: async ({ trust, name, tags, call }) => {
+      // What follows from it is written down, by the one who leads.
+      if (!lease.isLeader()) return
       if (call) await called()
       if (link?.heard({ name, tags })) queue.add(registration)
       if (trust !== undefined) await link?.announced(trust)
@@ -67,6 +70,8 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
     log,
   })
 
+  const tellingOn = new TellingOn({ pusher, lease, clock, ending: ending.signal, log })
+
   /** Without a tunnel that starts on demand, there is nothing to do. A fault of the cluster is no fault of the cloud. */
   async function called(): Promise<void> {
     await parts.called?.().catch((error: unknown) => log.warn({ err: error }, 'the cloud asks for the tunnel, which cannot be started'))
@@ -74,7 +79,7 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
 
   async function tell(): Promise<number | undefined> {
     const wasHeard = pusher.isHeard
-    const pauseMs = await pusher.push()
+    const pauseMs = await tellingOn.push()
     // The credential has run out before its renewal was due: the machine stood still, or its clock was set.
     if (wasHeard && pauseMs === undefined) queue.add(registration)
     return pauseMs
@@ -95,13 +100,16 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
   }
 
   function addAll(): void {
-    // Another leader may have told the cloud something else meanwhile.
-    pusher.forget()
-    queue.add(registration)
+    tellingOn.end(() => {
+      // Another leader may have told the cloud something else meanwhile.
+      pusher.forget()
+      queue.add(registration)
+    })
   }
 
   function subscribe() {
     return [
+      tellingOn.follow(),
       ...parts.status.subscribe(() => queue.add(status, gatherMs())),
       ...parts.onWanted(() => queue.add(registration)),
       pace.subscribe(() => queue.add(status)),
