@@ -36,7 +36,10 @@ export const kubelet = checkKind({
     const path = '/healthz?verbose'
     let answer: Answer
     if (url === undefined)
-      answer = await needApiServer(apiServer).get(`/api/v1/nodes/${encodeURIComponent(host as string)}/proxy${path}`, { signal })
+      answer = await needApiServer(apiServer).get(`/api/v1/nodes/${encodeURIComponent(host as string)}/proxy${path}`, {
+        signal,
+        kept: true,
+      })
     else answer = await ask(options, { url: below(url, path), signal })
     const text = answer.body.toString('utf8')
     const { ok, failed } = parseHealthParts(text)

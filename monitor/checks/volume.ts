@@ -87,7 +87,11 @@ async function kubeletVolumes(
 ): Promise<[Volume[], string[]]> {
   const selector = `labelSelector=${encodeURIComponent(`app.kubernetes.io/component=cratedb,app.kubernetes.io/name=${database}`)}`
   const list = async <S extends z.ZodType>(what: string, schema: S, allowed: string) => {
-    const answer = await server.get(`/api/v1/namespaces/${namespace}/${what}?${selector}`, { signal, maxBytes: 8 * 1024 * 1024 })
+    const answer = await server.get(`/api/v1/namespaces/${namespace}/${what}?${selector}`, {
+      signal,
+      maxBytes: 8 * 1024 * 1024,
+      kept: true,
+    })
     if (answer.status === 401 || answer.status === 403)
       throw new CheckFailure('unauthorized', `Grant the monitor "${allowed}" in ${namespace}.`)
     return jsonOf(answer, schema, { what: `the list of ${what}` })
@@ -98,7 +102,11 @@ async function kubeletVolumes(
   const hosts = new Set((await list('pods', pods, 'list pods')).items.flatMap(({ spec }) => spec.nodeName ?? []))
   const found = new Map<string, Volume>()
   for (const host of hosts) {
-    const answer = await server.get(`/api/v1/nodes/${encodeURIComponent(host)}/proxy/stats/summary`, { signal, maxBytes: 16 * 1024 * 1024 })
+    const answer = await server.get(`/api/v1/nodes/${encodeURIComponent(host)}/proxy/stats/summary`, {
+      signal,
+      maxBytes: 16 * 1024 * 1024,
+      kept: true,
+    })
     if (answer.status !== 200) continue // the kubelet is down, or the right is missing: its volumes stay unknown
     for (const pod of (await jsonOf(answer, summary, { what: 'the stats summary' })).pods)
       for (const { pvcRef, usedBytes, capacityBytes, inodes, inodesUsed } of pod.volume) {

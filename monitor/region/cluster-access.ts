@@ -7,7 +7,7 @@ import { type ApiServer, apiServerOf } from '../wire/api-server.ts'
 export type ClusterAccess = {
   /** Over persistent connections, for all watches. */
   cluster: Cluster
-  /** Over a new connection each time, for checks: they test whether a new client can connect. */
+  /** For checks: over a new connection each time where they test whether a new client can connect, and a kept one for what they look up. */
   apiServer: ApiServer
   /** The clock of the API server, as its answers tell it. */
   serverClock: DateClock

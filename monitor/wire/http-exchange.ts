@@ -149,7 +149,11 @@ function requestOn(socket: Socket, { url, method, headers, body, requestTarget =
   return request
 }
 
-function readBody(response: IncomingMessage, { maxBytes = defaultMaxBytes, cut }: Exchange): Promise<Buffer> {
+/** Reads a body of at most `maxBytes`. @throws CheckFailure for a longer one, and for one that is cut off */
+export function readBody(
+  response: IncomingMessage,
+  { maxBytes = defaultMaxBytes, cut }: Pick<Exchange, 'maxBytes' | 'cut'>,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const body = new GrowingBuffer()
     response.on('data', (chunk: Buffer) => {

@@ -39,7 +39,11 @@ export async function withPassword<T extends Options>(
   const { passwordSecret } = options
   if (passwordSecret === undefined) return options
   const { namespace, name, key } = passwordSecret
-  const answer = await needApiServer(apiServer).get(pathOf(kinds.Secret, namespace, name), { signal, accept: 'application/json' })
+  const answer = await needApiServer(apiServer).get(pathOf(kinds.Secret, namespace, name), {
+    signal,
+    accept: 'application/json',
+    kept: true,
+  })
   if (answer.status === 401 || answer.status === 403)
     throw new CheckFailure(
       'unauthorized',
