@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import dns from 'node:dns'
 import { test } from 'node:test'
 import { type FailureName, failureOfType, failures, ownFailures, typeOfFailure } from '../../../agent/cloud/contract/failures.ts'
 import type { Link } from '../../../agent/cloud/link.ts'
@@ -217,6 +218,30 @@ for (const [name, { world: make, says, afterMs = 1 }] of Object.entries(found)) 
     assert.ok(Date.parse(status.nextAttempt ?? '') >= world.clock.now() + afterMs - 1_000, status.nextAttempt)
   })
 }
+
+test('unreachable: a region without DNS stays itself, says that the name is not found, and renews once it is', async (t) => {
+  const world = new World()
+  world.give(tokenWith())
+  const link = world.link()
+  await world.until(link, 'Ready')
+  const transport = createUndiciTransport({ url: origin, ca: undefined, timeoutMs: 5_000, clock: systemClock })
+  t.after(() => transport.close())
+  const gone = Object.assign(new Error('getaddrinfo ENOTFOUND cloud.example.org'), { code: 'ENOTFOUND' })
+  const lookup = t.mock.method(dns, 'lookup', (...given: unknown[]) => (given.at(-1) as (error: Error) => void)(gone))
+  world.onTheWay = (sent) => transport.send(sent, new AbortController().signal)
+  await renewalIsDue(world)
+  await world.until(link, 'Renewing', { steps: 3 })
+  assert.ok(lookup.mock.callCount() > 0, 'the name was looked up')
+  assert.equal(world.content.status?.reason, 'Unreachable')
+  assert.match(world.content.status.message, /ENOTFOUND cloud\.example\.org/)
+  assert.match(world.content.status.action ?? '', /DNS/)
+  world.onTheWay = (_sent, go) => go()
+  await world.until(link, 'Ready')
+  assert.deepEqual(
+    world.registered.map(({ sequence }) => sequence),
+    [2],
+  )
+})
 
 /** A region that has joined, and what tells its status. */
 async function telling(): Promise<{ world: World; link: Link; pusher: Pusher }> {
