@@ -27,13 +27,14 @@ export function decide({ cloud, state, status, join, wanted, doubted, now }: Sit
   const joined = state.joined?.cloud === cloud ? state.joined : undefined
   if (!wanted.joined) return { do: 'leave' }
   if (!doubted && isBehind(status, joined, now)) return { do: 'catch-up' }
-  const fresh = isFresh(join, joined?.token, status) ? join : undefined
+  const isKnown = joined?.joinState !== undefined
+  // Only a registration that is lost is given up for another token. To whoever is registered, that says nothing.
+  const fresh = (!isKnown || loses(status)) && isFresh(join, joined?.token, status) ? join : undefined
   if (rests(status) && status.cloud === cloud && fresh === undefined && wanted.askAgain === status.askedAgain) {
     return { do: 'rest', until: undefined }
   }
-  if (joined?.joinState === undefined) return { do: 'claim', token: join }
-  // The only class that may cost the registration, and only if somebody gives another token for it.
-  if (fresh !== undefined && loses(status)) return { do: 'claim', token: fresh }
+  if (!isKnown) return { do: 'claim', token: join }
+  if (fresh !== undefined) return { do: 'claim', token: fresh }
   const { credential } = joined
   if (credential === undefined || credential.expiresAt <= now) return { do: 'renew', as: 'Recovering' }
   return doubted || credential.renewAt <= now ? { do: 'renew', as: 'Renewing' } : { do: 'rest', until: credential.renewAt }

@@ -161,6 +161,22 @@ for (const [name, { joined, bringAbout, state, besides }] of Object.entries(case
   })
 }
 
+for (const name of ['cloned', 'not-approved'] as const) {
+  test(`${name}: another token does not help, and is no reason to ask again and again`, async () => {
+    const world = new World()
+    world.give(tokenWith())
+    await world.until(world.link(), 'Ready')
+    await cases[name].bringAbout(world)
+    const link = world.link()
+    await world.until(link, 'Refused', { steps: 6 })
+    world.give(tokenWith({ id: 'another' }))
+    world.exchanges.length = 0
+    // Each change of the Registration, also one by the region itself, is a reason to look.
+    for (let looks = 0; looks < 5; looks++) assert.equal(await link.step(), undefined)
+    assert.deepEqual(world.exchanges, [])
+  })
+}
+
 test('a class that is no answer to the request means nothing: the region goes on asking', async () => {
   const world = new World()
   world.give(tokenWith())
