@@ -47,7 +47,7 @@ export function cloudApi(): ReturnType<typeof createDocument> {
           in: 'header',
           name: 'DPoP',
           description:
-            'A proof of possession of the key of the region (RFC 9449): `htm`, `htu`, `iat`, `jti`, and `ath` over the credential or the token.',
+            'A proof of possession of the key of the region (RFC 9449): `htm`, `htu`, `iat`, `jti`, and `ath` over the credential where there is one.',
         },
         credential: {
           type: 'apiKey',

@@ -18,6 +18,8 @@ export type Forged = {
   jti?: string
   ath?: string | null
   typ?: string
+  /** No signature, and `none` for its algorithm. */
+  isUnsigned?: true
   signer?: PrivateKey
 }
 
@@ -36,8 +38,8 @@ export type Question = {
 /** What the cloud has answered. `failure`: the class of a refusal, if it has one. */
 export type Answer = { code: number; body: Record<string, unknown>; failure: FailureName | undefined; text: string }
 
-/** How often a cloud that asks for patience is asked again, and for how long at most. */
-const patience = { times: 5, maxSeconds: 60 }
+/** How often a cloud that asks for patience is asked again, for how long at most, and how long after an answer that does not say when. */
+const patience = { times: 5, maxSeconds: 60, unsaidSeconds: 0.1 }
 
 /**
  * Asks the cloud as a region would, or otherwise where that is told, and notes what is wrong with any answer. It takes answers as they are: what is
@@ -49,7 +51,11 @@ export class Asking {
   /** How far the clock of the cloud is ahead, as it has told, in milliseconds. */
   aheadMs = 0
   /** What is wrong with answers, whatever was asked. */
-  readonly notes = { json: new Set<string>(), shape: new Set<string>(), problem: new Set<string>() }
+  readonly notes = { json: new Set<string>(), shape: new Set<string>(), problem: new Set<string>(), patience: new Set<string>() }
+  /** How often the cloud has asked for patience as agreed. */
+  delays = 0
+  /** Whether the cloud has ever answered. */
+  isAnswered = false
 
   constructor(url: string, transport: Transport) {
     this.url = url
@@ -60,11 +66,22 @@ export class Asking {
   async ask(question: Question): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
       const received = await this.#send(question)
-      const seconds = Number(received.headers['retry-after'])
-      const isLater = (received.status === 429 || received.status === 503) && seconds <= patience.maxSeconds
+      this.isAnswered = true
+      const seconds = this.#delayOf(question.endpoint, received)
+      const isLater = seconds !== undefined && seconds <= patience.maxSeconds
       if (!isLater || attempt === patience.times) return this.#read(question.endpoint, received)
       await sleep(seconds * 1000)
     }
+  }
+
+  /** For how many seconds the cloud wants to be left alone; undefined if it does not. */
+  #delayOf({ method, path }: Endpoint, { status, headers }: Received): number | undefined {
+    if (status !== 429 && status !== 503) return undefined
+    const header = headers['retry-after'] ?? 'missing'
+    const isAgreed = /^\d{1,4}$/.test(header) && Number(header) <= 3600
+    if (isAgreed) this.delays++
+    else this.notes.patience.add(`${method} ${path}, answered ${status}: Retry-After is ${header.slice(0, 60)}`)
+    return isAgreed ? Number(header) : patience.unsaidSeconds
   }
 
   async #send({ endpoint, key, region = '', body, credential, ifMatch, isPacked, forged = {} }: Question): Promise<Received> {
@@ -83,10 +100,11 @@ export class Asking {
     return this.transport.send(sent, new AbortController().signal)
   }
 
-  async #proof(key: PrivateKey, { signer = key, typ = 'dpop+jwt', lateBy = 0, ...said }: Forged): Promise<string> {
+  async #proof(key: PrivateKey, { signer = key, typ = 'dpop+jwt', lateBy = 0, isUnsigned, ...said }: Forged): Promise<string> {
     const { kty, crv, x } = key
     const iat = Math.floor((Date.now() + this.aheadMs) / 1000) + lateBy
     const claims = Object.entries({ jti: randomBytes(6).toString('base64url'), iat, ...said }).filter(([, value]) => value !== null)
+    if (isUnsigned) return unsigned({ typ, alg: 'none', jwk: { kty, crv, x } }, Object.fromEntries(claims))
     const proof = new SignJWT(Object.fromEntries(claims)).setProtectedHeader({ typ, alg: 'EdDSA', jwk: { kty, crv, x } })
     return proof.sign(await importJWK(signer as JWK, 'EdDSA'))
   }
@@ -115,6 +133,9 @@ export class Asking {
     const answer = endpoint.answers[status]
     if (answer === undefined) this.notes.shape.add(`${where}, not ${Object.keys(endpoint.answers).join(' or ')}`)
     const issues = answer?.schema?.safeParse(parsed ?? {}).error?.issues ?? []
+    // No region that this script makes tells of an operation.
+    const known = (parsed as { ledger?: { known?: unknown } } | undefined)?.ledger?.known
+    if (Number(known) > 0) this.notes.shape.add(`${where}: /ledger/known: ${known}, of a region that has told of no operation`)
     for (const { path, message } of issues) if (path[0] !== 'now') this.notes.shape.add(`${where}: /${path.join('/')}: ${message}`)
   }
 }
@@ -125,6 +146,10 @@ export type Key = { key: PrivateKey; thumbprint: string }
 /** A key with its thumbprint. */
 export async function withThumbprint(key: PrivateKey): Promise<Key> {
   return { key, thumbprint: await thumbprintOf(key) }
+}
+
+function unsigned(...parts: [header: object, claims: object]): string {
+  return `${parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')}.`
 }
 
 function recordOf(body: string): Record<string, unknown> | undefined {

@@ -26,7 +26,7 @@ export async function join(asking: Asking, report: Report, given: Given): Promis
       expectRefusal(await (await stranger(expiredToken)).claim(), 'the expired token', 'token-expired')
     })
   const region = await first(asking, report, token)
-  return (await approved(region, given)) ? region : undefined
+  return (await approved(report, region, given)) ? region : undefined
 }
 
 /** The region that gets the token, if two want it at once. */
@@ -49,16 +49,19 @@ async function first(asking: Asking, report: Report, token: JoinSecret | undefin
 }
 
 /** Claims until the region has joined. */
-async function approved(region: TriedRegion, { token, say }: Given): Promise<boolean> {
+async function approved(report: Report, region: TriedRegion, { token, say }: Given): Promise<boolean> {
   const deadline = performance.now() + approvalMs
   let code = makePairingCode()
   for (let isFirst = true; ; isFirst = false) {
     const answer = await region.claim(token ? {} : { code })
-    if (answer.code === 200) return region.joinState !== ''
+    if (answer.code === 200) {
+      if (region.joinState === '') report.breakOff('the answer to its claim has no join state')
+      return region.joinState !== ''
+    }
     if (answer.failure === 'pairing-code-taken') {
       code = makePairingCode()
     } else if (answer.code !== 202 || performance.now() > deadline) {
-      say(`The region has not joined: ${answer.text}`)
+      report.breakOff(`the region has not joined: ${answer.text}`)
       return false
     } else if (isFirst) {
       say(
@@ -86,6 +89,9 @@ export async function tryClaims(asking: Asking, report: Report, region: TriedReg
   await report.try('Unknown fields', async () => {
     const { code, text } = await region.claim({ besides: { future: { field: 1 } } })
     expect(code === 200, '200 for a claim with a field that is not in the contract', text)
+    if ((await region.whole()).code !== 200) return
+    const change = await region.change({ besides: { region: { name: 'Harbour' }, future: { field: 1 } } })
+    expect(change.code === 200, '200 for a status with a field that is not in the contract', change.text)
   })
   const code = makePairingCode()
   const waiting = await TriedRegion.make(asking, { code })

@@ -21,7 +21,8 @@ const help = `npm run check:cloud -- --url URL [options]: whether a cloud does w
   --idle SECONDS              how long a connection is left idle (90); 0 leaves that out
   --help
 
-Prints a line for each titled point of the page, and ends with 0 if all that was tried is kept, else with 1. A fault in the command is 2.
+Prints a line for each titled point of the page, and ends with 0 if all that was tried is kept, else with 1. With 2, a fault is in
+the command, or the cloud has never answered.
 `
 
 async function readGiven(args: string[]): Promise<Given | undefined> {
@@ -75,6 +76,7 @@ async function main(): Promise<number> {
   const report = await tryCloud(given).finally(() => given.transport.close())
   const texts = new Map(titledPoints(await readFile(page, 'utf8')).map(({ title, text }) => [title, text]))
   for (const line of linesOf(report.verdicts, (point) => texts.get(point) ?? '')) process.stdout.write(`${line}\n`)
+  if (report.brokenOff !== undefined) process.stdout.write(`\nThe trial broke off: ${report.brokenOff}\n`)
   return report.hasFailed ? 1 : 0
 }
 

@@ -13,6 +13,7 @@ export async function tryProofs(asking: Asking, report: Report, region: TriedReg
   await report.try('The signature', async () => {
     await refused('a proof that another key has signed', { signer: stranger })
     await refused('a proof with the typ JWT', { typ: 'JWT' })
+    await refused('a proof with the alg none', { isUnsigned: true })
   })
   await report.try('Method and URL', async () => {
     await refused('a proof for POST with a PUT', { htm: 'POST' })
@@ -52,5 +53,8 @@ export async function tryProofs(asking: Asking, report: Report, region: TriedReg
   await report.try('The credential', async () => {
     const credential = randomBytes(24).toString('base64url')
     expectRefusal(await region.whole({ credential }), 'a credential that was never given out', 'credential-expired')
+    const [earlier] = region.credentials
+    if (earlier === undefined || earlier === region.credential) return
+    expectRefusal(await region.whole({ credential: earlier }), 'a credential after which another one was given out', 'credential-expired')
   })
 }

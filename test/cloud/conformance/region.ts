@@ -18,6 +18,8 @@ export class TriedRegion {
   readonly own: Key
   id = ''
   credential = ''
+  /** Every credential that the cloud has given out, the latest one last. */
+  readonly credentials: string[] = []
   /** Every join state that the cloud has given out, the latest one last. */
   readonly joinStates: string[] = []
   /** The keys with which the cloud signs, as it has answered last. */
@@ -104,7 +106,10 @@ export class TriedRegion {
     if (this.id === '') this.id = id
     // What belongs to another registration is of no use to this one.
     if (id !== this.id) return answer
-    if (typeof credential?.token === 'string') this.credential = credential.token
+    if (typeof credential?.token === 'string') {
+      this.credential = credential.token
+      this.credentials.push(credential.token)
+    }
     if (typeof joinState === 'string' && joinState !== this.joinState) this.joinStates.push(joinState)
     if (keys !== undefined) this.keys = keys
     return answer

@@ -2,11 +2,17 @@ import { decodeJwt, importJWK, type JWK, SignJWT } from 'jose'
 import { documentTypes, signingKeys } from '../../../agent/cloud/contract/documents.ts'
 import { makeKey } from '../../../agent/cloud/proof.ts'
 import { cloudKeyOf, readJoinState, sequenceOf } from '../../../agent/cloud/trust.ts'
+import type { Asking } from './asking.ts'
 import type { TriedRegion } from './region.ts'
 import { expect, expectRefusal, expectWorks, type Report } from './report.ts'
 
 /** Renewals, as they should be and otherwise. @param cloudKey the public key of the cloud, PEM; undefined to take that of its answer */
-export async function tryRenewals(report: Report, region: TriedRegion, { url, cloudKey }: { url: string; cloudKey?: string | undefined }) {
+export async function tryRenewals(
+  asking: Asking,
+  report: Report,
+  region: TriedRegion,
+  { url, cloudKey }: { url: string; cloudKey?: string | undefined },
+) {
   await report.try('The document', async () => {
     const { data = [] } = signingKeys.safeParse(region.keys)
     const keys = cloudKey === undefined ? data : [cloudKeyOf(cloudKey)]
@@ -32,6 +38,9 @@ export async function tryRenewals(report: Report, region: TriedRegion, { url, cl
     const key = await importJWK((await makeKey()) as JWK, 'EdDSA')
     const forged = await new SignJWT(payload).setProtectedHeader({ typ: documentTypes.joinState, alg: 'EdDSA' }).sign(key)
     expectRefusal(await region.renew(forged), 'a join state that somebody else has signed', 'invalid-signature')
+    const trust = (await asking.transport.fetchTrust(new AbortController().signal)).trim().split('\n').at(-1) ?? ''
+    if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(trust))
+      expectRefusal(await region.renew(trust), 'a trust document in place of the join state', 'invalid-signature')
   })
 }
 
@@ -44,6 +53,9 @@ export async function tryCopy(report: Report, region: TriedRegion, say: (line: s
     const { number } = region
     expectRefusal(await region.renew(old), `the number ${sequenceOf(old)} after ${number} was used`, 'cloned')
     expectRefusal(await region.renew(), `the number ${number} after another one has shown a lower one`, 'cloned')
+    // A cloud that makes another registration of each claim has failed at that.
+    if (report.keeps('Same key, same region')) expectRefusal(await region.claim(), 'a claim with the key after that', 'cloned')
+    expectRefusal(await region.whole(), 'a status with the key after that', 'cloned')
   })
   if (isLocked) say(`The registration ${region.id} stays behind at your cloud, locked: deregister it there.`)
   else await region.leave()

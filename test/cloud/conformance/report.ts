@@ -40,6 +40,7 @@ export function expectRefusal(answer: Answer, what: string, ...classes: Answer['
 /** The verdicts about a cloud. */
 export class Report {
   readonly #verdicts = new Map<Point, Verdict>()
+  #brokenOff: string | undefined
 
   /** Tries a point. What was found counts for this point alone. @returns whether the cloud keeps it */
   async try(point: Point, trial: () => Promise<void> | void): Promise<boolean> {
@@ -60,9 +61,24 @@ export class Report {
     for (const point of left) if (!this.#verdicts.has(point)) this.#verdicts.set(point, { result: 'not tried', why })
   }
 
-  /** Whether any point has failed. */
+  /** Whether a point was tried, and the cloud keeps it. */
+  keeps(point: Point): boolean {
+    return this.#verdicts.get(point)?.result === 'pass'
+  }
+
+  /** Notes why the trial could not go on. What was found so far stays. */
+  breakOff(why: string): void {
+    this.#brokenOff ??= why
+  }
+
+  /** Why the trial could not go on; undefined if it came to its end. */
+  get brokenOff(): string | undefined {
+    return this.#brokenOff
+  }
+
+  /** Whether any point has failed, or the trial could not go on. */
   get hasFailed(): boolean {
-    return [...this.#verdicts.values()].some(({ result }) => result === 'fail')
+    return this.#brokenOff !== undefined || [...this.#verdicts.values()].some(({ result }) => result === 'fail')
   }
 
   /** What was found, in the order of the page. */

@@ -1,3 +1,4 @@
+import { CloudFault } from '../../../agent/cloud/fault.ts'
 import type { JoinSecret } from '../../../agent/cloud/registration/state.ts'
 import type { Transport } from '../../../agent/cloud/transport.ts'
 import { Asking } from './asking.ts'
@@ -26,13 +27,21 @@ export type Given = {
   say: (line: string) => void
 }
 
-/** Tries a cloud: one region lives at it, which loses answers, has a wrong clock, is copied, and is forged. */
+/**
+ * Tries a cloud: one region lives at it, which loses answers, has a wrong clock, is copied, and is forged.
+ * @throws CloudFault if the cloud has not answered once
+ */
 export async function tryCloud(given: Given): Promise<Report> {
   const { url, transport, idle } = given
   const report = new Report()
   const asking = new Asking(url, transport)
-  const region = await join(asking, report, given)
-  if (region) await tryAll(asking, report, region, given)
+  try {
+    const region = await join(asking, report, given)
+    if (region) await tryAll(asking, report, region, given)
+  } catch (error) {
+    if (!(error instanceof CloudFault && asking.isAnswered)) throw error
+    report.breakOff(error.message)
+  }
   await tryNotes(asking, report)
   leaveWhatNobodyCanTry(report)
   if (idle === undefined) report.leave('it was left out', 'Idle connections')
@@ -47,7 +56,7 @@ export async function tryCloud(given: Given): Promise<Report> {
 async function tryAll(asking: Asking, report: Report, region: TriedRegion, given: Given): Promise<void> {
   const { token, cloudKey, say, url } = given
   await tryClaims(asking, report, region)
-  await tryRenewals(report, region, { url, cloudKey })
+  await tryRenewals(asking, report, region, { url, cloudKey })
   await tryStatuses(report, region)
   await tryProofs(asking, report, region)
   await tryTrust(asking, report, region, { cloudKey, pin: token?.pin })
@@ -57,11 +66,12 @@ async function tryAll(asking: Asking, report: Report, region: TriedRegion, given
 }
 
 /** What is true of all answers. */
-async function tryNotes({ notes }: Asking, report: Report): Promise<void> {
+async function tryNotes({ notes, delays }: Asking, report: Report): Promise<void> {
   const none = (found: ReadonlySet<string>, expected: string) => () => expect(found.size === 0, expected, [...found].slice(0, 5).join('; '))
   await report.try('JSON with your time', none(notes.json, 'JSON with now in each answer'))
   await report.try('The shape of answers', none(notes.shape, 'answers as in cloud-api.yaml'))
   await report.try('Problem documents', none(notes.problem, 'problem documents whose type ends with a class'))
+  if (notes.patience.size > 0 || delays > 0) await report.try('Patience', none(notes.patience, 'seconds, at most an hour'))
 }
 
 function hasNotes({ notes }: Asking): boolean {

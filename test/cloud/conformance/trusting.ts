@@ -24,6 +24,12 @@ export async function tryTrust(
     const known: KnownTrust = { cloud: url, sequence: 0, anchors: [], keys: cloudKey === undefined ? data : [cloudKeyOf(cloudKey)] }
     const trust = await expectWorks(followTrust(body, { cloud: url, known }), 'a document that is signed with a key of the cloud')
     expect(trust, 'a document with a sequence from 1 on', 'none')
+    const { trust: announced } = (await region.whole()).body
+    if (announced !== undefined) {
+      const followed = followTrust(String(announced), { cloud: url, known })
+      const expected = 'a document in the answer to a status that is signed with a key of the cloud'
+      expect(await expectWorks(followed, expected), expected, String(announced).slice(0, 60))
+    }
     if (pin !== undefined) expect(pinnedAnchor(body, pin), 'the CA certificate that the token pins', 'none')
   })
 }
