@@ -119,8 +119,10 @@ export class Registry {
     if (isUsed && this.#without !== 'One region for a token') throw new Refusal('token-used')
     const isLate = token.usedBy === undefined && token.expiresAt <= now
     if (isLate && this.#without !== 'An expired token') throw new Refusal('token-expired')
-    const region =
-      known && known.state !== 'deregistered' && known.state !== 'revoked' ? known : this.#add(claim, thumbprint, this.approves)
+    const isOver = known?.state === 'deregistered' || known?.state === 'revoked'
+    // It takes another token: with the one that it has, the region would undo what a person has decided.
+    if (isOver && token.usedBy !== undefined) throw new Refusal(known.state as 'deregistered' | 'revoked')
+    const region = known && !isOver ? known : this.#add(claim, thumbprint, this.approves)
     token.usedBy = thumbprint
     if (region.state === 'awaiting' && this.approves) region.state = 'approved'
     return region

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { CloudFault } from '../../../agent/cloud/fault.ts'
+import { Asking } from '../../cloud/conformance/asking.ts'
+import { TriedRegion } from '../../cloud/conformance/region.ts'
 import { tryCloud } from '../../cloud/conformance/run.ts'
 import { directTransport } from '../../cloud/direct-transport.ts'
 import { HonestCloud } from '../../cloud/honest-cloud.ts'
@@ -201,3 +203,24 @@ test('a cloud that goes away in the middle has not passed, and what was found so
   assert.equal(report.hasFailed, true)
   assert.ok(of('pass').includes('An expired token'))
 })
+
+for (const state of ['revoked', 'deregistered'] as const) {
+  test(`a region that was ${state} does not come back with the token that it has used, but with another one`, async () => {
+    const cloud = new HonestCloud(origin, Date.now)
+    const asking = new Asking(
+      origin,
+      directTransport(origin, (request) => cloud.app.fetch(request)),
+    )
+    const [used, other] = [tokenWith({ id: 'used' }), tokenWith({ id: 'other' })].map((text) => {
+      cloud.registry.addToken(text)
+      return { sha256: createHash('sha256').update(text).digest('hex') }
+    })
+    const region = await TriedRegion.make(asking, { token: used })
+    const first = await region.claim()
+    for (const each of Object.values(cloud.registry.records.regions)) each.state = state
+    const again = await region.claim()
+    const withOther = await region.claim({ token: other })
+    assert.deepEqual([first.code, again.failure, withOther.code], [200, state, 200])
+    assert.notEqual(withOther.body.id, first.body.id)
+  })
+}

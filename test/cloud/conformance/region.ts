@@ -53,8 +53,7 @@ export class TriedRegion {
   }
 
   /** Claims, and takes the answer. */
-  async claim({ besides = {}, code = this.#claimed.code, mac }: Pick<Claimed, 'besides' | 'code'> & { mac?: string } = {}) {
-    const { token } = this.#claimed
+  async claim({ besides = {}, code = this.#claimed.code, token = this.#claimed.token, mac }: Claimed & { mac?: string } = {}) {
     const shown = token && tokenProof(token.sha256, { cloud: this.#asking.url, thumbprint: this.own.thumbprint })
     const body = {
       ...(shown && { token: { ...shown, ...(mac !== undefined && { mac }), ...(token?.id !== undefined && { id: token.id }) } }),
