@@ -40,7 +40,8 @@ export function statusAfter(before: RegistrationStatus | undefined, told: Told, 
   const { cloud, thumbprint, askAgain, now, aheadMs } = facts
   const joined = facts.joined?.cloud === cloud ? facts.joined : undefined
   const isSame = before?.state === state && before.reason === reason
-  const { renewAt, expiresAt } = joined?.credential ?? {}
+  // A region that has left renews nothing: its key is about to be deleted.
+  const { renewAt, expiresAt } = (state === 'Deregistered' ? undefined : joined?.credential) ?? {}
   // What was heard from another cloud is not what is heard from this one.
   const earlier = before?.cloud === cloud ? before : undefined
   const cloudSays = saidAfter(earlier?.cloudSays ?? {}, heard ?? {})

@@ -34,3 +34,16 @@ test('a region that waits for its code to be typed leaves: the cloud is told, an
   )
   assert.equal(world.content.status?.pairing, undefined)
 })
+
+test('a region that has joined leaves: it tells of no credential, and of no renewal', async () => {
+  const world = new World()
+  const link = world.link()
+  await world.until(link, 'Unpaired')
+  for (const region of world.registered) region.state = 'approved'
+  await world.until(link, 'Ready')
+  assert.ok(world.content.status?.credential)
+
+  world.content.wanted = { joined: false }
+  await world.until(link, 'Deregistered')
+  assert.equal(world.content.status?.credential, undefined)
+})
