@@ -114,7 +114,7 @@ function readKey(file: string, faults: string[]): KeyObject | undefined {
 if (import.meta.main) {
   const [keyFile, ...given] = process.argv.slice(2)
   if (keyFile === undefined || given.length === 0) {
-    process.stderr.write(`node deploy/bootstrap/token.ts KEY.pem region=… cloud=https://… [name=… tunnel=… hostname=… credentials=… caller=…]
+    process.stderr.write(`npx node deploy/bootstrap/token.ts KEY.pem region=… cloud=https://… [name=… tunnel=… hostname=… credentials=… caller=…]
   [id=…, a new one when left out] [ca=CA.pem | pin=SHA256 of its public key]
   [issued=SECONDS, now when left out] [hours=24 | expires=SECONDS]; SECONDS are Unix seconds
 `)
