@@ -106,3 +106,19 @@ test('a region whose API server is away says so and stays alive at its cloud, un
   assert.ok(region.requests.includes('first PUT 200'), region.requests.join())
   assert.ok(region.requests.filter((request) => request === 'first PATCH 200').length >= 3, region.requests.join())
 })
+
+test('a replica that leads again begins with the whole status, also if the cloud would take a change of its last one', async (t) => {
+  const region = new Region()
+  const { speaker, lead } = region.replica('it')
+  await speaker.start(new AbortController().signal)
+  t.after(() => speaker.stop(0))
+  lead(true)
+  await region.clock.advance(2 * minute)
+  lead(false)
+  await region.clock.advance(2 * minute)
+  region.requests.length = 0
+  lead(true)
+  await region.clock.advance(2 * minute)
+  assert.equal(region.requests[0], 'it PUT 200', region.requests.join())
+  assert.ok(region.requests.includes('it PATCH 200'), 'and goes on')
+})
