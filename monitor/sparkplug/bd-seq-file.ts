@@ -47,12 +47,17 @@ export function createFileBdSeq(file: string, { log }: { log: Log }): BdSeqStore
     }
   }
 
+  async function lastNumber(): Promise<number | undefined> {
+    if (!isRead) last = await read()
+    isRead = true
+    return last
+  }
+
   return {
+    wasUsed: async () => (await lastNumber()) !== undefined,
     async next() {
       try {
-        if (!isRead) last = await read()
-        isRead = true
-        const next = bdSeqAfter(last)
+        const next = bdSeqAfter(await lastNumber())
         await keep(next)
         last = next
         trouble = undefined

@@ -12,6 +12,8 @@ export type BdSeqStore = {
    * @throws when it cannot be kept; try again later
    */
   next(signal: AbortSignal): Promise<number>
+  /** Whether there was a CONNECT before the first `next` of this process. @throws when that cannot be read */
+  wasUsed(signal: AbortSignal): Promise<boolean>
   /** Why the last number could not be kept, and what to do; undefined if it could. */
   trouble?(): string | undefined
 }
@@ -41,6 +43,10 @@ export function createClusterBdSeq(
   }
 
   return {
+    async wasUsed(signal) {
+      const found = await unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path, signal }))
+      return found?.data?.[key] !== undefined
+    },
     async next(signal) {
       for (let tries = 0; ; tries++) {
         try {

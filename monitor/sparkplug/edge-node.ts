@@ -121,7 +121,8 @@ export function createEdgeNode(config: EdgeNodeConfig, parts: EdgeNodeParts): Ed
       })
       model.recorder.isRecording = isLeader()
       const { signal } = stopping
-      const sessions = runSessions({ ...config, contextFor, lease, counters, clock, log, warn, random }, signal)
+      const wasUsed = (signal: AbortSignal) => parts.bdSeq.wasUsed(signal)
+      const sessions = runSessions({ ...config, contextFor, lease, wasUsed, counters, clock, log, warn, random }, signal)
       running = Promise.allSettled([sessions, saveWhileOffline(signal)]).finally(() => forget?.())
     },
     async stop() {

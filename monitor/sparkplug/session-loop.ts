@@ -16,6 +16,8 @@ export type SessionLoopParts = ItineraryConfig & {
   /** The context of a session on the server with this index. */
   contextFor: (index: number) => SessionContext
   lease: Leadership | undefined
+  /** Whether there was a session before this process. @throws when that is not known */
+  wasUsed: (signal: AbortSignal) => Promise<boolean>
   counters: SparkplugCounters
   clock: Clock
   log: Log
@@ -23,13 +25,18 @@ export type SessionLoopParts = ItineraryConfig & {
   random: () => number
 }
 
+/** After a loss of power the Lease of the process before has to run out. A replica that leads later than this takes over from another. */
+const longStartMs = 60_000
+
 /**
  * Runs one session after the other, until the signal aborts, and only while this replica leads. The itinerary says on which server, and
- * after which pause. Only the first session, and that of a new leader, begins at once.
+ * after which pause. The first session of a new installation, and that of a replica that has waited for its turn, begins at once.
  */
 export async function runSessions(parts: SessionLoopParts, signal: AbortSignal): Promise<void> {
-  const { servers, counters } = parts
+  const { servers, counters, clock } = parts
   const itinerary = createItinerary(servers.length, parts, parts)
+  const startedAt = clock.monotonic()
+  if (await isLeading(parts, signal)) await spreadStart(parts, startedAt, signal)
   for (let sessions = 0; await isLeading(parts, signal); sessions++) {
     if (sessions > 0) counters.reconnects++
     const server = servers[itinerary.index()] as ServerConfig
@@ -43,6 +50,17 @@ export async function runSessions(parts: SessionLoopParts, signal: AbortSignal):
     if (otherClient !== undefined) logOtherClient(parts, otherClient, serverName(server))
     await pause(parts, pauseMs, signal)
   }
+}
+
+/**
+ * Ten thousand monitors may start in the same second: the power is back, or all of them are upgraded. One that had a session before comes
+ * back as if it had lost it just now, in a random part of the first window. A new installation has somebody who waits for it.
+ */
+async function spreadStart(parts: SessionLoopParts, startedAt: number, signal: AbortSignal): Promise<void> {
+  const { reconnect, wasUsed, clock, random } = parts
+  if (clock.monotonic() - startedAt > longStartMs) return
+  // Where that cannot be read now, it was written once.
+  if (await wasUsed(signal).catch(() => true)) await pause(parts, Math.floor(random() * reconnect.baseMs), signal)
 }
 
 /** Ends early when this replica begins to lead. */

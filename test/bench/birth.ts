@@ -83,7 +83,7 @@ async function bear(url: string, metrics: SparkplugMetric[]): Promise<number> {
   }
   const config = edgeNodeConfig(sparkplugConfig.parse({ group: 'bench', node: 'edge', servers: [{ url }] }))
   const node = createEdgeNode(config, {
-    bdSeq: { next: async () => 0 },
+    bdSeq: { next: async () => 0, wasUsed: async () => false },
     buffer: createMemoryBuffer({ limit: 50_000 }),
     connect,
     clock,

@@ -5,6 +5,7 @@ import { createMemoryBuffer } from '../../monitor/sparkplug/buffer.ts'
 import { edgeNodeConfig, sparkplugConfig } from '../../monitor/sparkplug/config.ts'
 import { createEdgeNode } from '../../monitor/sparkplug/edge-node.ts'
 import { type Clock, systemClock } from '../../shared/clock.ts'
+import { seeded } from '../cluster/seeded.ts'
 import { type ProberInHand, proberInHand } from '../monitor/region/in-hand.ts'
 import { startMosquitto } from '../peers/mosquitto.ts'
 import { startCountingRelay, type Traffic } from './counting-relay.ts'
@@ -60,9 +61,14 @@ async function dayOf(t: TestContext, { checks, watchedMs, faster, given }: DayOp
   const config = edgeNodeConfig(section)
   // The server is not hastened.
   for (const limit of ['connectTimeoutMs', 'subscribeTimeoutMs', 'deathTimeoutMs'] as const) config[limit] *= faster
-  const edgeNode = createEdgeNode(config, { bdSeq: { next: async () => 0 }, buffer: createMemoryBuffer({ limit: 50_000 }), clock, log })
+  const edgeNode = createEdgeNode(config, {
+    bdSeq: { next: async () => 0, wasUsed: async () => false },
+    buffer: createMemoryBuffer({ limit: 50_000 }),
+    clock,
+    log,
+  })
   const prober = proberInHand()
-  const random = numbers(1)
+  const random = seeded(1)
   for (let number = 0; number < checks; number++)
     prober.add(checkNumber(number), { state: 'up', since: clock.now(), ...ran(number, random) })
   const model = new RegionModel({ prober, edgeNode, facts: { version: '0' }, clock, log })
@@ -105,17 +111,6 @@ function ran(number: number, random: () => number): { lastDuration: number; deta
   const lastDuration = 0.02 * Math.exp(1.3 * normal)
   const detail = number % 10 === 0 ? `A message made the round trip in ${Math.round(lastDuration * 1000)} ms.` : 'Green: 3 nodes.'
   return { lastDuration, detail }
-}
-
-/** The same random numbers in each run (mulberry32). */
-function numbers(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 /** A clock that goes so many times as fast as that of the machine. */

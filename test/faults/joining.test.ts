@@ -10,11 +10,11 @@ import { readObject } from '../../shared/kubernetes/read.ts'
 import { type ServedCloud, serveCloud } from '../cloud/serve.ts'
 import { tokenWith } from '../cloud/world.ts'
 import { startCluster, type TestCluster } from '../cluster/index.ts'
+import { seeded } from '../cluster/seeded.ts'
 import type { AgentProcess } from '../region/agent-process.ts'
 import { regionDefinitions } from '../region/definitions.ts'
 import { prepareRegion, type Region } from '../region/index.ts'
 import { startLossyProxy } from './lossy-proxy.ts'
-import { seeded } from './workload.ts'
 
 /** Short terms, so that a killed leader is followed within two seconds rather than fifteen. */
 const lease = { duration: '2s', renewDeadline: '1500ms', retryPeriod: '300ms' }

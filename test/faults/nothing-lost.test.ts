@@ -3,12 +3,13 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { type StandIns, startCluster, startStandIns, type TestCluster, until } from '../cluster/index.ts'
+import { seeded } from '../cluster/seeded.ts'
 import type { AgentProcess } from '../region/agent-process.ts'
 import { type Client, createClient } from '../region/client.ts'
 import { regionDefinitions } from '../region/definitions.ts'
 import { prepareRegion, type Region } from '../region/index.ts'
 import { judge, whenAllEnded } from './verdict.ts'
-import { emptyWorkload, seeded, sendMixed, type Workload } from './workload.ts'
+import { emptyWorkload, sendMixed, type Workload } from './workload.ts'
 
 /** Short terms, so that a killed leader is followed within two seconds rather than fifteen. */
 const config = {

@@ -16,18 +16,6 @@ export function emptyWorkload(): Workload {
   return { acknowledged: [], refused: [], retried: 0 }
 }
 
-/** Numbers in [0, 1) that a seed fixes: mulberry32. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
 type Request = { method: string; path: string; body?: unknown }
 
 /**

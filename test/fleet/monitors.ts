@@ -1,10 +1,13 @@
+import type { BdSeqStore } from '../../monitor/sparkplug/bd-seq.ts'
 import { createMemoryBuffer } from '../../monitor/sparkplug/buffer.ts'
 import { edgeNodeConfig, sparkplugConfig } from '../../monitor/sparkplug/config.ts'
+import type { Connect } from '../../monitor/sparkplug/connection.ts'
 import { createEdgeNode, type EdgeNode } from '../../monitor/sparkplug/edge-node.ts'
+import { bdSeqAfter } from '../../monitor/sparkplug/sequence.ts'
+import { seeded } from '../cluster/seeded.ts'
 import type { BrokerModel } from './broker-model.ts'
 import type { EventClock } from './event-clock.ts'
 import { silent } from './regions.ts'
-import { seeded } from './seeded.ts'
 
 /** The primary host of a fleet whose monitors wait for one. */
 export const host = 'scada'
@@ -13,42 +16,36 @@ export const host = 'scada'
 const devices = ['host a', 'host b', 'host c', 'database orders', 'database metrics']
 const metrics = ['State', 'Duration', 'Detail', 'Memory Requested', 'CPU Requested', 'Ready']
 
-/** The edge nodes of many monitors on one broker: the monitor's own code above its connection, with its default settings. */
+export type MonitorsParts = {
+  clock: EventClock
+  /** In the order in which they are tried. */
+  brokers: readonly BrokerModel[]
+  seed: number
+  hasPrimaryHost?: boolean
+}
+
+/** The edge nodes of many monitors: the monitor's own code above its connection, with its default settings. */
 export class Monitors {
   readonly #clock: EventClock
   readonly #random: () => number
-  readonly #nodes: EdgeNode[]
+  /** Makes the edge node of each monitor, as a start of its program does. What is kept on disk is the number of its sessions. */
+  readonly #makers: (() => EdgeNode)[]
+  #nodes: EdgeNode[]
 
-  constructor(
-    count: number,
-    { clock, broker, seed, hasPrimaryHost = false }: { clock: EventClock; broker: BrokerModel; seed: number; hasPrimaryHost?: boolean },
-  ) {
-    this.#clock = clock
-    this.#random = seeded(seed)
-    this.#nodes = Array.from({ length: count }, (_, index) => {
-      const section = sparkplugConfig.parse({
-        group: 'fleet',
-        node: `site-${index}`,
-        servers: [{ url: 'mqtts://broker.example.org:8883' }],
-        ...(hasPrimaryHost && { primaryHost: { id: host } }),
-      })
-      let bdSeq = 0
-      const node = createEdgeNode(edgeNodeConfig(section), {
-        bdSeq: { next: async () => bdSeq++ % 256 },
-        buffer: createMemoryBuffer({ limit: 1_000 }),
-        connect: broker.connect,
-        clock,
-        log: silent,
-        random: seeded(seed * 1_000_003 + index),
-      })
-      for (const device of devices) {
-        node.setDevice(
-          device,
-          metrics.map((name) => ({ name, datatype: 'Double', value: index })),
-        )
+  constructor(count: number, parts: MonitorsParts) {
+    this.#clock = parts.clock
+    this.#random = seeded(parts.seed)
+    this.#makers = Array.from({ length: count }, (_, index) => {
+      let last: number | undefined
+      const next = async () => {
+        last = bdSeqAfter(last)
+        return last
       }
-      return node
+      const bdSeq = { next, wasUsed: async () => last !== undefined }
+      const random = seeded(parts.seed * 1_000_003 + index)
+      return () => nodeOf(index, { ...parts, bdSeq, random })
     })
+    this.#nodes = this.#makers.map((make) => make())
   }
 
   get count(): number {
@@ -73,4 +70,37 @@ export class Monitors {
     }
     await this.#clock.advance(began + overMs - this.#clock.monotonic())
   }
+
+  /** Ends the monitors after their brokers have gone, as a power failure does: nobody takes leave. They can be started again. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#nodes.map((node) => node.stop(0)))
+    this.#nodes = this.#makers.map((make) => make())
+  }
+}
+
+function nodeOf(
+  index: number,
+  { clock, brokers, hasPrimaryHost = false, bdSeq, random }: MonitorsParts & { bdSeq: BdSeqStore; random: () => number },
+): EdgeNode {
+  const urls = brokers.map((_, place) => `mqtts://broker-${place}.example.org:8883`)
+  const section = sparkplugConfig.parse({
+    group: 'fleet',
+    node: `site-${index}`,
+    servers: urls.map((url) => ({ url })),
+    ...(hasPrimaryHost && { primaryHost: { id: host } }),
+  })
+  const connect: Connect = (options, signal) => {
+    const broker = brokers[urls.indexOf(options.server.url)]
+    if (broker === undefined) throw new Error(`there is no broker ${options.server.url}`)
+    return broker.connect(options, signal)
+  }
+  const buffer = createMemoryBuffer({ limit: 1_000 })
+  const node = createEdgeNode(edgeNodeConfig(section), { bdSeq, buffer, connect, clock, log: silent, random })
+  for (const device of devices) {
+    node.setDevice(
+      device,
+      metrics.map((name) => ({ name, datatype: 'Double', value: index })),
+    )
+  }
+  return node
 }

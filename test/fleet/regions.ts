@@ -5,9 +5,9 @@ import { createSpeaker } from '../../agent/cloud/speaker.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import { createLog } from '../../shared/log.ts'
 import { type Content, memoryStore } from '../cloud/memory-store.ts'
+import { seeded } from '../cluster/seeded.ts'
 import { type CloudDoor, origin } from './cloud-door.ts'
 import type { EventClock } from './event-clock.ts'
-import { seeded } from './seeded.ts'
 
 /** What happens to a fleet is nobody's news. */
 export const silent = createLog({ level: 'silent', name: 'fleet' })

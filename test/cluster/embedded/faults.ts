@@ -1,20 +1,10 @@
+import { seeded } from '../seeded.ts'
 import type { Faults } from '../test-cluster.ts'
 import { ApiError } from './status.ts'
 
 type Settings = Required<Parameters<Faults['set']>[0]>
 
 const none: Settings = { latencyMs: 0, errorRate: 0, lostAnswerRate: 0, conflictRate: 0 }
-
-/** A generator of numbers in [0, 1), the same for the same seed (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 const serverErrors = [
   () => new ApiError(500, 'InternalError', 'Internal error occurred: injected fault'),

@@ -19,8 +19,11 @@ test('bdSeq in a file begins with 0, survives, and goes from 255 to 0', async (t
   t.after(() => rmSync(directory, { recursive: true, force: true }))
   const file = path.join(directory, 'state', 'bdSeq')
   const { log } = logInHand()
-  assert.equal(await createFileBdSeq(file, { log }).next(signal), 0)
+  const first = createFileBdSeq(file, { log })
+  assert.equal(await first.wasUsed(signal), false)
+  assert.equal(await first.next(signal), 0)
   const second = createFileBdSeq(file, { log })
+  assert.equal(await second.wasUsed(signal), true)
   assert.deepEqual([await second.next(signal), await second.next(signal)], [1, 2])
   writeFileSync(file, '255\n')
   assert.equal(await createFileBdSeq(file, { log }).next(signal), 0)
@@ -71,7 +74,9 @@ test('bdSeq in the cluster: two replicas never get the same number, in conflict 
     body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'skerry' } },
   })
   const stores = [1, 2, 3].map(() => createClusterBdSeq({ namespace: 'skerry' }, { cluster: admin, clock: systemClock }))
+  assert.equal(await stores[0]?.wasUsed(signal), false)
   assert.equal(await stores[0]?.next(signal), 0)
+  assert.equal(await stores[1]?.wasUsed(signal), true)
   const numbers = await Promise.all(stores.flatMap((store) => [store.next(signal), store.next(signal)]))
   assert.deepEqual(
     numbers.toSorted((a, b) => a - b),

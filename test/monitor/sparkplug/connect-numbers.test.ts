@@ -20,6 +20,7 @@ function countedStore() {
   const store = {
     stored: 0,
     hold: undefined as Promise<void> | undefined,
+    wasUsed: () => memory.wasUsed(signal),
     async next() {
       store.stored++
       await store.hold

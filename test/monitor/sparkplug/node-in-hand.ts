@@ -15,6 +15,7 @@ export type InHand = { node: EdgeNode; config: EdgeNodeConfig; lines: Record<str
 export function bdSeqInMemory(): BdSeqStore & { last: number | undefined } {
   const store = {
     last: undefined as number | undefined,
+    wasUsed: async () => store.last !== undefined,
     async next() {
       store.last = store.last === undefined ? 0 : (store.last + 1) % 256
       return store.last

@@ -10,7 +10,7 @@ const count = 50
 function many(isOnline: boolean) {
   const clock = new EventClock()
   const broker = new BrokerModel(clock)
-  const monitors = new Monitors(count, { clock, broker, seed: 1, hasPrimaryHost: true })
+  const monitors = new Monitors(count, { clock, brokers: [broker], seed: 1, hasPrimaryHost: true })
   broker.hostSays(host, isOnline)
   return { clock, broker, monitors }
 }
@@ -50,4 +50,25 @@ test('a primary host that has left again before the birth of a node leads to non
   broker.hostSays(host, false)
   await clock.advance(12_000)
   assert.equal(monitors.online, 0)
+})
+
+test('monitors that were there before and start in the same second connect spread over the first window; new ones connect at once', async () => {
+  const clock = new EventClock()
+  const broker = new BrokerModel(clock)
+  const monitors = new Monitors(count, { clock, brokers: [broker], seed: 1 })
+  await monitors.start()
+  await clock.advance(1_000)
+  assert.equal(monitors.online, count)
+  broker.fail()
+  await monitors.stop()
+  await clock.advance(60_000)
+  broker.condition = { is: 'open' }
+  const startedAt = clock.monotonic()
+  await monitors.start()
+  assert.ok(await clock.until(() => monitors.areAllOnline, 12_000))
+  const inEach = broker.connects.rates(startedAt, startedAt + 10_000, 1)
+  assert.ok(
+    inEach.every((some) => some < 15),
+    `${inEach}`,
+  )
 })

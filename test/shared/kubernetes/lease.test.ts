@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { Problem } from '../../../shared/errors.ts'
 import { createLease, type Lease } from '../../../shared/kubernetes/lease.ts'
 import { createLog } from '../../../shared/log.ts'
+import { seeded } from '../../cluster/seeded.ts'
 import { createFakeClock, type PausableClock } from '../fake-clock.ts'
 import { fc } from '../property.ts'
 import { createLeaseServer, type Trip } from './lease-server.ts'
@@ -460,17 +461,6 @@ test('whatever pauses, cuts, deaths and restarts, no two ever lead at once, and 
     { numRuns: 40 },
   )
 })
-
-/** Even numbers in [0, 1) from a seed (mulberry32): chances that shrink to "always the worst" would prove nothing about the end. */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** Three replicas under changing circumstances. Who leads is asked at every wake-up of anything, and in between. */
 async function simulate(steps: readonly Step[], random: () => number): Promise<void> {

@@ -1,4 +1,4 @@
-/** Random numbers in [0, 1) that are the same for the same seed: mulberry32, which is public domain. */
+/** Numbers in [0, 1) that are the same for the same seed: mulberry32, which is public domain. */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0
   return () => {
