@@ -34,6 +34,8 @@ export class Registry {
   approves = true
   /** Thumbprints that somebody has registered before their region came. */
   readonly expected = new Set<string>()
+  /** The ids of these regions by their thumbprints: ten thousand claims do not each look through ten thousand regions. */
+  #ofKeys: { regions?: Records['regions']; ids: Map<string, string> } = { ids: new Map() }
   readonly #origin: string
   readonly #without: Point | undefined
 
@@ -139,14 +141,22 @@ export class Registry {
     throw new Refusal('token-unknown')
   }
 
+  /** The last region of that key. Records that were put back, or changed from outside, are looked through. */
   #ofKey(thumbprint: string): Registered | undefined {
-    return Object.values(this.records.regions).findLast((region) => region.thumbprint === thumbprint)
+    const { regions } = this.records
+    if (this.#ofKeys.regions !== regions) {
+      this.#ofKeys = { regions, ids: new Map(Object.values(regions).map((region) => [region.thumbprint, region.id])) }
+    }
+    const id = this.#ofKeys.ids.get(thumbprint)
+    if (id === undefined || regions[id] !== undefined) return regions[id ?? '']
+    return Object.values(regions).findLast((region) => region.thumbprint === thumbprint)
   }
 
   #add(claim: Claim, thumbprint: string, isApproved: boolean): Registered {
     const id = `r-${randomBytes(6).toString('hex')}`
     const region: Registered = { id, thumbprint, claim, state: isApproved ? 'approved' : 'awaiting', sequence: 0, isUsed: false }
     this.records.regions[id] = region
+    this.#ofKeys.ids.set(thumbprint, id)
     return region
   }
 

@@ -24,7 +24,7 @@ export type CloudCondition =
   | { is: 'slow'; serves: number }
 
 /** As long as the link waits for an answer, as it is configured by default. In milliseconds. */
-const patienceMs = 30_000
+export const patienceMs = 30_000
 
 /** The CA certificate that regions trust by their configuration. */
 const configured = ''

@@ -1,23 +1,25 @@
+import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { monitorScenarios } from './monitor-scenarios.ts'
-import { regionScenarios } from './region-scenarios.ts'
-import { holds, reportOf } from './report.ts'
+import { Worker } from 'node:worker_threads'
+import { isOfRegions, type Name, scenarios } from './scenarios.ts'
+import type { Done, Task } from './worker.ts'
 
 /*
  * npm run fleet: what many regions do to one cloud, and many monitors to one broker. The code is that of the agent and of the monitor; time,
  * chance and network are ours. Exits with 1 if a bound is broken.
  */
 
-const scenarios = { ...regionScenarios, ...monitorScenarios }
-type Name = keyof typeof scenarios
 const names = Object.keys(scenarios) as Name[]
 
-const help = `Usage: npm run fleet -- [--regions N] [--monitors N] [--scenario NAME]... [--seed N]
+const help = `Usage: npm run fleet -- [--regions N] [--monitors N] [--scenario NAME]... [--seed N] [--seeds N] [--jobs N]
 
   --regions N      how many regions, 10000 when left out
   --monitors N     how many monitors, 10000 when left out
   --scenario NAME  only this one; can be repeated
   --seed N         another run of chance; the same seed gives the same run
+  --seeds N        so many runs of each, with this seed and those after it
+  --jobs N         how many runs at a time, one for each core when left out; each takes up to 1 GB with 10000
 
 Scenarios:
 ${names.map((name) => `  ${name.padEnd(15)}  ${scenarios[name].about}`).join('\n')}
@@ -31,28 +33,44 @@ function optionsOf(args: string[]) {
       regions: { type: 'string', default: '10000' },
       monitors: { type: 'string', default: '10000' },
       seed: { type: 'string', default: '1' },
+      seeds: { type: 'string', default: '1' },
+      jobs: { type: 'string', default: String(availableParallelism()) },
       scenario: { type: 'string', multiple: true, default: names },
     },
   })
   const unknown = values.scenario.find((name) => !Object.hasOwn(scenarios, name))
   if (unknown !== undefined) throw new Error(`there is no scenario ${unknown}`)
-  const [regions = 0, monitors = 0, seed = 0] = [values.regions, values.monitors, values.seed].map((text) => {
+  const numberOf = (text: string) => {
     if (!/^[1-9]\d{0,5}$/.test(text)) throw new Error(`${text} is not a number from 1 to 999999`)
     return Number(text)
-  })
-  return { help: values.help === true, regions, monitors, seed, chosen: values.scenario as Name[] }
+  }
+  const [regions, monitors, seed] = [numberOf(values.regions), numberOf(values.monitors), numberOf(values.seed)]
+  const tasks = values.scenario.flatMap((name) =>
+    Array.from({ length: numberOf(values.seeds) }, (_, run): Task => {
+      const known = name as Name
+      return { name: known, count: isOfRegions(known) ? regions : monitors, seed: seed + run }
+    }),
+  )
+  return { help: values.help === true, jobs: numberOf(values.jobs), tasks }
 }
 
-/** @returns whether all bounds hold */
-async function run({ regions, monitors, seed, chosen }: ReturnType<typeof optionsOf>): Promise<boolean> {
+/** Runs each in a thread of its own, that many at a time, and prints them in their order. @returns whether all bounds hold */
+async function run({ jobs, tasks }: ReturnType<typeof optionsOf>): Promise<boolean> {
+  const results = tasks.map(() => Promise.withResolvers<Done>())
+  const left = tasks.entries()
+  const work = async () => {
+    for (const [index, workerData] of left) {
+      const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData })
+      const [done] = await once(worker, 'message')
+      results[index]?.resolve(done)
+    }
+  }
+  const working = Promise.all(Array.from({ length: jobs }, work))
   let isFine = true
-  for (const name of chosen) {
-    const count = Object.hasOwn(regionScenarios, name) ? regions : monitors
-    const began = performance.now()
-    const outcome = await scenarios[name].run(count, seed)
-    const seconds = ((performance.now() - began) / 1_000).toFixed(1)
-    console.log(`${name}: ${scenarios[name].about} (${count}; ${seconds} s)\n${reportOf(outcome).join('\n')}\n`)
-    isFine &&= outcome.bounds.every(holds)
+  for (const { promise } of results) {
+    const done = await Promise.race([promise, working.then(() => promise)])
+    console.log(`${done.lines.join('\n')}\n`)
+    isFine &&= done.isFine
   }
   return isFine
 }

@@ -1,5 +1,5 @@
 import { createAuthority } from '../shared/certificates.ts'
-import { CloudDoor } from './cloud-door.ts'
+import { CloudDoor, patienceMs } from './cloud-door.ts'
 import { EventClock } from './event-clock.ts'
 import { Regions } from './regions.ts'
 import { type Bound, type Outcome, recoveryBounds, stepFor, Timeline } from './timeline.ts'
@@ -81,10 +81,13 @@ function returning(as: (world: World, count: number) => Promise<void>, windowMs:
   }
 }
 
+/** How long a cloud that comes back weak is weak. */
+const weakMs = 300_000
+
 /** The cloud comes back with less than it needs for everybody's heartbeat, and is itself again after five minutes. */
 async function weak({ door, clock }: World, count: number, is: 'refusing' | 'slow'): Promise<void> {
   door.condition = { is, serves: Math.max(1, Math.round(count / 100)) }
-  await clock.advance(300_000)
+  await clock.advance(weakMs)
   door.condition = { is: 'open' }
 }
 
@@ -93,8 +96,9 @@ const atOnce = async ({ door }: World) => {
 }
 
 const outage = returning(atOnce, longestPauseMs)
-const refusing = returning((world, count) => weak(world, count, 'refusing'), 300_000 + longestPauseMs)
-const slow = returning((world, count) => weak(world, count, 'slow'), 300_000 + longestPauseMs)
+const refusing = returning((world, count) => weak(world, count, 'refusing'), weakMs + longestPauseMs)
+// Whoever came last while it was slow waits in vain for an answer before the longest pause begins.
+const slow = returning((world, count) => weak(world, count, 'slow'), weakMs + patienceMs + longestPauseMs)
 
 const maintenance: Run = async (count, seed) => {
   const world = new World(count, seed)

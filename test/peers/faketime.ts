@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { rename, writeFile } from 'node:fs/promises'
 import { programPath } from './peer.ts'
 
 /** A program gets another time of day; durations stay as they are. @throws Error without Debian's faketime */
@@ -14,7 +14,11 @@ export function faketimeOf(offset: string): Record<string, string> {
 
 /** The same of a program whose clock is set while it runs: within a second of each `set`. */
 export async function settableTime(file: string): Promise<{ env: Record<string, string>; set(offset: string): Promise<void> }> {
-  const set = (offset: string) => writeFile(file, `${offset}\n`)
+  // The library may read it at any moment, and never finds half of it.
+  const set = async (offset: string) => {
+    await writeFile(`${file}.new`, `${offset}\n`)
+    await rename(`${file}.new`, file)
+  }
   await set('+0')
   return { env: { ...preloaded(), FAKETIME_TIMESTAMP_FILE: file, FAKETIME_CACHE_DURATION: '1' }, set }
 }

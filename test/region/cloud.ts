@@ -44,7 +44,7 @@ const joinedWithinMs = 60_000
 
 /**
  * The region joins before the eyes of whoever looks: it shows a code, somebody types that at the cloud, and the cloud hears the whole status.
- * @throws Error with what the region says, if it has not joined after a minute; the signal's reason when that aborts
+ * @throws Error with what the region says, if it has not joined after a minute, or tells nothing in the next; the signal's reason when that aborts
  */
 export async function join(
   cloud: Cloud,
@@ -60,7 +60,11 @@ export async function join(
   cloud.type(code)
   const { id } = await when('has not joined', ({ state }) => state === 'Ready')
   display.line(`✔ The region is registered as ${id}, ${((performance.now() - typed) / 1000).toFixed(1)} s later`)
-  while (!cloud.heard.some(({ kind, status }) => kind === 'status' && status === 200)) await sleep(20, undefined, { signal })
+  const heardBy = performance.now() + joinedWithinMs
+  while (!cloud.heard.some(({ kind, status }) => kind === 'status' && status === 200)) {
+    if (performance.now() > heardBy) throw new Error(`The cloud has heard no status ${joinedWithinMs / 1000} s after the region has joined`)
+    await sleep(20, undefined, { signal })
+  }
 }
 
 type Awaited = {

@@ -14,11 +14,12 @@ test('npm run cloud serves a cloud that makes tokens, passes npm run check:cloud
   const cloud = spawn(process.execPath, ['test/cloud/main.ts'], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(() => cloud.kill('SIGKILL'))
   let out = ''
-  await new Promise<void>((resolve) => {
+  await new Promise<void>((resolve, reject) => {
     cloud.stdout.on('data', (chunk) => {
       out += chunk
       if (out.includes('Ctrl-C ends it.')) resolve()
     })
+    cloud.once('close', (code) => reject(new Error(`npm run cloud ended with ${code}: ${out}`)))
   })
   const [, origin = ''] = /listens at (\S+),/.exec(out) ?? []
   const [, ca = ''] = /Its CA is in (\S+),/.exec(out) ?? []
