@@ -10,8 +10,9 @@
   "monitor" (dict "databasePasswords" (include "skerry.monitor.asksDatabases" . | eq "true"))
   "grace" (printf "%vs" .Values.agent.graceSeconds)
 -}}
-{{- if ne .Values.link.profile "normal" }}
-{{- $_ := set $config "link" (dict "profile" .Values.link.profile) }}
+{{- $profile := include "skerry.link.profile" . }}
+{{- if ne $profile "normal" }}
+{{- $_ := set $config "link" (dict "profile" $profile) }}
 {{- end }}
 {{- if .Values.cloudflared.enabled }}
 {{- $_ := set $config "tunnel" (include "skerry.agent.tunnel" . | fromYaml) }}
@@ -19,7 +20,7 @@
 {{- $private := list "10.0.0.0/8" "100.64.0.0/10" "172.16.0.0/12" "192.168.0.0/16" "fc00::/7" }}
 {{- $_ := set $config.api "limits" (dict "clientAddressHeader" "CF-Connecting-IP" "trustedProxies" $private) }}
 {{- end }}
-{{- with .Values.cloud.url }}
+{{- with (.Values.cloud).url }}
 {{- $_ := set $config "cloud" (dict "url" .) }}
 {{- end }}
 {{- mustMergeOverwrite $config (deepCopy .Values.agent.config) | toYaml }}
@@ -42,8 +43,9 @@
 {{- if .Values.monitor.config.sparkplug }}
 {{- $_ := set $config "sparkplug" (dict "buffer" (dict "directory" "/var/lib/skerry-monitor/buffer")) }}
 {{- end }}
-{{- if ne .Values.link.profile "normal" }}
-{{- $_ := set $config "link" (dict "profile" .Values.link.profile) }}
+{{- $profile := include "skerry.link.profile" . }}
+{{- if ne $profile "normal" }}
+{{- $_ := set $config "link" (dict "profile" $profile) }}
 {{- end }}
 {{- if .Values.monitor.probeModules }}
 {{- $_ := set $config "metrics" (dict "probe" (dict "modulesFile" "/etc/skerry/checks/modules.yaml")) }}
@@ -66,11 +68,11 @@ cloudflared's pods when that changes.
 {{- with .Values.cloudflared -}}
 id: {{ .tunnel }}
 hostname: {{ .agent.hostname }}
-protocol: {{ .protocol | default (eq $.Values.link.profile "normal" | ternary "auto" "http2") }}
-{{- with .connections | default (eq $.Values.link.profile "normal" | ternary "" 1) }}
+protocol: {{ .protocol | default (eq (include "skerry.link.profile" $) "normal" | ternary "auto" "http2") }}
+{{- with .connections | default (eq (include "skerry.link.profile" $) "normal" | ternary "" 1) }}
 connections: {{ . }}
 {{- end }}
-{{- if .onDemand.enabled }}
+{{- if (.onDemand).enabled }}
 onDemand: { stay: {{ .onDemand.stay }}, replicas: {{ include "skerry.cloudflared.replicas" $ }} }
 {{- end }}
 gracePeriod: {{ .graceSeconds }}s
@@ -93,8 +95,16 @@ grafana:
 {{- end }}
 {{- end }}
 
+{{/*
+Values that this version has added may be absent: an upgrade with --reuse-values knows those of the version before alone. Hence the
+parentheses around what they stand in.
+*/}}
+{{- define "skerry.link.profile" -}}
+{{ (.Values.link).profile | default "normal" }}
+{{- end }}
+
 {{- define "skerry.cloudflared.replicas" -}}
-{{ .Values.cloudflared.replicas | default (eq .Values.link.profile "normal" | ternary 2 1) }}
+{{ .Values.cloudflared.replicas | default (eq (include "skerry.link.profile" .) "normal" | ternary 2 1) }}
 {{- end }}
 
 {{- define "skerry.service.url" -}}

@@ -59,7 +59,7 @@ skerry-agent-tls
 {{- define "skerry.validate" -}}
 {{- if not .Values.region.id }}{{ fail "region.id is not set: what the cloud calls this region, such as --set region.id=harbour-1" }}{{ end }}
 {{- with .Values.agent }}
-{{- if and .config.cloud (not $.Values.cloud.url) }}{{ fail "cloud.url is not set, and agent.config.cloud has settings: set the address of the cloud, such as --set cloud.url=https://cloud.example.org" }}{{ end }}
+{{- if and .config.cloud (not ($.Values.cloud).url) }}{{ fail "cloud.url is not set, and agent.config.cloud has settings: set the address of the cloud, such as --set cloud.url=https://cloud.example.org" }}{{ end }}
 {{- if and .tokens.existingSecret .tokens.list }}{{ fail "agent.tokens.list and agent.tokens.existingSecret cannot be combined: remove one of them" }}{{ end }}
 {{- range .env }}
 {{- if regexMatch "^SKERRY_AGENT__(METADATA__LABELS|MONITOR__SERVICE_ACCOUNT|CLUSTER__SERVICE_ACCOUNT)$" (.name | default "") }}{{ fail (printf "agent.env sets %s, which the boundary of the agent must know: set it in agent.config, or, for the agent's own account, leave it out" .name) }}{{ end }}

@@ -35,7 +35,7 @@ podSelector:
 {{/* Ports of the site's proxy and of the cloud, as a JSON list. */}}
 {{- define "skerry.network.outsidePorts" -}}
 {{- $ports := list }}
-{{- range list .Values.proxy.http .Values.proxy.https .Values.cloud.url }}
+{{- range list .Values.proxy.http .Values.proxy.https (.Values.cloud).url }}
 {{- if . }}
 {{- $port := regexFind ":[0-9]+$" (trimSuffix "/" .) | trimPrefix ":" | default (ternary "443" "80" (hasPrefix "https:" .)) }}
 {{- $ports = append $ports (int $port) }}
