@@ -5,7 +5,7 @@ import { connectCluster } from '../shared/kubernetes/connection.ts'
 import { createEventRecorder, type EventRecorder } from '../shared/kubernetes/event-recorder.ts'
 import { createLease, type Lease, leaseFacts } from '../shared/kubernetes/lease.ts'
 import { createKubernetesVersion } from '../shared/kubernetes/version.ts'
-import { type Part, runParts, together } from '../shared/lifecycle.ts'
+import { type Part, type Readiness, runParts, together } from '../shared/lifecycle.ts'
 import { createClusterAccount, Meter, type Traffic } from '../shared/link/index.ts'
 import type { Log } from '../shared/log.ts'
 import { createPlainServer, createTlsServer } from '../shared/server.ts'
@@ -20,7 +20,7 @@ import { RegionDocumentMaker } from './api/representations/region.ts'
 import { openResources } from './api/resources.ts'
 import { createClocks } from './clock/index.ts'
 import { CloudClock } from './cloud/cloud-clock.ts'
-import { followRegistration, type ShownRegistration } from './cloud/registration/cache.ts'
+import { followRegistration, registrationReadiness, type ShownRegistration } from './cloud/registration/cache.ts'
 import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
@@ -112,14 +112,15 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const ports = () => ({ apiPort: api.port(), adminPort: admin.port() })
   const ready = createReadyMark(() => log.info({ region: config.region.id, version, ...ports() }, 'region is ready'))
   const all = { ...caches, operator, ...resources.caches }
-  const readiness = [...cacheReadiness(all), { name: 'API', trouble: () => (ready.isSet ? undefined : 'not listening yet') }]
+  const readiness = [...cacheReadiness(all), ...registrationReadiness(registration), ready.readiness]
   const facts = () => ({ leader: lease.isLeader(), ...leaseFacts(lease.standing()), version, kubernetes: kubernetes.current })
   const admin = createPlainServer(config.admin, { answer: byFetch(createAdmin({ metrics, readiness, facts }).fetch, log), log })
   metrics.read({
     ...measuredApi(api, { ready, authentication }),
     ...measuredLease(lease),
     operations: () => caches.operations.values(),
-    ...{ holes: () => journal.holes(), queueDepth: () => executor.depth, caches: all },
+    ...{ holes: () => journal.holes(), queueDepth: () => executor.depth },
+    caches: { ...all, ...(registration && { registration: registration.cache }) },
     subscribers: () => events.subscribers,
     servers: () => [api.statistics(), admin.statistics()],
     ...{ registration: () => registration?.status, clocks: clocks.read, link: meter },
@@ -166,10 +167,11 @@ function measuredApi(
 }
 
 /** Set once every other part has started, until the first of them stops. */
-function createReadyMark(onSet: () => void): Part & { readonly isSet: boolean } {
+function createReadyMark(onSet: () => void): Part & { readonly isSet: boolean; readiness: Readiness } {
   let isSet = false
   return {
     name: 'readiness',
+    readiness: { name: 'API', trouble: () => (isSet ? undefined : 'not listening yet') },
     get isSet() {
       return isSet
     },

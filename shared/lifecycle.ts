@@ -45,6 +45,22 @@ export function together(name: string, parts: readonly Part[]): Part {
   }
 }
 
+/** Parts that nothing waits for, as one. Each becomes ready when it can: what needs it does without it until then, and says so. */
+export function inBackground(name: string, parts: readonly Part[]): Part {
+  const ending = new AbortController()
+  return {
+    name,
+    async start() {
+      // Each rejects only when it is stopped.
+      for (const part of parts) void part.start(ending.signal).catch(() => {})
+    },
+    async stop(deadline) {
+      ending.abort(new Error('stopping'))
+      await Promise.all(parts.map((part) => part.stop(deadline)))
+    },
+  }
+}
+
 /** All parts together stop within `graceMs`. */
 export type RunOptions = { stopping: AbortSignal; graceMs: number; log: Log; clock?: Clock }
 

@@ -54,19 +54,23 @@ export const registration: Resource = {
       operationId: 'getRegistration',
       tag: 'Region',
       summary: 'How the region stands with its cloud',
-      description: 'Which state it is in and since when, why, what a person can do, and when it tries again. Nothing in it is secret.',
+      description: [
+        'Which state it is in and since when, why, what a person can do, and when it tries again. For ten minutes `pairing.code` is good for',
+        'whoever reads it: a cloud that takes it from him takes the region. Nothing else in it is secret.',
+      ].join(' '),
       scope: 'region:read',
-      problems: ['not-found', 'not-ready'],
+      problems: ['not-found', 'not-ready', 'not-served', 'cluster-forbidden', 'cluster-unreachable', 'cluster-error'],
       responses: () => readResponses({ description: 'The registration.', schema: registrationSchema }),
       handle(c) {
         if (shown === undefined) throw new Problem('not-found', howToConfigure)
-        const { status } = shown
+        const { status, fault } = shown
+        if (fault !== undefined) throw fault
         if (status === undefined) throw new Problem('not-ready', 'No replica has looked at the registration yet.')
         const { bytes, etag } = prepareDocument(config.region.id, representationOf(status))
         return json(c, 200, bytes, { etag })
       },
     })
-    return { routes: [getRegistration], ...(shown && { caches: { registration: shown.cache } }) }
+    return { routes: [getRegistration] }
   },
 }
 

@@ -17,11 +17,11 @@
  *     settings.ts        the section `cloud` of the configuration
  */
 import { readFile } from 'node:fs/promises'
-import { createCache } from '../../shared/kubernetes/cache.ts'
+import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { EventRecorder } from '../../shared/kubernetes/event-recorder.ts'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
-import type { Part } from '../../shared/lifecycle.ts'
+import { inBackground, type Part } from '../../shared/lifecycle.ts'
 import { type Meter, SocketBytes } from '../../shared/link/index.ts'
 import type { LeaderTools } from '../operations/queue.ts'
 import type { CloudClock } from './cloud-clock.ts'
@@ -39,7 +39,7 @@ export type LinkGiven = {
   version: string
   status: SpeakerParts['status']
   cloudClock: CloudClock
-  /** Followed by every replica; started elsewhere. */
+  /** Followed by every replica. Nothing waits for it: its CRD may be missing. */
   registration: ShownRegistration
   recorder: Pick<EventRecorder, 'record'>
   /** Counts the bytes, and says what slows. */
@@ -79,11 +79,17 @@ export async function createLink(config: CloudConfig, given: LinkGiven, tools: L
       pace: paceOf(meter),
       called,
       // Its status is written here, and comes back as a change too: the look that it causes finds nothing to do.
-      onWanted: (changed) => [registration.subscribe(changed), join.subscribe(changed)],
+      onWanted: (changed) => [registration.subscribe(changed), whenFollowed(registration, changed), join.subscribe(changed)],
       lease,
       clock,
       log,
     },
   )
-  return [join, createRegistrationStory({ registration, recorder, lease }), speaker]
+  const followed = inBackground('registration', [registration])
+  return [followed, join, createRegistrationStory({ registration, recorder, lease }), speaker]
+}
+
+/** Calls when it can be followed again: its CRD was installed, or a right was given. Returns the function that unsubscribes. */
+function whenFollowed(cache: Pick<Cache, 'onTrouble' | 'trouble'>, changed: () => void): () => void {
+  return cache.onTrouble(() => cache.trouble === undefined && changed())
 }

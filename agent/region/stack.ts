@@ -1,6 +1,6 @@
 import { type Cache, type CacheTools, createCache } from '../../shared/kubernetes/cache.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
-import type { Part } from '../../shared/lifecycle.ts'
+import { inBackground, type Part } from '../../shared/lifecycle.ts'
 import { identityOf } from './caches.ts'
 import { type ComponentState, componentsOf, type KnownComponent, type WorkloadView, workloadView } from './components.ts'
 import { type Controller, SealingCertificate } from './sealing.ts'
@@ -42,7 +42,6 @@ export function createStack(known: readonly KnownComponent[], tools: CacheTools)
   const sealing = new SealingCertificate(() => controllerOf(workloads), tools)
   for (const cache of workloads) cache.subscribe(({ object: { part } }) => part?.component === sealedSecrets && sealing.look())
   const parts: Part[] = [...workloads, ingressClasses, csiDrivers, sealing]
-  const ending = new AbortController()
   return {
     workloads,
     ingressClasses,
@@ -53,17 +52,7 @@ export function createStack(known: readonly KnownComponent[], tools: CacheTools)
         workloads.flatMap((cache) => [...cache.values()]),
         known,
       ),
-    part: {
-      name: 'stack',
-      async start() {
-        // Each resolves once it has read what it follows, and rejects only when it is stopped.
-        for (const part of parts) void part.start(ending.signal).catch(() => {})
-      },
-      async stop(deadline) {
-        ending.abort()
-        await Promise.all(parts.map((part) => part.stop(deadline)))
-      },
-    },
+    part: inBackground('stack', parts),
   }
 }
 

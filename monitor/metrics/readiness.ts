@@ -4,11 +4,13 @@ import type { EdgeNode } from '../sparkplug/edge-node.ts'
 
 /**
  * Whether every collection of the cluster was listed once. A watch that broke since then does not make the monitor unready: its data is
- * stale, and another replica would see no more.
+ * stale, and another replica would see no more. The Registration is a warning from the start: only births tell of it, and a monitor with the
+ * permissions of an earlier version may not read it.
  */
 export function regionReadiness(caches: MonitorCaches): Readiness[] {
   return collections.map((name) => ({
     name: `cache of ${name}`,
+    ...(name === 'registrations' && { isWarning: true }),
     trouble() {
       const cache = caches[name]
       if (isKnown(cache)) return undefined

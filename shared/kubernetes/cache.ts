@@ -1,5 +1,5 @@
 import { backoff, type Clock } from '../clock.ts'
-import { isProblem } from '../errors.ts'
+import { isProblem, Problem } from '../errors.ts'
 import type { Part } from '../lifecycle.ts'
 import type { Limiter } from '../limit-concurrency.ts'
 import type { Log } from '../log.ts'
@@ -56,6 +56,8 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
   heardAt: number | undefined
   /** Why the collection cannot be followed at the moment. */
   trouble: string | undefined
+  /** The same as an error; a Problem where it is known what to do. */
+  fault: unknown
   readonly #config: CacheConfig<T>
   readonly #tools: CacheTools
   readonly #path: string
@@ -170,15 +172,20 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
     if (this.trouble === undefined) return
     this.#tools.log.info({ kind: this.#config.kind.kind }, 'watch works again')
     this.trouble = undefined
+    this.fault = undefined
     for (const listener of this.#troubled) listener()
   }
 
   #note(error: unknown): void {
+    const { kind } = this.#config
     if (isProblem(error, 'gone')) this.seen = ''
-    else if (this.trouble === undefined) this.#tools.log.warn({ kind: this.#config.kind.kind, err: error }, 'watch broken, trying again')
+    this.fault = isProblem(error, 'not-served') ? notServed(kind, error) : error
     const isNew = this.trouble === undefined
-    this.trouble = error instanceof Error ? error.message : String(error)
-    if (isNew) for (const listener of this.#troubled) listener()
+    this.trouble = this.fault instanceof Error ? this.fault.message : String(this.fault)
+    if (!isNew) return
+    const action = isProblem(this.fault) ? { action: this.fault.action } : {}
+    if (!isProblem(error, 'gone')) this.#tools.log.warn({ kind: kind.kind, err: this.fault, ...action }, 'watch broken, trying again')
+    for (const listener of this.#troubled) listener()
   }
 
   #pause(signal: AbortSignal): Promise<void> {
@@ -194,4 +201,11 @@ export function createCache<T extends Cached = KubernetesObject>(config: CacheCo
 function withoutManagedFields(object: KubernetesObject): KubernetesObject {
   delete (object.metadata as { managedFields?: unknown }).managedFields
   return object
+}
+
+/** Names the CRD; the kinds of Kubernetes itself have none. */
+function notServed({ apiVersion, plural }: Kind, error: Problem): Problem {
+  const [group, version] = apiVersion.split('/')
+  if (version === undefined || !group?.includes('.') || group.endsWith('.k8s.io')) return error
+  return new Problem('not-served', `The CRD ${plural}.${group} is missing (${error.detail}).`, { cause: error })
 }
