@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
+import { measureEventLoop, withoutLoopTimer } from './event-loop-delay.ts'
 
 /** Labels of a series. */
 export type Labels = Readonly<Record<string, string | number>>
@@ -39,7 +40,8 @@ const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total',
 /** A registry with what prom-client knows of the process: processor, memory, event loop, garbage collection. */
 export function createProcessRegistry(): Registry {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  collectDefaultMetrics({ register: registry, ...withoutLoopTimer })
+  measureEventLoop(registry)
   for (const name of misnamed) registry.removeSingleMetric(name)
   return registry
 }
