@@ -1,3 +1,4 @@
+import { Agent } from 'node:https'
 import * as z from 'zod'
 import { needApiServer, parseHealthParts } from '../wire/api-server.ts'
 import { ask, below, httpFields, httpUrl, jsonOf, targetOfUrl } from '../wire/http-access.ts'
@@ -45,40 +46,49 @@ export const kubernetes = checkKind({
   },
   target: ({ url }) => (url === undefined ? 'cluster' : targetOfUrl(url)),
   async check(options, context) {
-    const get = getter(options, context)
-    const measurements: Measurement[] = []
-    for (const endpoint of ['livez', 'readyz'] as const) {
-      const answer = await get(`/${endpoint}?verbose`)
-      refuseUnauthorized(answer, `/${endpoint}`)
-      const { failed } = parseHealthParts(answer.body.toString('utf8'))
-      measurements.push({ name: 'skerry_kubernetes_failing_parts', labels: { endpoint }, value: failed.length })
-      if (answer.status === 200) continue
-      const what = endpoint === 'livez' ? 'not live' : 'not ready'
-      const parts =
-        failed.length > 0
-          ? `these parts fail: ${someOf(failed)}`
-          : `status ${answer.status}: ${shorten(answer.body.toString('utf8', 0, 300), 100)}`
-      return {
-        state: 'down',
-        reason: endpoint === 'livez' ? 'failing' : 'unavailable',
-        detail: `The API server is ${what}; ${parts}. See its log; if etcd is named, see etcd first.`,
-        measurements,
-      }
+    // Each run tests whether a new client gets through, with one connection: a handshake costs more than the answers.
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    try {
+      return await judgeServer(options, getter(options, context, agent))
+    } finally {
+      agent.destroy()
     }
-    const gitVersion = shorten((await jsonOf(await get('/version'), version, { what: '/version' })).gitVersion, 60)
-    measurements.push({ name: 'skerry_kubernetes_info', labels: { version: versionIn(gitVersion) }, value: 1 })
-    return options.hosts
-      ? judgeHosts(options, get, gitVersion, measurements)
-      : { state: 'up', detail: `${gitVersion} is live and ready.`, measurements }
   },
 })
 
-function getter(options: KubernetesOptions, { signal, apiServer }: CheckContext): Get {
+async function judgeServer(options: KubernetesOptions, get: Get): Promise<CheckResult> {
+  const measurements: Measurement[] = []
+  for (const endpoint of ['livez', 'readyz'] as const) {
+    const answer = await get(`/${endpoint}?verbose`)
+    refuseUnauthorized(answer, `/${endpoint}`)
+    const { failed } = parseHealthParts(answer.body.toString('utf8'))
+    measurements.push({ name: 'skerry_kubernetes_failing_parts', labels: { endpoint }, value: failed.length })
+    if (answer.status === 200) continue
+    const what = endpoint === 'livez' ? 'not live' : 'not ready'
+    const parts =
+      failed.length > 0
+        ? `these parts fail: ${someOf(failed)}`
+        : `status ${answer.status}: ${shorten(answer.body.toString('utf8', 0, 300), 100)}`
+    return {
+      state: 'down',
+      reason: endpoint === 'livez' ? 'failing' : 'unavailable',
+      detail: `The API server is ${what}; ${parts}. See its log; if etcd is named, see etcd first.`,
+      measurements,
+    }
+  }
+  const gitVersion = shorten((await jsonOf(await get('/version'), version, { what: '/version' })).gitVersion, 60)
+  measurements.push({ name: 'skerry_kubernetes_info', labels: { version: versionIn(gitVersion) }, value: 1 })
+  return options.hosts
+    ? judgeHosts(options, get, gitVersion, measurements)
+    : { state: 'up', detail: `${gitVersion} is live and ready.`, measurements }
+}
+
+function getter(options: KubernetesOptions, { signal, apiServer }: CheckContext, agent: Agent): Get {
   const { url } = options
   const maxBytes = 8 * 1024 * 1024
   if (url === undefined) {
     const server = needApiServer(apiServer)
-    return (path, accept = '*/*') => server.get(path, { signal, accept, maxBytes })
+    return (path, accept = '*/*') => server.get(path, { signal, accept, maxBytes, kept: agent })
   }
   return async (path, accept = '*/*') => {
     return ask(options, { url: below(url, path), headers: { Accept: accept }, maxBytes, signal }, { refused: 'returned' })

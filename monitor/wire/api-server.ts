@@ -11,10 +11,11 @@ export type ApiServer = {
   server: URL
   /**
    * Sends one GET on a new connection, as `exchange` does. An answer that is not a success is returned like any other. With `kept`, it goes
-   * over a connection that stays open for the next: for what a check looks up, and does not test. A new one costs 2 ms of processor time.
+   * over a connection that stays open for the next: for what a check looks up, and does not test. With an agent, it goes over that agent's:
+   * for a check that tests the server with several requests, and needs one new connection for them.
    * @param path includes the query
    */
-  get(path: string, options: { signal: AbortSignal; accept?: string; maxBytes?: number; kept?: boolean }): Promise<Answer>
+  get(path: string, options: { signal: AbortSignal; accept?: string; maxBytes?: number; kept?: boolean | Agent }): Promise<Answer>
 }
 
 /** An API server closes an idle connection after 90 s (net/http's IdleTimeout in k8s.io/apiserver); ours go before, in milliseconds. */
@@ -48,7 +49,8 @@ export function apiServerOf(credentials: Credentials): ApiServer {
         maxBytes,
         signal,
       }
-      return kept ? exchangeKept({ ...what, agent: held.agent, tls }) : exchange({ ...what, tls })
+      if (kept === false) return exchange({ ...what, tls })
+      return exchangeKept({ ...what, agent: kept === true ? held.agent : kept, tls })
     },
   }
 }

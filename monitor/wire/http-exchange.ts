@@ -113,12 +113,10 @@ function watchPhases(socket: Socket, url: URL): () => Pick<Answer, 'phases'> {
   }
 }
 
-/** @throws CheckFailure `misconfigured` for a header field that cannot be sent */
 function requestOn(socket: Socket, { url, method, headers, body, requestTarget = url.pathname + url.search }: Exchange): ClientRequest {
-  let request: ClientRequest
-  try {
-    // Without an agent nobody else uses the connection, and the request says `Connection: close`.
-    request = httpRequest({
+  // Without an agent nobody else uses the connection, and the request says `Connection: close`.
+  const create = () =>
+    httpRequest({
       createConnection: () => socket,
       method,
       path: requestTarget,
@@ -135,6 +133,17 @@ function requestOn(socket: Socket, { url, method, headers, body, requestTarget =
         ...headers,
       },
     })
+  return guarded(create, (error) => socket.destroy(error))
+}
+
+/**
+ * A request that calls `refuse` when the server floods it with interim answers, or switches protocols.
+ * @throws CheckFailure `misconfigured` for a header field that cannot be sent
+ */
+export function guarded(create: () => ClientRequest, refuse: (error: Error) => void): ClientRequest {
+  let request: ClientRequest
+  try {
+    request = create()
   } catch (error) {
     const said = shorten((error as Error).message, 120)
     throw new CheckFailure('misconfigured', `The request cannot be sent: ${said}. Correct the header fields of the check.`, {
@@ -143,9 +152,12 @@ function requestOn(socket: Socket, { url, method, headers, body, requestTarget =
   }
   let interim = 0
   request.on('information', () => {
-    if (++interim > 10) socket.destroy(violation('more than ten interim answers'))
+    if (++interim > 10) refuse(violation('more than ten interim answers'))
   })
-  request.on('upgrade', () => socket.destroy(violation('it switches protocols unasked')))
+  request.on('upgrade', (_answer, socket) => {
+    refuse(violation('it switches protocols unasked'))
+    socket.destroy()
+  })
   return request
 }
 

@@ -1,6 +1,6 @@
-import type { ClientRequest, IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { type Agent, request as httpsRequest } from 'node:https'
-import { type Answer, type Exchange, maxHeadBytes, meaningOf, readBody } from './http-exchange.ts'
+import { type Answer, type Exchange, guarded, maxHeadBytes, meaningOf, readBody } from './http-exchange.ts'
 import { asError } from './socket.ts'
 import type { TlsSettings } from './tls.ts'
 
@@ -26,13 +26,15 @@ function attempt({ url, headers, maxBytes, signal, agent, tls }: KeptExchange, r
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
     const started = performance.now()
-    const request: ClientRequest = httpsRequest(url, {
-      agent,
-      ...tls,
-      maxHeaderSize: maxHeadBytes,
-      joinDuplicateHeaders: true,
-      headers: { 'User-Agent': 'skerry-monitor', ...headers },
-    })
+    const create = () =>
+      httpsRequest(url, {
+        agent,
+        ...tls,
+        maxHeaderSize: maxHeadBytes,
+        joinDuplicateHeaders: true,
+        headers: { 'User-Agent': 'skerry-monitor', ...headers },
+      })
+    const request = guarded(create, (error) => fail(error))
     const finish = (settle: () => void) => {
       signal.removeEventListener('abort', onAbort)
       settle()

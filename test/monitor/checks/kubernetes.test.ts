@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import type { TLSSocket } from 'node:tls'
 import { kubernetes } from '../../../monitor/checks/kubernetes.ts'
-import { startCluster } from '../../cluster/index.ts'
+import { apiServerOf } from '../../../monitor/wire/api-server.ts'
+import { createServingCertificate, startCluster } from '../../cluster/index.ts'
 import { assertResult, measured, run, secret } from './run.ts'
 
 test('kubernetes check', async (t) => {
@@ -68,4 +73,31 @@ test('kubernetes check', async (t) => {
     assert.ok(['connection_refused', 'connection_lost'].includes(result.reason ?? ''), result.reason)
     await cluster.resume()
   })
+})
+
+test('the check of the own API server makes one new connection for each run, and leaves none', async (t) => {
+  const { ca, cert, key } = await createServingCertificate()
+  const answers: Record<string, unknown> = {
+    '/version': { gitVersion: 'v1.34.1' },
+    '/api/v1/nodes?includeObject=None': {
+      columnDefinitions: [{ name: 'Name' }, { name: 'Status' }],
+      rows: [{ cells: ['crane-1', 'Ready'] }],
+    },
+  }
+  const server = createServer({ cert, key }, ({ url = '' }, response) => response.end(JSON.stringify(answers[url] ?? 'ok')))
+  const opened: TLSSocket[] = []
+  server.on('secureConnection', (socket) => opened.push(socket))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const url = new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  const apiServer = apiServerOf({ server: url, options: async () => ({ ca: Buffer.from(ca) }) })
+  for (let runs = 1; runs <= 3; runs++) {
+    assertResult(await run(kubernetes, {}, { apiServer }), 'up', undefined, /1 of 1 host ready/)
+    assert.equal(opened.length, runs)
+    const last = opened.at(-1) as TLSSocket
+    if (!last.closed) await once(last, 'close')
+  }
 })

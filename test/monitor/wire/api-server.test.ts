@@ -80,3 +80,13 @@ test('a connection is not kept beyond the certificates that it was opened with',
   await apiServer.get('/secret', { signal, kept: true })
   assert.equal(sockets.length, 2)
 })
+
+const floods = {
+  'a flood of interim answers': 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(12),
+  'another protocol': 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tide\r\n\r\n',
+}
+for (const [name, bytes] of Object.entries(floods))
+  test(`${name} ends a look-up as it ends a request on a new connection`, async (t) => {
+    const { apiServer } = await serving(t, ({ socket }) => void socket.write(bytes))
+    for (const kept of [true, false]) await assert.rejects(apiServer.get('/secret', { signal, kept }), { reason: 'protocol' })
+  })
