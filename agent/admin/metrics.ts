@@ -217,7 +217,7 @@ function registrationFamilies(registration: RegistrationStatus | undefined, cloc
   if (registration === undefined) return []
   const gauge = (name: string, help: string, value: Parameters<typeof family>[3]) =>
     family('gauge', `skerry_agent_registration_${name}`, help, value)
-  const { state: present, since, credential, lastHeard } = registration
+  const { state: present, since, credential, lastHeard, ledgerKnown } = registration
   const secondsOf = (time: string | undefined) => (time === undefined ? undefined : Date.parse(time) / 1000)
   const heardAt = secondsOf(lastHeard)
   return [
@@ -233,6 +233,7 @@ function registrationFamilies(registration: RegistrationStatus | undefined, cloc
       'Time since the cloud last answered as agreed, to five minutes.',
       heardAt === undefined ? undefined : Math.max(0, clock.now() / 1000 - heardAt),
     ),
+    gauge('ledger_known', 'The last operation that the cloud says it knows, to five minutes.', ledgerKnown),
   ]
 }
 

@@ -31,6 +31,7 @@ const registrationSchema = z
       .meta({ example: null }),
     credential: z.object({ renews: moment, expires: moment }).nullable().describe('When it is renewed, and when it expires'),
     lastHeard: moment.nullable().describe('When the cloud last answered as agreed, to five minutes'),
+    ledgerKnown: z.int().nullable().describe('The last operation that the cloud says it knows').meta({ example: 41 }),
     name: z
       .string()
       .nullable()
@@ -75,7 +76,7 @@ export const registration: Resource = {
 }
 
 function representationOf(status: RegistrationStatus): z.input<typeof registrationSchema> {
-  const { action, nextAttempt, id, pairing, credential, lastHeard, name, tags } = status
+  const { action, nextAttempt, id, pairing, credential, lastHeard, ledgerKnown, name, tags } = status
   const { state, reason, message, since, attempts, cloud, thumbprint } = status
   return {
     ...{
@@ -90,6 +91,7 @@ function representationOf(status: RegistrationStatus): z.input<typeof registrati
       id: id ?? null,
       thumbprint,
     },
-    ...{ pairing: pairing ?? null, credential: credential ?? null, lastHeard: lastHeard ?? null, name: name ?? null, tags: tags ?? {} },
+    ...{ pairing: pairing ?? null, credential: credential ?? null, lastHeard: lastHeard ?? null },
+    ...{ ledgerKnown: ledgerKnown ?? null, name: name ?? null, tags: tags ?? {} },
   }
 }

@@ -4,7 +4,7 @@ import { type Call, callCloud } from './caller.ts'
 import { CloudClock } from './cloud-clock.ts'
 import { CloudFault } from './fault.ts'
 import { createProver, type Prover } from './proof.ts'
-import type { Said } from './registration/names.ts'
+import type { Heard } from './registration/names.ts'
 import { Registrar, type RegistrarConfig } from './registration/registrar.ts'
 import type { LinkState, LinkStore } from './registration/state.ts'
 import type { Transport } from './transport.ts'
@@ -76,7 +76,7 @@ export class Link {
   }
 
   /** The cloud has answered a status. @returns whether the next step of the registration is due for it */
-  heard(said: Said): boolean {
+  heard(said: Heard): boolean {
     return this.#registrar.heard(said)
   }
 

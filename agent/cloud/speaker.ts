@@ -55,11 +55,11 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
     cloudClock: () => cloudClock,
     clock,
     random,
-    answered: async ({ trust, name, tags, call }) => {
+    answered: async ({ trust, name, tags, ledger, call }) => {
       // What follows from it is written down, by the one who leads.
       if (!lease.isLeader()) return
       if (call) await called()
-      if (link?.heard({ name, tags })) queue.add(registration)
+      if (link?.heard({ name, tags, ledgerKnown: ledger?.known })) queue.add(registration)
       if (trust !== undefined) await link?.announced(trust)
     },
     refused() {

@@ -93,6 +93,10 @@ export const regionSchema = z
       .record(z.string(), databaseStateSchema)
       .describe('By `PROJECT/ID`, at most 2,000')
       .meta({ example: { 'harbour/tidal-gauge': { phase: 'Running', health: 'GREEN', ready: 3, desired: 3, version: '5.10.1' } } }),
+    backups: z
+      .object({ scheduled: count, unscheduled: count })
+      .describe('Databases with a schedule of snapshots, and without one. What became of the snapshots is not known')
+      .meta({ example: { scheduled: 7, unscheduled: 3 } }),
     projects: count,
     leader: z
       .object({

@@ -1,5 +1,6 @@
 import type { Cache } from '../../../shared/kubernetes/cache.ts'
 import type { LeaseStanding } from '../../../shared/kubernetes/lease.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { version } from '../../../shared/version.ts'
 import { type AgedSource, agesOf } from '../../region/age.ts'
 import { amrcHostsOf, capacityOf, hostsOf, isSameHost, operatorStateOf, storageClassesOf } from '../../region/status.ts'
@@ -57,6 +58,7 @@ export class RegionDocumentMaker {
       capacity: [nodes, databases, projects],
       databases: [databases],
       databaseStates: [databases, statefulSets, pods, operations],
+      backups: [databases],
       projects: [projects],
       operator: [operator],
       components: [...workloads],
@@ -124,6 +126,7 @@ export class RegionDocumentMaker {
       capacity: capacityOf({ nodes: nodes.values(), ...seen }),
       databases: seen.databases.length,
       databaseStates: Object.fromEntries(this.#states.all(this.#around(), counts)),
+      backups: backupsShown(seen.databases),
       projects: seen.projects.length,
       leader: leaderShown(lease.standing()),
       operator: operatorStateOf(operator, operatorAt(config)),
@@ -164,6 +167,11 @@ export class RegionDocumentMaker {
     const shown = Object.entries(this.#sources).filter(([field]) => (document as Record<string, unknown>)[field] != null)
     return agesOf(Object.fromEntries(shown), this.#parts.clock)
   }
+}
+
+function backupsShown(databases: readonly KubernetesObject[]): RegionDocument['backups'] {
+  const scheduled = databases.filter(({ spec }) => spec?.backups !== undefined).length
+  return { scheduled, unscheduled: databases.length - scheduled }
 }
 
 function leaderShown({ state, holder, trouble }: LeaseStanding): RegionDocument['leader'] {

@@ -16,14 +16,19 @@ export type Situation = {
 }
 
 /** The next step of the region on its way to its cloud. `until`: Unix milliseconds by the clock of the cloud; undefined until something changes. */
-export type Step = Attempt | { do: 'make-key' } | { do: 'catch-up' } | { do: 'rest'; until: number | undefined }
+export type Step =
+  | Attempt
+  | { do: 'make-key' }
+  | { do: 'catch-up' }
+  | { do: 'tell-left'; over: RegistrationStatus }
+  | { do: 'rest'; until: number | undefined }
 
 /** A step that needs the cloud. */
 export type Attempt = { do: 'claim'; token: JoinSecret | undefined } | { do: 'renew'; as: 'Renewing' | 'Recovering' } | { do: 'leave' }
 
 /** Pure, and made from the present state alone: whoever leads goes on where the one before stopped. */
 export function decide({ cloud, state, status, join, wanted, doubted, now }: Situation): Step {
-  if (state === undefined) return wanted.joined ? { do: 'make-key' } : { do: 'rest', until: undefined }
+  if (state === undefined) return wanted.joined ? { do: 'make-key' } : withoutKey(status)
   const joined = state.joined?.cloud === cloud ? state.joined : undefined
   if (!wanted.joined) return { do: 'leave' }
   if (!doubted && isBehind(status, joined, now)) return { do: 'catch-up' }
@@ -48,6 +53,12 @@ function isBehind(status: RegistrationStatus | undefined, joined: LinkState['joi
   if (joined?.credential === undefined || joined.credential.renewAt <= now) return false
   if (status === undefined || status.credential === undefined) return true
   return status.state !== 'Ready' && status.state !== 'Refused'
+}
+
+/** A region that is to leave, and whose key somebody has deleted: it has left, whatever its status still says. */
+function withoutKey(status: RegistrationStatus | undefined): Step {
+  const isTold = status === undefined || status.state === 'Deregistered'
+  return isTold ? { do: 'rest', until: undefined } : { do: 'tell-left', over: status }
 }
 
 /** A token that the cloud has neither taken nor refused. */

@@ -6,16 +6,16 @@ import { CloudFault } from '../fault.ts'
 import { makeKey, thumbprintOf } from '../proof.ts'
 import { tokenProof } from '../token-proof.ts'
 import { readJoinState, sequenceOf } from '../trust.ts'
-import { type Attempt, decide, leftReason } from './decide.ts'
+import { type Attempt, decide } from './decide.ts'
 import { trustWith, withKeyOf, withoutCredential } from './edits.ts'
 import { Hearing } from './hearing.ts'
 import { Look, type LookParts } from './look.ts'
-import type { Said } from './names.ts'
+import type { Heard, Said } from './names.ts'
 import { type Pairing, PairingCodes, pairingMs } from './pairing.ts'
 import { toldOf } from './refusing.ts'
 import type { Joined, JoinSecret, LinkState } from './state.ts'
 import type { RegistrationStatus } from './status.ts'
-import { underWay } from './telling.ts'
+import { left, statusLeft, underWay } from './telling.ts'
 
 export type RegistrarConfig = {
   /** The origin of the cloud. */
@@ -71,7 +71,7 @@ export class Registrar {
    * The cloud has answered a status: what it says about the region is written down with the next step.
    * @returns whether there is enough for one
    */
-  heard(said: Said): boolean {
+  heard(said: Heard): boolean {
     return this.#hearing.take(said)
   }
 
@@ -93,6 +93,10 @@ export class Registrar {
     if (step.do === 'rest') {
       await this.#writeDown(status, wanted.joined)
       return step.until === undefined ? undefined : Math.max(0, step.until - cloudClock.now())
+    }
+    if (step.do === 'tell-left') {
+      await store.publish(statusLeft(step.over, clock.now()))
+      return undefined
     }
     if (state === undefined || step.do === 'make-key') {
       await store.create({ key: makeKey() })
@@ -217,8 +221,7 @@ export class Registrar {
       await this.#parts.call(gone, look.state).catch(unlessGone)
     }
     // It is told first: whoever finds a status without a key makes another key, and rests or asks by what the status says.
-    const message = 'The region has left its cloud. Everything that runs in it stays.'
-    await look.tell({ state: 'Deregistered', reason: leftReason, message })
+    await look.tell(left)
     await this.#parts.store.remove()
     this.#parts.known(undefined)
     return undefined

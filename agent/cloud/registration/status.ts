@@ -39,6 +39,8 @@ export type RegistrationStatus = {
   credential?: { renews: string; expires: string }
   /** When the cloud last answered as agreed. */
   lastHeard?: string
+  /** The last operation of the region that the cloud says it knows, about as old as `lastHeard`. */
+  ledgerKnown?: number
   /** Those that count, of the site's and the cloud's. */
   name?: string
   tags?: Record<string, string>

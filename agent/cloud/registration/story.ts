@@ -51,10 +51,20 @@ export function occasionOf(
   now: RegistrationStatus | undefined,
   previous: RegistrationStatus | undefined,
 ): Omit<Occasion, 'about'> | undefined {
-  if (now === undefined || (now.state === previous?.state && now.reason === previous.reason)) return undefined
+  if (now === undefined) return undefined
+  if (now.state === previous?.state && now.reason === previous.reason) return restored(now, previous)
   if (isRoutine(now) || (now.state === 'Ready' && previous !== undefined && isRoutine(previous))) return undefined
   const message = [now.message, now.action].filter((text) => text !== undefined).join(' ')
   return { type: isTrouble(now) ? 'Warning' : 'Normal', reason: now.reason, message, at: now.since }
+}
+
+/** A cloud that knows less of the ledger than it did. */
+function restored(now: RegistrationStatus, previous: RegistrationStatus): Omit<Occasion, 'about'> | undefined {
+  const { ledgerKnown: known, lastHeard = now.since } = now
+  const { ledgerKnown: before } = previous
+  if (known === undefined || before === undefined || known >= before) return undefined
+  const message = `The cloud knows operations up to ${known}, and knew them up to ${before}: it may have been restored from a backup.`
+  return { type: 'Warning', reason: 'LedgerBehind', message, at: lastHeard }
 }
 
 function isRoutine({ state, reason }: RegistrationStatus): boolean {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import { inForce, type Said, saidAfter } from './names.ts'
+import { leftReason } from './decide.ts'
+import { type Heard, inForce, type Said, saidAfter } from './names.ts'
 import { pairingMs, shownCode } from './pairing.ts'
 import type { LinkState } from './state.ts'
 import type { RegistrationState, RegistrationStatus } from './status.ts'
@@ -62,34 +63,51 @@ export function statusAfter(before: RegistrationStatus | undefined, told: Told, 
         ? undefined
         : { renews: timeOf(renewAt - aheadMs), expires: timeOf(expiresAt - aheadMs) },
     lastHeard: heard ? timeOf(now) : earlier?.lastHeard,
+    ledgerKnown: earlier?.ledgerKnown,
     ...named(facts.site, cloudSays),
     refusedToken: told.refusedToken ?? before?.refusedToken,
     askedAgain: askAgain,
   })
 }
 
+/** The status of a region that the site took out and that has no key, so that there is nobody to leave. Pure. */
+export function statusLeft(before: RegistrationStatus, now: number): RegistrationStatus {
+  const { action: _action, nextAttempt: _next, pairing: _pairing, credential: _credential, ...rest } = before
+  return { ...rest, ...left, since: timeOf(now), attempts: 0 }
+}
+
 /** How old the time in `lastHeard` may get while the cloud is heard all the time, in milliseconds: each change of it is a write. */
 export const heardEveryMs = 300_000
 
 /**
- * The status after the cloud was heard, outside the steps, at a wall time in Unix milliseconds, or after the site has said something else.
- * Pure.
+ * The status after the cloud was heard, outside the steps, at a wall time in Unix milliseconds, or after the site has said something else. A
+ * cloud that knows less of the ledger than it did is always worth a write. Pure.
  * @returns undefined where nothing is worth a write
  */
 export function statusHeard(
   before: RegistrationStatus,
-  { site, heard }: { site: Said; heard: (Said & { at: number }) | undefined },
+  { site, heard }: { site: Said; heard: (Heard & { at: number }) | undefined },
 ): RegistrationStatus | undefined {
   const { name: _name, tags: _tags, cloudSays: saidBefore = {}, ...rest } = before
   const cloudSays = saidAfter(saidBefore, heard ?? {})
   const isOld = heard !== undefined && !(heard.at - Date.parse(before.lastHeard ?? '') < heardEveryMs)
-  const after = defined({ ...rest, ...(isOld && { lastHeard: timeOf(heard.at) }), ...named(site, cloudSays) })
+  const isBehind = heard?.ledgerKnown !== undefined && heard.ledgerKnown < (before.ledgerKnown ?? 0)
+  const isWorthIt = isOld || isBehind
+  const { at, ledgerKnown = before.ledgerKnown } = heard ?? { at: 0 }
+  const after = defined({ ...rest, ...(isWorthIt && { lastHeard: timeOf(at), ledgerKnown }), ...named(site, cloudSays) })
   return isDeepStrictEqual(after, before) ? undefined : after
 }
 
 function named(site: Said, cloudSays: Said): Pick<RegistrationStatus, 'name' | 'tags' | 'cloudSays'> {
   return { ...inForce(site, cloudSays), ...(Object.keys(cloudSays).length > 0 && { cloudSays }) }
 }
+
+/** What a region tells that has left on the word of the site. */
+export const left = {
+  state: 'Deregistered',
+  reason: leftReason,
+  message: 'The region has left its cloud. Everything that runs in it stays.',
+} satisfies Told
 
 /** What is told while a step is under way. */
 export const underWay = {

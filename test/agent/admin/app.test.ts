@@ -57,6 +57,7 @@ function start() {
     registration: () => ({
       ...{ state: 'Recovering', reason: 'Unreachable', message: 'The cloud does not answer.', since: '2026-01-01T00:00:00Z', attempts: 3 },
       ...{ cloud: 'https://cloud.example.org', thumbprint: 'kPrK', lastHeard: new Date(clock.now() - 90_000).toISOString() },
+      ledgerKnown: 41,
       credential: { renews: '2025-12-31T23:00:00Z', expires: '2025-12-31T23:20:00Z' },
     }),
   }
@@ -133,6 +134,7 @@ test('what happened and what is can be scraped', async () => {
     'skerry_agent_registration_since_timestamp_seconds 1767225600',
     'skerry_agent_registration_credential_expiry_timestamp_seconds 1767223200',
     'skerry_agent_registration_heard_age_seconds 90',
+    'skerry_agent_registration_ledger_known 41',
     'skerry_agent_events_total{what="relist"} 1',
     'skerry_agent_cache_synced{cache="databases"} 0',
     'skerry_agent_cache_objects{cache="projects"} 7',

@@ -18,6 +18,8 @@ const records: AuditRecord[] = []
 /** Operations of the project `dock`. */
 const foreign: string[] = []
 
+const aws = { bucket: 'snapshots', region: 'eu-north-1', cron: '1 * * * *', accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'secret' }
+
 before(async () => {
   region = await startQuietRegion()
   for (const storageClass of storageClasses) await region.stand(storageClass)
@@ -25,7 +27,7 @@ before(async () => {
   await events.start(AbortSignal.timeout(5_000))
   for (const id of ['harbour', 'dock']) {
     await region.standProject({ id, displayName: `The ${id}`, quota: { cpu: '100' } })
-    await region.standDatabase(id, { id: `${id}-gauge` })
+    await region.standDatabase(id, { id: `${id}-gauge`, ...(id === 'dock' && { backups: { aws } }) })
   }
   for (const project of ['harbour', 'dock']) {
     const { status, body } = await region.call('POST', `/v1/projects/${project}/databases/${project}-gauge/actions/restart`)
@@ -99,6 +101,13 @@ test('lists, counts and the ledger hold nothing of other projects', async () => 
   const read = async (api: typeof call) => (await (await api('GET', '/region')).json()) as Record<string, unknown> & { capacity: object }
   const [bound, whole] = [await read(call), await read(all)]
   assert.deepEqual([bound.projects, bound.databases, whole.projects, whole.databases], [1, 1, 2, 2])
+  assert.deepEqual(
+    [bound.backups, whole.backups],
+    [
+      { scheduled: 0, unscheduled: 1 },
+      { scheduled: 1, unscheduled: 1 },
+    ],
+  )
   assert.deepEqual([bound.hosts, bound.storageClasses], [whole.hosts, whole.storageClasses])
   assert.deepEqual(
     [bound, whole].map(({ databaseStates }) => Object.keys(databaseStates as object)),

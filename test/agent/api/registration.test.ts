@@ -27,7 +27,7 @@ async function write(status: Partial<RegistrationStatus>): Promise<void> {
 
 const ready: RegistrationStatus = {
   ...{ state: 'Ready', reason: 'Registered', message: 'The region is registered as r-5f3c9a.', since: '2026-01-31T12:00:00Z', attempts: 0 },
-  ...{ cloud: 'https://cloud.example.org', id: 'r-5f3c9a', thumbprint: 'a'.repeat(43), lastHeard: '2026-01-31T12:40:00Z' },
+  ...{ cloud: 'https://cloud.example.org', id: 'r-5f3c9a', thumbprint: 'a'.repeat(43), lastHeard: '2026-01-31T12:40:00Z', ledgerKnown: 41 },
   credential: { renews: '2026-01-31T12:40:00Z', expires: '2026-01-31T13:00:00Z' },
   ...{ tags: { coast: 'west' }, cloudSays: { tags: { coast: 'west' } } },
 }

@@ -47,3 +47,19 @@ test('a region that has joined leaves: it tells of no credential, and of no rene
   await world.until(link, 'Deregistered')
   assert.equal(world.content.status?.credential, undefined)
 })
+
+test('a region whose key somebody has deleted has left as soon as the site says so, whatever its status said', async () => {
+  const world = new World()
+  const link = world.link()
+  await world.until(link, 'Unpaired')
+  for (const region of world.registered) region.state = 'approved'
+  await world.until(link, 'Ready')
+
+  delete world.content.state
+  world.content.wanted = { joined: false }
+  const exchanges = world.exchanges.length
+  assert.equal(await link.step(), undefined)
+  const { status } = world.content
+  assert.deepEqual([status?.state, status?.reason, status?.credential, status?.nextAttempt], ['Deregistered', 'Left', undefined, undefined])
+  assert.deepEqual([world.content.state, world.exchanges.length], [undefined, exchanges], 'no key is made, and nobody is asked')
+})

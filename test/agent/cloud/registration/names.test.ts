@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inForce, type Said, saidAfter } from '../../../../agent/cloud/registration/names.ts'
+import type { RegistrationStatus } from '../../../../agent/cloud/registration/status.ts'
+import { occasionOf } from '../../../../agent/cloud/registration/story.ts'
 import { statusAfter, statusHeard, underWay } from '../../../../agent/cloud/registration/telling.ts'
+import { World } from '../../../cloud/world.ts'
 import { fc } from '../../../shared/property.ts'
 
 const tags = fc.dictionary(fc.constantFrom('coast', 'berth', 'pier', 'constructor'), fc.string({ maxLength: 3 }))
@@ -57,6 +60,41 @@ test('that the cloud is heard is written down every five minutes', () => {
   const site = { tags: { berth: '8' } }
   assert.equal(statusHeard(ready, { site, heard: { at: facts.now + 299_000 } }), undefined)
   assert.equal(statusHeard(ready, { site, heard: { at: facts.now + 300_000 } })?.lastHeard, '2026-01-01T00:05:00Z')
+})
+
+test('how much of the ledger the cloud knows is written with that, and at once where it is less than before', () => {
+  const site = { tags: { berth: '8' } }
+  const known = (status: RegistrationStatus, ledgerKnown: number, afterMs: number) =>
+    statusHeard(status, { site, heard: { at: facts.now + afterMs, ledgerKnown } })
+  const first = known(ready, 57, 300_000) ?? assert.fail()
+  assert.equal(first.ledgerKnown, 57)
+  assert.equal(known(first, 58, 360_000), undefined)
+  const restored = known(first, 41, 360_000) ?? assert.fail()
+  assert.deepEqual([restored.ledgerKnown, restored.lastHeard], [41, '2026-01-01T00:06:00Z'])
+  assert.equal(statusAfter(restored, underWay.Renewing, { ...facts, site }).ledgerKnown, 41)
+  assert.equal(occasionOf(first, ready), undefined)
+  assert.deepEqual(occasionOf(restored, first), {
+    ...{ type: 'Warning', reason: 'LedgerBehind', at: '2026-01-01T00:06:00Z' },
+    message: 'The cloud knows operations up to 41, and knew them up to 57: it may have been restored from a backup.',
+  })
+})
+
+test('a cloud that has forgotten operations is written down with the next step, and one that has read some every five minutes', async () => {
+  const world = new World()
+  const link = world.link()
+  await world.until(link, 'Unpaired')
+  for (const region of world.registered) region.state = 'approved'
+  await world.until(link, 'Ready')
+  const hear = async (ledgerKnown: number) => {
+    const isDue = link.heard({ ledgerKnown })
+    if (isDue) await link.step()
+    return world.content.status?.ledgerKnown
+  }
+  assert.equal(await hear(57), undefined, 'the region has been heard a moment ago')
+  await world.clock.advance(300_000)
+  assert.equal(await hear(58), 58)
+  assert.equal(await hear(59), 58)
+  assert.equal(await hear(41), 41)
 })
 
 test('what another cloud has said does not count', () => {
