@@ -238,10 +238,12 @@ function regionOf(c: Context): string {
 /** What a merge patch makes of a document (RFC 7396). */
 export function merged(target: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch
-  const result: Record<string, unknown> = typeof target === 'object' && target !== null && !Array.isArray(target) ? { ...target } : {}
+  const isObject = typeof target === 'object' && target !== null && !Array.isArray(target)
+  // A map, in which `__proto__` is a name as any other one.
+  const result = new Map<string, unknown>(isObject ? Object.entries(target) : [])
   for (const [name, value] of Object.entries(patch)) {
-    if (value === null) delete result[name]
-    else result[name] = merged(result[name], value)
+    if (value === null) result.delete(name)
+    else result.set(name, merged(result.get(name), value))
   }
-  return result
+  return Object.fromEntries(result)
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { test } from 'node:test'
+import { mock, test } from 'node:test'
 import { CloudFault } from '../../../agent/cloud/fault.ts'
 import { Asking } from '../../cloud/conformance/asking.ts'
 import { TriedRegion } from '../../cloud/conformance/region.ts'
@@ -9,6 +9,9 @@ import { directTransport } from '../../cloud/direct-transport.ts'
 import { HonestCloud } from '../../cloud/honest-cloud.ts'
 import { type Point, points } from '../../cloud/points.ts'
 import { origin, tokenWith } from '../../cloud/world.ts'
+
+/** Both sides have one clock, which stands still: how late a proof is does not depend on how busy this machine is. */
+mock.timers.enable({ apis: ['Date'], now: Date.now() })
 
 /** What no stranger can see, from outside and in a minute. */
 const beyond: readonly Point[] = [

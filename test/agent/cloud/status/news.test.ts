@@ -56,3 +56,10 @@ function withoutTimes({ parts, ...document }: StatusDocument): object {
 }
 
 const plain = (given: unknown): unknown => JSON.parse(JSON.stringify(given))
+
+test('the cloud of the tests takes no member of a patch for a prototype', () => {
+  const sent = JSON.parse('{"__proto__":{"hosts":[1]},"constructor":{"a":1}}')
+  const stored = merged(merged({}, sent), JSON.parse('{"__proto__":{"more":true}}')) as object
+  assert.equal(Object.getPrototypeOf(stored), Object.prototype)
+  assert.equal(JSON.stringify(stored), '{"__proto__":{"hosts":[1],"more":true},"constructor":{"a":1}}')
+})
