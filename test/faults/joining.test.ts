@@ -1,25 +1,12 @@
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { RegistrationStatus } from '../../agent/cloud/registration/status.ts'
-import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
-import { readObject } from '../../shared/kubernetes/read.ts'
-import { type ServedCloud, serveCloud } from '../cloud/serve.ts'
-import { tokenWith } from '../cloud/world.ts'
-import { startCluster, type TestCluster } from '../cluster/index.ts'
+import { after, before, describe, test } from 'node:test'
+import { createServingCertificate, startCluster, type TestCluster } from '../cluster/index.ts'
 import { seeded } from '../cluster/seeded.ts'
-import type { AgentProcess } from '../region/agent-process.ts'
 import { regionDefinitions } from '../region/definitions.ts'
-import { prepareRegion, type Region } from '../region/index.ts'
-import { startLossyProxy } from './lossy-proxy.ts'
+import { day, type Moment, Scene } from './joining-scene.ts'
 
-/** Short terms, so that a killed leader is followed within two seconds rather than fifteen. */
-const lease = { duration: '2s', renewDeadline: '1500ms', retryPeriod: '300ms' }
-const seed = Number(process.env.SKERRY_SEED ?? Date.now() % 1_000_000)
-const patienceMs = 30_000
+/** Runs have the same moments; `SKERRY_SEED=n` has others. */
+const seed = Number(process.env.SKERRY_SEED ?? 1)
 
 let cluster: TestCluster
 before(async () => {
@@ -27,184 +14,125 @@ before(async () => {
 })
 after(() => cluster?.stop())
 
-/** A region of its own whose replicas are killed, and its cloud, to which no answer is sure to find its way. */
-class Scene {
-  readonly region: Region
-  readonly served: ServedCloud
-  /** Called for each request that the cloud has taken, by its method and path, before its answer leaves. */
-  taken: (what: string) => void = () => {}
-  /** Every state and reason that a replica has told. */
-  readonly told: string[] = []
-  readonly #nodeArguments: string[]
-  readonly #random: () => number
-  #replicas = new Set<AgentProcess>()
-
-  private constructor(region: Region, served: ServedCloud, proxy: string, random: () => number) {
-    this.region = region
-    this.served = served
-    this.#random = random
-    this.#nodeArguments = ['--import', `data:text/javascript,${encodeURIComponent(`process.env.HTTPS_PROXY = '${proxy}'`)}`]
-  }
-
-  static async open(t: TestContext, id: string, random: () => number): Promise<Scene> {
-    let taken = (_what: string) => {}
-    const served = await serveCloud(Date.now, (cloud) => async (request) => {
-      const answer = await cloud.app.fetch(request)
-      taken(`${request.method} ${new URL(request.url).pathname}`)
-      await sleep(random() * 30)
-      return answer
-    })
-    served.cloud.lifeSeconds = 60
-    const proxy = await startLossyProxy(() => random() < 0.25)
-    const caFile = join(tmpdir(), `skerry-faults-${process.pid}-${id}.crt`)
-    await writeFile(caFile, served.ca)
-    // A region that has joined speaks within a third of a heartbeat of its start.
-    const cloud = { url: served.origin, caFile, gather: '1s', heartbeat: '15s' }
-    const region = await prepareRegion(cluster, { id, config: { lease: { ...lease, name: 'skerry-agent' }, cloud } })
-    t.after(async () => {
-      await region.close()
-      t.diagnostic(`${proxy.count.cut} of ${proxy.count.pieces} pieces of answers were lost`)
-      assert.ok(proxy.count.pieces > 0, 'the answers come through the proxy')
-      await proxy.close()
-      await served.close()
-      for (const [kind, name] of [
-        [kinds.Secret, 'skerry-identity'],
-        [kinds.Secret, 'skerry-join'],
-        [kinds.Registration, 'cloud'],
-      ] as const)
-        await region.admin.request({ method: 'DELETE', path: pathOf(kind, region.namespace, name) }).catch(() => {})
-    })
-    const scene = new Scene(region, served, proxy.url, random)
-    taken = (what) => scene.taken(what)
-    return scene
-  }
-
-  /** Gives the region a token that the cloud has made. */
-  async give(): Promise<void> {
-    const token = tokenWith({ id: 'once' })
-    this.served.cloud.registry.addToken(token)
-    const data = { token: Buffer.from(token).toString('base64') }
-    const { admin, namespace } = this.region
-    const body = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'skerry-join', namespace }, data }
-    await admin.request({ method: 'POST', path: pathOf(kinds.Secret, namespace), body })
-  }
-
-  async start(count: number): Promise<void> {
-    await Promise.all(Array.from({ length: count }, () => this.#startOne()))
-  }
-
-  async #startOne(): Promise<void> {
-    const replica = await this.region.startAgent({
-      nodeArguments: this.#nodeArguments,
-      onLog: (line) => {
-        const [, to, reason] = /"to":"(\w+)","reason":"(\w+)".*"registration advanced"/.exec(line) ?? []
-        if (to !== undefined) this.told.push(`${to} (${reason})`)
-      },
-    })
-    this.#replicas.add(replica)
-  }
-
-  /** SIGKILL for all replicas within the next moment, as when the power fails; then as many start. */
-  async killAll(): Promise<void> {
-    await sleep(this.#random() * 60)
-    const replicas = [...this.#replicas]
-    this.#replicas = new Set()
-    await Promise.all(replicas.map((replica) => replica.kill()))
-    await this.start(replicas.length)
-  }
-
-  /** SIGKILL for the replica that leads, within the next moment; the other one takes over. */
-  async killLeader(): Promise<void> {
-    await sleep(this.#random() * 60)
-    for (const replica of this.#replicas) {
-      const { facts } = (await (await fetch(`${replica.adminUrl}/readyz`)).json()) as { facts: { leader: boolean } }
-      if (!facts.leader) continue
-      this.#replicas.delete(replica)
-      await replica.kill()
-      await this.#startOne()
-      return
-    }
-  }
-
-  async status(): Promise<RegistrationStatus | undefined> {
-    const { admin, namespace } = this.region
-    return (await readObject(admin, pathOf(kinds.Registration, namespace, 'cloud')))?.status as RegistrationStatus | undefined
-  }
-
-  /** @throws Error with what the region has told, if it is not so in time */
-  async until(what: string, is: (status: RegistrationStatus | undefined) => boolean): Promise<void> {
-    for (const deadline = performance.now() + patienceMs; !is(await this.status()); await sleep(50)) {
-      if (performance.now() > deadline) assert.fail(`${what}, not: ${JSON.stringify(await this.status())}\n${this.told.join('\n')}`)
-    }
-  }
-
-  get registered() {
-    return Object.values(this.served.cloud.registry.records.regions)
-  }
-}
+/** A replica dies before the first answer comes, and a moment after the second one has left. */
+const twice = (call: RegExp): Moment[] => [
+  { call, answer: 'lost' },
+  { call, answer: 'sent' },
+]
 
 describe(`a region is registered once and stays itself (SKERRY_SEED=${seed})`, () => {
   test('when its replicas are killed while they claim, and answers are lost', async (t) => {
-    const scene = await Scene.open(t, 'claiming', seeded(seed))
-    let kills = 3
-    let killing = Promise.resolve()
-    scene.taken = (what) => {
-      if (what !== 'POST /v1/regions' || kills === 0) return
-      kills--
-      killing = killing.then(() => scene.killAll())
-    }
-    await scene.give()
+    const scene = await Scene.open(t, cluster, { id: 'claiming', random: seeded(seed), loss: 0.25 })
+    const call = /^POST \/v1\/regions 200$/
+    scene.killsAt({ call, answer: 'lost' }, ...twice(call))
+    await scene.giveKnown()
     await scene.start(2)
-    await scene.until('it is registered', (status) => status?.state === 'Ready')
-    await killing
-    await scene.until('it is registered', (status) => status?.state === 'Ready')
-    assert.equal(scene.registered.length, 1)
-    const [registered] = scene.registered
-    const { id, thumbprint } = (await scene.status()) ?? assert.fail()
-    assert.deepEqual([registered?.id, registered?.thumbprint, registered?.state], [id, thumbprint, 'approved'])
-    assert.deepEqual(
-      scene.told.filter((told) => told.startsWith('Refused')),
-      [],
-    )
-    t.diagnostic(`${3 - kills} times killed; ${scene.told.join(', ')}`)
+    await scene.killed()
+    await scene.isItself()
+    await scene.theOne()
+    scene.neverRefused()
+    t.diagnostic(scene.told.join(', '))
   })
 
   test('when the leader is killed while it renews, and answers are lost', async (t) => {
-    const scene = await Scene.open(t, 'renewing', seeded(seed + 1))
-    await scene.give()
+    const scene = await Scene.open(t, cluster, { id: 'renewing', random: seeded(seed + 1), loss: 0.25 })
+    await scene.giveKnown()
     await scene.start(2)
-    await scene.until('it is registered', (status) => status?.state === 'Ready')
-    const before = (await scene.status()) ?? assert.fail()
-    let killing = Promise.resolve()
-    let isDue = false
-    scene.taken = (what) => {
-      if (!isDue || !what.endsWith('/credential')) return
-      isDue = false
-      killing = killing.then(() => scene.killLeader())
-    }
+    await scene.isItself()
+    const before = await scene.theOne()
     for (let round = 0; round < 3; round++) {
-      const number = scene.registered[0]?.sequence ?? 0
-      // The cloud takes the credential back before its time, and the region hears of it with its next status.
-      for (const { last } of scene.registered) if (last) last.expiresAt = 1
-      isDue = true
-      const project = { apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name: `round-${seed % 1_000}-${round}` }, spec: {} }
-      await scene.region.admin.request({ method: 'POST', path: pathOf(kinds.Project), body: project })
-      await scene.until('another credential is used', () => {
-        const [region] = scene.registered
-        return (region?.sequence ?? 0) > number && region?.isUsed === true
-      })
+      const { sequence } = await scene.theOne()
+      let killing: Promise<void> | undefined
+      scene.taken = ({ call, replica }) => {
+        if (killing === undefined && call.endsWith('/credential 200') && replica) killing = scene.replace(replica)
+      }
+      scene.takeBack()
+      await scene.change()
+      await scene.until('the leader is killed', () => killing !== undefined)
       await killing
+      await scene.isItself(sequence + 1)
     }
-    await scene.until('it is registered', (status) => status?.state === 'Ready')
-    assert.equal(scene.registered.length, 1)
-    const [registered] = scene.registered
-    const { id, thumbprint } = (await scene.status()) ?? assert.fail()
+    const { id, thumbprint, sequence } = await scene.theOne()
     assert.deepEqual([id, thumbprint], [before.id, before.thumbprint])
-    assert.deepEqual([registered?.id, registered?.thumbprint, registered?.state], [id, thumbprint, 'approved'])
-    assert.deepEqual(
-      scene.told.filter((told) => told.startsWith('Refused')),
-      [],
-    )
-    t.diagnostic(`${registered?.sequence} credentials; ${scene.told.join(', ')}`)
+    scene.neverRefused()
+    t.diagnostic(`${sequence} credentials; ${scene.told.join(', ')}`)
+  })
+
+  test('when it is killed on each way that it goes', async (t) => {
+    let ago = 2 * 365 * day
+    const scene = await Scene.open(t, cluster, { id: 'going', random: seeded(seed + 2) }, () => ago)
+    const { cloud } = scene.served
+    const { registry } = cloud
+    let before = { id: '' as string | undefined, thumbprint: '', sequence: 0 }
+
+    await t.test('to an approval', async () => {
+      registry.approves = false
+      scene.killsAt(...twice(/^POST \/v1\/regions 202$/), { told: 'AwaitingApproval' })
+      await scene.giveKnown({ id: 'first' })
+      await scene.start(1)
+      await scene.killed()
+      scene.killsAt(...twice(/^POST \/v1\/regions 200$/))
+      registry.approves = true
+      await scene.killed()
+      await scene.isItself()
+      before = await scene.theOne()
+    })
+
+    await t.test('to another credential, after a year without a network', async () => {
+      await scene.killAll()
+      ago -= 365 * day
+      scene.killsAt({ told: 'Recovering' }, ...twice(/^POST .*\/credential 200$/))
+      await scene.start(1)
+      await scene.killed()
+      await scene.isItself(before.sequence + 1)
+      const { id, thumbprint, sequence } = await scene.theOne()
+      assert.deepEqual([id, thumbprint], [before.id, before.thumbprint])
+      before.sequence = sequence
+    })
+
+    await t.test('to another CA and another key, both of which have changed twice in another year', async () => {
+      await scene.killAll()
+      ago -= 365 * day
+      const [second, third] = [
+        await createServingCertificate('cloud', [], { authority: 'second' }),
+        await createServingCertificate('cloud', [], { authority: 'third' }),
+      ]
+      await cloud.publish({ anchors: [second.ca], newKey: true })
+      await cloud.publish({ anchors: [third.ca], newKey: true })
+      scene.served.use(third)
+      scene.killsAt(...twice(/^GET \/\.well-known\/skerry-trust\.jws 200$/))
+      await scene.start(1)
+      await scene.killed()
+      await scene.isItself(before.sequence + 1)
+      const { id, thumbprint } = await scene.theOne()
+      assert.deepEqual([id, thumbprint], [before.id, before.thumbprint])
+    })
+
+    await t.test('to another registration, with another token', async () => {
+      registry.records.regions = {}
+      await scene.change()
+      await scene.until('it says that the cloud does not know it', (status) => status?.reason === 'UnknownRegion')
+      scene.killsAt(...twice(/^POST \/v1\/regions 200$/))
+      await scene.giveKnown({ id: 'second' })
+      await scene.killed()
+      await scene.isItself()
+      const { id, thumbprint } = await scene.theOne()
+      assert.notEqual(id, before.id)
+      assert.equal(thumbprint, before.thumbprint)
+    })
+
+    await t.test('out', async () => {
+      scene.killsAt({ told: 'Deregistering' }, { call: /^DELETE /, answer: 'lost' }, { told: 'Deregistered' })
+      await scene.want({ spec: { joined: false } })
+      await scene.killed()
+      await scene.until('it has left', async (status) => {
+        return status?.state === 'Deregistered' && (await scene.read('Secret', 'skerry-identity')) === undefined
+      })
+      assert.deepEqual(
+        scene.registered.map(({ state }) => state),
+        ['deregistered'],
+      )
+    })
+    t.diagnostic(scene.told.join(', '))
   })
 })

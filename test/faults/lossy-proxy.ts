@@ -14,14 +14,15 @@ export type LossyProxy = {
  * A proxy for CONNECT (RFC 9110, section 9.3.6). What the client sends always arrives; of what the server sends, each piece may be the last one
  * of its connection, which then ends without it.
  * @param isLost asked for each piece
+ * @param localAddress what the other side sees it come from
  */
-export async function startLossyProxy(isLost: () => boolean): Promise<LossyProxy> {
+export async function startLossyProxy(isLost: () => boolean, localAddress = '127.0.0.1'): Promise<LossyProxy> {
   const count = { pieces: 0, cut: 0 }
   const sockets = new Set<Socket>()
   const server: Server = createServer((_request, response) => response.writeHead(405).end())
   server.on('connect', ({ url = '' }, client: Socket, head: Buffer) => {
     const { hostname, port } = new URL(`tcp://${url}`)
-    const far = connect(Number(port), hostname, () => {
+    const far = connect({ port: Number(port), host: hostname, localAddress }, () => {
       client.write('HTTP/1.1 200 Connection Established\r\n\r\n')
       far.write(head)
       client.pipe(far)
