@@ -123,7 +123,7 @@ async function write({ patch }: Change, { cluster, path }: Place, { dryRun, now 
 }
 
 const noRegistration =
-  'there is no Registration: the configuration of the agent names no cloud (cloud.url), or no agent has led since it does.'
+  'there is no Registration: the agent names no cloud (cloud.url), none has led since, or the CRD registrations.skerry.dev is missing.'
 
 async function read({ cluster, path }: Place): Promise<KubernetesObject | undefined> {
   try {
