@@ -16,7 +16,7 @@ export const host = 'scada'
 const devices = ['host a', 'host b', 'host c', 'database orders', 'database metrics']
 const metrics = ['State', 'Duration', 'Detail', 'Memory Requested', 'CPU Requested', 'Ready']
 
-export type MonitorsParts = {
+type MonitorsParts = {
   clock: EventClock
   /** In the order in which they are tried. */
   brokers: readonly BrokerModel[]
