@@ -67,7 +67,9 @@ describe(`a region is registered once and stays itself (SKERRY_SEED=${seed})`, (
 
     await t.test('to an approval', async () => {
       registry.approves = false
-      scene.killsAt(...twice(/^POST \/v1\/regions 202$/), { told: 'AwaitingApproval' })
+      const call = /^POST \/v1\/regions 202$/
+      // It tells once that it waits.
+      scene.killsAt({ call, answer: 'lost' }, { told: 'AwaitingApproval' }, { call, answer: 'sent' })
       await scene.giveKnown({ id: 'first' })
       await scene.start(1)
       await scene.killed()

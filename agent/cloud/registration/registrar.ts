@@ -142,7 +142,9 @@ export class Registrar {
     const { cloud, region, version, tags } = this.#config
     const state = withKeyOf(token, cloud, look.state)
     const pairing = token === undefined ? this.#codes.next() : undefined
-    if (!pairing) await look.enter(underWay.asking(cloud))
+    // A region that waits for somebody is not on its way again with each question.
+    const waits = look.status?.state === 'AwaitingApproval' && look.status.cloud === cloud
+    if (!pairing && !waits) await look.enter(underWay.asking(cloud))
     const body: Claim = {
       ...(token && { token: this.#shown(token, state) }),
       ...(pairing && { pairing: { code: pairing.code, expiresIn: pairingMs / 1000 } }),

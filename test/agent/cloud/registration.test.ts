@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { CloudFault } from '../../../agent/cloud/fault.ts'
 import { readInstallToken } from '../../../agent/cloud/install-token.ts'
 import { Link } from '../../../agent/cloud/link.ts'
 import { createProver, makeKey } from '../../../agent/cloud/proof.ts'
@@ -97,4 +98,29 @@ test('a region for which nobody decides asks once a minute in the end, whatever 
   assert.equal(world.content.status?.state, 'Unpaired')
   const asked = world.exchanges.length
   assert.ok(asked > 1_000 && asked < 1_400, `${asked} questions in a day`)
+})
+
+test('a region that waits for an approval says since when, however often it asks, and whether the cloud answers', async () => {
+  const world = new World()
+  world.cloud.registry.approves = false
+  world.give(tokenWith())
+  const link = world.link()
+  await world.until(link, 'AwaitingApproval')
+  const since = world.content.status?.since
+  for (let asked = 0; asked < 3; asked++) {
+    await world.clock.advance(60_000)
+    await link.step()
+  }
+  assert.deepEqual([world.content.status?.state, world.content.status?.since], ['AwaitingApproval', since])
+  assert.equal(world.exchanges.length, 4)
+  assert.deepEqual(
+    world.lines.filter(({ msg }) => msg === 'registration advanced').map(({ to }) => to),
+    ['Claiming', 'AwaitingApproval'],
+  )
+  world.onTheWay = async () => {
+    throw new CloudFault('unreachable', 'There is no network.')
+  }
+  await world.clock.advance(60_000)
+  await link.step()
+  assert.deepEqual([world.content.status?.state, world.content.status?.reason], ['AwaitingApproval', 'Unreachable'])
 })
