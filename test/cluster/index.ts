@@ -14,6 +14,7 @@ export { type CommandResult, installedTool, kubectl, type Tool } from './kubectl
 export { builtFolder, cacheFolder, findBinaries } from './real/binaries.ts'
 export { startRealCluster, useGivenCluster } from './real/index.ts'
 export { createDaemons, type Daemon, type Daemons } from './real/processes.ts'
+export { seeded } from './seeded.ts'
 export { createOperatorDeployment, type OperatorDeployment, unmanagedPod } from './stand-ins/crate-operator/deployment.ts'
 export {
   type CrateOperatorStandIn,

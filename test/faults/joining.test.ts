@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { createServingCertificate, startCluster, type TestCluster } from '../cluster/index.ts'
-import { seeded } from '../cluster/seeded.ts'
+import { createServingCertificate, seeded, startCluster, type TestCluster } from '../cluster/index.ts'
 import { regionDefinitions } from '../region/definitions.ts'
 import { day, type Moment, Scene } from './joining-scene.ts'
 

@@ -4,7 +4,7 @@ import { edgeNodeConfig, sparkplugConfig } from '../../monitor/sparkplug/config.
 import type { Connect } from '../../monitor/sparkplug/connection.ts'
 import { createEdgeNode, type EdgeNode } from '../../monitor/sparkplug/edge-node.ts'
 import { bdSeqAfter } from '../../monitor/sparkplug/sequence.ts'
-import { seeded } from '../cluster/seeded.ts'
+import { seeded } from '../cluster/index.ts'
 import type { BrokerModel } from './broker-model.ts'
 import type { EventClock } from './event-clock.ts'
 import { silent } from './regions.ts'

@@ -5,7 +5,7 @@ import { createSpeaker } from '../../agent/cloud/speaker.ts'
 import type { Part } from '../../shared/lifecycle.ts'
 import { createLog } from '../../shared/log.ts'
 import { type Content, memoryStore } from '../cloud/memory-store.ts'
-import { seeded } from '../cluster/seeded.ts'
+import { seeded } from '../cluster/index.ts'
 import { type CloudDoor, origin } from './cloud-door.ts'
 import type { EventClock } from './event-clock.ts'
 
