@@ -118,7 +118,10 @@ export const sparkplugConfig = z.strictObject({
       first: duration({ min: '100ms', max: '10m' }).prefault('10s').describe('Window of the first pause; the pause is a random part of it'),
       longest: duration({ min: '1s', max: '1h' })
         .prefault('2m')
-        .describe('Largest window; it doubles with each failure of a server, until a session on it lasts as long'),
+        .describe(
+          'Largest window; it doubles with each failure of a server, until a session on it lasts as long. From the second failure on, the ' +
+            'pause is in its second half',
+        ),
     })
     .prefault({})
     .describe('Pauses before a new connection'),

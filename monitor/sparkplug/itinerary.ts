@@ -27,8 +27,9 @@ type Stop = { failures: number; dueAt: number; closings: number }
  * | lost sooner: births alone prove nothing              | one more                           | `baseMs`, doubled from the second on |
  * | another client took it over                          | one more, unless it lasted for long | `baseMs`, doubled from the second on |
  *
- * The pause is a random part of its window (full jitter): 10,000 monitors that lose a server come back spread over it, on the next server
- * too. Two monitors of one name end each other's sessions with each CONNECT: that slows down until each lasts for minutes.
+ * The first pause is a random part of its window (full jitter): 10,000 monitors that lose a server come back spread over it, on the next server
+ * too. After more failures it is in the second half of its window: while a server is away nobody hurries, and when it is back the first second
+ * is not more than all others, as it is where short pauses stand beside long ones. Two monitors of one name end each other's sessions with each CONNECT: that slows down until each lasts for minutes.
  */
 export function createItinerary(
   servers: number,
@@ -63,11 +64,12 @@ export function createItinerary(
       const otherClient = note(stop, end)
       const now = clock.monotonic()
       const isHostAway = end.reason === 'host-offline' || end.reason === 'host-silent'
-      const part = random()
+      const chance = random()
+      const part = stop.failures > 1 ? (1 + chance) / 2 : chance
       const windowMs = isHostAway ? hostPauseMs : windowAfter(stop.failures)
       stop.dueAt = now + Math.floor(part * windowMs)
       // The other servers have done nothing; but all that were on this one come to them now.
-      const earliest = now + Math.floor(part * Math.min(windowMs, isHostAway ? hostPauseMs : reconnect.baseMs))
+      const earliest = now + Math.floor(chance * Math.min(windowMs, isHostAway ? hostPauseMs : reconnect.baseMs))
       const startAt = (place: number) => Math.max(earliest, stopAt(place).dueAt)
       let best = index + 1
       for (let place = index + 2; place <= index + servers; place++) if (startAt(place) < startAt(best)) best = place

@@ -14,11 +14,11 @@ const until = async (is: () => boolean) => {
   while (!is()) await systemClock.sleep(5, limit)
 }
 
-/** An itinerary whose pauses are the whole of their windows, and what it does with the ends of sessions. */
-function planned(servers: number) {
+/** An itinerary whose pauses are the whole of their windows, unless chance is another, and what it does with the ends of sessions. */
+function planned(servers: number, chance = 1) {
   const clock = createFakeClock()
   const config = { reconnect: { baseMs: 10_000, capMs: 120_000 }, hostPauseMs: 5_000 }
-  const itinerary = createItinerary(servers, config, { clock, random: () => 1 })
+  const itinerary = createItinerary(servers, config, { clock, random: () => chance })
   /** The pause, and the server after it. */
   const ended = async (end: Partial<SessionEnd> & Pick<SessionEnd, 'reason'>) => {
     await clock.advance(end.onlineMs ?? 0)
@@ -51,6 +51,13 @@ test('a server that does not answer is tried less and less, and does not delay t
   }
   const gaps = tries.slice(1).map((time, place) => time - (tries[place] as number))
   assert.deepEqual(gaps.slice(0, 6), [15_000, 20_000, 40_000, 80_000, 120_000, 120_000])
+})
+
+test('the first pause is anywhere in its window, later ones are in its second half', async () => {
+  const ended = planned(1, 0)
+  const pauses: unknown[] = []
+  for (let round = 0; round < 6; round++) pauses.push((await ended({ reason: 'refused' }))[0])
+  assert.deepEqual(pauses, [0, 10_000, 20_000, 40_000, 60_000, 60_000])
 })
 
 test('the window grows with sessions that end soon after their births, and one that lasts ends that', async () => {
