@@ -86,6 +86,13 @@ export class World {
     throw new Error(`it is not ${state}: ${JSON.stringify(this.content.status)}`)
   }
 
+  /** Joins by a pairing code, which somebody approves. */
+  async pair(link: Link): Promise<void> {
+    await this.until(link, 'Unpaired')
+    for (const region of this.registered) region.state = 'approved'
+    await this.until(link, 'Ready')
+  }
+
   /** The region at the cloud. */
   get registered() {
     return Object.values(this.cloud.registry.records.regions)

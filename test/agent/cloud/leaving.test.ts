@@ -38,9 +38,7 @@ test('a region that waits for its code to be typed leaves: the cloud is told, an
 test('a region that has joined leaves: it tells of no credential, and of no renewal', async () => {
   const world = new World()
   const link = world.link()
-  await world.until(link, 'Unpaired')
-  for (const region of world.registered) region.state = 'approved'
-  await world.until(link, 'Ready')
+  await world.pair(link)
   assert.ok(world.content.status?.credential)
 
   world.content.wanted = { joined: false }
@@ -51,9 +49,7 @@ test('a region that has joined leaves: it tells of no credential, and of no rene
 test('a region whose key somebody has deleted has left as soon as the site says so, whatever its status said', async () => {
   const world = new World()
   const link = world.link()
-  await world.until(link, 'Unpaired')
-  for (const region of world.registered) region.state = 'approved'
-  await world.until(link, 'Ready')
+  await world.pair(link)
 
   delete world.content.state
   world.content.wanted = { joined: false }

@@ -82,9 +82,7 @@ test('how much of the ledger the cloud knows is written with that, and at once w
 test('a cloud that has forgotten operations is written down with the next step, and one that has read some every five minutes', async () => {
   const world = new World()
   const link = world.link()
-  await world.until(link, 'Unpaired')
-  for (const region of world.registered) region.state = 'approved'
-  await world.until(link, 'Ready')
+  await world.pair(link)
   const hear = async (ledgerKnown: number) => {
     const isDue = link.heard({ ledgerKnown })
     if (isDue) await link.step()
