@@ -48,12 +48,12 @@ export class OptionalCache<T extends Cached> extends Cache<T> {
       try {
         if (this.#following === undefined || this.trouble !== undefined) this.#note(!(await this.#isServed(signal)))
         failures = 0
-        if (this.#following === undefined) this.trouble = undefined
+        if (this.#following === undefined) this.fault = undefined
         if (this.absent) known()
         else this.#following ??= super.start(signal).then(known, () => {})
       } catch (error) {
         if (signal.aborted) return
-        if (this.#following === undefined) this.trouble = error instanceof Error ? error.message : String(error)
+        if (this.#following === undefined) this.fault = error
         if (failures++ === 0) log.warn({ kind: kind.kind, err: error }, 'kind cannot be looked up, trying again')
       }
       await clock.sleep(failures === 0 ? lookMs : 1 + backoff(pauses, failures, Math.random()), signal).catch(() => {})

@@ -54,9 +54,7 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
   synced = false
   /** The monotonic moment, in milliseconds, at which the API server last proved that the watch lives; undefined before. */
   heardAt: number | undefined
-  /** Why the collection cannot be followed at the moment. */
-  trouble: string | undefined
-  /** The same as an error; a Problem where it is known what to do. */
+  /** Why the collection cannot be followed at the moment; a Problem where it is known what to do. */
   fault: unknown
   readonly #config: CacheConfig<T>
   readonly #tools: CacheTools
@@ -89,6 +87,11 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
   /** Takes the answer of a write into the copy, so that its writer reads it back at once. An older version is ignored. */
   put(object: KubernetesObject): void {
     if (isNewer(object.metadata.resourceVersion, this.seen)) this.#take(object)
+  }
+
+  /** The fault in words. */
+  get trouble(): string | undefined {
+    return this.fault instanceof Error ? this.fault.message : this.fault === undefined ? undefined : String(this.fault)
   }
 
   /** Calls the listener when trouble begins and when it ends. Returns the function that unsubscribes. */
@@ -169,9 +172,8 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
   #heard(): void {
     this.heardAt = this.#tools.clock.monotonic()
     this.#failures = 0
-    if (this.trouble === undefined) return
+    if (this.fault === undefined) return
     this.#tools.log.info({ kind: this.#config.kind.kind }, 'watch works again')
-    this.trouble = undefined
     this.fault = undefined
     for (const listener of this.#troubled) listener()
   }
@@ -179,9 +181,8 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
   #note(error: unknown): void {
     const { kind } = this.#config
     if (isProblem(error, 'gone')) this.seen = ''
+    const isNew = this.fault === undefined
     this.fault = isProblem(error, 'not-served') ? notServed(kind, error) : error
-    const isNew = this.trouble === undefined
-    this.trouble = this.fault instanceof Error ? this.fault.message : String(this.fault)
     if (!isNew) return
     const action = isProblem(this.fault) ? { action: this.fault.action } : {}
     if (!isProblem(error, 'gone')) this.#tools.log.warn({ kind: kind.kind, err: this.fault, ...action }, 'watch broken, trying again')
