@@ -117,3 +117,8 @@ for (const [room, other] of walls) {
     assert.deepEqual(crossing, [])
   })
 }
+
+test('what a test replaces lasts as long as the test: the files of a folder share a process', () => {
+  const others = sources.filter((file) => /import \{[^}]*\bmock\b[^}]*\} from 'node:test'/.test(textOf(file)))
+  assert.deepEqual(others, [])
+})

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mock, test } from 'node:test'
+import { test } from 'node:test'
 import { CloudFault } from '../../../agent/cloud/fault.ts'
 import { Asking } from '../../cloud/conformance/asking.ts'
 import { TriedRegion } from '../../cloud/conformance/region.ts'
@@ -10,8 +10,13 @@ import { HonestCloud } from '../../cloud/honest-cloud.ts'
 import { type Point, points } from '../../cloud/points.ts'
 import { origin, tokenWith } from '../../cloud/world.ts'
 
-/** Both sides have one clock, which stands still: how late a proof is does not depend on how busy this machine is. */
-mock.timers.enable({ apis: ['Date'], now: Date.now() })
+/** A test in which both sides have one clock, which stands still: how late a proof is does not depend on how busy this machine is. */
+function testAtOneMoment(name: string, run: () => Promise<void>): void {
+  test(name, (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    return run()
+  })
+}
 
 /** What no stranger can see, from outside and in a minute. */
 const beyond: readonly Point[] = [
@@ -49,7 +54,7 @@ async function found(without?: Point, { closedMs, slip }: { closedMs?: number; s
   return { report, cloud, said, of }
 }
 
-test('a cloud that keeps the contract passes every point that can be tried from outside', async () => {
+testAtOneMoment('a cloud that keeps the contract passes every point that can be tried from outside', async () => {
   const { report, said, of } = await found()
   assert.deepEqual(of('fail'), [], JSON.stringify(report.verdicts))
   assert.deepEqual(of('not tried'), beyond)
@@ -59,13 +64,13 @@ test('a cloud that keeps the contract passes every point that can be tried from 
 })
 
 for (const point of points.filter((each) => !beyond.includes(each) && each !== 'All together' && each !== 'Idle connections')) {
-  test(`a cloud that does not keep "${point}" fails at that point, and at no other`, async () => {
+  testAtOneMoment(`a cloud that does not keep "${point}" fails at that point, and at no other`, async () => {
     const { report, of } = await found(point)
     assert.deepEqual(of('fail'), [point], JSON.stringify(report.verdicts))
   })
 }
 
-test('a cloud that closes idle connections fails at that point, and at no other', async () => {
+testAtOneMoment('a cloud that closes idle connections fails at that point, and at no other', async () => {
   const { of } = await found(undefined, { closedMs: 5_000 })
   assert.deepEqual(of('fail'), ['Idle connections'])
 })
@@ -177,13 +182,13 @@ async function changed(answered: Response, besides: object): Promise<Response> {
 }
 
 for (const { what, point, slip } of slips) {
-  test(`a cloud that ${what} fails at "${point}", and at no other`, async () => {
+  testAtOneMoment(`a cloud that ${what} fails at "${point}", and at no other`, async () => {
     const { report, of } = await found(undefined, { slip })
     assert.deepEqual(of('fail'), [point], JSON.stringify(report.verdicts))
   })
 }
 
-test('a cloud at which the region does not come so far has not passed, and what was found so far stays', async () => {
+testAtOneMoment('a cloud at which the region does not come so far has not passed, and what was found so far stays', async () => {
   const { report, of } = await found(undefined, {
     slip: async (request, answer) => {
       const { token } = JSON.parse((await textOf(request)) || '{}') as { token?: { id?: string } }
@@ -195,7 +200,7 @@ test('a cloud at which the region does not come so far has not passed, and what 
   assert.ok(of('pass').includes('An unknown token'))
 })
 
-test('a cloud that goes away in the middle has not passed, and what was found so far stays', async () => {
+testAtOneMoment('a cloud that goes away in the middle has not passed, and what was found so far stays', async () => {
   let claims = 0
   const { report, of } = await found(undefined, {
     slip: async (request, answer) => {
@@ -208,7 +213,7 @@ test('a cloud that goes away in the middle has not passed, and what was found so
 })
 
 for (const state of ['revoked', 'deregistered'] as const) {
-  test(`a region that was ${state} does not come back with the token that it has used, but with another one`, async () => {
+  testAtOneMoment(`a region that was ${state} does not come back with the token that it has used, but with another one`, async () => {
     const cloud = new HonestCloud(origin, Date.now)
     const asking = new Asking(
       origin,
