@@ -76,22 +76,23 @@ export const registration: Resource = {
 }
 
 function representationOf(status: RegistrationStatus): z.input<typeof registrationSchema> {
-  const { action, nextAttempt, id, pairing, credential, lastHeard, ledgerKnown, name, tags } = status
   const { state, reason, message, since, attempts, cloud, thumbprint } = status
   return {
-    ...{
-      state,
-      reason,
-      message,
-      action: action ?? null,
-      since,
-      attempts,
-      nextAttempt: nextAttempt ?? null,
-      cloud,
-      id: id ?? null,
-      thumbprint,
-    },
-    ...{ pairing: pairing ?? null, credential: credential ?? null, lastHeard: lastHeard ?? null },
-    ...{ ledgerKnown: ledgerKnown ?? null, name: name ?? null, tags: tags ?? {} },
+    state,
+    reason,
+    message,
+    action: status.action ?? null,
+    since,
+    attempts,
+    nextAttempt: status.nextAttempt ?? null,
+    cloud,
+    id: status.id ?? null,
+    thumbprint,
+    pairing: status.pairing ?? null,
+    credential: status.credential ?? null,
+    lastHeard: status.lastHeard ?? null,
+    ledgerKnown: status.ledgerKnown ?? null,
+    name: status.name ?? null,
+    tags: status.tags ?? {},
   }
 }

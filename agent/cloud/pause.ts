@@ -4,8 +4,11 @@ import type { CloudFault } from './fault.ts'
 /** The usual heartbeat: a cloud that bears the heartbeats of its regions bears them spread over as long. In milliseconds. */
 const mostSpreadMs = 60_000
 
-/** The longest pause that a cloud may ask for, with what is added to it. In milliseconds. */
+/** The longest pause, with what is added to what a cloud asks for. In milliseconds. */
 const longestMs = 3_600_000
+
+/** The longest pause that a cloud may ask for. In milliseconds. */
+export const mostAskedMs = longestMs - mostSpreadMs
 
 /**
  * How long to wait after an attempt in vain, in milliseconds: a random part of a window that doubles. A cloud that asks for patience is left alone
@@ -23,7 +26,7 @@ export function pauseAfter(
 ): number {
   const tries = Math.min(attempts, 20)
   if (retryAfterMs === undefined) return backoff(window, tries, random)
-  const askedMs = Math.min(retryAfterMs, longestMs - mostSpreadMs)
+  const askedMs = Math.min(retryAfterMs, mostAskedMs)
   const spreadMs = Math.max(backoff(window, tries, 1), Math.min(askedMs, mostSpreadMs))
   return askedMs + Math.floor(random * Math.min(spreadMs, longestMs - askedMs))
 }

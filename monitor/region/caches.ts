@@ -45,7 +45,14 @@ export type Collection = Exclude<keyof MonitorCaches, 'secrets' | 'version'>
 
 /** The collections, in the order in which they are read. */
 export const collections: readonly Collection[] = [
-  ...(['hosts', 'projects', 'databases', 'pods', 'deployments', 'services', 'sparkplugNodes', 'registrations'] as const),
+  'hosts',
+  'projects',
+  'databases',
+  'pods',
+  'deployments',
+  'services',
+  'sparkplugNodes',
+  'registrations',
 ]
 
 /**

@@ -27,9 +27,10 @@ type Stop = { failures: number; dueAt: number; closings: number }
  * | lost sooner: births alone prove nothing              | one more                           | `baseMs`, doubled from the second on |
  * | another client took it over                          | one more, unless it lasted for long | `baseMs`, doubled from the second on |
  *
- * The first pause is a random part of its window (full jitter): 10,000 monitors that lose a server come back spread over it, on the next server
- * too. After more failures it is in the second half of its window: while a server is away nobody hurries, and when it is back the first second
- * is not more than all others, as it is where short pauses stand beside long ones. Two monitors of one name end each other's sessions with each CONNECT: that slows down until each lasts for minutes.
+ * The first pause is a random part of its window (full jitter): 10,000 monitors that lose a server come back spread over it, on the next
+ * server too. After more failures it is in the second half of its window: while a server is away nobody hurries, and when it is back the first
+ * second is not more than all others, as it is where short pauses stand beside long ones. Two monitors of one name end each other's sessions
+ * with each CONNECT: that slows down until each lasts for minutes.
  */
 export function createItinerary(
   servers: number,

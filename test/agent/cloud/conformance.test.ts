@@ -140,16 +140,20 @@ const slips: { what: string; point: Point; slip: Slip }[] = [
     point: 'The trust document',
     slip: async (request, answer) => changed(await answer(request), { trust: 'eyJ9.eyJ9.eyJ9' }),
   },
-  {
-    what: 'is busy without saying for how long',
-    point: 'Patience',
-    slip: (() => {
-      let asked = 0
-      return async (request, answer) =>
-        ++asked === 1 ? json({ type: 'about:blank', title: 'Later', status: 503, now: Date.now() }, 503) : answer(request)
-    })(),
-  },
+  { what: 'is busy without saying for how long', point: 'Patience', slip: busyOnce() },
+  { what: 'is busy for a whole hour', point: 'Patience', slip: busyOnce('3600') },
 ]
+
+/** The first request finds it busy. */
+function busyOnce(retryAfter?: string): Slip {
+  let asked = 0
+  return async (request, answer) => {
+    if (++asked > 1) return answer(request)
+    const later = json({ type: 'about:blank', title: 'Later', status: 503, now: Date.now() }, 503)
+    if (retryAfter !== undefined) later.headers.set('retry-after', retryAfter)
+    return later
+  }
+}
 
 function headerOf(request: Request): Record<string, unknown> {
   const [header = ''] = (request.headers.get('dpop') ?? '').split('.')

@@ -5,6 +5,7 @@ import { importJWK, type JWK, SignJWT } from 'jose'
 import { instant } from '../../../agent/cloud/contract/documents.ts'
 import { type Endpoint, pathAt } from '../../../agent/cloud/contract/endpoints.ts'
 import { type FailureName, failureOfType } from '../../../agent/cloud/contract/failures.ts'
+import { mostAskedMs } from '../../../agent/cloud/pause.ts'
 import { type PrivateKey, thumbprintOf } from '../../../agent/cloud/proof.ts'
 import type { Received, Transport } from '../../../agent/cloud/transport.ts'
 
@@ -78,7 +79,7 @@ export class Asking {
   #delayOf({ method, path }: Endpoint, { status, headers }: Received): number | undefined {
     if (status !== 429 && status !== 503) return undefined
     const header = headers['retry-after'] ?? 'missing'
-    const isAgreed = /^\d{1,4}$/.test(header) && Number(header) <= 3600
+    const isAgreed = /^\d{1,4}$/.test(header) && Number(header) * 1000 <= mostAskedMs
     if (isAgreed) this.delays++
     else this.notes.patience.add(`${method} ${path}, answered ${status}: Retry-After is ${header.slice(0, 60)}`)
     return isAgreed ? Number(header) : patience.unsaidSeconds

@@ -1,4 +1,5 @@
 import { CloudFault } from '../../../agent/cloud/fault.ts'
+import { mostAskedMs } from '../../../agent/cloud/pause.ts'
 import type { JoinSecret } from '../../../agent/cloud/registration/state.ts'
 import type { Transport } from '../../../agent/cloud/transport.ts'
 import { Asking } from './asking.ts'
@@ -71,7 +72,8 @@ async function tryNotes({ notes, delays }: Asking, report: Report): Promise<void
   await report.try('JSON with your time', none(notes.json, 'JSON with now in each answer'))
   await report.try('The shape of answers', none(notes.shape, 'answers as in cloud-api.yaml'))
   await report.try('Problem documents', none(notes.problem, 'problem documents whose type ends with a class'))
-  if (notes.patience.size > 0 || delays > 0) await report.try('Patience', none(notes.patience, 'seconds, at most an hour'))
+  if (notes.patience.size > 0 || delays > 0)
+    await report.try('Patience', none(notes.patience, `seconds, at most ${mostAskedMs / 60_000} minutes`))
 }
 
 function hasNotes({ notes }: Asking): boolean {
