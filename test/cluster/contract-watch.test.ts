@@ -178,3 +178,9 @@ test('definitions can be watched', async () => {
   const isEstablished = (condition: Body) => condition.type === 'Established' && condition.status === 'True'
   await watch.next(({ object }) => object.metadata.name === metadata.name && object.status?.conditions?.some(isEstablished))
 })
+
+test('a watch of a kind that is not served, or not yet, is answered with a text', async () => {
+  await using watch = await http.watch('/apis/harbours.example.org/v1/quays?watch=true')
+  assert.equal(watch.status, 404)
+  await assert.rejects(watch.next(), /no event: 404 page not found/)
+})

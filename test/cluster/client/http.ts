@@ -144,15 +144,15 @@ export function expectCode(answer: Answer, code: number): Body {
 
 /** Cuts a watch stream into its events and hands them out in order. */
 function createLines(path: string) {
-  const waiting: WatchEvent[] = []
+  const waiting: string[] = []
   let partial = ''
   let ended = false
   let wake = () => {}
 
   async function take(deadline: number): Promise<WatchEvent | 'ended' | 'late'> {
     for (;;) {
-      const event = waiting.shift()
-      if (event) return event
+      const line = waiting.shift()
+      if (line !== undefined) return eventIn(line)
       if (ended) return 'ended'
       const leftMs = deadline - performance.now()
       if (leftMs <= 0) return 'late'
@@ -164,11 +164,20 @@ function createLines(path: string) {
     }
   }
 
+  /** Read when somebody takes it: an API server that has just started answers a watch of a kind from a CRD with a text, and 404. */
+  function eventIn(line: string): WatchEvent {
+    try {
+      return JSON.parse(line)
+    } catch (cause) {
+      throw new Error(`watch ${path}: no event: ${line.slice(0, 200)}`, { cause })
+    }
+  }
+
   return {
     push(chunk: string) {
       const parts = (partial + chunk).split('\n')
       partial = parts.pop() ?? ''
-      waiting.push(...parts.filter((part) => part !== '').map((part) => JSON.parse(part) as WatchEvent))
+      waiting.push(...parts.filter((part) => part !== ''))
       wake()
     },
     end() {

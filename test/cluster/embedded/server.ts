@@ -124,7 +124,8 @@ export class ApiServer {
     if (!parsed.resource) return this.#document(parsed, request.headers.accept ?? '')
     const { group, version, plural, namespace, name, subresource } = parsed.resource
     const type = this.#services.core.registry.find(group, version, plural)
-    if (!type || (subresource && !type.subresources.includes(subresource))) throw noSuchPath()
+    if (!type) return this.#inGroup(group, undefined)
+    if (subresource && !type.subresources.includes(subresource)) throw noSuchPath()
     if (type.namespaced !== (namespace !== undefined) && (!type.namespaced || name || !['list', 'watch'].includes(parsed.verb))) {
       throw type.namespaced && parsed.verb === 'create' ? badRequest('an empty namespace may not be set during creation') : noSuchPath()
     }
@@ -180,7 +181,8 @@ export class ApiServer {
     if (root === 'api') return rest.length === 0 ? found(coreVersions(this.#hostPort())) : found(resourceList(registry, '', rest[0] ?? ''))
     if (root === 'apis') {
       if (rest.length === 0) return found(groupList(registry))
-      return found(rest.length === 1 ? groupOf(registry, rest[0] ?? '') : resourceList(registry, rest[0] ?? '', rest[1] ?? ''))
+      const [group = '', version] = rest
+      return this.#inGroup(group, version === undefined ? groupOf(registry, group) : resourceList(registry, group, version))
     }
     if (path === '/openapi/v2') {
       if (!accept.includes('protobuf')) return found(openApiV2())
@@ -193,10 +195,18 @@ export class ApiServer {
     throw noSuchPath()
   }
 
+  /** A document about a group, or what is answered where there is none. */
+  #inGroup(group: string, document: unknown): Answer {
+    return group !== '' && groupOf(this.#services.core.registry, group) === undefined ? noSuchGroup : found(document)
+  }
+
   #hostPort(): string {
     return `127.0.0.1:${this.#address?.port}`
   }
 }
+
+/** A group that is not served, or not yet: the aggregator of an API server, which answers then, knows no Status. */
+const noSuchGroup: Answer = { code: 404, body: '404 page not found\n', mediaType: 'text/plain; charset=utf-8' }
 
 function found(document: unknown): Answer {
   if (document === undefined) throw noSuchPath()
