@@ -6,16 +6,15 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import mqtt from 'mqtt'
-import { serveCloud } from '../cloud/serve.ts'
-import { tokenWith } from '../cloud/world.ts'
 import { startCluster, startStandIns } from '../cluster/index.ts'
 import { startMosquitto } from '../monitor/sparkplug/mosquitto.ts'
 import { encode } from '../monitor/sparkplug/schema.ts'
 import { startPrometheus } from '../peers/prometheus.ts'
 import { type Client, createClient } from '../region/client.ts'
 import { regionDefinitions } from '../region/definitions.ts'
-import { prepareRegion, type Region } from '../region/index.ts'
+import { prepareRegion } from '../region/index.ts'
 import { database, persistent, project } from '../region/scenario.ts'
+import { startTakingCloud } from '../region/taking-cloud.ts'
 import { createAuthority } from '../shared/certificates.ts'
 import { ruleFiles } from './observability.ts'
 
@@ -42,7 +41,7 @@ export async function startObservedRegion(t: TestContext): Promise<ObservedRegio
   const broker = await startMosquitto(t)
   await region.admin.request({ method: 'POST', path: '/apis/skerry.dev/v1/namespaces/skerry/sparkplugnodes', body: crane })
 
-  const cloud = await joinable(t, region, directory)
+  const cloud = await startTakingCloud(t, region, directory)
   const tls = { certFile: join(directory, 'tls/tls.crt'), keyFile: join(directory, 'tls/tls.key'), ...(await clientFiles(directory)) }
   const config = { cloud, operations: { recheck: '2s' }, api: { host: '127.0.0.1', port: 0, tls } }
   const agent = await region.startAgent({ config })
@@ -87,20 +86,6 @@ export async function startObservedRegion(t: TestContext): Promise<ObservedRegio
       })
     },
   }
-}
-
-/** A cloud that knows the token of the region; the section of the configuration that names it. */
-async function joinable(t: TestContext, { admin, namespace }: Region, directory: string) {
-  const served = await serveCloud()
-  t.after(() => served.close())
-  const token = tokenWith()
-  served.cloud.registry.addToken(token)
-  const data = { token: Buffer.from(token).toString('base64') }
-  const body = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'skerry-join', namespace }, data }
-  await admin.request({ method: 'POST', path: `/api/v1/namespaces/${namespace}/secrets`, body })
-  const caFile = join(directory, 'cloud.crt')
-  await writeFile(caFile, served.ca)
-  return { url: served.origin, caFile }
 }
 
 /** The CA certificate of clients, and its revocation list. */

@@ -6,8 +6,8 @@ const fieldManager = 'kubelet-stand-in'
 const pauseMs = 5_000
 
 /**
- * Keeps nodes alive on a real control plane: its node controller considers a node lost unless the kubelet renews a Lease, and, after an
- * outage of the API server, until the kubelet posts a status.
+ * Keeps nodes alive. The node controller of a real control plane considers a node lost unless the kubelet renews a Lease, and, after an
+ * outage of the API server, until the kubelet posts a status. The Leases also tell what time it is on each node.
  */
 export function runHeartbeats(world: World, nodes: Collection, isSilent: (node: string) => boolean): { stop(): Promise<void> } {
   const ending = new AbortController()

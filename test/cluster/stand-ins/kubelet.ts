@@ -87,7 +87,7 @@ export async function runKubelet(
     }),
   ]
   lookAtAll()
-  const heartbeats = world.plane === 'real' ? runHeartbeats(world, nodes, (name) => silent.has(name)) : undefined
+  const heartbeats = runHeartbeats(world, nodes, (name) => silent.has(name))
 
   return {
     setFaults(pod, given) {
@@ -111,7 +111,7 @@ export async function runKubelet(
     },
     async stop() {
       for (const end of endings) end()
-      await heartbeats?.stop()
+      await heartbeats.stop()
       await scheduler.stop()
       await queue.stop()
       loads.stop()
