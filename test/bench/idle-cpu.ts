@@ -47,7 +47,7 @@ async function startLivingRegion(t: TestContext, bench: Bench): Promise<[agent: 
   t.after(() => cluster.stop())
   const region = await prepareRegion(cluster, { directory })
   t.after(() => region.close())
-  const standIns = await startStandIns(cluster, { nodes: hosts, operator: { stepMs: 5 } })
+  const standIns = await startStandIns(cluster, { nodes: hosts, kubelet: { renewMs: 10_000 }, operator: { stepMs: 5 } })
   t.after(() => standIns.stop())
   const sqlUrl = `${standIns.database.url}/{namespace}/{database}/_sql`
   const cloud = await startTakingCloud(t, region, directory)

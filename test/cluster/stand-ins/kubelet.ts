@@ -15,6 +15,8 @@ const fieldManager = 'kubelet-stand-in'
 export type KubeletOptions = {
   /** From the start of a pod's containers until they are ready, in milliseconds. */
   readyMs?: number
+  /** Between two renewals of the Lease of a node, in milliseconds. Who waits for one, as preflight does, waits that long; kubelets take 10 s. */
+  renewMs?: number
   /** What the registry says of an image that it does not have; undefined for one that it has. By default, it has all. */
   missingImage?: (image: string) => string | undefined
 }
@@ -38,7 +40,7 @@ export type KubeletStandIn = {
  */
 export async function runKubelet(
   world: World,
-  { readyMs = 0, missingImage = () => undefined }: KubeletOptions = {},
+  { readyMs = 0, renewMs = 1_000, missingImage = () => undefined }: KubeletOptions = {},
 ): Promise<KubeletStandIn> {
   const [pods, nodes, secrets] = await Promise.all([world.follow('Pod'), world.follow('Node'), world.follow('Secret')])
   const silent = new Set<string>()
@@ -87,7 +89,7 @@ export async function runKubelet(
     }),
   ]
   lookAtAll()
-  const heartbeats = runHeartbeats(world, nodes, (name) => silent.has(name))
+  const heartbeats = runHeartbeats(world, nodes, { isSilent: (name) => silent.has(name), renewMs })
 
   return {
     setFaults(pod, given) {
