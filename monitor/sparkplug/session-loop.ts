@@ -25,7 +25,7 @@ export type SessionLoopParts = ItineraryConfig & {
   random: () => number
 }
 
-/** After a loss of power the Lease of the process before has to run out. A replica that leads later than this takes over from another. */
+/** A replica that leads later than this was no part of a common start: after a loss of power the Lease of the process before has run out by then. */
 const longStartMs = 60_000
 
 /**
@@ -54,11 +54,12 @@ export async function runSessions(parts: SessionLoopParts, signal: AbortSignal):
 
 /**
  * Ten thousand monitors may start in the same second: the power is back, or all of them are upgraded. One that had a session before comes
- * back as if it had lost it just now, in a random part of the first window. A new installation has somebody who waits for it.
+ * back as if it had lost it just now, in a random part of the first window. A new installation has somebody who waits for it, and a replica that
+ * succeeds a dead one has waited already.
  */
 async function spreadStart(parts: SessionLoopParts, startedAt: number, signal: AbortSignal): Promise<void> {
-  const { reconnect, wasUsed, clock, random } = parts
-  if (clock.monotonic() - startedAt > longStartMs) return
+  const { reconnect, wasUsed, lease, clock, random } = parts
+  if (lease?.hasSucceeded?.() || clock.monotonic() - startedAt > longStartMs) return
   // Where that cannot be read now, it was written once.
   if (await wasUsed(signal).catch(() => true)) await pause(parts, Math.floor(random() * reconnect.baseMs), signal)
 }

@@ -38,6 +38,8 @@ export type Lease = Part & {
   isLeader(): boolean
   /** Who leads, as this process sees it. The texts stay the same while the situation does. */
   standing(): LeaseStanding
+  /** Whether this process leads in place of one that has died meanwhile: that was alive when this one came, and has not released the Lease. */
+  hasSucceeded(): boolean
   /** Calls the listener at every change of leadership; at its end, before another may lead. Returns the function that unsubscribes. */
   onChange(listener: (leads: boolean) => void): () => void
 }
@@ -63,13 +65,13 @@ export function leaseFacts({ holder, state, trouble }: LeaseStanding): Record<st
 }
 
 /** A Lease as the parts see it that act under it. */
-export type Leadership = Pick<Lease, 'isLeader' | 'onChange'>
+export type Leadership = Pick<Lease, 'isLeader' | 'onChange'> & Partial<Pick<Lease, 'hasSucceeded'>>
 
 /**
  * Competes for a Lease, as client-go's leader election does: a process that sees no renewal for the holder's duration takes it, and the
- * API server accepts the write of one process only (resourceVersion). Unlike there, a duration counts up to four times our own. Times written in the Lease are for people, and never compared: each
- * process measures with its own clock, a follower from when it saw a change, the leader from before it requested one. A follower watches
- * the Lease and acts when its time is up, so that a leader that was killed is succeeded hardly later than the duration.
+ * API server accepts the write of one process only (resourceVersion). Unlike there, a duration counts up to four times our own. Times written
+ * in the Lease never decide who leads: each process measures with its own clock, a follower from when it saw a change, the leader from before
+ * it requested one. A follower watches the Lease and acts when its time is up, so that a leader that was killed is succeeded hardly later than the duration.
  *
  * `start` resolves as soon as it competes, whether the cluster answers or not. `stop` releases the Lease, so that another process can take
  * it at once. Stop it after everything that acts under it.
@@ -142,6 +144,8 @@ class Candidate implements Lease {
   readonly #requestTimeoutMs: number
   readonly #ending = new AbortController()
   #observation: Observation | undefined
+  /** Whether the last other holder was seen to renew the Lease, and was not seen to release it. At first sight, a fresh renewal counts. */
+  #sawRenewed = false
   /** The monotonic moment of the last successful read or write. */
   #reachedAt: number
   readonly #startedAt: number
@@ -197,6 +201,10 @@ class Candidate implements Lease {
 
   #why(): string {
     return this.#failure === undefined ? '.' : `: ${this.#failure}`
+  }
+
+  hasSucceeded(): boolean {
+    return this.isLeader() && this.#sawRenewed
   }
 
   onChange(listener: (leads: boolean) => void): () => void {
@@ -318,9 +326,15 @@ class Candidate implements Lease {
     this.#observation = { object, at: isUnchanged ? before.at : now }
     const { holderIdentity } = object.spec
     if (holderIdentity === this.identity) return
+    if (before === undefined ? this.#isFresh(object) : !isUnchanged) this.#sawRenewed = Boolean(holderIdentity)
     this.#term.end('another holds it')
     if (holderIdentity && holderIdentity !== before?.object.spec.holderIdentity)
       this.#tools.log.info({ holder: holderIdentity }, 'lease is held')
+  }
+
+  /** Whether it was renewed within its duration, as far as two clocks of day agree: nobody leads or waits because of that. */
+  #isFresh({ spec }: LeaseObject): boolean {
+    return this.#tools.clock.now() - Date.parse(spec.renewTime ?? '') < respectedMs(spec, this.#config.durationMs)
   }
 
   async #read(limits: { signal?: AbortSignal; timeoutMs: number }): Promise<LeaseObject | undefined> {

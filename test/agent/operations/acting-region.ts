@@ -58,8 +58,8 @@ export type ActingRegion = {
   withhold(plural: string): () => void
   /** Gives the Lease to the acting half, or takes it away. */
   lead(leads: boolean): void
-  /** Sets how far the time of day is ahead for the acting half, in milliseconds. */
-  setAhead(ms: number): void
+  /** Lets so many milliseconds pass for the acting half, which does not come back from there. */
+  pass(ms: number): void
   /** Ends the executor and everything it holds in memory, and starts another one, perhaps of a version with other actions. */
   restart(actions?: Actions): Promise<void>
   close(): Promise<void>
@@ -73,7 +73,7 @@ export async function startActingRegion(actions: Actions = usualActions, { crate
   await install(admin, definitions.skerry)
   const standIns = await startStandIns(cluster, { operator: { stepMs: 2 } })
   let ahead = 0
-  const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead }
+  const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead, monotonic: () => systemClock.monotonic() + ahead }
   const logged: Record<string, unknown>[] = []
   const log = keptLog(logged)
   let half = await startHalf(actions, admin, standIns, clock, log)
@@ -136,8 +136,8 @@ export async function startActingRegion(actions: Actions = usualActions, { crate
     intercept: (around) => half.intercept(around),
     withhold: (plural) => half.withhold(plural),
     lead: (leads) => half.lead(leads),
-    setAhead(ms) {
-      ahead = ms
+    pass(ms) {
+      ahead += ms
     },
     async restart(others = actions) {
       await half.stop()

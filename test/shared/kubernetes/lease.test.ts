@@ -111,6 +111,37 @@ for (const [how, fault, limitMs] of [
     }
   })
 
+test('who leads in place of one that has died meanwhile knows that, and nobody else does', async () => {
+  const { clock, contender, stop } = world()
+  const led = async (...leases: { lease: Lease }[]) => {
+    for (const { lease } of leases) await lease.start(signal)
+    await clock.advance(40_000)
+    return leases.map(({ lease }) => [lease.isLeader(), lease.hasSucceeded()])
+  }
+  const link = createLink()
+  const [a, b] = [contender('a', link), contender('b')]
+  assert.deepEqual(await led(a), [[true, false]])
+  assert.deepEqual(await led(b), [[false, false]])
+  link.up = false
+  await clock.advance(30_000)
+  assert.deepEqual([b.lease.isLeader(), b.lease.hasSucceeded()], [true, true])
+
+  const c = contender('c')
+  assert.deepEqual(await led(c), [[false, false]])
+  await stop(b.lease)
+  assert.deepEqual([c.lease.isLeader(), c.lease.hasSucceeded()], [true, false], 'it was released')
+
+  c.clock.pause()
+  await clock.advance(5_000)
+  const d = contender('d')
+  assert.deepEqual(await led(d), [[true, true]], 'it has died just before')
+  d.clock.pause()
+  await clock.advance(60_000)
+  const e = contender('e')
+  assert.deepEqual(await led(e), [[true, false]], 'nobody was alive when it came')
+  await stop(e.lease)
+})
+
 test('a watch that the server ends in order is followed by another without a gap', async () => {
   const { clock, server, contender, stop } = world()
   const [a, b] = [contender('a'), contender('b', { random: () => 0.999 })]
