@@ -71,7 +71,8 @@ export type Leadership = Pick<Lease, 'isLeader' | 'onChange'> & Partial<Pick<Lea
  * Competes for a Lease, as client-go's leader election does: a process that sees no renewal for the holder's duration takes it, and the
  * API server accepts the write of one process only (resourceVersion). Unlike there, a duration counts up to four times our own. Times written
  * in the Lease never decide who leads: each process measures with its own clock, a follower from when it saw a change, the leader from before
- * it requested one. A follower watches the Lease and acts when its time is up, so that a leader that was killed is succeeded hardly later than the duration.
+ * it requested one. A follower watches the Lease and acts when its time is up, so that a leader that was killed is succeeded hardly later than
+ * the duration.
  *
  * `start` resolves as soon as it competes, whether the cluster answers or not. `stop` releases the Lease, so that another process can take
  * it at once. Stop it after everything that acts under it.
