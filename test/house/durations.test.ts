@@ -19,6 +19,7 @@ const reasons: Record<string, string> = {
   'monitor/prober/runner.ts': 'its clock is the monotonic one',
   'shared/certificates.ts': 'until a list expires',
   'shared/clock-offset.ts': 'compares clocks',
+  'shared/kubernetes/lease.ts': 'how long ago another process renewed, which decides nothing but a pause',
 }
 
 /** A line that subtracts from a time of day, or one from something. `performance.now` is monotonic. */
