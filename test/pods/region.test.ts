@@ -315,9 +315,11 @@ test(`a region lives on a real node (SKERRY_SEED=${seed})`, async (t) => {
 const keptWhenUninstalled = [
   'apiservices.apiregistration.k8s.io /v1.skerry.dev', // of the definitions
   'configmaps skerry/skerry-ledger',
+  'configmaps skerry/skerry-link',
   'configmaps skerry/skerry-monitor-session',
   'customresourcedefinitions.apiextensions.k8s.io /operations.skerry.dev',
   'customresourcedefinitions.apiextensions.k8s.io /projects.skerry.dev',
+  'customresourcedefinitions.apiextensions.k8s.io /registrations.skerry.dev',
   'customresourcedefinitions.apiextensions.k8s.io /sparkplugnodes.skerry.dev',
   'leases.coordination.k8s.io skerry/skerry-agent',
   'leases.coordination.k8s.io skerry/skerry-monitor',
