@@ -25,7 +25,7 @@ export type SessionLoopParts = ItineraryConfig & {
   random: () => number
 }
 
-/** A replica that leads later than this was no part of a common start: after a loss of power the Lease of the process before has run out by then. */
+/** A replica that leads later was no part of a common start: after a loss of power, the Lease of the process before has run out by then. */
 const longStartMs = 60_000
 
 /**

@@ -1,6 +1,7 @@
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type Kind, type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { startEmbeddedCluster, startStandIns } from '../cluster/index.ts'
+import type { Client } from '../region/client.ts'
 import { bundled, withRegion } from './clusters.ts'
 import type { Bench } from './measurement.ts'
 
@@ -34,13 +35,8 @@ export async function makeOriginal({ tell, bundle }: Bench): Promise<Original> {
   const done = async () => standIns?.stop()
   return withRegion(cluster, { prepare, ...bundled({ bundle }) }, async ({ region, client }) => {
     try {
-      for (const [path, body] of [
-        [`/v1/projects/${project}`, { quota: { databases: 1_000 } }],
-        [`/v1/projects/${project}/databases/${original}`, databaseBody(original)],
-      ] as const) {
-        const { status, text } = await client.call('PUT', path, { body, headers: { prefer: 'wait=30' } })
-        if (status !== 200) throw new Error(`PUT ${path}: ${status} ${text}`)
-      }
+      await put(client, `/v1/projects/${project}`, { quota: { databases: 1_000 } })
+      await put(client, `/v1/projects/${project}/databases/${original}`, databaseBody(original))
       // The operator writes the health at its first look at the new database.
       await until(async () => {
         const { body } = await client.call('GET', `/v1/projects/${project}/databases/${original}`)
@@ -63,6 +59,12 @@ export async function makeOriginal({ tell, bundle }: Bench): Promise<Original> {
       await done()
     }
   })
+}
+
+/** Asks for it, and waits until it is so. @throws Error with the answer if it is not */
+export async function put(client: Client, path: string, body: object): Promise<void> {
+  const { status, text } = await client.call('PUT', path, { body, headers: { prefer: 'wait=30' } })
+  if (status !== 200) throw new Error(`PUT ${path}: ${status} ${text}`)
 }
 
 /** Claims and their volumes, renamed to contain the name of the database, so that each copy has its own. */

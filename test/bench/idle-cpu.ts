@@ -9,7 +9,7 @@ import { type Client, createClient } from '../region/client.ts'
 import { prepareRegion } from '../region/index.ts'
 import { startTakingCloud } from '../region/taking-cloud.ts'
 import { bundled } from './clusters.ts'
-import { databaseBody, databaseName, project, until } from './databases.ts'
+import { databaseBody, databaseName, project, put, until } from './databases.ts'
 import { type Bench, type Finding, held, type Measurement } from './measurement.ts'
 import { asTest } from './peers.ts'
 import { processFacts } from './proc.ts'
@@ -64,13 +64,10 @@ async function startLivingRegion(t: TestContext, bench: Bench): Promise<[agent: 
 }
 
 async function makeDatabases(client: Client): Promise<void> {
-  const put = async (path: string, body: object) => {
-    const { status, text } = await client.call('PUT', path, { body, headers: { prefer: 'wait=30' } })
-    if (status !== 200) throw new Error(`PUT ${path}: ${status} ${text}`)
-  }
   const base = `/v1/projects/${project}`
-  await put(base, { quota: { databases } })
-  for (let index = 0; index < databases; index++) await put(`${base}/databases/${databaseName(index)}`, databaseBody(databaseName(index)))
+  await put(client, base, { quota: { databases } })
+  for (let index = 0; index < databases; index++)
+    await put(client, `${base}/databases/${databaseName(index)}`, databaseBody(databaseName(index)))
   await until(async () => {
     const { body } = await client.call('GET', `${base}/databases`)
     return body.items.every(

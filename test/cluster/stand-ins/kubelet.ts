@@ -15,7 +15,7 @@ const fieldManager = 'kubelet-stand-in'
 export type KubeletOptions = {
   /** From the start of a pod's containers until they are ready, in milliseconds. */
   readyMs?: number
-  /** Between two renewals of the Lease of a node, in milliseconds. Who waits for one, as preflight does, waits that long; kubelets take 10 s. */
+  /** Between two renewals of the Lease of a node, in milliseconds; kubelets take 10 s. Preflight waits for one of each node. */
   renewMs?: number
   /** What the registry says of an image that it does not have; undefined for one that it has. By default, it has all. */
   missingImage?: (image: string) => string | undefined
