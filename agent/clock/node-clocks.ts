@@ -3,7 +3,7 @@ import type { Offset } from '../../shared/clock-offset.ts'
 import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
-import type { Part } from '../../shared/lifecycle.ts'
+import { inBackground, type Part } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import { LeaseClock } from './lease-clock.ts'
 
@@ -20,12 +20,13 @@ export class NodeClocks implements Part {
   readonly leases: Cache<LeaseView>
   readonly #clock: Clock
   readonly #clocks = new Map<string, LeaseClock>()
-  readonly #ending = new AbortController()
-  #following: Promise<void> | undefined
+  /** Nothing waits for the Leases: an agent that may not read them does its work all the same. */
+  readonly #following: Part
 
   constructor(tools: { cluster: Cluster; clock: Clock; log: Log }) {
     this.#clock = tools.clock
     this.leases = createCache<LeaseView>({ kind: kinds.Lease, namespace: nodeLeaseNamespace, view: leaseView }, tools)
+    this.#following = inBackground(this.name, [this.leases])
     this.leases.subscribe(({ type, object }) => {
       const { name } = object.metadata
       if (type === 'removed') this.#clocks.delete(name)
@@ -34,15 +35,12 @@ export class NodeClocks implements Part {
     })
   }
 
-  /** Nothing waits for the Leases: an agent that may not read them does its work all the same. */
-  async start(): Promise<void> {
-    this.#following = this.leases.start(this.#ending.signal).catch(() => {})
+  start(signal: AbortSignal): Promise<void> {
+    return this.#following.start(signal)
   }
 
-  async stop(): Promise<void> {
-    this.#ending.abort(new Error('stopping'))
-    await this.leases.stop()
-    await this.#following
+  stop(deadline: number): Promise<void> {
+    return this.#following.stop(deadline)
   }
 
   /** The nodes whose clocks are known, by name. */
