@@ -18,7 +18,7 @@ import { createEvents, usualEvents } from './api/events/index.ts'
 import { type Authentication, createAuthentication } from './api/identity/authentication.ts'
 import { RegionDocumentMaker } from './api/representations/region.ts'
 import { openResources } from './api/resources.ts'
-import { createClocks } from './clock/index.ts'
+import { type Clocks, createClocks } from './clock/index.ts'
 import { CloudClock } from './cloud/cloud-clock.ts'
 import { followRegistration, registrationReadiness, type ShownRegistration } from './cloud/registration/cache.ts'
 import type { AgentConfig } from './config.ts'
@@ -29,10 +29,12 @@ import { createStory } from './controllers/story.ts'
 import { createVolumeController } from './controllers/volumes.ts'
 import { createAcceptedState } from './operations/accepted.ts'
 import { actions } from './operations/actions/index.ts'
+import { decisionParts } from './operations/deciding/parts.ts'
 import { createExecutor } from './operations/executor.ts'
 import { createJournal, type Journal } from './operations/journal.ts'
 import { createLedgerKeeper } from './operations/ledger-keeper.ts'
 import type { LeaderTools } from './operations/queue.ts'
+import { createRequests } from './operations/requests.ts'
 import { createWaitingNotes } from './operations/waiting.ts'
 import { ownComponents } from './preflight/components.ts'
 import { type Caches, createCaches } from './region/caches.ts'
@@ -79,8 +81,11 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
   const lease = createLease({ ...leaseOf(config), namespace, holder: pod.name }, tools)
   const sql = createDatabaseSql(config.databases, tools)
-  const known = { ...tools, caches, operator, kubernetes, stack, tunnel, obstacles, journal, accepted, views, actions, lease, meter }
-  const executor = createExecutor(executorOf(config), { ...known, sql, ended: metrics.observeEnded })
+  const deciding = decisionParts(config, { cluster, accepted, caches, operator, journal })
+  const requests = createRequests({ ...deciding, actions, journal })
+  const standing = { caches, operator, kubernetes, stack, tunnel, obstacles, journal, accepted, deciding, views, lease, meter }
+  const known = { ...tools, ...standing, actions }
+  const executor = createExecutor(executorOf(config), { ...known, sql, requests, ended: metrics.observeEnded })
   const waiting = createWaitingNotes({ namespace, parallelism: config.operations.parallelism }, { ...known, queue: executor })
   const controllers = controllersOf(config, known)
   const keeper = createLedgerKeeper({ namespace }, { ...tools, caches, journal, lease })
@@ -118,13 +123,11 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   metrics.read({
     ...measuredApi(api, { ready, authentication }),
     ...measuredLease(lease),
-    operations: () => caches.operations.values(),
-    ...{ holes: () => journal.holes(), queueDepth: () => executor.depth },
+    ...measuredWork({ caches, journal, executor }),
+    ...measuredLinks({ registration, clocks, meter, tunnel }),
     caches: { ...all, ...(registration && { registration: registration.cache }) },
     subscribers: () => events.subscribers,
     servers: () => [api.statistics(), admin.statistics()],
-    ...{ registration: () => registration?.status, clocks: clocks.read, link: meter },
-    exposed: () => (tunnel ? tunnelStateOf(tunnel.tunnel, tunnel.caches).exposed.map(({ what }) => what) : []),
   })
 
   // Started left to right, stopped right to left: callers drain first, the Lease is released after the last write.
@@ -151,6 +154,29 @@ function controllersOf(config: AgentConfig, known: LeaderTools & { caches: Cache
 /** What metrics say of the Lease. */
 function measuredLease(lease: Pick<Lease, 'isLeader' | 'standing'>) {
   return { isLeader: lease.isLeader, isLeaderless: () => lease.standing().state === 'nobody' }
+}
+
+/** What metrics say of the operations. */
+function measuredWork({ caches, journal, executor }: { caches: Caches; journal: Journal; executor: { depth: number } }) {
+  return { operations: () => caches.operations.values(), holes: () => journal.holes(), queueDepth: () => executor.depth }
+}
+
+/** What metrics say of what leads outside. */
+function measuredLinks({
+  registration,
+  clocks,
+  meter,
+  tunnel,
+}: {
+  registration: ShownRegistration | undefined
+  clocks: Clocks
+  meter: Meter
+  tunnel: TunnelInUse | undefined
+}) {
+  return {
+    ...{ registration: () => registration?.status, clocks: clocks.read, link: meter },
+    exposed: () => (tunnel ? tunnelStateOf(tunnel.tunnel, tunnel.caches).exposed.map(({ what }) => what) : []),
+  }
 }
 
 /** What metrics say of the certificate of the API, which is read when it starts, and of credentials. */

@@ -22,23 +22,25 @@ export function actionRoutes<Kind extends TargetKind>(parts: AcceptingParts & De
   return parts.actions[resource.kind].flatMap(({ name, requests }) => requests.map((request) => routeOf(parts, resource, name, request)))
 }
 
+const exampleNames = { project: 'harbour', database: 'tidal-gauge' }
+
 function routeOf<Kind extends TargetKind>(
   parts: AcceptingParts & DecisionParts,
   { kind, path, tag, params, schema, get }: ResourceOfKind<Kind>,
   name: string,
   request: ActionRequest<TargetOf<Kind>>,
 ): Route {
-  const { asksForState, query, takesAlong, normalize, prepare, decide, ...facts } = request
+  const { asksForState, at, query, takesAlong, normalize, prepare, decide, ...facts } = request
   return {
     ...facts,
-    path: request.method === 'POST' ? `${path}/actions/${name}` : path,
-    tag,
+    path: at?.path ?? (request.method === 'POST' ? `${path}/actions/${name}` : path),
+    tag: at?.tag ?? tag,
     scope: targetKinds[kind].scope,
-    params,
+    params: at?.params ?? params,
     query: z.strictObject({ ...dryRunQuery, ...query }),
     comparesLedger: true,
     responses() {
-      const target = { kind, project: 'harbour', ...(kind === 'project' ? {} : { database: 'tidal-gauge' }) }
+      const target = { kind, ...Object.fromEntries(targetKinds[kind].names.map((each) => [each, exampleNames[each]])) }
       const steps: Partial<Record<string, string>> =
         kind === 'project' ? { PUT: 'apply', PATCH: 'apply' } : { PUT: 'create', PATCH: 'scale' }
       const planned = [steps[request.method] ?? name]
@@ -46,13 +48,14 @@ function routeOf<Kind extends TargetKind>(
       return acceptingResponses(parts.schemas, { unchanged: asksForState ? schema : undefined, example })
     },
     async handle(c, { params, ...input }) {
-      const target = { kind, ...(params as object) } as TargetOf<Kind>
+      const given = params as Record<string, string>
+      const target = at ? at.targetOf(given) : ({ kind, ...given } as TargetOf<Kind>)
       const { dryRun, ...query } = input.query as { dryRun: boolean }
       const along = takesAlong?.(query)
       if (along) requireScope(c, targetKinds[along].scope)
       const body = normalize ? normalize(input.body, target) : input.body
       const guard = (present: unknown) => checkPreconditions(c, present === undefined ? undefined : get(target)?.etag)
-      const read = { target, guard, query, body, passwordAt: createPasswordMint() }
+      const read = { target, params: given, guard, query, body, passwordAt: createPasswordMint() }
       const asked = prepare ? await prepare(parts, read) : read
       const resource = asksForState ? () => get(target) : undefined
       const what = { action: name, target, decide: () => decide(parts, asked), resource }

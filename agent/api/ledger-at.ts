@@ -1,6 +1,6 @@
 import { Problem } from '../../shared/errors.ts'
 import type { Journal } from '../operations/journal.ts'
-import { describeTarget, type Target } from '../resources/kind.ts'
+import { describeTarget, projectOfTarget, type Target } from '../resources/kind.ts'
 import { operationName } from '../resources/operation.ts'
 
 /** The last entry of the ledger that a caller knows; its hash, if it says that too. */
@@ -28,8 +28,9 @@ export function mustKnow(journal: Journal, target: Target, ledgerAt: LedgerAt | 
     const detail = `If-Ledger-At is ${known} with another hash than entry ${known} of this region has. The ledger ends at ${head}.`
     throw new Problem('ledger-ahead', detail, { extensions: { ledger: { known, head } } })
   }
-  const project: Target = { kind: 'project', project: target.project }
-  const changed = Math.max(journal.lastChangeOf(target), journal.lastChangeOf(project))
+  const project = projectOfTarget(target)
+  const targets: Target[] = project === undefined ? [target] : [target, { kind: 'project', project }]
+  const changed = Math.max(...targets.map((each) => journal.lastChangeOf(each)))
   if (changed <= known) return
   const detail = `If-Ledger-At is ${known}, but ${describeTarget(target)} may have changed at ${changed}. The ledger ends at ${head}.`
   throw new Problem('ledger-behind', detail, { extensions: { ledger: { known, changed, head } } })

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { Problem } from '../../shared/errors.ts'
 import type { Journal } from '../operations/journal.ts'
 import { databaseId, projectId } from '../resources/identifiers.ts'
-import { describeTarget, isKnownKind, type Target, targetKinds } from '../resources/kind.ts'
+import { describeTarget, isKnownKind, projectOfTarget, type Target, targetKinds } from '../resources/kind.ts'
 import { type Operation, phaseOf, phases, sequenceOf } from '../resources/operation.ts'
 import { operationAnswer, operationHeaders, whenEnded } from './accepting.ts'
 import type { EventSource } from './events/index.ts'
@@ -88,7 +88,7 @@ export const operations: Resource = {
       caches.operations.subscribe(({ type, object }) =>
         listener({
           type,
-          project: object.spec.target.project,
+          project: projectOfTarget(object.spec.target),
           id: object.metadata.name,
           ...(type !== 'removed' && { show: () => prepareOperation(object).bytes }),
         }),
@@ -119,7 +119,7 @@ function operationRoutes(journal: Journal, schemas: OperationSchemas): Route[] {
         const all = journal.all()
         const ledger = ledgerOf(journal)
         const isChosen = filterOf(query)
-        const chosen = all.filter((operation) => sees(c, operation.spec.target.project) && isChosen(operation))
+        const chosen = all.filter((operation) => sees(c, projectOfTarget(operation.spec.target)) && isChosen(operation))
         const page =
           query.since === undefined
             ? pageOf(chosen.reverse(), backwards, query, 'operations')
@@ -181,7 +181,7 @@ function scopeOf(target: Target): Scope {
 /** @throws Problem the same for an operation that the identity must not see as for none */
 async function operationOf(c: ApiContext, journal: Journal, id: string): Promise<Operation> {
   const operation = await journal.find(id)
-  if (operation && sees(c, operation.spec.target.project)) return operation
+  if (operation && sees(c, projectOfTarget(operation.spec.target))) return operation
   const ledger = ledgerOf(journal)
   const sequence = sequenceOf(id)
   const hole = ledger.holes.find(({ from, to }) => from <= sequence && sequence <= to)
@@ -229,7 +229,7 @@ function filterOf({ phase, project, database }: z.output<typeof query>): (operat
     const { target } = operation.spec
     return (
       (phase === undefined || phase.includes(phaseOf(operation))) &&
-      (project === undefined || target.project === project) &&
+      (project === undefined || projectOfTarget(target) === project) &&
       (database === undefined || (target.kind === 'database' && target.database === database))
     )
   }

@@ -19,8 +19,9 @@ export function reachOf({ path, filtered = false }: Pick<RouteDoc, 'path' | 'fil
 }
 
 /** Whether the identity of the request may know of this project. */
-export function sees(c: ApiContext, project: string): boolean {
-  return c.get('identity').projects?.has(project) ?? true
+export function sees(c: ApiContext, project: string | undefined): boolean {
+  const { projects } = c.get('identity')
+  return projects === undefined || (project !== undefined && projects.has(project))
 }
 
 /** @throws Problem when the identity is bound to projects, and the request is about something else */

@@ -1,4 +1,5 @@
 import { withoutTimes } from '../region/age.ts'
+import { targetKinds } from '../resources/kind.ts'
 import { json, route } from './http.ts'
 import { readResponses } from './projects.ts'
 import { createMemo, type Prepared, prepareObserved } from './representations/prepared.ts'
@@ -8,6 +9,7 @@ import type { Resource } from './resource.ts'
 
 /** The region. Its answer is made again when something in it has changed. */
 export const region: Resource = {
+  scopes: [targetKinds.region.scope],
   open(parts) {
     const { id } = parts.config.region
     const document = new RegionDocumentMaker(parts)

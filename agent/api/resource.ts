@@ -9,16 +9,15 @@ import type { Clocks } from '../clock/index.ts'
 import type { ShownRegistration } from '../cloud/registration/cache.ts'
 import type { AcceptedState } from '../operations/accepted.ts'
 import type { Actions } from '../operations/actions/action.ts'
-import type { DecisionParts, Timeouts } from '../operations/deciding/decision.ts'
+import type { DecisionParts } from '../operations/deciding/decision.ts'
+import type { DecidingConfig } from '../operations/deciding/parts.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { Caches } from '../region/caches.ts'
-import { clusterNetworksNow } from '../region/cluster-networks.ts'
 import type { DatabaseViews } from '../region/database-view.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
-import { heapDumpVolumeNow, type OperatorView, operatorReleaseNow } from '../region/operator.ts'
+import type { OperatorView } from '../region/operator.ts'
 import type { ProjectViews } from '../region/project-view.ts'
 import type { Stack } from '../region/stack.ts'
-import type { AllowedKeys } from '../resources/allowed-keys.ts'
 import type { TunnelInUse } from '../tunnel/state.ts'
 import type { AcceptingParts } from './accepting.ts'
 import type { Scope } from './context.ts'
@@ -50,18 +49,9 @@ export type OpenResource = {
 }
 
 /** The part of the agent's configuration that resources read. */
-export type ResourcesConfig = {
+export type ResourcesConfig = DecidingConfig & {
   region: { id: string; name?: string | undefined }
   cloud?: { tags: Record<string, string> } | undefined
-  cluster: { namespace: string }
-  crateOperator: { namespace: string; deployment: string; version?: string | undefined }
-  databases: {
-    imageRegistry: string
-    heapDumpVolume: string
-    backupEndpoints: { allowed: readonly string[]; clusterNetworks: readonly string[] }
-  }
-  operations: { timeouts: Timeouts }
-  metadata: AllowedKeys
 }
 
 /** The parts of the agent that resources can use. */
@@ -80,6 +70,8 @@ export type ResourceParts = {
   schemas: OperationSchemas
   journal: Journal
   accepted: AcceptedState
+  /** For decisions on requests. */
+  deciding: DecisionParts
   lease: Leadership & Pick<Lease, 'standing'>
   /** Undefined if none is configured. */
   tunnel?: TunnelInUse | undefined
@@ -94,26 +86,7 @@ export type ResourceParts = {
 
 /** The parts for requests that become operations. */
 export function acceptingParts(parts: ResourceParts): AcceptingParts & DecisionParts {
-  const { operator, config } = parts
-  const { cluster, crateOperator, databases, metadata, operations } = config
-  const { allowed, clusterNetworks } = databases.backupEndpoints
-  const { server } = parts.cluster
-  return {
-    ...parts,
-    operatorRelease: () => operatorReleaseNow(operator, operatorAt(config)),
-    heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt(config), databases.heapDumpVolume),
-    config: {
-      imageRegistry: databases.imageRegistry,
-      timeouts: operations.timeouts,
-      namespace: cluster.namespace,
-      allowedKeys: metadata,
-      endpoints: {
-        allowed,
-        clusterNetworks: () => clusterNetworksNow(clusterNetworks, { nodes: parts.caches.nodes.values(), server }),
-        namespaces: [cluster.namespace, crateOperator.namespace],
-      },
-    },
-  }
+  return { ...parts.deciding, ...parts, config: parts.deciding.config }
 }
 
 /** The Crate Operator's Deployment, and its release if the configuration states it. */

@@ -5,11 +5,11 @@ import { deletionRecordOf } from '../operations/actions/record-deletion.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { LeaderTools } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
-import { describeTarget, namespaceOf, type Target } from '../resources/kind.ts'
+import { describeTarget, namespaceOf, type Target, type TargetInProject } from '../resources/kind.ts'
 import { deletedWith, hasEnded, isDeletion, isDeletionRecord, type Operation } from '../resources/operation.ts'
 
 /** A project or a database that was deleted: the object with this uid, even if another one has its name by now. */
-export type Deleted = { target: Target; uid: string; resourceVersion: string; allowedBy: string | undefined }
+export type Deleted = { target: TargetInProject; uid: string; resourceVersion: string; allowedBy: string | undefined }
 
 /** The name for whoever deleted it. No identity has this name, since identities contain no blanks. */
 const outside = 'outside Skerry'
@@ -88,7 +88,7 @@ async function emitEvent(
 }
 
 /** Whether deleting the one deletes the other: the same target, or a database and its project. */
-function covers(one: Target, other: Target): boolean {
-  if (one.project !== other.project) return false
+function covers(one: Target, other: TargetInProject): boolean {
+  if (one.kind === 'region' || one.project !== other.project) return false
   return one.kind === 'project' || (other.kind === 'database' && one.database === other.database)
 }

@@ -4,7 +4,7 @@ import type { Part } from '../../shared/lifecycle.ts'
 import type { Journal } from '../operations/journal.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
-import { isKnownKind, namespaceOf, projectOf, type Target } from '../resources/kind.ts'
+import { type DatabaseTarget, isKnownKind, namespaceOf, projectOf, type TargetInProject } from '../resources/kind.ts'
 import { annotation } from '../resources/labels.ts'
 import { isDeletion, isDeletionRecord, type Operation, targetKey } from '../resources/operation.ts'
 import { type Deleted, recordDeletion } from './deletion-record.ts'
@@ -70,13 +70,16 @@ export function createDeletionController(
     const { target, sequence } = operation.spec
     const { uid, resourceVersion } = operation.status?.observed ?? {}
     if (isDeletion(operation) || isDeletionRecord(operation) || uid === undefined || resourceVersion === undefined) return
-    const standing = target.kind === 'project' ? caches.projects.get(target.project) : caches.databases.get(keyOfDatabase(target))
-    if (standing?.metadata.uid === uid || wentWithProject(target, sequence)) return
+    if (target.kind === 'region' || standing(target)?.metadata.uid === uid || wentWithProject(target, sequence)) return
     add({ target, uid, resourceVersion, allowedBy: undefined })
   }
 
+  function standing(target: TargetInProject): KubernetesObject | undefined {
+    return target.kind === 'project' ? caches.projects.get(target.project) : caches.databases.get(keyOfDatabase(target))
+  }
+
   /** Whether an operation deleted the project later, and the database with it. */
-  function wentWithProject({ kind, project }: Target, since: number): boolean {
+  function wentWithProject({ kind, project }: TargetInProject, since: number): boolean {
     const last = journal.lastSucceeded({ kind: 'project', project })
     return kind === 'database' && last !== undefined && isDeletion(last) && last.spec.sequence > since
   }
@@ -92,12 +95,12 @@ function isLeaving({ metadata }: KubernetesObject): boolean {
   return metadata.deletionTimestamp !== undefined
 }
 
-function targetOfObject({ kind, metadata }: KubernetesObject): Target | undefined {
+function targetOfObject({ kind, metadata }: KubernetesObject): TargetInProject | undefined {
   if (kind === 'Project') return { kind: 'project', project: metadata.name }
   const project = projectOf(metadata.namespace ?? '')
   return project === undefined ? undefined : { kind: 'database', project, database: metadata.name }
 }
 
-function keyOfDatabase({ project, database }: Extract<Target, { kind: 'database' }>): string {
+function keyOfDatabase({ project, database }: DatabaseTarget): string {
   return keyOf({ namespace: namespaceOf(project), name: database })
 }

@@ -25,6 +25,7 @@ export function createStory({ caches, journal, recorder, lease }: StoryParts): P
   let unsubscribe: (() => void)[] = []
 
   function objectOf(target: Target): KubernetesObject | undefined {
+    if (target.kind === 'region') return undefined
     return target.kind === 'project'
       ? caches.projects.get(target.project)
       : caches.databases.get(keyOf({ namespace: namespaceOf(target.project), name: target.database }))

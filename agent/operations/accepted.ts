@@ -82,8 +82,8 @@ export function createAcceptedState({
   }
 
   function projectIds(): string[] {
-    const asked = journal.unendedTargets().filter(({ kind }) => kind === 'project')
-    return sorted([...[...caches.projects.values()].map(({ metadata }) => metadata.name), ...asked.map(({ project }) => project)])
+    const asked = journal.unendedTargets().flatMap((target) => (target.kind === 'project' ? [target.project] : []))
+    return sorted([...[...caches.projects.values()].map(({ metadata }) => metadata.name), ...asked])
   }
 
   function databaseIds(project: string): string[] {

@@ -5,6 +5,7 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
 import { limitConcurrency } from '../../shared/limit-concurrency.ts'
+import { projectOfTarget } from '../resources/kind.ts'
 import { label, managedBy } from '../resources/labels.ts'
 import { hasEnded, type Operation, type OperationSpec, operationName } from '../resources/operation.ts'
 import { chainEntry, type LedgerHead } from './ledger.ts'
@@ -158,8 +159,12 @@ export class Entries {
 
 function operationOf(spec: OperationSpec, namespace: string): Operation {
   const { target } = spec
-  const database = target.kind === 'database' ? { [label.database]: target.database } : {}
-  const labels = { ...managedBy, [label.project]: target.project, ...database }
+  const project = projectOfTarget(target)
+  const labels = {
+    ...managedBy,
+    ...(project !== undefined && { [label.project]: project }),
+    ...(target.kind === 'database' && { [label.database]: target.database }),
+  }
   const metadata = { name: operationName(spec.sequence), namespace, labels }
   return { apiVersion: kinds.Operation.apiVersion, kind: 'Operation', metadata, spec }
 }

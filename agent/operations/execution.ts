@@ -11,6 +11,7 @@ import type { Obstacle, Operation, OperationStatus } from '../resources/operatio
 import { type Actions, workOf } from './actions/action.ts'
 import type { Deadlines } from './deadlines.ts'
 import { OperationRecord } from './operation-record.ts'
+import type { Requests } from './own-request.ts'
 import { precedenceOf, type Standing } from './precedence.ts'
 import type { LeaderTools } from './queue.ts'
 import { secretsIn } from './request-secret.ts'
@@ -32,6 +33,7 @@ export type ExecutionParts = LeaderTools & {
   obstacles: { of(target: Target): Promise<Obstacle[]> }
   sql: DatabaseSql
   failures: OperatorFailures
+  requests: Requests
   deadlines: Deadlines
   /** Called with each operation that ended. */
   ended?: (operation: Operation) => void
@@ -214,6 +216,12 @@ function contextOf(record: OperationRecord, mustLead: () => void, config: Execut
       },
     },
     failures: parts.failures,
+    async ask({ key, ...request }) {
+      mustLead()
+      const { metadata, spec } = record.current
+      const accepted = await parts.requests.accept({ ...request, requestedBy: spec.requestedBy, key: `${metadata.name} ${key}` })
+      return accepted.outcome === 'unchanged' ? undefined : accepted.operation
+    },
     clock: parts.clock,
     options: config,
     secrets: () => readSecrets(record.current.spec.secretName, config.namespace, cluster),

@@ -1,6 +1,6 @@
 import type { Change } from '../../shared/kubernetes/cache.ts'
 import { createOperatorFailures } from '../region/operator-failures.ts'
-import { projectOf, type Target } from '../resources/kind.ts'
+import { projectOf, projectOfTarget, type Target } from '../resources/kind.ts'
 import { hasEnded, isDeletionRecord, type Operation, targetKey, targetOf } from '../resources/operation.ts'
 import { Deadlines } from './deadlines.ts'
 import { Execution, type ExecutionConfig, type ExecutionParts } from './execution.ts'
@@ -55,10 +55,11 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Qu
   function wakeAfterOperation({ type, object: operation, previous }: Change<Operation>): void {
     const isNews = type !== 'changed' || hasEnded(operation) || (operation.status?.cancelRequested && !previous.status?.cancelRequested)
     if (!isNews) return
-    wake(operation.spec.target)
-    if (operation.spec.target.kind !== 'project') return
+    const { target } = operation.spec
+    wake(target)
+    if (target.kind !== 'project') return
     // Databases wait for their project's operations, and its deletion supersedes theirs.
-    for (const target of journal.unendedTargets()) if (target.project === operation.spec.target.project) wake(target)
+    for (const open of journal.unendedTargets()) if (projectOfTarget(open) === target.project) wake(open)
   }
 
   function wakeDatabase(namespace: string | undefined, database: string | undefined): void {

@@ -1,6 +1,6 @@
 import { Problem } from '../../shared/errors.ts'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
-import type { Target } from '../resources/kind.ts'
+import { projectOfTarget, type Target } from '../resources/kind.ts'
 import { hasEnded, type Operation, phaseOf, targetKey } from '../resources/operation.ts'
 import { emptyLedger, type LedgerHead } from './ledger.ts'
 
@@ -120,8 +120,11 @@ export class Register {
 }
 
 /** It names only an operation of the same project: the identity may meanwhile be bound to other projects. */
-function keyReused({ metadata, spec }: Operation, { project }: Target): Problem {
-  const by = spec.target.project === project ? `operation ${metadata.name}, whose request was different` : 'a different request'
+function keyReused({ metadata, spec }: Operation, target: Target): Problem {
+  const by =
+    projectOfTarget(spec.target) === projectOfTarget(target)
+      ? `operation ${metadata.name}, whose request was different`
+      : 'a different request'
   return new Problem('idempotency-key-reused', `The key was used for ${by}.`)
 }
 

@@ -6,6 +6,7 @@ import { limitConcurrency } from '../../shared/limit-concurrency.ts'
 import type { Log } from '../../shared/log.ts'
 import { type DataVolume, dataVolumeOf } from '../resources/kept-volume.ts'
 import type { Operation } from '../resources/operation.ts'
+import type { RetainedDatabase } from '../resources/retained-database.ts'
 import { isReady } from './obstacles/evidence.ts'
 
 /** The fields of a pod that are kept: few, because a region may have a thousand databases. */
@@ -56,6 +57,8 @@ export type Caches = {
   statefulSets: Cache<StatefulSetView>
   services: Cache<ServiceView>
   volumes: Cache<VolumeView>
+  /** Deleted databases that somebody can have back. */
+  retained: Cache<RetainedDatabase>
 }
 
 /** @param namespace the agent's own, where the operations are */
@@ -72,6 +75,7 @@ export function createCaches({ namespace }: { namespace: string }, given: { clus
     pods: createCache<PodView>({ kind: kinds.Pod, labelSelector, pageSize: 50, view: podView }, tools),
     statefulSets: createCache<StatefulSetView>({ kind: kinds.StatefulSet, labelSelector, pageSize: 50, view: statefulSetView }, tools),
     services: createCache<ServiceView>({ kind: kinds.Service, labelSelector, view: serviceView }, tools),
+    retained: createCache<RetainedDatabase>({ kind: kinds.RetainedDatabase, namespace, view: retainedOf }, tools),
     volumes: createCache<VolumeView>({ kind: kinds.PersistentVolume, pageSize: 50, view: volumeView }, tools),
   }
 }
@@ -79,6 +83,11 @@ export function createCaches({ namespace }: { namespace: string }, given: { clus
 function operationOf(object: KubernetesObject): Operation {
   delete (object.metadata as { managedFields?: unknown }).managedFields
   return object as Operation
+}
+
+function retainedOf(object: KubernetesObject): RetainedDatabase {
+  delete (object.metadata as { managedFields?: unknown }).managedFields
+  return object as RetainedDatabase
 }
 
 /** What is kept of the metadata of every object: its names and its version. */

@@ -16,7 +16,7 @@ export const volumeAnnotation = {
 } as const
 
 /** The part of a database that determines its claims: their number, names, sizes and class. */
-type DatabaseShape = {
+export type DatabaseShape = {
   version: string
   nodes: { count: number; disk: { count: number; size: string; storageClass: string } }
   master?: DatabaseShape['nodes']

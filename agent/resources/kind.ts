@@ -5,11 +5,12 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
  * on the kind is a table with these keys, so that the compiler finds each table that lacks a new kind.
  */
 export const targetKinds = {
+  region: { names: [], scope: 'region:write' },
   project: { names: ['project'], scope: 'projects:write' },
   database: { names: ['project', 'database'], scope: 'databases:write' },
 } as const satisfies Record<string, { names: readonly string[]; scope: string }>
 
-/** `project` or `database`. */
+/** `region`, `project` or `database`. */
 export type TargetKind = keyof typeof targetKinds
 
 /** The resource of a request, by the ids in the API's paths. */
@@ -19,19 +20,27 @@ export type Target = {
 
 /** A target of one kind. */
 export type TargetOf<Kind extends TargetKind> = Extract<Target, { kind: Kind }>
+export type RegionTarget = TargetOf<'region'>
 export type ProjectTarget = TargetOf<'project'>
 export type DatabaseTarget = TargetOf<'database'>
+/** A target that is a project, or in one. */
+export type TargetInProject = ProjectTarget | DatabaseTarget
 
 /** Whether this version knows the kind: the cluster may hold operations that a newer version accepted. */
 export function isKnownKind(kind: string): kind is TargetKind {
   return Object.hasOwn(targetKinds, kind)
 }
 
-/** The name of a target in logs and messages: `project harbour`, `database harbour/tidal-gauge`. */
+/** The project that a target is, or is in; undefined for the region. */
+export function projectOfTarget(target: Target): string | undefined {
+  return 'project' in target ? target.project : undefined
+}
+
+/** The name of a target in logs and messages: `region`, `project harbour`, `database harbour/tidal-gauge`. */
 export function describeTarget(target: Target): string {
   const names = new Map(Object.entries(target))
   const order = isKnownKind(target.kind) ? targetKinds[target.kind].names : [...names.keys()].filter((name) => name !== 'kind').sort()
-  return `${target.kind} ${order.map((name) => names.get(name)).join('/')}`
+  return [target.kind, order.map((name) => names.get(name)).join('/')].filter(Boolean).join(' ')
 }
 
 /** The namespace in which a project's objects live. */

@@ -39,6 +39,7 @@ export type Kind = { apiVersion: string; kind: string; plural: string; namespace
 export const kinds = {
   Project: { apiVersion: 'skerry.dev/v1', kind: 'Project', plural: 'projects', namespaced: false },
   Operation: { apiVersion: 'skerry.dev/v1', kind: 'Operation', plural: 'operations', namespaced: true },
+  RetainedDatabase: { apiVersion: 'skerry.dev/v1', kind: 'RetainedDatabase', plural: 'retaineddatabases', namespaced: true },
   Registration: { apiVersion: 'skerry.dev/v1', kind: 'Registration', plural: 'registrations', namespaced: true },
   CrateDB: { apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', plural: 'cratedbs', namespaced: true },
   Namespace: { apiVersion: 'v1', kind: 'Namespace', plural: 'namespaces', namespaced: false },

@@ -280,7 +280,8 @@ test('uninstalling takes away what was installed, and leaves the definitions, th
   const { items } = await read('/apis/apiextensions.k8s.io/v1/customresourcedefinitions')
   const kept = items.map(({ metadata }: Manifest) => metadata.name).filter((name: string) => name.endsWith('.skerry.dev'))
   assert.deepEqual(kept.sort(), [
-    ...['operations.skerry.dev', 'projects.skerry.dev', 'registrations.skerry.dev', 'sparkplugnodes.skerry.dev'],
+    ...['operations.skerry.dev', 'projects.skerry.dev', 'registrations.skerry.dev', 'retaineddatabases.skerry.dev'],
+    'sparkplugnodes.skerry.dev',
   ])
   assert.equal((await read('/apis/skerry.dev/v1/projects/harbour')).metadata.name, 'harbour')
 })

@@ -61,6 +61,7 @@ function lastOfEachTarget(operations: Operation[]): Operation[] {
 }
 
 async function judgeTarget(admin: Cluster, { spec: { action, target, wanted }, metadata }: Operation): Promise<void> {
+  if (target.kind === 'region') return
   const path =
     target.kind === 'project'
       ? pathOf(kinds.Project, undefined, target.project)

@@ -320,6 +320,7 @@ const keptWhenUninstalled = [
   'customresourcedefinitions.apiextensions.k8s.io /operations.skerry.dev',
   'customresourcedefinitions.apiextensions.k8s.io /projects.skerry.dev',
   'customresourcedefinitions.apiextensions.k8s.io /registrations.skerry.dev',
+  'customresourcedefinitions.apiextensions.k8s.io /retaineddatabases.skerry.dev',
   'customresourcedefinitions.apiextensions.k8s.io /sparkplugnodes.skerry.dev',
   'leases.coordination.k8s.io skerry/skerry-agent',
   'leases.coordination.k8s.io skerry/skerry-monitor',

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 
 /** The files of Skerry's own CRDs and of the Crate Operator's, relative to the root of the checkout. */
 export const definitions = {
-  skerry: ['deploy/crds/projects.yaml', 'deploy/crds/operations.yaml', 'deploy/crds/sparkplugnodes.yaml', 'deploy/crds/registrations.yaml'],
+  skerry: ['projects', 'operations', 'retaineddatabases', 'sparkplugnodes', 'registrations'].map((name) => `deploy/crds/${name}.yaml`),
   crateDB: ['test/cluster/crds/cratedbs.yaml'],
 }
 

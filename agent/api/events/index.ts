@@ -10,7 +10,7 @@ import { createSubscriber, type Subscriber } from './subscriber.ts'
 /** A change of one resource. */
 export type ResourceChange = {
   type: 'added' | 'changed' | 'removed'
-  project: string
+  project: string | undefined
   id: string
   /** The resource as a read shows it, as JSON on one line; absent if it was removed. */
   show?: () => string | Uint8Array

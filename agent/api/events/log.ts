@@ -8,7 +8,7 @@ export type EventLogConfig = {
 }
 
 /** One serialised event, shared by all subscribers. */
-export type RetainedEvent = { sequence: number; kind: string; project: string; frame: Buffer }
+export type RetainedEvent = { sequence: number; kind: string; project: string | undefined; frame: Buffer }
 
 /**
  * The last events, numbered without gaps, bounded in number and bytes.
@@ -35,7 +35,7 @@ export class EventLog {
   }
 
   /** Numbers an event and keeps it. @param data one line of JSON */
-  append(event: { type: string; kind: string; project: string; data: readonly Uint8Array[] }): RetainedEvent {
+  append(event: { type: string; kind: string; project: string | undefined; data: readonly Uint8Array[] }): RetainedEvent {
     this.#last++
     const frame = Buffer.concat([Buffer.from(`id: ${this.lastId}\nevent: ${event.type}\ndata: `), ...event.data, Buffer.from('\n\n')])
     const retained = { sequence: this.#last, kind: event.kind, project: event.project, frame }

@@ -10,7 +10,7 @@ export type Wanted = {
   kinds: ReadonlySet<string>
   project: string | undefined
   /** Whether the subscriber may know of a project. */
-  sees: (project: string) => boolean
+  sees: (project: string | undefined) => boolean
   /** Whether its credential is still valid. */
   isStillAllowed: () => Promise<boolean>
 }
@@ -67,7 +67,7 @@ silent for a minute is dead. After an hour the stream ends; come back with the l
         identity: c.get('identity').name,
         kinds: new Set(given ?? kinds),
         project,
-        sees: (id: string) => sees(c, id),
+        sees: (id: string | undefined) => sees(c, id),
         isStillAllowed: c.get('isStillAllowed'),
       }
       return answer(c, 200, open(wanted, c.req.header('last-event-id') || lastEventId, c.env?.stopping), headers)

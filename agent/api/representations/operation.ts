@@ -43,7 +43,7 @@ const openEnum = (names: string[]) => z.union([z.enum(names), z.string().describ
 
 const targetSchema = z.looseObject({
   kind: openEnum(Object.keys(targetKinds)).meta({ example: 'database' }),
-  project: z.string().meta({ example: 'harbour' }),
+  project: z.string().optional().meta({ example: 'harbour' }),
   database: z.string().optional().meta({ example: 'tidal-gauge' }),
 })
 

@@ -17,7 +17,9 @@ const maxMessage = 200
 /** What stands in the way of open operations and of projects, each once, by target. Waiting for other operations is none. Pure. */
 export function regionBlockers(operations: Iterable<Operation>, projects: Iterable<KubernetesObject>): RegionBlocker[] {
   const all = new Map<string, RegionBlocker>()
-  const tell = ({ project, database }: { project: string; database?: string }, blockers: readonly Obstacle[] = []) => {
+  const tell = (place: { project: string; database?: string } | undefined, blockers: readonly Obstacle[] = []) => {
+    if (place === undefined) return
+    const { project, database } = place
     for (const { code, message } of blockers) {
       if (isWaitingCode(code)) continue
       const blocker = { project, ...(database !== undefined && { database }), code, message: message.slice(0, maxMessage) }
@@ -29,6 +31,7 @@ export function regionBlockers(operations: Iterable<Operation>, projects: Iterab
   return [...all].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, blocker]) => blocker)
 }
 
-function placeOf(target: Target): { project: string; database?: string } {
+function placeOf(target: Target): { project: string; database?: string } | undefined {
+  if (target.kind === 'region') return undefined
   return target.kind === 'database' ? { project: target.project, database: target.database } : { project: target.project }
 }

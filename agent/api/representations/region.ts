@@ -4,7 +4,7 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { version } from '../../../shared/version.ts'
 import { type AgedSource, agesOf } from '../../region/age.ts'
 import { amrcHostsOf, capacityOf, hostsOf, isSameHost, operatorStateOf, storageClassesOf } from '../../region/status.ts'
-import { projectOf } from '../../resources/kind.ts'
+import { projectOf, projectOfTarget } from '../../resources/kind.ts'
 import { type TunnelInUse, tunnelStateOf } from '../../tunnel/state.ts'
 import { operatorAt, type ResourceParts } from '../resource.ts'
 import { clockShown } from './clock.ts'
@@ -114,7 +114,7 @@ export class RegionDocumentMaker {
       databases: [...databases.values()].filter(({ metadata }) => counts(projectOf(metadata.namespace ?? ''))),
       projects: [...projects.values()].filter(({ metadata }) => counts(metadata.name)),
     }
-    const seenOperations = [...operations.values()].filter(({ spec }) => counts(spec.target.project))
+    const seenOperations = [...operations.values()].filter(({ spec }) => counts(projectOfTarget(spec.target)))
     const document: Omit<RegionDocument, 'parts'> & Bounded = {
       id: config.region.id,
       name: config.region.name ?? null,

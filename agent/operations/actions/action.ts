@@ -6,6 +6,7 @@ import {
   type DatabaseTarget,
   isKnownKind,
   type ProjectTarget,
+  type RegionTarget,
   type Secrets,
   type Target,
   type TargetKind,
@@ -35,6 +36,8 @@ export type Actions = { readonly [Kind in TargetKind]: readonly Action<TargetOf<
 /** A request that has been read and is valid by its schemas. */
 export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = {
   target: T
+  /** Those of the path, by name. */
+  params: Readonly<Record<string, string>>
   guard: Guard
   query: Query
   body: Body
@@ -53,8 +56,10 @@ export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = 
  * schemas.
  */
 export type ActionRequest<T extends Target = Target, Query = unknown, Body = unknown> = {
-  /** PUT, PATCH and DELETE go to the target's own path, POST to `actions/<name>` below it. */
+  /** PUT, PATCH and DELETE go to the target's own path, POST to `actions/<name>` below it, unless `at` names another place. */
   method: 'PUT' | 'PATCH' | 'POST' | 'DELETE'
+  /** Where the request goes, if that is not the path of the target. */
+  at?: Place<T>
   /** One word for programs, unique: `restartDatabase`. */
   operationId: string
   summary: string
@@ -87,6 +92,17 @@ export type ActionRequest<T extends Target = Target, Query = unknown, Body = unk
   decide(parts: DecisionParts, asked: Asked<T, Query, Body>): Proposed | undefined
 }
 
+/** A path of its own for a request. */
+export type Place<T extends Target = Target> = {
+  /** Below `/v1`: `/projects/{project}/deleted-databases/{deleted}`. */
+  path: string
+  /** The chapter of the OpenAPI document. */
+  tag: string
+  params: z.ZodObject
+  /** What the request is about, by the parameters of the path. */
+  targetOf(params: Readonly<Record<string, string>>): T
+}
+
 type Nothing = Record<never, never>
 type MergePatch = Record<string, unknown>
 
@@ -100,6 +116,8 @@ function typed<T extends Target>() {
   ) => request as ActionRequest<T>
 }
 
+/** Types a request about the region: `decide` gets the output of the schemas. */
+export const regionRequest = typed<RegionTarget>()
 /** Types a request about a project: `decide` gets the output of the schemas. */
 export const projectRequest = typed<ProjectTarget>()
 /** Types a request about a database: `decide` gets the output of the schemas. */

@@ -12,6 +12,7 @@ import { suspend } from './suspend.ts'
 
 /** All actions on each kind of target, in the order of the OpenAPI document. */
 export const actions = {
+  region: [],
   project: [putProject, deleteProject, recordProjectDeletion],
   database: [putDatabase, deleteDatabase, suspend, resume, restart, restore, rotatePassword, recordDatabaseDeletion],
 } satisfies Actions

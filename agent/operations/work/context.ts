@@ -4,6 +4,7 @@ import type { OperatorFailures } from '../../region/operator-failures.ts'
 import type { DatabaseSql } from '../../region/sql.ts'
 import type { Secrets, Target } from '../../resources/kind.ts'
 import type { Operation, OperationStatus, StepRecord } from '../../resources/operation.ts'
+import type { OwnRequest } from '../own-request.ts'
 import type { WorkCluster } from './cluster.ts'
 
 /** The result of one call of `advance`. */
@@ -36,6 +37,12 @@ export type WorkContext<T extends Target = Target> = {
   cluster: WorkCluster
   sql: DatabaseSql
   failures: OperatorFailures
+  /**
+   * Asks for another operation, in the name of who asked for this one. A repeated call with the same key meets the same entry of the ledger.
+   * Resolves with that operation as it is now; undefined if there was nothing to do.
+   * @throws Problem whatever refuses the request
+   */
+  ask(request: Omit<OwnRequest, 'requestedBy'>): Promise<Operation | undefined>
   clock: Clock
   options: { imageRegistry: string; namespace: string }
   /** The secrets that came with the request. @throws Problem `not-found` when they are gone */

@@ -1,7 +1,7 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { type Cure, renderCures } from '../../resources/cure.ts'
 import type { DataVolume } from '../../resources/kept-volume.ts'
-import type { Target } from '../../resources/kind.ts'
+import type { TargetInProject } from '../../resources/kind.ts'
 import type { Obstacle } from '../../resources/operation.ts'
 
 /**
@@ -10,7 +10,7 @@ import type { Obstacle } from '../../resources/operation.ts'
  * `null` means that the object does not exist. `undefined` means that it could not be read: no rule may conclude anything from that.
  */
 export type Evidence = {
-  target: Target
+  target: TargetInProject
   /** The agent's clock in Unix milliseconds when the reading began. */
   now: number
   operatorName: { namespace: string; name: string }

@@ -49,7 +49,7 @@ const rules: Rule[] = [
 export type Obstacles = {
   /**
    * The obstacles of a target, causes before their consequences; empty if there are none. Never rejects: evidence that could not be read
-   * is an obstacle too. The texts stay the same while the situation does, so they can be compared.
+   * is an obstacle too. The region has none of its own. The texts stay the same while the situation does, so they can be compared.
    */
   of(target: Target): Promise<Obstacle[]>
 }
@@ -65,6 +65,7 @@ export function createObstacles(tools: ReadingTools): Obstacles {
   const limit = limitConcurrency(concurrency)
 
   function of(target: Target): Promise<Obstacle[]> {
+    if (target.kind === 'region') return Promise.resolve([])
     const now = clock.monotonic()
     for (const [key, { until }] of answers) if (until <= now) answers.delete(key)
     const key = targetKey(target)

@@ -4,7 +4,7 @@ import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type Kind, type KubernetesObject, keyOf, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { readOperatorRun } from '../../resources/cratedb-run.ts'
 import type { DataVolume } from '../../resources/kept-volume.ts'
-import { namespaceOf, type Target } from '../../resources/kind.ts'
+import { namespaceOf, type TargetInProject } from '../../resources/kind.ts'
 import type { Caches } from '../caches.ts'
 import { type Evidence, isPast, isReady, type MissingSecret, momentOfEvent, type Unread } from './evidence.ts'
 import { secretsOf } from './secrets.ts'
@@ -30,7 +30,7 @@ const most = 500
  * Events, attachments and the existence of Secrets are read only if an object has a problem that they can explain. Never throws: parts that
  * could not be read are in `unread`.
  */
-export async function readEvidence(target: Target, tools: ReadingTools): Promise<Evidence> {
+export async function readEvidence(target: TargetInProject, tools: ReadingTools): Promise<Evidence> {
   const { caches, clock, config } = tools
   const unread: Unread[] = []
   const { get, list } = reader(tools.cluster, unread)

@@ -8,6 +8,7 @@ import { followRegistration, type ShownRegistration } from '../../../agent/cloud
 import { createAcceptedState } from '../../../agent/operations/accepted.ts'
 import type { Actions } from '../../../agent/operations/actions/action.ts'
 import { actions } from '../../../agent/operations/actions/index.ts'
+import { decisionParts } from '../../../agent/operations/deciding/parts.ts'
 import { createJournal, type Journal } from '../../../agent/operations/journal.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
 import { createDatabaseViews } from '../../../agent/region/database-view.ts'
@@ -87,7 +88,8 @@ export function createApiOver(
   const seen = { stack, views, operator, clocks, kubernetes: { current: 'v1.35.0' }, accepted: createAcceptedState(parts) }
   // Nobody acts here.
   const lease = leaseInHand(false)
-  const resources = openResources({ actions, ...parts, ...seen, config, lease, clock: systemClock, log })
+  const deciding = decisionParts(config, { ...parts, ...seen })
+  const resources = openResources({ actions, ...parts, ...seen, deciding, config, lease, clock: systemClock, log })
   const conformance = createConformance(resources.routes)
   const records: AuditRecord[] = []
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { after, test } from 'node:test'
 import { stringify } from 'yaml'
+import { projectOfTarget } from '../../../agent/resources/kind.ts'
 import { isProblem } from '../../../shared/errors.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/index.ts'
@@ -39,8 +40,8 @@ async function scaleOperator(replicas: 0 | 1): Promise<void> {
 async function recorded(project: string, database?: string): Promise<void> {
   const record = await until(`the deletion in ${project} is recorded`, async () =>
     region.journal.all().find(({ spec, status }) => {
-      const { kind, project: its } = spec.target
-      const isAbout = its === project && kind === (database === undefined ? 'project' : 'database')
+      const { kind } = spec.target
+      const isAbout = projectOfTarget(spec.target) === project && kind === (database === undefined ? 'project' : 'database')
       return spec.action === 'record-deletion' && isAbout && status?.phase === 'Succeeded'
     }),
   )

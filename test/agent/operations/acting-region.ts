@@ -1,13 +1,17 @@
 import { createDeletionController } from '../../../agent/controllers/deletions.ts'
 import { createProjectController } from '../../../agent/controllers/projects.ts'
 import { createVolumeController } from '../../../agent/controllers/volumes.ts'
+import { createAcceptedState } from '../../../agent/operations/accepted.ts'
 import type { Actions } from '../../../agent/operations/actions/action.ts'
 import { actions as usualActions } from '../../../agent/operations/actions/index.ts'
+import { decisionParts } from '../../../agent/operations/deciding/parts.ts'
 import { createExecutor } from '../../../agent/operations/executor.ts'
 import { createJournal, type Journal, type Proposal } from '../../../agent/operations/journal.ts'
+import { createRequests } from '../../../agent/operations/requests.ts'
 import { createWaitingNotes } from '../../../agent/operations/waiting.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
 import { createObstacles } from '../../../agent/region/obstacles/index.ts'
+import { createOperatorCache } from '../../../agent/region/operator.ts'
 import { createDatabaseSql } from '../../../agent/region/sql.ts'
 import { databaseSpec, type GivenDatabaseSpec, type StoredDatabaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import { hasEnded, type Operation } from '../../../agent/resources/operation.ts'
@@ -168,6 +172,17 @@ export function changed(operation: Operation, change: Partial<StoredDatabaseSpec
   return { ...(operation.spec.wanted as StoredDatabaseSpec), ...change }
 }
 
+const minutes = (count: number) => count * 60_000
+const decidingConfig = {
+  cluster: { namespace },
+  crateOperator: { namespace: 'crate-operator', deployment: 'crate-operator' },
+  databases: { imageRegistry: 'crate', heapDumpVolume: '64Gi', backupEndpoints: { allowed: [], clusterNetworks: [] } },
+  operations: {
+    timeouts: { create: minutes(45), change: minutes(360), delete: minutes(60), restore: minutes(1440), password: minutes(30) },
+  },
+  metadata: { labels: [], annotations: [] },
+}
+
 async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, clock: Clock, log: Log) {
   let around: Around | undefined
   const withheld = new Map<string, Promise<void>>()
@@ -192,6 +207,10 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
     config: { namespace, operator: { namespace: 'crate-operator', name: 'crate-operator' } },
   })
   const sql = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster })
+  const operator = createOperatorCache({ namespace: 'crate-operator', name: 'crate-operator' }, tools)
+  const accepted = createAcceptedState({ journal, caches })
+  const deciding = decisionParts(decidingConfig, { cluster, accepted, caches, operator, journal })
+  const requests = createRequests({ ...deciding, actions, journal })
   const projects = createProjectController(
     {
       namespace,
@@ -207,10 +226,10 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
   const deletions = createDeletionController({ namespace }, { ...tools, caches, journal, lease })
   const executor = createExecutor(
     { namespace, parallelism: 8, recheckMs: 500, imageRegistry: 'crate' },
-    { ...tools, actions, journal, caches, lease, obstacles, sql },
+    { ...tools, actions, journal, caches, lease, obstacles, sql, requests },
   )
   const waiting = createWaitingNotes({ namespace, parallelism: 8 }, { ...tools, journal, caches, lease, queue: executor })
-  const parts = [...Object.values(caches), journal, projects, volumes, deletions, executor, waiting]
+  const parts = [...Object.values(caches), operator, journal, projects, volumes, deletions, executor, waiting]
   const signal = new AbortController().signal
   for (const part of parts) await part.start(signal)
   return {

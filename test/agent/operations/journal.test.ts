@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { ledgerConfigMap, ledgerConfigMapName } from '../../../agent/operations/holes.ts'
 import { type AcceptRequest, createJournal, type Journal, type Proposal } from '../../../agent/operations/journal.ts'
+import { projectOfTarget } from '../../../agent/resources/kind.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { Problem } from '../../../shared/errors.ts'
@@ -370,7 +371,7 @@ describe('journal', () => {
       }
       const operations = await stored(namespace)
       assert.equal(operations.length, 30)
-      assert.equal(new Set(operations.map(({ spec }) => spec.target.project)).size, 30)
+      assert.equal(new Set(operations.map(({ spec }) => projectOfTarget(spec.target))).size, 30)
       assert.equal(faultOfChain(operations), undefined)
     })
 

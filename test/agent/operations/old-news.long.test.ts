@@ -46,7 +46,7 @@ function decidedDeletion(target: ReturnType<typeof database>): Proposal {
   }
   const parts = { accepted: createAcceptedState({ journal, caches }), caches, journal, cluster, heapDumpVolume, operatorRelease, config }
   const [request] = deleteDatabase.requests
-  const asked = { target, guard() {}, query: { retainVolumes: false }, body: undefined, passwordAt: () => '' }
+  const asked = { target, guard() {}, params: {}, query: { retainVolumes: false }, body: undefined, passwordAt: () => '' }
   const proposed = request?.decide(parts, asked)
   assert.ok(proposed)
   return { action: deleteDatabase.name, target, tryOut: [], ...proposed }

@@ -1,0 +1,48 @@
+import type { Cache } from '../../../shared/kubernetes/cache.ts'
+import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import type { Caches } from '../../region/caches.ts'
+import { clusterNetworksNow } from '../../region/cluster-networks.ts'
+import { heapDumpVolumeNow, type OperatorView, operatorReleaseNow } from '../../region/operator.ts'
+import type { AllowedKeys } from '../../resources/allowed-keys.ts'
+import type { AcceptedState } from '../accepted.ts'
+import type { Journal } from '../journal.ts'
+import type { DecisionParts, Timeouts } from './decision.ts'
+
+/** The part of the agent's configuration that decides on requests. */
+export type DecidingConfig = {
+  cluster: { namespace: string }
+  crateOperator: { namespace: string; deployment: string; version?: string | undefined }
+  databases: {
+    imageRegistry: string
+    heapDumpVolume: string
+    backupEndpoints: { allowed: readonly string[]; clusterNetworks: readonly string[] }
+  }
+  operations: { timeouts: Timeouts }
+  metadata: AllowedKeys
+}
+
+/** What there is to know for a decision, as the configuration has it. */
+export function decisionParts(
+  { cluster: { namespace }, crateOperator, databases, metadata, operations }: DecidingConfig,
+  parts: { accepted: AcceptedState; caches: Caches; operator: Cache<OperatorView>; journal: Journal; cluster: Cluster },
+): DecisionParts {
+  const { accepted, caches, operator, journal, cluster } = parts
+  const { allowed, clusterNetworks } = databases.backupEndpoints
+  const operatorAt = { namespace: crateOperator.namespace, name: crateOperator.deployment, version: crateOperator.version }
+  return {
+    ...{ accepted, caches, journal, cluster },
+    operatorRelease: () => operatorReleaseNow(operator, operatorAt),
+    heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt, databases.heapDumpVolume),
+    config: {
+      imageRegistry: databases.imageRegistry,
+      timeouts: operations.timeouts,
+      namespace,
+      allowedKeys: metadata,
+      endpoints: {
+        allowed,
+        clusterNetworks: () => clusterNetworksNow(clusterNetworks, { nodes: caches.nodes.values(), server: cluster.server }),
+        namespaces: [namespace, crateOperator.namespace],
+      },
+    },
+  }
+}
