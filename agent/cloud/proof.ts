@@ -17,7 +17,7 @@ export function makeKey(): PrivateKey {
 }
 
 /** The thumbprint of a key (RFC 7638), by which the cloud knows the region: 43 characters. */
-export function thumbprintOf({ kty, crv, x }: PrivateKey): string {
+export function thumbprintOf({ kty, crv, x }: Omit<PrivateKey, 'd'>): string {
   // The required members in the order of their names, without spaces (RFC 7638, section 3; RFC 8037, section 2).
   return createHash('sha256').update(JSON.stringify({ crv, kty, x })).digest('base64url')
 }
