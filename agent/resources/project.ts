@@ -30,6 +30,9 @@ const quota = z
   .describe('Limits of everything in the project; resources that are left out are not limited')
   .meta({ example: { cpu: 24, memory: '96Gi', storage: '2Ti', databases: 8 } })
 
+/** For how many days a deleted database is kept, in a project that says nothing else. */
+const usualDays = 7
+
 /** A project as the API accepts, stores and returns it. Parsing a returned one gives the same again. */
 export const projectSpec = z
   .strictObject({
@@ -49,6 +52,15 @@ export const projectSpec = z
       .describe('Labels of the project and of its namespace, among those that the region allows')
       .meta({ example: { 'cost-centre': '4711' } }),
     deletionProtection: z.boolean().default(false).describe('While true the project cannot be deleted').meta({ example: true }),
+    keepDeletedDays: z
+      .int()
+      .min(0)
+      .max(90)
+      .default(usualDays)
+      .describe(
+        'How many days a database that the API deletes can be had back, before its data is deleted; a change applies to later deletions',
+      )
+      .meta({ example: 30 }),
   })
   .describe('A tenant: a namespace with limits, isolation and pull secrets')
 
@@ -74,5 +86,5 @@ export function readProject({ metadata, spec = {} }: KubernetesObject): ProjectS
     const parsed = schema.safeParse(spec[field])
     if (parsed.success && parsed.data !== undefined) given[field] = parsed.data
   }
-  return { id: metadata.name, imagePullSecrets: [], labels: {}, deletionProtection: false, ...given }
+  return { id: metadata.name, imagePullSecrets: [], labels: {}, deletionProtection: false, keepDeletedDays: usualDays, ...given }
 }

@@ -18,6 +18,7 @@ const everything = projectSpec.parse({
   imagePullSecrets: ['registry-mirror', 'missing'],
   labels: { 'cost-centre': '4711' },
   deletionProtection: true,
+  keepDeletedDays: 30,
 })
 
 const surroundings: ProjectSurroundings = {
@@ -96,6 +97,7 @@ const anyProject = fc.record(
     imagePullSecrets: fc.uniqueArray(fc.constantFrom('a', 'b.c'), { maxLength: 2 }),
     labels: fc.dictionary(fc.constantFrom('a', 'example.org/b'), fc.constantFrom('', 'x')),
     deletionProtection: fc.boolean(),
+    keepDeletedDays: fc.nat(90),
   },
   { requiredKeys: ['id'] },
 )
@@ -112,12 +114,15 @@ test('what a Project says is what it was made from, and is taken again', () => {
 
 test('a Project that was written by hand is read as far as it makes sense', () => {
   const project = { apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name: 'a' } }
-  const nothing = { id: 'a', imagePullSecrets: [], labels: {}, deletionProtection: false }
+  const nothing = { id: 'a', imagePullSecrets: [], labels: {}, deletionProtection: false, keepDeletedDays: 7 }
   assert.deepEqual(readProject(project), nothing)
-  assert.deepEqual(readProject({ ...project, spec: { quota: { cpu: 'much' }, labels: { 'skerry.dev/x': 'y' }, displayName: 'A' } }), {
-    ...nothing,
-    displayName: 'A',
-  })
+  assert.deepEqual(
+    readProject({ ...project, spec: { quota: { cpu: 'much' }, labels: { 'skerry.dev/x': 'y' }, displayName: 'A', keepDeletedDays: 900 } }),
+    {
+      ...nothing,
+      displayName: 'A',
+    },
+  )
 })
 
 const refused: { name: string; given: Record<string, unknown>; faults: string[] }[] = [
@@ -146,6 +151,11 @@ const refused: { name: string; given: Record<string, unknown>; faults: string[] 
     name: 'a label that would change the Pod Security of its namespace',
     given: { id: 'a', labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
     faults: ['/labels/pod-security.kubernetes.io~1enforce the prefix kubernetes.io is reserved'],
+  },
+  {
+    name: 'more days than deleted databases are kept at most',
+    given: { id: 'a', keepDeletedDays: 91 },
+    faults: ['/keepDeletedDays must be at most 90'],
   },
   {
     name: 'a pull secret twice',
