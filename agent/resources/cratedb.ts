@@ -5,6 +5,7 @@ import type { NodeGroup, StoredBackups, StoredDatabaseSpec } from './database.ts
 import { databaseLabels, desiredSecrets, userSecretName } from './database-secrets.ts'
 import { type DatabaseTarget, namespaceOf, type Secrets } from './kind.ts'
 import { annotation } from './labels.ts'
+import { readSnapshots, type StoredSnapshots } from './snapshots.ts'
 
 /** Settings that all CrateDBs of a region share. */
 export type DatabaseOptions = {
@@ -18,6 +19,8 @@ type KeptByAnnotation = Pick<StoredDatabaseSpec, 'deletionProtection' | 'retainV
   labels: Record<string, string>
   /** Bucket, region and so on: the CrateDB only refers to the Secret that holds them. */
   backups?: { aws?: object; azureBlob?: object }
+  /** Skerry's own backups, of which the operator knows nothing. */
+  snapshots?: StoredSnapshots
 }
 
 /**
@@ -95,6 +98,7 @@ export function ownAnnotations({
   retainVolumes,
   labels,
   backups,
+  snapshots,
 }: StoredDatabaseSpec): Record<string, string> {
   const kept: KeptByAnnotation = { deletionProtection, retainVolumes, labels }
   if (backups?.aws) {
@@ -104,6 +108,7 @@ export function ownAnnotations({
     const { accountName, container, region } = backups.azureBlob
     kept.backups = { azureBlob: { accountName, container, region } }
   }
+  if (snapshots) kept.snapshots = snapshots
   // Also written while the database runs: whoever scales it to 0 with kubectl does not record the former number.
   return { [annotation.database]: JSON.stringify(kept), [annotation.nodesWhenResumed]: countsWhenResumed(nodes, otherGroups) }
 }
@@ -213,6 +218,7 @@ export function readDatabase({ metadata, spec = {} }: KubernetesObject): StoredD
     annotations: texts(data.annotations),
     ...(cluster.ssl ? { ssl: {} } : {}),
     ...(storedBackups ? { backups: storedBackups } : {}),
+    ...(kept.snapshots ? { snapshots: kept.snapshots } : {}),
     exposure: {
       type: cluster.exposure === 'traefik' ? 'traefik' : 'loadbalancer',
       ...(typeof cluster.externalDNS === 'string' ? { hostname: cluster.externalDNS } : {}),
@@ -232,11 +238,13 @@ function readKept(text: string | undefined): KeptByAnnotation {
     // It was edited by hand. The defaults are the careful ones, and the next change replaces it.
   }
   const backups = typeof given.backups === 'object' && given.backups !== null ? given.backups : undefined
+  const snapshots = readSnapshots(given.snapshots)
   return {
     deletionProtection: given.deletionProtection === true,
     retainVolumes: given.retainVolumes !== false,
     labels: texts(given.labels),
     ...(backups ? { backups } : {}),
+    ...(snapshots ? { snapshots } : {}),
   }
 }
 

@@ -13,9 +13,10 @@ import {
 } from './cratedb.ts'
 import { type NodesEvidence, setCompute, undoOf } from './cratedb-undo.ts'
 import { groupsOf, type NodeGroup, type StoredDatabaseSpec } from './database.ts'
-import { desiredSecrets } from './database-secrets.ts'
+import { desiredSecrets, secretObject } from './database-secrets.ts'
 import type { DatabaseTarget, Secrets, Step, StorageClassFacts } from './kind.ts'
 import { annotation } from './labels.ts'
+import { sameSnapshots, snapshotConsequences, snapshotSecretName } from './snapshots.ts'
 
 export type PlanOptions = DatabaseOptions & {
   /** Places of secrets whose value differs from that in the cluster (`changedSecrets`). `secrets` must contain all of these values. */
@@ -32,6 +33,8 @@ type Change = {
   isWanted(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): boolean
   /** Changes the CrateDB in place, and only the fields of this kind of change. */
   edit(cratedb: KubernetesObject, wanted: StoredDatabaseSpec, options: DatabaseOptions): void
+  /** What is deleted after that. */
+  removed?(target: DatabaseTarget, wanted: StoredDatabaseSpec): KubernetesObject[]
   /** @param cratedb the object before this change */
   consequences(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec, cratedb: KubernetesObject, options: DatabaseOptions): string[]
 }
@@ -39,7 +42,7 @@ type Change = {
 /**
  * The kinds of change, in the order in which they are made.
  *
- * - `annotate` comes first, so that protection takes effect at once. It only concerns Skerry.
+ * - `annotate` comes first, so that protection takes effect at once. It only concerns Skerry, as does `snapshots`.
  * - `allow-list` and `backup-time` come before `resume`: they need no running database, and a resume creates the Service with the list that
  *   is in effect then. In the reverse order, a list that is being narrowed would admit too much for a while.
  * - `resume` comes before all changes that need a reachable database.
@@ -61,6 +64,17 @@ const changes: Change[] = [
       ...(current.retainVolumes && !wanted.retainVolumes ? [volumesGoWithIt] : []),
       ...(!current.retainVolumes && wanted.retainVolumes ? ['From then on its volumes are kept, however the database is deleted.'] : []),
     ],
+  },
+  {
+    name: 'snapshots',
+    isWanted: (current, wanted) => !sameSnapshots(current.snapshots, wanted.snapshots),
+    edit(cratedb, { snapshots }) {
+      const { [annotation.database]: kept = '{}' } = ownAnnotations({ ...readDatabase(cratedb), snapshots })
+      cratedb.metadata.annotations = { ...cratedb.metadata.annotations, [annotation.database]: kept }
+    },
+    // Only after the note is gone: as long as it says that there are backups, their keys are there.
+    removed: (target, { snapshots }) => (snapshots ? [] : [secretObject(target, snapshotSecretName(target.database), {})]),
+    consequences: (current, wanted) => snapshotConsequences(current.snapshots, wanted.snapshots, wanted.version),
   },
   {
     name: 'allow-list',
@@ -227,13 +241,15 @@ export function planDatabase(
     draft = { ...draft, metadata: { ...draft.metadata, annotations }, spec }
     steps.push({ name, objects: [draft], consequences, alongside })
   }
-  for (const { name, isWanted, edit, consequences } of changes) {
+  for (const { name, isWanted, edit, removed, consequences } of changes) {
     const before = readDatabase(draft)
     if (!isWanted(before, wanted)) continue
     const former = draft
     draft = structuredClone(draft)
     edit(draft, wanted, options)
-    steps.push({ name, objects: [draft], consequences: consequences(before, wanted, former, options) })
+    const gone = removed?.(target, wanted) ?? []
+    const told = consequences(before, wanted, former, options)
+    steps.push({ name, objects: [draft], consequences: told, ...(gone.length > 0 && { removed: gone }) })
   }
   return steps
 }
@@ -264,14 +280,17 @@ function credentialSteps(
   const of = (part: string) => changedSecrets.some((place) => place.startsWith(`${part}.`))
   const parts = {
     ...(backups && of('backups') ? { backups: wanted.backups } : {}),
+    ...(wanted.snapshots && of('snapshots') ? { snapshots: wanted.snapshots } : {}),
     ...(ssl && of('ssl') ? { ssl: wanted.ssl } : {}),
   }
-  const objects = desiredSecrets(target, { ...wanted, users: [], backups: undefined, ssl: undefined, ...parts }, secrets)
+  const nothing = { users: [], backups: undefined, snapshots: undefined, ssl: undefined }
+  const objects = desiredSecrets(target, { ...wanted, ...nothing, ...parts }, secrets)
   if (objects.length === 0) return []
   const consequences = [
     ...('backups' in parts
       ? ['The next snapshot uses the new credentials; the exporter of backup metrics keeps the old ones until it restarts.']
       : []),
+    ...('snapshots' in parts ? ['The next backup by Skerry uses the new keys.'] : []),
     ...('ssl' in parts ? ['The nodes load the new certificate within minutes; no connection is cut.'] : []),
   ]
   return [{ name: 'credentials', objects, consequences }]
@@ -285,6 +304,7 @@ function creationConsequences(wanted: StoredDatabaseSpec): string[] {
     exposure.type === 'loadbalancer' ? 'Asks for a load balancer.' : `Is reached as ${exposure.hostname}, by Traefik.`,
     allowedCIDRs.length === 0 ? 'Nobody outside the cluster can connect.' : `Clients can connect from ${allowedCIDRs.join(', ')}.`,
     ...widthOf(allowedCIDRs),
+    ...(wanted.snapshots ? snapshotConsequences(undefined, wanted.snapshots, wanted.version) : []),
     ...(wanted.retainVolumes ? [] : [volumesGoWithIt]),
   ]
 }
@@ -304,14 +324,14 @@ export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: S
     ? [`${volumes} will be kept; the operation lists them.`]
     : reclaims
       ? [
-          `${volumes} will be deleted: the storage class reclaims them. ${spec.backups ? 'Only snapshots are left.' : 'Nothing of the data is left.'}`,
+          `${volumes} will be deleted: the storage class reclaims them. ${spec.backups || spec.snapshots ? 'Only snapshots are left.' : 'Nothing of the data is left.'}`,
         ]
       : [`${volumes} will be released: the storage class retains them until somebody deletes them by hand.`]
   return [
     'Clients can no longer connect, and the external address is released.',
     ...fate,
     "The users' passwords and other Secrets that the API made for the database will be deleted.",
-    ...(spec.backups ? ['Snapshots in the bucket stay.'] : []),
+    ...(spec.backups || spec.snapshots ? ['Snapshots in the bucket stay.'] : []),
   ]
 }
 

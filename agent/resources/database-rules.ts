@@ -8,6 +8,7 @@ import { type QuotaFacts, quotaExceeded } from './database-usage.ts'
 import { type EndpointRules, endpointFault } from './endpoint.ts'
 import type { DatabaseTarget, StorageClassFacts } from './kind.ts'
 import { compareReleases, releaseOf } from './release.ts'
+import { snapshotFaults } from './snapshots.ts'
 
 /** Everything that a decision about a database depends on. */
 export type DatabaseFacts = QuotaFacts & {
@@ -43,6 +44,7 @@ export function refusals(facts: DatabaseFacts): Refusal[] {
     suspendedFromTheStart,
     missingSecret,
     innerEndpoint,
+    impossibleSnapshots,
     disallowedLabel,
   ]
   const edits = current ? editFaults(current, wanted, facts) : []
@@ -103,14 +105,23 @@ const suspendedFromTheStart: Rule = ({ wanted, current }) =>
     : []
 
 const missingSecret: Rule = ({ missingSecrets = [] }) =>
-  missingSecrets.map((place) => ({ path: pointerTo(place.split('.')), message: 'is required when the database is created' }))
+  missingSecrets.map((place) => ({
+    path: pointerTo(place.split('.')),
+    message: `is required when ${place.startsWith('snapshots.') ? 'snapshots are set up' : 'the database is created'}`,
+  }))
 
-const innerEndpoint: Rule = ({ wanted, current, endpoints }) => {
-  const url = wanted.backups?.aws?.endpointUrl
-  if (url === undefined || url === current?.backups?.aws?.endpointUrl) return []
-  const message = endpointFault(url, endpoints)
-  return message === undefined ? [] : [{ path: '/backups/aws/endpointUrl', message }]
-}
+const innerEndpoint: Rule = ({ wanted, current, endpoints }) =>
+  [
+    { path: '/backups/aws/endpointUrl', of: (spec: StoredDatabaseSpec) => spec.backups?.aws?.endpointUrl },
+    { path: '/snapshots/s3/endpointUrl', of: (spec: StoredDatabaseSpec) => spec.snapshots?.s3.endpointUrl },
+  ].flatMap(({ path, of }) => {
+    const url = of(wanted)
+    if (url === undefined || (current && url === of(current))) return []
+    const message = endpointFault(url, endpoints)
+    return message === undefined ? [] : [{ path, message }]
+  })
+
+const impossibleSnapshots: Rule = ({ wanted }) => snapshotFaults(wanted)
 
 // Those of an existing database cannot change, whatever is allowed.
 const disallowedLabel: Rule = ({ wanted, current, allowedKeys }) =>

@@ -2,6 +2,7 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import type { StoredDatabaseSpec } from './database.ts'
 import { type DatabaseTarget, namespaceOf, type Secrets } from './kind.ts'
 import { label, managedBy } from './labels.ts'
+import { snapshotSecretName } from './snapshots.ts'
 
 /** One key of a Secret with its value: a secret, found by its place, or a plain text. */
 type Entry = { key: string; place: string } | { key: string; text: string }
@@ -17,7 +18,10 @@ export function userSecretName(database: string, index: number): string {
 }
 
 /** Name and content of each Secret of a database; the keys are those of crate-operator's examples. */
-function contents({ database }: DatabaseTarget, { users, backups, ssl }: StoredDatabaseSpec): { name: string; entries: Entry[] }[] {
+function contents(
+  { database }: DatabaseTarget,
+  { users, backups, snapshots, ssl }: StoredDatabaseSpec,
+): { name: string; entries: Entry[] }[] {
   const { aws, azureBlob } = backups ?? {}
   return [
     ...users.map((_, index) => ({
@@ -47,6 +51,17 @@ function contents({ database }: DatabaseTarget, { users, backups, ssl }: StoredD
               { key: 'account-name', text: azureBlob.accountName },
               { key: 'container', text: azureBlob.container },
               { key: 'region', text: azureBlob.region },
+            ],
+          },
+        ]
+      : []),
+    ...(snapshots
+      ? [
+          {
+            name: snapshotSecretName(database),
+            entries: [
+              { key: 'access-key-id', place: 'snapshots.s3.accessKeyId' },
+              { key: 'secret-access-key', place: 'snapshots.s3.secretAccessKey' },
             ],
           },
         ]

@@ -1,9 +1,11 @@
 import * as z from 'zod'
+import { basePath, endpointUrl, plainName, writeOnly } from './bucket-fields.ts'
 import { cidr } from './cidr.ts'
-import { annotations, credential, cron, databaseId, hostname, labels, objectName, password, userName, version } from './identifiers.ts'
+import { annotations, cron, databaseId, hostname, labels, objectName, password, userName, version } from './identifiers.ts'
 import type { Secrets } from './kind.ts'
 import { cpuQuantity, memoryQuantity, storageQuantity } from './quantity.ts'
 import { settings } from './settings.ts'
+import { type StoredSnapshots, snapshotKeys, snapshots, splitSnapshotSecrets } from './snapshots.ts'
 import { wrongType } from './wording.ts'
 
 const flag = z.boolean()
@@ -76,31 +78,6 @@ const user = z
     path: ['generate'],
     message: 'must be left out where a password is given',
   })
-
-// The first character is `[A-Za-z0-9]`: the value becomes an argument or a variable of the backup image, and must not look like an option.
-const plainName = (what: string) =>
-  z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, `must be ${what}: letters, digits, "." "_" and "-"`)
-
-/** A folder in a bucket. */
-export const basePath = z
-  .string()
-  .max(512)
-  .regex(
-    /^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/,
-    'must be a path such as "harbour/tidal-gauge", of letters, digits, "." "_" and "-"',
-  )
-
-const writeOnly = (what: string, example: string) =>
-  credential.optional().describe(`${what}; required at creation, never returned`).meta({ example, writeOnly: true })
-
-/** The address of a store that is compatible with S3. */
-export const endpointUrl = z
-  .string()
-  .max(512)
-  .regex(
-    /^https?:\/\/[A-Za-z0-9.-]+(:\d{1,5})?(\/[A-Za-z0-9._/-]*)?$/,
-    'must be a URL such as "https://s3.harbour.example"; an IPv6 address needs a name',
-  )
 
 /** Where snapshots are kept on S3 or a compatible store. */
 const aws = z.strictObject({
@@ -248,6 +225,10 @@ export const databaseSpec = z
       .optional()
       .describe('Regular snapshots; having them or not is fixed at creation')
       .meta({ example: { aws: { bucket: 'harbour-snapshots', region: 'eu-north-1', cron: '17 * * * *' } } }),
+    snapshots: snapshots
+      .optional()
+      .describe("Skerry's own backups, which need no image of the Crate Operator; they can be set up, changed and removed at any time")
+      .meta({ example: { s3: { bucket: 'harbour-snapshots', region: 'eu-north-1' }, schedule: '30 3 * * *', keep: 7 } }),
     exposure: exposure
       .default({ type: 'loadbalancer' })
       .describe('How clients outside the cluster reach it')
@@ -267,11 +248,12 @@ export type StoredBackups = {
 }
 
 /** A database without the values of its secrets: as in an Operation, in the response to a GET, and from `readDatabase`. */
-export type StoredDatabaseSpec = Omit<GivenDatabaseSpec, 'users' | 'ssl' | 'backups'> & {
+export type StoredDatabaseSpec = Omit<GivenDatabaseSpec, 'users' | 'ssl' | 'backups' | 'snapshots'> & {
   users: { name: string; privileges: 'ALL'[] }[]
   /** An empty object if there is a keystore. */
   ssl?: Record<string, never> | undefined
   backups?: StoredBackups | undefined
+  snapshots?: StoredSnapshots | undefined
 }
 
 /** Its groups of nodes: those with data, then the dedicated masters if it has any. */
@@ -281,7 +263,7 @@ export function groupsOf({ nodes, otherGroups = [], master }: Pick<StoredDatabas
 
 /** Splits a request's database into the spec and its secrets, these by place: `users.0.password`. */
 export function splitSecrets(given: GivenDatabaseSpec): { spec: StoredDatabaseSpec; secrets: Secrets } {
-  const { users, ssl, backups, ...rest } = given
+  const { users, ssl, backups, snapshots, ...rest } = given
   const values: [string, string | undefined][] = users.map(({ password }, index) => [`users.${index}.password`, password])
   const spec: StoredDatabaseSpec = { ...rest, users: users.map(({ name, privileges }) => ({ name, privileges })) }
   if (backups?.aws) {
@@ -295,6 +277,11 @@ export function splitSecrets(given: GivenDatabaseSpec): { spec: StoredDatabaseSp
     const { accountKey, ...azureBlob } = backups.azureBlob
     values.push(['backups.azureBlob.accountKey', accountKey])
     spec.backups = { azureBlob }
+  }
+  if (snapshots) {
+    const split = splitSnapshotSecrets(snapshots)
+    values.push(...split.secrets)
+    spec.snapshots = split.stored
   }
   if (ssl) {
     const { keystore, keystorePassword, keystoreKeyPassword } = ssl
@@ -312,6 +299,7 @@ export function secretsNeeded(spec: StoredDatabaseSpec, given: Secrets = {}): { 
     missing: [
       ...(spec.backups?.aws ? ['backups.aws.accessKeyId', 'backups.aws.secretAccessKey'] : []),
       ...(spec.backups?.azureBlob ? ['backups.azureBlob.accountKey'] : []),
+      ...(spec.snapshots ? snapshotKeys : []),
       ...(spec.ssl ? ['ssl.keystore', 'ssl.keystorePassword', 'ssl.keystoreKeyPassword'] : []),
     ].filter(absent),
   }

@@ -12,7 +12,7 @@ import { advanceToState } from '../work/database-state.ts'
 import { type Action, databaseRequest } from './action.ts'
 
 /** The members of a database in which a patch can have secrets. */
-const withSecrets = ['users', 'backups', 'ssl']
+const withSecrets = ['users', 'backups', 'snapshots', 'ssl']
 
 const given = (body: unknown) => splitSecrets(body as GivenDatabaseSpec)
 

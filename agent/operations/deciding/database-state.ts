@@ -12,12 +12,14 @@ import { refusals } from '../../resources/database-rules.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
 import type { Operation } from '../../resources/operation.ts'
 import type { ProjectSpec } from '../../resources/project.ts'
+import { snapshotKeys } from '../../resources/snapshots.ts'
 import type { AcceptedResource } from '../accepted.ts'
 import type { Asked as AskedOf } from '../actions/action.ts'
 import { hasBegun } from '../precedence.ts'
 import { type DecisionParts, onlyUnprotects, type Proposed, refusal, sameJson, seconds } from './decision.ts'
 import { leavingProblem, noSuchDatabase, projectAround } from './present.ts'
 import { differingSecrets } from './present-secrets.ts'
+import { sharedFolder, withFolder } from './snapshot-folder.ts'
 
 type Present = AcceptedResource<StoredDatabaseSpec>
 
@@ -50,11 +52,18 @@ export function decideState(
   const project = projectAround(parts, target, { seesOff: true })
   if (present?.leaving) throw leavingProblem(target, present)
   const given = intent(present)
-  const wanted = { ...given.spec, ...carriedOver(given.spec, present), id: target.database }
+  const wanted = withFolder({ ...given.spec, ...carriedOver(given.spec, present), id: target.database }, present?.spec, {
+    ...target,
+    region: parts.config.region,
+  })
   if (project.leaving && !(present && onlyUnprotects(wanted, present.spec)))
     throw leavingProblem({ kind: 'project', project: target.project }, project)
   const secrets = secretsOf(wanted, given.secrets, present, presentSecrets, passwordAt)
-  const ownFaults = [...ownRules(given.spec, target, present), ...adoptedRules(given, present, secrets.changed)]
+  const ownFaults = [
+    ...ownRules(given.spec, target, present),
+    ...adoptedRules(given, present, secrets.changed),
+    ...sharedFolder(target, wanted, present?.spec, parts.caches.databases.values()),
+  ]
   refuse(parts, target, wanted, present, project.spec, secrets, ownFaults)
   const decided = { target, wanted, present, project, secrets, nodes, options: parts.config }
   const steps = plan(decided)
@@ -155,7 +164,9 @@ function secretsOf(
       missing,
     }
   }
-  if (!presentSecrets && Object.keys(given).length === 0 && present.object) return { values: {}, changed: [], generated: [], missing: [] }
+  const lacking = wanted.snapshots && !present.spec.snapshots ? snapshotKeys.filter((place) => !Object.hasOwn(given, place)) : []
+  if (!presentSecrets && Object.keys(given).length === 0 && present.object)
+    return { values: {}, changed: [], generated: [], missing: lacking }
   if (!presentSecrets) throw new Problem('conflict', `Database ${wanted.id} was created by another request at the same time.`)
   const changed = differingSecrets(given, presentSecrets)
   const all = { ...presentSecrets, ...given }
@@ -167,10 +178,10 @@ function secretsOf(
     return { values: all, changed, generated: [], missing }
   }
   // A Secret is applied as a whole, so unchanged credentials and keystores are stored together with the changed ones.
-  const parts = ['backups.', 'ssl.'].filter((part) => changed.some((place) => place.startsWith(part)))
+  const parts = ['backups.', 'snapshots.', 'ssl.'].filter((part) => changed.some((place) => place.startsWith(part)))
   const values = Object.fromEntries(Object.entries(all).filter(([place]) => parts.some((part) => place.startsWith(part))))
   const missing = secretsNeeded(wanted, all).missing.filter((place) => parts.some((part) => place.startsWith(part)))
-  return { values, changed, generated: [], missing }
+  return { values, changed, generated: [], missing: [...new Set([...missing, ...lacking])] }
 }
 
 /** The user of `users.<index>.password`. */

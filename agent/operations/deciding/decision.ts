@@ -21,6 +21,8 @@ export type DecisionParts = {
   heapDumpVolume(): { size: string; storageClass: string | undefined }
   operatorRelease(): OperatorRelease
   config: {
+    /** The id of this region. */
+    region: string
     imageRegistry: string
     timeouts: Timeouts
     /** The agent's own namespace, where the secrets of operations are. */

@@ -10,6 +10,7 @@ import type { DecisionParts, Timeouts } from './decision.ts'
 
 /** The part of the agent's configuration that decides on requests. */
 export type DecidingConfig = {
+  region: { id: string }
   cluster: { namespace: string }
   crateOperator: { namespace: string; deployment: string; version?: string | undefined }
   databases: {
@@ -23,7 +24,7 @@ export type DecidingConfig = {
 
 /** What there is to know for a decision, as the configuration has it. */
 export function decisionParts(
-  { cluster: { namespace }, crateOperator, databases, metadata, operations }: DecidingConfig,
+  { region, cluster: { namespace }, crateOperator, databases, metadata, operations }: DecidingConfig,
   parts: { accepted: AcceptedState; caches: Caches; operator: Cache<OperatorView>; journal: Journal; cluster: Cluster },
 ): DecisionParts {
   const { accepted, caches, operator, journal, cluster } = parts
@@ -34,6 +35,7 @@ export function decisionParts(
     operatorRelease: () => operatorReleaseNow(operator, operatorAt),
     heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt, databases.heapDumpVolume),
     config: {
+      region: region.id,
       imageRegistry: databases.imageRegistry,
       timeouts: operations.timeouts,
       namespace,

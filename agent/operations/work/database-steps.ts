@@ -60,7 +60,7 @@ export function isBusy(current: KubernetesObject | undefined): boolean {
 export const busy: Progress = { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
 
 /** Steps in which the operator has no part: they end as soon as they are written. */
-const ownSteps = new Set(['annotate', 'credentials'])
+const ownSteps = new Set(['annotate', 'snapshots', 'credentials'])
 
 /** Changes that the operator itself reverts, so that the plan contains them again although they were written. */
 const takenBack = ['upgrade', 'restore']
@@ -82,6 +82,10 @@ async function write(context: Context, current: KubernetesObject | undefined, ne
     const { kind, metadata } = object
     const before = kind === 'CrateDB' ? current : await context.cluster.read({ kind: kind as KindName, ...metadata })
     await context.cluster.apply(meeting(current, object), before, next.alongside)
+  }
+  for (const { kind, metadata } of next.removed ?? []) {
+    const standing = await context.cluster.read({ kind: kind as KindName, ...metadata })
+    if (standing) await context.cluster.remove(standing)
   }
   const written = { ...(step as StepRecord), note: { ...step?.note, written: true } }
   await context.record({ phase: 'Waiting', step: written, message: `Step ${next.name} is with the Crate Operator.` })

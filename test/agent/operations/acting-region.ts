@@ -174,6 +174,7 @@ export function changed(operation: Operation, change: Partial<StoredDatabaseSpec
 
 const minutes = (count: number) => count * 60_000
 const decidingConfig = {
+  region: { id: 'harbour-1' },
   cluster: { namespace },
   crateOperator: { namespace: 'crate-operator', deployment: 'crate-operator' },
   databases: { imageRegistry: 'crate', heapDumpVolume: '64Gi', backupEndpoints: { allowed: [], clusterNetworks: [] } },

@@ -38,6 +38,7 @@ function decidedDeletion(target: ReturnType<typeof database>): Proposal {
   const heapDumpVolume = () => ({ size: '64Gi', storageClass: undefined })
   const operatorRelease = () => ({ version: '2.63.0', image: undefined })
   const config = {
+    region: 'eu-north',
     imageRegistry: 'crate',
     namespace: 'skerry',
     timeouts: { delete: 60_000 } as Timeouts,

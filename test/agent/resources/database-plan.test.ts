@@ -55,6 +55,7 @@ function namesOf(from: Record<string, unknown>, to: Record<string, unknown>): st
 }
 
 const cron = (text: string) => ({ aws: { bucket: 'b', region: 'r', cron: text } })
+const own = (fields: Record<string, unknown> = {}) => ({ s3: { bucket: 'b', basePath: 'x/y' }, schedule: '0 3 * * *', ...fields })
 const plans: { name: string; from: Record<string, unknown>; to: Record<string, unknown>; steps: string[] }[] = [
   { name: 'nothing for the same', from: {}, to: {}, steps: [] },
   {
@@ -103,6 +104,19 @@ const plans: { name: string; from: Record<string, unknown>; to: Record<string, u
     to: { suspended: true, version: '5.10.2', nodes: nodes({ cpu: 4 }) },
     steps: [],
   },
+  { name: 'own backups that come', from: {}, to: { snapshots: own() }, steps: ['snapshots'] },
+  {
+    name: 'own backups that go, of a suspended database too',
+    from: { snapshots: own(), suspended: true },
+    to: { suspended: true },
+    steps: ['snapshots'],
+  },
+  {
+    name: 'another schedule of own backups before what concerns the operator',
+    from: { snapshots: own() },
+    to: { snapshots: own({ schedule: '0 4 * * *' }), deletionProtection: true, nodes: nodes({ cpu: 4 }) },
+    steps: ['annotate', 'snapshots', 'compute'],
+  },
   {
     name: 'masters and data nodes of one kind together',
     from: { master: nodes() },
@@ -115,6 +129,50 @@ const goWithIt =
 
 for (const { name, from, to, steps } of plans) test(`a plan holds ${name}`, () => assert.deepEqual(namesOf(from, to), steps))
 
+const change = (from: Record<string, unknown>, to: Record<string, unknown>, changed: string[] = []) =>
+  planDatabase(target, standing(stored(from)), stored(to), allSecrets, { ...options, changedSecrets: changed })
+
+test('own backups that are set up later have their keys in a Secret first, then the note in the CrateDB, whose spec stays', () => {
+  const [keys, note, ...more] = change({}, { snapshots: own() }, ['snapshots.s3.accessKeyId', 'snapshots.s3.secretAccessKey'])
+  assert.deepEqual(more, [])
+  assert.deepEqual(keys?.objects[0]?.data, { 'access-key-id': 'QUtJQU9USEVS', 'secret-access-key': 'YW5vdGhlcg==' })
+  const [cratedb] = note?.objects ?? []
+  assert.ok(cratedb)
+  assert.deepEqual(cratedb.spec, standing(stored()).spec)
+  assert.deepEqual(readDatabase(cratedb).snapshots, { ...own(), keep: 7 })
+  assert.ok(!JSON.stringify(cratedb).includes('AKIA'), 'a key is in the CrateDB')
+})
+
+test('own backups that go take their Secret along, after the note', () => {
+  const [step, ...more] = change({ snapshots: own() }, {})
+  assert.deepEqual(more, [])
+  assert.deepEqual(
+    step?.removed?.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`),
+    ['Secret project-harbour/snapshots-tidal-gauge'],
+  )
+  assert.deepEqual(step?.consequences, [
+    'No more backups are taken by Skerry. Its snapshots in the bucket stay, and nobody drops old ones.',
+    'The keys are deleted. CrateDB still knows the repository; to make it forget the keys too, run SQL: DROP REPOSITORY skerry',
+  ])
+})
+
+test('own backups to another place say what becomes of those in the former one', () => {
+  const [step] = change({ snapshots: own() }, { snapshots: own({ s3: { bucket: 'c', basePath: 'x/y' }, keep: 3 }) })
+  assert.deepEqual(step?.consequences, [
+    'Snapshots go to the bucket c, folder x/y.',
+    'Those in the former place stay there. They are no longer listed, and nobody drops old ones.',
+    'After each success the last 3 are kept, and older ones of Skerry are dropped.',
+  ])
+})
+
+test('new keys of own backups alone are a Secret alone', () => {
+  const steps = change({ snapshots: own() }, { snapshots: own() }, ['snapshots.s3.secretAccessKey'])
+  assert.deepEqual(
+    steps.map(({ name, objects, consequences }) => [name, objects.map(({ metadata }) => metadata.name), consequences]),
+    [['credentials', ['snapshots-tidal-gauge'], ['The next backup by Skerry uses the new keys.']]],
+  )
+})
+
 test('a creation is one step with the Secrets first', () => {
   const { spec, secrets } = splitSecrets(databaseSpec.parse(everything))
   const [step, ...more] = planDatabase(target, undefined, spec, secrets, options)
@@ -126,6 +184,7 @@ test('a creation is one step with the Secrets first', () => {
       'Secret user-password-tidal-gauge-0',
       'Secret user-password-tidal-gauge-1',
       'Secret backup-tidal-gauge',
+      'Secret snapshots-tidal-gauge',
       'Secret ssl-tidal-gauge',
       'CrateDB tidal-gauge',
     ],
@@ -135,6 +194,10 @@ test('a creation is one step with the Secrets first', () => {
     'Claims 6 × 64 GiB and 3 × 16 GiB, and a volume for heap dumps with each node.',
     'Is reached as tidal-gauge.example.org, by Traefik.',
     'Clients can connect from 10.20.0.0/16, 2001:db8::/32.',
+    'A backup is taken at "30 3 * * 1-5" (UTC), within a quarter of an hour.',
+    'Snapshots go to the bucket harbour-snapshots, folder eu-north/harbour/tidal-gauge.',
+    'After each success the last 14 are kept, and older ones of Skerry are dropped.',
+    'CrateDB 5.10.1 cannot be told the region eu-north-1: it signs for the region in the name of the host, or for us-east-1.',
     goWithIt,
   ])
 })

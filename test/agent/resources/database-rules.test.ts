@@ -38,6 +38,7 @@ const aws = (fields: Record<string, unknown> = {}) => ({ aws: { bucket: 'b', reg
 const azure = (fields: Record<string, unknown> = {}) => ({
   azureBlob: { accountName: 'a', container: 'c', region: 'r', cron: '0 0 * * *', ...fields },
 })
+const own = (fields: Record<string, unknown> = {}) => ({ s3: { bucket: 'b', basePath: 'x/y', ...fields } })
 const quota = (fields: Record<string, unknown>) => projectSpec.parse({ id: 'harbour', quota: fields })
 
 const cases: { name: string; facts: Facts; says: string[] }[] = [
@@ -48,6 +49,31 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
     says: [],
   },
   { name: 'another time of backups on S3', facts: edit({ backups: aws() }, { backups: aws({ cron: '5 * * * *' }) }), says: [] },
+  {
+    name: 'own backups that come, change and go',
+    facts: edit({ snapshots: own() }, { snapshots: own({ bucket: 'c', pathStyle: true }) }),
+    says: [],
+  },
+  { name: 'own backups that go', facts: edit({ snapshots: own() }, {}), says: [] },
+  {
+    name: 'own backups without their keys',
+    facts: edit({}, { snapshots: own() }, { missingSecrets: ['snapshots.s3.secretAccessKey'] }),
+    says: ['invalid-fields /snapshots/s3/secretAccessKey: is required when snapshots are set up'],
+  },
+  {
+    name: 'own backups to a store inside the cluster',
+    facts: edit({}, { snapshots: own({ endpointUrl: 'http://169.254.169.254' }) }),
+    says: [
+      'invalid-fields /snapshots/s3/endpointUrl: must be outside the cluster: "169.254.169.254" is a link-local address, such as that of a cloud\'s metadata service, which returns credentials; the site can allow it in databases.backupEndpoints.allowed',
+    ],
+  },
+  {
+    name: 'a bucket in the path where CrateDB cannot',
+    facts: facts({ version: '5.6.5', snapshots: own({ pathStyle: true }) }),
+    says: [
+      'invalid-fields /snapshots/s3/pathStyle: needs CrateDB 5.7.0 or later: an older one has the bucket in the host, unless the host is an address',
+    ],
+  },
   { name: 'the next major release', facts: edit({}, { version: '6.0.0' }), says: [] },
   {
     name: 'a host name that comes with another exposure',

@@ -63,6 +63,17 @@ const refused: { name: string; fields: Record<string, unknown>; faults: string[]
     fields: { users: [{ name: 'a" SET (password' }] },
     faults: ['/users/0/name must begin with a lower-case letter or "_", continue with those and digits, and have at most 63 characters'],
   },
+  {
+    name: 'snapshots in a store with a path, which CrateDB would not read',
+    fields: { snapshots: { s3: { bucket: 'b', endpointUrl: 'https://s3.harbour.example/tenant' } } },
+    faults: ['/snapshots/s3/endpointUrl must have no path: CrateDB reads the host and the port only'],
+  },
+  {
+    name: 'snapshots of which none, or too many to be listed, are kept',
+    fields: { snapshots: { s3: { bucket: 'b' }, keep: 0, schedule: '@daily' } },
+    faults: [`/snapshots/schedule ${cronWords}`, '/snapshots/keep must be at least 1'],
+  },
+  { name: 'snapshots nowhere', fields: { snapshots: {} }, faults: ['/snapshots/s3 is required'] },
   { name: 'the same user twice', fields: { users: [{ name: 'a' }, { name: 'a' }] }, faults: ['/users must not name a user twice'] },
   {
     name: 'a short password',
@@ -244,6 +255,8 @@ test('no value of a secret is left in what may be shown, and all are by their pl
     'users.1.password': 'straße über Äcker',
     'backups.aws.accessKeyId': 'AKIAEXAMPLE',
     'backups.aws.secretAccessKey': 'example',
+    'snapshots.s3.accessKeyId': 'AKIAOTHER',
+    'snapshots.s3.secretAccessKey': 'another',
     'ssl.keystore': '/u3+7QAAAAIAAAAB',
     'ssl.keystorePassword': 'store',
     'ssl.keystoreKeyPassword': 'key',

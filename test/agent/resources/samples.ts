@@ -47,6 +47,19 @@ export const everything = request({
       secretAccessKey: 'example',
     },
   },
+  snapshots: {
+    s3: {
+      bucket: 'harbour-snapshots',
+      region: 'eu-north-1',
+      endpointUrl: 'https://s3.harbour.example:9000',
+      basePath: 'eu-north/harbour/tidal-gauge',
+      pathStyle: false,
+      accessKeyId: 'AKIAOTHER',
+      secretAccessKey: 'another',
+    },
+    schedule: '30 3 * * 1-5',
+    keep: 14,
+  },
   exposure: { type: 'traefik', hostname: 'tidal-gauge.example.org' },
   deletionProtection: true,
   retainVolumes: false,
@@ -67,6 +80,8 @@ export const allSecrets: Secrets = {
   'backups.aws.accessKeyId': 'AKIAEXAMPLE',
   'backups.aws.secretAccessKey': 'example',
   'backups.azureBlob.accountKey': 'example',
+  'snapshots.s3.accessKeyId': 'AKIAOTHER',
+  'snapshots.s3.secretAccessKey': 'another',
   'ssl.keystore': '/u3+7QAAAAIAAAAB',
   'ssl.keystorePassword': 'store',
   'ssl.keystoreKeyPassword': 'key',
@@ -122,6 +137,23 @@ export const anyRequest = fc.record(
           cron: fc.constantFrom('1 2 3 4 5', '0 0 * * *'),
         }),
       }),
+    ),
+    snapshots: fc.record(
+      {
+        s3: fc.record(
+          {
+            bucket: fc.constantFrom('b', 'c'),
+            region: fc.constant('eu-north-1'),
+            endpointUrl: fc.constantFrom('https://s3.harbour.example', 'http://192.0.2.7:9000'),
+            basePath: fc.constantFrom('x/y', 'eu-north/harbour/tidal-gauge'),
+            pathStyle: fc.boolean(),
+          },
+          { requiredKeys: ['bucket'] },
+        ),
+        schedule: fc.constantFrom('30 3 * * *', '0/15 1-5 * * 1,2'),
+        keep: fc.integer({ min: 1, max: 365 }),
+      },
+      { requiredKeys: ['s3'] },
     ),
     exposure: fc.oneof(
       fc.record({ type: fc.constant('loadbalancer') }),
