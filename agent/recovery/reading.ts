@@ -3,9 +3,10 @@ import type * as z from 'zod'
 import { type BodyFault, FaultList } from '../../shared/errors.ts'
 import { asFault, type FaultAt, parseWith } from '../../shared/faults.ts'
 import { pointerTo } from '../../shared/json-pointer.ts'
+import { isClaimOf } from '../resources/data-claim.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import type { VolumeManifest } from '../resources/volume-manifest.ts'
-import { canonicalPieces, digestOfPieces } from './canonical.ts'
+import { canonicalPieces, forPieces, newDigest } from './canonical.ts'
 import {
   bodySchema,
   entrySchemas,
@@ -46,7 +47,7 @@ export async function readRegionFile(bytes: Uint8Array, { signal }: { signal?: A
   const content = await readEntries((given as Frame).document, faults, signal)
   if (!frame.ok || faults.found.length > 0) return refused(faults)
   const { digest, signature } = frame.value
-  const found = await digestOfPieces(canonicalPieces((given as Frame).document), { signal })
+  const found = await digestOf((given as Frame).document, signal)
   if (found !== digest)
     faults.add(() => ({ path: '/digest', message: 'does not fit the document: the file was damaged, or changed by hand' }))
   const origin = originOf(signature, found)
@@ -54,6 +55,12 @@ export async function readRegionFile(bytes: Uint8Array, { signal }: { signal?: A
     faults.add(() => ({ path: '/signature', message: 'does not fit: the key that it names has not signed this document' }))
   if (origin === undefined || faults.found.length > 0) return refused(faults)
   return { ok: true, document: { ...frame.value.document, ...content } as RegionContent, digest: found, origin }
+}
+
+async function digestOf(document: object, signal: AbortSignal | undefined): Promise<string> {
+  const hash = newDigest()
+  await forPieces(canonicalPieces(document), ({ text }) => void hash.update(text), signal)
+  return hash.digest('hex')
 }
 
 function refused({ found, more }: FaultList<BodyFault>): ReadRegionFile {
@@ -236,12 +243,4 @@ function takeOnce(taken: Map<string, string>, what: string, at: string, fault: (
   const before = taken.get(what)
   if (before === undefined) taken.set(what, at)
   else fault(at, `is given twice: also at /document${before}`)
-}
-
-/** Whether a claim is one of the data claims of a database, by the name that StatefulSet and Crate Operator give it. */
-function isClaimOf(claim: string, database: string): boolean {
-  const [, rest] = /^data\d{1,3}-crate-(.+)-\d{1,4}$/.exec(claim) ?? []
-  if (rest === undefined || !rest.endsWith(`-${database}`)) return false
-  const group = rest.slice(0, -database.length - 1)
-  return group === 'master' || /^data-[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(group)
 }

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { databaseSpec, type StoredDatabaseSpec } from '../resources/database.ts'
 import { databaseId, projectId } from '../resources/identifiers.ts'
 import { projectSpec } from '../resources/project.ts'
+import { type RetainedDatabaseSpec, retainedOrigins } from '../resources/retained-database.ts'
 import { type VolumeManifest, volumeManifest } from '../resources/volume-manifest.ts'
 
 /** The version of the region file that this release writes. It reads this one and no other: a member more is a version more. */
@@ -33,7 +34,7 @@ const crateDb = z.strictObject({ labels: texts, annotations: texts, spec: z.reco
 
 const volumes = z.array(volumeManifest).max(regionFileBounds.volumes)
 
-/** A database. The body is judged by what it is: see `readEntries`. */
+/** A database. Its body is judged as a body of the API, unless the API cannot express it. */
 const database = z.strictObject({
   project: projectId,
   body: z.looseObject({ id: databaseId }).describe('The body of a PUT, without secrets'),
@@ -41,10 +42,40 @@ const database = z.strictObject({
   volumes: volumes.describe('Of its data claims, by name'),
 })
 
-/** A deleted database whose volumes are kept: what its RetainedDatabase says, and its volumes. */
+const name = z.string().max(317)
+
+/** The spec of a RetainedDatabase. */
+const record = z.strictObject({
+  project: projectId,
+  database: databaseId,
+  uid: line.optional(),
+  origin: z.enum(retainedOrigins),
+  deletedAt: moment,
+  deletedBy: line,
+  operation: name.optional(),
+  expiresAt: moment.optional(),
+  wanted: z.looseObject({ id: databaseId }).optional(),
+  cratedb: crateDb.optional(),
+  shape: z.looseObject({ version: line }).optional(),
+  volumes: z
+    .array(
+      z.strictObject({
+        volume: name,
+        uid: line,
+        claim: name,
+        capacity: line.optional(),
+        storageClass: name.optional(),
+        handle: z.string().max(4096).optional(),
+      }),
+    )
+    .max(regionFileBounds.volumes),
+  secrets: z.array(name).max(256),
+})
+
+/** A deleted database that can still be had back: what its RetainedDatabase says, and those of its volumes that there are. */
 const retained = z.strictObject({
   id: z.string().max(253).describe('Of the deleted database: its own, a dot and eight hexadecimal digits'),
-  record: z.looseObject({ project: projectId, database: databaseId }).describe('The spec of its RetainedDatabase'),
+  record: record.describe('The spec of its RetainedDatabase'),
   volumes,
 })
 
@@ -112,6 +143,12 @@ const head = {
   secrets: jwe.optional().describe('The secrets of the databases, for whom the site has named when it was installed'),
 }
 
+/**
+ * The members that change while the region stays the same: a file that differs in nothing else says nothing new. An operation that changes
+ * something shows in another member; the encrypted part is other bytes each time.
+ */
+export const volatileMembers = ['createdAt', 'clock', 'ledger', 'secrets'] as const satisfies readonly (keyof RegionContent)[]
+
 const lists = { projects: projectSpec, databases: database, retained } as const
 
 /** The names of the long lists of a region file, whose entries are read one by one. */
@@ -150,8 +187,8 @@ export type ExportedDatabase = {
   cratedb?: z.output<typeof crateDb> | undefined
   volumes: VolumeManifest[]
 }
-/** A deleted database of a region file. */
-export type ExportedDeletion = z.output<typeof retained>
+/** A deleted database of a region file. Its claims may be those of a database that stands. */
+export type ExportedDeletion = { id: string; record: RetainedDatabaseSpec; volumes: VolumeManifest[] }
 export type BackupPlace = z.output<typeof backupPlace>
 
 /** What a region file says. Lists are sorted by their ids, so that the same region has the same text. */
