@@ -1,6 +1,7 @@
 import { systemClock } from '../shared/clock.ts'
 import { DateClock } from '../shared/clock-offset.ts'
 import { byFetch } from '../shared/fetch.ts'
+import type { Cache } from '../shared/kubernetes/cache.ts'
 import { connectCluster } from '../shared/kubernetes/connection.ts'
 import { createEventRecorder, type EventRecorder } from '../shared/kubernetes/event-recorder.ts'
 import { createLease, type Lease, leaseFacts } from '../shared/kubernetes/lease.ts'
@@ -44,6 +45,7 @@ import { createOperatorCache } from './region/operator.ts'
 import { createProjectViews } from './region/project-view.ts'
 import { createDatabaseSql } from './region/sql.ts'
 import { createStack } from './region/stack.ts'
+import { servedReadiness, whereServed } from './region/where-served.ts'
 import { fieldManager, managedBy } from './resources/labels.ts'
 import { callTunnel, openTunnel, type TunnelInUse, tunnelStateOf } from './tunnel/index.ts'
 
@@ -116,8 +118,8 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   // Health and metrics, for the site.
   const ports = () => ({ apiPort: api.port(), adminPort: admin.port() })
   const ready = createReadyMark(() => log.info({ region: config.region.id, version, ...ports() }, 'region is ready'))
-  const all = { ...caches, operator, ...resources.caches }
-  const readiness = [...cacheReadiness(all), ...registrationReadiness(registration), ready.readiness]
+  const followed = followedOf({ ...caches, operator, ...resources.caches })
+  const readiness = [...followed.readiness, ...registrationReadiness(registration), ready.readiness]
   const facts = () => ({ leader: lease.isLeader(), ...leaseFacts(lease.standing()), version, kubernetes: kubernetes.current })
   const admin = createPlainServer(config.admin, { answer: byFetch(createAdmin({ metrics, readiness, facts }).fetch, log), log })
   metrics.read({
@@ -125,19 +127,29 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
     ...measuredLease(lease),
     ...measuredWork({ caches, journal, executor }),
     ...measuredLinks({ registration, clocks, meter, tunnel }),
-    caches: { ...all, ...(registration && { registration: registration.cache }) },
+    caches: { ...followed.caches, ...(registration && { registration: registration.cache }) },
     subscribers: () => events.subscribers,
     servers: () => [api.statistics(), admin.statistics()],
   })
 
   // Started left to right, stopped right to left: callers drain first, the Lease is released after the last write.
-  const following = together('caches', Object.values(all))
-  const before = [admin, meter, following, stack.part, kubernetes, journal, authentication, recorder, clocks, story, lease]
+  const before = [admin, meter, followed.part, stack.part, kubernetes, journal, authentication, recorder, clocks, story, lease]
   const parts = [...before, ...controllers, ...resources.controllers, executor, waiting, keeper, collector, ...link, events, api, ready]
   try {
     await runParts(parts, { stopping, graceMs: config.grace, log })
   } finally {
     cluster.close()
+  }
+}
+
+/** The caches as one part, which is ready once each has listed its collection. Deleted databases are missing where their CRD is. */
+// biome-ignore lint/suspicious/noExplicitAny: each has objects of its own type
+function followedOf(caches: Record<string, Cache<any>> & Pick<Caches, 'retained'>) {
+  const { retained, ...needed } = caches
+  return {
+    caches,
+    readiness: [...cacheReadiness(needed), servedReadiness('retained', retained)],
+    part: together('caches', [...Object.values(needed), whereServed(retained)]),
   }
 }
 
