@@ -78,9 +78,11 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
   }
 
   /** The volume that is reserved for this claim by name. It may have belonged to an earlier claim of that name. */
-  async function reservedFor({ metadata }: KubernetesObject): Promise<string | undefined> {
+  async function reservedFor({ metadata, spec: claimed }: KubernetesObject): Promise<string | undefined> {
     for (const { metadata: volume, spec } of volumes.values()) {
       if (spec.claimRef?.namespace !== metadata.namespace || spec.claimRef?.name !== metadata.name) continue
+      // The real controller passes over one that is too small, and an empty one is provisioned.
+      if (parseQuantity(spec.capacity?.storage ?? 0) < parseQuantity(claimed.resources.requests.storage)) continue
       const path = pathOf(world.kinds.PersistentVolume, undefined, volume.name)
       const now = await world.cluster.request<KubernetesObject>({ method: 'GET', path })
       // The real controller may have written the claim's uid into the volume by now, but not yet marked the claim as bound.
@@ -134,6 +136,10 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
       release(object).catch((error: unknown) => world.log.debug({ err: error }, 'volume not released'))
     }),
     classes.subscribe(lookAtAll),
+    volumes.subscribe(({ type, object }) => {
+      if (!binds || type === 'removed' || object.metadata.deletionTimestamp !== undefined) return
+      offer(world, object).catch((error: unknown) => world.log.debug({ err: error }, 'volume not offered'))
+    }),
   ]
   lookAtAll()
   return {
@@ -152,4 +158,11 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
       await queue.stop()
     },
   }
+}
+
+/** A volume that is reserved for a claim by name, and was another's before, is free again for that claim. */
+async function offer(world: World, volume: KubernetesObject): Promise<void> {
+  const { claimRef } = volume.spec
+  if (claimRef === undefined || claimRef.uid !== undefined || volume.status?.phase === 'Available') return
+  await world.patch('PersistentVolume', volume.metadata, { status: { phase: 'Available' } }, { fieldManager, subresource: 'status' })
 }
