@@ -26,17 +26,34 @@ const families = [
  *
  * It checks what the URL says. Names are resolved later, by the pods of the backup: a name outside the cluster that resolves to an address
  * inside it is not recognized, nor is a name of two parts that is a domain, and that the search domains of a pod complete to that of a Service.
+ * The agent itself checks the addresses too when it connects (`resolvedFault`).
  */
 export function endpointFault(url: string, rules: EndpointRules): string | undefined {
   let host: string
   try {
-    host = new URL(url).hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
+    host = hostOf(new URL(url))
   } catch {
     return 'must be a URL with a valid host'
   }
   if (rules.allowed.some((each) => covers(each, host))) return undefined
   const reason = isIP(host) === 0 ? reasonOfName(host, rules) : reasonOfAddress(host, rules)
   return reason && `must be outside the cluster: "${host}" is ${reason}; the site can allow it in databases.backupEndpoints.allowed`
+}
+
+/**
+ * Why an endpoint must not be used whose host has resolved to this address; undefined if it may. A host that the site allows by its name may
+ * have any address.
+ */
+export function resolvedFault(endpoint: URL, address: string, rules: EndpointRules): string | undefined {
+  const host = hostOf(endpoint)
+  if (rules.allowed.some((each) => covers(each, host) || covers(each, address))) return undefined
+  const reason = reasonOfAddress(address, rules)
+  return reason && `"${host}" resolves to ${address}, which is ${reason}`
+}
+
+/** The host of a URL without the brackets of an IPv6 address, and without the dot that ends an absolute name. */
+function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
 }
 
 function reasonOfAddress(address: string, { clusterNetworks }: EndpointRules): string | undefined {
@@ -75,7 +92,18 @@ function blockList(networks: readonly string[]): BlockList {
   return list
 }
 
+/** What translates IPv6 to IPv4 for a network of IPv6 alone (RFC 6052): the last 32 bits are the IPv4 address. */
+const translated = blockList(['64:ff9b::/96'])
+
 /** An IPv4 address inside an IPv6 address counts as itself. */
 function isIn(list: BlockList, address: string): boolean {
-  return list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
+  if (isIPv4(address)) return list.check(address, 'ipv4')
+  return list.check(address, 'ipv6') || (translated.check(address, 'ipv6') && list.check(mapped(address), 'ipv6'))
+}
+
+/** An address of RFC 6052 as the IPv4-mapped one, which a list compares with its IPv4 networks. The URL parser writes it in its short form. */
+function mapped(address: string): string {
+  const [, , ...last] = hostOf(new URL(`http://[${address.replace(/%.*$/, '')}]`)).split(':')
+  const [high, low] = ['0', '0', ...last.filter((group) => group !== '')].slice(-2)
+  return `::ffff:${high}:${low}`
 }
