@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { compareBytes, describeBytes, parseBytes } from '../../shared/kubernetes/quantity.ts'
+import { moveConsequences, movesBackups } from './backup-place.ts'
 import { widthOf } from './cidr.ts'
 import {
   countsWhenResumed,
@@ -33,6 +34,8 @@ type Change = {
   isWanted(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): boolean
   /** Changes the CrateDB in place, and only the fields of this kind of change. */
   edit(cratedb: KubernetesObject, wanted: StoredDatabaseSpec, options: DatabaseOptions): void
+  /** What is written before the CrateDB. */
+  before?(target: DatabaseTarget, wanted: StoredDatabaseSpec, secrets: Secrets): KubernetesObject[]
   /** What is deleted after that. */
   removed?(target: DatabaseTarget, wanted: StoredDatabaseSpec): KubernetesObject[]
   /** @param cratedb the object before this change */
@@ -43,6 +46,7 @@ type Change = {
  * The kinds of change, in the order in which they are made.
  *
  * - `annotate` comes first, so that protection takes effect at once. It only concerns Skerry, as does `snapshots`.
+ * - `backup-place` only concerns a Secret, and what Skerry notes of it.
  * - `allow-list` and `backup-time` come before `resume`: they need no running database, and a resume creates the Service with the list that
  *   is in effect then. In the reverse order, a list that is being narrowed would admit too much for a while.
  * - `resume` comes before all changes that need a reachable database.
@@ -75,6 +79,18 @@ const changes: Change[] = [
     // Only after the note is gone: as long as it says that there are backups, their keys are there.
     removed: (target, { snapshots }) => (snapshots ? [] : [secretObject(target, snapshotSecretName(target.database), {})]),
     consequences: (current, wanted) => snapshotConsequences(current.snapshots, wanted.snapshots, wanted.version),
+  },
+  {
+    name: 'backup-place',
+    isWanted: movesBackups,
+    // The Secret first: the note is what tells that it was written.
+    before: (target, { backups, ...wanted }, secrets) =>
+      desiredSecrets(target, { ...wanted, users: [], ssl: undefined, snapshots: undefined, backups }, secrets),
+    edit(cratedb, { backups }) {
+      const { [annotation.database]: kept = '{}' } = ownAnnotations({ ...readDatabase(cratedb), backups })
+      cratedb.metadata.annotations = { ...cratedb.metadata.annotations, [annotation.database]: kept }
+    },
+    consequences: moveConsequences,
   },
   {
     name: 'allow-list',
@@ -241,15 +257,16 @@ export function planDatabase(
     draft = { ...draft, metadata: { ...draft.metadata, annotations }, spec }
     steps.push({ name, objects: [draft], consequences, alongside })
   }
-  for (const { name, isWanted, edit, removed, consequences } of changes) {
+  for (const { name, isWanted, before: first, edit, removed, consequences } of changes) {
     const before = readDatabase(draft)
     if (!isWanted(before, wanted)) continue
     const former = draft
     draft = structuredClone(draft)
     edit(draft, wanted, options)
+    const objects = [...(first?.(target, wanted, secrets) ?? []), draft]
     const gone = removed?.(target, wanted) ?? []
     const told = consequences(before, wanted, former, options)
-    steps.push({ name, objects: [draft], consequences: told, ...(gone.length > 0 && { removed: gone }) })
+    steps.push({ name, objects, consequences: told, ...(gone.length > 0 && { removed: gone }) })
   }
   return steps
 }

@@ -3,6 +3,7 @@ import type { BodyFault } from '../../shared/errors.ts'
 import { pointerTo } from '../../shared/json-pointer.ts'
 import { compareBytes } from '../../shared/kubernetes/quantity.ts'
 import { type AllowedKeys, disallowedKeys } from './allowed-keys.ts'
+import { unsupportedBackups } from './backup-place.ts'
 import type { NodeGroup, StoredDatabaseSpec } from './database.ts'
 import { type QuotaFacts, quotaExceeded } from './database-usage.ts'
 import { type EndpointRules, endpointFault } from './endpoint.ts'
@@ -20,6 +21,8 @@ export type DatabaseFacts = QuotaFacts & {
    */
   changedSecrets?: string[]
   missingSecrets?: string[]
+  /** Whether the job of its backups has a variable for the address of a store; undefined before it is created. */
+  backupEndpointIsRead?: boolean | undefined
   allowedKeys: AllowedKeys
   endpoints: EndpointRules
 }
@@ -271,7 +274,8 @@ const unsupportedEdits: Record<string, EditRule> = {
     ]
   },
 
-  otherBackups,
+  otherBackups: (current, wanted, { backupEndpointIsRead = current.backups?.aws?.endpointUrl !== undefined }) =>
+    unsupportedBackups(current, wanted, { endpointIsRead: backupEndpointIsRead }),
 
   // A change together with the type takes effect: then the operator creates the Service or the route again.
   otherHostname: (current, wanted) => {
@@ -282,37 +286,6 @@ const unsupportedEdits: Record<string, EditRule> = {
   },
 
   changedWhileSuspended,
-}
-
-/** The operator only acts on a change of the snapshot time on S3; for Azure on no change. New credentials go into their Secret. */
-function otherBackups(current: StoredDatabaseSpec, wanted: StoredDatabaseSpec): BodyFault[] {
-  const [is, wants] = [current.backups, wanted.backups]
-  if (!is && !wants) return []
-  if (!is || !wants) {
-    const how = is ? 'cannot be removed' : 'cannot be added'
-    return [{ path: '/backups', message: `${how} after creation; create a new database and restore a snapshot into it` }]
-  }
-  if (Boolean(is.aws) !== Boolean(wants.aws)) {
-    return [
-      { path: '/backups', message: `must stay on ${is.aws ? 'aws' : 'azureBlob'}; create a new database and restore a snapshot into it` },
-    ]
-  }
-  const [kind, before, after] = is.aws ? ['aws', is.aws, wants.aws] : ['azureBlob', is.azureBlob, wants.azureBlob]
-  const fields = new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])
-  return [...fields].flatMap((field) => {
-    if (kind === 'aws' && field === 'cron') return []
-    const [old, now] = [(before as Record<string, unknown>)[field], (after as Record<string, unknown>)[field]]
-    if (old === '' && now !== '')
-      return [
-        { path: pointerTo(['backups', kind, field]), message: 'is not known, since another tool set up these backups; leave backups out' },
-      ]
-    return fixed(
-      pointerTo(['backups', kind, field]),
-      old,
-      now,
-      'the Crate Operator reads it at creation only; to change it, create a new database and restore a snapshot into it',
-    )
-  })
 }
 
 /** The operator waits up to a day for the database to answer before it makes one of these changes, or ignores the change. */

@@ -89,7 +89,7 @@ const aws = z.strictObject({
     .meta({ example: 'https://s3.harbour.example' }),
   basePath: basePath
     .optional()
-    .describe("Folder of the snapshots in the bucket; the database's id if left out")
+    .describe("Folder of the snapshots in the bucket; the database's id if left out; fixed at creation")
     .meta({ example: 'tidal-gauge' }),
   cron: cron.describe('When snapshots are taken, in UTC: five fields').meta({ example: '17 * * * *' }),
   accessKeyId: writeOnly('Access key', 'AKIAEXAMPLE'),

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import type { BodyFault } from '../../shared/errors.ts'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { basePath, endpointUrl } from './bucket-fields.ts'
-import { secretKeyRef } from './cratedb.ts'
+import { readDatabase, secretKeyRef } from './cratedb.ts'
 import type { StoredDatabaseSpec } from './database.ts'
 import { applied } from './database-plan.ts'
 import { secretObject, toBase64 } from './database-secrets.ts'
@@ -175,7 +175,17 @@ const endpointSince = '2.64.0'
 /** Whether the restore needs the address of a store. The backups of a database that another tool made are described by its CrateDB alone. */
 export function needsEndpoint(spec: StoredDatabaseSpec, { source }: StoredRestore, object: KubernetesObject | undefined): boolean {
   if (source) return source.aws?.endpointUrl !== undefined
-  return spec.backups?.aws?.endpointUrl !== undefined || object?.spec.backups?.aws?.endpointUrl !== undefined
+  return spec.backups?.aws?.endpointUrl !== undefined || (object !== undefined && ownEndpoint(object) !== undefined)
+}
+
+/**
+ * The reference to the address of the own backups' store; undefined if that is Amazon's. The reference stays when the address goes: then the
+ * Secret has no such key any more. For backups of another tool there is nothing but the reference.
+ */
+function ownEndpoint(object: KubernetesObject): unknown {
+  const { aws } = readDatabase(object).backups ?? {}
+  const isKnown = aws !== undefined && aws.bucket !== ''
+  return isKnown && aws.endpointUrl === undefined ? undefined : object.spec.backups?.aws?.endpointUrl
 }
 
 /** Why no snapshot can ever be restored into this database; empty if one can. */
@@ -287,7 +297,8 @@ const sources = {
 function repository(target: DatabaseTarget, current: KubernetesObject, { source }: StoredRestore, secrets: Secrets) {
   const own = (key: string) => secretKeyRef(restoreSecretName(target.database), key)
   if (!source) {
-    const { basePath, accessKeyId, secretAccessKey, bucket, endpointUrl } = current.spec.backups.aws
+    const { basePath, accessKeyId, secretAccessKey, bucket } = current.spec.backups.aws
+    const endpointUrl = ownEndpoint(current)
     const fields = { backupProvider: 'aws', basePath: own('base-path'), accessKeyId, secretAccessKey, bucket }
     return {
       data: { 'base-path': toBase64(basePath ?? target.database) },

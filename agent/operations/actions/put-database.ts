@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { movesBackups } from '../../resources/backup-place.ts'
 import { databaseSpec, type GivenDatabaseSpec, splitSecrets } from '../../resources/database.ts'
 import { foreignDatabases } from '../../resources/foreign-bodies.ts'
 import { databaseId } from '../../resources/identifiers.ts'
@@ -41,8 +42,12 @@ export const putDatabase: Action<DatabaseTarget> = {
       foreign: foreignDatabases,
       asksForState: true,
       normalize: ({ status: _, ...rest }, { database }) => ({ ...rest, id: rest.id ?? database }),
-      prepare: async (parts, asked) =>
-        withMissingNodes(parts, await withPresentSecrets(parts, asked, Object.keys(given(asked.body).secrets).length > 0)),
+      prepare: async (parts, asked) => {
+        const { spec, secrets } = given(asked.body)
+        const present = parts.accepted.database(asked.target.project, asked.target.database)
+        const brings = Object.keys(secrets).length > 0 || (present !== undefined && movesBackups(present.spec, spec))
+        return withMissingNodes(parts, await withPresentSecrets(parts, asked, brings))
+      },
       decide: (parts, asked) => decideState(parts, asked, () => ({ ...given(asked.body), counts: true })),
     }),
     databaseRequest({

@@ -4,6 +4,7 @@ import { describeBytes, parseBytes, parseMillicores } from '../../../shared/kube
 import { isReady } from '../../region/obstacles/evidence.ts'
 import { storageClassesOf, usableHosts } from '../../region/status.ts'
 import { foreignSecrets, inexpressible, uncountedWhy } from '../../resources/adopted.ts'
+import { movesBackups } from '../../resources/backup-place.ts'
 import { desiredCrateDB } from '../../resources/cratedb.ts'
 import type { NodesEvidence } from '../../resources/cratedb-undo.ts'
 import { groupsOf, type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
@@ -139,6 +140,8 @@ type Decided = {
 type SecretsToKeep = {
   /** Those that are stored with the operation. */
   values: Secrets
+  /** Those that stay, and are written again because the rest of their Secret changes: the operation reads them from there. */
+  standing?: Secrets
   /** Places whose value differs from the present one. */
   changed: string[]
   /** Places of passwords that were generated. */
@@ -164,10 +167,11 @@ function secretsOf(
       missing,
     }
   }
+  const moves = movesBackups(present.spec, wanted)
   const lacking = wanted.snapshots && !present.spec.snapshots ? snapshotKeys.filter((place) => !Object.hasOwn(given, place)) : []
-  if (!presentSecrets && Object.keys(given).length === 0 && present.object)
+  if (!presentSecrets && Object.keys(given).length === 0 && present.object && !moves)
     return { values: {}, changed: [], generated: [], missing: lacking }
-  if (!presentSecrets) throw new Problem('conflict', `Database ${wanted.id} was created by another request at the same time.`)
+  if (!presentSecrets) throw new Problem('conflict', `Database ${wanted.id} was created or changed by another request at the same time.`)
   const changed = differingSecrets(given, presentSecrets)
   const all = { ...presentSecrets, ...given }
   // If the creation ends without having created anything, this operation creates the database, and needs all secrets.
@@ -179,9 +183,15 @@ function secretsOf(
   }
   // A Secret is applied as a whole, so unchanged credentials and keystores are stored together with the changed ones.
   const parts = ['backups.', 'snapshots.', 'ssl.'].filter((part) => changed.some((place) => place.startsWith(part)))
-  const values = Object.fromEntries(Object.entries(all).filter(([place]) => parts.some((part) => place.startsWith(part))))
-  const missing = secretsNeeded(wanted, all).missing.filter((place) => parts.some((part) => place.startsWith(part)))
-  return { values, changed, generated: [], missing: [...new Set([...missing, ...lacking])] }
+  const values = ofParts(all, parts)
+  const standing = moves ? ofParts(all, ['backups.']) : {}
+  const written = moves ? [...parts, 'backups.'] : parts
+  const missing = secretsNeeded(wanted, all).missing.filter((place) => written.some((part) => place.startsWith(part)))
+  return { values, standing, changed, generated: [], missing: [...new Set([...missing, ...lacking])] }
+}
+
+function ofParts(secrets: Secrets, parts: string[]): Secrets {
+  return Object.fromEntries(Object.entries(secrets).filter(([place]) => parts.some((part) => place.startsWith(part))))
 }
 
 /** The user of `users.<index>.password`. */
@@ -211,6 +221,7 @@ function refuse(
     changedSecrets: secrets.changed,
     missingSecrets: secrets.missing,
     heapDumpVolume: heapDumpVolume(),
+    backupEndpointIsRead: present?.object && present.object.spec?.backups?.aws?.endpointUrl !== undefined,
     allowedKeys: config.allowedKeys,
     endpoints: config.endpoints,
   })
@@ -224,8 +235,8 @@ function refuse(
 }
 
 function plan({ target, wanted, present, secrets, nodes, options: { imageRegistry } }: Decided): Step[] {
-  const { values, changed } = secrets
-  return planDatabase(target, present?.object, wanted, values, { imageRegistry, changedSecrets: changed, nodes })
+  const { values, standing, changed } = secrets
+  return planDatabase(target, present?.object, wanted, { ...standing, ...values }, { imageRegistry, changedSecrets: changed, nodes })
 }
 
 /** Nothing to do: this state is already accepted, or the cluster is in this state and no operation is open. */

@@ -1,6 +1,7 @@
 import { pointerTo } from '../../../shared/json-pointer.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { describeObject } from '../../region/obstacles/evidence.ts'
+import { describeObject, listed } from '../../region/obstacles/evidence.ts'
+import { movesBackups } from '../../resources/backup-place.ts'
 import { firstDifference } from '../../resources/covers.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import { readOperatorRun, undoneBy } from '../../resources/cratedb-run.ts'
@@ -33,6 +34,10 @@ export async function advanceToState(context: WorkContext<DatabaseTarget>): Prom
   }
   const secrets = await secretsToApply(context, current, wanted)
   if (!current && lacksSecrets(wanted, secrets.values)) return gone
+  if (current && movesBackups(readDatabase(current), wanted)) {
+    const { missing } = secretsNeeded({ ...wanted, users: [], ssl: undefined, snapshots: undefined }, secrets.values)
+    if (missing.length > 0) return withoutCredentials(missing)
+  }
   const plan = planDatabase(context.target, current, wanted, secrets.values, {
     ...context.options,
     changedSecrets: secrets.changed,
@@ -80,22 +85,37 @@ const gone = {
   action: 'Put it again, with passwords or with "generate".',
 }
 
+/** Somebody deleted the Secret of the backups, or a part of it, between the acceptance of another place for them and its execution. */
+function withoutCredentials(missing: string[]): Progress {
+  return {
+    next: 'failed',
+    reason: 'SecretMissing',
+    message: `The backups keep their place: their Secret no longer has ${listed(missing)}.`,
+    action: 'Put the database again, with the place of its backups and their credentials.',
+  }
+}
+
 function lacksSecrets(wanted: StoredDatabaseSpec, given: Secrets): boolean {
   const { generate, missing } = secretsNeeded(wanted, given)
   return generate.length > 0 || missing.length > 0
 }
 
-/** For a creation all secrets of the request; later those that differ from the cluster. */
+/**
+ * For a creation all secrets of the request; later those that differ from the cluster. Those in the cluster are added if the backups go to
+ * another place: that is in the same Secret, which is applied as a whole.
+ */
 async function secretsToApply(context: WorkContext<DatabaseTarget>, current: KubernetesObject | undefined, wanted: StoredDatabaseSpec) {
   const { operation } = context
   const isCreation = operation.status?.step?.name === 'create' || isDone(operation, 'create')
-  if (current && (isCreation || operation.spec.secretName === undefined)) return { values: {}, changed: [] }
-  const given = await context.secrets()
+  const brings = operation.spec.secretName !== undefined && !(current && isCreation)
+  const moves = current !== undefined && movesBackups(readDatabase(current), wanted)
+  if (current && !brings && !moves) return { values: {}, changed: [] }
+  const given = brings || !current ? await context.secrets() : {}
   if (!current) return { values: given, changed: [] }
   const target = context.target
   const objects = await context.cluster.list('Secret', namespaceOf(target.project), `${label.database}=${target.database}`)
-  const changed = changedSecrets(given, readSecrets(target, wanted, objects))
-  return { values: given, changed }
+  const present = readSecrets(target, wanted, objects)
+  return { values: moves ? { ...present, ...given } : given, changed: changedSecrets(given, present) }
 }
 
 /**

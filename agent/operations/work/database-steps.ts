@@ -60,7 +60,7 @@ export function isBusy(current: KubernetesObject | undefined): boolean {
 export const busy: Progress = { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
 
 /** Steps in which the operator has no part: they end as soon as they are written. */
-const ownSteps = new Set(['annotate', 'snapshots', 'credentials'])
+const ownSteps = new Set(['annotate', 'snapshots', 'credentials', 'backup-place'])
 
 /** Changes that the operator itself reverts, so that the plan contains them again although they were written. */
 const takenBack = ['upgrade', 'restore']

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { desiredCrateDB, readDatabase } from '../../../agent/resources/cratedb.ts'
-import { databaseSpec, type StoredDatabaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
+import { databaseSpec, type StoredBackups, type StoredDatabaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import { deletionConsequences, planDatabase } from '../../../agent/resources/database-plan.ts'
 import { refusals } from '../../../agent/resources/database-rules.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
@@ -283,6 +283,41 @@ test('applies nothing of the metadata but its own', () => {
   })
 })
 
+const place = (fields: Record<string, unknown> = {}) =>
+  stored({ backups: { aws: { bucket: 'b', region: 'r', endpointUrl: 'https://a.example', cron: '0 * * * *', ...fields } } })
+
+test('another place of backups is written into their Secret with the credentials that stay, and noted with the database', () => {
+  const from = standing(place())
+  const to = place({ bucket: 'c', endpointUrl: undefined })
+  const [step, ...more] = planDatabase(target, from, to, allSecrets, options)
+  assert.deepEqual([step?.name, more], ['backup-place', []])
+  const [secret, cratedb] = step?.objects ?? []
+  const texts = Object.entries<string>(secret?.data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()])
+  assert.deepEqual(Object.fromEntries(texts), { 'access-key-id': 'AKIAEXAMPLE', 'secret-access-key': 'example', bucket: 'c', region: 'r' })
+  assert.deepEqual(cratedb?.spec, from.spec, 'the references stay, also the one to the address that has gone')
+  assert.deepEqual(readDatabase(cratedb as KubernetesObject).backups, { aws: { bucket: 'c', region: 'r', cron: '0 * * * *' } })
+  assert.deepEqual(step?.consequences, [
+    "The next snapshot goes to the bucket c (r) of Amazon's S3.",
+    'Snapshots that were taken before stay in the bucket b (r) at https://a.example, where nothing deletes them any more; to restore one of them, name that place under "source".',
+    'The Crate Operator does not try the new place: look whether the next snapshot arrives.',
+    'The exporter of backup metrics keeps the old place until it restarts.',
+  ])
+})
+
+test('new credentials are in their Secret before the place of the backups changes, and with it', () => {
+  const changed = { ...allSecrets, 'backups.aws.secretAccessKey': 'rotated' }
+  const changes = { ...options, changedSecrets: ['backups.aws.secretAccessKey'] }
+  const steps = planDatabase(target, standing(place()), place({ bucket: 'c' }), changed, changes)
+  const written = steps.map(({ name, objects }) => {
+    const data: Record<string, string> = objects.find(({ kind }) => kind === 'Secret')?.data ?? {}
+    return [name, ...['bucket', 'secret-access-key'].map((key) => Buffer.from(data[key] ?? '', 'base64').toString())]
+  })
+  assert.deepEqual(written, [
+    ['credentials', 'c', 'rotated'],
+    ['backup-place', 'c', 'rotated'],
+  ])
+})
+
 test('new credentials are written as a whole Secret, and only those', () => {
   const { spec, secrets } = splitSecrets(databaseSpec.parse(everything))
   const changed = { ...secrets, 'backups.aws.secretAccessKey': 'rotated' }
@@ -299,6 +334,7 @@ test('new credentials are written as a whole Secret, and only those', () => {
 /** What each kind of step may touch in the spec, as paths; `*` is one piece. */
 const mayTouch: Record<string, RegExp> = {
   annotate: /^$/,
+  'backup-place': /^$/,
   'allow-list': /^cluster\.allowedCIDRs\b/,
   'backup-time': /^backups\.aws\.cron$/,
   exposure: /^cluster\.(exposure|externalDNS)$/,
@@ -322,13 +358,13 @@ test('step after step, each of one kind, the database becomes what was wanted', 
         // As the executor does: it plans again from what is there, and takes the first.
         const [step] = planDatabase(target, current, wanted, allSecrets, options)
         assert.equal(step?.name, name)
-        const after = applyTo(current, step.objects[0] as KubernetesObject)
+        const after = applyTo(current, step.objects.find(({ kind }) => kind === 'CrateDB') as KubernetesObject)
         for (const path of differences(current.spec, after.spec)) assert.match(path, mayTouch[name] ?? /never/, `${name} touched ${path}`)
         current = after
       }
       assert.deepEqual(planDatabase(target, current, wanted, allSecrets, options), [])
       assert.deepEqual(
-        planDatabase(target, standing(from), wanted, allSecrets, options).at(-1)?.objects[0]?.spec ?? current.spec,
+        planDatabase(target, standing(from), wanted, allSecrets, options).at(-1)?.objects.at(-1)?.spec ?? current.spec,
         current.spec,
       )
       assert.deepEqual(withSortedNetworks(readDatabase(current)), withSortedNetworks(wanted))
@@ -348,12 +384,11 @@ function reachable(from: StoredDatabaseSpec, asked: StoredDatabaseSpec): StoredD
       disk: { ...is.disk, size: from.suspended && asked.suspended ? is.disk.size : '2Ti' },
     }
   }
-  const { aws } = from.backups ?? {}
   const { master, backups, ssl, ...rest } = from
   const wanted: StoredDatabaseSpec = {
     ...rest,
     ...(ssl ? { ssl } : {}),
-    ...(backups ? { backups: aws ? { aws: { ...aws, cron: asked.backups?.aws?.cron ?? aws.cron } } : backups } : {}),
+    ...(backups ? { backups: reachableBackups(backups, asked.backups) } : {}),
     ...(master ? { master: group(master, asked.master ?? master) } : {}),
     nodes: group(from.nodes, asked.nodes),
     allowedCIDRs: asked.allowedCIDRs,
@@ -385,6 +420,16 @@ function reachable(from: StoredDatabaseSpec, asked: StoredDatabaseSpec): StoredD
     'what this test calls reachable is not refused',
   )
   return reached
+}
+
+function reachableBackups({ aws, azureBlob }: StoredBackups, asked: StoredBackups = {}): StoredBackups {
+  const { bucket, region, endpointUrl, cron } = asked.aws ?? aws ?? {}
+  const address = aws?.endpointUrl === undefined ? {} : { endpointUrl }
+  if (aws && bucket !== undefined && region !== undefined && cron !== undefined) {
+    const { endpointUrl: _, ...rest } = { ...aws, bucket, region, cron, ...address }
+    return { aws: address.endpointUrl === undefined ? rest : { ...rest, ...address } }
+  }
+  return azureBlob ? { azureBlob: { ...azureBlob, ...asked.azureBlob, cron: azureBlob.cron } } : {}
 }
 
 function withSortedNetworks(spec: StoredDatabaseSpec) {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { StoredDatabaseSpec } from '../../../agent/resources/database.ts'
 import { type Refusal, refusals } from '../../../agent/resources/database-rules.ts'
+import { endpointFault } from '../../../agent/resources/endpoint.ts'
 import { projectSpec } from '../../../agent/resources/project.ts'
 import { fc } from '../../shared/property.ts'
 import { allowedKeys, anyStored, endpoints, heapDumpVolume, nodes, storageClasses, stored, target } from './samples.ts'
@@ -34,6 +35,7 @@ function said(found: Refusal[]): string[] {
 const disk = (fields: Record<string, unknown>) => nodes({ disk: { count: 1, size: '64Gi', storageClass: 'crate-premium', ...fields } })
 const master = nodes({ count: 3 })
 const restored = 'create a new database and restore a snapshot into it'
+const instead = 'use "snapshots", the backups that Skerry takes itself: they can be added, changed and removed at any time'
 const aws = (fields: Record<string, unknown> = {}) => ({ aws: { bucket: 'b', region: 'r', cron: '0 * * * *', ...fields } })
 const azure = (fields: Record<string, unknown> = {}) => ({
   azureBlob: { accountName: 'a', container: 'c', region: 'r', cron: '0 0 * * *', ...fields },
@@ -236,34 +238,69 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
   {
     name: 'backups that come',
     facts: edit({}, { backups: aws() }),
-    says: [`unsupported-edit /backups: cannot be added after creation; ${restored}`],
+    says: [`unsupported-edit /backups: cannot be added after creation, which is when the Crate Operator reads it; ${instead}`],
   },
   {
     name: 'backups that go',
     facts: edit({ backups: azure() }, {}),
-    says: [`unsupported-edit /backups: cannot be removed after creation; ${restored}`],
+    says: [
+      'unsupported-edit /backups: cannot be removed after creation: the Crate Operator leaves the CronJob create-snapshot-tidal-gauge as it is; to stop it, suspend it with kubectl',
+    ],
   },
   {
     name: 'backups to another kind of place',
     facts: edit({ backups: aws() }, { backups: azure() }),
-    says: [`unsupported-edit /backups: must stay on aws; ${restored}`],
+    says: [`unsupported-edit /backups: must stay on aws, which the Crate Operator reads at creation only; for another place ${instead}`],
   },
   {
-    name: 'backups to another bucket and folder',
+    name: 'backups to another bucket, region and account, which the next job reads from the Secret',
+    facts: edit({ backups: aws() }, { backups: aws({ bucket: 'c', region: 'q' }) }),
+    says: [],
+  },
+  {
+    name: 'backups to another account, container and region on Azure',
+    facts: edit({ backups: azure() }, { backups: azure({ accountName: 'b', container: 'd', region: 'q' }) }),
+    says: [],
+  },
+  {
+    name: 'backups to another folder, which is a value of the job itself',
     facts: edit({ backups: aws() }, { backups: aws({ bucket: 'c', basePath: 'x' }) }),
     says: [
-      ['bucket', 'stay "b"'],
-      ['basePath', 'stay unset'],
-    ].map(
-      ([field, must]) =>
-        `unsupported-edit /backups/aws/${field}: must ${must}; the Crate Operator reads it at creation only; to change it, ${restored}`,
-    ),
+      `unsupported-edit /backups/aws/basePath: must stay unset: the Crate Operator reads it at creation only; for another one ${instead}`,
+    ],
+  },
+  {
+    name: 'backups to another store, and to that of Amazon',
+    facts: edit({ backups: aws({ endpointUrl: 'https://a.example' }) }, { backups: aws({ endpointUrl: 'https://b.example' }) }),
+    says: [],
+  },
+  {
+    name: "backups to Amazon's store",
+    facts: edit({ backups: aws({ endpointUrl: 'https://a.example' }) }, { backups: aws() }),
+    says: [],
+  },
+  {
+    name: 'backups to a store where the job has no variable for its address',
+    facts: edit({ backups: aws() }, { backups: aws({ endpointUrl: 'https://b.example' }) }),
+    says: [
+      `unsupported-edit /backups/aws/endpointUrl: must stay unset: the database was created without it, and its snapshot job has no variable for it; for another store ${instead}`,
+    ],
+  },
+  {
+    name: 'backups back to a store whose address has gone from the Secret meanwhile',
+    facts: edit({ backups: aws() }, { backups: aws({ endpointUrl: 'https://b.example' }) }, { backupEndpointIsRead: true }),
+    says: [],
+  },
+  {
+    name: 'backups to a store inside the cluster',
+    facts: edit({ backups: aws({ endpointUrl: 'https://a.example' }) }, { backups: aws({ endpointUrl: 'http://127.0.0.1:9000' }) }),
+    says: [`invalid-fields /backups/aws/endpointUrl: ${endpointFault('http://127.0.0.1:9000', endpoints)}`],
   },
   {
     name: 'another time of backups on Azure, which the operator does not watch',
     facts: edit({ backups: azure() }, { backups: azure({ cron: '5 0 * * *' }) }),
     says: [
-      `unsupported-edit /backups/azureBlob/cron: must stay "0 0 * * *"; the Crate Operator reads it at creation only; to change it, ${restored}`,
+      `unsupported-edit /backups/azureBlob/cron: must stay "0 0 * * *": the Crate Operator reads it at creation only; for another one ${instead}`,
     ],
   },
   {

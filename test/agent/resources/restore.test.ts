@@ -190,6 +190,16 @@ test('a restore writes a Secret that the operator deletes afterwards, and the Cr
   for (const reference of ['base-path', 'bucket', 'access-key-id', 'secret-access-key']) assert.ok(secret?.data[reference], reference)
 })
 
+test('a restore from own backups reads no address that has gone from their Secret', () => {
+  const current = desiredCrateDB(target, stored(elsewhere), options)
+  const annotations = desiredCrateDB(target, stored({ backups }), options).metadata.annotations ?? {}
+  const moved = { ...current, metadata: { ...current.metadata, annotations } }
+  const { restore, secrets } = splitRestoreSecrets(restoreBody.parse({ snapshot: 'x' }))
+  const addressIn = (object: typeof current) =>
+    restoreStep(target, object, restore, secrets).objects.at(-1)?.spec.cluster.restoreSnapshot.endpointUrl
+  assert.deepEqual([addressIn(current), addressIn(moved)], [{ secretKeyRef: { name: 'backup-tidal-gauge', key: 'endpoint' } }, undefined])
+})
+
 test("a restore from the database's own backups uses their keys", () => {
   const current = desiredCrateDB(target, stored({ backups }), options)
   const { restore } = splitRestoreSecrets(restoreBody.parse({ snapshot: 'x' }))
