@@ -4,7 +4,7 @@ import type { DecisionParts } from '../operations/deciding/decision.ts'
 import { noSuchDatabase, noSuchProject } from '../operations/deciding/present.ts'
 import type { DatabaseView } from '../region/database-view.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
-import { operatorStateOf } from '../region/status.ts'
+import { type OperatorState, operatorStateOf } from '../region/status.ts'
 import { databaseId, projectId } from '../resources/identifiers.ts'
 import { projectOf, targetKinds } from '../resources/kind.ts'
 import type { AcceptingParts } from './accepting.ts'
@@ -40,13 +40,14 @@ export const databases: Resource = {
     }
     const all = () => [...views.values()].flatMap(present)
     const changes = shownChanges(all, (look) => {
-      let { state } = operatorNow()
+      let seen = stateOf(operatorNow())
       const ends = [
         views.subscribe((view) => present(view).forEach(look)),
-        // While the operator does not run, the health of all databases is stale.
+        // While the operator does not run, the health of all databases is stale. Without an image, nothing takes their backups.
         operator.subscribe(() => {
-          if (operatorNow().state === state) return
-          state = operatorNow().state
+          const now = stateOf(operatorNow())
+          if (now === seen) return
+          seen = now
           all().forEach(look)
         }),
       ]
@@ -58,6 +59,10 @@ export const databases: Resource = {
       events: [{ kind: 'database', subscribe: changes }],
     }
   },
+}
+
+function stateOf({ state, backupImage }: OperatorState): string {
+  return `${state} ${backupImage}`
 }
 
 type DatabaseRouteParts = AcceptingParts &
@@ -123,9 +128,9 @@ async function withObstacles(c: ApiContext, parts: DatabaseRouteParts, { spec, s
   const { project, database } = c.req.param() as Params
   const enough = new AbortController()
   const looking = parts.obstacles.of({ kind: 'database', project, database })
-  const blockers = await Promise.race([looking, parts.clock.sleep(obstaclesMs, enough.signal)])
+  const found = await Promise.race([looking, parts.clock.sleep(obstaclesMs, enough.signal)])
   enough.abort()
-  if (!blockers?.length) return json(c, 200, bytes, { etag })
-  const prepared = prepare(spec, { ...status, blockers })
+  if (!found?.length) return json(c, 200, bytes, { etag })
+  const prepared = prepare(spec, { ...status, blockers: [...found, ...status.blockers] })
   return json(c, 200, prepared.bytes, { etag: prepared.etag })
 }

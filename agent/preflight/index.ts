@@ -12,14 +12,14 @@ import { outbound } from './outbound.ts'
 import { boundary, permissions } from './permissions.ts'
 import { type ReadingOptions, readEvidence } from './reading.ts'
 import { repositories } from './repositories.ts'
-import { defaultStorageClass, heapDumps, storageClasses } from './storage.ts'
+import { backupImage, defaultStorageClass, heapDumps, storageClasses } from './storage.ts'
 
 /** Every group of findings. The answer is in this order. */
 const groups = {
   kubernetes: (evidence) => [...kubernetesVersion(evidence), ...leastVersions(evidence)],
   nodes,
   capacity,
-  storage: (evidence) => [...storageClasses(evidence), ...defaultStorageClass(evidence), ...heapDumps(evidence)],
+  storage: (evidence) => [...storageClasses(evidence), ...defaultStorageClass(evidence), ...heapDumps(evidence), ...backupImage(evidence)],
   permissions: (evidence) => [...permissions(evidence), ...boundary(evidence)],
   'left-overs': leftOvers,
   clock: clocks,

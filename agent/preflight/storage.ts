@@ -1,6 +1,7 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { listed } from '../region/obstacles/evidence.ts'
 import { storageClassesOf } from '../region/status.ts'
+import { backupImageOf, backupImageVariable } from '../resources/backup-image.ts'
 import { heapDumpVolumeOf } from '../resources/heap-dump-volume.ts'
 import type { Evidence } from './evidence.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
@@ -111,6 +112,17 @@ export function defaultStorageClass({ storageClasses, audience, components }: Ev
   }
   const why = 'Which one a claim gets depends on the version of Kubernetes; before 1.26 it is refused.'
   return [warn('storage-class-default', `${listed(names)} are all default storage classes`, why, `Keep one: ${mark(first, false)}`)]
+}
+
+/** Whether the Crate Operator, if it runs, takes backups: without an image it does not, and that is how its own chart leaves it. */
+export function backupImage({ operator }: Evidence): Finding[] {
+  if (!operator) return []
+  const what = {
+    set: 'the Crate Operator takes the backups of databases that have them',
+    missing: `the Crate Operator takes no backups, since it has no ${backupImageVariable}: databases can have those of Skerry, "snapshots"`,
+    unknown: `whether the Crate Operator takes backups is not known: its environment comes from a ConfigMap or a Secret, and may have no ${backupImageVariable}`,
+  }[backupImageOf(operator)]
+  return [ok('backup-image', what)]
 }
 
 /** Whether the class exists that the Crate Operator, if it runs, uses for the heap-dump volume of each node of a database. */

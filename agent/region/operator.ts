@@ -3,6 +3,7 @@ import { type Cache, createCache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
+import { type BackupImage, backupImageOf } from '../resources/backup-image.ts'
 import { type HeapDumpVolume, heapDumpVolumeOf } from '../resources/heap-dump-volume.ts'
 import { type OperatorRelease, operatorRelease } from '../resources/release.ts'
 import { identityOf } from './caches.ts'
@@ -14,6 +15,7 @@ export type OperatorView = {
   readyReplicas: number
   image: string | undefined
   heapDumpVolume: HeapDumpVolume
+  backupImage: BackupImage
 }
 
 /** Follows the Crate Operator's Deployment, and no other. */
@@ -32,6 +34,7 @@ function operatorView(deployment: KubernetesObject): OperatorView {
     readyReplicas: status?.readyReplicas ?? 0,
     image: spec?.template?.spec?.containers?.[0]?.image,
     heapDumpVolume: heapDumpVolumeOf(deployment),
+    backupImage: backupImageOf(deployment),
   }
 }
 
@@ -46,6 +49,14 @@ export function heapDumpVolumeNow(
 ): { size: string; storageClass: string | undefined } {
   const { size = otherwise, storageClass } = cache.get(`${namespace}/${name}`)?.heapDumpVolume ?? {}
   return { size, storageClass }
+}
+
+/** Whether the operator has an image for backups now; `unknown` if there is no operator. */
+export function backupImageNow(
+  cache: { get(key: string): OperatorView | undefined },
+  { namespace, name }: { namespace: string; name: string },
+): BackupImage {
+  return cache.get(`${namespace}/${name}`)?.backupImage ?? 'unknown'
 }
 
 /** The release of the operator that runs now. @param at `version`: the release that the configuration states */

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { tagOf } from '../../shared/kubernetes/image.ts'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { formatBytes, parseBytes, parseMillicores, whole } from '../../shared/kubernetes/quantity.ts'
+import type { BackupImage } from '../resources/backup-image.ts'
 import { readDatabase } from '../resources/cratedb.ts'
 import { groupsOf } from '../resources/database.ts'
 import type { StorageClassFacts } from '../resources/kind.ts'
@@ -188,6 +189,8 @@ function bytes(amounts: { size: string | undefined; times?: number }[]): string 
 export type OperatorState = {
   state: 'running' | 'not-ready' | 'scaled-down' | 'missing' | 'unknown'
   version: string | null
+  /** Whether it can take backups itself. */
+  backupImage: BackupImage
   namespace: string
   deployment: string
 }
@@ -201,7 +204,7 @@ export function operatorStateOf(
   { namespace, name, version }: { namespace: string; name: string; version?: string | undefined },
 ): OperatorState {
   const view = cache.get(`${namespace}/${name}`)
-  const where = { namespace, deployment: name }
+  const where = { backupImage: view?.backupImage ?? ('unknown' as const), namespace, deployment: name }
   if (!view) return { state: cache.synced ? 'missing' : 'unknown', version: null, ...where }
   const state = view.readyReplicas > 0 ? 'running' : view.replicas === 0 ? 'scaled-down' : 'not-ready'
   // A digest alone does not tell the version.

@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { compareBytes, describeBytes, parseBytes } from '../../shared/kubernetes/quantity.ts'
+import { type BackupImage, backupsToCome, hasIdleBackups, idleBackupsWhy } from './backup-image.ts'
 import { moveConsequences, movesBackups } from './backup-place.ts'
 import { widthOf } from './cidr.ts'
 import {
@@ -26,6 +27,8 @@ export type PlanOptions = DatabaseOptions & {
   nodes?: NodesEvidence | undefined
   /** Unix time in milliseconds. */
   now?: number
+  /** Whether the operator can take backups itself; undefined where consequences do not matter. */
+  backupImage?: BackupImage | undefined
 }
 
 /** One kind of change. The operator performs only one kind per update and ignores the rest (crate-operator.md, section 7). */
@@ -246,7 +249,9 @@ export function planDatabase(
   options: PlanOptions,
 ): Step[] {
   if (!current)
-    return [{ name: 'create', objects: desiredDatabase(target, wanted, secrets, options), consequences: creationConsequences(wanted) }]
+    return [
+      { name: 'create', objects: desiredDatabase(target, wanted, secrets, options), consequences: creationConsequences(wanted, options) },
+    ]
   const steps: Step[] = credentialSteps(target, current, wanted, secrets, options)
   let draft = applied(target, current)
   const undo = options.nodes && undoOf(current, wanted, options.nodes, options.now ?? 0)
@@ -265,7 +270,8 @@ export function planDatabase(
     edit(draft, wanted, options)
     const objects = [...(first?.(target, wanted, secrets) ?? []), draft]
     const gone = removed?.(target, wanted) ?? []
-    const told = consequences(before, wanted, former, options)
+    const idle = name === 'backup-time' || name === 'backup-place' ? idleBackups(current, options) : []
+    const told = [...consequences(before, wanted, former, options), ...idle]
     steps.push({ name, objects, consequences: told, ...(gone.length > 0 && { removed: gone }) })
   }
   return steps
@@ -283,6 +289,11 @@ export function applied(target: DatabaseTarget, { spec, metadata }: KubernetesOb
     return text === undefined ? [] : [[key, text] as const]
   })
   return { ...frame, metadata: { ...frame.metadata, annotations: Object.fromEntries(own) }, spec: structuredClone(spec) }
+}
+
+/** Why a change of the backups has no effect, if nothing takes them. */
+function idleBackups(current: KubernetesObject, { backupImage }: PlanOptions): string[] {
+  return backupImage !== undefined && hasIdleBackups(current) ? [idleBackupsWhy(backupImage)] : []
 }
 
 /** New values for credentials and keystores. Only Secrets change: the CrateDB refers to them. */
@@ -313,7 +324,8 @@ function credentialSteps(
   return [{ name: 'credentials', objects, consequences }]
 }
 
-function creationConsequences(wanted: StoredDatabaseSpec): string[] {
+function creationConsequences(wanted: StoredDatabaseSpec, { backupImage }: PlanOptions): string[] {
+  const untaken = wanted.backups && backupImage && backupsToCome(backupImage)
   const { allowedCIDRs, exposure } = wanted
   return [
     `Starts ${plural(nodesIn(wanted), 'node')}, each on a host of its own.`,
@@ -321,6 +333,7 @@ function creationConsequences(wanted: StoredDatabaseSpec): string[] {
     exposure.type === 'loadbalancer' ? 'Asks for a load balancer.' : `Is reached as ${exposure.hostname}, by Traefik.`,
     allowedCIDRs.length === 0 ? 'Nobody outside the cluster can connect.' : `Clients can connect from ${allowedCIDRs.join(', ')}.`,
     ...widthOf(allowedCIDRs),
+    ...(untaken === undefined ? [] : [untaken]),
     ...(wanted.snapshots ? snapshotConsequences(undefined, wanted.snapshots, wanted.version) : []),
     ...(wanted.retainVolumes ? [] : [volumesGoWithIt]),
   ]

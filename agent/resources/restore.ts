@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type { BodyFault } from '../../shared/errors.ts'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import { backupImageVariable, hasIdleBackups } from './backup-image.ts'
 import { basePath, endpointUrl } from './bucket-fields.ts'
 import { readDatabase, secretKeyRef } from './cratedb.ts'
 import type { StoredDatabaseSpec } from './database.ts'
@@ -189,10 +190,13 @@ function ownEndpoint(object: KubernetesObject): unknown {
 }
 
 /** Why no snapshot can ever be restored into this database; empty if one can. */
-export function neverRestores({ backups }: StoredDatabaseSpec): BodyFault[] {
+export function neverRestores({ backups }: StoredDatabaseSpec, object?: KubernetesObject): BodyFault[] {
   // The operator pauses the exporter of backup metrics even if none exists, and then waits for it for a day.
-  if (backups) return []
-  const message = 'the Crate Operator restores only into databases with backups; create one with backups and restore into it'
+  const isIdle = object !== undefined && hasIdleBackups(object)
+  if (backups && !isIdle) return []
+  const message = isIdle
+    ? `the Crate Operator restores only into databases whose backups it has set up, and it has not set up those of this one: it had no ${backupImageVariable} then`
+    : 'the Crate Operator restores only into databases with backups; create one with backups and restore into it'
   return [{ path: '', message }]
 }
 

@@ -18,7 +18,7 @@ export const databaseStateSchema = z
     blockers: z
       .array(z.string())
       .optional()
-      .describe('Codes of what stands in the way of the operation under way')
+      .describe('Codes of what stands in the way of the operation under way, and of backups that nothing takes')
       .meta({ example: ['PodUnschedulable'] }),
   })
   .meta({ id: 'DatabaseState', description: 'A database in a line.' })
@@ -47,7 +47,7 @@ export class DatabaseStates {
   }
 
   #of(project: string, view: DatabaseView, around: DatabaseSurroundings): DatabaseState | undefined {
-    const madeFrom = `${view.revision} ${around.operator.state} ${around.trouble}`
+    const madeFrom = `${view.revision} ${around.operator.state} ${around.operator.backupImage} ${around.trouble}`
     const known = this.#made.get(view)
     if (known?.madeFrom === madeFrom) return known.state
     const resource = this.#parts.accepted.database(project, view.name)

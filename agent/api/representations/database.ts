@@ -3,6 +3,7 @@ import { tagOf } from '../../../shared/kubernetes/image.ts'
 import type { AcceptedResource } from '../../operations/accepted.ts'
 import { type Actions, phaseMeanwhile } from '../../operations/actions/action.ts'
 import { type DatabaseView, healthOf } from '../../region/database-view.ts'
+import { backupsNotTaken } from '../../region/obstacles/backups.ts'
 import type { OperatorState } from '../../region/status.ts'
 import { unsupportedParts } from '../../resources/adopted.ts'
 import { dataGroup } from '../../resources/cratedb.ts'
@@ -63,7 +64,9 @@ export function createDatabaseSchema(actions: Actions, { summary }: OperationSch
     }),
     blockers: z
       .array(obstacleSchema)
-      .describe('The obstacles: in a single database always, in a list only while an operation is under way')
+      .describe(
+        'The obstacles: in a single database always, in a list only while an operation is under way; and backups that nothing takes',
+      )
       .meta({ example: [] }),
     operation: summary.nullable().describe('The operation under way').meta({ example: null }),
     failure: failureSchema.optional(),
@@ -89,7 +92,7 @@ export type DatabaseStatus = Omit<DatabaseDocument['status'], 'etag'>
 
 /** Everything besides the database that its status depends on. */
 export type DatabaseSurroundings = {
-  operator: Pick<OperatorState, 'state'>
+  operator: Pick<OperatorState, 'state' | 'backupImage'>
   /** Why databases cannot be followed at the moment. */
   trouble: string | undefined
   actions: Actions
@@ -112,7 +115,10 @@ export function databaseStatus(
     nodes,
     version: { specified: object?.spec?.cluster?.version ?? spec.version, running: runningVersions(view) },
     endpoints: { external: externalEndpoints(view, spec), inCluster: inClusterEndpoints(view, spec) },
-    blockers: representObstacles(operation?.status?.blockers),
+    blockers: representObstacles([
+      ...(operation?.status?.blockers ?? []),
+      ...(object ? backupsNotTaken(object, surroundings.operator.backupImage) : []),
+    ]),
     operation: operation ? summarizeOperation(operation) : null,
     ...(failed && { failure: failureStatus(failed) }),
     unsupported: object ? unsupportedParts(object) : [],

@@ -72,5 +72,5 @@ export function createDatabaseRepresentations({ accepted, views, surroundings }:
 }
 
 function contextOf({ operator, trouble }: DatabaseSurroundings): string {
-  return trouble === undefined ? operator.state : `${operator.state} ${trouble}`
+  return `${operator.state} ${operator.backupImage} ${trouble ?? ''}`
 }

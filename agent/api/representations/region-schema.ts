@@ -109,6 +109,11 @@ export const regionSchema = z
       .object({
         state: z.enum(['running', 'not-ready', 'scaled-down', 'missing', 'unknown']),
         version: z.string().nullable().meta({ example: '2.64.0' }),
+        backupImage: z
+          .enum(['set', 'missing', 'unknown'])
+          .describe(
+            'Whether it has an image for backups: without it, nothing takes those of databases that are created. `unknown`: its variable comes from a ConfigMap or a Secret, or it is not there',
+          ),
         namespace: z.string().meta({ example: 'crate-operator' }),
         deployment: z.string().meta({ example: 'crate-operator' }),
       })

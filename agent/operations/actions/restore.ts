@@ -52,7 +52,7 @@ export const restore: Action<DatabaseTarget> = {
         const { restore, secrets } = splitRestoreSecrets(asked.body)
         const { spec, object } = databaseOfRequest(parts, asked)
         const facts = { object, operator: parts.operatorRelease(), keepsEndpoint: asked.keepsEndpoint }
-        const never = neverRestores(spec)
+        const never = neverRestores(spec, object)
         if (never.length > 0) throw refusal('unsupported-edit', never)
         refuseFaults([...endpointFaults(restore, parts.config.endpoints), ...restoreRefusals(spec, restore, facts)])
         const step = object ? restoreStep(asked.target, object, restore, secrets) : notYet

@@ -4,6 +4,7 @@ import { describeBytes, parseBytes, parseMillicores } from '../../../shared/kube
 import { isReady } from '../../region/obstacles/evidence.ts'
 import { storageClassesOf, usableHosts } from '../../region/status.ts'
 import { foreignSecrets, inexpressible, uncountedWhy } from '../../resources/adopted.ts'
+import type { BackupImage } from '../../resources/backup-image.ts'
 import { movesBackups } from '../../resources/backup-place.ts'
 import { desiredCrateDB } from '../../resources/cratedb.ts'
 import type { NodesEvidence } from '../../resources/cratedb-undo.ts'
@@ -66,7 +67,7 @@ export function decideState(
     ...sharedFolder(target, wanted, present?.spec, parts.caches.databases.values()),
   ]
   refuse(parts, target, wanted, present, project.spec, secrets, ownFaults)
-  const decided = { target, wanted, present, project, secrets, nodes, options: parts.config }
+  const decided = { target, wanted, present, project, secrets, nodes, options: parts.config, backupImage: parts.backupImage() }
   const steps = plan(decided)
   if (isUnchanged(decided, steps)) return undefined
   const credentials = secrets.generated.map((place) => ({ user: userAt(wanted, place), password: passwordAt(place) }))
@@ -135,6 +136,7 @@ type Decided = {
   secrets: SecretsToKeep
   nodes: NodesEvidence | undefined
   options: { imageRegistry: string }
+  backupImage: BackupImage
 }
 
 type SecretsToKeep = {
@@ -234,9 +236,15 @@ function refuse(
     )
 }
 
-function plan({ target, wanted, present, secrets, nodes, options: { imageRegistry } }: Decided): Step[] {
+function plan({ target, wanted, present, secrets, nodes, options: { imageRegistry }, backupImage }: Decided): Step[] {
   const { values, standing, changed } = secrets
-  return planDatabase(target, present?.object, wanted, { ...standing, ...values }, { imageRegistry, changedSecrets: changed, nodes })
+  return planDatabase(
+    target,
+    present?.object,
+    wanted,
+    { ...standing, ...values },
+    { imageRegistry, changedSecrets: changed, nodes, backupImage },
+  )
 }
 
 /** Nothing to do: this state is already accepted, or the cluster is in this state and no operation is open. */

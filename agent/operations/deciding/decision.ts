@@ -5,6 +5,7 @@ import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { Caches } from '../../region/caches.ts'
 import type { AllowedKeys } from '../../resources/allowed-keys.ts'
+import type { BackupImage } from '../../resources/backup-image.ts'
 import type { EndpointRules } from '../../resources/endpoint.ts'
 import type { OperatorRelease } from '../../resources/release.ts'
 import type { AcceptedState } from '../accepted.ts'
@@ -20,6 +21,8 @@ export type DecisionParts = {
   /** The volume that the Crate Operator gives each node of a new database; the class is undefined if it is unknown. */
   heapDumpVolume(): { size: string; storageClass: string | undefined }
   operatorRelease(): OperatorRelease
+  /** Whether the Crate Operator can take backups itself. */
+  backupImage(): BackupImage
   config: {
     /** The id of this region. */
     region: string

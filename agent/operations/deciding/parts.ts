@@ -2,7 +2,7 @@ import type { Cache } from '../../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { Caches } from '../../region/caches.ts'
 import { clusterNetworksNow } from '../../region/cluster-networks.ts'
-import { heapDumpVolumeNow, type OperatorView, operatorReleaseNow } from '../../region/operator.ts'
+import { backupImageNow, heapDumpVolumeNow, type OperatorView, operatorReleaseNow } from '../../region/operator.ts'
 import type { AllowedKeys } from '../../resources/allowed-keys.ts'
 import type { AcceptedState } from '../accepted.ts'
 import type { Journal } from '../journal.ts'
@@ -33,6 +33,7 @@ export function decisionParts(
   return {
     ...{ accepted, caches, journal, cluster },
     operatorRelease: () => operatorReleaseNow(operator, operatorAt),
+    backupImage: () => backupImageNow(operator, operatorAt),
     heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt, databases.heapDumpVolume),
     config: {
       region: region.id,

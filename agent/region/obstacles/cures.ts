@@ -61,6 +61,17 @@ const ofTheRegion = {
   },
 }
 
+const ofBackups = {
+  BackupsNotTaken: {
+    snapshots: advises(
+      'Patch "snapshots" into the database: these are backups that Skerry takes itself, and they can be added at any time.',
+    ),
+    setImage: advises(
+      'For databases that are created from then on, give the Crate Operator the image of its backup tool in <variable>, if you have it: it is not public.',
+    ),
+  },
+}
+
 /** Of operations that nobody works on. */
 const ofTheQueue = {
   NoLeader: {
@@ -317,4 +328,4 @@ const ofTheTunnel = {
 }
 
 /** All cures, by the code of the obstacle that proposes them. */
-export const cures = { ...ofTheRegion, ...ofTheQueue, ...ofProjects, ...ofNodes, ...ofPods, ...ofVolumes, ...ofTheTunnel }
+export const cures = { ...ofTheRegion, ...ofBackups, ...ofTheQueue, ...ofProjects, ...ofNodes, ...ofPods, ...ofVolumes, ...ofTheTunnel }

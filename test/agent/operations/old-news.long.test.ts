@@ -37,6 +37,7 @@ function decidedDeletion(target: ReturnType<typeof database>): Proposal {
   const { journal, caches, admin: cluster } = region
   const heapDumpVolume = () => ({ size: '64Gi', storageClass: undefined })
   const operatorRelease = () => ({ version: '2.63.0', image: undefined })
+  const backupImage = () => 'set' as const
   const config = {
     region: 'eu-north',
     imageRegistry: 'crate',
@@ -45,7 +46,16 @@ function decidedDeletion(target: ReturnType<typeof database>): Proposal {
     allowedKeys: { labels: [], annotations: [] },
     endpoints: { allowed: [], clusterNetworks: () => [], namespaces: [] },
   }
-  const parts = { accepted: createAcceptedState({ journal, caches }), caches, journal, cluster, heapDumpVolume, operatorRelease, config }
+  const parts = {
+    accepted: createAcceptedState({ journal, caches }),
+    caches,
+    journal,
+    cluster,
+    heapDumpVolume,
+    operatorRelease,
+    backupImage,
+    config,
+  }
   const [request] = deleteDatabase.requests
   const asked = { target, guard() {}, params: {}, query: { retainVolumes: false }, body: undefined, passwordAt: () => '' }
   const proposed = request?.decide(parts, asked)

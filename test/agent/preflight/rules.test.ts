@@ -342,6 +342,13 @@ test('a missing class is to be made from one of its own nature', () => {
   assert.match(made?.action ?? '', /--print-storage-classes folder/)
 })
 
+test('whether the operator takes backups is said, and is no fault: databases can have those of Skerry', () => {
+  const said = (env: Record<string, string>) => findings({ operator: operator(env) }).find(({ id }) => id === 'backup-image')
+  assert.match(said({})?.what ?? '', /takes no backups, since it has no CRATEDB_OPERATOR_CLUSTER_BACKUP_IMAGE: .* "snapshots"/)
+  assert.match(said({ CLUSTER_BACKUP_IMAGE: 'site.example/backup:1' })?.what ?? '', /takes the backups/)
+  assert.equal(said({})?.level, 'ok')
+})
+
 test('a class of heap-dump volumes that is missing is replaced by one that is there, at that very Deployment', () => {
   const named = { ...operator({ DEBUG_VOLUME_STORAGE_CLASS: 'default' }), metadata: { namespace: 'operators', name: 'crate' } }
   const [found] = findings({ operator: named }).filter(({ id }) => id === 'heap-dump-class')

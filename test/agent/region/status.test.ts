@@ -168,6 +168,7 @@ test('the Crate Operator is followed by its Deployment, and no other one is', as
   assert.deepEqual(operatorStateOf(cache, operatorName), {
     state: 'running',
     version: '2.63.0',
+    backupImage: 'missing',
     namespace: 'crate-operator',
     deployment: 'crate-operator',
   })

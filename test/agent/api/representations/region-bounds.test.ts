@@ -47,7 +47,7 @@ function documentWith({ hosts, databases, blockers = 3, name = (index) => String
     backups: { scheduled: databases, unscheduled: 0 },
     projects: 20,
     leader: { state: 'leads', holder: 'skerry-agent-7d9f8-x2x4z_1a2b3c4d', trouble: null },
-    operator: { state: 'running', version: '2.64.0', namespace: 'crate-operator', deployment: 'crate-operator' },
+    operator: { state: 'running', version: '2.64.0', backupImage: 'set', namespace: 'crate-operator', deployment: 'crate-operator' },
     tunnel: null,
     clock: { cloud: null, apiServer: null, nodes: { measured: 0, apartMs: null, off: [] }, steps: 0, lastStep: null },
     components: Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`component-${index}`, state])),

@@ -75,7 +75,7 @@ function checkNodes({ data, master }: any): void {
 
 function creationLinks(operator: Operator, object: KubernetesObject): SubHandler[] {
   const groups = nodeGroups(object.metadata.name, object.spec.nodes)
-  const { backupImage } = operator.options
+  const backupImage = operator.backupImage()
   return [
     {
       id: 'sql_exporter_config',

@@ -24,7 +24,7 @@ export type OperatorDeployment = {
  */
 export async function createOperatorDeployment(
   world: World,
-  { version = defaultOptions.version, debugVolume }: Partial<Pick<OperatorOptions, 'version' | 'debugVolume'>> = {},
+  { version = defaultOptions.version, ...given }: Partial<Pick<OperatorOptions, 'version' | Environment>> = {},
 ): Promise<OperatorDeployment> {
   await world.create('Namespace', { metadata: { name: namespace } }, { fieldManager })
   await world.create(
@@ -37,7 +37,7 @@ export async function createOperatorDeployment(
         selector: { matchLabels: appLabels },
         template: {
           metadata: { labels: appLabels, annotations: unmanagedPod },
-          spec: { containers: [{ name: 'operator', image: `crate/crate-operator:${version}`, env: environment(debugVolume) }] },
+          spec: { containers: [{ name: 'operator', image: `crate/crate-operator:${version}`, env: environment(given) }] },
         },
       },
     },
@@ -46,21 +46,34 @@ export async function createOperatorDeployment(
   return world.plane === 'embedded' ? byStatus(world) : byPods(world)
 }
 
-const variables = { size: 'CRATEDB_OPERATOR_DEBUG_VOLUME_SIZE', storageClass: 'CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS' }
+const variables = {
+  size: 'CRATEDB_OPERATOR_DEBUG_VOLUME_SIZE',
+  storageClass: 'CRATEDB_OPERATOR_DEBUG_VOLUME_STORAGE_CLASS',
+  backupImage: 'CRATEDB_OPERATOR_CLUSTER_BACKUP_IMAGE',
+}
 
-function environment(debugVolume: OperatorOptions['debugVolume']): { name: string; value: string }[] {
-  if (!debugVolume) return []
-  return [
-    { name: variables.size, value: debugVolume.size },
-    { name: variables.storageClass, value: debugVolume.storageClass },
-  ]
+/** The options that are in the environment of the Deployment. */
+type Environment = 'debugVolume' | 'backupImage'
+
+function environment({ debugVolume, backupImage }: Partial<Pick<OperatorOptions, Environment>>): { name: string; value: string }[] {
+  const values = { ...debugVolume, ...(backupImage !== undefined && { backupImage }) }
+  return Object.entries(values).map(([option, value]) => ({ name: variables[option as keyof typeof variables], value }))
 }
 
 /** The settings from the environment, with the defaults of the operator's config.py. */
 export function debugVolumeOf(deployment: KubernetesObject | undefined): { size: string; storageClass: string } {
-  const env: { name: string; value?: string }[] = deployment?.spec?.template?.spec?.containers?.[0]?.env ?? []
-  const value = (variable: string) => env.find((each) => each.name === variable)?.value
+  const value = (variable: string) => variableOf(deployment, variable)
   return { size: value(variables.size) ?? '64GiB', storageClass: value(variables.storageClass) ?? 'crate-standard' }
+}
+
+/** The image for backups; undefined without one. */
+export function backupImageOf(deployment: KubernetesObject | undefined): string | undefined {
+  return variableOf(deployment, variables.backupImage)
+}
+
+function variableOf(deployment: KubernetesObject | undefined, variable: string): string | undefined {
+  const env: { name: string; value?: string }[] = deployment?.spec?.template?.spec?.containers?.[0]?.env ?? []
+  return env.find((each) => each.name === variable)?.value
 }
 
 /** The release in the tag of the image; a digest alone does not tell it, so `otherwise`. */

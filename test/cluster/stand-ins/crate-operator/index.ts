@@ -8,7 +8,7 @@ import { createQueue } from '../queue.ts'
 import { openWorld, type World, type WorldOptions } from '../world.ts'
 import { clusterCreate } from './create.ts'
 import { createCycles, type Handlers } from './cycles.ts'
-import { createOperatorDeployment, debugVolumeOf, deploymentAt, versionOf } from './deployment.ts'
+import { backupImageOf, createOperatorDeployment, debugVolumeOf, deploymentAt, versionOf } from './deployment.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { backupSchedule, cidrChanges, isConcerned } from './fields.ts'
 import { pingDatabase } from './health.ts'
@@ -86,6 +86,7 @@ export async function runCrateOperator(world: World, databases: Databases, given
     faults,
     webhooks,
     debugVolume: () => debugVolumeOf(deployments.get(deploymentKey)),
+    backupImage: () => backupImageOf(deployments.get(deploymentKey)),
     version: () => versionOf(deployments.get(deploymentKey), options.version),
     children,
     get: (kind, namespace, name) => caches.get(kind)?.get(namespace === '' ? name : `${namespace}/${name}`),

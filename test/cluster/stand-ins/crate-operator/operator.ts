@@ -17,7 +17,7 @@ export type OperatorOptions = {
   healthMs: number
   /** Time from the end of an upgrade or resume until the CronJob resumes; an hour in reality. */
   cronJobDelayMs: number
-  /** CLUSTER_BACKUP_IMAGE: without it, no backups are set up. */
+  /** CLUSTER_BACKUP_IMAGE in the environment of its Deployment, unless that exists: without it, no backups are set up. */
   backupImage: string | undefined
   /**
    * DEBUG_VOLUME_STORAGE_CLASS and DEBUG_VOLUME_SIZE in the environment of its Deployment, unless that exists: the operator's own
@@ -57,6 +57,8 @@ export type Operator = {
   webhooks: Webhooks
   /** The heap-dump settings in its Deployment's environment. The real one reads them at its start; changing them restarts it. */
   debugVolume(): { storageClass: string; size: string }
+  /** The image for backups in its Deployment's environment. */
+  backupImage(): string | undefined
   /** Its release, by the image of its Deployment: another image is another operator. */
   version(): string
   /** Children by `namespace/name` of their CrateDB. */
