@@ -8,14 +8,40 @@ import { namespaceOf } from '../resources/kind.ts'
 /** The result of a statement: one array of values for each row. */
 type SqlResult = { cols: string[]; rows: unknown[][] }
 
+/** Which database is asked. */
+type DatabaseName = { project: string; database: string }
+
+export type SqlOptions = {
+  /** Values among the arguments that must not be in a message: the text of an error may repeat them. */
+  secrets?: readonly string[]
+  /** Milliseconds; 10 s if left out. */
+  timeoutMs?: number
+  /** Ends the wait early. CrateDB goes on with the statement. */
+  signal?: AbortSignal
+}
+
 /** Runs SQL in databases of the region over CrateDB's HTTP endpoint, as the operator's user `system`. */
 export type DatabaseSql = {
-  /** @throws Problem `database-unreachable` without an answer or the password, `database-refused` with CrateDB's message */
-  query(database: { project: string; database: string }, statement: string, args?: unknown[]): Promise<SqlResult>
+  /** @throws Problem `database-unreachable` without an answer or the password, `database-refused` (a `DatabaseRefusal`) with CrateDB's message */
+  query(database: DatabaseName, statement: string, args?: unknown[], options?: SqlOptions): Promise<SqlResult>
+}
+
+/** CrateDB's error. */
+export class DatabaseRefusal extends Problem {
+  /** CrateDB's number of the error, such as 4095; undefined if the answer has none. */
+  readonly code: number | undefined
+  /** CrateDB's own words. */
+  readonly said: string
+
+  constructor(what: string, said: string, code: number | undefined) {
+    super('database-refused', `${what}: ${said}`)
+    this.code = code
+    this.said = said
+  }
 }
 
 /** Timeout of a statement, in milliseconds. */
-const timeoutMs = 10_000
+const usualTimeoutMs = 10_000
 /** What the agent asks for are a few rows. A database belongs to its users, so it may answer anything. */
 const maxAnswerBytes = 1024 * 1024
 
@@ -29,13 +55,13 @@ export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: {
   }
 
   return {
-    async query({ project, database }, stmt, args = []) {
+    async query({ project, database }, stmt, args = [], { secrets = [], timeoutMs = usualTimeoutMs, signal } = {}) {
       const namespace = namespaceOf(project)
       const password = await passwordOf(namespace, database)
       const url = sqlUrl.replaceAll('{namespace}', namespace).replaceAll('{database}', database)
       const what = `database ${project}/${database}`
       let answer: Response
-      let body: Partial<SqlResult> & { error?: { message?: string } }
+      let body: Partial<SqlResult> & { error?: { message?: unknown; code?: unknown } | null }
       try {
         answer = await fetch(url, {
           method: 'POST',
@@ -45,14 +71,34 @@ export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: {
           },
           body: JSON.stringify({ stmt, args }),
           redirect: 'error',
-          signal: AbortSignal.timeout(timeoutMs),
+          signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),
         })
         body = (JSON.parse(await boundedText(answer, maxAnswerBytes)) ?? {}) as typeof body
       } catch (error) {
         throw new Problem('database-unreachable', `${what} does not answer.`, { cause: error })
       }
-      if (!answer.ok) throw new Problem('database-refused', `${what}: ${body.error?.message?.slice(0, 1000) ?? `status ${answer.status}`}`)
+      if (!answer.ok) {
+        const { message, code } = body.error ?? {}
+        const said = typeof message === 'string' ? withoutSecrets(message, secrets).slice(0, 1000) : `status ${answer.status}`
+        throw new DatabaseRefusal(what, said, typeof code === 'number' ? code : undefined)
+      }
       return { cols: body.cols ?? [], rows: body.rows ?? [] }
     },
   }
+}
+
+/**
+ * A text of others without the secrets in it: as they are, and as a URL or the XML of a store has them. What CrateDB says of a repository repeats
+ * what the store said, and stores repeat what they were sent.
+ */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
+  const forms = secrets.flatMap((secret) => [secret, encodeURIComponent(secret), escapedForXml(secret)])
+  // The longest first: one secret may begin as another one does.
+  const known = [...new Set(forms)].filter((form) => form !== '').sort((a, b) => b.length - a.length)
+  return known.reduce((masked, form) => masked.replaceAll(form, '[masked]'), text)
+}
+
+function escapedForXml(text: string): string {
+  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
+  return text.replaceAll(/[&<>"']/g, (character) => entities[character] ?? character)
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { createDatabaseSql } from '../../../agent/region/sql.ts'
+import { createDatabaseSql, type SqlOptions, withoutSecrets } from '../../../agent/region/sql.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 
 const limit = { timeout: 30_000 }
@@ -10,7 +10,7 @@ const secret = { data: { password: Buffer.from('password of system').toString('b
 const cluster = { request: async () => secret } as unknown as Cluster
 
 /** Asks a database that answers like this. */
-async function query(t: TestContext, answer: (response: ServerResponse) => void) {
+async function query(t: TestContext, answer: (response: ServerResponse) => void, options?: SqlOptions) {
   const server = createServer((request, response) => {
     request.resume()
     answer(response)
@@ -18,7 +18,7 @@ async function query(t: TestContext, answer: (response: ServerResponse) => void)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => server.close())
   const sqlUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/_sql`
-  return createDatabaseSql({ sqlUrl }, { cluster }).query({ project: 'harbour', database: 'gauge' }, 'SELECT 1')
+  return createDatabaseSql({ sqlUrl }, { cluster }).query({ project: 'harbour', database: 'gauge' }, 'SELECT 1', [], options)
 }
 
 test('a database answers with its rows', limit, async (t) => {
@@ -50,4 +50,27 @@ test('an answer that is no result is none, and a long refusal is cut', limit, as
     query(t, (response) => response.writeHead(400).end('null')),
     { type: 'database-refused', detail: /status 400/ },
   )
+})
+
+test('what a refusal repeats of the secrets in its arguments is masked, and its number is kept', limit, async (t) => {
+  const message = 'RepositoryVerificationException[<AWSAccessKeyId>AKIA&amp;1</AWSAccessKeyId> a%2Fkey a/key]'
+  const answer = (response: ServerResponse) => response.writeHead(500).end(JSON.stringify({ error: { message, code: 5006 } }))
+  await assert.rejects(query(t, answer, { secrets: ['AKIA&1', 'a/key'] }), {
+    type: 'database-refused',
+    code: 5006,
+    detail: 'database harbour/gauge: RepositoryVerificationException[<AWSAccessKeyId>[masked]</AWSAccessKeyId> [masked] [masked]]',
+  })
+})
+
+test('a secret that begins as another one does leaves nothing of itself', () => {
+  assert.equal(
+    withoutSecrets('of AKIA and AKIAEXAMPLE, not of nothing', ['AKIA', 'AKIAEXAMPLE', '']),
+    'of [masked] and [masked], not of nothing',
+  )
+})
+
+test('a wait for an answer ends when it is no longer wanted', limit, async (t) => {
+  const enough = new AbortController()
+  const waiting = query(t, () => enough.abort(), { signal: enough.signal })
+  await assert.rejects(waiting, { type: 'database-unreachable' })
 })

@@ -2,7 +2,9 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { DatabaseState, Databases, Health } from './databases.ts'
-import { runStatement, SqlError } from './sql.ts'
+import type { Bucket } from './repository-state.ts'
+import { runStatement } from './sql.ts'
+import { SqlError } from './sql-error.ts'
 
 /** The HTTP endpoints of all databases of a cluster, behind one address. */
 export type DatabaseStandIn = {
@@ -12,6 +14,8 @@ export type DatabaseStandIn = {
   urlOf(namespace: string, name: string): string
   /** The contents of a database, to read and to change. */
   state(namespace: string, name: string): DatabaseState
+  /** A bucket of the store that all databases can reach. */
+  bucket(name: string): Bucket
   /** Overrides the health of a database; undefined makes it depend on the nodes again. */
   setHealth(namespace: string, name: string, health: Health | undefined): void
   stop(): Promise<void>
@@ -32,6 +36,7 @@ export async function serveDatabases(databases: Databases): Promise<DatabaseStan
     url,
     urlOf: (namespace, name) => `${url}/${namespace}/${name}/_sql`,
     state: (namespace, name) => databases.state(`${namespace}/${name}`),
+    bucket: (name) => databases.bucket(name),
     setHealth: (namespace, name, health) => databases.setHealth(`${namespace}/${name}`, health),
     async stop() {
       server.close()
@@ -53,16 +58,16 @@ async function answer(databases: Databases, request: IncomingMessage, response: 
     response.writeHead(401, { 'www-authenticate': 'Basic realm="CrateDB Authenticator"', 'content-type': 'text/plain; charset=UTF-8' })
     return void response.end(user.message)
   }
-  const { status, body } = execute(databases, key, user, text)
+  const { status, body } = await execute(databases, key, user, text)
   response.writeHead(status, { 'content-type': 'application/json; charset=UTF-8' }).end(JSON.stringify(body))
 }
 
-function execute(databases: Databases, key: string, user: string, text: string): { status: number; body: unknown } {
+async function execute(databases: Databases, key: string, user: string, text: string): Promise<{ status: number; body: unknown }> {
   const started = performance.now()
   try {
     const { stmt, args = [] } = parseRequest(text)
     databases.state(key).statements.push({ stmt, args, user })
-    const { cols, rows, rowcount } = runStatement({ databases, key, user }, stmt, args)
+    const { cols, rows, rowcount } = await runStatement({ databases, key, user }, stmt, args)
     return { status: 200, body: { cols, rows, rowcount, duration: performance.now() - started } }
   } catch (error) {
     if (!(error instanceof SqlError)) throw error

@@ -1,12 +1,13 @@
 import type { KubernetesObject } from '../client/objects.ts'
 import { databaseKey, indexBy } from './index-by.ts'
+import { type Bucket, freshRepositories, type RepositoryState } from './repository-state.ts'
 import type { World } from './world.ts'
 
 /** The health of a database, as CrateDB reports it. */
 export type Health = 'GREEN' | 'YELLOW' | 'RED'
 
 /** The contents of one database. They outlive restarts of its nodes, and last as long as its CrateDB object or its volumes. */
-export type DatabaseState = {
+export type DatabaseState = RepositoryState & {
   settings: { persistent: Map<string, unknown>; transient: Map<string, unknown> }
   /** Passwords by user name. `crate` is the superuser that only local connections may use. */
   users: Map<string, { password?: string; jwt?: unknown }>
@@ -38,6 +39,8 @@ export type Databases = {
   expectedNodes(key: string): number
   /** The password of the user `system`, from its Secret; undefined until that exists. */
   systemPassword(key: string): string | undefined
+  /** A bucket of the store that all databases can reach, by its name. */
+  bucket(name: string): Bucket
   /** Overrides the health of a database; undefined makes it depend on the nodes again. */
   setHealth(key: string, health: Health | undefined): void
   /** Calls the listener after `setHealth`. Returns a function that unsubscribes. */
@@ -54,6 +57,7 @@ export async function createDatabases(world: World): Promise<Databases> {
   const states = new Map<string, DatabaseState>()
   const disks = await createDisks(world)
   const listeners = new Set<(key: string) => void>()
+  const buckets = new Map<string, Bucket>()
   const forget = databases.subscribe(({ type, key }) => {
     if (type !== 'removed') return
     disks.keep(key, states.get(key))
@@ -111,6 +115,11 @@ export async function createDatabases(world: World): Promise<Databases> {
       const data = secrets.get(`${namespace}/user-system-${name}`)?.data?.password
       return data === undefined ? undefined : Buffer.from(data, 'base64').toString()
     },
+    bucket(name) {
+      const found = buckets.get(name) ?? { fault: undefined, folders: new Map() }
+      buckets.set(name, found)
+      return found
+    },
     setHealth(key, health) {
       state(key).health = health
       for (const listener of listeners) listener(key)
@@ -150,6 +159,7 @@ async function createDisks(world: World) {
 
 function freshState(): DatabaseState {
   return {
+    ...freshRepositories(),
     settings: { persistent: new Map(), transient: new Map() },
     users: new Map([['crate', {}]]),
     privileges: [],

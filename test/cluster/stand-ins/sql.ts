@@ -1,26 +1,28 @@
-import type { DatabaseState, Databases } from './databases.ts'
+import { randomUUID } from 'node:crypto'
+import type { DatabaseState } from './databases.ts'
 import { grant, grantAll } from './databases.ts'
+import {
+  createRepository,
+  createSnapshot,
+  dropRepository,
+  dropSnapshot,
+  repositoryRows,
+  snapshotColumns,
+  snapshotRows,
+} from './repositories.ts'
+import { type Session, SqlError } from './sql-error.ts'
 
 /** The result of a statement as in the answer of `/_sql`, without the duration. */
 export type SqlResult = { cols: string[]; rows: unknown[][]; rowcount: number }
-
-/** A failed statement, with CrateDB's own code: its first three digits are the HTTP status. */
-export class SqlError extends Error {
-  readonly code: number
-
-  constructor(code: number, message: string) {
-    super(message)
-    this.code = code
-  }
-}
-
-export type Session = { databases: Databases; key: string; user: string }
 
 const done = (rowcount = 1): SqlResult => ({ cols: [], rows: [], rowcount })
 const identifier = '("(?:[^"]|"")+"|[a-zA-Z_][\\w]*)'
 const unquoted = (text = ''): string => (text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text.toLowerCase())
 
-type Statement = { pattern: RegExp; run(match: string[], args: unknown[], session: Session, state: DatabaseState): SqlResult }
+type Statement = {
+  pattern: RegExp
+  run(match: string[], args: unknown[], session: Session, state: DatabaseState): SqlResult | Promise<SqlResult>
+}
 
 /** The supported statements besides SELECT. */
 const statements: Statement[] = [
@@ -81,6 +83,37 @@ const statements: Statement[] = [
       changePrivileges(verb, types, level, targets, grantees, session, state),
   },
   {
+    pattern: new RegExp(`^create\\s+repository\\s+${identifier}\\s+type\\s+${identifier}(?:\\s+with\\s*\\((.*)\\))?$`, 'is'),
+    async run([, name, type, properties], args, session) {
+      await createRepository(unquoted(name), unquoted(type), propertyTexts(properties, args), session)
+      return done()
+    },
+  },
+  {
+    pattern: new RegExp(`^drop\\s+repository\\s+${identifier}$`, 'is'),
+    run([, name], _args, session) {
+      dropRepository(unquoted(name), session)
+      return done()
+    },
+  },
+  {
+    pattern: new RegExp(`^create\\s+snapshot\\s+${identifier}\\.${identifier}\\s+all(?:\\s+with\\s*\\((.*)\\))?$`, 'is'),
+    run([, repository, name, properties], args, session) {
+      const known = ['wait_for_completion', 'ignore_unavailable']
+      const unknown = Object.keys(propertyTexts(properties, args)).find((property) => !known.includes(property))
+      if (unknown !== undefined) throw new SqlError(4000, `SQLParseException[Setting '${unknown}' is not supported]`)
+      createSnapshot(unquoted(repository), unquoted(name), session)
+      return done()
+    },
+  },
+  {
+    pattern: new RegExp(`^drop\\s+snapshot\\s+${identifier}\\.${identifier}$`, 'is'),
+    run([, repository, name], _args, session) {
+      dropSnapshot(unquoted(repository), unquoted(name), session)
+      return done()
+    },
+  },
+  {
     pattern: /^(?:update\s+sys\.node_checks|refresh|optimize|analyze|create\s+table|insert|delete|begin|commit|set\s+session)\b.*$/is,
     run: () => done(),
   },
@@ -92,10 +125,29 @@ const statements: Statement[] = [
  *
  * @throws SqlError with CrateDB's code and form of message
  */
-export function runStatement(session: Session, stmt: string, args: unknown[]): SqlResult {
+export async function runStatement(session: Session, stmt: string, args: unknown[]): Promise<SqlResult> {
+  const { jobs, jobsLog } = session.databases.state(session.key)
+  const [id, job] = [randomUUID(), { stmt, username: session.user, started: Date.now() }]
+  jobs.set(id, job)
+  const ended = (error: string | null) => {
+    jobs.delete(id)
+    jobsLog.push({ id, ...job, ended: Date.now(), error })
+    if (jobsLog.length > 1_000) jobsLog.shift()
+  }
+  try {
+    const result = await execute(session, stmt, args)
+    ended(null)
+    return result
+  } catch (error) {
+    ended(error instanceof Error ? error.message : String(error))
+    throw error
+  }
+}
+
+function execute(session: Session, stmt: string, args: unknown[]): SqlResult | Promise<SqlResult> {
   const text = stmt.trim().replace(/;\s*$/, '')
   const select =
-    /^select\s+(.+?)(?:\s+from\s+([\w.]+)(?:\s+as\s+\w+|\s+(?!where|group|order|limit)\w+)?)?(?:\s+where\s+(.+?))?(?:\s+group\s+by\s+([\w.]+))?(?:\s+order\s+by\s+[\w\s.,]+)?(?:\s+limit\s+(\d+))?$/is.exec(
+    /^select\s+(.+?)(?:\s+from\s+([\w.]+)(?:\s+as\s+\w+|\s+(?!where|group|order|limit)\w+)?)?(?:\s+where\s+(.+?))?(?:\s+group\s+by\s+([\w.]+))?(?:\s+order\s+by\s+([\w\s.,]+?))?(?:\s+limit\s+(\d+))?$/is.exec(
       text,
     )
   if (select) return runSelect(session, select, args)
@@ -114,6 +166,17 @@ function known(users: DatabaseState['users'], name: string) {
   const user = users.get(name)
   if (!user) throw new SqlError(40410, `RoleUnknownException[Role '${name}' does not exist]`)
   return user
+}
+
+/** The values of `name = value` in a list, as texts. */
+function propertyTexts(properties: string | undefined, args: unknown[]): Record<string, string> {
+  const values = [...args]
+  return Object.fromEntries(
+    splitList(properties ?? '').map((each) => {
+      const [, name = '', value = ''] = /^"?(\w+)"?\s*=\s*(.+)$/s.exec(each) ?? fail(each)
+      return [name.toLowerCase(), String(literal(value, values))]
+    }),
+  )
 }
 
 function userProperties(properties: string | undefined, args: unknown[]): { password?: string; jwt?: unknown } {
@@ -204,11 +267,21 @@ const tables: Record<string, (session: Session) => Row[]> = {
     })),
   'sys.privileges': ({ databases, key }) => databases.state(key).privileges,
   'sys.jobs': ({ databases, key }) => {
-    const { snapshotStatement } = databases.state(key)
-    return snapshotStatement === undefined ? [] : [{ id: 'snapshot', stmt: snapshotStatement, username: 'system' }]
+    const { snapshotStatement, jobs } = databases.state(key)
+    const running = [...jobs].map(([id, job]) => ({ id, ...job }))
+    return snapshotStatement === undefined
+      ? running
+      : [...running, { id: 'snapshot', stmt: snapshotStatement, username: 'system', started: 0 }]
   },
-  'sys.snapshots': ({ databases, key }) =>
-    [...(databases.state(key).snapshots ?? [])].map((name) => ({ name, repository: 'system_backup', state: 'SUCCESS' })),
+  'sys.jobs_log': ({ databases, key }) => databases.state(key).jobsLog,
+  'sys.repositories': repositoryRows,
+  'sys.snapshots': (session) => [
+    ...[...(session.databases.state(session.key).snapshots ?? [])].map((name) => ({
+      ...Object.fromEntries(snapshotColumns(session).map((column) => [column, null])),
+      ...{ name, repository: 'system_backup', state: 'SUCCESS' },
+    })),
+    ...snapshotRows(session),
+  ],
   'sys.summits': () => [{ mountain: 'Mont Blanc', height: 4808 }],
   'sys.shards': () => [],
   'sys.checks': () => [],
@@ -231,18 +304,32 @@ function nested({ settings }: DatabaseState): Row {
   return root
 }
 
-function runSelect(session: Session, [, columns = '', table, where, groupBy, limit]: string[], args: unknown[]): SqlResult {
+/** The columns that a table has even without rows, where that matters. */
+const knownColumns: Record<string, (session: Session) => string[]> = { 'sys.snapshots': snapshotColumns }
+
+function runSelect(session: Session, [, columns = '', table, where, groupBy, orderBy, limit]: string[], args: unknown[]): SqlResult {
   const rowsOf = table === undefined ? () => [{}] : tables[table.toLowerCase()]
   if (!rowsOf) throw new SqlError(4041, `RelationUnknown[Relation '${table}' unknown]`)
+  const known = knownColumns[table?.toLowerCase() ?? '']?.(session)
+  const unknown = splitList(columns).find((each) => known && /^\w+$/.test(each) && !known.includes(each))
+  if (unknown !== undefined) throw new SqlError(4043, `ColumnUnknownException[Column ${unknown} unknown]`)
   const values = [...args]
   const outputs = splitList(columns).map((text) => output(text, values))
   const filter = where === undefined ? () => true : condition(where, values)
-  const rows = rowsOf(session).filter(filter)
+  const rows = ordered(rowsOf(session).filter(filter), orderBy)
   const all = grouped(rows, outputs, groupBy).map((group) =>
     outputs.map(({ of, aggregate }) => (aggregate ? aggregate(group) : of(group[0] as Row))),
   )
   const cut = limit === undefined ? all : all.slice(0, Number(limit))
   return { cols: outputs.map(({ name }) => name), rows: cut, rowcount: cut.length }
+}
+
+/** Rows in the order of one column. Several are not needed here: what else is to be sorted is unique by its first column. */
+function ordered(rows: Row[], by: string | undefined): Row[] {
+  const [, name = '', direction] = /^([\w.]+)(?:\s+(asc|desc))?$/i.exec(by?.trim() ?? '') ?? []
+  if (name === '' || rows.some((row) => !(name in row))) return rows
+  const sign = direction?.toLowerCase() === 'desc' ? -1 : 1
+  return rows.toSorted((a, b) => sign * (String(a[name]) < String(b[name]) ? -1 : String(a[name]) > String(b[name]) ? 1 : 0))
 }
 
 /** The source rows of each result row: one, all if everything is aggregated, or those with the same value. */
