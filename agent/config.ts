@@ -103,7 +103,10 @@ const databasesSection = z.strictObject({
       "Size of each node's heap-dump volume, which counts against quotas; used only if the Crate Operator has no Deployment, or takes DEBUG_VOLUME_SIZE from a ConfigMap or Secret",
     ),
   scrapeNamespaces: z.array(z.string()).default(['monitoring', 'skerry']).describe('Namespaces that may scrape metrics'),
-  egressPorts: z.array(z.int().min(1).max(65_535)).default([]).describe('Ports besides 443 that backups may connect to'),
+  egressPorts: z
+    .array(z.int().min(1).max(65_535))
+    .default([])
+    .describe('Ports besides 443 that backups may connect to, and the agent to try their stores'),
   backupEndpoints: z
     .strictObject({
       allowed: z

@@ -249,6 +249,13 @@ test('the agent gets the cloud, and reaches it on its port; without one it tells
   assert.equal(configOf(await template({ ...shapes.default, cloud: { url: '' } })).cloud, undefined)
 })
 
+test('the agent reaches the stores of backups on the ports on which its pods may', async () => {
+  const objects = await template({ ...shapes.default, agent: { config: { databases: { egressPorts: [9000, 443] } } } })
+  const { egress } = find(objects, 'NetworkPolicy', 'skerry-agent').spec
+  const anywhere: number[] = egress.flatMap(({ to, ports }: Manifest) => (to === undefined ? ports.map(({ port }: Manifest) => port) : []))
+  assert.deepEqual([anywhere.filter((port) => port === 9000).length, anywhere.filter((port) => port === 443).length], [1, 1])
+})
+
 test('the notes say how the region stands with its cloud, where it has one', async () => {
   const notes = async (shape: Shape) => {
     const { stdout, stderr, code } = await helm(['install', 'skerry', chart, '--namespace', 'skerry', '--dry-run=client'], {
