@@ -154,19 +154,29 @@ const denied: Rule = ({ refusal, answer: { status, body }, intent, place }) => {
   return new BucketFault(code, `The access key may not ${verb} the bucket ${place.bucket}.`)
 }
 
-/** `http` that is sent to `https` is the usual one. */
-const redirected: Rule = ({ answer: { status, headers }, address }) => {
+const writeHttps = { action: 'Write https:// in endpointUrl.' }
+
+const redirected: Rule = ({ answer: { status, headers }, address: { authority, endpoint, host } }) => {
   if (status < 300 || status > 399) return undefined
-  const to = headers.location === undefined ? null : URL.parse(headers.location, address.endpoint.href)
-  return new BucketFault('Redirected', `${address.authority} redirects${to === null ? '' : ` to ${to.origin}`} (${status}).`)
+  const to = headers.location === undefined ? null : URL.parse(headers.location, endpoint.href)
+  const isForTls = endpoint.protocol === 'http:' && to?.protocol === 'https:' && to.hostname === host
+  const message = `${authority} redirects${to === null ? '' : ` to ${to.origin}`} (${status}).`
+  return new BucketFault('Redirected', message, isForTls ? writeHttps : {})
 }
 
 const unavailable: Rule = (facts) => {
   const { status } = facts.answer
-  const isBusy = status === 429 || status === 408 || (status >= 500 && status !== 501)
+  const isBusy = status === 429 || status === 408 || (status >= 500 && status !== 501 && status !== 511)
   return isBusy ? new BucketFault('Unavailable', `${facts.address.authority} cannot do it now: ${words(facts)}.`) : undefined
 }
 
+/** The words of nginx and of servers in Go to a request without TLS. */
+const withoutTls: Rule = ({ answer: { status, body }, address: { authority, endpoint } }) =>
+  endpoint.protocol === 'http:' && status === 400 && /HTTP request (was sent )?to (an )?HTTPS/.test(body.toString('latin1', 0, 1_000))
+    ? new BucketFault('EndpointInvalid', `${authority} speaks TLS alone.`, writeHttps)
+    : undefined
+
+/** 511 is that of a network that wants a login first (RFC 6585). */
 const noS3: Rule = ({ refusal, answer: { status, headers, body }, address }) =>
   refusal === undefined && body.length > 0
     ? new BucketFault('NotS3', `What answers at ${address.authority} is not S3: status ${status}, with ${typeOf(headers['content-type'])}.`)
@@ -186,6 +196,7 @@ const rules: readonly Rule[] = [
   denied,
   redirected,
   unavailable,
+  withoutTls,
   noS3,
 ]
 

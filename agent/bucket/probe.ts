@@ -12,13 +12,19 @@ import type { BucketPlace } from './place.ts'
  */
 export async function probeBucket(place: BucketPlace, tools: BucketTools, signal: AbortSignal): Promise<Finding[]> {
   const faults = placeFaults(place, tools.rules)
-  const found = faults.length > 0 ? faults : await tried(place, tools, signal)
+  const found = faults.length > 0 ? faults : await trial(place, tools, signal)
   const byCode = new Map(found.map((fault) => [fault.code, fault]))
   return [...byCode.values()].map((fault) => fault.finding())
 }
 
-async function tried(place: BucketPlace, tools: BucketTools, signal: AbortSignal): Promise<BucketFault[]> {
-  const bucket = openBucket(place, tools)
+async function trial(place: BucketPlace, tools: BucketTools, signal: AbortSignal): Promise<BucketFault[]> {
+  let bucket: Bucket
+  try {
+    bucket = openBucket(place, tools)
+  } catch (error) {
+    if (error instanceof BucketFault) return [error]
+    throw error
+  }
   const key = `.skerry-probe-${randomUUID()}`
   const looked = await faultOf(bucket.head(signal))
   if (looked !== undefined && isPlain.has(looked.code)) return [await wrongAddressing(looked, place, tools, signal)]

@@ -72,6 +72,16 @@ test('of the programs nobody imports agent/cloud/ but who builds the link, confi
   assert.deepEqual(others, [])
 })
 
+test('agent/bucket/ imports what is shared and the resources, and nothing else', () => {
+  const inside = sources.filter((file) => file.startsWith('agent/bucket/'))
+  const below = ['agent/bucket/', 'agent/resources/', 'shared/']
+  const others = inside.flatMap((file) =>
+    importsOf(file).flatMap((target) => (below.some((room) => target.startsWith(room)) ? [] : [`${file} → ${target}`])),
+  )
+  assert.ok(inside.length > 0, 'there is such a room')
+  assert.deepEqual(others, [])
+})
+
 /** What a file imports as soon as it is loaded, types and what is loaded on demand left out. */
 function loadedBy(file: string): string[] {
   return [...textOf(file).matchAll(/^(?:import|export) (?!type )(?:[^'=]* from )?'([^']+)'/gm)].map(([, specifier = '']) =>

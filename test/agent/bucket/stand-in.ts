@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, LookupFunction } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import type { TestContext } from 'node:test'
 import type { BucketPlace, BucketTools } from '../../../agent/bucket/index.ts'
@@ -114,6 +114,24 @@ function listOf(objects: Map<string, Buffer>, query: URLSearchParams): Reply {
   const head = `<EncodingType>url</EncodingType><IsTruncated>${keys.length > max}</IsTruncated>`
   return xml(200, `<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${head}${contents.join('')}</ListBucketResult>`)
 }
+
+/** A resolver that gives these addresses, one list for each question; the last list stays. */
+export function resolving(...answers: string[][]): LookupFunction {
+  let asked = 0
+  return (_name, _options, callback) => {
+    const addresses = answers[Math.min(asked++, answers.length - 1)] ?? []
+    callback(
+      null,
+      addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+    )
+  }
+}
+
+/** A resolver that fails. */
+export const failing =
+  (code: string): LookupFunction =>
+  (_name, _options, callback) =>
+    callback(Object.assign(new Error(`getaddrinfo ${code}`), { code }), [])
 
 /** An answer in XML. */
 export function xml(status: number, document: string, headers: Record<string, string> = {}): Reply {
