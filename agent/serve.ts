@@ -19,13 +19,14 @@ import { createEvents, usualEvents } from './api/events/index.ts'
 import { type Authentication, createAuthentication } from './api/identity/authentication.ts'
 import { RegionDocumentMaker } from './api/representations/region.ts'
 import { openResources } from './api/resources.ts'
-import { type Clocks, createClocks } from './clock/index.ts'
+import { type Clocks, createClocks, PatientTime } from './clock/index.ts'
 import { CloudClock } from './cloud/cloud-clock.ts'
 import { followRegistration, registrationReadiness, type ShownRegistration } from './cloud/registration/cache.ts'
 import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
 import { createProjectController } from './controllers/projects.ts'
+import { createRetainedController } from './controllers/retained-databases.ts'
 import { createStory } from './controllers/story.ts'
 import { createVolumeController } from './controllers/volumes.ts'
 import { createAcceptedState } from './operations/accepted.ts'
@@ -34,6 +35,7 @@ import { decisionParts } from './operations/deciding/parts.ts'
 import { createExecutor } from './operations/executor.ts'
 import { createJournal, type Journal } from './operations/journal.ts'
 import { createLedgerKeeper } from './operations/ledger-keeper.ts'
+import type { Requests } from './operations/own-request.ts'
 import type { LeaderTools } from './operations/queue.ts'
 import { createRequests } from './operations/requests.ts'
 import { createWaitingNotes } from './operations/waiting.ts'
@@ -89,10 +91,10 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const known = { ...tools, ...standing, actions }
   const executor = createExecutor(executorOf(config), { ...known, sql, requests, ended: metrics.observeEnded })
   const waiting = createWaitingNotes({ namespace, parallelism: config.operations.parallelism }, { ...known, queue: executor })
-  const controllers = controllersOf(config, known)
   const keeper = createLedgerKeeper({ namespace }, { ...tools, caches, journal, lease })
   const recorder = createEventRecorder({ fieldManager }, tools)
   const clocks = createClocks({ cloud, apiServer, pod: { name: pod.name, namespace }, recorder }, tools)
+  const controllers = controllersOf(config, { ...known, requests, recorder, clocks })
   const story = createStory({ caches, journal, recorder, lease })
   const collector = createCollector(collectorOf(config), { ...tools, clock: clocks.careful, journal, keeper, lease })
 
@@ -154,13 +156,24 @@ function followedOf(caches: Record<string, Cache<any>> & Pick<Caches, 'retained'
 }
 
 /** What the holder of the Lease looks after, whatever is asked for. */
-function controllersOf(config: AgentConfig, known: LeaderTools & { caches: Caches; journal: Journal; obstacles: Obstacles }): Part[] {
+function controllersOf(config: AgentConfig, known: ControllerParts): Part[] {
   const { namespace } = config.cluster
+  const expiryTime = new PatientTime(known.clocks.careful)
   return [
     createProjectController(projectsOf(config), known),
     createVolumeController({ namespace }, known),
     createDeletionController({ namespace }, known),
+    createRetainedController({ namespace, foundAfterMs: 15_000 }, { ...known, expiryTime: () => expiryTime.now() }),
   ]
+}
+
+type ControllerParts = LeaderTools & {
+  caches: Caches
+  journal: Journal
+  obstacles: Obstacles
+  requests: Requests
+  recorder: EventRecorder
+  clocks: Pick<Clocks, 'careful'>
 }
 
 /** What metrics say of the Lease. */

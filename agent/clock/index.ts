@@ -5,6 +5,7 @@
  *     node-clocks.ts   those of all nodes, from a watch
  *     token-time.ts    the time by which tokens are judged
  *     steady.ts        offsets that are shown, and do not move all the time
+ *     patient-time.ts  the time by which the data of deleted databases expires
  */
 import type { Clock } from '../../shared/clock.ts'
 import type { Offset } from '../../shared/clock-offset.ts'
@@ -20,6 +21,7 @@ import { SteadyOffsets } from './steady.ts'
 import { TokenTime } from './token-time.ts'
 
 export { nodeLeaseNamespace } from './node-clocks.ts'
+export { PatientTime } from './patient-time.ts'
 export { TokenTime } from './token-time.ts'
 
 /** How far other clocks are ahead of ours, as far as that is known. */

@@ -4,6 +4,7 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, type ObjectMeta } from '../../shared/kubernetes/objects.ts'
 import { limitConcurrency } from '../../shared/limit-concurrency.ts'
 import type { Log } from '../../shared/log.ts'
+import { type FoundVolume, foundVolumeOf } from '../resources/found-volumes.ts'
 import { type DataVolume, dataVolumeOf } from '../resources/kept-volume.ts'
 import type { Operation } from '../resources/operation.ts'
 import type { RetainedDatabase } from '../resources/retained-database.ts'
@@ -41,8 +42,13 @@ export type ServiceView = {
   ports: { name: string; port: number }[]
 }
 
-/** Only the name is kept of a volume that serves no database. */
-type VolumeView = { metadata: Pick<ObjectMeta, 'name' | 'resourceVersion'>; data: DataVolume | undefined }
+/** Only the name is kept of a volume that serves no database, and holds the data of none. */
+type VolumeView = {
+  metadata: Pick<ObjectMeta, 'name' | 'resourceVersion'>
+  data: DataVolume | undefined
+  /** While nothing uses it. */
+  found: FoundVolume | undefined
+}
 
 /** Everything that the agent follows in the cluster. Reads are answered from these caches, and nothing polls. */
 export type Caches = {
@@ -105,7 +111,7 @@ function crateImage(podSpec: { containers?: { name: string; image?: string }[] }
 }
 
 function volumeView(volume: KubernetesObject): VolumeView {
-  return { metadata: identityOf(volume), data: dataVolumeOf(volume) }
+  return { metadata: identityOf(volume), data: dataVolumeOf(volume), found: foundVolumeOf(volume) }
 }
 
 function podView(pod: KubernetesObject): PodView {

@@ -9,6 +9,7 @@ const reasons: Record<string, string> = {
   'agent/cloud/registration/look.ts': 'how far the clock of the cloud is ahead of ours, which is to be known',
   'agent/cloud/registration/registrar.ts': 'the time of the cloud, which follows the monotonic clock',
   'agent/controllers/collector.ts': 'since an object was created, perhaps before this process began',
+  'agent/controllers/expiry.ts': 'until a date of the record, by the time that is believed for such dates',
   'agent/operations/actions/rotate-password.ts': 'since a step began, perhaps in another process; it only changes a text',
   'agent/preflight/node-clocks.ts': 'compares clocks',
   'agent/preflight/reading.ts': 'compares clocks',

@@ -91,16 +91,41 @@ test('a project that somebody deletes, and says why, is kept by taking its final
   assert.deepEqual([after?.metadata.uid, after?.metadata.deletionTimestamp], [before?.metadata.uid, undefined])
 })
 
+const records = '/apis/skerry.dev/v1/namespaces/skerry/retaineddatabases'
+
+async function recordOfTide(): Promise<string> {
+  const shown = 'kubectl --namespace skerry get retaineddatabases'
+  await until('it is recorded', async () => /harbour +tide +Kept/.test((await runner.runAny(shown)).out), 60_000)
+  const [, name = ''] = /^(tide\.\S+)/m.exec((await runner.run(shown)).out) ?? []
+  return name
+}
+
+async function keepLonger(NAME: string): Promise<void> {
+  const message = async () => (await read(`${records}/${NAME}`))?.status.message
+  const patch = 'kubectl --namespace skerry patch retaineddatabase NAME --type merge --patch'
+  await runner.run(`${patch} '{"spec":{"expiresAt":"2027-12-24T18:00:00Z"}}'`, { values: { NAME } })
+  await until('its status has the date', async () => (await message())?.startsWith('Its data is deleted on 2027-12-24 18:00 UTC.'))
+  await runner.run(`${patch} '{"spec":{"expiresAt":null}}'`, { values: { NAME } })
+  await until('it never goes', async () => (await message())?.startsWith('Kept until somebody purges it.'))
+}
+
 test('a volume that nobody takes back is let go, which loses its data', async () => {
   const deleted = await installed.done('DELETE', '/v1/projects/harbour/databases/tide')
   await settled('project-harbour', 0)
-  const [{ volume: NAME }] = deleted.result.retainedVolumes
+  const [{ volume: NAME }, ...more] = deleted.result.retainedVolumes
+  assert.deepEqual(more, [])
+  const record = await recordOfTide()
+  await keepLonger(record)
   await runner.run(`kubectl patch persistentvolume NAME --type=merge -p '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}'`, {
     values: { NAME },
   })
   // What is to go is for the storage driver, which is not here.
   assert.equal((await read(`/api/v1/persistentvolumes/${NAME}`))?.spec.persistentVolumeReclaimPolicy, 'Delete')
   await world.cluster.request({ method: 'DELETE', path: `/api/v1/persistentvolumes/${NAME}` })
+  await until('its record is gone', async () => (await read(`${records}/${record}`)) === undefined)
+  const events = 'kubectl --namespace skerry get events --field-selector reason=VolumesGone'
+  await until('an event says so', async () => (await runner.runAny(events)).out.includes(record))
+  assert.match((await runner.run(events)).out, /None of its volumes exists any more/)
   await putDatabase(installed)
   await settled('project-harbour')
 })

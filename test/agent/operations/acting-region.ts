@@ -1,5 +1,6 @@
 import { createDeletionController } from '../../../agent/controllers/deletions.ts'
 import { createProjectController } from '../../../agent/controllers/projects.ts'
+import { createRetainedController } from '../../../agent/controllers/retained-databases.ts'
 import { createVolumeController } from '../../../agent/controllers/volumes.ts'
 import { createAcceptedState } from '../../../agent/operations/accepted.ts'
 import type { Actions } from '../../../agent/operations/actions/action.ts'
@@ -18,6 +19,7 @@ import { hasEnded, type Operation } from '../../../agent/resources/operation.ts'
 import { projectSpec } from '../../../agent/resources/project.ts'
 import { type Clock, systemClock } from '../../../shared/clock.ts'
 import type { Cluster, ClusterRequest } from '../../../shared/kubernetes/connection.ts'
+import { createEventRecorder } from '../../../shared/kubernetes/event-recorder.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { createLog, type Log } from '../../../shared/log.ts'
 import { type StandIns, startCluster, startStandIns, type TestCluster } from '../../cluster/index.ts'
@@ -225,12 +227,17 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
   )
   const volumes = createVolumeController({ namespace }, { ...tools, caches, lease })
   const deletions = createDeletionController({ namespace }, { ...tools, caches, journal, lease })
+  const recorder = createEventRecorder({ fieldManager: 'test' }, tools)
+  const retained = createRetainedController(
+    { namespace, foundAfterMs: 20 },
+    { ...tools, caches, journal, lease, requests, recorder, expiryTime: () => clock.now() },
+  )
   const executor = createExecutor(
     { namespace, parallelism: 8, recheckMs: 500, imageRegistry: 'crate' },
     { ...tools, actions, journal, caches, lease, obstacles, sql, requests },
   )
   const waiting = createWaitingNotes({ namespace, parallelism: 8 }, { ...tools, journal, caches, lease, queue: executor })
-  const parts = [...Object.values(caches), operator, journal, projects, volumes, deletions, executor, waiting]
+  const parts = [...Object.values(caches), operator, journal, projects, volumes, deletions, recorder, retained, executor, waiting]
   const signal = new AbortController().signal
   for (const part of parts) await part.start(signal)
   return {

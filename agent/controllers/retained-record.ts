@@ -1,0 +1,108 @@
+import { deleteObject } from '../../shared/kubernetes/delete.ts'
+import type { EventRecorder } from '../../shared/kubernetes/event-recorder.ts'
+import { type KubernetesObject, keyOf, kinds, pathOf, pathOfObject } from '../../shared/kubernetes/objects.ts'
+import { readObject } from '../../shared/kubernetes/read.ts'
+import type { Journal } from '../operations/journal.ts'
+import type { LeaderTools } from '../operations/queue.ts'
+import type { Caches } from '../region/caches.ts'
+import { type DatabaseTarget, namespaceOf } from '../resources/kind.ts'
+import { fieldManager } from '../resources/labels.ts'
+import type {
+  RetainedDatabase,
+  RetainedDatabaseSpec,
+  RetainedDatabaseStatus,
+  RetainedDatabaseVolume,
+} from '../resources/retained-database.ts'
+import { dueAt, type Finding, findingOf, isTakenOver, keptStatus, type VolumeState } from '../resources/retained-keeping.ts'
+import { readRetained } from '../resources/retained-reading.ts'
+import { statusDuring, worksOn } from '../resources/retained-work.ts'
+import { type ExpiryParts, expire } from './expiry.ts'
+
+export type RecordParts = ExpiryParts &
+  Omit<LeaderTools, 'lease'> & {
+    caches: Pick<Caches, 'retained' | 'volumes' | 'databases'>
+    journal: Pick<Journal, 'unended' | 'all'>
+    recorder: Pick<EventRecorder, 'record'>
+  }
+
+/** One look at the record of a deleted database. Resolves with the time until the next one, in milliseconds; undefined if an event wakes it. */
+export async function keepRecord(record: RetainedDatabase, parts: RecordParts): Promise<number | undefined> {
+  const { spec, fault } = readRetained(record)
+  if (!spec) {
+    await writeStatus(record, { phase: 'Kept', message: `The record cannot be read, so nothing is deleted: ${fault}.` }, parts)
+    return undefined
+  }
+  const target: DatabaseTarget = { kind: 'database', project: spec.project, database: spec.database }
+  const open = parts.journal.unended(target)
+  const working = open.find((operation) => worksOn(operation, target, record))
+  if (working) {
+    await writeStatus(record, statusDuring(working), parts)
+    return undefined
+  }
+  const states: VolumeState[] = []
+  for (const volume of spec.volumes) states.push(await stateOf(volume, spec, parts))
+  if (open.length === 0) {
+    const finding = isTakenOver({ record, spec }, parts.caches.retained.values()) ? 'replaced' : findingOf(states)
+    if (finding !== 'stays') {
+      await drop(record, finding, parts)
+      return undefined
+    }
+  }
+  const due = dueAt(record, spec)
+  const { nextMs, trouble } = await expire(record, { target, dueAt: due }, parts)
+  await writeStatus(record, keptStatus(record, { states, dueAt: due, trouble }), parts)
+  return nextMs
+}
+
+/** By the cache if that says that nothing uses it; else by the API server, since a record may be deleted because of it. */
+async function stateOf(
+  { volume: name, uid, claim }: RetainedDatabaseVolume,
+  { project, database: id }: RetainedDatabaseSpec,
+  { cluster, caches }: RecordParts,
+): Promise<VolumeState> {
+  if (caches.volumes.get(name)?.found?.uid === uid) return 'kept'
+  const volume = await readObject(cluster, pathOf(kinds.PersistentVolume, undefined, name))
+  if (volume?.metadata.uid !== uid) return 'gone'
+  const { claimRef } = volume.spec
+  if (volume.status?.phase !== 'Bound' || `${claimRef?.namespace}/${claimRef?.name}` !== claim) return 'kept'
+  const database = caches.databases.get(keyOf({ namespace: namespaceOf(project), name: id }))
+  return database && database.metadata.deletionTimestamp === undefined ? 'serves' : 'kept'
+}
+
+const reasons = {
+  replaced: 'its volumes are in a newer record',
+  serves: 'its volumes serve the database again',
+  gone: 'none of its volumes exists any more',
+} as const
+
+/** Its Secret goes with it, by the owner reference. */
+async function drop(
+  record: RetainedDatabase,
+  finding: Exclude<Finding, 'stays'> | 'replaced',
+  { cluster, mustAct, recorder, log }: RecordParts,
+): Promise<void> {
+  mustAct()
+  if (!(await deleteObject(cluster, pathOfObject(record), record.metadata.uid))) return
+  log.info({ record: record.metadata.name, why: reasons[finding] }, 'record of a deleted database dropped')
+  if (finding !== 'gone') return
+  const message = 'None of its volumes exists any more, so it cannot be had back. Its record was deleted.'
+  recorder.record({ about: record, type: 'Warning', reason: 'VolumesGone', message })
+}
+
+async function writeStatus(
+  record: RetainedDatabase,
+  { phase, message }: RetainedDatabaseStatus,
+  { cluster, caches, mustAct }: RecordParts,
+): Promise<void> {
+  if (record.status?.phase === phase && record.status.message === message) return
+  mustAct()
+  const { resourceVersion } = record.metadata
+  const written = await cluster.request<KubernetesObject>({
+    method: 'PATCH',
+    path: `${pathOfObject(record)}/status`,
+    query: { fieldManager },
+    contentType: 'application/merge-patch+json',
+    body: { metadata: { resourceVersion }, status: { phase, message: message ?? null } },
+  })
+  caches.retained.put(written)
+}
