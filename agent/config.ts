@@ -5,6 +5,7 @@ import { logConfig } from '../shared/log-config.ts'
 import { identityConfig } from './api/identity/config.ts'
 import { limitsConfig } from './api/limits.ts'
 import { cloudSection } from './cloud/settings.ts'
+import { importSection } from './recovery/import/settings.ts'
 import { metadataSection } from './resources/allowed-keys.ts'
 import { objectName } from './resources/identifiers.ts'
 import { storageQuantity } from './resources/quantity.ts'
@@ -166,6 +167,10 @@ export const agentConfig = z
       .describe('The tunnel that leads to the agent; without this section the agent does not manage cloudflared'),
     cloud: cloudSection.optional().describe('The cloud that the region joins; without this section it tells no cloud anything'),
     link: linkSection.prefault({}).describe('How much the agent may send and receive, where its link is paid by the megabyte'),
+    recovery: z
+      .strictObject({ import: importSection.prefault({}).describe('Which volumes an import may make again') })
+      .prefault({})
+      .describe('How a region is made again in another cluster'),
     monitor: monitorSection.prefault({}).describe('The monitor that runs beside the agent'),
     lease: leaseSection.prefault({}).describe('Leader election'),
     log: logConfig,

@@ -6,7 +6,7 @@ import { type Actions, flag } from '../operations/actions/action.ts'
 import type { Credential, Proposed } from '../operations/deciding/decision.ts'
 import { dryRunOf } from '../operations/deciding/plan.ts'
 import type { Journal } from '../operations/journal.ts'
-import type { Target } from '../resources/kind.ts'
+import type { Step, Target } from '../resources/kind.ts'
 import { hasEnded, type Operation, phaseOf } from '../resources/operation.ts'
 import { type ApiContext, type Input, json, type ResponseDoc, type ResponseHeaders } from './http.ts'
 import { hearOf, mustKnow } from './ledger-at.ts'
@@ -61,17 +61,23 @@ export const planSchema = z
 /**
  * The answers to every request that becomes an operation.
  * @param unchanged the resource, if there may be nothing to do
+ * @param shown what a dry run tells besides the steps
  * @param example members of the operation in the example
  */
 export function acceptingResponses(
   { accepted }: OperationSchemas,
-  { unchanged, example }: { unchanged?: z.ZodType | undefined; example: { action: string; target: object } },
+  {
+    unchanged,
+    shown,
+    example,
+  }: { unchanged?: z.ZodType | undefined; shown?: z.ZodRawShape | undefined; example: { action: string; target: object } },
 ): Record<number, ResponseDoc> {
+  const plan = shown ? planSchema.extend(shown).meta({ id: undefined, description: 'What a request would do.' }) : planSchema
   const done = 'With `Prefer: wait`: the operation, which has succeeded. With `dryRun=true`: the plan.'
   return {
     200: {
       description: unchanged ? `There was nothing to do: the present resource. ${done}` : done,
-      schema: z.union([...(unchanged ? [unchanged] : []), planSchema, accepted]),
+      schema: z.union([...(unchanged ? [unchanged] : []), plan, accepted]),
       headers: operationHeaders,
     },
     202: {
@@ -100,20 +106,24 @@ const retryAfterSeconds = 2
  * that the requested state is reached.
  *
  * @param resource returns the present resource, for an answer if there is nothing to do
+ * @param shown returns what a dry run answers, if that is more than the steps of the plan
  * @throws Problem whatever refuses the request
  */
 export async function carryOut(
   c: ApiContext,
   { query, body, idempotencyKey, ledgerAt, waitSeconds }: Input<unknown, { dryRun: boolean }>,
   { journal, cluster }: AcceptingParts,
-  { action, target, decide: decideNow, resource }: Request,
+  { action, target, decide: decideNow, resource, shown }: Request,
 ): Promise<Response> {
   const decide = () => {
     mustKnow(journal, target, ledgerAt)
     return decideNow()
   }
   if (query.dryRun) await hearOf(journal, ledgerAt)
-  if (query.dryRun) return json(c, 200, { dryRun: true, steps: await dryRunOf(cluster, decide()?.plan ?? []) })
+  if (query.dryRun) {
+    const { plan, ...rest } = shown?.() ?? { plan: decide()?.plan ?? [] }
+    return json(c, 200, { dryRun: true, steps: await dryRunOf(cluster, plan), ...rest })
+  }
   let credentials: Credential[] = []
   const accepted = await journal.accept({
     target,
@@ -140,7 +150,13 @@ export async function carryOut(
   return json(c, phaseOf(now) === 'Succeeded' ? 200 : 202, told, headersOf(now, waitSeconds))
 }
 
-type Request = { action: string; target: Target; decide: () => Proposed | undefined; resource: (() => Prepared | undefined) | undefined }
+type Request = {
+  action: string
+  target: Target
+  decide: () => Proposed | undefined
+  resource: (() => Prepared | undefined) | undefined
+  shown: (() => { plan: Step[] } & Record<string, unknown>) | undefined
+}
 
 const repeatedNote =
   'This request was accepted before, as this operation; it is not done again. Passwords that were generated then are not returned a second time: actions/rotate-password makes new ones.'

@@ -19,7 +19,9 @@ export type ResourceOfKind<Kind extends TargetKind> = {
 
 /** The routes of all actions on one kind of target, derived from the table. */
 export function actionRoutes<Kind extends TargetKind>(parts: AcceptingParts & DecisionParts, resource: ResourceOfKind<Kind>): Route[] {
-  return parts.actions[resource.kind].flatMap(({ name, requests }) => requests.map((request) => routeOf(parts, resource, name, request)))
+  return parts.actions[resource.kind].flatMap(({ name, requests }) =>
+    requests.filter(({ isOwn }) => !isOwn).map((request) => routeOf(parts, resource, name, request)),
+  )
 }
 
 const exampleNames = { project: 'harbour', database: 'tidal-gauge' }
@@ -30,7 +32,7 @@ function routeOf<Kind extends TargetKind>(
   name: string,
   request: ActionRequest<TargetOf<Kind>>,
 ): Route {
-  const { asksForState, at, query, takesAlong, normalize, prepare, decide, ...facts } = request
+  const { asksForState, at, query, takesAlong, normalize, prepare, decide, show, isOwn: _, ...facts } = request
   return {
     ...facts,
     path: at?.path ?? (request.method === 'POST' ? `${path}/actions/${name}` : path),
@@ -45,21 +47,22 @@ function routeOf<Kind extends TargetKind>(
         kind === 'project' ? { PUT: 'apply', PATCH: 'apply' } : { PUT: 'create', PATCH: 'scale' }
       const planned = [steps[request.method] ?? name]
       const example = { action: name, target, planned }
-      return acceptingResponses(parts.schemas, { unchanged: asksForState ? schema : undefined, example })
+      return acceptingResponses(parts.schemas, { unchanged: asksForState ? schema : undefined, shown: show?.schema, example })
     },
     async handle(c, { params, ...input }) {
       const given = params as Record<string, string>
       const target = at ? at.targetOf(given) : ({ kind, ...given } as TargetOf<Kind>)
       const { dryRun, ...query } = input.query as { dryRun: boolean }
-      const along = takesAlong?.(query)
-      if (along) requireScope(c, targetKinds[along].scope)
+      for (const along of takesAlong?.(query) ?? []) requireScope(c, targetKinds[along].scope)
       const body = normalize ? normalize(input.body, target) : input.body
       const guard = (present: unknown) => checkPreconditions(c, present === undefined ? undefined : get(target)?.etag)
       const read = { target, params: given, guard, query, body, passwordAt: createPasswordMint() }
       const asked = prepare ? await prepare(parts, read) : read
       const resource = asksForState ? () => get(target) : undefined
-      const what = { action: name, target, decide: () => decide(parts, asked), resource }
-      return carryOut(c, { ...input, body } as Input<unknown, { dryRun: boolean }>, parts, what)
+      const shown = show && (() => show.of(parts, asked))
+      const what = { action: name, target, decide: () => decide(parts, asked), resource, shown }
+      const named = request.file ? { digest: request.file.digestOf(body) } : body
+      return carryOut(c, { ...input, body: named } as Input<unknown, { dryRun: boolean }>, parts, what)
     },
   }
 }

@@ -60,7 +60,7 @@ export async function readBody(c: ApiContext, mediaType: string): Promise<ReadBo
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
     throw new Problem('unsupported-media-type', 'The body has a Content-Encoding. Send it uncompressed.')
   checkMediaType(c.req.header('content-type'), mediaType)
-  const bytes = await readBytes(c)
+  const bytes = await readBytes(c, maxBodyBytes)
   if (bytes.byteLength === 0) return noBody
   return parse(bytes)
 }
@@ -74,7 +74,8 @@ export function hasBody(c: ApiContext): boolean {
   return length === undefined ? c.req.header('transfer-encoding') !== undefined : length !== '0'
 }
 
-function checkMediaType(given: string | undefined, wanted: string): void {
+/** @throws Problem `unsupported-media-type` */
+export function checkMediaType(given: string | undefined, wanted: string): void {
   const [type = '', ...parameters] = (given ?? '').split(';').map((piece) => piece.trim().toLowerCase())
   const isUtf8 = parameters.every((parameter) => !parameter.startsWith('charset=') || /^charset="?utf-?8"?$/.test(parameter))
   if (type === wanted && isUtf8) return
@@ -82,13 +83,17 @@ function checkMediaType(given: string | undefined, wanted: string): void {
   throw new Problem('unsupported-media-type', `${said}; this route takes ${wanted} in UTF-8.`, { extensions: { accepted: [wanted] } })
 }
 
-async function readBytes(c: ApiContext): Promise<Uint8Array> {
+/**
+ * The bytes of the body.
+ * @throws Problem `body-too-large`, or `invalid-request` when it ends early
+ */
+export async function readBytes(c: ApiContext, maxBytes: number): Promise<Uint8Array> {
   const length = c.req.header('content-length')
   if (length !== undefined) {
     // Node reads no more than Content-Length says, so arrayBuffer() is bounded.
-    if (Number(length) > maxBodyBytes) throw tooLarge()
+    if (Number(length) > maxBytes) throw tooLarge(maxBytes)
     const bytes = new Uint8Array(await broken(c.req.raw.arrayBuffer()))
-    if (bytes.byteLength > maxBodyBytes) throw tooLarge()
+    if (bytes.byteLength > maxBytes) throw tooLarge(maxBytes)
     return bytes
   }
   const reader = c.req.raw.body?.getReader()
@@ -99,19 +104,18 @@ async function readBytes(c: ApiContext): Promise<Uint8Array> {
     const { done, value } = await broken(reader.read() as Promise<{ done: boolean; value?: Uint8Array }>)
     if (done || value === undefined) return Buffer.concat(chunks)
     size += value.byteLength
-    if (size > maxBodyBytes) {
+    if (size > maxBytes) {
       // Not awaited: an endless body would never end.
       reader.cancel().catch(() => {})
-      throw tooLarge()
+      throw tooLarge(maxBytes)
     }
     chunks.push(value)
   }
 }
 
-function tooLarge(): Problem {
-  return new Problem('body-too-large', `The body is larger than ${maxBodyBytes / 1024 / 1024} MiB.`, {
-    extensions: { maxBytes: maxBodyBytes },
-  })
+/** The body has more bytes than that. */
+export function tooLarge(maxBytes: number): Problem {
+  return new Problem('body-too-large', `The body is larger than ${maxBytes / 1024 / 1024} MiB.`, { extensions: { maxBytes } })
 }
 
 /** A body that ends early is the caller's fault. */

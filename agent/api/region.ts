@@ -1,11 +1,13 @@
+import * as z from 'zod'
 import { withoutTimes } from '../region/age.ts'
 import { targetKinds } from '../resources/kind.ts'
+import { actionRoutes } from './actions.ts'
 import { json, route } from './http.ts'
 import { readResponses } from './projects.ts'
 import { createMemo, type Prepared, prepareObserved } from './representations/prepared.ts'
 import { RegionDocumentMaker } from './representations/region.ts'
 import { regionSchema } from './representations/region-schema.ts'
-import type { Resource } from './resource.ts'
+import { acceptingParts, type Resource } from './resource.ts'
 
 /** The region. Its answer is made again when something in it has changed. */
 export const region: Resource = {
@@ -39,6 +41,7 @@ export const region: Resource = {
         return json(c, 200, bytes, { etag })
       },
     })
-    return { routes: [getRegion] }
+    const ofRegion = { kind: 'region' as const, path: '/region', tag: 'Region', params: z.strictObject({}), schema: regionSchema }
+    return { routes: [getRegion, ...actionRoutes(acceptingParts(parts), { ...ofRegion, get: () => undefined })] }
   },
 }

@@ -1,9 +1,11 @@
 import * as z from 'zod'
 import { FaultList, Problem, type ProblemType } from '../../shared/errors.ts'
+import type { FileBody } from '../operations/actions/file-body.ts'
 import type { ForeignBodies } from '../resources/foreign-bodies.ts'
 import { hasBody, invalidFields, type MergePatch, mediaTypes, readBody, validateBody, validatePatch } from './body.ts'
 import { validateConditions } from './conditions.ts'
 import type { ApiContext, Scope } from './context.ts'
+import { readFileBody } from './file-body.ts'
 import type { LedgerAt } from './ledger-at.ts'
 import { preferredWait, validateIdempotencyKey, validateLedgerAt, validateParams, validateQuery } from './parameters.ts'
 
@@ -43,6 +45,8 @@ export type RouteDoc = {
   query?: z.ZodObject
   /** A JSON body. The schema of an optional body accepts undefined. */
   body?: z.ZodType
+  /** The body is a file, which this reads; `body` is for the document alone. */
+  file?: FileBody
   /** A merge patch. The schema is that of the result, and only for the document. */
   patch?: z.ZodType
   /** What to answer to a body that was written for another API; the usual answer is for any object of Kubernetes. */
@@ -115,7 +119,11 @@ export async function readInput(c: ApiContext, doc: RouteDoc): Promise<Input> {
     waitSeconds: isWrite ? preferredWait(c) : undefined,
   }
   if (isWrite) validateConditions(c, faults)
-  if (doc.body !== undefined || doc.patch !== undefined) {
+  if (doc.file !== undefined) {
+    input.body = await readFileBody(c, doc.file, faults).catch((error: unknown) => {
+      throw withFaults(error, faults)
+    })
+  } else if (doc.body !== undefined || doc.patch !== undefined) {
     const mediaType = doc.patch === undefined ? mediaTypes.json : mediaTypes.patch
     const body = await readBody(c, mediaType).catch((error: unknown) => {
       throw withFaults(error, faults)

@@ -5,6 +5,7 @@ import type { Part } from '../../shared/lifecycle.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { LedgerKeeper } from '../operations/ledger-keeper.ts'
 import type { LeaderTools } from '../operations/queue.ts'
+import { requestSecretOf } from '../operations/request-secret.ts'
 import { label } from '../resources/labels.ts'
 import { hasEnded, type Operation } from '../resources/operation.ts'
 
@@ -77,7 +78,7 @@ export function createCollector(
     // From the API server: the cache may lack a new operation, whose secrets would be lost for good.
     const operations = await listObjects<Operation>(cluster, kinds.Operation, { namespace, signal })
     const needed = new Set(operations.filter((operation) => !hasEnded(operation)).map(({ spec }) => spec.secretName))
-    const orphans = old.filter(({ name }) => !needed.has(name))
+    const orphans = old.filter(({ name }) => !needed.has(requestSecretOf(name)))
     for (const metadata of orphans) {
       if (signal.aborted || !lease.isLeader()) return
       await deleteObject(cluster, pathOf(kinds.Secret, namespace, metadata.name), metadata.uid)

@@ -24,6 +24,8 @@ export type Proposal = {
   parameters?: Record<string, unknown>
   /** Kept in a Secret until applied. */
   secrets?: Secrets
+  /** The file that came with the request, in packed pieces of at most `maxPieceBytes`, each kept in a Secret until the operation has ended. */
+  pieces?: readonly Buffer[]
   timeoutSeconds: number
   /** Objects that are applied as a dry run before the operation is written. */
   tryOut: KubernetesObject[]
@@ -147,9 +149,9 @@ export class Acceptance {
     return entries.haveEnded(register.unended(targetKey(this.#request.target)))
   }
 
-  /** Does the dry run and writes the Secret in parallel: each takes as long as writing the entry. */
-  async #prepare({ tryOut, secrets }: Proposal): Promise<void> {
-    const done = await Promise.allSettled([this.#tryOut(tryOut), this.#secret.hold(secrets)])
+  /** Does the dry run and writes the Secrets in parallel: each takes as long as writing the entry. */
+  async #prepare({ tryOut, secrets, pieces }: Proposal): Promise<void> {
+    const done = await Promise.allSettled([this.#tryOut(tryOut), this.#secret.hold({ secrets, pieces })])
     for (const part of done) if (part.status === 'rejected') throw part.reason
   }
 
@@ -175,7 +177,7 @@ export class Acceptance {
     return written
   }
 
-  #entryOf({ action, target, wanted, parameters, timeoutSeconds, plan }: Proposal) {
+  #entryOf({ action, target, wanted, parameters, pieces, timeoutSeconds, plan }: Proposal) {
     const { requestedBy, requestId, idempotencyKey } = this.#request
     const { name: secretName } = this.#secret
     return {
@@ -189,7 +191,7 @@ export class Acceptance {
       timeoutSeconds,
       ...(idempotencyKey !== undefined && { idempotencyKey }),
       ...(wanted !== undefined && { wanted }),
-      ...(parameters && { parameters }),
+      ...((parameters || pieces) && { parameters: { ...parameters, ...(pieces && { pieces: pieces.length }) } }),
       ...(secretName !== undefined && { secretName }),
     }
   }

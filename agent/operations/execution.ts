@@ -1,20 +1,19 @@
 import { isDeepStrictEqual } from 'node:util'
 import { backoff } from '../../shared/clock.ts'
 import { asProblem, isProblem, Problem } from '../../shared/errors.ts'
-import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Caches } from '../region/caches.ts'
 import type { OperatorFailures } from '../region/operator-failures.ts'
 import type { DatabaseSql } from '../region/sql.ts'
 import { describeTarget, type Secrets, type Target } from '../resources/kind.ts'
-import type { Obstacle, Operation, OperationStatus } from '../resources/operation.ts'
+import { type Obstacle, type Operation, type OperationStatus, piecesOf } from '../resources/operation.ts'
 import { type Actions, workOf } from './actions/action.ts'
 import type { Deadlines } from './deadlines.ts'
 import { OperationRecord } from './operation-record.ts'
 import type { Requests } from './own-request.ts'
 import { precedenceOf, type Standing } from './precedence.ts'
 import type { LeaderTools } from './queue.ts'
-import { secretsIn } from './request-secret.ts'
+import { discardSecrets, pieceIn, pieceName, secretsIn } from './request-secret.ts'
 import { createWorkCluster, type WorkCluster } from './work/cluster.ts'
 import type { Progress, Work, WorkContext } from './work/context.ts'
 import { readCrateDB } from './work/database-steps.ts'
@@ -193,10 +192,9 @@ export class Execution {
     const action = left === undefined ? status.action : [left, status.action].filter(Boolean).join(' ')
     await this.#record.write({ attempts: undefined, blockers: [], ...status, action, endedAt: this.#record.now() })
     ended?.(this.#record.current)
-    const { secretName } = this.#record.current.spec
-    if (secretName === undefined) return
-    // The collector deletes it if this fails.
-    await cluster.request({ method: 'DELETE', path: pathOf(kinds.Secret, this.#config.namespace, secretName) }).catch(() => {})
+    const { spec } = this.#record.current
+    if (spec.secretName === undefined) return
+    await discardSecrets(cluster, this.#config.namespace, { name: spec.secretName, pieces: piecesOf(spec) })
   }
 }
 
@@ -225,6 +223,7 @@ function contextOf(record: OperationRecord, mustLead: () => void, config: Execut
     clock: parts.clock,
     options: config,
     secrets: () => readSecrets(record.current.spec.secretName, config.namespace, cluster),
+    piece: (index) => readPiece(record.current.spec.secretName, index, config.namespace, cluster),
     record: (change) => record.write(change),
     begin: (name, note) => record.begin(name, note),
     finish: (message) => record.finish(message),
@@ -236,6 +235,13 @@ async function readSecrets(name: string | undefined, namespace: string, cluster:
   const secret = await cluster.read({ kind: 'Secret', namespace, name })
   if (!secret) throw new Problem('not-found', `The Secret ${namespace}/${name} that came with the request is gone.`)
   return secretsIn(secret)
+}
+
+async function readPiece(secret: string | undefined, index: number, namespace: string, cluster: WorkCluster): Promise<Buffer> {
+  const name = pieceName(secret ?? '', index)
+  const piece = pieceIn(secret === undefined ? undefined : await cluster.read({ kind: 'Secret', namespace, name }))
+  if (!piece) throw new Problem('not-found', `The Secret ${namespace}/${name} with a part of the file that came with the request is gone.`)
+  return piece
 }
 
 /** `quota-exceeded` as `QuotaExceeded`. */

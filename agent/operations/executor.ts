@@ -57,6 +57,8 @@ export function createExecutor(config: ExecutorConfig, parts: ExecutorParts): Qu
     if (!isNews) return
     const { target } = operation.spec
     wake(target)
+    // An operation of the region follows those that it has asked for.
+    if (target.kind !== 'region') wake({ kind: 'region' })
     if (target.kind !== 'project') return
     // Databases wait for their project's operations, and its deletion supersedes theirs.
     for (const open of journal.unendedTargets()) if (projectOfTarget(open) === target.project) wake(open)

@@ -12,7 +12,7 @@ export function createRequests({ actions, ...parts }: DecisionParts & { actions:
     async accept({ operationId, target, params = {}, query = {}, body: given, requestedBy, key }) {
       const { name, request } = requestOf(actions, target, operationId)
       const read = z.strictObject(request.query ?? {}).parse(query)
-      const parsed = (request.patch === undefined ? request.body?.parse(given) : given) as unknown
+      const parsed = isAsGiven(request) ? given : (request.body?.parse(given) as unknown)
       const body = request.normalize ? request.normalize(parsed, target) : parsed
       const asking = { target, params, guard: () => {}, query: read, body, passwordAt: createPasswordMint() }
       const asked = request.prepare ? await request.prepare(parts, asking) : asking
@@ -21,7 +21,7 @@ export function createRequests({ actions, ...parts }: DecisionParts & { actions:
         requestedBy,
         requestId: key,
         idempotencyKey: key,
-        canonical: canonicalize({ operationId, target, params, query, body: body ?? null }) ?? '',
+        canonical: canonicalize({ operationId, target, params, query, body: named(request, body) ?? null }) ?? '',
         decide() {
           const proposed = request.decide(parts, asked)
           return proposed && { action: name, target, tryOut: [], ...proposed }
@@ -29,6 +29,15 @@ export function createRequests({ actions, ...parts }: DecisionParts & { actions:
       })
     },
   }
+}
+
+/** A merge patch is merged first, and a file was read by whoever has it. */
+function isAsGiven({ patch, file }: ActionRequest): boolean {
+  return patch !== undefined || file !== undefined
+}
+
+function named({ file }: ActionRequest, body: unknown): unknown {
+  return file ? { digest: file.digestOf(body) } : body
 }
 
 function requestOf(actions: Actions, { kind }: Target, operationId: string): { name: string; request: ActionRequest } {

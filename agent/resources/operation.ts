@@ -140,6 +140,15 @@ export function isDeletion({ spec }: Operation): boolean {
   return spec.action === deletion
 }
 
+/**
+ * How many Secrets beside that of the request hold the pieces of the file that came with it. It is among the parameters, since a CRD of an
+ * earlier version prunes a new field of the spec, which the hash would cover.
+ */
+export function piecesOf({ parameters }: Pick<OperationSpec, 'parameters'>): number {
+  const pieces = parameters?.pieces
+  return typeof pieces === 'number' ? pieces : 0
+}
+
 /** Whether it only records that its target was deleted. */
 export function isDeletionRecord({ spec }: Operation): boolean {
   return spec.action === deletionRecord

@@ -8,13 +8,16 @@ import {
   type ProjectTarget,
   type RegionTarget,
   type Secrets,
+  type Step,
   type Target,
   type TargetKind,
   type TargetOf,
 } from '../../resources/kind.ts'
 import type { Operation } from '../../resources/operation.ts'
 import type { DecisionParts, Guard, Proposed } from '../deciding/decision.ts'
+import type { StandingRegion } from '../deciding/standing-region.ts'
 import type { Work } from '../work/context.ts'
+import type { FileBody } from './file-body.ts'
 
 /**
  * Something that can be done to a target of one kind. All of it is in one file. Routes, the OpenAPI document, the CRD, the executor and the
@@ -49,6 +52,8 @@ export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = 
   keepsEndpoint?: boolean | undefined
   /** The nodes of a database of which one has no host; undefined if all have one, or if `prepare` did not look. */
   nodes?: NodesEvidence | undefined
+  /** What an import meets in the cluster, and what it keeps of the file; undefined if `prepare` did not look. */
+  standing?: StandingRegion | undefined
 }
 
 /**
@@ -68,6 +73,8 @@ export type ActionRequest<T extends Target = Target, Query = unknown, Body = unk
   query?: z.ZodRawShape
   /** A JSON body. The schema of an optional body accepts undefined. */
   body?: z.ZodType
+  /** The body is a file, which this reads; `body` is for the document alone. */
+  file?: FileBody
   /** A merge patch. The schema is that of the result. */
   patch?: z.ZodType
   /** What to answer to a body that was written for another API. */
@@ -78,12 +85,20 @@ export type ActionRequest<T extends Target = Target, Query = unknown, Body = unk
   problems?: readonly ProblemType[]
   /** It requests a state, not an event: if there is nothing to do, the answer is the unchanged resource. */
   asksForState: boolean
-  /** Another kind of target that this request also deletes or changes, so that its scope is required too. */
-  takesAlong?(query: Query): TargetKind | undefined
+  /** Only the agent itself asks for it (`Requests`): there is no route. */
+  isOwn?: true
+  /** Other kinds of targets that this request also makes, changes or deletes, so that their scopes are required too. */
+  takesAlong?(query: Query): readonly TargetKind[]
   /** Normalizes the body, so that equivalent requests count as the same request. */
   normalize?(body: Body, target: T): Body
   /** Reads data for the decision that no cache has. */
   prepare?(parts: DecisionParts, asked: Asked<T, Query, Body>): Promise<Asked<T, Query, Body>>
+  /** What a dry run answers, if that is more than the steps of the plan. It is asked instead of `decide`, and refuses nothing. */
+  show?: {
+    /** Members of the answer. */
+    schema: z.ZodRawShape
+    of(parts: DecisionParts, asked: Asked<T, Query, Body>): { plan: Step[] } & Record<string, unknown>
+  }
   /**
    * Decides by everything that has been accepted at that moment. It is called as often as the journal needs it, and waits for nothing.
    * @returns undefined when there is nothing to do

@@ -33,7 +33,7 @@ export const deleteProject: Action<ProjectTarget> = {
         retainVolumes: flag('Keeps the volumes of databases that go with it', true),
       },
       asksForState: false,
-      takesAlong: ({ cascade }) => (cascade ? 'database' : undefined),
+      takesAlong: ({ cascade }) => (cascade ? ['database'] : []),
       decide,
     }),
   ],

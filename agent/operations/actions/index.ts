@@ -1,8 +1,10 @@
 import type { Actions } from './action.ts'
 import { deleteDatabase } from './delete-database.ts'
 import { deleteProject } from './delete-project.ts'
+import { importRegion } from './import.ts'
 import { putDatabase } from './put-database.ts'
 import { putProject } from './put-project.ts'
+import { reattach } from './reattach.ts'
 import { recordDatabaseDeletion, recordProjectDeletion } from './record-deletion.ts'
 import { restart } from './restart.ts'
 import { restore } from './restore.ts'
@@ -12,7 +14,7 @@ import { suspend } from './suspend.ts'
 
 /** All actions on each kind of target, in the order of the OpenAPI document. */
 export const actions = {
-  region: [],
+  region: [importRegion],
   project: [putProject, deleteProject, recordProjectDeletion],
-  database: [putDatabase, deleteDatabase, suspend, resume, restart, restore, rotatePassword, recordDatabaseDeletion],
+  database: [putDatabase, deleteDatabase, suspend, resume, restart, restore, rotatePassword, reattach, recordDatabaseDeletion],
 } satisfies Actions

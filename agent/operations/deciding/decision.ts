@@ -34,8 +34,10 @@ export type DecisionParts = {
     allowedKeys: AllowedKeys
     /** The endpoints inside the cluster that backups may use. */
     endpoints: EndpointRules
+    /** Folders of hosts in which volumes may be that an import makes. */
+    hostFolders: readonly string[]
   }
-  journal: Pick<Journal, 'unended'>
+  journal: Pick<Journal, 'unended' | 'all' | 'head'>
   /** For secrets, which no cache holds. They are read before the decision, which waits for nothing. */
   cluster: Cluster
 }

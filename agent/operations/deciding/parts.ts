@@ -20,11 +20,12 @@ export type DecidingConfig = {
   }
   operations: { timeouts: Timeouts }
   metadata: AllowedKeys
+  recovery: { import: { hostFolders: readonly string[] } }
 }
 
 /** What there is to know for a decision, as the configuration has it. */
 export function decisionParts(
-  { region, cluster: { namespace }, crateOperator, databases, metadata, operations }: DecidingConfig,
+  { region, cluster: { namespace }, crateOperator, databases, metadata, operations, recovery }: DecidingConfig,
   parts: { accepted: AcceptedState; caches: Caches; operator: Cache<OperatorView>; journal: Journal; cluster: Cluster },
 ): DecisionParts {
   const { accepted, caches, operator, journal, cluster } = parts
@@ -41,6 +42,7 @@ export function decisionParts(
       timeouts: operations.timeouts,
       namespace,
       allowedKeys: metadata,
+      hostFolders: recovery.import.hostFolders,
       endpoints: {
         allowed,
         clusterNetworks: () => clusterNetworksNow(clusterNetworks, { nodes: caches.nodes.values(), server: cluster.server }),

@@ -47,6 +47,8 @@ export type WorkContext<T extends Target = Target> = {
   options: { imageRegistry: string; namespace: string }
   /** The secrets that came with the request. @throws Problem `not-found` when they are gone */
   secrets(): Promise<Secrets>
+  /** A packed piece of the file that came with the request. @throws Problem `not-found` when it is gone */
+  piece(index: number): Promise<Buffer>
   /** Makes a change of the status durable. @throws Problem `conflict` when another writer came first */
   record(change: Partial<OperationStatus>): Promise<void>
   /** Records the start of a step, before any of its work is done. */

@@ -78,6 +78,7 @@ export function createApiOver(
     },
     operations: { timeouts },
     metadata: { labels: ['team', 'example.org/'], annotations: ['example.org/'] },
+    recovery: { import: { hostFolders: ['/srv/volumes'] } },
   }
   const { caches } = parts
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock: systemClock }) }

@@ -184,6 +184,7 @@ const decidingConfig = {
     timeouts: { create: minutes(45), change: minutes(360), delete: minutes(60), restore: minutes(1440), password: minutes(30) },
   },
   metadata: { labels: [], annotations: [] },
+  recovery: { import: { hostFolders: ['/srv/volumes'] } },
 }
 
 async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, clock: Clock, log: Log) {

@@ -45,6 +45,7 @@ function decidedDeletion(target: ReturnType<typeof database>): Proposal {
     timeouts: { delete: 60_000 } as Timeouts,
     allowedKeys: { labels: [], annotations: [] },
     endpoints: { allowed: [], clusterNetworks: () => [], namespaces: [] },
+    hostFolders: [],
   }
   const parts = {
     accepted: createAcceptedState({ journal, caches }),

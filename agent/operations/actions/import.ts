@@ -1,0 +1,156 @@
+import * as z from 'zod'
+import { type ImportItem, packItems } from '../../recovery/import/pieces.ts'
+import { countsOf, type GivenFile, type ImportOptions, type ImportPlan, importPlan, shownPlan } from '../../recovery/import/plan.ts'
+import type { Judged } from '../../recovery/import/verdict.ts'
+import { regionFileBounds } from '../../recovery/region-file.ts'
+import type { RegionTarget, Step } from '../../resources/kind.ts'
+import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
+import { importAction, importSceneOf, readStandingRegion, regionFactsOf } from '../deciding/standing-region.ts'
+import { maxPieceBytes } from '../request-secret.ts'
+import { advanceImport, importedAtOnce } from '../work/import.ts'
+import { type Action, type Asked, flag, regionRequest } from './action.ts'
+import { fileBody, type ReadFile } from './file-body.ts'
+import { importedSchema } from './import-schema.ts'
+
+/** The most pieces of a file that an operation keeps: 16 MiB, which all go into etcd. */
+const maxPieces = 32
+
+const hosts = z
+  .string()
+  .max(4_000)
+  .regex(/^[^=,\s]{1,253}=[^=,\s]{1,253}(,[^=,\s]{1,253}=[^=,\s]{1,253})*$/, 'must be pairs such as edge-1=edge-7,edge-2=edge-8')
+  .transform((pairs) => Object.fromEntries(pairs.split(',').map((pair) => pair.split('=') as [string, string])))
+  .optional()
+
+type Query = { oldClusterIsGone: boolean; adoptRegion: boolean; olderFile: boolean; hosts?: Record<string, string> | undefined }
+
+/** Makes the projects and databases of a region file again, with the volumes that they had. Each database is an operation of its own. */
+export const importRegion: Action<RegionTarget> = {
+  name: importAction,
+  phase: undefined,
+  requests: [
+    regionRequest({
+      method: 'POST',
+      at: { path: '/region/import', tag: 'Region', params: z.strictObject({}), targetOf: () => ({ kind: 'region' }) },
+      operationId: 'importRegion',
+      summary: 'Makes the projects and databases of a region file again',
+      description:
+        'The body is a region file, which may be packed with gzip (`Content-Encoding: gzip`). `dryRun=true` shows a verdict for each database. ' +
+        'Nothing that stands is changed. A database that cannot be imported does not stop the others; the same file can be imported again, and ' +
+        'then only what is missing is made. Also needs the scopes `projects:write` and `databases:write`.',
+      query: {
+        oldClusterIsGone: flag(
+          'That the cluster in which the file was made is gone: two that write to the same volumes destroy them',
+          false,
+        ),
+        adoptRegion: flag('Whether to take the file of another region', false),
+        olderFile: flag('Whether to take a file that is older than what is here', false),
+        hosts: hosts
+          .describe('The name of a host here for each name in the file, as `old=new`, separated by commas; of zones too')
+          .meta({ override: { type: 'string' }, example: 'edge-1=edge-7' }),
+      },
+      body: z.looseObject({}).describe('A region file, as `GET /v1/region/export` returns it').meta({ example: {} }),
+      file: fileBody<GivenFile>({ maxBytes: regionFileBounds.bytes, read, digestOf: ({ digest }) => digest }),
+      problems: ['busy'],
+      asksForState: false,
+      takesAlong: () => ['project', 'database'],
+      prepare,
+      show: { schema: importedSchema, of: show },
+      decide,
+    }),
+  ],
+  work: { advance: advanceImport },
+}
+
+async function read(bytes: Uint8Array, signal?: AbortSignal): Promise<ReadFile<GivenFile>> {
+  // Loaded here: most processes never read a region file.
+  const { readRegionFile } = await import('../../recovery/reading.ts')
+  const found = await readRegionFile(bytes, signal && { signal })
+  if (!found.ok) return found
+  const { document, digest, origin } = found
+  return { ok: true, value: { document, digest, origin } }
+}
+
+type AskedImport = Asked<RegionTarget, Query, Record<string, unknown>>
+
+async function prepare(parts: DecisionParts, asked: AskedImport): Promise<AskedImport> {
+  const standing = { ...(await readStandingRegion(parts.cluster)), pieces: [] }
+  const plan = planOf(parts, { ...asked, standing })
+  const items = itemsOf(asked.body as unknown as GivenFile, plan)
+  return { ...asked, standing: { ...standing, pieces: await packItems(items, { maxBytes: maxPieceBytes, maxPieces }) } }
+}
+
+function* itemsOf({ document }: GivenFile, { databases }: ImportPlan): Generator<ImportItem> {
+  for (const spec of document.projects) yield { kind: 'project', spec }
+  for (const { entry, verdict } of databases) {
+    const obstacles = verdict.obstacles.filter(({ code }) => code === 'handle-taken' || code === 'attached')
+    yield { kind: 'database', entry, obstacles }
+  }
+}
+
+function planOf(parts: DecisionParts, { body, query, standing }: AskedImport): ImportPlan {
+  if (!standing) throw new TypeError('an import is decided after the cluster was looked at')
+  const options: ImportOptions = { ...query, hosts: new Map(Object.entries(query.hosts ?? {})) }
+  const plan = importPlan(body as unknown as GivenFile, regionFactsOf(parts, standing), importSceneOf(parts, standing.volumes), options)
+  const needsVolumes = plan.databases.some(({ verdict }) => verdict.verdict === 'ready')
+  return standing.makesVolumes || !needsVolumes ? plan : { ...plan, refusals: [...plan.refusals, importIsOff] }
+}
+
+const importIsOff = {
+  code: 'import-off' as const,
+  message:
+    'The agent may not make volumes in this cluster. Give it that right for the import, and take it back afterwards: agent.import.enabled of the ' +
+    'chart; install.sh --import does both.',
+}
+
+function show(parts: DecisionParts, asked: AskedImport) {
+  const plan = planOf(parts, asked)
+  return { plan: plan.refusals.length > 0 ? [] : [stepOf(plan)], import: shownPlan(asked.body as unknown as GivenFile, plan) }
+}
+
+function decide(parts: DecisionParts, asked: AskedImport): Proposed {
+  const { document, digest } = asked.body as unknown as GivenFile
+  const plan = planOf(parts, asked)
+  if (plan.refusals.length > 0)
+    throw refusal(
+      'wrong-state',
+      plan.refusals.map(({ message }) => ({ path: '', message })),
+    )
+  const { region, createdAt, ledger } = document
+  const { create } = parts.config.timeouts
+  return {
+    parameters: { file: { digest, region: region.id, createdAt, ledger: ledger.sequence }, ...totalsOf(plan) },
+    pieces: asked.standing?.pieces ?? [],
+    timeoutSeconds: seconds(create * (1 + Math.ceil(plan.databases.length / importedAtOnce))),
+    plan: [stepOf(plan)],
+  }
+}
+
+function totalsOf({ projects, databases }: ImportPlan): { projects: number; databases: number } {
+  return { projects: projects.length, databases: databases.length }
+}
+
+function stepOf({ projects, databases }: ImportPlan): Step {
+  const counts = countsOf(databases.map(({ verdict }) => verdict))
+  const made = projects.filter(({ verdict }) => verdict === 'ready').length
+  const differing = projects.filter(({ verdict }) => verdict === 'differs').length
+  const anew = counts.ready + counts['volumes-found']
+  const consequences = [
+    ...(made > 0 ? [`Makes ${counted(made, 'project')}.`] : []),
+    ...(differing > 0 ? [`Leaves ${counted(differing, 'project')} as it is here, although the file says otherwise.`] : []),
+    ...(anew > 0 ? [`Makes ${counted(anew, 'database')} with ${counted(volumesOf(databases), 'volume')} that hold their data.`] : []),
+    ...(anew > 0 ? ['Users have the passwords that are in the data, not those of new Secrets: rotate them afterwards.'] : []),
+    ...(counts.unchanged > 0 ? [`Leaves ${counted(counts.unchanged, 'database')} alone that stand with their volumes.`] : []),
+    ...(counts.refused > 0 ? [`Cannot import ${counted(counts.refused, 'database')}: a dry run says why.`] : []),
+  ]
+  return { name: importAction, consequences, objects: [] }
+}
+
+function volumesOf(databases: readonly Judged[]): number {
+  const made = databases.filter(({ verdict }) => verdict.verdict === 'ready' || verdict.verdict === 'volumes-found')
+  return made.reduce((sum, { verdict }) => sum + verdict.volumes, 0)
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}

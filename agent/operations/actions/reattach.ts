@@ -1,0 +1,90 @@
+import * as z from 'zod'
+import { packJson } from '../../recovery/import/pieces.ts'
+import { judge } from '../../recovery/import/verdict.ts'
+import type { ExportedDatabase } from '../../recovery/region-file.ts'
+import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
+import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
+import { decideState } from '../deciding/database-state.ts'
+import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
+import { projectAround } from '../deciding/present.ts'
+import { importSceneOf } from '../deciding/standing-region.ts'
+import { readVolumes } from '../deciding/standing-volumes.ts'
+import { maxPieceBytes } from '../request-secret.ts'
+import { advanceReattach, createdAnew, reserveStep } from '../work/reattached-database.ts'
+import { type Action, type Asked, databaseRequest } from './action.ts'
+
+/** Makes a database again with the volumes that it had in another cluster. An import asks for it. */
+export const reattach: Action<DatabaseTarget> = {
+  name: 'reattach',
+  phase: 'Creating',
+  requests: [
+    databaseRequest({
+      method: 'POST',
+      isOwn: true,
+      operationId: 'reattachDatabase',
+      summary: 'Makes a database again with its volumes',
+      // Read as a part of its file.
+      body: z.looseObject({}),
+      asksForState: true,
+      prepare,
+      decide,
+    }),
+  ],
+  work: { advance: advanceReattach },
+}
+
+type AskedReattach = Asked<DatabaseTarget, Record<string, never>, Record<string, unknown>>
+
+const noHosts: ReadonlyMap<string, string> = new Map()
+
+async function prepare(parts: DecisionParts, asked: AskedReattach): Promise<AskedReattach> {
+  const { cratedb, volumes } = entryOf(asked)
+  const names = volumes.map(({ metadata }) => metadata.name)
+  const pieces = [await packJson({ cratedb, volumes }, maxPieceBytes)]
+  return { ...asked, standing: { volumes: await readVolumes(parts.cluster, names), makesVolumes: true, pieces } }
+}
+
+function entryOf({ body }: AskedReattach): ExportedDatabase {
+  return body as unknown as ExportedDatabase
+}
+
+function decide(parts: DecisionParts, asked: AskedReattach): Proposed | undefined {
+  const { standing, target } = asked
+  if (!standing) throw new TypeError('a database is reattached after its volumes were looked at')
+  projectAround(parts, target)
+  const { verdict, entry } = judge(entryOf(asked), importSceneOf(parts, standing.volumes), noHosts)
+  if (verdict.verdict === 'unchanged') return undefined
+  if (verdict.obstacles.length > 0)
+    throw refusal(
+      'wrong-state',
+      verdict.obstacles.map(({ message }) => ({ path: '', message })),
+    )
+  const proposed = entry.cratedb ? decideForeign(parts, entry) : decideOwn(parts, asked, entry)
+  const { pieces } = standing
+  const plan = [reserving(entry), ...proposed.plan.map((step) => ({ ...step, consequences: [...step.consequences, ...verdict.notes] }))]
+  return { ...proposed, parameters: { volumes: entry.volumes.length }, pieces, plan, credentials: [] }
+}
+
+function reserving({ volumes }: ExportedDatabase): Step {
+  return { name: reserveStep, consequences: [`Reserves its ${volumes.length} volumes, and makes those that are missing.`], objects: [] }
+}
+
+/** As a PUT creates it. Users of the data have their old passwords, and keys that nobody has are asked for again by the next change. */
+function decideOwn(parts: DecisionParts, asked: AskedReattach, { body }: ExportedDatabase): Proposed {
+  const spec = { ...body, suspended: false }
+  const decided = decideState(parts, asked, () => ({ spec, secrets: placeholders(spec) }))
+  if (!decided) throw new TypeError('a database that does not stand cannot be unchanged')
+  return decided
+}
+
+function placeholders(spec: StoredDatabaseSpec): Secrets {
+  return Object.fromEntries(secretsNeeded(spec).missing.map((place) => [place, 'lost-with-the-former-cluster']))
+}
+
+/** As another tool made it. */
+function decideForeign({ config }: DecisionParts, { project, body, cratedb }: ExportedDatabase): Proposed {
+  const target: DatabaseTarget = { kind: 'database', project, database: body.id }
+  const object = createdAnew(target, cratedb as NonNullable<typeof cratedb>, body)
+  const plan = [{ name: 'create', consequences: ['Makes the CrateDB as another tool had made it.'], objects: [object] }]
+  return { wanted: { ...body, suspended: false }, timeoutSeconds: seconds(config.timeouts.create), plan }
+}

@@ -1,0 +1,193 @@
+import canonicalize from 'canonicalize'
+import { asProblem, type Problem } from '../../../shared/errors.ts'
+import { type ImportItem, unpackItems } from '../../recovery/import/pieces.ts'
+import type { DatabaseTarget, ProjectTarget, RegionTarget } from '../../resources/kind.ts'
+import { hasEnded, type Operation, phaseOf, piecesOf, type StepRecord } from '../../resources/operation.ts'
+import { readProject } from '../../resources/project.ts'
+import type { Progress, WorkContext } from './context.ts'
+
+/**
+ * How many operations an import has open at once. Most of them wait for Kubernetes, not for the agent; more would take the workers of
+ * others.
+ */
+export const importedAtOnce = 50
+
+/** How many items are asked for before the progress is recorded. */
+const askedAtOnce = 100
+
+/** How many failures the result names. */
+const mostNamed = 50
+
+/** A pause between two looks at the open operations, in milliseconds. Their ends also wake the import. */
+const recheckMs = 1_000
+
+type Child = { operation: string; project: string; database?: string }
+type Failure = { project: string; database?: string; operation?: string; reason: string; message: string }
+type Counts = { made: number; unchanged: number; failed: number }
+
+/** How far an import has come. It is recorded after what it says was asked for: a request that is repeated meets its own entry. */
+type ImportNote = {
+  /** The next item: its piece, and its place in it. */
+  piece: number
+  item: number
+  open: Child[]
+  projects: Counts
+  databases: Counts
+  failures: Failure[]
+}
+
+type Context = WorkContext<RegionTarget>
+
+/** Asks for the projects of a region file, then for its databases, a bounded number at a time, and follows them to their end. */
+export async function advanceImport(context: Context): Promise<Progress> {
+  const { step } = context.operation.status ?? {}
+  if (!step) {
+    const none = { made: 0, unchanged: 0, failed: 0 }
+    const note: ImportNote = { piece: 0, item: 0, open: [], projects: none, databases: none, failures: [] }
+    await context.begin('import', note)
+    return { next: 'again' }
+  }
+  const before = step.note as ImportNote
+  const looked = await lookAtOpen(context, before)
+  const { note, isAll } = await askForMore(context, looked)
+  if (note !== before) await recordProgress(context, step, note)
+  if (isAll && note.open.length === 0) return finish(context, note)
+  const isMoving = !isAll && note.open.length < importedAtOnce && note.open.every(({ database }) => database !== undefined)
+  return isMoving ? { next: 'again' } : { next: 'wait', message: progressOf(context.operation, note), recheckMs }
+}
+
+/** Counts the operations that have ended. */
+async function lookAtOpen(context: Context, note: ImportNote): Promise<ImportNote> {
+  const { namespace } = context.options
+  const read = ({ operation }: Child) =>
+    context.cluster.read({ kind: 'Operation', namespace, name: operation }) as Promise<Operation | undefined>
+  const found = await Promise.all(note.open.map(read))
+  let next = note
+  for (const [index, child] of note.open.entries()) {
+    const operation = found[index]
+    if (operation && !hasEnded(operation)) continue
+    next = { ...next, open: next.open.filter((other) => other !== child) }
+    if (operation && phaseOf(operation) === 'Succeeded') next = counted(next, child, 'made')
+    else next = failed(next, child, outcomeOf(operation))
+  }
+  return next
+}
+
+function outcomeOf(operation: Operation | undefined): { reason: string; message: string } {
+  const { reason = 'Gone', message = 'Its operation is no longer kept.' } = operation?.status ?? {}
+  return { reason, message }
+}
+
+/** Asks for the next items, as many as may be open. */
+async function askForMore(context: Context, note: ImportNote): Promise<{ note: ImportNote; isAll: boolean }> {
+  const pieces = piecesOf(context.operation.spec)
+  let next = note
+  let items: ImportItem[] | undefined
+  for (let asked = 0; asked < askedAtOnce && next.open.length < importedAtOnce; ) {
+    if (next.piece >= pieces) return { note: next, isAll: true }
+    items ??= await unpackItems(await context.piece(next.piece))
+    const item = items[next.item]
+    if (item === undefined) {
+      next = { ...next, piece: next.piece + 1, item: 0 }
+      items = undefined
+      continue
+    }
+    // A database needs the namespace of its project.
+    if (item.kind === 'database' && next.open.some(({ database }) => database === undefined)) break
+    next = { ...(await ask(context, next, item)), item: next.item + 1 }
+    asked++
+  }
+  return { note: next, isAll: next.piece >= pieces }
+}
+
+async function ask(context: Context, note: ImportNote, item: ImportItem): Promise<ImportNote> {
+  const place = placeOf(item)
+  if (item.kind === 'database' && item.obstacles.length > 0)
+    return failed(note, place, { reason: 'Refused', message: item.obstacles.map(({ message }) => message).join('; ') })
+  try {
+    const operation = await (item.kind === 'project' ? askForProject(context, item) : askForDatabase(context, item))
+    if (operation === undefined) return counted(note, place, 'unchanged')
+    return { ...note, open: [...note.open, { ...place, operation: operation.metadata.name }] }
+  } catch (error) {
+    const problem = asProblem(error)
+    if (!isRefusal(problem)) throw error
+    return failed(note, place, { reason: problem.type, message: problem.detail })
+  }
+}
+
+/** Whether a problem is about this item alone, and not about the cluster at this moment. */
+function isRefusal({ type, retry }: Problem): boolean {
+  return retry === 'never'
+    ? type !== 'internal'
+    : ['wrong-state', 'quota-exceeded', 'protected', 'not-empty', 'cluster-forbidden'].includes(type)
+}
+
+function placeOf(item: ImportItem): { project: string; database?: string } {
+  return item.kind === 'project' ? { project: item.spec.id } : { project: item.entry.project, database: item.entry.body.id }
+}
+
+/** One that stands with another spec stays as it is. */
+async function askForProject(context: Context, { spec }: Extract<ImportItem, { kind: 'project' }>): Promise<Operation | undefined> {
+  const target: ProjectTarget = { kind: 'project', project: spec.id }
+  const standing = await context.cluster.read({ kind: 'Project', name: spec.id })
+  if (standing && canonicalize(readProject(standing)) !== canonicalize(spec)) return undefined
+  return context.ask({ operationId: 'putProject', target, body: spec, key: `project ${spec.id}` })
+}
+
+function askForDatabase(context: Context, { entry }: Extract<ImportItem, { kind: 'database' }>): Promise<Operation | undefined> {
+  const { project, body } = entry
+  const target: DatabaseTarget = { kind: 'database', project, database: body.id }
+  return context.ask({ operationId: 'reattachDatabase', target, body: entry, key: `database ${project}/${body.id}` })
+}
+
+function counted(note: ImportNote, { database }: { database?: string }, what: keyof Counts): ImportNote {
+  const member = database === undefined ? 'projects' : 'databases'
+  return { ...note, [member]: { ...note[member], [what]: note[member][what] + 1 } }
+}
+
+function failed(
+  note: ImportNote,
+  place: Child | { project: string; database?: string },
+  why: { reason: string; message: string },
+): ImportNote {
+  const failure = { ...place, reason: why.reason, message: why.message.slice(0, 500) }
+  const failures = note.failures.length < mostNamed ? [...note.failures, failure] : note.failures
+  return { ...counted(note, place, 'failed'), failures }
+}
+
+async function recordProgress(context: Context, step: StepRecord, note: ImportNote): Promise<void> {
+  const { projects, databases, failures, open } = note
+  const result = { projects, databases, failures, moreFailures: projects.failed + databases.failed - failures.length }
+  const message = progressOf(context.operation, note)
+  await context.record({
+    phase: open.length > 0 ? 'Waiting' : 'Applying',
+    step: { ...step, note, message },
+    result: { import: result },
+    message,
+  })
+}
+
+function progressOf({ spec }: Operation, { projects, databases, open }: ImportNote): string {
+  const total = Number(spec.parameters?.databases ?? 0)
+  const done = databases.made + databases.unchanged
+  const failures = projects.failed + databases.failed
+  return `${done} of ${total} databases are there, ${open.length} operations are under way${failures > 0 ? `, ${failures} have failed` : ''}.`
+}
+
+async function finish(context: Context, { projects, databases }: ImportNote): Promise<Progress> {
+  const failures = projects.failed + databases.failed
+  const told = `${databases.made} databases were made again, ${databases.unchanged} stood already`
+  if (failures > 0) {
+    return {
+      next: 'failed',
+      reason: 'ImportIncomplete',
+      message: `${told}, and ${failures} projects or databases could not be made: see the result.`,
+      action: 'Mend what the result names, and import the same file again: it makes only what is missing.',
+    }
+  }
+  await context.finish()
+  return {
+    next: 'done',
+    message: `${told}. Users have the passwords that are in the data: rotate them, so that the Secrets have them too.`,
+  }
+}

@@ -1,0 +1,105 @@
+import canonicalize from 'canonicalize'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+
+/** Kinds of volumes in `spec` of a PersistentVolume that Skerry makes again: each names data that some storage has, and nothing else. */
+const knownSources = [
+  'csi',
+  'cinder',
+  'awsElasticBlockStore',
+  'azureDisk',
+  'gcePersistentDisk',
+  'vsphereVolume',
+  'hostPath',
+  'local',
+] as const
+
+/** Members of `spec` that say nothing about where the data is. */
+const notSources = new Set([
+  'accessModes',
+  'capacity',
+  'claimRef',
+  'mountOptions',
+  'nodeAffinity',
+  'persistentVolumeReclaimPolicy',
+  'storageClassName',
+  'volumeAttributesClassName',
+  'volumeMode',
+])
+
+/** Secrets that a CSI volume names, and the parameter of its StorageClass that names the same one. */
+const secretsOfCsi = {
+  controllerPublishSecretRef: 'controller-publish',
+  nodeStageSecretRef: 'node-stage',
+  nodePublishSecretRef: 'node-publish',
+  controllerExpandSecretRef: 'controller-expand',
+  nodeExpandSecretRef: 'node-expand',
+} as const
+
+/** The names of the source of a PersistentVolume's data: exactly one, unless somebody wrote it wrong. */
+function sourcesIn(spec: Record<string, unknown>): string[] {
+  return Object.keys(spec).filter((name) => !notSources.has(name))
+}
+
+/**
+ * Where the data of a PersistentVolume is: two with the same text are the same data. A path is one on its host. The in-tree volumes of
+ * OpenStack are those of its CSI driver (csi-translation-lib, openstack_cinder.go). Undefined if that cannot be said.
+ */
+export function dataOf({ spec = {} }: Pick<KubernetesObject, 'spec'>): string | undefined {
+  const { csi, cinder, hostPath, local, nodeAffinity } = spec
+  if (typeof csi?.driver === 'string' && typeof csi.volumeHandle === 'string') return `csi ${csi.driver} ${csi.volumeHandle}`
+  if (typeof cinder?.volumeID === 'string') return `csi cinder.csi.openstack.org ${cinder.volumeID}`
+  const path: unknown = hostPath?.path ?? local?.path
+  if (typeof path === 'string') return `path ${canonicalize(nodeAffinity?.required ?? null)} ${path}`
+  const [source, ...others] = sourcesIn(spec)
+  return source === undefined || others.length > 0 ? undefined : `${source} ${canonicalize(spec[source])}`
+}
+
+type NamedVolume = { metadata: { name: string }; spec: KubernetesObject['spec'] }
+
+export type SourceRules = {
+  /** Folders of hosts in which volumes may be. */
+  hostFolders: readonly string[]
+  /** The storage class of the volume, if there is one of that name. */
+  storageClass: KubernetesObject | undefined
+}
+
+/**
+ * Why Skerry does not make this PersistentVolume: whoever may name any folder of a host, or any Secret, has the whole cluster. An administrator
+ * can make it; a volume that stands is taken. Undefined if nothing is wrong with it.
+ */
+export function sourceFault({ metadata, spec }: NamedVolume, { hostFolders, storageClass }: SourceRules): string | undefined {
+  const sources = sourcesIn(spec)
+  const [source] = sources
+  if (sources.length !== 1 || !(knownSources as readonly (string | undefined)[]).includes(source))
+    return `its data is in ${sources.length === 0 ? 'nothing' : sources.join(' and ')}, and Skerry makes volumes of ${knownSources.join(', ')} alone`
+  const path: unknown = spec.hostPath?.path ?? spec.local?.path
+  if (path !== undefined && !isWithin(path, hostFolders))
+    return `its folder ${JSON.stringify(path)} is outside of those in which volumes of hosts may be (recovery.import.hostFolders)`
+  if (source !== 'csi') return undefined
+  const named = Object.keys(secretsOfCsi).filter((name) => spec.csi[name] !== undefined) as (keyof typeof secretsOfCsi)[]
+  const foreign = named.find((name) => !isSecretOf(storageClass, secretsOfCsi[name], spec.csi[name], { metadata, spec }))
+  return foreign && `its ${foreign} is not the Secret that its storage class names`
+}
+
+function isWithin(path: unknown, folders: readonly string[]): boolean {
+  if (typeof path !== 'string' || path.split('/').includes('..')) return false
+  return folders.some((folder) => path.startsWith(folder.endsWith('/') ? folder : `${folder}/`))
+}
+
+/** With the templates of external-provisioner (kubernetes-csi.github.io, secrets and credentials) that need no annotation of a claim. */
+function isSecretOf(
+  storageClass: KubernetesObject | undefined,
+  what: string,
+  given: { name?: unknown; namespace?: unknown },
+  { metadata, spec }: NamedVolume,
+): boolean {
+  const parameters = (storageClass?.parameters ?? {}) as Record<string, string>
+  const known: Record<string, string> = {
+    '${pv.name}': metadata.name,
+    '${pvc.name}': spec.claimRef?.name ?? '',
+    '${pvc.namespace}': spec.claimRef?.namespace ?? '',
+  }
+  const filled = (part: 'name' | 'namespace') =>
+    parameters[`csi.storage.k8s.io/${what}-secret-${part}`]?.replaceAll(/\$\{[^}]*\}/g, (template) => known[template] ?? template)
+  return filled('name') === given?.name && filled('namespace') === given?.namespace
+}

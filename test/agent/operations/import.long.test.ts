@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { actions } from '../../../agent/operations/actions/index.ts'
+import type { RegionContent } from '../../../agent/recovery/region-file.ts'
+import { type WrittenRegionFile, writeRegionFile } from '../../../agent/recovery/writing.ts'
+import type { VolumeManifest } from '../../../agent/resources/volume-manifest.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { listObjects } from '../../../shared/kubernetes/read.ts'
+import { exportOf } from '../recovery/export-of.ts'
+import { type ActionScene, startActionScene } from './actions/scene.ts'
+
+/*
+ * A region is made, its file is written, and its control plane is thrown away. Another control plane gets the file: the claims of the databases
+ * must be bound to the same volumes of the same storage.
+ */
+
+let old: ActionScene | undefined
+let scene: ActionScene
+/** The file with one database, and its volumes by claim. */
+let file: WrittenRegionFile
+let volumesBefore: Map<string, string>
+
+const given = (id: string) => ({
+  version: '5.10.1',
+  nodes: nodes(2),
+  users: [{ name: 'harbourmaster' }],
+  allowedCIDRs: ['10.20.0.0/16'],
+  id,
+})
+const nodes = (count: number) => ({ count, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass: 'crate-premium' } })
+
+before(async () => {
+  old = await startActionScene(actions)
+  await succeeds(old, 'PUT', '/v1/projects/harbour', { displayName: 'Harbour authority', quota: { databases: 20 } })
+  await succeeds(old, 'PUT', '/v1/projects/harbour/databases/tide', { ...given('tide'), retainVolumes: true })
+  file = await exportOf(old.region)
+  volumesBefore = await handlesByClaim(old)
+  await old.close()
+  old = undefined
+  scene = await startActionScene(actions)
+})
+after(async () => {
+  await old?.close()
+  await scene?.close()
+})
+
+async function succeeds({ api }: ActionScene, method: string, path: string, body?: unknown): Promise<Record<string, never>> {
+  const answer = await api.call(method, path, { body, headers: { prefer: 'wait=80' } })
+  assert.equal(answer.status, 200, `${method} ${path}: ${answer.text}`)
+  return answer.body
+}
+
+/** What each data claim is bound to: the volume, and its place in the storage. */
+async function handlesByClaim({ region }: ActionScene): Promise<Map<string, string>> {
+  const claims = await listObjects(region.admin, kinds.PersistentVolumeClaim)
+  const volumes = await listObjects(region.admin, kinds.PersistentVolume)
+  const byName = new Map(volumes.map((volume) => [volume.metadata.name, volume]))
+  const pairs = claims
+    .filter(({ metadata, status }) => metadata.name.startsWith('data') && status?.phase === 'Bound')
+    .map(({ metadata, spec }): [string, string] => [
+      `${metadata.namespace}/${metadata.name}`,
+      `${spec.volumeName} ${placeOf(byName.get(spec.volumeName))}`,
+    ])
+  return new Map(pairs.sort())
+}
+
+function placeOf(volume: KubernetesObject | undefined): string {
+  const { csi, cinder, hostPath, local } = volume?.spec ?? {}
+  return JSON.stringify(csi?.volumeHandle ?? cinder?.volumeID ?? hostPath?.path ?? local?.path)
+}
+
+const contentOf = (written: WrittenRegionFile): RegionContent => JSON.parse(written.bytes.toString()).document
+const importing = (written: WrittenRegionFile, query = 'oldClusterIsGone=true', headers = {}) =>
+  scene.api.call('POST', `/v1/region/import?${query}`, { body: written.bytes.toString(), headers: { prefer: 'wait=80', ...headers } })
+
+/** The file with more databases like the first, on volumes that `change` makes of its own. */
+async function fileWith(
+  ids: string[],
+  change: (spec: VolumeManifest['spec'], node: number, id: string) => void,
+): Promise<WrittenRegionFile> {
+  const content = contentOf(file)
+  const [first] = content.databases
+  assert.ok(first)
+  const databases = ids.map((id) => {
+    const volumes = structuredClone(first.volumes).map((volume, node) => {
+      volume.metadata.name = `pv-${id}-${node}`
+      volume.spec.claimRef.name = volume.spec.claimRef.name.replace('-tide-', `-${id}-`)
+      change(volume.spec, node, id)
+      return volume
+    })
+    return { ...first, body: { ...first.body, id }, volumes }
+  })
+  return writeRegionFile({ ...content, databases })
+}
+
+test('a region file is refused while the old cluster may be alive, and its plan says so with a verdict for each database', async () => {
+  const refused = await importing(file, '')
+  assert.equal(refused.status, 409, refused.text)
+  assert.match(refused.body.detail, /is of another cluster .* oldClusterIsGone=true/)
+  const plan = await importing(file, 'dryRun=true')
+  assert.equal(plan.status, 200, plan.text)
+  assert.deepEqual(plan.body.steps, [])
+  assert.deepEqual(
+    plan.body.import.refusals.map(({ code }: { code: string }) => code),
+    ['old-cluster'],
+  )
+  assert.deepEqual(plan.body.import.counts, { ready: 1, 'volumes-found': 0, unchanged: 0, refused: 0 })
+  assert.equal((await listObjects(scene.region.admin, kinds.PersistentVolume)).length, 0)
+})
+
+test('on a new control plane, the claims of a database are bound to the volumes that it had', async () => {
+  const plan = await importing(file, 'oldClusterIsGone=true&dryRun=true')
+  assert.deepEqual(plan.body.steps[0].consequences.slice(0, 2), [
+    'Makes 1 project.',
+    'Makes 1 database with 2 volumes that hold their data.',
+  ])
+  const done = await importing(file)
+  assert.equal(done.status, 200, done.text)
+  assert.deepEqual(done.body.result.import.databases, { made: 1, unchanged: 0, failed: 0 })
+  assert.equal(volumesBefore.size, 2)
+  assert.deepEqual(await handlesByClaim(scene), volumesBefore)
+  const project = await scene.api.call('GET', '/v1/projects/harbour')
+  assert.equal(project.body.displayName, 'Harbour authority')
+  const database = await scene.api.call('GET', '/v1/projects/harbour/databases/tide')
+  assert.equal(database.body.status.phase, 'Running', database.text)
+  for (const volume of await listObjects(scene.region.admin, kinds.PersistentVolume)) {
+    if (!volume.spec.claimRef.name.startsWith('data')) continue
+    assert.equal(volume.spec.persistentVolumeReclaimPolicy, 'Retain')
+    assert.equal(volume.metadata.annotations?.['skerry.dev/reclaim-policy'], 'Delete')
+  }
+})
+
+test('imported again, everything stands already', async () => {
+  const again = await importing(file)
+  assert.equal(again.status, 200, again.text)
+  assert.deepEqual(again.body.result.import.databases, { made: 0, unchanged: 1, failed: 0 })
+  const plan = await importing(file, 'oldClusterIsGone=true&dryRun=true')
+  assert.deepEqual(plan.body.import.counts, { ready: 0, 'volumes-found': 0, unchanged: 1, refused: 0 })
+})
+
+test('no Secret of an import is left when it has ended', async () => {
+  const secrets = await listObjects(scene.region.admin, kinds.Secret, { namespace: 'skerry' })
+  assert.deepEqual(
+    secrets.map(({ metadata }) => metadata.name).filter((name) => name.startsWith('operation-')),
+    [],
+  )
+})
+
+const kindsOfVolumes: { name: string; id: string; query?: string; change: (spec: VolumeManifest['spec'], node: number) => unknown }[] = [
+  {
+    name: 'OpenStack',
+    id: 'cinder',
+    change: (spec, node) => Object.assign(spec, { cinder: { volumeID: `5f0c-${node}`, fsType: 'ext4' } }),
+  },
+  {
+    name: 'a folder of the host',
+    id: 'folder',
+    change: (spec, node) => Object.assign(spec, { hostPath: { path: `/srv/volumes/folder-${node}`, type: '' } }),
+  },
+  {
+    name: 'a disk of a host that has another name now',
+    id: 'local',
+    query: '&hosts=edge-1=node-1,edge-2=node-2',
+    change(spec, node) {
+      spec.local = { path: `/srv/volumes/local-${node}` }
+      const values = [`edge-${node + 1}`]
+      spec.nodeAffinity = {
+        required: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values }] }] },
+      }
+    },
+  },
+]
+for (const { name, id, query = '', change } of kindsOfVolumes)
+  test(`the claims of a database are bound to its volumes: ${name}`, async () => {
+    const written = await fileWith([id], (spec, node) => {
+      delete spec.csi
+      change(spec, node)
+    })
+    const done = await importing(written, `oldClusterIsGone=true${query}`)
+    assert.equal(done.status, 200, done.text)
+    const found = [...(await handlesByClaim(scene))].filter(([claim]) => claim.includes(`-${id}-`))
+    const places = written.bytes.toString().match(/5f0c-\d|\/srv\/volumes\/\w+-\d/g)
+    assert.deepEqual(
+      found.map(([claim, volume]) => [claim, volume]),
+      [0, 1].map((node) => [`project-harbour/data0-crate-data-hot-${id}-${node}`, `pv-${id}-${node} "${places?.[node]}"`]),
+    )
+  })
+
+test('a database that fails does not stop the others, and the next import goes on with it', async () => {
+  const written = await fileWith(['ebb', 'flood'], (spec, node, id) => {
+    ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-${id}-${node}`
+  })
+  const taken: KubernetesObject = {
+    ...(contentOf(written).databases[0]?.volumes[1] as KubernetesObject),
+    metadata: { name: 'of-somebody-else' },
+  }
+  const path = pathOf(kinds.PersistentVolume)
+  await scene.region.admin.request({ method: 'POST', path, body: taken })
+  const first = await importing(written)
+  assert.equal(first.status, 202, first.text)
+  assert.deepEqual([first.body.phase, first.body.reason], ['Failed', 'ImportIncomplete'])
+  assert.deepEqual(first.body.result.import.databases, { made: 1, unchanged: 0, failed: 1 })
+  const [failure] = first.body.result.import.failures
+  assert.equal(failure.database, 'ebb')
+  assert.match(failure.message, /vol-ebb-1\) is that of volume of-somebody-else here/)
+  await scene.region.admin.request({ method: 'DELETE', path: `${path}/of-somebody-else` })
+  const second = await importing(written)
+  assert.equal(second.status, 200, second.text)
+  assert.deepEqual(second.body.result.import.databases, { made: 1, unchanged: 1, failed: 0 })
+})
+
+test('a quota without room refuses a database, and says so', async () => {
+  await succeeds(scene, 'PUT', '/v1/projects/harbour', { displayName: 'Harbour authority', quota: { databases: 1 } })
+  const written = await fileWith(['neap'], (spec, node) => {
+    ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-neap-${node}`
+  })
+  const done = await importing(written)
+  assert.equal(done.body.phase, 'Failed', done.text)
+  const [failure] = done.body.result.import.failures
+  assert.equal(failure.reason, 'quota-exceeded')
+  assert.match(done.body.result.import.failures[0].message, /databases/)
+})
