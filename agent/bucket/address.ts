@@ -21,7 +21,7 @@ export type Address = {
 export function addressOf(place: BucketPlace): Address {
   const endpoint = new URL(place.endpointUrl ?? amazonEndpoint(place.region))
   // An address has no names below it.
-  const isPathStyle = place.pathStyle === true || isIP(bare(endpoint.hostname)) !== 0
+  const isPathStyle = (place.pathStyle ?? place.endpointUrl !== undefined) || isIP(bare(endpoint.hostname)) !== 0
   const name = isPathStyle ? endpoint.hostname : `${place.bucket}.${endpoint.hostname}`
   const before = endpoint.pathname.replace(/\/+$/, '')
   const path = isPathStyle ? `${before}/${encodeKey(place.bucket)}` : before

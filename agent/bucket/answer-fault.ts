@@ -71,6 +71,7 @@ const wrongRegion: Rule = ({ code, message, refusal, answer: { status, headers }
   const assumed = place.region === undefined ? `${region}, which was assumed since none is given` : region
   if (right !== undefined && right !== region && /^[\w-]{1,63}$/.test(right)) {
     return new BucketFault('WrongRegion', `The bucket ${place.bucket} is in the region ${right}, not in ${assumed}.`, {
+      region: header,
       action: `Set region to ${right}${place.endpointUrl === undefined ? '' : ', and endpointUrl to the store there if each region has one'}.`,
     })
   }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import type { LookupFunction } from 'node:net'
-import { getCACertificates } from 'node:tls'
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { trustSystem } from '../../shared/system-trust.ts'
 import { type EndpointRules, resolvedFault } from '../resources/endpoint.ts'
 import type { Address } from './address.ts'
@@ -13,6 +13,11 @@ import { transportFault } from './transport-fault.ts'
 /** How a store is reached. */
 export type Route = {
   rules: EndpointRules
+  /**
+   * Who is going to use the bucket; the agent itself by default. The pods of a database go past the proxy of the agent, and CrateDB trusts public
+   * authorities alone: its operator mounts no other CA, and lets nobody set the trust store of its JVM.
+   */
+  user?: 'agent' | 'database' | undefined
   /** CA certificates (PEM) that are trusted besides those of the system. */
   ca?: string | undefined
   /** The longest time for one request, in milliseconds; one with many bytes has a second more for each 256 KiB. */
@@ -52,11 +57,10 @@ const bytesInSecond = 256 * 1024
  * @throws BucketFault if the proxy is none
  */
 export function createExchange(address: Address, route: Route): Exchange {
-  const { timeoutMs = usualTimeoutMs, ca, proxies = process.env } = route
+  const { timeoutMs = usualTimeoutMs, user = 'agent', proxies = process.env } = route
   const isSecure = address.endpoint.protocol === 'https:'
-  if (isSecure) trustSystem()
-  const trusted = ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }
-  const agent = agentOf(isSecure, { keepAlive: false, proxyEnv: proxies, ...trusted })
+  const trusted = isSecure ? trustedBy(user, route) : {}
+  const agent = agentOf(isSecure, { keepAlive: false, ...(user === 'agent' && { proxyEnv: proxies }), ...trusted })
   const { host, port } = address
   const lookup = guarded(address, route)
   return async ({ method, target, headers, body, maxBytes }, signal) => {
@@ -75,9 +79,17 @@ export function createExchange(address: Address, route: Route): Exchange {
       signal.throwIfAborted()
       throw deadline.aborted
         ? new BucketFault('TimedOut', `${address.authority} does not answer within ${Math.ceil(limitMs / 1000)} s.`)
-        : transportFault(error, address)
+        : transportFault(error, address, user)
     }
   }
+}
+
+/** What trusts the CAs of a store, made once: reading a hundred certificates takes as long as a handshake. For the agent, its process does. */
+function trustedBy(user: 'agent' | 'database', { ca }: Route): { secureContext?: SecureContext } {
+  if (user === 'agent') trustSystem()
+  if (user === 'agent' && ca === undefined) return {}
+  const known = getCACertificates(user === 'agent' ? 'default' : 'bundled')
+  return { secureContext: createSecureContext({ ca: ca === undefined ? known : [...known, ca] }) }
 }
 
 function agentOf(isSecure: boolean, options: https.AgentOptions): http.Agent {

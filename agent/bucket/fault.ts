@@ -86,14 +86,21 @@ export class BucketFault extends Error {
   readonly code: BucketFaultCode
   readonly action: string
   readonly field: BucketField | undefined
+  /** Where the bucket is, of `WrongRegion`, if a header says so: whoever is given no region finds it there. */
+  readonly region: string | undefined
 
   /** @param action more exact words than those of the table */
-  constructor(code: BucketFaultCode, message: string, { cause, action }: { cause?: unknown; action?: string } = {}) {
+  constructor(
+    code: BucketFaultCode,
+    message: string,
+    { cause, action, region }: { cause?: unknown; action?: string; region?: string | undefined } = {},
+  ) {
     const kind: Kind = bucketFaults[code]
     super(visible(message.replace(/\s+/g, ' ').trim()).slice(0, longestMessage).toWellFormed(), { cause })
     this.code = code
     this.action = action ?? kind.action
     this.field = kind.field
+    this.region = region
   }
 
   finding(): Finding {

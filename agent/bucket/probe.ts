@@ -27,6 +27,8 @@ async function trial(place: BucketPlace, tools: BucketTools, signal: AbortSignal
   }
   const key = `.skerry-probe-${randomUUID()}`
   const looked = await faultOf(bucket.head(signal))
+  // CrateDB finds the region in the same way where none is given.
+  if (looked?.region !== undefined && place.region === undefined) return trial({ ...place, region: looked.region }, tools, signal)
   if (looked !== undefined && isPlain.has(looked.code)) return [await wrongAddressing(looked, place, tools, signal)]
   // The answer to HEAD has no body, so this one says why. Nothing begins with the probe's key yet, so it costs the store little.
   const listed = await faultOf(bucket.list(key, { max: 1 }, signal))

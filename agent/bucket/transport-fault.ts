@@ -41,12 +41,13 @@ const rows: readonly Row[] = [
 ]
 
 /** A fault of the network, of TLS or of a proxy in the words of this house, and what is a BucketFault already as it is. */
-export function transportFault(error: unknown, address: Address): BucketFault {
+export function transportFault(error: unknown, address: Address, user: 'agent' | 'database'): BucketFault {
   const errors = chain(error)
   const own = errors.find((each) => each instanceof BucketFault)
   if (own !== undefined) return own
   for (const each of errors) {
     const [, fault, says] = rows.find(([codes]) => codes.test(each.code ?? '')) ?? []
+    if (fault === 'TlsUntrusted' && user === 'database') return untrustedByCrateDb(address, error)
     if (fault !== undefined && says !== undefined) return new BucketFault(fault, says(address, each), { cause: error })
   }
   const meaning = tlsMeaning(error)
@@ -55,6 +56,13 @@ export function transportFault(error: unknown, address: Address): BucketFault {
   const isBody = errors.some(({ message }) => message === 'aborted')
   if (isBody) return new BucketFault('AnswerCut', `The answer of ${address.authority} was cut.`, { cause: error })
   return new BucketFault('ConnectionCut', `${address.authority} closes the connection without an answer.`, { cause: error })
+}
+
+function untrustedByCrateDb({ authority }: Address, cause: unknown): BucketFault {
+  return new BucketFault('TlsUntrusted', `The certificate of ${authority} is of no public authority, and CrateDB trusts no other.`, {
+    cause,
+    action: 'Give the store a certificate of a public authority. It must send its whole chain.',
+  })
 }
 
 /** The error, its causes, and the errors of several attempts. */

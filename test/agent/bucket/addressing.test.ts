@@ -12,10 +12,16 @@ const storeAlone: LookupFunction = (name, options, callback) =>
   name === 's3.harbour.example' ? everywhere(name, options, callback) : failing('ENOTFOUND')(name, options, callback)
 
 const styles: { name: string; given: Partial<BucketPlace>; host: RegExp; path: string }[] = [
-  { name: 'before the name of the store', given: {}, host: /^harbour-snapshots\.s3\.harbour\.example:\d+$/, path: '/tidal-gauge/a b' },
+  {
+    name: 'before the name of the store',
+    given: { pathStyle: false },
+    host: /^harbour-snapshots\.s3\.harbour\.example:\d+$/,
+    path: '/tidal-gauge/a b',
+  },
   { name: 'in the path', given: { pathStyle: true }, host: /^s3\.harbour\.example:\d+$/, path: '/harbour-snapshots/tidal-gauge/a b' },
-  { name: 'without a folder', given: { basePath: undefined }, host: /^harbour-snapshots\./, path: '/a b' },
-  { name: 'with slashes around the folder', given: { basePath: '/a/b/' }, host: /^harbour-snapshots\./, path: '/a/b/a b' },
+  { name: "in the path of any store but Amazon's", given: {}, host: /^s3\.harbour/, path: '/harbour-snapshots/tidal-gauge/a b' },
+  { name: 'without a folder', given: { basePath: undefined }, host: /^s3\.harbour/, path: '/harbour-snapshots/a b' },
+  { name: 'with slashes around the folder', given: { basePath: '/a/b/' }, host: /^s3\.harbour/, path: '/harbour-snapshots/a/b/a b' },
 ]
 for (const { name, given, host, path } of styles) {
   test(`a bucket is asked for ${name}`, async (t) => {
@@ -35,7 +41,7 @@ test('a path of the endpoint stays before the bucket', async (t) => {
 
 test('a store that has no names for its buckets is told from one that is not there', async (t) => {
   const store = await startStore(t)
-  const place = { ...store.place, endpointUrl: `http://s3.harbour.example:${store.port}` }
+  const place = { ...store.place, endpointUrl: `http://s3.harbour.example:${store.port}`, pathStyle: false }
   const [found] = await probeBucket(place, { ...tools, lookup: storeAlone }, signal)
   assert.deepEqual([found?.code, found?.field], ['WrongAddressing', 'pathStyle'])
   assert.match(`${found?.message} ${found?.action}`, /harbour-snapshots\.s3\.harbour\.example is not known.*Set pathStyle to true/)
@@ -92,26 +98,48 @@ for (const { name, pathStyle, answer, code, says } of misunderstood) {
   })
 }
 
-const regions: { name: string; given: Partial<BucketPlace>; host: string; scope: string }[] = [
-  { name: "Amazon's of a region", given: { region: 'eu-north-1' }, host: 's3.eu-north-1.amazonaws.com', scope: 'eu-north-1' },
-  { name: "Amazon's of China", given: { region: 'cn-north-1' }, host: 's3.cn-north-1.amazonaws.com.cn', scope: 'cn-north-1' },
-  { name: "Amazon's, when no region is given", given: {}, host: 's3.amazonaws.com', scope: 'us-east-1' },
-  {
-    name: 'a regional one of Amazon that names its region',
-    given: { endpointUrl: 'https://s3.eu-west-1.amazonaws.com' },
-    host: 's3.eu-west-1.amazonaws.com',
-    scope: 'eu-west-1',
-  },
+const regions: { name: string; given: Partial<BucketPlace>; host: string }[] = [
+  { name: "Amazon's of a region", given: { region: 'eu-north-1' }, host: 's3.eu-north-1.amazonaws.com' },
+  { name: "Amazon's of China", given: { region: 'cn-north-1' }, host: 's3.cn-north-1.amazonaws.com.cn' },
+  { name: "Amazon's, when no region is given", given: {}, host: 's3.amazonaws.com' },
 ]
 for (const { name, given, host } of regions) {
   test(`the store is ${name}`, async () => {
     const asked: string[] = []
-    const lookup: LookupFunction = (looked, _options, callback) => {
+    const lookup: LookupFunction = (looked, options, callback) => {
       asked.push(looked)
-      callback(Object.assign(new Error('no'), { code: 'ENOTFOUND' }), [])
+      failing('ENOTFOUND')(looked, options, callback)
     }
     const place = { bucket: 'harbour-snapshots', accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'example', ...given }
     await assert.rejects(openBucket(place, { ...tools, lookup }).head(signal), { code: 'NameUnknown' })
     assert.deepEqual(asked, [`harbour-snapshots.${host}`])
   })
 }
+
+const scopes: { name: string; given: Partial<BucketPlace>; scope: string }[] = [
+  { name: 'that is given', given: { region: 'eu-north-1', endpointUrl: 'http://s3.eu-west-1.amazonaws.com' }, scope: 'eu-north-1' },
+  { name: 'that the endpoint names', given: { endpointUrl: 'http://s3.eu-west-1.amazonaws.com' }, scope: 'eu-west-1' },
+  { name: 'us-east-1 where nobody names one', given: { endpointUrl: 'http://s3.harbour.example' }, scope: 'us-east-1' },
+]
+for (const { name, given, scope } of scopes) {
+  test(`requests are signed for the region ${name}`, async (t) => {
+    const store = await startStore(t)
+    const endpointUrl = `${given.endpointUrl}:${store.port}`
+    await openBucket({ ...store.place, ...given, endpointUrl }, { ...tools, lookup: everywhere }).head(signal)
+    assert.match(store.seen[0]?.authorization ?? '', new RegExp(`/${scope}/s3/aws4_request,`))
+  })
+}
+
+test('where no region is given, the one that the store names is tried', async (t) => {
+  const store = await startStore(t, {
+    answer: ({ method, authorization }) =>
+      authorization.includes('/eu-north-1/')
+        ? undefined
+        : method === 'HEAD'
+          ? { status: 400, headers: { 'x-amz-bucket-region': 'eu-north-1' } }
+          : refusal(400, 'AuthorizationHeaderMalformed', "the region is wrong; expecting 'eu-north-1'"),
+  })
+  assert.deepEqual(await probeBucket(store.place, tools, signal), [])
+  const [given] = await probeBucket({ ...store.place, region: 'eu-central-1' }, tools, signal)
+  assert.match(`${given?.code} ${given?.action}`, /WrongRegion Set region to eu-north-1, and endpointUrl/)
+})

@@ -8,7 +8,7 @@ import { systemClock } from '../../../shared/clock.ts'
 import type { Signed } from '../../peers/certificates.ts'
 
 /** A request, as a store sees it. */
-export type Seen = { method: string; host: string; path: string; query: URLSearchParams; body: Buffer }
+export type Seen = { method: string; host: string; path: string; query: URLSearchParams; authorization: string; body: Buffer }
 
 /** What the store does instead of answering: ends the connection, never answers, says what is no HTTP, or ends within the answer. */
 type Misdeed = 'close' | 'hang' | 'garbage' | 'cut'
@@ -50,6 +50,7 @@ export async function startStore(
       host: headers.host ?? '',
       path: decodeURIComponent(url.pathname),
       query: url.searchParams,
+      authorization: headers.authorization ?? '',
       body: await buffer(request),
     }
     seen.push(asked)

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { type BucketTools, probeBucket } from '../../../agent/bucket/index.ts'
 import { createCertificate } from '../../peers/certificates.ts'
 import { failing, resolving, startStore, tools } from './stand-in.ts'
@@ -14,7 +15,7 @@ test('a store whose certificate has no names for its buckets is told from one wi
   const certificate = await createCertificate({ name: 's3.harbour.example' })
   const store = await startStore(t, { certificate })
   const trusting = { ...tools, ca: certificate.ca, lookup: everywhere }
-  const place = { ...store.place, endpointUrl: `https://s3.harbour.example:${store.port}` }
+  const place = { ...store.place, endpointUrl: `https://s3.harbour.example:${store.port}`, pathStyle: false }
   const [found] = await probeBucket(place, trusting, signal)
   assert.equal(found?.code, 'WrongAddressing')
   assert.match(found?.message ?? '', /its certificate is not valid for harbour-snapshots\.s3/)
@@ -35,6 +36,25 @@ test('what is wrong with the certificate of a store is told apart', async (t) =>
   const plain = await startStore(t)
   assert.equal(await codeOf(`https://127.0.0.1:${plain.port}`, { ca: good.ca }), 'TlsFailed')
   assert.equal(await codeOf(`http://127.0.0.1:${secure.port}`, {}), 'ConnectionCut')
+})
+
+test('a store with a CA of the site is one for the agent, and none for CrateDB', async (t) => {
+  const certificate = await createCertificate()
+  const store = await startStore(t, { certificate })
+  const before = getCACertificates('default')
+  t.after(() => setDefaultCACertificates(before))
+  setDefaultCACertificates([...before, certificate.ca])
+  assert.deepEqual(await probeBucket(store.place, tools, signal), [])
+  const [found] = await probeBucket(store.place, { ...tools, user: 'database' }, signal)
+  assert.equal(found?.code, 'TlsUntrusted')
+  assert.match(`${found?.message} ${found?.action}`, /CrateDB trusts no other.*public authority/)
+})
+
+test('for CrateDB a store is tried past the proxy of the agent', async (t) => {
+  const store = await startStore(t)
+  const proxy = await startProxy(t, 1, 403)
+  assert.deepEqual(await probeBucket(store.place, { ...tools, user: 'database', proxies: { HTTP_PROXY: proxy.url } }, signal), [])
+  assert.deepEqual(proxy.asked, [])
 })
 
 /** A proxy for CONNECT and for requests without TLS that leads everything to one port. It refuses with `status` if there is one. */

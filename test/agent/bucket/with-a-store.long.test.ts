@@ -49,7 +49,7 @@ test('a bucket in the name of the host is found with TLS by the CA of the site',
   const certificate = await createCertificate({ name: '*.s3.harbour.example' })
   const store = await startS3(t, { certificate, virtualHosts: true })
   const lookup: LookupFunction = (_name, _options, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }])
-  const place = placeIn(store, { endpointUrl: `https://s3.harbour.example:${store.port}` })
+  const place = placeIn(store, { endpointUrl: `https://s3.harbour.example:${store.port}`, pathStyle: false })
   assert.deepEqual(await probeBucket(place, { ...tools, ca: certificate.ca, lookup }, signal), [])
   const [untrusted] = await probeBucket(place, { ...tools, lookup }, signal)
   assert.equal(untrusted?.code, 'TlsUntrusted')
