@@ -30,9 +30,17 @@ export function answerFault(answer: Answer, asked: Asked): BucketFault {
   const facts = { ...asked, answer, refusal, code: refusal?.code ?? '', message: refusal?.message ?? '' }
   for (const rule of rules) {
     const found = rule(facts)
-    if (found !== undefined) return found
+    if (found !== undefined) return withoutKey(found, asked.place)
   }
-  return new BucketFault('Refused', `${asked.address.authority} refuses: ${words(facts)}.`)
+  return withoutKey(new BucketFault('Refused', `${asked.address.authority} refuses: ${words(facts)}.`), asked.place)
+}
+
+/** Some stores repeat the access key, and any may. The secret is never sent. */
+function withoutKey(fault: BucketFault, { accessKeyId }: BucketPlace): BucketFault {
+  const { code, message, action, cause, region } = fault
+  if (!`${message}${action}`.includes(accessKeyId)) return fault
+  const masked = (text: string) => text.replaceAll(accessKeyId, '…')
+  return new BucketFault(code, masked(message), { cause, action: masked(action), region })
 }
 
 /** Garage says `InvalidRequest`, Date is too old; and no HEAD says why. */
@@ -201,16 +209,17 @@ const rules: readonly Rule[] = [
   noS3,
 ]
 
+const knownTypes = ['text/html', 'text/plain', 'application/json', 'application/xml', 'text/xml']
+
 /** The type of a content for people. */
-export function typeOf(contentType: string | undefined): string {
-  return contentType === undefined || contentType === '' ? 'no content type' : contentType.slice(0, 60)
+export function typeOf(contentType = ''): string {
+  return knownTypes.find((known) => contentType.startsWith(known)) ?? (contentType === '' ? 'no content type' : 'another content type')
 }
 
-/** What the store says, without the access key: some stores repeat it. */
-function words({ refusal, answer: { status }, place }: Facts): string {
+/** What the store says. */
+function words({ refusal, answer: { status } }: Facts): string {
   if (refusal === undefined) return `status ${status}`
-  const said = `${refusal.code.slice(0, 60)} (${status}) ${refusal.message.slice(0, 200)}`
-  return said.replaceAll(place.accessKeyId, '…').replace(/[.\s]+$/, '')
+  return `${refusal.code.slice(0, 60)} (${status}) ${refusal.message.slice(0, 200)}`.replace(/[.\s]+$/, '')
 }
 
 function iso(at: number): string {

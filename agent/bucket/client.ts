@@ -149,6 +149,8 @@ class S3Bucket implements Bucket {
         },
       )
     }
+    if (root === undefined && body.subarray(0, 5).toString() === '<?xml')
+      throw new BucketFault('AnswerCut', `The list of ${authority} is cut, or damaged.`)
     if (root?.name !== 'ListBucketResult') {
       throw new BucketFault('NotS3', `${authority} does not answer with a list of S3, but with ${typeOf(headers['content-type'])}.`)
     }
@@ -156,7 +158,7 @@ class S3Bucket implements Bucket {
     try {
       all = listedIn(root)
     } catch (cause) {
-      throw new BucketFault('NotS3', `${authority} answers with a list that is damaged.`, { cause })
+      throw new BucketFault('NotS3', `${authority} answers with a list that is none of S3.`, { cause })
     }
     if (all.length > max || all.some(({ key }) => !key.startsWith(prefix)))
       throw new BucketFault('OtherBytes', `${authority} lists what was not asked for.`)

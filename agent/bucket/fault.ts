@@ -7,7 +7,7 @@ type Kind = {
   action: string
 }
 
-const network = 'Check the way from the cluster to the store: routes, firewall, network policies, proxy.'
+const network = 'Check the way from the cluster to the store: routes, firewall, network policies (databases.egressPorts).'
 
 /** Every way in which a bucket cannot be used. The names are those of S3 where S3 has one. */
 export const bucketFaults = {

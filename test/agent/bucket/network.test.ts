@@ -88,10 +88,12 @@ test('what the resolver says is told apart', async () => {
   assert.deepEqual(await codeOf(failing('EAI_AGAIN')), ['NameServerFailed'])
 })
 
-test('a port where nobody listens, and one where nobody answers, are told apart', async (t) => {
+test('a port where nobody listens, and one where nobody answers, or not to the end, are told apart', async (t) => {
   const store = await startStore(t, { answer: () => 'hang' })
   const [silent] = await probeBucket(store.place, { ...tools, timeoutMs: 50 }, signal)
   assert.deepEqual([silent?.code, silent?.message], ['TimedOut', `127.0.0.1:${store.port} does not answer within 1 s.`])
+  const stalling = await startStore(t, { answer: ({ method }) => (method === 'GET' ? 'stall' : undefined) })
+  await assert.rejects(openBucket(stalling.place, { ...tools, timeoutMs: 50, maxBytes: 1024 }).get('a', signal), { code: 'TimedOut' })
   const server = createServer()
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const { port } = server.address() as AddressInfo

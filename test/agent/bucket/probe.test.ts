@@ -99,6 +99,11 @@ const lies: { name: string; answer: (seen: Seen) => Reply | undefined; code: str
     code: 'AnswerTooLarge',
   },
   { name: 'cuts its list', answer: (seen) => (isList(seen) ? 'cut' : undefined), code: 'AnswerCut' },
+  {
+    name: 'ends its list in the middle',
+    answer: (seen) => (isList(seen) ? xml(200, '<ListBucketResult><Contents><Key>a') : undefined),
+    code: 'AnswerCut',
+  },
   { name: 'cuts the object', answer: (seen) => (isProbe(seen) && seen.method === 'GET' ? 'cut' : undefined), code: 'AnswerCut' },
   { name: 'closes the connection', answer: () => 'close', code: 'ConnectionCut' },
   {

@@ -10,8 +10,8 @@ import type { Signed } from '../../peers/certificates.ts'
 /** A request, as a store sees it. */
 export type Seen = { method: string; host: string; path: string; query: URLSearchParams; authorization: string; body: Buffer }
 
-/** What the store does instead of answering: ends the connection, never answers, says what is no HTTP, or ends within the answer. */
-type Misdeed = 'close' | 'hang' | 'garbage' | 'cut'
+/** What the store does instead of answering: ends the connection, never answers, says what is no HTTP, ends within the answer, or stops in it. */
+type Misdeed = 'close' | 'hang' | 'garbage' | 'cut' | 'stall'
 
 /** An answer of the stand-in. */
 export type Reply = { status: number; headers?: Record<string, string>; body?: string | Buffer } | Misdeed
@@ -80,9 +80,9 @@ function say(reply: Reply, response: ServerResponse): void {
   if (reply === 'hang') return
   if (reply === 'close') return void response.destroy()
   if (reply === 'garbage') return void response.socket?.end('SSH-2.0-OpenSSH_9.2p1\r\n')
-  if (reply === 'cut') {
+  if (reply === 'cut' || reply === 'stall') {
     response.writeHead(200, { 'content-type': 'application/xml', 'content-length': '1000' })
-    response.write('<?xml version="1.0"?><ListBucketResult>', () => response.destroy())
+    response.write('<?xml version="1.0"?><ListBucketResult>', () => reply === 'cut' && response.destroy())
     return
   }
   const { status, headers = {}, body = '' } = reply
