@@ -161,7 +161,7 @@ export const problems = {
     status: 422,
     retry: 'later',
     title: 'The request exceeds the quota',
-    action: 'Ask for less, delete something in the same project, or raise the quota.',
+    action: 'Ask for less, delete something in the same project, purge its deleted databases, or raise the quota.',
   },
   'unsupported-edit': {
     status: 422,

@@ -6,6 +6,7 @@ import type { Caches } from '../region/caches.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import { fieldManager, finalizer } from '../resources/labels.ts'
+import { sumOfRetained } from '../resources/retained-keeping.ts'
 import { secretsFreshMs } from './managed-objects.ts'
 import {
   furnishNamespace,
@@ -18,7 +19,7 @@ import {
 import { type ProjectOutcome, projectStatus } from './project-status.ts'
 
 export type ReconcilerParts = ProjectNamespaceParts & {
-  caches: Pick<Caches, 'projects' | 'databases'>
+  caches: Pick<Caches, 'projects' | 'databases' | 'retained'>
   obstacles: Obstacles
   /** Interval at which a project that is not ready is checked without a change, in milliseconds. */
   recheckMs: number
@@ -104,6 +105,7 @@ async function writeStatus({ metadata: seen }: KubernetesObject, outcome: Projec
     namespace,
     databases: caches.databases.in(namespace).length,
     used: managed.quota(namespace)?.used,
+    retained: sumOfRetained([...caches.retained.values()].filter(({ spec }) => spec.project === id)),
     pullSecrets: presentPullSecrets(project, parts),
     // That obstacle is read from this very status.
     blockers: blockers.filter(({ code }) => code !== 'ProjectNotReady'),

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import type { Obstacle } from '../resources/operation.ts'
+import { type RetainedSum, shownSum } from '../resources/retained-keeping.ts'
 
 /** The outcome of one look at a project. */
 export type ProjectOutcome = {
@@ -17,6 +18,8 @@ export type ProjectFacts = {
   databases: number
   /** `status.used` of the quota that Skerry made. */
   used: Record<string, string> | undefined
+  /** What its deleted databases still hold. */
+  retained: RetainedSum
   /** Names of the pull secrets that are copied into the namespace. */
   pullSecrets: string[]
   blockers: Obstacle[]
@@ -26,7 +29,7 @@ export type ProjectFacts = {
 
 /** The status of a project. Pure; the present one itself, times included, when nothing has changed. */
 export function projectStatus(project: KubernetesObject, facts: ProjectFacts): Record<string, unknown> {
-  const { outcome, namespace, databases, used = {}, pullSecrets, blockers } = facts
+  const { outcome, namespace, databases, used = {}, retained, pullSecrets, blockers } = facts
   const status = {
     observedGeneration: project.metadata.generation ?? 0,
     namespace,
@@ -37,6 +40,7 @@ export function projectStatus(project: KubernetesObject, facts: ProjectFacts): R
       ...(used['requests.memory'] !== undefined && { memory: used['requests.memory'] }),
       ...(used['requests.storage'] !== undefined && { storage: used['requests.storage'] }),
     },
+    ...(retained.databases > 0 && { retained: shownSum(retained) }),
     ...(pullSecrets.length > 0 && { pullSecrets }),
     ...(blockers.length > 0 && !outcome.ready && { blockers }),
   }

@@ -74,6 +74,9 @@ export function createProjectController(
         const project = projectOf(object.metadata.namespace ?? '')
         if (project !== undefined) queue.add(project)
       }),
+      caches.retained.subscribe(({ object, previous }) => {
+        if (object.metadata.generation !== previous?.metadata.generation) queue.add(object.spec.project)
+      }),
       managed.subscribe((project) => queue.add(project)),
       pullSecrets.subscribe(({ object }) => addUsersOf(object.metadata.name)),
     ]

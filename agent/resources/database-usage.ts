@@ -2,6 +2,7 @@ import type { BodyFault } from '../../shared/errors.ts'
 import { describeBytes, parseBytes, whole } from '../../shared/kubernetes/quantity.ts'
 import { groupsOf, type NodeGroup, type StoredDatabaseSpec } from './database.ts'
 import type { ProjectSpec } from './project.ts'
+import { describeRetained, type RetainedSum } from './retained-keeping.ts'
 
 /** What the quota of a project decides on. */
 export type QuotaFacts = {
@@ -12,6 +13,8 @@ export type QuotaFacts = {
   project: ProjectSpec | undefined
   /** The other databases of the project, accepted ones included. */
   siblings: StoredDatabaseSpec[]
+  /** What deleted databases of the project still hold, without the one that the request takes back. */
+  retained: RetainedSum
   /** The volume for heap dumps that the operator gives each pod; the class is undefined if it is unknown. */
   heapDumpVolume: { size: string; storageClass: string | undefined }
 }
@@ -23,6 +26,8 @@ type Dimension = {
   takenBy(spec: StoredDatabaseSpec, heapDumpVolume: string): bigint
   say(amount: bigint): string
   note?: string
+  /** What deleted databases still take. */
+  retained?: (sum: RetainedSum) => bigint
 }
 
 const cores = (millicores: bigint) => `${Number(millicores) / 1000} ${millicores === 1000n ? 'core' : 'cores'}`
@@ -60,6 +65,8 @@ const dimensions: Dimension[] = [
       ofNodes(spec, ({ disk }) => whole(disk.count) * (parseBytes(disk.size) ?? 0n) + (parseBytes(heapDumpVolume) ?? 0n)),
     say: (bytes) => `${describeBytes(bytes)} of storage`,
     note: ', the heap-dump volume of each node included',
+    // The ResourceQuota does not count these: it counts claims, and they have none. But their bytes are taken all the same.
+    retained: ({ bytes }) => bytes,
   },
   {
     path: '',
@@ -70,17 +77,19 @@ const dimensions: Dimension[] = [
 ]
 
 /** The dimensions in which a database would take more than its project's quota leaves. A request for no more than before passes. */
-export function quotaExceeded({ wanted, current, project, siblings, heapDumpVolume: { size } }: QuotaFacts): BodyFault[] {
+export function quotaExceeded({ wanted, current, project, siblings, retained: sum, heapDumpVolume: { size } }: QuotaFacts): BodyFault[] {
   const { quota } = project ?? {}
   if (!quota) return []
-  return dimensions.flatMap(({ path, limit, takenBy, say, note = '' }) => {
+  return dimensions.flatMap(({ path, limit, takenBy, say, note = '', retained = () => 0n }) => {
     const most = limit(quota)
     if (most === undefined) return []
     const wants = takenBy(wanted, size)
     const has = current ? takenBy(current, size) : 0n
     const used = siblings.reduce((sum, sibling) => sum + takenBy(sibling, size), 0n)
-    if (wants <= has || wants + used <= most) return []
-    const message = `${say(wants)} wanted${note}, ${say(used)} used by the project's other databases, ${say(most)} allowed`
+    const kept = retained(sum)
+    if (wants <= has || wants + used + kept <= most) return []
+    const keptFor = kept === 0n ? '' : ` ${describeRetained(sum)} kept, which a purge frees,`
+    const message = `${say(wants)} wanted${note}, ${say(used)} used by the project's other databases,${keptFor} ${say(most)} allowed`
     return [{ path, message }]
   })
 }

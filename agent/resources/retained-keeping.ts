@@ -1,4 +1,4 @@
-import { describeBytes, parseBytes } from '../../shared/kubernetes/quantity.ts'
+import { describeBytes, formatBytes, parseBytes } from '../../shared/kubernetes/quantity.ts'
 import type { RetainedDatabase, RetainedDatabaseSpec, RetainedDatabaseStatus, RetainedDatabaseVolume } from './retained-database.ts'
 import { readRetained } from './retained-reading.ts'
 
@@ -14,6 +14,11 @@ export function sumOfRetained(records: Iterable<RetainedDatabase>): RetainedSum 
     for (const { uid, capacity } of readRetained(record).spec?.volumes ?? []) volumes.set(uid, parseBytes(capacity ?? '') ?? 0n)
   }
   return { databases, volumes: volumes.size, bytes: [...volumes.values()].reduce((sum, bytes) => sum + bytes, 0n) }
+}
+
+/** The sum as objects and the API show it. */
+export function shownSum({ databases, volumes, bytes }: RetainedSum): { databases: number; volumes: number; storage: string } {
+  return { databases, volumes, storage: formatBytes(bytes) }
 }
 
 /** A record with its reading. */
@@ -61,6 +66,17 @@ export function dueAt({ metadata }: RetainedDatabase, { deletedAt, expiresAt }: 
   const [expires, deleted] = [Date.parse(expiresAt), Date.parse(deletedAt)]
   const stands = Date.parse(metadata.creationTimestamp ?? '')
   return Number.isNaN(stands) ? expires : Math.max(expires, stands + expires - deleted)
+}
+
+/** When the first of these comes due, in Unix milliseconds; undefined if none has a date. */
+export function nextExpiry(records: Iterable<RetainedDatabase>): number | undefined {
+  let next: number | undefined
+  for (const record of records) {
+    const { spec } = readRetained(record)
+    const due = spec && dueAt(record, spec)
+    if (due !== undefined && (next === undefined || due < next)) next = due
+  }
+  return next
 }
 
 /** How one recorded volume is now. */

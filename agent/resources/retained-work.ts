@@ -13,6 +13,11 @@ export function worksOn({ spec }: Operation, target: DatabaseTarget, { metadata 
   return phases[spec.action] !== undefined && targetKey(spec.target) === targetKey(target) && spec.parameters?.deleted === metadata.name
 }
 
+/** Whether the operation makes a database of it again. */
+export function isTakenBackBy({ spec }: Operation, { metadata }: RetainedDatabase): boolean {
+  return phases[spec.action] === 'Undeleting' && spec.parameters?.deleted === metadata.name
+}
+
 /** The status while an operation works on the record. */
 export function statusDuring({ metadata, spec }: Operation): RetainedDatabaseStatus {
   const phase = phases[spec.action] ?? 'Kept'

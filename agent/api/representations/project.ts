@@ -9,6 +9,7 @@ import { type ProjectSpec, projectSpec } from '../../resources/project.ts'
 import { type Page, pageOf } from '../pages.ts'
 import { failureSchema, failureStatus, type OperationSchemas, obstacleSchema, representObstacles, summarizeOperation } from './operation.ts'
 import { composePage, exampleEtag, type Prepared, prepare } from './prepared.ts'
+import { noneRetained, retainedSchema } from './retained-sum.ts'
 
 const moment = z.iso.datetime()
 /** Phases of a project without an open operation, and during its creation and deletion. */
@@ -25,6 +26,7 @@ export function createProjectSchema(actions: Actions, { summary }: OperationSche
       .object({ cpu: z.string().optional(), memory: z.string().optional(), storage: z.string().optional(), databases: z.int() })
       .describe('The use that Kubernetes counts against the quota; volumes for heap dumps are part of the storage')
       .meta({ example: { cpu: '6', memory: '12Gi', storage: '192Gi', databases: 1 } }),
+    retained: retainedSchema,
     blockers: z.array(obstacleSchema).describe('The obstacles').meta({ example: [] }),
     operation: summary.nullable().describe('The operation under way').meta({ example: null }),
     failure: failureSchema.optional(),
@@ -64,6 +66,7 @@ function projectStatus(
       ...(storage !== undefined && { storage: String(storage) }),
       databases,
     },
+    retained: { ...noneRetained, ...object?.status?.retained },
     blockers: representObstacles(operation?.status?.blockers ?? object?.status?.blockers),
     operation: operation ? summarizeOperation(operation) : null,
     ...(failed && { failure: failureStatus(failed) }),

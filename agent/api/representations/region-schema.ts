@@ -5,6 +5,7 @@ import { databaseStateSchema } from './database-states.ts'
 import { linkSchema } from './link.ts'
 import { exampleHash } from './operation.ts'
 import { regionBlockerSchema } from './region-blockers.ts'
+import { retainedSchema } from './retained-sum.ts'
 
 const amounts = { cpu: z.number().describe('Cores').meta({ example: 24 }), memory: z.string().meta({ example: '96Gi' }) }
 const storage = z.string().meta({ example: '2Ti' })
@@ -98,6 +99,11 @@ export const regionSchema = z
       .describe('Databases with a schedule of snapshots, and without one. What became of the snapshots is not known')
       .meta({ example: { scheduled: 7, unscheduled: 3 } }),
     projects: count,
+    retained: retainedSchema
+      .extend({ nextExpiry: z.iso.datetime().nullable().describe('When the data of the next one is deleted; null if none has a date') })
+      .optional()
+      .describe('What deleted databases still hold; absent where they cannot be recorded')
+      .meta({ example: { databases: 1, volumes: 3, storage: '192Gi', nextExpiry: '2026-12-07T12:00:00.000Z' } }),
     leader: z
       .object({
         state: z.enum(['leads', 'nobody', 'unknown']).describe('Whether a replica carries out operations'),

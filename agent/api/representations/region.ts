@@ -4,7 +4,10 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { version } from '../../../shared/version.ts'
 import { type AgedSource, agesOf } from '../../region/age.ts'
 import { amrcHostsOf, capacityOf, hostsOf, isSameHost, operatorStateOf, storageClassesOf } from '../../region/status.ts'
+import { isFollowed } from '../../region/where-served.ts'
 import { projectOf, projectOfTarget } from '../../resources/kind.ts'
+import type { RetainedDatabase } from '../../resources/retained-database.ts'
+import { nextExpiry, shownSum, sumOfRetained } from '../../resources/retained-keeping.ts'
 import { type TunnelInUse, tunnelStateOf } from '../../tunnel/state.ts'
 import { operatorAt, type ResourceParts } from '../resource.ts'
 import { clockShown } from './clock.ts'
@@ -60,6 +63,7 @@ export class RegionDocumentMaker {
       databaseStates: [databases, statefulSets, pods, operations],
       backups: [databases],
       projects: [projects],
+      retained: [caches.retained],
       operator: [operator],
       components: [...workloads],
       platform: [nodes, storageClasses, ingressClasses, csiDrivers],
@@ -72,7 +76,7 @@ export class RegionDocumentMaker {
     const ofTunnel = tunnel ? Object.values(tunnel.caches) : []
     const ofStack = [...workloads, ingressClasses, csiDrivers]
     const ofDatabases = [databases, statefulSets, pods, services, operations]
-    this.#caches = [nodes, storageClasses, projects, operator, ledger, ...ofDatabases, ...ofStack, ...ofTunnel]
+    this.#caches = [nodes, storageClasses, projects, caches.retained, operator, ledger, ...ofDatabases, ...ofStack, ...ofTunnel]
   }
 
   /** Calls the listener when the document may have changed. Returns the functions that unsubscribe. */
@@ -128,6 +132,7 @@ export class RegionDocumentMaker {
       databaseStates: Object.fromEntries(this.#states.all(this.#around(), counts)),
       backups: backupsShown(seen.databases),
       projects: seen.projects.length,
+      ...(isFollowed(caches.retained) && { retained: retainedShown(caches.retained.values(), counts) }),
       leader: leaderShown(lease.standing()),
       operator: operatorStateOf(operator, operatorAt(config)),
       tunnel: null,
@@ -172,6 +177,12 @@ export class RegionDocumentMaker {
 function backupsShown(databases: readonly KubernetesObject[]): RegionDocument['backups'] {
   const scheduled = databases.filter(({ spec }) => spec?.backups !== undefined).length
   return { scheduled, unscheduled: databases.length - scheduled }
+}
+
+function retainedShown(records: Iterable<RetainedDatabase>, counts: (project: string) => boolean): RegionDocument['retained'] {
+  const seen = [...records].filter(({ spec }) => counts(spec.project))
+  const next = nextExpiry(seen)
+  return { ...shownSum(sumOfRetained(seen)), nextExpiry: next === undefined ? null : new Date(next).toISOString() }
 }
 
 function leaderShown({ state, holder, trouble }: LeaseStanding): RegionDocument['leader'] {

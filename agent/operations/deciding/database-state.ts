@@ -14,6 +14,7 @@ import { refusals } from '../../resources/database-rules.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
 import type { Operation } from '../../resources/operation.ts'
 import type { ProjectSpec } from '../../resources/project.ts'
+import { sumOfRetained } from '../../resources/retained-keeping.ts'
 import { snapshotKeys } from '../../resources/snapshots.ts'
 import type { AcceptedResource } from '../accepted.ts'
 import type { Asked as AskedOf } from '../actions/action.ts'
@@ -21,6 +22,7 @@ import { hasBegun } from '../precedence.ts'
 import { type DecisionParts, onlyUnprotects, type Proposed, refusal, sameJson, seconds } from './decision.ts'
 import { leavingProblem, noSuchDatabase, projectAround } from './present.ts'
 import { differingSecrets } from './present-secrets.ts'
+import { retainedOf } from './retained.ts'
 import { sharedFolder, withFolder } from './snapshot-folder.ts'
 
 type Present = AcceptedResource<StoredDatabaseSpec>
@@ -66,7 +68,7 @@ export function decideState(
     ...adoptedRules(given, present, secrets.changed),
     ...sharedFolder(target, wanted, present?.spec, parts.caches.databases.values()),
   ]
-  refuse(parts, target, wanted, present, project.spec, secrets, ownFaults)
+  refuse(parts, { ...given, spec: wanted }, { target, present, project: project.spec, secrets, ownFaults })
   const decided = { target, wanted, present, project, secrets, nodes, options: parts.config, backupImage: parts.backupImage() }
   const steps = plan(decided)
   if (isUnchanged(decided, steps)) return undefined
@@ -79,6 +81,8 @@ type Intent = {
   secrets: Secrets
   /** Whether the request itself names the number of nodes. */
   counts?: boolean
+  /** The deleted database whose volumes it takes back. They do not count twice against the quota. */
+  takesBack?: string
 }
 
 /** What another tool made, and a request need not repeat: the other groups, and members with values that the schema of the API refuses. */
@@ -201,16 +205,17 @@ function userAt({ users }: StoredDatabaseSpec, place: string): string {
   return users[Number(place.split('.')[1])]?.name ?? ''
 }
 
+type Judged = {
+  target: DatabaseTarget
+  present: Present | undefined
+  project: ProjectSpec
+  secrets: SecretsToKeep
+  ownFaults: BodyFault[]
+}
+
 /** @throws Problem of the most severe type, with the faults of all types */
-function refuse(
-  { accepted, caches, config, heapDumpVolume }: DecisionParts,
-  target: DatabaseTarget,
-  wanted: StoredDatabaseSpec,
-  present: Present | undefined,
-  project: ProjectSpec,
-  secrets: SecretsToKeep,
-  ownFaults: BodyFault[],
-): void {
+function refuse(parts: DecisionParts, { spec: wanted, takesBack }: Intent, { target, present, project, secrets, ownFaults }: Judged): void {
+  const { accepted, caches, config, heapDumpVolume } = parts
   // Only if there is a quota: reading a thousand databases takes milliseconds.
   const siblings = project.quota === undefined ? [] : accepted.databases(target.project).map(({ spec }) => spec)
   const found = refusals({
@@ -220,6 +225,7 @@ function refuse(
     storageClasses: storageClassesOf(caches.storageClasses.values()),
     project,
     siblings: siblings.filter(({ id }) => id !== target.database),
+    retained: sumOfRetained(project.quota === undefined ? [] : retainedOf(target.project, parts, takesBack)),
     changedSecrets: secrets.changed,
     missingSecrets: secrets.missing,
     heapDumpVolume: heapDumpVolume(),

@@ -17,7 +17,7 @@ export type Timeouts = { create: number; change: number; delete: number; restore
 /** The data for a decision. Everything but `cluster` is in memory. */
 export type DecisionParts = {
   accepted: AcceptedState
-  caches: Pick<Caches, 'storageClasses' | 'databases' | 'nodes' | 'pods'>
+  caches: Pick<Caches, 'storageClasses' | 'databases' | 'nodes' | 'pods' | 'retained'>
   /** The volume that the Crate Operator gives each node of a new database; the class is undefined if it is unknown. */
   heapDumpVolume(): { size: string; storageClass: string | undefined }
   operatorRelease(): OperatorRelease

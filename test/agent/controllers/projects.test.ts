@@ -222,6 +222,24 @@ test('a project is ready once its quota is counted, and tells what is used of it
   await until('the database is counted', async () => (await read(projectNamed('busy')))?.status?.usage.databases === 1)
 })
 
+test('a project tells what its deleted databases still hold', async () => {
+  await make(projectNamed('keeper'))
+  await whenReason('keeper', 'Ready')
+  const volume = { volume: 'pvc-1', uid: 'uid-1', claim: 'project-keeper/data0-crate-data-hot-tide-0', capacity: '64Gi' }
+  const facts = { origin: 'found', deletedAt: '2026-11-30T10:00:00Z', deletedBy: 'nobody knows', volumes: [volume], secrets: [] }
+  const record = {
+    apiVersion: 'skerry.dev/v1',
+    kind: 'RetainedDatabase',
+    metadata: { name: 'tide.00000001', namespace: region.namespace },
+    spec: { project: 'keeper', database: 'tide', ...facts },
+  }
+  const told = async () => (await read(projectNamed('keeper')))?.status?.retained
+  await make(record)
+  await until('it is told', async () => isDeepStrictEqual(await told(), { databases: 1, volumes: 1, storage: '64Gi' }))
+  await region.remove(record)
+  await until('it is told no more', async () => (await told()) === undefined)
+})
+
 test('pull secrets are copied, follow their source, and go when they are not named any more', async () => {
   await make(pullSecret('mirror', 'first'))
   await make(projectNamed('puller', { imagePullSecrets: ['mirror'] }))

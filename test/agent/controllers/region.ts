@@ -103,7 +103,7 @@ export async function startControlledRegion(start: typeof startCluster = startCl
     async startProjects(lease = leaseInHand(), clock = systemClock) {
       const { cluster } = region
       const caches = createCaches({ namespace }, { cluster, clock, log })
-      const followed = [caches.projects, caches.databases]
+      const followed = [caches.projects, caches.databases, caches.retained]
       await Promise.all(followed.map((cache) => cache.start(new AbortController().signal)))
       const operator = { namespace: 'crate-operator', name: 'crate-operator' }
       const obstacles = createObstacles({ cluster, caches, clock, config: { namespace, operator } })

@@ -412,7 +412,8 @@ function reachable(from: StoredDatabaseSpec, asked: StoredDatabaseSpec): StoredD
         }
       : wanted
   if (reached.backups === undefined) delete reached.backups
-  const around = { storageClasses, heapDumpVolume, allowedKeys, endpoints, project: undefined, siblings: [] }
+  const retained = { databases: 0, volumes: 0, bytes: 0n }
+  const around = { storageClasses, heapDumpVolume, allowedKeys, endpoints, project: undefined, siblings: [], retained }
   const facts = { target, wanted: reached, current: from, ...around }
   assert.deepEqual(
     refusals(facts).filter(({ type }) => type === 'unsupported-edit'),

@@ -7,6 +7,7 @@ import { projectSpec } from '../../../agent/resources/project.ts'
 import { fc } from '../../shared/property.ts'
 import { allowedKeys, anyStored, endpoints, heapDumpVolume, nodes, storageClasses, stored, target } from './samples.ts'
 
+const noneRetained = { databases: 0, volumes: 0, bytes: 0n }
 type Facts = Parameters<typeof refusals>[0]
 
 function facts(wanted: Record<string, unknown>, more: Partial<Facts> = {}): Facts {
@@ -20,6 +21,7 @@ function facts(wanted: Record<string, unknown>, more: Partial<Facts> = {}): Fact
     endpoints,
     project: undefined,
     siblings: [],
+    retained: noneRetained,
     ...more,
   }
 }
@@ -336,6 +338,24 @@ const cases: { name: string; facts: Facts; says: string[] }[] = [
       "quota-exceeded /nodes/disk/size: 384 GiB of storage wanted, the heap-dump volume of each node included, 384 GiB of storage used by the project's other databases, 600 GiB of storage allowed",
       "quota-exceeded : 1 database wanted, 1 database used by the project's other databases, 1 database allowed",
     ],
+  },
+  {
+    name: 'what deleted databases still hold, of the storage only',
+    facts: facts(
+      {},
+      {
+        project: quota({ cpu: 6, storage: '500Gi', databases: 1 }),
+        retained: { databases: 2, volumes: 3, bytes: 192n * 2n ** 30n },
+      },
+    ),
+    says: [
+      "quota-exceeded /nodes/disk/size: 384 GiB of storage wanted, the heap-dump volume of each node included, 0 bytes of storage used by the project's other databases, 192 GiB in 3 volumes of 2 deleted databases kept, which a purge frees, 500 GiB of storage allowed",
+    ],
+  },
+  {
+    name: 'nothing where it fits beside what deleted databases hold',
+    facts: facts({}, { project: quota({ storage: '576Gi' }), retained: { databases: 2, volumes: 3, bytes: 192n * 2n ** 30n } }),
+    says: [],
   },
   {
     name: 'nothing where it fits to the last byte, the masters counted too',

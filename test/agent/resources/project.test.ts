@@ -182,6 +182,7 @@ test('the definition of projects has every field of the schema, and its own stat
     'namespace',
     'observedGeneration',
     'pullSecrets',
+    'retained',
     'usage',
   ])
   assert.deepEqual(version.subresources, { status: {} })
