@@ -73,6 +73,7 @@ const agent = z
   .strictObject({
     ...programs,
     config: z.unknown(),
+    import: z.strictObject({ enabled: z.boolean().describe('Whether the agent may make PersistentVolumes, for an import') }).partial(),
     tls: z
       .strictObject({
         mode: z.enum(['selfSigned', 'certManager', 'existingSecret']),

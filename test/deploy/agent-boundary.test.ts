@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { parseAllDocuments } from 'yaml'
+import { importSection } from '../../agent/recovery/import/settings.ts'
 import { desiredCrateDB } from '../../agent/resources/cratedb.ts'
 import { desiredProject, projectSpec } from '../../agent/resources/project.ts'
 import { projectObjects } from '../../agent/resources/project-objects.ts'
@@ -61,6 +62,7 @@ const written = [
   database,
   core('Secret', 'user-password-harbourmaster', 'project-harbour', { type: 'Opaque' }),
   core('Secret', 'operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11', 'skerry', { type: 'Opaque' }),
+  core('Secret', 'operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11-0000', 'skerry', { type: 'Opaque' }),
   core('Secret', 'skerry-fingerprint-key', 'skerry', { type: 'Opaque' }),
   core('Secret', 'skerry-identity', 'skerry'),
 ]
@@ -122,6 +124,46 @@ for (const { name, before = volume({}), after } of volumes)
     assert.match(update(before, after) ?? 'passes', /^the agent changes only the reclaim policy of volumes of projects/)
   })
 
+const labels = { 'skerry.dev/project': 'harbour', 'skerry.dev/database': 'tide' }
+const imported = (spec: object, metadata: Metadata = { labels }) =>
+  volume({ ...retained, csi: { driver: 'ebs.csi.aws.com', volumeHandle: 'vol-1' }, ...spec }, metadata)
+const inFolder = (path: string) => ({ csi: undefined, hostPath: { path } })
+
+test('a volume is made that an import makes again: of a storage, or in a folder of a host that is for volumes', () => {
+  const marked = {
+    labels: { ...labels, 'topology.kubernetes.io/zone': 'a' },
+    annotations: { 'pv.kubernetes.io/provisioned-by': 'ebs.csi.aws.com' },
+  }
+  assert.equal(creation(imported({}, marked)), undefined)
+  for (const folder of importSection.parse({}).hostFolders) {
+    assert.equal(creation(imported(inFolder(`${folder}/pvc-1`))), undefined)
+    assert.equal(creation(imported({ csi: undefined, local: { path: `${folder}/pvc-1` } })), undefined)
+  }
+})
+
+const folder = '/opt/local-path-provisioner'
+const madeUp: { name: string; object: KubernetesObject }[] = [
+  { name: 'is for a namespace that is no project', object: imported({ claimRef: { ...claimRef, namespace: 'kube-system' } }) },
+  { name: 'is for another project than it says', object: imported({ claimRef: { ...claimRef, namespace: 'project-pier' } }) },
+  { name: 'is for another database than it says', object: imported({ claimRef: { ...claimRef, name: 'data0-crate-data-hot-ebb-0' } }) },
+  { name: 'is for a claim that holds no data', object: imported({ claimRef: { ...claimRef, name: 'debug-crate-data-hot-tide-0' } }) },
+  { name: 'is for nobody', object: imported({ claimRef: undefined }) },
+  { name: 'is for a claim that there is', object: imported({ claimRef: { ...claimRef, uid: 'a-uid' } }) },
+  { name: 'says not whose it is', object: imported({}, {}) },
+  { name: 'would be deleted with its claim', object: imported({ persistentVolumeReclaimPolicy: 'Delete' }) },
+  { name: 'has an owner', object: imported({}, { labels, ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: 'a', uid: 'a' }] }) },
+  { name: 'is on a server that it names', object: imported({ csi: undefined, nfs: { server: 'mallory.example', path: '/' } }) },
+  { name: 'has two places', object: imported({ nfs: { server: 'mallory.example', path: '/' } }) },
+  ...['/', '/etc/kubernetes', folder, `${folder}-2/pvc-1`, `${folder}/../../etc`].flatMap((path) => [
+    { name: `is the folder ${path} of a host`, object: imported(inFolder(path)) },
+    { name: `is the disk ${path} of a host`, object: imported({ csi: undefined, local: { path } }) },
+  ]),
+]
+for (const { name, object } of madeUp)
+  test(`no volume is made that ${name}`, () => {
+    assert.match(creation(object) ?? 'passes', /^the agent makes volumes only for data claims of projects/)
+  })
+
 const only =
   'the agent writes only in the namespaces of projects, whose names begin with project-; in its own, only its own Secrets and pods of cloudflared.'
 for (const namespace of ['kube-system', 'crate-operator', 'projects', 'my-project-harbour'])
@@ -148,6 +190,7 @@ for (const name of [
   ...['sh.helm.release.v1.skerry.v3', 'skerry-install-skerry', 'skerry-agent-tokens', 'mirror', 'operation-', 'operation-of-somebody'],
   ...[
     'operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11-more',
+    'operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11-00001',
     'my-operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11',
     'skerry-fingerprint-key-2',
     'skerry-identity-2',
@@ -290,7 +333,7 @@ test('fails closed, and denies', () => {
 
 /** What it may write and the policy does not look at, since RBAC names it, it is Skerry's own, or it steers nothing. */
 const uncovered = [
-  ...['projects', 'operations', 'registrations'], // Skerry's own kinds, wherever they are
+  ...['projects', 'operations', 'registrations', 'retaineddatabases'], // Skerry's own kinds, wherever they are
   ...['configmaps', 'leases'], // in its own namespace, by name
   'events', // texts, in any namespace
 ]

@@ -76,6 +76,22 @@ test('helm package takes the definitions and the permissions along', async (t) =
   )
 })
 
+test('the agent may make volumes only where an import is allowed', async () => {
+  const mayMake = (objects: Manifest[]) =>
+    objects
+      .flatMap(({ rules = [] }) => rules)
+      .filter(({ resources, verbs }: Manifest) => resources?.includes('persistentvolumes') && verbs.includes('create'))
+  for (const shape of shapeNames) assert.deepEqual(mayMake(rendered[shape]), [], shape)
+  const allowed = await template({ ...shapes.default, agent: { import: { enabled: true } } })
+  assert.equal(mayMake(allowed).length, 1)
+  const { roleRef, subjects } = find(allowed, 'ClusterRoleBinding', 'skerry-agent-import')
+  assert.equal(roleRef.name, find(allowed, 'ClusterRole', 'skerry-agent-import').metadata.name)
+  assert.deepEqual(
+    subjects.map(({ name }: Manifest) => name),
+    ['skerry-agent'],
+  )
+})
+
 for (const shape of shapeNames) {
   test(`${shape} is rendered as its golden file has it${shape === 'default' ? '' : ', as far as it is not as the default'}`, () => {
     const usual = comparable(rendered.default)

@@ -26,6 +26,7 @@ export const sources: Record<string, (text: string) => Command[]> = {
         'docs/running.md',
         'docs/alerts.md',
         'docs/what-stands-in-the-way.md',
+        'docs/recovery.md',
       ],
       'docs/what-is-kept.md',
       'deploy/chart/README.md',

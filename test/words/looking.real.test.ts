@@ -89,7 +89,6 @@ const sights: [command: string, shows: RegExp, values?: Record<string, string>][
   ['kubectl -n skerry describe pod', /Name: +skerry-agent-/],
   ['kubectl get crds', /cratedbs\.cloud\.crate\.io[\s\S]*projects\.skerry\.dev/],
   ['kubectl -n skerry logs deploy/cloudflared', /Registered tunnel connection/],
-  ['kubectl get persistentvolumes -o yaml', /claimRef:[\s\S]*namespace: project-harbour/],
   ["kubectl --namespace skerry get configmap skerry-tunnel --output jsonpath='{.data}'", /grafana/],
   ['kubectl --namespace skerry get events --field-selector reason=Exposed', /Exposed/],
   ['kubectl -n skerry get pods -l app.kubernetes.io/name=skerry-agent', /skerry-agent-.* Running/],
