@@ -17,6 +17,10 @@ const commands = {
     says: 'say how the region stands with its cloud; let it leave, join, or ask again',
     load: async () => (await import('./cli/registration.ts')).registrationCommand,
   },
+  import: {
+    says: 'make the projects and databases of a region file again, with the volumes that they had',
+    load: async () => (await import('./cli/import.ts')).importCommand,
+  },
 }
 
 if (first !== undefined && Object.hasOwn(commands, first)) {

@@ -181,7 +181,7 @@ function tokens({ cloud, reader }: { cloud: string; reader: string }) {
     {
       name: 'cloud',
       sha256: sha256(cloud),
-      scopes: ['region:read', 'projects:write', 'databases:write', 'deployments:write', 'tunnel:write'],
+      scopes: ['region:read', 'projects:write', 'databases:write', 'deployments:write', 'region:write', 'tunnel:write'],
     },
     { name: 'reader', sha256: sha256(reader), scopes: ['region:read'] },
   ]

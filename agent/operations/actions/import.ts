@@ -100,7 +100,7 @@ const importIsOff = {
   code: 'import-off' as const,
   message:
     'The agent may not make volumes in this cluster. Give it that right for the import, and take it back afterwards: agent.import.enabled of the ' +
-    'chart; install.sh --import does both.',
+    'chart.',
 }
 
 function show(parts: DecisionParts, asked: AskedImport) {

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { after, before, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { exitCodes, importCommand } from '../../../agent/cli/import.ts'
+import { type KubernetesObject, kinds } from '../../../shared/kubernetes/objects.ts'
+import { listObjects } from '../../../shared/kubernetes/read.ts'
+import { type StandIns, startCluster, startStandIns, type TestCluster } from '../../cluster/index.ts'
+import { prepareRegion, type Region } from '../../region/index.ts'
+import { installObject } from '../../shared/kubernetes/connected.ts'
+import { importableDatabase, importableFile } from '../recovery/import/importable.ts'
+
+/*
+ * The command as in a pod of the agent: by the agent's service account and configuration. An agent with no more than the shipped permissions
+ * carries out what it asks for.
+ */
+
+let cluster: TestCluster
+let standIns: StandIns
+let region: Region
+let folder: string
+let env: Record<string, string>
+let bytes: Buffer
+
+before(async () => {
+  cluster = await startCluster()
+  standIns = await startStandIns(cluster, { operator: { stepMs: 2 } })
+  folder = await mkdtemp(join(tmpdir(), 'skerry-import-'))
+  const sqlUrl = `${standIns.database.url}/{namespace}/{database}/_sql`
+  region = await prepareRegion(cluster, { directory: join(folder, 'region'), sqlUrl, config: { operations: { recheck: '500ms' } } })
+  await region.startAgent()
+  const { hostname, port } = new URL(cluster.url)
+  env = { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port }
+  bytes = (await importableFile([importableDatabase('harbour', 'tide'), importableDatabase('harbour', 'ebb')])).bytes
+})
+
+after(async () => {
+  await region?.close()
+  await standIns?.stop()
+  await cluster?.stop()
+  await rm(folder, { recursive: true })
+})
+
+/** The command in this process, with the file on standard input. */
+async function run(words: string[], given: Buffer = bytes): Promise<{ code: number; out: string; err: string }> {
+  const said = { out: '', err: '' }
+  const write = (stream: 'out' | 'err') => (text: string) => {
+    said[stream] += text
+  }
+  const config = ['--config', join(folder, 'region/config-0.yaml')]
+  const code = await importCommand(['-', ...config, ...words], env, { out: write('out'), err: write('err') }, Readable.from([given]))
+  return { code, ...said }
+}
+
+const gone = '--old-cluster-is-gone'
+
+test('a dry run shows each database, and why nothing would be imported', async () => {
+  const { code, out } = await run(['--dry-run'])
+  assert.equal(code, exitCodes.incomplete)
+  assert.match(out, /^Region harbour-1, made 2026-01-31T12:00:00.000Z, at entry 117 of its ledger\.\nNot signed:/)
+  assert.match(out, /^Refused: The file is of another cluster .* oldClusterIsGone=true\.$/m)
+  assert.match(out, /^Refused: The agent may not make volumes .* agent\.import\.enabled of the chart/m)
+  assert.match(out, /^harbour\/tide +ready +2 volumes$/m)
+  assert.match(out, /^2 ready, 0 volumes-found, 0 unchanged, 0 refused$/m)
+})
+
+test('without the right to make volumes, nothing is imported', async () => {
+  const { code, err } = await run([gone])
+  assert.equal(code, exitCodes.incomplete)
+  assert.match(err, /^skerry-agent import: The agent may not make volumes in this cluster/)
+  assert.equal((await listObjects(region.admin, kinds.PersistentVolume)).length, 0)
+})
+
+for (const { name, given, says } of [
+  { name: 'is cut', given: () => bytes.subarray(0, bytes.length / 2), says: /the file ends in the middle/ },
+  {
+    name: 'was changed by hand',
+    given: () => Buffer.from(bytes.toString().replaceAll('vol-harbour-tide', 'vol-harbour-erp1')),
+    says: /\/digest does not fit the document/,
+  },
+  {
+    name: 'is of a newer version',
+    given: () => Buffer.from(bytes.toString().replace('"version":1}', '"version":2}')),
+    says: /a newer Skerry/,
+  },
+])
+  test(`a file that ${name} is not asked for`, async () => {
+    const { code, err } = await run([gone], given())
+    assert.equal(code, exitCodes.notAsked, err)
+    assert.match(err, says)
+  })
+
+test('with that right, a packed file is imported, and its progress is told', async () => {
+  for (const object of importRight) await installObject(region.admin, object)
+  const { code, out, err } = await run([gone], gzipSync(bytes))
+  assert.equal(code, exitCodes.imported, out + err)
+  assert.match(err, /^Operation op-\d+ was accepted\.\n(.*\n)*\d of 2 databases are there/)
+  assert.match(out, /^Succeeded: 2 databases were made again, 0 stood already/)
+  const claims = await listObjects(region.admin, kinds.PersistentVolumeClaim, { namespace: 'project-harbour' })
+  const data = claims.filter(({ metadata }) => metadata.name.startsWith('data')).map(({ spec }) => spec.volumeName)
+  assert.deepEqual(data.toSorted(), ['pvc-harbour-ebb-0', 'pvc-harbour-ebb-1', 'pvc-harbour-tide-0', 'pvc-harbour-tide-1'])
+})
+
+test('imported again, all of it is there', async () => {
+  const file = join(folder, 'region.json')
+  await writeFile(file, bytes)
+  const config = ['--config', join(folder, 'region/config-0.yaml')]
+  const out: string[] = []
+  const code = await importCommand([file, gone, '--json', ...config], env, { out: (text) => void out.push(text), err: () => {} })
+  assert.equal(code, exitCodes.imported)
+  assert.deepEqual(JSON.parse(out.join('')).result.import.databases, { made: 0, unchanged: 2, failed: 0 })
+})
+
+/** As deploy/chart/templates/agent/import.yaml has it. */
+const meta = { name: 'skerry-agent-import' }
+const rbac = 'rbac.authorization.k8s.io'
+const importRight: KubernetesObject[] = [
+  {
+    ...{ apiVersion: `${rbac}/v1`, kind: 'ClusterRole', metadata: meta },
+    rules: [{ apiGroups: [''], resources: ['persistentvolumes'], verbs: ['create'] }],
+  },
+  {
+    ...{ apiVersion: `${rbac}/v1`, kind: 'ClusterRoleBinding', metadata: meta },
+    roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: meta.name },
+    subjects: [{ kind: 'ServiceAccount', name: 'skerry-agent', namespace: 'skerry' }],
+  },
+]

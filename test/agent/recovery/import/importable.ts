@@ -1,0 +1,30 @@
+import type { ExportedDatabase } from '../../../../agent/recovery/region-file.ts'
+import { type WrittenRegionFile, writeRegionFile } from '../../../../agent/recovery/writing.ts'
+import { databaseSpec } from '../../../../agent/resources/database.ts'
+import { provisioner } from '../../../cluster/index.ts'
+import { exportedDatabase, regionContent } from '../region-sample.ts'
+
+/** A small database that a test cluster can run: of two nodes, on volumes of the stand-in for a storage. */
+export function importableDatabase(project: string, id: string, storageClass = 'crate-premium'): ExportedDatabase {
+  const sample = exportedDatabase(project, id)
+  const nodes = { count: 2, cpu: '500m', memory: '1Gi', disk: { size: '8Gi', storageClass } }
+  const body = databaseSpec.parse({ id, version: '5.10.1', nodes, users: [{ name: 'harbourmaster' }], allowedCIDRs: ['10.20.0.0/16'] })
+  const volumes = structuredClone(sample.volumes.slice(0, 2))
+  for (const { metadata, spec } of volumes) {
+    const { csi } = spec as unknown as { csi: { volumeHandle: string } }
+    delete spec.nodeAffinity
+    metadata.annotations = { 'pv.kubernetes.io/provisioned-by': provisioner, 'skerry.dev/reclaim-policy': 'Delete' }
+    Object.assign(spec, {
+      capacity: { storage: '8Gi' },
+      storageClassName: storageClass,
+      csi: { driver: provisioner, volumeHandle: csi.volumeHandle },
+    })
+  }
+  return { ...sample, body: body as ExportedDatabase['body'], volumes }
+}
+
+/** The file of a region with one project and these databases of it. */
+export function importableFile(databases: ExportedDatabase[]): Promise<WrittenRegionFile> {
+  const { projects, ...content } = regionContent(databases)
+  return writeRegionFile({ ...content, projects: projects.map(({ quota: _, ...project }) => project) })
+}
