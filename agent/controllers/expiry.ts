@@ -6,7 +6,7 @@ import type { DatabaseTarget } from '../resources/kind.ts'
 import { hasEnded, type Operation } from '../resources/operation.ts'
 import type { RetainedDatabase } from '../resources/retained-database.ts'
 import { leftBy } from '../resources/retained-keeping.ts'
-import { purge, worksOn } from '../resources/retained-work.ts'
+import { isPurgeOf, purge } from '../resources/retained-work.ts'
 
 export type ExpiryParts = {
   requests: Requests
@@ -66,9 +66,7 @@ export async function expire(
 
 /** Those that have ended although the record still stands, by sequence. */
 function purgesOf(record: RetainedDatabase, target: DatabaseTarget, { journal }: ExpiryParts): Operation[] {
-  return journal
-    .all()
-    .filter((operation) => operation.spec.action === purge.action && hasEnded(operation) && worksOn(operation, target, record))
+  return journal.all().filter((operation) => hasEnded(operation) && isPurgeOf(operation, target, record))
 }
 
 function pauseAfter(times: number, { status }: RetainedDatabase): number {

@@ -43,7 +43,7 @@ const found = 'found '
  * | a record                                  | what becomes of it                                                |
  * |-------------------------------------------|-------------------------------------------------------------------|
  * | cannot be read                            | stays, and its status says why: nothing is deleted by it          |
- * | an operation works on it                  | its status says so                                                |
+ * | an operation on the database is open      | stays: that operation says in its status what it does with it     |
  * | its volumes are in a newer record         | is deleted                                                        |
  * | its volumes serve a database that stands  | is deleted                                                        |
  * | no volume of it exists any more           | is deleted, with an Event                                         |

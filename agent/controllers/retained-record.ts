@@ -15,7 +15,6 @@ import type {
 } from '../resources/retained-database.ts'
 import { dueAt, type Finding, findingOf, isTakenOver, keptStatus, type VolumeState } from '../resources/retained-keeping.ts'
 import { readRetained } from '../resources/retained-reading.ts'
-import { statusDuring, worksOn } from '../resources/retained-work.ts'
 import { type ExpiryParts, expire } from './expiry.ts'
 
 export type RecordParts = ExpiryParts &
@@ -33,20 +32,14 @@ export async function keepRecord(record: RetainedDatabase, parts: RecordParts): 
     return undefined
   }
   const target: DatabaseTarget = { kind: 'database', project: spec.project, database: spec.database }
-  const open = parts.journal.unended(target)
-  const working = open.find((operation) => worksOn(operation, target, record))
-  if (working) {
-    await writeStatus(record, statusDuring(working), parts)
-    return undefined
-  }
+  // An operation on the database changes what its volumes do, and one on the record says so itself. Its end is heard of.
+  if (parts.journal.unended(target).length > 0) return undefined
   const states: VolumeState[] = []
   for (const volume of spec.volumes) states.push(await stateOf(volume, spec, parts))
-  if (open.length === 0) {
-    const finding = isTakenOver({ record, spec }, parts.caches.retained.values()) ? 'replaced' : findingOf(states)
-    if (finding !== 'stays') {
-      await drop(record, finding, parts)
-      return undefined
-    }
+  const finding = isTakenOver({ record, spec }, parts.caches.retained.values()) ? 'replaced' : findingOf(states)
+  if (finding !== 'stays') {
+    await drop(record, finding, parts)
+    return undefined
   }
   const due = dueAt(record, spec)
   const { nextMs, trouble } = await expire(record, { target, dueAt: due }, parts)

@@ -1,26 +1,16 @@
 import type { DatabaseTarget } from './kind.ts'
 import { type Operation, targetKey } from './operation.ts'
-import type { RetainedDatabase, RetainedDatabaseStatus } from './retained-database.ts'
+import type { RetainedDatabase } from './retained-database.ts'
 
-/** The actions on deleted databases, and the request of the API that asks for each. */
+/** The action that deletes the data of a deleted database, and the request of the API that asks for it. */
 export const purge = { action: 'purge', operationId: 'purgeDeletedDatabase' } as const
 
-/** The phase of a record while such an operation works on it. */
-const phases: Record<string, RetainedDatabaseStatus['phase']> = { undelete: 'Undeleting', [purge.action]: 'Purging' }
-
-/** Whether an operation is about this record of a deleted database. */
-export function worksOn({ spec }: Operation, target: DatabaseTarget, { metadata }: RetainedDatabase): boolean {
-  return phases[spec.action] !== undefined && targetKey(spec.target) === targetKey(target) && spec.parameters?.deleted === metadata.name
+/** Whether an operation purges this deleted database. */
+export function isPurgeOf({ spec }: Operation, target: DatabaseTarget, { metadata }: RetainedDatabase): boolean {
+  return spec.action === purge.action && targetKey(spec.target) === targetKey(target) && spec.parameters?.deleted === metadata.name
 }
 
 /** Whether the operation makes a database of it again. */
 export function isTakenBackBy({ spec }: Operation, { metadata }: RetainedDatabase): boolean {
-  return phases[spec.action] === 'Undeleting' && spec.parameters?.deleted === metadata.name
-}
-
-/** The status while an operation works on the record. */
-export function statusDuring({ metadata, spec }: Operation): RetainedDatabaseStatus {
-  const phase = phases[spec.action] ?? 'Kept'
-  const does = phase === 'Undeleting' ? 'It is taken back' : 'Its data is being deleted'
-  return { phase, message: `${does} by ${metadata.name}, which ${spec.requestedBy} asked for.` }
+  return spec.action === 'undelete' && spec.parameters?.deleted === metadata.name
 }

@@ -68,7 +68,7 @@ export function decideState(
     ...adoptedRules(given, present, secrets.changed),
     ...sharedFolder(target, wanted, present?.spec, parts.caches.databases.values()),
   ]
-  refuse(parts, { ...given, spec: wanted }, { target, present, project: project.spec, secrets, ownFaults })
+  refuse(parts, wanted, { target, present, project: project.spec, secrets, ownFaults })
   const decided = { target, wanted, present, project, secrets, nodes, options: parts.config, backupImage: parts.backupImage() }
   const steps = plan(decided)
   if (isUnchanged(decided, steps)) return undefined
@@ -81,8 +81,6 @@ type Intent = {
   secrets: Secrets
   /** Whether the request itself names the number of nodes. */
   counts?: boolean
-  /** The deleted database whose volumes it takes back. They do not count twice against the quota. */
-  takesBack?: string
 }
 
 /** What another tool made, and a request need not repeat: the other groups, and members with values that the schema of the API refuses. */
@@ -214,7 +212,7 @@ type Judged = {
 }
 
 /** @throws Problem of the most severe type, with the faults of all types */
-function refuse(parts: DecisionParts, { spec: wanted, takesBack }: Intent, { target, present, project, secrets, ownFaults }: Judged): void {
+function refuse(parts: DecisionParts, wanted: StoredDatabaseSpec, { target, present, project, secrets, ownFaults }: Judged): void {
   const { accepted, caches, config, heapDumpVolume } = parts
   // Only if there is a quota: reading a thousand databases takes milliseconds.
   const siblings = project.quota === undefined ? [] : accepted.databases(target.project).map(({ spec }) => spec)
@@ -225,7 +223,7 @@ function refuse(parts: DecisionParts, { spec: wanted, takesBack }: Intent, { tar
     storageClasses: storageClassesOf(caches.storageClasses.values()),
     project,
     siblings: siblings.filter(({ id }) => id !== target.database),
-    retained: sumOfRetained(project.quota === undefined ? [] : retainedOf(target.project, parts, takesBack)),
+    retained: sumOfRetained(project.quota === undefined ? [] : retainedOf(target.project, parts)),
     changedSecrets: secrets.changed,
     missingSecrets: secrets.missing,
     heapDumpVolume: heapDumpVolume(),

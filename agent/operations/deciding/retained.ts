@@ -1,10 +1,12 @@
+import { keyOf } from '../../../shared/kubernetes/objects.ts'
+import { namespaceOf } from '../../resources/kind.ts'
 import type { RetainedDatabase } from '../../resources/retained-database.ts'
 import { isTakenBackBy } from '../../resources/retained-work.ts'
 import type { DecisionParts } from './decision.ts'
 
 /**
- * The deleted databases of a project that count against its quota. One that is being taken back does not: its volumes count as those of the
- * database that it becomes.
+ * The deleted databases of a project that count against its quota. One that is being taken back does not, nor one that is not gone yet: its
+ * volumes count as those of the database.
  *
  * @param takenBack the name of another one that is to be taken back
  */
@@ -15,7 +17,9 @@ export function retainedOf(
 ): RetainedDatabase[] {
   const all = [...caches.retained.values()].filter(({ metadata, spec }) => spec.project === project && metadata.name !== takenBack)
   return all.filter((record) => {
-    const open = journal.unended({ kind: 'database', project, database: record.spec.database })
-    return !open.some((operation) => isTakenBackBy(operation, record))
+    const { database, uid } = record.spec
+    const standing = caches.databases.get(keyOf({ namespace: namespaceOf(project), name: database }))
+    const open = journal.unended({ kind: 'database', project, database })
+    return !(uid !== undefined && standing?.metadata.uid === uid) && !open.some((operation) => isTakenBackBy(operation, record))
   })
 }
