@@ -61,7 +61,10 @@ const wrongKey: Rule = ({ code, message, address }) => {
   if (code === 'InvalidAccessKeyId' || /^Forbidden: No such key/.test(message))
     return new BucketFault('InvalidAccessKeyId', `${address.authority} does not know the access key.`)
   if (code === 'SignatureDoesNotMatch' || /^Forbidden: Invalid signature/.test(message))
-    return new BucketFault('SignatureDoesNotMatch', `${address.authority} knows the access key, but not this secret of it.`)
+    return new BucketFault(
+      'SignatureDoesNotMatch',
+      `${address.authority} does not accept the signature: the secret is not the one of this access key.`,
+    )
   return undefined
 }
 
@@ -124,8 +127,8 @@ const noObject: Rule = ({ code, answer: { status, body }, intent, address, place
 }
 
 /**
- * Ceph: 403 QuotaExceeded. MinIO: 507 XMinioStorageFull, 400 XMinioAdminBucketQuotaExceeded. Garage: 403 AccessDenied, "… quota …". Swift: 413,
- * with the code EntityTooLarge, for the quota of a container or an account.
+ * Ceph: 403 QuotaExceeded. MinIO: 507 XMinioStorageFull, 400 XMinioAdminBucketQuotaExceeded. Garage: 403 AccessDenied, "… quota …". Swift: 400
+ * EntityTooLarge, "Upload exceeds quota.".
  */
 const full: Rule = (facts) => {
   const { code, message, answer, address } = facts
@@ -142,10 +145,11 @@ const locked: Rule = (facts) =>
     ? new BucketFault('ObjectLocked', `${facts.address.authority} keeps what is in the bucket ${facts.place.bucket}: ${words(facts)}.`)
     : undefined
 
+/** Swift says it with 500: its own middleware `read_only` answers 405 to the one that speaks S3. */
 const readOnly: Rule = (facts) => {
   const { code, message, answer, intent, address } = facts
   if (intent !== 'write' && intent !== 'delete') return undefined
-  const isSaid = answer.status === 405 || /read.?only/i.test(`${code} ${message}`)
+  const isSaid = answer.status === 405 || /read.?only|unexpected status code 405/i.test(`${code} ${message}`)
   return isSaid ? new BucketFault('ReadOnly', `${address.authority} takes nothing: ${words(facts)}.`) : undefined
 }
 

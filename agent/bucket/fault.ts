@@ -36,7 +36,10 @@ export const bucketFaults = {
   TlsExpired: { action: 'Renew the certificate of the store. If its dates are right, set the clocks of the nodes.' },
   TlsNotYetValid: { action: 'Set the clocks of the nodes and of the store.' },
   TlsFailed: { field: 'endpointUrl', action: 'Check that endpointUrl has the right port, and http:// where the store has no TLS.' },
-  SignatureDoesNotMatch: { field: 'secretAccessKey', action: 'Correct secretAccessKey: it is not the one of this access key.' },
+  SignatureDoesNotMatch: {
+    field: 'secretAccessKey',
+    action: 'Correct secretAccessKey. Some stores say so of an access key too that they do not know.',
+  },
   InvalidAccessKeyId: { field: 'accessKeyId', action: 'Correct accessKeyId, or create the key in this store.' },
   AccountSuspended: { field: 'accessKeyId', action: 'Let the owner of the account put it in order, or use the key of another one.' },
   AccessDenied: { action: 'Let the owner of the bucket give this key the rights to list, write, read and delete in it.' },

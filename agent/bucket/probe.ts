@@ -110,7 +110,7 @@ class Trial {
       return this.#tryRights(signal)
     }
     if (written === undefined) await this.#read(bytes, signal)
-    await this.#remove(version, signal)
+    await this.#remove(version, signal, written === undefined ? 'is' : 'may be')
   }
 
   async #read(bytes: Buffer, signal: AbortSignal): Promise<void> {
@@ -122,11 +122,11 @@ class Trial {
       this.#found.push(new BucketFault('OtherBytes', `The store returns ${read.length} other bytes than the ${bytes.length} that it took.`))
   }
 
-  async #remove({ version }: Version, signal: AbortSignal): Promise<void> {
+  async #remove({ version }: Version, signal: AbortSignal, verb: 'is' | 'may be'): Promise<void> {
     let marker: Version = {}
     const fault = await faultOf(this.#bucket.delete(this.#key, signal).then((given) => (marker = given)))
     if (fault !== undefined) {
-      this.#found.push(this.#leftBehind(fault))
+      this.#found.push(this.#leftBehind(fault, verb))
       return
     }
     this.#mayBeThere = false
@@ -135,7 +135,10 @@ class Trial {
     const gone = await faultOf(this.#bucket.get(this.#key, signal))
     if (gone === undefined)
       this.#found.push(
-        this.#leftBehind(new BucketFault('DeletionWithoutEffect', 'The store says that it has deleted the probe, and still returns it.')),
+        this.#leftBehind(
+          new BucketFault('DeletionWithoutEffect', 'The store says that it has deleted the probe, and still returns it.'),
+          'is',
+        ),
       )
   }
 
@@ -152,8 +155,8 @@ class Trial {
     if (removed?.code === 'MayNotDelete') this.#found.push(removed)
   }
 
-  #leftBehind({ code, message, action, cause }: BucketFault): BucketFault {
-    return new BucketFault(code, `${message} The probe ${this.#path} is left behind.`, { action, cause })
+  #leftBehind({ code, message, action, cause }: BucketFault, verb: 'is' | 'may be'): BucketFault {
+    return new BucketFault(code, `${message} The probe ${this.#path} ${verb} left behind.`, { action, cause })
   }
 }
 

@@ -73,9 +73,9 @@ function chain(error: unknown, depth = 0): NodeJS.ErrnoException[] {
 }
 
 /** Behind a proxy, whoever refuses is the proxy, and its address says so. */
-function destination({ authority }: Address, error: NodeJS.ErrnoException): string {
+function destination({ authority, host }: Address, error: NodeJS.ErrnoException): string {
   const { address, port } = error as { address?: string; port?: number }
-  return address === undefined ? authority : `${authority} (${address}, port ${port})`
+  return address === undefined || address === host ? authority : `${authority} (${address}, port ${port})`
 }
 
 function namesIn(error: NodeJS.ErrnoException): string {

@@ -9,7 +9,7 @@ import { type Reply, refusal, xml } from './stand-in.ts'
  * MinIO     cmd/api-errors.go, cmd/api-headers.go at 7aac2a2: `Region` is that of the site, in every refusal; with XMinio… for its own
  * Ceph      rgw_http_s3_errors in src/rgw/rgw_common.cc, dump_error in src/rgw/rgw_rest.cc: no Message for most, BucketName, and any region is taken
  * Garage    src/api/common/common_error.rs, …/signature/payload.rs, src/api/s3/put.rs at 3f4ab3a: wrong keys and full buckets are AccessDenied
- * Swift     swift/common/middleware/s3api/{s3response,s3request}.py at d57c078: 413 of a quota is EntityTooLarge
+ * Swift     swift/common/middleware/s3api/{s3response,s3request}.py at d57c078, and 2.30.1 itself (with-swift.real.test.ts)
  * Alibaba   SecondLevelDomainForbidden, and AccessDenied with an Endpoint for another region, as users of OSS have reported them
  */
 
@@ -198,7 +198,7 @@ export const documented: Documented[] = [
     store: 'Garage',
     reply: refusal(403, 'AccessDenied', 'Forbidden: Invalid signature'),
     code: 'SignatureDoesNotMatch',
-    says: /not this secret/,
+    says: /not accept the signature/,
   },
   {
     store: 'Garage',
@@ -228,6 +228,20 @@ export const documented: Documented[] = [
   },
   {
     store: 'Swift',
+    to: 'PUT',
+    reply: refusal(400, 'EntityTooLarge', 'Upload exceeds quota.'),
+    code: 'StoreFull',
+    says: /EntityTooLarge \(400\) Upload exceeds quota\./,
+  },
+  {
+    store: 'Swift',
+    to: 'PUT',
+    reply: refusal(500, 'InternalError', 'unexpected status code 405'),
+    code: 'ReadOnly',
+    says: /read-only/,
+  },
+  {
+    store: 'Amazon',
     to: 'PUT',
     reply: refusal(400, 'EntityTooLarge', 'Your proposed upload exceeds the maximum allowed object size.'),
     code: 'EntityTooLarge',
