@@ -26,10 +26,11 @@ import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
 import { createProjectController } from './controllers/projects.ts'
+import { createRehearsalController } from './controllers/rehearsals.ts'
 import { createRetainedController } from './controllers/retained-databases.ts'
 import { createStory } from './controllers/story.ts'
 import { createVolumeController } from './controllers/volumes.ts'
-import { createAcceptedState } from './operations/accepted.ts'
+import { type AcceptedState, createAcceptedState } from './operations/accepted.ts'
 import { actions } from './operations/actions/index.ts'
 import { decisionParts } from './operations/deciding/parts.ts'
 import { createExecutor } from './operations/executor.ts'
@@ -85,7 +86,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
   const lease = createLease({ ...leaseOf(config), namespace, holder: pod.name }, tools)
   const sql = createDatabaseSql(config.databases, tools)
-  const deciding = decisionParts(config, { cluster, accepted, caches, operator, journal })
+  const deciding = decisionParts(config, { cluster, accepted, caches, operator, journal, sql })
   const requests = createRequests({ ...deciding, actions, journal })
   const standing = { caches, operator, kubernetes, stack, tunnel, obstacles, journal, accepted, deciding, views, lease, meter }
   const known = { ...tools, ...standing, actions }
@@ -164,12 +165,14 @@ function controllersOf(config: AgentConfig, known: ControllerParts): Part[] {
     createVolumeController({ namespace }, known),
     createDeletionController({ namespace }, known),
     createRetainedController({ namespace, foundAfterMs: 15_000 }, { ...known, expiryTime: () => expiryTime.now() }),
+    createRehearsalController({ namespace }, known),
   ]
 }
 
 type ControllerParts = LeaderTools & {
   caches: Caches
   journal: Journal
+  accepted: AcceptedState
   obstacles: Obstacles
   requests: Requests
   recorder: EventRecorder

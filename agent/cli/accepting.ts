@@ -14,6 +14,7 @@ import { createJournal, type Journal } from '../operations/journal.ts'
 import { createRequests, type OwnRequests } from '../operations/requests.ts'
 import { type Caches, createCaches } from '../region/caches.ts'
 import { createOperatorCache } from '../region/operator.ts'
+import { createDatabaseSql } from '../region/sql.ts'
 import type { Env } from './caller.ts'
 
 /** The file that the chart mounts. */
@@ -64,6 +65,7 @@ export async function openAccepting(config: AgentConfig, env: Env, { log, signal
     await close()
     throw new Error('the cluster could not be read in time', { cause: error })
   }
-  const deciding = decisionParts(config, { cluster, accepted, caches, operator, journal })
+  const sql = createDatabaseSql(config.databases, { cluster })
+  const deciding = decisionParts(config, { cluster, accepted, caches, operator, journal, sql })
   return { requests: createRequests({ ...deciding, actions, journal }), journal, caches, close }
 }

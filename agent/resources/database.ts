@@ -247,6 +247,14 @@ export type StoredBackups = {
   azureBlob?: Omit<z.output<typeof azureBlob>, 'accountKey'> | undefined
 }
 
+/** A database that a rehearsal makes and deletes again. */
+export type Rehearsal = {
+  /** The name of the operation that made it, and that deletes it. */
+  operation: string
+  /** The database whose snapshot is restored into it. */
+  of: string
+}
+
 /** A database without the values of its secrets: as in an Operation, in the response to a GET, and from `readDatabase`. */
 export type StoredDatabaseSpec = Omit<GivenDatabaseSpec, 'users' | 'ssl' | 'backups' | 'snapshots'> & {
   users: { name: string; privileges: 'ALL'[] }[]
@@ -254,6 +262,8 @@ export type StoredDatabaseSpec = Omit<GivenDatabaseSpec, 'users' | 'ssl' | 'back
   ssl?: Record<string, never> | undefined
   backups?: StoredBackups | undefined
   snapshots?: StoredSnapshots | undefined
+  /** Set if a rehearsal made it. No request from outside can set it. */
+  rehearsal?: Rehearsal | undefined
 }
 
 /** Its groups of nodes: those with data, then the dedicated masters if it has any. */

@@ -8,7 +8,7 @@ import type { StoredDatabaseSpec } from './database.ts'
 import { applied } from './database-plan.ts'
 import { secretObject, toBase64 } from './database-secrets.ts'
 import { type EndpointRules, endpointFault } from './endpoint.ts'
-import { credential } from './identifiers.ts'
+import { credential, databaseId } from './identifiers.ts'
 import type { DatabaseTarget, Secrets, Step } from './kind.ts'
 import { compareReleases, type OperatorRelease, releaseOf } from './release.ts'
 import { wrongType } from './wording.ts'
@@ -72,6 +72,9 @@ const source = z
   })
   .refine(({ aws, azureBlob }) => (aws === undefined) !== (azureBlob === undefined), 'must have one of aws and azureBlob')
 
+/** One partition of a table. */
+export type PartitionChoice = z.output<typeof partition>
+
 const needs = { tables: 'tables', sections: 'sections', partitions: 'partitions' } as const
 
 /** Body of `actions/restore`. */
@@ -80,8 +83,17 @@ export const restoreBody = z
     snapshot: z
       .string()
       .regex(/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}$/, 'must be the name of a snapshot: letters, digits and _ . : -')
-      .describe('Name of the snapshot in its repository')
+      .describe('Name of the snapshot in its repository; from snapshots, `latest` is the last one that succeeded')
       .meta({ example: '20260131120000' }),
+    from: z
+      .enum(['backups', 'snapshots'])
+      .default('backups')
+      .describe('Which backups: those of the Crate Operator, restored by it, or the own ones of Skerry, restored by SQL')
+      .meta({ example: 'snapshots' }),
+    into: databaseId
+      .optional()
+      .describe('From snapshots: the id of a new database of the project, which is made like this one and gets the tables')
+      .meta({ example: 'tidal-gauge-as-of-monday' }),
     type: z
       .enum(['all', 'tables', 'metadata', 'sections', 'partitions'])
       .default('all')
@@ -121,8 +133,29 @@ export const restoreBody = z
       if (body.type !== type && given)
         context.addIssue({ code: 'custom', path: [field], message: `must be left out for type ${body.type}` })
     }
+    for (const { path, message } of placeFaults(body)) context.addIssue({ code: 'custom', path: [path], message })
   })
   .describe('A snapshot to restore into the database')
+
+/** What does not go together with where the snapshot is. */
+function placeFaults({ from, into, type, source }: { from: string; into?: string | undefined; type: string; source?: unknown }) {
+  if (from === 'backups')
+    return into === undefined
+      ? []
+      : [{ path: 'into', message: 'needs from "snapshots": the Crate Operator restores into the same database' }]
+  return [
+    ...(source === undefined ? [] : [{ path: 'source', message: 'must be left out for from "snapshots": their place is in the database' }]),
+    ...(type === 'metadata' || type === 'sections'
+      ? [
+          {
+            path: 'type',
+            message:
+              'must be "all", "tables" or "partitions" for from "snapshots": users would bring the former password of the user system',
+          },
+        ]
+      : []),
+  ]
+}
 
 /** The output of `restoreBody`. */
 export type Restore = z.output<typeof restoreBody>

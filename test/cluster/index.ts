@@ -33,6 +33,7 @@ export { type KubeletOptions, type KubeletStandIn, runKubelet } from './stand-in
 export { type LoadBalancerStandIn, runLoadBalancer } from './stand-ins/load-balancer.ts'
 export { createNodes, createStorageClasses, type NodeShape, nodeShapes, provisioner } from './stand-ins/nodes.ts'
 export { createQueue, type Queue } from './stand-ins/queue.ts'
+export type { StoredSnapshot } from './stand-ins/repository-state.ts'
 export { runVolumes, type VolumeStandIn } from './stand-ins/volumes.ts'
 export { openWorld, type World, type WorldOptions } from './stand-ins/world.ts'
 export { startCluster } from './start.ts'

@@ -20,12 +20,17 @@ import {
   splitRestoreSecrets,
 } from '../../resources/restore.ts'
 import { refusal, refuseFaults, seconds } from '../deciding/decision.ts'
+import { decideOwnRestore } from '../deciding/own-restore.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
 import { isDone, type Progress, type WorkContext } from '../work/context.ts'
 import { advanceSteps, readCrateDB } from '../work/database-steps.ts'
+import { advanceOwnRestore, leaveOwnRestore } from '../work/own-restore.ts'
 import { type Action, databaseRequest } from './action.ts'
 
-/** Restores a snapshot into a database. The operator resets the request in the spec afterwards, in success and in failure. */
+/**
+ * Restores a snapshot. Those of the Crate Operator's backups are restored by the operator, which resets the request in the spec afterwards, in
+ * success and in failure; those of Skerry's own by SQL.
+ */
 export const restore: Action<DatabaseTarget> = {
   name: 'restore',
   phase: 'Restoring',
@@ -33,12 +38,13 @@ export const restore: Action<DatabaseTarget> = {
     databaseRequest({
       method: 'POST',
       operationId: 'restoreDatabase',
-      summary: 'Restores a snapshot into the database',
+      summary: 'Restores a snapshot into the database, or into a new one',
       body: restoreBody,
       example: { snapshot: '20260131120000', type: 'tables', tables: ['doc.readings'] },
       asksForState: false,
       async prepare(parts, asked) {
         const { target, body } = asked
+        if (body.from === 'snapshots') return asked
         const present = parts.accepted.database(target.project, target.database)
         if (!present?.object || !needsEndpoint(present.spec, splitRestoreSecrets(body).restore, present.object)) return asked
         // The agent may not read CRDs.
@@ -50,6 +56,7 @@ export const restore: Action<DatabaseTarget> = {
       },
       decide(parts, asked) {
         const { restore, secrets } = splitRestoreSecrets(asked.body)
+        if (restore.from === 'snapshots') return decideOwnRestore(parts, asked, restore)
         const { spec, object } = databaseOfRequest(parts, asked)
         const facts = { object, operator: parts.operatorRelease(), keepsEndpoint: asked.keepsEndpoint }
         const never = neverRestores(spec, object)
@@ -65,7 +72,16 @@ export const restore: Action<DatabaseTarget> = {
       },
     }),
   ],
-  work: { advance },
+  work: {
+    advance: (context) => {
+      const asked = context.operation.spec.parameters as StoredRestore
+      return asked.from === 'snapshots' ? advanceOwnRestore(context, asked) : advance(context)
+    },
+    async leave(context) {
+      const asked = context.operation.spec.parameters as StoredRestore
+      return asked.from === 'snapshots' ? leaveOwnRestore(context, asked) : undefined
+    },
+  },
 }
 
 const notYet: Step = {

@@ -8,7 +8,7 @@ import type { BackupImage } from '../../resources/backup-image.ts'
 import { movesBackups } from '../../resources/backup-place.ts'
 import { desiredCrateDB } from '../../resources/cratedb.ts'
 import type { NodesEvidence } from '../../resources/cratedb-undo.ts'
-import { groupsOf, type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
+import { groupsOf, type Rehearsal, type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import { planDatabase } from '../../resources/database-plan.ts'
 import { refusals } from '../../resources/database-rules.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
@@ -55,6 +55,7 @@ export function decideState(
   guard(present)
   const project = projectAround(parts, target, { seesOff: true })
   if (present?.leaving) throw leavingProblem(target, present)
+  if (present?.spec.rehearsal) throw refusal('wrong-state', [{ path: '', message: belongsToRehearsal(present.spec.rehearsal) }])
   const given = intent(present)
   const wanted = withFolder({ ...given.spec, ...carriedOver(given.spec, present), id: target.database }, present?.spec, {
     ...target,
@@ -74,6 +75,10 @@ export function decideState(
   if (isUnchanged(decided, steps)) return undefined
   const credentials = secrets.generated.map((place) => ({ user: userAt(wanted, place), password: passwordAt(place) }))
   return { ...proposalOf(parts, decided, steps), credentials }
+}
+
+function belongsToRehearsal({ operation, of }: Rehearsal): string {
+  return `the database is part of the rehearsal of ${of}, and is deleted when operation ${operation} ends; cancel that, or wait`
 }
 
 type Intent = {

@@ -4,6 +4,7 @@ import { type BodyFault, Problem, summaryOf } from '../../../shared/errors.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { Caches } from '../../region/caches.ts'
+import type { DatabaseSql } from '../../region/sql.ts'
 import type { AllowedKeys } from '../../resources/allowed-keys.ts'
 import type { BackupImage } from '../../resources/backup-image.ts'
 import type { EndpointRules } from '../../resources/endpoint.ts'
@@ -37,7 +38,9 @@ export type DecisionParts = {
     /** Folders of hosts in which volumes may be that an import makes. */
     hostFolders: readonly string[]
   }
-  journal: Pick<Journal, 'unended' | 'all' | 'head'>
+  journal: Pick<Journal, 'unended' | 'unendedTargets' | 'all' | 'head'>
+  /** For what only a database itself knows; read before the decision too. */
+  sql: DatabaseSql
   /** For secrets, which no cache holds. They are read before the decision, which waits for nothing. */
   cluster: Cluster
 }

@@ -3,6 +3,7 @@ import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { Caches } from '../../region/caches.ts'
 import { clusterNetworksNow } from '../../region/cluster-networks.ts'
 import { backupImageNow, heapDumpVolumeNow, type OperatorView, operatorReleaseNow } from '../../region/operator.ts'
+import type { DatabaseSql } from '../../region/sql.ts'
 import type { AllowedKeys } from '../../resources/allowed-keys.ts'
 import type { AcceptedState } from '../accepted.ts'
 import type { Journal } from '../journal.ts'
@@ -26,13 +27,13 @@ export type DecidingConfig = {
 /** What there is to know for a decision, as the configuration has it. */
 export function decisionParts(
   { region, cluster: { namespace }, crateOperator, databases, metadata, operations, recovery }: DecidingConfig,
-  parts: { accepted: AcceptedState; caches: Caches; operator: Cache<OperatorView>; journal: Journal; cluster: Cluster },
+  parts: { accepted: AcceptedState; caches: Caches; operator: Cache<OperatorView>; journal: Journal; cluster: Cluster; sql: DatabaseSql },
 ): DecisionParts {
-  const { accepted, caches, operator, journal, cluster } = parts
+  const { accepted, caches, operator, journal, cluster, sql } = parts
   const { allowed, clusterNetworks } = databases.backupEndpoints
   const operatorAt = { namespace: crateOperator.namespace, name: crateOperator.deployment, version: crateOperator.version }
   return {
-    ...{ accepted, caches, journal, cluster },
+    ...{ accepted, caches, journal, cluster, sql },
     operatorRelease: () => operatorReleaseNow(operator, operatorAt),
     backupImage: () => backupImageNow(operator, operatorAt),
     heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt, databases.heapDumpVolume),

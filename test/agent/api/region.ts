@@ -15,6 +15,7 @@ import { createDatabaseViews } from '../../../agent/region/database-view.ts'
 import type { Obstacles } from '../../../agent/region/obstacles/index.ts'
 import { createOperatorCache } from '../../../agent/region/operator.ts'
 import { createProjectViews } from '../../../agent/region/project-view.ts'
+import type { DatabaseSql } from '../../../agent/region/sql.ts'
 import { createStack } from '../../../agent/region/stack.ts'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
 import { databaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
@@ -24,6 +25,7 @@ import { desiredProject, projectSpec } from '../../../agent/resources/project.ts
 import type { Tunnel } from '../../../agent/tunnel/settings.ts'
 import { createTunnelCaches, type TunnelInUse } from '../../../agent/tunnel/state.ts'
 import { systemClock } from '../../../shared/clock.ts'
+import { Problem } from '../../../shared/errors.ts'
 import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
@@ -44,6 +46,13 @@ export const namespace = 'skerry'
 export const operatorAt = { namespace: 'crate-operator', deployment: 'crate-operator' }
 const log = createLog({ level: process.env.TEST_LOG === undefined ? 'fatal' : 'debug', name: 'test' })
 
+/** No database answers. */
+const noDatabase: DatabaseSql = {
+  query: async () => {
+    throw new Problem('database-unreachable', 'No database answers in this test.')
+  },
+}
+
 /** The API over a cluster, called without a network. Every answer is held against the OpenAPI document. */
 export type Api = {
   call: Call
@@ -62,6 +71,8 @@ export function createApiOver(
     tunnel?: TunnelInUse | undefined
     registration?: ShownRegistration | undefined
     actions?: Actions
+    /** None answers if left out. */
+    sql?: DatabaseSql
   },
   operator: ReturnType<typeof createOperatorCache>,
 ): Api {
@@ -89,7 +100,7 @@ export function createApiOver(
   const seen = { stack, views, operator, clocks, kubernetes: { current: 'v1.35.0' }, accepted: createAcceptedState(parts) }
   // Nobody acts here.
   const lease = leaseInHand(false)
-  const deciding = decisionParts(config, { ...parts, ...seen })
+  const deciding = decisionParts(config, { sql: noDatabase, ...parts, ...seen })
   const resources = openResources({ actions, ...parts, ...seen, deciding, config, lease, clock: systemClock, log })
   const conformance = createConformance(resources.routes)
   const records: AuditRecord[] = []

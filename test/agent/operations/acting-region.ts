@@ -1,5 +1,6 @@
 import { createDeletionController } from '../../../agent/controllers/deletions.ts'
 import { createProjectController } from '../../../agent/controllers/projects.ts'
+import { createRehearsalController } from '../../../agent/controllers/rehearsals.ts'
 import { createRetainedController } from '../../../agent/controllers/retained-databases.ts'
 import { createVolumeController } from '../../../agent/controllers/volumes.ts'
 import { createAcceptedState } from '../../../agent/operations/accepted.ts'
@@ -13,7 +14,7 @@ import { createWaitingNotes } from '../../../agent/operations/waiting.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
 import { createObstacles } from '../../../agent/region/obstacles/index.ts'
 import { createOperatorCache } from '../../../agent/region/operator.ts'
-import { createDatabaseSql } from '../../../agent/region/sql.ts'
+import { createDatabaseSql, type DatabaseSql } from '../../../agent/region/sql.ts'
 import { databaseSpec, type GivenDatabaseSpec, type StoredDatabaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import { hasEnded, type Operation } from '../../../agent/resources/operation.ts'
 import { projectSpec } from '../../../agent/resources/project.ts'
@@ -48,6 +49,8 @@ export type ActingRegion = {
   standIns: StandIns
   caches: Caches
   journal: Journal
+  /** Asks the databases of the stand-in. */
+  sql: DatabaseSql
   /** Lines of its log, warnings and worse. */
   logged: Record<string, unknown>[]
   accept(proposal: Omit<Proposal, 'tryOut' | 'plan' | 'timeoutSeconds'> & { timeoutSeconds?: number }): Promise<Operation>
@@ -129,6 +132,7 @@ export async function startActingRegion(actions: Actions = usualActions, { crate
     get journal() {
       return half.journal
     },
+    sql: createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster: admin }),
     logged,
     accept,
     whenOperation,
@@ -213,7 +217,7 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
   const sql = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster })
   const operator = createOperatorCache({ namespace: 'crate-operator', name: 'crate-operator' }, tools)
   const accepted = createAcceptedState({ journal, caches })
-  const deciding = decisionParts(decidingConfig, { cluster, accepted, caches, operator, journal })
+  const deciding = decisionParts(decidingConfig, { cluster, accepted, caches, operator, journal, sql })
   const requests = createRequests({ ...deciding, actions, journal })
   const projects = createProjectController(
     {
@@ -238,7 +242,9 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
     { ...tools, actions, journal, caches, lease, obstacles, sql, requests },
   )
   const waiting = createWaitingNotes({ namespace, parallelism: 8 }, { ...tools, journal, caches, lease, queue: executor })
-  const parts = [...Object.values(caches), operator, journal, projects, volumes, deletions, recorder, retained, executor, waiting]
+  const rehearsals = createRehearsalController({ namespace }, { ...tools, caches, journal, lease, accepted, requests })
+  const controllers = [projects, volumes, deletions, recorder, retained, rehearsals]
+  const parts = [...Object.values(caches), operator, journal, ...controllers, executor, waiting]
   const signal = new AbortController().signal
   for (const part of parts) await part.start(signal)
   return {

@@ -47,11 +47,13 @@ function decidedDeletion(target: ReturnType<typeof database>): Proposal {
     endpoints: { allowed: [], clusterNetworks: () => [], namespaces: [] },
     hostFolders: [],
   }
+  const sql = { query: () => assert.fail('a deletion asks no database') }
   const parts = {
     accepted: createAcceptedState({ journal, caches }),
     caches,
     journal,
     cluster,
+    sql,
     heapDumpVolume,
     operatorRelease,
     backupImage,

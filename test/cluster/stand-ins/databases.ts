@@ -142,10 +142,12 @@ async function createDisks(world: World) {
   const claims = await world.follow('PersistentVolumeClaim')
   const written = new Map<string, DatabaseState>()
   const volumes = new Map<string, Set<string>>()
-  const stop = claims.subscribe(({ object }) => {
+  const stop = claims.subscribe(({ type, object }) => {
     const key = databaseKey(object)
     if (key === undefined || object.spec.volumeName === undefined) return
-    volumes.set(key, (volumes.get(key) ?? new Set()).add(object.spec.volumeName))
+    // The claims of a deleted database go after it: the next one of its name has others.
+    if (type === 'removed') volumes.get(key)?.delete(object.spec.volumeName)
+    else volumes.set(key, (volumes.get(key) ?? new Set()).add(object.spec.volumeName))
   })
   return {
     keep(key: string, state: DatabaseState | undefined) {

@@ -35,19 +35,20 @@ export function releaseOf({ databases, key }: Session): string {
 }
 
 /** @throws SqlError unless the user may change the cluster */
-function mustHaveDdl({ user }: Session, { privileges }: DatabaseState): void {
+export function mustHaveDdl({ user }: Session, { privileges }: DatabaseState): void {
   const may = privileges.some((each) => each.grantee === user && each.state === 'GRANT' && each.type === 'DDL' && each.class === 'CLUSTER')
   if (!may && user !== 'crate') throw new SqlError(4011, `MissingPrivilegeException[Missing 'DDL' privilege for user '${user}']`)
 }
 
-function repository(state: DatabaseState, name: string) {
+/** @throws SqlError if there is none */
+export function repository(state: DatabaseState, name: string) {
   const found = state.registered.get(name)
   if (!found) throw new SqlError(4047, `RepositoryMissingException[[${name}] missing]`)
   return found
 }
 
 /** The bucket of a repository, and what is in its folder. */
-function folderOf(
+export function folderOf(
   databases: Databases,
   { settings }: { settings: Record<string, string> },
 ): { bucket: Bucket; snapshots: StoredSnapshot[] } {
@@ -59,7 +60,7 @@ function folderOf(
 }
 
 /** What the store says through CrateDB. */
-function storeSays(fault: BucketFault, settings: Record<string, string>): string {
+export function storeSays(fault: BucketFault, settings: Record<string, string>): string {
   if (fault === 'unreachable')
     return `SdkClientException 'Unable to execute HTTP request: Connect to ${settings.endpoint ?? 's3.amazonaws.com'} failed: connect timed out'`
   const code = fault === 'denied' ? 'InvalidAccessKeyId' : 'AccessDenied'
@@ -83,7 +84,8 @@ export async function createRepository(name: string, type: string, settings: Rec
   state.registered.set(name, { type, settings })
   while (state.verificationHeld) await new Promise((resolve) => setTimeout(resolve, 5))
   const { fault } = databases.bucket(settings.bucket ?? '')
-  if (fault === undefined || type !== 's3') return
+  const isEnough = fault === undefined || (fault === 'read-only' && settings.readonly === 'true')
+  if (isEnough || type !== 's3') return
   state.registered.delete(name)
   const how = `[${name}] Unable to verify the repository, [${name}] is not accessible on master node: ${storeSays(fault, settings)}`
   throw new SqlError(isSince(release, '6.2.0') ? 5006 : 5000, `RepositoryVerificationException[${how}]`)
@@ -95,7 +97,7 @@ export function dropRepository(name: string, session: Session): void {
   mustHaveDdl(session, state)
   repository(state, name)
   settle(session)
-  if (state.running.some((each) => each.repository === name))
+  if ([...state.running, ...state.restores].some((each) => each.repository === name))
     throw new SqlError(5000, 'IllegalStateException[trying to modify or unregister repository that is currently used]')
   state.registered.delete(name)
 }
@@ -124,7 +126,7 @@ export function createSnapshot(repositoryName: string, name: string, session: Se
     throw new SqlError(5000, `ConcurrentSnapshotExecutionException[${at}  a snapshot is already running]`)
   if (state.running.some((each) => each.repository === repositoryName && each.name === name)) throw taken('is already in-progress')
   if (databases.health(key) === 'RED') throw new SqlError(5000, `SnapshotException[${at} Indices don't have primary shards [readings]]`)
-  const tables = [...state.tables].map(([table, each]) => ({ name: table, ...each }))
+  const tables = [...state.tables].map(([table, { restored: _, ...each }]) => ({ name: table, ...each }))
   const now = Date.now()
   state.running.push({
     id: randomUUID(),
@@ -179,6 +181,11 @@ export function repositoryRows({ databases, key }: Session): Row[] {
   }))
 }
 
+function partitionOf(table: string, values: Record<string, string>) {
+  const [schema, name] = table.split('.')
+  return { table_schema: schema, table_name: name, values: Object.values(values) }
+}
+
 /** `sys.snapshots`: those of repositories that can be read, and since 5.7.3 those that are being taken. */
 export function snapshotRows(session: Session): Row[] {
   settle(session)
@@ -191,10 +198,13 @@ export function snapshotRows(session: Session): Row[] {
     repository: repositoryName,
     concrete_indices: tables.map((table) => table.name),
     tables: tables.map((table) => table.name),
-    table_partitions: [],
+    table_partitions: tables.flatMap(({ name: table, partitions = [] }) => partitions.map((values) => partitionOf(table, values))),
     started,
     version,
-    ...(isSince(release, '5.9.0') && { total_shards: tables.reduce((sum, { shards }) => sum + shards, 0), include_global_state: true }),
+    ...(isSince(release, '5.9.0') && {
+      total_shards: tables.reduce((sum, { shards, partitions }) => sum + shards * (partitions?.length ?? 1), 0),
+      include_global_state: true,
+    }),
   })
   const later = (reason: string | null) => (isSince(release, '5.9.0') ? { reason } : {})
   return [

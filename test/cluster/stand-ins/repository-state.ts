@@ -1,8 +1,10 @@
+import { freshRestores, type RestoreState, type TableState } from './restore-state.ts'
+
 /** A finished snapshot in a bucket. */
 export type StoredSnapshot = {
   id: string
   name: string
-  tables: { name: string; rows: number; shards: number }[]
+  tables: ({ name: string } & Omit<TableState, 'restored'>)[]
   started: number
   finished: number
   version: string
@@ -38,7 +40,7 @@ export type SnapshotBehaviour = {
 }
 
 /** Repositories and what they do, of one database. */
-export type RepositoryState = {
+export type RepositoryState = RestoreState & {
   registered: Map<string, { type: string; settings: Record<string, string> }>
   running: RunningSnapshot[]
   behaviour: SnapshotBehaviour
@@ -47,10 +49,10 @@ export type RepositoryState = {
   jobs: Map<string, { stmt: string; username: string; started: number }>
   jobsLog: { id: string; stmt: string; username: string; started: number; ended: number; error: string | null }[]
   /** The tables of users. */
-  tables: Map<string, { rows: number; shards: number }>
+  tables: Map<string, TableState>
 }
 
-/** @returns the state of a database without repositories, and with one table */
+/** @returns the state of a database without repositories and tables */
 export function freshRepositories(): RepositoryState {
   return {
     registered: new Map(),
@@ -59,6 +61,7 @@ export function freshRepositories(): RepositoryState {
     verificationHeld: false,
     jobs: new Map(),
     jobsLog: [],
-    tables: new Map([['doc.readings', { rows: 100, shards: 4 }]]),
+    tables: new Map(),
+    ...freshRestores(),
   }
 }

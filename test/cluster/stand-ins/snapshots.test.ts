@@ -14,6 +14,7 @@ describe('repositories and snapshots of the database stand-in', () => {
     subject = await fixture.created(await fixture.project(), 'gauge')
     const secret = await fixture.until('Secret', `${subject.namespace}/user-system-gauge`, () => true)
     login = `system:${Buffer.from(secret.data.password, 'base64').toString()}`
+    database().tables.set('doc.readings', { rows: 100, shards: 4 })
   })
   after(() => fixture.stop())
   afterEach(() => {

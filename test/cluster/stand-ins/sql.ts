@@ -10,6 +10,7 @@ import {
   snapshotColumns,
   snapshotRows,
 } from './repositories.ts'
+import { partitionRows, type Restore, restoreRows, restoreSnapshot, shardRows, tableRows } from './restores.ts'
 import { type Session, SqlError } from './sql-error.ts'
 
 /** The result of a statement as in the answer of `/_sql`, without the duration. */
@@ -114,6 +115,16 @@ const statements: Statement[] = [
     },
   },
   {
+    pattern: new RegExp(`^restore\\s+snapshot\\s+${identifier}\\.${identifier}\\s+(.+?)\\s+with\\s*\\((.*)\\)$`, 'is'),
+    run([, repository, name, what = '', properties], args, session) {
+      const known = ['wait_for_completion', 'ignore_unavailable']
+      const unknown = Object.keys(propertyTexts(properties, args)).find((property) => !known.includes(property))
+      if (unknown !== undefined) throw new SqlError(4000, `SQLParseException[Setting '${unknown}' is not supported]`)
+      restoreSnapshot(unquoted(repository), unquoted(name), restoreOf(what, args), session)
+      return done()
+    },
+  },
+  {
     pattern: /^(?:update\s+sys\.node_checks|refresh|optimize|analyze|create\s+table|insert|delete|begin|commit|set\s+session)\b.*$/is,
     run: () => done(),
   },
@@ -147,7 +158,7 @@ export async function runStatement(session: Session, stmt: string, args: unknown
 function execute(session: Session, stmt: string, args: unknown[]): SqlResult | Promise<SqlResult> {
   const text = stmt.trim().replace(/;\s*$/, '')
   const select =
-    /^select\s+(.+?)(?:\s+from\s+([\w.]+)(?:\s+as\s+\w+|\s+(?!where|group|order|limit)\w+)?)?(?:\s+where\s+(.+?))?(?:\s+group\s+by\s+([\w.]+))?(?:\s+order\s+by\s+([\w\s.,]+?))?(?:\s+limit\s+(\d+))?$/is.exec(
+    /^select\s+(.+?)(?:\s+from\s+((?:"(?:[^"]|"")+"|\w+)(?:\.(?:"(?:[^"]|"")+"|\w+))?)(?:\s+as\s+\w+|\s+(?!where|group|order|limit)\w+)?)?(?:\s+where\s+(.+?))?(?:\s+group\s+by\s+([\w.]+(?:\s*,\s*[\w.]+)*))?(?:\s+order\s+by\s+([\w\s.,]+?))?(?:\s+limit\s+(\d+))?$/is.exec(
       text,
     )
   if (select) return runSelect(session, select, args)
@@ -283,9 +294,37 @@ const tables: Record<string, (session: Session) => Row[]> = {
     ...snapshotRows(session),
   ],
   'sys.summits': () => [{ mountain: 'Mont Blanc', height: 4808 }],
-  'sys.shards': () => [],
+  'sys.shards': shardRows,
+  'sys.snapshot_restore': restoreRows,
+  'information_schema.tables': tableRows,
+  'information_schema.table_partitions': partitionRows,
   'sys.checks': () => [],
   'sys.node_checks': () => [],
+}
+
+/** The rows of a table of users: only how many is known. */
+function tableOfUsers(name: string, { databases, key }: Session): (() => Row[]) | undefined {
+  const parts = [...name.matchAll(/"(?:[^"]|"")+"|\w+/g)].map(([part]) => unquoted(part))
+  const found = databases.state(key).tables.get(parts.join('.'))
+  return found && (() => Array.from({ length: found.rows }, () => ({})))
+}
+
+/** What a RESTORE names: sections, or tables with perhaps a partition each. */
+function restoreOf(what: string, args: unknown[]): Restore {
+  if (!/^table\s/i.test(what))
+    return {
+      all: what
+        .toUpperCase()
+        .split(',')
+        .some((section) => ['ALL', 'TABLES'].includes(section.trim())),
+      tables: [],
+    }
+  const tables = splitList(what.replace(/^table\s+/i, '')).map((each) => {
+    const [, table = '', partition] = /^(.+?)(?:\s+partition\s*\((.*)\))?$/is.exec(each) ?? fail(each)
+    const name = [...table.matchAll(/"(?:[^"]|"")+"|\w+/g)].map(([part]) => unquoted(part)).join('.')
+    return { name, ...(partition !== undefined && { partition: propertyTexts(partition, args) }) }
+  })
+  return { all: false, tables }
 }
 
 /** Settings as the object `sys.cluster.settings`: transient ones take precedence over persistent ones, and these over the defaults. */
@@ -308,7 +347,7 @@ function nested({ settings }: DatabaseState): Row {
 const knownColumns: Record<string, (session: Session) => string[]> = { 'sys.snapshots': snapshotColumns }
 
 function runSelect(session: Session, [, columns = '', table, where, groupBy, orderBy, limit]: string[], args: unknown[]): SqlResult {
-  const rowsOf = table === undefined ? () => [{}] : tables[table.toLowerCase()]
+  const rowsOf = table === undefined ? () => [{}] : (tables[table.toLowerCase()] ?? tableOfUsers(table, session))
   if (!rowsOf) throw new SqlError(4041, `RelationUnknown[Relation '${table}' unknown]`)
   const known = knownColumns[table?.toLowerCase() ?? '']?.(session)
   const unknown = splitList(columns).find((each) => known && /^\w+$/.test(each) && !known.includes(each))
@@ -334,7 +373,10 @@ function ordered(rows: Row[], by: string | undefined): Row[] {
 
 /** The source rows of each result row: one, all if everything is aggregated, or those with the same value. */
 function grouped(rows: Row[], outputs: Output[], groupBy: string | undefined): Row[][] {
-  if (groupBy !== undefined) return [...Map.groupBy(rows, column(groupBy)).values()]
+  if (groupBy !== undefined) {
+    const columns = splitList(groupBy).map(column)
+    return [...Map.groupBy(rows, (row) => JSON.stringify(columns.map((of) => of(row)))).values()]
+  }
   const isAggregate = outputs.length > 0 && outputs.every(({ aggregate }) => aggregate !== undefined)
   return isAggregate ? [rows] : rows.map((row) => [row])
 }

@@ -44,7 +44,7 @@ export async function startActionScene(actions: Actions, { interfere, ...options
   await operator.start(new AbortController().signal)
   return {
     region,
-    api: createApiOver({ cluster, caches, journal, obstacles: { of: async () => [] }, actions }, operator),
+    api: createApiOver({ cluster, caches, journal, obstacles: { of: async () => [] }, actions, sql: region.sql }, operator),
     async columnsOf(operation) {
       const path = pathOf(kinds.Operation, 'skerry', operation)
       const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io'

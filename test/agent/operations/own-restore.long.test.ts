@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { actions } from '../../../agent/operations/actions/index.ts'
+import { smallDatabase } from './acting-region.ts'
+import { type ActionScene, startActionScene } from './actions/scene.ts'
+import { fresh, keepSnapshots, snapshotIn, withSnapshots } from './snapshot-scene.ts'
+
+/* Restores of Skerry's own snapshots: into the database itself, or into a new one. */
+
+let scene: ActionScene
+before(async () => {
+  scene = await startActionScene(actions)
+  await sent('PUT', '/v1/projects/harbour', { quota: { databases: 4 } })
+  await sent('PUT', path, withSnapshots(smallDatabase({ id: 'tidal' })))
+  keepSnapshots(scene, 'tidal')
+})
+after(() => scene?.close())
+afterEach(() => fresh(scene, 'tidal'))
+
+const path = '/v1/projects/harbour/databases/tidal'
+
+async function sent(method: string, to: string, body?: unknown) {
+  const answer = await scene.api.call(method, to, { ...(body !== undefined && { body }), headers: { prefer: 'wait=60' } })
+  assert.ok(answer.status < 300, answer.text)
+  return answer.body
+}
+
+const restore = (body: object, query = '') =>
+  scene.api.call('POST', `${path}/actions/restore${query}`, { body, headers: { prefer: 'wait=60' } })
+async function restored(body: object) {
+  const answer = await restore({ from: 'snapshots', ...body })
+  assert.ok(answer.status < 300, answer.text)
+  return answer.body
+}
+const stateOf = (database: string) => scene.region.standIns.database.state('project-harbour', database)
+
+test('the last snapshot that succeeded comes back whole, and its shards are counted', async () => {
+  const { phase, message, result } = await restored({ snapshot: 'latest' })
+  assert.equal(phase, 'Succeeded', message)
+  assert.deepEqual(result, {
+    snapshot: 'skerry_20261130033000',
+    takenAt: '2026-11-30T03:30:00.000Z',
+    tables: 2,
+    shards: 8,
+    documents: 107,
+    bytes: 8 * 1024 * 1024,
+  })
+  assert.deepEqual([...stateOf('tidal').tables.keys()], ['doc.readings', 'doc.months'])
+  const sent = stateOf('tidal')
+    .statements.filter(({ stmt }) => stmt.startsWith('RESTORE'))
+    .map(({ stmt }) => stmt)
+  assert.deepEqual(sent, ['RESTORE SNAPSHOT skerry."skerry_20261130033000" TABLES, VIEWS, UDFS WITH (wait_for_completion = false)'])
+})
+
+test('a table that is there already is named, and nothing is changed', async () => {
+  stateOf('tidal').tables.set('doc.readings', { rows: 1, shards: 4 })
+  const { phase, reason, message, cure } = await restored({ snapshot: 'latest' })
+  assert.deepEqual([phase, reason], ['Failed', 'TablesExist'])
+  assert.match(message, /was not restored, since the database already has doc\.readings\. Nothing was changed\./)
+  assert.match(cure, /^Rename or drop them first/)
+  assert.equal(stateOf('tidal').tables.get('doc.readings')?.rows, 1)
+})
+
+test('tables and partitions come back beside others', async () => {
+  stateOf('tidal').tables.set('doc.readings', { rows: 1, shards: 4 })
+  const chosen = [{ table: 'doc.months', columns: [{ name: 'month', value: 2 }] }]
+  assert.equal((await restored({ snapshot: 'latest', type: 'partitions', partitions: chosen })).phase, 'Succeeded')
+  assert.deepEqual(stateOf('tidal').tables.get('doc.months')?.partitions, [{ month: '2' }])
+  const again = await restored({ snapshot: 'latest', type: 'partitions', partitions: chosen })
+  assert.match(again.message, /already has doc\.months \(month = 2\)/)
+  const missing = await restored({ snapshot: 'latest', type: 'tables', tables: ['doc.unknown'] })
+  assert.deepEqual([missing.reason, missing.cure], ['NotInSnapshot', 'It has: doc.months, doc.readings.'])
+})
+
+test('shards that no node takes are a failure, although CrateDB says OK', async () => {
+  stateOf('tidal').restoring.unallocated = 1
+  const { phase, reason, message, cure } = await restored({ snapshot: 'latest' })
+  assert.deepEqual([phase, reason], ['Failed', 'ShardsMissing'])
+  assert.match(message, /but 3 of 8 primary shards do not serve: doc\.readings shard 3 is UNASSIGNED, doc\.months partition 31 shard 1 is/)
+  assert.match(cure, /^Tables of which the restore has begun stay.* Most often the disks are too full/)
+})
+
+test('a snapshot that is PARTIAL, FAILED or unknown is not restored, with the reason', async () => {
+  for (const [state, words] of [
+    ['PARTIAL', /The snapshot skerry_20261129033000 is PARTIAL, not SUCCESS: doc\.readings 0: gone\./],
+    ['FAILED', /is FAILED, not SUCCESS/],
+  ] as const) {
+    snapshotIn(scene, 'tidal', { name: 'skerry_20261129033000', state, failures: ['doc.readings 0: gone'] })
+    const { reason, message } = await restored({ snapshot: 'skerry_20261129033000' })
+    assert.equal(reason, 'NoSnapshot')
+    assert.match(message, words)
+  }
+  assert.match((await restored({ snapshot: 'skerry_20260101000000' })).message, /There is no snapshot skerry_20260101000000, or its bucket/)
+})
+
+test('a new database is made like the source, closed to the outside, and gets the tables', async () => {
+  const dry = await restore({ from: 'snapshots', snapshot: 'latest', into: 'tidal-monday' }, '?dryRun=true')
+  assert.match(
+    dry.body.steps[0].consequences.join(' '),
+    /The database tidal-monday is made like tidal: 1 node with 0\.5 cores.*counts against/,
+  )
+  const { phase, message, result } = await restored({ snapshot: 'latest', into: 'tidal-monday' })
+  assert.equal(phase, 'Succeeded', message)
+  assert.equal(result.tables, 2)
+  const made = await sent('GET', '/v1/projects/harbour/databases/tidal-monday')
+  assert.deepEqual([made.allowedCIDRs, made.snapshots, made.users], [[], undefined, [{ name: 'harbourmaster', privileges: ['ALL'] }]])
+  assert.deepEqual(stateOf('tidal-monday').tables.get('doc.readings')?.rows, 100)
+  assert.deepEqual(stateOf('tidal').tables.size, 0)
+  assert.deepEqual([...stateOf('tidal-monday').registered.keys()], [])
+  assert.match(JSON.stringify(stateOf('tidal-monday').statements), /readonly = \?/)
+  const taken = await restore({ from: 'snapshots', snapshot: 'latest', into: 'tidal-monday' })
+  assert.equal(taken.status, 422)
+  assert.deepEqual(taken.body.faults, [{ path: '/into', message: 'is a database already; a snapshot goes into a new one' }])
+})
+
+test('all that does not go together is told at once', async () => {
+  const source = { basePath: 'x', azureBlob: { container: 'c', accountName: 'a', accountKey: 'k' } }
+  const { status, body } = await restore({ from: 'snapshots', snapshot: 'latest', type: 'metadata', source })
+  assert.equal(status, 422)
+  assert.deepEqual(
+    body.faults.map(({ path }: { path: string }) => path),
+    ['/source', '/type'],
+  )
+  const into = await restore({ snapshot: 'x', into: 'other' })
+  assert.match(JSON.stringify(into.body.faults), /needs from .*snapshots/)
+})
