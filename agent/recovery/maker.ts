@@ -94,12 +94,13 @@ function namesIn(databases: Cache<KubernetesObject>, namespace: string): string[
 
 type Standing = { project: string; database: AcceptedResource<StoredDatabaseSpec> }
 
-/** The databases of a project, but not those that are going, of which a record is kept already. */
+/** The databases of a project, but neither those that are going, of which a record is kept already, nor those of rehearsals. */
 function databasesOf(accepted: AcceptedState, project: string, retained: readonly RetainedDatabase[]): Standing[] {
   const isKept = ({ spec, object }: AcceptedResource<StoredDatabaseSpec>) =>
     retained.some(({ spec: kept }) => kept.project === project && kept.database === spec.id && kept.uid === object?.metadata.uid)
   return accepted
     .databases(project)
+    .filter(({ spec }) => spec.rehearsal === undefined)
     .filter((database) => !database.leaving || (database.object !== undefined && !isKept(database)))
     .map((database) => ({ project, database }))
 }

@@ -1,10 +1,10 @@
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { formatBytes, parseBytes, parseMillicores } from '../../shared/kubernetes/quantity.ts'
 import { canonicalCidr, isLoopback } from './cidr.ts'
-import type { NodeGroup, StoredBackups, StoredDatabaseSpec } from './database.ts'
+import type { NodeGroup, Rehearsal, StoredBackups, StoredDatabaseSpec } from './database.ts'
 import { databaseLabels, desiredSecrets, userSecretName } from './database-secrets.ts'
 import { type DatabaseTarget, namespaceOf, type Secrets } from './kind.ts'
-import { annotation } from './labels.ts'
+import { annotation, label } from './labels.ts'
 import { readSnapshots, type StoredSnapshots } from './snapshots.ts'
 
 /** Settings that all CrateDBs of a region share. */
@@ -21,6 +21,7 @@ type KeptByAnnotation = Pick<StoredDatabaseSpec, 'deletionProtection' | 'retainV
   backups?: { aws?: object; azureBlob?: object }
   /** Skerry's own backups, of which the operator knows nothing. */
   snapshots?: StoredSnapshots
+  rehearsal?: Rehearsal
 }
 
 /**
@@ -59,7 +60,7 @@ export function desiredCrateDB(target: DatabaseTarget, spec: StoredDatabaseSpec,
       name: database,
       namespace: namespaceOf(target.project),
       // The operator copies the labels to everything it makes for the database.
-      labels: { ...spec.labels, ...databaseLabels(target) },
+      labels: { ...spec.labels, ...databaseLabels(target), ...(spec.rehearsal && { [label.rehearsal]: spec.rehearsal.operation }) },
       annotations: ownAnnotations(spec),
     },
     spec: {
@@ -99,8 +100,9 @@ export function ownAnnotations({
   labels,
   backups,
   snapshots,
+  rehearsal,
 }: StoredDatabaseSpec): Record<string, string> {
-  const kept: KeptByAnnotation = { deletionProtection, retainVolumes, labels }
+  const kept: KeptByAnnotation = { deletionProtection, retainVolumes, labels, ...(rehearsal && { rehearsal }) }
   if (backups?.aws) {
     const { bucket, region, endpointUrl } = backups.aws
     kept.backups = { aws: { bucket, region, endpointUrl } }
@@ -226,6 +228,7 @@ export function readDatabase({ metadata, spec = {} }: KubernetesObject): StoredD
     suspended,
     deletionProtection: kept.deletionProtection,
     retainVolumes: kept.retainVolumes,
+    ...(kept.rehearsal ? { rehearsal: kept.rehearsal } : {}),
   }
 }
 
@@ -245,7 +248,13 @@ function readKept(text: string | undefined): KeptByAnnotation {
     labels: texts(given.labels),
     ...(backups ? { backups } : {}),
     ...(snapshots ? { snapshots } : {}),
+    ...readRehearsal(given.rehearsal),
   }
+}
+
+function readRehearsal(given: unknown): { rehearsal?: Rehearsal } {
+  const { operation, of } = texts(given)
+  return operation === undefined || of === undefined ? {} : { rehearsal: { operation, of } }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a part of an object of a kind that the compiler does not know

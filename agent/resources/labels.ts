@@ -7,6 +7,8 @@ export const label = {
   database: 'skerry.dev/database',
   /** On the Secrets with the values that must not be in an Operation. */
   operationSecret: 'skerry.dev/operation-secret',
+  /** On a database that a rehearsal made: the name of that operation. */
+  rehearsal: 'skerry.dev/rehearsal',
 } as const
 
 export const annotation = {

@@ -149,6 +149,14 @@ export function piecesOf({ parameters }: Pick<OperationSpec, 'parameters'>): num
   return typeof pieces === 'number' ? pieces : 0
 }
 
+/** The name of the action that restores a snapshot into a database of its own, to try it. */
+export const rehearsal = 'rehearse-restore'
+
+/** Whether it only tries a restore. */
+export function isRehearsal({ spec }: Operation): boolean {
+  return spec.action === rehearsal
+}
+
 /** Whether it only records that its target was deleted. */
 export function isDeletionRecord({ spec }: Operation): boolean {
   return spec.action === deletionRecord

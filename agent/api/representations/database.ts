@@ -81,6 +81,13 @@ export function createDatabaseSchema(actions: Actions, { summary }: OperationSch
         }),
       )
       .describe('Parts of the CrateDB that the API cannot show or change; empty unless another tool made or changed it'),
+    rehearsal: z
+      .object({
+        of: z.string().describe('The database whose snapshot is tried').meta({ example: 'tidal-gauge' }),
+        operation: z.string().describe('The operation that deletes it when it ends').meta({ example: 'op-0000000042' }),
+      })
+      .optional()
+      .describe('Set for a database that a rehearsal made; no request can change it'),
     createdAt: moment,
     etag: z.string().describe('For If-Match').meta({ example: exampleEtag }),
   })
@@ -122,6 +129,7 @@ export function databaseStatus(
     operation: operation ? summarizeOperation(operation) : null,
     ...(failed && { failure: failureStatus(failed) }),
     unsupported: object ? unsupportedParts(object) : [],
+    ...(spec.rehearsal && { rehearsal: spec.rehearsal }),
     createdAt: object?.metadata.creationTimestamp ?? operation?.spec.acceptedAt ?? new Date(0).toISOString(),
   }
 }

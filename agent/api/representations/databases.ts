@@ -45,7 +45,9 @@ export function createDatabaseRepresentations({ accepted, views, surroundings }:
     if (!resource) return undefined
     // What is accepted includes a deletion before the cache of databases may.
     const status = databaseStatus({ ...view, object: resource.object }, resource, around)
-    return { ...prepare(resource.spec, status), spec: resource.spec, status, unwell: isUnwell(status) }
+    // No request can have it, so it is part of the status.
+    const { rehearsal: _, ...spec } = resource.spec
+    return { ...prepare(spec, status), spec, status, unwell: isUnwell(status) }
   }
 
   function all(project: string, around: DatabaseSurroundings): PreparedDatabase[] {

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { Problem, type ProblemType } from '../../../shared/errors.ts'
+import type { SnapshotSize } from '../../resources/copied-database.ts'
 import type { NodesEvidence } from '../../resources/cratedb-undo.ts'
 import type { ForeignBodies } from '../../resources/foreign-bodies.ts'
 import {
@@ -54,6 +55,8 @@ export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = 
   nodes?: NodesEvidence | undefined
   /** What an import meets in the cluster, and what it keeps of the file; undefined if `prepare` did not look. */
   standing?: StandingRegion | undefined
+  /** How much a database has; undefined if it does not answer, or if `prepare` did not ask. */
+  size?: SnapshotSize | undefined
 }
 
 /**

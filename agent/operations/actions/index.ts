@@ -6,6 +6,7 @@ import { putDatabase } from './put-database.ts'
 import { putProject } from './put-project.ts'
 import { reattach } from './reattach.ts'
 import { recordDatabaseDeletion, recordProjectDeletion } from './record-deletion.ts'
+import { rehearseRestore } from './rehearse-restore.ts'
 import { restart } from './restart.ts'
 import { restore } from './restore.ts'
 import { resume } from './resume.ts'
@@ -16,5 +17,8 @@ import { suspend } from './suspend.ts'
 export const actions = {
   region: [importRegion],
   project: [putProject, deleteProject, recordProjectDeletion],
-  database: [putDatabase, deleteDatabase, suspend, resume, restart, restore, rotatePassword, reattach, recordDatabaseDeletion],
+  database: [
+    ...[putDatabase, deleteDatabase, suspend, resume, restart, restore, rehearseRestore],
+    ...[rotatePassword, reattach, recordDatabaseDeletion],
+  ],
 } satisfies Actions

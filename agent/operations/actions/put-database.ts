@@ -70,6 +70,19 @@ export const putDatabase: Action<DatabaseTarget> = {
           throw noSuchDatabase(asked.target)
         }),
     }),
+    databaseRequest({
+      method: 'PUT',
+      isOwn: true,
+      operationId: 'putScratchDatabase',
+      summary: 'Creates the database of a rehearsal',
+      body: databaseSpec.extend({ rehearsal: z.strictObject({ operation: z.string(), of: z.string() }) }),
+      asksForState: true,
+      decide(parts, asked) {
+        const { rehearsal, ...body } = asked.body
+        const { spec, secrets } = given(body)
+        return decideState(parts, asked, () => ({ spec: { ...spec, rehearsal }, secrets, counts: true }))
+      },
+    }),
   ],
   work: { advance: advanceToState },
 }

@@ -7,6 +7,7 @@ import { deletionRecordOf } from '../../../../agent/operations/actions/record-de
 import { isKnownKind, type Target, type TargetInProject, targetKinds } from '../../../../agent/resources/kind.ts'
 import { operationsFile } from '../../../deploy/rendered.ts'
 import { smallDatabase } from '../acting-region.ts'
+import { keepSnapshots, withSnapshots } from '../snapshot-scene.ts'
 import { type ActionScene, startActionScene } from './scene.ts'
 
 /*
@@ -41,6 +42,10 @@ async function standing(kind: keyof typeof paths, operationId: string): Promise<
   await ensure('PUT', paths.project, { quota: { cpu: 24, memory: '96Gi', storage: '2Ti', databases: 5 } })
   if (kind === 'project') return
   await ensure('PUT', paths.database, { ...(bodies.putDatabase as object), nodes: smallDatabase({ id: 'gauge' }).nodes })
+  if (operationId === 'rehearseRestore') {
+    await ensure('PATCH', paths.database, { snapshots: withSnapshots({ id: 'gauge' }).snapshots })
+    keepSnapshots(scene, 'gauge')
+  }
   if (operationId === 'resumeDatabase') await ensure('POST', `${paths.database}/actions/suspend`)
 }
 

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { actions } from '../../../agent/operations/actions/index.ts'
+import { until } from '../../cluster/index.ts'
+import { smallDatabase } from './acting-region.ts'
+import { type ActionScene, startActionScene } from './actions/scene.ts'
+import { fill, fresh, keepSnapshots, snapshotIn, withSnapshots } from './snapshot-scene.ts'
+
+/* Rehearsed restores: the last snapshot in a database of its own, which is compared and deleted. */
+
+let scene: ActionScene
+before(async () => {
+  scene = await startActionScene(actions)
+  await sent('PUT', '/v1/projects/harbour', { quota: { databases: 3, storage: '1Ti' } })
+  await sent('PUT', path, withSnapshots(smallDatabase({ id: 'tidal' })))
+})
+after(() => scene?.close())
+afterEach(() => {
+  scene.region.standIns.database.bucket('harbour-snapshots').folders.clear()
+  fresh(scene, 'tidal')
+})
+
+const databases = '/v1/projects/harbour/databases'
+const path = `${databases}/tidal`
+
+async function sent(method: string, to: string, body?: unknown) {
+  const answer = await scene.api.call(method, to, { ...(body !== undefined && { body }), headers: { prefer: 'wait=60' } })
+  assert.ok(answer.status < 300, answer.text)
+  return answer.body
+}
+
+const rehearsed = () => sent('POST', `${path}/actions/rehearse-restore`)
+const rehearse = (query = '') => scene.api.call('POST', `${path}/actions/rehearse-restore${query}`)
+const stateOf = (database: string) => scene.region.standIns.database.state('project-harbour', database)
+const listed = async () => (await sent('GET', databases)).items.map(({ id }: { id: string }) => id)
+const gone = () => until('the database of the rehearsal is gone', async () => !(await listed()).includes('tidal-rehearsal'))
+
+function ready() {
+  keepSnapshots(scene, 'tidal')
+  fill(scene, 'tidal')
+}
+
+test('the plan says what it takes, and for how long', async () => {
+  ready()
+  const { body } = await rehearse('?dryRun=true')
+  const [create, restore, remove] = body.steps
+  assert.match(
+    create.consequences[0],
+    /tidal-rehearsal is made, with 1 node with 0\.5 cores, 1 GiB of memory and 2Gi of crate-premium\. Until it/,
+  )
+  assert.match(restore.consequences[0], /the last snapshot of tidal that has succeeded/)
+  assert.match(remove.consequences[0], /deleted with its volumes, however the rehearsal ends/)
+})
+
+test('the last snapshot is restored elsewhere, compared, and deleted again', async () => {
+  ready()
+  snapshotIn(scene, 'tidal', { name: 'skerry_20261201033000', state: 'PARTIAL', started: Date.parse('2026-12-01T03:30:00Z') })
+  // Written to since the snapshot.
+  stateOf('tidal').tables.set('doc.months', { rows: 9, shards: 2, sequence: 9, partitions: [{ month: '1' }, { month: '2' }] })
+  const { phase, message, result } = await rehearsed()
+  assert.equal(phase, 'Succeeded', message)
+  assert.equal(
+    message,
+    'skerry_20261130033000 of 2026-11-30T03:30:00.000Z can be restored: 2 tables, 107 rows in those counted. 1 tables are as in the database, 1 were written to since.',
+  )
+  assert.deepEqual([result.tables, result.shards, result.rows, result.equal, result.changed], [2, 8, 107, 1, 1])
+  assert.deepEqual(await listed(), ['tidal'])
+  const volumes = await scene.region.admin.request({ method: 'GET', path: '/api/v1/persistentvolumes' })
+  const kept = volumes.items.filter(({ spec }: { spec: { claimRef?: { name: string } } }) => spec.claimRef?.name.includes('rehearsal'))
+  assert.deepEqual(
+    kept
+      .map(({ spec }: { spec: object }) => spec)
+      .filter((spec: { persistentVolumeReclaimPolicy?: string }) => spec.persistentVolumeReclaimPolicy === 'Retain'),
+    [],
+  )
+})
+
+test('rows that differ although nothing was written since are a failure', async () => {
+  ready()
+  stateOf('tidal').tables.set('doc.readings', { rows: 99, shards: 4, sequence: 120 })
+  const { phase, reason, message } = await rehearsed()
+  assert.deepEqual([phase, reason], ['Failed', 'RowsDiffer'])
+  assert.match(message, /doc\.readings has 100 rows, and 99 in the database, although nothing was written to it since/)
+  await gone()
+})
+
+test('without a snapshot that has succeeded it fails, and leaves nothing behind', async () => {
+  snapshotIn(scene, 'tidal', { state: 'PARTIAL' })
+  const { reason, message } = await rehearsed()
+  assert.deepEqual([reason, message], ['NoSnapshot', 'There is no snapshot that has succeeded.'])
+  await gone()
+})
+
+test('a project without room for it refuses it, with the numbers', async () => {
+  ready()
+  await sent('PUT', `${databases}/one`, { ...smallDatabase({ id: 'one' }), id: undefined })
+  await sent('PUT', `${databases}/two`, { ...smallDatabase({ id: 'two' }), id: undefined })
+  const { status, body } = await rehearse()
+  assert.equal(status, 422)
+  assert.match(body.detail, /tidal-rehearsal: 1 database wanted, 3 databases used by the project's other databases, 3 databases allowed/)
+  await sent('DELETE', `${databases}/two?retainVolumes=false`)
+})
+
+test('one at a time: another one is refused, and the database of the first belongs to it alone', async () => {
+  ready()
+  const first = await rehearse()
+  assert.equal(first.status, 202)
+  const second = await rehearse('?dryRun=true')
+  assert.equal(second.status, 409, second.text)
+  assert.match(second.body.detail, /rehearses a restore of database harbour\/tidal; a region has one rehearsal at a time/)
+  await until('its database is asked for', async () => (await listed()).includes('tidal-rehearsal'))
+  const { status } = await sent('GET', `${databases}/tidal-rehearsal`)
+  assert.deepEqual(status.rehearsal, { of: 'tidal', operation: first.body.id })
+  const patched = await scene.api.call('PATCH', `${databases}/tidal-rehearsal`, { body: { deletionProtection: true } })
+  assert.equal(patched.status, 409)
+  assert.match(patched.body.detail, /part of the rehearsal of tidal, and is deleted when operation op-\d+ ends/)
+  await sent('DELETE', `/v1/operations/${first.body.id}`)
+  await gone()
+})
+
+test('it gives way to anything else that is asked of the database', async () => {
+  ready()
+  const { body } = await rehearse()
+  await until('its database is asked for', async () => (await listed()).includes('tidal-rehearsal'))
+  await sent('PATCH', path, { allowedCIDRs: ['10.1.0.0/16'] })
+  const { phase, message } = await sent('GET', `/v1/operations/${body.id}`)
+  assert.equal(phase, 'Superseded')
+  assert.match(message, /is a later request of the same resource/)
+  await gone()
+})
