@@ -10,8 +10,10 @@ import type { ClockReading } from '../clock/index.ts'
 import { type RegistrationStatus, registrationStates } from '../cloud/registration/status.ts'
 import type { CountedHole } from '../operations/holes.ts'
 import { hasEnded, type Operation, phaseOf, phases, waitingCodes } from '../resources/operation.ts'
+import type { RetainedDatabase } from '../resources/retained-database.ts'
 import { type Exposable, exposables } from '../tunnel/settings.ts'
 import { clockFamilies } from './clock-families.ts'
+import { retainedFamilies } from './retained-families.ts'
 
 /** What a scrape reads. All of it is in memory. */
 export type MetricSources = {
@@ -39,6 +41,8 @@ export type MetricSources = {
   /** Everything that the tunnel exposes now; empty without a tunnel. */
   exposed: () => readonly Exposable['what'][]
   clocks: () => ClockReading
+  /** Deleted databases that somebody can have back. */
+  retained: () => Iterable<RetainedDatabase>
 }
 
 /** The agent's metrics. The `observe…` functions count what happens; each scrape reads the current state from the sources. */
@@ -128,10 +132,14 @@ export function createMetrics({ version, clock }: { version: string; clock: Cloc
       return [
         ...(await familiesOf(registry)),
         build,
-        ...(sources === undefined ? [] : [...currentFamilies(sources, clock), ...clockFamilies(sources.clocks())]),
+        ...(sources === undefined ? [] : [...currentFamilies(sources, clock), ...othersOf(sources)]),
       ]
     },
   }
+}
+
+function othersOf({ clocks, retained }: MetricSources): Family[] {
+  return [...clockFamilies(clocks()), ...retainedFamilies([...retained()])]
 }
 
 /** The state of the agent at this moment. */
