@@ -17,10 +17,13 @@ export async function probeBucket(place: BucketPlace, tools: BucketTools, signal
   return [...byCode.values()].map((fault) => fault.finding())
 }
 
+/** More is not read, nor waited for. */
+const longestProbe = 64 << 10
+
 async function trial(place: BucketPlace, tools: BucketTools, signal: AbortSignal): Promise<BucketFault[]> {
   let bucket: Bucket
   try {
-    bucket = openBucket(place, tools)
+    bucket = openBucket(place, { ...tools, maxBytes: longestProbe })
   } catch (error) {
     if (error instanceof BucketFault) return [error]
     throw error

@@ -65,6 +65,11 @@ const lies: { name: string; answer: (seen: Seen) => Reply | undefined; code: str
     code: 'OtherBytes',
   },
   {
+    name: 'returns far more bytes',
+    answer: (seen) => (isProbe(seen) && seen.method === 'GET' ? { status: 200, body: Buffer.alloc(1 << 20) } : undefined),
+    code: 'AnswerTooLarge',
+  },
+  {
     name: 'takes an object and has it not',
     answer: (seen) => (isProbe(seen) && seen.method === 'PUT' ? { status: 200 } : undefined),
     code: 'OtherBytes',
