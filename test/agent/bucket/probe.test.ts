@@ -185,6 +185,24 @@ test('a trial that is aborted after it has written removes its probe, and reject
   assert.equal(store.seen.at(-1)?.method, 'DELETE')
 })
 
+test('a store that is too slow for the deadline of the trial is a finding, and keeps no probe', async (t) => {
+  const deadline = new AbortController()
+  const store = await startStore(t, {
+    answer: (seen) => {
+      if (!isProbe(seen) || seen.method !== 'GET') return undefined
+      // As AbortSignal.timeout does.
+      deadline.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'))
+      return 'hang'
+    },
+  })
+  const found = await probeBucket(store.place, tools, deadline.signal)
+  assert.deepEqual(
+    found.map(({ code }) => code),
+    ['TimedOut'],
+  )
+  assert.equal(store.objects.size, 0)
+})
+
 test('what is aborted before it begins asks nobody', async (t) => {
   const store = await startStore(t)
   const reason = new Error('the agent stops')
