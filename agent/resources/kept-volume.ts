@@ -48,7 +48,7 @@ export function dataVolumeOf({ metadata, spec, status }: KubernetesObject): Data
 }
 
 /** Whether a claim is for data, by the name that the Crate Operator gives it. Other claims are for heap dumps, which are not kept. */
-function holdsData(claim: string): boolean {
+export function holdsData(claim: string): boolean {
   return /^data\d/.test(claim)
 }
 

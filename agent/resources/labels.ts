@@ -5,6 +5,8 @@ export const managedBy = { 'app.kubernetes.io/managed-by': 'skerry' }
 export const label = {
   project: 'skerry.dev/project',
   database: 'skerry.dev/database',
+  /** On volume snapshots, and on the claims of a group of them: the set that was taken together. */
+  snapshotSet: 'skerry.dev/volume-snapshots',
   /** On the Secrets with the values that must not be in an Operation. */
   operationSecret: 'skerry.dev/operation-secret',
   /** On a database that a rehearsal made: the name of that operation. */
@@ -20,6 +22,8 @@ export const annotation = {
   applied: 'skerry.dev/applied',
   /** On a project's namespace: `true` while the project or a database in it has deletionProtection. The chart's policy reads it. */
   deletionProtection: 'skerry.dev/deletion-protection',
+  /** On a VolumeSnapshot: the manifest of the claim that gives a database its volume back. */
+  snapshotClaim: 'skerry.dev/claim',
   /** Set by an administrator: the object may be deleted although it is protected. The value says why. */
   allowDeletion: 'skerry.dev/allow-deletion',
   /** On the Registration, set by a person: a new text makes the region ask its cloud again where it rests. */

@@ -65,6 +65,38 @@ export const kinds = {
   IngressClass: { apiVersion: 'networking.k8s.io/v1', kind: 'IngressClass', plural: 'ingressclasses', namespaced: false },
   CSIDriver: { apiVersion: 'storage.k8s.io/v1', kind: 'CSIDriver', plural: 'csidrivers', namespaced: false },
   VolumeAttachment: { apiVersion: 'storage.k8s.io/v1', kind: 'VolumeAttachment', plural: 'volumeattachments', namespaced: false },
+  // Of kubernetes-csi/external-snapshotter: they exist where somebody installed their CRDs. Group snapshots are v1 since its release 8.6.
+  VolumeSnapshot: { apiVersion: 'snapshot.storage.k8s.io/v1', kind: 'VolumeSnapshot', plural: 'volumesnapshots', namespaced: true },
+  VolumeSnapshotClass: {
+    apiVersion: 'snapshot.storage.k8s.io/v1',
+    kind: 'VolumeSnapshotClass',
+    plural: 'volumesnapshotclasses',
+    namespaced: false,
+  },
+  VolumeGroupSnapshot: {
+    apiVersion: 'groupsnapshot.storage.k8s.io/v1',
+    kind: 'VolumeGroupSnapshot',
+    plural: 'volumegroupsnapshots',
+    namespaced: true,
+  },
+  VolumeGroupSnapshotClass: {
+    apiVersion: 'groupsnapshot.storage.k8s.io/v1',
+    kind: 'VolumeGroupSnapshotClass',
+    plural: 'volumegroupsnapshotclasses',
+    namespaced: false,
+  },
+  VolumeGroupSnapshotBeta: {
+    apiVersion: 'groupsnapshot.storage.k8s.io/v1beta2',
+    kind: 'VolumeGroupSnapshot',
+    plural: 'volumegroupsnapshots',
+    namespaced: true,
+  },
+  VolumeGroupSnapshotClassBeta: {
+    apiVersion: 'groupsnapshot.storage.k8s.io/v1beta2',
+    kind: 'VolumeGroupSnapshotClass',
+    plural: 'volumegroupsnapshotclasses',
+    namespaced: false,
+  },
   Lease: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases', namespaced: true },
 } satisfies Record<string, Kind>
 

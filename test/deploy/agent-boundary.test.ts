@@ -164,6 +164,40 @@ for (const { name, object } of madeUp)
     assert.match(creation(object) ?? 'passes', /^the agent makes volumes only for data claims of projects/)
   })
 
+const claim = (metadata: Metadata = {}, spec: object = {}): KubernetesObject => ({
+  apiVersion: 'v1',
+  kind: 'PersistentVolumeClaim',
+  metadata: {
+    name: claimRef.name,
+    namespace: claimRef.namespace,
+    finalizers: ['kubernetes.io/pvc-protection'],
+    labels: { 'app.kubernetes.io/name': 'tide' },
+    annotations: { 'pv.kubernetes.io/bind-completed': 'yes' },
+    ...metadata,
+  } as KubernetesObject['metadata'],
+  spec: { volumeName: 'pv-1', resources: { requests: { storage: '8Gi' } }, ...spec },
+})
+const ofSet = { labels: { 'app.kubernetes.io/name': 'tide', 'skerry.dev/volume-snapshots': '20260131120000-42' } }
+
+test('a claim of a project gets the label of a group of snapshots, and another one later', () => {
+  assert.equal(update(claim(), claim(ofSet)), undefined)
+  assert.equal(update(claim(ofSet), claim()), undefined)
+})
+
+const claims: { name: string; after: KubernetesObject }[] = [
+  { name: 'another size', after: claim({}, { resources: { requests: { storage: '2Ti' } } }) },
+  { name: 'another volume', after: claim({}, { volumeName: 'pv-2' }) },
+  { name: 'an owner', after: claim({ ownerReferences: [owner] }) },
+  { name: 'no finalizer', after: claim({ finalizers: [] }) },
+  { name: 'another label', after: claim({ labels: { 'app.kubernetes.io/name': 'ebb' } }) },
+  { name: 'no label', after: claim({ labels: {} }) },
+  { name: 'an annotation', after: claim({ annotations: { 'pv.kubernetes.io/bind-completed': 'yes', a: 'b' } }) },
+]
+for (const { name, after } of claims)
+  test(`a claim is refused that would get ${name}`, () => {
+    assert.equal(update(claim(), after), 'the agent changes only its own labels on claims.')
+  })
+
 const only =
   'the agent writes only in the namespaces of projects, whose names begin with project-; in its own, only its own Secrets and pods of cloudflared.'
 for (const namespace of ['kube-system', 'crate-operator', 'projects', 'my-project-harbour'])

@@ -15,6 +15,7 @@ import {
   type TargetOf,
 } from '../../resources/kind.ts'
 import type { Operation } from '../../resources/operation.ts'
+import type { SnapshotFacts } from '../../resources/volume-snapshots.ts'
 import type { DecisionParts, Guard, Proposed } from '../deciding/decision.ts'
 import type { StandingRegion } from '../deciding/standing-region.ts'
 import type { Work } from '../work/context.ts'
@@ -51,6 +52,8 @@ export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = 
   presentSecrets?: Secrets | undefined
   /** Whether the CRD of the Crate Operator has a field for the address of a store; undefined if `prepare` did not find out. */
   keepsEndpoint?: boolean | undefined
+  /** Everything that decides about snapshots of volumes; undefined if `prepare` did not read it. */
+  snapshotFacts?: SnapshotFacts | undefined
   /** The nodes of a database of which one has no host; undefined if all have one, or if `prepare` did not look. */
   nodes?: NodesEvidence | undefined
   /** What an import meets in the cluster, and what it keeps of the file; undefined if `prepare` did not look. */

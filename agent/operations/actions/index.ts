@@ -11,6 +11,7 @@ import { restart } from './restart.ts'
 import { restore } from './restore.ts'
 import { resume } from './resume.ts'
 import { rotatePassword } from './rotate-password.ts'
+import { snapshotVolumes } from './snapshot-volumes.ts'
 import { suspend } from './suspend.ts'
 
 /** All actions on each kind of target, in the order of the OpenAPI document. */
@@ -18,7 +19,7 @@ export const actions = {
   region: [importRegion],
   project: [putProject, deleteProject, recordProjectDeletion],
   database: [
-    ...[putDatabase, deleteDatabase, suspend, resume, restart, restore, rehearseRestore],
+    ...[putDatabase, deleteDatabase, suspend, resume, restart, restore, rehearseRestore, snapshotVolumes],
     ...[rotatePassword, reattach, recordDatabaseDeletion],
   ],
 } satisfies Actions

@@ -161,6 +161,10 @@ const ofProjects = {
     service: looks('Check that it runs, and see what it says', 'kubectl --namespace <namespace> describe service <service>'),
     collector: looks('Check that kube-controller-manager runs, and see what remains', 'kubectl --namespace <namespace> get all'),
     drivers: looks('See which storage drivers there are', 'kubectl get csidrivers'),
+    snapshots: looks(
+      'See which snapshots are not ready, and check that the snapshot controller and the storage driver run',
+      'kubectl --namespace <namespace> get volumesnapshots',
+    ),
     driverPods: looks('Check that the pods of the storage driver run', 'kubectl get pods --all-namespaces'),
     controller: advises('Find the controller that the finalizer is named after and start it: it removes the finalizer itself.'),
     keepVolumes: changes(

@@ -4,6 +4,8 @@ import type { DataVolume } from '../../resources/kept-volume.ts'
 import type { TargetInProject } from '../../resources/kind.ts'
 import type { Obstacle } from '../../resources/operation.ts'
 
+export { listed } from '../../resources/wording.ts'
+
 /**
  * The state of a target, and of everything that it depends on, at one moment. Lists hold only objects that belong to the target.
  *
@@ -117,10 +119,4 @@ export function latestEvent(
   return events.findLast(({ involvedObject: about, ...event }) => {
     return about?.kind === kind && about.name === metadata.name && fits(event as KubernetesObject)
   })
-}
-
-/** `a, b and c`; words beyond `most` are counted. */
-export function listed(words: string[], most = 5): string {
-  const shown = words.length > most ? [...words.slice(0, most), `${words.length - most} more`] : words
-  return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}`
 }

@@ -16,7 +16,8 @@ type Keeper = {
   cures: (object: KubernetesObject, evidence: Evidence, finalizer: string) => Cure[]
 }
 
-const { install, operator, claim, service, collector, drivers, driverPods, controller, keepVolumes, ...takeOff } = cures.FinalizerHeld
+const { install, operator, claim, service, collector, drivers, driverPods, snapshots, controller, keepVolumes, ...takeOff } =
+  cures.FinalizerHeld
 
 const keepers: Keeper[] = [
   {
@@ -48,6 +49,12 @@ const keepers: Keeper[] = [
     finalizer: /^(foregroundDeletion|orphan)$/,
     who: 'the garbage collector of kube-controller-manager, once its dependents are gone',
     cures: (_, { namespaceName }) => [collector({ namespace: namespaceName })],
+  },
+  {
+    // On a claim: pvc-as-source-protection, as external-snapshotter 8.6 calls it.
+    finalizer: /^(group)?snapshot\.storage\.kubernetes\.io\//,
+    who: 'the snapshot controller of the cluster, once no snapshot of it is being made',
+    cures: (_, { namespaceName }) => [snapshots({ namespace: namespaceName })],
   },
   {
     finalizer: /^external-(provisioner|attacher)\.volume\.kubernetes\.io\/|^external-attacher\//,

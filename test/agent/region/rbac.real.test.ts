@@ -8,12 +8,13 @@ import { applyObject } from '../../../shared/kubernetes/apply.ts'
 import { type KubernetesObject, kinds, pathOf, pathOfObject } from '../../../shared/kubernetes/objects.ts'
 import { readObject } from '../../../shared/kubernetes/read.ts'
 import { serveCloud } from '../../cloud/serve.ts'
-import { startCluster, startStandIns, until } from '../../cluster/index.ts'
+import { runSnapshots, snapshotDefinitions, startCluster, startStandIns, until } from '../../cluster/index.ts'
 import type { AgentProcess } from '../../region/agent-process.ts'
 import { type Client, createClient } from '../../region/client.ts'
 import { regionDefinitions } from '../../region/definitions.ts'
 import { prepareRegion, servesPolicies } from '../../region/index.ts'
 import { connectTo } from '../../shared/kubernetes/connected.ts'
+import { makeSnapshotClass } from '../operations/snapshot-storage.ts'
 import { muster } from '../tunnel/crew.ts'
 import { installedByHelm, tunnelGiven } from '../tunnel-sample.ts'
 import { becomeAdministrator, bindProjectRights, installAccountOfPower } from './attack.ts'
@@ -129,9 +130,10 @@ for (const [method, url, status, deeds] of cases) {
   })
 }
 
-const testCluster = await startCluster({ crds: regionDefinitions() })
+const testCluster = await startCluster({ crds: [...regionDefinitions(), snapshotDefinitions] })
 // What the stand-ins are refused, such as an event in a namespace that goes, is none of the agent's deeds.
 const standIns = await startStandIns(testCluster, { nodes: 4 })
+const snapshots = await runSnapshots(standIns.world)
 const cluster = await recordCluster(testCluster)
 const region = await prepareRegion(cluster)
 const served = await serveCloud()
@@ -155,6 +157,7 @@ before(connectToAgent)
 after(async () => {
   client?.close()
   await region.close()
+  await snapshots.stop()
   await standIns.stop()
   await cluster.stop()
   await served.close()
@@ -223,6 +226,14 @@ async function joinCloud(): Promise<void> {
   await until('the region is registered', async () => (await registration())?.status?.state === 'Ready')
 }
 
+/** Snapshots of each volume, then of all in a group, where an administrator has brought what is needed for that. */
+async function takeVolumes(path: string): Promise<void> {
+  await makeSnapshotClass(region.admin, 'VolumeSnapshotClass', 'disks')
+  await done('POST', `${path}/actions/snapshot-volumes`, {})
+  await makeSnapshotClass(region.admin, 'VolumeGroupSnapshotClass', 'together')
+  await done('POST', `${path}/actions/snapshot-volumes`, {})
+}
+
 /** Rights that the agent needs only when something goes another way than here, each with the test that has it so. */
 const elsewhere = [
   'list volumeattachments.storage.k8s.io', // obstacles-of-volumes.test.ts: a volume that hangs on a dead node
@@ -263,6 +274,7 @@ test('the agent does its whole job with these rights, and uses each of them', as
   await done('PATCH', path, { backups: { aws: { cron: '27 * * * *' } } })
   await done('POST', `${path}/actions/rotate-password`, { user: 'harbourmaster' })
   await done('POST', `${path}/actions/restart`, {})
+  await takeVolumes(path)
 
   // A node that cannot be placed makes it look for what stands in the way, and its end is asked for.
   const answer = await client.call('PATCH', path, { body: { nodes: { count: 6 } } })

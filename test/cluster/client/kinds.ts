@@ -28,6 +28,8 @@ const kinds = {
   Role: inNamespace('rbac.authorization.k8s.io/v1', 'Role', 'roles'),
   RoleBinding: inNamespace('rbac.authorization.k8s.io/v1', 'RoleBinding', 'rolebindings'),
   CrateDB: inNamespace('cloud.crate.io/v1', 'CrateDB', 'cratedbs'),
+  VolumeSnapshot: inNamespace('snapshot.storage.k8s.io/v1', 'VolumeSnapshot', 'volumesnapshots'),
+  VolumeGroupSnapshot: inNamespace('groupsnapshot.storage.k8s.io/v1', 'VolumeGroupSnapshot', 'volumegroupsnapshots'),
 } satisfies Record<string, Kind>
 
 /** The name of a kind in the table. */

@@ -8,3 +8,6 @@ export const crateDbDefinition264 = crateDbDefinition.replace(
   /^( +)(basePath: \*secret)\n(?=.*backupProvider)/m,
   (_, indent, basePath) => `${indent}${basePath}\n${indent}endpointUrl: *secret\n`,
 )
+
+/** The CRDs of volume snapshots, and of groups of them, as YAML: kubernetes-csi/external-snapshotter 8.6. */
+export const snapshotDefinitions = readFileSync(new URL('./snapshots.yaml', import.meta.url), 'utf8')

@@ -5,9 +5,11 @@ import { type Action, actionNames } from '../../../../agent/operations/actions/a
 import { actions } from '../../../../agent/operations/actions/index.ts'
 import { deletionRecordOf } from '../../../../agent/operations/actions/record-deletion.ts'
 import { isKnownKind, type Target, type TargetInProject, targetKinds } from '../../../../agent/resources/kind.ts'
+import { runSnapshots, type SnapshotStandIn } from '../../../cluster/index.ts'
 import { operationsFile } from '../../../deploy/rendered.ts'
 import { smallDatabase } from '../acting-region.ts'
 import { keepSnapshots, withSnapshots } from '../snapshot-scene.ts'
+import { installSnapshotKinds, makeSnapshotClass } from '../snapshot-storage.ts'
 import { type ActionScene, startActionScene } from './scene.ts'
 
 /*
@@ -16,10 +18,17 @@ import { type ActionScene, startActionScene } from './scene.ts'
  */
 
 let scene: ActionScene
+let storage: SnapshotStandIn
 before(async () => {
   scene = await startActionScene(actions)
+  await installSnapshotKinds(scene.region.admin)
+  await makeSnapshotClass(scene.region.admin, 'VolumeSnapshotClass', 'disks')
+  storage = await runSnapshots(scene.region.standIns.world)
 })
-after(() => scene?.close())
+after(async () => {
+  await storage?.stop()
+  await scene?.close()
+})
 
 const aws = { bucket: 'harbour', region: 'eu-west-1', cron: '0 4 * * *', accessKeyId: 'AKIAOLD', secretAccessKey: 'old-secret' }
 

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import type { Obstacle } from '../../../../agent/resources/operation.ts'
-import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../../../shared/kubernetes/objects.ts'
 import { until } from '../../../cluster/index.ts'
+import { installSnapshotKinds } from '../../operations/snapshot-storage.ts'
 import { claimOf, makeBound, makeDatabase, using, volumeNamed } from '../pieces.ts'
 import { ofDatabase, operatorName, podOf, type Scene } from '../scene.ts'
 import type { Expectation, Trial } from './trial.ts'
@@ -127,6 +128,26 @@ export function curesOfFinalizers(scene: Scene, trial: () => Trial): void {
     const found = await told(target, 'pvc-protection', { laterMs: 20_000 })
     await trial().cure(found, { 'FinalizerHeld.claim': /crate-data-hot-tide-0/ })
     assert.equal(found.cures.length, 1)
+  })
+
+  test('a claim of which a snapshot is being made is looked into', async () => {
+    const { namespace, target } = await makeDatabase(scene)
+    await installSnapshotKinds(scene.admin)
+    const claim = await held(
+      claimOf(namespace, 'data0', { storageClassName: 'crate-late' }),
+      'snapshot.storage.kubernetes.io/pvc-as-source-protection',
+    )
+    const source = { persistentVolumeClaimName: claim.metadata.name }
+    const snapshot = {
+      apiVersion: 'snapshot.storage.k8s.io/v1',
+      kind: 'VolumeSnapshot',
+      metadata: { name: 'tide-1', namespace },
+      spec: { source },
+    }
+    await scene.admin.request({ method: 'POST', path: pathOf(kinds.VolumeSnapshot, namespace), body: snapshot })
+    const found = await told(target, 'pvc-as-source-protection', { laterMs: 20_000 })
+    assert.match(found.message, /removed by the snapshot controller of the cluster, once no snapshot of it is being made/)
+    await trial().cure(found, { 'FinalizerHeld.snapshots': /tide-1/ })
   })
 
   test('a load balancer that is held is looked into', async () => {
