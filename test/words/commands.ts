@@ -29,6 +29,7 @@ export const sources: Record<string, (text: string) => Command[]> = {
         'docs/recovery.md',
       ],
       'docs/what-is-kept.md',
+      'docs/backups.md',
       'deploy/chart/README.md',
     ],
     commandsInMarkdown,
