@@ -4,6 +4,7 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { unlessGone } from '../../shared/kubernetes/failures.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
+import type { PrivateKey } from '../../shared/signing/key.ts'
 import { annotation, managedBy } from '../resources/labels.ts'
 import { readInstallToken } from './install-token.ts'
 import { type JoinSecret, type LinkState, type LinkStore, linkState } from './registration/state.ts'
@@ -102,6 +103,12 @@ export function createKubernetesStore(namespace: string, { cluster, mustAct }: {
       await cluster.request({ method: 'PUT', path: `${registrationAt}/status`, body })
     },
   }
+}
+
+/** The key of the region, from the Secret of its identity; undefined as long as it has none that could be read. @throws Problem as the connection does */
+export async function readIdentityKey(cluster: Pick<Cluster, 'request'>, namespace: string): Promise<PrivateKey | undefined> {
+  const found = await readObject(cluster, pathOf(kinds.Secret, namespace, linkObjects.identity))
+  return linkState.safeParse(jsonOf(textOf(found?.data?.[stateKey]))).data?.key
 }
 
 /** @throws Error without a word of the content: the key is in it, and JSON.parse quotes what it does not understand */

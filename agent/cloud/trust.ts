@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, X509Certificate } from 'node:crypto'
 import type * as z from 'zod'
+import { verifiedJws } from '../../shared/signing/jws.ts'
 import {
   documentTypes,
   type JoinStatePayload,
@@ -9,7 +10,6 @@ import {
   trustPayload,
 } from './contract/documents.ts'
 import { CloudFault } from './fault.ts'
-import { verifiedJws } from './jws.ts'
 import type { KnownTrust } from './registration/state.ts'
 
 type Keys = z.infer<typeof signingKeys>

@@ -1,6 +1,6 @@
 import { createPrivateKey } from 'node:crypto'
-import { jwsSigner, verifiedJws } from '../cloud/jws.ts'
-import { type PrivateKey, thumbprintOf } from '../cloud/proof.ts'
+import { jwsSigner, verifiedJws } from '../../shared/signing/jws.ts'
+import { type PrivateKey, thumbprintOf } from '../../shared/signing/key.ts'
 import type { RegionFile } from './region-file.ts'
 
 /** The `typ` in the header, so that no other document by the same key is taken for a region file (RFC 8725, section 3.11). */

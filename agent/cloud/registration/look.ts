@@ -1,7 +1,7 @@
 import type { Clock } from '../../../shared/clock.ts'
 import type { Log } from '../../../shared/log.ts'
+import { thumbprintOf } from '../../../shared/signing/key.ts'
 import type { CloudClock } from '../cloud-clock.ts'
-import { thumbprintOf } from '../proof.ts'
 import type { Said } from './names.ts'
 import type { LinkState, LinkStore } from './state.ts'
 import type { RegistrationStatus } from './status.ts'

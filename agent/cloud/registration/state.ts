@@ -1,7 +1,7 @@
 import * as z from 'zod'
+import { privateKey } from '../../../shared/signing/key.ts'
 import { jws, signingKeys } from '../contract/documents.ts'
 import { registrationId } from '../contract/registration.ts'
-import { privateKey } from '../proof.ts'
 import type { RegistrationStatus } from './status.ts'
 
 /** What a region must not lose to stay itself: the content of the Secret of its identity. Times are Unix milliseconds by the cloud's clock. */

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { CompactSign, calculateJwkThumbprint, EmbeddedJWK, importJWK, jwtVerify } from 'jose'
-import { jwsSigner, verifiedJws } from '../../../agent/cloud/jws.ts'
-import { createProver, makeKey, thumbprintOf } from '../../../agent/cloud/proof.ts'
+import { createProver } from '../../../agent/cloud/proof.ts'
+import { jwsSigner, verifiedJws } from '../../../shared/signing/jws.ts'
+import { makeKey, thumbprintOf } from '../../../shared/signing/key.ts'
 
 /** The key of RFC 8037, appendix A. */
 const ofRfc = {

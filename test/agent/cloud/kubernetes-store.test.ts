@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { createKubernetesStore } from '../../../agent/cloud/kubernetes-store.ts'
-import { makeKey } from '../../../agent/cloud/proof.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { makeKey } from '../../../shared/signing/key.ts'
 
 /** A cluster in which every object is this Secret. */
 function clusterWith(text: string): Cluster {

@@ -6,8 +6,8 @@ import { instant } from '../../../agent/cloud/contract/documents.ts'
 import { type Endpoint, pathAt } from '../../../agent/cloud/contract/endpoints.ts'
 import { type FailureName, failureOfType } from '../../../agent/cloud/contract/failures.ts'
 import { mostAskedMs } from '../../../agent/cloud/pause.ts'
-import { type PrivateKey, thumbprintOf } from '../../../agent/cloud/proof.ts'
 import type { Received, Transport } from '../../../agent/cloud/transport.ts'
+import { type PrivateKey, thumbprintOf } from '../../../shared/signing/key.ts'
 
 /** What a proof says instead of what is right. `signer`: the key that signs in place of the one in the header. Null leaves a claim out. */
 export type Forged = {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { endpoints } from '../../../agent/cloud/contract/endpoints.ts'
-import { makeKey } from '../../../agent/cloud/proof.ts'
+import { makeKey } from '../../../shared/signing/key.ts'
 import type { Asking, Forged } from './asking.ts'
 import { type TriedRegion, unknownRegion } from './region.ts'
 import { expect, expectRefusal, type Report } from './report.ts'

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import type { Endpoint } from '../../../agent/cloud/contract/endpoints.ts'
 import { endpoints } from '../../../agent/cloud/contract/endpoints.ts'
-import { makeKey } from '../../../agent/cloud/proof.ts'
 import { makePairingCode } from '../../../agent/cloud/registration/pairing.ts'
 import type { JoinSecret } from '../../../agent/cloud/registration/state.ts'
 import { tokenProof } from '../../../agent/cloud/token-proof.ts'
 import { sequenceOf } from '../../../agent/cloud/trust.ts'
+import { makeKey } from '../../../shared/signing/key.ts'
 import { type Answer, type Asking, type Key, type Question, withThumbprint } from './asking.ts'
 
 /** What a claim has besides its key. */

@@ -1,7 +1,7 @@
 import { decodeJwt, importJWK, type JWK, SignJWT } from 'jose'
 import { documentTypes, signingKeys } from '../../../agent/cloud/contract/documents.ts'
-import { makeKey } from '../../../agent/cloud/proof.ts'
 import { cloudKeyOf, readJoinState, sequenceOf } from '../../../agent/cloud/trust.ts'
+import { makeKey } from '../../../shared/signing/key.ts'
 import type { Asking } from './asking.ts'
 import type { TriedRegion } from './region.ts'
 import { expect, expectRefusal, expectWorks, type Report } from './report.ts'
