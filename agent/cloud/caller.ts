@@ -16,6 +16,8 @@ export type Call<T> = {
   region?: string
   /** What is sent; a function is asked at each attempt, since the time of the cloud may become known in between. */
   body?: unknown
+  /** In place of `body`: JSON that was compressed with gzip already. */
+  packed?: Buffer
   headers?: Record<string, string>
   /** The credential of the region; a claim and a renewal have none. */
   credential?: string | undefined
@@ -71,7 +73,7 @@ function signed<T>(call: Call<T>, { url, prover, cloudClock }: CallerParts): Sen
   const { method, request } = endpoint
   const path = pathAt(endpoint, region)
   const text = body === undefined ? undefined : JSON.stringify(body)
-  const isLarge = text !== undefined && text.length > compressedFrom
+  const packed = call.packed ?? (text !== undefined && text.length > compressedFrom ? gzipSync(text) : undefined)
   const proof = prover.prove({ method, url: `${url}${path}`, now: cloudClock.now(), credential })
   return {
     method,
@@ -80,10 +82,10 @@ function signed<T>(call: Call<T>, { url, prover, cloudClock }: CallerParts): Sen
       ...(credential !== undefined && { authorization: `DPoP ${credential}` }),
       dpop: proof,
       ...(request && { 'content-type': request.mediaType }),
-      ...(isLarge && { 'content-encoding': 'gzip' }),
+      ...(packed && { 'content-encoding': 'gzip' }),
       ...call.headers,
     },
-    body: isLarge ? gzipSync(text) : text,
+    body: packed ?? text,
   }
 }
 

@@ -5,11 +5,12 @@
  *     registration/      from a key to a registration: decide.ts decides, registrar.ts does, look.ts writes, telling.ts and refusing.ts say it;
  *                        cache.ts and story.ts show it
  *     status/            the status, whole or as a patch, and when it is told
- *     speaker.ts         when each of them is due
+ *     speaker.ts         when each of them is due, and how others speak with the cloud
  *     pace.ts            what the budget of the link slows
  *     link.ts            the key, the registration and the clock, over a store and a transport
  *     caller.ts          one call: proof, answer, refusal, time
- *     proof.ts           the key, and proofs that the region has it; jws.ts signs and verifies; token-proof.ts proves an installation token
+ *     proof.ts           proofs that the region has its key; token-proof.ts proves an installation token
+ *     file-sender.ts     gives the cloud the file of the region
  *     trust.ts           documents that the cloud has signed; trust-keeper.ts takes them
  *     cloud-clock.ts     how far the clock of the cloud is ahead
  *     transport.ts       how requests travel; undici-transport.ts over HTTPS
@@ -25,6 +26,7 @@ import { inBackground, type Part } from '../../shared/lifecycle.ts'
 import { type Meter, SocketBytes } from '../../shared/link/index.ts'
 import type { LeaderTools } from '../operations/queue.ts'
 import type { CloudClock } from './cloud-clock.ts'
+import { createFileSender, type FileSender } from './file-sender.ts'
 import { createKubernetesStore } from './kubernetes-store.ts'
 import { paceOf } from './pace.ts'
 import type { ShownRegistration } from './registration/cache.ts'
@@ -48,7 +50,11 @@ export type LinkGiven = {
 }
 
 /** The link of this region to its cloud, for the leader: it speaks, and tells the story of the registration. */
-export async function createLink(config: CloudConfig, given: LinkGiven, tools: LeaderTools): Promise<Part[]> {
+export async function createLink(
+  config: CloudConfig,
+  given: LinkGiven,
+  tools: LeaderTools,
+): Promise<{ parts: Part[]; sender: FileSender }> {
   const { cluster, lease, clock } = tools
   const { namespace, version, status, recorder, cloudClock, meter, called } = given
   const registration = given.registration.cache
@@ -86,7 +92,7 @@ export async function createLink(config: CloudConfig, given: LinkGiven, tools: L
     },
   )
   const followed = inBackground('registration', [registration])
-  return [followed, join, createRegistrationStory({ registration, recorder, lease }), speaker]
+  return { parts: [followed, join, createRegistrationStory({ registration, recorder, lease }), speaker], sender: createFileSender(speaker) }
 }
 
 /** Calls when it can be followed again: its CRD was installed, or a right was given. Returns the function that unsubscribes. */

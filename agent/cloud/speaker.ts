@@ -1,7 +1,7 @@
 import type { Part } from '../../shared/lifecycle.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { CloudClock } from './cloud-clock.ts'
-import { Link } from './link.ts'
+import { Link, type Session } from './link.ts'
 import { fullPace, type Pace } from './pace.ts'
 import type { RegistrarConfig } from './registration/registrar.ts'
 import type { LinkStore } from './registration/state.ts'
@@ -40,8 +40,16 @@ const startingPart = 1 / 3
 
 const [registration, status] = ['registration', 'status'] as const
 
+/** What speaks with the cloud, and how others do. */
+type Speaker = Part & {
+  /** The registration, while this replica leads and has a credential that holds. */
+  session(): Session | undefined
+  /** The cloud has refused the region: its registration has to be looked at. */
+  refused(): void
+}
+
 /** Speaks with the cloud while the Lease is held: takes the steps of the registration, and tells the status, each when it is due. */
-export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part {
+export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Speaker {
   const { lease, clock, random, log, transport, cloudClock, pace = fullPace } = parts
   const ending = new AbortController()
   const queue = new Queue({ name: 'link to the cloud', parallelism: 2, retry, handle, subscribe, addAll }, { lease, clock, log })
@@ -62,10 +70,7 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
       if (link?.heard({ name, tags, ledgerKnown: ledger?.known })) queue.add(registration)
       if (trust !== undefined) await link?.announced(trust)
     },
-    refused() {
-      link?.doubt()
-      queue.add(registration)
-    },
+    refused,
     heartbeatMs: pace.heartbeatMs,
     log,
   })
@@ -75,6 +80,11 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
   /** Without a tunnel that starts on demand, there is nothing to do. A fault of the cluster is no fault of the cloud. */
   async function called(): Promise<void> {
     await parts.called?.().catch((error: unknown) => log.warn({ err: error }, 'the cloud asks for the tunnel, which cannot be started'))
+  }
+
+  function refused(): void {
+    link?.doubt()
+    queue.add(registration)
   }
 
   async function tell(): Promise<number | undefined> {
@@ -124,6 +134,8 @@ export function createSpeaker(config: SpeakerConfig, parts: SpeakerParts): Part 
 
   return {
     name: queue.name,
+    session: () => (lease.isLeader() ? link?.session() : undefined),
+    refused,
     start: () => queue.start(),
     async stop() {
       ending.abort()

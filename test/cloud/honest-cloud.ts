@@ -4,10 +4,12 @@ import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { documentTypes, type JoinStatePayload, joinStatePayload } from '../../agent/cloud/contract/documents.ts'
 import { type Endpoint, endpoints } from '../../agent/cloud/contract/endpoints.ts'
+import { regionFile } from '../../agent/cloud/contract/export.ts'
 import { failures, typeOfFailure } from '../../agent/cloud/contract/failures.ts'
 import { claim as claimSchema, renewal as renewalSchema } from '../../agent/cloud/contract/registration.ts'
 import { type StatusAnswer, statusChange, wholeStatus } from '../../agent/cloud/contract/status.ts'
 import { trustPath } from '../../agent/cloud/transport.ts'
+import { readRegionFile } from '../../agent/recovery/reading.ts'
 import type { Point } from './points.ts'
 import { hashOf, Proofs, Refusal } from './proofs.ts'
 import { type Registered, Registry } from './registry.ts'
@@ -17,8 +19,8 @@ import { Signatures } from './signatures.ts'
 const usualHeartbeat = 60
 const heartbeatsMissed = 3
 
-/** The most bytes of the body of a request, unpacked. */
-const maxBodyBytes = 4 * 2 ** 20
+/** The most bytes of the body of a request, unpacked: a region file may have as many. */
+const maxBodyBytes = 64 * 2 ** 20
 
 /** What a cloud tells regions besides, whenever it answers to a status. */
 export type Besides = Pick<StatusAnswer, 'heartbeat' | 'resync' | 'call' | 'ledger' | 'name' | 'tags'>
@@ -62,6 +64,7 @@ export class HonestCloud {
     this.app.post('/v1/regions/:region/credential', (c) => this.#renew(c))
     this.app.put('/v1/regions/:region/status', (c) => this.#whole(c))
     this.app.patch('/v1/regions/:region/status', (c) => this.#change(c))
+    this.app.put('/v1/regions/:region/export', (c) => this.#export(c))
     this.app.delete('/v1/regions/:region', (c) => this.#leave(c))
     this.app.get(trustPath, (c) => this.#trust(c))
     this.app.onError((error, c) => this.#problem(error, c))
@@ -134,6 +137,19 @@ export class HonestCloud {
     return this.#acknowledged(c, endpoints.change, region)
   }
 
+  async #export(c: Context): Promise<Response> {
+    const region = await this.#authenticated(c)
+    const bytes = await this.#bytes(c)
+    const { digest } = regionFile.parse(JSON.parse(bytes.toString('utf8')))
+    const read = this.#without === 'A damaged region file' ? undefined : await readRegionFile(bytes)
+    if (read?.ok === false) throw new Refusal('export-refused', `${read.faults[0]?.path} ${read.faults[0]?.message}`)
+    const isTheirs = read === undefined || (read.origin.by === 'key' && read.origin.thumbprint === region.thumbprint)
+    if (!isTheirs) throw new Refusal('export-refused', 'it is not signed with the key of this region')
+    region.file = { digest, bytes, at: this.#now() }
+    const stored = this.#without === 'The region file' ? '0'.repeat(64) : digest
+    return this.#answer(c, endpoints.export, 200, { stored, now: this.#without === 'JSON with your time' ? undefined : this.#now() })
+  }
+
   #trust(c: Context): Response | Promise<Response> {
     if (this.documents.length === 0 || this.#without === 'The trust document') return c.notFound()
     return c.body(this.documents.join('\n'), 200, { 'content-type': 'application/jose' })
@@ -203,9 +219,13 @@ export class HonestCloud {
 
   /** The body of a request. Large ones come compressed. */
   async #body(c: Context): Promise<unknown> {
+    return JSON.parse((await this.#bytes(c)).toString('utf8'))
+  }
+
+  async #bytes(c: Context): Promise<Buffer> {
     const bytes = Buffer.from(await c.req.arrayBuffer())
     const isPacked = c.req.header('content-encoding') === 'gzip' && this.#without !== 'Compressed bodies'
-    return JSON.parse((isPacked ? gunzipSync(bytes, { maxOutputLength: maxBodyBytes }) : bytes).toString('utf8'))
+    return isPacked ? gunzipSync(bytes, { maxOutputLength: maxBodyBytes }) : bytes
   }
 
   #read<T extends z.ZodObject>(schema: T, given: unknown): z.output<T> {

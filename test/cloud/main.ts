@@ -50,6 +50,7 @@ A region joins it with this configuration of its agent:
   ${curl}/tokens -d harbour-1      makes an installation token
   ${curl}/pair -d CODE             types a pairing code that a region shows
   ${curl}/regions/ID/revoke -d ''  or allow, unlock, deregister
+  ${curl}/regions/ID/export        the file that a region can be made again from
 
   npm run check:cloud -- --url ${origin} --ca ${caFile} --key ${keyFile}    tries it
 

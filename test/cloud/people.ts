@@ -23,12 +23,15 @@ function set({ registry }: HonestCloud, id: string, state: 'revoked' | 'approved
 
 /**
  * What people at the cloud see and do: a page at `/`, the same in JSON at `/heard`, `POST /pair` with a code, `POST /tokens` with the name of a
- * region, and `POST /regions/{region}/` with what they decide. It answers nothing else.
+ * region, `POST /regions/{region}/` with what they decide, and `GET /regions/{region}/export` with the file that it can be made again from. It
+ * answers nothing else.
  * @param ca the CA of the certificate of the cloud (PEM), which a token pins
  */
 export function doorForPeople(cloud: HonestCloud, ca?: () => string): (request: Request) => ReturnType<Answering> | undefined {
   return (request) => {
     const { pathname } = new URL(request.url)
+    const [, exported] = /^\/regions\/([\w-]+)\/export$/.exec(pathname) ?? []
+    if (request.method === 'GET' && exported !== undefined) return regionFileOf(cloud, exported)
     const [, id = '', decision = ''] = /^\/regions\/([\w-]+)\/(\w+)$/.exec(pathname) ?? []
     if (request.method === 'POST' && Object.hasOwn(decisions, decision)) return decided(cloud, id, decision)
     switch (`${request.method} ${pathname}`) {
@@ -47,12 +50,13 @@ export function doorForPeople(cloud: HonestCloud, ca?: () => string): (request: 
 }
 
 function shown({ registry }: HonestCloud) {
-  return Object.values(registry.records.regions).map(({ id, claim, thumbprint, state, status }) => ({
+  return Object.values(registry.records.regions).map(({ id, claim, thumbprint, state, status, file }) => ({
     region: claim.region,
     id,
     thumbprint,
     state,
     status,
+    ...(file && { file: { digest: file.digest, bytes: file.bytes.length, at: file.at } }),
   }))
 }
 
@@ -90,6 +94,13 @@ async function token(cloud: HonestCloud, request: Request, ca: string | undefine
   const text = issueToken(claims, cloud.signatures.keys.privateKey)
   cloud.registry.addToken(text, { id, expiresAt: expires * 1000 })
   return new Response(`${text}\n`)
+}
+
+/** The file that a region can be made again from, as it came. */
+function regionFileOf({ registry }: HonestCloud, id: string): Response {
+  const { file } = registry.records.regions[id] ?? {}
+  if (file === undefined) return new Response(`There is no file of ${id}.\n`, { status: 404 })
+  return new Response(new Uint8Array(file.bytes), { headers: { 'content-type': 'application/json' } })
 }
 
 function decided(cloud: HonestCloud, id: string, decision: string): Response {

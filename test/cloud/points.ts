@@ -37,6 +37,8 @@ export const points = [
   'Another status',
   'A heartbeat',
   'Whether a region lives',
+  'The region file',
+  'A damaged region file',
   'Leaving',
   'The trust document',
   'Another CA',

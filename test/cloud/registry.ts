@@ -16,6 +16,8 @@ export type Registered = {
   /** The status as it was last told, and when that was, by the clock of the cloud. */
   status?: { sequence: number; [field: string]: unknown }
   heardAt?: number
+  /** The file that it can be made again from, and when it came, by the clock of the cloud. */
+  file?: { digest: string; bytes: Buffer; at: number }
   /** Until when its pairing code can be typed. */
   codeUntil?: number
   /** The document and the credential of that number, given out again if their answer was lost. */

@@ -6,7 +6,7 @@ import type { Display } from './display.ts'
 export type Heard = {
   method: string
   path: string
-  kind: 'claim' | 'renewal' | 'leave' | 'status' | 'change' | 'heartbeat' | 'other'
+  kind: 'claim' | 'renewal' | 'leave' | 'file' | 'status' | 'change' | 'heartbeat' | 'other'
   /** The decoded body; undefined without one. */
   body: Record<string, unknown> | undefined
   /** Of the body as it travelled, compressed or not. */
@@ -26,6 +26,7 @@ export function heardOf({ method, url, headers }: Request, sent: Buffer, status:
 function kindOf(method: string, path: string, body: Record<string, unknown> | undefined): Heard['kind'] {
   if (method === 'POST') return path.endsWith('/credential') ? 'renewal' : 'claim'
   if (method === 'DELETE') return 'leave'
+  if (path.endsWith('/export')) return 'file'
   if (!path.endsWith('/status')) return 'other'
   if (method === 'PUT') return 'status'
   return body?.region === undefined ? 'heartbeat' : 'change'
@@ -47,6 +48,8 @@ function saidIn(kind: Heard['kind'], body: Record<string, unknown> = {}): string
       return 'another credential'
     case 'leave':
       return 'the region leaves'
+    case 'file':
+      return 'the file that it can be made again from'
     case 'status':
       return `all of its status: ${fieldsOf(body)}`
     case 'change':

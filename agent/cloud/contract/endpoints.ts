@@ -1,5 +1,6 @@
 import type * as z from 'zod'
 import { trustPayload } from './documents.ts'
+import { exportAnswer, regionFile } from './export.ts'
 import type { FailureName } from './failures.ts'
 import { awaitingAnswer, claim, readyAnswer, renewal } from './registration.ts'
 import { statusAnswer, statusChange, wholeStatus } from './status.ts'
@@ -106,6 +107,21 @@ export const endpoints = {
     request: { schema: statusChange, mediaType: 'application/merge-patch+json' },
     answers: acknowledged,
     failures: [...ofRegion, 'credential-expired', 'out-of-step'],
+  },
+  export: {
+    method: 'PUT',
+    path: '/v1/regions/{region}/export',
+    operationId: 'putExport',
+    summary: 'The file that the region can be made again from',
+    description:
+      'A minute after something in it has changed, and once a day. It replaces what was stored, whatever the time in it. Keep earlier ones as ' +
+      'well if you can: a region that was broken by a mistake tells you of the mistake too. Compressed it has 2 KiB for each ten databases, and ' +
+      'unpacked 64 MiB at the most. Store it before you answer, and give it back to the people of the region when they ask for it: with it, ' +
+      'they make the region again in another cluster.',
+    by: 'credential',
+    request: { schema: regionFile, mediaType: json },
+    answers: { 200: { description: 'The file is stored.', schema: exportAnswer } },
+    failures: [...ofRegion, 'credential-expired', 'export-refused'],
   },
   trust: {
     method: 'GET',

@@ -65,6 +65,15 @@ export const failures = {
     message: 'The cloud has another status of the region than the one that changes are told against.',
     action: 'None: the region tells its whole status.',
   },
+  'export-refused': {
+    status: 403,
+    retry: 'wait',
+    reason: 'ExportRefused',
+    message: 'The cloud does not take the file that the region can be made again from.',
+    action:
+      'Keep it elsewhere: name a bucket in recovery.export.bucket, or a file in recovery.export.file. If the cloud should take it, ask there why ' +
+      'it does not; if it never will, set recovery.export.cloud to false.',
+  },
   'unknown-region': {
     status: 404,
     retry: 'wait',

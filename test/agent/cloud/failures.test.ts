@@ -22,7 +22,7 @@ type Case = {
 const renewalIsDue = (world: World) => world.clock.advance(2_500_000)
 
 /** How each class comes about, and where the region is afterwards. */
-const cases: Record<Exclude<FailureName, 'out-of-step' | 'credential-expired'>, Case> = {
+const cases: Record<Exclude<FailureName, 'out-of-step' | 'credential-expired' | 'export-refused'>, Case> = {
   'token-unknown': { joined: false, bringAbout: (world) => world.give(tokenWith(), { isKnown: false }), state: 'Refused' },
   'token-expired': { joined: false, bringAbout: (world) => world.give(tokenWith(), { expiresAt: 1 }), state: 'Refused' },
   'token-used': {

@@ -9,7 +9,7 @@ import { tryProofs } from './proving.ts'
 import type { TriedRegion } from './region.ts'
 import { tryCopy, tryRenewals } from './renewing.ts'
 import { expect, Report } from './report.ts'
-import { tryStatuses } from './telling.ts'
+import { tryFile, tryStatuses } from './telling.ts'
 import { tryTrust } from './trusting.ts'
 
 /** What somebody has given for trying a cloud. */
@@ -59,6 +59,7 @@ async function tryAll(asking: Asking, report: Report, region: TriedRegion, given
   await tryClaims(asking, report, region)
   await tryRenewals(asking, report, region, { url, cloudKey })
   await tryStatuses(report, region)
+  await tryFile(report, region)
   await tryProofs(asking, report, region)
   await tryTrust(asking, report, region, { cloudKey, pin: token?.pin })
   if (report.hasFailed || hasNotes(asking)) report.leave('first mend what fails', 'All together')

@@ -1,3 +1,6 @@
+import { endpoints } from '../../../agent/cloud/contract/endpoints.ts'
+import type { RegionContent } from '../../../agent/recovery/region-file.ts'
+import { writeRegionFile } from '../../../agent/recovery/writing.ts'
 import type { Answer } from './asking.ts'
 import type { TriedRegion } from './region.ts'
 import { expect, expectRefusal, type Report } from './report.ts'
@@ -38,4 +41,53 @@ export async function tryStatuses(report: Report, region: TriedRegion): Promise<
     await region.whole()
     expectRefusal(await region.change({ ifMatch: region.sequence - 1 }), 'a patch for another status', 'out-of-step')
   })
+}
+
+/** The file that a region can be made again from. */
+export async function tryFile(report: Report, region: TriedRegion): Promise<void> {
+  const file = async (name: string) => {
+    const { bytes, digest } = await writeRegionFile(emptyRegion(name), { key: region.own.key })
+    return { body: JSON.parse(bytes.toString('utf8')), digest }
+  }
+  const send = (body: object) => region.ask(endpoints.export, { credential: region.credential, body })
+  const first = await file('Harbour')
+  const answer = await send(first.body)
+  if (answer.failure === 'export-refused') {
+    report.leave('your cloud keeps none', 'The region file', 'A damaged region file')
+    return
+  }
+  await report.try('The region file', () => {
+    const got = answer.code === 200 ? JSON.stringify(answer.body.stored) : answer.text
+    expect(answer.code === 200 && answer.body.stored === first.digest, `${first.digest} to be stored`, got)
+  })
+  await report.try('A damaged region file', async () => {
+    const other = await file('Another harbour')
+    expectRefusal(await send({ ...other.body, digest: first.digest }), 'a file whose digest does not fit', 'export-refused')
+    expectRefusal(
+      await send({ ...other.body, signature: first.body.signature }),
+      'a file with the signature of another one',
+      'export-refused',
+    )
+  })
+}
+
+/** A region with nothing in it. */
+function emptyRegion(name: string): RegionContent {
+  return {
+    kind: 'SkerryRegion',
+    version: 1,
+    region: { id: 'conformance', name },
+    createdAt: new Date().toISOString(),
+    clock: { cloud: null, apiServer: null },
+    ledger: { sequence: 0, hash: 'sha256:0' },
+    kubernetes: { version: null, cluster: null },
+    skerry: { version: '0.0.0' },
+    components: [],
+    projects: [],
+    databases: [],
+    retained: [],
+    deployments: [],
+    backups: [],
+    tunnel: null,
+  }
 }
