@@ -9,11 +9,11 @@ import type { RequestObserver } from '../api/app.ts'
 import type { ClockReading } from '../clock/index.ts'
 import { type RegistrationStatus, registrationStates } from '../cloud/registration/status.ts'
 import type { CountedHole } from '../operations/holes.ts'
+import type { ExportState } from '../recovery/state.ts'
 import { hasEnded, type Operation, phaseOf, phases, waitingCodes } from '../resources/operation.ts'
-import type { RetainedDatabase } from '../resources/retained-database.ts'
 import { type Exposable, exposables } from '../tunnel/settings.ts'
 import { clockFamilies } from './clock-families.ts'
-import { retainedFamilies } from './retained-families.ts'
+import { exportFamilies } from './export-families.ts'
 
 /** What a scrape reads. All of it is in memory. */
 export type MetricSources = {
@@ -41,8 +41,8 @@ export type MetricSources = {
   /** Everything that the tunnel exposes now; empty without a tunnel. */
   exposed: () => readonly Exposable['what'][]
   clocks: () => ClockReading
-  /** Deleted databases that somebody can have back. */
-  retained: () => Iterable<RetainedDatabase>
+  /** What is known of the file of the region, by place. */
+  exported: () => ExportState
 }
 
 /** The agent's metrics. The `observe…` functions count what happens; each scrape reads the current state from the sources. */
@@ -132,14 +132,10 @@ export function createMetrics({ version, clock }: { version: string; clock: Cloc
       return [
         ...(await familiesOf(registry)),
         build,
-        ...(sources === undefined ? [] : [...currentFamilies(sources, clock), ...othersOf(sources)]),
+        ...(sources === undefined ? [] : [...currentFamilies(sources, clock), ...clockFamilies(sources.clocks())]),
       ]
     },
   }
-}
-
-function othersOf({ clocks, retained }: MetricSources): Family[] {
-  return [...clockFamilies(clocks()), ...retainedFamilies([...retained()])]
 }
 
 /** The state of the agent at this moment. */
@@ -201,6 +197,7 @@ function currentFamilies(sources: MetricSources, clock: Clock): Family[] {
       exposables.map((what) => [{ what }, exposed.includes(what) ? 1 : 0]),
     ),
     ...registrationFamilies(sources.registration(), clock),
+    ...exportFamilies(sources.exported()),
     gauge(
       'cache_synced',
       '1 once the whole collection was listed.',

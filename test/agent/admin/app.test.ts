@@ -3,7 +3,6 @@ import { test } from 'node:test'
 import { cacheReadiness, createAdmin } from '../../../agent/admin/app.ts'
 import { createMetrics, type MetricSources } from '../../../agent/admin/metrics.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
-import type { RetainedDatabase } from '../../../agent/resources/retained-database.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
 
 function operation(phase: string, acceptedAt: number, endedAt?: number): Operation {
@@ -14,21 +13,6 @@ function operation(phase: string, acceptedAt: number, endedAt?: number): Operati
     spec: { action: 'put', acceptedAt: new Date(acceptedAt).toISOString() },
     status: { phase, ...(endedAt !== undefined && { endedAt: new Date(endedAt).toISOString() }) },
   } as unknown as Operation
-}
-
-function retained(database: string, expiresAt: string | undefined): RetainedDatabase {
-  const volume = { volume: database, uid: database, claim: `project-harbour/data0-crate-data-hot-${database}-0`, capacity: '8Gi' }
-  return {
-    apiVersion: 'skerry.dev/v1',
-    kind: 'RetainedDatabase',
-    metadata: { name: `${database}.00000001`, namespace: 'skerry' },
-    spec: {
-      ...{ project: 'harbour', database, origin: 'operation', deletedAt: '2026-01-01T00:00:00Z', deletedBy: 'token:cloud' },
-      ...(expiresAt !== undefined && { expiresAt }),
-      volumes: [volume],
-      secrets: [],
-    },
-  }
 }
 
 function start() {
@@ -63,6 +47,18 @@ function start() {
     revocationListExpiresAt: () => 1_790_000_000_000,
     stale: () => ({ certificate: false, tokens: true }),
     exposed: () => ['agent', 'grafana'],
+    exported: () => ({
+      cloud: {},
+      bucket: {
+        file: {
+          digest: '8f'.repeat(32),
+          content: '02'.repeat(32),
+          bytes: 41_234,
+          ...{ writtenAt: '2026-01-01T00:00:00Z', confirmedAt: '2026-01-01T01:00:00Z' },
+        },
+      },
+      file: { failing: { since: '2026-01-01T00:00:00Z', message: 'the disk is full' } },
+    }),
     clocks: () => ({
       cloud: { offsetMs: 10_800_000, uncertaintyMs: 40 },
       apiServer: undefined,
@@ -70,7 +66,6 @@ function start() {
       steps: 1,
       lastStep: { at: clock.now(), byMs: -3_000 },
     }),
-    retained: () => [retained('tide', '2026-02-01T00:00:00Z'), retained('ebb', '2026-03-01T00:00:00Z'), retained('swell', undefined)],
     registration: () => ({
       ...{ state: 'Recovering', reason: 'Unreachable', message: 'The cloud does not answer.', since: '2026-01-01T00:00:00Z', attempts: 3 },
       ...{ cloud: 'https://cloud.example.org', thumbprint: 'kPrK', lastHeard: new Date(clock.now() - 90_000).toISOString() },
@@ -152,10 +147,11 @@ test('what happened and what is can be scraped', async () => {
     'skerry_agent_registration_credential_expiry_timestamp_seconds 1767223200',
     'skerry_agent_registration_heard_age_seconds 90',
     'skerry_agent_registration_ledger_known 41',
-    'skerry_agent_retained_databases{phase="Kept"} 3',
-    'skerry_agent_retained_databases{phase="PurgeIncomplete"} 0',
-    'skerry_agent_retained_bytes 25769803776',
-    'skerry_agent_retained_next_expiry_timestamp_seconds 1769904000',
+    'skerry_agent_export_last_success_timestamp_seconds{place="bucket"} 1767229200',
+    'skerry_agent_export_last_success_timestamp_seconds{place="file"} 0',
+    'skerry_agent_export_failing{place="bucket"} 0',
+    'skerry_agent_export_failing{place="file"} 1',
+    'skerry_agent_export_file_bytes{place="bucket"} 41234',
     'skerry_agent_events_total{what="relist"} 1',
     'skerry_agent_cache_synced{cache="databases"} 0',
     'skerry_agent_cache_objects{cache="projects"} 7',
