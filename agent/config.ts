@@ -5,7 +5,7 @@ import { logConfig } from '../shared/log-config.ts'
 import { identityConfig } from './api/identity/config.ts'
 import { limitsConfig } from './api/limits.ts'
 import { cloudSection } from './cloud/settings.ts'
-import { importSection } from './recovery/import/settings.ts'
+import { recoverySection } from './recovery/settings.ts'
 import { metadataSection } from './resources/allowed-keys.ts'
 import { objectName } from './resources/identifiers.ts'
 import { storageQuantity } from './resources/quantity.ts'
@@ -167,10 +167,7 @@ export const agentConfig = z
       .describe('The tunnel that leads to the agent; without this section the agent does not manage cloudflared'),
     cloud: cloudSection.optional().describe('The cloud that the region joins; without this section it tells no cloud anything'),
     link: linkSection.prefault({}).describe('How much the agent may send and receive, where its link is paid by the megabyte'),
-    recovery: z
-      .strictObject({ import: importSection.prefault({}).describe('Which volumes an import may make again') })
-      .prefault({})
-      .describe('How a region is made again in another cluster'),
+    recovery: recoverySection.prefault({}).describe('What the region can be made again from, and how it is made again'),
     monitor: monitorSection.prefault({}).describe('The monitor that runs beside the agent'),
     lease: leaseSection.prefault({}).describe('Leader election'),
     log: logConfig,

@@ -17,6 +17,14 @@ const commands = {
     says: 'say how the region stands with its cloud; let it leave, join, or ask again',
     load: async () => (await import('./cli/registration.ts')).registrationCommand,
   },
+  export: {
+    says: 'make the file that the region can be made again from',
+    load: async () => (await import('./cli/export.ts')).exportCommand,
+  },
+  'open-export': {
+    says: 'open the secrets in such a file, for whom they are encrypted',
+    load: async () => (await import('./cli/export.ts')).openExportCommand,
+  },
   import: {
     says: 'make the projects and databases of a region file again, with the volumes that they had',
     load: async () => (await import('./cli/import.ts')).importCommand,

@@ -21,6 +21,7 @@ import { RegionDocumentMaker } from './api/representations/region.ts'
 import { openResources } from './api/resources.ts'
 import { type Clocks, createClocks, PatientTime } from './clock/index.ts'
 import { CloudClock } from './cloud/cloud-clock.ts'
+import { readIdentityKey } from './cloud/kubernetes-store.ts'
 import { followRegistration, registrationReadiness, type ShownRegistration } from './cloud/registration/cache.ts'
 import type { AgentConfig } from './config.ts'
 import { createCollector } from './controllers/collector.ts'
@@ -41,6 +42,7 @@ import type { LeaderTools } from './operations/queue.ts'
 import { createRequests } from './operations/requests.ts'
 import { createWaitingNotes } from './operations/waiting.ts'
 import { ownComponents } from './preflight/components.ts'
+import { exportReadiness, openRecovery, type Recovery } from './recovery/index.ts'
 import { type Caches, createCaches } from './region/caches.ts'
 import { createDatabaseViews } from './region/database-view.ts'
 import { createObstacles, type Obstacles } from './region/obstacles/index.ts'
@@ -101,7 +103,8 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
 
   // The API, for the cloud.
   const authentication = createAuthentication(config.identity, config.api.limits, { clock, time: clocks.tokenTime, log })
-  const resources = openResources({ ...known, config, clocks, registration })
+  const recovery = openRecovery(config, { ...known, clocks, key: async () => config.cloud && readIdentityKey(cluster, namespace) })
+  const resources = openResources({ ...known, config, clocks, registration, recovery })
   const events = createEvents(usualEvents, { sources: resources.events, observe: metrics.observeEvents, clock, log })
   const app = createApi(config.api.limits, {
     ...tools,
@@ -115,22 +118,22 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   const api = createTlsServer(config.api, { answer: byFetch(app.fetch, log), singularHeaders, log })
 
   // The link outwards, to the cloud.
-  const document = new RegionDocumentMaker({ ...known, config, clocks })
-  const link = await linkOf(config, { ...known, cloudClock: cloud, recorder, document, registration })
+  const document = new RegionDocumentMaker({ ...known, config, clocks, recovery })
+  const link = await linkOf(config, { ...known, cloudClock: cloud, recorder, document, registration, recovery })
 
   // Health and metrics, for the site.
   const ports = () => ({ apiPort: api.port(), adminPort: admin.port() })
   const ready = createReadyMark(() => log.info({ region: config.region.id, version, ...ports() }, 'region is ready'))
-  const followed = followedOf({ ...caches, operator, ...resources.caches })
-  const readiness = [...followed.readiness, ...registrationReadiness(registration), ready.readiness]
+  const followed = followedOf({ ...caches, operator, ...resources.caches }, { registration, recovery })
+  const readiness = [...followed.readiness, ready.readiness]
   const facts = () => ({ leader: lease.isLeader(), ...leaseFacts(lease.standing()), version, kubernetes: kubernetes.current })
   const admin = createPlainServer(config.admin, { answer: byFetch(createAdmin({ metrics, readiness, facts }).fetch, log), log })
   metrics.read({
     ...measuredApi(api, { ready, authentication }),
     ...measuredLease(lease),
     ...measuredWork({ caches, journal, executor }),
-    ...measuredLinks({ registration, clocks, meter, tunnel }),
-    caches: { ...followed.caches, ...(registration && { registration: registration.cache }) },
+    ...measuredLinks({ registration, clocks, meter, tunnel, recovery }),
+    caches: followed.caches,
     subscribers: () => events.subscribers,
     servers: () => [api.statistics(), admin.statistics()],
   })
@@ -145,13 +148,25 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   }
 }
 
-/** The caches as one part, which is ready once each has listed its collection. Deleted databases are missing where their CRD is. */
-// biome-ignore lint/suspicious/noExplicitAny: each has objects of its own type
-function followedOf(caches: Record<string, Cache<any>> & Pick<Caches, 'retained'>) {
+/**
+ * The caches as one part, which is ready once each has listed its collection. Deleted databases are missing where their CRD is, and nothing waits
+ * for what is only shown.
+ */
+function followedOf(
+  // biome-ignore lint/suspicious/noExplicitAny: each has objects of its own type
+  caches: Record<string, Cache<any>> & Pick<Caches, 'retained'>,
+  { registration, recovery }: Pick<LinkParts, 'registration' | 'recovery'>,
+) {
   const { retained, ...needed } = caches
+  const shown = { ...(registration && { registration: registration.cache }), ...(recovery.cache && { export: recovery.cache }) }
   return {
-    caches,
-    readiness: [...cacheReadiness(needed), servedReadiness('retained', retained)],
+    caches: { ...caches, ...shown },
+    readiness: [
+      ...cacheReadiness(needed),
+      servedReadiness('retained', retained),
+      ...registrationReadiness(registration),
+      ...exportReadiness(recovery),
+    ],
     part: together('caches', [...Object.values(needed), whereServed(retained)]),
   }
 }
@@ -186,12 +201,7 @@ function measuredLease(lease: Pick<Lease, 'isLeader' | 'standing'>) {
 
 /** What metrics say of the operations. */
 function measuredWork({ caches, journal, executor }: { caches: Caches; journal: Journal; executor: { depth: number } }) {
-  return {
-    operations: () => caches.operations.values(),
-    retained: () => caches.retained.values(),
-    holes: () => journal.holes(),
-    queueDepth: () => executor.depth,
-  }
+  return { operations: () => caches.operations.values(), holes: () => journal.holes(), queueDepth: () => executor.depth }
 }
 
 /** What metrics say of what leads outside. */
@@ -200,14 +210,10 @@ function measuredLinks({
   clocks,
   meter,
   tunnel,
-}: {
-  registration: ShownRegistration | undefined
-  clocks: Clocks
-  meter: Meter
-  tunnel: TunnelInUse | undefined
-}) {
+  recovery,
+}: Pick<LinkParts, 'registration' | 'meter' | 'tunnel' | 'recovery'> & { clocks: Clocks }) {
   return {
-    ...{ registration: () => registration?.status, clocks: clocks.read, link: meter },
+    ...{ registration: () => registration?.status, clocks: clocks.read, link: meter, exported: recovery.state },
     exposed: () => (tunnel ? tunnelStateOf(tunnel.tunnel, tunnel.caches).exposed.map(({ what }) => what) : []),
   }
 }
@@ -277,21 +283,23 @@ type LinkParts = LeaderTools & {
   registration: ShownRegistration | undefined
   meter: Meter
   tunnel: TunnelInUse | undefined
+  recovery: Recovery
 }
 
-/** Nothing without a cloud. */
+/** The link to the cloud, if there is one, and what keeps the file of the region, there and elsewhere. */
 async function linkOf(
   config: AgentConfig,
-  { document, registration, recorder, cloudClock, meter, tunnel, ...tools }: LinkParts,
+  { document, registration, recorder, cloudClock, meter, tunnel, recovery, ...tools }: LinkParts,
 ): Promise<Part[]> {
   const { cloud, cluster, region } = config
-  if (cloud === undefined || registration === undefined) return []
+  if (cloud === undefined || registration === undefined) return recovery.exporter(undefined)
   const status = { read: () => document.shown(undefined), subscribe: (changed: () => void) => document.subscribe(changed) }
   // With it come its client and the signatures: without a cloud nobody pays for them.
   const { createLink } = await import('./cloud/index.ts')
   const called = tunnel && (() => callTunnel(tunnel, tools))
   const shown = { registration, recorder, cloudClock, meter, called }
-  return createLink(cloud, { namespace: cluster.namespace, region, version, status, ...shown }, tools)
+  const { parts, sender } = await createLink(cloud, { namespace: cluster.namespace, region, version, status, ...shown }, tools)
+  return [...parts, ...(await recovery.exporter({ sender, meter }))]
 }
 
 function collectorOf({ cluster, operations }: AgentConfig) {

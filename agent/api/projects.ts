@@ -96,7 +96,7 @@ export const linkHeader = { Link: 'The next page (`rel="next"`), if there is one
 /** What the read of a single resource is answered with. */
 export function readResponses(found: ResponseDoc): Record<number, ResponseDoc> {
   return {
-    200: { ...found, headers: { ETag: 'For If-Match and If-None-Match.' } },
+    200: { ...found, headers: { ETag: 'For If-Match and If-None-Match.', ...found.headers } },
     304: { description: 'It is still the version that If-None-Match names.', headers: { ETag: 'Of that version.' } },
   }
 }

@@ -12,6 +12,7 @@ import type { Actions } from '../operations/actions/action.ts'
 import type { DecisionParts } from '../operations/deciding/decision.ts'
 import type { DecidingConfig } from '../operations/deciding/parts.ts'
 import type { Journal } from '../operations/journal.ts'
+import type { Recovery } from '../recovery/index.ts'
 import type { Caches } from '../region/caches.ts'
 import type { DatabaseViews } from '../region/database-view.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
@@ -63,6 +64,8 @@ export type ResourceParts = {
   kubernetes: { readonly current: string | undefined }
   clocks: Pick<Clocks, 'read' | 'shown' | 'nodesFrom'>
   stack: Stack
+  /** The file that the region can be made again from. */
+  recovery: Recovery
   obstacles: Pick<Obstacles, 'of'>
   /** The actions on projects and databases. */
   actions: Actions

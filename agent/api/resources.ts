@@ -5,6 +5,7 @@ import { operations } from './operations.ts'
 import { preflight } from './preflight.ts'
 import { projects } from './projects.ts'
 import { region } from './region.ts'
+import { regionExport } from './region-export.ts'
 import { registration } from './registration.ts'
 import { createOperationSchemas } from './representations/operation.ts'
 import type { OpenResource, Resource, ResourceParts } from './resource.ts'
@@ -17,6 +18,7 @@ const resources: Readonly<Record<string, Resource>> = {
   deployments: { scopes: ['deployments:write'], open: () => ({ routes: [] }) },
   operations,
   region,
+  regionExport,
   registration,
   preflight,
   tunnel,

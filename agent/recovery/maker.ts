@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
-import { Problem } from '../../shared/errors.ts'
+import { isProblem, Problem } from '../../shared/errors.ts'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
@@ -17,13 +17,13 @@ import type { RetainedDatabase } from '../resources/retained-database.ts'
 import { type TunnelInUse, tunnelStateOf } from '../tunnel/state.ts'
 import { backupPlacesOf } from './backup-places.ts'
 import { CanonicalText, canonicalText } from './canonical.ts'
-import { type RegionContent, regionFileVersion } from './region-file.ts'
+import { type RegionContent, regionFileBounds, regionFileVersion } from './region-file.ts'
 import { type RegionVolumes, readVolumes } from './volumes.ts'
 import type { RegionSource } from './writing.ts'
 
 export type MakerParts = {
   config: { region: { id: string; name?: string | undefined } }
-  caches: Pick<Caches, 'projects' | 'databases' | 'operations' | 'ledger' | 'retained'>
+  caches: Pick<Caches, (typeof needed)[number]>
   accepted: AcceptedState
   journal: Pick<Journal, 'head'>
   kubernetes: { readonly current: string | undefined }
@@ -32,6 +32,16 @@ export type MakerParts = {
   tunnel?: TunnelInUse | undefined
   cluster: Pick<Cluster, 'request'>
   clock: Pick<Clock, 'now'>
+}
+
+/** What has to be read before a file says anything. */
+const needed = ['projects', 'databases', 'operations', 'ledger', 'retained'] as const
+
+/** The document without the encrypted part, and whose secrets belong into that. */
+export type MadeDocument = {
+  document: RegionSource
+  databases: { project: string; spec: StoredDatabaseSpec }[]
+  retained: readonly RetainedDatabase[]
 }
 
 /** Makes the document of the region file from what the region is at that moment. */
@@ -44,10 +54,11 @@ export class RegionMaker {
   }
 
   /**
-   * The document without the encrypted part. Its long lists are made while they are written, from what stood at the moment of the call.
-   * @throws Problem `not-ready` while something of the cluster is not known; those of `Cluster.request`
+   * Its long lists are made while they are written, from what stood at the moment of the call.
+   * @throws Problem `not-ready` while something of the cluster is not known, `wrong-state` for a region that no file holds, and those of
+   *   `Cluster.request`
    */
-  async make(signal: AbortSignal): Promise<RegionSource> {
+  async make(signal: AbortSignal): Promise<MadeDocument> {
     const { config, cluster, caches, accepted, journal, kubernetes, clocks, stack, tunnel, clock } = this.#parts
     this.#mustKnow()
     this.#clusterId ??= (await readObject(cluster, pathOf(kinds.Namespace, undefined, 'kube-system')))?.metadata.uid
@@ -57,7 +68,8 @@ export class RegionMaker {
     const projects = accepted.projects().filter(({ leaving, object }) => !leaving || object !== undefined)
     const retained = [...caches.retained.values()].sort(byName)
     const databases = projects.flatMap(({ spec }) => databasesOf(accepted, spec.id, retained))
-    return {
+    for (const [what, { length }] of Object.entries({ projects, databases, retained })) mustFit(what, length)
+    const document: RegionSource = {
       kind: 'SkerryRegion',
       version: regionFileVersion,
       region: { id, ...(name !== undefined && { name }) },
@@ -71,17 +83,26 @@ export class RegionMaker {
       databases: entriesOf(databases, volumes),
       retained: deletionsOf(retained, volumes),
       deployments: [],
-      backups: databases.flatMap(({ project, database }) => backupPlacesOf(project, database.spec)),
+      backups: databases.flatMap(({ project, database }) => backupPlacesOf(id, project, database.spec)),
       tunnel: tunnel === undefined ? null : tunnelOf(tunnel),
     }
+    return { document, databases: databases.map(({ project, database }) => ({ project, spec: database.spec })), retained }
   }
 
   /** A file that lacks what a cache has not listed yet would look as if it were gone. @throws Problem `not-ready` */
   #mustKnow(): void {
-    for (const [name, cache] of Object.entries(this.#parts.caches)) {
-      if (!cache.synced) throw new Problem('not-ready', `The ${name} of the cluster have not been read yet.`)
+    for (const name of needed) {
+      const cache = this.#parts.caches[name]
+      // Without its CRD there are none.
+      const isMissing = name === 'retained' && isProblem(cache.fault, 'not-served')
+      if (!cache.synced && !isMissing) throw new Problem('not-ready', `The ${name} of the cluster have not been read yet.`)
     }
   }
+}
+
+function mustFit(what: string, count: number): void {
+  const { entries } = regionFileBounds
+  if (count > entries) throw new Problem('wrong-state', `The region has ${count} ${what}, and a region file holds ${entries} at the most.`)
 }
 
 function ledgerOf({ sequence, hash }: { sequence: number; hash: string }): RegionContent['ledger'] {

@@ -1,4 +1,4 @@
-import type { PrivateKey } from '../cloud/proof.ts'
+import type { PrivateKey } from '../../shared/signing/key.ts'
 import { canonicalPieces, forPieces, newDigest } from './canonical.ts'
 import { type RegionContent, volatileMembers } from './region-file.ts'
 import { signatureOf } from './signature.ts'

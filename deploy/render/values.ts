@@ -97,6 +97,7 @@ const agent = z
       })
       .partial(),
     drainSeconds: z.int().min(0).max(300),
+    exportVolume: kubernetesObject,
   })
   .partial()
 

@@ -272,6 +272,30 @@ test('the agent reaches the stores of backups on the ports on which its pods may
   assert.deepEqual([anywhere.filter((port) => port === 9000).length, anywhere.filter((port) => port === 443).length], [1, 1])
 })
 
+test('the file of the region goes to a volume, and to the port of a bucket, where the values say so', async () => {
+  const bucket = { bucket: 'regions', endpointUrl: 'http://minio.storage.svc:9001/s3', accessKeyIdFile: '/a', secretAccessKeyFile: '/b' }
+  const nfs = { nfs: { server: 'nas.site', path: '/export' } }
+  const objects = await template({ ...shapes.default, agent: { config: { recovery: { export: { bucket } } }, exportVolume: nfs } })
+  const { recovery } = agentConfig.parse(parse(find(objects, 'ConfigMap', 'skerry-agent').data['agent.yaml']))
+  assert.equal(recovery.export.file, '/var/lib/skerry/export/skerry-region.json')
+  assert.equal(recovery.export.bucket?.bucket, 'regions')
+  const pod = find(objects, 'Deployment', 'skerry-agent').spec.template.spec
+  assert.deepEqual(
+    pod.volumes.find(({ name }: Manifest) => name === 'export'),
+    { name: 'export', ...nfs },
+  )
+  assert.deepEqual(
+    pod.containers[0].volumeMounts.filter(({ name }: Manifest) => name === 'export'),
+    [{ name: 'export', mountPath: '/var/lib/skerry/export' }],
+  )
+  const ports = find(objects, 'NetworkPolicy', 'skerry-agent').spec.egress.flatMap(({ to, ports }: Manifest) =>
+    to === undefined ? ports : [],
+  )
+  assert.equal(ports.filter(({ port }: Manifest) => port === 9001).length, 1)
+  const usual = find(rendered.default, 'Deployment', 'skerry-agent').spec.template.spec
+  assert.ok(usual.volumes.every(({ name }: Manifest) => name !== 'export'))
+})
+
 test('the notes say how the region stands with its cloud, where it has one', async () => {
   const notes = async (shape: Shape) => {
     const { stdout, stderr, code } = await helm(['install', 'skerry', chart, '--namespace', 'skerry', '--dry-run=client'], {

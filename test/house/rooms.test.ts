@@ -113,7 +113,7 @@ test('an agent without a cloud and without JSON Web Tokens loads neither undici 
     [],
   )
   const withLink = loadedWith('agent/cloud/index.ts')
-  assert.ok(withLink.has('agent/cloud/jws.ts') && !withLink.has('jose'), 'proofs need no library')
+  assert.ok(withLink.has('shared/signing/jws.ts') && !withLink.has('jose'), 'proofs need no library')
   assert.ok(!withLink.has('undici'), 'the client comes last, with a configuration that was read')
 })
 

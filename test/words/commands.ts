@@ -24,6 +24,7 @@ export const sources: Record<string, (text: string) => Command[]> = {
         'docs/joining-a-cloud.md',
         'docs/installing.md',
         'docs/running.md',
+        'docs/recovery.md',
         'docs/alerts.md',
         'docs/what-stands-in-the-way.md',
         'docs/recovery.md',

@@ -115,10 +115,11 @@ export async function startInstalled(scene: Scene, token: string) {
     SKERRY_MONITOR__CHECKS__FILE: await files.config('skerry-monitor-checks', 'checks.yaml'),
     SKERRY_MONITOR__CLUSTER__SERVICE_ACCOUNT_DIR: await files.account('monitor'),
   }
+  const configFile = await files.config('skerry-agent', 'agent.yaml')
   const [agentLog, monitorLog]: [string[], string[]] = [[], []]
   const agent = await startAgentProcess({
     program: join(folder, 'dist/agent.mjs'),
-    configFile: await files.config('skerry-agent', 'agent.yaml'),
+    configFile,
     env: agentEnv,
     onLog: (line) => agentLog.push(line),
   })
@@ -137,7 +138,11 @@ export async function startInstalled(scene: Scene, token: string) {
     env,
   })
   const ports = (urls: Record<number, string>) => (wanted: number) => Number(new URL(urls[wanted] ?? '').port)
-  programs.set('skerry-agent', { log: () => agentLog, exec: exec(agentEnv), port: ports({ 8443: agent.url, 9808: agent.adminUrl }) })
+  programs.set('skerry-agent', {
+    log: () => agentLog,
+    exec: exec({ ...agentEnv, SKERRY_AGENT_CONFIG: configFile }),
+    port: ports({ 8443: agent.url, 9808: agent.adminUrl }),
+  })
   programs.set('skerry-monitor', { log: () => monitorLog, exec: exec(monitorEnv), port: ports({ 9809: monitor.url }) })
   programs.set('cloudflared', { log: () => ['{"level":"info","message":"Registered tunnel connection"}'] })
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { createLog } from '../../shared/log.ts'
@@ -153,6 +153,17 @@ test('how the region stands with its cloud is seen, and the site changes it', as
   }
   await runner.run('kubectl -n skerry annotate registration cloud --overwrite skerry.dev/ask-again="$(date)"')
   assert.match((await read(`${path}/cloud`))?.metadata.annotations?.['skerry.dev/ask-again'] ?? '', /\d/)
+})
+
+test('the file of the region is fetched, and says that it has no secrets to open', async () => {
+  await runner.run('kubectl -n skerry exec deploy/skerry-agent -- node /skerry/agent.mjs export > region.json')
+  const file = JSON.parse(await readFile(join(runner.folder, 'region.json'), 'utf8'))
+  assert.deepEqual([file.document.region.id, file.document.databases[0]?.body.id], ['harbour-1', 'tide'])
+  await runner.run('openssl ecparam -name prime256v1 -genkey -noout -out recipient.pem')
+  await runner.run('openssl ec -in recipient.pem -pubout -out recipient.pub')
+  assert.match(await readFile(join(runner.folder, 'recipient.pub'), 'utf8'), /BEGIN PUBLIC KEY/)
+  const opened = await runner.run('node agent.mjs open-export --key recipient.pem region.json', { code: 1 })
+  assert.match(opened.err, /The file has no secrets/)
 })
 
 test('logs tell of errors once there are any, and of the container before', async () => {

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { cloudflaredSchema, configurationStates, onDemandSchema } from '../../tunnel/representation.ts'
 import { clockSchema } from './clock.ts'
 import { databaseStateSchema } from './database-states.ts'
+import { exportSchema } from './export.ts'
 import { linkSchema } from './link.ts'
 import { exampleHash } from './operation.ts'
 import { regionBlockerSchema } from './region-blockers.ts'
@@ -135,6 +136,7 @@ export const regionSchema = z
       })
       .nullable()
       .describe('null if none is configured; see /tunnel for details'),
+    export: exportSchema.optional(),
     link: linkSchema.optional().describe('What the links to the outside carry, and how much they may'),
     components: z
       .record(z.string(), componentSchema)

@@ -12,6 +12,7 @@ import { type TunnelInUse, tunnelStateOf } from '../../tunnel/state.ts'
 import { operatorAt, type ResourceParts } from '../resource.ts'
 import { clockShown } from './clock.ts'
 import { DatabaseStates } from './database-states.ts'
+import { exportShown } from './export.ts'
 import { linkShown } from './link.ts'
 import { regionBlockers } from './region-blockers.ts'
 import { type Bounded, bounds, withinBytes } from './region-bounds.ts'
@@ -29,6 +30,7 @@ type RegionDocumentParts = Pick<
   | 'tunnel'
   | 'meter'
   | 'stack'
+  | 'recovery'
   | 'views'
   | 'accepted'
   | 'actions'
@@ -49,7 +51,7 @@ export class RegionDocumentMaker {
   readonly #caches: readonly Cache<any>[]
 
   constructor(parts: RegionDocumentParts) {
-    const { caches, operator, tunnel, stack, clocks } = parts
+    const { caches, operator, tunnel, stack, clocks, recovery } = parts
     const { nodes, storageClasses, databases, projects, statefulSets, pods, services, operations, ledger } = caches
     const { workloads, ingressClasses, csiDrivers, sealing } = stack
     this.#parts = parts
@@ -71,12 +73,25 @@ export class RegionDocumentMaker {
       blockers: [operations, projects],
       ledger: [operations, ledger],
       clock: [clocks.nodesFrom],
+      ...(recovery.cache && { export: [recovery.cache] }),
       ...(tunnel && { tunnel: [tunnel.caches.deployment, tunnel.caches.configuration] }),
     }
     const ofTunnel = tunnel ? Object.values(tunnel.caches) : []
     const ofStack = [...workloads, ingressClasses, csiDrivers]
     const ofDatabases = [databases, statefulSets, pods, services, operations]
-    this.#caches = [nodes, storageClasses, projects, caches.retained, operator, ledger, ...ofDatabases, ...ofStack, ...ofTunnel]
+    const ofExport = recovery.cache ? [recovery.cache] : []
+    this.#caches = [
+      nodes,
+      storageClasses,
+      projects,
+      caches.retained,
+      operator,
+      ledger,
+      ...ofDatabases,
+      ...ofStack,
+      ...ofTunnel,
+      ...ofExport,
+    ]
   }
 
   /** Calls the listener when the document may have changed. Returns the functions that unsubscribe. */
@@ -145,12 +160,13 @@ export class RegionDocumentMaker {
 
   /** Who sees some projects only is not told how the region itself is. */
   #ofTheWhole(): Partial<RegionDocument> {
-    const { caches, tunnel, stack, journal, meter } = this.#parts
+    const { caches, tunnel, stack, journal, meter, recovery } = this.#parts
     const { nodes } = caches
     const { current: sealing } = stack.sealing
     const isKnown = (sources: readonly AgedSource[] = []) => sources.every(({ heardAt }) => heardAt !== undefined)
     return {
       tunnel: tunnel === undefined ? null : tunnelShown(tunnel),
+      ...(recovery.cache && { export: exportShown(recovery.places, recovery.state()) }),
       ...(meter && { link: linkShown(meter.standing()) }),
       ...(isKnown(this.#sources.components) && { components: stack.components() }),
       ...(isKnown(this.#sources.platform) && { platform: platformOf(caches, stack) }),

@@ -23,6 +23,9 @@
 {{- with (.Values.cloud).url }}
 {{- $_ := set $config "cloud" (dict "url" .) }}
 {{- end }}
+{{- if .Values.agent.exportVolume }}
+{{- $_ := set $config "recovery" (dict "export" (dict "file" "/var/lib/skerry/export/skerry-region.json")) }}
+{{- end }}
 {{- mustMergeOverwrite $config (deepCopy .Values.agent.config) | toYaml }}
 {{- end }}
 

@@ -43,3 +43,13 @@ podSelector:
 {{- end }}
 {{- $ports | uniq | toJson }}
 {{- end }}
+
+{{/* The port of the store in which the file of the region is kept, as a JSON list. */}}
+{{- define "skerry.network.exportPorts" -}}
+{{- $ports := list }}
+{{- with dig "recovery" "export" "bucket" "endpointUrl" "" .Values.agent.config }}
+{{- $port := regexFind ":[0-9]+" (regexReplaceAll "^https?://" . "") | trimPrefix ":" | default (ternary "443" "80" (hasPrefix "https:" .)) }}
+{{- $ports = list (int $port) }}
+{{- end }}
+{{- $ports | toJson }}
+{{- end }}

@@ -10,6 +10,9 @@ import type { Actions } from '../../../agent/operations/actions/action.ts'
 import { actions } from '../../../agent/operations/actions/index.ts'
 import { decisionParts } from '../../../agent/operations/deciding/parts.ts'
 import { createJournal, type Journal } from '../../../agent/operations/journal.ts'
+import { openRecovery, type Recovery } from '../../../agent/recovery/index.ts'
+import { recoverySection } from '../../../agent/recovery/settings.ts'
+import { exportConfigMapName } from '../../../agent/recovery/state.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
 import { createDatabaseViews } from '../../../agent/region/database-view.ts'
 import type { Obstacles } from '../../../agent/region/obstacles/index.ts'
@@ -57,6 +60,7 @@ const noDatabase: DatabaseSql = {
 export type Api = {
   call: Call
   resources: Required<OpenResource>
+  recovery: Recovery
   records: AuditRecord[]
   conformance: Conformance
   as(granted: readonly Scope[]): Call
@@ -89,7 +93,7 @@ export function createApiOver(
     },
     operations: { timeouts },
     metadata: { labels: ['team', 'example.org/'], annotations: ['example.org/'] },
-    recovery: { import: { hostFolders: ['/srv/volumes'] } },
+    recovery: recoverySection.parse({ export: { file: '/var/lib/skerry/region.json' }, import: { hostFolders: ['/srv/volumes'] } }),
   }
   const { caches } = parts
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock: systemClock }) }
@@ -101,7 +105,8 @@ export function createApiOver(
   // Nobody acts here.
   const lease = leaseInHand(false)
   const deciding = decisionParts(config, { sql: noDatabase, ...parts, ...seen })
-  const resources = openResources({ actions, ...parts, ...seen, deciding, config, lease, clock: systemClock, log })
+  const recovery = openRecovery(config, { ...parts, ...seen, lease, key: async () => undefined, clock: systemClock, log })
+  const resources = openResources({ actions, ...parts, ...seen, deciding, config, lease, recovery, clock: systemClock, log })
   const conformance = createConformance(resources.routes)
   const records: AuditRecord[] = []
 
@@ -129,7 +134,7 @@ export function createApiOver(
     }
   }
 
-  return { call: as(scopes), resources, records, conformance, as }
+  return { call: as(scopes), resources, recovery, records, conformance, as }
 }
 
 /** A region in which nobody acts: what is accepted stays as it is, and what stands was put there by the test. */
@@ -150,6 +155,8 @@ export type QuietRegion = Api & {
   stand(object: KubernetesObject): Promise<KubernetesObject>
   /** Ends everything that is accepted, as somebody else would. */
   end(operation: string, status: Record<string, unknown>): Promise<void>
+  /** Of the administrator. */
+  kubeconfig(): string
   close(): Promise<void>
 }
 
@@ -167,7 +174,9 @@ export async function startQuietRegion(given: { tunnel?: Tunnel; hasCloud?: bool
   const registration = given.hasCloud ? followRegistration(namespace, tools) : undefined
   const known = { cluster: admin, caches, journal, obstacles: { of: (target: Target) => obstacles.of(target) }, tunnel, registration }
   const api = createApiOver(known, operator)
-  const parts = [...Object.values(caches), operator, ...Object.values(tunnel?.caches ?? {}), ...(registration ? [registration.cache] : [])]
+  const exported = api.recovery.cache
+  const others = [...(registration ? [registration.cache] : []), ...(exported ? [exported] : [])]
+  const parts = [...Object.values(caches), operator, ...Object.values(tunnel?.caches ?? {}), ...others]
   await Promise.all(parts.map((part) => part.start(new AbortController().signal)))
   await journal.start(new AbortController().signal)
 
@@ -181,6 +190,7 @@ export async function startQuietRegion(given: { tunnel?: Tunnel; hasCloud?: bool
     if (given.kind === 'CrateDB') caches.databases.put(applied)
     if (given.kind === 'Project') caches.projects.put(applied)
     if (given.kind === 'StorageClass') caches.storageClasses.put(applied)
+    if (given.metadata.name === exportConfigMapName) exported?.put(applied)
     return applied
   }
 
@@ -233,6 +243,7 @@ export async function startQuietRegion(given: { tunnel?: Tunnel; hasCloud?: bool
         await admin.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body: { status: ended } }),
       )
     },
+    kubeconfig: () => cluster.kubeconfig(),
     async close() {
       await Promise.all(parts.map((part) => part.stop(0)))
       admin.close()

@@ -17,5 +17,5 @@ export async function exportOf({ admin, caches, journal }: ActingRegion, id = 'h
     cluster: admin,
     clock: systemClock,
   })
-  return writeRegionFile(await maker.make(new AbortController().signal))
+  return writeRegionFile((await maker.make(new AbortController().signal)).document)
 }

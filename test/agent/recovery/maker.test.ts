@@ -133,7 +133,7 @@ const never = new AbortController().signal
 const documentOf = ({ bytes }: { bytes: Buffer }) => JSON.parse(bytes.toString()).document
 
 test('the file of a region says everything that it can be made again from, and a reader takes it', async () => {
-  const written = await writeRegionFile(await makerWith().make(never))
+  const written = await writeRegionFile((await makerWith().make(never)).document)
   const document = documentOf(written)
   assertGolden('region-file', [{ ...document, skerry: { version: 'of the agent' } }], import.meta.url)
   const read = await readRegionFile(written.bytes)
@@ -143,27 +143,29 @@ test('the file of a region says everything that it can be made again from, and a
 
 test('the text of a region file is canonical JSON, whoever makes it canonical', async () => {
   const { default: canonicalize } = await import('canonicalize')
-  const { bytes } = await writeRegionFile(await makerWith().make(never))
+  const { bytes } = await writeRegionFile((await makerWith().make(never)).document)
   assert.ok(bytes.toString().startsWith(`{"document":${canonicalize(documentOf({ bytes }))},"digest":`))
 })
 
 test('a region that is the same has the same content later, although its file differs', async () => {
-  const one = await writeRegionFile(await makerWith().make(never))
+  const one = await writeRegionFile((await makerWith().make(never)).document)
   const later = makerWith({
     clock: { now: () => Date.UTC(2026, 1, 1) },
     journal: { head: () => ({ sequence: 118, hash: `sha256:${'5d'.repeat(32)}` }) },
   })
-  const other = await writeRegionFile(await later.make(never))
+  const other = await writeRegionFile((await later.make(never)).document)
   assert.notEqual(other.digest, one.digest)
   assert.equal(other.content, one.content)
-  const renamed = await writeRegionFile(await makerWith({ config: { region: { id: 'harbour-1', name: 'The harbour' } } }).make(never))
+  const renamed = await writeRegionFile(
+    (await makerWith({ config: { region: { id: 'harbour-1', name: 'The harbour' } } }).make(never)).document,
+  )
   assert.notEqual(renamed.content, one.content)
 })
 
 test('volumes are read page by page, and from the beginning when the API server has forgotten the list', async () => {
   requests.length = 0
   refusals = [new Problem('gone', 'The list is too old.')]
-  const document = documentOf(await writeRegionFile(await makerWith().make(never)))
+  const document = documentOf(await writeRegionFile((await makerWith().make(never)).document))
   assert.equal(document.databases.length, 2)
   const pages = requests.filter(({ path }) => path.endsWith('/persistentvolumes')).map(({ query }) => query?.continue)
   assert.deepEqual(pages, [undefined, undefined, '2', '4', '6', '8'])

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { makeKey, thumbprintOf } from '../../../agent/cloud/proof.ts'
 import { readRegionFile } from '../../../agent/recovery/reading.ts'
 import type { RegionContent, RegionFile } from '../../../agent/recovery/region-file.ts'
 import { originSentence } from '../../../agent/recovery/signature.ts'
 import { writeRegionFile } from '../../../agent/recovery/writing.ts'
+import { makeKey, thumbprintOf } from '../../../shared/signing/key.ts'
 import { csiVolume, exportedDatabase, regionContent } from './region-sample.ts'
 
 const key = makeKey()

@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto'
+import { open, readdir, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { type Place, PlaceFault } from './place.ts'
+
+/** Only the account of the agent reads it: the file says where all data is. */
+const mode = 0o600
+
+/**
+ * A file on the disk of whoever leads. It is written beside its name and then renamed, so that there is a whole one at any moment, whatever ends
+ * this process.
+ */
+export function filePlace(path: string): Place {
+  const [folder, name] = [dirname(path), basename(path)]
+  return {
+    name: 'file',
+    waits: () => undefined,
+    pauseMs: () => 0,
+    async write({ bytes }, signal) {
+      const unfinished = join(folder, `.${name}.${randomBytes(6).toString('hex')}.tmp`)
+      try {
+        await writeDurably(unfinished, bytes, signal)
+        await rename(unfinished, path)
+        await forceFolder(folder)
+        await removeUnfinished(folder, name)
+      } catch (error) {
+        await rm(unfinished, { force: true }).catch(() => {})
+        signal.throwIfAborted()
+        const { code } = error as NodeJS.ErrnoException
+        throw new PlaceFault(`${path} cannot be written: ${meaningOf(code)}.`, { cause: error })
+      }
+    },
+  }
+}
+
+/** Until the bytes are on the disk: a rename is of no use to a file that a power cut empties. */
+async function writeDurably(path: string, bytes: Buffer, signal: AbortSignal): Promise<void> {
+  const file = await open(path, 'wx', mode)
+  try {
+    await file.writeFile(bytes, { signal })
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+async function forceFolder(path: string): Promise<void> {
+  const folder = await open(path)
+  // Not every file system can: then its own order of writes has to do.
+  await folder.sync().catch(() => {})
+  await folder.close()
+}
+
+/** What a process has left that was killed in the middle. */
+async function removeUnfinished(folder: string, name: string): Promise<void> {
+  const left = (await readdir(folder)).filter((each) => each.startsWith(`.${name}.`) && each.endsWith('.tmp'))
+  for (const each of left) await rm(join(folder, each), { force: true }).catch(() => {})
+}
+
+function meaningOf(code: string | undefined): string {
+  switch (code) {
+    case 'ENOENT':
+      return 'its folder does not exist'
+    case 'EACCES':
+    case 'EPERM':
+      return 'the account of the agent may not write into its folder'
+    case 'EROFS':
+      return 'its file system is read-only. In a pod, give it a volume'
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'the disk is full'
+    case 'EISDIR':
+      return 'it is a folder'
+    default:
+      return code ?? 'for a reason that is in the log of the agent'
+  }
+}

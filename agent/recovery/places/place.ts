@@ -1,0 +1,35 @@
+import type { WrittenRegionFile } from '../writing.ts'
+
+/** Every place where the file of a region can be kept. */
+export const placeNames = ['cloud', 'bucket', 'file'] as const
+export type PlaceName = (typeof placeNames)[number]
+
+/** A region file that is to be kept. */
+export type MadeRegionFile = WrittenRegionFile & {
+  region: string
+  /** RFC 3339, as in the file. */
+  createdAt: string
+}
+
+/** Where the file of the region is kept. */
+export type Place = {
+  name: PlaceName
+  /** Why nothing can be written there yet, although nothing is wrong; undefined if something can. */
+  waits(): string | undefined
+  /** The least time between two files, in milliseconds. */
+  pauseMs(): number
+  /** Replaces the file that is there. Until it resolves, that one is still whole. @throws PlaceFault; the reason of the signal */
+  write(file: MadeRegionFile, signal: AbortSignal): Promise<void>
+}
+
+/** Why a file could not be kept at a place. The message is a sentence for people, without anything secret. */
+export class PlaceFault extends Error {
+  override readonly name = 'PlaceFault'
+  /** How long the place asks to be left alone, in milliseconds. */
+  readonly retryAfterMs: number | undefined
+
+  constructor(message: string, { cause, retryAfterMs }: { cause?: unknown; retryAfterMs?: number | undefined } = {}) {
+    super(message, { cause })
+    this.retryAfterMs = retryAfterMs
+  }
+}

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { exitCodes, exportCommand, openExportCommand } from '../../../agent/cli/export.ts'
+import { readRegionFile } from '../../../agent/recovery/reading.ts'
+import { namespace, type QuietRegion, startQuietRegion } from '../api/region.ts'
+import { csiVolume } from '../recovery/region-sample.ts'
+
+let region: QuietRegion
+let folder: string
+let admin: string
+const recipient = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+
+before(async () => {
+  region = await startQuietRegion()
+  folder = await mkdtemp(join(tmpdir(), 'skerry-export-'))
+  admin = join(folder, 'kubeconfig')
+  await writeFile(admin, region.kubeconfig(), { mode: 0o600 })
+  await writeFile(join(folder, 'recipient.pub'), recipient.publicKey.export({ type: 'spki', format: 'pem' }))
+  await writeFile(join(folder, 'recipient.pem'), recipient.privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  await region.standProject({ id: 'harbour' })
+  const nodes = { count: 1, cpu: 1, memory: '2Gi', disk: { size: '64Gi', storageClass: 'crate-premium' } }
+  const users = [{ name: 'harbourmaster', password: 'correct horse battery staple' }]
+  await region.standDatabase('harbour', { id: 'tidal-gauge', version: '5.10.1', nodes, users })
+  const { status: _status, metadata, ...volume } = csiVolume('harbour', 'tidal-gauge', 0)
+  await region.stand({ ...volume, metadata: { name: metadata.name, ...(metadata.labels && { labels: metadata.labels }) } })
+  const agentYaml = 'region: { id: harbour-1, name: Harbour }\n'
+  await region.stand({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'skerry-agent', namespace },
+    data: { 'agent.yaml': agentYaml },
+  })
+})
+after(async () => {
+  await region?.close()
+  await rm(folder, { recursive: true })
+})
+
+type Command = typeof exportCommand
+
+/** A command in this process. */
+async function run(command: Command, ...words: string[]): Promise<{ code: number; out: string; err: string }> {
+  const said = { out: '', err: '' }
+  const write = (stream: 'out' | 'err') => (text: string) => {
+    said[stream] += text
+  }
+  const code = await command(words, {}, { out: write('out'), err: write('err') })
+  return { code, ...said }
+}
+
+const exported = (...words: string[]) => run(exportCommand, '--kubeconfig', admin, ...words)
+const opened = (...words: string[]) => run(openExportCommand, ...words)
+
+test('the file of the region is made where no agent works, by whoever may read the cluster', async () => {
+  const { code, out, err } = await exported()
+  assert.equal(code, exitCodes.ok, err)
+  const read = await readRegionFile(Buffer.from(out))
+  assert.ok(read.ok, JSON.stringify(read))
+  assert.deepEqual(read.document.region, { id: 'harbour-1', name: 'Harbour' })
+  assert.equal(read.document.databases[0]?.volumes.length, 1)
+  assert.equal(read.document.secrets, undefined)
+  assert.match(err, /^1 projects, 1 databases with 1 volumes, 0 deleted databases\.\nNot signed: the region had no key\./)
+})
+
+test('the file goes where --out says, for its owner alone', async () => {
+  const path = join(folder, 'region.json')
+  const { code, out } = await exported('--out', path)
+  assert.deepEqual([code, out], [exitCodes.ok, ''])
+  assert.equal((await stat(path)).mode & 0o777, 0o600)
+  assert.ok((await readRegionFile(await readFile(path))).ok)
+})
+
+test('with a recipient the file has the secrets, which nobody reads in it, and the recipient does', async () => {
+  const path = join(folder, 'with-secrets.json')
+  const { code, err } = await exported('--out', path, '--recipient', join(folder, 'recipient.pub'))
+  assert.equal(code, exitCodes.ok, err)
+  assert.doesNotMatch(await readFile(path, 'utf8'), /correct horse/)
+  const read = await opened('--key', join(folder, 'recipient.pem'), path)
+  assert.equal(read.code, exitCodes.ok, read.err)
+  assert.deepEqual(JSON.parse(read.out).databases, { 'harbour/tidal-gauge': { 'users.0.password': 'correct horse battery staple' } })
+})
+
+test('another key opens nothing, and a file without secrets says that it has none', async () => {
+  const other = join(folder, 'other.pem')
+  await writeFile(other, generateKeyPairSync('x25519').privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  const [plain, sealed] = [join(folder, 'plain.json'), join(folder, 'sealed.json')]
+  await exported('--out', plain)
+  await exported('--out', sealed, '--recipient', join(folder, 'recipient.pub'))
+  const wrong = await opened('--key', other, sealed)
+  assert.deepEqual([wrong.code, wrong.out], [exitCodes.refused, ''])
+  assert.match(wrong.err, /This key does not open the secrets of the file/)
+  const none = await opened('--key', other, plain)
+  assert.equal(none.code, exitCodes.refused)
+  assert.match(none.err, /The file has no secrets/)
+})
+
+test('a private key is no recipient, and a file with a fault is not opened', async () => {
+  const { code, err } = await exported('--recipient', join(folder, 'recipient.pem'))
+  assert.equal(code, exitCodes.failed)
+  assert.match(err, /it is a private key: only the public one belongs here/)
+  assert.doesNotMatch(err, /BEGIN/)
+  const path = join(folder, 'damaged.json')
+  await exported('--out', path)
+  await writeFile(path, (await readFile(path, 'utf8')).replace('64Gi', '32Gi'))
+  const damaged = await opened('--key', join(folder, 'recipient.pem'), path)
+  assert.equal(damaged.code, exitCodes.refused)
+  assert.match(damaged.err, /^\/digest: does not fit the document/)
+})
+
+test('a cluster that is not a region says what is missing', async () => {
+  const { code, err } = await exported('--namespace', 'elsewhere', '--timeout', '20')
+  assert.equal(code, exitCodes.failed)
+  assert.match(err, /^skerry-agent export: the configuration of the agent cannot be read, so name the region: --region ID/)
+})
