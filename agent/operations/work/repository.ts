@@ -47,7 +47,7 @@ export async function advanceConnect(context: Context, { at, place, version }: R
     const { stmt, args, secrets = [] } = createRepository(settings, keys)
     await context.sql.query(at, stmt, args, { secrets, timeoutMs: answerMs })
   }
-  await context.finish(`${at.database} has the repository of ${context.target.database}.`)
+  await context.finish(isOther ? `${at.database} can read the snapshots of ${context.target.database}.` : undefined)
   return undefined
 }
 

@@ -42,6 +42,9 @@ function keptLog(lines: Record<string, unknown>[]): Log {
 /** Sends a request, or does not; what it throws is the answer. */
 export type Around = (request: ClusterRequest, send: () => Promise<unknown>) => Promise<unknown>
 
+/** Sends a statement, or does not; what it throws is the answer. */
+export type AroundSql = (statement: string, send: () => ReturnType<DatabaseSql['query']>) => ReturnType<DatabaseSql['query']>
+
 /** The acting half of the agent, in this process: journal, executor and project controller over a cluster with stand-ins. */
 export type ActingRegion = {
   cluster: TestCluster
@@ -63,6 +66,8 @@ export type ActingRegion = {
   cratedb(project: string, id: string): Promise<KubernetesObject>
   /** Has every request of the acting half go through `around` from now on; as they are without one. A restart forgets it. */
   intercept(around?: Around): void
+  /** The same for what it asks of databases. */
+  interceptSql(around?: AroundSql): void
   /** Has the acting half hear nothing of that collection, such as `cratedbs`, until what it returns is called. */
   withhold(plural: string): () => void
   /** Gives the Lease to the acting half, or takes it away. */
@@ -144,6 +149,7 @@ export async function startActingRegion(actions: Actions = usualActions, { crate
     ended: (operation, withinMs) => whenOperation(operation, hasEnded, withinMs),
     cratedb: (project, id) => admin.request({ method: 'GET', path: pathOf(kinds.CrateDB, `project-${project}`, id) }),
     intercept: (around) => half.intercept(around),
+    interceptSql: (around) => half.interceptSql(around),
     withhold: (plural) => half.withhold(plural),
     lead: (leads) => half.lead(leads),
     pass(ms) {
@@ -214,7 +220,11 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
     caches,
     config: { namespace, operator: { namespace: 'crate-operator', name: 'crate-operator' } },
   })
-  const sql = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster })
+  const databases = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster })
+  let aroundSql: AroundSql | undefined
+  const sql: DatabaseSql = {
+    query: (...given) => (aroundSql ? aroundSql(given[1], () => databases.query(...given)) : databases.query(...given)),
+  }
   const operator = createOperatorCache({ namespace: 'crate-operator', name: 'crate-operator' }, tools)
   const accepted = createAcceptedState({ journal, caches })
   const deciding = decisionParts(decidingConfig, { cluster, accepted, caches, operator, journal, sql })
@@ -253,6 +263,9 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
     lead: lease.set,
     intercept(given: Around | undefined) {
       around = given
+    },
+    interceptSql(given: AroundSql | undefined) {
+      aroundSql = given
     },
     withhold(plural: string) {
       const { promise, resolve } = Promise.withResolvers<void>()
