@@ -14,13 +14,18 @@ export type ResourceOfKind<Kind extends TargetKind> = {
   tag: string
   params: z.ZodObject
   schema: z.ZodType
-  get(target: TargetOf<Kind>): Prepared | undefined
+  /** By the parameters of the path. */
+  get(params: Record<string, string>): Prepared | undefined
+  /** Whether the resource is another one than the target: then it has the requests whose place is in its chapter, and no others. */
+  isElsewhere?: boolean
 }
 
 /** The routes of all actions on one kind of target, derived from the table. */
 export function actionRoutes<Kind extends TargetKind>(parts: AcceptingParts & DecisionParts, resource: ResourceOfKind<Kind>): Route[] {
+  const isHere = ({ at, isOwn }: ActionRequest<TargetOf<Kind>>) =>
+    !isOwn && (resource.isElsewhere ? at?.tag === resource.tag : at === undefined || at.tag === resource.tag)
   return parts.actions[resource.kind].flatMap(({ name, requests }) =>
-    requests.filter(({ isOwn }) => !isOwn).map((request) => routeOf(parts, resource, name, request)),
+    requests.filter(isHere).map((request) => routeOf(parts, resource, name, request)),
   )
 }
 
@@ -55,10 +60,10 @@ function routeOf<Kind extends TargetKind>(
       const { dryRun, ...query } = input.query as { dryRun: boolean }
       for (const along of takesAlong?.(query) ?? []) requireScope(c, targetKinds[along].scope)
       const body = normalize ? normalize(input.body, target) : input.body
-      const guard = (present: unknown) => checkPreconditions(c, present === undefined ? undefined : get(target)?.etag)
+      const guard = (present: unknown) => checkPreconditions(c, present === undefined ? undefined : get(given)?.etag)
       const read = { target, params: given, guard, query, body, passwordAt: createPasswordMint() }
       const asked = prepare ? await prepare(parts, read) : read
-      const resource = asksForState ? () => get(target) : undefined
+      const resource = asksForState ? () => get(given) : undefined
       const shown = show && (() => show.of(parts, asked))
       const what = { action: name, target, decide: () => decide(parts, asked), resource, shown }
       const named = request.file ? { digest: request.file.digestOf(body) } : body

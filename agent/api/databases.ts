@@ -76,7 +76,7 @@ type DatabaseRouteParts = AcceptingParts &
 /** The routes of databases: they translate HTTP, and nothing else. */
 function databaseRoutes(parts: DatabaseRouteParts): Route[] {
   const { databases, schemas } = parts
-  const get = ({ project, database }: Params) => databases.get(project, database)
+  const get = ({ project = '', database = '' }: Partial<Params>) => databases.get(project, database)
   return [...readRoutes(parts), ...actionRoutes(parts, { kind: 'database', ...ofDatabase, schema: schemas.database, get })]
 }
 

@@ -81,7 +81,7 @@ function projectRoutes(parts: ProjectRouteParts): Route[] {
         return json(c, 200, found.bytes, { etag: found.etag })
       },
     }),
-    ...actionRoutes(parts, { kind: 'project', ...ofProject, schema: schemas.project, get: ({ project }) => projects.get(project) }),
+    ...actionRoutes(parts, { kind: 'project', ...ofProject, schema: schemas.project, get: ({ project = '' }) => projects.get(project) }),
   ]
 }
 

@@ -1,6 +1,7 @@
 import { tunnel } from '../tunnel/index.ts'
 import type { Scope } from './context.ts'
 import { databases } from './databases.ts'
+import { deletedDatabases } from './deleted-databases.ts'
 import { operations } from './operations.ts'
 import { preflight } from './preflight.ts'
 import { projects } from './projects.ts'
@@ -14,6 +15,7 @@ import type { OpenResource, Resource, ResourceParts } from './resource.ts'
 const resources: Readonly<Record<string, Resource>> = {
   projects,
   databases,
+  deletedDatabases,
   // Tokens with this scope already exist. The resource does not exist yet.
   deployments: { scopes: ['deployments:write'], open: () => ({ routes: [] }) },
   operations,

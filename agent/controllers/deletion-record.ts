@@ -1,7 +1,7 @@
 import { isProblem } from '../../shared/errors.ts'
 import { tellEvent } from '../../shared/kubernetes/events.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
-import { deletionRecordOf } from '../operations/actions/record-deletion.ts'
+import { type DeletedObject, deletionRecordOf } from '../operations/actions/record-deletion.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { LeaderTools } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
@@ -9,7 +9,7 @@ import { describeTarget, namespaceOf, type Target, type TargetInProject } from '
 import { deletedWith, hasEnded, isDeletion, isDeletionRecord, type Operation } from '../resources/operation.ts'
 
 /** A project or a database that was deleted: the object with this uid, even if another one has its name by now. */
-export type Deleted = { target: TargetInProject; uid: string; resourceVersion: string; allowedBy: string | undefined }
+export type Deleted = { target: TargetInProject; allowedBy: string | undefined } & Omit<DeletedObject, 'allowedBy'>
 
 /** The name for whoever deleted it. No identity has this name, since identities contain no blanks. */
 const outside = 'outside Skerry'
@@ -55,8 +55,9 @@ async function isDeleted({ target, uid }: Deleted, { cluster }: DeletionRecordPa
 }
 
 async function accept(deleted: Deleted, parts: DeletionRecordParts): Promise<Operation | undefined> {
-  const { target, uid, resourceVersion, allowedBy } = deleted
-  const parameters = { uid, resourceVersion, ...(allowedBy !== undefined && { allowedBy }) }
+  const { target, allowedBy, ...object } = deleted
+  const { uid } = object
+  const parameters = { ...object, ...(allowedBy !== undefined && { allowedBy }) }
   parts.log.warn({ target: describeTarget(target), uid, allowedBy }, 'deleted outside Skerry')
   const proposal = deletionRecordOf(target, parameters)
   const accepted = await parts.journal.accept({

@@ -4,9 +4,11 @@ import type { Part } from '../../shared/lifecycle.ts'
 import type { Journal } from '../operations/journal.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
+import type { StoredDatabaseSpec } from '../resources/database.ts'
 import { type DatabaseTarget, isKnownKind, namespaceOf, projectOf, type TargetInProject } from '../resources/kind.ts'
 import { annotation } from '../resources/labels.ts'
 import { isDeletion, isDeletionRecord, type Operation, targetKey } from '../resources/operation.ts'
+import { asItStood } from '../resources/retained-record.ts'
 import { type Deleted, recordDeletion } from './deletion-record.ts'
 
 const retry = { baseMs: 200, capMs: 30_000 }
@@ -46,7 +48,7 @@ export function createDeletionController(
   function addObject(object: KubernetesObject): void {
     const { uid = '', resourceVersion = '', annotations } = object.metadata
     const target = targetOfObject(object)
-    if (target) add({ target, uid, resourceVersion, allowedBy: annotations?.[annotation.allowDeletion] })
+    if (target) add({ target, uid, resourceVersion, allowedBy: annotations?.[annotation.allowDeletion], ...lastSeen(target, object) })
   }
 
   /** Relevant are objects whose deletion begins, and objects that disappear without that. */
@@ -71,7 +73,8 @@ export function createDeletionController(
     const { uid, resourceVersion } = operation.status?.observed ?? {}
     if (isDeletion(operation) || isDeletionRecord(operation) || uid === undefined || resourceVersion === undefined) return
     if (target.kind === 'region' || standing(target)?.metadata.uid === uid || wentWithProject(target, sequence)) return
-    add({ target, uid, resourceVersion, allowedBy: undefined })
+    const wanted = target.kind === 'database' ? (operation.spec.wanted as StoredDatabaseSpec | undefined) : undefined
+    add({ target, uid, resourceVersion, allowedBy: undefined, ...(wanted && { wanted }) })
   }
 
   function standing(target: TargetInProject): KubernetesObject | undefined {
@@ -89,6 +92,16 @@ export function createDeletionController(
   }
 
   return queue
+}
+
+/** An entry of the ledger is no place for more. In characters. */
+const mostRecorded = 64 * 1024
+
+/** What the deleted database was. */
+function lastSeen({ kind }: TargetInProject, object: KubernetesObject): Pick<Deleted, 'cratedb'> {
+  if (kind !== 'database') return {}
+  const cratedb = asItStood(object)
+  return JSON.stringify(cratedb).length > mostRecorded ? {} : { cratedb }
 }
 
 function isLeaving({ metadata }: KubernetesObject): boolean {

@@ -34,6 +34,8 @@ export async function keepRecord(record: RetainedDatabase, parts: RecordParts): 
   const target: DatabaseTarget = { kind: 'database', project: spec.project, database: spec.database }
   // An operation on the database changes what its volumes do, and one on the record says so itself. Its end is heard of.
   if (parts.journal.unended(target).length > 0) return undefined
+  // The deletion of a project writes the records of its databases before they go.
+  if (parts.journal.unended({ kind: 'project', project: spec.project }).length > 0) return undefined
   const states: VolumeState[] = []
   for (const volume of spec.volumes) states.push(await stateOf(volume, spec, parts))
   const finding = isTakenOver({ record, spec }, parts.caches.retained.values()) ? 'replaced' : findingOf(states)

@@ -343,15 +343,18 @@ function creationConsequences(wanted: StoredDatabaseSpec, { backupImage }: PlanO
 const volumesGoWithIt =
   'From then on its volumes are deleted with the database, however it is deleted: by the API, with kubectl, with its namespace or with the CRD. Unless the storage class retains them, the data is lost.'
 
-/** The consequences of deleting a database, by its spec and the storage classes of the cluster. */
-export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: StorageClassFacts[]): string[] {
+/**
+ * The consequences of deleting a database, by its spec and the storage classes of the cluster.
+ * @param keepDays for how many days it can be had back, if its volumes are kept
+ */
+export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: StorageClassFacts[], keepDays: number): string[] {
   const volumes = volumesOf(spec)
   const reclaims = groupsOf(spec).some(
     // A class that no longer exists counts as one that reclaims, which is the default of Kubernetes.
     ({ disk }) => storageClasses.find(({ name }) => name === disk.storageClass)?.reclaims ?? true,
   )
   const fate = spec.retainVolumes
-    ? [`${volumes} will be kept; the operation lists them.`]
+    ? [`${volumes} ${keptFor(keepDays)}`]
     : reclaims
       ? [
           `${volumes} will be deleted: the storage class reclaims them. ${spec.backups || spec.snapshots ? 'Only snapshots are left.' : 'Nothing of the data is left.'}`,
@@ -360,9 +363,16 @@ export function deletionConsequences(spec: StoredDatabaseSpec, storageClasses: S
   return [
     'Clients can no longer connect, and the external address is released.',
     ...fate,
-    "The users' passwords and other Secrets that the API made for the database will be deleted.",
+    spec.retainVolumes && keepDays > 0
+      ? "The users' passwords and other Secrets that the API made for the database are kept as long, for the undelete alone."
+      : "The users' passwords and other Secrets that the API made for the database will be deleted.",
     ...(spec.backups || spec.snapshots ? ['Snapshots in the bucket stay.'] : []),
   ]
+}
+
+function keptFor(days: number): string {
+  if (days === 0) return 'will be deleted right afterwards, since keepDeletedDays of the project is 0: the data is lost.'
+  return `will be kept for ${plural(days, 'day')}. Until then the database can be had back with them, by deleted-databases/…/actions/undelete; then they are deleted, and the data is lost.`
 }
 
 /** `3 × 64 GiB`, and the same for the masters. */

@@ -22,6 +22,12 @@ export const projectId = dnsLabel(55, 'its namespace is called project-<id>, and
  */
 export const databaseId = dnsLabel(37, 'its StatefulSet is called crate-data-hot-<id>, and Kubernetes allows 52')
 
+/** The id of a deleted database: that of the database, and eight hex digits that tell several deletions apart. */
+export const retainedDatabaseId = z
+  .string()
+  .max(46)
+  .regex(/^[a-z0-9]([-a-z0-9]{0,35}[a-z0-9])?\.[0-9a-f]{8}$/, 'must be the id of a deleted database such as "tidal-gauge.3f9a01bc"')
+
 /** The name of a Secret, StorageClass or the like: DNS labels joined by dots (RFC 1123). */
 export const objectName = z
   .string()

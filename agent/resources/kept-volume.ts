@@ -1,3 +1,4 @@
+import * as z from 'zod'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { readDatabase } from './cratedb.ts'
 import { projectOf } from './kind.ts'
@@ -99,4 +100,18 @@ function shapeOf(database: KubernetesObject): DatabaseShape {
   const { version, nodes, master } = readDatabase(database)
   const group = ({ count, disk }: DatabaseShape['nodes']) => ({ count, disk: { ...disk } })
   return { version, nodes: group(nodes), ...(master && { master: group(master) }) }
+}
+
+const disk = z.object({ count: z.int().min(1).max(16), size: z.string().max(64), storageClass: z.string().max(253) })
+const group = z.object({ count: z.int().min(1).max(1000), disk })
+const shape = z.object({ version: z.string().max(64), nodes: group, master: group.optional() })
+
+/** The shape that is noted on a volume; undefined if there is none, or if somebody made it unreadable. */
+export function readShape({ metadata }: KubernetesObject): DatabaseShape | undefined {
+  try {
+    const { master, ...rest } = shape.parse(JSON.parse(metadata.annotations?.[volumeAnnotation.shape] ?? ''))
+    return { ...rest, ...(master && { master }) }
+  } catch {
+    return undefined
+  }
 }

@@ -81,7 +81,8 @@ const recordType = { apiVersion: kinds.RetainedDatabase.apiVersion, kind: 'Retai
 /** Annotations of the operator's framework and of kubectl, which describe the object that is gone. */
 const bookkeeping = /^(operator\.cloud\.crate\.io|kopf\.zalando\.org|kopf\.dev|kubectl\.kubernetes\.io)\//
 
-function asItStood({ metadata, spec }: KubernetesObject): NonNullable<RetainedDatabaseSpec['cratedb']> {
+/** A CrateDB without what describes only the object that is gone. */
+export function asItStood({ metadata, spec = {} }: KubernetesObject): NonNullable<RetainedDatabaseSpec['cratedb']> {
   const annotations = Object.entries(metadata.annotations ?? {}).filter(([key]) => !bookkeeping.test(key))
   // A restore that was on names a Secret that is gone, and would begin again.
   const { restoreSnapshot: _, ...cluster } = spec.cluster ?? {}

@@ -63,6 +63,7 @@ const written = [
   core('Secret', 'user-password-harbourmaster', 'project-harbour', { type: 'Opaque' }),
   core('Secret', 'operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11', 'skerry', { type: 'Opaque' }),
   core('Secret', 'operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11-0000', 'skerry', { type: 'Opaque' }),
+  core('Secret', 'retained-tidal-gauge.3f9a01bc', 'skerry', { type: 'Opaque' }),
   core('Secret', 'skerry-fingerprint-key', 'skerry', { type: 'Opaque' }),
   core('Secret', 'skerry-identity', 'skerry'),
 ]
@@ -99,9 +100,21 @@ test('a volume of a project is kept and let go, with the labels and annotations 
   assert.equal(update(volume(retained, marked), volume({})), undefined)
 })
 
+test('a volume is reserved for the next claim of that name, and given up again', () => {
+  const served = volume({ claimRef: { ...claimRef, uid: 'u-1', resourceVersion: '7' } })
+  assert.equal(update(served, volume({})), undefined)
+  assert.equal(update(volume({}), volume({ persistentVolumeReclaimPolicy: 'Delete', claimRef: { ...claimRef, uid: 'u-2' } })), undefined)
+})
+
 const owner = { apiVersion: 'v1', kind: 'Node', name: 'gone', uid: 'gone' }
 const volumes: { name: string; before?: KubernetesObject; after: KubernetesObject }[] = [
   { name: 'another claim', after: volume({ claimRef: { ...claimRef, name: 'data0-crate-data-hot-tide-1' } }) },
+  {
+    name: 'the uid of another claim',
+    before: volume({ claimRef: { ...claimRef, uid: 'u-1' } }),
+    after: volume({ claimRef: { ...claimRef, uid: 'u-2' } }),
+  },
+  { name: 'a claim of another namespace', after: volume({ claimRef: { ...claimRef, namespace: 'project-quay' } }) },
   { name: 'no claim', after: volume({ claimRef: undefined }) },
   { name: 'a claim where it had none', before: volume({ claimRef: undefined }), after: volume({}) },
   ...[{ namespace: 'erp', name: 'db' }, undefined].map((other) => ({
@@ -227,6 +240,8 @@ for (const name of [
     'operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11-00001',
     'my-operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11',
     'skerry-fingerprint-key-2',
+    'retained-tidal-gauge.3f9a01bc-more',
+    'retained-somebody',
     'skerry-identity-2',
     // What install.sh keeps of the token decides what the next installation does.
     'skerry-join',

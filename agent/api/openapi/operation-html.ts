@@ -29,14 +29,23 @@ export function methodHtml(method: string): string {
   return `<b class="${method.toLowerCase()}">${method}</b>`
 }
 
-/** An operation, closed until somebody opens it or a link leads into it. */
-export function operationHtml(operation: Operation): string {
+/** The types of problems that every one of these operations answers with. */
+export function commonProblems(operations: Operation[]): string[] {
+  const [first = [], ...others] = operations.map(({ responses }) => Object.values(responses).flatMap(problemsOf))
+  return first.filter((type) => others.every((types) => types.includes(type)))
+}
+
+/**
+ * An operation, closed until somebody opens it or a link leads into it.
+ * @param common types of problems that the page names once, for all of its kind
+ */
+export function operationHtml(operation: Operation, common: readonly string[]): string {
   const { method, path, operationId, summary = '', description = '', parameters = [], requestBody, responses } = operation
   const bodies = Object.entries(requestBody?.content ?? {}).map(
     ([mediaType, { schema }]) => `<h4>Body <small>${escapeHtml(mediaType)}</small></h4>${schemaHtml(schema)}`,
   )
   return `<details class="op"><summary><h3>${methodHtml(method)}<code>${escapeHtml(path)}</code><span class="muted">${escapeHtml(summary)}</span></h3></summary>
-<div class="cols" id="${anchor(operationId)}"><div>${prose(description)}${parametersHtml(parameters)}${bodies.join('')}${answersHtml(responses)}</div>
+<div class="cols" id="${anchor(operationId)}"><div>${prose(description)}${parametersHtml(parameters)}${bodies.join('')}${answersHtml(responses, common)}</div>
 <div>${codeBlock('Request', curlOf(operation))}${exampleHtml(responses)}</div></div></details>`
 }
 
@@ -49,17 +58,18 @@ function parametersHtml(parameters: Parameter[]): string {
   return `<h4>Parameters</h4><ul class="fields">${items.join('')}</ul>`
 }
 
-function answersHtml(responses: Operation['responses']): string {
+function answersHtml(responses: Operation['responses'], common: readonly string[]): string {
   const answers = Object.entries(responses).filter(([status]) => Number(status) < 400)
   const items = answers.map(([status, { description, content = {} }]) => {
     const shown = Object.values(content).map(({ schema }) => schemaHtml(schema))
     return `<li><code>${status}</code> ${inline(description)}${shown.join('')}</li>`
   })
   const problems = Object.entries(responses).flatMap(([status, response]) => {
-    const links = problemsOf(response).map((type) => `<a href="problems/${type}">${type}</a>`)
+    const own = problemsOf(response).filter((type) => !common.includes(type))
+    const links = own.map((type) => `<a href="problems/${type}">${type}</a>`)
     return links.length === 0 ? [] : [`<li><code>${status}</code> ${links.join(', ')}</li>`]
   })
-  return `<h4>Answers</h4><ul class="fields">${items.join('')}</ul><h4>Problems</h4><ul class="problems">${problems.join('')}</ul>`
+  return `<h4>Answers</h4><ul class="fields">${items.join('')}</ul><h4>Problems</h4><ul class="problems">${problems.join('')}<li><a href="#problems">Those of every request</a></li></ul>`
 }
 
 /** The example of the usual answer: of a request that changes something, that it was accepted. */

@@ -1,7 +1,7 @@
 import { type ProblemType, problems } from '../../../shared/errors.ts'
 import type { ApiDocument } from './document.ts'
 import { anchor, codeBlock, escapeHtml, htmlPage, inline, type Page, prose } from './markup.ts'
-import { methodHtml, type Operation, operationHtml, problemsOf } from './operation-html.ts'
+import { commonProblems, methodHtml, type Operation, operationHtml, problemsOf } from './operation-html.ts'
 import { pageScript } from './page-script.ts'
 import { type Schema, schemaHtml } from './schema-html.ts'
 
@@ -32,9 +32,12 @@ export function createPage(document: ApiDocument): Page {
     )
     return `<a class="tag" href="#tag-${anchor(name)}">${escapeHtml(name)}</a><ul>${links.join('')}</ul>`
   })
+  const reads = operations.filter(({ method }) => method === 'GET')
+  const common = { all: commonProblems(operations), changes: commonProblems(operations.filter((each) => !reads.includes(each))) }
+  const commonOf = (operation: Operation) => (reads.includes(operation) ? common.all : common.changes)
   const sections = tags.map(
     ({ name, description: about = '', own }) =>
-      `<section><h2 id="tag-${anchor(name)}">${escapeHtml(name)}</h2>${prose(about)}${own.map(operationHtml).join('')}</section>`,
+      `<section><h2 id="tag-${anchor(name)}">${escapeHtml(name)}</h2>${prose(about)}${own.map((each) => operationHtml(each, commonOf(each))).join('')}</section>`,
   )
   const body = `<a class="skip" href="#content">Skip to the content</a><div class="shell">
 <nav class="side" aria-label="Contents"><details open><summary>Contents</summary><a class="tag" href="#content">${escapeHtml(title)}</a>${contents.join('')}
@@ -45,13 +48,17 @@ ${startHtml}
 <div class="tools" role="search" hidden><input id="search" type="search" placeholder="Search   /" aria-label="Search operations and their fields"><button id="expand" type="button">Expand all</button><button id="collapse" type="button">Collapse all</button><span id="found" class="muted" role="status"></span></div>
 ${sections.join('\n')}
 <section><h2 id="schemas">Schemas</h2>${schemas.map(schemaSection).join('')}</section>
-<section><h2 id="problems">Problems</h2><p>The last part of a problem's <code>type</code> is one of these.</p><ul class="problems">${problemTypes.map(problemItem).join('')}</ul></section></main></div>`
+<section><h2 id="problems">Problems</h2><p>The last part of a problem's <code>type</code> is one of these. Every request may be answered with ${linksTo(common.all)}. One that changes something also with ${linksTo(common.changes.filter((type) => !common.all.includes(type)))}.</p><ul class="problems">${problemTypes.map(problemItem).join('')}</ul></section></main></div>`
   return htmlPage({ title: `${title} ${version}`, body, script: pageScript })
 }
 
 const startHtml = `<h4>To try the examples</h4><figure><figcaption>Shell</figcaption><pre tabindex="0">url=<span class="origin">https://agent.example.org:8443</span>
 token='the token of your cloud'
 export CURL_CA_BUNDLE=ca.pem   # only if the agent's certificate has a CA of its own</pre></figure>`
+
+function linksTo(types: string[]): string {
+  return types.map((type) => `<a href="problems/${type}">${type}</a>`).join(', ')
+}
 
 function schemaSection([name, schema]: [string, Schema]): string {
   const about = typeof schema.description === 'string' ? schema.description : ''

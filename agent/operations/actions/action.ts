@@ -15,6 +15,7 @@ import {
   type TargetOf,
 } from '../../resources/kind.ts'
 import type { Operation } from '../../resources/operation.ts'
+import type { UndeleteEvidence } from '../../resources/undelete.ts'
 import type { SnapshotFacts } from '../../resources/volume-snapshots.ts'
 import type { DecisionParts, Guard, Proposed } from '../deciding/decision.ts'
 import type { StandingRegion } from '../deciding/standing-region.ts'
@@ -60,6 +61,8 @@ export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = 
   standing?: StandingRegion | undefined
   /** How much a database has; undefined if it does not answer, or if `prepare` did not ask. */
   size?: SnapshotSize | undefined
+  /** The deleted database that the request names; undefined if there is none, or if `prepare` did not look. */
+  deleted?: UndeleteEvidence | undefined
 }
 
 /**

@@ -6,15 +6,15 @@ import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database
 import { deletionConsequences } from '../../resources/database-plan.ts'
 import { desiredSecrets } from '../../resources/database-secrets.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
-import { label } from '../../resources/labels.ts'
 import { deletion, type Operation } from '../../resources/operation.ts'
-import { isUnprotected } from '../accepted.ts'
+import { type AcceptedResource, isUnprotected } from '../accepted.ts'
 import { type DecisionParts, type Proposed, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
 import { isDone, noteObserved, type Progress, type WorkContext } from '../work/context.ts'
 import { readCrateDB } from '../work/database-steps.ts'
 import { isProtected, stillProtected } from '../work/protection.ts'
-import { settleVolumes } from '../work/volumes.ts'
+import { howToHaveBack, noRecord, ownSecrets, recordDeleted } from '../work/retaining.ts'
+import { keptVolumes, settleVolumes } from '../work/volumes.ts'
 import { type Action, type Asked, databaseRequest, flag } from './action.ts'
 
 /**
@@ -29,7 +29,8 @@ export const deleteDatabase: Action<DatabaseTarget> = {
       method: 'DELETE',
       operationId: 'deleteDatabase',
       summary: 'Deletes a database',
-      description: 'Refused while it is protected. The operation names the volumes that were kept.',
+      description:
+        'Refused while it is protected. The operation names the volumes that were kept, and the deleted database as which it can be had back: for as long as keepDeletedDays of the project says.',
       query: { retainVolumes: flag('Whether its volumes are kept; if left out, as the database itself says') },
       asksForState: false,
       decide,
@@ -45,19 +46,25 @@ function decide(parts: DecisionParts, asked: Asked<DatabaseTarget, { retainVolum
     throw new Problem('protected', `Database ${target.project}/${target.database} has deletionProtection. Set it to false first.`)
   }
   const retainVolumes = query.retainVolumes ?? present.spec.retainVolumes
+  const { keepDeletedDays: keepDays = 0 } = parts.accepted.project(target.project)?.spec ?? {}
   return {
-    parameters: { retainVolumes, ...(isUnprotected(present) && { unprotected: true }) },
+    parameters: { retainVolumes, ...(retainVolumes && { keepDays }), ...(isUnprotected(present) && { unprotected: true }) },
     timeoutSeconds: seconds(parts.config.timeouts.delete),
-    plan: [stepOf(parts, target, { ...present.spec, retainVolumes }, present.object)],
+    plan: [stepOf(parts, target, { ...present, spec: { ...present.spec, retainVolumes } }, keepDays)],
   }
 }
 
-function stepOf({ caches }: DecisionParts, target: DatabaseTarget, spec: StoredDatabaseSpec, object: KubernetesObject | undefined): Step {
+function stepOf(
+  { caches }: DecisionParts,
+  target: DatabaseTarget,
+  { spec, object }: Pick<AcceptedResource<StoredDatabaseSpec>, 'spec' | 'object'>,
+  keepDays: number,
+): Step {
   const { generate, missing } = secretsNeeded(spec)
   const secrets = desiredSecrets(target, spec, Object.fromEntries([...generate, ...missing].map((place) => [place, ''])))
   return {
     name: 'delete',
-    consequences: deletionConsequences(spec, storageClassesOf(caches.storageClasses.values())),
+    consequences: deletionConsequences(spec, storageClassesOf(caches.storageClasses.values()), keepDays),
     objects: [],
     removed: [...(object ? [object] : []), ...secrets],
   }
@@ -67,24 +74,29 @@ async function advance(context: WorkContext<DatabaseTarget>): Promise<Progress> 
   const { operation } = context
   const current = await readCrateDB(context)
   if (current && operation.spec.parameters?.unprotected !== true && isProtected(current)) return stillProtected([current])
-  if (current && !isDone(operation, volumeStep(operation))) return decideOnVolumes(context, current)
+  if (!isDone(operation, volumeStep(operation)) && (current || volumeStep(operation) === 'retain-volumes'))
+    return decideOnVolumes(context, current)
   if (current) return remove(context, current)
   const left = await whatIsLeft(context)
   if (left > 0) return { next: 'wait', message: `${left} objects of the database still exist.`, recheckMs: 500 }
   if (!isDone(operation, 'delete-secrets')) return removeSecrets(context)
-  return { next: 'done', message: keptMessage(operation) }
+  return { next: 'done', message: keptMessage(context) }
 }
 
 function volumeStep({ spec }: Operation): 'retain-volumes' | 'release-volumes' {
   return spec.parameters?.retainVolumes !== false ? 'retain-volumes' : 'release-volumes'
 }
 
-async function decideOnVolumes(context: WorkContext<DatabaseTarget>, current: KubernetesObject): Promise<Progress> {
+/** Somebody else may have deleted the CrateDB since the request was accepted: then what is kept is known by the volumes alone. */
+async function decideOnVolumes(context: WorkContext<DatabaseTarget>, current: KubernetesObject | undefined): Promise<Progress> {
   const step = volumeStep(context.operation)
   if (!context.operation.status?.step) await context.begin(step)
-  const retainedVolumes = await settleVolumes(context, current, step === 'retain-volumes')
+  const retainedVolumes = current
+    ? await settleVolumes(context, current, step === 'retain-volumes')
+    : await keptVolumes(context, context.target, undefined)
+  const deletedDatabase = step === 'retain-volumes' ? await recordDeleted(context, context.target, current, retainedVolumes) : undefined
   // Recorded before the deletion: afterwards the claims are gone.
-  await context.record({ result: { retainedVolumes } })
+  await context.record({ result: { retainedVolumes, ...(deletedDatabase !== undefined && { deletedDatabase }) } })
   await context.finish(`${retainedVolumes.length} volumes will stay.`)
   return { next: 'again' }
 }
@@ -110,22 +122,27 @@ async function whatIsLeft(context: WorkContext<DatabaseTarget>): Promise<number>
 
 /** Deletes the Secrets of the request, which the operator does not own. */
 async function removeSecrets(context: WorkContext<DatabaseTarget>): Promise<Progress> {
-  const { project, database } = context.target
   if (context.operation.status?.step?.name === 'delete') await context.finish()
   if (!context.operation.status?.step) await context.begin('delete-secrets')
-  const labels = `app.kubernetes.io/managed-by=skerry,${label.project}=${project},${label.database}=${database}`
-  const name = namespaceOf(project)
-  const secrets = unlessNamespaceGone(context.cluster.list('Secret', name, labels), () => context.cluster.read({ kind: 'Namespace', name }))
+  const name = namespaceOf(context.target.project)
+  const secrets = unlessNamespaceGone(context.cluster.list('Secret', name, ownSecrets(context.target)), () =>
+    context.cluster.read({ kind: 'Namespace', name }),
+  )
   // A namespace that goes takes them along.
   for (const secret of (await secrets) ?? []) await context.cluster.remove(secret)
   await context.finish()
   return { next: 'again' }
 }
 
-function keptMessage(operation: Operation): string {
-  const kept = (operation.status?.result?.retainedVolumes as unknown[] | undefined)?.length ?? 0
+function keptMessage({ operation, target }: WorkContext<DatabaseTarget>): string {
+  const { retainedVolumes = [], deletedDatabase } = (operation.status?.result ?? {}) as DeletionResult
+  const kept = retainedVolumes.length
   if (kept === 0) return 'Deleted; no volume was kept.'
   const [volumes, were, stay] = kept === 1 ? ['1 volume', 'was', 'stays'] : [`${kept} volumes`, 'were', 'stay']
-  if (volumeStep(operation) === 'retain-volumes') return `Deleted; ${volumes} ${were} kept, see the result.`
-  return `Deleted; ${volumes} ${stay} nevertheless, since the cluster retains them: see the result, and delete them by hand.`
+  if (volumeStep(operation) !== 'retain-volumes')
+    return `Deleted; ${volumes} ${stay} nevertheless, since the cluster retains them: see the result, and delete them by hand.`
+  if (deletedDatabase === undefined) return `Deleted; ${volumes} ${were} kept, see the result. ${noRecord}`
+  return `Deleted; ${volumes} ${were} kept, see the result. ${howToHaveBack(target, deletedDatabase)}`
 }
+
+type DeletionResult = { retainedVolumes?: unknown[]; deletedDatabase?: string }

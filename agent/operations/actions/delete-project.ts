@@ -5,12 +5,14 @@ import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { deletionConsequences } from '../../resources/database-plan.ts'
 import { namespaceOf, type ProjectTarget, type Step } from '../../resources/kind.ts'
 import { deletedWith, deletion } from '../../resources/operation.ts'
+import type { RetainedDatabaseVolume } from '../../resources/retained-database.ts'
 import { type AcceptedResource, isUnprotected } from '../accepted.ts'
 import { type DecisionParts, type Proposed, seconds } from '../deciding/decision.ts'
 import { leavesUnasked, leavingProblem, noSuchProject } from '../deciding/present.ts'
 import { isDone, noteObserved, type Progress, type WorkContext } from '../work/context.ts'
 import { isProtected, stillProtected } from '../work/protection.ts'
-import { type RetainedVolume, settleVolumes } from '../work/volumes.ts'
+import { recordDeleted } from '../work/retaining.ts'
+import { settleVolumes } from '../work/volumes.ts'
 import { type Action, type Asked, flag, projectRequest } from './action.ts'
 
 /**
@@ -26,7 +28,7 @@ export const deleteProject: Action<ProjectTarget> = {
       operationId: 'deleteProject',
       summary: 'Deletes a project',
       description:
-        'Refused while it is protected, and while it has databases unless `cascade=true`, which needs `databases:write` too; protected databases are never taken along.',
+        'Refused while it is protected, and while it has databases unless `cascade=true`, which needs `databases:write` too; protected databases are never taken along. Databases can be had back for as long as its keepDeletedDays says, once the project is put again.',
       problems: ['not-empty'],
       query: {
         cascade: flag('Deletes its databases first', false),
@@ -55,9 +57,13 @@ function decide(parts: DecisionParts, asked: Asked<ProjectTarget, Given>): Propo
   refuseUnlessDeletable(target, databases, query)
   const unprotected = databases.filter(isUnprotected).map(({ spec }) => spec.id)
   return {
-    parameters: { ...query, ...(unprotected.length > 0 && { unprotected }) },
+    parameters: {
+      ...query,
+      ...(query.retainVolumes && { keepDays: present.spec.keepDeletedDays }),
+      ...(unprotected.length > 0 && { unprotected }),
+    },
     timeoutSeconds: seconds(parts.config.timeouts.delete),
-    plan: [...databasesStep(parts, databases, query), projectStep(target, present.object)],
+    plan: [...databasesStep(parts, databases, query, present.spec.keepDeletedDays), projectStep(target, present.object)],
   }
 }
 
@@ -75,11 +81,16 @@ function refuseUnlessDeletable({ project }: ProjectTarget, databases: AcceptedRe
   })
 }
 
-function databasesStep({ caches }: DecisionParts, databases: AcceptedResource<StoredDatabaseSpec>[], { retainVolumes }: Given): Step[] {
+function databasesStep(
+  { caches }: DecisionParts,
+  databases: AcceptedResource<StoredDatabaseSpec>[],
+  { retainVolumes }: Given,
+  keepDays: number,
+): Step[] {
   if (databases.length === 0) return []
   const classes = storageClassesOf(caches.storageClasses.values())
   const consequences = databases.flatMap(({ spec }) =>
-    deletionConsequences({ ...spec, retainVolumes }, classes).map((sentence) => `${spec.id}: ${sentence}`),
+    deletionConsequences({ ...spec, retainVolumes }, classes, keepDays).map((sentence) => `${spec.id}: ${sentence}`),
   )
   const removed = databases.map(({ object }) => object).filter((object) => object !== undefined)
   return [{ name: 'databases', consequences, objects: [], removed }]
@@ -127,15 +138,20 @@ async function removeDatabases(context: WorkContext<ProjectTarget>, databases: K
   const kept = databases.filter((database) => isProtected(database) && !unprotected.includes(database.metadata.name))
   if (kept.length > 0) return stillProtected(kept)
   if (context.operation.status?.step?.name !== 'databases') await context.begin('databases')
-  const retained = (context.operation.status?.result?.retainedVolumes ?? []) as RetainedVolume[]
+  const { result = {} } = context.operation.status ?? {}
+  const retained = (result.retainedVolumes ?? []) as RetainedDatabaseVolume[]
+  const recorded = new Set((result.deletedDatabases ?? []) as string[])
   const deleted = [...deletedWith(context.operation)]
   for (const database of databases.filter(({ metadata }) => !metadata.deletionTimestamp)) {
     const claimed = new Set(retained.map(({ claim }) => claim))
     const settled = await settleVolumes(context, database, parameters.retainVolumes !== false)
     retained.push(...settled.filter(({ claim }) => !claimed.has(claim)))
     const { name: id, uid = '' } = database.metadata
+    const target = { kind: 'database' as const, project: context.target.project, database: id }
+    const record = parameters.retainVolumes === false ? undefined : await recordDeleted(context, target, database, settled)
+    if (record !== undefined) recorded.add(record)
     if (!deleted.some((other) => other.uid === uid)) deleted.push({ id, uid })
-    await context.record({ result: { retainedVolumes: retained, databases: deleted } })
+    await context.record({ result: { retainedVolumes: retained, databases: deleted, deletedDatabases: [...recorded] } })
     await context.cluster.remove(database)
   }
   return { next: 'wait', message: `${databases.length} databases are being deleted.` }

@@ -2,6 +2,7 @@ import type { Actions } from './action.ts'
 import { deleteDatabase } from './delete-database.ts'
 import { deleteProject } from './delete-project.ts'
 import { importRegion } from './import.ts'
+import { purge } from './purge.ts'
 import { putDatabase } from './put-database.ts'
 import { putProject } from './put-project.ts'
 import { reattach } from './reattach.ts'
@@ -13,6 +14,7 @@ import { resume } from './resume.ts'
 import { rotatePassword } from './rotate-password.ts'
 import { snapshotVolumes } from './snapshot-volumes.ts'
 import { suspend } from './suspend.ts'
+import { undelete } from './undelete.ts'
 
 /** All actions on each kind of target, in the order of the OpenAPI document. */
 export const actions = {
@@ -20,6 +22,6 @@ export const actions = {
   project: [putProject, deleteProject, recordProjectDeletion],
   database: [
     ...[putDatabase, deleteDatabase, suspend, resume, restart, restore, rehearseRestore, snapshotVolumes],
-    ...[rotatePassword, reattach, recordDatabaseDeletion],
+    ...[rotatePassword, undelete, purge, reattach, recordDatabaseDeletion],
   ],
 } satisfies Actions

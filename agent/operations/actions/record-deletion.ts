@@ -1,6 +1,12 @@
-import type { DatabaseTarget, ProjectTarget, Target } from '../../resources/kind.ts'
+import { type KubernetesObject, kinds } from '../../../shared/kubernetes/objects.ts'
+import type { StoredDatabaseSpec } from '../../resources/database.ts'
+import { type DatabaseShape, readShape } from '../../resources/kept-volume.ts'
+import { type DatabaseTarget, namespaceOf, type ProjectTarget, type Target } from '../../resources/kind.ts'
 import { deletionRecord, type Operation, type OperationStatus } from '../../resources/operation.ts'
+import type { RetainedDatabaseSpec, RetainedDatabaseVolume } from '../../resources/retained-database.ts'
 import type { Proposal } from '../journal.ts'
+import type { WorkContext } from '../work/context.ts'
+import { howToHaveBack, keepRecord } from '../work/retaining.ts'
 import { keptVolumes } from '../work/volumes.ts'
 import type { Action } from './action.ts'
 
@@ -16,22 +22,58 @@ export const recordProjectDeletion: Action<ProjectTarget> = {
   },
 }
 
-/** Records that somebody deleted a database without an operation, and which volumes are kept. */
+/** Records that somebody deleted a database without an operation, which volumes are kept, and what there is to have it back by. */
 export const recordDatabaseDeletion: Action<DatabaseTarget> = {
   ...record,
   work: {
     async advance(context) {
-      const retainedVolumes = await keptVolumes(context.cluster, context.target)
-      await context.record({ result: { retainedVolumes } })
+      const { uid, cratedb, wanted } = context.operation.spec.parameters as DeletedObject
+      const retainedVolumes = await keptVolumes(context, context.target, uid)
+      const { metadata, spec } = context.operation
+      const deletedDatabase = await keepRecord(
+        context,
+        context.target,
+        {
+          cratedb: cratedb && cratedbOf(context.target, cratedb),
+          wanted,
+          shape: await shapeOf(context, retainedVolumes),
+          volumes: retainedVolumes,
+        },
+        // Nobody decided that its data may go.
+        { origin: 'outside', deletedAt: spec.acceptedAt, deletedBy: spec.requestedBy, operation: metadata.name, uid },
+      )
+      await context.record({ result: { retainedVolumes, ...(deletedDatabase !== undefined && { deletedDatabase }) } })
       const count = retainedVolumes.length
       const kept = count === 1 ? '1 volume is kept, see the result' : `${count} volumes are kept${count === 0 ? '' : ', see the result'}`
-      return { next: 'done', message: `Deleted by somebody outside Skerry; ${kept}.`, observed: observedIn(context.operation) }
+      const how = deletedDatabase === undefined ? '' : ` ${howToHaveBack(context.target, deletedDatabase)}`
+      return { next: 'done', message: `Deleted by somebody outside Skerry; ${kept}.${how}`, observed: observedIn(context.operation) }
     },
   },
 }
 
+type Recorded = NonNullable<RetainedDatabaseSpec['cratedb']>
+
+function cratedbOf({ project, database }: DatabaseTarget, { labels, annotations, spec }: Recorded): KubernetesObject {
+  const metadata = { name: database, namespace: namespaceOf(project), labels, annotations }
+  return { apiVersion: kinds.CrateDB.apiVersion, kind: 'CrateDB', metadata, spec }
+}
+
+/** What the volumes say of the database, as the controller of volumes noted on them. */
+async function shapeOf({ cluster }: WorkContext<DatabaseTarget>, [first]: RetainedDatabaseVolume[]): Promise<DatabaseShape | undefined> {
+  const volume = first && (await cluster.read({ kind: 'PersistentVolume', name: first.volume }))
+  return volume && readShape(volume)
+}
+
 /** The object that was deleted, and the annotation that allowed it. */
-export type DeletedObject = { uid: string; resourceVersion: string; allowedBy?: string }
+export type DeletedObject = {
+  uid: string
+  resourceVersion: string
+  allowedBy?: string
+  /** The CrateDB as the watch had it last. It contains no secrets. */
+  cratedb?: Recorded
+  /** The state that was last accepted, where no watch reported the deletion. */
+  wanted?: StoredDatabaseSpec
+}
 
 /** How long the record may take, in seconds. */
 const timeoutSeconds = 600

@@ -6,6 +6,7 @@ import { mergePatch } from '../../../shared/kubernetes/patch.ts'
 import { listObjects, readObject } from '../../../shared/kubernetes/read.ts'
 import type { Caches } from '../../region/caches.ts'
 import { fieldManager } from '../../resources/labels.ts'
+import type { RetainedDatabase } from '../../resources/retained-database.ts'
 import { takeOver } from '../taking-over.ts'
 
 /** Names one object. */
@@ -23,8 +24,12 @@ export type WorkCluster = {
    * @throws Problem `field-conflict` when the result is not what was written
    */
   apply(object: KubernetesObject, before: KubernetesObject | undefined, alongside?: object): Promise<KubernetesObject>
+  /** Creates the object. @throws Problem `already-exists` when one of that name is there */
+  create(object: KubernetesObject): Promise<KubernetesObject>
   /** Merge patch. */
   patch(ref: ObjectRef, change: unknown): Promise<KubernetesObject>
+  /** Merge patch of the status. */
+  patchStatus(ref: ObjectRef, change: unknown): Promise<KubernetesObject>
   /** What a merge patch would store. */
   tryPatch(ref: ObjectRef, change: unknown): Promise<KubernetesObject>
   /** Deletes this object, not another one with its name. An object that is already gone is fine. */
@@ -37,6 +42,7 @@ export function createWorkCluster(cluster: Cluster, { mustLead, caches }: { must
   function remember(object: KubernetesObject): KubernetesObject {
     if (object.kind === 'CrateDB') caches.databases.put(object)
     if (object.kind === 'Project') caches.projects.put(object)
+    if (object.kind === 'RetainedDatabase') caches.retained.put(object as RetainedDatabase)
     return object
   }
 
@@ -54,9 +60,19 @@ export function createWorkCluster(cluster: Cluster, { mustLead, caches }: { must
     read: ({ kind, namespace, name }) => readObject(cluster, pathOf(kinds[kind], namespace, name)),
     list: (kind, namespace, labelSelector) => listObjects(cluster, kinds[kind], { namespace, query: { labelSelector } }),
     apply: async (object, before, alongside) => remember(await applied(object, before, alongside)),
+    async create(object) {
+      mustLead()
+      const { kind, metadata } = object
+      const path = pathOf(kinds[kind as KindName], metadata.namespace)
+      return cluster.request({ method: 'POST', path, query: { fieldManager }, body: object })
+    },
     async patch({ kind, namespace, name }, change) {
       mustLead()
       return mergePatch(cluster, pathOf(kinds[kind], namespace, name), change, { fieldManager })
+    },
+    async patchStatus({ kind, namespace, name }, change) {
+      mustLead()
+      return remember(await mergePatch(cluster, `${pathOf(kinds[kind], namespace, name)}/status`, change, { fieldManager }))
     },
     tryPatch: ({ kind, namespace, name }, change) =>
       mergePatch(cluster, pathOf(kinds[kind], namespace, name), change, { fieldManager, dryRun: true }),

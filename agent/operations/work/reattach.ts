@@ -1,7 +1,7 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { compareBytes } from '../../../shared/kubernetes/quantity.ts'
+import { whyNotReservable } from '../../resources/reservable.ts'
 import type { RetainedDatabaseVolume } from '../../resources/retained-database.ts'
-import { handleOf } from '../../resources/retained-record.ts'
 import type { WorkCluster } from './cluster.ts'
 import type { Progress, WorkContext } from './context.ts'
 
@@ -63,7 +63,7 @@ async function lookAt(cluster: WorkCluster, wanted: VolumeToReserve): Promise<Lo
   if (claimed?.metadata.deletionTimestamp) return { waits: `The former claim ${claim} is still being deleted.` }
   if (claimed) return { fault: `the claim ${claim} of volume ${volume} exists already` }
   if (!standing) return absent(cluster, wanted)
-  const fault = whyNot(standing, wanted)
+  const fault = whyNotReservable(standing, wanted)
   if (fault !== undefined) return { fault }
   const { phase } = standing.status ?? {}
   const { uid, resourceVersion } = standing.spec.claimRef
@@ -81,19 +81,6 @@ async function lookAt(cluster: WorkCluster, wanted: VolumeToReserve): Promise<Lo
 function absent(cluster: WorkCluster, { volume, claim, manifest }: VolumeToReserve): Look {
   if (!manifest) return { fault: `volume ${volume} of ${claim} no longer exists` }
   return { write: () => cluster.apply(manifest, undefined) }
-}
-
-/** Why this volume must not be touched; undefined if it may be reserved. */
-function whyNot(standing: KubernetesObject, { volume, claim, uid, handle, manifest }: VolumeToReserve): string | undefined {
-  const { metadata, spec, status } = standing
-  const isSame = manifest ? handleOf(standing) === handle && spec.csi?.driver === manifest.spec.csi?.driver : metadata.uid === uid
-  if (!isSame) return `volume ${volume} is another one of that name`
-  if (metadata.deletionTimestamp) return `volume ${volume} of ${claim} is being deleted`
-  const { namespace, name } = spec.claimRef ?? {}
-  if (name === undefined) return `volume ${volume} is reserved for nobody, so that any claim may have written to it since`
-  if (`${namespace}/${name}` !== claim) return `volume ${volume} serves ${namespace}/${name} by now`
-  const mayGo = spec.persistentVolumeReclaimPolicy !== 'Retain' && status?.phase !== 'Available'
-  return mayGo ? `volume ${volume} has the reclaim policy ${spec.persistentVolumeReclaimPolicy}: its storage may be deleting it` : undefined
 }
 
 /**

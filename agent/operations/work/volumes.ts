@@ -1,20 +1,13 @@
+import { isProblem } from '../../../shared/errors.ts'
 import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { dataVolumeOf, keepingPatch, lettingGoPatch, meeting, type VolumePatch, volumeAnnotation } from '../../resources/kept-volume.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
+import type { RetainedDatabaseVolume } from '../../resources/retained-database.ts'
+import { retainedVolumeOf } from '../../resources/retained-record.ts'
 import type { WorkCluster } from './cluster.ts'
 import type { WorkContext } from './context.ts'
-
-/** A volume that outlives its database, with everything that is needed to reuse it: its former claim, and where the data is. */
-export type RetainedVolume = {
-  volume: string
-  claim: string
-  capacity?: string
-  storageClass?: string
-  /** The storage driver's name for it; a path for a volume of the host. */
-  handle?: string
-}
 
 /**
  * Keeps the volumes of a database or lets them go.
@@ -24,7 +17,7 @@ export function settleVolumes(
   { cluster, operation }: Pick<WorkContext, 'cluster' | 'operation'>,
   database: KubernetesObject,
   retain: boolean,
-): Promise<RetainedVolume[]> {
+): Promise<RetainedDatabaseVolume[]> {
   return retain ? retainVolumes(cluster, database) : releaseVolumes(cluster, database, operation.metadata.name)
 }
 
@@ -34,7 +27,7 @@ export function settleVolumes(
  *
  * @returns the volumes that will stay
  */
-async function retainVolumes(cluster: WorkCluster, database: KubernetesObject): Promise<RetainedVolume[]> {
+async function retainVolumes(cluster: WorkCluster, database: KubernetesObject): Promise<RetainedDatabaseVolume[]> {
   return settle(cluster, await claimsOf(cluster, database), (present) => {
     const volume = dataVolumeOf(present)
     return volume && keepingPatch(volume, database.metadata.name, database)
@@ -47,15 +40,41 @@ async function retainVolumes(cluster: WorkCluster, database: KubernetesObject): 
  * @param operation the name of the operation
  * @returns the volumes that stay, since the cluster retains them by its own policy
  */
-async function releaseVolumes(cluster: WorkCluster, database: KubernetesObject, operation: string): Promise<RetainedVolume[]> {
+async function releaseVolumes(cluster: WorkCluster, database: KubernetesObject, operation: string): Promise<RetainedDatabaseVolume[]> {
   return settle(cluster, await claimsOf(cluster, database), (volume) => lettingGoPatch(volume, operation))
 }
 
-/** The kept volumes of a database, by their own labels, since its claims may be gone. */
-export async function keptVolumes(cluster: WorkCluster, { project, database }: DatabaseTarget): Promise<RetainedVolume[]> {
-  const volumes = await cluster.list('PersistentVolume', undefined, `${label.project}=${project},${label.database}=${database}`)
-  const kept = volumes.filter(({ spec }) => spec?.persistentVolumeReclaimPolicy === 'Retain')
-  return kept.map((volume) => describe(volume, volume.metadata.annotations?.[volumeAnnotation.from] ?? ''))
+/**
+ * The kept volumes of a database, by their own labels, since its claims may be gone. Not those that are recorded for an earlier database of
+ * that name: of two for the same claim, the newer one served the database.
+ */
+export async function keptVolumes(
+  { cluster, options }: Pick<WorkContext, 'cluster' | 'options'>,
+  { project, database }: DatabaseTarget,
+  uid: string | undefined,
+): Promise<RetainedDatabaseVolume[]> {
+  const selector = `${label.project}=${project},${label.database}=${database}`
+  const records = await unlessNotServed(cluster.list('RetainedDatabase', options.namespace, selector))
+  const others = records?.filter(({ spec }) => uid === undefined || spec.uid !== uid) ?? []
+  const recorded = new Set(others.flatMap(({ spec }) => (spec.volumes as RetainedDatabaseVolume[]).map((volume) => volume.uid)))
+  const volumes = await cluster.list('PersistentVolume', undefined, selector)
+  const kept = volumes.filter(({ spec, metadata }) => spec?.persistentVolumeReclaimPolicy === 'Retain' && !recorded.has(metadata.uid ?? ''))
+  const byClaim = Map.groupBy(kept, ({ metadata }) => metadata.annotations?.[volumeAnnotation.from] ?? '')
+  return [...byClaim].map(([claim, all]) => retainedVolumeOf(all.reduce(newer), claim))
+}
+
+function newer(one: KubernetesObject, other: KubernetesObject): KubernetesObject {
+  return (other.metadata.creationTimestamp ?? '') > (one.metadata.creationTimestamp ?? '') ? other : one
+}
+
+/** Undefined where the CRD or the permission is missing after an upgrade by hand. */
+async function unlessNotServed<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request
+  } catch (error) {
+    if (isProblem(error, 'not-served', 'cluster-forbidden')) return undefined
+    throw error
+  }
 }
 
 async function claimsOf(cluster: WorkCluster, { metadata }: KubernetesObject): Promise<KubernetesObject[]> {
@@ -68,7 +87,7 @@ async function settle(
   cluster: WorkCluster,
   claims: KubernetesObject[],
   patchOf: (volume: KubernetesObject) => VolumePatch | undefined,
-): Promise<RetainedVolume[]> {
+): Promise<RetainedDatabaseVolume[]> {
   const settled = claims.map(async (claim) => {
     const ref = { kind: 'PersistentVolume' as const, name: claim.spec.volumeName as string }
     const present = await cluster.read(ref)
@@ -76,20 +95,8 @@ async function settle(
     const patch = present && patchOf(present)
     const volume = patch ? await unlessGone(cluster.patch(ref, meeting(present, patch))) : present
     return volume?.spec.persistentVolumeReclaimPolicy === 'Retain'
-      ? describe(volume, `${claim.metadata.namespace}/${claim.metadata.name}`)
+      ? retainedVolumeOf(volume, `${claim.metadata.namespace}/${claim.metadata.name}`)
       : undefined
   })
   return (await Promise.all(settled)).filter((volume) => volume !== undefined)
-}
-
-function describe({ metadata, spec }: KubernetesObject, claim: string): RetainedVolume {
-  const { capacity, storageClassName, csi, hostPath, local } = spec
-  const handle = csi?.volumeHandle ?? hostPath?.path ?? local?.path
-  return {
-    volume: metadata.name,
-    claim,
-    ...(capacity?.storage && { capacity: capacity.storage }),
-    ...(storageClassName && { storageClass: storageClassName }),
-    ...(handle && { handle }),
-  }
 }

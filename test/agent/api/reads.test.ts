@@ -238,7 +238,7 @@ test('a project is deleted with its databases when that is said, and a dry run n
     ],
   )
   const deleted = await region.call('DELETE', '/v1/projects/old?cascade=true')
-  assert.deepEqual(deleted.body.parameters, { cascade: true, retainVolumes: true })
+  assert.deepEqual(deleted.body.parameters, { cascade: true, retainVolumes: true, keepDays: 7 })
   const late = await region.call('PUT', '/v1/projects/old/databases/new', { body: usualDatabase })
   assert.equal(late.body.type, 'https://skerry.dev/problems/wrong-state')
 })

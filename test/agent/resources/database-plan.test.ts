@@ -446,7 +446,11 @@ function differences(one: unknown, other: unknown, path: string[] = []): string[
 }
 
 const deletions: { name: string; fields: Record<string, unknown>; said: string }[] = [
-  { name: 'are kept', fields: {}, said: '3 × 64 GiB will be kept; the operation lists them.' },
+  {
+    name: 'are kept',
+    fields: {},
+    said: '3 × 64 GiB will be kept for 7 days. Until then the database can be had back with them, by deleted-databases/…/actions/undelete; then they are deleted, and the data is lost.',
+  },
   {
     name: 'are deleted by a class that reclaims',
     fields: { retainVolumes: false },
@@ -464,5 +468,5 @@ const deletions: { name: string; fields: Record<string, unknown>; said: string }
   },
 ]
 for (const { name, fields, said } of deletions) {
-  test(`a deletion says whether the volumes ${name}`, () => assert.equal(deletionConsequences(stored(fields), storageClasses)[1], said))
+  test(`a deletion says whether the volumes ${name}`, () => assert.equal(deletionConsequences(stored(fields), storageClasses, 7)[1], said))
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Collection } from '../client/collection.ts'
 import { type KubernetesObject, pathOf } from '../client/objects.ts'
 import { provisioner } from './nodes.ts'
 import { parseQuantity } from './quantity.ts'
@@ -137,8 +138,8 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
     }),
     classes.subscribe(lookAtAll),
     volumes.subscribe(({ type, object }) => {
-      if (!binds || type === 'removed' || object.metadata.deletionTimestamp !== undefined) return
-      offer(world, object).catch((error: unknown) => world.log.debug({ err: error }, 'volume not offered'))
+      if (type === 'removed' || object.metadata.deletionTimestamp !== undefined) return
+      reclaim(world, object, claims).catch((error: unknown) => world.log.debug({ err: error }, 'volume not reclaimed'))
     }),
   ]
   lookAtAll()
@@ -160,9 +161,19 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
   }
 }
 
-/** A volume that is reserved for a claim by name, and was another's before, is free again for that claim. */
-async function offer(world: World, volume: KubernetesObject): Promise<void> {
-  const { claimRef } = volume.spec
-  if (claimRef === undefined || claimRef.uid !== undefined || volume.status?.phase === 'Available') return
-  await world.patch('PersistentVolume', volume.metadata, { status: { phase: 'Available' } }, { fieldManager, subresource: 'status' })
+/**
+ * What becomes of a volume that no claim uses. Reserved for a claim by name it is free for that claim; with the uid of one that is gone it is
+ * released, and its provisioner deletes it if its policy says so.
+ */
+async function reclaim(world: World, { metadata, spec, status }: KubernetesObject, claims: Collection): Promise<void> {
+  const { phase } = status ?? {}
+  const { namespace, name, uid } = spec.claimRef ?? {}
+  const isReserved = name !== undefined && uid === undefined
+  const isReleased = phase === 'Available' && uid !== undefined && claims.get(`${namespace}/${name}`)?.metadata.uid !== uid
+  const next = isReserved ? 'Available' : isReleased ? 'Released' : phase
+  if (world.plane === 'embedded' && next !== phase)
+    await world.patch('PersistentVolume', metadata, { status: { phase: next } }, { fieldManager, subresource: 'status' })
+  const isOurs = spec.csi?.driver === provisioner && metadata.annotations?.['pv.kubernetes.io/provisioned-by'] === provisioner
+  if (phase === 'Released' && next === phase && isOurs && spec.persistentVolumeReclaimPolicy === 'Delete')
+    await world.remove('PersistentVolume', metadata)
 }

@@ -58,6 +58,15 @@ async function standing(kind: keyof typeof paths, operationId: string): Promise<
   if (operationId === 'resumeDatabase') await ensure('POST', `${paths.database}/actions/suspend`)
 }
 
+/** The path of a deleted database: the standing one is deleted. */
+async function pathOfDeleted(): Promise<string> {
+  const there = await scene.api.call('GET', paths.database)
+  if (there.status === 404) await standing('database', 'undeleteDatabase')
+  const deletion = await scene.api.call('DELETE', `${paths.database}?retainVolumes=true`, { headers: { prefer: 'wait=60' } })
+  assert.equal(deletion.status, 200, deletion.text)
+  return `${paths.project}/deleted-databases/${deletion.body.result.deletedDatabase}`
+}
+
 const everyAction: { kind: string; action: Action }[] = Object.entries(actions).flatMap(([kind, all]) =>
   all.map((action) => ({ kind, action: action as Action })),
 )
@@ -65,11 +74,12 @@ const everyAction: { kind: string; action: Action }[] = Object.entries(actions).
 for (const { kind, action } of everyAction) {
   assert.ok(isKnownKind(kind))
   // An import brings a file, and what it asks for brings a part of that: import.long.test.ts.
-  for (const { method, operationId, example } of action.requests.filter(({ file, isOwn }) => !file && !isOwn)) {
+  for (const { method, operationId, example, at } of action.requests.filter(({ file, isOwn }) => !file && !isOwn)) {
     test(`${operationId}: what a dry run plans is accepted, and what is accepted is carried out`, async () => {
-      await standing(kind, operationId)
+      if (!at) await standing(kind, operationId)
       const { call } = scene.api
-      const path = method === 'POST' ? `${paths[kind]}/actions/${action.name}` : paths[kind]
+      const base = at ? await pathOfDeleted() : paths[kind]
+      const path = method === 'POST' ? `${base}/actions/${action.name}` : base
       const body =
         method === 'PUT' && kind === 'database'
           ? { ...(bodies.putDatabase as object), retainVolumes: true }

@@ -1,0 +1,142 @@
+import { isDeepStrictEqual } from 'node:util'
+import { isProblem } from '../../../shared/errors.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { unlessNamespaceGone } from '../../region/project-rights.ts'
+import { isClaimOf } from '../../resources/data-claim.ts'
+import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
+import { label } from '../../resources/labels.ts'
+import type { RetainedDatabase, RetainedDatabaseStatus, RetainedDatabaseVolume } from '../../resources/retained-database.ts'
+import {
+  type DeletedDatabase,
+  type DeletionFacts,
+  retainedDatabase,
+  retainedSecret,
+  secretsNamedBy,
+} from '../../resources/retained-record.ts'
+import type { WorkContext } from './context.ts'
+
+type Context = Pick<WorkContext, 'cluster' | 'operation' | 'options'>
+
+/** After so many attempts it counts as missing: a starting API server does not serve the kinds of its CRDs yet. */
+const patience = 5
+
+/**
+ * Writes the record of a deleted database, with its Secrets, while they are there. It may be interrupted and called again.
+ *
+ * @returns the name of the record; undefined if there is no data to have back, or if the cluster cannot hold the record: its CRD or the
+ *   permission for it is missing after an upgrade by hand. The volumes are kept all the same.
+ */
+export async function keepRecord(
+  context: Context,
+  target: DatabaseTarget,
+  deleted: Omit<DeletedDatabase, 'secrets'>,
+  facts: DeletionFacts,
+): Promise<string | undefined> {
+  // A class that retains keeps heap dumps too, which nobody has back.
+  const volumes = deleted.volumes.filter(({ claim }) => isClaimOf(claim.slice(claim.indexOf('/') + 1), target.database))
+  if (volumes.length === 0) return undefined
+  const secrets = await secretsOf(context, target, deleted.cratedb)
+  const wanted = retainedDatabase(
+    context.options.namespace,
+    target,
+    { ...deleted, volumes, secrets: secrets.map(({ metadata }) => metadata.name) },
+    facts,
+  )
+  try {
+    const record = await write(context, wanted)
+    await keepSecrets(context, retainedSecret(record, secrets))
+    return record.metadata.name
+  } catch (error) {
+    const isMissing = isProblem(error, 'not-served', 'cluster-forbidden') && (context.operation.status?.attempts ?? 0) >= patience
+    if (isMissing) return undefined
+    throw error
+  }
+}
+
+/**
+ * The record of a database that an operation deletes: until when its data is kept was decided at acceptance. What earlier versions accepted
+ * expires never, as they said.
+ */
+export function recordDeleted(
+  context: Context,
+  target: DatabaseTarget,
+  cratedb: KubernetesObject | undefined,
+  volumes: RetainedDatabaseVolume[],
+): Promise<string | undefined> {
+  const { metadata, spec, status } = context.operation
+  const { keepDays } = (spec.parameters ?? {}) as { keepDays?: number }
+  return keepRecord(
+    context,
+    target,
+    { cratedb, volumes },
+    {
+      origin: 'operation',
+      // The same in every attempt.
+      deletedAt: status?.startedAt ?? spec.acceptedAt,
+      deletedBy: spec.requestedBy,
+      operation: metadata.name,
+      uid: cratedb?.metadata.uid,
+      keepDays,
+    },
+  )
+}
+
+/** How to have a deleted database back, for a message. */
+export function howToHaveBack({ project }: DatabaseTarget, id: string): string {
+  return `POST /v1/projects/${project}/deleted-databases/${id}/actions/undelete brings it back with them.`
+}
+
+/** That a deleted database has no record, for a message. */
+export const noRecord = 'There is no record of it to have it back by: the CRD or the permission for that is missing.'
+
+async function write({ cluster }: Context, wanted: RetainedDatabase): Promise<RetainedDatabase> {
+  const { name, namespace = '' } = wanted.metadata
+  const before = await cluster.read({ kind: 'RetainedDatabase', namespace, name })
+  return (await cluster.apply(wanted, before)) as RetainedDatabase
+}
+
+/** The agent may create and delete Secrets in its own namespace, not change them. */
+async function keepSecrets({ cluster }: Context, wanted: KubernetesObject): Promise<void> {
+  const { name, namespace = '', ownerReferences } = wanted.metadata
+  const present = await cluster.read({ kind: 'Secret', namespace, name })
+  const isSame =
+    isDeepStrictEqual(present?.data ?? {}, wanted.data) && present?.metadata.ownerReferences?.[0]?.uid === ownerReferences?.[0]?.uid
+  if (present && isSame) return
+  if (present) await cluster.remove(present)
+  await cluster.create(wanted)
+}
+
+/** Its own Secrets, and those of another tool that its CrateDB refers to: they may go with the namespace. */
+async function secretsOf({ cluster }: Context, target: DatabaseTarget, cratedb: KubernetesObject | undefined): Promise<KubernetesObject[]> {
+  const namespace = namespaceOf(target.project)
+  const inside = <T>(request: Promise<T>) => unlessNamespaceGone(request, () => cluster.read({ kind: 'Namespace', name: namespace }))
+  const own = (await inside(cluster.list('Secret', namespace, ownSecrets(target)))) ?? []
+  const known = new Set(own.map(({ metadata }) => metadata.name))
+  const named = secretsNamedBy(cratedb ?? noObject).filter((name) => !known.has(name))
+  const others = await Promise.all(named.map((name) => inside(cluster.read({ kind: 'Secret', namespace, name }))))
+  const all = [...own, ...others.filter((secret) => secret !== undefined)]
+  return all.filter(({ metadata }) => !metadata.name.startsWith('restore-from-backup-'))
+}
+
+const noObject: KubernetesObject = { apiVersion: '', kind: '', metadata: { name: '' } }
+
+/** Selects the Secrets that the API made for a database. */
+export function ownSecrets({ project, database }: DatabaseTarget): string {
+  return `app.kubernetes.io/managed-by=skerry,${label.project}=${project},${label.database}=${database}`
+}
+
+/** The record of that name, as the API server has it. */
+export async function readRecord({ cluster, options: { namespace } }: Context, name: string): Promise<RetainedDatabase | undefined> {
+  return (await cluster.read({ kind: 'RetainedDatabase', namespace, name })) as RetainedDatabase | undefined
+}
+
+/** Shows what an operation does with a deleted database. The controller of deleted databases shows the rest. */
+export async function showPhase(
+  { cluster }: Context,
+  { metadata, status }: RetainedDatabase,
+  shown: Pick<RetainedDatabaseStatus, 'phase' | 'message'>,
+): Promise<void> {
+  if (status?.phase === shown.phase && status.message === shown.message) return
+  const { name, namespace = '' } = metadata
+  await cluster.patchStatus({ kind: 'RetainedDatabase', namespace, name }, { status: shown })
+}

@@ -1,0 +1,23 @@
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
+import type { RetainedDatabaseVolume } from './retained-database.ts'
+import { handleOf } from './retained-record.ts'
+
+/**
+ * Why a volume must not be given to the claim of its record; undefined if it may.
+ * @param standing the PersistentVolume of that name
+ * @param wanted with a manifest, a volume is the same if it has the same data, whatever its uid
+ */
+export function whyNotReservable(
+  standing: KubernetesObject,
+  { volume, claim, uid, handle, manifest }: RetainedDatabaseVolume & { manifest?: KubernetesObject },
+): string | undefined {
+  const { metadata, spec, status } = standing
+  const isSame = manifest ? handleOf(standing) === handle && spec.csi?.driver === manifest.spec.csi?.driver : metadata.uid === uid
+  if (!isSame) return `volume ${volume} is another one of that name`
+  if (metadata.deletionTimestamp) return `volume ${volume} of ${claim} is being deleted`
+  const { namespace, name } = spec.claimRef ?? {}
+  if (name === undefined) return `volume ${volume} is reserved for nobody, so that any claim may have written to it since`
+  if (`${namespace}/${name}` !== claim) return `volume ${volume} serves ${namespace}/${name} by now`
+  const mayGo = spec.persistentVolumeReclaimPolicy !== 'Retain' && status?.phase !== 'Available'
+  return mayGo ? `volume ${volume} has the reclaim policy ${spec.persistentVolumeReclaimPolicy}: its storage may be deleting it` : undefined
+}

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { until } from '../../cluster/index.ts'
+import { type DeletedScene, startDeletedScene } from './deleted-scene.ts'
+
+let scene: DeletedScene
+before(async () => {
+  scene = await startDeletedScene()
+})
+after(() => scene?.close())
+
+const pathOfDeleted = (id: string) => `/v1/projects/harbour/deleted-databases/${id}`
+const volumePath = (name: string) => pathOf(kinds.PersistentVolume, undefined, name)
+const exists = (name: string) =>
+  scene.region.admin.request<KubernetesObject>({ method: 'GET', path: volumePath(name) }).then(
+    () => true,
+    () => false,
+  )
+async function deletedOne(id: string, nodes = 1) {
+  await scene.put(id, { nodes })
+  await scene.remove(id)
+  const [deleted] = (await scene.deleted()).filter(({ database }) => database === id)
+  return deleted
+}
+
+test('a purge deletes the volumes, the passwords and the record', async () => {
+  const deleted = await deletedOne('tide', 2)
+  const plan = await scene.call('DELETE', `${pathOfDeleted(deleted.id)}?dryRun=true`)
+  assert.match(plan.text, /2 volumes \(16 GiB\) of the database deleted .* will be deleted: nothing of the data is left/)
+  const operation = await scene.ask('DELETE', pathOfDeleted(deleted.id))
+  assert.equal(operation.phase, 'Succeeded', JSON.stringify(operation))
+  for (const { volume } of deleted.volumes) assert.equal(await exists(volume), false)
+  assert.equal((await scene.call('GET', pathOfDeleted(deleted.id))).status, 404)
+  await until('its Secret is gone', async () => (await scene.keptSecret(deleted.id)) === undefined)
+})
+
+test('what no provisioner made is left, named, and can still be had back', async () => {
+  const deleted = await deletedOne('ebb', 2)
+  const [first, second] = deleted.volumes
+  await scene.patchVolume(first.volume, { metadata: { annotations: { 'pv.kubernetes.io/provisioned-by': null } } })
+  const operation = await scene.ask('DELETE', pathOfDeleted(deleted.id))
+  assert.deepEqual([operation.phase, operation.reason], ['Failed', 'PurgeIncomplete'])
+  assert.deepEqual([await exists(first.volume), await exists(second.volume)], [true, false])
+  const { status } = (await scene.call('GET', pathOfDeleted(deleted.id))).body
+  assert.equal(status.phase, 'PurgeIncomplete')
+  assert.deepEqual(
+    status.left.map(({ volume }: { volume: string }) => volume),
+    [first.volume],
+  )
+  assert.match(status.left[0].why, /no provisioner made it/)
+  const back = await scene.undelete(deleted.id, {}, '?startsEmpty=true')
+  assert.equal(back.phase, 'Succeeded', JSON.stringify(back))
+  assert.equal((await scene.volumesOf('ebb'))[0]?.volume, first.volume)
+})
+
+test('a volume that serves a database again is not touched', async () => {
+  const deleted = await deletedOne('flow')
+  const [{ volume }] = deleted.volumes
+  scene.region.lead(false)
+  const { body: purge } = await scene.call('DELETE', pathOfDeleted(deleted.id))
+  await scene.patchVolume(volume, { status: { phase: 'Bound' } }, '/status') // by a claim that somebody made by hand
+  scene.region.lead(true)
+  const { status } = await scene.region.ended({ metadata: { name: purge.id } } as never)
+  assert.match(status?.message ?? '', /the claim project-harbour\/data0-crate-data-hot-flow-0 uses it/)
+  assert.equal(await exists(volume), true)
+})
+
+test('of an undelete and a purge at the same time one is accepted, and the other is told which', async () => {
+  const deleted = await deletedOne('race')
+  scene.region.lead(false)
+  const path = pathOfDeleted(deleted.id)
+  const answers = await Promise.all([scene.call('POST', `${path}/actions/undelete`), scene.call('DELETE', path)])
+  const [accepted] = answers.filter(({ status }) => status === 202)
+  const [refused] = answers.filter(({ status }) => status === 409)
+  assert.ok(accepted && refused, answers.map(({ text }) => text).join('\n'))
+  assert.match(refused.text, new RegExp(`operation ${accepted.body.id} .* has not ended`))
+  scene.region.lead(true)
+  await scene.region.ended({ metadata: { name: accepted.body.id } } as never)
+  assert.deepEqual(
+    (await scene.deleted()).filter(({ database }) => database === 'race'),
+    [],
+  )
+})
+
+test('a cancelled undelete leaves volumes that are reserved, which come back or go as before', async () => {
+  const deleted = await deletedOne('neap')
+  const [{ volume }] = deleted.volumes
+  await scene.patchVolume(volume, { spec: { claimRef: { uid: null, resourceVersion: null } } })
+  const operation = await scene.ask('DELETE', pathOfDeleted(deleted.id))
+  assert.equal(operation.phase, 'Succeeded', JSON.stringify(operation))
+  assert.equal(await exists(volume), false)
+})

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import type { RetainedDatabase } from '../../../agent/resources/retained-database.ts'
+import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { until } from '../../cluster/index.ts'
+import { type DeletedScene, startDeletedScene } from './deleted-scene.ts'
+
+let scene: DeletedScene
+before(async () => {
+  scene = await startDeletedScene()
+})
+after(() => scene?.close())
+
+test('a plan says what it does, and a second undelete finds nothing', async () => {
+  await scene.put('ebb')
+  await scene.remove('ebb')
+  const [deleted] = await scene.deleted()
+  const path = `/v1/projects/harbour/deleted-databases/${deleted.id}`
+  const plan = await scene.call('POST', `${path}/actions/undelete?dryRun=true`)
+  assert.equal(plan.status, 200, plan.text)
+  assert.deepEqual(
+    plan.body.steps.map(({ name }: { name: string }) => name),
+    ['reserve-volumes', 'return-secrets', 'create'],
+  )
+  const stale = await scene.call('POST', `${path}/actions/undelete`, { headers: { 'if-match': '"0000"' } })
+  assert.equal(stale.status, 412, stale.text)
+  const etag = (await scene.call('GET', path)).headers.get('etag') ?? ''
+  assert.equal((await scene.undelete(deleted.id, { headers: { 'if-match': etag } })).phase, 'Succeeded')
+  const again = await scene.call('POST', `${path}/actions/undelete`)
+  assert.equal(again.status, 404, again.text)
+})
+
+test('every reason against it is told at once, and nothing is touched', async () => {
+  await scene.put('flow', { nodes: 2 })
+  await scene.remove('flow')
+  const [deleted] = await scene.deleted()
+  const [first, second] = deleted.volumes
+  await scene.patchVolume(first.volume, { spec: { nodeAffinity: onHost('edge-2') } })
+  await scene.region.admin.request({ method: 'DELETE', path: pathOf(kinds.PersistentVolume, undefined, second.volume) })
+  await scene.put('flow')
+  const refused = await scene.call('POST', `/v1/projects/harbour/deleted-databases/${deleted.id}/actions/undelete`)
+  assert.equal(refused.status, 409, refused.text)
+  const told = refused.body.faults.map(({ message }: { message: string }) => message).join('\n')
+  assert.match(told, /there is a database flow in project harbour/)
+  assert.match(told, new RegExp(`volume ${second.volume} of .* no longer exists; with startsEmpty=true`))
+  assert.match(told, /the claim project-harbour\/data0-crate-data-hot-flow-0 exists already/)
+  await scene.remove('flow', '?retainVolumes=false')
+
+  const elsewhere = await scene.call('POST', `/v1/projects/harbour/deleted-databases/${deleted.id}/actions/undelete?startsEmpty=true`)
+  assert.match(elsewhere.text, /can only be used on a host that is not in this cluster: kubernetes.io\/hostname in \(edge-2\)/)
+  const { spec } = await scene.region.admin.request<KubernetesObject>({
+    method: 'GET',
+    path: pathOf(kinds.PersistentVolume, undefined, first.volume),
+  })
+  assert.notEqual(spec.claimRef.uid, undefined)
+})
+
+test('a node whose volume is gone starts with an empty one where that is asked for', async () => {
+  await scene.put('spring', { nodes: 2 })
+  await scene.remove('spring')
+  const [deleted] = (await scene.deleted()).filter(({ database }) => database === 'spring')
+  const [kept, gone] = deleted.volumes
+  await scene.region.admin.request({ method: 'DELETE', path: pathOf(kinds.PersistentVolume, undefined, gone.volume) })
+  assert.equal((await scene.undelete(deleted.id, {}, '?startsEmpty=true')).phase, 'Succeeded')
+  const now = await scene.volumesOf('spring')
+  assert.deepEqual(now[0], { volume: kept.volume, claim: kept.claim })
+  assert.notEqual(now[1]?.volume, gone.volume)
+})
+
+test('a volume that has less than its claim asked for gets a smaller claim, never an empty volume', async () => {
+  await scene.put('neap')
+  await scene.remove('neap')
+  const [deleted] = (await scene.deleted()).filter(({ database }) => database === 'neap')
+  await scene.patchVolume(deleted.volumes[0].volume, { spec: { capacity: { storage: '7Gi' } } })
+  const plan = await scene.call('POST', `/v1/projects/harbour/deleted-databases/${deleted.id}/actions/undelete?dryRun=true`)
+  assert.match(plan.text, /The disks of crate-data-hot-neap are 7Gi and not 8Gi/)
+  assert.equal((await scene.undelete(deleted.id)).phase, 'Succeeded')
+  assert.equal((await scene.volumesOf('neap'))[0]?.volume, deleted.volumes[0].volume)
+  assert.equal((await scene.call('GET', '/v1/projects/harbour/databases/neap')).body.nodes.disk.size, '7Gi')
+})
+
+test('a suspended database comes back running, with as many nodes as it had', async () => {
+  await scene.put('slack', { nodes: 2 })
+  await scene.ask('POST', '/v1/projects/harbour/databases/slack/actions/suspend')
+  await scene.remove('slack')
+  const [deleted] = (await scene.deleted()).filter(({ database }) => database === 'slack')
+  assert.equal((await scene.undelete(deleted.id)).phase, 'Succeeded')
+  const { body } = await scene.call('GET', '/v1/projects/harbour/databases/slack')
+  assert.deepEqual([body.suspended, body.nodes.count], [false, 2])
+})
+
+test('the volume of a node that was removed before stays in the record', async () => {
+  await scene.put('surge', { nodes: 3 })
+  await scene.ask('PATCH', '/v1/projects/harbour/databases/surge', { body: { nodes: { count: 2 } } })
+  await scene.remove('surge')
+  const [deleted] = (await scene.deleted()).filter(({ database }) => database === 'surge')
+  assert.equal(deleted.volumes.length, 3)
+  const operation = await scene.undelete(deleted.id)
+  assert.match(operation.message, /1 volumes that no node needs stay in the record/)
+  const rest = (await scene.record(deleted.id)) as RetainedDatabase
+  assert.deepEqual(
+    rest.spec.volumes.map(({ claim }) => claim),
+    ['project-harbour/data0-crate-data-hot-surge-2'],
+  )
+})
+
+test('a database of another tool comes back as it stood, under the names of its own group and with its own Secrets', async () => {
+  const cratedb = await scene.standForeign('alien')
+  await scene.remove('alien')
+  const [deleted] = (await scene.deleted()).filter(({ database }) => database === 'alien')
+  assert.match(deleted.volumes[0].claim, /data0-crate-data-warm-alien-0$/)
+  assert.equal((await scene.undelete(deleted.id)).phase, 'Succeeded')
+  const back = await scene.region.cratedb('harbour', 'alien')
+  assert.deepEqual(back.spec, cratedb.spec)
+  assert.equal((await scene.volumesOf('alien'))[0]?.volume, deleted.volumes[0].volume)
+})
+
+test('what was deleted outside the API comes back too, and nobody decided that it may go', async () => {
+  await scene.put('gone')
+  const volumes = await scene.volumesOf('gone')
+  await scene.region.admin.request({ method: 'DELETE', path: pathOf(kinds.CrateDB, 'project-harbour', 'gone') })
+  const deleted = await until('it is recorded', async () => (await scene.deleted()).find(({ database }) => database === 'gone'))
+  assert.deepEqual([deleted.origin, deleted.expiresAt], ['outside', undefined])
+  await until('its claims are gone', async () => (await scene.volumesOf('gone')).length === 0)
+  assert.equal((await scene.undelete(deleted.id)).phase, 'Succeeded')
+  assert.deepEqual(await scene.volumesOf('gone'), volumes)
+})
+
+test('of a project that is gone they are listed, and come back once it is put again', async () => {
+  await scene.ask('PUT', '/v1/projects/jetty', { body: {} })
+  await scene.put('tide', {}, 'jetty')
+  await scene.ask('DELETE', '/v1/projects/jetty?cascade=true')
+  const [deleted] = await scene.deleted('jetty')
+  const path = `/v1/projects/jetty/deleted-databases/${deleted.id}/actions/undelete`
+  const refused = await scene.call('POST', path)
+  assert.equal(refused.status, 404, refused.text)
+  assert.match(refused.body.detail, /There is no project jetty/)
+  await scene.ask('PUT', '/v1/projects/jetty', { body: {} })
+  assert.equal((await scene.ask('POST', path)).phase, 'Succeeded')
+  assert.deepEqual(await scene.deleted('jetty'), [])
+})
+
+test('a quota without room refuses it, and a project without deleted databases has an empty list', async () => {
+  await scene.ask('PUT', '/v1/projects/quay', { body: {} })
+  assert.deepEqual(await scene.deleted('quay'), [])
+  await scene.put('tide', {}, 'quay')
+  await scene.remove('tide', '', 'quay')
+  await scene.ask('PATCH', '/v1/projects/quay', { body: { quota: { memory: '512Mi' } } })
+  const [deleted] = await scene.deleted('quay')
+  const refused = await scene.call('POST', `/v1/projects/quay/deleted-databases/${deleted.id}/actions/undelete`)
+  assert.equal(refused.status, 422, refused.text)
+  assert.match(refused.text, /1 GiB of memory wanted/)
+})
+
+const onHost = (host: string) => ({
+  required: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: [host] }] }] },
+})
