@@ -87,6 +87,7 @@ const operationsSection = z.strictObject({
       delete: duration({ min: '1s' }).prefault('1h').describe('Deletion'),
       restore: duration({ min: '1s' }).prefault('24h').describe('Restore of a snapshot'),
       password: duration({ min: '1s' }).prefault('30m').describe('Change of a password'),
+      backup: duration({ min: '1s' }).prefault('24h').describe('Backup of a database by Skerry'),
     })
     .prefault({})
     .describe('Timeouts of operations, from their start'),

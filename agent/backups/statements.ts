@@ -36,7 +36,7 @@ export function repositorySettings(place: RepositoryPlace, version: string): Rec
 }
 
 /** The settings that Skerry decides on. Others, such as a limit of the rate, stay as somebody set them. */
-const ownSettings = ['bucket', 'base_path', 'protocol', 'endpoint', 'region', 'use_path_style_access']
+const ownSettings = ['bucket', 'base_path', 'protocol', 'endpoint', 'region', 'use_path_style_access', 'readonly']
 
 /** Whether a repository is the wanted one, as far as can be seen: its keys are masked. @param settings of `sys.repositories` */
 export function hasSettings(settings: unknown, wanted: Record<string, string>): boolean {
@@ -126,6 +126,11 @@ export function isConcurrent(error: unknown): error is DatabaseRefusal {
   return error instanceof DatabaseRefusal && error.said.startsWith('ConcurrentSnapshotExecutionException')
 }
 
+/** Whether CrateDB refused because of what passes by itself: no master at the moment, too many requests, shards that are being started. */
+export function isPassing(error: unknown): error is DatabaseRefusal {
+  return error instanceof DatabaseRefusal && error.code !== undefined && (Math.floor(error.code / 10) === 503 || error.code === 4290)
+}
+
 /** Whether CrateDB refused because a snapshot or a restore uses the repository. It has no number of its own, and passes. */
 export function isInUse(error: unknown): error is DatabaseRefusal {
   return error instanceof DatabaseRefusal && error.said.includes('repository that is currently used')
@@ -211,17 +216,40 @@ export async function isVerifying(sql: DatabaseSql, database: { project: string;
   return rows.length > 0
 }
 
+/** The last statement that created the repository and has ended; undefined if CrateDB has none in its log. */
+export type EndedCreation = { id: string; error: string | undefined }
+
 /**
- * Why the last statement that created the repository failed, if nobody waited for its answer; undefined if it did not, or if CrateDB keeps no log.
+ * How the last statement that created the repository ended, for those who did not hear its answer.
  * @param secrets see `SqlOptions`
  */
-export async function lastRefusal(
+export async function lastCreation(
   sql: DatabaseSql,
   database: { project: string; database: string },
   secrets: readonly string[],
-): Promise<string | undefined> {
-  const statement = "SELECT error FROM sys.jobs_log WHERE stmt LIKE 'CREATE REPOSITORY skerry %' ORDER BY ended DESC LIMIT 1"
+): Promise<EndedCreation | undefined> {
+  const statement = "SELECT id, error FROM sys.jobs_log WHERE stmt LIKE 'CREATE REPOSITORY skerry %' ORDER BY ended DESC LIMIT 1"
   const { rows } = await sql.query(database, statement)
-  const error = rows[0]?.[0]
-  return typeof error === 'string' ? withoutSecrets(error, secrets).slice(0, 1000) : undefined
+  const [row] = rows
+  if (!row) return undefined
+  const [id, error] = row
+  return { id: String(id), error: typeof error === 'string' ? withoutSecrets(error, secrets).slice(0, 1000) : undefined }
+}
+
+/**
+ * The snapshot that another one is being taken of: what `sys.snapshots` has of it, or the statement that waits for its end, as that of the Crate
+ * Operator's own backups does. Undefined if there is none. Before 5.7.3 only the statement shows it.
+ * @param own the name of the caller's own, which does not count
+ */
+export async function otherSnapshot(
+  sql: DatabaseSql,
+  database: { project: string; database: string },
+  own?: string,
+): Promise<string | undefined> {
+  const running = await listSnapshots(sql, database, { state: 'IN_PROGRESS' })
+  const other = running.find(({ repository, name }) => repository !== repositoryName || name !== own)
+  if (other) return `${other.repository}.${other.name}`
+  const { rows } = await sql.query(database, "SELECT stmt FROM sys.jobs WHERE stmt LIKE 'CREATE SNAPSHOT %'")
+  const named = rows.map(([stmt]) => /^create\s+snapshot\s+(\S+)/i.exec(String(stmt))?.[1] ?? 'unknown')
+  return named.find((name) => name !== `${repositoryName}.${own}`)
 }

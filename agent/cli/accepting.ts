@@ -66,6 +66,6 @@ export async function openAccepting(config: AgentConfig, env: Env, { log, signal
     throw new Error('the cluster could not be read in time', { cause: error })
   }
   const sql = createDatabaseSql(config.databases, { cluster })
-  const deciding = decisionParts(config, { cluster, accepted, caches, operator, journal, sql })
+  const deciding = decisionParts(config, { cluster, accepted, caches, operator, journal, sql, clock })
   return { requests: createRequests({ ...deciding, actions, journal }), journal, caches, close }
 }

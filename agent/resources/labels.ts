@@ -18,6 +18,8 @@ export const annotation = {
   database: 'skerry.dev/database',
   /** On a CrateDB: the number of nodes after a resume. */
   nodesWhenResumed: 'skerry.dev/nodes-when-resumed',
+  /** On a CrateDB: what became of its own backups, as JSON. */
+  backups: 'skerry.dev/backups',
   /** On objects of the project controller: a hash of the object as it was last applied. */
   applied: 'skerry.dev/applied',
   /** On a project's namespace: `true` while the project or a database in it has deletionProtection. The chart's policy reads it. */

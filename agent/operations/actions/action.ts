@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { Problem, type ProblemType } from '../../../shared/errors.ts'
+import type { Finding } from '../../bucket/index.ts'
 import type { SnapshotSize } from '../../resources/copied-database.ts'
 import type { NodesEvidence } from '../../resources/cratedb-undo.ts'
 import type { ForeignBodies } from '../../resources/foreign-bodies.ts'
@@ -53,6 +54,8 @@ export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = 
   presentSecrets?: Secrets | undefined
   /** Whether the CRD of the Crate Operator has a field for the address of a store; undefined if `prepare` did not find out. */
   keepsEndpoint?: boolean | undefined
+  /** What is wrong with the bucket of a database; undefined if `prepare` did not try it. */
+  findings?: readonly Finding[] | undefined
   /** Everything that decides about snapshots of volumes; undefined if `prepare` did not read it. */
   snapshotFacts?: SnapshotFacts | undefined
   /** The nodes of a database of which one has no host; undefined if all have one, or if `prepare` did not look. */

@@ -1,4 +1,5 @@
 import type { Actions } from './action.ts'
+import { backup } from './backup.ts'
 import { deleteDatabase } from './delete-database.ts'
 import { deleteProject } from './delete-project.ts'
 import { importRegion } from './import.ts'
@@ -21,7 +22,7 @@ export const actions = {
   region: [importRegion],
   project: [putProject, deleteProject, recordProjectDeletion],
   database: [
-    ...[putDatabase, deleteDatabase, suspend, resume, restart, restore, rehearseRestore, snapshotVolumes],
+    ...[putDatabase, deleteDatabase, suspend, resume, restart, backup, restore, rehearseRestore, snapshotVolumes],
     ...[rotatePassword, undelete, purge, reattach, recordDatabaseDeletion],
   ],
 } satisfies Actions

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import canonicalize from 'canonicalize'
+import type { Clock } from '../../../shared/clock.ts'
 import { type BodyFault, Problem, summaryOf } from '../../../shared/errors.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
@@ -13,7 +14,7 @@ import type { AcceptedState } from '../accepted.ts'
 import type { Journal, Proposal } from '../journal.ts'
 
 /** How long operations may take from their start, in milliseconds. */
-export type Timeouts = { create: number; change: number; delete: number; restore: number; password: number }
+export type Timeouts = { create: number; change: number; delete: number; restore: number; password: number; backup: number }
 
 /** The data for a decision. Everything but `cluster` is in memory. */
 export type DecisionParts = {
@@ -41,6 +42,7 @@ export type DecisionParts = {
   journal: Pick<Journal, 'unended' | 'unendedTargets' | 'all' | 'head'>
   /** For what only a database itself knows; read before the decision too. */
   sql: DatabaseSql
+  clock: Pick<Clock, 'now'>
   /** For secrets, which no cache holds. They are read before the decision, which waits for nothing. */
   cluster: Cluster
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '../../../shared/clock.ts'
 import type { Cache } from '../../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { Caches } from '../../region/caches.ts'
@@ -27,13 +28,21 @@ export type DecidingConfig = {
 /** What there is to know for a decision, as the configuration has it. */
 export function decisionParts(
   { region, cluster: { namespace }, crateOperator, databases, metadata, operations, recovery }: DecidingConfig,
-  parts: { accepted: AcceptedState; caches: Caches; operator: Cache<OperatorView>; journal: Journal; cluster: Cluster; sql: DatabaseSql },
+  parts: {
+    accepted: AcceptedState
+    caches: Caches
+    operator: Cache<OperatorView>
+    journal: Journal
+    cluster: Cluster
+    sql: DatabaseSql
+    clock: Clock
+  },
 ): DecisionParts {
-  const { accepted, caches, operator, journal, cluster, sql } = parts
+  const { accepted, caches, operator, journal, cluster, sql, clock } = parts
   const { allowed, clusterNetworks } = databases.backupEndpoints
   const operatorAt = { namespace: crateOperator.namespace, name: crateOperator.deployment, version: crateOperator.version }
   return {
-    ...{ accepted, caches, journal, cluster, sql },
+    ...{ accepted, caches, journal, cluster, sql, clock },
     operatorRelease: () => operatorReleaseNow(operator, operatorAt),
     backupImage: () => backupImageNow(operator, operatorAt),
     heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt, databases.heapDumpVolume),

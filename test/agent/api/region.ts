@@ -77,11 +77,20 @@ export function createApiOver(
     actions?: Actions
     /** None answers if left out. */
     sql?: DatabaseSql
+    /** Endpoints inside the cluster that are allowed besides the usual ones. */
+    allowedEndpoints?: string[] | undefined
   },
   operator: ReturnType<typeof createOperatorCache>,
 ): Api {
   const minutes = (count: number) => count * 60_000
-  const timeouts = { create: minutes(45), change: minutes(360), delete: minutes(60), restore: minutes(1440), password: minutes(30) }
+  const timeouts = {
+    create: minutes(45),
+    change: minutes(360),
+    delete: minutes(60),
+    restore: minutes(1440),
+    password: minutes(30),
+    backup: minutes(1440),
+  }
   const config = {
     region: { id: 'harbour-1', name: 'Harbour' },
     cluster: { namespace },
@@ -89,7 +98,7 @@ export function createApiOver(
     databases: {
       imageRegistry: 'crate',
       heapDumpVolume: '64Gi',
-      backupEndpoints: { allowed: ['.allowed.svc', '10.96.7.0/24'], clusterNetworks: ['10.96.0.0/12'] },
+      backupEndpoints: { allowed: ['.allowed.svc', '10.96.7.0/24', ...(parts.allowedEndpoints ?? [])], clusterNetworks: ['10.96.0.0/12'] },
     },
     operations: { timeouts },
     metadata: { labels: ['team', 'example.org/'], annotations: ['example.org/'] },
@@ -104,7 +113,7 @@ export function createApiOver(
   const seen = { stack, views, operator, clocks, kubernetes: { current: 'v1.35.0' }, accepted: createAcceptedState(parts) }
   // Nobody acts here.
   const lease = leaseInHand(false)
-  const deciding = decisionParts(config, { sql: noDatabase, ...parts, ...seen })
+  const deciding = decisionParts(config, { sql: noDatabase, ...parts, ...seen, clock: systemClock })
   const recovery = openRecovery(config, { ...parts, ...seen, lease, key: async () => undefined, clock: systemClock, log })
   const resources = openResources({ actions, ...parts, ...seen, deciding, config, lease, recovery, clock: systemClock, log })
   const conformance = createConformance(resources.routes)

@@ -191,7 +191,14 @@ const decidingConfig = {
   crateOperator: { namespace: 'crate-operator', deployment: 'crate-operator' },
   databases: { imageRegistry: 'crate', heapDumpVolume: '64Gi', backupEndpoints: { allowed: [], clusterNetworks: [] } },
   operations: {
-    timeouts: { create: minutes(45), change: minutes(360), delete: minutes(60), restore: minutes(1440), password: minutes(30) },
+    timeouts: {
+      create: minutes(45),
+      change: minutes(360),
+      delete: minutes(60),
+      restore: minutes(1440),
+      password: minutes(30),
+      backup: minutes(1440),
+    },
   },
   metadata: { labels: [], annotations: [] },
   recovery: { import: { hostFolders: ['/srv/volumes'] } },
@@ -227,7 +234,7 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
   }
   const operator = createOperatorCache({ namespace: 'crate-operator', name: 'crate-operator' }, tools)
   const accepted = createAcceptedState({ journal, caches })
-  const deciding = decisionParts(decidingConfig, { cluster, accepted, caches, operator, journal, sql })
+  const deciding = decisionParts(decidingConfig, { cluster, accepted, caches, operator, journal, sql, clock })
   const requests = createRequests({ ...deciding, actions, journal })
   const projects = createProjectController(
     {

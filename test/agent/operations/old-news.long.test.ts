@@ -8,6 +8,7 @@ import type { Proposal } from '../../../agent/operations/journal.ts'
 import { databaseSpec, splitSecrets } from '../../../agent/resources/database.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { projectSpec } from '../../../agent/resources/project.ts'
+import { systemClock } from '../../../shared/clock.ts'
 import { problemOfAnswer } from '../../../shared/kubernetes/failures.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/index.ts'
@@ -57,6 +58,7 @@ function decidedDeletion(target: ReturnType<typeof database>): Proposal {
     heapDumpVolume,
     operatorRelease,
     backupImage,
+    clock: systemClock,
     config,
   }
   const [request] = deleteDatabase.requests

@@ -22,9 +22,11 @@ type Options = {
   crateDb?: string
   /** Called before each request of the API to the cluster; what it throws is the answer. */
   interfere?: (request: ClusterRequest) => void
+  /** Endpoints inside the cluster that are allowed besides the usual ones. */
+  allowedEndpoints?: string[]
 }
 
-export async function startActionScene(actions: Actions, { interfere, ...options }: Options = {}): Promise<ActionScene> {
+export async function startActionScene(actions: Actions, { interfere, allowedEndpoints, ...options }: Options = {}): Promise<ActionScene> {
   const region = await startActingRegion(actions, options)
   const { admin, caches, journal } = region
   const cluster: Cluster = {
@@ -44,7 +46,10 @@ export async function startActionScene(actions: Actions, { interfere, ...options
   await operator.start(new AbortController().signal)
   return {
     region,
-    api: createApiOver({ cluster, caches, journal, obstacles: { of: async () => [] }, actions, sql: region.sql }, operator),
+    api: createApiOver(
+      { cluster, caches, journal, obstacles: { of: async () => [] }, actions, sql: region.sql, allowedEndpoints },
+      operator,
+    ),
     async columnsOf(operation) {
       const path = pathOf(kinds.Operation, 'skerry', operation)
       const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io'

@@ -1,0 +1,53 @@
+import {
+  crateErrors,
+  dropSnapshot,
+  isConcurrent,
+  isOurs,
+  isRefusal,
+  listSnapshots,
+  repositoryName,
+  type Snapshot,
+} from '../../backups/statements.ts'
+import { DatabaseRefusal } from '../../region/sql.ts'
+import type { DatabaseTarget } from '../../resources/kind.ts'
+import type { Progress, WorkContext } from './context.ts'
+
+/**
+ * The snapshots of Skerry that are to be dropped, the oldest first: successful ones beyond `keep`, and those that are of no use.
+ *
+ * Never one of somebody else's, never one that is being taken, and never one whose files cannot be read: CrateDB calls that `FAILED` too, without
+ * times, and it may be a good one again as soon as the bucket answers.
+ */
+export function superfluous(snapshots: readonly Snapshot[], keep: number): string[] {
+  const ours = snapshots.filter(({ repository, name }) => repository === repositoryName && isOurs(name))
+  const good = ours.filter(({ state }) => state === 'SUCCESS').map(({ name }) => name)
+  const useless = ours.filter(({ state, started }) => (state === 'PARTIAL' || state === 'FAILED') && started !== undefined)
+  // The order of the names is that in which they were taken.
+  const extra = good.sort().slice(0, Math.max(0, good.length - keep))
+  return [...useless.map(({ name }) => name), ...extra].sort()
+}
+
+/**
+ * Drops one snapshot that is superfluous.
+ * @returns `done` when none is left; `left` says why some are
+ * @throws Problem `database-unreachable`: CrateDB may be dropping it still
+ */
+export async function dropOne(
+  { sql, target }: WorkContext<DatabaseTarget>,
+  keep: number,
+): Promise<Exclude<Progress, { next: 'done' }> | { next: 'done'; message: string; left?: string }> {
+  const [name] = superfluous(await listSnapshots(sql, target, { repository: repositoryName }), keep)
+  if (name === undefined) return { next: 'done', message: 'No snapshot is superfluous any more.' }
+  const { stmt, args } = dropSnapshot(name)
+  try {
+    // The answer comes when its files are deleted.
+    await sql.query(target, stmt, args, { timeoutMs: 60_000 })
+  } catch (error) {
+    if (isConcurrent(error)) return { next: 'wait', message: 'Another snapshot is being taken or dropped.', recheckMs: 5_000 }
+    if (isRefusal(error, crateErrors.snapshotUnknown)) return { next: 'again' }
+    if (!(error instanceof DatabaseRefusal)) throw error
+    const left = `Old snapshots could not be dropped: ${error.said}`
+    return { next: 'done', message: left, left }
+  }
+  return { next: 'again' }
+}

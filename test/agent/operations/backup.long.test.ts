@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict'
+import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { isOurs } from '../../../agent/backups/statements.ts'
+import { actions } from '../../../agent/operations/actions/index.ts'
+import type { Operation } from '../../../agent/resources/operation.ts'
+import { until } from '../../cluster/index.ts'
+import { smallDatabase } from './acting-region.ts'
+import { type ActionScene, startActionScene } from './actions/scene.ts'
+
+/* Backups by SQL, through the API, with the database that answers as CrateDB does. */
+
+let scene: ActionScene
+const path = '/v1/projects/harbour/databases/gauge'
+const keys = { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'a-secret-key' }
+// Nobody listens there: what is on the way to a store is a consequence of a plan, since CrateDB may have another one.
+const s3 = { bucket: 'snaps', endpointUrl: 'http://127.0.0.1:9', ...keys }
+
+before(async () => {
+  scene = await startActionScene(actions, { allowedEndpoints: ['127.0.0.1'] })
+  await sent('PUT', '/v1/projects/harbour', {})
+  await sent('PUT', path, { ...smallDatabase({ id: 'gauge' }), id: undefined, snapshots: { s3, keep: 2 } })
+})
+after(() => scene?.close())
+const usual = { ms: 0, held: false, ends: 'SUCCESS' as const, failures: [], reason: null }
+beforeEach(() => {
+  const { running, registered, behaviour, jobsLog } = database()
+  for (const each of [running, jobsLog]) each.length = 0
+  registered.clear()
+  Object.assign(behaviour, usual)
+  database().verificationHeld = false
+  database().tables.set('doc.readings', { rows: 100, shards: 4 })
+  bucket().fault = undefined
+  bucket().folders.clear()
+})
+afterEach(async () => {
+  Object.assign(database().behaviour, usual)
+  database().verificationHeld = false
+  scene.region.intercept()
+  await until('nothing is left to do', async () => scene.region.journal.unendedTargets().length === 0)
+})
+
+const database = () => scene.region.standIns.database.state('project-harbour', 'gauge')
+const bucket = (name = 'snaps') => scene.region.standIns.database.bucket(name)
+const stored = (name?: string) => [...bucket(name).folders.values()].flat()
+const names = () => stored().map(({ name }) => name)
+const stateOf = async () =>
+  JSON.parse((await scene.region.cratedb('harbour', 'gauge')).metadata.annotations?.['skerry.dev/backups'] ?? '{}')
+
+async function sent(method: string, to: string, body: unknown, status = 200) {
+  const answer = await scene.api.call(method, to, { body, headers: { prefer: 'wait=60' } })
+  assert.equal(answer.status, status, answer.text)
+  if (status === 200) assert.equal(answer.body.phase, 'Succeeded', answer.text)
+  return answer
+}
+
+const backup = (status?: number) => sent('POST', `${path}/actions/backup`, {}, status)
+
+async function accepted(): Promise<Operation> {
+  const answer = await scene.api.call('POST', `${path}/actions/backup`, { body: {} })
+  assert.equal(answer.status, 202, answer.text)
+  const operation = await scene.region.journal.find(answer.body.id)
+  assert.ok(operation)
+  return operation
+}
+
+async function failed(): Promise<Operation> {
+  const ended = await scene.region.ended(await accepted())
+  assert.equal(ended.status?.phase, 'Failed', JSON.stringify(ended.status))
+  return ended
+}
+
+const during = (operation: Operation, step: string) =>
+  scene.region.whenOperation(operation, ({ status }) => status?.step?.name === step && status.phase === 'Waiting')
+
+test('a backup is a snapshot in the bucket, and the CrateDB says so', async () => {
+  const before = await scene.region.cratedb('harbour', 'gauge')
+  const { body } = await backup()
+  const [only, ...more] = stored()
+  assert.deepEqual(more, [])
+  assert.ok(only && isOurs(only.name))
+  assert.deepEqual(body.result.snapshot, only.name)
+  assert.equal(body.message, `The snapshot ${only.name} was taken, of 1 table.`)
+  const after = await scene.region.cratedb('harbour', 'gauge')
+  assert.deepEqual(after.spec, before.spec)
+  const state = await stateOf()
+  assert.equal(state.lastSuccess.snapshot, only.name)
+  assert.equal(state.failures, 0)
+  assert.deepEqual(database().registered.get('skerry')?.settings, {
+    ...{ bucket: 'snaps', base_path: 'harbour-1/harbour/gauge', protocol: 'http', endpoint: '127.0.0.1:9' },
+    ...{ use_path_style_access: 'true', access_key: 'AKIAEXAMPLE', secret_key: 'a-secret-key' },
+  })
+})
+
+test('a second backup finds the repository as it should be, and what a put writes leaves the state alone', async () => {
+  await backup()
+  await sent('PATCH', path, { deletionProtection: true })
+  await sent('PATCH', path, { deletionProtection: false })
+  assert.equal((await stateOf()).lastSuccess.snapshot, names()[0])
+  database().statements.length = 0
+  await backup()
+  const [create, ...others] = database().statements.filter(({ stmt }) => /^(CREATE|DROP)/.test(stmt))
+  assert.match(
+    create?.stmt ?? '',
+    /^CREATE SNAPSHOT skerry\.skerry_\d{14} ALL WITH \(wait_for_completion = false, ignore_unavailable = false\)$/,
+  )
+  assert.deepEqual(others, [])
+})
+
+test('the oldest beyond those that are kept are dropped, and those of others stay', async () => {
+  await backup()
+  const folder = bucket().folders.get('harbour-1/harbour/gauge')
+  assert.ok(folder?.[0])
+  const like = (name: string, change: object = {}) => folder.push({ ...(folder[0] as (typeof folder)[number]), name, ...change })
+  like('nightly')
+  like('skerry_old')
+  like('skerry_20200101000000')
+  like('skerry_20200102000000', { state: 'PARTIAL', failures: ['x'] })
+  await backup()
+  const [first, second] = names()
+    .filter((name) => isOurs(name))
+    .sort()
+  assert.deepEqual(names().sort(), ['nightly', first, second, 'skerry_old'].sort())
+  assert.ok(first !== undefined && first > 'skerry_2021')
+})
+
+test('a changed place or key is a repository made anew, and its snapshots stay where they are', async () => {
+  await backup()
+  await sent('PATCH', path, { snapshots: { s3: { bucket: 'others' } } })
+  await backup()
+  assert.equal(stored('snaps').length, 1)
+  assert.equal(stored('others').length, 1)
+  await sent('PATCH', path, { snapshots: { s3: { bucket: 'snaps', secretAccessKey: 'another-key' } } })
+  await backup()
+  assert.equal(database().registered.get('skerry')?.settings.secret_key, 'another-key')
+  bucket('others').folders.clear()
+})
+
+test('a snapshot that goes on is told with what CrateDB knows of it', async () => {
+  database().behaviour.held = true
+  const operation = await during(await accepted(), 'snapshot')
+  const told = await scene.region.whenOperation(operation, ({ status }) => status?.message?.includes('is being taken') ?? false)
+  assert.match(
+    told.status?.message ?? '',
+    /^skerry_\d{14} is being taken: 1 table, 4 shards\. CrateDB does not tell how many shards are done\.$/,
+  )
+  const shown = await scene.api.call('GET', path)
+  assert.equal(shown.body.status.phase, 'Running')
+  database().behaviour.held = false
+  assert.equal((await scene.region.ended(operation)).status?.phase, 'Succeeded')
+})
+
+const unfinished = [
+  {
+    state: 'PARTIAL' as const,
+    change: { failures: ["SnapshotShardFailure{shardId=[readings][0], reason='node left', nodeId='n'}"] },
+    reason: 'SnapshotPartial',
+    says: /^The snapshot skerry_\d{14} is PARTIAL, and of no use: 1 of 4 shards failed: SnapshotShardFailure\{.*node left/,
+  },
+  {
+    state: 'FAILED' as const,
+    change: { reason: 'no space left' },
+    reason: 'SnapshotFailed',
+    says: /^The snapshot skerry_\d{14} is FAILED, and of no use: no space left$/,
+  },
+]
+for (const { state, change, reason, says } of unfinished) {
+  test(`a snapshot that ends as ${state} is a failure with its reason, and is dropped`, async () => {
+    await backup()
+    const [good] = names()
+    Object.assign(database().behaviour, { ends: state, ...change })
+    const { status } = await failed()
+    assert.equal(status?.reason, reason)
+    assert.match(status?.message ?? '', says)
+    assert.deepEqual(names(), [good])
+    const known = await stateOf()
+    assert.deepEqual([known.lastSuccess.snapshot, known.lastFailure.reason, known.failures], [good, reason, 1])
+  })
+}
+
+test('a bucket that CrateDB cannot use is a failure with its words, without the keys that they repeat', async () => {
+  bucket().fault = 'denied'
+  const { status, metadata } = await failed()
+  assert.equal(status?.reason, 'RepositoryRefused')
+  assert.match(
+    status?.message ?? '',
+    /^CrateDB could not use the bucket: RepositoryVerificationException.*<AWSAccessKeyId>\[masked\]<.*InvalidAccessKeyId/,
+  )
+  const written = JSON.stringify([await scene.region.journal.find(metadata.name), await stateOf(), scene.region.logged])
+  assert.ok(!written.includes('AKIAEXAMPLE') && !written.includes('a-secret-key'), written)
+  assert.equal(database().registered.size, 0)
+})
+
+test('a bucket that can no longer be written is a failure with its words', async () => {
+  await backup()
+  bucket().fault = 'read-only'
+  const settings = database().registered.get('skerry')?.settings
+  assert.ok(settings)
+  settings.readonly = 'true'
+  // Somebody else's setting is not wanted, so the repository is made anew, and verified.
+  assert.match((await failed()).status?.message ?? '', /AccessDenied/)
+})
+
+test('a verification that takes longer than any request is waited for', async () => {
+  database().verificationHeld = true
+  const operation = await during(await accepted(), 'repository')
+  assert.match(operation.status?.message ?? '', /^CrateDB verifies the repository/)
+  database().verificationHeld = false
+  assert.equal((await scene.region.ended(operation)).status?.phase, 'Succeeded')
+})
+
+test('a database without all its primaries is a failure with its words', async () => {
+  scene.region.standIns.database.setHealth('project-harbour', 'gauge', 'RED')
+  const { status } = await failed()
+  assert.match(status?.message ?? '', /primary shards/)
+  scene.region.standIns.database.setHealth('project-harbour', 'gauge', undefined)
+})
+
+test('one at a time: a snapshot of somebody else is waited for', async () => {
+  database().snapshotStatement = 'CREATE SNAPSHOT system_backup.now ALL'
+  const operation = await during(await accepted(), 'repository')
+  assert.equal(operation.status?.message, 'Another snapshot is being taken: system_backup.now. One at a time.')
+  database().snapshotStatement = undefined
+  assert.equal((await scene.region.ended(operation)).status?.phase, 'Succeeded')
+})
+
+test('a cancelled backup leaves no half snapshot, and the ones before stay', async () => {
+  await backup()
+  const [good] = names()
+  database().behaviour.held = true
+  const operation = await during(await accepted(), 'snapshot')
+  await until('CrateDB takes it', async () => database().running.length === 1)
+  const answer = await scene.api.call('DELETE', `/v1/operations/${operation.metadata.name}`)
+  assert.ok(answer.status < 300, answer.text)
+  assert.equal((await scene.region.ended(operation)).status?.phase, 'Cancelled')
+  assert.deepEqual(database().running, [])
+  assert.deepEqual(names(), [good])
+})
+
+test('it is refused where it cannot be, and a plan writes nothing', async () => {
+  await sent('PUT', '/v1/projects/harbour/databases/plain', { ...smallDatabase({ id: 'plain' }), id: undefined })
+  const without = await scene.api.call('POST', '/v1/projects/harbour/databases/plain/actions/backup', { body: {} })
+  assert.equal(without.status, 409, without.text)
+  assert.match(without.body.detail, /does not say where its backups go; patch it with "snapshots" first/)
+  database().statements.length = 0
+  const planned = await scene.api.call('POST', `${path}/actions/backup?dryRun=true`, { body: {} })
+  assert.equal(planned.status, 200, planned.text)
+  assert.deepEqual(
+    planned.body.steps.map(({ name }: { name: string }) => name),
+    ['repository', 'snapshot', 'retention'],
+  )
+  assert.match(planned.body.steps[0].consequences[1], /^The agent could not try the bucket: .*127\.0\.0\.1/)
+  assert.deepEqual(database().statements, [])
+  await sent('POST', `${path}/actions/suspend`, {})
+  const suspended = await scene.api.call('POST', `${path}/actions/backup`, { body: {} })
+  assert.equal(suspended.status, 409, suspended.text)
+  assert.match(suspended.body.detail, /suspended/)
+  await sent('POST', `${path}/actions/resume`, {})
+})
