@@ -168,6 +168,10 @@ what_holds() {
     echo 'its cloud knows this region by the Secret skerry-identity (--forget loses it)' >>"$scratch/reasons"
   fi
   of_others "$scratch/secrets" | awk '{ print $3 (/ sealing( |$)/ ? " (a sealing key)" : "") }' >"$scratch/keys"
+  # The agent finds kept volumes again, but not the passwords that were kept with them. With their CRD they go anyway.
+  if [ "$1" = skerry ] && [ -z "$delete_definitions" ]; then
+    awk '$3 ~ /^retained-/ && / owned( |$)/ { print $3 " (passwords of a deleted database)" }' "$scratch/secrets" >>"$scratch/keys"
+  fi
   if [ -z "$delete_keys" ] && [ -s "$scratch/keys" ]; then
     printf 'these Secrets cannot be recreated: %s (--delete-keys loses them)\n' "$(named <"$scratch/keys")" >>"$scratch/reasons"
   fi

@@ -402,5 +402,8 @@ say 'What is left:'
   # Somebody else's Prometheus has its own.
   if everything && [ -s "$scratch/found-kubelets" ] && [ -z "$selector" ]; then echo '       service kube-system/prometheus-kubelet'; fi
   kube get persistentvolumes -o 'jsonpath={range .items[*]}       volume {.metadata.name} ({.spec.claimRef.namespace}/{.spec.claimRef.name}, {.status.phase}){"\n"}{end}'
+  if kube get persistentvolumes -l skerry.dev/database -o 'jsonpath={range .items[*]}{.status.phase}{"\n"}{end}' | grep -q '^Released$'; then
+    echo '       the databases of released volumes can be had back: install again, and see kubectl --namespace skerry get retaineddatabases'
+  fi
 } 2>>"$log_file" >"$scratch/left"
 if [ -s "$scratch/left" ]; then say "$(cat "$scratch/left")"; else say '       nothing'; fi

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { installedTool, until } from '../cluster/index.ts'
 import { definitionNamed, type RunOptions } from './bootstrap.ts'
 import { installEarlier } from './bootstrap-earlier.ts'
@@ -75,6 +75,51 @@ test('told to delete volumes, it lets those go that were kept, and only those th
   assert.equal((await volumeOf('released')).spec.persistentVolumeReclaimPolicy, 'Retain')
   assert.equal((await http.get('/api/v1/namespaces/project-harbour')).status, 404)
   for (const name of ['claimed', 'released']) await removeVolume(name)
+})
+
+test('passwords of a deleted database keep their namespace, and what is left says how to have it back', async () => {
+  await installEarlier(scene, 'skerry', 'skerry', [])
+  const name = 'tide.00000001'
+  const definition = parse(await readFile('deploy/crds/retaineddatabases.yaml', 'utf8'))
+  assert.equal((await http.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definition)).status, 201)
+  const metadata = { name, labels: { 'app.kubernetes.io/managed-by': 'skerry' } }
+  const facts = { origin: 'found', deletedAt: '2026-11-30T10:00:00Z', deletedBy: 'nobody knows', volumes: [], secrets: [] }
+  const spec = { project: 'harbour', database: 'tide', ...facts }
+  const record = { apiVersion: 'skerry.dev/v1', kind: 'RetainedDatabase', metadata, spec }
+  const records = '/apis/skerry.dev/v1/namespaces/skerry/retaineddatabases'
+  const { uid } = await until('records are served', async () => {
+    const { status, body } = await http.post(records, record)
+    return status === 201 && body.metadata
+  })
+  const owner = { apiVersion: 'skerry.dev/v1', kind: 'RetainedDatabase', name, uid }
+  const secret = { metadata: { ...metadata, name: `retained-${name}`, ownerReferences: [owner] }, data: {} }
+  assert.equal((await http.post('/api/v1/namespaces/skerry/secrets', secret)).status, 201)
+  const labels = { 'skerry.dev/project': 'harbour', 'skerry.dev/database': 'tide' }
+  const annotations = { 'skerry.dev/reclaim-policy': 'Delete' }
+  await makeVolume('tides', 'project-harbour', 'data0-crate-data-hot-tide-0', { labels, annotations })
+  await http.patch('merge', '/api/v1/persistentvolumes/tides', { spec: { claimRef: { uid: 'of the former claim' } } })
+  await until('it is released', async () => (await volumeOf('tides')).status.phase === 'Released')
+
+  const reason =
+    /^ {7}namespace skerry: these Secrets cannot be recreated: retained-tide\.00000001 \(passwords of a deleted database\) \(--delete-keys loses them\)$/m
+  assert.match((await uninstall(['--dry-run'])).out, reason)
+  const ran = await uninstall()
+  succeeded(ran)
+  const left = ran.out.slice(ran.out.indexOf('What is left:'))
+  assert.match(left, reason)
+  assert.match(
+    left,
+    /^ {7}the databases of released volumes can be had back: install again, and see kubectl --namespace skerry get retaineddatabases$/m,
+  )
+  assert.ok(await isThere(`${records}/${name}`))
+
+  await installEarlier(scene, 'skerry', 'skerry', [])
+  const told = await uninstall(['--dry-run', '--delete-keys'])
+  assert.match(told.out, /^ {7}FOREVER: Secret retained-tide\.00000001 \(passwords of a deleted database\) in skerry$/m)
+  succeeded(await uninstall(['--delete-keys', '--delete-definitions']))
+  assert.ok(!(await isThere('/api/v1/namespaces/skerry')))
+  assert.equal((await volumeOf('tides')).status.phase, 'Released')
+  await removeVolume('tides')
 })
 
 /** A Deployment of some program. */
