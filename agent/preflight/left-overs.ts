@@ -8,14 +8,40 @@ import { deploymentsOf, isOfStack } from './stack.ts'
 export function leftOvers(evidence: Evidence): Finding[] {
   const findings = [
     ...definitionsMissing(evidence),
+    ...recordsImpossible(evidence),
     ...definitionsTerminating(evidence),
     ...instancesHanging(evidence),
     ...namespacesTerminating(evidence),
     ...webhooksWithoutService(evidence),
     ...apiServicesUnavailable(evidence),
   ]
-  if (findings.length > 0 || !evidence.namespaces) return findings
-  return [ok('left-overs', 'an earlier installation left nothing behind that blocks this one')]
+  if (findings.length > 0 || !evidence.namespaces) return [...findings, ...deletedDatabases(evidence)]
+  return [ok('left-overs', 'an earlier installation left nothing behind that blocks this one'), ...deletedDatabases(evidence)]
+}
+
+const records = { definition: 'retaineddatabases.skerry.dev', kind: 'RetainedDatabase' }
+
+/** Where somebody upgrades by hand, without the CRDs. The agent works all the same. */
+function recordsImpossible({ deployments, definitions }: Evidence): Finding[] {
+  const runs = deployments?.some(({ metadata }) => metadata.name === 'skerry-agent') ?? false
+  const has = (name: string) => definitions?.some(({ metadata }) => metadata.name === name) ?? true
+  if (!runs || !has('projects.skerry.dev') || has(records.definition)) return []
+  return [
+    warn(
+      `definition-missing/${records.definition}`,
+      `Skerry is installed, but its CRD ${records.definition} is not`,
+      'Deleted databases are not recorded: their volumes are kept, and cannot be had back by a request.',
+      'Apply deploy/crds of this version, or run install.sh again. The agent takes it up by itself.',
+    ),
+  ]
+}
+
+/** What an earlier installation deleted and can be had back. They block nothing, and count against the quotas of their projects. */
+function deletedDatabases({ instances = [], audience }: Evidence): Finding[] {
+  const kept = instances.filter(({ kind }) => kind === records.kind)
+  if (audience === 'agent' || kept.length === 0) return []
+  const names = listed(kept.map(({ spec }) => `${spec?.project}/${spec?.database}`))
+  return [ok('deleted-databases', `deleted databases of an earlier installation can be had back: ${names}`)]
 }
 
 /** Helm installs the CRDs of a chart only once, so a program can exist without its CRDs. */

@@ -197,6 +197,22 @@ const cases: { name: string; given: Partial<Evidence>; expect: string[] }[] = [
     expect: [],
   },
   {
+    name: 'warns of an agent without the definition of deleted databases',
+    given: {
+      deployments: [deployment('skerry', 'skerry-agent')],
+      definitions: ['projects', 'operations', 'registrations'].map((plural) => definition(`${plural}.skerry.dev`)),
+    },
+    expect: ['warn definition-missing/retaineddatabases.skerry.dev'],
+  },
+  {
+    name: 'finds no fault in an agent with it',
+    given: {
+      deployments: [deployment('skerry', 'skerry-agent')],
+      definitions: ['projects', 'retaineddatabases'].map((plural) => definition(`${plural}.skerry.dev`)),
+    },
+    expect: [],
+  },
+  {
     name: 'finds a definition that cannot go because of an object that nobody lets go',
     given: { definitions: [definition('cratedbs.cloud.crate.io', deleted)], instances: [hanging] },
     expect: ['fail definition-terminating/cratedbs.cloud.crate.io'],
@@ -340,6 +356,19 @@ test('a missing class is to be made from one of its own nature', () => {
   const folder = storageClass('folder', { provisioner: 'rancher.io/local-path' })
   const made = findings({ storageClasses: [premium, folder] }).find(({ id }) => id === 'storage-class-missing/crate-local')
   assert.match(made?.action ?? '', /--print-storage-classes folder/)
+})
+
+test('deleted databases of an earlier installation are named, and are no fault', () => {
+  const record = {
+    apiVersion: 'skerry.dev/v1',
+    kind: 'RetainedDatabase',
+    metadata: { name: 'tide.1' },
+    spec: { project: 'harbour', database: 'tide' },
+  }
+  const said = (given: Partial<Evidence>) => findings({ instances: [record], ...given }).find(({ id }) => id === 'deleted-databases')
+  assert.equal(said({})?.what, 'deleted databases of an earlier installation can be had back: harbour/tide')
+  assert.equal(said({})?.level, 'ok')
+  assert.equal(said({ audience: 'agent' }), undefined)
 })
 
 test('whether the operator takes backups is said, and is no fault: databases can have those of Skerry', () => {
