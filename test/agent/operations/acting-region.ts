@@ -43,7 +43,11 @@ function keptLog(lines: Record<string, unknown>[]): Log {
 export type Around = (request: ClusterRequest, send: () => Promise<unknown>) => Promise<unknown>
 
 /** Sends a statement, or does not; what it throws is the answer. */
-export type AroundSql = (statement: string, send: () => ReturnType<DatabaseSql['query']>) => ReturnType<DatabaseSql['query']>
+export type AroundSql = (
+  statement: string,
+  send: () => ReturnType<DatabaseSql['query']>,
+  database: string,
+) => ReturnType<DatabaseSql['query']>
 
 /** The acting half of the agent, in this process: journal, executor and project controller over a cluster with stand-ins. */
 export type ActingRegion = {
@@ -230,7 +234,7 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
   const databases = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster })
   let aroundSql: AroundSql | undefined
   const sql: DatabaseSql = {
-    query: (...given) => (aroundSql ? aroundSql(given[1], () => databases.query(...given)) : databases.query(...given)),
+    query: (...given) => (aroundSql ? aroundSql(given[1], () => databases.query(...given), given[0].database) : databases.query(...given)),
   }
   const operator = createOperatorCache({ namespace: 'crate-operator', name: 'crate-operator' }, tools)
   const accepted = createAcceptedState({ journal, caches })

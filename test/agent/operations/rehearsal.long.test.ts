@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { actions } from '../../../agent/operations/actions/index.ts'
+import { Problem } from '../../../shared/errors.ts'
 import { until } from '../../cluster/index.ts'
 import { smallDatabase } from './acting-region.ts'
 import { type ActionScene, startActionScene } from './actions/scene.ts'
@@ -126,5 +127,80 @@ test('it gives way to anything else that is asked of the database', async () => 
   const { phase, message } = await sent('GET', `/v1/operations/${body.id}`)
   assert.equal(phase, 'Superseded')
   assert.match(message, /is a later request of the same resource/)
+  await gone()
+})
+
+const silent = () => {
+  throw new Problem('database-unreachable', 'does not answer')
+}
+const started = async () => (await rehearse()).body.id as string
+const ended = async (id: string) =>
+  until('the rehearsal has ended', async () => {
+    const operation = await sent('GET', `/v1/operations/${id}`)
+    return operation.endedAt === undefined ? false : operation
+  })
+
+test('a database that does not answer for a while is waited for, and progress is told', async () => {
+  ready()
+  let held = false
+  scene.region.interceptSql(async (statement, send) => {
+    if (statement.startsWith('RESTORE')) {
+      held = true
+      stateOf('tidal-rehearsal').restoring.held = true
+    }
+    return send()
+  })
+  const id = await started()
+  await until(
+    'it restores',
+    async () => held && (await sent('GET', `/v1/operations/${id}`)).message === '0 of 8 primary shards are restored.',
+  )
+  scene.region.interceptSql(async () => silent())
+  await until('it says so', async () => (await sent('GET', `/v1/operations/${id}`)).reason === 'DatabaseUnreachable')
+  stateOf('tidal-rehearsal').restoring.held = false
+  scene.region.interceptSql()
+  const { phase, message } = await ended(id)
+  assert.equal(phase, 'Succeeded', message)
+})
+
+test('a source that does not answer is not compared, and the result says how little was', async () => {
+  ready()
+  scene.region.interceptSql(async (_statement, send, database) => (database === 'tidal' ? silent() : send()))
+  const { phase, message, result } = await ended(await started())
+  scene.region.interceptSql()
+  assert.equal(phase, 'Succeeded', message)
+  assert.deepEqual([result.rows, result.equal, result.changed], [107, 0, 2])
+})
+
+test('a database that never gets ready ends the rehearsal in time, and is deleted', async () => {
+  ready()
+  scene.region.standIns.operator.faults.set('tidal-rehearsal', { neverStart: true })
+  const id = await started()
+  const child = await until('its database is asked for', async () => {
+    const { items } = await sent('GET', '/v1/operations?limit=100')
+    return (
+      items.find(
+        ({ target, endedAt }: { target: { database?: string }; endedAt?: string }) => target.database === 'tidal-rehearsal' && !endedAt,
+      ) ?? false
+    )
+  })
+  await until('the creation has begun', async () => (await sent('GET', `/v1/operations/${child.id}`)).deadline !== undefined)
+  scene.region.pass(46 * 60_000)
+  const { phase, reason, message } = await ended(id)
+  assert.deepEqual([phase, reason], ['Failed', 'DeadlineExceeded'])
+  assert.match(message, new RegExp(`^Operation ${child.id} is Failed: Not done within 2700 s, in the step "create"`))
+  scene.region.standIns.operator.faults.clear()
+  await gone()
+})
+
+test('shards that no node takes fail the rehearsal', async () => {
+  ready()
+  scene.region.interceptSql(async (statement, send, database) => {
+    if (statement.startsWith('RESTORE')) stateOf(database).restoring.unallocated = 1
+    return send()
+  })
+  const { phase, reason } = await rehearsed()
+  scene.region.interceptSql()
+  assert.deepEqual([phase, reason], ['Failed', 'ShardsMissing'])
   await gone()
 })
