@@ -61,6 +61,9 @@ export const collections: readonly Collection[] = [
  */
 export type CachesSettings = { components: readonly ComponentConfig[]; namespace?: string; lookMs?: number }
 
+/** A database that the agent makes to rehearse a restore comes and goes: it is neither checked nor published. */
+const notOfRehearsals = '!skerry.dev/rehearsal'
+
 /** Deployments and Services are those of the components, found by their label in all namespaces. */
 export function createMonitorCaches({ components, namespace = 'skerry', lookMs }: CachesSettings, given: CacheTools): MonitorCaches {
   const tools = { ...given, limitReads: limitConcurrency(1) }
@@ -71,7 +74,10 @@ export function createMonitorCaches({ components, namespace = 'skerry', lookMs }
   return {
     hosts: createCache<HostView>({ kind: kinds.Node, pageSize: 50, view: hostView }, tools),
     projects: new OptionalCache<ProjectView>({ kind: kinds.Project, view: projectView, lookMs }, tools),
-    databases: new OptionalCache<DatabaseView>({ kind: kinds.CrateDB, pageSize: 50, view: databaseView, lookMs }, tools),
+    databases: new OptionalCache<DatabaseView>(
+      { kind: kinds.CrateDB, labelSelector: notOfRehearsals, pageSize: 50, view: databaseView, lookMs },
+      tools,
+    ),
     pods: createCache<PodView>({ kind: kinds.Pod, pageSize: 50, view: podView }, tools),
     deployments: createCache<DeploymentView>({ kind: kinds.Deployment, labelSelector, pageSize: 50, view: deploymentView }, tools),
     services: createCache<ServiceView>({ kind: kinds.Service, labelSelector, view: serviceView }, tools),

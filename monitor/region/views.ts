@@ -54,6 +54,16 @@ export type DatabaseView = Cached & {
   deleting: boolean
   /** Its HTTP port speaks TLS. */
   tls: boolean
+  /** What became of the rehearsals of its restore; undefined if it has no backups of Skerry's own. */
+  rehearsal: RehearsalView | undefined
+}
+
+/** When a restore was rehearsed last, in Unix milliseconds. */
+export type RehearsalView = {
+  succeededAt: number | undefined
+  failedAt: number | undefined
+  /** Why the last one failed that did, in one word. */
+  reason: string
 }
 
 /** A Project. */
@@ -206,7 +216,35 @@ export function databaseView({ metadata, spec = {}, status = {} }: KubernetesObj
     changing: Object.entries(metadata.annotations ?? {}).some(isProgress),
     deleting: metadata.deletionTimestamp !== undefined,
     tls: cluster.ssl !== undefined,
+    rehearsal: rehearsalOf(metadata.annotations ?? {}),
   }
+}
+
+/** By the annotations of the agent: `skerry.dev/database` says whether there are backups, `skerry.dev/backups` what became of them. */
+function rehearsalOf(annotations: Record<string, string>): RehearsalView | undefined {
+  if (read(annotations['skerry.dev/database']).snapshots === undefined) return undefined
+  const { rehearsal } = read(annotations['skerry.dev/backups'])
+  const { lastSuccess, lastFailure } = members(rehearsal)
+  const at = (of: unknown) => {
+    const { at: text } = members(of)
+    const time = typeof text === 'string' && /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : Number.NaN
+    return Number.isNaN(time) ? undefined : time
+  }
+  const { reason } = members(lastFailure)
+  return { succeededAt: at(lastSuccess), failedAt: at(lastFailure), reason: typeof reason === 'string' ? reason.slice(0, 100) : '' }
+}
+
+/** The members of a JSON object in an annotation; none if it is anything else. */
+function read(text: string | undefined): Record<string, unknown> {
+  try {
+    return members(JSON.parse(text ?? ''))
+  } catch {
+    return {}
+  }
+}
+
+function members(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: as above

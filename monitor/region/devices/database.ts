@@ -3,9 +3,9 @@ import type { SparkplugMetric } from '../../sparkplug/tracked-metric.ts'
 import type { MonitorCaches } from '../caches.ts'
 import { checkNames } from '../discovered-checks.ts'
 import type { PodTotals } from '../pod-totals.ts'
-import { type DatabaseView, placeOf } from '../views.ts'
+import { type DatabaseView, placeOf, type RehearsalView } from '../views.ts'
 import type { DeviceFamily } from './family.ts'
-import { bytes, cores, count, flag, text } from './metrics.ts'
+import { bytes, cores, count, flag, moment, text } from './metrics.ts'
 
 /** The metrics of one database. `used`: bytes used on its data volumes; undefined as long as no check has measured them. */
 export function databaseMetrics(database: DatabaseView, { ready, used }: { ready: number; used: number | undefined }): SparkplugMetric[] {
@@ -30,10 +30,22 @@ export function databaseMetrics(database: DatabaseView, { ready, used }: { ready
       ...(total !== undefined && total > 0 && { deadband: Math.round(total / 100) }),
       class: 'usage',
     },
+    ...rehearsalMetrics(database.rehearsal),
     text('Properties/Storage Class', database.storageClass, 'Storage class of its data volumes'),
     text('Properties/Project', placeOf(namespace), 'Its project, or namespace.NAME if the namespace is not that of a project'),
     text('Properties/Namespace', namespace, 'Its namespace'),
     text('Properties/Name', name, 'Its id in its project'),
+  ]
+}
+
+/** Only a database with backups of Skerry's own has them. */
+function rehearsalMetrics(rehearsal: RehearsalView | undefined): SparkplugMetric[] {
+  if (rehearsal === undefined) return []
+  const { succeededAt, failedAt, reason } = rehearsal
+  return [
+    moment('Backups/Rehearsal/Last Success', succeededAt, 'When a restore of its last backup was rehearsed with success'),
+    moment('Backups/Rehearsal/Last Failure', failedAt, 'When a rehearsal has failed last'),
+    text('Backups/Rehearsal/Failure', reason, 'Why that one failed, in one word'),
   ]
 }
 

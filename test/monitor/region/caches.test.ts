@@ -7,7 +7,7 @@ import { startCluster, type TestCluster, until } from '../../cluster/index.ts'
 import { definitions } from '../../region/definitions.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
 import { connectTo, install } from '../../shared/kubernetes/connected.ts'
-import { cachesOn, clusterInHand, components, silent, sparkplugNode } from './in-hand.ts'
+import { cachesOn, clusterInHand, components, crateDB, silent, sparkplugNode } from './in-hand.ts'
 
 let testCluster: TestCluster
 let admin: Cluster
@@ -38,6 +38,19 @@ test('a cluster without any of the definitions is followed, and they are noticed
     body: { apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name: 'harbour' }, spec: {} },
   })
   await until('they are noticed', async () => absent().every((each) => !each) && caches.projects.size === 1 && caches.databases.synced)
+
+  const made = { name: 'orders-rehearsal', labels: { 'skerry.dev/rehearsal': 'op-0000000042' } }
+  for (const metadata of [made, { name: 'orders' }])
+    await admin.request({
+      method: 'POST',
+      path: '/apis/cloud.crate.io/v1/namespaces/default/cratedbs',
+      body: { ...crateDB('default', 'any'), metadata },
+    })
+  await until('the one that no rehearsal made is seen, alone', async () => caches.databases.size === 1)
+  assert.deepEqual(
+    [...caches.databases.values()].map(({ metadata }) => metadata.name),
+    ['orders'],
+  )
 })
 
 test('a monitor starts when the API server does not answer, and sees the region when it does', async (t) => {

@@ -12,12 +12,14 @@ import type { SparkplugMetric } from '../../../monitor/sparkplug/tracked-metric.
  */
 export function describeDevices(node: readonly SparkplugMetric[]): Record<string, string> {
   const object = { apiVersion: '', kind: '', metadata: { name: 'example', namespace: 'project-example' } }
+  const annotations = { 'skerry.dev/database': '{"snapshots":{}}' }
+  const withBackups = { ...object, metadata: { ...object.metadata, annotations } }
   const status = { check: exampleCheck, state: 'up', since: 0, detail: '', measurements: [], lastDuration: 0 } as unknown as CheckStatus
   const ofCheck = checkMetrics(status).map((metric) => ({ ...metric, name: metric.name.replace(exampleCheck.name, 'CHECK') }))
   return {
     node: tableOf(node),
     host: tableOf(hostMetrics(hostView(object), { millicores: 0, memory: 0, pods: 0 })),
-    database: tableOf(databaseMetrics(databaseView({ ...object, spec: { nodes: { data: [{}] } } }), { ready: 0, used: 0 })),
+    database: tableOf(databaseMetrics(databaseView({ ...withBackups, spec: { nodes: { data: [{}] } } }), { ready: 0, used: 0 })),
     component: tableOf(componentMetrics([deploymentView(object)])),
     checks: tableOf([...summaryMetrics([]), ...ofCheck]),
   }

@@ -56,6 +56,23 @@ test('a database is changing while the operator keeps notes on it', () => {
   assert.equal(databaseView(crateDB('project-shop', 'orders', { annotations: others })).changing, false)
 })
 
+test('a database with backups of its own says when their restore was rehearsed, whatever is in its annotations', () => {
+  const view = (annotations: Record<string, string>) => databaseView(crateDB('project-shop', 'orders', { annotations })).rehearsal
+  const backups = { 'skerry.dev/database': '{"snapshots":{"s3":{}}}' }
+  const state =
+    '{"rehearsal":{"lastSuccess":{"at":"2026-11-30T04:00:00Z"},"lastFailure":{"at":"2026-11-29T04:00:00Z","reason":"ShardsMissing"}}}'
+  assert.deepEqual(view({ ...backups, 'skerry.dev/backups': state }), {
+    succeededAt: Date.UTC(2026, 10, 30, 4),
+    failedAt: Date.UTC(2026, 10, 29, 4),
+    reason: 'ShardsMissing',
+  })
+  const none = { succeededAt: undefined, failedAt: undefined, reason: '' }
+  for (const text of ['', 'null', '[]', '{"rehearsal":7}', '{"rehearsal":{"lastSuccess":{"at":7},"lastFailure":null}}', '{'])
+    assert.deepEqual(view({ ...backups, 'skerry.dev/backups': text }), none, text)
+  assert.equal(view({ 'skerry.dev/backups': state }), undefined)
+  assert.equal(view({}), undefined)
+})
+
 test('a database of which everything is missing is still a database', () => {
   const view = databaseView({ apiVersion: '', kind: '', metadata: { name: 'a', namespace: 'b' } })
   assert.deepEqual([view.nodes, view.suspended, view.version, view.health], [0, false, '', undefined])
