@@ -201,7 +201,12 @@ function measuredLease(lease: Pick<Lease, 'isLeader' | 'standing'>) {
 
 /** What metrics say of the operations. */
 function measuredWork({ caches, journal, executor }: { caches: Caches; journal: Journal; executor: { depth: number } }) {
-  return { operations: () => caches.operations.values(), holes: () => journal.holes(), queueDepth: () => executor.depth }
+  return {
+    operations: () => caches.operations.values(),
+    retained: () => caches.retained.values(),
+    holes: () => journal.holes(),
+    queueDepth: () => executor.depth,
+  }
 }
 
 /** What metrics say of what leads outside. */

@@ -11,9 +11,11 @@ import { type RegistrationStatus, registrationStates } from '../cloud/registrati
 import type { CountedHole } from '../operations/holes.ts'
 import type { ExportState } from '../recovery/state.ts'
 import { hasEnded, type Operation, phaseOf, phases, waitingCodes } from '../resources/operation.ts'
+import type { RetainedDatabase } from '../resources/retained-database.ts'
 import { type Exposable, exposables } from '../tunnel/settings.ts'
 import { clockFamilies } from './clock-families.ts'
 import { exportFamilies } from './export-families.ts'
+import { retainedFamilies } from './retained-families.ts'
 
 /** What a scrape reads. All of it is in memory. */
 export type MetricSources = {
@@ -43,6 +45,8 @@ export type MetricSources = {
   clocks: () => ClockReading
   /** What is known of the file of the region, by place. */
   exported: () => ExportState
+  /** Deleted databases that somebody can have back. */
+  retained: () => Iterable<RetainedDatabase>
 }
 
 /** The agent's metrics. The `observe…` functions count what happens; each scrape reads the current state from the sources. */
@@ -132,10 +136,14 @@ export function createMetrics({ version, clock }: { version: string; clock: Cloc
       return [
         ...(await familiesOf(registry)),
         build,
-        ...(sources === undefined ? [] : [...currentFamilies(sources, clock), ...clockFamilies(sources.clocks())]),
+        ...(sources === undefined ? [] : [...currentFamilies(sources, clock), ...othersOf(sources)]),
       ]
     },
   }
+}
+
+function othersOf({ clocks, retained }: MetricSources): Family[] {
+  return [...clockFamilies(clocks()), ...retainedFamilies([...retained()])]
 }
 
 /** The state of the agent at this moment. */

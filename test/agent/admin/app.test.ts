@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { cacheReadiness, createAdmin } from '../../../agent/admin/app.ts'
 import { createMetrics, type MetricSources } from '../../../agent/admin/metrics.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
+import type { RetainedDatabase } from '../../../agent/resources/retained-database.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
 
 function operation(phase: string, acceptedAt: number, endedAt?: number): Operation {
@@ -13,6 +14,21 @@ function operation(phase: string, acceptedAt: number, endedAt?: number): Operati
     spec: { action: 'put', acceptedAt: new Date(acceptedAt).toISOString() },
     status: { phase, ...(endedAt !== undefined && { endedAt: new Date(endedAt).toISOString() }) },
   } as unknown as Operation
+}
+
+function retained(database: string, expiresAt: string | undefined): RetainedDatabase {
+  const volume = { volume: database, uid: database, claim: `project-harbour/data0-crate-data-hot-${database}-0`, capacity: '8Gi' }
+  return {
+    apiVersion: 'skerry.dev/v1',
+    kind: 'RetainedDatabase',
+    metadata: { name: `${database}.00000001`, namespace: 'skerry' },
+    spec: {
+      ...{ project: 'harbour', database, origin: 'operation', deletedAt: '2026-01-01T00:00:00Z', deletedBy: 'token:cloud' },
+      ...(expiresAt !== undefined && { expiresAt }),
+      volumes: [volume],
+      secrets: [],
+    },
+  }
 }
 
 function start() {
@@ -66,6 +82,7 @@ function start() {
       steps: 1,
       lastStep: { at: clock.now(), byMs: -3_000 },
     }),
+    retained: () => [retained('tide', '2026-02-01T00:00:00Z'), retained('ebb', '2026-03-01T00:00:00Z'), retained('swell', undefined)],
     registration: () => ({
       ...{ state: 'Recovering', reason: 'Unreachable', message: 'The cloud does not answer.', since: '2026-01-01T00:00:00Z', attempts: 3 },
       ...{ cloud: 'https://cloud.example.org', thumbprint: 'kPrK', lastHeard: new Date(clock.now() - 90_000).toISOString() },
@@ -152,6 +169,10 @@ test('what happened and what is can be scraped', async () => {
     'skerry_agent_export_failing{place="bucket"} 0',
     'skerry_agent_export_failing{place="file"} 1',
     'skerry_agent_export_file_bytes{place="bucket"} 41234',
+    'skerry_agent_retained_databases{phase="Kept"} 3',
+    'skerry_agent_retained_databases{phase="PurgeIncomplete"} 0',
+    'skerry_agent_retained_bytes 25769803776',
+    'skerry_agent_retained_next_expiry_timestamp_seconds 1769904000',
     'skerry_agent_events_total{what="relist"} 1',
     'skerry_agent_cache_synced{cache="databases"} 0',
     'skerry_agent_cache_objects{cache="projects"} 7',
