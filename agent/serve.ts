@@ -24,6 +24,7 @@ import { CloudClock } from './cloud/cloud-clock.ts'
 import { readIdentityKey } from './cloud/kubernetes-store.ts'
 import { followRegistration, registrationReadiness, type ShownRegistration } from './cloud/registration/cache.ts'
 import type { AgentConfig } from './config.ts'
+import { createBackupSchedule } from './controllers/backups.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
 import { createProjectController } from './controllers/projects.ts'
@@ -33,6 +34,7 @@ import { createStory } from './controllers/story.ts'
 import { createVolumeController } from './controllers/volumes.ts'
 import { type AcceptedState, createAcceptedState } from './operations/accepted.ts'
 import { actions } from './operations/actions/index.ts'
+import type { DecisionParts } from './operations/deciding/decision.ts'
 import { decisionParts } from './operations/deciding/parts.ts'
 import { createExecutor } from './operations/executor.ts'
 import { createJournal, type Journal } from './operations/journal.ts'
@@ -181,6 +183,7 @@ function controllersOf(config: AgentConfig, known: ControllerParts): Part[] {
     createDeletionController({ namespace }, known),
     createRetainedController({ namespace, foundAfterMs: 15_000 }, { ...known, expiryTime: () => expiryTime.now() }),
     createRehearsalController({ namespace }, known),
+    createBackupSchedule({}, { ...known, careful: known.clocks.careful }),
   ]
 }
 
@@ -188,6 +191,7 @@ type ControllerParts = LeaderTools & {
   caches: Caches
   journal: Journal
   accepted: AcceptedState
+  deciding: DecisionParts
   obstacles: Obstacles
   requests: Requests
   recorder: EventRecorder
