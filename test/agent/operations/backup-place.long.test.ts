@@ -40,6 +40,12 @@ async function standing(id: string, given: object = {}) {
 const read = (kind: KindName, name: string): Promise<KubernetesObject> =>
   scene.region.admin.request({ method: 'GET', path: pathOf(kinds[kind], 'project-harbour', name) })
 
+/** The job of the operator, in the version that the API server serves: Kubernetes 1.20 has it as v1beta1. */
+const jobOf = (id: string): Promise<KubernetesObject> => {
+  const { world } = scene.region.standIns
+  return scene.region.admin.request({ method: 'GET', path: pathOf(world.kinds.CronJob, 'project-harbour', `create-snapshot-${id}`) })
+}
+
 /** The texts in the Secret of a database's backups. */
 async function textsOf(id: string): Promise<Record<string, string>> {
   const { data } = await read('Secret', `backup-${id}`)
@@ -48,7 +54,7 @@ async function textsOf(id: string): Promise<Record<string, string>> {
 
 test('a put names another bucket, and the next job has it, with the credentials that stay', async () => {
   const body = await standing('gauge')
-  const before = [await read('CronJob', 'create-snapshot-gauge'), (await read('CrateDB', 'gauge')).spec]
+  const before = [await jobOf('gauge'), (await read('CrateDB', 'gauge')).spec]
   const { accessKeyId: _, secretAccessKey: __, ...place } = { ...aws, bucket: 'quay', region: 'eu-north-1' }
   const put = { ...body, users: [{ name: 'harbourmaster' }], backups: { aws: place } }
   const plan = await answered('PUT', `${at('gauge')}?dryRun=true`, put)
@@ -64,7 +70,7 @@ test('a put names another bucket, and the next job has it, with the credentials 
   assert.deepEqual(operation.planned, ['backup-place'])
   const kept = { 'access-key-id': 'AKIAOLD', 'secret-access-key': 'old-secret' }
   assert.deepEqual(await textsOf('gauge'), { ...kept, bucket: 'quay', region: 'eu-north-1' })
-  assert.deepEqual([await read('CronJob', 'create-snapshot-gauge'), (await read('CrateDB', 'gauge')).spec], before)
+  assert.deepEqual([await jobOf('gauge'), (await read('CrateDB', 'gauge')).spec], before)
   assert.deepEqual((await scene.api.call('GET', at('gauge'))).body.backups.aws, place)
   assert.equal((await scene.api.call('PUT', at('gauge'), { body: put })).body.phase, undefined, 'the same again is no change')
 })
