@@ -58,6 +58,8 @@ export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = 
   findings?: readonly Finding[] | undefined
   /** Everything that decides about snapshots of volumes; undefined if `prepare` did not read it. */
   snapshotFacts?: SnapshotFacts | undefined
+  /** How many snapshots of volumes are in the namespace of a project; undefined if the cluster has none, or if `prepare` did not look. */
+  volumeSnapshots?: number | undefined
   /** The nodes of a database of which one has no host; undefined if all have one, or if `prepare` did not look. */
   nodes?: NodesEvidence | undefined
   /** What an import meets in the cluster, and what it keeps of the file; undefined if `prepare` did not look. */

@@ -1,5 +1,6 @@
-import { Problem } from '../../../shared/errors.ts'
-import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { isProblem, Problem } from '../../../shared/errors.ts'
+import { type KubernetesObject, kinds } from '../../../shared/kubernetes/objects.ts'
+import { listObjects } from '../../../shared/kubernetes/read.ts'
 import { storageClassesOf } from '../../region/status.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { deletionConsequences } from '../../resources/database-plan.ts'
@@ -36,6 +37,7 @@ export const deleteProject: Action<ProjectTarget> = {
       },
       asksForState: false,
       takesAlong: ({ cascade }) => (cascade ? ['database'] : []),
+      prepare: async (parts, asked) => ({ ...asked, volumeSnapshots: await countVolumeSnapshots(parts, asked.target) }),
       decide,
     }),
   ],
@@ -63,7 +65,10 @@ function decide(parts: DecisionParts, asked: Asked<ProjectTarget, Given>): Propo
       ...(unprotected.length > 0 && { unprotected }),
     },
     timeoutSeconds: seconds(parts.config.timeouts.delete),
-    plan: [...databasesStep(parts, databases, query, present.spec.keepDeletedDays), projectStep(target, present.object)],
+    plan: [
+      ...databasesStep(parts, databases, query, present.spec.keepDeletedDays),
+      projectStep(target, present.object, asked.volumeSnapshots),
+    ],
   }
 }
 
@@ -96,11 +101,29 @@ function databasesStep(
   return [{ name: 'databases', consequences, objects: [], removed }]
 }
 
-function projectStep({ project }: ProjectTarget, object: KubernetesObject | undefined): Step {
+/** Undefined where there are no such kinds, and where the agent may not see them. */
+async function countVolumeSnapshots({ accepted, cluster }: DecisionParts, { project }: ProjectTarget): Promise<number | undefined> {
+  if (accepted.project(project)?.object === undefined) return undefined
+  try {
+    return (await listObjects(cluster, kinds.VolumeSnapshot, { namespace: namespaceOf(project) })).length
+  } catch (error) {
+    if (isProblem(error, 'not-served', 'cluster-forbidden')) return undefined
+    throw error
+  }
+}
+
+function projectStep({ project }: ProjectTarget, object: KubernetesObject | undefined, volumeSnapshots = 0): Step {
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespaceOf(project) } }
   return {
     name: 'delete',
-    consequences: [`The namespace ${namespace.metadata.name} and everything in it is deleted.`],
+    consequences: [
+      `The namespace ${namespace.metadata.name} and everything in it is deleted.`,
+      ...(volumeSnapshots > 0
+        ? [
+            `That includes ${volumeSnapshots} volume ${volumeSnapshots === 1 ? 'snapshot' : 'snapshots'}: their data is deleted too, unless the deletionPolicy of their class is Retain.`,
+          ]
+        : []),
+    ],
     objects: [],
     removed: [...(object ? [object] : []), namespace],
   }

@@ -153,6 +153,49 @@ test('the snapshots stay when the database is deleted', async () => {
   await done('PUT', gauge, given)
 })
 
+test('the plan of the deletion of their project says that they go with it', async () => {
+  const { length } = await list('VolumeSnapshot')
+  const plan = await scene.api.call('DELETE', '/v1/projects/harbour?cascade=true&dryRun=true')
+  assert.equal(plan.status, 200, plan.text)
+  const told = plan.body.steps.at(-1).consequences
+  assert.ok(
+    told.includes(
+      `That includes ${length} volume snapshots: their data is deleted too, unless the deletionPolicy of their class is Retain.`,
+    ),
+    plan.text,
+  )
+})
+
+test('a cluster that serves groups as v1beta2 alone is asked for one of these', async () => {
+  const { admin } = scene.region
+  await makeSnapshotClass(admin, 'VolumeGroupSnapshotClass', 'older')
+  for (const plural of ['volumegroupsnapshots', 'volumegroupsnapshotclasses']) {
+    const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${plural}.groupsnapshot.storage.k8s.io`
+    const body = [{ op: 'replace', path: '/spec/versions/0/served', value: false }]
+    await admin.request({ method: 'PATCH', path, contentType: 'application/json-patch+json', body })
+  }
+  await until('v1 is served no more', () =>
+    admin.request({ method: 'GET', path: pathOf(kinds.VolumeGroupSnapshotClass) }).then(
+      () => false,
+      () => true,
+    ),
+  )
+  // Of the stand-in, which follows v1, nothing is heard.
+  const { body } = await take({}, {} as never)
+  await whenSaid(
+    body.id,
+    /^0 of 3 .* The snapshot controller has not taken up VolumeGroupSnapshot project-harbour\/crate-gauge-\d+-\d+ yet\.$/,
+  )
+  const { items } = await admin.request<{ items: KubernetesObject[] }>({
+    method: 'GET',
+    path: pathOf(kinds.VolumeGroupSnapshotBeta, 'project-harbour'),
+  })
+  assert.ok(items.some(({ spec }) => spec.volumeGroupSnapshotClassName === 'older'))
+  assert.equal((await scene.api.call('DELETE', `/v1/operations/${body.id}`)).status, 202)
+  await scene.region.journal.whenEnded(body.id, 60_000, new AbortController().signal)
+  await admin.request({ method: 'DELETE', path: pathOf(kinds.VolumeGroupSnapshotClassBeta, undefined, 'older') })
+})
+
 for (const at of ['the first snapshot', 'the note that all are made']) {
   test(`an agent that dies at ${at} goes on with the same set`, async () => {
     const { region } = scene
