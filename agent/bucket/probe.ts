@@ -8,19 +8,28 @@ import type { BucketPlace } from './place.ts'
  * Tries a bucket as backups use it: looks whether it is there, lists it, writes a probe below its base path, reads it back, and deletes it. Each
  * thing that is wrong is one finding; none means that the bucket can be used. What makes the others pointless ends the trial; missing rights are
  * found all at once. The probe is removed whatever happens, also when the signal aborts; one that cannot be removed is named.
- * @throws the signal's reason
+ * @throws the signal's reason, unless it is a deadline (`AbortSignal.timeout`): a store that answers too slowly for it is a finding
  */
 export async function probeBucket(place: BucketPlace, tools: BucketTools, signal: AbortSignal): Promise<Finding[]> {
   const faults = placeFaults(place, tools.rules)
-  const found = faults.length > 0 ? faults : await trial(place, tools, signal)
+  const found = faults.length > 0 ? faults : await trial(place, tools, signal).catch((error) => [tooSlow(error, place)])
   const byCode = new Map(found.map((fault) => [fault.code, fault]))
   return [...byCode.values()].map((fault) => fault.finding())
 }
 
+/** @throws any other error */
+function tooSlow(error: unknown, place: BucketPlace): BucketFault {
+  if (!(error instanceof DOMException) || error.name !== 'TimeoutError') throw error
+  return new BucketFault('TimedOut', `${addressOf(place).authority} answers, but too slowly for the trial to end in its time.`)
+}
+
+/** More is not read, nor waited for. */
+const longestProbe = 64 << 10
+
 async function trial(place: BucketPlace, tools: BucketTools, signal: AbortSignal): Promise<BucketFault[]> {
   let bucket: Bucket
   try {
-    bucket = openBucket(place, tools)
+    bucket = openBucket(place, { ...tools, maxBytes: longestProbe })
   } catch (error) {
     if (error instanceof BucketFault) return [error]
     throw error

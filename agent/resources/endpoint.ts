@@ -14,10 +14,20 @@ const families = [
   { is: 'a loopback address, which is the pod of the backup itself', networks: ['127.0.0.0/8', '0.0.0.0/8', '::1/128', '::/128'] },
   {
     is: "a link-local address, such as that of a cloud's metadata service, which returns credentials",
-    // The metadata services of Alibaba and Azure have other addresses.
-    networks: ['169.254.0.0/16', 'fe80::/10', 'fd00:ec2::254/128', '100.100.100.200/32', '168.63.129.16/32'],
+    // The metadata services of Amazon on IPv6, Google on IPv6, Alibaba, Azure and Oracle have other addresses.
+    networks: [
+      '169.254.0.0/16',
+      'fe80::/10',
+      'fd00:ec2::254/128',
+      'fd20:ce::254/128',
+      '100.100.100.200/32',
+      '168.63.129.16/32',
+      '192.0.0.192/32',
+    ],
   },
   { is: 'a multicast or reserved address', networks: ['224.0.0.0/3', 'ff00::/8'] },
+  // Those of old transitions to IPv6, and of translators of the site.
+  { is: 'an address in which another one is hidden', networks: ['::/96', '2001::/32', '2002::/16', '64:ff9b:1::/48'] },
 ].map(({ is, networks }) => ({ is, list: blockList(networks) }))
 
 /**

@@ -32,6 +32,7 @@ const inside = [
   { host: '2852039166', is: 'a link-local address' },
   { host: '100.100.100.200', is: 'a link-local address' },
   { host: '168.63.129.16', is: 'a link-local address' },
+  { host: '192.0.0.192', is: 'a link-local address' },
   { host: 'metadata.google.internal', is: "a cloud's metadata service" },
   { host: '224.0.0.1', is: 'a multicast or reserved address' },
   { host: '255.255.255.255', is: 'a multicast or reserved address' },

@@ -25,6 +25,12 @@ const inner = [
   'ff02::1',
   '10.244.3.7',
   '::ffff:10.244.3.7',
+  'fd20:ce::254',
+  '192.0.0.192',
+  '::169.254.169.254',
+  '2002:a9fe:a9fe::1',
+  '2001:0:1::1',
+  '64:ff9b:1::a9fe:a9fe',
 ]
 for (const address of inner) {
   test(`a name that resolves to ${address} is refused before anything is sent`, async (t) => {
@@ -86,6 +92,8 @@ test('what the resolver says is told apart', async () => {
   const codeOf = async (lookup: LookupFunction) => (await probeBucket(place, { ...tools, lookup }, signal)).map(({ code }) => code)
   assert.deepEqual(await codeOf(failing('ENOTFOUND')), ['NameUnknown'])
   assert.deepEqual(await codeOf(failing('EAI_AGAIN')), ['NameServerFailed'])
+  const [silent] = await probeBucket(place, { ...tools, timeoutMs: 50, lookup: () => {} }, signal)
+  assert.equal(silent?.code, 'TimedOut')
 })
 
 test('a port where nobody listens, and one where nobody answers, or not to the end, are told apart', async (t) => {

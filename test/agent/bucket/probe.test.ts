@@ -65,6 +65,11 @@ const lies: { name: string; answer: (seen: Seen) => Reply | undefined; code: str
     code: 'OtherBytes',
   },
   {
+    name: 'returns far more bytes',
+    answer: (seen) => (isProbe(seen) && seen.method === 'GET' ? { status: 200, body: Buffer.alloc(1 << 20) } : undefined),
+    code: 'AnswerTooLarge',
+  },
+  {
     name: 'takes an object and has it not',
     answer: (seen) => (isProbe(seen) && seen.method === 'PUT' ? { status: 200 } : undefined),
     code: 'OtherBytes',
@@ -178,6 +183,24 @@ test('a trial that is aborted after it has written removes its probe, and reject
   await assert.rejects(probeBucket(store.place, tools, stopping.signal), /the agent stops/)
   assert.equal(store.objects.size, 0)
   assert.equal(store.seen.at(-1)?.method, 'DELETE')
+})
+
+test('a store that is too slow for the deadline of the trial is a finding, and keeps no probe', async (t) => {
+  const deadline = new AbortController()
+  const store = await startStore(t, {
+    answer: (seen) => {
+      if (!isProbe(seen) || seen.method !== 'GET') return undefined
+      // As AbortSignal.timeout does.
+      deadline.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'))
+      return 'hang'
+    },
+  })
+  const found = await probeBucket(store.place, tools, deadline.signal)
+  assert.deepEqual(
+    found.map(({ code }) => code),
+    ['TimedOut'],
+  )
+  assert.equal(store.objects.size, 0)
 })
 
 test('what is aborted before it begins asks nobody', async (t) => {
