@@ -157,6 +157,11 @@ export function isRehearsal({ spec }: Operation): boolean {
   return spec.action === rehearsal
 }
 
+/** Whether it creates its database on the volumes that it had. If it fails, nobody may create the database in its stead, on empty ones. */
+export function bringsBack({ spec }: Operation): boolean {
+  return spec.action === 'reattach' || spec.action === 'undelete'
+}
+
 /** Whether it only records that its target was deleted. */
 export function isDeletionRecord({ spec }: Operation): boolean {
   return spec.action === deletionRecord

@@ -12,7 +12,7 @@ import { groupsOf, type Rehearsal, type StoredDatabaseSpec, secretsNeeded } from
 import { planDatabase } from '../../resources/database-plan.ts'
 import { refusals } from '../../resources/database-rules.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
-import type { Operation } from '../../resources/operation.ts'
+import { bringsBack, type Operation } from '../../resources/operation.ts'
 import type { ProjectSpec } from '../../resources/project.ts'
 import { sumOfRetained } from '../../resources/retained-keeping.ts'
 import { snapshotKeys } from '../../resources/snapshots.ts'
@@ -56,6 +56,7 @@ export function decideState(
   const project = projectAround(parts, target, { seesOff: true })
   if (present?.leaving) throw leavingProblem(target, present)
   if (present?.spec.rehearsal) throw refusal('wrong-state', [{ path: '', message: belongsToRehearsal(present.spec.rehearsal) }])
+  if (present && !present.object) refuseInstead(parts, target)
   const given = intent(present)
   const wanted = withFolder({ ...given.spec, ...carriedOver(given.spec, present), id: target.database }, present?.spec, {
     ...target,
@@ -79,6 +80,14 @@ export function decideState(
 
 function belongsToRehearsal({ operation, of }: Rehearsal): string {
   return `the database is part of the rehearsal of ${of}, and is deleted when operation ${operation} ends; cancel that, or wait`
+}
+
+/** @throws Problem while an operation creates the database on the volumes that it had: after its failure this one would use empty ones */
+function refuseInstead({ journal }: Pick<DecisionParts, 'journal'>, target: DatabaseTarget): void {
+  const before = journal.unended(target).find(bringsBack)
+  if (!before) return
+  const message = `the database comes back with its volumes by operation ${before.metadata.name}; repeat the request when that has ended`
+  throw refusal('wrong-state', [{ path: '', message }])
 }
 
 type Intent = {

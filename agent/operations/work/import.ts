@@ -176,12 +176,13 @@ function progressOf({ spec }: Operation, { projects, databases, open }: ImportNo
 
 async function finish(context: Context, { projects, databases }: ImportNote): Promise<Progress> {
   const failures = projects.failed + databases.failed
-  const told = `${databases.made} databases were made again, ${databases.unchanged} stood already`
+  const { made, unchanged } = databases
+  const told = `${made} ${made === 1 ? 'database was' : 'databases were'} made again, ${unchanged} stood already`
   if (failures > 0) {
     return {
       next: 'failed',
       reason: 'ImportIncomplete',
-      message: `${told}, and ${failures} projects or databases could not be made: see the result.`,
+      message: `${told}, and ${failures} ${failures === 1 ? 'project or database' : 'projects or databases'} could not be made: see the result.`,
       action: 'Mend what the result names, and import the same file again: it makes only what is missing.',
     }
   }

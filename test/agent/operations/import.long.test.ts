@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { actions } from '../../../agent/operations/actions/index.ts'
+import { createJournal } from '../../../agent/operations/journal.ts'
 import type { RegionContent } from '../../../agent/recovery/region-file.ts'
 import { type WrittenRegionFile, writeRegionFile } from '../../../agent/recovery/writing.ts'
+import { createCaches } from '../../../agent/region/caches.ts'
+import { createOperatorCache } from '../../../agent/region/operator.ts'
 import type { VolumeManifest } from '../../../agent/resources/volume-manifest.ts'
+import { systemClock } from '../../../shared/clock.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { listObjects } from '../../../shared/kubernetes/read.ts'
+import { createLog } from '../../../shared/log.ts'
+import { connectTo } from '../../shared/kubernetes/connected.ts'
+import { type Api, createApiOver, operatorAt } from '../api/region.ts'
 import { exportOf } from '../recovery/export-of.ts'
 import { type ActionScene, startActionScene } from './actions/scene.ts'
 
@@ -67,6 +74,24 @@ async function handlesByClaim({ region }: ActionScene): Promise<Map<string, stri
 function placeOf(volume: KubernetesObject | undefined): string {
   const { csi, cinder, hostPath, local } = volume?.spec ?? {}
   return JSON.stringify(csi?.volumeHandle ?? cinder?.volumeID ?? hostPath?.path ?? local?.path)
+}
+
+/** A second replica, which accepts and never leads. */
+async function openReplica(): Promise<{ api: Api; close(): Promise<void> }> {
+  const cluster = connectTo(scene.region.cluster)
+  const tools = { cluster, clock: systemClock, log: createLog({ level: 'silent', name: 'test' }) }
+  const caches = createCaches({ namespace: 'skerry' }, tools)
+  const journal = createJournal({ namespace: 'skerry' }, { ...tools, operations: caches.operations, ledger: caches.ledger })
+  const operator = createOperatorCache({ namespace: operatorAt.namespace, name: operatorAt.deployment }, tools)
+  const parts = [...Object.values(caches), operator, journal]
+  for (const part of parts) await part.start(new AbortController().signal)
+  return {
+    api: createApiOver({ cluster, caches, journal, obstacles: { of: async () => [] }, actions }, operator),
+    async close() {
+      for (const part of parts.toReversed()) await part.stop(0)
+      cluster.close()
+    },
+  }
 }
 
 const contentOf = (written: WrittenRegionFile): RegionContent => JSON.parse(written.bytes.toString()).document
@@ -207,6 +232,42 @@ test('a database that fails does not stop the others, and the next import goes o
   const second = await importing(written)
   assert.equal(second.status, 200, second.text)
   assert.deepEqual(second.body.result.import.databases, { made: 1, unchanged: 1, failed: 0 })
+})
+
+test('sent at two replicas with the same key it is one import, and with another key the second finds everything there', async () => {
+  const other = await openReplica()
+  try {
+    const written = await fileWith(['spring'], (spec, node) => {
+      ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-spring-${node}`
+    })
+    const send = (api: Api, key: string) =>
+      api.call('POST', '/v1/region/import?oldClusterIsGone=true', {
+        body: written.bytes.toString(),
+        headers: { prefer: 'wait=80', 'idempotency-key': key },
+      })
+    const [one, two] = await Promise.all([send(scene.api, 'a'), send(other.api, 'a')])
+    assert.deepEqual([one.status, two.status], [200, 200], one.text + two.text)
+    assert.equal(one.body.id, two.body.id)
+    const both = await Promise.all([send(scene.api, 'b'), send(other.api, 'c')])
+    for (const { body, text } of both) assert.deepEqual(body.result?.import?.databases, { made: 0, unchanged: 1, failed: 0 }, text)
+    assert.notEqual(both[0].body.id, both[1].body.id)
+  } finally {
+    await other.close()
+  }
+})
+
+test('while a database comes back with its volumes, nobody creates it in its stead', async () => {
+  const written = await fileWith(['slack'], (spec, node) => {
+    ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-slack-${node}`
+  })
+  scene.region.lead(false)
+  const [entry] = contentOf(written).databases
+  const target = { kind: 'database' as const, project: 'harbour', database: 'slack' }
+  await scene.region.accept({ action: 'reattach', target, wanted: entry?.body })
+  const put = await scene.api.call('PUT', '/v1/projects/harbour/databases/slack', { body: { ...given('slack'), id: undefined } })
+  assert.equal(put.status, 409, put.text)
+  assert.match(put.body.detail, /comes back with its volumes by operation op-/)
+  scene.region.lead(true)
 })
 
 test('a quota without room refuses a database, and says so', async () => {
