@@ -7,7 +7,7 @@ import { isProblem, Problem } from '../../shared/errors.ts'
 import { parseDuration } from '../../shared/fields.ts'
 import { createLog } from '../../shared/log.ts'
 import type { GivenFile } from '../recovery/import/plan.ts'
-import { readRegionFile } from '../recovery/reading.ts'
+import { readImport } from '../recovery/import/reading.ts'
 import { regionFileBounds } from '../recovery/region-file.ts'
 import { hasEnded, type Operation } from '../resources/operation.ts'
 import { type Accepting, configFor, openAccepting } from './accepting.ts'
@@ -19,7 +19,8 @@ export const exitCodes = { imported: 0, incomplete: 1, notAsked: 2 } as const
 
 const help = `skerry-agent import FILE: makes the projects and databases of a region file again, with the volumes that they had
 
-  FILE is a region file, packed with gzip or not; - reads it from standard input. Run it in a pod of the agent:
+  FILE is a region file, packed with gzip or not; - reads it from standard input. With the secrets that open-export has printed of it, it is
+  an object with the members file and secrets. Run it in a pod of the agent:
     kubectl -n skerry exec -i deploy/skerry-agent -- node /skerry/agent.mjs import - --dry-run <FILE
 
   --dry-run              show a verdict for each database, and change nothing
@@ -103,8 +104,8 @@ async function readFrom(file: string, input: Readable): Promise<GivenFile> {
   const { bytes: most } = regionFileBounds
   const bytes = file === '-' ? await bytesOf(input, most) : await bytesOfFile(file, most)
   const isPacked = bytes[0] === 0x1f && bytes[1] === 0x8b
-  const found = await readRegionFile(isPacked ? await unpack(bytes, { maxOutputLength: most }) : bytes)
-  if (found.ok) return { document: found.document, digest: found.digest, origin: found.origin }
+  const found = await readImport(isPacked ? await unpack(bytes, { maxOutputLength: most }) : bytes)
+  if (found.ok) return found.value
   const faults = found.faults.map(({ path, message }) => `${path === '' ? 'the file' : path} ${message}`)
   throw new Error([...faults, ...(found.more > 0 ? [`and ${found.more} more faults`] : [])].join('\n  '))
 }

@@ -14,7 +14,7 @@ import type { RegionSecrets } from './region-file.ts'
 const texts = z.record(z.string(), z.string())
 
 /** What the encrypted part of a region file says, once it is open. */
-const openedSecrets = z.object({
+export const openedSecrets = z.object({
   kind: z.literal('SkerryRegionSecrets'),
   version: z.literal(1),
   databases: z

@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto'
+import canonicalize from 'canonicalize'
 import * as z from 'zod'
 import { type ImportItem, packItems } from '../../recovery/import/pieces.ts'
-import { countsOf, type GivenFile, type ImportOptions, type ImportPlan, importPlan, shownPlan } from '../../recovery/import/plan.ts'
-import type { Judged } from '../../recovery/import/verdict.ts'
+import { countsOf, type GivenFile, type ImportPlan, importPlan, judgeAll, shownPlan } from '../../recovery/import/plan.ts'
+import type { DatabaseVerdict, Judged } from '../../recovery/import/verdict.ts'
 import { regionFileBounds } from '../../recovery/region-file.ts'
 import type { RegionTarget, Step } from '../../resources/kind.ts'
 import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
@@ -49,8 +51,13 @@ export const importRegion: Action<RegionTarget> = {
           .describe('The name of a host here for each name in the file, as `old=new`, separated by commas; of zones too')
           .meta({ override: { type: 'string' }, example: 'edge-1=edge-7' }),
       },
-      body: z.looseObject({}).describe('A region file, as `GET /v1/region/export` returns it').meta({ example: {} }),
-      file: fileBody<GivenFile>({ maxBytes: regionFileBounds.bytes, read, digestOf: ({ digest }) => digest }),
+      body: z
+        .looseObject({})
+        .describe(
+          'A region file, as `GET /v1/region/export` returns it; or an object with that as `file`, and as `secrets` what `open-export` has printed of it',
+        )
+        .meta({ example: {} }),
+      file: fileBody<GivenFile>({ maxBytes: regionFileBounds.bytes, read, digestOf }),
       problems: ['busy'],
       asksForState: false,
       takesAlong: () => ['project', 'database'],
@@ -64,25 +71,31 @@ export const importRegion: Action<RegionTarget> = {
 
 async function read(bytes: Uint8Array, signal?: AbortSignal): Promise<ReadFile<GivenFile>> {
   // Loaded here: most processes never read a region file.
-  const { readRegionFile } = await import('../../recovery/reading.ts')
-  const found = await readRegionFile(bytes, signal && { signal })
-  if (!found.ok) return found
-  const { document, digest, origin } = found
-  return { ok: true, value: { document, digest, origin } }
+  const { readImport } = await import('../../recovery/import/reading.ts')
+  return readImport(bytes, signal)
+}
+
+function digestOf({ digest, secrets }: GivenFile): string {
+  return secrets
+    ? `${digest} ${createHash('sha256')
+        .update(canonicalize(secrets) ?? '')
+        .digest('hex')}`
+    : digest
 }
 
 type AskedImport = Asked<RegionTarget, Query, Record<string, unknown>>
 
 async function prepare(parts: DecisionParts, asked: AskedImport): Promise<AskedImport> {
-  const standing = { ...(await readStandingRegion(parts.cluster)), pieces: [] }
-  const plan = planOf(parts, { ...asked, standing })
-  const items = itemsOf(asked.body as unknown as GivenFile, plan)
-  return { ...asked, standing: { ...standing, pieces: await packItems(items, { maxBytes: maxPieceBytes, maxPieces }) } }
+  const file = asked.body as unknown as GivenFile
+  const standing = await readStandingRegion(parts.cluster)
+  const judged = await judgeAll(file, importSceneOf(parts, standing.volumes), new Map(Object.entries(asked.query.hosts ?? {})))
+  const pieces = await packItems(itemsOf(file, judged), { maxBytes: maxPieceBytes, maxPieces })
+  return { ...asked, standing: { ...standing, verdicts: judged.map(({ verdict }) => verdict), pieces } }
 }
 
-function* itemsOf({ document }: GivenFile, { databases }: ImportPlan): Generator<ImportItem> {
+function* itemsOf({ document }: GivenFile, judged: readonly Judged[]): Generator<ImportItem> {
   for (const spec of document.projects) yield { kind: 'project', spec }
-  for (const { entry, verdict } of databases) {
+  for (const { entry, verdict } of judged) {
     const obstacles = verdict.obstacles.filter(({ code }) => code === 'handle-taken' || code === 'attached')
     yield { kind: 'database', entry, obstacles }
   }
@@ -90,10 +103,10 @@ function* itemsOf({ document }: GivenFile, { databases }: ImportPlan): Generator
 
 function planOf(parts: DecisionParts, { body, query, standing }: AskedImport): ImportPlan {
   if (!standing) throw new TypeError('an import is decided after the cluster was looked at')
-  const options: ImportOptions = { ...query, hosts: new Map(Object.entries(query.hosts ?? {})) }
-  const plan = importPlan(body as unknown as GivenFile, regionFactsOf(parts, standing), importSceneOf(parts, standing.volumes), options)
-  const needsVolumes = plan.databases.some(({ verdict }) => verdict.verdict === 'ready')
-  return standing.makesVolumes || !needsVolumes ? plan : { ...plan, refusals: [...plan.refusals, importIsOff] }
+  const { verdicts, makesVolumes } = standing
+  const plan = importPlan(body as unknown as GivenFile, regionFactsOf(parts, standing), verdicts, query)
+  const needsVolumes = verdicts.some(({ verdict }) => verdict === 'ready')
+  return makesVolumes || !needsVolumes ? plan : { ...plan, refusals: [...plan.refusals, importIsOff] }
 }
 
 const importIsOff = {
@@ -131,7 +144,7 @@ function totalsOf({ projects, databases }: ImportPlan): { projects: number; data
 }
 
 function stepOf({ projects, databases }: ImportPlan): Step {
-  const counts = countsOf(databases.map(({ verdict }) => verdict))
+  const counts = countsOf(databases)
   const made = projects.filter(({ verdict }) => verdict === 'ready').length
   const differing = projects.filter(({ verdict }) => verdict === 'differs').length
   const anew = counts.ready + counts['volumes-found']
@@ -146,9 +159,9 @@ function stepOf({ projects, databases }: ImportPlan): Step {
   return { name: importAction, consequences, objects: [] }
 }
 
-function volumesOf(databases: readonly Judged[]): number {
-  const made = databases.filter(({ verdict }) => verdict.verdict === 'ready' || verdict.verdict === 'volumes-found')
-  return made.reduce((sum, { verdict }) => sum + verdict.volumes, 0)
+function volumesOf(databases: readonly DatabaseVerdict[]): number {
+  const made = databases.filter(({ verdict }) => verdict === 'ready' || verdict === 'volumes-found')
+  return made.reduce((sum, { volumes }) => sum + volumes, 0)
 }
 
 function counted(count: number, what: string): string {

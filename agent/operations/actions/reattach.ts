@@ -1,7 +1,6 @@
 import * as z from 'zod'
 import { packJson } from '../../recovery/import/pieces.ts'
-import { judge } from '../../recovery/import/verdict.ts'
-import type { ExportedDatabase } from '../../recovery/region-file.ts'
+import { type ImportedDatabase, judge } from '../../recovery/import/verdict.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
 import { decideState } from '../deciding/database-state.ts'
@@ -41,11 +40,11 @@ async function prepare(parts: DecisionParts, asked: AskedReattach): Promise<Aske
   const { cratedb, volumes } = entryOf(asked)
   const names = volumes.map(({ metadata }) => metadata.name)
   const pieces = [await packJson({ cratedb, volumes }, maxPieceBytes)]
-  return { ...asked, standing: { volumes: await readVolumes(parts.cluster, names), makesVolumes: true, pieces } }
+  return { ...asked, standing: { volumes: await readVolumes(parts.cluster, names), makesVolumes: true, verdicts: [], pieces } }
 }
 
-function entryOf({ body }: AskedReattach): ExportedDatabase {
-  return body as unknown as ExportedDatabase
+function entryOf({ body }: AskedReattach): ImportedDatabase {
+  return body as unknown as ImportedDatabase
 }
 
 function decide(parts: DecisionParts, asked: AskedReattach): Proposed | undefined {
@@ -65,24 +64,24 @@ function decide(parts: DecisionParts, asked: AskedReattach): Proposed | undefine
   return { ...proposed, parameters: { volumes: entry.volumes.length }, pieces, plan, credentials: [] }
 }
 
-function reserving({ volumes }: ExportedDatabase): Step {
+function reserving({ volumes }: ImportedDatabase): Step {
   return { name: reserveStep, consequences: [`Reserves its ${volumes.length} volumes, and makes those that are missing.`], objects: [] }
 }
 
 /** As a PUT creates it. Users of the data have their old passwords, and keys that nobody has are asked for again by the next change. */
-function decideOwn(parts: DecisionParts, asked: AskedReattach, { body }: ExportedDatabase): Proposed {
+function decideOwn(parts: DecisionParts, asked: AskedReattach, { body, secrets = {} }: ImportedDatabase): Proposed {
   const spec = { ...body, suspended: false }
-  const decided = decideState(parts, asked, () => ({ spec, secrets: placeholders(spec) }))
+  const decided = decideState(parts, asked, () => ({ spec, secrets: { ...placeholders(spec, secrets), ...secrets } }))
   if (!decided) throw new TypeError('a database that does not stand cannot be unchanged')
   return decided
 }
 
-function placeholders(spec: StoredDatabaseSpec): Secrets {
-  return Object.fromEntries(secretsNeeded(spec).missing.map((place) => [place, 'lost-with-the-former-cluster']))
+function placeholders(spec: StoredDatabaseSpec, given: Secrets): Secrets {
+  return Object.fromEntries(secretsNeeded(spec, given).missing.map((place) => [place, 'lost-with-the-former-cluster']))
 }
 
 /** As another tool made it. */
-function decideForeign({ config }: DecisionParts, { project, body, cratedb }: ExportedDatabase): Proposed {
+function decideForeign({ config }: DecisionParts, { project, body, cratedb }: ImportedDatabase): Proposed {
   const target: DatabaseTarget = { kind: 'database', project, database: body.id }
   const object = createdAnew(target, cratedb as NonNullable<typeof cratedb>, body)
   const plan = [{ name: 'create', consequences: ['Makes the CrateDB as another tool had made it.'], objects: [object] }]

@@ -2,7 +2,7 @@ import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { readObject } from '../../../shared/kubernetes/read.ts'
 import type { GivenFile, RegionFacts } from '../../recovery/import/plan.ts'
-import type { ImportScene } from '../../recovery/import/verdict.ts'
+import type { DatabaseVerdict, ImportScene } from '../../recovery/import/verdict.ts'
 import type { DecisionParts } from './decision.ts'
 import { readAllVolumes, type StandingVolumes } from './standing-volumes.ts'
 
@@ -13,12 +13,14 @@ export type StandingRegion = {
   volumes: StandingVolumes
   /** Whether the agent has the right to make volumes, which a site gives it. */
   makesVolumes: boolean
+  /** What becomes of each database of the file. */
+  verdicts: readonly DatabaseVerdict[]
   /** What the operation keeps of the file. */
   pieces: readonly Buffer[]
 }
 
 /** Reads it from the API server. */
-export async function readStandingRegion(cluster: Cluster): Promise<Omit<StandingRegion, 'pieces'>> {
+export async function readStandingRegion(cluster: Cluster): Promise<Omit<StandingRegion, 'pieces' | 'verdicts'>> {
   const [system, volumes, makesVolumes] = await Promise.all([
     readObject(cluster, pathOf(kinds.Namespace, undefined, 'kube-system')),
     readAllVolumes(cluster),

@@ -182,7 +182,7 @@ async function finish(context: Context, { projects, databases }: ImportNote): Pr
     return {
       next: 'failed',
       reason: 'ImportIncomplete',
-      message: `${told}, and ${failures} ${failures === 1 ? 'project or database' : 'projects or databases'} could not be made: see the result.`,
+      message: `${told}, and ${failures} could not be made: see the result.`,
       action: 'Mend what the result names, and import the same file again: it makes only what is missing.',
     }
   }

@@ -2,15 +2,14 @@ import { promisify } from 'node:util'
 import { gunzip, gzip } from 'node:zlib'
 import { Problem } from '../../../shared/errors.ts'
 import type { ProjectSpec } from '../../resources/project.ts'
-import type { ExportedDatabase } from '../region-file.ts'
-import type { ImportObstacle } from './verdict.ts'
+import type { ImportedDatabase, ImportObstacle } from './verdict.ts'
 
 /** One thing of a region file that is to be made again. */
 export type ImportItem =
   | { kind: 'project'; spec: ProjectSpec }
   | {
       kind: 'database'
-      entry: ExportedDatabase
+      entry: ImportedDatabase
       /** What only a look at the whole cluster shows. */
       obstacles: ImportObstacle[]
     }
@@ -18,8 +17,8 @@ export type ImportItem =
 const pack = promisify(gzip)
 const unpack = promisify(gunzip)
 
-/** Characters of JSON in a piece before it is packed: what is unpacked again at once is that small. */
-const piece = 1024 * 1024
+/** Characters of JSON in a piece before it is packed: a thousand databases of three nodes, which become about 200 KiB. */
+const piece = 4 * 1024 * 1024
 /** The largest piece, unpacked: that of one database with all volumes that it may have. */
 const largest = 32 * 1024 * 1024
 

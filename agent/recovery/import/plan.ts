@@ -1,19 +1,19 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import canonicalize from 'canonicalize'
+import type { Secrets } from '../../resources/kind.ts'
 import type { ProjectSpec } from '../../resources/project.ts'
 import type { RegionContent } from '../region-file.ts'
 import { type Origin, originSentence } from '../signature.ts'
 import { type DatabaseVerdict, type ImportScene, type Judged, judge, type VerdictName, verdicts } from './verdict.ts'
 
-/** A region file that was read. */
-export type GivenFile = { document: RegionContent; digest: string; origin: Origin }
+/** A region file that was read, and what somebody has opened of its secrets: by `PROJECT/ID`. */
+export type GivenFile = { document: RegionContent; digest: string; origin: Origin; secrets?: Readonly<Record<string, Secrets>> | undefined }
 
 /** What the caller has said besides the file. */
 export type ImportOptions = {
   oldClusterIsGone: boolean
   adoptRegion: boolean
   olderFile: boolean
-  /** The name of a host here, by its name in the file. */
-  hosts: ReadonlyMap<string, string>
 }
 
 /** What the region is that the file is for. */
@@ -38,11 +38,34 @@ type ProjectVerdict = { project: string; verdict: 'ready' | 'unchanged' | 'diffe
 export type ImportPlan = {
   refusals: ImportRefusal[]
   projects: ProjectVerdict[]
-  databases: Judged[]
+  databases: readonly DatabaseVerdict[]
 }
 
-/** What an import would do. Pure. */
-export function importPlan({ document, digest }: GivenFile, facts: RegionFacts, scene: ImportScene, options: ImportOptions): ImportPlan {
+/** Databases that are judged before others get their turn. */
+const perTurn = 50
+
+/** Judges every database of the file. Others get their turn while there are many. */
+export async function judgeAll(
+  { document, secrets }: GivenFile,
+  scene: ImportScene,
+  hosts: ReadonlyMap<string, string>,
+): Promise<Judged[]> {
+  const judged: Judged[] = []
+  for (const entry of document.databases) {
+    const own = secrets?.[`${entry.project}/${entry.body.id}`]
+    judged.push(judge(own ? { ...entry, secrets: own } : entry, scene, hosts))
+    if (judged.length % perTurn === 0) await nextTurn()
+  }
+  return judged
+}
+
+/** What an import would do with databases that were judged. Pure. */
+export function importPlan(
+  { document, digest }: GivenFile,
+  facts: RegionFacts,
+  databases: readonly DatabaseVerdict[],
+  options: ImportOptions,
+): ImportPlan {
   return {
     refusals: [
       ...otherRegion(document, facts, options),
@@ -50,7 +73,7 @@ export function importPlan({ document, digest }: GivenFile, facts: RegionFacts, 
       ...olderFile(document, digest, facts, options),
     ],
     projects: document.projects.map((spec) => ({ project: spec.id, verdict: projectVerdict(spec, facts.project(spec.id)) })),
-    databases: document.databases.map((entry) => judge(entry, scene, options.hosts)),
+    databases,
   }
 }
 
@@ -98,9 +121,8 @@ const mostShown = 1_000
 
 /** A plan as the API shows it: those that need somebody first, and of the others as many as fit. */
 export function shownPlan({ document, digest, origin }: GivenFile, { refusals, projects, databases }: ImportPlan) {
-  const all = databases.map(({ verdict }) => verdict)
   const order = ({ verdict, notes }: DatabaseVerdict) => (verdict === 'refused' ? 0 : notes.length > 0 ? 1 : 2)
-  const shown = all.toSorted((one, other) => order(one) - order(other)).slice(0, mostShown)
+  const shown = databases.toSorted((one, other) => order(one) - order(other)).slice(0, mostShown)
   return {
     file: {
       region: document.region.id,
@@ -110,10 +132,10 @@ export function shownPlan({ document, digest, origin }: GivenFile, { refusals, p
       origin: originSentence(origin),
     },
     refusals,
-    counts: countsOf(all),
+    counts: countsOf(databases),
     projects: projects.slice(0, mostShown),
     databases: shown,
-    more: { projects: Math.max(0, projects.length - mostShown), databases: all.length - shown.length },
+    more: { projects: Math.max(0, projects.length - mostShown), databases: databases.length - shown.length },
   }
 }
 

@@ -1,6 +1,8 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { compareBytes, describeBytes, parseBytes } from '../../../shared/kubernetes/quantity.ts'
 import { type ClaimGroup, claimGroups, claimsOfGroup, groupNames } from '../../resources/data-claims.ts'
+import { secretsNeeded } from '../../resources/database.ts'
+import type { Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import { fitsNode, foreignValues, renamed, volumeNodeAffinity } from '../../resources/node-affinity.ts'
 import type { VolumeManifest } from '../../resources/volume-manifest.ts'
@@ -61,11 +63,14 @@ export type ImportScene = {
   hostFolders: readonly string[]
 }
 
+/** A database of a region file, with its secrets if somebody has opened them. */
+export type ImportedDatabase = ExportedDatabase & { secrets?: Secrets | undefined }
+
 /** A database as it is made again: with the names of hosts here, and with disks that its volumes have. */
-export type Judged = { verdict: DatabaseVerdict; entry: ExportedDatabase }
+export type Judged = { verdict: DatabaseVerdict; entry: ImportedDatabase }
 
 /** Judges a database of a region file. Pure. @param hosts the name of a host here, by its name in the file */
-export function judge(exported: ExportedDatabase, scene: ImportScene, hosts: ReadonlyMap<string, string>): Judged {
+export function judge(exported: ImportedDatabase, scene: ImportScene, hosts: ReadonlyMap<string, string>): Judged {
   const { project, cratedb } = exported
   const { id } = exported.body
   const volumes = exported.volumes.map((volume) => madeHere(volume, { project, id }, hosts))
@@ -184,13 +189,14 @@ function refusedVolume(volume: VolumeManifest, scene: ImportScene): ImportObstac
 }
 
 /** Without a keystore, CrateDB does not start. Nobody can make one but its owner. */
-function secretsMissing({ body, cratedb }: ExportedDatabase): ImportObstacle[] {
+function secretsMissing({ body, cratedb, secrets }: ImportedDatabase): ImportObstacle[] {
   const ssl = cratedb ? (cratedb.spec.cluster as { ssl?: unknown } | undefined)?.ssl : body.ssl
-  return ssl ? [{ code: 'secrets-missing', message: 'its keystore is not in the file' }] : []
+  const isThere = !cratedb && secretsNeeded(body, secrets).missing.every((place) => !place.startsWith('ssl.'))
+  return ssl && !isThere ? [{ code: 'secrets-missing', message: 'its keystore did not come with the file' }] : []
 }
 
 /** A disk that was to grow has not grown yet: the smallest volume of a group says how large its disks are. */
-function withSizes(entry: ExportedDatabase, groups: ClaimGroup[]): { entry: ExportedDatabase; notes: string[]; small: string[] } {
+function withSizes(entry: ImportedDatabase, groups: ClaimGroup[]): { entry: ImportedDatabase; notes: string[]; small: string[] } {
   const { body } = entry
   const smallest = groups.map((group) => {
     const claims = new Set(claimsOfGroup(body.id, group))
@@ -216,9 +222,10 @@ function described(size: string): string {
   return bytes === undefined ? size : describeBytes(bytes)
 }
 
-function notesOf({ body }: ExportedDatabase): string[] {
+function notesOf({ body, secrets }: ImportedDatabase): string[] {
+  const { missing } = secretsNeeded(body, secrets)
   return [
     ...(body.suspended ? ['It was suspended, and runs from then on: a database is made with running nodes.'] : []),
-    ...(body.backups ? ['Its backups fail until their keys are put again: the file has none.'] : []),
+    ...(missing.length > 0 ? ['Its backups fail until their keys are put again: they did not come with the file.'] : []),
   ]
 }

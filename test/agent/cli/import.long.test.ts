@@ -6,12 +6,12 @@ import { Readable } from 'node:stream'
 import { after, before, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { exitCodes, importCommand } from '../../../agent/cli/import.ts'
-import { type KubernetesObject, kinds } from '../../../shared/kubernetes/objects.ts'
+import { kinds } from '../../../shared/kubernetes/objects.ts'
 import { listObjects } from '../../../shared/kubernetes/read.ts'
 import { type StandIns, startCluster, startStandIns, type TestCluster } from '../../cluster/index.ts'
 import { prepareRegion, type Region } from '../../region/index.ts'
 import { installObject } from '../../shared/kubernetes/connected.ts'
-import { importableDatabase, importableFile } from '../recovery/import/importable.ts'
+import { importableDatabase, importableFile, importRight } from '../recovery/import/importable.ts'
 
 /*
  * The command as in a pod of the agent: by the agent's service account and configuration. An agent with no more than the shipped permissions
@@ -113,18 +113,3 @@ test('imported again, all of it is there', async () => {
   assert.equal(code, exitCodes.imported)
   assert.deepEqual(JSON.parse(out.join('')).result.import.databases, { made: 0, unchanged: 2, failed: 0 })
 })
-
-/** As deploy/chart/templates/agent/import.yaml has it. */
-const meta = { name: 'skerry-agent-import' }
-const rbac = 'rbac.authorization.k8s.io'
-const importRight: KubernetesObject[] = [
-  {
-    ...{ apiVersion: `${rbac}/v1`, kind: 'ClusterRole', metadata: meta },
-    rules: [{ apiGroups: [''], resources: ['persistentvolumes'], verbs: ['create'] }],
-  },
-  {
-    ...{ apiVersion: `${rbac}/v1`, kind: 'ClusterRoleBinding', metadata: meta },
-    roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: meta.name },
-    subjects: [{ kind: 'ServiceAccount', name: 'skerry-agent', namespace: 'skerry' }],
-  },
-]

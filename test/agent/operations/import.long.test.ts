@@ -234,6 +234,32 @@ test('a database that fails does not stop the others, and the next import goes o
   assert.deepEqual(second.body.result.import.databases, { made: 1, unchanged: 1, failed: 0 })
 })
 
+test('secrets that were opened come with the file, and are in the Secrets of the database again', async () => {
+  const written = await fileWith(['keys'], (spec, node) => {
+    ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-keys-${node}`
+  })
+  const password = 'as it was before the fire'
+  const databases = { 'harbour/keys': { 'users.0.password': password } }
+  const secrets = { kind: 'SkerryRegionSecrets', version: 1, databases, retained: {} }
+  const send = (given: object) =>
+    scene.api.call('POST', '/v1/region/import?oldClusterIsGone=true', {
+      body: { file: JSON.parse(written.bytes.toString()), secrets: given },
+      headers: { prefer: 'wait=80' },
+    })
+  const wrong = await send({ ...secrets, version: 2 })
+  assert.equal(wrong.status, 422, wrong.text)
+  assert.deepEqual(
+    wrong.body.faults.map(({ path }: { path: string }) => path),
+    ['/secrets/version'],
+  )
+  const done = await send(secrets)
+  assert.equal(done.status, 200, done.text)
+  assert.ok(!done.text.includes(password))
+  const path = pathOf(kinds.Secret, 'project-harbour', 'user-password-keys-0')
+  const { data } = await scene.region.admin.request<KubernetesObject>({ method: 'GET', path })
+  assert.equal(atob(data.password), password)
+})
+
 test('sent at two replicas with the same key it is one import, and with another key the second finds everything there', async () => {
   const other = await openReplica()
   try {

@@ -1,6 +1,7 @@
 import type { ExportedDatabase } from '../../../../agent/recovery/region-file.ts'
 import { type WrittenRegionFile, writeRegionFile } from '../../../../agent/recovery/writing.ts'
 import { databaseSpec } from '../../../../agent/resources/database.ts'
+import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
 import { provisioner } from '../../../cluster/index.ts'
 import { exportedDatabase, regionContent } from '../region-sample.ts'
 
@@ -28,3 +29,19 @@ export function importableFile(databases: ExportedDatabase[]): Promise<WrittenRe
   const { projects, ...content } = regionContent(databases)
   return writeRegionFile({ ...content, projects: projects.map(({ quota: _, ...project }) => project) })
 }
+
+const metadata = { name: 'skerry-agent-import' }
+const rbac = 'rbac.authorization.k8s.io'
+
+/** The right to make volumes, as deploy/chart/templates/agent/import.yaml has it. */
+export const importRight: KubernetesObject[] = [
+  {
+    ...{ apiVersion: `${rbac}/v1`, kind: 'ClusterRole', metadata },
+    rules: [{ apiGroups: [''], resources: ['persistentvolumes'], verbs: ['create'] }],
+  },
+  {
+    ...{ apiVersion: `${rbac}/v1`, kind: 'ClusterRoleBinding', metadata },
+    roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: metadata.name },
+    subjects: [{ kind: 'ServiceAccount', name: 'skerry-agent', namespace: 'skerry' }],
+  },
+]

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { packItems, unpackItems } from '../../../../agent/recovery/import/pieces.ts'
-import { type ImportOptions, importPlan, type RegionFacts, shownPlan } from '../../../../agent/recovery/import/plan.ts'
+import { type ImportOptions, importPlan, judgeAll, type RegionFacts, shownPlan } from '../../../../agent/recovery/import/plan.ts'
 import { type ImportScene, judge, type StandingVolume } from '../../../../agent/recovery/import/verdict.ts'
 import type { ExportedDatabase } from '../../../../agent/recovery/region-file.ts'
 import { dataOf } from '../../../../agent/resources/volume-source.ts'
@@ -186,6 +186,15 @@ for (const { name, entry = sample, in: given = scene(), code, says } of refused)
     )
   })
 
+test('secrets that come with the file are those of the database', () => {
+  const backups = { aws: { bucket: 'harbour', region: 'eu-north-1', cron: '17 * * * *' } }
+  const entry = { ...sample, body: { ...sample.body, ssl: {}, backups } }
+  const ssl = { 'ssl.keystore': '/u3+7Q==', 'ssl.keystorePassword': 'one', 'ssl.keystoreKeyPassword': 'two' }
+  const keys = { 'backups.aws.accessKeyId': 'AKIA', 'backups.aws.secretAccessKey': 'three' }
+  assert.deepEqual(verdictOf({ ...entry, secrets: { ...ssl, ...keys } } as never, scene()).notes, [])
+  assert.match(verdictOf({ ...entry, secrets: ssl } as never, scene()).notes.join(), /backups fail until their keys are put again/)
+})
+
 test('a volume of a host that was given another name is made for that one', () => {
   const { verdict, entry } = judge(onHost('edge-1'), scene(), new Map([['edge-1', 'quay-1']]))
   assert.equal(verdict.verdict, 'ready', JSON.stringify(verdict.obstacles))
@@ -211,7 +220,7 @@ const facts: RegionFacts = {
   ...{ id: 'harbour-1', cluster: 'another', sequence: 0, lastImport: undefined },
   project: () => undefined,
 }
-const usual: ImportOptions = { oldClusterIsGone: true, adoptRegion: false, olderFile: false, hosts }
+const usual: ImportOptions = { oldClusterIsGone: true, adoptRegion: false, olderFile: false }
 const before = { digest: 'b'.repeat(64), createdAt: '2026-02-01T00:00:00.000Z' }
 const same = file.document.kubernetes.cluster as string
 
@@ -234,7 +243,7 @@ const whole: { name: string; facts?: Partial<RegionFacts>; options?: Partial<Imp
 ]
 for (const { name, facts: given, options, codes } of whole)
   test(`a region file ${name}`, () => {
-    const { refusals } = importPlan(file, { ...facts, ...given }, scene(), { ...usual, ...options })
+    const { refusals } = importPlan(file, { ...facts, ...given }, [], { ...usual, ...options })
     assert.deepEqual(
       refusals.map(({ code }) => code),
       codes,
@@ -245,17 +254,19 @@ test('a project that stands otherwise stays, and the plan says so', () => {
   const [spec] = file.document.projects
   assert.ok(spec)
   const verdictWith = (standing: typeof spec | undefined) =>
-    importPlan(file, { ...facts, project: () => standing }, scene(), usual).projects[0]?.verdict
+    importPlan(file, { ...facts, project: () => standing }, [], usual).projects[0]?.verdict
   assert.deepEqual([undefined, spec, { ...spec, displayName: 'Pier' }].map(verdictWith), ['ready', 'unchanged', 'differs'])
 })
 
-test('of ten thousand databases the plan shows a thousand, those that are refused first, and the count of all', () => {
+test('of ten thousand databases the plan shows a thousand, those that are refused first, and the count of all', async () => {
   const databases = Array.from({ length: 10_000 }, (_, index) => {
     const entry = exportedDatabase('harbour', `tide-${index}`)
     return index < 9_990 ? entry : { ...entry, volumes: [] }
   })
   const document = regionContent(databases)
-  const shown = shownPlan({ ...file, document }, importPlan({ ...file, document }, facts, scene(), usual))
+  const judged = await judgeAll({ ...file, document }, scene(), hosts)
+  const verdicts = judged.map(({ verdict }) => verdict)
+  const shown = shownPlan({ ...file, document }, importPlan({ ...file, document }, facts, verdicts, usual))
   assert.deepEqual(shown.counts, { ready: 9_990, 'volumes-found': 0, unchanged: 0, refused: 10 })
   assert.deepEqual([shown.databases.length, shown.more.databases], [1_000, 9_000])
   assert.ok(shown.databases.slice(0, 10).every(({ verdict }) => verdict === 'refused'))
