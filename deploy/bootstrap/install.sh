@@ -22,6 +22,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/hands.sh"
 # shellcheck source=deploy/bootstrap/component.sh
 . "$here/component.sh"
+# shellcheck source=deploy/bootstrap/import.sh
+. "$here/import.sh"
 
 usage() {
   cat <<'END'
@@ -51,6 +53,8 @@ needs none.
   --no-join                   do not join the cloud that the token names: the region tells it nothing
   --no-wait                   do not wait until the components are ready
   --timeout SECONDS           how long to wait for each component to become ready; default: 600
+  --import FILE               make a region again from its file, once it is installed: docs/recovery.md. With the options of the
+                              agent's command: --old-cluster-is-gone, --adopt-region, --older-file, --host OLD=NEW (may be repeated)
   --ignore-preflight          continue although preflight found failures
   --components FILE           another list of components and versions
   --log FILE                  default: skerry-install.log
@@ -66,7 +70,7 @@ END
 }
 
 valued='--context --only --skip --values --create-storage-classes --offline --image-registry --http-proxy --https-proxy --no-proxy --ca-file'
-valued="$valued --tunnel-credentials --token-file --cloud-key --timeout --components --log --download --cratedb"
+valued="$valued --tunnel-credentials --token-file --cloud-key --timeout --components --log --download --cratedb --import --host"
 
 # Every user can read a process's arguments, but not its input: start again without the token among the arguments.
 # A file name can look like a token, so the value of an option is not taken for one.
@@ -92,7 +96,7 @@ hide_token "$@"
 
 token=${SKERRY_TOKEN:-} token_file='' cloud_key='' offline='' only='' skip='' no_wait='' ignore_preflight='' download='' listing='' images='' minimal='' cratedb_versions='' no_join='' showing=''
 http_proxy_=${SKERRY_HTTP_PROXY:-} https_proxy_=${SKERRY_HTTPS_PROXY:-} no_proxy_='' ca_file='' image_registry='' storage_source='' tunnel_file='' value_files=''
-trusted='' would_stop='' reset_values='' components=$here/components
+trusted='' would_stop='' reset_values='' components=$here/components import_file='' import_options=''
 unset SKERRY_TOKEN
 
 value() {
@@ -112,10 +116,11 @@ while [ $# -gt 0 ]; do
     --show-token) showing=1 ;;
     --minimal) minimal=1 ;;
     --reset-values) reset_values=reset-values ;;
+    --old-cluster-is-gone | --adopt-region | --older-file) import_options="$import_options $1" ;;
     -) IFS= read -r token || [ -n "$token" ] || refuse 'there is no token on standard input' ;;
     --context | --only | --skip | --values | --create-storage-classes | --offline | --image-registry | --http-proxy | --https-proxy | \
       --no-proxy | --ca-file | --tunnel-credentials | --token-file | --cloud-key | --timeout | --components | --log | --download | \
-      --cratedb)
+      --cratedb | --import | --host)
       value "$@"
       case $1 in
         --context) context=$2 ;;
@@ -138,6 +143,11 @@ while [ $# -gt 0 ]; do
         --log) log_file=$2 ;;
         --download) download=$2 ;;
         --cratedb) cratedb_versions="$cratedb_versions $2" ;;
+        --import) import_file=$2 ;;
+        --host)
+          case $2 in *[!A-Za-z0-9.=-]* | *=*=* | =* | *=) refuse "--host takes OLD=NEW, not $2" ;; *=*) ;; *) refuse "--host takes OLD=NEW, not $2" ;; esac
+          import_options="$import_options --host $2"
+          ;;
       esac
       shift
       ;;
@@ -166,6 +176,8 @@ wanted() {
   if among "$1" "$skip"; then return 1; fi
   [ -z "$only" ] || among "$1" "$only"
 }
+check_import
+importing=$import_file
 
 if [ -n "$listing" ]; then
   rows | while read -r name role chart _ version namespace least _; do
@@ -215,6 +227,7 @@ for each in $known; do
   if wanted "$each"; then step_total=$((step_total + 1)); fi
 done
 [ -z "$storage_source" ] || step_total=$((step_total + 1))
+[ -z "$import_file" ] || step_total=$((step_total + 2))
 if ! among preflight "$skip"; then step_total=$((step_total + 1)); fi
 
 if ! among preflight "$skip"; then preflight; fi
@@ -226,6 +239,7 @@ while read -r name role chart repository version namespace least present wait de
   fi
 done 4<"$scratch/rows"
 tell_retired
+[ -z "$import_file" ] || import_region
 
 if [ -n "$dry_run" ]; then
   [ -z "$would_stop" ] || stop 'Nothing was changed. Without --dry-run, the preflight above stops the installation.'

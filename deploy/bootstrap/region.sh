@@ -95,12 +95,14 @@ tunnel_credentials() {
 # Values from the token and the cluster. All of them each time, so that no value of an earlier token is reused.
 # Every word was checked against a pattern when the token was read, or is quoted.
 region_values() {
+  may_import=false
+  [ -z "$importing" ] || may_import=true
   printf 'region: { id: "%s", name: "%s" }\n' "$region_id" "$region_name"
   printf 'cloud: { url: "%s" }\n' "$join_url"
   if [ -n "$region_caller" ]; then
-    printf 'agent:\n  tokens:\n    list:\n      - name: cloud\n        sha256: "%s"\n        scopes: ["region:read", "projects:write", "databases:write", "deployments:write"]\n' "$region_caller"
+    printf 'agent:\n  import: { enabled: %s }\n  tokens:\n    list:\n      - name: cloud\n        sha256: "%s"\n        scopes: ["region:read", "projects:write", "databases:write", "deployments:write"]\n' "$may_import" "$region_caller"
   else
-    printf 'agent: { tokens: { list: [] } }\n'
+    printf 'agent: { import: { enabled: %s }, tokens: { list: [] } }\n' "$may_import"
   fi
   if [ -n "$tunnel_secret" ]; then
     printf 'cloudflared:\n  enabled: true\n  tunnel: "%s"\n  credentials: { existingSecret: "%s" }\n  agent: { hostname: "%s" }\n' "$region_tunnel" "$tunnel_secret" "$region_hostname"

@@ -24,19 +24,20 @@ export type RealNode = {
   nameAddress(name: string, address: string): Promise<void>
   /** The last lines that kubelet, scheduler and kube-proxy wrote. */
   logTails(): string
-  stop(): Promise<void>
+  /** @param keepsDocker for another cluster on the same machine: what ran stays until its kubelet ends it, and volumes of the host stay for good */
+  stop(given?: { keepsDocker: boolean }): Promise<void>
 }
 
 /**
- * Starts it, and resolves when the node is ready. Pods get addresses of a bridge, and reach the API by the address of its Service.
+ * Starts it, and resolves when the node is ready. With the Docker of an earlier one, it is another cluster on the same machine. Pods get addresses of a bridge, and reach the API by the address of its Service.
  * @throws Error with what the daemons said, and where it was not started by `npm run test:pods`: it would change this machine's network
  */
-export async function startNode({ crds = [] }: { crds?: string[] } = {}): Promise<RealNode> {
+export async function startNode({ crds = [], docker: given }: { crds?: string[]; docker?: Docker } = {}): Promise<RealNode> {
   if (process.env.SKERRY_PODS !== 'namespaces') throw new Error('start it with: npm run test:pods')
   const address = '10.89.0.1'
   const name = 'pier-1'
-  await createBridge(address)
-  const [docker, cluster] = await Promise.all([startDocker({ bridge }), startRealCluster({ crds, address })])
+  if (!given) await createBridge(address)
+  const [docker, cluster] = await Promise.all([given ?? startDocker({ bridge }), startRealCluster({ crds, address })])
   // The stand-in of the Crate Operator runs no container; its Deployment gets a pod all the same, and that one sleeps.
   await docker.docker('tag', pauseImage, 'crate/crate-operator:2.63.0')
   const http = createHttp({ url: cluster.url, ca: cluster.ca, token: cluster.adminToken })
@@ -62,13 +63,13 @@ export async function startNode({ crds = [] }: { crds?: string[] } = {}): Promis
     docker,
     nameAddress: (host, at) => appendFile('/etc/hosts', `${at} ${host}\n`),
     logTails,
-    async stop() {
+    async stop({ keepsDocker } = { keepsDocker: false }) {
       dns.close()
       http.close()
       for (const daemon of started.toReversed()) await daemon.kill('SIGKILL')
       await unmountBelow(folder)
       await daemons.stop()
-      await docker.stop()
+      if (!keepsDocker) await docker.stop()
       await cluster.stop()
     },
   }

@@ -8,8 +8,10 @@ export type Story = {
   step(name: string, does: (t: TestContext) => Promise<void>): Promise<void>
 }
 
+type ShownNode = Pick<RealNode, 'cluster' | 'http' | 'logTails'>
+
 /** @param node whose pods are described when a step fails */
-export function createStory(t: TestContext, node: RealNode, namespaces: string[]): Story {
+export function createStory(t: TestContext, node: ShownNode, namespaces: string[]): Story {
   let failed: string | undefined
   return {
     async step(name, does) {
@@ -28,7 +30,7 @@ export function createStory(t: TestContext, node: RealNode, namespaces: string[]
 }
 
 /** What an operator would look at first, of each pod. */
-async function describePods(node: RealNode, namespaces: string[]): Promise<string> {
+async function describePods(node: ShownNode, namespaces: string[]): Promise<string> {
   const kubeconfig = node.cluster.kubeconfig()
   const parts = [`== daemons\n${node.logTails()}`]
   const show = async (...args: string[]) => {

@@ -80,7 +80,7 @@ export async function standBefore(cluster: TestCluster, inside: (namespace: stri
     delete incoming.headers['sec-websocket-protocol']
     protocols.set(incoming, offered.trim())
     sockets.handleUpgrade(incoming, socket, head, (opened) => {
-      if (what === 'exec') runInside(opened, found, searchParams.getAll('command'))
+      if (what === 'exec') runInside(opened, found, searchParams)
       else forwardPorts(opened, found)
     })
   }
@@ -149,10 +149,10 @@ function answerInstead(url: string, inside: (namespace: string, pod: string) => 
   return { status: 200, type: 'application/json', text: JSON.stringify(list) }
 }
 
-/** As `v5.channel.k8s.io` has it: each message begins with the number of what it belongs to. */
-const channels = { stdout: 1, stderr: 2, status: 3 }
+/** As `v5.channel.k8s.io` has it: each message begins with the number of what it belongs to, and `close` names one that has ended. */
+const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, close: 255 }
 
-function runInside(socket: WebSocket, { exec }: Inside, command: string[]): void {
+function runInside(socket: WebSocket, { exec }: Inside, given: URLSearchParams): void {
   const send = (channel: number, data: Buffer) => socket.send(Buffer.concat([Buffer.from([channel]), data]))
   const end = (code: number, message: string) => {
     const causes = [{ reason: 'ExitCode', message: String(code) }]
@@ -160,12 +160,21 @@ function runInside(socket: WebSocket, { exec }: Inside, command: string[]): void
     send(channels.status, Buffer.from(JSON.stringify(code === 0 ? { metadata: {}, status: 'Success' } : { metadata: {}, ...failure })))
     socket.close(1000)
   }
-  const how = exec?.(command)
+  const how = exec?.(given.getAll('command'))
   if (!how) {
     end(126, 'there is no such program in the container')
     return
   }
-  const child: ChildProcess = spawn(how.program, how.args, { env: how.env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child: ChildProcess = spawn(how.program, how.args, {
+    env: how.env,
+    stdio: [given.get('stdin') === 'true' ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+  })
+  child.stdin?.on('error', () => {}) // it may end before it has read everything
+  socket.on('message', (data: RawData) => {
+    const [channel, ...bytes] = data as Buffer
+    if (channel === channels.stdin) child.stdin?.write(Buffer.from(bytes))
+    if (channel === channels.close && bytes[0] === channels.stdin) child.stdin?.end()
+  })
   child.stdout?.on('data', (data) => send(channels.stdout, data))
   child.stderr?.on('data', (data) => send(channels.stderr, data))
   child.on('close', (code) => end(code ?? 137, `command terminated with exit code ${code}`))
