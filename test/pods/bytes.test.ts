@@ -25,7 +25,7 @@ const inNamespace = '/api/v1/namespaces/project-harbour'
 const words = 'high water 12:41'
 const claim = 'data0-crate-data-hot-tide-0'
 
-test('what a pod has written on the volume of a database outlives its namespace, and is read by a pod again', async (t) => {
+test('what a pod has written on the volume of a database outlives the database and its namespace, and is read by a pod again', async (t) => {
   const node = await startNode({ crds: definitions.crateDB.map((file) => readFileSync(file, 'utf8')) })
   const { http, cluster } = node
   const world = await openWorld(cluster)
@@ -52,13 +52,15 @@ test('what a pod has written on the volume of a database outlives its namespace,
     const { code, stderr } = await kubectl(cluster.kubeconfig(), ...line.split(' ').slice(1))
     assert.equal(code, 0, `${line}: ${stderr}`)
   }
-  /** Sends a request and waits for the end of its operation. */
-  async function ask(method: string, at: string, body?: object): Promise<void> {
+  /** Sends a request and resolves with its operation once that has succeeded. */
+  async function ask(method: string, at: string, body?: object): Promise<Manifest> {
     const answer = await client.call(method, at, { headers: { prefer: 'wait=25' }, ...(body && { body }) })
     assert.ok(answer.status === 200 || answer.status === 202, answer.text)
     const operation = async () => (await client.call('GET', `/v1/operations/${answer.body.id}`)).body
     await until(`${method} ${at} has ended`, async () => (await operation()).endedAt !== undefined, 120_000)
-    assert.equal((await operation()).phase, 'Succeeded', JSON.stringify(await operation()))
+    const ended = await operation()
+    assert.equal(ended.phase, 'Succeeded', JSON.stringify(ended))
+    return ended
   }
   const putDatabase = () =>
     ask('PUT', path, {
@@ -106,11 +108,33 @@ test('what a pod has written on the volume of a database outlives its namespace,
     assert.equal((await volume()).spec.persistentVolumeReclaimPolicy, 'Retain')
   })
 
+  const reading = `if (readFileSync('/data/tide-table', 'utf8') !== '${words}') process.exit(1)`
+  /** Has the only deleted database back, on that volume. */
+  async function undelete(name: string): Promise<void> {
+    const { body } = await client.call('GET', `${project}/deleted-databases`)
+    assert.deepEqual(
+      body.items.map(({ volumes }: Manifest) => volumes.map((each: Manifest) => each.volume)),
+      [[name]],
+    )
+    const { result } = await ask('POST', `${project}/deleted-databases/${body.items[0].id}/actions/undelete`)
+    assert.equal(result.volumes[0].volume, name)
+    assert.equal((await read(`${inNamespace}/persistentvolumeclaims/${claim}`))?.spec.volumeName, name)
+  }
+
   let file = ''
   await step('a pod writes on its volume', async () => {
     await inPod('writer', `writeFileSync('/data/tide-table', '${words}')`)
     file = join((await volume()).spec.hostPath.path, 'tide-table')
     assert.equal(readFileSync(file, 'utf8'), words)
+  })
+
+  await step('deleted by the API, the database comes back with the bytes', async () => {
+    const { metadata } = await volume()
+    const { result } = await ask('DELETE', path)
+    assert.equal(result.retainedVolumes[0].volume, metadata.name)
+    assert.equal(readFileSync(file, 'utf8'), words)
+    await undelete(metadata.name)
+    await inPod('reader-after-undelete', reading)
   })
 
   await step('the namespace is deleted by hand, and the bytes are there', async () => {
@@ -125,15 +149,14 @@ test('what a pod has written on the volume of a database outlives its namespace,
 
   await step('taken back, a pod reads them', async () => {
     const { metadata } = await volume()
-    await run(`kubectl patch persistentvolume ${metadata.name} --type=merge -p {"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}`)
     const isReady = async () => (await client.call('GET', project)).body.status?.phase === 'Ready'
     await until(
       'the project is there again',
       async () => (await read(inNamespace))?.status?.phase === 'Active' && (await isReady()),
       120_000,
     )
-    await putDatabase()
-    await inPod('reader', `if (readFileSync('/data/tide-table', 'utf8') !== '${words}') process.exit(1)`)
+    await undelete(metadata.name)
+    await inPod('reader', reading)
   })
 
   await step('only a deletion that says so takes them along', async () => {

@@ -39,9 +39,28 @@ export async function runScenario(client: Client, births: Births, display: Displ
   await carryOut(client, display, 'it is scaled to 3 nodes', 'PATCH', path, { nodes: { count: 3 } })
   const refused = await expectStatus(client.call('PATCH', path, { body: { nodes: { disk: { size: '8Gi' } } } }), 422)
   display.line(`A disk that shrinks is refused: ${refused.body.faults?.[0]?.message ?? refused.body.detail}`)
+  await deleteAndHaveBack(client, display, path)
 
   const { body } = await untilGreen(client, path, display)
   display.line(`Database ${body.id}: ${body.status.phase}, ${body.status.health.value}, version ${body.version}, ${body.nodes.count} nodes`)
+}
+
+/** Nothing is lost for good: the database is deleted, and comes back on the same volumes. @throws Error when one of them is another one */
+async function deleteAndHaveBack(client: Client, display: Display, path: string): Promise<void> {
+  const deletion = await carryOut(client, display, 'it is deleted', 'DELETE', path)
+  const all = `/v1/projects/${project.id}/deleted-databases`
+  const { body } = await expectStatus(client.call('GET', `${all}/${deletion.result?.deletedDatabase}`), 200)
+  display.line(`Deleted, and kept until ${body.expiresAt.slice(0, 10)}: ${body.storage} in ${namesOf(body.volumes)}`)
+  const { result } = await carryOut(client, display, 'it is had back', 'POST', `${all}/${body.id}/actions/undelete`)
+  if (namesOf(result?.volumes ?? []) !== namesOf(body.volumes)) throw new Error(`it is back on ${namesOf(result?.volumes ?? [])}`)
+  display.line('It is back on the same volumes, with the same passwords')
+}
+
+function namesOf(volumes: { volume: string }[]): string {
+  return volumes
+    .map(({ volume }) => volume)
+    .sort()
+    .join(', ')
 }
 
 const greenWithinMs = 180_000
@@ -62,8 +81,15 @@ export function isBirthOf(name: string): (message: Message) => boolean {
   return ({ verb, device }) => verb === 'DBIRTH' && device !== undefined && device.startsWith('database:') && device.endsWith(name)
 }
 
-/** Sends a request that is accepted, and shows each step of its operation until it has ended. */
-async function carryOut(client: Client, display: Display, what: string, method: string, path: string, body: unknown): Promise<void> {
+/** Sends a request that is accepted, and shows each step of its operation. Resolves with that once it has ended. @throws Error unless it succeeded */
+async function carryOut(
+  client: Client,
+  display: Display,
+  what: string,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<OperationNow> {
   const started = performance.now()
   const watching = new AbortController()
   const events = client.events('/v1/events?kinds=operation', watching.signal)
@@ -80,6 +106,7 @@ async function carryOut(client: Client, display: Display, what: string, method: 
     display.line(
       `✔ ${operation.id} Succeeded in ${seconds} s${accepted.body.credentials ? ', passwords were generated and given back once' : ''}`,
     )
+    return ended
   } finally {
     watching.abort()
   }
@@ -93,6 +120,7 @@ type OperationNow = {
   cure?: string
   step?: { name: string; message?: string }
   blockers?: { message: string }[]
+  result?: { deletedDatabase?: string; volumes?: { volume: string }[] }
 }
 
 async function follow(

@@ -54,6 +54,8 @@ test('npm start -- --once shows a project and a database become real and be born
   assert.match(out, /✔ op-0000000001 Succeeded/)
   assert.match(out, /✔ op-0000000003 Succeeded/)
   assert.match(out, /A disk that shrinks is refused/)
+  assert.match(out, /→ it is had back: POST .*deleted-databases.*: reserve-volumes, return-secrets, create/)
+  assert.match(out, /It is back on the same volumes/)
   assert.match(out, /harbour +Harbour authority +True/)
   assert.match(out, /tidal-gauge +tidal-gauge +5\.10\.1 +3 .*GREEN/)
   assert.match(out, /◂ NBIRTH skerry\/harbour-\d · \d+ metrics · bdSeq 0/)

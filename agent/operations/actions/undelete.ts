@@ -196,10 +196,13 @@ async function finish(
   if (!current) return { next: 'failed', reason: 'Disappeared', message: 'The database was deleted by somebody else while it came back.' }
   const theirs = await claimsAreTheirs(context, used)
   if (theirs) return theirs
+  // Before the record changes or goes: after a crash the volumes are not known from it any more.
+  if (!context.operation.status?.result) await context.record({ result: { volumes: used } })
   if (unused.length === 0) await context.cluster.remove(record)
   else await keepUnused(context, record, unused)
-  const left = unused.length === 0 ? '' : ` ${unused.length} volumes that no node needs stay in the record ${record.metadata.name}.`
-  return { next: 'done', message: `The database is back, on its ${used.length} volumes.${left}`, observed: observedOf(current) }
+  const needless = unused.length === 1 ? '1 volume that no node needs stays' : `${unused.length} volumes that no node needs stay`
+  const left = unused.length === 0 ? '' : ` ${needless} in the record ${record.metadata.name}.`
+  return { next: 'done', message: `The database is back, on its volumes.${left}`, observed: observedOf(current) }
 }
 
 async function keepUnused({ cluster }: WorkContext, { metadata }: UndeleteEvidence['record'], unused: Undeletion['unused']): Promise<void> {

@@ -29,7 +29,7 @@ export type DeletedScene = {
   secretOf(id: string): Promise<KubernetesObject>
   /** By claim. */
   volumesOf(id: string): Promise<{ volume: string; claim: string }[]>
-  patchVolume(name: string, body: object, subresource?: string): Promise<unknown>
+  patchVolume(name: string, body: object): Promise<unknown>
   /** A database that kubectl made, with a node group and a Secret of its own names. */
   standForeign(id: string): Promise<KubernetesObject>
   close(): Promise<void>
@@ -99,8 +99,8 @@ export async function startDeletedScene(): Promise<DeletedScene> {
         .map(({ metadata, spec }) => ({ volume: spec.volumeName as string, claim: `${metadata.namespace}/${metadata.name}` }))
         .sort((one, other) => (one.claim < other.claim ? -1 : 1))
     },
-    patchVolume: (name, body, subresource = '') =>
-      admin.request({ method: 'PATCH', path: `${volumePath(name)}${subresource}`, contentType: 'application/merge-patch+json', body }),
+    patchVolume: (name, body) =>
+      admin.request({ method: 'PATCH', path: volumePath(name), contentType: 'application/merge-patch+json', body }),
     async standForeign(id) {
       const kept = {
         metadata: { name: 'their-secret', namespace: 'project-harbour' },

@@ -59,7 +59,15 @@ test('a volume that serves a database again is not touched', async () => {
   const [{ volume }] = deleted.volumes
   scene.region.lead(false)
   const { body: purge } = await scene.call('DELETE', pathOfDeleted(deleted.id))
-  await scene.patchVolume(volume, { status: { phase: 'Bound' } }, '/status') // by a claim that somebody made by hand
+  await scene.patchVolume(volume, { spec: { claimRef: { uid: null, resourceVersion: null } } })
+  const resources = { requests: { storage: '8Gi' } }
+  const claim = {
+    metadata: { name: 'data0-crate-data-hot-flow-0' },
+    spec: { accessModes: ['ReadWriteOnce'], storageClassName: 'crate-premium', resources },
+  }
+  await scene.region.admin.request({ method: 'POST', path: pathOf(kinds.PersistentVolumeClaim, 'project-harbour'), body: claim })
+  const phase = async () => (await scene.region.admin.request<KubernetesObject>({ method: 'GET', path: volumePath(volume) })).status?.phase
+  await until('somebody uses it by hand', async () => (await phase()) === 'Bound')
   scene.region.lead(true)
   const { status } = await scene.region.ended({ metadata: { name: purge.id } } as never)
   assert.match(status?.message ?? '', /the claim project-harbour\/data0-crate-data-hot-flow-0 uses it/)

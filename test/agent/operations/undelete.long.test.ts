@@ -96,7 +96,7 @@ test('the volume of a node that was removed before stays in the record', async (
   const [deleted] = (await scene.deleted()).filter(({ database }) => database === 'surge')
   assert.equal(deleted.volumes.length, 3)
   const operation = await scene.undelete(deleted.id)
-  assert.match(operation.message, /1 volumes that no node needs stay in the record/)
+  assert.match(operation.message, /1 volume that no node needs stays in the record/)
   const rest = (await scene.record(deleted.id)) as RetainedDatabase
   assert.deepEqual(
     rest.spec.volumes.map(({ claim }) => claim),
