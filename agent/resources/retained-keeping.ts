@@ -110,7 +110,7 @@ export function keptStatus({ spec, status }: RetainedDatabase, { states, dueAt, 
   const lost = states.filter((state) => state === 'gone').length
   const used = states.filter((state) => state === 'serves').length
   const sentences = [
-    ...(left.length > 0 ? [`The storage did not delete ${left.length} of its volumes: ${left[0]?.volume} ${left[0]?.why}.`] : []),
+    ...(left.length > 0 ? [`The storage did not delete ${left.length} of its volumes: ${left[0]?.volume}: ${left[0]?.why}.`] : []),
     ...(left.length > 0 ? [] : [dueAt === undefined ? 'Kept until somebody purges it.' : `Its data is deleted on ${momentOf(dueAt)}.`]),
     ...(lost > 0 ? [`${lost} of ${spec.volumes.length} volumes no longer exist.`] : []),
     ...(used > 0 ? [`${used} of ${spec.volumes.length} volumes serve the database that has the name now.`] : []),

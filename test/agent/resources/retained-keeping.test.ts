@@ -108,7 +108,7 @@ test('the status says when the data goes, what is lost, and what is in the way',
   const status = { phase: 'Undeleting' as const, left: [{ volume: 'a', why: 'has no provisioner' }] }
   assert.deepEqual(keptStatus(record({ status }), { states: ['kept', 'gone'], dueAt: due }), {
     phase: 'PurgeIncomplete',
-    message: 'The storage did not delete 1 of its volumes: a has no provisioner. 1 of 2 volumes no longer exist.',
+    message: 'The storage did not delete 1 of its volumes: a: has no provisioner. 1 of 2 volumes no longer exist.',
   })
 })
 
