@@ -1,14 +1,13 @@
 import { isProblem } from '../../shared/errors.ts'
 import type { EventRecorder } from '../../shared/kubernetes/event-recorder.ts'
 import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
-import { listObjects, readObject } from '../../shared/kubernetes/read.ts'
+import { readObject } from '../../shared/kubernetes/read.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { LeaderTools } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import { type FoundVolume, foundVolumeOf, type Generation, generationsOf } from '../resources/found-volumes.ts'
 import { type DatabaseTarget, namespaceOf } from '../resources/kind.ts'
-import { fieldManager, label } from '../resources/labels.ts'
-import type { RetainedDatabase } from '../resources/retained-database.ts'
+import { fieldManager } from '../resources/labels.ts'
 import { recordedVolumes } from '../resources/retained-keeping.ts'
 import { retainedDatabase } from '../resources/retained-record.ts'
 
@@ -45,21 +44,17 @@ export async function recordFound(target: DatabaseTarget, parts: FoundParts): Pr
   const { caches, cluster } = parts
   const found = unrecorded(caches).get(`${target.project}/${target.database}`)
   if (!found || isBusy(target, parts)) return undefined
-  const namespace = namespaceOf(target.project)
-  const [database, claims] = await Promise.all([
-    unlessNotServed(readObject(cluster, pathOf(kinds.CrateDB, namespace, target.database))),
-    listObjects(cluster, kinds.PersistentVolumeClaim, { namespace, query: { labelSelector: `app.kubernetes.io/name=${target.database}` } }),
-  ])
-  if (database) return undefined
-  if (claims.length > 0) return claimsLeaveMs
-  // The watches may lag: another leader may have recorded them, or somebody may have taken a volume.
-  const labelSelector = `${label.project}=${target.project},${label.database}=${target.database}`
-  const [records, volumes] = await Promise.all([
-    listObjects<RetainedDatabase>(cluster, kinds.RetainedDatabase, { namespace: parts.namespace, query: { labelSelector } }),
-    listObjects(cluster, kinds.PersistentVolume, { query: { labelSelector } }),
-  ])
-  const known = recordedVolumes(records)
-  const left = volumes.flatMap((volume) => foundVolumeOf(volume) ?? []).filter(({ uid }) => !known.has(uid))
+  if (await unlessNotServed(readObject(cluster, pathOf(kinds.CrateDB, namespaceOf(target.project), target.database)))) return undefined
+  // One by one and by name: of a thousand, each list would read them all.
+  const left: FoundVolume[] = []
+  for (const { volume, claim } of found) {
+    const [namespace, name] = claim.split('/')
+    if (await readObject(cluster, pathOf(kinds.PersistentVolumeClaim, namespace, name))) return claimsLeaveMs
+    const present = await readObject(cluster, pathOf(kinds.PersistentVolume, undefined, volume))
+    const still = present && foundVolumeOf(present)
+    if (still) left.push(still)
+  }
+  // Of an operation's record that the watch has not delivered yet, the controller of records drops what is made here.
   for (const generation of generationsOf(target, left)) await record(target, generation, parts)
   return undefined
 }

@@ -34,6 +34,7 @@ const knowledge = { operation: 1, outside: 1, found: 0 } as const
 export function isTakenOver({ record, spec }: Read, others: Iterable<RetainedDatabase>): boolean {
   if (spec.volumes.length === 0) return false
   for (const other of others) {
+    if (other.spec.project !== spec.project || other.spec.database !== spec.database) continue
     const reading = readRetained(other)
     if (other.metadata.name === record.metadata.name || !reading.spec) continue
     const theirs = new Set(reading.spec.volumes.map(({ uid }) => uid))
