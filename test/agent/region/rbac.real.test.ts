@@ -164,8 +164,9 @@ after(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Sends a request and waits until its operation has succeeded. */
-async function done(method: string, path: string, body?: unknown): Promise<void> {
+/** Sends a request and resolves with the result of its operation, once that has succeeded. */
+// biome-ignore lint/suspicious/noExplicitAny: each operation has a result of its own
+async function done(method: string, path: string, body?: unknown): Promise<any> {
   const answer = await client.call(method, path, { body })
   assert.equal(answer.status, 202, answer.text)
   const operation = await until(
@@ -177,6 +178,7 @@ async function done(method: string, path: string, body?: unknown): Promise<void>
     60_000,
   )
   assert.equal(operation.phase, 'Succeeded', JSON.stringify(operation))
+  return operation.result
 }
 
 /**
@@ -275,6 +277,8 @@ test('the agent does its whole job with these rights, and uses each of them', as
   await done('POST', `${path}/actions/rotate-password`, { user: 'harbourmaster' })
   await done('POST', `${path}/actions/restart`, {})
   await takeVolumes(path)
+  const { deletedDatabase } = await done('DELETE', path)
+  await done('POST', `/v1/projects/harbour/deleted-databases/${deletedDatabase}/actions/undelete`)
 
   // A node that cannot be placed makes it look for what stands in the way, and its end is asked for.
   const answer = await client.call('PATCH', path, { body: { nodes: { count: 6 } } })
@@ -311,7 +315,8 @@ test('the agent does its whole job with these rights, and uses each of them', as
   await exposeGrafana()
   await joinCloud()
   await done('PUT', '/v1/projects/harbour', { ...project, imagePullSecrets: [] })
-  await done('DELETE', '/v1/projects/harbour?cascade=true')
+  const { deletedDatabases } = await done('DELETE', '/v1/projects/harbour?cascade=true')
+  await done('DELETE', `/v1/projects/harbour/deleted-databases/${deletedDatabases[0]}`)
 
   // Another one follows the Lease, and collects what has ended as soon as it leads.
   const first = agent
