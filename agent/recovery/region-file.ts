@@ -188,7 +188,7 @@ export type ExportedDatabase = {
   volumes: VolumeManifest[]
 }
 /** A deleted database of a region file. Its claims may be those of a database that stands. */
-type ExportedDeletion = { id: string; record: RetainedDatabaseSpec; volumes: VolumeManifest[] }
+export type ExportedDeletion = { id: string; record: RetainedDatabaseSpec; volumes: VolumeManifest[] }
 export type BackupPlace = z.output<typeof backupPlace>
 
 /** What a region file says. Lists are sorted by their ids, so that the same region has the same text. */

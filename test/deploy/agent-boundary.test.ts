@@ -161,7 +161,6 @@ const madeUp: { name: string; object: KubernetesObject }[] = [
   { name: 'is for another database than it says', object: imported({ claimRef: { ...claimRef, name: 'data0-crate-data-hot-ebb-0' } }) },
   { name: 'is for a claim that holds no data', object: imported({ claimRef: { ...claimRef, name: 'debug-crate-data-hot-tide-0' } }) },
   { name: 'is for nobody', object: imported({ claimRef: undefined }) },
-  { name: 'is for a claim that there is', object: imported({ claimRef: { ...claimRef, uid: 'a-uid' } }) },
   { name: 'says not whose it is', object: imported({}, {}) },
   { name: 'would be deleted with its claim', object: imported({ persistentVolumeReclaimPolicy: 'Delete' }) },
   { name: 'has an owner', object: imported({}, { labels, ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: 'a', uid: 'a' }] }) },

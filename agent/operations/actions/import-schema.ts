@@ -58,6 +58,7 @@ export const importedSchema = {
         z.object({ project: said('harbour'), verdict: openEnum(['ready', 'unchanged', 'differs']).meta({ example: 'ready' }) }),
       ),
       databases: z.array(database).describe('A verdict for each database, those that need somebody first; at most 1,000'),
+      deletions: count(0).describe('How many deleted databases the file has, which are kept here too'),
       more: z.object({ projects: count(0), databases: count(0) }).describe('How many there are besides those listed'),
     })
     .describe('The verdicts'),

@@ -3,7 +3,7 @@ import canonicalize from 'canonicalize'
 import * as z from 'zod'
 import { type ImportItem, packItems } from '../../recovery/import/pieces.ts'
 import { countsOf, type GivenFile, type ImportPlan, importPlan, judgeAll, shownPlan } from '../../recovery/import/plan.ts'
-import type { DatabaseVerdict, Judged } from '../../recovery/import/verdict.ts'
+import { type DatabaseVerdict, deletionHere, deletionObstacles, type ImportScene, type Judged } from '../../recovery/import/verdict.ts'
 import { regionFileBounds } from '../../recovery/region-file.ts'
 import type { RegionTarget, Step } from '../../resources/kind.ts'
 import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
@@ -88,16 +88,26 @@ type AskedImport = Asked<RegionTarget, Query, Record<string, unknown>>
 async function prepare(parts: DecisionParts, asked: AskedImport): Promise<AskedImport> {
   const file = asked.body as unknown as GivenFile
   const standing = await readStandingRegion(parts.cluster)
-  const judged = await judgeAll(file, importSceneOf(parts, standing.volumes), new Map(Object.entries(asked.query.hosts ?? {})))
-  const pieces = await packItems(itemsOf(file, judged), { maxBytes: maxPieceBytes, maxPieces })
+  const hosts = new Map(Object.entries(asked.query.hosts ?? {}))
+  const scene = importSceneOf(parts, standing.volumes)
+  const judged = await judgeAll(file, scene, hosts)
+  const pieces = await packItems(itemsOf(file, judged, { hosts, scene }), { maxBytes: maxPieceBytes, maxPieces })
   return { ...asked, standing: { ...standing, verdicts: judged.map(({ verdict }) => verdict), pieces } }
 }
 
-function* itemsOf({ document }: GivenFile, judged: readonly Judged[]): Generator<ImportItem> {
+type Here = { hosts: ReadonlyMap<string, string>; scene: ImportScene }
+
+/** In the order in which they are made: a deleted database comes after the one that has its name now. */
+function* itemsOf({ document, secrets }: GivenFile, judged: readonly Judged[], { hosts, scene }: Here): Generator<ImportItem> {
   for (const spec of document.projects) yield { kind: 'project', spec }
   for (const { entry, verdict } of judged) {
     const obstacles = verdict.obstacles.filter(({ code }) => code === 'handle-taken' || code === 'attached')
     yield { kind: 'database', entry, obstacles }
+  }
+  for (const each of document.retained) {
+    const deletion = deletionHere({ ...each, secrets: secrets?.retained[each.id] }, hosts)
+    const obstacles = deletionObstacles(deletion.volumes, scene).filter(({ code }) => code === 'handle-taken')
+    yield { kind: 'deletion', deletion, obstacles }
   }
 }
 
@@ -105,7 +115,7 @@ function planOf(parts: DecisionParts, { body, query, standing }: AskedImport): I
   if (!standing) throw new TypeError('an import is decided after the cluster was looked at')
   const { verdicts, makesVolumes } = standing
   const plan = importPlan(body as unknown as GivenFile, regionFactsOf(parts, standing), verdicts, query)
-  const needsVolumes = verdicts.some(({ verdict }) => verdict === 'ready')
+  const needsVolumes = verdicts.some(({ verdict }) => verdict === 'ready') || plan.deletions > 0
   return makesVolumes || !needsVolumes ? plan : { ...plan, refusals: [...plan.refusals, importIsOff] }
 }
 
@@ -134,16 +144,16 @@ function decide(parts: DecisionParts, asked: AskedImport): Proposed {
   return {
     parameters: { file: { digest, region: region.id, createdAt, ledger: ledger.sequence }, ...totalsOf(plan) },
     pieces: asked.standing?.pieces ?? [],
-    timeoutSeconds: seconds(create * (1 + Math.ceil(plan.databases.length / importedAtOnce))),
+    timeoutSeconds: seconds(create * (1 + Math.ceil((plan.databases.length + plan.deletions) / importedAtOnce))),
     plan: [stepOf(plan)],
   }
 }
 
-function totalsOf({ projects, databases }: ImportPlan): { projects: number; databases: number } {
-  return { projects: projects.length, databases: databases.length }
+function totalsOf({ projects, databases, deletions }: ImportPlan): { projects: number; databases: number; deleted?: number } {
+  return { projects: projects.length, databases: databases.length, ...(deletions > 0 && { deleted: deletions }) }
 }
 
-function stepOf({ projects, databases }: ImportPlan): Step {
+function stepOf({ projects, databases, deletions }: ImportPlan): Step {
   const counts = countsOf(databases)
   const made = projects.filter(({ verdict }) => verdict === 'ready').length
   const differing = projects.filter(({ verdict }) => verdict === 'differs').length
@@ -154,6 +164,7 @@ function stepOf({ projects, databases }: ImportPlan): Step {
     ...(anew > 0 ? [`Makes ${counted(anew, 'database')} with ${counted(volumesOf(databases), 'volume')} that hold their data.`] : []),
     ...(anew > 0 ? ['Users have the passwords that are in the data, not those of new Secrets: rotate them afterwards.'] : []),
     ...(counts.unchanged > 0 ? [`Leaves ${counted(counts.unchanged, 'database')} alone that stand with their volumes.`] : []),
+    ...(deletions > 0 ? [`Keeps ${counted(deletions, 'deleted database')} of the file, each until somebody purges it.`] : []),
     ...(counts.refused > 0 ? [`Cannot import ${counted(counts.refused, 'database')}: a dry run says why.`] : []),
   ]
   return { name: importAction, consequences, objects: [] }

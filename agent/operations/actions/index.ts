@@ -3,6 +3,7 @@ import { backup } from './backup.ts'
 import { deleteDatabase } from './delete-database.ts'
 import { deleteProject } from './delete-project.ts'
 import { importRegion } from './import.ts'
+import { keepDeleted } from './keep-deleted.ts'
 import { purge } from './purge.ts'
 import { putDatabase } from './put-database.ts'
 import { putProject } from './put-project.ts'
@@ -23,6 +24,6 @@ export const actions = {
   project: [putProject, deleteProject, recordProjectDeletion],
   database: [
     ...[putDatabase, deleteDatabase, suspend, resume, restart, backup, restore, rehearseRestore, snapshotVolumes],
-    ...[rotatePassword, undelete, purge, reattach, recordDatabaseDeletion],
+    ...[rotatePassword, undelete, purge, reattach, keepDeleted, recordDatabaseDeletion],
   ],
 } satisfies Actions

@@ -21,8 +21,10 @@ const mostNamed = 50
 /** A pause between two looks at the open operations, in milliseconds. Their ends also wake the import. */
 const recheckMs = 1_000
 
-type Child = { operation: string; project: string; database?: string }
-type Failure = { project: string; database?: string; operation?: string; reason: string; message: string }
+/** What an operation is about. `deleted` is the id of a deleted database. */
+type Place = { project: string; database?: string; deleted?: string }
+type Child = Place & { operation: string }
+type Failure = Place & { operation?: string; reason: string; message: string }
 type Counts = { made: number; unchanged: number; failed: number }
 
 /** How far an import has come. It is recorded after what it says was asked for: a request that is repeated meets its own entry. */
@@ -33,6 +35,7 @@ type ImportNote = {
   open: Child[]
   projects: Counts
   databases: Counts
+  deleted: Counts
   failures: Failure[]
 }
 
@@ -43,7 +46,7 @@ export async function advanceImport(context: Context): Promise<Progress> {
   const { step } = context.operation.status ?? {}
   if (!step) {
     const none = { made: 0, unchanged: 0, failed: 0 }
-    const note: ImportNote = { piece: 0, item: 0, open: [], projects: none, databases: none, failures: [] }
+    const note: ImportNote = { piece: 0, item: 0, open: [], projects: none, databases: none, deleted: none, failures: [] }
     await context.begin('import', note)
     return { next: 'again' }
   }
@@ -93,7 +96,7 @@ async function askForMore(context: Context, note: ImportNote): Promise<{ note: I
       continue
     }
     // A database needs the namespace of its project.
-    if (item.kind === 'database' && next.open.some(({ database }) => database === undefined)) break
+    if (item.kind !== 'project' && next.open.some(({ database }) => database === undefined)) break
     next = { ...(await ask(context, next, item)), item: next.item + 1 }
     asked++
   }
@@ -102,10 +105,10 @@ async function askForMore(context: Context, note: ImportNote): Promise<{ note: I
 
 async function ask(context: Context, note: ImportNote, item: ImportItem): Promise<ImportNote> {
   const place = placeOf(item)
-  if (item.kind === 'database' && item.obstacles.length > 0)
+  if (item.kind !== 'project' && item.obstacles.length > 0)
     return failed(note, place, { reason: 'Refused', message: item.obstacles.map(({ message }) => message).join('; ') })
   try {
-    const operation = await (item.kind === 'project' ? askForProject(context, item) : askForDatabase(context, item))
+    const operation = await askFor(context, item)
     if (operation === undefined) return counted(note, place, 'unchanged')
     return { ...note, open: [...note.open, { ...place, operation: operation.metadata.name }] }
   } catch (error) {
@@ -122,8 +125,16 @@ function isRefusal({ type, retry }: Problem): boolean {
     : ['wrong-state', 'quota-exceeded', 'protected', 'not-empty', 'cluster-forbidden'].includes(type)
 }
 
-function placeOf(item: ImportItem): { project: string; database?: string } {
-  return item.kind === 'project' ? { project: item.spec.id } : { project: item.entry.project, database: item.entry.body.id }
+function placeOf(item: ImportItem): Place {
+  if (item.kind === 'project') return { project: item.spec.id }
+  if (item.kind === 'database') return { project: item.entry.project, database: item.entry.body.id }
+  const { id, record } = item.deletion
+  return { project: record.project, database: record.database, deleted: id }
+}
+
+function askFor(context: Context, item: ImportItem): Promise<Operation | undefined> {
+  if (item.kind === 'project') return askForProject(context, item)
+  return item.kind === 'database' ? askForDatabase(context, item) : askToKeep(context, item)
 }
 
 /** One that stands with another spec stays as it is. */
@@ -140,24 +151,27 @@ function askForDatabase(context: Context, { entry }: Extract<ImportItem, { kind:
   return context.ask({ operationId: 'reattachDatabase', target, body: entry, key: `database ${project}/${body.id}` })
 }
 
-function counted(note: ImportNote, { database }: { database?: string }, what: keyof Counts): ImportNote {
-  const member = database === undefined ? 'projects' : 'databases'
+function askToKeep(context: Context, { deletion }: Extract<ImportItem, { kind: 'deletion' }>): Promise<Operation | undefined> {
+  const { project, database } = deletion.record
+  const target: DatabaseTarget = { kind: 'database', project, database }
+  return context.ask({ operationId: 'keepDeletedDatabase', target, body: deletion, key: `deleted ${project}/${deletion.id}` })
+}
+
+function counted(note: ImportNote, { database, deleted }: Place, what: keyof Counts): ImportNote {
+  const member = database === undefined ? 'projects' : deleted === undefined ? 'databases' : 'deleted'
   return { ...note, [member]: { ...note[member], [what]: note[member][what] + 1 } }
 }
 
-function failed(
-  note: ImportNote,
-  place: Child | { project: string; database?: string },
-  why: { reason: string; message: string },
-): ImportNote {
+function failed(note: ImportNote, place: Child | Place, why: { reason: string; message: string }): ImportNote {
   const failure = { ...place, reason: why.reason, message: why.message.slice(0, 500) }
   const failures = note.failures.length < mostNamed ? [...note.failures, failure] : note.failures
   return { ...counted(note, place, 'failed'), failures }
 }
 
 async function recordProgress(context: Context, step: StepRecord, note: ImportNote): Promise<void> {
-  const { projects, databases, failures, open } = note
-  const result = { projects, databases, failures, moreFailures: projects.failed + databases.failed - failures.length }
+  const { projects, databases, deleted, failures, open } = note
+  const moreFailures = failedIn(note) - failures.length
+  const result = { projects, databases, deleted, failures, moreFailures }
   const message = progressOf(context.operation, note)
   await context.record({
     phase: open.length > 0 ? 'Waiting' : 'Applying',
@@ -167,16 +181,21 @@ async function recordProgress(context: Context, step: StepRecord, note: ImportNo
   })
 }
 
-function progressOf({ spec }: Operation, { projects, databases, open }: ImportNote): string {
+function failedIn({ projects, databases, deleted }: ImportNote): number {
+  return projects.failed + databases.failed + deleted.failed
+}
+
+function progressOf({ spec }: Operation, note: ImportNote): string {
+  const { databases, open } = note
   const total = Number(spec.parameters?.databases ?? 0)
   const done = databases.made + databases.unchanged
-  const failures = projects.failed + databases.failed
+  const failures = failedIn(note)
   return `${done} of ${total} databases are there, ${open.length} operations are under way${failures > 0 ? `, ${failures} have failed` : ''}.`
 }
 
-async function finish(context: Context, { projects, databases }: ImportNote): Promise<Progress> {
-  const failures = projects.failed + databases.failed
-  const { made, unchanged } = databases
+async function finish(context: Context, note: ImportNote): Promise<Progress> {
+  const failures = failedIn(note)
+  const { made, unchanged } = note.databases
   const told = `${made} ${made === 1 ? 'database was' : 'databases were'} made again, ${unchanged} stood already`
   if (failures > 0) {
     return {

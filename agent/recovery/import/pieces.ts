@@ -2,7 +2,7 @@ import { promisify } from 'node:util'
 import { gunzip, gzip } from 'node:zlib'
 import { Problem } from '../../../shared/errors.ts'
 import type { ProjectSpec } from '../../resources/project.ts'
-import type { ImportedDatabase, ImportObstacle } from './verdict.ts'
+import type { ImportedDatabase, ImportedDeletion, ImportObstacle } from './verdict.ts'
 
 /** One thing of a region file that is to be made again. */
 export type ImportItem =
@@ -13,6 +13,7 @@ export type ImportItem =
       /** What only a look at the whole cluster shows. */
       obstacles: ImportObstacle[]
     }
+  | { kind: 'deletion'; deletion: ImportedDeletion; obstacles: ImportObstacle[] }
 
 const pack = promisify(gzip)
 const unpack = promisify(gunzip)

@@ -6,8 +6,13 @@ import type { RegionContent } from '../region-file.ts'
 import { type Origin, originSentence } from '../signature.ts'
 import { type DatabaseVerdict, type ImportScene, type Judged, judge, type VerdictName, verdicts } from './verdict.ts'
 
-/** A region file that was read, and what somebody has opened of its secrets: by `PROJECT/ID`. */
-export type GivenFile = { document: RegionContent; digest: string; origin: Origin; secrets?: Readonly<Record<string, Secrets>> | undefined }
+/** A region file that was read, and what somebody has opened of its secrets: of databases by `PROJECT/ID`, of deleted ones by their ids. */
+export type GivenFile = {
+  document: RegionContent
+  digest: string
+  origin: Origin
+  secrets?: { databases: Readonly<Record<string, Secrets>>; retained: Readonly<Record<string, Secrets>> } | undefined
+}
 
 /** What the caller has said besides the file. */
 export type ImportOptions = {
@@ -39,6 +44,8 @@ export type ImportPlan = {
   refusals: ImportRefusal[]
   projects: ProjectVerdict[]
   databases: readonly DatabaseVerdict[]
+  /** How many deleted databases the file has. */
+  deletions: number
 }
 
 /** Databases that are judged before others get their turn. */
@@ -52,7 +59,7 @@ export async function judgeAll(
 ): Promise<Judged[]> {
   const judged: Judged[] = []
   for (const entry of document.databases) {
-    const own = secrets?.[`${entry.project}/${entry.body.id}`]
+    const own = secrets?.databases[`${entry.project}/${entry.body.id}`]
     judged.push(judge(own ? { ...entry, secrets: own } : entry, scene, hosts))
     if (judged.length % perTurn === 0) await nextTurn()
   }
@@ -74,6 +81,7 @@ export function importPlan(
     ],
     projects: document.projects.map((spec) => ({ project: spec.id, verdict: projectVerdict(spec, facts.project(spec.id)) })),
     databases,
+    deletions: document.retained.length,
   }
 }
 
@@ -120,7 +128,7 @@ function olderFile(
 const mostShown = 1_000
 
 /** A plan as the API shows it: those that need somebody first, and of the others as many as fit. */
-export function shownPlan({ document, digest, origin }: GivenFile, { refusals, projects, databases }: ImportPlan) {
+export function shownPlan({ document, digest, origin }: GivenFile, { refusals, projects, databases, deletions }: ImportPlan) {
   const order = ({ verdict, notes }: DatabaseVerdict) => (verdict === 'refused' ? 0 : notes.length > 0 ? 1 : 2)
   const shown = databases.toSorted((one, other) => order(one) - order(other)).slice(0, mostShown)
   return {
@@ -135,6 +143,7 @@ export function shownPlan({ document, digest, origin }: GivenFile, { refusals, p
     counts: countsOf(databases),
     projects: projects.slice(0, mostShown),
     databases: shown,
+    deletions,
     more: { projects: Math.max(0, projects.length - mostShown), databases: databases.length - shown.length },
   }
 }

@@ -34,5 +34,8 @@ function withSecrets(bytes: Uint8Array): Both | { ok: false; faults: BodyFault[]
   }
   const read = parseWith(openedSecrets, given.secrets)
   if (!read.ok) return { ok: false, faults: read.faults.map((each) => asFault(each, '/secrets')), more: read.more }
-  return { file: Buffer.from(JSON.stringify(given.file ?? null)), secrets: read.value.databases }
+  return {
+    file: Buffer.from(JSON.stringify(given.file ?? null)),
+    secrets: { databases: read.value.databases, retained: read.value.retained },
+  }
 }

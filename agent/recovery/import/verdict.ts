@@ -7,7 +7,7 @@ import { label } from '../../resources/labels.ts'
 import { fitsNode, foreignValues, renamed, volumeNodeAffinity } from '../../resources/node-affinity.ts'
 import type { VolumeManifest } from '../../resources/volume-manifest.ts'
 import { dataOf, sourceFault } from '../../resources/volume-source.ts'
-import type { ExportedDatabase } from '../region-file.ts'
+import type { ExportedDatabase, ExportedDeletion } from '../region-file.ts'
 
 /** What an import makes of a database: makes it with volumes that it makes again, or that stand; finds it as it is; or cannot. */
 export const verdicts = ['ready', 'volumes-found', 'unchanged', 'refused'] as const
@@ -66,6 +66,9 @@ export type ImportScene = {
 /** A database of a region file, with its secrets if somebody has opened them. */
 export type ImportedDatabase = ExportedDatabase & { secrets?: Secrets | undefined }
 
+/** A deleted database of a region file, with its secrets if somebody has opened them: by the names of its Secrets. */
+export type ImportedDeletion = ExportedDeletion & { secrets?: Readonly<Record<string, string>> | undefined }
+
 /** A database as it is made again: with the names of hosts here, and with disks that its volumes have. */
 export type Judged = { verdict: DatabaseVerdict; entry: ImportedDatabase }
 
@@ -99,6 +102,27 @@ export function judge(exported: ImportedDatabase, scene: ImportScene, hosts: Rea
   if (obstacles.length > 0) return { verdict: tell('refused', obstacles), entry }
   const found = volumes.some(({ metadata }) => scene.volume(metadata.name) !== undefined)
   return { verdict: tell(found ? 'volumes-found' : 'ready', [], [...sized.notes, ...notesOf(exported)]), entry: sized.entry }
+}
+
+/** A deleted database as it is kept here: its volumes have the names of hosts here, and the labels by which they are known. */
+export function deletionHere(deletion: ImportedDeletion, hosts: ReadonlyMap<string, string>): ImportedDeletion {
+  const { project, database } = deletion.record
+  return { ...deletion, volumes: deletion.volumes.map((volume) => madeHere(volume, { project, id: database }, hosts)) }
+}
+
+/** Why volumes of a deleted database cannot be made. On which host they are matters once somebody has the database back. */
+export function deletionObstacles(volumes: readonly VolumeManifest[], scene: ImportScene): ImportObstacle[] {
+  return volumes.flatMap((volume): ImportObstacle[] => {
+    const { metadata, spec } = volume
+    const data = dataOf({ spec })
+    const standing = scene.volume(metadata.name)
+    if (standing?.data === data && data !== undefined) return []
+    if (standing)
+      return [{ code: 'volume-taken', message: `volume ${metadata.name} is another one here: its data is ${told(standing.data)}` }]
+    const holder = data === undefined ? undefined : scene.volumeWith(data)
+    if (!holder) return refusedVolume(volume, scene)
+    return [{ code: 'handle-taken', message: `the data of volume ${metadata.name} (${told(data)}) is that of volume ${holder.name} here` }]
+  })
 }
 
 /** The manifest with the names of hosts here, and with the labels by which the volume is known as the database's. */

@@ -296,6 +296,57 @@ test('while a database comes back with its volumes, nobody creates it in its ste
   scene.region.lead(true)
 })
 
+test('a deleted database of the file is kept, with its volumes, secrets and record, and can be had back', async () => {
+  const content = contentOf(file)
+  const [tide] = content.databases
+  assert.ok(tide)
+  const volumes = structuredClone(tide.volumes)
+  for (const [node, { metadata, spec }] of volumes.entries()) {
+    metadata.name = `pv-reef-${node}`
+    spec.claimRef.name = spec.claimRef.name.replace('-tide-', '-reef-')
+    ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-reef-${node}`
+  }
+  const record = {
+    ...{ project: 'harbour', database: 'reef', origin: 'operation', deletedAt: '2026-01-30T12:00:00Z', deletedBy: 'token:cloud' },
+    ...{ uid: '5d0b0c9e-6f4e-4f0f-9d0b-3d1f6d7c1f10', expiresAt: '2026-02-06T12:00:00Z', wanted: { ...tide.body, id: 'reef' } },
+    ...{ volumes: [], secrets: ['user-password-reef-0'] },
+  }
+  const written = await writeRegionFile({ ...content, databases: [], retained: [{ id: 'reef.0f3a9c1e', record, volumes }] })
+  const kept = JSON.stringify({
+    labels: { 'app.kubernetes.io/managed-by': 'skerry' },
+    type: 'Opaque',
+    data: { password: btoa('as before') },
+  })
+  const retained = { 'reef.0f3a9c1e': { 'user-password-reef-0': kept } }
+  const send = () =>
+    scene.api.call('POST', '/v1/region/import?oldClusterIsGone=true&olderFile=true', {
+      body: { file: JSON.parse(written.bytes.toString()), secrets: { kind: 'SkerryRegionSecrets', version: 1, databases: {}, retained } },
+      headers: { prefer: 'wait=80' },
+    })
+  const done = await send()
+  assert.equal(done.status, 200, done.text)
+  assert.deepEqual(done.body.result.import.deleted, { made: 1, unchanged: 0, failed: 0 })
+  const { admin } = scene.region
+  const [found] = (await listObjects(admin, kinds.RetainedDatabase, { namespace: 'skerry' })).filter(({ spec }) => spec.database === 'reef')
+  assert.ok(found)
+  assert.deepEqual([found.spec.deletedBy, found.spec.expiresAt, found.spec.secrets], ['token:cloud', undefined, ['user-password-reef-0']])
+  for (const { volume, uid, handle } of found.spec.volumes) {
+    const { metadata, spec, status } = await admin.request<KubernetesObject>({
+      method: 'GET',
+      path: pathOf(kinds.PersistentVolume, undefined, volume),
+    })
+    assert.deepEqual([metadata.uid, spec.csi.volumeHandle, status?.phase], [uid, handle, 'Released'])
+  }
+  const again = await send()
+  assert.deepEqual(again.body.result.import.deleted, { made: 0, unchanged: 1, failed: 0 }, again.text)
+  await succeeds(scene, 'POST', `/v1/projects/harbour/deleted-databases/${found.metadata.name}/actions/undelete`)
+  const claims = [...(await handlesByClaim(scene))].filter(([claim]) => claim.includes('-reef-'))
+  assert.deepEqual(
+    claims.map(([, volume]) => volume),
+    ['pv-reef-0 "vol-reef-0"', 'pv-reef-1 "vol-reef-1"'],
+  )
+})
+
 test('a quota without room refuses a database, and says so', async () => {
   await succeeds(scene, 'PUT', '/v1/projects/harbour', { displayName: 'Harbour authority', quota: { databases: 1 } })
   const written = await fileWith(['neap'], (spec, node) => {

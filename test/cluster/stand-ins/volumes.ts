@@ -169,7 +169,8 @@ async function reclaim(world: World, { metadata, spec, status }: KubernetesObjec
   const { phase } = status ?? {}
   const { namespace, name, uid } = spec.claimRef ?? {}
   const isReserved = name !== undefined && uid === undefined
-  const isReleased = phase === 'Available' && uid !== undefined && claims.get(`${namespace}/${name}`)?.metadata.uid !== uid
+  const isReleased =
+    (phase === 'Available' || phase === 'Pending') && uid !== undefined && claims.get(`${namespace}/${name}`)?.metadata.uid !== uid
   const next = isReserved ? 'Available' : isReleased ? 'Released' : phase
   if (world.plane === 'embedded' && next !== phase)
     await world.patch('PersistentVolume', metadata, { status: { phase: next } }, { fieldManager, subresource: 'status' })
