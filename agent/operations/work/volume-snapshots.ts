@@ -22,7 +22,7 @@ type Context = WorkContext<DatabaseTarget>
 type Note = { members: SnapshotMember[]; group?: { class: string; beta: boolean }; made?: boolean }
 
 /** How often the snapshots are looked at, in milliseconds: nothing watches them. */
-const recheckMs = 1_000
+const recheckMs = 500
 /** A message of the storage driver is shown up to this length. */
 const mostOfMessage = 500
 
