@@ -28,6 +28,7 @@ import { createBackupSchedule } from './controllers/backups.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
 import { createProjectController } from './controllers/projects.ts'
+import { createRehearsalRecords } from './controllers/rehearsal-records.ts'
 import { createRehearsalController } from './controllers/rehearsals.ts'
 import { createRetainedController } from './controllers/retained-databases.ts'
 import { createStory } from './controllers/story.ts'
@@ -184,6 +185,7 @@ function controllersOf(config: AgentConfig, known: ControllerParts): Part[] {
     createRetainedController({ namespace, foundAfterMs: 15_000 }, { ...known, expiryTime: () => expiryTime.now() }),
     createRehearsalController({ namespace }, known),
     createBackupSchedule({}, { ...known, careful: known.clocks.careful }),
+    createRehearsalRecords(known),
   ]
 }
 
@@ -208,6 +210,7 @@ function measuredWork({ caches, journal, executor }: { caches: Caches; journal: 
   return {
     operations: () => caches.operations.values(),
     retained: () => caches.retained.values(),
+    databases: () => caches.databases.values(),
     holes: () => journal.holes(),
     queueDepth: () => executor.depth,
   }

@@ -1,6 +1,7 @@
 import { Counter, Histogram } from 'prom-client'
 import type { Clock } from '../../shared/clock.ts'
 import type { RequestObserver as ClusterObserver } from '../../shared/kubernetes/connection.ts'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { linkFamilies, type Meter } from '../../shared/link/index.ts'
 import { createProcessRegistry, type Family, familiesOf, family } from '../../shared/prometheus.ts'
 import type { ServerStatistics } from '../../shared/server.ts'
@@ -15,6 +16,7 @@ import type { RetainedDatabase } from '../resources/retained-database.ts'
 import { type Exposable, exposables } from '../tunnel/settings.ts'
 import { clockFamilies } from './clock-families.ts'
 import { exportFamilies } from './export-families.ts'
+import { rehearsalFamilies } from './rehearsal-families.ts'
 import { retainedFamilies } from './retained-families.ts'
 
 /** What a scrape reads. All of it is in memory. */
@@ -47,6 +49,8 @@ export type MetricSources = {
   exported: () => ExportState
   /** Deleted databases that somebody can have back. */
   retained: () => Iterable<RetainedDatabase>
+  /** The CrateDBs. */
+  databases: () => Iterable<KubernetesObject>
 }
 
 /** The agent's metrics. The `observe…` functions count what happens; each scrape reads the current state from the sources. */
@@ -142,8 +146,8 @@ export function createMetrics({ version, clock }: { version: string; clock: Cloc
   }
 }
 
-function othersOf({ clocks, retained }: MetricSources): Family[] {
-  return [...clockFamilies(clocks()), ...retainedFamilies([...retained()])]
+function othersOf({ clocks, retained, databases }: MetricSources): Family[] {
+  return [...clockFamilies(clocks()), ...retainedFamilies([...retained()]), ...rehearsalFamilies(databases())]
 }
 
 /** The state of the agent at this moment. */

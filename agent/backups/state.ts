@@ -11,6 +11,13 @@ const schema = z.looseObject({
   lastFailure: z.object({ at: moment, reason: z.string(), message: z.string() }).optional(),
   /** Failures since the last success. */
   failures: z.int().min(0).optional(),
+  /** What became of the rehearsals of its restore. */
+  rehearsal: z
+    .looseObject({
+      lastSuccess: z.object({ at: moment, operation: z.string(), snapshot: z.string() }).optional(),
+      lastFailure: z.object({ at: moment, operation: z.string(), reason: z.string(), message: z.string() }).optional(),
+    })
+    .optional(),
   /** The Secret with whose keys the repository was created: its uid and version. */
   repository: z.string().optional(),
 })

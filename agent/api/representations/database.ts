@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { tagOf } from '../../../shared/kubernetes/image.ts'
+import { readBackupState } from '../../backups/state.ts'
 import type { AcceptedResource } from '../../operations/accepted.ts'
 import { type Actions, phaseMeanwhile } from '../../operations/actions/action.ts'
 import { type DatabaseView, healthOf } from '../../region/database-view.ts'
@@ -81,6 +82,16 @@ export function createDatabaseSchema(actions: Actions, { summary }: OperationSch
         }),
       )
       .describe('Parts of the CrateDB that the API cannot show or change; empty unless another tool made or changed it'),
+    rehearsed: z
+      .object({
+        lastSuccess: z.object({ at: moment, operation: z.string(), snapshot: z.string() }).optional(),
+        lastFailure: z.object({ at: moment, operation: z.string(), reason: z.string(), message: z.string() }).optional(),
+      })
+      .optional()
+      .describe('How the last rehearsals of a restore ended; absent before the first')
+      .meta({
+        example: { lastSuccess: { at: '2026-11-30T05:42:00.000Z', operation: 'op-0000000042', snapshot: 'skerry_20261130033000' } },
+      }),
     rehearsal: z
       .object({
         of: z.string().describe('The database whose snapshot is tried').meta({ example: 'tidal-gauge' }),
@@ -130,8 +141,15 @@ export function databaseStatus(
     ...(failed && { failure: failureStatus(failed) }),
     unsupported: object ? unsupportedParts(object) : [],
     ...(spec.rehearsal && { rehearsal: spec.rehearsal }),
+    ...rehearsedOf(object),
     createdAt: object?.metadata.creationTimestamp ?? operation?.spec.acceptedAt ?? new Date(0).toISOString(),
   }
+}
+
+function rehearsedOf(object: DatabaseView['object']): Pick<DatabaseStatus, 'rehearsed'> {
+  const { lastSuccess, lastFailure } = (object && readBackupState(object).rehearsal) ?? {}
+  if (!lastSuccess && !lastFailure) return {}
+  return { rehearsed: { ...(lastSuccess && { lastSuccess }), ...(lastFailure && { lastFailure }) } }
 }
 
 /** Whether it has a problem without an open operation: then a read determines the obstacles. */

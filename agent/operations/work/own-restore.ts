@@ -1,4 +1,5 @@
 import type { Selection } from '../../backups/restore-statements.ts'
+import { readBackupState } from '../../backups/state.ts'
 import { copyOf } from '../../resources/copied-database.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
@@ -24,10 +25,11 @@ export async function advanceOwnRestore(context: Context, asked: StoredRestore):
   const into = { project, database: asked.into ?? database }
   if (asked.into === undefined && !isDone(context.operation, 'connect') && isBusy(source)) return busy
   const place = spec.snapshots.s3
+  const { repository: createdWith } = readBackupState(source)
   const job = { into, snapshot: asked.snapshot, selection: selectionOf(asked) }
   const progress =
     (asked.into === undefined ? undefined : await advanceChild(context, 'create', () => creation(context, spec, into.database))) ??
-    (await failingAfterRefusals(context, () => advanceConnect(context, { at: into, place, version: spec.version }))) ??
+    (await failingAfterRefusals(context, () => advanceConnect(context, { at: into, place, version: spec.version, createdWith }))) ??
     (await advanceSqlRestore(context, job)) ??
     (asked.into === undefined ? undefined : await advanceDisconnect(context, into))
   return progress ?? { next: 'done', message: doneMessage(context, asked) }

@@ -2,6 +2,7 @@ import { isProblem } from '../../../shared/errors.ts'
 import { type Answers, readRows } from '../../backups/comparison.ts'
 import { type Counted, compareRows, type Difference, unchangedTables } from '../../backups/counted.ts'
 import { rowsOf, startedShards, tableOf } from '../../backups/restore-statements.ts'
+import { readBackupState } from '../../backups/state.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
@@ -30,13 +31,14 @@ export async function advanceRehearsal(context: Context): Promise<Progress> {
   const target = { kind: 'database' as const, ...into }
   const rehearsal = { operation: context.operation.metadata.name, of: context.target.database }
   const place = spec.snapshots.s3
+  const { repository: createdWith } = readBackupState(source)
   const progress =
     (await advanceChild(context, 'create', async () => ({
       operationId: 'putScratchDatabase',
       target,
       body: { ...((await bodyOf(context, wanted)) as object), rehearsal },
     }))) ??
-    (await failingAfterRefusals(context, () => advanceConnect(context, { at: into, place, version: wanted.version }))) ??
+    (await failingAfterRefusals(context, () => advanceConnect(context, { at: into, place, version: wanted.version, createdWith }))) ??
     (await advanceSqlRestore(context, { into, snapshot: 'latest', selection: { type: 'all' } })) ??
     (await failingAfterRefusals(context, () => advanceCount(context, into))) ??
     (await advanceChild(context, 'remove', async () => ({ operationId: 'deleteDatabase', target, query: { retainVolumes: 'false' } })))

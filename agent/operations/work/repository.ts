@@ -13,6 +13,7 @@ import {
 import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
 import { snapshotSecretName } from '../../resources/snapshots.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
+import { ensureRepository } from './own-repository.ts'
 
 type Context = WorkContext<DatabaseTarget>
 type DatabaseName = { project: string; database: string }
@@ -24,6 +25,8 @@ export type ReadFrom = {
   place: RepositoryPlace
   /** The release of CrateDB that reads. */
   version: string
+  /** The Secret with whose keys the target's own repository was created, as `BackupState` has it. */
+  createdWith: string | undefined
 }
 
 /** CrateDB asks the bucket before it answers. In milliseconds. */
@@ -34,27 +37,42 @@ const answerMs = 60_000
  * read: CrateDB expects to be the only writer of a repository.
  * @returns undefined once it has it
  */
-export async function advanceConnect(context: Context, { at, place, version }: ReadFrom): Promise<Progress | undefined> {
+export async function advanceConnect(context: Context, from: ReadFrom): Promise<Progress | undefined> {
   if (isDone(context.operation, 'connect')) return undefined
   if (context.operation.status?.step?.name !== 'connect') await context.begin('connect')
-  const isOther = at.database !== context.target.database
-  const settings = { ...repositorySettings(place, version), ...(isOther && { readonly: 'true' }) }
-  const present = await readRepository(context.sql, at)
-  if (!present || !hasSettings(present.settings, settings)) {
-    const keys = await keysOf(context)
-    if (!keys) return { next: 'failed', reason: 'KeysMissing', message: 'The Secret with the keys of the snapshots is gone.' }
-    if (present) await context.sql.query(at, dropRepository.stmt, dropRepository.args)
-    const { stmt, args, secrets = [] } = createRepository(settings, keys)
-    await context.sql.query(at, stmt, args, { secrets, timeoutMs: answerMs })
-  }
-  await context.finish(isOther ? `${at.database} can read the snapshots of ${context.target.database}.` : undefined)
+  const found = await keysOf(context)
+  if (!found) return { next: 'failed', reason: 'KeysMissing', message: 'The Secret with the keys of the snapshots is gone.' }
+  const { keys, version: secret } = found
+  const settings = repositorySettings(from.place, from.version)
+  const isOther = from.at.database !== context.target.database
+  const progress = isOther
+    ? await connectOther(context, from.at, { ...settings, readonly: 'true' }, keys)
+    : await ensureRepository(context, { settings, keys, hasKeys: from.createdWith === secret })
+  if (progress) return progress
+  await context.finish(isOther ? `${from.at.database} can read the snapshots of ${context.target.database}.` : undefined)
   return undefined
 }
 
-async function keysOf({ cluster, target }: Context): Promise<BucketKeys | undefined> {
+/** Nobody else makes or changes a repository in a database that this operation has made. */
+async function connectOther(
+  context: Context,
+  at: DatabaseName,
+  settings: Record<string, string>,
+  keys: BucketKeys,
+): Promise<Progress | undefined> {
+  const present = await readRepository(context.sql, at)
+  if (present && hasSettings(present.settings, settings)) return undefined
+  if (present) await context.sql.query(at, dropRepository.stmt, dropRepository.args)
+  const { stmt, args, secrets = [] } = createRepository(settings, keys)
+  await context.sql.query(at, stmt, args, { secrets, timeoutMs: answerMs })
+  return undefined
+}
+
+async function keysOf({ cluster, target }: Context): Promise<{ keys: BucketKeys; version: string } | undefined> {
   const secret = await cluster.read({ kind: 'Secret', namespace: namespaceOf(target.project), name: snapshotSecretName(target.database) })
   const value = (key: string) => Buffer.from(secret?.data?.[key] ?? '', 'base64').toString('utf8')
-  return secret && { accessKeyId: value('access-key-id'), secretAccessKey: value('secret-access-key') }
+  const keys = { accessKeyId: value('access-key-id'), secretAccessKey: value('secret-access-key') }
+  return secret && { keys, version: `${secret.metadata.uid}/${secret.metadata.resourceVersion}` }
 }
 
 /**

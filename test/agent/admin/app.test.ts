@@ -4,6 +4,7 @@ import { cacheReadiness, createAdmin } from '../../../agent/admin/app.ts'
 import { createMetrics, type MetricSources } from '../../../agent/admin/metrics.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import type { RetainedDatabase } from '../../../agent/resources/retained-database.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { createFakeClock } from '../../shared/fake-clock.ts'
 
 function operation(phase: string, acceptedAt: number, endedAt?: number): Operation {
@@ -82,6 +83,12 @@ function start() {
       steps: 1,
       lastStep: { at: clock.now(), byMs: -3_000 },
     }),
+    databases: () => [
+      rehearsed({ lastSuccess: '2026-01-01T00:00:00.000Z' }),
+      rehearsed({ lastSuccess: '2025-12-01T00:00:00.000Z', lastFailure: '2026-01-01T00:00:00.000Z' }),
+      rehearsed({}),
+      { apiVersion: '', kind: 'CrateDB', metadata: { name: 'without-backups' }, spec: {} },
+    ],
     retained: () => [retained('tide', '2026-02-01T00:00:00Z'), retained('ebb', '2026-03-01T00:00:00Z'), retained('swell', undefined)],
     registration: () => ({
       ...{ state: 'Recovering', reason: 'Unreachable', message: 'The cloud does not answer.', since: '2026-01-01T00:00:00Z', attempts: 3 },
@@ -100,6 +107,19 @@ function start() {
     return { type: response.headers.get('content-type'), text: await response.text() }
   }
   return { clock, metrics, caches, sources, admin, page }
+}
+
+/** A database with backups of its own, and when their restore was rehearsed. */
+function rehearsed({ lastSuccess, lastFailure }: { lastSuccess?: string; lastFailure?: string }): KubernetesObject {
+  const rehearsal = {
+    ...(lastSuccess && { lastSuccess: { at: lastSuccess, operation: 'op-1', snapshot: 's' } }),
+    ...(lastFailure && { lastFailure: { at: lastFailure, operation: 'op-2', reason: 'ShardsMissing', message: '' } }),
+  }
+  const annotations = {
+    'skerry.dev/database': JSON.stringify({ snapshots: { s3: { bucket: 'b' } } }),
+    'skerry.dev/backups': JSON.stringify({ rehearsal }),
+  }
+  return { apiVersion: '', kind: 'CrateDB', metadata: { name: 'tidal', annotations }, spec: {} }
 }
 
 test('it is alive as soon as it answers', async () => {
@@ -169,6 +189,10 @@ test('what happened and what is can be scraped', async () => {
     'skerry_agent_export_failing{place="bucket"} 0',
     'skerry_agent_export_failing{place="file"} 1',
     'skerry_agent_export_file_bytes{place="bucket"} 41234',
+    'skerry_agent_rehearsal_databases{state="never"} 1',
+    'skerry_agent_rehearsal_databases{state="succeeded"} 1',
+    'skerry_agent_rehearsal_databases{state="failed"} 1',
+    'skerry_agent_rehearsal_last_success_timestamp_seconds 1764547200',
     'skerry_agent_retained_databases{phase="Kept"} 3',
     'skerry_agent_retained_databases{phase="PurgeIncomplete"} 0',
     'skerry_agent_retained_bytes 25769803776',

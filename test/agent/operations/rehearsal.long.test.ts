@@ -64,6 +64,8 @@ test('the last snapshot is restored elsewhere, compared, and deleted again', asy
     message,
     'skerry_20261130033000 of 2026-11-30T03:30:00.000Z can be restored: 2 tables, 107 rows in those counted. 1 tables are as in the database, 1 were written to since.',
   )
+  const { lastSuccess } = await until('it is recorded', async () => (await sent('GET', path)).status.rehearsed ?? false)
+  assert.equal(lastSuccess.snapshot, 'skerry_20261130033000')
   assert.deepEqual([result.tables, result.shards, result.rows, result.equal, result.changed], [2, 8, 107, 1, 1])
   assert.deepEqual(await listed(), ['tidal'])
   const volumes = await scene.region.admin.request({ method: 'GET', path: '/api/v1/persistentvolumes' })
@@ -81,6 +83,11 @@ test('rows that differ although nothing was written since are a failure', async 
   stateOf('tidal').tables.set('doc.readings', { rows: 99, shards: 4, sequence: 120 })
   const { phase, reason, message } = await rehearsed()
   assert.deepEqual([phase, reason], ['Failed', 'RowsDiffer'])
+  const { lastSuccess, lastFailure } = await until('it is recorded', async () => {
+    const { rehearsed } = (await sent('GET', path)).status
+    return rehearsed?.lastFailure === undefined ? false : rehearsed
+  })
+  assert.deepEqual([lastFailure.reason, lastFailure.message, lastSuccess.snapshot], [reason, message, 'skerry_20261130033000'])
   assert.match(message, /doc\.readings has 100 rows, and 99 in the database, although nothing was written to it since/)
   await gone()
 })
