@@ -97,7 +97,9 @@ export const regionSchema = z
       .meta({ example: { 'harbour/tidal-gauge': { phase: 'Running', health: 'GREEN', ready: 3, desired: 3, version: '5.10.1' } } }),
     backups: z
       .object({ scheduled: count, unscheduled: count })
-      .describe('Databases with a schedule of snapshots, and without one. What became of the snapshots is not known')
+      .describe(
+        'Databases that are backed up at times of their own, by Skerry or by the Crate Operator, and those that are not. `backups` that nothing takes do not count',
+      )
       .meta({ example: { scheduled: 7, unscheduled: 3 } }),
     projects: count,
     retained: retainedSchema

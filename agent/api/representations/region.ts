@@ -5,6 +5,8 @@ import { version } from '../../../shared/version.ts'
 import { type AgedSource, agesOf } from '../../region/age.ts'
 import { amrcHostsOf, capacityOf, hostsOf, isSameHost, operatorStateOf, storageClassesOf } from '../../region/status.ts'
 import { isFollowed } from '../../region/where-served.ts'
+import { hasIdleBackups } from '../../resources/backup-image.ts'
+import { readDatabase } from '../../resources/cratedb.ts'
 import { projectOf, projectOfTarget } from '../../resources/kind.ts'
 import type { RetainedDatabase } from '../../resources/retained-database.ts'
 import { nextExpiry, shownSum, sumOfRetained } from '../../resources/retained-keeping.ts'
@@ -191,8 +193,14 @@ export class RegionDocumentMaker {
 }
 
 function backupsShown(databases: readonly KubernetesObject[]): RegionDocument['backups'] {
-  const scheduled = databases.filter(({ spec }) => spec?.backups !== undefined).length
+  const scheduled = databases.filter(isBackedUp).length
   return { scheduled, unscheduled: databases.length - scheduled }
+}
+
+/** By Skerry, or by the Crate Operator, which may have made no job for it. */
+function isBackedUp(cratedb: KubernetesObject): boolean {
+  const { snapshots } = readDatabase(cratedb)
+  return snapshots?.schedule !== undefined || (cratedb.spec?.backups !== undefined && !hasIdleBackups(cratedb))
 }
 
 function retainedShown(records: Iterable<RetainedDatabase>, counts: (project: string) => boolean): RegionDocument['retained'] {
