@@ -1,5 +1,6 @@
 import { Problem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { listed } from '../../region/obstacles/evidence.ts'
 import { unlessNamespaceGone } from '../../region/project-rights.ts'
 import { storageClassesOf } from '../../region/status.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
@@ -14,7 +15,7 @@ import { isDone, noteObserved, type Progress, type WorkContext } from '../work/c
 import { readCrateDB } from '../work/database-steps.ts'
 import { isProtected, stillProtected } from '../work/protection.ts'
 import { howToHaveBack, noRecord, ownSecrets, recordDeleted } from '../work/retaining.ts'
-import { keptVolumes, settleVolumes } from '../work/volumes.ts'
+import { type ClaimNotKept, claimsNotKept, keptVolumes, settleVolumes } from '../work/volumes.ts'
 import { type Action, type Asked, databaseRequest, flag } from './action.ts'
 
 /**
@@ -94,9 +95,12 @@ async function decideOnVolumes(context: WorkContext<DatabaseTarget>, current: Ku
   const retainedVolumes = current
     ? await settleVolumes(context, current, step === 'retain-volumes')
     : await keptVolumes(context, context.target, undefined)
+  const notKept = current && step === 'retain-volumes' ? await claimsNotKept(context.cluster, current, retainedVolumes) : []
   const deletedDatabase = step === 'retain-volumes' ? await recordDeleted(context, context.target, current, retainedVolumes) : undefined
   // Recorded before the deletion: afterwards the claims are gone.
-  await context.record({ result: { retainedVolumes, ...(deletedDatabase !== undefined && { deletedDatabase }) } })
+  await context.record({
+    result: { retainedVolumes, ...(notKept.length > 0 && { notKept }), ...(deletedDatabase !== undefined && { deletedDatabase }) },
+  })
   await context.finish(`${retainedVolumes.length} volumes will stay.`)
   return { next: 'again' }
 }
@@ -135,14 +139,15 @@ async function removeSecrets(context: WorkContext<DatabaseTarget>): Promise<Prog
 }
 
 function keptMessage({ operation, target }: WorkContext<DatabaseTarget>): string {
-  const { retainedVolumes = [], deletedDatabase } = (operation.status?.result ?? {}) as DeletionResult
+  const { retainedVolumes = [], notKept = [], deletedDatabase } = (operation.status?.result ?? {}) as DeletionResult
   const kept = retainedVolumes.length
-  if (kept === 0) return 'Deleted; no volume was kept.'
+  const without = notKept.length > 0 ? ` Nothing was kept of ${listed(notKept.map(({ claim, why }) => `${claim} (${why})`))}.` : ''
+  if (kept === 0) return `Deleted; no volume was kept.${without}`
   const [volumes, were, stay] = kept === 1 ? ['1 volume', 'was', 'stays'] : [`${kept} volumes`, 'were', 'stay']
   if (volumeStep(operation) !== 'retain-volumes')
     return `Deleted; ${volumes} ${stay} nevertheless, since the cluster retains them: see the result, and delete them by hand.`
-  if (deletedDatabase === undefined) return `Deleted; ${volumes} ${were} kept, see the result. ${noRecord}`
-  return `Deleted; ${volumes} ${were} kept, see the result. ${howToHaveBack(target, deletedDatabase)}`
+  if (deletedDatabase === undefined) return `Deleted; ${volumes} ${were} kept, see the result.${without} ${noRecord}`
+  return `Deleted; ${volumes} ${were} kept, see the result.${without} ${howToHaveBack(target, deletedDatabase)}`
 }
 
-type DeletionResult = { retainedVolumes?: unknown[]; deletedDatabase?: string }
+type DeletionResult = { retainedVolumes?: unknown[]; notKept?: ClaimNotKept[]; deletedDatabase?: string }

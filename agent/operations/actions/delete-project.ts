@@ -13,7 +13,7 @@ import { leavesUnasked, leavingProblem, noSuchProject } from '../deciding/presen
 import { isDone, noteObserved, type Progress, type WorkContext } from '../work/context.ts'
 import { isProtected, stillProtected } from '../work/protection.ts'
 import { recordDeleted } from '../work/retaining.ts'
-import { settleVolumes } from '../work/volumes.ts'
+import { type ClaimNotKept, claimsNotKept, settleVolumes } from '../work/volumes.ts'
 import { type Action, type Asked, flag, projectRequest } from './action.ts'
 
 /**
@@ -163,21 +163,31 @@ async function removeDatabases(context: WorkContext<ProjectTarget>, databases: K
   if (context.operation.status?.step?.name !== 'databases') await context.begin('databases')
   const { result = {} } = context.operation.status ?? {}
   const retained = (result.retainedVolumes ?? []) as RetainedDatabaseVolume[]
+  const notKept = [...((result.notKept ?? []) as ClaimNotKept[])]
   const recorded = new Set((result.deletedDatabases ?? []) as string[])
   const deleted = [...deletedWith(context.operation)]
   for (const database of databases.filter(({ metadata }) => !metadata.deletionTimestamp)) {
     const claimed = new Set(retained.map(({ claim }) => claim))
     const settled = await settleVolumes(context, database, parameters.retainVolumes !== false)
+    if (parameters.retainVolumes !== false)
+      notKept.push(...(await claimsNotKept(context.cluster, database, settled)).filter(isNew(notKept)))
     retained.push(...settled.filter(({ claim }) => !claimed.has(claim)))
     const { name: id, uid = '' } = database.metadata
     const target = { kind: 'database' as const, project: context.target.project, database: id }
     const record = parameters.retainVolumes === false ? undefined : await recordDeleted(context, target, database, settled)
     if (record !== undefined) recorded.add(record)
     if (!deleted.some((other) => other.uid === uid)) deleted.push({ id, uid })
-    await context.record({ result: { retainedVolumes: retained, databases: deleted, deletedDatabases: [...recorded] } })
+    const without = notKept.length > 0 && { notKept }
+    await context.record({ result: { retainedVolumes: retained, ...without, databases: deleted, deletedDatabases: [...recorded] } })
     await context.cluster.remove(database)
   }
   return { next: 'wait', message: `${databases.length} databases are being deleted.` }
+}
+
+/** A look may be repeated. */
+function isNew(known: readonly ClaimNotKept[]): (found: ClaimNotKept) => boolean {
+  const claims = new Set(known.map(({ claim }) => claim))
+  return ({ claim }) => !claims.has(claim)
 }
 
 async function finish(context: WorkContext<ProjectTarget>): Promise<Progress> {

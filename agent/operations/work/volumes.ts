@@ -1,6 +1,7 @@
 import { isProblem } from '../../../shared/errors.ts'
 import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { isClaimOf } from '../../resources/data-claim.ts'
 import { dataVolumeOf, keepingPatch, lettingGoPatch, meeting, type VolumePatch, volumeAnnotation } from '../../resources/kept-volume.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
@@ -75,6 +76,38 @@ async function unlessNotServed<T>(request: Promise<T>): Promise<T | undefined> {
     if (isProblem(error, 'not-served', 'cluster-forbidden')) return undefined
     throw error
   }
+}
+
+/** A data claim whose volume does not outlive the database, and why. */
+export type ClaimNotKept = { claim: string; why: string }
+
+/**
+ * The data claims of a database that have nothing to keep, so that nobody takes the volumes that are kept for all of its data.
+ * @param kept the volumes that will stay
+ */
+export async function claimsNotKept(
+  cluster: WorkCluster,
+  { metadata: { name: database, namespace = '' } }: KubernetesObject,
+  kept: readonly RetainedDatabaseVolume[],
+): Promise<ClaimNotKept[]> {
+  const claims = await cluster.list('PersistentVolumeClaim', namespace, `app.kubernetes.io/name=${database}`)
+  const settled = new Set(kept.map(({ claim }) => claim))
+  const others = claims.filter(({ metadata }) => isClaimOf(metadata.name, database) && !settled.has(`${namespace}/${metadata.name}`))
+  return Promise.all(
+    others.map(async ({ metadata, spec }) => {
+      const { volumeName } = spec ?? {}
+      const volume = volumeName && (await cluster.read({ kind: 'PersistentVolume', name: volumeName }))
+      return { claim: `${namespace}/${metadata.name}`, why: whyNotKept(volumeName, volume || undefined) }
+    }),
+  )
+}
+
+function whyNotKept(name: string | undefined, volume: KubernetesObject | undefined): string {
+  if (!name) return 'it has no volume yet, and so no data'
+  if (!volume) return `its volume ${name} no longer exists`
+  const { phase, message } = volume.status ?? {}
+  if (phase === 'Failed') return `its volume ${name} has failed, and its storage may have deleted it${message ? `: ${message}` : ''}`
+  return `its volume ${name} is ${phase ?? 'without a phase'}, with the reclaim policy ${volume.spec.persistentVolumeReclaimPolicy}`
 }
 
 async function claimsOf(cluster: WorkCluster, { metadata }: KubernetesObject): Promise<KubernetesObject[]> {

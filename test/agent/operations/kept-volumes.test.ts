@@ -105,6 +105,34 @@ test('volumes of a class that retains are named, though the deletion was to take
   assert.match(deletion.status?.message ?? '', /^Deleted; 2 volumes stay nevertheless/)
 })
 
+test('claims that have nothing to keep are told, each with the reason', async () => {
+  await put('flow', 'the first password')
+  const claims = pathOf(kinds.PersistentVolumeClaim, 'project-harbour')
+  for (const [node, volumeName] of [
+    [7, undefined],
+    [8, 'pvc-lost'],
+  ]) {
+    await region.admin.request({
+      method: 'POST',
+      path: claims,
+      body: {
+        metadata: { name: `data0-crate-data-hot-flow-${node}`, labels: { 'app.kubernetes.io/name': 'flow' } },
+        spec: {
+          ...{ accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '8Gi' } }, storageClassName: 'gone' },
+          ...(volumeName !== undefined && { volumeName }),
+        },
+      },
+    })
+  }
+  const { status } = await remove('flow', true)
+  const claim = (node: number) => `project-harbour/data0-crate-data-hot-flow-${node}`
+  assert.deepEqual(status?.result?.notKept, [
+    { claim: claim(7), why: 'it has no volume yet, and so no data' },
+    { claim: claim(8), why: 'its volume pvc-lost no longer exists' },
+  ])
+  assert.match(status?.message ?? '', /^Deleted; 2 volumes were kept, see the result\. Nothing was kept of .*-7 \(.*\) and .*-8 \(.*\)\./)
+})
+
 function byClaim(one: Kept, other: Kept): number {
   return one.claim < other.claim ? -1 : 1
 }
