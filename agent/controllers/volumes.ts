@@ -5,7 +5,7 @@ import type { Part } from '../../shared/lifecycle.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import { readDatabase } from '../resources/cratedb.ts'
-import { type DataVolume, dataVolumeOf, keepingPatch, meeting, volumeAnnotation } from '../resources/kept-volume.ts'
+import { type DataVolume, dataVolumeOf, keepingPatch, keepsVolumes, meeting, volumeAnnotation } from '../resources/kept-volume.ts'
 import { fieldManager, label } from '../resources/labels.ts'
 import { hasEnded, isDeletion, type Operation } from '../resources/operation.ts'
 
@@ -21,6 +21,7 @@ const parallelism = 4
  * |-----------------------------------------------|------------------------------------------------------------------------|
  * | stands                                        | is kept, and set to `Retain` again if somebody changes that            |
  * | stands, with `retainVolumes: false`           | stays unchanged: only operations let volumes go                        |
+ * | the same, but is protected from deletion      | is kept as long as it is                                               |
  * | is being deleted by an operation that lets go | stays as that operation left it                                        |
  * | is gone, or is deleted in any other way       | is kept, unless an operation has let it go                             |
  *
@@ -76,10 +77,10 @@ export function createVolumeController(
   /** Whether the volume is to outlive its database: no operation has let it go, and the database retains its volumes. */
   function mayKeep({ marks }: DataVolume, database: KubernetesObject | undefined): boolean {
     const by = marks[volumeAnnotation.letGo]
-    if (by === undefined) return database === undefined || readDatabase(database).retainVolumes
+    if (by === undefined) return database === undefined || keepsVolumes(readDatabase(database))
     if (database === undefined || database.metadata.deletionTimestamp !== undefined) return false
     const operation = caches.operations.get(keyOf({ namespace: home, name: by }))
-    return readDatabase(database).retainVolumes && (operation === undefined || hasEnded(operation))
+    return keepsVolumes(readDatabase(database)) && (operation === undefined || hasEnded(operation))
   }
 
   async function read(path: string): Promise<KubernetesObject | undefined> {

@@ -16,6 +16,7 @@ import {
 import { type NodesEvidence, setCompute, undoOf } from './cratedb-undo.ts'
 import { groupsOf, type NodeGroup, type StoredDatabaseSpec } from './database.ts'
 import { desiredSecrets, secretObject } from './database-secrets.ts'
+import { keepsVolumes } from './kept-volume.ts'
 import type { DatabaseTarget, Secrets, Step, StorageClassFacts } from './kind.ts'
 import { annotation } from './labels.ts'
 import { sameSnapshots, snapshotConsequences, snapshotSecretName } from './snapshots.ts'
@@ -68,8 +69,9 @@ const changes: Change[] = [
     },
     consequences: (current, wanted) => [
       ...(current.deletionProtection && !wanted.deletionProtection ? ['The database can be deleted from then on.'] : []),
-      ...(current.retainVolumes && !wanted.retainVolumes ? [volumesGoWithIt] : []),
-      ...(!current.retainVolumes && wanted.retainVolumes ? ['From then on its volumes are kept, however the database is deleted.'] : []),
+      ...(keepsVolumes(current) && !keepsVolumes(wanted) ? [volumesGoWithIt] : []),
+      ...(current.retainVolumes && !wanted.retainVolumes && wanted.deletionProtection ? [keptWhileProtected] : []),
+      ...(!keepsVolumes(current) && keepsVolumes(wanted) ? ['From then on its volumes are kept, however the database is deleted.'] : []),
     ],
   },
   {
@@ -335,9 +337,12 @@ function creationConsequences(wanted: StoredDatabaseSpec, { backupImage }: PlanO
     ...widthOf(allowedCIDRs),
     ...(untaken === undefined ? [] : [untaken]),
     ...(wanted.snapshots ? snapshotConsequences(undefined, wanted.snapshots, wanted.version) : []),
-    ...(wanted.retainVolumes ? [] : [volumesGoWithIt]),
+    ...(wanted.retainVolumes ? [] : [wanted.deletionProtection ? keptWhileProtected : volumesGoWithIt]),
   ]
 }
+
+/** The consequence of `retainVolumes: false` with `deletionProtection: true`. */
+const keptWhileProtected = 'Its volumes are kept while it has deletionProtection, and from then on deleted with it.'
 
 /** The consequence of `retainVolumes: false`. */
 const volumesGoWithIt =

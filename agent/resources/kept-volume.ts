@@ -16,6 +16,11 @@ export const volumeAnnotation = {
   letGo: 'skerry.dev/let-go-by',
 } as const
 
+/** Whether the volumes of a database outlive it, however it is deleted: also those of one that is protected, as long as it is. */
+export function keepsVolumes({ retainVolumes, deletionProtection }: { retainVolumes: boolean; deletionProtection: boolean }): boolean {
+  return retainVolumes || deletionProtection
+}
+
 /** The part of a database that determines its claims: their number, names, sizes and class. */
 export type DatabaseShape = {
   version: string

@@ -9,6 +9,7 @@ import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database
 import { planDatabase } from '../../resources/database-plan.ts'
 import { changedSecrets, readSecrets } from '../../resources/database-secrets.ts'
 import { managersOf, namesOf, valueAt } from '../../resources/field-owners.ts'
+import { keepsVolumes } from '../../resources/kept-volume.ts'
 import { type DatabaseTarget, namespaceOf, type Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import type { StepRecord } from '../../resources/operation.ts'
@@ -49,7 +50,7 @@ export async function advanceToState(context: WorkContext<DatabaseTarget>): Prom
   const unheld = whatIsNotHeld(current, wanted)
   if (unheld) return unheld
   // At the end, the volumes are kept or let go as requested.
-  await settleVolumes(context, current, wanted.retainVolumes)
+  await settleVolumes(context, current, keepsVolumes(wanted))
   return progress
 }
 

@@ -82,6 +82,16 @@ test('volumes follow what operations say of them, and bear the shape that the da
   assert.equal(await policyOf('swell'), 'Delete')
 })
 
+test('the volumes of a protected database are kept as long as it is protected, whatever else it says', async () => {
+  const creation = await put('bore', { retainVolumes: false, deletionProtection: true })
+  assert.equal(await policyOf('bore'), 'Retain')
+  const lifting = await region.ended(
+    await region.accept({ action: 'put', target: target('bore'), wanted: changed(creation, { deletionProtection: false }) }),
+  )
+  assert.equal(lifting.status?.phase, 'Succeeded', JSON.stringify(lifting.status))
+  assert.equal(await policyOf('bore'), 'Delete')
+})
+
 test('a deletion that lets volumes go and then fails leaves them kept', async () => {
   await put('surge')
   let letGo = false

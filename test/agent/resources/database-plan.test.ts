@@ -198,7 +198,7 @@ test('a creation is one step with the Secrets first', () => {
     'Snapshots go to the bucket harbour-snapshots, folder eu-north/harbour/tidal-gauge.',
     'After each success the last 14 are kept, and older ones of Skerry are dropped.',
     'CrateDB 5.10.1 cannot be told the region eu-north-1: it signs for the region in the name of the host, or for us-east-1.',
-    goWithIt,
+    'Its volumes are kept while it has deletionProtection, and from then on deleted with it.',
   ])
 })
 
