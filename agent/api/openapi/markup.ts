@@ -75,7 +75,7 @@ input{flex:1;min-width:5rem;max-width:30rem}button{cursor:pointer}button:hover{b
 .fields{list-style:none;margin:.3rem 0;padding:0}.fields>li{border-top:1px solid var(--line);padding:.45rem 0}.fields>li>code{font-weight:600}
 .fields p{margin:.1rem 0}.fields .fields{border-left:2px solid var(--line);padding-left:.9rem;margin-left:.2rem}
 .fields details>summary{cursor:pointer;color:var(--link);font-size:.87rem}
-.must{color:var(--delete);font-size:.8rem}.type{color:var(--muted);font-size:.87rem}
+em{font-style:normal;color:var(--delete);font-size:.8rem}i{font-style:normal}i,.type{color:var(--muted);font-size:.87rem}
 figure{margin:1rem 0;border:1px solid var(--line);border-radius:.5rem;overflow:hidden;background:var(--panel)}
 figcaption{display:flex;justify-content:space-between;align-items:center;gap:1rem;padding:.3rem .75rem;min-height:2.4rem;border-bottom:1px solid var(--line);font-size:.87rem;color:var(--muted)}
 figcaption button{padding:.1rem .6rem;font-size:.8rem}pre{margin:0;padding:.75rem;overflow:auto;max-height:30rem}

@@ -53,7 +53,7 @@ function parametersHtml(parameters: Parameter[]): string {
   if (parameters.length === 0) return ''
   const items = parameters.map(({ name, in: where, required, description, schema }) => {
     const text = description ?? (schema?.description as string | undefined)
-    return `<li><code>${escapeHtml(name)}</code> <span class="type">${where}, ${typeOf(schema)}</span>${required ? ' <span class="must">required</span>' : ''}${text === undefined ? '' : `<p>${inline(text)}</p>`}</li>`
+    return `<li><code>${escapeHtml(name)}</code> <i>${where}, ${typeOf(schema)}</i>${required ? ' <em>required</em>' : ''}${text === undefined ? '' : `<p>${inline(text)}</p>`}</li>`
   })
   return `<h4>Parameters</h4><ul class="fields">${items.join('')}</ul>`
 }

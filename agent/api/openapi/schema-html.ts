@@ -14,12 +14,9 @@ export function schemaHtml(schema: Schema | undefined): string {
 function fieldsHtml(schema: Schema): string {
   const required = new Set(schema.required as string[] | undefined)
   const items = Object.entries(schema.properties as Record<string, Schema>).map(([name, field]) => {
-    const marks = [
-      required.has(name) && '<span class="must">required</span>',
-      field.writeOnly === true && '<span class="type">write-only</span>',
-    ]
+    const marks = [required.has(name) && '<em>required</em>', field.writeOnly === true && '<i>write-only</i>']
     const description = typeof field.description === 'string' ? `<p>${inline(field.description)}</p>` : ''
-    return `<li><code>${escapeHtml(name)}</code> ${[`<span class="type">${typeOf(field)}</span>`, ...marks].filter(Boolean).join(' ')}${description}${nestedHtml(name, field)}</li>`
+    return `<li><code>${escapeHtml(name)}</code> ${[`<i>${typeOf(field)}</i>`, ...marks].filter(Boolean).join(' ')}${description}${nestedHtml(name, field)}</li>`
   })
   return `<ul class="fields">${items.join('')}</ul>`
 }
