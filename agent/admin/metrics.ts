@@ -14,6 +14,7 @@ import type { ExportState } from '../recovery/state.ts'
 import { hasEnded, type Operation, phaseOf, phases, waitingCodes } from '../resources/operation.ts'
 import type { RetainedDatabase } from '../resources/retained-database.ts'
 import { type Exposable, exposables } from '../tunnel/settings.ts'
+import { backupFamilies } from './backup-families.ts'
 import { clockFamilies } from './clock-families.ts'
 import { exportFamilies } from './export-families.ts'
 import { rehearsalFamilies } from './rehearsal-families.ts'
@@ -140,14 +141,15 @@ export function createMetrics({ version, clock }: { version: string; clock: Cloc
       return [
         ...(await familiesOf(registry)),
         build,
-        ...(sources === undefined ? [] : [...currentFamilies(sources, clock), ...othersOf(sources)]),
+        ...(sources === undefined ? [] : [...currentFamilies(sources, clock), ...othersOf(sources, clock)]),
       ]
     },
   }
 }
 
-function othersOf({ clocks, retained, databases }: MetricSources): Family[] {
-  return [...clockFamilies(clocks()), ...retainedFamilies([...retained()]), ...rehearsalFamilies(databases())]
+function othersOf({ clocks, retained, databases }: MetricSources, clock: Clock): Family[] {
+  const ofBackups = [...backupFamilies(databases(), clock.now()), ...rehearsalFamilies(databases())]
+  return [...clockFamilies(clocks()), ...retainedFamilies([...retained()]), ...ofBackups]
 }
 
 /** The state of the agent at this moment. */

@@ -10,11 +10,13 @@ import { regionExport } from './region-export.ts'
 import { registration } from './registration.ts'
 import { createOperationSchemas } from './representations/operation.ts'
 import type { OpenResource, Resource, ResourceParts } from './resource.ts'
+import { snapshots } from './snapshots.ts'
 
 /** The resources of the API, in the order of the OpenAPI document. */
 const resources: Readonly<Record<string, Resource>> = {
   projects,
   databases,
+  snapshots,
   deletedDatabases,
   // Tokens with this scope already exist. The resource does not exist yet.
   deployments: { scopes: ['deployments:write'], open: () => ({ routes: [] }) },

@@ -1,4 +1,4 @@
-import { DatabaseRefusal, type DatabaseSql, withoutSecrets } from '../region/sql.ts'
+import { DatabaseRefusal, type DatabaseSql, type SqlOptions, withoutSecrets } from '../region/sql.ts'
 import { type StoredSnapshots, storeAddress } from '../resources/snapshots.ts'
 
 /*
@@ -153,15 +153,25 @@ export type Snapshot = {
   totalShards: number | undefined
 }
 
-const columns = 'name, repository, state, started, finished, tables, failures'
+const briefColumns = 'name, repository, state, started'
+const columns = `${briefColumns}, finished, tables, failures`
 /** Of 5.9.0 and later. */
 const laterColumns = `${columns}, reason, total_shards`
 
 /** Which snapshots to list. */
 export type Which = { repository?: string; name?: string; state?: string }
 
-/** The most snapshots that are listed; the newest of them. */
-export const mostListed = 500
+/** How a list is asked for. */
+export type Listing = {
+  /** Without what may be long: tables, failures and the reason are empty. */
+  brief?: boolean
+  /** The most, the newest of them. */
+  most?: number
+  options?: SqlOptions
+}
+
+/** The most snapshots that a list has without other words. */
+const usuallyListed = 500
 
 /**
  * Lists snapshots, the newest first. A repository whose bucket cannot be read has none, without an error: a missing snapshot is not proof that it
@@ -169,17 +179,22 @@ export const mostListed = 500
  *
  * @throws Problem `database-unreachable`, `database-refused`
  */
-export async function listSnapshots(sql: DatabaseSql, database: { project: string; database: string }, which: Which): Promise<Snapshot[]> {
+export async function listSnapshots(
+  sql: DatabaseSql,
+  database: { project: string; database: string },
+  which: Which,
+  { brief = false, most = usuallyListed, options }: Listing = {},
+): Promise<Snapshot[]> {
   const given = Object.entries(which)
   const where = given.length === 0 ? '' : ` WHERE ${given.map(([column]) => `${column} = ?`).join(' AND ')}`
-  const of = (names: string) => `SELECT ${names} FROM sys.snapshots${where} ORDER BY started DESC LIMIT ${mostListed}`
+  const of = (names: string) => `SELECT ${names} FROM sys.snapshots${where} ORDER BY started DESC LIMIT ${most}`
   const args = given.map(([, value]) => value)
   try {
-    const { rows } = await sql.query(database, of(laterColumns), args)
+    const { rows } = await sql.query(database, of(brief ? briefColumns : laterColumns), args, options)
     return rows.map(snapshotOf)
   } catch (error) {
     if (!isRefusal(error, crateErrors.columnUnknown)) throw error
-    const { rows } = await sql.query(database, of(columns), args)
+    const { rows } = await sql.query(database, of(columns), args, options)
     return rows.map(snapshotOf)
   }
 }
@@ -204,8 +219,9 @@ function snapshotOf([name, repository, state, started, finished, tables, failure
 export async function readRepository(
   sql: DatabaseSql,
   database: { project: string; database: string },
+  options?: SqlOptions,
 ): Promise<{ type: string; settings: unknown } | undefined> {
-  const { rows } = await sql.query(database, 'SELECT type, settings FROM sys.repositories WHERE name = ?', [repositoryName])
+  const { rows } = await sql.query(database, 'SELECT type, settings FROM sys.repositories WHERE name = ?', [repositoryName], options)
   const [row] = rows
   return row && { type: String(row[0]), settings: row[1] }
 }
@@ -246,7 +262,7 @@ export async function otherSnapshot(
   database: { project: string; database: string },
   own?: string,
 ): Promise<string | undefined> {
-  const running = await listSnapshots(sql, database, { state: 'IN_PROGRESS' })
+  const running = await listSnapshots(sql, database, { state: 'IN_PROGRESS' }, { brief: true })
   const other = running.find(({ repository, name }) => repository !== repositoryName || name !== own)
   if (other) return `${other.repository}.${other.name}`
   const { rows } = await sql.query(database, "SELECT stmt FROM sys.jobs WHERE stmt LIKE 'CREATE SNAPSHOT %'")

@@ -16,6 +16,8 @@ export type SqlOptions = {
   secrets?: readonly string[]
   /** Milliseconds; 10 s if left out. */
   timeoutMs?: number
+  /** The longest answer that is read; 1 MiB if left out. */
+  maxBytes?: number
   /** Ends the wait early. CrateDB goes on with the statement. */
   signal?: AbortSignal
 }
@@ -43,7 +45,7 @@ export class DatabaseRefusal extends Problem {
 /** Timeout of a statement, in milliseconds. */
 const usualTimeoutMs = 10_000
 /** What the agent asks for are a few rows. A database belongs to its users, so it may answer anything. */
-const maxAnswerBytes = 1024 * 1024
+const usualMaxBytes = 1024 * 1024
 
 /** @param sqlUrl the URL of a database, with the placeholders `{namespace}` and `{database}` */
 export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: { cluster: Cluster }): DatabaseSql {
@@ -55,7 +57,12 @@ export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: {
   }
 
   return {
-    async query({ project, database }, stmt, args = [], { secrets = [], timeoutMs = usualTimeoutMs, signal } = {}) {
+    async query(
+      { project, database },
+      stmt,
+      args = [],
+      { secrets = [], timeoutMs = usualTimeoutMs, maxBytes = usualMaxBytes, signal } = {},
+    ) {
       const namespace = namespaceOf(project)
       const password = await passwordOf(namespace, database)
       const url = sqlUrl.replaceAll('{namespace}', namespace).replaceAll('{database}', database)
@@ -73,7 +80,7 @@ export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: {
           redirect: 'error',
           signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),
         })
-        body = (JSON.parse(await boundedText(answer, maxAnswerBytes)) ?? {}) as typeof body
+        body = (JSON.parse(await boundedText(answer, maxBytes)) ?? {}) as typeof body
       } catch (error) {
         throw new Problem('database-unreachable', `${what} does not answer.`, { cause: error })
       }

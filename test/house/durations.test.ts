@@ -11,6 +11,7 @@ const reasons: Record<string, string> = {
   'agent/controllers/collector.ts': 'since an object was created, perhaps before this process began',
   'agent/controllers/expiry.ts': 'until a date of the record, by the time that is believed for such dates',
   'agent/operations/actions/rotate-password.ts': 'since a step began, perhaps in another process; it only changes a text',
+  'agent/operations/work/backup.ts': 'since a step began, perhaps in another process; it only changes a text and how often is looked',
   'agent/preflight/node-clocks.ts': 'compares clocks',
   'agent/preflight/reading.ts': 'compares clocks',
   'agent/recovery/exporter.ts': 'since a file was written, perhaps by another process',

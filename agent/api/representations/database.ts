@@ -10,6 +10,7 @@ import { unsupportedParts } from '../../resources/adopted.ts'
 import { dataGroup } from '../../resources/cratedb.ts'
 import { databaseSpec, type StoredDatabaseSpec } from '../../resources/database.ts'
 import { hasEnded, type Operation, phaseOf } from '../../resources/operation.ts'
+import { backupsOf, backupsSchema } from './backups.ts'
 import { failureSchema, failureStatus, type OperationSchemas, obstacleSchema, representObstacles, summarizeOperation } from './operation.ts'
 import { exampleEtag } from './prepared.ts'
 
@@ -70,6 +71,7 @@ export function createDatabaseSchema(actions: Actions, { summary }: OperationSch
       )
       .meta({ example: [] }),
     operation: summary.nullable().describe('The operation under way').meta({ example: null }),
+    backups: backupsSchema.optional(),
     failure: failureSchema.optional(),
     unsupported: z
       .array(
@@ -127,6 +129,7 @@ export function databaseStatus(
   const nodes = nodesOf(view, spec)
   const last = view.operations.findLast(hasEnded)
   const failed = last && phaseOf(last) === 'Failed' ? last : undefined
+  const backups = backupsOf(view, spec)
   return {
     phase: phaseOfDatabase(view, accepted, nodes, failed, surroundings.actions),
     health: healthStatus(view, surroundings),
@@ -138,6 +141,7 @@ export function databaseStatus(
       ...(object ? backupsNotTaken(object, surroundings.operator.backupImage) : []),
     ]),
     operation: operation ? summarizeOperation(operation) : null,
+    ...(backups && { backups }),
     ...(failed && { failure: failureStatus(failed) }),
     unsupported: object ? unsupportedParts(object) : [],
     ...(spec.rehearsal && { rehearsal: spec.rehearsal }),

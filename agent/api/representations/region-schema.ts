@@ -96,11 +96,14 @@ export const regionSchema = z
       .describe('By `PROJECT/ID`, at most 2,000')
       .meta({ example: { 'harbour/tidal-gauge': { phase: 'Running', health: 'GREEN', ready: 3, desired: 3, version: '5.10.1' } } }),
     backups: z
-      .object({ scheduled: count, unscheduled: count })
+      .object({
+        ...{ scheduled: count, unscheduled: count },
+        failing: count.describe('Whose last backup by Skerry failed. What became of those by the Crate Operator is not known'),
+      })
       .describe(
         'Databases that are backed up at times of their own, by Skerry or by the Crate Operator, and those that are not. `backups` that nothing takes do not count',
       )
-      .meta({ example: { scheduled: 7, unscheduled: 3 } }),
+      .meta({ example: { scheduled: 7, unscheduled: 3, failing: 0 } }),
     projects: count,
     retained: retainedSchema
       .extend({ nextExpiry: z.iso.datetime().nullable().describe('When the data of the next one is deleted; null if none has a date') })

@@ -2,6 +2,7 @@ import type { Cache } from '../../../shared/kubernetes/cache.ts'
 import type { LeaseStanding } from '../../../shared/kubernetes/lease.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { version } from '../../../shared/version.ts'
+import { readBackupState } from '../../backups/state.ts'
 import { type AgedSource, agesOf } from '../../region/age.ts'
 import { amrcHostsOf, capacityOf, hostsOf, isSameHost, operatorStateOf, storageClassesOf } from '../../region/status.ts'
 import { isFollowed } from '../../region/where-served.ts'
@@ -194,7 +195,8 @@ export class RegionDocumentMaker {
 
 function backupsShown(databases: readonly KubernetesObject[]): RegionDocument['backups'] {
   const scheduled = databases.filter(isBackedUp).length
-  return { scheduled, unscheduled: databases.length - scheduled }
+  const failing = databases.filter((object) => (readBackupState(object).failures ?? 0) > 0).length
+  return { scheduled, unscheduled: databases.length - scheduled, failing }
 }
 
 /** By Skerry, or by the Crate Operator, which may have made no job for it. */

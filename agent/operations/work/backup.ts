@@ -126,7 +126,7 @@ async function advanceRepository({ context, current, snapshots }: Backup): Promi
 
 /** The name is noted before anything is asked of CrateDB: whoever goes on finds the snapshot by it. */
 async function chooseName({ context }: Backup): Promise<Progress> {
-  const present = await listSnapshots(context.sql, context.target, { repository: repositoryName })
+  const present = await listSnapshots(context.sql, context.target, { repository: repositoryName }, { brief: true })
   const names = present.map(({ name }) => name)
   await remember(context, { snapshot: nextName(context.clock.now(), names) })
   return { next: 'again' }

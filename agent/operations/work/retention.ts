@@ -36,7 +36,7 @@ export async function dropOne(
   { sql, target }: WorkContext<DatabaseTarget>,
   keep: number,
 ): Promise<Exclude<Progress, { next: 'done' }> | { next: 'done'; message: string; left?: string }> {
-  const [name] = superfluous(await listSnapshots(sql, target, { repository: repositoryName }), keep)
+  const [name] = superfluous(await listSnapshots(sql, target, { repository: repositoryName }, { brief: true }), keep)
   if (name === undefined) return { next: 'done', message: 'No snapshot is superfluous any more.' }
   const { stmt, args } = dropSnapshot(name)
   try {

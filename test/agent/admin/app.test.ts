@@ -32,6 +32,22 @@ function retained(database: string, expiresAt: string | undefined): RetainedData
   }
 }
 
+/** A database with a schedule, whose last successful backup was begun then. */
+function backedUp(startedAt: string | undefined, failures: number) {
+  const cron = '30 3 * * *'
+  const state = {
+    schedule: { cron, since: '2025-12-31T12:00:00Z' },
+    ...(startedAt !== undefined && { lastSuccess: { at: startedAt, startedAt, snapshot: 'skerry_20260101033000' } }),
+    failures,
+  }
+  const annotations = {
+    'skerry.dev/database': JSON.stringify({ snapshots: { s3: { bucket: 'b' }, schedule: cron } }),
+    'skerry.dev/backups': JSON.stringify(state),
+  }
+  const spec = { nodes: { data: [{ replicas: 1 }] } }
+  return { apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', metadata: { name: 'tide', namespace: 'project-harbour', annotations }, spec }
+}
+
 function start() {
   const clock = createFakeClock()
   const metrics = createMetrics({ version: '1.2.3', clock })
@@ -88,6 +104,7 @@ function start() {
       rehearsed({ lastSuccess: '2025-12-01T00:00:00.000Z', lastFailure: '2026-01-01T00:00:00.000Z' }),
       rehearsed({}),
       { apiVersion: '', kind: 'CrateDB', metadata: { name: 'without-backups' }, spec: {} },
+      ...[backedUp('2026-01-01T03:30:00Z', 0), backedUp('2025-12-01T03:30:00Z', 4), backedUp(undefined, 1)],
     ],
     retained: () => [retained('tide', '2026-02-01T00:00:00Z'), retained('ebb', '2026-03-01T00:00:00Z'), retained('swell', undefined)],
     registration: () => ({
@@ -189,10 +206,14 @@ test('what happened and what is can be scraped', async () => {
     'skerry_agent_export_failing{place="bucket"} 0',
     'skerry_agent_export_failing{place="file"} 1',
     'skerry_agent_export_file_bytes{place="bucket"} 41234',
-    'skerry_agent_rehearsal_databases{state="never"} 1',
+    'skerry_agent_rehearsal_databases{state="never"} 4',
     'skerry_agent_rehearsal_databases{state="succeeded"} 1',
     'skerry_agent_rehearsal_databases{state="failed"} 1',
     'skerry_agent_rehearsal_last_success_timestamp_seconds 1764547200',
+    'skerry_agent_backup_scheduled 3',
+    'skerry_agent_backup_failing 2',
+    'skerry_agent_backup_overdue 1',
+    'skerry_agent_backup_oldest_success_timestamp_seconds 1764559800',
     'skerry_agent_retained_databases{phase="Kept"} 3',
     'skerry_agent_retained_databases{phase="PurgeIncomplete"} 0',
     'skerry_agent_retained_bytes 25769803776',

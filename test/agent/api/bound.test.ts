@@ -104,8 +104,8 @@ test('lists, counts and the ledger hold nothing of other projects', async () => 
   assert.deepEqual(
     [bound.backups, whole.backups],
     [
-      { scheduled: 0, unscheduled: 1 },
-      { scheduled: 1, unscheduled: 1 },
+      { scheduled: 0, unscheduled: 1, failing: 0 },
+      { scheduled: 1, unscheduled: 1, failing: 0 },
     ],
   )
   assert.deepEqual([bound.hosts, bound.storageClasses], [whole.hosts, whole.storageClasses])

@@ -91,6 +91,31 @@ test('a backup is a snapshot in the bucket, and the CrateDB says so', async () =
   })
 })
 
+test('what became of backups is in the status of the database, and what there is in its bucket can be listed', async () => {
+  await backup()
+  Object.assign(database().behaviour, { ends: 'FAILED', reason: 'no space left' })
+  await failed()
+  Object.assign(database().behaviour, usual)
+  bucket()
+    .folders.get('harbour-1/harbour/gauge')
+    ?.push({ ...(stored()[0] as ReturnType<typeof stored>[number]), name: 'nightly', state: 'PARTIAL', failures: ['x'], started: 1 })
+  const { backups } = (await scene.api.call('GET', path)).body.status
+  const [ours] = names().filter((name) => isOurs(name))
+  assert.equal(backups.lastSuccess.snapshot, ours)
+  assert.deepEqual([backups.failures, backups.lastFailure.reason], [1, 'SnapshotFailed'])
+  const listed = await scene.api.call('GET', `${path}/snapshots`)
+  assert.equal(listed.status, 200, listed.text)
+  assert.deepEqual(listed.body.place, { bucket: 'snaps', basePath: 'harbour-1/harbour/gauge' })
+  assert.deepEqual(
+    listed.body.items.map(({ name, ours, state, tables, failures }: Record<string, unknown>) => [name, ours, state, tables, failures]),
+    [
+      [ours, true, 'SUCCESS', ['doc.readings'], []],
+      ['nightly', false, 'PARTIAL', ['doc.readings'], ['x']],
+    ],
+  )
+  assert.ok(!listed.text.includes('AKIA') && !listed.text.includes('xxxxx'))
+})
+
 test('a second backup finds the repository as it should be, and what a put writes leaves the state alone', async () => {
   await backup()
   await sent('PATCH', path, { deletionProtection: true })
@@ -241,6 +266,8 @@ test('it is refused where it cannot be, and a plan writes nothing', async () => 
   const without = await scene.api.call('POST', '/v1/projects/harbour/databases/plain/actions/backup', { body: {} })
   assert.equal(without.status, 409, without.text)
   assert.match(without.body.detail, /does not say where its backups go; patch it with "snapshots" first/)
+  const list = await scene.api.call('GET', '/v1/projects/harbour/databases/plain/snapshots')
+  assert.equal(list.status, 409, list.text)
   database().statements.length = 0
   const planned = await scene.api.call('POST', `${path}/actions/backup?dryRun=true`, { body: {} })
   assert.equal(planned.status, 200, planned.text)
@@ -254,5 +281,6 @@ test('it is refused where it cannot be, and a plan writes nothing', async () => 
   const suspended = await scene.api.call('POST', `${path}/actions/backup`, { body: {} })
   assert.equal(suspended.status, 409, suspended.text)
   assert.match(suspended.body.detail, /suspended/)
+  assert.equal((await scene.api.call('GET', `${path}/snapshots`)).status, 409)
   await sent('POST', `${path}/actions/resume`, {})
 })

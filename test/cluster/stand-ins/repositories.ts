@@ -22,14 +22,14 @@ const s3Settings: Record<string, string | undefined> = {
 }
 
 /** Whether a release is at least another one. */
-export function isSince(version: string, since: string): boolean {
+function isSince(version: string, since: string): boolean {
   const [is, wants] = [version.split('.').map(Number), since.split('.').map(Number)]
   const first = wants.findIndex((part, index) => part !== is[index])
   return first < 0 || (is[first] ?? 0) > (wants[first] ?? 0)
 }
 
 /** The release of the oldest node. */
-export function releaseOf({ databases, key }: Session): string {
+function releaseOf({ databases, key }: Session): string {
   const versions = databases.nodes(key).map(({ version }) => version)
   return versions.sort((a, b) => (isSince(a, b) ? 1 : -1))[0] ?? '0.0.0'
 }

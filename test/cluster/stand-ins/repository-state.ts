@@ -29,7 +29,7 @@ export type BucketFault =
 export type Bucket = { fault: BucketFault | undefined; folders: Map<string, StoredSnapshot[]> }
 
 /** How snapshots of a database go from now on. */
-export type SnapshotBehaviour = {
+type SnapshotBehaviour = {
   /** How long they take, in milliseconds. */
   ms: number
   /** They go on until this is false. */

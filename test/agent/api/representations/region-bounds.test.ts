@@ -44,7 +44,7 @@ function documentWith({ hosts, databases, blockers = 3, name = (index) => String
     },
     databases,
     databaseStates: Object.fromEntries(states),
-    backups: { scheduled: databases, unscheduled: 0 },
+    backups: { scheduled: databases, unscheduled: 0, failing: 0 },
     projects: 20,
     leader: { state: 'leads', holder: 'skerry-agent-7d9f8-x2x4z_1a2b3c4d', trouble: null },
     operator: { state: 'running', version: '2.64.0', backupImage: 'set', namespace: 'crate-operator', deployment: 'crate-operator' },
