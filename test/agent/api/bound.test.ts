@@ -18,7 +18,7 @@ const records: AuditRecord[] = []
 /** Operations of the project `dock`. */
 const foreign: string[] = []
 
-const aws = { bucket: 'snapshots', region: 'eu-north-1', cron: '1 * * * *', accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'secret' }
+const s3 = { bucket: 'snapshots', region: 'eu-north-1', accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'secret' }
 
 before(async () => {
   region = await startQuietRegion()
@@ -27,7 +27,7 @@ before(async () => {
   await events.start(AbortSignal.timeout(5_000))
   for (const id of ['harbour', 'dock']) {
     await region.standProject({ id, displayName: `The ${id}`, quota: { cpu: '100' } })
-    await region.standDatabase(id, { id: `${id}-gauge`, ...(id === 'dock' && { backups: { aws } }) })
+    await region.standDatabase(id, { id: `${id}-gauge`, ...(id === 'dock' && { snapshots: { s3, schedule: '1 * * * *' } }) })
   }
   for (const project of ['harbour', 'dock']) {
     const { status, body } = await region.call('POST', `/v1/projects/${project}/databases/${project}-gauge/actions/restart`)
