@@ -29,6 +29,7 @@ import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
 import { createProjectController } from './controllers/projects.ts'
 import { createRehearsalRecords } from './controllers/rehearsal-records.ts'
+import { createRehearsalSchedule } from './controllers/rehearsal-schedule.ts'
 import { createRehearsalController } from './controllers/rehearsals.ts'
 import { createRetainedController } from './controllers/retained-databases.ts'
 import { createStory } from './controllers/story.ts'
@@ -186,6 +187,7 @@ function controllersOf(config: AgentConfig, known: ControllerParts): Part[] {
     createRehearsalController({ namespace }, known),
     createBackupSchedule({}, { ...known, careful: known.clocks.careful }),
     createRehearsalRecords(known),
+    createRehearsalSchedule({}, { ...known, careful: known.clocks.careful }),
   ]
 }
 

@@ -3,15 +3,18 @@ import { type Family, family } from '../../shared/prometheus.ts'
 import { readBackupState } from '../backups/state.ts'
 import { readDatabase } from '../resources/cratedb.ts'
 
-type Rehearsed = { succeededAt: number | undefined; failedAt: number | undefined }
+type Rehearsed = { scheduledSince: number | undefined; succeededAt: number | undefined; failedAt: number | undefined }
 
 /** How restores of Skerry's own backups were rehearsed. Without names: the admin port shows none of tenants. */
 export function rehearsalFamilies(databases: Iterable<KubernetesObject>): Family[] {
   const all = [...databases].flatMap((database) => rehearsedOf(database) ?? [])
   const count = (state: 'never' | 'succeeded' | 'failed') => all.filter((each) => stateOf(each) === state).length
-  // One that nobody wanted to be rehearsed says nothing.
-  const relevant = all.filter((each) => stateOf(each) !== 'never')
-  const oldest = relevant.length === 0 ? undefined : Math.min(...relevant.map(({ succeededAt = 0 }) => succeededAt)) / 1000
+  // One that nobody wants to be rehearsed says nothing.
+  const relevant = all.filter((each) => each.scheduledSince !== undefined || stateOf(each) !== 'never')
+  const oldest =
+    relevant.length === 0
+      ? undefined
+      : Math.min(...relevant.map(({ succeededAt, scheduledSince }) => succeededAt ?? scheduledSince ?? 0)) / 1000
   return [
     family(
       'gauge',
@@ -22,7 +25,7 @@ export function rehearsalFamilies(databases: Iterable<KubernetesObject>): Family
     family(
       'gauge',
       'skerry_agent_rehearsal_last_success_timestamp_seconds',
-      'When the restore was rehearsed with success, of the database where that is longest ago; 0 if it never was. Missing if none was rehearsed.',
+      'When the restore was rehearsed with success, of the database where that is longest ago. If it never was: since when that is scheduled, or 0. Missing if none is rehearsed.',
       oldest,
     ),
   ]
@@ -32,9 +35,9 @@ export function rehearsalFamilies(databases: Iterable<KubernetesObject>): Family
 function rehearsedOf(database: KubernetesObject): Rehearsed | undefined {
   const { snapshots } = readDatabase(database)
   if (!snapshots) return undefined
-  const { lastSuccess, lastFailure } = readBackupState(database).rehearsal ?? {}
+  const { schedule, lastSuccess, lastFailure } = readBackupState(database).rehearsal ?? {}
   const at = (of: { at: string } | undefined) => of && Date.parse(of.at)
-  return { succeededAt: at(lastSuccess), failedAt: at(lastFailure) }
+  return { scheduledSince: schedule && Date.parse(schedule.since), succeededAt: at(lastSuccess), failedAt: at(lastFailure) }
 }
 
 function stateOf({ succeededAt = 0, failedAt = 0 }: Rehearsed): 'never' | 'succeeded' | 'failed' {

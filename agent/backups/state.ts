@@ -14,6 +14,8 @@ const schema = z.looseObject({
   /** What became of the rehearsals of its restore. */
   rehearsal: z
     .looseObject({
+      /** As that of backups. */
+      schedule: z.object({ cron: z.string(), since: moment }).optional(),
       lastSuccess: z.object({ at: moment, operation: z.string(), snapshot: z.string() }).optional(),
       lastFailure: z.object({ at: moment, operation: z.string(), reason: z.string(), message: z.string() }).optional(),
     })

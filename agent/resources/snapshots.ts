@@ -37,6 +37,10 @@ const plan = {
     .optional()
     .describe('When backups are taken, in UTC: five fields; only on request if left out')
     .meta({ example: '30 3 * * *' }),
+  rehearse: cron
+    .optional()
+    .describe('When a restore of the last backup is rehearsed, in UTC: five fields; only on request if left out')
+    .meta({ example: '30 5 * * 0' }),
   // Each look at the list makes CrateDB read two files of every snapshot there is.
   keep: z
     .int()
@@ -170,6 +174,7 @@ export function snapshotConsequences(is: StoredSnapshots | undefined, wants: Sto
   const signs = s3.region !== undefined && s3.endpointUrl !== undefined && isBefore(version, regionSince)
   return [
     ...(is?.schedule === schedule && is !== undefined ? [] : [whenTaken(schedule)]),
+    ...(is?.rehearse === wants.rehearse ? [] : [whenRehearsed(wants.rehearse)]),
     ...(is === undefined || moves ? [`Snapshots go to the bucket ${s3.bucket}, folder ${s3.basePath}.`] : []),
     ...(moves ? ['Those in the former place stay there. They are no longer listed, and nobody drops old ones.'] : []),
     ...(is?.keep === keep ? [] : [`After each success the last ${keep} are kept, and older ones of Skerry are dropped.`]),
@@ -177,6 +182,12 @@ export function snapshotConsequences(is: StoredSnapshots | undefined, wants: Sto
       ? [`CrateDB ${version} cannot be told the region ${s3.region}: it signs for the region in the name of the host, or for us-east-1.`]
       : []),
   ]
+}
+
+function whenRehearsed(rehearse: string | undefined): string {
+  return rehearse === undefined
+    ? 'A restore is rehearsed on request only: actions/rehearse-restore.'
+    : `A restore is rehearsed at "${rehearse}" (UTC), within an hour, if the quota of the project has room for another database then.`
 }
 
 function whenTaken(schedule: string | undefined): string {

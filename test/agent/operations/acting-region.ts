@@ -10,6 +10,7 @@ import { actions as usualActions } from '../../../agent/operations/actions/index
 import { decisionParts } from '../../../agent/operations/deciding/parts.ts'
 import { createExecutor } from '../../../agent/operations/executor.ts'
 import { createJournal, type Journal, type Proposal } from '../../../agent/operations/journal.ts'
+import type { Requests } from '../../../agent/operations/own-request.ts'
 import { createRequests } from '../../../agent/operations/requests.ts'
 import { createWaitingNotes } from '../../../agent/operations/waiting.ts'
 import { type Caches, createCaches } from '../../../agent/region/caches.ts'
@@ -57,6 +58,8 @@ export type ActingRegion = {
   standIns: StandIns
   caches: Caches
   journal: Journal
+  /** Asks in the name of the agent itself. */
+  requests: Requests
   /** Asks the databases of the stand-in. */
   sql: DatabaseSql
   /** Lines of its log, warnings and worse. */
@@ -141,6 +144,9 @@ export async function startActingRegion(actions: Actions = usualActions, { crate
     },
     get journal() {
       return half.journal
+    },
+    get requests() {
+      return half.requests
     },
     sql: createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster: admin }),
     logged,
@@ -273,6 +279,7 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
   return {
     caches,
     journal,
+    requests,
     lead: lease.set,
     intercept(given: Around | undefined) {
       around = given
