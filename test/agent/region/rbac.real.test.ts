@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -139,11 +140,14 @@ const region = await prepareRegion(cluster)
 const served = await serveCloud()
 const folder = await mkdtemp(join(tmpdir(), 'skerry-rights-'))
 await writeFile(join(folder, 'ca.pem'), served.ca)
+const recipient = generateKeyPairSync('x25519').publicKey.export({ type: 'spki', format: 'pem' })
+await writeFile(join(folder, 'recipient.pem'), recipient)
 const config = {
   cloud: { url: served.origin, caFile: join(folder, 'ca.pem') },
   databases: { sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` },
   operations: { recheck: '500ms', keep: 1 },
   tunnel: tunnelGiven,
+  recovery: { export: { file: join(folder, 'region.json'), recipientFile: join(folder, 'recipient.pem'), debounce: '1s' } },
 }
 let agent: AgentProcess
 let client: Client
@@ -226,6 +230,21 @@ async function joinCloud(): Promise<void> {
   const { code } = await until('the region shows a code', async () => (await registration())?.status?.pairing)
   served.cloud.registry.typed(code)
   await until('the region is registered', async () => (await registration())?.status?.state === 'Ready')
+}
+
+/** With the secrets of databases, from the namespaces of projects, and where it is noted down. */
+async function keepFile(): Promise<void> {
+  const read = async () => JSON.parse(await readFile(join(folder, 'region.json'), 'utf8').catch(() => '{}'))
+  const file = await until('the file of the region has the database', async () => {
+    const found = await read()
+    return found.document?.databases?.length === 1 && found
+  })
+  assert.ok(file.document.secrets, 'with its secrets, for the recipient')
+  await until(
+    'the cloud has the file too',
+    async () => Object.values(served.cloud.registry.records.regions).some(({ file }) => file),
+    90_000,
+  )
 }
 
 /** Snapshots of each volume, then of all in a group, where an administrator has brought what is needed for that. */
@@ -314,6 +333,7 @@ test('the agent does its whole job with these rights, and uses each of them', as
     })
   await exposeGrafana()
   await joinCloud()
+  await keepFile()
   await done('PUT', '/v1/projects/harbour', { ...project, imagePullSecrets: [] })
   const { deletedDatabases } = await done('DELETE', '/v1/projects/harbour?cascade=true')
   await done('DELETE', `/v1/projects/harbour/deleted-databases/${deletedDatabases[0]}`)
