@@ -29,8 +29,8 @@ const retry = { baseMs: 2_000, capMs: 300_000 }
 const placeRetry = { baseMs: 10_000, capMs: 3_600_000 }
 /** How soon a place that waits is looked at again, in milliseconds. */
 const waitMs = 60_000
-/** The longest that a place may ask to be left alone, in milliseconds. */
-const mostAskedMs = 3_600_000
+/** The longest that a place may ask to be left alone: what comes on top of it still ends within the longest pause. In milliseconds. */
+const mostAskedMs = placeRetry.capMs - 60_000
 /** The part of the day by which daily files are early, so that those of a fleet do not come in the same second. */
 const earlyPart = 1 / 24
 
@@ -150,7 +150,7 @@ export class Exporter implements Part {
     const message = (isKnown ? error.message : 'It failed for a reason that is in the log of the agent.').slice(0, 1_000)
     const attempts = (before?.attempts ?? 0) + 1
     const askedMs = Math.min((isKnown && error.retryAfterMs) || 0, mostAskedMs)
-    const pauseMs = Math.max(1_000, askedMs + backoff(placeRetry, Math.min(attempts, 20), random()))
+    const pauseMs = Math.min(placeRetry.capMs, Math.max(1_000, askedMs + backoff(placeRetry, Math.min(attempts, 20), random())))
     this.#troubled.set(place, { attempts, notBefore: clock.monotonic() + pauseMs, message })
     // Once for each reason: the state says since when.
     if (before?.message !== message)

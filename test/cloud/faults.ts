@@ -132,17 +132,21 @@ export const lies = {
   'answers for another region': changed((body) => ({
     ...(body.id !== undefined && { id: 'r-another' }),
     ...(body.acknowledged !== undefined && { acknowledged: 2 ** 52 }),
+    ...(body.stored !== undefined && { stored: '0'.repeat(64) }),
   })),
   'answers for another key': changed(async (body, cloud) => ({
     ...(body.acknowledged !== undefined && { acknowledged: 0 }),
+    ...(body.stored !== undefined && { stored: 'f'.repeat(64) }),
     ...(await resigned(body, (payload) => ({ ...payload, jkt: 'A'.repeat(43) }), signedBy(cloud))),
   })),
   'answers with an older number': changed(async (body, cloud) => ({
     ...(typeof body.acknowledged === 'number' && { acknowledged: body.acknowledged - 1 }),
+    ...(typeof body.stored === 'string' && { stored: body.stored.replace(/^./, (first) => (first === '0' ? '1' : '0')) }),
     ...(await resigned(body, (payload) => ({ ...payload, sequence: payload.sequence - 1 }), signedBy(cloud))),
   })),
   'signs with another key': changed(async (body) => ({
     ...(typeof body.acknowledged === 'number' && { acknowledged: `${body.acknowledged}` }),
+    ...(typeof body.stored === 'string' && { stored: body.stored.toUpperCase().replace(/\d/g, 'A') }),
     ...(await resigned(body, (payload) => payload, signedByAnother)),
   })),
   'has a clock of 1970': changed(() => ({ now: 86_400_000 })),
