@@ -1,11 +1,15 @@
 import type { TestContext } from 'node:test'
+import { createFileSender } from '../../agent/cloud/file-sender.ts'
 import { Link } from '../../agent/cloud/link.ts'
 import { Pusher } from '../../agent/cloud/status/pusher.ts'
 import type { Sent, Transport } from '../../agent/cloud/transport.ts'
 import { createUndiciTransport } from '../../agent/cloud/undici-transport.ts'
+import { cloudPlace } from '../../agent/recovery/places/cloud.ts'
+import { writeRegionFile } from '../../agent/recovery/writing.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { createLog } from '../../shared/log.ts'
-import { memoryStore } from '../cloud/memory-store.ts'
+import { exportedDatabase, regionContent } from '../agent/recovery/region-sample.ts'
+import { type Content, memoryStore } from '../cloud/memory-store.ts'
 import { serveCloud } from '../cloud/serve.ts'
 import { createFakeClock } from '../shared/fake-clock.ts'
 import { startCountingRelay } from './counting-relay.ts'
@@ -65,7 +69,7 @@ async function idleDay(t: TestContext, tell: (text: string) => void): Promise<Da
     },
   }
   const { sha256 } = served.cloud.registry.addToken('bench')
-  const content = { version: 1, wanted: { joined: true }, join: { sha256 } }
+  const content: Content = { version: 1, wanted: { joined: true }, join: { sha256 } }
   const log = createLog({ level: 'silent', name: 'bench' })
   const link = new Link(
     { cloud: url, region: { id: 'harbour-1', cluster: 'c-1' }, version: '0.2.0', tags: {} },
@@ -81,6 +85,8 @@ async function idleDay(t: TestContext, tell: (text: string) => void): Promise<Da
     refused: () => link.doubt(),
     log,
   })
+  const sender = createFileSender({ session: () => link.session(), refused: () => link.doubt() })
+  const file = cloudPlace({ sender, meter: { profile: 'normal' } })
   for (let [passed, stepAt] = [0, 0]; passed < dayMs; passed += heartbeatMs) {
     if (passed % 3_600_000 === 0) tell(`hour ${passed / 3_600_000}`)
     while (stepAt <= passed) {
@@ -88,15 +94,24 @@ async function idleDay(t: TestContext, tell: (text: string) => void): Promise<Da
       if (pauseMs !== 0) stepAt = passed + (pauseMs ?? dayMs)
     }
     await pusher.push()
+    if (passed === heartbeatMs) await file.write(await fileOf(content), new AbortController().signal)
     await clock.advance(heartbeatMs)
   }
   return { total: relay.bytes(), connections: relay.connections(), parts }
 }
 
 function purposeOf({ method, path }: Sent): string {
+  if (path.endsWith('/export')) return 'the file that the region can be made again from'
   if (path.endsWith('/credential')) return 'renewals of the credential'
   if (path.endsWith('/status')) return method === 'PUT' ? 'the whole status' : 'heartbeats'
   return method === 'POST' ? 'the registration, with the handshake' : `${method} ${path}`
+}
+
+/** With as many databases as the status says. */
+async function fileOf({ state }: Content) {
+  const databases = Array.from({ length: status.databases }, (_, index) => exportedDatabase('harbour', `gauge-${index}`))
+  const written = await writeRegionFile(regionContent(databases), { key: state?.key })
+  return { ...written, region: 'harbour-1', createdAt: '2026-01-31T12:00:00.000Z' }
 }
 
 /** A region with three hosts, about as its document is. */
