@@ -12,5 +12,5 @@ export function isPurgeOf({ spec }: Operation, target: DatabaseTarget, { metadat
 
 /** Whether the operation makes a database of it again. */
 export function isTakenBackBy({ spec }: Operation, { metadata }: RetainedDatabase): boolean {
-  return spec.action === 'undelete' && spec.parameters?.deleted === metadata.name
+  return (spec.action === 'undelete' || spec.action === 'reattach') && spec.parameters?.deleted === metadata.name
 }

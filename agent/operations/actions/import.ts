@@ -137,7 +137,7 @@ function decide(parts: DecisionParts, asked: AskedImport): Proposed {
   if (plan.refusals.length > 0)
     throw refusal(
       'wrong-state',
-      plan.refusals.map(({ message }) => ({ path: '', message })),
+      plan.refusals.map(({ message }) => ({ path: '', message: message.replace(/\.$/, '') })),
     )
   const { region, createdAt, ledger } = document
   const { create } = parts.config.timeouts

@@ -1,11 +1,16 @@
 import * as z from 'zod'
+import type { BodyFault } from '../../../shared/errors.ts'
 import { packJson } from '../../recovery/import/pieces.ts'
 import { type ImportedDatabase, judge } from '../../recovery/import/verdict.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
+import { quotaExceeded } from '../../resources/database-usage.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
+import type { RetainedDatabase } from '../../resources/retained-database.ts'
+import { sumOfRetained } from '../../resources/retained-keeping.ts'
 import { decideState } from '../deciding/database-state.ts'
 import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
 import { projectAround } from '../deciding/present.ts'
+import { retainedOf } from '../deciding/retained.ts'
 import { importSceneOf } from '../deciding/standing-region.ts'
 import { readVolumes } from '../deciding/standing-volumes.ts'
 import { maxPieceBytes } from '../request-secret.ts'
@@ -61,7 +66,9 @@ function decide(parts: DecisionParts, asked: AskedReattach): Proposed | undefine
   const proposed = entry.cratedb ? decideForeign(parts, entry) : decideOwn(parts, asked, entry)
   const { pieces } = standing
   const plan = [reserving(entry), ...proposed.plan.map((step) => ({ ...step, consequences: [...step.consequences, ...verdict.notes] }))]
-  return { ...proposed, parameters: { volumes: entry.volumes.length }, pieces, plan, credentials: [] }
+  const deleted = recordOf(parts, entry)
+  const parameters = { volumes: entry.volumes.length, ...(deleted !== undefined && { deleted }) }
+  return { ...proposed, parameters, pieces, plan, credentials: [] }
 }
 
 function reserving({ volumes }: ImportedDatabase): Step {
@@ -69,9 +76,15 @@ function reserving({ volumes }: ImportedDatabase): Step {
 }
 
 /** As a PUT creates it. Users of the data have their old passwords, and keys that nobody has are asked for again by the next change. */
-function decideOwn(parts: DecisionParts, asked: AskedReattach, { body, secrets = {} }: ImportedDatabase): Proposed {
+function decideOwn(parts: DecisionParts, asked: AskedReattach, entry: ImportedDatabase): Proposed {
+  const { body, secrets = {} } = entry
   const spec = { ...body, suspended: false }
-  const decided = decideState(parts, asked, () => ({ spec, secrets: { ...placeholders(spec, secrets), ...secrets } }))
+  const takesBack = recordOf(parts, entry)
+  const decided = decideState(parts, asked, () => ({
+    spec,
+    secrets: { ...placeholders(spec, secrets), ...secrets },
+    takesBack,
+  }))
   if (!decided) throw new TypeError('a database that does not stand cannot be unchanged')
   return decided
 }
@@ -81,9 +94,35 @@ function placeholders(spec: StoredDatabaseSpec, given: Secrets): Secrets {
 }
 
 /** As another tool made it. */
-function decideForeign({ config }: DecisionParts, { project, body, cratedb }: ImportedDatabase): Proposed {
+function decideForeign(parts: DecisionParts, entry: ImportedDatabase): Proposed {
+  const { project, body, cratedb } = entry
   const target: DatabaseTarget = { kind: 'database', project, database: body.id }
+  const wanted = { ...body, suspended: false }
+  const faults = quotaFaults(parts, target, wanted, recordOf(parts, entry))
+  if (faults.length > 0) throw refusal('quota-exceeded', faults)
   const object = createdAnew(target, cratedb as NonNullable<typeof cratedb>, body)
   const plan = [{ name: 'create', consequences: ['Makes the CrateDB as another tool had made it.'], objects: [object] }]
-  return { wanted: { ...body, suspended: false }, timeoutSeconds: seconds(config.timeouts.create), plan }
+  return { wanted, timeoutSeconds: seconds(parts.config.timeouts.create), plan }
+}
+
+/** The record by which its volumes are kept here, if they are: they must not count twice. */
+function recordOf({ caches }: DecisionParts, { project, body, volumes }: ImportedDatabase): string | undefined {
+  const names = new Set(volumes.map(({ metadata }) => metadata.name))
+  const isIts = ({ spec }: RetainedDatabase) =>
+    spec.project === project && spec.database === body.id && spec.volumes.some(({ volume }) => names.has(volume))
+  return [...caches.retained.values()].find(isIts)?.metadata.name
+}
+
+function quotaFaults(
+  parts: DecisionParts,
+  { project: id }: DatabaseTarget,
+  wanted: StoredDatabaseSpec,
+  takesBack: string | undefined,
+): BodyFault[] {
+  const { accepted, heapDumpVolume } = parts
+  const project = accepted.project(id)?.spec
+  if (project?.quota === undefined) return []
+  const siblings = accepted.databases(id).map(({ spec }) => spec)
+  const retained = sumOfRetained(retainedOf(id, parts, takesBack))
+  return quotaExceeded({ wanted, current: undefined, project, siblings, retained, heapDumpVolume: heapDumpVolume() })
 }

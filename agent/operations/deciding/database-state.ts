@@ -70,7 +70,7 @@ export function decideState(
     ...adoptedRules(given, present, secrets.changed),
     ...sharedFolder(target, wanted, present?.spec, parts.caches.databases.values()),
   ]
-  refuse(parts, wanted, { target, present, project: project.spec, secrets, ownFaults })
+  refuse(parts, wanted, { target, present, project: project.spec, secrets, ownFaults, takesBack: given.takesBack })
   const decided = { target, wanted, present, project, secrets, nodes, options: parts.config, backupImage: parts.backupImage() }
   const steps = plan(decided)
   if (isUnchanged(decided, steps)) return undefined
@@ -95,6 +95,8 @@ type Intent = {
   secrets: Secrets
   /** Whether the request itself names the number of nodes. */
   counts?: boolean
+  /** The deleted database whose volumes it takes: they do not count twice. */
+  takesBack?: string | undefined
 }
 
 /** What another tool made, and a request need not repeat: the other groups, and members with values that the schema of the API refuses. */
@@ -223,10 +225,15 @@ type Judged = {
   project: ProjectSpec
   secrets: SecretsToKeep
   ownFaults: BodyFault[]
+  takesBack: string | undefined
 }
 
 /** @throws Problem of the most severe type, with the faults of all types */
-function refuse(parts: DecisionParts, wanted: StoredDatabaseSpec, { target, present, project, secrets, ownFaults }: Judged): void {
+function refuse(
+  parts: DecisionParts,
+  wanted: StoredDatabaseSpec,
+  { target, present, project, secrets, ownFaults, takesBack }: Judged,
+): void {
   const { accepted, caches, config, heapDumpVolume } = parts
   // Only if there is a quota: reading a thousand databases takes milliseconds.
   const siblings = project.quota === undefined ? [] : accepted.databases(target.project).map(({ spec }) => spec)
@@ -237,7 +244,7 @@ function refuse(parts: DecisionParts, wanted: StoredDatabaseSpec, { target, pres
     storageClasses: storageClassesOf(caches.storageClasses.values()),
     project,
     siblings: siblings.filter(({ id }) => id !== target.database),
-    retained: sumOfRetained(project.quota === undefined ? [] : retainedOf(target.project, parts)),
+    retained: sumOfRetained(project.quota === undefined ? [] : retainedOf(target.project, parts, takesBack)),
     changedSecrets: secrets.changed,
     missingSecrets: secrets.missing,
     heapDumpVolume: heapDumpVolume(),

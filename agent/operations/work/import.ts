@@ -190,7 +190,11 @@ function progressOf({ spec }: Operation, note: ImportNote): string {
   const total = Number(spec.parameters?.databases ?? 0)
   const done = databases.made + databases.unchanged
   const failures = failedIn(note)
-  return `${done} of ${total} databases are there, ${open.length} operations are under way${failures > 0 ? `, ${failures} have failed` : ''}.`
+  const [oldest] = open
+  const underWay = oldest
+    ? `, ${open.length} ${open.length === 1 ? 'operation is' : 'operations are'} under way (since longest ${oldest.operation})`
+    : ''
+  return `${done} of ${total} databases are there${underWay}${failures > 0 ? `, ${failures} have failed` : ''}.`
 }
 
 async function finish(context: Context, note: ImportNote): Promise<Progress> {

@@ -6,11 +6,13 @@ import type { RegionContent } from '../../../agent/recovery/region-file.ts'
 import { type WrittenRegionFile, writeRegionFile } from '../../../agent/recovery/writing.ts'
 import { createCaches } from '../../../agent/region/caches.ts'
 import { createOperatorCache } from '../../../agent/region/operator.ts'
+import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
 import type { VolumeManifest } from '../../../agent/resources/volume-manifest.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { listObjects } from '../../../shared/kubernetes/read.ts'
 import { createLog } from '../../../shared/log.ts'
+import { until } from '../../cluster/index.ts'
 import { connectTo } from '../../shared/kubernetes/connected.ts'
 import { type Api, createApiOver, operatorAt } from '../api/region.ts'
 import { exportOf } from '../recovery/export-of.ts'
@@ -296,6 +298,37 @@ test('while a database comes back with its volumes, nobody creates it in its ste
   scene.region.lead(true)
 })
 
+test('a database that another tool made, and suspended, comes back as it had made it, and runs', async () => {
+  const written = await fileWith(['lock'], (spec, node) => {
+    ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-lock-${node}`
+  })
+  const content = contentOf(written)
+  const [entry] = content.databases
+  assert.ok(entry)
+  const { spec } = desiredCrateDB({ kind: 'database', project: 'harbour', database: 'lock' }, entry.body, { imageRegistry: 'crate' })
+  const [data] = spec.nodes.data
+  const made = {
+    ...spec,
+    nodes: { ...spec.nodes, data: [{ ...data, replicas: 0, labels: { 'example.org/rack': 'quay' } }] },
+    users: [{ name: 'keeper', password: { secretKeyRef: { name: 'made-by-hand', key: 'pw' } } }],
+  }
+  const cratedb = { labels: { team: 'tides' }, annotations: { 'example.org/by': 'hand' }, spec: made }
+  const databases = [{ ...entry, body: { ...entry.body, suspended: true }, cratedb }]
+  const done = await importing(await writeRegionFile({ ...content, databases }), 'oldClusterIsGone=true&olderFile=true')
+  assert.equal(done.status, 200, done.text)
+  const now = await scene.region.cratedb('harbour', 'lock')
+  assert.deepEqual([now.metadata.labels?.team, now.metadata.annotations?.['example.org/by']], ['tides', 'hand'])
+  assert.deepEqual([now.spec.nodes.data[0].labels, now.spec.nodes.data[0].replicas], [{ 'example.org/rack': 'quay' }, 2])
+  const path = pathOf(kinds.Secret, 'project-harbour', 'made-by-hand')
+  const { data: kept } = await scene.region.admin.request<KubernetesObject>({ method: 'GET', path })
+  assert.deepEqual(Object.keys(kept), ['pw'])
+  const claims = [...(await handlesByClaim(scene))].filter(([claim]) => claim.includes('-lock-'))
+  assert.deepEqual(
+    claims.map(([, volume]) => volume),
+    ['pv-lock-0 "vol-lock-0"', 'pv-lock-1 "vol-lock-1"'],
+  )
+})
+
 test('a deleted database of the file is kept, with its volumes, secrets and record, and can be had back', async () => {
   const content = contentOf(file)
   const [tide] = content.databases
@@ -347,12 +380,37 @@ test('a deleted database of the file is kept, with its volumes, secrets and reco
   )
 })
 
+test('after it was deleted, a database comes back on the volumes that stand here, which count once', async () => {
+  const { admin } = scene.region
+  const before = [...(await handlesByClaim(scene))].filter(([claim]) => claim.includes('-ebb-'))
+  const fresh = await exportOf(scene.region)
+  await succeeds(scene, 'DELETE', '/v1/projects/harbour/databases/ebb')
+  await until('its record is kept', async () =>
+    (await listObjects(admin, kinds.RetainedDatabase, { namespace: 'skerry' })).some(({ spec }) => spec.database === 'ebb'),
+  )
+  const content = contentOf(fresh)
+  const databases = content.databases.filter(({ body }) => body.id === 'ebb')
+  const written = await writeRegionFile({ ...content, databases, retained: [] })
+  const older = await importing(written, '')
+  assert.match(older.body.detail, /is older than what is here/)
+  const storage = content.databases.length * 2 * (8 + 64)
+  await succeeds(scene, 'PUT', '/v1/projects/harbour', { displayName: 'Harbour authority', quota: { storage: `${storage}Gi` } })
+  const plan = await importing(written, 'olderFile=true&dryRun=true')
+  assert.deepEqual(plan.body.import.counts, { ready: 0, 'volumes-found': 1, unchanged: 0, refused: 0 }, plan.text)
+  const done = await importing(written, 'olderFile=true')
+  assert.equal(done.status, 200, done.text)
+  assert.deepEqual(
+    [...(await handlesByClaim(scene))].filter(([claim]) => claim.includes('-ebb-')),
+    before,
+  )
+})
+
 test('a quota without room refuses a database, and says so', async () => {
   await succeeds(scene, 'PUT', '/v1/projects/harbour', { displayName: 'Harbour authority', quota: { databases: 1 } })
   const written = await fileWith(['neap'], (spec, node) => {
     ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-neap-${node}`
   })
-  const done = await importing(written)
+  const done = await importing(written, 'oldClusterIsGone=true&olderFile=true')
   assert.equal(done.body.phase, 'Failed', done.text)
   const [failure] = done.body.result.import.failures
   assert.equal(failure.reason, 'quota-exceeded')
