@@ -8,6 +8,7 @@ import type { Caches } from '../region/caches.ts'
 import { isFollowed } from '../region/where-served.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import type { RetainedDatabase } from '../resources/retained-database.ts'
+import { readRetained } from '../resources/retained-reading.ts'
 import type { AcceptingParts } from './accepting.ts'
 import { actionRoutes } from './actions.ts'
 import { json, nextLink, pageOf, pageQuery, type Route, route } from './http.ts'
@@ -27,14 +28,12 @@ export const deletedDatabases: Resource = {
         {
           kind: 'deleted-database',
           subscribe: (listener) =>
-            caches.retained.subscribe(({ type, object }) =>
-              listener({
-                type,
-                project: object.spec.project,
-                id: object.metadata.name,
-                ...(type !== 'removed' && { show: () => prepareDeleted(object).bytes }),
-              }),
-            ),
+            caches.retained.subscribe(({ type, object }) => {
+              const { spec } = readRetained(object)
+              if (!spec) return
+              const show = type !== 'removed' && { show: () => prepareDeleted(object).bytes }
+              listener({ type, project: spec.project, id: object.metadata.name, ...show })
+            }),
         },
       ],
     }
@@ -63,11 +62,12 @@ function createDeletedDatabases({ retained, databases }: Pick<Caches, 'retained'
     get(project, id) {
       mustBeKnown()
       const record = retained.get(keyOf({ namespace, name: id }))
-      return record && record.spec.project === project && isDeleted(record) ? prepareDeleted(record) : undefined
+      return record && readRetained(record).spec?.project === project && isDeleted(record) ? prepareDeleted(record) : undefined
     },
     all(project) {
       mustBeKnown()
-      const own = [...retained.values()].filter((record) => record.spec.project === project && isDeleted(record))
+      // One that cannot be believed says so in its status, for kubectl.
+      const own = [...retained.values()].filter((record) => readRetained(record).spec?.project === project && isDeleted(record))
       return own.map(prepareDeleted).sort((one, other) => (one.id < other.id ? -1 : 1))
     },
   }

@@ -109,7 +109,7 @@ type Group = { set: string; spec: any }
 
 /** The StatefulSets of a CrateDB, as the operator names them (create.py). */
 function groupsIn({ metadata, spec }: KubernetesObject): Group[] {
-  const { data = [], master } = spec.nodes
+  const { data = [], master } = spec.nodes ?? {}
   return [
     ...data.map((group: { name: string }) => ({ set: `crate-data-${group.name}-${metadata.name}`, spec: group })),
     ...(master ? [{ set: `crate-master-${metadata.name}`, spec: master }] : []),
@@ -162,7 +162,9 @@ function running(cratedb: KubernetesObject, { spec: { volumes } }: RetainedDatab
   if (!readDatabase(cratedb).suspended) return []
   const counts = recordedCounts(cratedb)
   const { name } = cratedb.metadata
-  cratedb.spec.nodes.data = cratedb.spec.nodes.data.map((group: { name: string }, index: number) => {
+  const { data = [] } = cratedb.spec.nodes ?? {}
+  cratedb.spec.nodes = { ...cratedb.spec.nodes }
+  cratedb.spec.nodes.data = data.map((group: { name: string }, index: number) => {
     const prefix = `crate-data-${group.name}-${name}-`
     const ordinals = volumes.flatMap(({ claim }) => (claim.includes(prefix) ? Number(claim.slice(claim.lastIndexOf('-') + 1)) + 1 : []))
     return { ...group, replicas: counts?.[index] ?? Math.max(1, ...ordinals) }

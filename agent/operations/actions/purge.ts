@@ -3,9 +3,9 @@ import { describeBytes, parseBytes } from '../../../shared/kubernetes/quantity.t
 import type { DatabaseTarget } from '../../resources/kind.ts'
 import type { RetainedDatabase, RetainedDatabaseVolume } from '../../resources/retained-database.ts'
 import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
-import { deletedOfRequest, deletedPlace, withDeleted, workingOn } from '../deciding/deleted-database.ts'
+import { deletedOfRequest, deletedPlace, readRecord, withDeleted, workingOn } from '../deciding/deleted-database.ts'
 import type { Progress, WorkContext } from '../work/context.ts'
-import { readRecord, showPhase } from '../work/retaining.ts'
+import { showPhase } from '../work/retaining.ts'
 import { type Action, type Asked, databaseRequest } from './action.ts'
 
 /**
@@ -132,7 +132,8 @@ async function incomplete(context: WorkContext<DatabaseTarget>, record: Retained
 }
 
 function recordOf(context: WorkContext<DatabaseTarget>): Promise<RetainedDatabase | undefined> {
-  return readRecord(context, (context.operation.spec.parameters as { deleted: string }).deleted)
+  const { deleted } = context.operation.spec.parameters as { deleted: string }
+  return readRecord((ref) => context.cluster.read(ref), context.options.namespace, deleted)
 }
 
 /** What was begun goes on in the storage: the record says what is still there. */

@@ -1,11 +1,9 @@
 import { type KubernetesObject, kinds } from '../../../shared/kubernetes/objects.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
-import { type DatabaseShape, readShape } from '../../resources/kept-volume.ts'
 import { type DatabaseTarget, namespaceOf, type ProjectTarget, type Target } from '../../resources/kind.ts'
 import { deletionRecord, type Operation, type OperationStatus } from '../../resources/operation.ts'
-import type { RetainedDatabaseSpec, RetainedDatabaseVolume } from '../../resources/retained-database.ts'
+import type { RetainedDatabaseSpec } from '../../resources/retained-database.ts'
 import type { Proposal } from '../journal.ts'
-import type { WorkContext } from '../work/context.ts'
 import { howToHaveBack, keepRecord } from '../work/retaining.ts'
 import { keptVolumes } from '../work/volumes.ts'
 import type { Action } from './action.ts'
@@ -36,7 +34,6 @@ export const recordDatabaseDeletion: Action<DatabaseTarget> = {
         {
           cratedb: cratedb && cratedbOf(context.target, cratedb),
           wanted,
-          shape: await shapeOf(context, retainedVolumes),
           volumes: retainedVolumes,
         },
         // Nobody decided that its data may go.
@@ -56,12 +53,6 @@ type Recorded = NonNullable<RetainedDatabaseSpec['cratedb']>
 function cratedbOf({ project, database }: DatabaseTarget, { labels, annotations, spec }: Recorded): KubernetesObject {
   const metadata = { name: database, namespace: namespaceOf(project), labels, annotations }
   return { apiVersion: kinds.CrateDB.apiVersion, kind: 'CrateDB', metadata, spec }
-}
-
-/** What the volumes say of the database, as the controller of volumes noted on them. */
-async function shapeOf({ cluster }: WorkContext<DatabaseTarget>, [first]: RetainedDatabaseVolume[]): Promise<DatabaseShape | undefined> {
-  const volume = first && (await cluster.read({ kind: 'PersistentVolume', name: first.volume }))
-  return volume && readShape(volume)
 }
 
 /** The object that was deleted, and the annotation that allowed it. */

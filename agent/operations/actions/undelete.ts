@@ -173,6 +173,7 @@ async function returnSecrets(context: WorkContext<DatabaseTarget>, { record, sec
     secrets.length > 0 &&
     (await cluster.read({ kind: 'Secret', namespace: options.namespace, name: retainedSecretName(record.metadata.name) }))
   for (const secret of kept ? secretsIn(kept, record.spec.project) : []) {
+    if (!secrets.includes(secret.metadata.name)) continue
     const { name, namespace = '', labels } = secret.metadata
     const standing = await cluster.read({ kind: 'Secret' satisfies KindName, namespace, name })
     if (!standing || labels?.['app.kubernetes.io/managed-by'] === 'skerry') await cluster.apply(secret, standing)

@@ -12,6 +12,7 @@ import type { DatabaseTarget } from '../../resources/kind.ts'
 import type { Operation } from '../../resources/operation.ts'
 import type { RetainedDatabase } from '../../resources/retained-database.ts'
 import { sumOfRetained } from '../../resources/retained-keeping.ts'
+import { readRetained } from '../../resources/retained-reading.ts'
 import { retainedSecretName } from '../../resources/retained-record.ts'
 import type { UndeleteEvidence, Undeletion } from '../../resources/undelete.ts'
 import { missingHosts } from '../../resources/volume-host.ts'
@@ -49,9 +50,26 @@ function databaseIn(id: string): string {
 /** Reads one object. */
 type Read = (ref: { kind: KindName; namespace?: string; name: string }) => Promise<KubernetesObject | undefined>
 
-/** What there is of a deleted database; undefined if it has no record. @param namespace the agent's own */
-export async function readDeleted(read: Read, namespace: string, id: string): Promise<UndeleteEvidence | undefined> {
+/** The record of a deleted database; undefined if it has none. @throws Problem `wrong-state` when it cannot be believed */
+export async function readRecord(read: Read, namespace: string, id: string): Promise<RetainedDatabase | undefined> {
   const record = (await read({ kind: 'RetainedDatabase', namespace, name: id })) as RetainedDatabase | undefined
+  return record && believed(record)
+}
+
+/** Whoever may edit a record by hand must not get at the volumes of another database by it. @throws Problem `wrong-state` */
+function believed(record: RetainedDatabase): RetainedDatabase {
+  const { spec, fault } = readRetained(record)
+  if (spec) return { ...record, spec }
+  throw new Problem('wrong-state', `The record ${record.metadata.name} cannot be read, so nothing is done by it: ${fault}.`)
+}
+
+/**
+ * What there is of a deleted database; undefined if it has no record.
+ * @param namespace the agent's own
+ * @throws Problem `wrong-state` when the record cannot be believed
+ */
+export async function readDeleted(read: Read, namespace: string, id: string): Promise<UndeleteEvidence | undefined> {
+  const record = await readRecord(read, namespace, id)
   if (!record) return undefined
   const { volumes, secrets } = record.spec
   const [standing, claims, kept] = await Promise.all([
@@ -97,7 +115,7 @@ export function deletedOfRequest({
 
 /** No deleted database has that id. */
 export function noSuchDeletedDatabase(project: string, id: string): Problem {
-  const detail = `Project ${project} has no deleted database ${id}: it was never there, was had back, or was purged. GET /v1/projects/${project}/deleted-databases lists them.`
+  const detail = `Project ${project} has no deleted database ${id}: it was never there, was had back or purged, or its record cannot be read. GET /v1/projects/${project}/deleted-databases lists them.`
   return new Problem('not-found', detail)
 }
 

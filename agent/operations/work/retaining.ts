@@ -3,6 +3,7 @@ import { isProblem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { unlessNamespaceGone } from '../../region/project-rights.ts'
 import { isClaimOf } from '../../resources/data-claim.ts'
+import { type DatabaseShape, readShape } from '../../resources/kept-volume.ts'
 import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import type { RetainedDatabase, RetainedDatabaseStatus, RetainedDatabaseVolume } from '../../resources/retained-database.ts'
@@ -29,17 +30,18 @@ const patience = 5
 export async function keepRecord(
   context: Context,
   target: DatabaseTarget,
-  deleted: Omit<DeletedDatabase, 'secrets'>,
+  deleted: Omit<DeletedDatabase, 'secrets' | 'shape'>,
   facts: DeletionFacts,
 ): Promise<string | undefined> {
   // A class that retains keeps heap dumps too, which nobody has back.
   const volumes = deleted.volumes.filter(({ claim }) => isClaimOf(claim.slice(claim.indexOf('/') + 1), target.database))
   if (volumes.length === 0) return undefined
   const secrets = await secretsOf(context, target, deleted.cratedb)
+  const shape = deleted.cratedb ? undefined : await shapeOn(context, volumes)
   const wanted = retainedDatabase(
     context.options.namespace,
     target,
-    { ...deleted, volumes, secrets: secrets.map(({ metadata }) => metadata.name) },
+    { ...deleted, shape, volumes, secrets: secrets.map(({ metadata }) => metadata.name) },
     facts,
   )
   try {
@@ -89,6 +91,12 @@ export function howToHaveBack({ project }: DatabaseTarget, id: string): string {
 /** That a deleted database has no record, for a message. */
 export const noRecord = 'There is no record of it to have it back by: the CRD or the permission for that is missing.'
 
+/** What the volumes say of their database, as the controller of volumes noted on them. */
+async function shapeOn({ cluster }: Context, [first]: RetainedDatabaseVolume[]): Promise<DatabaseShape | undefined> {
+  const volume = first && (await cluster.read({ kind: 'PersistentVolume', name: first.volume }))
+  return volume && readShape(volume)
+}
+
 async function write({ cluster }: Context, wanted: RetainedDatabase): Promise<RetainedDatabase> {
   const { name, namespace = '' } = wanted.metadata
   const before = await cluster.read({ kind: 'RetainedDatabase', namespace, name })
@@ -123,11 +131,6 @@ const noObject: KubernetesObject = { apiVersion: '', kind: '', metadata: { name:
 /** Selects the Secrets that the API made for a database. */
 export function ownSecrets({ project, database }: DatabaseTarget): string {
   return `app.kubernetes.io/managed-by=skerry,${label.project}=${project},${label.database}=${database}`
-}
-
-/** The record of that name, as the API server has it. */
-export async function readRecord({ cluster, options: { namespace } }: Context, name: string): Promise<RetainedDatabase | undefined> {
-  return (await cluster.read({ kind: 'RetainedDatabase', namespace, name })) as RetainedDatabase | undefined
 }
 
 /** Shows what an operation does with a deleted database. The controller of deleted databases shows the rest. */

@@ -5,7 +5,8 @@ import { isClaimOf } from '../../resources/data-claim.ts'
 import { dataVolumeOf, keepingPatch, lettingGoPatch, meeting, type VolumePatch, volumeAnnotation } from '../../resources/kept-volume.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
-import type { RetainedDatabaseVolume } from '../../resources/retained-database.ts'
+import type { RetainedDatabase, RetainedDatabaseVolume } from '../../resources/retained-database.ts'
+import { recordedVolumes } from '../../resources/retained-keeping.ts'
 import { retainedVolumeOf } from '../../resources/retained-record.ts'
 import type { WorkCluster } from './cluster.ts'
 import type { WorkContext } from './context.ts'
@@ -48,16 +49,19 @@ async function releaseVolumes(cluster: WorkCluster, database: KubernetesObject, 
 /**
  * The kept volumes of a database, by their own labels, since its claims may be gone. Not those that are recorded for an earlier database of
  * that name: of two for the same claim, the newer one served the database.
+ *
+ * @param uid of its CrateDB, if it is known
  */
 export async function keptVolumes(
-  { cluster, options }: Pick<WorkContext, 'cluster' | 'options'>,
+  { cluster, options, operation }: Pick<WorkContext, 'cluster' | 'options' | 'operation'>,
   { project, database }: DatabaseTarget,
   uid: string | undefined,
 ): Promise<RetainedDatabaseVolume[]> {
   const selector = `${label.project}=${project},${label.database}=${database}`
   const records = await unlessNotServed(cluster.list('RetainedDatabase', options.namespace, selector))
-  const others = records?.filter(({ spec }) => uid === undefined || spec.uid !== uid) ?? []
-  const recorded = new Set(others.flatMap(({ spec }) => (spec.volumes as RetainedDatabaseVolume[]).map((volume) => volume.uid)))
+  // This operation may have written the record before it was interrupted.
+  const isOwn = ({ spec }: KubernetesObject) => spec?.operation === operation.metadata.name || (uid !== undefined && spec?.uid === uid)
+  const recorded = recordedVolumes((records ?? []).filter((record) => !isOwn(record)) as RetainedDatabase[])
   const volumes = await cluster.list('PersistentVolume', undefined, selector)
   const kept = volumes.filter(({ spec, metadata }) => spec?.persistentVolumeReclaimPolicy === 'Retain' && !recorded.has(metadata.uid ?? ''))
   const byClaim = Map.groupBy(kept, ({ metadata }) => metadata.annotations?.[volumeAnnotation.from] ?? '')

@@ -99,3 +99,24 @@ test('a cancelled undelete leaves volumes that are reserved, which come back or 
   assert.equal(operation.phase, 'Succeeded', JSON.stringify(operation))
   assert.equal(await exists(volume), false)
 })
+
+test('a record that somebody changed by hand gets at no volume of another database', async () => {
+  const deleted = await deletedOne('forged')
+  await scene.put('victim')
+  const [theirs] = await scene.volumesOf('victim')
+  await scene.remove('victim')
+  const victim = (await scene.deleted()).find(({ database }) => database === 'victim')
+  const path = pathOf(kinds.RetainedDatabase, 'skerry', deleted.id)
+  const body = { spec: { volumes: victim.volumes } }
+  await scene.region.admin.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body })
+  for (const [method, at] of [
+    ['DELETE', pathOfDeleted(deleted.id)],
+    ['POST', `${pathOfDeleted(deleted.id)}/actions/undelete`],
+  ] as const) {
+    const refused = await scene.call(method, at)
+    assert.equal(refused.status, 409, refused.text)
+    assert.match(refused.body.detail, /cannot be read, so nothing is done by it: .*must be a data claim of the database/)
+  }
+  assert.equal((await scene.call('GET', pathOfDeleted(deleted.id))).status, 404)
+  assert.equal(await exists(theirs?.volume ?? ''), true)
+})
