@@ -6,7 +6,7 @@ import type { Caches } from '../region/caches.ts'
 import type { Obstacles } from '../region/obstacles/index.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import { fieldManager, finalizer } from '../resources/labels.ts'
-import { sumOfRetained } from '../resources/retained-keeping.ts'
+import { shownRetained } from '../resources/retained-keeping.ts'
 import { secretsFreshMs } from './managed-objects.ts'
 import {
   furnishNamespace,
@@ -105,7 +105,7 @@ async function writeStatus({ metadata: seen }: KubernetesObject, outcome: Projec
     namespace,
     databases: caches.databases.in(namespace).length,
     used: managed.quota(namespace)?.used,
-    retained: sumOfRetained([...caches.retained.values()].filter(({ spec }) => spec.project === id)),
+    retained: shownRetained([...caches.retained.values()].filter(({ spec }) => spec.project === id)),
     pullSecrets: presentPullSecrets(project, parts),
     // That obstacle is read from this very status.
     blockers: blockers.filter(({ code }) => code !== 'ProjectNotReady'),

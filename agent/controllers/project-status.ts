@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import type { Obstacle } from '../resources/operation.ts'
-import { type RetainedSum, shownSum } from '../resources/retained-keeping.ts'
+import type { ShownRetained } from '../resources/retained-keeping.ts'
 
 /** The outcome of one look at a project. */
 export type ProjectOutcome = {
@@ -19,7 +19,7 @@ export type ProjectFacts = {
   /** `status.used` of the quota that Skerry made. */
   used: Record<string, string> | undefined
   /** What its deleted databases still hold. */
-  retained: RetainedSum
+  retained: ShownRetained
   /** Names of the pull secrets that are copied into the namespace. */
   pullSecrets: string[]
   blockers: Obstacle[]
@@ -40,7 +40,7 @@ export function projectStatus(project: KubernetesObject, facts: ProjectFacts): R
       ...(used['requests.memory'] !== undefined && { memory: used['requests.memory'] }),
       ...(used['requests.storage'] !== undefined && { storage: used['requests.storage'] }),
     },
-    ...(retained.databases > 0 && { retained: shownSum(retained) }),
+    ...(retained.databases > 0 && { retained }),
     ...(pullSecrets.length > 0 && { pullSecrets }),
     ...(blockers.length > 0 && !outcome.ready && { blockers }),
   }

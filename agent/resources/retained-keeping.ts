@@ -16,9 +16,14 @@ export function sumOfRetained(records: Iterable<RetainedDatabase>): RetainedSum 
   return { databases, volumes: volumes.size, bytes: [...volumes.values()].reduce((sum, bytes) => sum + bytes, 0n) }
 }
 
-/** The sum as objects and the API show it. */
-export function shownSum({ databases, volumes, bytes }: RetainedSum): { databases: number; volumes: number; storage: string } {
-  return { databases, volumes, storage: formatBytes(bytes) }
+/** What is shown of deleted databases: what they still hold, and when the data of the next one is deleted. */
+export type ShownRetained = { databases: number; volumes: number; storage: string; nextExpiry?: string }
+
+/** The same for objects and the API. */
+export function shownRetained(records: readonly RetainedDatabase[]): ShownRetained {
+  const { databases, volumes, bytes } = sumOfRetained(records)
+  const next = nextExpiry(records)
+  return { databases, volumes, storage: formatBytes(bytes), ...(next !== undefined && { nextExpiry: new Date(next).toISOString() }) }
 }
 
 /** A record with its reading. */

@@ -67,7 +67,12 @@ export type RehearsalView = {
 }
 
 /** A Project. */
-export type ProjectView = Cached & { ready: boolean; deleting: boolean }
+export type ProjectView = Cached & {
+  ready: boolean
+  deleting: boolean
+  /** What its deleted databases still hold; undefined if there are none. `nextExpiry`: Unix milliseconds. */
+  retained: { databases: number; bytes: number; nextExpiry: number | undefined } | undefined
+}
 
 /** The Registration: how the region stands with its cloud. Empty texts are unknown. */
 export type RegistrationView = Cached & {
@@ -284,7 +289,13 @@ export function projectView({ metadata, status = {} }: KubernetesObject): Projec
     metadata: identity(metadata),
     ready: conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
     deleting: metadata.deletionTimestamp !== undefined,
+    retained: status.retained && retainedView(status.retained),
   }
+}
+
+function retainedView({ databases, storage, nextExpiry }: Record<string, unknown>): ProjectView['retained'] {
+  const next = Date.parse(String(nextExpiry))
+  return { databases: whole(databases), bytes: bytesOf(storage), nextExpiry: Number.isNaN(next) ? undefined : next }
 }
 
 /** Makes the view of a Pod. */

@@ -105,11 +105,7 @@ export const regionSchema = z
       )
       .meta({ example: { scheduled: 7, unscheduled: 3, failing: 0 } }),
     projects: count,
-    retained: retainedSchema
-      .extend({ nextExpiry: z.iso.datetime().nullable().describe('When the data of the next one is deleted; null if none has a date') })
-      .optional()
-      .describe('What deleted databases still hold; absent where they cannot be recorded')
-      .meta({ example: { databases: 1, volumes: 3, storage: '192Gi', nextExpiry: '2026-12-07T12:00:00.000Z' } }),
+    retained: retainedSchema.optional().describe('What deleted databases still hold; absent where they cannot be recorded'),
     leader: z
       .object({
         state: z.enum(['leads', 'nobody', 'unknown']).describe('Whether a replica carries out operations'),

@@ -10,7 +10,7 @@ import { hasIdleBackups } from '../../resources/backup-image.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import { projectOf, projectOfTarget } from '../../resources/kind.ts'
 import type { RetainedDatabase } from '../../resources/retained-database.ts'
-import { nextExpiry, shownSum, sumOfRetained } from '../../resources/retained-keeping.ts'
+import { shownRetained } from '../../resources/retained-keeping.ts'
 import { type TunnelInUse, tunnelStateOf } from '../../tunnel/state.ts'
 import { operatorAt, type ResourceParts } from '../resource.ts'
 import { clockShown } from './clock.ts'
@@ -21,6 +21,7 @@ import { regionBlockers } from './region-blockers.ts'
 import { type Bounded, bounds, withinBytes } from './region-bounds.ts'
 import { platformOf } from './region-platform.ts'
 import type { RegionDocument } from './region-schema.ts'
+import { noneRetained } from './retained-sum.ts'
 
 type RegionDocumentParts = Pick<
   ResourceParts,
@@ -207,8 +208,7 @@ function isBackedUp(cratedb: KubernetesObject): boolean {
 
 function retainedShown(records: Iterable<RetainedDatabase>, counts: (project: string) => boolean): RegionDocument['retained'] {
   const seen = [...records].filter(({ spec }) => counts(spec.project))
-  const next = nextExpiry(seen)
-  return { ...shownSum(sumOfRetained(seen)), nextExpiry: next === undefined ? null : new Date(next).toISOString() }
+  return { ...noneRetained, ...shownRetained(seen) }
 }
 
 function leaderShown({ state, holder, trouble }: LeaseStanding): RegionDocument['leader'] {

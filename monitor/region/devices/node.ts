@@ -8,11 +8,11 @@ import type { WatchedNodes } from '../../sparkplug/watched-nodes.ts'
 import { isKnown, type MonitorCaches } from '../caches.ts'
 import type { ComponentConfig } from '../config.ts'
 import type { PodTotals } from '../pod-totals.ts'
-import type { HostAmounts } from '../views.ts'
+import type { HostAmounts, ProjectView } from '../views.ts'
 import { summaryMetrics } from './checks.ts'
 import { componentsOf, isReady } from './component.ts'
 import type { Source } from './family.ts'
-import { requested as asRequested, bytes, cores, count, ofLink, text } from './metrics.ts'
+import { requested as asRequested, bytes, cores, count, moment, ofLink, text } from './metrics.ts'
 
 /** Facts about this process and its region. */
 export type RegionFacts = {
@@ -137,6 +137,7 @@ function clusterMetrics(caches: MonitorCaches, totals: PodTotals, components: re
     ...from('projects', [
       count('Cluster/Projects/Total', projects.length, 'Projects'),
       count('Cluster/Projects/Ready', projects.filter(({ ready }) => ready).length, 'Projects that are ready'),
+      ...deletedMetrics(projects),
     ]),
     ...from('databases', [
       count('Cluster/Databases/Total', databases.length, 'Databases'),
@@ -148,6 +149,26 @@ function clusterMetrics(caches: MonitorCaches, totals: PodTotals, components: re
       count('Cluster/Components/Total', found.length, 'Components that are installed'),
       count('Cluster/Components/Ready', found.filter(isReady).length, 'Components that are ready'),
     ]),
+  ]
+}
+
+/** As their projects tell. */
+function deletedMetrics(projects: readonly ProjectView[]): SparkplugMetric[] {
+  const kept = projects.flatMap(({ retained }) => retained ?? [])
+  const sum = (of: (each: (typeof kept)[number]) => number) => kept.reduce((total, each) => total + of(each), 0)
+  const [next] = kept.flatMap(({ nextExpiry }) => nextExpiry ?? []).sort((a, b) => a - b)
+  return [
+    count(
+      'Cluster/Deleted Databases/Kept',
+      sum(({ databases }) => databases),
+      'Deleted databases of the projects that can be had back',
+    ),
+    bytes(
+      'Cluster/Deleted Databases/Disk Size',
+      sum((each) => each.bytes),
+      'Size of their data volumes',
+    ),
+    moment('Cluster/Deleted Databases/Next Expiry', next, 'When the data of the next one is deleted; null if none has a date'),
   ]
 }
 

@@ -104,6 +104,24 @@ test('the node says what the cluster is as a whole', async (t) => {
   for (const [name, value] of Object.entries(expected)) assert.equal(edgeNode.value(undefined, name), value, name)
 })
 
+test('the node says what deleted databases still hold, and when the next one goes, as far as their projects tell sense', async (t) => {
+  const project = (name: string, retained?: object) => ({
+    apiVersion: 'skerry.dev/v1',
+    kind: 'Project',
+    metadata: { name },
+    status: { ...(retained && { retained }) },
+  })
+  const { edgeNode, start, world, settled } = await regionOf(t, [project('shop')])
+  await start()
+  const shown = () => ['Kept', 'Disk Size', 'Next Expiry'].map((name) => edgeNode.value(undefined, `Cluster/Deleted Databases/${name}`))
+  assert.deepEqual(shown(), [0, 0, null])
+  world.set(project('shop', { databases: 2, volumes: 3, storage: '192Gi', nextExpiry: '2026-12-07T10:00:00.000Z' }))
+  world.set(project('harbour', { databases: 1, volumes: 1, storage: '8Gi', nextExpiry: '2026-12-05T10:00:00.000Z' }))
+  world.set(project('quay', { databases: -7, storage: 'much', nextExpiry: 'soon' }))
+  await settled()
+  assert.deepEqual(shown(), [3, 200 * 2 ** 30, Date.parse('2026-12-05T10:00:00Z')])
+})
+
 test('the node says how the region stands with its cloud, and nothing about it where it has none', async (t) => {
   const { edgeNode, start, world, settled } = await regionOf(t, [node('pier')])
   await start()
