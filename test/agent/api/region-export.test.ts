@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { readRegionFile } from '../../../agent/recovery/reading.ts'
 import { exportConfigMap } from '../../../agent/recovery/state.ts'
-import { csiVolume } from '../recovery/region-sample.ts'
+import { appliedVolume } from '../recovery/region-sample.ts'
 import { namespace, type QuietRegion, startQuietRegion } from './region.ts'
 
 let region: QuietRegion
@@ -12,8 +12,7 @@ before(async () => {
   await region.standProject({ id: 'harbour' })
   const nodes = { count: 1, cpu: 1, memory: '2Gi', disk: { size: '64Gi', storageClass: 'crate-premium' } }
   await region.standDatabase('harbour', { id: 'tidal-gauge', version: '5.10.1', nodes })
-  const { status: _status, metadata, ...volume } = csiVolume('harbour', 'tidal-gauge', 0)
-  await region.stand({ ...volume, metadata: { name: metadata.name, ...(metadata.labels && { labels: metadata.labels }) } })
+  await region.stand(appliedVolume('harbour', 'tidal-gauge', 0))
 })
 after(async () => {
   await region?.close()

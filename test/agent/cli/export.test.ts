@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test'
 import { exitCodes, exportCommand, openExportCommand } from '../../../agent/cli/export.ts'
 import { readRegionFile } from '../../../agent/recovery/reading.ts'
 import { namespace, type QuietRegion, startQuietRegion } from '../api/region.ts'
-import { csiVolume } from '../recovery/region-sample.ts'
+import { appliedVolume } from '../recovery/region-sample.ts'
 
 let region: QuietRegion
 let folder: string
@@ -25,8 +25,7 @@ before(async () => {
   const nodes = { count: 1, cpu: 1, memory: '2Gi', disk: { size: '64Gi', storageClass: 'crate-premium' } }
   const users = [{ name: 'harbourmaster', password: 'correct horse battery staple' }]
   await region.standDatabase('harbour', { id: 'tidal-gauge', version: '5.10.1', nodes, users })
-  const { status: _status, metadata, ...volume } = csiVolume('harbour', 'tidal-gauge', 0)
-  await region.stand({ ...volume, metadata: { name: metadata.name, ...(metadata.labels && { labels: metadata.labels }) } })
+  await region.stand(appliedVolume('harbour', 'tidal-gauge', 0))
   const agentYaml = 'region: { id: harbour-1, name: Harbour }\n'
   await region.stand({
     apiVersion: 'v1',

@@ -62,6 +62,13 @@ export function csiVolume(
   }
 }
 
+/** Such a volume as somebody may apply it: a real control plane releases one whose claim has a uid that there is not. */
+export function appliedVolume(project: string, database: string, node: number): KubernetesObject {
+  const { status: _status, metadata, spec, ...kind } = csiVolume(project, database, node)
+  const { uid: _uid, resourceVersion: _version, ...claimRef } = spec.claimRef
+  return { ...kind, metadata: { name: metadata.name, ...(metadata.labels && { labels: metadata.labels }) }, spec: { ...spec, claimRef } }
+}
+
 /** A database of three nodes with its volumes, as a region file has it. */
 export function exportedDatabase(project: string, id: string): ExportedDatabase {
   const nodes = { count: 3, cpu: 2, memory: '4Gi', disk: { size: '64Gi', storageClass: 'crate-premium' } }
