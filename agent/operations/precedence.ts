@@ -2,7 +2,7 @@ import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { outcomeOfStep, undoneBy } from '../resources/cratedb-run.ts'
 import { type NodesEvidence, undoOf } from '../resources/cratedb-undo.ts'
 import type { StoredDatabaseSpec } from '../resources/database.ts'
-import { isDeletion, isDeletionRecord, isRehearsal, type Operation, type OperationStatus } from '../resources/operation.ts'
+import { isBackup, isDeletion, isDeletionRecord, isRehearsal, type Operation, type OperationStatus } from '../resources/operation.ts'
 
 /** Whether an operation may proceed, given the other operations of its target and its project. */
 export type Precedence =
@@ -33,11 +33,12 @@ export type Standing = {
  * | its cancellation was requested                                              | Cancelled   |
  * | its deadline has passed                                                     | Failed      |
  * | it rehearses a restore, and anything but a backup was accepted later        | Superseded  |
+ * | it rehearses a restore, and a backup was accepted later                     | overtaken   |
  * | it can yield to a later desired state, and has a desired state of its own   | Superseded  |
  * | it can yield to a later desired state, and has none                         | overtaken   |
  * | an earlier operation of its project has not ended; any, if it is new        | hold        |
  *
- * A rehearsal takes hours, and can be repeated at any time: nobody waits for it.
+ * A rehearsal takes hours, in a database of its own: nobody waits for it, and no backup is late because of it.
  *
  * The newest desired state contains the earlier ones, since each patch is merged into the state that was accepted last. An operation on a
  * database yields
@@ -68,8 +69,10 @@ export async function precedenceOf(
   if (deletion && !isDeletion(operation)) return superseded(deletion, 'the deletion')
   if (status?.cancelRequested) return cancelled(operation)
   if (isOutOfTime) return outOfTime(operation)
-  const wish = isRehearsal(operation) ? later.find(({ spec }) => spec.action !== 'backup') : undefined
-  if (wish) return superseded(wish, 'a later request')
+  if (isRehearsal(operation) && later.length > 0) {
+    const wish = later.find((each) => !isBackup(each))
+    return wish ? superseded(wish, 'a later request') : { kind: 'overtaken', by: later[0] as Operation }
+  }
   const successor = await successorOf(operation, later, standing, now)
   if (successor) return hasState(operation) ? superseded(successor, 'a newer desired state') : { kind: 'overtaken', by: successor }
   const isHeld =

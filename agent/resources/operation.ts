@@ -149,6 +149,14 @@ export function piecesOf({ parameters }: Pick<OperationSpec, 'parameters'>): num
   return typeof pieces === 'number' ? pieces : 0
 }
 
+/** The name of the action that takes a backup by Skerry's own means. */
+export const backup = 'backup'
+
+/** Whether it takes a backup. */
+export function isBackup({ spec }: Operation): boolean {
+  return spec.action === backup
+}
+
 /** The name of the action that restores a snapshot into a database of its own, to try it. */
 export const rehearsal = 'rehearse-restore'
 

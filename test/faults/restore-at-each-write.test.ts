@@ -121,4 +121,31 @@ describe('a restore by SQL, dying at each thing that it does', () => {
       assert.ok(crashes > 6, `${crashes}`)
     })
   }
+
+  test('what a rehearsal has left behind is deleted by the next process, also if it never got to know of its failure', async () => {
+    fill({ region }, 'tidal')
+    const { folders } = region.standIns.database.bucket('harbour-snapshots')
+    const kept = new Map(folders)
+    folders.clear()
+    region.lead(false)
+    const rehearsal = scenarios.find(({ name }) => name === 'rehearsal')
+    const operation = await region.accept(rehearsal?.proposal(0) ?? assert.fail())
+    // It dies when it asks for the deletion: that is not accepted.
+    const died = Promise.withResolvers<void>()
+    region.intercept((request, send) => {
+      const asks = request.method === 'POST' && request.path.endsWith('/operations') && JSON.stringify(request.body).includes('"delete"')
+      if (!asks) return send()
+      died.resolve()
+      throw new Problem('cluster-unreachable', 'the process is dead')
+    })
+    region.lead(true)
+    await died.promise
+    assert.ok(region.caches.databases.get('project-harbour/tidal-rehearsal'))
+    await region.restart()
+    const { status } = await region.ended(operation)
+    assert.deepEqual([status?.phase, status?.reason], ['Failed', 'NoSnapshot'])
+    await until('it is gone', async () => region.caches.databases.get('project-harbour/tidal-rehearsal') === undefined)
+    await scratchIsGone()
+    for (const [folder, snapshots] of kept) folders.set(folder, snapshots)
+  })
 })

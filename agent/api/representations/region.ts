@@ -9,6 +9,7 @@ import { isFollowed } from '../../region/where-served.ts'
 import { hasIdleBackups } from '../../resources/backup-image.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import { projectOf, projectOfTarget } from '../../resources/kind.ts'
+import { label } from '../../resources/labels.ts'
 import type { RetainedDatabase } from '../../resources/retained-database.ts'
 import { shownRetained } from '../../resources/retained-keeping.ts'
 import { type TunnelInUse, tunnelStateOf } from '../../tunnel/state.ts'
@@ -194,7 +195,9 @@ export class RegionDocumentMaker {
   }
 }
 
-function backupsShown(databases: readonly KubernetesObject[]): RegionDocument['backups'] {
+function backupsShown(all: readonly KubernetesObject[]): RegionDocument['backups'] {
+  // What a rehearsal made is gone in a moment, and nobody misses a backup of it.
+  const databases = all.filter(({ metadata }) => metadata.labels?.[label.rehearsal] === undefined)
   const scheduled = databases.filter(isBackedUp).length
   const failing = databases.filter((object) => (readBackupState(object).failures ?? 0) > 0).length
   return { scheduled, unscheduled: databases.length - scheduled, failing }

@@ -22,7 +22,7 @@ export const rehearseRestore: Action<DatabaseTarget> = {
       operationId: 'rehearseRestore',
       summary: 'Tries to restore the last snapshot of the database, elsewhere',
       description:
-        'A small database is made in the same project, gets the last snapshot that succeeded, is compared with this one, and is deleted. Any other request for this database except a backup ends the rehearsal.',
+        'A small database is made in the same project, gets the last snapshot that succeeded, is compared with this one, and is deleted. Any other request for this database ends the rehearsal, except a backup, which goes first.',
       body: emptyBody('Tries the last snapshot'),
       problems: ['quota-exceeded'],
       asksForState: false,
@@ -97,7 +97,7 @@ function planOf(parts: DecisionParts, { project }: DatabaseTarget, source: Store
       objects: [desiredCrateDB({ kind: 'database', project, database: scratch.id }, scratch, parts.config)],
       consequences: [
         `The database ${scratch.id} is made, with ${describeTaken(scratch)}. Until it is deleted again, it counts against the project's quota.`,
-        'Any other request for this database except a backup ends the rehearsal.',
+        'Any other request for this database ends the rehearsal, except a backup, which goes first.',
       ],
     },
     {

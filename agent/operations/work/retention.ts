@@ -9,7 +9,9 @@ import {
   type Snapshot,
 } from '../../backups/statements.ts'
 import { DatabaseRefusal } from '../../region/sql.ts'
-import type { DatabaseTarget } from '../../resources/kind.ts'
+import { scratchId } from '../../resources/copied-database.ts'
+import { readDatabase } from '../../resources/cratedb.ts'
+import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
 import type { Progress, WorkContext } from './context.ts'
 
 /**
@@ -33,11 +35,16 @@ export function superfluous(snapshots: readonly Snapshot[], keep: number): strin
  * @throws Problem `database-unreachable`: CrateDB may be dropping it still
  */
 export async function dropOne(
-  { sql, target }: WorkContext<DatabaseTarget>,
+  context: WorkContext<DatabaseTarget>,
   keep: number,
 ): Promise<Exclude<Progress, { next: 'done' }> | { next: 'done'; message: string; left?: string }> {
+  const { sql, target } = context
   const [name] = superfluous(await listSnapshots(sql, target, { repository: repositoryName }, { brief: true }), keep)
   if (name === undefined) return { next: 'done', message: 'No snapshot is superfluous any more.' }
+  if (await isRehearsed(context)) {
+    const left = 'Old snapshots stay while a restore is rehearsed; the next backup drops them.'
+    return { next: 'done', message: left, left }
+  }
   const { stmt, args } = dropSnapshot(name)
   try {
     // The answer comes when its files are deleted.
@@ -50,4 +57,10 @@ export async function dropOne(
     return { next: 'done', message: left, left }
   }
   return { next: 'again' }
+}
+
+/** Whether another database reads from the snapshots: CrateDB would delete files under its hands. It is made before the rehearsal chooses one. */
+async function isRehearsed({ cluster, target: { project, database } }: WorkContext<DatabaseTarget>): Promise<boolean> {
+  const scratch = await cluster.read({ kind: 'CrateDB', namespace: namespaceOf(project), name: scratchId(database) })
+  return scratch !== undefined && readDatabase(scratch).rehearsal?.of === database
 }

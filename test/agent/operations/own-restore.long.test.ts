@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { actions } from '../../../agent/operations/actions/index.ts'
+import { until } from '../../cluster/index.ts'
 import { smallDatabase } from './acting-region.ts'
 import { type ActionScene, startActionScene } from './actions/scene.ts'
 import { fresh, keepSnapshots, snapshotIn, withSnapshots } from './snapshot-scene.ts'
@@ -123,4 +124,17 @@ test('all that does not go together is told at once', async () => {
   )
   const into = await restore({ snapshot: 'x', into: 'other' })
   assert.match(JSON.stringify(into.body.faults), /needs from .*snapshots/)
+})
+
+test('a restore that is cancelled says what stays, and how CrateDB is told to end it', async () => {
+  stateOf('tidal').restoring.held = true
+  const { body } = await scene.api.call('POST', `${path}/actions/restore`, { body: { from: 'snapshots', snapshot: 'latest' } })
+  await until('it restores', async () => (await sent('GET', `/v1/operations/${body.id}`)).message === '0 of 8 primary shards are restored.')
+  await sent('DELETE', `/v1/operations/${body.id}`)
+  const operation = await until('it has ended', async () => {
+    const read = await sent('GET', `/v1/operations/${body.id}`)
+    return read.endedAt === undefined ? false : read
+  })
+  assert.equal(operation.phase, 'Cancelled')
+  assert.match(operation.cure, /^Tables of which the restore has begun stay, .*Dropping them also ends the restore\./)
 })

@@ -211,3 +211,32 @@ test('shards that no node takes fail the rehearsal', async () => {
   assert.deepEqual([phase, reason], ['Failed', 'ShardsMissing'])
   await gone()
 })
+
+test('a backup goes first, and drops nothing that a rehearsal reads', async () => {
+  ready()
+  await sent('PATCH', path, { snapshots: { keep: 1 } })
+  scene.region.interceptSql(async (statement, send, database) => {
+    if (statement.startsWith('RESTORE')) stateOf(database).restoring.held = true
+    return send()
+  })
+  const id = await started()
+  await until('it restores', async () => (await sent('GET', `/v1/operations/${id}`)).message === '0 of 8 primary shards are restored.')
+  const backup = await scene.region.accept({ action: 'backup', target: { kind: 'database', project: 'harbour', database: 'tidal' } })
+  const { status } = await scene.region.ended(backup)
+  assert.equal(status?.phase, 'Succeeded', status?.message)
+  assert.match(status?.message ?? '', /Old snapshots stay while a restore is rehearsed; the next backup drops them\./)
+  stateOf('tidal-rehearsal').restoring.held = false
+  scene.region.interceptSql()
+  const { phase, message } = await ended(id)
+  assert.equal(phase, 'Succeeded', message)
+  const next = await scene.region.ended(await scene.region.accept({ action: 'backup', target: backup.spec.target }))
+  assert.equal(next.status?.phase, 'Succeeded', next.status?.message)
+  assert.equal([...scene.region.standIns.database.bucket('harbour-snapshots').folders.values()].flat().length, 1)
+})
+
+test('nothing of a rehearsal is kept, although databases are that are deleted', async () => {
+  assert.deepEqual(
+    [...scene.region.caches.retained.values()].map(({ spec }) => spec.database).filter((id) => id.includes('rehearsal')),
+    [],
+  )
+})
