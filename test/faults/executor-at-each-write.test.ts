@@ -130,6 +130,16 @@ function dieAtWrite(n: number): Promise<void> {
   })
 }
 
+/** Whether it was through before the acting half died at its n-th write; if not, it goes on as another process. */
+async function dies(n: number, begin: () => Promise<Operation>): Promise<{ operation: Operation; isThrough: boolean }> {
+  const died = dieAtWrite(n)
+  const operation = await begin()
+  const isThrough = await Promise.race([died.then(() => false), region.ended(operation).then(() => true)])
+  if (isThrough) region.intercept()
+  else await region.restart()
+  return { operation: await region.ended(operation), isThrough }
+}
+
 /** Begins it, dies at that write and goes on as another process. `undefined` when it was through before. */
 async function survive(scenario: Scenario, n: number): Promise<Operation | undefined> {
   const id = `${scenario.name}-${n}`
@@ -138,15 +148,10 @@ async function survive(scenario: Scenario, n: number): Promise<Operation | undef
       ? undefined
       : await region.ended(await region.putDatabase('harbour', { id, nodes: nodes(scenario.nodes ?? 1) }))
   const first = put && scenario.after ? await scenario.after(id, put) : put
-  const died = dieAtWrite(n)
-  const operation = first ? await region.accept(scenario.proposal(id, first)) : await region.putDatabase('harbour', { id, nodes: nodes(1) })
-  const isThrough = await Promise.race([died.then(() => false), region.ended(operation).then(() => true)])
-  if (isThrough) {
-    region.intercept()
-    return undefined
-  }
-  await region.restart()
-  const end = await region.ended(operation)
+  const { operation: end, isThrough } = await dies(n, () =>
+    first ? region.accept(scenario.proposal(id, first)) : region.putDatabase('harbour', { id, nodes: nodes(1) }),
+  )
+  if (isThrough) return undefined
   if (first) await scenario.ends?.(id, first, end)
   return end
 }
@@ -162,4 +167,24 @@ describe('executor, dying at each of its writes', () => {
       assert.ok(crashes > 3)
     })
   }
+
+  test('brings the deletion of a project with its database to its end all the same, with a record', async () => {
+    let crashes = 0
+    for (let isThrough = false; !isThrough; crashes++) {
+      const id = `pier-${crashes}`
+      await region.ended(await region.putProject(id))
+      await region.ended(await region.putDatabase(id, { id: 'tide' }))
+      const parameters = { cascade: true, retainVolumes: true, keepDays: 7 }
+      const target = { kind: 'project' as const, project: id }
+      const end = await dies(crashes + 1, () => region.accept({ action: 'delete', target, parameters }))
+      isThrough = end.isThrough
+      const { status } = end.operation
+      assert.equal(status?.phase, 'Succeeded', `write ${crashes + 1}: ${JSON.stringify(status)}`)
+      const [record, ...more] = (await records()).items.filter(({ spec }) => spec.project === id)
+      assert.deepEqual([[record?.metadata.name], more], [status.result?.deletedDatabases, []], `write ${crashes + 1}`)
+      const { data } = await secretOf(`retained-${record?.metadata.name}`)
+      assert.deepEqual(Object.keys(data), ['user-password-tide-0'])
+    }
+    assert.ok(crashes > 3)
+  })
 })
