@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { backoff } from '../../shared/clock.ts'
 import { asProblem, isProblem, Problem } from '../../shared/errors.ts'
+import { keyOf } from '../../shared/kubernetes/objects.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Caches } from '../region/caches.ts'
 import type { OperatorFailures } from '../region/operator-failures.ts'
@@ -220,6 +221,7 @@ function contextOf(record: OperationRecord, mustLead: () => void, config: Execut
       const accepted = await parts.requests.accept({ ...request, requestedBy: spec.requestedBy, key: `${metadata.name} ${key}` })
       return accepted.outcome === 'unchanged' ? undefined : accepted.operation
     },
+    known: (name) => parts.caches.operations.get(keyOf({ namespace: config.namespace, name })),
     clock: parts.clock,
     options: config,
     secrets: () => readSecrets(record.current.spec.secretName, config.namespace, cluster),

@@ -43,6 +43,8 @@ export type WorkContext<T extends Target = Target> = {
    * @throws Problem whatever refuses the request
    */
   ask(request: Omit<OwnRequest, 'requestedBy'>): Promise<Operation | undefined>
+  /** An operation as the watch has it; undefined if it does not know of it, perhaps not yet. An end that it has seen is final. */
+  known(operation: string): Operation | undefined
   clock: Clock
   options: { imageRegistry: string; namespace: string }
   /** The secrets that came with the request. @throws Problem `not-found` when they are gone */

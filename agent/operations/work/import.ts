@@ -59,11 +59,11 @@ export async function advanceImport(context: Context): Promise<Progress> {
   return isMoving ? { next: 'again' } : { next: 'wait', message: progressOf(context.operation, note), recheckMs }
 }
 
-/** Counts the operations that have ended. */
+/** Counts the operations that have ended. The watch says so; only one that it does not know is read. */
 async function lookAtOpen(context: Context, note: ImportNote): Promise<ImportNote> {
   const { namespace } = context.options
-  const read = ({ operation }: Child) =>
-    context.cluster.read({ kind: 'Operation', namespace, name: operation }) as Promise<Operation | undefined>
+  const read = ({ operation: name }: Child) =>
+    context.known(name) ?? (context.cluster.read({ kind: 'Operation', namespace, name }) as Promise<Operation | undefined>)
   const found = await Promise.all(note.open.map(read))
   let next = note
   for (const [index, child] of note.open.entries()) {

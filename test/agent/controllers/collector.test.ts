@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { collectable, createCollector } from '../../../agent/controllers/collector.ts'
 import { chainEntry, emptyLedger } from '../../../agent/operations/ledger.ts'
+import { pieceName } from '../../../agent/operations/request-secret.ts'
 import { type Operation, operationName, type Phase } from '../../../agent/resources/operation.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
@@ -11,6 +12,9 @@ import { leaseInHand, log, startControlledRegion } from './region.ts'
 
 const hour = 3_600_000
 const now = Date.UTC(2026, 0, 31)
+
+/** The name of the Secret of a request. */
+const secretOf = (index: number) => `operation-00000000-0000-4000-8000-${String(index).padStart(12, '0')}`
 
 /** A ledger of which each entry has the phase given and ended so many hours before `now`. */
 function ledger(...entries: [phase: Phase, hoursAgo?: number][]): Operation[] {
@@ -24,7 +28,7 @@ function ledger(...entries: [phase: Phase, hoursAgo?: number][]): Operation[] {
       action: 'put',
       target: { kind: 'project', project: 'harbour' },
       wanted: {},
-      secretName: `operation-${index}`,
+      secretName: secretOf(index),
       timeoutSeconds: 60,
     })
     head = spec
@@ -120,8 +124,8 @@ async function keepSecret(name: string): Promise<void> {
 test('the collector leaves a chain without gaps, and of the Secrets those that an operation still needs', async (t) => {
   const operations = ledger(['Succeeded', 50], ['Failed', 40], ['Waiting'], ['Succeeded', 30], ['Accepted'])
   await write(operations)
-  // Of an ended operation, of one that waits, and of a request that was never accepted.
-  for (const name of ['operation-1', 'operation-2', 'operation-never']) await keepSecret(name)
+  // Of an ended operation, of one that waits, and of a request that was never accepted, each with a piece of its file.
+  for (const index of [1, 2, 9]) for (const name of [secretOf(index), pieceName(secretOf(index), 0)]) await keepSecret(name)
   await region.admin.request({ method: 'POST', path: secretsPath, body: { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'other' } } })
 
   let at = now
@@ -149,9 +153,9 @@ test('the collector leaves a chain without gaps, and of the Secrets those that a
   assert.deepEqual([...new Set(noted)], [2], 'what it deletes is noted, so that it is no hole')
 
   const ofOperations = () => names(secretsPath, 'skerry.dev/operation-secret')
-  assert.equal((await ofOperations()).length, 3, 'a Secret may belong to a request that is being accepted')
+  assert.equal((await ofOperations()).length, 6, 'a Secret may belong to a request that is being accepted')
   at = Date.now() + 11 * 60_000
-  await until('the orphans are gone', async () => (await ofOperations()).length === 1)
-  assert.deepEqual(await ofOperations(), ['operation-2'])
+  await until('the orphans are gone', async () => (await ofOperations()).length === 2)
+  assert.deepEqual(await ofOperations(), [secretOf(2), pieceName(secretOf(2), 0)])
   assert.equal((await names(secretsPath)).includes('other'), true)
 })

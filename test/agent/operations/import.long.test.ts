@@ -135,6 +135,15 @@ test('a region file is refused while the old cluster may be alive, and its plan 
   assert.equal((await listObjects(scene.region.admin, kinds.PersistentVolume)).length, 0)
 })
 
+test('an import needs every scope of what it makes', async () => {
+  const all = ['region:write', 'projects:write', 'databases:write'] as const
+  for (const lacking of all) {
+    const call = scene.api.as(['region:read', ...all.filter((scope) => scope !== lacking)])
+    const refused = await call('POST', '/v1/region/import', { body: file.bytes.toString() })
+    assert.deepEqual([refused.status, refused.body.scope], [403, lacking], refused.text)
+  }
+})
+
 test('on a new control plane, the claims of a database are bound to the volumes that it had', async () => {
   const plan = await importing(file, 'oldClusterIsGone=true&dryRun=true')
   assert.deepEqual(plan.body.steps[0].consequences.slice(0, 2), [
