@@ -8,8 +8,9 @@ import { reachOf } from '../../../agent/api/reach.ts'
 import { scopes } from '../../../agent/api/resources.ts'
 import type { Route } from '../../../agent/api/route.ts'
 import { systemClock } from '../../../shared/clock.ts'
+import { until } from '../../cluster/index.ts'
 import { createKeptLog } from './harbour.ts'
-import { type QuietRegion, startQuietRegion, storageClasses, usualDatabase } from './region.ts'
+import { namespace, type QuietRegion, startQuietRegion, storageClasses, usualDatabase } from './region.ts'
 
 let region: QuietRegion
 let events: Events
@@ -29,6 +30,7 @@ before(async () => {
     await region.standProject({ id, displayName: `The ${id}`, quota: { cpu: '100' } })
     await region.standDatabase(id, { id: `${id}-gauge`, ...(id === 'dock' && { snapshots: { s3, schedule: '1 * * * *' } }) })
   }
+  await standDeleted('dock')
   for (const project of ['harbour', 'dock']) {
     const { status, body } = await region.call('POST', `/v1/projects/${project}/databases/${project}-gauge/actions/restart`)
     assert.equal(status, 202)
@@ -39,6 +41,19 @@ after(async () => {
   await events?.stop(0)
   await region?.close()
 })
+
+/** A database of the project that was deleted. */
+async function standDeleted(project: string): Promise<void> {
+  const claim = `project-${project}/data0-crate-data-hot-${project}-ebb-0`
+  const facts = { origin: 'found', deletedAt: '2026-11-30T10:00:00Z', deletedBy: 'nobody knows', secrets: [] }
+  await region.stand({
+    apiVersion: 'skerry.dev/v1',
+    kind: 'RetainedDatabase',
+    metadata: { name: `${project}-ebb.00000001`, namespace },
+    spec: { project, database: `${project}-ebb`, ...facts, volumes: [{ volume: 'pvc-1', uid: 'uid-1', claim, capacity: '8Gi' }] },
+  })
+  await until('it is known', async () => region.caches.retained.size === 1)
+}
 
 /** The whole API, for an identity with every scope, bound to these projects. */
 function apiOf(projects: string[] | undefined) {
@@ -108,6 +123,8 @@ test('lists, counts and the ledger hold nothing of other projects', async () => 
       { scheduled: 1, unscheduled: 1, failing: 0 },
     ],
   )
+  const none = { databases: 0, volumes: 0, storage: '0', nextExpiry: null }
+  assert.deepEqual([bound.retained, whole.retained], [none, { databases: 1, volumes: 1, storage: '8Gi', nextExpiry: null }])
   assert.deepEqual([bound.hosts, bound.storageClasses], [whole.hosts, whole.storageClasses])
   assert.deepEqual(
     [bound, whole].map(({ databaseStates }) => Object.keys(databaseStates as object)),
