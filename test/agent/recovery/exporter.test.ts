@@ -38,11 +38,11 @@ class PlaceInHand implements Place {
   }
 }
 
-type Region = { content: string; made: number; state: ExportState; writes: number; clock: FakeClock }
+type Region = { content: string; made: number; state: ExportState; writes: number; isClosed: boolean; clock: FakeClock }
 
 /** A region whose content a test changes, and what a leader knows of its places. Two exporters over one are two replicas. */
 function regionInHand(clock = createFakeClock()): Region {
-  return { content: 'a', made: 0, state: {}, writes: 0, clock }
+  return { content: 'a', made: 0, state: {}, writes: 0, isClosed: false, clock }
 }
 
 async function start(t: TestContext, region: Region, places: Place[], { leads = true, random = 0 } = {}) {
@@ -64,6 +64,7 @@ async function start(t: TestContext, region: Region, places: Place[], { leads = 
         read: () => region.state,
         write: async (state) => {
           region.writes++
+          if (region.isClosed) throw new Error('forbidden')
           region.state = structuredClone(state)
         },
       },
@@ -247,6 +248,23 @@ test('a leader that has lost the Lease while it wrote notes nothing down', async
   open()
   await region.clock.advance(1)
   assert.equal(region.writes, 0)
+})
+
+test('that it cannot be noted down where the file is, is no reason to write it again', async (t) => {
+  const [region, place] = [regionInHand(), new PlaceInHand('file')]
+  region.isClosed = true
+  const { changed, lines } = await start(t, region, [place])
+  await region.clock.advance(minute)
+  for (let look = 0; look < 5; look++) {
+    changed()
+    await region.clock.advance(10 * minute)
+  }
+  assert.deepEqual(place.written, ['a'])
+  assert.match(JSON.stringify(lines), /could not be noted down/)
+  region.isClosed = false
+  changed()
+  await region.clock.advance(minute)
+  assert.equal(region.state.file?.file?.content, 'a')
 })
 
 test('a stop gives up the file that is being written', async (t) => {
