@@ -1,5 +1,6 @@
 import type { DatabaseTarget } from '../../resources/kind.ts'
-import { proposeBackup, tryBucket } from '../deciding/backup.ts'
+import { proposeBackup } from '../deciding/backup.ts'
+import { tryBucket } from '../deciding/bucket-trial.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
 import { advanceBackup, leaveBackup } from '../work/backup.ts'
 import { type Action, databaseRequest, emptyBody } from './action.ts'

@@ -4,6 +4,7 @@ import { databaseSpec, type GivenDatabaseSpec, splitSecrets } from '../../resour
 import { foreignDatabases } from '../../resources/foreign-bodies.ts'
 import { databaseId } from '../../resources/identifiers.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
+import { bringsBucket, tryGivenBucket } from '../deciding/bucket-trial.ts'
 import { decideState } from '../deciding/database-state.ts'
 import { patched } from '../deciding/merge-patch.ts'
 import { withMissingNodes } from '../deciding/missing-nodes.ts'
@@ -45,8 +46,11 @@ export const putDatabase: Action<DatabaseTarget> = {
       prepare: async (parts, asked) => {
         const { spec, secrets } = given(asked.body)
         const present = parts.accepted.database(asked.target.project, asked.target.database)
-        const brings = Object.keys(secrets).length > 0 || (present !== undefined && movesBackups(present.spec, spec))
-        return withMissingNodes(parts, await withPresentSecrets(parts, asked, brings))
+        const moves = present !== undefined && movesBackups(present.spec, spec)
+        const brings = Object.keys(secrets).length > 0 || moves || bringsBucket(present?.spec, spec, secrets)
+        const known = await withPresentSecrets(parts, asked, brings)
+        const findings = await tryGivenBucket(parts, asked.target, { wanted: spec, given: secrets, presentSecrets: known.presentSecrets })
+        return withMissingNodes(parts, { ...known, findings })
       },
       decide: (parts, asked) => decideState(parts, asked, () => ({ ...given(asked.body), counts: true })),
     }),
@@ -61,7 +65,13 @@ export const putDatabase: Action<DatabaseTarget> = {
       asksForState: true,
       prepare: async (parts, asked) => {
         const brings = withSecrets.some((member) => Object.hasOwn(asked.body, member))
-        return withMissingNodes(parts, await withPresentSecrets(parts, asked, brings))
+        const known = await withPresentSecrets(parts, asked, brings)
+        const present = parts.accepted.database(asked.target.project, asked.target.database)
+        if (!present || !Object.hasOwn(asked.body, 'snapshots')) return withMissingNodes(parts, known)
+        const { spec, secrets } = splitSecrets(patched(databaseSpec, present.spec, asked.body, foreignDatabases))
+        const { presentSecrets } = known
+        const findings = await tryGivenBucket(parts, asked.target, { wanted: spec, given: secrets, presentSecrets })
+        return withMissingNodes(parts, { ...known, findings })
       },
       decide: (parts, asked) =>
         decideState(parts, asked, (present) => {

@@ -19,6 +19,7 @@ import { snapshotKeys } from '../../resources/snapshots.ts'
 import type { AcceptedResource } from '../accepted.ts'
 import type { Asked as AskedOf } from '../actions/action.ts'
 import { hasBegun } from '../precedence.ts'
+import { certainFaults, doubtsOf } from './bucket-trial.ts'
 import { type DecisionParts, onlyUnprotects, type Proposed, refusal, sameJson, seconds } from './decision.ts'
 import { leavingProblem, noSuchDatabase, projectAround } from './present.ts'
 import { differingSecrets } from './present-secrets.ts'
@@ -48,7 +49,7 @@ export function decideSuspension(parts: DecisionParts, asked: Asked, suspended: 
  */
 export function decideState(
   parts: DecisionParts,
-  { target, guard, presentSecrets, passwordAt, nodes }: Asked,
+  { target, guard, presentSecrets, passwordAt, nodes, findings }: Asked,
   intent: (present: Present | undefined) => Intent,
 ): Proposed | undefined {
   const present = parts.accepted.database(target.project, target.database)
@@ -69,9 +70,20 @@ export function decideState(
     ...ownRules(given.spec, target, present),
     ...adoptedRules(given, present, secrets.changed),
     ...sharedFolder(target, wanted, present?.spec, parts.caches.databases.values()),
+    ...certainFaults(findings, (field) => `/snapshots/s3${field === undefined ? '' : `/${field}`}`),
   ]
   refuse(parts, wanted, { target, present, project: project.spec, secrets, ownFaults, takesBack: given.takesBack })
-  const decided = { target, wanted, present, project, secrets, nodes, options: parts.config, backupImage: parts.backupImage() }
+  const decided = {
+    target,
+    wanted,
+    present,
+    project,
+    secrets,
+    nodes,
+    doubts: doubtsOf(findings),
+    options: parts.config,
+    backupImage: parts.backupImage(),
+  }
   const steps = plan(decided)
   if (isUnchanged(decided, steps)) return undefined
   const credentials = secrets.generated.map((place) => ({ user: userAt(wanted, place), password: passwordAt(place) }))
@@ -153,6 +165,8 @@ type Decided = {
   project: AcceptedResource<ProjectSpec>
   secrets: SecretsToKeep
   nodes: NodesEvidence | undefined
+  /** What is said of a trial of its bucket that did not get through. */
+  doubts: readonly string[]
   options: { imageRegistry: string }
   backupImage: BackupImage
 }
@@ -287,6 +301,7 @@ function proposalOf({ config, caches, journal }: DecisionParts, decided: Decided
     ...(step.alongside ? overtakes(journal.unended(decided.target)) : []),
     ...(step === steps[0] && !step.alongside ? waitsFor(journal.unended(decided.target)) : []),
     ...step.consequences,
+    ...(step.name === (present ? 'snapshots' : 'create') ? decided.doubts : []),
     ...(startsNodes.has(step.name) ? scarce : []),
     ...(step.name === 'compute' && large.length > 0 && needsEveryNode(wanted) ? [cannotBeTakenBack.compute] : []),
     ...(step.name === 'scale' && scarce.length > 0 && isForGood(wanted, present, large.length > 0 ? 0 : hosts.length)

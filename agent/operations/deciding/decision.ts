@@ -4,6 +4,7 @@ import type { Clock } from '../../../shared/clock.ts'
 import { type BodyFault, Problem, summaryOf } from '../../../shared/errors.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import type { BucketPlace, Finding } from '../../bucket/index.ts'
 import type { Caches } from '../../region/caches.ts'
 import type { DatabaseSql } from '../../region/sql.ts'
 import type { AllowedKeys } from '../../resources/allowed-keys.ts'
@@ -43,6 +44,8 @@ export type DecisionParts = {
   /** For what only a database itself knows; read before the decision too. */
   sql: DatabaseSql
   clock: Pick<Clock, 'now'>
+  /** Tries a bucket as a database would use it. Resolves with what is wrong with it. */
+  probe(place: BucketPlace, signal: AbortSignal): Promise<Finding[]>
   /** For secrets, which no cache holds. They are read before the decision, which waits for nothing. */
   cluster: Cluster
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../shared/clock.ts'
 import type { Cache } from '../../../shared/kubernetes/cache.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import { probeBucket } from '../../bucket/index.ts'
 import type { Caches } from '../../region/caches.ts'
 import { clusterNetworksNow } from '../../region/cluster-networks.ts'
 import { backupImageNow, heapDumpVolumeNow, type OperatorView, operatorReleaseNow } from '../../region/operator.ts'
@@ -36,13 +37,20 @@ export function decisionParts(
     cluster: Cluster
     sql: DatabaseSql
     clock: Clock
+    probe?: DecisionParts['probe'] | undefined
   },
 ): DecisionParts {
   const { accepted, caches, operator, journal, cluster, sql, clock } = parts
   const { allowed, clusterNetworks } = databases.backupEndpoints
   const operatorAt = { namespace: crateOperator.namespace, name: crateOperator.deployment, version: crateOperator.version }
+  const endpoints = {
+    allowed,
+    clusterNetworks: () => clusterNetworksNow(clusterNetworks, { nodes: caches.nodes.values(), server: cluster.server }),
+    namespaces: [namespace, crateOperator.namespace],
+  }
   return {
     ...{ accepted, caches, journal, cluster, sql, clock },
+    probe: parts.probe ?? ((place, signal) => probeBucket(place, { clock, rules: endpoints, user: 'database' }, signal)),
     operatorRelease: () => operatorReleaseNow(operator, operatorAt),
     backupImage: () => backupImageNow(operator, operatorAt),
     heapDumpVolume: () => heapDumpVolumeNow(operator, operatorAt, databases.heapDumpVolume),
@@ -53,11 +61,7 @@ export function decisionParts(
       namespace,
       allowedKeys: metadata,
       hostFolders: recovery.import.hostFolders,
-      endpoints: {
-        allowed,
-        clusterNetworks: () => clusterNetworksNow(clusterNetworks, { nodes: caches.nodes.values(), server: cluster.server }),
-        namespaces: [namespace, crateOperator.namespace],
-      },
+      endpoints,
     },
   }
 }

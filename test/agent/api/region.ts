@@ -8,6 +8,7 @@ import { followRegistration, type ShownRegistration } from '../../../agent/cloud
 import { createAcceptedState } from '../../../agent/operations/accepted.ts'
 import type { Actions } from '../../../agent/operations/actions/action.ts'
 import { actions } from '../../../agent/operations/actions/index.ts'
+import type { DecisionParts } from '../../../agent/operations/deciding/decision.ts'
 import { decisionParts } from '../../../agent/operations/deciding/parts.ts'
 import { createJournal, type Journal } from '../../../agent/operations/journal.ts'
 import { openRecovery, type Recovery } from '../../../agent/recovery/index.ts'
@@ -67,7 +68,10 @@ export type Api = {
 }
 
 export function createApiOver(
-  parts: {
+  {
+    probe = async () => [],
+    ...parts
+  }: {
     cluster: Cluster
     caches: Caches
     journal: Journal
@@ -77,8 +81,8 @@ export function createApiOver(
     actions?: Actions
     /** None answers if left out. */
     sql?: DatabaseSql
-    /** Endpoints inside the cluster that are allowed besides the usual ones. */
-    allowedEndpoints?: string[] | undefined
+    /** What a trial of a bucket finds: nothing if left out. */
+    probe?: DecisionParts['probe'] | undefined
   },
   operator: ReturnType<typeof createOperatorCache>,
 ): Api {
@@ -98,7 +102,7 @@ export function createApiOver(
     databases: {
       imageRegistry: 'crate',
       heapDumpVolume: '64Gi',
-      backupEndpoints: { allowed: ['.allowed.svc', '10.96.7.0/24', ...(parts.allowedEndpoints ?? [])], clusterNetworks: ['10.96.0.0/12'] },
+      backupEndpoints: { allowed: ['.allowed.svc', '10.96.7.0/24'], clusterNetworks: ['10.96.0.0/12'] },
     },
     operations: { timeouts },
     metadata: { labels: ['team', 'example.org/'], annotations: ['example.org/'] },
@@ -113,7 +117,7 @@ export function createApiOver(
   const seen = { stack, views, operator, clocks, kubernetes: { current: 'v1.35.0' }, accepted: createAcceptedState(parts) }
   // Nobody acts here.
   const lease = leaseInHand(false)
-  const deciding = decisionParts(config, { sql: noDatabase, ...parts, ...seen, clock: systemClock })
+  const deciding = decisionParts(config, { sql: noDatabase, ...seen, clock: systemClock, ...parts, probe })
   const recovery = openRecovery(config, { ...parts, ...seen, lease, key: async () => undefined, clock: systemClock, log })
   const resources = openResources({ actions, ...parts, ...seen, deciding, config, lease, recovery, clock: systemClock, log })
   const conformance = createConformance(resources.routes)

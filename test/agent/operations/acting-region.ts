@@ -245,7 +245,7 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
   }
   const operator = createOperatorCache({ namespace: 'crate-operator', name: 'crate-operator' }, tools)
   const accepted = createAcceptedState({ journal, caches })
-  const deciding = decisionParts(decidingConfig, { cluster, accepted, caches, operator, journal, sql, clock })
+  const deciding = decisionParts(decidingConfig, { cluster, accepted, caches, operator, journal, sql, clock, probe: async () => [] })
   const requests = createRequests({ ...deciding, actions, journal })
   const projects = createProjectController(
     {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { isOurs } from '../../../agent/backups/statements.ts'
+import type { BucketPlace, Finding } from '../../../agent/bucket/index.ts'
 import { actions } from '../../../agent/operations/actions/index.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { until } from '../../cluster/index.ts'
@@ -12,11 +13,18 @@ import { type ActionScene, startActionScene } from './actions/scene.ts'
 let scene: ActionScene
 const path = '/v1/projects/harbour/databases/gauge'
 const keys = { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'a-secret-key' }
-// Nobody listens there: what is on the way to a store is a consequence of a plan, since CrateDB may have another one.
-const s3 = { bucket: 'snaps', endpointUrl: 'http://127.0.0.1:9', ...keys }
+const s3 = { bucket: 'snaps', endpointUrl: 'https://s3.harbour.example:9000', ...keys }
+/** What the trial of a bucket finds, and which buckets were tried. */
+let findings: Finding[] = []
+let probed: BucketPlace[] = []
+async function probe(place: BucketPlace): Promise<Finding[]> {
+  probed.push(place)
+  return findings
+}
+const triedAs = (index: number) => [probed[index]?.bucket, probed[index]?.secretAccessKey]
 
 before(async () => {
-  scene = await startActionScene(actions, { allowedEndpoints: ['127.0.0.1'] })
+  scene = await startActionScene(actions, { probe })
   await sent('PUT', '/v1/projects/harbour', {})
   await sent('PUT', path, { ...smallDatabase({ id: 'gauge' }), id: undefined, snapshots: { s3, keep: 2 } })
 })
@@ -31,11 +39,12 @@ beforeEach(() => {
   database().tables.set('doc.readings', { rows: 100, shards: 4 })
   bucket().fault = undefined
   bucket().folders.clear()
+  probed = []
 })
 afterEach(async () => {
   Object.assign(database().behaviour, usual)
   database().verificationHeld = false
-  scene.region.intercept()
+  findings = []
   await until('nothing is left to do', async () => scene.region.journal.unendedTargets().length === 0)
 })
 
@@ -86,7 +95,7 @@ test('a backup is a snapshot in the bucket, and the CrateDB says so', async () =
   assert.equal(state.lastSuccess.snapshot, only.name)
   assert.equal(state.failures, 0)
   assert.deepEqual(database().registered.get('skerry')?.settings, {
-    ...{ bucket: 'snaps', base_path: 'harbour-1/harbour/gauge', protocol: 'http', endpoint: '127.0.0.1:9' },
+    ...{ bucket: 'snaps', base_path: 'harbour-1/harbour/gauge', protocol: 'https', endpoint: 's3.harbour.example:9000' },
     ...{ use_path_style_access: 'true', access_key: 'AKIAEXAMPLE', secret_key: 'a-secret-key' },
   })
 })
@@ -158,6 +167,7 @@ test('a changed place or key is a repository made anew, and its snapshots stay w
   await backup()
   assert.equal(database().registered.get('skerry')?.settings.secret_key, 'another-key')
   bucket('others').folders.clear()
+  await sent('PATCH', path, { snapshots: { s3: keys } })
 })
 
 test('a snapshot that goes on is told with what CrateDB knows of it', async () => {
@@ -261,6 +271,51 @@ test('a cancelled backup leaves no half snapshot, and the ones before stay', asy
   assert.deepEqual(names(), [good])
 })
 
+const refused: Finding = { code: 'NoSuchBucket', message: 'There is no bucket snaps.', action: 'Create it.', field: 'bucket' }
+const onTheWay: Finding = { code: 'Unreachable', message: 'No route leads there.', action: 'Check the way.' }
+
+test('the bucket is tried before a backup is accepted: what it says itself refuses it, what is on the way is told', async () => {
+  findings = [refused]
+  for (const to of [`${path}/actions/backup`, `${path}/actions/backup?dryRun=true`]) {
+    const answer = await scene.api.call('POST', to, { body: {} })
+    assert.equal(answer.status, 409, answer.text)
+    assert.match(answer.body.detail, /the bucket cannot be used: There is no bucket snaps\. Create it\./)
+  }
+  assert.deepEqual(probed[0], {
+    bucket: 'snaps',
+    region: undefined,
+    ...keys,
+    endpointUrl: s3.endpointUrl,
+    basePath: 'harbour-1/harbour/gauge',
+    pathStyle: true,
+  })
+  findings = [onTheWay]
+  const planned = await scene.api.call('POST', `${path}/actions/backup?dryRun=true`, { body: {} })
+  assert.equal(
+    planned.body.steps[0].consequences[1],
+    'The agent could not try the bucket: No route leads there. CrateDB may reach it another way. Check the way.',
+  )
+  await backup()
+})
+
+test('a bucket that a request brings is tried with the keys that it will have, and one that stays is not', async () => {
+  findings = [refused]
+  const patch = (snapshots: object) => scene.api.call('PATCH', `${path}?dryRun=true`, { body: { snapshots } })
+  assert.equal((await patch({ keep: 3 })).status, 200)
+  assert.deepEqual(probed, [])
+  const elsewhere = await patch({ s3: { bucket: 'other' } })
+  assert.equal(elsewhere.status, 422, elsewhere.text)
+  assert.deepEqual(elsewhere.body.faults, [
+    { path: '/snapshots/s3/bucket', message: 'the bucket cannot be used: There is no bucket snaps. Create it.' },
+  ])
+  assert.deepEqual(triedAs(0), ['other', 'a-secret-key'])
+  await patch({ s3: { secretAccessKey: 'another-key' } })
+  assert.deepEqual(triedAs(1), ['snaps', 'another-key'])
+  findings = [onTheWay]
+  const doubtful = await patch({ s3: { bucket: 'other' } })
+  assert.match(doubtful.body.steps[0].consequences.join(' '), /The agent could not try the bucket: No route leads there\./)
+})
+
 test('it is refused where it cannot be, and a plan writes nothing', async () => {
   await sent('PUT', '/v1/projects/harbour/databases/plain', { ...smallDatabase({ id: 'plain' }), id: undefined })
   const without = await scene.api.call('POST', '/v1/projects/harbour/databases/plain/actions/backup', { body: {} })
@@ -275,7 +330,6 @@ test('it is refused where it cannot be, and a plan writes nothing', async () => 
     planned.body.steps.map(({ name }: { name: string }) => name),
     ['repository', 'snapshot', 'retention'],
   )
-  assert.match(planned.body.steps[0].consequences[1], /^The agent could not try the bucket: .*127\.0\.0\.1/)
   assert.deepEqual(database().statements, [])
   await sent('POST', `${path}/actions/suspend`, {})
   const suspended = await scene.api.call('POST', `${path}/actions/backup`, { body: {} })

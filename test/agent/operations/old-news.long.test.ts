@@ -59,6 +59,7 @@ function decidedDeletion(target: ReturnType<typeof database>): Proposal {
     operatorRelease,
     backupImage,
     clock: systemClock,
+    probe: async () => [],
     config,
   }
   const [request] = deleteDatabase.requests

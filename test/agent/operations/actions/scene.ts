@@ -1,4 +1,5 @@
 import { type Actions, actionNames } from '../../../../agent/operations/actions/action.ts'
+import type { DecisionParts } from '../../../../agent/operations/deciding/decision.ts'
 import { createOperatorCache } from '../../../../agent/region/operator.ts'
 import { systemClock } from '../../../../shared/clock.ts'
 import { isProblem } from '../../../../shared/errors.ts'
@@ -22,11 +23,11 @@ type Options = {
   crateDb?: string
   /** Called before each request of the API to the cluster; what it throws is the answer. */
   interfere?: (request: ClusterRequest) => void
-  /** Endpoints inside the cluster that are allowed besides the usual ones. */
-  allowedEndpoints?: string[]
+  /** What a trial of a bucket finds: nothing if left out. */
+  probe?: DecisionParts['probe']
 }
 
-export async function startActionScene(actions: Actions, { interfere, allowedEndpoints, ...options }: Options = {}): Promise<ActionScene> {
+export async function startActionScene(actions: Actions, { interfere, probe, ...options }: Options = {}): Promise<ActionScene> {
   const region = await startActingRegion(actions, options)
   const { admin, caches, journal } = region
   const cluster: Cluster = {
@@ -46,10 +47,7 @@ export async function startActionScene(actions: Actions, { interfere, allowedEnd
   await operator.start(new AbortController().signal)
   return {
     region,
-    api: createApiOver(
-      { cluster, caches, journal, obstacles: { of: async () => [] }, actions, sql: region.sql, allowedEndpoints },
-      operator,
-    ),
+    api: createApiOver({ cluster, caches, journal, obstacles: { of: async () => [] }, actions, sql: region.sql, probe }, operator),
     async columnsOf(operation) {
       const path = pathOf(kinds.Operation, 'skerry', operation)
       const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io'
