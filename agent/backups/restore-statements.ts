@@ -1,4 +1,4 @@
-import type { PartitionChoice } from '../resources/restore.ts'
+import type { PartitionChoice, Restore } from '../resources/restore.ts'
 import { repositoryName, type Statement } from './statements.ts'
 
 /** What of a snapshot is restored. */
@@ -6,6 +6,12 @@ export type Selection =
   | { type: 'all' }
   | { type: 'tables'; tables: readonly string[] }
   | { type: 'partitions'; partitions: readonly PartitionChoice[] }
+
+/** The selection of a request. The schema of the body has made sure that it is one of these. */
+export function selectionOf({ type, tables, partitions }: Pick<Restore, 'type' | 'tables' | 'partitions'>): Selection {
+  if (type === 'tables') return { type, tables }
+  return type === 'partitions' ? { type, partitions } : { type: 'all' }
+}
 
 /** A table by its schema and its name, as CrateDB has them. Neither contains a dot (RelationName.java). */
 export type TableName = { schema: string; table: string }

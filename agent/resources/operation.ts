@@ -150,7 +150,7 @@ export function piecesOf({ parameters }: Pick<OperationSpec, 'parameters'>): num
 }
 
 /** The name of the action that takes a backup by Skerry's own means. */
-export const backup = 'backup'
+const backup = 'backup'
 
 /** Whether it takes a backup. */
 export function isBackup({ spec }: Operation): boolean {

@@ -40,6 +40,9 @@ export type Action<T extends Target = Target> = {
 /** The actions on each kind of target. */
 export type Actions = { readonly [Kind in TargetKind]: readonly Action<TargetOf<Kind>>[] }
 
+/** Why a snapshot cannot be restored, or what it has. */
+export type ForeseenRestore = { refused: string } | { snapshot: string; tables: number }
+
 /** A request that has been read and is valid by its schemas. */
 export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = {
   target: T
@@ -66,6 +69,8 @@ export type Asked<T extends Target = Target, Query = unknown, Body = unknown> = 
   standing?: StandingRegion | undefined
   /** How much a database has; undefined if it does not answer, or if `prepare` did not ask. */
   size?: SnapshotSize | undefined
+  /** What CrateDB says of a restore beforehand; undefined if it does not answer, or if `prepare` did not ask. */
+  foreseen?: ForeseenRestore | undefined
   /** The deleted database that the request names; undefined if there is none, or if `prepare` did not look. */
   deleted?: UndeleteEvidence | undefined
 }

@@ -20,7 +20,7 @@ import {
   splitRestoreSecrets,
 } from '../../resources/restore.ts'
 import { refusal, refuseFaults, seconds } from '../deciding/decision.ts'
-import { decideOwnRestore } from '../deciding/own-restore.ts'
+import { decideOwnRestore, foreseeRestore } from '../deciding/own-restore.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
 import { isDone, type Progress, type WorkContext } from '../work/context.ts'
 import { advanceSteps, readCrateDB } from '../work/database-steps.ts'
@@ -44,7 +44,7 @@ export const restore: Action<DatabaseTarget> = {
       asksForState: false,
       async prepare(parts, asked) {
         const { target, body } = asked
-        if (body.from === 'snapshots') return asked
+        if (body.from === 'snapshots') return { ...asked, foreseen: await foreseeRestore(parts, target, body) }
         const present = parts.accepted.database(target.project, target.database)
         if (!present?.object || !needsEndpoint(present.spec, splitRestoreSecrets(body).restore, present.object)) return asked
         // The agent may not read CRDs.

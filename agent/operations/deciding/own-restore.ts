@@ -1,4 +1,6 @@
 import type { BodyFault } from '../../../shared/errors.ts'
+import { selectionOf } from '../../backups/restore-statements.ts'
+import { hasSettings, readRepository, repositorySettings } from '../../backups/statements.ts'
 import { inexpressible } from '../../resources/adopted.ts'
 import { copyOf, describeTaken } from '../../resources/copied-database.ts'
 import { desiredCrateDB } from '../../resources/cratedb.ts'
@@ -7,27 +9,52 @@ import { quotaExceeded } from '../../resources/database-usage.ts'
 import type { DatabaseTarget, Step } from '../../resources/kind.ts'
 import type { Restore, StoredRestore } from '../../resources/restore.ts'
 import { sumOfRetained } from '../../resources/retained-keeping.ts'
-import type { Asked } from '../actions/action.ts'
+import type { Asked, ForeseenRestore } from '../actions/action.ts'
+import { lookAt } from '../work/restore-by-sql.ts'
 import { type DecisionParts, isSuspended, type Proposed, refusal, refuseFaults, seconds } from './decision.ts'
 import { databaseOfRequest, projectAround } from './present.ts'
 import { retainedOf } from './retained.ts'
 
-/** Decides on the restore of one of Skerry's own snapshots. What it contains is known only when CrateDB has read it. */
+/**
+ * What CrateDB says beforehand of a restore into the database itself; undefined if it does not answer, or does not know the repository yet.
+ * The operation looks again.
+ */
+export async function foreseeRestore(
+  { accepted, sql }: DecisionParts,
+  target: DatabaseTarget,
+  { into, snapshot, ...chosen }: Restore,
+): Promise<ForeseenRestore | undefined> {
+  const spec = accepted.database(target.project, target.database)?.spec
+  if (into !== undefined || !spec?.snapshots || spec.suspended) return undefined
+  try {
+    const repository = await readRepository(sql, target)
+    if (!repository || !hasSettings(repository.settings, repositorySettings(spec.snapshots.s3, spec.version))) return undefined
+    const found = await lookAt({ sql }, { into: target, snapshot, selection: selectionOf(chosen) })
+    return 'next' in found
+      ? { refused: [found.message, found.action].filter(Boolean).join(' ') }
+      : { snapshot: found.name, tables: found.tables.length }
+  } catch {
+    return undefined
+  }
+}
+
+/** Decides on the restore of one of Skerry's own snapshots. What it contains is known for sure only when CrateDB has read it. */
 export function decideOwnRestore(parts: DecisionParts, asked: Asked<DatabaseTarget, unknown, Restore>, restore: StoredRestore): Proposed {
   const { spec } = databaseOfRequest(parts, asked)
-  const { target } = asked
+  const { target, foreseen } = asked
   refuseFaults([
     ...(spec.snapshots
       ? []
       : [{ path: '/from', message: 'the database has no snapshots of its own; set up "snapshots", or restore from "backups"' }]),
     ...(restore.into === undefined ? isSuspended(spec) : newDatabaseFaults(parts, target, spec, restore.into)),
   ])
+  if (foreseen && 'refused' in foreseen) throw refusal('wrong-state', [{ path: '', message: foreseen.refused }])
   const created = restore.into === undefined ? undefined : copyOf(spec, restore.into)
   if (created) refuseBeyondQuota(parts, target, created)
   return {
     parameters: restore,
     timeoutSeconds: seconds(parts.config.timeouts.restore),
-    plan: [...(created ? [creationStep(parts, target, spec, created)] : []), restoreStep(restore)],
+    plan: [...(created ? [creationStep(parts, target, spec, created)] : []), restoreStep(restore, foreseen)],
   }
 }
 
@@ -75,13 +102,14 @@ function creationStep(parts: DecisionParts, { project }: DatabaseTarget, source:
   }
 }
 
-function restoreStep({ type, into, snapshot }: StoredRestore): Step {
+function restoreStep({ type, into, snapshot }: StoredRestore, foreseen: ForeseenRestore | undefined): Step {
   const which = snapshot === 'latest' ? 'the last snapshot that succeeded' : `the snapshot ${snapshot}`
   return {
     name: 'restore',
     objects: [],
     consequences: [
       `Restores ${type === 'all' ? 'all tables, views and functions' : `the ${type}`} of ${which}. Users, privileges and cluster settings stay as they are.`,
+      ...(foreseen && 'tables' in foreseen ? [`The snapshot ${foreseen.snapshot} has ${foreseen.tables} tables.`] : []),
       ...(into === undefined
         ? ['The restore fails if tables of the same names exist: nothing is overwritten but views and functions.']
         : []),

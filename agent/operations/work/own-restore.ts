@@ -1,4 +1,4 @@
-import type { Selection } from '../../backups/restore-statements.ts'
+import { selectionOf } from '../../backups/restore-statements.ts'
 import { readBackupState } from '../../backups/state.ts'
 import { copyOf } from '../../resources/copied-database.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
@@ -39,12 +39,6 @@ function doneMessage({ operation }: Context, { into }: StoredRestore): string {
   const { snapshot, tables } = operation.status?.result ?? {}
   const where = into === undefined ? '' : ` into ${into}; set the passwords of its users with actions/rotate-password, and its allowedCIDRs`
   return `${tables} tables of ${snapshot} were restored${where}.`
-}
-
-/** The selection of a request. The schema of the body has made sure that it is one of these. */
-function selectionOf({ type, tables, partitions }: Pick<StoredRestore, 'type' | 'tables' | 'partitions'>): Selection {
-  if (type === 'tables') return { type, tables }
-  return type === 'partitions' ? { type, partitions } : { type: 'all' }
 }
 
 async function creation(context: Context, spec: StoredDatabaseSpec, id: string) {

@@ -68,23 +68,32 @@ export type ChosenSnapshot = { snapshot: string; takenAt: string }
 
 async function look(context: Context, job: SqlRestore): Promise<Progress> {
   if (context.operation.status?.step?.name !== 'look') await context.begin('look')
-  const chosen = await choose(context, job)
+  const found = await lookAt(context, job)
+  if ('next' in found) return found
+  const result = { ...context.operation.status?.result, snapshot: found.name, takenAt: new Date(found.startedAt).toISOString() }
+  await context.record({ result })
+  await context.finish(`Snapshot ${found.name} has ${found.tables.length} tables.`)
+  return { next: 'again' }
+}
+
+type Asking = Pick<Context, 'sql'>
+type Failure = Extract<Progress, { next: 'failed' }>
+
+/** The snapshot that would be restored, or why none can be. @throws Problem `database-unreachable`, `database-refused` */
+export async function lookAt(asking: Asking, job: SqlRestore): Promise<SnapshotContents | Failure> {
+  const chosen = await choose(asking, job)
   if (typeof chosen === 'string') return { next: 'failed', reason: 'NoSnapshot', message: chosen }
   const missing = lacking(chosen, job.selection)
   if (missing.length > 0) {
     const message = `The snapshot ${chosen.name} does not have ${missing.join(', ')}.`
     return { next: 'failed', reason: 'NotInSnapshot', message, action: `It has: ${chosen.tables.map(({ name }) => name).join(', ')}.` }
   }
-  const obstacles = await presentAlready(context, job, chosen)
-  if (obstacles.length > 0) return existing(chosen.name, obstacles)
-  const result = { ...context.operation.status?.result, snapshot: chosen.name, takenAt: new Date(chosen.startedAt).toISOString() }
-  await context.record({ result })
-  await context.finish(`Snapshot ${chosen.name} has ${chosen.tables.length} tables.`)
-  return { next: 'again' }
+  const obstacles = await presentAlready(asking, job, chosen)
+  return obstacles.length > 0 ? existing(chosen.name, obstacles) : chosen
 }
 
 /** The snapshot to restore, or why there is none. */
-async function choose(context: Context, { into, snapshot, selection }: SqlRestore): Promise<SnapshotContents | string> {
+async function choose(context: Asking, { into, snapshot, selection }: SqlRestore): Promise<SnapshotContents | string> {
   const name = snapshot === 'latest' ? await latest(context, into) : snapshot
   if (name === undefined) return 'There is no snapshot that has succeeded.'
   const chosen = await contentsOf(context, into, name)
@@ -96,18 +105,18 @@ async function choose(context: Context, { into, snapshot, selection }: SqlRestor
   return `The snapshot ${name} is ${chosen.state}, not SUCCESS${why}.`
 }
 
-async function latest({ sql }: Context, into: SqlRestore['into']): Promise<string | undefined> {
+async function latest({ sql }: Asking, into: SqlRestore['into']): Promise<string | undefined> {
   const [newest] = await listSnapshots(sql, into, { repository: repositoryName, state: 'SUCCESS' })
   return newest?.name
 }
 
 /** What a snapshot contains; undefined if it is gone, or its bucket cannot be read. */
-export async function contentsOf(context: Context, into: SqlRestore['into'], name: string): Promise<SnapshotContents | undefined> {
+export async function contentsOf(context: Asking, into: SqlRestore['into'], name: string): Promise<SnapshotContents | undefined> {
   return readContents(await rowsFor(context, into, snapshotContents(name)))
 }
 
 /** The rows that answer a statement. */
-export async function rowsFor({ sql }: Pick<Context, 'sql'>, into: SqlRestore['into'], { stmt, args }: Statement): Promise<unknown[][]> {
+export async function rowsFor({ sql }: Asking, into: SqlRestore['into'], { stmt, args }: Statement): Promise<unknown[][]> {
   return (await sql.query(into, stmt, args)).rows
 }
 
@@ -127,7 +136,7 @@ function lacking({ tables }: SnapshotContents, selection: Selection): string[] {
 }
 
 /** What has the name of something that is to be restored. */
-async function presentAlready(context: Context, { into, selection }: SqlRestore, snapshot: SnapshotContents): Promise<string[]> {
+async function presentAlready(context: Asking, { into, selection }: SqlRestore, snapshot: SnapshotContents): Promise<string[]> {
   if (selection.type !== 'partitions')
     return inTheWay(expectedOf(snapshot, selection), readRows('relations', await rowsFor(context, into, relations)))
   const found: string[] = []
@@ -146,7 +155,7 @@ async function presentAlready(context: Context, { into, selection }: SqlRestore,
 
 const mostNamed = 20
 
-function existing(snapshot: string, names: string[]): Progress {
+function existing(snapshot: string, names: string[]): Failure {
   const more = names.length - mostNamed
   const listed = [...names.slice(0, mostNamed), ...(more > 0 ? [`${more} more`] : [])].join(', ')
   return {

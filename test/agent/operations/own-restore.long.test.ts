@@ -33,6 +33,12 @@ async function restored(body: object) {
   assert.ok(answer.status < 300, answer.text)
   return answer.body
 }
+/** What is said of one that is refused at once, since CrateDB knows the repository by now. */
+async function refused(body: object): Promise<string> {
+  const { status, body: problem, text } = await restore({ from: 'snapshots', ...body })
+  assert.equal(status, 409, text)
+  return problem.faults[0].message
+}
 const stateOf = (database: string) => scene.region.standIns.database.state('project-harbour', database)
 
 test('the last snapshot that succeeded comes back whole, and its shards are counted', async () => {
@@ -55,10 +61,19 @@ test('the last snapshot that succeeded comes back whole, and its shards are coun
 
 test('a table that is there already is named, and nothing is changed', async () => {
   stateOf('tidal').tables.set('doc.readings', { rows: 1, shards: 4 })
-  const { phase, reason, message, cure } = await restored({ snapshot: 'latest' })
-  assert.deepEqual([phase, reason], ['Failed', 'TablesExist'])
-  assert.match(message, /was not restored, since the database already has doc\.readings\. Nothing was changed\./)
-  assert.match(cure, /^Rename or drop them first/)
+  const said = /^The snapshot skerry_20261130033000 was not restored, since the database already has doc\.readings\. Nothing was changed\./
+  assert.match(await refused({ snapshot: 'latest' }), said)
+  // It was made after the request was accepted.
+  const parameters = { snapshot: 'latest', from: 'snapshots', type: 'all', tables: [], sections: [], partitions: [] }
+  const operation = await scene.region.accept({
+    action: 'restore',
+    target: { kind: 'database', project: 'harbour', database: 'tidal' },
+    parameters,
+  })
+  const { status } = await scene.region.ended(operation)
+  assert.deepEqual([status?.phase, status?.reason], ['Failed', 'TablesExist'])
+  assert.match(status?.message ?? '', said)
+  assert.match(status?.action ?? '', /^Rename or drop them first/)
   assert.equal(stateOf('tidal').tables.get('doc.readings')?.rows, 1)
 })
 
@@ -67,10 +82,14 @@ test('tables and partitions come back beside others', async () => {
   const chosen = [{ table: 'doc.months', columns: [{ name: 'month', value: 2 }] }]
   assert.equal((await restored({ snapshot: 'latest', type: 'partitions', partitions: chosen })).phase, 'Succeeded')
   assert.deepEqual(stateOf('tidal').tables.get('doc.months')?.partitions, [{ month: '2' }])
-  const again = await restored({ snapshot: 'latest', type: 'partitions', partitions: chosen })
-  assert.match(again.message, /already has doc\.months \(month = 2\)/)
-  const missing = await restored({ snapshot: 'latest', type: 'tables', tables: ['doc.unknown'] })
-  assert.deepEqual([missing.reason, missing.cure], ['NotInSnapshot', 'It has: doc.months, doc.readings.'])
+  assert.match(await refused({ snapshot: 'latest', type: 'partitions', partitions: chosen }), /already has doc\.months \(month = 2\)/)
+  const missing = await refused({ snapshot: 'latest', type: 'tables', tables: ['doc.unknown'] })
+  assert.equal(missing, 'The snapshot skerry_20261130033000 does not have doc.unknown. It has: doc.months, doc.readings.')
+})
+
+test('the plan says what the snapshot has', async () => {
+  const { body } = await restore({ from: 'snapshots', snapshot: 'latest' }, '?dryRun=true')
+  assert.ok(body.steps[0].consequences.includes('The snapshot skerry_20261130033000 has 2 tables.'), JSON.stringify(body))
 })
 
 test('shards that no node takes are a failure, although CrateDB says OK', async () => {
@@ -87,11 +106,9 @@ test('a snapshot that is PARTIAL, FAILED or unknown is not restored, with the re
     ['FAILED', /is FAILED, not SUCCESS/],
   ] as const) {
     snapshotIn(scene, 'tidal', { name: 'skerry_20261129033000', state, failures: ['doc.readings 0: gone'] })
-    const { reason, message } = await restored({ snapshot: 'skerry_20261129033000' })
-    assert.equal(reason, 'NoSnapshot')
-    assert.match(message, words)
+    assert.match(await refused({ snapshot: 'skerry_20261129033000' }), words)
   }
-  assert.match((await restored({ snapshot: 'skerry_20260101000000' })).message, /There is no snapshot skerry_20260101000000, or its bucket/)
+  assert.match(await refused({ snapshot: 'skerry_20260101000000' }), /There is no snapshot skerry_20260101000000, or its bucket/)
 })
 
 test('a new database is made like the source, closed to the outside, and gets the tables', async () => {
