@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createClocks, PatientTime } from '../../../agent/clock/index.ts'
 import { type ExpiryParts, expire } from '../../../agent/controllers/expiry.ts'
 import type { OwnRequest } from '../../../agent/operations/own-request.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import type { RetainedDatabase, RetainedDatabaseStatus } from '../../../agent/resources/retained-database.ts'
 import { Problem } from '../../../shared/errors.ts'
+import { createFakeClock } from '../../shared/fake-clock.ts'
 import { log } from './region.ts'
 
 const target = { kind: 'database' as const, project: 'harbour', database: 'tide' }
@@ -103,6 +105,33 @@ test('purges of other records do not count', async () => {
     ['uid-of-it.first'],
   )
 })
+
+const yearMs = 366 * day
+for (const { name, apiServerSays } of [
+  { name: 'ours alone', apiServerSays: -yearMs },
+  { name: 'that of the API server with it', apiServerSays: 0 },
+]) {
+  test(`a clock that is set forward by a year lets nothing expire before it is put right: ${name}`, async () => {
+    const clock = createFakeClock(due - 7 * day)
+    const apiServer = { offsetMs: 0, uncertaintyMs: 20 }
+    const pod = { name: 'skerry-agent-0', namespace: 'skerry' }
+    const given = { cloud: { offset: () => undefined }, apiServer: { offset: () => apiServer }, pod, recorder: { record: () => {} } }
+    const { careful } = createClocks(given, { cluster: {} as never, clock, log })
+    const time = new PatientTime(careful)
+    assert.deepEqual((await look(time.now())).asked, [])
+    clock.jump(yearMs)
+    apiServer.offsetMs = apiServerSays
+    for (let hours = 0; hours < 23; hours++) {
+      assert.deepEqual((await look(time.now())).asked, [], `after ${hours} h`)
+      await clock.advance(hour)
+    }
+    clock.jump(-yearMs)
+    apiServer.offsetMs = 0
+    assert.deepEqual((await look(time.now())).asked, [])
+    await clock.advance(6 * day + hour)
+    assert.equal((await look(time.now())).asked.length, 1, 'seven days have passed')
+  })
+}
 
 test('a refusal is told and tried again after a while; any other failure is the business of the queue', async () => {
   const { nextMs, trouble } = await look(due, { refuse: new Problem('wrong-state', 'The database is being created.') })
