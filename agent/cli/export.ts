@@ -128,7 +128,8 @@ async function saidOf({ bytes }: MadeRegionFile): Promise<string> {
   const { databases, projects, retained } = read.document
   const volumes = databases.reduce((sum, database) => sum + database.volumes.length, 0)
   const counts = `${projects.length} projects, ${databases.length} databases with ${volumes} volumes, ${retained.length} deleted databases`
-  return `${counts}.\n${originSentence(read.origin)}\n`
+  const left = read.document.leftOut?.map(({ what, why }) => `Not in the file: ${what}: ${why}\n`) ?? []
+  return `${counts}.\n${left.join('')}${originSentence(read.origin)}\n`
 }
 
 const openHelp = `skerry-agent open-export --key KEY FILE: the secrets in a file of a region, for whom they are encrypted

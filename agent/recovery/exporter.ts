@@ -44,6 +44,7 @@ export class Exporter implements Part {
   readonly #parts: ExporterParts
   readonly #queue: Queue
   readonly #ending = new AbortController()
+  #toldLeftOut: ReadonlySet<string> = new Set()
   /** What this process knows better than what was read: it may be unable to note it down. */
   #own: ExportState = {}
   /** By place: attempts in vain, and the monotonic moment before which there is no other one. */
@@ -86,6 +87,7 @@ export class Exporter implements Part {
     const { make, places, state } = this.#parts
     if (places.length === 0) return undefined
     const file = await make(this.#ending.signal)
+    this.#tellLeftOut(file)
     const read = state.read()
     const before = { ...read, ...this.#own }
     const outcomes = await Promise.all(places.map((place) => this.#keep(place, file, before[place.name] ?? {})))
@@ -94,6 +96,14 @@ export class Exporter implements Part {
     this.#own = after
     if (JSON.stringify(after) !== JSON.stringify(read)) await this.#note(after)
     return Math.max(1, Math.ceil(Math.min(...outcomes.map(({ nextMs }) => nextMs))))
+  }
+
+  /** Once for each thing that is left out of the file: somebody has to look at it. */
+  #tellLeftOut({ leftOut = [] }: MadeRegionFile): void {
+    for (const { what, why } of leftOut) {
+      if (!this.#toldLeftOut.has(what)) this.#parts.log.warn({ what, why }, 'something of the region is not in its file')
+    }
+    this.#toldLeftOut = new Set(leftOut.map(({ what }) => what))
   }
 
   /** That it cannot be noted down is no reason to write files again. */

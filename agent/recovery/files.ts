@@ -49,7 +49,7 @@ export class RegionFiles {
     const { bytes } = regionFileBounds
     if (file.bytes.length > bytes)
       throw new Problem('wrong-state', `The file of the region would have more than ${bytes / 1024 / 1024} MiB.`)
-    return { ...file, region, createdAt: document.createdAt }
+    return { ...file, region, createdAt: document.createdAt, leftOut: document.leftOut }
   }
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../shared/clock.ts'
 import { isProblem, Problem } from '../../shared/errors.ts'
 import type { Cache } from '../../shared/kubernetes/cache.ts'
@@ -12,12 +13,14 @@ import type { Caches } from '../region/caches.ts'
 import type { Stack } from '../region/stack.ts'
 import { unsupportedParts } from '../resources/adopted.ts'
 import type { StoredDatabaseSpec } from '../resources/database.ts'
-import { namespaceOf } from '../resources/kind.ts'
+import { namespaceOf, projectOf } from '../resources/kind.ts'
+import { type ProjectSpec, readProject } from '../resources/project.ts'
 import type { RetainedDatabase } from '../resources/retained-database.ts'
 import { type TunnelInUse, tunnelStateOf } from '../tunnel/state.ts'
 import { backupPlacesOf } from './backup-places.ts'
 import { CanonicalText, canonicalText } from './canonical.ts'
-import { type RegionContent, regionFileBounds, regionFileVersion } from './region-file.ts'
+import { faultOfEntry } from './reading.ts'
+import { type listNames, mostLeftOut, type RegionContent, regionFileBounds, regionFileVersion } from './region-file.ts'
 import { type RegionVolumes, readVolumes } from './volumes.ts'
 import type { RegionSource } from './writing.ts'
 
@@ -44,6 +47,35 @@ export type MadeDocument = {
   retained: readonly RetainedDatabase[]
 }
 
+/** What is left out of a file: one entry that no reader would take must not make the whole file one that none takes. */
+class LeftOut {
+  readonly out: { what: string; why: string }[]
+
+  constructor(already: { what: string; why: string }[]) {
+    this.out = already
+  }
+
+  /** Those that a reader takes. @param entry the name of one, and what the file would have of it, without volumes */
+  async readable<T>(
+    list: (typeof listNames)[number],
+    all: readonly T[],
+    entry: (each: T) => [name: string, entry: object],
+    signal: AbortSignal,
+  ): Promise<T[]> {
+    const taken: T[] = []
+    for (const [index, each] of all.entries()) {
+      const [name, given] = entry(each)
+      const why = faultOfEntry(list, list === 'projects' ? given : { ...given, volumes: [] })
+      if (why === undefined) taken.push(each)
+      else this.out.push({ what: `${list} ${name}`.slice(0, 500), why: why.slice(0, 1_000) })
+      if (index % 100 !== 99) continue
+      await nextTurn()
+      signal.throwIfAborted()
+    }
+    return taken
+  }
+}
+
 /** Makes the document of the region file from what the region is at that moment. */
 export class RegionMaker {
   readonly #parts: MakerParts
@@ -65,9 +97,19 @@ export class RegionMaker {
     const volumes = await readVolumes(cluster, (namespace) => namesIn(caches.databases, namespace), signal)
     const { id, name } = config.region
     const { cloud, apiServer } = clocks.read()
-    const projects = accepted.projects().filter(({ leaving, object }) => !leaving || object !== undefined)
-    const retained = [...caches.retained.values()].sort(byName)
-    const databases = projects.flatMap(({ spec }) => databasesOf(accepted, spec.id, retained))
+    const left = new LeftOut(
+      volumes.unreadable.map((volume) => ({ what: `volume ${volume}`, why: 'It is no volume that could be made again.' })),
+    )
+    const projects = await left.readable('projects', projectsOf(accepted, caches.databases), (spec) => [spec.id, spec], signal)
+    const kept = [...caches.retained.values()].sort(byName)
+    const standing = projects.flatMap(({ id: project }) => databasesOf(accepted, project, kept))
+    const databases = await left.readable(
+      'databases',
+      standing,
+      (each) => [`${each.project}/${each.database.spec.id}`, entryOf(each)],
+      signal,
+    )
+    const retained = await left.readable('retained', kept, (each) => [each.metadata.name, deletionOf(each)], signal)
     for (const [what, { length }] of Object.entries({ projects, databases, retained })) mustFit(what, length)
     const document: RegionSource = {
       kind: 'SkerryRegion',
@@ -79,12 +121,13 @@ export class RegionMaker {
       kubernetes: { version: kubernetes.current ?? null, cluster: this.#clusterId ?? null },
       skerry: { version },
       components: componentsOf(stack),
-      projects: projects.map(({ spec }) => spec),
+      projects,
       databases: entriesOf(databases, volumes),
       retained: deletionsOf(retained, volumes),
       deployments: [],
       backups: databases.flatMap(({ project, database }) => backupPlacesOf(id, project, database.spec)),
       tunnel: tunnel === undefined ? null : tunnelOf(tunnel),
+      ...(left.out.length > 0 && { leftOut: left.out.slice(0, mostLeftOut) }),
     }
     return { document, databases: databases.map(({ project, database }) => ({ project, spec: database.spec })), retained }
   }
@@ -95,7 +138,10 @@ export class RegionMaker {
       const cache = this.#parts.caches[name]
       // Without its CRD there are none.
       const isMissing = name === 'retained' && isProblem(cache.fault, 'not-served')
-      if (!cache.synced && !isMissing) throw new Problem('not-ready', `The ${name} of the cluster have not been read yet.`)
+      if (isMissing) continue
+      if (!cache.synced) throw new Problem('not-ready', `The ${name} of the cluster have not been read yet.`)
+      // Whoever deletes a CRD deletes its objects first: what then looks empty is not.
+      if (cache.trouble !== undefined) throw new Problem('not-ready', `The ${name} of the cluster cannot be followed: ${cache.trouble}`)
     }
   }
 }
@@ -113,6 +159,16 @@ function namesIn(databases: Cache<KubernetesObject>, namespace: string): string[
   return databases.in(namespace).map(({ metadata }) => metadata.name)
 }
 
+/** The projects, and for databases that stand without one, which somebody has deleted, one without limits. */
+function projectsOf(accepted: AcceptedState, databases: Cache<KubernetesObject>): ProjectSpec[] {
+  const known = accepted.projects().filter(({ leaving, object }) => !leaving || object !== undefined)
+  const ids = new Set(known.map(({ spec }) => spec.id))
+  const others = new Set([...databases.values()].map(({ metadata }) => projectOf(metadata.namespace ?? '')))
+  const without = [...others].filter((id): id is string => id !== undefined && !ids.has(id))
+  const stubs = without.map((name) => readProject({ apiVersion: 'skerry.dev/v1', kind: 'Project', metadata: { name } }))
+  return [...known.map(({ spec }) => spec), ...stubs].sort((one, other) => (one.id < other.id ? -1 : 1))
+}
+
 type Standing = { project: string; database: AcceptedResource<StoredDatabaseSpec> }
 
 /** The databases of a project, but neither those that are going, of which a record is kept already, nor those of rehearsals. */
@@ -126,19 +182,35 @@ function databasesOf(accepted: AcceptedState, project: string, retained: readonl
     .map((database) => ({ project, database }))
 }
 
-function* entriesOf(databases: readonly Standing[], volumes: RegionVolumes): Generator<CanonicalText> {
-  for (const { project, database } of databases) {
-    const { spec, object } = database
-    const isForeign = object !== undefined && unsupportedParts(object).length > 0
-    const entry = { project, body: spec, ...(isForeign && { cratedb: crateDbOf(object) }) }
-    yield withVolumes(entry, volumes.of(keyOf({ namespace: namespaceOf(project), name: spec.id })))
-  }
+/** A database without its volumes. */
+function entryOf({ project, database: { spec, object } }: Standing): object {
+  const isForeign = object !== undefined && unsupportedParts(object).length > 0
+  return { project, body: spec, ...(isForeign && { cratedb: crateDbOf(object) }) }
 }
 
+/** A deleted database without its volumes. */
+function deletionOf({ metadata, spec }: RetainedDatabase): object {
+  return { id: metadata.name, record: spec }
+}
+
+function* entriesOf(databases: readonly Standing[], volumes: RegionVolumes): Generator<CanonicalText> {
+  for (const each of databases)
+    yield withVolumes(entryOf(each), volumes.of(keyOf({ namespace: namespaceOf(each.project), name: each.database.spec.id })))
+}
+
+/** Of two records that name one volume, the first has it. */
 function* deletionsOf(retained: readonly RetainedDatabase[], volumes: RegionVolumes): Generator<CanonicalText> {
-  for (const { metadata, spec } of retained) {
-    const found = spec.volumes.map(({ volume, uid }) => volumes.kept(volume, uid)).filter((text) => text !== undefined)
-    yield withVolumes({ id: metadata.name, record: spec }, found)
+  const taken = new Set<string>()
+  for (const each of retained) {
+    const found = each.spec.volumes
+      .filter(({ volume }) => !taken.has(volume))
+      .map(({ volume, uid }) => ({ volume, text: volumes.kept(volume, uid) }))
+      .filter((kept): kept is { volume: string; text: CanonicalText } => kept.text !== undefined)
+    for (const { volume } of found) taken.add(volume)
+    yield withVolumes(
+      deletionOf(each),
+      found.map(({ text }) => text),
+    )
   }
 }
 

@@ -170,6 +170,14 @@ async function readEntries(document: Partial<Frame['document']>, faults: FaultLi
   return read
 }
 
+/** Why no reader would take this entry of a long list; undefined if any does. */
+export function faultOfEntry(name: (typeof listNames)[number], entry: object): string | undefined {
+  const faults = new FaultList<BodyFault>()
+  readEntry(name, entry, 0, faults)
+  const [first] = faults.found
+  return first && `${first.path.split('/').slice(4).join('/')} ${first.message}`.trim()
+}
+
 /** The entry; undefined if it has a fault. */
 function readEntry(name: (typeof listNames)[number], given: unknown, index: number, faults: FaultList<BodyFault>): unknown {
   if (!isPlain(given, ['document', name, index], faults)) return undefined

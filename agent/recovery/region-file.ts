@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { databaseSpec, type StoredDatabaseSpec } from '../resources/database.ts'
-import { databaseId, projectId } from '../resources/identifiers.ts'
+import { objectName, projectId } from '../resources/identifiers.ts'
 import { projectSpec } from '../resources/project.ts'
 import { type RetainedDatabaseSpec, retainedOrigins } from '../resources/retained-database.ts'
 import { type VolumeManifest, volumeManifest } from '../resources/volume-manifest.ts'
@@ -23,9 +23,14 @@ export const regionFileBounds = {
   depth: 32,
 } as const
 
+/** The most that a file says was left out of it. */
+export const mostLeftOut = 1_000
+
 const moment = z.iso.datetime()
 const line = z.string().max(500)
 const offset = z.strictObject({ offsetMs: z.int(), uncertaintyMs: z.int().min(0) })
+/** The name of a CrateDB: another tool may have given it one that the API would not. */
+const databaseName = objectName
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in lower-case hexadecimal')
 const texts = z.record(z.string(), z.string())
 
@@ -37,7 +42,7 @@ const volumes = z.array(volumeManifest).max(regionFileBounds.volumes)
 /** A database. Its body is judged as a body of the API, unless the API cannot express it. */
 const database = z.strictObject({
   project: projectId,
-  body: z.looseObject({ id: databaseId }).describe('The body of a PUT, without secrets'),
+  body: z.looseObject({ id: databaseName }).describe('The body of a PUT, without secrets'),
   cratedb: crateDb.optional().describe('Where another tool made something of it that the API cannot express'),
   volumes: volumes.describe('Of its data claims, by name'),
 })
@@ -47,14 +52,14 @@ const name = z.string().max(317)
 /** The spec of a RetainedDatabase. */
 const record = z.strictObject({
   project: projectId,
-  database: databaseId,
+  database: databaseName,
   uid: line.optional(),
   origin: z.enum(retainedOrigins),
   deletedAt: moment,
   deletedBy: line,
   operation: name.optional(),
   expiresAt: moment.optional(),
-  wanted: z.looseObject({ id: databaseId }).optional(),
+  wanted: z.looseObject({ id: databaseName }).optional(),
   cratedb: crateDb.optional(),
   shape: z.looseObject({ version: line }).optional(),
   volumes: z
@@ -82,7 +87,7 @@ const retained = z.strictObject({
 /** Where snapshots of a database are. Nothing in it is secret. */
 const backupPlace = z.strictObject({
   project: projectId,
-  database: databaseId,
+  database: databaseName,
   by: z.enum(['operator', 'skerry']).describe('Who takes the snapshots: `backups` of the database, or `snapshots`'),
   store: z.enum(['s3', 'azureBlob']),
   bucket: line.describe('Bucket, or container'),
@@ -137,6 +142,11 @@ const head = {
   components: z.array(component).max(256).describe('What the cluster has of the stack, by name'),
   deployments: z.array(z.unknown()).max(0).describe('Reserved: there are none yet'),
   backups: z.array(backupPlace).max(2 * regionFileBounds.entries),
+  leftOut: z
+    .array(z.strictObject({ what: line, why: z.string().max(1_000) }))
+    .max(mostLeftOut)
+    .optional()
+    .describe('What of the region could not be put into the file, and why; absent if nothing was left out'),
   tunnel: z
     .strictObject({ hostname: line, expose: z.record(z.string(), z.boolean()).describe('What it exposes besides the agent') })
     .nullable(),
@@ -192,8 +202,9 @@ export type ExportedDeletion = { id: string; record: RetainedDatabaseSpec; volum
 export type BackupPlace = z.output<typeof backupPlace>
 
 /** What a region file says. Lists are sorted by their ids, so that the same region has the same text. */
-export type RegionContent = Omit<Head, 'secrets'> & {
+export type RegionContent = Omit<Head, 'secrets' | 'leftOut'> & {
   secrets?: RegionSecrets | undefined
+  leftOut?: Head['leftOut']
   projects: z.output<typeof projectSpec>[]
   databases: ExportedDatabase[]
   retained: ExportedDeletion[]

@@ -5,11 +5,13 @@ import { itemsOf } from '../../shared/kubernetes/read.ts'
 import { isClaimOf } from '../resources/data-claim.ts'
 import { projectOf } from '../resources/kind.ts'
 import { label } from '../resources/labels.ts'
-import { volumeManifestOf } from '../resources/volume-manifest.ts'
+import { volumeManifest, volumeManifestOf } from '../resources/volume-manifest.ts'
 import { CanonicalText, canonicalText } from './canonical.ts'
 
 /** The volumes of a region as a region file has them, by whom they serve. */
 export type RegionVolumes = {
+  /** Those of databases that no reader of the file would take. */
+  unreadable: readonly string[]
   /** Of a database, by its namespace and name: those that serve its claims, by the names of these. */
   of(database: string): CanonicalText[]
   /** A volume by its name, if it is still that one, and serves no database. */
@@ -50,6 +52,7 @@ async function readPages(
 ): Promise<RegionVolumes> {
   const serving = new Map<string, Found[]>()
   const others = new Map<string, Found>()
+  const unreadable: string[] = []
   let token: string | undefined
   do {
     const query = { limit: pageSize, continue: token }
@@ -69,6 +72,8 @@ async function readPages(
     if (database === undefined) return
     const phase: string = status?.phase ?? ''
     const found = { claim, uid: metadata.uid ?? '', phase, text: new CanonicalText(canonicalText(manifest)) }
+    // One that no reader would take must not spoil the others.
+    if (!volumeManifest.safeParse(manifest).success) return void unreadable.push(metadata.name)
     const key = keyOf({ namespace, name: database })
     // Of a claim that is gone. A later database may have one of the same name.
     if (phase === 'Released' || phase === 'Failed' || !standing.includes(database)) others.set(metadata.name, found)
@@ -76,6 +81,7 @@ async function readPages(
   }
 
   return {
+    unreadable,
     of: (database) => oneForEachClaim(serving.get(database) ?? []).map(({ text }) => text),
     kept(volume, uid) {
       const found = others.get(volume)

@@ -1,3 +1,4 @@
+import type { RegionContent } from '../region-file.ts'
 import type { WrittenRegionFile } from '../writing.ts'
 
 /** Every place where the file of a region can be kept. */
@@ -9,6 +10,8 @@ export type MadeRegionFile = WrittenRegionFile & {
   region: string
   /** RFC 3339, as in the file. */
   createdAt: string
+  /** What of the region is not in it. */
+  leftOut?: RegionContent['leftOut']
 }
 
 /** Where the file of the region is kept. */

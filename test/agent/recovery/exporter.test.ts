@@ -38,11 +38,19 @@ class PlaceInHand implements Place {
   }
 }
 
-type Region = { content: string; made: number; state: ExportState; writes: number; isClosed: boolean; clock: FakeClock }
+type Region = {
+  content: string
+  made: number
+  state: ExportState
+  writes: number
+  isClosed: boolean
+  leftOut: { what: string; why: string }[]
+  clock: FakeClock
+}
 
 /** A region whose content a test changes, and what a leader knows of its places. Two exporters over one are two replicas. */
 function regionInHand(clock = createFakeClock()): Region {
-  return { content: 'a', made: 0, state: {}, writes: 0, isClosed: false, clock }
+  return { content: 'a', made: 0, state: {}, writes: 0, isClosed: false, leftOut: [], clock }
 }
 
 async function start(t: TestContext, region: Region, places: Place[], { leads = true, random = 0 } = {}) {
@@ -55,9 +63,9 @@ async function start(t: TestContext, region: Region, places: Place[], { leads = 
     {
       make: async () => {
         region.made++
-        const { content } = region
+        const { content, leftOut } = region
         const createdAt = new Date(clock.now()).toISOString()
-        return { bytes: Buffer.from(content), digest: content, content, region: 'harbour-1', createdAt }
+        return { bytes: Buffer.from(content), digest: content, content, region: 'harbour-1', createdAt, leftOut }
       },
       places,
       state: {
@@ -248,6 +256,24 @@ test('a leader that has lost the Lease while it wrote notes nothing down', async
   open()
   await region.clock.advance(1)
   assert.equal(region.writes, 0)
+})
+
+test('what is left out of the file is told once, and again once it was in it', async (t) => {
+  const [region, place] = [regionInHand(), new PlaceInHand('file')]
+  region.leftOut = [{ what: 'projects not.an.id', why: 'id must be …' }]
+  const { change, lines } = await start(t, region, [place])
+  const told = () => lines.filter(({ msg }) => msg === 'something of the region is not in its file').length
+  await region.clock.advance(minute)
+  change('b')
+  await region.clock.advance(minute)
+  assert.equal(told(), 1)
+  region.leftOut = []
+  change('c')
+  await region.clock.advance(minute)
+  region.leftOut = [{ what: 'projects not.an.id', why: 'id must be …' }]
+  change('d')
+  await region.clock.advance(minute)
+  assert.equal(told(), 2)
 })
 
 test('that it cannot be noted down where the file is, is no reason to write it again', async (t) => {

@@ -171,6 +171,63 @@ test('volumes are read page by page, and from the beginning when the API server 
   assert.deepEqual(pages, [undefined, undefined, '2', '4', '6', '8'])
 })
 
+test('what no reader would take is left out and named, so that it spoils nothing else', async (t) => {
+  const long = `${'tidal-gauge-of-the-outer-harbour-'.repeat(2)}1`
+  const bad: KubernetesObject[] = [
+    // Another tool may call a database as the API would not, and that is no reason to lose it.
+    { ...crateDb('one'), metadata: { name: long, namespace: 'project-harbour' } },
+    { ...desiredProject(projectSpec.parse({ id: 'x' })), metadata: { name: 'not.an.id' } },
+    {
+      apiVersion: 'skerry.dev/v1',
+      kind: 'RetainedDatabase',
+      metadata: { name: 'by-hand', namespace: 'skerry' },
+      spec: { project: 'harbour', volumes: [], secrets: [] },
+    },
+    {
+      apiVersion: 'skerry.dev/v1',
+      kind: 'RetainedDatabase',
+      metadata: { name: 'tidal-gauge.ffffffff', namespace: 'skerry' },
+      spec: record,
+    },
+  ]
+  for (const object of bad) await hand.set(object)
+  const odd = csiVolume('harbour', 'tidal-gauge', 9, { name: 'odd' })
+  odd.spec.accessModes = []
+  volumes.push(odd)
+  t.after(async () => {
+    volumes.pop()
+    for (const object of bad) await hand.remove(object)
+  })
+  const written = await writeRegionFile((await makerWith().make(never)).document)
+  const read = await readRegionFile(written.bytes)
+  assert.ok(read.ok, JSON.stringify(read))
+  assert.deepEqual(
+    read.document.leftOut?.map(({ what }) => what),
+    ['volume odd', 'projects not.an.id', 'retained by-hand'],
+  )
+  assert.match(read.document.leftOut?.[2]?.why ?? '', /^record\/database is required/)
+  assert.deepEqual(read.document.databases.map(({ body: { id } }) => id).sort(), ['lock-gate', long, 'tidal-gauge'].sort())
+  const volumesOf = (id: string) => read.document.retained.find((each) => each.id === id)?.volumes.length
+  assert.deepEqual([volumesOf('tidal-gauge.0f3a9c1e'), volumesOf('tidal-gauge.ffffffff')], [1, 0], 'a volume belongs to one record')
+})
+
+test('databases whose project somebody has deleted are in the file, with a project without limits', async (t) => {
+  const project = desiredProject(projectSpec.parse({ id: 'harbour', quota: { cpu: 24 }, keepDeletedDays: 30 }))
+  await hand.remove(project)
+  t.after(() => hand.set(project))
+  const document = documentOf(await writeRegionFile((await makerWith().make(never)).document))
+  assert.deepEqual(
+    document.projects.map(({ id, quota }: { id: string; quota?: object }) => [id, quota]),
+    [['harbour', undefined]],
+  )
+  assert.equal(document.databases.length, 2)
+})
+
+test('no file is made while something cannot be followed: objects of a CRD that was deleted look as if they were gone', async () => {
+  const troubled = { ...hand.caches, projects: Object.create(hand.caches.projects, { trouble: { value: 'The CRD is missing.' } }) }
+  await assert.rejects(makerWith({ caches: troubled }).make(never), /projects of the cluster cannot be followed: The CRD is missing\./)
+})
+
 test('no file is made while a part of the cluster has not been read: what is missing would look as if it were gone', async () => {
   const unread = { ...hand.caches, retained: Object.create(hand.caches.retained, { synced: { value: false } }) }
   await assert.rejects(makerWith({ caches: unread }).make(never), /have not been read yet/)
