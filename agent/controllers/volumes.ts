@@ -5,7 +5,9 @@ import type { Part } from '../../shared/lifecycle.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import { readDatabase } from '../resources/cratedb.ts'
+import type { StoredDatabaseSpec } from '../resources/database.ts'
 import { type DataVolume, dataVolumeOf, keepingPatch, keepsVolumes, meeting, volumeAnnotation } from '../resources/kept-volume.ts'
+import { projectOf } from '../resources/kind.ts'
 import { fieldManager, label } from '../resources/labels.ts'
 import { hasEnded, isDeletion, type Operation } from '../resources/operation.ts'
 
@@ -24,6 +26,7 @@ const parallelism = 4
  * | the same, but is protected from deletion      | is kept as long as it is                                               |
  * | is being deleted by an operation that lets go | stays as that operation left it                                        |
  * | is gone, or is deleted in any other way       | is kept, unless an operation has let it go                             |
+ * | is gone, and was one that a rehearsal made    | goes with it: it has a copy                                            |
  *
  * Whatever woke it, it looks at the whole present state, and decides by objects that it reads from the API server at that moment.
  */
@@ -62,7 +65,9 @@ export function createVolumeController(
     const id = served?.metadata.labels?.['app.kubernetes.io/name'] ?? volume.marks[label.database]
     if (id === undefined) return // not a claim of the Crate Operator's
     const database = await read(pathOf(kinds.CrateDB, claim.namespace, id))
-    const patch = mayKeep(volume, database) ? keepingPatch(volume, id, database) : undefined
+    const isWanted =
+      mayKeep(volume, database) && (database !== undefined || !wasOfRehearsal(caches.operations.values(), claim.namespace, id))
+    const patch = isWanted ? keepingPatch(volume, id, database) : undefined
     if (!patch) return
     queue.mustAct()
     const contentType = 'application/merge-patch+json'
@@ -119,4 +124,16 @@ export function createVolumeController(
   }
 
   return queue
+}
+
+/**
+ * Whether the last database of that name was one that a rehearsal made: a copy. If it is deleted before its claims are bound, the operation
+ * that deletes it cannot let their volumes go.
+ */
+function wasOfRehearsal(operations: Iterable<Operation>, namespace: string, database: string): boolean {
+  const project = projectOf(namespace)
+  const isOfIt = ({ target, wanted }: Operation['spec']) =>
+    target.kind === 'database' && target.project === project && target.database === database && wanted !== undefined
+  const [last] = [...operations].filter(({ spec }) => isOfIt(spec)).sort((a, b) => b.spec.sequence - a.spec.sequence)
+  return (last?.spec.wanted as StoredDatabaseSpec | undefined)?.rehearsal !== undefined
 }

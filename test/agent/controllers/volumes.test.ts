@@ -110,3 +110,32 @@ test('a deletion that lets volumes go and then fails leaves them kept', async ()
     return (await volumeOf('surge')).metadata.annotations?.['skerry.dev/let-go-by'] === undefined
   })
 })
+
+test('a volume that was bound after the database of a rehearsal was deleted goes with it', async () => {
+  const { spec } = await put('flood')
+  const wanted = { ...(spec.wanted as object), id: 'copy', retainVolumes: false, rehearsal: { operation: 'op-1', of: 'flood' } }
+  const bind = async (database: string) => {
+    const name = `data0-crate-data-hot-${database}-0`
+    const labels = { 'app.kubernetes.io/name': database, 'app.kubernetes.io/component': 'cratedb' }
+    const requests = { storage: '8Gi' }
+    const claim = { accessModes: ['ReadWriteOnce'], storageClassName: 'crate-premium', resources: { requests } }
+    await region.admin.request({
+      method: 'POST',
+      path: pathOf(kinds.PersistentVolumeClaim, 'project-harbour'),
+      body: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name, namespace: 'project-harbour', labels }, spec: claim },
+    })
+    const path = pathOf(kinds.PersistentVolumeClaim, 'project-harbour', name)
+    const bound = await until('it is bound', async () => {
+      const { spec } = await region.admin.request<KubernetesObject>({ method: 'GET', path })
+      return spec.volumeName ?? false
+    })
+    return pathOf(kinds.PersistentVolume, undefined, String(bound))
+  }
+  await region.ended(await region.accept({ action: 'put', target: target('copy'), wanted }))
+  await region.ended(await region.accept({ action: 'delete', target: target('copy'), parameters: { retainVolumes: false } }))
+  const [late, other] = [await bind('copy'), await bind('nobody')]
+  const policy = async (path: string) =>
+    (await region.admin.request<KubernetesObject>({ method: 'GET', path })).spec.persistentVolumeReclaimPolicy
+  await until('one that no rehearsal made is kept', async () => (await policy(other)) === 'Retain')
+  assert.equal(await policy(late), 'Delete')
+})
