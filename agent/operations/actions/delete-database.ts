@@ -143,11 +143,14 @@ function keptMessage({ operation, target }: WorkContext<DatabaseTarget>): string
   const kept = retainedVolumes.length
   const without = notKept.length > 0 ? ` Nothing was kept of ${listed(notKept.map(({ claim, why }) => `${claim} (${why})`))}.` : ''
   if (kept === 0) return `Deleted; no volume was kept.${without}`
-  const [volumes, were, stay] = kept === 1 ? ['1 volume', 'was', 'stays'] : [`${kept} volumes`, 'were', 'stay']
+  const [volumes, were, stay, goes] = kept === 1 ? ['1 volume', 'was', 'stays', 'goes'] : [`${kept} volumes`, 'were', 'stay', 'go']
   if (volumeStep(operation) !== 'retain-volumes')
     return `Deleted; ${volumes} ${stay} nevertheless, since the cluster retains them: see the result, and delete them by hand.`
   if (deletedDatabase === undefined) return `Deleted; ${volumes} ${were} kept, see the result.${without} ${noRecord}`
-  return `Deleted; ${volumes} ${were} kept, see the result.${without} ${howToHaveBack(target, deletedDatabase)}`
+  const { keepDays } = (operation.spec.parameters ?? {}) as { keepDays?: number }
+  if (keepDays === 0) return `Deleted; ${volumes} ${goes} right away, since keepDeletedDays of the project is 0.${without}`
+  const days = keepDays === undefined ? '' : ` for ${keepDays === 1 ? 'a day' : `${keepDays} days`}`
+  return `Deleted; ${volumes} ${were} kept${days}, see the result.${without} ${howToHaveBack(target, deletedDatabase)}`
 }
 
 type DeletionResult = { retainedVolumes?: unknown[]; notKept?: ClaimNotKept[]; deletedDatabase?: string }

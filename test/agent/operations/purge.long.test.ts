@@ -120,3 +120,15 @@ test('a record that somebody changed by hand gets at no volume of another databa
   assert.equal((await scene.call('GET', pathOfDeleted(deleted.id))).status, 404)
   assert.equal(await exists(theirs?.volume ?? ''), true)
 })
+
+test('with keepDeletedDays 0 the data goes right after the deletion, and the plan of the deletion says so', async () => {
+  await scene.ask('PUT', '/v1/projects/shoal', { body: { keepDeletedDays: 0 } })
+  await scene.put('tide', {}, 'shoal')
+  const plan = await scene.call('DELETE', '/v1/projects/shoal/databases/tide?dryRun=true')
+  assert.match(plan.text, /will be deleted right afterwards, since keepDeletedDays of the project is 0: the data is lost/)
+  const deletion = await scene.remove('tide', '', 'shoal')
+  assert.equal(deletion.message, 'Deleted; 1 volume goes right away, since keepDeletedDays of the project is 0.')
+  const [{ volume }] = deletion.result.retainedVolumes
+  await until('the volume is gone', async () => !(await exists(volume)))
+  await until('so is the record', async () => (await scene.deleted('shoal')).length === 0)
+})

@@ -16,7 +16,7 @@ test('a deleted database comes back as it was: its volumes, its passwords and it
   const deletion = await scene.remove('tide')
   const [deleted] = await scene.deleted()
   assert.equal(deletion.result.deletedDatabase, deleted.id)
-  assert.match(deletion.message, new RegExp(`deleted-databases/${deleted.id}/actions/undelete`))
+  assert.match(deletion.message, new RegExp(`kept for 7 days, see the result.*deleted-databases/${deleted.id}/actions/undelete`))
   assert.equal(deleted.spec.version, before.version)
   assert.equal(deleted.storage, '16Gi')
   assert.equal(Date.parse(deleted.expiresAt) - Date.parse(deleted.deletedAt), 7 * 24 * 60 * 60_000)
