@@ -108,7 +108,6 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
       try {
         if (this.seen === '') {
           await this.#list(signal)
-          this.synced = true
           whole()
         }
         await this.#watch(signal)
@@ -134,6 +133,8 @@ export class Cache<T extends Cached = KubernetesObject> extends Collection<T> im
     // Only now: a watch that starts here reports nothing of pages that were not read.
     this.seen = page.resourceVersion
     for (const key of this.keys()) if (!present.has(key)) this.remove(key, this.seen)
+    // Before the end of a trouble is told: whoever hears of it may look.
+    this.synced = true
     this.#heard()
   }
 

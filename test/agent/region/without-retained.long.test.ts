@@ -30,6 +30,29 @@ async function removeDefinition(): Promise<void> {
   )
 }
 
+const records = async () =>
+  (await region.admin.request<{ items: unknown[] }>({ method: 'GET', path: pathOf(kinds.RetainedDatabase, region.namespace) })).items
+
+/** As an earlier version left it, reserved for a claim that does not exist. */
+async function makeKeptVolume(): Promise<void> {
+  const labels = { 'skerry.dev/project': 'harbour', 'skerry.dev/database': 'tide' }
+  await region.admin.request({
+    method: 'POST',
+    path: pathOf(kinds.PersistentVolume),
+    body: {
+      metadata: { name: 'kept', labels },
+      spec: {
+        ...{ capacity: { storage: '8Gi' }, accessModes: ['ReadWriteOnce'], persistentVolumeReclaimPolicy: 'Retain' },
+        claimRef: { kind: 'PersistentVolumeClaim', namespace: 'project-harbour', name: 'data0-crate-data-hot-tide-0' },
+        hostPath: { path: '/kept' },
+      },
+    },
+  })
+  const path = `${pathOf(kinds.PersistentVolume, undefined, 'kept')}/status`
+  const body = { status: { phase: 'Available' } } // as the binder, which does not run here
+  await region.admin.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body })
+}
+
 const readyz = async (adminUrl: string) => {
   const answer = await fetch(`${adminUrl}/readyz`)
   const { parts } = (await answer.json()) as { parts: { name: string; ready: boolean; warning?: true; reason?: string }[] }
@@ -38,6 +61,7 @@ const readyz = async (adminUrl: string) => {
 
 test('an agent that was upgraded without the CRD of deleted databases serves its API, says what is missing, and goes on once it is there', async (t) => {
   await removeDefinition()
+  await makeKeptVolume()
   const agent = await region.startAgent({ signal: AbortSignal.timeout(60_000) })
   const client = createClient({ url: agent.url, ca: region.ca, token: region.token })
   t.after(() => client.close())
@@ -49,6 +73,7 @@ test('an agent that was upgraded without the CRD of deleted databases serves its
 
   await install(region.admin, ['deploy/crds/retaineddatabases.yaml'])
   await until('it is followed', async () => (await readyz(agent.adminUrl)).part?.ready)
+  await until('what was kept before is found', async () => (await records()).length === 1, 60_000)
   await removeDefinition()
   await until('its loss is told', async () => (await readyz(agent.adminUrl)).part?.ready === false)
   assert.equal((await readyz(agent.adminUrl)).status, 200)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { systemClock } from '../../../shared/clock.ts'
+import { Problem } from '../../../shared/errors.ts'
 import { createCache } from '../../../shared/kubernetes/cache.ts'
 import { type Kind, kinds } from '../../../shared/kubernetes/objects.ts'
 import type { Part } from '../../../shared/lifecycle.ts'
@@ -72,4 +73,27 @@ test('a page that fails does not hold up the caches that wait for their turn', a
   const cache = createCache(config(kinds.ConfigMap), tools)
   await starting(t, cache)
   assert.equal(cache.size, 1)
+})
+
+test('whoever hears that the trouble of a cache is over finds it whole, also the first time', async (t) => {
+  const { cluster } = await clusterWith(t, 1)
+  let fails = true
+  const late: typeof cluster = {
+    ...cluster,
+    async request(request) {
+      if (fails) throw new Problem('not-served', 'no such kind')
+      return cluster.request(request)
+    },
+  }
+  const cache = createCache(config(kinds.ConfigMap), { cluster: late, clock: systemClock, log })
+  const heard: [isInTrouble: boolean, isWhole: boolean][] = []
+  cache.onTrouble(() => {
+    fails = false
+    heard.push([cache.trouble !== undefined, cache.synced])
+  })
+  await starting(t, cache)
+  assert.deepEqual(heard, [
+    [true, false],
+    [false, true],
+  ])
 })
