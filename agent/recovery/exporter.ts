@@ -131,6 +131,8 @@ export class Exporter implements Part {
       this.#troubled.delete(name)
       return at({ file: { ...known.file, confirmedAt: now() } }, dueMs)
     }
+    // A region that was just installed again has nothing to tell, and the file that is there may be all that is left of the one before.
+    if (file.isEmpty && known.file === undefined) return at(known, this.#config.everyMs)
     if (place.waits() !== undefined) return at(known, waitMs)
     const restMs = Math.max(
       known.file === undefined ? 0 : place.pauseMs() - ageMs,
@@ -138,7 +140,7 @@ export class Exporter implements Part {
     )
     if (restMs > 0) return at(known, restMs)
     try {
-      await place.write(file, this.#ending.signal)
+      await place.write(file, this.#ending.signal, known.file === undefined)
     } catch (error) {
       this.#ending.signal.throwIfAborted()
       const { pauseMs, message } = this.#failed(name, error)

@@ -41,15 +41,16 @@ export class RegionFiles {
 
   async #make(recipient: Awaited<ReturnType<typeof readRecipient>> | undefined, signal: AbortSignal): Promise<MadeRegionFile> {
     const { maker, key, region } = this.#parts
-    const { document, databases, retained } = await maker.make(signal)
+    const { document, projects, databases, retained } = await maker.make(signal)
     const collected = recipient && (await collectSecrets(this.#parts, databases, retained, signal))
     const secrets = recipient && collected && (await sealSecrets(collected.content, recipient))
     const source = { ...document, ...(secrets && { secrets }) }
     const file = await writeRegionFile(source, { key: await key(), besides: collected?.versions, signal })
+    const isEmpty = projects === 0 && databases.length === 0 && retained.length === 0
     const { bytes } = regionFileBounds
     if (file.bytes.length > bytes)
       throw new Problem('wrong-state', `The file of the region would have more than ${bytes / 1024 / 1024} MiB.`)
-    return { ...file, region, createdAt: document.createdAt, leftOut: document.leftOut }
+    return { ...file, region, createdAt: document.createdAt, isEmpty, leftOut: document.leftOut }
   }
 }
 

@@ -43,6 +43,8 @@ const needed = ['projects', 'databases', 'operations', 'ledger', 'retained'] as 
 /** The document without the encrypted part, and whose secrets belong into that. */
 export type MadeDocument = {
   document: RegionSource
+  /** How many it has. */
+  projects: number
   databases: { project: string; spec: StoredDatabaseSpec }[]
   retained: readonly RetainedDatabase[]
 }
@@ -129,7 +131,12 @@ export class RegionMaker {
       tunnel: tunnel === undefined ? null : tunnelOf(tunnel),
       ...(left.out.length > 0 && { leftOut: left.out.slice(0, mostLeftOut) }),
     }
-    return { document, databases: databases.map(({ project, database }) => ({ project, spec: database.spec })), retained }
+    return {
+      document,
+      projects: projects.length,
+      databases: databases.map(({ project, database }) => ({ project, spec: database.spec })),
+      retained,
+    }
   }
 
   /** A file that lacks what a cache has not listed yet would look as if it were gone. @throws Problem `not-ready` */

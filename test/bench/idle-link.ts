@@ -111,7 +111,7 @@ function purposeOf({ method, path }: Sent): string {
 async function fileOf({ state }: Content) {
   const databases = Array.from({ length: status.databases }, (_, index) => exportedDatabase('harbour', `gauge-${index}`))
   const written = await writeRegionFile(regionContent(databases), { key: state?.key })
-  return { ...written, region: 'harbour-1', createdAt: '2026-01-31T12:00:00.000Z' }
+  return { ...written, region: 'harbour-1', createdAt: '2026-01-31T12:00:00.000Z', isEmpty: false }
 }
 
 /** A region with three hosts, about as its document is. */

@@ -14,11 +14,12 @@ export function bucketPlace(open: () => Promise<Bucket>, { keep, warn }: { keep:
     name: 'bucket',
     waits: () => undefined,
     pauseMs: () => 0,
-    async write(file, signal) {
+    async write(file, signal, isFirst = false) {
       const folder = `regions/${file.region}`
       let bucket: Bucket
       try {
         bucket = await open()
+        if (isFirst) await setAside(bucket, `${folder}/latest.json`, `${folder}/${beforeName(file)}`, signal)
         // A store shows an object whole or not at all. The dated one comes first: `latest.json` may be replaced, it may not.
         await bucket.put(`${folder}/${datedName(file)}`, file.bytes, signal)
         await bucket.put(`${folder}/latest.json`, file.bytes, signal)
@@ -34,6 +35,19 @@ export function bucketPlace(open: () => Promise<Bucket>, { keep, warn }: { keep:
       }
     },
   }
+}
+
+/** What is there gets another name as well, which it keeps: the dated files go. A key that may not read it leaves it at that. */
+async function setAside(bucket: Bucket, key: string, aside: string, signal: AbortSignal): Promise<void> {
+  try {
+    await bucket.put(aside, await bucket.get(key, signal), signal)
+  } catch (error) {
+    if (!(error instanceof BucketFault && ['NoSuchKey', 'MayNotRead', 'AccessDenied'].includes(error.code))) throw error
+  }
+}
+
+function beforeName(file: MadeRegionFile): string {
+  return `before-${datedName(file)}`
 }
 
 function namesOf({ region }: MadeRegionFile): string {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { open, readdir, rename, rm } from 'node:fs/promises'
+import { constants, copyFile, link, open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type Place, PlaceFault } from './place.ts'
 
@@ -16,10 +16,11 @@ export function filePlace(path: string): Place {
     name: 'file',
     waits: () => undefined,
     pauseMs: () => 0,
-    async write({ bytes }, signal) {
+    async write({ bytes, createdAt }, signal, isFirst = false) {
       const unfinished = join(folder, `.${name}.${randomBytes(6).toString('hex')}.tmp`)
       try {
         await writeDurably(unfinished, bytes, signal)
+        if (isFirst) await setAside(path, `${path}.before-${createdAt.slice(0, 19).replaceAll(/[-:]/g, '')}Z`)
         await rename(unfinished, path)
         await forceFolder(folder)
         await removeUnfinished(folder, name)
@@ -30,6 +31,19 @@ export function filePlace(path: string): Place {
         throw new PlaceFault(`${path} cannot be written: ${meaningOf(code)}.`, { cause: error })
       }
     },
+  }
+}
+
+/** What is there gets another name as well, which it keeps. */
+async function setAside(path: string, aside: string): Promise<void> {
+  try {
+    await link(path, aside)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    // There is none, or an attempt before this one got so far.
+    if (code === 'ENOENT' || code === 'EEXIST') return
+    // Not every file system has hard links.
+    await copyFile(path, aside, constants.COPYFILE_EXCL)
   }
 }
 

@@ -10,6 +10,8 @@ export type MadeRegionFile = WrittenRegionFile & {
   region: string
   /** RFC 3339, as in the file. */
   createdAt: string
+  /** Whether the region has nothing in it that could be made again. */
+  isEmpty: boolean
   /** What of the region is not in it. */
   leftOut?: RegionContent['leftOut']
 }
@@ -21,8 +23,12 @@ export type Place = {
   waits(): string | undefined
   /** The least time between two files, in milliseconds. */
   pauseMs(): number
-  /** Replaces the file that is there. Until it resolves, that one is still whole. @throws PlaceFault; the reason of the signal */
-  write(file: MadeRegionFile, signal: AbortSignal): Promise<void>
+  /**
+   * Replaces the file that is there. Until it resolves, that one is still whole.
+   * @param isFirst this cluster has never written there: a file that is there is that of an earlier cluster, which stays, under another name
+   * @throws PlaceFault; the reason of the signal
+   */
+  write(file: MadeRegionFile, signal: AbortSignal, isFirst?: boolean): Promise<void>
 }
 
 /** Why a file could not be kept at a place. The message is a sentence for people, without anything secret. */

@@ -32,6 +32,7 @@ async function joined({ profile = 'normal' }: { profile?: LinkProfile } = {}) {
     ...(await writeRegionFile(regionContent(), { key: by })),
     region: 'harbour-1',
     createdAt: '2026-01-31T12:00:00.000Z',
+    isEmpty: false,
   })
   return { world, link, place, file, doubts }
 }

@@ -96,7 +96,7 @@ class Region {
   async send(): Promise<number> {
     const sender = createFileSender({ session: () => this.link.session(), refused: () => this.link.doubt() })
     const file = await writeRegionFile(regionContent(), { key: this.world.content.state?.key })
-    const made = { ...file, region: 'harbour-1', createdAt: '2026-01-31T12:00:00.000Z' }
+    const made = { ...file, region: 'harbour-1', createdAt: '2026-01-31T12:00:00.000Z', isEmpty: false }
     this.fileFault = undefined
     try {
       await cloudPlace({ sender, meter: { profile: 'normal' } }).write(made, new AbortController().signal)

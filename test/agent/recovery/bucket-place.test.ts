@@ -7,7 +7,14 @@ import { type Reply, type Seen, startStore, tools } from '../bucket/stand-in.ts'
 
 const never = new AbortController().signal
 const made = (createdAt: string) => ({
-  ...{ bytes: Buffer.from(`made at ${createdAt}`), digest: '8f'.repeat(32), content: '02'.repeat(32), region: 'harbour-1', createdAt },
+  ...{
+    bytes: Buffer.from(`made at ${createdAt}`),
+    digest: '8f'.repeat(32),
+    content: '02'.repeat(32),
+    region: 'harbour-1',
+    createdAt,
+    isEmpty: false,
+  },
 })
 const hour = (number: number) => `2026-01-31T${String(number).padStart(2, '0')}:00:00.123Z`
 const nameOf = (number: number) => `skerry-region-harbour-1-20260131T${String(number).padStart(2, '0')}0000Z.json`
@@ -31,6 +38,15 @@ test('a bucket has each file under its time, the last one as latest.json too, an
   assert.match(latest ?? '', /site\/regions\/harbour-1\/latest\.json$/)
   assert.equal(store.objects.get(latest ?? '')?.toString(), `made at ${hour(5)}`)
   assert.deepEqual(warnings, [])
+})
+
+test('the last file of an earlier cluster stays under another name, where the key may read it', async (t) => {
+  const { place, store, names } = await start(t)
+  await place.write(made(hour(1)), never, true)
+  for (const number of [2, 3, 4, 5, 6]) await place.write(made(hour(number)), never, number === 2)
+  assert.deepEqual(names(), [`before-${nameOf(2)}`, 'latest.json', nameOf(4), nameOf(5), nameOf(6)])
+  const [, bytes] = [...store.objects].find(([key]) => key.includes('before-')) ?? []
+  assert.equal(bytes?.toString(), `made at ${hour(1)}`)
 })
 
 test('what somebody else has put beside the files stays', async (t) => {

@@ -20,6 +20,8 @@ class PlaceInHand implements Place {
   attempts = 0
   /** What a write waits for. */
   gate: Promise<void> = Promise.resolve()
+  /** Of each write, whether it was the first one of this cluster. */
+  readonly first: (boolean | undefined)[] = []
 
   constructor(name: PlaceName) {
     this.name = name
@@ -30,8 +32,9 @@ class PlaceInHand implements Place {
   pauseMs() {
     return this.rest
   }
-  async write({ content }: MadeRegionFile, signal: AbortSignal): Promise<void> {
+  async write({ content }: MadeRegionFile, signal: AbortSignal, isFirst?: boolean): Promise<void> {
     this.attempts++
+    this.first.push(isFirst)
     await Promise.race([this.gate, new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))])
     if (this.fault) throw this.fault
     this.written.push(content)
@@ -65,7 +68,7 @@ async function start(t: TestContext, region: Region, places: Place[], { leads = 
         region.made++
         const { content, leftOut } = region
         const createdAt = new Date(clock.now()).toISOString()
-        return { bytes: Buffer.from(content), digest: content, content, region: 'harbour-1', createdAt, leftOut }
+        return { bytes: Buffer.from(content), digest: content, content, region: 'harbour-1', createdAt, leftOut, isEmpty: content === '' }
       },
       places,
       state: {
@@ -256,6 +259,26 @@ test('a leader that has lost the Lease while it wrote notes nothing down', async
   open()
   await region.clock.advance(1)
   assert.equal(region.writes, 0)
+})
+
+test('a region that was just installed again writes no empty file over what is left of the one before', async (t) => {
+  const [region, place] = [regionInHand(), new PlaceInHand('file')]
+  region.content = ''
+  const { change } = await start(t, region, [place])
+  await region.clock.advance(2 * day)
+  assert.deepEqual(place.written, [])
+  change('a')
+  await region.clock.advance(minute)
+  change('')
+  await region.clock.advance(minute)
+  assert.deepEqual(
+    [place.written, place.first],
+    [
+      ['a', ''],
+      [true, false],
+    ],
+    'one that it has emptied itself is told',
+  )
 })
 
 test('what is left out of the file is told once, and again once it was in it', async (t) => {

@@ -12,6 +12,7 @@ const made = (text: string) => ({
   content: '02'.repeat(32),
   region: 'harbour-1',
   createdAt: '2026-01-31T12:00:00.000Z',
+  isEmpty: false,
 })
 const never = new AbortController().signal
 
@@ -31,6 +32,17 @@ test('the file is replaced as a whole, only its owner reads it, and nothing else
   assert.equal(await readFile(path, 'utf8'), 'second')
   assert.equal((await stat(path)).mode & 0o777, 0o600)
   assert.deepEqual((await readdir(folder)).sort(), ['notes', 'region.json'])
+})
+
+test('the file of an earlier cluster stays under another name, however often the first write is tried', async (t) => {
+  const folder = await folderOf(t)
+  const path = join(folder, 'region.json')
+  await writeFile(path, 'of the cluster before')
+  for (const text of ['first', 'again']) await filePlace(path).write(made(text), never, true)
+  const aside = 'region.json.before-20260131T120000Z'
+  assert.deepEqual((await readdir(folder)).sort(), ['region.json', aside])
+  assert.equal(await readFile(join(folder, aside), 'utf8'), 'of the cluster before')
+  assert.equal(await readFile(path, 'utf8'), 'again')
 })
 
 test('a write that is given up leaves the file that was there', async (t) => {
