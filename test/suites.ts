@@ -22,7 +22,8 @@ const long = ['agent/operations', 'agent/api', 'agent/controllers', 'monitor/cli
 /** Each of these is longer than its share of the whole, so several processes share its files. */
 const shared = new Map([
   ['agent/operations', 3],
-  ['agent/api', 2],
+  ['agent/api', 3],
+  ['agent/controllers', 3],
 ])
 const folders = Map.groupBy(files.sort(), folderOf)
 const rank = (name: string) => (long.includes(name) ? 1_000 - long.indexOf(name) : (folders.get(name)?.length ?? 0))
@@ -40,6 +41,9 @@ const waiting = [
   [small.join(', '), small.flatMap(filesOf)] satisfies [string, string[]],
 ]
 
+/** As long as the files of a process may take together. */
+const withinMs = 180_000
+
 /** The counts of the runner's last lines, by their names. */
 const totals = new Map<string, number>()
 const failed: string[] = []
@@ -47,11 +51,14 @@ const failed: string[] = []
 async function runSuite(name: string, paths: string[]): Promise<void> {
   const args = ['--test', '--test-isolation=none', '--test-reporter=spec', ...paths]
   // One that hangs is interrupted, upon which the runner says what it was at.
-  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'], timeout: 180_000, killSignal: 'SIGINT' })
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'], timeout: withinMs, killSignal: 'SIGINT' })
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   const started = performance.now()
   const output = await text(child.stdout)
-  if ((await ended) !== 0) failed.push(name)
+  const code = await ended
+  // The runner says of a test that it interrupts that the event loop has resolved, as of one that awaits nothing.
+  if (child.killed) failed.push(`${name} (interrupted after ${withinMs / 1000} s)`)
+  else if (code !== 0) failed.push(name)
   const counts = output.matchAll(/^ℹ (tests|suites|pass|fail|cancelled|skipped|todo) (\d+)$/gm)
   for (const [, what = '', count] of counts) totals.set(what, (totals.get(what) ?? 0) + Number(count))
   process.stdout.write(
