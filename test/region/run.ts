@@ -14,7 +14,7 @@ import { missingImage } from './images.ts'
 import { prepareRegion } from './index.ts'
 import { openLog } from './log-file.ts'
 import { filesIn, type RunningRegion, removePlace, waysToGoOn, writePlace } from './place.ts'
-import { runScenario } from './scenario.ts'
+import { project, runScenario } from './scenario.ts'
 import { showChecks, showObjects } from './tables.ts'
 import { createUndertaking, type Undertaking } from './undertaking.ts'
 
@@ -57,7 +57,7 @@ export async function run(options: Options, stopping: AbortSignal): Promise<numb
     )
     await work.wait(runScenario(client, births, display))
     await work.wait(showObjects(region.admin, display))
-    await work.wait(showChecks(monitor.url, display))
+    await work.wait(showChecks(monitor.url, `database/${project.id}/tidal-gauge`, display))
     display.line(`\nHeard over MQTT so far: ${countsOf(births.messages)}`)
     display.line(`Heard by the cloud so far: ${countsOfRequests(running.cloud.heard)}`)
     if (!options.once) {

@@ -24,12 +24,16 @@ export async function showObjects(admin: Cluster, display: Display): Promise<voi
 
 const checksWithinMs = 30_000
 
-/** Prints a line of metrics for each health check, once all are up: what was just made is not. What is not up after 30 s is shown as it is. */
-export async function showChecks(monitorUrl: string, display: Display): Promise<void> {
+/**
+ * Prints a line of metrics for each health check, once `expected` is among them and all are up: what was just made is neither known nor
+ * up. What is not up after 30 s is shown as it is.
+ */
+export async function showChecks(monitorUrl: string, expected: string, display: Display): Promise<void> {
   const deadline = performance.now() + checksWithinMs
   for (;;) {
     const lines = (await scrape(monitorUrl)).split('\n')
-    const isWaiting = lines.some((line) => /^skerry_check_state\{.*state="(unknown|down)".*\} 1$/.test(line))
+    const isKnown = lines.some((line) => line.startsWith(`skerry_check_state{check="${expected}",`))
+    const isWaiting = !isKnown || lines.some((line) => /^skerry_check_state\{.*state="(unknown|down)".*\} 1$/.test(line))
     if (isWaiting && performance.now() < deadline) {
       display.live('  waiting until all checks are up')
       await sleep(200)
