@@ -5,11 +5,11 @@ import type { Part } from '../../shared/lifecycle.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import { readDatabase } from '../resources/cratedb.ts'
-import type { StoredDatabaseSpec } from '../resources/database.ts'
 import { type DataVolume, dataVolumeOf, keepingPatch, keepsVolumes, meeting, volumeAnnotation } from '../resources/kept-volume.ts'
-import { projectOf } from '../resources/kind.ts'
+import { namespaceOf, projectOf } from '../resources/kind.ts'
 import { fieldManager, label } from '../resources/labels.ts'
 import { hasEnded, isDeletion, type Operation } from '../resources/operation.ts'
+import { goesWithItsDatabase } from './late-volumes.ts'
 
 const retry = { baseMs: 200, capMs: 30_000 }
 /** Volumes that are handled at the same time. */
@@ -26,7 +26,7 @@ const parallelism = 4
  * | the same, but is protected from deletion      | is kept as long as it is                                               |
  * | is being deleted by an operation that lets go | stays as that operation left it                                        |
  * | is gone, or is deleted in any other way       | is kept, unless an operation has let it go                             |
- * | is gone, and was one that a rehearsal made    | goes with it: it has a copy                                            |
+ * | is gone, and was to take its volumes along    | goes with it, although it was bound too late: `goesWithItsDatabase`    |
  *
  * Whatever woke it, it looks at the whole present state, and decides by objects that it reads from the API server at that moment.
  */
@@ -65,10 +65,8 @@ export function createVolumeController(
     const id = served?.metadata.labels?.['app.kubernetes.io/name'] ?? volume.marks[label.database]
     if (id === undefined) return // not a claim of the Crate Operator's
     const database = await read(pathOf(kinds.CrateDB, claim.namespace, id))
-    const isWanted =
-      mayKeep(volume, database) && (database !== undefined || !wasOfRehearsal(caches.operations.values(), claim.namespace, id))
-    const patch = isWanted ? keepingPatch(volume, id, database) : undefined
-    if (!patch) return
+    const patch = mayKeep(volume, database) ? keepingPatch(volume, id, database) : undefined
+    if (!patch || goesAlong(claim.namespace, id, database)) return
     queue.mustAct()
     const contentType = 'application/merge-patch+json'
     const body = meeting(present, patch)
@@ -88,6 +86,10 @@ export function createVolumeController(
     return keepsVolumes(readDatabase(database)) && (operation === undefined || hasEnded(operation))
   }
 
+  function goesAlong(namespace: string, id: string, database: KubernetesObject | undefined): boolean {
+    return goesWithItsDatabase(caches.operations.values(), projectOf(namespace) ?? '', id, database !== undefined)
+  }
+
   async function read(path: string): Promise<KubernetesObject | undefined> {
     try {
       return await cluster.request<KubernetesObject>({ method: 'GET', path })
@@ -105,10 +107,11 @@ export function createVolumeController(
     addWhere(({ claim, marks }) => claim.namespace === metadata.namespace && marks[label.database] === metadata.name)
   }
 
-  /** A failed deletion may have let volumes go although their database still exists. */
+  /** A failed deletion may have let volumes go although their database still exists: also those that were bound meanwhile. */
   function addAfter(ended: Operation): void {
-    if (ended.status?.phase === 'Succeeded' || !isDeletion(ended)) return
-    addWhere(({ marks }) => marks[volumeAnnotation.letGo] === ended.metadata.name)
+    const { target } = ended.spec
+    if (ended.status?.phase === 'Succeeded' || !isDeletion(ended) || target.kind === 'region') return
+    addWhere(({ claim }) => claim.namespace === namespaceOf(target.project))
   }
 
   function addAll(): void {
@@ -124,16 +127,4 @@ export function createVolumeController(
   }
 
   return queue
-}
-
-/**
- * Whether the last database of that name was one that a rehearsal made: a copy. If it is deleted before its claims are bound, the operation
- * that deletes it cannot let their volumes go.
- */
-function wasOfRehearsal(operations: Iterable<Operation>, namespace: string, database: string): boolean {
-  const project = projectOf(namespace)
-  const isOfIt = ({ target, wanted }: Operation['spec']) =>
-    target.kind === 'database' && target.project === project && target.database === database && wanted !== undefined
-  const [last] = [...operations].filter(({ spec }) => isOfIt(spec)).sort((a, b) => b.spec.sequence - a.spec.sequence)
-  return (last?.spec.wanted as StoredDatabaseSpec | undefined)?.rehearsal !== undefined
 }

@@ -111,31 +111,73 @@ test('a deletion that lets volumes go and then fails leaves them kept', async ()
   })
 })
 
+/** Binds a claim of a database as the Crate Operator makes it, whether the database stands or not; the path of its volume. */
+async function bind(database: string, node = 0): Promise<string> {
+  const name = `data0-crate-data-hot-${database}-${node}`
+  const labels = { 'app.kubernetes.io/name': database, 'app.kubernetes.io/component': 'cratedb' }
+  const requests = { storage: '8Gi' }
+  const claim = { accessModes: ['ReadWriteOnce'], storageClassName: 'crate-premium', resources: { requests } }
+  await region.admin.request({
+    method: 'POST',
+    path: pathOf(kinds.PersistentVolumeClaim, 'project-harbour'),
+    body: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name, namespace: 'project-harbour', labels }, spec: claim },
+  })
+  const path = pathOf(kinds.PersistentVolumeClaim, 'project-harbour', name)
+  const bound = await until('it is bound', async () => {
+    const { spec } = await region.admin.request<KubernetesObject>({ method: 'GET', path })
+    return spec.volumeName ?? false
+  })
+  return pathOf(kinds.PersistentVolume, undefined, String(bound))
+}
+const policyAt = async (path: string): Promise<string> =>
+  (await region.admin.request<KubernetesObject>({ method: 'GET', path })).spec.persistentVolumeReclaimPolicy
+/** The controller has looked at what came before once it has kept a volume of a database that nobody knows. */
+async function untilLooked(name: string): Promise<void> {
+  const path = await bind(name)
+  await until('a volume that nobody let go is kept', async () => (await policyAt(path)) === 'Retain')
+}
+
 test('a volume that was bound after the database of a rehearsal was deleted goes with it', async () => {
   const { spec } = await put('flood')
   const wanted = { ...(spec.wanted as object), id: 'copy', retainVolumes: false, rehearsal: { operation: 'op-1', of: 'flood' } }
-  const bind = async (database: string) => {
-    const name = `data0-crate-data-hot-${database}-0`
-    const labels = { 'app.kubernetes.io/name': database, 'app.kubernetes.io/component': 'cratedb' }
-    const requests = { storage: '8Gi' }
-    const claim = { accessModes: ['ReadWriteOnce'], storageClassName: 'crate-premium', resources: { requests } }
-    await region.admin.request({
-      method: 'POST',
-      path: pathOf(kinds.PersistentVolumeClaim, 'project-harbour'),
-      body: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name, namespace: 'project-harbour', labels }, spec: claim },
-    })
-    const path = pathOf(kinds.PersistentVolumeClaim, 'project-harbour', name)
-    const bound = await until('it is bound', async () => {
-      const { spec } = await region.admin.request<KubernetesObject>({ method: 'GET', path })
-      return spec.volumeName ?? false
-    })
-    return pathOf(kinds.PersistentVolume, undefined, String(bound))
-  }
   await region.ended(await region.accept({ action: 'put', target: target('copy'), wanted }))
   await region.ended(await region.accept({ action: 'delete', target: target('copy'), parameters: { retainVolumes: false } }))
-  const [late, other] = [await bind('copy'), await bind('nobody')]
-  const policy = async (path: string) =>
-    (await region.admin.request<KubernetesObject>({ method: 'GET', path })).spec.persistentVolumeReclaimPolicy
-  await until('one that no rehearsal made is kept', async () => (await policy(other)) === 'Retain')
-  assert.equal(await policy(late), 'Delete')
+  const late = await bind('copy')
+  await untilLooked('nobody')
+  assert.equal(await policyAt(late), 'Delete')
+})
+
+test('a volume that was bound after its database was deleted goes or stays as that was asked', async () => {
+  const cases = [
+    { id: 'gone', retainVolumes: true, asked: false, expected: 'Delete' },
+    { id: 'spared', retainVolumes: false, asked: true, expected: 'Retain' },
+  ]
+  for (const { id, retainVolumes, asked } of cases) {
+    await put(id, { retainVolumes })
+    await region.ended(await region.accept({ action: 'delete', target: target(id), parameters: { retainVolumes: asked } }))
+  }
+  const late = await Promise.all(cases.map(({ id }) => bind(id, 7)))
+  await untilLooked('somebody')
+  await until('the one is kept', async () => (await policyAt(late[1] as string)) === 'Retain')
+  assert.deepEqual(await Promise.all(late.map(policyAt)), ['Delete', 'Retain'])
+})
+
+test('a volume that is bound while its database is being deleted goes with it, and is kept if that fails', async () => {
+  await put('rip')
+  const reached = Promise.withResolvers<void>()
+  const enough = Promise.withResolvers<void>()
+  region.intercept(async ({ method, path }, send) => {
+    if (method !== 'DELETE' || !path.endsWith('/cratedbs/rip')) return send()
+    reached.resolve()
+    await enough.promise
+    throw new Problem('rejected-by-cluster', 'a policy refuses it')
+  })
+  const deletion = await region.accept({ action: 'delete', target: target('rip'), parameters: { retainVolumes: false } })
+  await reached.promise
+  const late = await bind('rip', 7)
+  await untilLooked('anybody')
+  assert.equal(await policyAt(late), 'Delete')
+  enough.resolve()
+  assert.equal((await region.ended(deletion)).status?.phase, 'Failed')
+  await until('it is kept', async () => (await policyAt(late)) === 'Retain')
 })
