@@ -53,7 +53,7 @@ test('the plan of a creation says that nothing will take the backups, and the da
   assert.match(blocker.message, /nothing takes them: .* since it has no CRATEDB_OPERATOR_CLUSTER_BACKUP_IMAGE/)
   assert.match(blocker.cure, /^Patch "snapshots" into the database/)
   const { databaseStates, backups } = await answered('GET', '/v1/region')
-  assert.deepEqual(backups, { scheduled: 0, unscheduled: 1 })
+  assert.deepEqual(backups, { scheduled: 0, unscheduled: 1, failing: 0 })
   assert.deepEqual(databaseStates['harbour/gauge'].blockers, ['BackupsNotTaken'])
 })
 
